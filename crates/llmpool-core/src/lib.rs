@@ -1,0 +1,8 @@
+//! The values and decisions of llmpool.
+//!
+//! Nothing here waits, reads a clock, an environment variable or a socket: `now` and chance are arguments, so every
+//! decision can be tested as a table, fuzzed, and run in virtual time. The `llmpool` crate is the shell that moves bytes
+//! and sleeps.
+
+pub mod failure;
+pub mod time;

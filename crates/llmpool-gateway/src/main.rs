@@ -1,0 +1,3 @@
+//! The `llmpool` command.
+
+fn main() {}
