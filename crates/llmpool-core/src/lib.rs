@@ -5,4 +5,7 @@
 //! and sleeps.
 
 pub mod failure;
+pub mod limits;
+pub mod routing;
+pub mod sse;
 pub mod time;

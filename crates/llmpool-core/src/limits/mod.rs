@@ -1,0 +1,12 @@
+//! What may be used, by whom, and when again.
+//!
+//! A [`ledger::Ledger`] decides; a [`room::Room`] says whose turn it is to ask. Both are plain values: the shell puts one
+//! lock around them and adds wakers.
+
+pub mod bucket;
+pub mod key;
+mod key_heap;
+mod key_set;
+pub mod ledger;
+pub mod quota;
+pub mod room;

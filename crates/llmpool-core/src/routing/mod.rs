@@ -1,0 +1,4 @@
+//! What to do next about one call.
+
+pub mod attempts;
+pub mod retry;
