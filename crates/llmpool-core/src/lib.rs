@@ -5,6 +5,7 @@
 //! and sleeps.
 
 pub mod failure;
+pub mod frame;
 pub mod limits;
 pub mod routing;
 pub mod sse;

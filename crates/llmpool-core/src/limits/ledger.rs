@@ -205,6 +205,37 @@ impl Ledger {
         })
     }
 
+    /// Why this could never be granted, if so.
+    pub fn never(&self, target: TargetId, need: Need, binding: Binding) -> Option<Never> {
+        let Target { bucket, set } = &self.targets[target.index()];
+        let capacity = bucket.as_ref().map(|bucket| bucket.quota().capacity());
+        match (binding, *set) {
+            _ if capacity.is_some_and(|capacity| need.requests > capacity) => Some(Never::MoreThanCapacity {
+                capacity: capacity.unwrap_or_default(),
+            }),
+            (Binding::Key(id), set)
+                if !set.is_some_and(|set| self.sets[set].members().binary_search(&id).is_ok()) =>
+            {
+                Some(Never::UnknownKey)
+            }
+            _ => None,
+        }
+    }
+
+    /// What stands in the way of a request now, without taking anything.
+    pub fn why_wait(&mut self, target: TargetId, need: Need, binding: Binding, now: Timestamp) -> WaitReason {
+        let Target { bucket, set } = &self.targets[target.index()];
+        let rate = bucket
+            .as_ref()
+            .is_some_and(|bucket| bucket.check(need.requests, now).is_err());
+        match *set {
+            Some(set) if !rate && self.sets[set].least_loaded(&self.keys, now).is_none() => {
+                self.wait_for_key(set, binding, now).why
+            }
+            _ => WaitReason::Rate,
+        }
+    }
+
     /// Gives a grant back. `used` says whether the request was handed to a connection: only an unused one is refunded.
     pub fn put_back(&mut self, grant: Grant, used: bool, now: Timestamp) {
         if !used && let Some(bucket) = &mut self.targets[grant.target.index()].bucket {

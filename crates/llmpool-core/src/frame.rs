@@ -1,0 +1,456 @@
+//! The side view of a stream of chat completion chunks: content? usage? error? terminal?
+//!
+//! Whoever moves bytes has to know when a stream has become visible to its reader, when it is complete, and what it cost,
+//! without decoding what nobody reads. The common event, a piece of text in the middle of one choice, is recognised by a few
+//! searches; every other event is read properly.
+//!
+//! Always true: the shortcut only ever says "content and nothing else", and only of an event of which the full reading would
+//! say no more than that; once content was seen, an event that adds nothing is told the same way.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use memchr::memmem::Finder;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::sse::Event;
+
+/// What one event shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// It shows the reader something: text, refusal, reasoning, a tool call, audio, or a finish reason.
+    pub content: bool,
+    /// It is an error, or a finish reason that means one.
+    pub error: bool,
+    /// It is `[DONE]`.
+    pub done: bool,
+    /// It carries usage and no choice.
+    pub usage_only: bool,
+    /// It is not JSON.
+    pub corrupt: bool,
+}
+
+/// What has been seen of a stream so far.
+#[derive(Clone, Debug, Default)]
+pub struct StreamView {
+    /// Choices by index, as bits; indexes beyond the last bit share it.
+    seen: u128,
+    finished: u128,
+    done: bool,
+    content: bool,
+    /// The JSON text of the last usage that said something.
+    usage: Option<Bytes>,
+}
+
+/// Finish reasons with which a provider says that it broke.
+const FAILED_FINISH: &[&str] = &["error", "insufficient_system_resource", "network_error"];
+
+impl StreamView {
+    /// The view of a stream that has not begun.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Looks at the next event.
+    pub fn see(&mut self, event: &Event) -> Sight {
+        if event.data.starts_with(b"[DONE]") {
+            self.done = true;
+            return Sight {
+                done: true,
+                ..Sight::default()
+            };
+        }
+        if self.content && event.name.is_none() && is_plain_piece(&event.data) {
+            self.seen |= 1;
+            return Sight {
+                content: true,
+                ..Sight::default()
+            };
+        }
+        self.read(event)
+    }
+
+    /// Whether the stream ended as it should: `[DONE]`, or a finish reason for every choice that was seen.
+    pub fn is_complete(&self) -> bool {
+        self.done || (self.seen != 0 && self.seen == self.finished)
+    }
+
+    /// Whether `[DONE]` was seen.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Whether the reader has been shown something.
+    pub fn has_content(&self) -> bool {
+        self.content
+    }
+
+    /// The JSON text of the last usage that said something.
+    pub fn usage(&self) -> Option<&Bytes> {
+        self.usage.as_ref()
+    }
+
+    fn read(&mut self, event: &Event) -> Sight {
+        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(&event.data) else {
+            let error = event.name.as_deref() == Some(b"error");
+            return Sight {
+                corrupt: !error,
+                error,
+                ..Sight::default()
+            };
+        };
+        let mut sight = Sight {
+            error: chunk.is_error(event),
+            ..Sight::default()
+        };
+        let choices = chunk.choices.unwrap_or_default();
+        for choice in &choices {
+            let bit = 1_u128 << choice.index.unwrap_or(0).min(127);
+            self.seen |= bit;
+            if choice.is_finished() {
+                self.finished |= bit;
+            }
+            sight.content |= choice.has_content();
+        }
+        let usages = [chunk.usage, chunk.x_groq.and_then(|groq| groq.usage)];
+        let usages = usages
+            .into_iter()
+            .chain(choices.iter().map(|choice| choice.usage));
+        if let Some(usage) = usages.flatten().rfind(|usage| says_something(usage)) {
+            self.usage = Some(event.data.slice_ref(usage.get().as_bytes()));
+            sight.usage_only = choices.is_empty();
+        }
+        self.content |= sight.content;
+        sight
+    }
+}
+
+/// Whether the event is a piece of the first choice and nothing more: a single `"finish_reason"`, which is null, a single
+/// `"index"`, which is 0, and no word of usage or errors. Inside a JSON string a quote is escaped, so no text looks like this.
+fn is_plain_piece(data: &[u8]) -> bool {
+    static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
+    static INDEX: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"index\""));
+    static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
+    static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
+    data.last() == Some(&b'}')
+        && occurs_once_with(&FINISH, b":null", data)
+        && occurs_once_with(&INDEX, b":0", data)
+        && ERROR.find(data).is_none()
+        && USAGE.find(data).is_none()
+}
+
+fn occurs_once_with(name: &Finder<'_>, value: &[u8], data: &[u8]) -> bool {
+    let Some(at) = name.find(data) else { return false };
+    let rest = &data[at + name.needle().len()..];
+    rest.starts_with(value) && name.find(rest).is_none()
+}
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow, default)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    x_groq: Option<Groq<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Groq<'a> {
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default)]
+    index: Option<u32>,
+    #[serde(borrow, default)]
+    delta: Option<Delta<'a>>,
+    #[serde(borrow, default)]
+    finish_reason: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+/// Whether any member of a delta but its role says something.
+struct Delta<'a> {
+    content: bool,
+    tool_calls: Option<&'a RawValue>,
+}
+
+impl Chunk<'_> {
+    fn is_error(&self, event: &Event) -> bool {
+        let groq = self.x_groq.as_ref().and_then(|groq| groq.error);
+        let choices = self.choices.as_deref().unwrap_or_default();
+        event.name.as_deref() == Some(b"error")
+            || [self.error, groq].into_iter().flatten().any(says_something)
+            || choices.iter().any(Choice::is_error)
+    }
+}
+
+impl Choice<'_> {
+    fn finish(&self) -> &str {
+        self.finish_reason.map_or("", |raw| raw.get().trim_matches('"'))
+    }
+
+    fn is_finished(&self) -> bool {
+        !matches!(self.finish(), "" | "null")
+    }
+
+    fn is_error(&self) -> bool {
+        self.error.is_some_and(says_something) || FAILED_FINISH.contains(&self.finish())
+    }
+
+    fn has_content(&self) -> bool {
+        self.is_finished() || self.delta.as_ref().is_some_and(Delta::has_content)
+    }
+}
+
+impl Delta<'_> {
+    fn has_content(&self) -> bool {
+        self.content || self.tool_calls.is_some_and(|calls| calls_something(calls.get()))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Delta<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Delta<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a delta")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+                let mut delta = Delta {
+                    content: false,
+                    tool_calls: None,
+                };
+                while let Some(Name(name)) = members.next_key()? {
+                    match name.as_ref() {
+                        "role" => {
+                            members.next_value::<IgnoredAny>()?;
+                        }
+                        "tool_calls" => delta.tool_calls = members.next_value()?,
+                        _ => delta.content |= says_something(members.next_value::<&RawValue>()?),
+                    }
+                }
+                Ok(delta)
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A member's name, borrowed unless it has escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
+
+/// Anything but `null`, `false` and the empty string, array and object.
+fn says_something(raw: &RawValue) -> bool {
+    let text = raw.get();
+    let empty_within = |open, close| {
+        text.strip_prefix(open)
+            .and_then(|rest| rest.strip_suffix(close))
+            .is_some_and(|rest| rest.trim().is_empty())
+    };
+    !matches!(text, "null" | "false" | "\"\"") && !empty_within('[', ']') && !empty_within('{', '}')
+}
+
+/// Whether a list of tool call deltas has a name or a piece of arguments.
+fn calls_something(calls: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Call<'a> {
+        #[serde(borrow, default)]
+        function: Option<Part<'a>>,
+        #[serde(borrow, default)]
+        custom: Option<Part<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Part<'a> {
+        #[serde(borrow, default)]
+        name: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        arguments: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        input: Option<&'a RawValue>,
+    }
+    let Ok(calls) = serde_json::from_str::<Option<Vec<Call<'_>>>>(calls) else {
+        return true;
+    };
+    calls
+        .into_iter()
+        .flatten()
+        .flat_map(|call| [call.function, call.custom])
+        .flatten()
+        .any(|part| {
+            [part.name, part.arguments, part.input]
+                .into_iter()
+                .flatten()
+                .any(says_something)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(data: &str) -> Event {
+        Event {
+            data: Bytes::copy_from_slice(data.as_bytes()),
+            name: None,
+        }
+    }
+
+    fn see(data: &str) -> Sight {
+        StreamView::new().see(&event(data))
+    }
+
+    fn delta(delta: &str) -> String {
+        format!(r#"{{"id":"c","choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}"#)
+    }
+
+    #[test]
+    fn prefix_events_show_nothing() {
+        for empty in [
+            r#"{"role":"assistant"}"#,
+            r#"{"role":"assistant","content":null}"#,
+            r#"{"role":"assistant","content":"","refusal":null,"tool_calls":[]}"#,
+            r#"{"tool_calls":[{"index":0,"id":"x","function":{"name":"","arguments":""}}]}"#,
+            "{}",
+        ] {
+            assert_eq!(see(&delta(empty)), Sight::default(), "{empty}");
+        }
+        assert_eq!(
+            see(r#"{"choices":[],"prompt_filter_results":[{"x":1}]}"#),
+            Sight::default()
+        );
+        assert_eq!(see(r#"{"choices":null}"#), Sight::default());
+    }
+
+    #[test]
+    fn anything_a_reader_would_notice_is_content() {
+        for shown in [
+            r#"{"content":"a"}"#,
+            r#"{"refusal":"no"}"#,
+            r#"{"reasoning_content":"hm"}"#,
+            r#"{"reasoning":"hm"}"#,
+            r#"{"reasoning_details":[{"text":"hm"}]}"#,
+            r#"{"audio":{"id":"a"}}"#,
+            r#"{"tool_calls":[{"index":0,"function":{"name":"f"}}]}"#,
+            r#"{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]}"#,
+            r#"{"tool_calls":[{"index":0,"custom":{"input":"x"}}]}"#,
+            r#"{"function_call":{"name":"f"}}"#,
+            r#"{"someday":"new"}"#,
+        ] {
+            assert!(see(&delta(shown)).content, "{shown}");
+        }
+        assert!(see(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#).content);
+    }
+
+    #[test]
+    fn l56_errors_are_seen_wherever_they_hide() {
+        for broken in [
+            r#"{"error":{"message":"x"}}"#,
+            r#"{"error":"text"}"#,
+            r#"{"choices":[{"index":0,"error":{"code":502},"delta":{}}]}"#,
+            r#"{"x_groq":{"error":"x"},"choices":[]}"#,
+            r#"{"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}"#,
+        ] {
+            assert!(see(broken).error, "{broken}");
+        }
+        for fine in [
+            r#"{"error":null,"choices":[]}"#,
+            r#"{"error":{},"choices":[]}"#,
+            r#"{"error":"","choices":[]}"#,
+        ] {
+            assert!(!see(fine).error, "{fine}");
+        }
+        let named = Event {
+            data: Bytes::from_static(b"oops"),
+            name: Some(Bytes::from_static(b"error")),
+        };
+        assert!(StreamView::new().see(&named).error);
+        assert!(see("<html>").corrupt);
+    }
+
+    #[test]
+    fn l52_complete_needs_a_finish_reason_for_every_choice_seen_or_done() {
+        let mut view = StreamView::new();
+        view.see(&event(
+            r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}"#,
+        ));
+        assert!(!view.is_complete());
+        view.see(&event(
+            r#"{"choices":[{"index":1,"delta":{},"finish_reason":"stop"}]}"#,
+        ));
+        assert!(!view.is_complete());
+        view.see(&event(
+            r#"{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}"#,
+        ));
+        assert!(view.is_complete() && !view.is_done());
+        let mut done = StreamView::new();
+        assert!(!done.is_complete());
+        assert!(done.see(&event("[DONE]")).done);
+        assert!(done.is_complete());
+    }
+
+    #[test]
+    fn u14_l65_l66_the_last_usage_that_says_something_counts() {
+        let mut view = StreamView::new();
+        for data in [
+            r#"{"choices":[],"usage":{"prompt_tokens":1}}"#,
+            r#"{"choices":[{"index":0,"delta":{},"usage":{"prompt_tokens":2}}]}"#,
+            r#"{"choices":[],"usage":null}"#,
+            r#"{"choices":[],"usage":{}}"#,
+            r#"{"choices":[],"x_groq":{"id":"x"}}"#,
+        ] {
+            view.see(&event(data));
+        }
+        assert_eq!(
+            view.usage().unwrap(),
+            &Bytes::from_static(br#"{"prompt_tokens":2}"#)
+        );
+        assert!(see(r#"{"choices":[],"usage":{"prompt_tokens":1}}"#).usage_only);
+        view.see(&event(r#"{"choices":[],"x_groq":{"usage":{"prompt_tokens":3}}}"#));
+        assert_eq!(
+            view.usage().unwrap(),
+            &Bytes::from_static(br#"{"prompt_tokens":3}"#)
+        );
+    }
+
+    #[test]
+    fn the_shortcut_sees_what_the_full_reading_sees() {
+        let events = [
+            delta(r#"{"content":" a"}"#),
+            delta(r#"{"content":"\"finish_reason\":null \"usage\" \"error\""}"#),
+            delta(r#"{"content":"usage"}"#),
+            r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}],"x":{"finish_reason":null}}"#.into(),
+            r#"{"choices":[{"index":1,"delta":{"content":"x"},"finish_reason":null}]}"#.into(),
+            r#"{"choices":[{"index":1,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"x"}}]},"finish_reason":null}]}"#.into(),
+            r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}],"usage":{"prompt_tokens":9}}"#.into(),
+            r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}],"error":{"code":1}}"#.into(),
+        ];
+        for data in events {
+            let mut quick = StreamView {
+                content: true,
+                ..StreamView::new()
+            };
+            let mut full = quick.clone();
+            let (quick_sight, full_sight) = (quick.see(&event(&data)), full.read(&event(&data)));
+            assert_eq!(quick_sight, full_sight, "{data}");
+            assert_eq!((quick.seen, quick.finished), (full.seen, full.finished), "{data}");
+            assert_eq!(quick.usage, full.usage, "{data}");
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! The rooms and the ledger of one provider behind one lock, and the futures that wait in them.
+//!
+//! Nobody polls and nobody is woken for nothing: whoever changes something (returns a slot, refunds, changes a key's state)
+//! asks on behalf of the heads that this concerns, oldest ticket first, and wakes exactly those that were granted or have
+//! to wait for another time. Only the head of a line keeps a timer for the ledger; everybody has one for his deadline.
+//!
+//! Always true: a grant is held by exactly one of the granted list, a permit, or nobody; a future that is dropped anywhere
+//! gives back what it had been granted. No lock is held across an await, and no waker is called under it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use llmpool_core::limits::key::{KeyId, KeyLimits, Rest, Undo};
+use llmpool_core::limits::ledger::{Binding, Grant, Ledger, Never, Take, TargetId, Wait, WaitReason};
+use llmpool_core::limits::quota::Quota;
+use llmpool_core::limits::room::{Arrival, Room, Ticket};
+use llmpool_core::time::Timestamp;
+
+use super::Permit;
+use crate::clock::{self, Timer};
+
+/// One provider's admission.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ledger: Ledger,
+    /// One room for each target of the ledger.
+    rooms: Vec<Room<Seat>>,
+    /// For each set of keys, the lines whose head waits for one of its keys.
+    blocked: Vec<BTreeSet<(Ticket, TargetId, Binding)>>,
+    /// Granted while waiting, and not yet picked up.
+    granted: BTreeMap<(TargetId, Ticket), Grant>,
+    last_ticket: u64,
+}
+
+#[derive(Debug)]
+struct Seat {
+    waker: Waker,
+    /// What the ledger said when this seat was last at the head and asked.
+    wait: Option<Wait>,
+}
+
+/// Why somebody was turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// He could not be served before his deadline.
+    TooLate {
+        /// The earliest instant at which he could have gone, as far as it is known.
+        ready_at: Option<Timestamp>,
+        why: WaitReason,
+    },
+    /// He could never be served.
+    Never(Never),
+}
+
+impl Admission {
+    pub(crate) fn add_key(&self, limits: KeyLimits) -> KeyId {
+        self.lock().ledger.add_key(limits)
+    }
+
+    pub(crate) fn add_target(&self, keys: &[KeyId], quota: Option<Quota>) -> TargetId {
+        let mut state = self.lock();
+        let target = state.ledger.add_target(keys, quota, clock::now());
+        state.rooms.push(Room::default());
+        if let Some(set) = state.ledger.set_of(target)
+            && set >= state.blocked.len()
+        {
+            state.blocked.resize_with(set + 1, BTreeSet::new);
+        }
+        target
+    }
+
+    /// The next place in line.
+    pub(crate) fn ticket(&self) -> Ticket {
+        let mut state = self.lock();
+        state.last_ticket += 1;
+        Ticket(state.last_ticket)
+    }
+
+    /// Reads the ledger.
+    pub(crate) fn look<T>(&self, read: impl FnOnce(&Ledger) -> T) -> T {
+        read(&self.lock().ledger)
+    }
+
+    /// How many wait for this target.
+    pub(crate) fn waiting(&self, target: TargetId) -> usize {
+        self.lock().rooms[target.index()].len()
+    }
+
+    /// Takes a permit if one is to be had at once and nobody stands before.
+    pub(crate) fn try_enter(self: &Arc<Self>, target: TargetId, arrival: &Arrival) -> Option<Permit> {
+        let mut state = self.lock();
+        if state.rooms[target.index()].must_queue(arrival.binding) {
+            return None;
+        }
+        match state
+            .ledger
+            .take(target, arrival.need, arrival.binding, clock::now())
+        {
+            Take::Granted(grant) => Some(Permit::new(self.clone(), grant)),
+            Take::Wait(_) | Take::Never(_) => None,
+        }
+    }
+
+    /// Waits for a permit. Dropping the future leaves the line and gives back whatever it had been granted.
+    pub(crate) fn enter(self: &Arc<Self>, target: TargetId, arrival: Arrival) -> Enter {
+        Enter {
+            admission: self.clone(),
+            target,
+            arrival,
+            queued: false,
+            timer: Timer::default(),
+        }
+    }
+
+    /// Fills the bucket of a target, and lets in who can go now.
+    pub(crate) fn reset(&self, target: TargetId) {
+        self.change(|state, now, wakes| {
+            state.ledger.reset(target);
+            state.ask_room(target, now, wakes);
+        });
+    }
+
+    pub(super) fn put_back(&self, grant: Grant, used: bool) {
+        self.change(|state, now, wakes| {
+            state.ledger.put_back(grant, used, now);
+            if !used {
+                state.ask_room(grant.target(), now, wakes);
+            }
+            state.ask_for_key(grant.key(), now, wakes);
+        });
+    }
+
+    pub(super) fn succeeded(&self, grant: Grant) {
+        self.change(|state, now, wakes| {
+            state.ledger.succeeded(grant, now);
+            state.ask_for_key(grant.key(), now, wakes);
+        });
+    }
+
+    pub(super) fn refused(
+        &self,
+        grant: Grant,
+        why: Rest,
+        pause: Option<std::time::Duration>,
+    ) -> Option<Undo> {
+        self.change(|state, now, wakes| {
+            let undo = state.ledger.refused(grant, why, pause, now);
+            state.ask_for_key(grant.key(), now, wakes);
+            undo
+        })
+    }
+
+    /// Takes a refusal back.
+    pub(crate) fn restore(&self, undo: Undo) {
+        self.change(|state, now, wakes| {
+            state.ledger.restore(undo, now);
+            state.ask_for_key(Some(undo.key()), now, wakes);
+        });
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut State, Timestamp, &mut Vec<Waker>) -> T) -> T {
+        let mut wakes = Vec::new();
+        let answer = change(&mut self.lock(), clock::now(), &mut wakes);
+        wakes.into_iter().for_each(Waker::wake);
+        answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change under the lock is complete before anything in it could panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Asks the ledger on behalf of the head of a line, again and again until it is denied.
+    fn ask(&mut self, target: TargetId, binding: Binding, now: Timestamp, wakes: &mut Vec<Waker>) {
+        while let Some((&arrival, seat)) = self.rooms[target.index()].head(binding) {
+            let noted = seat.wait;
+            match self.ledger.take(target, arrival.need, binding, now) {
+                Take::Granted(grant) => {
+                    wakes.extend(self.leave(target, arrival.ticket, binding));
+                    self.granted.insert((target, arrival.ticket), grant);
+                }
+                Take::Wait(wait) => {
+                    if noted != Some(wait) {
+                        self.note_wait(target, arrival.ticket, binding, wait, wakes);
+                    }
+                    return;
+                }
+                // Checked on arrival; a limit that shrinks later leaves him to his deadline.
+                Take::Never(_) => return,
+            }
+        }
+    }
+
+    fn note_wait(
+        &mut self,
+        target: TargetId,
+        ticket: Ticket,
+        binding: Binding,
+        wait: Wait,
+        wakes: &mut Vec<Waker>,
+    ) {
+        if let Some(seat) = self.rooms[target.index()].seat_mut(ticket, binding) {
+            seat.wait = Some(wait);
+            wakes.push(seat.waker.clone());
+        }
+        if let Some(set) = self.ledger.set_of(target) {
+            let place = (ticket, target, binding);
+            if wait.why == WaitReason::Rate {
+                self.blocked[set].remove(&place);
+            } else {
+                self.blocked[set].insert(place);
+            }
+        }
+    }
+
+    /// Every line of a room: something that all of them use came back.
+    fn ask_room(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<Waker>) {
+        if self.rooms[target.index()].is_empty() {
+            return;
+        }
+        for binding in self.rooms[target.index()].lines() {
+            self.ask(target, binding, now, wakes);
+        }
+    }
+
+    /// The lines that wait for a key, oldest first, until one that any key would serve is denied.
+    fn ask_for_key(&mut self, key: Option<KeyId>, now: Timestamp, wakes: &mut Vec<Waker>) {
+        let Some(key) = key else { return };
+        for at in 0..self.ledger.sets_of(key).len() {
+            let set = self.ledger.sets_of(key)[at];
+            let mut after = None;
+            while let Some(place) = next_place(&self.blocked[set], after) {
+                let (_, target, binding) = place;
+                self.ask(target, binding, now, wakes);
+                if binding == Binding::Any && self.blocked[set].contains(&place) {
+                    break;
+                }
+                after = Some(place);
+            }
+        }
+    }
+
+    /// Leaves a room. Whoever is first now is asked by the caller.
+    fn leave(&mut self, target: TargetId, ticket: Ticket, binding: Binding) -> Option<Waker> {
+        if let Some(set) = self.ledger.set_of(target) {
+            self.blocked[set].remove(&(ticket, target, binding));
+        }
+        self.rooms[target.index()]
+            .leave(ticket, binding)
+            .map(|seat| seat.waker)
+    }
+
+    fn is_head(&self, target: TargetId, arrival: &Arrival) -> bool {
+        let head = self.rooms[target.index()].head(arrival.binding);
+        head.is_some_and(|(first, _)| first.ticket == arrival.ticket)
+    }
+}
+
+fn next_place(
+    places: &BTreeSet<(Ticket, TargetId, Binding)>,
+    after: Option<(Ticket, TargetId, Binding)>,
+) -> Option<(Ticket, TargetId, Binding)> {
+    use std::ops::Bound::{Excluded, Unbounded};
+    match after {
+        None => places.first().copied(),
+        Some(place) => places.range((Excluded(place), Unbounded)).next().copied(),
+    }
+}
+
+/// Waits in a room until granted, refused, or dropped.
+#[derive(Debug)]
+pub(crate) struct Enter {
+    admission: Arc<Admission>,
+    target: TargetId,
+    arrival: Arrival,
+    queued: bool,
+    timer: Timer,
+}
+
+impl Future for Enter {
+    type Output = Result<Permit, Refusal>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            if let Poll::Ready(answer) = this.look(cx) {
+                return Poll::Ready(answer);
+            }
+            if this.timer.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl Enter {
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<Result<Permit, Refusal>> {
+        let admission = self.admission.clone();
+        let mut wakes = Vec::new();
+        let answer = {
+            let mut state = admission.lock();
+            let now = clock::now();
+            if self.queued {
+                self.look_again(&mut state, now, cx, &mut wakes)
+            } else {
+                self.arrive(&mut state, now, cx, &mut wakes)
+            }
+        };
+        wakes.into_iter().for_each(Waker::wake);
+        answer
+    }
+
+    fn arrive(
+        &mut self,
+        state: &mut State,
+        now: Timestamp,
+        cx: &mut Context<'_>,
+        wakes: &mut Vec<Waker>,
+    ) -> Poll<Result<Permit, Refusal>> {
+        let Arrival {
+            ticket,
+            need,
+            binding,
+            deadline,
+            ..
+        } = self.arrival;
+        let room = &state.rooms[self.target.index()];
+        if !room.must_queue(binding) {
+            match state.ledger.take(self.target, need, binding, now) {
+                Take::Granted(grant) => return self.granted(grant),
+                Take::Never(why) => return Poll::Ready(Err(Refusal::Never(why))),
+                Take::Wait(_) => {}
+            }
+        } else if let Some(why) = state.ledger.never(self.target, need, binding) {
+            return Poll::Ready(Err(Refusal::Never(why)));
+        }
+        let total = state.rooms[self.target.index()].ahead(ticket, binding) + u64::from(need.requests);
+        let earliest = state.ledger.earliest(self.target, total, binding, now);
+        if earliest > deadline || now >= deadline {
+            return self.too_late(state, Some(earliest), now);
+        }
+        state.rooms[self.target.index()].join(
+            self.arrival,
+            Seat {
+                waker: cx.waker().clone(),
+                wait: None,
+            },
+        );
+        self.queued = true;
+        self.look_again(state, now, cx, wakes)
+    }
+
+    fn look_again(
+        &mut self,
+        state: &mut State,
+        now: Timestamp,
+        cx: &mut Context<'_>,
+        wakes: &mut Vec<Waker>,
+    ) -> Poll<Result<Permit, Refusal>> {
+        let Arrival {
+            ticket,
+            binding,
+            deadline,
+            ..
+        } = self.arrival;
+        if state.is_head(self.target, &self.arrival) && now < deadline {
+            state.ask(self.target, binding, now, wakes);
+        }
+        if let Some(grant) = state.granted.remove(&(self.target, ticket)) {
+            self.queued = false;
+            return self.granted(grant);
+        }
+        let seat = state.rooms[self.target.index()].seat_mut(ticket, binding);
+        let wait = seat.and_then(|seat| {
+            seat.waker.clone_from(cx.waker());
+            seat.wait
+        });
+        let hopeless = wait.is_some_and(|wait| !wait.slot && wait.until > deadline);
+        if hopeless || now >= deadline {
+            self.give_up(state, now, wakes);
+            return self.too_late(state, wait.filter(|wait| !wait.slot).map(|wait| wait.until), now);
+        }
+        self.timer
+            .set(wait.map_or(deadline, |wait| wait.until.min(deadline)));
+        Poll::Pending
+    }
+
+    fn granted(&self, grant: Grant) -> Poll<Result<Permit, Refusal>> {
+        Poll::Ready(Ok(Permit::new(self.admission.clone(), grant)))
+    }
+
+    fn too_late(
+        &self,
+        state: &mut State,
+        ready_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Poll<Result<Permit, Refusal>> {
+        let Arrival { need, binding, .. } = self.arrival;
+        let why = state.ledger.why_wait(self.target, need, binding, now);
+        Poll::Ready(Err(Refusal::TooLate { ready_at, why }))
+    }
+
+    fn give_up(&mut self, state: &mut State, now: Timestamp, wakes: &mut Vec<Waker>) {
+        let was_head = state.is_head(self.target, &self.arrival);
+        state.leave(self.target, self.arrival.ticket, self.arrival.binding);
+        self.queued = false;
+        if was_head {
+            state.ask(self.target, self.arrival.binding, now, wakes);
+        }
+    }
+}
+
+impl Drop for Enter {
+    fn drop(&mut self) {
+        if !self.queued {
+            return;
+        }
+        let admission = self.admission.clone();
+        admission.change(|state, now, wakes| {
+            match state.granted.remove(&(self.target, self.arrival.ticket)) {
+                Some(grant) => {
+                    state.ledger.put_back(grant, false, now);
+                    state.ask_room(self.target, now, wakes);
+                    state.ask_for_key(grant.key(), now, wakes);
+                }
+                None => self.give_up(state, now, wakes),
+            }
+        });
+    }
+}

@@ -1,0 +1,7 @@
+//! Waiting for one's turn: the room and the ledger of the core behind one short lock.
+
+mod admission;
+mod permit;
+
+pub(crate) use admission::{Admission, Refusal};
+pub(crate) use permit::Permit;

@@ -1,0 +1,59 @@
+//! The right to make one attempt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use llmpool_core::limits::key::{KeyId, Rest, Undo};
+use llmpool_core::limits::ledger::Grant;
+
+use super::Admission;
+
+/// A key's slot and reserved quota, as a value: dropping it gives the slot back, and the quota too unless the request was
+/// handed to a connection.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    admission: Arc<Admission>,
+    grant: Grant,
+    used: bool,
+}
+
+impl Permit {
+    pub(super) fn new(admission: Arc<Admission>, grant: Grant) -> Self {
+        Self {
+            admission,
+            grant,
+            used: false,
+        }
+    }
+
+    /// The reserved key; `None` where the target has none.
+    pub(crate) fn key(&self) -> Option<KeyId> {
+        self.grant.key()
+    }
+
+    /// The request goes to a connection now: from here on its quota is spent.
+    pub(crate) fn hand_over(&mut self) {
+        self.used = true;
+    }
+
+    /// The connection gave the request back unwritten.
+    pub(crate) fn take_back(&mut self) {
+        self.used = false;
+    }
+
+    /// The attempt got through: the key is healthy.
+    pub(crate) fn succeeded(&self) {
+        self.admission.succeeded(self.grant);
+    }
+
+    /// The provider refused the key, which rests: for `pause`, or where none was named for a time that doubles.
+    pub(crate) fn refused(&self, why: Rest, pause: Option<Duration>) -> Option<Undo> {
+        self.admission.refused(self.grant, why, pause)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.admission.put_back(self.grant, self.used);
+    }
+}

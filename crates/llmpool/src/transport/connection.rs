@@ -1,0 +1,241 @@
+//! One HTTP/1.1 connection, driven by whoever uses it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Uri, header, response};
+use http_body::Body as _;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::connect::{BoxIo, Connected};
+use super::pool::Pool;
+
+/// A connection between two exchanges.
+pub(super) struct Connection {
+    sender: http1::SendRequest<Full<Bytes>>,
+    driver: http1::Connection<TokioIo<Watched>, Full<Bytes>>,
+    heard: Heard,
+    absolute_form: bool,
+    proxy_authorization: Option<HeaderValue>,
+    /// Whether it has carried an exchange before.
+    reused: bool,
+}
+
+/// Whether a byte has come since the last request.
+type Heard = Arc<AtomicBool>;
+
+/// Why an exchange has no answer.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    /// The connection closed before anything of the request was written: nothing happened.
+    Unwritten,
+    /// A reused connection closed before any byte of the answer: it had most likely been dead already.
+    Dead,
+    /// The connection broke, or what came was not HTTP.
+    Lost(hyper::Error),
+}
+
+impl Connection {
+    pub(super) async fn open(connected: Connected) -> Result<Self, hyper::Error> {
+        let heard = Heard::default();
+        let io = Watched {
+            io: connected.io,
+            heard: heard.clone(),
+        };
+        let (sender, driver) = http1::handshake(TokioIo::new(io)).await?;
+        Ok(Self {
+            sender,
+            driver,
+            heard,
+            absolute_form: connected.absolute_form,
+            proxy_authorization: connected.proxy_authorization,
+            reused: false,
+        })
+    }
+
+    /// Whether a request can be sent. Looks at the socket, so a connection that the provider closed meanwhile is found out
+    /// without sending anything.
+    pub(super) fn is_usable(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.drive(&mut cx) && self.sender.is_ready()
+    }
+
+    pub(super) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Sends a request and waits for the head of the answer. Dropping the future closes the connection.
+    pub(super) async fn send(
+        mut self,
+        mut request: Request<Full<Bytes>>,
+        pool: Arc<Pool>,
+    ) -> Result<(response::Parts, Body), SendError> {
+        self.heard.store(false, Ordering::Relaxed);
+        self.adapt(&mut request);
+        let mut answer = Box::pin(self.sender.try_send_request(request));
+        let answered = std::future::poll_fn(|cx| {
+            // The answer comes through the driver, which has the waker.
+            let mut quiet = Context::from_waker(Waker::noop());
+            loop {
+                if let Poll::Ready(answered) = answer.as_mut().poll(&mut quiet) {
+                    return Poll::Ready(answered);
+                }
+                if self.drive(cx) {
+                    return answer.as_mut().poll(&mut quiet);
+                }
+            }
+        })
+        .await;
+        drop(answer);
+        match answered {
+            Ok(response) => {
+                let (head, incoming) = response.into_parts();
+                Ok((
+                    head,
+                    Body {
+                        incoming,
+                        connection: Some(self),
+                        pool,
+                    },
+                ))
+            }
+            Err(error) if error.message().is_some() => Err(SendError::Unwritten),
+            Err(_) if self.reused && !self.heard.load(Ordering::Relaxed) => Err(SendError::Dead),
+            Err(error) => Err(SendError::Lost(error.into_error())),
+        }
+    }
+
+    fn adapt(&self, request: &mut Request<Full<Bytes>>) {
+        if let Some(authorization) = &self.proxy_authorization {
+            request
+                .headers_mut()
+                .insert(header::PROXY_AUTHORIZATION, authorization.clone());
+        }
+        if !self.absolute_form
+            && let Some(path) = request.uri().path_and_query()
+        {
+            *request.uri_mut() = Uri::from(path.clone());
+        }
+    }
+
+    /// Moves bytes. Answers whether the connection is still open.
+    fn drive(&mut self, cx: &mut Context<'_>) -> bool {
+        Pin::new(&mut self.driver).poll(cx).is_pending()
+    }
+}
+
+/// The body of an answer. Dropped before its end it closes the connection, which tells the provider to stop.
+pub(crate) struct Body {
+    incoming: Incoming,
+    connection: Option<Connection>,
+    pool: Arc<Pool>,
+}
+
+impl Body {
+    /// The next piece, `None` at the end. The connection is back in the pool by then.
+    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+        let mut driven = false;
+        loop {
+            // Pieces come through the driver, which has the waker.
+            let mut quiet = Context::from_waker(Waker::noop());
+            match Pin::new(&mut self.incoming).poll_frame(&mut quiet) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(piece)));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.connection = None;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                Poll::Ready(None) => {
+                    self.finish();
+                    return Poll::Ready(None);
+                }
+                Poll::Pending if driven => return Poll::Pending,
+                Poll::Pending => {
+                    driven = true;
+                    if self
+                        .connection
+                        .as_mut()
+                        .is_some_and(|connection| !connection.drive(cx))
+                    {
+                        self.connection = None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next piece.
+    pub(crate) async fn piece(&mut self) -> Option<Result<Bytes, hyper::Error>> {
+        std::future::poll_fn(|cx| self.poll_piece(cx)).await
+    }
+
+    fn finish(&mut self) {
+        if let Some(mut connection) = self.connection.take()
+            && connection.is_usable()
+        {
+            connection.reused = true;
+            self.pool.put_back(connection);
+        }
+    }
+}
+
+/// Notes that something was read.
+struct Watched {
+    io: BoxIo,
+    heard: Heard,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.heard.store(true, Ordering::Relaxed);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+}
