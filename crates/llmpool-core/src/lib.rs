@@ -4,6 +4,7 @@
 //! decision can be tested as a table, fuzzed, and run in virtual time. The `llmpool` crate is the shell that moves bytes
 //! and sleeps.
 
+pub mod chat;
 pub mod failure;
 pub mod frame;
 pub mod limits;

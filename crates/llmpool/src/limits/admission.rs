@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -26,6 +27,7 @@ use crate::clock::{self, Timer};
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     state: Mutex<State>,
+    last_ticket: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -37,7 +39,6 @@ struct State {
     blocked: Vec<BTreeSet<(Ticket, TargetId, Binding)>>,
     /// Granted while waiting, and not yet picked up.
     granted: BTreeMap<(TargetId, Ticket), Grant>,
-    last_ticket: u64,
 }
 
 #[derive(Debug)]
@@ -79,14 +80,19 @@ impl Admission {
 
     /// The next place in line.
     pub(crate) fn ticket(&self) -> Ticket {
-        let mut state = self.lock();
-        state.last_ticket += 1;
-        Ticket(state.last_ticket)
+        Ticket(self.last_ticket.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Reads the ledger.
     pub(crate) fn look<T>(&self, read: impl FnOnce(&Ledger) -> T) -> T {
         read(&self.lock().ledger)
+    }
+
+    /// The earliest instant at which somebody who arrives now could go.
+    pub(crate) fn earliest(&self, target: TargetId) -> Timestamp {
+        let mut state = self.lock();
+        let total = state.rooms[target.index()].ahead(Ticket(u64::MAX), Binding::Any) + 1;
+        state.ledger.earliest(target, total, Binding::Any, clock::now())
     }
 
     /// How many wait for this target.

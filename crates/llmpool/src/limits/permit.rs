@@ -41,6 +41,11 @@ impl Permit {
         self.used = false;
     }
 
+    /// Whether the request was handed to a connection.
+    pub(crate) fn is_used(&self) -> bool {
+        self.used
+    }
+
     /// The attempt got through: the key is healthy.
     pub(crate) fn succeeded(&self) {
         self.admission.succeeded(self.grant);

@@ -1,0 +1,187 @@
+//! Chunks to the plain answer.
+//!
+//! Always true: a stream assembled equals the plain answer, whatever pieces it came in; repeated usage is never summed.
+
+use std::fmt;
+
+use super::chunk::{ChatChunk, ChunkChoice, Delta};
+use super::extra::{Extra, Json};
+use super::lenient::Whole;
+use super::message::Content;
+use super::response::{ChatResponse, Choice};
+use super::tool::{FunctionCall, ToolCall, ToolCallDelta};
+
+/// Puts a stream together.
+#[derive(Clone, Default)]
+pub struct Assembler {
+    answer: ChatResponse,
+    /// For each choice, the explicit indexes under which its tool calls were last addressed.
+    call_indexes: Vec<Vec<Option<u64>>>,
+}
+
+impl Assembler {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next chunk.
+    pub fn push(&mut self, chunk: ChatChunk) {
+        let usage = chunk.usage();
+        let answer = &mut self.answer;
+        let own = |text: Option<std::sync::Arc<str>>| text.map(|text| text.to_string());
+        answer.id = own(chunk.id).or(answer.id.take());
+        answer.model = own(chunk.model).or(answer.model.take());
+        answer.system_fingerprint = own(chunk.system_fingerprint).or(answer.system_fingerprint.take());
+        answer.service_tier = own(chunk.service_tier).or(answer.service_tier.take());
+        answer.created = answer.created.or(chunk.created);
+        answer.object.get_or_insert_with(|| "chat.completion".to_owned());
+        if usage.is_some() {
+            answer.usage = usage;
+        }
+        merge_extra(&mut answer.extra, &chunk.extra, &["obfuscation", "x_groq"]);
+        for choice in chunk.choices {
+            self.push_choice(choice);
+        }
+    }
+
+    /// Whether every choice that was seen has ended.
+    pub fn is_done(&self) -> bool {
+        !self.answer.choices.is_empty() && self.answer.choices.iter().all(|choice| choice.finish_reason.is_some())
+    }
+
+    /// What there is so far.
+    pub fn partial(&self) -> ChatResponse {
+        self.answer.clone()
+    }
+
+    /// The answer.
+    pub fn finish(self) -> ChatResponse {
+        self.answer
+    }
+
+    fn push_choice(&mut self, piece: ChunkChoice) {
+        let index = piece.index();
+        let at = match self.answer.choices.binary_search_by_key(&index, Choice::index) {
+            Ok(at) => at,
+            Err(at) => {
+                let choice = Choice { index: Some(Whole(index)), ..Choice::default() };
+                self.answer.choices.insert(at, choice);
+                self.call_indexes.insert(at, Vec::new());
+                at
+            }
+        };
+        let choice = &mut self.answer.choices[at];
+        if piece.finish_reason.is_some() {
+            choice.finish_reason = piece.finish_reason;
+        }
+        if let Some(logprobs) = piece.logprobs {
+            choice.logprobs = Some(match choice.logprobs.take() {
+                Some(before) => joined_logprobs(&before, &logprobs),
+                None => logprobs,
+            });
+        }
+        merge_extra(&mut choice.extra, &piece.extra, &["usage"]);
+        push_delta(choice, piece.delta, &mut self.call_indexes[at]);
+    }
+}
+
+fn push_delta(choice: &mut Choice, delta: Delta, indexes: &mut Vec<Option<u64>>) {
+    let message = &mut choice.message;
+    if delta.role.is_some() {
+        message.role = delta.role;
+    }
+    if let Some(piece) = delta.content {
+        match &mut message.content {
+            Some(Content::Text(text)) => text.push_str(&piece),
+            Some(Content::Parts(_)) => {}
+            none @ None => *none = Some(Content::Text(piece)),
+        }
+    }
+    append(&mut message.refusal, delta.refusal);
+    append(&mut message.reasoning_content, delta.reasoning_content);
+    append(&mut message.reasoning, delta.reasoning);
+    if let Some(piece) = delta.function_call {
+        push_function(message.function_call.get_or_insert_default(), piece);
+    }
+    for piece in delta.tool_calls {
+        push_tool_call(&mut message.tool_calls, indexes, piece);
+    }
+    merge_extra(&mut message.extra, &delta.extra, &[]);
+}
+
+/// Adds a piece to the call it belongs to: a known id decides, then the index unless a new id claims it, then the place.
+fn push_tool_call(calls: &mut Vec<ToolCall>, indexes: &mut Vec<Option<u64>>, piece: ToolCallDelta) {
+    let index = piece.index();
+    let id = piece.id.filter(|id| !id.is_empty());
+    let known = id.as_ref().and_then(|id| calls.iter().rposition(|call| call.id.as_ref() == Some(id)));
+    let by_index = || {
+        let at = indexes.iter().rposition(|known| index.is_some() && *known == index)?;
+        Some(at).filter(|at| id.is_none() || calls[*at].id.is_none())
+    };
+    let by_place = || if index.is_none() && id.is_none() { calls.len().checked_sub(1) } else { None };
+    let at = known.or_else(by_index).or_else(by_place).unwrap_or(calls.len());
+    if at == calls.len() {
+        calls.push(ToolCall::default());
+        indexes.push(index);
+    }
+    let call = &mut calls[at];
+    call.id = call.id.take().or(id);
+    call.kind = call.kind.take().or(piece.kind);
+    if let Some(function) = piece.function {
+        push_function(call.function.get_or_insert_default(), function);
+    }
+    merge_extra(&mut call.extra, &piece.extra, &[]);
+}
+
+fn push_function(function: &mut FunctionCall, piece: FunctionCall) {
+    if function.name.as_deref().unwrap_or_default().is_empty() {
+        function.name = piece.name.or(function.name.take());
+    }
+    append(&mut function.arguments, piece.arguments);
+    merge_extra(&mut function.extra, &piece.extra, &[]);
+}
+
+fn append(text: &mut Option<String>, piece: Option<String>) {
+    match (text.as_mut(), piece) {
+        (Some(text), Some(piece)) => text.push_str(&piece),
+        (None, Some(piece)) => *text = Some(piece),
+        (_, None) => {}
+    }
+}
+
+/// Unknown members: texts grow, everything else is replaced by the latest.
+fn merge_extra(into: &mut Extra, from: &Extra, skip: &[&str]) {
+    for (name, json) in from.iter().filter(|(name, _)| !skip.contains(name)) {
+        let joined = into.get(name).and_then(|before| joined_texts(before, json));
+        into.insert(name.to_owned(), joined.unwrap_or_else(|| json.clone()));
+    }
+}
+
+fn joined_texts(before: &Json, piece: &Json) -> Option<Json> {
+    let before: String = serde_json::from_str(before.get()).ok()?;
+    let piece: String = serde_json::from_str(piece.get()).ok()?;
+    Json::of(&(before + &piece)).ok()
+}
+
+/// `{"content": […], "refusal": […]}` of two pieces in one.
+fn joined_logprobs(before: &Json, piece: &Json) -> Json {
+    let (mut all, more) = (before.value(), piece.value());
+    if let (Some(all), Some(more)) = (all.as_object_mut(), more.as_object()) {
+        for (name, tokens) in more {
+            match (all.get_mut(name).and_then(|known| known.as_array_mut()), tokens.as_array()) {
+                (Some(known), Some(tokens)) => known.extend(tokens.iter().cloned()),
+                _ => {
+                    all.insert(name.clone(), tokens.clone());
+                }
+            }
+        }
+    }
+    Json::of(&all).unwrap_or_else(|_| piece.clone())
+}
+
+impl fmt::Debug for Assembler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assembler").field("answer", &self.answer).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! What the sender said that a type does not name.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Any JSON value as its text, so that numbers keep their digits.
+#[derive(Clone)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// The JSON of a value.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        serde_json::value::to_raw_value(value).map(Self)
+    }
+
+    /// The JSON text.
+    pub fn get(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The value, numbers as far as `serde_json` holds them.
+    pub fn value(&self) -> Value {
+        serde_json::from_str(self.get()).unwrap_or_default()
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get() || self.value() == other.value()
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Json({} bytes)", self.get().len())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::deserialize(deserializer).map(Self)
+    }
+}
+
+/// Members that a type does not name, in the order in which they came, and those of its own that were explicitly `null`.
+///
+/// Takes no memory of its own as long as there are no unknown members.
+#[derive(Clone, Default, PartialEq)]
+pub struct Extra {
+    /// One bit for each named member that was `null`.
+    nulls: u32,
+    members: Vec<(Cow<'static, str>, Json)>,
+}
+
+impl Extra {
+    /// Whether there are no unknown members.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// An unknown member.
+    pub fn get(&self, name: &str) -> Option<&Json> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, json)| json)
+    }
+
+    /// Sets an unknown member. Naming a member that the type has a field for would say it twice: use the field.
+    pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: Json) {
+        let name = name.into();
+        match self.members.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.members.push((name, value)),
+        }
+    }
+
+    /// Takes an unknown member out.
+    pub fn remove(&mut self, name: &str) -> Option<Json> {
+        let at = self.members.iter().position(|(known, _)| known == name)?;
+        Some(self.members.remove(at).1)
+    }
+
+    /// The unknown members in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.members.iter().map(|(name, json)| (name.as_ref(), json))
+    }
+
+    pub(super) fn set_null(&mut self, bit: u32) {
+        self.nulls |= 1 << bit;
+    }
+
+    pub(super) fn is_null(&self, bit: u32) -> bool {
+        self.nulls & (1 << bit) != 0
+    }
+
+    pub(super) fn serialize_members<M: SerializeMap>(&self, map: &mut M, skip: &[&str]) -> Result<(), M::Error> {
+        for (name, json) in self.iter().filter(|(name, _)| !skip.contains(name)) {
+            map.serialize_entry(name, json)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Extra({} members)", self.members.len())
+    }
+}

@@ -1,0 +1,207 @@
+//! Messages of a conversation.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+
+use super::extra::{Extra, Json};
+use super::object::wire_object;
+use super::text_enum::text_enum;
+use super::tool::{FunctionCall, ToolCall};
+
+/// Who speaks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Instructions of the platform.
+    System,
+    /// Instructions of the developer.
+    Developer,
+    /// The person.
+    #[default]
+    User,
+    /// The model.
+    Assistant,
+    /// The result of a tool.
+    Tool,
+    /// The old form of a tool's result.
+    Function,
+    /// Anything else.
+    Other(Box<str>),
+}
+
+text_enum!(Role {
+    System => "system",
+    Developer => "developer",
+    User => "user",
+    Assistant => "assistant",
+    Tool => "tool",
+    Function => "function",
+});
+
+/// What somebody says. One type for all roles: which members make sense depends on the role, and providers add their own.
+#[derive(Clone, Default, PartialEq)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Option<Role>,
+    /// What is said. Absent or null beside tool calls.
+    pub content: Option<Content>,
+    /// Tells speakers of one role apart.
+    pub name: Option<String>,
+    /// The model's refusal, in place of content.
+    pub refusal: Option<String>,
+    /// Reasoning, as DeepSeek and many others name it; wanted back in later turns by some.
+    pub reasoning_content: Option<String>,
+    /// Reasoning, as OpenRouter, Groq and vLLM name it.
+    pub reasoning: Option<String>,
+    /// Calls that the model makes.
+    pub tool_calls: Vec<ToolCall>,
+    /// Which call this is the result of.
+    pub tool_call_id: Option<String>,
+    /// The old form of a tool call.
+    pub function_call: Option<FunctionCall>,
+    /// Anything else.
+    pub extra: Extra,
+}
+
+wire_object!(Message {
+    role => "role",
+    content => "content",
+    name => "name",
+    refusal => "refusal",
+    reasoning_content => "reasoning_content",
+    reasoning => "reasoning",
+    tool_calls => "tool_calls",
+    tool_call_id => "tool_call_id",
+    function_call => "function_call",
+});
+
+impl Message {
+    /// A message of any role.
+    pub fn new(role: Role, content: impl Into<Content>) -> Self {
+        Self { role: Some(role), content: Some(content.into()), ..Self::default() }
+    }
+
+    /// Instructions.
+    pub fn system(content: impl Into<Content>) -> Self {
+        Self::new(Role::System, content)
+    }
+
+    /// What the person says.
+    pub fn user(content: impl Into<Content>) -> Self {
+        Self::new(Role::User, content)
+    }
+
+    /// What the model said.
+    pub fn assistant(content: impl Into<Content>) -> Self {
+        Self::new(Role::Assistant, content)
+    }
+
+    /// The result of a tool call.
+    pub fn tool(call_id: impl Into<String>, content: impl Into<Content>) -> Self {
+        Self { tool_call_id: Some(call_id.into()), ..Self::new(Role::Tool, content) }
+    }
+
+    /// The text, if the content is one.
+    pub fn text(&self) -> Option<&str> {
+        match self.content.as_ref()? {
+            Content::Text(text) => Some(text),
+            Content::Parts(_) => None,
+        }
+    }
+}
+
+/// A text, or parts of several kinds.
+#[derive(Clone, PartialEq)]
+pub enum Content {
+    /// A text.
+    Text(String),
+    /// Parts: text, images, audio, files.
+    Parts(Vec<Part>),
+}
+
+/// One part, kept as it was given: `{"type": "text", "text": …}`, `{"type": "image_url", …}` and so on.
+pub type Part = Json;
+
+impl From<&str> for Content {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Vec<Part>> for Content {
+    fn from(parts: Vec<Part>) -> Self {
+        Self::Parts(parts)
+    }
+}
+
+impl Serialize for Content {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Parts(parts) => parts.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrParts;
+        impl<'de> Visitor<'de> for TextOrParts {
+            type Value = Content;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of parts")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Content, E> {
+                Ok(Content::Text(text.to_owned()))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Content, E> {
+                Ok(Content::Text(text))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Content, A::Error> {
+                let mut parts = Vec::new();
+                while let Some(part) = items.next_element()? {
+                    parts.push(part);
+                }
+                Ok(Content::Parts(parts))
+            }
+        }
+        deserializer.deserialize_any(TextOrParts)
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Parts(parts) => write!(f, "Parts({})", parts.len()),
+        }
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("role", &self.role.as_ref().map(known_role))
+            .field("content", &self.content)
+            .field("tool_calls", &self.tool_calls.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn known_role(role: &Role) -> &str {
+    match role {
+        Role::Other(_) => "other",
+        known => known.as_str(),
+    }
+}

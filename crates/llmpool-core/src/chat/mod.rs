@@ -1,0 +1,29 @@
+//! The vocabulary: Chat Completions requests, answers and chunks.
+//!
+//! Whatever a client or a provider says that these types do not name is kept, with the text of its numbers, and said again.
+//! Reading is lenient, because providers are; writing leaves out what is absent.
+//!
+//! Always true: decode and encode again gives equal JSON; `{:?}` shows shapes and sizes, never a text somebody wrote.
+
+mod assemble;
+mod chunk;
+mod extra;
+mod finish_reason;
+mod lenient;
+mod message;
+mod object;
+mod request;
+mod response;
+mod text_enum;
+mod tool;
+mod usage;
+
+pub use assemble::Assembler;
+pub use chunk::{ChatChunk, ChunkChoice, ChunkDecoder, Delta};
+pub use extra::{Extra, Json};
+pub use finish_reason::FinishReason;
+pub use message::{Content, Message, Part, Role};
+pub use request::{ChatRequest, Stop, StreamOptions};
+pub use response::{ChatResponse, Choice};
+pub use tool::{FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};
+pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};

@@ -1,0 +1,96 @@
+//! The plain answer.
+
+use std::fmt;
+
+use super::extra::{Extra, Json};
+use super::finish_reason::FinishReason;
+use super::lenient::Whole;
+use super::message::Message;
+use super::object::wire_object;
+use super::usage::Usage;
+
+/// A whole answer.
+#[derive(Clone, Default, PartialEq)]
+pub struct ChatResponse {
+    /// The provider's id of the completion.
+    pub id: Option<String>,
+    /// `chat.completion`.
+    pub object: Option<String>,
+    pub(super) created: Option<Whole>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// The choices, by index.
+    pub choices: Vec<Choice>,
+    /// What the call used.
+    pub usage: Option<Usage>,
+    /// Which tier served it.
+    pub service_tier: Option<String>,
+    /// The backend's configuration.
+    pub system_fingerprint: Option<String>,
+    /// Anything else.
+    pub extra: Extra,
+}
+
+wire_object!(ChatResponse {
+    id => "id",
+    object => "object",
+    created => "created",
+    model => "model",
+    usage => "usage",
+    service_tier => "service_tier",
+    system_fingerprint => "system_fingerprint",
+} always { choices => "choices" });
+
+impl ChatResponse {
+    /// The first choice's text; empty when it has none.
+    pub fn text(&self) -> &str {
+        self.choices.first().and_then(|choice| choice.message.text()).unwrap_or_default()
+    }
+
+    /// Seconds since 1970 at which it was made, as the provider says.
+    pub fn created(&self) -> Option<u64> {
+        self.created.map(|created| created.0)
+    }
+}
+
+/// One of the answers.
+#[derive(Clone, Default, PartialEq)]
+pub struct Choice {
+    pub(super) index: Option<Whole>,
+    /// What was said.
+    pub message: Message,
+    /// Why it ended.
+    pub finish_reason: Option<FinishReason>,
+    /// How likely the tokens were.
+    pub logprobs: Option<Json>,
+    /// Anything else.
+    pub extra: Extra,
+}
+
+wire_object!(Choice {
+    index => "index",
+    finish_reason => "finish_reason",
+    logprobs => "logprobs",
+} always { message => "message" });
+
+impl Choice {
+    /// Its place among the choices.
+    pub fn index(&self) -> u64 {
+        self.index.map_or(0, |index| index.0)
+    }
+}
+
+impl fmt::Debug for ChatResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatResponse")
+            .field("choices", &self.choices)
+            .field("usage", &self.usage)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Choice").field("index", &self.index()).field("message", &self.message).finish_non_exhaustive()
+    }
+}

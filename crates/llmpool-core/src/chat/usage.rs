@@ -1,0 +1,89 @@
+//! What a call used, as the provider counts it.
+
+use super::extra::Extra;
+use super::lenient::Whole;
+use super::object::wire_object;
+
+/// What a call used. Whatever the provider did not say is `None`, never 0.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Usage {
+    prompt_tokens: Option<Whole>,
+    completion_tokens: Option<Whole>,
+    total_tokens: Option<Whole>,
+    /// What the prompt tokens consist of.
+    pub prompt_tokens_details: Option<PromptTokensDetails>,
+    /// What the completion tokens consist of.
+    pub completion_tokens_details: Option<CompletionTokensDetails>,
+    /// Anything else, such as DeepSeek's cache counts.
+    pub extra: Extra,
+}
+
+wire_object!(Usage {
+    prompt_tokens => "prompt_tokens",
+    completion_tokens => "completion_tokens",
+    total_tokens => "total_tokens",
+    prompt_tokens_details => "prompt_tokens_details",
+    completion_tokens_details => "completion_tokens_details",
+});
+
+/// Parts of the prompt tokens: contained in them, not added to them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PromptTokensDetails {
+    cached_tokens: Option<Whole>,
+    /// Anything else.
+    pub extra: Extra,
+}
+
+wire_object!(PromptTokensDetails { cached_tokens => "cached_tokens" });
+
+/// Parts of the completion tokens: contained in them, not added to them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CompletionTokensDetails {
+    reasoning_tokens: Option<Whole>,
+    /// Anything else.
+    pub extra: Extra,
+}
+
+wire_object!(CompletionTokensDetails { reasoning_tokens => "reasoning_tokens" });
+
+impl Usage {
+    /// A usage of prompt and completion tokens.
+    pub fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
+        Self {
+            prompt_tokens: Some(Whole(prompt_tokens)),
+            completion_tokens: Some(Whole(completion_tokens)),
+            total_tokens: Some(Whole(prompt_tokens.saturating_add(completion_tokens))),
+            ..Self::default()
+        }
+    }
+
+    /// Tokens of the prompt, cached ones included.
+    pub fn prompt_tokens(&self) -> Option<u64> {
+        self.prompt_tokens.map(|tokens| tokens.0)
+    }
+
+    /// Tokens of the answer, reasoning included.
+    pub fn completion_tokens(&self) -> Option<u64> {
+        self.completion_tokens.map(|tokens| tokens.0)
+    }
+
+    /// Tokens in all.
+    pub fn total_tokens(&self) -> Option<u64> {
+        self.total_tokens.map(|tokens| tokens.0)
+    }
+
+    /// Prompt tokens that were read from a cache.
+    pub fn cached_tokens(&self) -> Option<u64> {
+        self.prompt_tokens_details.as_ref()?.cached_tokens.map(|tokens| tokens.0)
+    }
+
+    /// Completion tokens that were reasoning.
+    pub fn reasoning_tokens(&self) -> Option<u64> {
+        self.completion_tokens_details.as_ref()?.reasoning_tokens.map(|tokens| tokens.0)
+    }
+
+    /// Whether it says nothing: `{}`.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

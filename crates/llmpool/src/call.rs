@@ -1,0 +1,299 @@
+//! The one loop: what is asked goes out, and what comes back is either the answer or the reason why there is none.
+//!
+//! It carries bytes. What to send is rendered once its target is known, and kept while the target stays the same; what
+//! comes back is decoded by whoever called. `Attempts` in the core decides what comes next, and nothing else tries again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use llmpool_core::failure::{Blame, Failure, FailureKind};
+use llmpool_core::limits::key::{KeyId, KeyState, Rest, Undo};
+use llmpool_core::limits::ledger::{Binding, Need, Never, WaitReason};
+use llmpool_core::limits::room::{Arrival, Ticket};
+use llmpool_core::routing::attempts::{Attempts, KeyVerdict, Step};
+use llmpool_core::time::Timestamp;
+
+use crate::clock;
+use crate::error::{Error, ErrorKind};
+use crate::exchange::{self, Patience, Rendered, Reply};
+use crate::limits::{Permit, Refusal};
+use crate::observe;
+use crate::options::CallOptions;
+use crate::report::{AttemptReport, CallReport, TraceId};
+use crate::target::Target;
+
+/// A wait in line ends after this where the caller named no deadline of his own.
+const LONGEST_STAY: Duration = Duration::from_secs(30);
+/// The total of a call whose target has none configured is far enough away to be none.
+const NO_TOTAL: Duration = Duration::from_secs(366 * 86_400);
+/// How long a key rests until another key's answer shows whether it was to blame.
+const PROVISIONAL_REST: Duration = Duration::from_secs(10);
+
+/// What somebody wants to send, encoded once it is known where to.
+pub(crate) trait Outgoing: Sync {
+    /// Encodes the request for this target.
+    fn render(&self, target: &Target) -> Result<Rendered, Error>;
+}
+
+/// An answer and what happened on the way to it.
+pub(crate) struct Answer {
+    pub(crate) reply: Reply,
+    pub(crate) report: CallReport,
+    pub(crate) started: Timestamp,
+}
+
+/// Runs one call to its answer: a whole plain body, or a stream whose first content has come.
+pub(crate) async fn run(
+    target: &Arc<Target>,
+    outgoing: &dyn Outgoing,
+    options: &CallOptions,
+) -> Result<Answer, Error> {
+    let mut call = Call::begin(target, options);
+    loop {
+        match call.attempts.next(clock::now()) {
+            Step::Admit => {
+                let Some(permit) = call.enter().await? else { return Err(call.give_up()) };
+                if let Some(reply) = call.attempt(permit, outgoing).await? {
+                    call.report.elapsed = clock::now().since(call.started);
+                    return Ok(Answer { reply, report: call.report, started: call.started });
+                }
+            }
+            Step::Backoff(until) => clock::sleep_until(until).await,
+            Step::GiveUp => return Err(call.give_up()),
+        }
+    }
+}
+
+struct Call<'a> {
+    target: &'a Target,
+    options: &'a CallOptions,
+    patience: Patience,
+    started: Timestamp,
+    ticket: Ticket,
+    attempts: Attempts,
+    rendered: Option<Rendered>,
+    last: Option<Failure>,
+    /// Rests to take back should it turn out that the call is to blame.
+    undo: Vec<Undo>,
+    report: CallReport,
+}
+
+impl<'a> Call<'a> {
+    fn begin(target: &'a Target, options: &'a CallOptions) -> Self {
+        let started = clock::now();
+        let timeouts = options.timeouts.unwrap_or(target.timeouts);
+        let deadline = started + options.timeout.or(timeouts.total).unwrap_or(NO_TOTAL);
+        let admission = &target.provider.admission;
+        let key_count = admission.look(|ledger| ledger.key_count(target.id));
+        let trace_id = options.trace_id.clone().map_or_else(TraceId::mint, TraceId::Given);
+        Self {
+            target,
+            options,
+            patience: Patience { timeouts, deadline },
+            started,
+            ticket: admission.ticket(),
+            attempts: Attempts::new(target.retry, key_count, deadline, crate::chance::fresh_seed()),
+            rendered: None,
+            last: None,
+            undo: Vec::new(),
+            report: CallReport { target: target.name.clone(), trace_id, ..CallReport::default() },
+        }
+    }
+
+    /// Waits for a permit. `None` where the key it came with would cost a retry that is no longer there.
+    async fn enter(&mut self) -> Result<Option<Permit>, Error> {
+        let arrived = clock::now();
+        let deadline = match self.options.timeout {
+            Some(_) => self.patience.deadline,
+            None => self.patience.deadline.min(arrived + LONGEST_STAY),
+        };
+        let arrival = Arrival {
+            ticket: self.ticket,
+            caller: self.options.caller,
+            need: Need::ONE,
+            binding: Binding::Any,
+            deadline,
+        };
+        let entered = self.target.provider.admission.enter(self.target.id, arrival).await;
+        self.report.waited += clock::now().since(arrived);
+        match entered {
+            Ok(permit) => {
+                let allowed = permit.key().is_some_and(|key| self.attempts.admitted(key));
+                Ok(Some(permit).filter(|_| allowed))
+            }
+            Err(refusal) => Err(self.turned_away(refusal)),
+        }
+    }
+
+    /// Makes one attempt. `None` where it failed and the next step is the core's to say.
+    async fn attempt(&mut self, mut permit: Permit, outgoing: &dyn Outgoing) -> Result<Option<Reply>, Error> {
+        let Some(key) = permit.key() else { return Ok(None) };
+        let rendered = match self.rendered.take() {
+            Some(rendered) => rendered,
+            None => outgoing.render(self.target).map_err(|error| error.with_report(self.closing_report()))?,
+        };
+        let sent_at = clock::now();
+        let answer = exchange::once(self.target, &mut permit, &rendered, &self.patience).await;
+        let duration = clock::now().since(sent_at);
+        match answer {
+            Ok(mut reply) => {
+                permit.succeeded();
+                let head = reply.head();
+                let attempt = self.attempt_report(key, None, Some(head.status), duration);
+                self.report.attempts.push(AttemptReport { request_id: head.request_id.clone(), ..attempt });
+                if let Reply::Stream { frames, .. } = &mut reply {
+                    self.report.first_content = Some(clock::now().since(self.started));
+                    frames.hold(permit);
+                }
+                Ok(Some(reply))
+            }
+            Err(failure) => {
+                let failure = self.masked(failure, key);
+                self.note_failure(&permit, &failure, key, duration);
+                self.judge(&permit, failure, key, rendered);
+                Ok(None)
+            }
+        }
+    }
+
+    fn note_failure(&mut self, permit: &Permit, failure: &Failure, key: KeyId, duration: Duration) {
+        let attempt = self.attempt_report(key, Some(failure.kind), failure.status, duration);
+        let attempt = AttemptReport { request_id: failure.request_id.clone(), ..attempt };
+        observe::attempt_failed(&self.report, &attempt);
+        if permit.is_used() { self.report.attempts.push(attempt) } else { self.report.unsent.push(attempt) }
+    }
+
+    /// Lets the core judge a failure, and does to the keys what it says.
+    fn judge(&mut self, permit: &Permit, failure: Failure, key: KeyId, rendered: Rendered) {
+        let added = rendered.added_stream_options;
+        let verdict = self.attempts.failed(&failure, key, added, clock::now());
+        match verdict {
+            KeyVerdict::Innocent => {}
+            KeyVerdict::Rests => {
+                permit.refused(rest_for(failure.kind), failure.retry_after);
+                observe::key_rests(&self.target.provider, key);
+            }
+            KeyVerdict::RestsForNow => {
+                let pause = failure.retry_after.unwrap_or(PROVISIONAL_REST);
+                self.undo.extend(permit.refused(Rest::Throttled, Some(pause)));
+            }
+            KeyVerdict::RestoreAll => {
+                self.undo.drain(..).for_each(|undo| self.target.provider.admission.restore(undo));
+            }
+        }
+        if failure.kind == FailureKind::StreamOptionsRefused && added {
+            self.target.facts.refused_stream_options();
+        } else {
+            self.rendered = Some(rendered);
+        }
+        self.last = Some(failure);
+    }
+
+    fn attempt_report(
+        &self,
+        key: KeyId,
+        failure: Option<FailureKind>,
+        status: Option<u16>,
+        duration: Duration,
+    ) -> AttemptReport {
+        AttemptReport {
+            key: self.target.provider.key(key).label.clone(),
+            failure,
+            status,
+            duration,
+            dead_connection: failure == Some(FailureKind::DeadConnection),
+            request_id: None,
+        }
+    }
+
+    /// Providers sometimes send the key back.
+    fn masked(&self, mut failure: Failure, key: KeyId) -> Failure {
+        let secret = self.target.provider.key(key).secret.expose();
+        let texts = [&mut failure.message, &mut failure.code, &mut failure.param, &mut failure.request_id];
+        for text in texts.into_iter().flatten() {
+            if text.contains(secret) {
+                *text = text.replace(secret, "[key]");
+            }
+        }
+        failure
+    }
+
+    fn give_up(&mut self) -> Error {
+        let report = self.closing_report();
+        let now = clock::now();
+        let Some(failure) = self.last.take() else {
+            return Error::new(ErrorKind::LimitReached, "the call's deadline has passed").with_report(report);
+        };
+        let retry_after = match failure.blame() {
+            // Another key may return earlier than the last one that refused.
+            Blame::Key => Some(self.next_chance(now)),
+            Blame::Request => None,
+            Blame::Target | Blame::Network => failure.retry_after,
+        };
+        let error = Error::from_failure(failure).with_report(report);
+        retry_after.map_or(error, |wait| error.with_retry_after(wait))
+    }
+
+    fn next_chance(&self, now: Timestamp) -> Duration {
+        self.target.provider.admission.earliest(self.target.id).since(now)
+    }
+
+    fn turned_away(&mut self, refusal: Refusal) -> Error {
+        let report = self.closing_report();
+        let now = clock::now();
+        let (ready_at, why) = match refusal {
+            Refusal::Never(never) => {
+                return Error::new(ErrorKind::Unsendable, never_message(never)).with_report(report);
+            }
+            Refusal::TooLate { ready_at, why } => (ready_at, why),
+        };
+        let error = match self.last.take() {
+            Some(failure) => Error::from_failure(failure),
+            None => refused_error(why, ready_at.map(|at| at.since(now))),
+        };
+        let error = error.with_report(report);
+        match ready_at {
+            Some(at) => error.with_retry_after(at.since(now)),
+            None => error,
+        }
+    }
+
+    fn closing_report(&mut self) -> CallReport {
+        self.report.elapsed = clock::now().since(self.started);
+        std::mem::take(&mut self.report)
+    }
+}
+
+fn rest_for(kind: FailureKind) -> Rest {
+    match kind {
+        FailureKind::InvalidKey | FailureKind::PermissionDenied => Rest::Invalid,
+        FailureKind::NoQuota => Rest::NoQuota,
+        _ => Rest::Throttled,
+    }
+}
+
+fn never_message(never: Never) -> String {
+    match never {
+        Never::MoreThanCapacity { capacity } => {
+            format!("it needs more than the {capacity} that the rate limit ever admits at once")
+        }
+        Never::UnknownKey => "it is bound to a key that this target does not have".to_owned(),
+    }
+}
+
+fn refused_error(why: WaitReason, wait: Option<Duration>) -> Error {
+    let when = wait.map_or(String::new(), |wait| format!("; the earliest would be in {:.1}s", wait.as_secs_f64()));
+    let (kind, what) = match why {
+        WaitReason::Rate => (ErrorKind::LimitReached, "the rate limit admits it only after the deadline"),
+        WaitReason::Concurrency => (ErrorKind::LimitReached, "no key had a free slot before the deadline"),
+        WaitReason::Keys(state) => match state {
+            KeyState::Invalid(_) => (ErrorKind::Attempt(FailureKind::InvalidKey), "every key was refused"),
+            KeyState::NoQuota(_) => (ErrorKind::Attempt(FailureKind::NoQuota), "no key has quota left"),
+            KeyState::Throttled(_) => (ErrorKind::Attempt(FailureKind::RateLimited), "every key is throttled"),
+            KeyState::Healthy | KeyState::Probing => {
+                (ErrorKind::LimitReached, "no key was free before the deadline")
+            }
+        },
+    };
+    Error::new(kind, format!("{what}{when}"))
+}

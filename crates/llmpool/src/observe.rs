@@ -1,0 +1,26 @@
+//! What is told to logs: labels, kinds and times; never a key, never a prompt, never the provider's own words.
+
+use llmpool_core::limits::key::KeyId;
+use tracing::{debug, warn};
+
+use crate::report::{AttemptReport, CallReport};
+use crate::target::Provider;
+
+pub(crate) fn attempt_failed(report: &CallReport, attempt: &AttemptReport) {
+    debug!(
+        target: "llmpool",
+        trace_id = %report.trace_id,
+        target_id = %report.target,
+        key = %attempt.key,
+        failure = attempt.failure.map(|kind| kind.as_str()),
+        status = attempt.status,
+        duration_ms = attempt.duration.as_millis() as u64,
+        "attempt failed"
+    );
+}
+
+pub(crate) fn key_rests(provider: &Provider, key: KeyId) {
+    let state = provider.admission.look(|ledger| ledger.key_state(key));
+    let key = &provider.key(key).label;
+    warn!(target: "llmpool", provider = %provider.id, key = %key, state = state.as_str(), "key rests");
+}

@@ -1,0 +1,162 @@
+//! The frames of one streamed answer: what the transport brings, event by event, with its side view and its timeouts.
+//!
+//! Always true: the permit is held to the last byte and no longer; the stream ends cleanly only after a terminal signal; time
+//! in which nobody asks for the next frame is not the provider's.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use llmpool_core::failure::{Failure, FailureKind, classify_in_stream};
+use llmpool_core::frame::{Sight, StreamView};
+use llmpool_core::provider_error::ProviderError;
+use llmpool_core::sse::{Decoder, Event};
+use llmpool_core::time::Timestamp;
+
+use crate::clock::{self, Timer};
+use crate::limits::Permit;
+use crate::transport::Body;
+
+/// The longest event that is read.
+const LONGEST_EVENT: usize = 16 << 20;
+/// How long usage may come after the last finish reason.
+const USAGE_GRACE: Duration = Duration::from_secs(10);
+/// How long the end of the body may come after `[DONE]`; with it the connection can be used again.
+const END_GRACE: Duration = Duration::from_secs(1);
+
+/// One event and what it shows.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) event: Event,
+    pub(crate) sight: Sight,
+}
+
+/// The frames of one answer.
+pub(crate) struct FrameStream {
+    body: Option<Body>,
+    decoder: Decoder,
+    view: StreamView,
+    permit: Option<Permit>,
+    limits: StreamLimits,
+    /// Since when we have been waiting for the provider.
+    waiting_since: Option<Timestamp>,
+    complete_at: Option<Timestamp>,
+    timer: Timer,
+}
+
+/// When a stream is given up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamLimits {
+    pub(crate) first_content_at: Timestamp,
+    pub(crate) idle: Option<Duration>,
+    pub(crate) deadline: Timestamp,
+}
+
+impl FrameStream {
+    pub(crate) fn new(body: Body, limits: StreamLimits) -> Self {
+        Self {
+            body: Some(body),
+            decoder: Decoder::new(LONGEST_EVENT),
+            view: StreamView::new(),
+            permit: None,
+            limits,
+            waiting_since: None,
+            complete_at: None,
+            timer: Timer::default(),
+        }
+    }
+
+    /// Keeps the permit until the end of the stream.
+    pub(crate) fn hold(&mut self, permit: Permit) {
+        if self.body.is_some() {
+            self.permit = Some(permit);
+        }
+    }
+
+    /// What has been seen so far.
+    pub(crate) fn view(&self) -> &StreamView {
+        &self.view
+    }
+
+    pub(crate) async fn next_frame(&mut self) -> Option<Result<Frame, Failure>> {
+        std::future::poll_fn(|cx| self.poll_frame(cx)).await
+    }
+
+    /// The next frame; `None` after a clean end, an error once where there was none.
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Failure>>> {
+        loop {
+            match self.decoder.next_event() {
+                Err(_) => return self.fail(Failure::new(FailureKind::InvalidResponse)),
+                // What comes behind [DONE] is read for the connection's sake only.
+                Ok(Some(_)) if self.view.is_done() => continue,
+                Ok(Some(event)) => return self.show(event),
+                Ok(None) => {}
+            }
+            let Some(body) = &mut self.body else { return Poll::Ready(None) };
+            match body.poll_piece(cx) {
+                Poll::Ready(Some(Ok(piece))) => {
+                    self.waiting_since = None;
+                    self.decoder.push(piece);
+                }
+                Poll::Ready(None) => return self.end(FailureKind::Truncated),
+                Poll::Ready(Some(Err(_))) => return self.end(FailureKind::ConnectionLost),
+                Poll::Pending => {
+                    let (until, kind) = self.patience();
+                    self.timer.set(until);
+                    if self.timer.poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    return self.end(kind);
+                }
+            }
+        }
+    }
+
+    fn show(&mut self, event: Event) -> Poll<Option<Result<Frame, Failure>>> {
+        let sight = self.view.see(&event);
+        if sight.error {
+            let error = ProviderError::parse(&event.data).unwrap_or_default();
+            return self.fail(classify_in_stream(&error));
+        }
+        if sight.corrupt && !self.view.has_content() {
+            return self.fail(Failure::new(FailureKind::InvalidResponse));
+        }
+        if self.view.is_complete() && (self.complete_at.is_none() || sight.done) {
+            self.complete_at = Some(clock::now());
+        }
+        Poll::Ready(Some(Ok(Frame { event, sight })))
+    }
+
+    /// Until when we wait for the next byte, and what it is called if none comes.
+    fn patience(&mut self) -> (Timestamp, FailureKind) {
+        let StreamLimits { first_content_at, idle, deadline } = self.limits;
+        let by = match self.complete_at {
+            Some(at) => (at + if self.view.is_done() { END_GRACE } else { USAGE_GRACE }, FailureKind::IdleTimeout),
+            None if !self.view.has_content() => (first_content_at, FailureKind::FirstContentTimeout),
+            None => {
+                let since = *self.waiting_since.get_or_insert_with(clock::now);
+                (idle.map_or(Timestamp::MAX, |idle| since + idle), FailureKind::IdleTimeout)
+            }
+        };
+        if deadline < by.0 { (deadline, FailureKind::DeadlineExceeded) } else { by }
+    }
+
+    /// No more will come: an end where a terminal signal was seen, a failure otherwise.
+    fn end(&mut self, otherwise: FailureKind) -> Poll<Option<Result<Frame, Failure>>> {
+        if self.view.is_complete() {
+            self.close();
+            return Poll::Ready(None);
+        }
+        self.fail(Failure::new(otherwise))
+    }
+
+    fn fail(&mut self, failure: Failure) -> Poll<Option<Result<Frame, Failure>>> {
+        self.close();
+        Poll::Ready(Some(Err(failure)))
+    }
+
+    fn close(&mut self) {
+        self.body = None;
+        self.permit = None;
+        self.decoder = Decoder::new(LONGEST_EVENT);
+    }
+}

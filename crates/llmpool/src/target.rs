@@ -1,0 +1,106 @@
+//! One model at one base URL, with everything a call to it needs ready at hand.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::{HeaderMap, HeaderValue, Uri};
+use llmpool_core::limits::key::{KeyId, KeyState};
+use llmpool_core::limits::ledger::TargetId;
+use llmpool_core::routing::retry::RetryPolicy;
+use serde_json::value::RawValue;
+
+use crate::limits::Admission;
+use crate::options::Timeouts;
+use crate::secrets::{KeyLabel, Secret};
+use crate::transport::Pool;
+
+/// The keys of one provider and the admission to them; shared by all its targets.
+pub(crate) struct Provider {
+    pub(crate) id: String,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) keys: Vec<ApiKey>,
+}
+
+/// A key as it is shown and as it is sent.
+pub(crate) struct ApiKey {
+    pub(crate) label: KeyLabel,
+    pub(crate) secret: Secret,
+    /// `Bearer …`, marked sensitive.
+    pub(crate) authorization: HeaderValue,
+}
+
+/// One model at one base URL.
+pub(crate) struct Target {
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) id: TargetId,
+    /// `provider/model`.
+    pub(crate) name: Arc<str>,
+    pub(crate) model: String,
+    /// As configured, for people.
+    pub(crate) base_url: String,
+    pub(crate) chat_uri: Uri,
+    pub(crate) connections: Arc<Pool>,
+    /// Sent with every request, all but the key.
+    pub(crate) headers: HeaderMap,
+    /// Request members that a call may override.
+    pub(crate) api_params: Vec<(String, Box<RawValue>)>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) context_window: u32,
+    pub(crate) facts: Facts,
+}
+
+/// What was learned about an endpoint from its answers.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    stream_options_refused: AtomicBool,
+}
+
+impl Facts {
+    /// Whether `stream_options` may be added to a request on our own account.
+    pub(crate) fn takes_stream_options(&self) -> bool {
+        !self.stream_options_refused.load(Ordering::Relaxed)
+    }
+
+    /// The endpoint said that it does not know `stream_options`.
+    pub(crate) fn refused_stream_options(&self) {
+        self.stream_options_refused.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Provider {
+    pub(crate) fn key(&self, id: KeyId) -> &ApiKey {
+        &self.keys[id.index()]
+    }
+}
+
+/// A key as an operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyStatus {
+    /// Position and fingerprint; the key itself is never shown.
+    pub label: KeyLabel,
+    /// In use, or why not.
+    pub state: KeyState,
+    /// Attempts under way.
+    pub in_flight: u32,
+}
+
+impl Provider {
+    pub(crate) fn key_status(&self, ids: impl IntoIterator<Item = KeyId>) -> Vec<KeyStatus> {
+        self.admission.look(|ledger| {
+            let status = |id: KeyId| KeyStatus {
+                label: self.key(id).label.clone(),
+                state: ledger.key_state(id),
+                in_flight: ledger.in_flight(id),
+            };
+            ids.into_iter().map(status).collect()
+        })
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("name", &self.name).field("base_url", &self.base_url).finish_non_exhaustive()
+    }
+}
