@@ -2,7 +2,12 @@
 //!
 //! Retry, key state and target health all read this one table; nobody looks at a status code anywhere else.
 
+mod classify;
+
+use std::fmt;
 use std::time::Duration;
+
+pub use classify::{classify, classify_in_stream};
 
 /// The cause of a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,7 +131,7 @@ pub enum Certainty {
 }
 
 /// One failed attempt, as a fact that can be copied around and compared.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Failure {
     /// What went wrong.
     pub kind: FailureKind,
@@ -164,5 +169,34 @@ impl Failure {
     /// Who has to change before another try makes sense.
     pub fn blame(&self) -> Blame {
         self.kind.blame()
+    }
+}
+
+impl fmt::Debug for Failure {
+    /// Leaves out the provider's words, and texts that are no plain codes: they may echo the prompt or a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failure")
+            .field("kind", &self.kind)
+            .field("certainty", &self.certainty)
+            .field("status", &self.status)
+            .field("retry_after", &self.retry_after)
+            .field("code", &self.code.as_deref().map(plain_word))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A code if it looks like one of a provider's, and nothing that somebody may have written.
+pub(crate) fn plain_word(text: &str) -> &str {
+    let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+    if text.len() <= 48 && text.chars().all(plain) {
+        text
+    } else {
+        "(withheld)"
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }

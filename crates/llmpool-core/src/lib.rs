@@ -8,6 +8,8 @@ pub mod chat;
 pub mod failure;
 pub mod frame;
 pub mod limits;
+pub mod provider_error;
+pub mod rate_headers;
 pub mod routing;
 pub mod sse;
 pub mod time;

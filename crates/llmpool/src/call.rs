@@ -52,10 +52,16 @@ pub(crate) async fn run(
     loop {
         match call.attempts.next(clock::now()) {
             Step::Admit => {
-                let Some(permit) = call.enter().await? else { return Err(call.give_up()) };
+                let Some(permit) = call.enter().await? else {
+                    return Err(call.give_up());
+                };
                 if let Some(reply) = call.attempt(permit, outgoing).await? {
                     call.report.elapsed = clock::now().since(call.started);
-                    return Ok(Answer { reply, report: call.report, started: call.started });
+                    return Ok(Answer {
+                        reply,
+                        report: call.report,
+                        started: call.started,
+                    });
                 }
             }
             Step::Backoff(until) => clock::sleep_until(until).await,
@@ -85,7 +91,10 @@ impl<'a> Call<'a> {
         let deadline = started + options.timeout.or(timeouts.total).unwrap_or(NO_TOTAL);
         let admission = &target.provider.admission;
         let key_count = admission.look(|ledger| ledger.key_count(target.id));
-        let trace_id = options.trace_id.clone().map_or_else(TraceId::mint, TraceId::Given);
+        let trace_id = options
+            .trace_id
+            .clone()
+            .map_or_else(TraceId::mint, TraceId::Given);
         Self {
             target,
             options,
@@ -96,7 +105,11 @@ impl<'a> Call<'a> {
             rendered: None,
             last: None,
             undo: Vec::new(),
-            report: CallReport { target: target.name.clone(), trace_id, ..CallReport::default() },
+            report: CallReport {
+                target: target.name.clone(),
+                trace_id,
+                ..CallReport::default()
+            },
         }
     }
 
@@ -114,7 +127,12 @@ impl<'a> Call<'a> {
             binding: Binding::Any,
             deadline,
         };
-        let entered = self.target.provider.admission.enter(self.target.id, arrival).await;
+        let entered = self
+            .target
+            .provider
+            .admission
+            .enter(self.target.id, arrival)
+            .await;
         self.report.waited += clock::now().since(arrived);
         match entered {
             Ok(permit) => {
@@ -130,7 +148,9 @@ impl<'a> Call<'a> {
         let Some(key) = permit.key() else { return Ok(None) };
         let rendered = match self.rendered.take() {
             Some(rendered) => rendered,
-            None => outgoing.render(self.target).map_err(|error| error.with_report(self.closing_report()))?,
+            None => outgoing
+                .render(self.target)
+                .map_err(|error| error.with_report(self.closing_report()))?,
         };
         let sent_at = clock::now();
         let answer = exchange::once(self.target, &mut permit, &rendered, &self.patience).await;
@@ -140,7 +160,10 @@ impl<'a> Call<'a> {
                 permit.succeeded();
                 let head = reply.head();
                 let attempt = self.attempt_report(key, None, Some(head.status), duration);
-                self.report.attempts.push(AttemptReport { request_id: head.request_id.clone(), ..attempt });
+                self.report.attempts.push(AttemptReport {
+                    request_id: head.request_id.clone(),
+                    ..attempt
+                });
                 if let Reply::Stream { frames, .. } = &mut reply {
                     self.report.first_content = Some(clock::now().since(self.started));
                     frames.hold(permit);
@@ -158,9 +181,16 @@ impl<'a> Call<'a> {
 
     fn note_failure(&mut self, permit: &Permit, failure: &Failure, key: KeyId, duration: Duration) {
         let attempt = self.attempt_report(key, Some(failure.kind), failure.status, duration);
-        let attempt = AttemptReport { request_id: failure.request_id.clone(), ..attempt };
+        let attempt = AttemptReport {
+            request_id: failure.request_id.clone(),
+            ..attempt
+        };
         observe::attempt_failed(&self.report, &attempt);
-        if permit.is_used() { self.report.attempts.push(attempt) } else { self.report.unsent.push(attempt) }
+        if permit.is_used() {
+            self.report.attempts.push(attempt)
+        } else {
+            self.report.unsent.push(attempt)
+        }
     }
 
     /// Lets the core judge a failure, and does to the keys what it says.
@@ -178,7 +208,9 @@ impl<'a> Call<'a> {
                 self.undo.extend(permit.refused(Rest::Throttled, Some(pause)));
             }
             KeyVerdict::RestoreAll => {
-                self.undo.drain(..).for_each(|undo| self.target.provider.admission.restore(undo));
+                self.undo
+                    .drain(..)
+                    .for_each(|undo| self.target.provider.admission.restore(undo));
             }
         }
         if failure.kind == FailureKind::StreamOptionsRefused && added {
@@ -209,7 +241,12 @@ impl<'a> Call<'a> {
     /// Providers sometimes send the key back.
     fn masked(&self, mut failure: Failure, key: KeyId) -> Failure {
         let secret = self.target.provider.key(key).secret.expose();
-        let texts = [&mut failure.message, &mut failure.code, &mut failure.param, &mut failure.request_id];
+        let texts = [
+            &mut failure.message,
+            &mut failure.code,
+            &mut failure.param,
+            &mut failure.request_id,
+        ];
         for text in texts.into_iter().flatten() {
             if text.contains(secret) {
                 *text = text.replace(secret, "[key]");
@@ -231,7 +268,10 @@ impl<'a> Call<'a> {
             Blame::Target | Blame::Network => failure.retry_after,
         };
         let error = Error::from_failure(failure).with_report(report);
-        retry_after.map_or(error, |wait| error.with_retry_after(wait))
+        match retry_after {
+            Some(wait) => error.with_retry_after(wait),
+            None => error,
+        }
     }
 
     fn next_chance(&self, now: Timestamp) -> Duration {
@@ -282,14 +322,28 @@ fn never_message(never: Never) -> String {
 }
 
 fn refused_error(why: WaitReason, wait: Option<Duration>) -> Error {
-    let when = wait.map_or(String::new(), |wait| format!("; the earliest would be in {:.1}s", wait.as_secs_f64()));
+    let when = wait.map_or(String::new(), |wait| {
+        format!("; the earliest would be in {:.1}s", wait.as_secs_f64())
+    });
     let (kind, what) = match why {
-        WaitReason::Rate => (ErrorKind::LimitReached, "the rate limit admits it only after the deadline"),
-        WaitReason::Concurrency => (ErrorKind::LimitReached, "no key had a free slot before the deadline"),
+        WaitReason::Rate => (
+            ErrorKind::LimitReached,
+            "the rate limit admits it only after the deadline",
+        ),
+        WaitReason::Concurrency => (
+            ErrorKind::LimitReached,
+            "no key had a free slot before the deadline",
+        ),
         WaitReason::Keys(state) => match state {
-            KeyState::Invalid(_) => (ErrorKind::Attempt(FailureKind::InvalidKey), "every key was refused"),
+            KeyState::Invalid(_) => (
+                ErrorKind::Attempt(FailureKind::InvalidKey),
+                "every key was refused",
+            ),
             KeyState::NoQuota(_) => (ErrorKind::Attempt(FailureKind::NoQuota), "no key has quota left"),
-            KeyState::Throttled(_) => (ErrorKind::Attempt(FailureKind::RateLimited), "every key is throttled"),
+            KeyState::Throttled(_) => (
+                ErrorKind::Attempt(FailureKind::RateLimited),
+                "every key is throttled",
+            ),
             KeyState::Healthy | KeyState::Probing => {
                 (ErrorKind::LimitReached, "no key was free before the deadline")
             }

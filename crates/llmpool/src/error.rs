@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use llmpool_core::chat::ChatResponse;
+use llmpool_core::chat::ChatCompletion;
 use llmpool_core::failure::{Failure, FailureKind};
 
 use crate::report::{AttemptReport, CallReport};
@@ -20,7 +20,7 @@ struct Inner {
     failure: Option<Failure>,
     retry_after: Option<Duration>,
     report: CallReport,
-    partial: Option<Box<ChatResponse>>,
+    partial: Option<Box<ChatCompletion>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -81,7 +81,7 @@ impl Error {
     }
 
     /// Adds what had been received of the answer.
-    pub fn with_partial(mut self, partial: ChatResponse) -> Self {
+    pub fn with_partial(mut self, partial: ChatCompletion) -> Self {
         self.0.partial = Some(Box::new(partial));
         self
     }
@@ -132,7 +132,7 @@ impl Error {
     }
 
     /// What had been received of the answer when a stream broke.
-    pub fn partial(&self) -> Option<&ChatResponse> {
+    pub fn partial(&self) -> Option<&ChatCompletion> {
         self.0.partial.as_deref()
     }
 }
@@ -149,7 +149,11 @@ impl fmt::Display for Error {
             return Ok(());
         }
         let plural = if tries == 1 { "attempt" } else { "attempts" };
-        write!(f, " after {tries} {plural} in {:.1}s", report.elapsed.as_secs_f64())?;
+        write!(
+            f,
+            " after {tries} {plural} in {:.1}s",
+            report.elapsed.as_secs_f64()
+        )?;
         write_tries(f, report)
     }
 }

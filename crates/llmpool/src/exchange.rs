@@ -47,7 +47,11 @@ pub(crate) enum Reply {
     /// The whole body of a plain answer.
     Plain { head: Head, body: Bytes },
     /// A stream whose first content has come: everything up to there, and the rest.
-    Stream { head: Head, prefix: Vec<Frame>, frames: FrameStream },
+    Stream {
+        head: Head,
+        prefix: Vec<Frame>,
+        frames: FrameStream,
+    },
 }
 
 /// What is kept of an answer's head.
@@ -81,7 +85,10 @@ pub(crate) async fn once(
     if !head.status.is_success() {
         return Err(refusal(&head, body, patience).await);
     }
-    let kept = Head { status: head.status.as_u16(), request_id: request_id(&head.headers) };
+    let kept = Head {
+        status: head.status.as_u16(),
+        request_id: request_id(&head.headers),
+    };
     if rendered.stream && !is_json(&head.headers) {
         return first_content(kept, FrameStream::new(body, limits)).await;
     }
@@ -89,7 +96,10 @@ pub(crate) async fn once(
     check_plain(&head, &body)?;
     if rendered.stream {
         // The provider ignored that a stream was asked for, and its answer is no stream.
-        return Err(Failure { status: Some(kept.status), ..Failure::new(FailureKind::InvalidResponse) });
+        return Err(Failure {
+            status: Some(kept.status),
+            ..Failure::new(FailureKind::InvalidResponse)
+        });
     }
     Ok(Reply::Plain { head: kept, body })
 }
@@ -113,7 +123,10 @@ async fn send(
             Some(Ok(lease)) => lease,
             Some(Err(error)) => {
                 let message = Some(error.to_string());
-                return Err(Failure { message, ..Failure::new(FailureKind::Connect) });
+                return Err(Failure {
+                    message,
+                    ..Failure::new(FailureKind::Connect)
+                });
             }
             None if connect_by < patience.deadline => return Err(Failure::new(FailureKind::ConnectTimeout)),
             None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
@@ -140,7 +153,10 @@ fn request(target: &Target, permit: &Permit, rendered: &Rendered) -> Request<Ful
     *request.uri_mut() = target.chat_uri.clone();
     *request.headers_mut() = target.headers.clone();
     if let Some(key) = permit.key() {
-        request.headers_mut().insert(header::AUTHORIZATION, target.provider.key(key).authorization.clone());
+        request.headers_mut().insert(
+            header::AUTHORIZATION,
+            target.provider.key(key).authorization.clone(),
+        );
     }
     request
 }
@@ -161,7 +177,11 @@ async fn first_content(head: Head, mut frames: FrameStream) -> Result<Reply, Fai
             }
             Some(Err(failure)) => {
                 let request_id = failure.request_id.clone().or(head.request_id);
-                return Err(Failure { status: Some(head.status), request_id, ..failure });
+                return Err(Failure {
+                    status: Some(head.status),
+                    request_id,
+                    ..failure
+                });
             }
             // Only a stream with a terminal event ends cleanly, and that was shown.
             None => return Err(Failure::new(FailureKind::Truncated)),
@@ -206,14 +226,22 @@ fn check_plain(head: &response::Parts, body: &[u8]) -> Result<(), Failure> {
     if let Some(error) = provider_error::is_error_in_success(body) {
         let failure = llmpool_core::failure::classify_in_stream(&error);
         let request_id = failure.request_id.clone().or_else(|| request_id(&head.headers));
-        return Err(Failure { status: Some(head.status.as_u16()), request_id, ..failure });
+        return Err(Failure {
+            status: Some(head.status.as_u16()),
+            request_id,
+            ..failure
+        });
     }
     let looks_like_json = body.trim_ascii_start().starts_with(b"{") && body.trim_ascii_end().ends_with(b"}");
     if looks_like_json {
         return Ok(());
     }
     let status = Some(head.status.as_u16());
-    Err(Failure { status, request_id: request_id(&head.headers), ..Failure::new(FailureKind::InvalidResponse) })
+    Err(Failure {
+        status,
+        request_id: request_id(&head.headers),
+        ..Failure::new(FailureKind::InvalidResponse)
+    })
 }
 
 async fn refusal(head: &response::Parts, mut body: Body, patience: &Patience) -> Failure {
@@ -235,12 +263,21 @@ async fn refusal(head: &response::Parts, mut body: Body, patience: &Patience) ->
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("application/json"))
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| {
+        kind.trim_start()
+            .to_ascii_lowercase()
+            .starts_with("application/json")
+    })
 }
 
 fn request_id(headers: &HeaderMap) -> Option<String> {
-    headers.get("x-request-id").and_then(|value| value.to_str().ok()).map(str::to_owned)
+    headers
+        .get("x-request-id")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned)
 }
 
 fn end_of(start: Timestamp, span: Option<Duration>) -> Timestamp {

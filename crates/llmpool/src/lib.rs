@@ -1,5 +1,32 @@
 //! One interface over every OpenAI-compatible provider.
 
+mod call;
+mod chance;
 mod clock;
+mod error;
+mod exchange;
+mod interface;
+mod key_pool;
 mod limits;
+mod observe;
+mod openai_compatible;
+mod options;
+mod report;
+mod secrets;
+mod stream;
+mod target;
+mod token_bucket;
 pub mod transport;
+
+pub use error::{Error, ErrorKind};
+pub use interface::{ChatResponse, ChatStream, LlmInterface};
+pub use key_pool::{ApiKeyPool, KeyLease};
+pub use llmpool_core::chat;
+pub use llmpool_core::failure::FailureKind;
+pub use llmpool_core::limits::key::{KeyLimits, KeyState};
+pub use openai_compatible::{OpenAiCompatible, TargetSettings};
+pub use options::{CallOptions, CallerId, Timeouts};
+pub use report::{AttemptReport, CallReport, TraceId, UsageSource};
+pub use secrets::{KeyLabel, Secret};
+pub use target::KeyStatus;
+pub use token_bucket::{AcquireError, RateLimitStatus, TokenBucket};

@@ -78,7 +78,10 @@ impl UsageSource {
 impl CallReport {
     /// How many requests the provider received, as far as can be known from here.
     pub fn upstream_requests(&self) -> usize {
-        self.attempts.iter().filter(|attempt| !attempt.dead_connection).count()
+        self.attempts
+            .iter()
+            .filter(|attempt| !attempt.dead_connection)
+            .count()
     }
 }
 

@@ -91,7 +91,9 @@ impl FrameStream {
                 Ok(Some(event)) => return self.show(event),
                 Ok(None) => {}
             }
-            let Some(body) = &mut self.body else { return Poll::Ready(None) };
+            let Some(body) = &mut self.body else {
+                return Poll::Ready(None);
+            };
             match body.poll_piece(cx) {
                 Poll::Ready(Some(Ok(piece))) => {
                     self.waiting_since = None;
@@ -128,16 +130,34 @@ impl FrameStream {
 
     /// Until when we wait for the next byte, and what it is called if none comes.
     fn patience(&mut self) -> (Timestamp, FailureKind) {
-        let StreamLimits { first_content_at, idle, deadline } = self.limits;
+        let StreamLimits {
+            first_content_at,
+            idle,
+            deadline,
+        } = self.limits;
         let by = match self.complete_at {
-            Some(at) => (at + if self.view.is_done() { END_GRACE } else { USAGE_GRACE }, FailureKind::IdleTimeout),
+            Some(at) => (
+                at + if self.view.is_done() {
+                    END_GRACE
+                } else {
+                    USAGE_GRACE
+                },
+                FailureKind::IdleTimeout,
+            ),
             None if !self.view.has_content() => (first_content_at, FailureKind::FirstContentTimeout),
             None => {
                 let since = *self.waiting_since.get_or_insert_with(clock::now);
-                (idle.map_or(Timestamp::MAX, |idle| since + idle), FailureKind::IdleTimeout)
+                (
+                    idle.map_or(Timestamp::MAX, |idle| since + idle),
+                    FailureKind::IdleTimeout,
+                )
             }
         };
-        if deadline < by.0 { (deadline, FailureKind::DeadlineExceeded) } else { by }
+        if deadline < by.0 {
+            (deadline, FailureKind::DeadlineExceeded)
+        } else {
+            by
+        }
     }
 
     /// No more will come: an end where a terminal signal was seen, a failure otherwise.
@@ -154,7 +174,7 @@ impl FrameStream {
         Poll::Ready(Some(Err(failure)))
     }
 
-    fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.body = None;
         self.permit = None;
         self.decoder = Decoder::new(LONGEST_EVENT);

@@ -8,13 +8,13 @@ use super::chunk::{ChatChunk, ChunkChoice, Delta};
 use super::extra::{Extra, Json};
 use super::lenient::Whole;
 use super::message::Content;
-use super::response::{ChatResponse, Choice};
+use super::response::{ChatCompletion, Choice};
 use super::tool::{FunctionCall, ToolCall, ToolCallDelta};
 
 /// Puts a stream together.
 #[derive(Clone, Default)]
 pub struct Assembler {
-    answer: ChatResponse,
+    answer: ChatCompletion,
     /// For each choice, the explicit indexes under which its tool calls were last addressed.
     call_indexes: Vec<Vec<Option<u64>>>,
 }
@@ -47,16 +47,21 @@ impl Assembler {
 
     /// Whether every choice that was seen has ended.
     pub fn is_done(&self) -> bool {
-        !self.answer.choices.is_empty() && self.answer.choices.iter().all(|choice| choice.finish_reason.is_some())
+        !self.answer.choices.is_empty()
+            && self
+                .answer
+                .choices
+                .iter()
+                .all(|choice| choice.finish_reason.is_some())
     }
 
     /// What there is so far.
-    pub fn partial(&self) -> ChatResponse {
+    pub fn partial(&self) -> ChatCompletion {
         self.answer.clone()
     }
 
     /// The answer.
-    pub fn finish(self) -> ChatResponse {
+    pub fn finish(self) -> ChatCompletion {
         self.answer
     }
 
@@ -65,7 +70,10 @@ impl Assembler {
         let at = match self.answer.choices.binary_search_by_key(&index, Choice::index) {
             Ok(at) => at,
             Err(at) => {
-                let choice = Choice { index: Some(Whole(index)), ..Choice::default() };
+                let choice = Choice {
+                    index: Some(Whole(index)),
+                    ..Choice::default()
+                };
                 self.answer.choices.insert(at, choice);
                 self.call_indexes.insert(at, Vec::new());
                 at
@@ -114,12 +122,22 @@ fn push_delta(choice: &mut Choice, delta: Delta, indexes: &mut Vec<Option<u64>>)
 fn push_tool_call(calls: &mut Vec<ToolCall>, indexes: &mut Vec<Option<u64>>, piece: ToolCallDelta) {
     let index = piece.index();
     let id = piece.id.filter(|id| !id.is_empty());
-    let known = id.as_ref().and_then(|id| calls.iter().rposition(|call| call.id.as_ref() == Some(id)));
+    let known = id
+        .as_ref()
+        .and_then(|id| calls.iter().rposition(|call| call.id.as_ref() == Some(id)));
     let by_index = || {
-        let at = indexes.iter().rposition(|known| index.is_some() && *known == index)?;
+        let at = indexes
+            .iter()
+            .rposition(|known| index.is_some() && *known == index)?;
         Some(at).filter(|at| id.is_none() || calls[*at].id.is_none())
     };
-    let by_place = || if index.is_none() && id.is_none() { calls.len().checked_sub(1) } else { None };
+    let by_place = || {
+        if index.is_none() && id.is_none() {
+            calls.len().checked_sub(1)
+        } else {
+            None
+        }
+    };
     let at = known.or_else(by_index).or_else(by_place).unwrap_or(calls.len());
     if at == calls.len() {
         calls.push(ToolCall::default());
@@ -169,7 +187,10 @@ fn joined_logprobs(before: &Json, piece: &Json) -> Json {
     let (mut all, more) = (before.value(), piece.value());
     if let (Some(all), Some(more)) = (all.as_object_mut(), more.as_object()) {
         for (name, tokens) in more {
-            match (all.get_mut(name).and_then(|known| known.as_array_mut()), tokens.as_array()) {
+            match (
+                all.get_mut(name).and_then(|known| known.as_array_mut()),
+                tokens.as_array(),
+            ) {
                 (Some(known), Some(tokens)) => known.extend(tokens.iter().cloned()),
                 _ => {
                     all.insert(name.clone(), tokens.clone());
@@ -182,6 +203,8 @@ fn joined_logprobs(before: &Json, piece: &Json) -> Json {
 
 impl fmt::Debug for Assembler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Assembler").field("answer", &self.answer).finish_non_exhaustive()
+        f.debug_struct("Assembler")
+            .field("answer", &self.answer)
+            .finish_non_exhaustive()
     }
 }

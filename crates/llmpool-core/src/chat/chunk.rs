@@ -100,18 +100,32 @@ wire_object!(Delta {
 impl ChatChunk {
     /// The first choice's piece of text, if there is one.
     pub fn text(&self) -> Option<&str> {
-        self.choices.iter().find(|choice| choice.index() == 0)?.delta.content.as_deref()
+        self.choices
+            .iter()
+            .find(|choice| choice.index() == 0)?
+            .delta
+            .content
+            .as_deref()
     }
 
     /// The usage, wherever the provider put it: at the top, in a choice, or in `x_groq`.
     pub fn usage(&self) -> Option<Usage> {
         let nested = |json: &Json| serde_json::from_str::<Usage>(json.get()).ok();
-        let in_choice = || self.choices.iter().rev().find_map(|choice| choice.extra.get("usage").and_then(nested));
+        let in_choice = || {
+            self.choices
+                .iter()
+                .rev()
+                .find_map(|choice| choice.extra.get("usage").and_then(nested))
+        };
         let in_groq = || {
             let groq: Groq = serde_json::from_str(self.extra.get("x_groq")?.get()).ok()?;
             groq.usage
         };
-        self.usage.clone().or_else(in_choice).or_else(in_groq).filter(|usage| !usage.is_empty())
+        self.usage
+            .clone()
+            .or_else(in_choice)
+            .or_else(in_groq)
+            .filter(|usage| !usage.is_empty())
     }
 
     /// Seconds since 1970 at which the completion was begun, as the provider says.
@@ -154,7 +168,10 @@ impl ChunkDecoder {
     /// Decodes the data of one event.
     pub fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
         let mut json = serde_json::Deserializer::from_slice(data);
-        let chunk = Members { shared: &mut self.shared }.deserialize(&mut json)?;
+        let chunk = Members {
+            shared: &mut self.shared,
+        }
+        .deserialize(&mut json)?;
         json.end()?;
         Ok(chunk)
     }
@@ -173,8 +190,16 @@ impl<'de> DeserializeSeed<'de> for Members<'_> {
 }
 
 /// The bits of the named members in `Extra`.
-const NAMES: [&str; 8] =
-    ["id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage"];
+const NAMES: [&str; 8] = [
+    "id",
+    "object",
+    "created",
+    "model",
+    "system_fingerprint",
+    "service_tier",
+    "choices",
+    "usage",
+];
 
 impl<'de> Visitor<'de> for Members<'_> {
     type Value = ChatChunk;
@@ -194,7 +219,10 @@ impl<'de> Visitor<'de> for Members<'_> {
                 Some(1) => set(&mut chunk.object, same(&mut shared.object)?),
                 Some(2) => set(&mut chunk.created, members.next_value()?),
                 Some(3) => set(&mut chunk.model, same(&mut shared.model)?),
-                Some(4) => set(&mut chunk.system_fingerprint, same(&mut shared.system_fingerprint)?),
+                Some(4) => set(
+                    &mut chunk.system_fingerprint,
+                    same(&mut shared.system_fingerprint)?,
+                ),
                 Some(5) => set(&mut chunk.service_tier, same(&mut shared.service_tier)?),
                 Some(6) => match members.next_value::<Option<Vec<ChunkChoice>>>()? {
                     Some(choices) => {
@@ -230,7 +258,9 @@ impl<'de> DeserializeSeed<'de> for Same<'_> {
     type Value = Option<Arc<str>>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        let Some(Name(text)) = Option::<Name<'de>>::deserialize(deserializer)? else { return Ok(None) };
+        let Some(Name(text)) = Option::<Name<'de>>::deserialize(deserializer)? else {
+            return Ok(None);
+        };
         if self.0.as_deref() != Some(text.as_ref()) {
             *self.0 = Some(Arc::from(text.as_ref()));
         }
@@ -240,15 +270,27 @@ impl<'de> DeserializeSeed<'de> for Same<'_> {
 
 impl<'de> Deserialize<'de> for ChatChunk {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Members { shared: &mut Shared::default() }.deserialize(deserializer)
+        Members {
+            shared: &mut Shared::default(),
+        }
+        .deserialize(deserializer)
     }
 }
 
 impl Serialize for ChatChunk {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        let texts = [&self.id, &self.object, &self.model, &self.system_fingerprint, &self.service_tier];
-        for (name, text) in ["id", "object", "model", "system_fingerprint", "service_tier"].iter().zip(texts) {
+        let texts = [
+            &self.id,
+            &self.object,
+            &self.model,
+            &self.system_fingerprint,
+            &self.service_tier,
+        ];
+        for (name, text) in ["id", "object", "model", "system_fingerprint", "service_tier"]
+            .iter()
+            .zip(texts)
+        {
             if let Some(text) = text {
                 map.serialize_entry(name, &**text)?;
             }
@@ -298,7 +340,10 @@ impl fmt::Debug for ChatChunk {
 
 impl fmt::Debug for ChunkChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChunkChoice").field("index", &self.index()).field("delta", &self.delta).finish_non_exhaustive()
+        f.debug_struct("ChunkChoice")
+            .field("index", &self.index())
+            .field("delta", &self.delta)
+            .finish_non_exhaustive()
     }
 }
 

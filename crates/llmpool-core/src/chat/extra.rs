@@ -71,7 +71,9 @@ impl Extra {
 
     /// An unknown member.
     pub fn get(&self, name: &str) -> Option<&Json> {
-        self.iter().find(|(known, _)| *known == name).map(|(_, json)| json)
+        self.iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, json)| json)
     }
 
     /// Sets an unknown member. Naming a member that the type has a field for would say it twice: use the field.
@@ -102,7 +104,11 @@ impl Extra {
         self.nulls & (1 << bit) != 0
     }
 
-    pub(super) fn serialize_members<M: SerializeMap>(&self, map: &mut M, skip: &[&str]) -> Result<(), M::Error> {
+    pub(super) fn serialize_members<M: SerializeMap>(
+        &self,
+        map: &mut M,
+        skip: &[&str],
+    ) -> Result<(), M::Error> {
         for (name, json) in self.iter().filter(|(name, _)| !skip.contains(name)) {
             map.serialize_entry(name, json)?;
         }

@@ -37,7 +37,10 @@ impl<'de> Deserialize<'de> for Whole {
             }
 
             fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Whole, E> {
-                let number = value.trim().parse::<f64>().map_err(|_| E::custom("not a number"))?;
+                let number = value
+                    .trim()
+                    .parse::<f64>()
+                    .map_err(|_| E::custom("not a number"))?;
                 self.visit_f64(number)
             }
         }

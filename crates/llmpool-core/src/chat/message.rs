@@ -79,7 +79,11 @@ wire_object!(Message {
 impl Message {
     /// A message of any role.
     pub fn new(role: Role, content: impl Into<Content>) -> Self {
-        Self { role: Some(role), content: Some(content.into()), ..Self::default() }
+        Self {
+            role: Some(role),
+            content: Some(content.into()),
+            ..Self::default()
+        }
     }
 
     /// Instructions.
@@ -99,7 +103,10 @@ impl Message {
 
     /// The result of a tool call.
     pub fn tool(call_id: impl Into<String>, content: impl Into<Content>) -> Self {
-        Self { tool_call_id: Some(call_id.into()), ..Self::new(Role::Tool, content) }
+        Self {
+            tool_call_id: Some(call_id.into()),
+            ..Self::new(Role::Tool, content)
+        }
     }
 
     /// The text, if the content is one.

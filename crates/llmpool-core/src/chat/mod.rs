@@ -24,6 +24,6 @@ pub use extra::{Extra, Json};
 pub use finish_reason::FinishReason;
 pub use message::{Content, Message, Part, Role};
 pub use request::{ChatRequest, Stop, StreamOptions};
-pub use response::{ChatResponse, Choice};
+pub use response::{ChatCompletion, Choice};
 pub use tool::{FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};

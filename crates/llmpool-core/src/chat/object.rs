@@ -52,7 +52,11 @@ impl<T: serde::Serialize + for<'de> Deserialize<'de>> Field for Vec<T> {
     }
 
     fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
-        if self.is_empty() { Ok(()) } else { map.serialize_entry(name, self) }
+        if self.is_empty() {
+            Ok(())
+        } else {
+            map.serialize_entry(name, self)
+        }
     }
 }
 

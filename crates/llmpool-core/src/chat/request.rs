@@ -8,7 +8,6 @@ use serde::ser::{Serialize, Serializer};
 use super::extra::{Extra, Json};
 use super::message::Message;
 use super::object::wire_object;
-use super::tool::Tool;
 
 /// A request for a chat completion. Absent fields are left out; anything without a field goes into `extra`.
 #[derive(Clone, Default, PartialEq)]
@@ -45,8 +44,8 @@ pub struct ChatRequest {
     pub stream_options: Option<StreamOptions>,
     /// `{"type": "json_schema", …}` and the like.
     pub response_format: Option<Json>,
-    /// Tools the model may call.
-    pub tools: Vec<Tool>,
+    /// Tools the model may call, as they were given.
+    pub tools: Vec<Json>,
     /// `"auto"`, `"none"`, `"required"`, or a named tool.
     pub tool_choice: Option<Json>,
     /// Whether several tools may be called at once.
@@ -85,7 +84,10 @@ wire_object!(ChatRequest {
 impl ChatRequest {
     /// A request with these messages and nothing else.
     pub fn new(messages: impl Into<Vec<Message>>) -> Self {
-        Self { messages: messages.into(), ..Self::default() }
+        Self {
+            messages: messages.into(),
+            ..Self::default()
+        }
     }
 
     /// A request with one message of the user.

@@ -11,7 +11,7 @@ use super::usage::Usage;
 
 /// A whole answer.
 #[derive(Clone, Default, PartialEq)]
-pub struct ChatResponse {
+pub struct ChatCompletion {
     /// The provider's id of the completion.
     pub id: Option<String>,
     /// `chat.completion`.
@@ -31,7 +31,7 @@ pub struct ChatResponse {
     pub extra: Extra,
 }
 
-wire_object!(ChatResponse {
+wire_object!(ChatCompletion {
     id => "id",
     object => "object",
     created => "created",
@@ -41,10 +41,13 @@ wire_object!(ChatResponse {
     system_fingerprint => "system_fingerprint",
 } always { choices => "choices" });
 
-impl ChatResponse {
+impl ChatCompletion {
     /// The first choice's text; empty when it has none.
     pub fn text(&self) -> &str {
-        self.choices.first().and_then(|choice| choice.message.text()).unwrap_or_default()
+        self.choices
+            .first()
+            .and_then(|choice| choice.message.text())
+            .unwrap_or_default()
     }
 
     /// Seconds since 1970 at which it was made, as the provider says.
@@ -80,9 +83,9 @@ impl Choice {
     }
 }
 
-impl fmt::Debug for ChatResponse {
+impl fmt::Debug for ChatCompletion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChatResponse")
+        f.debug_struct("ChatCompletion")
             .field("choices", &self.choices)
             .field("usage", &self.usage)
             .finish_non_exhaustive()
@@ -91,6 +94,9 @@ impl fmt::Debug for ChatResponse {
 
 impl fmt::Debug for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Choice").field("index", &self.index()).field("message", &self.message).finish_non_exhaustive()
+        f.debug_struct("Choice")
+            .field("index", &self.index())
+            .field("message", &self.message)
+            .finish_non_exhaustive()
     }
 }

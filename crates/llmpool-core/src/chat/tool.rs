@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::extra::{Extra, Json};
+use super::extra::Extra;
 use super::lenient::Whole;
 use super::object::wire_object;
 
@@ -24,9 +24,18 @@ wire_object!(ToolCall { id => "id", kind => "type", function => "function" });
 impl ToolCall {
     /// A call of a function.
     pub fn function(id: impl Into<String>, name: impl Into<String>, arguments: impl Into<String>) -> Self {
-        let function = FunctionCall { name: Some(name.into()), arguments: Some(arguments.into()), ..Default::default() };
+        let function = FunctionCall {
+            name: Some(name.into()),
+            arguments: Some(arguments.into()),
+            ..Default::default()
+        };
         let kind = Some("function".to_owned());
-        Self { id: Some(id.into()), kind, function: Some(function), extra: Extra::default() }
+        Self {
+            id: Some(id.into()),
+            kind,
+            function: Some(function),
+            extra: Extra::default(),
+        }
     }
 }
 
@@ -71,22 +80,26 @@ pub type FunctionCallDelta = FunctionCall;
 
 impl fmt::Debug for ToolCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ToolCall").field("function", &self.function).finish_non_exhaustive()
+        f.debug_struct("ToolCall")
+            .field("function", &self.function)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for FunctionCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.arguments.as_ref().map(String::len);
-        f.debug_struct("FunctionCall").field("arguments_bytes", &bytes).finish_non_exhaustive()
+        f.debug_struct("FunctionCall")
+            .field("arguments_bytes", &bytes)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for ToolCallDelta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ToolCallDelta").field("index", &self.index()).field("function", &self.function).finish()
+        f.debug_struct("ToolCallDelta")
+            .field("index", &self.index())
+            .field("function", &self.function)
+            .finish()
     }
 }
-
-/// A tool offered to the model: kept as it was given.
-pub type Tool = Json;

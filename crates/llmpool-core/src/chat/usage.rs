@@ -74,12 +74,18 @@ impl Usage {
 
     /// Prompt tokens that were read from a cache.
     pub fn cached_tokens(&self) -> Option<u64> {
-        self.prompt_tokens_details.as_ref()?.cached_tokens.map(|tokens| tokens.0)
+        self.prompt_tokens_details
+            .as_ref()?
+            .cached_tokens
+            .map(|tokens| tokens.0)
     }
 
     /// Completion tokens that were reasoning.
     pub fn reasoning_tokens(&self) -> Option<u64> {
-        self.completion_tokens_details.as_ref()?.reasoning_tokens.map(|tokens| tokens.0)
+        self.completion_tokens_details
+            .as_ref()?
+            .reasoning_tokens
+            .map(|tokens| tokens.0)
     }
 
     /// Whether it says nothing: `{}`.

@@ -324,6 +324,11 @@ impl Ledger {
             .map_or(0, |set| self.sets[set].members().len())
     }
 
+    /// Every key, in the order in which they were added.
+    pub fn key_ids(&self) -> Vec<KeyId> {
+        (0..self.keys.len() as u32).map(KeyId).collect()
+    }
+
     /// The request bucket of a target, if it has one.
     pub fn bucket(&self, target: TargetId) -> Option<&Bucket> {
         self.targets[target.index()].bucket.as_ref()

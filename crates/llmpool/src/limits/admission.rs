@@ -66,6 +66,11 @@ impl Admission {
         self.lock().ledger.add_key(limits)
     }
 
+    /// Every key, in the order in which they were added.
+    pub(crate) fn key_ids(&self) -> Vec<KeyId> {
+        self.lock().ledger.key_ids()
+    }
+
     pub(crate) fn add_target(&self, keys: &[KeyId], quota: Option<Quota>) -> TargetId {
         let mut state = self.lock();
         let target = state.ledger.add_target(keys, quota, clock::now());

@@ -1,0 +1,236 @@
+//! What providers say in headers about when to come back.
+
+use std::time::Duration;
+
+use crate::provider_error::ProviderError;
+
+/// A wait longer than this is a mistake in reading.
+const LONGEST_WAIT: Duration = Duration::from_secs(366 * 86_400);
+
+/// What the headers of an answer say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RateHeaders {
+    /// How long to wait, measured from the answer.
+    pub retry_after: Option<Duration>,
+    /// The provider's id of the exchange.
+    pub request_id: Option<String>,
+}
+
+impl RateHeaders {
+    /// Reads the headers by name. Absolute times are read against the answer's own `Date`, else against `wall_now` (since 1970).
+    pub fn read<'a>(
+        get: impl Fn(&str) -> Option<&'a str>,
+        error: Option<&ProviderError>,
+        wall_now: Option<Duration>,
+    ) -> Self {
+        let now = get("date").and_then(http_date).or(wall_now);
+        let milliseconds = || span(&format!("{}ms", get("retry-after-ms")?.trim()));
+        let seconds = || get("retry-after").and_then(|text| instant_or_span(text, now));
+        let body = || error?.retry_delay;
+        let retry_after = milliseconds()
+            .or_else(seconds)
+            .or_else(body)
+            .or_else(|| exhausted_reset(&get, now));
+        let request_id = get("x-request-id")
+            .or_else(|| get("request-id"))
+            .map(str::to_owned);
+        Self {
+            retry_after,
+            request_id,
+        }
+    }
+}
+
+/// The latest reset of what is used up; with nothing said about what remains, the only reset there is.
+fn exhausted_reset<'a>(get: &impl Fn(&str) -> Option<&'a str>, now: Option<Duration>) -> Option<Duration> {
+    let windows = [
+        ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+        ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+        ("x-ratelimit-remaining", "x-ratelimit-reset"),
+        ("ratelimit-remaining", "ratelimit-reset"),
+        (
+            "anthropic-ratelimit-requests-remaining",
+            "anthropic-ratelimit-requests-reset",
+        ),
+        (
+            "anthropic-ratelimit-tokens-remaining",
+            "anthropic-ratelimit-tokens-reset",
+        ),
+    ];
+    let found: Vec<(Option<f64>, Duration)> = windows
+        .iter()
+        .filter_map(|(remaining, reset)| {
+            let reset = instant_or_span(get(reset)?, now)?;
+            Some((get(remaining).and_then(|text| text.trim().parse().ok()), reset))
+        })
+        .collect();
+    let exhausted = found
+        .iter()
+        .filter(|(left, _)| left.is_some_and(|left| left <= 0.0))
+        .map(|(_, reset)| *reset);
+    exhausted.max().or_else(|| match found.as_slice() {
+        [(None, reset)] => Some(*reset),
+        _ => None,
+    })
+}
+
+/// A span, an HTTP date, an RFC 3339 date in UTC, or seconds or milliseconds since 1970.
+fn instant_or_span(text: &str, now: Option<Duration>) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(number) = text.parse::<f64>()
+        && number > 1e9
+    {
+        let epoch = if number > 1e12 { number / 1e3 } else { number };
+        return sane(Duration::try_from_secs_f64(epoch).ok()?.saturating_sub(now?));
+    }
+    if let Some(span) = span(text) {
+        return Some(span);
+    }
+    let instant = http_date(text).or_else(|| rfc3339(text))?;
+    sane(instant.saturating_sub(now?))
+}
+
+/// Seconds, or Go's notation: `1h2m3.5s`, `20ms`. Below zero is zero; nonsense is nothing.
+pub(crate) fn span(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        if seconds.is_nan() || seconds.is_infinite() {
+            return None;
+        }
+        return sane(Duration::try_from_secs_f64(seconds.max(0.0)).ok()?);
+    }
+    let mut total = 0.0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let unit = rest
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(rest.len());
+        total += number
+            * match &rest[..unit] {
+                "h" => 3600.0,
+                "m" => 60.0,
+                "s" => 1.0,
+                "ms" => 1e-3,
+                "us" => 1e-6,
+                "ns" => 1e-9,
+                _ => return None,
+            };
+        rest = &rest[unit..];
+    }
+    if text.is_empty() {
+        None
+    } else {
+        sane(Duration::try_from_secs_f64(total).ok()?)
+    }
+}
+
+fn sane(wait: Duration) -> Option<Duration> {
+    Some(wait).filter(|wait| *wait <= LONGEST_WAIT)
+}
+
+fn http_date(text: &str) -> Option<Duration> {
+    httpdate::parse_http_date(text.trim())
+        .ok()?
+        .duration_since(std::time::UNIX_EPOCH)
+        .ok()
+}
+
+/// `2026-01-02T03:04:05Z`, with or without a fraction; other offsets are not used by any provider.
+fn rfc3339(text: &str) -> Option<Duration> {
+    let part = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
+    let (year, month, day) = (part(0, 4)?, part(5, 7)?, part(8, 10)?);
+    let (hour, minute, second) = (part(11, 13)?, part(14, 16)?, part(17, 19)?);
+    if !text.ends_with(['Z', 'z']) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Days since 1970 in the proleptic Gregorian calendar, with the year beginning in March.
+    let (y, m) = if month <= 2 {
+        (year - 1, month + 9)
+    } else {
+        (year, month - 3)
+    };
+    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
+    u64::try_from(days * 86_400 + hour * 3600 + minute * 60 + second)
+        .ok()
+        .map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1_767_323_045); // 2026-01-02T03:04:05Z
+
+    fn retry_after(headers: &[(&str, &str)]) -> Option<f64> {
+        let get = |name: &str| {
+            headers
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| *value)
+        };
+        RateHeaders::read(get, None, Some(NOW))
+            .retry_after
+            .map(|wait| wait.as_secs_f64())
+    }
+
+    #[test]
+    fn l20_every_way_to_say_when() {
+        let table: &[(&[(&str, &str)], Option<f64>)] = &[
+            (&[("retry-after", "2")], Some(2.0)),
+            (&[("retry-after", "0.5")], Some(0.5)),
+            (&[("retry-after", "-3")], Some(0.0)),
+            (&[("retry-after", "NaN")], None),
+            (&[("retry-after", "inf")], None),
+            (&[("retry-after", "soon")], None),
+            (&[("retry-after", "1e300")], None),
+            (&[("retry-after-ms", "1500"), ("retry-after", "9")], Some(1.5)),
+            (&[("retry-after", "Fri, 02 Jan 2026 03:04:15 GMT")], Some(10.0)),
+            (
+                &[
+                    ("date", "Fri, 02 Jan 2026 03:04:10 GMT"),
+                    ("retry-after", "Fri, 02 Jan 2026 03:04:15 GMT"),
+                ],
+                Some(5.0),
+            ),
+            (&[("retry-after", "Fri, 02 Jan 2026 03:00:00 GMT")], Some(0.0)),
+            (&[("x-ratelimit-reset-requests", "6m0s")], Some(360.0)),
+            (&[("x-ratelimit-reset-requests", "20ms")], Some(0.02)),
+            (&[("x-ratelimit-reset", "1h2m3.5s")], Some(3723.5)),
+            (&[("x-ratelimit-reset", "1767323055")], Some(10.0)),
+            (&[("x-ratelimit-reset", "1767323055000")], Some(10.0)),
+            (
+                &[("anthropic-ratelimit-tokens-reset", "2026-01-02T03:05:05Z")],
+                Some(60.0),
+            ),
+            (
+                &[
+                    ("x-ratelimit-remaining-requests", "0"),
+                    ("x-ratelimit-reset-requests", "3s"),
+                    ("x-ratelimit-remaining-tokens", "0"),
+                    ("x-ratelimit-reset-tokens", "7.66s"),
+                ],
+                Some(7.66),
+            ),
+            (
+                &[
+                    ("x-ratelimit-remaining-requests", "0"),
+                    ("x-ratelimit-reset-requests", "3s"),
+                    ("x-ratelimit-remaining-tokens", "10"),
+                    ("x-ratelimit-reset-tokens", "9s"),
+                ],
+                Some(3.0),
+            ),
+            (
+                &[("x-ratelimit-remaining", "5"), ("x-ratelimit-reset", "9s")],
+                None,
+            ),
+            (&[], None),
+        ];
+        for (headers, expected) in table {
+            assert_eq!(retry_after(headers), *expected, "{headers:?}");
+        }
+    }
+}

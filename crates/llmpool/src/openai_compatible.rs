@@ -1,0 +1,475 @@
+//! A model behind an OpenAI-compatible chat completions endpoint.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use http::{HeaderMap, HeaderValue, Uri, header};
+use llmpool_core::chat::{ChatChunk, ChatRequest, ChatCompletion, ChunkDecoder, StreamOptions, Usage};
+use llmpool_core::failure::{Failure, FailureKind};
+use llmpool_core::limits::quota::Quota;
+use llmpool_core::routing::retry::RetryPolicy;
+use llmpool_core::time::Timestamp;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::value::RawValue;
+
+use crate::call::{self, Answer, Outgoing};
+use crate::clock;
+use crate::error::{Error, ErrorKind};
+use crate::exchange::{Rendered, Reply};
+use crate::interface::{ChatResponse, ChatStream, ChunkSource, LlmInterface};
+use crate::key_pool::ApiKeyPool;
+use crate::options::{CallOptions, Timeouts};
+use crate::report::{CallReport, UsageSource};
+use crate::stream::{Frame, FrameStream};
+use crate::target::{Facts, KeyStatus, Target};
+use crate::token_bucket::{self, RateLimitStatus};
+use crate::transport::{Connect, NetConnector, Pool, origin_of};
+
+/// The context window where none is configured, as in the origin.
+const DEFAULT_CONTEXT_WINDOW: u32 = 200_000;
+
+/// A model at one base URL with its pool of keys. A clone is another handle on the same target.
+#[derive(Clone)]
+pub struct OpenAiCompatible {
+    target: Arc<Target>,
+}
+
+/// What can be set for a target beside its keys, model and base URL.
+#[derive(Clone, Debug)]
+pub struct TargetSettings {
+    /// Most requests at once and requests a second; `None`: no limit of ours.
+    pub rate_limit: Option<(u32, f64)>,
+    /// Retries after the first attempt. Default 5.
+    pub max_retries: u32,
+    /// The longest first pause before a retry; it doubles from retry to retry. Default 1 s.
+    pub retry_delay: std::time::Duration,
+    /// The timeouts of each attempt and of the whole call.
+    pub timeouts: Timeouts,
+    /// Tokens of prompt and answer together. Default 200 000.
+    pub context_window: u32,
+    /// Request members for every call; the call's own win.
+    pub api_params: Vec<(String, Box<RawValue>)>,
+    /// Sent with every request.
+    pub headers: HeaderMap,
+}
+
+impl Default for TargetSettings {
+    fn default() -> Self {
+        let RetryPolicy { max_retries, base } = RetryPolicy::default();
+        Self {
+            rate_limit: None,
+            max_retries,
+            retry_delay: base,
+            timeouts: Timeouts::default(),
+            context_window: DEFAULT_CONTEXT_WINDOW,
+            api_params: Vec::new(),
+            headers: HeaderMap::new(),
+        }
+    }
+}
+
+impl OpenAiCompatible {
+    /// A model at a base URL, with the keys of a pool and no limit of its own. Models over one pool share its load.
+    ///
+    /// The base URL is joined as it is with `chat/completions`: it has to carry `/v1` where the provider wants it.
+    pub fn new(pool: &ApiKeyPool, model: impl Into<String>, base_url: &str) -> Result<Self, Error> {
+        Self::with_settings(pool, model, base_url, TargetSettings::default())
+    }
+
+    /// A model at a base URL, with everything set.
+    pub fn with_settings(
+        pool: &ApiKeyPool,
+        model: impl Into<String>,
+        base_url: &str,
+        settings: TargetSettings,
+    ) -> Result<Self, Error> {
+        Self::with_connector(
+            pool,
+            model,
+            base_url,
+            settings,
+            Arc::new(NetConnector::from_env()),
+        )
+    }
+
+    /// A model whose connections are opened by `connector`.
+    pub fn with_connector(
+        pool: &ApiKeyPool,
+        model: impl Into<String>,
+        base_url: &str,
+        settings: TargetSettings,
+        connector: Arc<dyn Connect>,
+    ) -> Result<Self, Error> {
+        let chat_uri = endpoint(base_url, "chat/completions")?;
+        let quota = settings
+            .rate_limit
+            .map(|(capacity, rate)| Quota::new(capacity, rate))
+            .transpose();
+        let quota = quota.map_err(|error| Error::new(ErrorKind::Config, error.to_string()))?;
+        let model = model.into();
+        let provider = pool.provider.clone();
+        let target = Target {
+            id: provider.admission.add_target(&pool.key_ids(), quota),
+            name: format!("{}/{model}", provider.id).into(),
+            provider,
+            model,
+            base_url: base_url.to_owned(),
+            connections: Arc::new(Pool::new(origin_of(&chat_uri), connector)),
+            headers: standing_headers(settings.headers, &chat_uri),
+            chat_uri,
+            api_params: settings.api_params,
+            retry: RetryPolicy {
+                max_retries: settings.max_retries,
+                base: settings.retry_delay,
+            },
+            timeouts: settings.timeouts,
+            context_window: settings.context_window,
+            facts: Facts::default(),
+        };
+        Ok(Self {
+            target: Arc::new(target),
+        })
+    }
+
+    /// `provider/model`.
+    pub fn id(&self) -> &str {
+        &self.target.name
+    }
+
+    /// The base URL as configured.
+    pub fn base_url(&self) -> &str {
+        &self.target.base_url
+    }
+
+    /// What the rate limit admits now; `None` when there is none.
+    pub fn rate_limit_status(&self) -> Option<RateLimitStatus> {
+        token_bucket::status_of(&self.target.provider.admission, self.target.id)
+    }
+
+    /// Fills the bucket of the rate limit.
+    pub fn reset_rate_limit(&self) {
+        self.target.provider.admission.reset(self.target.id);
+    }
+
+    /// Every key with its state and load.
+    pub fn key_status(&self) -> Vec<KeyStatus> {
+        self.target
+            .provider
+            .key_status(self.target.provider.admission.key_ids())
+    }
+}
+
+impl LlmInterface for OpenAiCompatible {
+    fn model_name(&self) -> &str {
+        &self.target.model
+    }
+
+    fn context_window(&self) -> u32 {
+        self.target.context_window
+    }
+
+    fn chat<'a>(
+        &'a self,
+        request: &'a ChatRequest,
+        options: &'a CallOptions,
+    ) -> BoxFuture<'a, Result<ChatResponse, Error>> {
+        Box::pin(async move {
+            let outgoing = Typed {
+                request,
+                stream: false,
+            };
+            let Answer {
+                reply, mut report, ..
+            } = call::run(&self.target, &outgoing, options).await?;
+            let Reply::Plain { body, .. } = reply else {
+                return Err(invalid_response(report));
+            };
+            let Ok(response) = serde_json::from_slice::<ChatCompletion>(&body) else {
+                return Err(invalid_response(report));
+            };
+            note_usage(&mut report, response.usage.clone());
+            Ok(ChatResponse { completion: response, report })
+        })
+    }
+
+    fn chat_stream<'a>(
+        &'a self,
+        request: &'a ChatRequest,
+        options: &'a CallOptions,
+    ) -> BoxFuture<'a, Result<ChatStream, Error>> {
+        Box::pin(async move {
+            let outgoing = Typed {
+                request,
+                stream: true,
+            };
+            let Answer {
+                reply,
+                report,
+                started,
+            } = call::run(&self.target, &outgoing, options).await?;
+            let Reply::Stream { prefix, frames, .. } = reply else {
+                return Err(invalid_response(report));
+            };
+            let decoder = ChunkDecoder::new();
+            Ok(ChatStream::from_source(Chunks {
+                prefix: prefix.into(),
+                frames,
+                decoder,
+                report,
+                started,
+                ended: false,
+            }))
+        })
+    }
+}
+
+fn invalid_response(report: CallReport) -> Error {
+    Error::from_failure(Failure::new(FailureKind::InvalidResponse)).with_report(report)
+}
+
+fn note_usage(report: &mut CallReport, usage: Option<Usage>) {
+    report.usage = usage.filter(|usage| !usage.is_empty());
+    if report.usage.is_some() {
+        report.usage_source = UsageSource::Provider;
+    }
+}
+
+/// A typed request on its way out.
+struct Typed<'a> {
+    request: &'a ChatRequest,
+    stream: bool,
+}
+
+impl Outgoing for Typed<'_> {
+    fn render(&self, target: &Target) -> Result<Rendered, Error> {
+        let mut body = Vec::with_capacity(512);
+        let (options, added) = self.stream_options(target);
+        self.write(target, options.as_ref(), &mut body).map_err(|error| {
+            Error::new(ErrorKind::Unsendable, "the request cannot be encoded").with_source(error)
+        })?;
+        Ok(Rendered {
+            body: Bytes::from(body),
+            stream: self.stream,
+            added_stream_options: added,
+        })
+    }
+}
+
+impl Typed<'_> {
+    fn write(
+        &self,
+        target: &Target,
+        options: Option<&StreamOptions>,
+        body: &mut Vec<u8>,
+    ) -> Result<(), serde_json::Error> {
+        const OURS: [&str; 3] = ["model", "stream", "stream_options"];
+        let mut json = serde_json::Serializer::new(body);
+        let mut map = json.serialize_map(None)?;
+        map.serialize_entry("model", &target.model)?;
+        self.request.serialize_members(&mut map, &OURS)?;
+        if self.stream {
+            map.serialize_entry("stream", &true)?;
+        }
+        if let Some(options) = options {
+            map.serialize_entry("stream_options", options)?;
+        }
+        for (name, value) in &target.api_params {
+            if !self.request.has(name) && !OURS.contains(&name.as_str()) {
+                map.serialize_entry(name, value)?;
+            }
+        }
+        map.end()
+    }
+
+    /// What to say of `stream_options`, and whether we say it on our own account.
+    fn stream_options(&self, target: &Target) -> (Option<StreamOptions>, bool) {
+        if !self.stream {
+            return (None, false);
+        }
+        match &self.request.stream_options {
+            Some(theirs) => {
+                let include_usage = theirs.include_usage.or(Some(true));
+                (
+                    Some(StreamOptions {
+                        include_usage,
+                        ..theirs.clone()
+                    }),
+                    false,
+                )
+            }
+            None if target.facts.takes_stream_options() => (
+                Some(StreamOptions {
+                    include_usage: Some(true),
+                    ..StreamOptions::default()
+                }),
+                true,
+            ),
+            None => (None, false),
+        }
+    }
+}
+
+/// Chunks decoded from frames.
+struct Chunks {
+    prefix: VecDeque<Frame>,
+    frames: FrameStream,
+    decoder: ChunkDecoder,
+    report: CallReport,
+    started: Timestamp,
+    ended: bool,
+}
+
+impl Stream for Chunks {
+    type Item = Result<ChatChunk, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if this.ended {
+                return Poll::Ready(None);
+            }
+            let frame = match this.prefix.pop_front() {
+                Some(frame) => frame,
+                None => match std::task::ready!(this.frames.poll_frame(cx)) {
+                    Some(Ok(frame)) => frame,
+                    Some(Err(failure)) => return Poll::Ready(Some(Err(this.fail(failure)))),
+                    None => {
+                        this.end();
+                        return Poll::Ready(None);
+                    }
+                },
+            };
+            if frame.sight.done {
+                continue;
+            }
+            return Poll::Ready(Some(match this.decoder.decode(&frame.event.data) {
+                Ok(chunk) => Ok(chunk),
+                Err(_) => Err(this.fail(Failure::new(FailureKind::InvalidResponse))),
+            }));
+        }
+    }
+}
+
+impl Chunks {
+    fn end(&mut self) {
+        self.ended = true;
+        self.report.elapsed = clock::now().since(self.started);
+        let usage = self
+            .frames
+            .view()
+            .usage()
+            .and_then(|json| serde_json::from_slice(json).ok());
+        note_usage(&mut self.report, usage);
+    }
+
+    fn fail(&mut self, failure: Failure) -> Error {
+        self.end();
+        self.frames.close();
+        if let Some(attempt) = self.report.attempts.last_mut() {
+            attempt.failure = Some(failure.kind);
+        }
+        Error::from_failure(failure).with_report(self.report.clone())
+    }
+}
+
+impl ChunkSource for Chunks {
+    fn report(&self) -> CallReport {
+        self.report.clone()
+    }
+}
+
+fn standing_headers(mut headers: HeaderMap, uri: &Uri) -> HeaderMap {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers
+        .entry(header::USER_AGENT)
+        .or_insert(HeaderValue::from_static(concat!(
+            "llmpool/",
+            env!("CARGO_PKG_VERSION")
+        )));
+    if let Some(host) = uri
+        .authority()
+        .and_then(|host| HeaderValue::try_from(host.as_str()).ok())
+    {
+        headers.insert(header::HOST, host);
+    }
+    headers
+}
+
+/// Joins a base URL and a path exactly once; prefix and query of the base are kept.
+fn endpoint(base_url: &str, path: &str) -> Result<Uri, Error> {
+    let wrong = |problem: &str| Error::new(ErrorKind::Config, format!("base URL: {problem}"));
+    let base: Uri = base_url
+        .parse()
+        .map_err(|_| wrong("it cannot be read as a URL"))?;
+    if !matches!(base.scheme_str(), Some("http" | "https")) {
+        return Err(wrong("it has to begin with http:// or https://"));
+    }
+    let Some(authority) = base
+        .authority()
+        .filter(|authority| !authority.as_str().contains('@'))
+    else {
+        return Err(wrong("it has to name a host, and no user"));
+    };
+    let prefix = base.path().trim_end_matches('/');
+    let query = base.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Uri::builder()
+        .scheme(base.scheme_str().unwrap_or("https"))
+        .authority(authority.as_str())
+        .path_and_query(format!("{prefix}/{path}{query}"))
+        .build()
+        .map_err(|_| wrong("it cannot be joined with a path"))
+}
+
+impl fmt::Debug for OpenAiCompatible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenAiCompatible")
+            .field("model_name", &self.target.model)
+            .field("base_url", &self.target.base_url)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_is_joined_exactly_once() {
+        for (base, joined) in [
+            (
+                "https://api.openai.com/v1",
+                "https://api.openai.com/v1/chat/completions",
+            ),
+            (
+                "https://api.openai.com/v1/",
+                "https://api.openai.com/v1/chat/completions",
+            ),
+            (
+                "https://api.deepseek.com",
+                "https://api.deepseek.com/chat/completions",
+            ),
+            ("http://h:1/a/b/v3//", "http://h:1/a/b/v3/chat/completions"),
+            (
+                "https://x/d?api-version=1",
+                "https://x/d/chat/completions?api-version=1",
+            ),
+        ] {
+            assert_eq!(endpoint(base, "chat/completions").unwrap().to_string(), joined);
+        }
+        for bad in [
+            "",
+            "api.openai.com/v1",
+            "ftp://x/v1",
+            "http://user:pw@x/v1",
+            "not a url",
+        ] {
+            assert_eq!(endpoint(bad, "x").unwrap_err().kind(), ErrorKind::Config, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! API keys as a type that cannot be shown by accident.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
+
+/// An API key. It has no `Display` and is never serialised; `{:?}` shows a fingerprint.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Secret(Arc<str>);
+
+/// The only form in which a key is ever shown: its position and a short fingerprint, as in `key-1 (a3f9c2)`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct KeyLabel(Arc<str>);
+
+impl Secret {
+    /// Takes a key.
+    pub fn new(key: impl Into<Arc<str>>) -> Self {
+        Self(key.into())
+    }
+
+    /// The key itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// How it is shown as number `position` (from 1) of its pool.
+    pub fn label(&self, position: usize) -> KeyLabel {
+        KeyLabel(format!("key-{position} ({})", self.fingerprint()).into())
+    }
+
+    /// `Bearer …` as a header, or `None` where the key cannot be part of one.
+    pub(crate) fn bearer(&self) -> Option<HeaderValue> {
+        let usable = !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_graphic());
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0))
+            .ok()
+            .filter(|_| usable)?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    fn fingerprint(&self) -> String {
+        let hash = Sha256::digest(self.0.as_bytes());
+        hash.iter().take(3).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({})", self.fingerprint())
+    }
+}
+
+impl fmt::Display for KeyLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for KeyLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(key: &str) -> Self {
+        Self::new(key)
+    }
+}
+
+impl From<String> for Secret {
+    fn from(key: String) -> Self {
+        Self::new(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn o03_u08_a_key_shows_as_a_fingerprint_only() {
+        let secret = Secret::from("sk-canary-0123456789");
+        let label = secret.label(3);
+        let shown = format!("{secret:?} {label} {label:?} {:?}", secret.bearer());
+        assert!(!shown.contains("canary"), "{shown}");
+        assert!(label.to_string().starts_with("key-3 ("));
+        assert_eq!(secret.label(1), Secret::from("sk-canary-0123456789").label(1));
+    }
+
+    #[test]
+    fn a_key_that_is_no_header_is_told() {
+        for bad in ["", "a b", "a\nb", "a\u{7f}", "\u{e4}"] {
+            assert!(Secret::from(bad).bearer().is_none(), "{bad:?}");
+        }
+    }
+}

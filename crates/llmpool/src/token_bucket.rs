@@ -1,0 +1,277 @@
+//! A rate limit of its own, for whatever a caller wants to pace.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use llmpool_core::limits::bucket::Bucket;
+use llmpool_core::limits::ledger::{Binding, Need, TargetId};
+use llmpool_core::limits::quota::{Quota, QuotaError};
+use llmpool_core::limits::room::{Arrival, CallerId, Ticket};
+use llmpool_core::time::Timestamp;
+
+use crate::clock;
+use crate::limits::{Admission, Refusal};
+
+/// A token bucket: starts full, refills steadily, serves waiters in order of arrival. A clone is another handle on the same one.
+#[derive(Clone)]
+pub struct TokenBucket {
+    admission: Arc<Admission>,
+    target: TargetId,
+}
+
+/// What a bucket holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RateLimitStatus {
+    /// The most it holds.
+    pub capacity: u32,
+    /// Tokens that come back in a second.
+    pub refill_rate: f64,
+    /// Whole tokens that can be taken now.
+    pub available_tokens: u32,
+    /// How many wait.
+    pub waiting: usize,
+}
+
+/// Why nothing was acquired. Nothing was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcquireError {
+    /// It could not be served in time.
+    Timeout {
+        /// How long it would have had to wait at least, measured from the refusal.
+        ready_in: Option<Duration>,
+    },
+    /// It asks for more than the bucket ever holds.
+    MoreThanCapacity {
+        /// The most that can be acquired at once.
+        capacity: u32,
+    },
+}
+
+impl TokenBucket {
+    /// A full bucket of `capacity` tokens, refilled at `refill_rate` tokens a second.
+    pub fn new(capacity: u32, refill_rate: f64) -> Result<Self, QuotaError> {
+        let admission = Arc::new(Admission::default());
+        let target = admission.add_target(&[], Some(Quota::new(capacity, refill_rate)?));
+        Ok(Self { admission, target })
+    }
+
+    /// Takes `tokens` if they are there and nobody waits for them.
+    pub fn try_acquire(&self, tokens: u32) -> bool {
+        let taken = self
+            .admission
+            .try_enter(self.target, &arrival(tokens, Ticket(u64::MAX), Timestamp::MAX));
+        taken.is_some_and(|mut permit| {
+            permit.hand_over();
+            true
+        })
+    }
+
+    /// Waits in line for `tokens`, at most for `timeout`. What cannot be served in time is refused as soon as that is known.
+    /// Dropping the future takes nothing.
+    pub async fn acquire(&self, tokens: u32, timeout: Option<Duration>) -> Result<(), AcquireError> {
+        let deadline = timeout.map_or(Timestamp::MAX, |timeout| clock::now() + timeout);
+        let arrival = arrival(tokens, self.admission.ticket(), deadline);
+        match self.admission.enter(self.target, arrival).await {
+            Ok(mut permit) => {
+                permit.hand_over();
+                Ok(())
+            }
+            Err(Refusal::TooLate { ready_at, .. }) => {
+                let now = clock::now();
+                Err(AcquireError::Timeout {
+                    ready_in: ready_at.map(|at| at.since(now)),
+                })
+            }
+            Err(Refusal::Never(_)) => Err(AcquireError::MoreThanCapacity {
+                capacity: self.rate_limit_status().capacity,
+            }),
+        }
+    }
+
+    /// What the bucket holds.
+    pub fn rate_limit_status(&self) -> RateLimitStatus {
+        status_of(&self.admission, self.target).unwrap_or(RateLimitStatus {
+            capacity: 0,
+            refill_rate: 0.0,
+            available_tokens: 0,
+            waiting: 0,
+        })
+    }
+
+    /// Fills the bucket.
+    pub fn reset_rate_limit(&self) {
+        self.admission.reset(self.target);
+    }
+}
+
+pub(crate) fn status_of(admission: &Admission, target: TargetId) -> Option<RateLimitStatus> {
+    let waiting = admission.waiting(target);
+    admission.look(|ledger| {
+        let bucket: &Bucket = ledger.bucket(target)?;
+        Some(RateLimitStatus {
+            capacity: bucket.quota().capacity(),
+            refill_rate: bucket.quota().per_second(),
+            available_tokens: bucket.available(clock::now()),
+            waiting,
+        })
+    })
+}
+
+fn arrival(requests: u32, ticket: Ticket, deadline: Timestamp) -> Arrival {
+    Arrival {
+        ticket,
+        caller: CallerId::default(),
+        need: Need { requests },
+        binding: Binding::Any,
+        deadline,
+    }
+}
+
+impl fmt::Debug for TokenBucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TokenBucket")
+            .field(&self.rate_limit_status())
+            .finish()
+    }
+}
+
+impl fmt::Display for AcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout { ready_in: Some(wait) } => {
+                write!(
+                    f,
+                    "not served in time; the earliest would be in {:.1}s",
+                    wait.as_secs_f64()
+                )
+            }
+            Self::Timeout { ready_in: None } => f.write_str("not served in time"),
+            Self::MoreThanCapacity { capacity } => write!(f, "more than the bucket's capacity of {capacity}"),
+        }
+    }
+}
+
+impl std::error::Error for AcquireError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[tokio::test(start_paused = true)]
+    async fn u09_o13_two_hundred_waiters_are_served_in_order_and_never_too_many() {
+        let bucket = TokenBucket::new(5, 10.0).unwrap();
+        let served = Arc::new(Mutex::new(Vec::new()));
+        let start = clock::now();
+        let waiters: Vec<_> = (0..200)
+            .map(|number| {
+                let (bucket, served) = (bucket.clone(), served.clone());
+                let task = tokio::spawn(async move {
+                    bucket.acquire(1, None).await.unwrap();
+                    served.lock().unwrap().push((number, clock::now().since(start)));
+                });
+                task
+            })
+            .collect();
+        for waiter in waiters {
+            waiter.await.unwrap();
+        }
+        let served = served.lock().unwrap();
+        let pairs = (0..200).flat_map(|a| (a + 1..200).map(move |b| (a, b)));
+        assert_eq!(pairs.clone().count(), 19_900);
+        assert_eq!(pairs.filter(|(a, b)| served[*a].0 > served[*b].0).count(), 0);
+        for (from, (_, start)) in served.iter().enumerate() {
+            for (to, (_, end)) in served.iter().enumerate().skip(from) {
+                let allowed = 5.0 + 10.0 * (*end - *start).as_secs_f64();
+                // Tokio's clock moves in whole milliseconds.
+                assert!(
+                    (to - from + 1) as f64 <= allowed + 0.011,
+                    "{} in {:?}",
+                    to - from + 1,
+                    *end - *start
+                );
+            }
+        }
+        let total = served.last().unwrap().1;
+        assert!(
+            total >= Duration::from_millis(19_500) && total < Duration::from_millis(19_900),
+            "{total:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o14_who_cannot_be_served_in_time_is_refused_at_once_and_told_when() {
+        let bucket = TokenBucket::new(1, 1.0).unwrap();
+        assert!(bucket.try_acquire(1));
+        let queued = tokio::spawn({
+            let bucket = bucket.clone();
+            async move { bucket.acquire(1, None).await }
+        });
+        tokio::task::yield_now().await;
+        let start = clock::now();
+        let refused = bucket.acquire(1, Some(Duration::from_millis(1500))).await;
+        let Err(AcquireError::Timeout {
+            ready_in: Some(ready_in),
+        }) = refused
+        else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(clock::now(), start);
+        assert_eq!(ready_in.as_millis(), 2000);
+        queued.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o16_a_dropped_waiter_takes_nothing_and_lets_the_next_one_in() {
+        let bucket = TokenBucket::new(2, 1.0).unwrap();
+        assert!(bucket.try_acquire(2));
+        let mut big = Box::pin(bucket.acquire(2, None));
+        assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(big.as_mut().poll(cx).is_pending())).await);
+        let small = tokio::spawn({
+            let bucket = bucket.clone();
+            async move { bucket.acquire(1, None).await }
+        });
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        assert!(!small.is_finished(), "nobody overtakes");
+        drop(big);
+        tokio::task::yield_now().await;
+        small.await.unwrap().unwrap();
+        assert_eq!(bucket.rate_limit_status().waiting, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn o15_more_than_the_capacity_is_refused_also_behind_others() {
+        let bucket = TokenBucket::new(2, 1.0).unwrap();
+        assert_eq!(
+            bucket.acquire(3, None).await,
+            Err(AcquireError::MoreThanCapacity { capacity: 2 })
+        );
+        assert!(bucket.try_acquire(2));
+        let _waiting = tokio::spawn({
+            let bucket = bucket.clone();
+            async move { bucket.acquire(1, None).await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(
+            bucket.acquire(3, None).await,
+            Err(AcquireError::MoreThanCapacity { capacity: 2 })
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reset_lets_waiters_in() {
+        let bucket = TokenBucket::new(3, 0.001).unwrap();
+        assert!(bucket.try_acquire(3));
+        let waiting = tokio::spawn({
+            let bucket = bucket.clone();
+            async move { bucket.acquire(1, None).await }
+        });
+        tokio::task::yield_now().await;
+        let start = clock::now();
+        bucket.reset_rate_limit();
+        waiting.await.unwrap().unwrap();
+        assert_eq!(clock::now(), start);
+        assert_eq!(bucket.rate_limit_status().available_tokens, 2);
+    }
+}
