@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
-use llmpool_core::chat::{Assembler, ChatChunk, ChatRequest, ChatCompletion};
+use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest};
 
 use crate::error::Error;
 use crate::options::CallOptions;

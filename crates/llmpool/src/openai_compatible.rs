@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Uri, header};
-use llmpool_core::chat::{ChatChunk, ChatRequest, ChatCompletion, ChunkDecoder, StreamOptions, Usage};
+use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions, Usage};
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::limits::quota::Quota;
 use llmpool_core::routing::retry::RetryPolicy;
@@ -194,7 +194,10 @@ impl LlmInterface for OpenAiCompatible {
                 return Err(invalid_response(report));
             };
             note_usage(&mut report, response.usage.clone());
-            Ok(ChatResponse { completion: response, report })
+            Ok(ChatResponse {
+                completion: response,
+                report,
+            })
         })
     }
 

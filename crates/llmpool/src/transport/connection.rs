@@ -67,10 +67,6 @@ impl Connection {
         self.drive(&mut cx) && self.sender.is_ready()
     }
 
-    pub(super) fn is_reused(&self) -> bool {
-        self.reused
-    }
-
     /// Sends a request and waits for the head of the answer. Dropping the future closes the connection.
     pub(super) async fn send(
         mut self,

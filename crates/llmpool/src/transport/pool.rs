@@ -97,12 +97,6 @@ impl Pool {
 }
 
 impl Lease {
-    /// Whether the connection has carried an exchange before.
-    #[cfg(test)]
-    pub(crate) fn is_reused(&self) -> bool {
-        self.connection.is_reused()
-    }
-
     /// Sends a request and waits for the head of the answer.
     pub(crate) async fn send(
         self,

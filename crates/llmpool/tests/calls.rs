@@ -1,0 +1,366 @@
+//! Calls over a real socket: what is retried, what is not, and what is left behind.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use llmpool::chat::ChatRequest;
+use llmpool::{
+    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyState, LlmInterface, OpenAiCompatible,
+    TargetSettings, UsageSource,
+};
+use support::{Play, Server, answer, completion, error, events, piece, recorded, stream_of};
+
+fn target(server: &Server, keys: &[&str], max_retries: u32) -> OpenAiCompatible {
+    let pool = ApiKeyPool::new("p", keys.iter().copied()).unwrap();
+    let settings = TargetSettings {
+        max_retries,
+        retry_delay: Duration::from_millis(5),
+        ..TargetSettings::default()
+    };
+    OpenAiCompatible::with_settings(&pool, "m", &server.url, settings).unwrap()
+}
+
+fn ask() -> ChatRequest {
+    ChatRequest::user("hi")
+}
+
+fn all_idle(target: &OpenAiCompatible) -> bool {
+    target.key_status().iter().all(|key| key.in_flight == 0)
+}
+
+#[tokio::test]
+async fn a_plain_answer_with_its_usage_and_report() {
+    let server = Server::start(|_, _| Play::Send(completion("Hello"))).await;
+    let target = target(&server, &["k"], 0);
+    let answer = target.chat(&ask(), &CallOptions::default()).await.unwrap();
+    assert_eq!(answer.text(), "Hello");
+    assert_eq!(answer.report.usage.as_ref().unwrap().total_tokens(), Some(5));
+    assert_eq!(answer.report.usage_source, UsageSource::Provider);
+    assert_eq!((answer.report.attempts.len(), &*answer.report.target), (1, "p/m"));
+    assert_eq!(answer.report.attempts[0].request_id.as_deref(), Some("req-1"));
+    let seen = server.seen.lock().unwrap()[0].clone();
+    assert_eq!(
+        seen.body,
+        serde_json::json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
+    );
+    assert!(all_idle(&target));
+}
+
+#[tokio::test]
+async fn u14_a_stream_assembled_is_the_plain_answer_with_its_usage() {
+    let server = Server::start(|_, _| Play::Send(stream_of(&recorded()))).await;
+    let target = target(&server, &["k"], 0);
+    for _ in 0..3 {
+        let stream = target.chat_stream(&ask(), &CallOptions::default()).await.unwrap();
+        let answer = stream.assemble().await.unwrap();
+        assert_eq!(answer.text(), "Hello world");
+        assert_eq!(answer.report.usage.as_ref().unwrap().total_tokens(), Some(5));
+        assert!(answer.report.first_content.is_some() && all_idle(&target));
+    }
+    assert_eq!(
+        server.connections.load(std::sync::atomic::Ordering::SeqCst),
+        1,
+        "o12: streams keep the connection"
+    );
+    assert_eq!(
+        server.seen.lock().unwrap()[0].body["stream_options"]["include_usage"],
+        true
+    );
+}
+
+#[tokio::test]
+async fn u06_u07_o08_the_number_of_requests_is_what_the_policy_says() {
+    for (status, code, requests) in [
+        (400, "x", 1),
+        (422, "x", 1),
+        (413, "x", 1),
+        (404, "model_not_found", 1),
+        (500, "x", 3),
+        (503, "x", 3),
+    ] {
+        let server = Server::start(move |_, _| Play::Send(error(status, "", code))).await;
+        let target = target(&server, &["k"], 2);
+        let error = target.chat(&ask(), &CallOptions::default()).await.unwrap_err();
+        assert_eq!(server.requests(), requests, "{status}");
+        assert_eq!(error.attempts().len(), requests, "{status}");
+        assert_eq!(error.report().upstream_requests(), requests);
+        assert_eq!(error.status(), Some(status));
+        assert_eq!(error.provider_message(), Some("words of the provider"));
+        assert!(!format!("{error} {error:?}").contains("words of"));
+        assert!(all_idle(&target));
+    }
+}
+
+#[tokio::test]
+async fn u12_o25_no_retries_is_one_attempt_and_never_an_empty_success() {
+    let server = Server::start(|_, _| Play::Send(error(500, "", "x"))).await;
+    let error = target(&server, &["k"], 0)
+        .chat(&ask(), &CallOptions::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::ServerError));
+    assert_eq!(server.requests(), 1);
+}
+
+#[tokio::test]
+async fn l01_o04_a_dead_key_is_left_for_another_at_once_and_not_tried_again() {
+    let server = Server::start(|_, seen| match seen.key.as_str() {
+        "good" => Play::Send(completion("ok")),
+        "poor" => Play::Send(error(402, "", "x")),
+        _ => Play::Send(error(401, "", "invalid_api_key")),
+    })
+    .await;
+    let target = target(&server, &["bad1", "bad2", "poor", "good"], 0);
+    for _ in 0..20 {
+        target.chat(&ask(), &CallOptions::default()).await.unwrap();
+    }
+    assert_eq!(server.requests(), 23);
+    let states: Vec<_> = target.key_status().iter().map(|key| key.state.as_str()).collect();
+    assert_eq!(states, ["invalid", "invalid", "no quota", "healthy"]);
+}
+
+#[tokio::test]
+async fn u06_a_throttled_key_rests_as_long_as_the_provider_said() {
+    let server = Server::start(|number, _| match number {
+        0 => Play::Send(error(429, "retry-after-ms: 300\r\n", "rate_limit_exceeded")),
+        _ => Play::Send(completion("ok")),
+    })
+    .await;
+    let target = target(&server, &["k"], 1);
+    let start = Instant::now();
+    let answer = target.chat(&ask(), &CallOptions::default()).await.unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    assert_eq!(answer.report.attempts.len(), 2);
+    assert_eq!(target.key_status()[0].state, KeyState::Healthy);
+}
+
+#[tokio::test]
+async fn l04_with_every_key_out_of_quota_a_call_fails_at_once_and_says_when() {
+    let server =
+        Server::start(|_, _| Play::Send(error(429, "retry-after: 3000\r\n", "insufficient_quota"))).await;
+    let target = target(&server, &["a", "b"], 5);
+    target.chat(&ask(), &CallOptions::default()).await.unwrap_err();
+    let start = Instant::now();
+    let error = target.chat(&ask(), &CallOptions::default()).await.unwrap_err();
+    assert!(start.elapsed() < Duration::from_millis(50));
+    assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::NoQuota));
+    let wait = error.retry_after().unwrap().as_secs();
+    assert!((2990..=3000).contains(&wait), "{wait}");
+    assert_eq!(server.requests(), 2);
+}
+
+#[tokio::test]
+async fn l93_a_request_that_two_keys_refuse_unclearly_is_to_blame_itself() {
+    let server = Server::start(|_, seen| match seen.body["messages"][0]["content"].as_str() {
+        Some("poison") => Play::Send(error(403, "", "some_moderation_word")),
+        _ => Play::Send(completion("ok")),
+    })
+    .await;
+    let target = target(&server, &["a", "b", "c"], 5);
+    let error = target
+        .chat(&ChatRequest::user("poison"), &CallOptions::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::PermissionDenied));
+    assert_eq!(server.requests(), 2);
+    assert!(
+        target
+            .key_status()
+            .iter()
+            .all(|key| key.state == KeyState::Healthy)
+    );
+}
+
+#[tokio::test]
+async fn u18_refused_stream_options_are_learned_once() {
+    let refusal =
+        r#"{"error":{"message":"x","type":"invalid_request_error","param":"stream_options","code":null}}"#;
+    let server = Server::start(move |_, seen| {
+        if seen.body.get("stream_options").is_some() {
+            Play::Send(answer(400, "", refusal))
+        } else {
+            Play::Send(stream_of(&recorded()))
+        }
+    })
+    .await;
+    let target = target(&server, &["k"], 0);
+    for _ in 0..3 {
+        let stream = target.chat_stream(&ask(), &CallOptions::default()).await.unwrap();
+        assert_eq!(stream.assemble().await.unwrap().text(), "Hello world");
+    }
+    assert_eq!(server.requests(), 4);
+}
+
+#[tokio::test]
+async fn a_connection_found_dead_is_replaced_and_told_as_such() {
+    // The server closes after its first answer without saying so; the client finds out before or after it sends.
+    let server = Server::start(|number, _| match number {
+        0 => Play::SendAndClose(completion("one")),
+        _ => Play::Send(completion("more")),
+    })
+    .await;
+    let target = target(&server, &["k"], 0);
+    target.chat(&ask(), &CallOptions::default()).await.unwrap();
+    server.gone(1).await;
+    let answer = target.chat(&ask(), &CallOptions::default()).await.unwrap();
+    assert_eq!(answer.text(), "more");
+    assert_eq!(answer.report.upstream_requests(), 1);
+    assert_eq!(server.requests(), 2);
+}
+
+#[tokio::test]
+async fn o12_o01_connections_are_kept_and_shared_by_all_keys() {
+    let server = Server::start(|_, _| Play::Send(completion("ok"))).await;
+    let target = target(&server, &["a", "b", "c"], 0);
+    for _ in 0..30 {
+        target.chat(&ask(), &CallOptions::default()).await.unwrap();
+    }
+    assert_eq!(server.connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+    let seen = server.seen.lock().unwrap();
+    for key in ["a", "b", "c"] {
+        assert_eq!(seen.iter().filter(|seen| seen.key == key).count(), 10);
+    }
+}
+
+#[tokio::test]
+async fn u03_u05_l57_a_stream_cut_at_every_byte() {
+    let whole = stream_of(&recorded());
+    let body_from = support::STREAM_HEAD.len();
+    let content = String::from_utf8_lossy(&whole).find("Hello").unwrap();
+    let finish = String::from_utf8_lossy(&whole).find("\"stop\"").unwrap();
+    let done = String::from_utf8_lossy(&whole).find("[DONE]").unwrap();
+    for cut in 0..whole.len() {
+        let (first, rest) = (whole[..cut].to_vec(), whole.clone());
+        let server = Server::start(move |number, _| match number {
+            0 => Play::SendAndClose(first.clone()),
+            _ => Play::Send(rest.clone()),
+        })
+        .await;
+        let target = target(&server, &["a", "b"], 1);
+        let outcome = match target.chat_stream(&ask(), &CallOptions::default()).await {
+            Ok(stream) => stream.assemble().await,
+            Err(error) => Err(error),
+        };
+        let moved_on = server.requests() == 2;
+        match outcome {
+            Ok(answer) => {
+                assert_eq!(answer.text(), "Hello world", "cut at {cut}");
+                assert!(moved_on || cut > finish, "cut at {cut} is no end");
+                if !moved_on && cut < done - 20 {
+                    let usage_came = answer.report.usage.is_some();
+                    assert_eq!(
+                        usage_came,
+                        answer.report.usage_source == UsageSource::Provider,
+                        "cut at {cut}"
+                    );
+                }
+            }
+            Err(error) => {
+                assert!(!moved_on && cut > content, "cut at {cut}: {error}");
+                let partial = error
+                    .partial()
+                    .map(|partial| partial.text().to_owned())
+                    .unwrap_or_default();
+                assert!(
+                    "Hello world".starts_with(&partial) && !partial.is_empty(),
+                    "cut at {cut}: {partial:?}"
+                );
+            }
+        }
+        assert!(cut > body_from || moved_on, "cut at {cut} in the head moves on");
+        assert!(all_idle(&target), "cut at {cut}");
+    }
+}
+
+#[tokio::test]
+async fn u03_o05_a_call_dropped_after_any_number_of_polls_leaves_nothing() {
+    use std::future::Future;
+    for streamed in [false, true] {
+        for polls in 0..40 {
+            let server = Server::start(move |_, _| {
+                let head = if streamed {
+                    let mut bytes = support::STREAM_HEAD.as_bytes().to_vec();
+                    bytes.extend(events(&[&piece(r#"{"content":"x"}"#, "null")]));
+                    bytes
+                } else {
+                    b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{".to_vec()
+                };
+                Play::SendAndHang(head)
+            })
+            .await;
+            let target = target(&server, &["k"], 0);
+            let (request, options) = (ask(), CallOptions::default());
+            {
+                let mut call: std::pin::Pin<Box<dyn Future<Output = ()>>> = if streamed {
+                    Box::pin(async {
+                        let mut stream = target.chat_stream(&request, &options).await.unwrap();
+                        while stream.next().await.is_some() {}
+                    })
+                } else {
+                    Box::pin(async {
+                        let _ = target.chat(&request, &options).await;
+                    })
+                };
+                for _ in 0..polls {
+                    let mut poll = std::pin::pin!(std::future::poll_fn(|cx| {
+                        std::task::Poll::Ready(call.as_mut().poll(cx).is_ready())
+                    }));
+                    assert!(!poll.as_mut().await);
+                    tokio::task::yield_now().await;
+                }
+            }
+            assert!(all_idle(&target), "after {polls} polls");
+            if server.requests() > 0 {
+                let noticed = tokio::time::timeout(Duration::from_millis(200), server.gone(1)).await;
+                assert!(
+                    noticed.is_ok(),
+                    "the provider has to see the abort after {polls} polls"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn l56_an_error_inside_a_200_is_a_failure_and_moves_on() {
+    let server = Server::start(|number, seen| match (number, seen.body.get("stream").is_some()) {
+        (0, false) => Play::Send(answer(
+            200,
+            "",
+            r#"{"error":{"message":"x","code":"rate_limit_exceeded"}}"#,
+        )),
+        (2, true) => {
+            let mut bytes = support::STREAM_HEAD.as_bytes().to_vec();
+            bytes.extend(events(&[r#"{"error":{"message":"x","code":500}}"#]));
+            bytes.extend(b"0\r\n\r\n");
+            Play::Send(bytes)
+        }
+        (_, true) => Play::Send(stream_of(&recorded())),
+        (_, false) => Play::Send(completion("ok")),
+    })
+    .await;
+    let target = target(&server, &["a", "b", "c"], 1);
+    assert_eq!(
+        target.chat(&ask(), &CallOptions::default()).await.unwrap().text(),
+        "ok"
+    );
+    let stream = target.chat_stream(&ask(), &CallOptions::default()).await.unwrap();
+    assert_eq!(stream.assemble().await.unwrap().text(), "Hello world");
+    assert_eq!(server.requests(), 4);
+}
+
+#[tokio::test]
+async fn u11_one_deadline_covers_everything() {
+    let server = Server::start(|_, _| Play::SendAndHang(Vec::new())).await;
+    let target = target(&server, &["k"], 5);
+    let options = CallOptions {
+        timeout: Some(Duration::from_millis(150)),
+        ..CallOptions::default()
+    };
+    let start = Instant::now();
+    let error = target.chat(&ask(), &options).await.unwrap_err();
+    assert!(start.elapsed() < Duration::from_millis(1000));
+    assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::DeadlineExceeded));
+    assert!(all_idle(&target));
+}
