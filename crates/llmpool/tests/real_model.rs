@@ -1,0 +1,54 @@
+//! Calls to a real model. `scripts/test` starts one (see `scripts/local-llm`) and says where it is; without it these tests
+//! say that they were skipped.
+
+use llmpool::chat::ChatRequest;
+use llmpool::{ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, UsageSource};
+
+fn real_model() -> Option<OpenAiCompatible> {
+    let Ok(url) = std::env::var("LLMPOOL_TEST_REAL_URL") else {
+        println!("skipped: LLMPOOL_TEST_REAL_URL is not set");
+        return None;
+    };
+    let keys = std::env::var("LLMPOOL_TEST_REAL_KEYS").expect("keys come with the URL");
+    let pool = ApiKeyPool::new("local", keys.split(',')).unwrap();
+    Some(OpenAiCompatible::new(&pool, "smollm2-135m-instruct", &url).unwrap())
+}
+
+fn request() -> ChatRequest {
+    ChatRequest {
+        max_tokens: Some(24),
+        temperature: Some(0.0),
+        ..ChatRequest::user("Say hello.")
+    }
+}
+
+#[tokio::test]
+async fn real_model_streams_what_it_answers_plainly() {
+    let Some(model) = real_model() else { return };
+    let plain = model.chat(&request(), &CallOptions::default()).await.unwrap();
+    let stream = model
+        .chat_stream(&request(), &CallOptions::default())
+        .await
+        .unwrap();
+    let streamed = stream.assemble().await.unwrap();
+    assert!(!plain.text().is_empty());
+    assert_eq!(plain.text(), streamed.text());
+    for answer in [&plain, &streamed] {
+        assert_eq!(answer.report.usage_source, UsageSource::Provider);
+        assert!(answer.report.usage.as_ref().unwrap().completion_tokens().unwrap() > 0);
+        assert_eq!(answer.report.upstream_requests(), 1);
+    }
+}
+
+#[tokio::test]
+async fn real_model_refuses_a_wrong_key_and_the_call_takes_the_right_one() {
+    let Some(model) = real_model() else { return };
+    let keys = std::env::var("LLMPOOL_TEST_REAL_KEYS").unwrap();
+    let right = keys.split(',').next().unwrap();
+    let pool = ApiKeyPool::new("local", ["sk-wrong", right]).unwrap();
+    let model = OpenAiCompatible::new(&pool, model.model_name(), model.base_url()).unwrap();
+    let answer = model.chat(&request(), &CallOptions::default()).await.unwrap();
+    assert_eq!(answer.report.attempts.len(), 2);
+    assert!(pool.status().iter().all(|key| key.in_flight == 0));
+    assert_eq!(pool.status()[0].state.as_str(), "invalid");
+}
