@@ -68,7 +68,7 @@ fn exhausted_reset<'a>(get: &impl Fn(&str) -> Option<&'a str>, now: Option<Durat
         .iter()
         .filter(|(left, _)| left.is_some_and(|left| left <= 0.0))
         .map(|(_, reset)| *reset);
-    exhausted.max().or_else(|| match found.as_slice() {
+    exhausted.max().or(match found.as_slice() {
         [(None, reset)] => Some(*reset),
         _ => None,
     })
@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn l20_every_way_to_say_when() {
-        let table: &[(&[(&str, &str)], Option<f64>)] = &[
+        type Headers = &'static [(&'static str, &'static str)];
+        let table: &[(Headers, Option<f64>)] = &[
             (&[("retry-after", "2")], Some(2.0)),
             (&[("retry-after", "0.5")], Some(0.5)),
             (&[("retry-after", "-3")], Some(0.0)),

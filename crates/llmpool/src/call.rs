@@ -187,9 +187,9 @@ impl<'a> Call<'a> {
         };
         observe::attempt_failed(&self.report, &attempt);
         if permit.is_used() {
-            self.report.attempts.push(attempt)
+            self.report.attempts.push(attempt);
         } else {
-            self.report.unsent.push(attempt)
+            self.report.unsent.push(attempt);
         }
     }
 

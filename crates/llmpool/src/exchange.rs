@@ -50,7 +50,7 @@ pub(crate) enum Reply {
     Stream {
         head: Head,
         prefix: Vec<Frame>,
-        frames: FrameStream,
+        frames: Box<FrameStream>,
     },
 }
 
@@ -172,7 +172,11 @@ async fn first_content(head: Head, mut frames: FrameStream) -> Result<Reply, Fai
                 let shown = frame.sight.content || frame.sight.done;
                 prefix.push(frame);
                 if shown || held > LONGEST_PREFIX {
-                    return Ok(Reply::Stream { head, prefix, frames });
+                    return Ok(Reply::Stream {
+                        head,
+                        prefix,
+                        frames: Box::new(frames),
+                    });
                 }
             }
             Some(Err(failure)) => {

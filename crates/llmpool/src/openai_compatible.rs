@@ -321,7 +321,7 @@ impl Typed<'_> {
 /// Chunks decoded from frames.
 struct Chunks {
     prefix: VecDeque<Frame>,
-    frames: FrameStream,
+    frames: Box<FrameStream>,
     decoder: ChunkDecoder,
     report: CallReport,
     started: Timestamp,

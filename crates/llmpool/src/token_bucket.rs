@@ -167,11 +167,11 @@ mod tests {
         let waiters: Vec<_> = (0..200)
             .map(|number| {
                 let (bucket, served) = (bucket.clone(), served.clone());
-                let task = tokio::spawn(async move {
+
+                tokio::spawn(async move {
                     bucket.acquire(1, None).await.unwrap();
                     served.lock().unwrap().push((number, clock::now().since(start)));
-                });
-                task
+                })
             })
             .collect();
         for waiter in waiters {

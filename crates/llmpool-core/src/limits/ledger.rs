@@ -214,7 +214,7 @@ impl Ledger {
                 capacity: capacity.unwrap_or_default(),
             }),
             (Binding::Key(id), set)
-                if !set.is_some_and(|set| self.sets[set].members().binary_search(&id).is_ok()) =>
+                if set.is_none_or(|set| self.sets[set].members().binary_search(&id).is_err()) =>
             {
                 Some(Never::UnknownKey)
             }

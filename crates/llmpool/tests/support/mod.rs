@@ -1,5 +1,10 @@
 //! A provider whose every byte is written down: a loopback server given by a closure.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "test support: each file uses its own part, and a failed unwrap is a failed test"
+)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
