@@ -1,0 +1,311 @@
+//! A response as decided, and how it goes out: delays, headers, and where it stops.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
+use hyper::{Response, StatusCode};
+use serde_json::Value;
+
+use crate::answer;
+use crate::behaviour::{
+    AfterResponse, ErrorIn200, Pace, Point, Raw, Reply, RetryAfter, RetryAfterForm, StatusReply,
+};
+use crate::body::{Ending, PacedBody, Pieces};
+use crate::chat::Refusal;
+use crate::connection::{Break, Link};
+use crate::errors;
+use crate::exchange::Exchange;
+use crate::rules::Verdict;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a response carries.
+#[derive(Debug)]
+pub(crate) struct Content {
+    kind: HeaderValue,
+    pieces: Pieces,
+    streams: bool,
+}
+
+/// A response, ready to go.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    status: StatusCode,
+    headers: HeaderMap,
+    pieces: Pieces,
+    ending: Ending,
+    /// False if it ends before its head.
+    begins: bool,
+    pace: Pace,
+    after: AfterResponse,
+}
+
+impl Content {
+    pub(crate) fn json(bytes: Bytes) -> Self {
+        Self {
+            kind: JSON,
+            pieces: Pieces::whole(bytes),
+            streams: false,
+        }
+    }
+
+    pub(crate) fn event_stream(pieces: Pieces) -> Self {
+        Self {
+            kind: EVENT_STREAM,
+            pieces,
+            streams: true,
+        }
+    }
+
+    fn error(self, place: ErrorIn200) -> Self {
+        let events = match place {
+            ErrorIn200::AfterEvents(count) if self.streams => count,
+            ErrorIn200::FirstEvent if self.streams => 0,
+            ErrorIn200::Plain | ErrorIn200::FirstEvent | ErrorIn200::AfterEvents(_) => {
+                return Self::json(errors::in_band().to_string().into());
+            }
+        };
+        let error = answer::event(&errors::in_band());
+        Self {
+            pieces: self.pieces.first_events(events).then(error),
+            ..self
+        }
+    }
+}
+
+impl Outgoing {
+    /// What a verdict makes of a request whose proper answer would be `proper`.
+    pub(crate) fn by(verdict: Verdict, proper: impl FnOnce() -> Content) -> Self {
+        let ok = |content| Self::with_content(StatusCode::OK, content);
+        let mut outgoing = match verdict.reply {
+            Reply::Ok => ok(proper()),
+            Reply::Status(reply) => Self::status(&reply),
+            Reply::Stall(point) => ok(proper()).stopped(point, Ending::Stall),
+            Reply::Cut { at, reset } => {
+                ok(proper()).stopped(at, Ending::Break(if reset { Break::Reset } else { Break::End }))
+            }
+            Reply::Raw(raw) => Self::recorded(raw),
+            Reply::ErrorIn200(place) => ok(proper().error(place)),
+        };
+        outgoing.add_headers(&verdict.headers);
+        outgoing.close_if(verdict.after_response == AfterResponse::Close);
+        Self {
+            pace: verdict.pace,
+            after: verdict.after_response,
+            ..outgoing
+        }
+    }
+
+    /// A refusal with a JSON body, sent at once.
+    pub(crate) fn refusal(status: StatusCode, body: &Value) -> Self {
+        Self::with_content(status, Content::json(body.to_string().into()))
+    }
+
+    pub(crate) fn unknown_path() -> Self {
+        let message = "Invalid URL: the simulator has /v1/chat/completions, /v1/models and /stats.";
+        Refusal::new(StatusCode::NOT_FOUND, message, None).into()
+    }
+
+    pub(crate) fn wrong_method(allow: &'static str) -> Self {
+        let message = "Not allowed to use this method on this URL.";
+        let mut outgoing = Self::from(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message, None));
+        outgoing.headers.insert(ALLOW, HeaderValue::from_static(allow));
+        outgoing
+    }
+
+    /// The rest of the request is not read, so the connection cannot go on.
+    pub(crate) fn too_large() -> Self {
+        let mut outgoing = Self::refusal(StatusCode::PAYLOAD_TOO_LARGE, &errors::for_status(413, None));
+        outgoing.close_if(true);
+        outgoing
+    }
+
+    /// Leaves the body out if `bodyless` or if the status has none.
+    pub(crate) fn bodyless(self, bodyless: bool) -> Self {
+        match self.status {
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Self {
+                pieces: Pieces::whole(Bytes::new()),
+                ..self
+            },
+            _ if bodyless => Self {
+                pieces: self.pieces.none(),
+                ..self
+            },
+            _ => self,
+        }
+    }
+
+    /// Waits, and gives the response to the server; never returns if there is none.
+    pub(crate) async fn send(
+        mut self,
+        number: u64,
+        mut exchange: Exchange,
+        link: Arc<Link>,
+    ) -> Response<PacedBody> {
+        if !self.pace.head.is_zero() {
+            tokio::time::sleep(self.pace.head).await;
+        }
+        if !self.begins {
+            if let Ending::Break(how) = self.ending {
+                exchange.finish();
+                link.break_off(how);
+            }
+            // The exchange is kept until the connection ends and drops this future.
+            return std::future::pending().await;
+        }
+        exchange.answered(self.status.as_u16());
+        self.headers
+            .entry(X_REQUEST_ID)
+            .or_insert_with(|| request_id(number));
+        let body = PacedBody::new(self.pieces, exchange, link)
+            .paced(self.pace.first_chunk, self.pace.chunk)
+            .ending(self.ending, self.after);
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+
+    fn with_content(status: StatusCode, content: Content) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, content.kind);
+        if content.streams {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
+        Self {
+            status,
+            headers,
+            pieces: content.pieces,
+            ending: Ending::Complete,
+            begins: true,
+            pace: Pace::default(),
+            after: AfterResponse::KeepOpen,
+        }
+    }
+
+    fn status(reply: &StatusReply) -> Self {
+        let body = match &reply.body {
+            None => Content::json(
+                errors::for_status(reply.status, reply.code.as_deref())
+                    .to_string()
+                    .into(),
+            ),
+            Some(Value::String(text)) => Content {
+                kind: TEXT,
+                ..Content::json(text.clone().into())
+            },
+            Some(body) => Content::json(body.to_string().into()),
+        };
+        let mut outgoing = Self::with_content(reply.status_code(), body);
+        if let Some((name, value)) = reply.retry_after.and_then(RetryAfter::header) {
+            outgoing.headers.insert(name, value);
+        }
+        outgoing
+    }
+
+    fn recorded(raw: Raw) -> Self {
+        let streams = raw.content_type.starts_with("text/event-stream");
+        let content = Content {
+            kind: HeaderValue::from_str(&raw.content_type).unwrap_or(EVENT_STREAM),
+            pieces: Pieces::split(raw.body, raw.writes, !streams),
+            streams,
+        };
+        Self::with_content(
+            StatusCode::from_u16(raw.status).unwrap_or(StatusCode::OK),
+            content,
+        )
+    }
+
+    fn stopped(self, at: Point, ending: Ending) -> Self {
+        let begins = at != Point::BeforeHead;
+        let pieces = match at {
+            Point::BeforeHead | Point::AfterHead => self.pieces.none(),
+            Point::AfterEvents(count) => self.pieces.first_events(count),
+            Point::AfterBytes(count) => self.pieces.first_bytes(count),
+        };
+        Self {
+            pieces,
+            ending,
+            begins,
+            ..self
+        }
+    }
+
+    fn add_headers(&mut self, headers: &[(String, String)]) {
+        for (name, value) in headers {
+            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+                self.headers.insert(name, value);
+            }
+        }
+    }
+
+    fn close_if(&mut self, close: bool) {
+        if close {
+            self.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+}
+
+impl From<Refusal> for Outgoing {
+    fn from(refusal: Refusal) -> Self {
+        Self::refusal(refusal.status, &refusal.body)
+    }
+}
+
+impl RetryAfter {
+    fn header(self) -> Option<(HeaderName, HeaderValue)> {
+        let (name, value) = match self.form {
+            RetryAfterForm::Seconds => (RETRY_AFTER, whole_seconds(self.wait).to_string()),
+            RetryAfterForm::Decimal => (RETRY_AFTER, format!("{:.3}", self.wait.as_secs_f64())),
+            RetryAfterForm::Ms => (
+                RETRY_AFTER_MS,
+                self.wait.as_nanos().div_ceil(1_000_000).to_string(),
+            ),
+            RetryAfterForm::Date => (RETRY_AFTER, http_date(SystemTime::now() + self.wait)),
+            RetryAfterForm::None => return None,
+        };
+        Some((name, HeaderValue::from_str(&value).ok()?))
+    }
+}
+
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+/// Dates have whole seconds; an earlier one would invite a client too soon.
+fn http_date(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(whole_seconds(since)))
+}
+
+fn request_id(number: u64) -> HeaderValue {
+    HeaderValue::from_str(&format!("req_sim_{number:08}")).unwrap_or(HeaderValue::from_static("req_sim"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_come_back_at_is_never_told_too_early() {
+        let wait = Duration::from_micros(1_200_400);
+        let told = |form| {
+            RetryAfter { wait, form }
+                .header()
+                .map(|(name, value)| (name, value.to_str().unwrap().to_owned()))
+        };
+        assert_eq!(told(RetryAfterForm::Seconds), Some((RETRY_AFTER, "2".into())));
+        assert_eq!(told(RetryAfterForm::Ms), Some((RETRY_AFTER_MS, "1201".into())));
+        assert_eq!(told(RetryAfterForm::None), None);
+        let (_, date) = told(RetryAfterForm::Date).unwrap();
+        assert!(httpdate::parse_http_date(&date).unwrap() >= SystemTime::now() + Duration::from_secs(1));
+    }
+}

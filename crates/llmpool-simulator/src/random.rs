@@ -1,0 +1,50 @@
+//! Chance that can be repeated: splitmix64, because the same scenario and seed must misbehave in the same way on every
+//! machine and in every version of every library.
+
+/// A small generator; good enough to roll dice with, and for nothing secret.
+#[derive(Clone, Debug)]
+pub(crate) struct SplitMix64(u64);
+
+impl SplitMix64 {
+    /// A generator for one stream of numbers: the same seed with another stream gives unrelated numbers.
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
+        let mut start = Self(stream);
+        Self(seed ^ start.next())
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// True with the given probability; always true from 1.0 on.
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
+        // 53 bits are what an f64 holds exactly, so this is uniform in [0, 1).
+        let roll = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
+        roll < probability
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_the_published_algorithm() {
+        let mut random = SplitMix64(1_234_567);
+        assert_eq!(random.next(), 6_457_827_717_110_365_317);
+        assert_eq!(random.next(), 3_203_168_211_198_807_973);
+    }
+
+    #[test]
+    fn chance_is_as_frequent_as_it_says() {
+        let mut random = SplitMix64::new(1, 0);
+        let hits = (0..10_000).filter(|_| random.chance(0.2)).count();
+        assert!((1_850..2_150).contains(&hits), "{hits} of 10000");
+        assert!((0..100).all(|_| random.chance(1.0)));
+        assert!(!(0..100).any(|_| random.chance(0.0)));
+    }
+}

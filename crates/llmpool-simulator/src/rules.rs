@@ -1,0 +1,363 @@
+//! Which behaviour strikes a request.
+//!
+//! Asked in order: the script of the key, its rules, the global script, the global rules. The first that strikes
+//! decides, so a later limit counts only what came past the earlier ones. Time is an argument, and chance is drawn per
+//! rule: the n-th request a rule sees fares the same in every run, whatever other rules drew before.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::behaviour::{
+    Action, AfterResponse, Behaviour, Endpoint, Pace, RateLimit, RefusalForm, Reply, RetryAfter, StatusReply,
+};
+use crate::errors;
+use crate::random::SplitMix64;
+use crate::scenario::Scenario;
+
+/// Every rule of a scenario, with what it remembers.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    global: RuleSet,
+    keys: Vec<RuleSet>,
+    default: Verdict,
+}
+
+/// What rules may know of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    /// [`Endpoint::Chat`] or [`Endpoint::Models`].
+    pub(crate) endpoint: Endpoint,
+    /// Index of the key in the scenario.
+    pub(crate) key: Option<usize>,
+    /// Whether the request sets `stream_options`.
+    pub(crate) stream_options: bool,
+}
+
+/// How a request is to be treated.
+#[derive(Clone, Debug)]
+pub(crate) struct Verdict {
+    pub(crate) reply: Reply,
+    pub(crate) pace: Pace,
+    pub(crate) after_response: AfterResponse,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+struct RuleSet {
+    script: VecDeque<Behaviour>,
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    behaviour: Behaviour,
+    dice: SplitMix64,
+    memory: Memory,
+}
+
+/// What a rule remembers of earlier requests.
+#[derive(Debug)]
+enum Memory {
+    Nothing,
+    /// When the requests passed that are still in the window, oldest first; never more than the limit.
+    Window(VecDeque<Duration>),
+    /// When the throttling ends, once it has begun.
+    Throttled(Option<Duration>),
+}
+
+impl Rules {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        let mut streams = 0..;
+        let mut set = |script: &[Behaviour], behaviours: &[Behaviour]| RuleSet {
+            script: script.iter().cloned().collect(),
+            rules: behaviours
+                .iter()
+                .zip(streams.by_ref())
+                .map(|(behaviour, stream)| {
+                    Rule::new(behaviour.clone(), SplitMix64::new(scenario.seed, stream))
+                })
+                .collect(),
+        };
+        Self {
+            global: set(&scenario.script, &scenario.behaviours),
+            keys: scenario
+                .keys
+                .iter()
+                .map(|key| set(&key.script, &key.behaviours))
+                .collect(),
+            default: Verdict {
+                reply: Reply::Ok,
+                pace: scenario.pace(),
+                after_response: scenario.after_response,
+                headers: Vec::new(),
+            },
+        }
+    }
+
+    /// Decides about a request that arrived at `now`, counted from any fixed moment.
+    pub(crate) fn decide(&mut self, facts: Facts, now: Duration) -> Verdict {
+        let mut verdict = self.default.clone();
+        let key = facts.key.and_then(|index| self.keys.get_mut(index));
+        for set in key.into_iter().chain([&mut self.global]) {
+            if set.strikes(facts, now, &mut verdict) {
+                break;
+            }
+        }
+        verdict
+    }
+}
+
+impl RuleSet {
+    fn strikes(&mut self, facts: Facts, now: Duration, verdict: &mut Verdict) -> bool {
+        self.script_strikes(facts, verdict)
+            || self
+                .rules
+                .iter_mut()
+                .any(|rule| rule.strikes(facts, now, verdict))
+    }
+
+    /// An entry is used up even if it lets the request pass, so that entries and requests stay in step.
+    fn script_strikes(&mut self, facts: Facts, verdict: &mut Verdict) -> bool {
+        let Some(entry) = self
+            .script
+            .pop_front_if(|entry| entry.on.includes(facts.endpoint))
+        else {
+            return false;
+        };
+        Rule::new(entry, SplitMix64::new(0, 0)).strikes(facts, Duration::ZERO, verdict)
+    }
+}
+
+impl Rule {
+    fn new(behaviour: Behaviour, dice: SplitMix64) -> Self {
+        let memory = match behaviour.action {
+            Action::Limit(_) => Memory::Window(VecDeque::new()),
+            Action::ThrottleOnce(_) => Memory::Throttled(None),
+            Action::Reply(_) | Action::RefuseStreamOptions(_) => Memory::Nothing,
+        };
+        Self {
+            behaviour,
+            dice,
+            memory,
+        }
+    }
+
+    /// Writes its will into the verdict and says true, or lets the request pass.
+    fn strikes(&mut self, facts: Facts, now: Duration, verdict: &mut Verdict) -> bool {
+        if !self.behaviour.on.includes(facts.endpoint) {
+            return false;
+        }
+        if self
+            .behaviour
+            .probability
+            .is_some_and(|probability| !self.dice.chance(probability))
+        {
+            return false;
+        }
+        let Some(reply) = self.reply(facts, now, verdict) else {
+            return false;
+        };
+        verdict.reply = reply;
+        verdict.pace = self.behaviour.pace.over(verdict.pace);
+        verdict.after_response = self.behaviour.after_response.unwrap_or(verdict.after_response);
+        verdict.headers.extend(self.behaviour.headers.iter().cloned());
+        true
+    }
+
+    fn reply(&mut self, facts: Facts, now: Duration, verdict: &mut Verdict) -> Option<Reply> {
+        match (&self.behaviour.action, &mut self.memory) {
+            (Action::Reply(reply), _) => Some(reply.clone()),
+            (Action::RefuseStreamOptions(form), _) => {
+                facts.stream_options.then(|| refused_stream_options(*form))
+            }
+            (Action::Limit(rate), Memory::Window(window)) => {
+                let refused = over_limit(rate, window, now);
+                if rate.rate_headers {
+                    verdict.headers.extend(rate_headers(rate, window, now));
+                }
+                refused.map(|wait| {
+                    throttled(RetryAfter {
+                        wait,
+                        form: rate.retry_after_form,
+                    })
+                })
+            }
+            (Action::ThrottleOnce(retry_after), Memory::Throttled(until)) => {
+                let until = *until.get_or_insert(now + retry_after.wait);
+                (now < until).then(|| {
+                    throttled(RetryAfter {
+                        wait: until - now,
+                        ..*retry_after
+                    })
+                })
+            }
+            (Action::Limit(_) | Action::ThrottleOnce(_), _) => None,
+        }
+    }
+}
+
+impl Endpoint {
+    fn includes(self, endpoint: Self) -> bool {
+        self == Self::Any || self == endpoint
+    }
+}
+
+/// Lets a request into the window, or says how long until there is room.
+fn over_limit(rate: &RateLimit, window: &mut VecDeque<Duration>, now: Duration) -> Option<Duration> {
+    while window.pop_front_if(|passed| *passed + rate.per <= now).is_some() {}
+    match window.front() {
+        Some(oldest) if window.len() >= rate.limit as usize => Some(*oldest + rate.per - now),
+        _ => {
+            window.push_back(now);
+            None
+        }
+    }
+}
+
+/// The headers of OpenAI: what is left, and how long until nothing is used any more.
+fn rate_headers(rate: &RateLimit, window: &VecDeque<Duration>, now: Duration) -> [(String, String); 3] {
+    let reset = window
+        .back()
+        .map_or(Duration::ZERO, |newest| (*newest + rate.per).saturating_sub(now));
+    let remaining = rate.limit as usize - window.len();
+    [
+        ("x-ratelimit-limit-requests".into(), rate.limit.to_string()),
+        ("x-ratelimit-remaining-requests".into(), remaining.to_string()),
+        (
+            "x-ratelimit-reset-requests".into(),
+            format!("{}ms", reset.as_millis()),
+        ),
+    ]
+}
+
+fn throttled(retry_after: RetryAfter) -> Reply {
+    Reply::Status(StatusReply::throttled(retry_after))
+}
+
+fn refused_stream_options(form: RefusalForm) -> Reply {
+    let (status, body) = match form {
+        RefusalForm::Openai => (400, errors::stream_options_refused_openai()),
+        RefusalForm::Fastapi => (422, errors::stream_options_refused_fastapi()),
+    };
+    Reply::Status(StatusReply {
+        body: Some(body),
+        ..StatusReply::new(status)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAT: Facts = Facts {
+        endpoint: Endpoint::Chat,
+        key: None,
+        stream_options: false,
+    };
+
+    fn rules(json: &str) -> Rules {
+        Rules::new(&Scenario::from_json(json).unwrap())
+    }
+
+    fn status(verdict: &Verdict) -> u16 {
+        match &verdict.reply {
+            Reply::Status(reply) => reply.status,
+            _ => 200,
+        }
+    }
+
+    fn statuses(rules: &mut Rules, count: usize) -> Vec<u16> {
+        (0..count)
+            .map(|_| status(&rules.decide(CHAT, Duration::ZERO)))
+            .collect()
+    }
+
+    #[test]
+    fn a_script_is_used_up_one_entry_per_request_and_then_rules_hold() {
+        let mut rules =
+            rules(r#"{"script": [{"status": 500}, {"ok": true}], "behaviours": [{"status": 503}]}"#);
+        assert_eq!(statuses(&mut rules, 4), [500, 200, 503, 503]);
+    }
+
+    #[test]
+    fn a_key_has_its_own_script_and_falls_back_to_the_global_rules() {
+        let mut rules = rules(
+            r#"{"keys": [{"key": "a", "script": [{"status": 401}]}, {"key": "b"}], "behaviours": [{"status": 503}]}"#,
+        );
+        let mut ask = |key| {
+            status(&rules.decide(
+                Facts {
+                    key: Some(key),
+                    ..CHAT
+                },
+                Duration::ZERO,
+            ))
+        };
+        assert_eq!([ask(1), ask(0), ask(0)], [503, 401, 503]);
+    }
+
+    #[test]
+    fn a_rule_for_chat_does_not_touch_the_list_of_models() {
+        let mut rules =
+            rules(r#"{"script": [{"status": 500}], "behaviours": [{"status": 401, "on": "models"}]}"#);
+        let models = Facts {
+            endpoint: Endpoint::Models,
+            ..CHAT
+        };
+        assert_eq!(status(&rules.decide(models, Duration::ZERO)), 401);
+        assert_eq!(statuses(&mut rules, 2), [500, 200]);
+    }
+
+    #[test]
+    fn chance_is_the_same_for_the_same_seed_and_differs_between_rules() {
+        let json = |seed: u64| {
+            format!(r#"{{"seed": {seed}, "behaviours": [{{"status": 500, "probability": 0.5}}]}}"#)
+        };
+        let first = statuses(&mut rules(&json(1)), 64);
+        assert_eq!(first, statuses(&mut rules(&json(1)), 64));
+        assert_ne!(first, statuses(&mut rules(&json(2)), 64));
+        assert!(first.contains(&500) && first.contains(&200));
+    }
+
+    #[test]
+    fn a_limit_holds_in_every_window_and_says_when_there_is_room() {
+        let mut rules = rules(r#"{"behaviours": [{"limit": 2, "per": 10, "rate_headers": true}]}"#);
+        let mut at = |seconds| rules.decide(CHAT, Duration::from_secs(seconds));
+        assert_eq!([status(&at(0)), status(&at(4))], [200, 200]);
+        let Reply::Status(refused) = at(6).reply else {
+            panic!("the third in 10 s passed")
+        };
+        assert_eq!(refused.retry_after.unwrap().wait, Duration::from_secs(4));
+        let again = at(10);
+        assert_eq!(status(&again), 200, "the first has left the window");
+        assert!(
+            again
+                .headers
+                .contains(&("x-ratelimit-remaining-requests".into(), "0".into()))
+        );
+        assert_eq!(status(&at(13)), 429);
+    }
+
+    #[test]
+    fn throttling_once_ends_for_good() {
+        let mut rules = rules(r#"{"behaviours": [{"throttle_once": 5}]}"#);
+        let mut at = |seconds| status(&rules.decide(CHAT, Duration::from_secs(seconds)));
+        assert_eq!([at(7), at(11), at(12), at(100)], [429, 429, 200, 200]);
+    }
+
+    #[test]
+    fn only_requests_with_stream_options_are_refused_for_them() {
+        let mut rules = rules(r#"{"behaviours": [{"refuse_stream_options": "fastapi"}]}"#);
+        assert_eq!(statuses(&mut rules, 1), [200]);
+        assert_eq!(
+            status(&rules.decide(
+                Facts {
+                    stream_options: true,
+                    ..CHAT
+                },
+                Duration::ZERO
+            )),
+            422
+        );
+    }
+}
