@@ -11,6 +11,7 @@ mod limits;
 mod observe;
 mod openai_compatible;
 mod options;
+pub mod provider_file;
 mod report;
 mod secrets;
 mod stream;

@@ -405,7 +405,7 @@ fn standing_headers(mut headers: HeaderMap, uri: &Uri) -> HeaderMap {
 }
 
 /// Joins a base URL and a path exactly once; prefix and query of the base are kept.
-fn endpoint(base_url: &str, path: &str) -> Result<Uri, Error> {
+pub(crate) fn endpoint(base_url: &str, path: &str) -> Result<Uri, Error> {
     let wrong = |problem: &str| Error::new(ErrorKind::Config, format!("base URL: {problem}"));
     let base: Uri = base_url
         .parse()

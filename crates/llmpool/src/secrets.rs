@@ -76,6 +76,54 @@ impl From<String> for Secret {
     }
 }
 
+/// Where a key comes from.
+pub(crate) enum Reference {
+    Variable(String),
+    File(String),
+    Literal(Secret),
+}
+
+impl Reference {
+    /// `${NAME}` and `env:NAME` are variables, `file:PATH` a file, anything else the key itself.
+    pub(crate) fn read(text: &str) -> Self {
+        let braced = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+        match (
+            braced.or_else(|| text.strip_prefix("env:")),
+            text.strip_prefix("file:"),
+        ) {
+            (Some(name), _) => Self::Variable(name.to_owned()),
+            (_, Some(path)) => Self::File(path.to_owned()),
+            _ => Self::Literal(Secret::from(text)),
+        }
+    }
+
+    /// The key, or what is wrong and what to do.
+    pub(crate) fn resolve(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Secret, (String, String)> {
+        let found = match self {
+            Self::Literal(secret) => return Ok(secret.clone()),
+            Self::Variable(name) => env(name).ok_or_else(|| {
+                (
+                    format!("the variable {name} is not set"),
+                    format!("set it, as in export {name}=…"),
+                )
+            })?,
+            Self::File(path) => std::fs::read_to_string(path).map_err(|error| {
+                (
+                    format!("the file {path} cannot be read: {error}"),
+                    "check the path".to_owned(),
+                )
+            })?,
+        };
+        match found.trim() {
+            "" => Err((
+                "what it refers to is empty".to_owned(),
+                "put the key there".to_owned(),
+            )),
+            key => Ok(Secret::from(key)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

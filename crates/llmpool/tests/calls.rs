@@ -1,4 +1,5 @@
 //! Calls over a real socket: what is retried, what is not, and what is left behind.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
 

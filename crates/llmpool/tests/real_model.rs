@@ -1,5 +1,6 @@
 //! Calls to a real model. `scripts/test` starts one (see `scripts/local-llm`) and says where it is; without it these tests
 //! say that they were skipped.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use llmpool::chat::ChatRequest;
 use llmpool::{ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, UsageSource};

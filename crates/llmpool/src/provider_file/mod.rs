@@ -1,0 +1,114 @@
+//! `provider.json`: which providers and models there are, with which keys and limits.
+//!
+//! The origin's file loads unchanged; what llmpool adds is optional. Every defect is reported at once, with its line and a
+//! cure, and a file with a defect changes nothing. No message repeats a value that could be a key.
+
+mod defects;
+mod json;
+mod read;
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+pub use defects::{Defect, ProviderFileError, Warning};
+use http::HeaderMap;
+use llmpool_core::limits::key::KeyLimits;
+use serde_json::value::RawValue;
+
+use crate::options::Timeouts;
+use crate::secrets::Secret;
+
+/// The JSON Schema of `provider.json` (draft 2020-12), for editors and validators.
+pub const PROVIDER_SCHEMA: &str = include_str!("../../schema/provider.schema.json");
+
+/// Looks a variable up; in earnest `std::env::var`.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What a file says, checked and with its references resolved.
+#[derive(Debug, Default)]
+pub struct ProviderFile {
+    /// The providers in the order of the file.
+    pub providers: Vec<ProviderEntry>,
+    /// What works but deserves a look.
+    pub warnings: Vec<Warning>,
+}
+
+/// One provider.
+#[derive(Debug)]
+pub struct ProviderEntry {
+    /// Its name, without a slash.
+    pub id: String,
+    /// Its models.
+    pub models: Vec<ModelEntry>,
+}
+
+/// One model of a provider.
+#[derive(Debug)]
+pub struct ModelEntry {
+    /// The name that is sent to the provider.
+    pub model_name: String,
+    /// The keys; at least one, no two equal.
+    pub api_keys: Vec<KeyEntry>,
+    /// Joined with `chat/completions`.
+    pub base_url: String,
+    /// Retries after the first attempt. Default 5.
+    pub max_retries: u32,
+    /// Base of the backoff. Default 1 s.
+    pub retry_delay: Duration,
+    /// Most requests at once and requests a second. Default 10 and 1.0; `None` where the file says `null`.
+    pub rate_limit: Option<(u32, f64)>,
+    /// Tokens of prompt and answer. Default 200 000.
+    pub context_window: u32,
+    /// Request members for every call.
+    pub api_params: Vec<(String, Box<RawValue>)>,
+    /// Sent with every request.
+    pub headers: HeaderMap,
+    /// Timeouts.
+    pub timeouts: Timeouts,
+}
+
+/// One key.
+#[derive(Clone, Debug)]
+pub struct KeyEntry {
+    /// The key, with its reference resolved.
+    pub secret: Secret,
+    /// Weight and most concurrent attempts.
+    pub limits: KeyLimits,
+}
+
+impl ProviderFile {
+    /// Reads and checks a file.
+    pub fn read(path: &Path, env: Environment<'_>) -> Result<Self, ProviderFileError> {
+        let origin = path.display().to_string();
+        match std::fs::read(path) {
+            Ok(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => Self::parse(&text, &origin, env),
+                Err(_) => Err(ProviderFileError::whole(
+                    &origin,
+                    "it is not UTF-8 text",
+                    "save it as UTF-8",
+                )),
+            },
+            Err(error) => {
+                let cure = "give the path of an existing file with --config";
+                Err(ProviderFileError::whole(
+                    &origin,
+                    &format!("it cannot be read: {error}"),
+                    cure,
+                ))
+            }
+        }
+    }
+
+    /// Checks a text. `origin` names it in messages.
+    pub fn parse(text: &str, origin: &str, env: Environment<'_>) -> Result<Self, ProviderFileError> {
+        read::file(text.strip_prefix('\u{feff}').unwrap_or(text), origin, env)
+    }
+}
+
+impl fmt::Display for ModelEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.model_name, self.base_url)
+    }
+}

@@ -1,0 +1,588 @@
+//! From the text to checked entries, gathering every defect on the way.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use llmpool_core::limits::key::KeyLimits;
+use llmpool_core::limits::quota::Quota;
+use serde_json::value::RawValue;
+
+use super::defects::{Defect, ProviderFileError, Warning};
+use super::json::{Kind, Members, position};
+use super::{Environment, KeyEntry, ModelEntry, ProviderEntry, ProviderFile};
+use crate::openai_compatible::endpoint;
+use crate::options::Timeouts;
+use crate::secrets::{Reference, Secret};
+
+pub(super) const MODEL_FIELDS: [&str; 11] = [
+    "model_name",
+    "api_keys",
+    "base_url",
+    "max_retries",
+    "retry_delay",
+    "rate_limit_capacity",
+    "rate_limit_refill_rate",
+    "context_window",
+    "api_params",
+    "headers",
+    "timeouts",
+];
+pub(super) const KEY_FIELDS: [&str; 3] = ["key", "weight", "max_concurrency"];
+const TIMEOUT_FIELDS: [&str; 4] = ["connect", "first_content", "idle", "total"];
+/// Fields that the design promises and this version does not have yet.
+const LATER: [&str; 7] = [
+    "api",
+    "rpm",
+    "tpm",
+    "rpd",
+    "max_concurrency",
+    "pricing",
+    "quota_group",
+];
+/// Request members that the call itself says.
+const OF_THE_CALL: [&str; 3] = ["model", "messages", "stream"];
+
+type Named<'a> = (Cow<'a, str>, &'a RawValue);
+
+pub(super) fn file(
+    text: &str,
+    origin: &str,
+    env: Environment<'_>,
+) -> Result<ProviderFile, ProviderFileError> {
+    let whole: &RawValue = serde_json::from_str(text).map_err(|error| {
+        let problem = format!("this is not JSON: {}", cause_of(&error));
+        let cure = "mend the syntax here".to_owned();
+        let (line, column) = (error.line().max(1), error.column().max(1));
+        ProviderFileError::new(
+            origin,
+            vec![Defect {
+                line,
+                column,
+                field: String::new(),
+                problem,
+                cure,
+            }],
+        )
+    })?;
+    let mut reader = Reader {
+        text,
+        env,
+        defects: Vec::new(),
+        warnings: Vec::new(),
+        without_limits: 0,
+    };
+    let providers = reader.providers(whole);
+    if !reader.defects.is_empty() {
+        return Err(ProviderFileError::new(origin, reader.defects));
+    }
+    if reader.without_limits > 0 {
+        let models = reader.without_limits;
+        let problem = format!("{models} model(s) set no rate limit and get capacity 10 and 1.0 requests/s");
+        let cure = "set rate_limit_capacity and rate_limit_refill_rate, or null for no limit";
+        reader.warn(whole, "", &problem, cure);
+    }
+    Ok(ProviderFile {
+        providers,
+        warnings: reader.warnings,
+    })
+}
+
+/// serde's words without the position, which is told separately.
+fn cause_of(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    words.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    env: Environment<'a>,
+    defects: Vec<Defect>,
+    warnings: Vec<Warning>,
+    without_limits: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn defect_at(&self, at: &str, field: &str, problem: &str, cure: &str) -> Defect {
+        let (line, column) = position(self.text, at);
+        let [field, problem, cure] = [field, problem, cure].map(str::to_owned);
+        Defect {
+            line,
+            column,
+            field,
+            problem,
+            cure,
+        }
+    }
+
+    fn defect(&mut self, at: &RawValue, field: &str, problem: &str, cure: &str) {
+        let defect = self.defect_at(at.get(), field, problem, cure);
+        self.defects.push(defect);
+    }
+
+    fn warn(&mut self, at: &RawValue, field: &str, problem: &str, cure: &str) {
+        let defect = self.defect_at(at.get(), field, problem, cure);
+        self.warnings.push(Warning(defect));
+    }
+
+    fn wrong_type(&mut self, at: &RawValue, field: &str, wanted: &str) {
+        let problem = format!("this has to be {wanted}, not {}", Kind::of(at).name());
+        self.defect(at, field, &problem, "change the value");
+    }
+
+    /// The members of an object; those that repeat or are not known are defects.
+    fn members(&mut self, value: &'a RawValue, path: &str, known: Option<&[&str]>) -> Option<Vec<Named<'a>>> {
+        let Ok(Members(members)) = serde_json::from_str(value.get()) else {
+            self.wrong_type(value, path, "an object");
+            return None;
+        };
+        for (index, (name, value)) in members.iter().enumerate() {
+            let field = joined(path, name);
+            if members[..index].iter().any(|(earlier, _)| earlier == name) {
+                self.defect(value, &field, "this field is there twice", "remove one of them");
+            }
+            if let Some(known) = known.filter(|known| !known.contains(&name.as_ref())) {
+                self.unknown(value, &field, name, known);
+            }
+        }
+        Some(members)
+    }
+
+    fn unknown(&mut self, value: &RawValue, field: &str, name: &str, known: &[&str]) {
+        if LATER.contains(&name) {
+            self.defect(
+                value,
+                field,
+                "not supported yet",
+                "remove it; this version would not honour it",
+            );
+            return;
+        }
+        let near = known
+            .iter()
+            .map(|known| (strsim::jaro_winkler(known, name), known));
+        let near = near
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .filter(|(likeness, _)| *likeness > 0.8);
+        let cure = match near {
+            Some((_, near)) => format!("did you mean `{near}`?"),
+            None => format!("known are {}", known.join(", ")),
+        };
+        self.defect(value, field, "unknown field", &cure);
+    }
+
+    fn list(&mut self, value: &'a RawValue, path: &str) -> Option<Vec<&'a RawValue>> {
+        let list = serde_json::from_str(value.get()).ok();
+        if list.is_none() {
+            self.wrong_type(value, path, "a list");
+        }
+        list
+    }
+
+    fn text(&mut self, value: &RawValue, path: &str) -> Option<String> {
+        let text = serde_json::from_str::<String>(value.get()).ok();
+        match text {
+            Some(text) if text.trim().is_empty() => {
+                self.defect(value, path, "this is empty", "fill it in");
+                None
+            }
+            Some(text) => Some(text),
+            None => {
+                self.wrong_type(value, path, "a text");
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, value: &RawValue, path: &str) -> Option<f64> {
+        if Kind::of(value) != Kind::Number {
+            self.wrong_type(value, path, "a number");
+            return None;
+        }
+        match serde_json::from_str::<f64>(value.get())
+            .ok()
+            .filter(|number| number.is_finite())
+        {
+            Some(number) if number < 0.0 => {
+                self.defect(value, path, "this is below 0", "give a number above 0");
+                None
+            }
+            Some(number) => Some(number),
+            None => {
+                self.defect(value, path, "this number is too large", "give a finite number");
+                None
+            }
+        }
+    }
+
+    fn whole(&mut self, value: &RawValue, path: &str, least: u32, most: u32) -> Option<u32> {
+        let number = self.number(value, path)?;
+        if number.fract() != 0.0 || number < f64::from(least) || number > f64::from(most) {
+            let problem = format!("this has to be a whole number from {least} to {most}");
+            self.defect(value, path, &problem, "change the value");
+            return None;
+        }
+        Some(number as u32)
+    }
+
+    fn providers(&mut self, whole: &'a RawValue) -> Vec<ProviderEntry> {
+        let members = self.members(whole, "", None).unwrap_or_default();
+        let mut providers = Vec::new();
+        for (id, value) in members.into_iter().filter(|(id, _)| id != "$schema") {
+            if id.is_empty() || id.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
+                let problem = "a provider's name must not be empty or hold a slash or a blank";
+                self.defect(
+                    value,
+                    &id,
+                    problem,
+                    "rename it; models are addressed as provider/model",
+                );
+            }
+            let Some(models) = self.list(value, &id) else {
+                continue;
+            };
+            if models.is_empty() {
+                self.defect(
+                    value,
+                    &id,
+                    "this provider has no model",
+                    "add one, or remove the provider",
+                );
+            }
+            let models = self.models(&id, &models);
+            providers.push(ProviderEntry {
+                id: id.into_owned(),
+                models,
+            });
+        }
+        if providers.is_empty() && self.defects.is_empty() {
+            self.defect(
+                whole,
+                "",
+                "there is no provider",
+                "add one, as in {\"openai\": [{…}]}",
+            );
+        }
+        providers
+    }
+
+    fn models(&mut self, provider: &str, values: &[&'a RawValue]) -> Vec<ModelEntry> {
+        let mut models: Vec<ModelEntry> = Vec::new();
+        for (index, value) in values.iter().enumerate() {
+            let path = format!("{provider}[{index}]");
+            let Some(model) = self.model(value, &path) else {
+                continue;
+            };
+            if models
+                .iter()
+                .any(|earlier| earlier.model_name == model.model_name)
+            {
+                let problem = "this provider has a model of this name already";
+                self.defect(
+                    value,
+                    &joined(&path, "model_name"),
+                    problem,
+                    "remove or rename one of them",
+                );
+            }
+            models.push(model);
+        }
+        models
+    }
+
+    fn model(&mut self, value: &'a RawValue, path: &str) -> Option<ModelEntry> {
+        let members = self.members(value, path, Some(&MODEL_FIELDS))?;
+        let get = |name: &str| {
+            members
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| *value)
+        };
+        let set = |name: &str| get(name).filter(|value| Kind::of(value) != Kind::Null);
+        for name in ["model_name", "api_keys", "base_url"] {
+            if get(name).is_none() {
+                self.defect(value, &joined(path, name), "this field is missing", "add it");
+            }
+        }
+        let model_name = get("model_name").and_then(|value| self.text(value, &joined(path, "model_name")));
+        let api_keys = get("api_keys").map(|value| self.keys(value, &joined(path, "api_keys")));
+        let base_url = get("base_url").and_then(|value| self.base_url(value, &joined(path, "base_url")));
+        let max_retries =
+            set("max_retries").map(|value| self.whole(value, &joined(path, "max_retries"), 0, 100));
+        let retry_delay = set("retry_delay").map(|value| self.number(value, &joined(path, "retry_delay")));
+        let window =
+            set("context_window").map(|at| self.whole(at, &joined(path, "context_window"), 1, u32::MAX));
+        let rate_limit = self.rate_limit(get("rate_limit_capacity"), get("rate_limit_refill_rate"), path);
+        let api_params = set("api_params").map(|value| self.api_params(value, &joined(path, "api_params")));
+        let headers = set("headers").map(|value| self.headers(value, &joined(path, "headers")));
+        let timeouts = set("timeouts").map(|value| self.timeouts(value, &joined(path, "timeouts")));
+        Some(ModelEntry {
+            model_name: model_name?,
+            api_keys: api_keys?,
+            base_url: base_url?,
+            max_retries: max_retries.flatten().unwrap_or(5),
+            retry_delay: Duration::from_secs_f64(retry_delay.flatten().unwrap_or(1.0).min(86_400.0)),
+            rate_limit,
+            context_window: window.flatten().unwrap_or(200_000),
+            api_params: api_params.unwrap_or_default(),
+            headers: headers.unwrap_or_default(),
+            timeouts: timeouts.unwrap_or_default(),
+        })
+    }
+
+    fn rate_limit(
+        &mut self,
+        capacity: Option<&'a RawValue>,
+        rate: Option<&'a RawValue>,
+        path: &str,
+    ) -> Option<(u32, f64)> {
+        if capacity.is_none() && rate.is_none() {
+            self.without_limits += 1;
+        }
+        let is_null = |value: Option<&RawValue>| value.is_some_and(|value| Kind::of(value) == Kind::Null);
+        if is_null(capacity) || is_null(rate) {
+            return None;
+        }
+        let never = "this would never admit a request";
+        let cure = "give a number above 0, or null for no limit; to bound what runs at once set max_concurrency on the keys";
+        let (capacity_path, rate_path) = (
+            joined(path, "rate_limit_capacity"),
+            joined(path, "rate_limit_refill_rate"),
+        );
+        let burst = match capacity {
+            Some(value) if self.number(value, &capacity_path)? == 0.0 => {
+                self.defect(value, &capacity_path, never, cure);
+                return None;
+            }
+            Some(value) => self.whole(value, &capacity_path, 1, u32::MAX)?,
+            None => 10,
+        };
+        let Some(value) = rate else {
+            return Some((burst, 1.0));
+        };
+        let per_second = self.number(value, &rate_path)?;
+        if per_second == 0.0 {
+            self.defect(value, &rate_path, never, cure);
+        } else if let Err(error) = Quota::new(burst, per_second) {
+            self.defect(value, &rate_path, &error.to_string(), "give a higher rate");
+        }
+        Some((burst, per_second))
+    }
+
+    fn base_url(&mut self, value: &RawValue, path: &str) -> Option<String> {
+        let url = self.text(value, path)?;
+        if url.trim_end_matches('/').ends_with("/chat/completions") {
+            self.defect(
+                value,
+                path,
+                "this is the URL of one endpoint",
+                "leave out /chat/completions",
+            );
+            return None;
+        }
+        match endpoint(&url, "chat/completions") {
+            Ok(_) => Some(url),
+            Err(error) => {
+                self.defect(
+                    value,
+                    path,
+                    &error.to_string(),
+                    "write it as in https://api.openai.com/v1",
+                );
+                None
+            }
+        }
+    }
+
+    fn keys(&mut self, value: &'a RawValue, path: &str) -> Vec<KeyEntry> {
+        let Some(values) = self.list(value, path) else {
+            return Vec::new();
+        };
+        if values.is_empty() {
+            self.defect(
+                value,
+                path,
+                "there is no key",
+                "add one, as in \"${OPENAI_API_KEY}\"",
+            );
+        }
+        let mut keys: Vec<KeyEntry> = Vec::new();
+        let mut literal = Vec::new();
+        for (index, value) in values.into_iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            let Some((key, is_literal)) = self.key(value, &path) else {
+                continue;
+            };
+            if is_literal {
+                literal.push((index + 1).to_string());
+            }
+            match keys.iter().position(|earlier| earlier.secret == key.secret) {
+                Some(earlier) => {
+                    let problem = format!("this key is the same as number {} and counts once", earlier + 1);
+                    self.warn(value, &path, &problem, "remove it");
+                }
+                None => keys.push(key),
+            }
+        }
+        if !literal.is_empty() {
+            let problem = format!("key {} stands in the file as it is", literal.join(", "));
+            self.warn(
+                value,
+                path,
+                &problem,
+                "a reference such as ${NAME} or file:PATH keeps it out",
+            );
+        }
+        keys
+    }
+
+    fn key(&mut self, value: &'a RawValue, path: &str) -> Option<(KeyEntry, bool)> {
+        let (at, limits) = match Kind::of(value) {
+            Kind::Object => self.key_object(value, path)?,
+            _ => (value, KeyLimits::default()),
+        };
+        let reference = Reference::read(&self.text(at, path)?);
+        let secret = self.resolve(&reference, at, path)?;
+        if secret.bearer().is_none() {
+            self.defect(
+                at,
+                path,
+                "this key holds blanks or signs that no header can carry",
+                "copy it again",
+            );
+            return None;
+        }
+        Some((
+            KeyEntry { secret, limits },
+            matches!(reference, Reference::Literal(_)),
+        ))
+    }
+
+    fn key_object(&mut self, value: &'a RawValue, path: &str) -> Option<(&'a RawValue, KeyLimits)> {
+        let members = self.members(value, path, Some(&KEY_FIELDS))?;
+        let get = |name: &str| {
+            members
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| *value)
+        };
+        let weight = get("weight").map(|value| self.whole(value, &joined(path, "weight"), 1, 1000));
+        let most = get("max_concurrency").filter(|value| Kind::of(value) != Kind::Null);
+        let most = most.map(|value| self.whole(value, &joined(path, "max_concurrency"), 1, 1_000_000));
+        let Some(key) = get("key") else {
+            self.defect(value, &joined(path, "key"), "this field is missing", "add it");
+            return None;
+        };
+        Some((
+            key,
+            KeyLimits {
+                weight: weight.flatten().unwrap_or(1),
+                max_concurrency: most.flatten(),
+            },
+        ))
+    }
+
+    fn resolve(&mut self, reference: &Reference, at: &RawValue, path: &str) -> Option<Secret> {
+        match reference.resolve(self.env) {
+            Ok(secret) => Some(secret),
+            Err((problem, cure)) => {
+                self.defect(at, path, &problem, &cure);
+                None
+            }
+        }
+    }
+
+    fn api_params(&mut self, value: &'a RawValue, path: &str) -> Vec<(String, Box<RawValue>)> {
+        let members = self.members(value, path, None).unwrap_or_default();
+        for (name, value) in members
+            .iter()
+            .filter(|(name, _)| OF_THE_CALL.contains(&name.as_ref()))
+        {
+            self.defect(
+                value,
+                &joined(path, name),
+                "this is said by each call",
+                "remove it",
+            );
+        }
+        members
+            .into_iter()
+            .map(|(name, value)| (name.into_owned(), value.to_owned()))
+            .collect()
+    }
+
+    fn headers(&mut self, value: &'a RawValue, path: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.members(value, path, None).unwrap_or_default() {
+            let field = joined(path, &name);
+            let Ok(header) = HeaderName::try_from(name.as_ref()) else {
+                self.defect(
+                    value,
+                    &field,
+                    "this is no name of a header",
+                    "use letters, digits and dashes",
+                );
+                continue;
+            };
+            let Some(text) = self.text(value, &field) else {
+                continue;
+            };
+            let Some(secret) = self.resolve(&Reference::read(&text), value, &field) else {
+                continue;
+            };
+            match HeaderValue::try_from(secret.expose()) {
+                Ok(mut header_value) => {
+                    header_value.set_sensitive(true);
+                    headers.insert(header, header_value);
+                }
+                Err(_) => self.defect(
+                    value,
+                    &field,
+                    "no header can carry this value",
+                    "remove line breaks",
+                ),
+            }
+        }
+        headers
+    }
+
+    fn timeouts(&mut self, value: &'a RawValue, path: &str) -> Timeouts {
+        let mut timeouts = Timeouts::default();
+        for (name, value) in self
+            .members(value, path, Some(&TIMEOUT_FIELDS))
+            .unwrap_or_default()
+        {
+            let field = joined(path, &name);
+            let timeout = match Kind::of(value) {
+                Kind::Null => None,
+                _ => match self.number(value, &field) {
+                    Some(0.0) => {
+                        self.defect(
+                            value,
+                            &field,
+                            "this would end every call at once",
+                            "give seconds, or null for none",
+                        );
+                        None
+                    }
+                    seconds => seconds.map(|seconds| Duration::from_secs_f64(seconds.min(3e9))),
+                },
+            };
+            match name.as_ref() {
+                "connect" => timeouts.connect = timeout,
+                "first_content" => timeouts.first_content = timeout,
+                "idle" => timeouts.idle = timeout,
+                _ => timeouts.total = timeout,
+            }
+        }
+        timeouts
+    }
+}
+
+fn joined(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
