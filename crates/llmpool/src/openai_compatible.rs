@@ -12,6 +12,7 @@ use futures_core::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Uri, header};
 use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions, Usage};
 use llmpool_core::failure::{Failure, FailureKind};
+use llmpool_core::limits::key::KeyId;
 use llmpool_core::limits::quota::Quota;
 use llmpool_core::routing::retry::RetryPolicy;
 use llmpool_core::time::Timestamp;
@@ -106,6 +107,18 @@ impl OpenAiCompatible {
         settings: TargetSettings,
         connector: Arc<dyn Connect>,
     ) -> Result<Self, Error> {
+        Self::over_keys(pool, &pool.key_ids(), model, base_url, settings, connector)
+    }
+
+    /// A model that uses some of a pool's keys.
+    pub(crate) fn over_keys(
+        pool: &ApiKeyPool,
+        keys: &[KeyId],
+        model: impl Into<String>,
+        base_url: &str,
+        settings: TargetSettings,
+        connector: Arc<dyn Connect>,
+    ) -> Result<Self, Error> {
         let chat_uri = endpoint(base_url, "chat/completions")?;
         let quota = settings
             .rate_limit
@@ -115,9 +128,10 @@ impl OpenAiCompatible {
         let model = model.into();
         let provider = pool.provider.clone();
         let target = Target {
-            id: provider.admission.add_target(&pool.key_ids(), quota),
+            id: provider.admission.add_target(keys, quota),
             name: format!("{}/{model}", provider.id).into(),
             provider,
+            keys: keys.to_vec(),
             model,
             base_url: base_url.to_owned(),
             connections: Arc::new(Pool::new(origin_of(&chat_uri), connector)),
@@ -159,9 +173,7 @@ impl OpenAiCompatible {
 
     /// Every key with its state and load.
     pub fn key_status(&self) -> Vec<KeyStatus> {
-        self.target
-            .provider
-            .key_status(self.target.provider.admission.key_ids())
+        self.target.provider.key_status(self.target.keys.iter().copied())
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct ApiKey {
 pub(crate) struct Target {
     pub(crate) provider: Arc<Provider>,
     pub(crate) id: TargetId,
+    /// Those of the provider's keys that it may use.
+    pub(crate) keys: Vec<KeyId>,
     /// `provider/model`.
     pub(crate) name: Arc<str>,
     pub(crate) model: String,

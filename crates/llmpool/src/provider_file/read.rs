@@ -160,10 +160,10 @@ impl<'a> Reader<'a> {
         }
         let near = known
             .iter()
-            .map(|known| (strsim::jaro_winkler(known, name), known));
+            .map(|known| (strsim::damerau_levenshtein(known, name), known));
         let near = near
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .filter(|(likeness, _)| *likeness > 0.8);
+            .min_by_key(|(distance, _)| *distance)
+            .filter(|(distance, _)| *distance <= 1 + name.len() / 4);
         let cure = match near {
             Some((_, near)) => format!("did you mean `{near}`?"),
             None => format!("known are {}", known.join(", ")),

@@ -1,0 +1,226 @@
+//! Everything that is configured: which models there are, and the pools, limits and connections they share.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use llmpool_core::limits::key::KeyLimits;
+
+use crate::error::{Error, ErrorKind};
+use crate::key_pool::ApiKeyPool;
+use crate::openai_compatible::{OpenAiCompatible, TargetSettings};
+use crate::provider_file::{Environment, KeyEntry, ModelEntry, ProviderEntry, ProviderFile, Warning};
+use crate::secrets::Secret;
+use crate::transport::{Connect, NetConnector};
+
+/// The configured providers. Models of one provider share the load and state of the keys they have in common.
+///
+/// A clone is another handle on the same providers; loading a file twice makes two sets that share nothing.
+#[derive(Clone)]
+pub struct Providers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// By id, `provider/model`.
+    models: BTreeMap<String, OpenAiCompatible>,
+    /// A provider that takes any model's name, as the environment makes one.
+    open: Option<OpenProvider>,
+    warnings: Vec<Warning>,
+}
+
+struct OpenProvider {
+    pool: ApiKeyPool,
+    base_url: String,
+    known: Mutex<BTreeMap<String, OpenAiCompatible>>,
+}
+
+impl Providers {
+    /// Loads a `provider.json`; references are resolved in the process's environment.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::from_entries(ProviderFile::read(path.as_ref(), &process_env).map_err(config)?)
+    }
+
+    /// Loads the text of a `provider.json`.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        Self::from_entries(ProviderFile::parse(text, "provider.json", &process_env).map_err(config)?)
+    }
+
+    /// The provider that `OPENAI_API_KEY` and `OPENAI_BASE_URL` describe: any model's name will do, and no limit is set.
+    /// `None` when there is no key.
+    pub fn from_env() -> Result<Option<Self>, Error> {
+        Self::from_env_with(&process_env)
+    }
+
+    /// As [`from_env`](Self::from_env), looking variables up in `env`.
+    pub fn from_env_with(env: Environment<'_>) -> Result<Option<Self>, Error> {
+        let Some(key) = env("OPENAI_API_KEY").filter(|key| !key.trim().is_empty()) else {
+            return Ok(None);
+        };
+        let base_url = env("OPENAI_BASE_URL").filter(|url| !url.trim().is_empty());
+        let base_url = base_url.unwrap_or_else(|| "https://api.openai.com/v1".to_owned());
+        crate::openai_compatible::endpoint(&base_url, "chat/completions")?;
+        let pool = ApiKeyPool::new("openai", [Secret::from(key.trim())])?;
+        let open = Some(OpenProvider {
+            pool,
+            base_url,
+            known: Mutex::default(),
+        });
+        Ok(Some(Self {
+            shared: Arc::new(Shared {
+                models: BTreeMap::new(),
+                open,
+                warnings: Vec::new(),
+            }),
+        }))
+    }
+
+    /// Builds what entries made by hand or read from a file describe.
+    pub fn from_entries(file: ProviderFile) -> Result<Self, Error> {
+        let connector: Arc<dyn Connect> = Arc::new(NetConnector::from_env());
+        let mut models = BTreeMap::new();
+        for provider in &file.providers {
+            add_provider(provider, &connector, &mut models)?;
+        }
+        Ok(Self {
+            shared: Arc::new(Shared {
+                models,
+                open: None,
+                warnings: file.warnings,
+            }),
+        })
+    }
+
+    /// A model by its id `provider/model`, or by the model's name alone where only one provider has it.
+    pub fn model(&self, id: &str) -> Result<OpenAiCompatible, Error> {
+        if let Some(model) = self.shared.models.get(id) {
+            return Ok(model.clone());
+        }
+        if let Some(open) = &self.shared.open {
+            return open.model(id);
+        }
+        let by_name: Vec<_> = self
+            .models()
+            .filter(|model| model.id().split_once('/').is_some_and(|(_, name)| name == id))
+            .collect();
+        match by_name.as_slice() {
+            [only] => Ok((*only).clone()),
+            [] => Err(self.unknown(id)),
+            several => {
+                let ids: Vec<_> = several.iter().map(|model| model.id()).collect();
+                Err(Error::new(
+                    ErrorKind::UnknownModel,
+                    format!("{id} is ambiguous: say one of {}", ids.join(", ")),
+                ))
+            }
+        }
+    }
+
+    /// Every configured model, by id. Empty where any name is taken.
+    pub fn models(&self) -> impl Iterator<Item = &OpenAiCompatible> {
+        self.shared.models.values()
+    }
+
+    /// Whether any model's name is taken, as with a provider from the environment.
+    pub fn takes_any_model(&self) -> bool {
+        self.shared.open.is_some()
+    }
+
+    /// What in the file works but deserves a look.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.shared.warnings
+    }
+
+    fn unknown(&self, id: &str) -> Error {
+        let known: Vec<_> = self.models().map(OpenAiCompatible::id).collect();
+        Error::new(
+            ErrorKind::UnknownModel,
+            format!("no model {id} is configured; there are {}", known.join(", ")),
+        )
+    }
+}
+
+impl OpenProvider {
+    fn model(&self, id: &str) -> Result<OpenAiCompatible, Error> {
+        let name = id.strip_prefix("openai/").unwrap_or(id);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = known.get(name) {
+            return Ok(model.clone());
+        }
+        let model = OpenAiCompatible::new(&self.pool, name, &self.base_url)?;
+        known.insert(name.to_owned(), model.clone());
+        Ok(model)
+    }
+}
+
+/// One pool for all keys of a provider; each model uses those it names.
+fn add_provider(
+    provider: &ProviderEntry,
+    connector: &Arc<dyn Connect>,
+    models: &mut BTreeMap<String, OpenAiCompatible>,
+) -> Result<(), Error> {
+    let mut keys: Vec<(Secret, KeyLimits)> = Vec::new();
+    for KeyEntry { secret, limits } in provider.models.iter().flat_map(|model| &model.api_keys) {
+        if !keys.iter().any(|(known, _)| known == secret) {
+            keys.push((secret.clone(), *limits));
+        }
+    }
+    let positions: Vec<Secret> = keys.iter().map(|(secret, _)| secret.clone()).collect();
+    let pool = ApiKeyPool::with_limits(&provider.id, keys)?;
+    for model in &provider.models {
+        let ids = pool.key_ids();
+        let wanted = positions
+            .iter()
+            .zip(ids)
+            .filter(|(secret, _)| model.api_keys.iter().any(|key| key.secret == **secret));
+        let wanted: Vec<_> = wanted.map(|(_, id)| id).collect();
+        let target = OpenAiCompatible::over_keys(
+            &pool,
+            &wanted,
+            &model.model_name,
+            &model.base_url,
+            settings_of(model),
+            connector.clone(),
+        )?;
+        models.insert(target.id().to_owned(), target);
+    }
+    Ok(())
+}
+
+fn settings_of(model: &ModelEntry) -> TargetSettings {
+    TargetSettings {
+        rate_limit: model.rate_limit,
+        max_retries: model.max_retries,
+        retry_delay: model.retry_delay,
+        timeouts: model.timeouts,
+        context_window: model.context_window,
+        api_params: model.api_params.clone(),
+        headers: model.headers.clone(),
+    }
+}
+
+fn config(error: crate::provider_file::ProviderFileError) -> Error {
+    Error::new(ErrorKind::Config, error.to_string())
+}
+
+fn process_env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+impl OpenAiCompatible {
+    /// Loads a `provider.json` for the Chat Completions API. Every call makes its own pools and limits: load once and share.
+    pub fn load_from_json_file(path: impl AsRef<Path>) -> Result<Providers, Error> {
+        Providers::from_file(path)
+    }
+}
+
+impl fmt::Debug for Providers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<_> = self.models().map(OpenAiCompatible::id).collect();
+        f.debug_struct("Providers")
+            .field("models", &ids)
+            .field("takes_any_model", &self.takes_any_model())
+            .finish()
+    }
+}
