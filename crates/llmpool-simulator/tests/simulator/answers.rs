@@ -146,3 +146,17 @@ async fn an_invalid_scenario_does_not_start() {
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     assert!(error.to_string().contains("words_per_chunk"));
 }
+
+#[test]
+fn every_scenario_of_the_readme_is_valid() {
+    let readme = include_str!("../../README.md");
+    let blocks: Vec<&str> = readme
+        .split("```json\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert_eq!(blocks.len(), 4);
+    for block in blocks {
+        Scenario::from_json(block).unwrap();
+    }
+}
