@@ -88,7 +88,7 @@ impl Completion {
                 })
             })
             .collect();
-        let mut body = self.envelope("chat.completion", choices);
+        let mut body = self.envelope("chat.completion", &choices);
         if let Some(usage) = &self.usage {
             body["usage"] = usage.clone();
         }
@@ -111,16 +111,16 @@ impl Completion {
     /// Choices take turns: a row of roles, one of each piece of the content, and a row of finish reasons.
     fn row(&self, row: usize, rows: usize, index: usize) -> Bytes {
         match row {
-            0 => self.chunk(index, self.content.first_delta(), Value::Null),
-            last if last + 1 == rows => self.chunk(index, json!({}), self.finish_reason().into()),
-            row => self.chunk(index, self.content.delta(row - 1), Value::Null),
+            0 => self.chunk(index, &self.content.first_delta(), None),
+            last if last + 1 == rows => self.chunk(index, &json!({}), Some(self.finish_reason())),
+            row => self.chunk(index, &self.content.delta(row - 1), None),
         }
     }
 
-    fn chunk(&self, index: usize, delta: Value, finish_reason: Value) -> Bytes {
+    fn chunk(&self, index: usize, delta: &Value, finish_reason: Option<&str>) -> Bytes {
         let choice =
             json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": finish_reason});
-        let mut chunk = self.envelope("chat.completion.chunk", vec![choice]);
+        let mut chunk = self.envelope("chat.completion.chunk", &[choice]);
         if self.usage_announced {
             chunk["usage"] = Value::Null;
         }
@@ -128,12 +128,12 @@ impl Completion {
     }
 
     fn usage_event(&self) -> Option<Bytes> {
-        let mut chunk = self.envelope("chat.completion.chunk", Vec::new());
+        let mut chunk = self.envelope("chat.completion.chunk", &[]);
         chunk["usage"] = self.usage.clone()?;
         Some(event(&chunk))
     }
 
-    fn envelope(&self, object: &str, choices: Vec<Value>) -> Value {
+    fn envelope(&self, object: &str, choices: &[Value]) -> Value {
         json!({
             "id": self.id,
             "object": object,
@@ -288,7 +288,7 @@ pub(crate) fn event(data: &Value) -> Bytes {
 mod tests {
     use super::*;
 
-    fn completion(scenario: &str, request: Value) -> Completion {
+    fn completion(scenario: &str, request: &Value) -> Completion {
         let mut full = json!({"model": "m", "messages": [{"role": "user", "content": "what is this"}]});
         full.as_object_mut()
             .unwrap()
@@ -302,15 +302,15 @@ mod tests {
         )
     }
 
-    fn plain(scenario: &str, request: Value) -> Value {
+    fn plain(scenario: &str, request: &Value) -> Value {
         serde_json::from_slice(&completion(scenario, request).plain()).unwrap()
     }
 
     /// The JSON events, and whether `[DONE]` came last.
-    fn stream(scenario: &str, request: Value) -> (Vec<Value>, bool) {
-        let mut request = request;
+    fn stream(scenario: &str, request: &Value) -> (Vec<Value>, bool) {
+        let mut request = request.clone();
         request["stream"] = json!(true);
-        let events: Vec<Bytes> = completion(scenario, request).events().collect();
+        let events: Vec<Bytes> = completion(scenario, &request).events().collect();
         let data = |event: &Bytes| {
             String::from_utf8(event.to_vec()).unwrap()[6..]
                 .trim_end()
@@ -344,8 +344,8 @@ mod tests {
             r#"{"answer": "a b c", "chunk_count": 7}"#,
             r#"{"answer": "a b c", "chunk_count": 2}"#,
         ] {
-            let (events, done) = stream(scenario, json!({"n": 2}));
-            let plain = plain(scenario, json!({"n": 2}));
+            let (events, done) = stream(scenario, &json!({"n": 2}));
+            let plain = plain(scenario, &json!({"n": 2}));
             assert!(done);
             for index in 0..2 {
                 assert_eq!(
@@ -360,18 +360,18 @@ mod tests {
 
     #[test]
     fn the_chunk_count_is_exact_and_repeats_the_answer() {
-        let (events, _) = stream(r#"{"answer": "a b c", "chunk_count": 7}"#, json!({}));
+        let (events, _) = stream(r#"{"answer": "a b c", "chunk_count": 7}"#, &json!({}));
         assert_eq!(events.len(), 1 + 7 + 1);
         assert_eq!(text(&events, 0), "a b c a b c a ".trim_end().to_owned() + " ");
     }
 
     #[test]
     fn max_tokens_cuts_and_says_length() {
-        let answer = plain(r#"{"answer": "a b c"}"#, json!({"max_tokens": 2}));
+        let answer = plain(r#"{"answer": "a b c"}"#, &json!({"max_tokens": 2}));
         assert_eq!(answer["choices"][0]["finish_reason"], "length");
         assert_eq!(answer["usage"]["completion_tokens"], 2);
         assert_eq!(
-            plain(r#"{"answer": "a b c"}"#, json!({"max_tokens": 3}))["choices"][0]["finish_reason"],
+            plain(r#"{"answer": "a b c"}"#, &json!({"max_tokens": 3}))["choices"][0]["finish_reason"],
             "stop"
         );
     }
@@ -385,25 +385,25 @@ mod tests {
             (r#"{"usage": "always"}"#, json!({}), true),
             (r#"{"usage": "never"}"#, asked.clone(), false),
         ] {
-            let (events, _) = stream(scenario, request);
+            let (events, _) = stream(scenario, &request);
             let last = events.last().unwrap();
             assert_eq!(last["usage"].is_object(), told, "{scenario}");
             assert_eq!(last["choices"] == json!([]), told, "{scenario}");
         }
-        let (events, _) = stream("{}", asked);
+        let (events, _) = stream("{}", &asked);
         assert_eq!(events[0].get("usage"), Some(&Value::Null));
-        assert_eq!(plain(r#"{"usage": "never"}"#, json!({})).get("usage"), None);
-        assert_eq!(plain("{}", json!({}))["usage"]["prompt_tokens"], 3);
+        assert_eq!(plain(r#"{"usage": "never"}"#, &json!({})).get("usage"), None);
+        assert_eq!(plain("{}", &json!({}))["usage"]["prompt_tokens"], 3);
     }
 
     #[test]
     fn the_done_marker_can_be_left_out() {
-        assert!(!stream(r#"{"done": false}"#, json!({})).1);
+        assert!(!stream(r#"{"done": false}"#, &json!({})).1);
     }
 
     #[test]
     fn the_prompt_is_only_repeated_where_asked() {
-        let content = |scenario| plain(scenario, json!({}))["choices"][0]["message"]["content"].clone();
+        let content = |scenario| plain(scenario, &json!({}))["choices"][0]["message"]["content"].clone();
         assert!(!content("{}").as_str().unwrap().contains("what is this"));
         assert_eq!(content(r#"{"echo": true}"#), "what is this");
     }
@@ -417,7 +417,7 @@ mod tests {
                     {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}],
             })
         };
-        let plain = plain("{}", request());
+        let plain = plain("{}", &request());
         let call = &plain["choices"][0]["message"]["tool_calls"][0];
         assert_eq!(
             call["function"],
@@ -425,7 +425,7 @@ mod tests {
         );
         assert_eq!(plain["choices"][0]["finish_reason"], "tool_calls");
 
-        let (events, _) = stream(r#"{"tool_arguments": "{\"city\": \"Paris\"}"}"#, request());
+        let (events, _) = stream(r#"{"tool_arguments": "{\"city\": \"Paris\"}"}"#, &request());
         let calls: Vec<&Value> = events
             .iter()
             .map(|event| &event["choices"][0]["delta"]["tool_calls"][0])
@@ -444,7 +444,7 @@ mod tests {
     fn a_structured_answer_fits_its_schema() {
         let schema = json!({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]});
         let format = json!({"type": "json_schema", "json_schema": {"name": "r", "schema": schema}});
-        let answer = plain("{}", json!({"response_format": format}));
+        let answer = plain("{}", &json!({"response_format": format}));
         assert_eq!(answer["choices"][0]["message"]["content"], "{\"ok\":false}");
     }
 }

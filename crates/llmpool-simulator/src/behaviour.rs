@@ -13,7 +13,10 @@ use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
-use crate::scenario::ScenarioError;
+use crate::scenario::{MAX_DURATION, ScenarioError};
+
+/// The highest limit: each request in its window is remembered.
+const MAX_LIMIT: u32 = 1_000_000;
 
 /// A rule: what happens, and to which requests.
 #[derive(Clone, Debug, Deserialize)]
@@ -246,10 +249,14 @@ impl Behaviour {
         }
         match &self.action {
             Action::Reply(reply) => reply.check(place),
-            Action::Limit(rate) if rate.limit == 0 || rate.per.is_zero() => Err(ScenarioError::new(format!(
-                "{place}: limit and per must be above 0"
-            ))),
-            Action::Limit(_) | Action::ThrottleOnce(_) | Action::RefuseStreamOptions(_) => Ok(()),
+            Action::Limit(rate) if !(1..=MAX_LIMIT).contains(&rate.limit) || rate.per.is_zero() => {
+                Err(ScenarioError::new(format!(
+                    "{place}: limit must be from 1 to {MAX_LIMIT}, and per above 0"
+                )))
+            }
+            Action::Limit(rate) => check_span(place, rate.per),
+            Action::ThrottleOnce(retry_after) => check_span(place, retry_after.wait),
+            Action::RefuseStreamOptions(_) => Ok(()),
         }
     }
 }
@@ -279,6 +286,9 @@ impl Reply {
             )));
         }
         match self {
+            Self::Status(reply) => reply
+                .retry_after
+                .map_or(Ok(()), |told| check_span(place, told.wait)),
             Self::Raw(raw) if HeaderValue::from_str(&raw.content_type).is_err() => Err(ScenarioError::new(
                 format!("{place}.raw.content_type is no valid header value"),
             )),
@@ -331,4 +341,13 @@ impl PaceOverride {
             chunk: self.chunk_delay.unwrap_or(pace.chunk),
         }
     }
+}
+
+fn check_span(place: &str, span: Duration) -> Result<(), ScenarioError> {
+    if span > MAX_DURATION {
+        return Err(ScenarioError::new(format!(
+            "{place} has a time of more than a year"
+        )));
+    }
+    Ok(())
 }

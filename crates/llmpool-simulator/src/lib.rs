@@ -43,3 +43,7 @@ pub use behaviour::{
 pub use scenario::{Scenario, ScenarioError, SimulatedKey, UsagePolicy};
 pub use server::Simulator;
 pub use stats::{Abort, ConnectionStats, KeyStats, LogEntry, NotReached, Phase, RequestKind, Stats};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

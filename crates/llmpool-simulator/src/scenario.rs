@@ -17,6 +17,9 @@ const DEFAULT_ANSWER: &str = "Hello! This is the built-in simulator of llmpool, 
 /// More words than this in one answer are refused: an answer is held in memory once per choice.
 const MAX_WORDS: usize = 100_000;
 
+/// Longer spans are refused, so that no sum of times overflows.
+pub(crate) const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// How a simulated provider behaves. The default accepts any key and any model and answers at once.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -132,7 +135,7 @@ impl Scenario {
             return Err(ScenarioError("words_per_chunk is 0; give at least 1".into()));
         }
         let words = self.chunk_count.unwrap_or(0).saturating_mul(self.words_per_chunk);
-        if words.max(self.answer.split_whitespace().count()) > MAX_WORDS {
+        if words.max(self.answer.split_inclusive(' ').count()) > MAX_WORDS {
             return Err(ScenarioError(format!(
                 "an answer may have at most {MAX_WORDS} words"
             )));
@@ -264,9 +267,14 @@ fn check_rules(place: &str, script: &[Behaviour], behaviours: &[Behaviour]) -> R
 /// A duration written as a number of seconds.
 pub(crate) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let seconds = f64::deserialize(deserializer)?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| {
-        serde::de::Error::custom(format_args!("{seconds} is no number of seconds; give 0 or more"))
-    })
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|duration| *duration <= MAX_DURATION)
+        .ok_or_else(|| {
+            serde::de::Error::custom(format_args!(
+                "{seconds} seconds are out of range; give 0 to a year"
+            ))
+        })
 }
 
 #[cfg(test)]
@@ -295,7 +303,7 @@ mod tests {
     fn mistakes_are_refused_with_their_place() {
         for (json, part) in [
             (r#"{"anwser": "x"}"#, "unknown field `anwser`"),
-            (r#"{"head_delay": -1}"#, "-1 is no number of seconds"),
+            (r#"{"head_delay": -1}"#, "-1 seconds are out of range"),
             (r#"{"words_per_chunk": 0}"#, "words_per_chunk is 0"),
             (r#"{"chunk_count": 200000}"#, "at most 100000 words"),
             (

@@ -12,14 +12,14 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::answer::Completion;
-use crate::behaviour::Endpoint;
+use crate::behaviour::{AfterResponse, Endpoint};
 use crate::body::{PacedBody, Pieces};
 use crate::chat::{ChatRequest, Refusal};
-use crate::connection::Link;
+use crate::connection::{Break, Link};
 use crate::errors;
 use crate::exchange::Exchange;
 use crate::outgoing::{Content, Outgoing};
-use crate::rules::{Facts, Rules};
+use crate::rules::{Facts, Rules, Verdict};
 use crate::scenario::Scenario;
 use crate::stats::{Arrival, Recorder, RequestKind};
 
@@ -100,7 +100,7 @@ impl Service {
         self.recorder.not_a_request();
         // Whatever a client sends with it is of no interest, but must be out of the way of its next request.
         let _ = Limited::new(request.into_body(), MAX_BODY).collect().await;
-        link.response_done(crate::behaviour::AfterResponse::KeepOpen);
+        link.response_done(AfterResponse::KeepOpen);
         let mut response = Response::new(Either::Left(Full::from(answer().to_string())));
         response
             .headers_mut()
@@ -130,8 +130,9 @@ impl Service {
             }
             Err(Unread::TooLarge) => Outgoing::too_large(),
             Err(Unread::ClientLeft) => {
-                // Nobody is there to read it; dropping the exchange notes the abort.
+                // Nobody is there to read an answer; dropping the exchange notes the abort.
                 drop(exchange);
+                link.break_off(Break::End);
                 return std::future::pending().await;
             }
         };
@@ -191,7 +192,7 @@ impl Service {
         }
     }
 
-    fn decide(&self, facts: Facts) -> crate::rules::Verdict {
+    fn decide(&self, facts: Facts) -> Verdict {
         let now = self.recorder.elapsed();
         self.rules
             .lock()
