@@ -89,7 +89,7 @@ fn o15_o28_l39_l90_each_defect_has_its_message() {
         (r#"{"p":[{"model_name":"m","api_keys":["${NOT_SET}"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: the variable NOT_SET is not set; set it, as in export NOT_SET=…")),
         (r#"{"p":[{"model_name":"m","api_keys":["sk canary"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: this key holds blanks or signs that no header can carry; copy it again")),
         (r#"{"p":[{"model_name":"m","api_keys":[{"kye":"x"}],"base_url":"https://h"}]}"#.into(), format!("provider.json has 2 defects, so nothing of it is used:\nprovider.json:1:37: {model}.api_keys[0].key: this field is missing; add it\nprovider.json:1:44: {model}.api_keys[0].kye: unknown field; did you mean `key`?")),
-        (r#"{"p":[{"model_name":"m","api_keys":["${SET}"],"base_url":"api.openai.com/v1"}]}"#.into(), format!("provider.json:1:58: {model}.base_url: base URL: it has to begin with http:// or https://; write it as in https://api.openai.com/v1")),
+        (r#"{"p":[{"model_name":"m","api_keys":["${SET}"],"base_url":"api.openai.com/v1"}]}"#.into(), format!("provider.json:1:58: {model}.base_url: base URL: it cannot be read as a URL; write it as in https://api.openai.com/v1")),
         (r#"{"p":[{"model_name":"m","api_keys":["${SET}"],"base_url":"https://h/v1/chat/completions"}]}"#.into(), format!("provider.json:1:58: {model}.base_url: this is the URL of one endpoint; leave out /chat/completions")),
         (r#"{"p":[{"api_keys":["${SET}"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:7: {model}.model_name: this field is missing; add it")),
     ];
