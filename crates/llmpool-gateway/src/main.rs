@@ -1,3 +1,23 @@
-//! The `llmpool` command.
+//! The `llmpool` command: answers on stdout, everything else on stderr, and an exit code that says what went wrong.
 
-fn main() {}
+mod cli;
+mod commands;
+mod exit;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return exit::failed("the operating system gives no more threads or files");
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            code = commands::run(cli) => code,
+            _ = tokio::signal::ctrl_c() => exit::code(exit::INTERRUPTED),
+        }
+    })
+}

@@ -1,6 +1,10 @@
 //! Calls to a real model. `scripts/test` starts one (see `scripts/local-llm`) and says where it is; without it these tests
 //! say that they were skipped.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failed unwrap is a failed test; a skip is said aloud")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failed unwrap is a failed test; a skip is said aloud"
+)]
 
 use llmpool::chat::ChatRequest;
 use llmpool::{ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, UsageSource};

@@ -1,0 +1,179 @@
+//! `llmpool chat`: one question, one answer.
+
+use std::io::{IsTerminal, Read};
+use std::process::ExitCode;
+
+use llmpool::chat::{ChatRequest, Message};
+use llmpool::{CallOptions, CallReport, ChatResponse, LlmInterface, OpenAiCompatible, Providers};
+
+use super::{code, print};
+use crate::cli::Chat;
+use crate::exit;
+use crate::settings::{self, Found};
+
+pub(crate) async fn run(chat: Chat) -> ExitCode {
+    code(ask(chat).await)
+}
+
+async fn ask(chat: Chat) -> Result<(), ExitCode> {
+    let prompt = prompt(&chat.prompt)?;
+    let request = request(&chat, prompt);
+    match settings::find(&chat.source).map_err(|error| exit::of(&error))? {
+        Found::Providers(providers) => {
+            answer(&choose(&providers, chat.model.as_deref())?, &chat, &request).await
+        }
+        Found::Nothing if chat.model.is_some() => Err(exit::with(
+            exit::CONFIG,
+            "no provider is configured; set OPENAI_API_KEY, or write a provider.json",
+        )),
+        Found::Nothing => {
+            exit::note("nothing is configured, so the built-in simulator answers");
+            exit::note(
+                "hint: for a real model set OPENAI_API_KEY and say -m MODEL, or write a provider.json",
+            );
+            let (_simulator, providers) = settings::simulated()
+                .await
+                .map_err(|error| exit::failed(&error))?;
+            answer(&choose(&providers, None)?, &chat, &request).await
+        }
+    }
+}
+
+/// The arguments joined by blanks, then what comes on stdin.
+fn prompt(arguments: &[String]) -> Result<String, ExitCode> {
+    let typed: Vec<&str> = arguments
+        .iter()
+        .map(String::as_str)
+        .filter(|argument| *argument != "-")
+        .collect();
+    let mut parts = vec![typed.join(" ")];
+    if !std::io::stdin().is_terminal() || typed.len() < arguments.len() {
+        let mut piped = String::new();
+        if let Err(error) = std::io::stdin().read_to_string(&mut piped) {
+            return Err(exit::with(
+                exit::USAGE,
+                &format!("stdin cannot be read as text: {error}"),
+            ));
+        }
+        parts.push(piped.trim_end().to_owned());
+    }
+    parts.retain(|part| !part.is_empty());
+    if parts.is_empty() {
+        return Err(exit::with(
+            exit::USAGE,
+            "there is no prompt; give one as an argument or on stdin",
+        ));
+    }
+    Ok(parts.join("\n\n"))
+}
+
+fn request(chat: &Chat, prompt: String) -> ChatRequest {
+    let system = chat.system.as_deref().map(Message::system);
+    ChatRequest::new(
+        system
+            .into_iter()
+            .chain([Message::user(prompt)])
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// The model that was named, or the only one there is.
+fn choose(providers: &Providers, named: Option<&str>) -> Result<OpenAiCompatible, ExitCode> {
+    if let Some(named) = named {
+        return providers.model(named).map_err(|error| exit::of(&error));
+    }
+    let models: Vec<_> = providers.models().collect();
+    match models.as_slice() {
+        [only] => Ok((*only).clone()),
+        [] => Err(exit::with(
+            exit::USAGE,
+            "say which model with -m, as in -m gpt-4o-mini",
+        )),
+        several => {
+            let ids: Vec<_> = several.iter().map(|model| model.id()).collect();
+            Err(exit::with(
+                exit::USAGE,
+                &format!("say which model with -m: {}", ids.join(", ")),
+            ))
+        }
+    }
+}
+
+async fn answer(model: &OpenAiCompatible, chat: &Chat, request: &ChatRequest) -> Result<(), ExitCode> {
+    let options = CallOptions::default();
+    let report = if chat.no_stream {
+        let response = model
+            .chat(request, &options)
+            .await
+            .map_err(|error| exit::of(&error))?;
+        show(&response, chat.json)?;
+        response.report
+    } else if chat.json {
+        let stream = model
+            .chat_stream(request, &options)
+            .await
+            .map_err(|error| exit::of(&error))?;
+        let response = stream.assemble().await.map_err(|error| exit::of(&error))?;
+        show(&response, true)?;
+        response.report
+    } else {
+        stream(model, request, &options).await?
+    };
+    exit::note(&summary(&report));
+    Ok(())
+}
+
+fn show(response: &ChatResponse, json: bool) -> Result<(), ExitCode> {
+    if !json {
+        return print(&format!("{}\n", response.text().trim_end()));
+    }
+    match serde_json::to_string_pretty(&response.completion) {
+        Ok(text) => print(&format!("{text}\n")),
+        Err(error) => Err(exit::failed(&format!(
+            "the answer cannot be written as JSON: {error}"
+        ))),
+    }
+}
+
+async fn stream(
+    model: &OpenAiCompatible,
+    request: &ChatRequest,
+    options: &CallOptions,
+) -> Result<CallReport, ExitCode> {
+    let mut stream = model
+        .chat_stream(request, options)
+        .await
+        .map_err(|error| exit::of(&error))?;
+    while let Some(chunk) = stream.next().await {
+        match chunk {
+            Ok(chunk) => print(chunk.text().unwrap_or_default())?,
+            Err(error) => {
+                print("\n")?;
+                return Err(exit::of(&error));
+            }
+        }
+    }
+    print("\n")?;
+    Ok(stream.report())
+}
+
+/// One line about what the call took and used.
+fn summary(report: &CallReport) -> String {
+    let usage = report.usage.as_ref();
+    let count = |tokens: Option<u64>| tokens.map_or("?".to_owned(), |tokens| tokens.to_string());
+    let prompt = count(usage.and_then(llmpool::chat::Usage::prompt_tokens));
+    let completion = count(usage.and_then(llmpool::chat::Usage::completion_tokens));
+    let first = report
+        .first_content
+        .map(|first| format!(", first content {:.2}s", first.as_secs_f64()));
+    let attempts = match report.attempts.len() {
+        1 => String::new(),
+        several => format!(", {several} attempts"),
+    };
+    format!(
+        "{}: {prompt} prompt + {completion} completion tokens{}, total {:.2}s{attempts}",
+        report.target,
+        first.unwrap_or_default(),
+        report.elapsed.as_secs_f64(),
+    )
+}

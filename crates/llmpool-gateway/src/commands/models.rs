@@ -1,0 +1,52 @@
+//! `llmpool models`: what is configured.
+
+use std::process::ExitCode;
+
+use llmpool::{LlmInterface, OpenAiCompatible};
+
+use super::{code, print};
+use crate::cli::Models;
+use crate::exit;
+use crate::settings::{self, Found};
+
+pub(crate) fn run(models: &Models) -> ExitCode {
+    code(list(models))
+}
+
+fn list(models: &Models) -> Result<(), ExitCode> {
+    let Found::Providers(providers) = settings::find(&models.source).map_err(|error| exit::of(&error))?
+    else {
+        return Err(exit::with(
+            exit::CONFIG,
+            "no provider is configured; set OPENAI_API_KEY, or write a provider.json",
+        ));
+    };
+    if providers.takes_any_model() {
+        exit::note("the provider from OPENAI_API_KEY takes any model's name");
+    }
+    let rows: Vec<&OpenAiCompatible> = providers.models().collect();
+    if models.json {
+        let rows: Vec<_> = rows.iter().map(|model| as_json(model)).collect();
+        return print(&format!("{}\n", serde_json::Value::Array(rows)));
+    }
+    let width = rows.iter().map(|model| model.id().len()).max().unwrap_or(0);
+    let line = |model: &&OpenAiCompatible| {
+        let keys = model.key_status().len();
+        format!(
+            "{:width$}  {keys} key(s)  {} tokens  {}\n",
+            model.id(),
+            model.context_window(),
+            model.base_url()
+        )
+    };
+    print(&rows.iter().map(line).collect::<String>())
+}
+
+fn as_json(model: &OpenAiCompatible) -> serde_json::Value {
+    serde_json::json!({
+        "id": model.id(),
+        "base_url": model.base_url(),
+        "keys": model.key_status().len(),
+        "context_window": model.context_window(),
+    })
+}
