@@ -42,7 +42,12 @@ pub(crate) fn with(exit: u8, message: &str) -> ExitCode {
 pub(crate) fn of(error: &Error) -> ExitCode {
     note(&error.to_string());
     if let Some(words) = error.provider_message() {
-        note(&format!("the provider says: {}", one_line(words)));
+        let who = if error.status().is_some() {
+            "the provider says"
+        } else {
+            "cause"
+        };
+        note(&format!("{who}: {}", one_line(words)));
     }
     if let Some(wait) = error.retry_after().filter(|wait| !wait.is_zero()) {
         note(&format!("hint: try again in {:.1}s", wait.as_secs_f64()));

@@ -20,6 +20,7 @@ use crate::limits::{Permit, Refusal};
 use crate::observe;
 use crate::options::CallOptions;
 use crate::report::{AttemptReport, CallReport, TraceId};
+use crate::secrets;
 use crate::target::Target;
 
 /// A wait in line ends after this where the caller named no deadline of his own.
@@ -171,7 +172,7 @@ impl<'a> Call<'a> {
                 Ok(Some(reply))
             }
             Err(failure) => {
-                let failure = self.masked(failure, key);
+                let failure = self.masked(failure);
                 self.note_failure(&permit, &failure, key, duration);
                 self.judge(&permit, failure, key, rendered);
                 Ok(None)
@@ -238,9 +239,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Providers sometimes send the key back.
-    fn masked(&self, mut failure: Failure, key: KeyId) -> Failure {
-        let secret = self.target.provider.key(key).secret.expose();
+    /// Providers sometimes send a key back, and not only the one that was used.
+    fn masked(&self, mut failure: Failure) -> Failure {
         let texts = [
             &mut failure.message,
             &mut failure.code,
@@ -248,9 +248,7 @@ impl<'a> Call<'a> {
             &mut failure.request_id,
         ];
         for text in texts.into_iter().flatten() {
-            if text.contains(secret) {
-                *text = text.replace(secret, "[key]");
-            }
+            *text = secrets::masked(text, self.target.provider.keys.iter().map(|key| &key.secret));
         }
         failure
     }

@@ -76,6 +76,45 @@ impl From<String> for Secret {
     }
 }
 
+/// The longest text of a provider that is kept.
+const LONGEST_TEXT: usize = 4096;
+
+/// A provider's text with every known key, and everything that looks like a piece of one, replaced by `[key]`.
+pub(crate) fn masked<'a>(text: &str, secrets: impl Iterator<Item = &'a Secret>) -> String {
+    let mut text: String = text.chars().take(LONGEST_TEXT).collect();
+    let mut found: Vec<&str> = secrets
+        .map(Secret::expose)
+        .filter(|secret| text.contains(secret))
+        .collect();
+    // One key may begin another.
+    found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    for secret in found {
+        text = text.replace(secret, "[key]");
+    }
+    mask_lookalikes(&text)
+}
+
+/// `sk-` and what follows it, asterisks included: providers show the ends of a key.
+fn mask_lookalikes(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("sk-") {
+        let key = &rest[at..];
+        let end = key
+            .find(|c: char| !(c.is_ascii_alphanumeric() || "-_*.".contains(c)))
+            .unwrap_or(key.len());
+        let begins_a_word = !rest[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
+        masked += &rest[..at];
+        masked += if end > 6 && begins_a_word {
+            "[key]"
+        } else {
+            &key[..end]
+        };
+        rest = &key[end..];
+    }
+    masked + rest
+}
+
 /// Where a key comes from.
 pub(crate) enum Reference {
     Variable(String),
@@ -136,6 +175,21 @@ mod tests {
         assert!(!shown.contains("canary"), "{shown}");
         assert!(label.to_string().starts_with("key-3 ("));
         assert_eq!(secret.label(1), Secret::from("sk-canary-0123456789").label(1));
+    }
+
+    #[test]
+    fn l80_a_provider_that_echoes_keys_is_masked() {
+        let keys = [Secret::from("abc"), Secret::from("abc-long")];
+        let masked = |text| masked(text, keys.iter());
+        assert_eq!(masked("abc and abc-long"), "[key] and [key]");
+        assert_eq!(
+            masked("Incorrect API key provided: sk-proj-12***xyz."),
+            "Incorrect API key provided: [key]"
+        );
+        assert_eq!(
+            masked("a task-oriented desk-job, sk-"),
+            "a task-oriented desk-job, sk-"
+        );
     }
 
     #[test]

@@ -1,0 +1,141 @@
+//! Nothing that somebody wrote, and no key, shows in any output: not in logs at any level, not in `Debug` or `Display`.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use llmpool::chat::{ChatRequest, Message};
+use llmpool::{ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, Providers, TargetSettings};
+use support::{Play, Server, answer, completion, recorded, stream_of};
+
+const PROMPT: &str = "PROMPT-CANARY";
+const KEY: &str = "sk-KEY-CANARY-0123456789";
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn target(server: &Server, settings: TargetSettings) -> OpenAiCompatible {
+    let pool = ApiKeyPool::new("p", [KEY.to_owned(), format!("{KEY}-2")]).unwrap();
+    OpenAiCompatible::with_settings(&pool, "m", &server.url, settings).unwrap()
+}
+
+#[tokio::test]
+async fn u08_o03_l80_no_prompt_and_no_key_in_any_output() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let mut shown = String::new();
+    let echo = format!(
+        r#"{{"error":{{"message":"you sent {PROMPT} with {KEY}","code":"{KEY}","param":"{PROMPT}"}}}}"#
+    );
+    for status in [400, 401, 402, 403, 404, 413, 422, 429, 500, 503, 200] {
+        let body = echo.clone();
+        let headers = format!("x-request-id: {KEY}\r\n");
+        let server = Server::start(move |_, _| Play::Send(answer(status, &headers, &body))).await;
+        let settings = TargetSettings {
+            max_retries: 1,
+            retry_delay: Duration::from_millis(1),
+            ..TargetSettings::default()
+        };
+        let target = target(&server, settings);
+        let options = CallOptions {
+            timeout: Some(Duration::from_millis(300)),
+            ..CallOptions::default()
+        };
+        let request = ChatRequest::new([Message::system(PROMPT), Message::user(PROMPT)]);
+        for streamed in [false, true] {
+            let error = if streamed {
+                target
+                    .chat_stream(&request, &options)
+                    .await
+                    .map(|_| ())
+                    .unwrap_err()
+            } else {
+                target.chat(&request, &options).await.map(|_| ()).unwrap_err()
+            };
+            assert!(
+                !error.provider_message().unwrap_or_default().contains(KEY),
+                "{status}"
+            );
+            assert!(
+                !error.code().unwrap_or_default().contains(KEY)
+                    && !error.request_id().unwrap_or_default().contains(KEY)
+            );
+            shown += &format!(
+                "{error} {error:?} {:?} {target:?} {request:?} {options:?}",
+                target.key_status()
+            );
+        }
+    }
+    let cut = stream_of(
+        &recorded()
+            .iter()
+            .map(|event| event.replace("Hello", PROMPT))
+            .collect::<Vec<_>>(),
+    );
+    let cut = cut[..cut.len() / 2].to_vec();
+    let server = Server::start(move |number, _| match number {
+        0 => Play::SendAndClose(cut.clone()),
+        _ => Play::Send(completion(PROMPT)),
+    })
+    .await;
+    let target = target(&server, TargetSettings::default());
+    let stream = target
+        .chat_stream(&ChatRequest::user(PROMPT), &CallOptions::default())
+        .await
+        .unwrap();
+    shown += &format!("{stream:?}");
+    let error = stream.assemble().await.unwrap_err();
+    assert!(
+        error.partial().unwrap().text().contains(PROMPT),
+        "the partial answer is the caller's to have"
+    );
+    shown += &format!("{error} {error:?} {:?}", error.partial());
+    let answer = target
+        .chat(&ChatRequest::user(PROMPT), &CallOptions::default())
+        .await
+        .unwrap();
+    shown += &format!("{answer:?} {:?}", answer.report);
+    let bad = format!(
+        r#"{{"p":[{{"model_name":"m","api_keys":["{KEY}",1],"base_url":"x","headers":{{"a":"{KEY}\n"}}}}]}}"#
+    );
+    let error = Providers::from_json(&bad).unwrap_err();
+    shown += &format!("{error} {error:?}");
+    let panic = std::thread::spawn(move || {
+        let pool = ApiKeyPool::new("p", [KEY]).unwrap();
+        panic!("{pool:?} {:?}", pool.least_loaded_key());
+    })
+    .join()
+    .unwrap_err();
+    shown += panic.downcast_ref::<String>().unwrap();
+    shown += &String::from_utf8_lossy(&log.0.lock().unwrap());
+    assert!(
+        shown.contains("attempt failed") && shown.contains("key rests"),
+        "the log was captured"
+    );
+    for canary in [PROMPT, KEY] {
+        assert!(
+            !shown.contains(canary),
+            "…{}…",
+            &shown[shown.find(canary).unwrap().saturating_sub(200)..][..300]
+        );
+    }
+}

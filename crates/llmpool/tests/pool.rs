@@ -1,0 +1,140 @@
+//! A pool against the simulator: how load spreads, and what dead, throttled and flaky keys do to a crowd.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use llmpool::chat::ChatRequest;
+use llmpool::{ApiKeyPool, CallOptions, KeyLimits, LlmInterface, OpenAiCompatible, TargetSettings};
+use llmpool_simulator::{Scenario, Simulator};
+
+async fn simulator(scenario: &str) -> Simulator {
+    Simulator::start(Scenario::from_json(scenario).unwrap())
+        .await
+        .unwrap()
+}
+
+fn target(simulator: &Simulator, keys: &[&str], max_concurrency: Option<u32>) -> OpenAiCompatible {
+    let limits = KeyLimits {
+        weight: 1,
+        max_concurrency,
+    };
+    let pool = ApiKeyPool::with_limits("sim", keys.iter().map(|key| ((*key).into(), limits))).unwrap();
+    let settings = TargetSettings {
+        retry_delay: Duration::from_millis(20),
+        ..TargetSettings::default()
+    };
+    OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), settings).unwrap()
+}
+
+/// Runs `calls` calls, `workers` at a time; answers the attempts each one reported.
+async fn run(target: &OpenAiCompatible, calls: usize, workers: usize) -> usize {
+    let slots = Arc::new(tokio::sync::Semaphore::new(workers));
+    let tasks: Vec<_> = (0..calls)
+        .map(|_| {
+            let (target, slots) = (target.clone(), slots.clone());
+            tokio::spawn(async move {
+                let _slot = slots.acquire().await.unwrap();
+                let answer = target
+                    .chat(&ChatRequest::user("hi"), &CallOptions::default())
+                    .await;
+                answer
+                    .unwrap_or_else(|error| panic!("{error}"))
+                    .report
+                    .upstream_requests()
+            })
+        })
+        .collect();
+    let mut attempts = 0;
+    for task in tasks {
+        attempts += task.await.unwrap();
+    }
+    attempts
+}
+
+fn per_key(simulator: &Simulator) -> Vec<u64> {
+    simulator.stats().keys.iter().map(|key| key.requests).collect()
+}
+
+const FOUR: &str = r#"{"keys":[{"key":"a"},{"key":"b"},{"key":"c"},{"key":"d"}],"head_delay":0.2}"#;
+const QUICK: &str = r#"{"keys":[{"key":"a"},{"key":"b"},{"key":"c"},{"key":"d"}]}"#;
+const KEYS: [&str; 4] = ["a", "b", "c", "d"];
+
+#[tokio::test]
+async fn u02_o07_a_hundred_calls_at_once_put_25_on_each_of_four_keys() {
+    let simulator = simulator(FOUR).await;
+    run(&target(&simulator, &KEYS, None), 100, 100).await;
+    assert!(
+        per_key(&simulator).iter().all(|count| (24..=26).contains(count)),
+        "{:?}",
+        per_key(&simulator)
+    );
+}
+
+#[tokio::test]
+async fn forty_calls_one_after_another_put_ten_on_each_key() {
+    let simulator = simulator(QUICK).await;
+    run(&target(&simulator, &KEYS, None), 40, 1).await;
+    assert_eq!(per_key(&simulator), [10, 10, 10, 10]);
+}
+
+#[tokio::test]
+async fn u04_o01_o12_four_workers_open_at_most_four_connections() {
+    let simulator = simulator(QUICK).await;
+    run(&target(&simulator, &KEYS, None), 40, 4).await;
+    assert!(
+        simulator.stats().connections_opened <= 4,
+        "{}",
+        simulator.stats().connections_opened
+    );
+}
+
+#[tokio::test]
+async fn o12_thirty_calls_one_after_another_over_three_keys_open_one_connection() {
+    let simulator = simulator(QUICK).await;
+    run(&target(&simulator, &KEYS[..3], None), 30, 1).await;
+    assert_eq!(simulator.stats().connections_opened, 1);
+}
+
+#[tokio::test]
+async fn l01_o04_four_hundred_calls_survive_a_dead_a_throttled_and_two_flaky_keys() {
+    let simulator = simulator(
+        r#"{"head_delay":0.2,"seed":7,"keys":[
+            {"key":"dead","behaviours":[{"status":401}]},
+            {"key":"slow","behaviours":[{"status":429,"retry_after":2}]},
+            {"key":"a","behaviours":[{"status":500,"probability":0.05}]},
+            {"key":"b","behaviours":[{"status":500,"probability":0.05}]}]}"#,
+    )
+    .await;
+    let target = target(&simulator, &["dead", "slow", "a", "b"], Some(8));
+    let attempts = run(&target, 400, 400).await;
+    let stats = simulator.stats();
+    assert_eq!(attempts as u64, stats.requests);
+    assert!(stats.keys.iter().all(|key| key.max_in_flight <= 8));
+
+    let dead: Vec<_> = stats.requests_of(0).collect();
+    let refused = dead
+        .iter()
+        .filter_map(|entry| entry.ended_ms)
+        .fold(f64::MAX, f64::min);
+    assert!(dead.len() <= 8 && dead.iter().all(|entry| entry.at_ms <= refused + 5.0));
+
+    let mut rest = stats.requests_of(1).peekable();
+    let mut batches = 0;
+    while let Some(first) = rest.next() {
+        batches += 1;
+        let throttled = first.ended_ms.unwrap();
+        let mut in_flight = 1;
+        while let Some(next) = rest.next_if(|next| next.at_ms < throttled + 1990.0) {
+            assert!(
+                next.at_ms <= throttled + 5.0,
+                "a request {} ms after its 429",
+                next.at_ms - throttled
+            );
+            in_flight += 1;
+        }
+        assert!(in_flight <= 8);
+    }
+    assert!(batches >= 2, "the throttled key is tried again after its time");
+    assert!(target.key_status().iter().all(|key| key.in_flight == 0));
+}
