@@ -243,7 +243,10 @@ fn timer(delay: Duration) -> Option<Pin<Box<Sleep>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
+    use crate::stats::{Arrival, Recorder, RequestKind};
 
     fn collect(pieces: Pieces) -> Vec<Vec<u8>> {
         pieces.iter.map(Vec::from).collect()
@@ -280,5 +283,27 @@ mod tests {
         assert_eq!(split(vec![1, 2]), [&b"a"[..], b"bc", b"def"]);
         assert_eq!(split(vec![4, 9]), [&b"abcd"[..], b"ef"]);
         assert_eq!(split(vec![]), [b"abcdef"]);
+    }
+
+    /// L54: the server writes what it has when a body is pending, so a pause between pieces is a write for each.
+    #[test]
+    fn the_server_gets_to_flush_after_each_piece() {
+        let recorder = Arc::new(Recorder::new(std::iter::empty()));
+        let link = Link::open(Arc::clone(&recorder));
+        let arrival = Arrival {
+            connection: link.id(),
+            key: None,
+            kind: RequestKind::Chat,
+        };
+        let mut body = PacedBody::new(events(), Exchange::begin(recorder, arrival), link);
+        let mut polled = Vec::new();
+        while !body.is_end_stream() {
+            polled.push(
+                Pin::new(&mut body)
+                    .poll_frame(&mut Context::from_waker(Waker::noop()))
+                    .is_ready(),
+            );
+        }
+        assert_eq!(polled, [true, false, true, false, true]);
     }
 }

@@ -7,23 +7,32 @@ use serde_json::{Map, Value, json};
 
 /// Deeper than this a schema refers to itself; `null` ends it.
 const MAX_DEPTH: usize = 16;
+/// Values in one sample; a schema that branches and refers to itself would grow without bound before it is deep.
+const MAX_VALUES: usize = 10_000;
 /// Most items or characters invented to satisfy a minimum.
 const MAX_FILLER: u64 = 64;
 
 /// A value for the schema; `null` for what is no schema.
 pub(crate) fn fitting(schema: &Value) -> Value {
-    Sampler { root: schema }.value(schema, MAX_DEPTH)
+    Sampler {
+        root: schema,
+        left: MAX_VALUES,
+    }
+    .value(schema, MAX_DEPTH)
 }
 
 struct Sampler<'a> {
     root: &'a Value,
+    /// Values that may still be made.
+    left: usize,
 }
 
 impl Sampler<'_> {
-    fn value(&self, schema: &Value, depth: usize) -> Value {
-        if depth == 0 {
+    fn value(&mut self, schema: &Value, depth: usize) -> Value {
+        if depth == 0 || self.left == 0 {
             return Value::Null;
         }
+        self.left -= 1;
         if let Some(target) = schema["$ref"].as_str().and_then(|path| path.strip_prefix('#')) {
             return self
                 .root
@@ -49,7 +58,7 @@ impl Sampler<'_> {
         }
     }
 
-    fn object(&self, schema: &Value, depth: usize) -> Value {
+    fn object(&mut self, schema: &Value, depth: usize) -> Value {
         let Some(properties) = schema["properties"].as_object() else {
             return json!({});
         };
@@ -62,14 +71,9 @@ impl Sampler<'_> {
         Value::Object(members.collect::<Map<_, _>>())
     }
 
-    fn array(&self, schema: &Value, depth: usize) -> Value {
+    fn array(&mut self, schema: &Value, depth: usize) -> Value {
+        let count = filler(schema, "minItems", 0);
         let item = || self.value(&schema["items"], depth - 1);
-        // One item each would make a nested minimum grow without bound; the depth ends it only after an explosion.
-        let count = if depth > MAX_DEPTH / 2 {
-            filler(schema, "minItems", 0)
-        } else {
-            0
-        };
         Value::Array(std::iter::repeat_with(item).take(count).collect())
     }
 }
@@ -127,5 +131,7 @@ mod tests {
         let tree = json!({"type": "array", "items": {"$ref": "#"}, "minItems": 2});
         assert_eq!(fitting(&tree).as_array().map(Vec::len), Some(2));
         assert_eq!(fitting(&json!({"$ref": "#"})), Value::Null);
+        let bush = json!({"type": "array", "items": {"$ref": "#"}, "minItems": 64});
+        assert!(fitting(&bush).to_string().matches('[').count() <= MAX_VALUES);
     }
 }

@@ -79,9 +79,8 @@ impl Recorder {
     ) -> Result<Stats, NotReached> {
         let deadline = tokio::time::Instant::now() + timeout;
         loop {
-            let mut changed = std::pin::pin!(self.changed.notified());
-            // Registered before looking, so that a change in between is not missed.
-            changed.as_mut().enable();
+            // Made before looking: it hears every change from its making on, so none is missed.
+            let changed = self.changed.notified();
             if let Some(stats) = self.if_reached(&mut reached) {
                 return Ok(stats);
             }

@@ -216,6 +216,16 @@ async fn always_cut(count: usize) -> Simulator {
 }
 
 #[tokio::test]
+async fn a_cut_behind_the_last_byte_of_a_plain_answer_still_closes_the_connection() {
+    let provider = always_cut(usize::MAX).await;
+    let mut client = Client::connect(provider.addr()).await;
+    client.chat("k", &json!({})).await;
+    assert_eq!(client.reply().await.unwrap().end, End::Complete);
+    assert_eq!(client.end().await, End::Cut);
+    assert_eq!(provider.stats().aborts, []);
+}
+
+#[tokio::test]
 async fn a_reset_in_the_middle_of_a_stream_is_one() {
     let provider = always(r#"{"cut": {"after_events": 2}, "reset": true}"#).await;
     let mut client = Client::connect(provider.addr()).await;
