@@ -1,4 +1,20 @@
-//! One interface over every OpenAI-compatible provider.
+//! One interface over every OpenAI-compatible provider: pools of API keys, limits that are never broken, retries that know
+//! what went wrong, and usage that is right.
+//!
+//! ```no_run
+//! use llmpool::chat::ChatRequest;
+//! use llmpool::{CallOptions, LlmInterface, OpenAiCompatible};
+//!
+//! # async fn ask() -> Result<(), llmpool::Error> {
+//! let model = OpenAiCompatible::load_from_json_file("provider.json")?.model("openai/gpt-4o-mini")?;
+//! let answer = model.chat(&ChatRequest::user("Hello"), &CallOptions::default()).await?;
+//! println!("{} ({:?})", answer.text(), answer.report.usage);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Needs a tokio runtime with timers and IO. Dropping a future or a stream of this crate closes its connection, frees its
+//! key, and leaves nothing behind.
 
 mod call;
 mod chance;
@@ -33,3 +49,7 @@ pub use report::{AttemptReport, CallReport, TraceId, UsageSource};
 pub use secrets::{KeyLabel, Secret};
 pub use target::KeyStatus;
 pub use token_bucket::{AcquireError, RateLimitStatus, TokenBucket};
+
+#[doc = include_str!("../../../README.md")]
+#[cfg(doctest)]
+struct Readme;
