@@ -1,0 +1,336 @@
+//! The vocabulary against real traffic of a real server, and against what providers get wrong.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use llmpool_core::chat::{
+    Assembler, ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, Content, FinishReason, Json, Message,
+    Role, ToolCall, Usage,
+};
+use llmpool_core::sse::Decoder;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn fixtures(ending: &str) -> Vec<(String, String)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/llama-cpp");
+    let mut found: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|known| known == ending))
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let body = text
+                .split_once("\r\n\r\n")
+                .or_else(|| text.split_once("\n\n"))
+                .unwrap()
+                .1
+                .to_owned();
+            (name, body)
+        })
+        .collect();
+    found.sort();
+    assert!(found.len() >= 15, "the captures are missing");
+    found
+}
+
+fn again<T: serde::Serialize + serde::de::DeserializeOwned>(text: &str) -> Value {
+    let read: T = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"));
+    serde_json::to_value(&read).unwrap()
+}
+
+/// A `temperature` of `0` is written as `0.0`: the same value in another text.
+fn by_value(value: Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(items) => items.into_iter().map(by_value).collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| (name, by_value(value)))
+            .collect(),
+        other => other,
+    }
+}
+
+fn events(body: &str) -> Vec<String> {
+    let mut decoder = Decoder::new(1 << 20);
+    decoder.push(Bytes::copy_from_slice(body.as_bytes()));
+    let mut events = Vec::new();
+    while let Some(event) = decoder.next_event().unwrap() {
+        events.push(String::from_utf8(event.data.to_vec()).unwrap());
+    }
+    events
+}
+
+#[test]
+fn l77_every_captured_request_answer_and_chunk_is_written_as_it_was_read() {
+    for (name, body) in fixtures("request") {
+        assert_eq!(
+            again::<ChatRequest>(&body),
+            serde_json::from_str::<Value>(&body).unwrap(),
+            "{name}"
+        );
+    }
+    for (name, body) in fixtures("response") {
+        if name == "chat-stream-raw" {
+            continue;
+        }
+        if name.starts_with("chat-stream") {
+            for event in events(&body).iter().filter(|event| *event != "[DONE]") {
+                assert_eq!(
+                    again::<ChatChunk>(event),
+                    serde_json::from_str::<Value>(event).unwrap(),
+                    "{name}"
+                );
+            }
+        } else {
+            assert_eq!(
+                again::<ChatCompletion>(&body),
+                serde_json::from_str::<Value>(&body).unwrap(),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nulls_are_kept_and_absent_members_stay_absent() {
+    for text in [
+        r#"{"messages":[{"role":"assistant","content":null,"refusal":null}],"stop":null,"tools":null}"#,
+        r#"{"messages":[{"role":"user","content":""}]}"#,
+        r#"{"messages":[{"role":"wizard","content":[{"type":"text","text":"x"}]}],"x":{"y":[1.0e2,null]}}"#,
+    ] {
+        assert_eq!(
+            again::<ChatRequest>(text),
+            serde_json::from_str::<Value>(text).unwrap()
+        );
+    }
+}
+
+#[test]
+fn o26_absent_members_are_left_out_of_a_request() {
+    let request = ChatRequest::new([Message::system("s"), Message::user("u"), Message::tool("id", "r")]);
+    let expected = json!({"messages": [
+        {"role": "system", "content": "s"}, {"role": "user", "content": "u"},
+        {"role": "tool", "content": "r", "tool_call_id": "id"}]});
+    assert_eq!(serde_json::to_value(&request).unwrap(), expected);
+}
+
+#[test]
+fn unknown_numbers_keep_their_text() {
+    let text = r#"{"choices":[],"cost":0.10000000000000000000001}"#;
+    let read: ChatCompletion = serde_json::from_str(text).unwrap();
+    assert!(
+        serde_json::to_string(&read)
+            .unwrap()
+            .contains("0.10000000000000000000001")
+    );
+}
+
+#[test]
+fn l77_odd_answers_are_read() {
+    let read = |text: &str| {
+        serde_json::from_str::<ChatCompletion>(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    };
+    assert_eq!(read(r#"{"choices":null}"#).choices.len(), 0);
+    assert_eq!(read(r#"{"created":"17","choices":[]}"#).created(), Some(17));
+    assert_eq!(read(r#"{"created":17.0,"choices":[]}"#).created(), Some(17));
+    let odd = read(
+        r#"{"choices":[{"finish_reason":"eos","message":{"content":"x"}},{"index":"1","finish_reason":""}]}"#,
+    );
+    assert_eq!(
+        odd.choices[0].finish_reason,
+        Some(FinishReason::Other("eos".into()))
+    );
+    assert_eq!((odd.text(), odd.choices[1].index()), ("x", 1));
+    let usage: Usage = serde_json::from_str(r#"{"prompt_tokens":3.0,"prompt_cache_hit_tokens":2}"#).unwrap();
+    assert_eq!(
+        (usage.prompt_tokens(), usage.completion_tokens()),
+        (Some(3), None)
+    );
+    assert_eq!(usage.extra.get("prompt_cache_hit_tokens").unwrap().get(), "2");
+}
+
+fn assembled(chunks: &[Value]) -> ChatCompletion {
+    let mut decoder = ChunkDecoder::new();
+    let mut assembler = Assembler::new();
+    for chunk in chunks {
+        assembler.push(decoder.decode(chunk.to_string().as_bytes()).unwrap());
+    }
+    assembler.finish()
+}
+
+fn calls(deltas: &[Value]) -> Vec<(String, String, String)> {
+    let chunks: Vec<_> = deltas
+        .iter()
+        .map(|delta| json!({"choices": [{"index": 0, "delta": {"tool_calls": [delta]}}]}))
+        .collect();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let read = |call: &ToolCall| {
+        let function = call.function.clone().unwrap_or_default();
+        (text(&call.id), text(&function.name), text(&function.arguments))
+    };
+    assembled(&chunks).choices[0]
+        .message
+        .tool_calls
+        .iter()
+        .map(read)
+        .collect()
+}
+
+#[test]
+fn l72_l73_pieces_of_tool_calls_find_their_call() {
+    let piece = |index: Option<u64>, id: Option<&str>, name: Option<&str>, arguments: &str| {
+        let mut piece = json!({"function": {"arguments": arguments}});
+        if let Some(index) = index {
+            piece["index"] = json!(index);
+        }
+        if let Some(id) = id {
+            piece["id"] = json!(id);
+        }
+        if let Some(name) = name {
+            piece["function"]["name"] = json!(name);
+        }
+        piece
+    };
+    let two = [("a", "f", "{1}"), ("b", "g", "{2}")]
+        .map(|(id, name, arguments)| (id.into(), name.into(), arguments.into()));
+    let table = [
+        // As it should be: by index, mixed.
+        vec![
+            piece(Some(0), Some("a"), Some("f"), "{"),
+            piece(Some(1), Some("b"), Some("g"), "{"),
+            piece(Some(0), None, None, "1}"),
+            piece(Some(1), None, None, "2}"),
+        ],
+        // Every call at index 0, told apart by a new id.
+        vec![
+            piece(Some(0), Some("a"), Some("f"), "{1}"),
+            piece(Some(0), Some("b"), Some("g"), "{"),
+            piece(Some(0), None, None, "2}"),
+        ],
+        // No index: by id, and by place where there is none.
+        vec![
+            piece(None, Some("a"), Some("f"), "{1}"),
+            piece(None, Some("b"), Some("g"), "{"),
+            piece(None, None, None, "2}"),
+        ],
+        // The id is repeated in every piece.
+        vec![
+            piece(Some(0), Some("a"), Some("f"), "{"),
+            piece(Some(0), Some("a"), None, "1}"),
+            piece(Some(1), Some("b"), Some("g"), "{"),
+            piece(Some(1), Some("b"), None, "2}"),
+        ],
+    ];
+    for pieces in table {
+        assert_eq!(calls(&pieces), two, "{pieces:?}");
+    }
+}
+
+#[test]
+fn captured_streams_assemble_to_plain_answers() {
+    for (name, body) in fixtures("response")
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("chat-stream") && name != "chat-stream-raw")
+    {
+        let chunks: Vec<Value> = events(&body)
+            .iter()
+            .filter(|event| *event != "[DONE]")
+            .map(|event| serde_json::from_str(event).unwrap())
+            .collect();
+        let answer = assembled(&chunks);
+        assert!(!answer.choices.is_empty(), "{name}");
+        for choice in &answer.choices {
+            assert!(choice.finish_reason.is_some(), "{name}");
+            let of_choice = |chunk: &Value| {
+                let choices = chunk["choices"].as_array().cloned().unwrap_or_default();
+                let mine = choices
+                    .into_iter()
+                    .filter(|piece| piece["index"] == choice.index());
+                mine.filter_map(|piece| piece["delta"]["content"].as_str().map(str::to_owned))
+                    .collect::<String>()
+            };
+            let text: String = chunks.iter().map(of_choice).collect();
+            assert_eq!(choice.message.text().unwrap_or_default(), text, "{name}");
+        }
+    }
+}
+
+#[test]
+fn u14_l65_repeated_usage_is_never_summed_and_empty_usage_changes_nothing() {
+    let usage =
+        |count: u64| json!({"choices": [], "usage": {"prompt_tokens": count, "completion_tokens": count}});
+    let answer = assembled(&[
+        usage(1),
+        usage(2),
+        json!({"choices": [], "usage": {}}),
+        json!({"choices": [], "usage": null}),
+    ]);
+    assert_eq!(answer.usage.unwrap().prompt_tokens(), Some(2));
+    assert_eq!(
+        assembled(&[json!({"choices": [], "x_groq": {"usage": {"prompt_tokens": 7}}})])
+            .usage
+            .unwrap()
+            .prompt_tokens(),
+        Some(7)
+    );
+    assert_eq!(assembled(&[json!({"choices": []})]).usage, None);
+}
+
+#[test]
+fn u08_debug_shows_no_text_that_somebody_wrote() {
+    const CANARY: &str = "CANARY";
+    let mut request = ChatRequest::new([
+        Message::user(CANARY),
+        Message::new(Role::Other(CANARY.into()), CANARY),
+    ]);
+    request.stop = Some(llmpool_core::chat::Stop::One(CANARY.into()));
+    request.user = Some(CANARY.into());
+    request.tools = vec![Json::of(CANARY).unwrap()];
+    request.extra.insert(CANARY, Json::of(CANARY).unwrap());
+    request.messages[0].tool_calls = vec![ToolCall::function(CANARY, CANARY, CANARY)];
+    request.messages[0].content = Some(Content::Parts(vec![Json::of(CANARY).unwrap()]));
+    let chunk: ChatChunk = serde_json::from_value(json!({"id": CANARY, "choices": [{"index": 0, "finish_reason": CANARY, "delta": {
+        "content": CANARY, "reasoning": CANARY, "x": CANARY, "tool_calls": [{"id": CANARY, "function": {"arguments": CANARY}}]}}]})).unwrap();
+    let mut assembler = Assembler::new();
+    assembler.push(chunk.clone());
+    let shown = format!("{request:?} {chunk:?} {assembler:?} {:?}", assembler.partial());
+    assert!(!shown.contains(CANARY), "{shown}");
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-z]{1,6}", inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn unknown_members_survive_everywhere(extra in prop::collection::btree_map("x_[a-z\"\\\\\u{e9}]{1,6}", any_json(), 0..5)) {
+        let with = |mut value: Value| {
+            value.as_object_mut().unwrap().extend(extra.clone());
+            value
+        };
+        let message = with(json!({"role": "user", "content": "x"}));
+        let request = with(json!({"messages": [message.clone()], "stream_options": with(json!({"include_usage": true}))}));
+        prop_assert_eq!(again::<ChatRequest>(&request.to_string()), request);
+        let usage = with(json!({"prompt_tokens": 1}));
+        let answer = with(json!({"choices": [with(json!({"index": 0, "message": message}))], "usage": usage}));
+        prop_assert_eq!(again::<ChatCompletion>(&answer.to_string()), answer);
+        let call = with(json!({"index": 0, "function": with(json!({"name": "f"}))}));
+        let chunk = with(json!({"choices": [with(json!({"index": 0, "delta": with(json!({"tool_calls": [call]}))}))]}));
+        prop_assert_eq!(again::<ChatChunk>(&chunk.to_string()), chunk);
+    }
+}
