@@ -128,7 +128,8 @@ impl StreamView {
 }
 
 /// Whether the event is a piece of the first choice and nothing more: a single `"finish_reason"`, which is null, a single
-/// `"index"`, which is 0, and no word of usage or errors. Inside a JSON string a quote is escaped, so no text looks like this.
+/// `"index"`, which is 0, no usage or a null one, and no word of errors. Inside a JSON string a quote is escaped, so no text
+/// looks like this.
 fn is_plain_piece(data: &[u8]) -> bool {
     static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
     static INDEX: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"index\""));
@@ -138,7 +139,9 @@ fn is_plain_piece(data: &[u8]) -> bool {
         && occurs_once_with(&FINISH, b":null", data)
         && occurs_once_with(&INDEX, b":0", data)
         && ERROR.find(data).is_none()
-        && USAGE.find(data).is_none()
+        && USAGE
+            .find_iter(data)
+            .all(|at| data[at + USAGE.needle().len()..].starts_with(b":null"))
 }
 
 fn occurs_once_with(name: &Finder<'_>, value: &[u8], data: &[u8]) -> bool {
@@ -439,6 +442,8 @@ mod tests {
             r#"{"choices":[{"index":1,"delta":{"content":"x"},"finish_reason":null}]}"#.into(),
             r#"{"choices":[{"index":1,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"x"}}]},"finish_reason":null}]}"#.into(),
             r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}],"usage":{"prompt_tokens":9}}"#.into(),
+            r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}],"usage":null}"#.into(),
+            r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null,"usage":null}],"usage":{"total_tokens":9}}"#.into(),
             r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}],"error":{"code":1}}"#.into(),
         ];
         for data in events {

@@ -1,6 +1,5 @@
 //! A model behind an OpenAI-compatible chat completions endpoint.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,24 +9,22 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Uri, header};
-use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions, Usage};
+use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions};
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::limits::key::KeyId;
 use llmpool_core::limits::quota::Quota;
 use llmpool_core::routing::retry::RetryPolicy;
-use llmpool_core::time::Timestamp;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::call::{self, Answer, Outgoing};
-use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Rendered, Reply};
 use crate::interface::{ChatResponse, ChatStream, ChunkSource, LlmInterface};
 use crate::key_pool::ApiKeyPool;
 use crate::options::{CallOptions, Timeouts};
-use crate::report::{CallReport, UsageSource};
-use crate::stream::{Frame, FrameStream};
+use crate::raw::{self, RawResponse, RawStream};
+use crate::report::CallReport;
 use crate::target::{Facts, KeyStatus, Target};
 use crate::token_bucket::{self, RateLimitStatus};
 use crate::transport::{Connect, NetConnector, Pool, origin_of};
@@ -171,6 +168,21 @@ impl OpenAiCompatible {
         self.target.provider.admission.reset(self.target.id);
     }
 
+    /// Sends a chat request that is already encoded, as it is, and answers with the body as it came.
+    ///
+    /// The body has to name the model and must not ask for a stream; `api_params` are not applied.
+    pub async fn raw_chat(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
+        raw::plain(&self.target, body, options).await
+    }
+
+    /// Sends a streaming chat request that is already encoded, as it is, and answers with its events as they come.
+    ///
+    /// The body has to name the model, `"stream": true`, and `stream_options` where usage is wanted; `api_params` are not
+    /// applied.
+    pub async fn raw_chat_stream(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
+        raw::stream(&self.target, &raw::Encoded { body, stream: true }, options).await
+    }
+
     /// Every key with its state and load.
     pub fn key_status(&self) -> Vec<KeyStatus> {
         self.target.provider.key_status(self.target.keys.iter().copied())
@@ -200,12 +212,12 @@ impl LlmInterface for OpenAiCompatible {
                 reply, mut report, ..
             } = call::run(&self.target, &outgoing, options).await?;
             let Reply::Plain { body, .. } = reply else {
-                return Err(invalid_response(report));
+                return Err(raw::invalid_response(report));
             };
-            let Ok(response) = serde_json::from_slice::<ChatCompletion>(&body) else {
-                return Err(invalid_response(report));
+            let Ok(response) = ChatCompletion::decode(&body) else {
+                return Err(raw::invalid_response(report));
             };
-            note_usage(&mut report, response.usage.clone());
+            report.note_usage(response.usage.clone());
             Ok(ChatResponse {
                 completion: response,
                 report,
@@ -223,35 +235,10 @@ impl LlmInterface for OpenAiCompatible {
                 request,
                 stream: true,
             };
-            let Answer {
-                reply,
-                report,
-                started,
-            } = call::run(&self.target, &outgoing, options).await?;
-            let Reply::Stream { prefix, frames, .. } = reply else {
-                return Err(invalid_response(report));
-            };
+            let frames = raw::stream(&self.target, &outgoing, options).await?;
             let decoder = ChunkDecoder::new();
-            Ok(ChatStream::from_source(Chunks {
-                prefix: prefix.into(),
-                frames,
-                decoder,
-                report,
-                started,
-                ended: false,
-            }))
+            Ok(ChatStream::from_source(Chunks { frames, decoder }))
         })
-    }
-}
-
-fn invalid_response(report: CallReport) -> Error {
-    Error::from_failure(Failure::new(FailureKind::InvalidResponse)).with_report(report)
-}
-
-fn note_usage(report: &mut CallReport, usage: Option<Usage>) {
-    report.usage = usage.filter(|usage| !usage.is_empty());
-    if report.usage.is_some() {
-        report.usage_source = UsageSource::Provider;
     }
 }
 
@@ -332,12 +319,8 @@ impl Typed<'_> {
 
 /// Chunks decoded from frames.
 struct Chunks {
-    prefix: VecDeque<Frame>,
-    frames: Box<FrameStream>,
+    frames: RawStream,
     decoder: ChunkDecoder,
-    report: CallReport,
-    started: Timestamp,
-    ended: bool,
 }
 
 impl Stream for Chunks {
@@ -346,56 +329,23 @@ impl Stream for Chunks {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            if this.ended {
-                return Poll::Ready(None);
-            }
-            let frame = match this.prefix.pop_front() {
-                Some(frame) => frame,
-                None => match std::task::ready!(this.frames.poll_frame(cx)) {
-                    Some(Ok(frame)) => frame,
-                    Some(Err(failure)) => return Poll::Ready(Some(Err(this.fail(failure)))),
-                    None => {
-                        this.end();
-                        return Poll::Ready(None);
-                    }
-                },
+            let frame = match std::task::ready!(this.frames.poll_frame(cx)) {
+                Some(Ok(frame)) if frame.sight.done => continue,
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
             };
-            if frame.sight.done {
-                continue;
-            }
             return Poll::Ready(Some(match this.decoder.decode(&frame.event.data) {
                 Ok(chunk) => Ok(chunk),
-                Err(_) => Err(this.fail(Failure::new(FailureKind::InvalidResponse))),
+                Err(_) => Err(this.frames.fail(Failure::new(FailureKind::InvalidResponse))),
             }));
         }
     }
 }
 
-impl Chunks {
-    fn end(&mut self) {
-        self.ended = true;
-        self.report.elapsed = clock::now().since(self.started);
-        let usage = self
-            .frames
-            .view()
-            .usage()
-            .and_then(|json| serde_json::from_slice(json).ok());
-        note_usage(&mut self.report, usage);
-    }
-
-    fn fail(&mut self, failure: Failure) -> Error {
-        self.end();
-        self.frames.close();
-        if let Some(attempt) = self.report.attempts.last_mut() {
-            attempt.failure = Some(failure.kind);
-        }
-        Error::from_failure(failure).with_report(self.report.clone())
-    }
-}
-
 impl ChunkSource for Chunks {
     fn report(&self) -> CallReport {
-        self.report.clone()
+        self.frames.report().clone()
     }
 }
 

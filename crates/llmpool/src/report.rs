@@ -76,6 +76,14 @@ impl UsageSource {
 }
 
 impl CallReport {
+    /// Takes over what the provider said of usage; a usage that says nothing is none.
+    pub(crate) fn note_usage(&mut self, usage: Option<Usage>) {
+        self.usage = usage.filter(|usage| !usage.is_empty());
+        if self.usage.is_some() {
+            self.usage_source = UsageSource::Provider;
+        }
+    }
+
     /// How many requests the provider received, as far as can be known from here.
     pub fn upstream_requests(&self) -> usize {
         self.attempts

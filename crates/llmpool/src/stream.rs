@@ -23,11 +23,13 @@ const USAGE_GRACE: Duration = Duration::from_secs(10);
 /// How long the end of the body may come after `[DONE]`; with it the connection can be used again.
 const END_GRACE: Duration = Duration::from_secs(1);
 
-/// One event and what it shows.
+/// One event of a streamed answer, and what it shows.
 #[derive(Debug)]
-pub(crate) struct Frame {
-    pub(crate) event: Event,
-    pub(crate) sight: Sight,
+pub struct Frame {
+    /// The event as it came.
+    pub event: Event,
+    /// What it shows without being decoded.
+    pub sight: Sight,
 }
 
 /// The frames of one answer.

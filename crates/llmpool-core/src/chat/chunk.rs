@@ -1,7 +1,8 @@
 //! Pieces of a streamed answer.
 //!
 //! Many members are the same in every chunk of a stream. The decoder keeps those texts and hands out shared copies, so a chunk
-//! of text costs its list of choices and its text, and nothing else.
+//! of text costs its list of choices and its text, and nothing else; and a chunk that differs from an earlier one in its text
+//! only is not decoded at all (see `template.rs`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use super::finish_reason::FinishReason;
 use super::lenient::Whole;
 use super::message::Role;
 use super::object::{Name, wire_object};
+use super::template::Template;
 use super::tool::{FunctionCall, ToolCallDelta};
 use super::usage::Usage;
 
@@ -145,10 +147,15 @@ struct Groq {
 }
 
 /// Decodes the chunks of one stream.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct ChunkDecoder {
     shared: Shared,
+    pub(super) template: Option<Template>,
+    /// How many more templates are worth learning before one of them has to be of use.
+    curiosity: u8,
 }
+
+const MOST_CURIOSITY: u8 = 8;
 
 #[derive(Clone, Default)]
 struct Shared {
@@ -162,16 +169,43 @@ struct Shared {
 impl ChunkDecoder {
     /// A decoder for a stream that has not begun.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            shared: Shared::default(),
+            template: None,
+            curiosity: MOST_CURIOSITY,
+        }
     }
 
     /// Decodes the data of one event.
     pub fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
-        let mut json = serde_json::Deserializer::from_slice(data);
-        let chunk = Members {
-            shared: &mut self.shared,
+        if let Some(chunk) = self.template.as_ref().and_then(|template| template.read(data)) {
+            self.curiosity = MOST_CURIOSITY;
+            return Ok(chunk);
         }
-        .deserialize(&mut json)?;
+        let chunk = self.shared.decode(data)?;
+        if self.curiosity > 0 {
+            self.curiosity -= 1;
+            let learned = Template::learn(data, &chunk, |probe| self.shared.decode(probe).ok());
+            self.template = learned.or_else(|| self.template.take());
+        }
+        Ok(chunk)
+    }
+}
+
+impl Default for ChunkDecoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Shared {
+    fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
+        let Ok(text) = std::str::from_utf8(data) else {
+            return serde_json::from_slice(data);
+        };
+        // Cheaper from text: it need not be looked at again for what is no UTF-8.
+        let mut json = serde_json::Deserializer::from_str(text);
+        let chunk = Members { shared: self }.deserialize(&mut json)?;
         json.end()?;
         Ok(chunk)
     }

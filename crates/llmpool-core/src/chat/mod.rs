@@ -14,6 +14,7 @@ mod message;
 mod object;
 mod request;
 mod response;
+mod template;
 mod text_enum;
 mod tool;
 mod usage;
@@ -27,3 +28,12 @@ pub use request::{ChatRequest, Stop, StreamOptions};
 pub use response::{ChatCompletion, Choice};
 pub use tool::{FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
+
+/// Decodes JSON. Checking once that it is text is cheaper than checking every string in it.
+fn from_json<'a, T: serde::Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
+    match std::str::from_utf8(json) {
+        Ok(text) => serde_json::from_str(text),
+        // For the sake of the message.
+        Err(_) => serde_json::from_slice(json),
+    }
+}

@@ -42,6 +42,11 @@ wire_object!(ChatCompletion {
 } always { choices => "choices" });
 
 impl ChatCompletion {
+    /// Decodes the body of an answer.
+    pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
+        super::from_json(json)
+    }
+
     /// The first choice's text; empty when it has none.
     pub fn text(&self) -> &str {
         self.choices

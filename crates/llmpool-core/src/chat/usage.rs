@@ -30,21 +30,54 @@ wire_object!(Usage {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PromptTokensDetails {
     cached_tokens: Option<Whole>,
+    audio_tokens: Option<Whole>,
     /// Anything else.
     pub extra: Extra,
 }
 
-wire_object!(PromptTokensDetails { cached_tokens => "cached_tokens" });
+wire_object!(PromptTokensDetails { cached_tokens => "cached_tokens", audio_tokens => "audio_tokens" });
+
+impl PromptTokensDetails {
+    /// Tokens of audio.
+    pub fn audio_tokens(&self) -> Option<u64> {
+        self.audio_tokens.map(|tokens| tokens.0)
+    }
+}
 
 /// Parts of the completion tokens: contained in them, not added to them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CompletionTokensDetails {
     reasoning_tokens: Option<Whole>,
+    audio_tokens: Option<Whole>,
+    accepted_prediction_tokens: Option<Whole>,
+    rejected_prediction_tokens: Option<Whole>,
     /// Anything else.
     pub extra: Extra,
 }
 
-wire_object!(CompletionTokensDetails { reasoning_tokens => "reasoning_tokens" });
+wire_object!(CompletionTokensDetails {
+    reasoning_tokens => "reasoning_tokens",
+    audio_tokens => "audio_tokens",
+    accepted_prediction_tokens => "accepted_prediction_tokens",
+    rejected_prediction_tokens => "rejected_prediction_tokens",
+});
+
+impl CompletionTokensDetails {
+    /// Tokens of audio.
+    pub fn audio_tokens(&self) -> Option<u64> {
+        self.audio_tokens.map(|tokens| tokens.0)
+    }
+
+    /// Tokens of a given prediction that became part of the answer.
+    pub fn accepted_prediction_tokens(&self) -> Option<u64> {
+        self.accepted_prediction_tokens.map(|tokens| tokens.0)
+    }
+
+    /// Tokens of a given prediction that did not, and are paid for.
+    pub fn rejected_prediction_tokens(&self) -> Option<u64> {
+        self.rejected_prediction_tokens.map(|tokens| tokens.0)
+    }
+}
 
 impl Usage {
     /// A usage of prompt and completion tokens.

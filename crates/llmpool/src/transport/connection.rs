@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connect::{BoxIo, Connected};
+use super::gate::Gate;
 use super::pool::Pool;
 
 /// A connection between two exchanges.
@@ -22,6 +23,9 @@ pub(super) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: http1::Connection<TokioIo<Watched>, Full<Bytes>>,
     heard: Heard,
+    gate: Arc<Gate>,
+    /// What hyper wakes: the gate.
+    waker: Waker,
     absolute_form: bool,
     proxy_authorization: Option<HeaderValue>,
     /// Whether it has carried an exchange before.
@@ -43,48 +47,59 @@ pub(crate) enum SendError {
 }
 
 impl Connection {
-    pub(super) async fn open(connected: Connected) -> Result<Self, hyper::Error> {
+    /// Boxed, because it is large and changes hands several times in every call.
+    pub(super) async fn open(connected: Connected) -> Result<Box<Self>, hyper::Error> {
         let heard = Heard::default();
         let io = Watched {
             io: connected.io,
             heard: heard.clone(),
         };
         let (sender, driver) = http1::handshake(TokioIo::new(io)).await?;
-        Ok(Self {
+        let gate = Gate::new();
+        Ok(Box::new(Self {
             sender,
             driver,
             heard,
+            waker: gate.clone().into(),
+            gate,
             absolute_form: connected.absolute_form,
             proxy_authorization: connected.proxy_authorization,
             reused: false,
-        })
+        }))
     }
 
     /// Whether a request can be sent. Looks at the socket, so a connection that the provider closed meanwhile is found out
     /// without sending anything.
     pub(super) fn is_usable(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.drive(&mut cx) && self.sender.is_ready()
+        self.gate.enter(Waker::noop());
+        let open = self.drive();
+        self.gate.leave();
+        open && self.sender.is_ready()
     }
 
     /// Sends a request and waits for the head of the answer. Dropping the future closes the connection.
     pub(super) async fn send(
-        mut self,
+        mut self: Box<Self>,
         mut request: Request<Full<Bytes>>,
         pool: Arc<Pool>,
     ) -> Result<(response::Parts, Body), SendError> {
         self.heard.store(false, Ordering::Relaxed);
         self.adapt(&mut request);
         let mut answer = Box::pin(self.sender.try_send_request(request));
+        let mut open = true;
         let answered = std::future::poll_fn(|cx| {
             // The answer comes through the driver, which has the waker.
             let mut quiet = Context::from_waker(Waker::noop());
+            self.gate.enter(cx.waker());
             loop {
-                if let Poll::Ready(answered) = answer.as_mut().poll(&mut quiet) {
-                    return Poll::Ready(answered);
+                open = open && self.drive();
+                let answered = answer.as_mut().poll(&mut quiet);
+                if answered.is_ready() {
+                    self.gate.leave();
+                    return answered;
                 }
-                if self.drive(cx) {
-                    return answer.as_mut().poll(&mut quiet);
+                if open && self.gate.sleep() {
+                    return Poll::Pending;
                 }
             }
         })
@@ -121,52 +136,61 @@ impl Connection {
         }
     }
 
-    /// Moves bytes. Answers whether the connection is still open.
-    fn drive(&mut self, cx: &mut Context<'_>) -> bool {
-        Pin::new(&mut self.driver).poll(cx).is_pending()
+    /// Moves bytes, from inside the gate. Answers whether the connection is still open.
+    fn drive(&mut self) -> bool {
+        let mut cx = Context::from_waker(&self.waker);
+        Pin::new(&mut self.driver).poll(&mut cx).is_pending()
     }
 }
 
 /// The body of an answer. Dropped before its end it closes the connection, which tells the provider to stop.
 pub(crate) struct Body {
     incoming: Incoming,
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     pool: Arc<Pool>,
 }
 
 impl Body {
     /// The next piece, `None` at the end. The connection is back in the pool by then.
     pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+        if let Some(connection) = &self.connection {
+            connection.gate.enter(cx.waker());
+        }
         let mut driven = false;
         loop {
             // Pieces come through the driver, which has the waker.
             let mut quiet = Context::from_waker(Waker::noop());
-            match Pin::new(&mut self.incoming).poll_frame(&mut quiet) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    if let Ok(piece) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(piece)));
-                    }
-                }
+            let piece = match Pin::new(&mut self.incoming).poll_frame(&mut quiet) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(piece) => Some(Ok(piece)),
+                    Err(_) => continue,
+                },
                 Poll::Ready(Some(Err(error))) => {
                     self.connection = None;
-                    return Poll::Ready(Some(Err(error)));
+                    Some(Err(error))
                 }
                 Poll::Ready(None) => {
                     self.finish();
-                    return Poll::Ready(None);
+                    None
                 }
-                Poll::Pending if driven => return Poll::Pending,
                 Poll::Pending => {
+                    let Some(connection) = &mut self.connection else {
+                        return Poll::Pending;
+                    };
+                    if driven && connection.gate.sleep() {
+                        return Poll::Pending;
+                    }
                     driven = true;
-                    if self
-                        .connection
-                        .as_mut()
-                        .is_some_and(|connection| !connection.drive(cx))
-                    {
+                    if !connection.drive() {
                         self.connection = None;
                     }
+                    continue;
                 }
+            };
+            if let Some(connection) = &self.connection {
+                connection.gate.leave();
             }
+            return Poll::Ready(piece);
         }
     }
 

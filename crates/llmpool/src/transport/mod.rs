@@ -7,6 +7,7 @@
 
 mod connect;
 mod connection;
+mod gate;
 mod net;
 mod pool;
 

@@ -27,13 +27,13 @@ pub(crate) struct Pool {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     since: Timestamp,
 }
 
 /// A connection taken out of the pool for one exchange.
 pub(crate) struct Lease {
-    connection: Connection,
+    connection: Box<Connection>,
     pool: Arc<Pool>,
 }
 
@@ -61,7 +61,7 @@ impl Pool {
         })
     }
 
-    pub(super) fn put_back(&self, connection: Connection) {
+    pub(super) fn put_back(&self, connection: Box<Connection>) {
         let now = clock::now();
         let mut idle = self.lock();
         let expired = idle.partition_point(|idle| now.since(idle.since) > LONGEST_IDLE);
@@ -79,7 +79,7 @@ impl Pool {
         drop(old);
     }
 
-    fn take_idle(&self) -> Option<Connection> {
+    fn take_idle(&self) -> Option<Box<Connection>> {
         loop {
             let Idle {
                 mut connection,

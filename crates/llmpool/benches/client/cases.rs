@@ -1,0 +1,151 @@
+//! The same exchange through llmpool and through bare hyper.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use llmpool::chat::{ChatRequest, Message};
+use llmpool::{ApiKeyPool, CallOptions, KeyLimits, LlmInterface, OpenAiCompatible, TargetSettings};
+
+pub(crate) const NAMES: [&str; 8] = [
+    "plain",
+    "raw-paced",
+    "typed-paced",
+    "raw-burst",
+    "typed-burst",
+    "floor-plain",
+    "floor-paced",
+    "floor-burst",
+];
+
+const SYSTEM: &str = "You are a helpful assistant that answers in one sentence.";
+const PROMPT: &str = "What does a token bucket do, and why do providers count their requests with one?";
+
+pub(crate) enum Client {
+    Plain(OpenAiCompatible, ChatRequest),
+    Raw(OpenAiCompatible, Bytes),
+    Typed(OpenAiCompatible, ChatRequest),
+    Floor(RefCell<http1::SendRequest<Full<Bytes>>>, String, Bytes),
+}
+
+impl Client {
+    pub(crate) async fn new(case: &str, port: u16, events: usize) -> Self {
+        let (kind, answer) = case.split_once('-').unwrap_or((case, "plain"));
+        let (kind, answer) = if kind == "plain" {
+            ("typed", "plain")
+        } else {
+            (kind, answer)
+        };
+        let base = format!("http://127.0.0.1:{port}/{answer}/{events}/v1");
+        match (kind, answer) {
+            ("floor", _) => {
+                let socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                socket.set_nodelay(true).unwrap();
+                let (sender, connection) = http1::handshake(TokioIo::new(socket)).await.unwrap();
+                tokio::spawn(connection);
+                let path = format!("/{answer}/{events}/v1/chat/completions");
+                Self::Floor(RefCell::new(sender), path, encoded(answer != "plain"))
+            }
+            ("raw", _) => Self::Raw(target(&base), encoded(true)),
+            ("typed", "plain") => Self::Plain(target(&base), request()),
+            ("typed", _) => Self::Typed(target(&base), request()),
+            _ => panic!("unknown case {case}; known: {}", NAMES.join(" ")),
+        }
+    }
+
+    pub(crate) async fn call(&self) {
+        match self {
+            Self::Plain(target, request) => {
+                let answer = target.chat(request, &CallOptions::default()).await.unwrap();
+                assert_eq!(answer.usage.as_ref().unwrap().total_tokens(), Some(55));
+                assert_eq!(answer.text().len(), 116);
+            }
+            Self::Raw(target, body) => {
+                let mut stream = target
+                    .raw_chat_stream(body.clone(), &CallOptions::default())
+                    .await
+                    .unwrap();
+                let mut seen = 0;
+                while let Some(frame) = stream.next().await {
+                    seen += usize::from(frame.unwrap().sight.content);
+                }
+                assert!(seen > 0 && stream.report().usage.is_some());
+            }
+            Self::Typed(target, request) => read(target, request).await,
+            Self::Floor(sender, path, body) => floor(sender, path, body).await,
+        }
+    }
+}
+
+/// Text, finish reason and usage of every chunk.
+async fn read(target: &OpenAiCompatible, request: &ChatRequest) {
+    let mut stream = target
+        .chat_stream(request, &CallOptions::default())
+        .await
+        .unwrap();
+    let (mut text, mut finished, mut usage) = (0, false, None);
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.unwrap();
+        for choice in &chunk.choices {
+            text += choice.delta.content.as_deref().map_or(0, str::len);
+            finished |= choice.finish_reason.is_some();
+        }
+        usage = chunk.usage.or(usage);
+    }
+    assert!(text > 0 && finished && usage.is_some());
+}
+
+#[expect(
+    clippy::await_holding_refcell_ref,
+    reason = "one call at a time on one thread"
+)]
+async fn floor(sender: &RefCell<http1::SendRequest<Full<Bytes>>>, path: &str, body: &Bytes) {
+    let request = Request::post(path)
+        .header(header::HOST, "127.0.0.1")
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::AUTHORIZATION, "Bearer sk-bench-1")
+        .body(Full::new(body.clone()))
+        .unwrap();
+    let mut sender = sender.borrow_mut();
+    sender.ready().await.unwrap();
+    let mut answer = sender.send_request(request).await.unwrap().into_body();
+    let mut length = 0;
+    while let Some(frame) = answer.frame().await {
+        length += frame.unwrap().into_data().unwrap().len();
+    }
+    assert!(length > 0);
+}
+
+fn request() -> ChatRequest {
+    let mut request = ChatRequest::new(vec![Message::system(SYSTEM), Message::user(PROMPT)]);
+    request.temperature = Some(0.5);
+    request
+}
+
+fn encoded(stream: bool) -> Bytes {
+    let mut body = serde_json::to_value(request()).unwrap();
+    body["model"] = "gpt-4o-mini".into();
+    if stream {
+        body["stream"] = true.into();
+        body["stream_options"] = serde_json::json!({"include_usage": true});
+    }
+    serde_json::to_vec(&body).unwrap().into()
+}
+
+/// Everything on: three keys with a concurrency limit, a rate limit, all timeouts.
+fn target(base: &str) -> OpenAiCompatible {
+    let limits = KeyLimits {
+        max_concurrency: Some(8),
+        ..KeyLimits::default()
+    };
+    let keys = ["sk-bench-1", "sk-bench-2", "sk-bench-3"].map(|key| (key.into(), limits));
+    let pool = ApiKeyPool::with_limits("bench", keys).unwrap();
+    let settings = TargetSettings {
+        rate_limit: Some((1_000_000, 1_000_000.0)),
+        ..TargetSettings::default()
+    };
+    OpenAiCompatible::with_settings(&pool, "gpt-4o-mini", base, settings).unwrap()
+}

@@ -1,0 +1,53 @@
+//! What a call and a streamed event cost on the client's side, in instructions and allocations.
+//!
+//! To repeat it: `scripts/bench` (wants valgrind). It runs this program under callgrind twice for every case, with few and
+//! with many calls or events, and divides the difference: what happens once cancels out, and what is left is one call or one
+//! event. Allocations are counted by the program itself, in the same way. The server is a second process, so nothing of it is
+//! counted. `floor-*` is bare hyper over the same exchange.
+//!
+//! By hand: `client run CASE CALLS EVENTS` prints the allocations of the calls.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench talks to the terminal, and a failed unwrap is a failed bench"
+)]
+
+mod cases;
+mod server;
+
+use std::alloc::System;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["serve"] => server::serve(),
+        ["run", case, calls, events] => run(case, calls.parse().unwrap(), events.parse().unwrap()),
+        // `cargo bench` alone: nothing is measured without callgrind around it.
+        _ => println!("see scripts/bench; cases: {}", cases::NAMES.join(" ")),
+    }
+}
+
+fn run(case: &str, calls: usize, events: usize) {
+    let server = server::Running::start();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let client = cases::Client::new(case, server.port, events).await;
+        // The first call opens the connection and fills what is filled once.
+        client.call().await;
+        let region = Region::new(ALLOCATOR);
+        for _ in 0..calls {
+            client.call().await;
+        }
+        let change = region.change();
+        println!("{} {}", change.allocations, change.reallocations);
+    });
+}

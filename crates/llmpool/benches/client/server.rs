@@ -1,0 +1,143 @@
+//! A provider that answers without thinking, in a process of its own.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Long enough for a client under callgrind to be back waiting when the next event comes.
+const PACE: Duration = Duration::from_millis(2);
+
+const PLAIN: &str = r#"{"id":"chatcmpl-AYNHwS2d0lyPbcMKDzNcBzVJvGpVq","object":"chat.completion","created":1732741820,"model":"gpt-4o-mini-2024-07-18","choices":[{"index":0,"message":{"role":"assistant","content":"A token bucket lets short bursts through and holds the long run to a steady rate, which is how most providers count.","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":29,"completion_tokens":26,"total_tokens":55,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}},"service_tier":"default","system_fingerprint":"fp_0705bf87c0"}"#;
+
+/// The server's process; it ends with this value.
+pub(crate) struct Running {
+    process: Child,
+    pub(crate) port: u16,
+}
+
+impl Running {
+    pub(crate) fn start() -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .arg("serve")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        Self {
+            process,
+            port: line.trim().parse().unwrap(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub(crate) fn serve() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("{}", listener.local_addr().unwrap().port());
+    for connection in listener.incoming() {
+        let connection = connection.unwrap();
+        connection.set_nodelay(true).unwrap();
+        std::thread::spawn(move || answer_all(&connection));
+    }
+}
+
+fn answer_all(connection: &TcpStream) {
+    let mut reader = BufReader::new(connection);
+    while let Some((path, length)) = head(&mut reader) {
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        // The path says how many events, and whether each comes alone: /paced/200/..., /burst/200/...
+        let mut parts = path.trim_start_matches('/').split('/');
+        let (kind, count) = (parts.next().unwrap(), parts.next().unwrap_or("0"));
+        let count: usize = count.parse().unwrap_or(0);
+        let written = match kind {
+            "paced" => paced(connection, count),
+            "burst" => burst(connection, count),
+            _ => plain(connection),
+        };
+        if written.is_err() {
+            return;
+        }
+    }
+}
+
+fn head(reader: &mut impl BufRead) -> Option<(String, usize)> {
+    let mut line = String::new();
+    if reader.read_line(&mut line).ok()? == 0 {
+        return None;
+    }
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut length = 0;
+    loop {
+        line.clear();
+        reader.read_line(&mut line).ok()?;
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().ok()?;
+        }
+        if line.trim().is_empty() {
+            return Some((path, length));
+        }
+    }
+}
+
+fn plain(mut connection: &TcpStream) -> std::io::Result<()> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\ndate: Wed, 27 Nov 2024 21:10:20 GMT\r\n\
+         x-request-id: req_4d7c1f0a9b3e\r\nopenai-processing-ms: 512\r\nx-ratelimit-limit-requests: 10000\r\n\
+         x-ratelimit-remaining-requests: 9999\r\nx-ratelimit-reset-requests: 8.64s\r\n\r\n",
+        PLAIN.len()
+    );
+    connection.write_all(format!("{head}{PLAIN}").as_bytes())
+}
+
+fn event(text: &str, finish: &str) -> String {
+    format!(
+        "data: {{\"id\":\"chatcmpl-AYNHwS2d0lyPbcMKDzNcBzVJvGpVq\",\"object\":\"chat.completion.chunk\",\"created\":1732741820,\
+         \"model\":\"gpt-4o-mini-2024-07-18\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_0705bf87c0\",\"choices\":\
+         [{{\"index\":0,\"delta\":{{{text}}},\"logprobs\":null,\"finish_reason\":{finish}}}],\"usage\":null}}\n\n"
+    )
+}
+
+fn events(count: usize) -> impl Iterator<Item = String> {
+    let usage = "data: {\"id\":\"chatcmpl-AYNHwS2d0lyPbcMKDzNcBzVJvGpVq\",\"choices\":[],\"usage\":{\"prompt_tokens\":29,\
+                 \"completion_tokens\":26,\"total_tokens\":55}}\n\n";
+    (0..count)
+        .map(|number| event(&format!("\"content\":\" word{:04}\"", number % 10_000), "null"))
+        .chain([
+            event("", "\"stop\""),
+            usage.to_owned(),
+            "data: [DONE]\n\n".to_owned(),
+        ])
+}
+
+const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\
+                           date: Wed, 27 Nov 2024 21:10:20 GMT\r\nx-request-id: req_4d7c1f0a9b3e\r\n\r\n";
+
+fn paced(mut connection: &TcpStream, count: usize) -> std::io::Result<()> {
+    connection.write_all(STREAM_HEAD.as_bytes())?;
+    for event in events(count) {
+        std::thread::sleep(PACE);
+        connection.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes())?;
+    }
+    connection.write_all(b"0\r\n\r\n")
+}
+
+/// Every event in a frame of its own, and all of them in one write.
+fn burst(mut connection: &TcpStream, count: usize) -> std::io::Result<()> {
+    let mut answer = STREAM_HEAD.to_owned();
+    for event in events(count) {
+        answer.push_str(&format!("{:x}\r\n{event}\r\n", event.len()));
+    }
+    answer.push_str("0\r\n\r\n");
+    connection.write_all(answer.as_bytes())
+}

@@ -1,0 +1,177 @@
+//! Answers as they come: bytes and a side view of them, with the same permits, retries and report as every call.
+//!
+//! The typed interfaces decode on top of this; whoever passes an answer on need not decode it at all.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use llmpool_core::chat::Usage;
+use llmpool_core::failure::{Failure, FailureKind};
+use llmpool_core::time::Timestamp;
+use serde::Deserialize;
+
+use crate::call::{self, Answer, Outgoing};
+use crate::clock;
+use crate::error::Error;
+use crate::exchange::{Rendered, Reply};
+use crate::options::CallOptions;
+use crate::report::CallReport;
+use crate::stream::{Frame, FrameStream};
+use crate::target::Target;
+
+/// A whole answer as it came.
+#[derive(Clone, Debug)]
+pub struct RawResponse {
+    /// The body.
+    pub body: Bytes,
+    /// What happened during the call.
+    pub report: CallReport,
+}
+
+/// The events of an answer as they come, each with its side view. Ends after an error.
+///
+/// Dropping it closes the connection and frees the key.
+pub struct RawStream {
+    prefix: VecDeque<Frame>,
+    frames: Box<FrameStream>,
+    report: CallReport,
+    started: Timestamp,
+    ended: bool,
+}
+
+/// A request that is already encoded.
+pub(crate) struct Encoded {
+    pub(crate) body: Bytes,
+    pub(crate) stream: bool,
+}
+
+impl Outgoing for Encoded {
+    fn render(&self, _: &Target) -> Result<Rendered, Error> {
+        Ok(Rendered {
+            body: self.body.clone(),
+            stream: self.stream,
+            added_stream_options: false,
+        })
+    }
+}
+
+/// Runs a plain call over bytes.
+pub(crate) async fn plain(
+    target: &Arc<Target>,
+    body: Bytes,
+    options: &CallOptions,
+) -> Result<RawResponse, Error> {
+    /// All that the report wants to know of the body.
+    #[derive(Deserialize)]
+    struct Used {
+        usage: Option<Usage>,
+    }
+    let outgoing = Encoded { body, stream: false };
+    let Answer {
+        reply, mut report, ..
+    } = call::run(target, &outgoing, options).await?;
+    let Reply::Plain { body, .. } = reply else {
+        return Err(invalid_response(report));
+    };
+    report.note_usage(
+        serde_json::from_slice::<Used>(&body)
+            .ok()
+            .and_then(|used| used.usage),
+    );
+    Ok(RawResponse { body, report })
+}
+
+/// Runs a streamed call up to its first content.
+pub(crate) async fn stream(
+    target: &Arc<Target>,
+    outgoing: &dyn Outgoing,
+    options: &CallOptions,
+) -> Result<RawStream, Error> {
+    let Answer {
+        reply,
+        report,
+        started,
+    } = call::run(target, outgoing, options).await?;
+    let Reply::Stream { prefix, frames, .. } = reply else {
+        return Err(invalid_response(report));
+    };
+    Ok(RawStream {
+        prefix: prefix.into(),
+        frames,
+        report,
+        started,
+        ended: false,
+    })
+}
+
+pub(crate) fn invalid_response(report: CallReport) -> Error {
+    Error::from_failure(Failure::new(FailureKind::InvalidResponse)).with_report(report)
+}
+
+impl RawStream {
+    /// The next event; `None` at the end.
+    pub async fn next(&mut self) -> Option<Result<Frame, Error>> {
+        std::future::poll_fn(|cx| self.poll_frame(cx)).await
+    }
+
+    /// What happened so far; complete once the stream has ended.
+    pub fn report(&self) -> &CallReport {
+        &self.report
+    }
+
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if let Some(frame) = self.prefix.pop_front() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        Poll::Ready(match std::task::ready!(self.frames.poll_frame(cx)) {
+            Some(Ok(frame)) => Some(Ok(frame)),
+            Some(Err(failure)) => Some(Err(self.fail(failure))),
+            None => {
+                self.end();
+                None
+            }
+        })
+    }
+
+    /// Ends the stream with an error.
+    pub(crate) fn fail(&mut self, failure: Failure) -> Error {
+        self.end();
+        self.frames.close();
+        if let Some(attempt) = self.report.attempts.last_mut() {
+            attempt.failure = Some(failure.kind);
+        }
+        Error::from_failure(failure).with_report(self.report.clone())
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        self.report.elapsed = clock::now().since(self.started);
+        let usage = self.frames.view().usage();
+        self.report
+            .note_usage(usage.and_then(|json| serde_json::from_slice(json).ok()));
+    }
+}
+
+impl Stream for RawStream {
+    type Item = Result<Frame, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_frame(cx)
+    }
+}
+
+impl fmt::Debug for RawStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawStream")
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
+}
