@@ -261,6 +261,24 @@ impl State {
         }
     }
 
+    /// Somebody comes back with an older ticket than the first of his line: what that one waited for is no longer his to
+    /// wait for, until he is first again and asks anew.
+    fn displace(&mut self, target: TargetId, arrival: &Arrival) {
+        let binding = arrival.binding;
+        let Some((&Arrival { ticket, .. }, _)) = self.rooms[target.index()].head(binding) else {
+            return;
+        };
+        if ticket < arrival.ticket {
+            return;
+        }
+        if let Some(seat) = self.rooms[target.index()].seat_mut(ticket, binding) {
+            seat.wait = None;
+        }
+        if let Some(set) = self.ledger.set_of(target) {
+            self.blocked[set].remove(&(ticket, target, binding));
+        }
+    }
+
     /// Leaves a room. Whoever is first now is asked by the caller.
     fn leave(&mut self, target: TargetId, ticket: Ticket, binding: Binding) -> Option<Waker> {
         if let Some(set) = self.ledger.set_of(target) {
@@ -360,6 +378,7 @@ impl Enter {
         if earliest > deadline || now >= deadline {
             return self.too_late(state, Some(earliest), now);
         }
+        state.displace(self.target, &self.arrival);
         state.rooms[self.target.index()].join(
             self.arrival,
             Seat {

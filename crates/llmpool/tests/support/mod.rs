@@ -1,4 +1,4 @@
-//! A provider whose every byte is written down: a loopback server given by a closure.
+//! A provider whose every byte is written down: given by a closure, on a loopback socket or in paused time.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -9,9 +9,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use futures_core::future::BoxFuture;
+use llmpool::transport::{Connect, ConnectError, Connected};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// What the server does with one request.
 pub enum Play {
@@ -21,6 +24,8 @@ pub enum Play {
     SendAndClose(Vec<u8>),
     /// Sends these bytes, then nothing more, until the client goes away.
     SendAndHang(Vec<u8>),
+    /// Sends these bytes after a time; the connection stays open.
+    SendAfter(std::time::Duration, Vec<u8>),
 }
 
 /// One request as it arrived.
@@ -29,6 +34,40 @@ pub struct Seen {
     pub key: String,
     pub body: serde_json::Value,
     pub connection: usize,
+    pub at: Instant,
+}
+
+type Script = dyn Fn(usize, &Seen) -> Play + Send + Sync;
+
+/// A provider without a socket, for tests in paused time: it answers over pipes.
+pub struct Scripted {
+    pub seen: Arc<Mutex<Vec<Seen>>>,
+    pub connections: AtomicUsize,
+    play: Arc<Script>,
+}
+
+impl Scripted {
+    pub fn new(play: impl Fn(usize, &Seen) -> Play + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            seen: Arc::default(),
+            connections: AtomicUsize::new(0),
+            play: Arc::new(play),
+        })
+    }
+
+    pub fn requests(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+}
+
+impl Connect for Scripted {
+    fn connect(&self, _: &http::Uri) -> BoxFuture<'static, Result<Connected, ConnectError>> {
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        let connection = self.connections.fetch_add(1, Ordering::SeqCst);
+        let (seen, play) = (self.seen.clone(), self.play.clone());
+        tokio::spawn(async move { serve(theirs, connection, &seen, &*play).await });
+        Box::pin(async move { Ok(Connected::direct(ours)) })
+    }
 }
 
 pub struct Server {
@@ -84,10 +123,10 @@ impl Server {
 }
 
 async fn serve(
-    mut socket: TcpStream,
+    mut socket: impl AsyncRead + AsyncWrite + Unpin,
     connection: usize,
     seen: &Mutex<Vec<Seen>>,
-    play: &(dyn Fn(usize, &Seen) -> Play + Send + Sync),
+    play: &Script,
 ) {
     let mut buffer = Vec::new();
     while let Some(request) = read_request(&mut socket, &mut buffer, connection).await {
@@ -100,6 +139,10 @@ async fn serve(
             Play::Send(bytes) => (bytes, None),
             Play::SendAndClose(bytes) => (bytes, Some(false)),
             Play::SendAndHang(bytes) => (bytes, Some(true)),
+            Play::SendAfter(pause, bytes) => {
+                tokio::time::sleep(pause).await;
+                (bytes, None)
+            }
         };
         if socket.write_all(&bytes).await.is_err() {
             return;
@@ -115,7 +158,11 @@ async fn serve(
     }
 }
 
-async fn read_request(socket: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize) -> Option<Seen> {
+async fn read_request(
+    socket: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Vec<u8>,
+    connection: usize,
+) -> Option<Seen> {
     loop {
         if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
@@ -137,6 +184,7 @@ async fn read_request(socket: &mut TcpStream, buffer: &mut Vec<u8>, connection: 
                     key,
                     body,
                     connection,
+                    at: Instant::now(),
                 });
             }
         }

@@ -1,0 +1,418 @@
+//! Who is admitted when, and what is left behind, in paused time.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use llmpool::chat::ChatRequest;
+use llmpool::{
+    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, LlmInterface, OpenAiCompatible,
+    Providers, TargetSettings, TokenBucket,
+};
+use support::{Play, Scripted, completion, error};
+use tokio::time::Instant;
+
+fn pool(keys: &[&str], max_concurrency: Option<u32>) -> ApiKeyPool {
+    let limits = KeyLimits {
+        weight: 1,
+        max_concurrency,
+    };
+    ApiKeyPool::with_limits("p", keys.iter().map(|key| ((*key).into(), limits))).unwrap()
+}
+
+fn target(script: &Arc<Scripted>, pool: &ApiKeyPool, settings: TargetSettings) -> OpenAiCompatible {
+    OpenAiCompatible::with_connector(pool, "m", "http://scripted/v1", settings, script.clone()).unwrap()
+}
+
+fn limited(capacity: u32, per_second: f64) -> TargetSettings {
+    TargetSettings {
+        rate_limit: Some((capacity, per_second)),
+        ..TargetSettings::default()
+    }
+}
+
+fn within(seconds: f64) -> CallOptions {
+    CallOptions {
+        timeout: Some(Duration::from_secs_f64(seconds)),
+        ..CallOptions::default()
+    }
+}
+
+fn in_flight(target: &OpenAiCompatible) -> Vec<u32> {
+    target.key_status().iter().map(|key| key.in_flight).collect()
+}
+
+/// Starts a call in a task of its own and lets it get as far as it can without time passing.
+async fn start(
+    target: &OpenAiCompatible,
+    options: CallOptions,
+) -> tokio::task::JoinHandle<Result<llmpool::ChatResponse, llmpool::Error>> {
+    let target = target.clone();
+    let call = tokio::spawn(async move { target.chat(&ChatRequest::user("hi"), &options).await });
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    call
+}
+
+#[tokio::test(start_paused = true)]
+async fn u09_o13_two_hundred_calls_leave_in_order_and_never_more_than_the_limit() {
+    let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+    let target = target(&script, &pool(&["a", "b"], None), limited(5, 10.0));
+    let calls: Vec<_> = (0..200)
+        .map(|number| {
+            let target = target.clone();
+            tokio::spawn(async move {
+                let request = ChatRequest::user(number.to_string());
+                target.chat(&request, &CallOptions::default()).await.unwrap();
+            })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+    let seen = script.seen.lock().unwrap();
+    let tickets: Vec<u32> = seen
+        .iter()
+        .map(|seen| {
+            seen.body["messages"][0]["content"]
+                .as_str()
+                .unwrap()
+                .parse()
+                .unwrap()
+        })
+        .collect();
+    let pairs = (0..200).flat_map(|a| (a + 1..200).map(move |b| (a, b)));
+    assert_eq!(pairs.clone().count(), 19_900);
+    assert_eq!(pairs.filter(|(a, b)| tickets[*a] > tickets[*b]).count(), 0);
+    for (first, from) in seen.iter().enumerate() {
+        for (last, to) in seen.iter().enumerate().skip(first) {
+            // Tokio's clock moves in whole milliseconds.
+            let allowed = 5.0 + 10.0 * ((to.at - from.at).as_secs_f64() + 0.001);
+            assert!((last - first + 1) as f64 <= allowed, "requests {first} to {last}");
+        }
+    }
+    let all = seen.last().unwrap().at - seen[0].at;
+    assert!(
+        all >= Duration::from_millis(19_490) && all <= Duration::from_millis(19_900),
+        "{all:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn o14_a_call_that_cannot_make_it_is_refused_at_once_and_told_when_it_could_have_gone() {
+    let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+    let target = target(&script, &pool(&["a"], None), limited(5, 10.0));
+    let mut waiting = Vec::new();
+    for _ in 0..25 {
+        waiting.push(start(&target, CallOptions::default()).await);
+    }
+    let before = Instant::now();
+    let refused = target
+        .chat(&ChatRequest::user("hi"), &within(2.0))
+        .await
+        .unwrap_err();
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    assert_eq!(refused.kind(), ErrorKind::LimitReached);
+    // 5 have gone, 20 stand before it: the 21st token from now comes after 2.1 s.
+    assert_eq!(refused.retry_after().unwrap().as_millis().div_ceil(10), 210);
+    assert!(
+        refused.to_string().contains("the earliest would be in 2.1s"),
+        "{refused}"
+    );
+    let admitted = target.chat(&ChatRequest::user("hi"), &within(2.2)).await.unwrap();
+    assert_eq!(admitted.report.waited.as_millis().div_ceil(10), 210);
+    for call in waiting {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(script.requests(), 26);
+}
+
+#[tokio::test(start_paused = true)]
+async fn u01_o06_a_wait_that_ends_without_a_key_changes_no_count() {
+    let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(20), completion("ok")));
+    let target = target(&script, &pool(&["a", "b"], Some(1)), TargetSettings::default());
+    let busy = [
+        start(&target, CallOptions::default()).await,
+        start(&target, CallOptions::default()).await,
+    ];
+    let before = Instant::now();
+    for _ in 0..3 {
+        let late = target
+            .chat(&ChatRequest::user("hi"), &within(1.0))
+            .await
+            .unwrap_err();
+        assert_eq!(late.kind(), ErrorKind::LimitReached);
+        assert!(late.attempts().is_empty());
+        assert_eq!(in_flight(&target), [1, 1]);
+    }
+    assert_eq!(before.elapsed().as_millis().div_ceil(10), 300);
+    for call in busy {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(in_flight(&target), [0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn u11_o16_a_stay_in_line_ends_once_and_is_no_attempt() {
+    let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(100), completion("ok")));
+    let target = target(&script, &pool(&["a"], Some(1)), TargetSettings::default());
+    let busy = start(&target, CallOptions::default()).await;
+    let before = Instant::now();
+    let late = target
+        .chat(&ChatRequest::user("hi"), &CallOptions::default())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        before.elapsed().as_secs(),
+        30,
+        "with five retries left it is still one wait"
+    );
+    assert_eq!((late.kind(), late.attempts().len()), (ErrorKind::LimitReached, 0));
+    busy.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn o16_who_leaves_the_line_takes_nothing_with_him() {
+    let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(5), completion("ok")));
+    let target = target(&script, &pool(&["a"], Some(1)), limited(3, 0.001));
+    let busy = start(&target, CallOptions::default()).await;
+    let (leaving, staying) = (
+        start(&target, CallOptions::default()).await,
+        start(&target, CallOptions::default()).await,
+    );
+    assert_eq!(target.rate_limit_status().unwrap().available_tokens, 2);
+    leaving.abort();
+    assert!(leaving.await.unwrap_err().is_cancelled());
+    assert_eq!(target.rate_limit_status().unwrap().available_tokens, 2);
+    busy.await.unwrap().unwrap();
+    staying.await.unwrap().unwrap();
+    assert_eq!(target.rate_limit_status().unwrap().available_tokens, 1);
+    assert_eq!(in_flight(&target), [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn u06_o08_l13_with_every_key_throttled_a_call_waits_for_the_first_to_return() {
+    let script = Scripted::new(|number, seen| match (number, &*seen.key) {
+        (0..2, "a") => Play::Send(error(429, "retry-after: 7\r\n", "rate_limit_exceeded")),
+        (0..2, _) => Play::Send(error(429, "retry-after: 3\r\n", "rate_limit_exceeded")),
+        _ => Play::Send(completion("ok")),
+    });
+    let target = target(&script, &pool(&["a", "b"], None), TargetSettings::default());
+    let before = Instant::now();
+    let answer = target
+        .chat(&ChatRequest::user("hi"), &CallOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(before.elapsed().as_millis().div_ceil(10), 300);
+    assert_eq!(answer.report.attempts.len(), 3);
+    assert_eq!(script.seen.lock().unwrap()[2].key, "b");
+    let too_short = {
+        let script =
+            Scripted::new(|_, _| Play::Send(error(429, "retry-after: 7\r\n", "rate_limit_exceeded")));
+        let target = self::target(&script, &pool(&["a"], None), TargetSettings::default());
+        let before = Instant::now();
+        let error = target
+            .chat(&ChatRequest::user("hi"), &within(5.0))
+            .await
+            .unwrap_err();
+        assert_eq!(before.elapsed(), Duration::ZERO);
+        error
+    };
+    assert_eq!(too_short.kind(), ErrorKind::Attempt(FailureKind::RateLimited));
+    assert_eq!(too_short.retry_after().unwrap().as_secs(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_key_is_asked_by_one_probe_after_its_time() {
+    let script = Scripted::new(|number, _| match number {
+        0 => Play::Send(error(401, "", "invalid_api_key")),
+        1 => Play::SendAfter(Duration::from_secs(1), error(401, "", "invalid_api_key")),
+        _ => Play::SendAfter(Duration::from_secs(1), completion("ok")),
+    });
+    let target = target(&script, &pool(&["a"], None), TargetSettings::default());
+    let first = target
+        .chat(&ChatRequest::user("hi"), &within(1.0))
+        .await
+        .unwrap_err();
+    assert_eq!(first.kind(), ErrorKind::Attempt(FailureKind::InvalidKey));
+    assert_eq!(first.retry_after().unwrap().as_secs(), 60);
+    tokio::time::sleep(Duration::from_millis(59_990)).await;
+    assert_eq!(script.requests(), 1);
+    let mut crowd = Vec::new();
+    for _ in 0..20 {
+        crowd.push(start(&target, within(3.0)).await);
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(script.requests(), 2, "one probe, and nobody beside it");
+    for call in crowd {
+        let error = call.await.unwrap().unwrap_err();
+        assert_eq!(
+            error.kind(),
+            ErrorKind::Attempt(FailureKind::InvalidKey),
+            "{error}"
+        );
+        assert_eq!(
+            error.retry_after().unwrap().as_secs().div_ceil(10),
+            12,
+            "the pause has doubled"
+        );
+    }
+    tokio::time::sleep(Duration::from_secs(121)).await;
+    let crowd: Vec<_> = (0..20)
+        .map(|_| {
+            let target = target.clone();
+            tokio::spawn(async move { target.chat(&ChatRequest::user("hi"), &within(5.0)).await })
+        })
+        .collect();
+    for call in crowd {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(target.key_status()[0].state, KeyState::Healthy);
+    assert_eq!(in_flight(&target), [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l17_an_abandoned_probe_leaves_the_question_to_the_next_one() {
+    let script = Scripted::new(|number, _| match number {
+        0 => Play::Send(error(401, "", "invalid_api_key")),
+        1 => Play::SendAndHang(Vec::new()),
+        _ => Play::Send(completion("ok")),
+    });
+    let target = target(&script, &pool(&["a"], None), TargetSettings::default());
+    target
+        .chat(&ChatRequest::user("hi"), &within(1.0))
+        .await
+        .unwrap_err();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let probe = start(&target, CallOptions::default()).await;
+    let next = start(&target, CallOptions::default()).await;
+    assert_eq!(
+        (script.requests(), target.key_status()[0].state),
+        (2, KeyState::Probing)
+    );
+    probe.abort();
+    next.await.unwrap().unwrap();
+    assert_eq!(target.key_status()[0].state, KeyState::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn u10_o10_o11_what_is_made_anew_is_new_and_shares_nothing_by_name() {
+    let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+    let first = target(&script, &pool(&["a"], None), limited(3, 0.001));
+    let second = target(&script, &pool(&["b"], None), limited(50, 0.001));
+    for _ in 0..3 {
+        first
+            .chat(&ChatRequest::user("hi"), &CallOptions::default())
+            .await
+            .unwrap();
+    }
+    assert_eq!(first.id(), second.id());
+    assert_eq!(first.rate_limit_status().unwrap().available_tokens, 0);
+    assert_eq!(second.rate_limit_status().unwrap().available_tokens, 50);
+    drop(first);
+    let again = target(&script, &pool(&["c"], None), limited(7, 0.001));
+    assert_eq!(again.rate_limit_status().unwrap().available_tokens, 7);
+    again
+        .chat(&ChatRequest::user("hi"), &CallOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(script.seen.lock().unwrap().last().unwrap().key, "c");
+    let bucket = TokenBucket::new(5, 1.0).unwrap();
+    assert!(bucket.try_acquire(5));
+    drop(bucket);
+    assert!(TokenBucket::new(50, 1.0).unwrap().try_acquire(50));
+}
+
+#[tokio::test(start_paused = true)]
+async fn o29_a_key_has_one_load_across_the_models_of_its_provider() {
+    let providers = Providers::from_json(
+        r#"{"p":[
+            {"model_name":"one","api_keys":["a","b"],"base_url":"http://scripted/v1","rate_limit_capacity":null},
+            {"model_name":"two","api_keys":["b","a","c"],"base_url":"http://scripted/v1","rate_limit_capacity":null}]}"#,
+    )
+    .unwrap();
+    let (one, two) = (
+        providers.model("p/one").unwrap(),
+        providers.model("p/two").unwrap(),
+    );
+    let pool = pool(&["a", "b"], None);
+    let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(5), completion("ok")));
+    let (small, large) = (
+        target(&script, &pool, TargetSettings::default()),
+        target(&script, &pool, TargetSettings::default()),
+    );
+    let mut calls = Vec::new();
+    for number in 0..20 {
+        let target = if number % 4 == 0 { &small } else { &large };
+        calls.push(start(target, CallOptions::default()).await);
+    }
+    assert_eq!(in_flight(&small), [10, 10]);
+    assert_eq!(in_flight(&large), [10, 10]);
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    // From a file the same keys are the same keys, in whatever order a model names them.
+    let labels = |target: &OpenAiCompatible| -> Vec<_> {
+        let mut labels: Vec<_> = target
+            .key_status()
+            .iter()
+            .map(|key| key.label.to_string())
+            .collect();
+        labels.sort();
+        labels
+    };
+    assert_eq!(labels(&one).len(), 2);
+    assert!(labels(&one).iter().all(|label| labels(&two).contains(label)));
+}
+
+/// Successes, refusals, broken connections, deadlines, cancellations and panics in any mix leave every count at 0, and what
+/// was reported is what was sent.
+#[tokio::test(start_paused = true)]
+async fn u03_o05_after_any_mix_of_ends_nothing_is_in_flight() {
+    for seed in 0..40_usize {
+        let script = Scripted::new(move |number, _| match (number * 7 + seed) % 9 {
+            0 => Play::Send(error(500, "", "server_error")),
+            1 => Play::Send(error(429, "retry-after: 1\r\n", "rate_limit_exceeded")),
+            2 => Play::SendAndClose(Vec::new()),
+            3 => Play::SendAndHang(b"HTTP/1.1 200 OK\r\n".to_vec()),
+            4 => Play::Send(error(400, "", "bad")),
+            _ => Play::SendAfter(Duration::from_millis(40), completion("ok")),
+        });
+        let target = target(&script, &pool(&["a", "b", "c"], Some(2)), limited(1000, 1000.0));
+        let calls: Vec<_> = (0..30)
+            .map(|number| {
+                let target = target.clone();
+                tokio::spawn(async move {
+                    let call = async {
+                        let outcome = target.chat(&ChatRequest::user("hi"), &within(8.0)).await;
+                        assert!(number % 5 != 0, "a panic with a call just ended");
+                        match outcome {
+                            Ok(answer) => answer.report.attempts.len(),
+                            Err(error) => error.attempts().len(),
+                        }
+                    };
+                    match number % 3 {
+                        0 => tokio::time::timeout(Duration::from_millis(number * 13), call)
+                            .await
+                            .ok(),
+                        _ => Some(call.await),
+                    }
+                })
+            })
+            .collect();
+        let (mut attempts, mut all_reported) = (0, true);
+        for call in calls {
+            match call.await {
+                Ok(Some(made)) => attempts += made,
+                _ => all_reported = false,
+            }
+        }
+        assert_eq!(in_flight(&target), [0, 0, 0], "seed {seed}");
+        assert!(attempts <= script.requests() && !all_reported, "seed {seed}");
+        let spent = 1000 - target.rate_limit_status().unwrap().available_tokens;
+        assert!(spent as usize <= script.requests(), "seed {seed}");
+    }
+}
