@@ -1,0 +1,113 @@
+//! A call and a stream, dropped after every number of polls: what is given back, and what the provider sees of it.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use llmpool::chat::ChatRequest;
+use llmpool::{ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, TargetSettings};
+use llmpool_simulator::{Scenario, Simulator};
+
+const CAPACITY: u32 = 1000;
+
+/// What became of one call that was polled so often and then dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Outcome {
+    finished: bool,
+    /// Taken from the rate limit and not given back.
+    spent: u32,
+    /// Requests of which the provider got at least a byte.
+    seen: u64,
+}
+
+/// Polls a call `polls` times, leaving the network a moment after each, and drops it.
+async fn polled(polls: usize, streamed: bool) -> Outcome {
+    let scenario = r#"{"keys":[{"key":"k"}],"answer":"one two three","head_delay":0.03,"chunk_delay":0.002}"#;
+    let simulator = Simulator::start(Scenario::from_json(scenario).unwrap())
+        .await
+        .unwrap();
+    let pool = ApiKeyPool::new("p", ["k"]).unwrap();
+    let settings = TargetSettings {
+        rate_limit: Some((CAPACITY, 0.001)),
+        ..TargetSettings::default()
+    };
+    let target = OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), settings).unwrap();
+    let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
+    let mut call: Pin<Box<dyn Future<Output = ()> + '_>> = if streamed {
+        Box::pin(async {
+            let mut stream = target.chat_stream(&request, &options).await.unwrap();
+            while let Some(chunk) = stream.next().await {
+                chunk.unwrap();
+            }
+        })
+    } else {
+        Box::pin(async { drop(target.chat(&request, &options).await.unwrap()) })
+    };
+    let mut finished = false;
+    for _ in 0..polls {
+        if finished {
+            break;
+        }
+        finished = std::future::poll_fn(|cx| std::task::Poll::Ready(call.as_mut().poll(cx).is_ready())).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(call);
+    assert_eq!(target.key_status()[0].in_flight, 0, "after {polls} polls");
+    let spent = CAPACITY - target.rate_limit_status().unwrap().available_tokens;
+    if !finished {
+        let aborted = simulator
+            .wait_for(
+                |stats| stats.connections_open == 0 && stats.in_flight == 0,
+                Duration::from_millis(200),
+            )
+            .await;
+        assert!(aborted.is_ok(), "no abort was seen after {polls} polls");
+    }
+    let seen = simulator.stats().requests_with_bytes;
+    Outcome {
+        finished,
+        spent,
+        seen,
+    }
+}
+
+async fn every_number_of_polls(streamed: bool) {
+    let mut outcomes = Vec::new();
+    for polls in 0..500 {
+        let outcome = polled(polls, streamed).await;
+        assert!(
+            outcome.spent <= 1,
+            "one call, one token: {outcome:?} after {polls} polls"
+        );
+        assert!(
+            u64::from(outcome.spent) >= outcome.seen,
+            "what the provider saw is spent: {outcome:?} after {polls} polls"
+        );
+        outcomes.push(outcome);
+        if outcome.finished {
+            break;
+        }
+    }
+    let last = outcomes.last().unwrap();
+    assert!(last.finished && last.spent == 1, "{last:?}");
+    let count = |wanted: fn(&Outcome) -> bool| outcomes[1..].iter().filter(|outcome| wanted(outcome)).count();
+    assert!(
+        count(|outcome| outcome.spent == 0) > 0,
+        "dropped before the hand-over: {outcomes:?}"
+    );
+    assert!(
+        count(|outcome| !outcome.finished && outcome.spent == 1 && outcome.seen == 1) > 0,
+        "dropped while the provider answered: {outcomes:?}"
+    );
+}
+
+#[tokio::test]
+async fn u03_o05_o16_a_call_dropped_after_any_number_of_polls() {
+    every_number_of_polls(false).await;
+}
+
+#[tokio::test]
+async fn u03_o05_o16_a_stream_dropped_after_any_number_of_polls() {
+    every_number_of_polls(true).await;
+}
