@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use llmpool::provider_file::ProviderFile;
+use llmpool_core::chat::ChunkDecoder;
 use llmpool_core::frame::StreamView;
 use llmpool_core::sse::{Decoder, Event};
 
@@ -14,6 +15,18 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
         .collect();
     assert!(inputs.len() >= 7, "the corpus of {target} is missing");
     inputs
+}
+
+/// A decoder that has learned from the chunks before reads what a new one reads.
+fn read_chunks(events: &[Event]) {
+    let mut learned = ChunkDecoder::new();
+    for event in events {
+        let (known, fresh) = (
+            learned.decode(&event.data),
+            ChunkDecoder::new().decode(&event.data),
+        );
+        assert!(known.ok() == fresh.ok());
+    }
 }
 
 fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<Vec<Event>> {
@@ -36,6 +49,7 @@ fn the_corpus_of_the_decoder_reads_the_same_in_any_pieces() {
         let (size, bytes) = input.split_first().unwrap();
         let whole = decode(std::iter::once(bytes)).unwrap();
         assert!(whole == decode(bytes.chunks(usize::from(*size).max(1))).unwrap());
+        read_chunks(&whole);
     }
 }
 
