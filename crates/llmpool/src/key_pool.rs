@@ -1,7 +1,7 @@
 //! A pool of API keys that hands out the least loaded healthy one.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use llmpool_core::limits::key::{KeyId, KeyLimits};
 use llmpool_core::limits::ledger::{Binding, Need, TargetId};
@@ -73,6 +73,7 @@ impl ApiKeyPool {
                 id: provider_id.into(),
                 admission,
                 keys: known,
+                connections: OnceLock::new(),
             }),
             bare,
         })

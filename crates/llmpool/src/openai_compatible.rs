@@ -27,7 +27,7 @@ use crate::raw::{self, RawResponse, RawStream};
 use crate::report::CallReport;
 use crate::target::{Facts, KeyStatus, Target};
 use crate::token_bucket::{self, RateLimitStatus};
-use crate::transport::{Connect, NetConnector, Pool, origin_of};
+use crate::transport::{Connect, Connections};
 
 /// The context window where none is configured, as in the origin.
 const DEFAULT_CONTEXT_WINDOW: u32 = 200_000;
@@ -39,7 +39,7 @@ pub struct OpenAiCompatible {
 }
 
 /// What can be set for a target beside its keys, model and base URL.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TargetSettings {
     /// Most requests at once and requests a second; `None`: no limit of ours.
     pub rate_limit: Option<(u32, f64)>,
@@ -87,13 +87,8 @@ impl OpenAiCompatible {
         base_url: &str,
         settings: TargetSettings,
     ) -> Result<Self, Error> {
-        Self::with_connector(
-            pool,
-            model,
-            base_url,
-            settings,
-            Arc::new(NetConnector::from_env()),
-        )
+        let connections = pool.provider.connections();
+        Self::over_keys(pool, &pool.key_ids(), model, base_url, settings, connections)
     }
 
     /// A model whose connections are opened by `connector`.
@@ -104,7 +99,8 @@ impl OpenAiCompatible {
         settings: TargetSettings,
         connector: Arc<dyn Connect>,
     ) -> Result<Self, Error> {
-        Self::over_keys(pool, &pool.key_ids(), model, base_url, settings, connector)
+        let connections = Connections::new(connector);
+        Self::over_keys(pool, &pool.key_ids(), model, base_url, settings, &connections)
     }
 
     /// A model that uses some of a pool's keys.
@@ -114,7 +110,7 @@ impl OpenAiCompatible {
         model: impl Into<String>,
         base_url: &str,
         settings: TargetSettings,
-        connector: Arc<dyn Connect>,
+        connections: &Connections,
     ) -> Result<Self, Error> {
         let chat_uri = endpoint(base_url, "chat/completions")?;
         let quota = settings
@@ -131,7 +127,7 @@ impl OpenAiCompatible {
             keys: keys.to_vec(),
             model,
             base_url: base_url.to_owned(),
-            connections: Arc::new(Pool::new(origin_of(&chat_uri), connector)),
+            connections: connections.to(&chat_uri),
             headers: standing_headers(settings.headers, &chat_uri),
             chat_uri,
             api_params: settings.api_params,
@@ -389,6 +385,23 @@ pub(crate) fn endpoint(base_url: &str, path: &str) -> Result<Uri, Error> {
         .path_and_query(format!("{prefix}/{path}{query}"))
         .build()
         .map_err(|_| wrong("it cannot be joined with a path"))
+}
+
+impl fmt::Debug for TargetSettings {
+    /// Names headers and parameters without their values: either may hold what is nobody's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let params: Vec<_> = self.api_params.iter().map(|(name, _)| name).collect();
+        let headers: Vec<_> = self.headers.keys().collect();
+        f.debug_struct("TargetSettings")
+            .field("rate_limit", &self.rate_limit)
+            .field("max_retries", &self.max_retries)
+            .field("retry_delay", &self.retry_delay)
+            .field("timeouts", &self.timeouts)
+            .field("context_window", &self.context_window)
+            .field("api_params", &params)
+            .field("headers", &headers)
+            .finish()
+    }
 }
 
 impl fmt::Debug for OpenAiCompatible {

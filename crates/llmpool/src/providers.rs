@@ -9,10 +9,11 @@ use llmpool_core::limits::key::KeyLimits;
 
 use crate::error::{Error, ErrorKind};
 use crate::key_pool::ApiKeyPool;
-use crate::openai_compatible::{OpenAiCompatible, TargetSettings};
-use crate::provider_file::{Environment, KeyEntry, ModelEntry, ProviderEntry, ProviderFile, Warning};
+use crate::openai_compatible::OpenAiCompatible;
+use crate::provider_file::{Environment, KeyEntry, ProviderEntry, ProviderFile, Warning};
+use crate::providers_builder::ProvidersBuilder;
 use crate::secrets::Secret;
-use crate::transport::{Connect, NetConnector};
+use crate::transport::{Connect, Connections, NetConnector};
 
 /// The configured providers. Models of one provider share the load and state of the keys they have in common.
 ///
@@ -76,12 +77,21 @@ impl Providers {
         }))
     }
 
-    /// Builds what entries made by hand or read from a file describe.
+    /// Providers put together in code; none of their models has a limit unless its settings say so.
+    pub fn builder() -> ProvidersBuilder {
+        ProvidersBuilder::default()
+    }
+
+    /// What a checked file says.
     pub fn from_entries(file: ProviderFile) -> Result<Self, Error> {
-        let connector: Arc<dyn Connect> = Arc::new(NetConnector::from_env());
+        Self::over(file, Arc::new(NetConnector::from_env()))
+    }
+
+    pub(crate) fn over(file: ProviderFile, connector: Arc<dyn Connect>) -> Result<Self, Error> {
+        let connections = Connections::new(connector);
         let mut models = BTreeMap::new();
-        for provider in &file.providers {
-            add_provider(provider, &connector, &mut models)?;
+        for provider in file.providers {
+            add_provider(provider, &connections, &mut models)?;
         }
         Ok(Self {
             shared: Arc::new(Shared {
@@ -156,8 +166,8 @@ impl OpenProvider {
 
 /// One pool for all keys of a provider; each model uses those it names.
 fn add_provider(
-    provider: &ProviderEntry,
-    connector: &Arc<dyn Connect>,
+    provider: ProviderEntry,
+    connections: &Connections,
     models: &mut BTreeMap<String, OpenAiCompatible>,
 ) -> Result<(), Error> {
     let mut keys: Vec<(Secret, KeyLimits)> = Vec::new();
@@ -166,38 +176,22 @@ fn add_provider(
             keys.push((secret.clone(), *limits));
         }
     }
-    let positions: Vec<Secret> = keys.iter().map(|(secret, _)| secret.clone()).collect();
-    let pool = ApiKeyPool::with_limits(&provider.id, keys)?;
-    for model in &provider.models {
-        let ids = pool.key_ids();
-        let wanted = positions
-            .iter()
-            .zip(ids)
-            .filter(|(secret, _)| model.api_keys.iter().any(|key| key.secret == **secret));
-        let wanted: Vec<_> = wanted.map(|(_, id)| id).collect();
+    let pool = ApiKeyPool::with_limits(&provider.id, keys.iter().cloned())?;
+    for model in provider.models {
+        let named = keys.iter().zip(pool.key_ids());
+        let named = named.filter(|((secret, _), _)| model.api_keys.iter().any(|key| key.secret == *secret));
+        let named: Vec<_> = named.map(|(_, id)| id).collect();
         let target = OpenAiCompatible::over_keys(
             &pool,
-            &wanted,
-            &model.model_name,
+            &named,
+            model.model_name,
             &model.base_url,
-            settings_of(model),
-            connector.clone(),
+            model.settings,
+            connections,
         )?;
         models.insert(target.id().to_owned(), target);
     }
     Ok(())
-}
-
-fn settings_of(model: &ModelEntry) -> TargetSettings {
-    TargetSettings {
-        rate_limit: model.rate_limit,
-        max_retries: model.max_retries,
-        retry_delay: model.retry_delay,
-        timeouts: model.timeouts,
-        context_window: model.context_window,
-        api_params: model.api_params.clone(),
-        headers: model.headers.clone(),
-    }
 }
 
 fn config(error: crate::provider_file::ProviderFileError) -> Error {

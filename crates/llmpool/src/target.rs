@@ -1,8 +1,8 @@
 //! One model at one base URL, with everything a call to it needs ready at hand.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderValue, Uri};
 use llmpool_core::limits::key::{KeyId, KeyState};
@@ -13,13 +13,15 @@ use serde_json::value::RawValue;
 use crate::limits::Admission;
 use crate::options::Timeouts;
 use crate::secrets::{KeyLabel, Secret};
-use crate::transport::Pool;
+use crate::transport::{Connections, NetConnector, Pool};
 
 /// The keys of one provider and the admission to them; shared by all its targets.
 pub(crate) struct Provider {
     pub(crate) id: String,
     pub(crate) admission: Arc<Admission>,
     pub(crate) keys: Vec<ApiKey>,
+    /// Made when a target over this provider's pool is made by hand.
+    pub(crate) connections: OnceLock<Connections>,
 }
 
 /// A key as it is shown and as it is sent.
@@ -72,6 +74,12 @@ impl Facts {
 }
 
 impl Provider {
+    /// The connections of targets that bring none.
+    pub(crate) fn connections(&self) -> &Connections {
+        self.connections
+            .get_or_init(|| Connections::new(Arc::new(NetConnector::from_env())))
+    }
+
     pub(crate) fn key(&self, id: KeyId) -> &ApiKey {
         &self.keys[id.index()]
     }

@@ -10,7 +10,7 @@ use llmpool::{
     ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyState, LlmInterface, OpenAiCompatible,
     TargetSettings, UsageSource,
 };
-use support::{Play, Server, answer, completion, error, events, recorded, stream_of};
+use support::{Play, Server, answer, completion, error, events, piece, recorded, stream_of};
 
 fn target(server: &Server, keys: &[&str], max_retries: u32) -> OpenAiCompatible {
     let pool = ApiKeyPool::new("p", keys.iter().copied()).unwrap();
@@ -67,6 +67,46 @@ async fn u14_a_stream_assembled_is_the_plain_answer_with_its_usage() {
     assert_eq!(
         server.seen.lock().unwrap()[0].body["stream_options"]["include_usage"],
         true
+    );
+}
+
+#[tokio::test]
+async fn u14_o17_usage_of_a_tool_call_and_late_usage_are_taken_and_none_is_none() {
+    let call =
+        r#"{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]}"#;
+    let server = Server::start(move |number, _| match number {
+        0 => Play::Send(answer(200, "", r#"{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":4,"completion_tokens":1,"total_tokens":5}}"#)),
+        1 => Play::SendInTwo(
+            stream_of(&[piece(call, "null"), piece("{}", r#""tool_calls""#)])[..].strip_suffix(b"0\r\n\r\n").unwrap().to_vec(),
+            Duration::from_millis(1500),
+            [events(&[r#"{"choices":[],"usage":{"total_tokens":9}}"#, "[DONE]"]), b"0\r\n\r\n".to_vec()].concat(),
+        ),
+        _ => Play::Send(stream_of(&[piece(call, "null"), piece("{}", r#""tool_calls""#), "[DONE]".to_owned()])),
+    })
+    .await;
+    let target = target(&server, &["k"], 0);
+    let options = CallOptions::default();
+    let plain = target.chat(&ask(), &options).await.unwrap();
+    assert_eq!(plain.report.usage.as_ref().unwrap().total_tokens(), Some(5));
+    let late = target
+        .chat_stream(&ask(), &options)
+        .await
+        .unwrap()
+        .assemble()
+        .await
+        .unwrap();
+    assert_eq!(late.choices[0].message.tool_calls.len(), 1);
+    assert_eq!(late.report.usage.as_ref().unwrap().total_tokens(), Some(9));
+    let none = target
+        .chat_stream(&ask(), &options)
+        .await
+        .unwrap()
+        .assemble()
+        .await
+        .unwrap();
+    assert_eq!(
+        (none.report.usage.as_ref(), none.report.usage_source),
+        (None, UsageSource::Unknown)
     );
 }
 

@@ -4,6 +4,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
@@ -328,44 +329,48 @@ async fn u10_o10_o11_what_is_made_anew_is_new_and_shares_nothing_by_name() {
 
 #[tokio::test(start_paused = true)]
 async fn o29_a_key_has_one_load_across_the_models_of_its_provider() {
-    let providers = Providers::from_json(
-        r#"{"p":[
-            {"model_name":"one","api_keys":["a","b"],"base_url":"http://scripted/v1","rate_limit_capacity":null},
-            {"model_name":"two","api_keys":["b","a","c"],"base_url":"http://scripted/v1","rate_limit_capacity":null}]}"#,
-    )
-    .unwrap();
-    let (one, two) = (
-        providers.model("p/one").unwrap(),
-        providers.model("p/two").unwrap(),
-    );
-    let pool = pool(&["a", "b"], None);
     let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(5), completion("ok")));
-    let (small, large) = (
-        target(&script, &pool, TargetSettings::default()),
-        target(&script, &pool, TargetSettings::default()),
-    );
+    let url = "http://scripted/v1";
+    let settings = TargetSettings::default;
+    let providers = Providers::builder()
+        .connector(script.clone())
+        .model("p", "one", url, ["a", "b"], settings())
+        .model("p", "two", url, ["b", "c", "a"], settings())
+        .model("q", "one", url, ["a"], settings())
+        .build()
+        .unwrap();
+    let model = |id: &str| providers.model(id).unwrap();
     let mut calls = Vec::new();
-    for number in 0..20 {
-        let target = if number % 4 == 0 { &small } else { &large };
-        calls.push(start(target, CallOptions::default()).await);
+    for number in 0..30 {
+        let id = if number % 3 == 0 { "p/one" } else { "p/two" };
+        calls.push(start(&model(id), CallOptions::default()).await);
     }
-    assert_eq!(in_flight(&small), [10, 10]);
-    assert_eq!(in_flight(&large), [10, 10]);
+    assert_eq!(
+        in_flight(&model("p/one")),
+        [10, 10],
+        "a and b, as both models load them"
+    );
+    assert_eq!(in_flight(&model("p/two")), [10, 10, 10]);
+    assert_eq!(
+        in_flight(&model("q/one")),
+        [0],
+        "another provider's key is another key"
+    );
     for call in calls {
         call.await.unwrap().unwrap();
     }
-    // From a file the same keys are the same keys, in whatever order a model names them.
-    let labels = |target: &OpenAiCompatible| -> Vec<_> {
-        let mut labels: Vec<_> = target
-            .key_status()
-            .iter()
-            .map(|key| key.label.to_string())
-            .collect();
-        labels.sort();
-        labels
-    };
-    assert_eq!(labels(&one).len(), 2);
-    assert!(labels(&one).iter().all(|label| labels(&two).contains(label)));
+    assert_eq!(script.connections.load(Ordering::SeqCst), 30);
+    for id in ["p/one", "p/two", "q/one"] {
+        model(id)
+            .chat(&ChatRequest::user("hi"), &CallOptions::default())
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        script.connections.load(Ordering::SeqCst),
+        30,
+        "one set of connections for a base URL"
+    );
 }
 
 /// Successes, refusals, broken connections, deadlines, cancellations and panics in any mix leave every count at 0, and what

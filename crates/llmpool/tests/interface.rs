@@ -84,6 +84,22 @@ async fn ask(model: impl LlmInterface, text: &str) -> Result<ChatResponse, Error
         .await
 }
 
+#[test]
+fn o30_everything_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync + 'static>() {}
+    fn sent<T: Send + 'static>() {}
+    shared::<llmpool::OpenAiCompatible>();
+    shared::<llmpool::Providers>();
+    shared::<llmpool::ApiKeyPool>();
+    shared::<llmpool::TokenBucket>();
+    shared::<ChatResponse>();
+    shared::<Error>();
+    shared::<CallOptions>();
+    sent::<ChatStream>();
+    sent::<llmpool::RawStream>();
+    sent::<llmpool::KeyLease>();
+}
+
 #[tokio::test]
 async fn anybody_can_implement_the_interface_and_pass_it_by_any_pointer() {
     let boxed: Box<dyn LlmInterface> = Box::new(Parrot);

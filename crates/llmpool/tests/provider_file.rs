@@ -37,13 +37,21 @@ fn the_origins_file_loads_unchanged() {
     let file = parse(ORIGIN).unwrap();
     let openai = &file.providers[0].models[0];
     assert_eq!(
-        (openai.max_retries, openai.rate_limit, openai.context_window),
+        (
+            openai.settings.max_retries,
+            openai.settings.rate_limit,
+            openai.settings.context_window
+        ),
         (3, Some((20, 2.5)), 128_000)
     );
     assert_eq!(openai.api_keys.len(), 2);
     let local = &file.providers[1].models[0];
     assert_eq!(
-        (local.max_retries, local.rate_limit, local.context_window),
+        (
+            local.settings.max_retries,
+            local.settings.rate_limit,
+            local.settings.context_window
+        ),
         (5, Some((10, 1.0)), 200_000)
     );
 }
@@ -115,6 +123,51 @@ fn all_defects_are_told_at_once_in_the_order_of_the_file() {
     let error = ProviderFile::parse(text, "f", &env).unwrap_err();
     let lines: Vec<usize> = error.defects().iter().map(|defect| defect.line).collect();
     assert_eq!(lines, [2, 2, 3, 3]);
+}
+
+#[test]
+fn o28_references_are_resolved_from_the_environment_and_from_files() {
+    let folder = std::env::temp_dir().join(format!("llmpool-key-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("key");
+    std::fs::write(&path, "sk-from-file\n").unwrap();
+    let keys = format!(
+        r#"["${{SET}}", {{"key":"env:SET2"}}, "file:{}", "sk-plain"]"#,
+        path.display()
+    );
+    let text = format!(r#"{{"p":[{{"model_name":"m","api_keys":{keys},"base_url":"https://h/v1"}}]}}"#);
+    let env = |name: &str| match name {
+        "SET" => Some("sk-one".to_owned()),
+        "SET2" => Some("sk-two".to_owned()),
+        _ => None,
+    };
+    let file = ProviderFile::parse(&text, "provider.json", &env).unwrap();
+    let keys: Vec<_> = file.providers[0].models[0]
+        .api_keys
+        .iter()
+        .map(|key| key.secret.expose())
+        .collect();
+    assert_eq!(keys, ["sk-one", "sk-two", "sk-from-file", "sk-plain"]);
+    std::fs::write(&path, "\n").unwrap();
+    let error = ProviderFile::parse(&text, "provider.json", &|_| None)
+        .unwrap_err()
+        .to_string();
+    for told in [
+        "SET is not set",
+        "SET2 is not set",
+        "p[0].api_keys[2]: what it refers to is empty",
+    ] {
+        assert!(error.contains(told), "{error}");
+    }
+    assert_eq!(
+        error
+            .lines()
+            .filter(|line| line.contains("p[0].api_keys"))
+            .count(),
+        3,
+        "{error}"
+    );
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -9,14 +9,11 @@ mod read;
 
 use std::fmt;
 use std::path::Path;
-use std::time::Duration;
 
 pub use defects::{Defect, ProviderFileError, Warning};
-use http::HeaderMap;
 use llmpool_core::limits::key::KeyLimits;
-use serde_json::value::RawValue;
 
-use crate::options::Timeouts;
+use crate::openai_compatible::TargetSettings;
 use crate::secrets::Secret;
 
 /// The JSON Schema of `provider.json` (draft 2020-12), for editors and validators.
@@ -52,20 +49,8 @@ pub struct ModelEntry {
     pub api_keys: Vec<KeyEntry>,
     /// Joined with `chat/completions`.
     pub base_url: String,
-    /// Retries after the first attempt. Default 5.
-    pub max_retries: u32,
-    /// Base of the backoff. Default 1 s.
-    pub retry_delay: Duration,
-    /// Most requests at once and requests a second. Default 10 and 1.0; `None` where the file says `null`.
-    pub rate_limit: Option<(u32, f64)>,
-    /// Tokens of prompt and answer. Default 200 000.
-    pub context_window: u32,
-    /// Request members for every call.
-    pub api_params: Vec<(String, Box<RawValue>)>,
-    /// Sent with every request.
-    pub headers: HeaderMap,
-    /// Timeouts.
-    pub timeouts: Timeouts,
+    /// Everything else; a rate limit of 10 at once and 1.0 a second where the file says nothing of it.
+    pub settings: TargetSettings,
 }
 
 /// One key.
@@ -104,6 +89,15 @@ impl ProviderFile {
     /// Checks a text. `origin` names it in messages.
     pub fn parse(text: &str, origin: &str, env: Environment<'_>) -> Result<Self, ProviderFileError> {
         read::file(text.strip_prefix('\u{feff}').unwrap_or(text), origin, env)
+    }
+}
+
+impl<T: Into<Secret>> From<T> for KeyEntry {
+    fn from(key: T) -> Self {
+        Self {
+            secret: key.into(),
+            limits: KeyLimits::default(),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::defects::{Defect, ProviderFileError, Warning};
 use super::json::{Kind, Members, position};
 use super::{Environment, KeyEntry, ModelEntry, ProviderEntry, ProviderFile};
-use crate::openai_compatible::endpoint;
+use crate::openai_compatible::{TargetSettings, endpoint};
 use crate::options::Timeouts;
 use crate::secrets::{Reference, Secret};
 
@@ -316,17 +316,22 @@ impl<'a> Reader<'a> {
         let api_params = set("api_params").map(|value| self.api_params(value, &joined(path, "api_params")));
         let headers = set("headers").map(|value| self.headers(value, &joined(path, "headers")));
         let timeouts = set("timeouts").map(|value| self.timeouts(value, &joined(path, "timeouts")));
+        let defaults = TargetSettings::default();
         Some(ModelEntry {
             model_name: model_name?,
             api_keys: api_keys?,
             base_url: base_url?,
-            max_retries: max_retries.flatten().unwrap_or(5),
-            retry_delay: Duration::from_secs_f64(retry_delay.flatten().unwrap_or(1.0).min(86_400.0)),
-            rate_limit,
-            context_window: window.flatten().unwrap_or(200_000),
-            api_params: api_params.unwrap_or_default(),
-            headers: headers.unwrap_or_default(),
-            timeouts: timeouts.unwrap_or_default(),
+            settings: TargetSettings {
+                rate_limit,
+                max_retries: max_retries.flatten().unwrap_or(defaults.max_retries),
+                retry_delay: retry_delay.flatten().map_or(defaults.retry_delay, |delay| {
+                    Duration::from_secs_f64(delay.min(86_400.0))
+                }),
+                timeouts: timeouts.unwrap_or_default(),
+                context_window: window.flatten().unwrap_or(defaults.context_window),
+                api_params: api_params.unwrap_or_default(),
+                headers: headers.unwrap_or_default(),
+            },
         })
     }
 

@@ -11,8 +11,7 @@ mod gate;
 mod net;
 mod pool;
 
-pub(crate) use connect::origin_of;
 pub use connect::{BoxIo, Connect, ConnectError, Connected, Io};
 pub(crate) use connection::{Body, SendError};
 pub(crate) use net::NetConnector;
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Connections, Pool};

@@ -3,6 +3,7 @@
 //! Always true: every connection in the pool is between two exchanges; the one used last is used first, so those that a
 //! burst opened grow old and are closed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,12 +13,37 @@ use http::{Request, Uri, response};
 use http_body_util::Full;
 use llmpool_core::time::Timestamp;
 
-use super::connect::{Connect, ConnectError};
+use super::connect::{Connect, ConnectError, origin_of};
 use super::connection::{Body, Connection, SendError};
 use crate::clock;
 
 const MOST_IDLE: usize = 256;
 const LONGEST_IDLE: Duration = Duration::from_secs(90);
+
+/// Connections to any origin: one pool for each, shared by all keys and models.
+pub(crate) struct Connections {
+    connector: Arc<dyn Connect>,
+    pools: Mutex<BTreeMap<String, Arc<Pool>>>,
+}
+
+impl Connections {
+    pub(crate) fn new(connector: Arc<dyn Connect>) -> Self {
+        Self {
+            connector,
+            pools: Mutex::default(),
+        }
+    }
+
+    /// The connections to the origin of `uri`.
+    pub(crate) fn to(&self, uri: &Uri) -> Arc<Pool> {
+        let origin = origin_of(uri);
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools
+            .entry(origin.to_string())
+            .or_insert_with(|| Arc::new(Pool::new(origin, self.connector.clone())))
+            .clone()
+    }
+}
 
 /// Connections to one origin, opened as needed and kept for reuse.
 pub(crate) struct Pool {
@@ -38,7 +64,7 @@ pub(crate) struct Lease {
 }
 
 impl Pool {
-    pub(crate) fn new(origin: Uri, connector: Arc<dyn Connect>) -> Self {
+    fn new(origin: Uri, connector: Arc<dyn Connect>) -> Self {
         Self {
             origin,
             connector,

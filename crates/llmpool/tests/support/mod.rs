@@ -8,6 +8,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use llmpool::transport::{Connect, ConnectError, Connected};
@@ -25,7 +26,9 @@ pub enum Play {
     /// Sends these bytes, then nothing more, until the client goes away.
     SendAndHang(Vec<u8>),
     /// Sends these bytes after a time; the connection stays open.
-    SendAfter(std::time::Duration, Vec<u8>),
+    SendAfter(Duration, Vec<u8>),
+    /// Sends these bytes, and after a time those; the connection stays open.
+    SendInTwo(Vec<u8>, Duration, Vec<u8>),
 }
 
 /// One request as it arrived.
@@ -142,6 +145,13 @@ async fn serve(
             Play::SendAfter(pause, bytes) => {
                 tokio::time::sleep(pause).await;
                 (bytes, None)
+            }
+            Play::SendInTwo(first, pause, then) => {
+                if socket.write_all(&first).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(pause).await;
+                (then, None)
             }
         };
         if socket.write_all(&bytes).await.is_err() {
