@@ -1,7 +1,8 @@
 //! What can be said on the command line.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -34,7 +35,17 @@ pub(crate) enum Command {
 pub(crate) struct Source {
     /// The provider file [default: ./provider.json, then the user's configuration folder]
     #[arg(long, env = "LLMPOOL_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    config: Option<OsString>,
+}
+
+impl Source {
+    /// The file that was named; a variable that is set to nothing names none.
+    pub(crate) fn config(&self) -> Option<&Path> {
+        self.config
+            .as_deref()
+            .filter(|path| !path.is_empty())
+            .map(Path::new)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +70,13 @@ pub(crate) struct Chat {
     /// Wait for the whole answer
     #[arg(short = 'S', long)]
     pub(crate) no_stream: bool,
+}
+
+impl Chat {
+    /// The model that was named; a variable that is set to nothing names none.
+    pub(crate) fn model(&self) -> Option<&str> {
+        self.model.as_deref().filter(|model| !model.is_empty())
+    }
 }
 
 #[derive(Debug, Args)]

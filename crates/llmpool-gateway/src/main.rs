@@ -14,10 +14,13 @@ fn main() -> ExitCode {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return exit::failed("the operating system gives no more threads or files");
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         tokio::select! {
             code = commands::run(cli) => code,
             _ = tokio::signal::ctrl_c() => exit::code(exit::INTERRUPTED),
         }
-    })
+    });
+    // A thread that still reads stdin is not waited for.
+    runtime.shutdown_background();
+    code
 }

@@ -18,7 +18,7 @@ pub(crate) enum Found {
 
 /// Looks at the flag or variable, `./provider.json`, the user's configuration folder, and `OPENAI_API_KEY`, in this order.
 pub(crate) fn find(source: &Source) -> Result<Found, Error> {
-    if let Some(path) = &source.config {
+    if let Some(path) = source.config() {
         return load(path);
     }
     let here = Path::new("provider.json");

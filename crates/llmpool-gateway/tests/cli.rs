@@ -1,93 +1,11 @@
 //! The command line as a person meets it: whole outputs and exit codes.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+mod support;
 
-use llmpool_simulator::{Scenario, Simulator};
+use std::time::Duration;
 
-/// A folder of its own, gone at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("llmpool-cli-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, text: &str) -> &Self {
-        std::fs::write(self.0.join(name), text).unwrap();
-        self
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Runs the command in a folder with nothing configured around it. Answers exit code, stdout, and stderr with times blanked.
-fn llmpool(
-    folder: &Path,
-    arguments: &[&str],
-    stdin: &str,
-    variables: &[(&str, &str)],
-) -> (i32, String, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_llmpool"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_clear()
-        .env("HOME", folder)
-        .envs(variables.iter().copied())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that fails early does not read its input.
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        without_times(&text(output.stderr)),
-    )
-}
-
-/// `0.03s` becomes `#s`.
-fn without_times(text: &str) -> String {
-    let mut shown = String::new();
-    for (index, word) in text.split(' ').enumerate() {
-        if index > 0 {
-            shown.push(' ');
-        }
-        let number = word
-            .trim_end_matches([',', '\n', ':'])
-            .strip_suffix('s')
-            .filter(|number| number.parse::<f64>().is_ok());
-        shown += &number.map_or_else(|| word.to_owned(), |number| word.replacen(number, "#", 1));
-    }
-    shown
-}
-
-async fn simulator(scenario: &str) -> Simulator {
-    Simulator::start(Scenario::from_json(scenario).unwrap())
-        .await
-        .unwrap()
-}
-
-fn provider_file(url: &str) -> String {
-    format!(
-        r#"{{"p":[{{"model_name":"m","api_keys":["env:KEY"],"base_url":"{url}","max_retries":0,"rate_limit_capacity":null}}]}}"#
-    )
-}
+use support::{Folder, ended, llmpool, provider_file, simulator, start};
 
 const NOTHING: &str = "llmpool: nothing is configured, so the built-in simulator answers\n\
                        llmpool: hint: for a real model set OPENAI_API_KEY and say -m MODEL, or write a provider.json\n";
@@ -235,4 +153,99 @@ async fn a_key_in_the_environment_alone_makes_a_provider() {
         (code, err.as_str()),
         (2, "llmpool: say which model with -m, as in -m gpt-4o-mini\n")
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ctrl_c_ends_a_stream_at_once_and_the_provider_sees_it() {
+    let simulator = simulator(r#"{"behaviours":[{"stall":{"after_events":3}}]}"#).await;
+    let folder = Folder::new();
+    let url = simulator.url();
+    let variables = [("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", url.as_str())];
+    let mut child = start(&folder.0, &["chat", "-m", "any", "hi"], &variables);
+    drop(child.stdin.take());
+    let words = tokio::task::spawn_blocking(move || {
+        use std::io::Read;
+        let mut byte = [0];
+        child.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
+        interrupt(&child);
+        ended(child)
+    });
+    let (code, _, err) = words.await.unwrap();
+    assert_eq!((code, err.as_str()), (130, ""));
+    let left = simulator
+        .wait_for(
+            |stats| stats.connections_open == 0 && stats.aborts.len() == 1,
+            Duration::from_secs(2),
+        )
+        .await;
+    assert!(left.is_ok(), "{left:?}");
+}
+
+#[test]
+fn ctrl_c_is_heard_while_stdin_is_awaited() {
+    let folder = Folder::new();
+    let mut child = start(&folder.0, &["chat", "hi"], &[]);
+    let stdin = child.stdin.take();
+    // Too early, and there would be nobody to hear it: the command has to be waiting.
+    while !sleeps(child.id()) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    interrupt(&child);
+    let (code, out, _) = ended(child);
+    assert_eq!((code, out.as_str()), (130, ""));
+    drop(stdin);
+}
+
+fn interrupt(child: &std::process::Child) {
+    let sent = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+/// Whether every thread of a process waits, one of them for its stdin.
+fn sleeps(process: u32) -> bool {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{process}/task")) else {
+        return false;
+    };
+    let states: Vec<_> = tasks
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok())
+        .collect();
+    states.len() >= 2 && states.iter().all(|stat| stat.contains(") S "))
+}
+
+#[test]
+fn a_prompt_beyond_the_limit_is_one_clear_line() {
+    let folder = Folder::new();
+    let (code, out, err) = llmpool(&folder.0, &["chat"], &"é".repeat(17 << 20), &[]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert_eq!(
+        err,
+        "llmpool: stdin cannot be used: it is longer than 32 MiB, more than any provider takes; send less of it\n"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prompt_that_the_provider_finds_too_long_is_told_as_such() {
+    let simulator = simulator(r#"{"behaviours":[{"status":413}]}"#).await;
+    let folder = Folder::new();
+    folder.write("provider.json", &provider_file(&simulator.url()));
+    let (code, _, err) = llmpool(&folder.0, &["chat", "hi"], "", &[("KEY", "k")]);
+    assert_eq!(code, 1);
+    assert!(err.contains("p/m: request too large after 1 attempt"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_variable_set_to_nothing_says_nothing() {
+    let simulator = simulator(r#"{"keys":[{"key":"k"}],"answer":"yes"}"#).await;
+    let folder = Folder::new();
+    folder.write("provider.json", &provider_file(&simulator.url()));
+    let variables = [
+        ("KEY", "k"),
+        ("LLMPOOL_MODEL", ""),
+        ("LLMPOOL_CONFIG", ""),
+        ("XDG_CONFIG_HOME", ""),
+    ];
+    let (code, out, err) = llmpool(&folder.0, &["chat", "hi"], "", &variables);
+    assert_eq!((code, out.as_str()), (0, "yes\n"), "{err}");
 }

@@ -5,11 +5,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::{HeaderMap, HeaderValue};
 use llmpool_core::limits::key::KeyLimits;
 
 use crate::error::{Error, ErrorKind};
 use crate::key_pool::ApiKeyPool;
-use crate::openai_compatible::OpenAiCompatible;
+use crate::openai_compatible::{OpenAiCompatible, TargetSettings};
 use crate::provider_file::{Environment, KeyEntry, ProviderEntry, ProviderFile, Warning};
 use crate::providers_builder::ProvidersBuilder;
 use crate::secrets::Secret;
@@ -34,6 +35,7 @@ struct Shared {
 struct OpenProvider {
     pool: ApiKeyPool,
     base_url: String,
+    settings: TargetSettings,
     known: Mutex<BTreeMap<String, OpenAiCompatible>>,
 }
 
@@ -48,8 +50,8 @@ impl Providers {
         Self::from_entries(ProviderFile::parse(text, "provider.json", &process_env).map_err(config)?)
     }
 
-    /// The provider that `OPENAI_API_KEY` and `OPENAI_BASE_URL` describe: any model's name will do, and no limit is set.
-    /// `None` when there is no key.
+    /// The provider that `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID` describe: any model's
+    /// name will do, and no limit is set. `None` when there is no key.
     pub fn from_env() -> Result<Option<Self>, Error> {
         Self::from_env_with(&process_env)
     }
@@ -66,6 +68,10 @@ impl Providers {
         let open = Some(OpenProvider {
             pool,
             base_url,
+            settings: TargetSettings {
+                headers: account_headers(env)?,
+                ..TargetSettings::default()
+            },
             known: Mutex::default(),
         });
         Ok(Some(Self {
@@ -158,10 +164,32 @@ impl OpenProvider {
         if let Some(model) = known.get(name) {
             return Ok(model.clone());
         }
-        let model = OpenAiCompatible::new(&self.pool, name, &self.base_url)?;
+        let settings = self.settings.clone();
+        let model = OpenAiCompatible::with_settings(&self.pool, name, &self.base_url, settings)?;
         known.insert(name.to_owned(), model.clone());
         Ok(model)
     }
+}
+
+/// The headers that official clients make of these variables.
+fn account_headers(env: Environment<'_>) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    for (variable, header) in [
+        ("OPENAI_ORG_ID", "openai-organization"),
+        ("OPENAI_PROJECT_ID", "openai-project"),
+    ] {
+        let Some(value) = env(variable).filter(|value| !value.trim().is_empty()) else {
+            continue;
+        };
+        let value = HeaderValue::try_from(value.trim()).map_err(|_| {
+            Error::new(
+                ErrorKind::Config,
+                format!("{variable} cannot be sent in a header"),
+            )
+        })?;
+        headers.insert(header, value);
+    }
+    Ok(headers)
 }
 
 /// One pool for all keys of a provider; each model uses those it names.

@@ -1,6 +1,6 @@
 //! `llmpool chat`: one question, one answer.
 
-use std::io::{IsTerminal, Read};
+use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
 
 use llmpool::chat::{ChatRequest, Message};
@@ -11,18 +11,19 @@ use crate::cli::Chat;
 use crate::exit;
 use crate::settings::{self, Found};
 
+/// The most that is read from stdin, in bytes.
+const LONGEST_INPUT: u64 = 32 << 20;
+
 pub(crate) async fn run(chat: Chat) -> ExitCode {
     code(ask(chat).await)
 }
 
 async fn ask(chat: Chat) -> Result<(), ExitCode> {
-    let prompt = prompt(&chat.prompt)?;
+    let prompt = prompt(&chat.prompt).await?;
     let request = request(&chat, prompt);
     match settings::find(&chat.source).map_err(|error| exit::of(&error))? {
-        Found::Providers(providers) => {
-            answer(&choose(&providers, chat.model.as_deref())?, &chat, &request).await
-        }
-        Found::Nothing if chat.model.is_some() => Err(exit::with(
+        Found::Providers(providers) => answer(&choose(&providers, chat.model())?, &chat, &request).await,
+        Found::Nothing if chat.model().is_some() => Err(exit::with(
             exit::CONFIG,
             "no provider is configured; set OPENAI_API_KEY, or write a provider.json",
         )),
@@ -40,22 +41,22 @@ async fn ask(chat: Chat) -> Result<(), ExitCode> {
 }
 
 /// The arguments joined by blanks, then what comes on stdin.
-fn prompt(arguments: &[String]) -> Result<String, ExitCode> {
+async fn prompt(arguments: &[String]) -> Result<String, ExitCode> {
     let typed: Vec<&str> = arguments
         .iter()
         .map(String::as_str)
         .filter(|argument| *argument != "-")
         .collect();
     let mut parts = vec![typed.join(" ")];
-    if !std::io::stdin().is_terminal() || typed.len() < arguments.len() {
-        let mut piped = String::new();
-        if let Err(error) = std::io::stdin().read_to_string(&mut piped) {
-            return Err(exit::with(
-                exit::USAGE,
-                &format!("stdin cannot be read as text: {error}"),
-            ));
+    if !io::stdin().is_terminal() || typed.len() < arguments.len() {
+        // On a thread of its own, so that Ctrl-C is heard while it waits.
+        let piped = tokio::task::spawn_blocking(piped).await.map_err(io::Error::other);
+        match piped.flatten() {
+            Ok(piped) => parts.push(piped.trim_end().to_owned()),
+            Err(error) => {
+                return Err(exit::with(exit::USAGE, &format!("stdin cannot be used: {error}")));
+            }
         }
-        parts.push(piped.trim_end().to_owned());
     }
     parts.retain(|part| !part.is_empty());
     if parts.is_empty() {
@@ -65,6 +66,18 @@ fn prompt(arguments: &[String]) -> Result<String, ExitCode> {
         ));
     }
     Ok(parts.join("\n\n"))
+}
+
+fn piped() -> io::Result<String> {
+    let mut text = Vec::new();
+    io::stdin().take(LONGEST_INPUT + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LONGEST_INPUT {
+        let limit = LONGEST_INPUT >> 20;
+        return Err(io::Error::other(format!(
+            "it is longer than {limit} MiB, more than any provider takes; send less of it"
+        )));
+    }
+    String::from_utf8(text).map_err(|_| io::Error::other("it is not UTF-8 text"))
 }
 
 fn request(chat: &Chat, prompt: String) -> ChatRequest {
