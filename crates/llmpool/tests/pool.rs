@@ -138,3 +138,37 @@ async fn l01_o04_four_hundred_calls_survive_a_dead_a_throttled_and_two_flaky_key
     assert!(batches >= 2, "the throttled key is tried again after its time");
     assert!(target.key_status().iter().all(|key| key.in_flight == 0));
 }
+
+#[tokio::test]
+async fn a_dead_connection_is_replaced_without_spending_a_retry_and_told_as_such() {
+    let simulator = simulator(r#"{"keys":[{"key":"a"}],"after_response":"drop_on_reuse"}"#).await;
+    let pool = ApiKeyPool::new("sim", ["a"]).unwrap();
+    let settings = TargetSettings {
+        max_retries: 0,
+        rate_limit: Some((1000, 0.001)),
+        ..TargetSettings::default()
+    };
+    let target = OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), settings).unwrap();
+    let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
+    target.chat(&request, &options).await.unwrap();
+    for _ in 0..3 {
+        let report = target.chat(&request, &options).await.unwrap().report;
+        let dead: Vec<_> = report
+            .attempts
+            .iter()
+            .map(|attempt| attempt.dead_connection)
+            .collect();
+        assert_eq!(
+            (dead.as_slice(), report.upstream_requests()),
+            ([true, false].as_slice(), 1)
+        );
+    }
+    assert_eq!(simulator.stats().requests, 4);
+    let spent = 1000 - target.rate_limit_status().unwrap().available_tokens;
+    assert_eq!(
+        u64::from(spent),
+        simulator.stats().requests_with_bytes,
+        "the dead ones took a permit too"
+    );
+    assert_eq!(target.key_status()[0].in_flight, 0);
+}
