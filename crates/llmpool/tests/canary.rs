@@ -28,6 +28,58 @@ impl Write for Log {
     }
 }
 
+fn request_with_canaries() -> ChatRequest {
+    let mut request = ChatRequest::new([Message::system(PROMPT), Message::user(PROMPT)]);
+    request
+        .extra
+        .insert("metadata", llmpool::chat::Json::of(&[PROMPT, KEY]).unwrap());
+    request
+}
+
+/// Calls that hang, wait in vain, are dropped, or panic; bytes as they come; and settings that hold a key.
+async fn paths_that_end_early(request: &ChatRequest) -> String {
+    let mut shown = String::new();
+    let hangs = Server::start(|_, _| Play::SendAndHang(stream_of(&recorded())[..600].to_vec())).await;
+    let mut settings = TargetSettings {
+        rate_limit: Some((3, 0.001)),
+        ..TargetSettings::default()
+    };
+    settings.headers.insert("x-api-key", KEY.parse().unwrap());
+    let params = serde_json::value::to_raw_value(PROMPT).unwrap();
+    settings.api_params.push(("instructions".to_owned(), params));
+    shown += &format!("{settings:?}");
+    let providers = Providers::builder().model("p", "m", &hangs.url, [KEY], settings);
+    shown += &format!("{providers:?}");
+    let providers = providers.build().unwrap();
+    let target = providers.model("p/m").unwrap();
+    let short = CallOptions {
+        timeout: Some(Duration::from_millis(100)),
+        ..CallOptions::default()
+    };
+    let late = target.chat(request, &short).await.unwrap_err();
+    let stream = target
+        .chat_stream(request, &CallOptions::default())
+        .await
+        .unwrap();
+    let panicked = tokio::spawn(async move { panic!("{stream:?}") })
+        .await
+        .unwrap_err();
+    let body = serde_json::to_vec(request).unwrap();
+    let mut raw = target
+        .raw_chat_stream(body.into(), &CallOptions::default())
+        .await
+        .unwrap();
+    let frame = raw.next().await.unwrap().unwrap();
+    shown += &format!("{frame:?} {raw:?}");
+    drop(raw);
+    let refused = target.chat(request, &short).await.unwrap_err();
+    assert!(
+        refused.attempts().is_empty(),
+        "the limit admits no fourth: {refused}"
+    );
+    shown + &format!("{late} {late:?} {panicked} {panicked:?} {refused} {refused:?} {providers:?} {target:?}")
+}
+
 fn target(server: &Server, settings: TargetSettings) -> OpenAiCompatible {
     let pool = ApiKeyPool::new("p", [KEY.to_owned(), format!("{KEY}-2")]).unwrap();
     OpenAiCompatible::with_settings(&pool, "m", &server.url, settings).unwrap()
@@ -119,6 +171,7 @@ async fn u08_o03_l80_no_prompt_and_no_key_in_any_output() {
     );
     let error = Providers::from_json(&bad).unwrap_err();
     shown += &format!("{error} {error:?}");
+    shown += &paths_that_end_early(&request_with_canaries()).await;
     let panic = std::thread::spawn(move || {
         let pool = ApiKeyPool::new("p", [KEY]).unwrap();
         panic!("{pool:?} {:?}", pool.least_loaded_key());

@@ -1,0 +1,258 @@
+//! The ledger against what anybody could count by hand.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::time::Duration;
+
+use llmpool_core::limits::key::{KeyId, KeyLimits, KeyState, Rest};
+use llmpool_core::limits::ledger::{Binding, Grant, Ledger, Need, Never, Take, TargetId, Wait, WaitReason};
+use llmpool_core::limits::quota::Quota;
+use llmpool_core::time::Timestamp;
+use proptest::prelude::*;
+
+const START: Timestamp = Timestamp::from_nanos(1_000_000_000);
+
+fn seconds(seconds: f64) -> Timestamp {
+    START + Duration::from_secs_f64(seconds)
+}
+
+fn ledger(
+    keys: usize,
+    max_concurrency: Option<u32>,
+    quota: Option<(u32, f64)>,
+) -> (Ledger, Vec<KeyId>, TargetId) {
+    let mut ledger = Ledger::new();
+    let limits = KeyLimits {
+        weight: 1,
+        max_concurrency,
+    };
+    let keys: Vec<_> = (0..keys).map(|_| ledger.add_key(limits)).collect();
+    let quota = quota.map(|(capacity, rate)| Quota::new(capacity, rate).unwrap());
+    let target = ledger.add_target(&keys, quota, START);
+    (ledger, keys, target)
+}
+
+fn take(ledger: &mut Ledger, target: TargetId, now: Timestamp) -> Result<Grant, Wait> {
+    match ledger.take(target, Need::ONE, Binding::Any, now) {
+        Take::Granted(grant) => Ok(grant),
+        Take::Wait(wait) => Err(wait),
+        Take::Never(never) => panic!("{never:?}"),
+    }
+}
+
+#[test]
+fn l11_the_end_of_a_pause_only_moves_later() {
+    let (mut ledger, keys, target) = ledger(1, None, None);
+    let grants: Vec<_> = (0..3)
+        .map(|_| take(&mut ledger, target, START).unwrap())
+        .collect();
+    for (grant, pause) in grants.into_iter().zip([10, 60, 1]) {
+        ledger.refused(grant, Rest::Throttled, Some(Duration::from_secs(pause)), START);
+        ledger.put_back(grant, true, START);
+    }
+    assert_eq!(ledger.key_state(keys[0]), KeyState::Throttled(seconds(60.0)));
+    let wait = take(&mut ledger, target, seconds(59.0)).unwrap_err();
+    assert_eq!((wait.until, wait.slot), (seconds(60.0), false));
+    assert!(take(&mut ledger, target, seconds(60.0)).is_ok());
+}
+
+#[test]
+fn l17_news_of_an_earlier_time_changes_nothing() {
+    let (mut ledger, keys, target) = ledger(1, None, None);
+    let (slow, refused) = (
+        take(&mut ledger, target, START).unwrap(),
+        take(&mut ledger, target, START).unwrap(),
+    );
+    ledger.refused(refused, Rest::Invalid, None, START);
+    ledger.succeeded(slow, START);
+    assert_eq!(ledger.key_state(keys[0]), KeyState::Invalid(seconds(60.0)));
+    let probe = take(&mut ledger, target, seconds(60.0)).unwrap();
+    ledger.succeeded(slow, seconds(60.0));
+    assert_eq!(ledger.key_state(keys[0]), KeyState::Probing);
+    assert!(
+        take(&mut ledger, target, seconds(61.0)).is_err(),
+        "one probe at a time"
+    );
+    ledger.succeeded(probe, seconds(61.0));
+    assert_eq!(ledger.key_state(keys[0]), KeyState::Healthy);
+}
+
+#[test]
+fn a_pause_without_a_known_end_doubles_to_an_hour_and_begins_anew_after_a_success() {
+    let (mut ledger, keys, target) = ledger(1, None, None);
+    let mut now = START;
+    let mut refuse = |ledger: &mut Ledger| {
+        let grant = take(ledger, target, now).unwrap();
+        ledger.refused(grant, Rest::Invalid, None, now);
+        ledger.put_back(grant, true, now);
+        let KeyState::Invalid(until) = ledger.key_state(keys[0]) else {
+            panic!()
+        };
+        let pause = until.since(now).as_secs();
+        now = until;
+        pause
+    };
+    let pauses: Vec<_> = (0..8).map(|_| refuse(&mut ledger)).collect();
+    assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+    let grant = take(&mut ledger, target, now).unwrap();
+    ledger.succeeded(grant, now);
+    assert_eq!(ledger.key_state(keys[0]), KeyState::Healthy);
+}
+
+#[test]
+fn a_refusal_that_was_the_calls_fault_is_taken_back_unless_more_is_known_by_now() {
+    let (mut ledger, keys, target) = ledger(1, None, None);
+    let grant = take(&mut ledger, target, START).unwrap();
+    let undo = ledger
+        .refused(grant, Rest::Throttled, Some(Duration::from_secs(10)), START)
+        .unwrap();
+    ledger.restore(undo, START);
+    assert_eq!(ledger.key_state(keys[0]), KeyState::Healthy);
+    let grant = take(&mut ledger, target, START).unwrap();
+    let undo = ledger
+        .refused(grant, Rest::Throttled, Some(Duration::from_secs(10)), START)
+        .unwrap();
+    let later = take(&mut ledger, target, seconds(10.0)).unwrap();
+    ledger.refused(later, Rest::Invalid, None, seconds(10.0));
+    ledger.restore(undo, seconds(10.0));
+    assert_eq!(ledger.key_state(keys[0]), KeyState::Invalid(seconds(70.0)));
+}
+
+#[test]
+fn l34_a_denied_request_has_taken_nothing() {
+    let (mut ledger, keys, target) = ledger(1, Some(1), Some((5, 0.001)));
+    let first = take(&mut ledger, target, START).unwrap();
+    for _ in 0..3 {
+        let wait = take(&mut ledger, target, START).unwrap_err();
+        assert_eq!((wait.why, wait.slot), (WaitReason::Concurrency, true));
+    }
+    assert_eq!(ledger.bucket(target).unwrap().available(START), 4);
+    ledger.put_back(first, true, START);
+    let grants: Vec<_> = (0..4)
+        .map(|_| {
+            let grant = take(&mut ledger, target, START).unwrap();
+            ledger.put_back(grant, true, START);
+            grant
+        })
+        .collect();
+    assert_eq!(grants.len(), 4);
+    assert_eq!(
+        take(&mut ledger, target, START).unwrap_err().why,
+        WaitReason::Rate
+    );
+    assert_eq!(ledger.in_flight(keys[0]), 0);
+}
+
+#[test]
+fn what_can_never_be_is_told_at_once() {
+    let (mut ledger, keys, target) = ledger(1, None, Some((2, 1.0)));
+    let other = ledger.add_target(&[], None, START);
+    let big = Need { requests: 3 };
+    assert_eq!(
+        ledger.take(target, big, Binding::Any, START),
+        Take::Never(Never::MoreThanCapacity { capacity: 2 })
+    );
+    assert_eq!(
+        ledger.take(other, Need::ONE, Binding::Key(keys[0]), START),
+        Take::Never(Never::UnknownKey)
+    );
+}
+
+#[derive(Clone, Debug)]
+enum Do {
+    Take {
+        target: usize,
+    },
+    Back {
+        which: prop::sample::Index,
+        used: bool,
+        outcome: u8,
+    },
+    Pass {
+        millis: u16,
+    },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Do>> {
+    let step = prop_oneof![
+        4 => (0_usize..2).prop_map(|target| Do::Take { target }),
+        4 => (any::<prop::sample::Index>(), any::<bool>(), 0_u8..6)
+            .prop_map(|(which, used, outcome)| Do::Back { which, used, outcome }),
+        2 => (0_u16..3000).prop_map(|millis| Do::Pass { millis }),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
+proptest! {
+    /// Counts are those of the grants that are out, no key has more than it may, a resting key is never handed out, the rate
+    /// holds for what was used, and a denial names the instant at which the same request succeeds if nothing else happens.
+    #[test]
+    fn whatever_happens_the_ledger_counts_right(steps in steps(), most in prop::option::of(1_u32..4), capacity in 1_u32..6) {
+        let mut ledger = Ledger::new();
+        let limits = KeyLimits { weight: 1, max_concurrency: most };
+        let keys: Vec<_> = (0..3).map(|_| ledger.add_key(limits)).collect();
+        let rate = 2.0;
+        let quota = Quota::new(capacity, rate).unwrap();
+        let targets = [
+            ledger.add_target(&keys, Some(quota), START),
+            ledger.add_target(&keys[1..], None, START),
+        ];
+        let mut now = START;
+        let mut out: Vec<(Grant, Timestamp)> = Vec::new();
+        let mut used_at: Vec<Timestamp> = Vec::new();
+        for step in steps {
+            match step {
+                Do::Pass { millis } => now = now + Duration::from_millis(u64::from(millis)),
+                Do::Take { target } => match ledger.take(targets[target], Need::ONE, Binding::Any, now) {
+                    Take::Granted(grant) => out.push((grant, now)),
+                    Take::Wait(wait) => {
+                        prop_assert!(wait.until > now);
+                        let mut later = ledger.clone();
+                        if !wait.slot {
+                            let early = wait.until - Duration::from_nanos(1);
+                            prop_assert!(matches!(later.take(targets[target], Need::ONE, Binding::Any, early.max(now)), Take::Wait(_)));
+                        }
+                        if !wait.slot || wait.until != Timestamp::MAX {
+                            let then = later.take(targets[target], Need::ONE, Binding::Any, wait.until);
+                            // When the rate has come back, the keys may be what is missing next.
+                            let next = matches!(then, Take::Wait(next) if wait.why == WaitReason::Rate && next.why != WaitReason::Rate);
+                            prop_assert!(matches!(then, Take::Granted(_)) || next, "{wait:?} {then:?}");
+                        }
+                    }
+                    Take::Never(never) => prop_assert!(false, "{never:?}"),
+                },
+                Do::Back { which, used, outcome } if !out.is_empty() => {
+                    let (grant, taken) = out.swap_remove(which.index(out.len()));
+                    match outcome {
+                        0 => ledger.succeeded(grant, now),
+                        1 => { ledger.refused(grant, Rest::Throttled, Some(Duration::from_millis(1500)), now); }
+                        2 => { ledger.refused(grant, Rest::Invalid, None, now); }
+                        3 => { ledger.refused(grant, Rest::NoQuota, None, now); }
+                        _ => {}
+                    }
+                    ledger.put_back(grant, used, now);
+                    if used && grant.target() == targets[0] {
+                        used_at.push(taken);
+                    }
+                }
+                Do::Back { .. } => {}
+            }
+            for key in &keys {
+                let expected = out.iter().filter(|(grant, _)| grant.key() == Some(*key)).count();
+                prop_assert_eq!(ledger.in_flight(*key) as usize, expected);
+                prop_assert!(most.is_none_or(|most| ledger.in_flight(*key) <= most));
+            }
+        }
+        used_at.extend(out.iter().filter(|(grant, _)| grant.target() == targets[0]).map(|(_, taken)| *taken));
+        used_at.sort_unstable();
+        for (first, from) in used_at.iter().enumerate() {
+            for (last, to) in used_at.iter().enumerate().skip(first) {
+                let allowed = f64::from(capacity) + rate * to.since(*from).as_secs_f64();
+                prop_assert!((last - first + 1) as f64 <= allowed + 1e-6);
+            }
+        }
+        for (grant, _) in out.drain(..) {
+            ledger.put_back(grant, true, now);
+        }
+        prop_assert!(keys.iter().all(|key| ledger.in_flight(*key) == 0));
+    }
+}
