@@ -3,18 +3,44 @@
 //! Providers refill continuously and allow short bursts, so this is a bucket rather than a window: windows let twice the
 //! limit through at their edge. It counts in integers, so "ready at t" is exact.
 //!
-//! Always true: what `take` lets through in any span is at most `capacity + rate * span`, refunds and resets apart.
+//! What was taken can be given back, and then the bucket is as if it had never been taken. That is not the same as adding it
+//! again: while it was missing, the bucket may have refilled what would otherwise have run over, and whoever used that has
+//! used it up. So the bucket remembers how full it was between the takes, as far as anything could still be given back.
+//!
+//! Always true: what was taken and kept in any span is at most `capacity + rate * span`, resets apart.
+
+use std::collections::VecDeque;
 
 use super::quota::{Quota, STEPS_PER_NANO};
 use crate::time::Timestamp;
+
+/// More peaks than this are merged, the oldest first: what was taken before them may come back short, never long.
+const MOST_PEAKS: usize = 64;
 
 /// A bucket of whole tokens. Starts full. Reads no clock: every answer is relative to the caller's `now`, and a `now`
 /// earlier than one seen before only makes it more careful.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     quota: Quota,
-    /// The instant, in steps since the origin, at which the bucket would be full if nobody took anything more.
-    full_at: u128,
+    /// Steps of all that was taken and kept.
+    kept: i128,
+    /// How full it was before a take, as the time of the take less what had been kept by then. Only those are here that no
+    /// later one exceeds: the first decides now, a later one would after older takes were given back.
+    peaks: VecDeque<Peak>,
+    turns: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Peak {
+    turn: u64,
+    height: i128,
+}
+
+/// What was taken, to give it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    turn: u64,
+    amount: u32,
 }
 
 /// Why nothing was taken.
@@ -32,7 +58,14 @@ pub enum Denied {
 impl Bucket {
     /// A full bucket.
     pub fn new(quota: Quota) -> Self {
-        Self { quota, full_at: 0 }
+        let mut bucket = Self {
+            quota,
+            kept: 0,
+            peaks: VecDeque::new(),
+            turns: 0,
+        };
+        bucket.reset();
+        bucket
     }
 
     /// What the bucket holds and how fast it refills.
@@ -41,10 +74,9 @@ impl Bucket {
     }
 
     /// Takes `amount`, or says when it could be taken. Never waits; takes nothing when it denies.
-    pub fn take(&mut self, amount: u32, now: Timestamp) -> Result<(), Denied> {
+    pub fn take(&mut self, amount: u32, now: Timestamp) -> Result<Taken, Denied> {
         self.check(amount, now)?;
-        self.charge(amount, now);
-        Ok(())
+        Ok(self.charge(amount, now))
     }
 
     /// Whether `amount` could be taken now, without taking it.
@@ -65,32 +97,72 @@ impl Bucket {
     /// The earliest instant at which the last of `total` tokens could have been taken, if they are taken as early as
     /// possible in pieces that each fit; `now` when they all fit already.
     pub fn ready_at(&self, total: u64, now: Timestamp) -> Timestamp {
-        let full_at = self.full_at.max(steps_at(now)) + self.quota.steps_for(total);
+        let full_at = self.full_at().max(steps_at(now)) + self.quota.steps_for(total);
         timestamp_at(full_at.saturating_sub(self.quota.steps_to_fill())).max(now)
     }
 
     /// Takes `amount` whether it is there or not: what is missing becomes debt, and is paid before anything else.
-    pub fn charge(&mut self, amount: u32, now: Timestamp) {
-        self.full_at = self.full_at.max(steps_at(now)) + self.quota.steps_for(u64::from(amount));
+    pub fn charge(&mut self, amount: u32, now: Timestamp) -> Taken {
+        let turn = self.peak(steps_at(now).cast_signed() - self.kept);
+        self.kept += self.steps_for(amount);
+        Taken { turn, amount }
     }
 
-    /// Gives `amount` back, at most up to the capacity.
-    pub fn refund(&mut self, amount: u32) {
-        self.full_at = self
-            .full_at
-            .saturating_sub(self.quota.steps_for(u64::from(amount)));
+    /// Gives back what was taken: the bucket is then as if it had not been.
+    pub fn refund(&mut self, taken: Taken) {
+        let steps = self.steps_for(taken.amount);
+        self.kept -= steps;
+        let later = self.peaks.partition_point(|peak| peak.turn <= taken.turn);
+        for peak in self.peaks.range_mut(later..) {
+            peak.height += steps;
+        }
+        let Some(&Peak { height, .. }) = self.peaks.get(later) else {
+            return;
+        };
+        let exceeded = self.peaks.range(..later).rev();
+        let exceeded = exceeded.take_while(|peak| peak.height <= height).count();
+        self.peaks.drain(later - exceeded..later);
     }
 
     /// Whole tokens that can be taken now; 0 while in debt.
     pub fn available(&self, now: Timestamp) -> u32 {
-        let missing = self.full_at.saturating_sub(steps_at(now));
+        let missing = self.full_at().saturating_sub(steps_at(now));
         let there = self.quota.steps_to_fill().saturating_sub(missing) / self.quota.steps_per_token();
         u32::try_from(there).unwrap_or(u32::MAX)
     }
 
-    /// Fills the bucket.
+    /// Fills the bucket. What was taken before stays taken.
     pub fn reset(&mut self) {
-        self.full_at = 0;
+        self.peaks.clear();
+        self.peak(-self.kept);
+    }
+
+    /// The instant, in steps since the origin, at which the bucket would be full if nobody took anything more.
+    fn full_at(&self) -> u128 {
+        let height = self.peaks.front().map_or(-self.kept, |peak| peak.height);
+        u128::try_from(height + self.kept).unwrap_or(0)
+    }
+
+    fn peak(&mut self, height: i128) -> u64 {
+        self.turns += 1;
+        while self.peaks.back().is_some_and(|last| last.height <= height) {
+            self.peaks.pop_back();
+        }
+        self.peaks.push_back(Peak {
+            turn: self.turns,
+            height,
+        });
+        if self.peaks.len() > MOST_PEAKS
+            && let Some(oldest) = self.peaks.pop_front()
+            && let Some(next) = self.peaks.front_mut()
+        {
+            next.height = oldest.height;
+        }
+        self.turns
+    }
+
+    fn steps_for(&self, amount: u32) -> i128 {
+        self.quota.steps_for(u64::from(amount)).cast_signed()
     }
 }
 
@@ -119,17 +191,17 @@ mod tests {
     fn a_burst_of_single_takes_costs_as_much_as_one_big_take() {
         let mut singles = bucket(3, 3.0);
         for _ in 0..3 {
-            assert_eq!(singles.take(1, START), Ok(()));
+            assert!(singles.take(1, START).is_ok());
         }
         let mut whole = bucket(3, 3.0);
-        assert_eq!(whole.take(3, START), Ok(()));
+        assert!(whole.take(3, START).is_ok());
         assert_eq!(singles.take(1, START), whole.take(1, START));
     }
 
     #[test]
     fn a_denied_bucket_is_ready_exactly_when_it_said() {
         let mut bucket = bucket(5, 10.0);
-        assert_eq!(bucket.take(5, START), Ok(()));
+        assert!(bucket.take(5, START).is_ok());
         let Err(Denied::Until(ready)) = bucket.take(2, START) else {
             panic!("an empty bucket admits nothing")
         };
@@ -139,7 +211,7 @@ mod tests {
             early.take(2, ready - Duration::from_nanos(1)),
             Err(Denied::Until(ready))
         );
-        assert_eq!(bucket.take(2, ready), Ok(()));
+        assert!(bucket.take(2, ready).is_ok());
     }
 
     #[test]
@@ -150,7 +222,7 @@ mod tests {
     #[test]
     fn u09_o14_a_clock_that_steps_back_gives_no_tokens_and_takes_none() {
         let mut bucket = bucket(2, 1.0);
-        assert_eq!(bucket.take(2, START), Ok(()));
+        assert!(bucket.take(2, START).is_ok());
         assert_eq!(
             bucket.take(1, Timestamp::ZERO),
             Err(Denied::Until(START + Duration::from_secs(1)))
@@ -159,23 +231,47 @@ mod tests {
     }
 
     #[test]
-    fn debt_is_paid_before_anything_else_and_a_refund_stops_at_the_capacity() {
+    fn debt_is_paid_before_anything_else() {
         let mut bucket = bucket(4, 2.0);
-        bucket.charge(6, START);
+        let taken = bucket.charge(6, START);
         assert_eq!(bucket.available(START), 0);
         assert_eq!(
             bucket.take(1, START),
             Err(Denied::Until(START + Duration::from_millis(1500)))
         );
-        bucket.refund(100);
+        bucket.refund(taken);
         assert_eq!(bucket.available(START), 4);
+    }
+
+    #[test]
+    fn what_was_regained_while_it_was_missing_is_not_given_back_too() {
+        let mut bucket = bucket(2, 2.0);
+        let missing = bucket.take(1, START).unwrap();
+        let later = START + Duration::from_millis(500);
+        assert!(bucket.take(2, later).is_ok(), "it was full again");
+        bucket.refund(missing);
+        assert_eq!(
+            bucket.available(later),
+            0,
+            "three at once would be more than the capacity"
+        );
+    }
+
+    #[test]
+    fn a_reset_is_not_outdone_by_what_comes_back_afterwards() {
+        let mut bucket = bucket(3, 1.0);
+        let taken = bucket.take(3, START).unwrap();
+        bucket.reset();
+        assert!(bucket.take(2, START).is_ok());
+        bucket.refund(taken);
+        assert_eq!(bucket.available(START), 1);
     }
 
     #[test]
     fn at_the_end_of_time_nothing_extra_is_admitted() {
         let mut bucket = bucket(2, 1.0);
         let late = Timestamp::MAX - Duration::from_nanos(1);
-        assert_eq!(bucket.take(2, late), Ok(()));
+        assert!(bucket.take(2, late).is_ok());
         assert_eq!(bucket.take(1, late), Err(Denied::Until(Timestamp::MAX)));
     }
 
@@ -215,6 +311,52 @@ mod tests {
                 prop_assert!(bucket.check(then.min(capacity), ready - Duration::from_nanos(1)).is_err());
                 prop_assert!(bucket.check(then.min(capacity), ready).is_ok());
             }
+        }
+
+        /// Given back in any order, the bucket is as if only the rest had ever been taken.
+        #[test]
+        fn a_refund_is_as_if_it_had_not_been_taken(
+            capacity in 1_u32..8,
+            rate in 0.5_f64..20.0,
+            steps in prop::collection::vec((0_u64..600_000_000, 1_u32..3, prop::option::of(any::<prop::sample::Index>())), 1..60),
+        ) {
+            let mut bucket = bucket(capacity, rate);
+            let mut now = START;
+            let mut kept: Vec<(Timestamp, u32, Taken)> = Vec::new();
+            for (pause, amount, back) in steps {
+                now = now.saturating_add_nanos(pause);
+                match back {
+                    Some(which) if !kept.is_empty() => bucket.refund(kept.remove(which.index(kept.len())).2),
+                    _ => kept.extend(bucket.take(amount, now).ok().map(|taken| (now, amount, taken))),
+                }
+                let mut rest = Bucket::new(*bucket.quota());
+                for (at, amount, _) in &kept {
+                    rest.charge(*amount, *at);
+                }
+                prop_assert_eq!(bucket.full_at().max(steps_at(now)), rest.full_at().max(steps_at(now)));
+            }
+        }
+
+        /// However long the memory would have to be, it is short, and what is forgotten makes nothing more.
+        #[test]
+        fn a_forgotten_peak_costs_and_never_gives(steps in prop::collection::vec((0_u64..90_000_000, any::<prop::sample::Index>(), any::<bool>()), 200..400)) {
+            let mut bucket = bucket(500, 10.0);
+            let mut now = START;
+            let mut kept: Vec<(Timestamp, Taken)> = Vec::new();
+            for (pause, which, back) in steps {
+                now = now.saturating_add_nanos(pause);
+                if back && !kept.is_empty() {
+                    bucket.refund(kept.remove(which.index(kept.len())).1);
+                } else {
+                    kept.extend(bucket.take(1, now).ok().map(|taken| (now, taken)));
+                }
+                prop_assert!(bucket.peaks.len() <= MOST_PEAKS);
+            }
+            let mut rest = Bucket::new(*bucket.quota());
+            for (at, _) in &kept {
+                rest.charge(1, *at);
+            }
+            prop_assert!(bucket.full_at().max(steps_at(now)) >= rest.full_at().max(steps_at(now)));
         }
     }
 }

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::bucket::{Bucket, Denied};
+use super::bucket::{Bucket, Denied, Taken};
 use super::key::{Key, KeyId, KeyLimits, KeyState, Rest, Undo};
 use super::key_set::KeySet;
 use super::quota::Quota;
@@ -52,7 +52,7 @@ pub enum Binding {
 pub struct Grant {
     target: TargetId,
     key: Option<KeyId>,
-    need: Need,
+    taken: Option<Taken>,
     epoch: u32,
 }
 
@@ -193,14 +193,13 @@ impl Ledger {
             Ok(key) => key,
             Err(denied) => return denied,
         };
-        if let Some(bucket) = &mut self.targets[target.index()].bucket {
-            bucket.charge(need.requests, now);
-        }
+        let bucket = self.targets[target.index()].bucket.as_mut();
+        let taken = bucket.map(|bucket| bucket.charge(need.requests, now));
         let epoch = key.map_or(0, |id| self.keys[id.index()].epoch());
         Take::Granted(Grant {
             target,
             key,
-            need,
+            taken,
             epoch,
         })
     }
@@ -238,8 +237,9 @@ impl Ledger {
 
     /// Gives a grant back. `used` says whether the request was handed to a connection: only an unused one is refunded.
     pub fn put_back(&mut self, grant: Grant, used: bool, now: Timestamp) {
-        if !used && let Some(bucket) = &mut self.targets[grant.target.index()].bucket {
-            bucket.refund(grant.need.requests);
+        let bucket = self.targets[grant.target.index()].bucket.as_mut();
+        if let (Some(bucket), Some(taken), false) = (bucket, grant.taken, used) {
+            bucket.refund(taken);
         }
         if let Some(id) = grant.key {
             self.keys[id.index()].put_back(grant.epoch);
