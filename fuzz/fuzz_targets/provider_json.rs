@@ -1,16 +1,8 @@
-//! Any text is read or refused without a panic, and every refusal says something.
+//! See `provider_json` in `checks.rs`.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use llmpool::provider_file::ProviderFile;
+#[path = "../checks.rs"]
+#[allow(dead_code, reason = "each fuzzer uses its own part")]
+mod checks;
 
-fuzz_target!(|input: &[u8]| {
-    let Ok(text) = std::str::from_utf8(input) else { return };
-    // A reference to a file would read this machine.
-    if text.contains("file:") {
-        return;
-    }
-    if let Err(error) = ProviderFile::parse(text, "fuzz", &|_| Some("key".to_owned())) {
-        assert!(!error.defects().is_empty() && !error.to_string().is_empty());
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::provider_json(input));

@@ -1,8 +1,7 @@
 //! Pieces of a streamed answer.
 //!
-//! Many members are the same in every chunk of a stream. The decoder keeps those texts and hands out shared copies, so a chunk
-//! of text costs its list of choices and its text, and nothing else; and a chunk that differs from an earlier one in its text
-//! only is not decoded at all (see `template.rs`).
+//! Many members are the same in every chunk of a stream. Those texts are kept and handed out as shared copies, so a chunk of
+//! text costs its list of choices and its text, and nothing else.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +14,6 @@ use super::finish_reason::FinishReason;
 use super::lenient::Whole;
 use super::message::Role;
 use super::object::{Name, wire_object};
-use super::template::Template;
 use super::tool::{FunctionCall, ToolCallDelta};
 use super::usage::Usage;
 
@@ -146,19 +144,9 @@ struct Groq {
     usage: Option<Usage>,
 }
 
-/// Decodes the chunks of one stream.
-#[derive(Clone)]
-pub struct ChunkDecoder {
-    shared: Shared,
-    pub(super) template: Option<Template>,
-    /// How many more templates are worth learning before one of them has to be of use.
-    curiosity: u8,
-}
-
-const MOST_CURIOSITY: u8 = 8;
-
+/// The texts that were the same in the last chunk.
 #[derive(Clone, Default)]
-struct Shared {
+pub(super) struct Shared {
     id: Option<Arc<str>>,
     object: Option<Arc<str>>,
     model: Option<Arc<str>>,
@@ -166,40 +154,8 @@ struct Shared {
     service_tier: Option<Arc<str>>,
 }
 
-impl ChunkDecoder {
-    /// A decoder for a stream that has not begun.
-    pub fn new() -> Self {
-        Self {
-            shared: Shared::default(),
-            template: None,
-            curiosity: MOST_CURIOSITY,
-        }
-    }
-
-    /// Decodes the data of one event.
-    pub fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
-        if let Some(chunk) = self.template.as_ref().and_then(|template| template.read(data)) {
-            self.curiosity = MOST_CURIOSITY;
-            return Ok(chunk);
-        }
-        let chunk = self.shared.decode(data)?;
-        if self.curiosity > 0 {
-            self.curiosity -= 1;
-            let learned = Template::learn(data, &chunk, |probe| self.shared.decode(probe).ok());
-            self.template = learned.or_else(|| self.template.take());
-        }
-        Ok(chunk)
-    }
-}
-
-impl Default for ChunkDecoder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Shared {
-    fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
+    pub(super) fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
         let Ok(text) = std::str::from_utf8(data) else {
             return serde_json::from_slice(data);
         };

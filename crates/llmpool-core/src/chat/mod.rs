@@ -7,6 +7,7 @@
 
 mod assemble;
 mod chunk;
+mod chunk_decoder;
 mod extra;
 mod finish_reason;
 mod lenient;
@@ -20,7 +21,8 @@ mod tool;
 mod usage;
 
 pub use assemble::Assembler;
-pub use chunk::{ChatChunk, ChunkChoice, ChunkDecoder, Delta};
+pub use chunk::{ChatChunk, ChunkChoice, Delta};
+pub use chunk_decoder::ChunkDecoder;
 pub use extra::{Extra, Json};
 pub use finish_reason::FinishReason;
 pub use message::{Content, Message, Part, Role};

@@ -173,7 +173,7 @@ fn literal_length(data: &[u8]) -> Option<usize> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::chunk::ChunkDecoder;
+    use super::super::chunk_decoder::ChunkDecoder;
 
     fn piece(shape: usize, text: &str, padding: &str) -> String {
         let text = serde_json::to_string(text).unwrap();
