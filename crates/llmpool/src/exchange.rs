@@ -19,6 +19,8 @@ use crate::transport::{Body, SendError};
 
 /// The most that is read of an error's body.
 const LONGEST_ERROR: usize = 64 << 10;
+/// The most that is read of a plain answer.
+const LONGEST_BODY: usize = 256 << 20;
 /// How long the body of an error may take; its status is known already.
 const ERROR_BODY_GRACE: Duration = Duration::from_secs(5);
 /// The most that is held back of a stream before its first content.
@@ -170,6 +172,14 @@ async fn first_content(head: Head, mut frames: FrameStream) -> Result<Reply, Fai
             Some(Ok(frame)) => {
                 held += frame.event.data.len();
                 let shown = frame.sight.content || frame.sight.done;
+                if frame.sight.done && !frames.view().has_content() {
+                    // A stream that ends before it has begun is no answer.
+                    return Err(Failure {
+                        status: Some(head.status),
+                        request_id: head.request_id,
+                        ..Failure::new(FailureKind::InvalidResponse)
+                    });
+                }
                 prefix.push(frame);
                 if shown || held > LONGEST_PREFIX {
                     return Ok(Reply::Stream {
@@ -215,6 +225,9 @@ async fn whole(mut body: Body, patience: &Patience) -> Result<Bytes, Failure> {
                     rest.extend_from_slice(first);
                 }
                 rest.extend_from_slice(&piece);
+                if rest.len() > LONGEST_BODY {
+                    return Err(Failure::new(FailureKind::InvalidResponse));
+                }
             }
             Some(None) if rest.is_empty() => return Ok(first.unwrap_or_default()),
             Some(None) => return Ok(rest.freeze()),

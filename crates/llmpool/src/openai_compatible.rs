@@ -210,7 +210,8 @@ impl LlmInterface for OpenAiCompatible {
             let Reply::Plain { body, .. } = reply else {
                 return Err(raw::invalid_response(report));
             };
-            let Ok(response) = ChatCompletion::decode(&body) else {
+            let decoded = ChatCompletion::decode(&body).ok();
+            let Some(response) = decoded.filter(|response| !response.choices.is_empty()) else {
                 return Err(raw::invalid_response(report));
             };
             report.note_usage(response.usage.clone());

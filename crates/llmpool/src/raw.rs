@@ -109,7 +109,10 @@ pub(crate) async fn stream(
     })
 }
 
-pub(crate) fn invalid_response(report: CallReport) -> Error {
+pub(crate) fn invalid_response(mut report: CallReport) -> Error {
+    if let Some(attempt) = report.attempts.last_mut() {
+        attempt.failure = Some(FailureKind::InvalidResponse);
+    }
     Error::from_failure(Failure::new(FailureKind::InvalidResponse)).with_report(report)
 }
 

@@ -343,6 +343,27 @@ async fn l56_an_error_inside_a_200_is_a_failure_and_moves_on() {
 }
 
 #[tokio::test]
+async fn u12_l56_an_empty_success_is_no_answer() {
+    let server = Server::start(|number, seen| match (number, seen.body.get("stream").is_some()) {
+        (0, true) => Play::Send(stream_of(&["[DONE]".to_owned()])),
+        (1, true) => Play::Send(stream_of(&[
+            piece(r#"{"role":"assistant"}"#, "null"),
+            "[DONE]".to_owned(),
+        ])),
+        (_, true) => Play::Send(stream_of(&recorded())),
+        (_, false) => Play::Send(answer(200, "", r#"{"id":"c","usage":{"total_tokens":1}}"#)),
+    })
+    .await;
+    let target = target(&server, &["k"], 2);
+    let stream = target.chat_stream(&ask(), &CallOptions::default()).await.unwrap();
+    let report = stream.report();
+    assert_eq!(stream.assemble().await.unwrap().text(), "Hello world");
+    assert_eq!(report.attempts[1].failure, Some(FailureKind::InvalidResponse));
+    let error = target.chat(&ask(), &CallOptions::default()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
+}
+
+#[tokio::test]
 async fn u11_one_deadline_covers_everything() {
     let server = Server::start(|_, _| Play::SendAndHang(Vec::new())).await;
     let target = target(&server, &["k"], 5);
