@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
+use llmpool::provider_file::KeyEntry;
 use llmpool::{
     ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, LlmInterface, OpenAiCompatible,
     Providers, TargetSettings, TokenBucket,
@@ -21,6 +22,17 @@ fn pool(keys: &[&str], max_concurrency: Option<u32>) -> ApiKeyPool {
         max_concurrency,
     };
     ApiKeyPool::with_limits("p", keys.iter().map(|key| ((*key).into(), limits))).unwrap()
+}
+
+fn key(name: &str, max_concurrency: Option<u32>) -> KeyEntry {
+    let limits = KeyLimits {
+        weight: 1,
+        max_concurrency,
+    };
+    KeyEntry {
+        secret: name.into(),
+        limits,
+    }
 }
 
 fn target(script: &Arc<Scripted>, pool: &ApiKeyPool, settings: TargetSettings) -> OpenAiCompatible {
@@ -373,6 +385,60 @@ async fn o29_a_key_has_one_load_across_the_models_of_its_provider() {
     );
 }
 
+/// Calls of two models that wait for the same key go by ticket, whichever of them looks first when the key returns.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_overtaken_by_another_model_on_a_key_that_both_use() {
+    for second_keys in [["a"].as_slice(), &["a", "dead"]] {
+        let script =
+            Scripted::new(
+                |_, seen| match (&*seen.key, seen.body["messages"][0]["content"].as_str()) {
+                    ("dead", _) => Play::Send(error(401, "", "invalid_api_key")),
+                    (_, Some("first")) => Play::Send(error(429, "retry-after: 5\r\n", "rate_limit_exceeded")),
+                    _ => Play::SendAfter(Duration::from_secs(1), completion("ok")),
+                },
+            );
+        let keys = |names: &[&str]| -> Vec<_> { names.iter().map(|name| key(name, Some(2))).collect() };
+        let settings = || TargetSettings {
+            max_retries: 0,
+            ..TargetSettings::default()
+        };
+        let providers = Providers::builder()
+            .connector(script.clone())
+            .model("p", "one", "http://scripted/v1", keys(&["a"]), settings())
+            .model("p", "two", "http://scripted/v1", keys(second_keys), settings())
+            .build()
+            .unwrap();
+        let models = ["p/one", "p/two"].map(|id| providers.model(id).unwrap());
+        for model in models.iter().rev() {
+            model
+                .chat(&ChatRequest::user("first"), &within(1.0))
+                .await
+                .unwrap_err();
+        }
+        let mut calls = Vec::new();
+        for number in [1, 0, 0, 1, 1, 0, 1, 1] {
+            let model = models[number].clone();
+            let ticket = calls.len().to_string();
+            calls.push(tokio::spawn(async move {
+                model
+                    .chat(&ChatRequest::user(ticket), &CallOptions::default())
+                    .await
+                    .unwrap();
+            }));
+            tokio::task::yield_now().await;
+        }
+        for call in calls {
+            call.await.unwrap();
+        }
+        let seen = script.seen.lock().unwrap();
+        let order: Vec<_> = seen
+            .iter()
+            .filter_map(|seen| seen.body["messages"][0]["content"].as_str()?.parse::<u32>().ok())
+            .collect();
+        assert_eq!(order, [0, 1, 2, 3, 4, 5, 6, 7], "{second_keys:?}");
+    }
+}
+
 /// Successes, refusals, broken connections, deadlines, cancellations and panics in any mix leave every count at 0, and what
 /// was reported is what was sent.
 #[tokio::test(start_paused = true)]
@@ -386,10 +452,29 @@ async fn u03_o05_after_any_mix_of_ends_nothing_is_in_flight() {
             4 => Play::Send(error(400, "", "bad")),
             _ => Play::SendAfter(Duration::from_millis(40), completion("ok")),
         });
-        let target = target(&script, &pool(&["a", "b", "c"], Some(2)), limited(1000, 1000.0));
+        let keys = |names: [&str; 2]| names.map(|name| key(name, Some(2)));
+        let providers = Providers::builder()
+            .connector(script.clone())
+            .model(
+                "p",
+                "one",
+                "http://scripted/v1",
+                keys(["a", "b"]),
+                limited(1000, 1000.0),
+            )
+            .model(
+                "p",
+                "two",
+                "http://scripted/v1",
+                keys(["b", "c"]),
+                limited(1000, 1000.0),
+            )
+            .build()
+            .unwrap();
+        let models = ["p/one", "p/two"].map(|id| providers.model(id).unwrap());
         let calls: Vec<_> = (0..30)
             .map(|number| {
-                let target = target.clone();
+                let target = models[number as usize * 3 % 7 % 2].clone();
                 tokio::spawn(async move {
                     let call = async {
                         let outcome = target.chat(&ChatRequest::user("hi"), &within(8.0)).await;
@@ -415,9 +500,11 @@ async fn u03_o05_after_any_mix_of_ends_nothing_is_in_flight() {
                 _ => all_reported = false,
             }
         }
-        assert_eq!(in_flight(&target), [0, 0, 0], "seed {seed}");
+        assert_eq!(models.each_ref().map(in_flight), [[0, 0], [0, 0]], "seed {seed}");
         assert!(attempts <= script.requests() && !all_reported, "seed {seed}");
-        let spent = 1000 - target.rate_limit_status().unwrap().available_tokens;
+        let status = models.each_ref().map(|model| model.rate_limit_status().unwrap());
+        let spent: u32 = status.iter().map(|status| 1000 - status.available_tokens).sum();
         assert!(spent as usize <= script.requests(), "seed {seed}");
+        assert!(status.iter().all(|status| status.waiting == 0), "seed {seed}");
     }
 }

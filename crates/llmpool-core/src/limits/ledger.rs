@@ -126,6 +126,8 @@ pub struct Ledger {
     /// The sets each key belongs to; nearly always one.
     sets_of: Vec<Vec<usize>>,
     sets: Vec<KeySet>,
+    /// For each set, those that have a key in common with it, itself included.
+    near: Vec<Vec<usize>>,
     targets: Vec<Target>,
     picks: u64,
 }
@@ -167,9 +169,17 @@ impl Ledger {
             return known;
         }
         let index = self.sets.len();
+        let mut near = vec![index];
         for id in &members {
+            for &other in &self.sets_of[id.index()] {
+                if !near.contains(&other) {
+                    near.push(other);
+                    self.near[other].push(index);
+                }
+            }
             self.sets_of[id.index()].push(index);
         }
+        self.near.push(near);
         self.sets.push(KeySet::new(members, &self.keys, now));
         index
     }
@@ -300,6 +310,11 @@ impl Ledger {
     /// The sets a key belongs to: what an event at this key can concern.
     pub fn sets_of(&self, key: KeyId) -> &[usize] {
         &self.sets_of[key.index()]
+    }
+
+    /// The sets that compete with a set for its keys, itself included.
+    pub fn sets_near(&self, set: usize) -> &[usize] {
+        &self.near[set]
     }
 
     /// The set of keys a target uses.

@@ -1,8 +1,9 @@
 //! The rooms and the ledger of one provider behind one lock, and the futures that wait in them.
 //!
 //! Nobody polls and nobody is woken for nothing: whoever changes something (returns a slot, refunds, changes a key's state)
-//! asks on behalf of the heads that this concerns, oldest ticket first, and wakes exactly those that were granted or have
-//! to wait for another time. Only the head of a line keeps a timer for the ledger; everybody has one for his deadline.
+//! asks on behalf of the heads that this concerns, oldest ticket first across all targets that compete for the key, and wakes
+//! exactly those that were granted or have to wait for another time. Only the first who is denied keeps a timer for the
+//! ledger; everybody has one for his deadline.
 //!
 //! Always true: a grant is held by exactly one of the granted list, a permit, or nobody; a future that is dropped anywhere
 //! gives back what it had been granted. No lock is held across an await, and no waker is called under it.
@@ -35,11 +36,14 @@ struct State {
     ledger: Ledger,
     /// One room for each target of the ledger.
     rooms: Vec<Room<Seat>>,
-    /// For each set of keys, the lines whose head waits for one of its keys.
-    blocked: Vec<BTreeSet<(Ticket, TargetId, Binding)>>,
+    /// For each set of keys, the heads that wait for one of them or have yet to be asked.
+    blocked: Vec<BTreeSet<Place>>,
     /// Granted while waiting, and not yet picked up.
     granted: BTreeMap<(TargetId, Ticket), Grant>,
 }
+
+/// The head of a line among those that wait for keys.
+type Place = (Ticket, TargetId, Binding);
 
 #[derive(Debug)]
 struct Seat {
@@ -108,7 +112,7 @@ impl Admission {
     /// Takes a permit if one is to be had at once and nobody stands before.
     pub(crate) fn try_enter(self: &Arc<Self>, target: TargetId, arrival: &Arrival) -> Option<Permit> {
         let mut state = self.lock();
-        if state.rooms[target.index()].must_queue(arrival.binding) {
+        if state.rooms[target.index()].must_queue(arrival.binding) || state.is_contended(target) {
             return None;
         }
         match state
@@ -191,46 +195,17 @@ impl Admission {
 }
 
 impl State {
-    /// Asks the ledger on behalf of the head of a line, again and again until it is denied.
+    /// Serves a line of which something may have changed that no key's event tells: its head, the time, its target's rate.
     fn ask(&mut self, target: TargetId, binding: Binding, now: Timestamp, wakes: &mut Vec<Waker>) {
-        while let Some((&arrival, seat)) = self.rooms[target.index()].head(binding) {
-            let noted = seat.wait;
-            match self.ledger.take(target, arrival.need, binding, now) {
-                Take::Granted(grant) => {
-                    wakes.extend(self.leave(target, arrival.ticket, binding));
-                    self.granted.insert((target, arrival.ticket), grant);
-                }
-                Take::Wait(wait) => {
-                    if noted != Some(wait) {
-                        self.note_wait(target, arrival.ticket, binding, wait, wakes);
-                    }
-                    return;
-                }
-                // Checked on arrival; a limit that shrinks later leaves him to his deadline.
-                Take::Never(_) => return,
-            }
-        }
-    }
-
-    fn note_wait(
-        &mut self,
-        target: TargetId,
-        ticket: Ticket,
-        binding: Binding,
-        wait: Wait,
-        wakes: &mut Vec<Waker>,
-    ) {
-        if let Some(seat) = self.rooms[target.index()].seat_mut(ticket, binding) {
-            seat.wait = Some(wait);
-            wakes.push(seat.waker.clone());
-        }
-        if let Some(set) = self.ledger.set_of(target) {
-            let place = (ticket, target, binding);
-            if wait.why == WaitReason::Rate {
-                self.blocked[set].remove(&place);
-            } else {
-                self.blocked[set].insert(place);
-            }
+        let Some(set) = self.ledger.set_of(target) else {
+            while self.ask_head(target, binding, now, wakes) == Some(true) {}
+            return;
+        };
+        self.stand(target, binding);
+        let near = self.ledger.sets_near(set);
+        if near.iter().any(|set| !self.blocked[*set].is_empty()) {
+            let near = near.to_vec();
+            self.serve(&near, now, wakes);
         }
     }
 
@@ -244,21 +219,92 @@ impl State {
         }
     }
 
-    /// The lines that wait for a key, oldest first, until one that any key would serve is denied.
+    /// The lines that wait for a key of which something changed.
     fn ask_for_key(&mut self, key: Option<KeyId>, now: Timestamp, wakes: &mut Vec<Waker>) {
         let Some(key) = key else { return };
-        for at in 0..self.ledger.sets_of(key).len() {
-            let set = self.ledger.sets_of(key)[at];
-            let mut after = None;
-            while let Some(place) = next_place(&self.blocked[set], after) {
-                let (_, target, binding) = place;
-                self.ask(target, binding, now, wakes);
-                if binding == Binding::Any && self.blocked[set].contains(&place) {
-                    break;
+        let sets = self.ledger.sets_of(key);
+        if sets.iter().any(|set| !self.blocked[*set].is_empty()) {
+            let sets = sets.to_vec();
+            self.serve(&sets, now, wakes);
+        }
+    }
+
+    /// Serves the heads that wait for keys of these sets, the oldest ticket first whatever its target. Of a set in which one is
+    /// denied that any key would serve, nobody else is asked: it keeps the time for those behind it.
+    fn serve(&mut self, sets: &[usize], now: Timestamp, wakes: &mut Vec<Waker>) {
+        let mut open: Vec<(usize, Option<Place>)> = sets.iter().map(|set| (*set, None)).collect();
+        loop {
+            let places = open.iter().enumerate();
+            let places =
+                places.filter_map(|(at, (set, after))| Some((next_place(&self.blocked[*set], *after)?, at)));
+            let Some((place, at)) = places.min() else { return };
+            let (_, target, binding) = place;
+            match self.ask_head(target, binding, now, wakes) {
+                Some(true) => {}
+                // Denied for its key, and so is everybody behind it.
+                Some(false) if binding == Binding::Any && self.blocked[open[at].0].contains(&place) => {
+                    open.swap_remove(at);
                 }
-                after = Some(place);
+                Some(false) | None => open[at].1 = Some(place),
             }
         }
+    }
+
+    /// Asks the ledger on behalf of the head of a line. Answers whether it was granted; `None` where there is nobody to ask for.
+    fn ask_head(
+        &mut self,
+        target: TargetId,
+        binding: Binding,
+        now: Timestamp,
+        wakes: &mut Vec<Waker>,
+    ) -> Option<bool> {
+        let (&arrival, seat) = self.rooms[target.index()].head(binding)?;
+        let noted = seat.wait;
+        match self.ledger.take(target, arrival.need, binding, now) {
+            Take::Granted(grant) => {
+                wakes.extend(self.leave(target, arrival.ticket, binding));
+                self.granted.insert((target, arrival.ticket), grant);
+                self.stand(target, binding);
+                Some(true)
+            }
+            Take::Wait(wait) => {
+                if wait.why == WaitReason::Rate {
+                    self.unblock(target, arrival.ticket, binding);
+                }
+                if noted != Some(wait)
+                    && let Some(seat) = self.rooms[target.index()].seat_mut(arrival.ticket, binding)
+                {
+                    seat.wait = Some(wait);
+                    wakes.push(seat.waker.clone());
+                }
+                Some(false)
+            }
+            // Checked on arrival; a limit that shrinks later leaves him to his deadline.
+            Take::Never(_) => {
+                self.unblock(target, arrival.ticket, binding);
+                Some(false)
+            }
+        }
+    }
+
+    /// Lets the head of a line stand among those that wait for keys, until it is asked.
+    fn stand(&mut self, target: TargetId, binding: Binding) {
+        let head = self.rooms[target.index()].head(binding);
+        if let (Some((&Arrival { ticket, .. }, _)), Some(set)) = (head, self.ledger.set_of(target)) {
+            self.blocked[set].insert((ticket, target, binding));
+        }
+    }
+
+    fn unblock(&mut self, target: TargetId, ticket: Ticket, binding: Binding) {
+        if let Some(set) = self.ledger.set_of(target) {
+            self.blocked[set].remove(&(ticket, target, binding));
+        }
+    }
+
+    /// Whether somebody waits for a key that this target could use.
+    fn is_contended(&self, target: TargetId) -> bool {
+        let near = self.ledger.set_of(target).map(|set| self.ledger.sets_near(set));
+        near.is_some_and(|near| near.iter().any(|set| !self.blocked[*set].is_empty()))
     }
 
     /// Somebody comes back with an older ticket than the first of his line: what that one waited for is no longer his to
@@ -274,16 +320,12 @@ impl State {
         if let Some(seat) = self.rooms[target.index()].seat_mut(ticket, binding) {
             seat.wait = None;
         }
-        if let Some(set) = self.ledger.set_of(target) {
-            self.blocked[set].remove(&(ticket, target, binding));
-        }
+        self.unblock(target, ticket, binding);
     }
 
     /// Leaves a room. Whoever is first now is asked by the caller.
     fn leave(&mut self, target: TargetId, ticket: Ticket, binding: Binding) -> Option<Waker> {
-        if let Some(set) = self.ledger.set_of(target) {
-            self.blocked[set].remove(&(ticket, target, binding));
-        }
+        self.unblock(target, ticket, binding);
         self.rooms[target.index()]
             .leave(ticket, binding)
             .map(|seat| seat.waker)
@@ -295,10 +337,7 @@ impl State {
     }
 }
 
-fn next_place(
-    places: &BTreeSet<(Ticket, TargetId, Binding)>,
-    after: Option<(Ticket, TargetId, Binding)>,
-) -> Option<(Ticket, TargetId, Binding)> {
+fn next_place(places: &BTreeSet<Place>, after: Option<Place>) -> Option<Place> {
     use std::ops::Bound::{Excluded, Unbounded};
     match after {
         None => places.first().copied(),
@@ -363,8 +402,8 @@ impl Enter {
             deadline,
             ..
         } = self.arrival;
-        let room = &state.rooms[self.target.index()];
-        if !room.must_queue(binding) {
+        let queue = state.rooms[self.target.index()].must_queue(binding) || state.is_contended(self.target);
+        if !queue {
             match state.ledger.take(self.target, need, binding, now) {
                 Take::Granted(grant) => return self.granted(grant),
                 Take::Never(why) => return Poll::Ready(Err(Refusal::Never(why))),
