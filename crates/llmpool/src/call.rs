@@ -16,7 +16,7 @@ use llmpool_core::time::Timestamp;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{self, Patience, Rendered, Reply};
-use crate::limits::{Permit, Refusal};
+use crate::limits::{LONGEST_LINE, Permit, Refusal};
 use crate::observe;
 use crate::options::CallOptions;
 use crate::report::{AttemptReport, CallReport, TraceId};
@@ -282,6 +282,12 @@ impl<'a> Call<'a> {
         let (ready_at, why) = match refusal {
             Refusal::Never(never) => {
                 return Error::new(ErrorKind::Unsendable, never_message(never)).with_report(report);
+            }
+            Refusal::Full { ready_at } => {
+                let message = format!("{LONGEST_LINE} calls wait for it already");
+                return Error::new(ErrorKind::LimitReached, message)
+                    .with_report(report)
+                    .with_retry_after(ready_at.since(now));
             }
             Refusal::TooLate { ready_at, why } => (ready_at, why),
         };

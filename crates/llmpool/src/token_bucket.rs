@@ -11,7 +11,7 @@ use llmpool_core::limits::room::{Arrival, CallerId, Ticket};
 use llmpool_core::time::Timestamp;
 
 use crate::clock;
-use crate::limits::{Admission, Refusal};
+use crate::limits::{Admission, LONGEST_LINE, Refusal};
 
 /// A token bucket: starts full, refills steadily, serves waiters in order of arrival. A clone is another handle on the same one.
 #[derive(Clone)]
@@ -36,6 +36,11 @@ pub struct RateLimitStatus {
 /// Why nothing was acquired. Nothing was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcquireError {
+    /// So many wait already that it was not let in.
+    Full {
+        /// When it could have been served, counted from now.
+        ready_in: Duration,
+    },
     /// It could not be served in time.
     Timeout {
         /// How long it would have had to wait at least, measured from the refusal.
@@ -83,6 +88,9 @@ impl TokenBucket {
                     ready_in: ready_at.map(|at| at.since(now)),
                 })
             }
+            Err(Refusal::Full { ready_at }) => Err(AcquireError::Full {
+                ready_in: ready_at.since(clock::now()),
+            }),
             Err(Refusal::Never(_)) => Err(AcquireError::MoreThanCapacity {
                 capacity: self.rate_limit_status().capacity,
             }),
@@ -146,6 +154,11 @@ impl fmt::Display for AcquireError {
                     wait.as_secs_f64()
                 )
             }
+            Self::Full { ready_in } => write!(
+                f,
+                "{LONGEST_LINE} wait already; the earliest would be in {:.1}s",
+                ready_in.as_secs_f64()
+            ),
             Self::Timeout { ready_in: None } => f.write_str("not served in time"),
             Self::MoreThanCapacity { capacity } => write!(f, "more than the bucket's capacity of {capacity}"),
         }
@@ -257,6 +270,26 @@ mod tests {
             bucket.acquire(3, None).await,
             Err(AcquireError::MoreThanCapacity { capacity: 2 })
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_thousand_may_wait_and_no_more() {
+        let bucket = TokenBucket::new(1, 1.0).unwrap();
+        assert!(bucket.try_acquire(1));
+        let mut waiting: Vec<_> = (0..LONGEST_LINE)
+            .map(|_| Box::pin(bucket.acquire(1, None)))
+            .collect();
+        for waiter in &mut waiting {
+            let pending =
+                std::future::poll_fn(|cx| std::task::Poll::Ready(waiter.as_mut().poll(cx).is_pending()));
+            assert!(pending.await);
+        }
+        let Err(AcquireError::Full { ready_in }) = bucket.acquire(1, None).await else {
+            panic!("one too many")
+        };
+        assert_eq!(ready_in.as_secs(), 10_001);
+        waiting.pop();
+        assert_eq!(bucket.rate_limit_status().waiting, LONGEST_LINE - 1);
     }
 
     #[tokio::test(start_paused = true)]

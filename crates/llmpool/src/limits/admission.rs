@@ -24,6 +24,9 @@ use llmpool_core::time::Timestamp;
 use super::Permit;
 use crate::clock::{self, Timer};
 
+/// The most that wait for one target.
+pub(crate) const LONGEST_LINE: usize = 10_000;
+
 /// One provider's admission.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
@@ -60,6 +63,11 @@ pub(crate) enum Refusal {
         /// The earliest instant at which he could have gone, as far as it is known.
         ready_at: Option<Timestamp>,
         why: WaitReason,
+    },
+    /// So many wait already that one more would only wait.
+    Full {
+        /// The earliest instant at which he could have gone.
+        ready_at: Timestamp,
     },
     /// He could never be served.
     Never(Never),
@@ -416,6 +424,9 @@ impl Enter {
         let earliest = state.ledger.earliest(self.target, total, binding, now);
         if earliest > deadline || now >= deadline {
             return self.too_late(state, Some(earliest), now);
+        }
+        if state.rooms[self.target.index()].len() >= LONGEST_LINE {
+            return Poll::Ready(Err(Refusal::Full { ready_at: earliest }));
         }
         state.displace(self.target, &self.arrival);
         state.rooms[self.target.index()].join(
