@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use llmpool_core::limits::bucket::Bucket;
 use llmpool_core::limits::key::{KeyId, KeyLimits, KeyState, Rest};
 use llmpool_core::limits::ledger::{Binding, Grant, Ledger, Need, Never, Take, TargetId, Wait, WaitReason};
+use llmpool_core::limits::meter::RequestLimits;
 use llmpool_core::limits::quota::Quota;
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
@@ -22,8 +24,8 @@ fn ledger(
 ) -> (Ledger, Vec<KeyId>, TargetId) {
     let mut ledger = Ledger::new();
     let limits = KeyLimits {
-        weight: 1,
         max_concurrency,
+        ..KeyLimits::default()
     };
     let keys: Vec<_> = (0..keys).map(|_| ledger.add_key(limits)).collect();
     let quota = quota.map(|(capacity, rate)| Quota::new(capacity, rate).unwrap());
@@ -157,6 +159,82 @@ fn what_can_never_be_is_told_at_once() {
     );
 }
 
+fn most_in_a_minute(at: &[Timestamp]) -> usize {
+    let minute = Duration::from_secs(60);
+    let windows = at.iter().enumerate();
+    let counts = windows.map(|(first, from)| {
+        at[first..]
+            .iter()
+            .take_while(|to| to.since(*from) <= minute)
+            .count()
+    });
+    counts.max().unwrap_or(0)
+}
+
+#[test]
+fn l28_four_keys_of_sixty_a_minute_give_two_hundred_and_forty_and_never_more_each() {
+    let mut ledger = Ledger::new();
+    let limits = KeyLimits {
+        requests: RequestLimits {
+            burst: None,
+            minute: Some(Quota::per_minute(60, 1).unwrap()),
+        },
+        ..KeyLimits::default()
+    };
+    let keys: Vec<_> = (0..4).map(|_| ledger.add_key(limits)).collect();
+    let target = ledger.add_target(&keys, None, START);
+    let (mut now, end) = (START, seconds(600.0));
+    let mut used: Vec<Vec<Timestamp>> = vec![Vec::new(); keys.len()];
+    while now < end {
+        match take(&mut ledger, target, now) {
+            Ok(grant) => {
+                used[grant.key().unwrap().index()].push(now);
+                ledger.put_back(grant, true, now);
+            }
+            Err(wait) => {
+                assert_eq!((wait.why, wait.slot), (WaitReason::KeyRate, false));
+                assert_eq!(ledger.earliest(target, 1, Binding::Any, now), wait.until);
+                now = wait.until;
+            }
+        }
+    }
+    for used in &used {
+        assert!(most_in_a_minute(used) <= 60, "{}", most_in_a_minute(used));
+    }
+    let sum: usize = used.iter().map(Vec::len).sum();
+    assert!(sum as f64 >= 0.99 * 2400.0, "{sum} of 2400");
+}
+
+#[test]
+fn a_key_whose_rate_is_used_up_comes_back_by_itself_and_a_refund_brings_it_back_at_once() {
+    let (mut ledger, ..) = ledger(0, None, None);
+    let limits = KeyLimits {
+        requests: RequestLimits {
+            burst: Some(Quota::new(2, 1.0).unwrap()),
+            minute: None,
+        },
+        ..KeyLimits::default()
+    };
+    let key = ledger.add_key(limits);
+    let target = ledger.add_target(&[key], None, START);
+    let grants = [0, 1].map(|_| take(&mut ledger, target, START).unwrap());
+    let wait = take(&mut ledger, target, START).unwrap_err();
+    assert_eq!(
+        (wait.until, wait.slot, wait.why),
+        (seconds(1.0), false, WaitReason::KeyRate)
+    );
+    assert_eq!(ledger.key_state(key), KeyState::Healthy);
+    ledger.put_back(grants[0], false, START);
+    let again = take(&mut ledger, target, START).unwrap();
+    assert!(take(&mut ledger, target, seconds(0.999)).is_err());
+    ledger.refused(again, Rest::Throttled, Some(Duration::from_millis(500)), START);
+    assert_eq!(
+        take(&mut ledger, target, seconds(0.6)).unwrap_err().until,
+        seconds(1.0)
+    );
+    assert!(take(&mut ledger, target, seconds(1.0)).is_ok());
+}
+
 #[derive(Clone, Debug)]
 enum Do {
     Take {
@@ -183,13 +261,33 @@ fn steps() -> impl Strategy<Value = Vec<Do>> {
 }
 
 proptest! {
+    /// `per_minute` keeps its word whatever is asked when: in no 60 s more than so many.
+    #[test]
+    fn so_many_a_minute_and_no_more(
+        most in 1_u32..80,
+        burst in 1_u32..80,
+        pauses in prop::collection::vec(prop_oneof![Just(0_u64), 0_u64..3_000_000_000, 50_000_000_000_u64..70_000_000_000], 50..300),
+    ) {
+        let mut bucket = Bucket::new(Quota::per_minute(most, burst).unwrap());
+        let (mut now, mut used) = (START, Vec::new());
+        for pause in pauses {
+            now = now.saturating_add_nanos(pause);
+            while bucket.take(1, now).is_ok() {
+                used.push(now);
+            }
+        }
+        prop_assert!(most_in_a_minute(&used) <= most as usize);
+    }
+
     /// Counts are those of the grants that are out, no key has more than it may, a resting key is never handed out, the rate
     /// holds for what was used, and a denial names the instant at which the same request succeeds if nothing else happens.
     #[test]
     fn whatever_happens_the_ledger_counts_right(steps in steps(), most in prop::option::of(1_u32..4), capacity in 1_u32..6) {
         let mut ledger = Ledger::new();
-        let limits = KeyLimits { weight: 1, max_concurrency: most };
-        let keys: Vec<_> = (0..3).map(|_| ledger.add_key(limits)).collect();
+        let limits = KeyLimits { max_concurrency: most, ..KeyLimits::default() };
+        let requests = RequestLimits { burst: Some(Quota::new(2, 1.5).unwrap()), minute: None };
+        let metered = KeyLimits { requests, ..limits };
+        let keys = [limits, metered, limits].map(|limits| ledger.add_key(limits));
         let rate = 2.0;
         let quota = Quota::new(capacity, rate).unwrap();
         let targets = [
@@ -211,10 +309,10 @@ proptest! {
                             let early = wait.until - Duration::from_nanos(1);
                             prop_assert!(matches!(later.take(targets[target], Need::ONE, Binding::Any, early.max(now)), Take::Wait(_)));
                         }
-                        if !wait.slot || wait.until != Timestamp::MAX {
+                        if !wait.slot {
                             let then = later.take(targets[target], Need::ONE, Binding::Any, wait.until);
-                            // When the rate has come back, the keys may be what is missing next.
-                            let next = matches!(then, Take::Wait(next) if wait.why == WaitReason::Rate && next.why != WaitReason::Rate);
+                            // When one thing has come back, another may be missing.
+                            let next = matches!(then, Take::Wait(next) if next.why != wait.why);
                             prop_assert!(matches!(then, Take::Granted(_)) || next, "{wait:?} {then:?}");
                         }
                     }

@@ -334,6 +334,10 @@ fn refused_error(why: WaitReason, wait: Option<Duration>) -> Error {
             ErrorKind::LimitReached,
             "the rate limit admits it only after the deadline",
         ),
+        WaitReason::KeyRate => (
+            ErrorKind::LimitReached,
+            "the rate limits of its keys admit it only after the deadline",
+        ),
         WaitReason::Concurrency => (
             ErrorKind::LimitReached,
             "no key had a free slot before the deadline",

@@ -197,7 +197,7 @@ mod tests {
     fn load_is_shared_by_weight() {
         let limits = |weight| KeyLimits {
             weight,
-            max_concurrency: None,
+            ..KeyLimits::default()
         };
         let pool = ApiKeyPool::with_limits("p", [("a".into(), limits(3)), ("b".into(), limits(1))]).unwrap();
         let _leases = leases(&pool, 40);
@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn a_full_key_is_not_handed_out() {
         let limits = KeyLimits {
-            weight: 1,
             max_concurrency: Some(2),
+            ..KeyLimits::default()
         };
         let pool = ApiKeyPool::with_limits("p", [("a".into(), limits)]).unwrap();
         let held = leases(&pool, 2);

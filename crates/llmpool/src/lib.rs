@@ -45,6 +45,8 @@ pub use llmpool_core::chat;
 pub use llmpool_core::failure::FailureKind;
 pub use llmpool_core::frame::Sight;
 pub use llmpool_core::limits::key::{KeyLimits, KeyState};
+pub use llmpool_core::limits::meter::RequestLimits;
+pub use llmpool_core::limits::quota::{Quota, QuotaError};
 pub use llmpool_core::sse::Event;
 pub use openai_compatible::{OpenAiCompatible, TargetSettings};
 pub use options::{CallOptions, CallerId, Timeouts};

@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions};
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::quota::Quota;
+use llmpool_core::limits::meter::RequestLimits;
+use llmpool_core::limits::quota::{Quota, QuotaError};
 use llmpool_core::routing::retry::RetryPolicy;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
@@ -43,6 +44,9 @@ pub struct OpenAiCompatible {
 pub struct TargetSettings {
     /// Most requests at once and requests a second; `None`: no limit of ours.
     pub rate_limit: Option<(u32, f64)>,
+    /// Most requests in any 60 s; `None`: no limit of ours. They are paced, and come as many at once as `rate_limit` allows
+    /// (else one), which lowers the pace by as much.
+    pub rpm: Option<u32>,
     /// Retries after the first attempt. Default 5.
     pub max_retries: u32,
     /// The longest first pause before a retry; it doubles from retry to retry. Default 1 s.
@@ -62,6 +66,7 @@ impl Default for TargetSettings {
         let RetryPolicy { max_retries, base } = RetryPolicy::default();
         Self {
             rate_limit: None,
+            rpm: None,
             max_retries,
             retry_delay: base,
             timeouts: Timeouts::default(),
@@ -69,6 +74,18 @@ impl Default for TargetSettings {
             api_params: Vec::new(),
             headers: HeaderMap::new(),
         }
+    }
+}
+
+impl TargetSettings {
+    fn limits(&self) -> Result<RequestLimits, QuotaError> {
+        let burst = self.rate_limit.map(|(capacity, rate)| Quota::new(capacity, rate));
+        let at_once = self.rate_limit.map_or(1, |(capacity, _)| capacity);
+        let minute = self.rpm.map(|rpm| Quota::per_minute(rpm, at_once));
+        Ok(RequestLimits {
+            burst: burst.transpose()?,
+            minute: minute.transpose()?,
+        })
     }
 }
 
@@ -113,15 +130,13 @@ impl OpenAiCompatible {
         connections: &Connections,
     ) -> Result<Self, Error> {
         let chat_uri = endpoint(base_url, "chat/completions")?;
-        let quota = settings
-            .rate_limit
-            .map(|(capacity, rate)| Quota::new(capacity, rate))
-            .transpose();
-        let quota = quota.map_err(|error| Error::new(ErrorKind::Config, error.to_string()))?;
+        let limits = settings
+            .limits()
+            .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))?;
         let model = model.into();
         let provider = pool.provider.clone();
         let target = Target {
-            id: provider.admission.add_target(keys, quota),
+            id: provider.admission.add_target(keys, limits),
             name: format!("{}/{model}", provider.id).into(),
             provider,
             keys: keys.to_vec(),
@@ -395,6 +410,7 @@ impl fmt::Debug for TargetSettings {
         let headers: Vec<_> = self.headers.keys().collect();
         f.debug_struct("TargetSettings")
             .field("rate_limit", &self.rate_limit)
+            .field("rpm", &self.rpm)
             .field("max_retries", &self.max_retries)
             .field("retry_delay", &self.retry_delay)
             .field("timeouts", &self.timeouts)

@@ -11,23 +11,23 @@ use llmpool::chat::ChatRequest;
 use llmpool::provider_file::KeyEntry;
 use llmpool::{
     ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, LlmInterface, OpenAiCompatible,
-    Providers, TargetSettings, TokenBucket,
+    Providers, Quota, RequestLimits, TargetSettings, TokenBucket,
 };
 use support::{Play, Scripted, completion, error};
 use tokio::time::Instant;
 
 fn pool(keys: &[&str], max_concurrency: Option<u32>) -> ApiKeyPool {
     let limits = KeyLimits {
-        weight: 1,
         max_concurrency,
+        ..KeyLimits::default()
     };
     ApiKeyPool::with_limits("p", keys.iter().map(|key| ((*key).into(), limits))).unwrap()
 }
 
 fn key(name: &str, max_concurrency: Option<u32>) -> KeyEntry {
     let limits = KeyLimits {
-        weight: 1,
         max_concurrency,
+        ..KeyLimits::default()
     };
     KeyEntry {
         secret: name.into(),
@@ -436,6 +436,52 @@ async fn nobody_is_overtaken_by_another_model_on_a_key_that_both_use() {
             .filter_map(|seen| seen.body["messages"][0]["content"].as_str()?.parse::<u32>().ok())
             .collect();
         assert_eq!(order, [0, 1, 2, 3, 4, 5, 6, 7], "{second_keys:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l28_so_many_a_minute_for_each_key_and_nobody_is_refused() {
+    let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+    let limits = KeyLimits {
+        requests: RequestLimits {
+            burst: None,
+            minute: Some(Quota::per_minute(60, 1).unwrap()),
+        },
+        ..KeyLimits::default()
+    };
+    let keys = ["a", "b", "c", "d"].map(|key| (key.into(), limits));
+    let pool = ApiKeyPool::with_limits("p", keys).unwrap();
+    let target = target(&script, &pool, TargetSettings::default());
+    let begun = Instant::now();
+    let workers: Vec<_> = (0..16)
+        .map(|_| {
+            let target = target.clone();
+            tokio::spawn(async move {
+                while begun.elapsed() < Duration::from_secs(300) {
+                    target
+                        .chat(&ChatRequest::user("hi"), &CallOptions::default())
+                        .await
+                        .unwrap();
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let seen = script.seen.lock().unwrap();
+    for key in ["a", "b", "c", "d"] {
+        let at: Vec<_> = seen
+            .iter()
+            .filter(|seen| seen.key == key)
+            .map(|seen| seen.at)
+            .collect();
+        let minute = Duration::from_secs(60);
+        let most = at.iter().enumerate();
+        let most =
+            most.map(|(first, from)| at[first..].iter().take_while(|to| **to - *from <= minute).count());
+        assert!(most.max().unwrap() <= 60);
+        assert!(at.len() as f64 >= 0.99 * 300.0, "{} of 300", at.len());
     }
 }
 

@@ -16,8 +16,8 @@ async fn simulator(scenario: &str) -> Simulator {
 
 fn target(simulator: &Simulator, keys: &[&str], max_concurrency: Option<u32>) -> OpenAiCompatible {
     let limits = KeyLimits {
-        weight: 1,
         max_concurrency,
+        ..KeyLimits::default()
     };
     let pool = ApiKeyPool::with_limits("sim", keys.iter().map(|key| ((*key).into(), limits))).unwrap();
     let settings = TargetSettings {

@@ -81,8 +81,10 @@ fn o15_o28_l39_l90_each_defect_has_its_message() {
         (r#"{"p":[]}"#.into(), "provider.json:1:6: p: this provider has no model; add one, or remove the provider".into()),
         (r#"{"a/b":[]}"#.into(), "provider.json has 2 defects, so nothing of it is used:\nprovider.json:1:8: a/b: a provider's name must not be empty or hold a slash or a blank; rename it; models are addressed as provider/model\nprovider.json:1:8: a/b: this provider has no model; add one, or remove the provider".into()),
         (with(r#","rate_limit_refil_rate":1"#), format!("provider.json:1:97: {model}.rate_limit_refil_rate: unknown field; did you mean `rate_limit_refill_rate`?")),
-        (with(r#","zzz":1"#), format!("provider.json:1:79: {model}.zzz: unknown field; known are model_name, api_keys, base_url, max_retries, retry_delay, rate_limit_capacity, rate_limit_refill_rate, context_window, api_params, headers, timeouts")),
-        (with(r#","rpm":1"#), format!("provider.json:1:79: {model}.rpm: not supported yet; remove it; this version would not honour it")),
+        (with(r#","zzz":1"#), format!("provider.json:1:79: {model}.zzz: unknown field; known are model_name, api_keys, base_url, max_retries, retry_delay, rate_limit_capacity, rate_limit_refill_rate, rpm, context_window, api_params, headers, timeouts")),
+        (with(r#","rpm":0"#), format!("provider.json:1:79: {model}.rpm: this would never admit a request; give a number above 0, or leave it out for no limit")),
+        (with(r#","rpm":1.5"#), format!("provider.json:1:79: {model}.rpm: this has to be a whole number from 1 to 4294967295; change the value")),
+        (with(r#","tpm":1"#), format!("provider.json:1:79: {model}.tpm: not supported yet; remove it; this version would not honour it")),
         (with(r#","max_retries":-1"#), format!("provider.json:1:87: {model}.max_retries: this is below 0; give a number above 0")),
         (with(r#","max_retries":1.5"#), format!("provider.json:1:87: {model}.max_retries: this has to be a whole number from 0 to 100; change the value")),
         (with(r#","retry_delay":1e999"#), format!("provider.json:1:87: {model}.retry_delay: this number is too large; give a finite number")),
@@ -123,6 +125,31 @@ fn all_defects_are_told_at_once_in_the_order_of_the_file() {
     let error = ProviderFile::parse(text, "f", &env).unwrap_err();
     let lines: Vec<usize> = error.defects().iter().map(|defect| defect.line).collect();
     assert_eq!(lines, [2, 2, 3, 3]);
+}
+
+#[test]
+fn requests_a_minute_take_the_place_of_the_origins_limit() {
+    let of = |members: &str| {
+        let file = parse(&with(members)).unwrap();
+        let settings = &file.providers[0].models[0].settings;
+        (settings.rate_limit, settings.rpm, file.warnings.len())
+    };
+    assert_eq!(of(""), (Some((10, 1.0)), None, 1));
+    assert_eq!(of(r#","rpm":60"#), (None, Some(60), 0));
+    assert_eq!(of(r#","rpm":null"#), (Some((10, 1.0)), None, 1));
+    assert_eq!(
+        of(r#","rpm":60,"rate_limit_capacity":5"#),
+        (Some((5, 1.0)), Some(60), 0)
+    );
+    let key =
+        r#"{"p":[{"model_name":"m","api_keys":[{"key":"k","rpm":30}],"base_url":"http://h/v1","rpm":100}]}"#;
+    let file = parse(key).unwrap();
+    let minute = file.providers[0].models[0].api_keys[0]
+        .limits
+        .requests
+        .minute
+        .unwrap();
+    assert!((minute.per_second() * 60.0 - 30.0).abs() < 0.1 && minute.per_second() < 0.5);
 }
 
 #[test]

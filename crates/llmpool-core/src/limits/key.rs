@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::meter::{Meter, RequestLimits};
 use crate::time::Timestamp;
 
 /// A key's place in its ledger.
@@ -24,6 +25,8 @@ pub struct KeyLimits {
     pub weight: u32,
     /// Attempts under way at once; `None` means any number.
     pub max_concurrency: Option<u32>,
+    /// How many requests may be made with it, and how fast.
+    pub requests: RequestLimits,
 }
 
 impl Default for KeyLimits {
@@ -31,6 +34,7 @@ impl Default for KeyLimits {
         Self {
             weight: 1,
             max_concurrency: None,
+            requests: RequestLimits::default(),
         }
     }
 }
@@ -111,6 +115,7 @@ enum Condition {
 #[derive(Clone, Debug)]
 pub(super) struct Key {
     pub(super) limits: KeyLimits,
+    pub(super) meter: Meter,
     pub(super) in_flight: u32,
     /// When it was last picked, as a running number of all picks.
     pub(super) last_used: u64,
@@ -141,6 +146,7 @@ impl Key {
     pub(super) fn new(limits: KeyLimits) -> Self {
         Self {
             limits,
+            meter: Meter::new(limits.requests),
             in_flight: 0,
             last_used: 0,
             condition: Condition::Healthy,
@@ -186,13 +192,15 @@ impl Key {
         }
     }
 
+    /// When it can be used again as far as time alone decides: its pause is over and its rate admits a request.
+    pub(super) fn away_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.meter.ready_at(1, now).max(self.rests_until().unwrap_or(now));
+        Some(until).filter(|until| *until > now)
+    }
+
     pub(super) fn is_usable(&self, now: Timestamp) -> bool {
-        let awake = match self.condition {
-            Condition::Healthy => true,
-            Condition::Resting { until, .. } => until <= now,
-            Condition::Probing { .. } => false,
-        };
-        awake && self.has_slot()
+        let probed = matches!(self.condition, Condition::Probing { .. });
+        !probed && self.has_slot() && self.away_until(now).is_none()
     }
 
     /// Counts an attempt in; the first one after a pause that needs a probe is the probe.

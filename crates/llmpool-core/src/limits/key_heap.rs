@@ -107,7 +107,7 @@ mod tests {
         ) {
             let mut keys: Vec<Key> = weights
                 .iter()
-                .map(|&weight| Key::new(KeyLimits { weight, max_concurrency: None }))
+                .map(|&weight| Key::new(KeyLimits { weight, ..KeyLimits::default() }))
                 .collect();
             let mut heap = KeyHeap::default();
             let mut inside = vec![false; keys.len()];

@@ -13,7 +13,7 @@ pub(super) struct KeySet {
     usable: KeyHeap,
     /// Ends of pauses. An entry whose key has another end by now is stale, and skipped when it comes up.
     returns: BinaryHeap<Reverse<(Timestamp, KeyId)>>,
-    /// For each key of the ledger, the end of the pause it is counted with in `resting_count`.
+    /// For each key of the ledger, the instant until which it is counted as away in `resting_count`.
     resting: Vec<Option<Timestamp>>,
     resting_count: usize,
 }
@@ -41,7 +41,7 @@ impl KeySet {
     /// Takes note that the load or condition of a member changed.
     pub(super) fn changed(&mut self, id: KeyId, keys: &[Key], now: Timestamp) {
         let key = &keys[id.index()];
-        self.note_rest(id, key.rests_until().filter(|until| *until > now));
+        self.note_rest(id, key.away_until(now));
         if key.is_usable(now) {
             self.usable.update(id, keys);
         } else {

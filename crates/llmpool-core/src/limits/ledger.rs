@@ -8,10 +8,10 @@
 
 use std::time::Duration;
 
-use super::bucket::{Bucket, Denied, Taken};
+use super::bucket::{Bucket, Denied};
 use super::key::{Key, KeyId, KeyLimits, KeyState, Rest, Undo};
 use super::key_set::KeySet;
-use super::quota::Quota;
+use super::meter::{Charge, Meter, RequestLimits};
 use crate::time::Timestamp;
 
 /// A target's place in its ledger.
@@ -52,7 +52,8 @@ pub enum Binding {
 pub struct Grant {
     target: TargetId,
     key: Option<KeyId>,
-    taken: Option<Taken>,
+    charge: Charge,
+    key_charge: Charge,
     epoch: u32,
 }
 
@@ -95,6 +96,8 @@ pub struct Wait {
 pub enum WaitReason {
     /// The target's request rate.
     Rate,
+    /// The request rate of every key.
+    KeyRate,
     /// Every usable key has as many attempts under way as it may have.
     Concurrency,
     /// Every key rests; the state of the one that returns first.
@@ -115,7 +118,7 @@ pub enum Never {
 
 #[derive(Clone, Debug)]
 struct Target {
-    bucket: Option<Bucket>,
+    meter: Meter,
     set: Option<usize>,
 }
 
@@ -148,14 +151,19 @@ impl Ledger {
 
     /// Adds a target that may use `keys` (none: it is limited by its quota alone). Targets with the same keys share one
     /// order of load.
-    pub fn add_target(&mut self, keys: &[KeyId], quota: Option<Quota>, now: Timestamp) -> TargetId {
+    pub fn add_target(
+        &mut self,
+        keys: &[KeyId],
+        limits: impl Into<RequestLimits>,
+        now: Timestamp,
+    ) -> TargetId {
         let set = if keys.is_empty() {
             None
         } else {
             Some(self.set_of_keys(keys, now))
         };
         self.targets.push(Target {
-            bucket: quota.map(Bucket::new),
+            meter: Meter::new(limits.into()),
             set,
         });
         TargetId((self.targets.len() - 1) as u32)
@@ -186,38 +194,38 @@ impl Ledger {
 
     /// Takes what one attempt needs, the least loaded usable key included, or says what it waits for.
     pub fn take(&mut self, target: TargetId, need: Need, binding: Binding, now: Timestamp) -> Take {
-        if let Some(bucket) = &self.targets[target.index()].bucket {
-            match bucket.check(need.requests, now) {
-                Ok(()) => {}
-                Err(Denied::Until(until)) => {
-                    return Take::Wait(Wait {
-                        until,
-                        slot: false,
-                        why: WaitReason::Rate,
-                    });
-                }
-                Err(Denied::Never { capacity }) => return Take::Never(Never::MoreThanCapacity { capacity }),
+        match self.targets[target.index()].meter.check(need.requests, now) {
+            Ok(()) => {}
+            Err(Denied::Until(until)) => {
+                return Take::Wait(Wait {
+                    until,
+                    slot: false,
+                    why: WaitReason::Rate,
+                });
             }
+            Err(Denied::Never { capacity }) => return Take::Never(Never::MoreThanCapacity { capacity }),
         }
         let key = match self.pick(target, binding, now) {
             Ok(key) => key,
             Err(denied) => return denied,
         };
-        let bucket = self.targets[target.index()].bucket.as_mut();
-        let taken = bucket.map(|bucket| bucket.charge(need.requests, now));
-        let epoch = key.map_or(0, |id| self.keys[id.index()].epoch());
+        let (epoch, key_charge) = match key {
+            Some(id) => (self.keys[id.index()].epoch(), self.charge_key(id, need, now)),
+            None => (0, Charge::default()),
+        };
         Take::Granted(Grant {
             target,
             key,
-            taken,
+            charge: self.targets[target.index()].meter.charge(need.requests, now),
+            key_charge,
             epoch,
         })
     }
 
     /// Why this could never be granted, if so.
     pub fn never(&self, target: TargetId, need: Need, binding: Binding) -> Option<Never> {
-        let Target { bucket, set } = &self.targets[target.index()];
-        let capacity = bucket.as_ref().map(|bucket| bucket.quota().capacity());
+        let Target { meter, set } = &self.targets[target.index()];
+        let capacity = meter.capacity();
         match (binding, *set) {
             _ if capacity.is_some_and(|capacity| need.requests > capacity) => Some(Never::MoreThanCapacity {
                 capacity: capacity.unwrap_or_default(),
@@ -233,10 +241,8 @@ impl Ledger {
 
     /// What stands in the way of a request now, without taking anything.
     pub fn why_wait(&mut self, target: TargetId, need: Need, binding: Binding, now: Timestamp) -> WaitReason {
-        let Target { bucket, set } = &self.targets[target.index()];
-        let rate = bucket
-            .as_ref()
-            .is_some_and(|bucket| bucket.check(need.requests, now).is_err());
+        let Target { meter, set } = &self.targets[target.index()];
+        let rate = meter.check(need.requests, now).is_err();
         match *set {
             Some(set) if !rate && self.sets[set].least_loaded(&self.keys, now).is_none() => {
                 self.wait_for_key(set, binding, now).why
@@ -247,11 +253,13 @@ impl Ledger {
 
     /// Gives a grant back. `used` says whether the request was handed to a connection: only an unused one is refunded.
     pub fn put_back(&mut self, grant: Grant, used: bool, now: Timestamp) {
-        let bucket = self.targets[grant.target.index()].bucket.as_mut();
-        if let (Some(bucket), Some(taken), false) = (bucket, grant.taken, used) {
-            bucket.refund(taken);
+        if !used {
+            self.targets[grant.target.index()].meter.refund(grant.charge);
         }
         if let Some(id) = grant.key {
+            if !used {
+                self.keys[id.index()].meter.refund(grant.key_charge);
+            }
             self.keys[id.index()].put_back(grant.epoch);
             self.key_changed(id, now);
         }
@@ -289,10 +297,10 @@ impl Ledger {
     /// The earliest instant at which `total` requests of a target could have gone: a lower bound that counts occupied
     /// slots as free.
     pub fn earliest(&mut self, target: TargetId, total: u64, binding: Binding, now: Timestamp) -> Timestamp {
-        let Target { bucket, set } = &self.targets[target.index()];
-        let by_rate = bucket.as_ref().map_or(now, |bucket| bucket.ready_at(total, now));
+        let Target { meter, set } = &self.targets[target.index()];
+        let by_rate = meter.ready_at(total, now);
         let by_key = match (binding, *set) {
-            (Binding::Key(id), _) => self.keys[id.index()].rests_until().unwrap_or(now),
+            (Binding::Key(id), _) => self.keys[id.index()].away_until(now).unwrap_or(now),
             (Binding::Any, None) => now,
             (Binding::Any, Some(set)) => self.earliest_key(set, now),
         };
@@ -344,16 +352,22 @@ impl Ledger {
         (0..self.keys.len() as u32).map(KeyId).collect()
     }
 
-    /// The request bucket of a target, if it has one.
+    /// The bucket of a target's bursts, if it has one.
     pub fn bucket(&self, target: TargetId) -> Option<&Bucket> {
-        self.targets[target.index()].bucket.as_ref()
+        self.targets[target.index()].meter.burst()
     }
 
-    /// Fills the request bucket of a target.
+    /// Fills the request buckets of a target.
     pub fn reset(&mut self, target: TargetId) {
-        if let Some(bucket) = &mut self.targets[target.index()].bucket {
-            bucket.reset();
+        self.targets[target.index()].meter.reset();
+    }
+
+    fn charge_key(&mut self, id: KeyId, need: Need, now: Timestamp) -> Charge {
+        let charge = self.keys[id.index()].meter.charge(need.requests, now);
+        if charge != Charge::default() {
+            self.key_changed(id, now);
         }
+        charge
     }
 
     fn pick(&mut self, target: TargetId, binding: Binding, now: Timestamp) -> Result<Option<KeyId>, Take> {
@@ -386,7 +400,7 @@ impl Ledger {
                 (set.next_return(&self.keys, now), !set.all_rest(&self.keys, now))
             }
             Binding::Key(id) => {
-                let until = self.keys[id.index()].rests_until().filter(|until| *until > now);
+                let until = self.keys[id.index()].away_until(now);
                 (until.map(|until| (until, id)), until.is_none())
             }
         };
@@ -394,7 +408,10 @@ impl Ledger {
             Some((until, id)) if !slot => Wait {
                 until,
                 slot,
-                why: WaitReason::Keys(self.key_state(id)),
+                why: match self.key_state(id) {
+                    KeyState::Healthy => WaitReason::KeyRate,
+                    resting => WaitReason::Keys(resting),
+                },
             },
             Some((until, _)) => Wait {
                 until,

@@ -8,5 +8,6 @@ pub mod key;
 mod key_heap;
 mod key_set;
 pub mod ledger;
+pub mod meter;
 pub mod quota;
 pub mod room;

@@ -49,6 +49,19 @@ impl Quota {
         }
     }
 
+    /// At most `most` in any 60 s as the other side sees it, up to `burst` of them at once.
+    ///
+    /// Paced rather than counted: the period is a 500th longer than the limit asks for, so that what was evenly sent may arrive
+    /// a little unevenly. A larger burst lowers the rate by as much.
+    pub fn per_minute(most: u32, burst: u32) -> Result<Self, QuotaError> {
+        const GUARD: f64 = 1.002;
+        let burst = burst.min(most);
+        if burst == 0 {
+            return Err(QuotaError::NoCapacity);
+        }
+        Self::new(burst, f64::from(most - burst + 1) / (60.0 * GUARD))
+    }
+
     /// The most that can be taken at once, in tokens.
     pub fn capacity(&self) -> u32 {
         self.capacity

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 
 use llmpool_core::limits::key::{KeyId, KeyLimits, Rest, Undo};
 use llmpool_core::limits::ledger::{Binding, Grant, Ledger, Never, Take, TargetId, Wait, WaitReason};
-use llmpool_core::limits::quota::Quota;
+use llmpool_core::limits::meter::RequestLimits;
 use llmpool_core::limits::room::{Arrival, Room, Ticket};
 use llmpool_core::time::Timestamp;
 
@@ -83,9 +83,9 @@ impl Admission {
         self.lock().ledger.key_ids()
     }
 
-    pub(crate) fn add_target(&self, keys: &[KeyId], quota: Option<Quota>) -> TargetId {
+    pub(crate) fn add_target(&self, keys: &[KeyId], limits: impl Into<RequestLimits>) -> TargetId {
         let mut state = self.lock();
-        let target = state.ledger.add_target(keys, quota, clock::now());
+        let target = state.ledger.add_target(keys, limits, clock::now());
         state.rooms.push(Room::default());
         if let Some(set) = state.ledger.set_of(target)
             && set >= state.blocked.len()

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use llmpool_core::limits::key::KeyLimits;
+use llmpool_core::limits::meter::RequestLimits;
 use llmpool_core::limits::quota::Quota;
 use serde_json::value::RawValue;
 
@@ -15,7 +16,7 @@ use crate::openai_compatible::{TargetSettings, endpoint};
 use crate::options::Timeouts;
 use crate::secrets::{Reference, Secret};
 
-pub(super) const MODEL_FIELDS: [&str; 11] = [
+pub(super) const MODEL_FIELDS: [&str; 12] = [
     "model_name",
     "api_keys",
     "base_url",
@@ -23,23 +24,16 @@ pub(super) const MODEL_FIELDS: [&str; 11] = [
     "retry_delay",
     "rate_limit_capacity",
     "rate_limit_refill_rate",
+    "rpm",
     "context_window",
     "api_params",
     "headers",
     "timeouts",
 ];
-pub(super) const KEY_FIELDS: [&str; 3] = ["key", "weight", "max_concurrency"];
+pub(super) const KEY_FIELDS: [&str; 4] = ["key", "weight", "max_concurrency", "rpm"];
 const TIMEOUT_FIELDS: [&str; 4] = ["connect", "first_content", "idle", "total"];
 /// Fields that the design promises and this version does not have yet.
-const LATER: [&str; 7] = [
-    "api",
-    "rpm",
-    "tpm",
-    "rpd",
-    "max_concurrency",
-    "pricing",
-    "quota_group",
-];
+const LATER: [&str; 6] = ["api", "tpm", "rpd", "max_concurrency", "pricing", "quota_group"];
 /// Request members that the call itself says.
 const OF_THE_CALL: [&str; 3] = ["model", "messages", "stream"];
 
@@ -312,7 +306,13 @@ impl<'a> Reader<'a> {
         let retry_delay = set("retry_delay").map(|value| self.number(value, &joined(path, "retry_delay")));
         let window =
             set("context_window").map(|at| self.whole(at, &joined(path, "context_window"), 1, u32::MAX));
-        let rate_limit = self.rate_limit(get("rate_limit_capacity"), get("rate_limit_refill_rate"), path);
+        let rpm = set("rpm").map(|value| self.per_minute(value, &joined(path, "rpm")));
+        let rates = (get("rate_limit_capacity"), get("rate_limit_refill_rate"));
+        let rate_limit = match (rates, rpm) {
+            // A limit of requests a minute takes the place of the origin's.
+            ((None, None), Some(_)) => None,
+            ((capacity, rate), _) => self.rate_limit(capacity, rate, path),
+        };
         let api_params = set("api_params").map(|value| self.api_params(value, &joined(path, "api_params")));
         let headers = set("headers").map(|value| self.headers(value, &joined(path, "headers")));
         let timeouts = set("timeouts").map(|value| self.timeouts(value, &joined(path, "timeouts")));
@@ -323,6 +323,7 @@ impl<'a> Reader<'a> {
             base_url: base_url?,
             settings: TargetSettings {
                 rate_limit,
+                rpm: rpm.flatten(),
                 max_retries: max_retries.flatten().unwrap_or(defaults.max_retries),
                 retry_delay: retry_delay.flatten().map_or(defaults.retry_delay, |delay| {
                     Duration::from_secs_f64(delay.min(86_400.0))
@@ -372,6 +373,15 @@ impl<'a> Reader<'a> {
             self.defect(value, &rate_path, &error.to_string(), "give a higher rate");
         }
         Some((burst, per_second))
+    }
+
+    fn per_minute(&mut self, value: &RawValue, path: &str) -> Option<u32> {
+        if self.number(value, path)? == 0.0 {
+            let cure = "give a number above 0, or leave it out for no limit";
+            self.defect(value, path, "this would never admit a request", cure);
+            return None;
+        }
+        self.whole(value, path, 1, u32::MAX)
     }
 
     fn base_url(&mut self, value: &RawValue, path: &str) -> Option<String> {
@@ -474,6 +484,8 @@ impl<'a> Reader<'a> {
         let weight = get("weight").map(|value| self.whole(value, &joined(path, "weight"), 1, 1000));
         let most = get("max_concurrency").filter(|value| Kind::of(value) != Kind::Null);
         let most = most.map(|value| self.whole(value, &joined(path, "max_concurrency"), 1, 1_000_000));
+        let rpm = get("rpm").filter(|value| Kind::of(value) != Kind::Null);
+        let rpm = rpm.and_then(|value| self.per_minute(value, &joined(path, "rpm")));
         let Some(key) = get("key") else {
             self.defect(value, &joined(path, "key"), "this field is missing", "add it");
             return None;
@@ -483,6 +495,10 @@ impl<'a> Reader<'a> {
             KeyLimits {
                 weight: weight.flatten().unwrap_or(1),
                 max_concurrency: most.flatten(),
+                requests: RequestLimits {
+                    burst: None,
+                    minute: rpm.and_then(|rpm| Quota::per_minute(rpm, 1).ok()),
+                },
             },
         ))
     }
