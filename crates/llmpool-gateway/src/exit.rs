@@ -42,10 +42,10 @@ pub(crate) fn with(exit: u8, message: &str) -> ExitCode {
 pub(crate) fn of(error: &Error) -> ExitCode {
     note(&error.to_string());
     if let Some(words) = error.provider_message() {
-        let who = if error.status().is_some() {
-            "the provider says"
-        } else {
-            "cause"
+        let who = match error.kind() {
+            // There was nobody to say anything.
+            ErrorKind::Attempt(FailureKind::Connect) => "cause",
+            _ => "the provider says",
         };
         note(&format!("{who}: {}", one_line(words)));
     }

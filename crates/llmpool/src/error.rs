@@ -163,7 +163,8 @@ fn write_tries(f: &mut fmt::Formatter<'_>, report: &CallReport) -> fmt::Result {
     let mut tries: Vec<(String, usize)> = Vec::new();
     for attempt in report.attempts.iter().chain(&report.unsent) {
         let outcome = attempt.failure.map_or("answered", FailureKind::as_str);
-        let told = format!("{} {outcome}", attempt.key);
+        let status = attempt.status.map(|status| format!(" ({status})"));
+        let told = format!("{} {outcome}{}", attempt.key, status.unwrap_or_default());
         match tries.last_mut() {
             Some((last, times)) if *last == told => *times += 1,
             _ => tries.push((told, 1)),

@@ -393,6 +393,16 @@ pub(crate) fn endpoint(base_url: &str, path: &str) -> Result<Uri, Error> {
     else {
         return Err(wrong("it has to name a host, and no user"));
     };
+    let port = authority.as_str().rsplit_once(':').map(|(_, port)| port);
+    let is_ipv6 = authority.as_str().ends_with(']');
+    if port.is_some_and(|port| !is_ipv6 && !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+        return Err(wrong("its port has to be a number from 1 to 65535"));
+    }
+    if base_url.contains('#') {
+        return Err(wrong(
+            "it has a fragment, which is never sent; remove everything from # on",
+        ));
+    }
     let prefix = base.path().trim_end_matches('/');
     let query = base.query().map(|query| format!("?{query}")).unwrap_or_default();
     Uri::builder()
@@ -449,6 +459,8 @@ mod tests {
                 "https://api.deepseek.com",
                 "https://api.deepseek.com/chat/completions",
             ),
+            ("http://[::1]/v1", "http://[::1]/v1/chat/completions"),
+            ("http://[::1]:8080/v1", "http://[::1]:8080/v1/chat/completions"),
             ("http://h:1/a/b/v3//", "http://h:1/a/b/v3/chat/completions"),
             (
                 "https://x/d?api-version=1",
@@ -462,6 +474,10 @@ mod tests {
             "api.openai.com/v1",
             "ftp://x/v1",
             "http://user:pw@x/v1",
+            "http://x:99999/v1",
+            "http://x:0/v1",
+            "http://x:/v1",
+            "http://x/v1#y",
             "not a url",
         ] {
             assert_eq!(endpoint(bad, "x").unwrap_err().kind(), ErrorKind::Config, "{bad}");

@@ -145,11 +145,13 @@ impl RawStream {
     }
 
     /// Ends the stream with an error.
-    pub(crate) fn fail(&mut self, failure: Failure) -> Error {
+    pub(crate) fn fail(&mut self, mut failure: Failure) -> Error {
         self.end();
         self.frames.close();
         if let Some(attempt) = self.report.attempts.last_mut() {
             attempt.failure = Some(failure.kind);
+            failure.status = failure.status.or(attempt.status);
+            failure.request_id = failure.request_id.or_else(|| attempt.request_id.clone());
         }
         Error::from_failure(failure).with_report(self.report.clone())
     }

@@ -119,6 +119,8 @@ fn mask_lookalikes(text: &str) -> String {
 pub(crate) enum Reference {
     Variable(String),
     File(String),
+    /// It begins like a reference and does not end like one.
+    Unclosed,
     Literal(Secret),
 }
 
@@ -132,6 +134,7 @@ impl Reference {
         ) {
             (Some(name), _) => Self::Variable(name.to_owned()),
             (_, Some(path)) => Self::File(path.to_owned()),
+            _ if text.starts_with("${") => Self::Unclosed,
             _ => Self::Literal(Secret::from(text)),
         }
     }
@@ -140,6 +143,18 @@ impl Reference {
     pub(crate) fn resolve(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Secret, (String, String)> {
         let found = match self {
             Self::Literal(secret) => return Ok(secret.clone()),
+            Self::Unclosed => {
+                return Err((
+                    "this reference is not closed".to_owned(),
+                    "write it as in ${NAME}".to_owned(),
+                ));
+            }
+            Self::Variable(name) if name.is_empty() => {
+                return Err((
+                    "this reference names no variable".to_owned(),
+                    "write it as in ${NAME}".to_owned(),
+                ));
+            }
             Self::Variable(name) => env(name).ok_or_else(|| {
                 (
                     format!("the variable {name} is not set"),

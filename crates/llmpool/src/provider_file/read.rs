@@ -32,6 +32,17 @@ pub(super) const MODEL_FIELDS: [&str; 12] = [
 ];
 pub(super) const KEY_FIELDS: [&str; 4] = ["key", "weight", "max_concurrency", "rpm"];
 const TIMEOUT_FIELDS: [&str; 4] = ["connect", "first_content", "idle", "total"];
+/// Headers that belong to the exchange and not to the configuration.
+const OUR_HEADERS: [&str; 8] = [
+    "authorization",
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "proxy-authorization",
+    "transfer-encoding",
+];
 /// Fields that the design promises and this version does not have yet.
 const LATER: [&str; 6] = ["api", "tpm", "rpd", "max_concurrency", "pricing", "quota_group"];
 /// Request members that the call itself says.
@@ -545,6 +556,11 @@ impl<'a> Reader<'a> {
                 );
                 continue;
             };
+            if OUR_HEADERS.contains(&header.as_str()) {
+                let problem = "llmpool sets this header itself";
+                self.defect(value, &field, problem, "remove it; keys belong into api_keys");
+                continue;
+            }
             let Some(text) = self.text(value, &field) else {
                 continue;
             };
