@@ -1,0 +1,109 @@
+//! A crowd on several threads: nobody is forgotten, whoever leaves whenever.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+use std::time::Duration;
+
+use llmpool::chat::ChatRequest;
+use llmpool::provider_file::KeyEntry;
+use llmpool::{CallOptions, KeyLimits, LlmInterface, Providers, TargetSettings, TokenBucket};
+use support::{Play, Server, completion, recorded, stream_of};
+
+/// Everybody is served as soon as those before him are done, so a single lost wake-up stands still until its deadline.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_thousand_calls_that_come_and_go_on_few_slots_all_end() {
+    let server = Server::start(|number, seen| match seen.body.get("stream") {
+        Some(_) => Play::Send(stream_of(&recorded())),
+        None => Play::SendAfter(Duration::from_micros(number as u64 % 7 * 100), completion("ok")),
+    })
+    .await;
+    let keys = |names: &[&str]| -> Vec<_> {
+        let limits = KeyLimits {
+            max_concurrency: Some(2),
+            ..KeyLimits::default()
+        };
+        let entry = |name: &&str| KeyEntry {
+            secret: (*name).into(),
+            limits,
+        };
+        names.iter().map(entry).collect()
+    };
+    let providers = Providers::builder()
+        .model(
+            "p",
+            "one",
+            &server.url,
+            keys(&["a", "b"]),
+            TargetSettings::default(),
+        )
+        .model(
+            "p",
+            "two",
+            &server.url,
+            keys(&["b", "c"]),
+            TargetSettings::default(),
+        )
+        .build()
+        .unwrap();
+    let models = ["p/one", "p/two"].map(|id| providers.model(id).unwrap());
+    let calls: Vec<_> = (0..2000_u64)
+        .map(|number| {
+            let model = models[number as usize % 2].clone();
+            tokio::spawn(async move {
+                let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
+                let call = async {
+                    if number % 3 == 0 {
+                        let stream = model.chat_stream(&request, &options).await.unwrap();
+                        assert_eq!(stream.assemble().await.unwrap().text(), "Hello world");
+                    } else {
+                        assert_eq!(model.chat(&request, &options).await.unwrap().text(), "ok");
+                    }
+                };
+                match number % 5 {
+                    0 => drop(tokio::time::timeout(Duration::from_micros(number * 131 % 90_000), call).await),
+                    _ => call.await,
+                }
+            })
+        })
+        .collect();
+    let all = async {
+        for call in calls {
+            call.await.unwrap();
+        }
+    };
+    // A stay in line ends after 30 s with an error, and there is work for a second or two.
+    tokio::time::timeout(Duration::from_secs(25), all).await.unwrap();
+    for model in &models {
+        assert!(model.key_status().iter().all(|key| key.in_flight == 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_bucket_taken_from_by_many_threads_serves_everybody_in_time() {
+    let bucket = TokenBucket::new(10, 4000.0).unwrap();
+    let begun = std::time::Instant::now();
+    let waiters: Vec<_> = (0..2000_u64)
+        .map(|number| {
+            let bucket = bucket.clone();
+            tokio::spawn(async move {
+                if number % 4 == 0 {
+                    let leave = Duration::from_micros(number * 37 % 60_000);
+                    return tokio::time::timeout(leave, bucket.acquire(1, None)).await.is_ok();
+                }
+                bucket.acquire(1, None).await.is_ok()
+            })
+        })
+        .collect();
+    let mut served = 0;
+    for waiter in waiters {
+        served += u32::from(waiter.await.unwrap());
+    }
+    let (most, took) = (10.0 + 4000.0 * begun.elapsed().as_secs_f64(), begun.elapsed());
+    assert!(
+        served >= 1500 && f64::from(served) <= most,
+        "{served} in {took:?}"
+    );
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(bucket.rate_limit_status().waiting, 0);
+}
