@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::chat::Whole;
 use crate::sse::Event;
 
 /// What one event shows.
@@ -107,7 +108,7 @@ impl StreamView {
         };
         let choices = chunk.choices.unwrap_or_default();
         for choice in &choices {
-            let bit = 1_u128 << choice.index.unwrap_or(0).min(127);
+            let bit = 1_u128 << choice.index.map_or(0, |index| index.0).min(127);
             self.seen |= bit;
             if choice.is_finished() {
                 self.finished |= bit;
@@ -173,7 +174,7 @@ struct Groq<'a> {
 #[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(default)]
-    index: Option<u32>,
+    index: Option<Whole>,
     #[serde(borrow, default)]
     delta: Option<Delta<'a>>,
     #[serde(borrow, default)]
@@ -430,6 +431,19 @@ mod tests {
             view.usage().unwrap(),
             &Bytes::from_static(br#"{"prompt_tokens":3}"#)
         );
+    }
+
+    #[test]
+    fn numbers_are_read_as_leniently_as_by_the_decoder() {
+        let mut view = StreamView::new();
+        for index in ["\"0\"", "0.0", "0"] {
+            let data = format!(r#"{{"choices":[{{"index":{index},"delta":{{"content":"a"}}}}]}}"#);
+            assert!(view.see(&event(&data)).content, "{index}");
+        }
+        view.see(&event(
+            r#"{"choices":[{"index":"0","delta":{},"finish_reason":"stop"}]}"#,
+        ));
+        assert!(view.is_complete());
     }
 
     #[test]

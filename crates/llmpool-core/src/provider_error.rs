@@ -29,9 +29,9 @@ impl ProviderError {
         match serde_json::from_slice::<Value>(body) {
             Ok(value) => Some(Self::read(&value)),
             Err(_) => {
-                let excerpt: String = String::from_utf8_lossy(body).chars().take(200).collect();
+                // Whole, because what is secret in it is found only in the whole.
                 Some(Self {
-                    message: Some(excerpt),
+                    message: Some(String::from_utf8_lossy(body).into_owned()),
                     ..Self::default()
                 })
             }
@@ -89,18 +89,18 @@ pub fn is_error_in_success(body: &[u8]) -> Option<ProviderError> {
 /// The member that holds the error, if it is not the object itself.
 fn nested(members: &Map<String, Value>) -> Option<&Value> {
     let choice = || {
-        members
-            .get("choices")?
-            .as_array()?
-            .iter()
-            .find_map(|choice| choice.get("error"))
+        let choices = members.get("choices")?.as_array()?;
+        let errors = choices.iter().map(|choice| choice.get("error"));
+        errors.flatten().find(|error| says_something(error))
     };
-    let groq = || members.get("x_groq")?.get("error");
-    members
-        .get("error")
-        .or_else(choice)
-        .or_else(groq)
-        .filter(|error| says_something(error))
+    let groq = || {
+        members
+            .get("x_groq")?
+            .get("error")
+            .filter(|error| says_something(error))
+    };
+    let own = members.get("error").filter(|error| says_something(error));
+    own.or_else(choice).or_else(groq)
 }
 
 fn says_something(value: &Value) -> bool {
@@ -151,5 +151,22 @@ impl std::fmt::Debug for ProviderError {
         f.debug_struct("ProviderError")
             .field("kind", &self.kind.as_deref().map(crate::failure::plain_word))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_null_hides_no_error_behind_it() {
+        for body in [
+            r#"{"error":null,"choices":[{"error":{"message":"m"}}]}"#,
+            r#"{"choices":[{"error":null},{"error":{"message":"m"}}]}"#,
+            r#"{"choices":[{"error":null}],"x_groq":{"error":"m"}}"#,
+        ] {
+            let error = is_error_in_success(body.as_bytes()).unwrap();
+            assert_eq!(error.message.as_deref(), Some("m"), "{body}");
+        }
     }
 }

@@ -69,11 +69,15 @@ impl Decoder {
     /// Takes the next piece of the stream. Take all events with [`next_event`](Self::next_event) before the next piece:
     /// what is left over is kept, at the price of a copy.
     pub fn push(&mut self, piece: Bytes) {
-        if !self.input.is_empty() {
-            self.hold_input();
+        if self.input.is_empty() {
+            self.input = piece;
+            self.searched = 0;
+            return;
         }
-        self.input = piece;
-        self.searched = 0;
+        let mut joined = BytesMut::with_capacity(self.input.len() + piece.len());
+        joined.extend_from_slice(&self.input);
+        joined.extend_from_slice(&piece);
+        self.input = joined.freeze();
     }
 
     /// The next whole event, `None` when more bytes are needed.
@@ -282,6 +286,20 @@ mod tests {
             let single: Vec<&[u8]> = bytes.chunks(1).collect();
             assert_eq!(decode(&single), whole, "{text:?} byte by byte");
         }
+    }
+
+    #[test]
+    fn what_is_left_over_is_kept_with_its_borders() {
+        let mut decoder = Decoder::new(1 << 20);
+        let mut read = Vec::new();
+        decoder.push(Bytes::from_static(b"data: a\n\ndata: b\n\nda"));
+        read.extend(decoder.next_event().unwrap());
+        decoder.push(Bytes::from_static(b"ta: c\n\n"));
+        while let Some(event) = decoder.next_event().unwrap() {
+            read.push(event);
+        }
+        let data: Vec<_> = read.iter().map(|event| &event.data[..]).collect();
+        assert_eq!(data, [b"a", b"b", b"c"]);
     }
 
     #[test]

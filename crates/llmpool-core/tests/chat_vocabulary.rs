@@ -115,6 +115,26 @@ fn o26_absent_members_are_left_out_of_a_request() {
 }
 
 #[test]
+fn what_a_stream_repeats_is_said_once_and_what_it_pieces_out_is_joined() {
+    let mut assembler = Assembler::new();
+    for number in 1..=3 {
+        let chunk = format!(
+            r#"{{"provider":"DeepSeek","choices":[{{"index":0,"native":"same","delta":{{"reasoning_details":[{{"text":"{number}"}}],"thought":"{number}"}},"logprobs":{{"content":[{number}],"refusal":null}}}}]}}"#
+        );
+        assembler.push(serde_json::from_str(&chunk).unwrap());
+    }
+    let halfway = assembler.partial();
+    let answer = assembler.finish();
+    assert!(halfway == answer);
+    assert_eq!(
+        serde_json::to_value(&answer).unwrap(),
+        serde_json::json!({"object":"chat.completion","provider":"DeepSeek","choices":[{
+            "index":0,"native":"same","logprobs":{"content":[1,2,3],"refusal":null},
+            "message":{"reasoning_details":[{"text":"1"},{"text":"2"},{"text":"3"}],"thought":"123"}}]})
+    );
+}
+
+#[test]
 fn unknown_numbers_keep_their_text() {
     let text = r#"{"choices":[],"cost":0.10000000000000000000001}"#;
     let read: ChatCompletion = serde_json::from_str(text).unwrap();

@@ -120,6 +120,46 @@ fn a_refusal_that_was_the_calls_fault_is_taken_back_unless_more_is_known_by_now(
 }
 
 #[test]
+fn a_probe_that_was_refused_unclearly_and_acquitted_leaves_nobody_probing() {
+    let (mut ledger, keys, target) = ledger(1, None, None);
+    let grant = take(&mut ledger, target, START).unwrap();
+    ledger.refused(grant, Rest::Invalid, None, START);
+    ledger.put_back(grant, true, START);
+    let probe = take(&mut ledger, target, seconds(60.0)).unwrap();
+    let undo = ledger
+        .refused(
+            probe,
+            Rest::Throttled,
+            Some(Duration::from_secs(10)),
+            seconds(60.0),
+        )
+        .unwrap();
+    ledger.put_back(probe, true, seconds(60.0));
+    ledger.restore(undo, seconds(61.0));
+    assert_eq!(ledger.key_state(keys[0]), KeyState::Invalid(seconds(60.0)));
+    assert!(
+        take(&mut ledger, target, seconds(61.0)).is_ok(),
+        "the next one probes again"
+    );
+}
+
+#[test]
+fn l11_what_a_late_answer_says_of_a_key_in_use_again_is_believed() {
+    let (mut ledger, keys, target) = ledger(1, None, None);
+    let [slow, dead, quick] = [0; 3].map(|_| take(&mut ledger, target, START).unwrap());
+    ledger.refused(quick, Rest::Throttled, Some(Duration::from_secs(1)), START);
+    take(&mut ledger, target, seconds(1.0)).unwrap();
+    assert_eq!(ledger.key_state(keys[0]), KeyState::Healthy);
+    let undo = ledger
+        .refused(slow, Rest::Throttled, Some(Duration::from_secs(60)), seconds(1.1))
+        .unwrap();
+    assert_eq!(ledger.key_state(keys[0]), KeyState::Throttled(seconds(61.1)));
+    ledger.restore(undo, seconds(1.2));
+    ledger.refused(dead, Rest::Invalid, None, seconds(1.3));
+    assert_eq!(ledger.key_state(keys[0]), KeyState::Invalid(seconds(61.3)));
+}
+
+#[test]
 fn l34_a_denied_request_has_taken_nothing() {
     let (mut ledger, keys, target) = ledger(1, Some(1), Some((5, 0.001)));
     let first = take(&mut ledger, target, START).unwrap();

@@ -1,5 +1,6 @@
 //! Exit codes, and the one line that goes with them.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use llmpool::{Error, ErrorKind, FailureKind};
@@ -25,12 +26,9 @@ pub(crate) fn failed(message: &str) -> ExitCode {
     with(FAILED, message)
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the one place that speaks to the person at the terminal"
-)]
+/// Speaks to the person at the terminal, if there still is one.
 pub(crate) fn note(message: &str) {
-    eprintln!("llmpool: {message}");
+    let _ = writeln!(std::io::stderr(), "llmpool: {message}");
 }
 
 pub(crate) fn with(exit: u8, message: &str) -> ExitCode {

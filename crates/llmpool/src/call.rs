@@ -20,7 +20,6 @@ use crate::limits::{LONGEST_LINE, Permit, Refusal};
 use crate::observe;
 use crate::options::CallOptions;
 use crate::report::{AttemptReport, CallReport, TraceId};
-use crate::secrets;
 use crate::target::Target;
 
 /// A wait in line ends after this where the caller named no deadline of his own.
@@ -172,7 +171,7 @@ impl<'a> Call<'a> {
                 Ok(Some(reply))
             }
             Err(failure) => {
-                let failure = self.masked(failure);
+                let failure = self.target.provider.masked(failure);
                 self.note_failure(&permit, &failure, key, duration);
                 self.judge(&permit, failure, key, rendered);
                 Ok(None)
@@ -197,7 +196,14 @@ impl<'a> Call<'a> {
     /// Lets the core judge a failure, and does to the keys what it says.
     fn judge(&mut self, permit: &Permit, failure: Failure, key: KeyId, rendered: Rendered) {
         let added = rendered.added_stream_options;
-        let verdict = self.attempts.failed(&failure, key, added, clock::now());
+        let other_key = self.target.provider.admission.look(|ledger| {
+            ledger.has_other_key(self.target.id, |known| {
+                known == key || self.attempts.has_asked(known)
+            })
+        });
+        let verdict = self
+            .attempts
+            .failed(&failure, key, added, other_key, clock::now());
         match verdict {
             KeyVerdict::Innocent => {}
             KeyVerdict::Rests => {
@@ -239,20 +245,6 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Providers sometimes send a key back, and not only the one that was used.
-    fn masked(&self, mut failure: Failure) -> Failure {
-        let texts = [
-            &mut failure.message,
-            &mut failure.code,
-            &mut failure.param,
-            &mut failure.request_id,
-        ];
-        for text in texts.into_iter().flatten() {
-            *text = secrets::masked(text, self.target.provider.keys.iter().map(|key| &key.secret));
-        }
-        failure
-    }
-
     fn give_up(&mut self) -> Error {
         let report = self.closing_report();
         let now = clock::now();
@@ -285,9 +277,11 @@ impl<'a> Call<'a> {
             }
             Refusal::Full { ready_at } => {
                 let message = format!("{LONGEST_LINE} calls wait for it already");
-                return Error::new(ErrorKind::LimitReached, message)
-                    .with_report(report)
-                    .with_retry_after(ready_at.since(now));
+                let error = match self.last.take() {
+                    Some(failure) => Error::from_failure(failure),
+                    None => Error::new(ErrorKind::LimitReached, message),
+                };
+                return error.with_report(report).with_retry_after(ready_at.since(now));
             }
             Refusal::TooLate { ready_at, why } => (ready_at, why),
         };

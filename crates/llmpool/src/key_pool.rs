@@ -109,7 +109,9 @@ impl ApiKeyPool {
             binding: Binding::Any,
             deadline: Timestamp::MAX,
         };
-        let permit = self.provider.admission.try_enter(self.bare, &arrival)?;
+        let mut permit = self.provider.admission.try_enter(self.bare, &arrival)?;
+        // What is done with the key is not seen from here, so it counts as used.
+        permit.hand_over();
         Some(KeyLease {
             key: permit.key()?,
             provider: self.provider.clone(),

@@ -160,6 +160,12 @@ impl Providers {
 impl OpenProvider {
     fn model(&self, id: &str) -> Result<OpenAiCompatible, Error> {
         let name = id.strip_prefix("openai/").unwrap_or(id);
+        if name.is_empty() {
+            return Err(Error::new(
+                ErrorKind::UnknownModel,
+                "the model has no name; say which one",
+            ));
+        }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(model) = known.get(name) {
             return Ok(model.clone());
@@ -200,8 +206,17 @@ fn add_provider(
 ) -> Result<(), Error> {
     let mut keys: Vec<(Secret, KeyLimits)> = Vec::new();
     for KeyEntry { secret, limits } in provider.models.iter().flat_map(|model| &model.api_keys) {
-        if !keys.iter().any(|(known, _)| known == secret) {
-            keys.push((secret.clone(), *limits));
+        match keys.iter().find(|(known, _)| known == secret) {
+            None => keys.push((secret.clone(), *limits)),
+            Some((_, known)) if known == limits => {}
+            Some(_) => {
+                let label = secret.label(keys.iter().take_while(|(known, _)| known != secret).count() + 1);
+                let id = &provider.id;
+                let problem = format!(
+                    "{id}: {label} has different limits at different models; give it the same at each"
+                );
+                return Err(Error::new(ErrorKind::Config, problem));
+            }
         }
     }
     let pool = ApiKeyPool::with_limits(&provider.id, keys.iter().cloned())?;

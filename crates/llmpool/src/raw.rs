@@ -22,7 +22,7 @@ use crate::exchange::{Rendered, Reply};
 use crate::options::CallOptions;
 use crate::report::CallReport;
 use crate::stream::{Frame, FrameStream};
-use crate::target::Target;
+use crate::target::{Provider, Target};
 
 /// A whole answer as it came.
 #[derive(Clone, Debug)]
@@ -37,6 +37,7 @@ pub struct RawResponse {
 ///
 /// Dropping it closes the connection and frees the key.
 pub struct RawStream {
+    provider: Arc<Provider>,
     prefix: VecDeque<Frame>,
     frames: Box<FrameStream>,
     report: CallReport,
@@ -101,6 +102,7 @@ pub(crate) async fn stream(
         return Err(invalid_response(report));
     };
     Ok(RawStream {
+        provider: target.provider.clone(),
         prefix: prefix.into(),
         frames,
         report,
@@ -153,6 +155,7 @@ impl RawStream {
             failure.status = failure.status.or(attempt.status);
             failure.request_id = failure.request_id.or_else(|| attempt.request_id.clone());
         }
+        let failure = self.provider.masked(failure);
         Error::from_failure(failure).with_report(self.report.clone())
     }
 

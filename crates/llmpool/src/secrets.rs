@@ -81,7 +81,7 @@ const LONGEST_TEXT: usize = 4096;
 
 /// A provider's text with every known key, and everything that looks like a piece of one, replaced by `[key]`.
 pub(crate) fn masked<'a>(text: &str, secrets: impl Iterator<Item = &'a Secret>) -> String {
-    let mut text: String = text.chars().take(LONGEST_TEXT).collect();
+    let mut text = text.to_owned();
     let mut found: Vec<&str> = secrets
         .map(Secret::expose)
         .filter(|secret| text.contains(secret))
@@ -91,7 +91,8 @@ pub(crate) fn masked<'a>(text: &str, secrets: impl Iterator<Item = &'a Secret>) 
     for secret in found {
         text = text.replace(secret, "[key]");
     }
-    mask_lookalikes(&text)
+    // Cut last: half a key would not be known for one.
+    mask_lookalikes(&text).chars().take(LONGEST_TEXT).collect()
 }
 
 /// `sk-` and what follows it, asterisks included: providers show the ends of a key.
@@ -205,6 +206,18 @@ mod tests {
             masked("a task-oriented desk-job, sk-"),
             "a task-oriented desk-job, sk-"
         );
+    }
+
+    #[test]
+    fn half_a_key_at_the_end_of_a_long_text_is_no_leak() {
+        let secret = Secret::from("CANARYKEY-1234567890");
+        for before in 4070..4100 {
+            let text = format!("{}{}", "x".repeat(before), secret.expose());
+            assert!(
+                !masked(&text, std::iter::once(&secret)).contains("CANARY"),
+                "{before}"
+            );
+        }
     }
 
     #[test]

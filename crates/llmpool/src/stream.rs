@@ -41,6 +41,7 @@ pub(crate) struct FrameStream {
     limits: StreamLimits,
     /// Since when we have been waiting for the provider.
     waiting_since: Option<Timestamp>,
+    /// Since when we have been waiting for what may still come after the terminal signal.
     complete_at: Option<Timestamp>,
     timer: Timer,
 }
@@ -124,8 +125,8 @@ impl FrameStream {
         if sight.corrupt && !self.view.has_content() {
             return self.fail(Failure::new(FailureKind::InvalidResponse));
         }
-        if self.view.is_complete() && (self.complete_at.is_none() || sight.done) {
-            self.complete_at = Some(clock::now());
+        if sight.done {
+            self.complete_at = None;
         }
         Poll::Ready(Some(Ok(Frame { event, sight })))
     }
@@ -137,7 +138,9 @@ impl FrameStream {
             idle,
             deadline,
         } = self.limits;
-        let by = match self.complete_at {
+        let complete = self.view.is_complete();
+        let complete_at = complete.then(|| *self.complete_at.get_or_insert_with(clock::now));
+        let by = match complete_at {
             Some(at) => (
                 at + if self.view.is_done() {
                     END_GRACE

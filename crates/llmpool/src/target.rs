@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderValue, Uri};
+use llmpool_core::failure::Failure;
 use llmpool_core::limits::key::{KeyId, KeyState};
 use llmpool_core::limits::ledger::TargetId;
 use llmpool_core::routing::retry::RetryPolicy;
@@ -12,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::limits::Admission;
 use crate::options::Timeouts;
-use crate::secrets::{KeyLabel, Secret};
+use crate::secrets::{self, KeyLabel, Secret};
 use crate::transport::{Connections, NetConnector, Pool};
 
 /// The keys of one provider and the admission to them; shared by all its targets.
@@ -78,6 +79,20 @@ impl Provider {
     pub(crate) fn connections(&self) -> &Connections {
         self.connections
             .get_or_init(|| Connections::new(Arc::new(NetConnector::from_env())))
+    }
+
+    /// A failure without keys in it: providers sometimes send one back, and not only the one that was used.
+    pub(crate) fn masked(&self, mut failure: Failure) -> Failure {
+        let texts = [
+            &mut failure.message,
+            &mut failure.code,
+            &mut failure.param,
+            &mut failure.request_id,
+        ];
+        for text in texts.into_iter().flatten() {
+            *text = secrets::masked(text, self.keys.iter().map(|key| &key.secret));
+        }
+        failure
     }
 
     pub(crate) fn key(&self, id: KeyId) -> &ApiKey {

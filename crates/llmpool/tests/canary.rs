@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use llmpool::chat::{ChatRequest, Message};
 use llmpool::{ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, Providers, TargetSettings};
-use support::{Play, Server, answer, completion, recorded, stream_of};
+use support::{Play, Server, answer, completion, piece, recorded, stream_of};
 
 const PROMPT: &str = "PROMPT-CANARY";
 const KEY: &str = "sk-KEY-CANARY-0123456789";
@@ -166,6 +166,21 @@ async fn u08_o03_l80_no_prompt_and_no_key_in_any_output() {
         .await
         .unwrap();
     shown += &format!("{answer:?} {:?}", answer.report);
+    let spilled = [
+        piece(r#"{"content":"a"}"#, "null"),
+        format!(r#"{{"error":{{"message":"{KEY} {PROMPT}","code":"{KEY}"}}}}"#),
+    ];
+    let spilled = stream_of(&spilled);
+    let server = Server::start(move |_, _| Play::Send(spilled.clone())).await;
+    let target = self::target(&server, TargetSettings::default());
+    let stream = target
+        .chat_stream(&ChatRequest::user(PROMPT), &CallOptions::default())
+        .await;
+    let error = stream.unwrap().assemble().await.unwrap_err();
+    for words in [error.provider_message(), error.code()] {
+        assert!(!words.unwrap().contains("KEY-CANARY"), "{words:?}");
+    }
+    shown += &format!("{error} {error:?}");
     let bad = format!(
         r#"{{"p":[{{"model_name":"m","api_keys":["{KEY}",1],"base_url":"x","headers":{{"a":"{KEY}\n"}}}}]}}"#
     );

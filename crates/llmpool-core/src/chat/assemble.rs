@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 use super::chunk::{ChatChunk, ChunkChoice, Delta};
 use super::extra::{Extra, Json};
 use super::lenient::Whole;
@@ -17,6 +19,8 @@ pub struct Assembler {
     answer: ChatCompletion,
     /// For each choice, the explicit indexes under which its tool calls were last addressed.
     call_indexes: Vec<Vec<Option<u64>>>,
+    /// For each choice, the pieces of its logprobs; joined once, at the end.
+    logprobs: Vec<Vec<Json>>,
 }
 
 impl Assembler {
@@ -39,7 +43,7 @@ impl Assembler {
         if usage.is_some() {
             answer.usage = usage;
         }
-        merge_extra(&mut answer.extra, &chunk.extra, &["obfuscation", "x_groq"]);
+        latest(&mut answer.extra, &chunk.extra, &["obfuscation", "x_groq"]);
         for choice in chunk.choices {
             self.push_choice(choice);
         }
@@ -57,11 +61,14 @@ impl Assembler {
 
     /// What there is so far.
     pub fn partial(&self) -> ChatCompletion {
-        self.answer.clone()
+        self.clone().finish()
     }
 
     /// The answer.
-    pub fn finish(self) -> ChatCompletion {
+    pub fn finish(mut self) -> ChatCompletion {
+        for (choice, pieces) in self.answer.choices.iter_mut().zip(&self.logprobs) {
+            choice.logprobs = joined_logprobs(pieces);
+        }
         self.answer
     }
 
@@ -76,6 +83,7 @@ impl Assembler {
                 };
                 self.answer.choices.insert(at, choice);
                 self.call_indexes.insert(at, Vec::new());
+                self.logprobs.insert(at, Vec::new());
                 at
             }
         };
@@ -83,13 +91,8 @@ impl Assembler {
         if piece.finish_reason.is_some() {
             choice.finish_reason = piece.finish_reason;
         }
-        if let Some(logprobs) = piece.logprobs {
-            choice.logprobs = Some(match choice.logprobs.take() {
-                Some(before) => joined_logprobs(&before, &logprobs),
-                None => logprobs,
-            });
-        }
-        merge_extra(&mut choice.extra, &piece.extra, &["usage"]);
+        self.logprobs[at].extend(piece.logprobs);
+        latest(&mut choice.extra, &piece.extra, &["usage"]);
         push_delta(choice, piece.delta, &mut self.call_indexes[at]);
     }
 }
@@ -115,7 +118,7 @@ fn push_delta(choice: &mut Choice, delta: Delta, indexes: &mut Vec<Option<u64>>)
     for piece in delta.tool_calls {
         push_tool_call(&mut message.tool_calls, indexes, piece);
     }
-    merge_extra(&mut message.extra, &delta.extra, &[]);
+    grow(&mut message.extra, &delta.extra);
 }
 
 /// Adds a piece to the call it belongs to: a known id decides, then the index unless a new id claims it, then the place.
@@ -149,7 +152,7 @@ fn push_tool_call(calls: &mut Vec<ToolCall>, indexes: &mut Vec<Option<u64>>, pie
     if let Some(function) = piece.function {
         push_function(call.function.get_or_insert_default(), function);
     }
-    merge_extra(&mut call.extra, &piece.extra, &[]);
+    latest(&mut call.extra, &piece.extra, &[]);
 }
 
 fn push_function(function: &mut FunctionCall, piece: FunctionCall) {
@@ -157,7 +160,7 @@ fn push_function(function: &mut FunctionCall, piece: FunctionCall) {
         function.name = piece.name.or(function.name.take());
     }
     append(&mut function.arguments, piece.arguments);
-    merge_extra(&mut function.extra, &piece.extra, &[]);
+    latest(&mut function.extra, &piece.extra, &[]);
 }
 
 fn append(text: &mut Option<String>, piece: Option<String>) {
@@ -168,37 +171,53 @@ fn append(text: &mut Option<String>, piece: Option<String>) {
     }
 }
 
-/// Unknown members: texts grow, everything else is replaced by the latest.
-fn merge_extra(into: &mut Extra, from: &Extra, skip: &[&str]) {
+/// Unknown members outside of deltas say the same again or something newer: the latest counts.
+fn latest(into: &mut Extra, from: &Extra, skip: &[&str]) {
     for (name, json) in from.iter().filter(|(name, _)| !skip.contains(name)) {
-        let joined = into.get(name).and_then(|before| joined_texts(before, json));
+        into.insert(name.to_owned(), json.clone());
+    }
+}
+
+/// Unknown members of deltas: texts and lists grow, everything else is replaced by the latest.
+fn grow(into: &mut Extra, from: &Extra) {
+    for (name, json) in from.iter() {
+        let joined = into.get(name).and_then(|before| joined(before, json));
         into.insert(name.to_owned(), joined.unwrap_or_else(|| json.clone()));
     }
 }
 
-fn joined_texts(before: &Json, piece: &Json) -> Option<Json> {
-    let before: String = serde_json::from_str(before.get()).ok()?;
-    let piece: String = serde_json::from_str(piece.get()).ok()?;
-    Json::of(&(before + &piece)).ok()
+fn joined(before: &Json, piece: &Json) -> Option<Json> {
+    match (before.value(), piece.value()) {
+        (Value::String(before), Value::String(piece)) => Json::of(&(before + &piece)).ok(),
+        (Value::Array(mut before), Value::Array(piece)) => {
+            before.extend(piece);
+            Json::of(&before).ok()
+        }
+        _ => None,
+    }
 }
 
-/// `{"content": […], "refusal": […]}` of two pieces in one.
-fn joined_logprobs(before: &Json, piece: &Json) -> Json {
-    let (mut all, more) = (before.value(), piece.value());
-    if let (Some(all), Some(more)) = (all.as_object_mut(), more.as_object()) {
-        for (name, tokens) in more {
-            match (
-                all.get_mut(name).and_then(|known| known.as_array_mut()),
-                tokens.as_array(),
-            ) {
-                (Some(known), Some(tokens)) => known.extend(tokens.iter().cloned()),
-                _ => {
-                    all.insert(name.clone(), tokens.clone());
+/// `{"content": […], "refusal": […]}` of all pieces in one.
+fn joined_logprobs(pieces: &[Json]) -> Option<Json> {
+    let [first, rest @ ..] = pieces else { return None };
+    if rest.is_empty() {
+        return Some(first.clone());
+    }
+    let mut all = first.value();
+    for piece in rest {
+        if let (Some(all), Value::Object(more)) = (all.as_object_mut(), piece.value()) {
+            for (name, tokens) in more {
+                match (all.get_mut(&name).and_then(Value::as_array_mut), tokens) {
+                    (Some(known), Value::Array(tokens)) => known.extend(tokens),
+                    (Some(_), Value::Null) => {}
+                    (_, tokens) => {
+                        all.insert(name, tokens);
+                    }
                 }
             }
         }
     }
-    Json::of(&all).unwrap_or_else(|_| piece.clone())
+    Json::of(&all).ok()
 }
 
 impl fmt::Debug for Assembler {

@@ -25,6 +25,7 @@ pub use chunk::{ChatChunk, ChunkChoice, Delta};
 pub use chunk_decoder::ChunkDecoder;
 pub use extra::{Extra, Json};
 pub use finish_reason::FinishReason;
+pub(crate) use lenient::Whole;
 pub use message::{Content, Message, Part, Role};
 pub use request::{ChatRequest, Stop, StreamOptions};
 pub use response::{ChatCompletion, Choice};

@@ -108,6 +108,8 @@ fn cause(status: u16, timed: bool, error: &ProviderError) -> (FailureKind, Certa
     let named = named(error);
     let sure = |kind| (kind, Certainty::Sure);
     match status {
+        // Never followed: a redirected request would take its key to who knows where.
+        300..=399 => sure(FailureKind::InvalidRequest),
         401 => sure(FailureKind::InvalidKey),
         402 => sure(FailureKind::NoQuota),
         403 => named.map_or((FailureKind::PermissionDenied, Certainty::Unclear), sure),
@@ -254,7 +256,7 @@ mod tests {
             (500, "", ServerError, Sure),
             (503, "", Overloaded, Sure),
             (529, "", Overloaded, Sure),
-            (302, "", InvalidResponse, Sure),
+            (302, "", InvalidRequest, Sure),
         ];
         for (status, body, kind, certainty) in table {
             assert_eq!(of(status, body), (kind, certainty), "{status} {body}");

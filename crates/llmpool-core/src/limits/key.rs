@@ -238,8 +238,7 @@ impl Key {
         }
     }
 
-    /// An attempt of `epoch` was refused. Old news may lengthen a pause that is already there and does nothing else, so
-    /// a burst that fails together counts as one refusal.
+    /// An attempt of `epoch` was refused. A burst that fails together counts as one refusal.
     pub(super) fn refused(
         &mut self,
         id: KeyId,
@@ -249,12 +248,13 @@ impl Key {
         now: Timestamp,
     ) -> Option<Undo> {
         if epoch != self.epoch {
-            if let (Condition::Resting { until, .. }, Some(pause)) = (&mut self.condition, pause) {
-                *until = (*until).max(now + pause);
-            }
-            return None;
+            return self.late_refusal(id, why, pause, now);
         }
-        let before = (self.condition, self.unknown_pauses);
+        let before = match self.condition {
+            // The probe ends with this answer; nobody would be left to end it.
+            Condition::Probing { why, until } => (Condition::Resting { why, until }, self.unknown_pauses),
+            condition => (condition, self.unknown_pauses),
+        };
         let until = now + pause.unwrap_or_else(|| self.next_unknown_pause(why));
         self.condition = Condition::Resting { why, until };
         self.epoch += 1;
@@ -263,6 +263,37 @@ impl Key {
             epoch: self.epoch,
             condition: before.0,
             unknown_pauses: before.1,
+        })
+    }
+
+    /// A refusal of an attempt from before the last change. It never shortens a pause and never doubles one, but what it says
+    /// of a key that is in use again is believed.
+    fn late_refusal(
+        &mut self,
+        id: KeyId,
+        why: Rest,
+        pause: Option<Duration>,
+        now: Timestamp,
+    ) -> Option<Undo> {
+        let pause = match (&mut self.condition, pause) {
+            (Condition::Resting { until, .. }, Some(pause)) => {
+                *until = (*until).max(now + pause);
+                return None;
+            }
+            (Condition::Healthy, Some(pause)) => pause,
+            (Condition::Healthy, None) if why.needs_probe() => why.unknown_pause().0,
+            _ => return None,
+        };
+        self.condition = Condition::Resting {
+            why,
+            until: now + pause,
+        };
+        self.epoch += 1;
+        Some(Undo {
+            key: id,
+            epoch: self.epoch,
+            condition: Condition::Healthy,
+            unknown_pauses: self.unknown_pauses,
         })
     }
 

@@ -340,6 +340,15 @@ impl Ledger {
         self.keys[key.index()].state()
     }
 
+    /// Whether a target has a key in use of which `known` is not true.
+    pub fn has_other_key(&self, target: TargetId, known: impl Fn(KeyId) -> bool) -> bool {
+        let set = self.targets[target.index()]
+            .set
+            .map(|set| self.sets[set].members());
+        let mut members = set.unwrap_or_default().iter();
+        members.any(|id| !known(*id) && self.key_state(*id) == KeyState::Healthy)
+    }
+
     /// How many keys a target may use.
     pub fn key_count(&self, target: TargetId) -> usize {
         self.targets[target.index()]

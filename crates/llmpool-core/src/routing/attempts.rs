@@ -55,6 +55,8 @@ pub struct Attempts {
     chance: Chance,
     retries_spent: u32,
     tried: Vec<KeyId>,
+    /// Keys that answered with a refusal of theirs, or with one that may be.
+    asked: Vec<KeyId>,
     next: Next,
     dead_connection_repeated: bool,
     stream_options_repeated: bool,
@@ -71,6 +73,7 @@ impl Attempts {
             chance: Chance::new(seed),
             retries_spent: 0,
             tried: Vec::new(),
+            asked: Vec::new(),
             next: Next::Now,
             dead_connection_repeated: false,
             stream_options_repeated: false,
@@ -99,19 +102,30 @@ impl Attempts {
         self.spend_retry()
     }
 
-    /// Takes note of a failed attempt. `added_stream_options` says that the refused member was ours, not the caller's.
+    /// Whether this key has told the call what it thinks of it.
+    pub fn has_asked(&self, key: KeyId) -> bool {
+        self.asked.contains(&key)
+    }
+
+    /// Takes note of a failed attempt. `added_stream_options` says that the refused member was ours, not the caller's;
+    /// `other_key` that a key is in use which was not [asked](Self::has_asked) yet.
     pub fn failed(
         &mut self,
         failure: &Failure,
         key: KeyId,
         added_stream_options: bool,
+        other_key: bool,
         now: Timestamp,
     ) -> KeyVerdict {
         if !self.tried.contains(&key) {
             self.tried.push(key);
         }
-        if failure.certainty == Certainty::Unclear {
-            return self.unclear_refusal(failure.kind);
+        let unclear = failure.certainty == Certainty::Unclear;
+        if (unclear || failure.blame() == Blame::Key) && !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
+        if unclear {
+            return self.unclear_refusal(failure.kind, other_key);
         }
         self.next = match failure.blame() {
             Blame::Request if failure.kind == FailureKind::StreamOptionsRefused => {
@@ -139,13 +153,14 @@ impl Attempts {
         self.retries_spent
     }
 
-    fn unclear_refusal(&mut self, kind: FailureKind) -> KeyVerdict {
-        if self.unclear == Some(kind) && self.tried.len() > 1 {
+    fn unclear_refusal(&mut self, kind: FailureKind, other_key: bool) -> KeyVerdict {
+        if self.unclear == Some(kind) && self.asked.len() > 1 {
             self.next = Next::Stop;
             return KeyVerdict::RestoreAll;
         }
         self.unclear = Some(kind);
-        if self.key_count > self.tried.len() {
+        // A key that rests already cannot tell, and resting this one too would leave none to tell anything.
+        if other_key && (self.tried.len() < self.key_count || self.has_retry()) {
             self.next = Next::OtherKey;
             return KeyVerdict::RestsForNow;
         }
@@ -237,7 +252,7 @@ mod tests {
             let mut call = call(5, 4);
             assert_eq!(call.next(NOW), Step::Admit);
             assert_eq!(
-                call.failed(&failure(kind), keys(1)[0], false, NOW),
+                call.failed(&failure(kind), keys(1)[0], false, true, NOW),
                 KeyVerdict::Innocent
             );
             assert_eq!(call.next(NOW), Step::GiveUp, "{kind:?}");
@@ -255,7 +270,7 @@ mod tests {
             let mut call = call(0, 1);
             assert_eq!(call.next(NOW), Step::Admit);
             assert!(call.admitted(key));
-            call.failed(&failure(kind), key, false, NOW);
+            call.failed(&failure(kind), key, false, true, NOW);
             assert_eq!(call.next(NOW), Step::GiveUp, "{kind:?}");
         }
     }
@@ -268,7 +283,7 @@ mod tests {
             assert_eq!(call.next(NOW), Step::Admit);
             assert!(call.admitted(*key));
             assert_eq!(
-                call.failed(&failure(FailureKind::InvalidKey), *key, false, NOW),
+                call.failed(&failure(FailureKind::InvalidKey), *key, false, true, NOW),
                 KeyVerdict::Rests
             );
         }
@@ -285,10 +300,10 @@ mod tests {
         let keys = keys(4);
         let mut call = call(2, 4);
         for key in &keys[..2] {
-            call.failed(&failure(FailureKind::ServerError), *key, false, NOW);
+            call.failed(&failure(FailureKind::ServerError), *key, false, true, NOW);
             assert!(matches!(call.next(NOW), Step::Backoff(_) | Step::Admit));
         }
-        call.failed(&failure(FailureKind::ServerError), keys[2], false, NOW);
+        call.failed(&failure(FailureKind::ServerError), keys[2], false, true, NOW);
         assert_eq!(call.next(NOW), Step::GiveUp);
         assert_eq!(call.retries_spent(), 2);
     }
@@ -301,7 +316,7 @@ mod tests {
             retry_after: Some(asked),
             ..failure(FailureKind::Overloaded)
         };
-        call.failed(&busy, keys(1)[0], false, NOW);
+        call.failed(&busy, keys(1)[0], false, true, NOW);
         let Step::Backoff(until) = call.next(NOW) else {
             panic!("it has to pause")
         };
@@ -320,6 +335,7 @@ mod tests {
             },
             keys(1)[0],
             false,
+            true,
             NOW,
         );
         assert_eq!(call.next(NOW), Step::GiveUp);
@@ -329,10 +345,10 @@ mod tests {
     fn a_dead_connection_is_repeated_once_for_free() {
         let key = keys(1)[0];
         let mut call = call(0, 1);
-        call.failed(&failure(FailureKind::DeadConnection), key, false, NOW);
+        call.failed(&failure(FailureKind::DeadConnection), key, false, true, NOW);
         assert_eq!(call.next(NOW), Step::Admit);
         assert!(call.admitted(key));
-        call.failed(&failure(FailureKind::DeadConnection), key, false, NOW);
+        call.failed(&failure(FailureKind::DeadConnection), key, false, true, NOW);
         assert_eq!(call.next(NOW), Step::GiveUp);
     }
 
@@ -341,12 +357,12 @@ mod tests {
         let key = keys(1)[0];
         let refused = failure(FailureKind::StreamOptionsRefused);
         let mut ours = call(0, 1);
-        ours.failed(&refused, key, true, NOW);
+        ours.failed(&refused, key, true, true, NOW);
         assert_eq!(ours.next(NOW), Step::Admit);
-        ours.failed(&refused, key, true, NOW);
+        ours.failed(&refused, key, true, true, NOW);
         assert_eq!(ours.next(NOW), Step::GiveUp);
         let mut theirs = call(5, 1);
-        theirs.failed(&refused, key, false, NOW);
+        theirs.failed(&refused, key, false, true, NOW);
         assert_eq!(theirs.next(NOW), Step::GiveUp);
     }
 
@@ -360,12 +376,12 @@ mod tests {
         ] {
             let mut call = call(5, 4);
             assert_eq!(
-                call.failed(&unclear(kind), keys[0], false, NOW),
+                call.failed(&unclear(kind), keys[0], false, true, NOW),
                 KeyVerdict::RestsForNow
             );
             assert_eq!(call.next(NOW), Step::Admit);
             assert_eq!(
-                call.failed(&unclear(kind), keys[1], false, NOW),
+                call.failed(&unclear(kind), keys[1], false, true, NOW),
                 KeyVerdict::RestoreAll
             );
             assert_eq!(call.next(NOW), Step::GiveUp);
@@ -373,17 +389,49 @@ mod tests {
     }
 
     #[test]
+    fn l93_a_key_that_told_nothing_of_the_kind_may_be_asked_while_retries_are_left() {
+        let keys = keys(2);
+        let mut call = call(2, 2);
+        call.failed(&failure(FailureKind::ServerError), keys[0], false, true, NOW);
+        let verdict = call.failed(&unclear(FailureKind::PermissionDenied), keys[1], false, true, NOW);
+        assert_eq!((verdict, call.next(NOW)), (KeyVerdict::RestsForNow, Step::Admit));
+        assert!(call.admitted(keys[0]) && call.has_asked(keys[1]) && !call.has_asked(keys[0]));
+        let again = call.failed(
+            &unclear(FailureKind::PermissionDenied),
+            keys[0],
+            false,
+            false,
+            NOW,
+        );
+        assert_eq!((again, call.next(NOW)), (KeyVerdict::RestoreAll, Step::GiveUp));
+    }
+
+    #[test]
+    fn l93_where_every_other_key_rests_nobody_could_tell_and_this_one_goes_on() {
+        let keys = keys(2);
+        let mut call = call(2, 2);
+        let verdict = call.failed(
+            &unclear(FailureKind::PermissionDenied),
+            keys[0],
+            false,
+            false,
+            NOW,
+        );
+        assert_eq!((verdict, call.next(NOW)), (KeyVerdict::Innocent, Step::GiveUp));
+    }
+
+    #[test]
     fn an_unclear_refusal_of_the_only_key_rests_it_only_when_it_is_a_rate() {
         let key = keys(1)[0];
         let mut moderated = call(5, 1);
         assert_eq!(
-            moderated.failed(&unclear(FailureKind::PermissionDenied), key, false, NOW),
+            moderated.failed(&unclear(FailureKind::PermissionDenied), key, false, false, NOW),
             KeyVerdict::Innocent
         );
         assert_eq!(moderated.next(NOW), Step::GiveUp);
         let mut limited = call(5, 1);
         assert_eq!(
-            limited.failed(&unclear(FailureKind::RateLimited), key, false, NOW),
+            limited.failed(&unclear(FailureKind::RateLimited), key, false, false, NOW),
             KeyVerdict::Rests
         );
         assert_eq!(limited.next(NOW), Step::Admit);

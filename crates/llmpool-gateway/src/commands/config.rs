@@ -18,6 +18,9 @@ pub(crate) fn run(config: &Config) -> ExitCode {
 
 fn validate(source: &Source) -> Result<(), ExitCode> {
     match settings::find(source).map_err(|error| exit::of(&error))? {
+        Found::Providers(providers) if providers.takes_any_model() => {
+            print("ok: no provider file, but a provider from OPENAI_API_KEY that takes any model's name\n")
+        }
         Found::Providers(providers) => print(&format!("ok: {} model(s)\n", providers.models().count())),
         Found::Nothing => Err(exit::with(
             exit::CONFIG,

@@ -463,7 +463,8 @@ impl Enter {
         let seat = state.rooms[self.target.index()].seat_mut(ticket, binding);
         let wait = seat.and_then(|seat| {
             seat.waker.clone_from(cx.waker());
-            seat.wait
+            // What is over was noted before somebody older kept the time for him.
+            seat.wait.filter(|wait| wait.until > now)
         });
         let hopeless = wait.is_some_and(|wait| !wait.slot && wait.until > deadline);
         if hopeless || now >= deadline {

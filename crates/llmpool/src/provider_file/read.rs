@@ -46,7 +46,7 @@ const OUR_HEADERS: [&str; 8] = [
 /// Fields that the design promises and this version does not have yet.
 const LATER: [&str; 6] = ["api", "tpm", "rpd", "max_concurrency", "pricing", "quota_group"];
 /// Request members that the call itself says.
-const OF_THE_CALL: [&str; 3] = ["model", "messages", "stream"];
+const OF_THE_CALL: [&str; 4] = ["model", "messages", "stream", "stream_options"];
 
 type Named<'a> = (Cow<'a, str>, &'a RawValue);
 

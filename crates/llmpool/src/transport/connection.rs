@@ -21,7 +21,8 @@ use super::pool::Pool;
 /// A connection between two exchanges.
 pub(super) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
-    driver: http1::Connection<TokioIo<Watched>, Full<Bytes>>,
+    /// Gone once the connection is closed: hyper answers what it could not send when its driver is dropped, and not before.
+    driver: Option<http1::Connection<TokioIo<Watched>, Full<Bytes>>>,
     heard: Heard,
     gate: Arc<Gate>,
     /// What hyper wakes: the gate.
@@ -31,6 +32,9 @@ pub(super) struct Connection {
     /// Whether it has carried an exchange before.
     reused: bool,
 }
+
+/// More turns in one poll than this mean that the runtime wants us to stop: it wakes whoever has used up his share.
+const MOST_LAPS: u32 = 32;
 
 /// Whether a byte has come since the last request.
 type Heard = Arc<AtomicBool>;
@@ -58,7 +62,7 @@ impl Connection {
         let gate = Gate::new();
         Ok(Box::new(Self {
             sender,
-            driver,
+            driver: Some(driver),
             heard,
             waker: gate.clone().into(),
             gate,
@@ -86,22 +90,24 @@ impl Connection {
         self.heard.store(false, Ordering::Relaxed);
         self.adapt(&mut request);
         let mut answer = Box::pin(self.sender.try_send_request(request));
-        let mut open = true;
         let answered = std::future::poll_fn(|cx| {
             // The answer comes through the driver, which has the waker.
             let mut quiet = Context::from_waker(Waker::noop());
             self.gate.enter(cx.waker());
-            loop {
-                open = open && self.drive();
+            for _ in 0..MOST_LAPS {
+                self.drive();
                 let answered = answer.as_mut().poll(&mut quiet);
                 if answered.is_ready() {
                     self.gate.leave();
                     return answered;
                 }
-                if open && self.gate.sleep() {
+                if self.gate.sleep() {
                     return Poll::Pending;
                 }
             }
+            self.gate.leave();
+            cx.waker().wake_by_ref();
+            Poll::Pending
         })
         .await;
         drop(answer);
@@ -138,8 +144,15 @@ impl Connection {
 
     /// Moves bytes, from inside the gate. Answers whether the connection is still open.
     fn drive(&mut self) -> bool {
+        let Some(driver) = &mut self.driver else {
+            return false;
+        };
         let mut cx = Context::from_waker(&self.waker);
-        Pin::new(&mut self.driver).poll(&mut cx).is_pending()
+        let open = Pin::new(driver).poll(&mut cx).is_pending();
+        if !open {
+            self.driver = None;
+        }
+        open
     }
 }
 
@@ -156,7 +169,7 @@ impl Body {
         if let Some(connection) = &self.connection {
             connection.gate.enter(cx.waker());
         }
-        let mut driven = false;
+        let mut laps = 0;
         loop {
             // Pieces come through the driver, which has the waker.
             let mut quiet = Context::from_waker(Waker::noop());
@@ -177,10 +190,15 @@ impl Body {
                     let Some(connection) = &mut self.connection else {
                         return Poll::Pending;
                     };
-                    if driven && connection.gate.sleep() {
+                    if laps > 0 && connection.gate.sleep() {
                         return Poll::Pending;
                     }
-                    driven = true;
+                    laps += 1;
+                    if laps > MOST_LAPS {
+                        connection.gate.leave();
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     if !connection.drive() {
                         self.connection = None;
                     }

@@ -1,6 +1,7 @@
 //! Connections over the network: TCP without Nagle's delay, TLS with the platform's roots, proxies from the environment.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use http::Uri;
@@ -12,6 +13,8 @@ use hyper_util::rt::TokioIo;
 use tower_service::Service;
 
 use super::connect::{Connect, ConnectError, Connected};
+
+const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Opens TCP and TLS connections, straight or through the proxy that `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name.
 pub(crate) struct NetConnector {
@@ -92,6 +95,10 @@ fn tcp() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
+    // An idle connection that a router on the way has forgotten is found out before a call finds out.
+    connector.set_keepalive(Some(KEEPALIVE));
+    connector.set_keepalive_interval(Some(KEEPALIVE));
+    connector.set_keepalive_retries(Some(3));
     connector
 }
 

@@ -46,6 +46,8 @@ type Script = dyn Fn(usize, &Seen) -> Play + Send + Sync;
 pub struct Scripted {
     pub seen: Arc<Mutex<Vec<Seen>>>,
     pub connections: AtomicUsize,
+    /// How many bytes a connection holds on their way.
+    pub pipe: AtomicUsize,
     play: Arc<Script>,
 }
 
@@ -54,6 +56,7 @@ impl Scripted {
         Arc::new(Self {
             seen: Arc::default(),
             connections: AtomicUsize::new(0),
+            pipe: AtomicUsize::new(64 << 10),
             play: Arc::new(play),
         })
     }
@@ -65,7 +68,7 @@ impl Scripted {
 
 impl Connect for Scripted {
     fn connect(&self, _: &http::Uri) -> BoxFuture<'static, Result<Connected, ConnectError>> {
-        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        let (ours, theirs) = tokio::io::duplex(self.pipe.load(Ordering::SeqCst));
         let connection = self.connections.fetch_add(1, Ordering::SeqCst);
         let (seen, play) = (self.seen.clone(), self.play.clone());
         tokio::spawn(async move { serve(theirs, connection, &seen, &*play).await });
