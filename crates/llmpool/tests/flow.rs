@@ -554,3 +554,45 @@ async fn u03_o05_after_any_mix_of_ends_nothing_is_in_flight() {
         assert!(status.iter().all(|status| status.waiting == 0), "seed {seed}");
     }
 }
+
+/// Somebody whose turn it was not when a key came back does not keep looking at the clock for it.
+#[tokio::test(start_paused = true)]
+async fn a_time_that_is_over_is_not_waited_for_again() {
+    let script = Scripted::new(|number, _| match number {
+        0 => Play::Send(completion("ok")),
+        1 => Play::Send(error(429, "retry-after: 5\r\n", "rate_limit_exceeded")),
+        _ => Play::SendAfter(Duration::from_secs(3), completion("ok")),
+    });
+    let none = || TargetSettings {
+        max_retries: 0,
+        ..TargetSettings::default()
+    };
+    let slow = TargetSettings {
+        rate_limit: Some((2, 1.0)),
+        ..none()
+    };
+    let url = "http://scripted/v1";
+    let providers = Providers::builder()
+        .connector(script.clone())
+        .model("p", "free", url, [key("a", Some(1))], none())
+        .model("p", "slow", url, [key("a", Some(1))], slow)
+        .build()
+        .unwrap();
+    let (free, slow) = (
+        providers.model("p/free").unwrap(),
+        providers.model("p/slow").unwrap(),
+    );
+    slow.chat(&ChatRequest::user("hi"), &within(1.0)).await.unwrap();
+    slow.chat(&ChatRequest::user("hi"), &within(1.0))
+        .await
+        .unwrap_err();
+    let mut calls = Vec::new();
+    for model in [&slow, &slow, &free] {
+        calls.push(start(model, CallOptions::default()).await);
+    }
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    // Paused time moves only when nobody has anything to do, so whoever keeps asking would hold it.
+    assert_eq!(script.requests(), 5);
+}
