@@ -5,6 +5,7 @@
 //! and sleeps.
 
 pub mod chat;
+pub mod estimate;
 pub mod failure;
 pub mod frame;
 pub mod limits;

@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use llmpool_core::limits::bucket::Bucket;
-use llmpool_core::limits::key::{KeyId, KeyLimits, KeyState, Rest};
-use llmpool_core::limits::ledger::{Binding, Grant, Ledger, Need, Never, Take, TargetId, Wait, WaitReason};
-use llmpool_core::limits::meter::RequestLimits;
+use llmpool_core::limits::key::{KeyId, KeyLimits, KeyState};
+use llmpool_core::limits::ledger::{
+    Binding, Counts, Grant, Ledger, Limits, Need, Never, Rest, Take, TargetId, Wait, WaitReason,
+};
+use llmpool_core::limits::meter::Total;
 use llmpool_core::limits::quota::Quota;
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
@@ -24,7 +26,10 @@ fn ledger(
 ) -> (Ledger, Vec<KeyId>, TargetId) {
     let mut ledger = Ledger::new();
     let limits = KeyLimits {
-        max_concurrency,
+        limits: Limits {
+            max_concurrency,
+            ..Limits::default()
+        },
         ..KeyLimits::default()
     };
     let keys: Vec<_> = (0..keys).map(|_| ledger.add_key(limits)).collect();
@@ -47,9 +52,9 @@ fn l11_the_end_of_a_pause_only_moves_later() {
     let grants: Vec<_> = (0..3)
         .map(|_| take(&mut ledger, target, START).unwrap())
         .collect();
-    for (grant, pause) in grants.into_iter().zip([10, 60, 1]) {
-        ledger.refused(grant, Rest::Throttled, Some(Duration::from_secs(pause)), START);
-        ledger.put_back(grant, true, START);
+    for (mut grant, pause) in grants.into_iter().zip([10, 60, 1]) {
+        ledger.refused(&grant, Rest::Throttled, Some(Duration::from_secs(pause)), START);
+        ledger.put_back(&mut grant, true, START);
     }
     assert_eq!(ledger.key_state(keys[0]), KeyState::Throttled(seconds(60.0)));
     let wait = take(&mut ledger, target, seconds(59.0)).unwrap_err();
@@ -64,17 +69,17 @@ fn l17_news_of_an_earlier_time_changes_nothing() {
         take(&mut ledger, target, START).unwrap(),
         take(&mut ledger, target, START).unwrap(),
     );
-    ledger.refused(refused, Rest::Invalid, None, START);
-    ledger.succeeded(slow, START);
+    ledger.refused(&refused, Rest::Invalid, None, START);
+    ledger.succeeded(&slow, START);
     assert_eq!(ledger.key_state(keys[0]), KeyState::Invalid(seconds(60.0)));
     let probe = take(&mut ledger, target, seconds(60.0)).unwrap();
-    ledger.succeeded(slow, seconds(60.0));
+    ledger.succeeded(&slow, seconds(60.0));
     assert_eq!(ledger.key_state(keys[0]), KeyState::Probing);
     assert!(
         take(&mut ledger, target, seconds(61.0)).is_err(),
         "one probe at a time"
     );
-    ledger.succeeded(probe, seconds(61.0));
+    ledger.succeeded(&probe, seconds(61.0));
     assert_eq!(ledger.key_state(keys[0]), KeyState::Healthy);
 }
 
@@ -83,9 +88,9 @@ fn a_pause_without_a_known_end_doubles_to_an_hour_and_begins_anew_after_a_succes
     let (mut ledger, keys, target) = ledger(1, None, None);
     let mut now = START;
     let mut refuse = |ledger: &mut Ledger| {
-        let grant = take(ledger, target, now).unwrap();
-        ledger.refused(grant, Rest::Invalid, None, now);
-        ledger.put_back(grant, true, now);
+        let mut grant = take(ledger, target, now).unwrap();
+        ledger.refused(&grant, Rest::Invalid, None, now);
+        ledger.put_back(&mut grant, true, now);
         let KeyState::Invalid(until) = ledger.key_state(keys[0]) else {
             panic!()
         };
@@ -96,7 +101,7 @@ fn a_pause_without_a_known_end_doubles_to_an_hour_and_begins_anew_after_a_succes
     let pauses: Vec<_> = (0..8).map(|_| refuse(&mut ledger)).collect();
     assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
     let grant = take(&mut ledger, target, now).unwrap();
-    ledger.succeeded(grant, now);
+    ledger.succeeded(&grant, now);
     assert_eq!(ledger.key_state(keys[0]), KeyState::Healthy);
 }
 
@@ -105,16 +110,16 @@ fn a_refusal_that_was_the_calls_fault_is_taken_back_unless_more_is_known_by_now(
     let (mut ledger, keys, target) = ledger(1, None, None);
     let grant = take(&mut ledger, target, START).unwrap();
     let undo = ledger
-        .refused(grant, Rest::Throttled, Some(Duration::from_secs(10)), START)
+        .refused(&grant, Rest::Throttled, Some(Duration::from_secs(10)), START)
         .unwrap();
     ledger.restore(undo, START);
     assert_eq!(ledger.key_state(keys[0]), KeyState::Healthy);
     let grant = take(&mut ledger, target, START).unwrap();
     let undo = ledger
-        .refused(grant, Rest::Throttled, Some(Duration::from_secs(10)), START)
+        .refused(&grant, Rest::Throttled, Some(Duration::from_secs(10)), START)
         .unwrap();
     let later = take(&mut ledger, target, seconds(10.0)).unwrap();
-    ledger.refused(later, Rest::Invalid, None, seconds(10.0));
+    ledger.refused(&later, Rest::Invalid, None, seconds(10.0));
     ledger.restore(undo, seconds(10.0));
     assert_eq!(ledger.key_state(keys[0]), KeyState::Invalid(seconds(70.0)));
 }
@@ -122,19 +127,19 @@ fn a_refusal_that_was_the_calls_fault_is_taken_back_unless_more_is_known_by_now(
 #[test]
 fn a_probe_that_was_refused_unclearly_and_acquitted_leaves_nobody_probing() {
     let (mut ledger, keys, target) = ledger(1, None, None);
-    let grant = take(&mut ledger, target, START).unwrap();
-    ledger.refused(grant, Rest::Invalid, None, START);
-    ledger.put_back(grant, true, START);
-    let probe = take(&mut ledger, target, seconds(60.0)).unwrap();
+    let mut grant = take(&mut ledger, target, START).unwrap();
+    ledger.refused(&grant, Rest::Invalid, None, START);
+    ledger.put_back(&mut grant, true, START);
+    let mut probe = take(&mut ledger, target, seconds(60.0)).unwrap();
     let undo = ledger
         .refused(
-            probe,
+            &probe,
             Rest::Throttled,
             Some(Duration::from_secs(10)),
             seconds(60.0),
         )
         .unwrap();
-    ledger.put_back(probe, true, seconds(60.0));
+    ledger.put_back(&mut probe, true, seconds(60.0));
     ledger.restore(undo, seconds(61.0));
     assert_eq!(ledger.key_state(keys[0]), KeyState::Invalid(seconds(60.0)));
     assert!(
@@ -145,41 +150,76 @@ fn a_probe_that_was_refused_unclearly_and_acquitted_leaves_nobody_probing() {
 
 #[test]
 fn l11_what_a_late_answer_says_of_a_key_in_use_again_is_believed() {
-    let (mut ledger, keys, target) = ledger(1, None, None);
+    let mut ledger = Ledger::new();
+    let limits = Limits {
+        burst: Some(Quota::new(9, 9.0).unwrap()),
+        ..Limits::default()
+    };
+    let keys = [ledger.add_key(KeyLimits {
+        limits,
+        ..KeyLimits::default()
+    })];
+    let target = ledger.add_target(&keys, None, START);
     let [slow, dead, quick] = [0; 3].map(|_| take(&mut ledger, target, START).unwrap());
-    ledger.refused(quick, Rest::Throttled, Some(Duration::from_secs(1)), START);
+    ledger.refused(&quick, Rest::Throttled, Some(Duration::from_secs(1)), START);
     take(&mut ledger, target, seconds(1.0)).unwrap();
     assert_eq!(ledger.key_state(keys[0]), KeyState::Healthy);
     let undo = ledger
-        .refused(slow, Rest::Throttled, Some(Duration::from_secs(60)), seconds(1.1))
+        .refused(
+            &slow,
+            Rest::Throttled,
+            Some(Duration::from_secs(60)),
+            seconds(1.1),
+        )
         .unwrap();
     assert_eq!(ledger.key_state(keys[0]), KeyState::Throttled(seconds(61.1)));
     ledger.restore(undo, seconds(1.2));
-    ledger.refused(dead, Rest::Invalid, None, seconds(1.3));
+    ledger.refused(&dead, Rest::Invalid, None, seconds(1.3));
     assert_eq!(ledger.key_state(keys[0]), KeyState::Invalid(seconds(61.3)));
+}
+
+#[test]
+fn l16_a_key_without_a_rate_is_tried_by_one_when_its_pause_is_over() {
+    let (mut ledger, keys, target) = ledger(1, None, None);
+    let [refused, late] = [0; 2].map(|_| take(&mut ledger, target, START).unwrap());
+    ledger.refused(&refused, Rest::Throttled, Some(Duration::from_secs(1)), START);
+    let probe = take(&mut ledger, target, seconds(1.0)).unwrap();
+    for _ in 0..1000 {
+        let wait = take(&mut ledger, target, seconds(1.0)).unwrap_err();
+        assert_eq!((wait.until, wait.slot), (Timestamp::MAX, true));
+    }
+    ledger.refused(
+        &late,
+        Rest::Throttled,
+        Some(Duration::from_secs(60)),
+        seconds(1.5),
+    );
+    assert_eq!(ledger.key_state(keys[0]), KeyState::Throttled(seconds(61.5)));
+    ledger.succeeded(&probe, seconds(2.0));
+    assert_eq!(ledger.key_state(keys[0]), KeyState::Throttled(seconds(61.5)));
 }
 
 #[test]
 fn l34_a_denied_request_has_taken_nothing() {
     let (mut ledger, keys, target) = ledger(1, Some(1), Some((5, 0.001)));
-    let first = take(&mut ledger, target, START).unwrap();
+    let mut first = take(&mut ledger, target, START).unwrap();
     for _ in 0..3 {
         let wait = take(&mut ledger, target, START).unwrap_err();
         assert_eq!((wait.why, wait.slot), (WaitReason::Concurrency, true));
     }
     assert_eq!(ledger.bucket(target).unwrap().available(START), 4);
-    ledger.put_back(first, true, START);
+    ledger.put_back(&mut first, true, START);
     let grants: Vec<_> = (0..4)
         .map(|_| {
-            let grant = take(&mut ledger, target, START).unwrap();
-            ledger.put_back(grant, true, START);
+            let mut grant = take(&mut ledger, target, START).unwrap();
+            ledger.put_back(&mut grant, true, START);
             grant
         })
         .collect();
     assert_eq!(grants.len(), 4);
     assert_eq!(
         take(&mut ledger, target, START).unwrap_err().why,
-        WaitReason::Rate
+        WaitReason::Target(Counts::Requests)
     );
     assert_eq!(ledger.in_flight(keys[0]), 0);
 }
@@ -188,7 +228,10 @@ fn l34_a_denied_request_has_taken_nothing() {
 fn what_can_never_be_is_told_at_once() {
     let (mut ledger, keys, target) = ledger(1, None, Some((2, 1.0)));
     let other = ledger.add_target(&[], None, START);
-    let big = Need { requests: 3 };
+    let big = Need {
+        requests: 3,
+        tokens: 0,
+    };
     assert_eq!(
         ledger.take(target, big, Binding::Any, START),
         Take::Never(Never::MoreThanCapacity { capacity: 2 })
@@ -215,9 +258,9 @@ fn most_in_a_minute(at: &[Timestamp]) -> usize {
 fn l28_four_keys_of_sixty_a_minute_give_two_hundred_and_forty_and_never_more_each() {
     let mut ledger = Ledger::new();
     let limits = KeyLimits {
-        requests: RequestLimits {
-            burst: None,
+        limits: Limits {
             minute: Some(Quota::per_minute(60, 1).unwrap()),
+            ..Limits::default()
         },
         ..KeyLimits::default()
     };
@@ -227,13 +270,19 @@ fn l28_four_keys_of_sixty_a_minute_give_two_hundred_and_forty_and_never_more_eac
     let mut used: Vec<Vec<Timestamp>> = vec![Vec::new(); keys.len()];
     while now < end {
         match take(&mut ledger, target, now) {
-            Ok(grant) => {
+            Ok(mut grant) => {
                 used[grant.key().unwrap().index()].push(now);
-                ledger.put_back(grant, true, now);
+                ledger.put_back(&mut grant, true, now);
             }
             Err(wait) => {
-                assert_eq!((wait.why, wait.slot), (WaitReason::KeyRate, false));
-                assert_eq!(ledger.earliest(target, 1, Binding::Any, now), wait.until);
+                assert_eq!(
+                    (wait.why, wait.slot),
+                    (WaitReason::KeyLimits(Counts::Requests), false)
+                );
+                assert_eq!(
+                    ledger.earliest(target, Total::from(Need::ONE), Binding::Any, now),
+                    wait.until
+                );
                 now = wait.until;
             }
         }
@@ -249,25 +298,25 @@ fn l28_four_keys_of_sixty_a_minute_give_two_hundred_and_forty_and_never_more_eac
 fn a_key_whose_rate_is_used_up_comes_back_by_itself_and_a_refund_brings_it_back_at_once() {
     let (mut ledger, ..) = ledger(0, None, None);
     let limits = KeyLimits {
-        requests: RequestLimits {
+        limits: Limits {
             burst: Some(Quota::new(2, 1.0).unwrap()),
-            minute: None,
+            ..Limits::default()
         },
         ..KeyLimits::default()
     };
     let key = ledger.add_key(limits);
     let target = ledger.add_target(&[key], None, START);
-    let grants = [0, 1].map(|_| take(&mut ledger, target, START).unwrap());
+    let mut grants = [0, 1].map(|_| take(&mut ledger, target, START).unwrap());
     let wait = take(&mut ledger, target, START).unwrap_err();
     assert_eq!(
         (wait.until, wait.slot, wait.why),
-        (seconds(1.0), false, WaitReason::KeyRate)
+        (seconds(1.0), false, WaitReason::KeyLimits(Counts::Requests))
     );
     assert_eq!(ledger.key_state(key), KeyState::Healthy);
-    ledger.put_back(grants[0], false, START);
+    ledger.put_back(&mut grants[0], false, START);
     let again = take(&mut ledger, target, START).unwrap();
     assert!(take(&mut ledger, target, seconds(0.999)).is_err());
-    ledger.refused(again, Rest::Throttled, Some(Duration::from_millis(500)), START);
+    ledger.refused(&again, Rest::Throttled, Some(Duration::from_millis(500)), START);
     assert_eq!(
         take(&mut ledger, target, seconds(0.6)).unwrap_err().until,
         seconds(1.0)
@@ -324,9 +373,9 @@ proptest! {
     #[test]
     fn whatever_happens_the_ledger_counts_right(steps in steps(), most in prop::option::of(1_u32..4), capacity in 1_u32..6) {
         let mut ledger = Ledger::new();
-        let limits = KeyLimits { max_concurrency: most, ..KeyLimits::default() };
-        let requests = RequestLimits { burst: Some(Quota::new(2, 1.5).unwrap()), minute: None };
-        let metered = KeyLimits { requests, ..limits };
+        let slots = Limits { max_concurrency: most, ..Limits::default() };
+        let limits = KeyLimits { limits: slots, learn: false, ..KeyLimits::default() };
+        let metered = KeyLimits { limits: Limits { burst: Some(Quota::new(2, 1.5).unwrap()), ..slots }, ..limits };
         let keys = [limits, metered, limits].map(|limits| ledger.add_key(limits));
         let rate = 2.0;
         let quota = Quota::new(capacity, rate).unwrap();
@@ -359,15 +408,15 @@ proptest! {
                     Take::Never(never) => prop_assert!(false, "{never:?}"),
                 },
                 Do::Back { which, used, outcome } if !out.is_empty() => {
-                    let (grant, taken) = out.swap_remove(which.index(out.len()));
+                    let (mut grant, taken) = out.swap_remove(which.index(out.len()));
                     match outcome {
-                        0 => ledger.succeeded(grant, now),
-                        1 => { ledger.refused(grant, Rest::Throttled, Some(Duration::from_millis(1500)), now); }
-                        2 => { ledger.refused(grant, Rest::Invalid, None, now); }
-                        3 => { ledger.refused(grant, Rest::NoQuota, None, now); }
+                        0 => { ledger.succeeded(&grant, now); }
+                        1 => { ledger.refused(&grant, Rest::Throttled, Some(Duration::from_millis(1500)), now); }
+                        2 => { ledger.refused(&grant, Rest::Invalid, None, now); }
+                        3 => { ledger.refused(&grant, Rest::NoQuota, None, now); }
                         _ => {}
                     }
-                    ledger.put_back(grant, used, now);
+                    ledger.put_back(&mut grant, used, now);
                     if used && grant.target() == targets[0] {
                         used_at.push(taken);
                     }
@@ -388,8 +437,8 @@ proptest! {
                 prop_assert!((last - first + 1) as f64 <= allowed + 1e-6);
             }
         }
-        for (grant, _) in out.drain(..) {
-            ledger.put_back(grant, true, now);
+        for (mut grant, _) in out.drain(..) {
+            ledger.put_back(&mut grant, true, now);
         }
         prop_assert!(keys.iter().all(|key| ledger.in_flight(*key) == 0));
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llmpool_core::failure::{Blame, Failure, FailureKind};
-use llmpool_core::limits::key::{KeyId, KeyState, Rest, Undo};
-use llmpool_core::limits::ledger::{Binding, Need, Never, WaitReason};
+use llmpool_core::limits::key::{KeyId, KeyState};
+use llmpool_core::limits::ledger::{Binding, Counts, Never, Rest, Undo, WaitReason};
 use llmpool_core::limits::room::{Arrival, Ticket};
 use llmpool_core::routing::attempts::{Attempts, KeyVerdict, Step};
 use llmpool_core::time::Timestamp;
@@ -21,6 +21,7 @@ use crate::observe;
 use crate::options::CallOptions;
 use crate::report::{AttemptReport, CallReport, TraceId};
 use crate::target::Target;
+use crate::tokens::{self, StreamPermit};
 
 /// A wait in line ends after this where the caller named no deadline of his own.
 const LONGEST_STAY: Duration = Duration::from_secs(30);
@@ -52,10 +53,11 @@ pub(crate) async fn run(
     loop {
         match call.attempts.next(clock::now()) {
             Step::Admit => {
-                let Some(permit) = call.enter().await? else {
+                let rendered = call.render(outgoing)?;
+                let Some(permit) = call.enter(&rendered).await? else {
                     return Err(call.give_up());
                 };
-                if let Some(reply) = call.attempt(permit, outgoing).await? {
+                if let Some(reply) = call.attempt(permit, rendered).await? {
                     call.report.elapsed = clock::now().since(call.started);
                     return Ok(Answer {
                         reply,
@@ -64,6 +66,10 @@ pub(crate) async fn run(
                     });
                 }
             }
+            Step::Backoff(_) if !target.provider.admission.spend_retry(target.id) => {
+                observe::no_retry_left(&call.report);
+                return Err(call.give_up());
+            }
             Step::Backoff(until) => clock::sleep_until(until).await,
             Step::GiveUp => return Err(call.give_up()),
         }
@@ -71,7 +77,7 @@ pub(crate) async fn run(
 }
 
 struct Call<'a> {
-    target: &'a Target,
+    target: &'a Arc<Target>,
     options: &'a CallOptions,
     patience: Patience,
     started: Timestamp,
@@ -85,7 +91,7 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn begin(target: &'a Target, options: &'a CallOptions) -> Self {
+    fn begin(target: &'a Arc<Target>, options: &'a CallOptions) -> Self {
         let started = clock::now();
         let timeouts = options.timeouts.unwrap_or(target.timeouts);
         let deadline = started + options.timeout.or(timeouts.total).unwrap_or(NO_TOTAL);
@@ -100,7 +106,7 @@ impl<'a> Call<'a> {
             options,
             patience: Patience { timeouts, deadline },
             started,
-            ticket: admission.ticket(),
+            ticket: admission.fresh_call(target.id),
             attempts: Attempts::new(target.retry, key_count, deadline, crate::chance::fresh_seed()),
             rendered: None,
             last: None,
@@ -113,8 +119,18 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// What to send: encoded once, and kept while it stays the same.
+    fn render(&mut self, outgoing: &dyn Outgoing) -> Result<Rendered, Error> {
+        match self.rendered.take() {
+            Some(rendered) => Ok(rendered),
+            None => outgoing
+                .render(self.target)
+                .map_err(|error| error.with_report(self.closing_report())),
+        }
+    }
+
     /// Waits for a permit. `None` where the key it came with would cost a retry that is no longer there.
-    async fn enter(&mut self) -> Result<Option<Permit>, Error> {
+    async fn enter(&mut self, rendered: &Rendered) -> Result<Option<Permit>, Error> {
         let arrived = clock::now();
         let deadline = match self.options.timeout {
             Some(_) => self.patience.deadline,
@@ -123,7 +139,7 @@ impl<'a> Call<'a> {
         let arrival = Arrival {
             ticket: self.ticket,
             caller: self.options.caller,
-            need: Need::ONE,
+            need: tokens::need_of(self.target, &rendered.body),
             binding: Binding::Any,
             deadline,
         };
@@ -144,14 +160,8 @@ impl<'a> Call<'a> {
     }
 
     /// Makes one attempt. `None` where it failed and the next step is the core's to say.
-    async fn attempt(&mut self, mut permit: Permit, outgoing: &dyn Outgoing) -> Result<Option<Reply>, Error> {
+    async fn attempt(&mut self, mut permit: Permit, rendered: Rendered) -> Result<Option<Reply>, Error> {
         let Some(key) = permit.key() else { return Ok(None) };
-        let rendered = match self.rendered.take() {
-            Some(rendered) => rendered,
-            None => outgoing
-                .render(self.target)
-                .map_err(|error| error.with_report(self.closing_report()))?,
-        };
         let sent_at = clock::now();
         let answer = exchange::once(self.target, &mut permit, &rendered, &self.patience).await;
         let duration = clock::now().since(sent_at);
@@ -164,16 +174,20 @@ impl<'a> Call<'a> {
                     request_id: head.request_id.clone(),
                     ..attempt
                 });
-                if let Reply::Stream { frames, .. } = &mut reply {
-                    self.report.first_content = Some(clock::now().since(self.started));
-                    frames.hold(permit);
+                match &mut reply {
+                    Reply::Stream { frames, .. } => {
+                        self.report.first_content = Some(clock::now().since(self.started));
+                        let target = self.target.clone();
+                        frames.hold(StreamPermit { permit, target });
+                    }
+                    Reply::Plain { body, .. } => tokens::settle_plain(self.target, &mut permit, body),
                 }
                 Ok(Some(reply))
             }
             Err(failure) => {
                 let failure = self.target.provider.masked(failure);
                 self.note_failure(&permit, &failure, key, duration);
-                self.judge(&permit, failure, key, rendered);
+                self.judge(&mut permit, failure, key, rendered);
                 Ok(None)
             }
         }
@@ -194,7 +208,7 @@ impl<'a> Call<'a> {
     }
 
     /// Lets the core judge a failure, and does to the keys what it says.
-    fn judge(&mut self, permit: &Permit, failure: Failure, key: KeyId, rendered: Rendered) {
+    fn judge(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, rendered: Rendered) {
         let added = rendered.added_stream_options;
         let other_key = self.target.provider.admission.look(|ledger| {
             ledger.has_other_key(self.target.id, |known| {
@@ -204,6 +218,14 @@ impl<'a> Call<'a> {
         let verdict = self
             .attempts
             .failed(&failure, key, added, other_key, clock::now());
+        if failure.status.is_some_and(|status| (400..500).contains(&status)) {
+            // Refused before any token was read or written.
+            permit.settle(0);
+        }
+        let of_target = matches!(failure.blame(), Blame::Target | Blame::Network);
+        if of_target && failure.kind != FailureKind::DeadConnection {
+            permit.target_failed(failure.retry_after);
+        }
         match verdict {
             KeyVerdict::Innocent => {}
             KeyVerdict::Rests => {
@@ -304,7 +326,8 @@ impl<'a> Call<'a> {
 
 fn rest_for(kind: FailureKind) -> Rest {
     match kind {
-        FailureKind::InvalidKey | FailureKind::PermissionDenied => Rest::Invalid,
+        FailureKind::InvalidKey => Rest::Invalid,
+        FailureKind::PermissionDenied => Rest::Forbidden,
         FailureKind::NoQuota => Rest::NoQuota,
         _ => Rest::Throttled,
     }
@@ -315,7 +338,28 @@ fn never_message(never: Never) -> String {
         Never::MoreThanCapacity { capacity } => {
             format!("it needs more than the {capacity} that the rate limit ever admits at once")
         }
-        Never::UnknownKey => "it is bound to a key that this target does not have".to_owned(),
+        Never::MoreTokensThanLimit { tokens, limit } => {
+            format!(
+                "it needs about {tokens} tokens and the limit is {limit} a minute; make the prompt or max_tokens smaller"
+            )
+        }
+        Never::UnknownKey => "it is bound to a key or account that this target does not have".to_owned(),
+    }
+}
+
+fn target_limit(counts: Counts) -> &'static str {
+    match counts {
+        Counts::Requests => "the rate limit admits it only after the deadline",
+        Counts::Tokens => "the limit of tokens a minute admits it only after the deadline",
+        Counts::Day => "the limit of requests a day is reached",
+    }
+}
+
+fn key_limit(counts: Counts) -> &'static str {
+    match counts {
+        Counts::Requests => "the rate limits of its keys admit it only after the deadline",
+        Counts::Tokens => "the limits of tokens a minute of its keys admit it only after the deadline",
+        Counts::Day => "the limits of requests a day of its keys are reached",
     }
 }
 
@@ -324,14 +368,16 @@ fn refused_error(why: WaitReason, wait: Option<Duration>) -> Error {
         format!("; the earliest would be in {:.1}s", wait.as_secs_f64())
     });
     let (kind, what) = match why {
-        WaitReason::Rate => (
+        WaitReason::Target(counts) => (ErrorKind::LimitReached, target_limit(counts)),
+        WaitReason::TargetConcurrency => (
             ErrorKind::LimitReached,
-            "the rate limit admits it only after the deadline",
+            "the model had no free slot before the deadline",
         ),
-        WaitReason::KeyRate => (
-            ErrorKind::LimitReached,
-            "the rate limits of its keys admit it only after the deadline",
+        WaitReason::TargetRests => (
+            ErrorKind::Attempt(FailureKind::Overloaded),
+            "the provider asked for a pause that lasts longer than the deadline",
         ),
+        WaitReason::KeyLimits(counts) => (ErrorKind::LimitReached, key_limit(counts)),
         WaitReason::Concurrency => (
             ErrorKind::LimitReached,
             "no key had a free slot before the deadline",
@@ -345,6 +391,14 @@ fn refused_error(why: WaitReason, wait: Option<Duration>) -> Error {
             KeyState::Throttled(_) => (
                 ErrorKind::Attempt(FailureKind::RateLimited),
                 "every key is throttled",
+            ),
+            KeyState::Forbidden(_) => (
+                ErrorKind::Attempt(FailureKind::PermissionDenied),
+                "no key may use this model",
+            ),
+            KeyState::Disabled => (
+                ErrorKind::Attempt(FailureKind::InvalidKey),
+                "every key is disabled; enable one",
             ),
             KeyState::Healthy | KeyState::Probing => {
                 (ErrorKind::LimitReached, "no key was free before the deadline")

@@ -5,11 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use llmpool_core::limits::key::{KeyId, KeyLimits};
 use llmpool_core::limits::ledger::{Binding, Need, TargetId};
-use llmpool_core::limits::room::{Arrival, CallerId, Ticket};
+use llmpool_core::limits::room::{Arrival, Caller, Ticket};
 use llmpool_core::time::Timestamp;
 
+use crate::accounts::{self, Accounts};
 use crate::error::{Error, ErrorKind};
 use crate::limits::{Admission, Permit};
+use crate::provider_file::KeyEntry;
 use crate::secrets::{KeyLabel, Secret};
 use crate::target::{ApiKey, KeyStatus, Provider};
 
@@ -42,9 +44,28 @@ impl ApiKeyPool {
         provider_id: impl Into<String>,
         keys: impl IntoIterator<Item = (Secret, KeyLimits)>,
     ) -> Result<Self, Error> {
+        let entries = keys.into_iter().map(|(secret, limits)| KeyEntry {
+            secret,
+            limits,
+            quota_group: None,
+        });
+        Self::from_entries(provider_id, entries)
+    }
+
+    /// A pool of keys with weights and limits, some of which may share an account: see [`KeyEntry::quota_group`].
+    pub fn from_entries(
+        provider_id: impl Into<String>,
+        keys: impl IntoIterator<Item = KeyEntry>,
+    ) -> Result<Self, Error> {
         let admission = Arc::new(Admission::default());
         let mut known: Vec<ApiKey> = Vec::new();
-        for (position, (secret, limits)) in keys.into_iter().enumerate() {
+        let mut accounts = Accounts::default();
+        for (position, entry) in keys.into_iter().enumerate() {
+            let KeyEntry {
+                secret,
+                limits,
+                quota_group,
+            } = entry;
             if known.iter().any(|key| key.secret == secret) {
                 continue;
             }
@@ -52,11 +73,14 @@ impl ApiKeyPool {
                 let problem = format!("key {} is empty or cannot be sent in a header", position + 1);
                 return Err(Error::new(ErrorKind::Config, problem));
             };
-            let limits = KeyLimits {
-                weight: limits.weight.max(1),
-                ..limits
+            let own = match &quota_group {
+                Some(_) => accounts::own_limits(limits),
+                None => limits,
             };
-            admission.add_key(limits);
+            let id = admission.add_key(own);
+            if let Some(name) = quota_group {
+                accounts.add(name, id, limits);
+            }
             known.push(ApiKey {
                 label: secret.label(position + 1),
                 secret,
@@ -66,6 +90,7 @@ impl ApiKeyPool {
         if known.is_empty() {
             return Err(Error::new(ErrorKind::Config, "a key pool needs at least one key"));
         }
+        accounts.declare(&admission);
         let ids: Vec<KeyId> = admission.key_ids();
         let bare = admission.add_target(&ids, None);
         Ok(Self {
@@ -104,7 +129,7 @@ impl ApiKeyPool {
     pub fn least_loaded_key(&self) -> Option<KeyLease> {
         let arrival = Arrival {
             ticket: Ticket(u64::MAX),
-            caller: CallerId::default(),
+            caller: Caller::default(),
             need: Need::ONE,
             binding: Binding::Any,
             deadline: Timestamp::MAX,
@@ -160,6 +185,8 @@ impl fmt::Debug for KeyLease {
 
 #[cfg(test)]
 mod tests {
+    use llmpool_core::limits::ledger::Limits;
+
     use super::*;
 
     fn leases(pool: &ApiKeyPool, count: usize) -> Vec<KeyLease> {
@@ -212,7 +239,10 @@ mod tests {
     #[test]
     fn a_full_key_is_not_handed_out() {
         let limits = KeyLimits {
-            max_concurrency: Some(2),
+            limits: Limits {
+                max_concurrency: Some(2),
+                ..Limits::default()
+            },
             ..KeyLimits::default()
         };
         let pool = ApiKeyPool::with_limits("p", [("a".into(), limits)]).unwrap();

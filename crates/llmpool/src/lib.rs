@@ -16,6 +16,7 @@
 //! Needs a tokio runtime with timers and IO. Dropping a future or a stream of this crate closes its connection, frees its
 //! key, and leaves nothing behind.
 
+mod accounts;
 mod call;
 mod chance;
 mod clock;
@@ -36,6 +37,7 @@ mod secrets;
 mod stream;
 mod target;
 mod token_bucket;
+mod tokens;
 pub mod transport;
 
 pub use error::{Error, ErrorKind};
@@ -45,11 +47,11 @@ pub use llmpool_core::chat;
 pub use llmpool_core::failure::FailureKind;
 pub use llmpool_core::frame::Sight;
 pub use llmpool_core::limits::key::{KeyLimits, KeyState};
-pub use llmpool_core::limits::meter::RequestLimits;
+pub use llmpool_core::limits::meter::Limits;
 pub use llmpool_core::limits::quota::{Quota, QuotaError};
 pub use llmpool_core::sse::Event;
 pub use openai_compatible::{OpenAiCompatible, TargetSettings};
-pub use options::{CallOptions, CallerId, Timeouts};
+pub use options::{CallOptions, Caller, Timeouts};
 pub use providers::Providers;
 pub use providers_builder::ProvidersBuilder;
 pub use raw::{RawResponse, RawStream};

@@ -19,6 +19,15 @@ pub(crate) fn attempt_failed(report: &CallReport, attempt: &AttemptReport) {
     );
 }
 
+pub(crate) fn no_retry_left(report: &CallReport) {
+    debug!(
+        target: "llmpool",
+        trace_id = %report.trace_id,
+        target_id = %report.target,
+        "not tried again: the target's share of retries is used up"
+    );
+}
+
 pub(crate) fn key_rests(provider: &Provider, key: KeyId) {
     let state = provider.admission.look(|ledger| ledger.key_state(key));
     let key = &provider.key(key).label;

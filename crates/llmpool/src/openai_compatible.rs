@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions};
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::meter::RequestLimits;
+use llmpool_core::limits::ledger::{Limits, TargetLimits};
 use llmpool_core::limits::quota::{Quota, QuotaError};
 use llmpool_core::routing::retry::RetryPolicy;
 use serde::ser::{SerializeMap, Serializer};
@@ -47,6 +47,22 @@ pub struct TargetSettings {
     /// Most requests in any 60 s; `None`: no limit of ours. They are paced, and come as many at once as `rate_limit` allows
     /// (else one), which lowers the pace by as much.
     pub rpm: Option<u32>,
+    /// Most tokens of the model, prompts and answers together, in any 60 s; `None`: no limit of ours. A call reserves an estimate of its
+    /// prompt and the answer it expects, and is corrected by what the provider says it used.
+    pub tpm: Option<u32>,
+    /// Most requests in any 24 hours; `None`: no limit of ours.
+    pub rpd: Option<u32>,
+    /// Most attempts under way at once, whatever the key; `None`: any number.
+    pub max_concurrency: Option<u32>,
+    /// Tokens that an answer is expected to have where the call names no maximum. `None`: learned from the answers so far (95 of 100 are
+    /// shorter), and 1024 until then. Only used where a limit counts tokens.
+    pub expected_output_tokens: Option<u32>,
+    /// After so many failures in a row that blame the model's server (5xx, timeouts, no connection) it is left alone, for 5 s that double
+    /// to a minute, and then tried by a single call. `None`, the default: never, which is right where there is nowhere else to go; a
+    /// pause that the provider names is kept either way.
+    pub breaker: Option<u32>,
+    /// Whether keys are slowed down by what the provider's headers and refusals say of its limits. Default `true`.
+    pub learn_limits: bool,
     /// Retries after the first attempt. Default 5.
     pub max_retries: u32,
     /// The longest first pause before a retry; it doubles from retry to retry. Default 1 s.
@@ -67,6 +83,12 @@ impl Default for TargetSettings {
         Self {
             rate_limit: None,
             rpm: None,
+            tpm: None,
+            rpd: None,
+            max_concurrency: None,
+            expected_output_tokens: None,
+            breaker: None,
+            learn_limits: true,
             max_retries,
             retry_delay: base,
             timeouts: Timeouts::default(),
@@ -78,13 +100,19 @@ impl Default for TargetSettings {
 }
 
 impl TargetSettings {
-    fn limits(&self) -> Result<RequestLimits, QuotaError> {
+    fn limits(&self) -> Result<TargetLimits, QuotaError> {
         let burst = self.rate_limit.map(|(capacity, rate)| Quota::new(capacity, rate));
         let at_once = self.rate_limit.map_or(1, |(capacity, _)| capacity);
         let minute = self.rpm.map(|rpm| Quota::per_minute(rpm, at_once));
-        Ok(RequestLimits {
-            burst: burst.transpose()?,
-            minute: minute.transpose()?,
+        Ok(TargetLimits {
+            limits: Limits {
+                burst: burst.transpose()?,
+                minute: minute.transpose()?,
+                tokens: self.tpm,
+                day: self.rpd,
+                max_concurrency: self.max_concurrency,
+            },
+            breaker: self.breaker,
         })
     }
 }
@@ -135,8 +163,11 @@ impl OpenAiCompatible {
             .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))?;
         let model = model.into();
         let provider = pool.provider.clone();
+        let id = provider.admission.add_target(keys, limits);
         let target = Target {
-            id: provider.admission.add_target(keys, limits),
+            id,
+            counts_tokens: provider.admission.look(|ledger| ledger.counts_tokens(id)),
+            expected_output: settings.expected_output_tokens,
             name: format!("{}/{model}", provider.id).into(),
             provider,
             keys: keys.to_vec(),
@@ -421,6 +452,12 @@ impl fmt::Debug for TargetSettings {
         f.debug_struct("TargetSettings")
             .field("rate_limit", &self.rate_limit)
             .field("rpm", &self.rpm)
+            .field("tpm", &self.tpm)
+            .field("rpd", &self.rpd)
+            .field("max_concurrency", &self.max_concurrency)
+            .field("expected_output_tokens", &self.expected_output_tokens)
+            .field("breaker", &self.breaker)
+            .field("learn_limits", &self.learn_limits)
             .field("max_retries", &self.max_retries)
             .field("retry_delay", &self.retry_delay)
             .field("timeouts", &self.timeouts)

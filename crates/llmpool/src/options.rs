@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use llmpool_core::limits::room::CallerId;
+pub use llmpool_core::limits::fair::Caller;
 
 /// What a caller may say about one call. The default leaves everything to the target.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,7 +16,7 @@ pub struct CallOptions {
     /// Carried in reports and log records. `None`: every call gets an id of its own.
     pub trace_id: Option<Arc<str>>,
     /// Who calls: waiting callers share a target fairly.
-    pub caller: CallerId,
+    pub caller: Caller,
 }
 
 /// The four timeouts of an attempt and its call; `None` switches one off.

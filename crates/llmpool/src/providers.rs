@@ -204,13 +204,23 @@ fn add_provider(
     connections: &Connections,
     models: &mut BTreeMap<String, OpenAiCompatible>,
 ) -> Result<(), Error> {
-    let mut keys: Vec<(Secret, KeyLimits)> = Vec::new();
-    for KeyEntry { secret, limits } in provider.models.iter().flat_map(|model| &model.api_keys) {
-        match keys.iter().find(|(known, _)| known == secret) {
-            None => keys.push((secret.clone(), *limits)),
-            Some((_, known)) if known == limits => {}
-            Some(_) => {
-                let label = secret.label(keys.iter().take_while(|(known, _)| known != secret).count() + 1);
+    let mut keys: Vec<KeyEntry> = Vec::new();
+    let entries = provider.models.iter().flat_map(|model| {
+        let learn = model.settings.learn_limits;
+        model.api_keys.iter().map(move |entry| KeyEntry {
+            limits: KeyLimits {
+                learn: entry.limits.learn && learn,
+                ..entry.limits
+            },
+            ..entry.clone()
+        })
+    });
+    for entry in entries {
+        match keys.iter().position(|known| known.secret == entry.secret) {
+            None => keys.push(entry),
+            Some(at) if keys[at].limits == entry.limits && keys[at].quota_group == entry.quota_group => {}
+            Some(at) => {
+                let label = entry.secret.label(at + 1);
                 let id = &provider.id;
                 let problem = format!(
                     "{id}: {label} has different limits at different models; give it the same at each"
@@ -219,10 +229,10 @@ fn add_provider(
             }
         }
     }
-    let pool = ApiKeyPool::with_limits(&provider.id, keys.iter().cloned())?;
+    let pool = ApiKeyPool::from_entries(&provider.id, keys.iter().cloned())?;
     for model in provider.models {
         let named = keys.iter().zip(pool.key_ids());
-        let named = named.filter(|((secret, _), _)| model.api_keys.iter().any(|key| key.secret == *secret));
+        let named = named.filter(|(known, _)| model.api_keys.iter().any(|key| key.secret == known.secret));
         let named: Vec<_> = named.map(|(_, id)| id).collect();
         let target = OpenAiCompatible::over_keys(
             &pool,

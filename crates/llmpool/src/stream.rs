@@ -13,7 +13,7 @@ use llmpool_core::sse::{Decoder, Event};
 use llmpool_core::time::Timestamp;
 
 use crate::clock::{self, Timer};
-use crate::limits::Permit;
+use crate::tokens::StreamPermit;
 use crate::transport::Body;
 
 /// The longest event that is read.
@@ -37,7 +37,7 @@ pub(crate) struct FrameStream {
     body: Option<Body>,
     decoder: Decoder,
     view: StreamView,
-    permit: Option<Permit>,
+    permit: Option<StreamPermit>,
     limits: StreamLimits,
     /// Since when we have been waiting for the provider.
     waiting_since: Option<Timestamp>,
@@ -69,7 +69,7 @@ impl FrameStream {
     }
 
     /// Keeps the permit until the end of the stream.
-    pub(crate) fn hold(&mut self, permit: Permit) {
+    pub(crate) fn hold(&mut self, permit: StreamPermit) {
         if self.body.is_some() {
             self.permit = Some(permit);
         }
@@ -181,7 +181,9 @@ impl FrameStream {
 
     pub(crate) fn close(&mut self) {
         self.body = None;
-        self.permit = None;
+        if let Some(permit) = self.permit.take() {
+            permit.end(self.view.usage().map(|json| &json[..]));
+        }
         self.decoder = Decoder::new(LONGEST_EVENT);
     }
 }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use http::{HeaderMap, HeaderValue, Uri};
+use llmpool_core::estimate::AnswerLengths;
 use llmpool_core::failure::Failure;
 use llmpool_core::limits::key::{KeyId, KeyState};
 use llmpool_core::limits::ledger::TargetId;
@@ -53,6 +54,9 @@ pub(crate) struct Target {
     pub(crate) retry: RetryPolicy,
     pub(crate) timeouts: Timeouts,
     pub(crate) context_window: u32,
+    /// Whether a limit counts tokens, so that every call has to say how many it needs.
+    pub(crate) counts_tokens: bool,
+    pub(crate) expected_output: Option<u32>,
     pub(crate) facts: Facts,
 }
 
@@ -60,12 +64,29 @@ pub(crate) struct Target {
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     stream_options_refused: AtomicBool,
+    answer_lengths: Mutex<AnswerLengths>,
 }
 
 impl Facts {
     /// Whether `stream_options` may be added to a request on our own account.
     pub(crate) fn takes_stream_options(&self) -> bool {
         !self.stream_options_refused.load(Ordering::Relaxed)
+    }
+
+    /// An answer had so many tokens.
+    pub(crate) fn note_answer(&self, tokens: u32) {
+        self.answer_lengths
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .note(tokens);
+    }
+
+    /// A length that most answers stay below, once enough are known.
+    pub(crate) fn long_answer(&self) -> Option<u32> {
+        self.answer_lengths
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .p95()
     }
 
     /// The endpoint said that it does not know `stream_options`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use llmpool_core::limits::bucket::Bucket;
 use llmpool_core::limits::ledger::{Binding, Need, TargetId};
 use llmpool_core::limits::quota::{Quota, QuotaError};
-use llmpool_core::limits::room::{Arrival, CallerId, Ticket};
+use llmpool_core::limits::room::{Arrival, Caller, Ticket};
 use llmpool_core::time::Timestamp;
 
 use crate::clock;
@@ -129,8 +129,8 @@ pub(crate) fn status_of(admission: &Admission, target: TargetId) -> Option<RateL
 fn arrival(requests: u32, ticket: Ticket, deadline: Timestamp) -> Arrival {
     Arrival {
         ticket,
-        caller: CallerId::default(),
-        need: Need { requests },
+        caller: Caller::default(),
+        need: Need { requests, tokens: 0 },
         binding: Binding::Any,
         deadline,
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
 use llmpool::provider_file::KeyEntry;
-use llmpool::{CallOptions, KeyLimits, LlmInterface, Providers, TargetSettings, TokenBucket};
+use llmpool::{CallOptions, KeyLimits, Limits, LlmInterface, Providers, TargetSettings, TokenBucket};
 use support::{Play, Server, completion, recorded, stream_of};
 
 /// Everybody is served as soon as those before him are done, so a single lost wake-up stands still until its deadline.
@@ -20,12 +20,16 @@ async fn two_thousand_calls_that_come_and_go_on_few_slots_all_end() {
     .await;
     let keys = |names: &[&str]| -> Vec<_> {
         let limits = KeyLimits {
-            max_concurrency: Some(2),
+            limits: Limits {
+                max_concurrency: Some(2),
+                ..Limits::default()
+            },
             ..KeyLimits::default()
         };
         let entry = |name: &&str| KeyEntry {
             secret: (*name).into(),
             limits,
+            quota_group: None,
         };
         names.iter().map(entry).collect()
     };

@@ -10,15 +10,18 @@ use std::time::Duration;
 use llmpool::chat::ChatRequest;
 use llmpool::provider_file::KeyEntry;
 use llmpool::{
-    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, LlmInterface, OpenAiCompatible,
-    Providers, Quota, RequestLimits, TargetSettings, TokenBucket,
+    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, Limits, LlmInterface,
+    OpenAiCompatible, Providers, Quota, TargetSettings, TokenBucket,
 };
 use support::{Play, Scripted, completion, error};
 use tokio::time::Instant;
 
 fn pool(keys: &[&str], max_concurrency: Option<u32>) -> ApiKeyPool {
     let limits = KeyLimits {
-        max_concurrency,
+        limits: Limits {
+            max_concurrency,
+            ..Limits::default()
+        },
         ..KeyLimits::default()
     };
     ApiKeyPool::with_limits("p", keys.iter().map(|key| ((*key).into(), limits))).unwrap()
@@ -26,12 +29,16 @@ fn pool(keys: &[&str], max_concurrency: Option<u32>) -> ApiKeyPool {
 
 fn key(name: &str, max_concurrency: Option<u32>) -> KeyEntry {
     let limits = KeyLimits {
-        max_concurrency,
+        limits: Limits {
+            max_concurrency,
+            ..Limits::default()
+        },
         ..KeyLimits::default()
     };
     KeyEntry {
         secret: name.into(),
         limits,
+        quota_group: None,
     }
 }
 
@@ -443,9 +450,9 @@ async fn nobody_is_overtaken_by_another_model_on_a_key_that_both_use() {
 async fn l28_so_many_a_minute_for_each_key_and_nobody_is_refused() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let limits = KeyLimits {
-        requests: RequestLimits {
-            burst: None,
+        limits: Limits {
             minute: Some(Quota::per_minute(60, 1).unwrap()),
+            ..Limits::default()
         },
         ..KeyLimits::default()
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
-use llmpool::{ApiKeyPool, CallOptions, KeyLimits, LlmInterface, OpenAiCompatible, TargetSettings};
+use llmpool::{ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings};
 use llmpool_simulator::{Scenario, Simulator};
 
 async fn simulator(scenario: &str) -> Simulator {
@@ -16,7 +16,10 @@ async fn simulator(scenario: &str) -> Simulator {
 
 fn target(simulator: &Simulator, keys: &[&str], max_concurrency: Option<u32>) -> OpenAiCompatible {
     let limits = KeyLimits {
-        max_concurrency,
+        limits: Limits {
+            max_concurrency,
+            ..Limits::default()
+        },
         ..KeyLimits::default()
     };
     let pool = ApiKeyPool::with_limits("sim", keys.iter().map(|key| ((*key).into(), limits))).unwrap();

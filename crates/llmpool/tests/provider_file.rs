@@ -81,19 +81,21 @@ fn o15_o28_l39_l90_each_defect_has_its_message() {
         (r#"{"p":[]}"#.into(), "provider.json:1:6: p: this provider has no model; add one, or remove the provider".into()),
         (r#"{"a/b":[]}"#.into(), "provider.json has 2 defects, so nothing of it is used:\nprovider.json:1:8: a/b: a provider's name must not be empty or hold a slash or a blank; rename it; models are addressed as provider/model\nprovider.json:1:8: a/b: this provider has no model; add one, or remove the provider".into()),
         (with(r#","rate_limit_refil_rate":1"#), format!("provider.json:1:97: {model}.rate_limit_refil_rate: unknown field; did you mean `rate_limit_refill_rate`?")),
-        (with(r#","zzz":1"#), format!("provider.json:1:79: {model}.zzz: unknown field; known are model_name, api_keys, base_url, max_retries, retry_delay, rate_limit_capacity, rate_limit_refill_rate, rpm, context_window, api_params, headers, timeouts")),
+        (with(r#","zzz":1"#), format!("provider.json:1:79: {model}.zzz: unknown field; known are model_name, api_keys, base_url, max_retries, retry_delay, rate_limit_capacity, rate_limit_refill_rate, rpm, tpm, rpd, max_concurrency, expected_output_tokens, learn_limits, breaker, context_window, api_params, headers, timeouts")),
         (with(r#","headers":{"Authorization":"sk-canary"}"#), format!("provider.json:1:100: {model}.headers.Authorization: llmpool sets this header itself; remove it; keys belong into api_keys")),
         (r#"{"p":[{"model_name":"m","api_keys":["${SET"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: this reference is not closed; write it as in ${{NAME}}")),
         (r#"{"p":[{"model_name":"m","api_keys":["env:"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: this reference names no variable; write it as in ${{NAME}}")),
         (with(r#","rpm":0"#), format!("provider.json:1:79: {model}.rpm: this would never admit a request; give a number above 0, or leave it out for no limit")),
         (with(r#","rpm":1.5"#), format!("provider.json:1:79: {model}.rpm: this has to be a whole number from 1 to 4294967295; change the value")),
-        (with(r#","tpm":1"#), format!("provider.json:1:79: {model}.tpm: not supported yet; remove it; this version would not honour it")),
+        (with(r#","tpm":0"#), format!("provider.json:1:79: {model}.tpm: this would never admit a request; give a number above 0, or leave it out for no limit")),
+        (with(r#","learn_limits":1"#), format!("provider.json:1:88: {model}.learn_limits: this has to be true or false, not a number; change the value")),
+        (with(r#","pricing":1"#), format!("provider.json:1:83: {model}.pricing: not supported yet; remove it; this version would not honour it")),
         (with(r#","max_retries":-1"#), format!("provider.json:1:87: {model}.max_retries: this is below 0; give a number above 0")),
         (with(r#","max_retries":1.5"#), format!("provider.json:1:87: {model}.max_retries: this has to be a whole number from 0 to 100; change the value")),
         (with(r#","retry_delay":1e999"#), format!("provider.json:1:87: {model}.retry_delay: this number is too large; give a finite number")),
         (with(r#","retry_delay":"1""#), format!("provider.json:1:87: {model}.retry_delay: this has to be a number, not a text; change the value")),
-        (with(r#","rate_limit_refill_rate":0"#), format!("provider.json:1:98: {model}.rate_limit_refill_rate: this would never admit a request; give a number above 0, or null for no limit; to bound what runs at once set max_concurrency on the keys")),
-        (with(r#","rate_limit_capacity":0"#), format!("provider.json:1:95: {model}.rate_limit_capacity: this would never admit a request; give a number above 0, or null for no limit; to bound what runs at once set max_concurrency on the keys")),
+        (with(r#","rate_limit_refill_rate":0"#), format!("provider.json:1:98: {model}.rate_limit_refill_rate: this would never admit a request; give a number above 0, or null for no limit; to bound what runs at once set max_concurrency, and for a day's total rpd")),
+        (with(r#","rate_limit_capacity":0"#), format!("provider.json:1:95: {model}.rate_limit_capacity: this would never admit a request; give a number above 0, or null for no limit; to bound what runs at once set max_concurrency, and for a day's total rpd")),
         (with(r#","api_params":{"model":"x"}"#), format!("provider.json:1:95: {model}.api_params.model: this is said by each call; remove it")),
         (with(r#","timeouts":{"idle":0}"#), format!("provider.json:1:92: {model}.timeouts.idle: this would end every call at once; give seconds, or null for none")),
         (with(r#","headers":{"a b":"x"}"#), format!("provider.json:1:90: {model}.headers.a b: this is no name of a header; use letters, digits and dashes")),
@@ -149,7 +151,7 @@ fn requests_a_minute_take_the_place_of_the_origins_limit() {
     let file = parse(key).unwrap();
     let minute = file.providers[0].models[0].api_keys[0]
         .limits
-        .requests
+        .limits
         .minute
         .unwrap();
     assert!((minute.per_second() * 60.0 - 30.0).abs() < 0.1 && minute.per_second() < 0.5);

@@ -17,6 +17,12 @@ use crate::time::Timestamp;
 /// More peaks than this are merged, the oldest first: what was taken before them may come back short, never long.
 const MOST_PEAKS: usize = 64;
 
+/// A token in parts, for carrying a fraction of one from a quota to another.
+const PARTS: u128 = 1 << 20;
+
+/// Far beyond any time there is, and far enough from the end of the range for sums.
+const MOST_STEPS: u128 = 1 << 124;
+
 /// A bucket of whole tokens. Starts full. Reads no clock: every answer is relative to the caller's `now`, and a `now`
 /// earlier than one seen before only makes it more careful.
 #[derive(Clone, Debug)]
@@ -86,9 +92,9 @@ impl Bucket {
                 capacity: self.quota.capacity(),
             });
         }
-        let ready_at = self.ready_at(u64::from(amount), now);
-        if ready_at > now {
-            Err(Denied::Until(ready_at))
+        // Compared in steps: at the end of time every instant would look like now.
+        if self.ready_step(u64::from(amount), now) > steps_at(now) {
+            Err(Denied::Until(self.ready_at(u64::from(amount), now)))
         } else {
             Ok(())
         }
@@ -97,8 +103,12 @@ impl Bucket {
     /// The earliest instant at which the last of `total` tokens could have been taken, if they are taken as early as
     /// possible in pieces that each fit; `now` when they all fit already.
     pub fn ready_at(&self, total: u64, now: Timestamp) -> Timestamp {
+        timestamp_at(self.ready_step(total, now)).max(now)
+    }
+
+    fn ready_step(&self, total: u64, now: Timestamp) -> u128 {
         let full_at = self.full_at().max(steps_at(now)) + self.quota.steps_for(total);
-        timestamp_at(full_at.saturating_sub(self.quota.steps_to_fill())).max(now)
+        full_at.saturating_sub(self.quota.steps_to_fill())
     }
 
     /// Takes `amount` whether it is there or not: what is missing becomes debt, and is paid before anything else.
@@ -135,6 +145,44 @@ impl Bucket {
     pub fn reset(&mut self) {
         self.peaks.clear();
         self.peak(-self.kept);
+    }
+
+    /// Lets at most `most` be there now.
+    pub fn leave(&mut self, most: u32, now: Timestamp) {
+        let there = self.available(now);
+        if there > most {
+            self.charge(there - most, now);
+        }
+    }
+
+    /// After a pause: lets at most one be there now, so that whoever waited comes at the pace of the quota.
+    pub fn leave_one(&mut self, now: Timestamp) {
+        self.leave(1, now);
+    }
+
+    /// Another quota from now on. What is there stays there as far as the new capacity goes, what is missing stays missing in tokens, and
+    /// nothing of what was taken before can be given back.
+    pub fn set_quota(&mut self, quota: Quota, now: Timestamp) {
+        if quota == self.quota {
+            return;
+        }
+        let missing = self.full_at().saturating_sub(steps_at(now));
+        let missing = missing
+            .saturating_mul(PARTS)
+            .div_ceil(self.quota.steps_per_token());
+        let grown = u128::from(quota.capacity().saturating_sub(self.quota.capacity())) * PARTS;
+        let shrunk = u128::from(self.quota.capacity().saturating_sub(quota.capacity())) * PARTS;
+        let missing = (missing.saturating_add(grown)).saturating_sub(shrunk);
+        let missing = missing.saturating_mul(quota.steps_per_token()).div_ceil(PARTS);
+        self.quota = quota;
+        self.kept = 0;
+        self.peaks.clear();
+        self.peak(
+            steps_at(now)
+                .saturating_add(missing)
+                .min(MOST_STEPS)
+                .cast_signed(),
+        );
     }
 
     /// The instant, in steps since the origin, at which the bucket would be full if nobody took anything more.
@@ -275,7 +323,141 @@ mod tests {
         assert_eq!(bucket.take(1, late), Err(Denied::Until(Timestamp::MAX)));
     }
 
+    #[test]
+    fn l35_l38_another_quota_keeps_the_balance() {
+        let mut same = bucket(10, 1.0);
+        same.take(7, START).unwrap();
+        same.set_quota(Quota::new(10, 1.0).unwrap(), START);
+        assert_eq!(same.available(START), 3);
+        same.set_quota(Quota::new(100, 5.0).unwrap(), START);
+        assert_eq!(same.available(START), 3, "more capacity is no burst");
+        assert_eq!(
+            same.available(START + Duration::from_secs(1)),
+            8,
+            "the new rate holds at once"
+        );
+        same.set_quota(Quota::new(2, 0.5).unwrap(), START);
+        assert_eq!(same.available(START), 2, "no more than the new capacity");
+        let mut indebted = bucket(4, 2.0);
+        let taken = indebted.charge(6, START);
+        indebted.set_quota(Quota::new(4, 1.0).unwrap(), START);
+        assert_eq!(
+            indebted.take(1, START),
+            Err(Denied::Until(START + Duration::from_secs(3)))
+        );
+        indebted.refund(taken);
+        assert_eq!(
+            indebted.take(1, START),
+            Err(Denied::Until(START + Duration::from_secs(3)))
+        );
+    }
+
+    #[test]
+    fn after_a_pause_there_is_one() {
+        let mut bucket = bucket(10, 1.0);
+        bucket.leave_one(START);
+        assert_eq!(bucket.available(START), 1);
+        bucket.leave_one(START);
+        assert!(bucket.take(1, START).is_ok() && bucket.take(1, START).is_err());
+    }
+
+    #[test]
+    fn small_numbers_exhaustively() {
+        // Every sequence of three takes from every small bucket: no more than it holds, ready exactly when it said, and later is never less.
+        for (capacity, rate, step) in [(1, 1), (1, 3), (2, 1), (2, 2), (3, 1)]
+            .into_iter()
+            .flat_map(|(capacity, rate)| [0, 250, 333, 1000].map(|step| (capacity, rate, step)))
+        {
+            for amounts in (0..64_u32).map(|code| [code % 4, code / 4 % 4, code / 16]) {
+                let mut bucket = bucket(capacity, f64::from(rate));
+                let mut taken = 0;
+                for (at, amount) in amounts.into_iter().enumerate() {
+                    let now = START + Duration::from_millis(step * at as u64);
+                    let there = bucket.available(now);
+                    assert!(there <= capacity && bucket.available(now + Duration::from_millis(10)) >= there);
+                    match bucket.take(amount, now) {
+                        Ok(_) => taken += amount,
+                        Err(Denied::Never { .. }) => assert!(amount > capacity),
+                        Err(Denied::Until(ready)) => {
+                            assert!(amount > there && bucket.available(ready) >= amount);
+                            assert!(bucket.available(ready - Duration::from_nanos(1)) < amount);
+                        }
+                    }
+                    let passed = step * at as u64 * u64::from(rate as u32) / 1000;
+                    assert!(u64::from(taken) <= u64::from(capacity) + passed);
+                }
+            }
+        }
+    }
+
     proptest! {
+        /// Whatever the numbers, up to the ends of their types: no overflow, never more than the law allows, and time only gives.
+        #[test]
+        fn any_integers_at_all(
+            capacity in 1_u32..,
+            rate in prop_oneof![1e-3_f64..1e3, 1e3_f64..1e18],
+            steps in prop::collection::vec((any::<u64>(), any::<u32>(), 0_u8..5), 1..40),
+        ) {
+            let Ok(quota) = Quota::new(capacity, rate) else { return Ok(()) };
+            let mut bucket = Bucket::new(quota);
+            let (mut now, mut spent) = (Timestamp::ZERO, 0_u128);
+            for (pause, amount, what) in steps {
+                now = now.saturating_add_nanos(pause >> (pause % 64));
+                let amount = amount >> (amount % 32);
+                let there = bucket.available(now);
+                prop_assert!(there <= capacity && bucket.available(now.saturating_add_nanos(1)) >= there);
+                match what {
+                    0 => { bucket.charge(amount, now); spent += u128::from(amount); }
+                    1 => { let taken = bucket.charge(amount, now); bucket.refund(taken); prop_assert_eq!(bucket.available(now), there); }
+                    _ => match bucket.take(amount, now) {
+                        Ok(_) => { prop_assert!(amount <= there); spent += u128::from(amount); }
+                        Err(Denied::Never { .. }) => prop_assert!(amount > capacity),
+                        Err(Denied::Until(ready)) => {
+                            // In debt even nothing is denied.
+                            prop_assert!((ready > now || now == Timestamp::MAX) && (amount > there || amount == 0));
+                            if ready < Timestamp::MAX {
+                                prop_assert!(bucket.check(amount, ready).is_ok());
+                                prop_assert!(bucket.check(amount, ready - Duration::from_nanos(1)).is_err());
+                            }
+                        }
+                    },
+                }
+                if bucket.available(now) > 0 {
+                    let refilled = u128::from(now.as_nanos()) * STEPS_PER_NANO / quota.steps_per_token();
+                    prop_assert!(spent <= u128::from(capacity) + refilled + 1);
+                }
+            }
+        }
+
+        /// A change of quota never brings more than either quota allows.
+        #[test]
+        fn l35_no_change_of_quota_is_a_burst(
+            steps in prop::collection::vec((0_u64..500_000_000, 1_u32..3, prop::option::of((1_u32..6, 0.5_f64..10.0))), 1..80),
+        ) {
+            let mut bucket = bucket(3, 2.0);
+            let (mut now, mut taken) = (START, Vec::new());
+            let (mut most, mut fastest) = (3.0_f64, 2.0_f64);
+            for (pause, amount, change) in steps {
+                now = now.saturating_add_nanos(pause);
+                if let Some((capacity, rate)) = change {
+                    let there = bucket.available(now);
+                    bucket.set_quota(Quota::new(capacity, rate).unwrap(), now);
+                    prop_assert!(bucket.available(now) <= there && bucket.available(now) + 1 >= there.min(capacity));
+                    (most, fastest) = (most.max(f64::from(capacity)), fastest.max(rate));
+                }
+                if bucket.take(amount, now).is_ok() {
+                    taken.push((now, amount));
+                }
+            }
+            for (first, &(from, _)) in taken.iter().enumerate() {
+                let mut sum = 0_u32;
+                for &(to, amount) in &taken[first..] {
+                    sum += amount;
+                    prop_assert!(f64::from(sum) <= most + fastest * to.since(from).as_secs_f64() + 1e-6);
+                }
+            }
+        }
+
         /// The law of the module, for any sequence of takes.
         #[test]
         fn never_more_than_capacity_plus_rate_times_span(

@@ -19,6 +19,31 @@ impl KeyHeap {
         self.heap.first().copied()
     }
 
+    /// The least loaded of those that `fits`. Looks at no more keys than are less loaded than the answer, and at those next to them.
+    pub(super) fn first_that(&self, keys: &[Key], fits: impl Fn(KeyId) -> bool) -> Option<KeyId> {
+        let mut front = vec![0];
+        while let Some(at) = front
+            .iter()
+            .enumerate()
+            .filter_map(|(at, place)| Some((at, *self.heap.get(*place)?)))
+            .reduce(|best, next| {
+                if less_loaded(next.1, best.1, keys) {
+                    next
+                } else {
+                    best
+                }
+            })
+        {
+            let place = front.swap_remove(at.0);
+            if fits(at.1) {
+                return Some(at.1);
+            }
+            let children = [2 * place + 1, 2 * place + 2];
+            front.extend(children.into_iter().filter(|child| *child < self.heap.len()));
+        }
+        None
+    }
+
     /// Puts a key where its load belongs, whether it was in the heap or not.
     pub(super) fn update(&mut self, id: KeyId, keys: &[Key]) {
         if self.places.len() <= id.index() {
@@ -87,8 +112,8 @@ impl KeyHeap {
 /// Load per weight first; between equals the one that has rested longest.
 fn less_loaded(a: KeyId, b: KeyId, keys: &[Key]) -> bool {
     let (a, b) = (&keys[a.index()], &keys[b.index()]);
-    let load_a = u64::from(a.in_flight) * u64::from(b.limits.weight);
-    let load_b = u64::from(b.in_flight) * u64::from(a.limits.weight);
+    let load_a = u64::from(a.meter.in_flight) * u64::from(b.weight);
+    let load_b = u64::from(b.meter.in_flight) * u64::from(a.weight);
     (load_a, a.last_used) < (load_b, b.last_used)
 }
 
@@ -114,7 +139,7 @@ mod tests {
             for (turn, (which, load, keep)) in steps.into_iter().enumerate() {
                 let index = which.index(keys.len());
                 let id = KeyId(index as u32);
-                keys[index].in_flight = load;
+                keys[index].meter.in_flight = load;
                 keys[index].last_used = turn as u64;
                 if keep { heap.update(id, &keys) } else { heap.remove(id, &keys) }
                 inside[index] = keep;
@@ -124,6 +149,11 @@ mod tests {
                     .reduce(|best, id| if less_loaded(id, best, &keys) { id } else { best });
                 // Keys that were never touched have equal order; only then may another one stand first.
                 prop_assert_eq!(heap.peek(), expected);
+                let odd = (0..keys.len() as u32)
+                    .map(KeyId)
+                    .filter(|id| inside[id.index()] && id.index() % 2 == 1)
+                    .reduce(|best, id| if less_loaded(id, best, &keys) { id } else { best });
+                prop_assert_eq!(heap.first_that(&keys, |id| id.index() % 2 == 1), odd);
             }
         }
     }

@@ -2,9 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use super::key::{Key, KeyId};
 use super::key_heap::KeyHeap;
+use super::key_ring::KeyRing;
+use super::meter::Need;
 use crate::time::Timestamp;
 
 #[derive(Clone, Debug)]
@@ -16,48 +19,84 @@ pub(super) struct KeySet {
     /// For each key of the ledger, the instant until which it is counted as away in `resting_count`.
     resting: Vec<Option<Timestamp>>,
     resting_count: usize,
+    /// What all members together can take at once and in a second, where each of them is limited.
+    bound: Option<Bound>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    at_once: f64,
+    per_second: f64,
 }
 
 impl KeySet {
-    pub(super) fn new(members: Vec<KeyId>, keys: &[Key], now: Timestamp) -> Self {
-        let resting = vec![None; keys.len()];
+    pub(super) fn new(members: Vec<KeyId>, ring: &KeyRing, now: Timestamp) -> Self {
+        let resting = vec![None; ring.keys.len()];
         let mut set = Self {
             members,
             usable: KeyHeap::default(),
             returns: BinaryHeap::new(),
             resting,
             resting_count: 0,
+            bound: None,
         };
-        for id in set.members.clone() {
-            set.changed(id, keys, now);
-        }
+        set.renew(ring, now);
         set
+    }
+
+    /// Takes note that limits or accounts of members changed.
+    pub(super) fn renew(&mut self, ring: &KeyRing, now: Timestamp) {
+        self.bound = self.members.iter().try_fold(
+            Bound {
+                at_once: 0.0,
+                per_second: 0.0,
+            },
+            |sum, id| sum.and(&ring.keys[id.index()]),
+        );
+        for id in self.members.clone() {
+            self.changed(id, ring, now);
+        }
     }
 
     pub(super) fn members(&self) -> &[KeyId] {
         &self.members
     }
 
+    pub(super) fn has(&self, id: KeyId) -> bool {
+        self.members.binary_search(&id).is_ok()
+    }
+
     /// Takes note that the load or condition of a member changed.
-    pub(super) fn changed(&mut self, id: KeyId, keys: &[Key], now: Timestamp) {
-        let key = &keys[id.index()];
-        self.note_rest(id, key.away_until(now));
-        if key.is_usable(now) {
-            self.usable.update(id, keys);
+    pub(super) fn changed(&mut self, id: KeyId, ring: &KeyRing, now: Timestamp) {
+        let away = ring.away_for(id, Need::ONE, now).map(|(until, _)| until);
+        self.note_rest(id, away);
+        if away.is_none() && !ring.is_occupied(id) {
+            self.usable.update(id, &ring.keys);
         } else {
-            self.usable.remove(id, keys);
+            self.usable.remove(id, &ring.keys);
         }
     }
 
     /// The least loaded usable key.
-    pub(super) fn least_loaded(&mut self, keys: &[Key], now: Timestamp) -> Option<KeyId> {
-        self.wake(keys, now);
+    pub(super) fn least_loaded(&mut self, ring: &KeyRing, now: Timestamp) -> Option<KeyId> {
+        self.wake(ring, now);
         self.usable.peek()
     }
 
+    /// The least loaded usable key that `fits`.
+    pub(super) fn least_loaded_that(
+        &mut self,
+        ring: &KeyRing,
+        now: Timestamp,
+        fits: impl Fn(KeyId) -> bool,
+    ) -> Option<KeyId> {
+        self.wake(ring, now);
+        self.usable.first_that(&ring.keys, fits)
+    }
+
     /// The next resting key to return, and when; `None` when none rests.
-    pub(super) fn next_return(&mut self, keys: &[Key], now: Timestamp) -> Option<(Timestamp, KeyId)> {
-        self.wake(keys, now);
+    pub(super) fn next_return(&mut self, ring: &KeyRing, now: Timestamp) -> Option<(Timestamp, KeyId)> {
+        self.wake(ring, now);
         while let Some(&Reverse((until, id))) = self.returns.peek() {
             if self.resting[id.index()] == Some(until) {
                 return Some((until, id));
@@ -68,18 +107,27 @@ impl KeySet {
     }
 
     /// Whether nothing but time can bring a key back: no slot is occupied and no probe under way on a key in use.
-    pub(super) fn all_rest(&mut self, keys: &[Key], now: Timestamp) -> bool {
-        self.wake(keys, now);
+    pub(super) fn all_rest(&mut self, ring: &KeyRing, now: Timestamp) -> bool {
+        self.wake(ring, now);
         self.resting_count == self.members.len()
     }
 
-    fn wake(&mut self, keys: &[Key], now: Timestamp) {
+    /// How long `requests` take at least, where every member is limited.
+    pub(super) fn least_time(&self, requests: u64) -> Duration {
+        let bound = self.bound.filter(|bound| requests as f64 > bound.at_once);
+        bound.map_or(Duration::ZERO, |bound| {
+            Duration::try_from_secs_f64((requests as f64 - bound.at_once) / bound.per_second * 0.999_999)
+                .unwrap_or_default()
+        })
+    }
+
+    fn wake(&mut self, ring: &KeyRing, now: Timestamp) {
         while let Some(&Reverse((until, id))) = self.returns.peek() {
             if until > now {
                 break;
             }
             self.returns.pop();
-            self.changed(id, keys, now);
+            self.changed(id, ring, now);
         }
     }
 
@@ -93,5 +141,17 @@ impl KeySet {
         if let Some(until) = until {
             self.returns.push(Reverse((until, id)));
         }
+    }
+}
+
+impl Bound {
+    fn and(self, key: &Key) -> Option<Self> {
+        let limits = key.meter.limits();
+        let quotas = [limits.burst, limits.minute].into_iter().flatten();
+        let slowest = quotas.reduce(|a, b| if b.per_second() < a.per_second() { b } else { a })?;
+        Some(Self {
+            at_once: self.at_once + f64::from(slowest.capacity()),
+            per_second: self.per_second + slowest.per_second(),
+        })
     }
 }

@@ -3,15 +3,22 @@
 //! Keys are known once, however many targets use them, so a key has one load across all models. A grant takes everything
 //! that applies or nothing at all, and a denial says when it would succeed, what it waits for, or that it never will.
 //!
-//! Always true: in-flight counts equal the grants not yet returned; a grant refunded before it was used leaves every bucket
+//! Always true: in-flight counts equal the grants not yet returned; a grant refunded before it was used leaves every limit
 //! as if it had not been.
 
 use std::time::Duration;
 
-use super::bucket::{Bucket, Denied};
-use super::key::{Key, KeyId, KeyLimits, KeyState, Rest, Undo};
+use super::bucket::Bucket;
+pub use super::condition::Rest;
+use super::condition::{Condition, Standing};
+use super::key::{KeyId, KeyLimits, KeyState};
+pub use super::key_ring::{GroupId, Undo};
+use super::key_ring::{KeyRing, Stake};
 use super::key_set::KeySet;
-use super::meter::{Charge, Meter, RequestLimits};
+use super::learned::Sights;
+use super::meter::{Charge, Meter, Total};
+pub use super::meter::{Counts, Limits, Need};
+use crate::routing::budget::RetryBudget;
 use crate::time::Timestamp;
 
 /// A target's place in its ledger.
@@ -25,16 +32,29 @@ impl TargetId {
     }
 }
 
-/// What one attempt needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Need {
-    /// Tokens of the request bucket; 1 for a call.
-    pub requests: u32,
+/// What may be done with a target, whatever the key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TargetLimits {
+    /// How much.
+    pub limits: Limits,
+    /// After so many failures in a row that blame the target it is left alone for a while, and then tried by a single attempt. `None`:
+    /// never, which is right where there is no other target to go to.
+    pub breaker: Option<u32>,
 }
 
-impl Need {
-    /// One request.
-    pub const ONE: Self = Self { requests: 1 };
+impl From<Option<super::quota::Quota>> for TargetLimits {
+    fn from(burst: Option<super::quota::Quota>) -> Self {
+        Limits::from(burst).into()
+    }
+}
+
+impl From<Limits> for TargetLimits {
+    fn from(limits: Limits) -> Self {
+        Self {
+            limits,
+            breaker: None,
+        }
+    }
 }
 
 /// Which keys an attempt may use.
@@ -45,6 +65,8 @@ pub enum Binding {
     Any,
     /// This key only: a follow-up that another key could not continue.
     Key(KeyId),
+    /// Any key of this account.
+    Group(GroupId),
 }
 
 /// Leave for one attempt. Whoever holds it must give it back exactly once, by [`Ledger::put_back`].
@@ -52,8 +74,9 @@ pub enum Binding {
 pub struct Grant {
     target: TargetId,
     key: Option<KeyId>,
+    need: Need,
     charge: Charge,
-    key_charge: Charge,
+    stake: Stake,
     epoch: u32,
 }
 
@@ -71,6 +94,10 @@ impl Grant {
 
 /// What the ledger answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a grant is the common answer, and is moved on at once"
+)]
 pub enum Take {
     /// Everything was taken.
     Granted(Grant),
@@ -94,42 +121,97 @@ pub struct Wait {
 /// What stood in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
-    /// The target's request rate.
-    Rate,
-    /// The request rate of every key.
-    KeyRate,
+    /// A limit of the target.
+    Target(Counts),
+    /// The target has as many attempts under way as it may have.
+    TargetConcurrency,
+    /// The target asked for a pause, or failed time and again.
+    TargetRests,
+    /// Limits of every key.
+    KeyLimits(Counts),
     /// Every usable key has as many attempts under way as it may have.
     Concurrency,
     /// Every key rests; the state of the one that returns first.
     Keys(KeyState),
 }
 
+impl WaitReason {
+    /// Whether it is the target itself that has to change, whatever its keys.
+    pub fn is_targets(self) -> bool {
+        matches!(
+            self,
+            Self::Target(_) | Self::TargetConcurrency | Self::TargetRests
+        )
+    }
+}
+
 /// Why a request can never be granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Never {
-    /// It asks for more than the bucket holds.
+    /// It asks for more requests at once than there can ever be.
     MoreThanCapacity {
         /// The most that can be taken at once.
         capacity: u32,
     },
-    /// It is bound to a key that the target does not have.
+    /// It needs more tokens than a whole minute has.
+    MoreTokensThanLimit {
+        /// What it would need.
+        tokens: u32,
+        /// The limit of a minute.
+        limit: u32,
+    },
+    /// It is bound to a key or account that the target does not have.
     UnknownKey,
+}
+
+impl Never {
+    fn too_much(need: Need, counts: Counts, most: u32) -> Self {
+        match counts {
+            Counts::Tokens => Self::MoreTokensThanLimit {
+                tokens: need.tokens,
+                limit: most,
+            },
+            Counts::Requests | Counts::Day => Self::MoreThanCapacity { capacity: most },
+        }
+    }
+}
+
+/// A take that takes nothing.
+enum Denial {
+    Wait(Wait),
+    Never(Never),
+}
+
+impl From<Denial> for Take {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Wait(wait) => Self::Wait(wait),
+            Denial::Never(never) => Self::Never(never),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
 struct Target {
     meter: Meter,
     set: Option<usize>,
+    condition: Condition,
+    breaker: Option<u32>,
+    /// Failures in a row that blame the target.
+    failures: u32,
+    budget: RetryBudget,
+    /// Keys that the provider refuses for this model.
+    forbidden: Vec<(KeyId, Condition)>,
 }
 
 /// Every limit of one provider.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    keys: Vec<Key>,
-    /// The sets each key belongs to; nearly always one.
+    ring: KeyRing,
+    /// The sets each key or anyone of its account belongs to; nearly always one.
     sets_of: Vec<Vec<usize>>,
     sets: Vec<KeySet>,
-    /// For each set, those that have a key in common with it, itself included.
+    /// For each set, those that have a key or an account in common with it, itself included.
     near: Vec<Vec<usize>>,
     targets: Vec<Target>,
     picks: u64,
@@ -143,18 +225,40 @@ impl Ledger {
 
     /// Adds a key that no target uses yet.
     pub fn add_key(&mut self, limits: KeyLimits) -> KeyId {
-        let id = KeyId(self.keys.len() as u32);
-        self.keys.push(Key::new(limits));
         self.sets_of.push(Vec::new());
-        id
+        self.ring.add(limits)
     }
 
-    /// Adds a target that may use `keys` (none: it is limited by its quota alone). Targets with the same keys share one
+    /// Makes one account of these keys, and of those that were in an account with one of them already: they share `limits`, pauses for
+    /// rate and lack of quota. Their own limits stay. `learn`: whether what the provider says tightens the limits.
+    pub fn join_keys(&mut self, keys: &[KeyId], limits: Limits, learn: bool, now: Timestamp) -> GroupId {
+        let group = self.ring.join(keys, limits, learn, now);
+        let members = self.ring.members(group).to_vec();
+        let mut sets: Vec<usize> = members
+            .iter()
+            .flat_map(|id| self.sets_of[id.index()].clone())
+            .collect();
+        sets.sort_unstable();
+        sets.dedup();
+        for id in &members {
+            self.sets_of[id.index()].clone_from(&sets);
+        }
+        for &set in &sets {
+            let near = &mut self.near[set];
+            near.extend(&sets);
+            near.sort_unstable();
+            near.dedup();
+            self.sets[set].renew(&self.ring, now);
+        }
+        group
+    }
+
+    /// Adds a target that may use `keys` (none: it is limited by its own limits alone). Targets with the same keys share one
     /// order of load.
     pub fn add_target(
         &mut self,
         keys: &[KeyId],
-        limits: impl Into<RequestLimits>,
+        limits: impl Into<TargetLimits>,
         now: Timestamp,
     ) -> TargetId {
         let set = if keys.is_empty() {
@@ -162,11 +266,33 @@ impl Ledger {
         } else {
             Some(self.set_of_keys(keys, now))
         };
+        let TargetLimits { limits, breaker } = limits.into();
         self.targets.push(Target {
-            meter: Meter::new(limits.into()),
+            meter: Meter::new(limits),
             set,
+            condition: Condition::new(),
+            breaker,
+            failures: 0,
+            budget: RetryBudget::default(),
+            forbidden: Vec::new(),
         });
         TargetId((self.targets.len() - 1) as u32)
+    }
+
+    /// Other limits for a target from now on. What was taken stays taken, and nothing comes on top of it.
+    pub fn set_target_limits(&mut self, target: TargetId, limits: impl Into<TargetLimits>, now: Timestamp) {
+        let TargetLimits { limits, breaker } = limits.into();
+        let target = &mut self.targets[target.index()];
+        target.meter.set_limits(limits, now);
+        target.breaker = breaker;
+    }
+
+    /// Other limits for a key from now on, as for a target.
+    pub fn set_key_limits(&mut self, key: KeyId, limits: Limits, now: Timestamp) {
+        self.ring.keys[key.index()].meter.set_limits(limits, now);
+        for &set in &self.sets_of[key.index()] {
+            self.sets[set].renew(&self.ring, now);
+        }
     }
 
     fn set_of_keys(&mut self, keys: &[KeyId], now: Timestamp) -> usize {
@@ -179,143 +305,263 @@ impl Ledger {
         let index = self.sets.len();
         let mut near = vec![index];
         for id in &members {
-            for &other in &self.sets_of[id.index()] {
-                if !near.contains(&other) {
-                    near.push(other);
-                    self.near[other].push(index);
+            for member in self.ring.together_with(*id).as_slice() {
+                let sets = &mut self.sets_of[member.index()];
+                for &other in sets.iter().filter(|other| **other != index) {
+                    if !near.contains(&other) {
+                        near.push(other);
+                        self.near[other].push(index);
+                    }
+                }
+                if !sets.contains(&index) {
+                    sets.push(index);
                 }
             }
-            self.sets_of[id.index()].push(index);
         }
         self.near.push(near);
-        self.sets.push(KeySet::new(members, &self.keys, now));
+        self.sets.push(KeySet::new(members, &self.ring, now));
         index
     }
 
     /// Takes what one attempt needs, the least loaded usable key included, or says what it waits for.
     pub fn take(&mut self, target: TargetId, need: Need, binding: Binding, now: Timestamp) -> Take {
-        match self.targets[target.index()].meter.check(need.requests, now) {
-            Ok(()) => {}
-            Err(Denied::Until(until)) => {
-                return Take::Wait(Wait {
-                    until,
-                    slot: false,
-                    why: WaitReason::Rate,
-                });
-            }
-            Err(Denied::Never { capacity }) => return Take::Never(Never::MoreThanCapacity { capacity }),
+        if let Some(denied) = self.targets[target.index()].denies(need, now) {
+            return denied.into();
         }
-        let key = match self.pick(target, binding, now) {
+        let key = match self.find(target, need, binding, now) {
             Ok(key) => key,
-            Err(denied) => return denied,
+            Err(denied) => return denied.into(),
         };
-        let (epoch, key_charge) = match key {
-            Some(id) => (self.keys[id.index()].epoch(), self.charge_key(id, need, now)),
-            None => (0, Charge::default()),
-        };
+        let chosen = &mut self.targets[target.index()];
+        let paced = chosen.meter.is_paced();
+        if chosen.condition.pick(paced, now) {
+            chosen.meter.resume(now);
+        }
+        let (charge, epoch) = (chosen.meter.charge(need, now), chosen.condition.epoch());
+        let mut stake = Stake::default();
+        if let Some(id) = key {
+            if let Some(forbidden) = chosen.forbidding(id) {
+                forbidden.pick(false, now);
+            }
+            self.picks += 1;
+            stake = self.ring.pick(id, need, self.picks, paced, now);
+            self.key_changed(id, now);
+        }
         Take::Granted(Grant {
             target,
             key,
-            charge: self.targets[target.index()].meter.charge(need.requests, now),
-            key_charge,
+            need,
+            charge,
+            stake,
             epoch,
         })
     }
 
     /// Why this could never be granted, if so.
     pub fn never(&self, target: TargetId, need: Need, binding: Binding) -> Option<Never> {
-        let Target { meter, set } = &self.targets[target.index()];
-        let capacity = meter.capacity();
-        match (binding, *set) {
-            _ if capacity.is_some_and(|capacity| need.requests > capacity) => Some(Never::MoreThanCapacity {
-                capacity: capacity.unwrap_or_default(),
-            }),
-            (Binding::Key(id), set)
-                if set.is_none_or(|set| self.sets[set].members().binary_search(&id).is_err()) =>
-            {
-                Some(Never::UnknownKey)
-            }
-            _ => None,
+        let Target { meter, set, .. } = &self.targets[target.index()];
+        let too_much = |(counts, most)| Never::too_much(need, counts, most);
+        if let Some(never) = meter.never(need) {
+            return Some(too_much(never));
         }
+        let Some(set) = set.map(|set| &self.sets[set]) else {
+            return Some(Never::UnknownKey).filter(|_| binding != Binding::Any);
+        };
+        let mut nevers = set.members().iter().filter(|id| self.binds(binding, **id));
+        let first = match nevers.next() {
+            None => return Some(Never::UnknownKey),
+            Some(id) => self.ring.never(*id, need)?,
+        };
+        nevers
+            .all(|id| self.ring.never(*id, need).is_some())
+            .then(|| too_much(first))
     }
 
     /// What stands in the way of a request now, without taking anything.
     pub fn why_wait(&mut self, target: TargetId, need: Need, binding: Binding, now: Timestamp) -> WaitReason {
-        let Target { meter, set } = &self.targets[target.index()];
-        let rate = meter.check(need.requests, now).is_err();
-        match *set {
-            Some(set) if !rate && self.sets[set].least_loaded(&self.keys, now).is_none() => {
-                self.wait_for_key(set, binding, now).why
-            }
-            _ => WaitReason::Rate,
+        if let Some(Denial::Wait(wait)) = self.targets[target.index()].denies(need, now) {
+            return wait.why;
+        }
+        match self.find(target, need, binding, now) {
+            Err(Denial::Wait(wait)) => wait.why,
+            // It could go, but for those before.
+            _ => WaitReason::Target(Counts::Requests),
         }
     }
 
-    /// Gives a grant back. `used` says whether the request was handed to a connection: only an unused one is refunded.
-    pub fn put_back(&mut self, grant: Grant, used: bool, now: Timestamp) {
+    /// Gives a grant back. `used` says whether the request was handed to a connection: only an unused one is refunded. Answers whether
+    /// that makes room at the target itself, whatever the keys. Afterwards the grant serves only to be settled.
+    pub fn put_back(&mut self, grant: &mut Grant, used: bool, now: Timestamp) -> bool {
+        let target = &mut self.targets[grant.target.index()];
+        let was_probe = target.condition.is_probed();
+        let was_full = !target.meter.has_slot();
+        target.meter.in_flight -= 1;
+        target.condition.put_back(grant.epoch);
         if !used {
-            self.targets[grant.target.index()].meter.refund(grant.charge);
+            target.meter.refund(&mut grant.charge, grant.need);
         }
         if let Some(id) = grant.key {
-            if !used {
-                self.keys[id.index()].meter.refund(grant.key_charge);
+            if let Some(forbidden) = target.forbidding(id) {
+                let epoch = forbidden.epoch();
+                forbidden.put_back(epoch);
             }
-            self.keys[id.index()].put_back(grant.epoch);
+            self.ring.put_back(id, &mut grant.stake, used, grant.need);
             self.key_changed(id, now);
         }
+        !used || was_full || was_probe
     }
 
-    /// The attempt of this grant got through: its key is healthy.
-    pub fn succeeded(&mut self, grant: Grant, now: Timestamp) {
-        if let Some(id) = grant.key {
-            self.keys[id.index()].succeeded(grant.epoch);
+    /// Says how many tokens of the model an attempt really used. Answers whether that made room.
+    pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp) -> bool {
+        let target = &mut self.targets[grant.target.index()];
+        let mut made_room = target.meter.settle(&mut grant.charge, tokens);
+        if let Some(id) = grant.key
+            && self.ring.settle(id, &mut grant.stake, tokens)
+        {
+            made_room = true;
             self.key_changed(id, now);
         }
+        made_room
+    }
+
+    /// The attempt of this grant got through: its key is healthy, and so is its target. Answers whether that changed anything.
+    pub fn succeeded(&mut self, grant: &Grant, now: Timestamp) -> bool {
+        let target = &mut self.targets[grant.target.index()];
+        target.failures = 0;
+        let mut changed = target.condition.succeeded(grant.epoch);
+        if let Some(id) = grant.key {
+            let before = target.forbidden.len();
+            target.forbidden.retain(|(key, _)| *key != id);
+            changed |= before != target.forbidden.len();
+            if self.ring.succeeded(id, &grant.stake) {
+                changed = true;
+                self.key_changed(id, now);
+            }
+        }
+        changed
     }
 
     /// The attempt of this grant was refused because of its key, which then rests: for `pause` where the provider named
     /// one, else for a time that doubles from refusal to refusal. The answer can take it back.
     pub fn refused(
         &mut self,
-        grant: Grant,
+        grant: &Grant,
         why: Rest,
         pause: Option<Duration>,
         now: Timestamp,
     ) -> Option<Undo> {
         let id = grant.key?;
-        let undo = self.keys[id.index()].refused(id, grant.epoch, why, pause, now);
+        if why == Rest::Forbidden {
+            self.targets[grant.target.index()].forbid(id, pause, now);
+            return None;
+        }
+        let undo = self.ring.refused(id, &grant.stake, why, pause, now);
+        if why == Rest::Throttled && undo.is_some() {
+            self.ring.rate_meter(id).learned.refused(now);
+        }
         self.key_changed(id, now);
         undo
     }
 
+    /// The attempt of this grant failed because of its target. A time that the provider named is kept; without one the target is left
+    /// alone only where a breaker is set and as many failures came in a row.
+    pub fn target_failed(&mut self, grant: &Grant, pause: Option<Duration>, now: Timestamp) {
+        let target = &mut self.targets[grant.target.index()];
+        target.failures = target.failures.saturating_add(1);
+        let broken = target.breaker.is_some_and(|after| target.failures >= after);
+        let probed = target.condition.is_probed();
+        if pause.is_some() {
+            target
+                .condition
+                .refused(grant.epoch, Rest::Overloaded, pause, now);
+        } else if broken || probed {
+            target.condition.refused(grant.epoch, Rest::Broken, None, now);
+        }
+    }
+
+    /// An answer said what is left of its key's limits.
+    pub fn observed(&mut self, grant: &Grant, sights: &Sights, now: Timestamp) {
+        let Some(id) = grant.key else { return };
+        let meter = self.ring.rate_meter(id);
+        let others = meter.in_flight.saturating_sub(1);
+        meter.learned.observe(sights, others, now);
+        self.key_changed(id, now);
+    }
+
     /// Takes a refusal back, unless the key's condition has changed again since.
     pub fn restore(&mut self, undo: Undo, now: Timestamp) {
-        self.keys[undo.key().index()].restore(undo);
+        self.ring.restore(undo);
         self.key_changed(undo.key(), now);
     }
 
-    /// The earliest instant at which `total` requests of a target could have gone: a lower bound that counts occupied
-    /// slots as free.
-    pub fn earliest(&mut self, target: TargetId, total: u64, binding: Binding, now: Timestamp) -> Timestamp {
-        let Target { meter, set } = &self.targets[target.index()];
-        let by_rate = meter.ready_at(total, now);
-        let by_key = match (binding, *set) {
-            (Binding::Key(id), _) => self.keys[id.index()].away_until(now).unwrap_or(now),
-            (Binding::Any, None) => now,
-            (Binding::Any, Some(set)) => self.earliest_key(set, now),
-        };
-        by_rate.max(by_key)
-    }
-
-    fn earliest_key(&mut self, set: usize, now: Timestamp) -> Timestamp {
-        let set = &mut self.sets[set];
-        if !set.all_rest(&self.keys, now) {
-            return now;
+    /// Takes a key out of use, or puts it back into use whatever was known of it. Attempts under way go on.
+    pub fn set_enabled(&mut self, key: KeyId, enabled: bool, now: Timestamp) {
+        let entry = &mut self.ring.keys[key.index()];
+        entry.disabled = !enabled;
+        if enabled {
+            entry.condition.reinstate();
+            for target in &mut self.targets {
+                target.forbidden.retain(|(forbidden, _)| *forbidden != key);
+            }
         }
-        set.next_return(&self.keys, now).map_or(now, |(until, _)| until)
+        self.key_changed(key, now);
     }
 
-    /// The sets a key belongs to: what an event at this key can concern.
+    /// Lets a key rest until an instant, as was known from elsewhere (an earlier run).
+    pub fn set_resting(&mut self, key: KeyId, why: Rest, until: Timestamp, now: Timestamp) {
+        self.ring.condition_for(key, why).rest(why, until);
+        self.key_changed(key, now);
+    }
+
+    /// A call begins that was not tried before: it earns its target a part of a retry.
+    pub fn fresh_call(&mut self, target: TargetId, now: Timestamp) {
+        self.targets[target.index()].budget.fresh_call(now);
+    }
+
+    /// Spends one of the target's retries, if there is one.
+    pub fn spend_retry(&mut self, target: TargetId, now: Timestamp) -> bool {
+        self.targets[target.index()].budget.spend(now)
+    }
+
+    /// The earliest instant at which `total` could have gone: a lower bound that counts occupied slots as free.
+    pub fn earliest(
+        &mut self,
+        target: TargetId,
+        total: Total,
+        binding: Binding,
+        now: Timestamp,
+    ) -> Timestamp {
+        let Target {
+            meter,
+            set,
+            condition,
+            ..
+        } = &self.targets[target.index()];
+        let by_target = meter
+            .ready_at(total, now)
+            .max(condition.rests_until().unwrap_or(now));
+        let by_key = match (binding, *set) {
+            (Binding::Key(id), Some(_)) => self
+                .ring
+                .away_for(id, Need::ONE, now)
+                .map_or(now, |(until, _)| until),
+            (Binding::Any, Some(set)) => self.earliest_key(set, total.requests, now),
+            (_, _) => now,
+        };
+        by_target.max(by_key)
+    }
+
+    fn earliest_key(&mut self, set: usize, requests: u64, now: Timestamp) -> Timestamp {
+        let set = &mut self.sets[set];
+        let by_rate = now + set.least_time(requests);
+        if !set.all_rest(&self.ring, now) {
+            return by_rate;
+        }
+        let first = set.next_return(&self.ring, now).map_or(now, |(until, _)| until);
+        first.max(by_rate)
+    }
+
+    /// The sets that an event at this key can concern: those that have it or one of its account.
     pub fn sets_of(&self, key: KeyId) -> &[usize] {
         &self.sets_of[key.index()]
     }
@@ -330,14 +576,64 @@ impl Ledger {
         self.targets[target.index()].set
     }
 
+    /// Whether a limit counts tokens of the model for this target, so that a call has to say how many it needs.
+    pub fn counts_tokens(&self, target: TargetId) -> bool {
+        let Target { meter, set, .. } = &self.targets[target.index()];
+        let mut members = set.iter().flat_map(|set| self.sets[*set].members());
+        meter.counts_tokens() || members.any(|id| self.ring.counts_tokens(*id))
+    }
+
     /// Attempts of a key that are under way.
     pub fn in_flight(&self, key: KeyId) -> u32 {
-        self.keys[key.index()].in_flight
+        self.ring.keys[key.index()].meter.in_flight
+    }
+
+    /// Attempts of a target that are under way.
+    pub fn target_in_flight(&self, target: TargetId) -> u32 {
+        self.targets[target.index()].meter.in_flight
+    }
+
+    /// Until when a target is left alone; `None` while it is in use, the past while one attempt finds out.
+    pub fn target_rests_until(&self, target: TargetId) -> Option<Timestamp> {
+        match self.targets[target.index()].condition.standing() {
+            Standing::InUse => None,
+            Standing::Resting { until, .. } | Standing::Probing { until, .. } => Some(until),
+        }
     }
 
     /// Whether a key is in use, and if not, why.
     pub fn key_state(&self, key: KeyId) -> KeyState {
-        self.keys[key.index()].state()
+        self.ring.state(key)
+    }
+
+    /// As [`key_state`](Self::key_state), for the model of one target.
+    pub fn key_state_at(&self, target: TargetId, key: KeyId) -> KeyState {
+        let mut forbidden = self.targets[target.index()].forbidden.iter();
+        match (self.key_state(key), forbidden.find(|(id, _)| *id == key)) {
+            (KeyState::Healthy, Some((_, condition))) => condition.standing().into(),
+            (state, _) => state,
+        }
+    }
+
+    /// The account a key belongs to, where it was declared or found out to share one.
+    pub fn group_of(&self, key: KeyId) -> Option<GroupId> {
+        self.ring.group_id(key)
+    }
+
+    /// The keys of an account.
+    pub fn members(&self, group: GroupId) -> &[KeyId] {
+        self.ring.members(group)
+    }
+
+    /// The limits of a key as configured, and those of its account.
+    pub fn configured(&self, key: KeyId) -> (Limits, Option<Limits>) {
+        let own = self.ring.keys[key.index()].meter.limits();
+        (*own, self.ring.group_limits(key).copied())
+    }
+
+    /// The requests a minute that the provider was seen to allow a key or its account, where that is known.
+    pub fn observed_per_minute(&mut self, key: KeyId) -> Option<f64> {
+        self.ring.rate_meter(key).learned.per_minute()
     }
 
     /// Whether a target has a key in use of which `known` is not true.
@@ -346,7 +642,7 @@ impl Ledger {
             .set
             .map(|set| self.sets[set].members());
         let mut members = set.unwrap_or_default().iter();
-        members.any(|id| !known(*id) && self.key_state(*id) == KeyState::Healthy)
+        members.any(|id| !known(*id) && self.key_state_at(target, *id) == KeyState::Healthy)
     }
 
     /// How many keys a target may use.
@@ -358,7 +654,7 @@ impl Ledger {
 
     /// Every key, in the order in which they were added.
     pub fn key_ids(&self) -> Vec<KeyId> {
-        (0..self.keys.len() as u32).map(KeyId).collect()
+        (0..self.ring.keys.len() as u32).map(KeyId).collect()
     }
 
     /// The bucket of a target's bursts, if it has one.
@@ -366,78 +662,172 @@ impl Ledger {
         self.targets[target.index()].meter.burst()
     }
 
-    /// Fills the request buckets of a target.
+    /// Fills the buckets of a target and begins its windows anew.
     pub fn reset(&mut self, target: TargetId) {
         self.targets[target.index()].meter.reset();
     }
 
-    fn charge_key(&mut self, id: KeyId, need: Need, now: Timestamp) -> Charge {
-        let charge = self.keys[id.index()].meter.charge(need.requests, now);
-        if charge != Charge::default() {
-            self.key_changed(id, now);
+    fn binds(&self, binding: Binding, id: KeyId) -> bool {
+        match binding {
+            Binding::Any => true,
+            Binding::Key(key) => key == id,
+            Binding::Group(group) => self.ring.group_id(id) == Some(group),
         }
-        charge
     }
 
-    fn pick(&mut self, target: TargetId, binding: Binding, now: Timestamp) -> Result<Option<KeyId>, Take> {
+    /// The key for an attempt; nothing is taken yet.
+    fn find(
+        &mut self,
+        target: TargetId,
+        need: Need,
+        binding: Binding,
+        now: Timestamp,
+    ) -> Result<Option<KeyId>, Denial> {
         let Some(set) = self.targets[target.index()].set else {
             return match binding {
                 Binding::Any => Ok(None),
-                Binding::Key(_) => Err(Take::Never(Never::UnknownKey)),
+                Binding::Key(_) | Binding::Group(_) => Err(Denial::Never(Never::UnknownKey)),
             };
         };
+        let plain =
+            need.tokens == 0 && need.requests <= 1 && self.targets[target.index()].forbidden.is_empty();
         let found = match binding {
-            Binding::Any => self.sets[set].least_loaded(&self.keys, now),
-            Binding::Key(id) if self.sets[set].members().binary_search(&id).is_err() => {
-                return Err(Take::Never(Never::UnknownKey));
+            Binding::Any if plain => self.sets[set].least_loaded(&self.ring, now),
+            Binding::Key(id) if !self.sets[set].has(id) => return Err(Denial::Never(Never::UnknownKey)),
+            _ => {
+                let (ring, targets) = (&self.ring, &self.targets[target.index()]);
+                self.sets[set].least_loaded_that(ring, now, |id| {
+                    let bound = match binding {
+                        Binding::Any => true,
+                        Binding::Key(key) => key == id,
+                        Binding::Group(group) => ring.group_id(id) == Some(group),
+                    };
+                    bound && !targets.forbids(id, now) && ring.is_usable(id, need, now)
+                })
             }
-            Binding::Key(id) => Some(id).filter(|id| self.keys[id.index()].is_usable(now)),
         };
-        let Some(id) = found else {
-            return Err(Take::Wait(self.wait_for_key(set, binding, now)));
-        };
-        self.picks += 1;
-        self.keys[id.index()].pick(self.picks, now);
-        self.key_changed(id, now);
-        Ok(Some(id))
+        match found {
+            Some(id) => Ok(Some(id)),
+            None if plain && binding == Binding::Any => Err(Denial::Wait(self.wait_for_any(set, now))),
+            None => Err(Denial::Wait(self.wait_for_some(target, set, need, binding, now))),
+        }
     }
 
-    fn wait_for_key(&mut self, set: usize, binding: Binding, now: Timestamp) -> Wait {
-        let (returns, slot) = match binding {
-            Binding::Any => {
-                let set = &mut self.sets[set];
-                (set.next_return(&self.keys, now), !set.all_rest(&self.keys, now))
+    fn wait_for_any(&mut self, set: usize, now: Timestamp) -> Wait {
+        let set = &mut self.sets[set];
+        let slot = !set.all_rest(&self.ring, now);
+        let returns = set.next_return(&self.ring, now);
+        self.wait_until(returns, slot, Need::ONE, now)
+    }
+
+    /// As for any, where a need or a binding makes keys differ: every key is looked at.
+    fn wait_for_some(
+        &self,
+        target: TargetId,
+        set: usize,
+        need: Need,
+        binding: Binding,
+        now: Timestamp,
+    ) -> Wait {
+        let mut slot = false;
+        let mut returns: Option<(Timestamp, KeyId)> = None;
+        let chosen = &self.targets[target.index()];
+        for &id in self.sets[set]
+            .members()
+            .iter()
+            .filter(|id| self.binds(binding, **id))
+        {
+            let away = self.ring.away_for(id, need, now).map(|(until, _)| until);
+            let forbidden = chosen.forbidden_until(id).filter(|until| *until > now);
+            match away.max(forbidden) {
+                Some(until) => returns = returns.into_iter().chain([(until, id)]).min(),
+                None => slot = true,
             }
-            Binding::Key(id) => {
-                let until = self.keys[id.index()].away_until(now);
-                (until.map(|until| (until, id)), until.is_none())
-            }
-        };
-        match returns {
-            Some((until, id)) if !slot => Wait {
-                until,
-                slot,
-                why: match self.key_state(id) {
-                    KeyState::Healthy => WaitReason::KeyRate,
-                    resting => WaitReason::Keys(resting),
-                },
-            },
-            Some((until, _)) => Wait {
-                until,
-                slot,
-                why: WaitReason::Concurrency,
-            },
-            None => Wait {
-                until: Timestamp::MAX,
-                slot,
-                why: WaitReason::Concurrency,
-            },
         }
+        self.wait_until(returns, slot, need, now)
+    }
+
+    fn wait_until(
+        &self,
+        returns: Option<(Timestamp, KeyId)>,
+        slot: bool,
+        need: Need,
+        now: Timestamp,
+    ) -> Wait {
+        let until = returns.map_or(Timestamp::MAX, |(until, _)| until);
+        let why = match returns {
+            Some((_, id)) if !slot => match self.ring.away_for(id, need, now) {
+                Some((_, Some(counts))) => WaitReason::KeyLimits(counts),
+                Some((_, None)) => WaitReason::Keys(self.key_state(id)),
+                None => WaitReason::Keys(KeyState::Forbidden(until)),
+            },
+            _ => WaitReason::Concurrency,
+        };
+        Wait { until, slot, why }
     }
 
     fn key_changed(&mut self, id: KeyId, now: Timestamp) {
-        for &set in &self.sets_of[id.index()] {
-            self.sets[set].changed(id, &self.keys, now);
+        for &member in self.ring.together_with(id).as_slice() {
+            for &set in &self.sets_of[member.index()] {
+                if self.sets[set].has(member) {
+                    self.sets[set].changed(member, &self.ring, now);
+                }
+            }
         }
+    }
+}
+
+impl Target {
+    /// What in the target itself stands in the way, whatever its keys.
+    fn denies(&self, need: Need, now: Timestamp) -> Option<Denial> {
+        let wait = |until, slot, why| Some(Denial::Wait(Wait { until, slot, why }));
+        if self.condition.is_probed() {
+            return wait(Timestamp::MAX, true, WaitReason::TargetRests);
+        }
+        if let Some(until) = self.condition.rests_until().filter(|until| *until > now) {
+            return wait(until, false, WaitReason::TargetRests);
+        }
+        if let Some((counts, most)) = self.meter.never(need) {
+            return Some(Denial::Never(Never::too_much(need, counts, most)));
+        }
+        if let Some((until, counts)) = self.meter.away_for(need, now) {
+            return wait(until, false, WaitReason::Target(counts));
+        }
+        if !self.meter.has_slot() {
+            return wait(Timestamp::MAX, true, WaitReason::TargetConcurrency);
+        }
+        None
+    }
+
+    fn forbid(&mut self, id: KeyId, pause: Option<Duration>, now: Timestamp) {
+        if self.forbidding(id).is_none() {
+            self.forbidden.push((id, Condition::new()));
+        }
+        if let Some(condition) = self.forbidding(id) {
+            let epoch = condition.epoch();
+            // A burst that fails together counts once: what rests already is not doubled.
+            if condition.rests_until().is_none_or(|until| until <= now) {
+                condition.refused(epoch, Rest::Forbidden, pause, now);
+            }
+        }
+    }
+
+    fn forbidding(&mut self, id: KeyId) -> Option<&mut Condition> {
+        self.forbidden
+            .iter_mut()
+            .find(|(key, _)| *key == id)
+            .map(|(_, condition)| condition)
+    }
+
+    fn forbids(&self, id: KeyId, now: Timestamp) -> bool {
+        let mut known = self.forbidden.iter();
+        known.any(|(key, condition)| {
+            *key == id && (condition.is_probed() || condition.rests_until().is_some_and(|until| until > now))
+        })
+    }
+
+    fn forbidden_until(&self, id: KeyId) -> Option<Timestamp> {
+        let mut known = self.forbidden.iter();
+        known.find(|(key, _)| *key == id)?.1.rests_until()
     }
 }

@@ -1,37 +1,139 @@
-//! All request limits of one target or key together: a burst with a steady rate, and so many a minute.
+//! All limits of one target, key or account together: they are taken all or not at all, and each refills by itself.
 
 use super::bucket::{Bucket, Denied, Taken};
+use super::learned::Learned;
 use super::quota::Quota;
+use super::window::{Counted, Window};
 use crate::time::Timestamp;
 
-/// The request limits of one target or key; all of them apply at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RequestLimits {
-    /// So many at once, and so many a second.
-    pub burst: Option<Quota>,
-    /// So many in any 60 s: see [`Quota::per_minute`].
-    pub minute: Option<Quota>,
+/// What one attempt needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Tokens of the request buckets; 1 for a call.
+    pub requests: u32,
+    /// Tokens of the model, prompt and answer together, as far as can be told beforehand; 0 where no limit counts them.
+    pub tokens: u32,
 }
 
-impl From<Option<Quota>> for RequestLimits {
-    fn from(burst: Option<Quota>) -> Self {
-        Self { burst, minute: None }
+impl Need {
+    /// One request of which no tokens are counted.
+    pub const ONE: Self = Self {
+        requests: 1,
+        tokens: 0,
+    };
+}
+
+/// The limits of one target, key or account; all of them apply at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// So many requests at once, and so many a second.
+    pub burst: Option<Quota>,
+    /// So many requests in any 60 s: see [`Quota::per_minute`].
+    pub minute: Option<Quota>,
+    /// So many tokens of the model, prompt and answer together, in any 60 s.
+    pub tokens: Option<u32>,
+    /// So many requests in any 24 hours.
+    pub day: Option<u32>,
+    /// Attempts under way at once.
+    pub max_concurrency: Option<u32>,
+}
+
+impl Limits {
+    /// Of each limit the stricter one.
+    pub fn stricter(&self, other: &Self) -> Self {
+        let slower = |a: Quota, b: Quota| if b.per_second() < a.per_second() { b } else { a };
+        let quota = |a: Option<Quota>, b: Option<Quota>| a.into_iter().chain(b).reduce(slower);
+        let least = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
+        Self {
+            burst: quota(self.burst, other.burst),
+            minute: quota(self.minute, other.minute),
+            tokens: least(self.tokens, other.tokens),
+            day: least(self.day, other.day),
+            max_concurrency: least(self.max_concurrency, other.max_concurrency),
+        }
     }
+}
+
+impl From<Option<Quota>> for Limits {
+    fn from(burst: Option<Quota>) -> Self {
+        Self {
+            burst,
+            ..Self::default()
+        }
+    }
+}
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counts {
+    /// Requests, at once, a second or a minute.
+    Requests,
+    /// Tokens a minute.
+    Tokens,
+    /// Requests a day.
+    Day,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Meter {
+    limits: Limits,
     buckets: [Option<Bucket>; 2],
+    tokens: Option<Window>,
+    day: Option<Window>,
+    /// What the provider was seen to allow, where that is less.
+    pub(super) learned: Learned,
+    pub(super) in_flight: u32,
 }
 
-/// What was taken from each bucket of a meter.
-pub(super) type Charge = [Option<Taken>; 2];
+/// What was taken of a meter, to give it back or to correct it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Charge {
+    buckets: [Option<Taken>; 2],
+    tokens: Option<Counted>,
+    day: Option<Counted>,
+}
 
 impl Meter {
-    pub(super) fn new(limits: RequestLimits) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
+            limits,
             buckets: [limits.burst, limits.minute].map(|quota| quota.map(Bucket::new)),
+            tokens: limits.tokens.map(Window::minute),
+            day: limits.day.map(Window::day),
+            learned: Learned::default(),
+            in_flight: 0,
         }
+    }
+
+    /// The limits as configured.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Other limits from now on. What was taken stays taken, and nothing comes on top of it.
+    pub(super) fn set_limits(&mut self, limits: Limits, now: Timestamp) {
+        let quotas = [limits.burst, limits.minute];
+        for (bucket, quota) in self.buckets.iter_mut().zip(quotas) {
+            match (bucket.as_mut(), quota) {
+                (Some(bucket), Some(quota)) => bucket.set_quota(quota, now),
+                (_, quota) => *bucket = quota.map(Bucket::new),
+            }
+        }
+        let windows = [
+            (
+                &mut self.tokens,
+                limits.tokens,
+                Window::minute as fn(u32) -> Window,
+            ),
+            (&mut self.day, limits.day, Window::day),
+        ];
+        for (window, most, new) in windows {
+            match (window.as_mut(), most) {
+                (Some(window), Some(most)) => window.set_most(most),
+                (_, most) => *window = most.map(new),
+            }
+        }
+        self.limits = limits;
     }
 
     /// The bucket of bursts.
@@ -39,58 +141,158 @@ impl Meter {
         self.buckets[0].as_ref()
     }
 
-    /// Whether `amount` could be taken from all buckets now; if not, from when on as far as these are concerned.
-    pub(super) fn check(&self, amount: u32, now: Timestamp) -> Result<(), Denied> {
-        let mut latest = now;
+    pub(super) fn counts_tokens(&self) -> bool {
+        self.tokens.is_some()
+    }
+
+    /// Whether those who come now cannot all come at once.
+    pub(super) fn is_paced(&self) -> bool {
+        self.buckets.iter().any(Option::is_some) || self.learned.is_paced()
+    }
+
+    pub(super) fn has_slot(&self) -> bool {
+        self.limits
+            .max_concurrency
+            .is_none_or(|most| self.in_flight < most)
+    }
+
+    /// When everything this meter counts admits `need`, and what comes last. `None`: now.
+    pub(super) fn away_for(&self, need: Need, now: Timestamp) -> Option<(Timestamp, Counts)> {
+        let mut latest = (now, Counts::Requests);
         for bucket in self.buckets.iter().flatten() {
-            match bucket.check(amount, now) {
+            match bucket.check(need.requests, now) {
                 Ok(()) => {}
-                Err(Denied::Until(until)) => latest = latest.max(until),
-                Err(never) => return Err(never),
+                Err(Denied::Until(until)) => latest = latest.max((until, Counts::Requests)),
+                Err(Denied::Never { .. }) => latest = latest.max((Timestamp::MAX, Counts::Requests)),
             }
         }
-        if latest > now {
-            Err(Denied::Until(latest))
-        } else {
-            Ok(())
+        if let Some(window) = &self.tokens {
+            latest = latest.max((window.ready_at(u64::from(need.tokens), now), Counts::Tokens));
+        }
+        if let Some(window) = &self.day {
+            latest = latest.max((window.ready_at(u64::from(need.requests), now), Counts::Day));
+        }
+        latest = latest.max((self.learned.ready_at(need, now), Counts::Requests));
+        Some(latest).filter(|(until, _)| *until > now)
+    }
+
+    /// Counts an attempt in.
+    pub(super) fn charge(&mut self, need: Need, now: Timestamp) -> Charge {
+        self.in_flight += 1;
+        self.learned.charge(need, now);
+        let request =
+            |bucket: &mut Option<Bucket>| bucket.as_mut().map(|bucket| bucket.charge(need.requests, now));
+        Charge {
+            buckets: self.buckets.each_mut().map(request),
+            tokens: self.tokens.as_mut().map(|window| window.charge(need.tokens, now)),
+            day: self.day.as_mut().map(|window| window.charge(need.requests, now)),
         }
     }
 
-    pub(super) fn charge(&mut self, amount: u32, now: Timestamp) -> Charge {
-        self.buckets
-            .each_mut()
-            .map(|bucket| bucket.as_mut().map(|bucket| bucket.charge(amount, now)))
-    }
-
-    pub(super) fn refund(&mut self, charge: Charge) {
-        for (bucket, taken) in self.buckets.iter_mut().zip(charge) {
-            if let (Some(bucket), Some(taken)) = (bucket, taken) {
+    /// Counts an attempt out that nobody sent.
+    pub(super) fn refund(&mut self, charge: &mut Charge, need: Need) {
+        for (bucket, taken) in self.buckets.iter_mut().zip(&mut charge.buckets) {
+            if let (Some(bucket), Some(taken)) = (bucket, taken.take()) {
                 bucket.refund(taken);
             }
         }
+        if let (Some(window), Some(mut counted)) = (&mut self.day, charge.day.take()) {
+            window.correct(&mut counted, 0);
+        }
+        self.learned.refund(need);
+        self.settle(charge, 0);
     }
 
-    /// The most that can be taken at once, if anything bounds it.
-    pub(super) fn capacity(&self) -> Option<u32> {
-        let capacities = self
+    /// Says how many tokens it really were. Answers whether that made room.
+    pub(super) fn settle(&mut self, charge: &mut Charge, tokens: u32) -> bool {
+        match (&mut self.tokens, &mut charge.tokens) {
+            (Some(window), Some(counted)) => window.correct(counted, tokens),
+            _ => false,
+        }
+    }
+
+    /// After a pause: whoever waited comes at the pace of the limits, not all at once.
+    pub(super) fn resume(&mut self, now: Timestamp) {
+        self.buckets
+            .iter_mut()
+            .flatten()
+            .for_each(|bucket| bucket.leave_one(now));
+    }
+
+    /// The most of `need` that could ever be taken at once, where that is less than `need`.
+    pub(super) fn never(&self, need: Need) -> Option<(Counts, u32)> {
+        let requests = self
             .buckets
             .iter()
             .flatten()
             .map(|bucket| bucket.quota().capacity());
-        capacities.min()
+        let requests = requests.chain(self.day.as_ref().map(Window::most));
+        if let Some(most) = requests.min().filter(|most| need.requests > *most) {
+            return Some((Counts::Requests, most));
+        }
+        let most = self.tokens.as_ref().map(Window::most);
+        most.filter(|most| need.tokens > *most)
+            .map(|most| (Counts::Tokens, most))
     }
 
-    /// The earliest instant at which `total` could have been taken piece by piece.
-    pub(super) fn ready_at(&self, total: u64, now: Timestamp) -> Timestamp {
-        let ends = self
-            .buckets
+    /// A lower bound of the instant at which `total` could have been taken piece by piece.
+    pub(super) fn ready_at(&self, total: Total, now: Timestamp) -> Timestamp {
+        let buckets = self.buckets.iter().flatten();
+        let buckets = buckets.map(|bucket| bucket.ready_at(total.requests, now));
+        let tokens = self
+            .tokens
             .iter()
-            .flatten()
-            .map(|bucket| bucket.ready_at(total, now));
-        ends.max().unwrap_or(now)
+            .map(|window| window.ready_at(total.tokens, now));
+        let day = self.day.iter().map(|window| window.ready_at(total.requests, now));
+        let latest = buckets.chain(tokens).chain(day).max().unwrap_or(now);
+        latest.max(self.learned.ready_at(Need::ONE, now))
     }
 
     pub(super) fn reset(&mut self) {
         self.buckets.iter_mut().flatten().for_each(Bucket::reset);
+        self.tokens.iter_mut().for_each(Window::reset);
+        self.day.iter_mut().for_each(Window::reset);
+    }
+}
+
+/// What several attempts need together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    /// Tokens of the request buckets.
+    pub requests: u64,
+    /// Tokens of the model.
+    pub tokens: u64,
+}
+
+impl std::ops::AddAssign<Need> for Total {
+    fn add_assign(&mut self, need: Need) {
+        self.requests += u64::from(need.requests);
+        self.tokens += u64::from(need.tokens);
+    }
+}
+
+impl std::ops::SubAssign<Need> for Total {
+    fn sub_assign(&mut self, need: Need) {
+        self.requests -= u64::from(need.requests);
+        self.tokens -= u64::from(need.tokens);
+    }
+}
+
+impl std::ops::Add for Total {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            tokens: self.tokens + other.tokens,
+        }
+    }
+}
+
+impl From<Need> for Total {
+    fn from(need: Need) -> Self {
+        let mut total = Self::default();
+        total += need;
+        total
     }
 }

@@ -4,10 +4,15 @@
 //! lock around them and adds wakers.
 
 pub mod bucket;
+mod condition;
+pub mod fair;
 pub mod key;
 mod key_heap;
+mod key_ring;
 mod key_set;
+pub mod learned;
 pub mod ledger;
 pub mod meter;
 pub mod quota;
 pub mod room;
+pub mod window;

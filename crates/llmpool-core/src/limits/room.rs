@@ -1,22 +1,26 @@
 //! Where the callers of one target wait, and whose turn it is to ask.
 //!
-//! A ticket is given once, on first arrival, and a retry comes back with it, so an old call is never behind a younger one.
-//! Calls bound to one key stand in a line of their own: they must not hold up those that any key would serve.
+//! A ticket is given once, on first arrival, and a retry comes back with it, so an old call is never behind a younger one of the same
+//! caller. Between callers the order is [fair](super::fair). Calls bound to one key or account stand in a line of their own: they must
+//! not hold up those that any key would serve.
 //!
-//! Always true: within a line the oldest ticket is first; what `ahead` sums up is exactly what those before would take.
+//! Always true: of each caller the oldest ticket is first; what is summed up is exactly what those who stand there need.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+pub use super::fair::Caller;
+use super::fair::Fair;
 use super::ledger::{Binding, Need};
+use super::meter::Total;
 use crate::time::Timestamp;
+
+/// More callers than this are not counted when an arrival asks how many are before him; more of a caller's own neither, where he is in
+/// the midst of them.
+const FEW: usize = 64;
 
 /// A call's place in line: lower is older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
-
-/// Who calls. Calls of one caller are served by ticket; callers share what there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallerId(pub u64);
 
 /// Someone who wants a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +28,39 @@ pub struct Arrival {
     /// The place in line.
     pub ticket: Ticket,
     /// Who calls.
-    pub caller: CallerId,
+    pub caller: Caller,
     /// What is needed.
     pub need: Need,
     /// Which keys will do.
     pub binding: Binding,
     /// When the caller gives up.
     pub deadline: Timestamp,
+}
+
+/// Where somebody stands who is first of his caller: by his caller's clock, then by ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Turn {
+    clock: u64,
+    ticket: Ticket,
+    caller: Caller,
+}
+
+impl Turn {
+    /// Whose turn it is.
+    pub fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+}
+
+/// The first of a line.
+#[derive(Debug)]
+pub struct Head<'a, S> {
+    /// Where he stands.
+    pub turn: Turn,
+    /// What he wants.
+    pub arrival: &'a Arrival,
+    /// What is kept for him.
+    pub seat: &'a S,
 }
 
 /// The callers of one target who wait, each with whatever the shell keeps for it (`S`).
@@ -42,9 +72,17 @@ pub struct Room<S> {
 
 #[derive(Debug)]
 struct Line<S> {
+    callers: BTreeMap<Caller, Queue<S>>,
+    /// The first of every caller.
+    firsts: BTreeSet<Turn>,
+}
+
+#[derive(Debug)]
+struct Queue<S> {
     seats: BTreeMap<Ticket, (Arrival, S)>,
-    /// Requests that everyone in this line together would take.
-    needed: u64,
+    /// What all of them need together.
+    needed: Total,
+    first: Turn,
 }
 
 impl<S> Default for Room<S> {
@@ -67,75 +105,160 @@ impl<S> Room<S> {
         self.waiting == 0
     }
 
-    /// Whether somebody who arrives with this binding would stand behind someone.
+    /// Whether somebody who arrives with this binding would find someone waiting.
     pub fn must_queue(&self, binding: Binding) -> bool {
         self.lines.contains_key(&binding)
     }
 
-    /// What everyone certainly served before `ticket` would take, in requests: everyone in its line with an older ticket.
-    /// Exact and cheap for the youngest ticket, which is what an arrival nearly always has.
-    pub fn ahead(&self, ticket: Ticket, binding: Binding) -> u64 {
-        let Some(line) = self.lines.get(&binding) else {
-            return 0;
+    /// What everyone certainly served before this arrival needs together: those of his caller with an older ticket, and of every other
+    /// caller as many as his share is. A lower bound: where many callers wait, or where he is in the midst of many, some are not counted.
+    pub fn ahead(&self, arrival: &Arrival) -> Total {
+        let Some(line) = self.lines.get(&arrival.binding) else {
+            return Total::default();
         };
-        match line.seats.last_key_value() {
-            Some((youngest, _)) if *youngest < ticket => line.needed,
-            _ => line
-                .seats
-                .range(..ticket)
-                .map(|(_, (arrival, _))| u64::from(arrival.need.requests))
-                .sum(),
-        }
+        let (own, before) = match line.callers.get(&arrival.caller) {
+            None => (Total::default(), 0),
+            Some(queue) => queue.before(arrival.ticket),
+        };
+        let others = line
+            .callers
+            .iter()
+            .filter(|(caller, _)| **caller != arrival.caller);
+        let others = others.take(FEW).map(|(caller, queue)| {
+            // Each of mine lets him have as many as his weight is of mine; the first of his may come after me.
+            let share = u64::from(caller.weight.max(1)) * before / u64::from(arrival.caller.weight.max(1));
+            share.saturating_sub(1).min(queue.seats.len() as u64)
+        });
+        let others = Total {
+            requests: others.sum(),
+            tokens: 0,
+        };
+        own + others
     }
 
     /// Takes a seat.
-    pub fn join(&mut self, arrival: Arrival, seat: S) {
+    pub fn join(&mut self, arrival: Arrival, seat: S, fair: &Fair) {
         let line = self.lines.entry(arrival.binding).or_insert_with(|| Line {
-            seats: BTreeMap::new(),
-            needed: 0,
+            callers: BTreeMap::new(),
+            firsts: BTreeSet::new(),
         });
-        if line.seats.insert(arrival.ticket, (arrival, seat)).is_none() {
-            line.needed += u64::from(arrival.need.requests);
+        let turn = Turn {
+            clock: fair.clock(arrival.caller),
+            ticket: arrival.ticket,
+            caller: arrival.caller,
+        };
+        let queue = line.callers.entry(arrival.caller).or_insert_with(|| {
+            line.firsts.insert(turn);
+            Queue {
+                seats: BTreeMap::new(),
+                needed: Total::default(),
+                first: turn,
+            }
+        });
+        if arrival.ticket < queue.first.ticket {
+            line.firsts.remove(&queue.first);
+            queue.first.ticket = arrival.ticket;
+            line.firsts.insert(queue.first);
+        }
+        if queue.seats.insert(arrival.ticket, (arrival, seat)).is_none() {
+            queue.needed += arrival.need;
             self.waiting += 1;
         }
     }
 
-    /// Leaves the room, granted or not. Answers what was kept for the seat.
-    pub fn leave(&mut self, ticket: Ticket, binding: Binding) -> Option<S> {
-        let line = self.lines.get_mut(&binding)?;
-        let (arrival, seat) = line.seats.remove(&ticket)?;
-        line.needed -= u64::from(arrival.need.requests);
+    /// Leaves the room, granted or not; who was granted was [served](Fair::served) before. Answers what was kept for the seat.
+    pub fn leave(&mut self, arrival: &Arrival, fair: &Fair) -> Option<S> {
+        let line = self.lines.get_mut(&arrival.binding)?;
+        let queue = line.callers.get_mut(&arrival.caller)?;
+        let (left, seat) = queue.seats.remove(&arrival.ticket)?;
+        queue.needed -= left.need;
         self.waiting -= 1;
-        if line.seats.is_empty() {
-            self.lines.remove(&binding);
+        if queue.first.ticket == arrival.ticket {
+            line.firsts.remove(&queue.first);
+            match queue.seats.first_key_value() {
+                None => {
+                    line.callers.remove(&arrival.caller);
+                }
+                Some((next, _)) => {
+                    queue.first = Turn {
+                        clock: queue.first.clock.max(fair.clock_of(arrival.caller)),
+                        ticket: *next,
+                        caller: arrival.caller,
+                    };
+                    line.firsts.insert(queue.first);
+                }
+            }
+        }
+        if line.callers.is_empty() {
+            self.lines.remove(&arrival.binding);
         }
         Some(seat)
     }
 
     /// What is kept for a seat.
-    pub fn seat_mut(&mut self, ticket: Ticket, binding: Binding) -> Option<&mut S> {
-        self.lines
-            .get_mut(&binding)?
-            .seats
-            .get_mut(&ticket)
-            .map(|(_, seat)| seat)
+    pub fn seat_mut(&mut self, arrival: &Arrival) -> Option<&mut S> {
+        let queue = self
+            .lines
+            .get_mut(&arrival.binding)?
+            .callers
+            .get_mut(&arrival.caller)?;
+        queue.seats.get_mut(&arrival.ticket).map(|(_, seat)| seat)
     }
 
     /// The first of a line.
-    pub fn head(&self, binding: Binding) -> Option<(&Arrival, &S)> {
-        let (_, (arrival, seat)) = self.lines.get(&binding)?.seats.first_key_value()?;
-        Some((arrival, seat))
+    pub fn head(&self, binding: Binding) -> Option<Head<'_, S>> {
+        let line = self.lines.get(&binding)?;
+        let turn = *line.firsts.first()?;
+        let (arrival, seat) = line.callers.get(&turn.caller)?.seats.get(&turn.ticket)?;
+        Some(Head { turn, arrival, seat })
     }
 
-    /// The lines in which somebody waits, the one with the oldest first ticket first.
+    /// Moves those to where they belong now whose callers were served elsewhere, as far as they would be first.
+    pub fn freshen(&mut self, binding: Binding, fair: &Fair) {
+        let Some(line) = self.lines.get_mut(&binding) else {
+            return;
+        };
+        while let Some(&stale) = line.firsts.first() {
+            let clock = fair.clock_of(stale.caller);
+            let Some(queue) = line
+                .callers
+                .get_mut(&stale.caller)
+                .filter(|_| clock > stale.clock)
+            else {
+                return;
+            };
+            line.firsts.remove(&stale);
+            queue.first.clock = clock;
+            line.firsts.insert(queue.first);
+        }
+    }
+
+    /// The lines in which somebody waits, the one whose head is first.
     pub fn lines(&self) -> Vec<Binding> {
         let mut lines: Vec<_> = self
             .lines
             .iter()
-            .filter_map(|(binding, line)| Some((*line.seats.first_key_value()?.0, *binding)))
+            .filter_map(|(binding, line)| Some((*line.firsts.first()?, *binding)))
             .collect();
         lines.sort_unstable();
         lines.into_iter().map(|(_, binding)| binding).collect()
+    }
+}
+
+impl<S> Queue<S> {
+    /// What those with an older ticket need, and how many they are.
+    fn before(&self, ticket: Ticket) -> (Total, u64) {
+        match self.seats.last_key_value() {
+            Some((youngest, _)) if *youngest < ticket => (self.needed, self.seats.len() as u64),
+            _ => {
+                let mut sum = (Total::default(), 0);
+                for (_, (arrival, _)) in self.seats.range(..ticket).take(FEW) {
+                    sum.0 += arrival.need;
+                    sum.1 += 1;
+                }
+                sum
+            }
+        }
     }
 }
 
@@ -144,35 +267,119 @@ mod tests {
     use super::*;
 
     fn arrival(ticket: u64) -> Arrival {
+        of(Caller::default(), ticket)
+    }
+
+    fn of(caller: Caller, ticket: u64) -> Arrival {
         Arrival {
             ticket: Ticket(ticket),
-            caller: CallerId::default(),
+            caller,
             need: Need::ONE,
             binding: Binding::Any,
             deadline: Timestamp::MAX,
         }
     }
 
+    /// Serves the head of the line of those whom any key would serve.
+    fn serve(room: &mut Room<()>, fair: &mut Fair) -> Option<Arrival> {
+        let head = *room.head(Binding::Any)?.arrival;
+        fair.served(head.caller);
+        room.leave(&head, fair);
+        Some(head)
+    }
+
     #[test]
     fn a_retry_comes_back_to_its_old_place() {
-        let mut room = Room::default();
+        let (mut room, fair) = (Room::default(), Fair::default());
         for ticket in [7, 9, 3] {
-            room.join(arrival(ticket), ());
+            room.join(arrival(ticket), (), &fair);
         }
-        assert_eq!(room.head(Binding::Any).unwrap().0.ticket, Ticket(3));
-        assert_eq!(room.ahead(Ticket(8), Binding::Any), 2);
-        assert_eq!(room.ahead(Ticket(10), Binding::Any), 3);
-        room.leave(Ticket(3), Binding::Any);
-        assert_eq!(room.head(Binding::Any).unwrap().0.ticket, Ticket(7));
+        let head = |room: &Room<()>| room.head(Binding::Any).unwrap().turn.ticket();
+        assert_eq!(head(&room), Ticket(3));
+        assert_eq!(room.ahead(&arrival(8)).requests, 2);
+        assert_eq!(room.ahead(&arrival(10)).requests, 3);
+        room.leave(&arrival(3), &fair);
+        assert_eq!(head(&room), Ticket(7));
     }
 
     #[test]
     fn an_empty_room_keeps_no_line() {
-        let mut room = Room::default();
-        room.join(arrival(1), ());
+        let (mut room, fair) = (Room::default(), Fair::default());
+        room.join(arrival(1), (), &fair);
         assert!(room.must_queue(Binding::Any));
-        assert_eq!(room.leave(Ticket(1), Binding::Any), Some(()));
-        assert_eq!(room.leave(Ticket(1), Binding::Any), None);
+        assert_eq!(room.leave(&arrival(1), &fair), Some(()));
+        assert_eq!(room.leave(&arrival(1), &fair), None);
         assert!(room.is_empty() && !room.must_queue(Binding::Any) && room.lines().is_empty());
+    }
+
+    #[test]
+    fn a_single_call_waits_behind_at_most_one_of_each_other_caller() {
+        let (mut room, mut fair) = (Room::default(), Fair::default());
+        for ticket in 0..700 {
+            room.join(of(Caller::new(ticket % 7), ticket), (), &fair);
+        }
+        for served in 0..200 {
+            let lone = of(Caller::new(99), 1000 + served);
+            room.join(lone, (), &fair);
+            let before = std::iter::from_fn(|| serve(&mut room, &mut fair)).take_while(|head| *head != lone);
+            let before: Vec<_> = before.map(|head| head.caller.id).collect();
+            let mut distinct = before.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            assert_eq!(before.len(), distinct.len(), "{before:?}");
+            if room.is_empty() {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn callers_share_by_weight_and_in_order_of_their_tickets() {
+        let (mut room, mut fair) = (Room::default(), Fair::default());
+        let heavy = Caller { id: 1, weight: 3 };
+        let light = Caller { id: 2, weight: 1 };
+        for ticket in 0..400 {
+            room.join(of(if ticket % 2 == 0 { heavy } else { light }, ticket), (), &fair);
+        }
+        let served: Vec<_> = (0..200).map(|_| serve(&mut room, &mut fair).unwrap()).collect();
+        let of_heavy = served.iter().filter(|served| served.caller == heavy);
+        assert_eq!(of_heavy.clone().count(), 150);
+        assert!(of_heavy.is_sorted_by_key(|served| served.ticket));
+    }
+
+    #[test]
+    fn what_left_without_a_grant_costs_its_caller_nothing() {
+        let (mut room, mut fair) = (Room::default(), Fair::default());
+        let (one, two) = (Caller::new(1), Caller::new(2));
+        for ticket in 0..100 {
+            room.join(of(one, ticket), (), &fair);
+        }
+        (0..100).for_each(|ticket| {
+            room.leave(&of(one, ticket), &fair);
+        });
+        for ticket in 100..120 {
+            room.join(of(if ticket < 110 { two } else { one }, ticket), (), &fair);
+        }
+        let first: Vec<_> = (0..4)
+            .map(|_| serve(&mut room, &mut fair).unwrap().caller.id)
+            .collect();
+        assert_eq!(first.iter().filter(|id| **id == 1).count(), 2, "{first:?}");
+    }
+
+    #[test]
+    fn who_was_silent_saved_nothing_up() {
+        let (mut room, mut fair) = (Room::default(), Fair::default());
+        let (busy, silent) = (Caller::new(1), Caller::new(2));
+        for ticket in 0..500 {
+            room.join(of(busy, ticket), (), &fair);
+            serve(&mut room, &mut fair);
+        }
+        for ticket in 500..520 {
+            room.join(of(if ticket < 510 { busy } else { silent }, ticket), (), &fair);
+        }
+        let first: Vec<_> = (0..8)
+            .map(|_| serve(&mut room, &mut fair).unwrap().caller.id)
+            .collect();
+        assert_eq!(first.iter().filter(|id| **id == 2).count(), 4, "{first:?}");
     }
 }

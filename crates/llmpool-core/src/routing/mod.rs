@@ -1,4 +1,5 @@
 //! What to do next about one call.
 
 pub mod attempts;
+pub mod budget;
 pub mod retry;

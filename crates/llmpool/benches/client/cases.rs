@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use llmpool::chat::{ChatRequest, Message};
-use llmpool::{ApiKeyPool, CallOptions, KeyLimits, LlmInterface, OpenAiCompatible, TargetSettings};
+use llmpool::{ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings};
 
 pub(crate) const NAMES: [&str; 8] = [
     "plain",
@@ -138,7 +138,10 @@ fn encoded(stream: bool) -> Bytes {
 /// Everything on: three keys with a concurrency limit, a rate limit, all timeouts.
 fn target(base: &str) -> OpenAiCompatible {
     let limits = KeyLimits {
-        max_concurrency: Some(8),
+        limits: Limits {
+            max_concurrency: Some(8),
+            ..Limits::default()
+        },
         ..KeyLimits::default()
     };
     let keys = ["sk-bench-1", "sk-bench-2", "sk-bench-3"].map(|key| (key.into(), limits));

@@ -15,10 +15,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use llmpool_core::limits::key::{KeyId, KeyLimits, Rest, Undo};
-use llmpool_core::limits::ledger::{Binding, Grant, Ledger, Never, Take, TargetId, Wait, WaitReason};
-use llmpool_core::limits::meter::RequestLimits;
-use llmpool_core::limits::room::{Arrival, Room, Ticket};
+use llmpool_core::limits::fair::Fair;
+use llmpool_core::limits::key::{KeyId, KeyLimits};
+use llmpool_core::limits::learned::Sights;
+use llmpool_core::limits::ledger::{
+    Binding, Grant, GroupId, Ledger, Limits, Need, Never, Rest, Take, TargetId, TargetLimits, Undo, Wait,
+    WaitReason,
+};
+use llmpool_core::limits::room::{Arrival, Caller, Head, Room, Ticket, Turn};
 use llmpool_core::time::Timestamp;
 
 use super::Permit;
@@ -39,6 +43,8 @@ struct State {
     ledger: Ledger,
     /// One room for each target of the ledger.
     rooms: Vec<Room<Seat>>,
+    /// Whose turn it is between callers, in all rooms.
+    fair: Fair,
     /// For each set of keys, the heads that wait for one of them or have yet to be asked.
     blocked: Vec<BTreeSet<Place>>,
     /// Granted while waiting, and not yet picked up.
@@ -46,7 +52,7 @@ struct State {
 }
 
 /// The head of a line among those that wait for keys.
-type Place = (Ticket, TargetId, Binding);
+type Place = (Turn, TargetId, Binding);
 
 #[derive(Debug)]
 struct Seat {
@@ -83,7 +89,7 @@ impl Admission {
         self.lock().ledger.key_ids()
     }
 
-    pub(crate) fn add_target(&self, keys: &[KeyId], limits: impl Into<RequestLimits>) -> TargetId {
+    pub(crate) fn add_target(&self, keys: &[KeyId], limits: impl Into<TargetLimits>) -> TargetId {
         let mut state = self.lock();
         let target = state.ledger.add_target(keys, limits, clock::now());
         state.rooms.push(Room::default());
@@ -93,6 +99,28 @@ impl Admission {
             state.blocked.resize_with(set + 1, BTreeSet::new);
         }
         target
+    }
+
+    /// Makes one account of these keys.
+    pub(crate) fn join_keys(&self, keys: &[KeyId], limits: Limits, learn: bool) -> GroupId {
+        self.change(|state, now, wakes| {
+            let group = state.ledger.join_keys(keys, limits, learn, now);
+            state.ask_for_key(keys.first().copied(), now, wakes);
+            group
+        })
+    }
+
+    /// Takes a key out of use, or puts it back.
+    pub(crate) fn set_enabled(&self, key: KeyId, enabled: bool) {
+        self.change(|state, now, wakes| {
+            state.ledger.set_enabled(key, enabled, now);
+            state.ask_for_key(Some(key), now, wakes);
+        });
+    }
+
+    /// Lets a key rest, as was known from an earlier run.
+    pub(crate) fn set_resting(&self, key: KeyId, why: Rest, until: Timestamp) {
+        self.change(|state, now, _| state.ledger.set_resting(key, why, until, now));
     }
 
     /// The next place in line.
@@ -108,7 +136,15 @@ impl Admission {
     /// The earliest instant at which somebody who arrives now could go.
     pub(crate) fn earliest(&self, target: TargetId) -> Timestamp {
         let mut state = self.lock();
-        let total = state.rooms[target.index()].ahead(Ticket(u64::MAX), Binding::Any) + 1;
+        let last = Arrival {
+            ticket: Ticket(u64::MAX),
+            caller: Caller::default(),
+            need: Need::ONE,
+            binding: Binding::Any,
+            deadline: Timestamp::MAX,
+        };
+        let mut total = state.rooms[target.index()].ahead(&last);
+        total += Need::ONE;
         state.ledger.earliest(target, total, Binding::Any, clock::now())
     }
 
@@ -123,10 +159,7 @@ impl Admission {
         if state.rooms[target.index()].must_queue(arrival.binding) || state.is_contended(target) {
             return None;
         }
-        match state
-            .ledger
-            .take(target, arrival.need, arrival.binding, clock::now())
-        {
+        match state.take(target, arrival, clock::now()) {
             Take::Granted(grant) => Some(Permit::new(self.clone(), grant)),
             Take::Wait(_) | Take::Never(_) => None,
         }
@@ -151,26 +184,55 @@ impl Admission {
         });
     }
 
-    pub(super) fn put_back(&self, grant: Grant, used: bool) {
+    pub(super) fn put_back(&self, grant: &mut Grant, used: bool) {
+        self.change(|state, now, wakes| state.put_back(grant, used, now, wakes));
+    }
+
+    pub(super) fn succeeded(&self, grant: &Grant) {
         self.change(|state, now, wakes| {
-            state.ledger.put_back(grant, used, now);
-            if !used {
+            if state.ledger.succeeded(grant, now) {
                 state.ask_room(grant.target(), now, wakes);
+                state.ask_for_key(grant.key(), now, wakes);
             }
-            state.ask_for_key(grant.key(), now, wakes);
         });
     }
 
-    pub(super) fn succeeded(&self, grant: Grant) {
+    pub(super) fn settle(&self, grant: &mut Grant, tokens: u32) {
         self.change(|state, now, wakes| {
-            state.ledger.succeeded(grant, now);
-            state.ask_for_key(grant.key(), now, wakes);
+            if state.ledger.settle(grant, tokens, now) {
+                state.ask_room(grant.target(), now, wakes);
+                state.ask_for_key(grant.key(), now, wakes);
+            }
         });
+    }
+
+    /// An answer said what is left of the limits.
+    pub(super) fn observed(&self, grant: &Grant, sights: &Sights) {
+        self.change(|state, now, _| state.ledger.observed(grant, sights, now));
+    }
+
+    /// The target failed.
+    pub(super) fn target_failed(&self, grant: &Grant, pause: Option<std::time::Duration>) {
+        self.change(|state, now, wakes| {
+            state.ledger.target_failed(grant, pause, now);
+            state.ask_room(grant.target(), now, wakes);
+        });
+    }
+
+    /// A call begins.
+    pub(crate) fn fresh_call(&self, target: TargetId) -> Ticket {
+        self.lock().ledger.fresh_call(target, clock::now());
+        self.ticket()
+    }
+
+    /// Spends one of the target's retries.
+    pub(crate) fn spend_retry(&self, target: TargetId) -> bool {
+        self.lock().ledger.spend_retry(target, clock::now())
     }
 
     pub(super) fn refused(
         &self,
-        grant: Grant,
+        grant: &Grant,
         why: Rest,
         pause: Option<std::time::Duration>,
     ) -> Option<Undo> {
@@ -247,6 +309,9 @@ impl State {
                 places.filter_map(|(at, (set, after))| Some((next_place(&self.blocked[*set], *after)?, at)));
             let Some((place, at)) = places.min() else { return };
             let (_, target, binding) = place;
+            if self.has_moved(place) {
+                continue;
+            }
             match self.ask_head(target, binding, now, wakes) {
                 Some(true) => {}
                 // Denied for its key, and so is everybody behind it.
@@ -266,21 +331,21 @@ impl State {
         now: Timestamp,
         wakes: &mut Vec<Waker>,
     ) -> Option<bool> {
-        let (&arrival, seat) = self.rooms[target.index()].head(binding)?;
-        let noted = seat.wait;
-        match self.ledger.take(target, arrival.need, binding, now) {
+        let Head { turn, arrival, seat } = self.rooms[target.index()].head(binding)?;
+        let (arrival, noted) = (*arrival, seat.wait);
+        match self.take(target, &arrival, now) {
             Take::Granted(grant) => {
-                wakes.extend(self.leave(target, arrival.ticket, binding));
+                wakes.extend(self.leave(target, &arrival));
                 self.granted.insert((target, arrival.ticket), grant);
                 self.stand(target, binding);
                 Some(true)
             }
             Take::Wait(wait) => {
-                if wait.why == WaitReason::Rate {
-                    self.unblock(target, arrival.ticket, binding);
+                if wait.why.is_targets() {
+                    self.unblock(target, turn, binding);
                 }
                 if noted != Some(wait)
-                    && let Some(seat) = self.rooms[target.index()].seat_mut(arrival.ticket, binding)
+                    && let Some(seat) = self.rooms[target.index()].seat_mut(&arrival)
                 {
                     seat.wait = Some(wait);
                     wakes.push(seat.waker.clone());
@@ -289,23 +354,52 @@ impl State {
             }
             // Checked on arrival; a limit that shrinks later leaves him to his deadline.
             Take::Never(_) => {
-                self.unblock(target, arrival.ticket, binding);
+                self.unblock(target, turn, binding);
                 Some(false)
             }
         }
     }
 
+    /// Takes what an arrival needs; whoever gets it has been served.
+    fn take(&mut self, target: TargetId, arrival: &Arrival, now: Timestamp) -> Take {
+        let answer = self.ledger.take(target, arrival.need, arrival.binding, now);
+        if matches!(answer, Take::Granted(_)) {
+            self.fair.served(arrival.caller);
+        }
+        answer
+    }
+
+    fn put_back(&mut self, grant: &mut Grant, used: bool, now: Timestamp, wakes: &mut Vec<Waker>) {
+        if self.ledger.put_back(grant, used, now) {
+            self.ask_room(grant.target(), now, wakes);
+        }
+        self.ask_for_key(grant.key(), now, wakes);
+    }
+
+    /// Whether somebody stands where he no longer belongs, because his caller was served in another room; then he is moved.
+    fn has_moved(&mut self, place: Place) -> bool {
+        let (turn, target, binding) = place;
+        self.rooms[target.index()].freshen(binding, &self.fair);
+        let head = self.rooms[target.index()].head(binding).map(|head| head.turn);
+        if head == Some(turn) {
+            return false;
+        }
+        self.unblock(target, turn, binding);
+        self.stand(target, binding);
+        true
+    }
+
     /// Lets the head of a line stand among those that wait for keys, until it is asked.
     fn stand(&mut self, target: TargetId, binding: Binding) {
         let head = self.rooms[target.index()].head(binding);
-        if let (Some((&Arrival { ticket, .. }, _)), Some(set)) = (head, self.ledger.set_of(target)) {
-            self.blocked[set].insert((ticket, target, binding));
+        if let (Some(Head { turn, .. }), Some(set)) = (head, self.ledger.set_of(target)) {
+            self.blocked[set].insert((turn, target, binding));
         }
     }
 
-    fn unblock(&mut self, target: TargetId, ticket: Ticket, binding: Binding) {
+    fn unblock(&mut self, target: TargetId, turn: Turn, binding: Binding) {
         if let Some(set) = self.ledger.set_of(target) {
-            self.blocked[set].remove(&(ticket, target, binding));
+            self.blocked[set].remove(&(turn, target, binding));
         }
     }
 
@@ -315,33 +409,36 @@ impl State {
         near.is_some_and(|near| near.iter().any(|set| !self.blocked[*set].is_empty()))
     }
 
-    /// Somebody comes back with an older ticket than the first of his line: what that one waited for is no longer his to
-    /// wait for, until he is first again and asks anew.
-    fn displace(&mut self, target: TargetId, arrival: &Arrival) {
-        let binding = arrival.binding;
-        let Some((&Arrival { ticket, .. }, _)) = self.rooms[target.index()].head(binding) else {
-            return;
-        };
-        if ticket < arrival.ticket {
+    /// Takes a seat. Where that makes somebody else second, what he waited for is no longer his to wait for, until he is first again and
+    /// asks anew.
+    fn join(&mut self, target: TargetId, arrival: Arrival, waker: Waker) {
+        let room = &mut self.rooms[target.index()];
+        let first = room.head(arrival.binding).map(|head| (head.turn, *head.arrival));
+        room.join(arrival, Seat { waker, wait: None }, &self.fair);
+        let Some((turn, second)) = first else { return };
+        if room.head(arrival.binding).is_some_and(|head| head.turn == turn) {
             return;
         }
-        if let Some(seat) = self.rooms[target.index()].seat_mut(ticket, binding) {
+        if let Some(seat) = room.seat_mut(&second) {
             seat.wait = None;
         }
-        self.unblock(target, ticket, binding);
+        self.unblock(target, turn, arrival.binding);
     }
 
     /// Leaves a room. Whoever is first now is asked by the caller.
-    fn leave(&mut self, target: TargetId, ticket: Ticket, binding: Binding) -> Option<Waker> {
-        self.unblock(target, ticket, binding);
-        self.rooms[target.index()]
-            .leave(ticket, binding)
-            .map(|seat| seat.waker)
+    fn leave(&mut self, target: TargetId, arrival: &Arrival) -> Option<Waker> {
+        let room = &mut self.rooms[target.index()];
+        let first = room.head(arrival.binding).map(|head| head.turn);
+        let left = room.leave(arrival, &self.fair).map(|seat| seat.waker);
+        if let Some(turn) = first.filter(|turn| turn.ticket() == arrival.ticket) {
+            self.unblock(target, turn, arrival.binding);
+        }
+        left
     }
 
     fn is_head(&self, target: TargetId, arrival: &Arrival) -> bool {
         let head = self.rooms[target.index()].head(arrival.binding);
-        head.is_some_and(|(first, _)| first.ticket == arrival.ticket)
+        head.is_some_and(|head| head.turn.ticket() == arrival.ticket)
     }
 }
 
@@ -403,39 +500,28 @@ impl Enter {
         cx: &mut Context<'_>,
         wakes: &mut Vec<Waker>,
     ) -> Poll<Result<Permit, Refusal>> {
-        let Arrival {
-            ticket,
-            need,
-            binding,
-            deadline,
-            ..
-        } = self.arrival;
-        let queue = state.rooms[self.target.index()].must_queue(binding) || state.is_contended(self.target);
-        if !queue {
-            match state.ledger.take(self.target, need, binding, now) {
+        let arrival = self.arrival;
+        let room = &state.rooms[self.target.index()];
+        if !room.must_queue(arrival.binding) && !state.is_contended(self.target) {
+            match state.take(self.target, &arrival, now) {
                 Take::Granted(grant) => return self.granted(grant),
                 Take::Never(why) => return Poll::Ready(Err(Refusal::Never(why))),
                 Take::Wait(_) => {}
             }
-        } else if let Some(why) = state.ledger.never(self.target, need, binding) {
+        }
+        if let Some(why) = state.ledger.never(self.target, arrival.need, arrival.binding) {
             return Poll::Ready(Err(Refusal::Never(why)));
         }
-        let total = state.rooms[self.target.index()].ahead(ticket, binding) + u64::from(need.requests);
-        let earliest = state.ledger.earliest(self.target, total, binding, now);
-        if earliest > deadline || now >= deadline {
+        let mut total = state.rooms[self.target.index()].ahead(&arrival);
+        total += arrival.need;
+        let earliest = state.ledger.earliest(self.target, total, arrival.binding, now);
+        if earliest > arrival.deadline || now >= arrival.deadline {
             return self.too_late(state, Some(earliest), now);
         }
         if state.rooms[self.target.index()].len() >= LONGEST_LINE {
             return Poll::Ready(Err(Refusal::Full { ready_at: earliest }));
         }
-        state.displace(self.target, &self.arrival);
-        state.rooms[self.target.index()].join(
-            self.arrival,
-            Seat {
-                waker: cx.waker().clone(),
-                wait: None,
-            },
-        );
+        state.join(self.target, arrival, cx.waker().clone());
         self.queued = true;
         self.look_again(state, now, cx, wakes)
     }
@@ -460,7 +546,7 @@ impl Enter {
             self.queued = false;
             return self.granted(grant);
         }
-        let seat = state.rooms[self.target.index()].seat_mut(ticket, binding);
+        let seat = state.rooms[self.target.index()].seat_mut(&self.arrival);
         let wait = seat.and_then(|seat| {
             seat.waker.clone_from(cx.waker());
             // What is over was noted before somebody older kept the time for him.
@@ -493,7 +579,7 @@ impl Enter {
 
     fn give_up(&mut self, state: &mut State, now: Timestamp, wakes: &mut Vec<Waker>) {
         let was_head = state.is_head(self.target, &self.arrival);
-        state.leave(self.target, self.arrival.ticket, self.arrival.binding);
+        state.leave(self.target, &self.arrival);
         self.queued = false;
         if was_head {
             state.ask(self.target, self.arrival.binding, now, wakes);
@@ -509,11 +595,7 @@ impl Drop for Enter {
         let admission = self.admission.clone();
         admission.change(|state, now, wakes| {
             match state.granted.remove(&(self.target, self.arrival.ticket)) {
-                Some(grant) => {
-                    state.ledger.put_back(grant, false, now);
-                    state.ask_room(self.target, now, wakes);
-                    state.ask_for_key(grant.key(), now, wakes);
-                }
+                Some(mut grant) => state.put_back(&mut grant, false, now, wakes),
                 None => self.give_up(state, now, wakes),
             }
         });

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use llmpool_core::limits::key::{KeyId, Rest, Undo};
-use llmpool_core::limits::ledger::Grant;
+use llmpool_core::limits::key::KeyId;
+use llmpool_core::limits::learned::Sights;
+use llmpool_core::limits::ledger::{Grant, Rest, Undo};
 
 use super::Admission;
 
@@ -48,17 +49,32 @@ impl Permit {
 
     /// The attempt got through: the key is healthy.
     pub(crate) fn succeeded(&self) {
-        self.admission.succeeded(self.grant);
+        self.admission.succeeded(&self.grant);
+    }
+
+    /// The target failed; it rests where it named a time or where that is configured.
+    pub(crate) fn target_failed(&self, pause: Option<Duration>) {
+        self.admission.target_failed(&self.grant, pause);
+    }
+
+    /// The provider said what is left of its limits.
+    pub(crate) fn observed(&self, sights: &Sights) {
+        self.admission.observed(&self.grant, sights);
+    }
+
+    /// So many tokens of the model it really were, instead of the estimate.
+    pub(crate) fn settle(&mut self, tokens: u32) {
+        self.admission.settle(&mut self.grant, tokens);
     }
 
     /// The provider refused the key, which rests: for `pause`, or where none was named for a time that doubles.
     pub(crate) fn refused(&self, why: Rest, pause: Option<Duration>) -> Option<Undo> {
-        self.admission.refused(self.grant, why, pause)
+        self.admission.refused(&self.grant, why, pause)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.admission.put_back(self.grant, self.used);
+        self.admission.put_back(&mut self.grant, self.used);
     }
 }

@@ -58,8 +58,11 @@ pub struct ModelEntry {
 pub struct KeyEntry {
     /// The key, with its reference resolved.
     pub secret: Secret,
-    /// Weight and most concurrent attempts.
+    /// Weight and limits.
     pub limits: KeyLimits,
+    /// The name of the account it shares with others of the provider that name the same: the limits that they give for requests, tokens
+    /// and days are those of the account, and count once for all of them.
+    pub quota_group: Option<String>,
 }
 
 impl ProviderFile {
@@ -97,6 +100,7 @@ impl<T: Into<Secret>> From<T> for KeyEntry {
         Self {
             secret: key.into(),
             limits: KeyLimits::default(),
+            quota_group: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::meter::RequestLimits;
+use llmpool_core::limits::meter::Limits;
 use llmpool_core::limits::quota::Quota;
 use serde_json::value::RawValue;
 
@@ -16,7 +16,7 @@ use crate::openai_compatible::{TargetSettings, endpoint};
 use crate::options::Timeouts;
 use crate::secrets::{Reference, Secret};
 
-pub(super) const MODEL_FIELDS: [&str; 12] = [
+pub(super) const MODEL_FIELDS: [&str; 18] = [
     "model_name",
     "api_keys",
     "base_url",
@@ -25,12 +25,26 @@ pub(super) const MODEL_FIELDS: [&str; 12] = [
     "rate_limit_capacity",
     "rate_limit_refill_rate",
     "rpm",
+    "tpm",
+    "rpd",
+    "max_concurrency",
+    "expected_output_tokens",
+    "learn_limits",
+    "breaker",
     "context_window",
     "api_params",
     "headers",
     "timeouts",
 ];
-pub(super) const KEY_FIELDS: [&str; 4] = ["key", "weight", "max_concurrency", "rpm"];
+pub(super) const KEY_FIELDS: [&str; 7] = [
+    "key",
+    "weight",
+    "max_concurrency",
+    "rpm",
+    "tpm",
+    "rpd",
+    "quota_group",
+];
 const TIMEOUT_FIELDS: [&str; 4] = ["connect", "first_content", "idle", "total"];
 /// Headers that belong to the exchange and not to the configuration.
 const OUR_HEADERS: [&str; 8] = [
@@ -44,7 +58,7 @@ const OUR_HEADERS: [&str; 8] = [
     "transfer-encoding",
 ];
 /// Fields that the design promises and this version does not have yet.
-const LATER: [&str; 6] = ["api", "tpm", "rpd", "max_concurrency", "pricing", "quota_group"];
+const LATER: [&str; 2] = ["api", "pricing"];
 /// Request members that the call itself says.
 const OF_THE_CALL: [&str; 4] = ["model", "messages", "stream", "stream_options"];
 
@@ -317,7 +331,12 @@ impl<'a> Reader<'a> {
         let retry_delay = set("retry_delay").map(|value| self.number(value, &joined(path, "retry_delay")));
         let window =
             set("context_window").map(|at| self.whole(at, &joined(path, "context_window"), 1, u32::MAX));
-        let rpm = set("rpm").map(|value| self.per_minute(value, &joined(path, "rpm")));
+        let caps = self.caps(&members, path);
+        let output = set("expected_output_tokens");
+        let output = output.map(|at| self.whole(at, &joined(path, "expected_output_tokens"), 1, u32::MAX));
+        let breaker = set("breaker").map(|at| self.whole(at, &joined(path, "breaker"), 1, 1_000_000));
+        let learn = set("learn_limits").map(|at| self.yes_or_no(at, &joined(path, "learn_limits")));
+        let rpm = caps.rpm;
         let rates = (get("rate_limit_capacity"), get("rate_limit_refill_rate"));
         let rate_limit = match (rates, rpm) {
             // A limit of requests a minute takes the place of the origin's.
@@ -334,7 +353,13 @@ impl<'a> Reader<'a> {
             base_url: base_url?,
             settings: TargetSettings {
                 rate_limit,
-                rpm: rpm.flatten(),
+                rpm,
+                tpm: caps.tpm,
+                rpd: caps.rpd,
+                max_concurrency: caps.max_concurrency,
+                expected_output_tokens: output.flatten(),
+                breaker: breaker.flatten(),
+                learn_limits: learn.flatten().unwrap_or(true),
                 max_retries: max_retries.flatten().unwrap_or(defaults.max_retries),
                 retry_delay: retry_delay.flatten().map_or(defaults.retry_delay, |delay| {
                     Duration::from_secs_f64(delay.min(86_400.0))
@@ -361,7 +386,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         let never = "this would never admit a request";
-        let cure = "give a number above 0, or null for no limit; to bound what runs at once set max_concurrency on the keys";
+        let cure = "give a number above 0, or null for no limit; to bound what runs at once set max_concurrency, and for a day's total rpd";
         let (capacity_path, rate_path) = (
             joined(path, "rate_limit_capacity"),
             joined(path, "rate_limit_refill_rate"),
@@ -386,13 +411,38 @@ impl<'a> Reader<'a> {
         Some((burst, per_second))
     }
 
-    fn per_minute(&mut self, value: &RawValue, path: &str) -> Option<u32> {
+    /// The limits that models and keys have in common.
+    fn caps(&mut self, members: &[Named<'a>], path: &str) -> Caps {
+        let mut cap = |name: &str| {
+            let (_, value) = members.iter().find(|(known, _)| known == name)?;
+            if Kind::of(value) == Kind::Null {
+                return None;
+            }
+            self.cap(value, &joined(path, name))
+        };
+        Caps {
+            rpm: cap("rpm"),
+            tpm: cap("tpm"),
+            rpd: cap("rpd"),
+            max_concurrency: cap("max_concurrency"),
+        }
+    }
+
+    fn cap(&mut self, value: &RawValue, path: &str) -> Option<u32> {
         if self.number(value, path)? == 0.0 {
             let cure = "give a number above 0, or leave it out for no limit";
             self.defect(value, path, "this would never admit a request", cure);
             return None;
         }
         self.whole(value, path, 1, u32::MAX)
+    }
+
+    fn yes_or_no(&mut self, value: &RawValue, path: &str) -> Option<bool> {
+        let answer = serde_json::from_str(value.get()).ok();
+        if answer.is_none() {
+            self.wrong_type(value, path, "true or false");
+        }
+        answer
     }
 
     fn base_url(&mut self, value: &RawValue, path: &str) -> Option<String> {
@@ -463,9 +513,9 @@ impl<'a> Reader<'a> {
     }
 
     fn key(&mut self, value: &'a RawValue, path: &str) -> Option<(KeyEntry, bool)> {
-        let (at, limits) = match Kind::of(value) {
+        let (at, limits, quota_group) = match Kind::of(value) {
             Kind::Object => self.key_object(value, path)?,
-            _ => (value, KeyLimits::default()),
+            _ => (value, KeyLimits::default(), None),
         };
         let reference = Reference::read(&self.text(at, path)?);
         let secret = self.resolve(&reference, at, path)?;
@@ -479,12 +529,20 @@ impl<'a> Reader<'a> {
             return None;
         }
         Some((
-            KeyEntry { secret, limits },
+            KeyEntry {
+                secret,
+                limits,
+                quota_group,
+            },
             matches!(reference, Reference::Literal(_)),
         ))
     }
 
-    fn key_object(&mut self, value: &'a RawValue, path: &str) -> Option<(&'a RawValue, KeyLimits)> {
+    fn key_object(
+        &mut self,
+        value: &'a RawValue,
+        path: &str,
+    ) -> Option<(&'a RawValue, KeyLimits, Option<String>)> {
         let members = self.members(value, path, Some(&KEY_FIELDS))?;
         let get = |name: &str| {
             members
@@ -493,10 +551,9 @@ impl<'a> Reader<'a> {
                 .map(|(_, value)| *value)
         };
         let weight = get("weight").map(|value| self.whole(value, &joined(path, "weight"), 1, 1000));
-        let most = get("max_concurrency").filter(|value| Kind::of(value) != Kind::Null);
-        let most = most.map(|value| self.whole(value, &joined(path, "max_concurrency"), 1, 1_000_000));
-        let rpm = get("rpm").filter(|value| Kind::of(value) != Kind::Null);
-        let rpm = rpm.and_then(|value| self.per_minute(value, &joined(path, "rpm")));
+        let caps = self.caps(&members, path);
+        let group = get("quota_group").filter(|value| Kind::of(value) != Kind::Null);
+        let group = group.and_then(|value| self.text(value, &joined(path, "quota_group")));
         let Some(key) = get("key") else {
             self.defect(value, &joined(path, "key"), "this field is missing", "add it");
             return None;
@@ -505,12 +562,16 @@ impl<'a> Reader<'a> {
             key,
             KeyLimits {
                 weight: weight.flatten().unwrap_or(1),
-                max_concurrency: most.flatten(),
-                requests: RequestLimits {
+                limits: Limits {
                     burst: None,
-                    minute: rpm.and_then(|rpm| Quota::per_minute(rpm, 1).ok()),
+                    minute: caps.rpm.and_then(|rpm| Quota::per_minute(rpm, 1).ok()),
+                    tokens: caps.tpm,
+                    day: caps.rpd,
+                    max_concurrency: caps.max_concurrency,
                 },
+                ..KeyLimits::default()
             },
+            group,
         ))
     }
 
@@ -614,6 +675,14 @@ impl<'a> Reader<'a> {
         }
         timeouts
     }
+}
+
+/// The limits that models and keys have in common.
+struct Caps {
+    rpm: Option<u32>,
+    tpm: Option<u32>,
+    rpd: Option<u32>,
+    max_concurrency: Option<u32>,
 }
 
 fn joined(path: &str, name: &str) -> String {

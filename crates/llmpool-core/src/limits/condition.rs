@@ -1,0 +1,227 @@
+//! Whether something may be used that others decide about: a key, an account, a target.
+//!
+//! In use; at rest until an instant; or being tried out by a single attempt. Every change begins a new epoch, and an answer to an attempt
+//! of an earlier epoch is old news.
+//!
+//! Always true: a known end of a rest never moves earlier while the rest lasts; nothing rests without an end; at most one attempt probes.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// Why something rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// A rate that refills by itself.
+    Throttled,
+    /// No quota or money left.
+    NoQuota,
+    /// The provider refuses the key.
+    Invalid,
+    /// The provider refuses the key for one model.
+    Forbidden,
+    /// The target asked for a pause.
+    Overloaded,
+    /// The target failed time and again.
+    Broken,
+}
+
+impl Rest {
+    /// The pause when the provider named none: the first, and the longest it doubles to.
+    fn unknown_pause(self) -> (Duration, Duration) {
+        let (first, longest) = match self {
+            Self::Throttled | Self::Overloaded => (1, 60),
+            Self::Broken => (5, 60),
+            Self::NoQuota => (30, 3600),
+            Self::Invalid | Self::Forbidden => (60, 3600),
+        };
+        (Duration::from_secs(first), Duration::from_secs(longest))
+    }
+
+    /// Whether only an answer can tell that it is over.
+    fn needs_probe(self) -> bool {
+        !matches!(self, Self::Throttled | Self::Overloaded)
+    }
+}
+
+/// What is known at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    InUse,
+    /// Not used before `until`.
+    Resting {
+        why: Rest,
+        until: Timestamp,
+    },
+    /// A probe is under way; `until` is kept for the case that it ends without an answer.
+    Probing {
+        why: Rest,
+        until: Timestamp,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Condition {
+    standing: Standing,
+    epoch: u32,
+    /// Refusals in a row for which the provider named no time.
+    unknown_pauses: u32,
+}
+
+/// A condition to return to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Before {
+    epoch: u32,
+    standing: Standing,
+    unknown_pauses: u32,
+}
+
+impl Condition {
+    pub(super) fn new() -> Self {
+        Self {
+            standing: Standing::InUse,
+            epoch: 0,
+            unknown_pauses: 0,
+        }
+    }
+
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// When the rest ends; `None` while there is none, or while a probe decides.
+    pub(super) fn rests_until(&self) -> Option<Timestamp> {
+        match self.standing {
+            Standing::Resting { until, .. } => Some(until),
+            Standing::InUse | Standing::Probing { .. } => None,
+        }
+    }
+
+    pub(super) fn is_probed(&self) -> bool {
+        matches!(self.standing, Standing::Probing { .. })
+    }
+
+    /// An attempt begins; the first one after a rest is the probe, unless time alone ended the rest and `paced` says that those who come
+    /// now cannot all come at once. Answers whether this was the end of a rest.
+    pub(super) fn pick(&mut self, paced: bool, now: Timestamp) -> bool {
+        let Standing::Resting { why, until } = self.standing else {
+            return false;
+        };
+        if until > now {
+            return false;
+        }
+        self.standing = if why.needs_probe() || !paced {
+            Standing::Probing { why, until }
+        } else {
+            Standing::InUse
+        };
+        self.epoch += 1;
+        true
+    }
+
+    /// An attempt ends. A probe that ends without an answer leaves the question open for the next attempt.
+    pub(super) fn put_back(&mut self, epoch: u32) {
+        if let Standing::Probing { why, until } = self.standing
+            && epoch == self.epoch
+        {
+            self.standing = Standing::Resting { why, until };
+            self.epoch += 1;
+        }
+    }
+
+    /// An attempt of `epoch` got through. Answers whether it changed anything.
+    pub(super) fn succeeded(&mut self, epoch: u32) -> bool {
+        if epoch != self.epoch {
+            return false;
+        }
+        let changed = self.standing != Standing::InUse;
+        self.standing = Standing::InUse;
+        self.unknown_pauses = 0;
+        changed
+    }
+
+    /// An attempt of `epoch` was refused. A burst that fails together counts as one refusal. The answer can take it back.
+    pub(super) fn refused(
+        &mut self,
+        epoch: u32,
+        why: Rest,
+        pause: Option<Duration>,
+        now: Timestamp,
+    ) -> Option<Before> {
+        if epoch != self.epoch {
+            return self.late_refusal(why, pause, now);
+        }
+        let standing = match self.standing {
+            // The probe ends with this answer; nobody would be left to end it.
+            Standing::Probing { why, until } => Standing::Resting { why, until },
+            standing => standing,
+        };
+        let unknown_pauses = self.unknown_pauses;
+        let until = now + pause.unwrap_or_else(|| self.next_unknown_pause(why));
+        self.rest(why, until.max(self.rests_until().unwrap_or(until)));
+        Some(Before {
+            epoch: self.epoch,
+            standing,
+            unknown_pauses,
+        })
+    }
+
+    /// A refusal of an attempt from before the last change. It never shortens a rest and never doubles one, but what it says of something
+    /// that is in use again is believed.
+    fn late_refusal(&mut self, why: Rest, pause: Option<Duration>, now: Timestamp) -> Option<Before> {
+        let pause = match (&mut self.standing, pause) {
+            (Standing::Resting { until, .. }, Some(pause)) => {
+                *until = (*until).max(now + pause);
+                return None;
+            }
+            (Standing::InUse | Standing::Probing { .. }, Some(pause)) => pause,
+            (Standing::InUse, None) if why.needs_probe() => why.unknown_pause().0,
+            _ => return None,
+        };
+        let standing = match self.standing {
+            Standing::Probing { why, until } => Standing::Resting { why, until },
+            standing => standing,
+        };
+        self.rest(why, now + pause);
+        Some(Before {
+            epoch: self.epoch,
+            standing,
+            unknown_pauses: self.unknown_pauses,
+        })
+    }
+
+    /// Rests until an instant, whatever was known before.
+    pub(super) fn rest(&mut self, why: Rest, until: Timestamp) {
+        self.standing = Standing::Resting { why, until };
+        self.epoch += 1;
+    }
+
+    /// In use from now on, whatever was known before.
+    pub(super) fn reinstate(&mut self) {
+        *self = Self {
+            standing: Standing::InUse,
+            epoch: self.epoch + 1,
+            unknown_pauses: 0,
+        };
+    }
+
+    /// Takes a refusal back, unless something else has happened since.
+    pub(super) fn restore(&mut self, before: Before) {
+        if before.epoch == self.epoch {
+            self.standing = before.standing;
+            self.unknown_pauses = before.unknown_pauses;
+            self.epoch += 1;
+        }
+    }
+
+    fn next_unknown_pause(&mut self, why: Rest) -> Duration {
+        let (first, longest) = why.unknown_pause();
+        let doubled = first.saturating_mul(1 << self.unknown_pauses.min(16));
+        self.unknown_pauses = self.unknown_pauses.saturating_add(1);
+        doubled.min(longest)
+    }
+}

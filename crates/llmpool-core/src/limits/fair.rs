@@ -1,0 +1,72 @@
+//! Whose turn it is, between callers who share what there is.
+//!
+//! Start-time fair queueing: every caller has a clock of his own that each grant moves on by one over his weight, and the caller whose
+//! clock is furthest behind goes next. Who comes back after a silence starts where the others are: silence saves nothing up, and calls
+//! that left without a grant cost nothing.
+
+use std::collections::BTreeMap;
+
+/// Who calls. Calls of one caller are served by ticket; callers share what there is by weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Caller {
+    /// Which one.
+    pub id: u64,
+    /// His share, compared with the shares of others who wait; 0 counts as 1.
+    pub weight: u32,
+}
+
+impl Caller {
+    /// A caller with the same share as everybody else.
+    pub const fn new(id: u64) -> Self {
+        Self { id, weight: 1 }
+    }
+}
+
+impl Default for Caller {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+/// One grant on the clock of a caller of weight 1.
+const GRANT: u64 = 1 << 20;
+const FEW: usize = 64;
+
+/// The clocks of the callers.
+#[derive(Clone, Debug, Default)]
+pub struct Fair {
+    /// Where the last one served stood before he was.
+    now: u64,
+    clocks: BTreeMap<u64, u64>,
+}
+
+impl Fair {
+    /// Where a caller's clock stands, for somebody who begins to wait.
+    pub fn clock(&self, caller: Caller) -> u64 {
+        self.clocks
+            .get(&caller.id)
+            .map_or(self.now, |clock| self.now.max(*clock))
+    }
+
+    /// Where a caller's clock stands, for somebody of his who waits already.
+    pub(super) fn clock_of(&self, caller: Caller) -> u64 {
+        self.clocks.get(&caller.id).copied().unwrap_or(0)
+    }
+
+    /// A caller was served.
+    pub fn served(&mut self, caller: Caller) {
+        let start = self.clock(caller);
+        self.now = start;
+        if self.clocks.len() >= FEW && !self.clocks.contains_key(&caller.id) {
+            self.forget();
+        }
+        self.clocks
+            .insert(caller.id, start + GRANT / u64::from(caller.weight.max(1)));
+    }
+
+    /// Clocks that are behind say nothing. Those ahead are of callers who wait or were just served.
+    fn forget(&mut self) {
+        let now = self.now;
+        self.clocks.retain(|_, clock| *clock > now);
+    }
+}

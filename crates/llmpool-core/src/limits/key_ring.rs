@@ -1,0 +1,360 @@
+//! All keys of one provider and the accounts behind them: what each may do, and what an attempt does to them.
+//!
+//! A key that belongs to a declared or detected account (a quota group) shares its limits, its pauses for rate and its lack of quota with
+//! the others; what concerns the key alone (refused, disabled, its own limits) stays with it. Work grows with the keys of one account.
+//!
+//! Always true: `in_flight` counts exactly the attempts that have not come back, for keys and for accounts.
+
+use std::time::Duration;
+
+use super::condition::{Before, Condition, Rest};
+use super::key::{Key, KeyId, KeyLimits, KeyState};
+use super::learned::Learned;
+use super::meter::{Charge, Counts, Limits, Meter, Need};
+use crate::time::Timestamp;
+
+/// An account's place in its ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(pub(super) u32);
+
+impl GroupId {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeyRing {
+    pub(super) keys: Vec<Key>,
+    groups: Vec<Group>,
+}
+
+/// One account.
+#[derive(Clone, Debug)]
+struct Group {
+    meter: Meter,
+    condition: Condition,
+    members: Vec<KeyId>,
+}
+
+/// What an attempt holds of its key and account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stake {
+    epoch: u32,
+    charge: Charge,
+    group: Option<GroupStake>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct GroupStake {
+    group: u32,
+    epoch: u32,
+    charge: Charge,
+}
+
+/// A condition to return to, should it turn out that the request was to blame and not the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undo {
+    key: KeyId,
+    group: Option<u32>,
+    before: Before,
+}
+
+impl Undo {
+    /// The key whose condition it restores.
+    pub fn key(&self) -> KeyId {
+        self.key
+    }
+}
+
+impl KeyRing {
+    pub(super) fn add(&mut self, limits: KeyLimits) -> KeyId {
+        self.keys.push(Key::new(limits));
+        KeyId((self.keys.len() - 1) as u32)
+    }
+
+    /// Makes one account of these keys. A key that belongs to another account already brings its whole account along.
+    pub(super) fn join(&mut self, members: &[KeyId], limits: Limits, learn: bool, now: Timestamp) -> GroupId {
+        let mut all: Vec<KeyId> = members
+            .iter()
+            .flat_map(|id| self.together_with(*id).to_vec())
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        let mut meter = Meter::new(limits);
+        if learn {
+            meter.learned = Learned::enabled();
+        }
+        // Whatever its keys did until now counted against the account too, unknown how much.
+        if all.iter().any(|id| self.keys[id.index()].last_used > 0) {
+            meter.resume(now);
+        }
+        let index = self.groups.len();
+        for id in &all {
+            self.keys[id.index()].group = Some(index);
+        }
+        self.groups.push(Group {
+            meter,
+            condition: Condition::new(),
+            members: all,
+        });
+        GroupId(index as u32)
+    }
+
+    fn group_of(&self, id: KeyId) -> Option<&Group> {
+        self.keys[id.index()].group.map(|group| &self.groups[group])
+    }
+
+    /// The account a key belongs to.
+    pub(super) fn group_id(&self, id: KeyId) -> Option<GroupId> {
+        self.keys[id.index()].group.map(|group| GroupId(group as u32))
+    }
+
+    /// The keys of an account.
+    pub(super) fn members(&self, group: GroupId) -> &[KeyId] {
+        &self.groups[group.index()].members
+    }
+
+    /// The keys that an event at this one can concern: those of its account, else itself.
+    pub(super) fn together_with(&self, id: KeyId) -> Together<'_> {
+        match self.group_of(id) {
+            Some(group) => Together::Group(&group.members),
+            None => Together::One(id),
+        }
+    }
+
+    pub(super) fn state(&self, id: KeyId) -> KeyState {
+        let key = &self.keys[id.index()];
+        if key.disabled {
+            return KeyState::Disabled;
+        }
+        let own = KeyState::from(key.condition.standing());
+        let group = self
+            .group_of(id)
+            .map(|group| KeyState::from(group.condition.standing()));
+        match (own, group) {
+            (KeyState::Healthy, Some(group)) => group,
+            // Whatever ends later.
+            (own, Some(group)) if group.until() > own.until() => group,
+            (own, _) => own,
+        }
+    }
+
+    /// When its pauses end, as far as time alone decides; `None` while it has none.
+    fn rests_until(&self, id: KeyId) -> Option<Timestamp> {
+        let key = &self.keys[id.index()];
+        if key.disabled {
+            return Some(Timestamp::MAX);
+        }
+        let group = self.group_of(id).and_then(|group| group.condition.rests_until());
+        key.condition.rests_until().max(group)
+    }
+
+    /// When it can be used again for this need as far as time alone decides, and what its limits count that comes back last; `None`: now.
+    pub(super) fn away_for(
+        &self,
+        id: KeyId,
+        need: Need,
+        now: Timestamp,
+    ) -> Option<(Timestamp, Option<Counts>)> {
+        let key = &self.keys[id.index()];
+        let own = key.meter.away_for(need, now);
+        let group = self
+            .group_of(id)
+            .and_then(|group| group.meter.away_for(need, now));
+        let metered = own.max(group).map(|(until, counts)| (until, Some(counts)));
+        let rests = self.rests_until(id).filter(|until| *until > now);
+        metered.max(rests.map(|until| (until, None)))
+    }
+
+    /// Whether only other attempts stand in its way: its slots are taken, or one finds out about it.
+    pub(super) fn is_occupied(&self, id: KeyId) -> bool {
+        let key = &self.keys[id.index()];
+        let group = self.group_of(id);
+        key.condition.is_probed()
+            || !key.meter.has_slot()
+            || group.is_some_and(|group| group.condition.is_probed() || !group.meter.has_slot())
+    }
+
+    pub(super) fn is_usable(&self, id: KeyId, need: Need, now: Timestamp) -> bool {
+        !self.is_occupied(id) && self.away_for(id, need, now).is_none()
+    }
+
+    /// Counts an attempt in. `paced` says that its target lets nobody come all at once.
+    pub(super) fn pick(&mut self, id: KeyId, need: Need, turn: u64, paced: bool, now: Timestamp) -> Stake {
+        let key = &mut self.keys[id.index()];
+        key.last_used = turn;
+        let group = key.group.map(|group| &mut self.groups[group]);
+        let paced =
+            paced || key.meter.is_paced() || group.as_ref().is_some_and(|group| group.meter.is_paced());
+        if key.condition.pick(paced, now) {
+            key.meter.resume(now);
+        }
+        let group = group.map(|group| {
+            if group.condition.pick(paced, now) {
+                group.meter.resume(now);
+            }
+            GroupStake {
+                group: key.group.unwrap_or_default() as u32,
+                epoch: group.condition.epoch(),
+                charge: group.meter.charge(need, now),
+            }
+        });
+        Stake {
+            epoch: key.condition.epoch(),
+            charge: key.meter.charge(need, now),
+            group,
+        }
+    }
+
+    /// Counts an attempt out; one that was not sent has used nothing. Afterwards the stake only remembers what to settle.
+    pub(super) fn put_back(&mut self, id: KeyId, stake: &mut Stake, used: bool, need: Need) {
+        let key = &mut self.keys[id.index()];
+        put_back(
+            &mut key.meter,
+            &mut key.condition,
+            &mut stake.charge,
+            stake.epoch,
+            used,
+            need,
+        );
+        if let Some(stake) = &mut stake.group {
+            let group = &mut self.groups[stake.group as usize];
+            put_back(
+                &mut group.meter,
+                &mut group.condition,
+                &mut stake.charge,
+                stake.epoch,
+                used,
+                need,
+            );
+        }
+    }
+
+    /// Says how many tokens it really were. Answers whether that made room.
+    pub(super) fn settle(&mut self, id: KeyId, stake: &mut Stake, tokens: u32) -> bool {
+        let own = self.keys[id.index()].meter.settle(&mut stake.charge, tokens);
+        let group = stake.group.as_mut().is_some_and(|stake| {
+            let group = &mut self.groups[stake.group as usize];
+            group.meter.settle(&mut stake.charge, tokens)
+        });
+        own || group
+    }
+
+    /// An attempt got through. Answers whether that changed anything.
+    pub(super) fn succeeded(&mut self, id: KeyId, stake: &Stake) -> bool {
+        let own = self.keys[id.index()].condition.succeeded(stake.epoch);
+        let group = stake.group.is_some_and(|stake| {
+            let group = &mut self.groups[stake.group as usize];
+            group.condition.succeeded(stake.epoch)
+        });
+        own || group
+    }
+
+    /// An attempt was refused because of its key or account.
+    pub(super) fn refused(
+        &mut self,
+        id: KeyId,
+        stake: &Stake,
+        why: Rest,
+        pause: Option<Duration>,
+        now: Timestamp,
+    ) -> Option<Undo> {
+        let accounts = matches!(why, Rest::Throttled | Rest::NoQuota);
+        let (group, before) = match stake.group.filter(|_| accounts) {
+            Some(stake) => {
+                let group = &mut self.groups[stake.group as usize];
+                (
+                    Some(stake.group),
+                    group.condition.refused(stake.epoch, why, pause, now)?,
+                )
+            }
+            None => {
+                let key = &mut self.keys[id.index()];
+                (None, key.condition.refused(stake.epoch, why, pause, now)?)
+            }
+        };
+        Some(Undo {
+            key: id,
+            group,
+            before,
+        })
+    }
+
+    /// The meter that a rate of this key concerns: its account's, else its own.
+    pub(super) fn rate_meter(&mut self, id: KeyId) -> &mut Meter {
+        match self.keys[id.index()].group {
+            Some(group) => &mut self.groups[group].meter,
+            None => &mut self.keys[id.index()].meter,
+        }
+    }
+
+    /// Takes a refusal back, unless something else has happened since.
+    pub(super) fn restore(&mut self, undo: Undo) {
+        match undo.group {
+            Some(group) => self.groups[group as usize].condition.restore(undo.before),
+            None => self.keys[undo.key.index()].condition.restore(undo.before),
+        }
+    }
+
+    /// The account's condition where there is one, else the key's: what lack of quota and rate are kept in.
+    pub(super) fn condition_for(&mut self, id: KeyId, why: Rest) -> &mut Condition {
+        match self.keys[id.index()].group {
+            Some(group) if matches!(why, Rest::Throttled | Rest::NoQuota) => {
+                &mut self.groups[group].condition
+            }
+            _ => &mut self.keys[id.index()].condition,
+        }
+    }
+
+    /// The limits of the account a key belongs to.
+    pub(super) fn group_limits(&self, id: KeyId) -> Option<&Limits> {
+        self.group_of(id).map(|group| group.meter.limits())
+    }
+
+    /// Whether a key or its account counts tokens of the model.
+    pub(super) fn counts_tokens(&self, id: KeyId) -> bool {
+        let group = self.group_of(id).is_some_and(|group| group.meter.counts_tokens());
+        group || self.keys[id.index()].meter.counts_tokens()
+    }
+
+    /// The most of `need` that this key could ever take, where that is less.
+    pub(super) fn never(&self, id: KeyId, need: Need) -> Option<(Counts, u32)> {
+        let own = self.keys[id.index()].meter.never(need);
+        own.or_else(|| self.group_of(id)?.meter.never(need))
+    }
+}
+
+fn put_back(
+    meter: &mut Meter,
+    condition: &mut Condition,
+    charge: &mut Charge,
+    epoch: u32,
+    used: bool,
+    need: Need,
+) {
+    meter.in_flight -= 1;
+    if !used {
+        meter.refund(charge, need);
+    }
+    condition.put_back(epoch);
+}
+
+/// One key, or all of an account.
+pub(super) enum Together<'a> {
+    One(KeyId),
+    Group(&'a [KeyId]),
+}
+
+impl Together<'_> {
+    pub(super) fn as_slice(&self) -> &[KeyId] {
+        match self {
+            Self::One(id) => std::slice::from_ref(id),
+            Self::Group(members) => members,
+        }
+    }
+
+    fn to_vec(&self) -> Vec<KeyId> {
+        self.as_slice().to_vec()
+    }
+}

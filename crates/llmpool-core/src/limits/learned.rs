@@ -1,0 +1,374 @@
+//! What a provider was seen to allow, where that is less than what is configured.
+//!
+//! Two sources: the headers in which providers say what is left, and refusals for a rate that nobody announced. Both only tighten; the
+//! configured limits stay the ceiling. Headers are believed until the time they name; a pace learned from refusals relaxes by a
+//! twentieth every minute in which none came.
+
+use std::time::Duration;
+
+use super::bucket::{Bucket, Denied};
+use super::meter::Need;
+use super::quota::Quota;
+use crate::time::Timestamp;
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Of what was sent in the minute before a refusal, or of the pace that led to it, so much is tried next.
+const TIGHTER: f64 = 0.85;
+const LOOSER: f64 = 1.05;
+/// A single refusal after fewer requests than this in a minute says nothing of a pace; a second one soon after does.
+const MANY: f64 = 20.0;
+const SOON: Duration = Duration::from_secs(300);
+/// A pace so far above what is asked for binds nobody any more.
+const FORGOTTEN_AT: f64 = 2.0;
+
+/// What one answer says about a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// The limit itself.
+    pub limit: Option<u32>,
+    /// What is left of it.
+    pub remaining: Option<u32>,
+    /// When it is whole again, measured from the answer.
+    pub reset: Option<Duration>,
+}
+
+/// What one answer says about the limits of requests and of tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sights {
+    /// Of requests.
+    pub requests: Sight,
+    /// Of tokens.
+    pub tokens: Sight,
+}
+
+/// What was learned of a key or account.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Learned {
+    enabled: bool,
+    requests: Channel,
+    tokens: Channel,
+    pace: Option<Pace>,
+    recent: Recent,
+    refused_at: Option<Timestamp>,
+}
+
+impl Learned {
+    pub(super) fn enabled() -> Self {
+        Self {
+            enabled: true,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_paced(&self) -> bool {
+        self.pace.is_some() || matches!(self.requests, Channel::Refilling(_))
+    }
+
+    /// The requests a minute that refusals and headers left over, where they bind.
+    pub(super) fn per_minute(&self) -> Option<f64> {
+        let pace = self.pace.as_ref().map(|pace| pace.per_minute);
+        let limit = match &self.requests {
+            Channel::Refilling(bucket) => Some(bucket.quota().per_second() * MINUTE.as_secs_f64()),
+            Channel::Unknown | Channel::Fixed { .. } => None,
+        };
+        pace.into_iter().chain(limit).reduce(f64::min)
+    }
+
+    pub(super) fn ready_at(&self, need: Need, now: Timestamp) -> Timestamp {
+        if !self.enabled {
+            return now;
+        }
+        let pace = self
+            .pace
+            .as_ref()
+            .map_or(now, |pace| ready_in(&pace.bucket, 1, now));
+        let requests = self.requests.ready_at(need.requests, now);
+        pace.max(requests)
+            .max(self.tokens.ready_at(need.tokens.max(1), now))
+    }
+
+    pub(super) fn charge(&mut self, need: Need, now: Timestamp) {
+        if !self.enabled {
+            return;
+        }
+        self.recent.count(now);
+        self.requests.charge(need.requests, now);
+        self.tokens.charge(need.tokens, now);
+        if let Some(pace) = &mut self.pace {
+            pace.charge(now);
+            let forgotten = pace.per_minute > self.recent.per_minute(now) * FORGOTTEN_AT + 1.0;
+            if forgotten && now >= pace.binds_until {
+                self.pace = None;
+            }
+        }
+    }
+
+    pub(super) fn refund(&mut self, need: Need) {
+        self.requests.refund(need.requests);
+        self.tokens.refund(need.tokens);
+    }
+
+    /// An answer said what is left. `others` are attempts under way that it may not have counted.
+    pub(super) fn observe(&mut self, sights: &Sights, others: u32, now: Timestamp) {
+        if self.enabled {
+            self.requests.observe(&sights.requests, others, now);
+            self.tokens.observe(&sights.tokens, 0, now);
+        }
+    }
+
+    /// A refusal for a rate.
+    pub(super) fn refused(&mut self, now: Timestamp) {
+        if !self.enabled {
+            return;
+        }
+        let again = self
+            .refused_at
+            .replace(now)
+            .is_some_and(|at| now.since(at) <= SOON);
+        if !again && self.recent.per_minute(now) < MANY {
+            return;
+        }
+        let led_here = match &self.pace {
+            Some(pace) => pace.per_minute.min(self.recent.per_minute(now)),
+            None => self.recent.per_minute(now),
+        };
+        self.pace = Pace::new(led_here * TIGHTER, now).or(self.pace.take());
+    }
+}
+
+fn ready_in(bucket: &Bucket, amount: u32, now: Timestamp) -> Timestamp {
+    match bucket.check(amount.min(bucket.quota().capacity()), now) {
+        Err(Denied::Until(until)) => until,
+        _ => now,
+    }
+}
+
+/// One limit as headers describe it.
+#[derive(Clone, Debug, Default)]
+enum Channel {
+    #[default]
+    Unknown,
+    /// It refills all the time.
+    Refilling(Bucket),
+    /// So much is left until a new window begins.
+    Fixed { left: u32, until: Timestamp },
+}
+
+impl Channel {
+    fn ready_at(&self, amount: u32, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Refilling(bucket) => ready_in(bucket, amount, now),
+            Self::Fixed { left, until } if *left < amount => (*until).max(now),
+            Self::Unknown | Self::Fixed { .. } => now,
+        }
+    }
+
+    fn charge(&mut self, amount: u32, now: Timestamp) {
+        match self {
+            Self::Refilling(bucket) => {
+                bucket.charge(amount, now);
+            }
+            Self::Fixed { until, .. } if *until <= now => *self = Self::Unknown,
+            Self::Fixed { left, .. } => *left = left.saturating_sub(amount),
+            Self::Unknown => {}
+        }
+    }
+
+    fn refund(&mut self, amount: u32) {
+        if let Self::Fixed { left, .. } = self {
+            *left = left.saturating_add(amount);
+        }
+    }
+
+    fn observe(&mut self, sight: &Sight, others: u32, now: Timestamp) {
+        let (Some(remaining), Some(reset)) = (sight.remaining, sight.reset) else {
+            return;
+        };
+        let left = remaining.saturating_sub(others);
+        if let Some(quota) = refill(sight, remaining, reset) {
+            match self {
+                Self::Refilling(bucket) if bucket.quota().capacity() == quota.capacity() => {}
+                _ => *self = Self::Refilling(Bucket::new(quota)),
+            }
+            if let Self::Refilling(bucket) = self {
+                bucket.leave(left, now);
+            }
+            return;
+        }
+        let until = now + reset;
+        match self {
+            // An answer to an older request came late: within one window what is left only shrinks.
+            Self::Fixed {
+                left: known,
+                until: end,
+            } if *end > now && end.since(until) + until.since(*end) < Duration::from_secs(2) => {
+                *known = left.min(*known);
+                *end = until.max(*end);
+            }
+            _ => *self = Self::Fixed { left, until },
+        }
+    }
+}
+
+/// The quota of a limit that refills all the time: what is missing comes back in proportion, the whole of it in a minute.
+fn refill(sight: &Sight, remaining: u32, reset: Duration) -> Option<Quota> {
+    let limit = sight.limit.filter(|limit| *limit > 0)?;
+    let missing = f64::from(limit.checked_sub(remaining)?);
+    let whole = MINUTE.mul_f64(missing / f64::from(limit));
+    let tolerance = Duration::from_millis(1100).max(whole / 10);
+    // A full window of a minute looks the same; it is told apart as soon as time has passed in it.
+    if missing == 0.0 || reset + tolerance < whole || reset > whole + tolerance {
+        return None;
+    }
+    Quota::new(limit, f64::from(limit) / MINUTE.as_secs_f64()).ok()
+}
+
+/// A pace learned from refusals.
+#[derive(Clone, Debug)]
+struct Pace {
+    per_minute: f64,
+    bucket: Bucket,
+    relax_at: Timestamp,
+    binds_until: Timestamp,
+}
+
+impl Pace {
+    fn new(per_minute: f64, now: Timestamp) -> Option<Self> {
+        let per_minute = per_minute.max(1.0);
+        let quota = Quota::new(1, per_minute / MINUTE.as_secs_f64()).ok()?;
+        Some(Self {
+            per_minute,
+            bucket: Bucket::new(quota),
+            relax_at: now + MINUTE,
+            binds_until: now + MINUTE * 2,
+        })
+    }
+
+    fn charge(&mut self, now: Timestamp) {
+        if now >= self.relax_at {
+            self.relax_at = now + MINUTE;
+            self.per_minute *= LOOSER;
+            if let Ok(quota) = Quota::new(1, self.per_minute / MINUTE.as_secs_f64()) {
+                self.bucket.set_quota(quota, now);
+            }
+        }
+        self.bucket.charge(1, now);
+    }
+}
+
+/// How many requests there were lately, from two counters: those of this minute and of the one before.
+#[derive(Clone, Debug, Default)]
+struct Recent {
+    minute: u64,
+    count: u32,
+    before: u32,
+}
+
+impl Recent {
+    fn count(&mut self, now: Timestamp) {
+        let minute = now.as_nanos() / MINUTE.as_nanos() as u64;
+        if minute != self.minute {
+            self.before = if minute == self.minute + 1 { self.count } else { 0 };
+            self.count = 0;
+            self.minute = minute;
+        }
+        self.count += 1;
+    }
+
+    fn per_minute(&self, now: Timestamp) -> f64 {
+        let span = MINUTE.as_nanos() as u64;
+        let minutes = (now.as_nanos() / span).saturating_sub(self.minute);
+        let passed = (now.as_nanos() % span) as f64 / span as f64;
+        match minutes {
+            0 => f64::from(self.count) + f64::from(self.before) * (1.0 - passed),
+            1 => f64::from(self.count) * (1.0 - passed),
+            _ => 0.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_nanos(600_000_000_000);
+
+    fn sights(limit: u32, remaining: u32, reset: f64) -> Sights {
+        Sights {
+            requests: Sight {
+                limit: Some(limit),
+                remaining: Some(remaining),
+                reset: Some(Duration::from_secs_f64(reset)),
+            },
+            ..Sights::default()
+        }
+    }
+
+    fn after(seconds: f64) -> Timestamp {
+        START + Duration::from_secs_f64(seconds)
+    }
+
+    #[test]
+    fn a_window_that_is_used_up_is_waited_for() {
+        let mut learned = Learned::enabled();
+        learned.observe(&sights(60, 0, 20.0), 0, START);
+        assert_eq!(learned.ready_at(Need::ONE, START), after(20.0));
+        assert_eq!(learned.ready_at(Need::ONE, after(20.0)), after(20.0));
+        learned.observe(&sights(60, 2, 20.0), 1, START);
+        assert_eq!(
+            learned.ready_at(Need::ONE, START),
+            after(20.0),
+            "a late answer gives nothing back"
+        );
+        let mut learned = Learned::enabled();
+        learned.observe(&sights(60, 2, 20.0), 1, START);
+        assert_eq!(learned.ready_at(Need::ONE, START), START);
+        learned.charge(Need::ONE, START);
+        assert_eq!(
+            learned.ready_at(Need::ONE, START),
+            after(20.0),
+            "the other one under way was the second"
+        );
+    }
+
+    #[test]
+    fn a_limit_that_refills_all_the_time_is_waited_for_one_by_one() {
+        let mut learned = Learned::enabled();
+        learned.observe(&sights(60, 0, 60.0), 0, START);
+        assert_eq!(learned.ready_at(Need::ONE, START), after(1.0));
+        learned.charge(Need::ONE, after(1.0));
+        assert_eq!(learned.ready_at(Need::ONE, after(1.0)), after(2.0));
+        assert_eq!(learned.per_minute().map(f64::round), Some(60.0));
+    }
+
+    #[test]
+    fn a_refusal_tightens_at_once_and_relaxes_slowly() {
+        let mut learned = Learned::enabled();
+        for at in 0..100 {
+            learned.charge(Need::ONE, after(f64::from(at) * 0.5));
+        }
+        learned.refused(after(50.0));
+        let tightened = learned.per_minute().unwrap();
+        assert!((80.0..90.0).contains(&tightened), "{tightened}");
+        let mut now = after(50.0);
+        for _ in 0..tightened as usize * 3 {
+            now = learned.ready_at(Need::ONE, now);
+            learned.charge(Need::ONE, now);
+        }
+        let relaxed = learned.per_minute().unwrap() / tightened;
+        assert!((1.05..1.16).contains(&relaxed), "{relaxed}");
+        learned.refused(now);
+        assert!(learned.per_minute().unwrap() < tightened);
+    }
+
+    #[test]
+    fn switched_off_nothing_is_learned() {
+        let mut learned = Learned::default();
+        learned.observe(&sights(60, 0, 20.0), 0, START);
+        learned.refused(START);
+        assert_eq!(
+            (learned.ready_at(Need::ONE, START), learned.per_minute()),
+            (START, None)
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! How many tokens a call needs and how many it used; looked at only where a limit counts them.
+
+use std::sync::Arc;
+
+use llmpool_core::chat::Usage;
+use llmpool_core::estimate;
+use llmpool_core::limits::ledger::Need;
+use serde::Deserialize;
+
+use crate::limits::Permit;
+use crate::target::Target;
+
+/// What an answer is expected to have where nobody knows better.
+const USUAL_ANSWER: u32 = 1024;
+
+/// The members of a request that bound its answer.
+#[derive(Deserialize)]
+struct Bounds {
+    max_completion_tokens: Option<u32>,
+    max_tokens: Option<u32>,
+    n: Option<u32>,
+}
+
+/// All that is wanted of an answer.
+#[derive(Deserialize)]
+struct Used {
+    usage: Option<Usage>,
+}
+
+/// What a call with this body needs.
+pub(crate) fn need_of(target: &Target, body: &[u8]) -> Need {
+    if !target.counts_tokens {
+        return Need::ONE;
+    }
+    let bounds: Option<Bounds> = serde_json::from_slice(body).ok();
+    let most = bounds
+        .as_ref()
+        .and_then(|bounds| bounds.max_completion_tokens.or(bounds.max_tokens));
+    let each = most
+        .or(target.expected_output)
+        .or_else(|| target.facts.long_answer())
+        .unwrap_or(USUAL_ANSWER);
+    let choices = bounds.and_then(|bounds| bounds.n).unwrap_or(1).max(1);
+    let tokens = estimate::tokens(body).saturating_add(each.saturating_mul(choices));
+    Need {
+        tokens: tokens.max(1),
+        ..Need::ONE
+    }
+}
+
+/// Corrects what was reserved by what a plain answer says.
+pub(crate) fn settle_plain(target: &Target, permit: &mut Permit, body: &[u8]) {
+    if target.counts_tokens {
+        let used = serde_json::from_slice::<Used>(body).ok();
+        settle(target, permit, used.and_then(|used| used.usage));
+    }
+}
+
+fn settle(target: &Target, permit: &mut Permit, usage: Option<Usage>) {
+    let Some(usage) = usage else { return };
+    let tokens = |tokens: Option<u64>| tokens.map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX));
+    if let Some(answer) = tokens(usage.completion_tokens()) {
+        target.facts.note_answer(answer);
+    }
+    if let Some(all) = tokens(usage.total_tokens()) {
+        permit.settle(all);
+    }
+}
+
+/// A stream's permit, and whose estimate its usage corrects.
+#[derive(Debug)]
+pub(crate) struct StreamPermit {
+    pub(crate) permit: Permit,
+    pub(crate) target: Arc<Target>,
+}
+
+impl StreamPermit {
+    /// The stream has ended, having said this of its usage.
+    pub(crate) fn end(mut self, usage: Option<&[u8]>) {
+        if self.target.counts_tokens {
+            let usage = usage.and_then(|json| serde_json::from_slice(json).ok());
+            settle(&self.target, &mut self.permit, usage);
+        }
+    }
+}
