@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::limits::learned::{Sight, Sights};
 use crate::provider_error::ProviderError;
 
 /// A wait longer than this is a mistake in reading.
@@ -39,6 +40,68 @@ impl RateHeaders {
             request_id,
         }
     }
+}
+
+/// The headers that say what is left, those of requests and those of tokens: limit, remaining, reset.
+const LEFT: [[[&str; 3]; 2]; 3] = [
+    [
+        [
+            "x-ratelimit-limit-requests",
+            "x-ratelimit-remaining-requests",
+            "x-ratelimit-reset-requests",
+        ],
+        [
+            "x-ratelimit-limit-tokens",
+            "x-ratelimit-remaining-tokens",
+            "x-ratelimit-reset-tokens",
+        ],
+    ],
+    [
+        [
+            "anthropic-ratelimit-requests-limit",
+            "anthropic-ratelimit-requests-remaining",
+            "anthropic-ratelimit-requests-reset",
+        ],
+        [
+            "anthropic-ratelimit-tokens-limit",
+            "anthropic-ratelimit-tokens-remaining",
+            "anthropic-ratelimit-tokens-reset",
+        ],
+    ],
+    [
+        ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"],
+        ["", "", ""],
+    ],
+];
+
+/// What an answer says is left of its key's limits; `None` where it says nothing of it. Absolute times are read against the answer's own
+/// `Date`, else against `wall_now` (since 1970).
+pub fn sights<'a>(get: impl Fn(&str) -> Option<&'a str>, wall_now: Option<Duration>) -> Option<Sights> {
+    let dialect = LEFT.iter().find(|[requests, tokens]| {
+        get(requests[1]).is_some() || (!tokens[1].is_empty() && get(tokens[1]).is_some())
+    })?;
+    let now = || get("date").and_then(http_date).or(wall_now);
+    let number = |name: &str| {
+        let number: f64 = get(name)?.trim().parse().ok()?;
+        // Some say -1 for what they do not count.
+        (0.0..=f64::from(u32::MAX))
+            .contains(&number)
+            .then_some(number as u32)
+    };
+    let sight = |[limit, remaining, reset]: &[&str; 3]| {
+        if remaining.is_empty() {
+            return Sight::default();
+        }
+        Sight {
+            limit: number(limit),
+            remaining: number(remaining),
+            reset: get(reset).and_then(|text| instant_or_span(text, now())),
+        }
+    };
+    Some(Sights {
+        requests: sight(&dialect[0]),
+        tokens: sight(&dialect[1]),
+    })
 }
 
 /// The latest reset of what is used up; with nothing said about what remains, the only reset there is.
@@ -174,6 +237,52 @@ mod tests {
         RateHeaders::read(get, None, Some(NOW))
             .retry_after
             .map(|wait| wait.as_secs_f64())
+    }
+
+    #[test]
+    fn what_is_left_in_every_dialect() {
+        let read = |headers: &[(&str, &'static str)]| {
+            let get = |name: &str| {
+                headers
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| *value)
+            };
+            sights(get, Some(NOW))
+        };
+        let sight = |limit, remaining, reset: f64| Sight {
+            limit: Some(limit),
+            remaining: Some(remaining),
+            reset: Some(Duration::from_secs_f64(reset)),
+        };
+        let openai = read(&[
+            ("x-ratelimit-limit-requests", "60"),
+            ("x-ratelimit-remaining-requests", "59"),
+            ("x-ratelimit-reset-requests", "1s"),
+            ("x-ratelimit-limit-tokens", "150000"),
+            ("x-ratelimit-remaining-tokens", "149984"),
+            ("x-ratelimit-reset-tokens", "6ms"),
+        ]);
+        assert_eq!(openai.unwrap().requests, sight(60, 59, 1.0));
+        assert_eq!(openai.unwrap().tokens, sight(150_000, 149_984, 0.006));
+        let anthropic = read(&[
+            ("anthropic-ratelimit-requests-limit", "50"),
+            ("anthropic-ratelimit-requests-remaining", "0"),
+            ("anthropic-ratelimit-requests-reset", "2026-01-02T03:04:35Z"),
+        ]);
+        assert_eq!(anthropic.unwrap().requests, sight(50, 0, 30.0));
+        let short = read(&[
+            ("x-ratelimit-limit", "3"),
+            ("x-ratelimit-remaining", "2"),
+            ("x-ratelimit-reset", "1767323055000"),
+        ]);
+        assert_eq!(short.unwrap().requests, sight(3, 2, 10.0));
+        let azure = read(&[
+            ("x-ratelimit-remaining-requests", "-1"),
+            ("x-ratelimit-reset-requests", "0"),
+        ]);
+        assert_eq!(azure.unwrap().requests.remaining, None);
+        assert_eq!(read(&[("retry-after", "1")]), None);
     }
 
     #[test]

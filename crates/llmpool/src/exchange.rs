@@ -15,6 +15,7 @@ use crate::limits::Permit;
 use crate::options::Timeouts;
 use crate::stream::{Frame, FrameStream, StreamLimits};
 use crate::target::Target;
+use crate::told;
 use crate::transport::{Body, SendError};
 
 /// The most that is read of an error's body.
@@ -84,6 +85,7 @@ pub(crate) async fn once(
         deadline: patience.deadline,
     };
     let (head, body) = send(target, permit, rendered, patience, limits.first_content_at).await?;
+    told::note(target, permit, &head.headers);
     if !head.status.is_success() {
         return Err(refusal(&head, body, patience).await);
     }

@@ -1,7 +1,7 @@
 //! A pool of API keys that hands out the least loaded healthy one.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use llmpool_core::limits::key::{KeyId, KeyLimits};
 use llmpool_core::limits::ledger::{Binding, Need, TargetId};
@@ -94,12 +94,7 @@ impl ApiKeyPool {
         let ids: Vec<KeyId> = admission.key_ids();
         let bare = admission.add_target(&ids, None);
         Ok(Self {
-            provider: Arc::new(Provider {
-                id: provider_id.into(),
-                admission,
-                keys: known,
-                connections: OnceLock::new(),
-            }),
+            provider: Arc::new(Provider::new(provider_id.into(), admission, known)),
             bare,
         })
     }
@@ -121,7 +116,13 @@ impl ApiKeyPool {
 
     /// Every key with its state and load.
     pub fn status(&self) -> Vec<KeyStatus> {
-        self.provider.key_status(self.key_ids())
+        self.provider.key_status(None, self.key_ids())
+    }
+
+    /// Takes a key out of use, or puts it back into use whatever was known of it. Attempts under way go on; calls that wait go on waiting
+    /// for another key. Answers whether there is such a key.
+    pub fn set_enabled(&self, label: &KeyLabel, enabled: bool) -> bool {
+        self.provider.set_enabled(label, enabled)
     }
 
     /// Reserves the least loaded healthy key: picked and counted in one step, counted down when the lease is dropped.

@@ -24,6 +24,7 @@ mod error;
 mod exchange;
 mod interface;
 mod key_pool;
+mod key_states;
 mod limits;
 mod observe;
 mod openai_compatible;
@@ -38,6 +39,7 @@ mod stream;
 mod target;
 mod token_bucket;
 mod tokens;
+mod told;
 pub mod transport;
 
 pub use error::{Error, ErrorKind};

@@ -19,6 +19,19 @@ pub(crate) fn attempt_failed(report: &CallReport, attempt: &AttemptReport) {
     );
 }
 
+pub(crate) fn one_quota(provider: &Provider, keys: &[KeyId]) {
+    let labels: Vec<_> = keys
+        .iter()
+        .map(|key| provider.key(*key).label.to_string())
+        .collect();
+    warn!(
+        target: "llmpool",
+        provider = %provider.id,
+        keys = labels.join(", "),
+        "these {} keys are one quota: they share one account, so more of them do not give more", keys.len()
+    );
+}
+
 pub(crate) fn no_retry_left(report: &CallReport) {
     debug!(
         target: "llmpool",

@@ -26,7 +26,8 @@ use crate::key_pool::ApiKeyPool;
 use crate::options::{CallOptions, Timeouts};
 use crate::raw::{self, RawResponse, RawStream};
 use crate::report::CallReport;
-use crate::target::{Facts, KeyStatus, Target};
+use crate::secrets::KeyLabel;
+use crate::target::{Facts, KeyStatus, Provider, Target};
 use crate::token_bucket::{self, RateLimitStatus};
 use crate::transport::{Connect, Connections};
 
@@ -190,6 +191,10 @@ impl OpenAiCompatible {
         })
     }
 
+    pub(crate) fn provider(&self) -> &Arc<Provider> {
+        &self.target.provider
+    }
+
     /// `provider/model`.
     pub fn id(&self) -> &str {
         &self.target.name
@@ -225,9 +230,18 @@ impl OpenAiCompatible {
         raw::stream(&self.target, &raw::Encoded { body, stream: true }, options).await
     }
 
+    /// Takes a key out of use for all models of its provider, or puts it back into use whatever was known of it. Attempts under way go on.
+    /// Answers whether there is such a key.
+    pub fn set_key_enabled(&self, label: &KeyLabel, enabled: bool) -> bool {
+        self.target.provider.set_enabled(label, enabled)
+    }
+
     /// Every key with its state and load.
     pub fn key_status(&self) -> Vec<KeyStatus> {
-        self.target.provider.key_status(self.target.keys.iter().copied())
+        let target = &self.target;
+        target
+            .provider
+            .key_status(Some(target.id), target.keys.iter().copied())
     }
 }
 

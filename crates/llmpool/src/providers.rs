@@ -14,6 +14,7 @@ use crate::openai_compatible::{OpenAiCompatible, TargetSettings};
 use crate::provider_file::{Environment, KeyEntry, ProviderEntry, ProviderFile, Warning};
 use crate::providers_builder::ProvidersBuilder;
 use crate::secrets::Secret;
+use crate::target::Provider;
 use crate::transport::{Connect, Connections, NetConnector};
 
 /// The configured providers. Models of one provider share the load and state of the keys they have in common.
@@ -146,6 +147,18 @@ impl Providers {
     /// What in the file works but deserves a look.
     pub fn warnings(&self) -> &[Warning] {
         &self.shared.warnings
+    }
+
+    /// Every pool of keys once.
+    pub(crate) fn pools(&self) -> Vec<Arc<Provider>> {
+        let mut pools: Vec<Arc<Provider>> = Vec::new();
+        let open = self.shared.open.iter().map(|open| &open.pool.provider);
+        for provider in self.models().map(OpenAiCompatible::provider).chain(open) {
+            if !pools.iter().any(|known| Arc::ptr_eq(known, provider)) {
+                pools.push(provider.clone());
+            }
+        }
+        pools
     }
 
     fn unknown(&self, id: &str) -> Error {

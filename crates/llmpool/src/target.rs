@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::{HeaderMap, HeaderValue, Uri};
 use llmpool_core::estimate::AnswerLengths;
 use llmpool_core::failure::Failure;
 use llmpool_core::limits::key::{KeyId, KeyState};
+use llmpool_core::limits::kinship::Kinship;
 use llmpool_core::limits::ledger::TargetId;
 use llmpool_core::routing::retry::RetryPolicy;
 use serde_json::value::RawValue;
@@ -24,6 +25,7 @@ pub(crate) struct Provider {
     pub(crate) keys: Vec<ApiKey>,
     /// Made when a target over this provider's pool is made by hand.
     pub(crate) connections: OnceLock<Connections>,
+    kinship: Mutex<Kinship>,
 }
 
 /// A key as it is shown and as it is sent.
@@ -96,6 +98,21 @@ impl Facts {
 }
 
 impl Provider {
+    pub(crate) fn new(id: String, admission: Arc<Admission>, keys: Vec<ApiKey>) -> Self {
+        Self {
+            id,
+            admission,
+            keys,
+            connections: OnceLock::new(),
+            kinship: Mutex::default(),
+        }
+    }
+
+    /// What is known of keys that share an account.
+    pub(crate) fn kinship(&self) -> MutexGuard<'_, Kinship> {
+        self.kinship.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The connections of targets that bring none.
     pub(crate) fn connections(&self) -> &Connections {
         self.connections
@@ -116,13 +133,22 @@ impl Provider {
         failure
     }
 
+    pub(crate) fn set_enabled(&self, label: &KeyLabel, enabled: bool) -> bool {
+        let found = self.keys.iter().position(|key| key.label == *label);
+        let found = found.and_then(|at| self.admission.key_ids().get(at).copied());
+        if let Some(id) = found {
+            self.admission.set_enabled(id, enabled);
+        }
+        found.is_some()
+    }
+
     pub(crate) fn key(&self, id: KeyId) -> &ApiKey {
         &self.keys[id.index()]
     }
 }
 
 /// A key as an operator sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KeyStatus {
     /// Position and fingerprint; the key itself is never shown.
     pub label: KeyLabel,
@@ -130,15 +156,36 @@ pub struct KeyStatus {
     pub state: KeyState,
     /// Attempts under way.
     pub in_flight: u32,
+    /// The most requests a minute that it, or the account it shares, is configured for.
+    pub configured_per_minute: Option<f64>,
+    /// The most requests a minute that the provider was seen to allow, where that is known.
+    pub observed_per_minute: Option<f64>,
+    /// The other keys of its account, declared or found out: what one uses is gone for all.
+    pub shares_with: Vec<KeyLabel>,
 }
 
 impl Provider {
-    pub(crate) fn key_status(&self, ids: impl IntoIterator<Item = KeyId>) -> Vec<KeyStatus> {
+    /// `target`: as seen by one model, which a key may be forbidden for.
+    pub(crate) fn key_status(
+        &self,
+        target: Option<TargetId>,
+        ids: impl IntoIterator<Item = KeyId>,
+    ) -> Vec<KeyStatus> {
         self.admission.look(|ledger| {
-            let status = |id: KeyId| KeyStatus {
-                label: self.key(id).label.clone(),
-                state: ledger.key_state(id),
-                in_flight: ledger.in_flight(id),
+            let status = |id: KeyId| {
+                let kin = ledger.group_of(id).map(|group| ledger.members(group));
+                let kin = kin.unwrap_or_default().iter().filter(|other| **other != id);
+                let (own, account) = ledger.configured(id);
+                let all = account.map_or(own, |account| own.stricter(&account));
+                KeyStatus {
+                    label: self.key(id).label.clone(),
+                    state: target
+                        .map_or_else(|| ledger.key_state(id), |target| ledger.key_state_at(target, id)),
+                    in_flight: ledger.in_flight(id),
+                    configured_per_minute: all.per_minute(),
+                    observed_per_minute: ledger.observed_per_minute(id),
+                    shares_with: kin.map(|other| self.key(*other).label.clone()).collect(),
+                }
             };
             ids.into_iter().map(status).collect()
         })

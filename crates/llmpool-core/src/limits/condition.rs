@@ -3,7 +3,10 @@
 //! In use; at rest until an instant; or being tried out by a single attempt. Every change begins a new epoch, and an answer to an attempt
 //! of an earlier epoch is old news.
 //!
-//! Always true: a known end of a rest never moves earlier while the rest lasts; nothing rests without an end; at most one attempt probes.
+//! One attempt probes. Where it ends without an answer (its caller went away, or had no time left) two may probe, then four: otherwise
+//! callers who all have little time left would come one after another and find out nothing.
+//!
+//! Always true: a known end of a rest never moves earlier while the rest lasts; nothing rests without an end; the first probe is alone.
 
 use std::time::Duration;
 
@@ -53,10 +56,11 @@ pub(super) enum Standing {
         why: Rest,
         until: Timestamp,
     },
-    /// A probe is under way; `until` is kept for the case that it ends without an answer.
+    /// Probes are under way; `until` is kept for the case that they end without an answer.
     Probing {
         why: Rest,
         until: Timestamp,
+        under_way: u32,
     },
 }
 
@@ -66,7 +70,12 @@ pub(super) struct Condition {
     epoch: u32,
     /// Refusals in a row for which the provider named no time.
     unknown_pauses: u32,
+    /// Probes that ended without an answer.
+    unanswered: u32,
 }
+
+/// Doubling the probes ends here.
+const MOST_DOUBLINGS: u32 = 10;
 
 /// A condition to return to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +91,7 @@ impl Condition {
             standing: Standing::InUse,
             epoch: 0,
             unknown_pauses: 0,
+            unanswered: 0,
         }
     }
 
@@ -101,21 +111,31 @@ impl Condition {
         }
     }
 
+    /// Whether as many probe as may.
     pub(super) fn is_probed(&self) -> bool {
-        matches!(self.standing, Standing::Probing { .. })
+        matches!(self.standing, Standing::Probing { under_way, .. } if under_way >= 1 << self.unanswered)
     }
 
     /// An attempt begins; the first one after a rest is the probe, unless time alone ended the rest and `paced` says that those who come
     /// now cannot all come at once. Answers whether this was the end of a rest.
     pub(super) fn pick(&mut self, paced: bool, now: Timestamp) -> bool {
-        let Standing::Resting { why, until } = self.standing else {
-            return false;
+        let (why, until) = match &mut self.standing {
+            Standing::InUse => return false,
+            Standing::Probing { under_way, .. } => {
+                *under_way += 1;
+                return false;
+            }
+            Standing::Resting { why, until } => (*why, *until),
         };
         if until > now {
             return false;
         }
         self.standing = if why.needs_probe() || !paced {
-            Standing::Probing { why, until }
+            Standing::Probing {
+                why,
+                until,
+                under_way: 1,
+            }
         } else {
             Standing::InUse
         };
@@ -125,11 +145,21 @@ impl Condition {
 
     /// An attempt ends. A probe that ends without an answer leaves the question open for the next attempt.
     pub(super) fn put_back(&mut self, epoch: u32) {
-        if let Standing::Probing { why, until } = self.standing
+        if let Standing::Probing {
+            why,
+            until,
+            under_way,
+        } = &mut self.standing
             && epoch == self.epoch
         {
-            self.standing = Standing::Resting { why, until };
-            self.epoch += 1;
+            *under_way -= 1;
+            self.unanswered = (self.unanswered + 1).min(MOST_DOUBLINGS);
+            if *under_way == 0 {
+                self.standing = Standing::Resting {
+                    why: *why,
+                    until: *until,
+                };
+            }
         }
     }
 
@@ -141,6 +171,7 @@ impl Condition {
         let changed = self.standing != Standing::InUse;
         self.standing = Standing::InUse;
         self.unknown_pauses = 0;
+        self.unanswered = 0;
         changed
     }
 
@@ -157,7 +188,7 @@ impl Condition {
         }
         let standing = match self.standing {
             // The probe ends with this answer; nobody would be left to end it.
-            Standing::Probing { why, until } => Standing::Resting { why, until },
+            Standing::Probing { why, until, .. } => Standing::Resting { why, until },
             standing => standing,
         };
         let unknown_pauses = self.unknown_pauses;
@@ -183,7 +214,7 @@ impl Condition {
             _ => return None,
         };
         let standing = match self.standing {
-            Standing::Probing { why, until } => Standing::Resting { why, until },
+            Standing::Probing { why, until, .. } => Standing::Resting { why, until },
             standing => standing,
         };
         self.rest(why, now + pause);
@@ -197,6 +228,7 @@ impl Condition {
     /// Rests until an instant, whatever was known before.
     pub(super) fn rest(&mut self, why: Rest, until: Timestamp) {
         self.standing = Standing::Resting { why, until };
+        self.unanswered = 0;
         self.epoch += 1;
     }
 
@@ -206,6 +238,7 @@ impl Condition {
             standing: Standing::InUse,
             epoch: self.epoch + 1,
             unknown_pauses: 0,
+            unanswered: 0,
         };
     }
 

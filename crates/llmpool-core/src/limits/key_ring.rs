@@ -289,6 +289,11 @@ impl KeyRing {
         }
     }
 
+    pub(super) fn rate_meter_of(&self, id: KeyId) -> &Meter {
+        self.group_of(id)
+            .map_or(&self.keys[id.index()].meter, |group| &group.meter)
+    }
+
     /// Takes a refusal back, unless something else has happened since.
     pub(super) fn restore(&mut self, undo: Undo) {
         match undo.group {

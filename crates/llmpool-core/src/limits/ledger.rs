@@ -393,7 +393,7 @@ impl Ledger {
     /// that makes room at the target itself, whatever the keys. Afterwards the grant serves only to be settled.
     pub fn put_back(&mut self, grant: &mut Grant, used: bool, now: Timestamp) -> bool {
         let target = &mut self.targets[grant.target.index()];
-        let was_probe = target.condition.is_probed();
+        let was_probe = matches!(target.condition.standing(), Standing::Probing { .. });
         let was_full = !target.meter.has_slot();
         target.meter.in_flight -= 1;
         target.condition.put_back(grant.epoch);
@@ -469,7 +469,7 @@ impl Ledger {
         let target = &mut self.targets[grant.target.index()];
         target.failures = target.failures.saturating_add(1);
         let broken = target.breaker.is_some_and(|after| target.failures >= after);
-        let probed = target.condition.is_probed();
+        let probed = matches!(target.condition.standing(), Standing::Probing { .. });
         if pause.is_some() {
             target
                 .condition
@@ -632,8 +632,8 @@ impl Ledger {
     }
 
     /// The requests a minute that the provider was seen to allow a key or its account, where that is known.
-    pub fn observed_per_minute(&mut self, key: KeyId) -> Option<f64> {
-        self.ring.rate_meter(key).learned.per_minute()
+    pub fn observed_per_minute(&self, key: KeyId) -> Option<f64> {
+        self.ring.rate_meter_of(key).learned.per_minute()
     }
 
     /// Whether a target has a key in use of which `known` is not true.

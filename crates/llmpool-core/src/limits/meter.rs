@@ -39,6 +39,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The most requests a minute in the long run, where requests are limited.
+    pub fn per_minute(&self) -> Option<f64> {
+        let quotas = [self.burst, self.minute].into_iter().flatten();
+        quotas.map(|quota| quota.per_second() * 60.0).reduce(f64::min)
+    }
+
     /// Of each limit the stricter one.
     pub fn stricter(&self, other: &Self) -> Self {
         let slower = |a: Quota, b: Quota| if b.per_second() < a.per_second() { b } else { a };

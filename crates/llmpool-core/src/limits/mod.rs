@@ -10,6 +10,7 @@ pub mod key;
 mod key_heap;
 mod key_ring;
 mod key_set;
+pub mod kinship;
 pub mod learned;
 pub mod ledger;
 pub mod meter;

@@ -1,0 +1,186 @@
+//! What is known of the keys, kept across a restart: a small file with times and states.
+//!
+//! A key is in it as a fingerprint that is keyed with the file's own salt: it tells whether a key at hand is the same one, and nothing
+//! else. Times are wall times, as the process that reads them has another origin. Rates are not in it: they are over by then.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use llmpool_core::limits::key::KeyState;
+use llmpool_core::limits::ledger::Rest;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, ErrorKind};
+use crate::providers::Providers;
+use crate::secrets::Secret;
+use crate::target::Provider;
+use crate::{chance, clock};
+
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct StateFile {
+    version: u32,
+    salt: String,
+    keys: Vec<Kept>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    provider: String,
+    fingerprint: String,
+    state: State,
+    /// Milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Throttled,
+    NoQuota,
+    Invalid,
+    Disabled,
+}
+
+impl Providers {
+    /// Writes down which keys rest and until when, and which are disabled. The file is replaced as a whole, and readable for its owner
+    /// only. Neither keys nor labels are in it.
+    pub fn save_key_states(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let salt = format!(
+            "{:016x}{:016x}",
+            chance::fresh_seed(),
+            chance::mixed(clock::wall_now().as_nanos() as u64)
+        );
+        let keys = self
+            .pools()
+            .iter()
+            .flat_map(|provider| kept(provider, &salt))
+            .collect();
+        let file = StateFile {
+            version: VERSION,
+            salt,
+            keys,
+        };
+        replace(path.as_ref(), &file).map_err(|error| unusable(path.as_ref(), &error.to_string()))
+    }
+
+    /// Lets those keys rest that rested when the file was written, as far as that is not over, and disables those that were disabled.
+    /// Keys that are no longer there are passed over. A file that is not there says nothing. Answers how many keys it changed.
+    pub fn load_key_states(&self, path: impl AsRef<Path>) -> Result<usize, Error> {
+        let text = match fs::read_to_string(path.as_ref()) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(unusable(path.as_ref(), &error.to_string())),
+        };
+        let file: StateFile =
+            serde_json::from_str(&text).map_err(|error| unusable(path.as_ref(), &error.to_string()))?;
+        if file.version != VERSION {
+            return Err(unusable(
+                path.as_ref(),
+                &format!("its version is {}, not {VERSION}", file.version),
+            ));
+        }
+        let wall_now = clock::wall_now();
+        let pools = self.pools();
+        let changed = pools.iter().map(|provider| {
+            let kept = file.keys.iter().filter(|kept| kept.provider == provider.id);
+            kept.filter(|kept| restore(provider, kept, &file.salt, wall_now))
+                .count()
+        });
+        Ok(changed.sum())
+    }
+}
+
+fn kept(provider: &Arc<Provider>, salt: &str) -> Vec<Kept> {
+    let (now, wall_now) = (clock::now(), clock::wall_now());
+    let ids = provider.admission.key_ids();
+    let states = provider
+        .admission
+        .look(|ledger| ids.iter().map(|id| ledger.key_state(*id)).collect::<Vec<_>>());
+    let keys = provider.keys.iter().zip(states);
+    keys.filter_map(|(key, state)| {
+        let kept = match state {
+            KeyState::Throttled(_) => State::Throttled,
+            KeyState::NoQuota(_) => State::NoQuota,
+            KeyState::Invalid(_) => State::Invalid,
+            KeyState::Disabled => State::Disabled,
+            KeyState::Healthy | KeyState::Forbidden(_) | KeyState::Probing => return None,
+        };
+        let until = state
+            .until()
+            .map(|until| (wall_now + until.since(now)).as_millis() as u64);
+        Some(Kept {
+            provider: provider.id.clone(),
+            fingerprint: fingerprint(&key.secret, salt),
+            state: kept,
+            until,
+        })
+    })
+    .collect()
+}
+
+fn restore(provider: &Arc<Provider>, kept: &Kept, salt: &str, wall_now: Duration) -> bool {
+    let mut keys = provider.keys.iter().zip(provider.admission.key_ids());
+    let Some((_, id)) = keys.find(|(key, _)| fingerprint(&key.secret, salt) == kept.fingerprint) else {
+        return false;
+    };
+    let why = match kept.state {
+        State::Disabled => {
+            provider.admission.set_enabled(id, false);
+            return true;
+        }
+        State::Throttled => Rest::Throttled,
+        State::NoQuota => Rest::NoQuota,
+        State::Invalid => Rest::Invalid,
+    };
+    let left = Duration::from_millis(kept.until.unwrap_or_default()).saturating_sub(wall_now);
+    // What is over but for the probe is found out at once: by a single call.
+    provider.admission.set_resting(id, why, clock::now() + left);
+    true
+}
+
+fn fingerprint(key: &Secret, salt: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(salt.as_bytes());
+    hash.update(b"\0llmpool key state\0");
+    hash.update(key.expose().as_bytes());
+    hash.finalize()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Beside the old file first, so that a crash leaves either the old or the new one.
+fn replace(path: &Path, file: &StateFile) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = Path::new(&beside);
+    let mut new = private(beside)?;
+    new.write_all(serde_json::to_string_pretty(file)?.as_bytes())?;
+    new.write_all(b"\n")?;
+    new.sync_all()?;
+    fs::rename(beside, path)
+}
+
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn unusable(path: &Path, problem: &str) -> Error {
+    let path = path.display();
+    Error::new(
+        ErrorKind::Config,
+        format!("key states in {path}: {problem}; remove the file to begin anew"),
+    )
+}

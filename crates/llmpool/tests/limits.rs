@@ -1,0 +1,663 @@
+//! Limits against a provider that keeps its own, in paused time: never broken, and none of them wasted.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use llmpool::chat::ChatRequest;
+use llmpool::provider_file::KeyEntry;
+use llmpool::{
+    ApiKeyPool, CallOptions, Caller, Error, ErrorKind, FailureKind, KeyLimits, KeyState, Limits,
+    LlmInterface, OpenAiCompatible, Providers, Quota, TargetSettings,
+};
+use support::honest::{Honest, Window};
+use support::{Play, Scripted, answer, completion, error};
+use tokio::time::Instant;
+
+const WINDOWS: [Window; 3] = [Window::Bucket, Window::Fixed, Window::Sliding];
+
+fn a_minute(requests: u32) -> Limits {
+    Limits {
+        minute: Some(Quota::per_minute(requests, 1).unwrap()),
+        ..Limits::default()
+    }
+}
+
+fn pool(keys: &[&str], limits: Limits) -> ApiKeyPool {
+    let limits = KeyLimits {
+        limits,
+        ..KeyLimits::default()
+    };
+    ApiKeyPool::with_limits("p", keys.iter().map(|key| ((*key).into(), limits))).unwrap()
+}
+
+fn target(script: &Arc<Scripted>, pool: &ApiKeyPool, settings: TargetSettings) -> OpenAiCompatible {
+    OpenAiCompatible::with_connector(pool, "m", "http://scripted/v1", settings, script.clone()).unwrap()
+}
+
+fn no_retries() -> TargetSettings {
+    TargetSettings {
+        max_retries: 0,
+        ..TargetSettings::default()
+    }
+}
+
+fn within(seconds: f64) -> CallOptions {
+    CallOptions {
+        timeout: Some(Duration::from_secs_f64(seconds)),
+        ..CallOptions::default()
+    }
+}
+
+fn number_of(seen: &support::Seen) -> usize {
+    seen.body["messages"][0]["content"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+/// Offers calls at a steady rate, whatever becomes of them; each says its number. Answers how many got through.
+async fn offer(
+    target: &OpenAiCompatible,
+    per_second: f64,
+    seconds: u64,
+    options: CallOptions,
+) -> (usize, Vec<Error>) {
+    let begun = Instant::now();
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..(per_second * seconds as f64) as usize {
+        tokio::time::sleep_until(begun + Duration::from_secs_f64(number as f64 / per_second)).await;
+        let (target, options) = (target.clone(), options.clone());
+        calls.spawn(async move {
+            target
+                .chat(&ChatRequest::user(number.to_string()), &options)
+                .await
+        });
+    }
+    let (mut answered, mut errors) = (0, Vec::new());
+    while let Some(call) = calls.join_next().await {
+        match call.unwrap() {
+            Ok(_) => answered += 1,
+            Err(error) => errors.push(error),
+        }
+    }
+    (answered, errors)
+}
+
+/// Four keys at 60 a minute, three times as much offered for ten minutes.
+#[tokio::test(start_paused = true)]
+async fn l28_all_of_the_limit_is_used_and_none_of_it_broken() {
+    for window in WINDOWS {
+        for tells in [false, true] {
+            let provider = Honest::new(window, 60, tells, str::to_owned);
+            let pool = pool(&["a", "b", "c", "d"], a_minute(60));
+            let target = target(&provider.script, &pool, no_retries());
+            let begun = Instant::now();
+            let (answered, errors) = offer(&target, 12.0, 600, CallOptions::default()).await;
+            let within = provider.script.seen.lock().unwrap();
+            let in_time = within
+                .iter()
+                .filter(|seen| seen.at <= begun + Duration::from_secs(600))
+                .count();
+            let (_, refused) = provider.counts(begun);
+            assert_eq!(refused, 0, "{window:?}");
+            assert!(
+                in_time - 4 >= 2376,
+                "{window:?}, tells {tells}: {in_time} of 2400"
+            );
+            assert!(within.is_sorted_by_key(number_of), "by ticket");
+            assert_eq!(answered, within.len());
+            assert!(
+                errors.iter().all(|error| error.kind() == ErrorKind::LimitReached),
+                "{:?}",
+                errors.first()
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l07_one_account_behind_three_keys_is_found_out_and_used_to_the_full() {
+    for window in WINDOWS {
+        let provider = Honest::new(window, 60, true, |_| "one".to_owned());
+        let pool = pool(&["a", "b", "c"], a_minute(60));
+        let target = target(&provider.script, &pool, TargetSettings::default());
+        let begun = Instant::now();
+        offer(&target, 9.0, 660, CallOptions::default()).await;
+        // The first minute is the time to find out.
+        let (passed, refused) = provider.counts(begun + Duration::from_secs(60));
+        let passed = passed - provider.counts(begun + Duration::from_secs(660)).0;
+        assert!(passed >= 594, "{window:?}: {passed} of 600");
+        assert!(refused <= 3, "{window:?}: {refused}");
+        for key in target.key_status() {
+            assert_eq!(key.shares_with.len(), 2, "{window:?}: {key:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l07_a_declared_account_is_one_limit_and_one_pause() {
+    let provider = Honest::new(Window::Sliding, 60, false, |_| "one".to_owned());
+    let entry = |key: &str| KeyEntry {
+        secret: key.into(),
+        limits: KeyLimits {
+            limits: a_minute(60),
+            ..KeyLimits::default()
+        },
+        quota_group: Some("org-1".to_owned()),
+    };
+    let pool = ApiKeyPool::from_entries("p", ["a", "b", "c"].map(entry)).unwrap();
+    let target = target(&provider.script, &pool, no_retries());
+    let begun = Instant::now();
+    offer(&target, 3.0, 600, CallOptions::default()).await;
+    let (passed, refused) = provider.counts(begun);
+    assert_eq!(refused, 0);
+    assert!(passed >= 594, "{passed}");
+
+    let script = Scripted::new(|number, _| {
+        if number == 0 {
+            Play::Send(error(429, "retry-after: 20\r\n", "rate_limit_exceeded"))
+        } else {
+            Play::Send(completion("ok"))
+        }
+    });
+    let pool = ApiKeyPool::from_entries("p", ["a", "b", "c"].map(entry)).unwrap();
+    let target = self::target(&script, &pool, TargetSettings::default());
+    let begun = Instant::now();
+    target
+        .chat(&ChatRequest::user("hi"), &within(60.0))
+        .await
+        .unwrap();
+    assert!(
+        begun.elapsed() >= Duration::from_secs(20),
+        "the pause is the account's"
+    );
+    assert_eq!(script.requests(), 2);
+}
+
+/// Every way in which a key can die, each with the time after which it is tried again.
+#[tokio::test(start_paused = true)]
+async fn l01_l06_with_one_key_alive_of_eight_every_call_succeeds() {
+    let script = Scripted::new(|_, seen| match &*seen.key {
+        "revoked" => Play::Send(error(401, "", "invalid_api_key")),
+        "unpaid" => Play::Send(error(402, "", "payment_required")),
+        "forbidden" => Play::Send(error(403, "", "insufficient_permissions")),
+        "banned" => Play::Send(answer(403, "", "<html>go away</html>")),
+        "no-quota" => Play::Send(error(429, "", "insufficient_quota")),
+        "until" => Play::Send(error(429, "retry-after: 120\r\n", "rate_limit_exceeded")),
+        "vague" => Play::Send(answer(429, "", "slow down")),
+        _ => Play::SendAfter(Duration::from_millis(200), completion("ok")),
+    });
+    let keys = [
+        "revoked",
+        "unpaid",
+        "forbidden",
+        "banned",
+        "no-quota",
+        "until",
+        "vague",
+        "alive",
+    ];
+    let pool = pool(&keys, Limits::default());
+    let target = target(&script, &pool, no_retries());
+    let (answered, errors) = offer(&target, 2.0, 300, within(20.0)).await;
+    assert_eq!((answered, errors.len()), (600, 0), "{:?}", errors.first());
+    let mut tries: BTreeMap<String, usize> = BTreeMap::new();
+    for seen in script.seen.lock().unwrap().iter() {
+        *tries.entry(seen.key.clone()).or_default() += 1;
+    }
+    // 60, 120, 240 s; 30, 60, 120, 240 s; 120 s; and what is unclear for 10 s each.
+    let most = [
+        ("revoked", 3),
+        ("forbidden", 3),
+        ("unpaid", 4),
+        ("no-quota", 4),
+        ("until", 3),
+        ("banned", 31),
+        ("vague", 31),
+    ];
+    for (key, most) in most {
+        assert!((1..=most).contains(&tries[key]), "{key}: {tries:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l16_a_thousand_callers_at_the_instant_of_reopening_send_one_probe() {
+    for (status, code, headers) in [
+        (401, "invalid_api_key", ""),
+        (429, "insufficient_quota", "retry-after: 60\r\n"),
+        (429, "rate_limit_exceeded", "retry-after: 60\r\n"),
+        (503, "overloaded", "retry-after: 60\r\n"),
+    ] {
+        let script = Scripted::new(move |number, _| {
+            if number == 0 {
+                Play::Send(error(status, headers, code))
+            } else {
+                Play::SendAfter(Duration::from_secs(3), completion("ok"))
+            }
+        });
+        let pool = pool(&["a"], Limits::default());
+        let target = target(&script, &pool, no_retries());
+        target
+            .chat(&ChatRequest::user("0"), &within(5.0))
+            .await
+            .unwrap_err();
+        let begun = Instant::now();
+        let calls: Vec<_> = (0..1000)
+            .map(|number| {
+                let target = target.clone();
+                tokio::spawn(async move {
+                    target
+                        .chat(&ChatRequest::user(number.to_string()), &within(120.0))
+                        .await
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_secs(62)).await;
+        assert_eq!(script.requests(), 2, "{code}: the refused one and the probe");
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(70));
+        assert_eq!(script.requests(), 1001);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l17_a_probe_that_is_dropped_leaves_the_question_to_the_next() {
+    let script = Scripted::new(|number, _| match number {
+        0 => Play::Send(error(401, "", "invalid_api_key")),
+        1 => Play::SendAndHang(Vec::new()),
+        _ => Play::Send(completion("ok")),
+    });
+    let pool = pool(&["a"], Limits::default());
+    let target = target(&script, &pool, no_retries());
+    target
+        .chat(&ChatRequest::user("0"), &within(5.0))
+        .await
+        .unwrap_err();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (request, options) = (ChatRequest::user("1"), within(90.0));
+    let probe = tokio::time::timeout(Duration::from_secs(1), target.chat(&request, &options));
+    probe.await.unwrap_err();
+    target.chat(&ChatRequest::user("2"), &within(5.0)).await.unwrap();
+    assert_eq!(target.key_status()[0].state, KeyState::Healthy);
+}
+
+/// A minute in which the provider answers nothing but 503, under a steady load.
+#[tokio::test(start_paused = true)]
+async fn l12_l15_an_outage_is_not_made_worse_and_its_end_is_no_storm() {
+    let begun = Instant::now();
+    let (from, to) = (Duration::from_secs(30), Duration::from_secs(90));
+    let script = Scripted::new(move |_, seen| {
+        let at = seen.at - begun;
+        if at >= from && at < to {
+            Play::Send(error(503, "", "overloaded"))
+        } else {
+            Play::SendAfter(Duration::from_millis(500), completion("ok"))
+        }
+    });
+    let pool = pool(&["a", "b"], Limits::default());
+    let target = target(&script, &pool, TargetSettings::default());
+    let (_, errors) = offer(&target, 50.0, 150, within(60.0)).await;
+    let seen: Vec<Duration> = script
+        .seen
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|seen| seen.at - begun)
+        .collect();
+    let count = |from: Duration, to: Duration| seen.iter().filter(|at| **at >= from && **at < to).count();
+    let during = count(from, to);
+    assert!(
+        (3000..=3000 + 10 + 200 + 600 + 30).contains(&during),
+        "{during} requests for 3000 calls"
+    );
+    assert!(!errors.is_empty() && errors.len() <= 3000);
+    for tenth in 0..600 {
+        let at = to + Duration::from_millis(100) * tenth;
+        let most = count(at, at + Duration::from_millis(100));
+        assert!(
+            most <= 10,
+            "{most} requests in 100 ms, {:?} after the end",
+            at - to
+        );
+    }
+    let full = count(to + Duration::from_secs(5), to + Duration::from_secs(15));
+    assert!(full >= 495, "{full} of 500");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l12_a_breaker_that_was_asked_for_opens_after_five_failures_and_lets_one_try() {
+    let begun = Instant::now();
+    let script = Scripted::new(move |_, seen| {
+        if seen.at - begun < Duration::from_secs(12) {
+            Play::Send(error(500, "", "broken"))
+        } else {
+            Play::SendAfter(Duration::from_millis(100), completion("ok"))
+        }
+    });
+    let settings = TargetSettings {
+        breaker: Some(5),
+        ..no_retries()
+    };
+    let target = target(&script, &pool(&["a", "b"], Limits::default()), settings);
+    for _ in 0..5 {
+        target
+            .chat(&ChatRequest::user("0"), &within(1.0))
+            .await
+            .unwrap_err();
+    }
+    let refused = target
+        .chat(&ChatRequest::user("0"), &within(1.0))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.kind(), script.requests()),
+        (ErrorKind::Attempt(FailureKind::Overloaded), 5)
+    );
+    assert!(
+        refused.retry_after().unwrap() > Duration::from_secs(4),
+        "it is told when"
+    );
+    let (answered, _) = offer(&target, 10.0, 30, within(1.0)).await;
+    // Probes after 5 s and 10 s more; everything once the second one came through.
+    assert!((140..=160).contains(&answered), "{answered}");
+    let failed = script.requests() - answered;
+    // The queue behind the second probe has little time left: probes may end unanswered before one succeeds.
+    assert!((6..=10).contains(&failed), "five and a probe: {failed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_share_fairly_and_a_lone_call_waits_for_one_of_each() {
+    let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_millis(50), completion("ok")));
+    let settings = TargetSettings {
+        rate_limit: Some((1, 16.0)),
+        ..no_retries()
+    };
+    let target = target(&script, &pool(&["a"], Limits::default()), settings);
+    let served: Arc<Mutex<[usize; 8]>> = Arc::default();
+    let begun = Instant::now();
+    let mut workers = Vec::new();
+    for caller in 0..8_u64 {
+        // One of them has ten times the workers.
+        for _ in 0..if caller == 0 { 40 } else { 4 } {
+            let (target, served) = (target.clone(), served.clone());
+            workers.push(tokio::spawn(async move {
+                let options = CallOptions {
+                    caller: Caller::new(caller),
+                    ..within(100.0)
+                };
+                while begun.elapsed() < Duration::from_secs(120) {
+                    target.chat(&ChatRequest::user("0"), &options).await.unwrap();
+                    served.lock().unwrap()[caller as usize] += 1;
+                }
+            }));
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let lone = CallOptions {
+        caller: Caller::new(99),
+        ..within(100.0)
+    };
+    let before = script.requests();
+    target.chat(&ChatRequest::user("0"), &lone).await.unwrap();
+    let passed = script.requests() - before;
+    assert!(passed <= 8 + 2, "{passed}");
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let served = served.lock().unwrap().map(|served| served as f64);
+    let (sum, squares) = (
+        served.iter().sum::<f64>(),
+        served.iter().map(|served| served * served).sum::<f64>(),
+    );
+    let jain = sum * sum / (8.0 * squares);
+    assert!(jain >= 0.98, "{jain}: {served:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l08_a_key_past_its_day_is_not_asked_again() {
+    let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+    let limits = |day| KeyLimits {
+        limits: Limits {
+            day,
+            ..Limits::default()
+        },
+        ..KeyLimits::default()
+    };
+    let keys = [("a".into(), limits(Some(3))), ("b".into(), limits(None))];
+    let pool = ApiKeyPool::with_limits("p", keys).unwrap();
+    let target = target(&script, &pool, no_retries());
+    for _ in 0..10 {
+        target.chat(&ChatRequest::user("0"), &within(1.0)).await.unwrap();
+    }
+    let seen = script.seen.lock().unwrap();
+    assert_eq!(seen.iter().filter(|seen| seen.key == "a").count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l04_when_no_key_has_quota_left_a_call_fails_at_once_and_says_when() {
+    let script = Scripted::new(|_, _| Play::Send(error(429, "retry-after: 7200\r\n", "insufficient_quota")));
+    let target = target(
+        &script,
+        &pool(&["a", "b"], Limits::default()),
+        TargetSettings::default(),
+    );
+    target
+        .chat(&ChatRequest::user("0"), &within(10.0))
+        .await
+        .unwrap_err();
+    let begun = Instant::now();
+    let error = target
+        .chat(&ChatRequest::user("0"), &within(10.0))
+        .await
+        .unwrap_err();
+    assert!(begun.elapsed() <= Duration::from_millis(50));
+    assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::NoQuota));
+    assert!(error.retry_after().unwrap() > Duration::from_secs(7000));
+    assert_eq!(script.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l14_a_limit_of_our_own_is_told_with_a_time_and_blames_nobody() {
+    let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+    let settings = TargetSettings {
+        rate_limit: Some((1, 0.1)),
+        breaker: Some(1),
+        ..no_retries()
+    };
+    let target = target(&script, &pool(&["a"], Limits::default()), settings);
+    target.chat(&ChatRequest::user("0"), &within(1.0)).await.unwrap();
+    for _ in 0..20 {
+        let error = target
+            .chat(&ChatRequest::user("0"), &within(1.0))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::LimitReached);
+        assert_eq!(error.retry_after().unwrap().as_secs_f64().round(), 10.0);
+    }
+    assert_eq!(target.key_status()[0].state, KeyState::Healthy);
+    target.chat(&ChatRequest::user("0"), &within(11.0)).await.unwrap();
+}
+
+fn used(tokens: u32) -> Vec<u8> {
+    let body = format!(
+        r#"{{"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"ok"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":10,"completion_tokens":{},"total_tokens":{tokens}}}}}"#,
+        tokens - 10
+    );
+    answer(200, "", &body)
+}
+
+#[tokio::test(start_paused = true)]
+async fn l33_l36_tokens_are_reserved_and_settled_and_requests_go_their_own_way() {
+    let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_millis(500), used(100)));
+    let settings = TargetSettings {
+        tpm: Some(6000),
+        rate_limit: Some((1000, 1000.0)),
+        expected_output_tokens: Some(120),
+        ..no_retries()
+    };
+    let target = target(&script, &pool(&["a"], Limits::default()), settings);
+    let begun = Instant::now();
+    offer(&target, 10.0, 300, CallOptions::default()).await;
+    let seen: Vec<Instant> = script.seen.lock().unwrap().iter().map(|seen| seen.at).collect();
+    for (first, from) in seen.iter().enumerate() {
+        let within = seen[first..]
+            .iter()
+            .take_while(|at| **at - *from <= Duration::from_secs(60))
+            .count();
+        assert!(within <= 60, "{within} answers of 100 tokens in a minute of 6000");
+    }
+    let in_time = seen
+        .iter()
+        .filter(|at| **at - begun <= Duration::from_secs(300))
+        .count();
+    assert!(in_time >= 285, "{in_time} of 300");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_needs_more_tokens_than_a_minute_has_is_told_so() {
+    let script = Scripted::new(|_, _| Play::Send(used(100)));
+    let settings = TargetSettings {
+        tpm: Some(1000),
+        ..no_retries()
+    };
+    let target = target(&script, &pool(&["a"], Limits::default()), settings);
+    let request = ChatRequest {
+        max_tokens: Some(5000),
+        ..ChatRequest::user("hi")
+    };
+    let error = target.chat(&request, &within(10.0)).await.unwrap_err();
+    assert_eq!((error.kind(), script.requests()), (ErrorKind::Unsendable, 0));
+    assert!(error.to_string().contains("limit is 1000 a minute"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l36_without_a_limit_of_tokens_nobody_asks_for_their_number() {
+    let script = Scripted::new(|_, _| Play::Send(used(100)));
+    let target = target(&script, &pool(&["a"], a_minute(600)), no_retries());
+    let huge = ChatRequest {
+        max_tokens: Some(u64::from(u32::MAX)),
+        ..ChatRequest::user("hi")
+    };
+    target.chat(&huge, &within(10.0)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_takes_a_key_out_and_puts_it_back() {
+    let script = Scripted::new(|_, seen| match &*seen.key {
+        "dead" => Play::Send(error(401, "", "invalid_api_key")),
+        _ => Play::Send(completion("ok")),
+    });
+    let target = target(&script, &pool(&["dead", "good"], Limits::default()), no_retries());
+    let labels: Vec<_> = target.key_status().into_iter().map(|key| key.label).collect();
+    assert!(target.set_key_enabled(&labels[1], false));
+    let error = target
+        .chat(&ChatRequest::user("0"), &within(10.0))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidKey));
+    let waiting = tokio::spawn({
+        let target = target.clone();
+        async move { target.chat(&ChatRequest::user("0"), &within(100.0)).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let begun = Instant::now();
+    assert!(target.set_key_enabled(&labels[1], true));
+    waiting.await.unwrap().unwrap();
+    assert_eq!(begun.elapsed(), Duration::ZERO, "who waits is woken");
+    assert!(!target.set_key_enabled(&llmpool::Secret::from("other").label(1), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_of_keys_outlives_the_process() {
+    let folder = std::env::temp_dir().join(format!("llmpool-states-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("states.json");
+    let script = Scripted::new(|_, seen| match &*seen.key {
+        "sk-canary-dead" => Play::Send(error(401, "", "invalid_api_key")),
+        "sk-canary-broke" => Play::Send(error(429, "retry-after: 3600\r\n", "insufficient_quota")),
+        _ => Play::Send(completion("ok")),
+    });
+    let load = || {
+        Providers::builder()
+            .connector(script.clone())
+            .model(
+                "p",
+                "m",
+                "http://scripted/v1",
+                [
+                    "sk-canary-dead",
+                    "sk-canary-broke",
+                    "sk-canary-off",
+                    "sk-canary-good",
+                ],
+                no_retries(),
+            )
+            .build()
+            .unwrap()
+    };
+    let first = load();
+    assert_eq!(first.load_key_states(&path).unwrap(), 0, "there is no file yet");
+    let model = first.model("p/m").unwrap();
+    for _ in 0..4 {
+        model.chat(&ChatRequest::user("0"), &within(10.0)).await.unwrap();
+    }
+    assert!(model.set_key_enabled(&model.key_status()[2].label, false));
+    first.save_key_states(&path).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("canary") && text.contains("no_quota"), "{text}");
+
+    let second = load();
+    assert_eq!(second.load_key_states(&path).unwrap(), 3);
+    let before = script.requests();
+    let model = second.model("p/m").unwrap();
+    for _ in 0..4 {
+        model.chat(&ChatRequest::user("0"), &within(10.0)).await.unwrap();
+    }
+    assert_eq!(script.requests() - before, 4, "only the good one was asked");
+    let states: Vec<_> = model.key_status().iter().map(|key| key.state.as_str()).collect();
+    assert_eq!(states, ["invalid", "no quota", "disabled", "healthy"]);
+    std::fs::write(&path, "{").unwrap();
+    let error = second.load_key_states(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("states.json") && error.contains("remove the file"),
+        "{error}"
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn l94_quota_that_comes_back_within_the_minute_is_believed_at_the_first_success() {
+    let again = Arc::new(AtomicBool::new(false));
+    let tries = Arc::new(AtomicUsize::new(0));
+    let (told, counted) = (again.clone(), tries.clone());
+    let script = Scripted::new(move |_, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        if told.load(Ordering::SeqCst) {
+            Play::Send(completion("ok"))
+        } else {
+            Play::Send(error(429, "", "exceeded_current_quota_error"))
+        }
+    });
+    let target = target(&script, &pool(&["a"], Limits::default()), no_retries());
+    target
+        .chat(&ChatRequest::user("0"), &within(1.0))
+        .await
+        .unwrap_err();
+    assert_eq!(target.key_status()[0].state.as_str(), "no quota");
+    target
+        .chat(&ChatRequest::user("0"), &within(40.0))
+        .await
+        .unwrap_err();
+    assert_eq!(tries.load(Ordering::SeqCst), 2, "one probe after 30 s");
+    again.store(true, Ordering::SeqCst);
+    target.chat(&ChatRequest::user("0"), &within(70.0)).await.unwrap();
+    assert_eq!(target.key_status()[0].state, KeyState::Healthy);
+}
