@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// One interface over every OpenAI-compatible provider.
 #[derive(Debug, Parser)]
@@ -51,7 +52,10 @@ impl Source {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  llmpool chat \"Hello\"\n  git diff | llmpool chat \"Write a commit message\"\n  \
-                        llmpool chat -m openai/gpt-4o-mini --json \"Hello\""
+                        llmpool chat -m openai/gpt-4o-mini --json \"Hello\"\n  \
+                        llmpool chat --jsonl questions.jsonl --output answers.jsonl\n\n\
+                  A line of a batch is \"a prompt\", or {\"id\": …, \"prompt\": …, \"system\": …}, or a Chat Completions\n\
+                  request with \"messages\", or a line of OpenAI's batches. Ended early, the same command goes on."
 )]
 pub(crate) struct Chat {
     /// The prompt; what comes on stdin is appended, and - stands for stdin alone
@@ -70,6 +74,64 @@ pub(crate) struct Chat {
     /// Wait for the whole answer
     #[arg(short = 'S', long)]
     pub(crate) no_stream: bool,
+    #[command(flatten)]
+    pub(crate) batch: Batch,
+}
+
+/// Many questions at once.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Batches")]
+#[group(multiple = true, conflicts_with_all = ["prompt", "json", "no_stream"])]
+pub(crate) struct Batch {
+    /// Ask every line of FILE and answer each with a line of JSON; without FILE, or with -, lines come on stdin
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        default_missing_value = "-"
+    )]
+    pub(crate) jsonl: Option<PathBuf>,
+    /// Append the answers to FILE, and skip the lines that it answers already [default: stdout]
+    #[arg(long, value_name = "FILE", requires = "jsonl")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write answers in the order of the lines, or each when it is done
+    #[arg(long, value_enum, default_value_t, requires = "jsonl")]
+    pub(crate) order: Order,
+    /// Most calls under way at once
+    #[arg(
+        long,
+        value_name = "N",
+        // Keeps three calls of five seconds going each second, and does not flood a small model on this machine.
+        default_value_t = 16,
+        // More sockets than these would meet the usual limit of open files.
+        value_parser = clap::value_parser!(u16).range(1..=1000),
+        requires = "jsonl"
+    )]
+    pub(crate) concurrency: u16,
+    /// Longest time for a call, with its waits for limits and its retries
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds, requires = "jsonl")]
+    pub(crate) timeout: Duration,
+}
+
+/// When an answer of a batch is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Order {
+    /// In the order of the lines
+    #[default]
+    Input,
+    /// When it is done
+    Done,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    const YEAR: Duration = Duration::from_secs(366 * 86_400);
+    let seconds = text
+        .parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds
+        .filter(|seconds| !seconds.is_zero() && *seconds <= YEAR)
+        .ok_or_else(|| "give seconds, more than 0 and at most a year".to_owned())
 }
 
 impl Chat {

@@ -53,7 +53,8 @@ pub(crate) fn of(error: &Error) -> ExitCode {
     code(code_of(error.kind()))
 }
 
-fn code_of(kind: ErrorKind) -> u8 {
+/// The exit code that goes with a kind of error.
+pub(crate) fn code_of(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Config => CONFIG,
         ErrorKind::UnknownModel => USAGE,
@@ -73,7 +74,7 @@ fn code_of(kind: ErrorKind) -> u8 {
 }
 
 /// A provider's text must not move the cursor of the terminal it is shown on.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(500)

@@ -1,12 +1,13 @@
-//! `llmpool chat`: one question, one answer.
+//! `llmpool chat`: one question, one answer; many of them are a batch.
 
 use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
 
 use llmpool::chat::{ChatRequest, Message};
 use llmpool::{CallOptions, CallReport, ChatResponse, LlmInterface, OpenAiCompatible, Providers};
+use llmpool_simulator::Simulator;
 
-use super::{code, print};
+use super::{batch, code, print};
 use crate::cli::Chat;
 use crate::exit;
 use crate::settings::{self, Found};
@@ -18,11 +19,20 @@ pub(crate) async fn run(chat: Chat) -> ExitCode {
     code(ask(chat).await)
 }
 
-async fn ask(chat: Chat) -> Result<(), ExitCode> {
+async fn ask(mut chat: Chat) -> Result<(), ExitCode> {
+    if let Some(source) = chat.batch.jsonl.take() {
+        return batch::run(&chat, source).await;
+    }
     let prompt = prompt(&chat.prompt).await?;
     let request = request(&chat, prompt);
+    let (_simulator, providers) = providers(&chat).await?;
+    answer(&choose(&providers, chat.model())?, &chat, &request).await
+}
+
+/// The providers, and with nothing configured the simulator that stands for them.
+pub(super) async fn providers(chat: &Chat) -> Result<(Option<Simulator>, Providers), ExitCode> {
     match settings::find(&chat.source).map_err(|error| exit::of(&error))? {
-        Found::Providers(providers) => answer(&choose(&providers, chat.model())?, &chat, &request).await,
+        Found::Providers(providers) => Ok((None, providers)),
         Found::Nothing if chat.model().is_some() => Err(exit::with(
             exit::CONFIG,
             "no provider is configured; set OPENAI_API_KEY, or write a provider.json",
@@ -32,10 +42,10 @@ async fn ask(chat: Chat) -> Result<(), ExitCode> {
             exit::note(
                 "hint: for a real model set OPENAI_API_KEY and say -m MODEL, or write a provider.json",
             );
-            let (_simulator, providers) = settings::simulated()
+            let (simulator, providers) = settings::simulated()
                 .await
                 .map_err(|error| exit::failed(&error))?;
-            answer(&choose(&providers, None)?, &chat, &request).await
+            Ok((Some(simulator), providers))
         }
     }
 }
@@ -91,7 +101,7 @@ fn request(chat: &Chat, prompt: String) -> ChatRequest {
 }
 
 /// The model that was named, or the only one there is.
-fn choose(providers: &Providers, named: Option<&str>) -> Result<OpenAiCompatible, ExitCode> {
+pub(super) fn choose(providers: &Providers, named: Option<&str>) -> Result<OpenAiCompatible, ExitCode> {
     if let Some(named) = named {
         return providers.model(named).map_err(|error| exit::of(&error));
     }

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod batch;
 mod chat;
 mod config;
 mod models;

@@ -1,0 +1,165 @@
+//! What became of the lines, in one line and one exit code.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use llmpool::chat::Usage;
+use llmpool::{ChatResponse, Error};
+
+use super::row;
+use crate::exit;
+
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Lines that an earlier run answered.
+    skipped: usize,
+    answered: usize,
+    /// How many failed for which reason.
+    failed: BTreeMap<&'static str, usize>,
+    /// The exit codes that the failures would have alone.
+    codes: BTreeSet<u8>,
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    /// Answers of which nobody said what they used.
+    without_usage: usize,
+}
+
+impl Tally {
+    pub(super) fn new(skipped: usize) -> Self {
+        Self {
+            skipped,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn note(&mut self, outcome: &Result<ChatResponse, Error>) {
+        match outcome {
+            Ok(response) => {
+                self.answered += 1;
+                self.note_usage(response.report.usage.as_ref());
+            }
+            Err(error) => {
+                *self.failed.entry(row::kind(error.kind())).or_default() += 1;
+                self.codes.insert(exit::code_of(error.kind()));
+            }
+        }
+    }
+
+    fn note_usage(&mut self, usage: Option<&Usage>) {
+        let tokens = usage.and_then(|usage| usage.prompt_tokens().zip(usage.completion_tokens()));
+        match tokens {
+            Some((prompt, completion)) => {
+                self.prompt_tokens = self.prompt_tokens.saturating_add(prompt);
+                self.completion_tokens = self.completion_tokens.saturating_add(completion);
+            }
+            None => self.without_usage += 1,
+        }
+    }
+
+    pub(super) fn failures(&self) -> usize {
+        self.failed.values().sum()
+    }
+
+    pub(super) fn summary(&self, elapsed: Duration) -> String {
+        let (skipped, failures) = (self.skipped, self.failures());
+        let lines = match skipped + self.answered + failures {
+            1 => "1 line".to_owned(),
+            lines => format!("{lines} lines"),
+        };
+        let earlier = match skipped {
+            0 => String::new(),
+            _ => format!("{skipped} answered earlier, "),
+        };
+        let unknown = match self.without_usage {
+            0 => String::new(),
+            answers => format!(" ({answers} answered without saying)"),
+        };
+        format!(
+            "{lines}: {earlier}{} answered, {failures} failed{}, {:.1}s, {} prompt + {} completion tokens{unknown}",
+            self.answered,
+            self.reasons(),
+            elapsed.as_secs_f64(),
+            self.prompt_tokens,
+            self.completion_tokens,
+        )
+    }
+
+    fn reasons(&self) -> String {
+        let reasons: Vec<_> = self
+            .failed
+            .iter()
+            .map(|(reason, times)| format!("{times} {reason}"))
+            .collect();
+        match reasons.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", reasons.join(", ")),
+        }
+    }
+
+    /// That of the failures where all are temporary or all are refused credentials.
+    pub(super) fn code(&self) -> u8 {
+        match (self.codes.first(), self.codes.len()) {
+            (None, _) => 0,
+            (Some(&code @ (exit::TEMPORARY | exit::CREDENTIALS)), 1) => code,
+            _ => exit::FAILED,
+        }
+    }
+
+    /// Whether some failures would end differently later.
+    pub(super) fn may_do_later(&self) -> bool {
+        self.codes.contains(&exit::TEMPORARY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use llmpool::{CallReport, ErrorKind, FailureKind};
+
+    use super::*;
+
+    fn tally(failures: &[ErrorKind]) -> Tally {
+        let mut tally = Tally::default();
+        for kind in failures {
+            tally.note(&Err(Error::new(*kind, "x")));
+        }
+        tally
+    }
+
+    #[test]
+    fn the_code_is_that_of_all_failures_or_one() {
+        let limited = ErrorKind::Attempt(FailureKind::RateLimited);
+        let refused = ErrorKind::Attempt(FailureKind::InvalidKey);
+        let denied = ErrorKind::Attempt(FailureKind::PermissionDenied);
+        for (failures, code) in [
+            (&[][..], 0),
+            (&[limited, ErrorKind::LimitReached], 75),
+            (&[refused, denied], 77),
+            (&[limited, refused], 1),
+            (&[limited, ErrorKind::Attempt(FailureKind::ServerError)], 1),
+            (&[ErrorKind::Unsendable], 1),
+        ] {
+            assert_eq!(tally(failures).code(), code, "{failures:?}");
+        }
+    }
+
+    #[test]
+    fn usage_that_nobody_told_is_not_counted_as_none() {
+        let mut tally = tally(&[ErrorKind::LimitReached]);
+        tally.skipped = 2;
+        for usage in [Some(Usage::new(3, 4)), None] {
+            let report = CallReport {
+                usage,
+                ..CallReport::default()
+            };
+            tally.note(&Ok(ChatResponse {
+                report,
+                ..ChatResponse::default()
+            }));
+        }
+        assert_eq!(
+            tally.summary(Duration::from_millis(1250)),
+            "5 lines: 2 answered earlier, 2 answered, 1 failed (1 limit reached), 1.2s, \
+             3 prompt + 4 completion tokens (1 answered without saying)"
+        );
+    }
+}
