@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{Folder, ended, llmpool, provider_file, simulator, start};
+use support::{Folder, ended, interrupt, llmpool, provider_file, simulator, start};
 
 const NOTHING: &str = "llmpool: nothing is configured, so the built-in simulator answers\n\
                        llmpool: hint: for a real model set OPENAI_API_KEY and say -m MODEL, or write a provider.json\n";
@@ -194,13 +194,6 @@ fn ctrl_c_is_heard_while_stdin_is_awaited() {
     let (code, out, _) = ended(child);
     assert_eq!((code, out.as_str()), (130, ""));
     drop(stdin);
-}
-
-fn interrupt(child: &std::process::Child) {
-    let sent = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(sent.unwrap().success());
 }
 
 /// Whether every thread of a process waits, one of them for its stdin.

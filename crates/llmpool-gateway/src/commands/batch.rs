@@ -2,6 +2,7 @@
 //!
 //! Everything is read and checked before the first call: a mistake is told at once, and not after an hour.
 
+mod call;
 mod input;
 mod line;
 mod output;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
-use llmpool::{CallOptions, ChatResponse, Error, LlmInterface, OpenAiCompatible, Providers};
+use llmpool::{CallOptions, ChatResponse, Error, OpenAiCompatible, Providers};
 use tokio::task::JoinSet;
 
 use self::input::Input;
@@ -232,7 +233,7 @@ async fn ask(turn: usize, question: Question, options: CallOptions) -> Done {
     let Question { line, model } = question;
     Done {
         turn,
-        outcome: model.chat(&line.request, &options).await,
+        outcome: call::run(&model, &line.request, &options).await,
         name: line.name,
         number: line.number,
     }

@@ -76,6 +76,14 @@ pub fn ended(child: Child) -> (i32, String, String) {
     )
 }
 
+/// Sends Ctrl-C.
+pub fn interrupt(child: &Child) {
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
 /// `0.03s` becomes `#s`.
 fn without_times(text: &str) -> String {
     let mut shown = String::new();

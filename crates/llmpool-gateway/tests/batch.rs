@@ -1,0 +1,498 @@
+//! Batches as a person meets them: the real command, the simulator on a real socket.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Child;
+use std::time::Duration;
+
+use llmpool_simulator::{Simulator, Stats};
+use serde_json::Value;
+use support::{Folder, ended, interrupt, llmpool, provider_file, simulator, start};
+
+const BATCH: [&str; 3] = ["chat", "--jsonl", "in.jsonl"];
+
+/// A folder with a provider of one model and these lines.
+fn folder(simulator: &Simulator, lines: impl IntoIterator<Item: AsRef<str>>) -> Folder {
+    let folder = Folder::new();
+    let lines: String = lines
+        .into_iter()
+        .map(|line| format!("{}\n", line.as_ref()))
+        .collect();
+    folder
+        .write("p.json", &provider_file(&simulator.url()))
+        .write("in.jsonl", &lines);
+    folder
+}
+
+fn prompts(count: usize) -> impl Iterator<Item = String> {
+    (1..=count).map(|number| format!("\"question {number}\""))
+}
+
+fn batch<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    BATCH.iter().chain(more).copied().collect()
+}
+
+const VARIABLES: [(&str, &str); 2] = [("KEY", "k"), ("LLMPOOL_CONFIG", "p.json")];
+
+/// Runs a batch in a folder: exit code, rows, stderr.
+fn run(folder: &Folder, more: &[&str]) -> (i32, Vec<Value>, String) {
+    let (code, out, err) = llmpool(&folder.0, &batch(more), "", &VARIABLES);
+    (code, rows(&out), err)
+}
+
+fn rows(text: &str) -> Vec<Value> {
+    assert!(text.is_empty() || text.ends_with('\n'), "half a line: {text}");
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn kept(folder: &Folder) -> Vec<Value> {
+    rows(&std::fs::read_to_string(folder.0.join("out.jsonl")).unwrap())
+}
+
+fn ids(rows: &[Value]) -> Vec<&str> {
+    rows.iter().map(|row| row["id"].as_str().unwrap()).collect()
+}
+
+fn text(row: &Value) -> Option<&str> {
+    row["response"]["body"]["choices"][0]["message"]["content"].as_str()
+}
+
+fn attempts(rows: &[Value]) -> u64 {
+    rows.iter()
+        .map(|row| row["report"]["attempts"].as_array().unwrap().len() as u64)
+        .sum()
+}
+
+async fn until(simulator: &Simulator, condition: impl Fn(&Stats) -> bool) {
+    let reached = simulator.wait_for(condition, Duration::from_secs(10)).await;
+    assert!(reached.is_ok(), "{reached:?}");
+}
+
+fn begin(folder: &Path, more: &[&str]) -> Child {
+    let mut child = start(folder, &batch(more), &VARIABLES);
+    drop(child.stdin.take());
+    child
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_form_is_asked_and_answered_as_openai_does() {
+    let simulator = simulator(r#"{"keys":[{"key":"k"}],"models":["m"],"echo":true}"#).await;
+    let folder = folder(
+        &simulator,
+        [
+            r#""one""#,
+            "",
+            r#"{"id":"b","prompt":"two","system":"s","model":"p/m","max_tokens":9}"#,
+            r#"{"messages":[{"role":"user","content":"three"}],"model":"m"}"#,
+            r#"{"custom_id":"d","method":"POST","url":"/v1/chat/completions","body":{"model":"m","messages":[{"role":"user","content":"four"}]}}"#,
+        ],
+    );
+    let (code, rows, err) = run(&folder, &["-m", "m"]);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(
+        err,
+        "llmpool: 4 lines: 4 answered, 0 failed, #s, 5 prompt + 4 completion tokens\n"
+    );
+    let found: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            assert_eq!(row["id"], row["custom_id"]);
+            assert_eq!(
+                (&row["error"], &row["response"]["status_code"]),
+                (&Value::Null, &200.into())
+            );
+            let attempt = &row["report"]["attempts"][0];
+            assert_eq!(attempt["request_id"], row["response"]["request_id"]);
+            assert!(attempt["key"].as_str().unwrap().starts_with("key-1 ("));
+            (
+                row["id"].as_str().unwrap(),
+                row["line"].as_u64().unwrap(),
+                text(row).unwrap(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("1", 1, "one"),
+        ("b", 3, "two"),
+        ("4", 4, "three"),
+        ("d", 5, "four"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_come_in_the_order_of_the_lines_or_as_they_are_done() {
+    const SLOW_FIRST: &str = r#"{"script":[{"ok":true,"head_delay":0.5}]}"#;
+    let expected: Vec<_> = (1..=8).map(|number| number.to_string()).collect();
+    let in_order = simulator(SLOW_FIRST).await;
+    let (code, rows, err) = run(&folder(&in_order, prompts(8)), &["--concurrency", "2"]);
+    assert_eq!(
+        (code, ids(&rows)),
+        (0, expected.iter().map(String::as_str).collect()),
+        "{err}"
+    );
+
+    let as_done = simulator(SLOW_FIRST).await;
+    let more = ["--concurrency", "2", "--order", "done"];
+    let (code, rows, err) = run(&folder(&as_done, prompts(8)), &more);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(ids(&rows).into_iter().collect::<BTreeSet<_>>().len(), 8);
+    let last = ids(&rows)[7];
+    assert!(last == "1" || last == "2", "{:?}", ids(&rows));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_calls_are_under_way_than_allowed() {
+    let simulator = simulator(r#"{"head_delay":0.05}"#).await;
+    let (code, rows, err) = run(&folder(&simulator, prompts(20)), &["--concurrency", "3"]);
+    assert_eq!((code, rows.len()), (0, 20), "{err}");
+    assert_eq!(simulator.stats().max_in_flight, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn broken_lines_are_told_at_once_and_nothing_is_sent() {
+    let simulator = simulator("{}").await;
+    let folder = folder(
+        &simulator,
+        [
+            r#""fine""#,
+            r#"{"prompt": canary}"#,
+            r#"{"id":"a","prompt":"canary"}"#,
+            r#"{"id":"a","prompt":"canary"}"#,
+            r#"{"prompt":"canary","model":"p/other"}"#,
+            r#"{"messages":"canary"}"#,
+        ],
+    );
+    let (code, rows, err) = run(&folder, &["--output", "out.jsonl"]);
+    assert_eq!((code, rows.len()), (2, 0));
+    assert_eq!(
+        err,
+        "llmpool: in.jsonl has 4 broken line(s), so nothing is sent:\n\
+         in.jsonl:2:12: this is not JSON: expected value; mend the syntax; a line has to hold one whole value\n\
+         in.jsonl:4: line 3 has the same id; give each an id of its own; a line without one is called by its number\n\
+         in.jsonl:5: no model p/other is configured; there are p/m; name one of them, or remove the line's model and say -m\n\
+         in.jsonl:6:20: a value is not a sequence; change the value\n"
+    );
+    assert_eq!(simulator.stats().requests, 0);
+    assert!(!folder.0.join("out.jsonl").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_run_answered_is_not_asked_again() {
+    let before = simulator(
+        r#"{"script":[{"ok":true},{"ok":true},{"ok":true}],"behaviours":[{"stall":"before_head"}]}"#,
+    )
+    .await;
+    let folder = folder(&before, prompts(6));
+    let more = ["--output", "out.jsonl", "--concurrency", "1"];
+    let mut child = begin(&folder.0, &more);
+    until(&before, |stats| stats.requests == 4).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(ids(&kept(&folder)), ["1", "2", "3"]);
+    // As if the kill had come in the middle of the last write.
+    let path = folder.0.join("out.jsonl");
+    let length = std::fs::metadata(&path).unwrap().len();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(length - 40).unwrap();
+
+    let after = simulator(r#"{"keys":[{"key":"k"}],"echo":true}"#).await;
+    folder.write("p.json", &provider_file(&after.url()));
+    let (code, _, err) = run(&folder, &more);
+    assert_eq!(
+        (code, err.as_str()),
+        (
+            0,
+            "llmpool: the last line of out.jsonl was cut short; it is removed and asked again\n\
+             llmpool: 6 lines: 2 answered earlier, 4 answered, 0 failed, #s, 8 prompt + 8 completion tokens\n"
+        )
+    );
+    assert_eq!(ids(&kept(&folder)), ["1", "2", "3", "4", "5", "6"]);
+    assert_eq!(after.stats().requests, 4);
+
+    let (code, _, err) = run(&folder, &more);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("6 answered earlier, 0 answered"), "{err}");
+    assert_eq!((after.stats().requests, kept(&folder).len()), (4, 6));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ctrl_c_keeps_what_was_finished_even_out_of_turn() {
+    let scenario = r#"{"script":[{"stall":"before_head"},{"ok":true},{"ok":true}],"behaviours":[{"stall":"before_head"}]}"#;
+    let simulator = simulator(scenario).await;
+    let folder = folder(&simulator, prompts(6));
+    let child = begin(&folder.0, &["--output", "out.jsonl", "--concurrency", "2"]);
+    // The fourth is asked once two are answered; one of the first two never is.
+    until(&simulator, |stats| stats.requests == 4).await;
+    interrupt(&child);
+    let (code, out, err) = ended(child);
+    assert_eq!((code, out.as_str(), err.as_str()), (130, "", ""));
+    let rows = kept(&folder);
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(rows.iter().all(|row| row["error"].is_null()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_lines_are_asked_again_and_the_newest_row_counts() {
+    let simulator = simulator(r#"{"script":[{"ok":true},{"status":500},{"status":400}]}"#).await;
+    let folder = folder(&simulator, prompts(3));
+    let more = ["--output", "out.jsonl", "--concurrency", "1"];
+    let (code, _, err) = run(&folder, &more);
+    assert_eq!(
+        (code, err.as_str()),
+        (
+            1,
+            "llmpool: 3 lines: 1 answered, 2 failed (1 invalid request, 1 server error), #s, 2 prompt + 29 completion tokens\n\
+             llmpool: hint: the same command asks only the failed lines again\n"
+        )
+    );
+    let rows = kept(&folder);
+    assert_eq!(
+        (&rows[1]["response"], &rows[1]["error"]["kind"]),
+        (&Value::Null, &"server_error".into())
+    );
+    assert_eq!(rows[1]["error"]["status"], 500);
+    assert!(
+        rows[1]["error"]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("p/m: server error after 1 attempt")
+    );
+
+    let (code, _, err) = run(&folder, &more);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        err.contains("3 lines: 1 answered earlier, 2 answered, 0 failed"),
+        "{err}"
+    );
+    assert_eq!(ids(&kept(&folder)), ["1", "2", "3", "2", "3"]);
+    let (_, _, err) = run(&folder, &more);
+    assert!(err.contains("3 answered earlier, 0 answered"), "{err}");
+    assert_eq!(simulator.stats().requests, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exit_codes_say_whether_later_or_other_keys_would_help() {
+    for (behaviour, code, reason) in [
+        (r#"{"status":429,"retry_after":30}"#, 75, "rate limited"),
+        (r#"{"status":503}"#, 75, "overloaded"),
+        (r#"{"status":401}"#, 77, "key refused"),
+        (r#"{"status":402}"#, 75, "no quota left"),
+        (r#"{"status":500}"#, 1, "server error"),
+    ] {
+        let simulator = simulator(&format!(r#"{{"behaviours":[{behaviour}]}}"#)).await;
+        let folder = folder(&simulator, prompts(4));
+        let more = ["--concurrency", "2", "--timeout", "5"];
+        let (found, rows, err) = run(&folder, &more);
+        assert_eq!((found, rows.len()), (code, 4), "{err}");
+        assert!(err.contains(&format!("4 failed (4 {reason})")), "{err}");
+        assert_eq!(attempts(&rows), simulator.stats().requests);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_keys_end_a_batch_at_once() {
+    for status in [401, 402] {
+        let simulator = simulator(&format!(r#"{{"behaviours":[{{"status":{status}}}]}}"#)).await;
+        let folder = folder(&simulator, prompts(50));
+        // With the time that calls have unless it is said, each line would wait a minute for the key's next trial.
+        let began = std::time::Instant::now();
+        let (_, rows, err) = run(&folder, &["--concurrency", "2"]);
+        assert_eq!(rows.len(), 50, "{err}");
+        assert!(began.elapsed() < Duration::from_secs(20), "{err}");
+        assert!(simulator.stats().requests <= 2);
+    }
+}
+
+fn limited_to(simulator: &Simulator, rate: f64) -> String {
+    let url = simulator.url();
+    format!(
+        r#"{{"p":[{{"model_name":"m","api_keys":["env:KEY"],"base_url":"{url}","rate_limit_capacity":1,"rate_limit_refill_rate":{rate}}}]}}"#
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_wait_for_limits_within_their_time() {
+    let simulator = simulator("{}").await;
+    let folder = folder(&simulator, prompts(3));
+    folder.write("p.json", &limited_to(&simulator, 2.5));
+    let (code, rows, err) = run(&folder, &[]);
+    assert_eq!((code, rows.len()), (0, 3), "{err}");
+    let (code, rows, err) = run(&folder, &["--timeout", "0.1"]);
+    assert_eq!(code, 75, "{err}");
+    let limited = |row: &&Value| row["error"]["kind"] == "limit_reached";
+    let limited: Vec<_> = rows.iter().filter(limited).collect();
+    assert_eq!(limited.len(), 2, "{rows:?}");
+    assert!(
+        limited
+            .iter()
+            .all(|row| row["error"]["retry_after_s"].is_number())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_wait_longer_than_callers_without_a_time() {
+    let simulator = simulator(r#"{"head_delay":0.3}"#).await;
+    let folder = folder(&simulator, prompts(3));
+    folder.write("p.json", &limited_to(&simulator, 0.02));
+    let child = begin(&folder.0, &["--output", "out.jsonl"]);
+    until(&simulator, |stats| stats.statuses.contains_key(&200)).await;
+    interrupt(&child);
+    let (code, _, err) = ended(child);
+    assert_eq!(code, 130, "{err}");
+    assert!(
+        kept(&folder).iter().all(|row| row["error"].is_null()),
+        "{:?}",
+        kept(&folder)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_lines_over_a_flaky_key_are_each_answered_once() {
+    let keys = ["sk-canary-one", "sk-canary-two", "sk-canary-three"];
+    let [one, two, three] = keys;
+    let scenario = format!(
+        r#"{{"keys":[{{"key":"{one}","behaviours":[{{"status":500,"probability":0.5}}]}},{{"key":"{two}"}},{{"key":"{three}"}}],"echo":true}}"#
+    );
+    let simulator = simulator(&scenario).await;
+    let prompts =
+        (1..=500).map(|number| format!(r#"{{"id":"q{number}","prompt":"canary prompt {number}"}}"#));
+    let folder = folder(&simulator, prompts);
+    let file = format!(
+        r#"{{"p":[{{"model_name":"m","api_keys":["{one}","{two}","{three}"],"base_url":"{}","max_retries":20,"retry_delay":0.001,"rate_limit_capacity":null}}]}}"#,
+        simulator.url()
+    );
+    folder.write("p.json", &file);
+    let (code, out, err) = llmpool(&folder.0, &batch(&["--output", "out.jsonl"]), "", &VARIABLES);
+    assert_eq!((code, out.as_str()), (0, ""), "{err}");
+    let rows = kept(&folder);
+    let answers: BTreeMap<_, _> = rows
+        .iter()
+        .map(|row| (row["id"].as_str().unwrap(), text(row).unwrap()))
+        .collect();
+    assert_eq!((rows.len(), answers.len()), (500, 500));
+    for (index, row) in rows.iter().enumerate() {
+        let number = index + 1;
+        assert_eq!(row["id"], format!("q{number}"));
+        assert_eq!(text(row).unwrap(), format!("canary prompt {number}"));
+    }
+    let stats = simulator.stats();
+    assert!(stats.statuses[&500] > 0);
+    assert_eq!((stats.statuses[&200], attempts(&rows)), (500, stats.requests));
+    let kept = std::fs::read_to_string(folder.0.join("out.jsonl")).unwrap();
+    assert!(keys.iter().all(|key| !kept.contains(key)));
+    let summary = "llmpool: 500 lines: 500 answered, 0 failed, #s, 1500 prompt + 1500 completion tokens\n";
+    assert!(err.ends_with(summary), "{err}");
+    assert!(!err.contains("canary"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_written_over_several_lines_is_one_row() {
+    let body = "{\n \"choices\": [{\n  \"message\": {\"content\": \"a\\nb\"}}],\n \"timings\": {\n  \"ms\": 1.50\n }\n}";
+    let raw =
+        serde_json::json!({"behaviours": [{"raw": {"body": body, "content_type": "application/json"}}]});
+    let simulator = simulator(&raw.to_string()).await;
+    let (code, rows, err) = run(&folder(&simulator, prompts(2)), &[]);
+    assert_eq!((code, rows.len()), (0, 2), "{err}");
+    assert_eq!(text(&rows[0]), Some("a\nb"));
+    assert_eq!(rows[0]["response"]["body"]["timings"]["ms"], 1.5);
+    assert!(
+        err.contains("0 completion tokens (2 answered without saying)"),
+        "{err}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_leaves_ends_it_quietly() {
+    let simulator = simulator(r#"{"head_delay":0.02}"#).await;
+    let folder = folder(&simulator, prompts(200));
+    let mut child = begin(&folder.0, &["--concurrency", "1"]);
+    drop(child.stdout.take());
+    let (code, _, err) = ended(child);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(simulator.stats().requests < 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_no_output_is_left_as_it_is() {
+    let simulator = simulator("{}").await;
+    let folder = folder(&simulator, prompts(2));
+    for (name, content) in [
+        ("in.jsonl", None),
+        ("notes", Some("dear diary")),
+        ("p.json", None),
+    ] {
+        if let Some(content) = content {
+            folder.write(name, content);
+        }
+        let before = std::fs::read(folder.0.join(name)).unwrap();
+        let (code, _, err) = run(&folder, &["--output", name]);
+        assert_eq!(
+            (code, err.as_str()),
+            (
+                2,
+                format!("llmpool: {name} cannot be used: its line 1 is no answer of a batch; name another file, or remove the line\n").as_str()
+            )
+        );
+        assert_eq!(std::fs::read(folder.0.join(name)).unwrap(), before);
+    }
+    assert_eq!(simulator.stats().requests, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_batches_do_not_write_one_file() {
+    let simulator = simulator("{}").await;
+    let folder = folder(&simulator, prompts(2));
+    let file = std::fs::File::create(folder.0.join("out.jsonl")).unwrap();
+    file.lock().unwrap();
+    let (code, _, err) = run(&folder, &["--output", "out.jsonl"]);
+    assert_eq!(
+        (code, err.as_str()),
+        (
+            2,
+            "llmpool: out.jsonl cannot be used: another batch is writing it\n"
+        )
+    );
+    assert_eq!(simulator.stats().requests, 0);
+}
+
+#[test]
+fn with_nothing_configured_the_simulator_answers_a_batch_from_stdin() {
+    let folder = Folder::new();
+    let (code, out, err) = llmpool(&folder.0, &["chat", "--jsonl"], "\"a\"\n\"b\"", &[]);
+    assert_eq!((code, ids(&rows(&out))), (0, vec!["1", "2"]), "{err}");
+    let (code, out, err) = llmpool(&folder.0, &["chat", "--jsonl", "-"], "", &[]);
+    assert_eq!((code, out.as_str()), (0, ""), "{err}");
+    let (code, _, err) = llmpool(&folder.0, &["chat", "--jsonl"], "\"a\"\nb", &[]);
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("\nstdin:2: this is neither a text nor an object; "),
+        "{err}"
+    );
+}
+
+#[test]
+fn what_makes_no_sense_together_is_a_matter_of_usage() {
+    let folder = Folder::new();
+    for arguments in [
+        &["--jsonl", "in.jsonl", "hi"][..],
+        &["--jsonl", "in.jsonl", "--json"],
+        &["--jsonl", "in.jsonl", "-S"],
+        &["hi", "--order", "done"],
+        &["hi", "--output", "out.jsonl"],
+        &["--concurrency", "2"],
+        &["--jsonl", "--concurrency", "0"],
+        &["--jsonl", "--timeout", "0"],
+        &["--jsonl", "--timeout", "soon"],
+    ] {
+        let arguments: Vec<_> = ["chat"].iter().chain(arguments).copied().collect();
+        let (code, out, err) = llmpool(&folder.0, &arguments, "", &[]);
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}");
+        assert!(err.starts_with("error: "), "{err}");
+    }
+}
