@@ -55,7 +55,7 @@ impl Source {
                         llmpool chat -m openai/gpt-4o-mini --json \"Hello\"\n  \
                         llmpool chat --jsonl questions.jsonl --output answers.jsonl\n\n\
                   A line of a batch is \"a prompt\", or {\"id\": …, \"prompt\": …, \"system\": …}, or a Chat Completions\n\
-                  request with \"messages\", or a line of OpenAI's batches. Ended early, the same command goes on."
+                  request with \"messages\", or a line of OpenAI's batches. Ended early, the same command with --output goes on."
 )]
 pub(crate) struct Chat {
     /// The prompt; what comes on stdin is appended, and - stands for stdin alone

@@ -419,6 +419,55 @@ async fn a_reader_that_leaves_ends_it_quietly() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_stands_still_does_not_deafen_it() {
+    use std::io::Read;
+    // One answer is more than a pipe holds.
+    let answer = serde_json::json!({"answer": "many words ".repeat(20_000)});
+    let simulator = simulator(&answer.to_string()).await;
+    let folder = folder(&simulator, prompts(2));
+    let mut child = begin(&folder.0, &[]);
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    interrupt(&child);
+    let began = std::time::Instant::now();
+    let ended = loop {
+        match child.try_wait().unwrap() {
+            None if began.elapsed() < Duration::from_secs(5) => std::thread::sleep(Duration::from_millis(5)),
+            ended => break ended,
+        }
+    };
+    let _ = child.kill();
+    assert_eq!(ended.and_then(|ended| ended.code()), Some(130));
+}
+
+#[test]
+fn the_readme_can_be_followed_word_by_word() {
+    let readme = include_str!("../../../README.md");
+    let (_, rest) = readme.split_once("cat > questions.jsonl <<'END'\n").unwrap();
+    let (questions, rest) = rest.split_once("END\n").unwrap();
+    let command = rest.lines().next().unwrap();
+    let arguments: Vec<_> = command
+        .strip_prefix("cargo run --release -- ")
+        .unwrap()
+        .split(' ')
+        .collect();
+    let folder = Folder::new();
+    folder.write("questions.jsonl", questions);
+    let (code, out, err) = llmpool(&folder.0, &arguments, "", &[]);
+    assert_eq!((code, out.as_str()), (0, ""), "{err}");
+    let answers = rows(&std::fs::read_to_string(folder.0.join("answers.jsonl")).unwrap());
+    assert_eq!(ids(&answers), ["1", "in-french", "a-talk", "as-openai"]);
+
+    let (_, rest) = rest.split_once("```json\n").unwrap();
+    let shown: Value = serde_json::from_str(rest.split_once("```").unwrap().0).unwrap();
+    let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(members(&shown), members(&answers[1]));
+    for part in ["/report", "/report/attempts/0"] {
+        let [shown, found] = [&shown, &answers[1]].map(|row| members(row.pointer(part).unwrap()));
+        assert_eq!(shown, found);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_no_output_is_left_as_it_is() {
     let simulator = simulator("{}").await;
     let folder = folder(&simulator, prompts(2));

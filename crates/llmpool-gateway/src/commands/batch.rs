@@ -36,7 +36,7 @@ const MOST_TOLD: usize = 100;
 pub(super) async fn run(chat: &Chat, source: PathBuf) -> Result<(), ExitCode> {
     let (_simulator, providers) = providers(chat).await?;
     let mut questions = questions(chat, source, &providers).await?;
-    let (output, answered) = output(chat.batch.output.as_deref())?;
+    let (output, answered) = output(chat.batch.output.clone()).await?;
     let lines = questions.len();
     questions.retain(|question| !answered.contains(&question.line.name));
     let skipped = lines - questions.len();
@@ -136,11 +136,14 @@ fn refused(name: &str, mut broken: Vec<(u64, Defect)>) -> ExitCode {
     exit::with(exit::USAGE, &message)
 }
 
-fn output(path: Option<&Path>) -> Result<(Output, HashSet<String>), ExitCode> {
-    match path.filter(|path| !is_standard(path)) {
-        None => Ok((Output::Stdout, HashSet::new())),
-        Some(path) => Kept::open(path).map(|(kept, answered)| (Output::File(kept), answered)),
-    }
+async fn output(path: Option<PathBuf>) -> Result<(Output, HashSet<String>), ExitCode> {
+    let Some(path) = path.filter(|path| !is_standard(path)) else {
+        return Ok((Output::Stdout, HashSet::new()));
+    };
+    // On a thread of its own, so that Ctrl-C is heard while a long file is read.
+    let opened = tokio::task::spawn_blocking(move || Kept::open(&path)).await;
+    let (kept, answered) = opened.unwrap_or(Err(exit::code(exit::FAILED)))?;
+    Ok((Output::File(kept), answered))
 }
 
 /// A batch under way. However it ends, its file has everything that was finished.
