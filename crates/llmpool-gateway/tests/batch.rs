@@ -126,6 +126,39 @@ async fn every_form_is_asked_and_answered_as_openai_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_may_name_any_model_that_is_configured() {
+    let simulator = simulator("{}").await;
+    let lines = [r#"{"prompt":"a","model":"p/m"}"#, r#"{"prompt":"b","model":"n"}"#];
+    let folder = folder(&simulator, lines);
+    let url = simulator.url();
+    let model = |name| {
+        format!(
+            r#"{{"model_name":"{name}","api_keys":["env:KEY"],"base_url":"{url}","rate_limit_capacity":null}}"#
+        )
+    };
+    folder.write("p.json", &format!(r#"{{"p":[{},{}]}}"#, model("m"), model("n")));
+    let (code, rows, err) = run(&folder, &[]);
+    assert_eq!(code, 0, "{err}");
+    let asked: Vec<_> = rows
+        .iter()
+        .map(|row| (&row["report"]["target"], &row["response"]["body"]["model"]))
+        .collect();
+    assert_eq!(
+        asked,
+        [(&"p/m".into(), &"m".into()), (&"p/n".into(), &"n".into())]
+    );
+
+    folder.write("in.jsonl", "\"which?\"");
+    let (code, _, err) = run(&folder, &[]);
+    assert_eq!(
+        (code, err.as_str()),
+        (2, "llmpool: say which model with -m: p/m, p/n\n")
+    );
+    let (code, rows, _) = run(&folder, &["-m", "n"]);
+    assert_eq!((code, &rows[0]["report"]["target"]), (0, &"p/n".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_come_in_the_order_of_the_lines_or_as_they_are_done() {
     const SLOW_FIRST: &str = r#"{"script":[{"ok":true,"head_delay":0.5}]}"#;
     let expected: Vec<_> = (1..=8).map(|number| number.to_string()).collect();
