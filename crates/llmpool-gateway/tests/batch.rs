@@ -137,16 +137,18 @@ async fn lines_may_name_any_model_that_is_configured() {
         )
     };
     folder.write("p.json", &format!(r#"{{"p":[{},{}]}}"#, model("m"), model("n")));
-    let (code, rows, err) = run(&folder, &[]);
-    assert_eq!(code, 0, "{err}");
-    let asked: Vec<_> = rows
-        .iter()
-        .map(|row| (&row["report"]["target"], &row["response"]["body"]["model"]))
-        .collect();
-    assert_eq!(
-        asked,
-        [(&"p/m".into(), &"m".into()), (&"p/n".into(), &"n".into())]
-    );
+    for more in [&[][..], &["-m", "n"]] {
+        let (code, rows, err) = run(&folder, more);
+        assert_eq!(code, 0, "{err}");
+        let asked: Vec<_> = rows
+            .iter()
+            .map(|row| (&row["report"]["target"], &row["response"]["body"]["model"]))
+            .collect();
+        assert_eq!(
+            asked,
+            [(&"p/m".into(), &"m".into()), (&"p/n".into(), &"n".into())]
+        );
+    }
 
     folder.write("in.jsonl", "\"which?\"");
     let (code, _, err) = run(&folder, &[]);
