@@ -46,7 +46,8 @@ fn why_spent(model: &OpenAiCompatible) -> Option<FailureKind> {
             KeyState::Healthy | KeyState::Throttled(_) | KeyState::Probing => return None,
             // Comes back earlier than a refused key, and so decides what is said.
             KeyState::NoQuota(_) => FailureKind::NoQuota,
-            KeyState::Invalid(_) => why.unwrap_or(FailureKind::InvalidKey),
+            KeyState::Invalid(_) | KeyState::Disabled => why.unwrap_or(FailureKind::InvalidKey),
+            KeyState::Forbidden(_) => why.unwrap_or(FailureKind::PermissionDenied),
         });
     }
     why
