@@ -428,6 +428,7 @@ impl Ledger {
     pub fn succeeded(&mut self, grant: &Grant, now: Timestamp) -> bool {
         let target = &mut self.targets[grant.target.index()];
         target.failures = 0;
+        target.budget.answered(now);
         let mut changed = target.condition.succeeded(grant.epoch);
         if let Some(id) = grant.key {
             let before = target.forbidden.len();

@@ -1,9 +1,11 @@
 //! How many retries a target gets, whatever the calls behind them would like.
 //!
 //! A call may retry a few times; if all calls do, a provider that is down gets several times its usual load when it can bear it least. So
-//! fresh calls earn retries for the whole target, a fifth of one each, and a lone caller gets one every two seconds.
+//! fresh calls earn retries for the whole target, a fifth of one each, and a lone caller gets one every two seconds. Answers earn half of one
+//! each: where most attempts get through, nobody has to go without a second one.
 //!
-//! Always true: retries in any span are at most 10, a fifth of the fresh calls in it and in the 20 s before, and half of its seconds.
+//! Always true: retries in any span are at most 10, a fifth of the fresh calls and half of the answers in it and in the 20 s before, and
+//! half of its seconds.
 
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use crate::time::Timestamp;
 /// In thousandths of a retry.
 const SOME: u64 = 10_000;
 const PER_CALL: u64 = 200;
+const PER_ANSWER: u64 = 500;
 const PER_SECOND: u64 = 500;
 /// What was earned is kept for one to two of these.
 const KEPT_FOR: Duration = Duration::from_secs(10);
@@ -21,7 +24,7 @@ const KEPT_FOR: Duration = Duration::from_secs(10);
 pub struct RetryBudget {
     left: u64,
     at: Timestamp,
-    /// Earned by fresh calls, in this span and in the one before.
+    /// Earned by calls and answers, in this span and in the one before.
     earned: [u64; 2],
     span: u64,
 }
@@ -40,9 +43,18 @@ impl Default for RetryBudget {
 impl RetryBudget {
     /// A call begins that was not tried before.
     pub fn fresh_call(&mut self, now: Timestamp) {
+        self.earn(PER_CALL, now);
+    }
+
+    /// An attempt got through.
+    pub fn answered(&mut self, now: Timestamp) {
+        self.earn(PER_ANSWER, now);
+    }
+
+    fn earn(&mut self, more: u64, now: Timestamp) {
         self.pass(now);
-        self.earned[0] += PER_CALL;
-        self.left = (self.left + PER_CALL).min(self.most());
+        self.earned[0] += more;
+        self.left = (self.left + more).min(self.most());
     }
 
     /// Spends one retry, if there is one.
@@ -96,23 +108,26 @@ mod tests {
     proptest! {
         /// The law of the module.
         #[test]
-        fn retries_stay_a_share_of_fresh_calls(steps in prop::collection::vec((0_u64..3000, 0_u8..4), 1..300)) {
+        fn retries_stay_a_share_of_fresh_calls(steps in prop::collection::vec((0_u64..3000, 0_u8..6), 1..300)) {
             let mut budget = RetryBudget::default();
             let mut now = Timestamp::from_nanos(7_000_000_000);
-            let (mut fresh, mut spent) = (Vec::new(), Vec::new());
+            let (mut fresh, mut answers, mut spent) = (Vec::new(), Vec::new(), Vec::new());
             for (pause, what) in steps {
                 now = now + Duration::from_millis(if what == 0 { pause } else { 0 });
                 if what == 1 {
                     budget.fresh_call(now);
                     fresh.push(now);
+                } else if what == 2 {
+                    budget.answered(now);
+                    answers.push(now);
                 } else if budget.spend(now) {
                     spent.push(now);
                 }
             }
             for (first, &from) in spent.iter().enumerate() {
                 for (last, &to) in spent.iter().enumerate().skip(first) {
-                    let earned = fresh.iter().filter(|at| **at + KEPT_FOR * 2 >= from && **at <= to).count();
-                    let allowed = 10.0 + 0.2 * earned as f64 + 0.5 * to.since(from).as_secs_f64();
+                    let count = |log: &[Timestamp]| log.iter().filter(|at| **at + KEPT_FOR * 2 >= from && **at <= to).count() as f64;
+                    let allowed = 10.0 + 0.2 * count(&fresh) + 0.5 * count(&answers) + 0.5 * to.since(from).as_secs_f64();
                     prop_assert!((last - first + 1) as f64 <= allowed + 1e-6);
                 }
             }
