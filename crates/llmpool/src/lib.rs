@@ -36,6 +36,7 @@ mod raw;
 mod report;
 mod secrets;
 mod stream;
+mod sync;
 mod target;
 mod token_bucket;
 mod tokens;

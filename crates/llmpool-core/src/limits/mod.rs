@@ -5,6 +5,7 @@
 
 pub mod bucket;
 mod condition;
+pub mod desk;
 pub mod fair;
 pub mod key;
 mod key_heap;

@@ -1,6 +1,5 @@
 //! The right to make one attempt.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use llmpool_core::limits::key::KeyId;
@@ -8,6 +7,7 @@ use llmpool_core::limits::learned::Sights;
 use llmpool_core::limits::ledger::{Grant, Rest, Undo};
 
 use super::Admission;
+use crate::sync::Arc;
 
 /// A key's slot and reserved quota, as a value: dropping it gives the slot back, and the quota too unless the request was
 /// handed to a connection.

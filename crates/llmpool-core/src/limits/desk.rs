@@ -1,0 +1,425 @@
+//! The rooms and the ledger of one provider together: who asks when, who is granted what, and who has to be told.
+//!
+//! Whoever changes something (returns a slot, refunds, changes a key's state) asks on behalf of the heads that this concerns, oldest turn
+//! first across all targets that compete for the key. Nobody polls and nobody is told for nothing: `W` is what the shell keeps for each
+//! seat, a waker in earnest, and `wakes` collects those of exactly the seats that were granted or have to wait for another time.
+//!
+//! Always true: a grant is in the granted list or was handed out, never both; only the first who is denied keeps a time for the ledger.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::fair::Fair;
+use super::key::KeyId;
+use super::ledger::{Binding, Grant, Ledger, Never, Take, TargetId, TargetLimits, Wait, WaitReason};
+use super::meter::{Need, Total};
+use super::room::{Arrival, Caller, Head, Room, Ticket, Turn};
+use crate::time::Timestamp;
+
+/// The most that wait for one target.
+pub const LONGEST_LINE: usize = 10_000;
+
+/// One provider's rooms and ledger.
+#[derive(Debug)]
+pub struct Desk<W> {
+    ledger: Ledger,
+    /// One room for each target of the ledger.
+    rooms: Vec<Room<Seat<W>>>,
+    /// Whose turn it is between callers, in all rooms.
+    fair: Fair,
+    /// For each set of keys, the heads that wait for one of them or have yet to be asked.
+    blocked: Vec<BTreeSet<Place>>,
+    /// Granted while waiting, and not yet picked up.
+    granted: BTreeMap<(TargetId, Ticket), Grant>,
+}
+
+/// The head of a line among those that wait for keys.
+type Place = (Turn, TargetId, Binding);
+
+#[derive(Debug)]
+struct Seat<W> {
+    waker: W,
+    /// What the ledger said when this seat was last at the head and asked.
+    wait: Option<Wait>,
+}
+
+/// What somebody who asks is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a grant is the common answer, and is moved on at once"
+)]
+pub enum Answer {
+    /// Here it is.
+    Granted(Grant),
+    /// Not at all.
+    Refused(Refusal),
+    /// Worth asking again at this instant, his deadline at the latest, or when he is told.
+    Wait(Timestamp),
+}
+
+/// Why somebody was turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// He could not be served before his deadline.
+    TooLate {
+        /// The earliest instant at which he could have gone, as far as it is known.
+        ready_at: Option<Timestamp>,
+        /// What stood in the way.
+        why: WaitReason,
+    },
+    /// So many wait already that one more would only wait.
+    Full {
+        /// The earliest instant at which he could have gone.
+        ready_at: Timestamp,
+    },
+    /// He could never be served.
+    Never(Never),
+}
+
+impl<W> Default for Desk<W> {
+    fn default() -> Self {
+        Self {
+            ledger: Ledger::new(),
+            rooms: Vec::new(),
+            fair: Fair::default(),
+            blocked: Vec::new(),
+            granted: BTreeMap::new(),
+        }
+    }
+}
+
+impl<W: Clone> Desk<W> {
+    /// Reads the ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Changes what concerns nobody who waits.
+    pub fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
+    /// Adds a target with its room: see [`Ledger::add_target`].
+    pub fn add_target(
+        &mut self,
+        keys: &[KeyId],
+        limits: impl Into<TargetLimits>,
+        now: Timestamp,
+    ) -> TargetId {
+        let target = self.ledger.add_target(keys, limits, now);
+        self.rooms.push(Room::default());
+        if let Some(set) = self.ledger.set_of(target)
+            && set >= self.blocked.len()
+        {
+            self.blocked.resize_with(set + 1, BTreeSet::new);
+        }
+        target
+    }
+
+    /// How many wait for this target.
+    pub fn waiting(&self, target: TargetId) -> usize {
+        self.rooms[target.index()].len()
+    }
+
+    /// The earliest instant at which somebody who arrives now could go: a lower bound.
+    pub fn earliest(&mut self, target: TargetId, now: Timestamp) -> Timestamp {
+        let last = Arrival {
+            ticket: Ticket(u64::MAX),
+            caller: Caller::default(),
+            need: Need::ONE,
+            binding: Binding::Any,
+            deadline: Timestamp::MAX,
+        };
+        let total = self.rooms[target.index()].ahead(&last) + Total::from(Need::ONE);
+        self.ledger.earliest(target, total, Binding::Any, now)
+    }
+
+    /// Takes a grant if one is to be had at once and nobody stands before.
+    pub fn try_enter(&mut self, target: TargetId, arrival: &Arrival, now: Timestamp) -> Option<Grant> {
+        if self.must_queue(target, arrival.binding) {
+            return None;
+        }
+        match self.take(target, arrival, now) {
+            Take::Granted(grant) => Some(grant),
+            Take::Wait(_) | Take::Never(_) => None,
+        }
+    }
+
+    /// Somebody arrives: he goes at once, or is turned away, or takes a seat.
+    pub fn arrive(
+        &mut self,
+        target: TargetId,
+        arrival: &Arrival,
+        waker: &W,
+        now: Timestamp,
+        wakes: &mut Vec<W>,
+    ) -> Answer {
+        if !self.must_queue(target, arrival.binding) {
+            match self.take(target, arrival, now) {
+                Take::Granted(grant) => return Answer::Granted(grant),
+                Take::Never(why) => return Answer::Refused(Refusal::Never(why)),
+                Take::Wait(_) => {}
+            }
+        }
+        if let Some(why) = self.ledger.never(target, arrival.need, arrival.binding) {
+            return Answer::Refused(Refusal::Never(why));
+        }
+        let total = self.rooms[target.index()].ahead(arrival) + Total::from(arrival.need);
+        let earliest = self.ledger.earliest(target, total, arrival.binding, now);
+        if earliest > arrival.deadline || now >= arrival.deadline {
+            return self.too_late(target, arrival, Some(earliest), now);
+        }
+        if self.waiting(target) >= LONGEST_LINE {
+            return Answer::Refused(Refusal::Full { ready_at: earliest });
+        }
+        self.join(target, *arrival, waker.clone());
+        self.look_again(target, arrival, waker, now, wakes)
+    }
+
+    /// Somebody who has a seat asks again: because he was told to, or because the time has come.
+    pub fn look_again(
+        &mut self,
+        target: TargetId,
+        arrival: &Arrival,
+        waker: &W,
+        now: Timestamp,
+        wakes: &mut Vec<W>,
+    ) -> Answer {
+        if self.is_head(target, arrival) && now < arrival.deadline {
+            self.ask(target, arrival.binding, now, wakes);
+        }
+        if let Some(grant) = self.granted.remove(&(target, arrival.ticket)) {
+            return Answer::Granted(grant);
+        }
+        let seat = self.rooms[target.index()].seat_mut(arrival);
+        let wait = seat.and_then(|seat| {
+            seat.waker.clone_from(waker);
+            // What is over was noted before somebody older kept the time for him.
+            seat.wait.filter(|wait| wait.until > now)
+        });
+        let hopeless = wait.is_some_and(|wait| !wait.slot && wait.until > arrival.deadline);
+        if hopeless || now >= arrival.deadline {
+            self.give_up(target, arrival, now, wakes);
+            let ready_at = wait.filter(|wait| !wait.slot).map(|wait| wait.until);
+            return self.too_late(target, arrival, ready_at, now);
+        }
+        let until = wait.map_or(arrival.deadline, |wait| wait.until.min(arrival.deadline));
+        Answer::Wait(until)
+    }
+
+    /// Somebody who has a seat goes away; whatever he had been granted meanwhile comes back as if it had not been.
+    pub fn withdraw(&mut self, target: TargetId, arrival: &Arrival, now: Timestamp, wakes: &mut Vec<W>) {
+        match self.granted.remove(&(target, arrival.ticket)) {
+            Some(mut grant) => self.put_back(&mut grant, false, now, wakes),
+            None => self.give_up(target, arrival, now, wakes),
+        }
+    }
+
+    /// Gives a grant back: see [`Ledger::put_back`].
+    pub fn put_back(&mut self, grant: &mut Grant, used: bool, now: Timestamp, wakes: &mut Vec<W>) {
+        if self.ledger.put_back(grant, used, now) {
+            self.ask_room(grant.target(), now, wakes);
+        }
+        self.ask_for_key(grant.key(), now, wakes);
+    }
+
+    fn too_late(
+        &mut self,
+        target: TargetId,
+        arrival: &Arrival,
+        ready_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Answer {
+        let why = self.ledger.why_wait(target, arrival.need, arrival.binding, now);
+        Answer::Refused(Refusal::TooLate { ready_at, why })
+    }
+
+    fn give_up(&mut self, target: TargetId, arrival: &Arrival, now: Timestamp, wakes: &mut Vec<W>) {
+        let was_head = self.is_head(target, arrival);
+        self.leave(target, arrival);
+        if was_head {
+            self.ask(target, arrival.binding, now, wakes);
+        }
+    }
+
+    fn must_queue(&self, target: TargetId, binding: Binding) -> bool {
+        self.rooms[target.index()].must_queue(binding) || self.is_contended(target)
+    }
+
+    /// Serves a line of which something may have changed that no key's event tells: its head, the time, its target's rate.
+    fn ask(&mut self, target: TargetId, binding: Binding, now: Timestamp, wakes: &mut Vec<W>) {
+        let Some(set) = self.ledger.set_of(target) else {
+            while self.ask_head(target, binding, now, wakes) == Some(true) {}
+            return;
+        };
+        self.stand(target, binding);
+        let near = self.ledger.sets_near(set);
+        if near.iter().any(|set| !self.blocked[*set].is_empty()) {
+            let near = near.to_vec();
+            self.serve(&near, now, wakes);
+        }
+    }
+
+    /// Asks for every line of a room: something that all of them use came back.
+    pub fn ask_room(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<W>) {
+        if self.rooms[target.index()].is_empty() {
+            return;
+        }
+        for binding in self.rooms[target.index()].lines() {
+            self.ask(target, binding, now, wakes);
+        }
+    }
+
+    /// Asks for the lines that wait for a key of which something changed.
+    pub fn ask_for_key(&mut self, key: Option<KeyId>, now: Timestamp, wakes: &mut Vec<W>) {
+        let Some(key) = key else { return };
+        let sets = self.ledger.sets_of(key);
+        if sets.iter().any(|set| !self.blocked[*set].is_empty()) {
+            let sets = sets.to_vec();
+            self.serve(&sets, now, wakes);
+        }
+    }
+
+    /// Serves the heads that wait for keys of these sets, the oldest ticket first whatever its target. Of a set in which one is
+    /// denied that any key would serve, nobody else is asked: it keeps the time for those behind it.
+    fn serve(&mut self, sets: &[usize], now: Timestamp, wakes: &mut Vec<W>) {
+        let mut open: Vec<(usize, Option<Place>)> = sets.iter().map(|set| (*set, None)).collect();
+        loop {
+            let places = open.iter().enumerate();
+            let places =
+                places.filter_map(|(at, (set, after))| Some((next_place(&self.blocked[*set], *after)?, at)));
+            let Some((place, at)) = places.min() else { return };
+            let (_, target, binding) = place;
+            if self.has_moved(place) {
+                continue;
+            }
+            match self.ask_head(target, binding, now, wakes) {
+                Some(true) => {}
+                // Denied for its key, and so is everybody behind it.
+                Some(false) if binding == Binding::Any && self.blocked[open[at].0].contains(&place) => {
+                    open.swap_remove(at);
+                }
+                Some(false) | None => open[at].1 = Some(place),
+            }
+        }
+    }
+
+    /// Asks the ledger on behalf of the head of a line. Answers whether it was granted; `None` where there is nobody to ask for.
+    fn ask_head(
+        &mut self,
+        target: TargetId,
+        binding: Binding,
+        now: Timestamp,
+        wakes: &mut Vec<W>,
+    ) -> Option<bool> {
+        let Head { turn, arrival, seat } = self.rooms[target.index()].head(binding)?;
+        let (arrival, noted) = (*arrival, seat.wait);
+        match self.take(target, &arrival, now) {
+            Take::Granted(grant) => {
+                wakes.extend(self.leave(target, &arrival));
+                self.granted.insert((target, arrival.ticket), grant);
+                self.stand(target, binding);
+                Some(true)
+            }
+            Take::Wait(wait) => {
+                if wait.why.is_targets() {
+                    self.unblock(target, turn, binding);
+                }
+                if noted != Some(wait)
+                    && let Some(seat) = self.rooms[target.index()].seat_mut(&arrival)
+                {
+                    seat.wait = Some(wait);
+                    wakes.push(seat.waker.clone());
+                }
+                Some(false)
+            }
+            // Checked on arrival; a limit that shrinks later leaves him to his deadline.
+            Take::Never(_) => {
+                self.unblock(target, turn, binding);
+                Some(false)
+            }
+        }
+    }
+
+    /// Takes what an arrival needs; whoever gets it has been served.
+    fn take(&mut self, target: TargetId, arrival: &Arrival, now: Timestamp) -> Take {
+        let answer = self.ledger.take(target, arrival.need, arrival.binding, now);
+        if matches!(answer, Take::Granted(_)) {
+            self.fair.served(arrival.caller);
+        }
+        answer
+    }
+
+    /// Whether somebody stands where he no longer belongs, because his caller was served in another room; then he is moved.
+    fn has_moved(&mut self, place: Place) -> bool {
+        let (turn, target, binding) = place;
+        self.rooms[target.index()].freshen(binding, &self.fair);
+        let head = self.rooms[target.index()].head(binding).map(|head| head.turn);
+        if head == Some(turn) {
+            return false;
+        }
+        self.unblock(target, turn, binding);
+        self.stand(target, binding);
+        true
+    }
+
+    /// Lets the head of a line stand among those that wait for keys, until it is asked.
+    fn stand(&mut self, target: TargetId, binding: Binding) {
+        let head = self.rooms[target.index()].head(binding);
+        if let (Some(Head { turn, .. }), Some(set)) = (head, self.ledger.set_of(target)) {
+            self.blocked[set].insert((turn, target, binding));
+        }
+    }
+
+    fn unblock(&mut self, target: TargetId, turn: Turn, binding: Binding) {
+        if let Some(set) = self.ledger.set_of(target) {
+            self.blocked[set].remove(&(turn, target, binding));
+        }
+    }
+
+    /// Whether somebody waits for a key that this target could use.
+    fn is_contended(&self, target: TargetId) -> bool {
+        let near = self.ledger.set_of(target).map(|set| self.ledger.sets_near(set));
+        near.is_some_and(|near| near.iter().any(|set| !self.blocked[*set].is_empty()))
+    }
+
+    /// Takes a seat. Where that makes somebody else second, what he waited for is no longer his to wait for, until he is first again and
+    /// asks anew.
+    fn join(&mut self, target: TargetId, arrival: Arrival, waker: W) {
+        let room = &mut self.rooms[target.index()];
+        let first = room.head(arrival.binding).map(|head| (head.turn, *head.arrival));
+        room.join(arrival, Seat { waker, wait: None }, &self.fair);
+        let Some((turn, second)) = first else { return };
+        if room.head(arrival.binding).is_some_and(|head| head.turn == turn) {
+            return;
+        }
+        if let Some(seat) = room.seat_mut(&second) {
+            seat.wait = None;
+        }
+        self.unblock(target, turn, arrival.binding);
+    }
+
+    /// Leaves a room. Whoever is first now is asked by the caller.
+    fn leave(&mut self, target: TargetId, arrival: &Arrival) -> Option<W> {
+        let room = &mut self.rooms[target.index()];
+        let first = room.head(arrival.binding).map(|head| head.turn);
+        let left = room.leave(arrival, &self.fair).map(|seat| seat.waker);
+        if let Some(turn) = first.filter(|turn| turn.ticket() == arrival.ticket) {
+            self.unblock(target, turn, arrival.binding);
+        }
+        left
+    }
+
+    fn is_head(&self, target: TargetId, arrival: &Arrival) -> bool {
+        let head = self.rooms[target.index()].head(arrival.binding);
+        head.is_some_and(|head| head.turn.ticket() == arrival.ticket)
+    }
+}
+
+fn next_place(places: &BTreeSet<Place>, after: Option<Place>) -> Option<Place> {
+    use std::ops::Bound::{Excluded, Unbounded};
+    match after {
+        None => places.first().copied(),
+        Some(place) => places.range((Excluded(place), Unbounded)).next().copied(),
+    }
+}
