@@ -133,6 +133,7 @@ impl KeyRing {
             .group_of(id)
             .map(|group| KeyState::from(group.condition.standing()));
         match (own, group) {
+            (KeyState::Probing, _) | (_, Some(KeyState::Probing)) => KeyState::Probing,
             (KeyState::Healthy, Some(group)) => group,
             // Whatever ends later.
             (own, Some(group)) if group.until() > own.until() => group,
