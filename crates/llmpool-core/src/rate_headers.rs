@@ -42,65 +42,114 @@ impl RateHeaders {
     }
 }
 
-/// The headers that say what is left, those of requests and those of tokens: limit, remaining, reset.
-const LEFT: [[[&str; 3]; 2]; 3] = [
-    [
-        [
-            "x-ratelimit-limit-requests",
-            "x-ratelimit-remaining-requests",
-            "x-ratelimit-reset-requests",
-        ],
-        [
-            "x-ratelimit-limit-tokens",
-            "x-ratelimit-remaining-tokens",
-            "x-ratelimit-reset-tokens",
-        ],
-    ],
-    [
-        [
-            "anthropic-ratelimit-requests-limit",
-            "anthropic-ratelimit-requests-remaining",
-            "anthropic-ratelimit-requests-reset",
-        ],
-        [
-            "anthropic-ratelimit-tokens-limit",
-            "anthropic-ratelimit-tokens-remaining",
-            "anthropic-ratelimit-tokens-reset",
-        ],
-    ],
-    [
-        ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"],
-        ["", "", ""],
-    ],
-];
+/// What the headers of any answer tell of its key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// What is left of the limits, where it is said and more than a quarter of one is gone.
+    pub sights: Option<Sights>,
+    /// Whose account it is, where it is said.
+    pub account: Option<&'a str>,
+}
 
-/// What an answer says is left of its key's limits; `None` where it says nothing of it. Absolute times are read against the answer's own
-/// `Date`, else against `wall_now` (since 1970).
-pub fn sights<'a>(get: impl Fn(&str) -> Option<&'a str>, wall_now: Option<Duration>) -> Option<Sights> {
-    let dialect = LEFT.iter().find(|[requests, tokens]| {
-        get(requests[1]).is_some() || (!tokens[1].is_empty() && get(tokens[1]).is_some())
-    })?;
-    let now = || get("date").and_then(http_date).or(wall_now);
-    let number = |name: &str| {
-        let number: f64 = get(name)?.trim().parse().ok()?;
+impl<'a> Told<'a> {
+    /// Looks at every header once. Absolute times are read against the answer's own `Date`, else against `wall_now` (since 1970).
+    pub fn read(
+        headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+        wall_now: impl Fn() -> Option<Duration>,
+    ) -> Self {
+        let mut account = None;
+        let mut date = None;
+        let mut found: [Option<&str>; 6] = [None; 6];
+        for (name, value) in headers {
+            let place = match name {
+                "openai-organization" => {
+                    account = std::str::from_utf8(value).ok();
+                    continue;
+                }
+                "date" => {
+                    date = Some(value);
+                    continue;
+                }
+                _ => place_of(name),
+            };
+            if let Some(place) = place {
+                found[place] = std::str::from_utf8(value).ok();
+            }
+        }
+        let now = || {
+            let date = date.and_then(|date| http_date(std::str::from_utf8(date).ok()?));
+            date.or_else(&wall_now)
+        };
+        let sight = |of: &[Option<&str>]| Sight {
+            limit: of[LIMIT].and_then(count),
+            remaining: of[REMAINING].and_then(count),
+            reset: of[RESET].and_then(|text| {
+                span(text)
+                    .filter(|span| span.as_secs() < 1_000_000_000)
+                    .or_else(|| instant_or_span(text, now()))
+            }),
+        };
+        let told = [0, TOKENS]
+            .into_iter()
+            .any(|of| is_scarce(&found[of..of + TOKENS]));
+        Self {
+            sights: told.then(|| Sights {
+                requests: sight(&found[..TOKENS]),
+                tokens: sight(&found[TOKENS..]),
+            }),
+            account,
+        }
+    }
+}
+
+const LIMIT: usize = 0;
+const REMAINING: usize = 1;
+const RESET: usize = 2;
+const TOKENS: usize = 3;
+
+/// Whether more than a quarter of a limit is gone, or nobody can tell: what is left is of interest only then.
+fn is_scarce(of: &[Option<&str>]) -> bool {
+    let Some(remaining) = of[REMAINING] else {
+        return false;
+    };
+    match (count(remaining), of[LIMIT].and_then(count)) {
+        (Some(remaining), Some(limit)) => remaining <= limit / 4 * 3,
+        (remaining, _) => remaining.is_some(),
+    }
+}
+
+/// Which of the six (limit, remaining and reset of requests, then of tokens) a header is, in any dialect.
+fn place_of(name: &str) -> Option<usize> {
+    if let Some(what) = name.strip_prefix("x-ratelimit-") {
+        return Some(match what {
+            "limit-requests" | "limit" => LIMIT,
+            "remaining-requests" | "remaining" => REMAINING,
+            "reset-requests" | "reset" => RESET,
+            "limit-tokens" => TOKENS + LIMIT,
+            "remaining-tokens" => TOKENS + REMAINING,
+            "reset-tokens" => TOKENS + RESET,
+            _ => return None,
+        });
+    }
+    Some(match name.strip_prefix("anthropic-ratelimit-")? {
+        "requests-limit" => LIMIT,
+        "requests-remaining" => REMAINING,
+        "requests-reset" => RESET,
+        "tokens-limit" => TOKENS + LIMIT,
+        "tokens-remaining" => TOKENS + REMAINING,
+        "tokens-reset" => TOKENS + RESET,
+        _ => return None,
+    })
+}
+
+fn count(text: &str) -> Option<u32> {
+    let text = text.trim();
+    text.parse().ok().or_else(|| {
+        let number: f64 = text.parse().ok()?;
         // Some say -1 for what they do not count.
         (0.0..=f64::from(u32::MAX))
             .contains(&number)
             .then_some(number as u32)
-    };
-    let sight = |[limit, remaining, reset]: &[&str; 3]| {
-        if remaining.is_empty() {
-            return Sight::default();
-        }
-        Sight {
-            limit: number(limit),
-            remaining: number(remaining),
-            reset: get(reset).and_then(|text| instant_or_span(text, now())),
-        }
-    };
-    Some(Sights {
-        requests: sight(&dialect[0]),
-        tokens: sight(&dialect[1]),
     })
 }
 
@@ -241,14 +290,9 @@ mod tests {
 
     #[test]
     fn what_is_left_in_every_dialect() {
-        let read = |headers: &[(&str, &'static str)]| {
-            let get = |name: &str| {
-                headers
-                    .iter()
-                    .find(|(known, _)| *known == name)
-                    .map(|(_, value)| *value)
-            };
-            sights(get, Some(NOW))
+        let read = |headers: &[(&'static str, &'static str)]| {
+            let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+            Told::read(headers, || Some(NOW)).sights
         };
         let sight = |limit, remaining, reset: f64| Sight {
             limit: Some(limit),
@@ -257,13 +301,13 @@ mod tests {
         };
         let openai = read(&[
             ("x-ratelimit-limit-requests", "60"),
-            ("x-ratelimit-remaining-requests", "59"),
-            ("x-ratelimit-reset-requests", "1s"),
+            ("x-ratelimit-remaining-requests", "45"),
+            ("x-ratelimit-reset-requests", "15s"),
             ("x-ratelimit-limit-tokens", "150000"),
             ("x-ratelimit-remaining-tokens", "149984"),
             ("x-ratelimit-reset-tokens", "6ms"),
         ]);
-        assert_eq!(openai.unwrap().requests, sight(60, 59, 1.0));
+        assert_eq!(openai.unwrap().requests, sight(60, 45, 15.0));
         assert_eq!(openai.unwrap().tokens, sight(150_000, 149_984, 0.006));
         let anthropic = read(&[
             ("anthropic-ratelimit-requests-limit", "50"),
@@ -273,15 +317,21 @@ mod tests {
         assert_eq!(anthropic.unwrap().requests, sight(50, 0, 30.0));
         let short = read(&[
             ("x-ratelimit-limit", "3"),
-            ("x-ratelimit-remaining", "2"),
+            ("x-ratelimit-remaining", "0"),
             ("x-ratelimit-reset", "1767323055000"),
         ]);
-        assert_eq!(short.unwrap().requests, sight(3, 2, 10.0));
+        assert_eq!(short.unwrap().requests, sight(3, 0, 10.0));
         let azure = read(&[
             ("x-ratelimit-remaining-requests", "-1"),
             ("x-ratelimit-reset-requests", "0"),
         ]);
-        assert_eq!(azure.unwrap().requests.remaining, None);
+        assert_eq!(azure, None);
+        let plenty = read(&[
+            ("x-ratelimit-limit-requests", "60"),
+            ("x-ratelimit-remaining-requests", "46"),
+            ("x-ratelimit-reset-requests", "14s"),
+        ]);
+        assert_eq!(plenty, None, "what is plenty is of no interest");
         assert_eq!(read(&[("retry-after", "1")]), None);
     }
 

@@ -1,9 +1,10 @@
 //! What the headers of an answer tell of its key: what is left of the limits, and whose account it is.
 
+use std::hash::{DefaultHasher, Hasher};
+
 use http::HeaderMap;
 use llmpool_core::limits::key::KeyId;
-use llmpool_core::rate_headers;
-use sha2::{Digest, Sha256};
+use llmpool_core::rate_headers::Told;
 
 use crate::clock;
 use crate::limits::Permit;
@@ -13,21 +14,24 @@ use crate::target::{Provider, Target};
 /// Believes what an answer says of its key.
 pub(crate) fn note(target: &Target, permit: &Permit, headers: &HeaderMap) {
     let Some(key) = permit.key() else { return };
-    let get = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let sights = rate_headers::sights(get, Some(clock::wall_now()));
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let Told { sights, account } = Told::read(headers, || Some(clock::wall_now()));
     if let Some(sights) = &sights {
         permit.observed(sights);
     }
-    if target.provider.keys.len() > 1 {
-        let account = headers
-            .get("openai-organization")
-            .map(|name| fingerprint(name.as_bytes()));
-        let requests = sights.unwrap_or_default().requests;
-        if account.is_some() || requests.remaining.is_some() {
-            let kin = target.provider.kinship().answered(key, account, &requests);
-            if let Some(kin) = kin {
-                share(&target.provider, &kin);
-            }
+    if target.provider.keys.len() < 2 {
+        return;
+    }
+    let requests = sights.unwrap_or_default().requests;
+    if account.is_some() || requests.remaining.is_some() {
+        let kin = target
+            .provider
+            .kinship()
+            .answered(key, account.map(fingerprint), &requests);
+        if let Some(kin) = kin {
+            share(&target.provider, &kin);
         }
     }
 }
@@ -56,9 +60,8 @@ fn share(provider: &Provider, keys: &[KeyId]) {
     observe::one_quota(provider, keys);
 }
 
-fn fingerprint(name: &[u8]) -> u64 {
-    let hash = Sha256::digest(name);
-    hash.iter()
-        .take(8)
-        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+fn fingerprint(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(name.as_bytes());
+    hasher.finish()
 }

@@ -3,6 +3,8 @@
 //! Time stands still here, so whoever waits is only ever woken by somebody else; a lost wake-up is a deadlock, and loom reports it.
 #![allow(
     dead_code,
+    unused_imports,
+    clippy::default_constructed_unit_structs,
     clippy::unwrap_used,
     reason = "only a part of the shell is used; a failed unwrap is a failed test"
 )]

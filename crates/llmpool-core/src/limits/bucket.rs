@@ -10,6 +10,7 @@
 //! Always true: what was taken and kept in any span is at most `capacity + rate * span`, resets apart.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 
 use super::quota::{Quota, STEPS_PER_NANO};
 use crate::time::Timestamp;
@@ -38,14 +39,14 @@ pub struct Bucket {
 
 #[derive(Clone, Copy, Debug)]
 struct Peak {
-    turn: u64,
+    turn: NonZeroU64,
     height: i128,
 }
 
 /// What was taken, to give it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    turn: u64,
+    turn: NonZeroU64,
     amount: u32,
 }
 
@@ -191,22 +192,20 @@ impl Bucket {
         u128::try_from(height + self.kept).unwrap_or(0)
     }
 
-    fn peak(&mut self, height: i128) -> u64 {
+    fn peak(&mut self, height: i128) -> NonZeroU64 {
         self.turns += 1;
+        let turn = NonZeroU64::new(self.turns).unwrap_or(NonZeroU64::MIN);
         while self.peaks.back().is_some_and(|last| last.height <= height) {
             self.peaks.pop_back();
         }
-        self.peaks.push_back(Peak {
-            turn: self.turns,
-            height,
-        });
+        self.peaks.push_back(Peak { turn, height });
         if self.peaks.len() > MOST_PEAKS
             && let Some(oldest) = self.peaks.pop_front()
             && let Some(next) = self.peaks.front_mut()
         {
             next.height = oldest.height;
         }
-        self.turns
+        turn
     }
 
     fn steps_for(&self, amount: u32) -> i128 {

@@ -164,6 +164,7 @@ impl Condition {
     }
 
     /// An attempt of `epoch` got through. Answers whether it changed anything.
+    #[inline]
     pub(super) fn succeeded(&mut self, epoch: u32) -> bool {
         if epoch != self.epoch {
             return false;

@@ -186,7 +186,7 @@ impl<W: Clone> Desk<W> {
         wakes: &mut Vec<W>,
     ) -> Answer {
         if self.is_head(target, arrival) && now < arrival.deadline {
-            self.ask(target, arrival.binding, now, wakes);
+            self.ask_room(target, now, wakes);
         }
         if let Some(grant) = self.granted.remove(&(target, arrival.ticket)) {
             return Answer::Granted(grant);
@@ -238,7 +238,7 @@ impl<W: Clone> Desk<W> {
         let was_head = self.is_head(target, arrival);
         self.leave(target, arrival);
         if was_head {
-            self.ask(target, arrival.binding, now, wakes);
+            self.ask_room(target, now, wakes);
         }
     }
 
@@ -246,27 +246,23 @@ impl<W: Clone> Desk<W> {
         self.rooms[target.index()].must_queue(binding) || self.is_contended(target)
     }
 
-    /// Serves a line of which something may have changed that no key's event tells: its head, the time, its target's rate.
-    fn ask(&mut self, target: TargetId, binding: Binding, now: Timestamp, wakes: &mut Vec<W>) {
+    /// Asks for every line of a room of which something may have changed that no key's event tells: a head, the time, its target's rate.
+    /// All of them stand before anybody is served, lest a line that was not standing is overtaken.
+    pub fn ask_room(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<W>) {
         let Some(set) = self.ledger.set_of(target) else {
-            while self.ask_head(target, binding, now, wakes) == Some(true) {}
+            while self.ask_head(target, Binding::Any, now, wakes) == Some(true) {}
             return;
         };
-        self.stand(target, binding);
+        if !self.rooms[target.index()].is_empty() {
+            for binding in self.rooms[target.index()].lines() {
+                self.stand(target, binding);
+            }
+        }
+        // Also where nobody is left here: who was denied here may have kept the time for others.
         let near = self.ledger.sets_near(set);
         if near.iter().any(|set| !self.blocked[*set].is_empty()) {
             let near = near.to_vec();
             self.serve(&near, now, wakes);
-        }
-    }
-
-    /// Asks for every line of a room: something that all of them use came back.
-    pub fn ask_room(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<W>) {
-        if self.rooms[target.index()].is_empty() {
-            return;
-        }
-        for binding in self.rooms[target.index()].lines() {
-            self.ask(target, binding, now, wakes);
         }
     }
 

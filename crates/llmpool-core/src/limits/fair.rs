@@ -37,19 +37,23 @@ const FEW: usize = 64;
 pub struct Fair {
     /// Where the last one served stood before he was.
     now: u64,
+    /// The last one served, and his clock; where there is one caller only, this is all there is.
+    last: (u64, u64),
+    /// Of the others.
     clocks: BTreeMap<u64, u64>,
 }
 
 impl Fair {
     /// Where a caller's clock stands, for somebody who begins to wait.
     pub fn clock(&self, caller: Caller) -> u64 {
-        self.clocks
-            .get(&caller.id)
-            .map_or(self.now, |clock| self.now.max(*clock))
+        self.clock_of(caller).max(self.now)
     }
 
     /// Where a caller's clock stands, for somebody of his who waits already.
     pub(super) fn clock_of(&self, caller: Caller) -> u64 {
+        if self.last.0 == caller.id {
+            return self.last.1;
+        }
         self.clocks.get(&caller.id).copied().unwrap_or(0)
     }
 
@@ -57,11 +61,14 @@ impl Fair {
     pub fn served(&mut self, caller: Caller) {
         let start = self.clock(caller);
         self.now = start;
-        if self.clocks.len() >= FEW && !self.clocks.contains_key(&caller.id) {
-            self.forget();
+        if self.last.0 != caller.id {
+            let (id, clock) = self.last;
+            if self.clocks.len() >= FEW && !self.clocks.contains_key(&id) {
+                self.forget();
+            }
+            self.clocks.insert(id, clock);
         }
-        self.clocks
-            .insert(caller.id, start + GRANT / u64::from(caller.weight.max(1)));
+        self.last = (caller.id, start + GRANT / u64::from(caller.weight.max(1)));
     }
 
     /// Clocks that are behind say nothing. Those ahead are of callers who wait or were just served.

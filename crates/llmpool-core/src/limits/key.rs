@@ -110,6 +110,12 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// In use, and of no account that could say otherwise.
+    #[inline]
+    pub(super) fn is_plainly_in_use(&self) -> bool {
+        !self.disabled && self.group.is_none() && self.condition.rests_until().is_none()
+    }
+
     pub(super) fn new(limits: KeyLimits) -> Self {
         let mut meter = Meter::new(limits.limits);
         if limits.learn {

@@ -160,6 +160,9 @@ impl KeyRing {
     ) -> Option<(Timestamp, Option<Counts>)> {
         let key = &self.keys[id.index()];
         let own = key.meter.away_for(need, now);
+        if own.is_none() && key.is_plainly_in_use() {
+            return None;
+        }
         let group = self
             .group_of(id)
             .and_then(|group| group.meter.away_for(need, now));
@@ -169,6 +172,7 @@ impl KeyRing {
     }
 
     /// Whether only other attempts stand in its way: its slots are taken, or one finds out about it.
+    #[inline]
     pub(super) fn is_occupied(&self, id: KeyId) -> bool {
         let key = &self.keys[id.index()];
         let group = self.group_of(id);

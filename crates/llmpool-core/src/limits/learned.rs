@@ -60,6 +60,16 @@ impl Learned {
         }
     }
 
+    /// Whether anything was learned that may stand in the way.
+    #[inline]
+    pub(super) fn binds(&self) -> bool {
+        self.pace.is_some()
+            || !matches!(
+                (&self.requests, &self.tokens),
+                (Channel::Unknown, Channel::Unknown)
+            )
+    }
+
     pub(super) fn is_paced(&self) -> bool {
         self.pace.is_some() || matches!(self.requests, Channel::Refilling(_))
     }
@@ -92,6 +102,9 @@ impl Learned {
             return;
         }
         self.recent.count(now);
+        if !self.binds() {
+            return;
+        }
         self.requests.charge(need.requests, now);
         self.tokens.charge(need.tokens, now);
         if let Some(pace) = &mut self.pace {

@@ -768,6 +768,12 @@ impl Ledger {
     }
 
     fn key_changed(&mut self, id: KeyId, now: Timestamp) {
+        if self.ring.group_id(id).is_none() {
+            for &set in &self.sets_of[id.index()] {
+                self.sets[set].changed(id, &self.ring, now);
+            }
+            return;
+        }
         for &member in self.ring.together_with(id).as_slice() {
             for &set in &self.sets_of[member.index()] {
                 if self.sets[set].has(member) {

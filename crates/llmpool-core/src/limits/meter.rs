@@ -39,6 +39,17 @@ pub struct Limits {
 }
 
 impl Limits {
+    fn counts_nothing(&self) -> bool {
+        let Self {
+            burst,
+            minute,
+            tokens,
+            day,
+            max_concurrency: _,
+        } = self;
+        burst.is_none() && minute.is_none() && tokens.is_none() && day.is_none()
+    }
+
     /// The most requests a minute in the long run, where requests are limited.
     pub fn per_minute(&self) -> Option<f64> {
         let quotas = [self.burst, self.minute].into_iter().flatten();
@@ -83,6 +94,8 @@ pub enum Counts {
 #[derive(Clone, Debug)]
 pub(super) struct Meter {
     limits: Limits,
+    /// No bucket and no window: looked at first, since most keys are like that.
+    counts_nothing: bool,
     buckets: [Option<Bucket>; 2],
     tokens: Option<Window>,
     day: Option<Window>,
@@ -103,6 +116,7 @@ impl Meter {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
+            counts_nothing: limits.counts_nothing(),
             buckets: [limits.burst, limits.minute].map(|quota| quota.map(Bucket::new)),
             tokens: limits.tokens.map(Window::minute),
             day: limits.day.map(Window::day),
@@ -140,6 +154,7 @@ impl Meter {
             }
         }
         self.limits = limits;
+        self.counts_nothing = limits.counts_nothing();
     }
 
     /// The bucket of bursts.
@@ -163,7 +178,15 @@ impl Meter {
     }
 
     /// When everything this meter counts admits `need`, and what comes last. `None`: now.
+    #[inline]
     pub(super) fn away_for(&self, need: Need, now: Timestamp) -> Option<(Timestamp, Counts)> {
+        if self.counts_nothing && !self.learned.binds() {
+            return None;
+        }
+        self.limited_until(need, now)
+    }
+
+    fn limited_until(&self, need: Need, now: Timestamp) -> Option<(Timestamp, Counts)> {
         let mut latest = (now, Counts::Requests);
         for bucket in self.buckets.iter().flatten() {
             match bucket.check(need.requests, now) {
@@ -186,6 +209,9 @@ impl Meter {
     pub(super) fn charge(&mut self, need: Need, now: Timestamp) -> Charge {
         self.in_flight += 1;
         self.learned.charge(need, now);
+        if self.counts_nothing {
+            return Charge::default();
+        }
         let request =
             |bucket: &mut Option<Bucket>| bucket.as_mut().map(|bucket| bucket.charge(need.requests, now));
         Charge {

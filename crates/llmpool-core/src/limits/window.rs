@@ -7,6 +7,7 @@
 //! everything out until they have left the span.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 
 use crate::time::Timestamp;
 
@@ -49,7 +50,8 @@ struct Piece {
 /// What was counted where, to correct it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted {
-    piece: u64,
+    /// One more than its number.
+    piece: NonZeroU64,
     amount: u32,
 }
 
@@ -136,7 +138,7 @@ impl Window {
             }),
         }
         Counted {
-            piece: number,
+            piece: NonZeroU64::MIN.saturating_add(number),
             amount,
         }
     }
@@ -144,9 +146,8 @@ impl Window {
     /// Says that what was counted was really `amount`. Nothing happens when it no longer counts. Answers whether that made room.
     pub fn correct(&mut self, counted: &mut Counted, amount: u32) -> bool {
         let before = std::mem::replace(&mut counted.amount, amount);
-        let found = self
-            .pieces
-            .binary_search_by_key(&counted.piece, |piece| piece.number);
+        let number = counted.piece.get() - 1;
+        let found = self.pieces.binary_search_by_key(&number, |piece| piece.number);
         let Some(piece) = found.ok().and_then(|at| self.pieces.get_mut(at)) else {
             return false;
         };

@@ -13,6 +13,7 @@
 )]
 
 mod cases;
+mod permits;
 mod server;
 
 use std::alloc::System;
@@ -27,10 +28,22 @@ fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["serve"] => server::serve(),
+        ["run", "permit-4", calls, _] => permits(4, calls.parse().unwrap()),
+        ["run", "permit-10000", calls, _] => permits(10_000, calls.parse().unwrap()),
         ["run", case, calls, events] => run(case, calls.parse().unwrap(), events.parse().unwrap()),
         // `cargo bench` alone: nothing is measured without callgrind around it.
         _ => println!("see scripts/bench; cases: {}", cases::NAMES.join(" ")),
     }
+}
+
+fn permits(keys: usize, calls: usize) {
+    let mut permits = permits::Permits::new(keys);
+    // Every key once, so that what grows has grown.
+    (0..keys * 2).for_each(|_| permits.use_one());
+    let region = Region::new(ALLOCATOR);
+    (0..calls).for_each(|_| permits.use_one());
+    let change = region.change();
+    println!("{} {}", change.allocations, change.reallocations);
 }
 
 fn run(case: &str, calls: usize, events: usize) {

@@ -1,0 +1,93 @@
+//! A minute on a real socket: how much of four keys' limits a crowd gets out of a provider that keeps them.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use llmpool::chat::ChatRequest;
+use llmpool::{
+    ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, Quota, TargetSettings,
+};
+use llmpool_simulator::{Scenario, Simulator};
+
+const CALLERS: usize = 64;
+const SPAN: Duration = Duration::from_secs(60);
+/// What an answer takes: those asked for in the span come so much later.
+const LATENCY: Duration = Duration::from_millis(300);
+
+/// Four keys, 300 requests in any 60 s each, announced in headers.
+const SCENARIO: &str = r#"{
+  "head_delay": 0.3,
+  "keys": [
+    {"key": "a", "behaviours": [{"limit": 300, "per": 60, "rate_headers": true}]},
+    {"key": "b", "behaviours": [{"limit": 300, "per": 60, "rate_headers": true}]},
+    {"key": "c", "behaviours": [{"limit": 300, "per": 60, "rate_headers": true}]},
+    {"key": "d", "behaviours": [{"limit": 300, "per": 60, "rate_headers": true}]}
+  ]
+}"#;
+
+fn jain(served: &[u64]) -> f64 {
+    let (sum, squares) = served.iter().fold((0.0, 0.0), |(sum, squares), served| {
+        let served = *served as f64;
+        (sum + served, squares + served * served)
+    });
+    sum * sum / (served.len() as f64 * squares)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l28_a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
+    let simulator = Simulator::start(Scenario::from_json(SCENARIO).unwrap())
+        .await
+        .unwrap();
+    let limits = KeyLimits {
+        limits: Limits {
+            minute: Some(Quota::per_minute(300, 1).unwrap()),
+            ..Limits::default()
+        },
+        ..KeyLimits::default()
+    };
+    let pool = ApiKeyPool::with_limits("sim", ["a", "b", "c", "d"].map(|key| (key.into(), limits))).unwrap();
+    let target =
+        OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), TargetSettings::default()).unwrap();
+    let served: Arc<[AtomicU64; CALLERS]> = Arc::new([const { AtomicU64::new(0) }; CALLERS]);
+    let begun = Instant::now();
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|caller| {
+            let (target, served) = (target.clone(), served.clone());
+            tokio::spawn(async move {
+                while begun.elapsed() < SPAN {
+                    let answer = target
+                        .chat(&ChatRequest::user("hi"), &CallOptions::default())
+                        .await;
+                    answer.unwrap_or_else(|error| panic!("{error}"));
+                    if begun.elapsed() <= SPAN + LATENCY {
+                        served[caller].fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let served: Vec<u64> = served
+        .iter()
+        .map(|served| served.load(Ordering::Relaxed))
+        .collect();
+    let answered: u64 = served.iter().sum();
+    let stats = simulator.stats();
+    let refused: u64 = stats.keys.iter().filter_map(|key| key.statuses.get(&429)).sum();
+    println!(
+        "{answered} of 1200 answered, {refused} of {} refused, Jain {:.4}",
+        stats.requests,
+        jain(&served)
+    );
+    assert!(answered - 4 >= 1182, "{answered} of 1200");
+    assert!(
+        refused * 1000 <= stats.requests,
+        "{refused} of {}",
+        stats.requests
+    );
+    assert!(jain(&served) >= 0.99, "{served:?}");
+}
