@@ -61,6 +61,10 @@ impl<'a> Told<'a> {
         let mut date = None;
         let mut found: [Option<&str>; 6] = [None; 6];
         for (name, value) in headers {
+            // Most headers are none of these, which their first letter tells.
+            if !matches!(name.as_bytes().first(), Some(b'x' | b'a' | b'o' | b'd')) {
+                continue;
+            }
             let place = match name {
                 "openai-organization" => {
                     account = std::str::from_utf8(value).ok();

@@ -331,7 +331,13 @@ impl World {
         for (ticket, target, arrival) in std::mem::take(&mut self.fresh) {
             for (older, (of, theirs, _)) in self.waiting.range(..ticket) {
                 let same = theirs.caller == arrival.caller && theirs.binding == arrival.binding;
-                let any = callers == [arrival.caller.id] && arrival.binding == Binding::Any;
+                // Only the first of a line may go: he holds up those behind him whatever they need.
+                let first = self
+                    .waiting
+                    .iter()
+                    .find(|(_, (at, first, _))| at == of && first.binding == theirs.binding);
+                let is_first = first.is_some_and(|(first, _)| first == older);
+                let any = callers == [arrival.caller.id] && arrival.binding == Binding::Any && is_first;
                 let same = same && (*of == target || any && self.target_admits(*of, theirs.need, true));
                 prop_assert!(!same, "{older} was overtaken by {ticket}");
             }

@@ -50,15 +50,15 @@ pub(crate) async fn run(
     options: &CallOptions,
 ) -> Result<Answer, Error> {
     let mut call = Call::begin(target, options);
+    let mut now = call.started;
     loop {
-        match call.attempts.next(clock::now()) {
+        match call.attempts.next(now) {
             Step::Admit => {
                 let rendered = call.render(outgoing)?;
                 let Some(permit) = call.enter(&rendered).await? else {
                     return Err(call.give_up());
                 };
                 if let Some(reply) = call.attempt(permit, rendered).await? {
-                    call.report.elapsed = clock::now().since(call.started);
                     return Ok(Answer {
                         reply,
                         report: call.report,
@@ -73,6 +73,7 @@ pub(crate) async fn run(
             Step::Backoff(until) => clock::sleep_until(until).await,
             Step::GiveUp => return Err(call.give_up()),
         }
+        now = clock::now();
     }
 }
 
@@ -81,6 +82,8 @@ struct Call<'a> {
     options: &'a CallOptions,
     patience: Patience,
     started: Timestamp,
+    /// When the last permit was given.
+    entered: Timestamp,
     ticket: Ticket,
     attempts: Attempts,
     rendered: Option<Rendered>,
@@ -96,7 +99,6 @@ impl<'a> Call<'a> {
         let timeouts = options.timeouts.unwrap_or(target.timeouts);
         let deadline = started + options.timeout.or(timeouts.total).unwrap_or(NO_TOTAL);
         let admission = &target.provider.admission;
-        let key_count = admission.look(|ledger| ledger.key_count(target.id));
         let trace_id = options
             .trace_id
             .clone()
@@ -106,8 +108,14 @@ impl<'a> Call<'a> {
             options,
             patience: Patience { timeouts, deadline },
             started,
-            ticket: admission.fresh_call(target.id),
-            attempts: Attempts::new(target.retry, key_count, deadline, crate::chance::fresh_seed()),
+            entered: started,
+            ticket: admission.fresh_call(target.id, started),
+            attempts: Attempts::new(
+                target.retry,
+                target.keys.len(),
+                deadline,
+                crate::chance::fresh_seed(),
+            ),
             rendered: None,
             last: None,
             undo: Vec::new(),
@@ -149,7 +157,8 @@ impl<'a> Call<'a> {
             .admission
             .enter(self.target.id, arrival)
             .await;
-        self.report.waited += clock::now().since(arrived);
+        self.entered = clock::now();
+        self.report.waited += self.entered.since(arrived);
         match entered {
             Ok(permit) => {
                 let allowed = permit.key().is_some_and(|key| self.attempts.admitted(key));
@@ -162,12 +171,13 @@ impl<'a> Call<'a> {
     /// Makes one attempt. `None` where it failed and the next step is the core's to say.
     async fn attempt(&mut self, mut permit: Permit, rendered: Rendered) -> Result<Option<Reply>, Error> {
         let Some(key) = permit.key() else { return Ok(None) };
-        let sent_at = clock::now();
         let answer = exchange::once(self.target, &mut permit, &rendered, &self.patience).await;
-        let duration = clock::now().since(sent_at);
+        let ended = clock::now();
+        let duration = ended.since(self.entered);
         match answer {
             Ok(mut reply) => {
                 permit.succeeded();
+                self.report.elapsed = ended.since(self.started);
                 let head = reply.head();
                 let attempt = self.attempt_report(key, None, Some(head.status), duration);
                 self.report.attempts.push(AttemptReport {
@@ -176,7 +186,7 @@ impl<'a> Call<'a> {
                 });
                 match &mut reply {
                     Reply::Stream { frames, .. } => {
-                        self.report.first_content = Some(clock::now().since(self.started));
+                        self.report.first_content = Some(self.report.elapsed);
                         let target = self.target.clone();
                         frames.hold(StreamPermit { permit, target });
                     }

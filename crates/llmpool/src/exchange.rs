@@ -84,7 +84,15 @@ pub(crate) async fn once(
         idle: patience.timeouts.idle,
         deadline: patience.deadline,
     };
-    let (head, body) = send(target, permit, rendered, patience, limits.first_content_at).await?;
+    let (head, body) = send(
+        target,
+        permit,
+        rendered,
+        patience,
+        sent_by,
+        limits.first_content_at,
+    )
+    .await?;
     told::note(target, permit, &head.headers);
     if !head.status.is_success() {
         return Err(refusal(&head, body, patience).await);
@@ -114,6 +122,7 @@ async fn send(
     permit: &mut Permit,
     rendered: &Rendered,
     patience: &Patience,
+    sent_by: Timestamp,
     first_content_at: Timestamp,
 ) -> Result<(response::Parts, Body), Failure> {
     let (head_by, late) = if rendered.stream && first_content_at < patience.deadline {
@@ -121,8 +130,9 @@ async fn send(
     } else {
         (patience.deadline, FailureKind::DeadlineExceeded)
     };
+    let mut now = sent_by;
     for _ in 0..MOST_UNWRITTEN {
-        let connect_by = end_of(clock::now(), patience.timeouts.connect);
+        let connect_by = end_of(now, patience.timeouts.connect);
         let lease = match within(connect_by.min(patience.deadline), target.connections.lease()).await {
             Some(Ok(lease)) => lease,
             Some(Err(error)) => {
@@ -140,7 +150,10 @@ async fn send(
         match within(head_by, lease.send(request)).await {
             None => return Err(Failure::new(late)),
             Some(Ok(answer)) => return Ok(answer),
-            Some(Err(SendError::Unwritten)) => permit.take_back(),
+            Some(Err(SendError::Unwritten)) => {
+                permit.take_back();
+                now = clock::now();
+            }
             Some(Err(SendError::Dead)) => return Err(Failure::new(FailureKind::DeadConnection)),
             Some(Err(SendError::Lost(error))) if error.is_parse() => {
                 return Err(Failure::new(FailureKind::InvalidResponse));

@@ -163,6 +163,11 @@ impl Condition {
         }
     }
 
+    /// Whether success of an attempt of `epoch` would change nothing.
+    pub(super) fn is_untroubled(&self, epoch: u32) -> bool {
+        epoch == self.epoch && self.standing == Standing::InUse && self.unknown_pauses == 0
+    }
+
     /// An attempt of `epoch` got through. Answers whether it changed anything.
     #[inline]
     pub(super) fn succeeded(&mut self, epoch: u32) -> bool {

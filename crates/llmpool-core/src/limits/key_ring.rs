@@ -246,6 +246,11 @@ impl KeyRing {
         own || group
     }
 
+    /// Whether success of an attempt would change nothing.
+    pub(super) fn is_untroubled(&self, id: KeyId, stake: &Stake) -> bool {
+        stake.group.is_none() && self.keys[id.index()].condition.is_untroubled(stake.epoch)
+    }
+
     /// An attempt got through. Answers whether that changed anything.
     pub(super) fn succeeded(&mut self, id: KeyId, stake: &Stake) -> bool {
         let own = self.keys[id.index()].condition.succeeded(stake.epoch);

@@ -424,11 +424,27 @@ impl Ledger {
         made_room
     }
 
+    /// The attempt of this grant got through, and that is no news of its key or target: they were in use. Answers whether it is so; if not,
+    /// nothing was noted.
+    pub fn succeeded_as_expected(&mut self, grant: &Grant) -> bool {
+        let target = &mut self.targets[grant.target.index()];
+        let expected = target.condition.is_untroubled(grant.epoch)
+            && target.forbidden.is_empty()
+            && grant
+                .key
+                .is_none_or(|id| self.ring.is_untroubled(id, &grant.stake));
+        if expected {
+            target.failures = 0;
+            target.budget.answered();
+        }
+        expected
+    }
+
     /// The attempt of this grant got through: its key is healthy, and so is its target. Answers whether that changed anything.
     pub fn succeeded(&mut self, grant: &Grant, now: Timestamp) -> bool {
         let target = &mut self.targets[grant.target.index()];
         target.failures = 0;
-        target.budget.answered(now);
+        target.budget.answered();
         let mut changed = target.condition.succeeded(grant.epoch);
         if let Some(id) = grant.key {
             let before = target.forbidden.len();

@@ -5,7 +5,7 @@
 //! each: where most attempts get through, nobody has to go without a second one.
 //!
 //! Always true: retries in any span are at most 10, a fifth of the fresh calls and half of the answers in it and in the 20 s before, and
-//! half of its seconds.
+//! half of its seconds. (Answers count in the span of 10 s in which the last call began or was tried again.)
 
 use std::time::Duration;
 
@@ -43,16 +43,16 @@ impl Default for RetryBudget {
 impl RetryBudget {
     /// A call begins that was not tried before.
     pub fn fresh_call(&mut self, now: Timestamp) {
-        self.earn(PER_CALL, now);
-    }
-
-    /// An attempt got through.
-    pub fn answered(&mut self, now: Timestamp) {
-        self.earn(PER_ANSWER, now);
-    }
-
-    fn earn(&mut self, more: u64, now: Timestamp) {
         self.pass(now);
+        self.earn(PER_CALL);
+    }
+
+    /// An attempt got through; it counts where the last call or retry did.
+    pub fn answered(&mut self) {
+        self.earn(PER_ANSWER);
+    }
+
+    fn earn(&mut self, more: u64) {
         self.earned[0] += more;
         self.left = (self.left + more).min(self.most());
     }
@@ -118,7 +118,7 @@ mod tests {
                     budget.fresh_call(now);
                     fresh.push(now);
                 } else if what == 2 {
-                    budget.answered(now);
+                    budget.answered();
                     answers.push(now);
                 } else if budget.spend(now) {
                     spent.push(now);

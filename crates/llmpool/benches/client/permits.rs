@@ -61,7 +61,7 @@ impl Permits {
         };
         black_box(&grant);
         self.now = self.now + Duration::from_micros(100);
-        self.desk.ledger_mut().succeeded(&grant, self.now);
+        assert!(self.desk.ledger_mut().succeeded_as_expected(&grant));
         self.desk.ledger_mut().settle(&mut grant, 100, self.now);
         self.desk.put_back(&mut grant, true, self.now, &mut wakes);
     }

@@ -118,6 +118,9 @@ impl Admission {
     }
 
     pub(super) fn succeeded(&self, grant: &Grant) {
+        if self.lock().ledger_mut().succeeded_as_expected(grant) {
+            return;
+        }
         self.change(|desk, now, wakes| {
             if desk.ledger_mut().succeeded(grant, now) {
                 desk.ask_room(grant.target(), now, wakes);
@@ -149,8 +152,8 @@ impl Admission {
     }
 
     /// A call begins.
-    pub(crate) fn fresh_call(&self, target: TargetId) -> Ticket {
-        self.lock().ledger_mut().fresh_call(target, clock::now());
+    pub(crate) fn fresh_call(&self, target: TargetId, now: Timestamp) -> Ticket {
+        self.lock().ledger_mut().fresh_call(target, now);
         self.ticket()
     }
 
