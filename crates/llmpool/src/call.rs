@@ -176,7 +176,6 @@ impl<'a> Call<'a> {
         let duration = ended.since(self.entered);
         match answer {
             Ok(mut reply) => {
-                permit.succeeded();
                 self.report.elapsed = ended.since(self.started);
                 let head = reply.head();
                 let attempt = self.attempt_report(key, None, Some(head.status), duration);
@@ -186,11 +185,15 @@ impl<'a> Call<'a> {
                 });
                 match &mut reply {
                     Reply::Stream { frames, .. } => {
+                        permit.succeeded();
                         self.report.first_content = Some(self.report.elapsed);
                         let target = self.target.clone();
                         frames.hold(StreamPermit { permit, target });
                     }
-                    Reply::Plain { body, .. } => tokens::settle_plain(self.target, &mut permit, body),
+                    Reply::Plain { body, .. } => {
+                        tokens::settle_plain(self.target, &mut permit, body);
+                        permit.end_in_success();
+                    }
                 }
                 Ok(Some(reply))
             }

@@ -661,3 +661,126 @@ async fn l94_quota_that_comes_back_within_the_minute_is_believed_at_the_first_su
     target.chat(&ChatRequest::user("0"), &within(70.0)).await.unwrap();
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
 }
+
+#[tokio::test(start_paused = true)]
+async fn l03_a_known_reset_is_kept_however_far_away() {
+    let begun = Instant::now();
+    let script = Scripted::new(|_, seen| match &*seen.key {
+        "empty" => Play::Send(error(429, "retry-after: 10800\r\n", "insufficient_quota")),
+        _ => Play::Send(completion("ok")),
+    });
+    let target = target(
+        &script,
+        &pool(&["empty", "good"], Limits::default()),
+        no_retries(),
+    );
+    for _ in 0..18 {
+        target.chat(&ChatRequest::user("0"), &within(5.0)).await.unwrap();
+        target.chat(&ChatRequest::user("0"), &within(5.0)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(660)).await;
+    }
+    let seen = script.seen.lock().unwrap();
+    let empty = seen
+        .iter()
+        .filter(|seen| seen.key == "empty")
+        .map(|seen| seen.at - begun);
+    let empty: Vec<_> = empty.collect();
+    assert_eq!(empty.len(), 2, "{empty:?}");
+    assert!(empty[1] >= Duration::from_secs(10_800), "{empty:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l21_nothing_but_the_one_loop_tries_again() {
+    let script = Scripted::new(|_, _| Play::Send(error(500, "", "broken")));
+    let settings = TargetSettings {
+        max_retries: 2,
+        ..TargetSettings::default()
+    };
+    let target = target(&script, &pool(&["a"], Limits::default()), settings);
+    let error = target
+        .chat(&ChatRequest::user("0"), &within(60.0))
+        .await
+        .unwrap_err();
+    assert_eq!((script.requests(), error.report().attempts.len()), (3, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn l26_a_pause_longer_than_the_call_is_not_begun() {
+    let script = Scripted::new(|_, _| Play::Send(error(503, "retry-after: 3600\r\n", "overloaded")));
+    let target = target(
+        &script,
+        &pool(&["a"], Limits::default()),
+        TargetSettings::default(),
+    );
+    let begun = Instant::now();
+    let error = target
+        .chat(&ChatRequest::user("0"), &within(10.0))
+        .await
+        .unwrap_err();
+    assert_eq!((begun.elapsed(), script.requests()), (Duration::ZERO, 1));
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+    assert_eq!(error.report().attempts.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l27_a_stream_that_breaks_after_content_is_not_asked_for_again() {
+    let script = Scripted::new(|_, _| {
+        let mut bytes = support::STREAM_HEAD.as_bytes().to_vec();
+        bytes.extend(support::events(&[&support::piece(
+            r#"{"content":"Hello"}"#,
+            "null",
+        )]));
+        Play::SendAndClose(bytes)
+    });
+    let target = target(
+        &script,
+        &pool(&["a", "b"], Limits::default()),
+        TargetSettings::default(),
+    );
+    let stream = target
+        .chat_stream(&ChatRequest::user("0"), &within(60.0))
+        .await
+        .unwrap();
+    stream.assemble().await.unwrap_err();
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(script.requests(), 1);
+}
+
+/// Strictly in order: a large call at the head is not passed by small ones, and waits no longer than its own tokens take.
+#[tokio::test(start_paused = true)]
+async fn l40_a_large_call_is_not_starved_by_small_ones() {
+    let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+    let settings = TargetSettings {
+        tpm: Some(1000),
+        learn_limits: false,
+        ..no_retries()
+    };
+    let target = target(&script, &pool(&["a"], Limits::default()), settings);
+    let asking = |name: &str, tokens| ChatRequest {
+        max_tokens: Some(tokens),
+        ..ChatRequest::user(name)
+    };
+    let begun = Instant::now();
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..400 {
+        let (name, tokens) = if number == 20 {
+            ("large", 900)
+        } else {
+            ("small", 80)
+        };
+        let (target, request) = (target.clone(), asking(name, tokens));
+        calls.spawn(async move { target.chat(&request, &within(600.0)).await.is_ok() });
+        tokio::task::yield_now().await;
+    }
+    calls.join_all().await;
+    let seen = script.seen.lock().unwrap();
+    let place = seen
+        .iter()
+        .position(|seen| seen.body["messages"][0]["content"] == "large");
+    assert_eq!(place, Some(20), "nobody passed it");
+    assert!(
+        seen[20].at - begun <= Duration::from_secs(125),
+        "{:?}",
+        seen[20].at - begun
+    );
+}

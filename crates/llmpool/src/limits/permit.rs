@@ -16,6 +16,7 @@ pub(crate) struct Permit {
     admission: Arc<Admission>,
     grant: Grant,
     used: bool,
+    given_back: bool,
 }
 
 impl Permit {
@@ -24,6 +25,7 @@ impl Permit {
             admission,
             grant,
             used: false,
+            given_back: false,
         }
     }
 
@@ -52,6 +54,12 @@ impl Permit {
         self.admission.succeeded(&self.grant);
     }
 
+    /// The attempt got through and is over: as [`succeeded`](Self::succeeded) and a drop, in one step.
+    pub(crate) fn end_in_success(mut self) {
+        self.given_back = true;
+        self.admission.end_in_success(&mut self.grant);
+    }
+
     /// The target failed; it rests where it named a time or where that is configured.
     pub(crate) fn target_failed(&self, pause: Option<Duration>) {
         self.admission.target_failed(&self.grant, pause);
@@ -75,6 +83,8 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.admission.put_back(&mut self.grant, self.used);
+        if !self.given_back {
+            self.admission.put_back(&mut self.grant, self.used);
+        }
     }
 }
