@@ -419,3 +419,78 @@ fn next_place(places: &BTreeSet<Place>, after: Option<Place>) -> Option<Place> {
         Some(place) => places.range((Excluded(place), Unbounded)).next().copied(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::key::KeyLimits;
+    use super::super::ledger::Limits;
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
+
+    fn arrival(ticket: u64, binding: Binding) -> Arrival {
+        Arrival {
+            ticket: Ticket(ticket),
+            caller: Caller::default(),
+            need: Need::ONE,
+            binding,
+            deadline: NOW + Duration::from_secs(60),
+        }
+    }
+
+    fn granted(answer: Answer) -> Grant {
+        match answer {
+            Answer::Granted(grant) => grant,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn slots(most: u32) -> Limits {
+        Limits {
+            max_concurrency: Some(most),
+            ..Limits::default()
+        }
+    }
+
+    /// A slot of a target and one of a key come back together; a younger call of another target waits for the key already.
+    #[test]
+    fn a_line_that_waited_for_its_target_is_not_overtaken_on_a_key() {
+        let mut desk: Desk<u64> = Desk::default();
+        let limits = KeyLimits {
+            limits: slots(1),
+            ..KeyLimits::default()
+        };
+        let keys = [desk.ledger_mut().add_key(limits)];
+        let narrow = desk.add_target(&keys, slots(1), NOW);
+        let wide = desk.add_target(&keys, None, NOW);
+        let mut told = Vec::new();
+        let mut held = granted(desk.arrive(narrow, &arrival(0, Binding::Any), &0, NOW, &mut told));
+        for (ticket, target, binding) in [
+            (1, narrow, Binding::Key(keys[0])),
+            (2, narrow, Binding::Any),
+            (3, wide, Binding::Any),
+        ] {
+            let answer = desk.arrive(target, &arrival(ticket, binding), &ticket, NOW, &mut told);
+            assert!(matches!(answer, Answer::Wait(_)), "{answer:?}");
+        }
+        let mut order = Vec::new();
+        for _ in 0..3 {
+            told.clear();
+            desk.put_back(&mut held, true, NOW, &mut told);
+            let next = [
+                (1, narrow, Binding::Key(keys[0])),
+                (2, narrow, Binding::Any),
+                (3, wide, Binding::Any),
+            ];
+            let mut next = next
+                .into_iter()
+                .filter(|(ticket, _, _)| desk.granted.keys().any(|(_, own)| own.0 == *ticket));
+            let (ticket, target, binding) = next.next().expect("somebody is next");
+            order.push(ticket);
+            held = granted(desk.look_again(target, &arrival(ticket, binding), &ticket, NOW, &mut told));
+        }
+        assert_eq!(order, [1, 2, 3]);
+    }
+}
