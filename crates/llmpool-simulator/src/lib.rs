@@ -27,6 +27,7 @@ mod chat;
 mod connection;
 mod errors;
 mod exchange;
+mod limits;
 mod outgoing;
 mod random;
 mod rules;
@@ -40,6 +41,7 @@ pub use behaviour::{
     Action, AfterResponse, Behaviour, Endpoint, ErrorIn200, PaceOverride, Point, RateLimit, Raw, RefusalForm,
     Reply, RetryAfter, RetryAfterForm, StatusReply,
 };
+pub use limits::{Account, Denied, Gauge, Limits, Meter, Quota, Sent, WindowKind};
 pub use scenario::{Scenario, ScenarioError, SimulatedKey, UsagePolicy};
 pub use server::Simulator;
 pub use stats::{Abort, ConnectionStats, KeyStats, LogEntry, NotReached, Phase, RequestKind, Stats};

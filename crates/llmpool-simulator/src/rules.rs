@@ -8,9 +8,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::behaviour::{
-    Action, AfterResponse, Behaviour, Endpoint, Pace, RateLimit, RefusalForm, Reply, RetryAfter, StatusReply,
+    Action, AfterResponse, Behaviour, Endpoint, Pace, RefusalForm, Reply, RetryAfter, StatusReply,
 };
 use crate::errors;
+use crate::limits::{Window, WindowKind};
 use crate::random::SplitMix64;
 use crate::scenario::Scenario;
 
@@ -59,8 +60,8 @@ struct Rule {
 #[derive(Debug)]
 enum Memory {
     Nothing,
-    /// When the requests passed that are still in the window, oldest first; never more than the limit.
-    Window(VecDeque<Duration>),
+    /// What passed in the last span.
+    Window(Window),
     /// When the throttling ends, once it has begun.
     Throttled(Option<Duration>),
 }
@@ -85,12 +86,7 @@ impl Rules {
                 .iter()
                 .map(|key| set(&key.script, &key.behaviours))
                 .collect(),
-            default: Verdict {
-                reply: Reply::Ok,
-                pace: scenario.pace(),
-                after_response: scenario.after_response,
-                headers: Vec::new(),
-            },
+            default: Verdict::of(Reply::Ok, scenario),
         }
     }
 
@@ -104,6 +100,18 @@ impl Rules {
             }
         }
         verdict
+    }
+}
+
+impl Verdict {
+    /// This reply, as the scenario treats a request that no rule strikes.
+    pub(crate) fn of(reply: Reply, scenario: &Scenario) -> Self {
+        Self {
+            reply,
+            pace: scenario.pace(),
+            after_response: scenario.after_response,
+            headers: Vec::new(),
+        }
     }
 }
 
@@ -131,7 +139,7 @@ impl RuleSet {
 impl Rule {
     fn new(behaviour: Behaviour, dice: SplitMix64) -> Self {
         let memory = match behaviour.action {
-            Action::Limit(_) => Memory::Window(VecDeque::new()),
+            Action::Limit(rate) => Memory::Window(Window::new(WindowKind::Sliding, rate.limit, rate.per)),
             Action::ThrottleOnce(_) => Memory::Throttled(None),
             Action::Reply(_) | Action::RefuseStreamOptions(_) => Memory::Nothing,
         };
@@ -171,9 +179,9 @@ impl Rule {
                 facts.stream_options.then(|| refused_stream_options(*form))
             }
             (Action::Limit(rate), Memory::Window(window)) => {
-                let refused = over_limit(rate, window, now);
+                let refused = over_limit(window, now);
                 if rate.rate_headers {
-                    verdict.headers.extend(rate_headers(rate, window, now));
+                    verdict.headers.extend(rate_headers(window, now));
                 }
                 refused.map(|wait| {
                     throttled(RetryAfter {
@@ -203,29 +211,25 @@ impl Endpoint {
 }
 
 /// Lets a request into the window, or says how long until there is room.
-fn over_limit(rate: &RateLimit, window: &mut VecDeque<Duration>, now: Duration) -> Option<Duration> {
-    while window.pop_front_if(|passed| *passed + rate.per <= now).is_some() {}
-    match window.front() {
-        Some(oldest) if window.len() >= rate.limit as usize => Some(*oldest + rate.per - now),
-        _ => {
-            window.push_back(now);
-            None
-        }
+fn over_limit(window: &mut Window, now: Duration) -> Option<Duration> {
+    let wait = window.wait(1, now).filter(|wait| !wait.is_zero());
+    if wait.is_none() {
+        window.spend(1, now);
     }
+    wait
 }
 
 /// The headers of OpenAI: what is left, and how long until nothing is used any more.
-fn rate_headers(rate: &RateLimit, window: &VecDeque<Duration>, now: Duration) -> [(String, String); 3] {
-    let reset = window
-        .back()
-        .map_or(Duration::ZERO, |newest| (*newest + rate.per).saturating_sub(now));
-    let remaining = rate.limit as usize - window.len();
+fn rate_headers(window: &mut Window, now: Duration) -> [(String, String); 3] {
     [
-        ("x-ratelimit-limit-requests".into(), rate.limit.to_string()),
-        ("x-ratelimit-remaining-requests".into(), remaining.to_string()),
+        ("x-ratelimit-limit-requests".into(), window.limit().to_string()),
+        (
+            "x-ratelimit-remaining-requests".into(),
+            window.remaining(now).to_string(),
+        ),
         (
             "x-ratelimit-reset-requests".into(),
-            format!("{}ms", reset.as_millis()),
+            format!("{}ms", window.reset(now).as_millis()),
         ),
     ]
 }
