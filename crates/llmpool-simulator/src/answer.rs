@@ -19,6 +19,8 @@ pub(crate) struct Completion {
     choices: u32,
     content: Content,
     cut_short: bool,
+    /// Of all choices together.
+    tokens: usize,
     /// `None` if usage is not told in this form of the answer.
     usage: Option<Value>,
     /// Events before the usage carry `"usage": null`.
@@ -64,6 +66,7 @@ impl Completion {
             choices: request.choices(),
             cut_short: content.words().total < available,
             content,
+            tokens: completion_tokens,
             usage: told.then(|| {
                 json!({
                     "prompt_tokens": prompt_tokens,
@@ -74,6 +77,11 @@ impl Completion {
             usage_announced: told && request.includes_usage(),
             done: scenario.done,
         }
+    }
+
+    /// How long it is in tokens, all choices together.
+    pub(crate) fn tokens(&self) -> usize {
+        self.tokens
     }
 
     /// The body of a plain answer.

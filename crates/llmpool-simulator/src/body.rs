@@ -246,6 +246,8 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
+    use crate::clock::Clock;
+    use crate::scenario::Scenario;
     use crate::stats::{Arrival, Recorder, RequestKind};
 
     fn collect(pieces: Pieces) -> Vec<Vec<u8>> {
@@ -288,7 +290,7 @@ mod tests {
     /// L54: the server writes what it has when a body is pending, so a pause between pieces is a write for each.
     #[test]
     fn the_server_gets_to_flush_after_each_piece() {
-        let recorder = Arc::new(Recorder::new(std::iter::empty()));
+        let recorder = Arc::new(Recorder::new(&Scenario::default(), Clock::start(0.0)));
         let link = Link::open(Arc::clone(&recorder));
         let arrival = Arrival {
             connection: link.id(),

@@ -128,6 +128,12 @@ impl ChatRequest {
             .sum()
     }
 
+    /// The prompt's tokens as most providers estimate them before they have counted: a quarter of its characters.
+    pub(crate) fn prompt_estimate(&self) -> usize {
+        let texts = self.messages.iter().map(|message| text_of(&message["content"]));
+        texts.map(|text| text.chars().count()).sum::<usize>().div_ceil(4)
+    }
+
     fn tool(&self, name: Option<&str>) -> Option<Wanted<'_>> {
         let functions = self.tools.iter().flatten().map(|tool| &tool["function"]);
         let function = functions
@@ -268,5 +274,6 @@ mod tests {
         .unwrap();
         assert_eq!(request.last_user_text().unwrap(), "one two");
         assert_eq!(request.prompt_words(), 4);
+        assert_eq!(request.prompt_estimate(), 4, "15 characters");
     }
 }

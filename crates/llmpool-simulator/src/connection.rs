@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::behaviour::AfterResponse;
 use crate::stats::Recorder;
@@ -17,9 +16,9 @@ use crate::stats::Recorder;
 /// How a connection is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Break {
-    /// An orderly end of the TCP stream, wherever the response stands.
+    /// An orderly end of the stream, wherever the response stands.
     End,
-    /// A TCP reset.
+    /// A reset, where the stream can do that.
     Reset,
 }
 
@@ -114,20 +113,22 @@ impl Drop for Link {
     }
 }
 
-/// A TCP stream that reports to its [`Link`] and obeys it.
+/// A stream that reports to its [`Link`] and obeys it.
 #[derive(Debug)]
-pub(crate) struct Socket {
-    stream: TcpStream,
+pub(crate) struct Socket<S> {
+    stream: S,
+    /// Makes the end of the stream a reset.
+    reset: fn(&S) -> io::Result<()>,
     link: Arc<Link>,
 }
 
-impl Socket {
-    pub(crate) fn new(stream: TcpStream, link: Arc<Link>) -> Self {
-        Self { stream, link }
+impl<S> Socket<S> {
+    pub(crate) fn new(stream: S, reset: fn(&S) -> io::Result<()>, link: Arc<Link>) -> Self {
+        Self { stream, reset, link }
     }
 }
 
-impl AsyncRead for Socket {
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -142,7 +143,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -164,7 +165,7 @@ impl AsyncWrite for Socket {
         match self.link.broken() {
             None => return Poll::Ready(Ok(())),
             Some(Break::End) => {}
-            Some(Break::Reset) => self.stream.set_zero_linger()?,
+            Some(Break::Reset) => (self.reset)(&self.stream)?,
         }
         Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
     }

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use crate::gate::Permit;
+use crate::limits::Meter;
 use crate::stats::{Arrival, Entry, Phase, Recorder};
 
 /// A request in flight. Dropped before [`finish`](Self::finish), it counts as left by the client.
@@ -15,6 +17,8 @@ pub(crate) struct Exchange {
     entry: Entry,
     phase: Phase,
     finished: bool,
+    /// Its place among those in flight, as the limits of its key count them.
+    permit: Option<Permit>,
 }
 
 impl Exchange {
@@ -26,7 +30,18 @@ impl Exchange {
             entry,
             phase: Phase::Reading,
             finished: false,
+            permit: None,
         }
+    }
+
+    /// It passed the limits of its key.
+    pub(crate) fn admitted(&mut self, permit: Permit) {
+        self.permit = Some(permit);
+    }
+
+    /// It did not pass them.
+    pub(crate) fn denied(&mut self, by: Meter) {
+        self.recorder.denied(self.arrival, self.entry, by);
     }
 
     /// The whole request is here.
@@ -48,6 +63,8 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        // Before the stats say so: who hears of a request's end may send the next.
+        self.permit = None;
         let aborted_in = (!self.finished).then_some(self.phase);
         self.recorder.ended(self.arrival, self.entry, aborted_in);
     }

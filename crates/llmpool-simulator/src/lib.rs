@@ -23,11 +23,16 @@
 mod answer;
 mod behaviour;
 mod body;
+mod calendar;
 mod chat;
+mod clock;
 mod connection;
+mod dialect;
 mod errors;
 mod exchange;
+mod gate;
 mod limits;
+mod offline;
 mod outgoing;
 mod random;
 mod rules;
@@ -41,10 +46,14 @@ pub use behaviour::{
     Action, AfterResponse, Behaviour, Endpoint, ErrorIn200, PaceOverride, Point, RateLimit, Raw, RefusalForm,
     Reply, RetryAfter, RetryAfterForm, StatusReply,
 };
+pub use dialect::Dialect;
 pub use limits::{Account, Denied, Gauge, Limits, Meter, Quota, Sent, WindowKind};
-pub use scenario::{Scenario, ScenarioError, SimulatedKey, UsagePolicy};
+pub use offline::Offline;
+pub use scenario::{Scenario, ScenarioError, SimulatedAccount, SimulatedKey, UsagePolicy};
 pub use server::Simulator;
-pub use stats::{Abort, ConnectionStats, KeyStats, LogEntry, NotReached, Phase, RequestKind, Stats};
+pub use stats::{
+    Abort, AccountStats, ConnectionStats, KeyStats, LogEntry, NotReached, Phase, RequestKind, Stats,
+};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

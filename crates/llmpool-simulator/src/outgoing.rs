@@ -1,7 +1,7 @@
 //! A response as decided, and how it goes out: delays, headers, and where it stops.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use hyper::header::{
@@ -15,6 +15,7 @@ use crate::behaviour::{
     AfterResponse, ErrorIn200, Pace, Point, Raw, Reply, RetryAfter, RetryAfterForm, StatusReply,
 };
 use crate::body::{Ending, PacedBody, Pieces};
+use crate::calendar;
 use crate::chat::Refusal;
 use crate::connection::{Break, Link};
 use crate::errors;
@@ -83,11 +84,12 @@ impl Content {
 
 impl Outgoing {
     /// What a verdict makes of a request whose proper answer would be `proper`.
-    pub(crate) fn by(verdict: Verdict, proper: impl FnOnce() -> Content) -> Self {
+    /// `date` is what the provider takes for today.
+    pub(crate) fn by(verdict: Verdict, date: SystemTime, proper: impl FnOnce() -> Content) -> Self {
         let ok = |content| Self::with_content(StatusCode::OK, content);
         let mut outgoing = match verdict.reply {
             Reply::Ok => ok(proper()),
-            Reply::Status(reply) => Self::status(&reply),
+            Reply::Status(reply) => Self::status(&reply, date),
             Reply::Stall(point) => ok(proper()).stopped(point, Ending::Stall),
             Reply::Cut { at, reset } => {
                 ok(proper()).stopped(at, Ending::Break(if reset { Break::Reset } else { Break::End }))
@@ -191,7 +193,7 @@ impl Outgoing {
         }
     }
 
-    fn status(reply: &StatusReply) -> Self {
+    fn status(reply: &StatusReply, date: SystemTime) -> Self {
         let body = match &reply.body {
             None => Content::json(
                 errors::for_status(reply.status, reply.code.as_deref())
@@ -205,7 +207,9 @@ impl Outgoing {
             Some(body) => Content::json(body.to_string().into()),
         };
         let mut outgoing = Self::with_content(reply.status_code(), body);
-        if let Some((name, value)) = reply.retry_after.and_then(RetryAfter::header) {
+        if let Some((name, value)) = reply.retry_after.and_then(|told| told.header(date))
+            && let Ok(value) = HeaderValue::from_str(&value)
+        {
             outgoing.headers.insert(name, value);
         }
         outgoing
@@ -261,29 +265,19 @@ impl From<Refusal> for Outgoing {
 }
 
 impl RetryAfter {
-    fn header(self) -> Option<(HeaderName, HeaderValue)> {
-        let (name, value) = match self.form {
-            RetryAfterForm::Seconds => (RETRY_AFTER, whole_seconds(self.wait).to_string()),
+    /// The header that tells it, if any does; `date` is the provider's.
+    pub(crate) fn header(self, date: SystemTime) -> Option<(HeaderName, String)> {
+        Some(match self.form {
+            RetryAfterForm::Seconds => (RETRY_AFTER, calendar::seconds_up(self.wait).to_string()),
             RetryAfterForm::Decimal => (RETRY_AFTER, format!("{:.3}", self.wait.as_secs_f64())),
             RetryAfterForm::Ms => (
                 RETRY_AFTER_MS,
                 self.wait.as_nanos().div_ceil(1_000_000).to_string(),
             ),
-            RetryAfterForm::Date => (RETRY_AFTER, http_date(SystemTime::now() + self.wait)),
+            RetryAfterForm::Date => (RETRY_AFTER, calendar::http_date(date + self.wait)),
             RetryAfterForm::None => return None,
-        };
-        Some((name, HeaderValue::from_str(&value).ok()?))
+        })
     }
-}
-
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
-}
-
-/// Dates have whole seconds; an earlier one would invite a client too soon.
-fn http_date(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(whole_seconds(since)))
 }
 
 fn request_id(number: u64) -> HeaderValue {
@@ -292,16 +286,14 @@ fn request_id(number: u64) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn a_time_to_come_back_at_is_never_told_too_early() {
         let wait = Duration::from_micros(1_200_400);
-        let told = |form| {
-            RetryAfter { wait, form }
-                .header()
-                .map(|(name, value)| (name, value.to_str().unwrap().to_owned()))
-        };
+        let told = |form| RetryAfter { wait, form }.header(SystemTime::now());
         assert_eq!(told(RetryAfterForm::Seconds), Some((RETRY_AFTER, "2".into())));
         assert_eq!(told(RetryAfterForm::Ms), Some((RETRY_AFTER_MS, "1201".into())));
         assert_eq!(told(RetryAfterForm::None), None);

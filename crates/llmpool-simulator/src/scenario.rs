@@ -6,9 +6,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
 use serde::{Deserialize, Deserializer};
 
 use crate::behaviour::{Action, AfterResponse, Behaviour, Pace};
+use crate::dialect::Dialect;
+use crate::limits::Limits;
 
 /// What the built-in simulator says when a scenario gives no other answer.
 const DEFAULT_ANSWER: &str = "Hello! This is the built-in simulator of llmpool, not a language model: it gives this \
@@ -26,6 +29,10 @@ pub(crate) const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
 pub struct Scenario {
     /// The keys that are accepted; everything else gets 401. Empty (the default): any key, or none, will do.
     pub keys: Vec<SimulatedKey>,
+    /// What keys share. Default: nothing.
+    pub accounts: Vec<SimulatedAccount>,
+    /// How limits are told and enforced in words and headers. Default [`Dialect::Openai`].
+    pub dialect: Dialect,
     /// The models that exist; any other is 404 `model_not_found`. Empty (the default): any name will do.
     pub models: Vec<String>,
     /// The text of every answer. The default says that this is a simulator.
@@ -58,6 +65,9 @@ pub struct Scenario {
     pub script: Vec<Behaviour>,
     /// Rules that may strike any request, asked in order after those of its key.
     pub behaviours: Vec<Behaviour>,
+    /// How many seconds the provider's calendar is fast, or slow if below 0; seen in the `date` header and in every
+    /// time of day it tells. Default 0.
+    pub clock_skew: f64,
     /// Decides everything that happens by chance. Default 0.
     pub seed: u64,
 }
@@ -71,12 +81,33 @@ pub struct SimulatedKey {
     /// What [`Stats`](crate::Stats) calls the key. Default `key-N`, counted from 0.
     #[serde(default)]
     pub label: Option<String>,
+    /// The name of the one of [`Scenario::accounts`] that it belongs to. Default: it stands for itself.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// What the provider enforces for this key alone, besides what it does for its account. Default: nothing.
+    #[serde(default)]
+    pub limits: Option<Limits>,
     /// What happens to the first requests with this key, one entry each.
     #[serde(default)]
     pub script: Vec<Behaviour>,
     /// Rules that may strike a request with this key, asked in order once the script is used up.
     #[serde(default)]
     pub behaviours: Vec<Behaviour>,
+}
+
+/// What several keys belong to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimulatedAccount {
+    /// How keys refer to it; [`Stats`](crate::Stats) call it so too.
+    pub name: String,
+    /// What the provider enforces for all its keys together. Default: nothing.
+    #[serde(default)]
+    pub limits: Option<Limits>,
+    /// What the `openai-organization` header of its keys' responses says, in dialects that have it. Default: there is
+    /// no such header.
+    #[serde(default)]
+    pub organization: Option<String>,
 }
 
 /// When a response tells its token usage.
@@ -118,9 +149,16 @@ impl Scenario {
     /// Whether the scenario can be played; [`Simulator::start`](crate::Simulator::start) asks before it binds.
     pub(crate) fn check(&self) -> Result<(), ScenarioError> {
         self.check_answer()?;
+        let skew = self.clock_skew.abs();
+        if skew.is_nan() || skew > MAX_DURATION.as_secs_f64() {
+            return Err(ScenarioError(
+                "clock_skew must be a number of seconds of at most a year".into(),
+            ));
+        }
         check_rules("", &self.script, &self.behaviours)?;
+        self.check_accounts()?;
         for (index, key) in self.keys.iter().enumerate() {
-            key.check(index)?;
+            key.check(index, &self.accounts)?;
             if self.keys[..index].iter().any(|earlier| earlier.key == key.key) {
                 return Err(ScenarioError(format!(
                     "keys[{index}] is the same key as an earlier one; give it once"
@@ -148,6 +186,28 @@ impl Scenario {
         Ok(())
     }
 
+    fn check_accounts(&self) -> Result<(), ScenarioError> {
+        for (index, account) in self.accounts.iter().enumerate() {
+            let place = format!("accounts[{index}]");
+            account.check(&place)?;
+            if self.accounts[..index]
+                .iter()
+                .any(|earlier| earlier.name == account.name)
+            {
+                return Err(ScenarioError(format!(
+                    "{place}.name is the name of an earlier account; give each its own"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The index of the account that a key belongs to.
+    pub(crate) fn account_of(&self, key: &SimulatedKey) -> Option<usize> {
+        let name = key.account.as_ref()?;
+        self.accounts.iter().position(|account| account.name == *name)
+    }
+
     pub(crate) fn pace(&self) -> Pace {
         Pace {
             head: self.head_delay,
@@ -161,6 +221,8 @@ impl Default for Scenario {
     fn default() -> Self {
         Self {
             keys: Vec::new(),
+            accounts: Vec::new(),
+            dialect: Dialect::default(),
             models: Vec::new(),
             answer: DEFAULT_ANSWER.into(),
             echo: false,
@@ -175,6 +237,7 @@ impl Default for Scenario {
             after_response: AfterResponse::default(),
             script: Vec::new(),
             behaviours: Vec::new(),
+            clock_skew: 0.0,
             seed: 0,
         }
     }
@@ -186,6 +249,8 @@ impl SimulatedKey {
         Self {
             key: key.into(),
             label: None,
+            account: None,
+            limits: None,
             script: Vec::new(),
             behaviours: Vec::new(),
         }
@@ -198,14 +263,53 @@ impl SimulatedKey {
         self
     }
 
-    fn check(&self, index: usize) -> Result<(), ScenarioError> {
+    fn check(&self, index: usize, accounts: &[SimulatedAccount]) -> Result<(), ScenarioError> {
         if self.key.is_empty() || !self.key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ScenarioError(format!(
                 "keys[{index}].key must be visible ASCII without spaces"
             )));
         }
+        if let Some(name) = &self.account
+            && !accounts.iter().any(|account| account.name == *name)
+        {
+            return Err(unknown_account(index, accounts));
+        }
+        if let Some(limits) = &self.limits {
+            limits.check(&format!("keys[{index}].limits"))?;
+        }
         check_rules(&format!("keys[{index}]."), &self.script, &self.behaviours)
     }
+}
+
+impl SimulatedAccount {
+    fn check(&self, place: &str) -> Result<(), ScenarioError> {
+        if self.name.is_empty() {
+            return Err(ScenarioError(format!(
+                "{place}.name is empty; give one that keys can refer to"
+            )));
+        }
+        let organization = self.organization.as_deref();
+        if organization.is_some_and(|value| HeaderValue::from_str(value).is_err()) {
+            return Err(ScenarioError(format!(
+                "{place}.organization is no valid header value"
+            )));
+        }
+        self.limits
+            .map_or(Ok(()), |limits| limits.check(&format!("{place}.limits")))
+    }
+}
+
+/// Says which accounts there are, but not which was asked for: that might be a key in the wrong place.
+fn unknown_account(key: usize, accounts: &[SimulatedAccount]) -> ScenarioError {
+    let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+    ScenarioError(format!(
+        "keys[{key}].account is the name of no account; {}",
+        if names.is_empty() {
+            "describe it under accounts".to_owned()
+        } else {
+            format!("there are: {}", names.join(", "))
+        }
+    ))
 }
 
 /// Shows everything but the key.
@@ -213,6 +317,8 @@ impl fmt::Debug for SimulatedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimulatedKey")
             .field("label", &self.label)
+            .field("account", &self.account)
+            .field("limits", &self.limits)
             .field("script", &self.script)
             .field("behaviours", &self.behaviours)
             .finish_non_exhaustive()
@@ -330,6 +436,40 @@ mod tests {
                 r#"{"keys": [{"key": "k", "behaviours": [{"status": 99}]}]}"#,
                 "keys[0].behaviours[0].status",
             ),
+            (
+                r#"{"accounts": [{"name": "a"}, {"name": "b"}], "keys": [{"key": "k", "account": "c"}]}"#,
+                "keys[0].account is the name of no account; there are: a, b",
+            ),
+            (
+                r#"{"keys": [{"key": "k", "account": "c"}]}"#,
+                "describe it under accounts",
+            ),
+            (
+                r#"{"accounts": [{"name": "a"}, {"name": "a"}]}"#,
+                "accounts[1].name is the name of an earlier account",
+            ),
+            (r#"{"accounts": [{"name": ""}]}"#, "accounts[0].name is empty"),
+            (
+                r#"{"accounts": [{"name": "a", "organization": "a\nb"}]}"#,
+                "accounts[0].organization",
+            ),
+            (
+                r#"{"accounts": [{"name": "a", "limits": {"per": 5}}]}"#,
+                "accounts[0].limits limits nothing",
+            ),
+            (
+                r#"{"keys": [{"key": "k", "limits": {"requests": 5, "per": 0}}]}"#,
+                "keys[0].limits has a time of 0 s",
+            ),
+            (
+                r#"{"keys": [{"key": "k", "limits": {"quota": {"requests": 0, "resets_after": 3}}}]}"#,
+                "keys[0].limits has a quota of 0",
+            ),
+            (
+                r#"{"keys": [{"key": "k", "limits": {"requests": 0}}]}"#,
+                "nonzero",
+            ),
+            (r#"{"clock_skew": -1e9}"#, "clock_skew must be"),
             ("{", "EOF"),
         ] {
             let message = refusal(json);

@@ -1,28 +1,22 @@
 //! The socket: accepts connections until it is stopped.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::connection::{Link, Socket};
-use crate::scenario::Scenario;
-use crate::service::Service;
-use crate::stats::{NotReached, Recorder, Stats};
+use crate::offline::Offline;
+use crate::scenario::{Scenario, ScenarioError};
+use crate::stats::{NotReached, Stats};
 
 /// A simulated provider, running until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Simulator {
     addr: SocketAddr,
-    recorder: Arc<Recorder>,
+    provider: Offline,
     /// Says stop, when used or dropped; the accepting task holds the only receiver until all is closed.
     stop: watch::Sender<()>,
 }
@@ -41,18 +35,21 @@ impl Simulator {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_on(addr: SocketAddr, scenario: Scenario) -> io::Result<Self> {
-        scenario
-            .check()
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let provider =
+            Offline::new(scenario).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
-        let labels = scenario.keys.iter().enumerate();
-        let labels = labels.map(|(index, key)| key.label.clone().unwrap_or_else(|| format!("key-{index}")));
-        let recorder = Arc::new(Recorder::new(labels));
-        let service = Arc::new(Service::new(scenario, Arc::clone(&recorder)));
         let (stop, stopped) = watch::channel(());
-        tokio::spawn(accept(listener, service, Arc::clone(&recorder), stopped));
-        Ok(Self { addr, recorder, stop })
+        tokio::spawn(accept(listener, provider.clone(), stopped));
+        Ok(Self { addr, provider, stop })
+    }
+
+    /// The same provider without a socket, for connections of the caller's own making. Its time begins now.
+    ///
+    /// # Errors
+    /// A scenario that cannot be played.
+    pub fn offline(scenario: Scenario) -> Result<Offline, ScenarioError> {
+        Offline::new(scenario)
     }
 
     /// What to configure as a client's base URL: `http://127.0.0.1:PORT/v1`.
@@ -67,12 +64,12 @@ impl Simulator {
 
     /// What it saw so far.
     pub fn stats(&self) -> Stats {
-        self.recorder.snapshot()
+        self.provider.stats()
     }
 
-    /// Begins the counters and lists of the stats anew. Rules keep what they remember.
+    /// Begins the counters and lists of the stats anew. Rules and limits keep what they remember.
     pub fn reset_stats(&self) {
-        self.recorder.reset();
+        self.provider.reset_stats();
     }
 
     /// Waits until the stats are as asked for and returns them; looks after every change, without polling. The
@@ -85,13 +82,13 @@ impl Simulator {
         reached: impl FnMut(&Stats) -> bool,
         timeout: Duration,
     ) -> Result<Stats, NotReached> {
-        self.recorder.wait_for(reached, timeout).await
+        self.provider.wait_for(reached, timeout).await
     }
 
     /// Stops accepting and closes all connections, whatever is under way on them; returns when that is done. The
     /// stats stay readable. Dropping the simulator does the same without waiting.
     pub async fn stop(&self) {
-        self.recorder.stopping();
+        self.provider.stopping();
         self.stop.send_replace(());
         self.stop.closed().await;
     }
@@ -99,22 +96,19 @@ impl Simulator {
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        self.recorder.stopping();
+        self.provider.stopping();
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    service: Arc<Service>,
-    recorder: Arc<Recorder>,
-    mut stopped: watch::Receiver<()>,
-) {
+async fn accept(listener: TcpListener, provider: Offline, mut stopped: watch::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve(stream, Link::open(Arc::clone(&recorder)), Arc::clone(&service)));
+                    // Each event is to leave at once; where this fails the connection is gone anyway.
+                    let _ = stream.set_nodelay(true);
+                    connections.spawn(provider.serve_resettable(stream, TcpStream::set_zero_linger));
                 }
                 // Out of file descriptors, mostly: give those who have one the time to finish.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -125,19 +119,4 @@ async fn accept(
     }
     drop(listener);
     connections.shutdown().await;
-}
-
-async fn serve(stream: TcpStream, link: Arc<Link>, service: Arc<Service>) {
-    // Each event is to leave at once; where this fails the connection is gone anyway.
-    let _ = stream.set_nodelay(true);
-    let socket = TokioIo::new(Socket::new(stream, Arc::clone(&link)));
-    let answer = service_fn(move |request| {
-        let (service, link) = (Arc::clone(&service), Arc::clone(&link));
-        async move { Ok::<_, Infallible>(service.answer(link, request).await) }
-    });
-    // An error here is a client that left or a break we asked for; both are in the stats.
-    let _ = http1::Builder::new()
-        .half_close(false)
-        .serve_connection(socket, answer)
-        .await;
 }

@@ -7,17 +7,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::answer::Completion;
-use crate::behaviour::{AfterResponse, Endpoint};
+use crate::behaviour::{AfterResponse, Endpoint, Reply};
 use crate::body::{PacedBody, Pieces};
 use crate::chat::{ChatRequest, Refusal};
+use crate::clock::Clock;
 use crate::connection::{Break, Link};
 use crate::errors;
 use crate::exchange::Exchange;
+use crate::gate::{Gate, Passage};
 use crate::outgoing::{Content, Outgoing};
 use crate::rules::{Facts, Rules, Verdict};
 use crate::scenario::Scenario;
@@ -34,7 +36,9 @@ pub(crate) type ResponseBody = Either<Full<Bytes>, PacedBody>;
 #[derive(Debug)]
 pub(crate) struct Service {
     scenario: Scenario,
+    clock: Clock,
     rules: Mutex<Rules>,
+    gate: Arc<Gate>,
     recorder: Arc<Recorder>,
     requests: AtomicU64,
 }
@@ -62,10 +66,12 @@ enum Caller {
 }
 
 impl Service {
-    pub(crate) fn new(scenario: Scenario, recorder: Arc<Recorder>) -> Self {
+    pub(crate) fn new(scenario: Scenario, clock: Clock, recorder: Arc<Recorder>) -> Self {
         let rules = Mutex::new(Rules::new(&scenario));
         Self {
+            gate: Arc::new(Gate::new(&scenario, clock)),
             scenario,
+            clock,
             rules,
             recorder,
             requests: AtomicU64::new(0),
@@ -74,6 +80,15 @@ impl Service {
 
     pub(crate) async fn answer(&self, link: Arc<Link>, request: Request<Incoming>) -> Response<ResponseBody> {
         link.head_read();
+        let mut response = self.route(link, request).await;
+        let date = httpdate::fmt_http_date(self.clock.date());
+        if let Ok(date) = HeaderValue::from_str(&date) {
+            response.headers_mut().insert(DATE, date);
+        }
+        response
+    }
+
+    async fn route(&self, link: Arc<Link>, request: Request<Incoming>) -> Response<ResponseBody> {
         match Route::of(request.method(), request.uri().path()) {
             Route::Stats => {
                 self.about_itself(&link, request, || json!(self.recorder.snapshot()))
@@ -126,7 +141,7 @@ impl Service {
         let outgoing = match read(request.into_body()).await {
             Ok(body) => {
                 exchange.request_read();
-                self.respond(route, caller, &body, number)
+                self.respond(route, caller, &body, number, &mut exchange)
             }
             Err(Unread::TooLarge) => Outgoing::too_large(),
             Err(Unread::ClientLeft) => {
@@ -139,7 +154,14 @@ impl Service {
         outgoing.bodyless(bodyless).send(number, exchange, link).await
     }
 
-    fn respond(&self, route: Route, caller: Caller, body: &[u8], number: u64) -> Outgoing {
+    fn respond(
+        &self,
+        route: Route,
+        caller: Caller,
+        body: &[u8],
+        number: u64,
+        exchange: &mut Exchange,
+    ) -> Outgoing {
         let key = match caller {
             Caller::Refused => {
                 return Outgoing::refusal(StatusCode::UNAUTHORIZED, &errors::for_status(401, None));
@@ -148,7 +170,7 @@ impl Service {
             Caller::Anyone => None,
         };
         match route {
-            Route::Chat => self.chat(key, body, number),
+            Route::Chat => self.chat(key, body, number, exchange),
             Route::Models => self.models(key, || Ok(self.model_list())),
             Route::Model(id) => self.models(key, || self.model(&id)),
             Route::WrongMethod(allow) => Outgoing::wrong_method(allow),
@@ -156,26 +178,57 @@ impl Service {
         }
     }
 
-    fn chat(&self, key: Option<usize>, body: &[u8], number: u64) -> Outgoing {
+    fn chat(&self, key: Option<usize>, body: &[u8], number: u64, exchange: &mut Exchange) -> Outgoing {
         let request = match ChatRequest::parse(body) {
             Ok(request) if self.has_model(&request.model) => request,
             Ok(request) => return Refusal::unknown_model(&request.model).into(),
             Err(refusal) => return refusal.into(),
         };
-        let stream_options = request.has_stream_options();
-        let verdict = self.decide(Facts {
+        let facts = Facts {
             endpoint: Endpoint::Chat,
             key,
-            stream_options,
+            stream_options: request.has_stream_options(),
+        };
+        let date = self.clock.date();
+        let completion = Completion::new(&self.scenario, &request, number, unix_seconds(date));
+        let verdict = self.limited(key, tokens(&request, &completion), exchange, || {
+            self.decide(facts)
         });
-        Outgoing::by(verdict, || {
-            let completion = Completion::new(&self.scenario, &request, number, unix_seconds());
+        Outgoing::by(verdict, date, || {
             if request.streams() {
                 Content::event_stream(Pieces::stream(completion.events()))
             } else {
                 Content::json(completion.plain())
             }
         })
+    }
+
+    /// What `decide` says if the limits of the key let the request pass, with their headers in any case.
+    fn limited(
+        &self,
+        key: Option<usize>,
+        tokens: u32,
+        exchange: &mut Exchange,
+        decide: impl FnOnce() -> Verdict,
+    ) -> Verdict {
+        let (dialect, date) = (self.scenario.dialect, self.clock.date());
+        let Passage { result, standing } = self.gate.enter(key, tokens);
+        let headers = dialect.headers(&standing, result.as_ref().err(), date);
+        let verdict = match result {
+            Ok(permit) => {
+                exchange.admitted(permit);
+                decide()
+            }
+            Err(denied) => {
+                exchange.denied(denied.by);
+                Verdict::of(Reply::Status(dialect.refusal(&denied, date)), &self.scenario)
+            }
+        };
+        // Those of a rule come last, because what is said twice is said by the last.
+        Verdict {
+            headers: headers.into_iter().chain(verdict.headers).collect(),
+            ..verdict
+        }
     }
 
     fn models(&self, key: Option<usize>, list: impl FnOnce() -> Result<Value, Refusal>) -> Outgoing {
@@ -187,17 +240,17 @@ impl Service {
                     key,
                     stream_options: false,
                 });
-                Outgoing::by(verdict, || Content::json(list.to_string().into()))
+                Outgoing::by(verdict, self.clock.date(), || {
+                    Content::json(list.to_string().into())
+                })
             }
         }
     }
 
     fn decide(&self, facts: Facts) -> Verdict {
-        let now = self.recorder.elapsed();
-        self.rules
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .decide(facts, now)
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock, so that it never goes back.
+        rules.decide(facts, self.clock.elapsed())
     }
 
     fn caller(&self, headers: &HeaderMap) -> Caller {
@@ -272,6 +325,15 @@ impl Route {
     }
 }
 
+/// What a request counts for a limit of tokens: its prompt, and the most it allows for the answer, or the answer itself
+/// where it allows any.
+fn tokens(request: &ChatRequest, completion: &Completion) -> u32 {
+    let answer = request.max_tokens().map_or(completion.tokens(), |most| {
+        most.saturating_mul(request.choices() as usize)
+    });
+    u32::try_from(request.prompt_estimate().saturating_add(answer)).unwrap_or(u32::MAX)
+}
+
 enum Unread {
     TooLarge,
     ClientLeft,
@@ -293,10 +355,8 @@ fn model_entry(id: &str) -> Value {
     json!({"id": id, "object": "model", "created": 1_700_000_000, "owned_by": "llmpool-simulator"})
 }
 
-fn unix_seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+fn unix_seconds(date: SystemTime) -> u64 {
+    date.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

@@ -6,8 +6,11 @@ mod recorder;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
+
+use crate::limits::Meter;
 
 pub(crate) use recorder::{Arrival, Entry, Recorder};
 
@@ -36,6 +39,8 @@ pub struct Stats {
     pub statuses: BTreeMap<u16, u64>,
     /// One for each key of the scenario, in its order.
     pub keys: Vec<KeyStats>,
+    /// One for each account of the scenario, in its order.
+    pub accounts: Vec<AccountStats>,
     /// Connections in the order they were accepted.
     pub connections: Vec<ConnectionStats>,
     /// Requests whose client went away before the response was complete.
@@ -61,6 +66,28 @@ pub struct KeyStats {
     pub max_in_flight: u64,
     /// How many responses began with each status.
     pub statuses: BTreeMap<u16, u64>,
+    /// Requests that the [limits](crate::Limits) of the key or its account denied for now, whatever status the dialect
+    /// gives to that. What rules refuse is not counted here.
+    pub rate_limited: u64,
+    /// Requests that were denied because a [quota](crate::Quota) was used up.
+    pub out_of_quota: u64,
+}
+
+/// What one account saw, all its keys together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct AccountStats {
+    /// Its name in the scenario.
+    pub name: String,
+    /// Requests with its keys.
+    pub requests: u64,
+    /// Requests being answered now.
+    pub in_flight: u64,
+    /// The most there ever were of them at once.
+    pub max_in_flight: u64,
+    /// As [`KeyStats::rate_limited`].
+    pub rate_limited: u64,
+    /// As [`KeyStats::out_of_quota`].
+    pub out_of_quota: u64,
 }
 
 /// One connection.
@@ -85,6 +112,8 @@ pub struct LogEntry {
     pub key: Option<usize>,
     /// The status of the response, once that has begun; `None` for ever if it never does.
     pub status: Option<u16>,
+    /// What the limits of its key or account had run out of, if that is why it was refused.
+    pub denied: Option<Meter>,
     /// The connection it came on.
     pub connection: u64,
     /// What it asked for.
@@ -143,6 +172,19 @@ impl Stats {
     /// The requests that came with one key of the scenario, in the order they arrived.
     pub fn requests_of(&self, key: usize) -> impl Iterator<Item = &LogEntry> {
         self.log.iter().filter(move |entry| entry.key == Some(key))
+    }
+
+    /// What the account with this name saw.
+    pub fn account(&self, name: &str) -> Option<&AccountStats> {
+        self.accounts.iter().find(|account| account.name == name)
+    }
+
+    /// When the chat requests with one key of the scenario arrived, since the simulator started: to be judged by
+    /// [`Limits::denials`](crate::Limits::denials), for example.
+    pub fn arrivals_of(&self, key: usize) -> impl Iterator<Item = Duration> {
+        self.requests_of(key)
+            .filter(|entry| entry.kind == RequestKind::Chat)
+            .map(|entry| Duration::try_from_secs_f64(entry.at_ms / 1000.0).unwrap_or_default())
     }
 }
 

@@ -1,16 +1,23 @@
 //! Where everything is counted: one lock, held for a few instructions, and a notification after each change.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Abort, ConnectionStats, KeyStats, LogEntry, MAX_ENTRIES, NotReached, Phase, RequestKind, Stats};
+use crate::clock::Clock;
+use crate::limits::Meter;
+use crate::scenario::Scenario;
+
+use super::{
+    Abort, AccountStats, ConnectionStats, KeyStats, LogEntry, MAX_ENTRIES, NotReached, Phase, RequestKind,
+    Stats,
+};
 
 /// Keeps [`Stats`] and wakes who waits for them to change.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    started: Instant,
+    clock: Clock,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -18,6 +25,8 @@ pub(crate) struct Recorder {
 #[derive(Debug)]
 struct State {
     stats: Stats,
+    /// The index of each key's account.
+    account_of: Vec<Option<usize>>,
     next_connection: u64,
     /// Grows with each reset, so that what began before one does not write into the lists after it.
     generation: u64,
@@ -41,31 +50,32 @@ pub(crate) struct Entry {
 }
 
 impl Recorder {
-    pub(crate) fn new(labels: impl Iterator<Item = String>) -> Self {
-        let keys = labels.enumerate().map(|(index, label)| KeyStats {
+    pub(crate) fn new(scenario: &Scenario, clock: Clock) -> Self {
+        let keys = scenario.keys.iter().enumerate().map(|(index, key)| KeyStats {
             index,
-            label,
+            label: key.label.clone().unwrap_or_else(|| format!("key-{index}")),
             ..KeyStats::default()
+        });
+        let accounts = scenario.accounts.iter().map(|account| AccountStats {
+            name: account.name.clone(),
+            ..AccountStats::default()
         });
         let stats = Stats {
             keys: keys.collect(),
+            accounts: accounts.collect(),
             ..Stats::default()
         };
         Self {
-            started: Instant::now(),
+            clock,
             state: Mutex::new(State {
                 stats,
+                account_of: scenario.keys.iter().map(|key| scenario.account_of(key)).collect(),
                 next_connection: 0,
                 generation: 0,
                 stopping: false,
             }),
             changed: Notify::new(),
         }
-    }
-
-    /// Time since the simulator started.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
     }
 
     pub(crate) fn snapshot(&self) -> Stats {
@@ -102,6 +112,7 @@ impl Recorder {
                 in_flight: old.in_flight,
                 max_in_flight: old.in_flight,
                 keys: old.keys.into_iter().map(KeyStats::reset).collect(),
+                accounts: old.accounts.into_iter().map(AccountStats::reset).collect(),
                 connections: old
                     .connections
                     .into_iter()
@@ -171,6 +182,11 @@ impl Recorder {
     pub(crate) fn arrived(&self, arrival: Arrival) -> Entry {
         let at_ms = self.now_ms();
         self.change(|state| {
+            if let Some(account) = state.account_of(arrival.key) {
+                account.requests += 1;
+                account.in_flight += 1;
+                account.max_in_flight = account.max_in_flight.max(account.in_flight);
+            }
             let stats = &mut state.stats;
             stats.requests += 1;
             stats.in_flight += 1;
@@ -192,6 +208,7 @@ impl Recorder {
                 at_ms,
                 key,
                 status: None,
+                denied: None,
                 connection,
                 kind,
                 ended_ms: None,
@@ -216,6 +233,21 @@ impl Recorder {
         });
     }
 
+    pub(crate) fn denied(&self, arrival: Arrival, entry: Entry, by: Meter) {
+        let count = |rate: &mut u64, quota: &mut u64| *if by == Meter::Quota { quota } else { rate } += 1;
+        self.change(|state| {
+            if let Some(logged) = state.entry(entry) {
+                logged.denied = Some(by);
+            }
+            if let Some(key) = state.stats.key_at(arrival.key) {
+                count(&mut key.rate_limited, &mut key.out_of_quota);
+            }
+            if let Some(account) = state.account_of(arrival.key) {
+                count(&mut account.rate_limited, &mut account.out_of_quota);
+            }
+        });
+    }
+
     /// `aborted_in`: the phase in which the client went away, if it did.
     pub(crate) fn ended(&self, arrival: Arrival, entry: Entry, aborted_in: Option<Phase>) {
         let at_ms = self.now_ms();
@@ -223,6 +255,9 @@ impl Recorder {
             state.stats.in_flight -= 1;
             if let Some(key) = state.stats.key_at(arrival.key) {
                 key.in_flight -= 1;
+            }
+            if let Some(account) = state.account_of(arrival.key) {
+                account.in_flight -= 1;
             }
             if let Some(logged) = state.entry(entry) {
                 logged.ended_ms = Some(at_ms);
@@ -255,7 +290,7 @@ impl Recorder {
     }
 
     fn now_ms(&self) -> f64 {
-        self.elapsed().as_secs_f64() * 1000.0
+        self.clock.elapsed().as_secs_f64() * 1000.0
     }
 }
 
@@ -263,6 +298,11 @@ impl State {
     fn entry(&mut self, entry: Entry) -> Option<&mut LogEntry> {
         let index = entry.index.filter(|_| entry.generation == self.generation)?;
         self.stats.log.get_mut(index)
+    }
+
+    fn account_of(&mut self, key: Option<usize>) -> Option<&mut AccountStats> {
+        let account = self.account_of.get(key?).copied().flatten()?;
+        self.stats.accounts.get_mut(account)
     }
 
     fn aborted(&mut self, abort: Abort) {
@@ -305,6 +345,17 @@ impl KeyStats {
     }
 }
 
+impl AccountStats {
+    fn reset(self) -> Self {
+        Self {
+            max_in_flight: self.in_flight,
+            in_flight: self.in_flight,
+            name: self.name,
+            ..Self::default()
+        }
+    }
+}
+
 impl ConnectionStats {
     fn reset(self) -> Option<Self> {
         self.closed_ms.is_none().then_some(Self { requests: 0, ..self })
@@ -331,7 +382,7 @@ mod tests {
     };
 
     fn recorder() -> Recorder {
-        Recorder::new(["a".to_owned()].into_iter())
+        Recorder::new(&Scenario::with_keys(["a"]), Clock::start(0.0))
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use End::Complete;
@@ -12,8 +12,8 @@ use End::Complete;
 /// Longer than anything here should take; a test that reaches it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) struct Client {
-    socket: BufReader<TcpStream>,
+pub(crate) struct Client<S = TcpStream> {
+    socket: BufReader<S>,
 }
 
 #[derive(Debug)]
@@ -35,8 +35,14 @@ pub(crate) enum End {
 
 impl Client {
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
+        Self::over(TcpStream::connect(addr).await.unwrap())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn over(stream: S) -> Self {
         Self {
-            socket: BufReader::new(TcpStream::connect(addr).await.unwrap()),
+            socket: BufReader::new(stream),
         }
     }
 

@@ -10,6 +10,8 @@ mod behaviours;
 mod client;
 mod connections;
 mod counting;
+mod limits;
+mod offline;
 
 use llmpool_simulator::{Scenario, Simulator};
 
