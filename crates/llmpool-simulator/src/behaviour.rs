@@ -28,6 +28,13 @@ pub struct Behaviour {
     pub probability: Option<f64>,
     /// Which requests the rule looks at. Default: chat requests only.
     pub on: Endpoint,
+    /// The time since the provider's start from which on the rule holds. Default 0.
+    pub from: Duration,
+    /// The time since the provider's start at which the rule ends. `None`: it never does.
+    pub until: Option<Duration>,
+    /// Whether the rule strikes before [limits](crate::Limits) are asked, as an outage of what stands in front of the
+    /// provider does: what it strikes counts for no limit. Default `false`.
+    pub before_limits: bool,
     /// Headers added to the response when the rule strikes.
     pub headers: Vec<(String, String)>,
     /// Delays that replace the scenario's when the rule strikes.
@@ -228,16 +235,29 @@ impl Behaviour {
             action,
             probability: None,
             on: Endpoint::default(),
+            from: Duration::ZERO,
+            until: None,
+            before_limits: false,
             headers: Vec::new(),
             pace: PaceOverride::default(),
             after_response: None,
         }
     }
 
+    /// Whether the rule holds at this time since the provider's start.
+    pub(crate) fn holds(&self, now: Duration) -> bool {
+        self.from <= now && self.until.is_none_or(|until| now < until)
+    }
+
     pub(crate) fn check(&self, place: &str) -> Result<(), ScenarioError> {
         if self.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
             return Err(ScenarioError::new(format!(
                 "{place}.probability must be from 0 to 1"
+            )));
+        }
+        if self.until.is_some_and(|until| until <= self.from) {
+            return Err(ScenarioError::new(format!(
+                "{place} ends before it begins; give an until above from"
             )));
         }
         for (name, value) in &self.headers {

@@ -1,7 +1,8 @@
 //! Which behaviour strikes a request.
 //!
 //! Asked in order: the script of the key, its rules, the global script, the global rules. The first that strikes
-//! decides, so a later limit counts only what came past the earlier ones. Time is an argument, and chance is drawn per
+//! decides, so a later limit counts only what came past the earlier ones. Rules that stand before the limits of keys are
+//! asked by themselves, and scripts never stand there. Time is an argument, and chance is drawn per
 //! rule: the n-th request a rule sees fares the same in every run, whatever other rules drew before.
 
 use std::collections::VecDeque;
@@ -90,16 +91,27 @@ impl Rules {
         }
     }
 
-    /// Decides about a request that arrived at `now`, counted from any fixed moment.
+    /// What happens to a request before its key's limits are asked, if anything does. `now` is since the start.
+    pub(crate) fn before_limits(&mut self, facts: Facts, now: Duration) -> Option<Verdict> {
+        let mut verdict = self.default.clone();
+        self.of(facts.key)
+            .any(|set| set.rules_strike(true, facts, now, &mut verdict))
+            .then_some(verdict)
+    }
+
+    /// What happens to a request that came past them. `now` is since the start.
     pub(crate) fn decide(&mut self, facts: Facts, now: Duration) -> Verdict {
         let mut verdict = self.default.clone();
-        let key = facts.key.and_then(|index| self.keys.get_mut(index));
-        for set in key.into_iter().chain([&mut self.global]) {
-            if set.strikes(facts, now, &mut verdict) {
-                break;
-            }
-        }
+        // The first that strikes has written the verdict.
+        self.of(facts.key).any(|set| {
+            set.script_strikes(facts, &mut verdict) || set.rules_strike(false, facts, now, &mut verdict)
+        });
         verdict
+    }
+
+    fn of(&mut self, key: Option<usize>) -> impl Iterator<Item = &mut RuleSet> {
+        let key = key.and_then(|index| self.keys.get_mut(index));
+        key.into_iter().chain([&mut self.global])
     }
 }
 
@@ -116,12 +128,17 @@ impl Verdict {
 }
 
 impl RuleSet {
-    fn strikes(&mut self, facts: Facts, now: Duration, verdict: &mut Verdict) -> bool {
-        self.script_strikes(facts, verdict)
-            || self
-                .rules
-                .iter_mut()
-                .any(|rule| rule.strikes(facts, now, verdict))
+    fn rules_strike(
+        &mut self,
+        before_limits: bool,
+        facts: Facts,
+        now: Duration,
+        verdict: &mut Verdict,
+    ) -> bool {
+        self.rules
+            .iter_mut()
+            .filter(|rule| rule.behaviour.before_limits == before_limits)
+            .any(|rule| rule.strikes(facts, now, verdict))
     }
 
     /// An entry is used up even if it lets the request pass, so that entries and requests stay in step.
@@ -152,7 +169,7 @@ impl Rule {
 
     /// Writes its will into the verdict and says true, or lets the request pass.
     fn strikes(&mut self, facts: Facts, now: Duration, verdict: &mut Verdict) -> bool {
-        if !self.behaviour.on.includes(facts.endpoint) {
+        if !self.behaviour.on.includes(facts.endpoint) || !self.behaviour.holds(now) {
             return false;
         }
         if self
@@ -340,6 +357,31 @@ mod tests {
                 .contains(&("x-ratelimit-remaining-requests".into(), "0".into()))
         );
         assert_eq!(status(&at(13)), 429);
+    }
+
+    #[test]
+    fn a_rule_holds_from_its_beginning_until_before_its_end() {
+        let mut rules = rules(
+            r#"{"behaviours": [{"status": 503, "from": 10, "until": 70}, {"status": 418, "from": 100}]}"#,
+        );
+        let mut at = |seconds| status(&rules.decide(CHAT, Duration::from_secs_f64(seconds)));
+        assert_eq!([at(0.0), at(9.999), at(10.0), at(69.999)], [200, 200, 503, 503]);
+        assert_eq!([at(70.0), at(99.0), at(100.0), at(1e6)], [200, 200, 418, 418]);
+    }
+
+    #[test]
+    fn what_stands_before_the_limits_is_asked_there_and_only_there() {
+        let mut rules = rules(
+            r#"{"script": [{"status": 418}],
+                "behaviours": [{"status": 503, "before_limits": true, "until": 5}, {"status": 500}]}"#,
+        );
+        let mut before = |seconds| {
+            rules
+                .before_limits(CHAT, Duration::from_secs(seconds))
+                .map(|it| status(&it))
+        };
+        assert_eq!([before(0), before(5)], [Some(503), None]);
+        assert_eq!(statuses(&mut rules, 2), [418, 500]);
     }
 
     #[test]

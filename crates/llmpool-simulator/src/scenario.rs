@@ -358,9 +358,12 @@ fn check_rules(place: &str, script: &[Behaviour], behaviours: &[Behaviour]) -> R
     for (index, entry) in script.iter().enumerate() {
         let place = format!("{place}script[{index}]");
         entry.check(&place)?;
-        if entry.probability.is_some() || matches!(entry.action, Action::Limit(_) | Action::ThrottleOnce(_)) {
+        let lasts = matches!(entry.action, Action::Limit(_) | Action::ThrottleOnce(_));
+        let timed = !entry.from.is_zero() || entry.until.is_some();
+        if lasts || timed || entry.probability.is_some() || entry.before_limits {
             return Err(ScenarioError(format!(
-                "{place} is used for one request only, so it takes no probability, limit or throttle_once; put it under behaviours"
+                "{place} is used for one request only, so it takes no limit, throttle_once, probability, from, until or \
+                 before_limits; put it under behaviours"
             )));
         }
     }
@@ -427,6 +430,18 @@ mod tests {
             (
                 r#"{"script": [{"ok": true, "probability": 0.5}]}"#,
                 "script[0] is used for one request only",
+            ),
+            (
+                r#"{"script": [{"status": 503, "until": 5}]}"#,
+                "script[0] is used for one request only",
+            ),
+            (
+                r#"{"script": [{"status": 503, "before_limits": true}]}"#,
+                "script[0] is used for one request only",
+            ),
+            (
+                r#"{"behaviours": [{"status": 503, "from": 5, "until": 5}]}"#,
+                "behaviours[0] ends before it begins",
             ),
             (
                 r#"{"behaviours": [{"status": 500, "probability": 7}]}"#,

@@ -1,7 +1,7 @@
 //! A request from its head to a response: understand, check the key, read, ask the rules, answer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -191,9 +191,9 @@ impl Service {
         };
         let date = self.clock.date();
         let completion = Completion::new(&self.scenario, &request, number, unix_seconds(date));
-        let verdict = self.limited(key, tokens(&request, &completion), exchange, || {
-            self.decide(facts)
-        });
+        let verdict = self
+            .before_limits(facts)
+            .unwrap_or_else(|| self.limited(facts, tokens(&request, &completion), exchange));
         Outgoing::by(verdict, date, || {
             if request.streams() {
                 Content::event_stream(Pieces::stream(completion.events()))
@@ -203,21 +203,16 @@ impl Service {
         })
     }
 
-    /// What `decide` says if the limits of the key let the request pass, with their headers in any case.
-    fn limited(
-        &self,
-        key: Option<usize>,
-        tokens: u32,
-        exchange: &mut Exchange,
-        decide: impl FnOnce() -> Verdict,
-    ) -> Verdict {
+    /// What the limits of the key say, and if they let the request pass, the rules; with the headers of the limits in
+    /// any case.
+    fn limited(&self, facts: Facts, tokens: u32, exchange: &mut Exchange) -> Verdict {
         let (dialect, date) = (self.scenario.dialect, self.clock.date());
-        let Passage { result, standing } = self.gate.enter(key, tokens);
+        let Passage { result, standing } = self.gate.enter(facts.key, tokens);
         let headers = dialect.headers(&standing, result.as_ref().err(), date);
         let verdict = match result {
             Ok(permit) => {
                 exchange.admitted(permit);
-                decide()
+                self.decide(facts)
             }
             Err(denied) => {
                 exchange.denied(denied.by);
@@ -235,11 +230,12 @@ impl Service {
         match list() {
             Err(refusal) => refusal.into(),
             Ok(list) => {
-                let verdict = self.decide(Facts {
+                let facts = Facts {
                     endpoint: Endpoint::Models,
                     key,
                     stream_options: false,
-                });
+                };
+                let verdict = self.before_limits(facts).unwrap_or_else(|| self.decide(facts));
                 Outgoing::by(verdict, self.clock.date(), || {
                     Content::json(list.to_string().into())
                 })
@@ -247,10 +243,16 @@ impl Service {
         }
     }
 
+    fn before_limits(&self, facts: Facts) -> Option<Verdict> {
+        self.rules().before_limits(facts, self.clock.elapsed())
+    }
+
     fn decide(&self, facts: Facts) -> Verdict {
-        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        // Read under the lock, so that it never goes back.
-        rules.decide(facts, self.clock.elapsed())
+        self.rules().decide(facts, self.clock.elapsed())
+    }
+
+    fn rules(&self) -> MutexGuard<'_, Rules> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn caller(&self, headers: &HeaderMap) -> Caller {

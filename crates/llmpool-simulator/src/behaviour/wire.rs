@@ -36,6 +36,10 @@ pub(super) struct Behaviour {
     probability: Option<f64>,
     #[serde(default)]
     on: Endpoint,
+    from: Option<Seconds>,
+    until: Option<Seconds>,
+    #[serde(default)]
+    before_limits: bool,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     head_delay: Option<Seconds>,
@@ -67,6 +71,9 @@ impl TryFrom<Behaviour> for super::Behaviour {
         Ok(Self {
             probability: wire.probability,
             on: wire.on,
+            from: wire.from.map_or(Duration::ZERO, |s| s.0),
+            until: wire.until.map(|s| s.0),
+            before_limits: wire.before_limits,
             headers: wire.headers.clone().into_iter().collect(),
             pace: PaceOverride {
                 head_delay: wire.head_delay.map(|s| s.0),

@@ -65,6 +65,70 @@ async fn dates_follow_the_paused_clock() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_is_wrong_is_wrong_in_every_date_and_in_no_span() {
+    let seconds_of = |reply: &Reply, header: &str| {
+        let date = httpdate::parse_http_date(reply.header(header).unwrap()).unwrap();
+        date.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64
+    };
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs() as i64;
+    for skew in [-300, 300] {
+        let provider = offline(&format!(
+            r#"{{"clock_skew": {skew}, "dialect": "anthropic",
+                "keys": [{{"key": "k", "limits": {{"requests": 1, "window": "sliding"}},
+                          "script": [{{"status": 503, "retry_after": 5, "retry_after_form": "date"}}]}}]}}"#
+        ));
+        let down = ask(&provider, "k").await.unwrap();
+        let date = seconds_of(&down, "date");
+        assert!((date - now - skew).abs() <= 2, "{skew}: {}", date - now);
+        assert!(
+            (5..=6).contains(&(seconds_of(&down, "retry-after") - date)),
+            "{skew}"
+        );
+        let denied = ask(&provider, "k").await.unwrap();
+        assert_eq!(denied.header("retry-after"), Some("60"));
+        let reset = denied.header("anthropic-ratelimit-requests-reset").unwrap();
+        let expected = (now + skew + 60) / 60 % 60;
+        let minute: i64 = reset[14..16].parse().unwrap();
+        assert!((minute - expected).rem_euclid(60) <= 1, "{skew}: {reset}");
+    }
+}
+
+/// An outage of what stands in front of the provider is no 429, and costs nothing.
+#[tokio::test(start_paused = true)]
+async fn an_outage_begins_and_ends_in_its_time_and_counts_for_no_limit() {
+    let provider = offline(
+        r#"{"keys": [{"key": "k", "limits": {"requests": 2, "per": 1000, "window": "sliding"}}],
+            "behaviours": [{"status": 503, "on": "any", "before_limits": true, "from": 10, "until": 40},
+                           {"cut": "before_head", "reset": true, "before_limits": true, "from": 40, "until": 70}]}"#,
+    );
+    let mut seen = Vec::new();
+    for wait in [0.0, 10.0, 29.0, 1.0, 29.0, 1.0, 1.0] {
+        pass(wait).await;
+        seen.push(ask(&provider, "k").await.map(|reply| reply.status));
+    }
+    let refused = Err(End::Cut);
+    assert_eq!(
+        seen,
+        [Ok(200), Ok(503), Ok(503), refused, refused, Ok(200), Ok(429)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_behind_the_limits_counts_for_them() {
+    let provider =
+        offline(r#"{"keys": [{"key": "k", "limits": {"requests": 1}}], "behaviours": [{"status": 500}]}"#);
+    let failed = ask(&provider, "k").await.unwrap();
+    assert_eq!(
+        (failed.status, failed.header("x-ratelimit-remaining-requests")),
+        (500, Some("0"))
+    );
+    assert_eq!(ask(&provider, "k").await.unwrap().status, 429);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_and_its_end_are_the_same_as_on_a_socket() {
     let provider = offline(r#"{"answer": "a b", "first_chunk_delay": 5, "chunk_delay": 5}"#);
     let start = tokio::time::Instant::now();
