@@ -159,11 +159,18 @@ pub(crate) enum Config {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  llmpool sim --scenario rate-limited\n  llmpool sim --scenario flaky --seed 7\n  \
+                        llmpool sim --scenario ./mine.json --listen 127.0.0.1:0"
+)]
 pub(crate) struct Sim {
     /// Where to listen; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8089", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
-    /// What the provider is like, as JSON
-    #[arg(long, value_name = "FILE")]
+    /// What the provider is like: the name of a ready scenario, or a JSON file (with a / or .json in its name)
+    #[arg(long, value_name = "NAME|FILE")]
     pub(crate) scenario: Option<PathBuf>,
+    /// Decides what happens by chance, instead of the scenario's seed
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
 }

@@ -35,6 +35,7 @@ mod limits;
 mod offline;
 mod outgoing;
 mod random;
+mod ready;
 mod rules;
 mod sample;
 mod scenario;

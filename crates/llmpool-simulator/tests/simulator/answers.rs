@@ -155,7 +155,7 @@ fn every_scenario_of_the_readme_is_valid() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(blocks.len(), 4);
+    assert_eq!(blocks.len(), 7);
     for block in blocks {
         Scenario::from_json(block).unwrap();
     }

@@ -12,6 +12,7 @@ mod connections;
 mod counting;
 mod limits;
 mod offline;
+mod ready;
 
 use llmpool_simulator::{Scenario, Simulator};
 

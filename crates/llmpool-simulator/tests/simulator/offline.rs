@@ -12,19 +12,19 @@ fn offline(scenario: &str) -> Offline {
     Simulator::offline(Scenario::from_json(scenario).unwrap()).unwrap()
 }
 
-fn connect(provider: &Offline) -> Client<DuplexStream> {
+pub(crate) fn connect(provider: &Offline) -> Client<DuplexStream> {
     let (client, server) = tokio::io::duplex(64 * 1024);
     tokio::spawn(provider.serve(server));
     Client::over(client)
 }
 
-async fn ask(provider: &Offline, key: &str) -> Result<Reply, End> {
+pub(crate) async fn ask(provider: &Offline, key: &str) -> Result<Reply, End> {
     let mut client = connect(provider);
     client.chat(key, &json!({})).await;
     client.reply().await
 }
 
-async fn pass(seconds: f64) {
+pub(crate) async fn pass(seconds: f64) {
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
 }
 
