@@ -296,6 +296,40 @@ mod tests {
         }
     }
 
+    /// Against counting by hand.
+    #[test]
+    fn exactly_what_fits_passes() {
+        let (limit, per) = (7, seconds(10));
+        let spent = |passed: &[(Duration, u32)], since: &dyn Fn(Duration) -> bool| -> u32 {
+            passed
+                .iter()
+                .filter(|(at, _)| since(*at))
+                .map(|(_, amount)| amount)
+                .sum()
+        };
+        for seed in 0..20 {
+            let mut random = SplitMix64::new(seed, 2);
+            let mut fixed = (Window::new(WindowKind::Fixed, limit, per), Vec::new());
+            let mut sliding = (Window::new(WindowKind::Sliding, limit, per), Vec::new());
+            for now in times(seed) {
+                let amount = (random.next() % 8) as u32;
+                let this_span =
+                    |at: Duration| at.as_nanos() / per.as_nanos() == now.as_nanos() / per.as_nanos();
+                let last_span = |at: Duration| at + per > now;
+                let fits = spent(&fixed.1, &this_span) + amount <= limit;
+                assert_eq!(passes(&mut fixed.0, amount, now), fits, "fixed {seed} {now:?}");
+                fixed.1.extend(fits.then_some((now, amount)));
+                let fits = spent(&sliding.1, &last_span) + amount <= limit;
+                assert_eq!(
+                    passes(&mut sliding.0, amount, now),
+                    fits,
+                    "sliding {seed} {now:?}"
+                );
+                sliding.1.extend(fits.then_some((now, amount)));
+            }
+        }
+    }
+
     #[test]
     fn the_wait_is_exact_for_any_amount() {
         for kind in KINDS {
