@@ -118,6 +118,7 @@ async fn keys_of_one_account_are_refused_together_and_the_stats_tell_both() {
         (account.requests, account.rate_limited, account.out_of_quota),
         (5, 2, 0)
     );
+    assert_eq!((account.in_flight, account.max_in_flight), (0, 1));
     let denied: Vec<_> = stats.log.iter().map(|entry| entry.denied).collect();
     let requests = Some(Meter::Requests);
     assert_eq!(denied, [None, None, None, requests, requests, None]);
