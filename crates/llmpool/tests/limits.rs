@@ -14,11 +14,12 @@ use llmpool::{
     ApiKeyPool, CallOptions, Caller, Error, ErrorKind, FailureKind, KeyLimits, KeyState, Limits,
     LlmInterface, OpenAiCompatible, Providers, Quota, TargetSettings,
 };
-use support::honest::{Honest, Window};
+use llmpool_simulator::WindowKind;
+use support::honest::Honest;
 use support::{Play, Scripted, answer, completion, error};
 use tokio::time::Instant;
 
-const WINDOWS: [Window; 3] = [Window::Bucket, Window::Fixed, Window::Sliding];
+const WINDOWS: [WindowKind; 3] = [WindowKind::Bucket, WindowKind::Fixed, WindowKind::Sliding];
 
 fn a_minute(requests: u32) -> Limits {
     Limits {
@@ -142,7 +143,7 @@ async fn l07_one_account_behind_three_keys_is_found_out_and_used_to_the_full() {
 
 #[tokio::test(start_paused = true)]
 async fn l07_a_declared_account_is_one_limit_and_one_pause() {
-    let provider = Honest::new(Window::Sliding, 60, false, |_| "one".to_owned());
+    let provider = Honest::new(WindowKind::Sliding, 60, false, |_| "one".to_owned());
     let entry = |key: &str| KeyEntry {
         secret: key.into(),
         limits: KeyLimits {

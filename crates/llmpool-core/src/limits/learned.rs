@@ -15,6 +15,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Of what was sent in the minute before a refusal, or of the pace that led to it, so much is tried next.
 const TIGHTER: f64 = 0.85;
 const LOOSER: f64 = 1.05;
+/// Ends of one window are told in whole seconds, and from further and nearer.
+const JITTER: Duration = Duration::from_secs(2);
 /// A single refusal after fewer requests than this in a minute says nothing of a pace; a second one soon after does.
 const MANY: f64 = 20.0;
 const SOON: Duration = Duration::from_secs(300);
@@ -71,14 +73,16 @@ impl Learned {
     }
 
     pub(super) fn is_paced(&self) -> bool {
-        self.pace.is_some() || matches!(self.requests, Channel::Refilling(_))
+        self.pace.is_some() || matches!(self.requests, Channel::Refilling(_) | Channel::Rolling(_))
     }
 
     /// The requests a minute that refusals and headers left over, where they bind.
     pub(super) fn per_minute(&self) -> Option<f64> {
         let pace = self.pace.as_ref().map(|pace| pace.per_minute);
         let limit = match &self.requests {
-            Channel::Refilling(bucket) => Some(bucket.quota().per_second() * MINUTE.as_secs_f64()),
+            Channel::Refilling(bucket) | Channel::Rolling(bucket) => {
+                Some(bucket.quota().per_second() * MINUTE.as_secs_f64())
+            }
             Channel::Unknown | Channel::Fixed { .. } => None,
         };
         pace.into_iter().chain(limit).reduce(f64::min)
@@ -129,9 +133,10 @@ impl Learned {
         }
     }
 
-    /// A refusal for a rate.
+    /// A refusal for a rate that nobody announced.
     pub(super) fn refused(&mut self, now: Timestamp) {
-        if !self.enabled {
+        // Where the provider announces its limit, the announcement says more than the refusal.
+        if !self.enabled || !matches!(self.requests, Channel::Unknown) {
             return;
         }
         let again = self
@@ -163,22 +168,28 @@ enum Channel {
     Unknown,
     /// It refills all the time.
     Refilling(Bucket),
-    /// So much is left until a new window begins.
-    Fixed { left: u32, until: Timestamp },
+    /// What was used comes back bit by bit, whatever the headers say of the whole.
+    Rolling(Bucket),
+    /// So much is left until a new window begins; `first` is its end as it was told first.
+    Fixed {
+        left: u32,
+        until: Timestamp,
+        first: Timestamp,
+    },
 }
 
 impl Channel {
     fn ready_at(&self, amount: u32, now: Timestamp) -> Timestamp {
         match self {
-            Self::Refilling(bucket) => ready_in(bucket, amount, now),
-            Self::Fixed { left, until } if *left < amount => (*until).max(now),
+            Self::Refilling(bucket) | Self::Rolling(bucket) => ready_in(bucket, amount, now),
+            Self::Fixed { left, until, .. } if *left < amount => (*until).max(now),
             Self::Unknown | Self::Fixed { .. } => now,
         }
     }
 
     fn charge(&mut self, amount: u32, now: Timestamp) {
         match self {
-            Self::Refilling(bucket) => {
+            Self::Refilling(bucket) | Self::Rolling(bucket) => {
                 bucket.charge(amount, now);
             }
             Self::Fixed { until, .. } if *until <= now => *self = Self::Unknown,
@@ -210,17 +221,44 @@ impl Channel {
         }
         let until = now + reset;
         match self {
+            Self::Rolling(bucket) if sight.limit == Some(bucket.quota().capacity()) => {
+                bucket.leave(left, now)
+            }
+            // The end of a window stays where it is; one that moves away is told of each request anew.
+            Self::Fixed { first, .. } if *first > now && until.since(*first) > JITTER => {
+                *self = sight
+                    .limit
+                    .and_then(|limit| rolling(limit, left, now))
+                    .unwrap_or_default();
+            }
             // An answer to an older request came late: within one window what is left only shrinks.
             Self::Fixed {
                 left: known,
                 until: end,
-            } if *end > now && end.since(until) + until.since(*end) < Duration::from_secs(2) => {
+                first,
+            } if *end > now && first.since(until) <= JITTER => {
                 *known = left.min(*known);
                 *end = until.max(*end);
             }
-            _ => *self = Self::Fixed { left, until },
+            _ => {
+                *self = Self::Fixed {
+                    left,
+                    until,
+                    first: until,
+                };
+            }
         }
     }
+}
+
+fn rolling(limit: u32, left: u32, now: Timestamp) -> Option<Channel> {
+    let mut bucket = Bucket::new(a_minute(limit)?);
+    bucket.leave(left, now);
+    Some(Channel::Rolling(bucket))
+}
+
+fn a_minute(limit: u32) -> Option<Quota> {
+    Quota::new(limit, f64::from(limit) / MINUTE.as_secs_f64()).ok()
 }
 
 /// The quota of a limit that refills all the time: what is missing comes back in proportion, the whole of it in a minute.
@@ -233,7 +271,7 @@ fn refill(sight: &Sight, remaining: u32, reset: Duration) -> Option<Quota> {
     if missing == 0.0 || reset + tolerance < whole || reset > whole + tolerance {
         return None;
     }
-    Quota::new(limit, f64::from(limit) / MINUTE.as_secs_f64()).ok()
+    a_minute(limit)
 }
 
 /// A pace learned from refusals.
@@ -352,6 +390,25 @@ mod tests {
         learned.charge(Need::ONE, after(1.0));
         assert_eq!(learned.ready_at(Need::ONE, after(1.0)), after(2.0));
         assert_eq!(learned.per_minute().map(f64::round), Some(60.0));
+    }
+
+    #[test]
+    fn a_window_whose_end_moves_with_every_request_is_not_waited_out() {
+        let mut learned = Learned::enabled();
+        for (at, remaining) in [(0.0, 40), (1.0, 38), (2.5, 36)] {
+            learned.observe(&sights(60, remaining, 60.0), 0, after(at));
+        }
+        learned.observe(&sights(60, 0, 59.0), 0, after(5.0));
+        assert_eq!(
+            learned.ready_at(Need::ONE, after(5.0)),
+            after(6.0),
+            "one comes back at a time"
+        );
+        let mut fixed = Learned::enabled();
+        for (at, remaining) in [(0.0, 40), (1.0, 38), (2.5, 36), (5.0, 0)] {
+            fixed.observe(&sights(60, remaining, 50.0 - at), 0, after(at));
+        }
+        assert_eq!(fixed.ready_at(Need::ONE, after(5.0)), after(50.0));
     }
 
     #[test]
