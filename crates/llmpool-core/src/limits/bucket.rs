@@ -156,11 +156,6 @@ impl Bucket {
         }
     }
 
-    /// After a pause: lets at most one be there now, so that whoever waited comes at the pace of the quota.
-    pub fn leave_one(&mut self, now: Timestamp) {
-        self.leave(1, now);
-    }
-
     /// Another quota from now on. What is there stays there as far as the new capacity goes, what is missing stays missing in tokens, and
     /// nothing of what was taken before can be given back.
     pub fn set_quota(&mut self, quota: Quota, now: Timestamp) {
@@ -354,9 +349,9 @@ mod tests {
     #[test]
     fn after_a_pause_there_is_one() {
         let mut bucket = bucket(10, 1.0);
-        bucket.leave_one(START);
+        bucket.leave(1, START);
         assert_eq!(bucket.available(START), 1);
-        bucket.leave_one(START);
+        bucket.leave(1, START);
         assert!(bucket.take(1, START).is_ok() && bucket.take(1, START).is_err());
     }
 

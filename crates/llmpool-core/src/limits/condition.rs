@@ -41,6 +41,11 @@ impl Rest {
         (Duration::from_secs(first), Duration::from_secs(longest))
     }
 
+    /// Whether it is an account that rests, where keys share one.
+    pub(super) fn is_of_account(self) -> bool {
+        matches!(self, Self::Throttled | Self::NoQuota)
+    }
+
     /// Whether only an answer can tell that it is over.
     fn needs_probe(self) -> bool {
         !matches!(self, Self::Throttled | Self::Overloaded)

@@ -23,6 +23,18 @@ impl GroupId {
     }
 }
 
+/// Which keys an attempt may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Binding {
+    /// Any key of the target.
+    #[default]
+    Any,
+    /// This key only: a follow-up that another key could not continue.
+    Key(KeyId),
+    /// Any key of this account.
+    Group(GroupId),
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeyRing {
     pub(super) keys: Vec<Key>,
@@ -270,20 +282,10 @@ impl KeyRing {
         pause: Option<Duration>,
         now: Timestamp,
     ) -> Option<Undo> {
-        let accounts = matches!(why, Rest::Throttled | Rest::NoQuota);
-        let (group, before) = match stake.group.filter(|_| accounts) {
-            Some(stake) => {
-                let group = &mut self.groups[stake.group as usize];
-                (
-                    Some(stake.group),
-                    group.condition.refused(stake.epoch, why, pause, now)?,
-                )
-            }
-            None => {
-                let key = &mut self.keys[id.index()];
-                (None, key.condition.refused(stake.epoch, why, pause, now)?)
-            }
-        };
+        let group = stake.group.filter(|_| why.is_of_account());
+        let epoch = group.map_or(stake.epoch, |stake| stake.epoch);
+        let group = group.map(|stake| stake.group);
+        let before = self.condition_mut(id, group).refused(epoch, why, pause, now)?;
         Some(Undo {
             key: id,
             group,
@@ -306,19 +308,29 @@ impl KeyRing {
 
     /// Takes a refusal back, unless something else has happened since.
     pub(super) fn restore(&mut self, undo: Undo) {
-        match undo.group {
-            Some(group) => self.groups[group as usize].condition.restore(undo.before),
-            None => self.keys[undo.key.index()].condition.restore(undo.before),
+        self.condition_mut(undo.key, undo.group).restore(undo.before);
+    }
+
+    /// Rests until an instant, as was known from elsewhere: the account where there is one and it is concerned, else the key.
+    pub(super) fn rest(&mut self, id: KeyId, why: Rest, until: Timestamp) {
+        let group = self.keys[id.index()].group.filter(|_| why.is_of_account());
+        self.condition_mut(id, group.map(|group| group as u32))
+            .rest(why, until);
+    }
+
+    fn condition_mut(&mut self, id: KeyId, group: Option<u32>) -> &mut Condition {
+        match group {
+            Some(group) => &mut self.groups[group as usize].condition,
+            None => &mut self.keys[id.index()].condition,
         }
     }
 
-    /// The account's condition where there is one, else the key's: what lack of quota and rate are kept in.
-    pub(super) fn condition_for(&mut self, id: KeyId, why: Rest) -> &mut Condition {
-        match self.keys[id.index()].group {
-            Some(group) if matches!(why, Rest::Throttled | Rest::NoQuota) => {
-                &mut self.groups[group].condition
-            }
-            _ => &mut self.keys[id.index()].condition,
+    /// Whether a binding allows a key.
+    pub(super) fn binds(&self, binding: Binding, id: KeyId) -> bool {
+        match binding {
+            Binding::Any => true,
+            Binding::Key(key) => key == id,
+            Binding::Group(group) => self.group_id(id) == Some(group),
         }
     }
 

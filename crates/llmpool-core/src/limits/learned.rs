@@ -222,7 +222,7 @@ impl Channel {
         let until = now + reset;
         match self {
             Self::Rolling(bucket) if sight.limit == Some(bucket.quota().capacity()) => {
-                bucket.leave(left, now)
+                bucket.leave(left, now);
             }
             // The end of a window stays where it is; one that moves away is told of each request anew.
             Self::Fixed { first, .. } if *first > now && until.since(*first) > JITTER => {

@@ -12,7 +12,7 @@ use super::bucket::Bucket;
 pub use super::condition::Rest;
 use super::condition::{Condition, Standing};
 use super::key::{KeyId, KeyLimits, KeyState};
-pub use super::key_ring::{GroupId, Undo};
+pub use super::key_ring::{Binding, GroupId, Undo};
 use super::key_ring::{KeyRing, Stake};
 use super::key_set::KeySet;
 use super::learned::Sights;
@@ -55,18 +55,6 @@ impl From<Limits> for TargetLimits {
             breaker: None,
         }
     }
-}
-
-/// Which keys an attempt may use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Binding {
-    /// Any key of the target.
-    #[default]
-    Any,
-    /// This key only: a follow-up that another key could not continue.
-    Key(KeyId),
-    /// Any key of this account.
-    Group(GroupId),
 }
 
 /// Leave for one attempt. Whoever holds it must give it back exactly once, by [`Ledger::put_back`].
@@ -287,14 +275,6 @@ impl Ledger {
         target.breaker = breaker;
     }
 
-    /// Other limits for a key from now on, as for a target.
-    pub fn set_key_limits(&mut self, key: KeyId, limits: Limits, now: Timestamp) {
-        self.ring.keys[key.index()].meter.set_limits(limits, now);
-        for &set in &self.sets_of[key.index()] {
-            self.sets[set].renew(&self.ring, now);
-        }
-    }
-
     fn set_of_keys(&mut self, keys: &[KeyId], now: Timestamp) -> usize {
         let mut members = keys.to_vec();
         members.sort_unstable();
@@ -367,7 +347,7 @@ impl Ledger {
         let Some(set) = set.map(|set| &self.sets[set]) else {
             return Some(Never::UnknownKey).filter(|_| binding != Binding::Any);
         };
-        let mut nevers = set.members().iter().filter(|id| self.binds(binding, **id));
+        let mut nevers = set.members().iter().filter(|id| self.ring.binds(binding, **id));
         let first = match nevers.next() {
             None => return Some(Never::UnknownKey),
             Some(id) => self.ring.never(*id, need)?,
@@ -526,7 +506,7 @@ impl Ledger {
 
     /// Lets a key rest until an instant, as was known from elsewhere (an earlier run).
     pub fn set_resting(&mut self, key: KeyId, why: Rest, until: Timestamp, now: Timestamp) {
-        self.ring.condition_for(key, why).rest(why, until);
+        self.ring.rest(key, why, until);
         self.key_changed(key, now);
     }
 
@@ -605,19 +585,6 @@ impl Ledger {
         self.ring.keys[key.index()].meter.in_flight
     }
 
-    /// Attempts of a target that are under way.
-    pub fn target_in_flight(&self, target: TargetId) -> u32 {
-        self.targets[target.index()].meter.in_flight
-    }
-
-    /// Until when a target is left alone; `None` while it is in use, the past while one attempt finds out.
-    pub fn target_rests_until(&self, target: TargetId) -> Option<Timestamp> {
-        match self.targets[target.index()].condition.standing() {
-            Standing::InUse => None,
-            Standing::Resting { until, .. } | Standing::Probing { until, .. } => Some(until),
-        }
-    }
-
     /// Whether a key is in use, and if not, why.
     pub fn key_state(&self, key: KeyId) -> KeyState {
         self.ring.state(key)
@@ -662,13 +629,6 @@ impl Ledger {
         members.any(|id| !known(*id) && self.key_state_at(target, *id) == KeyState::Healthy)
     }
 
-    /// How many keys a target may use.
-    pub fn key_count(&self, target: TargetId) -> usize {
-        self.targets[target.index()]
-            .set
-            .map_or(0, |set| self.sets[set].members().len())
-    }
-
     /// Every key, in the order in which they were added.
     pub fn key_ids(&self) -> Vec<KeyId> {
         (0..self.ring.keys.len() as u32).map(KeyId).collect()
@@ -682,14 +642,6 @@ impl Ledger {
     /// Fills the buckets of a target and begins its windows anew.
     pub fn reset(&mut self, target: TargetId) {
         self.targets[target.index()].meter.reset();
-    }
-
-    fn binds(&self, binding: Binding, id: KeyId) -> bool {
-        match binding {
-            Binding::Any => true,
-            Binding::Key(key) => key == id,
-            Binding::Group(group) => self.ring.group_id(id) == Some(group),
-        }
     }
 
     /// The key for an attempt; nothing is taken yet.
@@ -714,12 +666,7 @@ impl Ledger {
             _ => {
                 let (ring, targets) = (&self.ring, &self.targets[target.index()]);
                 self.sets[set].least_loaded_that(ring, now, |id| {
-                    let bound = match binding {
-                        Binding::Any => true,
-                        Binding::Key(key) => key == id,
-                        Binding::Group(group) => ring.group_id(id) == Some(group),
-                    };
-                    bound && !targets.forbids(id, now) && ring.is_usable(id, need, now)
+                    ring.binds(binding, id) && !targets.forbids(id, now) && ring.is_usable(id, need, now)
                 })
             }
         };
@@ -752,7 +699,7 @@ impl Ledger {
         for &id in self.sets[set]
             .members()
             .iter()
-            .filter(|id| self.binds(binding, **id))
+            .filter(|id| self.ring.binds(binding, **id))
         {
             let away = self.ring.away_for(id, need, now).map(|(until, _)| until);
             let forbidden = chosen.forbidden_until(id).filter(|until| *until > now);
@@ -843,9 +790,9 @@ impl Target {
     }
 
     fn forbids(&self, id: KeyId, now: Timestamp) -> bool {
-        let mut known = self.forbidden.iter();
-        known.any(|(key, condition)| {
-            *key == id && (condition.is_probed() || condition.rests_until().is_some_and(|until| until > now))
+        let mut known = self.forbidden.iter().filter(|(key, _)| *key == id);
+        known.any(|(_, condition)| {
+            condition.is_probed() || condition.rests_until().is_some_and(|until| until > now)
         })
     }
 

@@ -248,7 +248,7 @@ impl Meter {
         self.buckets
             .iter_mut()
             .flatten()
-            .for_each(|bucket| bucket.leave_one(now));
+            .for_each(|bucket| bucket.leave(1, now));
     }
 
     /// The most of `need` that could ever be taken at once, where that is less than `need`.
