@@ -357,11 +357,11 @@ proptest! {
         burst in 1_u32..80,
         pauses in prop::collection::vec(prop_oneof![Just(0_u64), 0_u64..3_000_000_000, 50_000_000_000_u64..70_000_000_000], 50..300),
     ) {
-        let mut bucket = Bucket::new(Quota::per_minute(most, burst).unwrap());
+        let mut bucket = Bucket::new(Quota::per_minute(most, burst).unwrap(), 0);
         let (mut now, mut used) = (START, Vec::new());
         for pause in pauses {
             now = now.saturating_add_nanos(pause);
-            while bucket.take(1, now).is_ok() {
+            while bucket.take(1, 0, now).is_ok() {
                 used.push(now);
             }
         }

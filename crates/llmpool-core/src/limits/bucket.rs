@@ -7,15 +7,17 @@
 //! again: while it was missing, the bucket may have refilled what would otherwise have run over, and whoever used that has
 //! used it up. So the bucket remembers how full it was between the takes, as far as anything could still be given back.
 //!
+//! Takes are numbered by whoever takes, so that one number serves for every bucket that an attempt is taken from. Numbers grow from one
+//! change to the next; a bucket that nobody gives back to needs none.
+//!
 //! Always true: what was taken and kept in any span is at most `capacity + rate * span`, resets apart.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU64;
 
 use super::quota::{Quota, STEPS_PER_NANO};
 use crate::time::Timestamp;
 
-/// More peaks than this are merged, the oldest first: what was taken before them may come back short, never long.
+/// More older peaks than this are merged, the oldest first: what was taken before them may come back short, never long.
 const MOST_PEAKS: usize = 64;
 
 /// A token in parts, for carrying a fraction of one from a quota to another.
@@ -31,23 +33,18 @@ pub struct Bucket {
     quota: Quota,
     /// Steps of all that was taken and kept.
     kept: i128,
-    /// How full it was before a take, as the time of the take less what had been kept by then. Only those are here that no
-    /// later one exceeds: the first decides now, a later one would after older takes were given back.
-    peaks: VecDeque<Peak>,
-    turns: u64,
+    /// How full it was before the latest take.
+    latest: Peak,
+    /// And before older ones. Only those are here that no later one exceeds: the first decides now, a later one would after older takes
+    /// were given back.
+    older: VecDeque<Peak>,
 }
 
+/// How full a bucket was before a take, as the time of the take less what had been kept by then.
 #[derive(Clone, Copy, Debug)]
 struct Peak {
-    turn: NonZeroU64,
+    turn: u64,
     height: i128,
-}
-
-/// What was taken, to give it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
-    turn: NonZeroU64,
-    amount: u32,
 }
 
 /// Why nothing was taken.
@@ -63,16 +60,14 @@ pub enum Denied {
 }
 
 impl Bucket {
-    /// A full bucket.
-    pub fn new(quota: Quota) -> Self {
-        let mut bucket = Self {
+    /// A full bucket. What was taken before it came, up to `turn`, cannot be given back to it.
+    pub fn new(quota: Quota, turn: u64) -> Self {
+        Self {
             quota,
             kept: 0,
-            peaks: VecDeque::new(),
-            turns: 0,
-        };
-        bucket.reset();
-        bucket
+            latest: Peak { turn, height: 0 },
+            older: VecDeque::new(),
+        }
     }
 
     /// What the bucket holds and how fast it refills.
@@ -81,12 +76,14 @@ impl Bucket {
     }
 
     /// Takes `amount`, or says when it could be taken. Never waits; takes nothing when it denies.
-    pub fn take(&mut self, amount: u32, now: Timestamp) -> Result<Taken, Denied> {
+    pub fn take(&mut self, amount: u32, turn: u64, now: Timestamp) -> Result<(), Denied> {
         self.check(amount, now)?;
-        Ok(self.charge(amount, now))
+        self.charge(amount, turn, now);
+        Ok(())
     }
 
     /// Whether `amount` could be taken now, without taking it.
+    #[inline]
     pub fn check(&self, amount: u32, now: Timestamp) -> Result<(), Denied> {
         if amount > self.quota.capacity() {
             return Err(Denied::Never {
@@ -113,26 +110,28 @@ impl Bucket {
     }
 
     /// Takes `amount` whether it is there or not: what is missing becomes debt, and is paid before anything else.
-    pub fn charge(&mut self, amount: u32, now: Timestamp) -> Taken {
-        let turn = self.peak(steps_at(now).cast_signed() - self.kept);
+    #[inline]
+    pub fn charge(&mut self, amount: u32, turn: u64, now: Timestamp) {
+        self.peak(turn, steps_at(now).cast_signed() - self.kept);
         self.kept += self.steps_for(amount);
-        Taken { turn, amount }
     }
 
-    /// Gives back what was taken: the bucket is then as if it had not been.
-    pub fn refund(&mut self, taken: Taken) {
-        let steps = self.steps_for(taken.amount);
+    /// Gives back what was taken at a turn: the bucket is then as if it had not been.
+    pub fn refund(&mut self, amount: u32, turn: u64) {
+        let steps = self.steps_for(amount);
         self.kept -= steps;
-        let later = self.peaks.partition_point(|peak| peak.turn <= taken.turn);
-        for peak in self.peaks.range_mut(later..) {
+        if self.latest.turn <= turn {
+            return;
+        }
+        let later = self.older.partition_point(|peak| peak.turn <= turn);
+        for peak in self.older.range_mut(later..) {
             peak.height += steps;
         }
-        let Some(&Peak { height, .. }) = self.peaks.get(later) else {
-            return;
-        };
-        let exceeded = self.peaks.range(..later).rev();
+        self.latest.height += steps;
+        let height = self.older.get(later).unwrap_or(&self.latest).height;
+        let exceeded = self.older.range(..later).rev();
         let exceeded = exceeded.take_while(|peak| peak.height <= height).count();
-        self.peaks.drain(later - exceeded..later);
+        self.older.drain(later - exceeded..later);
     }
 
     /// Whole tokens that can be taken now; 0 while in debt.
@@ -143,22 +142,21 @@ impl Bucket {
     }
 
     /// Fills the bucket. What was taken before stays taken.
-    pub fn reset(&mut self) {
-        self.peaks.clear();
-        self.peak(-self.kept);
+    pub fn reset(&mut self, turn: u64) {
+        self.begin(turn, -self.kept);
     }
 
     /// Lets at most `most` be there now.
-    pub fn leave(&mut self, most: u32, now: Timestamp) {
+    pub fn leave(&mut self, most: u32, turn: u64, now: Timestamp) {
         let there = self.available(now);
         if there > most {
-            self.charge(there - most, now);
+            self.charge(there - most, turn, now);
         }
     }
 
     /// Another quota from now on. What is there stays there as far as the new capacity goes, what is missing stays missing in tokens, and
     /// nothing of what was taken before can be given back.
-    pub fn set_quota(&mut self, quota: Quota, now: Timestamp) {
+    pub fn set_quota(&mut self, quota: Quota, turn: u64, now: Timestamp) {
         if quota == self.quota {
             return;
         }
@@ -172,35 +170,42 @@ impl Bucket {
         let missing = missing.saturating_mul(quota.steps_per_token()).div_ceil(PARTS);
         self.quota = quota;
         self.kept = 0;
-        self.peaks.clear();
-        self.peak(
-            steps_at(now)
-                .saturating_add(missing)
-                .min(MOST_STEPS)
-                .cast_signed(),
-        );
+        let full_at = steps_at(now).saturating_add(missing).min(MOST_STEPS);
+        self.begin(turn, full_at.cast_signed());
     }
 
     /// The instant, in steps since the origin, at which the bucket would be full if nobody took anything more.
+    #[inline]
     fn full_at(&self) -> u128 {
-        let height = self.peaks.front().map_or(-self.kept, |peak| peak.height);
+        let height = self.older.front().unwrap_or(&self.latest).height;
         u128::try_from(height + self.kept).unwrap_or(0)
     }
 
-    fn peak(&mut self, height: i128) -> NonZeroU64 {
-        self.turns += 1;
-        let turn = NonZeroU64::new(self.turns).unwrap_or(NonZeroU64::MIN);
-        while self.peaks.back().is_some_and(|last| last.height <= height) {
-            self.peaks.pop_back();
+    fn begin(&mut self, turn: u64, height: i128) {
+        self.older.clear();
+        self.latest = Peak { turn, height };
+    }
+
+    #[inline]
+    fn peak(&mut self, turn: u64, height: i128) {
+        if height < self.latest.height {
+            self.keep_latest();
+        } else {
+            while self.older.back().is_some_and(|last| last.height <= height) {
+                self.older.pop_back();
+            }
         }
-        self.peaks.push_back(Peak { turn, height });
-        if self.peaks.len() > MOST_PEAKS
-            && let Some(oldest) = self.peaks.pop_front()
-            && let Some(next) = self.peaks.front_mut()
+        self.latest = Peak { turn, height };
+    }
+
+    fn keep_latest(&mut self) {
+        self.older.push_back(self.latest);
+        if self.older.len() > MOST_PEAKS
+            && let Some(oldest) = self.older.pop_front()
+            && let Some(next) = self.older.front_mut()
         {
             next.height = oldest.height;
         }
-        turn
     }
 
     fn steps_for(&self, amount: u32) -> i128 {
@@ -225,8 +230,74 @@ mod tests {
 
     const START: Timestamp = Timestamp::from_nanos(5_000_000_000);
 
-    fn bucket(capacity: u32, rate: f64) -> Bucket {
-        Bucket::new(Quota::new(capacity, rate).unwrap())
+    /// A bucket whose takes are numbered one by one.
+    #[derive(Clone)]
+    struct Numbered {
+        bucket: Bucket,
+        turn: u64,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Taken {
+        turn: u64,
+        amount: u32,
+    }
+
+    impl std::ops::Deref for Numbered {
+        type Target = Bucket;
+
+        fn deref(&self) -> &Bucket {
+            &self.bucket
+        }
+    }
+
+    impl Numbered {
+        fn new(quota: Quota) -> Self {
+            Self {
+                bucket: Bucket::new(quota, 0),
+                turn: 0,
+            }
+        }
+
+        fn turn(&mut self) -> u64 {
+            self.turn += 1;
+            self.turn
+        }
+
+        fn take(&mut self, amount: u32, now: Timestamp) -> Result<Taken, Denied> {
+            let turn = self.turn();
+            self.bucket.take(amount, turn, now)?;
+            Ok(Taken { turn, amount })
+        }
+
+        fn charge(&mut self, amount: u32, now: Timestamp) -> Taken {
+            let turn = self.turn();
+            self.bucket.charge(amount, turn, now);
+            Taken { turn, amount }
+        }
+
+        fn refund(&mut self, taken: Taken) {
+            self.bucket.refund(taken.amount, taken.turn);
+        }
+
+        fn reset(&mut self) {
+            let turn = self.turn();
+            self.bucket.reset(turn);
+        }
+
+        fn set_quota(&mut self, quota: Quota, now: Timestamp) {
+            let turn = self.turn();
+            self.bucket.set_quota(quota, turn, now);
+        }
+
+        fn leave(&mut self, most: u32, now: Timestamp) {
+            let turn = self.turn();
+            self.bucket.leave(most, turn, now);
+        }
+    }
+
+    fn bucket(capacity: u32, rate: f64) -> Numbered {
+        Numbered::new(Quota::new(capacity, rate).unwrap())
     }
 
     #[test]
@@ -393,7 +464,7 @@ mod tests {
             steps in prop::collection::vec((any::<u64>(), any::<u32>(), 0_u8..5), 1..40),
         ) {
             let Ok(quota) = Quota::new(capacity, rate) else { return Ok(()) };
-            let mut bucket = Bucket::new(quota);
+            let mut bucket = Numbered::new(quota);
             let (mut now, mut spent) = (Timestamp::ZERO, 0_u128);
             for (pause, amount, what) in steps {
                 now = now.saturating_add_nanos(pause >> (pause % 64));
@@ -505,7 +576,7 @@ mod tests {
                     Some(which) if !kept.is_empty() => bucket.refund(kept.remove(which.index(kept.len())).2),
                     _ => kept.extend(bucket.take(amount, now).ok().map(|taken| (now, amount, taken))),
                 }
-                let mut rest = Bucket::new(*bucket.quota());
+                let mut rest = Numbered::new(*bucket.quota());
                 for (at, amount, _) in &kept {
                     rest.charge(*amount, *at);
                 }
@@ -526,9 +597,9 @@ mod tests {
                 } else {
                     kept.extend(bucket.take(1, now).ok().map(|taken| (now, taken)));
                 }
-                prop_assert!(bucket.peaks.len() <= MOST_PEAKS);
+                prop_assert!(bucket.older.len() <= MOST_PEAKS);
             }
-            let mut rest = Bucket::new(*bucket.quota());
+            let mut rest = Numbered::new(*bucket.quota());
             for (at, _) in &kept {
                 rest.charge(1, *at);
             }

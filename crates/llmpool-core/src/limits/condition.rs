@@ -108,6 +108,12 @@ impl Condition {
         self.standing
     }
 
+    /// Neither at rest nor tried out.
+    #[inline]
+    pub(super) fn is_in_use(&self) -> bool {
+        matches!(self.standing, Standing::InUse)
+    }
+
     /// When the rest ends; `None` while there is none, or while a probe decides.
     pub(super) fn rests_until(&self) -> Option<Timestamp> {
         match self.standing {
@@ -170,7 +176,7 @@ impl Condition {
 
     /// Whether success of an attempt of `epoch` would change nothing.
     pub(super) fn is_untroubled(&self, epoch: u32) -> bool {
-        epoch == self.epoch && self.standing == Standing::InUse && self.unknown_pauses == 0
+        epoch == self.epoch && self.is_in_use() && self.unknown_pauses == 0
     }
 
     /// An attempt of `epoch` got through. Answers whether it changed anything.

@@ -113,7 +113,13 @@ impl Key {
     /// In use, and of no account that could say otherwise.
     #[inline]
     pub(super) fn is_plainly_in_use(&self) -> bool {
-        !self.disabled && self.group.is_none() && self.condition.rests_until().is_none()
+        !self.disabled && self.group.is_none() && self.condition.is_in_use()
+    }
+
+    /// As before, and nothing but slots is counted.
+    #[inline]
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.is_plainly_in_use() && !self.meter.is_counting()
     }
 
     pub(super) fn new(limits: KeyLimits) -> Self {

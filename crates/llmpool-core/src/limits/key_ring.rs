@@ -50,25 +50,38 @@ struct Group {
 }
 
 /// What an attempt holds of its key and account.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stake {
     epoch: u32,
+    /// The account, or `NO_GROUP`; small, since every attempt carries it about.
+    group: u32,
+    group_epoch: u32,
     charge: Charge,
-    group: Option<GroupStake>,
+    group_charge: Charge,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct GroupStake {
-    group: u32,
-    epoch: u32,
-    charge: Charge,
+const NO_GROUP: u32 = u32::MAX;
+
+impl Stake {
+    /// Of an attempt without a key.
+    pub(super) const NONE: Self = Self {
+        epoch: 0,
+        group: NO_GROUP,
+        group_epoch: 0,
+        charge: Charge::NONE,
+        group_charge: Charge::NONE,
+    };
+
+    fn group(&self) -> Option<usize> {
+        Some(self.group as usize).filter(|_| self.group != NO_GROUP)
+    }
 }
 
 /// A condition to return to, should it turn out that the request was to blame and not the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undo {
     key: KeyId,
-    group: Option<u32>,
+    group: Option<usize>,
     before: Before,
 }
 
@@ -86,7 +99,14 @@ impl KeyRing {
     }
 
     /// Makes one account of these keys. A key that belongs to another account already brings its whole account along.
-    pub(super) fn join(&mut self, members: &[KeyId], limits: Limits, learn: bool, now: Timestamp) -> GroupId {
+    pub(super) fn join(
+        &mut self,
+        members: &[KeyId],
+        limits: Limits,
+        learn: bool,
+        turn: u64,
+        now: Timestamp,
+    ) -> GroupId {
         let mut all: Vec<KeyId> = members
             .iter()
             .flat_map(|id| self.together_with(*id).to_vec())
@@ -99,7 +119,7 @@ impl KeyRing {
         }
         // Whatever its keys did until now counted against the account too, unknown how much.
         if all.iter().any(|id| self.keys[id.index()].last_used > 0) {
-            meter.resume(now);
+            meter.resume(turn, now);
         }
         let index = self.groups.len();
         for id in &all {
@@ -198,77 +218,86 @@ impl KeyRing {
     }
 
     /// Counts an attempt in. `paced` says that its target lets nobody come all at once.
+    #[inline]
     pub(super) fn pick(&mut self, id: KeyId, need: Need, turn: u64, paced: bool, now: Timestamp) -> Stake {
         let key = &mut self.keys[id.index()];
         key.last_used = turn;
+        if key.is_plainly_in_use() {
+            return Stake {
+                epoch: key.condition.epoch(),
+                charge: key.meter.charge(need, turn, now),
+                ..Stake::NONE
+            };
+        }
+        self.pick_with_group(id, need, turn, paced, now)
+    }
+
+    fn pick_with_group(&mut self, id: KeyId, need: Need, turn: u64, paced: bool, now: Timestamp) -> Stake {
+        let key = &mut self.keys[id.index()];
         let group = key.group.map(|group| &mut self.groups[group]);
         let paced =
             paced || key.meter.is_paced() || group.as_ref().is_some_and(|group| group.meter.is_paced());
         if key.condition.pick(paced, now) {
-            key.meter.resume(now);
+            key.meter.resume(turn, now);
         }
-        let group = group.map(|group| {
-            if group.condition.pick(paced, now) {
-                group.meter.resume(now);
-            }
-            GroupStake {
-                group: key.group.unwrap_or_default() as u32,
-                epoch: group.condition.epoch(),
-                charge: group.meter.charge(need, now),
-            }
-        });
-        Stake {
+        let mut stake = Stake {
             epoch: key.condition.epoch(),
-            charge: key.meter.charge(need, now),
-            group,
+            charge: key.meter.charge(need, turn, now),
+            ..Stake::NONE
+        };
+        if let Some(group) = group {
+            if group.condition.pick(paced, now) {
+                group.meter.resume(turn, now);
+            }
+            stake.group = key.group.unwrap_or_default() as u32;
+            stake.group_epoch = group.condition.epoch();
+            stake.group_charge = group.meter.charge(need, turn, now);
         }
+        stake
     }
 
-    /// Counts an attempt out; one that was not sent has used nothing. Afterwards the stake only remembers what to settle.
-    pub(super) fn put_back(&mut self, id: KeyId, stake: &mut Stake, used: bool, need: Need) {
+    /// Counts an attempt out; one that was not sent has used nothing.
+    #[inline]
+    pub(super) fn put_back(&mut self, id: KeyId, stake: &Stake, used: bool, need: Need, turn: u64) {
         let key = &mut self.keys[id.index()];
-        put_back(
-            &mut key.meter,
-            &mut key.condition,
-            &mut stake.charge,
-            stake.epoch,
-            used,
-            need,
-        );
-        if let Some(stake) = &mut stake.group {
-            let group = &mut self.groups[stake.group as usize];
-            put_back(
-                &mut group.meter,
-                &mut group.condition,
-                &mut stake.charge,
-                stake.epoch,
-                used,
-                need,
-            );
+        key.meter.in_flight -= 1;
+        key.condition.put_back(stake.epoch);
+        if !used {
+            key.meter.refund(stake.charge, need, turn);
+        }
+        if let Some(group) = stake.group() {
+            let group = &mut self.groups[group];
+            group.meter.in_flight -= 1;
+            group.condition.put_back(stake.group_epoch);
+            if !used {
+                group.meter.refund(stake.group_charge, need, turn);
+            }
         }
     }
 
-    /// Says how many tokens it really were. Answers whether that made room.
-    pub(super) fn settle(&mut self, id: KeyId, stake: &mut Stake, tokens: u32) -> bool {
-        let own = self.keys[id.index()].meter.settle(&mut stake.charge, tokens);
-        let group = stake.group.as_mut().is_some_and(|stake| {
-            let group = &mut self.groups[stake.group as usize];
-            group.meter.settle(&mut stake.charge, tokens)
+    /// Says that what was counted as `before` tokens were really so many. Answers whether that made room.
+    #[inline]
+    pub(super) fn settle(&mut self, id: KeyId, stake: &Stake, before: u32, tokens: u32) -> bool {
+        let own = &mut self.keys[id.index()].meter;
+        let own = own.settle(stake.charge, before, tokens);
+        let group = stake.group().is_some_and(|group| {
+            let group = &mut self.groups[group].meter;
+            group.settle(stake.group_charge, before, tokens)
         });
         own || group
     }
 
     /// Whether success of an attempt would change nothing.
     pub(super) fn is_untroubled(&self, id: KeyId, stake: &Stake) -> bool {
-        stake.group.is_none() && self.keys[id.index()].condition.is_untroubled(stake.epoch)
+        stake.group().is_none() && self.keys[id.index()].condition.is_untroubled(stake.epoch)
     }
 
     /// An attempt got through. Answers whether that changed anything.
     pub(super) fn succeeded(&mut self, id: KeyId, stake: &Stake) -> bool {
         let own = self.keys[id.index()].condition.succeeded(stake.epoch);
-        let group = stake.group.is_some_and(|stake| {
-            let group = &mut self.groups[stake.group as usize];
-            group.condition.succeeded(stake.epoch)
+        let group = stake.group().is_some_and(|group| {
+            let group = &mut self.groups[group].condition;
+            group.succeeded(stake.group_epoch)
         });
         own || group
     }
@@ -282,9 +311,8 @@ impl KeyRing {
         pause: Option<Duration>,
         now: Timestamp,
     ) -> Option<Undo> {
-        let group = stake.group.filter(|_| why.is_of_account());
-        let epoch = group.map_or(stake.epoch, |stake| stake.epoch);
-        let group = group.map(|stake| stake.group);
+        let group = stake.group().filter(|_| why.is_of_account());
+        let epoch = group.map_or(stake.epoch, |_| stake.group_epoch);
         let before = self.condition_mut(id, group).refused(epoch, why, pause, now)?;
         Some(Undo {
             key: id,
@@ -314,13 +342,12 @@ impl KeyRing {
     /// Rests until an instant, as was known from elsewhere: the account where there is one and it is concerned, else the key.
     pub(super) fn rest(&mut self, id: KeyId, why: Rest, until: Timestamp) {
         let group = self.keys[id.index()].group.filter(|_| why.is_of_account());
-        self.condition_mut(id, group.map(|group| group as u32))
-            .rest(why, until);
+        self.condition_mut(id, group).rest(why, until);
     }
 
-    fn condition_mut(&mut self, id: KeyId, group: Option<u32>) -> &mut Condition {
+    fn condition_mut(&mut self, id: KeyId, group: Option<usize>) -> &mut Condition {
         match group {
-            Some(group) => &mut self.groups[group as usize].condition,
+            Some(group) => &mut self.groups[group].condition,
             None => &mut self.keys[id.index()].condition,
         }
     }
@@ -350,21 +377,6 @@ impl KeyRing {
         let own = self.keys[id.index()].meter.never(need);
         own.or_else(|| self.group_of(id)?.meter.never(need))
     }
-}
-
-fn put_back(
-    meter: &mut Meter,
-    condition: &mut Condition,
-    charge: &mut Charge,
-    epoch: u32,
-    used: bool,
-    need: Need,
-) {
-    meter.in_flight -= 1;
-    if !used {
-        meter.refund(charge, need);
-    }
-    condition.put_back(epoch);
 }
 
 /// One key, or all of an account.

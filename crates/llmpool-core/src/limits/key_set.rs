@@ -68,12 +68,17 @@ impl KeySet {
 
     /// Takes note that the load or condition of a member changed.
     pub(super) fn changed(&mut self, id: KeyId, ring: &KeyRing, now: Timestamp) {
-        let away = ring.away_for(id, Need::ONE, now).map(|(until, _)| until);
+        let key = &ring.keys[id.index()];
+        let away = if key.is_unlimited() {
+            None
+        } else {
+            ring.away_for(id, Need::ONE, now).map(|(until, _)| until)
+        };
         self.note_rest(id, away);
         if away.is_none() && !ring.is_occupied(id) {
-            self.usable.update(id, &ring.keys);
+            self.usable.update(id, key);
         } else {
-            self.usable.remove(id, &ring.keys);
+            self.usable.remove(id);
         }
     }
 
@@ -91,7 +96,7 @@ impl KeySet {
         fits: impl Fn(KeyId) -> bool,
     ) -> Option<KeyId> {
         self.wake(ring, now);
-        self.usable.first_that(&ring.keys, fits)
+        self.usable.first_that(fits)
     }
 
     /// The next resting key to return, and when; `None` when none rests.

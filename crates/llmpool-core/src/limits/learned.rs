@@ -20,6 +20,8 @@ const JITTER: Duration = Duration::from_secs(2);
 /// A single refusal after fewer requests than this in a minute says nothing of a pace; a second one soon after does.
 const MANY: f64 = 20.0;
 const SOON: Duration = Duration::from_secs(300);
+/// Nothing is given back to the buckets here: what was learned is too coarse for it.
+const UNNUMBERED: u64 = 0;
 /// A pace so far above what is asked for binds nobody any more.
 const FORGOTTEN_AT: f64 = 2.0;
 
@@ -101,14 +103,18 @@ impl Learned {
             .max(self.tokens.ready_at(need.tokens.max(1), now))
     }
 
+    #[inline]
     pub(super) fn charge(&mut self, need: Need, now: Timestamp) {
         if !self.enabled {
             return;
         }
         self.recent.count(now);
-        if !self.binds() {
-            return;
+        if self.binds() {
+            self.charge_what_binds(need, now);
         }
+    }
+
+    fn charge_what_binds(&mut self, need: Need, now: Timestamp) {
         self.requests.charge(need.requests, now);
         self.tokens.charge(need.tokens, now);
         if let Some(pace) = &mut self.pace {
@@ -190,7 +196,7 @@ impl Channel {
     fn charge(&mut self, amount: u32, now: Timestamp) {
         match self {
             Self::Refilling(bucket) | Self::Rolling(bucket) => {
-                bucket.charge(amount, now);
+                bucket.charge(amount, UNNUMBERED, now);
             }
             Self::Fixed { until, .. } if *until <= now => *self = Self::Unknown,
             Self::Fixed { left, .. } => *left = left.saturating_sub(amount),
@@ -212,17 +218,17 @@ impl Channel {
         if let Some(quota) = refill(sight, remaining, reset) {
             match self {
                 Self::Refilling(bucket) if bucket.quota().capacity() == quota.capacity() => {}
-                _ => *self = Self::Refilling(Bucket::new(quota)),
+                _ => *self = Self::Refilling(Bucket::new(quota, UNNUMBERED)),
             }
             if let Self::Refilling(bucket) = self {
-                bucket.leave(left, now);
+                bucket.leave(left, UNNUMBERED, now);
             }
             return;
         }
         let until = now + reset;
         match self {
             Self::Rolling(bucket) if sight.limit == Some(bucket.quota().capacity()) => {
-                bucket.leave(left, now);
+                bucket.leave(left, UNNUMBERED, now);
             }
             // The end of a window stays where it is; one that moves away is told of each request anew.
             Self::Fixed { first, .. } if *first > now && until.since(*first) > JITTER => {
@@ -252,8 +258,8 @@ impl Channel {
 }
 
 fn rolling(limit: u32, left: u32, now: Timestamp) -> Option<Channel> {
-    let mut bucket = Bucket::new(a_minute(limit)?);
-    bucket.leave(left, now);
+    let mut bucket = Bucket::new(a_minute(limit)?, UNNUMBERED);
+    bucket.leave(left, UNNUMBERED, now);
     Some(Channel::Rolling(bucket))
 }
 
@@ -289,7 +295,7 @@ impl Pace {
         let quota = Quota::new(1, per_minute / MINUTE.as_secs_f64()).ok()?;
         Some(Self {
             per_minute,
-            bucket: Bucket::new(quota),
+            bucket: Bucket::new(quota, UNNUMBERED),
             relax_at: now + MINUTE,
             binds_until: now + MINUTE * 2,
         })
@@ -300,10 +306,10 @@ impl Pace {
             self.relax_at = now + MINUTE;
             self.per_minute *= LOOSER;
             if let Ok(quota) = Quota::new(1, self.per_minute / MINUTE.as_secs_f64()) {
-                self.bucket.set_quota(quota, now);
+                self.bucket.set_quota(quota, UNNUMBERED, now);
             }
         }
-        self.bucket.charge(1, now);
+        self.bucket.charge(1, UNNUMBERED, now);
     }
 }
 

@@ -61,17 +61,24 @@ impl From<Limits> for TargetLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     target: TargetId,
-    key: Option<KeyId>,
+    /// Its index, or `NO_KEY`; small, since every attempt carries it about.
+    key: u32,
+    epoch: u32,
+    /// What is counted: the estimate of tokens until it is settled.
     need: Need,
+    /// The number by which buckets know it.
+    turn: u64,
     charge: Charge,
     stake: Stake,
-    epoch: u32,
 }
+
+const NO_KEY: u32 = u32::MAX;
 
 impl Grant {
     /// The reserved key; `None` where the target has no keys (a bare token bucket).
+    #[inline]
     pub fn key(&self) -> Option<KeyId> {
-        self.key
+        Some(KeyId(self.key)).filter(|_| self.key != NO_KEY)
     }
 
     /// The target it was given for.
@@ -202,7 +209,8 @@ pub struct Ledger {
     /// For each set, those that have a key or an account in common with it, itself included.
     near: Vec<Vec<usize>>,
     targets: Vec<Target>,
-    picks: u64,
+    /// How many changes there were that buckets tell apart.
+    turns: u64,
 }
 
 impl Ledger {
@@ -220,7 +228,8 @@ impl Ledger {
     /// Makes one account of these keys, and of those that were in an account with one of them already: they share `limits`, pauses for
     /// rate and lack of quota. Their own limits stay. `learn`: whether what the provider says tightens the limits.
     pub fn join_keys(&mut self, keys: &[KeyId], limits: Limits, learn: bool, now: Timestamp) -> GroupId {
-        let group = self.ring.join(keys, limits, learn, now);
+        let turn = self.turn();
+        let group = self.ring.join(keys, limits, learn, turn, now);
         let members = self.ring.members(group).to_vec();
         let mut sets: Vec<usize> = members
             .iter()
@@ -270,8 +279,9 @@ impl Ledger {
     /// Other limits for a target from now on. What was taken stays taken, and nothing comes on top of it.
     pub fn set_target_limits(&mut self, target: TargetId, limits: impl Into<TargetLimits>, now: Timestamp) {
         let TargetLimits { limits, breaker } = limits.into();
+        let turn = self.turn();
         let target = &mut self.targets[target.index()];
-        target.meter.set_limits(limits, now);
+        target.meter.set_limits(limits, turn, now);
         target.breaker = breaker;
     }
 
@@ -312,29 +322,36 @@ impl Ledger {
             Ok(key) => key,
             Err(denied) => return denied.into(),
         };
+        let turn = self.turn();
         let chosen = &mut self.targets[target.index()];
         let paced = chosen.meter.is_paced();
         if chosen.condition.pick(paced, now) {
-            chosen.meter.resume(now);
+            chosen.meter.resume(turn, now);
         }
-        let (charge, epoch) = (chosen.meter.charge(need, now), chosen.condition.epoch());
-        let mut stake = Stake::default();
+        let mut grant = Grant {
+            target,
+            key: NO_KEY,
+            epoch: chosen.condition.epoch(),
+            need,
+            turn,
+            charge: chosen.meter.charge(need, turn, now),
+            stake: Stake::NONE,
+        };
         if let Some(id) = key {
             if let Some(forbidden) = chosen.forbidding(id) {
                 forbidden.pick(false, now);
             }
-            self.picks += 1;
-            stake = self.ring.pick(id, need, self.picks, paced, now);
+            grant.key = id.0;
+            grant.stake = self.ring.pick(id, need, turn, paced, now);
             self.key_changed(id, now);
         }
-        Take::Granted(Grant {
-            target,
-            key,
-            need,
-            charge,
-            stake,
-            epoch,
-        })
+        Take::Granted(grant)
+    }
+
+    /// The next number of a change.
+    fn turn(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
     }
 
     /// Why this could never be granted, if so.
@@ -378,25 +395,29 @@ impl Ledger {
         target.meter.in_flight -= 1;
         target.condition.put_back(grant.epoch);
         if !used {
-            target.meter.refund(&mut grant.charge, grant.need);
+            target.meter.refund(grant.charge, grant.need, grant.turn);
         }
-        if let Some(id) = grant.key {
+        if let Some(id) = grant.key() {
             if let Some(forbidden) = target.forbidding(id) {
                 let epoch = forbidden.epoch();
                 forbidden.put_back(epoch);
             }
-            self.ring.put_back(id, &mut grant.stake, used, grant.need);
+            self.ring.put_back(id, &grant.stake, used, grant.need, grant.turn);
             self.key_changed(id, now);
+        }
+        if !used {
+            grant.need.tokens = 0;
         }
         !used || was_full || was_probe
     }
 
     /// Says how many tokens of the model an attempt really used. Answers whether that made room.
     pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp) -> bool {
+        let before = std::mem::replace(&mut grant.need.tokens, tokens);
         let target = &mut self.targets[grant.target.index()];
-        let mut made_room = target.meter.settle(&mut grant.charge, tokens);
-        if let Some(id) = grant.key
-            && self.ring.settle(id, &mut grant.stake, tokens)
+        let mut made_room = target.meter.settle(grant.charge, before, tokens);
+        if let Some(id) = grant.key()
+            && self.ring.settle(id, &grant.stake, before, tokens)
         {
             made_room = true;
             self.key_changed(id, now);
@@ -411,7 +432,7 @@ impl Ledger {
         let expected = target.condition.is_untroubled(grant.epoch)
             && target.forbidden.is_empty()
             && grant
-                .key
+                .key()
                 .is_none_or(|id| self.ring.is_untroubled(id, &grant.stake));
         if expected {
             target.failures = 0;
@@ -426,7 +447,7 @@ impl Ledger {
         target.failures = 0;
         target.budget.answered();
         let mut changed = target.condition.succeeded(grant.epoch);
-        if let Some(id) = grant.key {
+        if let Some(id) = grant.key() {
             let before = target.forbidden.len();
             target.forbidden.retain(|(key, _)| *key != id);
             changed |= before != target.forbidden.len();
@@ -447,7 +468,7 @@ impl Ledger {
         pause: Option<Duration>,
         now: Timestamp,
     ) -> Option<Undo> {
-        let id = grant.key?;
+        let id = grant.key()?;
         if why == Rest::Forbidden {
             self.targets[grant.target.index()].forbid(id, pause, now);
             return None;
@@ -478,7 +499,7 @@ impl Ledger {
 
     /// An answer said what is left of its key's limits.
     pub fn observed(&mut self, grant: &Grant, sights: &Sights, now: Timestamp) {
-        let Some(id) = grant.key else { return };
+        let Some(id) = grant.key() else { return };
         let meter = self.ring.rate_meter(id);
         let others = meter.in_flight.saturating_sub(1);
         meter.learned.observe(sights, others, now);
@@ -641,7 +662,8 @@ impl Ledger {
 
     /// Fills the buckets of a target and begins its windows anew.
     pub fn reset(&mut self, target: TargetId) {
-        self.targets[target.index()].meter.reset();
+        let turn = self.turn();
+        self.targets[target.index()].meter.reset(turn);
     }
 
     /// The key for an attempt; nothing is taken yet.

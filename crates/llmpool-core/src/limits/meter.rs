@@ -1,6 +1,6 @@
 //! All limits of one target, key or account together: they are taken all or not at all, and each refills by itself.
 
-use super::bucket::{Bucket, Denied, Taken};
+use super::bucket::{Bucket, Denied};
 use super::learned::Learned;
 use super::quota::Quota;
 use super::window::{Counted, Window};
@@ -104,12 +104,19 @@ pub(super) struct Meter {
     pub(super) in_flight: u32,
 }
 
-/// What was taken of a meter, to give it back or to correct it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Where an attempt was counted, to give it back or to correct it; its buckets know it by its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Charge {
-    buckets: [Option<Taken>; 2],
     tokens: Option<Counted>,
     day: Option<Counted>,
+}
+
+impl Charge {
+    /// Counted nowhere.
+    pub(super) const NONE: Self = Self {
+        tokens: None,
+        day: None,
+    };
 }
 
 impl Meter {
@@ -117,7 +124,7 @@ impl Meter {
         Self {
             limits,
             counts_nothing: limits.counts_nothing(),
-            buckets: [limits.burst, limits.minute].map(|quota| quota.map(Bucket::new)),
+            buckets: [limits.burst, limits.minute].map(|quota| quota.map(|quota| Bucket::new(quota, 0))),
             tokens: limits.tokens.map(Window::minute),
             day: limits.day.map(Window::day),
             learned: Learned::default(),
@@ -131,12 +138,12 @@ impl Meter {
     }
 
     /// Other limits from now on. What was taken stays taken, and nothing comes on top of it.
-    pub(super) fn set_limits(&mut self, limits: Limits, now: Timestamp) {
+    pub(super) fn set_limits(&mut self, limits: Limits, turn: u64, now: Timestamp) {
         let quotas = [limits.burst, limits.minute];
         for (bucket, quota) in self.buckets.iter_mut().zip(quotas) {
             match (bucket.as_mut(), quota) {
-                (Some(bucket), Some(quota)) => bucket.set_quota(quota, now),
-                (_, quota) => *bucket = quota.map(Bucket::new),
+                (Some(bucket), Some(quota)) => bucket.set_quota(quota, turn, now),
+                (_, quota) => *bucket = quota.map(|quota| Bucket::new(quota, turn)),
             }
         }
         let windows = [
@@ -180,75 +187,88 @@ impl Meter {
     /// When everything this meter counts admits `need`, and what comes last. `None`: now.
     #[inline]
     pub(super) fn away_for(&self, need: Need, now: Timestamp) -> Option<(Timestamp, Counts)> {
-        if self.counts_nothing && !self.learned.binds() {
+        if !self.is_counting() {
             return None;
         }
         self.limited_until(need, now)
     }
 
+    /// Whether anything but slots can stand in the way.
+    #[inline]
+    pub(super) fn is_counting(&self) -> bool {
+        !self.counts_nothing || self.learned.binds()
+    }
+
     fn limited_until(&self, need: Need, now: Timestamp) -> Option<(Timestamp, Counts)> {
-        let mut latest = (now, Counts::Requests);
+        let mut latest = None;
         for bucket in self.buckets.iter().flatten() {
-            match bucket.check(need.requests, now) {
-                Ok(()) => {}
-                Err(Denied::Until(until)) => latest = latest.max((until, Counts::Requests)),
-                Err(Denied::Never { .. }) => latest = latest.max((Timestamp::MAX, Counts::Requests)),
-            }
+            latest = latest.max(match bucket.check(need.requests, now) {
+                Ok(()) => None,
+                Err(Denied::Until(until)) => Some((until, Counts::Requests)),
+                Err(Denied::Never { .. }) => Some((Timestamp::MAX, Counts::Requests)),
+            });
         }
         if let Some(window) = &self.tokens {
-            latest = latest.max((window.ready_at(u64::from(need.tokens), now), Counts::Tokens));
+            latest = latest.max(Some((
+                window.ready_at(u64::from(need.tokens), now),
+                Counts::Tokens,
+            )));
         }
         if let Some(window) = &self.day {
-            latest = latest.max((window.ready_at(u64::from(need.requests), now), Counts::Day));
+            latest = latest.max(Some((
+                window.ready_at(u64::from(need.requests), now),
+                Counts::Day,
+            )));
         }
-        latest = latest.max((self.learned.ready_at(need, now), Counts::Requests));
-        Some(latest).filter(|(until, _)| *until > now)
+        if self.learned.binds() {
+            latest = latest.max(Some((self.learned.ready_at(need, now), Counts::Requests)));
+        }
+        latest.filter(|(until, _)| *until > now)
     }
 
     /// Counts an attempt in.
-    pub(super) fn charge(&mut self, need: Need, now: Timestamp) -> Charge {
+    #[inline]
+    pub(super) fn charge(&mut self, need: Need, turn: u64, now: Timestamp) -> Charge {
         self.in_flight += 1;
         self.learned.charge(need, now);
         if self.counts_nothing {
-            return Charge::default();
+            return Charge::NONE;
         }
-        let request =
-            |bucket: &mut Option<Bucket>| bucket.as_mut().map(|bucket| bucket.charge(need.requests, now));
+        for bucket in self.buckets.iter_mut().flatten() {
+            bucket.charge(need.requests, turn, now);
+        }
         Charge {
-            buckets: self.buckets.each_mut().map(request),
             tokens: self.tokens.as_mut().map(|window| window.charge(need.tokens, now)),
             day: self.day.as_mut().map(|window| window.charge(need.requests, now)),
         }
     }
 
     /// Counts an attempt out that nobody sent.
-    pub(super) fn refund(&mut self, charge: &mut Charge, need: Need) {
-        for (bucket, taken) in self.buckets.iter_mut().zip(&mut charge.buckets) {
-            if let (Some(bucket), Some(taken)) = (bucket, taken.take()) {
-                bucket.refund(taken);
-            }
+    pub(super) fn refund(&mut self, charge: Charge, need: Need, turn: u64) {
+        for bucket in self.buckets.iter_mut().flatten() {
+            bucket.refund(need.requests, turn);
         }
-        if let (Some(window), Some(mut counted)) = (&mut self.day, charge.day.take()) {
-            window.correct(&mut counted, 0);
+        if let (Some(window), Some(counted)) = (&mut self.day, charge.day) {
+            window.correct(counted, need.requests, 0);
         }
         self.learned.refund(need);
-        self.settle(charge, 0);
+        self.settle(charge, need.tokens, 0);
     }
 
-    /// Says how many tokens it really were. Answers whether that made room.
-    pub(super) fn settle(&mut self, charge: &mut Charge, tokens: u32) -> bool {
-        match (&mut self.tokens, &mut charge.tokens) {
-            (Some(window), Some(counted)) => window.correct(counted, tokens),
+    /// Says that what was counted as `before` tokens were really so many. Answers whether that made room.
+    #[inline]
+    pub(super) fn settle(&mut self, charge: Charge, before: u32, tokens: u32) -> bool {
+        match (&mut self.tokens, charge.tokens) {
+            (Some(window), Some(counted)) => window.correct(counted, before, tokens),
             _ => false,
         }
     }
 
     /// After a pause: whoever waited comes at the pace of the limits, not all at once.
-    pub(super) fn resume(&mut self, now: Timestamp) {
-        self.buckets
-            .iter_mut()
-            .flatten()
-            .for_each(|bucket| bucket.leave(1, now));
+    pub(super) fn resume(&mut self, turn: u64, now: Timestamp) {
+        for bucket in self.buckets.iter_mut().flatten() {
+            bucket.leave(1, turn, now);
+        }
     }
 
     /// The most of `need` that could ever be taken at once, where that is less than `need`.
@@ -280,8 +300,10 @@ impl Meter {
         latest.max(self.learned.ready_at(Need::ONE, now))
     }
 
-    pub(super) fn reset(&mut self) {
-        self.buckets.iter_mut().flatten().for_each(Bucket::reset);
+    pub(super) fn reset(&mut self, turn: u64) {
+        for bucket in self.buckets.iter_mut().flatten() {
+            bucket.reset(turn);
+        }
         self.tokens.iter_mut().for_each(Window::reset);
         self.day.iter_mut().for_each(Window::reset);
     }

@@ -47,12 +47,11 @@ struct Piece {
     taken: u64,
 }
 
-/// What was counted where, to correct it.
+/// Where something was counted, to correct it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted {
-    /// One more than its number.
+    /// One more than the number of its piece.
     piece: NonZeroU64,
-    amount: u32,
 }
 
 impl Window {
@@ -139,20 +138,20 @@ impl Window {
         }
         Counted {
             piece: NonZeroU64::MIN.saturating_add(number),
-            amount,
         }
     }
 
-    /// Says that what was counted was really `amount`. Nothing happens when it no longer counts. Answers whether that made room.
-    pub fn correct(&mut self, counted: &mut Counted, amount: u32) -> bool {
-        let before = std::mem::replace(&mut counted.amount, amount);
+    /// Says that what was counted as `before` was really `amount`. Nothing happens when it no longer counts. Answers whether that made room.
+    pub fn correct(&mut self, counted: Counted, before: u32, amount: u32) -> bool {
         let number = counted.piece.get() - 1;
         let found = self.pieces.binary_search_by_key(&number, |piece| piece.number);
         let Some(piece) = found.ok().and_then(|at| self.pieces.get_mut(at)) else {
             return false;
         };
-        piece.taken = piece.taken + u64::from(amount) - u64::from(before);
-        self.taken = self.taken + u64::from(amount) - u64::from(before);
+        // Never below zero: where a limit went and came back meanwhile, `before` was counted in another window.
+        let corrected = (piece.taken + u64::from(amount)).saturating_sub(u64::from(before));
+        self.taken = self.taken + corrected - piece.taken;
+        piece.taken = corrected;
         amount < before
     }
 
@@ -196,7 +195,7 @@ mod tests {
     #[test]
     fn l08_one_more_than_the_cap_waits_for_the_next_day() {
         let mut cap = Window::day(3);
-        let mut counted = [0; 3].map(|_| {
+        let counted = [0; 3].map(|_| {
             assert_eq!(cap.ready_at(1, START), START);
             cap.charge(1, START)
         });
@@ -207,7 +206,7 @@ mod tests {
             ready + ONE_DAY,
             "in no day more than three"
         );
-        assert!(cap.correct(&mut counted[0], 0));
+        assert!(cap.correct(counted[0], 1, 0));
         assert_eq!((cap.ready_at(1, START), cap.available(START)), (START, 1));
         assert_eq!(Window::day(0).ready_at(1, START), Timestamp::MAX);
     }
@@ -215,22 +214,22 @@ mod tests {
     #[test]
     fn more_than_was_reserved_is_debt_and_is_paid_first() {
         let mut cap = Window::minute(100);
-        let mut counted = cap.charge(60, START);
-        assert!(!cap.correct(&mut counted, 150));
+        let counted = cap.charge(60, START);
+        assert!(!cap.correct(counted, 60, 150));
         assert_eq!(cap.available(START), 0);
         let ready = cap.ready_at(1, START);
         assert!(ready > START + Duration::from_secs(60) && ready < START + Duration::from_secs(61));
-        assert!(!cap.correct(&mut counted, 150) && cap.correct(&mut counted, 10));
+        assert!(!cap.correct(counted, 150, 150) && cap.correct(counted, 150, 10));
         assert_eq!(cap.available(START), 90);
     }
 
     #[test]
     fn what_has_left_the_span_is_not_corrected() {
         let mut cap = Window::minute(100);
-        let mut old = cap.charge(60, START);
+        let old = cap.charge(60, START);
         let later = START + Duration::from_secs(70);
         cap.charge(1, later);
-        assert!(!cap.correct(&mut old, 0));
+        assert!(!cap.correct(old, 60, 0));
         assert_eq!(cap.available(later), 99);
     }
 
@@ -256,9 +255,9 @@ mod tests {
                     now = ready;
                 }
                 if cap.ready_at(u64::from(amount), now) == now {
-                    let mut counted = cap.charge(amount, now);
+                    let counted = cap.charge(amount, now);
                     let real = real.map_or(amount, |real| real.min(amount));
-                    prop_assert_eq!(cap.correct(&mut counted, real), real < amount);
+                    prop_assert_eq!(cap.correct(counted, amount, real), real < amount);
                     kept.push((now, real));
                 }
             }
