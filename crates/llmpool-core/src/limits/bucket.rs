@@ -83,19 +83,27 @@ impl Bucket {
     }
 
     /// Whether `amount` could be taken now, without taking it.
-    #[inline]
     pub fn check(&self, amount: u32, now: Timestamp) -> Result<(), Denied> {
-        if amount > self.quota.capacity() {
-            return Err(Denied::Never {
-                capacity: self.quota.capacity(),
-            });
+        if self.has(amount, now) {
+            return Ok(());
+        }
+        let capacity = self.quota.capacity();
+        Err(if amount > capacity {
+            Denied::Never { capacity }
+        } else {
+            Denied::Until(self.ready_at(u64::from(amount), now))
+        })
+    }
+
+    /// Whether `amount` is there.
+    #[inline]
+    pub fn has(&self, amount: u32, now: Timestamp) -> bool {
+        let (full_at, now) = (self.full_at(), steps_at(now));
+        if full_at <= now {
+            return amount <= self.quota.capacity();
         }
         // Compared in steps: at the end of time every instant would look like now.
-        if self.ready_step(u64::from(amount), now) > steps_at(now) {
-            Err(Denied::Until(self.ready_at(u64::from(amount), now)))
-        } else {
-            Ok(())
-        }
+        full_at + self.quota.steps_for(u64::from(amount)) <= now + self.quota.steps_to_fill()
     }
 
     /// The earliest instant at which the last of `total` tokens could have been taken, if they are taken as early as

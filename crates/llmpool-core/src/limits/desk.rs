@@ -24,6 +24,8 @@ pub struct Desk<W> {
     ledger: Ledger,
     /// One room for each target of the ledger.
     rooms: Vec<Room<Seat<W>>>,
+    /// How many wait in all of them: with nobody waiting there is nobody to ask for.
+    waiting: usize,
     /// Whose turn it is between callers, in all rooms.
     fair: Fair,
     /// For each set of keys, the heads that wait for one of them or have yet to be asked.
@@ -81,6 +83,7 @@ impl<W> Default for Desk<W> {
         Self {
             ledger: Ledger::new(),
             rooms: Vec::new(),
+            waiting: 0,
             fair: Fair::default(),
             blocked: Vec::new(),
             granted: BTreeMap::new(),
@@ -217,7 +220,11 @@ impl<W: Clone> Desk<W> {
 
     /// Gives a grant back: see [`Ledger::put_back`].
     pub fn put_back(&mut self, grant: &mut Grant, used: bool, now: Timestamp, wakes: &mut Vec<W>) {
-        if self.ledger.put_back(grant, used, now) {
+        let made_room = self.ledger.put_back(grant, used, now);
+        if self.waiting == 0 {
+            return;
+        }
+        if made_room {
             self.ask_room(grant.target(), now, wakes);
         }
         self.ask_for_key(grant.key(), now, wakes);
@@ -243,7 +250,7 @@ impl<W: Clone> Desk<W> {
     }
 
     fn must_queue(&self, target: TargetId, binding: Binding) -> bool {
-        self.rooms[target.index()].must_queue(binding) || self.is_contended(target)
+        self.waiting > 0 && (self.rooms[target.index()].must_queue(binding) || self.is_contended(target))
     }
 
     /// Asks for every line of a room of which something may have changed that no key's event tells: a head, the time, its target's rate.
@@ -384,7 +391,9 @@ impl<W: Clone> Desk<W> {
     fn join(&mut self, target: TargetId, arrival: Arrival, waker: W) {
         let room = &mut self.rooms[target.index()];
         let first = room.head(arrival.binding).map(|head| (head.turn, *head.arrival));
+        let before = room.len();
         room.join(arrival, Seat { waker, wait: None }, &self.fair);
+        self.waiting += room.len() - before;
         let Some((turn, second)) = first else { return };
         if room.head(arrival.binding).is_some_and(|head| head.turn == turn) {
             return;
@@ -400,6 +409,7 @@ impl<W: Clone> Desk<W> {
         let room = &mut self.rooms[target.index()];
         let first = room.head(arrival.binding).map(|head| head.turn);
         let left = room.leave(arrival, &self.fair).map(|seat| seat.waker);
+        self.waiting -= usize::from(left.is_some());
         if let Some(turn) = first.filter(|turn| turn.ticket() == arrival.ticket) {
             self.unblock(target, turn, arrival.binding);
         }

@@ -58,17 +58,22 @@ impl Fair {
     }
 
     /// A caller was served.
+    #[inline]
     pub fn served(&mut self, caller: Caller) {
         let start = self.clock(caller);
         self.now = start;
         if self.last.0 != caller.id {
-            let (id, clock) = self.last;
-            if self.clocks.len() >= FEW && !self.clocks.contains_key(&id) {
-                self.forget();
-            }
-            self.clocks.insert(id, clock);
+            self.keep_last();
         }
         self.last = (caller.id, start + GRANT / u64::from(caller.weight.max(1)));
+    }
+
+    fn keep_last(&mut self) {
+        let (id, clock) = self.last;
+        if self.clocks.len() >= FEW && !self.clocks.contains_key(&id) {
+            self.forget();
+        }
+        self.clocks.insert(id, clock);
     }
 
     /// Clocks that are behind say nothing. Those ahead are of callers who wait or were just served.

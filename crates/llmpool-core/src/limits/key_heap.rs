@@ -97,7 +97,15 @@ impl KeyHeap {
     }
 
     /// Moves an entry from a place to where it belongs, and others out of its way.
-    fn settle(&mut self, mut place: usize, entry: Entry) {
+    #[inline]
+    fn settle(&mut self, place: usize, entry: Entry) {
+        let place = self.rise(place, &entry);
+        let place = self.sink(place, &entry);
+        self.put(place, entry);
+    }
+
+    #[inline]
+    fn rise(&mut self, mut place: usize, entry: &Entry) -> usize {
         while place > 0 {
             let parent = (place - 1) / CHILDREN;
             if self.heap[parent].load <= entry.load {
@@ -106,27 +114,32 @@ impl KeyHeap {
             self.put(place, self.heap[parent]);
             place = parent;
         }
-        while let Some((child, at)) = self.least_child(place)
-            && child.load < entry.load
-        {
-            self.put(place, child);
-            place = at;
-        }
-        self.put(place, entry);
+        place
     }
 
     #[inline]
-    fn least_child(&self, place: usize) -> Option<(Entry, usize)> {
-        let children = self.children(place);
-        let mut at = children.start;
-        let (first, others) = self.heap[children].split_first()?;
-        let mut least = first;
-        for (other, place) in others.iter().zip(at + 1..) {
-            if other.load < least.load {
-                (least, at) = (other, place);
-            }
+    fn sink(&mut self, mut place: usize, entry: &Entry) -> usize {
+        while let Some(child) = self.least_child(place)
+            && self.heap[child].load < entry.load
+        {
+            self.put(place, self.heap[child]);
+            place = child;
         }
-        Some((*least, at))
+        place
+    }
+
+    #[inline]
+    fn least_child(&self, place: usize) -> Option<usize> {
+        let first = CHILDREN * place + 1;
+        let lesser = |heap: &[Entry], a: usize, b: usize| if heap[b].load < heap[a].load { b } else { a };
+        match self.heap.get(first..)? {
+            [] => None,
+            [_] => Some(first),
+            // Without a loop, since this is where a take spends its time.
+            two @ [_, _] => Some(first + lesser(two, 0, 1)),
+            three @ [_, _, _] => Some(first + lesser(three, lesser(three, 0, 1), 2)),
+            four => Some(first + lesser(four, lesser(four, 0, 1), lesser(four, 2, 3))),
+        }
     }
 
     #[inline]

@@ -288,6 +288,7 @@ impl KeyRing {
     }
 
     /// Whether success of an attempt would change nothing.
+    #[inline]
     pub(super) fn is_untroubled(&self, id: KeyId, stake: &Stake) -> bool {
         stake.group().is_none() && self.keys[id.index()].condition.is_untroubled(stake.epoch)
     }

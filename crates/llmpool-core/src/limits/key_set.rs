@@ -68,14 +68,21 @@ impl KeySet {
 
     /// Takes note that the load or condition of a member changed.
     pub(super) fn changed(&mut self, id: KeyId, ring: &KeyRing, now: Timestamp) {
-        let key = &ring.keys[id.index()];
-        let away = if key.is_unlimited() {
-            None
-        } else {
-            ring.away_for(id, Need::ONE, now).map(|(until, _)| until)
-        };
+        let away = ring.away_for(id, Need::ONE, now).map(|(until, _)| until);
         self.note_rest(id, away);
-        if away.is_none() && !ring.is_occupied(id) {
+        self.place(id, &ring.keys[id.index()], away.is_none() && !ring.is_occupied(id));
+    }
+
+    /// As [`changed`](Self::changed), for a member that has nothing but slots.
+    #[inline]
+    pub(super) fn load_changed(&mut self, id: KeyId, key: &Key) {
+        self.note_rest(id, None);
+        self.place(id, key, key.meter.has_slot());
+    }
+
+    #[inline]
+    fn place(&mut self, id: KeyId, key: &Key, usable: bool) {
+        if usable {
             self.usable.update(id, key);
         } else {
             self.usable.remove(id);
@@ -136,11 +143,15 @@ impl KeySet {
         }
     }
 
+    #[inline]
     fn note_rest(&mut self, id: KeyId, until: Option<Timestamp>) {
-        let noted = &mut self.resting[id.index()];
-        if *noted == until {
-            return;
+        if self.resting[id.index()] != until {
+            self.note_other_rest(id, until);
         }
+    }
+
+    fn note_other_rest(&mut self, id: KeyId, until: Option<Timestamp>) {
+        let noted = &mut self.resting[id.index()];
         self.resting_count = self.resting_count + usize::from(until.is_some()) - usize::from(noted.is_some());
         *noted = until;
         if let Some(until) = until {

@@ -171,6 +171,14 @@ impl Never {
     }
 }
 
+/// Which key an attempt may have.
+enum Found {
+    Key(KeyId),
+    /// Its target has none.
+    NoneNeeded,
+    None,
+}
+
 /// A take that takes nothing.
 enum Denial {
     Wait(Wait),
@@ -319,8 +327,9 @@ impl Ledger {
             return denied.into();
         }
         let key = match self.find(target, need, binding, now) {
-            Ok(key) => key,
-            Err(denied) => return denied.into(),
+            Found::Key(id) => Some(id),
+            Found::NoneNeeded => None,
+            Found::None => return self.wait_for_key(target, need, binding, now).into(),
         };
         let turn = self.turn();
         let chosen = &mut self.targets[target.index()];
@@ -379,15 +388,18 @@ impl Ledger {
         if let Some(Denial::Wait(wait)) = self.targets[target.index()].denies(need, now) {
             return wait.why;
         }
-        match self.find(target, need, binding, now) {
-            Err(Denial::Wait(wait)) => wait.why,
-            // It could go, but for those before.
-            _ => WaitReason::Target(Counts::Requests),
+        if let Found::None = self.find(target, need, binding, now)
+            && let Denial::Wait(wait) = self.wait_for_key(target, need, binding, now)
+        {
+            return wait.why;
         }
+        // It could go, but for those before.
+        WaitReason::Target(Counts::Requests)
     }
 
     /// Gives a grant back. `used` says whether the request was handed to a connection: only an unused one is refunded. Answers whether
     /// that makes room at the target itself, whatever the keys. Afterwards the grant serves only to be settled.
+    #[inline]
     pub fn put_back(&mut self, grant: &mut Grant, used: bool, now: Timestamp) -> bool {
         let target = &mut self.targets[grant.target.index()];
         let was_probe = matches!(target.condition.standing(), Standing::Probing { .. });
@@ -412,6 +424,7 @@ impl Ledger {
     }
 
     /// Says how many tokens of the model an attempt really used. Answers whether that made room.
+    #[inline]
     pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp) -> bool {
         let before = std::mem::replace(&mut grant.need.tokens, tokens);
         let target = &mut self.targets[grant.target.index()];
@@ -427,6 +440,7 @@ impl Ledger {
 
     /// The attempt of this grant got through, and that is no news of its key or target: they were in use. Answers whether it is so; if not,
     /// nothing was noted.
+    #[inline]
     pub fn succeeded_as_expected(&mut self, grant: &Grant) -> bool {
         let target = &mut self.targets[grant.target.index()];
         let expected = target.condition.is_untroubled(grant.epoch)
@@ -667,35 +681,43 @@ impl Ledger {
     }
 
     /// The key for an attempt; nothing is taken yet.
-    fn find(
+    #[inline]
+    fn find(&mut self, target: TargetId, need: Need, binding: Binding, now: Timestamp) -> Found {
+        let chosen = &self.targets[target.index()];
+        let found = match chosen.set {
+            None if binding == Binding::Any => return Found::NoneNeeded,
+            None => None,
+            Some(set) if chosen.takes_any_key(need, binding) => self.sets[set].least_loaded(&self.ring, now),
+            Some(set) => self.find_among(target, set, need, binding, now),
+        };
+        found.map_or(Found::None, Found::Key)
+    }
+
+    /// The key for an attempt for which not every usable key will do.
+    fn find_among(
         &mut self,
         target: TargetId,
+        set: usize,
         need: Need,
         binding: Binding,
         now: Timestamp,
-    ) -> Result<Option<KeyId>, Denial> {
-        let Some(set) = self.targets[target.index()].set else {
-            return match binding {
-                Binding::Any => Ok(None),
-                Binding::Key(_) | Binding::Group(_) => Err(Denial::Never(Never::UnknownKey)),
-            };
-        };
-        let plain =
-            need.tokens == 0 && need.requests <= 1 && self.targets[target.index()].forbidden.is_empty();
-        let found = match binding {
-            Binding::Any if plain => self.sets[set].least_loaded(&self.ring, now),
-            Binding::Key(id) if !self.sets[set].has(id) => return Err(Denial::Never(Never::UnknownKey)),
-            _ => {
-                let (ring, targets) = (&self.ring, &self.targets[target.index()]);
-                self.sets[set].least_loaded_that(ring, now, |id| {
-                    ring.binds(binding, id) && !targets.forbids(id, now) && ring.is_usable(id, need, now)
-                })
+    ) -> Option<KeyId> {
+        let (ring, chosen) = (&self.ring, &self.targets[target.index()]);
+        self.sets[set].least_loaded_that(ring, now, |id| {
+            ring.binds(binding, id) && !chosen.forbids(id, now) && ring.is_usable(id, need, now)
+        })
+    }
+
+    /// What an attempt waits for that found no key.
+    fn wait_for_key(&mut self, target: TargetId, need: Need, binding: Binding, now: Timestamp) -> Denial {
+        let chosen = &self.targets[target.index()];
+        match (chosen.set, binding) {
+            (None, _) => Denial::Never(Never::UnknownKey),
+            (Some(set), Binding::Key(id)) if !self.sets[set].has(id) => Denial::Never(Never::UnknownKey),
+            (Some(set), _) if chosen.takes_any_key(need, binding) => {
+                Denial::Wait(self.wait_for_any(set, now))
             }
-        };
-        match found {
-            Some(id) => Ok(Some(id)),
-            None if plain && binding == Binding::Any => Err(Denial::Wait(self.wait_for_any(set, now))),
-            None => Err(Denial::Wait(self.wait_for_some(target, set, need, binding, now))),
+            (Some(set), _) => Denial::Wait(self.wait_for_some(target, set, need, binding, now)),
         }
     }
 
@@ -752,13 +774,18 @@ impl Ledger {
         Wait { until, slot, why }
     }
 
+    #[inline]
     fn key_changed(&mut self, id: KeyId, now: Timestamp) {
-        if self.ring.group_id(id).is_none() {
-            for &set in &self.sets_of[id.index()] {
-                self.sets[set].changed(id, &self.ring, now);
-            }
-            return;
+        let key = &self.ring.keys[id.index()];
+        match self.sets_of[id.index()][..] {
+            // Nearly every key of nearly every call.
+            [set] if key.is_unlimited() => self.sets[set].load_changed(id, key),
+            _ => self.account_changed(id, now),
         }
+    }
+
+    /// A key changed, and with it perhaps what the others of its account may.
+    fn account_changed(&mut self, id: KeyId, now: Timestamp) {
         for &member in self.ring.together_with(id).as_slice() {
             for &set in &self.sets_of[member.index()] {
                 if self.sets[set].has(member) {
@@ -771,24 +798,34 @@ impl Ledger {
 
 impl Target {
     /// What in the target itself stands in the way, whatever its keys.
+    #[inline]
     fn denies(&self, need: Need, now: Timestamp) -> Option<Denial> {
         let wait = |until, slot, why| Some(Denial::Wait(Wait { until, slot, why }));
-        if self.condition.is_probed() {
-            return wait(Timestamp::MAX, true, WaitReason::TargetRests);
-        }
-        if let Some(until) = self.condition.rests_until().filter(|until| *until > now) {
-            return wait(until, false, WaitReason::TargetRests);
-        }
-        if let Some((counts, most)) = self.meter.never(need) {
-            return Some(Denial::Never(Never::too_much(need, counts, most)));
+        if !self.condition.is_in_use() {
+            if self.condition.is_probed() {
+                return wait(Timestamp::MAX, true, WaitReason::TargetRests);
+            }
+            if let Some(until) = self.condition.rests_until().filter(|until| *until > now) {
+                return wait(until, false, WaitReason::TargetRests);
+            }
         }
         if let Some((until, counts)) = self.meter.away_for(need, now) {
-            return wait(until, false, WaitReason::Target(counts));
+            // What can never be is also not there now.
+            return match self.meter.never(need) {
+                Some((counts, most)) => Some(Denial::Never(Never::too_much(need, counts, most))),
+                None => wait(until, false, WaitReason::Target(counts)),
+            };
         }
         if !self.meter.has_slot() {
             return wait(Timestamp::MAX, true, WaitReason::TargetConcurrency);
         }
         None
+    }
+
+    /// Whether any usable key will do for an attempt.
+    #[inline]
+    fn takes_any_key(&self, need: Need, binding: Binding) -> bool {
+        binding == Binding::Any && need.tokens == 0 && need.requests <= 1 && self.forbidden.is_empty()
     }
 
     fn forbid(&mut self, id: KeyId, pause: Option<Duration>, now: Timestamp) {
@@ -804,6 +841,7 @@ impl Target {
         }
     }
 
+    #[inline]
     fn forbidding(&mut self, id: KeyId) -> Option<&mut Condition> {
         self.forbidden
             .iter_mut()

@@ -178,6 +178,7 @@ impl Meter {
         self.buckets.iter().any(Option::is_some) || self.learned.is_paced()
     }
 
+    #[inline]
     pub(super) fn has_slot(&self) -> bool {
         self.limits
             .max_concurrency
@@ -187,10 +188,28 @@ impl Meter {
     /// When everything this meter counts admits `need`, and what comes last. `None`: now.
     #[inline]
     pub(super) fn away_for(&self, need: Need, now: Timestamp) -> Option<(Timestamp, Counts)> {
-        if !self.is_counting() {
+        if !self.is_counting() || self.has(need, now) {
             return None;
         }
         self.limited_until(need, now)
+    }
+
+    /// Whether everything that is counted is there.
+    #[inline]
+    fn has(&self, need: Need, now: Timestamp) -> bool {
+        let requests = u64::from(need.requests);
+        let ready = |window: &Option<Window>, amount| {
+            window
+                .as_ref()
+                .is_none_or(|window| window.ready_at(amount, now) <= now)
+        };
+        self.buckets
+            .iter()
+            .flatten()
+            .all(|bucket| bucket.has(need.requests, now))
+            && ready(&self.tokens, u64::from(need.tokens))
+            && ready(&self.day, requests)
+            && (!self.learned.binds() || self.learned.ready_at(need, now) <= now)
     }
 
     /// Whether anything but slots can stand in the way.
