@@ -70,7 +70,11 @@ impl KeySet {
     pub(super) fn changed(&mut self, id: KeyId, ring: &KeyRing, now: Timestamp) {
         let away = ring.away_for(id, Need::ONE, now).map(|(until, _)| until);
         self.note_rest(id, away);
-        self.place(id, &ring.keys[id.index()], away.is_none() && !ring.is_occupied(id));
+        self.place(
+            id,
+            &ring.keys[id.index()],
+            away.is_none() && !ring.is_occupied(id),
+        );
     }
 
     /// As [`changed`](Self::changed), for a member that has nothing but slots.

@@ -49,11 +49,17 @@ pub struct Sights {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Learned {
     enabled: bool,
+    /// What may stand in the way; elsewhere, since most keys know of nothing.
+    bounds: Option<Box<Bounds>>,
+    recent: Recent,
+    refused_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Bounds {
     requests: Channel,
     tokens: Channel,
     pace: Option<Pace>,
-    recent: Recent,
-    refused_at: Option<Timestamp>,
 }
 
 impl Learned {
@@ -67,40 +73,22 @@ impl Learned {
     /// Whether anything was learned that may stand in the way.
     #[inline]
     pub(super) fn binds(&self) -> bool {
-        self.pace.is_some()
-            || !matches!(
-                (&self.requests, &self.tokens),
-                (Channel::Unknown, Channel::Unknown)
-            )
+        self.bounds.is_some()
     }
 
     pub(super) fn is_paced(&self) -> bool {
-        self.pace.is_some() || matches!(self.requests, Channel::Refilling(_) | Channel::Rolling(_))
+        self.bounds.as_ref().is_some_and(|bounds| bounds.is_paced())
     }
 
     /// The requests a minute that refusals and headers left over, where they bind.
     pub(super) fn per_minute(&self) -> Option<f64> {
-        let pace = self.pace.as_ref().map(|pace| pace.per_minute);
-        let limit = match &self.requests {
-            Channel::Refilling(bucket) | Channel::Rolling(bucket) => {
-                Some(bucket.quota().per_second() * MINUTE.as_secs_f64())
-            }
-            Channel::Unknown | Channel::Fixed { .. } => None,
-        };
-        pace.into_iter().chain(limit).reduce(f64::min)
+        self.bounds.as_ref()?.per_minute()
     }
 
     pub(super) fn ready_at(&self, need: Need, now: Timestamp) -> Timestamp {
-        if !self.enabled {
-            return now;
-        }
-        let pace = self
-            .pace
+        self.bounds
             .as_ref()
-            .map_or(now, |pace| ready_in(&pace.bucket, 1, now));
-        let requests = self.requests.ready_at(need.requests, now);
-        pace.max(requests)
-            .max(self.tokens.ready_at(need.tokens.max(1), now))
+            .map_or(now, |bounds| bounds.ready_at(need, now))
     }
 
     #[inline]
@@ -115,48 +103,95 @@ impl Learned {
     }
 
     fn charge_what_binds(&mut self, need: Need, now: Timestamp) {
-        self.requests.charge(need.requests, now);
-        self.tokens.charge(need.tokens, now);
-        if let Some(pace) = &mut self.pace {
-            pace.charge(now);
-            let forgotten = pace.per_minute > self.recent.per_minute(now) * FORGOTTEN_AT + 1.0;
-            if forgotten && now >= pace.binds_until {
-                self.pace = None;
-            }
+        let Some(bounds) = &mut self.bounds else { return };
+        bounds.charge(need, &self.recent, now);
+        if bounds.are_gone() {
+            self.bounds = None;
         }
     }
 
     pub(super) fn refund(&mut self, need: Need) {
-        self.requests.refund(need.requests);
-        self.tokens.refund(need.tokens);
+        if let Some(bounds) = &mut self.bounds {
+            bounds.requests.refund(need.requests);
+            bounds.tokens.refund(need.tokens);
+        }
     }
 
     /// An answer said what is left. `others` are attempts under way that it may not have counted.
     pub(super) fn observe(&mut self, sights: &Sights, others: u32, now: Timestamp) {
-        if self.enabled {
-            self.requests.observe(&sights.requests, others, now);
-            self.tokens.observe(&sights.tokens, 0, now);
+        if !self.enabled {
+            return;
         }
+        let mut bounds = self.bounds.take().unwrap_or_default();
+        bounds.requests.observe(&sights.requests, others, now);
+        bounds.tokens.observe(&sights.tokens, 0, now);
+        self.bounds = Some(bounds).filter(|bounds| !bounds.are_gone());
     }
 
     /// A refusal for a rate that nobody announced.
     pub(super) fn refused(&mut self, now: Timestamp) {
         // Where the provider announces its limit, the announcement says more than the refusal.
-        if !self.enabled || !matches!(self.requests, Channel::Unknown) {
+        let is_announced = |bounds: &Bounds| !matches!(bounds.requests, Channel::Unknown);
+        if !self.enabled || self.bounds.as_deref().is_some_and(is_announced) {
             return;
         }
         let again = self
             .refused_at
             .replace(now)
             .is_some_and(|at| now.since(at) <= SOON);
-        if !again && self.recent.per_minute(now) < MANY {
+        let sent = self.recent.per_minute(now);
+        if !again && sent < MANY {
             return;
         }
-        let led_here = match &self.pace {
-            Some(pace) => pace.per_minute.min(self.recent.per_minute(now)),
-            None => self.recent.per_minute(now),
+        let paced = self.bounds.as_ref().and_then(|bounds| bounds.pace.as_ref());
+        let led_here = paced.map_or(sent, |pace| pace.per_minute.min(sent));
+        if let Some(pace) = Pace::new(led_here * TIGHTER, now) {
+            self.bounds.get_or_insert_default().pace = Some(pace);
+        }
+    }
+}
+
+impl Bounds {
+    fn are_gone(&self) -> bool {
+        let channels = (&self.requests, &self.tokens);
+        self.pace.is_none() && matches!(channels, (Channel::Unknown, Channel::Unknown))
+    }
+
+    fn is_paced(&self) -> bool {
+        self.pace.is_some() || matches!(self.requests, Channel::Refilling(_) | Channel::Rolling(_))
+    }
+
+    fn per_minute(&self) -> Option<f64> {
+        let pace = self.pace.as_ref().map(|pace| pace.per_minute);
+        let limit = match &self.requests {
+            Channel::Refilling(bucket) | Channel::Rolling(bucket) => {
+                Some(bucket.quota().per_second() * MINUTE.as_secs_f64())
+            }
+            Channel::Unknown | Channel::Fixed { .. } => None,
         };
-        self.pace = Pace::new(led_here * TIGHTER, now).or(self.pace.take());
+        pace.into_iter().chain(limit).reduce(f64::min)
+    }
+
+    fn ready_at(&self, need: Need, now: Timestamp) -> Timestamp {
+        let pace = self
+            .pace
+            .as_ref()
+            .map_or(now, |pace| ready_in(&pace.bucket, 1, now));
+        let requests = self.requests.ready_at(need.requests, now);
+        pace.max(requests)
+            .max(self.tokens.ready_at(need.tokens.max(1), now))
+    }
+
+    fn charge(&mut self, need: Need, recent: &Recent, now: Timestamp) {
+        self.requests.charge(need.requests, now);
+        self.tokens.charge(need.tokens, now);
+        if let Some(pace) = &mut self.pace {
+            pace.charge(now);
+            let forgotten = pace.per_minute > recent.per_minute(now) * FORGOTTEN_AT + 1.0;
+            if forgotten && now >= pace.binds_until {
+                self.pace = None;
+            }
+        }
     }
 }
 

@@ -93,15 +93,21 @@ pub enum Counts {
 
 #[derive(Clone, Debug)]
 pub(super) struct Meter {
-    limits: Limits,
-    /// No bucket and no window: looked at first, since most keys are like that.
-    counts_nothing: bool,
+    pub(super) in_flight: u32,
+    /// Attempts that may be under way at once; `u32::MAX` is no limit.
+    slots: u32,
+    /// What is counted, if anything; elsewhere, since most keys have slots at most, and many keys are to lie close together.
+    counting: Option<Box<Counting>>,
+    /// What the provider was seen to allow, where that is less.
+    pub(super) learned: Learned,
+    limits: Box<Limits>,
+}
+
+#[derive(Clone, Debug)]
+struct Counting {
     buckets: [Option<Bucket>; 2],
     tokens: Option<Window>,
     day: Option<Window>,
-    /// What the provider was seen to allow, where that is less.
-    pub(super) learned: Learned,
-    pub(super) in_flight: u32,
 }
 
 /// Where an attempt was counted, to give it back or to correct it; its buckets know it by its turn.
@@ -121,15 +127,15 @@ impl Charge {
 
 impl Meter {
     pub(super) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            counts_nothing: limits.counts_nothing(),
-            buckets: [limits.burst, limits.minute].map(|quota| quota.map(|quota| Bucket::new(quota, 0))),
-            tokens: limits.tokens.map(Window::minute),
-            day: limits.day.map(Window::day),
-            learned: Learned::default(),
+        let mut meter = Self {
             in_flight: 0,
-        }
+            slots: u32::MAX,
+            counting: None,
+            learned: Learned::default(),
+            limits: Box::default(),
+        };
+        meter.set_limits(limits, 0, Timestamp::ZERO);
+        meter
     }
 
     /// The limits as configured.
@@ -139,6 +145,164 @@ impl Meter {
 
     /// Other limits from now on. What was taken stays taken, and nothing comes on top of it.
     pub(super) fn set_limits(&mut self, limits: Limits, turn: u64, now: Timestamp) {
+        *self.limits = limits;
+        self.slots = limits.max_concurrency.unwrap_or(u32::MAX);
+        if limits.counts_nothing() {
+            self.counting = None;
+        } else {
+            let counting = self.counting.get_or_insert_with(Box::default);
+            counting.set_limits(limits, turn, now);
+        }
+    }
+
+    /// The bucket of bursts.
+    pub(super) fn burst(&self) -> Option<&Bucket> {
+        self.counting.as_ref()?.buckets[0].as_ref()
+    }
+
+    fn buckets(&self) -> impl Iterator<Item = &Bucket> {
+        self.counting
+            .iter()
+            .flat_map(|counting| counting.buckets.iter().flatten())
+    }
+
+    fn buckets_mut(&mut self) -> impl Iterator<Item = &mut Bucket> {
+        self.counting
+            .iter_mut()
+            .flat_map(|counting| counting.buckets.iter_mut().flatten())
+    }
+
+    fn tokens(&self) -> Option<&Window> {
+        self.counting.as_ref()?.tokens.as_ref()
+    }
+
+    fn day(&self) -> Option<&Window> {
+        self.counting.as_ref()?.day.as_ref()
+    }
+
+    pub(super) fn counts_tokens(&self) -> bool {
+        self.tokens().is_some()
+    }
+
+    /// Whether those who come now cannot all come at once.
+    pub(super) fn is_paced(&self) -> bool {
+        self.buckets().next().is_some() || self.learned.is_paced()
+    }
+
+    #[inline]
+    pub(super) fn has_slot(&self) -> bool {
+        self.in_flight < self.slots
+    }
+
+    /// When everything this meter counts admits `need`, and what comes last. `None`: now.
+    #[inline]
+    pub(super) fn away_for(&self, need: Need, now: Timestamp) -> Option<(Timestamp, Counts)> {
+        let lacks = |counting: &Counting| !counting.has(need, now);
+        if self.counting.as_deref().is_some_and(lacks) || self.learned.binds() {
+            return self.limited_until(need, now);
+        }
+        None
+    }
+
+    /// Whether anything but slots can stand in the way.
+    #[inline]
+    pub(super) fn is_counting(&self) -> bool {
+        self.counting.is_some() || self.learned.binds()
+    }
+
+    fn limited_until(&self, need: Need, now: Timestamp) -> Option<(Timestamp, Counts)> {
+        let counted = self
+            .counting
+            .iter()
+            .flat_map(|counting| counting.until(need, now));
+        let learned = [(self.learned.ready_at(need, now), Counts::Requests)];
+        counted.chain(learned).filter(|(until, _)| *until > now).max()
+    }
+
+    /// Counts an attempt in.
+    #[inline]
+    pub(super) fn charge(&mut self, need: Need, turn: u64, now: Timestamp) -> Charge {
+        self.in_flight += 1;
+        self.learned.charge(need, now);
+        match &mut self.counting {
+            Some(counting) => counting.charge(need, turn, now),
+            None => Charge::NONE,
+        }
+    }
+
+    /// Counts an attempt out that nobody sent.
+    pub(super) fn refund(&mut self, charge: Charge, need: Need, turn: u64) {
+        for bucket in self.buckets_mut() {
+            bucket.refund(need.requests, turn);
+        }
+        let day = self.counting.as_mut().and_then(|counting| counting.day.as_mut());
+        if let (Some(window), Some(counted)) = (day, charge.day) {
+            window.correct(counted, need.requests, 0);
+        }
+        self.learned.refund(need);
+        self.settle(charge, need.tokens, 0);
+    }
+
+    /// Says that what was counted as `before` tokens were really so many. Answers whether that made room.
+    #[inline]
+    pub(super) fn settle(&mut self, charge: Charge, before: u32, tokens: u32) -> bool {
+        let Some(counted) = charge.tokens else {
+            return false;
+        };
+        let window = self
+            .counting
+            .as_mut()
+            .and_then(|counting| counting.tokens.as_mut());
+        window.is_some_and(|window| window.correct(counted, before, tokens))
+    }
+
+    /// After a pause: whoever waited comes at the pace of the limits, not all at once.
+    pub(super) fn resume(&mut self, turn: u64, now: Timestamp) {
+        for bucket in self.buckets_mut() {
+            bucket.leave(1, turn, now);
+        }
+    }
+
+    /// The most of `need` that could ever be taken at once, where that is less than `need`.
+    pub(super) fn never(&self, need: Need) -> Option<(Counts, u32)> {
+        let requests = self.buckets().map(|bucket| bucket.quota().capacity());
+        let requests = requests.chain(self.day().map(Window::most));
+        if let Some(most) = requests.min().filter(|most| need.requests > *most) {
+            return Some((Counts::Requests, most));
+        }
+        let most = self.tokens().map(Window::most);
+        most.filter(|most| need.tokens > *most)
+            .map(|most| (Counts::Tokens, most))
+    }
+
+    /// A lower bound of the instant at which `total` could have been taken piece by piece.
+    pub(super) fn ready_at(&self, total: Total, now: Timestamp) -> Timestamp {
+        let buckets = self.buckets().map(|bucket| bucket.ready_at(total.requests, now));
+        let tokens = self.tokens().map(|window| window.ready_at(total.tokens, now));
+        let day = self.day().map(|window| window.ready_at(total.requests, now));
+        let latest = buckets.chain(tokens).chain(day).max().unwrap_or(now);
+        latest.max(self.learned.ready_at(Need::ONE, now))
+    }
+
+    pub(super) fn reset(&mut self, turn: u64) {
+        if let Some(counting) = &mut self.counting {
+            counting.reset(turn);
+        }
+    }
+}
+
+impl Default for Counting {
+    fn default() -> Self {
+        Self {
+            buckets: [None, None],
+            tokens: None,
+            day: None,
+        }
+    }
+}
+
+impl Counting {
+    fn set_limits(&mut self, limits: Limits, turn: u64, now: Timestamp) {
         let quotas = [limits.burst, limits.minute];
         for (bucket, quota) in self.buckets.iter_mut().zip(quotas) {
             match (bucket.as_mut(), quota) {
@@ -160,99 +324,43 @@ impl Meter {
                 (_, most) => *window = most.map(new),
             }
         }
-        self.limits = limits;
-        self.counts_nothing = limits.counts_nothing();
-    }
-
-    /// The bucket of bursts.
-    pub(super) fn burst(&self) -> Option<&Bucket> {
-        self.buckets[0].as_ref()
-    }
-
-    pub(super) fn counts_tokens(&self) -> bool {
-        self.tokens.is_some()
-    }
-
-    /// Whether those who come now cannot all come at once.
-    pub(super) fn is_paced(&self) -> bool {
-        self.buckets.iter().any(Option::is_some) || self.learned.is_paced()
-    }
-
-    #[inline]
-    pub(super) fn has_slot(&self) -> bool {
-        self.limits
-            .max_concurrency
-            .is_none_or(|most| self.in_flight < most)
-    }
-
-    /// When everything this meter counts admits `need`, and what comes last. `None`: now.
-    #[inline]
-    pub(super) fn away_for(&self, need: Need, now: Timestamp) -> Option<(Timestamp, Counts)> {
-        if !self.is_counting() || self.has(need, now) {
-            return None;
-        }
-        self.limited_until(need, now)
     }
 
     /// Whether everything that is counted is there.
     #[inline]
     fn has(&self, need: Need, now: Timestamp) -> bool {
-        let requests = u64::from(need.requests);
-        let ready = |window: &Option<Window>, amount| {
-            window
+        let ready = |window: &Window, amount: u32| window.ready_at(u64::from(amount), now) <= now;
+        let mut buckets = self.buckets.iter().flatten();
+        buckets.all(|bucket| bucket.has(need.requests, now))
+            && self
+                .tokens
                 .as_ref()
-                .is_none_or(|window| window.ready_at(amount, now) <= now)
+                .is_none_or(|window| ready(window, need.tokens))
+            && self
+                .day
+                .as_ref()
+                .is_none_or(|window| ready(window, need.requests))
+    }
+
+    /// When each of what is counted is there.
+    fn until(&self, need: Need, now: Timestamp) -> impl Iterator<Item = (Timestamp, Counts)> {
+        let at = move |window: &Window, amount: u32| window.ready_at(u64::from(amount), now);
+        let requests = move |bucket: &Bucket| match bucket.check(need.requests, now) {
+            Ok(()) => now,
+            Err(Denied::Until(until)) => until,
+            Err(Denied::Never { .. }) => Timestamp::MAX,
         };
-        self.buckets
-            .iter()
-            .flatten()
-            .all(|bucket| bucket.has(need.requests, now))
-            && ready(&self.tokens, u64::from(need.tokens))
-            && ready(&self.day, requests)
-            && (!self.learned.binds() || self.learned.ready_at(need, now) <= now)
+        let buckets = self.buckets.iter().flatten();
+        let buckets = buckets.map(move |bucket| (requests(bucket), Counts::Requests));
+        let tokens = self.tokens.iter();
+        let tokens = tokens.map(move |window| (at(window, need.tokens), Counts::Tokens));
+        let day = self.day.iter();
+        let day = day.map(move |window| (at(window, need.requests), Counts::Day));
+        buckets.chain(tokens).chain(day)
     }
 
-    /// Whether anything but slots can stand in the way.
     #[inline]
-    pub(super) fn is_counting(&self) -> bool {
-        !self.counts_nothing || self.learned.binds()
-    }
-
-    fn limited_until(&self, need: Need, now: Timestamp) -> Option<(Timestamp, Counts)> {
-        let mut latest = None;
-        for bucket in self.buckets.iter().flatten() {
-            latest = latest.max(match bucket.check(need.requests, now) {
-                Ok(()) => None,
-                Err(Denied::Until(until)) => Some((until, Counts::Requests)),
-                Err(Denied::Never { .. }) => Some((Timestamp::MAX, Counts::Requests)),
-            });
-        }
-        if let Some(window) = &self.tokens {
-            latest = latest.max(Some((
-                window.ready_at(u64::from(need.tokens), now),
-                Counts::Tokens,
-            )));
-        }
-        if let Some(window) = &self.day {
-            latest = latest.max(Some((
-                window.ready_at(u64::from(need.requests), now),
-                Counts::Day,
-            )));
-        }
-        if self.learned.binds() {
-            latest = latest.max(Some((self.learned.ready_at(need, now), Counts::Requests)));
-        }
-        latest.filter(|(until, _)| *until > now)
-    }
-
-    /// Counts an attempt in.
-    #[inline]
-    pub(super) fn charge(&mut self, need: Need, turn: u64, now: Timestamp) -> Charge {
-        self.in_flight += 1;
-        self.learned.charge(need, now);
-        if self.counts_nothing {
-            return Charge::NONE;
-        }
+    fn charge(&mut self, need: Need, turn: u64, now: Timestamp) -> Charge {
         for bucket in self.buckets.iter_mut().flatten() {
             bucket.charge(need.requests, turn, now);
         }
@@ -262,64 +370,7 @@ impl Meter {
         }
     }
 
-    /// Counts an attempt out that nobody sent.
-    pub(super) fn refund(&mut self, charge: Charge, need: Need, turn: u64) {
-        for bucket in self.buckets.iter_mut().flatten() {
-            bucket.refund(need.requests, turn);
-        }
-        if let (Some(window), Some(counted)) = (&mut self.day, charge.day) {
-            window.correct(counted, need.requests, 0);
-        }
-        self.learned.refund(need);
-        self.settle(charge, need.tokens, 0);
-    }
-
-    /// Says that what was counted as `before` tokens were really so many. Answers whether that made room.
-    #[inline]
-    pub(super) fn settle(&mut self, charge: Charge, before: u32, tokens: u32) -> bool {
-        match (&mut self.tokens, charge.tokens) {
-            (Some(window), Some(counted)) => window.correct(counted, before, tokens),
-            _ => false,
-        }
-    }
-
-    /// After a pause: whoever waited comes at the pace of the limits, not all at once.
-    pub(super) fn resume(&mut self, turn: u64, now: Timestamp) {
-        for bucket in self.buckets.iter_mut().flatten() {
-            bucket.leave(1, turn, now);
-        }
-    }
-
-    /// The most of `need` that could ever be taken at once, where that is less than `need`.
-    pub(super) fn never(&self, need: Need) -> Option<(Counts, u32)> {
-        let requests = self
-            .buckets
-            .iter()
-            .flatten()
-            .map(|bucket| bucket.quota().capacity());
-        let requests = requests.chain(self.day.as_ref().map(Window::most));
-        if let Some(most) = requests.min().filter(|most| need.requests > *most) {
-            return Some((Counts::Requests, most));
-        }
-        let most = self.tokens.as_ref().map(Window::most);
-        most.filter(|most| need.tokens > *most)
-            .map(|most| (Counts::Tokens, most))
-    }
-
-    /// A lower bound of the instant at which `total` could have been taken piece by piece.
-    pub(super) fn ready_at(&self, total: Total, now: Timestamp) -> Timestamp {
-        let buckets = self.buckets.iter().flatten();
-        let buckets = buckets.map(|bucket| bucket.ready_at(total.requests, now));
-        let tokens = self
-            .tokens
-            .iter()
-            .map(|window| window.ready_at(total.tokens, now));
-        let day = self.day.iter().map(|window| window.ready_at(total.requests, now));
-        let latest = buckets.chain(tokens).chain(day).max().unwrap_or(now);
-        latest.max(self.learned.ready_at(Need::ONE, now))
-    }
-
-    pub(super) fn reset(&mut self, turn: u64) {
+    fn reset(&mut self, turn: u64) {
         for bucket in self.buckets.iter_mut().flatten() {
             bucket.reset(turn);
         }
