@@ -473,9 +473,9 @@ impl World {
                     _ => {}
                 }
                 self.last = self.states();
-                let ledger = self.desk.ledger_mut();
                 if used && out.target == 1 {
-                    ledger.settle(&mut out.grant, u32::from(tokens), now);
+                    self.desk
+                        .settle(&mut out.grant, u32::from(tokens), now, &mut told);
                     let entry = self
                         .tokens
                         .iter_mut()

@@ -96,7 +96,7 @@ impl Bucket {
     }
 
     /// Whether `amount` is there.
-    #[inline]
+    #[inline(always)]
     pub fn has(&self, amount: u32, now: Timestamp) -> bool {
         let (full_at, now) = (self.full_at(), steps_at(now));
         if full_at <= now {
@@ -118,7 +118,7 @@ impl Bucket {
     }
 
     /// Takes `amount` whether it is there or not: what is missing becomes debt, and is paid before anything else.
-    #[inline]
+    #[inline(always)]
     pub fn charge(&mut self, amount: u32, turn: u64, now: Timestamp) {
         self.peak(turn, steps_at(now).cast_signed() - self.kept);
         self.kept += self.steps_for(amount);
@@ -183,7 +183,7 @@ impl Bucket {
     }
 
     /// The instant, in steps since the origin, at which the bucket would be full if nobody took anything more.
-    #[inline]
+    #[inline(always)]
     fn full_at(&self) -> u128 {
         let height = self.older.front().unwrap_or(&self.latest).height;
         u128::try_from(height + self.kept).unwrap_or(0)
@@ -194,7 +194,7 @@ impl Bucket {
         self.latest = Peak { turn, height };
     }
 
-    #[inline]
+    #[inline(always)]
     fn peak(&mut self, turn: u64, height: i128) {
         if height < self.latest.height {
             self.keep_latest();

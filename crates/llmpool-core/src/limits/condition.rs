@@ -109,7 +109,7 @@ impl Condition {
     }
 
     /// Neither at rest nor tried out.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_in_use(&self) -> bool {
         matches!(self.standing, Standing::InUse)
     }
@@ -180,7 +180,7 @@ impl Condition {
     }
 
     /// An attempt of `epoch` got through. Answers whether it changed anything.
-    #[inline]
+    #[inline(always)]
     pub(super) fn succeeded(&mut self, epoch: u32) -> bool {
         if epoch != self.epoch {
             return false;

@@ -230,6 +230,15 @@ impl<W: Clone> Desk<W> {
         self.ask_for_key(grant.key(), now, wakes);
     }
 
+    /// Says how many tokens a grant really used: see [`Ledger::settle`]. Before the grant comes back, lest what it frees goes to somebody
+    /// younger than those who wait for tokens.
+    pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp, wakes: &mut Vec<W>) {
+        if self.ledger.settle(grant, tokens, now) && self.waiting > 0 {
+            self.ask_room(grant.target(), now, wakes);
+            self.ask_for_key(grant.key(), now, wakes);
+        }
+    }
+
     fn too_late(
         &mut self,
         target: TargetId,

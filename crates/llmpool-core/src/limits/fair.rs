@@ -58,7 +58,7 @@ impl Fair {
     }
 
     /// A caller was served.
-    #[inline]
+    #[inline(always)]
     pub fn served(&mut self, caller: Caller) {
         let start = self.clock(caller);
         self.now = start;

@@ -34,7 +34,7 @@ impl Load {
 }
 
 impl KeyHeap {
-    #[inline]
+    #[inline(always)]
     pub(super) fn peek(&self) -> Option<KeyId> {
         self.heap.first().map(|entry| entry.id)
     }
@@ -59,7 +59,7 @@ impl KeyHeap {
     }
 
     /// Puts a key where its load belongs, whether it was in the heap or not.
-    #[inline]
+    #[inline(always)]
     pub(super) fn update(&mut self, id: KeyId, key: &Key) {
         if self.places.len() <= id.index() {
             self.places.resize(id.index() + 1, ABSENT);
@@ -78,7 +78,7 @@ impl KeyHeap {
         self.settle(place, entry);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn remove(&mut self, id: KeyId) {
         let Some(&place) = self.places.get(id.index()).filter(|place| **place != ABSENT) else {
             return;
@@ -97,14 +97,18 @@ impl KeyHeap {
     }
 
     /// Moves an entry from a place to where it belongs, and others out of its way.
-    #[inline]
+    #[inline(always)]
     fn settle(&mut self, place: usize, entry: Entry) {
         let place = self.rise(place, &entry);
-        let place = self.sink(place, &entry);
+        let place = if CHILDREN * place + 1 < self.heap.len() {
+            self.sink(place, &entry)
+        } else {
+            place
+        };
         self.put(place, entry);
     }
 
-    #[inline]
+    #[inline(always)]
     fn rise(&mut self, mut place: usize, entry: &Entry) -> usize {
         while place > 0 {
             let parent = (place - 1) / CHILDREN;
@@ -117,7 +121,7 @@ impl KeyHeap {
         place
     }
 
-    #[inline]
+    #[inline(never)]
     fn sink(&mut self, mut place: usize, entry: &Entry) -> usize {
         while let Some(child) = self.least_child(place)
             && self.heap[child].load < entry.load
@@ -128,7 +132,7 @@ impl KeyHeap {
         place
     }
 
-    #[inline]
+    #[inline(always)]
     fn least_child(&self, place: usize) -> Option<usize> {
         let first = CHILDREN * place + 1;
         let lesser = |heap: &[Entry], a: usize, b: usize| if heap[b].load < heap[a].load { b } else { a };
@@ -142,7 +146,7 @@ impl KeyHeap {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&mut self, place: usize, entry: Entry) {
         self.heap[place] = entry;
         self.places[entry.id.index()] = place as u32;

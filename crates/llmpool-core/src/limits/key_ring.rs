@@ -204,7 +204,7 @@ impl KeyRing {
     }
 
     /// Whether only other attempts stand in its way: its slots are taken, or one finds out about it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_occupied(&self, id: KeyId) -> bool {
         let key = &self.keys[id.index()];
         let group = self.group_of(id);
@@ -218,8 +218,15 @@ impl KeyRing {
     }
 
     /// Counts an attempt in. `paced` says that its target lets nobody come all at once.
-    #[inline]
-    pub(super) fn pick(&mut self, id: KeyId, need: Need, turn: u64, paced: bool, now: Timestamp) -> Stake {
+    #[inline(always)]
+    pub(super) fn pick(
+        &mut self,
+        id: KeyId,
+        need: Need,
+        turn: u64,
+        paced: impl Fn() -> bool,
+        now: Timestamp,
+    ) -> Stake {
         let key = &mut self.keys[id.index()];
         key.last_used = turn;
         if key.is_plainly_in_use() {
@@ -229,10 +236,11 @@ impl KeyRing {
                 ..Stake::NONE
             };
         }
-        self.pick_with_group(id, need, turn, paced, now)
+        self.pick_with_care(id, need, turn, paced(), now)
     }
 
-    fn pick_with_group(&mut self, id: KeyId, need: Need, turn: u64, paced: bool, now: Timestamp) -> Stake {
+    /// As [`pick`](Self::pick), for a key that rests, is tried out, or belongs to an account.
+    fn pick_with_care(&mut self, id: KeyId, need: Need, turn: u64, paced: bool, now: Timestamp) -> Stake {
         let key = &mut self.keys[id.index()];
         let group = key.group.map(|group| &mut self.groups[group]);
         let paced =
@@ -257,7 +265,7 @@ impl KeyRing {
     }
 
     /// Counts an attempt out; one that was not sent has used nothing.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put_back(&mut self, id: KeyId, stake: &Stake, used: bool, need: Need, turn: u64) {
         let key = &mut self.keys[id.index()];
         key.meter.in_flight -= 1;
@@ -276,7 +284,7 @@ impl KeyRing {
     }
 
     /// Says that what was counted as `before` tokens were really so many. Answers whether that made room.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle(&mut self, id: KeyId, stake: &Stake, before: u32, tokens: u32) -> bool {
         let own = &mut self.keys[id.index()].meter;
         let own = own.settle(stake.charge, before, tokens);
@@ -288,7 +296,7 @@ impl KeyRing {
     }
 
     /// Whether success of an attempt would change nothing.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_untroubled(&self, id: KeyId, stake: &Stake) -> bool {
         stake.group().is_none() && self.keys[id.index()].condition.is_untroubled(stake.epoch)
     }

@@ -78,13 +78,13 @@ impl KeySet {
     }
 
     /// As [`changed`](Self::changed), for a member that has nothing but slots.
-    #[inline]
+    #[inline(always)]
     pub(super) fn load_changed(&mut self, id: KeyId, key: &Key) {
         self.note_rest(id, None);
         self.place(id, key, key.meter.has_slot());
     }
 
-    #[inline]
+    #[inline(always)]
     fn place(&mut self, id: KeyId, key: &Key, usable: bool) {
         if usable {
             self.usable.update(id, key);
@@ -147,7 +147,7 @@ impl KeySet {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn note_rest(&mut self, id: KeyId, until: Option<Timestamp>) {
         if self.resting[id.index()] != until {
             self.note_other_rest(id, until);

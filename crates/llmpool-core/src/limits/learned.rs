@@ -71,7 +71,7 @@ impl Learned {
     }
 
     /// Whether anything was learned that may stand in the way.
-    #[inline]
+    #[inline(always)]
     pub(super) fn binds(&self) -> bool {
         self.bounds.is_some()
     }
@@ -91,7 +91,7 @@ impl Learned {
             .map_or(now, |bounds| bounds.ready_at(need, now))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn charge(&mut self, need: Need, now: Timestamp) {
         if !self.enabled {
             return;

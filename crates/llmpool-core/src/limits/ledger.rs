@@ -76,7 +76,7 @@ const NO_KEY: u32 = u32::MAX;
 
 impl Grant {
     /// The reserved key; `None` where the target has no keys (a bare token bucket).
-    #[inline]
+    #[inline(always)]
     pub fn key(&self) -> Option<KeyId> {
         Some(KeyId(self.key)).filter(|_| self.key != NO_KEY)
     }
@@ -169,14 +169,6 @@ impl Never {
             Counts::Requests | Counts::Day => Self::MoreThanCapacity { capacity: most },
         }
     }
-}
-
-/// Which key an attempt may have.
-enum Found {
-    Key(KeyId),
-    /// Its target has none.
-    NoneNeeded,
-    None,
 }
 
 /// A take that takes nothing.
@@ -323,38 +315,52 @@ impl Ledger {
 
     /// Takes what one attempt needs, the least loaded usable key included, or says what it waits for.
     pub fn take(&mut self, target: TargetId, need: Need, binding: Binding, now: Timestamp) -> Take {
-        if let Some(denied) = self.targets[target.index()].denies(need, now) {
+        let chosen = &mut self.targets[target.index()];
+        if let Some(denied) = chosen.denies(need, now) {
             return denied.into();
         }
-        let key = match self.find(target, need, binding, now) {
-            Found::Key(id) => Some(id),
-            Found::NoneNeeded => None,
-            Found::None => return self.wait_for_key(target, need, binding, now).into(),
+        let key = match chosen.set {
+            None if binding == Binding::Any => None,
+            Some(set) if chosen.takes_any_key(need, binding) => {
+                let found = self.sets[set].least_loaded(&self.ring, now);
+                let Some(id) = found else {
+                    return Take::Wait(self.wait_for_any(set, now));
+                };
+                Some(id)
+            }
+            _ => {
+                let found = self.find_among(target, need, binding, now);
+                let Some(id) = found else {
+                    return self.wait_for_key(target, need, binding, now).into();
+                };
+                Some(id)
+            }
         };
-        let turn = self.turn();
+        self.turns += 1;
+        let turn = self.turns;
         let chosen = &mut self.targets[target.index()];
-        let paced = chosen.meter.is_paced();
-        if chosen.condition.pick(paced, now) {
+        if !chosen.condition.is_in_use() && chosen.condition.pick(chosen.meter.is_paced(), now) {
             chosen.meter.resume(turn, now);
         }
-        let mut grant = Grant {
-            target,
-            key: NO_KEY,
-            epoch: chosen.condition.epoch(),
-            need,
-            turn,
-            charge: chosen.meter.charge(need, turn, now),
-            stake: Stake::NONE,
-        };
+        let mut stake = Stake::NONE;
+        let (charge, epoch) = (chosen.meter.charge(need, turn, now), chosen.condition.epoch());
         if let Some(id) = key {
             if let Some(forbidden) = chosen.forbidding(id) {
                 forbidden.pick(false, now);
             }
-            grant.key = id.0;
-            grant.stake = self.ring.pick(id, need, turn, paced, now);
+            let target = &chosen.meter;
+            stake = self.ring.pick(id, need, turn, || target.is_paced(), now);
             self.key_changed(id, now);
         }
-        Take::Granted(grant)
+        Take::Granted(Grant {
+            target,
+            key: key.map_or(NO_KEY, |id| id.0),
+            epoch,
+            need,
+            turn,
+            charge,
+            stake,
+        })
     }
 
     /// The next number of a change.
@@ -388,7 +394,9 @@ impl Ledger {
         if let Some(Denial::Wait(wait)) = self.targets[target.index()].denies(need, now) {
             return wait.why;
         }
-        if let Found::None = self.find(target, need, binding, now)
+        let wants_key = binding != Binding::Any || self.targets[target.index()].set.is_some();
+        if wants_key
+            && self.find_among(target, need, binding, now).is_none()
             && let Denial::Wait(wait) = self.wait_for_key(target, need, binding, now)
         {
             return wait.why;
@@ -399,7 +407,7 @@ impl Ledger {
 
     /// Gives a grant back. `used` says whether the request was handed to a connection: only an unused one is refunded. Answers whether
     /// that makes room at the target itself, whatever the keys. Afterwards the grant serves only to be settled.
-    #[inline]
+    #[inline(always)]
     pub fn put_back(&mut self, grant: &mut Grant, used: bool, now: Timestamp) -> bool {
         let target = &mut self.targets[grant.target.index()];
         let was_probe = matches!(target.condition.standing(), Standing::Probing { .. });
@@ -424,7 +432,7 @@ impl Ledger {
     }
 
     /// Says how many tokens of the model an attempt really used. Answers whether that made room.
-    #[inline]
+    #[inline(always)]
     pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp) -> bool {
         let before = std::mem::replace(&mut grant.need.tokens, tokens);
         let target = &mut self.targets[grant.target.index()];
@@ -440,7 +448,7 @@ impl Ledger {
 
     /// The attempt of this grant got through, and that is no news of its key or target: they were in use. Answers whether it is so; if not,
     /// nothing was noted.
-    #[inline]
+    #[inline(always)]
     pub fn succeeded_as_expected(&mut self, grant: &Grant) -> bool {
         let target = &mut self.targets[grant.target.index()];
         let expected = target.condition.is_untroubled(grant.epoch)
@@ -680,30 +688,16 @@ impl Ledger {
         self.targets[target.index()].meter.reset(turn);
     }
 
-    /// The key for an attempt; nothing is taken yet.
-    #[inline]
-    fn find(&mut self, target: TargetId, need: Need, binding: Binding, now: Timestamp) -> Found {
-        let chosen = &self.targets[target.index()];
-        let found = match chosen.set {
-            None if binding == Binding::Any => return Found::NoneNeeded,
-            None => None,
-            Some(set) if chosen.takes_any_key(need, binding) => self.sets[set].least_loaded(&self.ring, now),
-            Some(set) => self.find_among(target, set, need, binding, now),
-        };
-        found.map_or(Found::None, Found::Key)
-    }
-
-    /// The key for an attempt for which not every usable key will do.
+    /// The least loaded key that will do for an attempt; nothing is taken yet.
     fn find_among(
         &mut self,
         target: TargetId,
-        set: usize,
         need: Need,
         binding: Binding,
         now: Timestamp,
     ) -> Option<KeyId> {
         let (ring, chosen) = (&self.ring, &self.targets[target.index()]);
-        self.sets[set].least_loaded_that(ring, now, |id| {
+        self.sets[chosen.set?].least_loaded_that(ring, now, |id| {
             ring.binds(binding, id) && !chosen.forbids(id, now) && ring.is_usable(id, need, now)
         })
     }
@@ -774,7 +768,7 @@ impl Ledger {
         Wait { until, slot, why }
     }
 
-    #[inline]
+    #[inline(always)]
     fn key_changed(&mut self, id: KeyId, now: Timestamp) {
         let key = &self.ring.keys[id.index()];
         match self.sets_of[id.index()][..] {
@@ -798,7 +792,7 @@ impl Ledger {
 
 impl Target {
     /// What in the target itself stands in the way, whatever its keys.
-    #[inline]
+    #[inline(always)]
     fn denies(&self, need: Need, now: Timestamp) -> Option<Denial> {
         let wait = |until, slot, why| Some(Denial::Wait(Wait { until, slot, why }));
         if !self.condition.is_in_use() {
@@ -823,7 +817,7 @@ impl Target {
     }
 
     /// Whether any usable key will do for an attempt.
-    #[inline]
+    #[inline(always)]
     fn takes_any_key(&self, need: Need, binding: Binding) -> bool {
         binding == Binding::Any && need.tokens == 0 && need.requests <= 1 && self.forbidden.is_empty()
     }
@@ -841,7 +835,7 @@ impl Target {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn forbidding(&mut self, id: KeyId) -> Option<&mut Condition> {
         self.forbidden
             .iter_mut()

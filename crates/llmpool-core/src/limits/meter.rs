@@ -103,7 +103,7 @@ pub(super) struct Meter {
     limits: Box<Limits>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Counting {
     buckets: [Option<Bucket>; 2],
     tokens: Option<Window>,
@@ -189,13 +189,13 @@ impl Meter {
         self.buckets().next().is_some() || self.learned.is_paced()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn has_slot(&self) -> bool {
         self.in_flight < self.slots
     }
 
     /// When everything this meter counts admits `need`, and what comes last. `None`: now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn away_for(&self, need: Need, now: Timestamp) -> Option<(Timestamp, Counts)> {
         let lacks = |counting: &Counting| !counting.has(need, now);
         if self.counting.as_deref().is_some_and(lacks) || self.learned.binds() {
@@ -205,7 +205,7 @@ impl Meter {
     }
 
     /// Whether anything but slots can stand in the way.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_counting(&self) -> bool {
         self.counting.is_some() || self.learned.binds()
     }
@@ -220,7 +220,7 @@ impl Meter {
     }
 
     /// Counts an attempt in.
-    #[inline]
+    #[inline(always)]
     pub(super) fn charge(&mut self, need: Need, turn: u64, now: Timestamp) -> Charge {
         self.in_flight += 1;
         self.learned.charge(need, now);
@@ -244,7 +244,7 @@ impl Meter {
     }
 
     /// Says that what was counted as `before` tokens were really so many. Answers whether that made room.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle(&mut self, charge: Charge, before: u32, tokens: u32) -> bool {
         let Some(counted) = charge.tokens else {
             return false;
@@ -291,16 +291,6 @@ impl Meter {
     }
 }
 
-impl Default for Counting {
-    fn default() -> Self {
-        Self {
-            buckets: [None, None],
-            tokens: None,
-            day: None,
-        }
-    }
-}
-
 impl Counting {
     fn set_limits(&mut self, limits: Limits, turn: u64, now: Timestamp) {
         let quotas = [limits.burst, limits.minute];
@@ -327,7 +317,7 @@ impl Counting {
     }
 
     /// Whether everything that is counted is there.
-    #[inline]
+    #[inline(always)]
     fn has(&self, need: Need, now: Timestamp) -> bool {
         let ready = |window: &Window, amount: u32| window.ready_at(u64::from(amount), now) <= now;
         let mut buckets = self.buckets.iter().flatten();
@@ -359,7 +349,7 @@ impl Counting {
         buckets.chain(tokens).chain(day)
     }
 
-    #[inline]
+    #[inline(always)]
     fn charge(&mut self, need: Need, turn: u64, now: Timestamp) -> Charge {
         for bucket in self.buckets.iter_mut().flatten() {
             bucket.charge(need.requests, turn, now);

@@ -18,6 +18,7 @@ mod server;
 
 use std::alloc::System;
 
+use permits::{Permits, Waiters};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -28,22 +29,42 @@ fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["serve"] => server::serve(),
-        ["run", "permit-4", calls, _] => permits(4, calls.parse().unwrap()),
-        ["run", "permit-10000", calls, _] => permits(10_000, calls.parse().unwrap()),
+        ["run", "permit-4", calls, _] => permits(4, Permits::new(4), calls.parse().unwrap()),
+        ["run", "permit-10000", calls, _] => permits(10_000, Permits::new(10_000), calls.parse().unwrap()),
+        ["run", "permit-all", calls, _] => permits(4, Permits::with_all_limits(4), calls.parse().unwrap()),
+        ["run", "cancel-1000", calls, _] => cancel(1000, calls.parse().unwrap()),
+        ["run", "cancel-100000", calls, _] => cancel(100_000, calls.parse().unwrap()),
+        ["waiters", waiters] => println!("{}", bytes_for_each_of(waiters.parse().unwrap())),
         ["run", case, calls, events] => run(case, calls.parse().unwrap(), events.parse().unwrap()),
         // `cargo bench` alone: nothing is measured without callgrind around it.
         _ => println!("see scripts/bench; cases: {}", cases::NAMES.join(" ")),
     }
 }
 
-fn permits(keys: usize, calls: usize) {
-    let mut permits = permits::Permits::new(keys);
+fn permits(keys: usize, mut permits: Permits, calls: usize) {
     // Every key once, so that what grows has grown.
     (0..keys * 2).for_each(|_| permits.use_one());
     let region = Region::new(ALLOCATOR);
     (0..calls).for_each(|_| permits.use_one());
     let change = region.change();
     println!("{} {}", change.allocations, change.reallocations);
+}
+
+fn cancel(waiters: usize, calls: usize) {
+    let mut waiters = Waiters::new(waiters);
+    waiters.enter();
+    let region = Region::new(ALLOCATOR);
+    waiters.cancel(calls);
+    let change = region.change();
+    println!("{} {}", change.allocations, change.reallocations);
+}
+
+fn bytes_for_each_of(waiters: usize) -> usize {
+    let mut desk = Waiters::new(waiters);
+    let region = Region::new(ALLOCATOR);
+    desk.enter();
+    let change = region.change();
+    (change.bytes_allocated - change.bytes_deallocated) / waiters
 }
 
 fn run(case: &str, calls: usize, events: usize) {

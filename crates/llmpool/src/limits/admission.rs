@@ -140,12 +140,7 @@ impl Admission {
     }
 
     pub(super) fn settle(&self, grant: &mut Grant, tokens: u32) {
-        self.change(|desk, now, wakes| {
-            if desk.ledger_mut().settle(grant, tokens, now) {
-                desk.ask_room(grant.target(), now, wakes);
-                desk.ask_for_key(grant.key(), now, wakes);
-            }
-        });
+        self.change(|desk, now, wakes| desk.settle(grant, tokens, now, wakes));
     }
 
     /// An answer said what is left of the limits.
