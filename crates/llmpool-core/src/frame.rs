@@ -43,6 +43,16 @@ pub struct StreamView {
     content: bool,
     /// The JSON text of the last usage that said something.
     usage: Option<Bytes>,
+    answer: Answer,
+}
+
+/// How much was said.
+#[derive(Clone, Copy, Debug, Default)]
+struct Answer {
+    pieces: u32,
+    bytes: u64,
+    /// The least that an event has around what it says.
+    around: Option<usize>,
 }
 
 /// Finish reasons with which a provider says that it broke.
@@ -63,8 +73,10 @@ impl StreamView {
                 ..Sight::default()
             };
         }
-        if self.content && event.name.is_none() && is_plain_piece(&event.data) {
+        // The first event often has more around its piece than those behind it, so two are read.
+        if self.answer.pieces >= 2 && event.name.is_none() && is_plain_piece(&event.data) {
             self.seen |= 1;
+            self.answer.note_plain_piece(event.data.len());
             return Sight {
                 content: true,
                 ..Sight::default()
@@ -93,6 +105,11 @@ impl StreamView {
         self.usage.as_ref()
     }
 
+    /// The tokens of the answer so far, as far as can be told from its length: for an answer of which the provider does not say it.
+    pub fn estimated_tokens(&self) -> u32 {
+        self.answer.tokens()
+    }
+
     fn read(&mut self, event: &Event) -> Sight {
         let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(&event.data) else {
             let error = event.name.as_deref() == Some(b"error");
@@ -115,6 +132,11 @@ impl StreamView {
             }
             sight.content |= choice.has_content();
         }
+        let said = choices
+            .iter()
+            .filter_map(|choice| Some(choice.delta.as_ref()?.said()))
+            .sum();
+        self.answer.note(said, event.data.len());
         let usages = [chunk.usage, chunk.x_groq.and_then(|groq| groq.usage)];
         let usages = usages
             .into_iter()
@@ -126,6 +148,47 @@ impl StreamView {
         self.content |= sight.content;
         sight
     }
+}
+
+impl Answer {
+    fn note(&mut self, said: usize, whole: usize) {
+        if said > 0 {
+            self.pieces = self.pieces.saturating_add(1);
+            self.bytes += said as u64;
+            let around = whole.saturating_sub(said);
+            self.around = Some(self.around.map_or(around, |known| known.min(around)));
+        }
+    }
+
+    fn note_plain_piece(&mut self, whole: usize) {
+        self.pieces = self.pieces.saturating_add(1);
+        self.bytes += whole.saturating_sub(self.around.unwrap_or(0)) as u64;
+    }
+
+    /// About four bytes are a token, and no piece is less than one.
+    fn tokens(&self) -> u32 {
+        let by_length = u32::try_from(self.bytes.div_ceil(4)).unwrap_or(u32::MAX);
+        by_length.max(self.pieces)
+    }
+}
+
+/// The tokens of a whole answer, as far as can be told from its length; `None` where it is no answer.
+pub fn estimated_tokens(body: &[u8]) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Whole<'a> {
+        #[serde(borrow)]
+        choices: Vec<Choice<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Choice<'a> {
+        #[serde(borrow, default)]
+        message: Option<Delta<'a>>,
+    }
+    let whole: Whole<'_> = serde_json::from_slice(body).ok()?;
+    let mut answer = Answer::default();
+    let messages = whole.choices.iter().filter_map(|choice| choice.message.as_ref());
+    messages.for_each(|message| answer.note(message.said(), body.len()));
+    Some(answer.tokens())
 }
 
 /// Whether the event is a piece of the first choice and nothing more: a single `"finish_reason"`, which is null, a single
@@ -185,9 +248,10 @@ struct Choice<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// Whether any member of a delta but its role says something.
+/// What the members of a delta say, all but its role.
 struct Delta<'a> {
-    content: bool,
+    /// The length of texts and whatever else.
+    content: usize,
     tool_calls: Option<&'a RawValue>,
 }
 
@@ -221,7 +285,17 @@ impl Choice<'_> {
 
 impl Delta<'_> {
     fn has_content(&self) -> bool {
-        self.content || self.tool_calls.is_some_and(|calls| calls_something(calls.get()))
+        self.content > 0 || self.calls_something()
+    }
+
+    fn calls_something(&self) -> bool {
+        self.tool_calls.is_some_and(|calls| calls_something(calls.get()))
+    }
+
+    /// In bytes of JSON, quotes apart.
+    fn said(&self) -> usize {
+        let calls = self.tool_calls.filter(|_| self.calls_something());
+        self.content + calls.map_or(0, |calls| calls.get().len())
     }
 }
 
@@ -237,7 +311,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Delta<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
                 let mut delta = Delta {
-                    content: false,
+                    content: 0,
                     tool_calls: None,
                 };
                 while let Some(Name(name)) = members.next_key()? {
@@ -246,7 +320,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Delta<'a> {
                             members.next_value::<IgnoredAny>()?;
                         }
                         "tool_calls" => delta.tool_calls = members.next_value()?,
-                        _ => delta.content |= says_something(members.next_value::<&RawValue>()?),
+                        _ => {
+                            let value = members.next_value::<&RawValue>()?;
+                            if says_something(value) {
+                                delta.content += value.get().trim_matches('"').len().max(1);
+                            }
+                        }
                     }
                 }
                 Ok(delta)
@@ -322,6 +401,37 @@ mod tests {
 
     fn delta(delta: &str) -> String {
         format!(r#"{{"id":"c","choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}"#)
+    }
+
+    #[test]
+    fn an_answer_is_as_long_as_it_says_however_it_is_cut() {
+        let text = "Four bytes are about a token, whoever counts them. ".repeat(20);
+        let whole = format!(
+            r#"{{"choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}},"finish_reason":"stop"}}]}}"#
+        );
+        let expected = (text.len() / 4) as u32;
+        assert_eq!(estimated_tokens(whole.as_bytes()), Some(expected));
+        for size in [7, 40, text.len()] {
+            let mut view = StreamView::new();
+            view.see(&event(&delta(r#"{"role":"assistant","content":""}"#)));
+            for piece in text.as_bytes().chunks(size) {
+                let piece = std::str::from_utf8(piece).unwrap();
+                view.see(&event(&delta(&format!(r#"{{"content":"{piece}"}}"#))));
+            }
+            let tokens = view.estimated_tokens();
+            assert!(
+                tokens.abs_diff(expected) <= 1 + expected / 50,
+                "{tokens} of {expected} in pieces of {size}"
+            );
+        }
+        let mut single = StreamView::new();
+        let letters = ["a", "b", "c", "d"].map(|letter| delta(&format!(r#"{{"content":"{letter}"}}"#)));
+        for letter in &letters {
+            single.see(&event(letter));
+        }
+        assert_eq!(single.estimated_tokens(), 4, "no piece is less than a token");
+        assert_eq!(estimated_tokens(b"{\"error\":1}"), None);
+        assert_eq!(StreamView::new().estimated_tokens(), 0);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use llmpool_core::failure::{Blame, Failure, FailureKind};
 use llmpool_core::limits::key::{KeyId, KeyState};
 use llmpool_core::limits::ledger::{Binding, Counts, Never, Rest, Undo, WaitReason};
@@ -41,6 +42,8 @@ pub(crate) struct Answer {
     pub(crate) reply: Reply,
     pub(crate) report: CallReport,
     pub(crate) started: Timestamp,
+    /// The body that was answered.
+    pub(crate) sent: Bytes,
 }
 
 /// Runs one call to its answer: a whole plain body, or a stream whose first content has come.
@@ -58,11 +61,13 @@ pub(crate) async fn run(
                 let Some(permit) = call.enter(&rendered).await? else {
                     return Err(call.give_up());
                 };
+                let sent = rendered.body.clone();
                 if let Some(reply) = call.attempt(permit, rendered).await? {
                     return Ok(Answer {
                         reply,
                         report: call.report,
                         started: call.started,
+                        sent,
                     });
                 }
             }

@@ -29,6 +29,7 @@ use crate::report::CallReport;
 use crate::secrets::KeyLabel;
 use crate::target::{Facts, KeyStatus, Provider, Target};
 use crate::token_bucket::{self, RateLimitStatus};
+use crate::tokens;
 use crate::transport::{Connect, Connections};
 
 /// The context window where none is configured, as in the origin.
@@ -265,7 +266,10 @@ impl LlmInterface for OpenAiCompatible {
                 stream: false,
             };
             let Answer {
-                reply, mut report, ..
+                reply,
+                mut report,
+                sent,
+                ..
             } = call::run(&self.target, &outgoing, options).await?;
             let Reply::Plain { body, .. } = reply else {
                 return Err(raw::invalid_response(report));
@@ -274,7 +278,7 @@ impl LlmInterface for OpenAiCompatible {
             let Some(response) = decoded.filter(|response| !response.choices.is_empty()) else {
                 return Err(raw::invalid_response(report));
             };
-            report.note_usage(response.usage.clone());
+            report.note_usage(response.usage.clone(), || tokens::estimated_plain(&sent, &body));
             Ok(ChatResponse {
                 completion: response,
                 report,

@@ -23,6 +23,7 @@ use crate::options::CallOptions;
 use crate::report::CallReport;
 use crate::stream::{Frame, FrameStream};
 use crate::target::{Provider, Target};
+use crate::tokens;
 
 /// A whole answer as it came.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct RawStream {
     frames: Box<FrameStream>,
     report: CallReport,
     started: Timestamp,
+    /// What was asked, for an estimate should the provider not say what it used.
+    sent: Bytes,
     ended: bool,
 }
 
@@ -74,16 +77,18 @@ pub(crate) async fn plain(
     }
     let outgoing = Encoded { body, stream: false };
     let Answer {
-        reply, mut report, ..
+        reply,
+        mut report,
+        sent,
+        ..
     } = call::run(target, &outgoing, options).await?;
     let Reply::Plain { body, .. } = reply else {
         return Err(invalid_response(report));
     };
-    report.note_usage(
-        serde_json::from_slice::<Used>(&body)
-            .ok()
-            .and_then(|used| used.usage),
-    );
+    let used = serde_json::from_slice::<Used>(&body).ok();
+    report.note_usage(used.and_then(|used| used.usage), || {
+        tokens::estimated_plain(&sent, &body)
+    });
     Ok(RawResponse { body, report })
 }
 
@@ -97,6 +102,7 @@ pub(crate) async fn stream(
         reply,
         report,
         started,
+        sent,
     } = call::run(target, outgoing, options).await?;
     let Reply::Stream { prefix, frames, .. } = reply else {
         return Err(invalid_response(report));
@@ -107,6 +113,7 @@ pub(crate) async fn stream(
         frames,
         report,
         started,
+        sent,
         ended: false,
     })
 }
@@ -162,9 +169,11 @@ impl RawStream {
     fn end(&mut self) {
         self.ended = true;
         self.report.elapsed = clock::now().since(self.started);
-        let usage = self.frames.view().usage();
+        let view = self.frames.view();
+        let usage = view.usage().and_then(|json| serde_json::from_slice(json).ok());
         self.report
-            .note_usage(usage.and_then(|json| serde_json::from_slice(json).ok()));
+            .note_usage(usage, || tokens::estimated_stream(&self.sent, view));
+        self.sent = Bytes::new();
     }
 }
 

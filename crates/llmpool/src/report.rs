@@ -27,7 +27,8 @@ pub struct CallReport {
     pub elapsed: Duration,
     /// For a stream, time from the start of the call to the first content.
     pub first_content: Option<Duration>,
-    /// What the call used. `None` when nobody said: missing usage is never 0.
+    /// What the call used, in tokens: what the provider said, else an estimate from the lengths of prompt and answer. `None` while it is
+    /// not over, and where there was nothing to estimate: missing usage is never 0.
     pub usage: Option<Usage>,
     /// Where `usage` comes from.
     pub usage_source: UsageSource,
@@ -57,7 +58,7 @@ pub struct AttemptReport {
 pub enum UsageSource {
     /// The provider said so.
     Provider,
-    /// Estimated from the texts.
+    /// Estimated, because the provider did not say: from the length of the texts, within about a quarter.
     Estimated,
     /// Nobody said.
     #[default]
@@ -76,12 +77,16 @@ impl UsageSource {
 }
 
 impl CallReport {
-    /// Takes over what the provider said of usage; a usage that says nothing is none.
-    pub(crate) fn note_usage(&mut self, usage: Option<Usage>) {
-        self.usage = usage.filter(|usage| !usage.is_empty());
-        if self.usage.is_some() {
-            self.usage_source = UsageSource::Provider;
-        }
+    /// Takes over what the provider said of usage, else an estimate; a usage that says nothing is none.
+    pub(crate) fn note_usage(&mut self, usage: Option<Usage>, estimate: impl FnOnce() -> Option<Usage>) {
+        let said = usage.filter(|usage| !usage.is_empty());
+        (self.usage, self.usage_source) = match said {
+            Some(usage) => (Some(usage), UsageSource::Provider),
+            None => match estimate() {
+                Some(usage) => (Some(usage), UsageSource::Estimated),
+                None => (None, UsageSource::Unknown),
+            },
+        };
     }
 
     /// How many requests the provider received, as far as can be known from here.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use llmpool_core::chat::Usage;
 use llmpool_core::estimate;
+use llmpool_core::frame::{self, StreamView};
 use llmpool_core::limits::ledger::Need;
 use serde::Deserialize;
 
@@ -46,6 +47,20 @@ pub(crate) fn need_of(target: &Target, body: &[u8]) -> Need {
         tokens: tokens.max(1),
         ..Need::ONE
     }
+}
+
+/// What a plain answer used, for a provider that does not say.
+pub(crate) fn estimated_plain(sent: &[u8], body: &[u8]) -> Option<Usage> {
+    frame::estimated_tokens(body).map(|answer| estimated(sent, answer))
+}
+
+/// What a stream used so far, for a provider that does not say.
+pub(crate) fn estimated_stream(sent: &[u8], view: &StreamView) -> Option<Usage> {
+    Some(estimated(sent, view.estimated_tokens())).filter(|_| view.has_content())
+}
+
+fn estimated(sent: &[u8], answer: u32) -> Usage {
+    Usage::new(u64::from(estimate::tokens(sent)), u64::from(answer))
 }
 
 /// Corrects what was reserved by what a plain answer says.

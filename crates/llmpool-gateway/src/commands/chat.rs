@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
 
 use llmpool::chat::{ChatRequest, Message};
-use llmpool::{CallOptions, CallReport, ChatResponse, LlmInterface, OpenAiCompatible, Providers};
+use llmpool::{
+    CallOptions, CallReport, ChatResponse, LlmInterface, OpenAiCompatible, Providers, UsageSource,
+};
 use llmpool_simulator::Simulator;
 
 use super::{batch, code, print};
@@ -193,8 +195,12 @@ fn summary(report: &CallReport) -> String {
         1 => String::new(),
         several => format!(", {several} attempts"),
     };
+    let about = match report.usage_source {
+        UsageSource::Estimated => "about ",
+        UsageSource::Provider | UsageSource::Unknown => "",
+    };
     format!(
-        "{}: {prompt} prompt + {completion} completion tokens{}, total {:.2}s{attempts}",
+        "{}: {about}{prompt} prompt + {completion} completion tokens{}, total {:.2}s{attempts}",
         report.target,
         first.unwrap_or_default(),
         report.elapsed.as_secs_f64(),

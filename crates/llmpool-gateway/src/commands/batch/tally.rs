@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use llmpool::chat::Usage;
-use llmpool::{ChatResponse, Error};
+use llmpool::{CallReport, ChatResponse, Error, UsageSource};
 
 use super::row;
 use crate::exit;
@@ -20,8 +19,9 @@ pub(super) struct Tally {
     codes: BTreeSet<u8>,
     prompt_tokens: u64,
     completion_tokens: u64,
-    /// Answers of which nobody said what they used.
-    without_usage: usize,
+    /// Answers of which nobody said what they used, and those of which that is estimated.
+    unknown: usize,
+    estimated: usize,
 }
 
 impl Tally {
@@ -36,7 +36,7 @@ impl Tally {
         match outcome {
             Ok(response) => {
                 self.answered += 1;
-                self.note_usage(response.report.usage.as_ref());
+                self.note_usage(&response.report);
             }
             Err(error) => {
                 *self.failed.entry(row::kind(error.kind())).or_default() += 1;
@@ -45,14 +45,16 @@ impl Tally {
         }
     }
 
-    fn note_usage(&mut self, usage: Option<&Usage>) {
+    fn note_usage(&mut self, report: &CallReport) {
+        self.estimated += usize::from(report.usage_source == UsageSource::Estimated);
+        let usage = report.usage.as_ref();
         let tokens = usage.and_then(|usage| usage.prompt_tokens().zip(usage.completion_tokens()));
         match tokens {
             Some((prompt, completion)) => {
                 self.prompt_tokens = self.prompt_tokens.saturating_add(prompt);
                 self.completion_tokens = self.completion_tokens.saturating_add(completion);
             }
-            None => self.without_usage += 1,
+            None => self.unknown += 1,
         }
     }
 
@@ -70,12 +72,15 @@ impl Tally {
             0 => String::new(),
             _ => format!("{skipped} answered earlier, "),
         };
-        let unknown = match self.without_usage {
-            0 => String::new(),
-            answers => format!(" ({answers} answered without saying)"),
+        let doubts = [(self.estimated, "estimated"), (self.unknown, "unknown")];
+        let doubts = doubts.map(|(answers, how)| (answers > 0).then(|| format!("of {answers} {how}")));
+        let doubts: Vec<String> = doubts.into_iter().flatten().collect();
+        let doubts = match &doubts[..] {
+            [] => String::new(),
+            some => format!(" ({})", some.join(", ")),
         };
         format!(
-            "{lines}: {earlier}{} answered, {failures} failed{}, {:.1}s, {} prompt + {} completion tokens{unknown}",
+            "{lines}: {earlier}{} answered, {failures} failed{}, {:.1}s, {} prompt + {} completion tokens{doubts}",
             self.answered,
             self.reasons(),
             elapsed.as_secs_f64(),
@@ -113,7 +118,8 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use llmpool::{CallReport, ErrorKind, FailureKind};
+    use llmpool::chat::Usage;
+    use llmpool::{ErrorKind, FailureKind};
 
     use super::*;
 
@@ -146,9 +152,14 @@ mod tests {
     fn usage_that_nobody_told_is_not_counted_as_none() {
         let mut tally = tally(&[ErrorKind::LimitReached]);
         tally.skipped = 2;
-        for usage in [Some(Usage::new(3, 4)), None] {
+        for (usage, usage_source) in [
+            (Some(Usage::new(3, 4)), UsageSource::Provider),
+            (Some(Usage::new(10, 20)), UsageSource::Estimated),
+            (None, UsageSource::Unknown),
+        ] {
             let report = CallReport {
                 usage,
+                usage_source,
                 ..CallReport::default()
             };
             tally.note(&Ok(ChatResponse {
@@ -158,8 +169,8 @@ mod tests {
         }
         assert_eq!(
             tally.summary(Duration::from_millis(1250)),
-            "5 lines: 2 answered earlier, 2 answered, 1 failed (1 limit reached), 1.2s, \
-             3 prompt + 4 completion tokens (1 answered without saying)"
+            "6 lines: 2 answered earlier, 3 answered, 1 failed (1 limit reached), 1.2s, \
+             13 prompt + 24 completion tokens (of 1 estimated, of 1 unknown)"
         );
     }
 }
