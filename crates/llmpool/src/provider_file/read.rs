@@ -3,18 +3,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::meter::Limits;
-use llmpool_core::limits::quota::Quota;
 use serde_json::value::RawValue;
 
 use super::defects::{Defect, ProviderFileError, Warning};
 use super::json::{Kind, Members, position};
-use super::{Environment, KeyEntry, ModelEntry, ProviderEntry, ProviderFile};
+use super::{Environment, ModelEntry, ProviderEntry, ProviderFile};
 use crate::openai_compatible::{TargetSettings, endpoint};
-use crate::options::Timeouts;
-use crate::secrets::{Reference, Secret};
 
 pub(super) const MODEL_FIELDS: [&str; 18] = [
     "model_name",
@@ -45,22 +39,11 @@ pub(super) const KEY_FIELDS: [&str; 7] = [
     "rpd",
     "quota_group",
 ];
-const TIMEOUT_FIELDS: [&str; 4] = ["connect", "first_content", "idle", "total"];
-/// Headers that belong to the exchange and not to the configuration.
-const OUR_HEADERS: [&str; 8] = [
-    "authorization",
-    "accept-encoding",
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "proxy-authorization",
-    "transfer-encoding",
-];
 /// Fields that the design promises and this version does not have yet.
 const LATER: [&str; 2] = ["api", "pricing"];
-/// Request members that the call itself says.
-const OF_THE_CALL: [&str; 4] = ["model", "messages", "stream", "stream_options"];
+mod keys;
+mod limits;
+mod request;
 
 type Named<'a> = (Cow<'a, str>, &'a RawValue);
 
@@ -372,71 +355,6 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn rate_limit(
-        &mut self,
-        capacity: Option<&'a RawValue>,
-        rate: Option<&'a RawValue>,
-        path: &str,
-    ) -> Option<(u32, f64)> {
-        if capacity.is_none() && rate.is_none() {
-            self.without_limits += 1;
-        }
-        let is_null = |value: Option<&RawValue>| value.is_some_and(|value| Kind::of(value) == Kind::Null);
-        if is_null(capacity) || is_null(rate) {
-            return None;
-        }
-        let never = "this would never admit a request";
-        let cure = "give a number above 0, or null for no limit; to bound what runs at once set max_concurrency, and for a day's total rpd";
-        let (capacity_path, rate_path) = (
-            joined(path, "rate_limit_capacity"),
-            joined(path, "rate_limit_refill_rate"),
-        );
-        let burst = match capacity {
-            Some(value) if self.number(value, &capacity_path)? == 0.0 => {
-                self.defect(value, &capacity_path, never, cure);
-                return None;
-            }
-            Some(value) => self.whole(value, &capacity_path, 1, u32::MAX)?,
-            None => 10,
-        };
-        let Some(value) = rate else {
-            return Some((burst, 1.0));
-        };
-        let per_second = self.number(value, &rate_path)?;
-        if per_second == 0.0 {
-            self.defect(value, &rate_path, never, cure);
-        } else if let Err(error) = Quota::new(burst, per_second) {
-            self.defect(value, &rate_path, &error.to_string(), "give a higher rate");
-        }
-        Some((burst, per_second))
-    }
-
-    /// The limits that models and keys have in common.
-    fn caps(&mut self, members: &[Named<'a>], path: &str) -> Caps {
-        let mut cap = |name: &str| {
-            let (_, value) = members.iter().find(|(known, _)| known == name)?;
-            if Kind::of(value) == Kind::Null {
-                return None;
-            }
-            self.cap(value, &joined(path, name))
-        };
-        Caps {
-            rpm: cap("rpm"),
-            tpm: cap("tpm"),
-            rpd: cap("rpd"),
-            max_concurrency: cap("max_concurrency"),
-        }
-    }
-
-    fn cap(&mut self, value: &RawValue, path: &str) -> Option<u32> {
-        if self.number(value, path)? == 0.0 {
-            let cure = "give a number above 0, or leave it out for no limit";
-            self.defect(value, path, "this would never admit a request", cure);
-            return None;
-        }
-        self.whole(value, path, 1, u32::MAX)
-    }
-
     fn yes_or_no(&mut self, value: &RawValue, path: &str) -> Option<bool> {
         let answer = serde_json::from_str(value.get()).ok();
         if answer.is_none() {
@@ -469,220 +387,6 @@ impl<'a> Reader<'a> {
             }
         }
     }
-
-    fn keys(&mut self, value: &'a RawValue, path: &str) -> Vec<KeyEntry> {
-        let Some(values) = self.list(value, path) else {
-            return Vec::new();
-        };
-        if values.is_empty() {
-            self.defect(
-                value,
-                path,
-                "there is no key",
-                "add one, as in \"${OPENAI_API_KEY}\"",
-            );
-        }
-        let mut keys: Vec<KeyEntry> = Vec::new();
-        let mut literal = Vec::new();
-        for (index, value) in values.into_iter().enumerate() {
-            let path = format!("{path}[{index}]");
-            let Some((key, is_literal)) = self.key(value, &path) else {
-                continue;
-            };
-            if is_literal {
-                literal.push((index + 1).to_string());
-            }
-            match keys.iter().position(|earlier| earlier.secret == key.secret) {
-                Some(earlier) => {
-                    let problem = format!("this key is the same as number {} and counts once", earlier + 1);
-                    self.warn(value, &path, &problem, "remove it");
-                }
-                None => keys.push(key),
-            }
-        }
-        if !literal.is_empty() {
-            let problem = format!("key {} stands in the file as it is", literal.join(", "));
-            self.warn(
-                value,
-                path,
-                &problem,
-                "a reference such as ${NAME} or file:PATH keeps it out",
-            );
-        }
-        keys
-    }
-
-    fn key(&mut self, value: &'a RawValue, path: &str) -> Option<(KeyEntry, bool)> {
-        let (at, limits, quota_group) = match Kind::of(value) {
-            Kind::Object => self.key_object(value, path)?,
-            _ => (value, KeyLimits::default(), None),
-        };
-        let reference = Reference::read(&self.text(at, path)?);
-        let secret = self.resolve(&reference, at, path)?;
-        if secret.bearer().is_none() {
-            self.defect(
-                at,
-                path,
-                "this key holds blanks or signs that no header can carry",
-                "copy it again",
-            );
-            return None;
-        }
-        Some((
-            KeyEntry {
-                secret,
-                limits,
-                quota_group,
-            },
-            matches!(reference, Reference::Literal(_)),
-        ))
-    }
-
-    fn key_object(
-        &mut self,
-        value: &'a RawValue,
-        path: &str,
-    ) -> Option<(&'a RawValue, KeyLimits, Option<String>)> {
-        let members = self.members(value, path, Some(&KEY_FIELDS))?;
-        let get = |name: &str| {
-            members
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| *value)
-        };
-        let weight = get("weight").map(|value| self.whole(value, &joined(path, "weight"), 1, 1000));
-        let caps = self.caps(&members, path);
-        let group = get("quota_group").filter(|value| Kind::of(value) != Kind::Null);
-        let group = group.and_then(|value| self.text(value, &joined(path, "quota_group")));
-        let Some(key) = get("key") else {
-            self.defect(value, &joined(path, "key"), "this field is missing", "add it");
-            return None;
-        };
-        Some((
-            key,
-            KeyLimits {
-                weight: weight.flatten().unwrap_or(1),
-                limits: Limits {
-                    burst: None,
-                    minute: caps.rpm.and_then(|rpm| Quota::per_minute(rpm, 1).ok()),
-                    tokens: caps.tpm,
-                    day: caps.rpd,
-                    max_concurrency: caps.max_concurrency,
-                },
-                ..KeyLimits::default()
-            },
-            group,
-        ))
-    }
-
-    fn resolve(&mut self, reference: &Reference, at: &RawValue, path: &str) -> Option<Secret> {
-        match reference.resolve(self.env) {
-            Ok(secret) => Some(secret),
-            Err((problem, cure)) => {
-                self.defect(at, path, &problem, &cure);
-                None
-            }
-        }
-    }
-
-    fn api_params(&mut self, value: &'a RawValue, path: &str) -> Vec<(String, Box<RawValue>)> {
-        let members = self.members(value, path, None).unwrap_or_default();
-        for (name, value) in members
-            .iter()
-            .filter(|(name, _)| OF_THE_CALL.contains(&name.as_ref()))
-        {
-            self.defect(
-                value,
-                &joined(path, name),
-                "this is said by each call",
-                "remove it",
-            );
-        }
-        members
-            .into_iter()
-            .map(|(name, value)| (name.into_owned(), value.to_owned()))
-            .collect()
-    }
-
-    fn headers(&mut self, value: &'a RawValue, path: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in self.members(value, path, None).unwrap_or_default() {
-            let field = joined(path, &name);
-            let Ok(header) = HeaderName::try_from(name.as_ref()) else {
-                self.defect(
-                    value,
-                    &field,
-                    "this is no name of a header",
-                    "use letters, digits and dashes",
-                );
-                continue;
-            };
-            if OUR_HEADERS.contains(&header.as_str()) {
-                let problem = "llmpool sets this header itself";
-                self.defect(value, &field, problem, "remove it; keys belong into api_keys");
-                continue;
-            }
-            let Some(text) = self.text(value, &field) else {
-                continue;
-            };
-            let Some(secret) = self.resolve(&Reference::read(&text), value, &field) else {
-                continue;
-            };
-            match HeaderValue::try_from(secret.expose()) {
-                Ok(mut header_value) => {
-                    header_value.set_sensitive(true);
-                    headers.insert(header, header_value);
-                }
-                Err(_) => self.defect(
-                    value,
-                    &field,
-                    "no header can carry this value",
-                    "remove line breaks",
-                ),
-            }
-        }
-        headers
-    }
-
-    fn timeouts(&mut self, value: &'a RawValue, path: &str) -> Timeouts {
-        let mut timeouts = Timeouts::default();
-        for (name, value) in self
-            .members(value, path, Some(&TIMEOUT_FIELDS))
-            .unwrap_or_default()
-        {
-            let field = joined(path, &name);
-            let timeout = match Kind::of(value) {
-                Kind::Null => None,
-                _ => match self.number(value, &field) {
-                    Some(0.0) => {
-                        self.defect(
-                            value,
-                            &field,
-                            "this would end every call at once",
-                            "give seconds, or null for none",
-                        );
-                        None
-                    }
-                    seconds => seconds.map(|seconds| Duration::from_secs_f64(seconds.min(3e9))),
-                },
-            };
-            match name.as_ref() {
-                "connect" => timeouts.connect = timeout,
-                "first_content" => timeouts.first_content = timeout,
-                "idle" => timeouts.idle = timeout,
-                _ => timeouts.total = timeout,
-            }
-        }
-        timeouts
-    }
-}
-
-/// The limits that models and keys have in common.
-struct Caps {
-    rpm: Option<u32>,
-    tpm: Option<u32>,
-    rpd: Option<u32>,
-    max_concurrency: Option<u32>,
 }
 
 fn joined(path: &str, name: &str) -> String {
