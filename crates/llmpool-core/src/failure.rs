@@ -3,6 +3,7 @@
 //! Retry, key state and target health all read this one table; nobody looks at a status code anywhere else.
 
 mod classify;
+pub mod policy;
 
 use std::fmt;
 use std::time::Duration;

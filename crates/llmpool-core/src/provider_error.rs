@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::rate_headers::{rfc3339, span};
+
 /// An error body, whatever its shape.
 #[derive(Clone, Default, PartialEq)]
 pub struct ProviderError {
@@ -17,6 +19,8 @@ pub struct ProviderError {
     pub param: Option<String>,
     /// How long to wait, where the body says so.
     pub retry_delay: Option<Duration>,
+    /// When a quota is renewed, since 1970, where the body says so; some providers say it in their message only.
+    pub resets_at: Option<Duration>,
 }
 
 impl ProviderError {
@@ -52,9 +56,13 @@ impl ProviderError {
 
     fn of(members: &Map<String, Value>) -> Self {
         let text = |names: &[&str]| names.iter().find_map(|name| as_text(members.get(*name)?));
+        let message = text(&["message", "msg", "error_msg", "detail"]);
+        let code = text(&["code", "error_code"]);
+        let said = || reset_in(message.as_deref()?, code.as_deref());
         Self {
-            message: text(&["message", "msg", "error_msg", "detail"]),
-            code: text(&["code", "error_code"]),
+            resets_at: resets_at(members).or_else(said),
+            message,
+            code,
             kind: text(&["status", "type", "error_type"]),
             param: text(&["param"]).or_else(|| location(members)),
             retry_delay: retry_delay(members),
@@ -137,12 +145,37 @@ fn location(members: &Map<String, Value>) -> Option<String> {
     Some(names.join("."))
 }
 
-/// Google: `{"details": [{"retryDelay": "34s"}]}`.
+/// Google: `{"details": [{"retryDelay": "34s"}]}`; others: `{"resets_in_seconds": 34}`.
 fn retry_delay(members: &Map<String, Value>) -> Option<Duration> {
-    let details = members.get("details")?.as_array()?;
+    let seconds = || span(&as_text(members.get("resets_in_seconds")?)?);
+    let details = members.get("details").and_then(Value::as_array);
+    let mut details = details.into_iter().flatten();
     details
-        .iter()
-        .find_map(|detail| crate::rate_headers::span(detail.get("retryDelay")?.as_str()?))
+        .find_map(|detail| span(detail.get("retryDelay")?.as_str()?))
+        .or_else(seconds)
+}
+
+/// `{"resets_at": 1767323045}`.
+fn resets_at(members: &Map<String, Value>) -> Option<Duration> {
+    let seconds = members.get("resets_at")?.as_f64()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// The date in words such as "your limit will reset at 2026-01-02 03:04:05".
+fn reset_in(message: &str, code: Option<&str>) -> Option<Duration> {
+    const WORDS: [&str; 3] = ["reset", "Reset", "重置"];
+    /// As long as `2026-01-02 03:04:05`.
+    const DATE: usize = 19;
+    if !WORDS.iter().any(|word| message.contains(word)) {
+        return None;
+    }
+    let starts = (0..message.len()).filter(|at| message.as_bytes()[*at].is_ascii_digit());
+    let mut dates = starts.filter_map(|at| message.get(at..at + DATE));
+    let local = dates.find_map(|date| rfc3339(&format!("{date}Z")))?;
+    // GLM, whose codes are four digits, tells the time of Beijing without saying so.
+    let is_glm = code.is_some_and(|code| code.len() == 4 && code.bytes().all(|byte| byte.is_ascii_digit()));
+    let ahead = Duration::from_secs(if is_glm { 8 * 3600 } else { 0 });
+    local.checked_sub(ahead)
 }
 
 impl std::fmt::Debug for ProviderError {
@@ -157,6 +190,53 @@ impl std::fmt::Debug for ProviderError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn l03_a_reset_that_only_the_body_names_is_read() {
+        let reads = |body: &str| {
+            let error = ProviderError::parse(body.as_bytes()).unwrap();
+            (
+                error.resets_at.map(|at| at.as_secs()),
+                error.retry_delay.map(|delay| delay.as_secs()),
+            )
+        };
+        // 2026-01-02 03:04:05 in UTC, and the same instant on a clock in Beijing.
+        let at = Some(1_767_323_045);
+        for (body, expected) in [
+            (
+                r#"{"error":{"message":"Limit will reset at 2026-01-02 03:04:05"}}"#,
+                (at, None),
+            ),
+            (
+                r#"{"error":{"message":"resets 2026-01-02T03:04:05Z."}}"#,
+                (at, None),
+            ),
+            (
+                r#"{"error":{"code":"1308","message":"Your limit will reset at 2026-01-02 11:04:05"}}"#,
+                (at, None),
+            ),
+            (
+                r#"{"error":{"code":"1308","message":"限额将在 2026-01-02 11:04:05 重置。"}}"#,
+                (at, None),
+            ),
+            (r#"{"error":{"message":"x","resets_at":1767323045}}"#, (at, None)),
+            (
+                r#"{"error":{"message":"x","resets_in_seconds":90}}"#,
+                (None, Some(90)),
+            ),
+            (
+                r#"{"error":{"message":"model of 2026-01-02 03:04:05"}}"#,
+                (None, None),
+            ),
+            (
+                r#"{"error":{"message":"reset 99999-99-99 99:99:99 ü 2026-13-02 03:04:05"}}"#,
+                (None, None),
+            ),
+            (r#"{"error":{"message":"x","resets_at":-1}}"#, (None, None)),
+        ] {
+            assert_eq!(reads(body), expected, "{body}");
+        }
+    }
 
     #[test]
     fn a_null_hides_no_error_behind_it() {

@@ -32,6 +32,9 @@ impl RateHeaders {
             .or_else(seconds)
             .or_else(body)
             .or_else(|| exhausted_reset(&get, now));
+        // A quota is not back sooner because a header asks for a shorter pause.
+        let renewed = error.and_then(|error| sane(error.resets_at?.saturating_sub(now?)));
+        let retry_after = retry_after.max(renewed);
         let request_id = get("x-request-id")
             .or_else(|| get("request-id"))
             .map(str::to_owned);
@@ -255,7 +258,7 @@ fn http_date(text: &str) -> Option<Duration> {
 }
 
 /// `2026-01-02T03:04:05Z`, with or without a fraction; other offsets are not used by any provider.
-fn rfc3339(text: &str) -> Option<Duration> {
+pub(crate) fn rfc3339(text: &str) -> Option<Duration> {
     let part = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
     let (year, month, day) = (part(0, 4)?, part(5, 7)?, part(8, 10)?);
     let (hour, minute, second) = (part(11, 13)?, part(14, 16)?, part(17, 19)?);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use llmpool_core::failure::policy::{self, KeyAction, KeyScope};
 use llmpool_core::failure::{Blame, Failure, FailureKind};
 use llmpool_core::limits::key::{KeyId, KeyState};
 use llmpool_core::limits::ledger::{Binding, Counts, Never, Rest, Undo, WaitReason};
@@ -30,6 +31,9 @@ const LONGEST_STAY: Duration = Duration::from_secs(30);
 const NO_TOTAL: Duration = Duration::from_secs(366 * 86_400);
 /// How long a key rests until another key's answer shows whether it was to blame.
 const PROVISIONAL_REST: Duration = Duration::from_secs(10);
+
+/// Until somebody enables the key again.
+const FOR_GOOD: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 /// What somebody wants to send, encoded once it is known where to.
 pub(crate) trait Outgoing: Sync {
@@ -203,7 +207,7 @@ impl<'a> Call<'a> {
                 Ok(Some(reply))
             }
             Err(failure) => {
-                let failure = self.target.provider.masked(failure);
+                let failure = self.target.provider.masked(self.target.on_status.judged(failure));
                 self.note_failure(&permit, &failure, key, duration);
                 self.judge(&mut permit, failure, key, rendered);
                 Ok(None)
@@ -244,12 +248,11 @@ impl<'a> Call<'a> {
         if of_target && failure.kind != FailureKind::DeadConnection {
             permit.target_failed(failure.retry_after);
         }
+        let action = self.target.on_status.action(failure.status);
         match verdict {
             KeyVerdict::Innocent => {}
-            KeyVerdict::Rests => {
-                permit.refused(rest_for(failure.kind), failure.retry_after);
-                observe::key_rests(&self.target.provider, key);
-            }
+            KeyVerdict::Rests | KeyVerdict::RestsForNow if action == Some(KeyAction::Ignore) => {}
+            KeyVerdict::Rests => self.rest(permit, &failure, key, action),
             KeyVerdict::RestsForNow => {
                 let pause = failure.retry_after.unwrap_or(PROVISIONAL_REST);
                 self.undo.extend(permit.refused(Rest::Throttled, Some(pause)));
@@ -266,6 +269,22 @@ impl<'a> Call<'a> {
             self.rendered = Some(rendered);
         }
         self.last = Some(failure);
+    }
+
+    /// The key of an attempt is to blame.
+    fn rest(&self, permit: &Permit, failure: &Failure, key: KeyId, action: Option<KeyAction>) {
+        let named = failure.retry_after;
+        let (scope, pause) = match action {
+            Some(KeyAction::Disable { scope: KeyScope::Key }) => {
+                self.target.provider.admission.set_enabled(key, false);
+                return observe::key_rests(&self.target.provider, key);
+            }
+            Some(KeyAction::Disable { scope }) => (Some(scope), Some(FOR_GOOD)),
+            Some(KeyAction::Park { pause, scope }) => (Some(scope), named.max(Some(pause))),
+            Some(KeyAction::Ignore) | None => (None, named),
+        };
+        permit.refused(policy::rest_of(failure.kind, scope), pause);
+        observe::key_rests(&self.target.provider, key);
     }
 
     fn attempt_report(
@@ -339,15 +358,6 @@ impl<'a> Call<'a> {
     fn closing_report(&mut self) -> CallReport {
         self.report.elapsed = clock::now().since(self.started);
         std::mem::take(&mut self.report)
-    }
-}
-
-fn rest_for(kind: FailureKind) -> Rest {
-    match kind {
-        FailureKind::InvalidKey => Rest::Invalid,
-        FailureKind::PermissionDenied => Rest::Forbidden,
-        FailureKind::NoQuota => Rest::NoQuota,
-        _ => Rest::Throttled,
     }
 }
 

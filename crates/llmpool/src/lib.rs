@@ -48,6 +48,7 @@ pub use interface::{ChatResponse, ChatStream, LlmInterface};
 pub use key_pool::{ApiKeyPool, KeyLease};
 pub use llmpool_core::chat;
 pub use llmpool_core::failure::FailureKind;
+pub use llmpool_core::failure::policy::{KeyAction, KeyScope, StatusPolicy};
 pub use llmpool_core::frame::Sight;
 pub use llmpool_core::limits::key::{KeyLimits, KeyState};
 pub use llmpool_core::limits::meter::Limits;

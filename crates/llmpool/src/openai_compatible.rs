@@ -10,6 +10,7 @@ use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Uri, header};
 use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions};
+use llmpool_core::failure::policy::StatusPolicy;
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::limits::key::KeyId;
 use llmpool_core::limits::ledger::{Limits, TargetLimits};
@@ -63,6 +64,8 @@ pub struct TargetSettings {
     /// to a minute, and then tried by a single call. `None`, the default: never, which is right where there is nowhere else to go; a
     /// pause that the provider names is kept either way.
     pub breaker: Option<u32>,
+    /// What statuses do to a key, where it is not what they usually do.
+    pub on_status: StatusPolicy,
     /// Whether keys are slowed down by what the provider's headers and refusals say of its limits. Default `true`.
     pub learn_limits: bool,
     /// Retries after the first attempt. Default 5.
@@ -90,6 +93,7 @@ impl Default for TargetSettings {
             max_concurrency: None,
             expected_output_tokens: None,
             breaker: None,
+            on_status: StatusPolicy::default(),
             learn_limits: true,
             max_retries,
             retry_delay: base,
@@ -170,6 +174,7 @@ impl OpenAiCompatible {
             id,
             counts_tokens: provider.admission.look(|ledger| ledger.counts_tokens(id)),
             expected_output: settings.expected_output_tokens,
+            on_status: settings.on_status,
             name: format!("{}/{model}", provider.id).into(),
             provider,
             keys: keys.to_vec(),
@@ -475,6 +480,7 @@ impl fmt::Debug for TargetSettings {
             .field("max_concurrency", &self.max_concurrency)
             .field("expected_output_tokens", &self.expected_output_tokens)
             .field("breaker", &self.breaker)
+            .field("on_status", &self.on_status)
             .field("learn_limits", &self.learn_limits)
             .field("max_retries", &self.max_retries)
             .field("retry_delay", &self.retry_delay)

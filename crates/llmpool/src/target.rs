@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use http::{HeaderMap, HeaderValue, Uri};
 use llmpool_core::estimate::AnswerLengths;
 use llmpool_core::failure::Failure;
+use llmpool_core::failure::policy::StatusPolicy;
 use llmpool_core::limits::key::{KeyId, KeyState};
 use llmpool_core::limits::kinship::Kinship;
 use llmpool_core::limits::ledger::TargetId;
@@ -59,6 +60,7 @@ pub(crate) struct Target {
     /// Whether a limit counts tokens, so that every call has to say how many it needs.
     pub(crate) counts_tokens: bool,
     pub(crate) expected_output: Option<u32>,
+    pub(crate) on_status: StatusPolicy,
     pub(crate) facts: Facts,
 }
 

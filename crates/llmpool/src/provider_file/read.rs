@@ -10,7 +10,7 @@ use super::json::{Kind, Members, position};
 use super::{Environment, ModelEntry, ProviderEntry, ProviderFile};
 use crate::openai_compatible::{TargetSettings, endpoint};
 
-pub(super) const MODEL_FIELDS: [&str; 18] = [
+pub(super) const MODEL_FIELDS: [&str; 19] = [
     "model_name",
     "api_keys",
     "base_url",
@@ -25,6 +25,7 @@ pub(super) const MODEL_FIELDS: [&str; 18] = [
     "expected_output_tokens",
     "learn_limits",
     "breaker",
+    "on_status",
     "context_window",
     "api_params",
     "headers",
@@ -44,6 +45,7 @@ const LATER: [&str; 2] = ["api", "pricing"];
 mod keys;
 mod limits;
 mod request;
+mod statuses;
 
 type Named<'a> = (Cow<'a, str>, &'a RawValue);
 
@@ -319,6 +321,7 @@ impl<'a> Reader<'a> {
         let output = output.map(|at| self.whole(at, &joined(path, "expected_output_tokens"), 1, u32::MAX));
         let breaker = set("breaker").map(|at| self.whole(at, &joined(path, "breaker"), 1, 1_000_000));
         let learn = set("learn_limits").map(|at| self.yes_or_no(at, &joined(path, "learn_limits")));
+        let on_status = set("on_status").map(|at| self.statuses(at, &joined(path, "on_status")));
         let rpm = caps.rpm;
         let rates = (get("rate_limit_capacity"), get("rate_limit_refill_rate"));
         let rate_limit = match (rates, rpm) {
@@ -342,6 +345,7 @@ impl<'a> Reader<'a> {
                 max_concurrency: caps.max_concurrency,
                 expected_output_tokens: output.flatten(),
                 breaker: breaker.flatten(),
+                on_status: on_status.unwrap_or_default(),
                 learn_limits: learn.flatten().unwrap_or(true),
                 max_retries: max_retries.flatten().unwrap_or(defaults.max_retries),
                 retry_delay: retry_delay.flatten().map_or(defaults.retry_delay, |delay| {

@@ -1,0 +1,153 @@
+//! What statuses do to a key where the provider file says so, in paused time.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+use std::time::Duration;
+
+use llmpool::chat::ChatRequest;
+use llmpool::{
+    ApiKeyPool, CallOptions, KeyAction, KeyScope, KeyState, LlmInterface, OpenAiCompatible, TargetSettings,
+};
+use support::{Play, Scripted, completion, error};
+
+const MINUTES: Duration = Duration::from_secs(300);
+
+/// Two models over the keys "bad", which is answered with a status, and "good".
+fn two_models(status: u16, headers: &'static str, action: KeyAction) -> (OpenAiCompatible, OpenAiCompatible) {
+    let script = Scripted::new(move |_, seen| match &*seen.key {
+        "bad" => Play::Send(error(status, headers, "x")),
+        _ => Play::Send(completion("ok")),
+    });
+    let pool = ApiKeyPool::new("p", ["bad", "good"]).unwrap();
+    let model = |name: &str| {
+        let settings = TargetSettings {
+            max_retries: 1,
+            on_status: [(status, action)].into_iter().collect(),
+            ..TargetSettings::default()
+        };
+        OpenAiCompatible::with_connector(&pool, name, "http://scripted/v1", settings, script.clone()).unwrap()
+    };
+    (model("one"), model("two"))
+}
+
+/// How many requests a call needs.
+async fn requests(model: &OpenAiCompatible) -> usize {
+    let (ask, options) = (ChatRequest::user("hi"), CallOptions::default());
+    let answer = model.chat(&ask, &options).await.unwrap();
+    answer.report.attempts.len()
+}
+
+fn state(model: &OpenAiCompatible) -> KeyState {
+    model.key_status()[0].state
+}
+
+#[tokio::test(start_paused = true)]
+async fn l05_a_parked_key_rests_as_long_as_is_set_or_longer_where_the_provider_says_so() {
+    let (pause, scope) = (MINUTES, KeyScope::Key);
+    for (headers, seconds) in [
+        ("", 300),
+        ("retry-after: 20\r\n", 300),
+        ("retry-after: 900\r\n", 900),
+    ] {
+        let (one, two) = two_models(418, headers, KeyAction::Park { pause, scope });
+        assert_eq!(requests(&one).await, 2, "it goes on with the other key");
+        assert!(matches!(state(&one), KeyState::Invalid(_)), "{:?}", state(&one));
+        tokio::time::advance(Duration::from_secs(seconds - 1)).await;
+        assert_eq!((requests(&one).await, requests(&two).await), (1, 1));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(requests(&two).await, 2, "then it is tried again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l05_a_key_may_rest_for_one_model_only() {
+    let (pause, scope) = (MINUTES, KeyScope::Model);
+    let (one, two) = two_models(429, "", KeyAction::Park { pause, scope });
+    assert_eq!(requests(&one).await, 2);
+    assert!(matches!(state(&one), KeyState::Forbidden(_)), "{:?}", state(&one));
+    assert_eq!((requests(&one).await, state(&two)), (1, KeyState::Healthy));
+    assert_eq!(requests(&two).await, 2, "the other model has yet to find out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l05_a_disabled_key_waits_for_an_operator() {
+    for scope in [KeyScope::Key, KeyScope::Model] {
+        let (one, two) = two_models(402, "", KeyAction::Disable { scope });
+        assert_eq!(requests(&one).await, 2);
+        tokio::time::advance(Duration::from_secs(40 * 86_400)).await;
+        assert_eq!(requests(&one).await, 1, "{scope:?}");
+        let of_two = if scope == KeyScope::Key { 1 } else { 2 };
+        assert_eq!(requests(&two).await, of_two, "{scope:?}");
+        let label = one.key_status()[0].label.clone();
+        assert!(one.set_key_enabled(&label, true));
+        assert_eq!(requests(&one).await, 2, "{scope:?}: enabled, and tried again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l05_an_ignored_status_leaves_the_key_in_use() {
+    let (one, _) = two_models(401, "", KeyAction::Ignore);
+    assert_eq!(requests(&one).await, 2);
+    assert_eq!(state(&one), KeyState::Healthy);
+    let (other, _) = two_models(403, "", KeyAction::Ignore);
+    assert_eq!(requests(&other).await, 2);
+    assert_eq!(state(&other), KeyState::Healthy);
+}
+
+#[test]
+fn l05_a_provider_file_says_it_and_what_it_says_wrongly_is_told() {
+    let read = |on_status: &str| {
+        let text = format!(
+            r#"{{"p":[{{"model_name":"m","api_keys":["k"],"base_url":"https://h","rpm":1,"on_status":{on_status}}}]}}"#
+        );
+        let file = llmpool::provider_file::ProviderFile::parse(&text, "provider.json", &|_| None);
+        file.map(|file| file.providers[0].models[0].settings.on_status.clone())
+            .map_err(|error| error.to_string())
+    };
+    let right = r#"{"418":{"action":"park","seconds":1.5,"scope":"model"},"403":{"action":"disable"},"404":{"action":"ignore"}}"#;
+    let policy = read(right).unwrap();
+    let parked = KeyAction::Park {
+        pause: Duration::from_millis(1500),
+        scope: KeyScope::Model,
+    };
+    let scope = KeyScope::Key;
+    assert_eq!(policy.action(Some(418)), Some(parked));
+    assert_eq!(policy.action(Some(403)), Some(KeyAction::Disable { scope }));
+    assert_eq!(policy.action(Some(404)), Some(KeyAction::Ignore));
+    for (wrong, says) in [
+        (
+            r#"{"200":{"action":"ignore"}}"#,
+            "p[0].on_status.200: this is not the status of a failed request",
+        ),
+        (r#"{"429":{}}"#, "p[0].on_status.429: it does not say what to do"),
+        (
+            r#"{"429":"park"}"#,
+            "p[0].on_status.429: this has to be an object",
+        ),
+        (
+            r#"{"429":{"action":"park"}}"#,
+            "p[0].on_status.429: it does not say how long the key rests",
+        ),
+        (
+            r#"{"429":{"action":"park","seconds":0}}"#,
+            "it does not say how long the key rests",
+        ),
+        (
+            r#"{"429":{"action":"rest"}}"#,
+            "p[0].on_status.429.action: this has to be one of park, disable, ignore",
+        ),
+        (
+            r#"{"429":{"action":"ignore","seconds":3}}"#,
+            "p[0].on_status.429.seconds: only a key that is parked has seconds",
+        ),
+        (
+            r#"{"429":{"action":"disable","scope":"pool"}}"#,
+            "p[0].on_status.429.scope: this has to be one of key, model",
+        ),
+        (r#"{"429":{"aktion":"ignore"}}"#, "did you mean `action`?"),
+    ] {
+        let told = read(wrong).unwrap_err();
+        assert!(told.contains(says), "{wrong}: {told}");
+    }
+}
