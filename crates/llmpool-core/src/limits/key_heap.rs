@@ -1,12 +1,14 @@
 //! The usable keys of a set, the least loaded first.
 //!
-//! An indexed min-heap with four children to a place: the load of a key anywhere in it changes in O(log n), and what is compared lies
-//! side by side. It keeps a copy of every key's load, so whoever changes a key must tell the heap.
+//! An indexed min-heap in which four stand at the top, side by side, and every place has four children: the load of a key anywhere in it
+//! changes in O(log n), and that of one of few keys without anybody moving. It keeps a copy of every key's load, so whoever changes a
+//! key must tell the heap.
 
 use super::key::{Key, KeyId};
 
 const ABSENT: u32 = u32::MAX;
-const CHILDREN: usize = 4;
+/// So many stand at the top and below every place.
+const WIDTH: usize = 4;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeyHeap {
@@ -36,7 +38,7 @@ impl Load {
 impl KeyHeap {
     #[inline(always)]
     pub(super) fn peek(&self) -> Option<KeyId> {
-        self.heap.first().map(|entry| entry.id)
+        self.least_from(0).map(|place| self.heap[place].id)
     }
 
     /// The least loaded of those that `fits`. Looks at no more keys than are less loaded than the answer, and at those next to them.
@@ -46,14 +48,14 @@ impl KeyHeap {
         if fits(first) {
             return Some(first);
         }
-        let mut front: Vec<usize> = self.children(0).collect();
+        let mut front: Vec<usize> = self.group_at(0).collect();
         while let Some(nearest) = (0..front.len()).min_by_key(|at| self.heap[front[*at]].load) {
             let place = front.swap_remove(nearest);
             let id = self.heap[place].id;
             if fits(id) {
                 return Some(id);
             }
-            front.extend(self.children(place));
+            front.extend(self.group_at(children_of(place)));
         }
         None
     }
@@ -91,27 +93,26 @@ impl KeyHeap {
         }
     }
 
-    fn children(&self, place: usize) -> std::ops::Range<usize> {
-        let first = CHILDREN * place + 1;
-        first.min(self.heap.len())..(first + CHILDREN).min(self.heap.len())
+    /// The four that stand together, or as many as there are.
+    fn group_at(&self, first: usize) -> std::ops::Range<usize> {
+        first.min(self.heap.len())..(first + WIDTH).min(self.heap.len())
     }
 
     /// Moves an entry from a place to where it belongs, and others out of its way.
     #[inline(always)]
-    fn settle(&mut self, place: usize, entry: Entry) {
-        let place = self.rise(place, &entry);
-        let place = if CHILDREN * place + 1 < self.heap.len() {
-            self.sink(place, &entry)
-        } else {
-            place
-        };
+    fn settle(&mut self, mut place: usize, entry: Entry) {
+        if place >= WIDTH {
+            place = self.rise(place, &entry);
+        }
+        if children_of(place) < self.heap.len() {
+            place = self.sink(place, &entry);
+        }
         self.put(place, entry);
     }
 
-    #[inline(always)]
     fn rise(&mut self, mut place: usize, entry: &Entry) -> usize {
-        while place > 0 {
-            let parent = (place - 1) / CHILDREN;
+        while place >= WIDTH {
+            let parent = place / WIDTH - 1;
             if self.heap[parent].load <= entry.load {
                 break;
             }
@@ -123,7 +124,7 @@ impl KeyHeap {
 
     #[inline(never)]
     fn sink(&mut self, mut place: usize, entry: &Entry) -> usize {
-        while let Some(child) = self.least_child(place)
+        while let Some(child) = self.least_from(children_of(place))
             && self.heap[child].load < entry.load
         {
             self.put(place, self.heap[child]);
@@ -132,9 +133,9 @@ impl KeyHeap {
         place
     }
 
+    /// The least of the four that stand together.
     #[inline(always)]
-    fn least_child(&self, place: usize) -> Option<usize> {
-        let first = CHILDREN * place + 1;
+    fn least_from(&self, first: usize) -> Option<usize> {
         let lesser = |heap: &[Entry], a: usize, b: usize| if heap[b].load < heap[a].load { b } else { a };
         match self.heap.get(first..)? {
             [] => None,
@@ -151,6 +152,10 @@ impl KeyHeap {
         self.heap[place] = entry;
         self.places[entry.id.index()] = place as u32;
     }
+}
+
+fn children_of(place: usize) -> usize {
+    WIDTH * (place + 1)
 }
 
 #[cfg(test)]
