@@ -3,6 +3,9 @@
 //! Used where a limit counts tokens before the provider has counted them, and where a provider never says. One pass over the bytes,
 //! whatever they are; no table, no allocation. Within a quarter of the usual tokenizers for prose and code; a little high rather than low.
 
+/// Tokens that an answer is expected to have where nobody knows better.
+pub const USUAL_ANSWER: u32 = 1024;
+
 /// A picture or sound given as data, whatever its size: providers count them by tiles and seconds, not by bytes.
 const DATA_URL: u32 = 1000;
 

@@ -7,6 +7,7 @@
 pub mod chat;
 pub mod estimate;
 pub mod failure;
+pub mod forecast;
 pub mod frame;
 pub mod limits;
 pub mod provider_error;

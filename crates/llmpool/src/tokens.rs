@@ -11,9 +11,6 @@ use serde::Deserialize;
 use crate::limits::Permit;
 use crate::target::Target;
 
-/// What an answer is expected to have where nobody knows better.
-const USUAL_ANSWER: u32 = 1024;
-
 /// The members of a request that bound its answer.
 #[derive(Deserialize)]
 struct Bounds {
@@ -40,7 +37,7 @@ pub(crate) fn need_of(target: &Target, body: &[u8]) -> Need {
     let each = most
         .or(target.expected_output)
         .or_else(|| target.facts.long_answer())
-        .unwrap_or(USUAL_ANSWER);
+        .unwrap_or(estimate::USUAL_ANSWER);
     let choices = bounds.and_then(|bounds| bounds.n).unwrap_or(1).max(1);
     let tokens = estimate::tokens(body).saturating_add(each.saturating_mul(choices));
     Need {

@@ -1,11 +1,12 @@
-//! A minute on a real socket: how much of four keys' limits a crowd gets out of a provider that keeps them.
+//! A minute on a real socket: how much of four keys' limits a crowd gets out of a provider that keeps them, and whether that was foretold.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use llmpool::chat::ChatRequest;
+use llmpool::forecast::{Arrivals, Traffic};
 use llmpool::{
     ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, Quota, TargetSettings,
 };
@@ -50,17 +51,30 @@ async fn l28_a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
     let pool = ApiKeyPool::with_limits("sim", ["a", "b", "c", "d"].map(|key| (key.into(), limits))).unwrap();
     let target =
         OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), TargetSettings::default()).unwrap();
+    let told = target.forecast(&Traffic {
+        arrivals: Arrivals::Callers(CALLERS as u32),
+        burst: None,
+        span: SPAN,
+        latency: LATENCY,
+        prompt_tokens: 1,
+        answer_tokens: 1,
+        expected_answer: None,
+        patience: Duration::from_secs(30),
+        seed: 1,
+    });
+    let waits: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let served: Arc<[AtomicU64; CALLERS]> = Arc::new([const { AtomicU64::new(0) }; CALLERS]);
     let begun = Instant::now();
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {
-            let (target, served) = (target.clone(), served.clone());
+            let (target, served, waits) = (target.clone(), served.clone(), waits.clone());
             tokio::spawn(async move {
                 while begun.elapsed() < SPAN {
                     let answer = target
                         .chat(&ChatRequest::user("hi"), &CallOptions::default())
                         .await;
-                    answer.unwrap_or_else(|error| panic!("{error}"));
+                    let answer = answer.unwrap_or_else(|error| panic!("{error}"));
+                    waits.lock().unwrap().push(answer.report.waited);
                     if begun.elapsed() <= SPAN + LATENCY {
                         served[caller].fetch_add(1, Ordering::Relaxed);
                     }
@@ -90,4 +104,14 @@ async fn l28_a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
         stats.requests
     );
     assert!(jain(&served) >= 0.99, "{served:?}");
+    let mut waits = std::mem::take(&mut *waits.lock().unwrap());
+    waits.sort_unstable();
+    let longest = waits[waits.len() * 99 / 100].as_secs_f64();
+    let foretold = told.wait(0.99).as_secs_f64();
+    println!(
+        "foretold: {} answered, p99 wait {foretold:.3}s; it was {longest:.3}s",
+        told.answered
+    );
+    assert!((told.answered as f64 / answered as f64 - 1.0).abs() <= 0.05);
+    assert!((foretold / longest - 1.0).abs() <= 0.05);
 }

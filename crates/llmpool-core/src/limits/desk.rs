@@ -92,6 +92,16 @@ impl<W> Default for Desk<W> {
 }
 
 impl<W: Clone> Desk<W> {
+    /// A desk with a room for each target of a ledger, in none of which anybody waits.
+    pub fn over(ledger: Ledger) -> Self {
+        let mut desk = Self::default();
+        for target in ledger.target_ids() {
+            desk.open_room(ledger.set_of(target));
+        }
+        desk.ledger = ledger;
+        desk
+    }
+
     /// Reads the ledger.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
@@ -110,13 +120,15 @@ impl<W: Clone> Desk<W> {
         now: Timestamp,
     ) -> TargetId {
         let target = self.ledger.add_target(keys, limits, now);
+        self.open_room(self.ledger.set_of(target));
+        target
+    }
+
+    fn open_room(&mut self, set: Option<usize>) {
         self.rooms.push(Room::default());
-        if let Some(set) = self.ledger.set_of(target)
-            && set >= self.blocked.len()
-        {
+        if let Some(set) = set.filter(|set| *set >= self.blocked.len()) {
             self.blocked.resize_with(set + 1, BTreeSet::new);
         }
-        target
     }
 
     /// How many wait for this target.

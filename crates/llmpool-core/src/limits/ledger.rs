@@ -677,6 +677,11 @@ impl Ledger {
         (0..self.ring.keys.len() as u32).map(KeyId).collect()
     }
 
+    /// Every target, in the order in which they were added.
+    pub fn target_ids(&self) -> impl Iterator<Item = TargetId> + use<> {
+        (0..self.targets.len() as u32).map(TargetId)
+    }
+
     /// The bucket of a target's bursts, if it has one.
     pub fn bucket(&self, target: TargetId) -> Option<&Bucket> {
         self.targets[target.index()].meter.burst()
