@@ -86,11 +86,10 @@ fn l28_a_crowd_gets_what_four_keys_may() {
     // Each of 64 waits for the 60 or so before him, at 20 a second.
     let longest = told.wait(0.99).as_secs_f64();
     assert!((2.8..3.2).contains(&longest), "{longest}");
-    assert_eq!(told.keys.iter().sum::<u64>(), told.served);
     assert!(
+        told.keys.iter().all(|served| (298..=301).contains(served)),
+        "{:?}",
         told.keys
-            .iter()
-            .all(|served| served.abs_diff(told.served / 4) <= 2)
     );
     assert_eq!(told.waited_for[0].0, WaitReason::KeyLimits(Counts::Requests));
 }

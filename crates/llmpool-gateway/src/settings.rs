@@ -18,18 +18,23 @@ pub(crate) enum Found {
 
 /// Looks at the flag or variable, `./provider.json`, the user's configuration folder, and `OPENAI_API_KEY`, in this order.
 pub(crate) fn find(source: &Source) -> Result<Found, Error> {
+    match file(source) {
+        Some(path) => load(&path),
+        None => Ok(Providers::from_env()?.map_or(Found::Nothing, Found::Providers)),
+    }
+}
+
+/// The provider file, from the first place that has one.
+pub(crate) fn file(source: &Source) -> Option<PathBuf> {
     if let Some(path) = source.config() {
-        return load(path);
+        return Some(path.to_owned());
     }
     let here = Path::new("provider.json");
     if here.exists() {
         exit::note("using ./provider.json");
-        return load(here);
+        return Some(here.to_owned());
     }
-    if let Some(path) = user_file().filter(|path| path.exists()) {
-        return load(&path);
-    }
-    Ok(Providers::from_env()?.map_or(Found::Nothing, Found::Providers))
+    user_file().filter(|path| path.exists())
 }
 
 fn load(path: &Path) -> Result<Found, Error> {

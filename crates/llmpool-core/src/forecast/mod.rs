@@ -40,7 +40,7 @@ pub struct Forecast {
     pub span: Duration,
     /// How long each call that got its turn had waited for it, the shortest first.
     pub waits: Vec<Duration>,
-    /// How many calls each key served, in the order of the keys.
+    /// How many calls got each key within the span, in the order of the keys.
     pub keys: Vec<u64>,
     /// What calls waited for, and for how long all of them together; the longest first.
     pub waited_for: Vec<(WaitReason, Duration)>,
@@ -222,7 +222,9 @@ impl<'a> Run<'a> {
 
     fn come(&mut self, number: usize) {
         self.so_far.offered += 1;
-        self.piece().offered += 1;
+        if let Some(piece) = self.piece() {
+            piece.offered += 1;
+        }
         let need = self.need(&self.calls[number].call);
         let arrival = &mut self.calls[number].arrival;
         arrival.need = need;
@@ -266,12 +268,13 @@ impl<'a> Run<'a> {
     fn serve(&mut self, number: usize, grant: Grant, waited: Duration) {
         self.so_far.served += 1;
         self.so_far.waits.push(waited);
-        if let Some(key) = grant.key() {
-            self.so_far.keys[key.index()] += 1;
+        if let Some(piece) = self.piece() {
+            piece.served += 1;
+            piece.longest_wait = piece.longest_wait.max(waited);
+            if let Some(key) = grant.key() {
+                self.so_far.keys[key.index()] += 1;
+            }
         }
-        let piece = self.piece();
-        piece.served += 1;
-        piece.longest_wait = piece.longest_wait.max(waited);
         self.calls[number].grant = Some(grant);
         self.foresee(
             self.now + self.calls[number].call.latency,
@@ -317,11 +320,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn piece(&mut self) -> &mut Piece {
-        let passed = self.now.since(self.start).as_secs_f64();
-        let at = passed / self.traffic.span.as_secs_f64() * f64::from(PIECES);
-        // What is served after the span belongs to its end.
-        &mut self.so_far.pieces[(at as usize).min(PIECES as usize - 1)]
+    /// The piece of the span that it is now; `None` after its end.
+    fn piece(&mut self) -> Option<&mut Piece> {
+        let passed = self.now.since(self.start).as_nanos();
+        let at = passed * u128::from(PIECES) / self.traffic.span.as_nanos().max(1);
+        self.so_far.pieces.get_mut(usize::try_from(at).ok()?)
     }
 
     fn blame(&mut self, why: WaitReason, waited: Duration) {

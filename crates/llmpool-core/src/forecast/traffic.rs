@@ -97,7 +97,7 @@ impl Traffic {
         steady + bursts
     }
 
-    /// The calls that come whatever becomes of others.
+    /// The calls that come whatever becomes of others, in the order in which they come.
     pub(super) fn calls_to_come(&self) -> Vec<Call> {
         let mut calls = match &self.arrivals {
             Arrivals::Random { per_second } => self.at(random_instants(*per_second, self.span, self.seed)),
@@ -110,6 +110,7 @@ impl Traffic {
             let instants = instants.into_iter().filter(|at| !at.is_zero());
             calls.extend(instants.flat_map(|at| (0..many).map(move |_| self.call(at, false))));
         }
+        calls.sort_by_key(|call| call.at);
         calls
     }
 

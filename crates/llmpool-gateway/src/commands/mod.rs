@@ -4,6 +4,7 @@ mod batch;
 mod chat;
 mod config;
 mod models;
+mod plan;
 mod sim;
 
 use std::io::{self, Write};
@@ -17,6 +18,7 @@ pub(crate) async fn run(cli: Cli) -> ExitCode {
         Command::Chat(chat) => chat::run(chat).await,
         Command::Models(models) => models::run(&models),
         Command::Config(config) => config::run(&config),
+        Command::Plan(plan) => plan::run(plan).await,
         Command::Sim(sim) => sim::run(sim).await,
     }
 }

@@ -23,7 +23,7 @@ pub const PROVIDER_SCHEMA: &str = include_str!("../../schema/provider.schema.jso
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What a file says, checked and with its references resolved.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ProviderFile {
     /// The providers in the order of the file.
     pub providers: Vec<ProviderEntry>,
@@ -32,7 +32,7 @@ pub struct ProviderFile {
 }
 
 /// One provider.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ProviderEntry {
     /// Its name, without a slash.
     pub id: String,
@@ -41,7 +41,7 @@ pub struct ProviderEntry {
 }
 
 /// One model of a provider.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ModelEntry {
     /// The name that is sent to the provider.
     pub model_name: String,
