@@ -60,6 +60,23 @@ impl<'a> Told<'a> {
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
         wall_now: impl Fn() -> Option<Duration>,
     ) -> Self {
+        Self::read_if(headers, wall_now, is_scarce)
+    }
+
+    /// As [`read`](Self::read), and the sights however much is left.
+    pub fn read_all(
+        headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+        wall_now: impl Fn() -> Option<Duration>,
+    ) -> Self {
+        Self::read_if(headers, wall_now, |of| of[LIMIT].or(of[REMAINING]).is_some())
+    }
+
+    #[inline]
+    fn read_if(
+        headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+        wall_now: impl Fn() -> Option<Duration>,
+        is_of_interest: impl Fn(&[Option<&str>]) -> bool,
+    ) -> Self {
         let mut account = None;
         let mut date = None;
         let mut found: [Option<&str>; 6] = [None; 6];
@@ -98,7 +115,7 @@ impl<'a> Told<'a> {
         };
         let told = [0, TOKENS]
             .into_iter()
-            .any(|of| is_scarce(&found[of..of + TOKENS]));
+            .any(|of| is_of_interest(&found[of..of + TOKENS]));
         Self {
             sights: told.then(|| Sights {
                 requests: sight(&found[..TOKENS]),

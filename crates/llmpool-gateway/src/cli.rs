@@ -23,6 +23,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Ask a model and print its answer
     Chat(Chat),
+    /// Ask the providers which keys they accept
+    Check(Check),
     /// List the configured models
     Models(Models),
     /// Check the provider file, or print its schema
@@ -141,6 +143,29 @@ impl Chat {
     pub(crate) fn model(&self) -> Option<&str> {
         self.model.as_deref().filter(|model| !model.is_empty())
     }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  llmpool check\n  llmpool check -m openai/gpt-4o-mini --json\n  llmpool check --call\n\n\
+                  Asks for the list of models with every key, and once with a key that nobody has; no provider bills that.\n\
+                  The exit code is 77 where a key was refused, and 0 also where nothing could be told or nobody was there."
+)]
+pub(crate) struct Check {
+    /// Only this model, as provider/model
+    #[arg(short, long, env = "LLMPOOL_MODEL")]
+    pub(crate) model: Option<String>,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Make one short streamed call for each model too, which is billed
+    #[arg(long)]
+    pub(crate) call: bool,
+    /// Longest time for an answer
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -85,11 +85,19 @@ impl Gate {
             requests: least(Meter::Requests),
             tokens: least(Meter::Tokens),
             day: least(Meter::Day),
+            ..self.look(key)
+        };
+        Passage { result, standing }
+    }
+
+    /// Whose key it is, and nothing of its limits: what a list of models tells, which does not count.
+    pub(crate) fn look(&self, key: Option<usize>) -> Standing {
+        Standing {
             organization: self
                 .entrance(key)
                 .and_then(|entrance| entrance.organization.clone()),
-        };
-        Passage { result, standing }
+            ..Standing::default()
+        }
     }
 
     fn leave(&self, key: Option<usize>) {

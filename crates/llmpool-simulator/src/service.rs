@@ -236,9 +236,13 @@ impl Service {
                     stream_options: false,
                 };
                 let verdict = self.before_limits(facts).unwrap_or_else(|| self.decide(facts));
-                Outgoing::by(verdict, self.clock.date(), || {
-                    Content::json(list.to_string().into())
-                })
+                let date = self.clock.date();
+                let headers = self.scenario.dialect.headers(&self.gate.look(key), None, date);
+                let verdict = Verdict {
+                    headers: headers.into_iter().chain(verdict.headers).collect(),
+                    ..verdict
+                };
+                Outgoing::by(verdict, date, || Content::json(list.to_string().into()))
             }
         }
     }

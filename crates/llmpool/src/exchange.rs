@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, header, response};
 use http_body_util::Full;
 use llmpool_core::failure::{Failure, FailureKind, classify};
+use llmpool_core::limits::key::KeyId;
 use llmpool_core::provider_error::{self, ProviderError};
 use llmpool_core::rate_headers::RateHeaders;
 use llmpool_core::time::Timestamp;
@@ -125,11 +126,33 @@ async fn send(
     sent_by: Timestamp,
     first_content_at: Timestamp,
 ) -> Result<(response::Parts, Body), Failure> {
-    let (head_by, late) = if rendered.stream && first_content_at < patience.deadline {
+    let head_by = if rendered.stream && first_content_at < patience.deadline {
         (first_content_at, FailureKind::FirstContentTimeout)
     } else {
         (patience.deadline, FailureKind::DeadlineExceeded)
     };
+    let key = permit.key();
+    let request = || request(target, key, rendered);
+    let handed = |handed: bool| {
+        if handed {
+            permit.hand_over();
+        } else {
+            permit.take_back();
+        }
+    };
+    hand_over(target, request, handed, patience, sent_by, head_by).await
+}
+
+/// Hands a request to a connection and waits for the head of its answer, until an instant that has a name. `handed` is told when the
+/// request is with a connection, and when it came back unwritten.
+pub(crate) async fn hand_over(
+    target: &Target,
+    request: impl Fn() -> Request<Full<Bytes>>,
+    mut handed: impl FnMut(bool),
+    patience: &Patience,
+    sent_by: Timestamp,
+    (head_by, late): (Timestamp, FailureKind),
+) -> Result<(response::Parts, Body), Failure> {
     let mut now = sent_by;
     for _ in 0..MOST_UNWRITTEN {
         let connect_by = end_of(now, patience.timeouts.connect);
@@ -145,13 +168,12 @@ async fn send(
             None if connect_by < patience.deadline => return Err(Failure::new(FailureKind::ConnectTimeout)),
             None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
         };
-        let request = request(target, permit, rendered);
-        permit.hand_over();
-        match within(head_by, lease.send(request)).await {
+        handed(true);
+        match within(head_by, lease.send(request())).await {
             None => return Err(Failure::new(late)),
             Some(Ok(answer)) => return Ok(answer),
             Some(Err(SendError::Unwritten)) => {
-                permit.take_back();
+                handed(false);
                 now = clock::now();
             }
             Some(Err(SendError::Dead)) => return Err(Failure::new(FailureKind::DeadConnection)),
@@ -164,12 +186,12 @@ async fn send(
     Err(Failure::new(FailureKind::Connect))
 }
 
-fn request(target: &Target, permit: &Permit, rendered: &Rendered) -> Request<Full<Bytes>> {
+pub(crate) fn request(target: &Target, key: Option<KeyId>, rendered: &Rendered) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(rendered.body.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = target.chat_uri.clone();
     *request.headers_mut() = target.headers.clone();
-    if let Some(key) = permit.key() {
+    if let Some(key) = key {
         request.headers_mut().insert(
             header::AUTHORIZATION,
             target.provider.key(key).authorization.clone(),
@@ -219,7 +241,7 @@ async fn first_content(head: Head, mut frames: FrameStream) -> Result<Reply, Fai
 }
 
 /// Reads a whole plain body.
-async fn whole(mut body: Body, patience: &Patience) -> Result<Bytes, Failure> {
+pub(crate) async fn whole(mut body: Body, patience: &Patience) -> Result<Bytes, Failure> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let mut timer = Timer::default();
@@ -276,7 +298,7 @@ fn check_plain(head: &response::Parts, body: &[u8]) -> Result<(), Failure> {
     })
 }
 
-async fn refusal(head: &response::Parts, mut body: Body, patience: &Patience) -> Failure {
+pub(crate) async fn refusal(head: &response::Parts, mut body: Body, patience: &Patience) -> Failure {
     let by = (clock::now() + ERROR_BODY_GRACE).min(patience.deadline);
     let mut text = BytesMut::new();
     // A body that breaks or hangs leaves us with the status, which is enough.

@@ -19,6 +19,7 @@
 mod accounts;
 mod call;
 mod chance;
+pub mod check;
 mod clock;
 mod error;
 mod exchange;

@@ -166,6 +166,7 @@ impl OpenAiCompatible {
         connections: &Connections,
     ) -> Result<Self, Error> {
         let chat_uri = endpoint(base_url, "chat/completions")?;
+        let models_uri = endpoint(base_url, "models")?;
         let limits = settings
             .limits()
             .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))?;
@@ -185,6 +186,7 @@ impl OpenAiCompatible {
             connections: connections.to(&chat_uri),
             headers: standing_headers(settings.headers, &chat_uri),
             chat_uri,
+            models_uri,
             api_params: settings.api_params,
             retry: RetryPolicy {
                 max_retries: settings.max_retries,
@@ -197,6 +199,10 @@ impl OpenAiCompatible {
         Ok(Self {
             target: Arc::new(target),
         })
+    }
+
+    pub(crate) fn target(&self) -> &Arc<Target> {
+        &self.target
     }
 
     pub(crate) fn provider(&self) -> &Arc<Provider> {
@@ -325,9 +331,9 @@ impl LlmInterface for OpenAiCompatible {
 }
 
 /// A typed request on its way out.
-struct Typed<'a> {
-    request: &'a ChatRequest,
-    stream: bool,
+pub(crate) struct Typed<'a> {
+    pub(crate) request: &'a ChatRequest,
+    pub(crate) stream: bool,
 }
 
 impl Outgoing for Typed<'_> {

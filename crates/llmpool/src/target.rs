@@ -49,6 +49,8 @@ pub(crate) struct Target {
     /// As configured, for people.
     pub(crate) base_url: String,
     pub(crate) chat_uri: Uri,
+    /// Where the provider lists its models.
+    pub(crate) models_uri: Uri,
     pub(crate) connections: Arc<Pool>,
     /// Sent with every request, all but the key.
     pub(crate) headers: HeaderMap,

@@ -7,7 +7,7 @@
 )]
 
 use llmpool::chat::ChatRequest;
-use llmpool::{ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, UsageSource};
+use llmpool::{ApiKeyPool, CallOptions, FailureKind, LlmInterface, OpenAiCompatible, UsageSource};
 
 fn real_model() -> Option<OpenAiCompatible> {
     let Ok(url) = std::env::var("LLMPOOL_TEST_REAL_URL") else {
@@ -56,4 +56,34 @@ async fn real_model_refuses_a_wrong_key_and_the_call_takes_the_right_one() {
     assert_eq!(answer.report.attempts.len(), 2);
     assert!(pool.status().iter().all(|key| key.in_flight == 0));
     assert_eq!(pool.status()[0].state.as_str(), "invalid");
+}
+
+#[tokio::test]
+async fn real_model_takes_its_keys_and_refuses_others_without_a_call() {
+    use llmpool::check::{StreamUsage, Verdict};
+    let Some(model) = real_model() else { return };
+    let timeout = std::time::Duration::from_secs(60);
+    let checked = model.check_keys(timeout).await;
+    for key in &checked.keys {
+        assert_eq!(
+            (key.verdict, key.lists_model),
+            (Verdict::Accepted, Some(true)),
+            "{key:?}"
+        );
+    }
+    let stranger = ApiKeyPool::new("local", ["sk-wrong"]).unwrap();
+    let stranger = OpenAiCompatible::new(&stranger, "no-such-model", model.base_url()).unwrap();
+    let refused = &stranger.check_keys(timeout).await.keys[0];
+    assert_eq!(
+        refused.verdict,
+        Verdict::Refused(FailureKind::InvalidKey),
+        "{refused:?}"
+    );
+    let call = model.check_call(&checked.keys[0].key, timeout).await.unwrap();
+    assert_eq!(
+        (call.failure, call.stream_options),
+        (None, StreamUsage::Told),
+        "{call:?}"
+    );
+    assert!(call.pieces > 1, "{call:?}");
 }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod chat;
+mod check;
 mod config;
 mod models;
 mod plan;
@@ -16,6 +17,7 @@ use crate::exit;
 pub(crate) async fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Chat(chat) => chat::run(chat).await,
+        Command::Check(check) => check::run(&check).await,
         Command::Models(models) => models::run(&models),
         Command::Config(config) => config::run(&config),
         Command::Plan(plan) => plan::run(plan).await,

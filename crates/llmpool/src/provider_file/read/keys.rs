@@ -42,7 +42,10 @@ impl<'a> Reader<'a> {
             }
         }
         if !literal.is_empty() {
-            let problem = format!("key {} stands in the file as it is", literal.join(", "));
+            let problem = match &literal[..] {
+                [one] => format!("key {one} stands in the file as it is"),
+                several => format!("keys {} stand in the file as they are", several.join(", ")),
+            };
             self.warn(
                 value,
                 path,

@@ -1,0 +1,89 @@
+//! `llmpool check`: which keys their providers accept, and what a short call shows.
+
+mod told;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use llmpool::OpenAiCompatible;
+use llmpool::check::{CallCheck, ModelCheck, Verdict};
+
+use super::{chat, code, print};
+use crate::cli::Check;
+use crate::exit;
+use crate::settings::{self, Found};
+
+/// What became of one model.
+struct Checked {
+    /// `provider/model`.
+    id: String,
+    keys: ModelCheck,
+    call: Option<CallCheck>,
+}
+
+pub(crate) async fn run(check: &Check) -> ExitCode {
+    code(ask(check).await)
+}
+
+async fn ask(check: &Check) -> Result<(), ExitCode> {
+    let models = models(check)?;
+    if check.call {
+        let calls = match models.len() {
+            1 => "1 billed call".to_owned(),
+            several => format!("{several} billed calls"),
+        };
+        exit::note(&format!("this makes {calls} of at most 16 tokens"));
+    }
+    let mut checked: Vec<Checked> = Vec::new();
+    for model in models {
+        let keys = model.check_keys(check.timeout).await;
+        let call = match check.call {
+            true => call(&model, &keys, check.timeout).await,
+            false => None,
+        };
+        checked.push(Checked {
+            id: model.id().to_owned(),
+            keys,
+            call,
+        });
+    }
+    if check.json {
+        print(&format!("{}\n", told::as_json(&checked)))?;
+    } else {
+        print(&told::as_text(&checked))?;
+    }
+    if checked.iter().any(Checked::is_refused) {
+        return Err(exit::code(exit::CREDENTIALS));
+    }
+    Ok(())
+}
+
+/// Those that are configured, or the one that was named.
+fn models(check: &Check) -> Result<Vec<OpenAiCompatible>, ExitCode> {
+    let Found::Providers(providers) = settings::find(&check.source).map_err(|error| exit::of(&error))? else {
+        return Err(exit::with(
+            exit::CONFIG,
+            "no provider is configured; set OPENAI_API_KEY, or write a provider.json",
+        ));
+    };
+    let named = check.model.as_deref().filter(|model| !model.is_empty());
+    if named.is_some() || providers.takes_any_model() {
+        return Ok(vec![chat::choose(&providers, named)?]);
+    }
+    Ok(providers.models().cloned().collect())
+}
+
+/// With the first key that may be accepted.
+async fn call(model: &OpenAiCompatible, keys: &ModelCheck, timeout: Duration) -> Option<CallCheck> {
+    let usable = |verdict| !matches!(verdict, Verdict::Refused(_));
+    let key = keys.keys.iter().find(|key| usable(key.verdict))?;
+    model.check_call(&key.key, timeout).await
+}
+
+impl Checked {
+    fn is_refused(&self) -> bool {
+        let mut keys = self.keys.keys.iter();
+        let call = self.call.as_ref().and_then(|call| call.failure);
+        keys.any(|key| matches!(key.verdict, Verdict::Refused(_))) || call.is_some_and(told::is_refusal)
+    }
+}

@@ -1,0 +1,227 @@
+//! What a check found, for people and for programs.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use llmpool::FailureKind;
+use llmpool::check::{CallCheck, Doubt, KeyCheck, ModelCheck, Sight, Sights, StreamUsage, Verdict};
+use serde_json::{Value, json};
+
+use super::Checked;
+use crate::exit;
+
+pub(super) fn as_text(checked: &[Checked]) -> String {
+    let mut text = String::new();
+    let mut counts = [0_usize; 4];
+    for Checked { id, keys, call } in checked {
+        let _ = writeln!(text, "{id}  {}", keys.url);
+        let width = keys.keys.iter().map(|key| key.key.to_string().len()).max();
+        let width = width.unwrap_or(0);
+        for key in &keys.keys {
+            counts[place(key.verdict)] += 1;
+            let _ = writeln!(
+                text,
+                "  {:width$}  {:12}  {}",
+                key.key.to_string(),
+                word(key.verdict),
+                remarks(key)
+            );
+        }
+        for kin in &keys.one_quota {
+            let kin: Vec<_> = kin.iter().map(ToString::to_string).collect();
+            let _ = writeln!(
+                text,
+                "  warning: {} are one quota: together they give what one of them does",
+                kin.join(", ")
+            );
+        }
+        if let Some(call) = call {
+            let _ = writeln!(text, "  call with {}: {}", call.key, of_call(call));
+        }
+    }
+    let [accepted, refused, doubtful, unreachable] = counts;
+    let _ = writeln!(
+        text,
+        "{accepted} accepted, {refused} refused, {doubtful} cannot tell, {unreachable} unreachable"
+    );
+    text
+}
+
+fn place(verdict: Verdict) -> usize {
+    match verdict {
+        Verdict::Accepted => 0,
+        Verdict::Refused(_) => 1,
+        Verdict::CannotTell(_) => 2,
+        Verdict::Unreachable(_) => 3,
+    }
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    ["accepted", "refused", "cannot tell", "unreachable"][place(verdict)]
+}
+
+fn remarks(key: &KeyCheck) -> String {
+    let why = match key.verdict {
+        Verdict::Accepted => None,
+        Verdict::Refused(kind) | Verdict::Unreachable(kind) => Some(kind.as_str().to_owned()),
+        Verdict::CannotTell(doubt) => Some(why(doubt).to_owned()),
+    };
+    let listed = match key.lists_model {
+        Some(false) => Some("the model is not in its list".to_owned()),
+        Some(true) | None => None,
+    };
+    let status = key.status.map(|status| format!("{status}"));
+    let status = status.filter(|_| key.verdict != Verdict::Accepted);
+    let says = key
+        .says
+        .as_deref()
+        .map(|words| format!("\"{}\"", exit::one_line(words)));
+    let took = Some(format!("{:.2}s", key.elapsed.as_secs_f64()));
+    let remarks = [why, listed, status, says, key.limits.map(limits), took];
+    remarks.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn why(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::TakesAnyKey => "the list is shown for any key; --call finds out",
+        Doubt::NoList => "there is no list at this URL; is base_url right? --call finds out",
+        Doubt::MayNotList => "it may not list models, but perhaps call them; --call finds out",
+        Doubt::Limited => "its rate is used up at the moment",
+        Doubt::Broken => "the provider is in trouble",
+        Doubt::Odd => "the answer is no list of models; is base_url right?",
+    }
+}
+
+fn limits(sights: Sights) -> String {
+    let of = |sight: Sight, what: &str| {
+        let left = match (sight.remaining, sight.limit) {
+            (Some(left), Some(limit)) => format!("{left} of {limit} {what} left"),
+            (Some(left), None) => format!("{left} {what} left"),
+            (None, Some(limit)) => format!("limit of {limit} {what}"),
+            (None, None) => return None,
+        };
+        Some(left)
+    };
+    let limits = [of(sights.requests, "requests"), of(sights.tokens, "tokens")];
+    limits.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn of_call(call: &CallCheck) -> String {
+    let streamed = match (call.failure, call.pieces) {
+        (Some(kind), _) => kind.as_str().to_owned(),
+        (None, 0) => "an answer without content".to_owned(),
+        (None, 1) => "streamed in 1 piece".to_owned(),
+        (None, pieces) => format!("streamed in {pieces} pieces"),
+    };
+    let says = call
+        .says
+        .as_deref()
+        .map(|words| format!("\"{}\"", exit::one_line(words)));
+    let usage = match call.stream_options {
+        StreamUsage::Unknown => None,
+        StreamUsage::Told => Some("stream_options taken, usage told".to_owned()),
+        StreamUsage::Ignored => Some("stream_options taken, no usage told".to_owned()),
+        StreamUsage::Refused => Some("stream_options refused".to_owned()),
+    };
+    let limits = match (call.failure, call.limits) {
+        (_, Some(sights)) => Some(limits(sights)),
+        (None, None) => Some("no limits told".to_owned()),
+        (Some(_), None) => None,
+    };
+    let first = call
+        .first_content
+        .map(|first| format!("first content {:.2}s", first.as_secs_f64()));
+    let parts = [Some(streamed), says, usage, limits, first];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a call was refused because of its key.
+pub(super) fn is_refusal(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::InvalidKey | FailureKind::PermissionDenied | FailureKind::NoQuota
+    )
+}
+
+pub(super) fn as_json(checked: &[Checked]) -> Value {
+    checked.iter().map(model_as_json).collect()
+}
+
+fn model_as_json(Checked { id, keys, call }: &Checked) -> Value {
+    let ModelCheck { url, keys, one_quota } = keys;
+    let one_quota: Vec<Vec<String>> = one_quota
+        .iter()
+        .map(|kin| kin.iter().map(ToString::to_string).collect())
+        .collect();
+    json!({
+        "model": id,
+        "url": url,
+        "keys": keys.iter().map(key_as_json).collect::<Vec<_>>(),
+        "one_quota": one_quota,
+        "call": call.as_ref().map(call_as_json),
+    })
+}
+
+fn key_as_json(key: &KeyCheck) -> Value {
+    let why = match key.verdict {
+        Verdict::Accepted => None,
+        Verdict::Refused(kind) | Verdict::Unreachable(kind) => Some(kind.as_str()),
+        Verdict::CannotTell(doubt) => Some(doubt_as_str(doubt)),
+    };
+    json!({
+        "key": key.key.to_string(),
+        "verdict": word(key.verdict).replace(' ', "_"),
+        "why": why,
+        "status": key.status,
+        "provider_message": key.says,
+        "lists_model": key.lists_model,
+        "limits": key.limits.map(limits_as_json),
+        "elapsed_s": in_seconds(key.elapsed),
+    })
+}
+
+fn doubt_as_str(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::TakesAnyKey => "takes any key",
+        Doubt::NoList => "no list",
+        Doubt::MayNotList => "may not list",
+        Doubt::Limited => "limited",
+        Doubt::Broken => "broken",
+        Doubt::Odd => "odd answer",
+    }
+}
+
+fn call_as_json(call: &CallCheck) -> Value {
+    let stream_options = match call.stream_options {
+        StreamUsage::Unknown => None,
+        StreamUsage::Told => Some("told"),
+        StreamUsage::Ignored => Some("ignored"),
+        StreamUsage::Refused => Some("refused"),
+    };
+    json!({
+        "key": call.key.to_string(),
+        "failure": call.failure.map(FailureKind::as_str),
+        "status": call.status,
+        "provider_message": call.says,
+        "pieces": call.pieces,
+        "stream_options": stream_options,
+        "limits": call.limits.map(limits_as_json),
+        "first_content_s": call.first_content.map(in_seconds),
+    })
+}
+
+fn limits_as_json(sights: Sights) -> Value {
+    let of = |sight: Sight| {
+        json!({
+            "limit": sight.limit,
+            "remaining": sight.remaining,
+            "reset_s": sight.reset.map(in_seconds),
+        })
+    };
+    json!({"requests": of(sights.requests), "tokens": of(sights.tokens)})
+}
+
+/// To the millisecond.
+fn in_seconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 1e3).round() / 1e3
+}

@@ -1,0 +1,240 @@
+//! `llmpool check` as a person meets it.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+use serde_json::Value;
+use support::{Folder, llmpool, simulator};
+
+/// Every way in which a list of models can be answered.
+const SCENARIO: &str = r#"{
+  "models": ["small"],
+  "keys": [
+    {"key": "sk-canary-fine"},
+    {"key": "sk-canary-gone", "behaviours": [{"status": 401, "on": "models"}]},
+    {"key": "sk-canary-poor", "behaviours": [{"status": 402, "on": "models"}]},
+    {"key": "sk-canary-bare", "behaviours": [{"status": 403, "on": "models"}]},
+    {"key": "sk-canary-lost", "behaviours": [{"status": 404, "on": "models"}]},
+    {"key": "sk-canary-busy", "behaviours": [{"status": 429, "retry_after": 3, "on": "models"}]},
+    {"key": "sk-canary-down", "behaviours": [{"status": 500, "on": "models"}]},
+    {"key": "sk-canary-html", "behaviours": [{"raw": {"body": "<html>", "content_type": "text/html"}, "on": "models"}]}
+  ]
+}"#;
+const KEYS: [&str; 8] = [
+    "sk-canary-fine",
+    "sk-canary-gone",
+    "sk-canary-poor",
+    "sk-canary-bare",
+    "sk-canary-lost",
+    "sk-canary-busy",
+    "sk-canary-down",
+    "sk-canary-html",
+];
+
+fn file(url: &str, model: &str, keys: &[&str]) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| format!("\"{key}\"")).collect();
+    format!(
+        r#"{{"p": [{{"model_name": "{model}", "api_keys": [{}], "base_url": "{url}", "rate_limit_capacity": null}}]}}"#,
+        keys.join(", ")
+    )
+}
+
+fn check(file: &str, arguments: &[&str]) -> (i32, String, String) {
+    let folder = Folder::new();
+    folder.write("provider.json", file);
+    let arguments: Vec<&str> = ["check"].iter().chain(arguments).copied().collect();
+    let (code, out, err) = llmpool(&folder.0, &arguments, "", &[]);
+    for text in [&out, &err] {
+        assert!(!text.contains("canary"), "{text}");
+    }
+    (code, out, err)
+}
+
+/// Times and fingerprints of keys are blanked.
+fn blanked(out: &str) -> String {
+    let blank = |word: &str| {
+        let (bare, end) = word.split_at(word.trim_end_matches(['\n', ',']).len());
+        let number = bare.strip_suffix('s').unwrap_or_default();
+        let fingerprint = bare
+            .strip_prefix('(')
+            .and_then(|rest| rest.strip_suffix([')', ':']));
+        if number.contains('.') && number.parse::<f64>().is_ok() {
+            format!("#s{end}")
+        } else if fingerprint.is_some_and(|hex| hex.trim_end_matches(')').len() == 6) {
+            format!("(#){end}")
+        } else {
+            word.to_owned()
+        }
+    };
+    let lines = out
+        .lines()
+        .map(|line| line.split(' ').map(blank).collect::<Vec<_>>().join(" ") + "\n");
+    lines.collect()
+}
+
+fn json(file: &str, arguments: &[&str]) -> (i32, Value) {
+    let arguments: Vec<&str> = arguments.iter().chain(&["--json"]).copied().collect();
+    let (code, out, _) = check(file, &arguments);
+    (code, serde_json::from_str(&out).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_key_is_judged_by_what_its_list_of_models_says_and_no_more() {
+    let simulator = simulator(SCENARIO).await;
+    let file = file(&simulator.url(), "small", &KEYS);
+    let (code, out, err) = check(&file, &[]);
+    assert_eq!(code, 77, "{out}{err}");
+    let expected = format!("p/small  {}/models\n", simulator.url())
+        + r#"  key-1 (#)  accepted      #s
+  key-2 (#)  refused       key refused, 401, "Incorrect API key provided.", #s
+  key-3 (#)  refused       no quota left, 402, "Insufficient balance.", #s
+  key-4 (#)  cannot tell   it may not list models, but perhaps call them; --call finds out, 403, "You have insufficient permissions for this operation.", #s
+  key-5 (#)  cannot tell   there is no list at this URL; is base_url right? --call finds out, 404, "The model does not exist or you do not have access to it.", #s
+  key-6 (#)  cannot tell   its rate is used up at the moment, 429, "Rate limit reached for requests.", #s
+  key-7 (#)  cannot tell   the provider is in trouble, 500, "The server had an error while processing your request.", #s
+  key-8 (#)  cannot tell   the answer is no list of models; is base_url right?, 200, #s
+1 accepted, 2 refused, 5 cannot tell, 0 unreachable
+"#;
+    assert_eq!(blanked(&out), expected, "{out}");
+    assert_eq!(
+        simulator.stats().requests,
+        9,
+        "one for each key, and one with nobody's"
+    );
+    let (code, told) = json(&file, &[]);
+    assert_eq!(code, 77);
+    let verdicts: Vec<_> = told[0]["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key["verdict"].as_str().unwrap())
+        .collect();
+    let doubts = ["cannot_tell"; 5];
+    assert_eq!(
+        verdicts,
+        [&["accepted", "refused", "refused"][..], &doubts].concat()
+    );
+    assert_eq!(
+        (&told[0]["model"], &told[0]["keys"][0]["lists_model"]),
+        (&Value::from("p/small"), &Value::from(true))
+    );
+    assert_eq!(
+        (&told[0]["keys"][2]["why"], &told[0]["keys"][2]["status"]),
+        (&Value::from("no quota left"), &Value::from(402))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_everybody_may_see_proves_nothing() {
+    let simulator = simulator("{}").await;
+    let (code, told) = json(&file(&simulator.url(), "any", &["k"]), &[]);
+    let key = &told[0]["keys"][0];
+    assert_eq!(
+        (code, &key["verdict"], &key["why"]),
+        (0, &Value::from("cannot_tell"), &Value::from("takes any key"))
+    );
+    let (code, told) = json(&file(&simulator.url(), "any", &["k"]), &["--call"]);
+    assert_eq!(code, 0);
+    let call = &told[0]["call"];
+    assert_eq!(
+        (&call["failure"], &call["stream_options"]),
+        (&Value::Null, &Value::from("told"))
+    );
+    assert!(call["pieces"].as_u64().unwrap() > 1, "{call}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_there_is_no_refusal() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let (code, out, _) = check(&file(&format!("http://{nobody}/v1"), "m", &["sk-canary-a"]), &[]);
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("  unreachable   no connection, ") && out.ends_with("1 unreachable\n"),
+        "{out}"
+    );
+    // Listens, and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", silent.local_addr().unwrap());
+    let (code, told) = json(&file(&url, "m", &["k"]), &["--timeout", "0.3"]);
+    assert_eq!(
+        (code, &told[0]["keys"][0]["verdict"]),
+        (0, &Value::from("unreachable"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_one_account_are_told_and_so_are_limits() {
+    let simulator = simulator(
+        r#"{"accounts": [{"name": "a", "organization": "org-a", "limits": {"requests": 60}}],
+            "keys": [{"key": "sk-canary-1", "account": "a"}, {"key": "sk-canary-2", "account": "a"}, {"key": "sk-canary-3"}]}"#,
+    )
+    .await;
+    let keys = ["sk-canary-1", "sk-canary-2", "sk-canary-3"];
+    let (code, out, err) = check(&file(&simulator.url(), "m", &keys), &["--call"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(
+        err.contains("llmpool: this makes 1 billed call of at most 16 tokens\n"),
+        "{err}"
+    );
+    let says = "  warning: key-1 (#), key-2 (#) are one quota: together they give what one of them does\n";
+    assert!(blanked(&out).contains(says), "{out}");
+    let call = out.lines().find(|line| line.contains("call with")).unwrap();
+    assert!(
+        call.contains("streamed in ") && call.contains("59 of 60 requests left"),
+        "{out}"
+    );
+    let declared = format!(
+        r#"{{"p": [{{"model_name": "m", "api_keys": [{{"key": "sk-canary-1", "quota_group": "x"}}, {{"key": "sk-canary-3", "quota_group": "x"}}], "base_url": "{}"}}]}}"#,
+        simulator.url()
+    );
+    let (_, out, _) = check(&declared, &[]);
+    assert!(blanked(&out).contains(says), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_shows_what_the_list_cannot() {
+    let refuses = r#"{"keys": [{"key": "k", "behaviours": [{"status": 401, "on": "chat"}]}]}"#;
+    let knows_no_options = r#"{"behaviours": [{"refuse_stream_options": "openai"}]}"#;
+    let says_no_usage = r#"{"usage": "never"}"#;
+    for (scenario, code, failure, stream_options) in [
+        (refuses, 77, Value::from("key refused"), Value::Null),
+        (knows_no_options, 0, Value::Null, Value::from("refused")),
+        (says_no_usage, 0, Value::Null, Value::from("ignored")),
+    ] {
+        let simulator = simulator(scenario).await;
+        let (exit, told) = json(&file(&simulator.url(), "m", &["k"]), &["--call"]);
+        let call = &told[0]["call"];
+        assert_eq!(
+            (exit, &call["failure"], &call["stream_options"]),
+            (code, &failure, &stream_options),
+            "{call}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_environment_and_a_single_model_can_be_checked_too() {
+    let simulator = simulator(r#"{"models": ["large"], "keys": [{"key": "sk-canary-a"}]}"#).await;
+    let folder = Folder::new();
+    let variables = [
+        ("OPENAI_API_KEY", "sk-canary-a"),
+        ("OPENAI_BASE_URL", &*simulator.url()),
+    ];
+    let (code, out, err) = llmpool(&folder.0, &["check", "-m", "small"], "", &variables);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        out.contains("openai/small") && out.contains("accepted      the model is not in its list, "),
+        "{out}"
+    );
+    let (code, _, err) = llmpool(&folder.0, &["check"], "", &[]);
+    assert_eq!(
+        (code, err.as_str()),
+        (
+            78,
+            "llmpool: no provider is configured; set OPENAI_API_KEY, or write a provider.json\n"
+        )
+    );
+}
