@@ -307,8 +307,18 @@ impl World {
         Ok(())
     }
 
+    /// Those who wait, each once for calls in a row.
+    fn callers(&self) -> Vec<u64> {
+        let callers = self.waiting.values().map(|(_, arrival, _)| arrival.caller.id);
+        let mut callers: Vec<_> = callers.collect();
+        callers.dedup();
+        callers
+    }
+
     /// Lets everybody ask again who was told to, until nobody is.
     fn settle_down(&mut self) -> Result<(), TestCaseError> {
+        // Whoever stood before somebody and went away meanwhile has held him up.
+        let stood = self.callers();
         while let Some(ticket) = self.told.pop() {
             let Some(&(target, arrival, _)) = self.waiting.get(&ticket) else {
                 continue;
@@ -321,12 +331,8 @@ impl World {
             self.take_note(ticket, target, arrival, answer)?;
         }
         self.last = self.states();
-        let mut callers: Vec<u64> = self
-            .waiting
-            .values()
-            .map(|(_, arrival, _)| arrival.caller.id)
-            .collect();
-        callers.dedup();
+        let callers = self.callers();
+        let alone = |caller| stood == [caller] && callers == [caller];
         // Nobody of the same caller who came before still waits for the same, nor at the other target for a key that would do.
         for (ticket, target, arrival) in std::mem::take(&mut self.fresh) {
             for (older, (of, theirs, _)) in self.waiting.range(..ticket) {
@@ -337,7 +343,7 @@ impl World {
                     .iter()
                     .find(|(_, (at, first, _))| at == of && first.binding == theirs.binding);
                 let is_first = first.is_some_and(|(first, _)| first == older);
-                let any = callers == [arrival.caller.id] && arrival.binding == Binding::Any && is_first;
+                let any = alone(arrival.caller.id) && arrival.binding == Binding::Any && is_first;
                 let same = same && (*of == target || any && self.target_admits(*of, theirs.need, true));
                 prop_assert!(!same, "{older} was overtaken by {ticket}");
             }
