@@ -51,12 +51,13 @@ def main() -> int:
                 rows.append(report.row(name, seen, stats, provider, seconds))
             except (Broken, report.Disagree) as error:
                 broken[name] = str(error)
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     about = {
         "date": datetime.date.today().isoformat(),
         "seconds": seconds,
         "callers": CALLERS,
         "provider": vars(provider) | {"most": provider.most(seconds)},
-        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "machine": machine,
         "load_before": load_before,
     }
     if options.json:
@@ -70,13 +71,15 @@ def main() -> int:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/bench-peers", description="How much of four keys' limits a crowd of callers gets.")
-    parser.add_argument("--seconds", type=whole_seconds, default=60, help="how long each subject is measured (default 60)")
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=subjects.NAMES, help=f"of {', '.join(subjects.NAMES)}")
-    parser.add_argument(
-        "--window", choices=["bucket", "sliding", "fixed"], default="bucket", help="how the provider counts (default bucket)"
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench-peers", description="How much of four keys' limits a crowd of callers gets."
     )
-    parser.add_argument("--json", action="store_true", help="everything that was counted, as JSON")
+    option = parser.add_argument
+    names, windows = subjects.NAMES, ["bucket", "sliding", "fixed"]
+    option("--seconds", type=whole_seconds, default=60, help="how long each subject is measured (default 60)")
+    option("--only", nargs="+", metavar="NAME", choices=names, help=f"of {', '.join(names)}")
+    option("--window", choices=windows, default="bucket", help="how the provider counts (default bucket)")
+    option("--json", action="store_true", help="everything that was counted, as JSON")
     return parser.parse_args()
 
 
@@ -168,16 +171,19 @@ class Subject:
     def last_words(self) -> str:
         """The last line it wrote to stderr: of a traceback, class and message."""
         self.process.kill()
-        lines = self.errors.read_text(errors="replace").split("\n")
-        return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "it ended, or took too long, without a word")
+        lines = [line.strip() for line in self.errors.read_text(errors="replace").splitlines()]
+        said = next((line[:200] for line in reversed(lines) if line), None)
+        return said or "it ended, or took too long, without a word"
 
 
 @contextlib.contextmanager
 def started(command: Sequence[str], folder: Path) -> Iterator[Subject]:
-    errors = folder / "stderr"
-    with open(errors, "w") as stderr, subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=folder, env=environment(folder)
-    ) as process:
+    errors, pipe = folder / "stderr", subprocess.PIPE
+    surroundings: dict[str, Any] = {"cwd": folder, "env": environment(folder), "text": True}
+    with (
+        open(errors, "w") as stderr,
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, **surroundings) as process,
+    ):
         try:
             yield Subject(process, errors)
         finally:
@@ -207,8 +213,9 @@ def summary(about: dict[str, Any]) -> str:
     provider = about["provider"]
     return (
         f"{about['date']}, {about['machine']}, load {about['load_before']:.1f} before\n"
-        f"{about['callers']} callers for {about['seconds']} s over {provider['keys']} keys of {provider['per_second']} requests a second"
-        f" each ({provider['window']}), {provider['latency']} s to an answer: at most {provider['most']}"
+        f"{about['callers']} callers for {about['seconds']} s over {provider['keys']} keys"
+        f" of {provider['per_second']} requests a second each ({provider['window']}),"
+        f" {provider['latency']} s to an answer: at most {provider['most']}"
     )
 
 

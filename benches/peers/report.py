@@ -54,7 +54,8 @@ def row(subject: str, seen: dict[str, Any], stats: dict[str, Any], provider: Pro
     answered, good = sum(served), stats["statuses"].get("200", 0)
     if answered > good or answered > provider.most(seconds) or late:
         raise Disagree(
-            f"it counts {answered} answers, {len(late)} of them late; the provider gave {good} and had {provider.most(seconds)} to give"
+            f"it counts {answered} answers, {len(late)} of them late;"
+            f" the provider gave {good} and had {provider.most(seconds)} to give"
         )
     return Row(
         subject=subject,
@@ -84,7 +85,20 @@ def quantile(ordered: Sequence[float], share: float) -> Optional[float]:
     return ordered[max(math.ceil(share * len(ordered)), 1) - 1] if ordered else None
 
 
-HEAD = ("subject", "version", "goodput %", "answered", "upstream 429", "failed calls", "Jain", "p50 s", "p99 s", "llmpool has")
+HEAD = (
+    "subject",
+    "version",
+    "goodput %",
+    "answered",
+    "upstream 429",
+    "failed calls",
+    "Jain",
+    "p50 s",
+    "p99 s",
+    "llmpool has",
+)
+# Words go to the left, numbers to the right.
+WORDS = 2
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -92,17 +106,19 @@ def table(rows: Sequence[Row]) -> str:
     ours = next((row.answered for row in rows if row.subject == "llmpool"), None)
     lines = [HEAD] + [cells(row, ours) for row in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
-    # Words to the left, numbers to the right.
-    shown = [
-        "  ".join(cell.ljust(width) if column < 2 else cell.rjust(width) for column, (cell, width) in enumerate(zip(line, widths)))
-        for line in lines
-    ]
-    errors = [
-        f"{row.subject}: {row.failed} calls failed, the first after {row.first_error['after']:.1f} s: {row.first_error['text']}"
-        for row in rows
-        if row.first_error
-    ]
-    return "\n".join([line.rstrip() for line in shown] + ([""] + errors if errors else []))
+    shown = [aligned(line, widths) for line in lines]
+    errors = [first_failure(row, row.first_error) for row in rows if row.first_error]
+    return "\n".join(shown + ([""] + errors if errors else []))
+
+
+def aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+    words = [cell.ljust(width) for cell, width in zip(line[:WORDS], widths)]
+    numbers = [cell.rjust(width) for cell, width in zip(line[WORDS:], widths[WORDS:])]
+    return "  ".join(words + numbers)
+
+
+def first_failure(row: Row, error: dict[str, Any]) -> str:
+    return f"{row.subject}: {row.failed} calls failed, the first after {error['after']:.1f} s: {error['text']}"
 
 
 def cells(row: Row, ours: Optional[int]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -53,10 +52,10 @@ def commands(names: Sequence[str], ours: str) -> dict[str, list[str]]:
 def build() -> tuple[str, str]:
     """Builds the simulator and llmpool's subject as they are released, and returns both programs."""
     say("building llmpool")
-    command = ["cargo", "build", "--release", "-p", "llmpool-gateway", "--bin", "llmpool", "-p", "llmpool", "--bench", "peers"]
-    built = subprocess.run([*command, "--message-format=json"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    command = "cargo build --release -p llmpool-gateway --bin llmpool -p llmpool --bench peers"
+    built = subprocess.run([*command.split(), "--message-format=json"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if built.returncode != 0:
-        raise Unready(f"{' '.join(command)} failed; cargo says why above")
+        raise Unready(f"{command} failed; cargo says why above")
     messages = map(json.loads, built.stdout.splitlines())
     made = {message["target"]["name"]: message["executable"] for message in messages if message.get("executable")}
     return made["llmpool"], made["peers"]
@@ -73,12 +72,13 @@ def installed(package: str) -> Path:
         raise Unready(f"{package} needs {PYTHON}; install it, or leave the peers out with --only {OURS}")
     say(f"installing {package}")
     # SimpleLLMFunc says it needs a later Python, and runs with this one.
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--ignore-requires-python", "-r", str(wanted)]
+    options = ["--quiet", "--no-input", "--disable-pip-version-check", "--ignore-requires-python"]
+    pip = [str(python), "-m", "pip", "install", *options, "-r", str(wanted)]
     for command in ([PYTHON, "-m", "venv", "--clear", str(home)], pip):
-        made = subprocess.run(command, stdout=sys.stderr, env=os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
-        if made.returncode != 0:
+        if subprocess.run(command, stdout=sys.stderr).returncode != 0:
             raise Unready(
-                f"{package} could not be installed (why is above; without a network it cannot be); leave the peers out with --only {OURS}"
+                f"{package} could not be installed (why is above; without a network it cannot be);"
+                f" leave the peers out with --only {OURS}"
             )
     stamp.write_text(fingerprint)
     return python

@@ -1,6 +1,6 @@
-"""LiteLLM's router over one deployment for each key, each with the rpm that the provider allows. The argument names its settings.
+"""LiteLLM's router over a deployment for each key, each with the rpm that the provider allows.
 
-It reads no price list and reports nothing to anybody: see `compare.py` for the environment it gets.
+The argument names its settings. It loads no price list and reports to nobody; `compare.py` gives it the environment for that.
 """
 
 import sys
@@ -19,7 +19,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "shuffle": {"routing_strategy": "simple-shuffle"},
     # Looks at how much of its rpm each deployment has used.
     "usage": {"routing_strategy": "usage-based-routing-v2"},
-    # The most answers of fifteen combinations that were tried: no deployment rests, a call is tried six times.
+    # The best of fifteen combinations that were tried (docs/benchmarks.md): no deployment rests, a call is tried six times.
     "patient": {
         "routing_strategy": "simple-shuffle",
         "disable_cooldowns": True,
