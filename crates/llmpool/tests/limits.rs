@@ -122,6 +122,63 @@ async fn l28_all_of_the_limit_is_used_and_none_of_it_broken() {
     }
 }
 
+/// Limits of a second or ten, told in headers or not, under a pace that keeps them: what is told must not slow anybody down much.
+#[tokio::test(start_paused = true)]
+async fn l28_short_windows_are_not_waited_out() {
+    for (span, limit) in [(1, 5), (10, 50), (20, 100)] {
+        for window in WINDOWS {
+            for tells in [false, true] {
+                let span = Duration::from_secs(span);
+                let provider = Honest::per(span, window, limit, tells, str::to_owned);
+                let pool = pool(&["a", "b", "c", "d"], a_minute(300));
+                let target = target(&provider.script, &pool, TargetSettings::default());
+                let begun = Instant::now();
+                offer(&target, 40.0, 120, CallOptions::default()).await;
+                let (passed, refused) = provider.counts(begun);
+                let late = provider.counts(begun + Duration::from_secs(120)).0;
+                let case = format!(
+                    "{limit} in {span:?}, {window:?}, told {tells}: {} of 2400, {refused} refused",
+                    passed - late
+                );
+                println!("{case}");
+                assert!(passed - late >= 2328, "{case}");
+                assert!(refused <= 4, "{case}");
+            }
+        }
+    }
+}
+
+/// A pace that is a little too high for a window of a second, of which nothing is told.
+#[tokio::test(start_paused = true)]
+async fn l28_refusals_in_the_first_seconds_do_not_teach_a_pace_of_minutes() {
+    let provider = Honest::per(
+        Duration::from_secs(1),
+        WindowKind::Sliding,
+        5,
+        false,
+        str::to_owned,
+    );
+    let too_high = Limits {
+        burst: Some(Quota::new(5, 5.0).unwrap()),
+        ..Limits::default()
+    };
+    let target = target(
+        &provider.script,
+        &pool(&["a", "b", "c", "d"], too_high),
+        TargetSettings::default(),
+    );
+    let begun = Instant::now();
+    offer(&target, 40.0, 60, CallOptions::default()).await;
+    let (passed, refused) = provider.counts(begun);
+    let late = provider.counts(begun + Duration::from_secs(60)).0;
+    println!("{} of 1200, {refused} refused", passed - late);
+    assert!(
+        passed - late >= 900,
+        "{} of 1200, {refused} refused",
+        passed - late
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn l07_one_account_behind_three_keys_is_found_out_and_used_to_the_full() {
     for window in WINDOWS {

@@ -3,6 +3,10 @@
 //! Two sources: the headers in which providers say what is left, and refusals for a rate that nobody announced. Both only tighten; the
 //! configured limits stay the ceiling. Headers are believed until the time they name; a pace learned from refusals relaxes by a
 //! twentieth every minute in which none came.
+//!
+//! Nobody says how long a window is. One that ends within seconds is not waited out, since what is told is as old as an answer takes; nor
+//! is one whose end moves away. Both are taken for limits that come back evenly, over the longest time to an end that was told, and over
+//! twice as long when a refusal shows that this was too short. What led to a refusal is what was sent since the one before it.
 
 use std::time::Duration;
 
@@ -17,9 +21,13 @@ const TIGHTER: f64 = 0.85;
 const LOOSER: f64 = 1.05;
 /// Ends of one window are told in whole seconds, and from further and nearer.
 const JITTER: Duration = Duration::from_secs(2);
+/// A window that ends so soon is over before what is told of it is of use.
+const SHORT: Duration = Duration::from_secs(2);
 /// A single refusal after fewer requests than this in a minute says nothing of a pace; a second one soon after does.
 const MANY: f64 = 20.0;
 const SOON: Duration = Duration::from_secs(300);
+/// Refusals that come closer than this are of one crowd.
+const ONE_CROWD: Duration = Duration::from_millis(500);
 /// Nothing is given back to the buckets here: what was learned is too coarse for it.
 const UNNUMBERED: u64 = 0;
 /// A pace so far above what is asked for binds nobody any more.
@@ -53,6 +61,7 @@ pub(super) struct Learned {
     bounds: Option<Box<Bounds>>,
     recent: Recent,
     refused_at: Option<Timestamp>,
+    sent_since: u32,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -97,6 +106,7 @@ impl Learned {
             return;
         }
         self.recent.count(now);
+        self.sent_since = self.sent_since.saturating_add(1);
         if self.binds() {
             self.charge_what_binds(need, now);
         }
@@ -130,22 +140,31 @@ impl Learned {
 
     /// A refusal for a rate that nobody announced.
     pub(super) fn refused(&mut self, now: Timestamp) {
-        // Where the provider announces its limit, the announcement says more than the refusal.
-        let is_announced = |bounds: &Bounds| !matches!(bounds.requests, Channel::Unknown);
-        if !self.enabled || self.bounds.as_deref().is_some_and(is_announced) {
+        if !self.enabled {
             return;
         }
-        let again = self
-            .refused_at
-            .replace(now)
-            .is_some_and(|at| now.since(at) <= SOON);
-        let sent = self.recent.per_minute(now);
-        if !again && sent < MANY {
+        let requests = self.bounds.as_deref_mut().map(|bounds| &mut bounds.requests);
+        if let Some(announced @ (Channel::Refilling(_) | Channel::Rolling { .. } | Channel::Fixed { .. })) =
+            requests
+        {
+            // The announcement says more than the refusal, but for a span that nobody said.
+            return announced.widen(now);
+        }
+        let before = self.refused_at.map(|at| now.since(at));
+        if before.is_some_and(|since| since < ONE_CROWD) {
             return;
         }
+        self.refused_at = Some(now);
+        let sent_since = std::mem::take(&mut self.sent_since);
+        let led_here = match before.filter(|since| *since <= SOON) {
+            // The rest in between is counted in, so this is what the provider lets through.
+            Some(since) => f64::from(sent_since) * MINUTE.div_duration_f64(since.max(Duration::from_secs(1))),
+            None if self.recent.per_minute(now) < MANY => return,
+            None => self.recent.per_minute(now) * TIGHTER,
+        };
         let paced = self.bounds.as_ref().and_then(|bounds| bounds.pace.as_ref());
-        let led_here = paced.map_or(sent, |pace| pace.per_minute.min(sent));
-        if let Some(pace) = Pace::new(led_here * TIGHTER, now) {
+        let tighter = paced.map_or(led_here, |pace| led_here.min(pace.per_minute * TIGHTER));
+        if let Some(pace) = Pace::new(tighter, now) {
             self.bounds.get_or_insert_default().pace = Some(pace);
         }
     }
@@ -158,13 +177,13 @@ impl Bounds {
     }
 
     fn is_paced(&self) -> bool {
-        self.pace.is_some() || matches!(self.requests, Channel::Refilling(_) | Channel::Rolling(_))
+        self.pace.is_some() || matches!(self.requests, Channel::Refilling(_) | Channel::Rolling { .. })
     }
 
     fn per_minute(&self) -> Option<f64> {
         let pace = self.pace.as_ref().map(|pace| pace.per_minute);
         let limit = match &self.requests {
-            Channel::Refilling(bucket) | Channel::Rolling(bucket) => {
+            Channel::Refilling(bucket) | Channel::Rolling { bucket, .. } => {
                 Some(bucket.quota().per_second() * MINUTE.as_secs_f64())
             }
             Channel::Unknown | Channel::Fixed { .. } => None,
@@ -209,20 +228,21 @@ enum Channel {
     Unknown,
     /// It refills all the time.
     Refilling(Bucket),
-    /// What was used comes back bit by bit, whatever the headers say of the whole.
-    Rolling(Bucket),
-    /// So much is left until a new window begins; `first` is its end as it was told first.
+    /// What was used comes back bit by bit, all of it within `span`.
+    Rolling { bucket: Bucket, span: Duration },
+    /// So much is left until a new window begins; `first` is its end as it was told first, `span` the longest time to an end.
     Fixed {
         left: u32,
         until: Timestamp,
         first: Timestamp,
+        span: Duration,
     },
 }
 
 impl Channel {
     fn ready_at(&self, amount: u32, now: Timestamp) -> Timestamp {
         match self {
-            Self::Refilling(bucket) | Self::Rolling(bucket) => ready_in(bucket, amount, now),
+            Self::Refilling(bucket) | Self::Rolling { bucket, .. } => ready_in(bucket, amount, now),
             Self::Fixed { left, until, .. } if *left < amount => (*until).max(now),
             Self::Unknown | Self::Fixed { .. } => now,
         }
@@ -230,7 +250,7 @@ impl Channel {
 
     fn charge(&mut self, amount: u32, now: Timestamp) {
         match self {
-            Self::Refilling(bucket) | Self::Rolling(bucket) => {
+            Self::Refilling(bucket) | Self::Rolling { bucket, .. } => {
                 bucket.charge(amount, UNNUMBERED, now);
             }
             Self::Fixed { until, .. } if *until <= now => *self = Self::Unknown,
@@ -262,44 +282,71 @@ impl Channel {
         }
         let until = now + reset;
         match self {
-            Self::Rolling(bucket) if sight.limit == Some(bucket.quota().capacity()) => {
+            Self::Rolling { bucket, span }
+                if sight.limit == Some(bucket.quota().capacity()) && reset <= *span + JITTER =>
+            {
                 bucket.leave(left, UNNUMBERED, now);
+                if let Some(quota) = evenly(bucket.quota().capacity(), reset).filter(|_| reset > *span) {
+                    bucket.set_quota(quota, UNNUMBERED, now);
+                    *span = reset;
+                }
             }
             // The end of a window stays where it is; one that moves away is told of each request anew.
-            Self::Fixed { first, .. } if *first > now && until.since(*first) > JITTER => {
-                *self = sight
-                    .limit
-                    .and_then(|limit| rolling(limit, left, now))
-                    .unwrap_or_default();
+            Self::Fixed { first, span, .. } if *first > now && until.since(*first) > JITTER => {
+                let span = reset.max(*span);
+                *self = rolling(sight.limit, left, span, now).unwrap_or_default();
             }
             // An answer to an older request came late: within one window what is left only shrinks.
             Self::Fixed {
                 left: known,
                 until: end,
                 first,
+                span,
             } if *end > now && first.since(until) <= JITTER => {
                 *known = left.min(*known);
                 *end = until.max(*end);
+                *span = reset.max(*span);
+            }
+            _ if reset <= SHORT && sight.limit.is_some() => {
+                *self = rolling(sight.limit, left, SHORT / 2, now).unwrap_or_default();
             }
             _ => {
                 *self = Self::Fixed {
                     left,
                     until,
                     first: until,
+                    span: reset,
                 };
             }
         }
     }
+
+    /// A refusal came though there should have been something left: what comes back takes longer than was thought.
+    fn widen(&mut self, now: Timestamp) {
+        let Self::Rolling { bucket, span } = self else {
+            return;
+        };
+        let wider = (*span * 2).min(MINUTE);
+        if let Some(quota) = evenly(bucket.quota().capacity(), wider).filter(|_| wider > *span) {
+            bucket.set_quota(quota, UNNUMBERED, now);
+            bucket.leave(0, UNNUMBERED, now);
+            *span = wider;
+        }
+    }
 }
 
-fn rolling(limit: u32, left: u32, now: Timestamp) -> Option<Channel> {
-    let mut bucket = Bucket::new(a_minute(limit)?, UNNUMBERED);
+fn rolling(limit: Option<u32>, left: u32, span: Duration, now: Timestamp) -> Option<Channel> {
+    let mut bucket = Bucket::new(evenly(limit?, span)?, UNNUMBERED);
     bucket.leave(left, UNNUMBERED, now);
-    Some(Channel::Rolling(bucket))
+    Some(Channel::Rolling { bucket, span })
+}
+
+fn evenly(limit: u32, span: Duration) -> Option<Quota> {
+    Quota::new(limit, f64::from(limit) / span.as_secs_f64()).ok()
 }
 
 fn a_minute(limit: u32) -> Option<Quota> {
-    Quota::new(limit, f64::from(limit) / MINUTE.as_secs_f64()).ok()
+    evenly(limit, MINUTE)
 }
 
 /// The quota of a limit that refills all the time: what is missing comes back in proportion, the whole of it in a minute.
@@ -470,6 +517,46 @@ mod tests {
         assert!((1.05..1.16).contains(&relaxed), "{relaxed}");
         learned.refused(now);
         assert!(learned.per_minute().unwrap() < tightened);
+    }
+
+    #[test]
+    fn a_window_that_ends_within_seconds_comes_back_evenly() {
+        let mut learned = Learned::enabled();
+        learned.observe(&sights(5, 0, 0.9), 0, START);
+        assert_eq!(learned.ready_at(Need::ONE, START), after(0.2), "five a second");
+        learned.observe(&sights(5, 0, 1.8), 0, START);
+        assert_eq!(
+            learned.per_minute().map(f64::round),
+            Some(167.0),
+            "it is longer than was thought"
+        );
+        learned.refused(after(1.0));
+        assert_eq!(
+            learned.per_minute().map(f64::round),
+            Some(83.0),
+            "and longer still"
+        );
+        learned.observe(&sights(5, 0, 40.0), 0, after(2.0));
+        assert_eq!(
+            learned.ready_at(Need::ONE, after(2.0)),
+            after(42.0),
+            "that was the end of a long one"
+        );
+    }
+
+    #[test]
+    fn the_second_refusal_teaches_what_got_through_since_the_first() {
+        let mut learned = Learned::enabled();
+        let mut now = START;
+        for _ in 0..2 {
+            for _ in 0..10 {
+                learned.charge(Need::ONE, now);
+            }
+            learned.refused(now);
+            learned.refused(now + Duration::from_millis(300));
+            now = now + Duration::from_secs(2);
+        }
+        assert_eq!(learned.per_minute().map(f64::round), Some(300.0));
     }
 
     #[test]

@@ -30,8 +30,20 @@ impl Honest {
         tells: bool,
         account_of: impl Fn(&str) -> String + Send + Sync + 'static,
     ) -> Self {
+        Self::per(Duration::from_secs(60), window, limit, tells, account_of)
+    }
+
+    /// As [`new`](Self::new), with another span than a minute.
+    pub fn per(
+        span: Duration,
+        window: WindowKind,
+        limit: u32,
+        tells: bool,
+        account_of: impl Fn(&str) -> String + Send + Sync + 'static,
+    ) -> Self {
         let limits = Limits {
             requests: NonZeroU32::new(limit),
+            per: span,
             window,
             ..Limits::default()
         };
