@@ -238,3 +238,28 @@ async fn the_environment_and_a_single_model_can_be_checked_too() {
         )
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn models_with_the_same_keys_are_asked_about_once() {
+    let simulator = simulator(r#"{"models": ["large"], "keys": [{"key": "a"}, {"key": "b"}]}"#).await;
+    let model = |name: &str, keys: &str| {
+        let url = simulator.url();
+        format!(
+            r#"{{"model_name": "{name}", "api_keys": [{keys}], "base_url": "{url}", "rate_limit_capacity": null}}"#
+        )
+    };
+    let models = [
+        model("large", "\"a\", \"b\""),
+        model("small", "\"a\", \"b\""),
+        model("third", "\"b\""),
+    ];
+    let (code, told) = json(&format!(r#"{{"p": [{}]}}"#, models.join(", ")), &[]);
+    assert_eq!(code, 0);
+    let lists: Vec<_> = (0..3).map(|at| &told[at]["keys"][0]["lists_model"]).collect();
+    assert_eq!(lists, [true, false, false]);
+    assert_eq!(
+        simulator.stats().requests,
+        2 + 1 + 1 + 1,
+        "and nobody's key twice"
+    );
+}

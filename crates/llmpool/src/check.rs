@@ -52,13 +52,21 @@ pub struct KeyCheck {
     pub status: Option<u16>,
     /// The provider's own words, without keys.
     pub says: Option<String>,
-    /// Whether the model is in the list; `None` where there is none.
-    pub lists_model: Option<bool>,
+    /// The models it may see; `None` where there is no list.
+    pub models: Option<Vec<String>>,
     /// The limits, where the answer shows them.
     pub limits: Option<Sights>,
     /// How long the answer took.
     pub elapsed: Duration,
     account: Option<String>,
+}
+
+impl KeyCheck {
+    /// Whether a model is in the list; `None` where there is none.
+    pub fn lists(&self, model: &str) -> Option<bool> {
+        let models = self.models.as_ref()?;
+        Some(models.iter().any(|listed| listed == model))
+    }
 }
 
 /// Whether a key is accepted.
@@ -129,6 +137,8 @@ pub enum StreamUsage {
 impl OpenAiCompatible {
     /// Asks the provider about every key, without a bill: one request for the list of models with each key, at most eight at a time, and
     /// one with a key that nobody has. Each is given up after `timeout`.
+    ///
+    /// Models with the same base URL and keys have the same answers but for [`KeyCheck::lists`]; one of them need be asked.
     ///
     /// Takes no permit and changes no key's state. Dropping the future ends it.
     pub async fn check_keys(&self, timeout: Duration) -> ModelCheck {
@@ -211,7 +221,7 @@ async fn check(target: &Target, key: KeyId, timeout: Duration) -> KeyCheck {
         verdict: Verdict::CannotTell(Doubt::Odd),
         status: None,
         says: None,
-        lists_model: None,
+        models: None,
         limits: None,
         elapsed: clock::now().since(began),
         account: None,
@@ -220,10 +230,10 @@ async fn check(target: &Target, key: KeyId, timeout: Duration) -> KeyCheck {
         Ok(Listed { headers, models }) => {
             (check.limits, check.account) = told(&headers);
             check.status = Some(200);
-            if let Some(models) = models {
+            if models.is_some() {
                 check.verdict = Verdict::Accepted;
-                check.lists_model = Some(models.contains(&target.model));
             }
+            check.models = models;
         }
         Err(failure) => {
             check.verdict = verdict(&failure);

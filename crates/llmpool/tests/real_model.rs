@@ -66,7 +66,7 @@ async fn real_model_takes_its_keys_and_refuses_others_without_a_call() {
     let checked = model.check_keys(timeout).await;
     for key in &checked.keys {
         assert_eq!(
-            (key.verdict, key.lists_model),
+            (key.verdict, key.lists(model.model_name())),
             (Verdict::Accepted, Some(true)),
             "{key:?}"
         );

@@ -5,8 +5,8 @@ mod told;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use llmpool::OpenAiCompatible;
 use llmpool::check::{CallCheck, ModelCheck, Verdict};
+use llmpool::{LlmInterface, OpenAiCompatible};
 
 use super::{chat, code, print};
 use crate::cli::Check;
@@ -17,6 +17,9 @@ use crate::settings::{self, Found};
 struct Checked {
     /// `provider/model`.
     id: String,
+    /// The model's own name.
+    name: String,
+    base_url: String,
     keys: ModelCheck,
     call: Option<CallCheck>,
 }
@@ -36,13 +39,18 @@ async fn ask(check: &Check) -> Result<(), ExitCode> {
     }
     let mut checked: Vec<Checked> = Vec::new();
     for model in models {
-        let keys = model.check_keys(check.timeout).await;
+        let keys = match checked.iter().find(|other| other.is_of_keys(&model)) {
+            Some(other) => other.keys.clone(),
+            None => model.check_keys(check.timeout).await,
+        };
         let call = match check.call {
             true => call(&model, &keys, check.timeout).await,
             false => None,
         };
         checked.push(Checked {
             id: model.id().to_owned(),
+            name: model.model_name().to_owned(),
+            base_url: model.base_url().to_owned(),
             keys,
             call,
         });
@@ -81,6 +89,13 @@ async fn call(model: &OpenAiCompatible, keys: &ModelCheck, timeout: Duration) ->
 }
 
 impl Checked {
+    /// Whether it was asked where this model is, with the same keys.
+    fn is_of_keys(&self, model: &OpenAiCompatible) -> bool {
+        let keys = model.key_status();
+        let asked = self.keys.keys.iter().map(|key| &key.key);
+        self.base_url == model.base_url() && asked.eq(keys.iter().map(|key| &key.label))
+    }
+
     fn is_refused(&self) -> bool {
         let mut keys = self.keys.keys.iter();
         let call = self.call.as_ref().and_then(|call| call.failure);

@@ -13,7 +13,10 @@ use crate::exit;
 pub(super) fn as_text(checked: &[Checked]) -> String {
     let mut text = String::new();
     let mut counts = [0_usize; 4];
-    for Checked { id, keys, call } in checked {
+    for Checked {
+        id, name, keys, call, ..
+    } in checked
+    {
         let _ = writeln!(text, "{id}  {}", keys.url);
         let width = keys.keys.iter().map(|key| key.key.to_string().len()).max();
         let width = width.unwrap_or(0);
@@ -24,7 +27,7 @@ pub(super) fn as_text(checked: &[Checked]) -> String {
                 "  {:width$}  {:12}  {}",
                 key.key.to_string(),
                 word(key.verdict),
-                remarks(key)
+                remarks(key, name)
             );
         }
         for kin in &keys.one_quota {
@@ -60,13 +63,13 @@ fn word(verdict: Verdict) -> &'static str {
     ["accepted", "refused", "cannot tell", "unreachable"][place(verdict)]
 }
 
-fn remarks(key: &KeyCheck) -> String {
+fn remarks(key: &KeyCheck, model: &str) -> String {
     let why = match key.verdict {
         Verdict::Accepted => None,
         Verdict::Refused(kind) | Verdict::Unreachable(kind) => Some(kind.as_str().to_owned()),
         Verdict::CannotTell(doubt) => Some(why(doubt).to_owned()),
     };
-    let listed = match key.lists_model {
+    let listed = match key.lists(model) {
         Some(false) => Some("the model is not in its list".to_owned()),
         Some(true) | None => None,
     };
@@ -147,7 +150,11 @@ pub(super) fn as_json(checked: &[Checked]) -> Value {
     checked.iter().map(model_as_json).collect()
 }
 
-fn model_as_json(Checked { id, keys, call }: &Checked) -> Value {
+fn model_as_json(
+    Checked {
+        id, name, keys, call, ..
+    }: &Checked,
+) -> Value {
     let ModelCheck { url, keys, one_quota } = keys;
     let one_quota: Vec<Vec<String>> = one_quota
         .iter()
@@ -156,13 +163,13 @@ fn model_as_json(Checked { id, keys, call }: &Checked) -> Value {
     json!({
         "model": id,
         "url": url,
-        "keys": keys.iter().map(key_as_json).collect::<Vec<_>>(),
+        "keys": keys.iter().map(|key| key_as_json(key, name)).collect::<Vec<_>>(),
         "one_quota": one_quota,
         "call": call.as_ref().map(call_as_json),
     })
 }
 
-fn key_as_json(key: &KeyCheck) -> Value {
+fn key_as_json(key: &KeyCheck, model: &str) -> Value {
     let why = match key.verdict {
         Verdict::Accepted => None,
         Verdict::Refused(kind) | Verdict::Unreachable(kind) => Some(kind.as_str()),
@@ -174,7 +181,7 @@ fn key_as_json(key: &KeyCheck) -> Value {
         "why": why,
         "status": key.status,
         "provider_message": key.says,
-        "lists_model": key.lists_model,
+        "lists_model": key.lists(model),
         "limits": key.limits.map(limits_as_json),
         "elapsed_s": in_seconds(key.elapsed),
     })
