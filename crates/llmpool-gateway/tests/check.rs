@@ -11,7 +11,7 @@ const SCENARIO: &str = r#"{
   "models": ["small"],
   "keys": [
     {"key": "sk-canary-fine"},
-    {"key": "sk-canary-gone", "behaviours": [{"status": 401, "on": "models"}]},
+    {"key": "sk-canary-gone", "behaviours": [{"status": 401, "body": {"error": {"message": "Wrong key: sk-canary-gone."}}, "on": "models"}]},
     {"key": "sk-canary-poor", "behaviours": [{"status": 402, "on": "models"}]},
     {"key": "sk-canary-bare", "behaviours": [{"status": 403, "on": "models"}]},
     {"key": "sk-canary-lost", "behaviours": [{"status": 404, "on": "models"}]},
@@ -86,7 +86,7 @@ async fn every_key_is_judged_by_what_its_list_of_models_says_and_no_more() {
     assert_eq!(code, 77, "{out}{err}");
     let expected = format!("p/small  {}/models\n", simulator.url())
         + r#"  key-1 (#)  accepted      #s
-  key-2 (#)  refused       key refused, 401, "Incorrect API key provided.", #s
+  key-2 (#)  refused       key refused, 401, "Wrong key: [key].", #s
   key-3 (#)  refused       no quota left, 402, "Insufficient balance.", #s
   key-4 (#)  cannot tell   it may not list models, but perhaps call them; --call finds out, 403, "You have insufficient permissions for this operation.", #s
   key-5 (#)  cannot tell   there is no list at this URL; is base_url right? --call finds out, 404, "The model does not exist or you do not have access to it.", #s
