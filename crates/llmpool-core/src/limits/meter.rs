@@ -197,11 +197,14 @@ impl Meter {
     /// When everything this meter counts admits `need`, and what comes last. `None`: now.
     #[inline(always)]
     pub(super) fn away_for(&self, need: Need, now: Timestamp) -> Option<(Timestamp, Counts)> {
-        let lacks = |counting: &Counting| !counting.has(need, now);
-        if self.counting.as_deref().is_some_and(lacks) || self.learned.binds() {
-            return self.limited_until(need, now);
+        let has = match &self.counting {
+            Some(counting) => counting.has(need, now),
+            None => true,
+        };
+        if has && !self.learned.binds() {
+            return None;
         }
-        None
+        self.limited_until(need, now)
     }
 
     /// Whether anything but slots can stand in the way.
@@ -319,17 +322,16 @@ impl Counting {
     /// Whether everything that is counted is there.
     #[inline(always)]
     fn has(&self, need: Need, now: Timestamp) -> bool {
-        let ready = |window: &Window, amount: u32| window.ready_at(u64::from(amount), now) <= now;
-        let mut buckets = self.buckets.iter().flatten();
-        buckets.all(|bucket| bucket.has(need.requests, now))
-            && self
-                .tokens
-                .as_ref()
-                .is_none_or(|window| ready(window, need.tokens))
-            && self
-                .day
-                .as_ref()
-                .is_none_or(|window| ready(window, need.requests))
+        let ready = |window: &Option<Window>, amount: u32| match window {
+            Some(window) => window.ready_at(u64::from(amount), now) <= now,
+            None => true,
+        };
+        let has = |bucket: &Option<Bucket>| match bucket {
+            Some(bucket) => bucket.has(need.requests, now),
+            None => true,
+        };
+        let [burst, minute] = &self.buckets;
+        has(burst) && has(minute) && ready(&self.tokens, need.tokens) && ready(&self.day, need.requests)
     }
 
     /// When each of what is counted is there.
