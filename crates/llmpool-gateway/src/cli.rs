@@ -1,11 +1,15 @@
 //! What can be said on the command line.
 
+mod plan;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::plan::{Calls, Plan, burst, callers, latency, rate, tokens};
 
 /// One interface over every OpenAI-compatible provider.
 #[derive(Debug, Parser)]
@@ -127,7 +131,7 @@ pub(crate) enum Order {
     Done,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     const YEAR: Duration = Duration::from_secs(366 * 86_400);
     let seconds = text
         .parse()
@@ -175,94 +179,6 @@ pub(crate) struct Models {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  llmpool plan --rate 20\n  llmpool plan -m openai/gpt-4o-mini --callers 64 --latency 0.3 --for 60\n  \
-                        llmpool plan --rate 5 --burst 100@60 --prompt-tokens 2000 --answer-tokens 300\n  \
-                        llmpool plan --trace calls.jsonl --json\n\n\
-                  A line of a trace is {\"at\": SECONDS}, and may say \"prompt_tokens\", \"answer_tokens\", \"latency\" and \"caller\".\n\
-                  Nothing is sent, and the file's keys need not be there. The provider is taken to be honest and never to fail."
-)]
-pub(crate) struct Plan {
-    /// The model, as provider/model
-    #[arg(short, long, env = "LLMPOOL_MODEL")]
-    pub(crate) model: Option<String>,
-    #[command(flatten)]
-    pub(crate) source: Source,
-    #[command(flatten)]
-    pub(crate) calls: Calls,
-    /// The longest wait for a turn that 99 of 100 calls should have, in seconds: what is recommended is enough for it
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
-    pub(crate) target_wait: Duration,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// What is to come.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Traffic")]
-pub(crate) struct Calls {
-    #[command(flatten)]
-    pub(crate) who: Who,
-    /// Let the calls of --rate come evenly instead of by chance
-    #[arg(long, requires = "rate")]
-    pub(crate) even: bool,
-    /// So many more calls at once, so often, as in 100@60
-    #[arg(long, value_name = "CALLS@SECONDS", value_parser = burst)]
-    pub(crate) burst: Option<(u32, Duration)>,
-    /// Tokens of a prompt
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    pub(crate) prompt_tokens: u32,
-    /// Tokens of an answer
-    #[arg(long, value_name = "N", default_value_t = 300)]
-    pub(crate) answer_tokens: u32,
-    /// How long an answer takes
-    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
-    pub(crate) latency: Duration,
-    /// For how long calls come [default: 600, or as long as the trace]
-    #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
-    pub(crate) span: Option<Duration>,
-    /// How long a call waits for its turn before it gives up
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
-    pub(crate) patience: Duration,
-    /// Decides what happens by chance
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) seed: u64,
-}
-
-/// Who calls when.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub(crate) struct Who {
-    /// So many calls a second
-    #[arg(long, value_name = "N", value_parser = rate)]
-    pub(crate) rate: Option<f64>,
-    /// So many callers, each of whom calls again as soon as he has his answer
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) callers: Option<u32>,
-    /// Calls that were recorded: lines of JSON
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trace: Option<PathBuf>,
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse().ok().filter(|rate| *rate > 0.0 && *rate <= 1e6);
-    rate.ok_or_else(|| "give calls a second, more than 0 and at most a million".to_owned())
-}
-
-fn burst(text: &str) -> Result<(u32, Duration), String> {
-    let parsed = text.split_once('@').and_then(|(calls, every)| {
-        let calls = calls
-            .parse()
-            .ok()
-            .filter(|calls| (1..=1_000_000).contains(calls))?;
-        Some((calls, seconds(every).ok()?))
-    });
-    parsed
-        .ok_or_else(|| "give how many and how often, as in 100@60 for 100 calls every 60 seconds".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

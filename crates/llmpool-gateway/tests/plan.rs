@@ -20,11 +20,21 @@ fn run(folder: &Folder, arguments: &[&str]) -> (i32, String, String) {
     llmpool(&folder.0, &arguments, "", &[])
 }
 
+/// What is told of the only model.
 fn json(file: &str, arguments: &[&str]) -> Value {
+    let folder = Folder::new();
+    folder.write("provider.json", file);
+    let mut models = models(&folder, arguments);
+    assert_eq!(models.len(), 1);
+    models.remove(0)
+}
+
+fn models(folder: &Folder, arguments: &[&str]) -> Vec<Value> {
     let arguments: Vec<&str> = arguments.iter().chain(&["--json"]).copied().collect();
-    let (code, out, err) = plan(file, &arguments);
+    let (code, out, err) = run(folder, &arguments);
     assert_eq!(code, 0, "{err}");
-    serde_json::from_str(&out).unwrap()
+    let mut told: Value = serde_json::from_str(&out).unwrap();
+    serde_json::from_value(told["models"].take()).unwrap()
 }
 
 #[test]
@@ -39,14 +49,15 @@ answered     1200 in time, 20.0 a second
 turned away  none
 wait         p50 2.91 s, p90 2.91 s, p99 2.91 s, at most 3.01 s
 waited for   its keys' rates of requests (100 %)
-key 1        300 calls, 100 % of its requests a minute
-key 2        300 calls, 100 % of its requests a minute
-key 3        300 calls, 100 % of its requests a minute
-key 4        300 calls, 100 % of its requests a minute
+tokens       960000, 960000 a minute
+key-1        300 calls, 100 % of its rate of requests
+key-2        300 calls, 100 % of its rate of requests
+key-3        300 calls, 100 % of its rate of requests
+key-4        300 calls, 100 % of its rate of requests
 
-came         @-------------------------------------------------:---------  up to 80.0 a second
-served       ------------------------------------------------------------  up to 20.0 a second
-longest wait -+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@  up to 3.01 s
+came         @-------------------------------------------  up to 67.2 a second
+served       --------------------------------------------  up to 22.4 a second
+longest wait =#@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@  up to 3.01 s
 
 For 99 of 100 calls waiting at most 1.00 s, none turned away:
   11 keys like the first, each with an account of its own (now 4)
@@ -91,7 +102,7 @@ fn what_keys_cannot_help_is_said() {
     let slots = r#"{"p": [{"model_name": "m", "api_keys": ["k"], "base_url": "https://h/v1", "rate_limit_capacity": null, "max_concurrency": 2}]}"#;
     let (code, out, _) = plan(slots, &["--rate", "3", "--latency", "1", "--for", "60"]);
     let says = "No number of keys and no rate give 99 of 100 calls waiting at most 1.00 s, none turned away: \
-                the model's max_concurrency (100 %) stands in the way.\n";
+                the model's max_concurrency stands in the way.\n";
     assert!(code == 0 && out.ends_with(says), "{out}");
     let tokens = r#"{"p": [{"model_name": "m", "api_keys": ["k"], "base_url": "https://h/v1", "rate_limit_capacity": null, "tpm": 1000}]}"#;
     let (_, out, _) = plan(tokens, &["--rate", "1", "--prompt-tokens", "2000", "--for", "60"]);
@@ -122,16 +133,121 @@ fn a_trace_is_played_again() {
     folder.write("provider.json", file);
     let lines = "{\"at\": 1000, \"latency\": 4, \"caller\": \"a\"}\n\n{\"at\": 1002.5, \"caller\": \"b\"}\n{\"at\": 1001, \"latency\": 1}\n";
     folder.write("calls.jsonl", lines);
-    let (code, out, err) = run(&folder, &["--trace", "calls.jsonl", "--latency", "2", "--json"]);
-    assert_eq!(code, 0, "{err}");
-    let told: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(
-        (&told["offered"], &told["span_seconds"]),
-        (&Value::from(3), &Value::from(3.5))
-    );
+    let told = models(&folder, &["--trace", "calls.jsonl", "--latency", "2"]).remove(0);
+    assert_eq!(told["offered"], 3);
     // The second waits for the first, the third for both.
     assert_eq!(told["wait_seconds"]["max"], 3.0);
-    assert_eq!(told["waited_for"][0]["limit"], "its keys' max_concurrency");
+    assert_eq!(told["waited_for"][0]["limit"], "key_concurrency");
+    let dates = r#"{"at": "2026-01-31T12:00:00Z", "latency": 4, "completion_tokens": 7}
+{"at": "2026-01-31T13:00:02.5+01:00"}
+{"at": "2026-01-31T12:00:01Z", "latency": 1}"#;
+    folder.write("dates.jsonl", dates);
+    let dated = models(
+        &folder,
+        &["--trace", "dates.jsonl", "--latency", "2", "--for", "10"],
+    )
+    .remove(0);
+    assert_eq!(dated["wait_seconds"], told["wait_seconds"]);
+    assert_eq!(dated["tokens"], 500 + 7 + 2 * (500 + 300));
+}
+
+const SHARED: &str = r#"{"p": [
+  {"model_name": "big", "base_url": "https://h/v1", "rate_limit_capacity": null, "api_keys": [{"key": "file:/no/such", "rpm": 120}]},
+  {"model_name": "small", "base_url": "https://h/v1", "rate_limit_capacity": null, "api_keys": [{"key": "file:/no/such", "rpm": 120}, {"key": "${B}", "rpm": 120}]}]}"#;
+
+#[test]
+fn several_models_share_the_calls_and_the_keys_that_they_have_in_common() {
+    let folder = Folder::new();
+    folder.write("provider.json", SHARED);
+    let traffic = r#"{"rate": 5, "for": 120, "latency": 1, "latency_p95": 2.5, "burst": {"calls": 10, "every": 60}, "seed": 4,
+      "models": [{"model": "p/small", "share": 3}, {"model": "big", "share": 1}]}"#;
+    folder.write("traffic.json", traffic);
+    let told = models(&folder, &["--traffic", "traffic.json"]);
+    let ids: Vec<_> = told
+        .iter()
+        .map(|model| model["model"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, ["p/small", "p/big"]);
+    let offered: Vec<_> = told
+        .iter()
+        .map(|model| model["offered"].as_f64().unwrap())
+        .collect();
+    assert!((offered[0] / offered[1] - 3.0).abs() < 0.6, "{offered:?}");
+    let keys = |model: usize| told[model]["keys"].as_array().unwrap().clone();
+    assert_eq!((keys(0).len(), keys(1).len()), (2, 1));
+    assert_eq!(keys(0)[0], keys(1)[0], "one key has one use");
+    assert_eq!(keys(0)[0]["most_used"]["limit"], "key_requests");
+    let (_, out, _) = run(&folder, &["--traffic", "traffic.json"]);
+    assert!(
+        out.starts_with("p/small: 2 keys, 75 % of, 5 calls a second by chance and 10 at once every 60 s"),
+        "{out}"
+    );
+    assert!(out.contains("\n\np/big: 1 key, 25 % of, 5 calls"), "{out}");
+    folder.write("trace.jsonl", "{\"at\": 1, \"model\": \"big\"}\n{\"at\": 2, \"model\": \"small\"}\n{\"at\": 3, \"model\": \"big\"}\n");
+    let told = models(&folder, &["--trace", "trace.jsonl"]);
+    let offered: Vec<_> = told
+        .iter()
+        .map(|model| (model["model"].clone(), model["offered"].clone()))
+        .collect();
+    assert_eq!(
+        offered,
+        [("p/big".into(), 2.into()), ("p/small".into(), 1.into())]
+    );
+}
+
+#[test]
+fn fewer_keys_are_recommended_where_fewer_do() {
+    let (code, out, _) = plan(FOUR_KEYS, &["--rate", "3", "--for", "120"]);
+    let says = "The 4 keys are enough for 99 of 100 calls waiting at most 1.00 s, none turned away; 1 key would do.\n";
+    assert!(code == 0 && out.ends_with(says), "{out}");
+    let told = json(FOUR_KEYS, &["--rate", "3", "--for", "120"]);
+    assert_eq!(
+        (&told["enough"], &told["recommended"]),
+        (&Value::from(true), &serde_json::json!({"keys": 1}))
+    );
+}
+
+#[test]
+fn a_document_has_its_names() {
+    let told = json(FOUR_KEYS, &["--rate", "30", "--for", "60", "--latency", "1:2"]);
+    let names: Vec<&str> = told.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = [
+        "answered",
+        "binding_limit",
+        "enough",
+        "goodput_per_second",
+        "keys",
+        "model",
+        "offered",
+        "over_time",
+        "own",
+        "recommended",
+        "served",
+        "shed",
+        "tokens",
+        "turned_away_for",
+        "wait_seconds",
+        "waited_for",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(told["binding_limit"], "key_requests");
+    assert_eq!(told["turned_away_for"][0]["limit"], "key_requests");
+    let parts = told["over_time"].as_array().unwrap();
+    assert_eq!(parts.len(), 60);
+    let came: u64 = parts.iter().map(|part| part["offered"].as_u64().unwrap()).sum();
+    assert_eq!(told["offered"], came);
+    assert_eq!(told["keys"][3]["key"], "key-4");
+}
+
+#[test]
+fn callers_without_end_are_refused_before_memory_is() {
+    let free = r#"{"p": [{"model_name": "m", "api_keys": ["k"], "base_url": "https://h/v1", "rate_limit_capacity": null}]}"#;
+    let (code, out, err) = plan(free, &["--callers", "1000", "--latency", "0.001"]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(
+        err.contains("these are more than 2000000 calls, the most that are foretold; make --for shorter"),
+        "{err}"
+    );
 }
 
 #[test]
@@ -140,6 +256,20 @@ fn wrong_input_is_told_once_with_its_place() {
     folder.write("provider.json", FOUR_KEYS);
     folder.write("bad.jsonl", "{\"at\": 1}\n{\"at\": 2, \"tokens\": 5}\n");
     folder.write("none.jsonl", "\n");
+    folder.write("when.jsonl", "{\"at\": 1}\n{\"at\": \"noon\"}\n");
+    folder.write("other.jsonl", "{\"at\": 1, \"model\": \"p/other\"}\n");
+    folder.write("bad.json", "{\"callers\": 1,\n   \"rates\": 1}");
+    folder.write("both.json", r#"{"callers": 1, "rate": 1}"#);
+    folder.write("zero.json", r#"{"rate": 0}"#);
+    folder.write("tail.json", r#"{"rate": 1, "latency": 1, "latency_p95": 9}"#);
+    folder.write(
+        "model.json",
+        r#"{"rate": 1, "models": [{"model": "x", "share": 1}]}"#,
+    );
+    folder.write(
+        "twice.json",
+        r#"{"rate": 1, "models": [{"model": "m", "share": 1}, {"model": "m", "share": 2}]}"#,
+    );
     folder.write("odd.jsonl", "{\"at\": 1, \"latency\": -1}\n");
     for (arguments, code, says) in [
         (
@@ -148,14 +278,68 @@ fn wrong_input_is_told_once_with_its_place() {
             "bad.jsonl:2:18: unknown field `tokens`, expected one of `at`",
         ),
         (&["--trace", "none.jsonl"], 2, "none.jsonl has no calls"),
-        (&["--trace", "odd.jsonl"], 2, "odd.jsonl:1: times are seconds"),
+        (
+            &["--trace", "odd.jsonl"],
+            2,
+            "odd.jsonl:1: \"latency\" has to be seconds",
+        ),
+        (
+            &["--trace", "when.jsonl"],
+            2,
+            "when.jsonl:2: \"at\" has to be seconds, or a date",
+        ),
+        (
+            &["--trace", "other.jsonl"],
+            2,
+            "other.jsonl:1: no model p/other is configured; there are p/m",
+        ),
+        (
+            &["--traffic", "bad.json"],
+            2,
+            "bad.json:2:10: unknown field `rates`",
+        ),
+        (
+            &["--traffic", "both.json"],
+            2,
+            "both.json: say either rate, which may be even, or callers",
+        ),
+        (
+            &["--traffic", "zero.json"],
+            2,
+            "zero.json: rate: give calls a second, more than 0",
+        ),
+        (
+            &["--traffic", "tail.json"],
+            2,
+            "tail.json: latency: P95 has to be at least the mean",
+        ),
+        (
+            &["--traffic", "model.json"],
+            2,
+            "model.json: models[0].model: no model x is configured",
+        ),
+        (
+            &["--traffic", "twice.json"],
+            2,
+            "twice.json: models[1]: m is there twice",
+        ),
+        (
+            &["--traffic", "zero.json", "--latency", "1"],
+            2,
+            "cannot be used with",
+        ),
+        (
+            &["--rate", "1", "--latency", "1:9"],
+            2,
+            "P95 has to be at least the mean",
+        ),
         (&["--trace", "missing.jsonl"], 2, "missing.jsonl cannot be read"),
         (&["--rate", "0"], 2, "give calls a second, more than 0"),
         (&["--rate", "1", "--burst", "5"], 2, "as in 100@60"),
         (
             &["--rate", "100000", "--for", "86400"],
             2,
-            "more than the 2000000 that are foretold",
+            "more than 2000000 calls, the most that are foretold",
         ),
         (
             &["--rate", "1", "-m", "p/other"],

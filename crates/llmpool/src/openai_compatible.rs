@@ -12,16 +12,14 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions};
 use llmpool_core::failure::policy::StatusPolicy;
 use llmpool_core::failure::{Failure, FailureKind};
-use llmpool_core::forecast::{self, Forecast, Traffic};
 use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::ledger::{Ledger, Limits, TargetLimits};
+use llmpool_core::limits::ledger::{Limits, TargetLimits};
 use llmpool_core::limits::quota::{Quota, QuotaError};
 use llmpool_core::routing::retry::RetryPolicy;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::call::{self, Answer, Outgoing};
-use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Rendered, Reply};
 use crate::interface::{ChatResponse, ChatStream, ChunkSource, LlmInterface};
@@ -242,20 +240,6 @@ impl OpenAiCompatible {
     /// applied.
     pub async fn raw_chat_stream(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
         raw::stream(&self.target, &raw::Encoded { body, stream: true }, options).await
-    }
-
-    /// What would become of calls under the limits of this model and its keys, with an honest provider that never fails. Nothing is sent.
-    ///
-    /// It begins with the limits as they are now; attempts that are under way stay under way, so ask a target that nobody uses yet. Takes
-    /// as long as counting the calls takes, without a pause: for millions of them ask from a thread that may be busy for seconds.
-    pub fn forecast(&self, traffic: &Traffic) -> Forecast {
-        let target = &self.target;
-        let traffic = Traffic {
-            expected_answer: traffic.expected_answer.or(target.expected_output),
-            ..traffic.clone()
-        };
-        let ledger = target.provider.admission.look(Ledger::clone);
-        forecast::forecast(ledger, target.id, &traffic, clock::now())
     }
 
     /// Takes a key out of use for all models of its provider, or puts it back into use whatever was known of it. Attempts under way go on.

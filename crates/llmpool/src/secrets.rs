@@ -179,6 +179,20 @@ impl Reference {
     }
 }
 
+impl Reference {
+    /// What stands for the key where it is not to be had, the same for the same reference; `None` for what names nothing.
+    pub(crate) fn stand_in(&self) -> Option<Secret> {
+        let (kind, name) = match self {
+            Self::Variable(name) if !name.is_empty() => ("env", name),
+            Self::File(path) => ("file", path),
+            Self::Variable(_) | Self::Unclosed | Self::Literal(_) => return None,
+        };
+        // In hexadecimal, for a header carries fewer signs than a name may have.
+        let name: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+        Some(Secret::from(format!("stand-in-for-{kind}-{name}")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

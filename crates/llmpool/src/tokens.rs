@@ -19,6 +19,12 @@ struct Bounds {
     n: Option<u32>,
 }
 
+impl Bounds {
+    fn most(&self) -> Option<u32> {
+        self.max_completion_tokens.or(self.max_tokens)
+    }
+}
+
 /// All that is wanted of an answer.
 #[derive(Deserialize)]
 struct Used {
@@ -31,10 +37,9 @@ pub(crate) fn need_of(target: &Target, body: &[u8]) -> Need {
         return Need::ONE;
     }
     let bounds: Option<Bounds> = serde_json::from_slice(body).ok();
-    let most = bounds
+    let each = bounds
         .as_ref()
-        .and_then(|bounds| bounds.max_completion_tokens.or(bounds.max_tokens));
-    let each = most
+        .and_then(Bounds::most)
         .or(target.expected_output)
         .or_else(|| target.facts.long_answer())
         .unwrap_or(estimate::USUAL_ANSWER);
@@ -44,6 +49,20 @@ pub(crate) fn need_of(target: &Target, body: &[u8]) -> Need {
         tokens: tokens.max(1),
         ..Need::ONE
     }
+}
+
+/// The most tokens that an answer may have where a call leaves it to the target's `api_params`.
+pub(crate) fn most_by_default(target: &Target) -> Option<u32> {
+    let said = |name| {
+        let (_, value) = target.api_params.iter().find(|(known, _)| known == name)?;
+        serde_json::from_str(value.get()).ok()
+    };
+    let bounds = Bounds {
+        max_completion_tokens: said("max_completion_tokens"),
+        max_tokens: said("max_tokens"),
+        n: None,
+    };
+    bounds.most()
 }
 
 /// What a plain answer used, for a provider that does not say.

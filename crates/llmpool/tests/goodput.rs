@@ -51,17 +51,19 @@ async fn l28_a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
     let pool = ApiKeyPool::with_limits("sim", ["a", "b", "c", "d"].map(|key| (key.into(), limits))).unwrap();
     let target =
         OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), TargetSettings::default()).unwrap();
-    let told = target.forecast(&Traffic {
-        arrivals: Arrivals::Callers(CALLERS as u32),
-        burst: None,
-        span: SPAN,
-        latency: LATENCY,
-        prompt_tokens: 1,
-        answer_tokens: 1,
-        expected_answer: None,
-        patience: Duration::from_secs(30),
-        seed: 1,
-    });
+    let told = target
+        .forecast(&Traffic {
+            arrivals: Arrivals::Callers(CALLERS as u32),
+            burst: None,
+            span: SPAN,
+            latency: LATENCY.into(),
+            prompt_tokens: 1.into(),
+            answer_tokens: 1.into(),
+            expected_answer: None,
+            patience: Duration::from_secs(30),
+            seed: 1,
+        })
+        .unwrap();
     let waits: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let served: Arc<[AtomicU64; CALLERS]> = Arc::new([const { AtomicU64::new(0) }; CALLERS]);
     let begun = Instant::now();

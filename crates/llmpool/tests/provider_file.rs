@@ -249,3 +249,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_only_plans_needs_no_keys_and_still_knows_one_from_another() {
+    let folder = std::env::temp_dir().join(format!("llmpool-to-plan-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("provider.json");
+    let keys = r#"["${SET}", "${NOT SET}", "env:NOT SET", "file:/no/such", "sk-literal"]"#;
+    let file =
+        |keys: &str| format!(r#"{{"p":[{{"model_name":"m","api_keys":{keys},"base_url":"https://h/v1"}}]}}"#);
+    std::fs::write(&path, file(keys)).unwrap();
+    assert_eq!(ProviderFile::read(&path, &env).unwrap_err().defects().len(), 3);
+    let read = ProviderFile::read_to_plan(&path, &env).unwrap();
+    let keys = &read.providers[0].models[0].api_keys;
+    assert_eq!(keys.len(), 4, "one variable is one key");
+    assert_eq!(keys[0].secret.expose(), "sk-from-env");
+    std::fs::write(&path, file(r#"["${}", "${OPEN"]"#)).unwrap();
+    assert_eq!(
+        ProviderFile::read_to_plan(&path, &env)
+            .unwrap_err()
+            .defects()
+            .len(),
+        2
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
+}

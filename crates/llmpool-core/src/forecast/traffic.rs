@@ -1,10 +1,12 @@
 //! What is to come: who calls when, and how long an answer takes.
 
+use std::iter::Peekable;
 use std::time::Duration;
 
+use super::{Model, Spread};
 use crate::routing::retry::Chance;
 
-/// Calls of one model over a span of time.
+/// Calls over a span of time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Traffic {
     /// Who calls when.
@@ -13,13 +15,13 @@ pub struct Traffic {
     pub burst: Option<Burst>,
     /// For how long calls begin.
     pub span: Duration,
-    /// How long an answer takes where a recorded call does not say.
-    pub latency: Duration,
+    /// How long an answer takes, in seconds, where a recorded call does not say.
+    pub latency: Spread,
     /// Tokens of a call's prompt where a recorded call does not say.
-    pub prompt_tokens: u32,
+    pub prompt_tokens: Spread,
     /// Tokens of its answer where a recorded call does not say.
-    pub answer_tokens: u32,
-    /// Tokens of an answer that a call reserves; `None`: as many as answers are seen to have, as in earnest.
+    pub answer_tokens: Spread,
+    /// Tokens of an answer that a call reserves; `None`: as many as the model expects, or as answers are seen to have.
     pub expected_answer: Option<u32>,
     /// How long a call waits for its turn before it gives up.
     pub patience: Duration,
@@ -42,23 +44,25 @@ pub enum Arrivals {
     },
     /// So many callers, each of whom calls again as soon as he has his answer; one who was turned away tries again a second later.
     Callers(u32),
-    /// Calls that were recorded, in any order.
+    /// Calls that were recorded, in any order; those after the span do not come.
     Recorded(Vec<Recorded>),
 }
 
-/// One recorded call.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// One recorded call. What it does not say is as for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Recorded {
     /// When it came, from the beginning.
     pub at: Duration,
     /// Tokens of its prompt.
-    pub prompt_tokens: u32,
+    pub prompt_tokens: Option<u32>,
     /// Tokens of its answer.
-    pub answer_tokens: u32,
+    pub answer_tokens: Option<u32>,
     /// How long its answer took.
-    pub latency: Duration,
+    pub latency: Option<Duration>,
     /// Who called: callers share fairly.
     pub caller: u64,
+    /// Which of the models it was for.
+    pub model: usize,
 }
 
 /// Many calls at once, again and again; the first after one `every`.
@@ -70,10 +74,10 @@ pub struct Burst {
     pub every: Duration,
 }
 
-/// One call to come.
+/// One call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
-    pub(super) at: Duration,
+    pub(super) model: usize,
     pub(super) prompt_tokens: u32,
     pub(super) answer_tokens: u32,
     pub(super) latency: Duration,
@@ -82,79 +86,163 @@ pub(super) struct Call {
     pub(super) again: bool,
 }
 
+impl Call {
+    pub(super) fn tokens(&self) -> u32 {
+        self.prompt_tokens.saturating_add(self.answer_tokens)
+    }
+}
+
 impl Traffic {
-    /// About how many calls that is; of callers, how many there are at once.
-    pub fn calls(&self) -> f64 {
+    /// About how many calls come whatever becomes of others.
+    pub(super) fn expected(&self) -> f64 {
         let seconds = self.span.as_secs_f64();
         let steady = match &self.arrivals {
             Arrivals::Random { per_second } | Arrivals::Even { per_second } => per_second * seconds,
-            Arrivals::Callers(callers) => f64::from(*callers),
+            Arrivals::Callers(_) => 0.0,
             Arrivals::Recorded(calls) => calls.len() as f64,
         };
         let bursts = self.burst.map_or(0.0, |burst| {
-            f64::from(burst.calls) * (seconds / burst.every.as_secs_f64()).floor()
+            f64::from(burst.calls) * seconds / burst.every.as_secs_f64()
         });
         steady + bursts
     }
 
-    /// The calls that come whatever becomes of others, in the order in which they come.
-    pub(super) fn calls_to_come(&self) -> Vec<Call> {
-        let mut calls = match &self.arrivals {
-            Arrivals::Random { per_second } => self.at(random_instants(*per_second, self.span, self.seed)),
-            Arrivals::Even { per_second } => self.at(even_instants(*per_second, self.span)),
-            Arrivals::Callers(callers) => (0..*callers).map(|_| self.call(Duration::ZERO, true)).collect(),
-            Arrivals::Recorded(calls) => calls.iter().map(Recorded::call).collect(),
-        };
-        if let Some(Burst { calls: many, every }) = self.burst {
-            let instants = even_instants(1.0 / every.as_secs_f64(), self.span);
-            let instants = instants.into_iter().filter(|at| !at.is_zero());
-            calls.extend(instants.flat_map(|at| (0..many).map(move |_| self.call(at, false))));
+    /// Those who call again and again.
+    pub(super) fn callers(&self) -> u32 {
+        match self.arrivals {
+            Arrivals::Callers(callers) => callers,
+            _ => 0,
         }
-        calls.sort_by_key(|call| call.at);
-        calls
     }
 
-    fn at(&self, instants: Vec<Duration>) -> Vec<Call> {
-        instants.into_iter().map(|at| self.call(at, false)).collect()
+    pub(super) fn calls_of<'a>(&'a self, models: &'a [Model]) -> Calls<'a> {
+        let steady: Box<dyn Iterator<Item = Coming>> = match &self.arrivals {
+            Arrivals::Random { per_second } => Box::new(random_instants(*per_second, self.seed).map(unsaid)),
+            Arrivals::Even { per_second } => Box::new(even_instants(*per_second).map(unsaid)),
+            Arrivals::Callers(_) => Box::new(std::iter::empty()),
+            Arrivals::Recorded(calls) => {
+                let mut calls: Vec<&Recorded> = calls.iter().collect();
+                calls.sort_by_key(|call| call.at);
+                let said = |call: &Recorded| (call.at.as_secs_f64(), Some(*call));
+                Box::new(calls.into_iter().map(said))
+            }
+        };
+        let bursts: Box<dyn Iterator<Item = Coming>> = match self.burst {
+            None => Box::new(std::iter::empty()),
+            Some(Burst { calls, every }) => {
+                let instants = even_instants(1.0 / every.as_secs_f64()).skip(1);
+                Box::new(instants.flat_map(move |at| std::iter::repeat_n(unsaid(at), calls as usize)))
+            }
+        };
+        Calls {
+            traffic: self,
+            models,
+            shares: models.iter().map(|model| model.share.max(0.0)).sum(),
+            // Other numbers than those that say when calls come, so that these stay the same.
+            chance: Chance::new(!self.seed),
+            steady: steady.peekable(),
+            bursts: bursts.peekable(),
+        }
+    }
+}
+
+/// When, in seconds, and what is known of it.
+type Coming = (f64, Option<Recorded>);
+
+fn unsaid(at: f64) -> Coming {
+    (at, None)
+}
+
+/// The calls of traffic, one after the other.
+pub(super) struct Calls<'a> {
+    traffic: &'a Traffic,
+    models: &'a [Model],
+    /// All of them together.
+    shares: f64,
+    chance: Chance,
+    steady: Peekable<Box<dyn Iterator<Item = Coming> + 'a>>,
+    bursts: Peekable<Box<dyn Iterator<Item = Coming> + 'a>>,
+}
+
+impl Calls<'_> {
+    /// When the next one comes of those that come whatever becomes of others; `None` once the span is over.
+    pub(super) fn next_at(&mut self) -> Option<Duration> {
+        let next = [self.steady.peek(), self.bursts.peek()];
+        let first = next.into_iter().flatten().map(|(at, _)| *at).reduce(f64::min);
+        // Not a number is no instant.
+        let within = first.filter(|at| *at < self.traffic.span.as_secs_f64())?;
+        Some(Duration::from_secs_f64(within))
     }
 
-    pub(super) fn call(&self, at: Duration, again: bool) -> Call {
+    /// That one.
+    pub(super) fn next(&mut self) -> Option<Call> {
+        let steady = self.steady.peek().map_or(f64::INFINITY, |(at, _)| *at);
+        let burst = self.bursts.peek().map_or(f64::INFINITY, |(at, _)| *at);
+        let (_, said) = if burst < steady {
+            self.bursts.next()?
+        } else {
+            self.steady.next()?
+        };
+        let call = self.call(false);
+        Some(match said {
+            None => call,
+            Some(said) => Call {
+                model: said.model.min(self.models.len().saturating_sub(1)),
+                prompt_tokens: said.prompt_tokens.unwrap_or(call.prompt_tokens),
+                answer_tokens: said.answer_tokens.unwrap_or(call.answer_tokens),
+                latency: said.latency.unwrap_or(call.latency),
+                caller: said.caller,
+                again: false,
+            },
+        })
+    }
+
+    /// One of somebody who calls again and again.
+    pub(super) fn again(&mut self) -> Call {
+        self.call(true)
+    }
+
+    fn call(&mut self, again: bool) -> Call {
+        let Traffic {
+            latency,
+            prompt_tokens,
+            answer_tokens,
+            ..
+        } = self.traffic;
+        let latency = latency.draw(&mut self.chance);
         Call {
-            at,
-            prompt_tokens: self.prompt_tokens,
-            answer_tokens: self.answer_tokens,
-            latency: self.latency,
+            model: self.model(),
+            // `as` saturates.
+            prompt_tokens: prompt_tokens.draw(&mut self.chance).round() as u32,
+            answer_tokens: answer_tokens.draw(&mut self.chance).round() as u32,
+            latency: Duration::try_from_secs_f64(latency).unwrap_or(Duration::MAX),
             caller: 0,
             again,
         }
     }
-}
 
-impl Recorded {
-    fn call(&self) -> Call {
-        Call {
-            at: self.at,
-            prompt_tokens: self.prompt_tokens,
-            answer_tokens: self.answer_tokens,
-            latency: self.latency,
-            caller: self.caller,
-            again: false,
+    fn model(&mut self) -> usize {
+        if self.models.len() < 2 {
+            return 0;
         }
+        let mut drawn = self.chance.fraction() * self.shares;
+        let below = self.models.iter().position(|model| {
+            drawn -= model.share.max(0.0);
+            drawn < 0.0
+        });
+        below.unwrap_or(0)
     }
 }
 
-fn even_instants(per_second: f64, span: Duration) -> Vec<Duration> {
-    let instants = (0_u64..).map(|at| at as f64 / per_second);
-    let within = instants.take_while(|at| *at < span.as_secs_f64());
-    within.map(Duration::from_secs_f64).collect()
+fn even_instants(per_second: f64) -> impl Iterator<Item = f64> {
+    (0_u64..).map(move |at| at as f64 / per_second)
 }
 
-fn random_instants(per_second: f64, span: Duration, seed: u64) -> Vec<Duration> {
+fn random_instants(per_second: f64, seed: u64) -> impl Iterator<Item = f64> {
     let mut chance = Chance::new(seed);
     let mut at = 0.0;
-    let instants = std::iter::from_fn(|| {
+    std::iter::repeat_with(move || {
         at += -(1.0 - chance.fraction()).ln() / per_second;
-        Some(at).filter(|at| *at < span.as_secs_f64())
-    });
-    instants.map(Duration::from_secs_f64).collect()
+        at
+    })
 }

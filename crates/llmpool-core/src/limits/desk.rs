@@ -251,6 +251,20 @@ impl<W: Clone> Desk<W> {
         }
     }
 
+    /// The attempt of a grant got through and is over: its key and target are healthy, and it comes back.
+    pub fn end_in_success(&mut self, grant: &mut Grant, now: Timestamp, wakes: &mut Vec<W>) {
+        if !self.ledger.succeeded_as_expected(grant) && self.ledger.succeeded(grant, now) {
+            self.ask_room(grant.target(), now, wakes);
+        }
+        self.put_back(grant, true, now, wakes);
+    }
+
+    /// What stands in the way of the first in line for this target, of those that any key would serve; `None` where none of them waits.
+    pub fn waits_for(&mut self, target: TargetId, now: Timestamp) -> Option<WaitReason> {
+        let need = self.rooms[target.index()].head(Binding::Any)?.arrival.need;
+        Some(self.ledger.why_wait(target, need, Binding::Any, now))
+    }
+
     fn too_late(
         &mut self,
         target: TargetId,

@@ -658,6 +658,18 @@ impl Ledger {
         (*own, self.ring.group_limits(key).copied())
     }
 
+    /// The limits of a target as configured.
+    pub fn target_limits(&self, target: TargetId) -> &Limits {
+        self.targets[target.index()].meter.limits()
+    }
+
+    /// The keys that a target may use, in the order in which they were added.
+    pub fn keys_of(&self, target: TargetId) -> &[KeyId] {
+        self.set_of(target)
+            .map(|set| self.sets[set].members())
+            .unwrap_or_default()
+    }
+
     /// The requests a minute that the provider was seen to allow a key or its account, where that is known.
     pub fn observed_per_minute(&self, key: KeyId) -> Option<f64> {
         self.ring.rate_meter_of(key).learned.per_minute()
@@ -665,10 +677,7 @@ impl Ledger {
 
     /// Whether a target has a key in use of which `known` is not true.
     pub fn has_other_key(&self, target: TargetId, known: impl Fn(KeyId) -> bool) -> bool {
-        let set = self.targets[target.index()]
-            .set
-            .map(|set| self.sets[set].members());
-        let mut members = set.unwrap_or_default().iter();
+        let mut members = self.keys_of(target).iter();
         members.any(|id| !known(*id) && self.key_state_at(target, *id) == KeyState::Healthy)
     }
 

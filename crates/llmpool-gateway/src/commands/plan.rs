@@ -1,23 +1,39 @@
-//! `llmpool plan`: what becomes of traffic under the limits of a model and its keys, and what would be enough for it.
+//! `llmpool plan`: what becomes of traffic under the limits of models and their keys, and what would be enough for it.
 
 mod advice;
 mod chart;
+mod document;
 mod setup;
-mod told;
+mod text;
+mod trace;
 mod traffic;
+mod words;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use advice::Advice;
-use setup::Setup;
-use told::Told;
+use chart::Chart;
+use llmpool::forecast::{Forecast, Traffic};
+use setup::{Setup, Unforetold};
 
 use super::{code, print};
 use crate::cli::Plan;
 use crate::exit;
 
-/// More calls than these would take minutes and gigabytes.
-const MOST_CALLS: f64 = 2e6;
+/// Everything that is told.
+struct Told {
+    setup: Setup,
+    traffic: Traffic,
+    target_wait: Duration,
+    /// One for each model that calls are for.
+    models: Vec<Model>,
+}
+
+struct Model {
+    forecast: Forecast,
+    advice: Advice,
+}
 
 pub(crate) async fn run(plan: Plan) -> ExitCode {
     // On a thread of its own, so that Ctrl-C is heard while it counts.
@@ -26,26 +42,22 @@ pub(crate) async fn run(plan: Plan) -> ExitCode {
 }
 
 fn foretell(plan: &Plan) -> Result<(), ExitCode> {
-    let setup = Setup::find(plan)?;
-    let traffic = traffic::read(&plan.calls)?;
-    if traffic.calls() > MOST_CALLS {
-        let problem = format!(
-            "that is about {:.0} calls, more than the {MOST_CALLS:.0} that are foretold; make --for shorter",
-            traffic.calls()
-        );
-        return Err(exit::with(exit::USAGE, &problem));
-    }
-    let forecast = setup.forecast(&traffic)?;
-    let advice = Advice::seek(&setup, &traffic, &forecast, plan.target_wait)?;
+    let mut setup = Setup::find(plan)?;
+    let traffic = traffic::read(plan, &mut setup)?;
+    let forecasts = setup.forecast(&traffic).map_err(Unforetold::ended)?;
+    let advised = forecasts.into_iter().enumerate().map(|(at, forecast)| {
+        let advice = Advice::seek(&setup, at, &traffic, &forecast, plan.target_wait)?;
+        Ok(Model { forecast, advice })
+    });
+    let models = advised.collect::<Result<Vec<_>, ExitCode>>()?;
     let told = Told {
-        setup: &setup,
-        traffic: &traffic,
-        forecast: &forecast,
-        advice: &advice,
+        setup,
+        traffic,
         target_wait: plan.target_wait,
+        models,
     };
     if plan.json {
-        return print(&format!("{}\n", told.as_json()));
+        return print(&format!("{}\n", document::of(&told)));
     }
-    print(&told.as_text(chart::Signs::of_terminal()))
+    print(&text::of(&told, Chart::of_terminal()))
 }

@@ -131,12 +131,7 @@ impl Admission {
 
     /// An attempt that was sent got through and is over.
     pub(super) fn end_in_success(&self, grant: &mut Grant) {
-        self.change(|desk, now, wakes| {
-            if !desk.ledger_mut().succeeded_as_expected(grant) && desk.ledger_mut().succeeded(grant, now) {
-                desk.ask_room(grant.target(), now, wakes);
-            }
-            desk.put_back(grant, true, now, wakes);
-        });
+        self.change(|desk, now, wakes| desk.end_in_success(grant, now, wakes));
     }
 
     pub(super) fn settle(&self, grant: &mut Grant, tokens: u32) {

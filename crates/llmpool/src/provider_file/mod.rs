@@ -13,6 +13,7 @@ use std::path::Path;
 pub use defects::{Defect, ProviderFileError, Warning};
 use llmpool_core::limits::key::KeyLimits;
 
+use self::read::References;
 use crate::openai_compatible::TargetSettings;
 use crate::secrets::Secret;
 
@@ -68,10 +69,19 @@ pub struct KeyEntry {
 impl ProviderFile {
     /// Reads and checks a file.
     pub fn read(path: &Path, env: Environment<'_>) -> Result<Self, ProviderFileError> {
+        Self::read_with(path, References { env, stand_in: false })
+    }
+
+    /// As [`read`](Self::read), for who sends nothing: a reference that leads nowhere is no defect, and stands for a key of its own.
+    pub fn read_to_plan(path: &Path, env: Environment<'_>) -> Result<Self, ProviderFileError> {
+        Self::read_with(path, References { env, stand_in: true })
+    }
+
+    fn read_with(path: &Path, references: References<'_>) -> Result<Self, ProviderFileError> {
         let origin = path.display().to_string();
         match std::fs::read(path) {
             Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => Self::parse(&text, &origin, env),
+                Ok(text) => read::file(&text, &origin, references),
                 Err(_) => Err(ProviderFileError::whole(
                     &origin,
                     "it is not UTF-8 text",
@@ -91,7 +101,7 @@ impl ProviderFile {
 
     /// Checks a text. `origin` names it in messages.
     pub fn parse(text: &str, origin: &str, env: Environment<'_>) -> Result<Self, ProviderFileError> {
-        read::file(text.strip_prefix('\u{feff}').unwrap_or(text), origin, env)
+        read::file(text, origin, References { env, stand_in: false })
     }
 }
 

@@ -47,13 +47,22 @@ mod limits;
 mod request;
 mod statuses;
 
+/// How references become keys.
+#[derive(Clone, Copy)]
+pub(super) struct References<'a> {
+    pub(super) env: Environment<'a>,
+    /// Whether one that leads nowhere stands for a key of its own.
+    pub(super) stand_in: bool,
+}
+
 type Named<'a> = (Cow<'a, str>, &'a RawValue);
 
 pub(super) fn file(
     text: &str,
     origin: &str,
-    env: Environment<'_>,
+    references: References<'_>,
 ) -> Result<ProviderFile, ProviderFileError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let whole: &RawValue = serde_json::from_str(text).map_err(|error| {
         let problem = format!("this is not JSON: {}", cause_of(&error));
         let cure = "mend the syntax here".to_owned();
@@ -71,7 +80,7 @@ pub(super) fn file(
     })?;
     let mut reader = Reader {
         text,
-        env,
+        references,
         defects: Vec::new(),
         warnings: Vec::new(),
         without_limits: 0,
@@ -100,7 +109,7 @@ fn cause_of(error: &serde_json::Error) -> String {
 
 struct Reader<'a> {
     text: &'a str,
-    env: Environment<'a>,
+    references: References<'a>,
     defects: Vec<Defect>,
     warnings: Vec<Warning>,
     without_limits: usize,

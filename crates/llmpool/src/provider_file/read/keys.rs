@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::super::KeyEntry;
 use super::super::json::Kind;
-use super::{KEY_FIELDS, Reader, joined};
+use super::{KEY_FIELDS, Reader, References, joined};
 use crate::secrets::{Reference, Secret};
 
 impl<'a> Reader<'a> {
@@ -120,7 +120,12 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn resolve(&mut self, reference: &Reference, at: &RawValue, path: &str) -> Option<Secret> {
-        match reference.resolve(self.env) {
+        let References { env, stand_in } = self.references;
+        let found = reference.resolve(env).or_else(|problem| {
+            let stands_in = reference.stand_in().filter(|_| stand_in);
+            stands_in.ok_or(problem)
+        });
+        match found {
             Ok(secret) => Some(secret),
             Err((problem, cure)) => {
                 self.defect(at, path, &problem, &cure);

@@ -1,0 +1,79 @@
+//! Limits and amounts in words.
+
+use std::time::Duration;
+
+use llmpool::forecast::Forecast;
+use llmpool::{Counts, WaitReason};
+
+/// What calls waited for, and which share of all waiting that was.
+pub(super) fn shares(forecast: &Forecast) -> impl Iterator<Item = (WaitReason, f64)> {
+    let waited_for = forecast.waited_for.iter();
+    let waited_for = waited_for.map(|(why, waited)| (*why, waited.as_secs_f64()));
+    let all: f64 = waited_for.clone().map(|(_, waited)| waited).sum();
+    waited_for.map(move |(why, waited)| (why, waited / all))
+}
+
+/// Whose limit it is, and of what.
+pub(super) fn limit(why: WaitReason) -> &'static str {
+    match why {
+        WaitReason::Target(Counts::Requests) => "the model's rate of requests",
+        WaitReason::Target(Counts::Tokens) => "the model's tokens a minute",
+        WaitReason::Target(Counts::Day) => "the model's requests a day",
+        WaitReason::TargetConcurrency => "the model's max_concurrency",
+        WaitReason::KeyLimits(Counts::Requests) => "its keys' rates of requests",
+        WaitReason::KeyLimits(Counts::Tokens) => "its keys' tokens a minute",
+        WaitReason::KeyLimits(Counts::Day) => "its keys' requests a day",
+        WaitReason::Concurrency => "its keys' max_concurrency",
+        WaitReason::TargetRests | WaitReason::Keys(_) => "pauses",
+    }
+}
+
+/// Of what it is, where it is plain whose.
+pub(super) fn own_limit(why: WaitReason) -> &'static str {
+    match why {
+        WaitReason::Target(counts) | WaitReason::KeyLimits(counts) => match counts {
+            Counts::Requests => "rate of requests",
+            Counts::Tokens => "tokens a minute",
+            Counts::Day => "requests a day",
+        },
+        WaitReason::TargetConcurrency | WaitReason::Concurrency => "max_concurrency",
+        WaitReason::TargetRests | WaitReason::Keys(_) => "pauses",
+    }
+}
+
+/// As programs know it.
+pub(super) fn name(why: WaitReason) -> &'static str {
+    match why {
+        WaitReason::Target(Counts::Requests) => "model_requests",
+        WaitReason::Target(Counts::Tokens) => "model_tokens",
+        WaitReason::Target(Counts::Day) => "model_requests_a_day",
+        WaitReason::TargetConcurrency => "model_concurrency",
+        WaitReason::KeyLimits(Counts::Requests) => "key_requests",
+        WaitReason::KeyLimits(Counts::Tokens) => "key_tokens",
+        WaitReason::KeyLimits(Counts::Day) => "key_requests_a_day",
+        WaitReason::Concurrency => "key_concurrency",
+        WaitReason::TargetRests | WaitReason::Keys(_) => "pauses",
+    }
+}
+
+pub(super) fn keys(count: usize) -> String {
+    match count {
+        1 => "1 key".to_owned(),
+        several => format!("{several} keys"),
+    }
+}
+
+pub(super) fn a_second(rate: f64) -> String {
+    format!("{rate:.1} a second")
+}
+
+pub(super) fn percent(part: f64) -> String {
+    format!("{:.0} %", part * 100.0)
+}
+
+pub(super) fn seconds(span: Duration) -> String {
+    match span.as_secs_f64() {
+        short if short < 9.995 => format!("{short:.2} s"),
+        long => format!("{long:.0} s"),
+    }
+}
