@@ -233,6 +233,12 @@ impl<W: Clone> Desk<W> {
     /// Gives a grant back: see [`Ledger::put_back`].
     pub fn put_back(&mut self, grant: &mut Grant, used: bool, now: Timestamp, wakes: &mut Vec<W>) {
         let made_room = self.ledger.put_back(grant, used, now);
+        self.ask_after(grant, made_room, now, wakes);
+    }
+
+    /// A grant came back: asks for those whom it may have been in the way of.
+    #[inline(always)]
+    fn ask_after(&mut self, grant: &Grant, made_room: bool, now: Timestamp, wakes: &mut Vec<W>) {
         if self.waiting == 0 {
             return;
         }
@@ -252,8 +258,16 @@ impl<W: Clone> Desk<W> {
     }
 
     /// The attempt of a grant got through and is over: its key and target are healthy, and it comes back.
+    #[inline(always)]
     pub fn end_in_success(&mut self, grant: &mut Grant, now: Timestamp, wakes: &mut Vec<W>) {
-        if !self.ledger.succeeded_as_expected(grant) && self.ledger.succeeded(grant, now) {
+        match self.ledger.end_as_expected(grant, now) {
+            Some(made_room) => self.ask_after(grant, made_room, now, wakes),
+            None => self.end_in_recovery(grant, now, wakes),
+        }
+    }
+
+    fn end_in_recovery(&mut self, grant: &mut Grant, now: Timestamp, wakes: &mut Vec<W>) {
+        if self.ledger.succeeded(grant, now) {
             self.ask_room(grant.target(), now, wakes);
         }
         self.put_back(grant, true, now, wakes);
@@ -380,6 +394,7 @@ impl<W: Clone> Desk<W> {
     }
 
     /// Takes what an arrival needs; whoever gets it has been served.
+    #[inline(always)]
     fn take(&mut self, target: TargetId, arrival: &Arrival, now: Timestamp) -> Take {
         let answer = self.ledger.take(target, arrival.need, arrival.binding, now);
         if matches!(answer, Take::Granted(_)) {

@@ -1,5 +1,7 @@
 //! What is known about one API key: its load, and whether it may be used.
 
+use std::num::NonZeroU32;
+
 use super::condition::{Condition, Rest, Standing};
 use super::learned::Learned;
 use super::meter::{Limits, Meter};
@@ -99,7 +101,7 @@ impl From<Standing> for KeyState {
 /// One key. The ring is the only one to change it.
 #[derive(Clone, Debug)]
 pub(super) struct Key {
-    pub(super) weight: u32,
+    pub(super) weight: NonZeroU32,
     pub(super) meter: Meter,
     /// When it was last picked, as a running number of all picks.
     pub(super) last_used: u64,
@@ -128,7 +130,7 @@ impl Key {
             meter.learned = Learned::enabled();
         }
         Self {
-            weight: limits.weight.max(1),
+            weight: NonZeroU32::new(limits.weight).unwrap_or(NonZeroU32::MIN),
             meter,
             last_used: 0,
             condition: Condition::new(),

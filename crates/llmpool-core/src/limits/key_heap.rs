@@ -1,18 +1,29 @@
 //! The usable keys of a set, the least loaded first.
 //!
-//! An indexed min-heap in which four stand at the top, side by side, and every place has four children: the load of a key anywhere in it
-//! changes in O(log n), and that of one of few keys without anybody moving. It keeps a copy of every key's load, so whoever changes a
-//! key must tell the heap.
+//! An indexed min-heap in which four stand at the top, side by side, and every place has four children, which stand together too: the load
+//! of a key anywhere in it changes in O(log n), and that of one of few keys without anybody moving. It keeps a copy of every key's load,
+//! so whoever changes a key must tell the heap.
+//!
+//! Always true: places are taken from the first on, and those behind the last taken one are [`VACANT`], up to a whole four.
+
+use std::num::NonZeroU64;
 
 use super::key::{Key, KeyId};
 
 const ABSENT: u32 = u32::MAX;
 /// So many stand at the top and below every place.
 const WIDTH: usize = 4;
+/// More loaded than any key.
+const VACANT: Entry = Entry {
+    load: Load(u128::MAX),
+    id: KeyId(u32::MAX),
+};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeyHeap {
+    /// The four at the top, and then for one place after the other the four below it.
     heap: Vec<Entry>,
+    len: usize,
     /// Where each key of the ledger stands in `heap`, or `ABSENT`.
     places: Vec<u32>,
 }
@@ -28,9 +39,10 @@ struct Entry {
 struct Load(u128);
 
 impl Load {
+    #[inline(always)]
     fn of(key: &Key) -> Self {
         // In parts of 2^-32: equal shares are equal, and shares of weights up to 2^16 are never mistaken for one another.
-        let per_weight = (u64::from(key.meter.in_flight) << 32) / u64::from(key.weight);
+        let per_weight = (u64::from(key.meter.in_flight) << 32) / NonZeroU64::from(key.weight);
         Self(u128::from(per_weight) << 64 | u128::from(key.last_used))
     }
 }
@@ -38,7 +50,8 @@ impl Load {
 impl KeyHeap {
     #[inline(always)]
     pub(super) fn peek(&self) -> Option<KeyId> {
-        self.least_from(0).map(|place| self.heap[place].id)
+        let top = self.four_at(0)?;
+        Some(top[least(top)].id).filter(|_| self.len > 0)
     }
 
     /// The least loaded of those that `fits`. Looks at no more keys than are less loaded than the answer, and at those next to them.
@@ -48,14 +61,14 @@ impl KeyHeap {
         if fits(first) {
             return Some(first);
         }
-        let mut front: Vec<usize> = self.group_at(0).collect();
+        let mut front: Vec<usize> = self.taken_at(0).collect();
         while let Some(nearest) = (0..front.len()).min_by_key(|at| self.heap[front[*at]].load) {
             let place = front.swap_remove(nearest);
             let id = self.heap[place].id;
             if fits(id) {
                 return Some(id);
             }
-            front.extend(self.group_at(children_of(place)));
+            front.extend(self.taken_at(below(place)));
         }
         None
     }
@@ -63,88 +76,91 @@ impl KeyHeap {
     /// Puts a key where its load belongs, whether it was in the heap or not.
     #[inline(always)]
     pub(super) fn update(&mut self, id: KeyId, key: &Key) {
+        let load = Load::of(key);
+        let place = match self.places.get(id.index()) {
+            Some(&place) if place != ABSENT => place as usize,
+            _ => self.new_place(id),
+        };
+        if self.heap.len() == WIDTH {
+            // Among few nobody moves.
+            self.heap[place] = Entry { load, id };
+        } else {
+            self.settle(place, Entry { load, id });
+        }
+    }
+
+    /// The first vacant place, for a key that has none.
+    fn new_place(&mut self, id: KeyId) -> usize {
         if self.places.len() <= id.index() {
             self.places.resize(id.index() + 1, ABSENT);
         }
-        let entry = Entry {
-            load: Load::of(key),
-            id,
-        };
-        let place = match self.places[id.index()] {
-            ABSENT => {
-                self.heap.push(entry);
-                self.heap.len() - 1
-            }
-            place => place as usize,
-        };
-        self.settle(place, entry);
+        if self.len == self.heap.len() {
+            self.heap.extend([VACANT; WIDTH]);
+        }
+        self.places[id.index()] = self.len as u32;
+        self.len += 1;
+        self.len - 1
     }
 
     #[inline(always)]
     pub(super) fn remove(&mut self, id: KeyId) {
-        let Some(&place) = self.places.get(id.index()).filter(|place| **place != ABSENT) else {
-            return;
-        };
-        self.places[id.index()] = ABSENT;
-        if let Some(last) = self.heap.pop()
-            && last.id != id
-        {
-            self.settle(place as usize, last);
+        let place = self.places.get(id.index()).filter(|place| **place != ABSENT);
+        if let Some(&place) = place {
+            self.vacate(place as usize, id);
         }
     }
 
-    /// The four that stand together, or as many as there are.
-    fn group_at(&self, first: usize) -> std::ops::Range<usize> {
-        first.min(self.heap.len())..(first + WIDTH).min(self.heap.len())
+    fn vacate(&mut self, place: usize, id: KeyId) {
+        self.places[id.index()] = ABSENT;
+        self.len -= 1;
+        let last = std::mem::replace(&mut self.heap[self.len], VACANT);
+        if last.id != id {
+            self.settle(place, last);
+        }
     }
 
     /// Moves an entry from a place to where it belongs, and others out of its way.
-    #[inline(always)]
     fn settle(&mut self, mut place: usize, entry: Entry) {
-        if place >= WIDTH {
-            place = self.rise(place, &entry);
-        }
-        if children_of(place) < self.heap.len() {
-            place = self.sink(place, &entry);
-        }
+        place = self.rise(place, &entry);
+        place = self.sink(place, &entry);
         self.put(place, entry);
     }
 
     fn rise(&mut self, mut place: usize, entry: &Entry) -> usize {
         while place >= WIDTH {
             let parent = place / WIDTH - 1;
-            if self.heap[parent].load <= entry.load {
+            let above = self.heap[parent];
+            if above.load <= entry.load {
                 break;
             }
-            self.put(place, self.heap[parent]);
+            self.put(place, above);
             place = parent;
         }
         place
     }
 
-    #[inline(never)]
     fn sink(&mut self, mut place: usize, entry: &Entry) -> usize {
-        while let Some(child) = self.least_from(children_of(place))
-            && self.heap[child].load < entry.load
-        {
-            self.put(place, self.heap[child]);
-            place = child;
+        while let Some(children) = self.four_at(below(place)) {
+            let at = least(children);
+            let child = children[at];
+            if child.load >= entry.load {
+                break;
+            }
+            self.put(place, child);
+            place = below(place) + at;
         }
         place
     }
 
-    /// The least of the four that stand together.
+    /// The four that stand together from a place on.
     #[inline(always)]
-    fn least_from(&self, first: usize) -> Option<usize> {
-        let lesser = |heap: &[Entry], a: usize, b: usize| if heap[b].load < heap[a].load { b } else { a };
-        match self.heap.get(first..)? {
-            [] => None,
-            [_] => Some(first),
-            // Without a loop, since this is where a take spends its time.
-            two @ [_, _] => Some(first + lesser(two, 0, 1)),
-            three @ [_, _, _] => Some(first + lesser(three, lesser(three, 0, 1), 2)),
-            four => Some(first + lesser(four, lesser(four, 0, 1), lesser(four, 2, 3))),
-        }
+    fn four_at(&self, first: usize) -> Option<&[Entry; WIDTH]> {
+        self.heap.get(first..)?.first_chunk()
+    }
+
+    /// Those of their places that are taken.
+    fn taken_at(&self, first: usize) -> std::ops::Range<usize> {
+        first.min(self.len)..(first + WIDTH).min(self.len)
     }
 
     #[inline(always)]
@@ -154,8 +170,22 @@ impl KeyHeap {
     }
 }
 
-fn children_of(place: usize) -> usize {
+/// Where the four begin that stand below a place.
+#[inline(always)]
+fn below(place: usize) -> usize {
     WIDTH * (place + 1)
+}
+
+/// Where the least loaded of four stands among them. Without a loop, since this is where a take spends its time.
+#[inline(always)]
+fn least(four: &[Entry; WIDTH]) -> usize {
+    let first = usize::from(four[1].load < four[0].load);
+    let second = 2 + usize::from(four[3].load < four[2].load);
+    if four[second].load < four[first].load {
+        second
+    } else {
+        first
+    }
 }
 
 #[cfg(test)]
@@ -166,7 +196,7 @@ mod tests {
 
     /// By cross-multiplication, which is exact.
     fn by_load(a: &Key, b: &Key) -> std::cmp::Ordering {
-        let load = |of: &Key, other: &Key| u64::from(of.meter.in_flight) * u64::from(other.weight);
+        let load = |of: &Key, other: &Key| u64::from(of.meter.in_flight) * u64::from(other.weight.get());
         (load(a, b), a.last_used).cmp(&(load(b, a), b.last_used))
     }
 

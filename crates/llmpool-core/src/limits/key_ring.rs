@@ -77,6 +77,19 @@ impl Stake {
     }
 }
 
+impl Key {
+    /// Counts an attempt in, of a key that is plainly in use.
+    #[inline(always)]
+    pub(super) fn pick(&mut self, need: Need, turn: u64, now: Timestamp) -> Stake {
+        self.last_used = turn;
+        Stake {
+            epoch: self.condition.epoch(),
+            charge: self.meter.charge(need, turn, now),
+            ..Stake::NONE
+        }
+    }
+}
+
 /// A condition to return to, should it turn out that the request was to blame and not the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undo {
@@ -228,13 +241,8 @@ impl KeyRing {
         now: Timestamp,
     ) -> Stake {
         let key = &mut self.keys[id.index()];
-        key.last_used = turn;
         if key.is_plainly_in_use() {
-            return Stake {
-                epoch: key.condition.epoch(),
-                charge: key.meter.charge(need, turn, now),
-                ..Stake::NONE
-            };
+            return key.pick(need, turn, now);
         }
         self.pick_with_care(id, need, turn, paced(), now)
     }
@@ -242,6 +250,7 @@ impl KeyRing {
     /// As [`pick`](Self::pick), for a key that rests, is tried out, or belongs to an account.
     fn pick_with_care(&mut self, id: KeyId, need: Need, turn: u64, paced: bool, now: Timestamp) -> Stake {
         let key = &mut self.keys[id.index()];
+        key.last_used = turn;
         let group = key.group.map(|group| &mut self.groups[group]);
         let paced =
             paced || key.meter.is_paced() || group.as_ref().is_some_and(|group| group.meter.is_paced());
@@ -295,10 +304,12 @@ impl KeyRing {
         own || group
     }
 
-    /// Whether success of an attempt would change nothing.
+    /// The key of an attempt whose success would change nothing.
     #[inline(always)]
-    pub(super) fn is_untroubled(&self, id: KeyId, stake: &Stake) -> bool {
-        stake.group().is_none() && self.keys[id.index()].condition.is_untroubled(stake.epoch)
+    pub(super) fn untroubled(&mut self, id: KeyId, stake: &Stake) -> Option<&mut Key> {
+        let key = &mut self.keys[id.index()];
+        let untroubled = stake.group().is_none() && key.condition.is_untroubled(stake.epoch);
+        untroubled.then_some(key)
     }
 
     /// An attempt got through. Answers whether that changed anything.

@@ -80,7 +80,9 @@ impl KeySet {
     /// As [`changed`](Self::changed), for a member that has nothing but slots.
     #[inline(always)]
     pub(super) fn load_changed(&mut self, id: KeyId, key: &Key) {
-        self.note_rest(id, None);
+        if self.resting_count > 0 {
+            self.note_rest(id, None);
+        }
         self.place(id, key, key.meter.has_slot());
     }
 
@@ -94,8 +96,11 @@ impl KeySet {
     }
 
     /// The least loaded usable key.
+    #[inline(always)]
     pub(super) fn least_loaded(&mut self, ring: &KeyRing, now: Timestamp) -> Option<KeyId> {
-        self.wake(ring, now);
+        if !self.returns.is_empty() {
+            self.wake(ring, now);
+        }
         self.usable.peek()
     }
 

@@ -314,7 +314,9 @@ impl Ledger {
     }
 
     /// Takes what one attempt needs, the least loaded usable key included, or says what it waits for.
+    #[inline(always)]
     pub fn take(&mut self, target: TargetId, need: Need, binding: Binding, now: Timestamp) -> Take {
+        let Self { ring, sets, .. } = self;
         let chosen = &mut self.targets[target.index()];
         if let Some(denied) = chosen.denies(need, now) {
             return denied.into();
@@ -322,15 +324,13 @@ impl Ledger {
         let key = match chosen.set {
             None if binding == Binding::Any => None,
             Some(set) if chosen.takes_any_key(need, binding) => {
-                let found = self.sets[set].least_loaded(&self.ring, now);
-                let Some(id) = found else {
+                let Some(id) = sets[set].least_loaded(ring, now) else {
                     return Take::Wait(self.wait_for_any(set, now));
                 };
                 Some(id)
             }
             _ => {
-                let found = self.find_among(target, need, binding, now);
-                let Some(id) = found else {
+                let Some(id) = chosen.find_key(ring, sets, need, binding, now) else {
                     return self.wait_for_key(target, need, binding, now).into();
                 };
                 Some(id)
@@ -338,20 +338,35 @@ impl Ledger {
         };
         self.turns += 1;
         let turn = self.turns;
-        let chosen = &mut self.targets[target.index()];
         if !chosen.condition.is_in_use() && chosen.condition.pick(chosen.meter.is_paced(), now) {
             chosen.meter.resume(turn, now);
         }
-        let mut stake = Stake::NONE;
         let (charge, epoch) = (chosen.meter.charge(need, turn, now), chosen.condition.epoch());
-        if let Some(id) = key {
-            if let Some(forbidden) = chosen.forbidding(id) {
-                forbidden.pick(false, now);
+        let stake = match key {
+            None => Stake::NONE,
+            Some(id) => {
+                if !chosen.forbidden.is_empty()
+                    && let Some(forbidden) = chosen.forbidding(id)
+                {
+                    forbidden.pick(false, now);
+                }
+                let key = &mut ring.keys[id.index()];
+                match self.sets_of[id.index()][..] {
+                    // Nearly every key of nearly every call.
+                    [set] if key.is_unlimited() => {
+                        let stake = key.pick(need, turn, now);
+                        sets[set].load_changed(id, key);
+                        stake
+                    }
+                    _ => {
+                        let target = &chosen.meter;
+                        let stake = ring.pick(id, need, turn, || target.is_paced(), now);
+                        self.account_changed(id, now);
+                        stake
+                    }
+                }
             }
-            let target = &chosen.meter;
-            stake = self.ring.pick(id, need, turn, || target.is_paced(), now);
-            self.key_changed(id, now);
-        }
+        };
         Take::Granted(Grant {
             target,
             key: key.map_or(NO_KEY, |id| id.0),
@@ -394,9 +409,12 @@ impl Ledger {
         if let Some(Denial::Wait(wait)) = self.targets[target.index()].denies(need, now) {
             return wait.why;
         }
-        let wants_key = binding != Binding::Any || self.targets[target.index()].set.is_some();
+        let chosen = &self.targets[target.index()];
+        let wants_key = binding != Binding::Any || chosen.set.is_some();
         if wants_key
-            && self.find_among(target, need, binding, now).is_none()
+            && chosen
+                .find_key(&self.ring, &mut self.sets, need, binding, now)
+                .is_none()
             && let Denial::Wait(wait) = self.wait_for_key(target, need, binding, now)
         {
             return wait.why;
@@ -451,23 +469,43 @@ impl Ledger {
     #[inline(always)]
     pub fn succeeded_as_expected(&mut self, grant: &Grant) -> bool {
         let target = &mut self.targets[grant.target.index()];
-        let expected = target.condition.is_untroubled(grant.epoch)
-            && target.forbidden.is_empty()
+        let expected = target.is_untroubled(grant)
             && grant
                 .key()
-                .is_none_or(|id| self.ring.is_untroubled(id, &grant.stake));
+                .is_none_or(|id| self.ring.untroubled(id, &grant.stake).is_some());
         if expected {
-            target.failures = 0;
-            target.budget.answered();
+            target.answered();
         }
         expected
+    }
+
+    /// As [`succeeded_as_expected`](Self::succeeded_as_expected), and gives the grant back: see [`put_back`](Self::put_back). `None` where
+    /// success is news, and then nothing was done.
+    #[inline(always)]
+    pub fn end_as_expected(&mut self, grant: &Grant, now: Timestamp) -> Option<bool> {
+        let target = &mut self.targets[grant.target.index()];
+        if !target.is_untroubled(grant) {
+            return None;
+        }
+        if let Some(id) = grant.key() {
+            let key = self.ring.untroubled(id, &grant.stake)?;
+            key.meter.in_flight -= 1;
+            match self.sets_of[id.index()][..] {
+                [set] if key.is_unlimited() => self.sets[set].load_changed(id, key),
+                _ => self.account_changed(id, now),
+            }
+        }
+        let target = &mut self.targets[grant.target.index()];
+        target.answered();
+        let was_full = !target.meter.has_slot();
+        target.meter.in_flight -= 1;
+        Some(was_full)
     }
 
     /// The attempt of this grant got through: its key is healthy, and so is its target. Answers whether that changed anything.
     pub fn succeeded(&mut self, grant: &Grant, now: Timestamp) -> bool {
         let target = &mut self.targets[grant.target.index()];
-        target.failures = 0;
-        target.budget.answered();
+        target.answered();
         let mut changed = target.condition.succeeded(grant.epoch);
         if let Some(id) = grant.key() {
             let before = target.forbidden.len();
@@ -702,20 +740,6 @@ impl Ledger {
         self.targets[target.index()].meter.reset(turn);
     }
 
-    /// The least loaded key that will do for an attempt; nothing is taken yet.
-    fn find_among(
-        &mut self,
-        target: TargetId,
-        need: Need,
-        binding: Binding,
-        now: Timestamp,
-    ) -> Option<KeyId> {
-        let (ring, chosen) = (&self.ring, &self.targets[target.index()]);
-        self.sets[chosen.set?].least_loaded_that(ring, now, |id| {
-            ring.binds(binding, id) && !chosen.forbids(id, now) && ring.is_usable(id, need, now)
-        })
-    }
-
     /// What an attempt waits for that found no key.
     fn wait_for_key(&mut self, target: TargetId, need: Need, binding: Binding, now: Timestamp) -> Denial {
         let chosen = &self.targets[target.index()];
@@ -786,7 +810,6 @@ impl Ledger {
     fn key_changed(&mut self, id: KeyId, now: Timestamp) {
         let key = &self.ring.keys[id.index()];
         match self.sets_of[id.index()][..] {
-            // Nearly every key of nearly every call.
             [set] if key.is_unlimited() => self.sets[set].load_changed(id, key),
             _ => self.account_changed(id, now),
         }
@@ -830,10 +853,36 @@ impl Target {
         None
     }
 
+    /// Whether success of an attempt would change nothing but counts.
+    #[inline(always)]
+    fn is_untroubled(&self, grant: &Grant) -> bool {
+        self.condition.is_untroubled(grant.epoch) && self.forbidden.is_empty()
+    }
+
+    #[inline(always)]
+    fn answered(&mut self) {
+        self.failures = 0;
+        self.budget.answered();
+    }
+
     /// Whether any usable key will do for an attempt.
     #[inline(always)]
     fn takes_any_key(&self, need: Need, binding: Binding) -> bool {
         binding == Binding::Any && need.tokens == 0 && need.requests <= 1 && self.forbidden.is_empty()
+    }
+
+    /// The least loaded key that will do for an attempt; nothing is taken yet.
+    fn find_key(
+        &self,
+        ring: &KeyRing,
+        sets: &mut [KeySet],
+        need: Need,
+        binding: Binding,
+        now: Timestamp,
+    ) -> Option<KeyId> {
+        sets[self.set?].least_loaded_that(ring, now, |id| {
+            ring.binds(binding, id) && !self.forbids(id, now) && ring.is_usable(id, need, now)
+        })
     }
 
     fn forbid(&mut self, id: KeyId, pause: Option<Duration>, now: Timestamp) {
