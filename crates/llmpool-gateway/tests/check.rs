@@ -263,3 +263,17 @@ async fn models_with_the_same_keys_are_asked_about_once() {
         "and nobody's key twice"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_base_url_without_its_version_is_guessed_and_what_its_query_holds_is_not_shown() {
+    let simulator = simulator(SCENARIO).await;
+    let url = simulator.url().replace("/v1", "?code=canary");
+    let (code, out, err) = check(&file(&url, "small", &["sk-canary-lost"]), &[]);
+    let place = simulator.url().replace("/v1", "");
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains(&format!("{place}/models?code=…\n")), "{out}");
+    let hint = format!("  hint: no list of models is there; perhaps base_url should be {place}/v1\n");
+    assert!(out.contains(&hint), "{out}");
+    let (_, told) = json(&file(&url, "small", &["sk-canary-lost"]), &[]);
+    assert_eq!(told[0]["likely_base_url"], format!("{place}/v1"));
+}

@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 pub use llmpool_core::limits::learned::{Sight, Sights};
 
+use crate::base_url;
 use crate::call::Outgoing;
 use crate::clock;
 use crate::exchange::{self, Patience, Rendered};
@@ -33,8 +34,10 @@ const NO_KEY: &str = "Bearer llmpool-check-tries-a-key-that-nobody-has";
 /// What became of the keys of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelCheck {
-    /// Where the models are listed.
+    /// Where the models are listed; of a query only the names.
     pub url: String,
+    /// The base URL that was most likely meant, where there is no list of models at that of the configuration.
+    pub likely_meant: Option<String>,
     /// Each key, in the order of the configuration.
     pub keys: Vec<KeyCheck>,
     /// Keys that share one account, as declared or as the provider's answers show.
@@ -156,7 +159,8 @@ impl OpenAiCompatible {
             }
         }
         ModelCheck {
-            url: target.models_uri.to_string(),
+            url: base_url::shown(&target.models_uri.to_string()),
+            likely_meant: likely_meant(target, &keys),
             one_quota: one_quota(target, &keys),
             keys,
         }
@@ -210,6 +214,13 @@ impl OpenAiCompatible {
             return Some(check);
         }
     }
+}
+
+fn likely_meant(target: &Target, keys: &[KeyCheck]) -> Option<String> {
+    let leads_nowhere =
+        |key: &KeyCheck| matches!(key.verdict, Verdict::CannotTell(Doubt::NoList | Doubt::Odd));
+    let nowhere = !keys.is_empty() && keys.iter().all(leads_nowhere);
+    nowhere.then(|| base_url::likely_meant(&target.base_url))?
 }
 
 async fn check(target: &Target, key: KeyId, timeout: Duration) -> KeyCheck {

@@ -17,6 +17,7 @@
 //! key, and leaves nothing behind.
 
 mod accounts;
+mod base_url;
 mod call;
 mod chance;
 pub mod check;

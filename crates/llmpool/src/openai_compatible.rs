@@ -19,6 +19,7 @@ use llmpool_core::routing::retry::RetryPolicy;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+use crate::base_url::{endpoint, shown};
 use crate::call::{self, Answer, Outgoing};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Rendered, Reply};
@@ -438,41 +439,6 @@ fn standing_headers(mut headers: HeaderMap, uri: &Uri) -> HeaderMap {
     headers
 }
 
-/// Joins a base URL and a path exactly once; prefix and query of the base are kept.
-pub(crate) fn endpoint(base_url: &str, path: &str) -> Result<Uri, Error> {
-    let wrong = |problem: &str| Error::new(ErrorKind::Config, format!("base URL: {problem}"));
-    let base: Uri = base_url
-        .parse()
-        .map_err(|_| wrong("it cannot be read as a URL"))?;
-    if !matches!(base.scheme_str(), Some("http" | "https")) {
-        return Err(wrong("it has to begin with http:// or https://"));
-    }
-    let Some(authority) = base
-        .authority()
-        .filter(|authority| !authority.as_str().contains('@'))
-    else {
-        return Err(wrong("it has to name a host, and no user"));
-    };
-    let port = authority.as_str().rsplit_once(':').map(|(_, port)| port);
-    let is_ipv6 = authority.as_str().ends_with(']');
-    if port.is_some_and(|port| !is_ipv6 && !port.parse::<u16>().is_ok_and(|port| port > 0)) {
-        return Err(wrong("its port has to be a number from 1 to 65535"));
-    }
-    if base_url.contains('#') {
-        return Err(wrong(
-            "it has a fragment, which is never sent; remove everything from # on",
-        ));
-    }
-    let prefix = base.path().trim_end_matches('/');
-    let query = base.query().map(|query| format!("?{query}")).unwrap_or_default();
-    Uri::builder()
-        .scheme(base.scheme_str().unwrap_or("https"))
-        .authority(authority.as_str())
-        .path_and_query(format!("{prefix}/{path}{query}"))
-        .build()
-        .map_err(|_| wrong("it cannot be joined with a path"))
-}
-
 impl fmt::Debug for TargetSettings {
     /// Names headers and parameters without their values: either may hold what is nobody's business.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -502,52 +468,7 @@ impl fmt::Debug for OpenAiCompatible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenAiCompatible")
             .field("model_name", &self.target.model)
-            .field("base_url", &self.target.base_url)
+            .field("base_url", &shown(&self.target.base_url))
             .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_base_url_is_joined_exactly_once() {
-        for (base, joined) in [
-            (
-                "https://api.openai.com/v1",
-                "https://api.openai.com/v1/chat/completions",
-            ),
-            (
-                "https://api.openai.com/v1/",
-                "https://api.openai.com/v1/chat/completions",
-            ),
-            (
-                "https://api.deepseek.com",
-                "https://api.deepseek.com/chat/completions",
-            ),
-            ("http://[::1]/v1", "http://[::1]/v1/chat/completions"),
-            ("http://[::1]:8080/v1", "http://[::1]:8080/v1/chat/completions"),
-            ("http://h:1/a/b/v3//", "http://h:1/a/b/v3/chat/completions"),
-            (
-                "https://x/d?api-version=1",
-                "https://x/d/chat/completions?api-version=1",
-            ),
-        ] {
-            assert_eq!(endpoint(base, "chat/completions").unwrap().to_string(), joined);
-        }
-        for bad in [
-            "",
-            "api.openai.com/v1",
-            "ftp://x/v1",
-            "http://user:pw@x/v1",
-            "http://x:99999/v1",
-            "http://x:0/v1",
-            "http://x:/v1",
-            "http://x/v1#y",
-            "not a url",
-        ] {
-            assert_eq!(endpoint(bad, "x").unwrap_err().kind(), ErrorKind::Config, "{bad}");
-        }
     }
 }

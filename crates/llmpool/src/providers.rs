@@ -64,7 +64,7 @@ impl Providers {
         };
         let base_url = env("OPENAI_BASE_URL").filter(|url| !url.trim().is_empty());
         let base_url = base_url.unwrap_or_else(|| "https://api.openai.com/v1".to_owned());
-        crate::openai_compatible::endpoint(&base_url, "chat/completions")?;
+        crate::base_url::endpoint(&base_url, "chat/completions")?;
         let pool = ApiKeyPool::new("openai", [Secret::from(key.trim())])?;
         let open = Some(OpenProvider {
             pool,

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::base_url::endpoint;
 use crate::error::{Error, ErrorKind};
-use crate::openai_compatible::{TargetSettings, endpoint};
+use crate::openai_compatible::TargetSettings;
 use crate::provider_file::{KeyEntry, ModelEntry, ProviderEntry, ProviderFile};
 use crate::providers::Providers;
 use crate::transport::{Connect, NetConnector};

@@ -14,6 +14,7 @@ use llmpool_core::limits::ledger::TargetId;
 use llmpool_core::routing::retry::RetryPolicy;
 use serde_json::value::RawValue;
 
+use crate::base_url::shown;
 use crate::limits::Admission;
 use crate::options::Timeouts;
 use crate::secrets::{self, KeyLabel, Secret};
@@ -200,7 +201,7 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target")
             .field("name", &self.name)
-            .field("base_url", &self.base_url)
+            .field("base_url", &shown(&self.base_url))
             .finish_non_exhaustive()
     }
 }

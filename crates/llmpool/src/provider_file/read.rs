@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use super::defects::{Defect, ProviderFileError, Warning};
 use super::json::{Kind, Members, position};
 use super::{Environment, ModelEntry, ProviderEntry, ProviderFile};
-use crate::openai_compatible::{TargetSettings, endpoint};
+use crate::base_url::endpoint;
+use crate::openai_compatible::TargetSettings;
 
 pub(super) const MODEL_FIELDS: [&str; 19] = [
     "model_name",

@@ -38,6 +38,12 @@ pub(super) fn as_text(checked: &[Checked]) -> String {
                 kin.join(", ")
             );
         }
+        if let Some(meant) = &keys.likely_meant {
+            let _ = writeln!(
+                text,
+                "  hint: no list of models is there; perhaps base_url should be {meant}"
+            );
+        }
         if let Some(call) = call {
             let _ = writeln!(text, "  call with {}: {}", call.key, of_call(call));
         }
@@ -155,7 +161,12 @@ fn model_as_json(
         id, name, keys, call, ..
     }: &Checked,
 ) -> Value {
-    let ModelCheck { url, keys, one_quota } = keys;
+    let ModelCheck {
+        url,
+        likely_meant,
+        keys,
+        one_quota,
+    } = keys;
     let one_quota: Vec<Vec<String>> = one_quota
         .iter()
         .map(|kin| kin.iter().map(ToString::to_string).collect())
@@ -163,6 +174,7 @@ fn model_as_json(
     json!({
         "model": id,
         "url": url,
+        "likely_base_url": likely_meant,
         "keys": keys.iter().map(|key| key_as_json(key, name)).collect::<Vec<_>>(),
         "one_quota": one_quota,
         "call": call.as_ref().map(call_as_json),
