@@ -5,11 +5,13 @@
 //! and sleeps.
 
 pub mod chat;
+pub mod embeddings;
 pub mod estimate;
 pub mod failure;
 pub mod forecast;
 pub mod frame;
 pub mod limits;
+pub mod models;
 pub mod provider_error;
 pub mod rate_headers;
 pub mod routing;

@@ -102,15 +102,15 @@ impl Extra {
         self.members.iter().map(|(name, json)| (name.as_ref(), json))
     }
 
-    pub(super) fn set_null(&mut self, bit: u32) {
+    pub(crate) fn set_null(&mut self, bit: u32) {
         self.nulls |= 1 << bit;
     }
 
-    pub(super) fn is_null(&self, bit: u32) -> bool {
+    pub(crate) fn is_null(&self, bit: u32) -> bool {
         self.nulls & (1 << bit) != 0
     }
 
-    pub(super) fn serialize_members<M: SerializeMap>(
+    pub(crate) fn serialize_members<M: SerializeMap>(
         &self,
         map: &mut M,
         skip: &[&str],

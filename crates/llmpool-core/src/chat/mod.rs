@@ -12,11 +12,11 @@ mod extra;
 mod finish_reason;
 mod lenient;
 mod message;
-mod object;
+pub(crate) mod object;
 mod request;
 mod response;
 mod template;
-mod text_enum;
+pub(crate) mod text_enum;
 mod tool;
 mod usage;
 
@@ -33,7 +33,7 @@ pub use tool::{FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 
 /// Decodes JSON. Checking once that it is text is cheaper than checking every string in it.
-fn from_json<'a, T: serde::Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
+pub(crate) fn from_json<'a, T: serde::Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
     match std::str::from_utf8(json) {
         Ok(text) => serde_json::from_str(text),
         // For the sake of the message.

@@ -10,10 +10,10 @@ use serde::ser::{SerializeMap, Serializer};
 
 /// A member's name, borrowed from the text unless it has escapes.
 #[derive(Deserialize)]
-pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// How a field is read and written: options leave themselves out when empty, plain values are always there.
-pub(super) trait Field: Sized {
+pub(crate) trait Field: Sized {
     type Read<'de>: Deserialize<'de>;
 
     fn put(&mut self, read: Self::Read<'_>);
@@ -155,8 +155,8 @@ macro_rules! wire_object {
     };
 }
 
-pub(super) use wire_object;
+pub(crate) use wire_object;
 
-pub(super) fn open<S: Serializer>(serializer: S) -> Result<S::SerializeMap, S::Error> {
+pub(crate) fn open<S: Serializer>(serializer: S) -> Result<S::SerializeMap, S::Error> {
     serializer.serialize_map(None)
 }

@@ -1,0 +1,167 @@
+//! The vocabulary of embeddings: what is asked, and vectors as numbers or as base64.
+//!
+//! A vector stays the text it came as until somebody wants its numbers: who only passes it on spends nothing on it, and no
+//! number changes its digits on the way.
+//!
+//! Always true: decode and encode again gives equal JSON; `{:?}` shows shapes and sizes, never a text somebody wrote.
+
+mod input;
+mod vector;
+
+use std::fmt;
+
+use crate::chat::object::wire_object;
+use crate::chat::text_enum::text_enum;
+use crate::chat::{Extra, Usage, Whole};
+
+pub use input::EmbeddingInput;
+pub use vector::{Vector, VectorError};
+
+/// A request for embeddings. Absent fields are left out; anything without a field goes into `extra`.
+#[derive(Clone, Default, PartialEq)]
+pub struct EmbeddingRequest {
+    /// The model.
+    pub model: Option<String>,
+    /// What is to be embedded.
+    pub input: Option<EmbeddingInput>,
+    /// How the vectors shall be written. Providers write numbers unless asked otherwise.
+    pub encoding_format: Option<EncodingFormat>,
+    /// How many numbers a vector shall have, where the model lets that be chosen.
+    pub dimensions: Option<u32>,
+    /// The end user, for the provider's abuse detection.
+    pub user: Option<String>,
+    /// Anything else.
+    pub extra: Extra,
+}
+
+wire_object!(EmbeddingRequest {
+    model => "model",
+    input => "input",
+    encoding_format => "encoding_format",
+    dimensions => "dimensions",
+    user => "user",
+});
+
+impl EmbeddingRequest {
+    /// A request for this input and nothing else.
+    pub fn new(input: impl Into<EmbeddingInput>) -> Self {
+        Self {
+            input: Some(input.into()),
+            ..Self::default()
+        }
+    }
+}
+
+/// How vectors are written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum EncodingFormat {
+    /// A list of numbers.
+    Float,
+    /// Little-endian `f32` in base64: a quarter of the bytes.
+    Base64,
+    /// Anything else a provider knows.
+    Other(Box<str>),
+}
+
+text_enum!(EncodingFormat { Float => "float", Base64 => "base64" });
+
+/// An answer with embeddings.
+#[derive(Clone, Default, PartialEq)]
+pub struct EmbeddingResponse {
+    /// `list`.
+    pub object: Option<String>,
+    /// The embeddings, as a rule by index.
+    pub data: Vec<Embedding>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// What the call used.
+    pub usage: Option<Usage>,
+    /// Anything else.
+    pub extra: Extra,
+}
+
+wire_object!(EmbeddingResponse {
+    object => "object",
+    model => "model",
+    usage => "usage",
+} always { data => "data" });
+
+impl EmbeddingResponse {
+    /// Decodes the body of an answer. Vectors are looked at when their numbers are asked for.
+    pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
+        crate::chat::from_json(json)
+    }
+
+    /// The numbers of every vector, in the order of the inputs: by index, in which not every provider answers.
+    pub fn vectors(&self) -> Result<Vec<Vec<f32>>, VectorError> {
+        let mut ordered: Vec<_> = self.data.iter().enumerate().collect();
+        ordered.sort_by_key(|(place, embedding)| embedding.index().unwrap_or(*place as u64));
+        ordered
+            .into_iter()
+            .map(|(_, embedding)| embedding.floats())
+            .collect()
+    }
+}
+
+/// The vector of one input.
+#[derive(Clone, Default, PartialEq)]
+pub struct Embedding {
+    /// `embedding`.
+    pub object: Option<String>,
+    index: Option<Whole>,
+    /// The vector.
+    pub embedding: Option<Vector>,
+    /// Anything else.
+    pub extra: Extra,
+}
+
+wire_object!(Embedding { object => "object", index => "index", embedding => "embedding" });
+
+impl Embedding {
+    /// The vector of the input at this place.
+    pub fn new(index: u64, vector: Vector) -> Self {
+        Self {
+            object: Some("embedding".to_owned()),
+            index: Some(Whole(index)),
+            embedding: Some(vector),
+            extra: Extra::default(),
+        }
+    }
+
+    /// Which input it belongs to, from 0.
+    pub fn index(&self) -> Option<u64> {
+        self.index.map(|index| index.0)
+    }
+
+    /// The numbers of the vector.
+    pub fn floats(&self) -> Result<Vec<f32>, VectorError> {
+        self.embedding.as_ref().ok_or(VectorError::Absent)?.floats()
+    }
+}
+
+impl fmt::Debug for EmbeddingRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddingRequest")
+            .field("input", &self.input)
+            .field("dimensions", &self.dimensions)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for EmbeddingResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddingResponse")
+            .field("data", &self.data)
+            .field("usage", &self.usage)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Embedding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedding")
+            .field("index", &self.index())
+            .field("embedding", &self.embedding)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! The vocabulary of listing models.
+//!
+//! Always true: decode and encode again gives equal JSON; `{:?}` shows ids of models and nothing else that was written.
+
+use std::fmt;
+
+use crate::chat::object::wire_object;
+use crate::chat::{Extra, Whole};
+
+/// The models of a provider.
+#[derive(Clone, Default, PartialEq)]
+pub struct ModelList {
+    /// `list`.
+    pub object: Option<String>,
+    /// The models.
+    pub data: Vec<Model>,
+    /// Anything else.
+    pub extra: Extra,
+}
+
+wire_object!(ModelList { object => "object" } always { data => "data" });
+
+impl ModelList {
+    /// A list of these models.
+    pub fn new(models: impl Into<Vec<Model>>) -> Self {
+        Self {
+            object: Some("list".to_owned()),
+            data: models.into(),
+            extra: Extra::default(),
+        }
+    }
+
+    /// Decodes the body of an answer.
+    pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
+        crate::chat::from_json(json)
+    }
+}
+
+/// One model.
+#[derive(Clone, Default, PartialEq)]
+pub struct Model {
+    /// The name to ask for it by.
+    pub id: Option<String>,
+    /// `model`.
+    pub object: Option<String>,
+    created: Option<Whole>,
+    /// Who offers it.
+    pub owned_by: Option<String>,
+    /// Anything else.
+    pub extra: Extra,
+}
+
+wire_object!(Model { id => "id", object => "object", created => "created", owned_by => "owned_by" });
+
+impl Model {
+    /// A model of this name, made so many seconds after 1970.
+    pub fn new(id: impl Into<String>, created: u64, owned_by: impl Into<String>) -> Self {
+        Self {
+            id: Some(id.into()),
+            object: Some("model".to_owned()),
+            created: Some(Whole(created)),
+            owned_by: Some(owned_by.into()),
+            extra: Extra::default(),
+        }
+    }
+
+    /// Seconds since 1970 at which it was made, as the provider says.
+    pub fn created(&self) -> Option<u64> {
+        self.created.map(|created| created.0)
+    }
+}
+
+impl fmt::Debug for ModelList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelList")
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
