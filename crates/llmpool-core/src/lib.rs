@@ -16,4 +16,5 @@ pub mod provider_error;
 pub mod rate_headers;
 pub mod routing;
 pub mod sse;
+pub mod structured;
 pub mod time;

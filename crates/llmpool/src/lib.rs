@@ -60,6 +60,7 @@ pub use llmpool_core::limits::meter::Limits;
 pub use llmpool_core::limits::quota::{Quota, QuotaError};
 pub use llmpool_core::models;
 pub use llmpool_core::sse::Event;
+pub use llmpool_core::structured;
 pub use openai_compatible::{OpenAiCompatible, TargetSettings};
 pub use options::{CallOptions, Caller, Timeouts};
 pub use providers::Providers;

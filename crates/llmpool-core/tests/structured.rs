@@ -1,0 +1,746 @@
+//! Schemas of types in the strict subset, and replies as values.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::collections::{BTreeMap, HashMap};
+
+use llmpool_core::chat::{ChatCompletion, Json};
+use llmpool_core::structured::{
+    JsonSchema, ReplyError, SchemaError, Unsupported, json_schema, parse_reply, schemars,
+};
+use proptest::prelude::*;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// An order of the shop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Order {
+    /// As printed on the bill.
+    number: u32,
+    items: Vec<Item>,
+    /// Who pays.
+    buyer: Person,
+    gift_for: Option<Person>,
+    state: State,
+    payment: Payment,
+    /// Where to.
+    delivery: Option<Delivery>,
+    #[serde(flatten)]
+    terms: Terms,
+    #[serde(default, rename = "aNote", skip_serializing_if = "never")]
+    note: Option<String>,
+}
+
+fn never(_: &Option<String>) -> bool {
+    false
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Item {
+    title: String,
+    price: f64,
+    #[schemars(range(min = 1, max = 99))]
+    count: u8,
+    labels: Option<Vec<String>>,
+    /// What it is made of.
+    parts: Vec<Item>,
+}
+
+/// Somebody.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Person {
+    #[schemars(length(min = 1))]
+    name: String,
+    friend: Option<Box<Person>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Open,
+    /// The money came.
+    Paid,
+    SentOut,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind")]
+enum Payment {
+    Cash,
+    /// By card.
+    Card(Card),
+    Invoice {
+        due: Option<i64>,
+        to: Person,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Card {
+    digits: String,
+    active: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+enum Delivery {
+    Pickup,
+    Address(String),
+    Friend { friend: Person, floor: i8 },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Terms {
+    urgent: bool,
+    days: u64,
+}
+
+fn schema<T: JsonSchema>() -> Value {
+    json_schema::<T>().unwrap().schema().value()
+}
+
+const ORDER: &str = include_str!("fixtures/structured/order.schema.json");
+
+#[test]
+fn l79_one_type_gives_one_text_in_the_order_of_its_fields() {
+    // Kept as a file: the text may not change from run to run, nor with a new version of what makes it.
+    let text = json_schema::<Order>().unwrap().schema().get().to_owned();
+    assert_eq!(text, serde_json::from_str::<Value>(ORDER).unwrap().to_string());
+    for _ in 0..20 {
+        assert_eq!(json_schema::<Order>().unwrap().schema().get(), text);
+    }
+    let order = schema::<Order>();
+    let names: Vec<_> = order["properties"].as_object().unwrap().keys().collect();
+    let fields = [
+        "number", "items", "buyer", "gift_for", "state", "payment", "delivery", "urgent", "days", "aNote",
+    ];
+    assert_eq!(names, fields);
+    assert_eq!(order["required"], json!(fields));
+}
+
+#[test]
+fn the_format_is_what_a_chat_request_has() {
+    let format = json_schema::<Card>().unwrap();
+    let expected = r#"{"type":"json_schema","json_schema":{"name":"Card","schema":{"type":"object","properties":{"digits":{"type":"string"},"active":{"type":"boolean"}},"required":["digits","active"],"additionalProperties":false},"strict":true}}"#;
+    assert_eq!(format.to_json().get(), expected);
+    assert_eq!((format.name(), format.strict()), ("Card", true));
+
+    #[derive(JsonSchema)]
+    #[schemars(rename = "Ä name that is far too long for a provider to take, and has blanks in it besides")]
+    struct Long {}
+    let format = json_schema::<Long>().unwrap();
+    assert_eq!(format.name().len(), 64);
+    assert!(format.name().starts_with("__name_that"));
+}
+
+/// Every node is of the strict subset, whatever the type.
+fn assert_strict(node: &Value) {
+    let members = node.as_object().unwrap();
+    let allowed: &[&str] = if members.contains_key("$ref") {
+        &["$ref"]
+    } else if members.contains_key("anyOf") {
+        &["description", "anyOf"]
+    } else {
+        match &members["type"] {
+            Value::String(kind) if kind == "object" => &[
+                "type",
+                "description",
+                "properties",
+                "required",
+                "additionalProperties",
+                "$defs",
+            ],
+            Value::String(kind) if kind == "array" => &["type", "description", "items"],
+            _ => &["type", "description", "enum"],
+        }
+    };
+    for name in members.keys() {
+        assert!(allowed.contains(&name.as_str()), "{name} in {node}");
+    }
+    if let Some(properties) = node.get("properties") {
+        let properties = properties.as_object().unwrap();
+        let names: Vec<_> = properties.keys().collect();
+        assert_eq!(node["required"], json!(names));
+        assert_eq!(node["additionalProperties"], json!(false));
+        properties.values().for_each(assert_strict);
+    }
+    if let Some(definitions) = node.get("$defs") {
+        definitions.as_object().unwrap().values().for_each(assert_strict);
+    }
+    if let Some(branches) = node.get("anyOf") {
+        branches.as_array().unwrap().iter().for_each(assert_strict);
+    }
+    if let Some(items) = node.get("items") {
+        assert_strict(items);
+    }
+}
+
+#[test]
+#[allow(dead_code, reason = "only their schemas are of interest")]
+fn every_schema_is_of_the_strict_subset() {
+    #[derive(JsonSchema)]
+    struct Transparent(Wide);
+
+    #[derive(JsonSchema)]
+    struct Wide {
+        #[deprecated]
+        a: Option<Option<char>>,
+        b: std::collections::BTreeSet<i128>,
+        c: [f32; 3],
+        d: (),
+        e: std::time::Duration,
+        f: Option<std::time::Duration>,
+        #[schemars(email, regex(pattern = "x"), extend("examples" = ["x"]))]
+        g: String,
+        h: Result<String, Untagged>,
+        /// Described, though it is a reference that leads back here.
+        i: Option<Box<Wide>>,
+        /// Described.
+        j: Vec<Untagged>,
+        k: Recursive,
+        l: Pair<u8>,
+        m: Pair<String>,
+    }
+
+    #[derive(JsonSchema)]
+    #[serde(untagged)]
+    enum Untagged {
+        Number(f64),
+        Words { words: Vec<String> },
+    }
+
+    #[derive(JsonSchema)]
+    #[serde(tag = "op", content = "of")]
+    enum Recursive {
+        Leaf(i64),
+        Both {
+            /// Left of it.
+            left: Box<Recursive>,
+            /// Right of it.
+            right: Box<Recursive>,
+        },
+    }
+
+    #[derive(JsonSchema)]
+    struct Pair<T> {
+        one: T,
+        other: T,
+    }
+
+    for schema in [
+        schema::<Order>(),
+        schema::<Person>(),
+        schema::<Wide>(),
+        schema::<Transparent>(),
+    ] {
+        assert_eq!(schema["type"], "object");
+        assert_strict(&schema);
+        let text = schema.to_string();
+        for reference in text
+            .split("\"$ref\":\"#")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap())
+        {
+            assert!(
+                schema.pointer(reference).is_some(),
+                "{reference} leads nowhere in {text}"
+            );
+        }
+    }
+    // A struct around another is written as that other.
+    let names = |schema: &Value| schema["required"].clone();
+    assert_eq!(names(&schema::<Wide>()), names(&schema::<Transparent>()));
+}
+
+#[test]
+fn descriptions_are_kept_wherever_a_doc_comment_stands() {
+    let order = schema::<Order>();
+    assert_eq!(order["description"], "An order of the shop.");
+    let described = |pointer: &str| order.pointer(pointer).unwrap()["description"].clone();
+    assert_eq!(described("/properties/number"), "As printed on the bill.");
+    // Nothing may stand beside a reference, so this one is written out.
+    assert_eq!(described("/properties/buyer"), "Who pays.");
+    assert_eq!(described("/properties/delivery"), "Where to.");
+    assert_eq!(described("/$defs/Person"), "Somebody.");
+    assert_eq!(described("/$defs/State/anyOf/1"), "The money came.");
+    assert_eq!(described("/$defs/Payment/anyOf/1"), "By card.");
+}
+
+fn refused<T: JsonSchema>() -> (String, Unsupported, String) {
+    let error: SchemaError = json_schema::<T>().unwrap_err();
+    (error.at().to_owned(), error.why().clone(), error.to_string())
+}
+
+#[test]
+#[allow(dead_code, reason = "only their schemas are of interest")]
+fn what_strict_schemas_cannot_say_is_refused_with_its_place() {
+    #[derive(JsonSchema)]
+    struct Within<T> {
+        list: Vec<Holder<T>>,
+    }
+    #[derive(JsonSchema)]
+    struct Holder<T> {
+        value: Option<T>,
+    }
+    #[derive(JsonSchema)]
+    struct Flat {
+        #[serde(flatten)]
+        rest: BTreeMap<String, u8>,
+    }
+    #[derive(JsonSchema)]
+    struct FlatEnum {
+        #[serde(flatten)]
+        payment: Payment,
+    }
+    #[derive(JsonSchema)]
+    struct Extended {
+        #[schemars(extend("if" = true))]
+        name: String,
+    }
+    #[derive(JsonSchema)]
+    #[serde(tag = "kind")]
+    enum OfEnum {
+        State(Payment),
+    }
+
+    let (at, why, message) = refused::<Within<HashMap<String, u8>>>();
+    assert!(at.ends_with(".value"), "{at}");
+    assert_eq!(why, Unsupported::Map);
+    assert!(message.contains("use a list of structs with a key and a value"));
+    assert_eq!(refused::<Within<HashMap<i8, u8>>>().1, Unsupported::Map);
+    assert_eq!(refused::<Within<Value>>().1, Unsupported::Any);
+    assert_eq!(refused::<Within<Vec<Value>>>().1, Unsupported::Any);
+    assert_eq!(refused::<Within<(u8, String)>>().1, Unsupported::Tuple);
+    assert_eq!(refused::<Flat>().1, Unsupported::Map);
+    assert_eq!(refused::<FlatEnum>().1, Unsupported::FlattenedEnum);
+    assert!(matches!(refused::<Within<OfEnum>>().1, Unsupported::Reference(_)));
+    let keyword = (
+        "Extended.name".to_owned(),
+        Unsupported::Keyword("if".to_owned()),
+        "Extended.name: strict schemas have no `if`".to_owned(),
+    );
+    assert_eq!(refused::<Extended>(), keyword);
+    for root in [
+        refused::<Vec<Item>>(),
+        refused::<State>(),
+        refused::<Payment>(),
+        refused::<Option<Item>>(),
+        refused::<String>(),
+    ] {
+        assert_eq!(root.1, Unsupported::Root, "{}", root.2);
+    }
+}
+
+fn answer(choice: Value) -> ChatCompletion {
+    serde_json::from_value(json!({"choices": [choice]})).unwrap()
+}
+
+fn says(text: &str) -> ChatCompletion {
+    answer(json!({"finish_reason": "stop", "message": {"role": "assistant", "content": text}}))
+}
+
+fn error<T: DeserializeOwned + std::fmt::Debug>(text: &str) -> String {
+    parse_reply::<T>(&says(text)).unwrap_err().to_string()
+}
+
+#[test]
+fn l53_a_reply_cut_off_by_its_length_is_truncated_whatever_it_holds() {
+    for text in ["{\"digits\":\"1", "{\"digits\":\"1\",\"active\":true}", ""] {
+        let cut = answer(json!({"finish_reason": "length", "message": {"content": text}}));
+        assert_eq!(parse_reply::<Card>(&cut), Err(ReplyError::Truncated));
+    }
+    let body = include_str!("fixtures/llama-cpp/chat-json-object.response");
+    let cut = ChatCompletion::decode(body.split_once("\r\n\r\n").unwrap().1.as_bytes()).unwrap();
+    assert_eq!(parse_reply::<Value>(&cut), Err(ReplyError::Truncated));
+}
+
+#[test]
+fn a_captured_reply_is_a_value() {
+    let body = include_str!("fixtures/llama-cpp/chat-json-schema.response");
+    let answer = ChatCompletion::decode(body.split_once("\r\n\r\n").unwrap().1.as_bytes()).unwrap();
+    assert!(parse_reply::<Value>(&answer).unwrap().is_object());
+}
+
+#[test]
+fn a_refusal_is_told_from_no_content() {
+    let refusals = [
+        json!({"message": {"content": null, "refusal": "CANARY"}}),
+        json!({"finish_reason": "length", "message": {"content": "", "refusal": "CANARY"}}),
+        json!({"message": {"content": [{"type": "refusal", "refusal": "CAN"}, {"type": "refusal", "refusal": "ARY"}]}}),
+    ];
+    for choice in refusals {
+        let error = parse_reply::<Card>(&answer(choice)).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("CANARY"));
+        let ReplyError::Refused(refusal) = error else {
+            panic!("{error}")
+        };
+        assert_eq!(refusal.text(), "CANARY");
+    }
+    let empty = [
+        json!({"message": {"content": null, "refusal": null}}),
+        json!({"message": {"content": " \n", "refusal": ""}}),
+        json!({"message": {"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]}}),
+        json!({}),
+    ];
+    for choice in empty {
+        assert_eq!(parse_reply::<Card>(&answer(choice)), Err(ReplyError::NoContent));
+    }
+    assert_eq!(
+        parse_reply::<Card>(&ChatCompletion::default()),
+        Err(ReplyError::NoContent)
+    );
+    let filtered = answer(json!({"finish_reason": "content_filter", "message": {"content": "{}"}}));
+    assert_eq!(parse_reply::<Card>(&filtered), Err(ReplyError::Filtered));
+}
+
+#[test]
+fn fences_and_parts_are_read() {
+    let card = Card {
+        digits: "``` 1".to_owned(),
+        active: true,
+    };
+    let json = serde_json::to_string(&card).unwrap();
+    for text in [
+        format!("```json\n{json}\n```"),
+        format!(" {json}\n"),
+        format!("```\n{json}```\n"),
+    ] {
+        assert_eq!(parse_reply::<Card>(&says(&text)).unwrap(), card);
+    }
+    let (start, end) = json.split_at(9);
+    let parts = json!([{"type": "text", "text": start}, {"type": "thinking"}, {"type": "text", "text": end}]);
+    assert_eq!(
+        parse_reply::<Card>(&answer(json!({"message": {"content": parts}}))).unwrap(),
+        card
+    );
+}
+
+#[test]
+fn what_is_not_json_is_told_by_line_and_column_of_the_text() {
+    let place = |text: &str| match parse_reply::<Card>(&says(text)) {
+        Err(ReplyError::NotJson { line, column }) => (line, column),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(place("Sure! {}"), (1, 1));
+    assert_eq!(place("{\n  \"digits\": x}"), (2, 13));
+    assert_eq!(place("```json\n{\n  \"digits\": x}\n```"), (3, 13));
+    assert_eq!(place("{} {}"), (1, 4));
+    // Not JSON comes before not of the type.
+    assert_eq!(place("{\"active\": 1, x"), (1, 15));
+    assert_eq!(error::<Card>("x"), "the reply is not JSON from line 1, column 1");
+}
+
+#[test]
+fn a_mismatch_is_told_by_its_place_and_its_kind() {
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code, reason = "never read")]
+    struct Basket {
+        items: Vec<Item>,
+        states: Vec<State>,
+        deliveries: Vec<Delivery>,
+        by_number: BTreeMap<u8, f64>,
+        raw: Json,
+        size: Option<(u8, u8)>,
+        payment: Option<Payment>,
+    }
+    let good = json!({
+        "items": [{"title": "t", "price": 1, "count": 1, "labels": null, "parts": []}], "states": ["open"],
+        "deliveries": ["Pickup"], "by_number": {"1": 1.5}, "raw": {"a": 1}, "size": [1, 2], "payment": {"kind": "Cash"}});
+    parse_reply::<Basket>(&says(&good.to_string())).unwrap();
+    let table = [
+        (
+            "/items/0/price",
+            json!("CANARY"),
+            "items[0].price: invalid type: string, expected f64",
+        ),
+        (
+            "/items/0/count",
+            json!(4711),
+            "items[0].count: invalid value: integer, expected u8",
+        ),
+        (
+            "/items/0/title",
+            json!(null),
+            "items[0].title: invalid type: null, expected a string",
+        ),
+        (
+            "/items/0/labels",
+            json!(["a", {"CANARY": 1}]),
+            "items[0].labels[1]: invalid type: object, expected a string",
+        ),
+        (
+            "/items/0",
+            json!({"CANARY": 1}),
+            "items[0]: missing field `title`",
+        ),
+        (
+            "/items",
+            json!(true),
+            "items: invalid type: boolean, expected a sequence",
+        ),
+        (
+            "/states/0",
+            json!("CANARY"),
+            "states[0]: unknown variant, expected one of `open`, `paid`, `sent_out`",
+        ),
+        (
+            "/states/0",
+            json!({"paid": 4711}),
+            "states[0].paid: invalid type: integer, expected unit",
+        ),
+        (
+            "/states/0",
+            json!({"open": null, "CANARY": 1}),
+            "states[0]: invalid value: object, expected one variant",
+        ),
+        (
+            "/deliveries/0",
+            json!({"Address": 4711}),
+            "deliveries[0].Address: invalid type: integer, expected a string",
+        ),
+        (
+            "/deliveries/0",
+            json!("Address"),
+            "deliveries[0]: invalid type: string, expected a variant with its content",
+        ),
+        (
+            "/deliveries/0",
+            json!({"Friend": {"friend": {"name": "a", "friend": {"name": 1.5}}, "floor": 1}}),
+            "deliveries[0].Friend.friend.friend.name: invalid type: number, expected a string",
+        ),
+        (
+            "/by_number",
+            json!({"1": 1, "2": "CANARY"}),
+            "by_number.*: invalid type: string, expected f64",
+        ),
+        (
+            "/by_number",
+            json!({"CANARY": 1}),
+            "by_number: invalid type: string, expected u8",
+        ),
+        (
+            "/size",
+            json!([1, 2, 3]),
+            "size: invalid length 3, expected fewer items",
+        ),
+        ("/size/1", json!([]), "size[1]: invalid type: array, expected u8"),
+        (
+            "/payment",
+            json!({"kind": "CANARY"}),
+            "payment.*: unknown variant, expected one of `Cash`, `Card`, `Invoice`",
+        ),
+        (
+            "/payment",
+            json!({"kind": "Card", "digits": "CANARY", "active": "CANARY"}),
+            "payment: invalid type: string, expected a boolean",
+        ),
+        (
+            "",
+            json!("CANARY"),
+            "$: invalid type: string, expected struct Basket",
+        ),
+    ];
+    for (pointer, value, expected) in table {
+        let mut reply = good.clone();
+        *reply.pointer_mut(pointer).unwrap() = value;
+        let error = parse_reply::<Basket>(&says(&reply.to_string())).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("the reply is not what was asked for: {expected}")
+        );
+        let shown = format!("{error:?}");
+        assert!(!shown.contains("CANARY") && !shown.contains("4711"), "{shown}");
+        assert!(
+            std::error::Error::source(&error).is_none(),
+            "a source would be shown"
+        );
+    }
+}
+
+#[test]
+fn what_a_type_says_itself_is_kept_out_of_sight() {
+    #[derive(Debug)]
+    struct Picky;
+    impl<'de> Deserialize<'de> for Picky {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let text = String::deserialize(deserializer)?;
+            Err(serde::de::Error::custom(format!("I do not like {text}")))
+        }
+    }
+    let ReplyError::Mismatch(mismatch) = parse_reply::<Vec<Picky>>(&says("[\"CANARY\"]")).unwrap_err() else {
+        panic!("not a mismatch")
+    };
+    assert_eq!(mismatch.to_string(), "[0]: refused by the type");
+    assert_eq!(
+        (mismatch.path().as_str(), mismatch.why()),
+        ("[0]", "refused by the type")
+    );
+    assert_eq!(mismatch.detail(), "I do not like CANARY");
+    assert!(!format!("{mismatch:?}").contains("CANARY"));
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "never read")]
+    struct Closed {
+        a: u8,
+    }
+    assert!(error::<Closed>("{\"CANARY\": 1}").ends_with("$: unknown field, expected `a`"));
+    // What reading as a value hides is still an error, without its text.
+    assert!(error::<Closed>("{\"a\": 1, \"a\": 2}").ends_with("$: refused by the type"));
+}
+
+/// Whether a value keeps to a schema of the strict subset.
+fn keeps(root: &Value, schema: &Value, value: &Value) -> bool {
+    if let Some(reference) = schema.get("$ref") {
+        let target = root.pointer(reference.as_str().unwrap().trim_start_matches('#'));
+        return keeps(root, target.unwrap(), value);
+    }
+    if let Some(branches) = schema.get("anyOf") {
+        let branches = branches.as_array().unwrap();
+        return branches.iter().any(|branch| keeps(root, branch, value));
+    }
+    let types = match &schema["type"] {
+        Value::Array(types) => types.clone(),
+        only => vec![only.clone()],
+    };
+    let allowed = schema
+        .get("enum")
+        .is_none_or(|values| values.as_array().unwrap().contains(value));
+    let inside = match value {
+        Value::Object(members) => {
+            let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+                return false;
+            };
+            members.len() == properties.len()
+                && properties.iter().all(|(name, property)| {
+                    members
+                        .get(name)
+                        .is_some_and(|member| keeps(root, property, member))
+                })
+        }
+        Value::Array(items) => items.iter().all(|item| keeps(root, &schema["items"], item)),
+        _ => true,
+    };
+    allowed && inside && types.iter().any(|kind| is_of(value, kind.as_str().unwrap()))
+}
+
+fn is_of(value: &Value, kind: &str) -> bool {
+    match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        other => panic!("{other}"),
+    }
+}
+
+fn any_person() -> impl Strategy<Value = Person> {
+    let alone = ".{0,6}".prop_map(|name| Person { name, friend: None });
+    alone.prop_recursive(3, 4, 1, |friend| {
+        (".{0,6}", friend).prop_map(|(name, friend)| Person {
+            name,
+            friend: Some(Box::new(friend)),
+        })
+    })
+}
+
+fn any_item() -> impl Strategy<Value = Item> {
+    let alone = (
+        ".{0,6}",
+        // Decimals may come back one digit further along; these are exact.
+        any::<i32>().prop_map(|quarters| f64::from(quarters) / 4.0),
+        any::<u8>(),
+        prop::option::of(prop::collection::vec(".{0,3}", 0..3)),
+    )
+        .prop_map(|(title, price, count, labels)| Item {
+            title,
+            price,
+            count,
+            labels,
+            parts: Vec::new(),
+        });
+    alone.prop_recursive(2, 6, 3, |part| {
+        (".{0,6}", prop::collection::vec(part, 0..3)).prop_map(|(title, parts)| Item {
+            title,
+            price: 0.5,
+            count: 0,
+            labels: None,
+            parts,
+        })
+    })
+}
+
+fn any_order() -> impl Strategy<Value = Order> {
+    let state = prop_oneof![Just(State::Open), Just(State::Paid), Just(State::SentOut)];
+    let payment = prop_oneof![
+        Just(Payment::Cash),
+        (".{0,4}", any::<bool>()).prop_map(|(digits, active)| Payment::Card(Card { digits, active })),
+        (any::<Option<i64>>(), any_person()).prop_map(|(due, to)| Payment::Invoice { due, to }),
+    ];
+    let delivery = prop_oneof![
+        Just(Delivery::Pickup),
+        ".{0,4}".prop_map(Delivery::Address),
+        (any_person(), any::<i8>()).prop_map(|(friend, floor)| Delivery::Friend { friend, floor }),
+    ];
+    let terms = (any::<bool>(), any::<u64>()).prop_map(|(urgent, days)| Terms { urgent, days });
+    let head = (
+        any::<u32>(),
+        prop::collection::vec(any_item(), 0..3),
+        any_person(),
+    );
+    let rest = (
+        prop::option::of(any_person()),
+        state,
+        payment,
+        prop::option::of(delivery),
+        terms,
+    );
+    (head, rest, any::<Option<String>>()).prop_map(|((number, items, buyer), rest, note)| {
+        let (gift_for, state, payment, delivery, terms) = rest;
+        Order {
+            number,
+            items,
+            buyer,
+            gift_for,
+            state,
+            payment,
+            delivery,
+            terms,
+            note,
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_value_keeps_to_the_schema_of_its_type_and_comes_back(order in any_order(), fenced in any::<bool>()) {
+        let schema = schema::<Order>();
+        prop_assert!(keeps(&schema, &schema, &serde_json::to_value(&order).unwrap()));
+        let text = serde_json::to_string_pretty(&order).unwrap();
+        let text = if fenced { format!("```json\n{text}\n```") } else { text };
+        prop_assert_eq!(parse_reply::<Order>(&says(&text)).unwrap(), order);
+    }
+
+    #[test]
+    fn a_value_that_lacks_a_member_or_has_one_more_does_not_keep_to_the_schema(order in any_order(), nth in 0..10usize) {
+        let schema = schema::<Order>();
+        let whole = serde_json::to_value(&order).unwrap();
+        let mut less = whole.clone();
+        let name = whole.as_object().unwrap().keys().nth(nth).unwrap();
+        less.as_object_mut().unwrap().remove(name);
+        prop_assert!(!keeps(&schema, &schema, &less));
+        let mut more = whole;
+        more["x"] = json!(1);
+        prop_assert!(!keeps(&schema, &schema, &more));
+    }
+
+    #[test]
+    fn no_text_of_any_reply_is_in_its_error(text in "[ -~]{0,3}CANARY[ -~]{0,20}", inside in any::<bool>()) {
+        let reply = if inside { json!({"digits": "1", "active": text}).to_string() } else { text };
+        let error = parse_reply::<Card>(&says(&reply)).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        prop_assert!(!shown.contains("CANARY"));
+    }
+}
