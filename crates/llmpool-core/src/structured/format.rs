@@ -14,7 +14,7 @@ const LONGEST_NAME: usize = 64;
 /// The schema that replies of type `T` keep to, in the strict subset that OpenAI and others enforce while they write.
 ///
 /// Every object names all its members and no others; an `Option` is a member that may be `null`. Doc comments become
-/// descriptions. Bounds, patterns and formats are left out, because many models refuse a schema that has them: the type still
+/// descriptions, but for those of fields that lead a type back into itself: beside a reference there is no room for one. Bounds, patterns and formats are left out, because many models refuse a schema that has them: the type still
 /// checks its values when the reply is parsed, and a doc comment can tell the model.
 ///
 /// # Errors
