@@ -305,10 +305,10 @@ fn u08_debug_shows_no_text_that_somebody_wrote() {
     ]);
     request.stop = Some(llmpool_core::chat::Stop::One(CANARY.into()));
     request.user = Some(CANARY.into());
-    request.tools = vec![Json::of(CANARY).unwrap()];
+    request.tools = vec![Json::of(CANARY).unwrap().into()];
     request.extra.insert(CANARY, Json::of(CANARY).unwrap());
     request.messages[0].tool_calls = vec![ToolCall::function(CANARY, CANARY, CANARY)];
-    request.messages[0].content = Some(Content::Parts(vec![Json::of(CANARY).unwrap()]));
+    request.messages[0].content = Some(Content::Parts(vec![Json::of(CANARY).unwrap().into()]));
     let chunk: ChatChunk = serde_json::from_value(json!({"id": CANARY, "choices": [{"index": 0, "finish_reason": CANARY, "delta": {
         "content": CANARY, "reasoning": CANARY, "x": CANARY, "tool_calls": [{"id": CANARY, "function": {"arguments": CANARY}}]}}]})).unwrap();
     let mut assembler = Assembler::new();

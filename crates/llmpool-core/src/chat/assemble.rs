@@ -10,6 +10,7 @@ use super::chunk::{ChatChunk, ChunkChoice, Delta};
 use super::extra::{Extra, Json};
 use super::lenient::Whole;
 use super::message::Content;
+use super::part::Part;
 use super::response::{ChatCompletion, Choice};
 use super::tool::{FunctionCall, ToolCall, ToolCallDelta};
 
@@ -102,13 +103,7 @@ fn push_delta(choice: &mut Choice, delta: Delta, indexes: &mut Vec<Option<u64>>)
     if delta.role.is_some() {
         message.role = delta.role;
     }
-    if let Some(piece) = delta.content {
-        match &mut message.content {
-            Some(Content::Text(text)) => text.push_str(&piece),
-            Some(Content::Parts(_)) => {}
-            none @ None => *none = Some(Content::Text(piece)),
-        }
-    }
+    push_content(&mut message.content, delta.content);
     append(&mut message.refusal, delta.refusal);
     append(&mut message.reasoning_content, delta.reasoning_content);
     append(&mut message.reasoning, delta.reasoning);
@@ -152,7 +147,52 @@ fn push_tool_call(calls: &mut Vec<ToolCall>, indexes: &mut Vec<Option<u64>>, pie
     if let Some(function) = piece.function {
         push_function(call.function.get_or_insert_default(), function);
     }
+    if let Some(piece) = piece.custom {
+        let custom = call.custom.get_or_insert_default();
+        custom.name = custom.name.take().or(piece.name);
+        append(&mut custom.input, piece.input);
+    }
     latest(&mut call.extra, &piece.extra, &[]);
+}
+
+/// Texts grow; where there are parts, a text after them is one more, and pieces of the same kind are one.
+fn push_content(content: &mut Option<Content>, piece: Option<Content>) {
+    *content = match (content.take(), piece) {
+        (None, piece) => piece,
+        (content, None) => content,
+        (Some(Content::Text(mut text)), Some(Content::Text(piece))) => {
+            text.push_str(&piece);
+            Some(Content::Text(text))
+        }
+        (Some(content), Some(piece)) => {
+            let mut parts = parts_of(content);
+            parts_of(piece)
+                .into_iter()
+                .for_each(|piece| push_part(&mut parts, piece));
+            Some(Content::Parts(parts))
+        }
+    };
+}
+
+fn parts_of(content: Content) -> Vec<Part> {
+    match content {
+        Content::Text(text) if text.is_empty() => Vec::new(),
+        Content::Text(text) => vec![Part::text(text)],
+        Content::Parts(parts) => parts,
+    }
+}
+
+fn push_part(parts: &mut Vec<Part>, piece: Part) {
+    match (parts.last_mut(), piece) {
+        (Some(Part::Text(text)), Part::Text(piece)) => text.text.push_str(&piece.text),
+        (Some(Part::Refusal(refusal)), Part::Refusal(piece)) => refusal.refusal.push_str(&piece.refusal),
+        (Some(Part::Thinking(thinking)), Part::Thinking(piece)) => {
+            let pieces = piece.thinking.into_iter();
+            pieces.for_each(|piece| push_part(&mut thinking.thinking, piece));
+            latest(&mut thinking.extra, &piece.extra, &[]);
+        }
+        (_, piece) => parts.push(piece),
+    }
 }
 
 fn push_function(function: &mut FunctionCall, piece: FunctionCall) {

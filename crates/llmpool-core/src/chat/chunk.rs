@@ -12,7 +12,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::extra::{Extra, Json};
 use super::finish_reason::FinishReason;
 use super::lenient::Whole;
-use super::message::Role;
+use super::message::{Content, Role};
 use super::object::{Name, wire_object};
 use super::tool::{FunctionCall, ToolCallDelta};
 use super::usage::Usage;
@@ -69,8 +69,8 @@ impl ChunkChoice {
 /// What is new in a choice.
 #[derive(Clone, Default, PartialEq)]
 pub struct Delta {
-    /// The next piece of the text.
-    pub content: Option<String>,
+    /// The next piece of the content, a text nearly always.
+    pub content: Option<Content>,
     /// Who speaks; comes once.
     pub role: Option<Role>,
     /// The next piece of a refusal.
@@ -97,15 +97,18 @@ wire_object!(Delta {
     function_call => "function_call",
 });
 
+impl Delta {
+    /// The next piece of the text, if there is one.
+    pub fn text(&self) -> Option<&str> {
+        self.content.as_ref()?.as_text()
+    }
+}
+
 impl ChatChunk {
     /// The first choice's piece of text, if there is one.
     pub fn text(&self) -> Option<&str> {
-        self.choices
-            .iter()
-            .find(|choice| choice.index() == 0)?
-            .delta
-            .content
-            .as_deref()
+        let first = self.choices.iter().find(|choice| choice.index() == 0)?;
+        first.delta.text()
     }
 
     /// The usage, wherever the provider put it: at the top, in a choice, or in `x_groq`.
@@ -191,6 +194,9 @@ const NAMES: [&str; 8] = [
     "usage",
 ];
 
+/// The bit of the choices; marked until they come.
+const CHOICES: u32 = 6;
+
 impl<'de> Visitor<'de> for Members<'_> {
     type Value = ChatChunk;
 
@@ -200,6 +206,7 @@ impl<'de> Visitor<'de> for Members<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<ChatChunk, A::Error> {
         let mut chunk = ChatChunk::default();
+        chunk.extra.mark(CHOICES);
         let shared = self.shared;
         while let Some(Name(name)) = members.next_key()? {
             let bit = NAMES.iter().position(|known| *known == name);
@@ -217,6 +224,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                 Some(6) => match members.next_value::<Option<Vec<ChunkChoice>>>()? {
                     Some(choices) => {
                         chunk.choices = choices;
+                        chunk.extra.unmark(CHOICES);
                         true
                     }
                     None => false,
@@ -288,7 +296,7 @@ impl Serialize for ChatChunk {
         if let Some(created) = &self.created {
             map.serialize_entry("created", created)?;
         }
-        if !self.choices.is_empty() || !self.extra.is_null(6) {
+        if !self.choices.is_empty() || !(self.extra.is_null(CHOICES) || self.extra.is_marked(CHOICES)) {
             map.serialize_entry("choices", &self.choices)?;
         }
         if let Some(usage) = &self.usage {
@@ -340,7 +348,7 @@ impl fmt::Debug for ChunkChoice {
 impl fmt::Debug for Delta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delta")
-            .field("content_bytes", &self.content.as_ref().map(String::len))
+            .field("content", &self.content)
             .field("tool_calls", &self.tool_calls.len())
             .finish_non_exhaustive()
     }

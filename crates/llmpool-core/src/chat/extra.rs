@@ -65,7 +65,9 @@ impl<'de> Deserialize<'de> for Json {
 #[derive(Clone, Default, PartialEq)]
 pub struct Extra {
     /// One bit for each named member that was `null`.
-    nulls: u32,
+    nulls: u64,
+    /// One bit for each named list that was there and empty, and for each member that is always written and was not there.
+    marks: u64,
     members: Vec<(Cow<'static, str>, Json)>,
 }
 
@@ -102,15 +104,27 @@ impl Extra {
         self.members.iter().map(|(name, json)| (name.as_ref(), json))
     }
 
-    pub(super) fn set_null(&mut self, bit: u32) {
+    pub(crate) fn set_null(&mut self, bit: u32) {
         self.nulls |= 1 << bit;
     }
 
-    pub(super) fn is_null(&self, bit: u32) -> bool {
+    pub(crate) fn mark(&mut self, bit: u32) {
+        self.marks |= 1 << bit;
+    }
+
+    pub(crate) fn unmark(&mut self, bit: u32) {
+        self.marks &= !(1 << bit);
+    }
+
+    pub(crate) fn is_marked(&self, bit: u32) -> bool {
+        self.marks & (1 << bit) != 0
+    }
+
+    pub(crate) fn is_null(&self, bit: u32) -> bool {
         self.nulls & (1 << bit) != 0
     }
 
-    pub(super) fn serialize_members<M: SerializeMap>(
+    pub(crate) fn serialize_members<M: SerializeMap>(
         &self,
         map: &mut M,
         skip: &[&str],

@@ -7,6 +7,7 @@ use serde::ser::{Serialize, Serializer};
 
 use super::extra::{Extra, Json};
 use super::object::wire_object;
+use super::part::Part;
 use super::text_enum::text_enum;
 use super::tool::{FunctionCall, ToolCall};
 
@@ -54,12 +55,18 @@ pub struct Message {
     pub reasoning_content: Option<String>,
     /// Reasoning, as OpenRouter, Groq and vLLM name it.
     pub reasoning: Option<String>,
+    /// Reasoning in OpenRouter's blocks, to be sent back untouched.
+    pub reasoning_details: Option<Json>,
     /// Calls that the model makes.
     pub tool_calls: Vec<ToolCall>,
     /// Which call this is the result of.
     pub tool_call_id: Option<String>,
     /// The old form of a tool call.
     pub function_call: Option<FunctionCall>,
+    /// What was spoken: `{"id", "data", "transcript", "expires_at"}`; of an earlier turn its id.
+    pub audio: Option<Json>,
+    /// Where the content comes from: `[{"type": "url_citation", …}]`.
+    pub annotations: Option<Vec<Json>>,
     /// Anything else.
     pub extra: Extra,
 }
@@ -71,9 +78,12 @@ wire_object!(Message {
     refusal => "refusal",
     reasoning_content => "reasoning_content",
     reasoning => "reasoning",
+    reasoning_details => "reasoning_details",
     tool_calls => "tool_calls",
     tool_call_id => "tool_call_id",
     function_call => "function_call",
+    audio => "audio",
+    annotations => "annotations",
 });
 
 impl Message {
@@ -109,12 +119,9 @@ impl Message {
         }
     }
 
-    /// The text, if the content is one.
+    /// The text, if the content is one or has one as its only part that is no reasoning.
     pub fn text(&self) -> Option<&str> {
-        match self.content.as_ref()? {
-            Content::Text(text) => Some(text),
-            Content::Parts(_) => None,
-        }
+        self.content.as_ref()?.as_text()
     }
 }
 
@@ -127,8 +134,19 @@ pub enum Content {
     Parts(Vec<Part>),
 }
 
-/// One part, kept as it was given: `{"type": "text", "text": …}`, `{"type": "image_url", …}` and so on.
-pub type Part = Json;
+impl Content {
+    /// The text, if it is one or has one as its only part that is no reasoning.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Parts(parts) => {
+                let mut said = parts.iter().filter(|part| !matches!(part, Part::Thinking(_)));
+                let first = said.next()?.as_text();
+                first.filter(|_| said.next().is_none())
+            }
+        }
+    }
+}
 
 impl From<&str> for Content {
     fn from(text: &str) -> Self {

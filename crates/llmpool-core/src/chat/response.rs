@@ -5,6 +5,7 @@ use std::fmt;
 use super::extra::{Extra, Json};
 use super::finish_reason::FinishReason;
 use super::lenient::Whole;
+use super::logprobs::Logprobs;
 use super::message::Message;
 use super::object::wire_object;
 use super::usage::Usage;
@@ -82,6 +83,11 @@ wire_object!(Choice {
 } always { message => "message" });
 
 impl Choice {
+    /// How likely the tokens were, where the provider says it in OpenAI's way.
+    pub fn token_logprobs(&self) -> Option<Logprobs> {
+        serde_json::from_str(self.logprobs.as_ref()?.get()).ok()
+    }
+
     /// Its place among the choices.
     pub fn index(&self) -> u64 {
         self.index.map_or(0, |index| index.0)

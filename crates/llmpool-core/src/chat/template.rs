@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::chunk::ChatChunk;
 use super::extra::Json;
+use super::message::Content;
 
 /// A chunk with holes.
 #[derive(Clone)]
@@ -148,7 +149,7 @@ impl Text {
                 let call = delta.tool_calls.first_mut()?;
                 call.function.as_mut()?.arguments = Some(text);
             }
-            Self::Content | Self::Obfuscation => delta.content = Some(text),
+            Self::Content | Self::Obfuscation => delta.content = Some(Content::Text(text)),
         }
         Some(())
     }
