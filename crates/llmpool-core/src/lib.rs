@@ -12,6 +12,7 @@ pub mod frame;
 pub mod limits;
 pub mod provider_error;
 pub mod rate_headers;
+pub mod responses;
 pub mod routing;
 pub mod sse;
 pub mod time;

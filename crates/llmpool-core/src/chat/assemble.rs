@@ -7,9 +7,9 @@ use std::fmt;
 use serde_json::Value;
 
 use super::chunk::{ChatChunk, ChunkChoice, Delta};
+use super::content::Content;
 use super::extra::{Extra, Json};
 use super::lenient::Whole;
-use super::message::Content;
 use super::part::Part;
 use super::response::{ChatCompletion, Choice};
 use super::tool::{FunctionCall, ToolCall, ToolCallDelta};

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::content::Content;
 use super::extra::{Extra, Json};
 use super::finish_reason::FinishReason;
 use super::lenient::Whole;
-use super::message::{Content, Role};
+use super::message::Role;
 use super::object::{Name, wire_object};
 use super::tool::{FunctionCall, ToolCallDelta};
 use super::usage::Usage;

@@ -2,12 +2,9 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
-use serde::ser::{Serialize, Serializer};
-
+use super::content::Content;
 use super::extra::{Extra, Json};
 use super::object::wire_object;
-use super::part::Part;
 use super::text_enum::text_enum;
 use super::tool::{FunctionCall, ToolCall};
 
@@ -122,95 +119,6 @@ impl Message {
     /// The text, if the content is one or has one as its only part that is no reasoning.
     pub fn text(&self) -> Option<&str> {
         self.content.as_ref()?.as_text()
-    }
-}
-
-/// A text, or parts of several kinds.
-#[derive(Clone, PartialEq)]
-pub enum Content {
-    /// A text.
-    Text(String),
-    /// Parts: text, images, audio, files.
-    Parts(Vec<Part>),
-}
-
-impl Content {
-    /// The text, if it is one or has one as its only part that is no reasoning.
-    pub fn as_text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Parts(parts) => {
-                let mut said = parts.iter().filter(|part| !matches!(part, Part::Thinking(_)));
-                let first = said.next()?.as_text();
-                first.filter(|_| said.next().is_none())
-            }
-        }
-    }
-}
-
-impl From<&str> for Content {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Content {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<Vec<Part>> for Content {
-    fn from(parts: Vec<Part>) -> Self {
-        Self::Parts(parts)
-    }
-}
-
-impl Serialize for Content {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Parts(parts) => parts.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Content {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextOrParts;
-        impl<'de> Visitor<'de> for TextOrParts {
-            type Value = Content;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text or a list of parts")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Content, E> {
-                Ok(Content::Text(text.to_owned()))
-            }
-
-            fn visit_string<E>(self, text: String) -> Result<Content, E> {
-                Ok(Content::Text(text))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Content, A::Error> {
-                let mut parts = Vec::new();
-                while let Some(part) = items.next_element()? {
-                    parts.push(part);
-                }
-                Ok(Content::Parts(parts))
-            }
-        }
-        deserializer.deserialize_any(TextOrParts)
-    }
-}
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
-            Self::Parts(parts) => write!(f, "Parts({})", parts.len()),
-        }
     }
 }
 

@@ -8,6 +8,7 @@
 mod assemble;
 mod chunk;
 mod chunk_decoder;
+mod content;
 mod extra;
 mod finish_reason;
 mod format;
@@ -27,12 +28,13 @@ mod usage;
 pub use assemble::Assembler;
 pub use chunk::{ChatChunk, ChunkChoice, Delta};
 pub use chunk_decoder::ChunkDecoder;
+pub use content::Content;
 pub use extra::{Extra, Json};
 pub use finish_reason::FinishReason;
 pub use format::{JsonSchemaFormat, NamedSchema, Plain, ResponseFormat};
 pub(crate) use lenient::Whole;
 pub use logprobs::{Logprobs, TokenLogprob, TopLogprob};
-pub use message::{Content, Message, Role};
+pub use message::{Message, Role};
 pub use offer::{
     AllowedSet, AllowedTools, CustomDefinition, CustomTool, FunctionDefinition, FunctionTool, NamedCustom,
     NamedFunction, NamedTool, Tool, ToolChoice, ToolMode, ToolName,
@@ -47,7 +49,7 @@ pub use tool::{CustomCall, FunctionCall, FunctionCallDelta, ToolCall, ToolCallDe
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 
 /// Decodes JSON. Checking once that it is text is cheaper than checking every string in it.
-fn from_json<'a, T: serde::Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
+pub(crate) fn from_json<'a, T: serde::Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
     match std::str::from_utf8(json) {
         Ok(text) => serde_json::from_str(text),
         // For the sake of the message.

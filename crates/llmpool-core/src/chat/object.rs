@@ -117,6 +117,18 @@ macro_rules! wire_object {
                 )*
                 self.extra.serialize_members(map, skip)
             }
+
+            /// Lets a member be written as null as long as nothing is set there.
+            #[allow(dead_code, unused_variables, reason = "few types have members that must be there and may be null")]
+            pub(crate) fn say_null(&mut self, member: &str) {
+                let mut _bit = 0;
+                $(
+                    if member == $name {
+                        return self.extra.set_null(_bit);
+                    }
+                    _bit += 1;
+                )*
+            }
         }
 
         impl serde::Serialize for $type {
@@ -187,14 +199,16 @@ macro_rules! wire_object {
 }
 
 /// `tagged!(Enum { Variant(Struct) => "type" })`: objects that are told apart by their `type`. What is of another type, or does not fit, is
-/// kept as it is.
+/// kept as it is. `untagged Variant(Struct) => "member"` is for those that may leave their type out, told by another member.
 macro_rules! tagged {
-    ($type:ident { $($variant:ident($struct:ty) => $tag:literal),* $(,)? }) => {
+    ($type:ident { $($variant:ident($struct:ty) => $tag:literal),* $(,)? }
+        $(untagged $bare:ident($bare_struct:ty) => $member:literal)?) => {
         impl $type {
             /// Its `type`; empty where it says none.
             pub fn kind(&self) -> std::borrow::Cow<'_, str> {
                 match self {
                     $( Self::$variant(_) => $tag.into(), )*
+                    $( Self::$bare(_) => std::borrow::Cow::Borrowed(""), )?
                     Self::Other(json) => crate::chat::object::kind_of(json.get()).unwrap_or_default(),
                 }
             }
@@ -212,6 +226,13 @@ macro_rules! tagged {
                             Err(_) => Self::Other(json),
                         },
                     )*
+                    $(
+                        None => match serde_json::from_str::<$bare_struct>(json.get()) {
+                            Ok(value) if value.has($member) && !value.has("type") => Self::$bare(value),
+                            _ => Self::Other(json),
+                        },
+                    )?
+                    #[allow(unreachable_patterns, reason = "where all that say no type were read")]
                     _ => Self::Other(json),
                 }
             }
@@ -228,6 +249,7 @@ macro_rules! tagged {
                             serde::ser::SerializeMap::end(map)
                         }
                     )*
+                    $( Self::$bare(value) => value.serialize(serializer), )?
                     Self::Other(json) => json.serialize(serializer),
                 }
             }
@@ -243,6 +265,7 @@ macro_rules! tagged {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 match self {
                     $( Self::$variant(_) => f.write_str(stringify!($variant)), )*
+                    $( Self::$bare(_) => f.write_str(stringify!($bare)), )?
                     Self::Other(json) => write!(f, "Other({} bytes)", json.get().len()),
                 }
             }

@@ -11,8 +11,8 @@ use memchr::memmem;
 use serde_json::value::RawValue;
 
 use super::chunk::ChatChunk;
+use super::content::Content;
 use super::extra::Json;
-use super::message::Content;
 
 /// A chunk with holes.
 #[derive(Clone)]

@@ -29,11 +29,11 @@ macro_rules! text_enum {
 
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let super::object::Name(text) = serde::Deserialize::deserialize(deserializer)?;
+                let crate::chat::object::Name(text) = serde::Deserialize::deserialize(deserializer)?;
                 Ok(Self::from(text.as_ref()))
             }
         }
     };
 }
 
-pub(super) use text_enum;
+pub(crate) use text_enum;
