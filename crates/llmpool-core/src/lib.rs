@@ -16,3 +16,4 @@ pub mod responses;
 pub mod routing;
 pub mod sse;
 pub mod time;
+pub mod translate;

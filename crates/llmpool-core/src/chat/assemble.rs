@@ -104,6 +104,14 @@ fn push_delta(choice: &mut Choice, delta: Delta, indexes: &mut Vec<Option<u64>>)
         message.role = delta.role;
     }
     push_content(&mut message.content, delta.content);
+    for (name, known) in [
+        ("reasoning_details", &message.reasoning_details),
+        ("audio", &message.audio),
+    ] {
+        if let (Some(known), true) = (known, delta.extra.get(name).is_some()) {
+            message.extra.insert(name, known.clone());
+        }
+    }
     append(&mut message.refusal, delta.refusal);
     append(&mut message.reasoning_content, delta.reasoning_content);
     append(&mut message.reasoning, delta.reasoning);
@@ -114,6 +122,11 @@ fn push_delta(choice: &mut Choice, delta: Delta, indexes: &mut Vec<Option<u64>>)
         push_tool_call(&mut message.tool_calls, indexes, piece);
     }
     grow(&mut message.extra, &delta.extra);
+    // Named in a message, and rare enough in a stream to have no name in a delta.
+    message.reasoning_details = message
+        .extra
+        .remove("reasoning_details")
+        .or(message.reasoning_details.take());
 }
 
 /// Adds a piece to the call it belongs to: a known id decides, then the index unless a new id claims it, then the place.

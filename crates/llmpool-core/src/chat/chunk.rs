@@ -25,7 +25,7 @@ pub struct ChatChunk {
     pub id: Option<Arc<str>>,
     /// `chat.completion.chunk`.
     pub object: Option<Arc<str>>,
-    pub(super) created: Option<Whole>,
+    pub(crate) created: Option<Whole>,
     /// The model that answers.
     pub model: Option<Arc<str>>,
     /// The backend's configuration.
@@ -43,7 +43,7 @@ pub struct ChatChunk {
 /// The next piece of one choice.
 #[derive(Clone, Default, PartialEq)]
 pub struct ChunkChoice {
-    pub(super) index: Option<Whole>,
+    pub(crate) index: Option<Whole>,
     /// What is new.
     pub delta: Delta,
     /// Why it ended, in its last piece.
@@ -61,6 +61,15 @@ wire_object!(ChunkChoice {
 } always { delta => "delta" });
 
 impl ChunkChoice {
+    /// A piece of the first choice.
+    pub(crate) fn first(delta: Delta) -> Self {
+        Self {
+            index: Some(Whole(0)),
+            delta,
+            ..Self::default()
+        }
+    }
+
     /// Its place among the choices.
     pub fn index(&self) -> u64 {
         self.index.map_or(0, |index| index.0)

@@ -17,7 +17,7 @@ pub struct ChatCompletion {
     pub id: Option<String>,
     /// `chat.completion`.
     pub object: Option<String>,
-    pub(super) created: Option<Whole>,
+    pub(crate) created: Option<Whole>,
     /// The model that answered.
     pub model: Option<String>,
     /// The choices, by index.
@@ -65,7 +65,7 @@ impl ChatCompletion {
 /// One of the answers.
 #[derive(Clone, Default, PartialEq)]
 pub struct Choice {
-    pub(super) index: Option<Whole>,
+    pub(crate) index: Option<Whole>,
     /// What was said.
     pub message: Message,
     /// Why it ended.
@@ -83,6 +83,14 @@ wire_object!(Choice {
 } always { message => "message" });
 
 impl Choice {
+    /// One with nothing in it, at this place.
+    pub(crate) fn at(index: u64) -> Self {
+        Self {
+            index: Some(Whole(index)),
+            ..Self::default()
+        }
+    }
+
     /// How likely the tokens were, where the provider says it in OpenAI's way.
     pub fn token_logprobs(&self) -> Option<Logprobs> {
         serde_json::from_str(self.logprobs.as_ref()?.get()).ok()

@@ -72,7 +72,7 @@ super::object::shapes!(CustomCall);
 /// A piece of a call in a stream.
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolCallDelta {
-    pub(super) index: Option<Whole>,
+    pub(crate) index: Option<Whole>,
     /// Comes once, as a rule with the first piece.
     pub id: Option<String>,
     /// Comes once.

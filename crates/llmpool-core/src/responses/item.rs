@@ -244,16 +244,11 @@ wire_object!(ReasoningItem {
 } always { summary => "summary" });
 
 impl ReasoningItem {
-    /// What it thinks, in full where that is shown, else in short.
+    /// What it thinks, in short and in full, as far as either is shown.
     pub fn text(&self) -> String {
-        let texts = |parts: &[ItemPart], between: &str| {
-            let texts: Vec<_> = parts.iter().filter_map(ItemPart::text).collect();
-            texts.join(between)
-        };
-        match self.content.as_deref() {
-            Some(content) if !content.is_empty() => texts(content, ""),
-            _ => texts(&self.summary, "\n\n"),
-        }
+        let content = self.content.as_deref().unwrap_or_default();
+        let texts = self.summary.iter().chain(content).filter_map(ItemPart::text);
+        texts.collect::<Vec<_>>().join("\n\n")
     }
 }
 
