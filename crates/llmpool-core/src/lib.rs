@@ -17,3 +17,4 @@ pub mod routing;
 pub mod sse;
 pub mod time;
 pub mod translate;
+pub mod wire;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::reasoning;
@@ -170,8 +172,24 @@ pub(super) fn created_of(created_at: Option<&Json>) -> Option<crate::chat::Whole
     serde_json::from_str(created_at?.get()).ok()
 }
 
+/// The usage that a plain answer tells, in whichever format it is.
+pub fn usage_in(body: &[u8]) -> Option<Usage> {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow, default)]
+        usage: Option<&'a RawValue>,
+    }
+    let body: Body<'_> = serde_json::from_slice(body).ok()?;
+    let usage = body.usage?.get();
+    let of_response = serde_json::from_str::<ResponsesUsage>(usage).ok();
+    match of_response.filter(|usage| usage.input_tokens.is_some() || usage.output_tokens.is_some()) {
+        Some(usage) => Some(usage_of(&usage)),
+        None => serde_json::from_str(usage).ok(),
+    }
+}
+
 /// What is not said stays unsaid.
-pub(super) fn usage_of(usage: &ResponsesUsage) -> Usage {
+pub(crate) fn usage_of(usage: &ResponsesUsage) -> Usage {
     let input = usage.input_tokens_details.as_ref();
     let output = usage.output_tokens_details.as_ref();
     Usage {

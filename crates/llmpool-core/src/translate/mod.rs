@@ -10,7 +10,8 @@ mod reasoning;
 
 use std::fmt;
 
-pub use answer::{Failed, completion_of};
+pub(crate) use answer::usage_of;
+pub use answer::{Failed, completion_of, usage_in};
 pub use chat_request::to_responses;
 pub use events::EventTranslator;
 
