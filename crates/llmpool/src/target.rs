@@ -12,6 +12,7 @@ use llmpool_core::limits::key::{KeyId, KeyState};
 use llmpool_core::limits::kinship::Kinship;
 use llmpool_core::limits::ledger::TargetId;
 use llmpool_core::routing::retry::RetryPolicy;
+use llmpool_core::wire::Wire;
 use serde_json::value::RawValue;
 
 use crate::base_url::shown;
@@ -49,7 +50,10 @@ pub(crate) struct Target {
     pub(crate) model: String,
     /// As configured, for people.
     pub(crate) base_url: String,
-    pub(crate) chat_uri: Uri,
+    /// In which format it is asked.
+    pub(crate) wire: Wire,
+    /// Where it is asked.
+    pub(crate) uri: Uri,
     /// Where the provider lists its models.
     pub(crate) models_uri: Uri,
     pub(crate) connections: Arc<Pool>,
