@@ -162,7 +162,7 @@ fn push_tool_call(calls: &mut Vec<ToolCall>, indexes: &mut Vec<Option<u64>>, pie
     }
     if let Some(piece) = piece.custom {
         let custom = call.custom.get_or_insert_default();
-        custom.name = custom.name.take().or(piece.name);
+        name_it(&mut custom.name, piece.name);
         append(&mut custom.input, piece.input);
     }
     latest(&mut call.extra, &piece.extra, &[]);
@@ -209,11 +209,16 @@ fn push_part(parts: &mut Vec<Part>, piece: Part) {
 }
 
 fn push_function(function: &mut FunctionCall, piece: FunctionCall) {
-    if function.name.as_deref().unwrap_or_default().is_empty() {
-        function.name = piece.name.or(function.name.take());
-    }
+    name_it(&mut function.name, piece.name);
     append(&mut function.arguments, piece.arguments);
     latest(&mut function.extra, &piece.extra, &[]);
+}
+
+/// The first name that says something.
+fn name_it(name: &mut Option<String>, piece: Option<String>) {
+    if name.as_deref().unwrap_or_default().is_empty() {
+        *name = piece.or(name.take());
+    }
 }
 
 fn append(text: &mut Option<String>, piece: Option<String>) {

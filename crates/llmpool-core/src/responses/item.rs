@@ -99,6 +99,17 @@ impl Item {
         self.id_and_status().1
     }
 
+    /// Says how far it is, where it is an answer of a model.
+    pub(crate) fn set_status(&mut self, status: String) {
+        match self {
+            Self::Message(item) => item.status = Some(status),
+            Self::FunctionCall(item) => item.status = Some(status),
+            Self::CustomToolCall(item) => item.status = Some(status),
+            Self::Reasoning(item) => item.status = Some(status),
+            _ => {}
+        }
+    }
+
     fn id_and_status(&self) -> (Option<&str>, Option<&str>) {
         match self {
             Self::Message(item) | Self::EasyMessage(item) => (item.id.as_deref(), item.status.as_deref()),

@@ -46,7 +46,7 @@ pub fn to_responses(chat: &ChatRequest) -> Result<Translated<ResponsesRequest>, 
         prompt_cache_key: chat.prompt_cache_key.clone(),
         prompt_cache_retention: chat.prompt_cache_retention.clone(),
         user: chat.user.clone(),
-        extra: chat.extra.clone(),
+        extra: chat.extra.unknown(),
         ..ResponsesRequest::default()
     };
     request.reasoning = thinking(chat, &mut request);
@@ -184,7 +184,7 @@ fn format(format: &ResponseFormat) -> Result<TextFormat, Untranslatable> {
                 description: schema.description.clone(),
                 schema: schema.schema.clone(),
                 strict: schema.strict,
-                extra: schema.extra.clone(),
+                extra: schema.extra.unknown(),
             })
         }
         ResponseFormat::Other(_) => {
@@ -205,14 +205,14 @@ fn tool((at, tool): (usize, &Tool)) -> Result<ResponsesTool, Untranslatable> {
                 parameters: function.parameters.clone().or_else(nothing),
                 // Absent means false in one format and true in the other.
                 strict: Some(function.strict.unwrap_or(false)),
-                extra: function.extra.clone(),
+                extra: function.extra.unknown(),
             })
         }
         Tool::Custom(tool) => ResponsesTool::Custom(CustomResponsesTool {
             name: tool.custom.name.clone(),
             description: tool.custom.description.clone(),
             format: tool.custom.format.as_ref().map(flat_grammar),
-            extra: tool.custom.extra.clone(),
+            extra: tool.custom.extra.unknown(),
         }),
         Tool::Other(_) => {
             let why = "this type is not known, so it cannot be translated";
@@ -312,7 +312,7 @@ impl Writer<'_> {
                 self.items.push(Item::Message(MessageItem {
                     role: Some(role.clone()),
                     content,
-                    extra: message.extra.clone(),
+                    extra: message.extra.unknown(),
                     ..MessageItem::default()
                 }));
                 Ok(())
@@ -349,24 +349,24 @@ impl Writer<'_> {
         Ok(match part {
             Part::Text(part) => ItemPart::InputText(crate::responses::PartText {
                 text: part.text.clone(),
-                extra: part.extra.clone(),
+                extra: part.extra.unknown(),
             }),
             Part::Image(part) => ItemPart::InputImage(ImageInput {
                 image_url: Some(part.image_url.url.clone()),
                 detail: part.image_url.detail.clone().or_else(|| Some("auto".to_owned())),
-                extra: part.extra.clone(),
+                extra: part.extra.unknown(),
                 ..ImageInput::default()
             }),
             Part::Audio(part) => ItemPart::InputAudio(AudioInput {
                 input_audio: part.input_audio.clone(),
-                extra: part.extra.clone(),
+                extra: part.extra.unknown(),
             }),
             Part::File(part) => ItemPart::InputFile(FileInput {
                 file_id: part.file.file_id.clone(),
                 file_data: part.file.file_data.clone(),
                 filename: part.file.filename.clone(),
                 file_url: None,
-                extra: part.extra.clone(),
+                extra: part.extra.unknown(),
             }),
             Part::Refusal(_) | Part::Thinking(_) | Part::Other(_) => {
                 let why = "the Responses API has no such part here";

@@ -5,15 +5,22 @@
 
 mod answer;
 mod chat_request;
+mod chunks;
 mod events;
 mod reasoning;
+mod response;
+mod responses_request;
 
 use std::fmt;
 
 pub(crate) use answer::usage_of;
 pub use answer::{Failed, completion_of, usage_in};
 pub use chat_request::to_responses;
+pub use chunks::ChunkTranslator;
 pub use events::EventTranslator;
+use response::flat_annotation;
+pub use response::{Frame, response_of};
+pub use responses_request::{ChatAccent, ReasoningBack, to_chat};
 
 /// A request in the other format, and what of it was left out.
 #[derive(Clone, Debug, PartialEq)]
