@@ -394,7 +394,9 @@ proptest! {
         chunks.iter().for_each(|chunk| once.push(read(chunk)));
         let mut back = EventTranslator::new();
         for event in events_of(&chunks, None) {
-            back.push(event).unwrap().into_iter().for_each(|chunk| twice.push(chunk));
+            let mut chunks = Vec::new();
+            back.push(event, &mut chunks).unwrap();
+            chunks.into_iter().for_each(|chunk| twice.push(chunk));
         }
         let (once, twice) = (once.finish(), twice.finish());
         prop_assert_eq!(said(&once), said(&twice));

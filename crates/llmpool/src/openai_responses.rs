@@ -1,6 +1,5 @@
 //! A model behind a Responses API: asked in its own words, or as a chat that is translated.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
@@ -283,17 +282,18 @@ impl fmt::Debug for EventStream {
 
 /// Events told as chunks.
 pub(crate) struct TranslatedChunks {
-    events: EventStream,
+    frames: RawStream,
     translator: EventTranslator,
-    ready: VecDeque<ChatChunk>,
+    /// The last one is the next.
+    ready: Vec<ChatChunk>,
 }
 
 impl TranslatedChunks {
     pub(crate) fn new(frames: RawStream) -> Self {
         Self {
-            events: EventStream { frames },
+            frames,
             translator: EventTranslator::new(),
-            ready: VecDeque::new(),
+            ready: Vec::new(),
         }
     }
 }
@@ -304,27 +304,30 @@ impl Stream for TranslatedChunks {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            if let Some(chunk) = this.ready.pop_front() {
+            if let Some(chunk) = this.ready.pop() {
                 return Poll::Ready(Some(Ok(chunk)));
             }
-            let event = match std::task::ready!(this.events.poll_event(cx)) {
-                Some(Ok(event)) => event,
+            let frame = match std::task::ready!(this.frames.poll_frame(cx)) {
+                Some(Ok(frame)) if frame.sight.done => continue,
+                Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             };
-            match this.translator.push(event) {
-                Ok(chunks) => this.ready.extend(chunks),
-                Err(_) => {
-                    let failure = Failure::new(FailureKind::InvalidResponse);
-                    return Poll::Ready(Some(Err(this.events.frames.fail(failure))));
-                }
+            if this
+                .translator
+                .push_data(&frame.event.data, &mut this.ready)
+                .is_err()
+            {
+                let failure = Failure::new(FailureKind::InvalidResponse);
+                return Poll::Ready(Some(Err(this.frames.fail(failure))));
             }
+            this.ready.reverse();
         }
     }
 }
 
 impl ChunkSource for TranslatedChunks {
     fn report(&self) -> CallReport {
-        self.events.report().clone()
+        self.frames.report().clone()
     }
 }

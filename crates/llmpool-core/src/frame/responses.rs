@@ -1,8 +1,10 @@
 //! The side view of events of the Responses API.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -29,6 +31,14 @@ struct Light<'a> {
 impl StreamView {
     /// Looks at the next event of a response.
     pub(super) fn see_response(&mut self, event: &Event) -> Sight {
+        // As with chunks: two are read, to know what is around a piece.
+        if self.answer.pieces >= 2 && is_plain_piece(event) {
+            self.answer.note_plain_piece(event.data.len());
+            return Sight {
+                content: true,
+                ..Sight::default()
+            };
+        }
         let Ok(light) = serde_json::from_slice::<Light<'_>>(&event.data) else {
             let error = event.name.as_deref() == Some(b"error");
             return Sight {
@@ -62,6 +72,18 @@ impl StreamView {
         self.content |= sight.content;
         sight
     }
+}
+
+/// Whether the event is a piece of text that says something: its name and its first member say so, and inside a JSON string a quote is
+/// escaped, so no text looks like an empty piece.
+fn is_plain_piece(event: &Event) -> bool {
+    static EMPTY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"delta\":\"\""));
+    event.name.as_deref() == Some(b"response.output_text.delta")
+        && event
+            .data
+            .starts_with(b"{\"type\":\"response.output_text.delta\",")
+        && event.data.ends_with(b"}")
+        && EMPTY.find(&event.data).is_none()
 }
 
 /// Whether an item is a call, with a name.
@@ -151,6 +173,29 @@ mod tests {
             assert_eq!(view.has_content(), content);
             assert!(!view.is_complete());
         }
+    }
+
+    #[test]
+    fn a_plain_piece_is_seen_as_when_it_is_read() {
+        let piece = |delta: &str| {
+            let data =
+                json!({"type": "response.output_text.delta", "delta": delta, "logprobs": []}).to_string();
+            // Members in the order in which servers send them.
+            let rest = data.replace(r#""type":"response.output_text.delta""#, r#""x":0"#);
+            Event {
+                data: Bytes::from(format!(r#"{{"type":"response.output_text.delta",{}"#, &rest[1..])),
+                name: Some(Bytes::from_static(b"response.output_text.delta")),
+            }
+        };
+        let mut view = StreamView::of(Wire::Responses);
+        for delta in ["one ", "two ", "\"delta\":\"\"", "", "five"] {
+            let event = piece(delta);
+            let read = StreamView::of(Wire::Responses).see(&event);
+            assert_eq!(view.see(&event), read, "{delta}");
+            assert_eq!(read.content, !delta.is_empty());
+        }
+        assert!(view.has_content() && !view.is_complete());
+        assert!(view.estimated_tokens() >= 4);
     }
 
     #[test]

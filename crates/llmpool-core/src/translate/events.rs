@@ -2,7 +2,11 @@
 //!
 //! Always true: the chunks put together are what [`completion_of`](super::completion_of) makes of the whole response.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::answer::{BETWEEN, Failed, created_of, finish_reason, nested_annotation, usage_of};
 use super::reasoning;
@@ -25,6 +29,15 @@ pub struct EventTranslator {
     calls: u64,
     reasoned: bool,
     over: bool,
+}
+
+/// Why an event is no chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undecoded {
+    /// It is no event.
+    NoEvent,
+    /// It says that the response failed.
+    Failed(Failed),
 }
 
 /// An item of the output, by its id and place; some providers say but one of them, or neither.
@@ -51,19 +64,18 @@ impl EventTranslator {
         self.over
     }
 
-    /// The chunks that an event is, if any: most are one, some none, the last is two.
-    pub fn push(&mut self, event: Event) -> Result<Vec<ChatChunk>, Failed> {
-        let mut chunks = Vec::new();
+    /// Adds the chunks that an event is, if any: most are one, some none, the last is two.
+    pub fn push(&mut self, event: Event, chunks: &mut Vec<ChatChunk>) -> Result<(), Failed> {
         match event.kind {
             EventKind::Created | EventKind::InProgress | EventKind::Queued => {
                 self.learn(event.response.as_deref());
             }
-            EventKind::ItemAdded => self.item_added(event, &mut chunks),
-            EventKind::TextDelta | EventKind::RefusalDelta => self.said(event, &mut chunks),
-            EventKind::ReasoningDelta | EventKind::SummaryTextDelta => self.thought(event, &mut chunks),
-            EventKind::ArgumentsDelta | EventKind::CustomInputDelta => self.called_with(event, &mut chunks),
-            EventKind::ItemDone => self.item_done(event, &mut chunks),
-            EventKind::Completed | EventKind::Incomplete => self.ended(event, &mut chunks),
+            EventKind::ItemAdded => self.item_added(event, chunks),
+            EventKind::TextDelta | EventKind::RefusalDelta => self.said(event, chunks),
+            EventKind::ReasoningDelta | EventKind::SummaryTextDelta => self.thought(event, chunks),
+            EventKind::ArgumentsDelta | EventKind::CustomInputDelta => self.called_with(event, chunks),
+            EventKind::ItemDone => self.item_done(event, chunks),
+            EventKind::Completed | EventKind::Incomplete => self.ended(event, chunks),
             EventKind::Failed => {
                 let error = event
                     .response
@@ -83,7 +95,45 @@ impl EventTranslator {
             // What is done is told by the item that is done.
             _ => {}
         }
-        Ok(chunks)
+        Ok(())
+    }
+
+    /// As [`push`](Self::push), of an event that is not decoded yet. A piece of text in the middle of an answer is read without its frame.
+    pub fn push_data(&mut self, data: &[u8], chunks: &mut Vec<ChatChunk>) -> Result<(), Undecoded> {
+        let text = self.plain_piece(data);
+        if let Some(text) = text {
+            let delta = Delta {
+                content: Some(Content::Text(text)),
+                ..Delta::default()
+            };
+            self.piece(delta, chunks);
+            return Ok(());
+        }
+        let event = Event::decode(data).map_err(|_| Undecoded::NoEvent)?;
+        self.push(event, chunks).map_err(Undecoded::Failed)
+    }
+
+    /// The text of a piece that follows another one of the same item and says nothing else.
+    fn plain_piece(&self, data: &[u8]) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Piece<'a> {
+            #[serde(borrow)]
+            item_id: Option<Cow<'a, str>>,
+            #[serde(borrow)]
+            delta: Cow<'a, str>,
+            #[serde(borrow, default)]
+            logprobs: Option<&'a RawValue>,
+        }
+        let last = self.items.last().filter(|last| self.begun && last.said)?;
+        if !data.starts_with(b"{\"type\":\"response.output_text.delta\",") {
+            return None;
+        }
+        let piece: Piece<'_> = serde_json::from_str(std::str::from_utf8(data).ok()?).ok()?;
+        let silent = piece
+            .logprobs
+            .is_none_or(|tokens| matches!(tokens.get(), "[]" | "null"));
+        let same = piece.item_id.is_none() || piece.item_id.as_deref() == last.id.as_deref();
+        (silent && same && !piece.delta.is_empty()).then(|| piece.delta.into_owned())
     }
 
     fn learn(&mut self, response: Option<&Response>) {

@@ -17,7 +17,7 @@ pub(crate) use answer::usage_of;
 pub use answer::{Failed, completion_of, usage_in};
 pub use chat_request::to_responses;
 pub use chunks::ChunkTranslator;
-pub use events::EventTranslator;
+pub use events::{EventTranslator, Undecoded};
 use response::flat_annotation;
 pub use response::{Frame, response_of};
 pub use responses_request::{ChatAccent, ReasoningBack, to_chat};
