@@ -282,18 +282,7 @@ fn a_request_that_no_limit_admits_is_turned_away_and_a_full_room_too() {
     assert_eq!((told.shed.queue_full, told.offered), (99, 10_100));
 }
 
-/// A case is minutes of traffic: a hundred thousand would take hours and find no more.
-fn some_cases() -> ProptestConfig {
-    let usual = ProptestConfig::default();
-    ProptestConfig {
-        cases: usual.cases.min(1_000),
-        ..usual
-    }
-}
-
 proptest! {
-    #![proptest_config(some_cases())]
-
     /// What is let through in any minute is no more than the keys may have, and no more than the model may.
     #[test]
     fn no_minute_has_more_than_its_limit(
