@@ -95,7 +95,7 @@ pub fn assembled(input: &[u8]) {
         message: None,
     };
     // An even number of bytes ends well, so that both ends are tried.
-    events.extend(if input.len() % 2 == 0 {
+    events.extend(if input.len().is_multiple_of(2) {
         chunks.finish()
     } else {
         chunks.fail(&broke)

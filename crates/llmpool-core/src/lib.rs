@@ -5,6 +5,7 @@
 //! and sleeps.
 
 pub mod chat;
+pub mod dialect;
 pub mod estimate;
 pub mod failure;
 pub mod forecast;

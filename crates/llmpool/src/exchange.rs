@@ -194,10 +194,7 @@ pub(crate) fn request(target: &Target, key: Option<KeyId>, rendered: &Rendered) 
     *request.uri_mut() = target.uri.clone();
     *request.headers_mut() = target.headers.clone();
     if let Some(key) = key {
-        request.headers_mut().insert(
-            header::AUTHORIZATION,
-            target.provider.key(key).authorization.clone(),
-        );
+        target.add_key(request.headers_mut(), key);
     }
     request
 }

@@ -10,6 +10,7 @@ use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Uri, header};
 use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions};
+use llmpool_core::dialect::Dialect;
 use llmpool_core::failure::policy::StatusPolicy;
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::limits::key::KeyId;
@@ -192,6 +193,7 @@ impl OpenAiCompatible {
             connections: connections.to(&uri),
             headers: standing_headers(settings.headers, &uri),
             wire: settings.api,
+            key_header: Dialect::at(uri.authority().map_or("", |host| host.as_str())).key_header,
             uri,
             models_uri,
             api_params: settings.api_params,

@@ -37,6 +37,8 @@ pub enum Play {
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub key: String,
+    /// In lower case.
+    pub head: String,
     pub body: serde_json::Value,
     pub connection: usize,
     pub at: Instant,
@@ -182,7 +184,10 @@ async fn read_request(
         if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
             let original = String::from_utf8_lossy(&buffer[..end]).into_owned();
-            let at = head.find("authorization: bearer ").unwrap() + "authorization: bearer ".len();
+            let named = |name: &str| Some(head.find(name)? + name.len());
+            let at = named("authorization: bearer ")
+                .or_else(|| named("api-key: "))
+                .unwrap();
             let key = original[at..].lines().next().unwrap().to_owned();
             let length = head
                 .split("content-length: ")
@@ -197,6 +202,7 @@ async fn read_request(
                 buffer.drain(..end + 4 + length);
                 return Some(Seen {
                     key,
+                    head,
                     body,
                     connection,
                     at: Instant::now(),
