@@ -18,7 +18,7 @@ fn over(value: &Value) -> (Value, Vec<String>) {
 }
 
 #[test]
-fn every_field_of_a_chat_has_its_place() {
+fn o20_o21_o22_every_field_of_a_chat_has_its_place() {
     let (request, dropped) = over(&json!({
         "model": "m",
         "messages": [
@@ -111,7 +111,7 @@ fn only_a_single_leading_text_of_the_system_becomes_instructions() {
 }
 
 #[test]
-fn o17_what_the_answer_would_be_wrong_without_is_refused_by_name() {
+fn o21_what_the_answer_would_be_wrong_without_is_refused_by_name() {
     let user = json!([{"role": "user", "content": "x"}]);
     for (member, value) in [
         ("n", json!(2)),
@@ -200,7 +200,7 @@ fn completion(value: Value) -> Value {
 }
 
 #[test]
-fn a_response_is_told_as_a_completion() {
+fn o17_o23_l67_a_response_is_told_as_a_completion() {
     let told = completion(json!({
         "id": "resp_1", "object": "response", "created_at": 17.0, "status": "completed", "model": "m", "service_tier": "default",
         "metadata": {"a": "b"},
@@ -479,7 +479,7 @@ fn super_response(value: &Value) -> Response {
 }
 
 #[test]
-fn u15_tool_calls_are_counted_by_themselves() {
+fn u15_o23_tool_calls_are_counted_by_themselves() {
     let events = [
         json!({"type": "response.output_item.added", "output_index": 0, "item": {"type": "reasoning", "id": "rs", "summary": []}}),
         json!({"type": "response.output_item.added", "output_index": 1, "item": {"type": "function_call", "id": "a", "call_id": "call_a", "name": "f", "arguments": ""}}),

@@ -404,7 +404,7 @@ proptest! {
 
     /// There and back: a chat that has an equivalent is the same afterwards.
     #[test]
-    fn o18_a_chat_that_is_translated_twice_is_the_same(chat in a_chat()) {
+    fn o20_a_chat_that_is_translated_twice_is_the_same(chat in a_chat()) {
         let there = translate::to_responses(&read::<ChatRequest>(&chat)).unwrap();
         prop_assert_eq!(&there.dropped, &[] as &[String]);
         let accent = ChatAccent { reasoning: ReasoningBack::Details, ..ChatAccent::default() };

@@ -116,7 +116,7 @@ async fn u14_a_stream_put_together_is_the_plain_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn l76_l53_incomplete_is_length_and_no_error() {
+async fn o09_l76_l53_incomplete_is_length_and_no_error() {
     let whole = target(plain("incomplete"), 0)
         .chat(&request(), &CallOptions::default())
         .await
@@ -181,7 +181,7 @@ async fn l56_u15_a_response_that_failed_is_tried_again_and_never_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn u15_a_stream_that_fails_after_content_is_an_error_and_one_that_is_cut_is_truncated() {
+async fn u15_o09_o19_a_stream_that_fails_after_content_is_an_error_and_one_that_is_cut_is_truncated() {
     let mut failing = stream("failed");
     failing.drain(5..8);
     let mut cut = stream("completed");
@@ -200,7 +200,7 @@ async fn u15_a_stream_that_fails_after_content_is_an_error_and_one_that_is_cut_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn o17_what_has_no_equivalent_is_refused_by_name_before_anything_is_sent() {
+async fn o21_what_has_no_equivalent_is_refused_by_name_before_anything_is_sent() {
     let script = plain("completed");
     let request = ChatRequest {
         stop: Some(Stop::One("x".to_owned())),

@@ -519,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn l52_complete_needs_a_finish_reason_for_every_choice_seen_or_done() {
+    fn o18_o19_l52_complete_needs_a_finish_reason_for_every_choice_seen_or_done() {
         let mut view = StreamView::new();
         view.see(&event(
             r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}"#,

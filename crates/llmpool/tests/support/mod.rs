@@ -31,6 +31,8 @@ pub enum Play {
     SendAfter(Duration, Vec<u8>),
     /// Sends these bytes, and after a time those; the connection stays open.
     SendInTwo(Vec<u8>, Duration, Vec<u8>),
+    /// Sends these bytes, and then those again and again with a pause before each, until the client goes away.
+    Drip(Vec<u8>, Duration, Vec<u8>),
 }
 
 /// One request as it arrived.
@@ -159,6 +161,14 @@ async fn serve(
                 }
                 tokio::time::sleep(pause).await;
                 (then, None)
+            }
+            Play::Drip(first, pause, drop) => {
+                let mut next = first;
+                while socket.write_all(&next).await.is_ok() {
+                    tokio::time::sleep(pause).await;
+                    next.clone_from(&drop);
+                }
+                return;
             }
         };
         if socket.write_all(&bytes).await.is_err() {
