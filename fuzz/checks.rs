@@ -2,9 +2,15 @@
 
 use bytes::Bytes;
 use llmpool::provider_file::ProviderFile;
-use llmpool_core::chat::ChunkDecoder;
+use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder};
 use llmpool_core::frame::StreamView;
+use llmpool_core::responses::{self, Grammar, Response, ResponsesRequest};
 use llmpool_core::sse::{Decoder, Event};
+use llmpool_core::translate::{self, ChatAccent, ChunkTranslator, EventTranslator, Failed, Frame};
+use llmpool_core::wire::Wire;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// Any bytes, in any pieces, give the same events and chunks. The first byte says how long the pieces are.
 pub fn sse(input: &[u8]) {
@@ -29,6 +35,136 @@ pub fn provider_json(input: &[u8]) {
     if let Err(error) = ProviderFile::parse(text, "fuzz", &|_| Some("key".to_owned())) {
         assert!(!error.defects().is_empty() && !error.to_string().is_empty());
     }
+}
+
+/// Any text is read as whatever it may be or refused; what was read is written as it was.
+pub fn vocabulary(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
+    again::<ChatRequest>(text);
+    again::<ChatCompletion>(text);
+    again::<ChatChunk>(text);
+    again::<ResponsesRequest>(text);
+    again::<Response>(text);
+    again::<responses::Event>(text);
+}
+
+/// Any request is translated or refused by the name of a field, there and back; any answer too.
+pub fn translated(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
+    if let Ok(chat) = serde_json::from_str::<ChatRequest>(text) {
+        match translate::to_responses(&chat) {
+            Ok(done) => drop(translate::to_chat(&done.request, ChatAccent::default())),
+            Err(refused) => assert!(!refused.param.is_empty()),
+        }
+    }
+    if let Ok(request) = serde_json::from_str::<ResponsesRequest>(text) {
+        match translate::to_chat(&request, ChatAccent::default()) {
+            Ok(done) => drop(translate::to_responses(&done.request)),
+            Err(refused) => assert!(!refused.param.is_empty()),
+        }
+        drop(Frame::new(&request, "seed", 0).begun());
+    }
+    if let Ok(response) = Response::decode(input)
+        && let Ok(completion) = translate::completion_of(response)
+    {
+        drop(translate::response_of(completion, &frame()));
+    }
+    if let Ok(completion) = ChatCompletion::decode(input) {
+        drop(translate::response_of(completion, &frame()));
+    }
+    drop(translate::usage_in(input));
+}
+
+/// Any lines of JSON, as chunks and as events: they are put together, translated and seen, and what is made of chunks is in order.
+pub fn assembled(input: &[u8]) {
+    let lines = || input.split(|byte| *byte == b'\n');
+    let (mut assembler, mut chunks) = (Assembler::new(), ChunkTranslator::new(frame()));
+    let mut events = Vec::new();
+    for line in lines() {
+        if let Ok(chunk) = ChunkDecoder::new().decode(line) {
+            events.extend(chunks.push(chunk.clone()));
+            assembler.push(chunk);
+        }
+    }
+    let broke = Failed {
+        code: None,
+        message: None,
+    };
+    // An even number of bytes ends well, so that both ends are tried.
+    events.extend(if input.len().is_multiple_of(2) {
+        chunks.finish()
+    } else {
+        chunks.fail(&broke)
+    });
+    let mut grammar = Grammar::new();
+    for event in &events {
+        assert_eq!(grammar.push(event), Ok(()));
+    }
+    assert_eq!(grammar.end(), Ok(()));
+    drop(assembler.finish());
+    let (mut translator, mut assembler, mut told) = (EventTranslator::new(), Assembler::new(), Vec::new());
+    let mut view = StreamView::of(Wire::Responses);
+    for line in lines() {
+        view.see(&Event {
+            data: Bytes::copy_from_slice(line),
+            name: None,
+        });
+        drop(translator.push_data(line, &mut told));
+        told.drain(..).for_each(|chunk| assembler.push(chunk));
+    }
+    drop(assembler.finish());
+}
+
+fn frame() -> Frame {
+    Frame::new(&ResponsesRequest::default(), "seed", 0)
+}
+
+fn again<T: Serialize + DeserializeOwned>(text: &str) {
+    let Ok(read) = serde_json::from_str::<T>(text) else {
+        return;
+    };
+    let written = serde_json::to_string(&read).unwrap_or_default();
+    let Ok(again) = serde_json::from_str::<T>(&written) else {
+        panic!("what was written is not read: {written}")
+    };
+    let (first, second) = (
+        serde_json::to_value(&read).ok(),
+        serde_json::to_value(&again).ok(),
+    );
+    assert_eq!(first, second);
+    // A member that is there twice is kept once, so only texts without one are compared with what was written.
+    let original: Option<Value> = serde_json::from_str(text).ok();
+    let same = original.as_ref().map(by_value) == first.as_ref().map(by_value);
+    assert!(same || has_what_is_normalised(text), "{text} became {written}");
+}
+
+/// Numbers by their value: `1` may be written as `1.0`, and a number in quotes as a number.
+fn by_value(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => Value::from(number.as_f64()),
+        Value::Array(items) => items.iter().map(by_value).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), by_value(value)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+/// Whether a text has what reading makes one of several: counts that are no plain whole numbers, and members that are there twice.
+fn has_what_is_normalised(text: &str) -> bool {
+    const COUNTS: [&str; 6] = ["tokens", "index", "created", "number", "_tokens", "n\""];
+    let mut names = Vec::new();
+    let doubled = text.split('"').skip(1).step_by(2).any(|name| {
+        let known = names.contains(&name);
+        names.push(name);
+        known
+    });
+    doubled || text.contains('\\') || COUNTS.iter().any(|count| text.contains(count))
 }
 
 /// A decoder that has learned from the chunks before reads what a new one reads.

@@ -5,6 +5,7 @@
 //! and sleeps.
 
 pub mod chat;
+pub mod dialect;
 pub mod embeddings;
 pub mod estimate;
 pub mod failure;
@@ -14,7 +15,10 @@ pub mod limits;
 pub mod models;
 pub mod provider_error;
 pub mod rate_headers;
+pub mod responses;
 pub mod routing;
 pub mod sse;
 pub mod structured;
 pub mod time;
+pub mod translate;
+pub mod wire;

@@ -107,8 +107,12 @@ fn nested(members: &Map<String, Value>) -> Option<&Value> {
             .get("error")
             .filter(|error| says_something(error))
     };
+    let response = || {
+        let error = members.get("response")?.get("error");
+        error.filter(|error| says_something(error))
+    };
     let own = members.get("error").filter(|error| says_something(error));
-    own.or_else(choice).or_else(groq)
+    own.or_else(choice).or_else(groq).or_else(response)
 }
 
 fn says_something(value: &Value) -> bool {

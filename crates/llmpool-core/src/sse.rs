@@ -250,7 +250,7 @@ mod tests {
     ];
 
     #[test]
-    fn l48_the_vectors_of_the_standard() {
+    fn l48_l49_l51_the_vectors_of_the_standard() {
         assert_eq!(decode(&[CORPUS[0].as_bytes()]), data(&["{\"a\":1}", "[DONE]"]));
         assert_eq!(decode(&[CORPUS[1].as_bytes()]), data(&["one\ntwo", "[DONE]"]));
         assert_eq!(decode(&[CORPUS[2].as_bytes()]), data(&["old mac", "two\nlines"]));

@@ -18,7 +18,10 @@ fn fixtures(ending: &str) -> Vec<(String, String)> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|known| known == ending))
-        .filter(|path| path.file_stem().unwrap().to_string_lossy().starts_with("chat"))
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("chat"))
+        })
         .map(|path| {
             let name = path.file_stem().unwrap().to_string_lossy().into_owned();
             let text = std::fs::read_to_string(&path).unwrap();
@@ -306,10 +309,10 @@ fn u08_debug_shows_no_text_that_somebody_wrote() {
     ]);
     request.stop = Some(llmpool_core::chat::Stop::One(CANARY.into()));
     request.user = Some(CANARY.into());
-    request.tools = vec![Json::of(CANARY).unwrap()];
+    request.tools = vec![Json::of(CANARY).unwrap().into()];
     request.extra.insert(CANARY, Json::of(CANARY).unwrap());
     request.messages[0].tool_calls = vec![ToolCall::function(CANARY, CANARY, CANARY)];
-    request.messages[0].content = Some(Content::Parts(vec![Json::of(CANARY).unwrap()]));
+    request.messages[0].content = Some(Content::Parts(vec![Json::of(CANARY).unwrap().into()]));
     let chunk: ChatChunk = serde_json::from_value(json!({"id": CANARY, "choices": [{"index": 0, "finish_reason": CANARY, "delta": {
         "content": CANARY, "reasoning": CANARY, "x": CANARY, "tool_calls": [{"id": CANARY, "function": {"arguments": CANARY}}]}}]})).unwrap();
     let mut assembler = Assembler::new();

@@ -140,9 +140,13 @@ impl<'a> Call<'a> {
     fn render(&mut self, outgoing: &dyn Outgoing) -> Result<Rendered, Error> {
         match self.rendered.take() {
             Some(rendered) => Ok(rendered),
-            None => outgoing
-                .render(self.target)
-                .map_err(|error| error.with_report(self.closing_report())),
+            None => {
+                let rendered = outgoing
+                    .render(self.target)
+                    .map_err(|error| error.with_report(self.closing_report()))?;
+                self.report.dropped.clone_from(&rendered.dropped);
+                Ok(rendered)
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http::{HeaderMap, Method, Request, header};
 use http_body_util::Full;
 use llmpool_core::chat::ChatRequest;
 use llmpool_core::failure::{Blame, Failure, FailureKind};
@@ -29,7 +29,7 @@ use crate::target::Target;
 /// Keys that are asked about at the same time.
 const AT_ONCE: usize = 8;
 /// Nobody's key.
-const NO_KEY: &str = "Bearer llmpool-check-tries-a-key-that-nobody-has";
+const NO_KEY: &str = "llmpool-check-tries-a-key-that-nobody-has";
 
 /// What became of the keys of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -226,7 +226,7 @@ fn likely_meant(target: &Target, keys: &[KeyCheck]) -> Option<String> {
 async fn check(target: &Target, key: KeyId, timeout: Duration) -> KeyCheck {
     let provider = &target.provider;
     let began = clock::now();
-    let answer = list(target, provider.key(key).authorization.clone(), timeout).await;
+    let answer = list(target, |headers| target.add_key(headers, key), timeout).await;
     let mut check = KeyCheck {
         key: provider.key(key).label.clone(),
         verdict: Verdict::CannotTell(Doubt::Odd),
@@ -280,11 +280,16 @@ struct Listed {
 }
 
 async fn lists_for_anybody(target: &Target, timeout: Duration) -> bool {
-    let listed = list(target, HeaderValue::from_static(NO_KEY), timeout).await;
+    let nobodys = |headers: &mut HeaderMap| target.add_nobodys_key(headers, NO_KEY);
+    let listed = list(target, nobodys, timeout).await;
     listed.is_ok_and(|listed| listed.models.is_some())
 }
 
-async fn list(target: &Target, authorization: HeaderValue, timeout: Duration) -> Result<Listed, Failure> {
+async fn list(
+    target: &Target,
+    add_key: impl Fn(&mut HeaderMap),
+    timeout: Duration,
+) -> Result<Listed, Failure> {
     let patience = patience(timeout);
     let request = || {
         let mut request = Request::new(Full::new(Bytes::new()));
@@ -292,9 +297,7 @@ async fn list(target: &Target, authorization: HeaderValue, timeout: Duration) ->
         *request.uri_mut() = target.models_uri.clone();
         *request.headers_mut() = target.headers.clone();
         request.headers_mut().remove(header::CONTENT_TYPE);
-        request
-            .headers_mut()
-            .insert(header::AUTHORIZATION, authorization.clone());
+        add_key(request.headers_mut());
         request
     };
     let by = (patience.deadline, FailureKind::DeadlineExceeded);
@@ -343,7 +346,7 @@ async fn call(
         idle: None,
         deadline: patience.deadline,
     };
-    let mut frames = FrameStream::new(body, limits);
+    let mut frames = FrameStream::new(body, target.wire, limits);
     while let Some(frame) = frames.next_frame().await {
         if frame?.sight.content {
             check.pieces += 1;

@@ -37,6 +37,8 @@ pub(crate) struct Rendered {
     pub(crate) stream: bool,
     /// Whether `stream_options` was ours, not the caller's.
     pub(crate) added_stream_options: bool,
+    /// What was left out because the format has no place for it.
+    pub(crate) dropped: Vec<String>,
 }
 
 /// How long things may take.
@@ -103,7 +105,7 @@ pub(crate) async fn once(
         request_id: request_id(&head.headers),
     };
     if rendered.stream && !is_json(&head.headers) {
-        return first_content(kept, FrameStream::new(body, limits)).await;
+        return first_content(kept, FrameStream::new(body, target.wire, limits)).await;
     }
     let body = whole(body, patience).await?;
     check_plain(&head, &body)?;
@@ -189,13 +191,10 @@ pub(crate) async fn hand_over(
 pub(crate) fn request(target: &Target, key: Option<KeyId>, rendered: &Rendered) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(rendered.body.clone()));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = target.chat_uri.clone();
+    *request.uri_mut() = target.uri.clone();
     *request.headers_mut() = target.headers.clone();
     if let Some(key) = key {
-        request.headers_mut().insert(
-            header::AUTHORIZATION,
-            target.provider.key(key).authorization.clone(),
-        );
+        target.add_key(request.headers_mut(), key);
     }
     request
 }

@@ -69,7 +69,7 @@ impl ApiKeyPool {
             if known.iter().any(|key| key.secret == secret) {
                 continue;
             }
-            let Some(authorization) = secret.bearer() else {
+            let (Some(authorization), Some(bare)) = (secret.bearer(), secret.bare()) else {
                 let problem = format!("key {} is empty or cannot be sent in a header", position + 1);
                 return Err(Error::new(ErrorKind::Config, problem));
             };
@@ -85,6 +85,7 @@ impl ApiKeyPool {
                 label: secret.label(position + 1),
                 secret,
                 authorization,
+                bare,
             });
         }
         if known.is_empty() {

@@ -1,4 +1,4 @@
-//! A model behind an OpenAI-compatible chat completions endpoint.
+//! A model behind an OpenAI-compatible endpoint.
 
 use std::fmt;
 use std::pin::Pin;
@@ -10,12 +10,16 @@ use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Uri, header};
 use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions};
+use llmpool_core::dialect::Dialect;
 use llmpool_core::failure::policy::StatusPolicy;
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::limits::key::KeyId;
 use llmpool_core::limits::ledger::{Limits, TargetLimits};
 use llmpool_core::limits::quota::{Quota, QuotaError};
+use llmpool_core::responses::Response;
 use llmpool_core::routing::retry::RetryPolicy;
+use llmpool_core::translate::{self, Translated};
+use llmpool_core::wire::Wire;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
@@ -25,6 +29,7 @@ use crate::error::{Error, ErrorKind};
 use crate::exchange::{Rendered, Reply};
 use crate::interface::{ChatResponse, ChatStream, ChunkSource, LlmInterface};
 use crate::key_pool::ApiKeyPool;
+use crate::openai_responses::{self, TranslatedChunks};
 use crate::options::{CallOptions, Timeouts};
 use crate::raw::{self, RawResponse, RawStream};
 use crate::report::CallReport;
@@ -46,6 +51,8 @@ pub struct OpenAiCompatible {
 /// What can be set for a target beside its keys, model and base URL.
 #[derive(Clone)]
 pub struct TargetSettings {
+    /// In which format the model is asked. Default: chat completions.
+    pub api: Wire,
     /// Most requests at once and requests a second; `None`: no limit of ours.
     pub rate_limit: Option<(u32, f64)>,
     /// Most requests in any 60 s; `None`: no limit of ours. They are paced, and come as many at once as `rate_limit` allows
@@ -87,6 +94,7 @@ impl Default for TargetSettings {
     fn default() -> Self {
         let RetryPolicy { max_retries, base } = RetryPolicy::default();
         Self {
+            api: Wire::default(),
             rate_limit: None,
             rpm: None,
             tpm: None,
@@ -164,7 +172,7 @@ impl OpenAiCompatible {
         settings: TargetSettings,
         connections: &Connections,
     ) -> Result<Self, Error> {
-        let chat_uri = endpoint(base_url, "chat/completions")?;
+        let uri = endpoint(base_url, settings.api.path())?;
         let models_uri = endpoint(base_url, "models")?;
         let limits = settings
             .limits()
@@ -182,9 +190,11 @@ impl OpenAiCompatible {
             keys: keys.to_vec(),
             model,
             base_url: base_url.to_owned(),
-            connections: connections.to(&chat_uri),
-            headers: standing_headers(settings.headers, &chat_uri),
-            chat_uri,
+            connections: connections.to(&uri),
+            headers: standing_headers(settings.headers, &uri),
+            wire: settings.api,
+            key_header: Dialect::at(uri.authority().map_or("", |host| host.as_str())).key_header,
+            uri,
             models_uri,
             api_params: settings.api_params,
             retry: RetryPolicy {
@@ -286,8 +296,7 @@ impl LlmInterface for OpenAiCompatible {
             let Reply::Plain { body, .. } = reply else {
                 return Err(raw::invalid_response(report));
             };
-            let decoded = ChatCompletion::decode(&body).ok();
-            let Some(response) = decoded.filter(|response| !response.choices.is_empty()) else {
+            let Some(response) = decoded(self.target.wire, &body) else {
                 return Err(raw::invalid_response(report));
             };
             report.note_usage(response.usage.clone(), || tokens::estimated_plain(&sent, &body));
@@ -309,9 +318,29 @@ impl LlmInterface for OpenAiCompatible {
                 stream: true,
             };
             let frames = raw::stream(&self.target, &outgoing, options).await?;
-            let decoder = ChunkDecoder::new();
-            Ok(ChatStream::from_source(Chunks { frames, decoder }))
+            Ok(match self.target.wire {
+                Wire::ChatCompletions => ChatStream::from_source(Chunks {
+                    frames,
+                    decoder: ChunkDecoder::new(),
+                }),
+                Wire::Responses => ChatStream::from_source(TranslatedChunks::new(frames)),
+            })
         })
+    }
+}
+
+/// A whole answer, if it is one.
+fn decoded(wire: Wire, body: &[u8]) -> Option<ChatCompletion> {
+    match wire {
+        Wire::ChatCompletions => {
+            let decoded = ChatCompletion::decode(body).ok();
+            decoded.filter(|response| !response.choices.is_empty())
+        }
+        Wire::Responses => {
+            let response = Response::decode(body).ok();
+            let response = response.filter(|response| response.has("output"))?;
+            translate::completion_of(response).ok()
+        }
     }
 }
 
@@ -323,20 +352,35 @@ pub(crate) struct Typed<'a> {
 
 impl Outgoing for Typed<'_> {
     fn render(&self, target: &Target) -> Result<Rendered, Error> {
+        if target.wire == Wire::Responses {
+            return self.render_for_responses(target);
+        }
         let mut body = Vec::with_capacity(512);
         let (options, added) = self.stream_options(target);
-        self.write(target, options.as_ref(), &mut body).map_err(|error| {
-            Error::new(ErrorKind::Unsendable, "the request cannot be encoded").with_source(error)
-        })?;
+        self.write(target, options.as_ref(), &mut body)
+            .map_err(unencodable)?;
         Ok(Rendered {
             body: Bytes::from(body),
             stream: self.stream,
             added_stream_options: added,
+            dropped: Vec::new(),
         })
     }
 }
 
+fn unencodable(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Unsendable, "the request cannot be encoded").with_source(error)
+}
+
 impl Typed<'_> {
+    fn render_for_responses(&self, target: &Target) -> Result<Rendered, Error> {
+        let translated = translate::to_responses(self.request);
+        let Translated { request, dropped } =
+            translated.map_err(|refused| Error::new(ErrorKind::Unsendable, refused.to_string()))?;
+        let rendered = openai_responses::render(&request, self.stream, target)?;
+        Ok(Rendered { dropped, ..rendered })
+    }
+
     fn write(
         &self,
         target: &Target,
@@ -445,6 +489,7 @@ impl fmt::Debug for TargetSettings {
         let params: Vec<_> = self.api_params.iter().map(|(name, _)| name).collect();
         let headers: Vec<_> = self.headers.keys().collect();
         f.debug_struct("TargetSettings")
+            .field("api", &self.api)
             .field("rate_limit", &self.rate_limit)
             .field("rpm", &self.rpm)
             .field("tpm", &self.tpm)

@@ -10,10 +10,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use llmpool_core::chat::Usage;
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::time::Timestamp;
-use serde::Deserialize;
+use llmpool_core::translate;
 
 use crate::call::{self, Answer, Outgoing};
 use crate::clock;
@@ -60,6 +59,7 @@ impl Outgoing for Encoded {
             body: self.body.clone(),
             stream: self.stream,
             added_stream_options: false,
+            dropped: Vec::new(),
         })
     }
 }
@@ -70,11 +70,6 @@ pub(crate) async fn plain(
     body: Bytes,
     options: &CallOptions,
 ) -> Result<RawResponse, Error> {
-    /// All that the report wants to know of the body.
-    #[derive(Deserialize)]
-    struct Used {
-        usage: Option<Usage>,
-    }
     let outgoing = Encoded { body, stream: false };
     let Answer {
         reply,
@@ -85,8 +80,7 @@ pub(crate) async fn plain(
     let Reply::Plain { body, .. } = reply else {
         return Err(invalid_response(report));
     };
-    let used = serde_json::from_slice::<Used>(&body).ok();
-    report.note_usage(used.and_then(|used| used.usage), || {
+    report.note_usage(translate::usage_in(&body), || {
         tokens::estimated_plain(&sent, &body)
     });
     Ok(RawResponse { body, report })

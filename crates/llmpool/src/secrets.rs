@@ -32,8 +32,17 @@ impl Secret {
 
     /// `Bearer …` as a header, or `None` where the key cannot be part of one.
     pub(crate) fn bearer(&self) -> Option<HeaderValue> {
+        self.header("Bearer ")
+    }
+
+    /// The key itself as a header, or `None` where it cannot be one.
+    pub(crate) fn bare(&self) -> Option<HeaderValue> {
+        self.header("")
+    }
+
+    fn header(&self, before: &str) -> Option<HeaderValue> {
         let usable = !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_graphic());
-        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0))
+        let mut value = HeaderValue::try_from(format!("{before}{}", self.0))
             .ok()
             .filter(|_| usable)?;
         value.set_sensitive(true);

@@ -11,6 +11,7 @@ use llmpool_core::frame::{Sight, StreamView};
 use llmpool_core::provider_error::ProviderError;
 use llmpool_core::sse::{Decoder, Event};
 use llmpool_core::time::Timestamp;
+use llmpool_core::wire::Wire;
 
 use crate::clock::{self, Timer};
 use crate::tokens::StreamPermit;
@@ -55,11 +56,11 @@ pub(crate) struct StreamLimits {
 }
 
 impl FrameStream {
-    pub(crate) fn new(body: Body, limits: StreamLimits) -> Self {
+    pub(crate) fn new(body: Body, wire: Wire, limits: StreamLimits) -> Self {
         Self {
             body: Some(body),
             decoder: Decoder::new(LONGEST_EVENT),
-            view: StreamView::new(),
+            view: StreamView::of(wire),
             permit: None,
             limits,
             waiting_since: None,

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use llmpool_core::dialect::KeyHeader;
 use llmpool_core::estimate::AnswerLengths;
 use llmpool_core::failure::Failure;
 use llmpool_core::failure::policy::StatusPolicy;
@@ -12,6 +13,7 @@ use llmpool_core::limits::key::{KeyId, KeyState};
 use llmpool_core::limits::kinship::Kinship;
 use llmpool_core::limits::ledger::TargetId;
 use llmpool_core::routing::retry::RetryPolicy;
+use llmpool_core::wire::Wire;
 use serde_json::value::RawValue;
 
 use crate::base_url::shown;
@@ -36,6 +38,8 @@ pub(crate) struct ApiKey {
     pub(crate) secret: Secret,
     /// `Bearer …`, marked sensitive.
     pub(crate) authorization: HeaderValue,
+    /// The key itself, for those who want it so; marked sensitive.
+    pub(crate) bare: HeaderValue,
 }
 
 /// One model at one base URL.
@@ -49,7 +53,12 @@ pub(crate) struct Target {
     pub(crate) model: String,
     /// As configured, for people.
     pub(crate) base_url: String,
-    pub(crate) chat_uri: Uri,
+    /// In which format it is asked.
+    pub(crate) wire: Wire,
+    /// Where it is asked.
+    pub(crate) uri: Uri,
+    /// In which header it wants its keys.
+    pub(crate) key_header: KeyHeader,
     /// Where the provider lists its models.
     pub(crate) models_uri: Uri,
     pub(crate) connections: Arc<Pool>,
@@ -66,6 +75,29 @@ pub(crate) struct Target {
     pub(crate) on_status: StatusPolicy,
     pub(crate) facts: Facts,
 }
+
+impl Target {
+    /// Adds a key to the headers of a request.
+    pub(crate) fn add_key(&self, headers: &mut HeaderMap, key: KeyId) {
+        let key = self.provider.key(key);
+        match self.key_header {
+            KeyHeader::Bearer => headers.insert(header::AUTHORIZATION, key.authorization.clone()),
+            KeyHeader::ApiKey => headers.insert(API_KEY, key.bare.clone()),
+        };
+    }
+
+    /// Adds a key that is none of the provider's.
+    pub(crate) fn add_nobodys_key(&self, headers: &mut HeaderMap, key: &'static str) {
+        let secret = Secret::from(key);
+        let (name, value) = match self.key_header {
+            KeyHeader::Bearer => (header::AUTHORIZATION, secret.bearer()),
+            KeyHeader::ApiKey => (API_KEY, secret.bare()),
+        };
+        headers.extend(value.map(|value| (name, value)));
+    }
+}
+
+const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// What was learned about an endpoint from its answers.
 #[derive(Debug, Default)]

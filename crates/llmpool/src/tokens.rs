@@ -6,6 +6,7 @@ use llmpool_core::chat::Usage;
 use llmpool_core::estimate;
 use llmpool_core::frame::{self, StreamView};
 use llmpool_core::limits::ledger::Need;
+use llmpool_core::translate;
 use serde::Deserialize;
 
 use crate::limits::Permit;
@@ -16,19 +17,15 @@ use crate::target::Target;
 struct Bounds {
     max_completion_tokens: Option<u32>,
     max_tokens: Option<u32>,
+    max_output_tokens: Option<u32>,
     n: Option<u32>,
 }
 
 impl Bounds {
     fn most(&self) -> Option<u32> {
-        self.max_completion_tokens.or(self.max_tokens)
+        let chat = self.max_completion_tokens.or(self.max_tokens);
+        chat.or(self.max_output_tokens)
     }
-}
-
-/// All that is wanted of an answer.
-#[derive(Deserialize)]
-struct Used {
-    usage: Option<Usage>,
 }
 
 /// What a call with this body needs.
@@ -60,6 +57,7 @@ pub(crate) fn most_by_default(target: &Target) -> Option<u32> {
     let bounds = Bounds {
         max_completion_tokens: said("max_completion_tokens"),
         max_tokens: said("max_tokens"),
+        max_output_tokens: said("max_output_tokens"),
         n: None,
     };
     bounds.most()
@@ -82,8 +80,7 @@ fn estimated(sent: &[u8], answer: u32) -> Usage {
 /// Corrects what was reserved by what a plain answer says.
 pub(crate) fn settle_plain(target: &Target, permit: &mut Permit, body: &[u8]) {
     if target.counts_tokens {
-        let used = serde_json::from_slice::<Used>(body).ok();
-        settle(target, permit, used.and_then(|used| used.usage));
+        settle(target, permit, translate::usage_in(body));
     }
 }
 

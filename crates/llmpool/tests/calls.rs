@@ -71,7 +71,7 @@ async fn u14_a_stream_assembled_is_the_plain_answer_with_its_usage() {
 }
 
 #[tokio::test]
-async fn u14_o17_usage_of_a_tool_call_and_late_usage_are_taken_and_none_is_none() {
+async fn u14_o17_l68_l71_usage_of_a_tool_call_and_late_usage_are_taken_and_none_is_none() {
     let call =
         r#"{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]}"#;
     let server = Server::start(move |number, _| match number {

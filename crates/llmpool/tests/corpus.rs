@@ -24,3 +24,18 @@ fn the_corpus_of_the_decoder_reads_the_same_in_any_pieces() {
 fn the_corpus_of_the_provider_file_is_read_or_refused_with_words() {
     replay("provider_json", checks::provider_json);
 }
+
+#[test]
+fn the_corpus_of_the_vocabulary_is_written_as_it_was_read() {
+    replay("vocabulary", checks::vocabulary);
+}
+
+#[test]
+fn the_corpus_of_the_translation_is_translated_or_refused_by_name() {
+    replay("translate", checks::translated);
+}
+
+#[test]
+fn the_corpus_of_streams_is_put_together_in_order() {
+    replay("assemble", checks::assembled);
+}

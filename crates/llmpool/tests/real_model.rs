@@ -7,7 +7,11 @@
 )]
 
 use llmpool::chat::ChatRequest;
-use llmpool::{ApiKeyPool, CallOptions, FailureKind, LlmInterface, OpenAiCompatible, UsageSource};
+use llmpool::responses::ResponsesRequest;
+use llmpool::{
+    ApiKeyPool, CallOptions, FailureKind, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible,
+    UsageSource,
+};
 
 fn real_model() -> Option<OpenAiCompatible> {
     let Ok(url) = std::env::var("LLMPOOL_TEST_REAL_URL") else {
@@ -86,4 +90,33 @@ async fn real_model_takes_its_keys_and_refuses_others_without_a_call() {
         "{call:?}"
     );
     assert!(call.pieces > 1, "{call:?}");
+}
+
+/// The server's Responses API leaves out places and numbers of its events.
+#[tokio::test]
+async fn real_model_answers_the_same_through_its_responses_api() {
+    let Some(model) = real_model() else { return };
+    let keys = std::env::var("LLMPOOL_TEST_REAL_KEYS").unwrap();
+    let pool = ApiKeyPool::new("local", keys.split(',')).unwrap();
+    let responses = OpenAiResponsesCompatible::new(&pool, model.model_name(), model.base_url()).unwrap();
+    let options = CallOptions::default();
+    let chat = model.chat(&request(), &options).await.unwrap();
+    let plain = responses.chat(&request(), &options).await.unwrap();
+    let stream = responses.chat_stream(&request(), &options).await.unwrap();
+    let streamed = stream.assemble().await.unwrap();
+    assert!(!chat.text().is_empty());
+    assert_eq!(chat.text(), plain.text());
+    assert_eq!(chat.text(), streamed.text());
+    for answer in [&plain, &streamed] {
+        assert_eq!(answer.report.usage_source, UsageSource::Provider);
+        assert_eq!(answer.usage, answer.report.usage);
+        assert_eq!(answer.report.upstream_requests(), 1);
+    }
+    let native = ResponsesRequest {
+        max_output_tokens: Some(24),
+        temperature: Some(0.0),
+        ..ResponsesRequest::user("Say hello.")
+    };
+    let native = responses.respond(&native, &options).await.unwrap();
+    assert_eq!(native.text(), chat.text());
 }

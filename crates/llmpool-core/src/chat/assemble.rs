@@ -7,9 +7,10 @@ use std::fmt;
 use serde_json::Value;
 
 use super::chunk::{ChatChunk, ChunkChoice, Delta};
+use super::content::Content;
 use super::extra::{Extra, Json};
 use super::lenient::Whole;
-use super::message::Content;
+use super::part::Part;
 use super::response::{ChatCompletion, Choice};
 use super::tool::{FunctionCall, ToolCall, ToolCallDelta};
 
@@ -102,11 +103,13 @@ fn push_delta(choice: &mut Choice, delta: Delta, indexes: &mut Vec<Option<u64>>)
     if delta.role.is_some() {
         message.role = delta.role;
     }
-    if let Some(piece) = delta.content {
-        match &mut message.content {
-            Some(Content::Text(text)) => text.push_str(&piece),
-            Some(Content::Parts(_)) => {}
-            none @ None => *none = Some(Content::Text(piece)),
+    push_content(&mut message.content, delta.content);
+    for (name, known) in [
+        ("reasoning_details", &message.reasoning_details),
+        ("audio", &message.audio),
+    ] {
+        if let (Some(known), true) = (known, delta.extra.get(name).is_some()) {
+            message.extra.insert(name, known.clone());
         }
     }
     append(&mut message.refusal, delta.refusal);
@@ -119,6 +122,11 @@ fn push_delta(choice: &mut Choice, delta: Delta, indexes: &mut Vec<Option<u64>>)
         push_tool_call(&mut message.tool_calls, indexes, piece);
     }
     grow(&mut message.extra, &delta.extra);
+    // Named in a message, and rare enough in a stream to have no name in a delta.
+    message.reasoning_details = message
+        .extra
+        .remove("reasoning_details")
+        .or(message.reasoning_details.take());
 }
 
 /// Adds a piece to the call it belongs to: a known id decides, then the index unless a new id claims it, then the place.
@@ -152,15 +160,65 @@ fn push_tool_call(calls: &mut Vec<ToolCall>, indexes: &mut Vec<Option<u64>>, pie
     if let Some(function) = piece.function {
         push_function(call.function.get_or_insert_default(), function);
     }
+    if let Some(piece) = piece.custom {
+        let custom = call.custom.get_or_insert_default();
+        name_it(&mut custom.name, piece.name);
+        append(&mut custom.input, piece.input);
+    }
     latest(&mut call.extra, &piece.extra, &[]);
 }
 
-fn push_function(function: &mut FunctionCall, piece: FunctionCall) {
-    if function.name.as_deref().unwrap_or_default().is_empty() {
-        function.name = piece.name.or(function.name.take());
+/// Texts grow; where there are parts, a text after them is one more, and pieces of the same kind are one.
+fn push_content(content: &mut Option<Content>, piece: Option<Content>) {
+    *content = match (content.take(), piece) {
+        (None, piece) => piece,
+        (content, None) => content,
+        (Some(Content::Text(mut text)), Some(Content::Text(piece))) => {
+            text.push_str(&piece);
+            Some(Content::Text(text))
+        }
+        (Some(content), Some(piece)) => {
+            let mut parts = parts_of(content);
+            parts_of(piece)
+                .into_iter()
+                .for_each(|piece| push_part(&mut parts, piece));
+            Some(Content::Parts(parts))
+        }
+    };
+}
+
+fn parts_of(content: Content) -> Vec<Part> {
+    match content {
+        Content::Text(text) if text.is_empty() => Vec::new(),
+        Content::Text(text) => vec![Part::text(text)],
+        Content::Parts(parts) => parts,
     }
+}
+
+fn push_part(parts: &mut Vec<Part>, piece: Part) {
+    match (parts.last_mut(), piece) {
+        (Some(Part::Text(text)), Part::Text(piece)) => text.text.push_str(&piece.text),
+        (Some(Part::Refusal(refusal)), Part::Refusal(piece)) => refusal.refusal.push_str(&piece.refusal),
+        (Some(Part::Thinking(thinking)), Part::Thinking(piece)) => {
+            let pieces = piece.thinking.into_iter();
+            pieces.for_each(|piece| push_part(&mut thinking.thinking, piece));
+            latest(&mut thinking.extra, &piece.extra, &[]);
+        }
+        (_, piece) => parts.push(piece),
+    }
+}
+
+fn push_function(function: &mut FunctionCall, piece: FunctionCall) {
+    name_it(&mut function.name, piece.name);
     append(&mut function.arguments, piece.arguments);
     latest(&mut function.extra, &piece.extra, &[]);
+}
+
+/// The first name that says something.
+fn name_it(name: &mut Option<String>, piece: Option<String>) {
+    if name.as_deref().unwrap_or_default().is_empty() {
+        *name = piece.or(name.take());
+    }
 }
 
 fn append(text: &mut Option<String>, piece: Option<String>) {

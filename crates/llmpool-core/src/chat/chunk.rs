@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::content::Content;
 use super::extra::{Extra, Json};
 use super::finish_reason::FinishReason;
 use super::lenient::Whole;
@@ -24,7 +25,7 @@ pub struct ChatChunk {
     pub id: Option<Arc<str>>,
     /// `chat.completion.chunk`.
     pub object: Option<Arc<str>>,
-    pub(super) created: Option<Whole>,
+    pub(crate) created: Option<Whole>,
     /// The model that answers.
     pub model: Option<Arc<str>>,
     /// The backend's configuration.
@@ -42,7 +43,7 @@ pub struct ChatChunk {
 /// The next piece of one choice.
 #[derive(Clone, Default, PartialEq)]
 pub struct ChunkChoice {
-    pub(super) index: Option<Whole>,
+    pub(crate) index: Option<Whole>,
     /// What is new.
     pub delta: Delta,
     /// Why it ended, in its last piece.
@@ -60,6 +61,15 @@ wire_object!(ChunkChoice {
 } always { delta => "delta" });
 
 impl ChunkChoice {
+    /// A piece of the first choice.
+    pub(crate) fn first(delta: Delta) -> Self {
+        Self {
+            index: Some(Whole(0)),
+            delta,
+            ..Self::default()
+        }
+    }
+
     /// Its place among the choices.
     pub fn index(&self) -> u64 {
         self.index.map_or(0, |index| index.0)
@@ -69,8 +79,8 @@ impl ChunkChoice {
 /// What is new in a choice.
 #[derive(Clone, Default, PartialEq)]
 pub struct Delta {
-    /// The next piece of the text.
-    pub content: Option<String>,
+    /// The next piece of the content, a text nearly always.
+    pub content: Option<Content>,
     /// Who speaks; comes once.
     pub role: Option<Role>,
     /// The next piece of a refusal.
@@ -97,15 +107,18 @@ wire_object!(Delta {
     function_call => "function_call",
 });
 
+impl Delta {
+    /// The next piece of the text, if there is one.
+    pub fn text(&self) -> Option<&str> {
+        self.content.as_ref()?.as_text()
+    }
+}
+
 impl ChatChunk {
     /// The first choice's piece of text, if there is one.
     pub fn text(&self) -> Option<&str> {
-        self.choices
-            .iter()
-            .find(|choice| choice.index() == 0)?
-            .delta
-            .content
-            .as_deref()
+        let first = self.choices.iter().find(|choice| choice.index() == 0)?;
+        first.delta.text()
     }
 
     /// The usage, wherever the provider put it: at the top, in a choice, or in `x_groq`.
@@ -191,6 +204,9 @@ const NAMES: [&str; 8] = [
     "usage",
 ];
 
+/// The bit of the choices; marked until they come.
+const CHOICES: u32 = 6;
+
 impl<'de> Visitor<'de> for Members<'_> {
     type Value = ChatChunk;
 
@@ -200,6 +216,7 @@ impl<'de> Visitor<'de> for Members<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<ChatChunk, A::Error> {
         let mut chunk = ChatChunk::default();
+        chunk.extra.mark(CHOICES);
         let shared = self.shared;
         while let Some(Name(name)) = members.next_key()? {
             let bit = NAMES.iter().position(|known| *known == name);
@@ -217,6 +234,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                 Some(6) => match members.next_value::<Option<Vec<ChunkChoice>>>()? {
                     Some(choices) => {
                         chunk.choices = choices;
+                        chunk.extra.unmark(CHOICES);
                         true
                     }
                     None => false,
@@ -288,7 +306,7 @@ impl Serialize for ChatChunk {
         if let Some(created) = &self.created {
             map.serialize_entry("created", created)?;
         }
-        if !self.choices.is_empty() || !self.extra.is_null(6) {
+        if !self.choices.is_empty() || !(self.extra.is_null(CHOICES) || self.extra.is_marked(CHOICES)) {
             map.serialize_entry("choices", &self.choices)?;
         }
         if let Some(usage) = &self.usage {
@@ -340,7 +358,7 @@ impl fmt::Debug for ChunkChoice {
 impl fmt::Debug for Delta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delta")
-            .field("content_bytes", &self.content.as_ref().map(String::len))
+            .field("content", &self.content)
             .field("tool_calls", &self.tool_calls.len())
             .finish_non_exhaustive()
     }

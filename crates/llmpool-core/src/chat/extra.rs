@@ -65,7 +65,9 @@ impl<'de> Deserialize<'de> for Json {
 #[derive(Clone, Default, PartialEq)]
 pub struct Extra {
     /// One bit for each named member that was `null`.
-    nulls: u32,
+    nulls: u64,
+    /// One bit for each named list that was there and empty, and for each member that is always written and was not there.
+    marks: u64,
     members: Vec<(Cow<'static, str>, Json)>,
 }
 
@@ -97,6 +99,14 @@ impl Extra {
         Some(self.members.remove(at).1)
     }
 
+    /// The unknown members, for an object of another type.
+    pub(crate) fn unknown(&self) -> Self {
+        Self {
+            members: self.members.clone(),
+            ..Self::default()
+        }
+    }
+
     /// The unknown members in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.members.iter().map(|(name, json)| (name.as_ref(), json))
@@ -104,6 +114,18 @@ impl Extra {
 
     pub(crate) fn set_null(&mut self, bit: u32) {
         self.nulls |= 1 << bit;
+    }
+
+    pub(crate) fn mark(&mut self, bit: u32) {
+        self.marks |= 1 << bit;
+    }
+
+    pub(crate) fn unmark(&mut self, bit: u32) {
+        self.marks &= !(1 << bit);
+    }
+
+    pub(crate) fn is_marked(&self, bit: u32) -> bool {
+        self.marks & (1 << bit) != 0
     }
 
     pub(crate) fn is_null(&self, bit: u32) -> bool {

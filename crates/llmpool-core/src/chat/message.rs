@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
-use serde::ser::{Serialize, Serializer};
-
+use super::content::Content;
 use super::extra::{Extra, Json};
 use super::object::wire_object;
 use super::text_enum::text_enum;
@@ -54,12 +52,18 @@ pub struct Message {
     pub reasoning_content: Option<String>,
     /// Reasoning, as OpenRouter, Groq and vLLM name it.
     pub reasoning: Option<String>,
+    /// Reasoning in OpenRouter's blocks, to be sent back untouched.
+    pub reasoning_details: Option<Json>,
     /// Calls that the model makes.
     pub tool_calls: Vec<ToolCall>,
     /// Which call this is the result of.
     pub tool_call_id: Option<String>,
     /// The old form of a tool call.
     pub function_call: Option<FunctionCall>,
+    /// What was spoken: `{"id", "data", "transcript", "expires_at"}`; of an earlier turn its id.
+    pub audio: Option<Json>,
+    /// Where the content comes from: `[{"type": "url_citation", …}]`.
+    pub annotations: Option<Vec<Json>>,
     /// Anything else.
     pub extra: Extra,
 }
@@ -71,9 +75,12 @@ wire_object!(Message {
     refusal => "refusal",
     reasoning_content => "reasoning_content",
     reasoning => "reasoning",
+    reasoning_details => "reasoning_details",
     tool_calls => "tool_calls",
     tool_call_id => "tool_call_id",
     function_call => "function_call",
+    audio => "audio",
+    annotations => "annotations",
 });
 
 impl Message {
@@ -109,90 +116,9 @@ impl Message {
         }
     }
 
-    /// The text, if the content is one.
+    /// The text, if the content is one or has one as its only part that is no reasoning.
     pub fn text(&self) -> Option<&str> {
-        match self.content.as_ref()? {
-            Content::Text(text) => Some(text),
-            Content::Parts(_) => None,
-        }
-    }
-}
-
-/// A text, or parts of several kinds.
-#[derive(Clone, PartialEq)]
-pub enum Content {
-    /// A text.
-    Text(String),
-    /// Parts: text, images, audio, files.
-    Parts(Vec<Part>),
-}
-
-/// One part, kept as it was given: `{"type": "text", "text": …}`, `{"type": "image_url", …}` and so on.
-pub type Part = Json;
-
-impl From<&str> for Content {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Content {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<Vec<Part>> for Content {
-    fn from(parts: Vec<Part>) -> Self {
-        Self::Parts(parts)
-    }
-}
-
-impl Serialize for Content {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Parts(parts) => parts.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Content {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextOrParts;
-        impl<'de> Visitor<'de> for TextOrParts {
-            type Value = Content;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text or a list of parts")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Content, E> {
-                Ok(Content::Text(text.to_owned()))
-            }
-
-            fn visit_string<E>(self, text: String) -> Result<Content, E> {
-                Ok(Content::Text(text))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Content, A::Error> {
-                let mut parts = Vec::new();
-                while let Some(part) = items.next_element()? {
-                    parts.push(part);
-                }
-                Ok(Content::Parts(parts))
-            }
-        }
-        deserializer.deserialize_any(TextOrParts)
-    }
-}
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
-            Self::Parts(parts) => write!(f, "Parts({})", parts.len()),
-        }
+        self.content.as_ref()?.as_text()
     }
 }
 

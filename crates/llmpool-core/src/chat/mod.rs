@@ -8,11 +8,16 @@
 mod assemble;
 mod chunk;
 mod chunk_decoder;
+mod content;
 mod extra;
 mod finish_reason;
-mod lenient;
+mod format;
+pub(crate) mod lenient;
+mod logprobs;
 mod message;
 pub(crate) mod object;
+mod offer;
+mod part;
 mod request;
 mod response;
 mod template;
@@ -23,13 +28,24 @@ mod usage;
 pub use assemble::Assembler;
 pub use chunk::{ChatChunk, ChunkChoice, Delta};
 pub use chunk_decoder::ChunkDecoder;
+pub use content::Content;
 pub use extra::{Extra, Json};
 pub use finish_reason::FinishReason;
+pub use format::{JsonSchemaFormat, NamedSchema, Plain, ResponseFormat};
 pub(crate) use lenient::Whole;
-pub use message::{Content, Message, Part, Role};
+pub use logprobs::{Logprobs, TokenLogprob, TopLogprob};
+pub use message::{Message, Role};
+pub use offer::{
+    AllowedSet, AllowedTools, CustomDefinition, CustomTool, FunctionDefinition, FunctionTool, NamedCustom,
+    NamedFunction, NamedTool, Tool, ToolChoice, ToolMode, ToolName,
+};
+pub use part::{
+    AudioPart, FilePart, FileSource, ImagePart, ImageUrl, InputAudio, Part, RefusalPart, TextPart,
+    ThinkingPart,
+};
 pub use request::{ChatRequest, Stop, StreamOptions};
 pub use response::{ChatCompletion, Choice};
-pub use tool::{FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};
+pub use tool::{CustomCall, FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 
 /// Decodes JSON. Checking once that it is text is cheaper than checking every string in it.

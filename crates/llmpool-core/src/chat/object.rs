@@ -60,20 +60,28 @@ impl<T: serde::Serialize + for<'de> Deserialize<'de>> Field for Vec<T> {
     }
 }
 
-/// `wire_object!(Type { field => "member", always other => "other" })`: `always` writes a list or a text even when it is empty.
+/// `wire_object!(Type { field => "member" } always { other => "other" })`: `always` writes a member even when it is empty, unless it was
+/// read as null or not there and is empty still.
 macro_rules! wire_object {
     ($type:ident { $($field:ident => $name:literal),* $(,)? } $(always { $($must:ident => $must_name:literal),* $(,)? })?) => {
         impl $type {
-            /// Whether this member was said: set, explicitly null, or unknown to the type but there.
+            /// Whether this member was said: set, explicitly null, an empty list, or unknown to the type but there.
             pub fn has(&self, member: &str) -> bool {
                 let mut _bit = 0;
                 $(
                     if member == $name {
-                        return !crate::chat::object::Field::is_absent(&self.$field) || self.extra.is_null(_bit);
+                        return !crate::chat::object::Field::is_absent(&self.$field)
+                            || self.extra.is_null(_bit)
+                            || self.extra.is_marked(_bit);
                     }
                     _bit += 1;
                 )*
-                $($( if member == $must_name { return true; } )*)?
+                $($(
+                    if member == $must_name {
+                        return !(self.extra.is_marked(_bit) && crate::chat::object::is_default(&self.$must));
+                    }
+                    _bit += 1;
+                )*)?
                 self.extra.get(member).is_some()
             }
 
@@ -83,23 +91,43 @@ macro_rules! wire_object {
                 map: &mut M,
                 skip: &[&str],
             ) -> Result<(), M::Error> {
-                let mut _bit = 0;
+                let mut _bit = crate::chat::object::count(&[$($name),*]);
                 $($(
-                    if !skip.contains(&$must_name) {
+                    let unsaid = self.extra.is_marked(_bit) && crate::chat::object::is_default(&self.$must);
+                    let null = self.extra.is_null(_bit) && crate::chat::object::is_default(&self.$must);
+                    if null && !skip.contains(&$must_name) {
+                        map.serialize_entry($must_name, &())?;
+                    } else if !unsaid && !skip.contains(&$must_name) {
                         map.serialize_entry($must_name, &self.$must)?;
                     }
+                    _bit += 1;
                 )*)?
+                let mut _bit = 0;
                 $(
                     if !skip.contains(&$name) {
                         if !crate::chat::object::Field::is_absent(&self.$field) {
                             crate::chat::object::Field::write(&self.$field, $name, map)?;
                         } else if self.extra.is_null(_bit) {
                             map.serialize_entry($name, &())?;
+                        } else if self.extra.is_marked(_bit) {
+                            map.serialize_entry($name, &[(); 0])?;
                         }
                     }
                     _bit += 1;
                 )*
                 self.extra.serialize_members(map, skip)
+            }
+
+            /// Lets a member be written as null as long as nothing is set there.
+            #[allow(dead_code, unused_variables, reason = "few types have members that must be there and may be null")]
+            pub(crate) fn say_null(&mut self, member: &str) {
+                let mut _bit = 0;
+                $(
+                    if member == $name {
+                        return self.extra.set_null(_bit);
+                    }
+                    _bit += 1;
+                )*
             }
         }
 
@@ -123,12 +151,24 @@ macro_rules! wire_object {
 
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut members: A) -> Result<$type, A::Error> {
                         let mut read = $type::default();
+                        // Until they come.
+                        let mut _bit = crate::chat::object::count(&[$($name),*]);
+                        $($(
+                            let _ = $must_name;
+                            read.extra.mark(_bit);
+                            _bit += 1;
+                        )*)?
                         while let Some(crate::chat::object::Name(name)) = members.next_key()? {
                             let mut _bit = 0;
                             $(
                                 if name == $name {
                                     match members.next_value()? {
-                                        Some(value) => crate::chat::object::Field::put(&mut read.$field, value),
+                                        Some(value) => {
+                                            crate::chat::object::Field::put(&mut read.$field, value);
+                                            if crate::chat::object::Field::is_absent(&read.$field) {
+                                                read.extra.mark(_bit);
+                                            }
+                                        }
                                         None => read.extra.set_null(_bit),
                                     }
                                     continue;
@@ -137,11 +177,14 @@ macro_rules! wire_object {
                             )*
                             $($(
                                 if name == $must_name {
-                                    if let Some(value) = members.next_value()? {
-                                        read.$must = value;
+                                    read.extra.unmark(_bit);
+                                    match members.next_value()? {
+                                        Some(value) => read.$must = value,
+                                        None => read.extra.set_null(_bit),
                                     }
                                     continue;
                                 }
+                                _bit += 1;
                             )*)?
                             let value = members.next_value()?;
                             read.extra.insert(name.into_owned(), value);
@@ -155,7 +198,118 @@ macro_rules! wire_object {
     };
 }
 
-pub(crate) use wire_object;
+/// `tagged!(Enum { Variant(Struct) => "type" })`: objects that are told apart by their `type`. What is of another type, or does not fit, is
+/// kept as it is. `untagged Variant(Struct) => "member"` is for those that may leave their type out, told by another member.
+macro_rules! tagged {
+    ($type:ident { $($variant:ident($struct:ty) => $tag:literal),* $(,)? }
+        $(untagged $bare:ident($bare_struct:ty) => $member:literal)?) => {
+        impl $type {
+            /// Its `type`; empty where it says none.
+            pub fn kind(&self) -> std::borrow::Cow<'_, str> {
+                match self {
+                    $( Self::$variant(_) => $tag.into(), )*
+                    $( Self::$bare(_) => std::borrow::Cow::Borrowed(""), )?
+                    Self::Other(json) => crate::chat::object::kind_of(json.get()).unwrap_or_default(),
+                }
+            }
+        }
+
+        impl From<crate::chat::Json> for $type {
+            fn from(json: crate::chat::Json) -> Self {
+                match crate::chat::object::kind_of(json.get()).as_deref() {
+                    $(
+                        Some($tag) => match serde_json::from_str::<$struct>(json.get()) {
+                            Ok(mut value) => {
+                                value.extra.remove("type");
+                                Self::$variant(value)
+                            }
+                            Err(_) => Self::Other(json),
+                        },
+                    )*
+                    $(
+                        None => match serde_json::from_str::<$bare_struct>(json.get()) {
+                            Ok(value) if value.has($member) && !value.has("type") => Self::$bare(value),
+                            _ => Self::Other(json),
+                        },
+                    )?
+                    #[allow(unreachable_patterns, reason = "where all that say no type were read")]
+                    _ => Self::Other(json),
+                }
+            }
+        }
+
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $(
+                        Self::$variant(value) => {
+                            let mut map = crate::chat::object::open(serializer)?;
+                            serde::ser::SerializeMap::serialize_entry(&mut map, "type", $tag)?;
+                            value.serialize_members(&mut map, &["type"])?;
+                            serde::ser::SerializeMap::end(map)
+                        }
+                    )*
+                    $( Self::$bare(value) => value.serialize(serializer), )?
+                    Self::Other(json) => json.serialize(serializer),
+                }
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                <crate::chat::Json as serde::Deserialize>::deserialize(deserializer).map(Self::from)
+            }
+        }
+
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self {
+                    $( Self::$variant(_) => f.write_str(stringify!($variant)), )*
+                    $( Self::$bare(_) => f.write_str(stringify!($bare)), )?
+                    Self::Other(json) => write!(f, "Other({} bytes)", json.get().len()),
+                }
+            }
+        }
+    };
+}
+
+/// `shapes!(A, B)`: `{:?}` names them and shows nothing that somebody wrote.
+macro_rules! shapes {
+    ($($type:ident),* $(,)?) => {
+        $(
+            impl std::fmt::Debug for $type {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str(stringify!($type))
+                }
+            }
+        )*
+    };
+}
+
+/// The `type` that an object says; `None` where it is no object or says none.
+pub(crate) fn kind_of(json: &str) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Tag<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Option<Name<'a>>,
+    }
+    if !json.trim_start().starts_with('{') {
+        return None;
+    }
+    let tag: Tag<'_> = serde_json::from_str(json).ok()?;
+    tag.kind.map(|name| name.0)
+}
+
+/// So many members.
+pub(crate) const fn count(names: &[&str]) -> u32 {
+    names.len() as u32
+}
+
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+pub(crate) use {shapes, tagged, wire_object};
 
 pub(crate) fn open<S: Serializer>(serializer: S) -> Result<S::SerializeMap, S::Error> {
     serializer.serialize_map(None)

@@ -6,8 +6,10 @@ use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 use super::extra::{Extra, Json};
+use super::format::ResponseFormat;
 use super::message::Message;
 use super::object::wire_object;
+use super::offer::{Tool, ToolChoice};
 
 /// A request for a chat completion. Absent fields are left out; anything without a field goes into `extra`.
 #[derive(Clone, Default, PartialEq)]
@@ -42,18 +44,46 @@ pub struct ChatRequest {
     pub stream: Option<bool>,
     /// Usage at the end of a stream is asked for unless this says otherwise.
     pub stream_options: Option<StreamOptions>,
-    /// `{"type": "json_schema", …}` and the like.
-    pub response_format: Option<Json>,
-    /// Tools the model may call, as they were given.
-    pub tools: Vec<Json>,
-    /// `"auto"`, `"none"`, `"required"`, or a named tool.
-    pub tool_choice: Option<Json>,
+    /// The form that the answer shall have.
+    pub response_format: Option<ResponseFormat>,
+    /// Tools the model may call.
+    pub tools: Vec<Tool>,
+    /// Whether it calls them, and which.
+    pub tool_choice: Option<ToolChoice>,
     /// Whether several tools may be called at once.
     pub parallel_tool_calls: Option<bool>,
     /// `low`, `medium`, `high` and what else a model knows.
     pub reasoning_effort: Option<String>,
-    /// The end user, for the provider's abuse detection.
+    /// How much is said: `low`, `medium`, `high`.
+    pub verbosity: Option<String>,
+    /// How likely tokens are made, -100 to 100, by the numbers of the tokens.
+    pub logit_bias: Option<Json>,
+    /// What comes back: `["text"]`, `["text", "audio"]`.
+    pub modalities: Option<Vec<String>>,
+    /// The voice and format of what is spoken.
+    pub audio: Option<Json>,
+    /// What most of the answer is expected to be: `{"type": "content", "content": …}`.
+    pub prediction: Option<Json>,
+    /// Lets the provider search the web.
+    pub web_search_options: Option<Json>,
+    /// Whether the provider keeps the answer. Absent means that it does not.
+    pub store: Option<bool>,
+    /// Up to 16 pairs of texts that the provider keeps with the answer.
+    pub metadata: Option<Json>,
+    /// `auto`, `default`, `flex`, `priority` and what else there is.
+    pub service_tier: Option<String>,
+    /// The end user, hashed, for the provider's abuse detection.
+    pub safety_identifier: Option<String>,
+    /// Calls with the same key find what they have in common in the provider's cache.
+    pub prompt_cache_key: Option<String>,
+    /// How long the provider's cache keeps it.
+    pub prompt_cache_retention: Option<String>,
+    /// The end user, for the provider's abuse detection, in the old way.
     pub user: Option<String>,
+    /// The old form of tools.
+    pub functions: Vec<Json>,
+    /// The old form of a choice of tools.
+    pub function_call: Option<Json>,
     /// Anything else.
     pub extra: Extra,
 }
@@ -78,7 +108,21 @@ wire_object!(ChatRequest {
     tool_choice => "tool_choice",
     parallel_tool_calls => "parallel_tool_calls",
     reasoning_effort => "reasoning_effort",
+    verbosity => "verbosity",
+    logit_bias => "logit_bias",
+    modalities => "modalities",
+    audio => "audio",
+    prediction => "prediction",
+    web_search_options => "web_search_options",
+    store => "store",
+    metadata => "metadata",
+    service_tier => "service_tier",
+    safety_identifier => "safety_identifier",
+    prompt_cache_key => "prompt_cache_key",
+    prompt_cache_retention => "prompt_cache_retention",
     user => "user",
+    functions => "functions",
+    function_call => "function_call",
 } always { messages => "messages" });
 
 impl ChatRequest {

@@ -5,6 +5,7 @@ use std::fmt;
 use super::extra::{Extra, Json};
 use super::finish_reason::FinishReason;
 use super::lenient::Whole;
+use super::logprobs::Logprobs;
 use super::message::Message;
 use super::object::wire_object;
 use super::usage::Usage;
@@ -16,7 +17,7 @@ pub struct ChatCompletion {
     pub id: Option<String>,
     /// `chat.completion`.
     pub object: Option<String>,
-    pub(super) created: Option<Whole>,
+    pub(crate) created: Option<Whole>,
     /// The model that answered.
     pub model: Option<String>,
     /// The choices, by index.
@@ -64,7 +65,7 @@ impl ChatCompletion {
 /// One of the answers.
 #[derive(Clone, Default, PartialEq)]
 pub struct Choice {
-    pub(super) index: Option<Whole>,
+    pub(crate) index: Option<Whole>,
     /// What was said.
     pub message: Message,
     /// Why it ended.
@@ -82,6 +83,19 @@ wire_object!(Choice {
 } always { message => "message" });
 
 impl Choice {
+    /// One with nothing in it, at this place.
+    pub(crate) fn at(index: u64) -> Self {
+        Self {
+            index: Some(Whole(index)),
+            ..Self::default()
+        }
+    }
+
+    /// How likely the tokens were, where the provider says it in OpenAI's way.
+    pub fn token_logprobs(&self) -> Option<Logprobs> {
+        serde_json::from_str(self.logprobs.as_ref()?.get()).ok()
+    }
+
     /// Its place among the choices.
     pub fn index(&self) -> u64 {
         self.index.map_or(0, |index| index.0)

@@ -11,6 +11,7 @@ use memchr::memmem;
 use serde_json::value::RawValue;
 
 use super::chunk::ChatChunk;
+use super::content::Content;
 use super::extra::Json;
 
 /// A chunk with holes.
@@ -148,7 +149,7 @@ impl Text {
                 let call = delta.tool_calls.first_mut()?;
                 call.function.as_mut()?.arguments = Some(text);
             }
-            Self::Content | Self::Obfuscation => delta.content = Some(text),
+            Self::Content | Self::Obfuscation => delta.content = Some(Content::Text(text)),
         }
         Some(())
     }

@@ -15,11 +15,13 @@ pub struct ToolCall {
     pub kind: Option<String>,
     /// The function that is called.
     pub function: Option<FunctionCall>,
+    /// The custom tool that is called.
+    pub custom: Option<CustomCall>,
     /// Anything else.
     pub extra: Extra,
 }
 
-wire_object!(ToolCall { id => "id", kind => "type", function => "function" });
+wire_object!(ToolCall { id => "id", kind => "type", function => "function", custom => "custom" });
 
 impl ToolCall {
     /// A call of a function.
@@ -34,7 +36,7 @@ impl ToolCall {
             id: Some(id.into()),
             kind,
             function: Some(function),
-            extra: Extra::default(),
+            ..Self::default()
         }
     }
 }
@@ -52,21 +54,44 @@ pub struct FunctionCall {
 
 wire_object!(FunctionCall { name => "name", arguments => "arguments" });
 
+/// A custom tool's name and its input.
+#[derive(Clone, Default, PartialEq)]
+pub struct CustomCall {
+    /// The tool.
+    pub name: Option<String>,
+    /// Any text.
+    pub input: Option<String>,
+    /// Anything else.
+    pub extra: Extra,
+}
+
+wire_object!(CustomCall { name => "name", input => "input" });
+
+super::object::shapes!(CustomCall);
+
 /// A piece of a call in a stream.
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolCallDelta {
-    pub(super) index: Option<Whole>,
+    pub(crate) index: Option<Whole>,
     /// Comes once, as a rule with the first piece.
     pub id: Option<String>,
     /// Comes once.
     pub kind: Option<String>,
     /// The next piece of name and arguments.
     pub function: Option<FunctionCallDelta>,
+    /// The next piece of a custom tool's name and input.
+    pub custom: Option<CustomCall>,
     /// Anything else.
     pub extra: Extra,
 }
 
-wire_object!(ToolCallDelta { index => "index", id => "id", kind => "type", function => "function" });
+wire_object!(ToolCallDelta {
+    index => "index",
+    id => "id",
+    kind => "type",
+    function => "function",
+    custom => "custom",
+});
 
 impl ToolCallDelta {
     /// Which call of the message this is a piece of; some providers leave it out.

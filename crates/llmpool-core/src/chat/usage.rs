@@ -7,9 +7,9 @@ use super::object::wire_object;
 /// What a call used. Whatever the provider did not say is `None`, never 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
-    prompt_tokens: Option<Whole>,
-    completion_tokens: Option<Whole>,
-    total_tokens: Option<Whole>,
+    pub(crate) prompt_tokens: Option<Whole>,
+    pub(crate) completion_tokens: Option<Whole>,
+    pub(crate) total_tokens: Option<Whole>,
     /// What the prompt tokens consist of.
     pub prompt_tokens_details: Option<PromptTokensDetails>,
     /// What the completion tokens consist of.
@@ -29,15 +29,25 @@ wire_object!(Usage {
 /// Parts of the prompt tokens: contained in them, not added to them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PromptTokensDetails {
-    cached_tokens: Option<Whole>,
-    audio_tokens: Option<Whole>,
+    pub(crate) cached_tokens: Option<Whole>,
+    pub(crate) audio_tokens: Option<Whole>,
+    pub(crate) cache_write_tokens: Option<Whole>,
     /// Anything else.
     pub extra: Extra,
 }
 
-wire_object!(PromptTokensDetails { cached_tokens => "cached_tokens", audio_tokens => "audio_tokens" });
+wire_object!(PromptTokensDetails {
+    cached_tokens => "cached_tokens",
+    audio_tokens => "audio_tokens",
+    cache_write_tokens => "cache_write_tokens",
+});
 
 impl PromptTokensDetails {
+    /// Tokens that were written to a cache.
+    pub fn cache_write_tokens(&self) -> Option<u64> {
+        self.cache_write_tokens.map(|tokens| tokens.0)
+    }
+
     /// Tokens of audio.
     pub fn audio_tokens(&self) -> Option<u64> {
         self.audio_tokens.map(|tokens| tokens.0)
@@ -47,10 +57,10 @@ impl PromptTokensDetails {
 /// Parts of the completion tokens: contained in them, not added to them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CompletionTokensDetails {
-    reasoning_tokens: Option<Whole>,
-    audio_tokens: Option<Whole>,
-    accepted_prediction_tokens: Option<Whole>,
-    rejected_prediction_tokens: Option<Whole>,
+    pub(crate) reasoning_tokens: Option<Whole>,
+    pub(crate) audio_tokens: Option<Whole>,
+    pub(crate) accepted_prediction_tokens: Option<Whole>,
+    pub(crate) rejected_prediction_tokens: Option<Whole>,
     /// Anything else.
     pub extra: Extra,
 }

@@ -1,12 +1,11 @@
 //! The schema of a type as a request asks for it.
 
 use schemars::generate::SchemaSettings;
-use serde_json::{Value, json};
 
 use super::schema_error::SchemaError;
 use super::strict;
 use super::{JsonSchema, Unsupported};
-use crate::chat::Json;
+use crate::chat::{Json, ResponseFormat};
 
 /// Providers take so many characters of a name.
 const LONGEST_NAME: usize = 64;
@@ -24,9 +23,10 @@ pub fn json_schema<T: JsonSchema>() -> Result<ResponseFormat, SchemaError> {
     let generated = settings.into_generator().into_root_schema_for::<T>().to_value();
     let type_name = T::schema_name();
     let schema = strict::strict(&type_name, &generated)?;
-    let format = ResponseFormat::new(name(&type_name), &schema);
     // Never in fact: what is a `Value` can be written.
-    format.map_err(|_| SchemaError::new(type_name.into_owned(), Unsupported::Any))
+    let schema =
+        Json::of(&schema).map_err(|_| SchemaError::new(type_name.clone().into_owned(), Unsupported::Any))?;
+    Ok(ResponseFormat::json_schema(name(&type_name), schema))
 }
 
 /// A name that providers take.
@@ -36,43 +36,4 @@ fn name(type_name: &str) -> String {
     letters
         .map(|letter| if plain(letter) { letter } else { '_' })
         .collect()
-}
-
-/// A format to ask for: its name and its strict schema.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ResponseFormat {
-    name: String,
-    schema: Json,
-    response_format: Json,
-}
-
-impl ResponseFormat {
-    fn new(name: String, schema: &Value) -> Result<Self, serde_json::Error> {
-        let named = json!({"name": name, "schema": schema, "strict": true});
-        Ok(Self {
-            schema: Json::of(schema)?,
-            response_format: Json::of(&json!({"type": "json_schema", "json_schema": named}))?,
-            name,
-        })
-    }
-
-    /// The name of the type, as far as providers take it.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The schema alone.
-    pub fn schema(&self) -> &Json {
-        &self.schema
-    }
-
-    /// Whether the provider shall keep to the schema while it writes: always.
-    pub fn strict(&self) -> bool {
-        true
-    }
-
-    /// The value of a chat request's `response_format`.
-    pub fn to_json(&self) -> Json {
-        self.response_format.clone()
-    }
 }

@@ -15,7 +15,7 @@
 //! }
 //!
 //! let mut request = ChatRequest::user("What is there for lunch?");
-//! request.response_format = Some(json_schema::<Dish>()?.to_json());
+//! request.response_format = Some(json_schema::<Dish>()?);
 //! # Ok::<(), llmpool_core::structured::SchemaError>(())
 //! ```
 //!
@@ -30,7 +30,7 @@ mod reply;
 mod schema_error;
 mod strict;
 
-pub use format::{ResponseFormat, json_schema};
+pub use format::json_schema;
 pub use mismatch::Mismatch;
 pub use reply::{Refusal, ReplyError, parse_choice, parse_reply};
 pub use schema_error::{SchemaError, Unsupported};

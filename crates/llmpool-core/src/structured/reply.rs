@@ -56,32 +56,30 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ReplyError> {
 }
 
 fn refusal(message: &Message) -> Option<String> {
-    let said = message.refusal.clone().or_else(|| joined(message, "refusal"))?;
+    let in_parts = || {
+        joined(message, |part| match part {
+            Part::Refusal(part) => Some(&part.refusal),
+            _ => None,
+        })
+    };
+    let said = message.refusal.clone().or_else(in_parts)?;
     (!said.is_empty()).then_some(said)
 }
 
 fn text(message: &Message) -> String {
     match message.text() {
         Some(text) => text.to_owned(),
-        None => joined(message, "text").unwrap_or_default(),
+        None => joined(message, Part::as_text).unwrap_or_default(),
     }
 }
 
-/// The parts of one kind, which name their text as they name their kind.
-fn joined(message: &Message, kind: &str) -> Option<String> {
+/// The texts of parts of one kind.
+fn joined(message: &Message, text: impl Fn(&Part) -> Option<&str>) -> Option<String> {
     let Some(Content::Parts(parts)) = &message.content else {
         return None;
     };
-    let texts: Vec<_> = parts.iter().filter_map(|part| part_of(part, kind)).collect();
+    let texts: Vec<_> = parts.iter().filter_map(text).collect();
     (!texts.is_empty()).then(|| texts.concat())
-}
-
-fn part_of(part: &Part, kind: &str) -> Option<String> {
-    let part = part.value();
-    if part.get("type")?.as_str()? != kind {
-        return None;
-    }
-    part.get(kind)?.as_str().map(str::to_owned)
 }
 
 /// Why a reply is no value. Neither `Display` nor `Debug` shows what the model wrote.

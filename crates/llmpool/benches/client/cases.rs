@@ -8,14 +8,18 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use llmpool::chat::{ChatRequest, Message};
-use llmpool::{ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings};
+use llmpool::{
+    ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings, Wire,
+};
 
-pub(crate) const NAMES: [&str; 8] = [
+pub(crate) const NAMES: [&str; 10] = [
     "plain",
     "raw-paced",
     "typed-paced",
     "raw-burst",
     "typed-burst",
+    "told-paced",
+    "told-burst",
     "floor-plain",
     "floor-paced",
     "floor-burst",
@@ -49,9 +53,10 @@ impl Client {
                 let path = format!("/{answer}/{events}/v1/chat/completions");
                 Self::Floor(RefCell::new(sender), path, encoded(answer != "plain"))
             }
-            ("raw", _) => Self::Raw(target(&base), encoded(true)),
-            ("typed", "plain") => Self::Plain(target(&base), request()),
-            ("typed", _) => Self::Typed(target(&base), request()),
+            ("raw", _) => Self::Raw(target(&base, Wire::ChatCompletions), encoded(true)),
+            ("typed", "plain") => Self::Plain(target(&base, Wire::ChatCompletions), request()),
+            ("typed", _) => Self::Typed(target(&base, Wire::ChatCompletions), request()),
+            ("told", _) => Self::Typed(target(&base, Wire::Responses), request()),
             _ => panic!("unknown case {case}; known: {}", NAMES.join(" ")),
         }
     }
@@ -90,7 +95,7 @@ async fn read(target: &OpenAiCompatible, request: &ChatRequest) {
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.unwrap();
         for choice in &chunk.choices {
-            text += choice.delta.content.as_deref().map_or(0, str::len);
+            text += choice.delta.text().map_or(0, str::len);
             finished |= choice.finish_reason.is_some();
         }
         usage = chunk.usage.or(usage);
@@ -136,7 +141,7 @@ fn encoded(stream: bool) -> Bytes {
 }
 
 /// Everything on: three keys with a concurrency limit, a rate limit, all timeouts.
-fn target(base: &str) -> OpenAiCompatible {
+fn target(base: &str, api: Wire) -> OpenAiCompatible {
     let limits = KeyLimits {
         limits: Limits {
             max_concurrency: Some(8),
@@ -147,6 +152,7 @@ fn target(base: &str) -> OpenAiCompatible {
     let keys = ["sk-bench-1", "sk-bench-2", "sk-bench-3"].map(|key| (key.into(), limits));
     let pool = ApiKeyPool::with_limits("bench", keys).unwrap();
     let settings = TargetSettings {
+        api,
         rate_limit: Some((1_000_000, 1_000_000.0)),
         ..TargetSettings::default()
     };

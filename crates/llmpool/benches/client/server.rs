@@ -60,9 +60,14 @@ fn answer_all(connection: &TcpStream) {
         let mut parts = path.trim_start_matches('/').split('/');
         let (kind, count) = (parts.next().unwrap(), parts.next().unwrap_or("0"));
         let count: usize = count.parse().unwrap_or(0);
+        let events: Box<dyn Iterator<Item = String>> = if path.ends_with("/responses") {
+            Box::new(response_events(count))
+        } else {
+            Box::new(events(count))
+        };
         let written = match kind {
-            "paced" => paced(connection, count),
-            "burst" => burst(connection, count),
+            "paced" => paced(connection, events),
+            "burst" => burst(connection, events),
             _ => plain(connection),
         };
         if written.is_err() {
@@ -120,12 +125,49 @@ fn events(count: usize) -> impl Iterator<Item = String> {
         ])
 }
 
+fn response_event(kind: &str, number: usize, members: &str) -> String {
+    format!("event: {kind}\ndata: {{\"type\":\"{kind}\",\"sequence_number\":{number},{members}}}\n\n")
+}
+
+/// As many pieces of text, in the words of the Responses API.
+fn response_events(count: usize) -> impl Iterator<Item = String> {
+    const ID: &str = "msg_67c9fdcf37fc8190ba82116e33fb28c507b8b0ad4e5eb654";
+    let response = |status: &str, more: &str| {
+        format!(
+            "\"response\":{{\"id\":\"resp_67c9fdcecf488190bdd9a0409de3a1ec07b8b0ad4e5eb654\",\"object\":\"response\",\"created_at\":1732741820,\
+             \"status\":\"{status}\",\"model\":\"gpt-4o-mini-2024-07-18\",{more}}}"
+        )
+    };
+    let added = format!(
+        "\"output_index\":0,\"item\":{{\"id\":\"{ID}\",\"type\":\"message\",\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}}"
+    );
+    let done = response(
+        "completed",
+        "\"output\":[],\"usage\":{\"input_tokens\":29,\"output_tokens\":26,\"total_tokens\":55}",
+    );
+    let begun = response("in_progress", "\"output\":[],\"usage\":null");
+    let first = [
+        response_event("response.created", 0, &begun),
+        response_event("response.in_progress", 1, &begun),
+        response_event("response.output_item.added", 2, &added),
+    ];
+    let pieces = (0..count).map(|number| {
+        let delta = format!(
+            "\"item_id\":\"{ID}\",\"output_index\":0,\"content_index\":0,\"delta\":\" word{:04}\",\"logprobs\":[],\"obfuscation\":\"aSd93kdLsk2\"",
+            number % 10_000
+        );
+        response_event("response.output_text.delta", number + 3, &delta)
+    });
+    let last = response_event("response.completed", count + 3, &done);
+    first.into_iter().chain(pieces).chain([last])
+}
+
 const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\
                            date: Wed, 27 Nov 2024 21:10:20 GMT\r\nx-request-id: req_4d7c1f0a9b3e\r\n\r\n";
 
-fn paced(mut connection: &TcpStream, count: usize) -> std::io::Result<()> {
+fn paced(mut connection: &TcpStream, events: impl Iterator<Item = String>) -> std::io::Result<()> {
     connection.write_all(STREAM_HEAD.as_bytes())?;
-    for event in events(count) {
+    for event in events {
         std::thread::sleep(PACE);
         connection.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes())?;
     }
@@ -133,9 +175,9 @@ fn paced(mut connection: &TcpStream, count: usize) -> std::io::Result<()> {
 }
 
 /// Every event in a frame of its own, and all of them in one write.
-fn burst(mut connection: &TcpStream, count: usize) -> std::io::Result<()> {
+fn burst(mut connection: &TcpStream, events: impl Iterator<Item = String>) -> std::io::Result<()> {
     let mut answer = STREAM_HEAD.to_owned();
-    for event in events(count) {
+    for event in events {
         answer.push_str(&format!("{:x}\r\n{event}\r\n", event.len()));
     }
     answer.push_str("0\r\n\r\n");

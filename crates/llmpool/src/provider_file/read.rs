@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use llmpool_core::wire::Wire;
 use serde_json::value::RawValue;
 
 use super::defects::{Defect, ProviderFileError, Warning};
@@ -11,8 +12,9 @@ use super::{Environment, ModelEntry, ProviderEntry, ProviderFile};
 use crate::base_url::endpoint;
 use crate::openai_compatible::TargetSettings;
 
-pub(super) const MODEL_FIELDS: [&str; 19] = [
+pub(super) const MODEL_FIELDS: [&str; 20] = [
     "model_name",
+    "api",
     "api_keys",
     "base_url",
     "max_retries",
@@ -42,7 +44,7 @@ pub(super) const KEY_FIELDS: [&str; 7] = [
     "quota_group",
 ];
 /// Fields that the design promises and this version does not have yet.
-const LATER: [&str; 2] = ["api", "pricing"];
+const LATER: [&str; 1] = ["pricing"];
 mod keys;
 mod limits;
 mod request;
@@ -326,6 +328,7 @@ impl<'a> Reader<'a> {
         let retry_delay = set("retry_delay").map(|value| self.number(value, &joined(path, "retry_delay")));
         let window =
             set("context_window").map(|at| self.whole(at, &joined(path, "context_window"), 1, u32::MAX));
+        let api = set("api").map(|value| self.api(value, &joined(path, "api")));
         let caps = self.caps(&members, path);
         let output = set("expected_output_tokens");
         let output = output.map(|at| self.whole(at, &joined(path, "expected_output_tokens"), 1, u32::MAX));
@@ -348,6 +351,7 @@ impl<'a> Reader<'a> {
             api_keys: api_keys?,
             base_url: base_url?,
             settings: TargetSettings {
+                api: api.flatten().unwrap_or_default(),
                 rate_limit,
                 rpm,
                 tpm: caps.tpm,
@@ -367,6 +371,17 @@ impl<'a> Reader<'a> {
                 headers: headers.unwrap_or_default(),
             },
         })
+    }
+
+    fn api(&mut self, value: &RawValue, path: &str) -> Option<Wire> {
+        let name = self.text(value, path)?;
+        let known = [Wire::ChatCompletions, Wire::Responses];
+        let wire = known.into_iter().find(|wire| wire.as_str() == name);
+        if wire.is_none() {
+            let cure = "write \"chat_completions\" or \"responses\"";
+            self.defect(value, path, "this is no format that llmpool speaks", cure);
+        }
+        wire
     }
 
     fn yes_or_no(&mut self, value: &RawValue, path: &str) -> Option<bool> {

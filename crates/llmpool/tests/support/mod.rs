@@ -31,12 +31,16 @@ pub enum Play {
     SendAfter(Duration, Vec<u8>),
     /// Sends these bytes, and after a time those; the connection stays open.
     SendInTwo(Vec<u8>, Duration, Vec<u8>),
+    /// Sends these bytes, and then those again and again with a pause before each, until the client goes away.
+    Drip(Vec<u8>, Duration, Vec<u8>),
 }
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub key: String,
+    /// In lower case.
+    pub head: String,
     pub body: serde_json::Value,
     pub connection: usize,
     pub at: Instant,
@@ -158,6 +162,14 @@ async fn serve(
                 tokio::time::sleep(pause).await;
                 (then, None)
             }
+            Play::Drip(first, pause, drop) => {
+                let mut next = first;
+                while socket.write_all(&next).await.is_ok() {
+                    tokio::time::sleep(pause).await;
+                    next.clone_from(&drop);
+                }
+                return;
+            }
         };
         if socket.write_all(&bytes).await.is_err() {
             return;
@@ -182,7 +194,10 @@ async fn read_request(
         if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
             let original = String::from_utf8_lossy(&buffer[..end]).into_owned();
-            let at = head.find("authorization: bearer ").unwrap() + "authorization: bearer ".len();
+            let named = |name: &str| Some(head.find(name)? + name.len());
+            let at = named("authorization: bearer ")
+                .or_else(|| named("api-key: "))
+                .unwrap();
             let key = original[at..].lines().next().unwrap().to_owned();
             let length = head
                 .split("content-length: ")
@@ -197,6 +212,7 @@ async fn read_request(
                 buffer.drain(..end + 4 + length);
                 return Some(Seen {
                     key,
+                    head,
                     body,
                     connection,
                     at: Instant::now(),

@@ -12,7 +12,8 @@ use crate::secrets::Reference;
 
 const TIMEOUT_FIELDS: [&str; 4] = ["connect", "first_content", "idle", "total"];
 /// Headers that belong to the exchange and not to the configuration.
-const OUR_HEADERS: [&str; 8] = [
+const OUR_HEADERS: [&str; 9] = [
+    "api-key",
     "authorization",
     "accept-encoding",
     "connection",

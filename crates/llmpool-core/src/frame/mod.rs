@@ -7,6 +7,8 @@
 //! Always true: the shortcut only ever says "content and nothing else", and only of an event of which the full reading would
 //! say no more than that; once content was seen, an event that adds nothing is told the same way.
 
+mod responses;
+
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -17,6 +19,7 @@ use serde_json::value::RawValue;
 
 use crate::chat::Whole;
 use crate::sse::Event;
+use crate::wire::Wire;
 
 /// What one event shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +39,9 @@ pub struct Sight {
 /// What has been seen of a stream so far.
 #[derive(Clone, Debug, Default)]
 pub struct StreamView {
+    wire: Wire,
+    /// A terminal event of a response came.
+    over: bool,
     /// Choices by index, as bits; indexes beyond the last bit share it.
     seen: u128,
     finished: u128,
@@ -59,9 +65,17 @@ struct Answer {
 const FAILED_FINISH: &[&str] = &["error", "insufficient_system_resource", "network_error"];
 
 impl StreamView {
-    /// The view of a stream that has not begun.
+    /// The view of a stream of chunks that has not begun.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The view of a stream in a format.
+    pub fn of(wire: Wire) -> Self {
+        Self {
+            wire,
+            ..Self::default()
+        }
     }
 
     /// Looks at the next event.
@@ -72,6 +86,9 @@ impl StreamView {
                 done: true,
                 ..Sight::default()
             };
+        }
+        if self.wire == Wire::Responses {
+            return self.see_response(event);
         }
         // The first event often has more around its piece than those behind it, so two are read.
         if self.answer.pieces >= 2 && event.name.is_none() && is_plain_piece(&event.data) {
@@ -85,9 +102,9 @@ impl StreamView {
         self.read(event)
     }
 
-    /// Whether the stream ended as it should: `[DONE]`, or a finish reason for every choice that was seen.
+    /// Whether the stream ended as it should: `[DONE]`, a terminal event, or a finish reason for every choice that was seen.
     pub fn is_complete(&self) -> bool {
-        self.done || (self.seen != 0 && self.seen == self.finished)
+        self.done || self.over || (self.seen != 0 && self.seen == self.finished)
     }
 
     /// Whether `[DONE]` was seen.
@@ -184,8 +201,11 @@ pub fn estimated_tokens(body: &[u8]) -> Option<u32> {
         #[serde(borrow, default)]
         message: Option<Delta<'a>>,
     }
-    let whole: Whole<'_> = serde_json::from_slice(body).ok()?;
     let mut answer = Answer::default();
+    let Ok(whole) = serde_json::from_slice::<Whole<'_>>(body) else {
+        answer.note(responses::said_by(body)?, body.len());
+        return Some(answer.tokens());
+    };
     let messages = whole.choices.iter().filter_map(|choice| choice.message.as_ref());
     messages.for_each(|message| answer.note(message.said(), body.len()));
     Some(answer.tokens())
@@ -499,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn l52_complete_needs_a_finish_reason_for_every_choice_seen_or_done() {
+    fn o18_o19_l52_complete_needs_a_finish_reason_for_every_choice_seen_or_done() {
         let mut view = StreamView::new();
         view.see(&event(
             r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}"#,

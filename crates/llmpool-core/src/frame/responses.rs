@@ -1,0 +1,232 @@
+//! The side view of events of the Responses API.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use memchr::memmem::Finder;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Sight, StreamView, says_something};
+use crate::responses::{Item, Response, ResponsesUsage};
+use crate::sse::Event;
+use crate::translate::usage_of;
+
+/// What is read of an event.
+#[derive(Deserialize)]
+struct Light<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    delta: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    item: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    response: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+impl StreamView {
+    /// Looks at the next event of a response.
+    pub(super) fn see_response(&mut self, event: &Event) -> Sight {
+        // As with chunks: two are read, to know what is around a piece.
+        if self.answer.pieces >= 2 && is_plain_piece(event) {
+            self.answer.note_plain_piece(event.data.len());
+            return Sight {
+                content: true,
+                ..Sight::default()
+            };
+        }
+        let Ok(light) = serde_json::from_slice::<Light<'_>>(&event.data) else {
+            let error = event.name.as_deref() == Some(b"error");
+            return Sight {
+                corrupt: !error,
+                error,
+                ..Sight::default()
+            };
+        };
+        let kind = light.kind.as_deref().unwrap_or_default();
+        let mut sight = Sight {
+            error: matches!(kind, "error" | "response.failed") || light.error.is_some_and(says_something),
+            ..Sight::default()
+        };
+        match kind {
+            "response.completed" | "response.incomplete" => {
+                sight.content = true;
+                self.over = true;
+                self.usage = light.response.and_then(usage_in).or(self.usage.take());
+            }
+            "response.output_item.added" => sight.content = light.item.is_some_and(|item| calls(item.get())),
+            // Whatever did not come in pieces is told now.
+            "response.output_item.done" => sight.content = light.item.is_some(),
+            _ if kind.ends_with(".delta") => {
+                let said = light.delta.filter(|delta| says_something(delta));
+                sight.content = said.is_some();
+                let said = said.map_or(0, |delta| delta.get().trim_matches('"').len());
+                self.answer.note(said, event.data.len());
+            }
+            _ => {}
+        }
+        self.content |= sight.content;
+        sight
+    }
+}
+
+/// Whether the event is a piece of text that says something: its name and its first member say so, and inside a JSON string a quote is
+/// escaped, so no text looks like an empty piece.
+fn is_plain_piece(event: &Event) -> bool {
+    static EMPTY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"delta\":\"\""));
+    event.name.as_deref() == Some(b"response.output_text.delta")
+        && event
+            .data
+            .starts_with(b"{\"type\":\"response.output_text.delta\",")
+        && event.data.ends_with(b"}")
+        && EMPTY.find(&event.data).is_none()
+}
+
+/// Whether an item is a call, with a name.
+fn calls(item: &str) -> bool {
+    match serde_json::from_str(item) {
+        Ok(Item::FunctionCall(call)) => !call.name.is_empty(),
+        Ok(Item::CustomToolCall(call)) => !call.name.is_empty(),
+        _ => false,
+    }
+}
+
+/// The usage of a response, in the words of a chat.
+fn usage_in(response: &RawValue) -> Option<Bytes> {
+    #[derive(Deserialize)]
+    struct Used {
+        usage: Option<ResponsesUsage>,
+    }
+    let used: Used = serde_json::from_str(response.get()).ok()?;
+    serde_json::to_vec(&usage_of(&used.usage?)).ok().map(Bytes::from)
+}
+
+/// In bytes, all that a response says.
+pub(super) fn said_by(body: &[u8]) -> Option<usize> {
+    let response = Response::decode(body)
+        .ok()
+        .filter(|response| response.has("output"))?;
+    let calls = response.output.iter().map(|item| match item {
+        Item::FunctionCall(call) => call.name.len() + call.arguments.len(),
+        Item::CustomToolCall(call) => call.name.len() + call.input.len(),
+        Item::Reasoning(item) => item.text().len(),
+        _ => 0,
+    });
+    Some(response.text().len() + calls.sum::<usize>())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::chat::Usage;
+    use crate::wire::Wire;
+
+    fn see(view: &mut StreamView, event: &Value) -> Sight {
+        view.see(&Event {
+            data: Bytes::from(event.to_string()),
+            name: None,
+        })
+    }
+
+    #[test]
+    fn what_shows_something_is_content_and_the_rest_is_prefix() {
+        for (content, event) in [
+            (false, json!({"type": "response.created", "response": {}})),
+            (false, json!({"type": "response.in_progress", "response": {}})),
+            (
+                false,
+                json!({"type": "response.output_item.added", "item": {"type": "message", "content": []}}),
+            ),
+            (
+                false,
+                json!({"type": "response.content_part.added", "part": {"type": "output_text", "text": ""}}),
+            ),
+            (false, json!({"type": "response.output_text.delta", "delta": ""})),
+            (false, json!({"type": "response.brand_new"})),
+            (true, json!({"type": "response.output_text.delta", "delta": "x"})),
+            (true, json!({"type": "response.refusal.delta", "delta": "x"})),
+            (
+                true,
+                json!({"type": "response.reasoning_summary_text.delta", "delta": "x"}),
+            ),
+            (
+                true,
+                json!({"type": "response.function_call_arguments.delta", "delta": "{"}),
+            ),
+            (
+                true,
+                json!({"type": "response.output_item.added", "item": {"type": "function_call", "name": "f", "call_id": "c", "arguments": ""}}),
+            ),
+            (
+                true,
+                json!({"type": "response.output_item.done", "item": {"type": "message", "content": []}}),
+            ),
+        ] {
+            let mut view = StreamView::of(Wire::Responses);
+            assert_eq!(see(&mut view, &event).content, content, "{event}");
+            assert_eq!(view.has_content(), content);
+            assert!(!view.is_complete());
+        }
+    }
+
+    #[test]
+    fn a_plain_piece_is_seen_as_when_it_is_read() {
+        let piece = |delta: &str| {
+            let data =
+                json!({"type": "response.output_text.delta", "delta": delta, "logprobs": []}).to_string();
+            // Members in the order in which servers send them.
+            let rest = data.replace(r#""type":"response.output_text.delta""#, r#""x":0"#);
+            Event {
+                data: Bytes::from(format!(r#"{{"type":"response.output_text.delta",{}"#, &rest[1..])),
+                name: Some(Bytes::from_static(b"response.output_text.delta")),
+            }
+        };
+        let mut view = StreamView::of(Wire::Responses);
+        for delta in ["one ", "two ", "\"delta\":\"\"", "", "five"] {
+            let event = piece(delta);
+            let read = StreamView::of(Wire::Responses).see(&event);
+            assert_eq!(view.see(&event), read, "{delta}");
+            assert_eq!(read.content, !delta.is_empty());
+        }
+        assert!(view.has_content() && !view.is_complete());
+        assert!(view.estimated_tokens() >= 4);
+    }
+
+    #[test]
+    fn l52_only_a_terminal_event_is_an_end_and_its_usage_is_told() {
+        for kind in ["response.completed", "response.incomplete"] {
+            let mut view = StreamView::of(Wire::Responses);
+            let usage = json!({"input_tokens": 5, "output_tokens": 7, "total_tokens": 12, "output_tokens_details": {"reasoning_tokens": 3}});
+            see(&mut view, &json!({"type": kind, "response": {"usage": usage}}));
+            assert!(view.is_complete() && !view.is_done());
+            let usage: Usage = serde_json::from_slice(view.usage().unwrap()).unwrap();
+            assert_eq!(
+                (usage.prompt_tokens(), usage.reasoning_tokens()),
+                (Some(5), Some(3))
+            );
+        }
+        let mut view = StreamView::of(Wire::Responses);
+        see(
+            &mut view,
+            &json!({"type": "response.completed", "response": {"usage": null}}),
+        );
+        assert!(view.usage().is_none(), "what was not said is not 0");
+    }
+
+    #[test]
+    fn u15_errors_are_errors() {
+        for event in [
+            json!({"type": "error", "code": "server_error", "message": "m"}),
+            json!({"type": "response.failed", "response": {"error": {"code": "server_error"}}}),
+            json!({"error": {"message": "m"}}),
+        ] {
+            assert!(see(&mut StreamView::of(Wire::Responses), &event).error, "{event}");
+        }
+    }
+}

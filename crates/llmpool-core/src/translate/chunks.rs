@@ -1,0 +1,637 @@
+//! Chunks of a chat completion as events of a response.
+//!
+//! Always true: whatever the chunks, the events follow the [`Grammar`](crate::responses::Grammar), and the last one says what
+//! [`response_of`](super::response_of) says of the whole completion.
+
+use super::answer::Failed;
+use super::response::{End, Frame, tokens_of};
+use super::{flat_annotation, reasoning};
+use crate::chat::{
+    ChatChunk, ChunkChoice, Content, Delta, FinishReason, Json, Part, Role, ToolCallDelta, Usage, Whole,
+};
+use crate::responses::{
+    CustomCallItem, Event, EventKind, FunctionCallItem, Item, ItemPart, MessageItem, OutputText, PartRefusal,
+    PartText, ReasoningItem, Said,
+};
+
+/// Makes events of chunks. Only the first choice is told, since a response has but one.
+#[derive(Clone, Debug)]
+pub struct ChunkTranslator {
+    frame: Frame,
+    model: Option<String>,
+    service_tier: Option<String>,
+    number: u64,
+    begun: bool,
+    over: bool,
+    items: Vec<Open>,
+    calls: Vec<Call>,
+    finish: Option<FinishReason>,
+    usage: Option<Usage>,
+    details: Vec<Json>,
+}
+
+/// An item that is being written, or is done.
+#[derive(Clone, Debug)]
+struct Open {
+    item: Item,
+    done: bool,
+}
+
+/// A call, with the index and id under which its pieces are addressed.
+#[derive(Clone, Debug)]
+struct Call {
+    index: Option<u64>,
+    id: Option<String>,
+    place: Place,
+}
+
+/// Where a call is.
+#[derive(Clone, Debug)]
+enum Place {
+    /// Not among the items, since its name has not come yet.
+    Unnamed(Item),
+    /// Among the items.
+    At(usize),
+}
+
+impl ChunkTranslator {
+    /// For a stream that has not begun.
+    pub fn new(frame: Frame) -> Self {
+        Self {
+            frame,
+            model: None,
+            service_tier: None,
+            number: 0,
+            begun: false,
+            over: false,
+            items: Vec::new(),
+            calls: Vec::new(),
+            finish: None,
+            usage: None,
+            details: Vec::new(),
+        }
+    }
+
+    /// The events that a chunk is.
+    pub fn push(&mut self, chunk: ChatChunk) -> Vec<Event> {
+        let mut events = Vec::new();
+        if self.over {
+            return events;
+        }
+        let usage = chunk.usage();
+        self.usage = usage.or(self.usage.take());
+        self.model = chunk.model.as_deref().map(str::to_owned).or(self.model.take());
+        let tier = chunk.service_tier.as_deref().map(str::to_owned);
+        self.service_tier = tier.or(self.service_tier.take());
+        self.begin(&mut events);
+        for choice in chunk.choices {
+            if choice.index() == 0 {
+                self.choice(choice, &mut events);
+            }
+        }
+        events
+    }
+
+    /// The events that end the response: the stream of chunks is over. What the usage says belongs into the last one, so it waits for this.
+    pub fn finish(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        if self.over {
+            return events;
+        }
+        self.begin(&mut events);
+        let Some(end) = End::of(self.finish.as_ref()) else {
+            let failed = Failed {
+                code: None,
+                message: self.finish.as_ref().map(|reason| reason.as_str().to_owned()),
+            };
+            return self.fail(&failed);
+        };
+        (0..self.calls.len()).for_each(|call| self.tell_call(call, &mut events));
+        let last = self.items.iter().rposition(|open| !open.done);
+        for at in 0..self.items.len() {
+            if !self.items[at].done {
+                let status = if Some(at) == last { end } else { End::Whole };
+                self.close(at, status, &mut events);
+            }
+        }
+        self.over = true;
+        let output = self.items.iter().map(|open| open.item.clone());
+        let mut response = self.frame.over(output.collect(), end, self.usage.as_ref());
+        response.model = self.model.take().or(response.model);
+        response.service_tier = self.service_tier.take().or(response.service_tier);
+        let kind = if end == End::Whole {
+            EventKind::Completed
+        } else {
+            EventKind::Incomplete
+        };
+        let mut event = Event::new(kind);
+        event.response = Some(Box::new(response));
+        self.tell(event, &mut events);
+        events
+    }
+
+    /// The events that end the response where the stream of chunks broke: what was told stays told.
+    pub fn fail(&mut self, failed: &Failed) -> Vec<Event> {
+        let mut events = Vec::new();
+        if self.over {
+            return events;
+        }
+        self.begin(&mut events);
+        self.over = true;
+        let response = self.frame.failed(failed);
+        let mut error = Event::new(EventKind::Error);
+        error.code = response.error.as_ref().and_then(|error| error.code.clone());
+        error.message = Some(
+            failed
+                .message
+                .clone()
+                .unwrap_or_else(|| "the answer broke off".to_owned()),
+        );
+        error.say_null("param");
+        self.tell(error, &mut events);
+        let mut event = Event::new(EventKind::Failed);
+        event.response = Some(Box::new(response));
+        self.tell(event, &mut events);
+        events
+    }
+
+    fn tell(&mut self, event: Event, events: &mut Vec<Event>) {
+        events.push(event.at(self.number));
+        self.number += 1;
+    }
+
+    fn begin(&mut self, events: &mut Vec<Event>) {
+        if self.begun {
+            return;
+        }
+        self.begun = true;
+        for kind in [EventKind::Created, EventKind::InProgress] {
+            let mut event = Event::new(kind);
+            let mut response = self.frame.begun();
+            response.model = self.model.clone().or(response.model);
+            event.response = Some(Box::new(response));
+            self.tell(event, events);
+        }
+    }
+
+    fn choice(&mut self, choice: ChunkChoice, events: &mut Vec<Event>) {
+        let ChunkChoice {
+            delta,
+            finish_reason,
+            logprobs,
+            ..
+        } = choice;
+        let Delta {
+            content,
+            refusal,
+            reasoning_content,
+            reasoning,
+            tool_calls,
+            function_call: _,
+            extra,
+            ..
+        } = delta;
+        if let Some(text) = reasoning_content.or(reasoning).filter(|text| !text.is_empty()) {
+            self.think(text, events);
+        }
+        if let Some(details) = extra.get("reasoning_details") {
+            self.details.extend(
+                serde_json::from_str::<Vec<Json>>(details.get())
+                    .into_iter()
+                    .flatten(),
+            );
+        }
+        match content {
+            Some(Content::Text(text)) => self.say(text, tokens_of(logprobs.as_ref()), events),
+            Some(Content::Parts(parts)) => parts.into_iter().for_each(|part| self.part(part, events)),
+            None => {}
+        }
+        if let Some(annotations) = extra.get("annotations") {
+            self.annotate(annotations, events);
+        }
+        if let Some(text) = refusal.filter(|text| !text.is_empty()) {
+            self.refuse(text, events);
+        }
+        tool_calls.into_iter().for_each(|piece| self.call(piece, events));
+        self.finish = finish_reason.or(self.finish.take());
+    }
+
+    fn part(&mut self, part: Part, events: &mut Vec<Event>) {
+        match part {
+            Part::Text(part) => self.say(part.text, Vec::new(), events),
+            Part::Thinking(part) => {
+                let text: String = part.thinking.iter().filter_map(Part::as_text).collect();
+                if !text.is_empty() {
+                    self.think(text, events);
+                }
+            }
+            Part::Refusal(part) => self.refuse(part.refusal, events),
+            _ => {}
+        }
+    }
+
+    /// The open item of a kind; others that are no calls are closed first, and one is begun where there is none.
+    fn open(
+        &mut self,
+        is: impl Fn(&Item) -> bool,
+        new: impl Fn(String) -> Item,
+        prefix: &str,
+        events: &mut Vec<Event>,
+    ) -> usize {
+        let known = self.items.iter().rposition(|open| !open.done && is(&open.item));
+        if let Some(at) = known {
+            return at;
+        }
+        self.close_speech(events);
+        let at = self.items.len();
+        let item = new(self.frame.id(prefix, at));
+        self.items.push(Open { item, done: false });
+        self.tell_item(at, EventKind::ItemAdded, events);
+        at
+    }
+
+    /// Reasoning and texts are written one after the other.
+    fn close_speech(&mut self, events: &mut Vec<Event>) {
+        for at in 0..self.items.len() {
+            let speech = matches!(self.items[at].item, Item::Message(_) | Item::Reasoning(_));
+            if speech && !self.items[at].done {
+                self.close(at, End::Whole, events);
+            }
+        }
+    }
+
+    fn tell_item(&mut self, at: usize, kind: EventKind, events: &mut Vec<Event>) {
+        let mut event = Event::new(kind);
+        event.output_index = Some(Whole(at as u64));
+        event.item = Some(self.items[at].item.clone());
+        self.tell(event, events);
+    }
+
+    /// An event about an item.
+    fn about(&self, at: usize, kind: EventKind) -> Event {
+        let mut event = Event::new(kind);
+        event.item_id = self.items[at].item.id().map(str::to_owned);
+        event.output_index = Some(Whole(at as u64));
+        event
+    }
+
+    /// An event about a part.
+    fn about_part(&self, at: usize, part: usize, kind: EventKind) -> Event {
+        let mut event = self.about(at, kind);
+        event.content_index = Some(Whole(part as u64));
+        event
+    }
+
+    fn think(&mut self, text: String, events: &mut Vec<Event>) {
+        let new = |id| {
+            Item::Reasoning(ReasoningItem {
+                id: Some(id),
+                ..ReasoningItem::default()
+            })
+        };
+        let at = self.open(|item| matches!(item, Item::Reasoning(_)), new, "rs", events);
+        let Item::Reasoning(item) = &mut self.items[at].item else {
+            return;
+        };
+        let parts = item.content.get_or_insert_default();
+        if parts.is_empty() {
+            parts.push(ItemPart::ReasoningText(PartText::default()));
+            self.part_added(at, 0, ItemPart::ReasoningText(PartText::default()), events);
+        }
+        if let Item::Reasoning(item) = &mut self.items[at].item
+            && let Some(ItemPart::ReasoningText(part)) =
+                item.content.as_mut().and_then(|parts| parts.last_mut())
+        {
+            part.text += &text;
+        }
+        let mut event = self.about_part(at, 0, EventKind::ReasoningDelta);
+        event.delta = Some(Said::Text(text));
+        self.tell(event, events);
+    }
+
+    fn part_added(&mut self, at: usize, part: usize, blank: ItemPart, events: &mut Vec<Event>) {
+        let mut event = self.about_part(at, part, EventKind::ContentPartAdded);
+        event.part = Some(blank);
+        self.tell(event, events);
+    }
+
+    fn message(&mut self, events: &mut Vec<Event>) -> usize {
+        let new = |id| {
+            Item::Message(MessageItem {
+                id: Some(id),
+                role: Some(Role::Assistant),
+                status: Some("in_progress".to_owned()),
+                content: Some(Content::Parts(Vec::new())),
+                ..MessageItem::default()
+            })
+        };
+        self.open(|item| matches!(item, Item::Message(_)), new, "msg", events)
+    }
+
+    fn parts(&mut self, at: usize) -> Option<&mut Vec<ItemPart>> {
+        match &mut self.items[at].item {
+            Item::Message(MessageItem {
+                content: Some(Content::Parts(parts)),
+                ..
+            }) => Some(parts),
+            _ => None,
+        }
+    }
+
+    /// The part of a kind in a message, begun where there is none.
+    fn part_of(&mut self, at: usize, blank: ItemPart, events: &mut Vec<Event>) -> usize {
+        let kind = blank.kind().into_owned();
+        let Some(parts) = self.parts(at) else { return 0 };
+        if let Some(part) = parts.iter().position(|part| part.kind() == kind) {
+            return part;
+        }
+        parts.push(blank.clone());
+        let part = parts.len() - 1;
+        self.part_added(at, part, blank, events);
+        part
+    }
+
+    fn say(&mut self, text: String, tokens: Vec<Json>, events: &mut Vec<Event>) {
+        if text.is_empty() && tokens.is_empty() {
+            return;
+        }
+        let at = self.message(events);
+        let part = self.part_of(at, ItemPart::output_text(""), events);
+        if let Some(ItemPart::OutputText(known)) = self.parts(at).and_then(|parts| parts.get_mut(part)) {
+            known.text += &text;
+            known
+                .logprobs
+                .get_or_insert_default()
+                .extend(tokens.iter().cloned());
+        }
+        let mut event = self.about_part(at, part, EventKind::TextDelta);
+        event.delta = Some(Said::Text(text));
+        event.logprobs = Some(tokens);
+        self.tell(event, events);
+    }
+
+    fn annotate(&mut self, annotations: &Json, events: &mut Vec<Event>) {
+        let Ok(annotations) = serde_json::from_str::<Vec<Json>>(annotations.get()) else {
+            return;
+        };
+        let message = self
+            .items
+            .iter()
+            .rposition(|open| !open.done && matches!(open.item, Item::Message(_)));
+        let Some(at) = message else { return };
+        for annotation in annotations.iter().map(flat_annotation) {
+            let Some(parts) = self.parts(at) else { return };
+            let Some(part) = parts
+                .iter()
+                .position(|part| matches!(part, ItemPart::OutputText(_)))
+            else {
+                return;
+            };
+            let ItemPart::OutputText(text) = &mut parts[part] else {
+                return;
+            };
+            text.annotations.push(annotation.clone());
+            let number = text.annotations.len() - 1;
+            let mut event = self.about_part(at, part, EventKind::AnnotationAdded);
+            event.extra.insert("annotation", annotation);
+            if let Ok(number) = Json::of(&number) {
+                event.extra.insert("annotation_index", number);
+            }
+            self.tell(event, events);
+        }
+    }
+
+    fn refuse(&mut self, text: String, events: &mut Vec<Event>) {
+        let at = self.message(events);
+        let part = self.part_of(at, ItemPart::Refusal(PartRefusal::default()), events);
+        if let Some(ItemPart::Refusal(known)) = self.parts(at).and_then(|parts| parts.get_mut(part)) {
+            known.refusal += &text;
+        }
+        let mut event = self.about_part(at, part, EventKind::RefusalDelta);
+        event.delta = Some(Said::Text(text));
+        self.tell(event, events);
+    }
+
+    /// A piece of a call.
+    fn call(&mut self, piece: ToolCallDelta, events: &mut Vec<Event>) {
+        let number = self.addressed(&piece);
+        let call = &mut self.calls[number];
+        if let (None, Some(id)) = (&call.id, piece.id.filter(|id| !id.is_empty())) {
+            if let Place::Unnamed(item) = &mut call.place {
+                set_call_id(item, &id);
+            }
+            call.id = Some(id);
+        }
+        let (name, said) = match (piece.function, piece.custom) {
+            (Some(function), _) => (function.name, function.arguments),
+            (None, Some(custom)) => (custom.name, custom.input),
+            (None, None) => (None, None),
+        };
+        let name = name.filter(|name| !name.is_empty());
+        if let (Place::Unnamed(item), Some(name)) = (&mut self.calls[number].place, name) {
+            set_name(item, name);
+            self.tell_call(number, events);
+        }
+        let said = said.unwrap_or_default();
+        match &mut self.calls[number].place {
+            Place::Unnamed(item) => add_to_call(item, &said),
+            Place::At(at) => {
+                let at = *at;
+                self.call_delta(at, said, events);
+            }
+        }
+    }
+
+    /// The call that a piece is of, joined as the assembler joins it: by a known id, then by the index unless a new id claims it, then by its
+    /// place.
+    fn addressed(&mut self, piece: &ToolCallDelta) -> usize {
+        let index = piece.index();
+        let id = piece.id.as_ref().filter(|id| !id.is_empty());
+        let by_id = || {
+            self.calls
+                .iter()
+                .rposition(|call| id.is_some() && call.id.as_ref() == id)
+        };
+        let by_index = || {
+            let at = self
+                .calls
+                .iter()
+                .rposition(|call| index.is_some() && call.index == index)?;
+            Some(at).filter(|at| id.is_none() || self.calls[*at].id.is_none())
+        };
+        let by_place = || {
+            let last = self.calls.len().checked_sub(1);
+            last.filter(|_| index.is_none() && id.is_none())
+        };
+        by_id().or_else(by_index).or_else(by_place).unwrap_or_else(|| {
+            let custom = piece.custom.is_some() || piece.kind.as_deref() == Some("custom");
+            self.calls.push(Call {
+                index,
+                id: None,
+                place: Place::Unnamed(self.blank_call(custom)),
+            });
+            self.calls.len() - 1
+        })
+    }
+
+    fn blank_call(&self, custom: bool) -> Item {
+        let number = self.calls.len();
+        let call_id = self.frame.id("call", number);
+        let status = Some("in_progress".to_owned());
+        if custom {
+            return Item::CustomToolCall(CustomCallItem {
+                id: Some(self.frame.id("ctc", number)),
+                call_id,
+                status,
+                ..CustomCallItem::default()
+            });
+        }
+        Item::FunctionCall(FunctionCallItem {
+            id: Some(self.frame.id("fc", number)),
+            call_id,
+            status,
+            ..FunctionCallItem::default()
+        })
+    }
+
+    /// A call becomes an item; what came of it before follows.
+    fn tell_call(&mut self, number: usize, events: &mut Vec<Event>) {
+        let at = self.items.len();
+        let mut item = match &mut self.calls[number].place {
+            Place::At(_) => return,
+            Place::Unnamed(item) => item.clone(),
+        };
+        self.calls[number].place = Place::At(at);
+        self.close_speech(events);
+        let said = take_said(&mut item);
+        self.items.push(Open { item, done: false });
+        self.tell_item(at, EventKind::ItemAdded, events);
+        self.call_delta(at, said, events);
+    }
+
+    fn call_delta(&mut self, at: usize, said: String, events: &mut Vec<Event>) {
+        if said.is_empty() {
+            return;
+        }
+        add_to_call(&mut self.items[at].item, &said);
+        let custom = matches!(self.items[at].item, Item::CustomToolCall(_));
+        let kind = if custom {
+            EventKind::CustomInputDelta
+        } else {
+            EventKind::ArgumentsDelta
+        };
+        let mut event = self.about(at, kind);
+        event.delta = Some(Said::Text(said));
+        self.tell(event, events);
+    }
+
+    /// Says the whole of an item and closes it.
+    fn close(&mut self, at: usize, end: End, events: &mut Vec<Event>) {
+        match self.items[at].item.clone() {
+            Item::Message(MessageItem {
+                content: Some(Content::Parts(parts)),
+                ..
+            }) => {
+                for (number, part) in parts.into_iter().enumerate() {
+                    self.part_done(at, number, part, events);
+                }
+            }
+            Item::Reasoning(item) => {
+                for (number, part) in item.content.into_iter().flatten().enumerate() {
+                    self.part_done(at, number, part, events);
+                }
+                self.keep_details(at);
+            }
+            Item::FunctionCall(call) => {
+                let mut event = self.about(at, EventKind::ArgumentsDone);
+                event.name = Some(call.name);
+                event.arguments = Some(call.arguments);
+                self.tell(event, events);
+            }
+            Item::CustomToolCall(call) => {
+                let mut event = self.about(at, EventKind::CustomInputDone);
+                event.input = Some(call.input);
+                self.tell(event, events);
+            }
+            _ => {}
+        }
+        if !matches!(self.items[at].item, Item::Reasoning(_)) || end != End::Whole {
+            self.items[at].item.set_status(end.status());
+        }
+        self.items[at].done = true;
+        self.tell_item(at, EventKind::ItemDone, events);
+    }
+
+    /// What only the account that made it can read comes back with the item.
+    fn keep_details(&mut self, at: usize) {
+        let details = std::mem::take(&mut self.details);
+        let items = Json::of(&details)
+            .ok()
+            .and_then(|details| reasoning::items_of(&details));
+        let encrypted = items.into_iter().flatten().find_map(|item| match item {
+            Item::Reasoning(item) => item.encrypted_content,
+            _ => None,
+        });
+        if let Item::Reasoning(item) = &mut self.items[at].item {
+            item.encrypted_content = encrypted;
+        }
+    }
+
+    fn part_done(&mut self, at: usize, number: usize, part: ItemPart, events: &mut Vec<Event>) {
+        let mut whole = match &part {
+            ItemPart::OutputText(OutputText { text, logprobs, .. }) => {
+                let mut event = self.about_part(at, number, EventKind::TextDone);
+                event.text = Some(text.clone());
+                event.logprobs = Some(logprobs.clone().unwrap_or_default());
+                event
+            }
+            ItemPart::Refusal(part) => {
+                let mut event = self.about_part(at, number, EventKind::RefusalDone);
+                event.refusal = Some(part.refusal.clone());
+                event
+            }
+            part => {
+                let mut event = self.about_part(at, number, EventKind::ReasoningDone);
+                event.text = part.text().map(str::to_owned);
+                event
+            }
+        };
+        whole.content_index = Some(Whole(number as u64));
+        self.tell(whole, events);
+        let mut event = self.about_part(at, number, EventKind::ContentPartDone);
+        event.part = Some(part);
+        self.tell(event, events);
+    }
+}
+
+fn set_call_id(item: &mut Item, id: &str) {
+    match item {
+        Item::FunctionCall(call) => id.clone_into(&mut call.call_id),
+        Item::CustomToolCall(call) => id.clone_into(&mut call.call_id),
+        _ => {}
+    }
+}
+
+fn set_name(item: &mut Item, name: String) {
+    match item {
+        Item::FunctionCall(call) => call.name = name,
+        Item::CustomToolCall(call) => call.name = name,
+        _ => {}
+    }
+}
+
+fn add_to_call(item: &mut Item, said: &str) {
+    match item {
+        Item::FunctionCall(call) => call.arguments += said,
+        Item::CustomToolCall(call) => call.input += said,
+        _ => {}
+    }
+}
+
+fn take_said(item: &mut Item) -> String {
+    match item {
+        Item::FunctionCall(call) => std::mem::take(&mut call.arguments),
+        Item::CustomToolCall(call) => std::mem::take(&mut call.input),
+        _ => String::new(),
+    }
+}

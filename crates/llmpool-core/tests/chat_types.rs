@@ -1,0 +1,246 @@
+//! What messages, tools and formats are made of: typed where it is known, kept where it is not.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use llmpool_core::chat::{
+    Assembler, ChatChunk, ChatCompletion, ChatRequest, Content, Json, Message, NamedTool, Part,
+    ResponseFormat, Tool, ToolChoice, ToolMode,
+};
+use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+fn again<T: Serialize + DeserializeOwned>(value: &Value) -> Value {
+    let read: T =
+        serde_json::from_str(&value.to_string()).unwrap_or_else(|error| panic!("{error} in {value}"));
+    serde_json::to_value(&read).unwrap()
+}
+
+/// Any JSON, and often something like what is meant.
+fn any_json(kinds: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (-3_i64..3).prop_map(Value::from),
+        "[a-z]{0,4}".prop_map(Value::from),
+        prop::sample::select(kinds).prop_map(Value::from),
+    ];
+    let names = prop::sample::select(
+        &[
+            "type",
+            "text",
+            "name",
+            "function",
+            "custom",
+            "mode",
+            "tools",
+            "image_url",
+            "url",
+            "json_schema",
+            "schema",
+            "strict",
+            "allowed_tools",
+            "thinking",
+            "refusal",
+            "x",
+        ][..],
+    );
+    leaf.prop_recursive(4, 24, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map(names.clone(), inner, 0..5).prop_map(|members| members
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect()),
+        ]
+    })
+}
+
+const KINDS: &[&str] = &[
+    "text",
+    "image_url",
+    "file",
+    "refusal",
+    "thinking",
+    "function",
+    "custom",
+    "allowed_tools",
+    "json_schema",
+    "auto",
+];
+
+proptest! {
+    /// Whatever a part, tool, choice or format is: it is read, and written as it was.
+    #[test]
+    fn l77_whatever_it_is_it_is_written_as_it_was_read(value in any_json(KINDS)) {
+        prop_assert_eq!(&again::<Part>(&value), &value);
+        prop_assert_eq!(&again::<Tool>(&value), &value);
+        prop_assert_eq!(&again::<ToolChoice>(&value), &value);
+        prop_assert_eq!(&again::<ResponseFormat>(&value), &value);
+    }
+}
+
+#[test]
+fn known_shapes_are_typed() {
+    let part = |value: Value| {
+        serde_json::from_value::<Value>(value).map(|value| Part::from(Json::of(&value).unwrap()))
+    };
+    let image =
+        part(json!({"type": "image_url", "image_url": {"url": "https://h/i.png", "detail": "low"}, "x": 1}))
+            .unwrap();
+    let Part::Image(image) = image else {
+        panic!("{image:?}")
+    };
+    assert_eq!(
+        (image.image_url.url.as_str(), image.image_url.detail.as_deref()),
+        ("https://h/i.png", Some("low"))
+    );
+    let wrong = part(json!({"type": "image_url", "image_url": "https://h/i.png"})).unwrap();
+    assert!(
+        matches!(wrong, Part::Other(_)),
+        "a text where an object belongs is kept"
+    );
+    assert_eq!(wrong.kind(), "image_url");
+    let choice: ToolChoice = serde_json::from_str("\"required\"").unwrap();
+    assert_eq!(choice, ToolChoice::Mode(ToolMode::Required));
+    let allowed = r#"{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[{"type":"function","function":{"name":"f"}}]}}"#;
+    let ToolChoice::Named(NamedTool::Allowed(allowed)) = serde_json::from_str(allowed).unwrap() else {
+        panic!("it is a choice among allowed tools")
+    };
+    assert!(matches!(
+        allowed.allowed_tools.tools[..],
+        [NamedTool::Function(_)]
+    ));
+    let custom: Tool =
+        serde_json::from_str(r#"{"type":"custom","custom":{"name":"sh","format":{"type":"text"}}}"#).unwrap();
+    assert!(matches!(&custom, Tool::Custom(tool) if tool.custom.name == "sh"));
+}
+
+#[test]
+fn l77_empty_lists_nulls_and_what_is_missing_stay_so() {
+    for message in [
+        json!({"role": "assistant", "content": "a", "tool_calls": []}),
+        json!({"role": "assistant", "content": null, "tool_calls": null, "annotations": [], "audio": {"id": "a"}}),
+        json!({"content": [{"type": "text"}, {"type": "text", "text": null}, {"type": "text", "text": ""}]}),
+        json!({"content": [{"type": "file", "file": {"file_id": "f"}}, {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]}),
+        json!({"reasoning_details": [{"type": "reasoning.text", "text": "t"}]}),
+    ] {
+        assert_eq!(again::<Message>(&message), message);
+    }
+    for answer in [
+        json!({"id": "x"}),
+        json!({"choices": null}),
+        json!({"choices": [{"index": 0}]}),
+        json!({"choices": []}),
+    ] {
+        assert_eq!(again::<ChatCompletion>(&answer), answer);
+        assert_eq!(again::<ChatChunk>(&answer), answer);
+    }
+    let request = json!({"tools": [], "functions": [], "stop": null, "modalities": ["text"], "metadata": {"a": "b"}, "messages": []});
+    assert_eq!(again::<ChatRequest>(&request), request);
+}
+
+#[test]
+fn what_is_made_is_what_the_wire_has() {
+    let request = ChatRequest {
+        response_format: Some(ResponseFormat::json_schema(
+            "answer",
+            Json::of(&json!({"type": "object"})).unwrap(),
+        )),
+        tools: vec![Tool::function(
+            "f",
+            "Does it.",
+            Json::of(&json!({"type": "object"})).unwrap(),
+        )],
+        tool_choice: Some(ToolChoice::function("f")),
+        ..ChatRequest::new([Message::user(vec![
+            Part::text("What is this?"),
+            Part::image("data:image/png;base64,AA=="),
+            Part::audio("AA==", "wav"),
+            Part::file("a.pdf", "data:application/pdf;base64,AA=="),
+        ])])
+    };
+    let wire = json!({
+        "messages": [{"role": "user", "content": [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+            {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
+            {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA=="}},
+        ]}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": true}},
+        "tools": [{"type": "function", "function": {"name": "f", "description": "Does it.", "parameters": {"type": "object"}}}],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+    });
+    assert_eq!(serde_json::to_value(&request).unwrap(), wire);
+    assert_eq!(
+        serde_json::from_value::<Value>(wire)
+            .map(|wire| again::<ChatRequest>(&wire))
+            .unwrap(),
+        serde_json::to_value(&request).unwrap()
+    );
+}
+
+fn assembled(deltas: &[Value]) -> ChatCompletion {
+    let mut assembler = Assembler::new();
+    for delta in deltas {
+        let chunk = json!({"choices": [{"index": 0, "delta": delta}]}).to_string();
+        assembler.push(serde_json::from_str::<ChatChunk>(&chunk).unwrap());
+    }
+    assembler.finish()
+}
+
+/// Mistral's reasoning models stream parts, and then texts.
+#[test]
+fn l77_content_that_comes_in_parts_is_put_together() {
+    let thinking =
+        |text: &str| json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]});
+    let answer = assembled(&[
+        json!({"role": "assistant", "content": ""}),
+        thinking("Well"),
+        thinking(", so"),
+        json!({"content": [{"type": "text", "text": "The "}]}),
+        json!({"content": "answer"}),
+    ]);
+    assert_eq!(answer.text(), "The answer");
+    let Some(Content::Parts(parts)) = &answer.choices[0].message.content else {
+        panic!("there are parts")
+    };
+    assert_eq!(
+        serde_json::to_value(parts).unwrap(),
+        json!([
+            {"type": "thinking", "thinking": [{"type": "text", "text": "Well, so"}]},
+            {"type": "text", "text": "The answer"},
+        ])
+    );
+}
+
+#[test]
+fn custom_calls_are_put_together() {
+    let piece = |piece: Value| json!({"tool_calls": [piece]});
+    let answer = assembled(&[
+        piece(json!({"index": 0, "id": "c", "type": "custom", "custom": {"name": "sh", "input": ""}})),
+        piece(json!({"index": 0, "custom": {"input": "ls "}})),
+        piece(json!({"index": 0, "custom": {"input": "-l"}})),
+    ]);
+    let call = &answer.choices[0].message.tool_calls[0];
+    assert_eq!(
+        serde_json::to_value(call).unwrap(),
+        json!({"id": "c", "type": "custom", "custom": {"name": "sh", "input": "ls -l"}})
+    );
+}
+
+#[test]
+fn how_likely_tokens_were_is_typed_and_keeps_its_text() {
+    let text = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"a"},"logprobs":{"content":[{"token":"a","logprob":-0.10000000000000000001,"bytes":[97],"top_logprobs":[{"token":"b","logprob":-2.5,"bytes":null}]}],"refusal":null}}]}"#;
+    let answer = ChatCompletion::decode(text.as_bytes()).unwrap();
+    let logprobs = answer.choices[0].token_logprobs().unwrap().content.unwrap();
+    assert_eq!(
+        (logprobs[0].token.as_str(), logprobs[0].top_logprobs[0].logprob),
+        ("a", -2.5)
+    );
+    assert!(
+        serde_json::to_string(&answer)
+            .unwrap()
+            .contains("-0.10000000000000000001")
+    );
+}

@@ -1,0 +1,544 @@
+//! Requests for responses as chats, completions as responses, chunks as events; and there and back again.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest, Content, Part};
+use llmpool_core::responses::{Event, EventKind, Grammar, Response, ResponsesRequest};
+use llmpool_core::translate::{
+    self, ChatAccent, ChunkTranslator, EventTranslator, Failed, Frame, ReasoningBack,
+};
+use proptest::prelude::*;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+fn read<T: DeserializeOwned>(value: &Value) -> T {
+    serde_json::from_str(&value.to_string()).unwrap_or_else(|error| panic!("{error} in {value}"))
+}
+
+fn write<T: serde::Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap()
+}
+
+fn over(value: &Value, accent: ChatAccent) -> (Value, Vec<String>) {
+    let request: ResponsesRequest = read(value);
+    let done = translate::to_chat(&request, accent).unwrap_or_else(|error| panic!("{error} in {value}"));
+    (write(&done.request), done.dropped)
+}
+
+fn frame(request: &Value) -> Frame {
+    Frame::new(&read(request), "seed", 17)
+}
+
+#[test]
+fn every_field_of_a_request_has_its_place() {
+    let (chat, dropped) = over(
+        &json!({
+            "model": "m", "instructions": "Be brief.",
+            "input": [
+                {"role": "user", "content": [
+                    {"type": "input_text", "text": "What is this?"},
+                    {"type": "input_image", "image_url": "https://h/i.png", "detail": "low"},
+                    {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
+                    {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,AA=="},
+                ]},
+                {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]},
+                {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "Let me see.", "annotations": []}]},
+                {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{not json"},
+                {"type": "custom_tool_call", "call_id": "call_2", "name": "sh", "input": "ls"},
+                {"type": "function_call_output", "call_id": "call_1", "output": "one"},
+                {"type": "custom_tool_call_output", "call_id": "call_2", "output": [{"type": "input_text", "text": "tw"}, {"type": "input_text", "text": "o"}]},
+                {"role": "developer", "content": [{"type": "input_text", "text": "Now."}]},
+                {"role": "user", "content": "And?"},
+            ],
+            "max_output_tokens": 100, "temperature": 0.5, "parallel_tool_calls": false, "store": true, "stream": true,
+            "tools": [
+                {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": true},
+                {"type": "function", "name": "g", "parameters": null, "strict": null},
+                {"type": "custom", "name": "sh", "format": {"type": "grammar", "syntax": "lark", "definition": "x"}},
+            ],
+            "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]},
+            "text": {"format": {"type": "json_schema", "name": "a", "schema": {"type": "object"}, "strict": true}, "verbosity": "low"},
+            "reasoning": {"effort": "high"}, "include": ["message.output_text.logprobs"], "top_logprobs": 3,
+            "metadata": {"a": "b"}, "new_field": 1.50,
+        }),
+        ChatAccent {
+            reasoning: ReasoningBack::Content,
+            ..ChatAccent::default()
+        },
+    );
+    assert_eq!(dropped, [] as [&str; 0]);
+    assert_eq!(
+        chat,
+        json!({
+            "model": "m",
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": [
+                    {"type": "text", "text": "What is this?"},
+                    {"type": "image_url", "image_url": {"url": "https://h/i.png", "detail": "low"}},
+                    {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
+                    {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA=="}},
+                ]},
+                {"role": "assistant", "content": "Let me see.", "reasoning_content": "Hm.", "tool_calls": [
+                    {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{not json"}},
+                    {"id": "call_2", "type": "custom", "custom": {"name": "sh", "input": "ls"}},
+                ]},
+                {"role": "tool", "tool_call_id": "call_1", "content": "one"},
+                {"role": "tool", "tool_call_id": "call_2", "content": "two"},
+                {"role": "developer", "content": "Now."},
+                {"role": "user", "content": "And?"},
+            ],
+            "max_completion_tokens": 100, "temperature": 0.5, "parallel_tool_calls": false, "store": true, "stream": true,
+            "stream_options": {"include_usage": true},
+            "tools": [
+                {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}, "strict": true}},
+                {"type": "function", "function": {"name": "g"}},
+                {"type": "custom", "custom": {"name": "sh", "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "x"}}}},
+            ],
+            "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]}},
+            "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}, "strict": true}},
+            "verbosity": "low", "reasoning_effort": "high", "logprobs": true, "top_logprobs": 3,
+            "metadata": {"a": "b"}, "new_field": 1.50,
+        })
+    );
+}
+
+#[test]
+fn what_a_chat_cannot_do_is_refused_by_name() {
+    for (param, member, value) in [
+        ("previous_response_id", "previous_response_id", json!("resp_1")),
+        ("conversation", "conversation", json!("c")),
+        ("prompt", "prompt", json!({"id": "p"})),
+        ("background", "background", json!(true)),
+        ("tools[0].type", "tools", json!([{"type": "web_search"}])),
+        ("tool_choice.type", "tool_choice", json!({"type": "file_search"})),
+        ("text.format.type", "text", json!({"format": {"type": "odd"}})),
+        (
+            "input[0]",
+            "input",
+            json!([{"type": "item_reference", "id": "x"}]),
+        ),
+        (
+            "input[0].type",
+            "input",
+            json!([{"type": "web_search_call", "id": "x"}]),
+        ),
+        ("input[0].type", "input", json!([{"type": "acme:odd"}])),
+        (
+            "input[0].role",
+            "input",
+            json!([{"role": "critic", "content": "x"}]),
+        ),
+        (
+            "input[0].content[0].file_id",
+            "input",
+            json!([{"role": "user", "content": [{"type": "input_image", "file_id": "f"}, {"type": "input_text", "text": "x"}]}]),
+        ),
+        (
+            "input[0].content[0].file_url",
+            "input",
+            json!([{"role": "user", "content": [{"type": "input_file", "file_url": "https://h"}]}]),
+        ),
+        (
+            "input[0].output[0]",
+            "input",
+            json!([{"type": "function_call_output", "call_id": "c", "output": [{"type": "input_image", "image_url": "x"}]}]),
+        ),
+    ] {
+        let request: ResponsesRequest = read(&json!({"model": "m", member: value}));
+        let refused = translate::to_chat(&request, ChatAccent::default()).unwrap_err();
+        assert_eq!(refused.param, param, "{refused}");
+    }
+}
+
+#[test]
+fn what_matters_little_is_left_out_and_reported_and_accents_are_kept() {
+    let request = json!({
+        "input": [{"type": "reasoning", "id": "rs_1", "summary": []}, {"role": "developer", "content": "x"}],
+        "reasoning": {"summary": "auto"}, "include": ["reasoning.encrypted_content"], "top_logprobs": 2,
+        "max_tool_calls": 1, "truncation": "auto", "max_output_tokens": 7,
+    });
+    let (chat, dropped) = over(
+        &request,
+        ChatAccent {
+            developer: false,
+            max_completion_tokens: false,
+            ..ChatAccent::default()
+        },
+    );
+    assert_eq!(
+        dropped,
+        [
+            "input[0]",
+            "include: reasoning.encrypted_content",
+            "reasoning.summary",
+            "top_logprobs",
+            "max_tool_calls",
+            "truncation"
+        ]
+    );
+    assert_eq!(
+        chat,
+        json!({"messages": [{"role": "system", "content": "x"}], "max_tokens": 7})
+    );
+}
+
+#[test]
+fn calls_and_what_was_said_before_them_are_one_message_and_what_was_said_after_is_another() {
+    let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": ""});
+    let said = |text: &str| json!({"role": "assistant", "content": text});
+    let (chat, _) = over(
+        &json!({"input": [said("a"), call("1"), call("2"), said("b"), call("3")]}),
+        ChatAccent::default(),
+    );
+    let shape: Vec<_> = chat["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| {
+            (
+                message["content"].as_str(),
+                message["tool_calls"].as_array().map_or(0, Vec::len),
+            )
+        })
+        .collect();
+    assert_eq!(shape, [(Some("a"), 2), (Some("b"), 1)]);
+    let (chat, _) = over(&json!({"input": [call("1")]}), ChatAccent::default());
+    assert_eq!(
+        chat["messages"][0]["content"],
+        Value::Null,
+        "no text is no empty text"
+    );
+}
+
+#[test]
+fn a_completion_is_told_as_a_whole_response() {
+    let completion: ChatCompletion = read(&json!({
+        "id": "c1", "created": 5, "model": "served", "choices": [{"index": 0, "finish_reason": "tool_calls",
+            "logprobs": {"content": [{"token": "Hi"}]},
+            "message": {"role": "assistant", "content": "Hi", "reasoning_content": "Hm.",
+                "annotations": [{"type": "url_citation", "url_citation": {"url": "u", "title": "t"}}],
+                "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 7, "prompt_cache_hit_tokens": 2},
+    }));
+    let request = json!({"model": "asked", "input": "x", "instructions": "i", "temperature": 0.5, "tools": [{"type": "function", "name": "f"}], "metadata": {"a": "b"}});
+    let told = write(&translate::response_of(completion, &frame(&request)).unwrap());
+    assert_eq!(
+        told,
+        json!({
+            "id": "resp_seed", "object": "response", "created_at": 17, "completed_at": null, "status": "completed", "error": null,
+            "incomplete_details": null, "instructions": "i", "model": "served", "max_output_tokens": null, "max_tool_calls": null,
+            "parallel_tool_calls": true, "previous_response_id": null, "reasoning": {"effort": null, "summary": null},
+            "temperature": 0.5, "top_p": 1.0, "text": {"format": {"type": "text"}}, "tool_choice": "auto",
+            "tools": [{"type": "function", "name": "f"}], "truncation": "disabled", "metadata": {"a": "b"},
+            "output": [
+                {"type": "reasoning", "id": "rs_seed_0", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]},
+                {"type": "message", "id": "msg_seed_1", "role": "assistant", "status": "completed", "content": [
+                    {"type": "output_text", "text": "Hi", "annotations": [{"type": "url_citation", "url": "u", "title": "t"}], "logprobs": [{"token": "Hi"}]}]},
+                {"type": "function_call", "id": "fc_seed_2", "call_id": "call_1", "name": "f", "arguments": "{}", "status": "completed"},
+            ],
+            "usage": {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 0}, "output_tokens": 7,
+                "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 12},
+        })
+    );
+}
+
+#[test]
+fn l76_how_a_completion_ended_is_told() {
+    let end = |reason: &str| {
+        let completion = json!({"choices": [{"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": "x"}}]});
+        let response = translate::response_of(read(&completion), &frame(&json!({})));
+        response.map(|response| {
+            let item = response.output[0].status().unwrap().to_owned();
+            (
+                response.status.unwrap().as_str().to_owned(),
+                response.incomplete_details.and_then(|details| details.reason),
+                item,
+            )
+        })
+    };
+    let told = |status: &str, reason: Option<&str>, item: &str| {
+        Ok((status.to_owned(), reason.map(str::to_owned), item.to_owned()))
+    };
+    for reason in ["stop", "tool_calls", "eos", "end_turn", ""] {
+        assert_eq!(end(reason), told("completed", None, "completed"));
+    }
+    for reason in ["length", "model_length", "max_tokens"] {
+        assert_eq!(
+            end(reason),
+            told("incomplete", Some("max_output_tokens"), "incomplete")
+        );
+    }
+    for reason in ["content_filter", "sensitive"] {
+        assert_eq!(
+            end(reason),
+            told("incomplete", Some("content_filter"), "incomplete")
+        );
+    }
+    for reason in ["error", "insufficient_system_resource", "network_error"] {
+        assert!(end(reason).is_err(), "{reason}");
+    }
+    let unsaid = translate::response_of(
+        read(&json!({"choices": [{"message": {"content": "x"}}]})),
+        &frame(&json!({})),
+    )
+    .unwrap();
+    assert!(
+        unsaid.usage.is_none() && unsaid.has("usage"),
+        "usage that was not said is null and no 0"
+    );
+}
+
+fn events_of(chunks: &[Value], failed: Option<&Failed>) -> Vec<Event> {
+    let mut translator = ChunkTranslator::new(frame(&json!({"model": "m"})));
+    let mut events = Vec::new();
+    for chunk in chunks {
+        events.extend(translator.push(read::<ChatChunk>(chunk)));
+    }
+    events.extend(match failed {
+        Some(failed) => translator.fail(failed),
+        None => translator.finish(),
+    });
+    assert!(translator.finish().is_empty(), "there is one end");
+    // As they would travel.
+    events.iter().map(|event| read(&write(event))).collect()
+}
+
+fn check(events: &[Event]) {
+    let mut grammar = Grammar::new();
+    for event in events {
+        grammar
+            .push(event)
+            .unwrap_or_else(|broken| panic!("{broken}\n{:#}", write(&events)));
+    }
+    grammar.end().unwrap();
+}
+
+fn chunk(delta: &Value) -> Value {
+    json!({"id": "c1", "model": "m", "choices": [{"index": 0, "delta": delta}]})
+}
+
+/// Pieces of calls of one kind: nobody mixes them under one index.
+fn deltas(least: usize) -> impl Strategy<Value = Vec<Value>> {
+    any::<bool>().prop_flat_map(move |custom| prop::collection::vec(a_delta(custom), least..12))
+}
+
+fn a_delta(custom: bool) -> impl Strategy<Value = Value> {
+    let text = "[a-c\u{e9}\u{4e2d}]{0,3}";
+    let call = (
+        prop::option::of(0_u64..3),
+        prop::option::of(prop_oneof![Just("".to_owned()), "[xyz]"]),
+        prop::option::of(prop_oneof![Just("".to_owned()), "[fg]"]),
+        prop::option::of(text),
+    );
+    let call = call.prop_map(move |(index, id, name, said)| {
+        let mut call = if custom {
+            json!({"type": "custom", "custom": {"name": name, "input": said}})
+        } else {
+            json!({"function": {"name": name, "arguments": said}})
+        };
+        call["index"] = json!(index);
+        call["id"] = json!(id);
+        call
+    });
+    prop_oneof![
+        4 => text.prop_map(|text| json!({"content": text})),
+        2 => text.prop_map(|text| json!({"reasoning_content": text})),
+        1 => text.prop_map(|text| json!({"refusal": text})),
+        1 => text.prop_map(|text| json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]})),
+        1 => Just(json!({"role": "assistant", "content": null})),
+        1 => Just(json!({"annotations": [{"type": "url_citation", "url_citation": {"url": "u"}}]})),
+        4 => prop::collection::vec(call, 1..3).prop_map(|calls| json!({"tool_calls": calls})),
+    ]
+}
+
+proptest! {
+    /// Whatever a provider streams, what is made of it follows the grammar, and the last event has all that was streamed.
+    #[test]
+    fn l74_l75_whatever_is_streamed_the_events_are_in_order(
+        deltas in deltas(0),
+        reason in prop::option::of(prop::sample::select(&["stop", "length", "tool_calls", "content_filter", "odd"][..])),
+        usage in any::<bool>(),
+        breaks in prop::bool::weighted(0.2),
+    ) {
+        let mut chunks: Vec<Value> = deltas.iter().map(chunk).collect();
+        chunks.extend(reason.map(|reason| json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})));
+        chunks.extend(usage.then(|| json!({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}})));
+        let failed = Failed { code: None, message: Some("m".to_owned()) };
+        let events = events_of(&chunks, Some(&failed).filter(|_| breaks));
+        check(&events);
+        if breaks {
+            prop_assert_eq!(&events.last().unwrap().kind, &EventKind::Failed);
+            return Ok(());
+        }
+        let mut assembler = Assembler::new();
+        chunks.iter().for_each(|chunk| assembler.push(read(chunk)));
+        let whole = assembler.finish();
+        let told = events.last().unwrap().response.as_ref().unwrap();
+        prop_assert_eq!(told.usage.is_some(), usage);
+        if whole.choices.is_empty() {
+            return Ok(());
+        }
+        let plain = translate::response_of(whole, &frame(&json!({"model": "m"}))).unwrap();
+        prop_assert_eq!(told.text(), plain.text());
+        prop_assert_eq!(calls(told), calls(&plain));
+        prop_assert_eq!(&told.status, &plain.status);
+        prop_assert_eq!(&told.incomplete_details, &plain.incomplete_details);
+    }
+
+    /// There and back: the chunks of the events of chunks say what the chunks said.
+    #[test]
+    fn a_stream_that_is_translated_twice_says_the_same(deltas in deltas(1)) {
+        let mut chunks: Vec<Value> = deltas.iter().map(chunk).collect();
+        chunks.push(json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}));
+        let (mut once, mut twice) = (Assembler::new(), Assembler::new());
+        chunks.iter().for_each(|chunk| once.push(read(chunk)));
+        let mut back = EventTranslator::new();
+        for event in events_of(&chunks, None) {
+            let mut chunks = Vec::new();
+            back.push(event, &mut chunks).unwrap();
+            chunks.into_iter().for_each(|chunk| twice.push(chunk));
+        }
+        let (once, twice) = (once.finish(), twice.finish());
+        prop_assert_eq!(said(&once), said(&twice));
+    }
+
+    /// There and back: a chat that has an equivalent is the same afterwards.
+    #[test]
+    fn o20_a_chat_that_is_translated_twice_is_the_same(chat in a_chat()) {
+        let there = translate::to_responses(&read::<ChatRequest>(&chat)).unwrap();
+        prop_assert_eq!(&there.dropped, &[] as &[String]);
+        let accent = ChatAccent { reasoning: ReasoningBack::Details, ..ChatAccent::default() };
+        let back = translate::to_chat(&there.request, accent).unwrap();
+        prop_assert_eq!(&back.dropped, &[] as &[String]);
+        prop_assert_eq!(write(&back.request), chat);
+    }
+}
+
+/// Names and arguments in order. Ids are not compared: one that comes behind the name is too late for what was told.
+fn calls(response: &Response) -> Vec<(String, String)> {
+    let items = response.output.iter().map(write);
+    let calls = items.filter_map(|item| {
+        let said = item.get("arguments").or_else(|| item.get("input"))?;
+        Some((item["name"].as_str()?.to_owned(), said.as_str()?.to_owned()))
+    });
+    let mut calls: Vec<_> = calls.collect();
+    calls.sort();
+    calls
+}
+
+fn said(completion: &ChatCompletion) -> (String, String, Vec<(String, String)>) {
+    let message = &completion.choices[0].message;
+    let mut calls: Vec<_> = message
+        .tool_calls
+        .iter()
+        .map(write)
+        .map(|call| {
+            let whole = call
+                .get("function")
+                .or_else(|| call.get("custom"))
+                .cloned()
+                .unwrap_or_default();
+            let text = |name: &str| whole[name].as_str().unwrap_or_default().to_owned();
+            (text("name"), text("arguments") + &text("input"))
+        })
+        .collect();
+    calls.sort();
+    let text = match &message.content {
+        Some(Content::Text(text)) => text.clone(),
+        Some(Content::Parts(parts)) => parts.iter().filter_map(Part::as_text).collect(),
+        None => String::new(),
+    };
+    (text, message.refusal.clone().unwrap_or_default(), calls)
+}
+
+fn a_chat() -> impl Strategy<Value = Value> {
+    let text = || "[a-z ]{1,6}".prop_map(Value::from);
+    let part = prop_oneof![
+        text().prop_map(|text| json!({"type": "text", "text": text})),
+        Just(json!({"type": "image_url", "image_url": {"url": "data:x", "detail": "high"}})),
+        Just(json!({"type": "input_audio", "input_audio": {"data": "AA==", "format": "mp3"}})),
+        Just(json!({"type": "file", "file": {"file_id": "f"}})),
+    ];
+    let content = prop_oneof![text(), prop::collection::vec(part, 2..4).prop_map(Value::from)];
+    let user = (prop::sample::select(&["user", "developer"][..]), content)
+        .prop_map(|(role, content)| json!([{"role": role, "content": content}]));
+    let reasoning =
+        json!([{"type": "reasoning.encrypted", "data": "gA", "id": "rs_1", "format": "openai-responses-v1"}]);
+    let turn = (prop::option::of(text()), any::<bool>(), any::<bool>(), text()).prop_map(
+        move |(said, thinks, custom, result)| {
+            // Without a text it would be one with what was said just before.
+            let said = if thinks { said } else { said.or(Some("so".into())) };
+            let mut message = json!({"role": "assistant", "content": said});
+            if thinks {
+                message["reasoning_details"] = reasoning.clone();
+            }
+            let mut calls = vec![
+                json!({"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{"}}),
+            ];
+            if custom {
+                calls
+                    .push(json!({"id": "call_2", "type": "custom", "custom": {"name": "sh", "input": "ls"}}));
+            }
+            message["tool_calls"] = calls.clone().into();
+            let results = calls
+                .iter()
+                .map(|call| json!({"role": "tool", "tool_call_id": call["id"], "content": result}));
+            let mut turn = vec![message];
+            turn.extend(results);
+            Value::from(turn)
+        },
+    );
+    let answer = (text(), prop::option::of(text())).prop_map(|(said, refusal)| {
+        let mut message = json!({"role": "assistant", "content": said});
+        if let Some(refusal) = refusal {
+            message["refusal"] = refusal;
+        }
+        json!([message])
+    });
+    let settings = prop::sample::subsequence(
+        vec![
+            ("temperature", json!(0.5)),
+            ("top_p", json!(0.25)),
+            ("max_completion_tokens", json!(50)),
+            ("parallel_tool_calls", json!(false)),
+            ("reasoning_effort", json!("high")),
+            ("verbosity", json!("low")),
+            ("metadata", json!({"a": "b"})),
+            ("service_tier", json!("flex")),
+            ("user", json!("u")),
+            ("safety_identifier", json!("s")),
+            ("prompt_cache_key", json!("k")),
+            ("logprobs", json!(true)),
+            ("tool_choice", json!("required")),
+            ("tool_choice", json!({"type": "custom", "custom": {"name": "sh"}})),
+            ("response_format", json!({"type": "json_object"})),
+            (
+                "response_format",
+                json!({"type": "json_schema", "json_schema": {"name": "a", "description": "d", "schema": {"type": "object"}, "strict": false}}),
+            ),
+            (
+                "tools",
+                json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}, "strict": false}}, {"type": "custom", "custom": {"name": "sh"}}]),
+            ),
+            ("unknown", json!([1])),
+        ],
+        0..10,
+    );
+    let turns = prop::collection::vec(prop_oneof![user, turn, answer], 1..6);
+    (any::<bool>(), turns, settings).prop_map(|(system, turns, settings)| {
+        let mut messages = Vec::new();
+        if system {
+            messages.push(json!({"role": "system", "content": "Be brief."}));
+        }
+        messages.extend(
+            turns
+                .into_iter()
+                .flat_map(|turn| turn.as_array().unwrap().clone()),
+        );
+        let mut chat = json!({"model": "m", "messages": messages, "store": false});
+        for (name, value) in settings {
+            chat[name] = value;
+        }
+        chat
+    })
+}

@@ -1,0 +1,76 @@
+//! Providers' ways: every example works by its base URL alone, and keys go where they are wanted.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+use llmpool::chat::ChatRequest;
+use llmpool::provider_file::ProviderFile;
+use llmpool::{
+    ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible, Providers,
+    TargetSettings,
+};
+use llmpool_core::dialect::DIALECTS;
+use support::{Play, Scripted, completion};
+
+fn key(_: &str) -> Option<String> {
+    Some("sk-example".to_owned())
+}
+
+#[test]
+fn there_is_an_example_for_every_provider_and_each_is_read_without_a_defect() {
+    let folder = format!("{}/../../examples/providers", env!("CARGO_MANIFEST_DIR"));
+    let mut seen = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let file = ProviderFile::read(&path, &key).unwrap_or_else(|error| panic!("{error}"));
+        assert!(file.warnings.is_empty(), "{:?}", file.warnings);
+        let name = file.providers[0].id.clone();
+        seen.push(if name == "llama-cpp" {
+            "llama.cpp".to_owned()
+        } else {
+            name
+        });
+        let providers = Providers::from_entries(file).unwrap();
+        for model in providers.models() {
+            let responds = OpenAiResponsesCompatible::of(model).is_some();
+            assert_eq!(responds, path.ends_with("openai-responses.json"));
+        }
+    }
+    for dialect in DIALECTS {
+        assert!(
+            seen.iter().any(|name| name == dialect.name),
+            "{} has no example",
+            dialect.name
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_goes_into_the_header_that_its_provider_wants() {
+    for (url, header) in [
+        ("http://api.openai.com/v1", "authorization: bearer sk-1"),
+        ("http://mine.openai.azure.com/openai/v1", "api-key: sk-1"),
+        (
+            "http://mine.openai.azure.com/openai/deployments/d?api-version=2024-10-21",
+            "api-key: sk-1",
+        ),
+    ] {
+        let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+        let pool = ApiKeyPool::new("p", ["sk-1"]).unwrap();
+        let target =
+            OpenAiCompatible::with_connector(&pool, "m", url, TargetSettings::default(), script.clone())
+                .unwrap();
+        target
+            .chat(&ChatRequest::user("hi"), &CallOptions::default())
+            .await
+            .unwrap();
+        let seen = script.seen.lock().unwrap();
+        assert!(seen[0].head.contains(header), "{}", seen[0].head);
+        let other = if header.starts_with("api-key") {
+            "authorization:"
+        } else {
+            "api-key:"
+        };
+        assert!(!seen[0].head.contains(other), "{}", seen[0].head);
+    }
+}

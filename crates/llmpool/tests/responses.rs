@@ -1,0 +1,277 @@
+//! Models that are asked through the Responses API.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+use std::sync::Arc;
+
+use llmpool::chat::{ChatRequest, FinishReason, Message, Stop};
+use llmpool::responses::{Event, EventKind, ResponsesRequest, Status};
+use llmpool::{
+    ApiKeyPool, CallOptions, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible,
+    OpenAiResponsesCompatible, Providers, TargetSettings, UsageSource, Wire,
+};
+use serde_json::{Value, json};
+use support::{Play, STREAM_HEAD, Scripted, answer, events};
+
+fn target(script: Arc<Scripted>, max_retries: u32) -> OpenAiCompatible {
+    let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
+    let settings = TargetSettings {
+        api: Wire::Responses,
+        max_retries,
+        ..TargetSettings::default()
+    };
+    OpenAiCompatible::with_connector(&pool, "m", "http://scripted/v1", settings, script).unwrap()
+}
+
+fn response(status: &str) -> Value {
+    json!({"id": "resp_1", "object": "response", "created_at": 1, "status": status, "model": "m",
+        "error": if status == "failed" { json!({"code": "server_error", "message": "words of the provider"}) } else { Value::Null },
+        "incomplete_details": if status == "incomplete" { json!({"reason": "max_output_tokens"}) } else { Value::Null },
+        "output": [
+            {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [{"type": "output_text", "text": "Hello", "annotations": []}]},
+            {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}", "status": "completed"},
+        ],
+        "usage": {"input_tokens": 3, "input_tokens_details": {"cached_tokens": 1}, "output_tokens": 2, "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 5}})
+}
+
+fn stream(status: &str) -> Vec<Value> {
+    let end = format!("response.{status}");
+    vec![
+        json!({"type": "response.created", "sequence_number": 0, "response": {"id": "resp_1", "model": "m", "created_at": 1, "status": "in_progress", "output": []}}),
+        json!({"type": "response.in_progress", "sequence_number": 1, "response": {"id": "resp_1", "model": "m", "created_at": 1, "status": "in_progress", "output": []}}),
+        json!({"type": "response.output_item.added", "sequence_number": 2, "output_index": 0, "item": {"type": "message", "id": "msg_1", "role": "assistant", "content": []}}),
+        json!({"type": "response.output_text.delta", "sequence_number": 3, "output_index": 0, "content_index": 0, "item_id": "msg_1", "delta": "Hel"}),
+        json!({"type": "response.output_text.delta", "sequence_number": 4, "output_index": 0, "content_index": 0, "item_id": "msg_1", "delta": "lo"}),
+        json!({"type": "response.output_item.added", "sequence_number": 5, "output_index": 1, "item": {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": ""}}),
+        json!({"type": "response.function_call_arguments.done", "sequence_number": 6, "output_index": 1, "item_id": "fc_1", "name": "f", "arguments": "{}"}),
+        json!({"type": "response.output_item.done", "sequence_number": 7, "output_index": 1, "item": {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}"}}),
+        json!({"type": end, "sequence_number": 8, "response": response(status)}),
+    ]
+}
+
+fn sent(stream: &[Value], done: bool) -> Vec<u8> {
+    let mut texts: Vec<String> = stream.iter().map(Value::to_string).collect();
+    texts.extend(done.then(|| "[DONE]".to_owned()));
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    [STREAM_HEAD.as_bytes(), &events(&texts), b"0\r\n\r\n"].concat()
+}
+
+fn plain(status: &'static str) -> Arc<Scripted> {
+    Scripted::new(move |_, _| Play::Send(answer(200, "", &response(status).to_string())))
+}
+
+fn request() -> ChatRequest {
+    ChatRequest {
+        seed: Some(1),
+        ..ChatRequest::new([Message::system("Be brief."), Message::user("hi")])
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chat_is_sent_as_a_request_for_a_response_and_its_answer_is_a_completion() {
+    let script = plain("completed");
+    let answer = target(script.clone(), 0)
+        .chat(&request(), &CallOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(answer.text(), "Hello");
+    assert_eq!(answer.choices[0].finish_reason, Some(FinishReason::ToolCalls));
+    assert_eq!(answer.report.dropped, ["seed"]);
+    assert_eq!(answer.report.usage_source, UsageSource::Provider);
+    let usage = answer.report.usage.as_ref().unwrap();
+    assert_eq!(
+        (usage.prompt_tokens(), usage.cached_tokens(), usage.total_tokens()),
+        (Some(3), Some(1), Some(5))
+    );
+    let seen = script.seen.lock().unwrap();
+    assert_eq!(
+        seen[0].body,
+        json!({"model": "m", "instructions": "Be brief.", "store": false, "input": [{"type": "message", "role": "user", "content": "hi"}]})
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn u14_a_stream_put_together_is_the_plain_answer() {
+    let whole = target(plain("completed"), 0)
+        .chat(&request(), &CallOptions::default())
+        .await
+        .unwrap();
+    for done in [true, false] {
+        let script = Scripted::new(move |_, _| Play::Send(sent(&stream("completed"), done)));
+        let stream = target(script, 0)
+            .chat_stream(&request(), &CallOptions::default())
+            .await
+            .unwrap();
+        let streamed = stream.assemble().await.unwrap();
+        assert_eq!(streamed.text(), whole.text());
+        assert_eq!(
+            streamed.choices[0].message.tool_calls,
+            whole.choices[0].message.tool_calls
+        );
+        assert_eq!(streamed.choices[0].finish_reason, whole.choices[0].finish_reason);
+        assert_eq!(streamed.usage, whole.usage);
+        assert_eq!(streamed.report.usage, whole.report.usage);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn o09_l76_l53_incomplete_is_length_and_no_error() {
+    let whole = target(plain("incomplete"), 0)
+        .chat(&request(), &CallOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(whole.choices[0].finish_reason, Some(FinishReason::Length));
+    let script = Scripted::new(|_, _| Play::Send(sent(&stream("incomplete"), false)));
+    let stream = target(script, 0)
+        .chat_stream(&request(), &CallOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        stream.assemble().await.unwrap().choices[0].finish_reason,
+        Some(FinishReason::Length)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn l56_u15_a_response_that_failed_is_tried_again_and_never_an_answer() {
+    let failed_stream = || {
+        let mut events = stream("failed");
+        events.drain(2..8);
+        sent(&events, false)
+    };
+    for streamed in [false, true] {
+        let bad = move |streamed: bool| {
+            if streamed {
+                failed_stream()
+            } else {
+                answer(200, "", &response("failed").to_string())
+            }
+        };
+        let script = Scripted::new(move |number, _| {
+            Play::Send(match (number, streamed) {
+                (0, streamed) => bad(streamed),
+                (_, true) => sent(&stream("completed"), true),
+                (_, false) => answer(200, "", &response("completed").to_string()),
+            })
+        });
+        let target = target(script.clone(), 1);
+        let answer = if streamed {
+            target
+                .chat_stream(&request(), &CallOptions::default())
+                .await
+                .unwrap()
+                .assemble()
+                .await
+                .unwrap()
+        } else {
+            target.chat(&request(), &CallOptions::default()).await.unwrap()
+        };
+        assert_eq!((answer.text(), script.requests()), ("Hello", 2));
+    }
+    let error = target(plain("failed"), 0)
+        .chat(&request(), &CallOptions::default())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::Attempt(FailureKind::ServerError)),
+        "{error:?}"
+    );
+    assert!(!error.to_string().contains("words of the provider"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn u15_o09_o19_a_stream_that_fails_after_content_is_an_error_and_one_that_is_cut_is_truncated() {
+    let mut failing = stream("failed");
+    failing.drain(5..8);
+    let mut cut = stream("completed");
+    cut.truncate(6);
+    for (events, kind) in [(failing, FailureKind::ServerError), (cut, FailureKind::Truncated)] {
+        let script = Scripted::new(move |_, _| Play::Send(sent(&events, false)));
+        let stream = target(script.clone(), 3)
+            .chat_stream(&request(), &CallOptions::default())
+            .await
+            .unwrap();
+        let error = stream.assemble().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Attempt(kind));
+        assert_eq!(error.partial().unwrap().text(), "Hello");
+        assert_eq!(script.requests(), 1, "nothing is tried again after content");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn o21_what_has_no_equivalent_is_refused_by_name_before_anything_is_sent() {
+    let script = plain("completed");
+    let request = ChatRequest {
+        stop: Some(Stop::One("x".to_owned())),
+        ..request()
+    };
+    let error = target(script.clone(), 3)
+        .chat(&request, &CallOptions::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsendable);
+    assert!(
+        error
+            .to_string()
+            .contains("stop: the Responses API has no stop sequences"),
+        "{error}"
+    );
+    assert_eq!(script.requests(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_format_itself_is_spoken_too() {
+    let request = ResponsesRequest {
+        store: Some(true),
+        ..ResponsesRequest::user("hi")
+    };
+    let script = plain("incomplete");
+    let native = OpenAiResponsesCompatible::of(&target(script.clone(), 0)).unwrap();
+    let answer = native.respond(&request, &CallOptions::default()).await.unwrap();
+    assert_eq!(
+        (answer.text().as_str(), answer.status.clone()),
+        ("Hello", Some(Status::Incomplete))
+    );
+    assert_eq!(answer.report.usage.as_ref().unwrap().total_tokens(), Some(5));
+    assert_eq!(
+        script.seen.lock().unwrap()[0].body,
+        json!({"model": "m", "input": "hi", "store": true})
+    );
+    let script = Scripted::new(|_, _| Play::Send(sent(&stream("completed"), true)));
+    let native = OpenAiResponsesCompatible::of(&target(script.clone(), 0)).unwrap();
+    let mut stream = native
+        .respond_stream(&request, &CallOptions::default())
+        .await
+        .unwrap();
+    let mut kinds: Vec<EventKind> = Vec::new();
+    while let Some(event) = stream.next().await {
+        let event: Event = event.unwrap();
+        assert_eq!(event.sequence_number(), Some(kinds.len() as u64));
+        kinds.push(event.kind);
+    }
+    assert_eq!((kinds.len(), kinds.last()), (9, Some(&EventKind::Completed)));
+    assert_eq!(stream.report().usage.as_ref().unwrap().total_tokens(), Some(5));
+    assert_eq!(script.seen.lock().unwrap()[0].body["stream"], true);
+}
+
+#[test]
+fn a_provider_file_says_which_format_a_model_speaks() {
+    let file = r#"{"p": [
+        {"model_name": "a", "api_keys": ["k"], "base_url": "http://h/v1", "api": "responses", "rate_limit_capacity": null},
+        {"model_name": "b", "api_keys": ["k"], "base_url": "http://h/v1", "rate_limit_capacity": null}
+    ]}"#;
+    let folder = std::env::temp_dir().join(format!("llmpool-responses-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("provider.json");
+    std::fs::write(&path, file).unwrap();
+    let speaks = |providers: &Providers| {
+        ["p/a", "p/b"].map(|id| OpenAiResponsesCompatible::of(&providers.model(id).unwrap()).is_some())
+    };
+    assert_eq!(speaks(&Providers::from_file(&path).unwrap()), [true, false]);
+    assert_eq!(
+        speaks(&OpenAiResponsesCompatible::load_from_json_file(&path).unwrap()),
+        [true, true]
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
+}
