@@ -6,6 +6,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::draft::Wanted;
 use crate::errors::ErrorBody;
 
 /// OpenAI's most choices.
@@ -31,19 +32,6 @@ pub(crate) struct ChatRequest {
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) body: Value,
-}
-
-/// What the answer has to be.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Wanted<'a> {
-    Text,
-    /// JSON that fits a schema.
-    Json(&'a Value),
-    /// A call of the tool with this name and schema of parameters.
-    ToolCall {
-        name: &'a str,
-        parameters: &'a Value,
-    },
 }
 
 impl ChatRequest {

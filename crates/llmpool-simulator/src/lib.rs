@@ -28,6 +28,7 @@ mod chat;
 mod clock;
 mod connection;
 mod dialect;
+mod draft;
 mod errors;
 mod exchange;
 mod gate;
@@ -42,6 +43,7 @@ mod scenario;
 mod server;
 mod service;
 mod stats;
+mod words;
 
 pub use behaviour::{
     Action, AfterResponse, Behaviour, Endpoint, ErrorIn200, PaceOverride, Point, RateLimit, Raw, RefusalForm,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::answer::Completion;
 use crate::behaviour::{AfterResponse, Endpoint, Reply};
-use crate::body::{PacedBody, Pieces};
+use crate::body::PacedBody;
 use crate::chat::{ChatRequest, Refusal};
 use crate::clock::Clock;
 use crate::connection::{Break, Link};
@@ -194,12 +194,8 @@ impl Service {
         let verdict = self
             .before_limits(facts)
             .unwrap_or_else(|| self.limited(facts, tokens(&request, &completion), exchange));
-        Outgoing::by(verdict, date, || {
-            if request.streams() {
-                Content::event_stream(Pieces::stream(completion.events()))
-            } else {
-                Content::json(completion.plain())
-            }
+        Outgoing::by(verdict, date, |error| {
+            Content::answer(completion, request.streams(), error)
         })
     }
 
@@ -242,7 +238,9 @@ impl Service {
                     headers: headers.into_iter().chain(verdict.headers).collect(),
                     ..verdict
                 };
-                Outgoing::by(verdict, date, || Content::json(list.to_string().into()))
+                Outgoing::by(verdict, date, |error| {
+                    Content::document(list.to_string().into(), error)
+                })
             }
         }
     }
