@@ -37,6 +37,7 @@ mod offline;
 mod outgoing;
 mod random;
 mod ready;
+mod responses;
 mod rules;
 mod sample;
 mod scenario;

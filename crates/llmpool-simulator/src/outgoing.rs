@@ -134,7 +134,7 @@ impl Outgoing {
     }
 
     pub(crate) fn unknown_path() -> Self {
-        let message = "Invalid URL: the simulator has /v1/chat/completions, /v1/models and /stats.";
+        let message = "Invalid URL: the simulator has /v1/chat/completions, /v1/responses, /v1/embeddings, /v1/models and /stats.";
         Refusal::new(StatusCode::NOT_FOUND, message, None).into()
     }
 
