@@ -13,6 +13,9 @@ mod counting;
 mod limits;
 mod offline;
 mod ready;
+mod response_events;
+mod responses;
+mod responses_misbehave;
 
 use llmpool_simulator::{Scenario, Simulator};
 
