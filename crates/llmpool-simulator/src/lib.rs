@@ -29,6 +29,7 @@ mod clock;
 mod connection;
 mod dialect;
 mod draft;
+mod embeddings;
 mod errors;
 mod exchange;
 mod gate;

@@ -20,6 +20,11 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
+    /// Uniform from -1 up to 1.
+    pub(crate) fn signed_unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    }
+
     /// True with the given probability; always true from 1.0 on.
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
         // 53 bits are what an f64 holds exactly, so this is uniform in [0, 1).

@@ -50,6 +50,7 @@ pub(crate) struct Service {
 enum Route {
     Chat,
     Responses,
+    Embeddings,
     Models,
     Model(String),
     Stats,
@@ -214,6 +215,7 @@ impl Route {
         match path.strip_prefix("/v1").unwrap_or(path) {
             "/chat/completions" => Self::only(method, "POST", Self::Chat),
             "/responses" => Self::only(method, "POST", Self::Responses),
+            "/embeddings" => Self::only(method, "POST", Self::Embeddings),
             "/models" => Self::only(method, "GET", Self::Models),
             other => match other.strip_prefix("/models/") {
                 Some(id) if !id.is_empty() => Self::only(method, "GET", Self::Model(id.to_owned())),
@@ -234,6 +236,7 @@ impl Route {
         match self {
             Self::Chat => RequestKind::Chat,
             Self::Responses => RequestKind::Responses,
+            Self::Embeddings => RequestKind::Embeddings,
             Self::Models | Self::Model(_) => RequestKind::Models,
             Self::Stats | Self::ResetStats | Self::WrongMethod(_) | Self::Unknown => RequestKind::Unknown,
         }
@@ -274,6 +277,7 @@ mod tests {
         for (path, route) in [
             ("/chat/completions", Route::Chat),
             ("/responses", Route::Responses),
+            ("/embeddings", Route::Embeddings),
         ] {
             let versioned = format!("/v1{path}");
             assert_eq!(Route::of(&Method::GET, &versioned), Route::WrongMethod("POST"));

@@ -8,6 +8,7 @@ use super::{Caller, Route, Service, unix_seconds};
 use crate::answer::Completion;
 use crate::behaviour::{Endpoint, ErrorIn200, Reply};
 use crate::chat::{ChatRequest, Refusal};
+use crate::embeddings::EmbeddingsRequest;
 use crate::errors;
 use crate::exchange::Exchange;
 use crate::gate::Passage;
@@ -50,6 +51,7 @@ impl Service {
         let outgoing = match route {
             Route::Chat => self.chat(call),
             Route::Responses => self.responses(call),
+            Route::Embeddings => self.embeddings(call),
             Route::Models => self.models(key, Ok(self.model_list())),
             Route::Model(id) => self.models(key, self.model(&id)),
             Route::WrongMethod(allow) => Ok(Outgoing::wrong_method(allow)),
@@ -97,6 +99,16 @@ impl Service {
         let tokens = tokens(prompt, request.max_tokens(), answer.tokens());
         Ok(self.play_call(facts, tokens, call.exchange, |error| {
             Content::answer(answer, request.streams(), error)
+        }))
+    }
+
+    fn embeddings(&self, call: Call<'_>) -> Result<Outgoing, Refusal> {
+        let request = EmbeddingsRequest::parse(call.body)?;
+        self.check_model(&request.model)?;
+        let facts = Facts::new(Endpoint::Embeddings, call.key);
+        let tokens = tokens(request.estimate(), None, 0);
+        Ok(self.play_call(facts, tokens, call.exchange, |error| {
+            Content::document(request.answer(), error)
         }))
     }
 

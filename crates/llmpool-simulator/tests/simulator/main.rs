@@ -10,6 +10,7 @@ mod behaviours;
 mod client;
 mod connections;
 mod counting;
+mod embeddings;
 mod limits;
 mod offline;
 mod ready;
