@@ -1,26 +1,27 @@
 //! Proper answers to chat requests, plain and as streams of the same content.
 //!
-//! Words stand for tokens. A stream is made event by event as it is sent, so that a long one costs no memory.
+//! A stream is made event by event as it is sent, so that a long one costs no memory.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::chat::{ChatRequest, Wanted};
+use crate::chat::ChatRequest;
+use crate::draft::{Asked, Draft, Says, Wanted};
+use crate::errors;
+use crate::outgoing::Answer;
 use crate::random::SplitMix64;
-use crate::sample;
 use crate::scenario::{Scenario, UsagePolicy};
+use crate::words::Words;
 
 /// A completion, ready to be told either way.
 #[derive(Clone, Debug)]
 pub(crate) struct Completion {
     id: String,
+    call_id: String,
     created: u64,
     model: String,
     choices: u32,
-    content: Content,
-    cut_short: bool,
-    /// Of all choices together.
-    tokens: usize,
+    draft: Draft,
     /// `None` if usage is not told in this form of the answer.
     usage: Option<Value>,
     /// Events before the usage carry `"usage": null`.
@@ -28,100 +29,45 @@ pub(crate) struct Completion {
     done: bool,
 }
 
-#[derive(Clone, Debug)]
-enum Content {
-    Text(Words),
-    ToolCall {
-        id: String,
-        name: String,
-        arguments: Words,
-    },
-}
-
-/// A text as words, each with the space behind it; repeated or cut to `total`.
-#[derive(Clone, Debug)]
-struct Words {
-    words: Vec<String>,
-    total: usize,
-    per_piece: usize,
-}
-
 impl Completion {
     /// The answer to a request; `number` makes its ids, `created` is seconds since 1970.
     pub(crate) fn new(scenario: &Scenario, request: &ChatRequest, number: u64, created: u64) -> Self {
         let mut random = SplitMix64::new(scenario.seed, number);
-        let (content, available) = Content::for_request(scenario, request, &mut random);
-        let streams = request.streams();
+        let asked = Asked {
+            wanted: request.wanted().unwrap_or(Wanted::Text),
+            user_text: request.last_user_text(),
+            max_tokens: request.max_tokens(),
+        };
+        let draft = Draft::new(scenario, asked);
         let told = match scenario.usage {
             UsagePolicy::Always => true,
-            UsagePolicy::OnRequest => !streams || request.includes_usage(),
+            UsagePolicy::OnRequest => !request.streams() || request.includes_usage(),
             UsagePolicy::Never => false,
         };
-        let completion_tokens = content.words().total * request.choices() as usize;
-        let prompt_tokens = request.prompt_words();
         Self {
+            call_id: format!("call_{:016x}", random.next()),
             id: format!("chatcmpl-{:016x}", random.next()),
             created,
             model: request.model.clone(),
             choices: request.choices(),
-            cut_short: content.words().total < available,
-            content,
-            tokens: completion_tokens,
-            usage: told.then(|| {
-                json!({
-                    "prompt_tokens": prompt_tokens,
-                    "completion_tokens": completion_tokens,
-                    "total_tokens": prompt_tokens + completion_tokens,
-                })
-            }),
+            usage: told.then(|| usage(request, &draft)),
             usage_announced: told && request.includes_usage(),
+            draft,
             done: scenario.done,
         }
     }
 
     /// How long it is in tokens, all choices together.
     pub(crate) fn tokens(&self) -> usize {
-        self.tokens
-    }
-
-    /// The body of a plain answer.
-    pub(crate) fn plain(&self) -> Bytes {
-        let choices: Vec<Value> = (0..self.choices)
-            .map(|index| {
-                json!({
-                    "index": index,
-                    "message": self.content.message(),
-                    "logprobs": null,
-                    "finish_reason": self.finish_reason(),
-                })
-            })
-            .collect();
-        let mut body = self.envelope("chat.completion", &choices);
-        if let Some(usage) = &self.usage {
-            body["usage"] = usage.clone();
-        }
-        Bytes::from(body.to_string())
-    }
-
-    /// The events of a stream, one after the other.
-    pub(crate) fn events(self) -> impl Iterator<Item = Bytes> + Send + 'static {
-        let rows = 1 + self.content.words().pieces() + 1;
-        let usage = self.usage_event();
-        let done = self.done.then(|| Bytes::from_static(b"data: [DONE]\n\n"));
-        let choices = self.choices as usize;
-        let events = (0..rows * choices).map(move |position| {
-            let (row, index) = (position / choices, position % choices);
-            self.row(row, rows, index)
-        });
-        events.chain(usage).chain(done)
+        self.draft.tokens() * self.choices as usize
     }
 
     /// Choices take turns: a row of roles, one of each piece of the content, and a row of finish reasons.
     fn row(&self, row: usize, rows: usize, index: usize) -> Bytes {
         match row {
-            0 => self.chunk(index, &self.content.first_delta(), None),
+            0 => self.chunk(index, &self.first_delta(), None),
             last if last + 1 == rows => self.chunk(index, &json!({}), Some(self.finish_reason())),
-            row => self.chunk(index, &self.content.delta(row - 1), None),
+            row => self.chunk(index, &self.delta(row - 1), None),
         }
     }
 
@@ -152,143 +98,116 @@ impl Completion {
     }
 
     fn finish_reason(&self) -> &'static str {
-        match self.content {
-            _ if self.cut_short => "length",
-            Content::Text(_) => "stop",
-            Content::ToolCall { .. } => "tool_calls",
-        }
-    }
-}
-
-impl Content {
-    /// The content, and how many words it would have had without `max_tokens`.
-    fn for_request(scenario: &Scenario, request: &ChatRequest, random: &mut SplitMix64) -> (Self, usize) {
-        let words = |text: &str| Words::new(text, scenario.words_per_chunk);
-        let mut content = match request.wanted().unwrap_or(Wanted::Text) {
-            Wanted::Text => {
-                let echo = scenario.echo.then(|| request.last_user_text()).flatten();
-                let text = words(echo.as_deref().unwrap_or(&scenario.answer));
-                Self::Text(text.repeated_to(scenario.chunk_count))
-            }
-            Wanted::Json(Value::Null) => Self::Text(words("{}")),
-            Wanted::Json(schema) => Self::Text(words(&sample::fitting(schema).to_string())),
-            Wanted::ToolCall { name, parameters } => {
-                let arguments = scenario.tool_arguments.clone();
-                Self::ToolCall {
-                    id: format!("call_{:016x}", random.next()),
-                    name: name.to_owned(),
-                    arguments: words(&arguments.unwrap_or_else(|| arguments_for(parameters))),
-                }
-            }
-        };
-        let available = content.words().total;
-        let words = content.words_mut();
-        words.total = available.min(request.max_tokens().unwrap_or(available));
-        (content, available)
-    }
-
-    fn words(&self) -> &Words {
-        match self {
-            Self::Text(words) | Self::ToolCall { arguments: words, .. } => words,
-        }
-    }
-
-    fn words_mut(&mut self) -> &mut Words {
-        match self {
-            Self::Text(words) | Self::ToolCall { arguments: words, .. } => words,
+        match self.draft.says {
+            _ if self.draft.cut_short => "length",
+            Says::Text | Says::Refusal => "stop",
+            Says::ToolCall { .. } => "tool_calls",
         }
     }
 
     fn message(&self) -> Value {
-        match self {
-            Self::Text(words) => json!({"role": "assistant", "content": words.whole(), "refusal": null}),
-            Self::ToolCall { id, name, arguments } => json!({
-                "role": "assistant",
-                "content": null,
-                "refusal": null,
-                "tool_calls": [tool_call(id, name, &arguments.whole())],
-            }),
+        let mut message = json!({"role": "assistant", "content": null, "refusal": null});
+        let whole = self.draft.words.whole();
+        match &self.draft.says {
+            Says::Text => message["content"] = json!(whole),
+            Says::Refusal => message["refusal"] = json!(whole),
+            Says::ToolCall { name } => message["tool_calls"] = json!([self.tool_call(name, &whole)]),
         }
+        if let Some(reasoning) = &self.draft.reasoning {
+            message["reasoning_content"] = json!(reasoning.whole());
+        }
+        message
     }
 
     fn first_delta(&self) -> Value {
-        match self {
-            Self::Text(_) => json!({"role": "assistant", "content": "", "refusal": null}),
-            Self::ToolCall { id, name, .. } => {
-                let mut call = tool_call(id, name, "");
+        match &self.draft.says {
+            Says::Text => json!({"role": "assistant", "content": "", "refusal": null}),
+            Says::Refusal => json!({"role": "assistant", "content": null, "refusal": ""}),
+            Says::ToolCall { name } => {
+                let mut call = self.tool_call(name, "");
                 call["index"] = json!(0);
                 json!({"role": "assistant", "content": null, "tool_calls": [call]})
             }
         }
     }
 
+    /// The reasoning comes before what is said.
     fn delta(&self, piece: usize) -> Value {
-        let text = self.words().piece(piece);
-        match self {
-            Self::Text(_) => json!({"content": text}),
-            Self::ToolCall { .. } => json!({"tool_calls": [{"index": 0, "function": {"arguments": text}}]}),
+        let thoughts = self.draft.reasoning.as_ref();
+        let thought = thoughts.map_or(0, Words::pieces);
+        if let Some(reasoning) = thoughts.filter(|_| piece < thought) {
+            return json!({"reasoning_content": reasoning.piece(piece)});
         }
-    }
-}
-
-impl Words {
-    fn new(text: &str, per_piece: usize) -> Self {
-        let words: Vec<String> = text.split_inclusive(' ').map(str::to_owned).collect();
-        Self {
-            total: words.len(),
-            words,
-            per_piece,
+        let text = self.draft.words.piece(piece - thought);
+        match self.draft.says {
+            Says::Text => json!({"content": text}),
+            Says::Refusal => json!({"refusal": text}),
+            Says::ToolCall { .. } => json!({"tool_calls": [{"index": 0, "function": {"arguments": text}}]}),
         }
     }
 
-    fn repeated_to(self, pieces: Option<usize>) -> Self {
-        Self {
-            total: pieces.map_or(self.total, |pieces| pieces * self.per_piece),
-            ..self
+    fn tool_call(&self, name: &str, arguments: &str) -> Value {
+        json!({"id": self.call_id, "type": "function", "function": {"name": name, "arguments": arguments}})
+    }
+}
+
+impl Answer for Completion {
+    fn plain(&self) -> Bytes {
+        let choices: Vec<Value> = (0..self.choices)
+            .map(|index| {
+                json!({
+                    "index": index,
+                    "message": self.message(),
+                    "logprobs": null,
+                    "finish_reason": self.finish_reason(),
+                })
+            })
+            .collect();
+        let mut body = self.envelope("chat.completion", &choices);
+        if let Some(usage) = &self.usage {
+            body["usage"] = usage.clone();
         }
+        Bytes::from(body.to_string())
     }
 
-    fn pieces(&self) -> usize {
-        self.total.div_ceil(self.per_piece)
+    fn events(self) -> impl Iterator<Item = Bytes> + Send + 'static {
+        let thought = self.draft.reasoning.as_ref().map_or(0, Words::pieces);
+        let rows = 1 + thought + self.draft.words.pieces() + 1;
+        let usage = self.usage_event();
+        let done = self.done.then_some(DONE);
+        let choices = self.choices as usize;
+        let events = (0..rows * choices).map(move |position| {
+            let (row, index) = (position / choices, position % choices);
+            self.row(row, rows, index)
+        });
+        events.chain(usage).chain(done)
     }
 
-    fn piece(&self, index: usize) -> String {
-        let start = index * self.per_piece;
-        (start..self.total.min(start + self.per_piece))
-            .map(|word| self.word(word))
-            .collect()
-    }
-
-    fn whole(&self) -> String {
-        (0..self.pieces()).map(|index| self.piece(index)).collect()
-    }
-
-    /// Where the text begins again, its last word needs a space.
-    fn word(&self, index: usize) -> String {
-        let word = &self.words[index % self.words.len()];
-        let space = if index + 1 < self.total && !word.ends_with(' ') {
-            " "
-        } else {
-            ""
-        };
-        format!("{word}{space}")
+    fn events_before_error(self, count: usize) -> impl Iterator<Item = Bytes> + Send + 'static {
+        self.events().take(count).chain([event(&errors::in_band())])
     }
 }
 
-/// Parameters may be left out; a tool then takes an empty object.
-fn arguments_for(parameters: &Value) -> String {
-    match sample::fitting(parameters) {
-        Value::Null => "{}".to_owned(),
-        arguments => arguments.to_string(),
+fn usage(request: &ChatRequest, draft: &Draft) -> Value {
+    let prompt = request.prompt_words();
+    let completion = draft.tokens() * request.choices() as usize;
+    let mut usage = json!({
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    });
+    if draft.reasoning.is_some() {
+        let reasoning = draft.reasoning_tokens() * request.choices() as usize;
+        usage["completion_tokens_details"] = json!({"reasoning_tokens": reasoning});
     }
+    usage
 }
 
-fn tool_call(id: &str, name: &str, arguments: &str) -> Value {
-    json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
-}
+/// What ends a stream.
+pub(crate) const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
 /// One server-sent event.
-pub(crate) fn event(data: &Value) -> Bytes {
+fn event(data: &Value) -> Bytes {
     Bytes::from(format!("data: {data}\n\n"))
 }
 
@@ -446,6 +365,36 @@ mod tests {
             .filter_map(|call| call["function"]["arguments"].as_str())
             .collect();
         assert_eq!(arguments, r#"{"city": "Paris"}"#);
+    }
+
+    #[test]
+    fn a_refusal_and_reasoning_stand_where_clients_look_for_them() {
+        let scenario = r#"{"answer": "a b", "reasoning": "d e", "refusal": "I will not."}"#;
+        let plain = plain(scenario, &json!({}));
+        let message = &plain["choices"][0]["message"];
+        assert_eq!(message["content"], Value::Null);
+        assert_eq!(
+            (&message["refusal"], &message["reasoning_content"]),
+            (&json!("I will not."), &json!("d e"))
+        );
+        assert_eq!(
+            (
+                &plain["usage"]["completion_tokens"],
+                &plain["usage"]["completion_tokens_details"]["reasoning_tokens"]
+            ),
+            (&json!(5), &json!(2))
+        );
+
+        let (events, _) = stream(scenario, &json!({}));
+        let joined = |field: &str| -> String {
+            let deltas = events.iter().map(|event| &event["choices"][0]["delta"]);
+            deltas.filter_map(|delta| delta[field].as_str()).collect()
+        };
+        assert_eq!(events.len(), 1 + 2 + 3 + 1);
+        assert_eq!(
+            (joined("refusal"), joined("reasoning_content")),
+            ("I will not.".into(), "d e".into())
+        );
     }
 
     #[test]

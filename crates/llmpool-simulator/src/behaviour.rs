@@ -26,7 +26,7 @@ pub struct Behaviour {
     pub action: Action,
     /// How likely the rule strikes, from 0 to 1. `None`: every time.
     pub probability: Option<f64>,
-    /// Which requests the rule looks at. Default: chat requests only.
+    /// Which requests the rule looks at. Default: requests for an answer, in either format.
     pub on: Endpoint,
     /// The time since the provider's start from which on the rule holds. Default 0.
     pub from: Duration,
@@ -184,12 +184,18 @@ pub struct Raw {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
-    /// `POST /v1/chat/completions`.
+    /// Requests for an answer, in either format: those of `ChatCompletions` and of `Responses`.
     #[default]
     Chat,
-    /// `GET /v1/models`.
+    /// `POST /v1/chat/completions`.
+    ChatCompletions,
+    /// `POST /v1/responses`.
+    Responses,
+    /// `POST /v1/embeddings`.
+    Embeddings,
+    /// `GET /v1/models`, and of one model.
     Models,
-    /// Both.
+    /// All of them.
     Any,
 }
 
@@ -229,7 +235,7 @@ pub struct PaceOverride {
 }
 
 impl Behaviour {
-    /// A rule that strikes every chat request.
+    /// A rule that strikes every request for an answer.
     pub fn new(action: Action) -> Self {
         Self {
             action,

@@ -80,14 +80,6 @@ impl Pieces {
         }
     }
 
-    /// One more piece behind the others.
-    pub(crate) fn then(self, piece: Bytes) -> Self {
-        Self {
-            iter: Box::new(self.iter.chain([piece])),
-            ..self
-        }
-    }
-
     pub(crate) fn none(self) -> Self {
         Self {
             iter: Box::new(std::iter::empty()),

@@ -6,6 +6,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::draft::Wanted;
 use crate::errors::ErrorBody;
 
 /// OpenAI's most choices.
@@ -33,22 +34,10 @@ pub(crate) struct Refusal {
     pub(crate) body: Value,
 }
 
-/// What the answer has to be.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Wanted<'a> {
-    Text,
-    /// JSON that fits a schema.
-    Json(&'a Value),
-    /// A call of the tool with this name and schema of parameters.
-    ToolCall {
-        name: &'a str,
-        parameters: &'a Value,
-    },
-}
-
 impl ChatRequest {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        let request: Self = serde_json::from_slice(body).map_err(|error| unreadable(body, &error))?;
+        let request: Self = serde_json::from_slice(body)
+            .map_err(|error| absent(body, &error).unwrap_or_else(|| unreadable(&error)))?;
         if request.messages.is_empty() {
             return Err(invalid("messages", "'messages' must hold at least one message."));
         }
@@ -173,35 +162,43 @@ impl Refusal {
             body: error.to_json(),
         }
     }
+
+    /// The same with a code that programs can tell it by.
+    pub(crate) fn coded(mut self, code: &str) -> Self {
+        self.body["error"]["code"] = code.into();
+        self
+    }
 }
 
-fn invalid(param: &str, message: &str) -> Refusal {
+pub(crate) fn invalid(param: &str, message: &str) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, message, Some(param))
 }
 
-/// serde's own message may quote the request, so only its position is used.
-fn unreadable(body: &[u8], error: &serde_json::Error) -> Refusal {
-    let (line, column) = (error.line(), error.column());
+/// The parameter that is not there, if that is what is wrong.
+fn absent(body: &[u8], error: &serde_json::Error) -> Option<Refusal> {
     if !error.is_data() {
-        let message =
-            format!("We could not parse the JSON body of your request (line {line}, column {column}).");
-        return Refusal::new(StatusCode::BAD_REQUEST, &message, None);
+        return None;
     }
     let fields: Value = serde_json::from_slice(body).unwrap_or_default();
-    match ["model", "messages"]
+    let field = ["model", "messages"]
         .into_iter()
-        .find(|field| fields.get(field).is_none())
-    {
-        Some(field) => invalid(field, &format!("you must provide a {field} parameter")),
-        None => {
-            let message = format!("A field has the wrong type (line {line}, column {column}).");
-            Refusal::new(StatusCode::BAD_REQUEST, &message, None)
-        }
-    }
+        .find(|field| fields.get(field).is_none())?;
+    Some(invalid(field, &format!("you must provide a {field} parameter")))
+}
+
+/// serde's own message may quote the request, so only its position is used.
+pub(crate) fn unreadable(error: &serde_json::Error) -> Refusal {
+    let (line, column) = (error.line(), error.column());
+    let message = if error.is_data() {
+        format!("A field has the wrong type (line {line}, column {column}).")
+    } else {
+        format!("We could not parse the JSON body of your request (line {line}, column {column}).")
+    };
+    Refusal::new(StatusCode::BAD_REQUEST, &message, None)
 }
 
 /// Content is a string, or a list of parts of which some are text.
-fn text_of(content: &Value) -> String {
+pub(crate) fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {

@@ -28,6 +28,8 @@ mod chat;
 mod clock;
 mod connection;
 mod dialect;
+mod draft;
+mod embeddings;
 mod errors;
 mod exchange;
 mod gate;
@@ -36,12 +38,14 @@ mod offline;
 mod outgoing;
 mod random;
 mod ready;
+mod responses;
 mod rules;
 mod sample;
 mod scenario;
 mod server;
 mod service;
 mod stats;
+mod words;
 
 pub use behaviour::{
     Action, AfterResponse, Behaviour, Endpoint, ErrorIn200, PaceOverride, Point, RateLimit, Raw, RefusalForm,

@@ -10,7 +10,6 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use serde_json::Value;
 
-use crate::answer;
 use crate::behaviour::{
     AfterResponse, ErrorIn200, Pace, Point, Raw, Reply, RetryAfter, RetryAfterForm, StatusReply,
 };
@@ -27,6 +26,18 @@ const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; c
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A proper answer to a call, in the words of its format.
+pub(crate) trait Answer: Sized {
+    /// The whole of it as one body.
+    fn plain(&self) -> Bytes;
+
+    /// The events of a stream, one after the other.
+    fn events(self) -> impl Iterator<Item = Bytes> + Send + 'static;
+
+    /// At most so many of them, and then an error that ends the stream.
+    fn events_before_error(self, count: usize) -> impl Iterator<Item = Bytes> + Send + 'static;
+}
 
 /// What a response carries.
 #[derive(Debug)]
@@ -50,7 +61,25 @@ pub(crate) struct Outgoing {
 }
 
 impl Content {
-    pub(crate) fn json(bytes: Bytes) -> Self {
+    /// An answer as it was asked for, or with an error in it.
+    pub(crate) fn answer(answer: impl Answer, streams: bool, error: Option<ErrorIn200>) -> Self {
+        match (error, streams) {
+            (None, true) => Self::event_stream(answer.events()),
+            (None, false) => Self::json(answer.plain()),
+            (Some(ErrorIn200::FirstEvent), true) => Self::event_stream(answer.events_before_error(0)),
+            (Some(ErrorIn200::AfterEvents(count)), true) => {
+                Self::event_stream(answer.events_before_error(count))
+            }
+            (Some(_), _) => Self::error(),
+        }
+    }
+
+    /// What is no stream, or an error instead.
+    pub(crate) fn document(json: Bytes, error: Option<ErrorIn200>) -> Self {
+        error.map_or_else(|| Self::json(json), |_| Self::error())
+    }
+
+    fn json(bytes: Bytes) -> Self {
         Self {
             kind: JSON,
             pieces: Pieces::whole(bytes),
@@ -58,44 +87,37 @@ impl Content {
         }
     }
 
-    pub(crate) fn event_stream(pieces: Pieces) -> Self {
+    fn event_stream(events: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
         Self {
             kind: EVENT_STREAM,
-            pieces,
+            pieces: Pieces::stream(events),
             streams: true,
         }
     }
 
-    fn error(self, place: ErrorIn200) -> Self {
-        let events = match place {
-            ErrorIn200::AfterEvents(count) if self.streams => count,
-            ErrorIn200::FirstEvent if self.streams => 0,
-            ErrorIn200::Plain | ErrorIn200::FirstEvent | ErrorIn200::AfterEvents(_) => {
-                return Self::json(errors::in_band().to_string().into());
-            }
-        };
-        let error = answer::event(&errors::in_band());
-        Self {
-            pieces: self.pieces.first_events(events).then(error),
-            ..self
-        }
+    fn error() -> Self {
+        Self::json(errors::in_band().to_string().into())
     }
 }
 
 impl Outgoing {
     /// What a verdict makes of a request whose proper answer would be `proper`.
-    /// `date` is what the provider takes for today.
-    pub(crate) fn by(verdict: Verdict, date: SystemTime, proper: impl FnOnce() -> Content) -> Self {
+    /// `date` is what the provider takes for today; `proper` is told where an error has to stand in it.
+    pub(crate) fn by(
+        verdict: Verdict,
+        date: SystemTime,
+        proper: impl FnOnce(Option<ErrorIn200>) -> Content,
+    ) -> Self {
         let ok = |content| Self::with_content(StatusCode::OK, content);
         let mut outgoing = match verdict.reply {
-            Reply::Ok => ok(proper()),
+            Reply::Ok => ok(proper(None)),
             Reply::Status(reply) => Self::status(&reply, date),
-            Reply::Stall(point) => ok(proper()).stopped(point, Ending::Stall),
+            Reply::Stall(point) => ok(proper(None)).stopped(point, Ending::Stall),
             Reply::Cut { at, reset } => {
-                ok(proper()).stopped(at, Ending::Break(if reset { Break::Reset } else { Break::End }))
+                ok(proper(None)).stopped(at, Ending::Break(if reset { Break::Reset } else { Break::End }))
             }
             Reply::Raw(raw) => Self::recorded(raw),
-            Reply::ErrorIn200(place) => ok(proper().error(place)),
+            Reply::ErrorIn200(place) => ok(proper(Some(place))),
         };
         outgoing.add_headers(&verdict.headers);
         outgoing.close_if(verdict.after_response == AfterResponse::Close);
@@ -112,7 +134,7 @@ impl Outgoing {
     }
 
     pub(crate) fn unknown_path() -> Self {
-        let message = "Invalid URL: the simulator has /v1/chat/completions, /v1/models and /stats.";
+        let message = "Invalid URL: the simulator has /v1/chat/completions, /v1/responses, /v1/embeddings, /v1/models and /stats.";
         Refusal::new(StatusCode::NOT_FOUND, message, None).into()
     }
 

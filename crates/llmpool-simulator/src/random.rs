@@ -20,12 +20,24 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
+    /// Uniform from -1 up to 1.
+    pub(crate) fn signed_unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    }
+
     /// True with the given probability; always true from 1.0 on.
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
         // 53 bits are what an f64 holds exactly, so this is uniform in [0, 1).
         let roll = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
         roll < probability
     }
+}
+
+/// A number for some bytes (FNV-1a): the same everywhere, and nothing to rely on against an adversary.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -37,6 +49,12 @@ mod tests {
         let mut random = SplitMix64(1_234_567);
         assert_eq!(random.next(), 6_457_827_717_110_365_317);
         assert_eq!(random.next(), 3_203_168_211_198_807_973);
+    }
+
+    #[test]
+    fn hashes_are_those_of_the_published_algorithm() {
+        assert_eq!(hash(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(hash(b"foobar"), 0x8594_4171_f739_67e8);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) struct Rules {
 /// What rules may know of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
-    /// [`Endpoint::Chat`] or [`Endpoint::Models`].
+    /// One of those that stand for a single path or two.
     pub(crate) endpoint: Endpoint,
     /// Index of the key in the scenario.
     pub(crate) key: Option<usize>,
@@ -115,6 +115,17 @@ impl Rules {
     }
 }
 
+impl Facts {
+    /// A request without `stream_options`.
+    pub(crate) fn new(endpoint: Endpoint, key: Option<usize>) -> Self {
+        Self {
+            endpoint,
+            key,
+            stream_options: false,
+        }
+    }
+}
+
 impl Verdict {
     /// This reply, as the scenario treats a request that no rule strikes.
     pub(crate) fn of(reply: Reply, scenario: &Scenario) -> Self {
@@ -123,6 +134,14 @@ impl Verdict {
             pace: scenario.pace(),
             after_response: scenario.after_response,
             headers: Vec::new(),
+        }
+    }
+
+    /// The same with these headers before its own; what is said twice is said by the last.
+    pub(crate) fn after(self, headers: Vec<(String, String)>) -> Self {
+        Self {
+            headers: headers.into_iter().chain(self.headers).collect(),
+            ..self
         }
     }
 }
@@ -223,7 +242,11 @@ impl Rule {
 
 impl Endpoint {
     fn includes(self, endpoint: Self) -> bool {
-        self == Self::Any || self == endpoint
+        match self {
+            Self::Any => true,
+            Self::Chat => matches!(endpoint, Self::ChatCompletions | Self::Responses),
+            one => one == endpoint,
+        }
     }
 }
 
@@ -271,7 +294,7 @@ mod tests {
     use super::*;
 
     const CHAT: Facts = Facts {
-        endpoint: Endpoint::Chat,
+        endpoint: Endpoint::ChatCompletions,
         key: None,
         stream_options: false,
     };
@@ -327,6 +350,25 @@ mod tests {
         };
         assert_eq!(status(&rules.decide(models, Duration::ZERO)), 401);
         assert_eq!(statuses(&mut rules, 2), [500, 200]);
+    }
+
+    #[test]
+    fn a_rule_for_chat_looks_at_both_formats_unless_it_names_one() {
+        for (on, chat, responses) in [
+            ("chat", 500, 500),
+            ("chat_completions", 500, 200),
+            ("responses", 200, 500),
+            ("embeddings", 200, 200),
+            ("any", 500, 500),
+        ] {
+            let mut rules = rules(&format!(r#"{{"behaviours": [{{"status": 500, "on": "{on}"}}]}}"#));
+            let mut on_endpoint = |endpoint| {
+                let facts = Facts::new(endpoint, None);
+                status(&rules.decide(facts, Duration::ZERO))
+            };
+            let struck = [Endpoint::ChatCompletions, Endpoint::Responses].map(&mut on_endpoint);
+            assert_eq!(struck, [chat, responses], "{on}");
+        }
     }
 
     #[test]

@@ -39,6 +39,10 @@ pub struct Scenario {
     pub answer: String,
     /// Answer with the text of the last user message instead of [`answer`](Self::answer). Default `false`.
     pub echo: bool,
+    /// What every answer thinks first. Default: nothing.
+    pub reasoning: Option<String>,
+    /// Refuse with this text instead of answering; tools that are forced are called all the same. Default: do not.
+    pub refusal: Option<String>,
     /// What a forced tool call carries as arguments. Default: the smallest value that fits the tool's schema.
     pub tool_arguments: Option<String>,
     /// Words in each content event of a stream. Default 1.
@@ -172,11 +176,23 @@ impl Scenario {
         if self.words_per_chunk == 0 {
             return Err(ScenarioError("words_per_chunk is 0; give at least 1".into()));
         }
-        let words = self.chunk_count.unwrap_or(0).saturating_mul(self.words_per_chunk);
-        if words.max(self.answer.split_inclusive(' ').count()) > MAX_WORDS {
+        let repeated = self.chunk_count.unwrap_or(0).saturating_mul(self.words_per_chunk);
+        let texts = [Some(&self.answer), self.reasoning.as_ref(), self.refusal.as_ref()];
+        let words = texts
+            .into_iter()
+            .flatten()
+            .map(|text| text.split_inclusive(' ').count());
+        if words.chain([repeated]).any(|words| words > MAX_WORDS) {
             return Err(ScenarioError(format!(
                 "an answer may have at most {MAX_WORDS} words"
             )));
+        }
+        for (field, text) in [("reasoning", &self.reasoning), ("refusal", &self.refusal)] {
+            if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
+                return Err(ScenarioError(format!(
+                    "{field} has no words; give some, or leave it out"
+                )));
+            }
         }
         if self.chunk_count.is_some() && self.answer.trim().is_empty() {
             return Err(ScenarioError(
@@ -226,6 +242,8 @@ impl Default for Scenario {
             models: Vec::new(),
             answer: DEFAULT_ANSWER.into(),
             echo: false,
+            reasoning: None,
+            refusal: None,
             tool_arguments: None,
             words_per_chunk: 1,
             chunk_count: None,
@@ -415,6 +433,7 @@ mod tests {
             (r#"{"head_delay": -1}"#, "-1 seconds are out of range"),
             (r#"{"words_per_chunk": 0}"#, "words_per_chunk is 0"),
             (r#"{"chunk_count": 200000}"#, "at most 100000 words"),
+            (r#"{"reasoning": " "}"#, "reasoning has no words"),
             (
                 r#"{"chunk_count": 2, "answer": " "}"#,
                 "chunk_count needs an answer",

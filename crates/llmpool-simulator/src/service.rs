@@ -1,5 +1,7 @@
 //! A request from its head to a response: understand, check the key, read, ask the rules, answer.
 
+mod calls;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,19 +10,18 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 
-use crate::answer::Completion;
-use crate::behaviour::{AfterResponse, Endpoint, Reply};
-use crate::body::{PacedBody, Pieces};
-use crate::chat::{ChatRequest, Refusal};
+use crate::behaviour::AfterResponse;
+use crate::body::PacedBody;
+use crate::chat::Refusal;
 use crate::clock::Clock;
 use crate::connection::{Break, Link};
-use crate::errors;
 use crate::exchange::Exchange;
-use crate::gate::{Gate, Passage};
-use crate::outgoing::{Content, Outgoing};
+use crate::gate::Gate;
+use crate::outgoing::Outgoing;
+use crate::responses::Store;
 use crate::rules::{Facts, Rules, Verdict};
 use crate::scenario::Scenario;
 use crate::stats::{Arrival, Recorder, RequestKind};
@@ -40,6 +41,7 @@ pub(crate) struct Service {
     rules: Mutex<Rules>,
     gate: Arc<Gate>,
     recorder: Arc<Recorder>,
+    store: Arc<Store>,
     requests: AtomicU64,
 }
 
@@ -47,6 +49,8 @@ pub(crate) struct Service {
 #[derive(Debug, PartialEq)]
 enum Route {
     Chat,
+    Responses,
+    Embeddings,
     Models,
     Model(String),
     Stats,
@@ -74,6 +78,7 @@ impl Service {
             clock,
             rules,
             recorder,
+            store: Arc::default(),
             requests: AtomicU64::new(0),
         }
     }
@@ -154,99 +159,6 @@ impl Service {
         outgoing.bodyless(bodyless).send(number, exchange, link).await
     }
 
-    fn respond(
-        &self,
-        route: Route,
-        caller: Caller,
-        body: &[u8],
-        number: u64,
-        exchange: &mut Exchange,
-    ) -> Outgoing {
-        let key = match caller {
-            Caller::Refused => {
-                return Outgoing::refusal(StatusCode::UNAUTHORIZED, &errors::for_status(401, None));
-            }
-            Caller::Key(index) => Some(index),
-            Caller::Anyone => None,
-        };
-        match route {
-            Route::Chat => self.chat(key, body, number, exchange),
-            Route::Models => self.models(key, || Ok(self.model_list())),
-            Route::Model(id) => self.models(key, || self.model(&id)),
-            Route::WrongMethod(allow) => Outgoing::wrong_method(allow),
-            Route::Stats | Route::ResetStats | Route::Unknown => Outgoing::unknown_path(),
-        }
-    }
-
-    fn chat(&self, key: Option<usize>, body: &[u8], number: u64, exchange: &mut Exchange) -> Outgoing {
-        let request = match ChatRequest::parse(body) {
-            Ok(request) if self.has_model(&request.model) => request,
-            Ok(request) => return Refusal::unknown_model(&request.model).into(),
-            Err(refusal) => return refusal.into(),
-        };
-        let facts = Facts {
-            endpoint: Endpoint::Chat,
-            key,
-            stream_options: request.has_stream_options(),
-        };
-        let date = self.clock.date();
-        let completion = Completion::new(&self.scenario, &request, number, unix_seconds(date));
-        let verdict = self
-            .before_limits(facts)
-            .unwrap_or_else(|| self.limited(facts, tokens(&request, &completion), exchange));
-        Outgoing::by(verdict, date, || {
-            if request.streams() {
-                Content::event_stream(Pieces::stream(completion.events()))
-            } else {
-                Content::json(completion.plain())
-            }
-        })
-    }
-
-    /// What the limits of the key say, and if they let the request pass, the rules; with the headers of the limits in
-    /// any case.
-    fn limited(&self, facts: Facts, tokens: u32, exchange: &mut Exchange) -> Verdict {
-        let (dialect, date) = (self.scenario.dialect, self.clock.date());
-        let Passage { result, standing } = self.gate.enter(facts.key, tokens);
-        let headers = dialect.headers(&standing, result.as_ref().err(), date);
-        let verdict = match result {
-            Ok(permit) => {
-                exchange.admitted(permit);
-                self.decide(facts)
-            }
-            Err(denied) => {
-                exchange.denied(denied.by);
-                Verdict::of(Reply::Status(dialect.refusal(&denied, date)), &self.scenario)
-            }
-        };
-        // Those of a rule come last, because what is said twice is said by the last.
-        Verdict {
-            headers: headers.into_iter().chain(verdict.headers).collect(),
-            ..verdict
-        }
-    }
-
-    fn models(&self, key: Option<usize>, list: impl FnOnce() -> Result<Value, Refusal>) -> Outgoing {
-        match list() {
-            Err(refusal) => refusal.into(),
-            Ok(list) => {
-                let facts = Facts {
-                    endpoint: Endpoint::Models,
-                    key,
-                    stream_options: false,
-                };
-                let verdict = self.before_limits(facts).unwrap_or_else(|| self.decide(facts));
-                let date = self.clock.date();
-                let headers = self.scenario.dialect.headers(&self.gate.look(key), None, date);
-                let verdict = Verdict {
-                    headers: headers.into_iter().chain(verdict.headers).collect(),
-                    ..verdict
-                };
-                Outgoing::by(verdict, date, || Content::json(list.to_string().into()))
-            }
-        }
-    }
-
     fn before_limits(&self, facts: Facts) -> Option<Verdict> {
         self.rules().before_limits(facts, self.clock.elapsed())
     }
@@ -289,11 +201,7 @@ impl Service {
     }
 
     fn model(&self, id: &str) -> Result<Value, Refusal> {
-        if self.has_model(id) {
-            Ok(model_entry(id))
-        } else {
-            Err(Refusal::unknown_model(id))
-        }
+        self.check_model(id).map(|()| model_entry(id))
     }
 }
 
@@ -306,6 +214,8 @@ impl Route {
         }
         match path.strip_prefix("/v1").unwrap_or(path) {
             "/chat/completions" => Self::only(method, "POST", Self::Chat),
+            "/responses" => Self::only(method, "POST", Self::Responses),
+            "/embeddings" => Self::only(method, "POST", Self::Embeddings),
             "/models" => Self::only(method, "GET", Self::Models),
             other => match other.strip_prefix("/models/") {
                 Some(id) if !id.is_empty() => Self::only(method, "GET", Self::Model(id.to_owned())),
@@ -325,19 +235,12 @@ impl Route {
     fn kind(&self) -> RequestKind {
         match self {
             Self::Chat => RequestKind::Chat,
+            Self::Responses => RequestKind::Responses,
+            Self::Embeddings => RequestKind::Embeddings,
             Self::Models | Self::Model(_) => RequestKind::Models,
             Self::Stats | Self::ResetStats | Self::WrongMethod(_) | Self::Unknown => RequestKind::Unknown,
         }
     }
-}
-
-/// What a request counts for a limit of tokens: its prompt, and the most it allows for the answer, or the answer itself
-/// where it allows any.
-fn tokens(request: &ChatRequest, completion: &Completion) -> u32 {
-    let answer = request.max_tokens().map_or(completion.tokens(), |most| {
-        most.saturating_mul(request.choices() as usize)
-    });
-    u32::try_from(request.prompt_estimate().saturating_add(answer)).unwrap_or(u32::MAX)
 }
 
 enum Unread {
@@ -371,16 +274,21 @@ mod tests {
 
     #[test]
     fn paths_are_known_with_and_without_the_version() {
-        for path in ["/v1/chat/completions", "/chat/completions"] {
-            assert_eq!(Route::of(&Method::POST, path), Route::Chat);
-            assert_eq!(Route::of(&Method::GET, path), Route::WrongMethod("POST"));
+        for (path, route) in [
+            ("/chat/completions", Route::Chat),
+            ("/responses", Route::Responses),
+            ("/embeddings", Route::Embeddings),
+        ] {
+            let versioned = format!("/v1{path}");
+            assert_eq!(Route::of(&Method::GET, &versioned), Route::WrongMethod("POST"));
+            assert_eq!(Route::of(&Method::POST, &versioned), route);
+            assert_eq!(Route::of(&Method::POST, path), route);
         }
         assert_eq!(
             Route::of(&Method::GET, "/v1/models/a/b"),
             Route::Model("a/b".into())
         );
         assert_eq!(Route::of(&Method::GET, "/v1/models/"), Route::Unknown);
-        assert_eq!(Route::of(&Method::POST, "/v1/responses"), Route::Unknown);
         assert_eq!(Route::of(&Method::GET, "/v1/stats"), Route::Unknown);
     }
 }

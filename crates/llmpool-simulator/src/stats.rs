@@ -128,6 +128,10 @@ pub struct LogEntry {
 pub enum RequestKind {
     /// A chat completion.
     Chat,
+    /// A response.
+    Responses,
+    /// Embeddings.
+    Embeddings,
     /// The models, or one of them.
     Models,
     /// Something that does not exist here.
@@ -179,12 +183,22 @@ impl Stats {
         self.accounts.iter().find(|account| account.name == name)
     }
 
-    /// When the chat requests with one key of the scenario arrived, since the simulator started: to be judged by
+    /// When the calls of a model with one key of the scenario arrived, since the simulator started: to be judged by
     /// [`Limits::denials`](crate::Limits::denials), for example.
     pub fn arrivals_of(&self, key: usize) -> impl Iterator<Item = Duration> {
         self.requests_of(key)
-            .filter(|entry| entry.kind == RequestKind::Chat)
+            .filter(|entry| entry.kind.is_call())
             .map(|entry| Duration::try_from_secs_f64(entry.at_ms / 1000.0).unwrap_or_default())
+    }
+}
+
+impl RequestKind {
+    /// Whether [limits](crate::Limits) count it.
+    fn is_call(self) -> bool {
+        match self {
+            Self::Chat | Self::Responses | Self::Embeddings => true,
+            Self::Models | Self::Unknown => false,
+        }
     }
 }
 

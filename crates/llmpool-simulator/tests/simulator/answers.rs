@@ -81,7 +81,8 @@ async fn what_cannot_be_answered_is_refused_in_the_usual_shape() {
     for (method, path, body, status) in [
         ("POST", "/v1/chat/completions", "{\"model\": ", 400),
         ("POST", "/v1/chat/completions", "{\"messages\": []}", 400),
-        ("POST", "/v1/responses", "{}", 404),
+        ("POST", "/v1/responses", "{}", 400),
+        ("POST", "/v1/completions", "{}", 404),
         ("GET", "/v1/chat/completions", "", 405),
     ] {
         client.send(method, path, "k", body).await;

@@ -188,6 +188,13 @@ pub(crate) async fn chat(addr: SocketAddr, key: &str, extra: Value) -> Result<Re
     client.reply().await
 }
 
+/// One request with a body on a connection of its own.
+pub(crate) async fn post(addr: SocketAddr, path: &str, key: &str, body: &Value) -> Result<Reply, End> {
+    let mut client = Client::connect(addr).await;
+    client.send("POST", path, key, &body.to_string()).await;
+    client.reply().await
+}
+
 /// One request without a body on a connection of its own.
 pub(crate) async fn request(addr: SocketAddr, method: &str, path: &str, key: &str) -> Reply {
     let mut client = Client::connect(addr).await;

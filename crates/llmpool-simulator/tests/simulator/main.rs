@@ -10,9 +10,13 @@ mod behaviours;
 mod client;
 mod connections;
 mod counting;
+mod embeddings;
 mod limits;
 mod offline;
 mod ready;
+mod response_events;
+mod responses;
+mod responses_misbehave;
 
 use llmpool_simulator::{Scenario, Simulator};
 
