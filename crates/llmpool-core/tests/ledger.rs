@@ -47,6 +47,61 @@ fn take(ledger: &mut Ledger, target: TargetId, now: Timestamp) -> Result<Grant, 
 }
 
 #[test]
+fn l17_probes_that_end_unanswered_let_two_try_and_then_four() {
+    let (mut ledger, _, target) = ledger(1, None, None);
+    let mut refused = take(&mut ledger, target, START).unwrap();
+    ledger.refused(&refused, Rest::Invalid, None, START);
+    ledger.put_back(&mut refused, true, START);
+    let now = seconds(100.0);
+    for expected in [1, 2, 4, 8] {
+        let mut probes: Vec<Grant> = Vec::new();
+        while let Ok(probe) = take(&mut ledger, target, now) {
+            probes.push(probe);
+        }
+        assert_eq!(probes.len(), expected);
+        for probe in &mut probes {
+            ledger.put_back(probe, true, now);
+        }
+    }
+}
+
+#[test]
+fn l15_a_target_without_a_breaker_is_shut_by_named_times_only() {
+    let (mut ledger, _, target) = ledger(1, None, None);
+    let mut grant = take(&mut ledger, target, START).unwrap();
+    ledger.target_failed(&grant, Some(Duration::from_secs(1)), START);
+    ledger.put_back(&mut grant, true, START);
+    assert!(take(&mut ledger, target, START).is_err(), "so long as was named");
+    for second in 1..6 {
+        let now = seconds(f64::from(second));
+        let mut grant = take(&mut ledger, target, now).unwrap();
+        ledger.target_failed(&grant, None, now);
+        ledger.put_back(&mut grant, true, now);
+        let mut next = take(&mut ledger, target, now).unwrap();
+        ledger.put_back(&mut next, true, now);
+    }
+}
+
+#[test]
+fn l93_a_refusal_that_may_be_the_calls_fault_teaches_nothing_of_a_rate() {
+    let (mut ledger, keys, target) = ledger(1, None, None);
+    for second in 0..200 {
+        let now = seconds(f64::from(second));
+        let mut grant = take(&mut ledger, target, now).unwrap();
+        let undo = ledger
+            .refused_unclearly(&grant, Duration::from_secs(10), now)
+            .unwrap();
+        ledger.put_back(&mut grant, true, now);
+        assert!(
+            take(&mut ledger, target, now).is_err(),
+            "it rests until that is known"
+        );
+        ledger.restore(undo, now);
+    }
+    assert_eq!(ledger.observed_per_minute(keys[0]), None);
+}
+
+#[test]
 fn l11_the_end_of_a_pause_only_moves_later() {
     let (mut ledger, keys, target) = ledger(1, None, None);
     let grants: Vec<_> = (0..3)

@@ -35,6 +35,9 @@ const PROVISIONAL_REST: Duration = Duration::from_secs(10);
 /// Until somebody enables the key again.
 const FOR_GOOD: Duration = Duration::from_secs(100 * 366 * 86_400);
 
+/// A time so far away is none that anybody could wait for.
+const NEVER: Duration = Duration::from_secs(10 * 366 * 86_400);
+
 /// What somebody wants to send, encoded once it is known where to.
 pub(crate) trait Outgoing: Sync {
     /// Encodes the request for this target.
@@ -259,7 +262,10 @@ impl<'a> Call<'a> {
             KeyVerdict::Rests => self.rest(permit, &failure, key, action),
             KeyVerdict::RestsForNow => {
                 let pause = failure.retry_after.unwrap_or(PROVISIONAL_REST);
-                self.undo.extend(permit.refused(Rest::Throttled, Some(pause)));
+                self.undo.extend(match failure.kind {
+                    FailureKind::RateLimited => permit.refused(Rest::Throttled, Some(pause)),
+                    _ => permit.refused_unclearly(pause),
+                });
             }
             KeyVerdict::RestoreAll => {
                 self.undo
@@ -316,7 +322,7 @@ impl<'a> Call<'a> {
         };
         let retry_after = match failure.blame() {
             // Another key may return earlier than the last one that refused.
-            Blame::Key => Some(self.next_chance(now)),
+            Blame::Key => Some(self.next_chance(now)).filter(|wait| *wait < NEVER),
             Blame::Request => None,
             Blame::Target | Blame::Network => failure.retry_after,
         };
@@ -346,7 +352,7 @@ impl<'a> Call<'a> {
                 };
                 return error.with_report(report).with_retry_after(ready_at.since(now));
             }
-            Refusal::TooLate { ready_at, why } => (ready_at, why),
+            Refusal::TooLate { ready_at, why } => (ready_at.filter(|at| at.since(now) < NEVER), why),
         };
         let error = match self.last.take() {
             Some(failure) => Error::from_failure(failure),

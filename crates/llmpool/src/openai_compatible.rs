@@ -228,6 +228,11 @@ impl OpenAiCompatible {
         &self.target.base_url
     }
 
+    /// The base URL as it may be shown: of a query only the names, since a key may be in it.
+    pub fn shown_base_url(&self) -> String {
+        shown(&self.target.base_url)
+    }
+
     /// What the rate limit admits now; `None` when there is none.
     pub fn rate_limit_status(&self) -> Option<RateLimitStatus> {
         token_bucket::status_of(&self.target.provider.admission, self.target.id)

@@ -56,7 +56,10 @@ fn share(provider: &Provider, keys: &[KeyId]) {
         max_concurrency: None,
         ..limits
     };
-    provider.admission.join_keys(keys, limits, true);
+    let learn = provider
+        .admission
+        .look(|ledger| keys.iter().any(|key| ledger.learns(*key)));
+    provider.admission.join_keys(keys, limits, learn);
     observe::one_quota(provider, keys);
 }
 

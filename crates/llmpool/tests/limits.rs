@@ -842,3 +842,71 @@ async fn l40_a_large_call_is_not_starved_by_small_ones() {
         seen[20].at - begun
     );
 }
+
+/// Other callers are not slowed down by one whose prompts are refused without a clear reason.
+#[tokio::test(start_paused = true)]
+async fn l93_one_callers_bad_prompts_slow_nobody_else_down() {
+    let script = Scripted::new(|_, seen| {
+        if seen.body["messages"][0]["content"] == "bad" {
+            Play::Send(answer(403, "", r#"{"error":{"message":"flagged"}}"#))
+        } else {
+            Play::SendAfter(Duration::from_millis(200), completion("ok"))
+        }
+    });
+    let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
+    let target = OpenAiCompatible::with_connector(
+        &pool,
+        "m",
+        "http://scripted/v1",
+        TargetSettings::default(),
+        script,
+    )
+    .unwrap();
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..960_u64 {
+        let target = target.clone();
+        calls.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(number * 250)).await;
+            let bad = number % 24 == 23;
+            let text = if bad { "bad" } else { "hi" };
+            let answered = target
+                .chat(&ChatRequest::user(text), &CallOptions::default())
+                .await
+                .is_ok();
+            (bad, answered)
+        });
+    }
+    while let Some(ended) = calls.join_next().await {
+        let (bad, answered) = ended.unwrap();
+        assert_eq!(answered, !bad);
+    }
+    assert!(
+        target
+            .key_status()
+            .iter()
+            .all(|key| key.observed_per_minute.is_none())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_key_in_use_is_told_without_a_time() {
+    let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+    let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
+    let target = OpenAiCompatible::with_connector(
+        &pool,
+        "m",
+        "http://scripted/v1",
+        TargetSettings::default(),
+        script,
+    )
+    .unwrap();
+    for key in pool.status() {
+        pool.set_enabled(&key.label, false);
+    }
+    let error = target
+        .chat(&ChatRequest::user("hi"), &CallOptions::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "p/m: every key is disabled; enable one");
+    assert_eq!(error.retry_after(), None);
+}

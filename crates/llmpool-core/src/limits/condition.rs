@@ -164,8 +164,9 @@ impl Condition {
             && epoch == self.epoch
         {
             *under_way -= 1;
-            self.unanswered = (self.unanswered + 1).min(MOST_DOUBLINGS);
             if *under_way == 0 {
+                // Those of one round count once, lest eleven of them let a thousand through.
+                self.unanswered = (self.unanswered + 1).min(MOST_DOUBLINGS);
                 self.standing = Standing::Resting {
                     why: *why,
                     until: *until,

@@ -79,6 +79,10 @@ impl Learned {
         }
     }
 
+    pub(super) fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
     /// Whether anything was learned that may stand in the way.
     #[inline(always)]
     pub(super) fn binds(&self) -> bool {

@@ -541,6 +541,22 @@ impl Ledger {
         undo
     }
 
+    /// As [`refused`](Self::refused), where it is not clear whether the key is to blame: it rests for `pause`, and nothing is learned of its
+    /// rate.
+    pub fn refused_unclearly(&mut self, grant: &Grant, pause: Duration, now: Timestamp) -> Option<Undo> {
+        let id = grant.key()?;
+        let undo = self
+            .ring
+            .refused(id, &grant.stake, Rest::Throttled, Some(pause), now);
+        self.key_changed(id, now);
+        undo
+    }
+
+    /// Whether what the provider says tightens the limits of a key.
+    pub fn learns(&self, key: KeyId) -> bool {
+        self.ring.rate_meter_of(key).learned.is_enabled()
+    }
+
     /// The attempt of this grant failed because of its target. A time that the provider named is kept; without one the target is left
     /// alone only where a breaker is set and as many failures came in a row.
     pub fn target_failed(&mut self, grant: &Grant, pause: Option<Duration>, now: Timestamp) {
@@ -552,8 +568,11 @@ impl Ledger {
             target
                 .condition
                 .refused(grant.epoch, Rest::Overloaded, pause, now);
-        } else if broken || probed {
+        } else if broken || (probed && target.breaker.is_some()) {
             target.condition.refused(grant.epoch, Rest::Broken, None, now);
+        } else if probed {
+            // Without an alternative only a time that was named keeps anybody from it.
+            target.condition.succeeded(grant.epoch);
         }
     }
 

@@ -36,7 +36,7 @@ fn list(models: &Models) -> Result<(), ExitCode> {
             "{:width$}  {keys} key(s)  {} tokens  {}\n",
             model.id(),
             model.context_window(),
-            model.base_url()
+            model.shown_base_url()
         )
     };
     print(&rows.iter().map(line).collect::<String>())
@@ -45,7 +45,7 @@ fn list(models: &Models) -> Result<(), ExitCode> {
 fn as_json(model: &OpenAiCompatible) -> serde_json::Value {
     serde_json::json!({
         "id": model.id(),
-        "base_url": model.base_url(),
+        "base_url": model.shown_base_url(),
         "keys": model.key_status().len(),
         "context_window": model.context_window(),
     })

@@ -170,6 +170,15 @@ impl Admission {
         })
     }
 
+    /// It is not clear whether the key is to blame.
+    pub(super) fn refused_unclearly(&self, grant: &Grant, pause: Duration) -> Option<Undo> {
+        self.change(|desk, now, wakes| {
+            let undo = desk.ledger_mut().refused_unclearly(grant, pause, now);
+            desk.ask_for_key(grant.key(), now, wakes);
+            undo
+        })
+    }
+
     /// Takes a refusal back.
     pub(crate) fn restore(&self, undo: Undo) {
         self.change(|desk, now, wakes| {

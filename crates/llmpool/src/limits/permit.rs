@@ -79,6 +79,11 @@ impl Permit {
     pub(crate) fn refused(&self, why: Rest, pause: Option<Duration>) -> Option<Undo> {
         self.admission.refused(&self.grant, why, pause)
     }
+
+    /// The provider refused the call, and perhaps because of the key, which rests until that is known.
+    pub(crate) fn refused_unclearly(&self, pause: Duration) -> Option<Undo> {
+        self.admission.refused_unclearly(&self.grant, pause)
+    }
 }
 
 impl Drop for Permit {
