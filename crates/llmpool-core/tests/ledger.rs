@@ -66,6 +66,21 @@ fn l17_probes_that_end_unanswered_let_two_try_and_then_four() {
 }
 
 #[test]
+fn l11_what_is_known_from_elsewhere_never_ends_a_rest_earlier_and_an_operator_ends_it() {
+    let (mut ledger, keys, _) = ledger(2, None, None);
+    ledger.join_keys(&keys, Limits::default(), true, START);
+    ledger.set_resting(keys[0], Rest::NoQuota, seconds(5000.0), START);
+    ledger.set_resting(keys[1], Rest::Throttled, seconds(5.0), START);
+    for key in &keys {
+        assert_eq!(ledger.key_state(*key), KeyState::NoQuota(seconds(5000.0)));
+    }
+    ledger.set_enabled(keys[1], true, START);
+    for key in &keys {
+        assert_eq!(ledger.key_state(*key), KeyState::Healthy);
+    }
+}
+
+#[test]
 fn l15_a_target_without_a_breaker_is_shut_by_named_times_only() {
     let (mut ledger, _, target) = ledger(1, None, None);
     let mut grant = take(&mut ledger, target, START).unwrap();

@@ -359,10 +359,23 @@ impl KeyRing {
         self.condition_mut(undo.key, undo.group).restore(undo.before);
     }
 
-    /// Rests until an instant, as was known from elsewhere: the account where there is one and it is concerned, else the key.
+    /// Rests until an instant, as was known from elsewhere: the account where there is one and it is concerned, else the key. A rest that ends
+    /// later stays.
     pub(super) fn rest(&mut self, id: KeyId, why: Rest, until: Timestamp) {
         let group = self.keys[id.index()].group.filter(|_| why.is_of_account());
-        self.condition_mut(id, group).rest(why, until);
+        let condition = self.condition_mut(id, group);
+        if condition.rests_until().is_none_or(|known| known < until) {
+            condition.rest(why, until);
+        }
+    }
+
+    /// In use from now on, the key and its account, whatever was known before.
+    pub(super) fn reinstate(&mut self, id: KeyId) {
+        let key = &mut self.keys[id.index()];
+        key.condition.reinstate();
+        if let Some(group) = key.group {
+            self.groups[group].condition.reinstate();
+        }
     }
 
     fn condition_mut(&mut self, id: KeyId, group: Option<usize>) -> &mut Condition {

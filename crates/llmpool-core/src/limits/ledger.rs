@@ -591,12 +591,11 @@ impl Ledger {
         self.key_changed(undo.key(), now);
     }
 
-    /// Takes a key out of use, or puts it back into use whatever was known of it. Attempts under way go on.
+    /// Takes a key out of use, or puts it back into use whatever was known of it and of its account. Attempts under way go on.
     pub fn set_enabled(&mut self, key: KeyId, enabled: bool, now: Timestamp) {
-        let entry = &mut self.ring.keys[key.index()];
-        entry.disabled = !enabled;
+        self.ring.keys[key.index()].disabled = !enabled;
         if enabled {
-            entry.condition.reinstate();
+            self.ring.reinstate(key);
             for target in &mut self.targets {
                 target.forbidden.retain(|(forbidden, _)| *forbidden != key);
             }

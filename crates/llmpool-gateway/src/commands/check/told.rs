@@ -86,7 +86,9 @@ fn remarks(key: &KeyCheck, model: &str) -> String {
         .as_deref()
         .map(|words| format!("\"{}\"", exit::one_line(words)));
     let took = Some(format!("{:.2}s", key.elapsed.as_secs_f64()));
-    let remarks = [why, listed, status, says, key.limits.map(limits), took];
+    // A header that says nothing readable is no limit.
+    let limits = key.limits.map(limits).filter(|limits| !limits.is_empty());
+    let remarks = [why, listed, status, says, limits, took];
     remarks.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
@@ -132,8 +134,9 @@ fn of_call(call: &CallCheck) -> String {
         StreamUsage::Ignored => Some("stream_options taken, no usage told".to_owned()),
         StreamUsage::Refused => Some("stream_options refused".to_owned()),
     };
-    let limits = match (call.failure, call.limits) {
-        (_, Some(sights)) => Some(limits(sights)),
+    let told = call.limits.map(limits).filter(|limits| !limits.is_empty());
+    let limits = match (call.failure, told) {
+        (_, Some(told)) => Some(told),
         (None, None) => Some("no limits told".to_owned()),
         (Some(_), None) => None,
     };
