@@ -29,7 +29,7 @@ pub(crate) fn note(target: &Target, permit: &Permit, headers: &HeaderMap) {
         let kin = target
             .provider
             .kinship()
-            .answered(key, account.map(fingerprint), &requests);
+            .answered(key, account.map(fingerprint), &requests, clock::now());
         if let Some(kin) = kin {
             share(&target.provider, &kin);
         }

@@ -198,6 +198,56 @@ async fn l07_one_account_behind_three_keys_is_found_out_and_used_to_the_full() {
     }
 }
 
+/// So many callers that call again and again, as a service does: what is left then says little about when it was said.
+async fn call_on_and_on(target: &OpenAiCompatible, callers: usize, seconds: u64) {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..callers {
+        let target = target.clone();
+        running.spawn(async move {
+            let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
+            while Instant::now() < end {
+                if target.chat(&request, &options).await.is_err() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        });
+    }
+    while running.join_next().await.is_some() {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn l07_keys_of_their_own_stay_apart_however_answers_overtake_each_other() {
+    for window in WINDOWS {
+        for (from, to, callers, limit) in [(0.3, 3.0, 24, 60), (0.5, 1.5, 24, 300), (1.0, 20.0, 100, 300)] {
+            let provider = Honest::new(window, limit, true, str::to_owned).takes(from, to);
+            let pool = pool(&["a", "b", "c"], a_minute(limit));
+            let target = target(&provider.script, &pool, TargetSettings::default());
+            call_on_and_on(&target, callers, 300).await;
+            for key in target.key_status() {
+                let case = format!("{window:?}, {from} to {to} s, {callers} callers, {limit}");
+                assert!(key.shares_with.is_empty(), "{case}: {key:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l07_one_account_is_found_out_however_answers_overtake_each_other() {
+    for window in [WindowKind::Fixed, WindowKind::Sliding] {
+        for (from, to, callers, limit) in [(0.3, 3.0, 24, 60), (0.5, 1.5, 24, 300), (1.0, 6.0, 60, 300)] {
+            let provider = Honest::new(window, limit, true, |_| "one".to_owned()).takes(from, to);
+            let pool = pool(&["a", "b", "c"], a_minute(limit));
+            let target = target(&provider.script, &pool, TargetSettings::default());
+            call_on_and_on(&target, callers, 600).await;
+            for key in target.key_status() {
+                let case = format!("{window:?}, {from} to {to} s, {callers} callers, {limit}");
+                assert_eq!(key.shares_with.len(), 2, "{case}: {key:?}");
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn l07_a_declared_account_is_one_limit_and_one_pause() {
     let provider = Honest::new(WindowKind::Sliding, 60, false, |_| "one".to_owned());

@@ -366,6 +366,14 @@ fn refill(sight: &Sight, remaining: u32, reset: Duration) -> Option<Quota> {
     a_minute(limit)
 }
 
+/// Of a limit that refills all the time, how many requests it would take from the beginning of time to be whole when it is: a number that
+/// grows by one with every request, and by nothing else.
+pub(super) fn refills_by(sight: &Sight, now: Timestamp) -> Option<f64> {
+    let (remaining, reset) = (sight.remaining?, sight.reset?);
+    let quota = refill(sight, remaining, reset)?;
+    Some((now + reset).since(Timestamp::ZERO).as_secs_f64() * quota.per_second())
+}
+
 /// A pace learned from refusals.
 #[derive(Clone, Debug)]
 struct Pace {

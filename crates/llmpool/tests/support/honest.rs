@@ -14,6 +14,25 @@ use super::{COMPLETION, Play, Scripted, Seen, answer, error};
 pub struct Honest {
     pub script: Arc<Scripted>,
     log: Arc<Mutex<Log>>,
+    latency: Arc<Mutex<Latency>>,
+}
+
+/// How long answers take: evenly spread over a range, the same in each run.
+struct Latency {
+    from: Duration,
+    to: Duration,
+    random: u64,
+}
+
+impl Latency {
+    fn next(&mut self) -> Duration {
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let share = (self.random >> 40) as f64 / f64::from(1 << 24);
+        self.from + (self.to - self.from).mul_f64(share)
+    }
 }
 
 #[derive(Default)]
@@ -49,7 +68,12 @@ impl Honest {
         };
         let accounts: Mutex<BTreeMap<String, Account>> = Mutex::default();
         let log: Arc<Mutex<Log>> = Arc::default();
-        let (begun, noted) = (Instant::now(), log.clone());
+        let latency = Arc::new(Mutex::new(Latency {
+            from: Duration::from_millis(300),
+            to: Duration::from_millis(300),
+            random: 7,
+        }));
+        let (begun, noted, takes) = (Instant::now(), log.clone(), latency.clone());
         let script = Scripted::new(move |_, seen: &Seen| {
             let mut accounts = accounts.lock().unwrap();
             let account = accounts
@@ -62,7 +86,7 @@ impl Honest {
             match denied {
                 None => {
                     log.passed.push(seen.at);
-                    Play::SendAfter(Duration::from_millis(300), answer(200, &headers, COMPLETION))
+                    Play::SendAfter(takes.lock().unwrap().next(), answer(200, &headers, COMPLETION))
                 }
                 Some(denied) => {
                     log.refused += 1;
@@ -72,7 +96,16 @@ impl Honest {
                 }
             }
         });
-        Self { script, log }
+        Self { script, log, latency }
+    }
+
+    /// From now on an answer takes so many seconds, this one more and that one less, so that they overtake each other.
+    pub fn takes(self, from: f64, to: f64) -> Self {
+        let mut latency = self.latency.lock().unwrap();
+        latency.from = Duration::from_secs_f64(from);
+        latency.to = Duration::from_secs_f64(to);
+        drop(latency);
+        self
     }
 
     /// Requests that passed from `from` on, and refusals in all.
