@@ -69,6 +69,16 @@ pub(super) enum Standing {
     },
 }
 
+impl Standing {
+    /// Until when it rests, or would if its probes ended without an answer, and why.
+    fn rest(self) -> Option<(Timestamp, Rest)> {
+        match self {
+            Self::InUse => None,
+            Self::Resting { why, until } | Self::Probing { why, until, .. } => Some((until, why)),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Condition {
     standing: Standing,
@@ -221,7 +231,12 @@ impl Condition {
 
     /// A refusal of an attempt from before the last change. It never shortens a rest and never doubles one, but what it says of something
     /// that is in use again is believed.
-    fn late_refusal(&mut self, why: Rest, pause: Option<Duration>, now: Timestamp) -> Option<Before> {
+    pub(super) fn late_refusal(
+        &mut self,
+        why: Rest,
+        pause: Option<Duration>,
+        now: Timestamp,
+    ) -> Option<Before> {
         let pause = match (&mut self.standing, pause) {
             (Standing::Resting { until, .. }, Some(pause)) => {
                 *until = (*until).max(now + pause);
@@ -248,6 +263,25 @@ impl Condition {
         self.standing = Standing::Resting { why, until };
         self.unanswered = 0;
         self.epoch += 1;
+    }
+
+    /// What is known of another one is true of this one as well. The rest that ends later stays, and attempts from before count as late.
+    pub(super) fn absorb(&mut self, other: &Self) {
+        let epoch = self.epoch.max(other.epoch) + 1;
+        let rests = [&*self, other].map(|condition| condition.standing.rest());
+        if let Some((until, why)) = rests.into_iter().flatten().max_by_key(|(until, _)| *until) {
+            self.rest(why, until);
+        }
+        self.unknown_pauses = self.unknown_pauses.max(other.unknown_pauses);
+        self.epoch = epoch;
+    }
+
+    /// What is known of a key concerns its account, as far as it is of that kind; then the key itself is as good as new.
+    pub(super) fn take_over(&mut self, key: &mut Self) {
+        if key.standing.rest().is_some_and(|(_, why)| why.is_of_account()) {
+            self.absorb(key);
+            key.reinstate();
+        }
     }
 
     /// In use from now on, whatever was known before.

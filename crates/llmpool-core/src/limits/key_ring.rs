@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::condition::{Before, Condition, Rest};
 use super::key::{Key, KeyId, KeyLimits, KeyState};
-use super::learned::Learned;
 use super::meter::{Charge, Counts, Limits, Meter, Need};
 use crate::time::Timestamp;
 
@@ -47,34 +46,60 @@ struct Group {
     meter: Meter,
     condition: Condition,
     members: Vec<KeyId>,
+    /// The account that this one turned out to be.
+    joined: Option<usize>,
+}
+
+impl Group {
+    fn new() -> Self {
+        Self {
+            meter: Meter::new(Limits::default()),
+            condition: Condition::new(),
+            members: Vec::new(),
+            joined: None,
+        }
+    }
+
+    /// Whatever was known of another account is true of this one.
+    fn absorb(&mut self, other: Self, turn: u64, now: Timestamp) {
+        self.meter.absorb(&other.meter, turn, now);
+        self.meter.learned.absorb(other.meter.learned, now);
+        self.condition.absorb(&other.condition);
+        self.members.extend(other.members);
+    }
+
+    /// A key belongs to this account, and did before anybody knew.
+    fn admit(&mut self, id: KeyId, key: &mut Key, turn: u64, now: Timestamp) {
+        if key.last_used > 0 {
+            self.meter.absorb(&key.meter, turn, now);
+        }
+        // From now on the provider's words reach the account.
+        self.meter
+            .learned
+            .absorb(std::mem::take(&mut key.meter.learned), now);
+        self.condition.take_over(&mut key.condition);
+        self.members.push(id);
+    }
 }
 
 /// What an attempt holds of its key and account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stake {
     epoch: u32,
-    /// The account, or `NO_GROUP`; small, since every attempt carries it about.
-    group: u32,
-    group_epoch: u32,
+    /// That of its account, where the key was known to belong to one when it was picked.
+    group_epoch: Option<u32>,
     charge: Charge,
     group_charge: Charge,
 }
-
-const NO_GROUP: u32 = u32::MAX;
 
 impl Stake {
     /// Of an attempt without a key.
     pub(super) const NONE: Self = Self {
         epoch: 0,
-        group: NO_GROUP,
-        group_epoch: 0,
+        group_epoch: None,
         charge: Charge::NONE,
         group_charge: Charge::NONE,
     };
-
-    fn group(&self) -> Option<usize> {
-        Some(self.group as usize).filter(|_| self.group != NO_GROUP)
-    }
 }
 
 impl Key {
@@ -94,7 +119,7 @@ impl Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undo {
     key: KeyId,
-    group: Option<usize>,
+    of_account: bool,
     before: Before,
 }
 
@@ -126,24 +151,46 @@ impl KeyRing {
             .collect();
         all.sort_unstable();
         all.dedup();
-        let mut meter = Meter::new(limits);
-        if learn {
-            meter.learned = Learned::enabled();
-        }
-        // Whatever its keys did until now counted against the account too, unknown how much.
-        if all.iter().any(|id| self.keys[id.index()].last_used > 0) {
-            meter.resume(turn, now);
-        }
-        let index = self.groups.len();
-        for id in &all {
-            self.keys[id.index()].group = Some(index);
-        }
-        self.groups.push(Group {
-            meter,
-            condition: Condition::new(),
-            members: all,
+        let mut known: Vec<usize> = all.iter().filter_map(|id| self.keys[id.index()].group).collect();
+        known.sort_unstable();
+        known.dedup();
+        let index = known.first().copied().unwrap_or_else(|| {
+            self.groups.push(Group::new());
+            self.groups.len() - 1
         });
+        if learn {
+            self.groups[index].meter.learned.enable();
+        }
+        for &other in known.iter().skip(1) {
+            let joined = Group {
+                joined: Some(index),
+                ..Group::new()
+            };
+            let other = std::mem::replace(&mut self.groups[other], joined);
+            self.groups[index].absorb(other, turn, now);
+        }
+        let group = &mut self.groups[index];
+        group.meter.set_limits(limits, turn, now);
+        for &id in &all {
+            let key = &mut self.keys[id.index()];
+            if key.group.is_none() {
+                group.admit(id, key, turn, now);
+            }
+            key.group = Some(index);
+        }
+        group.members.sort_unstable();
+        let under_way = all.iter().map(|id| self.keys[id.index()].meter.in_flight);
+        group.meter.in_flight = under_way.sum();
         GroupId(index as u32)
+    }
+
+    /// The account as it is known now.
+    fn current(&self, group: GroupId) -> usize {
+        let mut index = group.index();
+        while let Some(joined) = self.groups[index].joined {
+            index = joined;
+        }
+        index
     }
 
     fn group_of(&self, id: KeyId) -> Option<&Group> {
@@ -157,7 +204,7 @@ impl KeyRing {
 
     /// The keys of an account.
     pub(super) fn members(&self, group: GroupId) -> &[KeyId] {
-        &self.groups[group.index()].members
+        &self.groups[self.current(group)].members
     }
 
     /// The keys that an event at this one can concern: those of its account, else itself.
@@ -266,8 +313,7 @@ impl KeyRing {
             if group.condition.pick(paced, now) {
                 group.meter.resume(turn, now);
             }
-            stake.group = key.group.unwrap_or_default() as u32;
-            stake.group_epoch = group.condition.epoch();
+            stake.group_epoch = Some(group.condition.epoch());
             stake.group_charge = group.meter.charge(need, turn, now);
         }
         stake
@@ -282,10 +328,10 @@ impl KeyRing {
         if !used {
             key.meter.refund(stake.charge, need, turn);
         }
-        if let Some(group) = stake.group() {
-            let group = &mut self.groups[group];
+        if let Some(group) = key.group.map(|group| &mut self.groups[group]) {
             group.meter.in_flight -= 1;
-            group.condition.put_back(stake.group_epoch);
+            let Some(epoch) = stake.group_epoch else { return };
+            group.condition.put_back(epoch);
             if !used {
                 group.meter.refund(stake.group_charge, need, turn);
             }
@@ -295,9 +341,9 @@ impl KeyRing {
     /// Says that what was counted as `before` tokens were really so many. Answers whether that made room.
     #[inline(always)]
     pub(super) fn settle(&mut self, id: KeyId, stake: &Stake, before: u32, tokens: u32) -> bool {
-        let own = &mut self.keys[id.index()].meter;
-        let own = own.settle(stake.charge, before, tokens);
-        let group = stake.group().is_some_and(|group| {
+        let key = &mut self.keys[id.index()];
+        let own = key.meter.settle(stake.charge, before, tokens);
+        let group = key.group.is_some_and(|group| {
             let group = &mut self.groups[group].meter;
             group.settle(stake.group_charge, before, tokens)
         });
@@ -308,17 +354,16 @@ impl KeyRing {
     #[inline(always)]
     pub(super) fn untroubled(&mut self, id: KeyId, stake: &Stake) -> Option<&mut Key> {
         let key = &mut self.keys[id.index()];
-        let untroubled = stake.group().is_none() && key.condition.is_untroubled(stake.epoch);
+        let untroubled = key.group.is_none() && key.condition.is_untroubled(stake.epoch);
         untroubled.then_some(key)
     }
 
     /// An attempt got through. Answers whether that changed anything.
     pub(super) fn succeeded(&mut self, id: KeyId, stake: &Stake) -> bool {
-        let own = self.keys[id.index()].condition.succeeded(stake.epoch);
-        let group = stake.group().is_some_and(|group| {
-            let group = &mut self.groups[group].condition;
-            group.succeeded(stake.group_epoch)
-        });
+        let key = &mut self.keys[id.index()];
+        let own = key.condition.succeeded(stake.epoch);
+        let group = key.group.zip(stake.group_epoch);
+        let group = group.is_some_and(|(group, epoch)| self.groups[group].condition.succeeded(epoch));
         own || group
     }
 
@@ -331,12 +376,20 @@ impl KeyRing {
         pause: Option<Duration>,
         now: Timestamp,
     ) -> Option<Undo> {
-        let group = stake.group().filter(|_| why.is_of_account());
-        let epoch = group.map_or(stake.epoch, |_| stake.group_epoch);
-        let before = self.condition_mut(id, group).refused(epoch, why, pause, now)?;
+        let of_account = why.is_of_account() && self.keys[id.index()].group.is_some();
+        let epoch = if of_account {
+            stake.group_epoch
+        } else {
+            Some(stake.epoch)
+        };
+        let condition = self.condition_mut(id, of_account);
+        let before = match epoch {
+            Some(epoch) => condition.refused(epoch, why, pause, now)?,
+            None => condition.late_refusal(why, pause, now)?,
+        };
         Some(Undo {
             key: id,
-            group,
+            of_account,
             before,
         })
     }
@@ -356,14 +409,13 @@ impl KeyRing {
 
     /// Takes a refusal back, unless something else has happened since.
     pub(super) fn restore(&mut self, undo: Undo) {
-        self.condition_mut(undo.key, undo.group).restore(undo.before);
+        self.condition_mut(undo.key, undo.of_account).restore(undo.before);
     }
 
     /// Rests until an instant, as was known from elsewhere: the account where there is one and it is concerned, else the key. A rest that ends
     /// later stays.
     pub(super) fn rest(&mut self, id: KeyId, why: Rest, until: Timestamp) {
-        let group = self.keys[id.index()].group.filter(|_| why.is_of_account());
-        let condition = self.condition_mut(id, group);
+        let condition = self.condition_mut(id, why.is_of_account());
         if condition.rests_until().is_none_or(|known| known < until) {
             condition.rest(why, until);
         }
@@ -378,10 +430,12 @@ impl KeyRing {
         }
     }
 
-    fn condition_mut(&mut self, id: KeyId, group: Option<usize>) -> &mut Condition {
-        match group {
+    /// The condition of a key, or of its account where it has one and that is concerned.
+    fn condition_mut(&mut self, id: KeyId, of_account: bool) -> &mut Condition {
+        let key = &mut self.keys[id.index()];
+        match key.group.filter(|_| of_account) {
             Some(group) => &mut self.groups[group].condition,
-            None => &mut self.keys[id.index()].condition,
+            None => &mut key.condition,
         }
     }
 
@@ -390,7 +444,7 @@ impl KeyRing {
         match binding {
             Binding::Any => true,
             Binding::Key(key) => key == id,
-            Binding::Group(group) => self.group_id(id) == Some(group),
+            Binding::Group(group) => self.keys[id.index()].group == Some(self.current(group)),
         }
     }
 

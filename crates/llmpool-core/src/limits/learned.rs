@@ -79,6 +79,33 @@ impl Learned {
         }
     }
 
+    /// From now on, whatever was not learned until now.
+    pub(super) fn enable(&mut self) {
+        self.enabled = true;
+    }
+
+    /// What was learned elsewhere of the same limits holds here too: of each the stricter.
+    pub(super) fn absorb(&mut self, other: Self, now: Timestamp) {
+        let Self {
+            enabled: _,
+            bounds,
+            recent,
+            refused_at,
+            sent_since,
+        } = other;
+        if !self.enabled {
+            return;
+        }
+        self.recent.add(recent);
+        self.refused_at = self.refused_at.max(refused_at);
+        self.sent_since = self.sent_since.saturating_add(sent_since);
+        let Some(other) = bounds else { return };
+        match &mut self.bounds {
+            Some(own) => own.absorb(*other, now),
+            None => self.bounds = Some(other),
+        }
+    }
+
     pub(super) fn is_enabled(&self) -> bool {
         self.enabled
     }
@@ -175,6 +202,13 @@ impl Learned {
 }
 
 impl Bounds {
+    fn absorb(&mut self, other: Self, now: Timestamp) {
+        self.requests.absorb(other.requests, now);
+        self.tokens.absorb(other.tokens, now);
+        let paces = self.pace.take().into_iter().chain(other.pace);
+        self.pace = paces.min_by(|one, other| one.per_minute.total_cmp(&other.per_minute));
+    }
+
     fn are_gone(&self) -> bool {
         let channels = (&self.requests, &self.tokens);
         self.pace.is_none() && matches!(channels, (Channel::Unknown, Channel::Unknown))
@@ -325,6 +359,19 @@ impl Channel {
         }
     }
 
+    /// Two descriptions of one limit: the one that lets through less.
+    fn absorb(&mut self, other: Self, now: Timestamp) {
+        let left = |channel: &Self| match channel {
+            Self::Unknown => u32::MAX,
+            Self::Refilling(bucket) | Self::Rolling { bucket, .. } => bucket.available(now),
+            Self::Fixed { until, .. } if *until <= now => u32::MAX,
+            Self::Fixed { left, .. } => *left,
+        };
+        if left(&other) < left(self) {
+            *self = other;
+        }
+    }
+
     /// A refusal came though there should have been something left: what comes back takes longer than was thought.
     fn widen(&mut self, now: Timestamp) {
         let Self::Rolling { bucket, span } = self else {
@@ -417,13 +464,25 @@ struct Recent {
 
 impl Recent {
     fn count(&mut self, now: Timestamp) {
-        let minute = now.as_nanos() / MINUTE.as_nanos() as u64;
+        self.turn_to(now.as_nanos() / MINUTE.as_nanos() as u64);
+        self.count += 1;
+    }
+
+    /// Begins another minute, if it is one.
+    fn turn_to(&mut self, minute: u64) {
         if minute != self.minute {
             self.before = if minute == self.minute + 1 { self.count } else { 0 };
             self.count = 0;
             self.minute = minute;
         }
-        self.count += 1;
+    }
+
+    fn add(&mut self, mut other: Self) {
+        let minute = self.minute.max(other.minute);
+        self.turn_to(minute);
+        other.turn_to(minute);
+        self.count = self.count.saturating_add(other.count);
+        self.before = self.before.saturating_add(other.before);
     }
 
     fn per_minute(&self, now: Timestamp) -> f64 {

@@ -266,6 +266,15 @@ impl Meter {
         }
     }
 
+    /// What another one counted counts here too. Of requests in the last minute nobody knows how many they were: those who wait come at the
+    /// pace of the limits.
+    pub(super) fn absorb(&mut self, other: &Self, turn: u64, now: Timestamp) {
+        self.resume(turn, now);
+        if let (Some(own), Some(other)) = (&mut self.counting, &other.counting) {
+            own.absorb(other);
+        }
+    }
+
     /// The most of `need` that could ever be taken at once, where that is less than `need`.
     pub(super) fn never(&self, need: Need) -> Option<(Counts, u32)> {
         let requests = self.buckets().map(|bucket| bucket.quota().capacity());
@@ -359,6 +368,14 @@ impl Counting {
         Charge {
             tokens: self.tokens.as_mut().map(|window| window.charge(need.tokens, now)),
             day: self.day.as_mut().map(|window| window.charge(need.requests, now)),
+        }
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        for (own, other) in [(&mut self.tokens, &other.tokens), (&mut self.day, &other.day)] {
+            if let (Some(own), Some(other)) = (own, other) {
+                own.absorb(other);
+            }
         }
     }
 

@@ -155,6 +155,17 @@ impl Window {
         amount < before
     }
 
+    /// What was counted in another window of the same span counts here too.
+    pub fn absorb(&mut self, other: &Self) {
+        for piece in &other.pieces {
+            self.taken += piece.taken;
+            match self.pieces.binary_search_by_key(&piece.number, |own| own.number) {
+                Ok(at) => self.pieces[at].taken += piece.taken,
+                Err(at) => self.pieces.insert(at, *piece),
+            }
+        }
+    }
+
     /// Counts from nothing again.
     pub fn reset(&mut self) {
         self.taken = 0;
