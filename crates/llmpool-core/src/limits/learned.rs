@@ -30,6 +30,8 @@ const SOON: Duration = Duration::from_secs(300);
 const ONE_CROWD: Duration = Duration::from_millis(500);
 /// Nothing is given back to the buckets here: what was learned is too coarse for it.
 const UNNUMBERED: u64 = 0;
+/// So long a limit without an end of its own is believed in of which no answer tells any more.
+const BELIEVED: Duration = Duration::from_secs(120);
 /// A pace so far above what is asked for binds nobody any more.
 const FORGOTTEN_AT: f64 = 2.0;
 
@@ -68,6 +70,8 @@ pub(super) struct Learned {
 struct Bounds {
     requests: Channel,
     tokens: Channel,
+    /// When each of the two was last told of.
+    told_at: [Timestamp; 2],
     pace: Option<Pace>,
 }
 
@@ -164,8 +168,7 @@ impl Learned {
             return;
         }
         let mut bounds = self.bounds.take().unwrap_or_default();
-        bounds.requests.observe(&sights.requests, others, now);
-        bounds.tokens.observe(&sights.tokens, 0, now);
+        bounds.observe(sights, others, now);
         self.bounds = Some(bounds).filter(|bounds| !bounds.are_gone());
     }
 
@@ -179,7 +182,11 @@ impl Learned {
             requests
         {
             // The announcement says more than the refusal, but for a span that nobody said.
-            return announced.widen(now);
+            announced.widen(now);
+            if let Some(bounds) = &mut self.bounds {
+                bounds.told_at[0] = now;
+            }
+            return;
         }
         let before = self.refused_at.map(|at| now.since(at));
         if before.is_some_and(|since| since < ONE_CROWD) {
@@ -205,6 +212,9 @@ impl Bounds {
     fn absorb(&mut self, other: Self, now: Timestamp) {
         self.requests.absorb(other.requests, now);
         self.tokens.absorb(other.tokens, now);
+        for (own, other) in self.told_at.iter_mut().zip(other.told_at) {
+            *own = (*own).max(other);
+        }
         let paces = self.pace.take().into_iter().chain(other.pace);
         self.pace = paces.min_by(|one, other| one.per_minute.total_cmp(&other.per_minute));
     }
@@ -239,7 +249,32 @@ impl Bounds {
             .max(self.tokens.ready_at(need.tokens.max(1), now))
     }
 
+    fn observe(&mut self, sights: &Sights, others: u32, now: Timestamp) {
+        self.requests.observe(&sights.requests, others, now);
+        self.tokens.observe(&sights.tokens, 0, now);
+        let told = [sights.requests, sights.tokens].map(|sight| sight.remaining.is_some());
+        for (told_at, told) in self.told_at.iter_mut().zip(told) {
+            if told {
+                *told_at = now;
+            }
+        }
+    }
+
+    /// A limit that bound us would be told of with every answer. Where answers no longer say that it is scarce, it is another by now.
+    fn forget(&mut self, now: Timestamp) {
+        for (channel, told_at) in [&mut self.requests, &mut self.tokens]
+            .into_iter()
+            .zip(self.told_at)
+        {
+            let lasts = matches!(channel, Channel::Refilling(_) | Channel::Rolling { .. });
+            if lasts && now.since(told_at) > BELIEVED {
+                *channel = Channel::Unknown;
+            }
+        }
+    }
+
     fn charge(&mut self, need: Need, recent: &Recent, now: Timestamp) {
+        self.forget(now);
         self.requests.charge(need.requests, now);
         self.tokens.charge(need.tokens, now);
         if let Some(pace) = &mut self.pace {
@@ -549,6 +584,36 @@ mod tests {
         learned.charge(Need::ONE, after(1.0));
         assert_eq!(learned.ready_at(Need::ONE, after(1.0)), after(2.0));
         assert_eq!(learned.per_minute().map(f64::round), Some(60.0));
+    }
+
+    /// Of a limit that is not scarce any more nothing is told.
+    #[test]
+    fn l27_a_limit_that_the_provider_raised_is_forgotten() {
+        for first in [sights(60, 0, 60.0), sights(10, 2, 1.0)] {
+            let mut learned = Learned::enabled();
+            learned.observe(&first, 0, START);
+            assert!(learned.is_paced());
+            let mut now = START;
+            while now < after(121.0) {
+                now = learned
+                    .ready_at(Need::ONE, now)
+                    .max(now + Duration::from_millis(10));
+                learned.charge(Need::ONE, now);
+            }
+            assert!(!learned.binds(), "{first:?}");
+            assert_eq!(learned.ready_at(Need::ONE, now), now);
+        }
+    }
+
+    #[test]
+    fn l27_a_limit_that_is_told_of_again_and_again_stays() {
+        let mut learned = Learned::enabled();
+        for second in 0..600 {
+            let now = after(f64::from(second));
+            learned.observe(&sights(60, 0, 60.0), 0, now);
+            assert_eq!(learned.ready_at(Need::ONE, now), now + Duration::from_secs(1));
+            learned.charge(Need::ONE, now);
+        }
     }
 
     #[test]
