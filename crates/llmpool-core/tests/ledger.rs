@@ -8,7 +8,6 @@ use llmpool_core::limits::key::{KeyId, KeyLimits, KeyState};
 use llmpool_core::limits::ledger::{
     Binding, Counts, Grant, Ledger, Limits, Need, Never, Rest, Take, TargetId, Wait, WaitReason,
 };
-use llmpool_core::limits::meter::Total;
 use llmpool_core::limits::quota::Quota;
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
@@ -350,7 +349,7 @@ fn l28_four_keys_of_sixty_a_minute_give_two_hundred_and_forty_and_never_more_eac
                     (WaitReason::KeyLimits(Counts::Requests), false)
                 );
                 assert_eq!(
-                    ledger.earliest(target, Total::from(Need::ONE), Binding::Any, now),
+                    ledger.earliest(target, Need::ONE, 0, Binding::Any, now),
                     wait.until
                 );
                 now = wait.until;

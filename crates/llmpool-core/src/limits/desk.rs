@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fair::Fair;
 use super::key::KeyId;
 use super::ledger::{Binding, Grant, Ledger, Never, Take, TargetId, TargetLimits, Wait, WaitReason};
-use super::meter::{Need, Total};
+use super::meter::Need;
 use super::room::{Arrival, Caller, Head, Room, Ticket, Turn};
 use crate::time::Timestamp;
 
@@ -145,8 +145,8 @@ impl<W: Clone> Desk<W> {
             binding: Binding::Any,
             deadline: Timestamp::MAX,
         };
-        let total = self.rooms[target.index()].ahead(&last) + Total::from(Need::ONE);
-        self.ledger.earliest(target, total, Binding::Any, now)
+        let ahead = self.rooms[target.index()].ahead(&last);
+        self.ledger.earliest(target, Need::ONE, ahead, Binding::Any, now)
     }
 
     /// Takes a grant if one is to be had at once and nobody stands before.
@@ -179,8 +179,10 @@ impl<W: Clone> Desk<W> {
         if let Some(why) = self.ledger.never(target, arrival.need, arrival.binding) {
             return Answer::Refused(Refusal::Never(why));
         }
-        let total = self.rooms[target.index()].ahead(arrival) + Total::from(arrival.need);
-        let earliest = self.ledger.earliest(target, total, arrival.binding, now);
+        let ahead = self.rooms[target.index()].ahead(arrival);
+        let earliest = self
+            .ledger
+            .earliest(target, arrival.need, ahead, arrival.binding, now);
         if earliest > arrival.deadline || now >= arrival.deadline {
             return self.too_late(target, arrival, Some(earliest), now);
         }
@@ -552,5 +554,87 @@ mod tests {
             held = granted(desk.look_again(target, &arrival(ticket, binding), &ticket, NOW, &mut told));
         }
         assert_eq!(order, [1, 2, 3]);
+    }
+
+    fn with_tokens(ticket: u64, tokens: u32) -> Arrival {
+        Arrival {
+            need: Need { requests: 1, tokens },
+            deadline: NOW + Duration::from_secs(10),
+            ..arrival(ticket, Binding::Any)
+        }
+    }
+
+    fn ten_thousand_a_minute(of_key: bool) -> (Desk<u64>, TargetId) {
+        let mut desk: Desk<u64> = Desk::default();
+        let tokens = Limits {
+            tokens: Some(10_000),
+            ..Limits::default()
+        };
+        let (of_key, of_target) = if of_key {
+            (tokens, Limits::default())
+        } else {
+            (Limits::default(), tokens)
+        };
+        let limits = KeyLimits {
+            limits: of_key,
+            ..KeyLimits::default()
+        };
+        let key = desk.ledger_mut().add_key(limits);
+        let target = desk.add_target(&[key], of_target, NOW);
+        (desk, target)
+    }
+
+    #[test]
+    fn l39_nobody_is_turned_away_for_tokens_that_others_may_turn_out_not_to_use() {
+        for of_key in [false, true] {
+            let (mut desk, target) = ten_thousand_a_minute(of_key);
+            let mut told = Vec::new();
+            let mut held = Vec::new();
+            for ticket in 0..20 {
+                match desk.arrive(target, &with_tokens(ticket, 4096), &ticket, NOW, &mut told) {
+                    Answer::Granted(grant) => held.push(grant),
+                    Answer::Wait(_) => {}
+                    refused => panic!("{refused:?}"),
+                }
+            }
+            assert_eq!(held.len(), 2);
+            let mut next = 2;
+            while let Some(mut grant) = held.pop() {
+                desk.settle(&mut grant, 5, NOW, &mut told);
+                desk.put_back(&mut grant, true, NOW, &mut told);
+                while next < 20
+                    && let Answer::Granted(grant) =
+                        desk.look_again(target, &with_tokens(next, 4096), &next, NOW, &mut told)
+                {
+                    held.push(grant);
+                    next += 1;
+                }
+            }
+            assert_eq!(next, 20, "of key: {of_key}");
+        }
+    }
+
+    #[test]
+    fn o14_who_waits_for_tokens_that_were_used_after_all_is_told_at_once() {
+        for of_key in [false, true] {
+            let (mut desk, target) = ten_thousand_a_minute(of_key);
+            let mut told = Vec::new();
+            let first = with_tokens(0, 9000);
+            let mut grant = granted(desk.arrive(target, &first, &0, NOW, &mut told));
+            let second = with_tokens(1, 2000);
+            let answer = desk.arrive(target, &second, &1, NOW, &mut told);
+            assert!(matches!(answer, Answer::Wait(_)), "{answer:?}");
+            desk.settle(&mut grant, 9000, NOW, &mut told);
+            desk.put_back(&mut grant, true, NOW, &mut told);
+            assert!(told.contains(&1), "of key: {of_key}");
+            for answer in [
+                desk.look_again(target, &second, &1, NOW, &mut told),
+                desk.arrive(target, &with_tokens(2, 2000), &2, NOW, &mut told),
+            ] {
+                let too_late = matches!(answer, Answer::Refused(Refusal::TooLate { ready_at: Some(at), .. })
+                    if at > NOW + Duration::from_secs(50));
+                assert!(too_late, "of key: {of_key}: {answer:?}");
+            }
+        }
     }
 }

@@ -459,6 +459,25 @@ impl KeyRing {
         group || self.keys[id.index()].meter.counts_tokens()
     }
 
+    /// Whether an attempt under way that turns out to use fewer tokens would make room for others of this key.
+    pub(super) fn may_regain_tokens(&self, id: KeyId) -> bool {
+        let group = self
+            .group_of(id)
+            .is_some_and(|group| group.meter.may_regain_tokens());
+        group || self.keys[id.index()].meter.may_regain_tokens()
+    }
+
+    /// However many tokens an attempt uses, it will be as many as were counted.
+    pub(super) fn leave_unsettled(&mut self, id: KeyId, stake: &Stake, tokens: u32) {
+        let key = &mut self.keys[id.index()];
+        key.meter.leave_unsettled(stake.charge, tokens);
+        if let Some(group) = key.group {
+            self.groups[group]
+                .meter
+                .leave_unsettled(stake.group_charge, tokens);
+        }
+    }
+
     /// The most of `need` that this key could ever take, where that is less.
     pub(super) fn never(&self, id: KeyId, need: Need) -> Option<(Counts, u32)> {
         let own = self.keys[id.index()].meter.never(need);

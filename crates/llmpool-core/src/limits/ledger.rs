@@ -16,7 +16,7 @@ pub use super::key_ring::{Binding, GroupId, Undo};
 use super::key_ring::{KeyRing, Stake};
 use super::key_set::KeySet;
 use super::learned::Sights;
-use super::meter::{Charge, Meter, Total};
+use super::meter::{Charge, Meter};
 pub use super::meter::{Counts, Limits, Need};
 use crate::routing::budget::RetryBudget;
 use crate::time::Timestamp;
@@ -66,6 +66,8 @@ pub struct Grant {
     epoch: u32,
     /// What is counted: the estimate of tokens until it is settled.
     need: Need,
+    /// Whether it may turn out to use fewer tokens than are counted.
+    unsettled: bool,
     /// The number by which buckets know it.
     turn: u64,
     charge: Charge,
@@ -372,6 +374,7 @@ impl Ledger {
             key: key.map_or(NO_KEY, |id| id.0),
             epoch,
             need,
+            unsettled: need.tokens > 0,
             turn,
             charge,
             stake,
@@ -443,25 +446,43 @@ impl Ledger {
             self.ring.put_back(id, &grant.stake, used, grant.need, grant.turn);
             self.key_changed(id, now);
         }
+        let was_unsettled = self.close(grant);
         if !used {
             grant.need.tokens = 0;
         }
-        !used || was_full || was_probe
+        !used || was_full || was_probe || was_unsettled
     }
 
-    /// Says how many tokens of the model an attempt really used. Answers whether that made room.
+    /// From here on it is known how many tokens an attempt used. Answers whether that is news.
+    #[inline(always)]
+    fn close(&mut self, grant: &mut Grant) -> bool {
+        let was_unsettled = std::mem::take(&mut grant.unsettled);
+        if was_unsettled {
+            let tokens = grant.need.tokens;
+            self.targets[grant.target.index()]
+                .meter
+                .leave_unsettled(grant.charge, tokens);
+            if let Some(id) = grant.key() {
+                self.ring.leave_unsettled(id, &grant.stake, tokens);
+            }
+        }
+        was_unsettled
+    }
+
+    /// Says how many tokens of the model an attempt really used. Answers whether that is news for those who wait for tokens.
     #[inline(always)]
     pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp) -> bool {
+        let mut is_news = self.close(grant);
         let before = std::mem::replace(&mut grant.need.tokens, tokens);
         let target = &mut self.targets[grant.target.index()];
-        let mut made_room = target.meter.settle(grant.charge, before, tokens);
+        is_news |= target.meter.settle(grant.charge, before, tokens);
         if let Some(id) = grant.key()
             && self.ring.settle(id, &grant.stake, before, tokens)
         {
-            made_room = true;
+            is_news = true;
             self.key_changed(id, now);
         }
-        made_room
+        is_news
     }
 
     /// The attempt of this grant got through, and that is no news of its key or target: they were in use. Answers whether it is so; if not,
@@ -484,7 +505,7 @@ impl Ledger {
     #[inline(always)]
     pub fn end_as_expected(&mut self, grant: &Grant, now: Timestamp) -> Option<bool> {
         let target = &mut self.targets[grant.target.index()];
-        if !target.is_untroubled(grant) {
+        if grant.unsettled || !target.is_untroubled(grant) {
             return None;
         }
         if let Some(id) = grant.key() {
@@ -619,11 +640,13 @@ impl Ledger {
         self.targets[target.index()].budget.spend(now)
     }
 
-    /// The earliest instant at which `total` could have gone: a lower bound that counts occupied slots as free.
+    /// The earliest instant at which a request could have gone after `ahead` others: a lower bound that counts occupied slots as free, and
+    /// tokens of which it is not known yet whether they are used.
     pub fn earliest(
         &mut self,
         target: TargetId,
-        total: Total,
+        need: Need,
+        ahead: u64,
         binding: Binding,
         now: Timestamp,
     ) -> Timestamp {
@@ -634,14 +657,14 @@ impl Ledger {
             ..
         } = &self.targets[target.index()];
         let by_target = meter
-            .ready_at(total, now)
+            .ready_at(need, ahead, now)
             .max(condition.rests_until().unwrap_or(now));
         let by_key = match (binding, *set) {
             (Binding::Key(id), Some(_)) => self
                 .ring
                 .away_for(id, Need::ONE, now)
                 .map_or(now, |(until, _)| until),
-            (Binding::Any, Some(set)) => self.earliest_key(set, total.requests, now),
+            (Binding::Any, Some(set)) => self.earliest_key(set, ahead + u64::from(need.requests), now),
             (_, _) => now,
         };
         by_target.max(by_key)
@@ -787,7 +810,7 @@ impl Ledger {
         binding: Binding,
         now: Timestamp,
     ) -> Wait {
-        let mut slot = false;
+        let (mut slot, mut regains) = (false, false);
         let mut returns: Option<(Timestamp, KeyId)> = None;
         let chosen = &self.targets[target.index()];
         for &id in self.sets[set]
@@ -795,14 +818,20 @@ impl Ledger {
             .iter()
             .filter(|id| self.ring.binds(binding, **id))
         {
-            let away = self.ring.away_for(id, need, now).map(|(until, _)| until);
+            let away = self.ring.away_for(id, need, now);
+            regains |= matches!(away, Some((_, Some(Counts::Tokens)))) && self.ring.may_regain_tokens(id);
+            let away = away.map(|(until, _)| until);
             let forbidden = chosen.forbidden_until(id).filter(|until| *until > now);
             match away.max(forbidden) {
                 Some(until) => returns = returns.into_iter().chain([(until, id)]).min(),
                 None => slot = true,
             }
         }
-        self.wait_until(returns, slot, need, now)
+        let wait = self.wait_until(returns, slot, need, now);
+        Wait {
+            slot: slot || regains,
+            ..wait
+        }
     }
 
     fn wait_until(
@@ -862,7 +891,10 @@ impl Target {
             // What can never be is also not there now.
             return match self.meter.never(need) {
                 Some((counts, most)) => Some(Denial::Never(Never::too_much(need, counts, most))),
-                None => wait(until, false, WaitReason::Target(counts)),
+                None => {
+                    let regains = counts == Counts::Tokens && self.meter.may_regain_tokens();
+                    wait(until, regains, WaitReason::Target(counts))
+                }
             };
         }
         if !self.meter.has_slot() {

@@ -107,6 +107,8 @@ pub(super) struct Meter {
 struct Counting {
     buckets: [Option<Bucket>; 2],
     tokens: Option<Window>,
+    /// Of the tokens, those of attempts that may turn out to use fewer.
+    unsettled: u64,
     day: Option<Window>,
 }
 
@@ -233,6 +235,13 @@ impl Meter {
         }
     }
 
+    /// However many tokens an attempt uses, it will be as many as were counted.
+    pub(super) fn leave_unsettled(&mut self, charge: Charge, tokens: u32) {
+        if let (Some(_), Some(counting)) = (charge.tokens, &mut self.counting) {
+            counting.unsettled = counting.unsettled.saturating_sub(tokens.into());
+        }
+    }
+
     /// Counts an attempt out that nobody sent.
     pub(super) fn refund(&mut self, charge: Charge, need: Need, turn: u64) {
         for bucket in self.buckets_mut() {
@@ -287,13 +296,27 @@ impl Meter {
             .map(|most| (Counts::Tokens, most))
     }
 
-    /// A lower bound of the instant at which `total` could have been taken piece by piece.
-    pub(super) fn ready_at(&self, total: Total, now: Timestamp) -> Timestamp {
-        let buckets = self.buckets().map(|bucket| bucket.ready_at(total.requests, now));
-        let tokens = self.tokens().map(|window| window.ready_at(total.tokens, now));
-        let day = self.day().map(|window| window.ready_at(total.requests, now));
+    /// A lower bound of the instant at which `need` could have been taken after `ahead` requests. Nobody knows how many tokens attempts under
+    /// way and those ahead will turn out to use: none are counted.
+    pub(super) fn ready_at(&self, need: Need, ahead: u64, now: Timestamp) -> Timestamp {
+        let requests = ahead + u64::from(need.requests);
+        let buckets = self.buckets().map(|bucket| bucket.ready_at(requests, now));
+        let tokens = self.tokens().map(|window| {
+            let unsettled = self.unsettled();
+            window.ready_at_but_for(unsettled, u64::from(need.tokens), now)
+        });
+        let day = self.day().map(|window| window.ready_at(requests, now));
         let latest = buckets.chain(tokens).chain(day).max().unwrap_or(now);
         latest.max(self.learned.ready_at(Need::ONE, now))
+    }
+
+    fn unsettled(&self) -> u64 {
+        self.counting.as_ref().map_or(0, |counting| counting.unsettled)
+    }
+
+    /// Whether an attempt under way that turns out to use fewer tokens would make room for others.
+    pub(super) fn may_regain_tokens(&self) -> bool {
+        self.unsettled() > 0
     }
 
     pub(super) fn reset(&mut self, turn: u64) {
@@ -365,6 +388,9 @@ impl Counting {
         for bucket in self.buckets.iter_mut().flatten() {
             bucket.charge(need.requests, turn, now);
         }
+        if self.tokens.is_some() {
+            self.unsettled += u64::from(need.tokens);
+        }
         Charge {
             tokens: self.tokens.as_mut().map(|window| window.charge(need.tokens, now)),
             day: self.day.as_mut().map(|window| window.charge(need.requests, now)),
@@ -384,48 +410,7 @@ impl Counting {
             bucket.reset(turn);
         }
         self.tokens.iter_mut().for_each(Window::reset);
+        self.unsettled = 0;
         self.day.iter_mut().for_each(Window::reset);
-    }
-}
-
-/// What several attempts need together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Total {
-    /// Tokens of the request buckets.
-    pub requests: u64,
-    /// Tokens of the model.
-    pub tokens: u64,
-}
-
-impl std::ops::AddAssign<Need> for Total {
-    fn add_assign(&mut self, need: Need) {
-        self.requests += u64::from(need.requests);
-        self.tokens += u64::from(need.tokens);
-    }
-}
-
-impl std::ops::SubAssign<Need> for Total {
-    fn sub_assign(&mut self, need: Need) {
-        self.requests -= u64::from(need.requests);
-        self.tokens -= u64::from(need.tokens);
-    }
-}
-
-impl std::ops::Add for Total {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            requests: self.requests + other.requests,
-            tokens: self.tokens + other.tokens,
-        }
-    }
-}
-
-impl From<Need> for Total {
-    fn from(need: Need) -> Self {
-        let mut total = Self::default();
-        total += need;
-        total
     }
 }

@@ -11,7 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use super::fair::Caller;
 use super::fair::Fair;
 use super::ledger::{Binding, Need};
-use super::meter::Total;
 use crate::time::Timestamp;
 
 /// More callers than this are not counted when an arrival asks how many are before him; more of a caller's own neither, where he is in
@@ -80,8 +79,8 @@ struct Line<S> {
 #[derive(Debug)]
 struct Queue<S> {
     seats: BTreeMap<Ticket, (Arrival, S)>,
-    /// What all of them need together.
-    needed: Total,
+    /// The requests that all of them need together.
+    requests: u64,
     first: Turn,
 }
 
@@ -110,14 +109,14 @@ impl<S> Room<S> {
         self.lines.contains_key(&binding)
     }
 
-    /// What everyone certainly served before this arrival needs together: those of his caller with an older ticket, and of every other
-    /// caller as many as his share is. A lower bound: where many callers wait, or where he is in the midst of many, some are not counted.
-    pub fn ahead(&self, arrival: &Arrival) -> Total {
+    /// The requests of everyone certainly served before this arrival: those of his caller with an older ticket, and of every other caller as
+    /// many as his share is. A lower bound: where many callers wait, or where he is in the midst of many, some are not counted.
+    pub fn ahead(&self, arrival: &Arrival) -> u64 {
         let Some(line) = self.lines.get(&arrival.binding) else {
-            return Total::default();
+            return 0;
         };
         let (own, before) = match line.callers.get(&arrival.caller) {
-            None => (Total::default(), 0),
+            None => (0, 0),
             Some(queue) => queue.before(arrival.ticket),
         };
         let others = line
@@ -129,11 +128,7 @@ impl<S> Room<S> {
             let share = u64::from(caller.weight.max(1)) * before / u64::from(arrival.caller.weight.max(1));
             share.saturating_sub(1).min(queue.seats.len() as u64)
         });
-        let others = Total {
-            requests: others.sum(),
-            tokens: 0,
-        };
-        own + others
+        own + others.sum::<u64>()
     }
 
     /// Takes a seat.
@@ -151,7 +146,7 @@ impl<S> Room<S> {
             line.firsts.insert(turn);
             Queue {
                 seats: BTreeMap::new(),
-                needed: Total::default(),
+                requests: 0,
                 first: turn,
             }
         });
@@ -161,7 +156,7 @@ impl<S> Room<S> {
             line.firsts.insert(queue.first);
         }
         if queue.seats.insert(arrival.ticket, (arrival, seat)).is_none() {
-            queue.needed += arrival.need;
+            queue.requests += u64::from(arrival.need.requests);
             self.waiting += 1;
         }
     }
@@ -171,7 +166,7 @@ impl<S> Room<S> {
         let line = self.lines.get_mut(&arrival.binding)?;
         let queue = line.callers.get_mut(&arrival.caller)?;
         let (left, seat) = queue.seats.remove(&arrival.ticket)?;
-        queue.needed -= left.need;
+        queue.requests -= u64::from(left.need.requests);
         self.waiting -= 1;
         if queue.first.ticket == arrival.ticket {
             line.firsts.remove(&queue.first);
@@ -246,14 +241,14 @@ impl<S> Room<S> {
 }
 
 impl<S> Queue<S> {
-    /// What those with an older ticket need, and how many they are.
-    fn before(&self, ticket: Ticket) -> (Total, u64) {
+    /// The requests of those with an older ticket, and how many they are.
+    fn before(&self, ticket: Ticket) -> (u64, u64) {
         match self.seats.last_key_value() {
-            Some((youngest, _)) if *youngest < ticket => (self.needed, self.seats.len() as u64),
+            Some((youngest, _)) if *youngest < ticket => (self.requests, self.seats.len() as u64),
             _ => {
-                let mut sum = (Total::default(), 0);
+                let mut sum = (0, 0);
                 for (_, (arrival, _)) in self.seats.range(..ticket).take(FEW) {
-                    sum.0 += arrival.need;
+                    sum.0 += u64::from(arrival.need.requests);
                     sum.1 += 1;
                 }
                 sum
@@ -296,8 +291,8 @@ mod tests {
         }
         let head = |room: &Room<()>| room.head(Binding::Any).unwrap().turn.ticket();
         assert_eq!(head(&room), Ticket(3));
-        assert_eq!(room.ahead(&arrival(8)).requests, 2);
-        assert_eq!(room.ahead(&arrival(10)).requests, 3);
+        assert_eq!(room.ahead(&arrival(8)), 2);
+        assert_eq!(room.ahead(&arrival(10)), 3);
         room.leave(&arrival(3), &fair);
         assert_eq!(head(&room), Ticket(7));
     }

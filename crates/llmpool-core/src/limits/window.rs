@@ -107,15 +107,27 @@ impl Window {
         ready.saturating_add_nanos(spans.saturating_mul(span))
     }
 
+    /// As [`ready_at`](Self::ready_at), should `free` of what was taken turn out not to be.
+    pub fn ready_at_but_for(&self, free: u64, amount: u64, now: Timestamp) -> Timestamp {
+        if amount > u64::from(self.most) {
+            return Timestamp::MAX;
+        }
+        self.taken_down_to((u64::from(self.most) - amount).saturating_add(free), now)
+    }
+
     fn room_for(&self, amount: u64, now: Timestamp) -> Timestamp {
-        let room = u64::from(self.most) - amount;
-        if self.taken <= room {
+        self.taken_down_to(u64::from(self.most) - amount, now)
+    }
+
+    /// When no more than this counts of what was taken.
+    fn taken_down_to(&self, rest: u64, now: Timestamp) -> Timestamp {
+        if self.taken <= rest {
             return now;
         }
         let mut taken = self.taken;
         for piece in &self.pieces {
             taken -= piece.taken;
-            if taken <= room {
+            if taken <= rest {
                 return self.end_of(piece.number).max(now);
             }
         }
