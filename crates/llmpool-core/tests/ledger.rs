@@ -64,6 +64,38 @@ fn l17_probes_that_end_unanswered_let_two_try_and_then_four() {
     }
 }
 
+/// Attempts from before, however they end, say nothing of a key that was forbidden meanwhile.
+#[test]
+fn l17_one_tries_a_forbidden_key_and_only_its_answer_counts() {
+    let (mut ledger, keys, target) = ledger(1, None, None);
+    let mut before: Vec<Grant> = (0..4)
+        .map(|_| take(&mut ledger, target, START).unwrap())
+        .collect();
+    ledger.refused(&before[0], Rest::Forbidden, None, START);
+    let KeyState::Forbidden(until) = ledger.key_state_at(target, keys[0]) else {
+        panic!("{:?}", ledger.key_state_at(target, keys[0]));
+    };
+    ledger.refused(&before[1], Rest::Forbidden, None, START);
+    let state = ledger.key_state_at(target, keys[0]);
+    assert_eq!(state, KeyState::Forbidden(until), "a burst counts once");
+    let longer = until.since(START) + Duration::from_secs(5);
+    ledger.refused(&before[1], Rest::Forbidden, Some(longer), START);
+    let until = START + longer;
+    let state = ledger.key_state_at(target, keys[0]);
+    assert_eq!(state, KeyState::Forbidden(until), "a longer time that was named");
+
+    let probe = take(&mut ledger, target, until).unwrap();
+    for grant in &mut before[..3] {
+        ledger.put_back(grant, true, until);
+    }
+    assert!(take(&mut ledger, target, until).is_err(), "one finds out");
+    ledger.succeeded(&before[3], until);
+    ledger.put_back(&mut before[3], true, until);
+    assert_eq!(ledger.key_state_at(target, keys[0]), KeyState::Probing);
+    ledger.succeeded(&probe, until);
+    assert_eq!(ledger.key_state_at(target, keys[0]), KeyState::Healthy);
+}
+
 #[test]
 fn l11_what_is_known_from_elsewhere_never_ends_a_rest_earlier_and_an_operator_ends_it() {
     let (mut ledger, keys, _) = ledger(2, None, None);

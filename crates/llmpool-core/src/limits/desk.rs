@@ -594,7 +594,7 @@ mod tests {
                 match desk.arrive(target, &with_tokens(ticket, 4096), &ticket, NOW, &mut told) {
                     Answer::Granted(grant) => held.push(grant),
                     Answer::Wait(_) => {}
-                    refused => panic!("{refused:?}"),
+                    refused @ Answer::Refused(_) => panic!("{refused:?}"),
                 }
             }
             assert_eq!(held.len(), 2);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::bucket::Bucket;
 pub use super::condition::Rest;
 use super::condition::{Condition, Standing};
+use super::forbidden::Forbidden;
 use super::key::{KeyId, KeyLimits, KeyState};
 pub use super::key_ring::{Binding, GroupId, Undo};
 use super::key_ring::{KeyRing, Stake};
@@ -72,6 +73,8 @@ pub struct Grant {
     turn: u64,
     charge: Charge,
     stake: Stake,
+    /// By which number its answer is known, where its key was forbidden when it was picked.
+    probe: Option<u32>,
 }
 
 const NO_KEY: u32 = u32::MAX;
@@ -197,8 +200,7 @@ struct Target {
     /// Failures in a row that blame the target.
     failures: u32,
     budget: RetryBudget,
-    /// Keys that the provider refuses for this model.
-    forbidden: Vec<(KeyId, Condition)>,
+    forbidden: Forbidden,
 }
 
 /// Every limit of one provider.
@@ -273,7 +275,7 @@ impl Ledger {
             breaker,
             failures: 0,
             budget: RetryBudget::default(),
-            forbidden: Vec::new(),
+            forbidden: Forbidden::default(),
         });
         TargetId((self.targets.len() - 1) as u32)
     }
@@ -344,13 +346,12 @@ impl Ledger {
             chosen.meter.resume(turn, now);
         }
         let (charge, epoch) = (chosen.meter.charge(need, turn, now), chosen.condition.epoch());
+        let mut probe = None;
         let stake = match key {
             None => Stake::NONE,
             Some(id) => {
-                if !chosen.forbidden.is_empty()
-                    && let Some(forbidden) = chosen.forbidding(id)
-                {
-                    forbidden.pick(false, now);
+                if !chosen.forbidden.is_empty() {
+                    probe = chosen.forbidden.pick(id, now);
                 }
                 let key = &mut ring.keys[id.index()];
                 match self.sets_of[id.index()][..] {
@@ -378,6 +379,7 @@ impl Ledger {
             turn,
             charge,
             stake,
+            probe,
         })
     }
 
@@ -439,9 +441,8 @@ impl Ledger {
             target.meter.refund(grant.charge, grant.need, grant.turn);
         }
         if let Some(id) = grant.key() {
-            if let Some(forbidden) = target.forbidding(id) {
-                let epoch = forbidden.epoch();
-                forbidden.put_back(epoch);
+            if grant.probe.is_some() {
+                target.forbidden.put_back(id, grant.probe);
             }
             self.ring.put_back(id, &grant.stake, used, grant.need, grant.turn);
             self.key_changed(id, now);
@@ -529,9 +530,7 @@ impl Ledger {
         target.answered();
         let mut changed = target.condition.succeeded(grant.epoch);
         if let Some(id) = grant.key() {
-            let before = target.forbidden.len();
-            target.forbidden.retain(|(key, _)| *key != id);
-            changed |= before != target.forbidden.len();
+            changed |= target.forbidden.succeeded(id, grant.probe);
             if self.ring.succeeded(id, &grant.stake) {
                 changed = true;
                 self.key_changed(id, now);
@@ -551,7 +550,8 @@ impl Ledger {
     ) -> Option<Undo> {
         let id = grant.key()?;
         if why == Rest::Forbidden {
-            self.targets[grant.target.index()].forbid(id, pause, now);
+            let forbidden = &mut self.targets[grant.target.index()].forbidden;
+            forbidden.refused(id, grant.probe, pause, now);
             return None;
         }
         let undo = self.ring.refused(id, &grant.stake, why, pause, now);
@@ -618,7 +618,7 @@ impl Ledger {
         if enabled {
             self.ring.reinstate(key);
             for target in &mut self.targets {
-                target.forbidden.retain(|(forbidden, _)| *forbidden != key);
+                target.forbidden.allow(key);
             }
         }
         self.key_changed(key, now);
@@ -714,9 +714,9 @@ impl Ledger {
 
     /// As [`key_state`](Self::key_state), for the model of one target.
     pub fn key_state_at(&self, target: TargetId, key: KeyId) -> KeyState {
-        let mut forbidden = self.targets[target.index()].forbidden.iter();
-        match (self.key_state(key), forbidden.find(|(id, _)| *id == key)) {
-            (KeyState::Healthy, Some((_, condition))) => condition.standing().into(),
+        let forbidden = self.targets[target.index()].forbidden.standing(key);
+        match (self.key_state(key), forbidden) {
+            (KeyState::Healthy, Some(standing)) => standing.into(),
             (state, _) => state,
         }
     }
@@ -821,7 +821,7 @@ impl Ledger {
             let away = self.ring.away_for(id, need, now);
             regains |= matches!(away, Some((_, Some(Counts::Tokens)))) && self.ring.may_regain_tokens(id);
             let away = away.map(|(until, _)| until);
-            let forbidden = chosen.forbidden_until(id).filter(|until| *until > now);
+            let forbidden = chosen.forbidden.until(id).filter(|until| *until > now);
             match away.max(forbidden) {
                 Some(until) => returns = returns.into_iter().chain([(until, id)]).min(),
                 None => slot = true,
@@ -931,40 +931,7 @@ impl Target {
         now: Timestamp,
     ) -> Option<KeyId> {
         sets[self.set?].least_loaded_that(ring, now, |id| {
-            ring.binds(binding, id) && !self.forbids(id, now) && ring.is_usable(id, need, now)
+            ring.binds(binding, id) && !self.forbidden.forbids(id, now) && ring.is_usable(id, need, now)
         })
-    }
-
-    fn forbid(&mut self, id: KeyId, pause: Option<Duration>, now: Timestamp) {
-        if self.forbidding(id).is_none() {
-            self.forbidden.push((id, Condition::new()));
-        }
-        if let Some(condition) = self.forbidding(id) {
-            let epoch = condition.epoch();
-            // A burst that fails together counts once: what rests already is not doubled.
-            if condition.rests_until().is_none_or(|until| until <= now) {
-                condition.refused(epoch, Rest::Forbidden, pause, now);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn forbidding(&mut self, id: KeyId) -> Option<&mut Condition> {
-        self.forbidden
-            .iter_mut()
-            .find(|(key, _)| *key == id)
-            .map(|(_, condition)| condition)
-    }
-
-    fn forbids(&self, id: KeyId, now: Timestamp) -> bool {
-        let mut known = self.forbidden.iter().filter(|(key, _)| *key == id);
-        known.any(|(_, condition)| {
-            condition.is_probed() || condition.rests_until().is_some_and(|until| until > now)
-        })
-    }
-
-    fn forbidden_until(&self, id: KeyId) -> Option<Timestamp> {
-        let mut known = self.forbidden.iter();
-        known.find(|(key, _)| *key == id)?.1.rests_until()
     }
 }

@@ -7,6 +7,7 @@ pub mod bucket;
 mod condition;
 pub mod desk;
 pub mod fair;
+mod forbidden;
 pub mod key;
 mod key_heap;
 mod key_ring;
