@@ -341,6 +341,7 @@ async fn refused_keys_end_a_batch_at_once() {
         assert_eq!(rows.len(), 50, "{err}");
         assert!(began.elapsed() < Duration::from_secs(20), "{err}");
         assert!(simulator.stats().requests <= 2);
+        assert_eq!(attempts(&rows), simulator.stats().requests, "each is told of");
     }
 }
 

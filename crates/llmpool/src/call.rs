@@ -18,6 +18,7 @@ use llmpool_core::time::Timestamp;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{self, Patience, Rendered, Reply};
+use crate::fail_fast;
 use crate::limits::{LONGEST_LINE, Permit, Refusal};
 use crate::observe;
 use crate::options::CallOptions;
@@ -167,20 +168,24 @@ impl<'a> Call<'a> {
             binding: Binding::Any,
             deadline,
         };
-        let entered = self
-            .target
-            .provider
-            .admission
-            .enter(self.target.id, arrival)
-            .await;
+        let line = self.target.provider.admission.enter(self.target.id, arrival);
+        let entered = if self.options.fail_fast {
+            fail_fast::while_a_key_is_of_use(self.target, line).await
+        } else {
+            Ok(line.await)
+        };
         self.entered = clock::now();
         self.report.waited += self.entered.since(arrived);
         match entered {
-            Ok(permit) => {
+            Ok(Ok(permit)) => {
                 let allowed = permit.key().is_some_and(|key| self.attempts.admitted(key));
                 Ok(Some(permit).filter(|_| allowed))
             }
-            Err(refusal) => Err(self.turned_away(refusal)),
+            Ok(Err(refusal)) => Err(self.turned_away(refusal)),
+            Err(state) => Err(self.turned_away(Refusal::TooLate {
+                ready_at: state.until(),
+                why: WaitReason::Keys(state),
+            })),
         }
     }
 

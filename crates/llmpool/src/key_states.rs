@@ -100,21 +100,20 @@ impl Providers {
 fn kept(provider: &Arc<Provider>, salt: &str) -> Vec<Kept> {
     let (now, wall_now) = (clock::now(), clock::wall_now());
     let ids = provider.admission.key_ids();
-    let states = provider
-        .admission
-        .look(|ledger| ids.iter().map(|id| ledger.key_state(*id)).collect::<Vec<_>>());
-    let keys = provider.keys.iter().zip(states);
-    keys.filter_map(|(key, state)| {
-        let kept = match state {
-            KeyState::Throttled(_) => State::Throttled,
-            KeyState::NoQuota(_) => State::NoQuota,
-            KeyState::Invalid(_) => State::Invalid,
-            KeyState::Disabled => State::Disabled,
-            KeyState::Healthy | KeyState::Forbidden(_) | KeyState::Probing => return None,
+    let known = provider.admission.look(|ledger| {
+        let known = ids
+            .iter()
+            .map(|id| (ledger.key_state(*id), ledger.known_rest(*id)));
+        known.collect::<Vec<_>>()
+    });
+    let keys = provider.keys.iter().zip(known);
+    keys.filter_map(|(key, known)| {
+        let (kept, until) = match known {
+            (KeyState::Disabled, _) => (State::Disabled, None),
+            (_, Some((until, why))) => (State::of(why)?, Some(until)),
+            (_, None) => return None,
         };
-        let until = state
-            .until()
-            .map(|until| (wall_now + until.since(now)).as_millis() as u64);
+        let until = until.map(|until| (wall_now + until.since(now)).as_millis() as u64);
         Some(Kept {
             provider: provider.id.clone(),
             fingerprint: fingerprint(&key.secret, salt),
@@ -123,6 +122,18 @@ fn kept(provider: &Arc<Provider>, salt: &str) -> Vec<Kept> {
         })
     })
     .collect()
+}
+
+impl State {
+    /// `None` where it concerns a model and not the key.
+    fn of(why: Rest) -> Option<Self> {
+        match why {
+            Rest::Throttled => Some(Self::Throttled),
+            Rest::NoQuota => Some(Self::NoQuota),
+            Rest::Invalid => Some(Self::Invalid),
+            Rest::Forbidden | Rest::Overloaded | Rest::Broken => None,
+        }
+    }
 }
 
 fn restore(provider: &Arc<Provider>, kept: &Kept, salt: &str, wall_now: Duration) -> bool {

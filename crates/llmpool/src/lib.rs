@@ -24,6 +24,7 @@ pub mod check;
 mod clock;
 mod error;
 mod exchange;
+mod fail_fast;
 pub mod forecast;
 mod interface;
 mod key_pool;

@@ -17,6 +17,9 @@ pub struct CallOptions {
     pub trace_id: Option<Arc<str>>,
     /// Who calls: waiting callers share a target fairly.
     pub caller: Caller,
+    /// Whether the call fails as soon as the provider has refused every key (invalid, without quota, not for this model), or all are disabled.
+    /// Default: it waits, as long as its time allows, since each is tried again after a while. Many calls in a row want it.
+    pub fail_fast: bool,
 }
 
 /// The four timeouts of an attempt and its call; `None` switches one off.

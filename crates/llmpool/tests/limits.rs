@@ -688,7 +688,8 @@ async fn what_is_known_of_keys_outlives_the_process() {
     let folder = std::env::temp_dir().join(format!("llmpool-states-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("states.json");
-    let script = Scripted::new(|_, seen| match &*seen.key {
+    let script = Scripted::new(|number, seen| match &*seen.key {
+        "sk-canary-dead" if number > 8 => Play::SendAfter(Duration::from_secs(500), completion("late")),
         "sk-canary-dead" => Play::Send(error(401, "", "invalid_api_key")),
         "sk-canary-broke" => Play::Send(error(429, "retry-after: 3600\r\n", "insufficient_quota")),
         _ => Play::Send(completion("ok")),
@@ -732,6 +733,28 @@ async fn what_is_known_of_keys_outlives_the_process() {
     assert_eq!(script.requests() - before, 4, "only the good one was asked");
     let states: Vec<_> = model.key_status().iter().map(|key| key.state.as_str()).collect();
     assert_eq!(states, ["invalid", "no quota", "disabled", "healthy"]);
+
+    // One finds out about the dead one while the states are written down again.
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let probing = tokio::spawn(async move {
+        let (one, other) = (ChatRequest::user("0"), ChatRequest::user("1"));
+        let options = within(600.0);
+        tokio::join!(model.chat(&one, &options), model.chat(&other, &options))
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let states = || {
+        let model = second.model("p/m").unwrap();
+        model
+            .key_status()
+            .iter()
+            .map(|key| key.state.as_str())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(states(), ["probing", "no quota", "disabled", "healthy"]);
+    second.save_key_states(&path).unwrap();
+    probing.abort();
+    assert_eq!(load().load_key_states(&path).unwrap(), 3, "it may still be dead");
+
     std::fs::write(&path, "{").unwrap();
     let error = second.load_key_states(&path).unwrap_err().to_string();
     assert!(

@@ -71,7 +71,7 @@ pub(super) enum Standing {
 
 impl Standing {
     /// Until when it rests, or would if its probes ended without an answer, and why.
-    fn rest(self) -> Option<(Timestamp, Rest)> {
+    pub(super) fn rest(self) -> Option<(Timestamp, Rest)> {
         match self {
             Self::InUse => None,
             Self::Resting { why, until } | Self::Probing { why, until, .. } => Some((until, why)),

@@ -233,6 +233,15 @@ impl KeyRing {
         }
     }
 
+    /// Why it or its account rests and until when, also while a probe finds out about it: what ends later.
+    pub(super) fn known_rest(&self, id: KeyId) -> Option<(Timestamp, Rest)> {
+        let own = self.keys[id.index()].condition.standing().rest();
+        let group = self
+            .group_of(id)
+            .and_then(|group| group.condition.standing().rest());
+        own.into_iter().chain(group).max_by_key(|(until, _)| *until)
+    }
+
     /// When its pauses end, as far as time alone decides; `None` while it has none.
     fn rests_until(&self, id: KeyId) -> Option<Timestamp> {
         let key = &self.keys[id.index()];

@@ -712,6 +712,11 @@ impl Ledger {
         self.ring.state(key)
     }
 
+    /// Until when a key rests and why, which is known also while an attempt finds out whether it still has to.
+    pub fn known_rest(&self, key: KeyId) -> Option<(Timestamp, Rest)> {
+        self.ring.known_rest(key)
+    }
+
     /// As [`key_state`](Self::key_state), for the model of one target.
     pub fn key_state_at(&self, target: TargetId, key: KeyId) -> KeyState {
         let forbidden = self.targets[target.index()].forbidden.standing(key);

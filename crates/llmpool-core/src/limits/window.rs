@@ -39,6 +39,8 @@ pub struct Window {
     taken: u64,
     /// Pieces in which something was taken, oldest first.
     pieces: VecDeque<Piece>,
+    /// Nothing is counted in an earlier piece: what was counted before a reset is not to be taken for what came after it.
+    first: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +73,7 @@ impl Window {
             grain,
             taken: 0,
             pieces: VecDeque::new(),
+            first: 0,
         }
     }
 
@@ -138,7 +141,7 @@ impl Window {
     pub fn charge(&mut self, amount: u32, now: Timestamp) -> Counted {
         self.forget(now);
         // A clock that stepped back counts into the latest piece: more careful, and in order.
-        let latest = self.pieces.back().map_or(0, |last| last.number);
+        let latest = self.pieces.back().map_or(self.first, |last| last.number);
         let number = (now.as_nanos() / self.grain.piece).max(latest);
         self.taken += u64::from(amount);
         match self.pieces.back_mut() {
@@ -180,6 +183,9 @@ impl Window {
 
     /// Counts from nothing again.
     pub fn reset(&mut self) {
+        if let Some(latest) = self.pieces.back() {
+            self.first = latest.number + 1;
+        }
         self.taken = 0;
         self.pieces.clear();
     }
@@ -214,6 +220,17 @@ mod tests {
 
     const ONE_DAY: Duration = Duration::from_secs(86_400);
     const START: Timestamp = Timestamp::from_nanos(7 * DAY.piece + 5);
+
+    #[test]
+    fn what_was_counted_before_a_reset_is_not_given_back_after_it() {
+        for mut window in [Window::day(10), Window::minute(10)] {
+            let before = window.charge(10, START);
+            window.reset();
+            window.charge(10, START);
+            assert!(!window.correct(before, 10, 0));
+            assert_eq!(window.available(START), 0);
+        }
+    }
 
     #[test]
     fn l08_one_more_than_the_cap_waits_for_the_next_day() {

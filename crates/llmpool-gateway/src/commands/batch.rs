@@ -2,7 +2,6 @@
 //!
 //! Everything is read and checked before the first call: a mistake is told at once, and not after an hour.
 
-mod call;
 mod input;
 mod line;
 mod output;
@@ -18,7 +17,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
-use llmpool::{CallOptions, ChatResponse, Error};
+use llmpool::{CallOptions, ChatResponse, Error, LlmInterface};
 use tokio::task::JoinSet;
 
 use self::output::{Kept, Output};
@@ -86,6 +85,8 @@ impl Batch {
     async fn ask(&mut self, questions: Vec<Question>, said: &cli::Batch) -> Result<(), ExitCode> {
         let options = CallOptions {
             timeout: Some(said.timeout),
+            // Where every key is refused, each line would wait for the same refusal.
+            fail_fast: true,
             ..CallOptions::default()
         };
         let mut questions = questions.into_iter().enumerate();
@@ -155,7 +156,7 @@ async fn ask(turn: usize, question: Question, options: CallOptions) -> Done {
     let Question { line, model } = question;
     Done {
         turn,
-        outcome: call::run(&model, &line.request, &options).await,
+        outcome: model.chat(&line.request, &options).await,
         name: line.name,
         number: line.number,
     }

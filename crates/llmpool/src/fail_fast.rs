@@ -1,0 +1,64 @@
+//! Calls that do not wait for keys that the provider refuses.
+//!
+//! A call with much time waits for them too, since a refused key is tried again after a minute. That is right where one key of several is
+//! in trouble; where all are, every call of many would wait for the same refusal.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use llmpool_core::limits::key::KeyState;
+
+use crate::clock;
+use crate::target::Target;
+
+/// How soon a call in line notices that every key was refused.
+const NOTICED_AFTER: Duration = Duration::from_secs(1);
+
+/// Waits for what `wait` waits for, as long as a key of the target may be of use; `Err` with the state of the keys once none is.
+pub(crate) async fn while_a_key_is_of_use<T>(
+    target: &Arc<Target>,
+    wait: impl Future<Output = T>,
+) -> Result<T, KeyState> {
+    let (mut wait, mut spent) = (pin!(wait), pin!(keys_spent(target)));
+    poll_fn(|cx| match wait.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Ok(done)),
+        Poll::Pending => spent.as_mut().poll(cx).map(Err),
+    })
+    .await
+}
+
+/// Resolves once no key of the target is of use any more.
+async fn keys_spent(target: &Target) -> KeyState {
+    loop {
+        if let Some(state) = spent_as(target) {
+            return state;
+        }
+        clock::sleep_until(clock::now() + NOTICED_AFTER).await;
+    }
+}
+
+/// The state of the key that comes back first, if all are of no use and nobody is still being answered.
+fn spent_as(target: &Target) -> Option<KeyState> {
+    target.provider.admission.look(|ledger| {
+        let mut spent: Option<KeyState> = None;
+        for &key in ledger.keys_of(target.id) {
+            let state = ledger.key_state_at(target.id, key);
+            let is_of_use = matches!(
+                state,
+                KeyState::Healthy | KeyState::Throttled(_) | KeyState::Probing
+            );
+            if is_of_use || ledger.in_flight(key) > 0 {
+                return None;
+            }
+            let comes_back = |state: KeyState| state.until().map_or(u64::MAX, |until| until.as_nanos());
+            spent = spent
+                .into_iter()
+                .chain([state])
+                .min_by_key(|state| comes_back(*state));
+        }
+        spent
+    })
+}
