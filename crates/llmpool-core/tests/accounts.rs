@@ -114,7 +114,7 @@ fn l08_an_account_that_grows_has_not_more_tokens_and_not_more_of_a_day() {
 }
 
 #[test]
-fn l13_attempts_under_way_take_slots_of_an_account_that_is_found_out_meanwhile() {
+fn attempts_under_way_take_slots_of_an_account_that_is_found_out_meanwhile() {
     let (mut ledger, keys, target) = ledger(3);
     let two_at_once = Limits {
         max_concurrency: Some(2),
@@ -157,7 +157,7 @@ fn an_account_is_known_by_its_old_name_when_it_turns_out_to_be_another() {
 
 /// A window of its own that a key was told of once must not bind it for good when later answers reach only its account.
 #[test]
-fn l27_what_a_key_learned_moves_to_its_account_and_ends_with_it() {
+fn what_a_key_learned_moves_to_its_account_and_ends_with_it() {
     let (mut ledger, keys, target) = ledger(2);
     let told = |limit, remaining, reset| Sights {
         requests: Sight {

@@ -585,7 +585,7 @@ mod tests {
     }
 
     #[test]
-    fn l39_nobody_is_turned_away_for_tokens_that_others_may_turn_out_not_to_use() {
+    fn l36_nobody_is_turned_away_for_tokens_that_others_may_turn_out_not_to_use() {
         for of_key in [false, true] {
             let (mut desk, target) = ten_thousand_a_minute(of_key);
             let mut told = Vec::new();

@@ -588,7 +588,7 @@ mod tests {
 
     /// Of a limit that is not scarce any more nothing is told.
     #[test]
-    fn l27_a_limit_that_the_provider_raised_is_forgotten() {
+    fn a_limit_that_the_provider_raised_is_forgotten() {
         for first in [sights(60, 0, 60.0), sights(10, 2, 1.0)] {
             let mut learned = Learned::enabled();
             learned.observe(&first, 0, START);
@@ -606,7 +606,7 @@ mod tests {
     }
 
     #[test]
-    fn l27_a_limit_that_is_told_of_again_and_again_stays() {
+    fn a_limit_that_is_told_of_again_and_again_stays() {
         let mut learned = Learned::enabled();
         for second in 0..600 {
             let now = after(f64::from(second));
