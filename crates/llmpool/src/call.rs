@@ -15,6 +15,7 @@ use llmpool_core::limits::room::{Arrival, Ticket};
 use llmpool_core::routing::attempts::{Attempts, KeyVerdict, Step};
 use llmpool_core::time::Timestamp;
 
+use crate::affinity;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{self, Patience, Rendered, Reply};
@@ -100,6 +101,8 @@ struct Call<'a> {
     ticket: Ticket,
     attempts: Attempts,
     rendered: Option<Rendered>,
+    /// Which keys the request may use.
+    binding: Binding,
     last: Option<Failure>,
     /// Rests to take back should it turn out that the call is to blame.
     undo: Vec<Undo>,
@@ -130,6 +133,7 @@ impl<'a> Call<'a> {
                 crate::chance::fresh_seed(),
             ),
             rendered: None,
+            binding: Binding::Any,
             last: None,
             undo: Vec::new(),
             report: CallReport {
@@ -147,6 +151,10 @@ impl<'a> Call<'a> {
             None => {
                 let rendered = outgoing
                     .render(self.target)
+                    .and_then(|rendered| {
+                        self.binding = affinity::binding_of(self.target, &rendered.body)?;
+                        Ok(rendered)
+                    })
                     .map_err(|error| error.with_report(self.closing_report()))?;
                 self.report.dropped.clone_from(&rendered.dropped);
                 Ok(rendered)
@@ -165,12 +173,12 @@ impl<'a> Call<'a> {
             ticket: self.ticket,
             caller: self.options.caller,
             need: tokens::need_of(self.target, &rendered.body),
-            binding: Binding::Any,
+            binding: self.binding,
             deadline,
         };
         let line = self.target.provider.admission.enter(self.target.id, arrival);
         let entered = if self.options.fail_fast {
-            fail_fast::while_a_key_is_of_use(self.target, line).await
+            fail_fast::while_a_key_is_of_use(self.target, self.binding, line).await
         } else {
             Ok(line.await)
         };
@@ -246,7 +254,7 @@ impl<'a> Call<'a> {
         let added = rendered.added_stream_options;
         let other_key = self.target.provider.admission.look(|ledger| {
             ledger.has_other_key(self.target.id, |known| {
-                known == key || self.attempts.has_asked(known)
+                known == key || self.attempts.has_asked(known) || !ledger.binds(self.binding, known)
             })
         });
         let verdict = self

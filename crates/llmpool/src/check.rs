@@ -346,7 +346,7 @@ async fn call(
         idle: None,
         deadline: patience.deadline,
     };
-    let mut frames = FrameStream::new(body, target.wire, limits);
+    let mut frames = FrameStream::new(body, target.wire, limits, None);
     while let Some(frame) = frames.next_frame().await {
         if frame?.sight.content {
             check.pieces += 1;

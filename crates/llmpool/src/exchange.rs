@@ -11,6 +11,7 @@ use llmpool_core::provider_error::{self, ProviderError};
 use llmpool_core::rate_headers::RateHeaders;
 use llmpool_core::time::Timestamp;
 
+use crate::affinity::Maker;
 use crate::clock::{self, Timer};
 use crate::limits::Permit;
 use crate::options::Timeouts;
@@ -97,6 +98,7 @@ pub(crate) async fn once(
     )
     .await?;
     told::note(target, permit, &head.headers);
+    let maker = Maker::of(target, permit.key());
     if !head.status.is_success() {
         return Err(refusal(&head, body, patience).await);
     }
@@ -105,7 +107,7 @@ pub(crate) async fn once(
         request_id: request_id(&head.headers),
     };
     if rendered.stream && !is_json(&head.headers) {
-        return first_content(kept, FrameStream::new(body, target.wire, limits)).await;
+        return first_content(kept, FrameStream::new(body, target.wire, limits, maker)).await;
     }
     let body = whole(body, patience).await?;
     check_plain(&head, &body)?;
@@ -115,6 +117,9 @@ pub(crate) async fn once(
             status: Some(kept.status),
             ..Failure::new(FailureKind::InvalidResponse)
         });
+    }
+    if let Some(maker) = maker {
+        maker.note(&body);
     }
     Ok(Reply::Plain { head: kept, body })
 }

@@ -10,6 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use llmpool_core::limits::key::KeyState;
+use llmpool_core::limits::ledger::Binding;
 
 use crate::clock;
 use crate::target::Target;
@@ -17,12 +18,13 @@ use crate::target::Target;
 /// How soon a call in line notices that every key was refused.
 const NOTICED_AFTER: Duration = Duration::from_secs(1);
 
-/// Waits for what `wait` waits for, as long as a key of the target may be of use; `Err` with the state of the keys once none is.
+/// Waits for what `wait` waits for, as long as a key that the call may use may be of use; `Err` with the state of the keys once none is.
 pub(crate) async fn while_a_key_is_of_use<T>(
     target: &Arc<Target>,
+    binding: Binding,
     wait: impl Future<Output = T>,
 ) -> Result<T, KeyState> {
-    let (mut wait, mut spent) = (pin!(wait), pin!(keys_spent(target)));
+    let (mut wait, mut spent) = (pin!(wait), pin!(keys_spent(target, binding)));
     poll_fn(|cx| match wait.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Ok(done)),
         Poll::Pending => spent.as_mut().poll(cx).map(Err),
@@ -31,9 +33,9 @@ pub(crate) async fn while_a_key_is_of_use<T>(
 }
 
 /// Resolves once no key of the target is of use any more.
-async fn keys_spent(target: &Target) -> KeyState {
+async fn keys_spent(target: &Target, binding: Binding) -> KeyState {
     loop {
-        if let Some(state) = spent_as(target) {
+        if let Some(state) = spent_as(target, binding) {
             return state;
         }
         clock::sleep_until(clock::now() + NOTICED_AFTER).await;
@@ -41,10 +43,13 @@ async fn keys_spent(target: &Target) -> KeyState {
 }
 
 /// The state of the key that comes back first, if all are of no use and nobody is still being answered.
-fn spent_as(target: &Target) -> Option<KeyState> {
+fn spent_as(target: &Target, binding: Binding) -> Option<KeyState> {
     target.provider.admission.look(|ledger| {
         let mut spent: Option<KeyState> = None;
         for &key in ledger.keys_of(target.id) {
+            if !ledger.binds(binding, key) {
+                continue;
+            }
             let state = ledger.key_state_at(target.id, key);
             let is_of_use = matches!(
                 state,

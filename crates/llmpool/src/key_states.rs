@@ -1,15 +1,16 @@
 //! What is known of the keys, kept across a restart: a small file with times and states.
 //!
 //! A key is in it as a fingerprint that is keyed with the file's own salt: it tells whether a key at hand is the same one, and nothing
-//! else. Times are wall times, as the process that reads them has another origin. Rates are not in it: they are over by then.
+//! else. With them goes who made the responses and encrypted items that requests may refer to, as fingerprints too. Times are wall times, as the process that reads them has another origin. Rates are not in it: they are over by then.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llmpool_core::limits::key::KeyState;
+use llmpool_core::limits::key::{KeyId, KeyState};
 use llmpool_core::limits::ledger::Rest;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -27,6 +28,16 @@ struct StateFile {
     version: u32,
     salt: String,
     keys: Vec<Kept>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    made: Vec<Made>,
+}
+
+/// What one key made, the oldest first.
+#[derive(Serialize, Deserialize)]
+struct Made {
+    provider: String,
+    fingerprint: String,
+    by_it: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,7 +60,7 @@ enum State {
 }
 
 impl Providers {
-    /// Writes down which keys rest and until when, and which are disabled. The file is replaced as a whole, and readable for its owner
+    /// Writes down which keys rest and until when, which are disabled, and who made what requests may refer to. The file is replaced as a whole, and readable for its owner
     /// only. Neither keys nor labels are in it.
     pub fn save_key_states(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let salt = format!(
@@ -62,15 +73,22 @@ impl Providers {
             .iter()
             .flat_map(|provider| kept(provider, &salt))
             .collect();
+        let made = self
+            .pools()
+            .iter()
+            .flat_map(|provider| made(provider, &salt))
+            .collect();
         let file = StateFile {
             version: VERSION,
             salt,
             keys,
+            made,
         };
         replace(path.as_ref(), &file).map_err(|error| unusable(path.as_ref(), &error.to_string()))
     }
 
-    /// Lets those keys rest that rested when the file was written, as far as that is not over, and disables those that were disabled.
+    /// Lets those keys rest that rested when the file was written, as far as that is not over, disables those that were disabled, and
+    /// remembers who made what.
     /// Keys that are no longer there are passed over. A file that is not there says nothing. Answers how many keys it changed.
     pub fn load_key_states(&self, path: impl AsRef<Path>) -> Result<usize, Error> {
         let text = match fs::read_to_string(path.as_ref()) {
@@ -93,7 +111,12 @@ impl Providers {
             kept.filter(|kept| restore(provider, kept, &file.salt, wall_now))
                 .count()
         });
-        Ok(changed.sum())
+        let changed = changed.sum();
+        for provider in &pools {
+            let made = file.made.iter().filter(|made| made.provider == provider.id);
+            made.for_each(|made| remember(provider, made, &file.salt));
+        }
+        Ok(changed)
     }
 }
 
@@ -136,9 +159,39 @@ impl State {
     }
 }
 
-fn restore(provider: &Arc<Provider>, kept: &Kept, salt: &str, wall_now: Duration) -> bool {
+fn made(provider: &Arc<Provider>, salt: &str) -> Vec<Made> {
+    let mut by_key: BTreeMap<KeyId, Vec<String>> = BTreeMap::new();
+    for (made, key) in provider.affinity().known() {
+        by_key.entry(key).or_default().push(format!("{made:016x}"));
+    }
+    let made = by_key.into_iter().map(|(key, by_it)| Made {
+        provider: provider.id.clone(),
+        fingerprint: fingerprint(&provider.key(key).secret, salt),
+        by_it,
+    });
+    made.collect()
+}
+
+fn remember(provider: &Arc<Provider>, made: &Made, salt: &str) {
+    let Some(key) = key_of(provider, &made.fingerprint, salt) else {
+        return;
+    };
+    let mut affinity = provider.affinity();
+    for made in &made.by_it {
+        if let Ok(made) = u64::from_str_radix(made, 16) {
+            affinity.note(made, key);
+        }
+    }
+}
+
+fn key_of(provider: &Arc<Provider>, known_as: &str, salt: &str) -> Option<KeyId> {
     let mut keys = provider.keys.iter().zip(provider.admission.key_ids());
-    let Some((_, id)) = keys.find(|(key, _)| fingerprint(&key.secret, salt) == kept.fingerprint) else {
+    keys.find(|(key, _)| fingerprint(&key.secret, salt) == known_as)
+        .map(|(_, id)| id)
+}
+
+fn restore(provider: &Arc<Provider>, kept: &Kept, salt: &str, wall_now: Duration) -> bool {
+    let Some(id) = key_of(provider, &kept.fingerprint, salt) else {
         return false;
     };
     let why = match kept.state {

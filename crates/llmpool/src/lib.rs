@@ -17,6 +17,7 @@
 //! key, and leaves nothing behind.
 
 mod accounts;
+mod affinity;
 mod base_url;
 mod call;
 mod chance;

@@ -13,6 +13,7 @@ use llmpool_core::sse::{Decoder, Event};
 use llmpool_core::time::Timestamp;
 use llmpool_core::wire::Wire;
 
+use crate::affinity::Maker;
 use crate::clock::{self, Timer};
 use crate::tokens::StreamPermit;
 use crate::transport::Body;
@@ -39,6 +40,7 @@ pub(crate) struct FrameStream {
     decoder: Decoder,
     view: StreamView,
     permit: Option<StreamPermit>,
+    maker: Option<Maker>,
     limits: StreamLimits,
     /// Since when we have been waiting for the provider.
     waiting_since: Option<Timestamp>,
@@ -56,12 +58,14 @@ pub(crate) struct StreamLimits {
 }
 
 impl FrameStream {
-    pub(crate) fn new(body: Body, wire: Wire, limits: StreamLimits) -> Self {
+    /// `maker` notes what the stream says was made.
+    pub(crate) fn new(body: Body, wire: Wire, limits: StreamLimits, maker: Option<Maker>) -> Self {
         Self {
             body: Some(body),
             decoder: Decoder::new(LONGEST_EVENT),
             view: StreamView::of(wire),
             permit: None,
+            maker,
             limits,
             waiting_since: None,
             complete_at: None,
@@ -128,6 +132,11 @@ impl FrameStream {
         }
         if sight.done {
             self.complete_at = None;
+        }
+        if sight.names_made
+            && let Some(maker) = &self.maker
+        {
+            maker.note(&event.data);
         }
         Poll::Ready(Some(Ok(Frame { event, sight })))
     }

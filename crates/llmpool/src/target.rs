@@ -9,6 +9,7 @@ use llmpool_core::dialect::KeyHeader;
 use llmpool_core::estimate::AnswerLengths;
 use llmpool_core::failure::Failure;
 use llmpool_core::failure::policy::StatusPolicy;
+use llmpool_core::limits::affinity::Affinity;
 use llmpool_core::limits::key::{KeyId, KeyState};
 use llmpool_core::limits::kinship::Kinship;
 use llmpool_core::limits::ledger::TargetId;
@@ -30,6 +31,8 @@ pub(crate) struct Provider {
     /// Made when a target over this provider's pool is made by hand.
     pub(crate) connections: OnceLock<Connections>,
     kinship: Mutex<Kinship>,
+    /// Who made what requests refer to.
+    affinity: Mutex<Affinity>,
 }
 
 /// A key as it is shown and as it is sent.
@@ -142,12 +145,18 @@ impl Provider {
             keys,
             connections: OnceLock::new(),
             kinship: Mutex::default(),
+            affinity: Mutex::default(),
         }
     }
 
     /// What is known of keys that share an account.
     pub(crate) fn kinship(&self) -> MutexGuard<'_, Kinship> {
         self.kinship.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who made what requests refer to.
+    pub(crate) fn affinity(&self) -> MutexGuard<'_, Affinity> {
+        self.affinity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connections of targets that bring none.

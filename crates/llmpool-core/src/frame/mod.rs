@@ -34,6 +34,8 @@ pub struct Sight {
     pub usage_only: bool,
     /// It is not JSON.
     pub corrupt: bool,
+    /// It carries the response itself, whose id and items requests will refer to.
+    pub names_made: bool,
 }
 
 /// What has been seen of a stream so far.

@@ -50,6 +50,10 @@ impl StreamView {
         let kind = light.kind.as_deref().unwrap_or_default();
         let mut sight = Sight {
             error: matches!(kind, "error" | "response.failed") || light.error.is_some_and(says_something),
+            names_made: matches!(
+                kind,
+                "response.created" | "response.completed" | "response.incomplete"
+            ),
             ..Sight::default()
         };
         match kind {

@@ -361,7 +361,7 @@ mod tests {
         fn l07_keys_of_their_own_stay_apart(
             keys in 2usize..6,
             late in prop::collection::vec(0usize..30, 1..8),
-            steps in prop::collection::vec((0usize..6, any::<bool>(), any::<prop::sample::Index>()), 900),
+            steps in prop::collection::vec((0usize..6, any::<bool>(), any::<prop::sample::Index>()), 400),
             strangers in any::<bool>(),
         ) {
             let of: Vec<usize> = (0..keys).collect();

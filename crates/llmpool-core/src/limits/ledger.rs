@@ -447,18 +447,19 @@ impl Ledger {
             self.ring.put_back(id, &grant.stake, used, grant.need, grant.turn);
             self.key_changed(id, now);
         }
-        let was_unsettled = self.close(grant);
+        self.close(grant);
+        // Who waits for tokens may learn now that they do not come back.
+        let was_counted = grant.need.tokens > 0;
         if !used {
             grant.need.tokens = 0;
         }
-        !used || was_full || was_probe || was_unsettled
+        !used || was_full || was_probe || was_counted
     }
 
-    /// From here on it is known how many tokens an attempt used. Answers whether that is news.
+    /// From here on it is known how many tokens an attempt used.
     #[inline(always)]
-    fn close(&mut self, grant: &mut Grant) -> bool {
-        let was_unsettled = std::mem::take(&mut grant.unsettled);
-        if was_unsettled {
+    fn close(&mut self, grant: &mut Grant) {
+        if std::mem::take(&mut grant.unsettled) {
             let tokens = grant.need.tokens;
             self.targets[grant.target.index()]
                 .meter
@@ -467,23 +468,22 @@ impl Ledger {
                 self.ring.leave_unsettled(id, &grant.stake, tokens);
             }
         }
-        was_unsettled
     }
 
-    /// Says how many tokens of the model an attempt really used. Answers whether that is news for those who wait for tokens.
+    /// Says how many tokens of the model an attempt really used. Answers whether that made room.
     #[inline(always)]
     pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp) -> bool {
-        let mut is_news = self.close(grant);
+        self.close(grant);
         let before = std::mem::replace(&mut grant.need.tokens, tokens);
         let target = &mut self.targets[grant.target.index()];
-        is_news |= target.meter.settle(grant.charge, before, tokens);
+        let mut made_room = target.meter.settle(grant.charge, before, tokens);
         if let Some(id) = grant.key()
             && self.ring.settle(id, &grant.stake, before, tokens)
         {
-            is_news = true;
+            made_room = true;
             self.key_changed(id, now);
         }
-        is_news
+        made_room
     }
 
     /// The attempt of this grant got through, and that is no news of its key or target: they were in use. Answers whether it is so; if not,
@@ -724,6 +724,11 @@ impl Ledger {
             (KeyState::Healthy, Some(standing)) => standing.into(),
             (state, _) => state,
         }
+    }
+
+    /// Whether a binding allows a key.
+    pub fn binds(&self, binding: Binding, key: KeyId) -> bool {
+        self.ring.binds(binding, key)
     }
 
     /// The account a key belongs to, where it was declared or found out to share one.

@@ -3,6 +3,7 @@
 //! A [`ledger::Ledger`] decides; a [`room::Room`] says whose turn it is to ask. Both are plain values: the shell puts one
 //! lock around them and adds wakers.
 
+pub mod affinity;
 pub mod bucket;
 mod condition;
 pub mod desk;

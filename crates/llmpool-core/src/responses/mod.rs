@@ -10,6 +10,7 @@ mod item;
 mod part;
 mod request;
 mod response;
+mod ties;
 
 pub use event::{Event, EventKind, Said};
 pub use grammar::{Broken, Grammar};
@@ -25,3 +26,4 @@ pub use response::{
     IncompleteDetails, InputTokensDetails, OutputTokensDetails, Response, ResponseError, ResponsesUsage,
     Status,
 };
+pub use ties::{Tie, made_by, ties_of};

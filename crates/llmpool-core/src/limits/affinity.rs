@@ -1,0 +1,146 @@
+//! Which key made what later requests refer to: responses, conversations, encrypted items.
+//!
+//! Always true: a request that refers to something goes to an account that made it or to none.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::key::KeyId;
+use super::ledger::{Binding, Ledger, TargetId};
+
+/// So much is remembered of each provider; the oldest is forgotten first.
+pub const MOST_REMEMBERED: usize = 10_000;
+
+/// Who made what, each known by a fingerprint.
+#[derive(Clone, Debug, Default)]
+pub struct Affinity {
+    makers: HashMap<u64, KeyId>,
+    /// The oldest first.
+    order: VecDeque<u64>,
+}
+
+/// Why a request that refers to something cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Homeless {
+    /// Which of several accounts made it is not known.
+    Unknown {
+        /// So many accounts it could be.
+        accounts: usize,
+    },
+    /// None of the target's accounts made it.
+    Elsewhere,
+    /// It refers to what different accounts made.
+    Torn,
+}
+
+impl Affinity {
+    /// A key made something.
+    pub fn note(&mut self, made: u64, key: KeyId) {
+        if self.makers.insert(made, key).is_some() {
+            return;
+        }
+        self.order.push_back(made);
+        if self.order.len() > MOST_REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.makers.remove(&oldest);
+        }
+    }
+
+    /// What is remembered, the oldest first.
+    pub fn known(&self) -> impl Iterator<Item = (u64, KeyId)> + '_ {
+        let makers = self.order.iter();
+        makers.filter_map(|made| Some((*made, *self.makers.get(made)?)))
+    }
+
+    /// Which keys of a target a request may use that refers to all of this. What is not known goes with what is: it belongs to the same
+    /// talk. With one account there is nothing to choose.
+    pub fn binding(
+        &self,
+        needed: impl Iterator<Item = u64>,
+        ledger: &Ledger,
+        target: TargetId,
+    ) -> Result<Binding, Homeless> {
+        let home = |key: KeyId| ledger.group_of(key).map_or(Binding::Key(key), Binding::Group);
+        let mut accounts: Vec<Binding> = ledger.keys_of(target).iter().map(|key| home(*key)).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        let mut needed = needed.peekable();
+        if accounts.len() < 2 || needed.peek().is_none() {
+            return Ok(Binding::Any);
+        }
+        let mut homes: Vec<Binding> = needed
+            .filter_map(|made| self.makers.get(&made))
+            .map(|key| home(*key))
+            .collect();
+        homes.sort_unstable();
+        homes.dedup();
+        match homes[..] {
+            [] => Err(Homeless::Unknown {
+                accounts: accounts.len(),
+            }),
+            [home] if accounts.contains(&home) => Ok(home),
+            [_] => Err(Homeless::Elsewhere),
+            [..] => Err(Homeless::Torn),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::key::KeyLimits;
+    use super::super::ledger::Limits;
+    use super::*;
+    use crate::time::Timestamp;
+
+    const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
+
+    #[test]
+    fn l10_what_was_made_is_asked_of_its_maker_or_of_nobody() {
+        let mut ledger = Ledger::new();
+        let keys: Vec<_> = (0..4).map(|_| ledger.add_key(KeyLimits::default())).collect();
+        let all = ledger.add_target(&keys, Limits::default(), NOW);
+        let two = ledger.add_target(&keys[..2], Limits::default(), NOW);
+        let one = ledger.add_target(&keys[..1], Limits::default(), NOW);
+        let mut affinity = Affinity::default();
+        for (made, key) in [(10, 0), (11, 1), (12, 2), (13, 3)] {
+            affinity.note(made, keys[key]);
+        }
+        let binding = |ledger: &Ledger, needed: &[u64], target| {
+            affinity.binding(needed.iter().copied(), ledger, target)
+        };
+        assert_eq!(binding(&ledger, &[], all), Ok(Binding::Any));
+        assert_eq!(binding(&ledger, &[12], all), Ok(Binding::Key(keys[2])));
+        assert_eq!(binding(&ledger, &[99], one), Ok(Binding::Any), "no choice");
+        assert_eq!(
+            binding(&ledger, &[99], all),
+            Err(Homeless::Unknown { accounts: 4 })
+        );
+        assert_eq!(binding(&ledger, &[99, 12], all), Ok(Binding::Key(keys[2])));
+        assert_eq!(binding(&ledger, &[10, 12], all), Err(Homeless::Torn));
+        assert_eq!(binding(&ledger, &[12], two), Err(Homeless::Elsewhere));
+
+        let group = ledger.join_keys(&keys[1..3], Limits::default(), false, NOW);
+        assert_eq!(binding(&ledger, &[12], all), Ok(Binding::Group(group)));
+        assert_eq!(binding(&ledger, &[11, 12], all), Ok(Binding::Group(group)));
+        assert_eq!(
+            binding(&ledger, &[12], two),
+            Ok(Binding::Group(group)),
+            "another key of it"
+        );
+        ledger.join_keys(&keys, Limits::default(), false, NOW);
+        assert_eq!(binding(&ledger, &[99], all), Ok(Binding::Any), "one account");
+    }
+
+    #[test]
+    fn l10_the_oldest_is_forgotten_first() {
+        let mut affinity = Affinity::default();
+        let most = MOST_REMEMBERED as u64;
+        for made in 0..most + 5 {
+            affinity.note(made, KeyId(0));
+            affinity.note(made, KeyId(1));
+        }
+        let known: Vec<_> = affinity.known().collect();
+        assert_eq!(known.len(), MOST_REMEMBERED);
+        assert_eq!(known[0], (5, KeyId(1)));
+    }
+}

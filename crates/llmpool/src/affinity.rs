@@ -1,0 +1,81 @@
+//! Follow-ups go to the account that made what they refer to: see [`llmpool_core::limits::affinity`].
+
+use std::sync::Arc;
+
+use llmpool_core::limits::affinity::Homeless;
+use llmpool_core::limits::key::KeyId;
+use llmpool_core::limits::ledger::Binding;
+use llmpool_core::responses::{Tie, made_by, ties_of};
+use llmpool_core::wire::Wire;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, ErrorKind};
+use crate::target::{Provider, Target};
+
+/// Notes what a key made.
+pub(crate) struct Maker {
+    provider: Arc<Provider>,
+    key: KeyId,
+}
+
+impl Maker {
+    /// `None` where nobody will ask: a chat refers to nothing, and a single key is always the right one.
+    pub(crate) fn of(target: &Target, key: Option<KeyId>) -> Option<Self> {
+        let provider = target.provider.clone();
+        let is_asked = keeps_things(target);
+        key.filter(|_| is_asked).map(|key| Self { provider, key })
+    }
+
+    /// An answer, or an event with one, came.
+    pub(crate) fn note(&self, answer: &[u8]) {
+        let made = made_by(answer);
+        if made.is_empty() {
+            return;
+        }
+        let made: Vec<u64> = made.iter().map(|made| fingerprint(made)).collect();
+        let mut affinity = self.provider.affinity();
+        made.into_iter().for_each(|made| affinity.note(made, self.key));
+    }
+}
+
+fn keeps_things(target: &Target) -> bool {
+    target.wire == Wire::Responses && target.provider.keys.len() > 1
+}
+
+/// Which keys a request may use.
+pub(crate) fn binding_of(target: &Target, body: &[u8]) -> Result<Binding, Error> {
+    if !keeps_things(target) {
+        return Ok(Binding::Any);
+    }
+    let ties = ties_of(body);
+    let needed = ties.iter().map(|tie| fingerprint(&tie.made));
+    let affinity = target.provider.affinity();
+    let binding = target
+        .provider
+        .admission
+        .look(|ledger| affinity.binding(needed, ledger, target.id));
+    binding.map_err(|homeless| Error::new(ErrorKind::Unsendable, message(&ties, homeless)))
+}
+
+fn message(ties: &[Tie<'_>], homeless: Homeless) -> String {
+    let mut members: Vec<&str> = ties.iter().map(|tie| tie.member).collect();
+    members.dedup();
+    let members = members.join(" and ");
+    match homeless {
+        Homeless::Unknown { accounts } => format!(
+            "{members} refers to what one account made, and which of the {accounts} behind these keys is not known (made elsewhere, or too \
+             long ago); send the earlier items themselves, or ask with that account's key alone"
+        ),
+        Homeless::Elsewhere => format!(
+            "{members} refers to what was made with a key that this model does not use; send the earlier items themselves"
+        ),
+        Homeless::Torn => format!(
+            "{members} refers to what different accounts made, and no account knows all of it; send the earlier items themselves"
+        ),
+    }
+}
+
+fn fingerprint(made: &str) -> u64 {
+    let hash = Sha256::digest(made.as_bytes());
+    u64::from_be_bytes(std::array::from_fn(|at| hash[at]))
+}
