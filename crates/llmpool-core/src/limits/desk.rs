@@ -161,6 +161,7 @@ impl<W: Clone> Desk<W> {
     }
 
     /// Somebody arrives: he goes at once, or is turned away, or takes a seat.
+    #[inline(always)]
     pub fn arrive(
         &mut self,
         target: TargetId,
@@ -176,6 +177,18 @@ impl<W: Clone> Desk<W> {
                 Take::Wait(_) => {}
             }
         }
+        self.queue(target, arrival, waker, now, wakes)
+    }
+
+    /// He cannot go at once: he takes a seat, or is turned away.
+    fn queue(
+        &mut self,
+        target: TargetId,
+        arrival: &Arrival,
+        waker: &W,
+        now: Timestamp,
+        wakes: &mut Vec<W>,
+    ) -> Answer {
         if let Some(why) = self.ledger.never(target, arrival.need, arrival.binding) {
             return Answer::Refused(Refusal::Never(why));
         }
