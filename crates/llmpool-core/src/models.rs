@@ -34,6 +34,15 @@ impl ModelList {
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
         crate::chat::from_json(json)
     }
+
+    /// The models that an answer lists, also where the provider sends them with nothing around them; `None` where it is no list.
+    pub fn read(json: &[u8]) -> Option<Self> {
+        if json.trim_ascii_start().starts_with(b"[") {
+            let models: Vec<Model> = serde_json::from_slice(json).ok()?;
+            return Some(Self::new(models));
+        }
+        Self::decode(json).ok().filter(|list| list.has("data"))
+    }
 }
 
 /// One model.

@@ -172,7 +172,7 @@ impl<'a> Call<'a> {
         let arrival = Arrival {
             ticket: self.ticket,
             caller: self.options.caller,
-            need: tokens::need_of(self.target, &rendered.body),
+            need: tokens::need_of(self.target, rendered),
             binding: self.binding,
             deadline,
         };

@@ -11,15 +11,15 @@ use http_body_util::Full;
 use llmpool_core::chat::ChatRequest;
 use llmpool_core::failure::{Blame, Failure, FailureKind};
 use llmpool_core::limits::key::KeyId;
+use llmpool_core::models::ModelList;
 use llmpool_core::rate_headers::Told;
-use serde::Deserialize;
 
 pub use llmpool_core::limits::learned::{Sight, Sights};
 
 use crate::base_url;
 use crate::call::Outgoing;
 use crate::clock;
-use crate::exchange::{self, Patience, Rendered};
+use crate::exchange::{self, Endpoint, Patience, Rendered};
 use crate::openai_compatible::{OpenAiCompatible, Typed};
 use crate::options::Timeouts;
 use crate::secrets::{KeyLabel, masked};
@@ -159,7 +159,7 @@ impl OpenAiCompatible {
             }
         }
         ModelCheck {
-            url: base_url::shown(&target.models_uri.to_string()),
+            url: base_url::shown(&target.uris.of(Endpoint::Models).to_string()),
             likely_meant: likely_meant(target, &keys),
             one_quota: one_quota(target, &keys),
             keys,
@@ -294,7 +294,7 @@ async fn list(
     let request = || {
         let mut request = Request::new(Full::new(Bytes::new()));
         *request.method_mut() = Method::GET;
-        *request.uri_mut() = target.models_uri.clone();
+        *request.uri_mut() = target.uris.of(Endpoint::Models).clone();
         *request.headers_mut() = target.headers.clone();
         request.headers_mut().remove(header::CONTENT_TYPE);
         add_key(request.headers_mut());
@@ -313,16 +313,8 @@ async fn list(
 }
 
 fn models(body: &[u8]) -> Option<Vec<String>> {
-    #[derive(Deserialize)]
-    struct List {
-        data: Vec<Entry>,
-    }
-    #[derive(Deserialize)]
-    struct Entry {
-        id: String,
-    }
-    let list: List = serde_json::from_slice(body).ok()?;
-    Some(list.data.into_iter().map(|entry| entry.id).collect())
+    let list = ModelList::read(body)?;
+    list.data.into_iter().map(|model| model.id).collect()
 }
 
 async fn call(

@@ -31,15 +31,39 @@ const LONGEST_PREFIX: usize = 64 << 10;
 /// How often a request may come back unwritten before we believe that there is no connection to be had.
 const MOST_UNWRITTEN: u32 = 8;
 
+/// What a target is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// Answers, in the format that the target speaks.
+    Answers,
+    Embeddings,
+    /// The list of models; asked without a body.
+    Models,
+}
+
 /// What is sent, already encoded for its target.
 #[derive(Clone, Debug)]
 pub(crate) struct Rendered {
+    pub(crate) at: Endpoint,
     pub(crate) body: Bytes,
     pub(crate) stream: bool,
     /// Whether `stream_options` was ours, not the caller's.
     pub(crate) added_stream_options: bool,
     /// What was left out because the format has no place for it.
     pub(crate) dropped: Vec<String>,
+}
+
+impl Rendered {
+    /// A request for an answer.
+    pub(crate) fn new(body: Bytes, stream: bool) -> Self {
+        Self {
+            at: Endpoint::Answers,
+            body,
+            stream,
+            added_stream_options: false,
+            dropped: Vec::new(),
+        }
+    }
 }
 
 /// How long things may take.
@@ -110,7 +134,7 @@ pub(crate) async fn once(
         return first_content(kept, FrameStream::new(body, target.wire, limits, maker)).await;
     }
     let body = whole(body, patience).await?;
-    check_plain(&head, &body)?;
+    check_plain(&head, &body, rendered.at)?;
     if rendered.stream {
         // The provider ignored that a stream was asked for, and its answer is no stream.
         return Err(Failure {
@@ -196,8 +220,12 @@ pub(crate) async fn hand_over(
 pub(crate) fn request(target: &Target, key: Option<KeyId>, rendered: &Rendered) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(rendered.body.clone()));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = target.uri.clone();
+    *request.uri_mut() = target.uris.of(rendered.at).clone();
     *request.headers_mut() = target.headers.clone();
+    if rendered.at == Endpoint::Models {
+        *request.method_mut() = Method::GET;
+        request.headers_mut().remove(header::CONTENT_TYPE);
+    }
     if let Some(key) = key {
         target.add_key(request.headers_mut(), key);
     }
@@ -280,7 +308,7 @@ pub(crate) async fn whole(mut body: Body, patience: &Patience) -> Result<Bytes, 
 }
 
 /// A success whose body is an error, or no answer at all, is a failure.
-fn check_plain(head: &response::Parts, body: &[u8]) -> Result<(), Failure> {
+fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), Failure> {
     if let Some(error) = provider_error::is_error_in_success(body) {
         let failure = llmpool_core::failure::classify_in_stream(&error);
         let request_id = failure.request_id.clone().or_else(|| request_id(&head.headers));
@@ -290,7 +318,13 @@ fn check_plain(head: &response::Parts, body: &[u8]) -> Result<(), Failure> {
             ..failure
         });
     }
-    let looks_like_json = body.trim_ascii_start().starts_with(b"{") && body.trim_ascii_end().ends_with(b"}");
+    let body = body.trim_ascii();
+    let looks_like_json = match body.first() {
+        Some(b'{') => body.ends_with(b"}"),
+        // Some providers list their models without anything around them.
+        Some(b'[') => body.ends_with(b"]") && at == Endpoint::Models,
+        _ => false,
+    };
     if looks_like_json {
         return Ok(());
     }

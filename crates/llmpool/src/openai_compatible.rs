@@ -23,10 +23,10 @@ use llmpool_core::wire::Wire;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::base_url::{endpoint, shown};
+use crate::base_url::shown;
 use crate::call::{self, Answer, Outgoing};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Rendered, Reply};
+use crate::exchange::{Endpoint, Rendered, Reply};
 use crate::interface::{ChatResponse, ChatStream, ChunkSource, LlmInterface};
 use crate::key_pool::ApiKeyPool;
 use crate::openai_responses::{self, TranslatedChunks};
@@ -34,7 +34,7 @@ use crate::options::{CallOptions, Timeouts};
 use crate::raw::{self, RawResponse, RawStream};
 use crate::report::CallReport;
 use crate::secrets::KeyLabel;
-use crate::target::{Facts, KeyStatus, Provider, Target};
+use crate::target::{Facts, KeyStatus, Provider, Target, Uris};
 use crate::token_bucket::{self, RateLimitStatus};
 use crate::tokens;
 use crate::transport::{Connect, Connections};
@@ -172,8 +172,8 @@ impl OpenAiCompatible {
         settings: TargetSettings,
         connections: &Connections,
     ) -> Result<Self, Error> {
-        let uri = endpoint(base_url, settings.api.path())?;
-        let models_uri = endpoint(base_url, "models")?;
+        let uris = Uris::under(base_url, settings.api)?;
+        let uri = uris.of(Endpoint::Answers);
         let limits = settings
             .limits()
             .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))?;
@@ -190,12 +190,11 @@ impl OpenAiCompatible {
             keys: keys.to_vec(),
             model,
             base_url: base_url.to_owned(),
-            connections: connections.to(&uri),
-            headers: standing_headers(settings.headers, &uri),
+            connections: connections.to(uri),
+            headers: standing_headers(settings.headers, uri),
             wire: settings.api,
             key_header: Dialect::at(uri.authority().map_or("", |host| host.as_str())).key_header,
-            uri,
-            models_uri,
+            uris,
             api_params: settings.api_params,
             retry: RetryPolicy {
                 max_retries: settings.max_retries,
@@ -365,10 +364,8 @@ impl Outgoing for Typed<'_> {
         self.write(target, options.as_ref(), &mut body)
             .map_err(unencodable)?;
         Ok(Rendered {
-            body: Bytes::from(body),
-            stream: self.stream,
             added_stream_options: added,
-            dropped: Vec::new(),
+            ..Rendered::new(Bytes::from(body), self.stream)
         })
     }
 }

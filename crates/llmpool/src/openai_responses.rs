@@ -222,12 +222,7 @@ pub(crate) fn render(request: &ResponsesRequest, stream: bool, target: &Target) 
     let body = write().map_err(|error| {
         Error::new(ErrorKind::Unsendable, "the request cannot be encoded").with_source(error)
     })?;
-    Ok(Rendered {
-        body: Bytes::from(body),
-        stream,
-        added_stream_options: false,
-        dropped: Vec::new(),
-    })
+    Ok(Rendered::new(Bytes::from(body), stream))
 }
 
 /// The events of a response as they come. Ends after an error.

@@ -55,12 +55,7 @@ pub(crate) struct Encoded {
 
 impl Outgoing for Encoded {
     fn render(&self, _: &Target) -> Result<Rendered, Error> {
-        Ok(Rendered {
-            body: self.body.clone(),
-            stream: self.stream,
-            added_stream_options: false,
-            dropped: Vec::new(),
-        })
+        Ok(Rendered::new(self.body.clone(), self.stream))
     }
 }
 

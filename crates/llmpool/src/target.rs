@@ -17,7 +17,9 @@ use llmpool_core::routing::retry::RetryPolicy;
 use llmpool_core::wire::Wire;
 use serde_json::value::RawValue;
 
-use crate::base_url::shown;
+use crate::base_url::{endpoint, shown};
+use crate::error::Error;
+use crate::exchange::Endpoint;
 use crate::limits::Admission;
 use crate::options::Timeouts;
 use crate::secrets::{self, KeyLabel, Secret};
@@ -59,11 +61,9 @@ pub(crate) struct Target {
     /// In which format it is asked.
     pub(crate) wire: Wire,
     /// Where it is asked.
-    pub(crate) uri: Uri,
+    pub(crate) uris: Uris,
     /// In which header it wants its keys.
     pub(crate) key_header: KeyHeader,
-    /// Where the provider lists its models.
-    pub(crate) models_uri: Uri,
     pub(crate) connections: Arc<Pool>,
     /// Sent with every request, all but the key.
     pub(crate) headers: HeaderMap,
@@ -77,6 +77,31 @@ pub(crate) struct Target {
     pub(crate) expected_output: Option<u32>,
     pub(crate) on_status: StatusPolicy,
     pub(crate) facts: Facts,
+}
+
+/// Where a target is asked for what.
+pub(crate) struct Uris {
+    answers: Uri,
+    embeddings: Uri,
+    models: Uri,
+}
+
+impl Uris {
+    pub(crate) fn under(base_url: &str, wire: Wire) -> Result<Self, Error> {
+        Ok(Self {
+            answers: endpoint(base_url, wire.path())?,
+            embeddings: endpoint(base_url, "embeddings")?,
+            models: endpoint(base_url, "models")?,
+        })
+    }
+
+    pub(crate) fn of(&self, what: Endpoint) -> &Uri {
+        match what {
+            Endpoint::Answers => &self.answers,
+            Endpoint::Embeddings => &self.embeddings,
+            Endpoint::Models => &self.models,
+        }
+    }
 }
 
 impl Target {

@@ -9,6 +9,7 @@ use llmpool_core::limits::ledger::Need;
 use llmpool_core::translate;
 use serde::Deserialize;
 
+use crate::exchange::{Endpoint, Rendered};
 use crate::limits::Permit;
 use crate::target::Target;
 
@@ -28,10 +29,16 @@ impl Bounds {
     }
 }
 
-/// What a call with this body needs.
-pub(crate) fn need_of(target: &Target, body: &[u8]) -> Need {
-    if !target.counts_tokens {
+/// What a call needs.
+pub(crate) fn need_of(target: &Target, Rendered { at, body, .. }: &Rendered) -> Need {
+    if !target.counts_tokens || *at == Endpoint::Models {
         return Need::ONE;
+    }
+    if *at == Endpoint::Embeddings {
+        return Need {
+            tokens: estimate::tokens(body).max(1),
+            ..Need::ONE
+        };
     }
     let bounds: Option<Bounds> = serde_json::from_slice(body).ok();
     let each = bounds
@@ -66,6 +73,11 @@ pub(crate) fn most_by_default(target: &Target) -> Option<u32> {
 /// What a plain answer used, for a provider that does not say.
 pub(crate) fn estimated_plain(sent: &[u8], body: &[u8]) -> Option<Usage> {
     frame::estimated_tokens(body).map(|answer| estimated(sent, answer))
+}
+
+/// What an answer without words used, for a provider that does not say.
+pub(crate) fn estimated_input(sent: &[u8]) -> Usage {
+    estimated(sent, 0)
 }
 
 /// What a stream used so far, for a provider that does not say.
