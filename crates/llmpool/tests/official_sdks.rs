@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use llmpool_simulator::{Scenario, Simulator};
+use serde_json::json;
 use server::Scene;
 
 const KEY: &str = "sk-simulated";
@@ -40,6 +41,16 @@ const SCENES: [(&str, &str); 6] = [
         r#"{"behaviours": [{"status": 400, "body": {"error": {"message": "This is too hot.", "type": "invalid_request_error", "param": "temperature", "code": "too_hot"}}}]}"#,
     ),
     ("locked", r#"{"keys": [{"key": "sk-another"}]}"#),
+];
+
+/// What the simulator does not say: reasoning, a search, a text with a citation, and two calls in one answer.
+const BUSY: [&str; 2] = [
+    include_str!("official_sdks/recorded/chat.json"),
+    include_str!("official_sdks/recorded/responses.json"),
+];
+const BUSY_STREAMED: [&str; 2] = [
+    include_str!("official_sdks/recorded/chat.sse"),
+    include_str!("official_sdks/recorded/responses.sse"),
 ];
 
 #[tokio::test]
@@ -78,12 +89,23 @@ fn here(name: &str) -> PathBuf {
         .collect()
 }
 
+/// A provider that always says the same, in each format.
+fn recorded(content_type: &str, [chat, responses]: [&str; 2]) -> String {
+    let says = |on, body| json!({"on": on, "raw": {"content_type": content_type, "body": body}});
+    json!({"behaviours": [says("chat_completions", chat), says("responses", responses)]}).to_string()
+}
+
 /// Runs the checks of a client against a server with all scenes.
 async fn check(mut command: Command) {
     let mut simulators = Vec::new();
     let mut scenes = BTreeMap::new();
-    for (name, scenario) in SCENES {
-        let simulator = Simulator::start(Scenario::from_json(scenario).unwrap())
+    let recorded = [
+        ("busy", recorded("application/json", BUSY)),
+        ("busy-streamed", recorded("text/event-stream", BUSY_STREAMED)),
+    ];
+    let staged = SCENES.map(|(name, scenario)| (name, scenario.to_owned()));
+    for (name, scenario) in staged.into_iter().chain(recorded) {
+        let simulator = Simulator::start(Scenario::from_json(&scenario).unwrap())
             .await
             .unwrap();
         scenes.insert(name, Scene::new(name, &simulator.url(), KEY));

@@ -33,6 +33,10 @@ const RESPONSES_CALL = {
   tools: [zodResponsesFunction({ name: "weather", parameters: Weather })],
   tool_choice: { type: "function", name: "weather" },
 };
+const CITIES = [
+  ["call_a", "Oslo"],
+  ["call_b", "Rome"],
+];
 
 const same = assert.deepEqual;
 
@@ -135,8 +139,8 @@ const checks = {
     const asked = { ...ASKED, max_completion_tokens: 16 };
     const answer = await chat.completions.create(asked);
     same([answer.choices[0].finish_reason, answer.usage.completion_tokens], ["length", 16]);
-    const parsed = chat.completions.parse({ ...asked, response_format: zodResponseFormat(z.object({}), "any") });
-    same((await parsed).choices[0].finish_reason, "stop", "the JSON fits");
+    const parsed = chat.completions.parse({ ...asked, tools: CHAT_CALL.tools });
+    await assert.rejects(parsed, (error) => error instanceof OpenAI.OpenAIError && /length/.test(error.message));
     const streamed = await all(chat.completions.create({ ...asked, stream: true }));
     same(streamed.flatMap((chunk) => chunk.choices.map((choice) => choice.finish_reason)).filter(Boolean), ["length"]);
   },
@@ -151,6 +155,26 @@ const checks = {
     const choices = chunks.flatMap((chunk) => chunk.choices);
     same(choices.map((choice) => choice.delta.reasoning_content ?? "").join(""), "Let me think about it.");
     same(choices.map((choice) => choice.delta.content ?? "").join(""), "It is 42.");
+  },
+
+  async "a chat says much at once"({ chat }) {
+    const asked = { ...ASKED, tools: CHAT_CALL.tools, logprobs: true };
+    const streamed = chat.completions.stream({ ...asked, ...USAGE, model: "busy-streamed" }).finalChatCompletion();
+    for (const answer of [await chat.completions.parse({ ...asked, model: "busy" }), await streamed]) {
+      const { message, finish_reason, logprobs } = answer.choices[0];
+      same([message.content, finish_reason], ["I will look.", "tool_calls"]);
+      same(
+        message.tool_calls.map((call) => [call.id, call.function.parsed_arguments.city]),
+        CITIES,
+      );
+      same(
+        logprobs.content.map((token) => token.token),
+        ["I will", " look."],
+      );
+      const { total_tokens, prompt_tokens_details, completion_tokens_details } = answer.usage;
+      same([total_tokens, prompt_tokens_details.cached_tokens], [70, 16]);
+      same(completion_tokens_details.reasoning_tokens, 4);
+    }
   },
 
   async "a chat fails as its provider says"({ chat }) {
@@ -260,6 +284,30 @@ const checks = {
         ["Let me think about it."],
       );
       same([answer.output_text, answer.usage.output_tokens_details.reasoning_tokens], ["It is 42.", 5]);
+    }
+  },
+
+  async "a response says much at once"({ responses }) {
+    const asked = { ...INPUT, tools: RESPONSES_CALL.tools, include: ["message.output_text.logprobs"] };
+    const streamed = responses.stream({ ...asked, model: "busy-streamed" }).finalResponse();
+    for (const answer of [await responses.parse({ ...asked, model: "busy" }), await streamed]) {
+      const said = answer.output.filter((item) => item.type !== "web_search_call");
+      same(
+        said.map((item) => item.type),
+        ["reasoning", "message", "function_call", "function_call"],
+      );
+      same(
+        said.slice(2).map((call) => [call.call_id, call.parsed_arguments.city]),
+        CITIES,
+      );
+      const [part] = said[1].content;
+      same([part.text, part.annotations[0].title], ["I will look.", "Sky"]);
+      same(
+        part.logprobs.map((token) => token.token),
+        ["I will", " look."],
+      );
+      const { total_tokens, input_tokens_details, output_tokens_details } = answer.usage;
+      same([total_tokens, input_tokens_details.cached_tokens, output_tokens_details.reasoning_tokens], [70, 16, 4]);
     }
   },
 

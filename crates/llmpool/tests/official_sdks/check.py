@@ -30,6 +30,7 @@ CHAT_TOOL = openai.pydantic_function_tool(Weather, name="weather")
 RESPONSES_TOOL = {"type": "function", **CHAT_TOOL["function"]}
 CHAT_FORCED = {"type": "function", "function": {"name": "weather"}}
 RESPONSES_FORCED = {"type": "function", "name": "weather"}
+CITIES = [("call_a", "Oslo"), ("call_b", "Rome")]
 
 checks = []
 
@@ -176,6 +177,25 @@ def a_chat_thinks(client, upstream):
     chunks = [valid(chunk) for chunk in client.chat.completions.create(stream=True, **asked)]
     thoughts = [getattr(choice.delta, "reasoning_content", None) for chunk in chunks for choice in chunk.choices]
     same(("".join(thought for thought in thoughts if thought), text_of(chunks)), ("Let me think about it.", "It is 42."))
+
+
+@check
+def a_chat_says_much_at_once(client, upstream):
+    asked = {"messages": ASKED, "tools": [CHAT_TOOL], "logprobs": True}
+    answer = valid(client.chat.completions.parse(model="busy", **asked))
+    chunks = [valid(chunk) for chunk in client.chat.completions.create(model="busy-streamed", stream=True, **asked)]
+    same((text_of(chunks), ends(chunks)), ("I will look.", ["tool_calls"]))
+    with client.chat.completions.stream(model="busy-streamed", stream_options=USAGE, **asked) as stream:
+        streamed = stream.get_final_completion()
+    for completion in (answer, streamed):
+        choice = completion.choices[0]
+        same((choice.message.content, choice.finish_reason), ("I will look.", "tool_calls"))
+        same(choice.message.reasoning_content, "Two cities.")
+        same([(call.id, call.function.parsed_arguments.city) for call in choice.message.tool_calls], CITIES)
+        same([token.token for token in choice.logprobs.content], ["I will", " look."])
+        same((completion.usage.total_tokens, completion.usage.prompt_tokens_details.cached_tokens), (70, 16))
+        same(completion.usage.completion_tokens_details.reasoning_tokens, 4)
+    same([note.url_citation.title for note in answer.choices[0].message.annotations], ["Sky"])
 
 
 @check
@@ -326,6 +346,27 @@ def a_response_thinks(client, upstream):
         same([item.type for item in response.output], ["reasoning", "message"])
         same([part.text for part in response.output[0].content], ["Let me think about it."])
         same((response.output_text, response.usage.output_tokens_details.reasoning_tokens), ("It is 42.", 5))
+
+
+@check
+def a_response_says_much_at_once(client, upstream):
+    asked = {"input": "What is it?", "tools": [RESPONSES_TOOL], "include": ["message.output_text.logprobs"]}
+    answer = valid(client.responses.parse(model="busy", **asked))
+    events = [valid(event) for event in client.responses.create(model="busy-streamed", stream=True, **asked)]
+    same([event.sequence_number for event in events], list(range(len(events))))
+    with client.responses.stream(model="busy-streamed", **asked) as stream:
+        streamed = stream.get_final_response()
+    for response in (answer, events[-1].response, streamed):
+        kinds = [item.type for item in response.output if item.type != "web_search_call"]
+        same(kinds, ["reasoning", "message", "function_call", "function_call"])
+        calls = [item for item in response.output if item.type == "function_call"]
+        same([(call.call_id, Weather.model_validate_json(call.arguments).city) for call in calls], CITIES)
+        (part,) = next(item for item in response.output if item.type == "message").content
+        same((part.text, part.annotations[0].title), ("I will look.", "Sky"))
+        same([token.token for token in part.logprobs], ["I will", " look."])
+        usage = response.usage
+        same((usage.total_tokens, usage.input_tokens_details.cached_tokens), (70, 16))
+        same(usage.output_tokens_details.reasoning_tokens, 4)
 
 
 @check
