@@ -57,6 +57,7 @@ async function fails(ask) {
   await assert.rejects(ask("picky"), (error) => {
     assert(error instanceof OpenAI.BadRequestError && /This is too hot\./.test(error.message), error);
     same([error.status, error.type, error.code], [400, "invalid_request_error", "too_hot"]);
+    same(error.param, "temperature");
     return true;
   });
   await assert.rejects(ask("unknown"), OpenAI.NotFoundError);
@@ -187,6 +188,12 @@ const checks = {
     const asked = { ...ASKED, model: "broken" };
     await assert.rejects(all(chat.completions.create({ ...asked, stream: true })), OpenAI.APIError);
     await assert.rejects(chat.completions.stream(asked).finalChatCompletion(), OpenAI.APIError);
+  },
+
+  async "a chat with what the other format lacks is refused"({ chat }, upstream) {
+    const asked = chat.completions.create({ ...ASKED, stop: ["x"] });
+    if (upstream === "same") return asked;
+    await assert.rejects(asked, (error) => error instanceof OpenAI.BadRequestError && error.param === "stop");
   },
 
   async "a response is answered"({ responses }) {

@@ -218,7 +218,8 @@ def a_chat_with_what_the_other_format_lacks_is_refused(client, upstream):
     if upstream == "same":
         return ask()
     error = refused(openai.BadRequestError, ask)
-    assert "stop" in error.message, error
+    same(error.param, "stop")
+    assert "no stop sequences" in error.message, error
 
 
 # Responses.
@@ -404,6 +405,7 @@ def same_errors(ask):
     assert "key" in error.message, error
     error = refused(openai.BadRequestError, ask("picky"))
     same((error.status_code, error.type, error.code), (400, "invalid_request_error", "too_hot"))
+    same(error.param, "temperature")
     same(error.body["message"], "This is too hot.")
     same(refused(openai.NotFoundError, ask("unknown")).status_code, 404)
 

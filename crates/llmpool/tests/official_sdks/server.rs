@@ -297,7 +297,7 @@ impl From<Error> for Refused {
         Self {
             status,
             message: error.provider_message().map_or_else(ours, str::to_owned),
-            param: None,
+            param: error.param().map(str::to_owned),
             code: error.code().map(str::to_owned),
         }
     }
