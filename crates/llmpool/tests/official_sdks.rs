@@ -43,14 +43,14 @@ const SCENES: [(&str, &str); 6] = [
     ("locked", r#"{"keys": [{"key": "sk-another"}]}"#),
 ];
 
-/// What the simulator does not say: reasoning, a search, a text with a citation, and two calls in one answer.
+/// What the simulator does not say: reasoning, a search, a text with a citation, and two calls in one answer. Written by hand.
 const BUSY: [&str; 2] = [
-    include_str!("official_sdks/recorded/chat.json"),
-    include_str!("official_sdks/recorded/responses.json"),
+    include_str!("official_sdks/busy/chat.json"),
+    include_str!("official_sdks/busy/responses.json"),
 ];
 const BUSY_STREAMED: [&str; 2] = [
-    include_str!("official_sdks/recorded/chat.sse"),
-    include_str!("official_sdks/recorded/responses.sse"),
+    include_str!("official_sdks/busy/chat.sse"),
+    include_str!("official_sdks/busy/responses.sse"),
 ];
 
 #[tokio::test]
@@ -90,7 +90,7 @@ fn here(name: &str) -> PathBuf {
 }
 
 /// A provider that always says the same, in each format.
-fn recorded(content_type: &str, [chat, responses]: [&str; 2]) -> String {
+fn always(content_type: &str, [chat, responses]: [&str; 2]) -> String {
     let says = |on, body| json!({"on": on, "raw": {"content_type": content_type, "body": body}});
     json!({"behaviours": [says("chat_completions", chat), says("responses", responses)]}).to_string()
 }
@@ -99,12 +99,12 @@ fn recorded(content_type: &str, [chat, responses]: [&str; 2]) -> String {
 async fn check(mut command: Command) {
     let mut simulators = Vec::new();
     let mut scenes = BTreeMap::new();
-    let recorded = [
-        ("busy", recorded("application/json", BUSY)),
-        ("busy-streamed", recorded("text/event-stream", BUSY_STREAMED)),
+    let busy = [
+        ("busy", always("application/json", BUSY)),
+        ("busy-streamed", always("text/event-stream", BUSY_STREAMED)),
     ];
     let staged = SCENES.map(|(name, scenario)| (name, scenario.to_owned()));
-    for (name, scenario) in staged.into_iter().chain(recorded) {
+    for (name, scenario) in staged.into_iter().chain(busy) {
         let simulator = Simulator::start(Scenario::from_json(&scenario).unwrap())
             .await
             .unwrap();
