@@ -18,6 +18,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     failure: Option<Failure>,
+    param: Option<String>,
     retry_after: Option<Duration>,
     report: CallReport,
     partial: Option<Box<ChatCompletion>>,
@@ -47,6 +48,7 @@ impl Error {
             kind,
             message: message.into(),
             failure: None,
+            param: None,
             retry_after: None,
             report: CallReport::default(),
             partial: None,
@@ -65,6 +67,12 @@ impl Error {
     /// Adds the cause.
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
+        self
+    }
+
+    /// Adds which member of the request is at fault.
+    pub(crate) fn with_param(mut self, param: impl Into<String>) -> Self {
+        self.0.param = Some(param.into());
         self
     }
 
@@ -124,6 +132,13 @@ impl Error {
     /// The provider's error code.
     pub fn code(&self) -> Option<&str> {
         self.0.failure.as_ref()?.code.as_deref()
+    }
+
+    /// The member of the request that is at fault, as a path, where the provider or the translation names it. As with the provider's
+    /// words: for the caller, not for logs.
+    pub fn param(&self) -> Option<&str> {
+        let said = || self.0.failure.as_ref()?.param.as_deref();
+        self.0.param.as_deref().or_else(said)
     }
 
     /// The provider's own words, masked for keys. They may echo the prompt: show them to the caller, do not log them.

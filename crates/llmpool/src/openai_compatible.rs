@@ -377,8 +377,9 @@ fn unencodable(error: serde_json::Error) -> Error {
 impl Typed<'_> {
     fn render_for_responses(&self, target: &Target) -> Result<Rendered, Error> {
         let translated = translate::to_responses(self.request);
-        let Translated { request, dropped } =
-            translated.map_err(|refused| Error::new(ErrorKind::Unsendable, refused.to_string()))?;
+        let Translated { request, dropped } = translated.map_err(|refused| {
+            Error::new(ErrorKind::Unsendable, refused.to_string()).with_param(refused.param)
+        })?;
         let rendered = openai_responses::render(&request, self.stream, target)?;
         Ok(Rendered { dropped, ..rendered })
     }

@@ -96,7 +96,7 @@ async fn u08_o03_l80_no_prompt_and_no_key_in_any_output() {
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let mut shown = String::new();
     let echo = format!(
-        r#"{{"error":{{"message":"you sent {PROMPT} with {KEY}","code":"{KEY}","param":"{PROMPT}"}}}}"#
+        r#"{{"error":{{"message":"you sent {PROMPT} with {KEY}","code":"{KEY}","param":"{PROMPT} {KEY}"}}}}"#
     );
     for status in [400, 401, 402, 403, 404, 413, 422, 429, 500, 503, 200] {
         let body = echo.clone();
@@ -129,6 +129,7 @@ async fn u08_o03_l80_no_prompt_and_no_key_in_any_output() {
             );
             assert!(
                 !error.code().unwrap_or_default().contains(KEY)
+                    && !error.param().unwrap_or_default().contains(KEY)
                     && !error.request_id().unwrap_or_default().contains(KEY)
             );
             shown += &format!(

@@ -210,7 +210,10 @@ async fn o21_what_has_no_equivalent_is_refused_by_name_before_anything_is_sent()
         .chat(&request, &CallOptions::default())
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsendable);
+    assert_eq!(
+        (error.kind(), error.param()),
+        (ErrorKind::Unsendable, Some("stop"))
+    );
     assert!(
         error
             .to_string()

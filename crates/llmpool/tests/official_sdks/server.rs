@@ -1,0 +1,322 @@
+//! A server in place of the gateway, as thin as it can be: what a client asks in either format is asked of a provider through llmpool, and
+//! what comes back is said in the client's format. It has no policy: no callers, no routes, no limits.
+//!
+//! Below `/same/v1` the provider is asked in the client's format, below `/translated/v1` in the other one. A model's name is that of its
+//! scene.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::channel::{Channel, SendError, Sender};
+use http_body_util::{BodyExt, Either, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use llmpool::chat::ChatRequest;
+use llmpool::responses::ResponsesRequest;
+use llmpool::{
+    ApiKeyPool, CallOptions, ChatStream, Error, ErrorKind, EventStream, FailureKind, LlmInterface,
+    OpenAiCompatible, OpenAiResponsesCompatible, TargetSettings,
+};
+use llmpool_core::translate::{self, ChatAccent, ChunkTranslator, Failed, Frame, Untranslatable};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+
+type Reply = Response<Either<Full<Bytes>, Channel<Bytes>>>;
+type Told = Result<(), SendError>;
+
+/// One model at one provider, asked in either format.
+pub struct Scene {
+    chat: OpenAiCompatible,
+    responses: OpenAiResponsesCompatible,
+}
+
+impl Scene {
+    pub fn new(name: &str, provider: &str, key: &str) -> Self {
+        let pool = ApiKeyPool::new("simulated", [key]).unwrap();
+        let settings = TargetSettings {
+            max_retries: 0,
+            ..TargetSettings::default()
+        };
+        Self {
+            chat: OpenAiCompatible::with_settings(&pool, name, provider, settings.clone()).unwrap(),
+            responses: OpenAiResponsesCompatible::with_settings(&pool, name, provider, settings).unwrap(),
+        }
+    }
+}
+
+/// Serves for as long as the runtime lives, and says where.
+pub async fn start(scenes: BTreeMap<&'static str, Scene>) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let scenes = Arc::new(scenes);
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(socket, scenes.clone()));
+        }
+    });
+    format!("http://{address}")
+}
+
+async fn serve(socket: TcpStream, scenes: Arc<BTreeMap<&'static str, Scene>>) {
+    let service = service_fn(|request| async {
+        let reply = answer(&scenes, request).await;
+        Ok::<_, Infallible>(reply.unwrap_or_else(|refused| refused.reply()))
+    });
+    // A client that leaves ends its connection with an error.
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(socket), service)
+        .await;
+}
+
+async fn answer(scenes: &BTreeMap<&str, Scene>, request: Request<Incoming>) -> Result<Reply, Refused> {
+    let path = request.uri().path().to_owned();
+    let body = request.into_body().collect().await;
+    let body = body
+        .map_err(|error| Refused::invalid(error.to_string()))?
+        .to_bytes();
+    match path.as_str() {
+        "/same/v1/chat/completions" => {
+            let request: ChatRequest = decoded(&body)?;
+            chat(&scene(scenes, &request.model)?.chat, &request).await
+        }
+        "/translated/v1/chat/completions" => {
+            let request: ChatRequest = decoded(&body)?;
+            chat(&scene(scenes, &request.model)?.responses, &request).await
+        }
+        "/same/v1/responses" => {
+            let request: ResponsesRequest = decoded(&body)?;
+            respond(&scene(scenes, &request.model)?.responses, &request).await
+        }
+        "/translated/v1/responses" => {
+            let request: ResponsesRequest = decoded(&body)?;
+            respond_by_chat(&scene(scenes, &request.model)?.chat, &request).await
+        }
+        _ => Err(Refused::new(404, "no such path")),
+    }
+}
+
+fn decoded<T: for<'a> serde::Deserialize<'a>>(body: &[u8]) -> Result<T, Refused> {
+    serde_json::from_slice(body).map_err(|error| Refused::invalid(error.to_string()))
+}
+
+fn scene<'a>(scenes: &'a BTreeMap<&str, Scene>, model: &Option<String>) -> Result<&'a Scene, Refused> {
+    let scene = scenes.get(model.as_deref().unwrap_or_default());
+    scene.ok_or_else(|| Refused::new(404, "no such model"))
+}
+
+/// Refused keys are told at once: nobody waits for them to be tried again.
+fn options() -> CallOptions {
+    CallOptions {
+        fail_fast: true,
+        ..CallOptions::default()
+    }
+}
+
+async fn chat(model: &dyn LlmInterface, request: &ChatRequest) -> Result<Reply, Refused> {
+    if request.stream == Some(true) {
+        let stream = model.chat_stream(request, &options()).await?;
+        return Ok(streamed(|out| tell_chunks(stream, out)));
+    }
+    let answer = model.chat(request, &options()).await?;
+    Ok(whole(200, &answer.completion))
+}
+
+async fn tell_chunks(mut stream: ChatStream, mut out: Out) -> Told {
+    while let Some(chunk) = stream.next().await {
+        match chunk {
+            Ok(chunk) => out.data(&chunk).await?,
+            Err(error) => return out.data(&Refused::from(error).body()).await,
+        }
+    }
+    out.done().await
+}
+
+async fn respond(model: &OpenAiResponsesCompatible, request: &ResponsesRequest) -> Result<Reply, Refused> {
+    if request.stream == Some(true) {
+        let stream = model.respond_stream(request, &options()).await?;
+        return Ok(streamed(|out| tell_events(stream, out)));
+    }
+    let answer = model.respond(request, &options()).await?;
+    Ok(whole(200, &answer.response))
+}
+
+async fn tell_events(mut stream: EventStream, mut out: Out) -> Told {
+    let mut number = 0;
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(event) => out.event(event.kind.as_str(), &event).await?,
+            Err(error) => {
+                let Refused { message, code, .. } = error.into();
+                let event = json!({"type": "error", "sequence_number": number, "code": code, "message": message, "param": null});
+                return out.event("error", &event).await;
+            }
+        }
+        number += 1;
+    }
+    Ok(())
+}
+
+async fn respond_by_chat(model: &OpenAiCompatible, request: &ResponsesRequest) -> Result<Reply, Refused> {
+    static ANSWERS: AtomicUsize = AtomicUsize::new(0);
+    let number = ANSWERS.fetch_add(1, Ordering::Relaxed);
+    let frame = Frame::new(request, format!("test{number}"), 1_700_000_000);
+    let chat = translate::to_chat(request, ChatAccent::default())?.request;
+    if request.stream == Some(true) {
+        let stream = model.chat_stream(&chat, &options()).await?;
+        let translator = ChunkTranslator::new(frame);
+        return Ok(streamed(|out| tell_translated(stream, translator, out)));
+    }
+    let answer = model.chat(&chat, &options()).await?;
+    Ok(whole(200, &translate::response_of(answer.completion, &frame)?))
+}
+
+async fn tell_translated(mut stream: ChatStream, mut translator: ChunkTranslator, mut out: Out) -> Told {
+    loop {
+        let chunk = stream.next().await;
+        let over = !matches!(chunk, Some(Ok(_)));
+        let events = match chunk {
+            Some(Ok(chunk)) => translator.push(chunk),
+            Some(Err(error)) => translator.fail(&failed(error)),
+            None => translator.finish(),
+        };
+        for event in events {
+            out.event(event.kind.as_str(), &event).await?;
+        }
+        if over {
+            return Ok(());
+        }
+    }
+}
+
+fn failed(error: Error) -> Failed {
+    let Refused { message, code, .. } = error.into();
+    Failed {
+        code,
+        message: Some(message),
+    }
+}
+
+fn whole(status: u16, body: &impl Serialize) -> Reply {
+    let body = Full::from(serde_json::to_vec(body).unwrap());
+    reply(status, "application/json", Either::Left(body))
+}
+
+/// A stream that is told by a task of its own.
+fn streamed<F: Future<Output = Told> + Send + 'static>(tell: impl FnOnce(Out) -> F) -> Reply {
+    let (sender, channel) = Channel::new(16);
+    tokio::spawn(tell(Out(sender)));
+    reply(200, "text/event-stream", Either::Right(channel))
+}
+
+fn reply(status: u16, content_type: &str, body: Either<Full<Bytes>, Channel<Bytes>>) -> Reply {
+    let reply = Response::builder()
+        .status(status)
+        .header("content-type", content_type);
+    reply.body(body).unwrap()
+}
+
+/// Where events are written. Fails when the client has left.
+struct Out(Sender<Bytes>);
+
+impl Out {
+    async fn data(&mut self, data: &impl Serialize) -> Told {
+        self.line(format!("data: {}\n\n", said(data))).await
+    }
+
+    async fn event(&mut self, name: &str, data: &impl Serialize) -> Told {
+        self.line(format!("event: {name}\ndata: {}\n\n", said(data)))
+            .await
+    }
+
+    async fn done(&mut self) -> Told {
+        self.line("data: [DONE]\n\n".to_owned()).await
+    }
+
+    async fn line(&mut self, line: String) -> Told {
+        self.0.send_data(line.into()).await
+    }
+}
+
+fn said(data: &impl Serialize) -> String {
+    serde_json::to_string(data).unwrap()
+}
+
+/// Why there is no answer, as OpenAI says it.
+struct Refused {
+    status: u16,
+    message: String,
+    param: Option<String>,
+    code: Option<String>,
+}
+
+impl Refused {
+    fn new(status: u16, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            param: None,
+            code: None,
+        }
+    }
+
+    fn invalid(message: impl Into<String>) -> Self {
+        Self::new(400, message)
+    }
+
+    fn body(&self) -> Value {
+        let kind = match self.status {
+            400..500 => "invalid_request_error",
+            _ => "server_error",
+        };
+        json!({"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}})
+    }
+
+    fn reply(&self) -> Reply {
+        whole(self.status, &self.body())
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        let status = match error.kind() {
+            ErrorKind::Unsendable => 400,
+            // Known of an earlier call, it has no status.
+            ErrorKind::Attempt(FailureKind::InvalidKey) => 401,
+            _ => error.status().filter(|status| *status >= 400).unwrap_or(502),
+        };
+        let ours = || error.to_string();
+        Self {
+            status,
+            message: error.provider_message().map_or_else(ours, str::to_owned),
+            param: error.param().map(str::to_owned),
+            code: error.code().map(str::to_owned),
+        }
+    }
+}
+
+impl From<Untranslatable> for Refused {
+    fn from(refused: Untranslatable) -> Self {
+        Self {
+            param: Some(refused.param.clone()),
+            ..Self::invalid(refused.to_string())
+        }
+    }
+}
+
+impl From<Failed> for Refused {
+    fn from(failed: Failed) -> Self {
+        Self {
+            code: failed.code,
+            ..Self::new(502, failed.message.unwrap_or_default())
+        }
+    }
+}
