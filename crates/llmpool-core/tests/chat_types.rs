@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use llmpool_core::chat::{
-    Assembler, ChatChunk, ChatCompletion, ChatRequest, Content, Json, Message, NamedTool, Part,
+    AllowedTool, Assembler, ChatChunk, ChatCompletion, ChatRequest, Content, Json, Message, NamedTool, Part,
     ResponseFormat, Tool, ToolChoice, ToolMode,
 };
 use proptest::prelude::*;
@@ -109,7 +109,7 @@ fn known_shapes_are_typed() {
     };
     assert!(matches!(
         allowed.allowed_tools.tools[..],
-        [NamedTool::Function(_)]
+        [AllowedTool::Function(_)]
     ));
     let custom: Tool =
         serde_json::from_str(r#"{"type":"custom","custom":{"name":"sh","format":{"type":"text"}}}"#).unwrap();
@@ -243,4 +243,43 @@ fn how_likely_tokens_were_is_typed_and_keeps_its_text() {
             .unwrap()
             .contains("-0.10000000000000000001")
     );
+}
+
+#[test]
+fn what_is_nested_without_end_is_read_in_one_look() {
+    let nested = |open: &str, close: &str| format!("{}null{}", open.repeat(50_000), close.repeat(50_000));
+    let thinking = nested(r#"{"type":"thinking","thinking":["#, "]}");
+    let answer = format!(r#"{{"choices":[{{"message":{{"role":"assistant","content":[{thinking}]}}}}]}}"#);
+    let answer = ChatCompletion::decode(answer.as_bytes()).unwrap();
+    let Some(Content::Parts(parts)) = &answer.choices[0].message.content else {
+        panic!("{answer:?}")
+    };
+    assert!(matches!(&parts[..], [Part::Thinking(_)]), "{parts:?}");
+
+    let allowed = nested(
+        r#"{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":["#,
+        "]}}",
+    );
+    let request = format!(r#"{{"messages":[],"tool_choice":{allowed}}}"#);
+    let read: ChatRequest = serde_json::from_str(&request).unwrap();
+    assert!(matches!(
+        read.tool_choice,
+        Some(ToolChoice::Named(NamedTool::Allowed(_)))
+    ));
+    assert_eq!(serde_json::to_string(&read).unwrap(), request);
+}
+
+#[test]
+fn of_unknown_members_with_one_name_the_last_counts_however_many_there_are() {
+    let few: ChatRequest = serde_json::from_str(r#"{"messages":[],"x":1,"y":2,"x":3}"#).unwrap();
+    assert_eq!(
+        serde_json::to_string(&few).unwrap(),
+        r#"{"messages":[],"y":2,"x":3}"#
+    );
+    let members: String = (0..200_000)
+        .map(|at| format!(r#","member {}":{at}"#, at % 100_000))
+        .collect();
+    let many: ChatRequest = serde_json::from_str(&format!(r#"{{"messages":[]{members}}}"#)).unwrap();
+    assert_eq!(many.extra.iter().count(), 100_000);
+    assert_eq!(many.extra.iter().next().unwrap().1.get(), "100000");
 }

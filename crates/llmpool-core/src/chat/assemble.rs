@@ -10,7 +10,7 @@ use super::chunk::{ChatChunk, ChunkChoice, Delta};
 use super::content::Content;
 use super::extra::{Extra, Json};
 use super::lenient::Whole;
-use super::part::Part;
+use super::part::{Part, Thought};
 use super::response::{ChatCompletion, Choice};
 use super::tool::{FunctionCall, ToolCall, ToolCallDelta};
 
@@ -201,10 +201,17 @@ fn push_part(parts: &mut Vec<Part>, piece: Part) {
         (Some(Part::Refusal(refusal)), Part::Refusal(piece)) => refusal.refusal.push_str(&piece.refusal),
         (Some(Part::Thinking(thinking)), Part::Thinking(piece)) => {
             let pieces = piece.thinking.into_iter();
-            pieces.for_each(|piece| push_part(&mut thinking.thinking, piece));
+            pieces.for_each(|piece| push_thought(&mut thinking.thinking, piece));
             latest(&mut thinking.extra, &piece.extra, &[]);
         }
         (_, piece) => parts.push(piece),
+    }
+}
+
+fn push_thought(thoughts: &mut Vec<Thought>, piece: Thought) {
+    match (thoughts.last_mut(), piece) {
+        (Some(Thought::Text(text)), Thought::Text(piece)) => text.text.push_str(&piece.text),
+        (_, piece) => thoughts.push(piece),
     }
 }
 

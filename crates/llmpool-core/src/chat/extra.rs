@@ -1,6 +1,7 @@
 //! What the sender said that a type does not name.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer};
@@ -37,7 +38,8 @@ impl From<Box<RawValue>> for Json {
 
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
-        self.get() == other.get() || self.value() == other.value()
+        let read = |json: &Self| serde_json::from_str::<Value>(json.get()).ok();
+        self.get() == other.get() || read(self).is_some_and(|value| read(other) == Some(value))
     }
 }
 
@@ -58,6 +60,9 @@ impl<'de> Deserialize<'de> for Json {
         Box::deserialize(deserializer).map(Self)
     }
 }
+
+/// So many members are compared with each other rather than sorted.
+const FEW: usize = 8;
 
 /// Members that a type does not name, in the order in which they came, and those of its own that were explicitly `null`.
 ///
@@ -98,6 +103,33 @@ impl Extra {
             Some((_, known)) => *known = value,
             None => self.members.push((name, value)),
         }
+    }
+
+    /// As it was read; [`forget_repeated`](Self::forget_repeated) comes after the last.
+    pub(crate) fn push(&mut self, name: String, value: Json) {
+        self.members.push((name.into(), value));
+    }
+
+    /// Of members with one name the last counts.
+    pub(crate) fn forget_repeated(&mut self) {
+        let few = self.members.len() <= FEW;
+        let differ = |(at, (name, _)): (usize, &(Cow<'_, str>, Json))| {
+            self.members[..at].iter().all(|(other, _)| other != name)
+        };
+        if few && self.members.iter().enumerate().all(differ) {
+            return;
+        }
+        // Each is looked at once: a sender may write very many.
+        let mut last: HashMap<&str, usize> = HashMap::new();
+        for (at, (name, _)) in self.members.iter().enumerate() {
+            last.insert(name, at);
+        }
+        let mut lasts: Vec<_> = last.into_values().collect();
+        lasts.sort_unstable();
+        let mut lasts = lasts.into_iter().peekable();
+        let mut places = 0..;
+        self.members
+            .retain(|_| places.next().is_some_and(|at| lasts.next_if_eq(&at).is_some()));
     }
 
     /// Takes an unknown member out.

@@ -36,12 +36,12 @@ pub(crate) use lenient::Whole;
 pub use logprobs::{Logprobs, TokenLogprob, TopLogprob};
 pub use message::{Message, Role};
 pub use offer::{
-    AllowedSet, AllowedTools, CustomDefinition, CustomTool, FunctionDefinition, FunctionTool, NamedCustom,
-    NamedFunction, NamedTool, Tool, ToolChoice, ToolMode, ToolName,
+    AllowedSet, AllowedTool, AllowedTools, CustomDefinition, CustomTool, FunctionDefinition, FunctionTool,
+    NamedCustom, NamedFunction, NamedTool, Tool, ToolChoice, ToolMode, ToolName,
 };
 pub use part::{
     AudioPart, FilePart, FileSource, ImagePart, ImageUrl, InputAudio, Part, RefusalPart, TextPart,
-    ThinkingPart,
+    ThinkingPart, Thought,
 };
 pub use request::{ChatRequest, Stop, StreamOptions};
 pub use response::{ChatCompletion, Choice};

@@ -187,8 +187,9 @@ macro_rules! wire_object {
                                 _bit += 1;
                             )*)?
                             let value = members.next_value()?;
-                            read.extra.insert(name.into_owned(), value);
+                            read.extra.push(name.into_owned(), value);
                         }
+                        read.extra.forget_repeated();
                         Ok(read)
                     }
                 }

@@ -229,13 +229,26 @@ wire_object!(AllowedTools {} always { allowed_tools => "allowed_tools" });
 pub struct AllowedSet {
     /// `auto` or `required`.
     pub mode: String,
-    /// Each by type and name, as [`NamedTool`] is.
-    pub tools: Vec<NamedTool>,
+    /// Each by type and name.
+    pub tools: Vec<AllowedTool>,
     /// Anything else.
     pub extra: Extra,
 }
 
 wire_object!(AllowedSet {} always { mode => "mode", tools => "tools" });
+
+/// One of the tools that may be called. Not any [`NamedTool`]: then one set could be within the other without end.
+#[derive(Clone, PartialEq)]
+pub enum AllowedTool {
+    /// This function.
+    Function(NamedFunction),
+    /// This custom tool.
+    Custom(NamedCustom),
+    /// Any other, as it was given.
+    Other(Json),
+}
+
+tagged!(AllowedTool { Function(NamedFunction) => "function", Custom(NamedCustom) => "custom" });
 
 shapes!(
     FunctionTool,

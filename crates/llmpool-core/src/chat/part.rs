@@ -187,12 +187,33 @@ wire_object!(RefusalPart {} always { refusal => "refusal" });
 #[derive(Clone, Default, PartialEq)]
 pub struct ThinkingPart {
     /// Texts, as a rule.
-    pub thinking: Vec<Part>,
+    pub thinking: Vec<Thought>,
     /// Anything else.
     pub extra: Extra,
 }
 
 wire_object!(ThinkingPart {} always { thinking => "thinking" });
+
+/// A piece of reasoning. Not any part: then one could be within the other without end.
+#[derive(Clone, PartialEq)]
+pub enum Thought {
+    /// A text.
+    Text(TextPart),
+    /// Any other, as it was given.
+    Other(super::Json),
+}
+
+tagged!(Thought { Text(TextPart) => "text" });
+
+impl Thought {
+    /// Its text, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(part) => Some(&part.text),
+            Self::Other(_) => None,
+        }
+    }
+}
 
 shapes!(
     TextPart,

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{Translated, Untranslatable, reasoning};
 use crate::chat::{
-    ChatRequest, Content, CustomCall, Json, Message, NamedTool, Part, ResponseFormat, Role, Stop, Tool,
-    ToolCall, ToolChoice,
+    AllowedTool, ChatRequest, Content, CustomCall, Json, Message, NamedTool, Part, ResponseFormat, Role,
+    Stop, Tool, ToolCall, ToolChoice,
 };
 use crate::responses::{
     AudioInput, CustomCallItem, CustomResponsesTool, FileInput, FlatSchema, FunctionCallItem,
@@ -238,25 +238,29 @@ fn flat_grammar(format: &Json) -> Json {
 fn tool_choice(choice: &ToolChoice) -> Result<Json, Untranslatable> {
     let json = match choice {
         ToolChoice::Mode(mode) => json!(mode.as_str()),
-        ToolChoice::Named(tool) => named(tool, "tool_choice")?,
+        ToolChoice::Named(tool) => named(tool)?,
     };
     Json::of(&json).map_err(|_| Untranslatable::new("tool_choice", "it cannot be written"))
 }
 
-fn named(tool: &NamedTool, path: &str) -> Result<serde_json::Value, Untranslatable> {
+fn named(tool: &NamedTool) -> Result<serde_json::Value, Untranslatable> {
+    let unknown = |path: &str| {
+        let why = "this type is not known, so it cannot be translated";
+        Untranslatable::new(format!("{path}.type"), why)
+    };
     Ok(match tool {
         NamedTool::Function(named) => json!({"type": "function", "name": named.function.name}),
         NamedTool::Custom(named) => json!({"type": "custom", "name": named.custom.name}),
         NamedTool::Allowed(allowed) => {
             let set = &allowed.allowed_tools;
-            let tools = set.tools.iter().enumerate();
-            let tools = tools.map(|(at, tool)| named(tool, &format!("{path}.allowed_tools.tools[{at}]")));
+            let tools = set.tools.iter().enumerate().map(|(at, tool)| match tool {
+                AllowedTool::Function(named) => Ok(json!({"type": "function", "name": named.function.name})),
+                AllowedTool::Custom(named) => Ok(json!({"type": "custom", "name": named.custom.name})),
+                AllowedTool::Other(_) => Err(unknown(&format!("tool_choice.allowed_tools.tools[{at}]"))),
+            });
             json!({"type": "allowed_tools", "mode": set.mode, "tools": tools.collect::<Result<Vec<_>, _>>()?})
         }
-        NamedTool::Other(_) => {
-            let why = "this type is not known, so it cannot be translated";
-            return Err(Untranslatable::new(format!("{path}.type"), why));
-        }
+        NamedTool::Other(_) => return Err(unknown("tool_choice")),
     })
 }
 

@@ -7,7 +7,8 @@ use super::answer::Failed;
 use super::response::{End, Frame, tokens_of};
 use super::{flat_annotation, reasoning};
 use crate::chat::{
-    ChatChunk, ChunkChoice, Content, Delta, FinishReason, Json, Part, Role, ToolCallDelta, Usage, Whole,
+    ChatChunk, ChunkChoice, Content, Delta, FinishReason, Json, Part, Role, Thought, ToolCallDelta, Usage,
+    Whole,
 };
 use crate::responses::{
     CustomCallItem, Event, EventKind, FunctionCallItem, Item, ItemPart, MessageItem, OutputText, PartRefusal,
@@ -220,7 +221,7 @@ impl ChunkTranslator {
         match part {
             Part::Text(part) => self.say(part.text, Vec::new(), events),
             Part::Thinking(part) => {
-                let text: String = part.thinking.iter().filter_map(Part::as_text).collect();
+                let text: String = part.thinking.iter().filter_map(Thought::as_text).collect();
                 if !text.is_empty() {
                     self.think(text, events);
                 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::answer::Failed;
 use super::reasoning;
 use crate::chat::{
-    ChatCompletion, Content, FinishReason, Json, Message, Part, Plain, ToolCall, Usage, Whole,
+    ChatCompletion, Content, FinishReason, Json, Message, Part, Plain, Thought, ToolCall, Usage, Whole,
 };
 use crate::responses::{
     CustomCallItem, FunctionCallItem, IncompleteDetails, InputTokensDetails, Item, ItemPart, MessageItem,
@@ -223,7 +223,7 @@ fn thinking_of(content: Option<&Content>) -> Option<String> {
         Part::Thinking(part) => Some(&part.thinking),
         _ => None,
     });
-    Some(thinking.flatten().filter_map(Part::as_text).collect())
+    Some(thinking.flatten().filter_map(Thought::as_text).collect())
 }
 
 fn message_of(message: &Message, logprobs: Option<&Json>, frame: &Frame, number: usize) -> Option<Item> {
