@@ -53,7 +53,7 @@ impl EmbeddingRequest {
 }
 
 /// How vectors are written.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum EncodingFormat {
     /// A list of numbers.
     Float,

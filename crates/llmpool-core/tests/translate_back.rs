@@ -1,7 +1,7 @@
 //! Requests for responses as chats, completions as responses, chunks as events; and there and back again.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest, Content, Part};
+use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest, Content, FinishReason, Part};
 use llmpool_core::responses::{Event, EventKind, Grammar, Response, ResponsesRequest};
 use llmpool_core::translate::{
     self, ChatAccent, ChunkTranslator, EventTranslator, Failed, Frame, ReasoningBack,
@@ -541,4 +541,24 @@ fn a_chat() -> impl Strategy<Value = Value> {
         }
         chat
     })
+}
+
+#[test]
+fn u08_debug_of_what_is_translated_shows_no_words_of_anybody() {
+    const CANARY: &str = "CANARY";
+    let failed = Failed {
+        code: Some(CANARY.into()),
+        message: Some(CANARY.into()),
+    };
+    let asked = json!({"input": CANARY, "include": [CANARY], CANARY: CANARY});
+    let asked: ResponsesRequest = serde_json::from_value(asked).unwrap();
+    let translated = translate::to_chat(&asked, ChatAccent::default()).unwrap();
+    let kinds: [EventKind; 2] = [CANARY.into(), "response.created".into()];
+    let shown = format!(
+        "{failed:?} {:?} {translated:?} {kinds:?} {:?}",
+        translate::Undecoded::Failed(failed.clone()),
+        FinishReason::from(CANARY)
+    );
+    assert!(!shown.contains(CANARY), "{shown}");
+    assert!(shown.contains("Created"), "{shown}");
 }

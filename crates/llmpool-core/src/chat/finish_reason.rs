@@ -5,7 +5,7 @@ use std::fmt;
 use super::text_enum::text_enum;
 
 /// Why a choice ended, in the provider's words where they are not the usual ones.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum FinishReason {
     /// A natural end or a stop sequence.
     Stop,

@@ -9,7 +9,7 @@ use super::text_enum::text_enum;
 use super::tool::{FunctionCall, ToolCall};
 
 /// Who speaks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Instructions of the platform.
     System,

@@ -104,7 +104,7 @@ pub enum ToolChoice {
 }
 
 /// Whether the model calls tools.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum ToolMode {
     /// It calls none.
     None,

@@ -1,4 +1,4 @@
-//! Enums that are texts on the wire and keep texts they do not know.
+//! Enums that are texts on the wire and keep texts they do not know, which `{:?}` shows only where they look like plain words.
 
 macro_rules! text_enum {
     ($type:ident { $($variant:ident => $text:literal),* $(,)? }) => {
@@ -17,6 +17,15 @@ macro_rules! text_enum {
                 match text {
                     $( $text => Self::$variant, )*
                     other => Self::Other(other.into()),
+                }
+            }
+        }
+
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self {
+                    $( Self::$variant => f.write_str(stringify!($variant)), )*
+                    Self::Other(text) => write!(f, "Other({})", crate::failure::plain_word(text)),
                 }
             }
         }

@@ -13,7 +13,7 @@ use crate::chat::text_enum::text_enum;
 use crate::chat::{Extra, Json, Whole};
 
 /// What an event tells.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum EventKind {
     /// `response.queued`.
     Queued,

@@ -90,7 +90,7 @@ wire_object!(Response {
 } always { output => "output", tools => "tools" });
 
 /// How far a response is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Status {
     /// It waits to be begun.
     Queued,

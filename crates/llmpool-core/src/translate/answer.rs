@@ -11,15 +11,25 @@ use crate::chat::{
     ChatCompletion, Choice, CompletionTokensDetails, Content, CustomCall, FinishReason, Json, Message,
     PromptTokensDetails, Role, ToolCall, Usage,
 };
+use crate::failure::plain_word;
 use crate::responses::{IncompleteDetails, Item, ItemPart, OutputText, Response, ResponsesUsage, Status};
 
 /// The response failed: it is no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Failed {
     /// `server_error`, `rate_limit_exceeded`, `invalid_prompt` and others.
     pub code: Option<String>,
     /// The provider's words.
     pub message: Option<String>,
+}
+
+impl fmt::Debug for Failed {
+    /// Leaves out the provider's words: they may echo the prompt or a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failed")
+            .field("code", &self.code.as_deref().map(plain_word))
+            .finish_non_exhaustive()
+    }
 }
 
 /// The answer in the other format. Items that a chat has no place for (searches and other tools that the provider ran) are left out.

@@ -23,12 +23,22 @@ pub use response::{Frame, response_of};
 pub use responses_request::{ChatAccent, ReasoningBack, to_chat};
 
 /// A request in the other format, and what of it was left out.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Translated<T> {
     /// It.
     pub request: T,
     /// Fields that were left out or changed and matter little, as paths: `seed`, `messages[0].name`.
     pub dropped: Vec<String>,
+}
+
+impl<T: fmt::Debug> fmt::Debug for Translated<T> {
+    /// Paths may hold names that somebody made up: only their number is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Translated")
+            .field("request", &self.request)
+            .field("dropped", &self.dropped.len())
+            .finish()
+    }
 }
 
 /// A field that the other format has no equivalent for, though the answer would be wrong without it.
