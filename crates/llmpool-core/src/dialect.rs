@@ -32,6 +32,7 @@ pub enum KeyHeader {
 const OPENAI: ChatAccent = ChatAccent {
     developer: true,
     max_completion_tokens: true,
+    openai_only: true,
     reasoning: ReasoningBack::Dropped,
 };
 
@@ -39,6 +40,7 @@ const OPENAI: ChatAccent = ChatAccent {
 const PLAIN: ChatAccent = ChatAccent {
     developer: false,
     max_completion_tokens: false,
+    openai_only: false,
     reasoning: ReasoningBack::Dropped,
 };
 

@@ -83,7 +83,7 @@ fn o20_o21_o22_every_field_of_a_chat_has_its_place() {
             "tool_choice": {"type": "function", "name": "f"},
             "text": {"format": {"type": "json_schema", "name": "a", "schema": {"type": "object"}, "strict": true}, "verbosity": "low"},
             "reasoning": {"effort": "high", "summary": "auto"},
-            "include": ["message.output_text.logprobs"], "top_logprobs": 3,
+            "include": ["message.output_text.logprobs", "reasoning.encrypted_content"], "top_logprobs": 3,
             "store": false, "stream": true,
             "metadata": {"a": "b"}, "service_tier": "flex", "safety_identifier": "s", "prompt_cache_key": "k", "user": "u",
             "new_field": {"x": 1.50},
@@ -146,6 +146,10 @@ fn o21_what_the_answer_would_be_wrong_without_is_refused_by_name() {
             json!({"role": "tool", "content": "x"}),
         ),
         (
+            "messages[0].tool_calls[0]",
+            json!({"role": "assistant", "tool_calls": [{"id": "", "function": {"name": "f"}}]}),
+        ),
+        (
             "messages[0].audio",
             json!({"role": "assistant", "audio": {"id": "a"}}),
         ),
@@ -189,6 +193,177 @@ fn what_matters_little_is_left_out_and_reported() {
         (&request["max_output_tokens"], &request["store"]),
         (&json!(16), &json!(true))
     );
+}
+
+#[test]
+fn reasoning_that_is_not_kept_is_asked_for_whole_where_it_is_known_that_the_model_thinks() {
+    let asks = |more: Value| {
+        let mut chat = json!({"messages": [{"role": "user", "content": "x"}]});
+        chat.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        over(&chat).0["include"] == json!(["reasoning.encrypted_content"])
+    };
+    assert!(asks(json!({"reasoning_effort": "low"})));
+    assert!(asks(json!({"reasoning": {"summary": "auto"}})));
+    assert!(asks(
+        json!({"reasoning_effort": "low", "include": ["reasoning.encrypted_content"]})
+    ));
+    // Models that do not think refuse to be asked.
+    assert!(!asks(json!({})));
+    assert!(!asks(json!({"reasoning_effort": "none"})));
+    assert!(!asks(json!({"reasoning_effort": "low", "store": true})));
+}
+
+#[test]
+fn members_of_the_other_format_are_taken_over_and_none_is_said_twice() {
+    let (request, dropped) = over(&json!({
+        "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "x"}],
+        "logprobs": true, "include": ["reasoning.encrypted_content"], "instructions": "i", "truncation": "auto",
+        "verbosity": "low", "text": {"format": {"type": "text"}, "verbosity": "high", "x": 1},
+        "max_tokens": 100, "max_output_tokens": 50, "top_k": 5,
+    }));
+    assert_eq!(dropped, ["max_output_tokens", "text.verbosity"]);
+    assert_eq!(
+        request,
+        json!({
+            "instructions": "i", "truncation": "auto", "top_k": 5, "max_output_tokens": 100, "store": false,
+            "input": [{"type": "message", "role": "system", "content": "s"}, {"type": "message", "role": "user", "content": "x"}],
+            "include": ["reasoning.encrypted_content", "message.output_text.logprobs"],
+            "text": {"format": {"type": "text"}, "verbosity": "low", "x": 1},
+        })
+    );
+    for (param, value) in [
+        ("input", json!("y")),
+        ("include", json!("x")),
+        ("reasoning", json!("much")),
+    ] {
+        let asked = chat(&json!({"messages": [{"role": "user", "content": "x"}], param: value}));
+        assert_eq!(translate::to_responses(&asked).unwrap_err().param, param);
+    }
+}
+
+/// Each is said of a request with `MARK`, which is found in the other request, or named among what was left out.
+#[test]
+fn o21_nothing_is_lost_without_a_word() {
+    let user = json!([{"role": "user", "content": "x"}]);
+    let of_user = |members: Value| said_of(json!({"role": "user", "content": "a"}), members);
+    let of_model = |members: Value| said_of(json!({"role": "assistant", "content": "a"}), members);
+    let of_tool = |members: Value| {
+        said_of(
+            json!({"role": "tool", "tool_call_id": "c", "content": "a"}),
+            members,
+        )
+    };
+    let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}", "x": "MARK"}, "y": "MARK"});
+    let own =
+        json!({"type": "reasoning.encrypted", "data": "g", "id": "rs", "format": "openai-responses-v1"});
+    for (name, value) in [
+        (
+            "messages[0].content[0].prompt_cache",
+            of_user(json!({"content": [{"type": "text", "text": "a", "prompt_cache": "MARK"}]})),
+        ),
+        (
+            "messages[0].content[0].image_url.format",
+            of_user(json!({"content": [{"type": "image_url", "image_url": {"url": "u", "format": "MARK"}}]})),
+        ),
+        (
+            "messages[0].content[0].file_id",
+            of_user(
+                json!({"content": [{"type": "image_url", "image_url": {"url": "u"}, "file_id": "MARK"}]}),
+            ),
+        ),
+        (
+            "messages[0].content[0].file.x",
+            of_user(json!({"content": [{"type": "file", "file": {"file_id": "u", "x": "MARK"}}]})),
+        ),
+        (
+            "messages[0].tool_call_id",
+            of_user(json!({"tool_call_id": "MARK"})),
+        ),
+        ("messages[0].refusal", of_user(json!({"refusal": "MARK"}))),
+        (
+            "messages[0].cache_control",
+            of_user(json!({"cache_control": "MARK"})),
+        ),
+        (
+            "messages[0].cache_control",
+            of_tool(json!({"cache_control": "MARK"})),
+        ),
+        ("messages[0].status", of_tool(json!({"status": "MARK"}))),
+        ("messages[0].prefix", of_model(json!({"prefix": "MARK"}))),
+        (
+            "messages[0].annotations",
+            of_model(json!({"annotations": [{"type": "MARK"}]})),
+        ),
+        (
+            "messages[0].content[0].x",
+            of_model(json!({"content": [{"type": "text", "text": "a", "x": "MARK"}]})),
+        ),
+        (
+            "messages[0].tool_calls[0].y",
+            of_model(json!({"tool_calls": [call]})),
+        ),
+        (
+            "messages[0].tool_calls[0].function.x",
+            of_model(json!({"tool_calls": [call]})),
+        ),
+        (
+            "messages[0].reasoning_content",
+            of_model(json!({"reasoning_content": "MARK", "reasoning_details": [own]})),
+        ),
+        (
+            "messages[0].reasoning_details",
+            of_model(json!({"reasoning_details": [own, {"type": "reasoning.text", "text": "MARK"}]})),
+        ),
+        ("top_logprobs", json!({"messages": user, "top_logprobs": 7})),
+        (
+            "tools[0].cache_control",
+            json!({"messages": user, "tools": [{"type": "function", "function": {"name": "f"}, "cache_control": "MARK"}]}),
+        ),
+        (
+            "tools[0].x",
+            json!({"messages": user, "tools": [{"type": "custom", "custom": {"name": "f"}, "x": "MARK"}]}),
+        ),
+        (
+            "tools[0].function.x",
+            json!({"messages": user, "tools": [{"type": "function", "function": {"name": "f", "x": "MARK"}}]}),
+        ),
+        (
+            "tool_choice.x",
+            json!({"messages": user, "tool_choice": {"type": "function", "function": {"name": "f"}, "x": "MARK"}}),
+        ),
+        (
+            "response_format.x",
+            json!({"messages": user, "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {}}, "x": "MARK"}}),
+        ),
+        (
+            "stream_options.x",
+            json!({"messages": user, "stream": true, "stream_options": {"x": "MARK"}}),
+        ),
+    ] {
+        let (request, dropped) = over(&value);
+        assert!(
+            request.to_string().contains("MARK") != dropped.iter().any(|path| path == name),
+            "{name}: {request} without {dropped:?}"
+        );
+    }
+}
+
+fn said_of(mut message: Value, members: Value) -> Value {
+    let Value::Object(members) = members else {
+        panic!("{members}")
+    };
+    message.as_object_mut().unwrap().extend(members);
+    json!({ "messages": [message] })
+}
+
+#[test]
+fn numbers_that_nobody_can_hold_go_along_as_they_were_written() {
+    let chat = r#"{"messages":[{"role":"user","content":"x"}],"stream_options":{"include_obfuscation":1e999},"top_k":1e999}"#;
+    let chat: ChatRequest = serde_json::from_str(chat).unwrap();
+    let request = serde_json::to_string(&translate::to_responses(&chat).unwrap().request).unwrap();
+    assert_eq!(request.matches("1e999").count(), 2, "{request}");
 }
 
 fn response(value: Value) -> Response {
@@ -256,12 +431,22 @@ fn reasoning_comes_back_as_it_went() {
         json!({"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}"}),
     );
     let told = completion(json!({"id": "r", "status": "completed", "output": output}));
-    let (request, dropped) = over(&json!({"messages": [told["choices"][0]["message"]]}));
+    let chat = |store: bool| json!({"store": store, "messages": [told["choices"][0]["message"]]});
+    let (request, dropped) = over(&chat(true));
     assert_eq!(dropped, [] as [&str; 0]);
     assert_eq!(
         request["input"].as_array().unwrap()[..3],
         reasoning.as_array().unwrap()[..]
     );
+    // What is not kept is asked for whole; and what has nothing but an id would be looked for in vain.
+    let (request, dropped) = over(&chat(false));
+    assert_eq!(dropped, ["messages[0].reasoning_details"]);
+    assert_eq!(request["include"], json!(["reasoning.encrypted_content"]));
+    assert_eq!(
+        request["input"].as_array().unwrap()[..2],
+        reasoning.as_array().unwrap()[..2]
+    );
+    assert_eq!(request["input"][2]["type"], "function_call");
 }
 
 #[test]

@@ -169,8 +169,8 @@ fn what_matters_little_is_left_out_and_reported_and_accents_are_kept() {
         dropped,
         [
             "input[0]",
-            "include: reasoning.encrypted_content",
             "reasoning.summary",
+            "include: reasoning.encrypted_content",
             "top_logprobs",
             "max_tool_calls",
             "truncation"
@@ -180,6 +180,255 @@ fn what_matters_little_is_left_out_and_reported_and_accents_are_kept() {
         chat,
         json!({"messages": [{"role": "system", "content": "x"}], "max_tokens": 7})
     );
+}
+
+#[test]
+fn members_of_a_chat_are_taken_over_and_none_is_said_twice() {
+    let (chat, dropped) = over(
+        &json!({
+            "input": "x", "max_output_tokens": 100, "max_tokens": 50, "reasoning": {"effort": "low"}, "reasoning_effort": "high",
+            "text": {"format": {"type": "json_object"}, "verbosity": "low"}, "response_format": {"type": "text"}, "verbosity": "high",
+            "seed": 7, "stop": "x", "top_k": 5,
+        }),
+        ChatAccent::default(),
+    );
+    assert_eq!(
+        dropped,
+        ["max_tokens", "verbosity", "response_format", "reasoning_effort"]
+    );
+    assert_eq!(
+        chat,
+        json!({
+            "messages": [{"role": "user", "content": "x"}], "max_completion_tokens": 100, "reasoning_effort": "low",
+            "response_format": {"type": "json_object"}, "verbosity": "low", "seed": 7, "stop": "x", "top_k": 5,
+        })
+    );
+    for (param, name, value) in [
+        ("messages", "messages", json!([{"role": "user", "content": "y"}])),
+        ("n", "n", json!(2)),
+        ("audio", "modalities", json!(["audio"])),
+        ("functions", "functions", json!([{"name": "f"}])),
+        ("seed", "seed", json!("x")),
+    ] {
+        let asked = read(&json!({"input": "x", name: value}));
+        let refused = translate::to_chat(&asked, ChatAccent::default()).unwrap_err();
+        assert_eq!(refused.param, param);
+    }
+}
+
+/// Each is said of a request with `MARK`, which is found in the other request, or named among what was left out.
+#[test]
+fn o21_nothing_is_lost_without_a_word() {
+    let thought = |more: Value| {
+        let mut item = json!({"type": "reasoning", "id": "rs", "summary": [], "encrypted_content": "MARK"});
+        item.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!({"input": [item, {"role": "assistant", "content": "a"}]})
+    };
+    let of_user = |part: Value| json!({"input": [{"role": "user", "content": [part]}]});
+    for (name, value) in [
+        (
+            "reasoning.mode",
+            json!({"input": "x", "reasoning": {"effort": "low", "mode": "MARK"}}),
+        ),
+        (
+            "reasoning.summary",
+            json!({"input": "x", "reasoning": {"summary": "MARK"}}),
+        ),
+        ("text.x", json!({"input": "x", "text": {"x": "MARK"}})),
+        (
+            "text.format.x",
+            json!({"input": "x", "text": {"format": {"type": "json_schema", "name": "n", "schema": {}, "x": "MARK"}}}),
+        ),
+        (
+            "input[0].phase",
+            json!({"input": [{"role": "assistant", "phase": "MARK", "content": "a"}]}),
+        ),
+        (
+            "input[0].x",
+            json!({"input": [{"role": "assistant", "x": "MARK", "content": "a"}]}),
+        ),
+        (
+            "input[0].x",
+            json!({"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}", "x": "MARK"}]}),
+        ),
+        (
+            "input[0].content[0].annotations",
+            json!({"input": [{"role": "assistant", "content": [{"type": "output_text", "text": "a", "annotations": [{"type": "MARK"}]}]}]}),
+        ),
+        (
+            "input[0].content[0].file_id",
+            of_user(json!({"type": "input_image", "image_url": "u", "file_id": "MARK"})),
+        ),
+        (
+            "input[0].content[0].x",
+            of_user(json!({"type": "input_text", "text": "u", "x": "MARK"})),
+        ),
+        ("input[0].encrypted_content", thought(json!({}))),
+        (
+            "input[0].encrypted_content",
+            thought(json!({"summary": [{"type": "summary_text", "text": "t"}]})),
+        ),
+        (
+            "input[0].y",
+            json!({"input": [{"type": "function_call_output", "call_id": "c", "output": "x", "y": "MARK"}]}),
+        ),
+        (
+            "input[0].output[0].y",
+            json!({"input": [{"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "x", "y": "MARK"}]}]}),
+        ),
+        (
+            "stream_options.x",
+            json!({"input": "x", "stream": true, "stream_options": {"x": "MARK"}}),
+        ),
+        (
+            "tool_choice.x",
+            json!({"input": "x", "tool_choice": {"type": "function", "name": "f", "x": "MARK"}}),
+        ),
+        ("truncation", json!({"input": "x", "truncation": "MARK"})),
+        ("include: MARK", json!({"input": "x", "include": ["MARK"]})),
+    ] {
+        let accent = ChatAccent {
+            reasoning: ReasoningBack::Content,
+            ..ChatAccent::default()
+        };
+        let (chat, dropped) = over(&value, accent);
+        assert!(
+            chat.to_string().contains("MARK") != dropped.iter().any(|path| path == name),
+            "{name}: {chat} without {dropped:?}"
+        );
+    }
+}
+
+#[test]
+fn results_follow_their_calls_whatever_was_said_meanwhile() {
+    let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": ""});
+    let result = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": id});
+    let said = |role: &str, text: &str| json!({"role": role, "content": text});
+    let thought =
+        |id: &str| json!({"type": "reasoning", "id": id, "summary": [{"type": "summary_text", "text": id}]});
+    let accent = ChatAccent {
+        reasoning: ReasoningBack::Content,
+        ..ChatAccent::default()
+    };
+    let shape = |items: Value| {
+        let (chat, _) = over(&json!({"input": items}), accent);
+        let messages = chat["messages"].as_array().unwrap().iter().map(|message| {
+            let calls = message["tool_calls"].as_array().map_or(0, Vec::len);
+            let id = message["tool_call_id"].as_str().unwrap_or_default();
+            let reasoning = message["reasoning_content"].as_str().unwrap_or_default();
+            format!("{} {calls} {id} {reasoning}", message["role"].as_str().unwrap())
+                .trim_end()
+                .to_owned()
+        });
+        messages.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        shape(json!([
+            said("user", "x"),
+            thought("r1"),
+            call("1"),
+            thought("r2"),
+            call("2"),
+            result("1"),
+            result("2")
+        ])),
+        ["user 0", "assistant 2  r1\n\nr2", "tool 0 1", "tool 0 2"]
+    );
+    assert_eq!(
+        shape(json!([
+            call("1"),
+            said("assistant", "wait"),
+            result("1"),
+            said("user", "?")
+        ])),
+        ["assistant 1", "tool 0 1", "assistant 0", "user 0"]
+    );
+    assert_eq!(
+        shape(json!([
+            call("1"),
+            said("assistant", "a"),
+            call("2"),
+            said("user", "?"),
+            result("2"),
+            result("1")
+        ])),
+        ["assistant 1", "tool 0 1", "assistant 1", "tool 0 2", "user 0"]
+    );
+    // An id that is used again belongs to its latest call; a result of nothing stays where it is.
+    assert_eq!(
+        shape(json!([
+            call("1"),
+            result("1"),
+            said("user", "?"),
+            call("1"),
+            result("1"),
+            result("9")
+        ])),
+        [
+            "assistant 1",
+            "tool 0 1",
+            "user 0",
+            "assistant 1",
+            "tool 0 1",
+            "tool 0 9"
+        ]
+    );
+}
+
+#[test]
+fn what_openai_has_for_itself_stays_away_from_others() {
+    let plain = ChatAccent {
+        developer: false,
+        max_completion_tokens: false,
+        openai_only: false,
+        reasoning: ReasoningBack::Dropped,
+    };
+    let (chat, dropped) = over(
+        &json!({"input": "x", "store": true, "metadata": {"a": "b"}, "service_tier": "flex", "safety_identifier": "s",
+            "prompt_cache_key": "k", "prompt_cache_retention": "24h", "text": {"verbosity": "low"}, "user": "u"}),
+        plain,
+    );
+    assert_eq!(
+        chat,
+        json!({"messages": [{"role": "user", "content": "x"}], "user": "u"})
+    );
+    let names = [
+        "store",
+        "metadata",
+        "service_tier",
+        "safety_identifier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "text.verbosity",
+    ];
+    assert_eq!(dropped, names);
+
+    let function = |name: &str| json!({"type": "function", "name": name});
+    let (chat, _) = over(
+        &json!({"input": "x", "tools": [function("f"), function("g")],
+            "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [function("g")]}}),
+        plain,
+    );
+    assert_eq!(chat["tool_choice"], "required");
+    assert_eq!(
+        chat["tools"],
+        json!([{"type": "function", "function": {"name": "g"}}])
+    );
+
+    for (param, asked) in [
+        (
+            "tools[0].type",
+            json!({"tools": [{"type": "custom", "name": "sh"}]}),
+        ),
+        (
+            "input[0].type",
+            json!({"input": [{"type": "custom_tool_call", "call_id": "c", "name": "sh", "input": "ls"}]}),
+        ),
+    ] {
+        assert_eq!(translate::to_chat(&read(&asked), plain).unwrap_err().param, param);
+    }
 }
 
 #[test]

@@ -138,14 +138,6 @@ impl Extra {
         Some(self.members.remove(at).1)
     }
 
-    /// The unknown members, for an object of another type.
-    pub(crate) fn unknown(&self) -> Self {
-        Self {
-            members: self.members.clone(),
-            ..Self::default()
-        }
-    }
-
     /// The unknown members in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.members.iter().map(|(name, json)| (name.as_ref(), json))

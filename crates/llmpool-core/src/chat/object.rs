@@ -65,6 +65,10 @@ impl<T: serde::Serialize + for<'de> Deserialize<'de>> Field for Vec<T> {
 macro_rules! wire_object {
     ($type:ident { $($field:ident => $name:literal),* $(,)? } $(always { $($must:ident => $must_name:literal),* $(,)? })?) => {
         impl $type {
+            /// The members that have a field.
+            #[allow(dead_code, reason = "asked of what is translated only")]
+            pub(crate) const NAMED: &[&str] = &[$($name,)* $($($must_name),*)?];
+
             /// Whether this member was said: set, explicitly null, an empty list, or unknown to the type but there.
             pub fn has(&self, member: &str) -> bool {
                 let mut _bit = 0;

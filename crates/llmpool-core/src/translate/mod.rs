@@ -4,23 +4,25 @@
 //! reported where it would not.
 
 mod answer;
-mod chat_request;
 mod chunks;
 mod events;
+mod extras;
 mod reasoning;
 mod response;
-mod responses_request;
+mod to_chat;
+mod to_responses;
 
 use std::fmt;
 
+use answer::BETWEEN;
 pub(crate) use answer::usage_of;
 pub use answer::{Failed, completion_of, usage_in};
-pub use chat_request::to_responses;
 pub use chunks::ChunkTranslator;
 pub use events::{EventTranslator, Undecoded};
 use response::flat_annotation;
 pub use response::{Frame, response_of};
-pub use responses_request::{ChatAccent, ReasoningBack, to_chat};
+pub use to_chat::{ChatAccent, ReasoningBack, to_chat};
+pub use to_responses::to_responses;
 
 /// A request in the other format, and what of it was left out.
 #[derive(Clone, PartialEq)]

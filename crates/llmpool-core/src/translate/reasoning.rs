@@ -89,3 +89,13 @@ pub(super) fn items_of(details: &Json) -> Option<Vec<Item>> {
     }
     Some(items.into_iter().map(Item::Reasoning).collect::<Vec<_>>()).filter(|items| !items.is_empty())
 }
+
+/// Whether all blocks are parts of reasoning items.
+pub(super) fn are_ours(details: &Json) -> bool {
+    #[derive(Deserialize)]
+    struct Said {
+        format: Option<String>,
+    }
+    let blocks: Result<Vec<Said>, _> = serde_json::from_str(details.get());
+    blocks.is_ok_and(|blocks| blocks.iter().all(|block| block.format.as_deref() == Some(FORMAT)))
+}
