@@ -48,17 +48,25 @@ pub(crate) fn binding_of(target: &Target, body: &[u8]) -> Result<Binding, Error>
         return Ok(Binding::Any);
     }
     let ties = ties_of(body);
-    let needed = ties.iter().map(|tie| fingerprint(&tie.made));
+    let made = |needed: bool| -> Vec<u64> {
+        let ties = ties.iter().filter(|tie| tie.needed == needed);
+        ties.map(|tie| fingerprint(&tie.made)).collect()
+    };
+    let (needed, better) = (made(true), made(false));
     let affinity = target.provider.affinity();
     let binding = target
         .provider
         .admission
-        .look(|ledger| affinity.binding(needed, ledger, target.id));
-    binding.map_err(|homeless| Error::new(ErrorKind::Unsendable, message(&ties, homeless)))
+        .look(|ledger| affinity.binding(&needed, &better, ledger, target.id));
+    binding.map_err(|homeless| {
+        let member = ties.iter().find(|tie| tie.needed).map_or("", |tie| tie.member);
+        Error::new(ErrorKind::Unsendable, message(&ties, homeless)).with_param(member)
+    })
 }
 
 fn message(ties: &[Tie<'_>], homeless: Homeless) -> String {
-    let mut members: Vec<&str> = ties.iter().map(|tie| tie.member).collect();
+    let needed = ties.iter().filter(|tie| tie.needed);
+    let mut members: Vec<&str> = needed.map(|tie| tie.member).collect();
     members.dedup();
     let members = members.join(" and ");
     match homeless {

@@ -377,9 +377,10 @@ fn unencodable(error: serde_json::Error) -> Error {
 impl Typed<'_> {
     fn render_for_responses(&self, target: &Target) -> Result<Rendered, Error> {
         let translated = translate::to_responses(self.request);
-        let Translated { request, dropped } = translated.map_err(|refused| {
+        let Translated { mut request, dropped } = translated.map_err(|refused| {
             Error::new(ErrorKind::Unsendable, refused.to_string()).with_param(refused.param)
         })?;
+        openai_responses::complete(&mut request, self.request.store.is_some(), target);
         let rendered = openai_responses::render(&request, self.stream, target)?;
         Ok(Rendered { dropped, ..rendered })
     }

@@ -10,7 +10,7 @@ use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use llmpool_core::chat::{ChatChunk, ChatRequest};
 use llmpool_core::failure::{Failure, FailureKind};
-use llmpool_core::responses::{Event, Response, ResponsesRequest};
+use llmpool_core::responses::{Event, Reasoning, Response, ResponsesRequest, TextOptions};
 use llmpool_core::translate::{self, EventTranslator};
 use llmpool_core::wire::Wire;
 use serde::ser::{SerializeMap, Serializer};
@@ -199,20 +199,57 @@ impl Outgoing for Native<'_> {
     }
 }
 
+/// Members that a chat says only in part get the rest from the target's parameters. `keeps`: whether the chat says if it is to be kept.
+pub(crate) fn complete(request: &mut ResponsesRequest, keeps: bool, target: &Target) {
+    for (name, value) in &target.api_params {
+        match name.as_str() {
+            "store" if !keeps => request.store = None,
+            "include" => {
+                let more: Vec<String> = serde_json::from_str(value.get()).unwrap_or_default();
+                let more = more.into_iter().filter(|what| !request.include.contains(what));
+                let more: Vec<_> = more.collect();
+                request.include.extend(more);
+            }
+            "reasoning" => {
+                if let (Some(said), Ok(rest)) = (
+                    &mut request.reasoning,
+                    serde_json::from_str::<Reasoning>(value.get()),
+                ) {
+                    said.effort = said.effort.take().or(rest.effort);
+                    said.summary = said.summary.take().or(rest.summary);
+                }
+            }
+            "text" => {
+                if let (Some(said), Ok(rest)) = (
+                    &mut request.text,
+                    serde_json::from_str::<TextOptions>(value.get()),
+                ) {
+                    said.format = said.format.take().or(rest.format);
+                    said.verbosity = said.verbosity.take().or(rest.verbosity);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Encodes a request for a target.
 pub(crate) fn render(request: &ResponsesRequest, stream: bool, target: &Target) -> Result<Rendered, Error> {
     const OURS: [&str; 2] = ["model", "stream"];
+    // Refused where nothing is streamed.
+    const OF_STREAMS: [&str; 3] = ["model", "stream", "stream_options"];
+    let skipped: &[&str] = if stream { &OURS } else { &OF_STREAMS };
     let write = || {
         let mut body = Vec::with_capacity(512);
         let mut json = serde_json::Serializer::new(&mut body);
         let mut map = json.serialize_map(None)?;
         map.serialize_entry("model", &target.model)?;
-        request.serialize_members(&mut map, &OURS)?;
+        request.serialize_members(&mut map, skipped)?;
         if stream {
             map.serialize_entry("stream", &true)?;
         }
         for (name, value) in &target.api_params {
-            if !request.has(name) && !OURS.contains(&name.as_str()) {
+            if !request.has(name) && !skipped.contains(&name.as_str()) {
                 map.serialize_entry(name, value)?;
             }
         }

@@ -92,6 +92,54 @@ async fn a_chat_is_sent_as_a_request_for_a_response_and_its_answer_is_a_completi
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_chat_says_in_part_is_completed_from_the_targets_parameters() {
+    let params = json!({"store": true, "include": ["file_search_call.results"], "reasoning": {"effort": "low", "summary": "auto"},
+        "text": {"verbosity": "low", "format": {"type": "json_object"}}});
+    let params = params.as_object().unwrap().iter();
+    let params = params.map(|(name, value)| (name.clone(), serde_json::value::to_raw_value(value).unwrap()));
+    let settings = TargetSettings {
+        api: Wire::Responses,
+        api_params: params.collect(),
+        ..TargetSettings::default()
+    };
+    let script = plain("completed");
+    let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
+    let target =
+        OpenAiCompatible::with_connector(&pool, "m", "http://scripted/v1", settings, script.clone()).unwrap();
+    let asked = json!({"messages": [{"role": "user", "content": "hi"}], "logprobs": true, "reasoning_effort": "high",
+        "response_format": {"type": "text"}, "stream_options": {"include_obfuscation": false}});
+    let asked: ChatRequest = serde_json::from_value(asked).unwrap();
+    target.chat(&asked, &CallOptions::default()).await.unwrap();
+    let forgets = ChatRequest {
+        store: Some(false),
+        ..asked
+    };
+    target.chat(&forgets, &CallOptions::default()).await.unwrap();
+    let seen = script.seen.lock().unwrap();
+    let body = &seen[0].body;
+    assert_eq!(body["store"], true);
+    assert_eq!(
+        body["include"],
+        json!([
+            "message.output_text.logprobs",
+            "reasoning.encrypted_content",
+            "file_search_call.results"
+        ])
+    );
+    assert_eq!(body["reasoning"], json!({"effort": "high", "summary": "auto"}));
+    assert_eq!(
+        body["text"],
+        json!({"format": {"type": "text"}, "verbosity": "low"})
+    );
+    assert_eq!(
+        body.get("stream_options"),
+        None,
+        "refused where nothing is streamed"
+    );
+    assert_eq!(seen[1].body["store"], false);
+}
+
+#[tokio::test(start_paused = true)]
 async fn u14_a_stream_put_together_is_the_plain_answer() {
     let whole = target(plain("completed"), 0)
         .chat(&request(), &CallOptions::default())

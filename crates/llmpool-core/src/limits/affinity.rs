@@ -52,11 +52,12 @@ impl Affinity {
         makers.filter_map(|made| Some((*made, *self.makers.get(made)?)))
     }
 
-    /// Which keys of a target a request may use that refers to all of this. What is not known goes with what is: it belongs to the same
-    /// talk. With one account there is nothing to choose.
+    /// Which keys of a target a request may use that refers to all that is `needed`; `better`: what it refers to and may do without. What is
+    /// not known goes with what is: it belongs to the same talk. With one account there is nothing to choose.
     pub fn binding(
         &self,
-        needed: impl Iterator<Item = u64>,
+        needed: &[u64],
+        better: &[u64],
         ledger: &Ledger,
         target: TargetId,
     ) -> Result<Binding, Homeless> {
@@ -64,18 +65,23 @@ impl Affinity {
         let mut accounts: Vec<Binding> = ledger.keys_of(target).iter().map(|key| home(*key)).collect();
         accounts.sort_unstable();
         accounts.dedup();
-        let mut needed = needed.peekable();
-        if accounts.len() < 2 || needed.peek().is_none() {
+        if accounts.len() < 2 {
             return Ok(Binding::Any);
         }
-        let mut homes: Vec<Binding> = needed
-            .filter_map(|made| self.makers.get(&made))
-            .map(|key| home(*key))
-            .collect();
-        homes.sort_unstable();
-        homes.dedup();
-        match homes[..] {
-            [] => Err(Homeless::Unknown {
+        let homes = |made: &[u64]| {
+            let makers = made.iter().filter_map(|made| self.makers.get(made));
+            let mut homes: Vec<Binding> = makers.map(|key| home(*key)).collect();
+            homes.sort_unstable();
+            homes.dedup();
+            homes
+        };
+        let liked = || match homes(better)[..] {
+            [home] if accounts.contains(&home) => Some(home),
+            _ => None,
+        };
+        match homes(needed)[..] {
+            [] if needed.is_empty() => Ok(liked().unwrap_or(Binding::Any)),
+            [] => liked().ok_or(Homeless::Unknown {
                 accounts: accounts.len(),
             }),
             [home] if accounts.contains(&home) => Ok(home),
@@ -105,9 +111,7 @@ mod tests {
         for (made, key) in [(10, 0), (11, 1), (12, 2), (13, 3)] {
             affinity.note(made, keys[key]);
         }
-        let binding = |ledger: &Ledger, needed: &[u64], target| {
-            affinity.binding(needed.iter().copied(), ledger, target)
-        };
+        let binding = |ledger: &Ledger, needed: &[u64], target| affinity.binding(needed, &[], ledger, target);
         assert_eq!(binding(&ledger, &[], all), Ok(Binding::Any));
         assert_eq!(binding(&ledger, &[12], all), Ok(Binding::Key(keys[2])));
         assert_eq!(binding(&ledger, &[99], one), Ok(Binding::Any), "no choice");
@@ -118,6 +122,16 @@ mod tests {
         assert_eq!(binding(&ledger, &[99, 12], all), Ok(Binding::Key(keys[2])));
         assert_eq!(binding(&ledger, &[10, 12], all), Err(Homeless::Torn));
         assert_eq!(binding(&ledger, &[12], two), Err(Homeless::Elsewhere));
+
+        let better =
+            |needed: &[u64], better: &[u64], target| affinity.binding(needed, better, &ledger, target);
+        assert_eq!(better(&[], &[12], all), Ok(Binding::Key(keys[2])));
+        assert_eq!(better(&[10], &[12], all), Ok(Binding::Key(keys[0])));
+        assert_eq!(better(&[99], &[12], all), Ok(Binding::Key(keys[2])));
+        for nobody in [&[99][..], &[10, 12]] {
+            assert_eq!(better(&[], nobody, all), Ok(Binding::Any));
+        }
+        assert_eq!(better(&[], &[12], two), Ok(Binding::Any));
 
         let group = ledger.join_keys(&keys[1..3], Limits::default(), false, NOW);
         assert_eq!(binding(&ledger, &[12], all), Ok(Binding::Group(group)));
