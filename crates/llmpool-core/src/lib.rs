@@ -18,6 +18,7 @@ pub mod rate_headers;
 pub mod responses;
 pub mod routing;
 pub mod sse;
+pub mod sse_writer;
 pub mod structured;
 pub mod time;
 pub mod translate;

@@ -664,7 +664,7 @@ fn super_response(value: &Value) -> Response {
 }
 
 #[test]
-fn u15_o23_tool_calls_are_counted_by_themselves() {
+fn u15_o23_l74_tool_calls_are_counted_by_themselves() {
     let events = [
         json!({"type": "response.output_item.added", "output_index": 0, "item": {"type": "reasoning", "id": "rs", "summary": []}}),
         json!({"type": "response.output_item.added", "output_index": 1, "item": {"type": "function_call", "id": "a", "call_id": "call_a", "name": "f", "arguments": ""}}),

@@ -54,7 +54,7 @@ const BUSY_STREAMED: [&str; 2] = [
 ];
 
 #[tokio::test]
-async fn the_official_python_sdk_reads_what_llmpool_says() {
+async fn l50_the_official_python_sdk_reads_what_llmpool_says() {
     let Some(python) = given("LLMPOOL_TEST_PYTHON") else {
         return;
     };
@@ -64,7 +64,7 @@ async fn the_official_python_sdk_reads_what_llmpool_says() {
 }
 
 #[tokio::test]
-async fn the_official_node_sdk_reads_what_llmpool_says() {
+async fn l50_the_official_node_sdk_reads_what_llmpool_says() {
     let Some(modules) = given("LLMPOOL_TEST_NODE_MODULES") else {
         return;
     };

@@ -24,6 +24,7 @@ use llmpool::{
     ApiKeyPool, CallOptions, ChatStream, Error, ErrorKind, EventStream, FailureKind, LlmInterface,
     OpenAiCompatible, OpenAiResponsesCompatible, TargetSettings,
 };
+use llmpool_core::sse_writer;
 use llmpool_core::translate::{self, ChatAccent, ChunkTranslator, Failed, Frame, Untranslatable};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -224,25 +225,26 @@ fn reply(status: u16, content_type: &str, body: Either<Full<Bytes>, Channel<Byte
     reply.body(body).unwrap()
 }
 
-/// Where events are written. Fails when the client has left.
+/// Where events are written, kept alive between any two. Fails when the client has left.
 struct Out(Sender<Bytes>);
 
 impl Out {
     async fn data(&mut self, data: &impl Serialize) -> Told {
-        self.line(format!("data: {}\n\n", said(data))).await
+        self.send(sse_writer::event(said(data).as_bytes())).await
     }
 
     async fn event(&mut self, name: &str, data: &impl Serialize) -> Told {
-        self.line(format!("event: {name}\ndata: {}\n\n", said(data)))
+        self.send(sse_writer::named_event(name, said(data).as_bytes()))
             .await
     }
 
     async fn done(&mut self) -> Told {
-        self.line("data: [DONE]\n\n".to_owned()).await
+        self.send(sse_writer::DONE).await
     }
 
-    async fn line(&mut self, line: String) -> Told {
-        self.0.send_data(line.into()).await
+    async fn send(&mut self, event: Bytes) -> Told {
+        self.0.send_data(sse_writer::KEEP_ALIVE).await?;
+        self.0.send_data(event).await
     }
 }
 

@@ -268,6 +268,8 @@ impl Writer<'_> {
         let item = match (&call.function, &call.custom) {
             (Some(function), None) => {
                 left_out(&function.extra, &format!("{path}.function"), self.dropped);
+                // Some providers count the ids of each turn from the beginning.
+                self.custom.remove(&call_id);
                 Item::FunctionCall(FunctionCallItem {
                     call_id,
                     name: function.name.clone().unwrap_or_default(),

@@ -1,0 +1,115 @@
+//! Server-sent events to bytes.
+//!
+//! Always true: what is written here reads as the events it was made of, comments between them or not, and behind whatever broke off.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// A comment that keeps a connection busy between two events. One line and no more: an empty line behind it would end an event, and some
+/// clients tell their callers of an empty one.
+pub const KEEP_ALIVE: Bytes = Bytes::from_static(b": ping\n");
+
+/// The end of a stream of chunks.
+pub const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
+
+/// An event with this data.
+pub fn event(data: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(data.len() + 16);
+    put_data(&mut out, data);
+    out.freeze()
+}
+
+/// An event with a name.
+pub fn named_event(name: &str, data: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(name.len() + data.len() + 24);
+    out.put_slice(b"event: ");
+    out.put_slice(name.as_bytes());
+    out.put_u8(b'\n');
+    put_data(&mut out, data);
+    out.freeze()
+}
+
+/// As [`event`], behind bytes that may have broken off within an event: whatever that was, it is over.
+pub fn event_after_a_break(data: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(data.len() + 16);
+    out.put_slice(b"\n\n");
+    put_data(&mut out, data);
+    out.freeze()
+}
+
+fn put_data(out: &mut BytesMut, data: &[u8]) {
+    for line in data.split(|byte| *byte == b'\n') {
+        out.put_slice(b"data: ");
+        out.put_slice(line);
+        out.put_u8(b'\n');
+    }
+    out.put_u8(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sse::Decoder;
+
+    /// Names and data.
+    fn read(bytes: &[u8]) -> Vec<(Option<Bytes>, Bytes)> {
+        let mut decoder = Decoder::new(1 << 20);
+        decoder.push(Bytes::copy_from_slice(bytes));
+        let events = std::iter::from_fn(|| decoder.next_event().unwrap());
+        events.map(|event| (event.name, event.data)).collect()
+    }
+
+    /// As official clients read: whatever a line holds, an empty one ends an event, with data or without.
+    fn dispatched(bytes: &[u8]) -> usize {
+        let lines = bytes.split(|byte| *byte == b'\n');
+        lines.filter(|line| line.is_empty()).count().saturating_sub(1)
+    }
+
+    #[test]
+    fn l50_keeping_alive_is_no_event_to_anybody() {
+        let events = [event(b"{\"a\":1}"), named_event("x", b"{}"), DONE];
+        let quiet = events.concat();
+        let mut busy = KEEP_ALIVE.to_vec();
+        for event in &events {
+            busy.extend_from_slice(event);
+            busy.extend_from_slice(&KEEP_ALIVE);
+            busy.extend_from_slice(&KEEP_ALIVE);
+        }
+        assert_eq!(read(&busy), read(&quiet));
+        assert_eq!(
+            (dispatched(&busy) + 1, dispatched(&quiet)),
+            (events.len() + 1, events.len())
+        );
+    }
+
+    #[test]
+    fn l59_an_error_is_an_event_of_its_own_wherever_what_came_before_broke_off() {
+        let error = b"{\"error\":{}}";
+        let whole = [
+            event(b"{\"a\":\"\xc3\xa9\"}"),
+            KEEP_ALIVE,
+            named_event("x", b"{}"),
+            event(b"{}"),
+        ]
+        .concat();
+        for cut in 0..=whole.len() {
+            let broken = [&whole[..cut], &event_after_a_break(error)].concat();
+            let (name, data) = read(&broken).pop().unwrap();
+            assert_eq!((name, &data[..]), (None, &error[..]), "cut at {cut}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(data in prop::collection::vec("[^\r]{1,8}", 0..4), name in "[a-z.]{1,8}") {
+            let written: Vec<u8> = data.iter().flat_map(|data| [event(data.as_bytes()), named_event(&name, data.as_bytes())].concat()).collect();
+            let read = read(&written);
+            let expected: Vec<_> = data.iter().flat_map(|data| {
+                let data = Bytes::copy_from_slice(data.as_bytes());
+                [(None, data.clone()), (Some(Bytes::from(name.clone())), data)]
+            }).collect();
+            prop_assert_eq!(read, expected);
+        }
+    }
+}
