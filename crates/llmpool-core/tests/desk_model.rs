@@ -315,10 +315,25 @@ impl World {
         callers
     }
 
+    /// Of each line the one who came first.
+    fn firsts(&self) -> Vec<u64> {
+        let mut lines = Vec::new();
+        let mut firsts = Vec::new();
+        for (ticket, (target, arrival, _)) in &self.waiting {
+            let line = (*target, arrival.binding);
+            if !lines.contains(&line) {
+                lines.push(line);
+                firsts.push(*ticket);
+            }
+        }
+        firsts
+    }
+
     /// Lets everybody ask again who was told to, until nobody is.
     fn settle_down(&mut self) -> Result<(), TestCaseError> {
         // Whoever stood before somebody and went away meanwhile has held him up.
         let stood = self.callers();
+        let firsts = self.firsts();
         while let Some(ticket) = self.told.pop() {
             let Some(&(target, arrival, _)) = self.waiting.get(&ticket) else {
                 continue;
@@ -338,11 +353,7 @@ impl World {
             for (older, (of, theirs, _)) in self.waiting.range(..ticket) {
                 let same = theirs.caller == arrival.caller && theirs.binding == arrival.binding;
                 // Only the first of a line may go: he holds up those behind him whatever they need.
-                let first = self
-                    .waiting
-                    .iter()
-                    .find(|(_, (at, first, _))| at == of && first.binding == theirs.binding);
-                let is_first = first.is_some_and(|(first, _)| first == older);
+                let is_first = firsts.contains(older);
                 let any = alone(arrival.caller.id) && arrival.binding == Binding::Any && is_first;
                 let same = same && (*of == target || any && self.target_admits(*of, theirs.need, true));
                 prop_assert!(!same, "{older} was overtaken by {ticket}");
