@@ -457,7 +457,7 @@ impl<W: Clone> Desk<W> {
         let room = &mut self.rooms[target.index()];
         let first = room.head(arrival.binding).map(|head| (head.turn, *head.arrival));
         let before = room.len();
-        room.join(arrival, Seat { waker, wait: None }, &self.fair);
+        room.join(arrival, Seat { waker, wait: None }, &mut self.fair);
         self.waiting += room.len() - before;
         let Some((turn, second)) = first else { return };
         if room.head(arrival.binding).is_some_and(|head| head.turn == turn) {
@@ -473,7 +473,7 @@ impl<W: Clone> Desk<W> {
     fn leave(&mut self, target: TargetId, arrival: &Arrival) -> Option<W> {
         let room = &mut self.rooms[target.index()];
         let first = room.head(arrival.binding).map(|head| head.turn);
-        let left = room.leave(arrival, &self.fair).map(|seat| seat.waker);
+        let left = room.leave(arrival, &mut self.fair).map(|seat| seat.waker);
         self.waiting -= usize::from(left.is_some());
         if let Some(turn) = first.filter(|turn| turn.ticket() == arrival.ticket) {
             self.unblock(target, turn, arrival.binding);

@@ -41,12 +41,32 @@ pub struct Fair {
     last: (u64, u64),
     /// Of the others.
     clocks: BTreeMap<u64, u64>,
+    /// In how many lines a caller waits, and where his clock stood when he began: who waits in one already is no newcomer in another.
+    waiting: BTreeMap<u64, (usize, u64)>,
 }
 
 impl Fair {
-    /// Where a caller's clock stands, for somebody who begins to wait.
-    pub fn clock(&self, caller: Caller) -> u64 {
+    fn clock(&self, caller: Caller) -> u64 {
         self.clock_of(caller).max(self.now)
+    }
+
+    /// A caller begins to wait in a line. Answers where his clock stands.
+    pub(super) fn begins_to_wait(&mut self, caller: Caller) -> u64 {
+        let new = self.clock(caller);
+        let own = self.clock_of(caller);
+        let (lines, since) = self.waiting.entry(caller.id).or_insert((0, new));
+        *lines += 1;
+        own.max(*since)
+    }
+
+    /// None of a caller's waits in a line any more.
+    pub(super) fn ends_waiting(&mut self, caller: Caller) {
+        if let Some((lines, _)) = self.waiting.get_mut(&caller.id) {
+            *lines -= 1;
+            if *lines == 0 {
+                self.waiting.remove(&caller.id);
+            }
+        }
     }
 
     /// Where a caller's clock stands, for somebody of his who waits already.

@@ -132,17 +132,17 @@ impl<S> Room<S> {
     }
 
     /// Takes a seat.
-    pub fn join(&mut self, arrival: Arrival, seat: S, fair: &Fair) {
+    pub fn join(&mut self, arrival: Arrival, seat: S, fair: &mut Fair) {
         let line = self.lines.entry(arrival.binding).or_insert_with(|| Line {
             callers: BTreeMap::new(),
             firsts: BTreeSet::new(),
         });
-        let turn = Turn {
-            clock: fair.clock(arrival.caller),
-            ticket: arrival.ticket,
-            caller: arrival.caller,
-        };
         let queue = line.callers.entry(arrival.caller).or_insert_with(|| {
+            let turn = Turn {
+                clock: fair.begins_to_wait(arrival.caller),
+                ticket: arrival.ticket,
+                caller: arrival.caller,
+            };
             line.firsts.insert(turn);
             Queue {
                 seats: BTreeMap::new(),
@@ -162,7 +162,7 @@ impl<S> Room<S> {
     }
 
     /// Leaves the room, granted or not; who was granted was [served](Fair::served) before. Answers what was kept for the seat.
-    pub fn leave(&mut self, arrival: &Arrival, fair: &Fair) -> Option<S> {
+    pub fn leave(&mut self, arrival: &Arrival, fair: &mut Fair) -> Option<S> {
         let line = self.lines.get_mut(&arrival.binding)?;
         let queue = line.callers.get_mut(&arrival.caller)?;
         let (left, seat) = queue.seats.remove(&arrival.ticket)?;
@@ -173,6 +173,7 @@ impl<S> Room<S> {
             match queue.seats.first_key_value() {
                 None => {
                     line.callers.remove(&arrival.caller);
+                    fair.ends_waiting(arrival.caller);
                 }
                 Some((next, _)) => {
                     queue.first = Turn {
@@ -276,6 +277,27 @@ mod tests {
     }
 
     /// Serves the head of the line of those whom any key would serve.
+    /// Who waits in one line already is no newcomer in another, however many others were served meanwhile.
+    #[test]
+    fn calls_of_one_caller_go_by_ticket_in_all_lines() {
+        let (one, two) = (Caller::new(1), Caller::new(2));
+        let (mut here, mut there, mut fair) = (Room::default(), Room::default(), Fair::default());
+        here.join(of(one, 1), (), &mut fair);
+        (0..5).for_each(|_| fair.served(two));
+        there.join(of(one, 2), (), &mut fair);
+        here.join(of(one, 3), (), &mut fair);
+        here.leave(&of(one, 1), &mut fair);
+        let turn = |room: &Room<()>| room.head(Binding::Any).unwrap().turn;
+        assert!(turn(&there) < turn(&here));
+        there.leave(&of(one, 2), &mut fair);
+        here.leave(&of(one, 3), &mut fair);
+        // And who comes back after a silence begins where a newcomer does.
+        (0..5).for_each(|_| fair.served(two));
+        here.join(of(one, 4), (), &mut fair);
+        there.join(of(Caller::new(3), 5), (), &mut fair);
+        assert_eq!(turn(&here).clock, turn(&there).clock);
+    }
+
     fn serve(room: &mut Room<()>, fair: &mut Fair) -> Option<Arrival> {
         let head = *room.head(Binding::Any)?.arrival;
         fair.served(head.caller);
@@ -285,25 +307,25 @@ mod tests {
 
     #[test]
     fn a_retry_comes_back_to_its_old_place() {
-        let (mut room, fair) = (Room::default(), Fair::default());
+        let (mut room, mut fair) = (Room::default(), Fair::default());
         for ticket in [7, 9, 3] {
-            room.join(arrival(ticket), (), &fair);
+            room.join(arrival(ticket), (), &mut fair);
         }
         let head = |room: &Room<()>| room.head(Binding::Any).unwrap().turn.ticket();
         assert_eq!(head(&room), Ticket(3));
         assert_eq!(room.ahead(&arrival(8)), 2);
         assert_eq!(room.ahead(&arrival(10)), 3);
-        room.leave(&arrival(3), &fair);
+        room.leave(&arrival(3), &mut fair);
         assert_eq!(head(&room), Ticket(7));
     }
 
     #[test]
     fn an_empty_room_keeps_no_line() {
-        let (mut room, fair) = (Room::default(), Fair::default());
-        room.join(arrival(1), (), &fair);
+        let (mut room, mut fair) = (Room::default(), Fair::default());
+        room.join(arrival(1), (), &mut fair);
         assert!(room.must_queue(Binding::Any));
-        assert_eq!(room.leave(&arrival(1), &fair), Some(()));
-        assert_eq!(room.leave(&arrival(1), &fair), None);
+        assert_eq!(room.leave(&arrival(1), &mut fair), Some(()));
+        assert_eq!(room.leave(&arrival(1), &mut fair), None);
         assert!(room.is_empty() && !room.must_queue(Binding::Any) && room.lines().is_empty());
     }
 
@@ -311,11 +333,11 @@ mod tests {
     fn a_single_call_waits_behind_at_most_one_of_each_other_caller() {
         let (mut room, mut fair) = (Room::default(), Fair::default());
         for ticket in 0..700 {
-            room.join(of(Caller::new(ticket % 7), ticket), (), &fair);
+            room.join(of(Caller::new(ticket % 7), ticket), (), &mut fair);
         }
         for served in 0..200 {
             let lone = of(Caller::new(99), 1000 + served);
-            room.join(lone, (), &fair);
+            room.join(lone, (), &mut fair);
             let before = std::iter::from_fn(|| serve(&mut room, &mut fair)).take_while(|head| *head != lone);
             let before: Vec<_> = before.map(|head| head.caller.id).collect();
             let mut distinct = before.clone();
@@ -334,7 +356,11 @@ mod tests {
         let heavy = Caller { id: 1, weight: 3 };
         let light = Caller { id: 2, weight: 1 };
         for ticket in 0..400 {
-            room.join(of(if ticket % 2 == 0 { heavy } else { light }, ticket), (), &fair);
+            room.join(
+                of(if ticket % 2 == 0 { heavy } else { light }, ticket),
+                (),
+                &mut fair,
+            );
         }
         let served: Vec<_> = (0..200).map(|_| serve(&mut room, &mut fair).unwrap()).collect();
         let of_heavy = served.iter().filter(|served| served.caller == heavy);
@@ -347,13 +373,13 @@ mod tests {
         let (mut room, mut fair) = (Room::default(), Fair::default());
         let (one, two) = (Caller::new(1), Caller::new(2));
         for ticket in 0..100 {
-            room.join(of(one, ticket), (), &fair);
+            room.join(of(one, ticket), (), &mut fair);
         }
         (0..100).for_each(|ticket| {
-            room.leave(&of(one, ticket), &fair);
+            room.leave(&of(one, ticket), &mut fair);
         });
         for ticket in 100..120 {
-            room.join(of(if ticket < 110 { two } else { one }, ticket), (), &fair);
+            room.join(of(if ticket < 110 { two } else { one }, ticket), (), &mut fair);
         }
         let first: Vec<_> = (0..4)
             .map(|_| serve(&mut room, &mut fair).unwrap().caller.id)
@@ -366,11 +392,15 @@ mod tests {
         let (mut room, mut fair) = (Room::default(), Fair::default());
         let (busy, silent) = (Caller::new(1), Caller::new(2));
         for ticket in 0..500 {
-            room.join(of(busy, ticket), (), &fair);
+            room.join(of(busy, ticket), (), &mut fair);
             serve(&mut room, &mut fair);
         }
         for ticket in 500..520 {
-            room.join(of(if ticket < 510 { busy } else { silent }, ticket), (), &fair);
+            room.join(
+                of(if ticket < 510 { busy } else { silent }, ticket),
+                (),
+                &mut fair,
+            );
         }
         let first: Vec<_> = (0..8)
             .map(|_| serve(&mut room, &mut fair).unwrap().caller.id)
