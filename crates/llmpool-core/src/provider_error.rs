@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::chat::FinishReason;
 use crate::rate_headers::{rfc3339, span};
 
 /// An error body, whatever its shape.
@@ -70,10 +71,11 @@ impl ProviderError {
     }
 }
 
-/// The error of a 200 that is one: a truthy `error`, or a code and no answer.
+/// The error of a 200 that is one: a truthy `error`, a code and no answer, an object that calls itself an error, or an end that says that the
+/// provider broke.
 pub fn is_error_in_success(body: &[u8]) -> Option<ProviderError> {
     // An answer without these words is none of the shapes below, and need not be read twice.
-    let suspicious = ["\"error", "\"code\""]
+    let suspicious = ["error\"", "\"error", "\"code\"", "\"insufficient_system"]
         .iter()
         .any(|word| memchr::memmem::find(body, word.as_bytes()).is_some());
     if !suspicious {
@@ -82,16 +84,35 @@ pub fn is_error_in_success(body: &[u8]) -> Option<ProviderError> {
     let Ok(Value::Object(members)) = serde_json::from_slice::<Value>(body) else {
         return None;
     };
-    let coded = ["code", "error_code"]
-        .iter()
-        .any(|name| members.get(*name).is_some_and(says_something));
     let answered = ["choices", "data", "output"]
         .iter()
         .any(|name| members.get(*name).is_some_and(says_something));
-    if nested(&members).is_some() || (coded && !answered) {
+    if nested(&members).is_some() || (!answered && calls_itself_an_error(|name| members.get(name))) {
         return Some(ProviderError::read(&Value::Object(members)));
     }
-    None
+    broken_end(&members).map(|reason| ProviderError {
+        code: Some(reason.to_owned()),
+        ..ProviderError::default()
+    })
+}
+
+/// Whether an object without an answer is an error: it has a code that is none of success, or says so itself.
+pub(crate) fn calls_itself_an_error<'a>(member: impl Fn(&str) -> Option<&'a Value>) -> bool {
+    let is_success = |code: &Value| {
+        let code = as_text(code).unwrap_or_default().to_ascii_lowercase();
+        matches!(code.as_str(), "0" | "200" | "ok" | "success")
+    };
+    let coded = |name: &str| member(name).is_some_and(|code| says_something(code) && !is_success(code));
+    coded("code") || coded("error_code") || member("object").and_then(Value::as_str) == Some("error")
+}
+
+/// The finish reason of a choice whose provider broke.
+fn broken_end(members: &Map<String, Value>) -> Option<&str> {
+    let choices = members.get("choices")?.as_array()?;
+    let mut reasons = choices
+        .iter()
+        .filter_map(|choice| choice.get("finish_reason")?.as_str());
+    reasons.find(|reason| FinishReason::from(*reason).is_failure())
 }
 
 /// The member that holds the error, if it is not the object itself.
@@ -239,6 +260,39 @@ mod tests {
             (r#"{"error":{"message":"x","resets_at":-1}}"#, (None, None)),
         ] {
             assert_eq!(reads(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn l56_a_success_that_is_an_error_is_known_however_it_says_so() {
+        for (body, code) in [
+            (
+                r#"{"code":"rpm_rate_limit_exceeded","msg":"Rate limit"}"#,
+                Some("rpm_rate_limit_exceeded"),
+            ),
+            (
+                r#"{"error_code":336501,"error_msg":"Rate limit"}"#,
+                Some("336501"),
+            ),
+            (r#"{"object":"error","message":"overloaded","code":null}"#, None),
+            (
+                r#"{"choices":[{"message":{"content":"half"},"finish_reason":"insufficient_system_resource"}]}"#,
+                Some("insufficient_system_resource"),
+            ),
+            (
+                r#"{"choices":[{"message":{"content":"half"},"finish_reason":"network_error"}]}"#,
+                Some("network_error"),
+            ),
+        ] {
+            let error = is_error_in_success(body.as_bytes()).unwrap_or_else(|| panic!("{body}"));
+            assert_eq!(error.code.as_deref(), code, "{body}");
+        }
+        for fine in [
+            r#"{"code":0,"message":"Success","choices":[]}"#,
+            r#"{"code":5,"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}"#,
+            r#"{"choices":[{"message":{"content":"\"error\" and \"code\""},"finish_reason":"stop"}]}"#,
+        ] {
+            assert_eq!(is_error_in_success(fine.as_bytes()), None, "{fine}");
         }
     }
 

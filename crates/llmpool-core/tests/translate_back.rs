@@ -1,7 +1,9 @@
 //! Requests for responses as chats, completions as responses, chunks as events; and there and back again.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest, Content, FinishReason, Part};
+use llmpool_core::chat::{
+    Assembler, ChatChunk, ChatCompletion, ChatRequest, Content, FinishReason, Part, Usage,
+};
 use llmpool_core::responses::{Event, EventKind, Grammar, Response, ResponsesRequest};
 use llmpool_core::translate::{
     self, ChatAccent, ChunkTranslator, EventTranslator, Failed, Frame, ReasoningBack,
@@ -486,7 +488,7 @@ fn a_completion_is_told_as_a_whole_response() {
                 {"type": "function_call", "id": "fc_seed_2", "call_id": "call_1", "name": "f", "arguments": "{}", "status": "completed"},
             ],
             "usage": {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 0}, "output_tokens": 7,
-                "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 12},
+                "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 12, "prompt_cache_hit_tokens": 2},
         })
     );
 }
@@ -790,6 +792,53 @@ fn a_chat() -> impl Strategy<Value = Value> {
         }
         chat
     })
+}
+
+#[test]
+fn l67_what_is_cached_is_counted_once_whatever_it_is_called() {
+    for said in [
+        json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "prompt_tokens_details": {"cached_tokens": 4}}),
+        json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 6}),
+        json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "cached_tokens": 4}),
+        json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "prompt_cache_hit_tokens": 4, "prompt_tokens_details": {"cached_tokens": 4}}),
+    ] {
+        let usage: Usage = read(&said);
+        assert_eq!(
+            (usage.prompt_tokens(), usage.cached_tokens(), usage.total_tokens()),
+            (Some(10), Some(4), Some(15)),
+            "{said}"
+        );
+        let answer = json!({"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}], "usage": said});
+        let frame = frame(&json!({}));
+        let response = translate::response_of(read(&answer), &frame).unwrap();
+        let used = response.usage.as_ref().unwrap();
+        let cached = used
+            .input_tokens_details
+            .as_ref()
+            .and_then(|details| details.cached_tokens());
+        assert_eq!(
+            (used.input_tokens(), cached, used.total_tokens()),
+            (Some(10), Some(4), Some(15)),
+            "{said}"
+        );
+        let back = translate::completion_of(response).unwrap().usage.unwrap();
+        assert_eq!(
+            (back.prompt_tokens(), back.cached_tokens(), back.total_tokens()),
+            (Some(10), Some(4), Some(15)),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn what_a_usage_says_beside_its_counts_goes_along_into_the_other_format_and_back() {
+    let said = json!({"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, "cost": 0.50,
+        "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0, "audio_tokens": 3, "video_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 0, "accepted_prediction_tokens": 5}});
+    let answer = json!({"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}], "usage": said});
+    let frame = frame(&json!({}));
+    let response = translate::response_of(read(&answer), &frame).unwrap();
+    assert_eq!(write(&translate::completion_of(response).unwrap().usage), said);
 }
 
 #[test]

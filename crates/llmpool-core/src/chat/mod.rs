@@ -30,6 +30,7 @@ pub use chunk::{ChatChunk, ChunkChoice, Delta};
 pub use chunk_decoder::ChunkDecoder;
 pub use content::Content;
 pub use extra::{Extra, Json};
+pub(crate) use finish_reason::Ending;
 pub use finish_reason::FinishReason;
 pub use format::{JsonSchemaFormat, NamedSchema, Plain, ResponseFormat};
 pub(crate) use lenient::Whole;

@@ -115,12 +115,17 @@ impl Usage {
         self.total_tokens.map(|tokens| tokens.0)
     }
 
-    /// Prompt tokens that were read from a cache.
+    /// Prompt tokens that were read from a cache, whatever the provider calls them. They are part of the prompt tokens.
     pub fn cached_tokens(&self) -> Option<u64> {
-        self.prompt_tokens_details
-            .as_ref()?
-            .cached_tokens
-            .map(|tokens| tokens.0)
+        let details = self.prompt_tokens_details.as_ref();
+        let usual = details.and_then(|details| details.cached_tokens);
+        // As DeepSeek and Moonshot tell it.
+        let elsewhere = || {
+            let names = ["prompt_cache_hit_tokens", "cached_tokens"];
+            let said = names.iter().find_map(|name| self.extra.get(name))?;
+            serde_json::from_str::<Whole>(said.get()).ok()
+        };
+        usual.or_else(elsewhere).map(|tokens| tokens.0)
     }
 
     /// Completion tokens that were reasoning.
@@ -131,8 +136,21 @@ impl Usage {
             .map(|tokens| tokens.0)
     }
 
-    /// Whether it says nothing: `{}`.
+    /// Whether it says nothing: `{}`, or nothing but nulls.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let Self {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens,
+            prompt_tokens_details,
+            completion_tokens_details,
+            extra,
+        } = self;
+        [prompt_tokens, completion_tokens, total_tokens]
+            .iter()
+            .all(|tokens| tokens.is_none())
+            && prompt_tokens_details.is_none()
+            && completion_tokens_details.is_none()
+            && extra.iter().all(|(_, json)| json.get() == "null")
     }
 }

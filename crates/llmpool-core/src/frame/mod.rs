@@ -17,7 +17,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::chat::Whole;
+use crate::chat::{FinishReason, Usage, Whole};
+use crate::provider_error;
 use crate::sse::Event;
 use crate::wire::Wire;
 
@@ -63,9 +64,6 @@ struct Answer {
     around: Option<usize>,
 }
 
-/// Finish reasons with which a provider says that it broke.
-const FAILED_FINISH: &[&str] = &["error", "insufficient_system_resource", "network_error"];
-
 impl StreamView {
     /// The view of a stream of chunks that has not begun.
     pub fn new() -> Self {
@@ -88,6 +86,10 @@ impl StreamView {
                 done: true,
                 ..Sight::default()
             };
+        }
+        // As some keep a connection alive.
+        if event.data.trim_ascii().is_empty() && event.name.is_none() {
+            return Sight::default();
         }
         if self.wire == Wire::Responses {
             return self.see_response(event);
@@ -131,11 +133,9 @@ impl StreamView {
 
     fn read(&mut self, event: &Event) -> Sight {
         let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(&event.data) else {
-            let error = event.name.as_deref() == Some(b"error");
-            return Sight {
-                corrupt: !error,
-                error,
-                ..Sight::default()
+            return match said_once(event) {
+                Some(event) => self.read(&event),
+                None => unread(event),
             };
         };
         let mut sight = Sight {
@@ -160,13 +160,33 @@ impl StreamView {
         let usages = usages
             .into_iter()
             .chain(choices.iter().map(|choice| choice.usage));
-        if let Some(usage) = usages.flatten().rfind(|usage| says_something(usage)) {
+        if let Some(usage) = usages.flatten().rfind(|usage| counts_something(usage)) {
             self.usage = Some(event.data.slice_ref(usage.get().as_bytes()));
             sight.usage_only = choices.is_empty();
         }
         self.content |= sight.content;
         sight
     }
+}
+
+/// An event that could not be read.
+fn unread(event: &Event) -> Sight {
+    let error = event.name.as_deref() == Some(b"error");
+    Sight {
+        corrupt: !error,
+        error,
+        ..Sight::default()
+    }
+}
+
+/// The event with the last of its members of one name, where it says some twice.
+fn said_once(event: &Event) -> Option<Event> {
+    let value: serde_json::Value = serde_json::from_slice(&event.data).ok()?;
+    let data = Bytes::from(serde_json::to_vec(&value).ok()?);
+    (data.len() < event.data.len() && serde_json::from_slice::<Chunk<'_>>(&data).is_ok()).then(|| Event {
+        data,
+        name: event.name.clone(),
+    })
 }
 
 impl Answer {
@@ -246,6 +266,13 @@ struct Chunk<'a> {
     error: Option<&'a RawValue>,
     #[serde(borrow, default)]
     x_groq: Option<Groq<'a>>,
+    /// Said by some errors that have no member of that name.
+    #[serde(borrow, default)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    code: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error_code: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -284,7 +311,23 @@ impl Chunk<'_> {
         event.name.as_deref() == Some(b"error")
             || [self.error, groq].into_iter().flatten().any(says_something)
             || choices.iter().any(Choice::is_error)
+            || (choices.is_empty() && are_an_error(self.object, self.code, self.error_code))
     }
+}
+
+/// Whether these members, beside no answer, are of an error.
+fn are_an_error(object: Option<&RawValue>, code: Option<&RawValue>, error_code: Option<&RawValue>) -> bool {
+    let read = |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    if object.is_none() && code.is_none() && error_code.is_none() {
+        return false;
+    }
+    let (object, code, error_code) = (read(object), read(code), read(error_code));
+    provider_error::calls_itself_an_error(|name| match name {
+        "object" => object.as_ref(),
+        "code" => code.as_ref(),
+        "error_code" => error_code.as_ref(),
+        _ => None,
+    })
 }
 
 impl Choice<'_> {
@@ -297,7 +340,7 @@ impl Choice<'_> {
     }
 
     fn is_error(&self) -> bool {
-        self.error.is_some_and(says_something) || FAILED_FINISH.contains(&self.finish())
+        self.error.is_some_and(says_something) || FinishReason::from(self.finish()).is_failure()
     }
 
     fn has_content(&self) -> bool {
@@ -360,6 +403,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Delta<'a> {
 /// A member's name, borrowed unless it has escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
+
+/// Whether a usage is one, and has more than nulls.
+fn counts_something(usage: &RawValue) -> bool {
+    says_something(usage) && serde_json::from_str::<Usage>(usage.get()).is_ok_and(|usage| !usage.is_empty())
+}
 
 /// Anything but `null`, `false` and the empty string, array and object.
 fn says_something(raw: &RawValue) -> bool {
@@ -502,15 +550,27 @@ mod tests {
             r#"{"choices":[{"index":0,"error":{"code":502},"delta":{}}]}"#,
             r#"{"x_groq":{"error":"x"},"choices":[]}"#,
             r#"{"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}"#,
+            r#"{"code":"rpm_rate_limit_exceeded","msg":"Rate limit"}"#,
+            r#"{"error_code":336501,"error_msg":"Rate limit"}"#,
+            r#"{"object":"error","message":"x","type":"server_error","param":null,"code":null}"#,
+            r#"{"object":"error","message":"x","type":"server_error","param":null,"code":500}"#,
         ] {
             assert!(see(broken).error, "{broken}");
+            let as_response = StreamView::of(Wire::Responses).see(&event(broken)).error;
+            assert!(as_response || broken.contains("choices"), "{broken}");
         }
         for fine in [
             r#"{"error":null,"choices":[]}"#,
             r#"{"error":{},"choices":[]}"#,
             r#"{"error":"","choices":[]}"#,
+            r#"{"code":0,"message":"Success","choices":[]}"#,
+            r#"{"code":"200","choices":[{"index":0,"delta":{"content":"x"}}]}"#,
+            r#"{"code":5,"choices":[{"index":0,"delta":{"content":"x"}}]}"#,
+            r#"{"object":"chat.completion.chunk","usage":{"prompt_tokens":1},"choices":[]}"#,
+            "",
         ] {
-            assert!(!see(fine).error, "{fine}");
+            let sight = see(fine);
+            assert!(!sight.error && !sight.corrupt, "{fine}");
         }
         let named = Event {
             data: Bytes::from_static(b"oops"),
@@ -539,6 +599,17 @@ mod tests {
         assert!(!done.is_complete());
         assert!(done.see(&event("[DONE]")).done);
         assert!(done.is_complete());
+    }
+
+    #[test]
+    fn l77_a_member_that_is_said_twice_counts_as_it_was_said_last() {
+        let mut view = StreamView::new();
+        let twice = r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}],"usage":null,"usage":{"prompt_tokens":1}}"#;
+        assert!(!view.see(&event(twice)).corrupt && view.is_complete());
+        assert_eq!(&view.usage().unwrap()[..], br#"{"prompt_tokens":1}"#);
+        let used = r#"{"choices":[],"usage":{"prompt_tokens":null,"completion_tokens":null}}"#;
+        assert!(!view.see(&event(used)).usage_only, "nulls are no usage");
+        assert_eq!(&view.usage().unwrap()[..], br#"{"prompt_tokens":1}"#);
     }
 
     #[test]

@@ -8,10 +8,10 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Sight, StreamView, says_something};
-use crate::responses::{Item, Response, ResponsesUsage};
+use super::{Sight, StreamView, are_an_error, says_something, unread};
+use crate::responses::{Item, Response, ResponsesUsage, Status};
 use crate::sse::Event;
-use crate::translate::usage_of;
+use crate::translate::usage;
 
 /// What is read of an event.
 #[derive(Deserialize)]
@@ -26,6 +26,22 @@ struct Light<'a> {
     response: Option<&'a RawValue>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
+    /// Said by some errors that are no events.
+    #[serde(borrow, default)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    code: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error_code: Option<&'a RawValue>,
+}
+
+impl Light<'_> {
+    fn is_error(&self, kind: &str) -> bool {
+        matches!(kind, "error" | "response.failed")
+            || self.error.is_some_and(says_something)
+            || (kind.is_empty() && are_an_error(self.object, self.code, self.error_code))
+            || are_an_error(self.object, None, None)
+    }
 }
 
 impl StreamView {
@@ -40,31 +56,40 @@ impl StreamView {
             };
         }
         let Ok(light) = serde_json::from_slice::<Light<'_>>(&event.data) else {
-            let error = event.name.as_deref() == Some(b"error");
-            return Sight {
-                corrupt: !error,
-                error,
-                ..Sight::default()
-            };
+            return unread(event);
         };
         let kind = light.kind.as_deref().unwrap_or_default();
         let mut sight = Sight {
-            error: matches!(kind, "error" | "response.failed") || light.error.is_some_and(says_something),
+            error: light.is_error(kind),
+            // An item that only its maker can read may be all that comes of an answer that breaks off.
             names_made: matches!(
                 kind,
-                "response.created" | "response.completed" | "response.incomplete"
+                "response.created"
+                    | "response.completed"
+                    | "response.incomplete"
+                    | "response.output_item.done"
             ),
             ..Sight::default()
         };
         match kind {
             "response.completed" | "response.incomplete" => {
+                // Some write the response without anything around it.
+                let response = light
+                    .response
+                    .map_or(&event.data[..], |response| response.get().as_bytes());
+                let end = End::of(response);
+                sight.error |= end.failed;
                 sight.content = true;
                 self.over = true;
-                self.usage = light.response.and_then(usage_in).or(self.usage.take());
+                self.usage = end.usage.or(self.usage.take());
             }
             "response.output_item.added" => sight.content = light.item.is_some_and(|item| calls(item.get())),
             // Whatever did not come in pieces is told now.
             "response.output_item.done" => sight.content = light.item.is_some(),
+            "response.output_text.done"
+            | "response.refusal.done"
+            | "response.function_call_arguments.done"
+            | "response.custom_tool_call_input.done" => sight.content = true,
             _ if kind.ends_with(".delta") => {
                 let said = light.delta.filter(|delta| says_something(delta));
                 sight.content = said.is_some();
@@ -99,14 +124,30 @@ fn calls(item: &str) -> bool {
     }
 }
 
-/// The usage of a response, in the words of a chat.
-fn usage_in(response: &RawValue) -> Option<Bytes> {
-    #[derive(Deserialize)]
-    struct Used {
-        usage: Option<ResponsesUsage>,
+/// What the last response of a stream says of the whole.
+struct End {
+    failed: bool,
+    /// In the words of a chat.
+    usage: Option<Bytes>,
+}
+
+impl End {
+    fn of(response: &[u8]) -> Self {
+        #[derive(Default, Deserialize)]
+        struct Said {
+            #[serde(default)]
+            status: Option<Status>,
+            #[serde(default)]
+            usage: Option<ResponsesUsage>,
+        }
+        let said: Said = serde_json::from_slice(response).unwrap_or_default();
+        let used = said.usage.map(|used| usage::as_chat(&used));
+        let used = used.filter(|used| !used.is_empty());
+        Self {
+            failed: matches!(said.status, Some(Status::Failed | Status::Cancelled)),
+            usage: used.and_then(|used| serde_json::to_vec(&used).ok().map(Bytes::from)),
+        }
     }
-    let used: Used = serde_json::from_str(response.get()).ok()?;
-    serde_json::to_vec(&usage_of(&used.usage?)).ok().map(Bytes::from)
 }
 
 /// In bytes, all that a response says.
@@ -221,6 +262,22 @@ mod tests {
             &json!({"type": "response.completed", "response": {"usage": null}}),
         );
         assert!(view.usage().is_none(), "what was not said is not 0");
+    }
+
+    #[test]
+    fn l75_an_end_without_anything_around_its_response_is_an_end() {
+        let mut view = StreamView::of(Wire::Responses);
+        let end = json!({"type": "response.completed", "id": "r", "status": "completed", "usage": {"input_tokens": 1, "output_tokens": 2}});
+        assert!(!see(&mut view, &end).error);
+        assert!(view.is_complete());
+        let usage: Usage = serde_json::from_slice(view.usage().unwrap()).unwrap();
+        assert_eq!(
+            (usage.prompt_tokens(), usage.completion_tokens()),
+            (Some(1), Some(2))
+        );
+        let failed = json!({"type": "response.completed", "response": {"status": "failed", "output": []}});
+        assert!(see(&mut view, &failed).error);
+        assert!(view.usage().is_some(), "what was said of usage stays said");
     }
 
     #[test]

@@ -29,10 +29,12 @@ pub fn parse_choice<T: DeserializeOwned>(choice: &Choice) -> Result<T, ReplyErro
     if let Some(refusal) = refusal(&choice.message) {
         return Err(ReplyError::Refused(Refusal(refusal)));
     }
-    match choice.finish_reason {
-        Some(FinishReason::Length) => return Err(ReplyError::Truncated),
-        Some(FinishReason::ContentFilter) => return Err(ReplyError::Filtered),
-        _ => {}
+    let is = |what: fn(&FinishReason) -> bool| choice.finish_reason.as_ref().is_some_and(what);
+    if is(FinishReason::is_cut) {
+        return Err(ReplyError::Truncated);
+    }
+    if is(FinishReason::is_filtered) {
+        return Err(ReplyError::Filtered);
     }
     let text = text(&choice.message);
     if text.trim().is_empty() {

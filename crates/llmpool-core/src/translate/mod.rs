@@ -3,26 +3,23 @@
 //! What has an equivalent is mapped. What has none is an error that names the field where the answer would be wrong without it, and is
 //! reported where it would not.
 
-mod answer;
-mod chunks;
-mod events;
+mod annotation;
 mod extras;
+mod failed;
 mod reasoning;
-mod response;
 mod to_chat;
 mod to_responses;
+pub(crate) mod usage;
 
 use std::fmt;
 
-use answer::BETWEEN;
-pub(crate) use answer::usage_of;
-pub use answer::{Failed, completion_of, usage_in};
-pub use chunks::ChunkTranslator;
-pub use events::{EventTranslator, Undecoded};
-use response::flat_annotation;
-pub use response::{Frame, response_of};
-pub use to_chat::{ChatAccent, ReasoningBack, to_chat};
-pub use to_responses::to_responses;
+pub use failed::Failed;
+pub use to_chat::{ChatAccent, EventTranslator, ReasoningBack, Undecoded, completion_of, to_chat};
+pub use to_responses::{ChunkTranslator, Frame, response_of, to_responses};
+pub use usage::usage_in;
+
+/// Between one piece of reasoning and the next.
+const BETWEEN: &str = "\n\n";
 
 /// A request in the other format, and what of it was left out.
 #[derive(Clone, PartialEq)]

@@ -1,7 +1,11 @@
-//! From the Responses API to chats.
+//! From the Responses API to chats: requests, answers, streams.
 
+mod answer;
 mod conversation;
 mod request;
+mod stream;
 mod tools;
 
+pub use answer::completion_of;
 pub use request::{ChatAccent, ReasoningBack, to_chat};
+pub use stream::{EventTranslator, Undecoded};

@@ -1,7 +1,13 @@
-//! From chats to the Responses API.
+//! From chats to the Responses API: requests, answers, streams.
 
+mod answer;
 mod conversation;
+mod frame;
 mod request;
+mod stream;
 mod tools;
 
+pub use answer::response_of;
+pub use frame::Frame;
 pub use request::to_responses;
+pub use stream::ChunkTranslator;

@@ -1,36 +1,10 @@
 //! A response as a chat completion.
 
-use std::fmt;
+use serde_json::json;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
-
-use super::reasoning;
-use crate::chat::{
-    ChatCompletion, Choice, CompletionTokensDetails, Content, CustomCall, FinishReason, Json, Message,
-    PromptTokensDetails, Role, ToolCall, Usage,
-};
-use crate::failure::plain_word;
-use crate::responses::{IncompleteDetails, Item, ItemPart, OutputText, Response, ResponsesUsage, Status};
-
-/// The response failed: it is no answer.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Failed {
-    /// `server_error`, `rate_limit_exceeded`, `invalid_prompt` and others.
-    pub code: Option<String>,
-    /// The provider's words.
-    pub message: Option<String>,
-}
-
-impl fmt::Debug for Failed {
-    /// Leaves out the provider's words: they may echo the prompt or a key.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Failed")
-            .field("code", &self.code.as_deref().map(plain_word))
-            .finish_non_exhaustive()
-    }
-}
+use crate::chat::{ChatCompletion, Choice, Content, CustomCall, FinishReason, Json, Message, Role, ToolCall};
+use crate::responses::{IncompleteDetails, Item, ItemPart, OutputText, Response, Status};
+use crate::translate::{BETWEEN, Failed, annotation, reasoning, usage};
 
 /// The answer in the other format. Items that a chat has no place for (searches and other tools that the provider ran) are left out.
 pub fn completion_of(response: Response) -> Result<ChatCompletion, Failed> {
@@ -46,7 +20,7 @@ pub fn completion_of(response: Response) -> Result<ChatCompletion, Failed> {
         output,
         incomplete_details,
         status,
-        usage,
+        usage: used,
         ..
     } = response;
     output.into_iter().for_each(|item| said.item(item));
@@ -60,7 +34,7 @@ pub fn completion_of(response: Response) -> Result<ChatCompletion, Failed> {
         object: Some("chat.completion".to_owned()),
         created: created_of(response.created_at.as_ref()),
         model: response.model,
-        usage: usage.as_ref().map(usage_of),
+        usage: used.as_ref().map(usage::as_chat),
         service_tier: response.service_tier,
         choices: vec![said.choice(finish_reason)],
         ..ChatCompletion::default()
@@ -123,7 +97,8 @@ impl Said {
                 ..
             }) => {
                 *self.text.get_or_insert_default() += &text;
-                self.annotations.extend(annotations.iter().map(nested_annotation));
+                self.annotations
+                    .extend(annotations.iter().map(annotation::nested));
                 self.logprobs.extend(logprobs.into_iter().flatten());
             }
             ItemPart::Refusal(part) => *self.refusal.get_or_insert_default() += &part.refusal,
@@ -161,9 +136,6 @@ impl Said {
     }
 }
 
-/// Between one piece of reasoning and the next.
-pub(super) const BETWEEN: &str = "\n\n";
-
 pub(super) fn finish_reason(
     status: Option<&Status>,
     details: Option<&IncompleteDetails>,
@@ -181,59 +153,3 @@ pub(super) fn finish_reason(
 pub(super) fn created_of(created_at: Option<&Json>) -> Option<crate::chat::Whole> {
     serde_json::from_str(created_at?.get()).ok()
 }
-
-/// The usage that a plain answer tells, in whichever format it is.
-pub fn usage_in(body: &[u8]) -> Option<Usage> {
-    #[derive(Deserialize)]
-    struct Body<'a> {
-        #[serde(borrow, default)]
-        usage: Option<&'a RawValue>,
-    }
-    let body: Body<'_> = serde_json::from_slice(body).ok()?;
-    let usage = body.usage?.get();
-    let of_response = serde_json::from_str::<ResponsesUsage>(usage).ok();
-    match of_response.filter(|usage| usage.input_tokens.is_some() || usage.output_tokens.is_some()) {
-        Some(usage) => Some(usage_of(&usage)),
-        None => serde_json::from_str(usage).ok(),
-    }
-}
-
-/// What is not said stays unsaid.
-pub(crate) fn usage_of(usage: &ResponsesUsage) -> Usage {
-    let input = usage.input_tokens_details.as_ref();
-    let output = usage.output_tokens_details.as_ref();
-    Usage {
-        prompt_tokens: usage.input_tokens,
-        completion_tokens: usage.output_tokens,
-        total_tokens: usage.total_tokens,
-        prompt_tokens_details: input.map(|details| PromptTokensDetails {
-            cached_tokens: details.cached_tokens,
-            cache_write_tokens: details.cache_write_tokens,
-            ..PromptTokensDetails::default()
-        }),
-        completion_tokens_details: output.map(|details| CompletionTokensDetails {
-            reasoning_tokens: details.reasoning_tokens,
-            ..CompletionTokensDetails::default()
-        }),
-        ..Usage::default()
-    }
-}
-
-/// `{"type": "url_citation", "url": …}` is nested in a chat.
-pub(super) fn nested_annotation(annotation: &Json) -> Json {
-    let mut value = annotation.value();
-    let Some(Value::String(kind)) = value.as_object_mut().and_then(|members| members.remove("type")) else {
-        return annotation.clone();
-    };
-    let nested = json!({"type": kind, kind: value});
-    Json::of(&nested).unwrap_or_else(|_| annotation.clone())
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = self.code.as_deref().unwrap_or("without a code");
-        write!(f, "the response failed ({code})")
-    }
-}
-
-impl std::error::Error for Failed {}

@@ -1,6 +1,6 @@
 //! Events of a response as chunks of a chat completion.
 //!
-//! Always true: the chunks put together are what [`completion_of`](super::completion_of) makes of the whole response.
+//! Always true: the chunks put together are what [`completion_of`](crate::translate::completion_of) makes of the whole response.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{BETWEEN, Failed, created_of, finish_reason, nested_annotation, usage_of};
-use super::reasoning;
+use super::answer::{created_of, finish_reason};
 use crate::chat::{
     ChatChunk, ChunkChoice, Content, CustomCall, Delta, FunctionCall, Json, Role, ToolCallDelta, Whole,
 };
 use crate::responses::{Event, EventKind, Item, ItemPart, Response};
+use crate::translate::{BETWEEN, Failed, annotation, reasoning, usage};
 
 /// Makes chunks of events.
 #[derive(Clone, Debug, Default)]
@@ -345,7 +345,7 @@ impl EventTranslator {
         for part in parts {
             let delta = match part {
                 ItemPart::OutputText(part) => {
-                    annotations.extend(part.annotations.iter().map(nested_annotation));
+                    annotations.extend(part.annotations.iter().map(annotation::nested));
                     Delta {
                         content: Some(Content::Text(part.text)),
                         ..Delta::default()
@@ -388,9 +388,9 @@ impl EventTranslator {
         let mut chunk = self.chunk(vec![finish]);
         chunk.service_tier = response.service_tier.as_deref().map(Arc::from);
         chunks.push(chunk);
-        if let Some(usage) = &response.usage {
+        if let Some(used) = &response.usage {
             let mut chunk = self.chunk(Vec::new());
-            chunk.usage = Some(usage_of(usage));
+            chunk.usage = Some(usage::as_chat(used));
             chunks.push(chunk);
         }
     }

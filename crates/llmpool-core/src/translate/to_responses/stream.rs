@@ -1,11 +1,10 @@
 //! Chunks of a chat completion as events of a response.
 //!
 //! Always true: whatever the chunks, the events follow the [`Grammar`](crate::responses::Grammar), and the last one says what
-//! [`response_of`](super::response_of) says of the whole completion.
+//! [`response_of`](crate::translate::response_of) says of the whole completion.
 
-use super::answer::Failed;
-use super::response::{End, Frame, tokens_of};
-use super::{flat_annotation, reasoning};
+use super::answer::{End, tokens_of};
+use super::frame::Frame;
 use crate::chat::{
     ChatChunk, ChunkChoice, Content, Delta, FinishReason, Json, Part, Role, Thought, ToolCallDelta, Usage,
     Whole,
@@ -14,6 +13,7 @@ use crate::responses::{
     CustomCallItem, Event, EventKind, FunctionCallItem, Item, ItemPart, MessageItem, OutputText, PartRefusal,
     PartText, ReasoningItem, Said,
 };
+use crate::translate::{Failed, annotation, reasoning};
 
 /// Makes events of chunks. Only the first choice is told, since a response has but one.
 #[derive(Clone, Debug)]
@@ -380,7 +380,7 @@ impl ChunkTranslator {
             .iter()
             .rposition(|open| !open.done && matches!(open.item, Item::Message(_)));
         let Some(at) = message else { return };
-        for annotation in annotations.iter().map(flat_annotation) {
+        for annotation in annotations.iter().map(annotation::flat) {
             let Some(parts) = self.parts(at) else { return };
             let Some(part) = parts
                 .iter()

@@ -1,0 +1,178 @@
+//! A chat completion as a response.
+
+use super::frame::Frame;
+use crate::chat::{ChatCompletion, Content, Ending, FinishReason, Json, Message, Part, Thought, ToolCall};
+use crate::responses::{
+    CustomCallItem, FunctionCallItem, Item, ItemPart, MessageItem, OutputText, PartText, ReasoningItem,
+    Response,
+};
+use crate::translate::{Failed, annotation, reasoning};
+
+/// How an answer ended, where it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Whole,
+    Cut,
+    Filtered,
+}
+
+impl End {
+    /// `None` where the provider broke. Some say nothing of an answer that is whole.
+    pub(super) fn of(reason: Option<&FinishReason>) -> Option<Self> {
+        match reason.map_or(Ending::Unsaid, FinishReason::ending) {
+            Ending::Whole | Ending::Unsaid => Some(Self::Whole),
+            Ending::Cut => Some(Self::Cut),
+            Ending::Filtered => Some(Self::Filtered),
+            Ending::Broken => None,
+        }
+    }
+
+    /// Of the item that was being written when it ended.
+    pub(super) fn status(self) -> String {
+        let status = if self == Self::Whole {
+            "completed"
+        } else {
+            "incomplete"
+        };
+        status.to_owned()
+    }
+}
+
+/// The answer in the other format: the first choice, since a response has but one.
+pub fn response_of(completion: ChatCompletion, frame: &Frame) -> Result<Response, Failed> {
+    let usage = completion.usage;
+    let Some(choice) = completion.choices.into_iter().next() else {
+        return Err(Failed {
+            code: None,
+            message: Some("the answer has no choice".to_owned()),
+        });
+    };
+    let Some(end) = End::of(choice.finish_reason.as_ref()) else {
+        return Err(Failed {
+            code: None,
+            message: choice.finish_reason.map(|reason| reason.as_str().to_owned()),
+        });
+    };
+    let logprobs = choice.logprobs.as_ref();
+    let mut output = items_of(choice.message, logprobs, frame);
+    if let Some(last) = output.last_mut() {
+        last.set_status(end.status());
+    }
+    let mut response = frame.over(output, end, usage.as_ref());
+    response.model = completion.model.or(response.model);
+    response.service_tier = completion.service_tier.or(response.service_tier);
+    Ok(response)
+}
+
+fn items_of(message: Message, logprobs: Option<&Json>, frame: &Frame) -> Vec<Item> {
+    let mut items = reasoning_of(&message, frame);
+    let said = message_of(&message, logprobs, frame, items.len());
+    items.extend(said);
+    for call in message.tool_calls {
+        let number = items.len();
+        items.extend(call_of(call, frame, number));
+    }
+    items
+}
+
+/// Reasoning items as they were, else one of whatever the provider shows.
+fn reasoning_of(message: &Message, frame: &Frame) -> Vec<Item> {
+    if let Some(items) = message.reasoning_details.as_ref().and_then(reasoning::items_of) {
+        return items;
+    }
+    let thinking = thinking_of(message.content.as_ref());
+    let text = message
+        .reasoning_content
+        .clone()
+        .or_else(|| message.reasoning.clone());
+    let text = text.or(thinking).filter(|text| !text.is_empty());
+    let item = text.map(|text| {
+        Item::Reasoning(ReasoningItem {
+            id: Some(frame.id("rs", 0)),
+            content: Some(vec![ItemPart::ReasoningText(PartText::new(text))]),
+            ..ReasoningItem::default()
+        })
+    });
+    item.into_iter().collect()
+}
+
+fn thinking_of(content: Option<&Content>) -> Option<String> {
+    let Some(Content::Parts(parts)) = content else {
+        return None;
+    };
+    let thinking = parts.iter().filter_map(|part| match part {
+        Part::Thinking(part) => Some(&part.thinking),
+        _ => None,
+    });
+    Some(thinking.flatten().filter_map(Thought::as_text).collect())
+}
+
+fn message_of(message: &Message, logprobs: Option<&Json>, frame: &Frame, number: usize) -> Option<Item> {
+    let mut parts = Vec::new();
+    let text = match &message.content {
+        Some(Content::Text(text)) => Some(text.clone()).filter(|text| !text.is_empty()),
+        Some(Content::Parts(parts)) => {
+            let texts: String = parts.iter().filter_map(Part::as_text).collect();
+            Some(texts).filter(|text| !text.is_empty())
+        }
+        None => None,
+    };
+    parts.extend(text.map(|text| {
+        ItemPart::OutputText(OutputText {
+            text,
+            annotations: message
+                .annotations
+                .iter()
+                .flatten()
+                .map(annotation::flat)
+                .collect(),
+            logprobs: Some(tokens_of(logprobs)),
+            ..OutputText::default()
+        })
+    }));
+    let refusal = message.refusal.as_ref().filter(|refusal| !refusal.is_empty());
+    parts.extend(refusal.map(ItemPart::refusal));
+    (!parts.is_empty()).then(|| {
+        Item::Message(MessageItem {
+            id: Some(frame.id("msg", number)),
+            role: Some(crate::chat::Role::Assistant),
+            status: Some("completed".to_owned()),
+            content: Some(Content::Parts(parts)),
+            ..MessageItem::default()
+        })
+    })
+}
+
+fn call_of(call: ToolCall, frame: &Frame, number: usize) -> Option<Item> {
+    let call_id = call.id.unwrap_or_else(|| frame.id("call", number));
+    let status = Some("completed".to_owned());
+    match (call.function, call.custom) {
+        (Some(function), _) => Some(Item::FunctionCall(FunctionCallItem {
+            id: Some(frame.id("fc", number)),
+            call_id,
+            name: function.name.unwrap_or_default(),
+            arguments: function.arguments.unwrap_or_default(),
+            status,
+            ..FunctionCallItem::default()
+        })),
+        (None, Some(custom)) => Some(Item::CustomToolCall(CustomCallItem {
+            id: Some(frame.id("ctc", number)),
+            call_id,
+            name: custom.name.unwrap_or_default(),
+            input: custom.input.unwrap_or_default(),
+            status,
+            ..CustomCallItem::default()
+        })),
+        (None, None) => None,
+    }
+}
+
+/// `{"content": [tokens], …}` without what is around them.
+pub(super) fn tokens_of(logprobs: Option<&Json>) -> Vec<Json> {
+    #[derive(serde::Deserialize)]
+    struct Tokens {
+        content: Option<Vec<Json>>,
+    }
+    let tokens = logprobs.and_then(|logprobs| serde_json::from_str::<Tokens>(logprobs.get()).ok());
+    tokens.and_then(|tokens| tokens.content).unwrap_or_default()
+}
