@@ -164,7 +164,7 @@ fn l77_odd_answers_are_read() {
         odd.choices[0].finish_reason,
         Some(FinishReason::Other("eos".into()))
     );
-    assert_eq!((odd.text(), odd.choices[1].index()), ("x", 1));
+    assert_eq!((&*odd.text(), odd.choices[1].index()), ("x", 1));
     let usage: Usage = serde_json::from_str(r#"{"prompt_tokens":3.0,"prompt_cache_hit_tokens":2}"#).unwrap();
     assert_eq!(
         (usage.prompt_tokens(), usage.completion_tokens()),
@@ -298,6 +298,140 @@ fn u14_l65_repeated_usage_is_never_summed_and_empty_usage_changes_nothing() {
         Some(7)
     );
     assert_eq!(assembled(&[json!({"choices": []})]).usage, None);
+}
+
+fn piece(delta: Value) -> Value {
+    json!({"id": "c", "model": "m", "choices": [{"index": 0, "delta": delta}]})
+}
+
+#[test]
+fn l77_an_empty_finish_reason_and_empty_frames_say_nothing() {
+    let end = |reason: &str| json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]});
+    let answer = assembled(&[piece(json!({"content": "a"})), end("length"), end("")]);
+    assert_eq!(answer.choices[0].finish_reason, Some(FinishReason::Length));
+    let mut assembler = Assembler::new();
+    assembler.push(serde_json::from_value(end("")).unwrap());
+    assert!(!assembler.is_done());
+    // As Azure frames a stream.
+    let frame = json!({"id": "", "object": "", "created": 0, "model": "", "choices": [{"index": 0, "finish_reason": null}]});
+    let said = json!({"id": "c1", "object": "chat.completion.chunk", "created": 17, "model": "m", "choices": [{"index": 0, "delta": {"content": "hi"}}]});
+    let answer = assembled(&[frame.clone(), said, frame]);
+    assert_eq!(
+        (
+            answer.id.as_deref(),
+            answer.model.as_deref(),
+            answer.created(),
+            answer.object.as_deref()
+        ),
+        (Some("c1"), Some("m"), Some(17), Some("chat.completion"))
+    );
+}
+
+#[test]
+fn rare_members_of_deltas_are_put_together_where_a_message_has_them() {
+    let audio = [
+        json!({"id": "a1", "transcript": "Hel"}),
+        json!({"id": "a1", "transcript": "lo", "data": "QUJD"}),
+        json!({"data": "REVG", "expires_at": 5}),
+    ];
+    let mut chunks: Vec<_> = audio
+        .iter()
+        .map(|audio| piece(json!({ "audio": audio })))
+        .collect();
+    chunks.push(piece(
+        json!({"annotations": [{"type": "a"}], "reasoning_details": [{"n": 1.50}], "odd": "x"}),
+    ));
+    chunks.push(piece(
+        json!({"annotations": [{"type": "b"}], "reasoning_details": [{"n": 2}], "odd": "y"}),
+    ));
+    let message = assembled(&chunks).choices.remove(0).message;
+    let audio = message.audio.as_ref().unwrap().value();
+    assert_eq!(
+        audio,
+        json!({"id": "a1", "transcript": "Hello", "data": "QUJDREVG", "expires_at": 5})
+    );
+    assert_eq!(message.annotations.as_ref().map(Vec::len), Some(2));
+    assert_eq!(
+        message.reasoning_details.as_ref().unwrap().get(),
+        r#"[{"n":1.5},{"n":2}]"#
+    );
+    assert_eq!(message.extra.get("odd").unwrap().get(), r#""xy""#);
+}
+
+/// Written anew with every chunk, what there is so far would be copied two thousand million times.
+#[test]
+fn members_that_come_with_every_chunk_are_put_together_once() {
+    let mut assembler = Assembler::new();
+    for number in 0..60_000 {
+        let delta = json!({"reasoning_details": [{"text": format!("word {number} ")}], "thinking": "a few words ", "x": number});
+        assembler.push(serde_json::from_value(piece(delta)).unwrap());
+    }
+    let message = assembler.finish().choices.remove(0).message;
+    let details: Vec<Value> = serde_json::from_str(message.reasoning_details.unwrap().get()).unwrap();
+    assert_eq!(details.len(), 60_000);
+    assert_eq!(message.extra.get("x").unwrap().get(), "59999");
+}
+
+#[test]
+fn l66_a_usage_that_says_nothing_hides_none_behind_it() {
+    let nothing = json!({"prompt_tokens": null, "completion_tokens": null});
+    for (chunk, tokens) in [
+        (
+            json!({"choices": [{"index": 0, "delta": {}, "usage": {"prompt_tokens": 2}}], "usage": {}}),
+            Some(2),
+        ),
+        (
+            json!({"choices": [], "usage": nothing, "x_groq": {"usage": {"prompt_tokens": 3}}}),
+            Some(3),
+        ),
+        (
+            json!({"choices": [{"index": 0, "delta": {}, "usage": nothing}], "x_groq": {"usage": {}}}),
+            None,
+        ),
+    ] {
+        let read: ChatChunk = serde_json::from_value(chunk.clone()).unwrap();
+        assert_eq!(
+            read.usage().and_then(|usage| usage.prompt_tokens()),
+            tokens,
+            "{chunk}"
+        );
+        let before = json!({"choices": [], "usage": {"prompt_tokens": 1}});
+        let answer = assembled(&[before, chunk]);
+        assert_eq!(answer.usage.unwrap().prompt_tokens(), tokens.or(Some(1)));
+    }
+}
+
+#[test]
+fn log_probabilities_of_all_pieces_are_joined_with_their_numbers_as_they_were_written() {
+    let chunk = |logprobs: &str| {
+        format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"a"}},"logprobs":{logprobs}}}]}}"#)
+    };
+    let mut assembler = Assembler::new();
+    for logprobs in [
+        r#"{"content":[{"token":"a","logprob":-1e999}],"refusal":null}"#,
+        r#"{"content":null,"refusal":null}"#,
+        r#"{"content":[{"token":"b","logprob":-0.10}]}"#,
+    ] {
+        assembler.push(serde_json::from_str(&chunk(logprobs)).unwrap());
+    }
+    assert_eq!(
+        assembler.finish().choices[0].logprobs.as_ref().unwrap().get(),
+        r#"{"content":[{"token":"a","logprob":-1e999},{"token":"b","logprob":-0.10}],"refusal":null}"#
+    );
+}
+
+#[test]
+fn the_text_of_an_answer_is_that_of_choice_0_with_its_parts_joined() {
+    let choice = |index: u64, content: Value| json!({"index": index, "message": {"content": content}});
+    let parts = json!([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "Hello "}, {"type": "text", "text": "world"}]);
+    let answer = json!({"choices": [choice(1, json!("one")), choice(0, parts)]});
+    let answer = ChatCompletion::decode(answer.to_string().as_bytes()).unwrap();
+    assert_eq!(answer.text(), "Hello world");
+    assert_eq!(ChatCompletion::default().text(), "");
+    let thought =
+        piece(json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}));
+    let text = |text: &str| piece(json!({"content": text}));
+    assert_eq!(assembled(&[thought, text("Hi "), text("you")]).text(), "Hi you");
 }
 
 #[test]

@@ -3,13 +3,16 @@
 //! Always true: a stream assembled equals the plain answer, whatever pieces it came in; repeated usage is never summed.
 
 use std::fmt;
+use std::sync::Arc;
 
-use serde_json::Value;
-
+use super::call_pieces::CallPieces;
 use super::chunk::{ChatChunk, ChunkChoice, Delta};
 use super::content::Content;
 use super::extra::{Extra, Json};
+use super::finish_reason::{Ending, FinishReason};
+use super::grown::GrownMembers;
 use super::lenient::Whole;
+use super::message::Message;
 use super::part::{Part, Thought};
 use super::response::{ChatCompletion, Choice};
 use super::tool::{FunctionCall, ToolCall, ToolCallDelta};
@@ -18,10 +21,17 @@ use super::tool::{FunctionCall, ToolCall, ToolCallDelta};
 #[derive(Clone, Default)]
 pub struct Assembler {
     answer: ChatCompletion,
-    /// For each choice, the explicit indexes under which its tool calls were last addressed.
-    call_indexes: Vec<Vec<Option<u64>>>,
-    /// For each choice, the pieces of its logprobs; joined once, at the end.
-    logprobs: Vec<Vec<Json>>,
+    /// What there is of each choice beside what the answer has of it.
+    growing: Vec<Growing>,
+}
+
+/// Of one choice.
+#[derive(Clone, Default)]
+struct Growing {
+    calls: CallPieces,
+    /// Joined once, at the end.
+    logprobs: Vec<Json>,
+    members: GrownMembers,
 }
 
 impl Assembler {
@@ -34,12 +44,14 @@ impl Assembler {
     pub fn push(&mut self, chunk: ChatChunk) {
         let usage = chunk.usage();
         let answer = &mut self.answer;
-        let own = |text: Option<std::sync::Arc<str>>| text.map(|text| text.to_string());
-        answer.id = own(chunk.id).or(answer.id.take());
-        answer.model = own(chunk.model).or(answer.model.take());
-        answer.system_fingerprint = own(chunk.system_fingerprint).or(answer.system_fingerprint.take());
-        answer.service_tier = own(chunk.service_tier).or(answer.service_tier.take());
-        answer.created = answer.created.or(chunk.created);
+        tell(&mut answer.id, chunk.id);
+        tell(&mut answer.model, chunk.model);
+        tell(&mut answer.system_fingerprint, chunk.system_fingerprint);
+        tell(&mut answer.service_tier, chunk.service_tier);
+        answer.created = match (answer.created, chunk.created) {
+            (None | Some(Whole(0)), Some(created)) => Some(created),
+            (known, _) => known,
+        };
         answer.object.get_or_insert_with(|| "chat.completion".to_owned());
         if usage.is_some() {
             answer.usage = usage;
@@ -52,12 +64,8 @@ impl Assembler {
 
     /// Whether every choice that was seen has ended.
     pub fn is_done(&self) -> bool {
-        !self.answer.choices.is_empty()
-            && self
-                .answer
-                .choices
-                .iter()
-                .all(|choice| choice.finish_reason.is_some())
+        let ended = |choice: &Choice| choice.finish_reason.as_ref().is_some_and(says_why);
+        !self.answer.choices.is_empty() && self.answer.choices.iter().all(ended)
     }
 
     /// What there is so far.
@@ -67,8 +75,11 @@ impl Assembler {
 
     /// The answer.
     pub fn finish(mut self) -> ChatCompletion {
-        for (choice, pieces) in self.answer.choices.iter_mut().zip(&self.logprobs) {
-            choice.logprobs = joined_logprobs(pieces);
+        for (choice, growing) in self.answer.choices.iter_mut().zip(&self.growing) {
+            choice.logprobs = joined_logprobs(&growing.logprobs);
+            for (name, json) in growing.members.whole() {
+                set_member(&mut choice.message, name, json);
+            }
         }
         self.answer
     }
@@ -78,40 +89,56 @@ impl Assembler {
         let at = match self.answer.choices.binary_search_by_key(&index, Choice::index) {
             Ok(at) => at,
             Err(at) => {
-                let choice = Choice {
-                    index: Some(Whole(index)),
-                    ..Choice::default()
-                };
-                self.answer.choices.insert(at, choice);
-                self.call_indexes.insert(at, Vec::new());
-                self.logprobs.insert(at, Vec::new());
+                self.answer.choices.insert(at, Choice::at(index));
+                self.growing.insert(at, Growing::default());
                 at
             }
         };
         let choice = &mut self.answer.choices[at];
-        if piece.finish_reason.is_some() {
-            choice.finish_reason = piece.finish_reason;
+        let growing = &mut self.growing[at];
+        if let Some(reason) = piece.finish_reason
+            && (says_why(&reason) || choice.finish_reason.is_none())
+        {
+            choice.finish_reason = Some(reason);
         }
-        self.logprobs[at].extend(piece.logprobs);
+        growing.logprobs.extend(piece.logprobs);
         latest(&mut choice.extra, &piece.extra, &["usage"]);
-        push_delta(choice, piece.delta, &mut self.call_indexes[at]);
+        push_delta(&mut choice.message, piece.delta, growing);
     }
 }
 
-fn push_delta(choice: &mut Choice, delta: Delta, indexes: &mut Vec<Option<u64>>) {
-    let message = &mut choice.message;
+/// Some providers write an empty one into every chunk.
+fn says_why(reason: &FinishReason) -> bool {
+    reason.ending() != Ending::Unsaid
+}
+
+/// What a chunk says of the whole: the latest counts, but not an empty one, as in the frames that Azure puts around a stream.
+fn tell(known: &mut Option<String>, said: Option<Arc<str>>) {
+    if let Some(said) = said
+        && (known.is_none() || (!said.is_empty() && known.as_deref() != Some(&said)))
+    {
+        *known = Some(said.to_string());
+    }
+}
+
+/// Members that a message has fields for, and that are rare enough in a stream to have none in a delta.
+fn set_member(message: &mut Message, name: &str, json: Json) {
+    match name {
+        "reasoning_details" => message.reasoning_details = Some(json),
+        "audio" => message.audio = Some(json),
+        "annotations" => match serde_json::from_str(json.get()) {
+            Ok(list) => message.annotations = Some(list),
+            Err(_) => message.extra.insert(name.to_owned(), json),
+        },
+        _ => message.extra.insert(name.to_owned(), json),
+    }
+}
+
+fn push_delta(message: &mut Message, delta: Delta, growing: &mut Growing) {
     if delta.role.is_some() {
         message.role = delta.role;
     }
     push_content(&mut message.content, delta.content);
-    for (name, known) in [
-        ("reasoning_details", &message.reasoning_details),
-        ("audio", &message.audio),
-    ] {
-        if let (Some(known), true) = (known, delta.extra.get(name).is_some()) {
-            message.extra.insert(name, known.clone());
-        }
-    }
     append(&mut message.refusal, delta.refusal);
     append(&mut message.reasoning_content, delta.reasoning_content);
     append(&mut message.reasoning, delta.reasoning);
@@ -119,42 +146,18 @@ fn push_delta(choice: &mut Choice, delta: Delta, indexes: &mut Vec<Option<u64>>)
         push_function(message.function_call.get_or_insert_default(), piece);
     }
     for piece in delta.tool_calls {
-        push_tool_call(&mut message.tool_calls, indexes, piece);
+        let number = growing.calls.number_of(&piece);
+        push_tool_call(&mut message.tool_calls, number, piece);
     }
-    grow(&mut message.extra, &delta.extra);
-    // Named in a message, and rare enough in a stream to have no name in a delta.
-    message.reasoning_details = message
-        .extra
-        .remove("reasoning_details")
-        .or(message.reasoning_details.take());
+    growing.members.push(&delta.extra);
 }
 
-/// Adds a piece to the call it belongs to: a known id decides, then the index unless a new id claims it, then the place.
-fn push_tool_call(calls: &mut Vec<ToolCall>, indexes: &mut Vec<Option<u64>>, piece: ToolCallDelta) {
-    let index = piece.index();
-    let id = piece.id.filter(|id| !id.is_empty());
-    let known = id
-        .as_ref()
-        .and_then(|id| calls.iter().rposition(|call| call.id.as_ref() == Some(id)));
-    let by_index = || {
-        let at = indexes
-            .iter()
-            .rposition(|known| index.is_some() && *known == index)?;
-        Some(at).filter(|at| id.is_none() || calls[*at].id.is_none())
-    };
-    let by_place = || {
-        if index.is_none() && id.is_none() {
-            calls.len().checked_sub(1)
-        } else {
-            None
-        }
-    };
-    let at = known.or_else(by_index).or_else(by_place).unwrap_or(calls.len());
-    if at == calls.len() {
+fn push_tool_call(calls: &mut Vec<ToolCall>, number: usize, piece: ToolCallDelta) {
+    if number == calls.len() {
         calls.push(ToolCall::default());
-        indexes.push(index);
     }
-    let call = &mut calls[at];
+    let call = &mut calls[number];
+    let id = piece.id.filter(|id| !id.is_empty());
     call.id = call.id.take().or(id);
     call.kind = call.kind.take().or(piece.kind);
     if let Some(function) = piece.function {
@@ -243,46 +246,14 @@ fn latest(into: &mut Extra, from: &Extra, skip: &[&str]) {
     }
 }
 
-/// Unknown members of deltas: texts and lists grow, everything else is replaced by the latest.
-fn grow(into: &mut Extra, from: &Extra) {
-    for (name, json) in from.iter() {
-        let joined = into.get(name).and_then(|before| joined(before, json));
-        into.insert(name.to_owned(), joined.unwrap_or_else(|| json.clone()));
-    }
-}
-
-fn joined(before: &Json, piece: &Json) -> Option<Json> {
-    match (before.value(), piece.value()) {
-        (Value::String(before), Value::String(piece)) => Json::of(&(before + &piece)).ok(),
-        (Value::Array(mut before), Value::Array(piece)) => {
-            before.extend(piece);
-            Json::of(&before).ok()
-        }
-        _ => None,
-    }
-}
-
 /// `{"content": […], "refusal": […]}` of all pieces in one.
 fn joined_logprobs(pieces: &[Json]) -> Option<Json> {
     let [first, rest @ ..] = pieces else { return None };
-    if rest.is_empty() {
+    let mut all = GrownMembers::default();
+    if rest.is_empty() || !pieces.iter().all(|piece| all.push_object(piece)) {
         return Some(first.clone());
     }
-    let mut all = first.value();
-    for piece in rest {
-        if let (Some(all), Value::Object(more)) = (all.as_object_mut(), piece.value()) {
-            for (name, tokens) in more {
-                match (all.get_mut(&name).and_then(Value::as_array_mut), tokens) {
-                    (Some(known), Value::Array(tokens)) => known.extend(tokens),
-                    (Some(_), Value::Null) => {}
-                    (_, tokens) => {
-                        all.insert(name, tokens);
-                    }
-                }
-            }
-        }
-    }
-    Json::of(&all).ok()
+    all.object()
 }
 
 impl fmt::Debug for Assembler {

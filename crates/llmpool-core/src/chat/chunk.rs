@@ -121,24 +121,20 @@ impl ChatChunk {
         first.delta.text()
     }
 
-    /// The usage, wherever the provider put it: at the top, in a choice, or in `x_groq`.
+    /// The usage that says something, wherever the provider put it: at the top, in a choice, or in `x_groq`.
     pub fn usage(&self) -> Option<Usage> {
-        let nested = |json: &Json| serde_json::from_str::<Usage>(json.get()).ok();
+        let counts = |usage: &Usage| !usage.is_empty();
+        let nested = |json: &Json| serde_json::from_str(json.get()).ok().filter(counts);
         let in_choice = || {
-            self.choices
-                .iter()
-                .rev()
-                .find_map(|choice| choice.extra.get("usage").and_then(nested))
+            let mut choices = self.choices.iter().rev();
+            choices.find_map(|choice| choice.extra.get("usage").and_then(nested))
         };
         let in_groq = || {
             let groq: Groq = serde_json::from_str(self.extra.get("x_groq")?.get()).ok()?;
-            groq.usage
+            groq.usage.filter(counts)
         };
-        self.usage
-            .clone()
-            .or_else(in_choice)
-            .or_else(in_groq)
-            .filter(|usage| !usage.is_empty())
+        let own = self.usage.as_ref().filter(|usage| counts(usage));
+        own.cloned().or_else(in_choice).or_else(in_groq)
     }
 
     /// Seconds since 1970 at which the completion was begun, as the provider says.
@@ -242,7 +238,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                 Some(_) => set(&mut chunk.usage, members.next_value()?),
                 None => {
                     let value = members.next_value()?;
-                    chunk.extra.insert(name.into_owned(), value);
+                    chunk.extra.push(name.into_owned(), value);
                     true
                 }
             };
@@ -250,6 +246,7 @@ impl<'de> Visitor<'de> for Members<'_> {
                 chunk.extra.set_null(bit as u32);
             }
         }
+        chunk.extra.forget_repeated();
         Ok(chunk)
     }
 }

@@ -31,6 +31,17 @@ impl Content {
     }
 }
 
+impl Content {
+    /// All its texts in order, reasoning and refusals left out.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        let (one, parts) = match self {
+            Self::Text(text) => (Some(text.as_str()), &[][..]),
+            Self::Parts(parts) => (None, &parts[..]),
+        };
+        one.into_iter().chain(parts.iter().filter_map(Part::as_text))
+    }
+}
+
 impl<P> From<&str> for Content<P> {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())

@@ -6,12 +6,14 @@
 //! Always true: decode and encode again gives equal JSON; `{:?}` shows shapes and sizes, never a text somebody wrote.
 
 mod assemble;
+mod call_pieces;
 mod chunk;
 mod chunk_decoder;
 mod content;
 mod extra;
 mod finish_reason;
 mod format;
+mod grown;
 pub(crate) mod lenient;
 mod logprobs;
 mod message;
@@ -26,6 +28,7 @@ mod tool;
 mod usage;
 
 pub use assemble::Assembler;
+pub(crate) use call_pieces::CallPieces;
 pub use chunk::{ChatChunk, ChunkChoice, Delta};
 pub use chunk_decoder::ChunkDecoder;
 pub use content::Content;

@@ -1,5 +1,6 @@
 //! The plain answer.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::extra::{Extra, Json};
@@ -48,12 +49,21 @@ impl ChatCompletion {
         super::from_json(json)
     }
 
-    /// The first choice's text; empty when it has none.
-    pub fn text(&self) -> &str {
-        self.choices
-            .first()
-            .and_then(|choice| choice.message.text())
-            .unwrap_or_default()
+    /// The first choice: the one of index 0, wherever it is listed.
+    pub fn first(&self) -> Option<&Choice> {
+        self.choices.iter().min_by_key(|choice| choice.index())
+    }
+
+    /// The first choice's text, its parts joined; empty when it has none.
+    pub fn text(&self) -> Cow<'_, str> {
+        let message = self.first().map(|choice| &choice.message);
+        match message.and_then(|message| message.content.as_ref()) {
+            None => Cow::Borrowed(""),
+            Some(content) => match content.as_text() {
+                Some(text) => Cow::Borrowed(text),
+                None => Cow::Owned(content.texts().collect()),
+            },
+        }
     }
 
     /// Seconds since 1970 at which it was made, as the provider says.

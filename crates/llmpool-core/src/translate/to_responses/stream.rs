@@ -6,8 +6,8 @@
 use super::answer::{End, tokens_of};
 use super::frame::Frame;
 use crate::chat::{
-    ChatChunk, ChunkChoice, Content, Delta, FinishReason, Json, Part, Role, Thought, ToolCallDelta, Usage,
-    Whole,
+    CallPieces, ChatChunk, ChunkChoice, Content, Delta, FinishReason, Json, Part, Role, Thought,
+    ToolCallDelta, Usage, Whole,
 };
 use crate::responses::{
     CustomCallItem, Event, EventKind, FunctionCallItem, Item, ItemPart, MessageItem, OutputText, PartRefusal,
@@ -26,6 +26,7 @@ pub struct ChunkTranslator {
     over: bool,
     items: Vec<Open>,
     calls: Vec<Call>,
+    pieces: CallPieces,
     finish: Option<FinishReason>,
     usage: Option<Usage>,
     details: Vec<Json>,
@@ -38,10 +39,9 @@ struct Open {
     done: bool,
 }
 
-/// A call, with the index and id under which its pieces are addressed.
+/// A call, and the id that its provider gave it.
 #[derive(Clone, Debug)]
 struct Call {
-    index: Option<u64>,
     id: Option<String>,
     place: Place,
 }
@@ -67,6 +67,7 @@ impl ChunkTranslator {
             over: false,
             items: Vec::new(),
             calls: Vec::new(),
+            pieces: CallPieces::default(),
             finish: None,
             usage: None,
             details: Vec::new(),
@@ -443,36 +444,17 @@ impl ChunkTranslator {
         }
     }
 
-    /// The call that a piece is of, joined as the assembler joins it: by a known id, then by the index unless a new id claims it, then by its
-    /// place.
+    /// The call that a piece is of.
     fn addressed(&mut self, piece: &ToolCallDelta) -> usize {
-        let index = piece.index();
-        let id = piece.id.as_ref().filter(|id| !id.is_empty());
-        let by_id = || {
-            self.calls
-                .iter()
-                .rposition(|call| id.is_some() && call.id.as_ref() == id)
-        };
-        let by_index = || {
-            let at = self
-                .calls
-                .iter()
-                .rposition(|call| index.is_some() && call.index == index)?;
-            Some(at).filter(|at| id.is_none() || self.calls[*at].id.is_none())
-        };
-        let by_place = || {
-            let last = self.calls.len().checked_sub(1);
-            last.filter(|_| index.is_none() && id.is_none())
-        };
-        by_id().or_else(by_index).or_else(by_place).unwrap_or_else(|| {
+        let number = self.pieces.number_of(piece);
+        if number == self.calls.len() {
             let custom = piece.custom.is_some() || piece.kind.as_deref() == Some("custom");
             self.calls.push(Call {
-                index,
                 id: None,
                 place: Place::Unnamed(self.blank_call(custom)),
             });
-            self.calls.len() - 1
-        })
+        }
+        number
     }
 
     fn blank_call(&self, custom: bool) -> Item {
