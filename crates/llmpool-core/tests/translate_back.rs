@@ -794,6 +794,149 @@ fn a_chat() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Each says `MARK`, which the response has in the end, streamed and plain, and the events follow the grammar.
+#[test]
+fn l77_odd_answers_lose_nothing_on_the_way() {
+    let call = json!({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}]});
+    let encrypted =
+        json!({"type": "reasoning.encrypted", "data": "MARK", "id": "rs_1", "format": "openai-responses-v1"});
+    let summary =
+        json!({"type": "reasoning.summary", "summary": "hm", "id": "rs_1", "format": "openai-responses-v1"});
+    let citation = json!([{"type": "url_citation", "url_citation": {"url": "MARK"}}]);
+    let image = json!([{"type": "image_url", "image_url": {"url": "data:image/png;base64,MARK"}}]);
+    for deltas in [
+        vec![
+            json!({"reasoning_content": "", "reasoning": "MARK"}),
+            json!({"content": "a"}),
+        ],
+        vec![
+            json!({"reasoning_details": [{"type": "reasoning.text", "text": "MARK", "signature": "s", "format": "other"}]}),
+            json!({"content": "a"}),
+        ],
+        vec![json!({"reasoning_details": [encrypted]}), call.clone()],
+        vec![
+            json!({"reasoning": "hm", "reasoning_details": [summary, encrypted]}),
+            json!({"content": "a"}),
+        ],
+        vec![json!({"content": "a"}), json!({"reasoning_details": [encrypted]})],
+        vec![
+            json!({"reasoning": "hm", "reasoning_details": [summary]}),
+            json!({"content": "a"}),
+            json!({"reasoning_details": [encrypted]}),
+        ],
+        vec![json!({"content": [{"type": "refusal", "refusal": "MARK"}]})],
+        vec![json!({"content": "", "images": image}), json!({"content": "a"})],
+        vec![json!({"content": "a"}), json!({"images": image})],
+        vec![
+            json!({"function_call": {"name": "MARK", "arguments": ""}}),
+            json!({"function_call": {"arguments": "{}"}}),
+        ],
+        vec![json!({"content": "x"}), json!({"annotations": citation})],
+        vec![json!({"annotations": citation}), json!({"content": "x"})],
+        vec![
+            json!({"content": "x"}),
+            call.clone(),
+            json!({"annotations": citation}),
+        ],
+        vec![
+            json!({"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}, {"function": {"name": "MARK", "arguments": "{}"}}]}),
+        ],
+        vec![
+            json!({"tool_calls": [{"index": 0, "id": "", "function": {"name": "f", "arguments": "{}"}}]}),
+            json!({"tool_calls": [{"index": 0, "id": "", "function": {"name": "f", "arguments": "{\"x\":\"MARK\"}"}}]}),
+        ],
+    ] {
+        let mut chunks: Vec<Value> = deltas.iter().map(chunk).collect();
+        chunks.push(json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}));
+        let events = events_of(&chunks, None);
+        check(&events);
+        let told = write(&events.last().unwrap().response);
+        assert!(
+            told["output"].to_string().contains("MARK"),
+            "streamed: {deltas:?}: {}",
+            told["output"]
+        );
+        let mut assembler = Assembler::new();
+        chunks.iter().for_each(|chunk| assembler.push(read(chunk)));
+        let plain = write(&translate::response_of(assembler.finish(), &frame(&json!({}))).unwrap());
+        assert!(
+            plain["output"].to_string().contains("MARK"),
+            "plain: {deltas:?}: {}",
+            plain["output"]
+        );
+        let kinds = |told: &Value| {
+            let items = told["output"].as_array().unwrap().iter();
+            let mut kinds: Vec<_> = items
+                .map(|item| item["type"].as_str().unwrap().to_owned())
+                .collect();
+            kinds.sort();
+            kinds
+        };
+        assert_eq!(kinds(&told), kinds(&plain), "{deltas:?}");
+        let ids = |told: &Value| {
+            let items = told["output"].as_array().unwrap().iter();
+            let mut ids: Vec<_> = items
+                .map(|item| item["call_id"].as_str().unwrap_or_default().to_owned())
+                .collect();
+            ids.retain(|id| !id.is_empty());
+            ids
+        };
+        let (streamed, plain) = (ids(&told), ids(&plain));
+        assert!(
+            streamed.len() == plain.len()
+                && (streamed.len() < 2 || streamed[0] != streamed[1] && plain[0] != plain[1]),
+            "{streamed:?} {plain:?}"
+        );
+    }
+}
+
+#[test]
+fn l77_two_pieces_of_reasoning_stay_two_with_what_only_their_maker_can_read() {
+    let item = |number: u8| json!({"type": "reasoning", "id": format!("rs_{number}"), "summary": [{"type": "summary_text", "text": format!("t{number}")}], "encrypted_content": format!("e{number}")});
+    let mut translator = EventTranslator::new();
+    let mut chunks = Vec::new();
+    for number in [1, 2] {
+        let event =
+            json!({"type": "response.output_item.done", "output_index": number - 1, "item": item(number)});
+        translator
+            .push_data(event.to_string().as_bytes(), &mut chunks)
+            .unwrap();
+    }
+    let end = json!({"type": "response.completed", "response": {"id": "r", "status": "completed", "output": [item(1), item(2)]}});
+    translator
+        .push_data(end.to_string().as_bytes(), &mut chunks)
+        .unwrap();
+    let chunks: Vec<Value> = chunks.iter().map(write).collect();
+    let events = events_of(&chunks, None);
+    check(&events);
+    let output = write(&events.last().unwrap().response)["output"].clone();
+    let said = |number: usize| {
+        let item = &output[number];
+        (
+            item["content"][0]["text"].as_str().unwrap().to_owned(),
+            item["encrypted_content"].as_str().unwrap().to_owned(),
+        )
+    };
+    assert_eq!(
+        [said(0), said(1)],
+        [("t1", "e1"), ("t2", "e2")].map(|(text, encrypted)| (text.to_owned(), encrypted.to_owned()))
+    );
+}
+
+#[test]
+fn l77_empty_frames_and_ends_say_nothing_of_a_response() {
+    let frame = json!({"id": "", "object": "", "created": 0, "model": "", "choices": [{"index": 0, "delta": {}, "finish_reason": ""}]});
+    let said = json!({"id": "c1", "model": "served", "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "length"}]});
+    let events = events_of(&[frame.clone(), said, frame], None);
+    check(&events);
+    let last = write(&events.last().unwrap().response);
+    assert_eq!(
+        (&last["model"], &last["status"]),
+        (&json!("served"), &json!("incomplete"))
+    );
+    assert_ne!(write(&events[0].response)["model"], "");
+}
+
 #[test]
 fn l67_what_is_cached_is_counted_once_whatever_it_is_called() {
     for said in [

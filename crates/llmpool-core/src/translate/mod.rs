@@ -6,6 +6,7 @@
 mod annotation;
 mod extras;
 mod failed;
+mod images;
 mod reasoning;
 mod to_chat;
 mod to_responses;

@@ -90,6 +90,21 @@ pub(super) fn items_of(details: &Json) -> Option<Vec<Item>> {
     Some(items.into_iter().map(Item::Reasoning).collect::<Vec<_>>()).filter(|items| !items.is_empty())
 }
 
+/// The texts of blocks that are no parts of reasoning items; `None` where there are none.
+pub(super) fn text_in(details: &Json) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Said {
+        text: Option<String>,
+        summary: Option<String>,
+    }
+    let blocks: Vec<Json> = serde_json::from_str(details.get()).ok()?;
+    let blocks = blocks
+        .iter()
+        .filter_map(|block| serde_json::from_str::<Said>(block.get()).ok());
+    let text: String = blocks.filter_map(|block| block.text.or(block.summary)).collect();
+    Some(text).filter(|text| !text.is_empty())
+}
+
 /// Whether all blocks are parts of reasoning items.
 pub(super) fn are_ours(details: &Json) -> bool {
     #[derive(Deserialize)]

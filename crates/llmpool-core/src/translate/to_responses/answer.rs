@@ -6,7 +6,7 @@ use crate::responses::{
     CustomCallItem, FunctionCallItem, Item, ItemPart, MessageItem, OutputText, PartText, ReasoningItem,
     Response,
 };
-use crate::translate::{Failed, annotation, reasoning};
+use crate::translate::{Failed, annotation, images, reasoning};
 
 /// How an answer ended, where it is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,8 @@ impl End {
 /// The answer in the other format: the first choice, since a response has but one.
 pub fn response_of(completion: ChatCompletion, frame: &Frame) -> Result<Response, Failed> {
     let usage = completion.usage;
-    let Some(choice) = completion.choices.into_iter().next() else {
+    let choices = completion.choices.into_iter();
+    let Some(choice) = choices.min_by_key(crate::chat::Choice::index) else {
         return Err(Failed {
             code: None,
             message: Some("the answer has no choice".to_owned()),
@@ -68,7 +69,20 @@ fn items_of(message: Message, logprobs: Option<&Json>, frame: &Frame) -> Vec<Ite
     let mut items = reasoning_of(&message, frame);
     let said = message_of(&message, logprobs, frame, items.len());
     items.extend(said);
-    for call in message.tool_calls {
+    for mut item in message
+        .extra
+        .get("images")
+        .map(images::calls_of)
+        .unwrap_or_default()
+    {
+        item.id = Some(frame.id("ig", items.len()));
+        items.push(Item::ImageGenerationCall(item));
+    }
+    let old = message.function_call.map(|function| ToolCall {
+        function: Some(function),
+        ..ToolCall::default()
+    });
+    for call in old.into_iter().chain(message.tool_calls) {
         let number = items.len();
         items.extend(call_of(call, frame, number));
     }
@@ -80,12 +94,11 @@ fn reasoning_of(message: &Message, frame: &Frame) -> Vec<Item> {
     if let Some(items) = message.reasoning_details.as_ref().and_then(reasoning::items_of) {
         return items;
     }
-    let thinking = thinking_of(message.content.as_ref());
-    let text = message
-        .reasoning_content
-        .clone()
-        .or_else(|| message.reasoning.clone());
-    let text = text.or(thinking).filter(|text| !text.is_empty());
+    let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let text = said(&message.reasoning_content)
+        .or_else(|| said(&message.reasoning))
+        .or_else(|| thinking_of(message.content.as_ref()))
+        .or_else(|| reasoning::text_in(message.reasoning_details.as_ref()?));
     let item = text.map(|text| {
         Item::Reasoning(ReasoningItem {
             id: Some(frame.id("rs", 0)),
@@ -104,19 +117,18 @@ fn thinking_of(content: Option<&Content>) -> Option<String> {
         Part::Thinking(part) => Some(&part.thinking),
         _ => None,
     });
-    Some(thinking.flatten().filter_map(Thought::as_text).collect())
+    let text: String = thinking.flatten().filter_map(Thought::as_text).collect();
+    Some(text).filter(|text| !text.is_empty())
 }
 
 fn message_of(message: &Message, logprobs: Option<&Json>, frame: &Frame, number: usize) -> Option<Item> {
     let mut parts = Vec::new();
-    let text = match &message.content {
-        Some(Content::Text(text)) => Some(text.clone()).filter(|text| !text.is_empty()),
-        Some(Content::Parts(parts)) => {
-            let texts: String = parts.iter().filter_map(Part::as_text).collect();
-            Some(texts).filter(|text| !text.is_empty())
-        }
-        None => None,
-    };
+    let text = message
+        .content
+        .iter()
+        .flat_map(Content::texts)
+        .collect::<String>();
+    let text = Some(text).filter(|text| !text.is_empty());
     parts.extend(text.map(|text| {
         ItemPart::OutputText(OutputText {
             text,
@@ -130,8 +142,12 @@ fn message_of(message: &Message, logprobs: Option<&Json>, frame: &Frame, number:
             ..OutputText::default()
         })
     }));
-    let refusal = message.refusal.as_ref().filter(|refusal| !refusal.is_empty());
-    parts.extend(refusal.map(ItemPart::refusal));
+    let refusal = refusal_of(message);
+    parts.extend(
+        Some(refusal)
+            .filter(|text| !text.is_empty())
+            .map(ItemPart::refusal),
+    );
     (!parts.is_empty()).then(|| {
         Item::Message(MessageItem {
             id: Some(frame.id("msg", number)),
@@ -143,8 +159,22 @@ fn message_of(message: &Message, logprobs: Option<&Json>, frame: &Frame, number:
     })
 }
 
+/// In its own member, or in parts of the content.
+fn refusal_of(message: &Message) -> String {
+    let parts = match &message.content {
+        Some(Content::Parts(parts)) => &parts[..],
+        _ => &[],
+    };
+    let in_parts = parts.iter().filter_map(|part| match part {
+        Part::Refusal(part) => Some(part.refusal.as_str()),
+        _ => None,
+    });
+    in_parts.chain(message.refusal.as_deref()).collect()
+}
+
 fn call_of(call: ToolCall, frame: &Frame, number: usize) -> Option<Item> {
-    let call_id = call.id.unwrap_or_else(|| frame.id("call", number));
+    let id = call.id.filter(|id| !id.is_empty());
+    let call_id = id.unwrap_or_else(|| frame.id("call", number));
     let status = Some("completed".to_owned());
     match (call.function, call.custom) {
         (Some(function), _) => Some(Item::FunctionCall(FunctionCallItem {

@@ -6,14 +6,14 @@
 use super::answer::{End, tokens_of};
 use super::frame::Frame;
 use crate::chat::{
-    CallPieces, ChatChunk, ChunkChoice, Content, Delta, FinishReason, Json, Part, Role, Thought,
+    CallPieces, ChatChunk, ChunkChoice, Content, Delta, Ending, FinishReason, Json, Part, Role, Thought,
     ToolCallDelta, Usage, Whole,
 };
 use crate::responses::{
-    CustomCallItem, Event, EventKind, FunctionCallItem, Item, ItemPart, MessageItem, OutputText, PartRefusal,
-    PartText, ReasoningItem, Said,
+    CustomCallItem, Event, EventKind, FunctionCallItem, HostedItem, Item, ItemPart, MessageItem, OutputText,
+    PartRefusal, PartText, ReasoningItem, Said,
 };
-use crate::translate::{Failed, annotation, reasoning};
+use crate::translate::{BETWEEN, Failed, annotation, images, reasoning};
 
 /// Makes events of chunks. Only the first choice is told, since a response has but one.
 #[derive(Clone, Debug)]
@@ -29,7 +29,12 @@ pub struct ChunkTranslator {
     pieces: CallPieces,
     finish: Option<FinishReason>,
     usage: Option<Usage>,
-    details: Vec<Json>,
+    /// The message or the reasoning that is being written; there is one at most.
+    speech: Option<usize>,
+    /// Where a text comes from that has not come yet.
+    annotations: Vec<Json>,
+    /// Reasoning that only its maker can read, and that came while a message was being written.
+    late: Vec<ReasoningItem>,
 }
 
 /// An item that is being written, or is done.
@@ -70,7 +75,9 @@ impl ChunkTranslator {
             pieces: CallPieces::default(),
             finish: None,
             usage: None,
-            details: Vec::new(),
+            speech: None,
+            annotations: Vec::new(),
+            late: Vec::new(),
         }
     }
 
@@ -82,9 +89,8 @@ impl ChunkTranslator {
         }
         let usage = chunk.usage();
         self.usage = usage.or(self.usage.take());
-        self.model = chunk.model.as_deref().map(str::to_owned).or(self.model.take());
-        let tier = chunk.service_tier.as_deref().map(str::to_owned);
-        self.service_tier = tier.or(self.service_tier.take());
+        tell(&mut self.model, chunk.model.as_deref());
+        tell(&mut self.service_tier, chunk.service_tier.as_deref());
         self.begin(&mut events);
         for choice in chunk.choices {
             if choice.index() == 0 {
@@ -109,6 +115,9 @@ impl ChunkTranslator {
             return self.fail(&failed);
         };
         (0..self.calls.len()).for_each(|call| self.tell_call(call, &mut events));
+        for item in std::mem::take(&mut self.late) {
+            self.whole(Item::Reasoning(without_text(item)), &mut events);
+        }
         let last = self.items.iter().rposition(|open| !open.done);
         for at in 0..self.items.len() {
             if !self.items[at].done {
@@ -189,33 +198,103 @@ impl ChunkTranslator {
             reasoning_content,
             reasoning,
             tool_calls,
-            function_call: _,
+            function_call,
             extra,
             ..
         } = delta;
-        if let Some(text) = reasoning_content.or(reasoning).filter(|text| !text.is_empty()) {
+        let said = |text: &String| !text.is_empty();
+        let thought = reasoning_content.filter(said).or(reasoning.filter(said));
+        let has_thought = thought.is_some();
+        if let Some(text) = thought {
             self.think(text, events);
         }
         if let Some(details) = extra.get("reasoning_details") {
-            self.details.extend(
-                serde_json::from_str::<Vec<Json>>(details.get())
-                    .into_iter()
-                    .flatten(),
-            );
+            self.detail(details, has_thought, events);
         }
         match content {
             Some(Content::Text(text)) => self.say(text, tokens_of(logprobs.as_ref()), events),
             Some(Content::Parts(parts)) => parts.into_iter().for_each(|part| self.part(part, events)),
             None => {}
         }
-        if let Some(annotations) = extra.get("annotations") {
-            self.annotate(annotations, events);
+        if let Some(images) = extra.get("images") {
+            for item in images::calls_of(images) {
+                self.image(item, events);
+            }
         }
-        if let Some(text) = refusal.filter(|text| !text.is_empty()) {
+        if let Some(annotations) = extra.get("annotations") {
+            let annotations = serde_json::from_str::<Vec<Json>>(annotations.get()).unwrap_or_default();
+            self.annotations.extend(annotations.iter().map(annotation::flat));
+        }
+        self.annotate(events);
+        if let Some(text) = refusal {
             self.refuse(text, events);
         }
-        tool_calls.into_iter().for_each(|piece| self.call(piece, events));
-        self.finish = finish_reason.or(self.finish.take());
+        let old = function_call.map(|function| ToolCallDelta {
+            function: Some(function),
+            ..ToolCallDelta::default()
+        });
+        let calls = old.into_iter().chain(tool_calls);
+        calls.for_each(|piece| self.call(piece, events));
+        if let Some(reason) = finish_reason.filter(|reason| reason.ending() != Ending::Unsaid) {
+            self.finish = Some(reason);
+        }
+    }
+
+    /// Reasoning in blocks: what only its maker can read comes back with its item, and other people's is told where it is told nowhere else.
+    fn detail(&mut self, details: &Json, has_thought: bool, events: &mut Vec<Event>) {
+        let Some(items) = reasoning::items_of(details) else {
+            if let Some(text) = reasoning::text_in(details).filter(|_| !has_thought) {
+                self.think(text, events);
+            }
+            return;
+        };
+        for item in items {
+            let Item::Reasoning(item) = item else { continue };
+            if !has_thought && !self.is_thinking() && !item.text().is_empty() {
+                self.think(item.text(), events);
+            }
+            if item.encrypted_content.is_some() {
+                self.keep_encrypted(item, events);
+            }
+        }
+    }
+
+    fn is_thinking(&self) -> bool {
+        let speech = self.speech.map(|at| &self.items[at].item);
+        speech.is_some_and(|item| matches!(item, Item::Reasoning(_)))
+    }
+
+    fn keep_encrypted(&mut self, encrypted: ReasoningItem, events: &mut Vec<Event>) {
+        let lacks =
+            |open: &Open| matches!(&open.item, Item::Reasoning(item) if item.encrypted_content.is_none());
+        let known = self.items.iter().rposition(lacks);
+        if let Some(at) = known.filter(|at| Some(*at) == self.speech || self.speech.is_some()) {
+            if let Item::Reasoning(item) = &mut self.items[at].item {
+                item.encrypted_content = encrypted.encrypted_content;
+            }
+            if Some(at) == self.speech {
+                self.close_speech(events);
+            }
+        } else if self.speech.is_some() {
+            self.late.push(encrypted);
+        } else {
+            self.whole(Item::Reasoning(without_text(encrypted)), events);
+        }
+    }
+
+    /// An item of which there are no pieces.
+    fn whole(&mut self, item: Item, events: &mut Vec<Event>) {
+        self.close_speech(events);
+        self.items.push(Open { item, done: false });
+        let at = self.items.len() - 1;
+        self.tell_item(at, EventKind::ItemAdded, events);
+        self.items[at].done = true;
+        self.tell_item(at, EventKind::ItemDone, events);
+    }
+
+    fn image(&mut self, mut item: HostedItem, events: &mut Vec<Event>) {
+        item.id = Some(self.frame.id("ig", self.items.len()));
+        self.whole(Item::ImageGenerationCall(item), events);
     }
 
     fn part(&mut self, part: Part, events: &mut Vec<Event>) {
@@ -232,7 +311,7 @@ impl ChunkTranslator {
         }
     }
 
-    /// The open item of a kind; others that are no calls are closed first, and one is begun where there is none.
+    /// The message or reasoning that is being written, if it is of a kind; another one is closed first, and one is begun where there is none.
     fn open(
         &mut self,
         is: impl Fn(&Item) -> bool,
@@ -240,25 +319,22 @@ impl ChunkTranslator {
         prefix: &str,
         events: &mut Vec<Event>,
     ) -> usize {
-        let known = self.items.iter().rposition(|open| !open.done && is(&open.item));
-        if let Some(at) = known {
+        if let Some(at) = self.speech.filter(|at| is(&self.items[*at].item)) {
             return at;
         }
         self.close_speech(events);
         let at = self.items.len();
         let item = new(self.frame.id(prefix, at));
         self.items.push(Open { item, done: false });
+        self.speech = Some(at);
         self.tell_item(at, EventKind::ItemAdded, events);
         at
     }
 
     /// Reasoning and texts are written one after the other.
     fn close_speech(&mut self, events: &mut Vec<Event>) {
-        for at in 0..self.items.len() {
-            let speech = matches!(self.items[at].item, Item::Message(_) | Item::Reasoning(_));
-            if speech && !self.items[at].done {
-                self.close(at, End::Whole, events);
-            }
+        if let Some(at) = self.speech.take() {
+            self.close(at, End::Whole, events);
         }
     }
 
@@ -284,7 +360,11 @@ impl ChunkTranslator {
         event
     }
 
-    fn think(&mut self, text: String, events: &mut Vec<Event>) {
+    fn think(&mut self, mut text: String, events: &mut Vec<Event>) {
+        if !self.is_thinking() {
+            // One item need not be told apart from the one before.
+            text = text.strip_prefix(BETWEEN).unwrap_or(&text).to_owned();
+        }
         let new = |id| {
             Item::Reasoning(ReasoningItem {
                 id: Some(id),
@@ -372,28 +452,32 @@ impl ChunkTranslator {
         self.tell(event, events);
     }
 
-    fn annotate(&mut self, annotations: &Json, events: &mut Vec<Event>) {
-        let Ok(annotations) = serde_json::from_str::<Vec<Json>>(annotations.get()) else {
+    /// Says where the text comes from; of one that is closed already only the response does.
+    fn annotate(&mut self, events: &mut Vec<Event>) {
+        if self.annotations.is_empty() {
             return;
+        }
+        let is_text = |part: &ItemPart| matches!(part, ItemPart::OutputText(_));
+        let text_in = |open: &Open| match &open.item {
+            Item::Message(MessageItem {
+                content: Some(Content::Parts(parts)),
+                ..
+            }) => parts.iter().position(is_text),
+            _ => None,
         };
-        let message = self
-            .items
-            .iter()
-            .rposition(|open| !open.done && matches!(open.item, Item::Message(_)));
-        let Some(at) = message else { return };
-        for annotation in annotations.iter().map(annotation::flat) {
-            let Some(parts) = self.parts(at) else { return };
-            let Some(part) = parts
-                .iter()
-                .position(|part| matches!(part, ItemPart::OutputText(_)))
-            else {
-                return;
-            };
-            let ItemPart::OutputText(text) = &mut parts[part] else {
+        let items = self.items.iter().enumerate().rev();
+        let mut texts = items.filter_map(|(at, open)| Some((at, text_in(open)?)));
+        let Some((at, part)) = texts.next() else { return };
+        for annotation in std::mem::take(&mut self.annotations) {
+            let parts = self.parts(at).and_then(|parts| parts.get_mut(part));
+            let Some(ItemPart::OutputText(text)) = parts else {
                 return;
             };
             text.annotations.push(annotation.clone());
             let number = text.annotations.len() - 1;
+            if self.items[at].done {
+                continue;
+            }
             let mut event = self.about_part(at, part, EventKind::AnnotationAdded);
             event.extra.insert("annotation", annotation);
             if let Ok(number) = Json::of(&number) {
@@ -404,6 +488,9 @@ impl ChunkTranslator {
     }
 
     fn refuse(&mut self, text: String, events: &mut Vec<Event>) {
+        if text.is_empty() {
+            return;
+        }
         let at = self.message(events);
         let part = self.part_of(at, ItemPart::Refusal(PartRefusal::default()), events);
         if let Some(ItemPart::Refusal(known)) = self.parts(at).and_then(|parts| parts.get_mut(part)) {
@@ -523,7 +610,6 @@ impl ChunkTranslator {
                 for (number, part) in item.content.into_iter().flatten().enumerate() {
                     self.part_done(at, number, part, events);
                 }
-                self.keep_details(at);
             }
             Item::FunctionCall(call) => {
                 let mut event = self.about(at, EventKind::ArgumentsDone);
@@ -543,21 +629,6 @@ impl ChunkTranslator {
         }
         self.items[at].done = true;
         self.tell_item(at, EventKind::ItemDone, events);
-    }
-
-    /// What only the account that made it can read comes back with the item.
-    fn keep_details(&mut self, at: usize) {
-        let details = std::mem::take(&mut self.details);
-        let items = Json::of(&details)
-            .ok()
-            .and_then(|details| reasoning::items_of(&details));
-        let encrypted = items.into_iter().flatten().find_map(|item| match item {
-            Item::Reasoning(item) => item.encrypted_content,
-            _ => None,
-        });
-        if let Item::Reasoning(item) = &mut self.items[at].item {
-            item.encrypted_content = encrypted;
-        }
     }
 
     fn part_done(&mut self, at: usize, number: usize, part: ItemPart, events: &mut Vec<Event>) {
@@ -584,6 +655,22 @@ impl ChunkTranslator {
         let mut event = self.about_part(at, number, EventKind::ContentPartDone);
         event.part = Some(part);
         self.tell(event, events);
+    }
+}
+
+/// What a chunk says of the whole; an empty one says nothing.
+fn tell(known: &mut Option<String>, said: Option<&str>) {
+    if let Some(said) = said.filter(|said| !said.is_empty() && known.as_deref() != Some(said)) {
+        *known = Some(said.to_owned());
+    }
+}
+
+/// Its text was told before, in pieces.
+fn without_text(item: ReasoningItem) -> ReasoningItem {
+    ReasoningItem {
+        summary: Vec::new(),
+        content: None,
+        ..item
     }
 }
 
