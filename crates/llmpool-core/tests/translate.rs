@@ -663,6 +663,262 @@ fn super_response(value: &Value) -> Response {
     response(value.clone())
 }
 
+/// What each of these streams says, however little of it came in pieces and whatever was left out around it.
+#[test]
+fn u15_l75_whatever_is_left_out_of_events_everything_is_told_once() {
+    let message = json!({"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "hello", "annotations": []}]});
+    let begun = json!({"type": "message", "id": "m", "role": "assistant", "content": []});
+    let call =
+        json!({"type": "function_call", "id": "fc", "call_id": "c1", "name": "f", "arguments": "{\"a\":1}"});
+    let call_begun =
+        json!({"type": "function_call", "id": "fc", "call_id": "c1", "name": "f", "arguments": ""});
+    let added = |item: &Value| json!({"type": "response.output_item.added", "output_index": 0, "item": item});
+    let done = |item: &Value| json!({"type": "response.output_item.done", "output_index": 0, "item": item});
+    let end = |output: Value| json!({"type": "response.completed", "response": {"id": "r", "status": "completed", "output": output}});
+    let delta = |text: &str| json!({"type": "response.output_text.delta", "delta": text});
+    let refused = json!({"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "hello", "annotations": []}, {"type": "refusal", "refusal": "no"}]});
+    for (what, events, said) in [
+        (
+            "arguments in one",
+            vec![
+                added(&call_begun),
+                json!({"type": "response.function_call_arguments.done", "output_index": 0, "item_id": "fc", "arguments": "{\"a\":1}"}),
+                end(json!([call])),
+            ],
+            "{\"a\":1}",
+        ),
+        (
+            "arguments in one and nothing behind them",
+            vec![
+                added(&call_begun),
+                json!({"type": "response.function_call_arguments.done", "arguments": "{\"a\":1}"}),
+                end(json!([])),
+            ],
+            "{\"a\":1}",
+        ),
+        (
+            "a text in one",
+            vec![
+                added(&begun),
+                json!({"type": "response.output_text.done", "output_index": 0, "item_id": "m", "content_index": 0, "text": "hello"}),
+                end(json!([message])),
+            ],
+            "hello",
+        ),
+        (
+            "a text of the end only",
+            vec![added(&begun), end(json!([message]))],
+            "hello",
+        ),
+        (
+            "the rest of a text",
+            vec![added(&begun), delta("hel"), done(&message), end(json!([message]))],
+            "hello",
+        ),
+        (
+            "a text nobody announced",
+            vec![delta("hel"), delta("lo"), done(&message), end(json!([]))],
+            "hello",
+        ),
+        (
+            "another id in the end",
+            vec![
+                json!({"type": "response.output_item.added", "item": begun}),
+                json!({"type": "response.output_text.delta", "item_id": "m", "delta": "hello"}),
+                json!({"type": "response.output_item.done", "item": message}),
+                end(
+                    json!([{"type": "message", "id": "other", "role": "assistant", "content": [{"type": "output_text", "text": "hello", "annotations": []}]}]),
+                ),
+            ],
+            "hello",
+        ),
+        (
+            "a text behind a call, known by its place",
+            vec![
+                added(&begun),
+                json!({"type": "response.output_item.added", "output_index": 1, "item": call_begun}),
+                json!({"type": "response.function_call_arguments.delta", "output_index": 1, "delta": "{}"}),
+                json!({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "hel"}),
+                json!({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "lo"}),
+                done(&message),
+                end(json!([])),
+            ],
+            "hello",
+        ),
+        (
+            "a refusal in one behind a text",
+            vec![
+                added(&begun),
+                json!({"type": "response.output_text.delta", "item_id": "m", "content_index": 0, "delta": "hello"}),
+                json!({"type": "response.refusal.done", "item_id": "m", "content_index": 1, "refusal": "no"}),
+                done(&refused),
+                end(json!([refused])),
+            ],
+            "hello|no",
+        ),
+        (
+            "an end that is bare",
+            vec![
+                delta("hello"),
+                json!({"type": "response.completed", "id": "r", "status": "completed", "usage": {"input_tokens": 1, "output_tokens": 2}}),
+            ],
+            "hello",
+        ),
+        (
+            "events nobody knows, with members of any kind",
+            vec![
+                delta("hel"),
+                json!({"type": "acme:progress", "message": {"text": "x"}}),
+                json!({"type": "response.new", "name": {"a": 1}}),
+                json!({"type": "odd", "code": 5}),
+                delta("lo"),
+                end(json!([])),
+            ],
+            "hello",
+        ),
+        (
+            "a member that is not what it should be",
+            vec![
+                json!({"type": "response.output_text.delta", "delta": "hello", "logprobs": {}}),
+                end(json!([])),
+            ],
+            "hello",
+        ),
+        (
+            "arguments that are an object",
+            vec![end(
+                json!([{"type": "function_call", "id": 7, "call_id": 5, "name": "f", "arguments": {"a": 1}}]),
+            )],
+            "{\"a\":1}",
+        ),
+        (
+            "a part with an odd member",
+            vec![end(
+                json!([{"type": "message", "id": 7, "role": "assistant", "content": [{"type": "output_text", "text": "hello", "annotations": [], "logprobs": {}}]}]),
+            )],
+            "hello",
+        ),
+    ] {
+        let answer = assembled(&events);
+        let message = &answer.choices[0].message;
+        let calls = message
+            .tool_calls
+            .iter()
+            .filter_map(|call| call.function.as_ref()?.arguments.clone())
+            .filter(|arguments| arguments != "{}");
+        let told: Vec<String> = [answer.text().into_owned()]
+            .into_iter()
+            .chain(message.refusal.clone())
+            .chain(calls)
+            .filter(|text| !text.is_empty())
+            .collect();
+        assert_eq!(told.join("|"), said, "{what}");
+        let last = events.last().unwrap();
+        let called = events
+            .iter()
+            .any(|event| event["item"]["type"] == "function_call")
+            || last["response"]["output"][0]["type"] == "function_call";
+        let reason = answer.choices[0]
+            .finish_reason
+            .as_ref()
+            .map(llmpool_core::chat::FinishReason::as_str);
+        assert_eq!(reason, Some(if called { "tool_calls" } else { "stop" }), "{what}");
+        let plain = &last["response"];
+        if plain["output"]
+            .as_array()
+            .is_some_and(|output| !output.is_empty())
+        {
+            let plain = translate::completion_of(response(plain.clone())).unwrap();
+            assert_eq!(plain.text(), answer.text(), "{what}");
+            assert_eq!(
+                plain.choices[0].message.tool_calls.len(),
+                message.tool_calls.len(),
+                "{what}"
+            );
+        }
+    }
+}
+
+#[test]
+fn u15_l76_how_a_stream_ended_is_told_whatever_is_left_out() {
+    let mut translator = EventTranslator::new();
+    let cut = json!({"type": "response.incomplete", "response": {"id": "r", "incomplete_details": {"reason": "max_output_tokens"}, "output": []}});
+    let chunks = pushed(&mut translator, &cut).unwrap();
+    assert_eq!(
+        chunks.last().unwrap().choices[0]
+            .finish_reason
+            .as_ref()
+            .unwrap()
+            .as_str(),
+        "length"
+    );
+    for broken in [
+        json!({"type": "response.completed", "response": {"id": "r", "status": "failed", "error": null, "output": []}}),
+        json!({"type": "response.completed", "response": {"id": "r", "status": "in_progress", "output": []}}),
+        json!({"type": "error", "code": 500, "message": "m"}),
+    ] {
+        let undecoded = pushed(&mut EventTranslator::new(), &broken).unwrap_err();
+        assert!(matches!(undecoded, Undecoded::Failed(_)), "{broken}");
+    }
+    for status in ["queued", "in_progress"] {
+        let not_yet = response(json!({"id": "r", "status": status, "output": []}));
+        assert_eq!(
+            translate::completion_of(not_yet).unwrap_err().code.as_deref(),
+            Some("response_not_ready")
+        );
+    }
+}
+
+#[test]
+fn what_comes_with_a_whole_response_only_comes_with_its_stream_too() {
+    let text = json!({"type": "output_text", "text": "a", "annotations": [], "logprobs": [{"token": "a", "logprob": -0.5}]});
+    let output = json!([
+        {"type": "message", "id": "m", "role": "assistant", "content": [text]},
+        {"type": "image_generation_call", "id": "ig", "status": "completed", "result": "IMG"},
+    ]);
+    let whole = json!({"id": "r", "status": "completed", "metadata": {"a": "b"}, "output": output});
+    let plain = serde_json::to_value(translate::completion_of(response(whole.clone())).unwrap()).unwrap();
+    assert_eq!(
+        plain["choices"][0]["message"]["images"][0]["image_url"]["url"],
+        "data:image/png;base64,IMG"
+    );
+    let streamed = assembled(&[
+        json!({"type": "response.output_item.done", "output_index": 0, "item": output[0]}),
+        json!({"type": "response.output_item.done", "output_index": 1, "item": output[1]}),
+        json!({"type": "response.completed", "response": whole}),
+    ]);
+    assert_eq!(
+        without_nulls(serde_json::to_value(streamed).unwrap()),
+        without_nulls(plain)
+    );
+}
+
+#[test]
+fn no_number_and_no_depth_breaks_a_translation() {
+    let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+    for token in [r#"{"token":"a","logprob":-1e999}"#, &deep] {
+        let part = format!(r#"{{"type":"output_text","text":"a","annotations":[],"logprobs":[{token}]}}"#);
+        let body = format!(
+            r#"{{"status":"completed","output":[{{"type":"message","role":"assistant","content":[{part}]}}]}}"#
+        );
+        let plain = translate::completion_of(Response::decode(body.as_bytes()).unwrap()).unwrap();
+        assert!(plain.choices[0].logprobs.as_ref().unwrap().get().contains(token));
+        let mut chunks = Vec::new();
+        let event = format!(r#"{{"type":"response.output_text.delta","delta":"a","logprobs":[{token}]}}"#);
+        EventTranslator::new()
+            .push_data(event.as_bytes(), &mut chunks)
+            .unwrap();
+        assert!(
+            chunks[0].choices[0]
+                .logprobs
+                .as_ref()
+                .unwrap()
+                .get()
+                .contains(token)
+        );
+    }
+}
+
 #[test]
 fn u15_o23_l74_tool_calls_are_counted_by_themselves() {
     let events = [

@@ -215,7 +215,7 @@ async fn l56_u15_a_response_that_failed_is_tried_again_and_never_an_answer() {
         } else {
             target.chat(&request(), &CallOptions::default()).await.unwrap()
         };
-        assert_eq!((answer.text(), script.requests()), ("Hello", 2));
+        assert_eq!((&*answer.text(), script.requests()), ("Hello", 2));
     }
     let error = target(plain("failed"), 0)
         .chat(&request(), &CallOptions::default())

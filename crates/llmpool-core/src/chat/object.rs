@@ -6,7 +6,11 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde::ser::{SerializeMap, Serializer};
+
+use super::extra::Extra;
+use super::format::Plain;
 
 /// A member's name, borrowed from the text unless it has escapes.
 #[derive(Deserialize)]
@@ -132,6 +136,12 @@ macro_rules! wire_object {
                     }
                     _bit += 1;
                 )*
+            }
+        }
+
+        impl crate::chat::object::KeepsUnknown for $type {
+            fn extra_mut(&mut self) -> &mut crate::chat::Extra {
+                &mut self.extra
             }
         }
 
@@ -303,6 +313,39 @@ pub(crate) fn kind_of(json: &str) -> Option<Cow<'_, str>> {
     }
     let tag: Tag<'_> = serde_json::from_str(json).ok()?;
     tag.kind.map(|name| name.0)
+}
+
+/// An object that keeps what it does not know.
+pub(crate) trait KeepsUnknown {
+    fn extra_mut(&mut self) -> &mut Extra;
+}
+
+/// An object whose members are not all what they should be: those that are not are kept as if they were unknown. `None` where it is no
+/// object, or where what has to be there is not.
+pub(crate) fn what_fits<T: KeepsUnknown + DeserializeOwned>(json: &[u8]) -> Option<T> {
+    let all: Plain = serde_json::from_slice(json).ok()?;
+    let read = |members: &Extra| {
+        let object = Plain {
+            extra: members.clone(),
+        };
+        serde_json::from_str::<T>(&serde_json::to_string(&object).ok()?).ok()
+    };
+    let (mut fitting, mut odd) = (Extra::default(), Extra::default());
+    for (name, json) in all.extra.iter() {
+        let mut alone = Extra::default();
+        alone.push(name.to_owned(), json.clone());
+        let fits = if read(&alone).is_some() {
+            &mut fitting
+        } else {
+            &mut odd
+        };
+        fits.push(name.to_owned(), json.clone());
+    }
+    let mut read = read(&fitting)?;
+    for (name, json) in odd.iter() {
+        read.extra_mut().push(name.to_owned(), json.clone());
+    }
+    Some(read)
 }
 
 /// So many members.

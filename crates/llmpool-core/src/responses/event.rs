@@ -8,6 +8,7 @@ use serde::ser::{Serialize, Serializer};
 use super::item::Item;
 use super::part::ItemPart;
 use super::response::Response;
+use crate::chat::object::what_fits;
 use crate::chat::object::wire_object;
 use crate::chat::text_enum::text_enum;
 use crate::chat::{Extra, Json, Whole};
@@ -265,9 +266,10 @@ wire_object!(Event {
 } always { kind => "type" });
 
 impl Event {
-    /// Decodes the data of an event.
+    /// Decodes the data of an event. Members that are not what they should be are kept as they are, in `extra`: one that is odd does not
+    /// spoil the stream.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
-        crate::chat::from_json(json)
+        crate::chat::from_json(json).or_else(|error| what_fits(json).ok_or(error))
     }
 
     /// An event of a kind, with nothing in it yet.

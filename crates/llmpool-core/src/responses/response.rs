@@ -5,7 +5,7 @@ use std::fmt;
 use super::item::Item;
 use super::part::ItemPart;
 use super::request::{Reasoning, ResponsesTool, TextOptions};
-use crate::chat::object::{shapes, wire_object};
+use crate::chat::object::{shapes, what_fits, wire_object};
 use crate::chat::text_enum::text_enum;
 use crate::chat::{Content, Extra, Json, Whole};
 
@@ -216,9 +216,9 @@ impl OutputTokensDetails {
 }
 
 impl Response {
-    /// Decodes the body of an answer.
+    /// Decodes the body of an answer. Members that are not what they should be are kept as they are, in `extra`.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
-        crate::chat::from_json(json)
+        crate::chat::from_json(json).or_else(|error| what_fits(json).ok_or(error))
     }
 
     /// All texts of the model, joined.

@@ -3,6 +3,7 @@
 mod answer;
 mod conversation;
 mod request;
+mod salvage;
 mod stream;
 mod tools;
 

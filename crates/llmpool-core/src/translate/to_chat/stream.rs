@@ -8,12 +8,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{created_of, finish_reason};
+use super::answer::{End, IMAGES, created_of, logprobs_of, metadata_of};
+use super::salvage::{salvaged, salvaged_part};
 use crate::chat::{
-    ChatChunk, ChunkChoice, Content, CustomCall, Delta, FunctionCall, Json, Role, ToolCallDelta, Whole,
+    ChatChunk, ChunkChoice, Content, CustomCall, Delta, Extra, FunctionCall, Json, Plain, Role,
+    ToolCallDelta, Whole,
 };
-use crate::responses::{Event, EventKind, Item, ItemPart, Response};
-use crate::translate::{BETWEEN, Failed, annotation, reasoning, usage};
+use crate::responses::{Event, EventKind, Item, ItemPart, Response, Status};
+use crate::translate::{BETWEEN, Failed, annotation, images, reasoning, usage};
 
 /// Makes chunks of events.
 #[derive(Clone, Debug, Default)]
@@ -43,14 +45,65 @@ pub enum Undecoded {
 /// An item of the output, by its id and place; some providers say but one of them, or neither.
 #[derive(Clone, Debug)]
 struct Slot {
+    kind: Kind,
     id: Option<String>,
     output_index: Option<u64>,
-    /// Of a call: which one.
+    /// Of a call: which one, and whether its name was told.
     call: Option<u64>,
-    /// Whether its texts, or arguments, or input came in pieces.
-    said: bool,
-    /// The part that the last piece was of.
+    named: bool,
+    /// In bytes, how much of each was told.
+    told: Told,
+    /// The part of its reasoning that the last piece was of.
     part: Option<(bool, u64)>,
+    /// Whether what comes with the whole item only was told.
+    closed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Message,
+    Call,
+    Reasoning,
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    text: usize,
+    refusal: usize,
+    /// Reasoning, arguments or input.
+    other: usize,
+}
+
+impl Kind {
+    fn of(item: &Item) -> Self {
+        match item {
+            Item::Message(_) | Item::EasyMessage(_) => Self::Message,
+            Item::FunctionCall(_) | Item::CustomToolCall(_) => Self::Call,
+            Item::Reasoning(_) => Self::Reasoning,
+            _ => Self::Other,
+        }
+    }
+
+    /// Of the item that an event tells a piece of.
+    fn told_by(event: &EventKind) -> Self {
+        match event {
+            EventKind::TextDelta | EventKind::TextDone | EventKind::RefusalDelta | EventKind::RefusalDone => {
+                Self::Message
+            }
+            EventKind::ArgumentsDelta
+            | EventKind::ArgumentsDone
+            | EventKind::CustomInputDelta
+            | EventKind::CustomInputDone => Self::Call,
+            _ => Self::Reasoning,
+        }
+    }
+}
+
+/// What of a whole text was not told yet.
+fn rest(whole: &str, told: usize) -> Option<String> {
+    let rest = whole.get(told..).filter(|rest| !rest.is_empty());
+    rest.map(str::to_owned)
 }
 
 impl EventTranslator {
@@ -65,7 +118,7 @@ impl EventTranslator {
     }
 
     /// Adds the chunks that an event is, if any: most are one, some none, the last is two.
-    pub fn push(&mut self, event: Event, chunks: &mut Vec<ChatChunk>) -> Result<(), Failed> {
+    pub fn push(&mut self, mut event: Event, chunks: &mut Vec<ChatChunk>) -> Result<(), Failed> {
         match event.kind {
             EventKind::Created | EventKind::InProgress | EventKind::Queued => {
                 self.learn(event.response.as_deref());
@@ -74,13 +127,16 @@ impl EventTranslator {
             EventKind::TextDelta | EventKind::RefusalDelta => self.said(event, chunks),
             EventKind::ReasoningDelta | EventKind::SummaryTextDelta => self.thought(event, chunks),
             EventKind::ArgumentsDelta | EventKind::CustomInputDelta => self.called_with(event, chunks),
+            // Told in pieces as a rule; where it was not, it is told now.
+            EventKind::TextDone
+            | EventKind::RefusalDone
+            | EventKind::ArgumentsDone
+            | EventKind::CustomInputDone => self.part_done(event, chunks),
             EventKind::ItemDone => self.item_done(event, chunks),
-            EventKind::Completed | EventKind::Incomplete => self.ended(event, chunks),
+            EventKind::Completed | EventKind::Incomplete => self.ended(event, chunks)?,
             EventKind::Failed => {
-                let error = event
-                    .response
-                    .and_then(|response| response.error)
-                    .unwrap_or_default();
+                let response = event.response.take().map(|response| *response);
+                let error = response.and_then(|response| response.error).unwrap_or_default();
                 return Err(Failed {
                     code: error.code,
                     message: error.message,
@@ -88,11 +144,10 @@ impl EventTranslator {
             }
             EventKind::Error => {
                 return Err(Failed {
-                    code: event.code,
+                    code: event.code.or_else(|| code_in(&event.extra)),
                     message: event.message,
                 });
             }
-            // What is done is told by the item that is done.
             _ => {}
         }
         Ok(())
@@ -100,8 +155,10 @@ impl EventTranslator {
 
     /// As [`push`](Self::push), of an event that is not decoded yet. A piece of text in the middle of an answer is read without its frame.
     pub fn push_data(&mut self, data: &[u8], chunks: &mut Vec<ChatChunk>) -> Result<(), Undecoded> {
-        let text = self.plain_piece(data);
-        if let Some(text) = text {
+        if let Some(text) = self.plain_piece(data) {
+            if let Some(last) = self.items.last_mut() {
+                last.told.text += text.len();
+            }
             let delta = Delta {
                 content: Some(Content::Text(text)),
                 ..Delta::default()
@@ -119,12 +176,14 @@ impl EventTranslator {
         struct Piece<'a> {
             #[serde(borrow)]
             item_id: Option<Cow<'a, str>>,
+            output_index: Option<u64>,
             #[serde(borrow)]
             delta: Cow<'a, str>,
             #[serde(borrow, default)]
             logprobs: Option<&'a RawValue>,
         }
-        let last = self.items.last().filter(|last| self.begun && last.said)?;
+        let follows = |last: &&Slot| self.begun && last.told.text > 0;
+        let last = self.items.last().filter(follows)?;
         if !data.starts_with(b"{\"type\":\"response.output_text.delta\",") {
             return None;
         }
@@ -132,7 +191,10 @@ impl EventTranslator {
         let silent = piece
             .logprobs
             .is_none_or(|tokens| matches!(tokens.get(), "[]" | "null"));
-        let same = piece.item_id.is_none() || piece.item_id.as_deref() == last.id.as_deref();
+        let same = match &piece.item_id {
+            Some(id) => Some(&**id) == last.id.as_deref(),
+            None => piece.output_index.is_none() || piece.output_index == last.output_index,
+        };
         (silent && same && !piece.delta.is_empty()).then(|| piece.delta.into_owned())
     }
 
@@ -169,25 +231,50 @@ impl EventTranslator {
         chunks.push(chunk);
     }
 
-    /// The item that an event is about: by its id, its place, or as the last one.
-    fn slot(&mut self, event: &Event) -> Option<&mut Slot> {
+    /// The item that an event is about: by its id, its place, or as the last of its kind; begun where there is none.
+    fn slot(&mut self, event: &Event) -> &mut Slot {
+        let kind = Kind::told_by(&event.kind);
         let by_id = |slot: &Slot| event.item_id.is_some() && slot.id == event.item_id;
         let by_place = |slot: &Slot| slot.output_index.is_some() && slot.output_index == event.output_index();
+        let says_neither = event.item_id.is_none() && event.output_index().is_none();
+        let by_kind = |slot: &Slot| {
+            slot.kind == kind && (says_neither || (slot.id.is_none() && slot.output_index.is_none()))
+        };
         let at = self.items.iter().rposition(by_id);
         let at = at.or_else(|| self.items.iter().rposition(by_place));
-        let at = at.or_else(|| self.items.len().checked_sub(1))?;
-        self.items.get_mut(at)
+        let at = at.or_else(|| self.items.iter().rposition(by_kind));
+        let at = at.unwrap_or_else(|| self.open(kind, event.item_id.clone(), event.output_index()));
+        &mut self.items[at]
+    }
+
+    fn open(&mut self, kind: Kind, id: Option<String>, output_index: Option<u64>) -> usize {
+        let call = (kind == Kind::Call).then_some(self.calls);
+        self.calls += u64::from(call.is_some());
+        self.items.push(Slot {
+            kind,
+            id,
+            output_index,
+            call,
+            named: false,
+            told: Told::default(),
+            part: None,
+            closed: false,
+        });
+        self.items.len() - 1
     }
 
     fn item_added(&mut self, event: Event, chunks: &mut Vec<ChatChunk>) {
         let Some(item) = event.item else { return };
+        let item = salvaged(item);
         let place = event.output_index.map(|index| index.0);
-        self.begin(&item, place, chunks);
+        let at = self.open(Kind::of(&item), item.id().map(str::to_owned), place);
+        self.name(at, &item, chunks);
     }
 
-    fn begin(&mut self, item: &Item, output_index: Option<u64>, chunks: &mut Vec<ChatChunk>) {
+    /// Says which tool is called, once.
+    fn name(&mut self, at: usize, item: &Item, chunks: &mut Vec<ChatChunk>) {
         let called = match item {
-            Item::FunctionCall(call) => Some(ToolCallDelta {
+            Item::FunctionCall(call) => ToolCallDelta {
                 id: Some(call.call_id.clone()),
                 kind: Some("function".to_owned()),
                 function: Some(FunctionCall {
@@ -196,8 +283,8 @@ impl EventTranslator {
                     ..FunctionCall::default()
                 }),
                 ..ToolCallDelta::default()
-            }),
-            Item::CustomToolCall(call) => Some(ToolCallDelta {
+            },
+            Item::CustomToolCall(call) => ToolCallDelta {
                 id: Some(call.call_id.clone()),
                 kind: Some("custom".to_owned()),
                 custom: Some(CustomCall {
@@ -206,19 +293,12 @@ impl EventTranslator {
                     ..CustomCall::default()
                 }),
                 ..ToolCallDelta::default()
-            }),
-            _ => None,
+            },
+            _ => return,
         };
-        let number = called.is_some().then_some(self.calls);
-        self.items.push(Slot {
-            id: item.id().map(str::to_owned),
-            output_index,
-            call: number,
-            said: false,
-            part: None,
-        });
-        if let Some(called) = called {
-            self.calls += 1;
+        let slot = &mut self.items[at];
+        if !std::mem::replace(&mut slot.named, true) {
+            let number = slot.call;
             self.call_piece(number, called, chunks);
         }
     }
@@ -233,25 +313,24 @@ impl EventTranslator {
     }
 
     fn said(&mut self, mut event: Event, chunks: &mut Vec<ChatChunk>) {
-        if let Some(slot) = self.slot(&event) {
-            slot.said = true;
-        }
         let Some(text) = text_of(&mut event) else { return };
+        let slot = self.slot(&event);
         let delta = if event.kind == EventKind::RefusalDelta {
-            Delta {
-                refusal: Some(text),
-                ..Delta::default()
-            }
+            slot.told.refusal += text.len();
+            refused(text)
         } else {
-            Delta {
-                content: Some(Content::Text(text)),
-                ..Delta::default()
-            }
+            slot.told.text += text.len();
+            told(text)
         };
-        let tokens = event.logprobs.take().filter(|tokens| !tokens.is_empty());
+        let tokens = event.logprobs.take().unwrap_or_default();
+        self.piece_with(delta, &tokens, chunks);
+    }
+
+    /// A piece of the answer, and how likely its tokens were.
+    fn piece_with(&mut self, delta: Delta, tokens: &[Json], chunks: &mut Vec<ChatChunk>) {
         self.piece(delta, chunks);
-        if let (Some(tokens), Some(chunk)) = (tokens, chunks.last_mut()) {
-            chunk.choices[0].logprobs = logprobs(&tokens);
+        if let Some(chunk) = chunks.last_mut() {
+            chunk.choices[0].logprobs = logprobs_of(tokens);
         }
     }
 
@@ -263,14 +342,18 @@ impl EventTranslator {
             event.content_index()
         };
         let part = Some((in_short, index.unwrap_or(0)));
-        let reasoned = self.reasoned;
-        let mut begins = false;
-        if let Some(slot) = self.slot(&event) {
-            begins = slot.part != part;
-            slot.part = part;
-            slot.said = true;
-        }
         let Some(text) = text_of(&mut event) else { return };
+        let reasoned = self.reasoned;
+        let slot = self.slot(&event);
+        let begins = slot.part != part;
+        // Between its own parts it belongs to the item, and before the first of them it does not.
+        slot.told.other += if begins && slot.part.is_some() {
+            BETWEEN.len()
+        } else {
+            0
+        };
+        slot.told.other += text.len();
+        slot.part = part;
         let between = if begins && reasoned { BETWEEN } else { "" };
         self.think(format!("{between}{text}"), chunks);
     }
@@ -285,130 +368,241 @@ impl EventTranslator {
     }
 
     fn called_with(&mut self, mut event: Event, chunks: &mut Vec<ChatChunk>) {
-        let Some(slot) = self.slot(&event) else { return };
-        slot.said = true;
-        let number = slot.call;
         let Some(text) = text_of(&mut event) else { return };
+        let slot = self.slot(&event);
+        slot.told.other += text.len();
+        let number = slot.call;
         let piece = with(event.kind == EventKind::CustomInputDelta, text);
         self.call_piece(number, piece, chunks);
     }
 
-    /// What of the item did not come in pieces is told now.
-    fn item_done(&mut self, mut event: Event, chunks: &mut Vec<ChatChunk>) {
-        let Some(item) = event.item.take() else { return };
-        if event.item_id.is_none() {
-            event.item_id = item.id().map(str::to_owned);
+    /// The whole of a part, of which nothing came in pieces.
+    fn part_done(&mut self, mut event: Event, chunks: &mut Vec<ChatChunk>) {
+        let whole = match event.kind {
+            EventKind::TextDone => event.text.take(),
+            EventKind::RefusalDone => event.refusal.take(),
+            EventKind::ArgumentsDone => event.arguments.take(),
+            _ => event.input.take(),
+        };
+        let Some(whole) = whole.filter(|whole| !whole.is_empty()) else {
+            return;
+        };
+        let kind = event.kind.clone();
+        let slot = self.slot(&event);
+        let counted = match kind {
+            EventKind::TextDone => &mut slot.told.text,
+            EventKind::RefusalDone => &mut slot.told.refusal,
+            _ => &mut slot.told.other,
+        };
+        if *counted > 0 {
+            return;
         }
-        let known = self.items.iter().any(|slot| {
-            (slot.id.is_some() && slot.id == event.item_id)
-                || (slot.output_index.is_some() && slot.output_index == event.output_index())
-        });
-        if !known {
-            self.begin(&item, event.output_index(), chunks);
+        *counted = whole.len();
+        let number = slot.call;
+        match kind {
+            EventKind::TextDone => {
+                let tokens = event.logprobs.take().unwrap_or_default();
+                self.piece_with(told(whole), &tokens, chunks);
+            }
+            EventKind::RefusalDone => self.piece(refused(whole), chunks),
+            kind => self.call_piece(number, with(kind == EventKind::CustomInputDone, whole), chunks),
         }
-        let Some(slot) = self.slot(&event) else { return };
-        let (said, number) = (slot.said, slot.call);
-        slot.said = true;
+    }
+
+    fn item_done(&mut self, event: Event, chunks: &mut Vec<ChatChunk>) {
+        let Some(item) = event.item else { return };
+        let item = salvaged(item);
+        let place = event.output_index.map(|index| index.0);
+        let id = item.id().or(event.item_id.as_deref());
+        let by_id = |slot: &Slot| slot.id.is_some() && slot.id.as_deref() == id;
+        let by_place = |slot: &Slot| slot.output_index.is_some() && slot.output_index == place;
+        let by_kind = |slot: &Slot| {
+            let unsaid = id.is_none() && place.is_none() || slot.id.is_none() && slot.output_index.is_none();
+            slot.kind == Kind::of(&item) && !slot.closed && unsaid
+        };
+        let at = self.items.iter().rposition(by_id);
+        let at = at.or_else(|| self.items.iter().rposition(by_place));
+        let at = at.or_else(|| self.items.iter().rposition(by_kind));
+        let at = at.unwrap_or_else(|| self.open(Kind::of(&item), id.map(str::to_owned), place));
+        self.close(at, item, chunks);
+    }
+
+    /// What of an item did not come in pieces is told now.
+    fn close(&mut self, at: usize, item: Item, chunks: &mut Vec<ChatChunk>) {
+        self.name(at, &item, chunks);
+        let slot = &mut self.items[at];
+        let first = !std::mem::replace(&mut slot.closed, true);
+        let (before, number) = (slot.told, slot.call);
         match item {
             Item::Message(message) | Item::EasyMessage(message) => {
-                self.message_done(message.content, said, chunks);
+                self.message_done(at, parts_of(message.content), first, chunks);
             }
-            Item::FunctionCall(call) if !said && !call.arguments.is_empty() => {
-                self.call_piece(number, with(false, call.arguments), chunks);
+            Item::FunctionCall(call) => {
+                if let Some(rest) = rest(&call.arguments, before.other) {
+                    slot.told.other = call.arguments.len();
+                    self.call_piece(number, with(false, rest), chunks);
+                }
             }
-            Item::CustomToolCall(call) if !said && !call.input.is_empty() => {
-                self.call_piece(number, with(true, call.input), chunks);
+            Item::CustomToolCall(call) => {
+                if let Some(rest) = rest(&call.input, before.other) {
+                    slot.told.other = call.input.len();
+                    self.call_piece(number, with(true, rest), chunks);
+                }
             }
             Item::Reasoning(item) => {
-                let text = item.text();
-                if !said && !text.is_empty() {
-                    let between = if self.reasoned { BETWEEN } else { "" };
-                    self.think(format!("{between}{text}"), chunks);
+                let whole = item.text();
+                if let Some(rest) = rest(&whole, before.other) {
+                    slot.told.other = whole.len();
+                    let begins = before.other == 0 && self.reasoned;
+                    let between = if begins { BETWEEN } else { "" };
+                    self.think(format!("{between}{rest}"), chunks);
                 }
-                let mut delta = Delta::default();
-                if let Ok(details) = Json::of(&reasoning::details_of(&item)) {
-                    delta.extra.insert("reasoning_details", details);
+                if first {
+                    self.rare("reasoning_details", &reasoning::details_of(&item), chunks);
                 }
-                self.piece(delta, chunks);
+            }
+            Item::ImageGenerationCall(item) if first => {
+                let images: Vec<Json> = images::image_of(&item).into_iter().collect();
+                self.rare(IMAGES, &images, chunks);
             }
             _ => {}
         }
     }
 
-    fn message_done(&mut self, content: Option<Content<ItemPart>>, said: bool, chunks: &mut Vec<ChatChunk>) {
-        let parts = match content {
-            Some(Content::Parts(parts)) => parts,
-            Some(Content::Text(text)) => vec![ItemPart::output_text(text)],
-            None => Vec::new(),
-        };
+    fn message_done(&mut self, at: usize, parts: Vec<ItemPart>, first: bool, chunks: &mut Vec<ChatChunk>) {
+        let before = self.items[at].told;
+        let (mut text, mut refusal) = (String::new(), String::new());
+        let mut speaks = false;
         let mut annotations = Vec::new();
+        let mut tokens = Vec::new();
         for part in parts {
-            let delta = match part {
+            match salvaged_part(part) {
                 ItemPart::OutputText(part) => {
+                    speaks = true;
+                    text += &part.text;
                     annotations.extend(part.annotations.iter().map(annotation::nested));
-                    Delta {
-                        content: Some(Content::Text(part.text)),
-                        ..Delta::default()
-                    }
+                    tokens.extend(part.logprobs.into_iter().flatten());
                 }
-                ItemPart::Refusal(part) => Delta {
-                    refusal: Some(part.refusal),
-                    ..Delta::default()
-                },
-                _ => continue,
-            };
-            if !said {
-                self.piece(delta, chunks);
+                ItemPart::Refusal(part) => refusal += &part.refusal,
+                _ => {}
             }
         }
-        if let Some(annotations) = Json::of(&annotations).ok().filter(|list| list.get() != "[]") {
+        if let Some(rest) = rest(&text, before.text) {
+            // How likely the tokens of a rest were is not known apart.
+            let tokens = if before.text == 0 { tokens } else { Vec::new() };
+            self.piece_with(told(rest), &tokens, chunks);
+        } else if speaks && first && text.is_empty() && before.text == 0 {
+            self.piece(told(String::new()), chunks);
+        }
+        if let Some(rest) = rest(&refusal, before.refusal) {
+            self.piece(refused(rest), chunks);
+        }
+        let known = &mut self.items[at].told;
+        known.text = known.text.max(text.len());
+        known.refusal = known.refusal.max(refusal.len());
+        if first {
+            self.rare("annotations", &annotations, chunks);
+        }
+    }
+
+    /// A list that a delta has no field for.
+    fn rare(&mut self, name: &'static str, list: &[Json], chunks: &mut Vec<ChatChunk>) {
+        if let Some(list) = Json::of(list).ok().filter(|_| !list.is_empty()) {
             let mut delta = Delta::default();
-            delta.extra.insert("annotations", annotations);
+            delta.extra.insert(name, list);
             self.piece(delta, chunks);
         }
     }
 
     /// The finish, and the usage behind it.
-    fn ended(&mut self, event: Event, chunks: &mut Vec<ChatChunk>) {
+    fn ended(&mut self, event: Event, chunks: &mut Vec<ChatChunk>) -> Result<(), Failed> {
+        let cut = event.kind == EventKind::Incomplete;
+        let Some(mut response) = event
+            .response
+            .map(|response| *response)
+            .or_else(|| bare(event.extra))
+        else {
+            self.over = true;
+            return Ok(());
+        };
+        if cut && response.status.is_none() {
+            response.status = Some(Status::Incomplete);
+        }
+        let end = End::of(&response)?;
         self.over = true;
-        let Some(response) = event.response else { return };
         self.learn(Some(&response));
-        for (at, item) in response.output.iter().enumerate() {
-            self.catch_up(at as u64, item, chunks);
+        for (at, item) in std::mem::take(&mut response.output).into_iter().enumerate() {
+            self.catch_up(at, salvaged(item), chunks);
         }
         if !self.begun {
             self.piece(Delta::default(), chunks);
         }
         let mut finish = ChunkChoice::first(Delta::default());
-        finish.finish_reason = Some(finish_reason(
-            response.status.as_ref(),
-            response.incomplete_details.as_ref(),
-            self.calls > 0,
-        ));
+        finish.finish_reason = Some(end.reason(self.calls > 0));
         let mut chunk = self.chunk(vec![finish]);
         chunk.service_tier = response.service_tier.as_deref().map(Arc::from);
+        if let Some(metadata) = metadata_of(response.metadata) {
+            chunk.extra.insert("metadata", metadata);
+        }
         chunks.push(chunk);
-        if let Some(used) = &response.usage {
+        let used = response.usage.as_ref().map(usage::as_chat);
+        if let Some(used) = used.filter(|used| !used.is_empty()) {
             let mut chunk = self.chunk(Vec::new());
-            chunk.usage = Some(usage::as_chat(used));
+            chunk.usage = Some(used);
             chunks.push(chunk);
         }
+        Ok(())
     }
 
-    /// An item that no event told of but the last.
-    fn catch_up(&mut self, at: u64, item: &Item, chunks: &mut Vec<ChatChunk>) {
-        let known = self.items.iter().enumerate().any(|(place, slot)| {
-            (slot.id.is_some() && slot.id.as_deref() == item.id())
-                || slot.output_index == Some(at)
-                || (slot.id.is_none() && slot.output_index.is_none() && place as u64 == at)
-        });
-        if !known {
-            let mut event = Event::new(EventKind::ItemDone);
-            event.output_index = Some(Whole(at));
-            event.item = Some(item.clone());
-            self.item_done(event, chunks);
-        }
+    /// What only the last event tells of an item. Of some providers' items neither ids nor places agree with those of the stream.
+    fn catch_up(&mut self, at: usize, item: Item, chunks: &mut Vec<ChatChunk>) {
+        let kind = Kind::of(&item);
+        let by_id = |slot: &Slot| slot.id.is_some() && slot.id.as_deref() == item.id();
+        let by_place = |slot: &Slot| slot.output_index == Some(at as u64);
+        let places = self.items.get(at);
+        let same = places.is_some_and(|slot| slot.output_index.is_none() && slot.kind == kind);
+        let known = self.items.iter().rposition(by_id);
+        let known = known.or_else(|| self.items.iter().rposition(by_place));
+        let known = known.or(same.then_some(at));
+        let place = at as u64;
+        let known = known.unwrap_or_else(|| self.open(kind, item.id().map(str::to_owned), Some(place)));
+        self.close(known, item, chunks);
     }
+}
+
+fn told(text: String) -> Delta {
+    Delta {
+        content: Some(Content::Text(text)),
+        ..Delta::default()
+    }
+}
+
+fn refused(text: String) -> Delta {
+    Delta {
+        refusal: Some(text),
+        ..Delta::default()
+    }
+}
+
+fn parts_of(content: Option<Content<ItemPart>>) -> Vec<ItemPart> {
+    match content {
+        Some(Content::Parts(parts)) => parts,
+        Some(Content::Text(text)) => vec![ItemPart::output_text(text)],
+        None => Vec::new(),
+    }
+}
+
+/// A response without anything around it.
+fn bare(extra: Extra) -> Option<Response> {
+    let response = Json::of(&Plain { extra }).ok()?;
+    let response = Response::decode(response.get().as_bytes()).ok()?;
+    Some(response).filter(|response| response.status.is_some() || response.has("output"))
+}
+
+/// A code that is a number.
+fn code_in(extra: &Extra) -> Option<String> {
+    let code: serde_json::Number = serde_json::from_str(extra.get("code")?.get()).ok()?;
+    Some(code.to_string())
 }
 
 fn text_of(event: &mut Event) -> Option<String> {
@@ -437,8 +631,4 @@ fn with(custom: bool, text: String) -> ToolCallDelta {
         function: Some(function),
         ..ToolCallDelta::default()
     }
-}
-
-fn logprobs(tokens: &[Json]) -> Option<Json> {
-    Json::of(&serde_json::json!({"content": tokens, "refusal": null})).ok()
 }
