@@ -244,7 +244,27 @@ fn l75_a_stream_that_fails_is_accepted_and_so_is_one_that_is_cut_by_its_length()
 #[test]
 fn l75_each_broken_stream_is_rejected() {
     type Change = fn(&mut Vec<Value>);
-    let table: [(&str, Change, bool); 31] = [
+    let table: [(&str, Change, bool); 33] = [
+        (
+            "something else than its items",
+            |events| {
+                let last = events.len() - 1;
+                let output = events[last]["response"]["output"].as_array_mut().unwrap();
+                let message = output.iter_mut().find(|item| item["type"] == "message").unwrap();
+                message["content"][0]["text"] = "another".into();
+            },
+            false,
+        ),
+        (
+            "too late",
+            |events| {
+                let mut queued = events[1].clone();
+                queued["type"] = "response.queued".into();
+                queued["response"]["status"] = "queued".into();
+                events.insert(3, queued);
+            },
+            true,
+        ),
         (
             "sequence_number",
             |events| events[5]["sequence_number"] = 4.into(),

@@ -99,7 +99,7 @@ async fn a_connection_that_ends_between_the_look_and_the_request_is_replaced() {
         let answer = target.chat(&request, &options).await.unwrap();
         assert_eq!(
             (answer.text(), answer.report.upstream_requests()),
-            ("ok", 1),
+            ("ok".into(), 1),
             "{looks} looks"
         );
         assert_eq!(inner.connections.load(Ordering::SeqCst), 2, "{looks} looks");

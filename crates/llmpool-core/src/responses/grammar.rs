@@ -112,7 +112,10 @@ impl Grammar {
                 self.begin(event)
             }
             _ if self.stage == Stage::Nothing => Err("response.created has to be the first event".into()),
-            EventKind::Queued => self.same_response(event, &[Status::Queued]),
+            EventKind::Queued => {
+                ensure(self.stage == Stage::Created, "it comes too late")?;
+                self.same_response(event, &[Status::Queued])
+            }
             EventKind::InProgress => {
                 ensure(self.stage == Stage::Created, "it comes twice or too late")?;
                 self.stage = Stage::InProgress;
@@ -172,7 +175,12 @@ impl Grammar {
                 .iter()
                 .zip(&self.items)
                 .all(|(item, slot)| item.id() == slot.id.as_deref() && item.kind() == slot.kind);
-        ensure(same, "its response has other items than were done")
+        ensure(same, "its response has other items than were done")?;
+        let whole = output
+            .iter()
+            .zip(&self.items)
+            .all(|(item, slot)| slot.is_whole_in(item));
+        ensure(whole, "its response says something else than its items")
     }
 
     fn item_added(&mut self, event: &Event) -> Verdict {
