@@ -20,6 +20,7 @@ mod message;
 pub(crate) mod object;
 mod offer;
 mod part;
+mod repair;
 mod request;
 mod response;
 mod template;

@@ -9,6 +9,7 @@ use super::lenient::Whole;
 use super::logprobs::Logprobs;
 use super::message::Message;
 use super::object::wire_object;
+use super::repair::repaired;
 use super::usage::Usage;
 
 /// A whole answer.
@@ -44,9 +45,9 @@ wire_object!(ChatCompletion {
 } always { choices => "choices" });
 
 impl ChatCompletion {
-    /// Decodes the body of an answer.
+    /// Decodes the body of an answer. One that is written in an odd way is read as what it means, where that is plain.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
-        super::from_json(json)
+        super::from_json(json).or_else(|error| repaired(json).ok_or(error))
     }
 
     /// The first choice: the one of index 0, wherever it is listed.
