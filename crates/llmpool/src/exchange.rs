@@ -26,8 +26,10 @@ const LONGEST_ERROR: usize = 64 << 10;
 const LONGEST_BODY: usize = 256 << 20;
 /// How long the body of an error may take; its status is known already.
 const ERROR_BODY_GRACE: Duration = Duration::from_secs(5);
-/// The most that is held back of a stream before its first content.
-const LONGEST_PREFIX: usize = 64 << 10;
+/// The most that is held back of a stream before its first content, beside what it may say again of its request.
+const LONGEST_PREFIX: usize = 1 << 20;
+/// How often a stream says its request again before its first content: queued, created, in progress, and escaped otherwise.
+const ECHOES: usize = 4;
 /// How often a request may come back unwritten before we believe that there is no connection to be had.
 const MOST_UNWRITTEN: u32 = 8;
 
@@ -131,7 +133,8 @@ pub(crate) async fn once(
         request_id: request_id(&head.headers),
     };
     if rendered.stream && !is_json(&head.headers) {
-        return first_content(kept, FrameStream::new(body, target.wire, limits, maker)).await;
+        let most = LONGEST_PREFIX + ECHOES * rendered.body.len();
+        return first_content(kept, FrameStream::new(body, target.wire, limits, maker), most).await;
     }
     let body = whole(body, patience).await?;
     check_plain(&head, &body, rendered.at)?;
@@ -232,8 +235,9 @@ pub(crate) fn request(target: &Target, key: Option<KeyId>, rendered: &Rendered) 
     request
 }
 
-/// Reads a stream up to its first content or terminal event. Until then an error is still a failure that may be repeated.
-async fn first_content(head: Head, mut frames: FrameStream) -> Result<Reply, Failure> {
+/// Reads a stream up to its first content or terminal event. Until then, or until more than `most` bytes are held back, an error is still a
+/// failure that may be repeated.
+async fn first_content(head: Head, mut frames: FrameStream, most: usize) -> Result<Reply, Failure> {
     let mut prefix = Vec::new();
     let mut held = 0;
     loop {
@@ -250,7 +254,7 @@ async fn first_content(head: Head, mut frames: FrameStream) -> Result<Reply, Fai
                     });
                 }
                 prefix.push(frame);
-                if shown || held > LONGEST_PREFIX {
+                if shown || held > most {
                     return Ok(Reply::Stream {
                         head,
                         prefix,

@@ -300,7 +300,7 @@ async fn u03_u05_o02_l57_a_stream_cut_at_every_byte() {
                 assert!(!moved_on && cut > content, "cut at {cut}: {error}");
                 let partial = error
                     .partial()
-                    .map(|partial| partial.text().to_owned())
+                    .map(|partial| partial.text().into_owned())
                     .unwrap_or_default();
                 assert!(
                     "Hello world".starts_with(&partial) && !partial.is_empty(),
@@ -339,6 +339,47 @@ async fn l56_an_error_inside_a_200_is_a_failure_and_moves_on() {
     let stream = target.chat_stream(&ask(), &CallOptions::default()).await.unwrap();
     assert_eq!(stream.assemble().await.unwrap().text(), "Hello world");
     assert_eq!(server.requests(), 4);
+}
+
+/// Half an answer is told as whole by nobody, in whichever words a provider says that it broke.
+#[tokio::test]
+async fn l56_an_answer_that_breaks_off_is_never_whole_however_its_provider_says_so() {
+    let half = r#"{"content":"half"}"#;
+    for error in [
+        r#"{"object":"error","message":"x","type":"server_error","param":null,"code":500}"#,
+        r#"{"code":"50505","msg":"model service overloaded"}"#,
+        r#"{"error_code":336501,"error_msg":"Rate limit"}"#,
+        r#"{"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}"#,
+    ] {
+        let broken = [piece(half, "null"), error.to_owned(), "[DONE]".to_owned()];
+        let server = Server::start(move |_, _| Play::Send(stream_of(&broken))).await;
+        let stream = target(&server, &["a"], 0)
+            .chat_stream(&ask(), &CallOptions::default())
+            .await
+            .unwrap();
+        let broken = stream.assemble().await.unwrap_err();
+        assert_eq!(broken.partial().unwrap().text(), "half", "{error}");
+
+        // Before any content it is a failure like any other, and never a stream that was cut.
+        let first = [error.to_owned()];
+        let server = Server::start(move |_, _| Play::Send(stream_of(&first))).await;
+        let refused = target(&server, &["a"], 0)
+            .chat_stream(&ask(), &CallOptions::default())
+            .await
+            .map(|_| ())
+            .unwrap_err();
+        assert_ne!(
+            refused.kind(),
+            ErrorKind::Attempt(FailureKind::Truncated),
+            "{error}"
+        );
+    }
+    let body = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"half"},"finish_reason":"insufficient_system_resource"}]}"#;
+    let server = Server::start(move |_, _| Play::Send(answer(200, "", body))).await;
+    let plain = target(&server, &["a"], 0)
+        .chat(&ask(), &CallOptions::default())
+        .await;
+    assert!(matches!(plain.unwrap_err().kind(), ErrorKind::Attempt(_)));
 }
 
 #[tokio::test]

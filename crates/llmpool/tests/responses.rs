@@ -248,6 +248,89 @@ async fn u15_o09_o19_a_stream_that_fails_after_content_is_an_error_and_one_that_
 }
 
 #[tokio::test(start_paused = true)]
+async fn l56_a_request_that_is_said_again_is_no_content_however_long_it_is() {
+    let long = "x".repeat(300_000);
+    let said = json!({"id": "resp_1", "status": "in_progress", "instructions": long, "output": []});
+    let begun = |kind: &str| json!({"type": kind, "response": said});
+    let failed = json!({"type": "response.failed", "response": response("failed")});
+    let broken = vec![begun("response.created"), begun("response.in_progress"), failed];
+    let whole = stream("completed");
+    let script =
+        Scripted::new(move |number, _| Play::Send(sent(if number == 0 { &broken } else { &whole }, false)));
+    let asked = ChatRequest::new([Message::system(long), Message::user("hi")]);
+    let stream = target(script.clone(), 1)
+        .chat_stream(&asked, &CallOptions::default())
+        .await;
+    assert_eq!(stream.unwrap().assemble().await.unwrap().text(), "Hello");
+    assert_eq!(script.requests(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l77_events_that_nobody_knows_do_not_end_a_stream() {
+    let mut events = stream("completed");
+    events.insert(
+        4,
+        json!({"type": "acme:progress", "message": {"text": "x"}, "code": 5}),
+    );
+    events.insert(
+        5,
+        json!({"type": "response.output_text.delta", "output_index": 0, "delta": "", "logprobs": {}}),
+    );
+    let script = Scripted::new(move |_, _| Play::Send(sent(&events, false)));
+    let answer = target(script.clone(), 0)
+        .chat_stream(&request(), &CallOptions::default())
+        .await;
+    assert_eq!(answer.unwrap().assemble().await.unwrap().text(), "Hello");
+    let native = OpenAiResponsesCompatible::of(&target(script, 0)).unwrap();
+    let mut events = native
+        .respond_stream(&ResponsesRequest::user("x"), &CallOptions::default())
+        .await
+        .unwrap();
+    let mut count = 0;
+    while let Some(event) = events.next().await {
+        event.unwrap();
+        count += 1;
+    }
+    assert_eq!(count, stream("completed").len() + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l10_what_was_encrypted_in_an_answer_that_broke_off_goes_back_to_its_maker() {
+    let broken = vec![
+        json!({"type": "response.created", "response": {"id": "resp_1", "status": "in_progress", "output": []}}),
+        json!({"type": "response.output_item.done", "output_index": 0, "item": {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}}),
+    ];
+    let script = Scripted::new(move |number, _| {
+        Play::Send(if number == 0 {
+            sent(&broken, false)
+        } else {
+            answer(200, "", &response("completed").to_string())
+        })
+    });
+    let model = OpenAiResponsesCompatible::of(&target(script, 0)).unwrap();
+    let mut events = model
+        .respond_stream(&ResponsesRequest::user("x"), &CallOptions::default())
+        .await
+        .unwrap();
+    while let Some(Ok(_)) = events.next().await {}
+    let asked =
+        json!({"input": [{"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}]});
+    let asked: ResponsesRequest = serde_json::from_value(asked).unwrap();
+    model.respond(&asked, &CallOptions::default()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_there_yet_is_none() {
+    for status in ["queued", "in_progress"] {
+        let error = target(plain(status), 0)
+            .chat(&request(), &CallOptions::default())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn o21_what_has_no_equivalent_is_refused_by_name_before_anything_is_sent() {
     let script = plain("completed");
     let request = ChatRequest {
