@@ -6,7 +6,9 @@ use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest, Chun
 use llmpool_core::frame::StreamView;
 use llmpool_core::responses::{self, Grammar, Response, ResponsesRequest};
 use llmpool_core::sse::{Decoder, Event};
-use llmpool_core::translate::{self, ChatAccent, ChunkTranslator, EventTranslator, Failed, Frame};
+use llmpool_core::translate::{
+    self, ChatAccent, ChunkTranslator, EventTranslator, Failed, Frame, ReasoningBack,
+};
 use llmpool_core::wire::Wire;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -62,10 +64,24 @@ pub fn translated(input: &[u8]) {
         }
     }
     if let Ok(request) = serde_json::from_str::<ResponsesRequest>(text) {
-        match translate::to_chat(&request, ChatAccent::default()) {
-            Ok(done) => drop(translate::to_responses(&done.request)),
-            Err(refused) => assert!(!refused.param.is_empty()),
+        let details = ChatAccent {
+            reasoning: ReasoningBack::Details,
+            ..ChatAccent::default()
+        };
+        let plain = ChatAccent {
+            developer: false,
+            max_completion_tokens: false,
+            openai_only: false,
+            reasoning: ReasoningBack::Content,
+        };
+        for accent in [ChatAccent::default(), details, plain] {
+            match translate::to_chat(&request, accent) {
+                Ok(done) => drop(translate::to_responses(&done.request)),
+                Err(refused) => assert!(!refused.param.is_empty()),
+            }
         }
+        drop(responses::ties_of(input));
+        drop(responses::made_by(input));
         drop(Frame::new(&request, "seed", 0).begun());
     }
     if let Ok(response) = Response::decode(input)

@@ -833,11 +833,7 @@ fn l77_odd_answers_lose_nothing_on_the_way() {
         ],
         vec![json!({"content": "x"}), json!({"annotations": citation})],
         vec![json!({"annotations": citation}), json!({"content": "x"})],
-        vec![
-            json!({"content": "x"}),
-            call.clone(),
-            json!({"annotations": citation}),
-        ],
+        vec![json!({"content": "x"}), call, json!({"annotations": citation})],
         vec![
             json!({"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}, {"function": {"name": "MARK", "arguments": "{}"}}]}),
         ],
