@@ -1,7 +1,9 @@
 //! What providers say in the body of an error, read leniently.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use memchr::memmem::Finder;
 use serde_json::{Map, Value};
 
 use crate::chat::FinishReason;
@@ -74,11 +76,10 @@ impl ProviderError {
 /// The error of a 200 that is one: a truthy `error`, a code and no answer, an object that calls itself an error, or an end that says that the
 /// provider broke.
 pub fn is_error_in_success(body: &[u8]) -> Option<ProviderError> {
-    // An answer without these words is none of the shapes below, and need not be read twice.
-    let suspicious = ["error\"", "\"error", "\"code\"", "\"insufficient_system"]
-        .iter()
-        .any(|word| memchr::memmem::find(body, word.as_bytes()).is_some());
-    if !suspicious {
+    /// An answer without these words is none of the shapes below, and need not be read twice.
+    static WORDS: LazyLock<[Finder<'static>; 4]> =
+        LazyLock::new(|| ["error\"", "\"error", "\"code\"", "\"insufficient_system"].map(Finder::new));
+    if WORDS.iter().all(|word| word.find(body).is_none()) {
         return None;
     }
     let Ok(Value::Object(members)) = serde_json::from_slice::<Value>(body) else {

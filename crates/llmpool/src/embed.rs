@@ -33,9 +33,6 @@ use crate::tokens;
 /// # }
 /// ```
 pub trait EmbeddingInterface: Send + Sync {
-    /// The model's name.
-    fn model_name(&self) -> &str;
-
     /// Asks for the vectors of an input, written as the request says. An answer with fewer or more vectors than texts were sent is an
     /// error. Dropping the future closes the connection and frees the key.
     fn embed<'a>(
@@ -72,10 +69,6 @@ impl fmt::Debug for EmbeddingAnswer {
 }
 
 impl EmbeddingInterface for OpenAiCompatible {
-    fn model_name(&self) -> &str {
-        &self.target().model
-    }
-
     fn embed<'a>(
         &'a self,
         request: &'a EmbeddingRequest,
@@ -88,10 +81,6 @@ impl EmbeddingInterface for OpenAiCompatible {
 macro_rules! through_a_pointer {
     ($($pointer:ty),*) => {$(
         impl<T: EmbeddingInterface + ?Sized> EmbeddingInterface for $pointer {
-            fn model_name(&self) -> &str {
-                (**self).model_name()
-            }
-
             fn embed<'a>(
                 &'a self,
                 request: &'a EmbeddingRequest,

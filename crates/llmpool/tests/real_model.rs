@@ -6,11 +6,13 @@
     reason = "a failed unwrap is a failed test; a skip is said aloud"
 )]
 
-use llmpool::chat::ChatRequest;
+use llmpool::chat::{ChatRequest, Choice};
+use llmpool::embeddings::{EmbeddingRequest, EncodingFormat};
 use llmpool::responses::ResponsesRequest;
+use llmpool::structured::{ReplyError, json_schema, parse_reply};
 use llmpool::{
-    ApiKeyPool, CallOptions, FailureKind, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible,
-    UsageSource,
+    ApiKeyPool, CallOptions, EmbeddingInterface, FailureKind, LlmInterface, OpenAiCompatible,
+    OpenAiResponsesCompatible, UsageSource,
 };
 
 fn real_model() -> Option<OpenAiCompatible> {
@@ -26,8 +28,14 @@ fn real_model() -> Option<OpenAiCompatible> {
 fn request() -> ChatRequest {
     ChatRequest {
         max_tokens: Some(24),
+        ..request_of("Say hello.")
+    }
+}
+
+fn request_of(text: &str) -> ChatRequest {
+    ChatRequest {
         temperature: Some(0.0),
-        ..ChatRequest::user("Say hello.")
+        ..ChatRequest::user(text)
     }
 }
 
@@ -90,6 +98,94 @@ async fn real_model_takes_its_keys_and_refuses_others_without_a_call() {
         "{call:?}"
     );
     assert!(call.pieces > 1, "{call:?}");
+}
+
+#[tokio::test]
+async fn real_model_answers_in_the_shape_of_a_type() {
+    #[derive(Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+    struct Person {
+        name: String,
+        age: u32,
+    }
+    let Some(model) = real_model() else { return };
+    let asked = ChatRequest {
+        max_tokens: Some(128),
+        response_format: Some(json_schema::<Person>().unwrap()),
+        ..request_of("Anna is 30 years old. Who is she?")
+    };
+    let plain = model.chat(&asked, &CallOptions::default()).await.unwrap();
+    let person: Person = parse_reply(&plain).unwrap();
+    let stream = model.chat_stream(&asked, &CallOptions::default()).await.unwrap();
+    let streamed = stream.assemble().await.unwrap();
+    assert_eq!(parse_reply::<Person>(&streamed), Ok(person));
+    let cut = ChatRequest {
+        max_tokens: Some(2),
+        ..asked
+    };
+    let cut = model.chat(&cut, &CallOptions::default()).await.unwrap();
+    assert_eq!(parse_reply::<Person>(&cut), Err(ReplyError::Truncated));
+}
+
+#[tokio::test]
+async fn real_model_gives_several_choices_and_says_how_likely_tokens_were() {
+    let Some(model) = real_model() else { return };
+    let asked = ChatRequest {
+        n: Some(2),
+        logprobs: Some(true),
+        top_logprobs: Some(3),
+        max_tokens: Some(8),
+        ..request()
+    };
+    let plain = model.chat(&asked, &CallOptions::default()).await.unwrap();
+    let stream = model.chat_stream(&asked, &CallOptions::default()).await.unwrap();
+    let streamed = stream.assemble().await.unwrap();
+    for answer in [&plain, &streamed] {
+        assert_eq!(
+            answer.choices.iter().map(Choice::index).collect::<Vec<_>>(),
+            [0, 1]
+        );
+        for choice in &answer.choices {
+            assert!(choice.finish_reason.is_some());
+            let tokens = choice.token_logprobs().unwrap().content.unwrap();
+            assert!((1..=8).contains(&tokens.len()), "{}", tokens.len());
+            assert!(
+                tokens
+                    .iter()
+                    .all(|token| token.logprob <= 0.0 && token.top_logprobs.len() == 3)
+            );
+        }
+    }
+    assert_eq!(plain.text(), streamed.text());
+}
+
+#[tokio::test]
+async fn real_model_embeds_texts_in_either_form_and_lists_itself() {
+    let Some(model) = real_model() else { return };
+    let mut asked = EmbeddingRequest::new(vec!["a cat".to_owned(), "a theorem".to_owned()]);
+    let floats = model.embed(&asked, &CallOptions::default()).await.unwrap();
+    assert_eq!(floats.report.usage_source, UsageSource::Provider);
+    let floats = floats.vectors().unwrap();
+    assert!(floats.len() == 2 && floats.iter().all(|vector| vector.len() == 576));
+    asked.encoding_format = Some(EncodingFormat::Base64);
+    let base64 = model
+        .embed(&asked, &CallOptions::default())
+        .await
+        .unwrap()
+        .vectors()
+        .unwrap();
+    let same = |one: &[f32], other: &[f32]| {
+        one.iter()
+            .zip(other)
+            .all(|(one, other)| (one - other).abs() < 1e-4)
+    };
+    assert!(floats.iter().zip(&base64).all(|(one, other)| same(one, other)));
+    let models = model.list_models(&CallOptions::default()).await.unwrap();
+    assert!(
+        models
+            .data
+            .iter()
+            .any(|listed| listed.id.as_deref() == Some(model.model_name()))
+    );
 }
 
 /// The server's Responses API leaves out places and numbers of its events.
