@@ -32,6 +32,8 @@ def parameters(options):
     made.n_gpu_layers = 0
     made.n_threads_http = 256
     made.use_jinja = True
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "chat.jinja"), encoding="utf-8") as template:
+        made.chat_template = template.read()
     made.ui = False
     made.embedding = True
     made.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN

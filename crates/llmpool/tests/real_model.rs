@@ -6,14 +6,15 @@
     reason = "a failed unwrap is a failed test; a skip is said aloud"
 )]
 
-use llmpool::chat::{ChatRequest, Choice};
+use llmpool::chat::{ChatRequest, Choice, FinishReason, Message, Tool, ToolChoice, ToolMode};
 use llmpool::embeddings::{EmbeddingRequest, EncodingFormat};
 use llmpool::responses::ResponsesRequest;
 use llmpool::structured::{ReplyError, json_schema, parse_reply};
 use llmpool::{
-    ApiKeyPool, CallOptions, EmbeddingInterface, FailureKind, LlmInterface, OpenAiCompatible,
+    ApiKeyPool, CallOptions, ChatResponse, EmbeddingInterface, FailureKind, LlmInterface, OpenAiCompatible,
     OpenAiResponsesCompatible, UsageSource,
 };
+use serde_json::{Value, json};
 
 fn real_model() -> Option<OpenAiCompatible> {
     let Ok(url) = std::env::var("LLMPOOL_TEST_REAL_URL") else {
@@ -98,6 +99,67 @@ async fn real_model_takes_its_keys_and_refuses_others_without_a_call() {
         "{call:?}"
     );
     assert!(call.pieces > 1, "{call:?}");
+}
+
+fn weather() -> Tool {
+    let parameters = json!({"type": "object", "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]}}, "required": ["city"]});
+    let parameters = serde_json::value::to_raw_value(&parameters).unwrap();
+    Tool::function("get_weather", "Tells the weather of a city.", parameters.into())
+}
+
+#[tokio::test]
+async fn real_model_calls_a_tool_plain_streamed_and_through_its_responses_api() {
+    let Some(model) = real_model() else { return };
+    let keys = std::env::var("LLMPOOL_TEST_REAL_KEYS").unwrap();
+    let pool = ApiKeyPool::new("local", keys.split(',')).unwrap();
+    let responses = OpenAiResponsesCompatible::new(&pool, model.model_name(), model.base_url()).unwrap();
+    let asked = ChatRequest {
+        max_tokens: Some(128),
+        tools: vec![weather()],
+        tool_choice: Some(ToolChoice::Mode(ToolMode::Required)),
+        ..request_of("What is the weather in Paris?")
+    };
+    let options = CallOptions::default();
+    let models: [&dyn LlmInterface; 2] = [&model, &responses];
+    for model in models {
+        let plain = model.chat(&asked, &options).await.unwrap();
+        let stream = model.chat_stream(&asked, &options).await.unwrap();
+        let streamed = stream.assemble().await.unwrap();
+        for answer in [&plain, &streamed] {
+            let choice = answer.first().unwrap();
+            assert_eq!(choice.finish_reason, Some(FinishReason::ToolCalls));
+            // It may be made several times at once.
+            assert!(!choice.message.tool_calls.is_empty());
+            for call in &choice.message.tool_calls {
+                assert!(!call.id.as_deref().unwrap_or_default().is_empty());
+                let function = call.function.as_ref().unwrap();
+                assert_eq!(function.name.as_deref(), Some("get_weather"));
+                let arguments: Value = serde_json::from_str(function.arguments.as_deref().unwrap()).unwrap();
+                assert_eq!(arguments["city"], "Paris", "{arguments}");
+            }
+        }
+        let arguments = |answer: &ChatResponse| {
+            let calls = answer.first().unwrap().message.tool_calls.iter();
+            calls
+                .map(|call| call.function.clone().unwrap().arguments)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(arguments(&plain), arguments(&streamed));
+        // What became of the call goes back, with the call itself.
+        let mut further = asked.clone();
+        further.tool_choice = Some(ToolChoice::Mode(ToolMode::None));
+        further.max_tokens = Some(24);
+        let said = plain.first().unwrap().message.clone();
+        let results = said
+            .tool_calls
+            .iter()
+            .map(|call| Message::tool(call.id.clone().unwrap(), "sunny"));
+        let results: Vec<_> = results.collect();
+        further.messages.push(said);
+        further.messages.extend(results);
+        let answer = model.chat(&further, &options).await.unwrap();
+        assert!(!answer.text().is_empty());
+    }
 }
 
 #[tokio::test]
