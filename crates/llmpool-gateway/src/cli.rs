@@ -1,5 +1,7 @@
 //! What can be said on the command line.
 
+mod chat;
+mod config;
 mod plan;
 
 use std::ffi::OsString;
@@ -7,21 +9,59 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use anstyle::{AnsiColor, Effects, Style};
+use clap::builder::Styles;
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
 
+pub(crate) use self::chat::{Batch, Chat, Order};
+pub(crate) use self::config::{Config, Init, Show, Validate};
 pub(crate) use self::plan::{Calls, Plan, burst, callers, latency, rate, tokens};
 
 /// One interface over every OpenAI-compatible provider.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 75 limited or timed out, 77 credentials refused, \
-                                 78 bad configuration, 130 Ctrl-C."
-)]
+#[command(name = "llmpool", version, styles = STYLES, after_help = AFTER_HELP, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
 }
+
+const AFTER_HELP: &str = "\
+Examples:
+  llmpool chat \"Hello\"                 one answer; without a prompt, a talk in the terminal
+  llmpool config init                  write a provider.json
+  llmpool check                        which keys work?
+
+Exit codes:
+    0  ok
+    1  failed
+    2  the command line, or a line of a batch, is wrong
+   75  limited or timed out: the same may do later
+   77  credentials refused
+   78  the configuration is wrong or missing
+  130  Ctrl-C
+
+Environment:
+  LLMPOOL_CONFIG   the provider file, as --config
+  LLMPOOL_MODEL    the model, as --model
+  LLMPOOL_STATE    the state file, as --state
+  LLMPOOL_HISTORY  where a talk remembers its questions; empty for nowhere
+  OPENAI_API_KEY   a provider where there is no file, with OPENAI_BASE_URL, OPENAI_ORG_ID
+                   and OPENAI_PROJECT_ID where they are set
+  NO_COLOR         no colours; CLICOLOR_FORCE=1 for colours in a pipe too";
+
+/// As everything else that llmpool says.
+const STYLES: Styles = Styles::styled()
+    .header(Style::new().effects(Effects::BOLD))
+    .usage(Style::new().effects(Effects::BOLD))
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(Style::new())
+    .error(AnsiColor::Red.on_default().effects(Effects::BOLD))
+    .valid(AnsiColor::Green.on_default())
+    .invalid(AnsiColor::Yellow.on_default());
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -31,20 +71,45 @@ pub(crate) enum Command {
     Check(Check),
     /// List the configured models
     Models(Models),
-    /// Check the provider file, or print its schema
+    /// Write, show and check the provider file
     #[command(subcommand)]
     Config(Config),
+    /// Show the keys and limits of a state file
+    Status(Status),
     /// Foretell what becomes of traffic under the limits of a model and its keys
     Plan(Plan),
     /// Run a provider that misbehaves on request
     Sim(Sim),
+    /// Print the completions of a shell
+    Completions(Completions),
+    /// Print the manual
+    Man(Man),
+    /// Print the version
+    Version,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Source {
     /// The provider file [default: ./provider.json, then the user's configuration folder]
-    #[arg(long, env = "LLMPOOL_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "LLMPOOL_CONFIG", hide_env = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct State {
+    /// Keep what is known of keys in FILE: read before, written after; llmpool status shows it
+    #[arg(long = "state", env = "LLMPOOL_STATE", hide_env = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    file: Option<OsString>,
+}
+
+impl State {
+    /// The file that was named; a variable that is set to nothing names none.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        self.file
+            .clone()
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    }
 }
 
 impl Source {
@@ -55,80 +120,6 @@ impl Source {
             .filter(|path| !path.is_empty())
             .map(Path::new)
     }
-}
-
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  llmpool chat \"Hello\"\n  git diff | llmpool chat \"Write a commit message\"\n  \
-                        llmpool chat -m openai/gpt-4o-mini --json \"Hello\"\n  \
-                        llmpool chat --jsonl questions.jsonl --output answers.jsonl\n\n\
-                  A line of a batch is \"a prompt\", or {\"id\": …, \"prompt\": …, \"system\": …}, or a Chat Completions\n\
-                  request with \"messages\", or a line of OpenAI's batches. Ended early, the same command with --output goes on."
-)]
-pub(crate) struct Chat {
-    /// The prompt; what comes on stdin is appended, and - stands for stdin alone
-    pub(crate) prompt: Vec<String>,
-    /// The model, as provider/model
-    #[arg(short, long, env = "LLMPOOL_MODEL")]
-    pub(crate) model: Option<String>,
-    #[command(flatten)]
-    pub(crate) source: Source,
-    /// Instructions for the model
-    #[arg(long)]
-    pub(crate) system: Option<String>,
-    /// Print the whole answer as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Wait for the whole answer
-    #[arg(short = 'S', long)]
-    pub(crate) no_stream: bool,
-    #[command(flatten)]
-    pub(crate) batch: Batch,
-}
-
-/// Many questions at once.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Batches")]
-#[group(multiple = true, conflicts_with_all = ["prompt", "json", "no_stream"])]
-pub(crate) struct Batch {
-    /// Ask every line of FILE and answer each with a line of JSON; without FILE, or with -, lines come on stdin
-    #[arg(
-        long,
-        value_name = "FILE",
-        num_args = 0..=1,
-        default_missing_value = "-"
-    )]
-    pub(crate) jsonl: Option<PathBuf>,
-    /// Append the answers to FILE, and skip the lines that it answers already [default: stdout]
-    #[arg(long, value_name = "FILE", requires = "jsonl")]
-    pub(crate) output: Option<PathBuf>,
-    /// Write answers in the order of the lines, or each when it is done
-    #[arg(long, value_enum, default_value_t, requires = "jsonl")]
-    pub(crate) order: Order,
-    /// Most calls under way at once
-    #[arg(
-        long,
-        value_name = "N",
-        // Keeps three calls of five seconds going each second, and does not flood a small model on this machine.
-        default_value_t = 16,
-        // More sockets than these would meet the usual limit of open files.
-        value_parser = clap::value_parser!(u16).range(1..=1000),
-        requires = "jsonl"
-    )]
-    pub(crate) concurrency: u16,
-    /// Longest time for a call, with its waits for limits and its retries
-    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds, requires = "jsonl")]
-    pub(crate) timeout: Duration,
-}
-
-/// When an answer of a batch is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Order {
-    /// In the order of the lines
-    #[default]
-    Input,
-    /// When it is done
-    Done,
 }
 
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
@@ -142,13 +133,6 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "give seconds, more than 0 and at most a year".to_owned())
 }
 
-impl Chat {
-    /// The model that was named; a variable that is set to nothing names none.
-    pub(crate) fn model(&self) -> Option<&str> {
-        self.model.as_deref().filter(|model| !model.is_empty())
-    }
-}
-
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  llmpool check\n  llmpool check -m openai/gpt-4o-mini --json\n  llmpool check --call\n\n\
@@ -157,7 +141,7 @@ impl Chat {
 )]
 pub(crate) struct Check {
     /// Only this model, as provider/model
-    #[arg(short, long, env = "LLMPOOL_MODEL")]
+    #[arg(short, long, env = "LLMPOOL_MODEL", hide_env = true)]
     pub(crate) model: Option<String>,
     #[command(flatten)]
     pub(crate) source: Source,
@@ -173,6 +157,7 @@ pub(crate) struct Check {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  llmpool models\n  llmpool models --json | jq -r '.[].id'")]
 pub(crate) struct Models {
     #[command(flatten)]
     pub(crate) source: Source,
@@ -181,12 +166,41 @@ pub(crate) struct Models {
     pub(crate) json: bool,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Config {
-    /// Check the provider file: every defect at once
-    Validate(Source),
-    /// Print the JSON Schema of the provider file
-    Schema,
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  llmpool chat --jsonl questions.jsonl --state keys.state > answers.jsonl
+  llmpool status --state keys.state          in another terminal, meanwhile
+
+What is free now is what has come back since the file was written, had nothing been sent.")]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) state: State,
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  llmpool completions bash > ~/.local/share/bash-completion/completions/llmpool
+  llmpool completions zsh > ~/.zfunc/_llmpool
+  llmpool completions fish > ~/.config/fish/completions/llmpool.fish")]
+pub(crate) struct Completions {
+    /// Which shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  llmpool man | man -l -\n  llmpool man --folder ~/.local/share/man/man1")]
+pub(crate) struct Man {
+    /// Write the pages of all commands into this folder
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

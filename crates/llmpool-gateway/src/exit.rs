@@ -1,9 +1,10 @@
-//! Exit codes, and the one line that goes with them.
+//! Exit codes, and what is said with them.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use llmpool::{Error, ErrorKind, FailureKind};
+
+use crate::say;
 
 /// The call failed.
 pub(crate) const FAILED: u8 = 1;
@@ -26,31 +27,56 @@ pub(crate) fn failed(message: &str) -> ExitCode {
     with(FAILED, message)
 }
 
-/// Speaks to the person at the terminal, if there still is one.
-pub(crate) fn note(message: &str) {
-    let _ = writeln!(std::io::stderr(), "llmpool: {message}");
+/// Says what went wrong.
+pub(crate) fn with(exit: u8, message: &str) -> ExitCode {
+    say::error(message);
+    code(exit)
 }
 
-pub(crate) fn with(exit: u8, message: &str) -> ExitCode {
-    note(message);
+/// Says what went wrong and what can be done about it.
+pub(crate) fn hinting(exit: u8, message: &str, hint: &str) -> ExitCode {
+    say::error(message);
+    say::about_the_error("hint:", hint);
     code(exit)
 }
 
 /// Says what went wrong, with the provider's own words for the person who asked.
 pub(crate) fn of(error: &Error) -> ExitCode {
-    note(&error.to_string());
+    tell(error);
+    code(code_of(error.kind()))
+}
+
+/// As [`of`], where the program goes on.
+pub(crate) fn tell(error: &Error) {
+    say::error(error);
     if let Some(words) = error.provider_message() {
         let who = match error.kind() {
             // There was nobody to say anything.
-            ErrorKind::Attempt(FailureKind::Connect) => "cause",
-            _ => "the provider says",
+            ErrorKind::Attempt(FailureKind::Connect) => "cause:",
+            _ => "the provider says:",
         };
-        note(&format!("{who}: {}", one_line(words)));
+        say::about_the_error(who, say::one_line(words));
     }
     if let Some(wait) = error.retry_after().filter(|wait| !wait.is_zero()) {
-        note(&format!("hint: try again in {:.1}s", wait.as_secs_f64()));
+        say::about_the_error("hint:", format!("try again in {:.1}s", wait.as_secs_f64()));
+    } else if let Some(hint) = hint(error.kind()) {
+        say::about_the_error("hint:", hint);
     }
-    code(code_of(error.kind()))
+}
+
+/// What helps against most errors of a kind.
+fn hint(kind: ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        ErrorKind::Attempt(FailureKind::InvalidKey | FailureKind::PermissionDenied) => {
+            "llmpool check tells of every key whether it is accepted"
+        }
+        ErrorKind::Attempt(FailureKind::Connect | FailureKind::ConnectTimeout) => {
+            "is base_url right, and does the server run? llmpool config show tells where base_url comes from"
+        }
+        ErrorKind::Attempt(FailureKind::ContextLength) => "send less of it, or ask a model that takes more",
+        ErrorKind::LimitReached => "llmpool plan tells which limit binds and what would be enough",
+        _ => return None,
+    })
 }
 
 /// The exit code that goes with a kind of error.
@@ -71,12 +97,4 @@ pub(crate) fn code_of(kind: ErrorKind) -> u8 {
         ) => TEMPORARY,
         _ => FAILED,
     }
-}
-
-/// A provider's text must not move the cursor of the terminal it is shown on.
-pub(crate) fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(500)
-        .collect()
 }

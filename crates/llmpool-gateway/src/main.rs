@@ -3,7 +3,10 @@
 mod cli;
 mod commands;
 mod exit;
+mod say;
 mod settings;
+mod table;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -11,10 +14,16 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    if cli.quiet {
+        say::be_quiet();
+    }
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return exit::failed("the operating system gives no more threads or files");
     };
     let code = runtime.block_on(async {
+        if commands::hears_ctrl_c(&cli) {
+            return commands::run(cli).await;
+        }
         tokio::select! {
             code = commands::run(cli) => code,
             _ = tokio::signal::ctrl_c() => exit::code(exit::INTERRUPTED),

@@ -154,7 +154,10 @@ async fn lines_may_name_any_model_that_is_configured() {
     let (code, _, err) = run(&folder, &[]);
     assert_eq!(
         (code, err.as_str()),
-        (2, "llmpool: say which model with -m: p/m, p/n\n")
+        (
+            2,
+            "error: no model is named, and there are 2\nhint: say which with -m: p/m, p/n\n"
+        )
     );
     let (code, rows, _) = run(&folder, &["-m", "n"]);
     assert_eq!((code, &rows[0]["report"]["target"]), (0, &"p/n".into()));
@@ -207,11 +210,11 @@ async fn broken_lines_are_told_at_once_and_nothing_is_sent() {
     assert_eq!((code, rows.len()), (2, 0));
     assert_eq!(
         err,
-        "llmpool: in.jsonl has 4 broken line(s), so nothing is sent:\n\
-         in.jsonl:2:12: this is not JSON: expected value; mend the syntax; a line has to hold one whole value\n\
-         in.jsonl:4: line 3 has the same id; give each an id of its own; a line without one is called by its number\n\
-         in.jsonl:5: no model p/other is configured; there are p/m; name one of them, or remove the line's model and say -m\n\
-         in.jsonl:6:20: a value is not a sequence; change the value\n"
+        "error: in.jsonl has 4 broken lines, so nothing is sent\n\
+         in.jsonl:2:12: this is not JSON: expected value\n  hint: mend the syntax; a line has to hold one whole value\n\
+         in.jsonl:4: line 3 has the same id\n  hint: give each an id of its own; a line without one is called by its number\n\
+         in.jsonl:5: no model p/other is configured; there are p/m\n  hint: name one of them, or remove the line's model and say -m\n\
+         in.jsonl:6:20: a value is not a sequence\n  hint: change the value\n"
     );
     assert_eq!(simulator.stats().requests, 0);
     assert!(!folder.0.join("out.jsonl").exists());
@@ -283,7 +286,7 @@ async fn failed_lines_are_asked_again_and_the_newest_row_counts() {
         (
             1,
             "llmpool: 3 lines: 1 answered, 2 failed (1 invalid request, 1 server error), #s, 2 prompt + 29 completion tokens\n\
-             llmpool: hint: the same command asks only the failed lines again\n"
+             hint: the same command asks only the failed lines again\n"
         )
     );
     let rows = kept(&folder);
@@ -518,7 +521,7 @@ async fn a_file_that_is_no_output_is_left_as_it_is() {
             (code, err.as_str()),
             (
                 2,
-                format!("llmpool: {name} cannot be used: its line 1 is no answer of a batch; name another file, or remove the line\n").as_str()
+                format!("error: {name} cannot be used: its line 1 is no answer of a batch\nhint: name another file, or remove the line\n").as_str()
             )
         );
         assert_eq!(std::fs::read(folder.0.join(name)).unwrap(), before);
@@ -537,7 +540,7 @@ async fn two_batches_do_not_write_one_file() {
         (code, err.as_str()),
         (
             2,
-            "llmpool: out.jsonl cannot be used: another batch is writing it\n"
+            "error: out.jsonl cannot be used: another batch is writing it\n"
         )
     );
     assert_eq!(simulator.stats().requests, 0);
@@ -553,7 +556,7 @@ fn with_nothing_configured_the_simulator_answers_a_batch_from_stdin() {
     let (code, _, err) = llmpool(&folder.0, &["chat", "--jsonl"], "\"a\"\nb", &[]);
     assert_eq!(code, 2);
     assert!(
-        err.contains("\nstdin:2: this is neither a text nor an object; "),
+        err.contains("\nstdin:2: this is neither a text nor an object\n  hint: "),
         "{err}"
     );
 }

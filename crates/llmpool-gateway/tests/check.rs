@@ -234,7 +234,7 @@ async fn the_environment_and_a_single_model_can_be_checked_too() {
         (code, err.as_str()),
         (
             78,
-            "llmpool: no provider is configured; set OPENAI_API_KEY, or write a provider.json\n"
+            "error: no provider is configured\nhint: set OPENAI_API_KEY, or let llmpool config init write a provider.json\n"
         )
     );
 }

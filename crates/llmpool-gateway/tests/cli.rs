@@ -8,7 +8,7 @@ use std::time::Duration;
 use support::{Folder, ended, interrupt, llmpool, provider_file, simulator, start};
 
 const NOTHING: &str = "llmpool: nothing is configured, so the built-in simulator answers\n\
-                       llmpool: hint: for a real model set OPENAI_API_KEY and say -m MODEL, or write a provider.json\n";
+                       hint: for a real model set OPENAI_API_KEY and say -m MODEL, or let llmpool config init write a provider.json\n";
 
 #[test]
 fn with_nothing_configured_the_simulator_answers_and_says_so() {
@@ -29,7 +29,7 @@ fn a_named_model_without_a_provider_is_a_matter_of_configuration() {
         assert_eq!((code, out.as_str()), (78, ""));
         assert_eq!(
             err,
-            "llmpool: no provider is configured; set OPENAI_API_KEY, or write a provider.json\n"
+            "error: no provider is configured\nhint: set OPENAI_API_KEY, or let llmpool config init write a provider.json\n"
         );
     }
 }
@@ -42,7 +42,7 @@ fn no_prompt_is_a_matter_of_usage() {
         (code, err.as_str()),
         (
             2,
-            "llmpool: there is no prompt; give one as an argument or on stdin\n"
+            "error: there is no prompt\nhint: give one as an argument or on stdin, or run llmpool chat in a terminal\n"
         )
     );
 }
@@ -62,11 +62,11 @@ fn a_bad_file_is_told_whole_and_nothing_of_it_is_used() {
         assert_eq!((code, out.as_str()), (78, ""));
         assert_eq!(
             err,
-            "llmpool: bad.json has 4 defects, so nothing of it is used:\n\
-             bad.json:2:3: p[0].model_name: this field is missing; add it\n\
-             bad.json:2:17: p[0].model_nam: unknown field; did you mean `model_name`?\n\
-             bad.json:2:35: p[0].api_keys[0]: the variable NOPE is not set; set it, as in export NOPE=…\n\
-             bad.json:2:60: p[0].base_url: base URL: it has to begin with http:// or https://; write it as in https://api.openai.com/v1\n"
+            "error: bad.json has 4 defects, so nothing of it is used\n\
+             bad.json:2:3: p[0].model_name: this field is missing\n  hint: add it\n\
+             bad.json:2:17: p[0].model_nam: unknown field\n  hint: did you mean `model_name`?\n\
+             bad.json:2:35: p[0].api_keys[0]: the variable NOPE is not set\n  hint: set it, as in export NOPE=…\n\
+             bad.json:2:60: p[0].base_url: base URL: it has to begin with http:// or https://\n  hint: write it as in https://api.openai.com/v1\n"
         );
     }
 }
@@ -105,7 +105,7 @@ async fn the_file_of_the_folder_is_used_and_named_and_stdin_is_appended() {
     let (code, _, err) = llmpool(&folder.0, &["chat", "-m", "p/other", "x"], "", &[("KEY", "k")]);
     assert_eq!(code, 2);
     assert!(
-        err.ends_with("llmpool: no model p/other is configured; there are p/m\n"),
+        err.ends_with("error: no model p/other is configured\nhint: there are p/m\n"),
         "{err}"
     );
 }
@@ -133,7 +133,7 @@ async fn exit_codes_say_what_went_wrong() {
         );
         assert_eq!((found, out.as_str()), (code, ""), "{status}: {err}");
         assert!(
-            err.starts_with(&format!("llmpool: p/m: {words} after 1 attempt in #s: key-1 (")),
+            err.starts_with(&format!("error: p/m: {words} after 1 attempt in #s: key-1 (")),
             "{status}: {err}"
         );
         assert!(!err.contains("Bearer"));
@@ -151,7 +151,10 @@ async fn a_key_in_the_environment_alone_makes_a_provider() {
     let (code, _, err) = llmpool(&folder.0, &["chat", "hi"], "", &variables);
     assert_eq!(
         (code, err.as_str()),
-        (2, "llmpool: say which model with -m, as in -m gpt-4o-mini\n")
+        (
+            2,
+            "error: no model is named\nhint: say which with -m, as in -m gpt-4o-mini\n"
+        )
     );
 }
 
@@ -214,7 +217,7 @@ fn a_prompt_beyond_the_limit_is_one_clear_line() {
     assert_eq!((code, out.as_str()), (2, ""));
     assert_eq!(
         err,
-        "llmpool: stdin cannot be used: it is longer than 32 MiB, more than any provider takes; send less of it\n"
+        "error: stdin cannot be used: it is longer than 32 MiB, more than any provider takes\nhint: send less of it\n"
     );
 }
 

@@ -246,7 +246,9 @@ fn callers_without_end_are_refused_before_memory_is() {
     let (code, out, err) = plan(free, &["--callers", "1000", "--latency", "0.001"]);
     assert_eq!((code, out.as_str()), (2, ""));
     assert!(
-        err.contains("these are more than 2000000 calls, the most that are foretold; make --for shorter"),
+        err.contains(
+            "these are more than 2000000 calls, the most that are foretold\nhint: make --for shorter"
+        ),
         "{err}"
     );
 }
@@ -292,7 +294,7 @@ fn wrong_input_is_told_once_with_its_place() {
         (
             &["--trace", "other.jsonl"],
             2,
-            "other.jsonl:1: no model p/other is configured; there are p/m",
+            "other.jsonl:1: no model p/other is configured\nhint: there are p/m",
         ),
         (
             &["--traffic", "bad.json"],
@@ -360,7 +362,7 @@ fn wrong_input_is_told_once_with_its_place() {
         (exit, err.as_str()),
         (
             78,
-            "llmpool: there is no provider.json to plan with; write one, or name it with --config\n"
+            "error: there is no provider.json to plan with\nhint: llmpool config init writes one; or name one with --config\n"
         )
     );
 }

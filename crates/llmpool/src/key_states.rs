@@ -1,7 +1,9 @@
 //! What is known of the keys, kept across a restart: a small file with times and states.
 //!
 //! A key is in it as a fingerprint that is keyed with the file's own salt: it tells whether a key at hand is the same one, and nothing
-//! else. With them goes who made the responses and encrypted items that requests may refer to, as fingerprints too. Times are wall times, as the process that reads them has another origin. Rates are not in it: they are over by then.
+//! else. With them goes who made the responses and encrypted items that requests may refer to, as fingerprints too. Times are wall times, as
+//! the process that reads them has another origin. Loads and rates are in it for who looks on (`saved_status.rs`), and are not taken over:
+//! they are over by then.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind};
+use crate::openai_compatible::OpenAiCompatible;
 use crate::providers::Providers;
 use crate::secrets::Secret;
 use crate::target::Provider;
@@ -24,12 +27,36 @@ use crate::{chance, clock};
 const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct StateFile {
+pub(crate) struct StateFile {
     version: u32,
-    salt: String,
-    keys: Vec<Kept>,
+    pub(crate) salt: String,
+    /// Milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) saved_at: Option<u64>,
+    pub(crate) keys: Vec<Kept>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     made: Vec<Made>,
+    /// For who looks on; not taken over by the next process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) loads: Vec<Load>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rates: Vec<Rate>,
+}
+
+/// What was under way with a key.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Load {
+    pub(crate) provider: String,
+    pub(crate) fingerprint: String,
+    pub(crate) in_flight: u32,
+}
+
+/// What a model's rate limit admitted at once, and who waited.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Rate {
+    pub(crate) model: String,
+    pub(crate) available: u32,
+    pub(crate) waiting: usize,
 }
 
 /// What one key made, the oldest first.
@@ -41,18 +68,18 @@ struct Made {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
-    provider: String,
-    fingerprint: String,
-    state: State,
+pub(crate) struct Kept {
+    pub(crate) provider: String,
+    pub(crate) fingerprint: String,
+    pub(crate) state: State,
     /// Milliseconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<u64>,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum State {
+pub(crate) enum State {
     Throttled,
     NoQuota,
     Invalid,
@@ -60,8 +87,9 @@ enum State {
 }
 
 impl Providers {
-    /// Writes down which keys rest and until when, which are disabled, and who made what requests may refer to. The file is replaced as a whole, and readable for its owner
-    /// only. Neither keys nor labels are in it.
+    /// Writes down which keys rest and until when, which are disabled, and who made what requests may refer to; and, for
+    /// [`saved_status`](Self::saved_status), what is under way and what the rate limits admit. The file is replaced as a whole, and readable
+    /// for its owner only. Neither keys nor labels are in it.
     pub fn save_key_states(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let salt = format!(
             "{:016x}{:016x}",
@@ -80,9 +108,16 @@ impl Providers {
             .collect();
         let file = StateFile {
             version: VERSION,
-            salt,
+            saved_at: Some(clock::wall_now().as_millis() as u64),
             keys,
             made,
+            loads: self
+                .pools()
+                .iter()
+                .flat_map(|provider| loads(provider, &salt))
+                .collect(),
+            rates: self.models().filter_map(rate).collect(),
+            salt,
         };
         replace(path.as_ref(), &file).map_err(|error| unusable(path.as_ref(), &error.to_string()))
     }
@@ -91,19 +126,9 @@ impl Providers {
     /// remembers who made what.
     /// Keys that are no longer there are passed over. A file that is not there says nothing. Answers how many keys it changed.
     pub fn load_key_states(&self, path: impl AsRef<Path>) -> Result<usize, Error> {
-        let text = match fs::read_to_string(path.as_ref()) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(unusable(path.as_ref(), &error.to_string())),
+        let Some(file) = read(path.as_ref())? else {
+            return Ok(0);
         };
-        let file: StateFile =
-            serde_json::from_str(&text).map_err(|error| unusable(path.as_ref(), &error.to_string()))?;
-        if file.version != VERSION {
-            return Err(unusable(
-                path.as_ref(),
-                &format!("its version is {}, not {VERSION}", file.version),
-            ));
-        }
         let wall_now = clock::wall_now();
         let pools = self.pools();
         let changed = pools.iter().map(|provider| {
@@ -118,6 +143,47 @@ impl Providers {
         }
         Ok(changed)
     }
+}
+
+/// The file, if there is one.
+pub(crate) fn read(path: &Path) -> Result<Option<StateFile>, Error> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(path, &error.to_string())),
+    };
+    let file: StateFile = serde_json::from_str(&text).map_err(|error| unusable(path, &error.to_string()))?;
+    if file.version != VERSION {
+        return Err(unusable(
+            path,
+            &format!("its version is {}, not {VERSION}", file.version),
+        ));
+    }
+    Ok(Some(file))
+}
+
+fn loads(provider: &Arc<Provider>, salt: &str) -> Vec<Load> {
+    let status = provider.key_status(None, provider.admission.key_ids());
+    let keys = provider
+        .keys
+        .iter()
+        .zip(status)
+        .filter(|(_, status)| status.in_flight > 0);
+    keys.map(|(key, status)| Load {
+        provider: provider.id.clone(),
+        fingerprint: fingerprint(&key.secret, salt),
+        in_flight: status.in_flight,
+    })
+    .collect()
+}
+
+fn rate(model: &OpenAiCompatible) -> Option<Rate> {
+    let status = model.rate_limit_status()?;
+    Some(Rate {
+        model: model.id().to_owned(),
+        available: status.available_tokens,
+        waiting: status.waiting,
+    })
 }
 
 fn kept(provider: &Arc<Provider>, salt: &str) -> Vec<Kept> {
@@ -209,7 +275,7 @@ fn restore(provider: &Arc<Provider>, kept: &Kept, salt: &str, wall_now: Duration
     true
 }
 
-fn fingerprint(key: &Secret, salt: &str) -> String {
+pub(crate) fn fingerprint(key: &Secret, salt: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(salt.as_bytes());
     hash.update(b"\0llmpool key state\0");

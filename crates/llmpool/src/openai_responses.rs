@@ -98,6 +98,7 @@ impl OpenAiResponsesCompatible {
         Providers::from_entries(ProviderFile {
             providers: models.collect(),
             warnings: file.warnings,
+            places: file.places,
         })
     }
 

@@ -73,7 +73,7 @@ impl ProvidersBuilder {
             .unwrap_or_else(|| Arc::new(NetConnector::from_env()));
         let file = ProviderFile {
             providers: self.providers,
-            warnings: Vec::new(),
+            ..ProviderFile::default()
         };
         Providers::over(file, connector)
     }

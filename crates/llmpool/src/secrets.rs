@@ -189,6 +189,11 @@ impl Reference {
 }
 
 impl Reference {
+    /// Whether it names a place, and is not the key itself.
+    pub(crate) fn leads_elsewhere(&self) -> bool {
+        matches!(self, Self::Variable(_) | Self::File(_))
+    }
+
     /// What stands for the key where it is not to be had, the same for the same reference; `None` for what names nothing.
     pub(crate) fn stand_in(&self) -> Option<Secret> {
         let (kind, name) = match self {

@@ -722,6 +722,22 @@ async fn what_is_known_of_keys_outlives_the_process() {
     first.save_key_states(&path).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(!text.contains("canary") && text.contains("no_quota"), "{text}");
+    let saved = load().saved_status(&path).unwrap();
+    let told: Vec<_> = saved
+        .keys
+        .iter()
+        .map(|key| (key.state, key.back_in.is_some()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("invalid", true),
+            ("no quota", true),
+            ("disabled", false),
+            ("healthy", false)
+        ]
+    );
+    assert_eq!((saved.unknown_keys, saved.models.len()), (0, 1));
 
     let second = load();
     assert_eq!(second.load_key_states(&path).unwrap(), 3);

@@ -275,3 +275,18 @@ fn who_only_plans_needs_no_keys_and_still_knows_one_from_another() {
     );
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn members_that_begin_with_two_slashes_are_comments() {
+    let text = r#"{"//": "all", "//": "twice", "p": [{
+        "//": "a model", "model_name": "m", "base_url": "https://h/v1", "//base_url": 1,
+        "api_keys": [{"//": "a key", "key": "${SET}"}], "api_params": {"//": "sent"}}]}"#;
+    let file = ProviderFile::parse(text, "p.json", &env).unwrap();
+    let model = &file.providers[0].models[0];
+    assert_eq!(file.providers.len(), 1);
+    assert_eq!(
+        model.settings.api_params.len(),
+        1,
+        "what goes to the provider has no comments"
+    );
+}

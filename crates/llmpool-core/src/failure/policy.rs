@@ -56,6 +56,11 @@ impl FromIterator<(u16, KeyAction)> for StatusPolicy {
 }
 
 impl StatusPolicy {
+    /// The statuses that something is set for.
+    pub fn statuses(&self) -> impl Iterator<Item = u16> {
+        self.actions.iter().map(|(status, _)| *status)
+    }
+
     /// What an answer of this status does to its key, where that is set.
     pub fn action(&self, status: Option<u16>) -> Option<KeyAction> {
         let found = self.actions.iter().find(|(known, _)| Some(*known) == status);

@@ -23,7 +23,7 @@ use super::{Source, seconds};
 )]
 pub(crate) struct Plan {
     /// The model, as provider/model
-    #[arg(short, long, env = "LLMPOOL_MODEL")]
+    #[arg(short, long, env = "LLMPOOL_MODEL", hide_env = true)]
     pub(crate) model: Option<String>,
     #[command(flatten)]
     pub(crate) source: Source,

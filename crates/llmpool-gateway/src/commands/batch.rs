@@ -24,12 +24,14 @@ use self::output::{Kept, Output};
 use self::questions::Question;
 use self::tally::Tally;
 use self::turns::Turns;
-use super::chat::providers;
+use super::chat::{Warn, providers};
+use super::state::Remembered;
 use crate::cli::{self, Chat};
-use crate::exit;
+use crate::{exit, say};
 
 pub(super) async fn run(chat: &Chat, source: PathBuf) -> Result<(), ExitCode> {
-    let (_simulator, providers) = providers(chat).await?;
+    let (_simulator, providers) = providers(chat, Warn::Yes).await?;
+    let kept = Remembered::load(&chat.state, &providers)?;
     let mut questions = questions::read(chat, source, &providers).await?;
     let (output, answered) = output(chat.batch.output.clone()).await?;
     let lines = questions.len();
@@ -43,9 +45,10 @@ pub(super) async fn run(chat: &Chat, source: PathBuf) -> Result<(), ExitCode> {
         output,
         tally: Tally::new(skipped),
     };
-    batch.ask(questions, &chat.batch).await?;
+    kept.during(&providers, batch.ask(questions, &chat.batch))
+        .await??;
     batch.bar.finish_and_clear();
-    exit::note(&batch.tally.summary(began.elapsed()));
+    say::note(batch.tally.summary(began.elapsed()));
     batch.ending()
 }
 
@@ -126,9 +129,7 @@ impl Batch {
                 true => " later",
                 false => "",
             };
-            exit::note(&format!(
-                "hint: the same command{when} asks only the failed lines again"
-            ));
+            say::hint(format!("the same command{when} asks only the failed lines again"));
         }
         match self.tally.code() {
             0 => Ok(()),

@@ -1,18 +1,26 @@
-//! `llmpool chat`: one question, one answer; many of them are a batch.
+//! `llmpool chat`: one question, one answer. Many of them are a batch, and with nothing asked it is a talk.
+
+mod answer;
+mod attachment;
+mod page;
+pub(super) mod talk;
 
 use std::io::{self, IsTerminal, Read};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use llmpool::chat::{ChatRequest, Message};
-use llmpool::{
-    CallOptions, CallReport, ChatResponse, LlmInterface, OpenAiCompatible, Providers, UsageSource,
-};
+use llmpool::{CallOptions, ChatResponse, LlmInterface, OpenAiCompatible, Providers};
 use llmpool_simulator::Simulator;
 
+use self::answer::Broken;
+use self::attachment::{Attachment, Unusable};
+use self::page::Page;
+use super::state::Remembered;
 use super::{batch, code, print};
 use crate::cli::Chat;
-use crate::exit;
 use crate::settings::{self, Found};
+use crate::{exit, say};
 
 /// The most that is read from stdin, in bytes.
 const LONGEST_INPUT: u64 = 32 << 20;
@@ -25,24 +33,52 @@ async fn ask(mut chat: Chat) -> Result<(), ExitCode> {
     if let Some(source) = chat.batch.jsonl.take() {
         return batch::run(&chat, source).await;
     }
-    let prompt = prompt(&chat.prompt).await?;
-    let request = request(&chat, prompt);
-    let (_simulator, providers) = providers(&chat).await?;
-    answer(&choose(&providers, chat.model())?, &chat, &request).await
+    let attachments = attachments(std::mem::take(&mut chat.files)).await?;
+    let prompt = prompt(&chat.prompt, !attachments.is_empty()).await?;
+    let request = request(&chat, attachment::message(&prompt, &attachments));
+    let (_simulator, providers) = providers(&chat, Warn::No).await?;
+    let kept = Remembered::load(&chat.state, &providers)?;
+    let model = choose(&providers, chat.model())?;
+    kept.during(&providers, answer(&model, &chat, &request)).await?
+}
+
+/// Whether this is a talk: somebody is there who types and reads, and has not said what to ask.
+pub(crate) fn is_talk(chat: &Chat) -> bool {
+    let asks_once = !chat.prompt.is_empty() || chat.batch.jsonl.is_some() || chat.json || chat.no_stream;
+    !asks_once && io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Reads files away from the thread that listens for Ctrl-C.
+async fn attachments(files: Vec<PathBuf>) -> Result<Vec<Attachment>, ExitCode> {
+    let read = move || {
+        files
+            .iter()
+            .map(|file| Attachment::read(file))
+            .collect::<Result<_, _>>()
+    };
+    let read = tokio::task::spawn_blocking(read).await;
+    let read = read.unwrap_or_else(|_| Err(Unusable::default()));
+    read.map_err(|Unusable { problem, hint }| exit::hinting(exit::USAGE, &problem, hint))
+}
+
+/// Whether what deserves a look in the provider file is told: once before many calls, and not with every question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Warn {
+    Yes,
+    No,
 }
 
 /// The providers, and with nothing configured the simulator that stands for them.
-pub(super) async fn providers(chat: &Chat) -> Result<(Option<Simulator>, Providers), ExitCode> {
-    match settings::find(&chat.source).map_err(|error| exit::of(&error))? {
-        Found::Providers(providers) => Ok((None, providers)),
-        Found::Nothing if chat.model().is_some() => Err(exit::with(
-            exit::CONFIG,
-            "no provider is configured; set OPENAI_API_KEY, or write a provider.json",
-        )),
+pub(super) async fn providers(chat: &Chat, warn: Warn) -> Result<(Option<Simulator>, Providers), ExitCode> {
+    let found = settings::find(&chat.source)?;
+    let found = if warn == Warn::Yes { found.warn() } else { found };
+    match found {
+        Found::File { providers, .. } | Found::Environment(providers) => Ok((None, providers)),
+        Found::Nothing if chat.model().is_some() => Err(settings::nothing()),
         Found::Nothing => {
-            exit::note("nothing is configured, so the built-in simulator answers");
-            exit::note(
-                "hint: for a real model set OPENAI_API_KEY and say -m MODEL, or write a provider.json",
+            say::note("nothing is configured, so the built-in simulator answers");
+            say::hint(
+                "for a real model set OPENAI_API_KEY and say -m MODEL, or let llmpool config init write a provider.json",
             );
             let (simulator, providers) = settings::simulated()
                 .await
@@ -53,7 +89,7 @@ pub(super) async fn providers(chat: &Chat) -> Result<(Option<Simulator>, Provide
 }
 
 /// The arguments joined by blanks, then what comes on stdin.
-async fn prompt(arguments: &[String]) -> Result<String, ExitCode> {
+async fn prompt(arguments: &[String], has_files: bool) -> Result<String, ExitCode> {
     let typed: Vec<&str> = arguments
         .iter()
         .map(String::as_str)
@@ -71,10 +107,11 @@ async fn prompt(arguments: &[String]) -> Result<String, ExitCode> {
         }
     }
     parts.retain(|part| !part.is_empty());
-    if parts.is_empty() {
-        return Err(exit::with(
+    if parts.is_empty() && !has_files {
+        return Err(exit::hinting(
             exit::USAGE,
-            "there is no prompt; give one as an argument or on stdin",
+            "there is no prompt",
+            "give one as an argument or on stdin, or run llmpool chat in a terminal",
         ));
     }
     Ok(parts.join("\n\n"))
@@ -92,14 +129,9 @@ fn piped() -> io::Result<String> {
     String::from_utf8(text).map_err(|_| io::Error::other("it is not UTF-8 text"))
 }
 
-fn request(chat: &Chat, prompt: String) -> ChatRequest {
+fn request(chat: &Chat, question: Message) -> ChatRequest {
     let system = chat.system.as_deref().map(Message::system);
-    ChatRequest::new(
-        system
-            .into_iter()
-            .chain([Message::user(prompt)])
-            .collect::<Vec<_>>(),
-    )
+    ChatRequest::new(system.into_iter().chain([question]).collect::<Vec<_>>())
 }
 
 /// The model that was named, or the only one there is.
@@ -110,47 +142,52 @@ pub(super) fn choose(providers: &Providers, named: Option<&str>) -> Result<OpenA
     let models: Vec<_> = providers.models().collect();
     match models.as_slice() {
         [only] => Ok((*only).clone()),
-        [] => Err(exit::with(
+        [] => Err(exit::hinting(
             exit::USAGE,
-            "say which model with -m, as in -m gpt-4o-mini",
+            "no model is named",
+            "say which with -m, as in -m gpt-4o-mini",
         )),
         several => {
             let ids: Vec<_> = several.iter().map(|model| model.id()).collect();
-            Err(exit::with(
+            Err(exit::hinting(
                 exit::USAGE,
-                &format!("say which model with -m: {}", ids.join(", ")),
+                &format!("no model is named, and there are {}", ids.len()),
+                &format!("say which with -m: {}", ids.join(", ")),
             ))
         }
     }
 }
 
 async fn answer(model: &OpenAiCompatible, chat: &Chat, request: &ChatRequest) -> Result<(), ExitCode> {
-    let options = CallOptions::default();
-    let report = if chat.no_stream {
-        let response = model
-            .chat(request, &options)
-            .await
-            .map_err(|error| exit::of(&error))?;
+    let report = if chat.no_stream || chat.json {
+        let response = match chat.no_stream {
+            true => answer::whole(model, request).await,
+            false => assembled(model, request).await,
+        };
+        let response = response.map_err(|error| exit::of(&error))?;
         show(&response, chat.json)?;
         response.report
-    } else if chat.json {
-        let stream = model
-            .chat_stream(request, &options)
-            .await
-            .map_err(|error| exit::of(&error))?;
-        let response = stream.assemble().await.map_err(|error| exit::of(&error))?;
-        show(&response, true)?;
-        response.report
     } else {
-        stream(model, request, &options).await?
+        let mut page = Page::begin(model.id());
+        let done = answer::stream(model, request, &mut page, &mut String::new()).await;
+        // A line that was begun is ended before anything is said of how it ended.
+        page.end()?;
+        done.map_err(Broken::told)?
     };
-    exit::note(&summary(&report));
+    say::note(answer::summary(&report));
     Ok(())
+}
+
+async fn assembled(model: &OpenAiCompatible, request: &ChatRequest) -> Result<ChatResponse, llmpool::Error> {
+    let stream = model.chat_stream(request, &CallOptions::default()).await?;
+    stream.assemble().await
 }
 
 fn show(response: &ChatResponse, json: bool) -> Result<(), ExitCode> {
     if !json {
-        return print(&format!("{}\n", response.text().trim_end()));
+        let mut page = Page::begin(&response.report.target);
+        page.text(response.text().trim_end())?;
+        return page.end();
     }
     match serde_json::to_string_pretty(&response.completion) {
         Ok(text) => print(&format!("{text}\n")),
@@ -158,51 +195,4 @@ fn show(response: &ChatResponse, json: bool) -> Result<(), ExitCode> {
             "the answer cannot be written as JSON: {error}"
         ))),
     }
-}
-
-async fn stream(
-    model: &OpenAiCompatible,
-    request: &ChatRequest,
-    options: &CallOptions,
-) -> Result<CallReport, ExitCode> {
-    let mut stream = model
-        .chat_stream(request, options)
-        .await
-        .map_err(|error| exit::of(&error))?;
-    while let Some(chunk) = stream.next().await {
-        match chunk {
-            Ok(chunk) => print(chunk.text().unwrap_or_default())?,
-            Err(error) => {
-                print("\n")?;
-                return Err(exit::of(&error));
-            }
-        }
-    }
-    print("\n")?;
-    Ok(stream.report())
-}
-
-/// One line about what the call took and used.
-fn summary(report: &CallReport) -> String {
-    let usage = report.usage.as_ref();
-    let count = |tokens: Option<u64>| tokens.map_or("?".to_owned(), |tokens| tokens.to_string());
-    let prompt = count(usage.and_then(llmpool::chat::Usage::prompt_tokens));
-    let completion = count(usage.and_then(llmpool::chat::Usage::completion_tokens));
-    let first = report
-        .first_content
-        .map(|first| format!(", first content {:.2}s", first.as_secs_f64()));
-    let attempts = match report.attempts.len() {
-        1 => String::new(),
-        several => format!(", {several} attempts"),
-    };
-    let about = match report.usage_source {
-        UsageSource::Estimated => "about ",
-        UsageSource::Provider | UsageSource::Unknown => "",
-    };
-    format!(
-        "{}: {about}{prompt} prompt + {completion} completion tokens{}, total {:.2}s{attempts}",
-        report.target,
-        first.unwrap_or_default(),
-        report.elapsed.as_secs_f64(),
-    )
 }

@@ -10,8 +10,7 @@ use llmpool::{LlmInterface, OpenAiCompatible};
 
 use super::{chat, code, print};
 use crate::cli::Check;
-use crate::exit;
-use crate::settings::{self, Found};
+use crate::{exit, say, settings};
 
 /// What became of one model.
 struct Checked {
@@ -35,7 +34,7 @@ async fn ask(check: &Check) -> Result<(), ExitCode> {
             1 => "1 billed call".to_owned(),
             several => format!("{several} billed calls"),
         };
-        exit::note(&format!("this makes {calls} of at most 16 tokens"));
+        say::note(format!("this makes {calls} of at most 16 tokens"));
     }
     let mut checked: Vec<Checked> = Vec::new();
     for model in models {
@@ -68,12 +67,7 @@ async fn ask(check: &Check) -> Result<(), ExitCode> {
 
 /// Those that are configured, or the one that was named.
 fn models(check: &Check) -> Result<Vec<OpenAiCompatible>, ExitCode> {
-    let Found::Providers(providers) = settings::find(&check.source).map_err(|error| exit::of(&error))? else {
-        return Err(exit::with(
-            exit::CONFIG,
-            "no provider is configured; set OPENAI_API_KEY, or write a provider.json",
-        ));
-    };
+    let providers = settings::find(&check.source)?.warn().providers()?;
     let named = check.model.as_deref().filter(|model| !model.is_empty());
     if named.is_some() || providers.takes_any_model() {
         return Ok(vec![chat::choose(&providers, named)?]);

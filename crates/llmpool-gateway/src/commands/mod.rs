@@ -3,10 +3,13 @@
 mod batch;
 mod chat;
 mod check;
+mod completions;
 mod config;
 mod models;
 mod plan;
 mod sim;
+mod state;
+mod status;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -14,12 +17,22 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command};
 use crate::exit;
 
+/// Whether Ctrl-C is the command's own business, and not the end of it.
+pub(crate) fn hears_ctrl_c(cli: &Cli) -> bool {
+    matches!(&cli.command, Command::Chat(chat) if chat::is_talk(chat))
+}
+
 pub(crate) async fn run(cli: Cli) -> ExitCode {
     match cli.command {
+        Command::Chat(chat) if chat::is_talk(&chat) => chat::talk::run(chat).await,
         Command::Chat(chat) => chat::run(chat).await,
         Command::Check(check) => check::run(&check).await,
         Command::Models(models) => models::run(&models),
-        Command::Config(config) => config::run(&config),
+        Command::Config(config) => config::run(config).await,
+        Command::Status(status) => status::run(&status),
+        Command::Completions(completions) => completions::run(completions.shell),
+        Command::Man(man) => completions::man(&man),
+        Command::Version => code(print(concat!("llmpool ", env!("CARGO_PKG_VERSION"), "\n"))),
         Command::Plan(plan) => plan::run(plan).await,
         Command::Sim(sim) => sim::run(sim).await,
     }
@@ -38,4 +51,12 @@ fn print(text: &str) -> Result<(), ExitCode> {
 /// The exit code of a command that either went through or knows its code.
 fn code(done: Result<(), ExitCode>) -> ExitCode {
     done.map_or_else(|code| code, |()| ExitCode::SUCCESS)
+}
+
+/// So many of something.
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        several => format!("{several} {what}s"),
+    }
 }

@@ -6,23 +6,16 @@ use llmpool::{LlmInterface, OpenAiCompatible};
 
 use super::{code, print};
 use crate::cli::Models;
-use crate::exit;
-use crate::settings::{self, Found};
+use crate::{say, settings};
 
 pub(crate) fn run(models: &Models) -> ExitCode {
     code(list(models))
 }
 
 fn list(models: &Models) -> Result<(), ExitCode> {
-    let Found::Providers(providers) = settings::find(&models.source).map_err(|error| exit::of(&error))?
-    else {
-        return Err(exit::with(
-            exit::CONFIG,
-            "no provider is configured; set OPENAI_API_KEY, or write a provider.json",
-        ));
-    };
+    let providers = settings::find(&models.source)?.providers()?;
     if providers.takes_any_model() {
-        exit::note("the provider from OPENAI_API_KEY takes any model's name");
+        say::note("the provider from OPENAI_API_KEY takes any model's name");
     }
     let rows: Vec<&OpenAiCompatible> = providers.models().collect();
     if models.json {

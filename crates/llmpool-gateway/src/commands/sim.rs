@@ -7,7 +7,7 @@ use llmpool_simulator::{Scenario, Simulator};
 
 use super::{code, print};
 use crate::cli::Sim;
-use crate::exit;
+use crate::{exit, say};
 
 pub(crate) async fn run(sim: Sim) -> ExitCode {
     code(serve(sim).await)
@@ -23,7 +23,7 @@ async fn serve(sim: Sim) -> Result<(), ExitCode> {
         .await
         .map_err(|error| exit::failed(&format!("{}: {error}", sim.listen)))?;
     print(&format!("{}\n", simulator.url()))?;
-    exit::note("counts are at /stats; Ctrl-C ends it");
+    say::note("counts are at /stats; Ctrl-C ends it");
     std::future::pending().await
 }
 

@@ -28,6 +28,13 @@ pub struct ProviderFileError {
     defects: Vec<Defect>,
 }
 
+impl Warning {
+    /// Where, what and what to do.
+    pub fn defect(&self) -> &Defect {
+        &self.0
+    }
+}
+
 impl ProviderFileError {
     pub(super) fn new(origin: &str, mut defects: Vec<Defect>) -> Self {
         defects.sort_by_key(|defect| (defect.line, defect.column));
@@ -35,6 +42,11 @@ impl ProviderFileError {
             origin: origin.to_owned(),
             defects,
         }
+    }
+
+    /// Something that is wrong with a file as a whole, beyond what it says itself.
+    pub fn of_the_whole(origin: &str, problem: &str) -> Self {
+        Self::whole(origin, problem, "change it and check again")
     }
 
     pub(super) fn whole(origin: &str, problem: &str, cure: &str) -> Self {
@@ -49,6 +61,11 @@ impl ProviderFileError {
                 cure,
             }],
         )
+    }
+
+    /// What the file is called.
+    pub fn origin(&self) -> &str {
+        &self.origin
     }
 
     /// Everything that is wrong, in the order of the file.

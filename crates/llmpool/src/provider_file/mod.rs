@@ -1,10 +1,12 @@
 //! `provider.json`: which providers and models there are, with which keys and limits.
 //!
 //! The origin's file loads unchanged; what llmpool adds is optional. Every defect is reported at once, with its line and a
-//! cure, and a file with a defect changes nothing. No message repeats a value that could be a key.
+//! cure, and a file with a defect changes nothing. No message repeats a value that could be a key. Members whose name begins with `//`
+//! are comments, in the file itself, in a model and in a key.
 
 mod defects;
 mod json;
+mod places;
 mod read;
 
 use std::fmt;
@@ -12,8 +14,10 @@ use std::path::Path;
 
 pub use defects::{Defect, ProviderFileError, Warning};
 use llmpool_core::limits::key::KeyLimits;
+pub use places::{Place, Places};
 
 use self::read::References;
+use crate::base_url::shown;
 use crate::openai_compatible::TargetSettings;
 use crate::secrets::Secret;
 
@@ -30,6 +34,8 @@ pub struct ProviderFile {
     pub providers: Vec<ProviderEntry>,
     /// What works but deserves a look.
     pub warnings: Vec<Warning>,
+    /// Where its values stand.
+    pub places: Places,
 }
 
 /// One provider.
@@ -115,8 +121,15 @@ impl<T: Into<Secret>> From<T> for KeyEntry {
     }
 }
 
+impl ModelEntry {
+    /// The base URL as it may be shown: of a query only the names, since a key may be in it.
+    pub fn shown_base_url(&self) -> String {
+        shown(&self.base_url)
+    }
+}
+
 impl fmt::Display for ModelEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}", self.model_name, self.base_url)
+        write!(f, "{} at {}", self.model_name, self.shown_base_url())
     }
 }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::defects::{Defect, ProviderFileError, Warning};
 use super::json::{Kind, Members, position};
+use super::places::Places;
 use super::{Environment, ModelEntry, ProviderEntry, ProviderFile};
 use crate::base_url::endpoint;
 use crate::openai_compatible::TargetSettings;
@@ -101,6 +102,7 @@ pub(super) fn file(
     Ok(ProviderFile {
         providers,
         warnings: reader.warnings,
+        places: Places::of(text),
     })
 }
 
@@ -154,6 +156,9 @@ impl<'a> Reader<'a> {
         };
         for (index, (name, value)) in members.iter().enumerate() {
             let field = joined(path, name);
+            if is_comment(name) && (known.is_some() || path.is_empty()) {
+                continue;
+            }
             if members[..index].iter().any(|(earlier, _)| earlier == name) {
                 self.defect(value, &field, "this field is there twice", "remove one of them");
             }
@@ -244,7 +249,10 @@ impl<'a> Reader<'a> {
     fn providers(&mut self, whole: &'a RawValue) -> Vec<ProviderEntry> {
         let members = self.members(whole, "", None).unwrap_or_default();
         let mut providers = Vec::new();
-        for (id, value) in members.into_iter().filter(|(id, _)| id != "$schema") {
+        for (id, value) in members
+            .into_iter()
+            .filter(|(id, _)| id != "$schema" && !is_comment(id))
+        {
             if id.is_empty() || id.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
                 let problem = "a provider's name must not be empty or hold a slash or a blank";
                 self.defect(
@@ -418,7 +426,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn joined(path: &str, name: &str) -> String {
+/// JSON has no comments: a member whose name begins so stands for one.
+fn is_comment(name: &str) -> bool {
+    name.starts_with("//")
+}
+
+pub(super) fn joined(path: &str, name: &str) -> String {
     if path.is_empty() {
         name.to_owned()
     } else {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use super::row;
 use crate::commands::print;
-use crate::exit;
+use crate::{exit, say};
 
 #[derive(Debug)]
 pub(super) enum Output {
@@ -93,7 +93,7 @@ impl Kept {
     }
 
     fn cut(&self, end: u64) -> io::Result<()> {
-        exit::note(&format!(
+        say::note(format!(
             "the last line of {} was cut short; it is removed and asked again",
             self.name
         ));

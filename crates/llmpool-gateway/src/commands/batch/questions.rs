@@ -11,7 +11,7 @@ use super::is_standard;
 use super::line::{Defect, Line};
 use crate::cli::Chat;
 use crate::commands::chat::choose;
-use crate::exit;
+use crate::{exit, say};
 
 /// The most broken lines that are told one by one: nobody mends more of them by hand.
 const MOST_TOLD: usize = 100;
@@ -76,7 +76,7 @@ fn model(
         (named, _) => providers.model(named.unwrap_or_default()),
     };
     known.map_err(|error| {
-        let problem = exit::one_line(&error.to_string());
+        let problem = say::one_line(&error.to_string());
         Defect::new(problem, "name one of them, or remove the line's model and say -m")
     })
 }
@@ -84,16 +84,18 @@ fn model(
 fn refused(name: &str, mut broken: Vec<(u64, Defect)>) -> ExitCode {
     broken.sort_by_key(|(number, _)| *number);
     let count = broken.len();
-    let mut message = format!("{name} has {count} broken line(s), so nothing is sent:");
+    let lines = match count {
+        1 => "a broken line".to_owned(),
+        several => format!("{several} broken lines"),
+    };
+    say::error(format!("{name} has {lines}, so nothing is sent"));
     for (number, defect) in broken.iter().take(MOST_TOLD) {
-        let column = defect
-            .column
-            .map(|column| format!(":{column}"))
-            .unwrap_or_default();
-        message += &format!("\n{name}:{number}{column}: {}; {}", defect.problem, defect.cure);
+        let column = defect.column.map(|column| format!(":{column}"));
+        let place = format!("{name}:{number}{}:", column.unwrap_or_default());
+        say::defect(&place, &defect.problem, &defect.cure);
     }
     if count > MOST_TOLD {
-        message += &format!("\nand {} more", count - MOST_TOLD);
+        say::under(format!("and {} more", count - MOST_TOLD));
     }
-    exit::with(exit::USAGE, &message)
+    exit::code(exit::USAGE)
 }

@@ -8,7 +8,7 @@ use llmpool::check::{CallCheck, Doubt, KeyCheck, ModelCheck, Sight, Sights, Stre
 use serde_json::{Value, json};
 
 use super::Checked;
-use crate::exit;
+use crate::say;
 
 pub(super) fn as_text(checked: &[Checked]) -> String {
     let mut text = String::new();
@@ -84,7 +84,7 @@ fn remarks(key: &KeyCheck, model: &str) -> String {
     let says = key
         .says
         .as_deref()
-        .map(|words| format!("\"{}\"", exit::one_line(words)));
+        .map(|words| format!("\"{}\"", say::one_line(words)));
     let took = Some(format!("{:.2}s", key.elapsed.as_secs_f64()));
     // A header that says nothing readable is no limit.
     let limits = key.limits.map(limits).filter(|limits| !limits.is_empty());
@@ -127,7 +127,7 @@ fn of_call(call: &CallCheck) -> String {
     let says = call
         .says
         .as_deref()
-        .map(|words| format!("\"{}\"", exit::one_line(words)));
+        .map(|words| format!("\"{}\"", say::one_line(words)));
     let usage = match call.stream_options {
         StreamUsage::Unknown => None,
         StreamUsage::Told => Some("stream_options taken, usage told".to_owned()),

@@ -36,12 +36,15 @@ impl Setup {
     /// The provider file, with calls for the model that was named, or for the only one there is.
     pub(super) fn find(plan: &Plan) -> Result<Self, ExitCode> {
         let Some(path) = settings::file(&plan.source) else {
-            let problem = "there is no provider.json to plan with; write one, or name it with --config";
-            return Err(exit::with(exit::CONFIG, problem));
+            let hint = "llmpool config init writes one; or name one with --config";
+            return Err(exit::hinting(
+                exit::CONFIG,
+                "there is no provider.json to plan with",
+                hint,
+            ));
         };
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let file = ProviderFile::read_to_plan(&path, &env)
-            .map_err(|error| exit::with(exit::CONFIG, &error.to_string()))?;
+        let file = ProviderFile::read_to_plan(&path, &env).map_err(|error| settings::broken(&error))?;
         Ok(Self {
             providers: file.providers,
             asked: Vec::new(),
@@ -88,7 +91,7 @@ impl Setup {
     pub(super) fn providers(&self) -> Result<Providers, Error> {
         Providers::from_entries(ProviderFile {
             providers: self.providers.clone(),
-            warnings: Vec::new(),
+            ..ProviderFile::default()
         })
     }
 
@@ -144,9 +147,10 @@ impl Unforetold {
     /// Told to the person who asked.
     pub(super) fn ended(self) -> ExitCode {
         match self {
-            Self::TooManyCalls(error) => exit::with(
+            Self::TooManyCalls(error) => exit::hinting(
                 exit::USAGE,
-                &format!("{error}; make --for shorter, or let fewer come"),
+                &error.to_string(),
+                "make --for shorter, or let fewer come",
             ),
             Self::Wrong(error) => exit::of(&error),
         }

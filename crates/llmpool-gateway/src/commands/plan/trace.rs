@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::setup::Setup;
-use crate::exit;
+use crate::{exit, say};
 
 /// Calls that are further apart than this were hardly meant to be, in seconds.
 const LONGEST: f64 = 1e9;
@@ -118,7 +118,7 @@ fn instant(at: &Value) -> Option<f64> {
 fn model(named: Option<&str>, providers: &Providers, setup: &mut Setup) -> Result<usize, String> {
     let Some(named) = named else { return Ok(0) };
     let place = setup.ask(providers, named, 1.0);
-    place.map_err(|error| exit::one_line(&error.to_string()))
+    place.map_err(|error| say::one_line(&error.to_string()))
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use super::super::json::Kind;
 use super::{KEY_FIELDS, Reader, References, joined};
 use crate::secrets::{Reference, Secret};
 
+/// What is written where a server asks for no key: nothing that would have to be kept out of a file.
+const STANDS_FOR_NONE: [&str; 2] = ["none", "EMPTY"];
+
 impl<'a> Reader<'a> {
     pub(super) fn keys(&mut self, value: &'a RawValue, path: &str) -> Vec<KeyEntry> {
         let Some(values) = self.list(value, path) else {
@@ -78,7 +81,7 @@ impl<'a> Reader<'a> {
                 limits,
                 quota_group,
             },
-            matches!(reference, Reference::Literal(_)),
+            matches!(&reference, Reference::Literal(key) if !STANDS_FOR_NONE.contains(&key.expose())),
         ))
     }
 

@@ -1,0 +1,101 @@
+//! One answer, from the model to the page.
+
+use std::process::ExitCode;
+
+use llmpool::chat::{ChatChunk, ChatRequest};
+use llmpool::{CallOptions, CallReport, ChatResponse, Error, LlmInterface, OpenAiCompatible, UsageSource};
+
+use super::page::Page;
+use crate::exit;
+
+/// Why an answer broke off.
+pub(super) enum Broken {
+    Call(Error),
+    /// Nobody reads it any more.
+    Page(ExitCode),
+}
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<ExitCode> for Broken {
+    fn from(code: ExitCode) -> Self {
+        Self::Page(code)
+    }
+}
+
+impl Broken {
+    /// Tells it.
+    pub(super) fn told(self) -> ExitCode {
+        match self {
+            Self::Call(error) => exit::of(&error),
+            Self::Page(code) => code,
+        }
+    }
+}
+
+/// Shows an answer as it comes. What has come stays in `heard`, also where this is dropped before the end.
+pub(super) async fn stream(
+    model: &OpenAiCompatible,
+    request: &ChatRequest,
+    page: &mut Page,
+    heard: &mut String,
+) -> Result<CallReport, Broken> {
+    let mut stream = model.chat_stream(request, &CallOptions::default()).await?;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        page.reasoning(reasoning(&chunk).unwrap_or_default())?;
+        let text = said(&chunk).unwrap_or_default();
+        heard.push_str(text);
+        page.text(text)?;
+    }
+    Ok(stream.report())
+}
+
+/// The next piece of the answer, or of a refusal in its place.
+fn said(chunk: &ChatChunk) -> Option<&str> {
+    let refused = || chunk.choices.first()?.delta.refusal.as_deref();
+    chunk.text().or_else(refused)
+}
+
+fn reasoning(chunk: &ChatChunk) -> Option<&str> {
+    let delta = &chunk.choices.first()?.delta;
+    delta.reasoning_content.as_deref().or(delta.reasoning.as_deref())
+}
+
+/// Waits for the whole answer.
+pub(super) async fn whole(model: &OpenAiCompatible, request: &ChatRequest) -> Result<ChatResponse, Error> {
+    model.chat(request, &CallOptions::default()).await
+}
+
+/// One line about what the call took and used.
+pub(super) fn summary(report: &CallReport) -> String {
+    format!("{}: {}", report.target, figures(report))
+}
+
+/// The same where it is known who answered.
+pub(super) fn figures(report: &CallReport) -> String {
+    let usage = report.usage.as_ref();
+    let count = |tokens: Option<u64>| tokens.map_or("?".to_owned(), |tokens| tokens.to_string());
+    let prompt = count(usage.and_then(llmpool::chat::Usage::prompt_tokens));
+    let completion = count(usage.and_then(llmpool::chat::Usage::completion_tokens));
+    let first = report
+        .first_content
+        .map(|first| format!(", first content {:.2}s", first.as_secs_f64()));
+    let attempts = match report.attempts.len() {
+        1 => String::new(),
+        several => format!(", {several} attempts"),
+    };
+    let about = match report.usage_source {
+        UsageSource::Estimated => "about ",
+        UsageSource::Provider | UsageSource::Unknown => "",
+    };
+    format!(
+        "{about}{prompt} prompt + {completion} completion tokens{}, total {:.2}s{attempts}",
+        first.unwrap_or_default(),
+        report.elapsed.as_secs_f64(),
+    )
+}
