@@ -57,10 +57,13 @@ pub(crate) fn tell(error: &Error) {
         };
         say::about_the_error(who, say::one_line(words));
     }
-    if let Some(wait) = error.retry_after().filter(|wait| !wait.is_zero()) {
-        say::about_the_error("hint:", format!("try again in {:.1}s", wait.as_secs_f64()));
-    } else if let Some(hint) = hint(error.kind()) {
-        say::about_the_error("hint:", hint);
+    let wait = error.retry_after().filter(|wait| !wait.is_zero());
+    match (hint(error.kind()), wait) {
+        (Some(hint), _) => say::about_the_error("hint:", hint),
+        (None, Some(wait)) => {
+            say::about_the_error("hint:", format!("try again in {:.1}s", wait.as_secs_f64()));
+        }
+        (None, None) => {}
     }
 }
 
@@ -74,7 +77,6 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
             "is base_url right, and does the server run? llmpool config show tells where base_url comes from"
         }
         ErrorKind::Attempt(FailureKind::ContextLength) => "send less of it, or ask a model that takes more",
-        ErrorKind::LimitReached => "llmpool plan tells which limit binds and what would be enough",
         _ => return None,
     })
 }

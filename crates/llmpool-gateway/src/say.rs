@@ -42,6 +42,20 @@ pub(crate) fn hint(message: impl Display) {
     }
 }
 
+/// The same, in a line below what it is about.
+pub(crate) fn below(message: impl Display) {
+    if !is_quiet() {
+        under(format!("  {} {message}", paint().paint(Look::Hint, "hint:")));
+    }
+}
+
+/// More of what was just said.
+pub(crate) fn more(message: impl Display) {
+    if !is_quiet() {
+        under(format!("  {message}"));
+    }
+}
+
 /// What went wrong. What is to be done about it may stand behind a semicolon, as in the library's messages, and is told as a hint.
 pub(crate) fn error(message: impl Display) {
     let message = message.to_string();

@@ -8,6 +8,7 @@ use llmpool::provider_file::{Defect, ProviderFile, ProviderFileError};
 use llmpool_simulator::{Scenario, Simulator};
 
 use crate::cli::Source;
+use crate::commands::counted;
 use crate::{exit, say};
 
 /// The providers, and where they come from.
@@ -84,11 +85,14 @@ pub(crate) fn broken(error: &ProviderFileError) -> ExitCode {
 
 /// Every defect with its place and what to do.
 pub(crate) fn tell_defects(origin: &str, defects: &[Defect]) {
-    let many = match defects {
-        [_] => "a defect".to_owned(),
-        several => format!("{} defects", several.len()),
-    };
-    say::error(format!("{origin} has {many}, so nothing of it is used"));
+    say::error(format!(
+        "{origin} has {}, so nothing of it is used",
+        counted(defects.len(), "defect")
+    ));
+    list_defects(origin, defects);
+}
+
+pub(crate) fn list_defects(origin: &str, defects: &[Defect]) {
     for defect in defects {
         let place = place(origin, defect);
         say::defect(place.trim_end(), &defect.problem, &defect.cure);
@@ -98,7 +102,7 @@ pub(crate) fn tell_defects(origin: &str, defects: &[Defect]) {
 /// What works but deserves a look.
 pub(crate) fn tell_warning(origin: &str, warning: &Defect) {
     say::warning(format!("{}{}", place(origin, warning), warning.problem));
-    say::hint(&warning.cure);
+    say::below(&warning.cure);
 }
 
 /// With the blank behind it.

@@ -1,7 +1,7 @@
 //! Rows under one another, as wide as the screen and not wider; into a pipe as wide as they are.
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table as Grid};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table as Grid};
 
 use crate::terminal::{Look, Screen};
 
@@ -23,6 +23,7 @@ impl Table {
             true => grid.enforce_styling(),
             false => grid.force_no_tty(),
         };
+        grid.style_text_only();
         if let Some(width) = screen.width {
             grid.set_content_arrangement(ContentArrangement::Dynamic)
                 .set_width(width.max(NARROWEST));
@@ -53,8 +54,18 @@ impl Table {
             let indent = u16::try_from(indent).unwrap_or(0);
             self.grid.set_width(width.saturating_sub(indent).max(NARROWEST));
         }
+        let widest = self.grid.column_max_content_widths();
         for column in self.grid.column_iter_mut() {
             column.set_padding((0, 2));
+        }
+        // Names are not broken where there is room beside them.
+        let half = self.screen.width.map_or(u16::MAX, |width| width / 2);
+        if let Some(first) = self
+            .grid
+            .column_mut(0)
+            .filter(|_| widest.first().is_some_and(|first| *first < half))
+        {
+            first.set_constraint(ColumnConstraint::ContentWidth);
         }
         let margin = " ".repeat(indent);
         let lines = self

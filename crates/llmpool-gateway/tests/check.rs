@@ -85,14 +85,14 @@ async fn every_key_is_judged_by_what_its_list_of_models_says_and_no_more() {
     let (code, out, err) = check(&file, &[]);
     assert_eq!(code, 77, "{out}{err}");
     let expected = format!("p/small  {}/models\n", simulator.url())
-        + r#"  key-1 (#)  accepted      #s
-  key-2 (#)  refused       key refused, 401, "Wrong key: [key].", #s
-  key-3 (#)  refused       no quota left, 402, "Insufficient balance.", #s
-  key-4 (#)  cannot tell   it may not list models, but perhaps call them; --call finds out, 403, "You have insufficient permissions for this operation.", #s
-  key-5 (#)  cannot tell   there is no list at this URL; is base_url right? --call finds out, 404, "The model does not exist or you do not have access to it.", #s
-  key-6 (#)  cannot tell   its rate is used up at the moment, 429, "Rate limit reached for requests.", #s
-  key-7 (#)  cannot tell   the provider is in trouble, 500, "The server had an error while processing your request.", #s
-  key-8 (#)  cannot tell   the answer is no list of models; is base_url right?, 200, #s
+        + r#"  key-1 (#)  accepted     #s
+  key-2 (#)  refused      key refused, 401, "Wrong key: [key].", #s
+  key-3 (#)  refused      no quota left, 402, "Insufficient balance.", #s
+  key-4 (#)  cannot tell  it may not list models, but perhaps call them; --call finds out, 403, "You have insufficient permissions for this operation.", #s
+  key-5 (#)  cannot tell  there is no list at this URL; is base_url right? --call finds out, 404, "The model does not exist or you do not have access to it.", #s
+  key-6 (#)  cannot tell  its rate is used up at the moment, 429, "Rate limit reached for requests.", #s
+  key-7 (#)  cannot tell  the provider is in trouble, 500, "The server had an error while processing your request.", #s
+  key-8 (#)  cannot tell  the answer is no list of models; is base_url right?, 200, #s
 1 accepted, 2 refused, 5 cannot tell, 0 unreachable
 "#;
     assert_eq!(blanked(&out), expected, "{out}");
@@ -152,7 +152,7 @@ async fn nobody_there_is_no_refusal() {
     let (code, out, _) = check(&file(&format!("http://{nobody}/v1"), "m", &["sk-canary-a"]), &[]);
     assert_eq!(code, 0);
     assert!(
-        out.contains("  unreachable   no connection, ") && out.ends_with("1 unreachable\n"),
+        out.contains("  unreachable  no connection, ") && out.ends_with("1 unreachable\n"),
         "{out}"
     );
     // Listens, and never answers.
@@ -226,7 +226,7 @@ async fn the_environment_and_a_single_model_can_be_checked_too() {
     let (code, out, err) = llmpool(&folder.0, &["check", "-m", "small"], "", &variables);
     assert_eq!(code, 0, "{err}");
     assert!(
-        out.contains("openai/small") && out.contains("accepted      the model is not in its list, "),
+        out.contains("openai/small") && out.contains("accepted  the model is not in its list, "),
         "{out}"
     );
     let (code, _, err) = llmpool(&folder.0, &["check"], "", &[]);

@@ -27,6 +27,9 @@ pub enum QuotaError {
     TooSlow,
 }
 
+/// By so much a minute is longer than its limit asks for.
+const GUARD: f64 = 1.002;
+
 impl Quota {
     /// A quota of `capacity` tokens at once, refilled at `per_second` tokens a second.
     ///
@@ -54,12 +57,16 @@ impl Quota {
     /// Paced rather than counted: the period is a 500th longer than the limit asks for, so that what was evenly sent may arrive
     /// a little unevenly. A larger burst lowers the rate by as much.
     pub fn per_minute(most: u32, burst: u32) -> Result<Self, QuotaError> {
-        const GUARD: f64 = 1.002;
         let burst = burst.min(most);
         if burst == 0 {
             return Err(QuotaError::NoCapacity);
         }
         Self::new(burst, f64::from(most - burst + 1) / (60.0 * GUARD))
+    }
+
+    /// What [`per_minute`](Self::per_minute) was told to allow in any 60 s.
+    pub fn most_in_a_minute(&self) -> u32 {
+        (self.per_second() * 60.0 * GUARD).round() as u32 + self.capacity - 1
     }
 
     /// The most that can be taken at once, in tokens.
@@ -119,6 +126,16 @@ mod tests {
                 Quota::new(10, rate).unwrap().per_second() <= rate * (1.0 + 1e-15),
                 "{rate}"
             );
+        }
+    }
+
+    #[test]
+    fn what_a_minute_allows_is_what_was_told() {
+        for most in (1..2_000).chain([60_000, 1_000_000]) {
+            for burst in [1, 2, 20, most] {
+                let quota = Quota::per_minute(most, burst).unwrap();
+                assert_eq!(quota.most_in_a_minute(), most, "{burst}");
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use llmpool::{LlmInterface, OpenAiCompatible};
 
 use super::{chat, code, print};
 use crate::cli::Check;
+use crate::terminal::Screen;
 use crate::{exit, say, settings};
 
 /// What became of one model.
@@ -57,7 +58,7 @@ async fn ask(check: &Check) -> Result<(), ExitCode> {
     if check.json {
         print(&format!("{}\n", told::as_json(&checked)))?;
     } else {
-        print(&told::as_text(&checked))?;
+        print(&told::as_text(&checked, Screen::stdout()))?;
     }
     if checked.iter().any(Checked::is_refused) {
         return Err(exit::code(exit::CREDENTIALS));

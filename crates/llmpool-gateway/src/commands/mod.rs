@@ -54,7 +54,7 @@ fn code(done: Result<(), ExitCode>) -> ExitCode {
 }
 
 /// So many of something.
-fn counted(count: usize, what: &str) -> String {
+pub(crate) fn counted(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         several => format!("{several} {what}s"),

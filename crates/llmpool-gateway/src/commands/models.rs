@@ -6,6 +6,8 @@ use llmpool::{LlmInterface, OpenAiCompatible};
 
 use super::{code, print};
 use crate::cli::Models;
+use crate::table::Table;
+use crate::terminal::{Look, Screen};
 use crate::{say, settings};
 
 pub(crate) fn run(models: &Models) -> ExitCode {
@@ -22,17 +24,16 @@ fn list(models: &Models) -> Result<(), ExitCode> {
         let rows: Vec<_> = rows.iter().map(|model| as_json(model)).collect();
         return print(&format!("{}\n", serde_json::Value::Array(rows)));
     }
-    let width = rows.iter().map(|model| model.id().len()).max().unwrap_or(0);
-    let line = |model: &&OpenAiCompatible| {
-        let keys = model.key_status().len();
-        format!(
-            "{:width$}  {keys} key(s)  {} tokens  {}\n",
-            model.id(),
-            model.context_window(),
-            model.shown_base_url()
-        )
-    };
-    print(&rows.iter().map(line).collect::<String>())
+    let mut table = Table::with_header(Screen::stdout(), &["MODEL", "KEYS", "CONTEXT", "BASE URL"]);
+    for model in rows {
+        table.row([
+            (Look::Plain, model.id().to_owned()),
+            (Look::Plain, model.key_status().len().to_string()),
+            (Look::Plain, model.context_window().to_string()),
+            (Look::Plain, model.shown_base_url()),
+        ]);
+    }
+    print(&table.draw(0))
 }
 
 fn as_json(model: &OpenAiCompatible) -> serde_json::Value {

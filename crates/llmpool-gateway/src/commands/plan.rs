@@ -20,6 +20,7 @@ use setup::{Setup, Unforetold};
 use super::{code, print};
 use crate::cli::Plan;
 use crate::exit;
+use crate::terminal::Screen;
 
 /// Everything that is told.
 struct Told {
@@ -59,5 +60,6 @@ fn foretell(plan: &Plan) -> Result<(), ExitCode> {
     if plan.json {
         return print(&format!("{}\n", document::of(&told)));
     }
-    print(&text::of(&told, Chart::of_terminal()))
+    let screen = Screen::stdout();
+    print(&text::of(&told, screen, Chart::on(screen)))
 }

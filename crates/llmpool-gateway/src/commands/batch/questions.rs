@@ -11,6 +11,7 @@ use super::is_standard;
 use super::line::{Defect, Line};
 use crate::cli::Chat;
 use crate::commands::chat::choose;
+use crate::commands::counted;
 use crate::{exit, say};
 
 /// The most broken lines that are told one by one: nobody mends more of them by hand.
@@ -84,11 +85,10 @@ fn model(
 fn refused(name: &str, mut broken: Vec<(u64, Defect)>) -> ExitCode {
     broken.sort_by_key(|(number, _)| *number);
     let count = broken.len();
-    let lines = match count {
-        1 => "a broken line".to_owned(),
-        several => format!("{several} broken lines"),
-    };
-    say::error(format!("{name} has {lines}, so nothing is sent"));
+    say::error(format!(
+        "{name} has {}, so nothing is sent",
+        counted(count, "broken line")
+    ));
     for (number, defect) in broken.iter().take(MOST_TOLD) {
         let column = defect.column.map(|column| format!(":{column}"));
         let place = format!("{name}:{number}{}:", column.unwrap_or_default());

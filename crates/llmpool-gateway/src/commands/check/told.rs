@@ -9,52 +9,60 @@ use serde_json::{Value, json};
 
 use super::Checked;
 use crate::say;
+use crate::table::Table;
+use crate::terminal::{Look, Screen};
 
-pub(super) fn as_text(checked: &[Checked]) -> String {
+pub(super) fn as_text(checked: &[Checked], screen: Screen) -> String {
+    let paint = screen.paint;
     let mut text = String::new();
     let mut counts = [0_usize; 4];
     for Checked {
         id, name, keys, call, ..
     } in checked
     {
-        let _ = writeln!(text, "{id}  {}", keys.url);
-        let width = keys.keys.iter().map(|key| key.key.to_string().len()).max();
-        let width = width.unwrap_or(0);
+        let _ = writeln!(text, "{}  {}", paint.paint(Look::Strong, id), keys.url);
+        let mut table = Table::new(screen);
         for key in &keys.keys {
-            counts[place(key.verdict)] += 1;
-            let _ = writeln!(
-                text,
-                "  {:width$}  {:12}  {}",
-                key.key.to_string(),
-                word(key.verdict),
-                remarks(key, name)
-            );
+            let place = place(key.verdict);
+            counts[place] += 1;
+            table.row([
+                (Look::Plain, key.key.to_string()),
+                (LOOKS[place], word(key.verdict).to_owned()),
+                (Look::Plain, remarks(key, name)),
+            ]);
         }
+        text += &table.draw(2);
         for kin in &keys.one_quota {
             let kin: Vec<_> = kin.iter().map(ToString::to_string).collect();
             let _ = writeln!(
                 text,
-                "  warning: {} are one quota: together they give what one of them does",
+                "  {} {} are one quota: together they give what one of them does",
+                paint.paint(Look::Doubtful, "warning:"),
                 kin.join(", ")
             );
         }
         if let Some(meant) = &keys.likely_meant {
             let _ = writeln!(
                 text,
-                "  hint: no list of models is there; perhaps base_url should be {meant}"
+                "  {} no list of models is there; perhaps base_url should be {meant}",
+                paint.paint(Look::Hint, "hint:")
             );
         }
         if let Some(call) = call {
             let _ = writeln!(text, "  call with {}: {}", call.key, of_call(call));
         }
     }
-    let [accepted, refused, doubtful, unreachable] = counts;
-    let _ = writeln!(
-        text,
-        "{accepted} accepted, {refused} refused, {doubtful} cannot tell, {unreachable} unreachable"
-    );
+    let words = WORDS.iter().zip(LOOKS).zip(counts);
+    let counts = words.map(|((word, look), count)| {
+        let look = if count == 0 { Look::Plain } else { look };
+        paint.paint(look, format!("{count} {word}")).to_string()
+    });
+    let _ = writeln!(text, "{}", counts.collect::<Vec<_>>().join(", "));
     text
 }
+
+const WORDS: [&str; 4] = ["accepted", "refused", "cannot tell", "unreachable"];
+const LOOKS: [Look; 4] = [Look::Good, Look::Bad, Look::Doubtful, Look::Bad];
 
 fn place(verdict: Verdict) -> usize {
     match verdict {
@@ -66,7 +74,7 @@ fn place(verdict: Verdict) -> usize {
 }
 
 fn word(verdict: Verdict) -> &'static str {
-    ["accepted", "refused", "cannot tell", "unreachable"][place(verdict)]
+    WORDS[place(verdict)]
 }
 
 fn remarks(key: &KeyCheck, model: &str) -> String {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::examples::{self, EXAMPLES};
 use crate::cli::Init;
+use crate::commands::counted;
 use crate::{exit, say, settings};
 
 const SCHEMA: &str = "provider.schema.json";
@@ -183,8 +184,11 @@ fn check(text: &str) -> Result<(), ExitCode> {
     let env = |_: &str| Some("set".to_owned());
     let checked = ProviderFile::parse(text, "the file", &env);
     checked.map(drop).map_err(|error| {
-        say::error("with these answers the file would be wrong, so it is not written");
-        settings::tell_defects(error.origin(), error.defects());
+        let defects = counted(error.defects().len(), "defect");
+        say::error(format!(
+            "with these answers the file would have {defects}, so it is not written"
+        ));
+        settings::list_defects(error.origin(), error.defects());
         exit::code(exit::USAGE)
     })
 }

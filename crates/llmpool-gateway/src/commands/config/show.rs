@@ -156,13 +156,9 @@ fn of_model(model: &ModelEntry, path: &str, places: &Places) -> Vec<Holds> {
 /// A key as a label, with its limits.
 fn of_key(key: &KeyEntry, index: usize) -> String {
     let limits = &key.limits.limits;
-    // So many at once, and the rest over the minute.
-    let per_minute = limits.minute.map(|quota| {
-        format!(
-            "rpm {:.0}",
-            f64::from(quota.capacity()) + quota.per_second() * 60.0
-        )
-    });
+    let per_minute = limits
+        .minute
+        .map(|quota| format!("rpm {}", quota.most_in_a_minute()));
     let parts = [
         Some(key.secret.label(index + 1).to_string()),
         Some(key.limits.weight)
@@ -285,7 +281,7 @@ fn of_environment(show: &Show) -> Result<Model, ExitCode> {
     }
     let id = match named {
         Some(_) => model.id().to_owned(),
-        None => "openai/ any model".to_owned(),
+        None => "openai, any model".to_owned(),
     };
     Ok(Model { id, values })
 }
@@ -295,18 +291,23 @@ fn as_text(file: Option<&str>, around: &[Holds], models: &[Model], screen: Scree
     let mut text = String::new();
     if !around.is_empty() {
         text += &format!("{}\n", paint.paint(Look::Strong, "environment"));
-        text += &table(file, around, screen);
+        text += &table(around, screen);
         text.push('\n');
     }
     for (at, model) in models.iter().enumerate() {
         let separator = if at == 0 { "" } else { "\n" };
-        text += &format!("{separator}{}\n", paint.paint(Look::Strong, &model.id));
-        text += &table(file, &model.values, screen);
+        let origin = file.map_or(String::new(), |file| format!(", in {file}"));
+        text += &format!(
+            "{separator}{}{origin}
+",
+            paint.paint(Look::Strong, &model.id)
+        );
+        text += &table(&model.values, screen);
     }
     text
 }
 
-fn table(file: Option<&str>, values: &[Holds], screen: Screen) -> String {
+fn table(values: &[Holds], screen: Screen) -> String {
     let mut table = Table::new(screen);
     for Holds { name, value, source } in values {
         let look = match source {
@@ -324,23 +325,18 @@ fn table(file: Option<&str>, values: &[Holds], screen: Screen) -> String {
             }
             other => other.to_string(),
         };
-        table.row([
-            (look, name.clone()),
-            (look, said),
-            (Look::Dim, told(file, source)),
-        ]);
+        table.row([(look, name.clone()), (look, said), (Look::Dim, told(source))]);
     }
     table.draw(2)
 }
 
-fn told(file: Option<&str>, source: &Source) -> String {
-    let file = file.unwrap_or_default();
+fn told(source: &Source) -> String {
     match source {
-        Source::Line(line, None) => format!("{file}:{line}"),
+        Source::Line(line, None) => format!("line {line}"),
         Source::Nowhere(line, reference) => {
-            format!("{file}:{line}, {}", reference.as_deref().unwrap_or_default())
+            format!("line {line}, {}", reference.as_deref().unwrap_or_default())
         }
-        Source::Line(line, Some(reference)) => format!("{file}:{line}, {reference}"),
+        Source::Line(line, Some(reference)) => format!("line {line}, {reference}"),
         Source::Variable(name) => (*name).to_owned(),
         Source::Default => "default".to_owned(),
     }

@@ -108,12 +108,8 @@ fn tell(checked: &[Checked]) -> Result<(), ExitCode> {
                     settings::tell_warning(&file.name, warning);
                 }
                 for hint in &file.hints {
-                    say::hint(format!(
-                        "{}{}; {}",
-                        settings::place(&file.name, hint),
-                        hint.problem,
-                        hint.cure
-                    ));
+                    say::hint(format!("{}{}", settings::place(&file.name, hint), hint.problem));
+                    say::more(&hint.cure);
                 }
                 print(&format!("ok: {}, {}\n", file.name, counted(*models, "model")))?;
             }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use console::Term;
 use llmpool::forecast::Forecast;
 
 use super::words::{a_second, seconds};
+use crate::terminal::Screen;
 
 /// What stands beside the bars, in columns.
 const BESIDE: usize = 36;
@@ -64,7 +64,7 @@ pub(super) fn parts(forecast: &Forecast, count: usize) -> Vec<Part> {
 
 impl Chart {
     /// Blocks where text is UTF-8, else what every terminal has; as wide as the terminal, and as for 80 columns where there is none.
-    pub(super) fn of_terminal() -> Self {
+    pub(super) fn on(screen: Screen) -> Self {
         let set = |name| {
             std::env::var(name)
                 .ok()
@@ -75,7 +75,7 @@ impl Chart {
             let locale = locale.to_ascii_lowercase();
             locale.contains("utf-8") || locale.contains("utf8")
         };
-        let (_, columns) = Term::stdout().size_checked().unwrap_or((24, 80));
+        let columns = screen.width.unwrap_or(80);
         Self {
             signs: if locale.is_some_and(is_utf8) {
                 BLOCKS

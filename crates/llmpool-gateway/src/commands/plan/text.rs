@@ -9,11 +9,13 @@ use super::advice::{Advice, Change};
 use super::chart::Chart;
 use super::words::{a_second, keys, limit, own_limit, percent, seconds, shares};
 use super::{Model, Told};
+use crate::table::Table;
+use crate::terminal::{Look, Screen};
 
 /// More keys than these are not listed one by one.
 const MOST_KEYS: usize = 20;
 
-pub(super) fn of(told: &Told, chart: Chart) -> String {
+pub(super) fn of(told: &Told, screen: Screen, chart: Chart) -> String {
     let all: f64 = told.setup.asked.iter().map(|asked| asked.share).sum();
     let mut text = String::new();
     for (at, (asked, model)) in told.setup.asked.iter().zip(&told.models).enumerate() {
@@ -29,10 +31,10 @@ pub(super) fn of(told: &Told, chart: Chart) -> String {
         let _ = writeln!(
             text,
             "{separator}{}: {of_file}{share}, {}\n",
-            asked.id,
+            screen.paint.paint(Look::Strong, &asked.id),
             calls(&told.traffic)
         );
-        text += &rows(&model.forecast);
+        text += &rows(&model.forecast, screen);
         let _ = write!(
             text,
             "\n{}\n{}",
@@ -65,7 +67,7 @@ fn calls(traffic: &Traffic) -> String {
     )
 }
 
-fn rows(forecast: &Forecast) -> String {
+fn rows(forecast: &Forecast, screen: Screen) -> String {
     let span = forecast.span.as_secs_f64();
     let mut rows = vec![
         (
@@ -96,9 +98,16 @@ fn rows(forecast: &Forecast) -> String {
         rows.push(("model".to_owned(), used(own)));
     }
     rows.extend(key_rows(forecast));
-    rows.into_iter()
-        .map(|(name, says)| format!("{name:<12} {says}\n"))
-        .collect()
+    let mut table = Table::new(screen);
+    for (name, says) in rows {
+        let look = match &name[..] {
+            "turned away" if forecast.shed.total() > 0 => Look::Bad,
+            "turned away" => Look::Good,
+            _ => Look::Plain,
+        };
+        table.row([(Look::Dim, format!("{name:<11}")), (look, says)]);
+    }
+    table.draw(0)
 }
 
 fn shed(forecast: &Forecast) -> String {
