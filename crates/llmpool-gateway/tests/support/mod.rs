@@ -6,6 +6,8 @@
     reason = "test support: each file uses its own part, and a failed unwrap is a failed test"
 )]
 
+pub mod terminal;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
