@@ -42,7 +42,8 @@ fn a_plan_is_told_whole_and_the_keys_need_not_be_there() {
     let (code, out, err) = plan(FOUR_KEYS, &["--callers", "64", "--latency", "0.3", "--for", "60"]);
     assert_eq!((code, err.as_str()), (0, "llmpool: using ./provider.json\n"));
     let expected = "\
-p/m: 4 keys, 64 callers for 60 s, 500 + 300 tokens and 0.30 s each
+p/m: 4 keys
+64 callers for 60 s, 500 + 300 tokens and 0.30 s each
 
 offered      1256 calls, 20.9 a second
 answered     1200 in time, 20.0 a second
@@ -179,10 +180,15 @@ fn several_models_share_the_calls_and_the_keys_that_they_have_in_common() {
     assert_eq!(keys(0)[0]["most_used"]["limit"], "key_requests");
     let (_, out, _) = run(&folder, &["--traffic", "traffic.json"]);
     assert!(
-        out.starts_with("p/small: 2 keys, 75 % of, 5 calls a second by chance and 10 at once every 60 s"),
+        out.starts_with(
+            "p/small: 2 keys, 75 % of the calls\n5 calls a second by chance and 10 at once every 60 s"
+        ),
         "{out}"
     );
-    assert!(out.contains("\n\np/big: 1 key, 25 % of, 5 calls"), "{out}");
+    assert!(
+        out.contains("\n\np/big: 1 key, 25 % of the calls\n5 calls"),
+        "{out}"
+    );
     folder.write("trace.jsonl", "{\"at\": 1, \"model\": \"big\"}\n{\"at\": 2, \"model\": \"small\"}\n{\"at\": 3, \"model\": \"big\"}\n");
     let told = models(&folder, &["--trace", "trace.jsonl"]);
     let offered: Vec<_> = told

@@ -86,3 +86,7 @@ pub use token_bucket::{AcquireError, RateLimitStatus, TokenBucket};
 #[doc = include_str!("../../../README.md")]
 #[cfg(doctest)]
 struct Readme;
+
+#[doc = include_str!("../../../docs/library.md")]
+#[cfg(doctest)]
+struct Library;

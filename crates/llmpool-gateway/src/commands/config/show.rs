@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use llmpool::provider_file::{KeyEntry, ModelEntry, Places, ProviderFile};
-use llmpool::{LlmInterface, OpenAiCompatible, Providers, TargetSettings, Timeouts};
+use llmpool::provider_file::{KeyEntry, ModelEntry, Places, ProviderEntry, ProviderFile};
+use llmpool::{KeyLabel, LlmInterface, OpenAiCompatible, Providers, Secret, TargetSettings, Timeouts};
 use serde_json::{Value, json};
 
 use crate::cli::Show;
@@ -99,11 +99,12 @@ fn of_file(show: &Show, file: ProviderFile) -> Result<Vec<Model>, ExitCode> {
         .transpose()?;
     let mut models = Vec::new();
     for provider in &file.providers {
+        let labels = labels(provider);
         for (at, model) in provider.models.iter().enumerate() {
             let id = format!("{}/{}", provider.id, model.model_name);
             if only.as_ref().is_none_or(|only| only.id() == id) {
                 let path = format!("{}[{at}]", provider.id);
-                let values = of_model(model, &path, &file.places);
+                let values = of_model(model, &path, &file.places, &labels);
                 models.push(Model { id, values });
             }
         }
@@ -111,7 +112,19 @@ fn of_file(show: &Show, file: ProviderFile) -> Result<Vec<Model>, ExitCode> {
     Ok(models)
 }
 
-fn of_model(model: &ModelEntry, path: &str, places: &Places) -> Vec<Holds> {
+/// Every key of a provider once, with the label by which all commands call it.
+fn labels(provider: &ProviderEntry) -> Vec<(Secret, KeyLabel)> {
+    let mut labels: Vec<(Secret, KeyLabel)> = Vec::new();
+    for key in provider.models.iter().flat_map(|model| &model.api_keys) {
+        if labels.iter().all(|(known, _)| *known != key.secret) {
+            let label = key.secret.label(labels.len() + 1);
+            labels.push((key.secret.clone(), label));
+        }
+    }
+    labels
+}
+
+fn of_model(model: &ModelEntry, path: &str, places: &Places, labels: &[(Secret, KeyLabel)]) -> Vec<Holds> {
     let source = |field: &str| {
         let place = places.get(&format!("{path}.{field}"));
         place.map_or(Source::Default, |place| {
@@ -133,10 +146,10 @@ fn of_model(model: &ModelEntry, path: &str, places: &Places) -> Vec<Holds> {
                 Source::Nowhere(place.line, place.reference.clone()),
             ),
             Some(place) => (
-                of_key(key, index),
+                of_key(key, labels),
                 Source::Line(place.line, place.reference.clone()),
             ),
-            None => (of_key(key, index), Source::Default),
+            None => (of_key(key, labels), Source::Default),
         };
         values.push(Holds {
             name: field,
@@ -154,13 +167,14 @@ fn of_model(model: &ModelEntry, path: &str, places: &Places) -> Vec<Holds> {
 }
 
 /// A key as a label, with its limits.
-fn of_key(key: &KeyEntry, index: usize) -> String {
+fn of_key(key: &KeyEntry, labels: &[(Secret, KeyLabel)]) -> String {
+    let label = labels.iter().find(|(known, _)| *known == key.secret);
     let limits = &key.limits.limits;
     let per_minute = limits
         .minute
         .map(|quota| format!("rpm {}", quota.most_in_a_minute()));
     let parts = [
-        Some(key.secret.label(index + 1).to_string()),
+        label.map(|(_, label)| label.to_string()),
         Some(key.limits.weight)
             .filter(|weight| *weight != 1)
             .map(|weight| format!("weight {weight}")),

@@ -21,7 +21,7 @@ pub(super) fn of(told: &Told, screen: Screen, chart: Chart) -> String {
     for (at, (asked, model)) in told.setup.asked.iter().zip(&told.models).enumerate() {
         let share = match (&told.traffic.arrivals, told.models.len()) {
             (_, 1) | (Arrivals::Recorded(_), _) => String::new(),
-            _ => format!(", {} of", percent(asked.share / all)),
+            _ => format!(", {} of the calls", percent(asked.share / all)),
         };
         let separator = if at == 0 { "" } else { "\n" };
         let Some(entry) = told.setup.model(at) else {
@@ -30,7 +30,7 @@ pub(super) fn of(told: &Told, screen: Screen, chart: Chart) -> String {
         let of_file = keys(entry.api_keys.len());
         let _ = writeln!(
             text,
-            "{separator}{}: {of_file}{share}, {}\n",
+            "{separator}{}: {of_file}{share}\n{}\n",
             screen.paint.paint(Look::Strong, &asked.id),
             calls(&told.traffic)
         );
