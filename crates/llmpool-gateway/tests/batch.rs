@@ -476,19 +476,14 @@ async fn a_reader_that_stands_still_does_not_deafen_it() {
 }
 
 #[test]
-fn the_readme_can_be_followed_word_by_word() {
-    let readme = include_str!("../../../README.md");
-    let (_, rest) = readme.split_once("cat > questions.jsonl <<'END'\n").unwrap();
-    let (questions, rest) = rest.split_once("END\n").unwrap();
-    let command = rest.lines().next().unwrap();
-    let arguments: Vec<_> = command
-        .strip_prefix("cargo run --release -- ")
-        .unwrap()
-        .split(' ')
-        .collect();
+fn the_documented_questions_have_answers_as_documented() {
+    let page = include_str!("../../../docs/commands.md");
+    let (_, rest) = page.split_once("```jsonl\n").unwrap();
+    let (questions, rest) = rest.split_once("```\n").unwrap();
     let folder = Folder::new();
     folder.write("questions.jsonl", questions);
-    let (code, out, err) = llmpool(&folder.0, &arguments, "", &[]);
+    let command = ["chat", "--jsonl", "questions.jsonl", "--output", "answers.jsonl"];
+    let (code, out, err) = llmpool(&folder.0, &command, "", &[]);
     assert_eq!((code, out.as_str()), (0, ""), "{err}");
     let answers = rows(&std::fs::read_to_string(folder.0.join("answers.jsonl")).unwrap());
     assert_eq!(ids(&answers), ["1", "in-french", "a-talk", "as-openai"]);
