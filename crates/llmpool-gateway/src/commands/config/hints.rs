@@ -88,17 +88,26 @@ fn unusual_rate(file: &ProviderFile, path: &str, rate: f64) -> Option<Defect> {
 
 /// A key goes along with every request.
 fn in_the_clear(file: &ProviderFile, path: &str, base_url: &str) -> Option<Defect> {
-    let host = base_url.strip_prefix("http://")?;
-    let host = host.split(['/', '?']).next().unwrap_or_default();
-    let host = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    let is_near = host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| is_near(&ip));
+    let host = host(base_url.strip_prefix("http://")?);
     let problem = format!("keys go to {host} in the clear");
     let field = format!("{path}.base_url");
-    (!is_near && host.contains('.'))
-        .then(|| hint(file, &field, problem, "write https:// if the server speaks it"))
+    let is_far = host.contains('.') && !is_local(base_url);
+    is_far.then(|| hint(file, &field, problem, "write https:// if the server speaks it"))
+}
+
+/// Whether a server is on this machine or in its network.
+pub(super) fn is_local(base_url: &str) -> bool {
+    let place = base_url.split_once("://").map_or(base_url, |(_, place)| place);
+    let host = host(place);
+    host == "localhost" || host.parse().is_ok_and(|ip| is_near(&ip))
+}
+
+fn host(place: &str) -> &str {
+    let host = place.split(['/', '?']).next().unwrap_or_default();
+    match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    }
 }
 
 fn is_near(ip: &std::net::IpAddr) -> bool {

@@ -9,6 +9,7 @@ use llmpool::provider_file::{PROVIDER_SCHEMA, ProviderFile};
 use serde_json::Value;
 
 use super::examples::{self, EXAMPLES};
+use super::hints;
 use crate::cli::Init;
 use crate::commands::counted;
 use crate::{exit, say, settings};
@@ -156,6 +157,17 @@ fn text(answers: &Answers) -> String {
             references.collect::<Vec<_>>().join(", ")
         }
     };
+    // A server of one's own has no limit but what it can do at once.
+    let limits = match hints::is_local(&answers.base_url) {
+        true => (
+            "At most 4 requests at once",
+            "\"rate_limit_capacity\": null,\n      \"max_concurrency\": 4",
+        ),
+        false => (
+            "At most 10 requests at once, then 2 a second",
+            "\"rate_limit_capacity\": 10,\n      \"rate_limit_refill_rate\": 2.0",
+        ),
+    };
     format!(
         r#"{{
   "$schema": "./{SCHEMA}",
@@ -166,13 +178,14 @@ fn text(answers: &Answers) -> String {
       "//api_keys": "Of several keys the least loaded healthy one is taken. ${{NAME}} is a variable, file:PATH a file; for limits of one key write {{\"key\": \"${{NAME}}\", \"rpm\": 60}}.",
       "api_keys": [{keys}],
       "base_url": {base_url},
-      "//limits": "At most 10 requests at once, then 2 a second. Also: rpm, tpm, rpd, max_concurrency; null is no limit. llmpool plan tells what they give.",
-      "rate_limit_capacity": 10,
-      "rate_limit_refill_rate": 2.0
+      "//limits": "{limits}. Also: rpm, tpm, rpd, max_concurrency; null is no limit. llmpool plan tells what they give.",
+      {rate}
     }}
   ]
 }}
 "#,
+        limits = limits.0,
+        rate = limits.1,
         provider = quoted(&answers.provider),
         model = quoted(&answers.model),
         base_url = quoted(&answers.base_url),
