@@ -245,3 +245,91 @@ async fn a_variable_set_to_nothing_says_nothing() {
     let (code, out, err) = llmpool(&folder.0, &["chat", "hi"], "", &variables);
     assert_eq!((code, out.as_str()), (0, "yes\n"), "{err}");
 }
+
+#[test]
+fn the_completions_are_taken_by_a_real_shell() {
+    let script = format!(
+        "source <('{}' completions bash) && complete -p llmpool && COMP_WORDS=(llmpool con) COMP_CWORD=1 && _llmpool llmpool con llmpool && echo \"${{COMPREPLY[@]}}\"",
+        env!("CARGO_BIN_EXE_llmpool")
+    );
+    let output = std::process::Command::new("bash")
+        .args(["--norc", "-c", &script])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        said.contains("-F _llmpool llmpool\n") && said.ends_with("\nconfig\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn every_command_has_a_page_of_the_manual() {
+    let folder = Folder::new();
+    let (code, out, err) = llmpool(&folder.0, &["man", "--folder", "pages"], "", &[]);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+    let pages = std::fs::read_dir(folder.0.join("pages")).unwrap();
+    let mut names: Vec<_> = pages
+        .map(|page| page.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let commands = [
+        "chat",
+        "check",
+        "completions",
+        "config-init",
+        "config-schema",
+        "config-show",
+        "config-validate",
+        "config",
+        "man",
+        "models",
+        "plan",
+        "sim",
+        "status",
+        "version",
+    ];
+    let expected = commands.map(|command| format!("llmpool-{command}.1"));
+    let mut expected: Vec<_> = expected.into_iter().chain(["llmpool.1".to_owned()]).collect();
+    expected.sort();
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_reader_that_has_left_is_no_error() {
+    let folder = Folder::new();
+    folder.write("provider.json", &provider_file("http://127.0.0.1:1/v1"));
+    for arguments in [
+        ["models"].as_slice(),
+        &["config", "schema"],
+        &["config", "show", "--json"],
+        &["config", "validate"],
+        &["completions", "zsh"],
+        &["man"],
+        &["version"],
+        &["plan", "--rate", "1", "--for", "60"],
+        &["check", "--timeout", "0.1"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_llmpool"))
+            .args(arguments)
+            .current_dir(&folder.0)
+            .env_clear()
+            .env("KEY", "k")
+            .stdout(writer)
+            .output()
+            .unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {err}");
+        assert!(
+            !err.contains("error") && !err.contains("panic"),
+            "{arguments:?}: {err}"
+        );
+    }
+}

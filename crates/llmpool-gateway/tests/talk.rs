@@ -247,3 +247,36 @@ fn a_real_model_is_talked_with() {
         .wait_for(&format!("{} answers: ", answers + 2), 1);
     quit(&terminal);
 }
+
+#[test]
+fn a_provider_file_is_asked_for_in_a_few_questions() {
+    if !terminal::is_there() {
+        return;
+    }
+    let command = format!("'{LLMPOOL}' config init; echo \"ended with $?\"");
+    let terminal = Terminal::start(Folder::new(), (90, 30), &command, &[("DEEPSEEK_API_KEY", "k")]);
+    terminal.wait_for("Provider [openai]:", 1);
+    terminal.enter("deepseek").wait_for("Model [deepseek-chat]:", 1);
+    terminal
+        .press(&["Enter"])
+        .wait_for("between them [DEEPSEEK_API_KEY]:", 1);
+    let text = terminal
+        .enter("DEEPSEEK_API_KEY SECOND_KEY")
+        .wait_for("ended with 0", 1);
+    assert!(
+        text.contains("hint: set the key first: export SECOND_KEY=…"),
+        "{text}"
+    );
+    let file = std::fs::read_to_string(terminal.folder().join("provider.json")).unwrap();
+    assert!(
+        file.contains(r#""api_keys": ["${DEEPSEEK_API_KEY}", "${SECOND_KEY}"]"#),
+        "{file}"
+    );
+
+    // Ctrl-C leaves nothing behind.
+    let command = format!("'{LLMPOOL}' config init; echo \"ended with $?\"");
+    let terminal = Terminal::start(Folder::new(), (90, 30), &command, &[]);
+    terminal.wait_for("Provider [openai]:", 1);
+    terminal.press(&["C-c"]).wait_for("ended with 130", 1);
+    assert!(!terminal.folder().join("provider.json").exists());
+}
