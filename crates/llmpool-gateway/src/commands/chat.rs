@@ -45,7 +45,7 @@ async fn ask(mut chat: Chat) -> Result<(), ExitCode> {
 /// Whether this is a talk: somebody is there who types and reads, and has not said what to ask.
 pub(crate) fn is_talk(chat: &Chat) -> bool {
     let asks_once = !chat.prompt.is_empty() || chat.batch.jsonl.is_some() || chat.json || chat.no_stream;
-    !asks_once && io::stdin().is_terminal() && io::stdout().is_terminal()
+    !asks_once && io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal()
 }
 
 /// Reads files away from the thread that listens for Ctrl-C.

@@ -55,20 +55,26 @@ pub(super) fn run(show: &Show) -> Result<(), ExitCode> {
 
 /// What is said beside the provider file.
 fn around() -> Vec<Holds> {
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 14] = [
         "LLMPOOL_CONFIG",
         "LLMPOOL_MODEL",
         "LLMPOOL_STATE",
         "LLMPOOL_HISTORY",
         "HTTPS_PROXY",
+        "https_proxy",
         "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "all_proxy",
         "NO_PROXY",
+        "no_proxy",
         "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
     ];
     let set = NAMES.into_iter().filter_map(|name| {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
         // Proxies may have a password in them.
-        let value = match name.ends_with("S_PROXY") || name == "HTTP_PROXY" {
+        let value = match name.to_ascii_lowercase().ends_with("_proxy") {
             true => without_credentials(&value),
             false => value,
         };
