@@ -280,3 +280,23 @@ fn a_provider_file_is_asked_for_in_a_few_questions() {
     terminal.press(&["C-c"]).wait_for("ended with 130", 1);
     assert!(!terminal.folder().join("provider.json").exists());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn into_a_pipe_a_prompt_is_typed_and_answered_plainly() {
+    if !terminal::is_there() {
+        return;
+    }
+    let simulator = simulator(r#"{"keys": [{"key": "k"}], "echo": true}"#).await;
+    let folder = Folder::new();
+    folder.write("provider.json", &file(&simulator.url(), "m"));
+    let command = format!("'{LLMPOOL}' chat -m one/m | cat -v; echo \"ended with $?\"");
+    let terminal = Terminal::start(folder, (90, 30), &command, &[("KEY", "k")]);
+    terminal.wait_for("Ctrl-D at the beginning of a line ends it", 1);
+    terminal
+        .enter("Say **this**")
+        .enter("in two lines")
+        .press(&["C-d"]);
+    let text = terminal.wait_for("ended with 0", 1);
+    // Typed once, and said once.
+    assert_eq!(text.matches("Say **this**\nin two lines\n").count(), 2, "{text}");
+}

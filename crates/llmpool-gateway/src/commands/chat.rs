@@ -88,7 +88,7 @@ pub(super) async fn providers(chat: &Chat, warn: Warn) -> Result<(Option<Simulat
     }
 }
 
-/// The arguments joined by blanks, then what comes on stdin.
+/// The arguments joined by blanks, then what comes on stdin; of a terminal that is asked for only where there is nothing else.
 async fn prompt(arguments: &[String], has_files: bool) -> Result<String, ExitCode> {
     let typed: Vec<&str> = arguments
         .iter()
@@ -96,7 +96,12 @@ async fn prompt(arguments: &[String], has_files: bool) -> Result<String, ExitCod
         .filter(|argument| *argument != "-")
         .collect();
     let mut parts = vec![typed.join(" ")];
-    if !io::stdin().is_terminal() || typed.len() < arguments.len() {
+    let is_typed = io::stdin().is_terminal();
+    let is_asked = !typed.is_empty() || has_files;
+    if is_typed && !is_asked {
+        say::note("type the prompt; Ctrl-D at the beginning of a line ends it");
+    }
+    if !is_typed || !is_asked || typed.len() < arguments.len() {
         // On a thread of its own, so that Ctrl-C is heard while it waits.
         let piped = tokio::task::spawn_blocking(piped).await.map_err(io::Error::other);
         match piped.flatten() {
