@@ -25,8 +25,10 @@ fn main() -> ExitCode {
             return commands::run(cli).await;
         }
         tokio::select! {
-            code = commands::run(cli) => code,
+            // Listens before anything is said: who reads it may press Ctrl-C at once.
+            biased;
             _ = tokio::signal::ctrl_c() => exit::code(exit::INTERRUPTED),
+            code = commands::run(cli) => code,
         }
     });
     // A thread that still reads stdin is not waited for.

@@ -5,9 +5,11 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
+
 use insta::assert_snapshot;
 use llmpool_simulator::Simulator;
-use support::{Folder, llmpool, simulator};
+use support::{Folder, ended, interrupt, llmpool, simulator, start};
 
 const NARROW: (&str, &str) = ("COLUMNS", "60");
 const WIDE: (&str, &str) = ("COLUMNS", "120");
@@ -100,9 +102,24 @@ impl Scene {
     }
 }
 
+/// Members of JSON that are times have no value.
+fn without_times(text: &str) -> String {
+    let mut pieces = text.split("_s\":");
+    let mut bare = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let number = piece.len()
+            - piece
+                .trim_start_matches(|sign: char| sign.is_ascii_digit() || sign == '.')
+                .len();
+        let shown = if number > 0 { "#" } else { "" };
+        bare += &format!("_s\":{shown}{}", &piece[number..]);
+    }
+    bare
+}
+
 /// Without what differs from run to run, and with escape codes to read.
 fn steady(text: &str) -> String {
-    let text = text.replace('\u{1b}', "␛");
+    let text = without_times(&text.replace('\u{1b}', "␛"));
     let mut steady = String::new();
     for piece in text.split_inclusive([' ', '\n', ',', '(', ')', ':', ';']) {
         let (word, end) = piece.split_at(
@@ -211,6 +228,21 @@ async fn chat() {
     let batch = ["chat", "-m", "good/small", "--jsonl", "lines.jsonl"];
     assert_snapshot!("chat-broken-lines", scene.says(&batch, &[]));
     scene.folder.write(
+        "questions.jsonl",
+        "\"One\"\n{\"id\": \"two\", \"prompt\": \"Two\"}\n",
+    );
+    let batch = [
+        "chat",
+        "-m",
+        "good/small",
+        "--jsonl",
+        "questions.jsonl",
+        "--output",
+        "answers.jsonl",
+    ];
+    assert_snapshot!("chat-batch", scene.says(&batch, &[]));
+    assert_snapshot!("chat-batch-again-coloured", scene.says(&batch, &[COLOURED]));
+    scene.folder.write(
         "provider.json",
         "{\"p\": [{\"model_nam\": \"m\", \"api_keys\": [\"${NOPE}\"], \"base_url\": \"h\"}]}",
     );
@@ -236,6 +268,11 @@ async fn check_and_models() {
     assert_snapshot!(
         "check-narrow-coloured",
         scene.says(&["check"], &[NARROW, COLOURED])
+    );
+    assert_snapshot!("check-json", scene.says(&["check", "--json"], &[]));
+    assert_snapshot!(
+        "check-call-wide",
+        scene.says(&["check", "-m", "small", "--call"], &[WIDE])
     );
     assert_snapshot!("models", scene.says(&["models"], &[]));
     assert_snapshot!(
@@ -407,6 +444,10 @@ async fn status() {
     );
     let coloured = scene.says(&["status", "--state", "keys.state"], &[NARROW, COLOURED]);
     assert_snapshot!("status-narrow-coloured", seconds(coloured));
+    assert_snapshot!(
+        "status-json",
+        scene.says(&["status", "--state", "keys.state", "--json"], &[])
+    );
     scene.folder.write("broken.state", "{");
     assert_snapshot!(
         "status-broken",
@@ -443,6 +484,9 @@ async fn plan() {
         "plan-narrow-coloured",
         scene.says(&plan, &[NARROW, COLOURED, ("LANG", "C.UTF-8")])
     );
+    assert_snapshot!("plan-wide", scene.says(&plan, &[WIDE]));
+    let json: Vec<&str> = plan.iter().chain(&["--json"]).copied().collect();
+    assert_snapshot!("plan-json", scene.says(&json, &[]));
     assert_snapshot!(
         "plan-nothing-asked",
         scene.says(&["plan", "-m", "small"], &[WIDE])
@@ -465,4 +509,22 @@ fn sim() {
         "sim-bad-address",
         scene.says(&["sim", "--listen", "nowhere"], &[])
     );
+    // It runs until somebody ends it.
+    let mut child = start(&scene.folder.0, &["sim", "--listen", "127.0.0.1:0"], &[]);
+    let mut url = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut url)
+        .unwrap();
+    let mut note = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap())
+        .read_line(&mut note)
+        .unwrap();
+    interrupt(&child);
+    let (code, rest, err) = ended(child);
+    assert!(
+        url.starts_with("http://127.0.0.1:") && url.ends_with("/v1\n"),
+        "{url}"
+    );
+    assert_eq!((code, rest.as_str(), err.as_str()), (130, "", ""));
+    assert_snapshot!("sim", note);
 }
