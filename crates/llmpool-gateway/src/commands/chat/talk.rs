@@ -158,7 +158,7 @@ impl Talk {
                 self.conversation.clear();
                 say::under("what was said is forgotten; the instructions hold");
             }
-            Command::Retry => match self.conversation.again() {
+            Command::Retry => match self.conversation.has_question() {
                 true => self.answer().await?,
                 false => say::under("nothing was asked yet"),
             },
@@ -187,10 +187,16 @@ impl Talk {
             Some(Err(Broken::Call(error))) => {
                 exit::tell(&error);
                 say::about_the_error("hint:", kept(is_empty));
+                self.used.note_broken(is_empty);
             }
-            None => say::under(format!("stopped; {}", kept(is_empty))),
+            None => {
+                say::under(format!("stopped; {}", kept(is_empty)));
+                self.used.note_broken(is_empty);
+            }
         }
-        self.kept.save(&self.providers)
+        // Where that cannot be, it was told, and what was said is not lost for it.
+        let _ = self.kept.save(&self.providers);
+        Ok(())
     }
 
     fn note(&mut self, report: &CallReport, is_empty: bool) {

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
-use llmpool::chat::{ChatRequest, Content, Message, Part};
+use llmpool::chat::{ChatRequest, Content, Message, Part, Role};
 use serde_json::json;
 
 /// Instructions, and questions with their answers.
@@ -50,21 +50,23 @@ impl Conversation {
         });
     }
 
-    /// Forgets the last answer. Answers whether there is a question to ask again.
-    pub(super) fn again(&mut self) -> bool {
-        let last = self.turns.last_mut();
-        last.map(|turn| turn.answer = None).is_some()
+    /// Whether there is a question to ask, or to ask again.
+    pub(super) fn has_question(&self) -> bool {
+        !self.turns.is_empty()
     }
 
+    /// Takes the place of an earlier answer to the last question, which is kept until there is another one.
     pub(super) fn answered(&mut self, answer: String) {
         if let Some(last) = self.turns.last_mut() {
             last.answer = Some(answer);
         }
     }
 
-    /// Everything that was said, the last question at the end.
+    /// Everything that was said, up to the last question.
     pub(super) fn request(&self) -> ChatRequest {
-        ChatRequest::new(self.messages())
+        let mut messages = self.messages();
+        messages.pop_if(|last| last.role == Some(Role::Assistant));
+        ChatRequest::new(messages)
     }
 
     fn messages(&self) -> Vec<Message> {
@@ -122,7 +124,7 @@ mod tests {
     use super::*;
 
     fn told(conversation: &Conversation) -> Vec<String> {
-        let messages = conversation.request().messages;
+        let messages = conversation.messages();
         messages
             .iter()
             .map(|message| message.text().unwrap().to_owned())
@@ -140,13 +142,16 @@ mod tests {
     }
 
     #[test]
-    fn again_is_the_last_question_without_its_answer() {
+    fn again_is_the_last_question_without_its_answer_which_stays_until_there_is_another() {
         let mut talk = Conversation::default();
-        assert!(!talk.again());
+        assert!(!talk.has_question());
         talk.ask(Message::user("one"));
         talk.answered("1".to_owned());
-        assert!(talk.again());
-        assert_eq!(told(&talk), ["one"]);
+        assert!(talk.has_question());
+        assert_eq!(talk.request().messages.len(), 1);
+        assert_eq!(told(&talk), ["one", "1"]);
+        talk.answered("I".to_owned());
+        assert_eq!(told(&talk), ["one", "I"]);
     }
 
     #[test]
@@ -167,7 +172,7 @@ mod tests {
             "## Instructions\n\nBe brief\n\n## Question\n\nWhat is this?\n\n(an image)\n\n## Answer\n\nA *star*.\n"
         );
         let saved: ChatRequest = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
-        assert_eq!(saved.messages, talk.request().messages);
+        assert_eq!(saved.messages, talk.messages());
         assert_eq!(saved.model.as_deref(), Some("p/m"));
         assert_eq!(
             talk.save(&json, "p/m").unwrap_err().kind(),

@@ -31,6 +31,12 @@ impl Used {
         self.last = tokens.map(|(prompt, completion)| prompt.saturating_add(completion));
     }
 
+    /// An answer that broke off: nobody says what it used.
+    pub(super) fn note_broken(&mut self, is_empty: bool) {
+        self.answers += u32::from(!is_empty);
+        self.unknown += u32::from(!is_empty);
+    }
+
     pub(super) fn told(&self, window: u32) -> String {
         let answers = match self.answers {
             1 => "1 answer".to_owned(),
