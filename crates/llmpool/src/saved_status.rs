@@ -1,5 +1,6 @@
 //! What another process wrote down of its keys and limits, for an operator who looks on.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -65,11 +66,7 @@ impl Providers {
         let age = file
             .saved_at
             .map(|at| wall_now.saturating_sub(Duration::from_millis(at)));
-        let keys = self.saved_keys(&file, wall_now);
-        let named = file.keys.iter().map(|kept| (&kept.provider, &kept.fingerprint));
-        let unknown_keys = named
-            .filter(|(provider, key)| !self.knows(provider, key, &file.salt))
-            .count();
+        let (keys, unknown_keys) = self.saved_keys(&file, wall_now);
         Ok(SavedStatus {
             age,
             models: self
@@ -81,41 +78,43 @@ impl Providers {
         })
     }
 
-    fn saved_keys(&self, file: &StateFile, wall_now: Duration) -> Vec<SavedKey> {
+    /// Every key, and how many the file has beside them.
+    fn saved_keys(&self, file: &StateFile, wall_now: Duration) -> (Vec<SavedKey>, usize) {
+        let kept = file
+            .keys
+            .iter()
+            .map(|kept| (named(&kept.provider, &kept.fingerprint), kept));
+        let mut kept: HashMap<_, _> = kept.collect();
+        let loads = file
+            .loads
+            .iter()
+            .map(|load| (named(&load.provider, &load.fingerprint), load.in_flight));
+        let loads: HashMap<_, _> = loads.collect();
         let mut keys = Vec::new();
         for provider in self.pools() {
             for key in &provider.keys {
                 let known_as = key_states::fingerprint(&key.secret, &file.salt);
-                let kept = file
-                    .keys
-                    .iter()
-                    .find(|kept| kept.provider == provider.id && kept.fingerprint == known_as);
-                let load = file
-                    .loads
-                    .iter()
-                    .find(|load| load.provider == provider.id && load.fingerprint == known_as);
-                let (state, back_in) = kept.map_or(("healthy", None), |kept| state_of(kept, wall_now));
+                let name = named(&provider.id, &known_as);
+                let (state, back_in) = kept
+                    .remove(&name)
+                    .map_or(("healthy", None), |kept| state_of(kept, wall_now));
                 keys.push(SavedKey {
                     provider: provider.id.clone(),
                     label: key.label.clone(),
                     state,
                     back_in,
-                    in_flight: load.map_or(0, |load| load.in_flight),
+                    in_flight: loads.get(&name).copied().unwrap_or(0),
                 });
             }
         }
         keys.sort_by(|a, b| a.provider.cmp(&b.provider));
-        keys
+        (keys, kept.len())
     }
+}
 
-    fn knows(&self, provider: &str, known_as: &str, salt: &str) -> bool {
-        let mut pools = self.pools().into_iter().filter(|pool| pool.id == provider);
-        pools.any(|pool| {
-            pool.keys
-                .iter()
-                .any(|key| key_states::fingerprint(&key.secret, salt) == known_as)
-        })
-    }
+/// A provider's key as the file knows it.
+fn named(provider: &str, fingerprint: &str) -> (String, String) {
+    (provider.to_owned(), fingerprint.to_owned())
 }
 
 fn state_of(kept: &Kept, wall_now: Duration) -> (&'static str, Option<Duration>) {
