@@ -55,7 +55,9 @@ pub(crate) struct Load {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Rate {
     pub(crate) model: String,
-    pub(crate) available: u32,
+    /// Absent where there is no such limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) available: Option<u32>,
     pub(crate) waiting: usize,
 }
 
@@ -116,7 +118,7 @@ impl Providers {
                 .iter()
                 .flat_map(|provider| loads(provider, &salt))
                 .collect(),
-            rates: self.models().filter_map(rate).collect(),
+            rates: self.models().map(rate).collect(),
             salt,
         };
         replace(path.as_ref(), &file).map_err(|error| unusable(path.as_ref(), &error.to_string()))
@@ -177,13 +179,12 @@ fn loads(provider: &Arc<Provider>, salt: &str) -> Vec<Load> {
     .collect()
 }
 
-fn rate(model: &OpenAiCompatible) -> Option<Rate> {
-    let status = model.rate_limit_status()?;
-    Some(Rate {
+fn rate(model: &OpenAiCompatible) -> Rate {
+    Rate {
         model: model.id().to_owned(),
-        available: status.available_tokens,
-        waiting: status.waiting,
-    })
+        available: model.rate_limit_status().map(|status| status.available_tokens),
+        waiting: model.waiting(),
+    }
 }
 
 fn kept(provider: &Arc<Provider>, salt: &str) -> Vec<Kept> {

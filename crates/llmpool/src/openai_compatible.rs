@@ -237,6 +237,11 @@ impl OpenAiCompatible {
         token_bucket::status_of(&self.target.provider.admission, self.target.id)
     }
 
+    /// How many calls wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.target.provider.admission.waiting(self.target.id)
+    }
+
     /// Fills the bucket of the rate limit.
     pub fn reset_rate_limit(&self) {
         self.target.provider.admission.reset(self.target.id);

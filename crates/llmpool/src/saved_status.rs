@@ -32,9 +32,11 @@ pub struct SavedStatus {
 pub struct SavedModel {
     /// `provider/model`.
     pub id: String,
-    /// `None` where there is no limit. `available_tokens` is what came back since the file was written, had nothing been sent; all of it
+    /// `None` where there is no limit of requests at once and a second. `available_tokens` is what came back since the file was written, had nothing been sent; all of it
     /// where the file does not know the model.
     pub rate_limit: Option<RateLimitStatus>,
+    /// How many calls waited for their turn.
+    pub waiting: usize,
 }
 
 /// A key and what was known of it.
@@ -133,22 +135,24 @@ fn state_of(kept: &Kept, wall_now: Duration) -> (&'static str, Option<Duration>)
 }
 
 fn saved_model(model: &OpenAiCompatible, file: &StateFile, age: Option<Duration>) -> SavedModel {
-    let full = model.rate_limit_status();
     let saved = file.rates.iter().find(|rate| rate.model == model.id());
-    let rate_limit = match (full, saved) {
-        (Some(full), Some(saved)) => {
-            let back = age.unwrap_or_default().as_secs_f64() * full.refill_rate;
-            let available = (f64::from(saved.available) + back).min(f64::from(full.capacity));
-            Some(RateLimitStatus {
-                available_tokens: available as u32,
-                waiting: saved.waiting,
-                ..full
-            })
+    let waiting = saved.map_or(0, |rate| rate.waiting);
+    let rate_limit = model.rate_limit_status().map(|full| {
+        let available = saved
+            .and_then(|rate| rate.available)
+            .map_or(full.available_tokens, |available| {
+                let back = age.unwrap_or_default().as_secs_f64() * full.refill_rate;
+                (f64::from(available) + back).min(f64::from(full.capacity)) as u32
+            });
+        RateLimitStatus {
+            available_tokens: available,
+            waiting,
+            ..full
         }
-        (full, _) => full,
-    };
+    });
     SavedModel {
         id: model.id().to_owned(),
         rate_limit,
+        waiting,
     }
 }

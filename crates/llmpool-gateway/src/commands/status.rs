@@ -1,16 +1,19 @@
 //! `llmpool status`: what another command, or a program with the library, wrote down of its keys and limits.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use llmpool::provider_file::ProviderFile;
 use llmpool::{RateLimitStatus, SavedKey, SavedModel, SavedStatus};
 use serde_json::{Value, json};
 
 use super::{code, counted, print};
 use crate::cli::Status;
+use crate::exit;
+use crate::settings::{self, Found};
 use crate::table::Table;
 use crate::terminal::{Look, Screen};
-use crate::{exit, settings};
 
 pub(crate) fn run(status: &Status) -> ExitCode {
     code(show(status))
@@ -24,7 +27,10 @@ fn show(status: &Status) -> Result<(), ExitCode> {
             "name the one that llmpool chat --state FILE or save_key_states writes, with --state or LLMPOOL_STATE",
         ));
     };
-    let providers = settings::find(&status.source)?.providers()?;
+    let (providers, file) = match settings::find(&status.source)? {
+        Found::File { path, providers } => (providers, Some(settings::read(&path)?)),
+        other => (other.providers()?, None),
+    };
     if !path.exists() {
         return Err(exit::hinting(
             exit::FAILED,
@@ -33,27 +39,60 @@ fn show(status: &Status) -> Result<(), ExitCode> {
         ));
     }
     let saved = providers.saved_status(&path).map_err(|error| exit::of(&error))?;
-    match status.json {
-        true => print(&format!("{}\n", as_json(&saved))),
-        false => print(&as_text(&path.display().to_string(), &saved, Screen::stdout())),
+    let limits = file.map_or_else(BTreeMap::new, |file| limits(&file));
+    if status.json {
+        return print(&format!("{}\n", as_json(&saved, &limits)));
     }
+    let name = path.display().to_string();
+    print(&as_text(&name, &saved, &limits, Screen::stdout()))
 }
 
-fn as_text(name: &str, saved: &SavedStatus, screen: Screen) -> String {
+/// By the model's id, each limit by its name in the provider file.
+type Limits = BTreeMap<String, Vec<(&'static str, f64)>>;
+
+/// What every model is limited to beside its requests at once and a second.
+fn limits(file: &ProviderFile) -> Limits {
+    let mut limits = Limits::new();
+    for provider in &file.providers {
+        for model in &provider.models {
+            let settings = &model.settings;
+            let all = [
+                ("rpm", settings.rpm),
+                ("tpm", settings.tpm),
+                ("rpd", settings.rpd),
+                ("max_concurrency", settings.max_concurrency),
+            ];
+            let set = all
+                .into_iter()
+                .filter_map(|(name, most)| Some((name, f64::from(most?))));
+            limits.insert(format!("{}/{}", provider.id, model.model_name), set.collect());
+        }
+    }
+    limits
+}
+
+fn as_text(name: &str, saved: &SavedStatus, limits: &Limits, screen: Screen) -> String {
     let paint = screen.paint;
     let age = saved.age.map_or("at a time it does not say".to_owned(), |age| {
         format!("{} ago", in_words(age))
     });
     let mut text = format!("{} saved {age}\n\n", paint.paint(Look::Strong, name));
-    let mut models = Table::with_header(screen, &["MODEL", "LIMIT", "FREE NOW", "WAITED"]);
-    for SavedModel { id, rate_limit, .. } in &saved.models {
-        let [limit, free, waited] = rate_limit.map_or(["none", "", ""].map(str::to_owned), rate);
-        models.row([
-            (Look::Plain, id),
-            (Look::Plain, &limit),
-            (Look::Plain, &free),
-            (Look::Plain, &waited),
-        ]);
+    let mut models = Table::with_header(screen, &["MODEL", "LIMITS", "FREE NOW", "WAITING"]);
+    for SavedModel {
+        id,
+        rate_limit,
+        waiting,
+        ..
+    } in &saved.models
+    {
+        let free = rate_limit.map_or(String::new(), |rate| rate.available_tokens.to_string());
+        let row = [
+            id.clone(),
+            limits_of(*rate_limit, limits.get(id)),
+            free,
+            waiting.to_string(),
+        ];
+        models.row(row.map(|cell| (Look::Plain, cell)));
     }
     text += &models.draw(0);
     text.push('\n');
@@ -94,18 +133,17 @@ fn as_text(name: &str, saved: &SavedStatus, screen: Screen) -> String {
     text
 }
 
-fn rate(status: RateLimitStatus) -> [String; 3] {
-    let RateLimitStatus {
-        capacity,
-        refill_rate,
-        available_tokens,
-        waiting,
-    } = status;
-    [
-        format!("{capacity} at once, {refill_rate} a second"),
-        format!("{available_tokens}"),
-        format!("{waiting}"),
-    ]
+fn limits_of(rate: Option<RateLimitStatus>, others: Option<&Vec<(&'static str, f64)>>) -> String {
+    let rate = rate.map(|rate| format!("{} at once, {} a second", rate.capacity, rate.refill_rate));
+    let others = others
+        .into_iter()
+        .flatten()
+        .map(|(name, most)| format!("{name} {most}"));
+    let all: Vec<_> = rate.into_iter().chain(others).collect();
+    match &all[..] {
+        [] => "none".to_owned(),
+        all => all.join(", "),
+    }
 }
 
 fn in_words(span: Duration) -> String {
@@ -117,7 +155,7 @@ fn in_words(span: Duration) -> String {
     }
 }
 
-fn as_json(saved: &SavedStatus) -> Value {
+fn as_json(saved: &SavedStatus, limits: &Limits) -> Value {
     let seconds = |span: Duration| (span.as_secs_f64() * 1e3).round() / 1e3;
     let models = saved.models.iter().map(|model| {
         let limit = model.rate_limit.map(|limit| {
@@ -125,10 +163,11 @@ fn as_json(saved: &SavedStatus) -> Value {
                 "capacity": limit.capacity,
                 "refill_rate": limit.refill_rate,
                 "available_tokens": limit.available_tokens,
-                "waiting": limit.waiting,
             })
         });
-        json!({"id": model.id, "rate_limit": limit})
+        let others = limits.get(&model.id).into_iter().flatten();
+        let others: BTreeMap<_, _> = others.map(|(name, most)| (*name, *most as u64)).collect();
+        json!({"id": model.id, "rate_limit": limit, "limits": others, "waiting": model.waiting})
     });
     let keys = saved.keys.iter().map(|key| {
         json!({
