@@ -576,3 +576,35 @@ fn what_makes_no_sense_together_is_a_matter_of_usage() {
         assert!(err.starts_with("error: "), "{err}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_batch_does_is_seen_from_another_terminal() {
+    let simulator = simulator(r#"{"head_delay": 4}"#).await;
+    let folder = folder(&simulator, prompts(8));
+    let variables = [
+        ("KEY", "k"),
+        ("LLMPOOL_CONFIG", "p.json"),
+        ("LLMPOOL_STATE", "keys.state"),
+    ];
+    let batch = start(
+        &folder.0,
+        &["chat", "--jsonl", "in.jsonl", "--concurrency", "3"],
+        &variables,
+    );
+    // It is written every other second; what cannot be read yet is not there yet.
+    let under_way = || {
+        let (_, out, _) = llmpool(&folder.0, &["status", "--json"], "", &variables);
+        let told: Value = serde_json::from_str(&out).ok()?;
+        told["keys"][0]["in_flight"].as_u64().filter(|calls| *calls > 0)
+    };
+    let began = std::time::Instant::now();
+    let seen = loop {
+        match under_way() {
+            Some(calls) => break calls,
+            None => assert!(began.elapsed().as_secs() < 30, "nothing is under way"),
+        }
+    };
+    assert_eq!(seen, 3);
+    interrupt(&batch);
+    assert_eq!(ended(batch).0, 130);
+}
