@@ -202,6 +202,16 @@ async fn chat() {
         "chat-no-color",
         scene.says(&small, &[("NO_COLOR", "1"), ("CLICOLOR", "1")])
     );
+    let dry = [
+        "chat",
+        "-m",
+        "good/small",
+        "--system",
+        "Be brief",
+        "--dry-run",
+        "Hello",
+    ];
+    assert_snapshot!("chat-dry-run", scene.says(&dry, &[]));
     assert_snapshot!("chat-which-model", scene.says(&["chat", "Hello"], &[]));
     assert_snapshot!(
         "chat-unknown-model",

@@ -40,6 +40,9 @@ pub(crate) struct Chat {
     /// Wait for the whole answer
     #[arg(short = 'S', long)]
     pub(crate) no_stream: bool,
+    /// Print the request as JSON, and send nothing
+    #[arg(long, conflicts_with_all = ["json", "no_stream"])]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) state: State,
     #[command(flatten)]
@@ -56,7 +59,7 @@ impl Chat {
 /// Many questions at once.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Batches")]
-#[group(multiple = true, conflicts_with_all = ["prompt", "files", "json", "no_stream"])]
+#[group(multiple = true, conflicts_with_all = ["prompt", "files", "json", "no_stream", "dry_run"])]
 pub(crate) struct Batch {
     /// Ask every line of FILE and answer each with a line of JSON; without FILE, or with -, lines come on stdin
     #[arg(

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use llmpool::chat::{ChatRequest, Message};
 use llmpool::{CallOptions, ChatResponse, LlmInterface, OpenAiCompatible, Providers};
 use llmpool_simulator::Simulator;
+use serde::Serialize;
 
 use self::answer::Broken;
 use self::attachment::{Attachment, Unusable};
@@ -37,14 +38,21 @@ async fn ask(mut chat: Chat) -> Result<(), ExitCode> {
     let prompt = prompt(&chat.prompt, !attachments.is_empty()).await?;
     let request = request(&chat, attachment::message(&prompt, &attachments));
     let (_simulator, providers) = providers(&chat, Warn::No).await?;
-    let kept = Remembered::load(&chat.state, &providers)?;
     let model = choose(&providers, chat.model())?;
+    if chat.dry_run {
+        return print_json(&ChatRequest {
+            model: Some(model.model_name().to_owned()),
+            ..request
+        });
+    }
+    let kept = Remembered::load(&chat.state, &providers)?;
     kept.during(&providers, answer(&model, &chat, &request)).await?
 }
 
 /// Whether this is a talk: somebody is there who types and reads, and has not said what to ask.
 pub(crate) fn is_talk(chat: &Chat) -> bool {
-    let asks_once = !chat.prompt.is_empty() || chat.batch.jsonl.is_some() || chat.json || chat.no_stream;
+    let asks_once =
+        !chat.prompt.is_empty() || chat.batch.jsonl.is_some() || chat.json || chat.no_stream || chat.dry_run;
     !asks_once && io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal()
 }
 
@@ -194,10 +202,12 @@ fn show(response: &ChatResponse, json: bool) -> Result<(), ExitCode> {
         page.text(response.text().trim_end())?;
         return page.end();
     }
-    match serde_json::to_string_pretty(&response.completion) {
+    print_json(&response.completion)
+}
+
+fn print_json(value: &impl Serialize) -> Result<(), ExitCode> {
+    match serde_json::to_string_pretty(value) {
         Ok(text) => print(&format!("{text}\n")),
-        Err(error) => Err(exit::failed(&format!(
-            "the answer cannot be written as JSON: {error}"
-        ))),
+        Err(error) => Err(exit::failed(&format!("it cannot be written as JSON: {error}"))),
     }
 }
