@@ -113,8 +113,12 @@ async fn questions_are_typed_pasted_remembered_and_sent_whole() {
     assert_eq!(saved["messages"].as_array().unwrap().len(), 11);
     std::fs::write(terminal.folder().join("note.txt"), "from a file\n").unwrap();
     terminal
-        .enter("/file note.txt")
-        .wait_for("note.txt (1 lines) goes with the next question", 1);
+        .write("/file no")
+        .press(&["Tab"])
+        .wait_for("> /file note.txt", 1);
+    terminal
+        .press(&["Enter"])
+        .wait_for("note.txt (1 line) goes with the next question", 1);
     terminal
         .enter("Read it")
         .wait_for("\nRead it\n\nnote.txt:\n```\nfrom a file\n```\n", 1);

@@ -8,6 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use llmpool::chat::{Message, Part};
 
+use crate::commands::counted;
+
 /// The most that is read of a file, in bytes: no provider takes more.
 const LARGEST: u64 = 20 << 20;
 
@@ -78,7 +80,7 @@ impl Attachment {
     /// What it is, in words.
     pub(super) fn told(&self) -> String {
         match self {
-            Self::Text { name, text } => format!("{name} ({} lines)", text.lines().count()),
+            Self::Text { name, text } => format!("{name} ({})", counted(text.lines().count(), "line")),
             Self::Image { name, .. } => format!("{name} (an image)"),
             Self::Document { name, .. } => format!("{name} (a PDF)"),
         }

@@ -55,7 +55,7 @@ const KEYS: [(&str, &str); 5] = [
         "Up, Ctrl-R",
         "what was said before; a line with a blank in front is not remembered",
     ),
-    ("Tab", "complete a command or the name of a model"),
+    ("Tab", "complete a command, the name of a model or a path"),
     ("Ctrl-D", "end the talk"),
 ];
 

@@ -22,6 +22,9 @@ use crate::{exit, say, settings};
 /// The most questions that are remembered.
 const MOST_REMEMBERED: usize = 1_000;
 
+/// More than these nobody looks through.
+const MOST_SUGGESTED: usize = 100;
+
 /// A line editor on the terminal.
 pub(super) struct Editor {
     lines: Reedline,
@@ -167,6 +170,11 @@ impl Names {
                 .map(|model| suggestion("/model ".len(), model, None))
                 .collect();
         }
+        if let Some(path) = typed.strip_prefix("/file ") {
+            let paths = paths(path.trim_start());
+            let from = typed.len() - path.trim_start().len();
+            return paths.iter().map(|path| suggestion(from, path, None)).collect();
+        }
         if !typed.starts_with('/') {
             return Vec::new();
         }
@@ -175,6 +183,23 @@ impl Names {
             .map(|(name, _, what)| suggestion(0, name, Some(what)))
             .collect()
     }
+}
+
+/// What is there that begins so, folders with a slash at the end.
+fn paths(begun: &str) -> Vec<String> {
+    let (folder, name) = begun.split_at(begun.rfind('/').map_or(0, |slash| slash + 1));
+    let place = if folder.is_empty() { "." } else { folder };
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    let found = entries.filter_map(|entry| {
+        let found = entry.file_name().into_string().ok()?;
+        let is_meant = found.starts_with(name) && (!found.starts_with('.') || name.starts_with('.'));
+        let slash = if entry.path().is_dir() { "/" } else { "" };
+        is_meant.then(|| format!("{folder}{found}{slash}"))
+    });
+    let mut found: Vec<_> = found.collect();
+    found.sort();
+    found.truncate(MOST_SUGGESTED);
+    found
 }
 
 impl Completer for Names {
@@ -267,5 +292,9 @@ mod tests {
         assert_eq!(found("/model sm"), ["local/smol"]);
         assert_eq!(found("/model "), ["openai/gpt-4o", "local/smol"]);
         assert!(found("hello").is_empty() && found("").is_empty());
+        // Tests run in the folder of their crate.
+        assert_eq!(found("/file Cargo"), ["Cargo.toml"]);
+        assert_eq!(found("/file  src/comm"), ["src/commands/"]);
+        assert!(found("/file nowhere/").is_empty());
     }
 }
