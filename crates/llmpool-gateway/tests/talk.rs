@@ -304,3 +304,27 @@ async fn into_a_pipe_a_prompt_is_typed_and_answered_plainly() {
     let answer = std::fs::read_to_string(terminal.folder().join("answer")).unwrap();
     assert_eq!(answer, "Say **this**\nin two lines\n");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_model_thinks_is_shown_and_no_part_of_its_answer() {
+    if !terminal::is_there() {
+        return;
+    }
+    let scenario = r#"{"keys": [{"key": "k"}], "reasoning": "Let me think.", "answer": "It is 42."}"#;
+    let simulator = simulator(scenario).await;
+    let terminal = talk(&simulator.url(), "m", &[("KEY", "k")]);
+    terminal.enter("What is it?");
+    let text = terminal.wait_for(FIGURES, 1);
+    assert!(text.contains("\nLet me think.\n\nIt is 42.\nllmpool: "), "{text}");
+    terminal.enter("/save talk.md").wait_for("saved in talk.md", 1);
+    let saved = std::fs::read_to_string(terminal.folder().join("talk.md")).unwrap();
+    assert_eq!(saved, "## Question\n\nWhat is it?\n\n## Answer\n\nIt is 42.\n");
+    quit(&terminal);
+    let (code, out, _) = support::llmpool(
+        terminal.folder(),
+        &["chat", "-m", "one/m", "And?"],
+        "",
+        &[("KEY", "k")],
+    );
+    assert_eq!((code, out.as_str()), (0, "It is 42.\n"));
+}
