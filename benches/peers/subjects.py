@@ -52,7 +52,7 @@ def commands(names: Sequence[str], ours: str) -> dict[str, list[str]]:
 def build() -> tuple[str, str]:
     """Builds the simulator and llmpool's subject as they are released, and returns both programs."""
     say("building llmpool")
-    command = "cargo build --release -p llmpool-gateway --bin llmpool -p llmpool --bench peers"
+    command = "cargo build --release -p llmpool-cli --bin llmpool -p llmpool --bench peers"
     built = subprocess.run([*command.split(), "--message-format=json"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if built.returncode != 0:
         raise Unready(f"{command} failed; cargo says why above")
