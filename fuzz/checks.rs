@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use llmpool::provider_file::ProviderFile;
+use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder};
-use llmpool_core::frame::StreamView;
 use llmpool_core::responses::{self, Grammar, Response, ResponsesRequest};
-use llmpool_core::sse::{Decoder, Event};
+use llmpool_core::sse::{SseDecoder, SseEvent};
+use llmpool_core::stream_view::StreamView;
 use llmpool_core::translate::{
-    self, ChatAccent, ChunkTranslator, EventTranslator, Failed, Frame, ReasoningBack,
+    self, ChatCapabilities, ChunkTranslator, EventTranslator, Failed, ReasoningEcho, ResponseEnvelope,
 };
-use llmpool_core::wire::Wire;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -49,7 +49,7 @@ pub fn vocabulary(input: &[u8]) {
     again::<ChatChunk>(text);
     again::<ResponsesRequest>(text);
     again::<Response>(text);
-    again::<responses::Event>(text);
+    again::<responses::ResponseEvent>(text);
 }
 
 /// Any request is translated or refused by the name of a field, there and back; any answer too.
@@ -59,22 +59,22 @@ pub fn translated(input: &[u8]) {
     };
     if let Ok(chat) = serde_json::from_str::<ChatRequest>(text) {
         match translate::to_responses(&chat) {
-            Ok(done) => drop(translate::to_chat(&done.request, ChatAccent::default())),
+            Ok(done) => drop(translate::to_chat(&done.request, ChatCapabilities::default())),
             Err(refused) => assert!(!refused.param.is_empty()),
         }
     }
     if let Ok(request) = serde_json::from_str::<ResponsesRequest>(text) {
-        let details = ChatAccent {
-            reasoning: ReasoningBack::Details,
-            ..ChatAccent::default()
+        let details = ChatCapabilities {
+            reasoning: ReasoningEcho::Details,
+            ..ChatCapabilities::default()
         };
-        let plain = ChatAccent {
+        let plain = ChatCapabilities {
             developer: false,
             max_completion_tokens: false,
             openai_only: false,
-            reasoning: ReasoningBack::Content,
+            reasoning: ReasoningEcho::Content,
         };
-        for accent in [ChatAccent::default(), details, plain] {
+        for accent in [ChatCapabilities::default(), details, plain] {
             match translate::to_chat(&request, accent) {
                 Ok(done) => drop(translate::to_responses(&done.request)),
                 Err(refused) => assert!(!refused.param.is_empty()),
@@ -82,7 +82,7 @@ pub fn translated(input: &[u8]) {
         }
         drop(responses::ties_of(input));
         drop(responses::made_by(input));
-        drop(Frame::new(&request, "seed", 0).begun());
+        drop(ResponseEnvelope::new(&request, "seed", 0).begun());
     }
     if let Ok(response) = Response::decode(input)
         && let Ok(completion) = translate::completion_of(response)
@@ -123,9 +123,9 @@ pub fn assembled(input: &[u8]) {
     assert_eq!(grammar.end(), Ok(()));
     drop(assembler.finish());
     let (mut translator, mut assembler, mut told) = (EventTranslator::new(), Assembler::new(), Vec::new());
-    let mut view = StreamView::of(Wire::Responses);
+    let mut view = StreamView::of(ApiFormat::Responses);
     for line in lines() {
-        view.see(&Event {
+        view.see(&SseEvent {
             data: Bytes::copy_from_slice(line),
             name: None,
         });
@@ -135,8 +135,8 @@ pub fn assembled(input: &[u8]) {
     drop(assembler.finish());
 }
 
-fn frame() -> Frame {
-    Frame::new(&ResponsesRequest::default(), "seed", 0)
+fn frame() -> ResponseEnvelope {
+    ResponseEnvelope::new(&ResponsesRequest::default(), "seed", 0)
 }
 
 fn again<T: Serialize + DeserializeOwned>(text: &str) {
@@ -184,7 +184,7 @@ fn has_what_is_normalised(text: &str) -> bool {
 }
 
 /// A decoder that has learned from the chunks before reads what a new one reads.
-fn read_chunks(events: &[Event]) {
+fn read_chunks(events: &[SseEvent]) {
     let mut learned = ChunkDecoder::new();
     for event in events {
         let (known, fresh) = (
@@ -195,8 +195,8 @@ fn read_chunks(events: &[Event]) {
     }
 }
 
-fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<Vec<Event>> {
-    let mut decoder = Decoder::new(1 << 16);
+fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<Vec<SseEvent>> {
+    let mut decoder = SseDecoder::new(1 << 16);
     let mut view = StreamView::new();
     let mut events = Vec::new();
     for piece in pieces {

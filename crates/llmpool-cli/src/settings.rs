@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use llmpool::Providers;
-use llmpool::provider_file::{Defect, ProviderFile, ProviderFileError};
+use llmpool::provider_file::{Diagnostic, ProviderFile, ProviderFileError};
 use llmpool_simulator::{Scenario, Simulator};
 
 use crate::cli::Source;
@@ -84,7 +84,7 @@ pub(crate) fn broken(error: &ProviderFileError) -> ExitCode {
 }
 
 /// Every defect with its place and what to do.
-pub(crate) fn tell_defects(origin: &str, defects: &[Defect]) {
+pub(crate) fn tell_defects(origin: &str, defects: &[Diagnostic]) {
     say::error(format!(
         "{origin} has {}, so nothing of it is used",
         counted(defects.len(), "defect")
@@ -92,7 +92,7 @@ pub(crate) fn tell_defects(origin: &str, defects: &[Defect]) {
     list_defects(origin, defects);
 }
 
-pub(crate) fn list_defects(origin: &str, defects: &[Defect]) {
+pub(crate) fn list_defects(origin: &str, defects: &[Diagnostic]) {
     for defect in defects {
         let place = place(origin, defect);
         say::defect(place.trim_end(), &defect.problem, &defect.cure);
@@ -100,14 +100,14 @@ pub(crate) fn list_defects(origin: &str, defects: &[Defect]) {
 }
 
 /// What works but deserves a look.
-pub(crate) fn tell_warning(origin: &str, warning: &Defect) {
+pub(crate) fn tell_warning(origin: &str, warning: &Diagnostic) {
     say::warning(format!("{}{}", place(origin, warning), warning.problem));
     say::below(&warning.cure);
 }
 
 /// With the blank behind it.
-pub(crate) fn place(origin: &str, defect: &Defect) -> String {
-    let Defect {
+pub(crate) fn place(origin: &str, defect: &Diagnostic) -> String {
+    let Diagnostic {
         line, column, field, ..
     } = defect;
     let place = match line {

@@ -3,7 +3,7 @@
 //! Only what a call would not work without, or would lose something without, belongs here; what an answer tells is read from it, and a
 //! provider that is not here is treated as the most cautious one.
 
-use crate::translate::{ChatAccent, ReasoningBack};
+use crate::translate::{ChatCapabilities, ReasoningEcho};
 
 /// One provider's ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Dialect {
     /// In which header a key is sent.
     pub key_header: KeyHeader,
     /// What its chats understand.
-    pub accent: ChatAccent,
+    pub accent: ChatCapabilities,
 }
 
 /// In which header a key is sent.
@@ -29,28 +29,28 @@ pub enum KeyHeader {
 }
 
 /// OpenAI's own ways.
-const OPENAI: ChatAccent = ChatAccent {
+const OPENAI: ChatCapabilities = ChatCapabilities {
     developer: true,
     max_completion_tokens: true,
     openai_only: true,
-    reasoning: ReasoningBack::Dropped,
+    reasoning: ReasoningEcho::Dropped,
 };
 
 /// The ways of before there were developers and reasoning, which everybody knows.
-const PLAIN: ChatAccent = ChatAccent {
+const PLAIN: ChatCapabilities = ChatCapabilities {
     developer: false,
     max_completion_tokens: false,
     openai_only: false,
-    reasoning: ReasoningBack::Dropped,
+    reasoning: ReasoningEcho::Dropped,
 };
 
 /// Reasoning of earlier turns has to come back, or a turn with tools is refused.
-const THINKING: ChatAccent = ChatAccent {
-    reasoning: ReasoningBack::Content,
+const THINKING: ChatCapabilities = ChatCapabilities {
+    reasoning: ReasoningEcho::Content,
     ..PLAIN
 };
 
-const fn provider(name: &'static str, hosts: &'static [&'static str], accent: ChatAccent) -> Dialect {
+const fn provider(name: &'static str, hosts: &'static [&'static str], accent: ChatCapabilities) -> Dialect {
     Dialect {
         name,
         hosts,
@@ -85,15 +85,15 @@ pub const DIALECTS: [Dialect; 17] = [
     provider(
         "openrouter",
         &["openrouter.ai"],
-        ChatAccent {
-            reasoning: ReasoningBack::Details,
+        ChatCapabilities {
+            reasoning: ReasoningEcho::Details,
             ..PLAIN
         },
     ),
     provider(
         "groq",
         &["api.groq.com"],
-        ChatAccent {
+        ChatCapabilities {
             max_completion_tokens: true,
             ..PLAIN
         },

@@ -166,8 +166,9 @@ mod tests {
         assert!((1000..1020).contains(&tokens(picture.as_bytes())));
     }
 
+    // L87
     #[test]
-    fn l87_a_million_letters_are_one_pass() {
+    fn a_million_letters_are_one_pass() {
         for text in [
             "A".repeat(1_000_000),
             " ".repeat(1_000_000),

@@ -4,13 +4,13 @@
 //! decision can be tested as a table, fuzzed, and run in virtual time. The `llmpool` crate is the shell that moves bytes
 //! and sleeps.
 
+pub mod api_format;
 pub mod chat;
 pub mod dialect;
 pub mod embeddings;
 pub mod estimate;
 pub mod failure;
 pub mod forecast;
-pub mod frame;
 pub mod limits;
 pub mod models;
 pub mod provider_error;
@@ -19,7 +19,7 @@ pub mod responses;
 pub mod routing;
 pub mod sse;
 pub mod sse_writer;
+pub mod stream_view;
 pub mod structured;
 pub mod time;
 pub mod translate;
-pub mod wire;

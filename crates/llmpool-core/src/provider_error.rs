@@ -217,8 +217,9 @@ impl std::fmt::Debug for ProviderError {
 mod tests {
     use super::*;
 
+    // L03
     #[test]
-    fn l03_a_reset_that_only_the_body_names_is_read() {
+    fn a_reset_that_only_the_body_names_is_read() {
         let reads = |body: &str| {
             let error = ProviderError::parse(body.as_bytes()).unwrap();
             (
@@ -264,8 +265,9 @@ mod tests {
         }
     }
 
+    // L56
     #[test]
-    fn l56_a_success_that_is_an_error_is_known_however_it_says_so() {
+    fn a_success_that_is_an_error_is_known_however_it_says_so() {
         for (body, code) in [
             (
                 r#"{"code":"rpm_rate_limit_exceeded","msg":"Rate limit"}"#,

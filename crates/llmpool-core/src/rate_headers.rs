@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::limits::learned::{Sight, Sights};
+use crate::limits::observed_limits::{LimitSnapshot, LimitSnapshots};
 use crate::provider_error::ProviderError;
 
 /// A wait longer than this is a mistake in reading.
@@ -47,14 +47,14 @@ impl RateHeaders {
 
 /// What the headers of any answer tell of its key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Told<'a> {
+pub struct LimitHeaders<'a> {
     /// What is left of the limits, where it is said and more than a quarter of one is gone.
-    pub sights: Option<Sights>,
+    pub sights: Option<LimitSnapshots>,
     /// Whose account it is, where it is said.
     pub account: Option<&'a str>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> LimitHeaders<'a> {
     /// Looks at every header once. Absolute times are read against the answer's own `Date`, else against `wall_now` (since 1970).
     pub fn read(
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
@@ -104,7 +104,7 @@ impl<'a> Told<'a> {
             let date = date.and_then(|date| http_date(std::str::from_utf8(date).ok()?));
             date.or_else(&wall_now)
         };
-        let sight = |of: &[Option<&str>]| Sight {
+        let sight = |of: &[Option<&str>]| LimitSnapshot {
             limit: of[LIMIT].and_then(count),
             remaining: of[REMAINING].and_then(count),
             reset: of[RESET].and_then(|text| {
@@ -117,7 +117,7 @@ impl<'a> Told<'a> {
             .into_iter()
             .any(|of| is_of_interest(&found[of..of + TOKENS]));
         Self {
-            sights: told.then(|| Sights {
+            sights: told.then(|| LimitSnapshots {
                 requests: sight(&found[..TOKENS]),
                 tokens: sight(&found[TOKENS..]),
             }),
@@ -316,9 +316,9 @@ mod tests {
     fn what_is_left_in_every_dialect() {
         let read = |headers: &[(&'static str, &'static str)]| {
             let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-            Told::read(headers, || Some(NOW)).sights
+            LimitHeaders::read(headers, || Some(NOW)).sights
         };
-        let sight = |limit, remaining, reset: f64| Sight {
+        let sight = |limit, remaining, reset: f64| LimitSnapshot {
             limit: Some(limit),
             remaining: Some(remaining),
             reset: Some(Duration::from_secs_f64(reset)),
@@ -359,8 +359,9 @@ mod tests {
         assert_eq!(read(&[("retry-after", "1")]), None);
     }
 
+    // L20
     #[test]
-    fn l20_every_way_to_say_when() {
+    fn every_way_to_say_when() {
         type Headers = &'static [(&'static str, &'static str)];
         let table: &[(Headers, Option<f64>)] = &[
             (&[("retry-after", "2")], Some(2.0)),

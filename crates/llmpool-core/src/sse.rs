@@ -12,7 +12,7 @@ use memchr::memchr2;
 
 /// One event with data. Comments, and events without data, are no events.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Event {
+pub struct SseEvent {
     /// The `data` lines, joined by LF.
     pub data: Bytes,
     /// The `event` line, if there was one.
@@ -28,7 +28,7 @@ pub struct TooLong {
 
 /// Turns pieces of a byte stream into events.
 #[derive(Debug)]
-pub struct Decoder {
+pub struct SseDecoder {
     limit: usize,
     /// The piece being read; what was taken from it is gone.
     input: Bytes,
@@ -53,7 +53,7 @@ enum Line {
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-impl Decoder {
+impl SseDecoder {
     /// A decoder that refuses events of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl Decoder {
     }
 
     /// The next whole event, `None` when more bytes are needed.
-    pub fn next_event(&mut self) -> Result<Option<Event>, TooLong> {
+    pub fn next_event(&mut self) -> Result<Option<SseEvent>, TooLong> {
         while let Some(end) = self.find_end() {
             let block = self.cut(end);
             if block.len() > self.limit {
@@ -145,7 +145,7 @@ impl Decoder {
         self.searched = 0;
     }
 
-    fn read(&mut self, block: &Bytes) -> Option<Event> {
+    fn read(&mut self, block: &Bytes) -> Option<SseEvent> {
         let mut from = 0;
         if self.at_start {
             self.at_start = false;
@@ -162,7 +162,7 @@ fn line_behind(end: u8) -> Line {
 }
 
 /// Reads the lines of one block, which ends with an empty line.
-fn read_block(block: &Bytes, mut from: usize) -> Option<Event> {
+fn read_block(block: &Bytes, mut from: usize) -> Option<SseEvent> {
     let mut data: Option<Bytes> = None;
     let mut joined: Option<BytesMut> = None;
     let mut name = None;
@@ -183,7 +183,7 @@ fn read_block(block: &Bytes, mut from: usize) -> Option<Event> {
         from += length + 1;
     }
     let data = joined.map(BytesMut::freeze).or(data)?;
-    Some(Event {
+    Some(SseEvent {
         data,
         name: name.filter(|name| !name.is_empty()),
     })
@@ -204,7 +204,7 @@ fn field_of(block: &Bytes, from: usize, to: usize) -> (&[u8], Bytes) {
     (&line[..colon], block.slice(value..to))
 }
 
-impl std::fmt::Debug for Event {
+impl std::fmt::Debug for SseEvent {
     /// Shows lengths only: the data is somebody's text.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Event")
@@ -222,7 +222,7 @@ mod tests {
     type Plain = (Option<String>, String);
 
     fn decode(pieces: &[&[u8]]) -> Vec<Plain> {
-        let mut decoder = Decoder::new(1 << 20);
+        let mut decoder = SseDecoder::new(1 << 20);
         let mut events = Vec::new();
         for piece in pieces {
             decoder.push(Bytes::copy_from_slice(piece));
@@ -249,8 +249,9 @@ mod tests {
         "data: {\"choices\":[{\"delta\":{\"content\":\"\u{2028}\"}}]}\n\n\n\n:\n\ndata:  two spaces\n\n",
     ];
 
+    // L48, L49, L51
     #[test]
-    fn l48_l49_l51_the_vectors_of_the_standard() {
+    fn the_vectors_of_the_standard() {
         assert_eq!(decode(&[CORPUS[0].as_bytes()]), data(&["{\"a\":1}", "[DONE]"]));
         assert_eq!(decode(&[CORPUS[1].as_bytes()]), data(&["one\ntwo", "[DONE]"]));
         assert_eq!(decode(&[CORPUS[2].as_bytes()]), data(&["old mac", "two\nlines"]));
@@ -271,8 +272,9 @@ mod tests {
         assert_eq!(decode(&[b"data:\n\ndata: \n\nevent: x\n\n"]), data(&["", ""]));
     }
 
+    // L47
     #[test]
-    fn l47_every_single_split_of_the_corpus_gives_the_same_events() {
+    fn every_single_split_of_the_corpus_gives_the_same_events() {
         for text in CORPUS {
             let bytes = text.as_bytes();
             let whole = decode(&[bytes]);
@@ -290,7 +292,7 @@ mod tests {
 
     #[test]
     fn what_is_left_over_is_kept_with_its_borders() {
-        let mut decoder = Decoder::new(1 << 20);
+        let mut decoder = SseDecoder::new(1 << 20);
         let mut read = Vec::new();
         decoder.push(Bytes::from_static(b"data: a\n\ndata: b\n\nda"));
         read.extend(decoder.next_event().unwrap());
@@ -305,15 +307,16 @@ mod tests {
     #[test]
     fn an_event_within_one_read_is_a_slice_of_it() {
         let read = Bytes::from_static(b"data: text\n\n");
-        let mut decoder = Decoder::new(100);
+        let mut decoder = SseDecoder::new(100);
         decoder.push(read.clone());
         let event = decoder.next_event().unwrap().unwrap();
         assert_eq!(event.data.as_ptr(), read[6..].as_ptr());
     }
 
+    // L48
     #[test]
-    fn l48_a_partial_line_is_bounded() {
-        let mut decoder = Decoder::new(64);
+    fn a_partial_line_is_bounded() {
+        let mut decoder = SseDecoder::new(64);
         for _ in 0..6 {
             decoder.push(Bytes::from_static(b"data: 56789"));
             if let Err(error) = decoder.next_event() {
@@ -326,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_whole_event_beyond_the_limit_is_refused_too() {
-        let mut decoder = Decoder::new(8);
+        let mut decoder = SseDecoder::new(8);
         decoder.push(Bytes::from_static(b"data: 0123456789\n\n"));
         assert_eq!(decoder.next_event(), Err(TooLong { limit: 8 }));
     }
@@ -381,8 +384,9 @@ mod tests {
     }
 
     proptest! {
+        // L47, L48
         #[test]
-        fn l47_l48_any_split_reads_as_the_standard_says(text in stream_text(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12)) {
+        fn any_split_reads_as_the_standard_says(text in stream_text(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12)) {
             let bytes = text.as_bytes();
             let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
             cuts.sort_unstable();

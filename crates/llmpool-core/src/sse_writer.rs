@@ -50,11 +50,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sse::Decoder;
+    use crate::sse::SseDecoder;
 
     /// Names and data.
     fn read(bytes: &[u8]) -> Vec<(Option<Bytes>, Bytes)> {
-        let mut decoder = Decoder::new(1 << 20);
+        let mut decoder = SseDecoder::new(1 << 20);
         decoder.push(Bytes::copy_from_slice(bytes));
         let events = std::iter::from_fn(|| decoder.next_event().unwrap());
         events.map(|event| (event.name, event.data)).collect()
@@ -66,8 +66,9 @@ mod tests {
         lines.filter(|line| line.is_empty()).count().saturating_sub(1)
     }
 
+    // L50
     #[test]
-    fn l50_keeping_alive_is_no_event_to_anybody() {
+    fn keeping_alive_is_no_event_to_anybody() {
         let events = [event(b"{\"a\":1}"), named_event("x", b"{}"), DONE];
         let quiet = events.concat();
         let mut busy = KEEP_ALIVE.to_vec();
@@ -83,8 +84,9 @@ mod tests {
         );
     }
 
+    // L59
     #[test]
-    fn l59_an_error_is_an_event_of_its_own_wherever_what_came_before_broke_off() {
+    fn an_error_is_an_event_of_its_own_wherever_what_came_before_broke_off() {
         let error = b"{\"error\":{}}";
         let whole = [
             event(b"{\"a\":\"\xc3\xa9\"}"),

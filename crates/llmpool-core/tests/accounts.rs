@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use llmpool_core::limits::key::{KeyId, KeyLimits, KeyState};
-use llmpool_core::limits::learned::{Sight, Sights};
-use llmpool_core::limits::ledger::{Binding, Grant, GroupId, Ledger, Limits, Need, Rest, Take, TargetId};
+use llmpool_core::limits::limiter::{
+    AcquireOutcome, CooldownReason, Demand, Grant, KeyConstraint, Limiter, Limits, QuotaGroupId, TargetId,
+};
+use llmpool_core::limits::observed_limits::{LimitSnapshot, LimitSnapshots};
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
 
@@ -15,176 +17,186 @@ fn seconds(seconds: u64) -> Timestamp {
     START + Duration::from_secs(seconds)
 }
 
-fn ledger(keys: usize) -> (Ledger, Vec<KeyId>, TargetId) {
-    let mut ledger = Ledger::new();
-    let keys: Vec<_> = (0..keys).map(|_| ledger.add_key(KeyLimits::default())).collect();
-    let target = ledger.add_target(&keys, Limits::default(), START);
-    (ledger, keys, target)
+fn limiter(keys: usize) -> (Limiter, Vec<KeyId>, TargetId) {
+    let mut limiter = Limiter::new();
+    let keys: Vec<_> = (0..keys).map(|_| limiter.add_key(KeyLimits::default())).collect();
+    let target = limiter.add_target(&keys, Limits::default(), START);
+    (limiter, keys, target)
 }
 
-fn join(ledger: &mut Ledger, keys: &[KeyId], limits: Limits, now: Timestamp) -> GroupId {
-    ledger.join_keys(keys, limits, true, now)
+fn join(limiter: &mut Limiter, keys: &[KeyId], limits: Limits, now: Timestamp) -> QuotaGroupId {
+    limiter.join_keys(keys, limits, true, now)
 }
 
-fn take(ledger: &mut Ledger, target: TargetId, need: Need, key: KeyId, now: Timestamp) -> Option<Grant> {
-    match ledger.take(target, need, Binding::Key(key), now) {
-        Take::Granted(grant) => Some(grant),
+fn take(
+    limiter: &mut Limiter,
+    target: TargetId,
+    demand: Demand,
+    key: KeyId,
+    now: Timestamp,
+) -> Option<Grant> {
+    match limiter.take(target, demand, KeyConstraint::Key(key), now) {
+        AcquireOutcome::Granted(grant) => Some(grant),
         _ => None,
     }
 }
 
-fn refuse(ledger: &mut Ledger, mut grant: Grant, why: Rest, pause: u64, now: Timestamp) {
-    ledger.refused(&grant, why, Some(Duration::from_secs(pause)), now);
-    ledger.put_back(&mut grant, true, now);
+fn refuse(limiter: &mut Limiter, mut grant: Grant, why: CooldownReason, pause: u64, now: Timestamp) {
+    limiter.refused(&grant, why, Some(Duration::from_secs(pause)), now);
+    limiter.release(&mut grant, true, now);
 }
 
+// L07
 #[test]
-fn l07_an_account_that_grows_keeps_its_rest() {
-    let (mut ledger, keys, target) = ledger(3);
-    join(&mut ledger, &keys[..2], Limits::default(), START);
-    let grant = take(&mut ledger, target, Need::ONE, keys[0], START).unwrap();
-    refuse(&mut ledger, grant, Rest::NoQuota, 3600, START);
-    join(&mut ledger, &keys, Limits::default(), seconds(1));
+fn an_account_that_grows_keeps_its_rest() {
+    let (mut limiter, keys, target) = limiter(3);
+    join(&mut limiter, &keys[..2], Limits::default(), START);
+    let grant = take(&mut limiter, target, Demand::ONE, keys[0], START).unwrap();
+    refuse(&mut limiter, grant, CooldownReason::NoQuota, 3600, START);
+    join(&mut limiter, &keys, Limits::default(), seconds(1));
     for key in keys {
-        assert_eq!(ledger.key_state(key), KeyState::NoQuota(seconds(3600)));
+        assert_eq!(limiter.key_state(key), KeyState::NoQuota(seconds(3600)));
     }
 }
 
+// L07
 #[test]
-fn l07_what_a_key_was_told_before_concerns_its_account() {
-    let (mut ledger, keys, target) = ledger(3);
+fn what_a_key_was_told_before_concerns_its_account() {
+    let (mut limiter, keys, target) = limiter(3);
     for (key, why, pause) in [
-        (0, Rest::Throttled, 60),
-        (1, Rest::Throttled, 20),
-        (2, Rest::Invalid, 90),
+        (0, CooldownReason::Throttled, 60),
+        (1, CooldownReason::Throttled, 20),
+        (2, CooldownReason::Invalid, 90),
     ] {
-        let grant = take(&mut ledger, target, Need::ONE, keys[key], START).unwrap();
-        refuse(&mut ledger, grant, why, pause, START);
+        let grant = take(&mut limiter, target, Demand::ONE, keys[key], START).unwrap();
+        refuse(&mut limiter, grant, why, pause, START);
     }
-    join(&mut ledger, &keys, Limits::default(), seconds(1));
-    assert_eq!(ledger.key_state(keys[0]), KeyState::Throttled(seconds(60)));
-    assert_eq!(ledger.key_state(keys[1]), KeyState::Throttled(seconds(60)));
+    join(&mut limiter, &keys, Limits::default(), seconds(1));
+    assert_eq!(limiter.key_state(keys[0]), KeyState::Throttled(seconds(60)));
+    assert_eq!(limiter.key_state(keys[1]), KeyState::Throttled(seconds(60)));
     // That a key is not valid says nothing of the others.
-    assert_eq!(ledger.key_state(keys[2]), KeyState::Invalid(seconds(90)));
-    assert!(take(&mut ledger, target, Need::ONE, keys[1], seconds(59)).is_none());
-    assert!(take(&mut ledger, target, Need::ONE, keys[1], seconds(60)).is_some());
+    assert_eq!(limiter.key_state(keys[2]), KeyState::Invalid(seconds(90)));
+    assert!(take(&mut limiter, target, Demand::ONE, keys[1], seconds(59)).is_none());
+    assert!(take(&mut limiter, target, Demand::ONE, keys[1], seconds(60)).is_some());
 }
 
+// L07
 #[test]
-fn l07_an_answer_from_before_the_account_was_known_lets_all_of_it_rest() {
-    let (mut ledger, keys, target) = ledger(2);
-    let grant = take(&mut ledger, target, Need::ONE, keys[0], START).unwrap();
-    join(&mut ledger, &keys, Limits::default(), START);
-    refuse(&mut ledger, grant, Rest::Throttled, 60, seconds(1));
-    assert_eq!(ledger.key_state(keys[1]), KeyState::Throttled(seconds(61)));
+fn an_answer_from_before_the_account_was_known_lets_all_of_it_rest() {
+    let (mut limiter, keys, target) = limiter(2);
+    let grant = take(&mut limiter, target, Demand::ONE, keys[0], START).unwrap();
+    join(&mut limiter, &keys, Limits::default(), START);
+    refuse(&mut limiter, grant, CooldownReason::Throttled, 60, seconds(1));
+    assert_eq!(limiter.key_state(keys[1]), KeyState::Throttled(seconds(61)));
 }
 
+// L08
 #[test]
-fn l08_an_account_that_grows_has_not_more_tokens_and_not_more_of_a_day() {
-    let (mut ledger, keys, target) = ledger(4);
+fn an_account_that_grows_has_not_more_tokens_and_not_more_of_a_day() {
+    let (mut limiter, keys, target) = limiter(4);
     let limits = Limits {
         tokens: Some(1000),
         day: Some(4),
         ..Limits::default()
     };
-    let need = Need {
+    let demand = Demand {
         requests: 1,
         tokens: 400,
     };
-    join(&mut ledger, &keys[..2], limits, START);
-    join(&mut ledger, &keys[2..], limits, START);
+    join(&mut limiter, &keys[..2], limits, START);
+    join(&mut limiter, &keys[2..], limits, START);
     for key in [0, 2] {
-        let mut grant = take(&mut ledger, target, need, keys[key], START).unwrap();
-        ledger.put_back(&mut grant, true, START);
+        let mut grant = take(&mut limiter, target, demand, keys[key], START).unwrap();
+        limiter.release(&mut grant, true, START);
     }
-    join(&mut ledger, &keys, limits, seconds(1));
+    join(&mut limiter, &keys, limits, seconds(1));
     for key in &keys {
         assert!(
-            take(&mut ledger, target, need, *key, seconds(1)).is_none(),
+            take(&mut limiter, target, demand, *key, seconds(1)).is_none(),
             "two of 400 are gone"
         );
     }
     for minute in 1..3 {
-        assert!(take(&mut ledger, target, need, keys[1], seconds(minute * 61)).is_some());
+        assert!(take(&mut limiter, target, demand, keys[1], seconds(minute * 61)).is_some());
     }
     assert!(
-        take(&mut ledger, target, need, keys[3], seconds(300)).is_none(),
+        take(&mut limiter, target, demand, keys[3], seconds(300)).is_none(),
         "four a day"
     );
 }
 
 #[test]
 fn attempts_under_way_take_slots_of_an_account_that_is_found_out_meanwhile() {
-    let (mut ledger, keys, target) = ledger(3);
+    let (mut limiter, keys, target) = limiter(3);
     let two_at_once = Limits {
         max_concurrency: Some(2),
         ..Limits::default()
     };
     let mut held: Vec<_> = keys[..2]
         .iter()
-        .map(|key| take(&mut ledger, target, Need::ONE, *key, START).unwrap())
+        .map(|key| take(&mut limiter, target, Demand::ONE, *key, START).unwrap())
         .collect();
-    join(&mut ledger, &keys, two_at_once, START);
-    assert!(take(&mut ledger, target, Need::ONE, keys[2], START).is_none());
-    ledger.put_back(&mut held[0], true, START);
-    held[0] = take(&mut ledger, target, Need::ONE, keys[2], START).unwrap();
-    assert!(take(&mut ledger, target, Need::ONE, keys[0], START).is_none());
+    join(&mut limiter, &keys, two_at_once, START);
+    assert!(take(&mut limiter, target, Demand::ONE, keys[2], START).is_none());
+    limiter.release(&mut held[0], true, START);
+    held[0] = take(&mut limiter, target, Demand::ONE, keys[2], START).unwrap();
+    assert!(take(&mut limiter, target, Demand::ONE, keys[0], START).is_none());
     for grant in &mut held {
         assert!(
-            ledger.end_as_expected(grant, START).is_none(),
+            limiter.end_as_expected(grant, START).is_none(),
             "an account is looked at with care"
         );
-        ledger.succeeded(grant, START);
-        ledger.put_back(grant, true, START);
+        limiter.succeeded(grant, START);
+        limiter.release(grant, true, START);
     }
     for _ in 0..2 {
-        assert!(take(&mut ledger, target, Need::ONE, keys[2], START).is_some());
+        assert!(take(&mut limiter, target, Demand::ONE, keys[2], START).is_some());
     }
 }
 
 #[test]
 fn an_account_is_known_by_its_old_name_when_it_turns_out_to_be_another() {
-    let (mut ledger, keys, target) = ledger(4);
-    let one = join(&mut ledger, &keys[..2], Limits::default(), START);
-    let other = join(&mut ledger, &keys[2..], Limits::default(), START);
-    let both = join(&mut ledger, &keys[1..3], Limits::default(), START);
+    let (mut limiter, keys, target) = limiter(4);
+    let one = join(&mut limiter, &keys[..2], Limits::default(), START);
+    let other = join(&mut limiter, &keys[2..], Limits::default(), START);
+    let both = join(&mut limiter, &keys[1..3], Limits::default(), START);
     for group in [one, other, both] {
-        assert_eq!(ledger.members(group), keys);
-        let answer = ledger.take(target, Need::ONE, Binding::Group(group), START);
-        assert!(matches!(answer, Take::Granted(_)), "{answer:?}");
+        assert_eq!(limiter.members(group), keys);
+        let answer = limiter.take(target, Demand::ONE, KeyConstraint::Group(group), START);
+        assert!(matches!(answer, AcquireOutcome::Granted(_)), "{answer:?}");
     }
 }
 
 /// A window of its own that a key was told of once must not bind it for good when later answers reach only its account.
 #[test]
 fn what_a_key_learned_moves_to_its_account_and_ends_with_it() {
-    let (mut ledger, keys, target) = ledger(2);
-    let told = |limit, remaining, reset| Sights {
-        requests: Sight {
+    let (mut limiter, keys, target) = limiter(2);
+    let told = |limit, remaining, reset| LimitSnapshots {
+        requests: LimitSnapshot {
             limit: Some(limit),
             remaining: Some(remaining),
             reset: Some(Duration::from_secs(reset)),
         },
-        ..Sights::default()
+        ..LimitSnapshots::default()
     };
-    let mut grant = take(&mut ledger, target, Need::ONE, keys[0], START).unwrap();
-    ledger.observed(&grant, &told(60, 0, 30), START);
-    ledger.put_back(&mut grant, true, START);
-    join(&mut ledger, &keys, Limits::default(), START);
+    let mut grant = take(&mut limiter, target, Demand::ONE, keys[0], START).unwrap();
+    limiter.observed(&grant, &told(60, 0, 30), START);
+    limiter.release(&mut grant, true, START);
+    join(&mut limiter, &keys, Limits::default(), START);
     for key in &keys {
-        assert!(take(&mut ledger, target, Need::ONE, *key, seconds(29)).is_none());
+        assert!(take(&mut limiter, target, Demand::ONE, *key, seconds(29)).is_none());
     }
-    let mut grant = take(&mut ledger, target, Need::ONE, keys[0], seconds(31)).unwrap();
-    ledger.observed(&grant, &told(6000, 4000, 30), seconds(31));
-    ledger.put_back(&mut grant, true, seconds(31));
+    let mut grant = take(&mut limiter, target, Demand::ONE, keys[0], seconds(31)).unwrap();
+    limiter.observed(&grant, &told(6000, 4000, 30), seconds(31));
+    limiter.release(&mut grant, true, seconds(31));
     for _ in 0..2000 {
-        assert!(take(&mut ledger, target, Need::ONE, keys[0], seconds(31)).is_some());
+        assert!(take(&mut limiter, target, Demand::ONE, keys[0], seconds(31)).is_some());
     }
 }
 
 #[derive(Clone, Debug)]
 enum Do {
-    Take(usize, u32),
+    AcquireOutcome(usize, u32),
     PutBack(prop::sample::Index, bool),
     Settle(prop::sample::Index, u32),
     Refuse(prop::sample::Index, bool, u64),
@@ -210,12 +222,13 @@ fn steps() -> impl Strategy<Value = Vec<Do>> {
 proptest! {
     /// Whatever happens meanwhile: slots of an account are its keys' slots, no rest ends earlier by a join, and in no minute does an
     /// account get more tokens than it has.
+    // L07
     #[test]
-    fn l07_accounts_that_are_found_out_at_work_count_right(steps in steps()) {
+    fn accounts_that_are_found_out_at_work_count_right(steps in steps()) {
         let limits = Limits { tokens: Some(1000), max_concurrency: Some(4), ..Limits::default() };
-        let (mut ledger, keys, target) = ledger(5);
+        let (mut limiter, keys, target) = limiter(5);
         for key in &keys {
-            join(&mut ledger, &[*key], limits, START);
+            join(&mut limiter, &[*key], limits, START);
         }
         let mut now = START;
         let mut held: Vec<(Grant, usize)> = Vec::new();
@@ -224,10 +237,10 @@ proptest! {
         for step in steps {
             match step {
                 Do::Take(key, tokens) => {
-                    let group = ledger.group_of(keys[key]).unwrap();
-                    let members = ledger.members(group).to_vec();
-                    let under_way: u32 = members.iter().map(|id| ledger.in_flight(*id)).sum();
-                    let grant = take(&mut ledger, target, Need { requests: 1, tokens }, keys[key], now);
+                    let group = limiter.group_of(keys[key]).unwrap();
+                    let members = limiter.members(group).to_vec();
+                    let under_way: u32 = members.iter().map(|id| limiter.in_flight(*id)).sum();
+                    let grant = take(&mut limiter, target, Demand { requests: 1, tokens }, keys[key], now);
                     if let Some(grant) = grant {
                         prop_assert!(under_way < 4, "{} under way", under_way);
                         let recent = sent.iter().filter(|(at, key, _)| now.since(*at) < Duration::from_secs(60) && members.contains(&keys[*key]));
@@ -239,7 +252,7 @@ proptest! {
                 }
                 Do::PutBack(which, used) if !held.is_empty() => {
                     let (mut grant, at) = held.swap_remove(which.index(held.len()));
-                    ledger.put_back(&mut grant, used, now);
+                    limiter.release(&mut grant, used, now);
                     if !used {
                         sent[at].2 = 0;
                     }
@@ -247,23 +260,23 @@ proptest! {
                 Do::Settle(which, tokens) if !held.is_empty() => {
                     let at = which.index(held.len());
                     let (grant, at) = &mut held[at];
-                    ledger.settle(grant, tokens, now);
+                    limiter.settle(grant, tokens, now);
                     sent[*at].2 = tokens.into();
                 }
                 Do::Refuse(which, of_account, pause) if !held.is_empty() => {
                     let (grant, _) = &held[which.index(held.len())];
-                    let why = if of_account { Rest::Throttled } else { Rest::Invalid };
-                    ledger.refused(grant, why, Some(Duration::from_secs(pause)), now);
+                    let why = if of_account { CooldownReason::Throttled } else { CooldownReason::Invalid };
+                    limiter.refused(grant, why, Some(Duration::from_secs(pause)), now);
                 }
                 Do::Succeed(which) if !held.is_empty() => {
                     let (grant, _) = &held[which.index(held.len())];
-                    ledger.succeeded(grant, now);
+                    limiter.succeeded(grant, now);
                 }
                 Do::Join(one, other) => {
-                    let before: Vec<_> = keys.iter().map(|key| ledger.key_state(*key)).collect();
-                    join(&mut ledger, &[keys[one], keys[other]], limits, now);
+                    let before: Vec<_> = keys.iter().map(|key| limiter.key_state(*key)).collect();
+                    join(&mut limiter, &[keys[one], keys[other]], limits, now);
                     for (key, before) in keys.iter().zip(before) {
-                        let after = ledger.key_state(*key);
+                        let after = limiter.key_state(*key);
                         prop_assert!(after.until() >= before.until(), "{:?} after {:?}", after, before);
                     }
                 }
@@ -272,21 +285,21 @@ proptest! {
             }
             for (at, key) in keys.iter().enumerate() {
                 let own = held.iter().filter(|(_, place)| sent[*place].1 == at).count();
-                prop_assert_eq!(ledger.in_flight(*key) as usize, own);
+                prop_assert_eq!(limiter.in_flight(*key) as usize, own);
             }
         }
         for (mut grant, _) in held {
-            ledger.put_back(&mut grant, true, now);
+            limiter.release(&mut grant, true, now);
         }
         // One after another, since refusals may have taught an account to send one at a time.
         let mut later = now + Duration::from_secs(86_400);
         for key in &keys {
             later = later + Duration::from_secs(100);
-            let grant = take(&mut ledger, target, Need::ONE, *key, later);
-            prop_assert!(grant.is_some(), "{:?}", ledger.key_state(*key));
+            let grant = take(&mut limiter, target, Demand::ONE, *key, later);
+            prop_assert!(grant.is_some(), "{:?}", limiter.key_state(*key));
             let mut grant = grant.unwrap();
-            ledger.succeeded(&grant, later);
-            ledger.put_back(&mut grant, true, later);
+            limiter.succeeded(&grant, later);
+            limiter.release(&mut grant, true, later);
         }
     }
 }

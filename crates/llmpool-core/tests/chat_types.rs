@@ -71,8 +71,9 @@ const KINDS: &[&str] = &[
 
 proptest! {
     /// Whatever a part, tool, choice or format is: it is read, and written as it was.
+    // L77
     #[test]
-    fn l77_whatever_it_is_it_is_written_as_it_was_read(value in any_json(KINDS)) {
+    fn whatever_it_is_it_is_written_as_it_was_read(value in any_json(KINDS)) {
         prop_assert_eq!(&again::<Part>(&value), &value);
         prop_assert_eq!(&again::<Tool>(&value), &value);
         prop_assert_eq!(&again::<ToolChoice>(&value), &value);
@@ -116,8 +117,9 @@ fn known_shapes_are_typed() {
     assert!(matches!(&custom, Tool::Custom(tool) if tool.custom.name == "sh"));
 }
 
+// L77
 #[test]
-fn l77_empty_lists_nulls_and_what_is_missing_stay_so() {
+fn empty_lists_nulls_and_what_is_missing_stay_so() {
     for message in [
         json!({"role": "assistant", "content": "a", "tool_calls": []}),
         json!({"role": "assistant", "content": null, "tool_calls": null, "annotations": [], "audio": {"id": "a"}}),
@@ -190,8 +192,9 @@ fn assembled(deltas: &[Value]) -> ChatCompletion {
 }
 
 /// Mistral's reasoning models stream parts, and then texts.
+// L77
 #[test]
-fn l77_content_that_comes_in_parts_is_put_together() {
+fn content_that_comes_in_parts_is_put_together() {
     let thinking =
         |text: &str| json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]});
     let answer = assembled(&[

@@ -8,7 +8,7 @@ use llmpool_core::chat::{
     Assembler, ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, Content, FinishReason, Json, Message,
     Role, ToolCall, Usage,
 };
-use llmpool_core::sse::Decoder;
+use llmpool_core::sse::SseDecoder;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -58,7 +58,7 @@ fn by_value(value: Value) -> Value {
 }
 
 fn events(body: &str) -> Vec<String> {
-    let mut decoder = Decoder::new(1 << 20);
+    let mut decoder = SseDecoder::new(1 << 20);
     decoder.push(Bytes::copy_from_slice(body.as_bytes()));
     let mut events = Vec::new();
     while let Some(event) = decoder.next_event().unwrap() {
@@ -67,8 +67,9 @@ fn events(body: &str) -> Vec<String> {
     events
 }
 
+// L77
 #[test]
-fn l77_every_captured_request_answer_and_chunk_is_written_as_it_was_read() {
+fn every_captured_request_answer_and_chunk_is_written_as_it_was_read() {
     for (name, body) in fixtures("request") {
         let original = by_value(serde_json::from_str(&body).unwrap());
         assert_eq!(by_value(again::<ChatRequest>(&body)), original, "{name}");
@@ -109,8 +110,9 @@ fn nulls_are_kept_and_absent_members_stay_absent() {
     }
 }
 
+// O26
 #[test]
-fn o26_absent_members_are_left_out_of_a_request() {
+fn absent_members_are_left_out_of_a_request() {
     let request = ChatRequest::new([Message::system("s"), Message::user("u"), Message::tool("id", "r")]);
     let expected = json!({"messages": [
         {"role": "system", "content": "s"}, {"role": "user", "content": "u"},
@@ -149,8 +151,9 @@ fn unknown_numbers_keep_their_text() {
     );
 }
 
+// L77
 #[test]
-fn l77_odd_answers_are_read() {
+fn odd_answers_are_read() {
     let read = |text: &str| {
         serde_json::from_str::<ChatCompletion>(text).unwrap_or_else(|error| panic!("{error}: {text}"))
     };
@@ -200,8 +203,9 @@ fn calls(deltas: &[Value]) -> Vec<(String, String, String)> {
         .collect()
 }
 
+// L72, L73
 #[test]
-fn l72_l73_pieces_of_tool_calls_find_their_call() {
+fn pieces_of_tool_calls_find_their_call() {
     let piece = |index: Option<u64>, id: Option<&str>, name: Option<&str>, arguments: &str| {
         let mut piece = json!({"function": {"arguments": arguments}});
         if let Some(index) = index {
@@ -279,8 +283,9 @@ fn captured_streams_assemble_to_plain_answers() {
     }
 }
 
+// U14, L65
 #[test]
-fn u14_l65_repeated_usage_is_never_summed_and_empty_usage_changes_nothing() {
+fn repeated_usage_is_never_summed_and_empty_usage_changes_nothing() {
     let usage =
         |count: u64| json!({"choices": [], "usage": {"prompt_tokens": count, "completion_tokens": count}});
     let answer = assembled(&[
@@ -304,8 +309,9 @@ fn piece(delta: Value) -> Value {
     json!({"id": "c", "model": "m", "choices": [{"index": 0, "delta": delta}]})
 }
 
+// L77
 #[test]
-fn l77_an_empty_finish_reason_and_empty_frames_say_nothing() {
+fn an_empty_finish_reason_and_empty_frames_say_nothing() {
     let end = |reason: &str| json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]});
     let answer = assembled(&[piece(json!({"content": "a"})), end("length"), end("")]);
     assert_eq!(answer.choices[0].finish_reason, Some(FinishReason::Length));
@@ -372,8 +378,9 @@ fn members_that_come_with_every_chunk_are_put_together_once() {
     assert_eq!(message.extra.get("x").unwrap().get(), "59999");
 }
 
+// L66
 #[test]
-fn l66_a_usage_that_says_nothing_hides_none_behind_it() {
+fn a_usage_that_says_nothing_hides_none_behind_it() {
     let nothing = json!({"prompt_tokens": null, "completion_tokens": null});
     for (chunk, tokens) in [
         (
@@ -434,8 +441,9 @@ fn the_text_of_an_answer_is_that_of_choice_0_with_its_parts_joined() {
     assert_eq!(assembled(&[thought, text("Hi "), text("you")]).text(), "Hi you");
 }
 
+// U08
 #[test]
-fn u08_debug_shows_no_text_that_somebody_wrote() {
+fn debug_shows_no_text_that_somebody_wrote() {
     const CANARY: &str = "CANARY";
     let mut request = ChatRequest::new([
         Message::user(CANARY),

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use llmpool_core::forecast::{
-    Arrivals, Burst, Forecast, Model, Recorded, Spread, TooManyCalls, Traffic, forecast,
+    Arrivals, Burst, Forecast, LogNormal, ModelSetup, Recorded, TooManyCalls, Traffic, forecast,
 };
 use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::ledger::{Counts, Ledger, Limits, TargetId, WaitReason};
-use llmpool_core::limits::quota::Quota;
+use llmpool_core::limits::limiter::{LimitKind, Limiter, Limits, TargetId, WaitReason};
+use llmpool_core::limits::rate_limit::RateLimit;
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
 
@@ -23,7 +23,7 @@ fn traffic(arrivals: Arrivals, span: f64, latency: f64) -> Traffic {
         arrivals,
         burst: None,
         span: seconds(span),
-        latency: Spread::fixed(latency),
+        latency: LogNormal::fixed(latency),
         prompt_tokens: 0.into(),
         answer_tokens: 1.into(),
         expected_answer: None,
@@ -32,12 +32,12 @@ fn traffic(arrivals: Arrivals, span: f64, latency: f64) -> Traffic {
     }
 }
 
-fn keys(count: usize, limits: Limits) -> (Ledger, TargetId) {
+fn keys(count: usize, limits: Limits) -> (Limiter, TargetId) {
     over(count, limits, Limits::default())
 }
 
-fn over(count: usize, limits: Limits, of_target: Limits) -> (Ledger, TargetId) {
-    let mut ledger = Ledger::new();
+fn over(count: usize, limits: Limits, of_target: Limits) -> (Limiter, TargetId) {
+    let mut ledger = Limiter::new();
     let limits = KeyLimits {
         limits,
         ..KeyLimits::default()
@@ -47,8 +47,8 @@ fn over(count: usize, limits: Limits, of_target: Limits) -> (Ledger, TargetId) {
     (ledger, target)
 }
 
-fn model(ledger: usize, target: TargetId) -> Model {
-    Model {
+fn model(ledger: usize, target: TargetId) -> ModelSetup {
+    ModelSetup {
         ledger,
         target,
         share: 1.0,
@@ -56,7 +56,7 @@ fn model(ledger: usize, target: TargetId) -> Model {
     }
 }
 
-fn run(of: (Ledger, TargetId), traffic: &Traffic) -> Forecast {
+fn run(of: (Limiter, TargetId), traffic: &Traffic) -> Forecast {
     let models = [model(0, of.1)];
     let told = forecast(vec![of.0], &models, traffic, START).unwrap();
     told.into_iter().next().unwrap()
@@ -71,7 +71,7 @@ fn slots(most: u32) -> Limits {
 
 fn a_minute(requests: u32) -> Limits {
     Limits {
-        minute: Some(Quota::per_minute(requests, 1).unwrap()),
+        minute: Some(RateLimit::per_minute(requests, 1).unwrap()),
         ..Limits::default()
     }
 }
@@ -92,8 +92,9 @@ fn a_single_slot_is_the_queue_of_the_textbooks() {
     }
 }
 
+// L28
 #[test]
-fn l28_a_crowd_gets_what_four_keys_may() {
+fn a_crowd_gets_what_four_keys_may() {
     let told = run(keys(4, a_minute(300)), &traffic(Arrivals::Callers(64), 60.0, 0.3));
     assert!((1190..=1204).contains(&told.answered), "{}", told.answered);
     // Each of 64 waits for the 60 or so before him, at 20 a second.
@@ -104,24 +105,24 @@ fn l28_a_crowd_gets_what_four_keys_may() {
         "{:?}",
         told.keys
     );
-    assert_eq!(told.waited_for[0].0, WaitReason::KeyLimits(Counts::Requests));
+    assert_eq!(told.waited_for[0].0, WaitReason::KeyLimits(LimitKind::Requests));
 }
 
 #[test]
 fn what_binds_is_named() {
-    let rate = Limits::from(Some(Quota::new(1, 1.0).unwrap()));
+    let rate = Limits::from(Some(RateLimit::new(1, 1.0).unwrap()));
     let tokens = Limits {
         tokens: Some(6000),
         ..Limits::default()
     };
     let even = Arrivals::Even { per_second: 2.0 };
     for (of, why) in [
-        (over(4, slots(9), rate), WaitReason::Target(Counts::Requests)),
+        (over(4, slots(9), rate), WaitReason::Target(LimitKind::Requests)),
         (over(4, slots(9), slots(1)), WaitReason::TargetConcurrency),
         (over(1, slots(1), Limits::default()), WaitReason::Concurrency),
         (
             over(1, tokens, Limits::default()),
-            WaitReason::KeyLimits(Counts::Tokens),
+            WaitReason::KeyLimits(LimitKind::Tokens),
         ),
     ] {
         let mut calls = traffic(even.clone(), 200.0, 1.0);
@@ -161,7 +162,7 @@ fn what_is_recorded_comes_when_it_did_and_bursts_come_on_top() {
 /// The model has a burst of fifty, its key five slots: the crowd first waits for slots, and then for the rate.
 #[test]
 fn what_binds_is_what_binds_while_they_wait() {
-    let rate = Limits::from(Some(Quota::new(50, 0.5).unwrap()));
+    let rate = Limits::from(Some(RateLimit::new(50, 0.5).unwrap()));
     let mut calls = traffic(Arrivals::Callers(0), 150.0, 1.0);
     calls.burst = Some(Burst {
         calls: 60,
@@ -175,7 +176,7 @@ fn what_binds_is_what_binds_while_they_wait() {
         [
             (WaitReason::Concurrency, Duration::from_secs(slots)),
             (
-                WaitReason::Target(Counts::Requests),
+                WaitReason::Target(LimitKind::Requests),
                 Duration::from_secs(2 + 4 + 6 + 8 + 10)
             ),
         ]
@@ -193,7 +194,7 @@ fn what_turned_calls_away_binds_where_nobody_waits() {
         "{:?}",
         told.shed
     );
-    let why = WaitReason::KeyLimits(Counts::Requests);
+    let why = WaitReason::KeyLimits(LimitKind::Requests);
     assert_eq!(told.turned_away_for, [(why, told.shed.too_late)]);
     assert_eq!(told.binding(), Some(why));
 }
@@ -204,7 +205,7 @@ fn models_of_one_ledger_share_its_keys() {
     let second = ledger.add_target(&ledger.key_ids(), slots(9), START);
     let models = [
         model(0, first),
-        Model {
+        ModelSetup {
             share: 3.0,
             ..model(0, second)
         },
@@ -218,14 +219,15 @@ fn models_of_one_ledger_share_its_keys() {
     assert_eq!(picked, told[0].answered + told[1].answered);
     assert!((238..=242).contains(&picked), "{picked}");
     let used = told[0].keys[0].most_used.unwrap();
-    assert_eq!(used.limit, WaitReason::KeyLimits(Counts::Requests));
+    assert_eq!(used.limit, WaitReason::KeyLimits(LimitKind::Requests));
     assert!((0.98..=1.0).contains(&used.share), "{used:?}");
     assert_eq!(told[0].own, None);
     assert_eq!(told[1].own.unwrap().limit, WaitReason::TargetConcurrency);
 }
 
+// L07
 #[test]
-fn l07_keys_of_one_account_use_its_limit_together() {
+fn keys_of_one_account_use_its_limit_together() {
     let (mut ledger, target) = keys(3, Limits::default());
     ledger.join_keys(&ledger.key_ids(), a_minute(120), true, START);
     ledger.set_target_limits(target, Limits::default(), START);
@@ -243,8 +245,8 @@ fn l07_keys_of_one_account_use_its_limit_together() {
 #[test]
 fn answers_differ_in_length_and_time_as_they_are_said_to() {
     let mut calls = traffic(Arrivals::Even { per_second: 10.0 }, 1000.0, 1.0);
-    calls.latency = Spread::tailed(2.0, 6.0).unwrap();
-    calls.answer_tokens = Spread::tailed(300.0, 900.0).unwrap();
+    calls.latency = LogNormal::tailed(2.0, 6.0).unwrap();
+    calls.answer_tokens = LogNormal::tailed(300.0, 900.0).unwrap();
     calls.prompt_tokens = 100.into();
     let told = run(keys(1, slots(1000)), &calls);
     let tokens = told.tokens as f64 / told.answered as f64;

@@ -7,7 +7,7 @@ use llmpool_core::chat::Json;
 use llmpool_core::embeddings::{
     Embedding, EmbeddingInput, EmbeddingRequest, EmbeddingResponse, EncodingFormat, Vector, VectorError,
 };
-use llmpool_core::models::{Model, ModelList};
+use llmpool_core::models::{ModelList, ModelSetup};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -27,8 +27,9 @@ fn value(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
+// L77
 #[test]
-fn l77_captured_embeddings_and_models_are_written_as_they_were_read() {
+fn captured_embeddings_and_models_are_written_as_they_were_read() {
     for name in ["embeddings.request", "embeddings-base64.request"] {
         let text = fixture(name);
         assert_eq!(value(&again::<EmbeddingRequest>(&text)), value(&text), "{name}");
@@ -88,8 +89,9 @@ fn every_kind_of_input_is_known_and_kept() {
     }
 }
 
+// O26
 #[test]
-fn o26_absent_members_of_an_embedding_request_are_left_out() {
+fn absent_members_of_an_embedding_request_are_left_out() {
     let mut request = EmbeddingRequest::new(["a", "b"]);
     assert_eq!(
         serde_json::to_value(&request).unwrap(),
@@ -135,7 +137,7 @@ fn broken_vectors_say_what_is_broken() {
 
 #[test]
 fn models_are_made_and_read() {
-    let list = ModelList::new([Model::new("m", 17, "llmpool")]);
+    let list = ModelList::new([ModelSetup::new("m", 17, "llmpool")]);
     let expected = json!({"object": "list", "data": [
         {"id": "m", "object": "model", "created": 17, "owned_by": "llmpool"}]});
     assert_eq!(serde_json::to_value(&list).unwrap(), expected);
@@ -148,8 +150,9 @@ fn models_are_made_and_read() {
     );
 }
 
+// U08
 #[test]
-fn u08_debug_of_embeddings_and_models_shows_no_text_that_somebody_wrote() {
+fn debug_of_embeddings_and_models_shows_no_text_that_somebody_wrote() {
     const CANARY: &str = "CANARY";
     let mut request = EmbeddingRequest::new(CANARY);
     request.user = Some(CANARY.into());

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use llmpool_core::chat::{Content, Json};
 use llmpool_core::responses::{
-    Event, EventKind, Grammar, Item, ItemPart, Response, ResponsesRequest, ResponsesTool, Status,
+    EventKind, Grammar, Item, ItemPart, Response, ResponseEvent, ResponsesRequest, ResponsesTool, Status,
 };
-use llmpool_core::sse::Decoder;
+use llmpool_core::sse::SseDecoder;
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,7 +43,7 @@ fn by_value(value: Value) -> Value {
 }
 
 fn events(body: &str) -> Vec<Value> {
-    let mut decoder = Decoder::new(1 << 20);
+    let mut decoder = SseDecoder::new(1 << 20);
     decoder.push(Bytes::copy_from_slice(body.as_bytes()));
     let mut events = Vec::new();
     while let Some(event) = decoder.next_event().unwrap() {
@@ -62,8 +62,9 @@ const PLAIN: [&str; 6] = [
 ];
 const STREAMS: [&str; 2] = ["responses-stream", "responses-stream-tools"];
 
+// L77
 #[test]
-fn l77_every_captured_request_answer_and_event_is_written_as_it_was_read() {
+fn every_captured_request_answer_and_event_is_written_as_it_was_read() {
     for name in PLAIN.iter().chain(&STREAMS) {
         let request = serde_json::from_str(&fixture(&format!("{name}.request"))).unwrap();
         assert_eq!(
@@ -80,7 +81,7 @@ fn l77_every_captured_request_answer_and_event_is_written_as_it_was_read() {
         let events = events(&fixture(&format!("{name}.response")));
         assert!(events.len() > 8);
         for event in events {
-            assert_eq!(again::<Event>(&event), event, "{name}");
+            assert_eq!(again::<ResponseEvent>(&event), event, "{name}");
         }
     }
 }
@@ -136,8 +137,9 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     /// Whatever an item, part or tool is: it is read, and written as it was.
+    // L77
     #[test]
-    fn l77_whatever_it_is_it_is_written_as_it_was_read(value in any_json()) {
+    fn whatever_it_is_it_is_written_as_it_was_read(value in any_json()) {
         prop_assert_eq!(&again::<Item>(&value), &value);
         prop_assert_eq!(&again::<ItemPart>(&value), &value);
         prop_assert_eq!(&again::<ResponsesTool>(&value), &value);
@@ -212,19 +214,21 @@ fn numbered(events: impl IntoIterator<Item = Value>) -> Vec<Value> {
 fn check(events: &[Value]) -> Result<(), String> {
     let mut grammar = Grammar::new();
     for event in events {
-        let event: Event = serde_json::from_str(&event.to_string()).unwrap();
+        let event: ResponseEvent = serde_json::from_str(&event.to_string()).unwrap();
         grammar.push(&event).map_err(|broken| broken.to_string())?;
     }
     grammar.end().map_err(|broken| broken.to_string())
 }
 
+// L75
 #[test]
-fn l75_a_good_stream_is_accepted() {
+fn a_good_stream_is_accepted() {
     assert_eq!(check(&good()), Ok(()));
 }
 
+// L75
 #[test]
-fn l75_a_stream_that_fails_is_accepted_and_so_is_one_that_is_cut_by_its_length() {
+fn a_stream_that_fails_is_accepted_and_so_is_one_that_is_cut_by_its_length() {
     let failed = json!({"type": "response.failed", "response": {"id": "resp_1", "status": "failed", "output": [], "error": {"code": "server_error", "message": "m"}}});
     let error = json!({"type": "error", "code": "server_error", "message": "m", "param": null});
     let with = |more: &[Value]| check(&numbered(good().into_iter().take(11).chain(more.iter().cloned())));
@@ -241,8 +245,9 @@ fn l75_a_stream_that_fails_is_accepted_and_so_is_one_that_is_cut_by_its_length()
 }
 
 /// One change makes a good stream a broken one, and the message says what is wrong.
+// L75
 #[test]
-fn l75_each_broken_stream_is_rejected() {
+fn each_broken_stream_is_rejected() {
     type Change = fn(&mut Vec<Value>);
     let table: [(&str, Change, bool); 33] = [
         (
@@ -408,8 +413,9 @@ fn l75_each_broken_stream_is_rejected() {
     }
 }
 
+// L75
 #[test]
-fn l75_what_a_real_server_leaves_out_is_noticed() {
+fn what_a_real_server_leaves_out_is_noticed() {
     for name in STREAMS {
         let broken = check(&events(&fixture(&format!("{name}.response")))).unwrap_err();
         assert!(broken.contains("sequence_number"), "{broken}");

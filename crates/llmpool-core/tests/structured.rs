@@ -111,8 +111,9 @@ fn schema<T: JsonSchema>() -> Value {
 
 const ORDER: &str = include_str!("fixtures/structured/order.schema.json");
 
+// L79
 #[test]
-fn l79_one_type_gives_one_text_in_the_order_of_its_fields() {
+fn one_type_gives_one_text_in_the_order_of_its_fields() {
     // Kept as a file: the text may not change from run to run, nor with a new version of what makes it.
     let text = self::text::<Order>();
     assert_eq!(text, serde_json::from_str::<Value>(ORDER).unwrap().to_string());
@@ -356,8 +357,9 @@ fn error<T: DeserializeOwned + std::fmt::Debug>(text: &str) -> String {
     parse_reply::<T>(&says(text)).unwrap_err().to_string()
 }
 
+// L53
 #[test]
-fn l53_a_reply_cut_off_by_its_length_is_truncated_whatever_it_holds() {
+fn a_reply_cut_off_by_its_length_is_truncated_whatever_it_holds() {
     for text in ["{\"digits\":\"1", "{\"digits\":\"1\",\"active\":true}", ""] {
         let cut = answer(json!({"finish_reason": "length", "message": {"content": text}}));
         assert_eq!(parse_reply::<Card>(&cut), Err(ReplyError::Truncated));

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use llmpool_core::responses::ResponsesRequest;
-use llmpool_core::translate::{self, ChatAccent, ReasoningBack};
+use llmpool_core::translate::{self, ChatCapabilities, ReasoningEcho};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -189,10 +189,11 @@ fn is_but_an_id(item: &Value) -> bool {
 }
 
 proptest! {
+    // O20
     #[test]
-    fn o20_a_request_for_a_response_that_is_translated_twice_is_the_same(mut request in a_request()) {
+    fn a_request_for_a_response_that_is_translated_twice_is_the_same(mut request in a_request()) {
         let asked: ResponsesRequest = serde_json::from_str(&request.to_string()).unwrap();
-        let accent = ChatAccent { reasoning: ReasoningBack::Details, ..ChatAccent::default() };
+        let accent = ChatCapabilities { reasoning: ReasoningEcho::Details, ..ChatCapabilities::default() };
         let there = translate::to_chat(&asked, accent).unwrap();
         prop_assert_eq!(&there.dropped, &[] as &[String]);
         let back = translate::to_responses(&there.request).unwrap();

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest};
-use llmpool_core::responses::{Event, Response};
+use llmpool_core::responses::{Response, ResponseEvent};
 use llmpool_core::translate::{self, EventTranslator, Undecoded};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -17,8 +17,9 @@ fn over(value: &Value) -> (Value, Vec<String>) {
     (serde_json::to_value(&done.request).unwrap(), done.dropped)
 }
 
+// O20, O21, O22
 #[test]
-fn o20_o21_o22_every_field_of_a_chat_has_its_place() {
+fn every_field_of_a_chat_has_its_place() {
     let (request, dropped) = over(&json!({
         "model": "m",
         "messages": [
@@ -110,8 +111,9 @@ fn only_a_single_leading_text_of_the_system_becomes_instructions() {
     assert_eq!(messages(&["developer", "user"]), (false, 2));
 }
 
+// O21
 #[test]
-fn o21_what_the_answer_would_be_wrong_without_is_refused_by_name() {
+fn what_the_answer_would_be_wrong_without_is_refused_by_name() {
     let user = json!([{"role": "user", "content": "x"}]);
     for (member, value) in [
         ("n", json!(2)),
@@ -244,8 +246,9 @@ fn members_of_the_other_format_are_taken_over_and_none_is_said_twice() {
 }
 
 /// Each is said of a request with `MARK`, which is found in the other request, or named among what was left out.
+// O21
 #[test]
-fn o21_nothing_is_lost_without_a_word() {
+fn nothing_is_lost_without_a_word() {
     let user = json!([{"role": "user", "content": "x"}]);
     let of_user = |members: Value| said_of(json!({"role": "user", "content": "a"}), members);
     let of_model = |members: Value| said_of(json!({"role": "assistant", "content": "a"}), members);
@@ -374,8 +377,9 @@ fn completion(value: Value) -> Value {
     serde_json::to_value(translate::completion_of(response(value)).unwrap()).unwrap()
 }
 
+// O17, O23, L67
 #[test]
-fn o17_o23_l67_a_response_is_told_as_a_completion() {
+fn a_response_is_told_as_a_completion() {
     let told = completion(json!({
         "id": "resp_1", "object": "response", "created_at": 17.0, "status": "completed", "model": "m", "service_tier": "default",
         "metadata": {"a": "b"},
@@ -449,8 +453,9 @@ fn reasoning_comes_back_as_it_went() {
     assert_eq!(request["input"][2]["type"], "function_call");
 }
 
+// L76
 #[test]
-fn l76_how_it_ended_is_told() {
+fn how_it_ended_is_told() {
     let finish = |status: &str, reason: Value, output: Value| {
         let details = if reason.is_null() {
             Value::Null
@@ -503,7 +508,7 @@ fn assembled(events: &[Value]) -> ChatCompletion {
         let (mut chunks, mut same) = (Vec::new(), Vec::new());
         let data = data(event);
         translator.push_data(data.as_bytes(), &mut chunks).unwrap();
-        read.push(Event::decode(data.as_bytes()).unwrap(), &mut same)
+        read.push(ResponseEvent::decode(data.as_bytes()).unwrap(), &mut same)
             .unwrap();
         assert_eq!(chunks, same, "read in short and in full");
         for chunk in chunks {
@@ -634,8 +639,9 @@ fn events_of(number: usize, kind: u8, pieces: &[String], gaps: Gaps) -> Vec<Valu
 
 proptest! {
     /// Whatever a provider leaves out, the stream put together is the plain answer.
+    // U14, U15, L74, L75
     #[test]
-    fn u14_u15_l74_l75_a_stream_is_told_as_the_plain_answer_is(
+    fn a_stream_is_told_as_the_plain_answer_is(
         items in prop::collection::vec((0_u8..6, prop::collection::vec("[a-z\u{e9}\u{4e2d}]{1,3}", 1..4), gaps()), 0..6),
         cut in any::<bool>(),
     ) {
@@ -664,8 +670,9 @@ fn super_response(value: &Value) -> Response {
 }
 
 /// What each of these streams says, however little of it came in pieces and whatever was left out around it.
+// U15, L75
 #[test]
-fn u15_l75_whatever_is_left_out_of_events_everything_is_told_once() {
+fn whatever_is_left_out_of_events_everything_is_told_once() {
     let message = json!({"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "hello", "annotations": []}]});
     let begun = json!({"type": "message", "id": "m", "role": "assistant", "content": []});
     let call =
@@ -839,8 +846,9 @@ fn u15_l75_whatever_is_left_out_of_events_everything_is_told_once() {
     }
 }
 
+// U15, L76
 #[test]
-fn u15_l76_how_a_stream_ended_is_told_whatever_is_left_out() {
+fn how_a_stream_ended_is_told_whatever_is_left_out() {
     let mut translator = EventTranslator::new();
     let cut = json!({"type": "response.incomplete", "response": {"id": "r", "incomplete_details": {"reason": "max_output_tokens"}, "output": []}});
     let chunks = pushed(&mut translator, &cut).unwrap();
@@ -919,8 +927,9 @@ fn no_number_and_no_depth_breaks_a_translation() {
     }
 }
 
+// U15, O23, L74
 #[test]
-fn u15_o23_l74_tool_calls_are_counted_by_themselves() {
+fn tool_calls_are_counted_by_themselves() {
     let events = [
         json!({"type": "response.output_item.added", "output_index": 0, "item": {"type": "reasoning", "id": "rs", "summary": []}}),
         json!({"type": "response.output_item.added", "output_index": 1, "item": {"type": "function_call", "id": "a", "call_id": "call_a", "name": "f", "arguments": ""}}),
@@ -948,8 +957,9 @@ fn u15_o23_l74_tool_calls_are_counted_by_themselves() {
     );
 }
 
+// U15
 #[test]
-fn u15_a_stream_that_fails_says_so() {
+fn a_stream_that_fails_says_so() {
     let failed = [
         json!({"type": "response.failed", "response": {"status": "failed", "error": {"code": "server_error", "message": "m"}}}),
         json!({"type": "error", "code": "server_error", "message": "m", "param": null}),

@@ -4,9 +4,9 @@
 use llmpool_core::chat::{
     Assembler, ChatChunk, ChatCompletion, ChatRequest, Content, FinishReason, Part, Usage,
 };
-use llmpool_core::responses::{Event, EventKind, Grammar, Response, ResponsesRequest};
+use llmpool_core::responses::{EventKind, Grammar, Response, ResponseEvent, ResponsesRequest};
 use llmpool_core::translate::{
-    self, ChatAccent, ChunkTranslator, EventTranslator, Failed, Frame, ReasoningBack,
+    self, ChatCapabilities, ChunkTranslator, EventTranslator, Failed, ReasoningEcho, ResponseEnvelope,
 };
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
@@ -20,14 +20,14 @@ fn write<T: serde::Serialize>(value: &T) -> Value {
     serde_json::to_value(value).unwrap()
 }
 
-fn over(value: &Value, accent: ChatAccent) -> (Value, Vec<String>) {
+fn over(value: &Value, accent: ChatCapabilities) -> (Value, Vec<String>) {
     let request: ResponsesRequest = read(value);
     let done = translate::to_chat(&request, accent).unwrap_or_else(|error| panic!("{error} in {value}"));
     (write(&done.request), done.dropped)
 }
 
-fn frame(request: &Value) -> Frame {
-    Frame::new(&read(request), "seed", 17)
+fn frame(request: &Value) -> ResponseEnvelope {
+    ResponseEnvelope::new(&read(request), "seed", 17)
 }
 
 #[test]
@@ -62,9 +62,9 @@ fn every_field_of_a_request_has_its_place() {
             "reasoning": {"effort": "high"}, "include": ["message.output_text.logprobs"], "top_logprobs": 3,
             "metadata": {"a": "b"}, "new_field": 1.50,
         }),
-        ChatAccent {
-            reasoning: ReasoningBack::Content,
-            ..ChatAccent::default()
+        ChatCapabilities {
+            reasoning: ReasoningEcho::Content,
+            ..ChatCapabilities::default()
         },
     );
     assert_eq!(dropped, [] as [&str; 0]);
@@ -147,7 +147,7 @@ fn what_a_chat_cannot_do_is_refused_by_name() {
         ),
     ] {
         let request: ResponsesRequest = read(&json!({"model": "m", member: value}));
-        let refused = translate::to_chat(&request, ChatAccent::default()).unwrap_err();
+        let refused = translate::to_chat(&request, ChatCapabilities::default()).unwrap_err();
         assert_eq!(refused.param, param, "{refused}");
     }
 }
@@ -161,10 +161,10 @@ fn what_matters_little_is_left_out_and_reported_and_accents_are_kept() {
     });
     let (chat, dropped) = over(
         &request,
-        ChatAccent {
+        ChatCapabilities {
             developer: false,
             max_completion_tokens: false,
-            ..ChatAccent::default()
+            ..ChatCapabilities::default()
         },
     );
     assert_eq!(
@@ -192,7 +192,7 @@ fn members_of_a_chat_are_taken_over_and_none_is_said_twice() {
             "text": {"format": {"type": "json_object"}, "verbosity": "low"}, "response_format": {"type": "text"}, "verbosity": "high",
             "seed": 7, "stop": "x", "top_k": 5,
         }),
-        ChatAccent::default(),
+        ChatCapabilities::default(),
     );
     assert_eq!(
         dropped,
@@ -213,14 +213,15 @@ fn members_of_a_chat_are_taken_over_and_none_is_said_twice() {
         ("seed", "seed", json!("x")),
     ] {
         let asked = read(&json!({"input": "x", name: value}));
-        let refused = translate::to_chat(&asked, ChatAccent::default()).unwrap_err();
+        let refused = translate::to_chat(&asked, ChatCapabilities::default()).unwrap_err();
         assert_eq!(refused.param, param);
     }
 }
 
 /// Each is said of a request with `MARK`, which is found in the other request, or named among what was left out.
+// O21
 #[test]
-fn o21_nothing_is_lost_without_a_word() {
+fn nothing_is_lost_without_a_word() {
     let thought = |more: Value| {
         let mut item = json!({"type": "reasoning", "id": "rs", "summary": [], "encrypted_content": "MARK"});
         item.as_object_mut()
@@ -291,9 +292,9 @@ fn o21_nothing_is_lost_without_a_word() {
         ("truncation", json!({"input": "x", "truncation": "MARK"})),
         ("include: MARK", json!({"input": "x", "include": ["MARK"]})),
     ] {
-        let accent = ChatAccent {
-            reasoning: ReasoningBack::Content,
-            ..ChatAccent::default()
+        let accent = ChatCapabilities {
+            reasoning: ReasoningEcho::Content,
+            ..ChatCapabilities::default()
         };
         let (chat, dropped) = over(&value, accent);
         assert!(
@@ -310,9 +311,9 @@ fn results_follow_their_calls_whatever_was_said_meanwhile() {
     let said = |role: &str, text: &str| json!({"role": role, "content": text});
     let thought =
         |id: &str| json!({"type": "reasoning", "id": id, "summary": [{"type": "summary_text", "text": id}]});
-    let accent = ChatAccent {
-        reasoning: ReasoningBack::Content,
-        ..ChatAccent::default()
+    let accent = ChatCapabilities {
+        reasoning: ReasoningEcho::Content,
+        ..ChatCapabilities::default()
     };
     let shape = |items: Value| {
         let (chat, _) = over(&json!({"input": items}), accent);
@@ -381,11 +382,11 @@ fn results_follow_their_calls_whatever_was_said_meanwhile() {
 
 #[test]
 fn what_openai_has_for_itself_stays_away_from_others() {
-    let plain = ChatAccent {
+    let plain = ChatCapabilities {
         developer: false,
         max_completion_tokens: false,
         openai_only: false,
-        reasoning: ReasoningBack::Dropped,
+        reasoning: ReasoningEcho::Dropped,
     };
     let (chat, dropped) = over(
         &json!({"input": "x", "store": true, "metadata": {"a": "b"}, "service_tier": "flex", "safety_identifier": "s",
@@ -439,7 +440,7 @@ fn calls_and_what_was_said_before_them_are_one_message_and_what_was_said_after_i
     let said = |text: &str| json!({"role": "assistant", "content": text});
     let (chat, _) = over(
         &json!({"input": [said("a"), call("1"), call("2"), said("b"), call("3")]}),
-        ChatAccent::default(),
+        ChatCapabilities::default(),
     );
     let shape: Vec<_> = chat["messages"]
         .as_array()
@@ -453,7 +454,7 @@ fn calls_and_what_was_said_before_them_are_one_message_and_what_was_said_after_i
         })
         .collect();
     assert_eq!(shape, [(Some("a"), 2), (Some("b"), 1)]);
-    let (chat, _) = over(&json!({"input": [call("1")]}), ChatAccent::default());
+    let (chat, _) = over(&json!({"input": [call("1")]}), ChatCapabilities::default());
     assert_eq!(
         chat["messages"][0]["content"],
         Value::Null,
@@ -493,8 +494,9 @@ fn a_completion_is_told_as_a_whole_response() {
     );
 }
 
+// L76
 #[test]
-fn l76_how_a_completion_ended_is_told() {
+fn how_a_completion_ended_is_told() {
     let end = |reason: &str| {
         let completion = json!({"choices": [{"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": "x"}}]});
         let response = translate::response_of(read(&completion), &frame(&json!({})));
@@ -539,7 +541,7 @@ fn l76_how_a_completion_ended_is_told() {
     );
 }
 
-fn events_of(chunks: &[Value], failed: Option<&Failed>) -> Vec<Event> {
+fn events_of(chunks: &[Value], failed: Option<&Failed>) -> Vec<ResponseEvent> {
     let mut translator = ChunkTranslator::new(frame(&json!({"model": "m"})));
     let mut events = Vec::new();
     for chunk in chunks {
@@ -554,7 +556,7 @@ fn events_of(chunks: &[Value], failed: Option<&Failed>) -> Vec<Event> {
     events.iter().map(|event| read(&write(event))).collect()
 }
 
-fn check(events: &[Event]) {
+fn check(events: &[ResponseEvent]) {
     let mut grammar = Grammar::new();
     for event in events {
         grammar
@@ -604,8 +606,9 @@ fn a_delta(custom: bool) -> impl Strategy<Value = Value> {
 
 proptest! {
     /// Whatever a provider streams, what is made of it follows the grammar, and the last event has all that was streamed.
+    // L74, L75
     #[test]
-    fn l74_l75_whatever_is_streamed_the_events_are_in_order(
+    fn whatever_is_streamed_the_events_are_in_order(
         deltas in deltas(0),
         reason in prop::option::of(prop::sample::select(&["stop", "length", "tool_calls", "content_filter", "odd"][..])),
         usage in any::<bool>(),
@@ -654,11 +657,12 @@ proptest! {
     }
 
     /// There and back: a chat that has an equivalent is the same afterwards.
+    // O20
     #[test]
-    fn o20_a_chat_that_is_translated_twice_is_the_same(chat in a_chat()) {
+    fn a_chat_that_is_translated_twice_is_the_same(chat in a_chat()) {
         let there = translate::to_responses(&read::<ChatRequest>(&chat)).unwrap();
         prop_assert_eq!(&there.dropped, &[] as &[String]);
-        let accent = ChatAccent { reasoning: ReasoningBack::Details, ..ChatAccent::default() };
+        let accent = ChatCapabilities { reasoning: ReasoningEcho::Details, ..ChatCapabilities::default() };
         let back = translate::to_chat(&there.request, accent).unwrap();
         prop_assert_eq!(&back.dropped, &[] as &[String]);
         prop_assert_eq!(write(&back.request), chat);
@@ -795,8 +799,9 @@ fn a_chat() -> impl Strategy<Value = Value> {
 }
 
 /// Each says `MARK`, which the response has in the end, streamed and plain, and the events follow the grammar.
+// L77
 #[test]
-fn l77_odd_answers_lose_nothing_on_the_way() {
+fn odd_answers_lose_nothing_on_the_way() {
     let call = json!({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}]});
     let encrypted =
         json!({"type": "reasoning.encrypted", "data": "MARK", "id": "rs_1", "format": "openai-responses-v1"});
@@ -886,8 +891,9 @@ fn l77_odd_answers_lose_nothing_on_the_way() {
     }
 }
 
+// L77
 #[test]
-fn l77_two_pieces_of_reasoning_stay_two_with_what_only_their_maker_can_read() {
+fn two_pieces_of_reasoning_stay_two_with_what_only_their_maker_can_read() {
     let item = |number: u8| json!({"type": "reasoning", "id": format!("rs_{number}"), "summary": [{"type": "summary_text", "text": format!("t{number}")}], "encrypted_content": format!("e{number}")});
     let mut translator = EventTranslator::new();
     let mut chunks = Vec::new();
@@ -919,8 +925,9 @@ fn l77_two_pieces_of_reasoning_stay_two_with_what_only_their_maker_can_read() {
     );
 }
 
+// L77
 #[test]
-fn l77_empty_frames_and_ends_say_nothing_of_a_response() {
+fn empty_frames_and_ends_say_nothing_of_a_response() {
     let frame = json!({"id": "", "object": "", "created": 0, "model": "", "choices": [{"index": 0, "delta": {}, "finish_reason": ""}]});
     let said = json!({"id": "c1", "model": "served", "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "length"}]});
     let events = events_of(&[frame.clone(), said, frame], None);
@@ -933,8 +940,9 @@ fn l77_empty_frames_and_ends_say_nothing_of_a_response() {
     assert_ne!(write(&events[0].response)["model"], "");
 }
 
+// L67
 #[test]
-fn l67_what_is_cached_is_counted_once_whatever_it_is_called() {
+fn what_is_cached_is_counted_once_whatever_it_is_called() {
     for said in [
         json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "prompt_tokens_details": {"cached_tokens": 4}}),
         json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 6}),
@@ -980,8 +988,9 @@ fn what_a_usage_says_beside_its_counts_goes_along_into_the_other_format_and_back
     assert_eq!(write(&translate::completion_of(response).unwrap().usage), said);
 }
 
+// U08
 #[test]
-fn u08_debug_of_what_is_translated_shows_no_words_of_anybody() {
+fn debug_of_what_is_translated_shows_no_words_of_anybody() {
     const CANARY: &str = "CANARY";
     let failed = Failed {
         code: Some(CANARY.into()),
@@ -989,7 +998,7 @@ fn u08_debug_of_what_is_translated_shows_no_words_of_anybody() {
     };
     let asked = json!({"input": CANARY, "include": [CANARY], CANARY: CANARY});
     let asked: ResponsesRequest = serde_json::from_value(asked).unwrap();
-    let translated = translate::to_chat(&asked, ChatAccent::default()).unwrap();
+    let translated = translate::to_chat(&asked, ChatCapabilities::default()).unwrap();
     let kinds: [EventKind; 2] = [CANARY.into(), "response.created".into()];
     let shown = format!(
         "{failed:?} {:?} {translated:?} {kinds:?} {:?}",

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
 use llmpool::{
-    ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, Quota, TargetSettings,
+    ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -77,7 +77,7 @@ impl Task {
     fn target(&self) -> OpenAiCompatible {
         let limits = KeyLimits {
             limits: Limits {
-                minute: Some(Quota::per_minute(self.per_minute, 1).unwrap()),
+                minute: Some(RateLimit::per_minute(self.per_minute, 1).unwrap()),
                 ..Limits::default()
             },
             ..KeyLimits::default()

@@ -1,9 +1,9 @@
 //! Keys that belong to one account of the provider: declared in the configuration.
 
 use llmpool_core::limits::key::{KeyId, KeyLimits};
-use llmpool_core::limits::ledger::Limits;
+use llmpool_core::limits::limiter::Limits;
 
-use crate::limits::Admission;
+use crate::limits::SharedAdmission;
 
 /// The accounts that keys were declared to share.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ impl Accounts {
         }
     }
 
-    pub(crate) fn declare(self, admission: &Admission) {
+    pub(crate) fn declare(self, admission: &SharedAdmission) {
         for account in self.declared {
             admission.join_keys(&account.keys, account.limits, account.learn);
         }

@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use llmpool_core::limits::affinity::Homeless;
+use llmpool_core::api_format::ApiFormat;
+use llmpool_core::limits::affinity::AffinityError;
 use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::ledger::Binding;
-use llmpool_core::responses::{Tie, made_by, ties_of};
-use llmpool_core::wire::Wire;
+use llmpool_core::limits::limiter::KeyConstraint;
+use llmpool_core::responses::{ResourceRef, made_by, ties_of};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind};
 use crate::target::{Provider, Target};
 
 /// Notes what a key made.
-pub(crate) struct Maker {
+pub(crate) struct AffinityRecorder {
     provider: Arc<Provider>,
     key: KeyId,
 }
 
-impl Maker {
+impl AffinityRecorder {
     /// `None` where nobody will ask: a chat refers to nothing, and a single key is always the right one.
     pub(crate) fn of(target: &Target, key: Option<KeyId>) -> Option<Self> {
         let provider = target.provider.clone();
@@ -39,13 +39,13 @@ impl Maker {
 }
 
 fn keeps_things(target: &Target) -> bool {
-    target.wire == Wire::Responses && target.provider.keys.len() > 1
+    target.wire == ApiFormat::Responses && target.provider.keys.len() > 1
 }
 
 /// Which keys a request may use.
-pub(crate) fn binding_of(target: &Target, body: &[u8]) -> Result<Binding, Error> {
+pub(crate) fn binding_of(target: &Target, body: &[u8]) -> Result<KeyConstraint, Error> {
     if !keeps_things(target) {
-        return Ok(Binding::Any);
+        return Ok(KeyConstraint::Any);
     }
     let ties = ties_of(body);
     let made = |needed: bool| -> Vec<u64> {
@@ -54,30 +54,30 @@ pub(crate) fn binding_of(target: &Target, body: &[u8]) -> Result<Binding, Error>
     };
     let (needed, better) = (made(true), made(false));
     let affinity = target.provider.affinity();
-    let binding = target
+    let constraint = target
         .provider
         .admission
-        .look(|ledger| affinity.binding(&needed, &better, ledger, target.id));
-    binding.map_err(|homeless| {
+        .look(|limiter| affinity.constraint(&needed, &better, limiter, target.id));
+    constraint.map_err(|homeless| {
         let member = ties.iter().find(|tie| tie.needed).map_or("", |tie| tie.member);
         Error::new(ErrorKind::Unsendable, message(&ties, homeless)).with_param(member)
     })
 }
 
-fn message(ties: &[Tie<'_>], homeless: Homeless) -> String {
+fn message(ties: &[ResourceRef<'_>], homeless: AffinityError) -> String {
     let needed = ties.iter().filter(|tie| tie.needed);
     let mut members: Vec<&str> = needed.map(|tie| tie.member).collect();
     members.dedup();
     let members = members.join(" and ");
     match homeless {
-        Homeless::Unknown { accounts } => format!(
+        AffinityError::Unknown { accounts } => format!(
             "{members} refers to what one account made, and which of the {accounts} behind these keys is not known (made elsewhere, or too \
              long ago); send the earlier items themselves, or ask with that account's key alone"
         ),
-        Homeless::Elsewhere => format!(
+        AffinityError::Elsewhere => format!(
             "{members} refers to what was made with a key that this model does not use; send the earlier items themselves"
         ),
-        Homeless::Torn => format!(
+        AffinityError::Torn => format!(
             "{members} refers to what different accounts made, and no account knows all of it; send the earlier items themselves"
         ),
     }

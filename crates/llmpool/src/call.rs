@@ -10,17 +10,19 @@ use bytes::Bytes;
 use llmpool_core::failure::policy::{self, KeyAction, KeyScope};
 use llmpool_core::failure::{Blame, Failure, FailureKind};
 use llmpool_core::limits::key::{KeyId, KeyState};
-use llmpool_core::limits::ledger::{Binding, Counts, Never, Rest, Undo, WaitReason};
-use llmpool_core::limits::room::{Arrival, Ticket};
-use llmpool_core::routing::attempts::{Attempts, KeyVerdict, Step};
+use llmpool_core::limits::limiter::{
+    CooldownReason, KeyConstraint, LimitKind, ProvisionalCooldown, Unsatisfiable, WaitReason,
+};
+use llmpool_core::limits::wait_queue::{AcquireRequest, Ticket};
+use llmpool_core::routing::attempts::{Attempts, KeyOutcome, NextAction};
 use llmpool_core::time::Timestamp;
 
 use crate::affinity;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{self, Patience, Rendered, Reply};
+use crate::exchange::{self, CallDeadlines, Rendered, Reply};
 use crate::fail_fast;
-use crate::limits::{LONGEST_LINE, Permit, Refusal};
+use crate::limits::{LONGEST_LINE, Permit, Rejection};
 use crate::observe;
 use crate::options::CallOptions;
 use crate::report::{AttemptReport, CallReport, TraceId};
@@ -41,7 +43,7 @@ const FOR_GOOD: Duration = Duration::from_secs(100 * 366 * 86_400);
 const NEVER: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 /// What somebody wants to send, encoded once it is known where to.
-pub(crate) trait Outgoing: Sync {
+pub(crate) trait RequestEncoder: Sync {
     /// Encodes the request for this target.
     fn render(&self, target: &Target) -> Result<Rendered, Error>;
 }
@@ -58,14 +60,14 @@ pub(crate) struct Answer {
 /// Runs one call to its answer: a whole plain body, or a stream whose first content has come.
 pub(crate) async fn run(
     target: &Arc<Target>,
-    outgoing: &dyn Outgoing,
+    outgoing: &dyn RequestEncoder,
     options: &CallOptions,
 ) -> Result<Answer, Error> {
     let mut call = Call::begin(target, options);
     let mut now = call.started;
     loop {
         match call.attempts.next(now) {
-            Step::Admit => {
+            NextAction::Admit => {
                 let rendered = call.render(outgoing)?;
                 let Some(permit) = call.enter(&rendered).await? else {
                     return Err(call.give_up());
@@ -80,12 +82,12 @@ pub(crate) async fn run(
                     });
                 }
             }
-            Step::Backoff(_) if !target.provider.admission.spend_retry(target.id) => {
+            NextAction::Backoff(_) if !target.provider.admission.spend_retry(target.id) => {
                 observe::no_retry_left(&call.report);
                 return Err(call.give_up());
             }
-            Step::Backoff(until) => clock::sleep_until(until).await,
-            Step::GiveUp => return Err(call.give_up()),
+            NextAction::Backoff(until) => clock::sleep_until(until).await,
+            NextAction::GiveUp => return Err(call.give_up()),
         }
         now = clock::now();
     }
@@ -94,7 +96,7 @@ pub(crate) async fn run(
 struct Call<'a> {
     target: &'a Arc<Target>,
     options: &'a CallOptions,
-    patience: Patience,
+    patience: CallDeadlines,
     started: Timestamp,
     /// When the last permit was given.
     entered: Timestamp,
@@ -102,10 +104,10 @@ struct Call<'a> {
     attempts: Attempts,
     rendered: Option<Rendered>,
     /// Which keys the request may use.
-    binding: Binding,
+    constraint: KeyConstraint,
     last: Option<Failure>,
     /// Rests to take back should it turn out that the call is to blame.
-    undo: Vec<Undo>,
+    cooldown: Vec<ProvisionalCooldown>,
     report: CallReport,
 }
 
@@ -122,7 +124,7 @@ impl<'a> Call<'a> {
         Self {
             target,
             options,
-            patience: Patience { timeouts, deadline },
+            patience: CallDeadlines { timeouts, deadline },
             started,
             entered: started,
             ticket: admission.fresh_call(target.id, started),
@@ -130,12 +132,12 @@ impl<'a> Call<'a> {
                 target.retry,
                 target.keys.len(),
                 deadline,
-                crate::chance::fresh_seed(),
+                crate::random::fresh_seed(),
             ),
             rendered: None,
-            binding: Binding::Any,
+            constraint: KeyConstraint::Any,
             last: None,
-            undo: Vec::new(),
+            cooldown: Vec::new(),
             report: CallReport {
                 target: target.name.clone(),
                 trace_id,
@@ -145,14 +147,14 @@ impl<'a> Call<'a> {
     }
 
     /// What to send: encoded once, and kept while it stays the same.
-    fn render(&mut self, outgoing: &dyn Outgoing) -> Result<Rendered, Error> {
+    fn render(&mut self, outgoing: &dyn RequestEncoder) -> Result<Rendered, Error> {
         match self.rendered.take() {
             Some(rendered) => Ok(rendered),
             None => {
                 let rendered = outgoing
                     .render(self.target)
                     .and_then(|rendered| {
-                        self.binding = affinity::binding_of(self.target, &rendered.body)?;
+                        self.constraint = affinity::binding_of(self.target, &rendered.body)?;
                         Ok(rendered)
                     })
                     .map_err(|error| error.with_report(self.closing_report()))?;
@@ -169,16 +171,16 @@ impl<'a> Call<'a> {
             Some(_) => self.patience.deadline,
             None => self.patience.deadline.min(arrived + LONGEST_STAY),
         };
-        let arrival = Arrival {
+        let request = AcquireRequest {
             ticket: self.ticket,
             caller: self.options.caller,
-            need: tokens::need_of(self.target, rendered),
-            binding: self.binding,
+            demand: tokens::need_of(self.target, rendered),
+            constraint: self.constraint,
             deadline,
         };
-        let line = self.target.provider.admission.enter(self.target.id, arrival);
+        let line = self.target.provider.admission.enter(self.target.id, request);
         let entered = if self.options.fail_fast {
-            fail_fast::while_a_key_is_of_use(self.target, self.binding, line).await
+            fail_fast::while_a_key_is_of_use(self.target, self.constraint, line).await
         } else {
             Ok(line.await)
         };
@@ -190,7 +192,7 @@ impl<'a> Call<'a> {
                 Ok(Some(permit).filter(|_| allowed))
             }
             Ok(Err(refusal)) => Err(self.turned_away(refusal)),
-            Err(state) => Err(self.turned_away(Refusal::TooLate {
+            Err(state) => Err(self.turned_away(Rejection::TooLate {
                 ready_at: state.until(),
                 why: WaitReason::Keys(state),
             })),
@@ -221,7 +223,7 @@ impl<'a> Call<'a> {
                     }
                     Reply::Plain { body, .. } => {
                         tokens::settle_plain(self.target, &mut permit, body);
-                        permit.end_in_success();
+                        permit.complete();
                     }
                 }
                 Ok(Some(reply))
@@ -252,9 +254,9 @@ impl<'a> Call<'a> {
     /// Lets the core judge a failure, and does to the keys what it says.
     fn judge(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, rendered: Rendered) {
         let added = rendered.added_stream_options;
-        let other_key = self.target.provider.admission.look(|ledger| {
-            ledger.has_other_key(self.target.id, |known| {
-                known == key || self.attempts.has_asked(known) || !ledger.binds(self.binding, known)
+        let other_key = self.target.provider.admission.look(|limiter| {
+            limiter.has_other_key(self.target.id, |known| {
+                known == key || self.attempts.has_asked(known) || !limiter.binds(self.constraint, known)
             })
         });
         let verdict = self
@@ -270,20 +272,20 @@ impl<'a> Call<'a> {
         }
         let action = self.target.on_status.action(failure.status);
         match verdict {
-            KeyVerdict::Innocent => {}
-            KeyVerdict::Rests | KeyVerdict::RestsForNow if action == Some(KeyAction::Ignore) => {}
-            KeyVerdict::Rests => self.rest(permit, &failure, key, action),
-            KeyVerdict::RestsForNow => {
+            KeyOutcome::Innocent => {}
+            KeyOutcome::Rests | KeyOutcome::RestsForNow if action == Some(KeyAction::Ignore) => {}
+            KeyOutcome::Rests => self.rest(permit, &failure, key, action),
+            KeyOutcome::RestsForNow => {
                 let pause = failure.retry_after.unwrap_or(PROVISIONAL_REST);
-                self.undo.extend(match failure.kind {
-                    FailureKind::RateLimited => permit.refused(Rest::Throttled, Some(pause)),
+                self.cooldown.extend(match failure.kind {
+                    FailureKind::RateLimited => permit.refused(CooldownReason::Throttled, Some(pause)),
                     _ => permit.refused_unclearly(pause),
                 });
             }
-            KeyVerdict::RestoreAll => {
-                self.undo
+            KeyOutcome::RestoreAll => {
+                self.cooldown
                     .drain(..)
-                    .for_each(|undo| self.target.provider.admission.restore(undo));
+                    .for_each(|cooldown| self.target.provider.admission.restore(cooldown));
             }
         }
         if failure.kind == FailureKind::StreamOptionsRefused && added {
@@ -350,14 +352,14 @@ impl<'a> Call<'a> {
         self.target.provider.admission.earliest(self.target.id).since(now)
     }
 
-    fn turned_away(&mut self, refusal: Refusal) -> Error {
+    fn turned_away(&mut self, refusal: Rejection) -> Error {
         let report = self.closing_report();
         let now = clock::now();
         let (ready_at, why) = match refusal {
-            Refusal::Never(never) => {
+            Rejection::Unsatisfiable(never) => {
                 return Error::new(ErrorKind::Unsendable, never_message(never)).with_report(report);
             }
-            Refusal::Full { ready_at } => {
+            Rejection::Full { ready_at } => {
                 let message = format!("{LONGEST_LINE} calls wait for it already");
                 let error = match self.last.take() {
                     Some(failure) => Error::from_failure(failure),
@@ -365,7 +367,7 @@ impl<'a> Call<'a> {
                 };
                 return error.with_report(report).with_retry_after(ready_at.since(now));
             }
-            Refusal::TooLate { ready_at, why } => (ready_at.filter(|at| at.since(now) < NEVER), why),
+            Rejection::TooLate { ready_at, why } => (ready_at.filter(|at| at.since(now) < NEVER), why),
         };
         let error = match self.last.take() {
             Some(failure) => Error::from_failure(failure),
@@ -384,33 +386,35 @@ impl<'a> Call<'a> {
     }
 }
 
-fn never_message(never: Never) -> String {
+fn never_message(never: Unsatisfiable) -> String {
     match never {
-        Never::MoreThanCapacity { capacity } => {
+        Unsatisfiable::MoreThanCapacity { capacity } => {
             format!("it needs more than the {capacity} that the rate limit ever admits at once")
         }
-        Never::MoreTokensThanLimit { tokens, limit } => {
+        Unsatisfiable::MoreTokensThanLimit { tokens, limit } => {
             format!(
                 "it needs about {tokens} tokens and the limit is {limit} a minute; make the prompt or max_tokens smaller"
             )
         }
-        Never::UnknownKey => "it is bound to a key or account that this target does not have".to_owned(),
+        Unsatisfiable::UnknownKey => {
+            "it is bound to a key or account that this target does not have".to_owned()
+        }
     }
 }
 
-fn target_limit(counts: Counts) -> &'static str {
+fn target_limit(counts: LimitKind) -> &'static str {
     match counts {
-        Counts::Requests => "the rate limit admits it only after the deadline",
-        Counts::Tokens => "the limit of tokens a minute admits it only after the deadline",
-        Counts::Day => "the limit of requests a day is reached",
+        LimitKind::Requests => "the rate limit admits it only after the deadline",
+        LimitKind::Tokens => "the limit of tokens a minute admits it only after the deadline",
+        LimitKind::Day => "the limit of requests a day is reached",
     }
 }
 
-fn key_limit(counts: Counts) -> &'static str {
+fn key_limit(counts: LimitKind) -> &'static str {
     match counts {
-        Counts::Requests => "the rate limits of its keys admit it only after the deadline",
-        Counts::Tokens => "the limits of tokens a minute of its keys admit it only after the deadline",
-        Counts::Day => "the limits of requests a day of its keys are reached",
+        LimitKind::Requests => "the rate limits of its keys admit it only after the deadline",
+        LimitKind::Tokens => "the limits of tokens a minute of its keys admit it only after the deadline",
+        LimitKind::Day => "the limits of requests a day of its keys are reached",
     }
 }
 

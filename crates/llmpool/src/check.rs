@@ -12,18 +12,18 @@ use llmpool_core::chat::ChatRequest;
 use llmpool_core::failure::{Blame, Failure, FailureKind};
 use llmpool_core::limits::key::KeyId;
 use llmpool_core::models::ModelList;
-use llmpool_core::rate_headers::Told;
+use llmpool_core::rate_headers::LimitHeaders;
 
-pub use llmpool_core::limits::learned::{Sight, Sights};
+pub use llmpool_core::limits::observed_limits::{LimitSnapshot, LimitSnapshots};
 
 use crate::base_url;
-use crate::call::Outgoing;
+use crate::call::RequestEncoder;
 use crate::clock;
-use crate::exchange::{self, Endpoint, Patience, Rendered};
+use crate::exchange::{self, CallDeadlines, Endpoint, Rendered};
 use crate::openai_compatible::{OpenAiCompatible, Typed};
 use crate::options::Timeouts;
 use crate::secrets::{KeyLabel, masked};
-use crate::stream::{FrameStream, StreamLimits};
+use crate::stream::{RawEventStream, StreamLimits};
 use crate::target::Target;
 
 /// Keys that are asked about at the same time.
@@ -58,7 +58,7 @@ pub struct KeyCheck {
     /// The models it may see; `None` where there is no list.
     pub models: Option<Vec<String>>,
     /// The limits, where the answer shows them.
-    pub limits: Option<Sights>,
+    pub limits: Option<LimitSnapshots>,
     /// How long the answer took.
     pub elapsed: Duration,
     account: Option<String>,
@@ -80,14 +80,14 @@ pub enum Verdict {
     /// The provider refuses it.
     Refused(FailureKind),
     /// It cannot be told without a call.
-    CannotTell(Doubt),
+    CannotTell(Inconclusive),
     /// No answer came.
     Unreachable(FailureKind),
 }
 
 /// Why nothing can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub enum Inconclusive {
     /// The models are listed for any key.
     TakesAnyKey,
     /// There is no list of models at this URL.
@@ -118,7 +118,7 @@ pub struct CallCheck {
     /// What the provider makes of `stream_options`, with which streams tell their usage.
     pub stream_options: StreamUsage,
     /// The limits, where the answer shows them.
-    pub limits: Option<Sights>,
+    pub limits: Option<LimitSnapshots>,
     /// From the request to the first content.
     pub first_content: Option<Duration>,
 }
@@ -155,7 +155,7 @@ impl OpenAiCompatible {
             && lists_for_anybody(target, timeout).await;
         for key in keys.iter_mut().filter(|key| key.verdict == Verdict::Accepted) {
             if proves_nothing {
-                key.verdict = Verdict::CannotTell(Doubt::TakesAnyKey);
+                key.verdict = Verdict::CannotTell(Inconclusive::TakesAnyKey);
             }
         }
         ModelCheck {
@@ -217,8 +217,12 @@ impl OpenAiCompatible {
 }
 
 fn likely_meant(target: &Target, keys: &[KeyCheck]) -> Option<String> {
-    let leads_nowhere =
-        |key: &KeyCheck| matches!(key.verdict, Verdict::CannotTell(Doubt::NoList | Doubt::Odd));
+    let leads_nowhere = |key: &KeyCheck| {
+        matches!(
+            key.verdict,
+            Verdict::CannotTell(Inconclusive::NoList | Inconclusive::Odd)
+        )
+    };
     let nowhere = !keys.is_empty() && keys.iter().all(leads_nowhere);
     nowhere.then(|| base_url::likely_meant(&target.base_url))?
 }
@@ -229,7 +233,7 @@ async fn check(target: &Target, key: KeyId, timeout: Duration) -> KeyCheck {
     let answer = list(target, |headers| target.add_key(headers, key), timeout).await;
     let mut check = KeyCheck {
         key: provider.key(key).label.clone(),
-        verdict: Verdict::CannotTell(Doubt::Odd),
+        verdict: Verdict::CannotTell(Inconclusive::Odd),
         status: None,
         says: None,
         models: None,
@@ -259,17 +263,17 @@ async fn check(target: &Target, key: KeyId, timeout: Duration) -> KeyCheck {
 fn verdict(failure: &Failure) -> Verdict {
     let Some(status) = failure.status else {
         return match failure.blame() {
-            Blame::Target => Verdict::CannotTell(Doubt::Broken),
+            Blame::Target => Verdict::CannotTell(Inconclusive::Broken),
             _ => Verdict::Unreachable(failure.kind),
         };
     };
     match (failure.kind, status) {
         (FailureKind::InvalidKey | FailureKind::NoQuota, _) => Verdict::Refused(failure.kind),
-        (FailureKind::RateLimited, _) => Verdict::CannotTell(Doubt::Limited),
-        (FailureKind::PermissionDenied, _) => Verdict::CannotTell(Doubt::MayNotList),
-        (_, 404 | 405 | 501) => Verdict::CannotTell(Doubt::NoList),
-        (_, 500..) | (FailureKind::Overloaded, _) => Verdict::CannotTell(Doubt::Broken),
-        _ => Verdict::CannotTell(Doubt::Odd),
+        (FailureKind::RateLimited, _) => Verdict::CannotTell(Inconclusive::Limited),
+        (FailureKind::PermissionDenied, _) => Verdict::CannotTell(Inconclusive::MayNotList),
+        (_, 404 | 405 | 501) => Verdict::CannotTell(Inconclusive::NoList),
+        (_, 500..) | (FailureKind::Overloaded, _) => Verdict::CannotTell(Inconclusive::Broken),
+        _ => Verdict::CannotTell(Inconclusive::Odd),
     }
 }
 
@@ -321,7 +325,7 @@ async fn call(
     target: &Target,
     key: KeyId,
     rendered: &Rendered,
-    patience: &Patience,
+    patience: &CallDeadlines,
     check: &mut CallCheck,
 ) -> Result<(), Failure> {
     let began = clock::now();
@@ -338,9 +342,9 @@ async fn call(
         idle: None,
         deadline: patience.deadline,
     };
-    let mut frames = FrameStream::new(body, target.wire, limits, None);
+    let mut frames = RawEventStream::new(body, target.wire, limits, None);
     while let Some(frame) = frames.next_frame().await {
-        if frame?.sight.content {
+        if frame?.flags.content {
             check.pieces += 1;
             check.first_content.get_or_insert(clock::now().since(began));
         }
@@ -355,18 +359,18 @@ async fn call(
 }
 
 /// The limits and the account that an answer shows.
-fn told(headers: &HeaderMap) -> (Option<Sights>, Option<String>) {
+fn told(headers: &HeaderMap) -> (Option<LimitSnapshots>, Option<String>) {
     let headers = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let Told { sights, account } = Told::read_all(headers, || Some(clock::wall_now()));
+    let LimitHeaders { sights, account } = LimitHeaders::read_all(headers, || Some(clock::wall_now()));
     (sights, account.map(str::to_owned))
 }
 
 /// Those of several keys that are one account.
 fn one_quota(target: &Target, keys: &[KeyCheck]) -> Vec<Vec<KeyLabel>> {
-    let declared: Vec<_> = target.provider.admission.look(|ledger| {
-        let groups = target.keys.iter().map(|key| ledger.group_of(*key));
+    let declared: Vec<_> = target.provider.admission.look(|limiter| {
+        let groups = target.keys.iter().map(|key| limiter.group_of(*key));
         groups.collect()
     });
     let is_kin = |a: usize, b: usize| {
@@ -389,8 +393,8 @@ fn one_quota(target: &Target, keys: &[KeyCheck]) -> Vec<Vec<KeyLabel>> {
         .collect()
 }
 
-fn patience(timeout: Duration) -> Patience {
-    Patience {
+fn patience(timeout: Duration) -> CallDeadlines {
+    CallDeadlines {
         timeouts: Timeouts {
             connect: Some(timeout),
             first_content: Some(timeout),

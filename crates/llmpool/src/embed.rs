@@ -8,7 +8,7 @@ use futures_core::future::BoxFuture;
 use llmpool_core::embeddings::{EmbeddingRequest, EmbeddingResponse};
 use serde::ser::{SerializeMap, Serializer};
 
-use crate::call::{self, Answer, Outgoing};
+use crate::call::{self, Answer, RequestEncoder};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Endpoint, Rendered, Reply};
 use crate::openai_compatible::OpenAiCompatible;
@@ -123,7 +123,7 @@ async fn embed(
 /// A request on its way out.
 struct Texts<'a>(&'a EmbeddingRequest);
 
-impl Outgoing for Texts<'_> {
+impl RequestEncoder for Texts<'_> {
     fn render(&self, target: &Target) -> Result<Rendered, Error> {
         let body = encode(self.0, target).map_err(|error| {
             Error::new(ErrorKind::Unsendable, "the request cannot be encoded").with_source(error)

@@ -11,13 +11,13 @@ use llmpool_core::provider_error::{self, ProviderError};
 use llmpool_core::rate_headers::RateHeaders;
 use llmpool_core::time::Timestamp;
 
-use crate::affinity::Maker;
+use crate::affinity::AffinityRecorder;
 use crate::clock::{self, Timer};
+use crate::limit_headers;
 use crate::limits::Permit;
 use crate::options::Timeouts;
-use crate::stream::{Frame, FrameStream, StreamLimits};
+use crate::stream::{RawEvent, RawEventStream, StreamLimits};
 use crate::target::Target;
-use crate::told;
 use crate::transport::{Body, SendError};
 
 /// The most that is read of an error's body.
@@ -70,7 +70,7 @@ impl Rendered {
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct CallDeadlines {
     pub(crate) timeouts: Timeouts,
     pub(crate) deadline: Timestamp,
 }
@@ -82,8 +82,8 @@ pub(crate) enum Reply {
     /// A stream whose first content has come: everything up to there, and the rest.
     Stream {
         head: Head,
-        prefix: Vec<Frame>,
-        frames: Box<FrameStream>,
+        prefix: Vec<RawEvent>,
+        frames: Box<RawEventStream>,
     },
 }
 
@@ -106,7 +106,7 @@ pub(crate) async fn once(
     target: &Target,
     permit: &mut Permit,
     rendered: &Rendered,
-    patience: &Patience,
+    patience: &CallDeadlines,
 ) -> Result<Reply, Failure> {
     let sent_by = clock::now();
     let limits = StreamLimits {
@@ -123,8 +123,8 @@ pub(crate) async fn once(
         limits.first_content_at,
     )
     .await?;
-    told::note(target, permit, &head.headers);
-    let maker = Maker::of(target, permit.key());
+    limit_headers::note(target, permit, &head.headers);
+    let maker = AffinityRecorder::of(target, permit.key());
     if !head.status.is_success() {
         return Err(refusal(&head, body, patience).await);
     }
@@ -134,7 +134,7 @@ pub(crate) async fn once(
     };
     if rendered.stream && !is_json(&head.headers) {
         let most = LONGEST_PREFIX + ECHOES * rendered.body.len();
-        return first_content(kept, FrameStream::new(body, target.wire, limits, maker), most).await;
+        return first_content(kept, RawEventStream::new(body, target.wire, limits, maker), most).await;
     }
     let body = whole(body, patience).await?;
     check_plain(&head, &body, rendered.at)?;
@@ -156,7 +156,7 @@ async fn send(
     target: &Target,
     permit: &mut Permit,
     rendered: &Rendered,
-    patience: &Patience,
+    patience: &CallDeadlines,
     sent_by: Timestamp,
     first_content_at: Timestamp,
 ) -> Result<(response::Parts, Body), Failure> {
@@ -183,7 +183,7 @@ pub(crate) async fn hand_over(
     target: &Target,
     request: impl Fn() -> Request<Full<Bytes>>,
     mut handed: impl FnMut(bool),
-    patience: &Patience,
+    patience: &CallDeadlines,
     sent_by: Timestamp,
     (head_by, late): (Timestamp, FailureKind),
 ) -> Result<(response::Parts, Body), Failure> {
@@ -237,15 +237,15 @@ pub(crate) fn request(target: &Target, key: Option<KeyId>, rendered: &Rendered) 
 
 /// Reads a stream up to its first content or terminal event. Until then, or until more than `most` bytes are held back, an error is still a
 /// failure that may be repeated.
-async fn first_content(head: Head, mut frames: FrameStream, most: usize) -> Result<Reply, Failure> {
+async fn first_content(head: Head, mut frames: RawEventStream, most: usize) -> Result<Reply, Failure> {
     let mut prefix = Vec::new();
     let mut held = 0;
     loop {
         match frames.next_frame().await {
             Some(Ok(frame)) => {
                 held += frame.event.data.len();
-                let shown = frame.sight.content || frame.sight.done;
-                if frame.sight.done && !frames.view().has_content() {
+                let shown = frame.flags.content || frame.flags.done;
+                if frame.flags.done && !frames.view().has_content() {
                     // A stream that ends before it has begun is no answer.
                     return Err(Failure {
                         status: Some(head.status),
@@ -277,7 +277,7 @@ async fn first_content(head: Head, mut frames: FrameStream, most: usize) -> Resu
 }
 
 /// Reads a whole plain body.
-pub(crate) async fn whole(mut body: Body, patience: &Patience) -> Result<Bytes, Failure> {
+pub(crate) async fn whole(mut body: Body, patience: &CallDeadlines) -> Result<Bytes, Failure> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let mut timer = Timer::default();
@@ -340,7 +340,7 @@ fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), 
     })
 }
 
-pub(crate) async fn refusal(head: &response::Parts, mut body: Body, patience: &Patience) -> Failure {
+pub(crate) async fn refusal(head: &response::Parts, mut body: Body, patience: &CallDeadlines) -> Failure {
     let by = (clock::now() + ERROR_BODY_GRACE).min(patience.deadline);
     let mut text = BytesMut::new();
     // A body that breaks or hangs leaves us with the status, which is enough.

@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use llmpool_core::limits::key::KeyState;
-use llmpool_core::limits::ledger::Binding;
+use llmpool_core::limits::limiter::KeyConstraint;
 
 use crate::clock;
 use crate::target::Target;
@@ -21,10 +21,10 @@ const NOTICED_AFTER: Duration = Duration::from_secs(1);
 /// Waits for what `wait` waits for, as long as a key that the call may use may be of use; `Err` with the state of the keys once none is.
 pub(crate) async fn while_a_key_is_of_use<T>(
     target: &Arc<Target>,
-    binding: Binding,
+    constraint: KeyConstraint,
     wait: impl Future<Output = T>,
 ) -> Result<T, KeyState> {
-    let (mut wait, mut spent) = (pin!(wait), pin!(keys_spent(target, binding)));
+    let (mut wait, mut spent) = (pin!(wait), pin!(keys_spent(target, constraint)));
     poll_fn(|cx| match wait.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Ok(done)),
         Poll::Pending => spent.as_mut().poll(cx).map(Err),
@@ -33,9 +33,9 @@ pub(crate) async fn while_a_key_is_of_use<T>(
 }
 
 /// Resolves once no key of the target is of use any more.
-async fn keys_spent(target: &Target, binding: Binding) -> KeyState {
+async fn keys_spent(target: &Target, constraint: KeyConstraint) -> KeyState {
     loop {
-        if let Some(state) = spent_as(target, binding) {
+        if let Some(state) = spent_as(target, constraint) {
             return state;
         }
         clock::sleep_until(clock::now() + NOTICED_AFTER).await;
@@ -43,19 +43,19 @@ async fn keys_spent(target: &Target, binding: Binding) -> KeyState {
 }
 
 /// The state of the key that comes back first, if all are of no use and nobody is still being answered.
-fn spent_as(target: &Target, binding: Binding) -> Option<KeyState> {
-    target.provider.admission.look(|ledger| {
+fn spent_as(target: &Target, constraint: KeyConstraint) -> Option<KeyState> {
+    target.provider.admission.look(|limiter| {
         let mut spent: Option<KeyState> = None;
-        for &key in ledger.keys_of(target.id) {
-            if !ledger.binds(binding, key) {
+        for &key in limiter.keys_of(target.id) {
+            if !limiter.binds(constraint, key) {
                 continue;
             }
-            let state = ledger.key_state_at(target.id, key);
+            let state = limiter.key_state_at(target.id, key);
             let is_of_use = matches!(
                 state,
                 KeyState::Healthy | KeyState::Throttled(_) | KeyState::Probing
             );
-            if is_of_use || ledger.in_flight(key) > 0 {
+            if is_of_use || limiter.in_flight(key) > 0 {
                 return None;
             }
             let comes_back = |state: KeyState| state.until().map_or(u64::MAX, |until| until.as_nanos());

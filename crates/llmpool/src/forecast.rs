@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 pub use llmpool_core::forecast::{
-    Arrivals, Burst, Forecast, KeyUse, MOST_CALLS, Piece, Recorded, Shed, Spread, TooManyCalls, Traffic, Used,
+    Arrivals, Burst, Forecast, KeyUse, LogNormal, MOST_CALLS, Recorded, Rejections, TimeBin, TooManyCalls,
+    Traffic, Utilization,
 };
-use llmpool_core::forecast::{Model, forecast};
-use llmpool_core::limits::ledger::Ledger;
+use llmpool_core::forecast::{ModelSetup, forecast};
+use llmpool_core::limits::limiter::Limiter;
 
 use crate::clock;
 use crate::openai_compatible::OpenAiCompatible;
@@ -30,15 +31,15 @@ impl OpenAiCompatible {
         traffic: &Traffic,
     ) -> Result<Vec<Forecast>, TooManyCalls> {
         let mut providers: Vec<Arc<Provider>> = Vec::new();
-        let models: Vec<Model> = models
+        let models: Vec<ModelSetup> = models
             .iter()
             .map(|(model, share)| {
                 let target = model.target();
                 let known = providers
                     .iter()
                     .position(|known| Arc::ptr_eq(known, &target.provider));
-                Model {
-                    ledger: known.unwrap_or_else(|| {
+                ModelSetup {
+                    limiter: known.unwrap_or_else(|| {
                         providers.push(target.provider.clone());
                         providers.len() - 1
                     }),
@@ -50,7 +51,7 @@ impl OpenAiCompatible {
             .collect();
         let ledgers = providers
             .iter()
-            .map(|provider| provider.admission.look(Ledger::clone));
+            .map(|provider| provider.admission.look(Limiter::clone));
         forecast(ledgers.collect(), &models, traffic, clock::now())
     }
 }

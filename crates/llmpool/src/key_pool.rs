@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use llmpool_core::limits::key::{KeyId, KeyLimits};
-use llmpool_core::limits::ledger::{Binding, Need, TargetId};
-use llmpool_core::limits::room::{Arrival, Caller, Ticket};
+use llmpool_core::limits::limiter::{Demand, KeyConstraint, TargetId};
+use llmpool_core::limits::wait_queue::{AcquireRequest, Caller, Ticket};
 use llmpool_core::time::Timestamp;
 
 use crate::accounts::{self, Accounts};
 use crate::error::{Error, ErrorKind};
-use crate::limits::{Admission, Permit};
+use crate::limits::{Permit, SharedAdmission};
 use crate::provider_file::KeyEntry;
 use crate::secrets::{KeyLabel, Secret};
 use crate::target::{ApiKey, KeyStatus, Provider};
@@ -57,7 +57,7 @@ impl ApiKeyPool {
         provider_id: impl Into<String>,
         keys: impl IntoIterator<Item = KeyEntry>,
     ) -> Result<Self, Error> {
-        let admission = Arc::new(Admission::default());
+        let admission = Arc::new(SharedAdmission::default());
         let mut known: Vec<ApiKey> = Vec::new();
         let mut accounts = Accounts::default();
         for (position, entry) in keys.into_iter().enumerate() {
@@ -129,14 +129,14 @@ impl ApiKeyPool {
     /// Reserves the least loaded healthy key: picked and counted in one step, counted down when the lease is dropped.
     /// `None` when no key is usable right now.
     pub fn least_loaded_key(&self) -> Option<KeyLease> {
-        let arrival = Arrival {
+        let request = AcquireRequest {
             ticket: Ticket(u64::MAX),
             caller: Caller::default(),
-            need: Need::ONE,
-            binding: Binding::Any,
+            demand: Demand::ONE,
+            constraint: KeyConstraint::Any,
             deadline: Timestamp::MAX,
         };
-        let mut permit = self.provider.admission.try_enter(self.bare, &arrival)?;
+        let mut permit = self.provider.admission.try_acquire(self.bare, &request)?;
         // What is done with the key is not seen from here, so it counts as used.
         permit.hand_over();
         Some(KeyLease {
@@ -187,7 +187,7 @@ impl fmt::Debug for KeyLease {
 
 #[cfg(test)]
 mod tests {
-    use llmpool_core::limits::ledger::Limits;
+    use llmpool_core::limits::limiter::Limits;
 
     use super::*;
 
@@ -195,8 +195,9 @@ mod tests {
         (0..count).map(|_| pool.least_loaded_key().unwrap()).collect()
     }
 
+    // U02, O07
     #[test]
-    fn u02_o07_a_hundred_leases_of_four_keys_are_twenty_five_each() {
+    fn a_hundred_leases_of_four_keys_are_twenty_five_each() {
         let pool = ApiKeyPool::new("p", ["a", "b", "c", "d"]).unwrap();
         let leases = leases(&pool, 100);
         assert!(pool.status().iter().all(|key| key.in_flight == 25));
@@ -213,8 +214,9 @@ mod tests {
         assert_eq!(order, ["a", "b", "c", "a", "b", "c"]);
     }
 
+    // U13, O24
     #[test]
-    fn u13_o24_a_key_given_twice_is_one_key() {
+    fn a_key_given_twice_is_one_key() {
         let pool = ApiKeyPool::new("p", ["a", "a", "b"]).unwrap();
         assert_eq!(pool.len(), 2);
         let _leases = leases(&pool, 10);
@@ -254,8 +256,9 @@ mod tests {
         assert!(pool.least_loaded_key().is_some());
     }
 
+    // U10
     #[test]
-    fn u10_two_pools_of_one_name_share_nothing() {
+    fn two_pools_of_one_name_share_nothing() {
         let (one, two) = (
             ApiKeyPool::new("p", ["a"]).unwrap(),
             ApiKeyPool::new("p", ["a"]).unwrap(),

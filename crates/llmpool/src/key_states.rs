@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llmpool_core::limits::key::{KeyId, KeyState};
-use llmpool_core::limits::ledger::Rest;
+use llmpool_core::limits::limiter::CooldownReason;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -22,7 +22,7 @@ use crate::openai_compatible::OpenAiCompatible;
 use crate::providers::Providers;
 use crate::secrets::Secret;
 use crate::target::Provider;
-use crate::{chance, clock};
+use crate::{clock, random};
 
 const VERSION: u32 = 1;
 
@@ -95,8 +95,8 @@ impl Providers {
     pub fn save_key_states(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let salt = format!(
             "{:016x}{:016x}",
-            chance::fresh_seed(),
-            chance::mixed(clock::wall_now().as_nanos() as u64)
+            random::fresh_seed(),
+            random::mixed(clock::wall_now().as_nanos() as u64)
         );
         let keys = self
             .pools()
@@ -190,10 +190,10 @@ fn rate(model: &OpenAiCompatible) -> Rate {
 fn kept(provider: &Arc<Provider>, salt: &str) -> Vec<Kept> {
     let (now, wall_now) = (clock::now(), clock::wall_now());
     let ids = provider.admission.key_ids();
-    let known = provider.admission.look(|ledger| {
+    let known = provider.admission.look(|limiter| {
         let known = ids
             .iter()
-            .map(|id| (ledger.key_state(*id), ledger.known_rest(*id)));
+            .map(|id| (limiter.key_state(*id), limiter.known_cooldown(*id)));
         known.collect::<Vec<_>>()
     });
     let keys = provider.keys.iter().zip(known);
@@ -216,12 +216,12 @@ fn kept(provider: &Arc<Provider>, salt: &str) -> Vec<Kept> {
 
 impl State {
     /// `None` where it concerns a model and not the key.
-    fn of(why: Rest) -> Option<Self> {
+    fn of(why: CooldownReason) -> Option<Self> {
         match why {
-            Rest::Throttled => Some(Self::Throttled),
-            Rest::NoQuota => Some(Self::NoQuota),
-            Rest::Invalid => Some(Self::Invalid),
-            Rest::Forbidden | Rest::Overloaded | Rest::Broken => None,
+            CooldownReason::Throttled => Some(Self::Throttled),
+            CooldownReason::NoQuota => Some(Self::NoQuota),
+            CooldownReason::Invalid => Some(Self::Invalid),
+            CooldownReason::Forbidden | CooldownReason::Overloaded | CooldownReason::Broken => None,
         }
     }
 }
@@ -266,13 +266,13 @@ fn restore(provider: &Arc<Provider>, kept: &Kept, salt: &str, wall_now: Duration
             provider.admission.set_enabled(id, false);
             return true;
         }
-        State::Throttled => Rest::Throttled,
-        State::NoQuota => Rest::NoQuota,
-        State::Invalid => Rest::Invalid,
+        State::Throttled => CooldownReason::Throttled,
+        State::NoQuota => CooldownReason::NoQuota,
+        State::Invalid => CooldownReason::Invalid,
     };
     let left = Duration::from_millis(kept.until.unwrap_or_default()).saturating_sub(wall_now);
     // What is over but for the probe is found out at once: by a single call.
-    provider.admission.set_resting(id, why, clock::now() + left);
+    provider.admission.set_cooldown(id, why, clock::now() + left);
     true
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use llmpool_core::models::ModelList;
 
-use crate::call::{self, Answer, Outgoing};
+use crate::call::{self, Answer, RequestEncoder};
 use crate::error::Error;
 use crate::exchange::{Endpoint, Rendered, Reply};
 use crate::openai_compatible::OpenAiCompatible;
@@ -27,7 +27,7 @@ impl OpenAiCompatible {
 
 struct Question;
 
-impl Outgoing for Question {
+impl RequestEncoder for Question {
     fn render(&self, _: &Target) -> Result<Rendered, Error> {
         Ok(Rendered {
             at: Endpoint::Models,

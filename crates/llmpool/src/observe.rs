@@ -42,7 +42,7 @@ pub(crate) fn no_retry_left(report: &CallReport) {
 }
 
 pub(crate) fn key_rests(provider: &Provider, key: KeyId) {
-    let state = provider.admission.look(|ledger| ledger.key_state(key));
+    let state = provider.admission.look(|limiter| limiter.key_state(key));
     let key = &provider.key(key).label;
     warn!(target: "llmpool", provider = %provider.id, key = %key, state = state.as_str(), "key rests");
 }

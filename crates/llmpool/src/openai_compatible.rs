@@ -9,22 +9,22 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Uri, header};
+use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions};
 use llmpool_core::dialect::Dialect;
 use llmpool_core::failure::policy::StatusPolicy;
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::ledger::{Limits, TargetLimits};
-use llmpool_core::limits::quota::{Quota, QuotaError};
+use llmpool_core::limits::limiter::{Limits, TargetLimits};
+use llmpool_core::limits::rate_limit::{RateLimit, RateLimitError};
 use llmpool_core::responses::Response;
 use llmpool_core::routing::retry::RetryPolicy;
 use llmpool_core::translate::{self, Translated};
-use llmpool_core::wire::Wire;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::base_url::shown;
-use crate::call::{self, Answer, Outgoing};
+use crate::call::{self, Answer, RequestEncoder};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Endpoint, Rendered, Reply};
 use crate::interface::{ChatResponse, ChatStream, ChunkSource, LlmInterface};
@@ -34,7 +34,7 @@ use crate::options::{CallOptions, Timeouts};
 use crate::raw::{self, RawResponse, RawStream};
 use crate::report::CallReport;
 use crate::secrets::KeyLabel;
-use crate::target::{Facts, KeyStatus, Provider, Target, Uris};
+use crate::target::{KeyStatus, LearnedCapabilities, Provider, Target, Uris};
 use crate::token_bucket::{self, RateLimitStatus};
 use crate::tokens;
 use crate::transport::{Connect, Connections};
@@ -52,7 +52,7 @@ pub struct OpenAiCompatible {
 #[derive(Clone)]
 pub struct TargetSettings {
     /// In which format the model is asked. Default: chat completions.
-    pub api: Wire,
+    pub api: ApiFormat,
     /// Most requests at once and requests a second; `None`: no limit of ours.
     pub rate_limit: Option<(u32, f64)>,
     /// Most requests in any 60 s; `None`: no limit of ours. They are paced, and come as many at once as `rate_limit` allows
@@ -94,7 +94,7 @@ impl Default for TargetSettings {
     fn default() -> Self {
         let RetryPolicy { max_retries, base } = RetryPolicy::default();
         Self {
-            api: Wire::default(),
+            api: ApiFormat::default(),
             rate_limit: None,
             rpm: None,
             tpm: None,
@@ -115,10 +115,12 @@ impl Default for TargetSettings {
 }
 
 impl TargetSettings {
-    fn limits(&self) -> Result<TargetLimits, QuotaError> {
-        let burst = self.rate_limit.map(|(capacity, rate)| Quota::new(capacity, rate));
+    fn limits(&self) -> Result<TargetLimits, RateLimitError> {
+        let burst = self
+            .rate_limit
+            .map(|(capacity, rate)| RateLimit::new(capacity, rate));
         let at_once = self.rate_limit.map_or(1, |(capacity, _)| capacity);
-        let minute = self.rpm.map(|rpm| Quota::per_minute(rpm, at_once));
+        let minute = self.rpm.map(|rpm| RateLimit::per_minute(rpm, at_once));
         Ok(TargetLimits {
             limits: Limits {
                 burst: burst.transpose()?,
@@ -182,7 +184,7 @@ impl OpenAiCompatible {
         let id = provider.admission.add_target(keys, limits);
         let target = Target {
             id,
-            counts_tokens: provider.admission.look(|ledger| ledger.counts_tokens(id)),
+            counts_tokens: provider.admission.look(|limiter| limiter.counts_tokens(id)),
             expected_output: settings.expected_output_tokens,
             on_status: settings.on_status,
             name: format!("{}/{model}", provider.id).into(),
@@ -202,7 +204,7 @@ impl OpenAiCompatible {
             },
             timeouts: settings.timeouts,
             context_window: settings.context_window,
-            facts: Facts::default(),
+            facts: LearnedCapabilities::default(),
         };
         Ok(Self {
             target: Arc::new(target),
@@ -328,24 +330,24 @@ impl LlmInterface for OpenAiCompatible {
             };
             let frames = raw::stream(&self.target, &outgoing, options).await?;
             Ok(match self.target.wire {
-                Wire::ChatCompletions => ChatStream::from_source(Chunks {
+                ApiFormat::ChatCompletions => ChatStream::from_source(Chunks {
                     frames,
                     decoder: ChunkDecoder::new(),
                 }),
-                Wire::Responses => ChatStream::from_source(TranslatedChunks::new(frames)),
+                ApiFormat::Responses => ChatStream::from_source(TranslatedChunks::new(frames)),
             })
         })
     }
 }
 
 /// A whole answer, if it is one.
-fn decoded(wire: Wire, body: &[u8]) -> Option<ChatCompletion> {
+fn decoded(wire: ApiFormat, body: &[u8]) -> Option<ChatCompletion> {
     match wire {
-        Wire::ChatCompletions => {
+        ApiFormat::ChatCompletions => {
             let decoded = ChatCompletion::decode(body).ok();
             decoded.filter(|response| !response.choices.is_empty())
         }
-        Wire::Responses => {
+        ApiFormat::Responses => {
             let response = Response::decode(body).ok();
             let response = response.filter(|response| response.has("output"))?;
             translate::completion_of(response).ok()
@@ -359,9 +361,9 @@ pub(crate) struct Typed<'a> {
     pub(crate) stream: bool,
 }
 
-impl Outgoing for Typed<'_> {
+impl RequestEncoder for Typed<'_> {
     fn render(&self, target: &Target) -> Result<Rendered, Error> {
-        if target.wire == Wire::Responses {
+        if target.wire == ApiFormat::Responses {
             return self.render_for_responses(target);
         }
         let mut body = Vec::with_capacity(512);
@@ -456,7 +458,7 @@ impl Stream for Chunks {
         let this = self.get_mut();
         loop {
             let frame = match std::task::ready!(this.frames.poll_frame(cx)) {
-                Some(Ok(frame)) if frame.sight.done => continue,
+                Some(Ok(frame)) if frame.flags.done => continue,
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),

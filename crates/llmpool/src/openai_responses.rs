@@ -8,14 +8,14 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
+use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatChunk, ChatRequest};
 use llmpool_core::failure::{Failure, FailureKind};
-use llmpool_core::responses::{Event, Reasoning, Response, ResponsesRequest, TextOptions};
+use llmpool_core::responses::{Reasoning, Response, ResponseEvent, ResponsesRequest, TextOptions};
 use llmpool_core::translate::{self, EventTranslator};
-use llmpool_core::wire::Wire;
 use serde::ser::{SerializeMap, Serializer};
 
-use crate::call::{self, Answer, Outgoing};
+use crate::call::{self, Answer, RequestEncoder};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Rendered, Reply};
 use crate::interface::{ChatResponse, ChatStream, ChunkSource, LlmInterface};
@@ -71,7 +71,7 @@ impl OpenAiResponsesCompatible {
         settings: TargetSettings,
     ) -> Result<Self, Error> {
         let settings = TargetSettings {
-            api: Wire::Responses,
+            api: ApiFormat::Responses,
             ..settings
         };
         let model = OpenAiCompatible::with_settings(pool, model, base_url, settings)?;
@@ -80,7 +80,7 @@ impl OpenAiResponsesCompatible {
 
     /// The model that was configured with `"api": "responses"`; `None` where it speaks another format.
     pub fn of(model: &OpenAiCompatible) -> Option<Self> {
-        let speaks = model.target().wire == Wire::Responses;
+        let speaks = model.target().wire == ApiFormat::Responses;
         speaks.then(|| Self { model: model.clone() })
     }
 
@@ -92,7 +92,7 @@ impl OpenAiResponsesCompatible {
             .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))?;
         let models = file.providers.into_iter().map(|mut provider| {
             let models = provider.models.iter_mut();
-            models.for_each(|model| model.settings.api = Wire::Responses);
+            models.for_each(|model| model.settings.api = ApiFormat::Responses);
             provider
         });
         Providers::from_entries(ProviderFile {
@@ -194,7 +194,7 @@ struct Native<'a> {
     stream: bool,
 }
 
-impl Outgoing for Native<'_> {
+impl RequestEncoder for Native<'_> {
     fn render(&self, target: &Target) -> Result<Rendered, Error> {
         render(self.request, self.stream, target)
     }
@@ -272,7 +272,7 @@ pub struct EventStream {
 
 impl EventStream {
     /// The next event; `None` at the end.
-    pub async fn next(&mut self) -> Option<Result<Event, Error>> {
+    pub async fn next(&mut self) -> Option<Result<ResponseEvent, Error>> {
         std::future::poll_fn(|cx| self.poll_event(cx)).await
     }
 
@@ -281,15 +281,15 @@ impl EventStream {
         self.frames.report()
     }
 
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ResponseEvent, Error>>> {
         loop {
             let frame = match std::task::ready!(self.frames.poll_frame(cx)) {
-                Some(Ok(frame)) if frame.sight.done => continue,
+                Some(Ok(frame)) if frame.flags.done => continue,
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             };
-            return Poll::Ready(Some(match Event::decode(&frame.event.data) {
+            return Poll::Ready(Some(match ResponseEvent::decode(&frame.event.data) {
                 Ok(event) => Ok(event),
                 Err(_) => Err(self.frames.fail(Failure::new(FailureKind::InvalidResponse))),
             }));
@@ -298,7 +298,7 @@ impl EventStream {
 }
 
 impl Stream for EventStream {
-    type Item = Result<Event, Error>;
+    type Item = Result<ResponseEvent, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_event(cx)
@@ -341,7 +341,7 @@ impl Stream for TranslatedChunks {
                 return Poll::Ready(Some(Ok(chunk)));
             }
             let frame = match std::task::ready!(this.frames.poll_frame(cx)) {
-                Some(Ok(frame)) if frame.sight.done => continue,
+                Some(Ok(frame)) if frame.flags.done => continue,
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),

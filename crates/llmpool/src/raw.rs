@@ -14,13 +14,13 @@ use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::time::Timestamp;
 use llmpool_core::translate;
 
-use crate::call::{self, Answer, Outgoing};
+use crate::call::{self, Answer, RequestEncoder};
 use crate::clock;
 use crate::error::Error;
 use crate::exchange::{Rendered, Reply};
 use crate::options::CallOptions;
 use crate::report::CallReport;
-use crate::stream::{Frame, FrameStream};
+use crate::stream::{RawEvent, RawEventStream};
 use crate::target::{Provider, Target};
 use crate::tokens;
 
@@ -38,8 +38,8 @@ pub struct RawResponse {
 /// Dropping it closes the connection and frees the key.
 pub struct RawStream {
     provider: Arc<Provider>,
-    prefix: VecDeque<Frame>,
-    frames: Box<FrameStream>,
+    prefix: VecDeque<RawEvent>,
+    frames: Box<RawEventStream>,
     report: CallReport,
     started: Timestamp,
     /// What was asked, for an estimate should the provider not say what it used.
@@ -53,7 +53,7 @@ pub(crate) struct Encoded {
     pub(crate) stream: bool,
 }
 
-impl Outgoing for Encoded {
+impl RequestEncoder for Encoded {
     fn render(&self, _: &Target) -> Result<Rendered, Error> {
         Ok(Rendered::new(self.body.clone(), self.stream))
     }
@@ -84,7 +84,7 @@ pub(crate) async fn plain(
 /// Runs a streamed call up to its first content.
 pub(crate) async fn stream(
     target: &Arc<Target>,
-    outgoing: &dyn Outgoing,
+    outgoing: &dyn RequestEncoder,
     options: &CallOptions,
 ) -> Result<RawStream, Error> {
     let Answer {
@@ -116,7 +116,7 @@ pub(crate) fn invalid_response(mut report: CallReport) -> Error {
 
 impl RawStream {
     /// The next event; `None` at the end.
-    pub async fn next(&mut self) -> Option<Result<Frame, Error>> {
+    pub async fn next(&mut self) -> Option<Result<RawEvent, Error>> {
         std::future::poll_fn(|cx| self.poll_frame(cx)).await
     }
 
@@ -125,7 +125,7 @@ impl RawStream {
         &self.report
     }
 
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Error>>> {
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Error>>> {
         if self.ended {
             return Poll::Ready(None);
         }
@@ -167,7 +167,7 @@ impl RawStream {
 }
 
 impl Stream for RawStream {
-    type Item = Result<Frame, Error>;
+    type Item = Result<RawEvent, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_frame(cx)

@@ -115,7 +115,7 @@ impl TraceId {
     pub(crate) fn mint() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let call = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self::Minted(u128::from(crate::chance::process_seed()) << 64 | u128::from(crate::chance::mixed(call)))
+        Self::Minted(u128::from(crate::random::process_seed()) << 64 | u128::from(crate::random::mixed(call)))
     }
 }
 
@@ -139,8 +139,9 @@ impl fmt::Debug for TraceId {
 mod tests {
     use super::*;
 
+    // U17, O30
     #[test]
-    fn u17_o30_two_calls_get_two_trace_ids() {
+    fn two_calls_get_two_trace_ids() {
         let (first, second) = (TraceId::mint(), TraceId::mint());
         assert_ne!(first, second);
         assert_eq!(first.to_string().len(), 32);

@@ -211,8 +211,9 @@ impl Reference {
 mod tests {
     use super::*;
 
+    // O03, U08
     #[test]
-    fn o03_u08_a_key_shows_as_a_fingerprint_only() {
+    fn a_key_shows_as_a_fingerprint_only() {
         let secret = Secret::from("sk-canary-0123456789");
         let label = secret.label(3);
         let shown = format!("{secret:?} {label} {label:?} {:?}", secret.bearer());
@@ -221,8 +222,9 @@ mod tests {
         assert_eq!(secret.label(1), Secret::from("sk-canary-0123456789").label(1));
     }
 
+    // L80
     #[test]
-    fn l80_a_provider_that_echoes_keys_is_masked() {
+    fn a_provider_that_echoes_keys_is_masked() {
         let keys = [Secret::from("abc"), Secret::from("abc-long")];
         let masked = |text| masked(text, keys.iter());
         assert_eq!(masked("abc and abc-long"), "[key] and [key]");

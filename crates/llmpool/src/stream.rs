@@ -6,14 +6,14 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use llmpool_core::api_format::ApiFormat;
 use llmpool_core::failure::{Failure, FailureKind, classify_in_stream};
-use llmpool_core::frame::{Sight, StreamView};
 use llmpool_core::provider_error::ProviderError;
-use llmpool_core::sse::{Decoder, Event};
+use llmpool_core::sse::{SseDecoder, SseEvent};
+use llmpool_core::stream_view::{EventFlags, StreamView};
 use llmpool_core::time::Timestamp;
-use llmpool_core::wire::Wire;
 
-use crate::affinity::Maker;
+use crate::affinity::AffinityRecorder;
 use crate::clock::{self, Timer};
 use crate::tokens::StreamPermit;
 use crate::transport::Body;
@@ -27,20 +27,20 @@ const END_GRACE: Duration = Duration::from_secs(1);
 
 /// One event of a streamed answer, and what it shows.
 #[derive(Debug)]
-pub struct Frame {
+pub struct RawEvent {
     /// The event as it came.
-    pub event: Event,
+    pub event: SseEvent,
     /// What it shows without being decoded.
-    pub sight: Sight,
+    pub flags: EventFlags,
 }
 
 /// The frames of one answer.
-pub(crate) struct FrameStream {
+pub(crate) struct RawEventStream {
     body: Option<Body>,
-    decoder: Decoder,
+    decoder: SseDecoder,
     view: StreamView,
     permit: Option<StreamPermit>,
-    maker: Option<Maker>,
+    maker: Option<AffinityRecorder>,
     limits: StreamLimits,
     /// Since when we have been waiting for the provider.
     waiting_since: Option<Timestamp>,
@@ -57,12 +57,17 @@ pub(crate) struct StreamLimits {
     pub(crate) deadline: Timestamp,
 }
 
-impl FrameStream {
+impl RawEventStream {
     /// `maker` notes what the stream says was made.
-    pub(crate) fn new(body: Body, wire: Wire, limits: StreamLimits, maker: Option<Maker>) -> Self {
+    pub(crate) fn new(
+        body: Body,
+        wire: ApiFormat,
+        limits: StreamLimits,
+        maker: Option<AffinityRecorder>,
+    ) -> Self {
         Self {
             body: Some(body),
-            decoder: Decoder::new(LONGEST_EVENT),
+            decoder: SseDecoder::new(LONGEST_EVENT),
             view: StreamView::of(wire),
             permit: None,
             maker,
@@ -85,12 +90,12 @@ impl FrameStream {
         &self.view
     }
 
-    pub(crate) async fn next_frame(&mut self) -> Option<Result<Frame, Failure>> {
+    pub(crate) async fn next_frame(&mut self) -> Option<Result<RawEvent, Failure>> {
         std::future::poll_fn(|cx| self.poll_frame(cx)).await
     }
 
     /// The next frame; `None` after a clean end, an error once where there was none.
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Failure>>> {
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Failure>>> {
         loop {
             match self.decoder.next_event() {
                 Err(_) => return self.fail(Failure::new(FailureKind::InvalidResponse)),
@@ -121,24 +126,24 @@ impl FrameStream {
         }
     }
 
-    fn show(&mut self, event: Event) -> Poll<Option<Result<Frame, Failure>>> {
-        let sight = self.view.see(&event);
-        if sight.error {
+    fn show(&mut self, event: SseEvent) -> Poll<Option<Result<RawEvent, Failure>>> {
+        let flags = self.view.see(&event);
+        if flags.error {
             let error = ProviderError::parse(&event.data).unwrap_or_default();
             return self.fail(classify_in_stream(&error));
         }
-        if sight.corrupt && !self.view.has_content() {
+        if flags.corrupt && !self.view.has_content() {
             return self.fail(Failure::new(FailureKind::InvalidResponse));
         }
-        if sight.done {
+        if flags.done {
             self.complete_at = None;
         }
-        if sight.names_made
+        if flags.names_made
             && let Some(maker) = &self.maker
         {
             maker.note(&event.data);
         }
-        Poll::Ready(Some(Ok(Frame { event, sight })))
+        Poll::Ready(Some(Ok(RawEvent { event, flags })))
     }
 
     /// Until when we wait for the next byte, and what it is called if none comes.
@@ -176,7 +181,7 @@ impl FrameStream {
     }
 
     /// No more will come: an end where a terminal signal was seen, a failure otherwise.
-    fn end(&mut self, otherwise: FailureKind) -> Poll<Option<Result<Frame, Failure>>> {
+    fn end(&mut self, otherwise: FailureKind) -> Poll<Option<Result<RawEvent, Failure>>> {
         if self.view.is_complete() {
             self.close();
             return Poll::Ready(None);
@@ -184,7 +189,7 @@ impl FrameStream {
         self.fail(Failure::new(otherwise))
     }
 
-    fn fail(&mut self, failure: Failure) -> Poll<Option<Result<Frame, Failure>>> {
+    fn fail(&mut self, failure: Failure) -> Poll<Option<Result<RawEvent, Failure>>> {
         self.close();
         Poll::Ready(Some(Err(failure)))
     }
@@ -194,6 +199,6 @@ impl FrameStream {
         if let Some(permit) = self.permit.take() {
             permit.end(self.view.usage().map(|json| &json[..]));
         }
-        self.decoder = Decoder::new(LONGEST_EVENT);
+        self.decoder = SseDecoder::new(LONGEST_EVENT);
     }
 }

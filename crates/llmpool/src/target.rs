@@ -5,22 +5,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use llmpool_core::api_format::ApiFormat;
 use llmpool_core::dialect::KeyHeader;
 use llmpool_core::estimate::AnswerLengths;
 use llmpool_core::failure::Failure;
 use llmpool_core::failure::policy::StatusPolicy;
 use llmpool_core::limits::affinity::Affinity;
 use llmpool_core::limits::key::{KeyId, KeyState};
-use llmpool_core::limits::kinship::Kinship;
-use llmpool_core::limits::ledger::TargetId;
+use llmpool_core::limits::limiter::TargetId;
+use llmpool_core::limits::shared_quota::SharedQuotaDetector;
 use llmpool_core::routing::retry::RetryPolicy;
-use llmpool_core::wire::Wire;
 use serde_json::value::RawValue;
 
 use crate::base_url::{endpoint, shown};
 use crate::error::Error;
 use crate::exchange::Endpoint;
-use crate::limits::Admission;
+use crate::limits::SharedAdmission;
 use crate::options::Timeouts;
 use crate::secrets::{self, KeyLabel, Secret};
 use crate::transport::{Connections, NetConnector, Pool};
@@ -28,11 +28,11 @@ use crate::transport::{Connections, NetConnector, Pool};
 /// The keys of one provider and the admission to them; shared by all its targets.
 pub(crate) struct Provider {
     pub(crate) id: String,
-    pub(crate) admission: Arc<Admission>,
+    pub(crate) admission: Arc<SharedAdmission>,
     pub(crate) keys: Vec<ApiKey>,
     /// Made when a target over this provider's pool is made by hand.
     pub(crate) connections: OnceLock<Connections>,
-    kinship: Mutex<Kinship>,
+    kinship: Mutex<SharedQuotaDetector>,
     /// Who made what requests refer to.
     affinity: Mutex<Affinity>,
 }
@@ -59,7 +59,7 @@ pub(crate) struct Target {
     /// As configured, for people.
     pub(crate) base_url: String,
     /// In which format it is asked.
-    pub(crate) wire: Wire,
+    pub(crate) wire: ApiFormat,
     /// Where it is asked.
     pub(crate) uris: Uris,
     /// In which header it wants its keys.
@@ -76,7 +76,7 @@ pub(crate) struct Target {
     pub(crate) counts_tokens: bool,
     pub(crate) expected_output: Option<u32>,
     pub(crate) on_status: StatusPolicy,
-    pub(crate) facts: Facts,
+    pub(crate) facts: LearnedCapabilities,
 }
 
 /// Where a target is asked for what.
@@ -87,7 +87,7 @@ pub(crate) struct Uris {
 }
 
 impl Uris {
-    pub(crate) fn under(base_url: &str, wire: Wire) -> Result<Self, Error> {
+    pub(crate) fn under(base_url: &str, wire: ApiFormat) -> Result<Self, Error> {
         Ok(Self {
             answers: endpoint(base_url, wire.path())?,
             embeddings: endpoint(base_url, "embeddings")?,
@@ -129,12 +129,12 @@ const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// What was learned about an endpoint from its answers.
 #[derive(Debug, Default)]
-pub(crate) struct Facts {
+pub(crate) struct LearnedCapabilities {
     stream_options_refused: AtomicBool,
     answer_lengths: Mutex<AnswerLengths>,
 }
 
-impl Facts {
+impl LearnedCapabilities {
     /// Whether `stream_options` may be added to a request on our own account.
     pub(crate) fn takes_stream_options(&self) -> bool {
         !self.stream_options_refused.load(Ordering::Relaxed)
@@ -163,7 +163,7 @@ impl Facts {
 }
 
 impl Provider {
-    pub(crate) fn new(id: String, admission: Arc<Admission>, keys: Vec<ApiKey>) -> Self {
+    pub(crate) fn new(id: String, admission: Arc<SharedAdmission>, keys: Vec<ApiKey>) -> Self {
         Self {
             id,
             admission,
@@ -175,7 +175,7 @@ impl Provider {
     }
 
     /// What is known of keys that share an account.
-    pub(crate) fn kinship(&self) -> MutexGuard<'_, Kinship> {
+    pub(crate) fn kinship(&self) -> MutexGuard<'_, SharedQuotaDetector> {
         self.kinship.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -242,19 +242,21 @@ impl Provider {
         target: Option<TargetId>,
         ids: impl IntoIterator<Item = KeyId>,
     ) -> Vec<KeyStatus> {
-        self.admission.look(|ledger| {
+        self.admission.look(|limiter| {
             let status = |id: KeyId| {
-                let kin = ledger.group_of(id).map(|group| ledger.members(group));
+                let kin = limiter.group_of(id).map(|group| limiter.members(group));
                 let kin = kin.unwrap_or_default().iter().filter(|other| **other != id);
-                let (own, account) = ledger.configured(id);
+                let (own, account) = limiter.configured(id);
                 let all = account.map_or(own, |account| own.stricter(&account));
                 KeyStatus {
                     label: self.key(id).label.clone(),
-                    state: target
-                        .map_or_else(|| ledger.key_state(id), |target| ledger.key_state_at(target, id)),
-                    in_flight: ledger.in_flight(id),
+                    state: target.map_or_else(
+                        || limiter.key_state(id),
+                        |target| limiter.key_state_at(target, id),
+                    ),
+                    in_flight: limiter.in_flight(id),
                     configured_per_minute: all.per_minute(),
-                    observed_per_minute: ledger.observed_per_minute(id),
+                    observed_per_minute: limiter.observed_per_minute(id),
                     shares_with: kin.map(|other| self.key(*other).label.clone()).collect(),
                 }
             };

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llmpool_core::limits::bucket::Bucket;
-use llmpool_core::limits::ledger::{Binding, Need, TargetId};
-use llmpool_core::limits::quota::{Quota, QuotaError};
-use llmpool_core::limits::room::{Arrival, Caller, Ticket};
+use llmpool_core::limits::limiter::{Demand, KeyConstraint, TargetId};
+use llmpool_core::limits::rate_limit::{RateLimit, RateLimitError};
+use llmpool_core::limits::wait_queue::{AcquireRequest, Caller, Ticket};
 use llmpool_core::time::Timestamp;
 
 use crate::clock;
-use crate::limits::{Admission, LONGEST_LINE, Refusal};
+use crate::limits::{LONGEST_LINE, Rejection, SharedAdmission};
 
 /// A token bucket: starts full, refills steadily, serves waiters in order of arrival. A clone is another handle on the same one.
 #[derive(Clone)]
 pub struct TokenBucket {
-    admission: Arc<Admission>,
+    admission: Arc<SharedAdmission>,
     target: TargetId,
 }
 
@@ -55,9 +55,9 @@ pub enum AcquireError {
 
 impl TokenBucket {
     /// A full bucket of `capacity` tokens, refilled at `refill_rate` tokens a second.
-    pub fn new(capacity: u32, refill_rate: f64) -> Result<Self, QuotaError> {
-        let admission = Arc::new(Admission::default());
-        let target = admission.add_target(&[], Some(Quota::new(capacity, refill_rate)?));
+    pub fn new(capacity: u32, refill_rate: f64) -> Result<Self, RateLimitError> {
+        let admission = Arc::new(SharedAdmission::default());
+        let target = admission.add_target(&[], Some(RateLimit::new(capacity, refill_rate)?));
         Ok(Self { admission, target })
     }
 
@@ -65,7 +65,7 @@ impl TokenBucket {
     pub fn try_acquire(&self, tokens: u32) -> bool {
         let taken = self
             .admission
-            .try_enter(self.target, &arrival(tokens, Ticket(u64::MAX), Timestamp::MAX));
+            .try_acquire(self.target, &request(tokens, Ticket(u64::MAX), Timestamp::MAX));
         taken.is_some_and(|mut permit| {
             permit.hand_over();
             true
@@ -76,22 +76,22 @@ impl TokenBucket {
     /// Dropping the future takes nothing.
     pub async fn acquire(&self, tokens: u32, timeout: Option<Duration>) -> Result<(), AcquireError> {
         let deadline = timeout.map_or(Timestamp::MAX, |timeout| clock::now() + timeout);
-        let arrival = arrival(tokens, self.admission.ticket(), deadline);
-        match self.admission.enter(self.target, arrival).await {
+        let request = request(tokens, self.admission.ticket(), deadline);
+        match self.admission.enter(self.target, request).await {
             Ok(mut permit) => {
                 permit.hand_over();
                 Ok(())
             }
-            Err(Refusal::TooLate { ready_at, .. }) => {
+            Err(Rejection::TooLate { ready_at, .. }) => {
                 let now = clock::now();
                 Err(AcquireError::Timeout {
                     ready_in: ready_at.map(|at| at.since(now)),
                 })
             }
-            Err(Refusal::Full { ready_at }) => Err(AcquireError::Full {
+            Err(Rejection::Full { ready_at }) => Err(AcquireError::Full {
                 ready_in: ready_at.since(clock::now()),
             }),
-            Err(Refusal::Never(_)) => Err(AcquireError::MoreThanCapacity {
+            Err(Rejection::Unsatisfiable(_)) => Err(AcquireError::MoreThanCapacity {
                 capacity: self.rate_limit_status().capacity,
             }),
         }
@@ -113,10 +113,10 @@ impl TokenBucket {
     }
 }
 
-pub(crate) fn status_of(admission: &Admission, target: TargetId) -> Option<RateLimitStatus> {
+pub(crate) fn status_of(admission: &SharedAdmission, target: TargetId) -> Option<RateLimitStatus> {
     let waiting = admission.waiting(target);
-    admission.look(|ledger| {
-        let bucket: &Bucket = ledger.bucket(target)?;
+    admission.look(|limiter| {
+        let bucket: &Bucket = limiter.bucket(target)?;
         Some(RateLimitStatus {
             capacity: bucket.quota().capacity(),
             refill_rate: bucket.quota().per_second(),
@@ -126,12 +126,12 @@ pub(crate) fn status_of(admission: &Admission, target: TargetId) -> Option<RateL
     })
 }
 
-fn arrival(requests: u32, ticket: Ticket, deadline: Timestamp) -> Arrival {
-    Arrival {
+fn request(requests: u32, ticket: Ticket, deadline: Timestamp) -> AcquireRequest {
+    AcquireRequest {
         ticket,
         caller: Caller::default(),
-        need: Need { requests, tokens: 0 },
-        binding: Binding::Any,
+        demand: Demand { requests, tokens: 0 },
+        constraint: KeyConstraint::Any,
         deadline,
     }
 }
@@ -172,8 +172,9 @@ mod tests {
     use super::*;
     use std::sync::Mutex;
 
+    // U09, O13
     #[tokio::test(start_paused = true)]
-    async fn u09_o13_two_hundred_waiters_are_served_in_order_and_never_too_many() {
+    async fn two_hundred_waiters_are_served_in_order_and_never_too_many() {
         let bucket = TokenBucket::new(5, 10.0).unwrap();
         let served = Arc::new(Mutex::new(Vec::new()));
         let start = clock::now();
@@ -213,8 +214,9 @@ mod tests {
         );
     }
 
+    // O14
     #[tokio::test(start_paused = true)]
-    async fn o14_who_cannot_be_served_in_time_is_refused_at_once_and_told_when() {
+    async fn who_cannot_be_served_in_time_is_refused_at_once_and_told_when() {
         let bucket = TokenBucket::new(1, 1.0).unwrap();
         assert!(bucket.try_acquire(1));
         let queued = tokio::spawn({
@@ -235,8 +237,9 @@ mod tests {
         queued.await.unwrap().unwrap();
     }
 
+    // O16
     #[tokio::test(start_paused = true)]
-    async fn o16_a_dropped_waiter_takes_nothing_and_lets_the_next_one_in() {
+    async fn a_dropped_waiter_takes_nothing_and_lets_the_next_one_in() {
         let bucket = TokenBucket::new(2, 1.0).unwrap();
         assert!(bucket.try_acquire(2));
         let mut big = Box::pin(bucket.acquire(2, None));
@@ -253,8 +256,9 @@ mod tests {
         assert_eq!(bucket.rate_limit_status().waiting, 0);
     }
 
+    // O15
     #[tokio::test(start_paused = true)]
-    async fn o15_more_than_the_capacity_is_refused_also_behind_others() {
+    async fn more_than_the_capacity_is_refused_also_behind_others() {
         let bucket = TokenBucket::new(2, 1.0).unwrap();
         assert_eq!(
             bucket.acquire(3, None).await,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use llmpool_core::chat::Usage;
 use llmpool_core::estimate;
-use llmpool_core::frame::{self, StreamView};
-use llmpool_core::limits::ledger::Need;
+use llmpool_core::limits::limiter::Demand;
+use llmpool_core::stream_view::{self, StreamView};
 use llmpool_core::translate;
 use serde::Deserialize;
 
@@ -30,14 +30,14 @@ impl Bounds {
 }
 
 /// What a call needs.
-pub(crate) fn need_of(target: &Target, Rendered { at, body, .. }: &Rendered) -> Need {
+pub(crate) fn need_of(target: &Target, Rendered { at, body, .. }: &Rendered) -> Demand {
     if !target.counts_tokens || *at == Endpoint::Models {
-        return Need::ONE;
+        return Demand::ONE;
     }
     if *at == Endpoint::Embeddings {
-        return Need {
+        return Demand {
             tokens: estimate::tokens(body).max(1),
-            ..Need::ONE
+            ..Demand::ONE
         };
     }
     let bounds: Option<Bounds> = serde_json::from_slice(body).ok();
@@ -49,9 +49,9 @@ pub(crate) fn need_of(target: &Target, Rendered { at, body, .. }: &Rendered) -> 
         .unwrap_or(estimate::USUAL_ANSWER);
     let choices = bounds.and_then(|bounds| bounds.n).unwrap_or(1).max(1);
     let tokens = estimate::tokens(body).saturating_add(each.saturating_mul(choices));
-    Need {
+    Demand {
         tokens: tokens.max(1),
-        ..Need::ONE
+        ..Demand::ONE
     }
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn most_by_default(target: &Target) -> Option<u32> {
 
 /// What a plain answer used, for a provider that does not say.
 pub(crate) fn estimated_plain(sent: &[u8], body: &[u8]) -> Option<Usage> {
-    frame::estimated_tokens(body).map(|answer| estimated(sent, answer))
+    stream_view::estimated_tokens(body).map(|answer| estimated(sent, answer))
 }
 
 /// What an answer without words used, for a provider that does not say.

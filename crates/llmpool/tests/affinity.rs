@@ -6,8 +6,8 @@ use std::time::Duration;
 use llmpool::provider_file::KeyEntry;
 use llmpool::responses::{EventKind, ResponsesRequest};
 use llmpool::{
-    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, OpenAiResponsesCompatible,
-    Providers, TargetSettings, Wire,
+    ApiFormat, ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState,
+    OpenAiResponsesCompatible, Providers, TargetSettings,
 };
 use llmpool_simulator::{Scenario, Simulator};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ async fn simulator() -> Simulator {
 fn settings() -> TargetSettings {
     TargetSettings {
         max_retries: 0,
-        api: Wire::Responses,
+        api: ApiFormat::Responses,
         ..TargetSettings::default()
     }
 }
@@ -64,8 +64,9 @@ async fn ask_stream(model: &OpenAiResponsesCompatible, members: Value) -> Result
     Ok(last)
 }
 
+// L10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn l10_every_follow_up_goes_to_the_key_that_made_the_response() {
+async fn every_follow_up_goes_to_the_key_that_made_the_response() {
     let simulator = simulator().await;
     let model = model(&simulator, &KEYS);
     let talks = (0..12).map(|talk| {
@@ -94,8 +95,9 @@ async fn l10_every_follow_up_goes_to_the_key_that_made_the_response() {
     );
 }
 
+// L10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn l10_what_was_encrypted_goes_back_to_who_can_read_it() {
+async fn what_was_encrypted_goes_back_to_who_can_read_it() {
     let simulator = simulator().await;
     let model = model(&simulator, &KEYS);
     for talk in 0..8 {
@@ -119,8 +121,9 @@ async fn l10_what_was_encrypted_goes_back_to_who_can_read_it() {
     assert_eq!(simulator.stats().requests, 24);
 }
 
+// L10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn l10_what_nobody_knows_is_refused_by_name_and_sent_to_nobody() {
+async fn what_nobody_knows_is_refused_by_name_and_sent_to_nobody() {
     let simulator = simulator().await;
     let unknown = || json!({"input": "hi", "previous_response_id": "resp_of_somebody"});
     let error = ask(&model(&simulator, &KEYS), unknown()).await.unwrap_err();
@@ -137,8 +140,9 @@ async fn l10_what_nobody_knows_is_refused_by_name_and_sent_to_nobody() {
     assert_eq!(simulator.stats().requests, 1);
 }
 
+// L10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn l10_a_follow_up_never_moves_to_another_key() {
+async fn a_follow_up_never_moves_to_another_key() {
     let simulator = simulator().await;
     let model = model(&simulator, &KEYS);
     let first = ask(&model, json!({"input": "hi"})).await.unwrap();
@@ -172,8 +176,9 @@ async fn l10_a_follow_up_never_moves_to_another_key() {
     assert_eq!(simulator.stats().keys[used].requests, 2);
 }
 
+// L10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn l10_keys_of_one_account_share_what_it_made() {
+async fn keys_of_one_account_share_what_it_made() {
     let keys: Vec<Value> = KEYS
         .iter()
         .map(|key| json!({"key": key, "account": "one"}))
@@ -202,8 +207,9 @@ async fn l10_keys_of_one_account_share_what_it_made() {
     );
 }
 
+// L10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn l10_who_made_what_outlives_the_process_and_a_key_that_is_gone_is_told() {
+async fn who_made_what_outlives_the_process_and_a_key_that_is_gone_is_told() {
     let simulator = simulator().await;
     let folder = std::env::temp_dir().join(format!("llmpool-made-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();

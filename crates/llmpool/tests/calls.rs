@@ -30,8 +30,9 @@ fn all_idle(target: &OpenAiCompatible) -> bool {
     target.key_status().iter().all(|key| key.in_flight == 0)
 }
 
+// O26
 #[tokio::test]
-async fn o26_a_plain_answer_with_its_usage_and_report() {
+async fn a_plain_answer_with_its_usage_and_report() {
     let server = Server::start(|_, _| Play::Send(completion("Hello"))).await;
     let target = target(&server, &["k"], 0);
     let answer = target.chat(&ask(), &CallOptions::default()).await.unwrap();
@@ -48,8 +49,9 @@ async fn o26_a_plain_answer_with_its_usage_and_report() {
     assert!(all_idle(&target));
 }
 
+// U14
 #[tokio::test]
-async fn u14_a_stream_assembled_is_the_plain_answer_with_its_usage() {
+async fn a_stream_assembled_is_the_plain_answer_with_its_usage() {
     let server = Server::start(|_, _| Play::Send(stream_of(&recorded()))).await;
     let target = target(&server, &["k"], 0);
     for _ in 0..3 {
@@ -70,8 +72,9 @@ async fn u14_a_stream_assembled_is_the_plain_answer_with_its_usage() {
     );
 }
 
+// U14, O17, L68, L71
 #[tokio::test]
-async fn u14_o17_l68_l71_usage_of_a_tool_call_and_late_usage_are_taken_and_none_is_none() {
+async fn usage_of_a_tool_call_and_late_usage_are_taken_and_none_is_none() {
     let call =
         r#"{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]}"#;
     let server = Server::start(move |number, _| match number {
@@ -112,8 +115,9 @@ async fn u14_o17_l68_l71_usage_of_a_tool_call_and_late_usage_are_taken_and_none_
     );
 }
 
+// U06, U07, O08
 #[tokio::test]
-async fn u06_u07_o08_the_number_of_requests_is_what_the_policy_says() {
+async fn the_number_of_requests_is_what_the_policy_says() {
     for (status, code, requests) in [
         (400, "x", 1),
         (422, "x", 1),
@@ -135,8 +139,9 @@ async fn u06_u07_o08_the_number_of_requests_is_what_the_policy_says() {
     }
 }
 
+// U12, O25
 #[tokio::test]
-async fn u12_o25_no_retries_is_one_attempt_and_never_an_empty_success() {
+async fn no_retries_is_one_attempt_and_never_an_empty_success() {
     let server = Server::start(|_, _| Play::Send(error(500, "", "x"))).await;
     let error = target(&server, &["k"], 0)
         .chat(&ask(), &CallOptions::default())
@@ -146,8 +151,9 @@ async fn u12_o25_no_retries_is_one_attempt_and_never_an_empty_success() {
     assert_eq!(server.requests(), 1);
 }
 
+// L01, O04
 #[tokio::test]
-async fn l01_o04_a_dead_key_is_left_for_another_at_once_and_not_tried_again() {
+async fn a_dead_key_is_left_for_another_at_once_and_not_tried_again() {
     let server = Server::start(|_, seen| match seen.key.as_str() {
         "good" => Play::Send(completion("ok")),
         "poor" => Play::Send(error(402, "", "x")),
@@ -163,8 +169,9 @@ async fn l01_o04_a_dead_key_is_left_for_another_at_once_and_not_tried_again() {
     assert_eq!(states, ["invalid", "invalid", "no quota", "healthy"]);
 }
 
+// U06
 #[tokio::test]
-async fn u06_a_throttled_key_rests_as_long_as_the_provider_said() {
+async fn a_throttled_key_rests_as_long_as_the_provider_said() {
     let server = Server::start(|number, _| match number {
         0 => Play::Send(error(429, "retry-after-ms: 300\r\n", "rate_limit_exceeded")),
         _ => Play::Send(completion("ok")),
@@ -178,8 +185,9 @@ async fn u06_a_throttled_key_rests_as_long_as_the_provider_said() {
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
 }
 
+// L04
 #[tokio::test]
-async fn l04_with_every_key_out_of_quota_a_call_fails_at_once_and_says_when() {
+async fn with_every_key_out_of_quota_a_call_fails_at_once_and_says_when() {
     let server =
         Server::start(|_, _| Play::Send(error(429, "retry-after: 3000\r\n", "insufficient_quota"))).await;
     let target = target(&server, &["a", "b"], 5);
@@ -193,8 +201,9 @@ async fn l04_with_every_key_out_of_quota_a_call_fails_at_once_and_says_when() {
     assert_eq!(server.requests(), 2);
 }
 
+// L93
 #[tokio::test]
-async fn l93_a_request_that_two_keys_refuse_unclearly_is_to_blame_itself() {
+async fn a_request_that_two_keys_refuse_unclearly_is_to_blame_itself() {
     let server = Server::start(|_, seen| match seen.body["messages"][0]["content"].as_str() {
         Some("poison") => Play::Send(error(403, "", "some_moderation_word")),
         _ => Play::Send(completion("ok")),
@@ -215,8 +224,9 @@ async fn l93_a_request_that_two_keys_refuse_unclearly_is_to_blame_itself() {
     );
 }
 
+// U18
 #[tokio::test]
-async fn u18_refused_stream_options_are_learned_once() {
+async fn refused_stream_options_are_learned_once() {
     let refusal =
         r#"{"error":{"message":"x","type":"invalid_request_error","param":"stream_options","code":null}}"#;
     let server = Server::start(move |_, seen| {
@@ -252,8 +262,9 @@ async fn a_connection_found_dead_is_replaced_and_told_as_such() {
     assert_eq!(server.requests(), 2);
 }
 
+// O12, O01
 #[tokio::test]
-async fn o12_o01_connections_are_kept_and_shared_by_all_keys() {
+async fn connections_are_kept_and_shared_by_all_keys() {
     let server = Server::start(|_, _| Play::Send(completion("ok"))).await;
     let target = target(&server, &["a", "b", "c"], 0);
     for _ in 0..30 {
@@ -266,8 +277,9 @@ async fn o12_o01_connections_are_kept_and_shared_by_all_keys() {
     }
 }
 
+// U03, U05, O02, L57
 #[tokio::test]
-async fn u03_u05_o02_l57_a_stream_cut_at_every_byte() {
+async fn a_stream_cut_at_every_byte() {
     let whole = stream_of(&recorded());
     let body_from = support::STREAM_HEAD.len();
     let content = String::from_utf8_lossy(&whole).find("Hello").unwrap();
@@ -313,8 +325,9 @@ async fn u03_u05_o02_l57_a_stream_cut_at_every_byte() {
     }
 }
 
+// L56
 #[tokio::test]
-async fn l56_an_error_inside_a_200_is_a_failure_and_moves_on() {
+async fn an_error_inside_a_200_is_a_failure_and_moves_on() {
     let server = Server::start(|number, seen| match (number, seen.body.get("stream").is_some()) {
         (0, false) => Play::Send(answer(
             200,
@@ -342,8 +355,9 @@ async fn l56_an_error_inside_a_200_is_a_failure_and_moves_on() {
 }
 
 /// Half an answer is told as whole by nobody, in whichever words a provider says that it broke.
+// L56
 #[tokio::test]
-async fn l56_an_answer_that_breaks_off_is_never_whole_however_its_provider_says_so() {
+async fn an_answer_that_breaks_off_is_never_whole_however_its_provider_says_so() {
     let half = r#"{"content":"half"}"#;
     for error in [
         r#"{"object":"error","message":"x","type":"server_error","param":null,"code":500}"#,
@@ -382,8 +396,9 @@ async fn l56_an_answer_that_breaks_off_is_never_whole_however_its_provider_says_
     assert!(matches!(plain.unwrap_err().kind(), ErrorKind::Attempt(_)));
 }
 
+// U12, L56
 #[tokio::test]
-async fn u12_l56_an_empty_success_is_no_answer() {
+async fn an_empty_success_is_no_answer() {
     let server = Server::start(|number, seen| match (number, seen.body.get("stream").is_some()) {
         (0, true) => Play::Send(stream_of(&["[DONE]".to_owned()])),
         (1, true) => Play::Send(stream_of(&[
@@ -403,8 +418,9 @@ async fn u12_l56_an_empty_success_is_no_answer() {
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
 }
 
+// U11
 #[tokio::test]
-async fn u11_one_deadline_covers_everything() {
+async fn one_deadline_covers_everything() {
     let server = Server::start(|_, _| Play::SendAndHang(Vec::new())).await;
     let target = target(&server, &["k"], 5);
     let options = CallOptions {

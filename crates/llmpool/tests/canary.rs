@@ -85,8 +85,9 @@ fn target(server: &Server, settings: TargetSettings) -> OpenAiCompatible {
     OpenAiCompatible::with_settings(&pool, "m", &server.url, settings).unwrap()
 }
 
+// U08, O03, L80
 #[tokio::test]
-async fn u08_o03_l80_no_prompt_and_no_key_in_any_output() {
+async fn no_prompt_and_no_key_in_any_output() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()

@@ -102,12 +102,14 @@ async fn every_number_of_polls(streamed: bool) {
     );
 }
 
+// U03, O05, O16
 #[tokio::test]
-async fn u03_o05_o16_a_call_dropped_after_any_number_of_polls() {
+async fn a_call_dropped_after_any_number_of_polls() {
     every_number_of_polls(false).await;
 }
 
+// U03, O05, O16
 #[tokio::test]
-async fn u03_o05_o16_a_stream_dropped_after_any_number_of_polls() {
+async fn a_stream_dropped_after_any_number_of_polls() {
     every_number_of_polls(true).await;
 }

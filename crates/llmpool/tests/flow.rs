@@ -11,7 +11,7 @@ use llmpool::chat::ChatRequest;
 use llmpool::provider_file::KeyEntry;
 use llmpool::{
     ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, Limits, LlmInterface,
-    OpenAiCompatible, Providers, Quota, TargetSettings, TokenBucket,
+    OpenAiCompatible, Providers, RateLimit, TargetSettings, TokenBucket,
 };
 use support::{Play, Scripted, completion, error};
 use tokio::time::Instant;
@@ -77,8 +77,9 @@ async fn start(
     call
 }
 
+// U09, O13
 #[tokio::test(start_paused = true)]
-async fn u09_o13_two_hundred_calls_leave_in_order_and_never_more_than_the_limit() {
+async fn two_hundred_calls_leave_in_order_and_never_more_than_the_limit() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let target = target(&script, &pool(&["a", "b"], None), limited(5, 10.0));
     let calls: Vec<_> = (0..200)
@@ -121,8 +122,9 @@ async fn u09_o13_two_hundred_calls_leave_in_order_and_never_more_than_the_limit(
     );
 }
 
+// O14
 #[tokio::test(start_paused = true)]
-async fn o14_a_call_that_cannot_make_it_is_refused_at_once_and_told_when_it_could_have_gone() {
+async fn a_call_that_cannot_make_it_is_refused_at_once_and_told_when_it_could_have_gone() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let target = target(&script, &pool(&["a"], None), limited(5, 10.0));
     let mut waiting = Vec::new();
@@ -150,8 +152,9 @@ async fn o14_a_call_that_cannot_make_it_is_refused_at_once_and_told_when_it_coul
     assert_eq!(script.requests(), 26);
 }
 
+// U01, O06
 #[tokio::test(start_paused = true)]
-async fn u01_o06_a_wait_that_ends_without_a_key_changes_no_count() {
+async fn a_wait_that_ends_without_a_key_changes_no_count() {
     let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(20), completion("ok")));
     let target = target(&script, &pool(&["a", "b"], Some(1)), TargetSettings::default());
     let busy = [
@@ -175,8 +178,9 @@ async fn u01_o06_a_wait_that_ends_without_a_key_changes_no_count() {
     assert_eq!(in_flight(&target), [0, 0]);
 }
 
+// U11, O16
 #[tokio::test(start_paused = true)]
-async fn u11_o16_a_stay_in_line_ends_once_and_is_no_attempt() {
+async fn a_stay_in_line_ends_once_and_is_no_attempt() {
     let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(100), completion("ok")));
     let target = target(&script, &pool(&["a"], Some(1)), TargetSettings::default());
     let busy = start(&target, CallOptions::default()).await;
@@ -194,8 +198,9 @@ async fn u11_o16_a_stay_in_line_ends_once_and_is_no_attempt() {
     busy.await.unwrap().unwrap();
 }
 
+// O16
 #[tokio::test(start_paused = true)]
-async fn o16_who_leaves_the_line_takes_nothing_with_him() {
+async fn who_leaves_the_line_takes_nothing_with_him() {
     let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(5), completion("ok")));
     let target = target(&script, &pool(&["a"], Some(1)), limited(3, 0.001));
     let busy = start(&target, CallOptions::default()).await;
@@ -213,8 +218,9 @@ async fn o16_who_leaves_the_line_takes_nothing_with_him() {
     assert_eq!(in_flight(&target), [0]);
 }
 
+// U06, O08, L13
 #[tokio::test(start_paused = true)]
-async fn u06_o08_l13_with_every_key_throttled_a_call_waits_for_the_first_to_return() {
+async fn with_every_key_throttled_a_call_waits_for_the_first_to_return() {
     let script = Scripted::new(|number, seen| match (number, &*seen.key) {
         (0..2, "a") => Play::Send(error(429, "retry-after: 7\r\n", "rate_limit_exceeded")),
         (0..2, _) => Play::Send(error(429, "retry-after: 3\r\n", "rate_limit_exceeded")),
@@ -294,8 +300,9 @@ async fn a_refused_key_is_asked_by_one_probe_after_its_time() {
     assert_eq!(in_flight(&target), [0]);
 }
 
+// L17
 #[tokio::test(start_paused = true)]
-async fn l17_an_abandoned_probe_leaves_the_question_to_the_next_one() {
+async fn an_abandoned_probe_leaves_the_question_to_the_next_one() {
     let script = Scripted::new(|number, _| match number {
         0 => Play::Send(error(401, "", "invalid_api_key")),
         1 => Play::SendAndHang(Vec::new()),
@@ -318,8 +325,9 @@ async fn l17_an_abandoned_probe_leaves_the_question_to_the_next_one() {
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
 }
 
+// U10, O10, O11
 #[tokio::test(start_paused = true)]
-async fn u10_o10_o11_what_is_made_anew_is_new_and_shares_nothing_by_name() {
+async fn what_is_made_anew_is_new_and_shares_nothing_by_name() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let first = target(&script, &pool(&["a"], None), limited(3, 0.001));
     let second = target(&script, &pool(&["b"], None), limited(50, 0.001));
@@ -346,8 +354,9 @@ async fn u10_o10_o11_what_is_made_anew_is_new_and_shares_nothing_by_name() {
     assert!(TokenBucket::new(50, 1.0).unwrap().try_acquire(50));
 }
 
+// O29
 #[tokio::test(start_paused = true)]
-async fn o29_a_key_has_one_load_across_the_models_of_its_provider() {
+async fn a_key_has_one_load_across_the_models_of_its_provider() {
     let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(5), completion("ok")));
     let url = "http://scripted/v1";
     let settings = TargetSettings::default;
@@ -446,12 +455,13 @@ async fn nobody_is_overtaken_by_another_model_on_a_key_that_both_use() {
     }
 }
 
+// L28
 #[tokio::test(start_paused = true)]
-async fn l28_so_many_a_minute_for_each_key_and_nobody_is_refused() {
+async fn so_many_a_minute_for_each_key_and_nobody_is_refused() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let limits = KeyLimits {
         limits: Limits {
-            minute: Some(Quota::per_minute(60, 1).unwrap()),
+            minute: Some(RateLimit::per_minute(60, 1).unwrap()),
             ..Limits::default()
         },
         ..KeyLimits::default()
@@ -494,8 +504,9 @@ async fn l28_so_many_a_minute_for_each_key_and_nobody_is_refused() {
 
 /// Successes, refusals, broken connections, deadlines, cancellations and panics in any mix leave every count at 0, and what
 /// was reported is what was sent.
+// U03, O05
 #[tokio::test(start_paused = true)]
-async fn u03_o05_after_any_mix_of_ends_nothing_is_in_flight() {
+async fn after_any_mix_of_ends_nothing_is_in_flight() {
     for seed in 0..40_usize {
         let script = Scripted::new(move |number, _| match (number * 7 + seed) % 9 {
             0 => Play::Send(error(500, "", "server_error")),

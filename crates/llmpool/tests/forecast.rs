@@ -9,7 +9,7 @@ use std::time::Duration;
 use llmpool::chat::ChatRequest;
 use llmpool::forecast::{Arrivals, Forecast, Recorded, Traffic};
 use llmpool::{
-    ApiKeyPool, CallOptions, Counts, KeyLimits, Limits, LlmInterface, OpenAiCompatible, Quota,
+    ApiKeyPool, CallOptions, KeyLimits, LimitKind, Limits, LlmInterface, OpenAiCompatible, RateLimit,
     TargetSettings, WaitReason,
 };
 use support::{COMPLETION, Play, Scripted, answer, completion};
@@ -101,7 +101,7 @@ fn assert_same(told: &Forecast, waits: &[Duration]) {
 async fn calls_wait_as_long_as_was_foretold() {
     let script = Scripted::new(|_, _| Play::SendAfter(LATENCY, completion("ok")));
     let of_key = Limits {
-        minute: Some(Quota::per_minute(150, 5).unwrap()),
+        minute: Some(RateLimit::per_minute(150, 5).unwrap()),
         max_concurrency: Some(2),
         ..Limits::default()
     };
@@ -116,8 +116,9 @@ async fn calls_wait_as_long_as_was_foretold() {
 }
 
 /// What calls reserve is more than what they use, and what is left over is given to others once it is known.
+// L33
 #[tokio::test(start_paused = true)]
-async fn l33_tokens_are_reserved_and_settled_as_was_foretold() {
+async fn tokens_are_reserved_and_settled_as_was_foretold() {
     const ANSWER: u32 = 40;
     let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
     let prompt = llmpool_core::estimate::tokens(body.as_bytes());
@@ -132,6 +133,6 @@ async fn l33_tokens_are_reserved_and_settled_as_was_foretold() {
     };
     let target = target(script, of_key, TargetSettings::default());
     let told = foretold(&target, calls(), (prompt, ANSWER));
-    assert_eq!(told.waited_for[0].0, WaitReason::KeyLimits(Counts::Tokens));
+    assert_eq!(told.waited_for[0].0, WaitReason::KeyLimits(LimitKind::Tokens));
     assert_same(&told, &really(&target, calls()).await);
 }

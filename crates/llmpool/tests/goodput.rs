@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use llmpool::chat::ChatRequest;
 use llmpool::forecast::{Arrivals, Traffic};
 use llmpool::{
-    ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, Quota, TargetSettings,
+    ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings,
 };
 use llmpool_simulator::{Scenario, Simulator};
 
@@ -36,14 +36,15 @@ fn jain(served: &[u64]) -> f64 {
     sum * sum / (served.len() as f64 * squares)
 }
 
+// L28
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn l28_a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
+async fn a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
     let simulator = Simulator::start(Scenario::from_json(SCENARIO).unwrap())
         .await
         .unwrap();
     let limits = KeyLimits {
         limits: Limits {
-            minute: Some(Quota::per_minute(300, 1).unwrap()),
+            minute: Some(RateLimit::per_minute(300, 1).unwrap()),
             ..Limits::default()
         },
         ..KeyLimits::default()

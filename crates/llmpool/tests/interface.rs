@@ -84,8 +84,9 @@ async fn ask(model: impl LlmInterface, text: &str) -> Result<ChatResponse, Error
         .await
 }
 
+// O30
 #[test]
-fn o30_everything_can_be_shared_between_threads() {
+fn everything_can_be_shared_between_threads() {
     fn shared<T: Send + Sync + 'static>() {}
     fn sent<T: Send + 'static>() {}
     shared::<llmpool::OpenAiCompatible>();

@@ -12,7 +12,7 @@ use llmpool::chat::ChatRequest;
 use llmpool::provider_file::KeyEntry;
 use llmpool::{
     ApiKeyPool, CallOptions, Caller, Error, ErrorKind, FailureKind, KeyLimits, KeyState, Limits,
-    LlmInterface, OpenAiCompatible, Providers, Quota, TargetSettings,
+    LlmInterface, OpenAiCompatible, Providers, RateLimit, TargetSettings,
 };
 use llmpool_simulator::WindowKind;
 use support::honest::Honest;
@@ -23,7 +23,7 @@ const WINDOWS: [WindowKind; 3] = [WindowKind::Bucket, WindowKind::Fixed, WindowK
 
 fn a_minute(requests: u32) -> Limits {
     Limits {
-        minute: Some(Quota::per_minute(requests, 1).unwrap()),
+        minute: Some(RateLimit::per_minute(requests, 1).unwrap()),
         ..Limits::default()
     }
 }
@@ -91,8 +91,9 @@ async fn offer(
 }
 
 /// Four keys at 60 a minute, three times as much offered for ten minutes.
+// L28
 #[tokio::test(start_paused = true)]
-async fn l28_all_of_the_limit_is_used_and_none_of_it_broken() {
+async fn all_of_the_limit_is_used_and_none_of_it_broken() {
     for window in WINDOWS {
         for tells in [false, true] {
             let provider = Honest::new(window, 60, tells, str::to_owned);
@@ -123,8 +124,9 @@ async fn l28_all_of_the_limit_is_used_and_none_of_it_broken() {
 }
 
 /// Limits of a second or ten, told in headers or not, under a pace that keeps them: what is told must not slow anybody down much.
+// L28
 #[tokio::test(start_paused = true)]
-async fn l28_short_windows_are_not_waited_out() {
+async fn short_windows_are_not_waited_out() {
     for (span, limit) in [(1, 5), (10, 50), (20, 100)] {
         for window in WINDOWS {
             for tells in [false, true] {
@@ -149,8 +151,9 @@ async fn l28_short_windows_are_not_waited_out() {
 }
 
 /// A pace that is a little too high for a window of a second, of which nothing is told.
+// L28
 #[tokio::test(start_paused = true)]
-async fn l28_refusals_in_the_first_seconds_do_not_teach_a_pace_of_minutes() {
+async fn refusals_in_the_first_seconds_do_not_teach_a_pace_of_minutes() {
     let provider = Honest::per(
         Duration::from_secs(1),
         WindowKind::Sliding,
@@ -159,7 +162,7 @@ async fn l28_refusals_in_the_first_seconds_do_not_teach_a_pace_of_minutes() {
         str::to_owned,
     );
     let too_high = Limits {
-        burst: Some(Quota::new(5, 5.0).unwrap()),
+        burst: Some(RateLimit::new(5, 5.0).unwrap()),
         ..Limits::default()
     };
     let target = target(
@@ -179,8 +182,9 @@ async fn l28_refusals_in_the_first_seconds_do_not_teach_a_pace_of_minutes() {
     );
 }
 
+// L07
 #[tokio::test(start_paused = true)]
-async fn l07_one_account_behind_three_keys_is_found_out_and_used_to_the_full() {
+async fn one_account_behind_three_keys_is_found_out_and_used_to_the_full() {
     for window in WINDOWS {
         let provider = Honest::new(window, 60, true, |_| "one".to_owned());
         let pool = pool(&["a", "b", "c"], a_minute(60));
@@ -216,8 +220,9 @@ async fn call_on_and_on(target: &OpenAiCompatible, callers: usize, seconds: u64)
     while running.join_next().await.is_some() {}
 }
 
+// L07
 #[tokio::test(start_paused = true)]
-async fn l07_keys_of_their_own_stay_apart_however_answers_overtake_each_other() {
+async fn keys_of_their_own_stay_apart_however_answers_overtake_each_other() {
     for window in WINDOWS {
         for (from, to, callers, limit) in [(0.3, 3.0, 24, 60), (0.5, 1.5, 24, 300), (1.0, 20.0, 100, 300)] {
             let provider = Honest::new(window, limit, true, str::to_owned).takes(from, to);
@@ -232,8 +237,9 @@ async fn l07_keys_of_their_own_stay_apart_however_answers_overtake_each_other() 
     }
 }
 
+// L07
 #[tokio::test(start_paused = true)]
-async fn l07_one_account_is_found_out_however_answers_overtake_each_other() {
+async fn one_account_is_found_out_however_answers_overtake_each_other() {
     for window in [WindowKind::Fixed, WindowKind::Sliding] {
         for (from, to, callers, limit) in [(0.3, 3.0, 24, 60), (0.5, 1.5, 24, 300), (1.0, 6.0, 60, 300)] {
             let provider = Honest::new(window, limit, true, |_| "one".to_owned()).takes(from, to);
@@ -248,8 +254,9 @@ async fn l07_one_account_is_found_out_however_answers_overtake_each_other() {
     }
 }
 
+// L07
 #[tokio::test(start_paused = true)]
-async fn l07_a_declared_account_is_one_limit_and_one_pause() {
+async fn a_declared_account_is_one_limit_and_one_pause() {
     let provider = Honest::new(WindowKind::Sliding, 60, false, |_| "one".to_owned());
     let entry = |key: &str| KeyEntry {
         secret: key.into(),
@@ -289,8 +296,9 @@ async fn l07_a_declared_account_is_one_limit_and_one_pause() {
 }
 
 /// Every way in which a key can die, each with the time after which it is tried again.
+// L01, L06
 #[tokio::test(start_paused = true)]
-async fn l01_l06_with_one_key_alive_of_eight_every_call_succeeds() {
+async fn with_one_key_alive_of_eight_every_call_succeeds() {
     let script = Scripted::new(|_, seen| match &*seen.key {
         "revoked" => Play::Send(error(401, "", "invalid_api_key")),
         "unpaid" => Play::Send(error(402, "", "payment_required")),
@@ -334,8 +342,9 @@ async fn l01_l06_with_one_key_alive_of_eight_every_call_succeeds() {
     }
 }
 
+// L16
 #[tokio::test(start_paused = true)]
-async fn l16_a_thousand_callers_at_the_instant_of_reopening_send_one_probe() {
+async fn a_thousand_callers_at_the_instant_of_reopening_send_one_probe() {
     for (status, code, headers) in [
         (401, "invalid_api_key", ""),
         (429, "insufficient_quota", "retry-after: 60\r\n"),
@@ -376,8 +385,9 @@ async fn l16_a_thousand_callers_at_the_instant_of_reopening_send_one_probe() {
     }
 }
 
+// L17
 #[tokio::test(start_paused = true)]
-async fn l17_a_probe_that_is_dropped_leaves_the_question_to_the_next() {
+async fn a_probe_that_is_dropped_leaves_the_question_to_the_next() {
     let script = Scripted::new(|number, _| match number {
         0 => Play::Send(error(401, "", "invalid_api_key")),
         1 => Play::SendAndHang(Vec::new()),
@@ -398,8 +408,9 @@ async fn l17_a_probe_that_is_dropped_leaves_the_question_to_the_next() {
 }
 
 /// A minute in which the provider answers nothing but 503, under a steady load.
+// L12, L15
 #[tokio::test(start_paused = true)]
-async fn l12_l15_an_outage_is_not_made_worse_and_its_end_is_no_storm() {
+async fn an_outage_is_not_made_worse_and_its_end_is_no_storm() {
     let begun = Instant::now();
     let (from, to) = (Duration::from_secs(30), Duration::from_secs(90));
     let script = Scripted::new(move |_, seen| {
@@ -440,8 +451,9 @@ async fn l12_l15_an_outage_is_not_made_worse_and_its_end_is_no_storm() {
     assert!(full >= 495, "{full} of 500");
 }
 
+// L12
 #[tokio::test(start_paused = true)]
-async fn l12_a_breaker_that_was_asked_for_opens_after_five_failures_and_lets_one_try() {
+async fn a_breaker_that_was_asked_for_opens_after_five_failures_and_lets_one_try() {
     let begun = Instant::now();
     let script = Scripted::new(move |_, seen| {
         if seen.at - begun < Duration::from_secs(12) {
@@ -529,8 +541,9 @@ async fn callers_share_fairly_and_a_lone_call_waits_for_one_of_each() {
     assert!(jain >= 0.98, "{jain}: {served:?}");
 }
 
+// L08
 #[tokio::test(start_paused = true)]
-async fn l08_a_key_past_its_day_is_not_asked_again() {
+async fn a_key_past_its_day_is_not_asked_again() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let limits = |day| KeyLimits {
         limits: Limits {
@@ -549,8 +562,9 @@ async fn l08_a_key_past_its_day_is_not_asked_again() {
     assert_eq!(seen.iter().filter(|seen| seen.key == "a").count(), 3);
 }
 
+// L04
 #[tokio::test(start_paused = true)]
-async fn l04_when_no_key_has_quota_left_a_call_fails_at_once_and_says_when() {
+async fn when_no_key_has_quota_left_a_call_fails_at_once_and_says_when() {
     let script = Scripted::new(|_, _| Play::Send(error(429, "retry-after: 7200\r\n", "insufficient_quota")));
     let target = target(
         &script,
@@ -572,8 +586,9 @@ async fn l04_when_no_key_has_quota_left_a_call_fails_at_once_and_says_when() {
     assert_eq!(script.requests(), 2);
 }
 
+// L14
 #[tokio::test(start_paused = true)]
-async fn l14_a_limit_of_our_own_is_told_with_a_time_and_blames_nobody() {
+async fn a_limit_of_our_own_is_told_with_a_time_and_blames_nobody() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let settings = TargetSettings {
         rate_limit: Some((1, 0.1)),
@@ -602,8 +617,9 @@ fn used(tokens: u32) -> Vec<u8> {
     answer(200, "", &body)
 }
 
+// L33, L36
 #[tokio::test(start_paused = true)]
-async fn l33_l36_tokens_are_reserved_and_settled_and_requests_go_their_own_way() {
+async fn tokens_are_reserved_and_settled_and_requests_go_their_own_way() {
     let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_millis(500), used(100)));
     let settings = TargetSettings {
         tpm: Some(6000),
@@ -646,8 +662,9 @@ async fn a_call_that_needs_more_tokens_than_a_minute_has_is_told_so() {
     assert!(error.to_string().contains("limit is 1000 a minute"), "{error}");
 }
 
+// L36
 #[tokio::test(start_paused = true)]
-async fn l36_without_a_limit_of_tokens_nobody_asks_for_their_number() {
+async fn without_a_limit_of_tokens_nobody_asks_for_their_number() {
     let script = Scripted::new(|_, _| Play::Send(used(100)));
     let target = target(&script, &pool(&["a"], a_minute(600)), no_retries());
     let huge = ChatRequest {
@@ -780,8 +797,9 @@ async fn what_is_known_of_keys_outlives_the_process() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+// L94
 #[tokio::test(start_paused = true)]
-async fn l94_quota_that_comes_back_within_the_minute_is_believed_at_the_first_success() {
+async fn quota_that_comes_back_within_the_minute_is_believed_at_the_first_success() {
     let again = Arc::new(AtomicBool::new(false));
     let tries = Arc::new(AtomicUsize::new(0));
     let (told, counted) = (again.clone(), tries.clone());
@@ -809,8 +827,9 @@ async fn l94_quota_that_comes_back_within_the_minute_is_believed_at_the_first_su
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
 }
 
+// L03
 #[tokio::test(start_paused = true)]
-async fn l03_a_known_reset_is_kept_however_far_away() {
+async fn a_known_reset_is_kept_however_far_away() {
     let begun = Instant::now();
     let script = Scripted::new(|_, seen| match &*seen.key {
         "empty" => Play::Send(error(429, "retry-after: 10800\r\n", "insufficient_quota")),
@@ -836,8 +855,9 @@ async fn l03_a_known_reset_is_kept_however_far_away() {
     assert!(empty[1] >= Duration::from_secs(10_800), "{empty:?}");
 }
 
+// L21
 #[tokio::test(start_paused = true)]
-async fn l21_nothing_but_the_one_loop_tries_again() {
+async fn nothing_but_the_one_loop_tries_again() {
     let script = Scripted::new(|_, _| Play::Send(error(500, "", "broken")));
     let settings = TargetSettings {
         max_retries: 2,
@@ -851,8 +871,9 @@ async fn l21_nothing_but_the_one_loop_tries_again() {
     assert_eq!((script.requests(), error.report().attempts.len()), (3, 3));
 }
 
+// L26
 #[tokio::test(start_paused = true)]
-async fn l26_a_pause_longer_than_the_call_is_not_begun() {
+async fn a_pause_longer_than_the_call_is_not_begun() {
     let script = Scripted::new(|_, _| Play::Send(error(503, "retry-after: 3600\r\n", "overloaded")));
     let target = target(
         &script,
@@ -869,8 +890,9 @@ async fn l26_a_pause_longer_than_the_call_is_not_begun() {
     assert_eq!(error.report().attempts.len(), 1);
 }
 
+// L27
 #[tokio::test(start_paused = true)]
-async fn l27_a_stream_that_breaks_after_content_is_not_asked_for_again() {
+async fn a_stream_that_breaks_after_content_is_not_asked_for_again() {
     let script = Scripted::new(|_, _| {
         let mut bytes = support::STREAM_HEAD.as_bytes().to_vec();
         bytes.extend(support::events(&[&support::piece(
@@ -894,8 +916,9 @@ async fn l27_a_stream_that_breaks_after_content_is_not_asked_for_again() {
 }
 
 /// Strictly in order: a large call at the head is not passed by small ones, and waits no longer than its own tokens take.
+// L40
 #[tokio::test(start_paused = true)]
-async fn l40_a_large_call_is_not_starved_by_small_ones() {
+async fn a_large_call_is_not_starved_by_small_ones() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let settings = TargetSettings {
         tpm: Some(1000),
@@ -933,8 +956,9 @@ async fn l40_a_large_call_is_not_starved_by_small_ones() {
 }
 
 /// Other callers are not slowed down by one whose prompts are refused without a clear reason.
+// L93
 #[tokio::test(start_paused = true)]
-async fn l93_one_callers_bad_prompts_slow_nobody_else_down() {
+async fn one_callers_bad_prompts_slow_nobody_else_down() {
     let script = Scripted::new(|_, seen| {
         if seen.body["messages"][0]["content"] == "bad" {
             Play::Send(answer(403, "", r#"{"error":{"message":"flagged"}}"#))

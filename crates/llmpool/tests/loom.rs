@@ -47,11 +47,11 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use limits::Admission;
+use limits::SharedAdmission;
 use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::ledger::{Binding, Limits, Need, TargetId};
-use llmpool_core::limits::quota::Quota;
-use llmpool_core::limits::room::{Arrival, Caller};
+use llmpool_core::limits::limiter::{Demand, KeyConstraint, Limits, TargetId};
+use llmpool_core::limits::rate_limit::RateLimit;
+use llmpool_core::limits::wait_queue::{AcquireRequest, Caller};
 use llmpool_core::time::Timestamp;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -59,14 +59,14 @@ use sync::Arc;
 
 /// One key with one slot.
 struct Shop {
-    admission: Arc<Admission>,
+    admission: Arc<SharedAdmission>,
     target: TargetId,
     inside: AtomicUsize,
 }
 
 impl Shop {
-    fn open(burst: Option<Quota>) -> Arc<Self> {
-        let admission = Arc::new(Admission::default());
+    fn open(burst: Option<RateLimit>) -> Arc<Self> {
+        let admission = Arc::new(SharedAdmission::default());
         let limits = Limits {
             max_concurrency: Some(1),
             ..Limits::default()
@@ -83,19 +83,19 @@ impl Shop {
         })
     }
 
-    fn arrival(&self) -> Arrival {
-        Arrival {
+    fn request(&self) -> AcquireRequest {
+        AcquireRequest {
             ticket: self.admission.ticket(),
             caller: Caller::default(),
-            need: Need::ONE,
-            binding: Binding::Any,
+            demand: Demand::ONE,
+            constraint: KeyConstraint::Any,
             deadline: Timestamp::MAX,
         }
     }
 
     /// Waits, is inside alone, and leaves.
     fn visit(&self) {
-        let enter = self.admission.enter(self.target, self.arrival());
+        let enter = self.admission.enter(self.target, self.request());
         let mut permit = loom::future::block_on(enter).unwrap();
         assert_eq!(
             self.inside.fetch_add(1, Ordering::SeqCst),
@@ -109,7 +109,7 @@ impl Shop {
 
     /// Waits for a moment, and goes away if it takes longer.
     fn glance(&self) {
-        let mut enter = pin!(self.admission.enter(self.target, self.arrival()));
+        let mut enter = pin!(self.admission.enter(self.target, self.request()));
         if let std::task::Poll::Ready(permit) = enter.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             assert_eq!(
                 self.inside.fetch_add(1, Ordering::SeqCst),
@@ -135,7 +135,7 @@ fn at_once(shop: &Arc<Shop>, visits: Vec<fn(&Shop)>) {
     }
     let free = shop
         .admission
-        .look(|ledger| ledger.key_ids().iter().all(|key| ledger.in_flight(*key) == 0));
+        .look(|limiter| limiter.key_ids().iter().all(|key| limiter.in_flight(*key) == 0));
     assert!(free && shop.admission.waiting(shop.target) == 0);
 }
 
@@ -160,7 +160,7 @@ fn who_goes_away_takes_no_wake_up_along() {
 #[test]
 fn a_reset_reaches_those_who_wait_for_the_rate() {
     loom::model(|| {
-        let shop = Shop::open(Some(Quota::new(1, 0.001).unwrap()));
+        let shop = Shop::open(Some(RateLimit::new(1, 0.001).unwrap()));
         shop.visit();
         at_once(&shop, vec![Shop::visit, |shop| shop.admission.reset(shop.target)]);
     });
@@ -176,12 +176,12 @@ fn a_key_that_is_enabled_again_reaches_those_who_wait_for_it() {
             &shop,
             vec![
                 |shop| {
-                    let arrival = Arrival {
+                    let request = AcquireRequest {
                         // Nothing but an operator brings it back.
                         deadline: Timestamp::MAX,
-                        ..shop.arrival()
+                        ..shop.request()
                     };
-                    let entered = loom::future::block_on(shop.admission.enter(shop.target, arrival));
+                    let entered = loom::future::block_on(shop.admission.enter(shop.target, request));
                     drop(entered.unwrap());
                 },
                 |shop| shop.admission.set_enabled(shop.admission.key_ids()[0], true),

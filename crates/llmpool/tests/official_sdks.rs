@@ -53,8 +53,9 @@ const BUSY_STREAMED: [&str; 2] = [
     include_str!("official_sdks/busy/responses.sse"),
 ];
 
+// L50
 #[tokio::test]
-async fn l50_the_official_python_sdk_reads_what_llmpool_says() {
+async fn the_official_python_sdk_reads_what_llmpool_says() {
     let Some(python) = given("LLMPOOL_TEST_PYTHON") else {
         return;
     };
@@ -63,8 +64,9 @@ async fn l50_the_official_python_sdk_reads_what_llmpool_says() {
     check(command).await;
 }
 
+// L50
 #[tokio::test]
-async fn l50_the_official_node_sdk_reads_what_llmpool_says() {
+async fn the_official_node_sdk_reads_what_llmpool_says() {
     let Some(modules) = given("LLMPOOL_TEST_NODE_MODULES") else {
         return;
     };

@@ -63,8 +63,9 @@ const FOUR: &str = r#"{"keys":[{"key":"a"},{"key":"b"},{"key":"c"},{"key":"d"}],
 const QUICK: &str = r#"{"keys":[{"key":"a"},{"key":"b"},{"key":"c"},{"key":"d"}]}"#;
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 
+// U02, O07
 #[tokio::test]
-async fn u02_o07_a_hundred_calls_at_once_put_25_on_each_of_four_keys() {
+async fn a_hundred_calls_at_once_put_25_on_each_of_four_keys() {
     let simulator = simulator(FOUR).await;
     run(&target(&simulator, &KEYS, None), 100, 100).await;
     assert!(
@@ -81,8 +82,9 @@ async fn forty_calls_one_after_another_put_ten_on_each_key() {
     assert_eq!(per_key(&simulator), [10, 10, 10, 10]);
 }
 
+// U04, O01, O12
 #[tokio::test]
-async fn u04_o01_o12_four_workers_open_at_most_four_connections() {
+async fn four_workers_open_at_most_four_connections() {
     let simulator = simulator(QUICK).await;
     run(&target(&simulator, &KEYS, None), 40, 4).await;
     assert!(
@@ -92,15 +94,17 @@ async fn u04_o01_o12_four_workers_open_at_most_four_connections() {
     );
 }
 
+// O12
 #[tokio::test]
-async fn o12_thirty_calls_one_after_another_over_three_keys_open_one_connection() {
+async fn thirty_calls_one_after_another_over_three_keys_open_one_connection() {
     let simulator = simulator(QUICK).await;
     run(&target(&simulator, &KEYS[..3], None), 30, 1).await;
     assert_eq!(simulator.stats().connections_opened, 1);
 }
 
+// L01, O04
 #[tokio::test]
-async fn l01_o04_four_hundred_calls_survive_a_dead_a_throttled_and_two_flaky_keys() {
+async fn four_hundred_calls_survive_a_dead_a_throttled_and_two_flaky_keys() {
     let simulator = simulator(
         r#"{"head_delay":0.2,"seed":7,"keys":[
             {"key":"dead","behaviours":[{"status":401}]},

@@ -56,8 +56,9 @@ fn the_origins_file_loads_unchanged() {
     );
 }
 
+// U13, O24, L80
 #[test]
-fn u13_o24_l80_warnings_name_positions_and_never_keys() {
+fn warnings_name_positions_and_never_keys() {
     let file = parse(ORIGIN).unwrap();
     let warnings: Vec<String> = file.warnings.iter().map(ToString::to_string).collect();
     assert!(
@@ -69,8 +70,9 @@ fn u13_o24_l80_warnings_name_positions_and_never_keys() {
     assert!(!format!("{warnings:?} {file:?}").contains("canary"));
 }
 
+// O15, O28, L39, L90
 #[test]
-fn o15_o28_l39_l90_each_defect_has_its_message() {
+fn each_defect_has_its_message() {
     let model = "p[0]";
     let table: Vec<(String, String)> = vec![
         ("".into(), "provider.json:1:1: this is not JSON: EOF while parsing a value; mend the syntax here".into()),
@@ -158,8 +160,9 @@ fn requests_a_minute_take_the_place_of_the_origins_limit() {
     assert!((minute.per_second() * 60.0 - 30.0).abs() < 0.1 && minute.per_second() < 0.5);
 }
 
+// O28
 #[test]
-fn o28_references_are_resolved_from_the_environment_and_from_files() {
+fn references_are_resolved_from_the_environment_and_from_files() {
     let folder = std::env::temp_dir().join(format!("llmpool-key-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("key");

@@ -6,10 +6,10 @@ mod support;
 use std::sync::Arc;
 
 use llmpool::chat::{ChatRequest, FinishReason, Message, Stop};
-use llmpool::responses::{Event, EventKind, ResponsesRequest, Status};
+use llmpool::responses::{EventKind, ResponseEvent, ResponsesRequest, Status};
 use llmpool::{
-    ApiKeyPool, CallOptions, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible,
-    OpenAiResponsesCompatible, Providers, TargetSettings, UsageSource, Wire,
+    ApiFormat, ApiKeyPool, CallOptions, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible,
+    OpenAiResponsesCompatible, Providers, TargetSettings, UsageSource,
 };
 use serde_json::{Value, json};
 use support::{Play, STREAM_HEAD, Scripted, answer, events};
@@ -17,7 +17,7 @@ use support::{Play, STREAM_HEAD, Scripted, answer, events};
 fn target(script: Arc<Scripted>, max_retries: u32) -> OpenAiCompatible {
     let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
     let settings = TargetSettings {
-        api: Wire::Responses,
+        api: ApiFormat::Responses,
         max_retries,
         ..TargetSettings::default()
     };
@@ -98,7 +98,7 @@ async fn what_a_chat_says_in_part_is_completed_from_the_targets_parameters() {
     let params = params.as_object().unwrap().iter();
     let params = params.map(|(name, value)| (name.clone(), serde_json::value::to_raw_value(value).unwrap()));
     let settings = TargetSettings {
-        api: Wire::Responses,
+        api: ApiFormat::Responses,
         api_params: params.collect(),
         ..TargetSettings::default()
     };
@@ -139,8 +139,9 @@ async fn what_a_chat_says_in_part_is_completed_from_the_targets_parameters() {
     assert_eq!(seen[1].body["store"], false);
 }
 
+// U14
 #[tokio::test(start_paused = true)]
-async fn u14_a_stream_put_together_is_the_plain_answer() {
+async fn a_stream_put_together_is_the_plain_answer() {
     let whole = target(plain("completed"), 0)
         .chat(&request(), &CallOptions::default())
         .await
@@ -163,8 +164,9 @@ async fn u14_a_stream_put_together_is_the_plain_answer() {
     }
 }
 
+// O09, L76, L53
 #[tokio::test(start_paused = true)]
-async fn o09_l76_l53_incomplete_is_length_and_no_error() {
+async fn incomplete_is_length_and_no_error() {
     let whole = target(plain("incomplete"), 0)
         .chat(&request(), &CallOptions::default())
         .await
@@ -181,8 +183,9 @@ async fn o09_l76_l53_incomplete_is_length_and_no_error() {
     );
 }
 
+// L56, U15
 #[tokio::test(start_paused = true)]
-async fn l56_u15_a_response_that_failed_is_tried_again_and_never_an_answer() {
+async fn a_response_that_failed_is_tried_again_and_never_an_answer() {
     let failed_stream = || {
         let mut events = stream("failed");
         events.drain(2..8);
@@ -228,8 +231,9 @@ async fn l56_u15_a_response_that_failed_is_tried_again_and_never_an_answer() {
     assert!(!error.to_string().contains("words of the provider"));
 }
 
+// U15, O09, O19
 #[tokio::test(start_paused = true)]
-async fn u15_o09_o19_a_stream_that_fails_after_content_is_an_error_and_one_that_is_cut_is_truncated() {
+async fn a_stream_that_fails_after_content_is_an_error_and_one_that_is_cut_is_truncated() {
     let mut failing = stream("failed");
     failing.drain(5..8);
     let mut cut = stream("completed");
@@ -247,8 +251,9 @@ async fn u15_o09_o19_a_stream_that_fails_after_content_is_an_error_and_one_that_
     }
 }
 
+// L56
 #[tokio::test(start_paused = true)]
-async fn l56_a_request_that_is_said_again_is_no_content_however_long_it_is() {
+async fn a_request_that_is_said_again_is_no_content_however_long_it_is() {
     let long = "x".repeat(300_000);
     let said = json!({"id": "resp_1", "status": "in_progress", "instructions": long, "output": []});
     let begun = |kind: &str| json!({"type": kind, "response": said});
@@ -265,8 +270,9 @@ async fn l56_a_request_that_is_said_again_is_no_content_however_long_it_is() {
     assert_eq!(script.requests(), 2);
 }
 
+// L77
 #[tokio::test(start_paused = true)]
-async fn l77_events_that_nobody_knows_do_not_end_a_stream() {
+async fn events_that_nobody_knows_do_not_end_a_stream() {
     let mut events = stream("completed");
     events.insert(
         4,
@@ -294,8 +300,9 @@ async fn l77_events_that_nobody_knows_do_not_end_a_stream() {
     assert_eq!(count, stream("completed").len() + 2);
 }
 
+// L10
 #[tokio::test(start_paused = true)]
-async fn l10_what_was_encrypted_in_an_answer_that_broke_off_goes_back_to_its_maker() {
+async fn what_was_encrypted_in_an_answer_that_broke_off_goes_back_to_its_maker() {
     let broken = vec![
         json!({"type": "response.created", "response": {"id": "resp_1", "status": "in_progress", "output": []}}),
         json!({"type": "response.output_item.done", "output_index": 0, "item": {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}}),
@@ -330,8 +337,9 @@ async fn an_answer_that_is_not_there_yet_is_none() {
     }
 }
 
+// O21
 #[tokio::test(start_paused = true)]
-async fn o21_what_has_no_equivalent_is_refused_by_name_before_anything_is_sent() {
+async fn what_has_no_equivalent_is_refused_by_name_before_anything_is_sent() {
     let script = plain("completed");
     let request = ChatRequest {
         stop: Some(Stop::One("x".to_owned())),
@@ -380,7 +388,7 @@ async fn the_format_itself_is_spoken_too() {
         .unwrap();
     let mut kinds: Vec<EventKind> = Vec::new();
     while let Some(event) = stream.next().await {
-        let event: Event = event.unwrap();
+        let event: ResponseEvent = event.unwrap();
         assert_eq!(event.sequence_number(), Some(kinds.len() as u64));
         kinds.push(event.kind);
     }

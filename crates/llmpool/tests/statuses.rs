@@ -42,8 +42,9 @@ fn state(model: &OpenAiCompatible) -> KeyState {
     model.key_status()[0].state
 }
 
+// L05
 #[tokio::test(start_paused = true)]
-async fn l05_a_parked_key_rests_as_long_as_is_set_or_longer_where_the_provider_says_so() {
+async fn a_parked_key_rests_as_long_as_is_set_or_longer_where_the_provider_says_so() {
     let (pause, scope) = (MINUTES, KeyScope::Key);
     for (headers, seconds) in [
         ("", 300),
@@ -60,8 +61,9 @@ async fn l05_a_parked_key_rests_as_long_as_is_set_or_longer_where_the_provider_s
     }
 }
 
+// L05
 #[tokio::test(start_paused = true)]
-async fn l05_a_key_may_rest_for_one_model_only() {
+async fn a_key_may_rest_for_one_model_only() {
     let (pause, scope) = (MINUTES, KeyScope::Model);
     let (one, two) = two_models(429, "", KeyAction::Park { pause, scope });
     assert_eq!(requests(&one).await, 2);
@@ -70,8 +72,9 @@ async fn l05_a_key_may_rest_for_one_model_only() {
     assert_eq!(requests(&two).await, 2, "the other model has yet to find out");
 }
 
+// L05
 #[tokio::test(start_paused = true)]
-async fn l05_a_disabled_key_waits_for_an_operator() {
+async fn a_disabled_key_waits_for_an_operator() {
     for scope in [KeyScope::Key, KeyScope::Model] {
         let (one, two) = two_models(402, "", KeyAction::Disable { scope });
         assert_eq!(requests(&one).await, 2);
@@ -85,8 +88,9 @@ async fn l05_a_disabled_key_waits_for_an_operator() {
     }
 }
 
+// L05
 #[tokio::test(start_paused = true)]
-async fn l05_an_ignored_status_leaves_the_key_in_use() {
+async fn an_ignored_status_leaves_the_key_in_use() {
     let (one, _) = two_models(401, "", KeyAction::Ignore);
     assert_eq!(requests(&one).await, 2);
     assert_eq!(state(&one), KeyState::Healthy);
@@ -95,8 +99,9 @@ async fn l05_an_ignored_status_leaves_the_key_in_use() {
     assert_eq!(state(&other), KeyState::Healthy);
 }
 
+// L05
 #[test]
-fn l05_a_provider_file_says_it_and_what_it_says_wrongly_is_told() {
+fn a_provider_file_says_it_and_what_it_says_wrongly_is_told() {
     let read = |on_status: &str| {
         let text = format!(
             r#"{{"p":[{{"model_name":"m","api_keys":["k"],"base_url":"https://h","rpm":1,"on_status":{on_status}}}]}}"#

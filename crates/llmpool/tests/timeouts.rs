@@ -58,15 +58,17 @@ fn begun(more: &[&str]) -> Vec<u8> {
     [STREAM_HEAD.as_bytes(), &events(more)].concat()
 }
 
+// L61
 #[tokio::test(start_paused = true)]
-async fn l61_no_connection_is_the_connect_timeout() {
+async fn no_connection_is_the_connect_timeout() {
     let (kind, after) = ended(&target(Arc::new(Unreachable)), true).await;
     assert_eq!(kind, ErrorKind::Attempt(FailureKind::ConnectTimeout));
     assert_eq!(after.as_secs(), 2);
 }
 
+// L61
 #[tokio::test(start_paused = true)]
-async fn l61_a_stream_without_content_is_the_first_content_timeout_whatever_else_comes() {
+async fn a_stream_without_content_is_the_first_content_timeout_whatever_else_comes() {
     let role = piece(r#"{"role":"assistant","content":""}"#, "null");
     for head in [Vec::new(), begun(&[]), begun(&[&role])] {
         let script = Scripted::new(move |_, _| Play::SendAndHang(head.clone()));
@@ -76,8 +78,9 @@ async fn l61_a_stream_without_content_is_the_first_content_timeout_whatever_else
     }
 }
 
+// L61
 #[tokio::test(start_paused = true)]
-async fn l61_silence_after_content_is_the_idle_timeout() {
+async fn silence_after_content_is_the_idle_timeout() {
     let word = piece(r#"{"content":"x"}"#, "null");
     let script = Scripted::new(move |_, _| Play::SendInTwo(begun(&[&word]), 6 * SECOND, events(&[&word])));
     let (kind, after) = ended(&target(script), true).await;
@@ -85,8 +88,9 @@ async fn l61_silence_after_content_is_the_idle_timeout() {
     assert_eq!(after.as_secs(), 6 + 7, "a byte begins it anew");
 }
 
+// L61
 #[tokio::test(start_paused = true)]
-async fn l61_a_stream_that_never_rests_ends_with_the_total_and_not_before() {
+async fn a_stream_that_never_rests_ends_with_the_total_and_not_before() {
     let script = Scripted::new(|_, _| {
         Play::Drip(
             begun(&[]),
@@ -99,8 +103,9 @@ async fn l61_a_stream_that_never_rests_ends_with_the_total_and_not_before() {
     assert_eq!(after.as_secs(), 100);
 }
 
+// L62
 #[tokio::test(start_paused = true)]
-async fn l62_a_plain_answer_that_stops_in_its_body_is_the_idle_timeout() {
+async fn a_plain_answer_that_stops_in_its_body_is_the_idle_timeout() {
     let part =
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{\"id\":".to_vec();
     let script = Scripted::new(move |_, _| Play::SendAndHang(part.clone()));
@@ -109,8 +114,9 @@ async fn l62_a_plain_answer_that_stops_in_its_body_is_the_idle_timeout() {
     assert_eq!(after.as_secs(), 7);
 }
 
+// L61
 #[tokio::test(start_paused = true)]
-async fn l61_a_plain_answer_may_take_its_time_up_to_the_total() {
+async fn a_plain_answer_may_take_its_time_up_to_the_total() {
     let script = Scripted::new(|_, _| Play::SendAndHang(Vec::new()));
     let (kind, after) = ended(&target(script), false).await;
     assert_eq!(kind, ErrorKind::Attempt(FailureKind::DeadlineExceeded));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use llmpool::forecast::Spread;
+use llmpool::forecast::LogNormal;
 
 use super::{Source, seconds};
 
@@ -51,16 +51,16 @@ pub(crate) struct Calls {
     pub(crate) burst: Option<(u32, Duration)>,
     /// Tokens of a prompt
     #[arg(long, value_name = "N|MEAN:P95", default_value = "500", value_parser = tokens)]
-    pub(crate) prompt_tokens: Spread,
+    pub(crate) prompt_tokens: LogNormal,
     /// Tokens of an answer
     #[arg(long, value_name = "N|MEAN:P95", default_value = "300", value_parser = tokens)]
-    pub(crate) answer_tokens: Spread,
+    pub(crate) answer_tokens: LogNormal,
     /// The max_tokens that calls name: limits of tokens reserve so many [default: what the model expects of answers]
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u32>,
     /// How long an answer takes
     #[arg(long, value_name = "SECONDS|MEAN:P95", default_value = "3", value_parser = latency)]
-    pub(crate) latency: Spread,
+    pub(crate) latency: LogNormal,
     /// For how long calls come [default: 600, or as long as the trace]
     #[arg(long = "for", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) span: Option<Duration>,
@@ -121,23 +121,23 @@ pub(crate) fn burst(text: &str) -> Result<(u32, Duration), String> {
         .ok_or_else(|| "give how many and how often, as in 100@60 for 100 calls every 60 seconds".to_owned())
 }
 
-pub(crate) fn tokens(text: &str) -> Result<Spread, String> {
+pub(crate) fn tokens(text: &str) -> Result<LogNormal, String> {
     let is_count = |tokens: f64| (0.0..=1e8).contains(&tokens);
     spread(text, is_count, "give tokens, at most a hundred million")
 }
 
-pub(crate) fn latency(text: &str) -> Result<Spread, String> {
+pub(crate) fn latency(text: &str) -> Result<LogNormal, String> {
     let is_span = |span: f64| Duration::try_from_secs_f64(span).is_ok() && seconds(&span.to_string()).is_ok();
     spread(text, is_span, "give seconds, more than 0 and at most a year")
 }
 
 /// An amount, or its mean and what 95 of 100 stay below.
-fn spread(text: &str, is_sane: impl Fn(f64) -> bool, otherwise: &str) -> Result<Spread, String> {
+fn spread(text: &str, is_sane: impl Fn(f64) -> bool, otherwise: &str) -> Result<LogNormal, String> {
     let amount = |text: &str| text.parse().ok().filter(|amount| is_sane(*amount));
     let amount = |text: &str| amount(text).ok_or_else(|| otherwise.to_owned());
     match text.split_once(':') {
-        None => amount(text).map(Spread::fixed),
-        Some((mean, p95)) => Spread::tailed(amount(mean)?, amount(p95)?)
+        None => amount(text).map(LogNormal::fixed),
+        Some((mean, p95)) => LogNormal::tailed(amount(mean)?, amount(p95)?)
             .ok_or_else(|| "P95 has to be at least the mean and at most 3.8 times as much".to_owned()),
     }
 }
@@ -148,9 +148,9 @@ mod tests {
 
     #[test]
     fn amounts_are_one_number_or_mean_and_tail() {
-        assert_eq!(tokens("300"), Ok(Spread::fixed(300.0)));
-        assert_eq!(latency("2.5:8"), Ok(Spread::tailed(2.5, 8.0).unwrap()));
-        assert_eq!(tokens("0"), Ok(Spread::fixed(0.0)));
+        assert_eq!(tokens("300"), Ok(LogNormal::fixed(300.0)));
+        assert_eq!(latency("2.5:8"), Ok(LogNormal::tailed(2.5, 8.0).unwrap()));
+        assert_eq!(tokens("0"), Ok(LogNormal::fixed(0.0)));
         for wrong in ["", "x", "-1", "inf", "nan", "1:", ":2", "5:4", "1:9", "0:0"] {
             assert!(tokens(wrong).is_err() && latency(wrong).is_err(), "{wrong}");
         }

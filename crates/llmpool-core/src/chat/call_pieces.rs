@@ -111,8 +111,9 @@ mod tests {
         json!({"index": index, "id": id, "function": {"name": name, "arguments": arguments}})
     }
 
+    // L72, L73
     #[test]
-    fn l72_l73_pieces_go_where_they_belong_whatever_is_left_out_said_again_or_used_again() {
+    fn pieces_go_where_they_belong_whatever_is_left_out_said_again_or_used_again() {
         for (what, pieces, expected) in [
             (
                 "as they should be",

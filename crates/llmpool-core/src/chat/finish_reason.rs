@@ -81,8 +81,9 @@ impl fmt::Display for FinishReason {
 mod tests {
     use super::*;
 
+    // L53
     #[test]
-    fn l53_ends_are_told_apart_whatever_they_are_called() {
+    fn ends_are_told_apart_whatever_they_are_called() {
         for (reason, ending) in [
             ("stop", Ending::Whole),
             ("tool_calls", Ending::Whole),

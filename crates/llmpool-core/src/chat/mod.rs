@@ -10,15 +10,14 @@ mod call_pieces;
 mod chunk;
 mod chunk_decoder;
 mod content;
+mod delta_merge;
 mod extra;
 mod finish_reason;
 mod format;
-mod grown;
 pub(crate) mod lenient;
 mod logprobs;
 mod message;
 pub(crate) mod object;
-mod offer;
 mod part;
 mod repair;
 mod request;
@@ -26,6 +25,7 @@ mod response;
 mod template;
 pub(crate) mod text_enum;
 mod tool;
+mod tool_definition;
 mod usage;
 
 pub use assemble::Assembler;
@@ -40,10 +40,6 @@ pub use format::{JsonSchemaFormat, NamedSchema, Plain, ResponseFormat};
 pub(crate) use lenient::Whole;
 pub use logprobs::{Logprobs, TokenLogprob, TopLogprob};
 pub use message::{Message, Role};
-pub use offer::{
-    AllowedSet, AllowedTool, AllowedTools, CustomDefinition, CustomTool, FunctionDefinition, FunctionTool,
-    NamedCustom, NamedFunction, NamedTool, Tool, ToolChoice, ToolMode, ToolName,
-};
 pub use part::{
     AudioPart, FilePart, FileSource, ImagePart, ImageUrl, InputAudio, Part, RefusalPart, TextPart,
     ThinkingPart, Thought,
@@ -51,6 +47,10 @@ pub use part::{
 pub use request::{ChatRequest, Stop, StreamOptions};
 pub use response::{ChatCompletion, Choice};
 pub use tool::{CustomCall, FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};
+pub use tool_definition::{
+    AllowedSet, AllowedTool, AllowedTools, CustomDefinition, CustomTool, FunctionDefinition, FunctionTool,
+    NamedCustom, NamedFunction, NamedTool, Tool, ToolChoice, ToolMode, ToolName,
+};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 
 /// Decodes JSON. Checking once that it is text is cheaper than checking every string in it.

@@ -174,8 +174,9 @@ mod tests {
     use super::*;
     use crate::chat::{ChatCompletion, ChunkDecoder};
 
+    // L77
     #[test]
-    fn l77_odd_answers_are_read_as_what_they_mean() {
+    fn odd_answers_are_read_as_what_they_mean() {
         let said = json!({"role": "assistant", "content": "x"});
         let of =
             |message: Value| json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});

@@ -9,7 +9,7 @@ use super::extra::{Extra, Json};
 use super::format::ResponseFormat;
 use super::message::Message;
 use super::object::wire_object;
-use super::offer::{Tool, ToolChoice};
+use super::tool_definition::{Tool, ToolChoice};
 
 /// A request for a chat completion. Absent fields are left out; anything without a field goes into `extra`.
 #[derive(Clone, Default, PartialEq)]

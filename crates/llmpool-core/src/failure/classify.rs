@@ -188,8 +188,9 @@ mod tests {
         (failure.kind, failure.certainty)
     }
 
+    // L06, L23
     #[test]
-    fn l06_l23_causes_by_status_and_code() {
+    fn causes_by_status_and_code() {
         use Certainty::{Sure, Unclear};
         use FailureKind::*;
         let table = [
@@ -263,8 +264,9 @@ mod tests {
         }
     }
 
+    // L02, L94
     #[test]
-    fn l02_l94_quota_gone_is_told_from_a_quota_that_passes() {
+    fn quota_gone_is_told_from_a_quota_that_passes() {
         for gone in [
             r#"{"error":{"type":"insufficient_quota","code":"insufficient_quota","message":"You exceeded your current quota"}}"#,
             r#"{"error":{"message":"Subscription quota exceeded"}}"#,
@@ -280,8 +282,9 @@ mod tests {
         }
     }
 
+    // U18
     #[test]
-    fn u18_stream_options_is_learned_from_the_structure_never_from_the_text() {
+    fn stream_options_is_learned_from_the_structure_never_from_the_text() {
         let text = r#"{"error":{"message":"stream_options is not supported"}}"#;
         assert_eq!(of(400, text).0, FailureKind::InvalidRequest);
         for structured in [

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Blame, Certainty, Failure, FailureKind};
-use crate::limits::ledger::Rest;
+use crate::limits::limiter::CooldownReason;
 
 /// What happens to the key of an attempt that was answered with a certain status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +85,14 @@ impl StatusPolicy {
 }
 
 /// Why a key rests that is to blame for a failure, for what that says of other models.
-pub fn rest_of(kind: FailureKind, scope: Option<KeyScope>) -> Rest {
+pub fn rest_of(kind: FailureKind, scope: Option<KeyScope>) -> CooldownReason {
     match (kind, scope) {
-        (_, Some(KeyScope::Model)) | (FailureKind::PermissionDenied, None) => Rest::Forbidden,
-        (FailureKind::PermissionDenied, Some(KeyScope::Key)) | (FailureKind::InvalidKey, _) => Rest::Invalid,
-        (FailureKind::NoQuota, _) => Rest::NoQuota,
-        _ => Rest::Throttled,
+        (_, Some(KeyScope::Model)) | (FailureKind::PermissionDenied, None) => CooldownReason::Forbidden,
+        (FailureKind::PermissionDenied, Some(KeyScope::Key)) | (FailureKind::InvalidKey, _) => {
+            CooldownReason::Invalid
+        }
+        (FailureKind::NoQuota, _) => CooldownReason::NoQuota,
+        _ => CooldownReason::Throttled,
     }
 }
 
@@ -106,8 +108,9 @@ mod tests {
         }
     }
 
+    // L05
     #[test]
-    fn l05_a_status_blames_the_key_where_that_is_set_and_only_there() {
+    fn a_status_blames_the_key_where_that_is_set_and_only_there() {
         let scope = KeyScope::Key;
         let pause = Duration::from_secs(5);
         let policy: StatusPolicy = [

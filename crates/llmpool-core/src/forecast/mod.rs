@@ -6,20 +6,20 @@
 //! Always true: what was offered was answered or turned away, once everything is over; the same traffic and seed foretell the same; what is
 //! kept grows with the calls that are under way at once, and with those that came by one wait each.
 
+mod log_normal;
+mod outcome;
 mod run;
-mod spread;
-mod told;
 mod traffic;
-mod used;
+mod utilization;
 
 use std::fmt;
 
-pub use spread::Spread;
-pub use told::{Forecast, Piece, Shed};
+pub use log_normal::LogNormal;
+pub use outcome::{Forecast, Rejections, TimeBin};
 pub use traffic::{Arrivals, Burst, Recorded, Traffic};
-pub use used::{KeyUse, Used};
+pub use utilization::{KeyUse, Utilization};
 
-use crate::limits::ledger::{Ledger, TargetId};
+use crate::limits::limiter::{Limiter, TargetId};
 use crate::time::Timestamp;
 
 /// The most calls that are foretold: more would take minutes.
@@ -27,9 +27,9 @@ pub const MOST_CALLS: u64 = 2_000_000;
 
 /// A model that calls are for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Model {
+pub struct ModelSetup {
     /// Which of the ledgers has it.
-    pub ledger: usize,
+    pub limiter: usize,
     /// Its place there.
     pub target: TargetId,
     /// Its share of the calls, compared with the shares of the others. Recorded calls say themselves which model they are for.
@@ -46,8 +46,8 @@ pub struct TooManyCalls;
 ///
 /// Models of one ledger share what keys they have in common. Where no model has a share, the first has all.
 pub fn forecast(
-    ledgers: Vec<Ledger>,
-    models: &[Model],
+    ledgers: Vec<Limiter>,
+    models: &[ModelSetup],
     traffic: &Traffic,
     start: Timestamp,
 ) -> Result<Vec<Forecast>, TooManyCalls> {

@@ -4,14 +4,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use super::told::Teller;
+use super::outcome::Teller;
 use super::traffic::{Call, Calls};
-use super::used::{self, Tally};
-use super::{Forecast, MOST_CALLS, Model, TooManyCalls, Traffic};
+use super::utilization::{self, Tally};
+use super::{Forecast, MOST_CALLS, ModelSetup, TooManyCalls, Traffic};
 use crate::estimate::{self, AnswerLengths};
-use crate::limits::desk::{Answer, Desk};
-use crate::limits::ledger::{Binding, Grant, Ledger, Need};
-use crate::limits::room::{Arrival, Caller, Ticket};
+use crate::limits::admission::{Admission, AdmissionOutcome};
+use crate::limits::limiter::{Demand, Grant, KeyConstraint, Limiter};
+use crate::limits::wait_queue::{AcquireRequest, Caller, Ticket};
 use crate::time::Timestamp;
 
 /// A caller who was turned away tries again after this.
@@ -30,8 +30,8 @@ enum Event {
 
 pub(super) struct Run<'a> {
     traffic: &'a Traffic,
-    models: &'a [Model],
-    desks: Vec<Desk<usize>>,
+    models: &'a [ModelSetup],
+    admissions: Vec<Admission<usize>>,
     start: Timestamp,
     now: Timestamp,
     /// By instant, and in the order in which they were foreseen.
@@ -59,7 +59,7 @@ struct Seen {
 
 struct Underway {
     call: Call,
-    arrival: Arrival,
+    request: AcquireRequest,
     came: Timestamp,
     /// When it asks again, while it waits.
     waits: Option<Timestamp>,
@@ -68,22 +68,22 @@ struct Underway {
 
 impl<'a> Run<'a> {
     pub(super) fn new(
-        ledgers: Vec<Ledger>,
-        models: &'a [Model],
+        ledgers: Vec<Limiter>,
+        models: &'a [ModelSetup],
         traffic: &'a Traffic,
         start: Timestamp,
     ) -> Self {
         let seen = models.iter().map(|model| Seen {
-            counts_tokens: ledgers[model.ledger].counts_tokens(model.target),
+            counts_tokens: ledgers[model.limiter].counts_tokens(model.target),
             answers: AnswerLengths::default(),
             tally: Tally::default(),
             teller: Teller::new(traffic.span, start),
         });
-        let of_keys = |ledger: &Ledger| vec![Tally::default(); ledger.key_ids().len()];
+        let of_keys = |limiter: &Limiter| vec![Tally::default(); limiter.key_ids().len()];
         Self {
             seen: seen.collect(),
             tallies: ledgers.iter().map(of_keys).collect(),
-            desks: ledgers.into_iter().map(Desk::over).collect(),
+            admissions: ledgers.into_iter().map(Admission::over).collect(),
             calls: traffic.calls_of(models),
             traffic,
             models,
@@ -120,8 +120,8 @@ impl<'a> Run<'a> {
     fn time_passes(&mut self, time: Duration) {
         let now = self.now;
         for (seen, model) in self.seen.iter_mut().zip(self.models) {
-            let desk = &mut self.desks[model.ledger];
-            seen.teller.wait_for(|| desk.waits_for(model.target, now));
+            let admission = &mut self.admissions[model.limiter];
+            seen.teller.wait_for(|| admission.waits_for(model.target, now));
             seen.teller.passes(time);
         }
     }
@@ -152,7 +152,7 @@ impl<'a> Run<'a> {
             // One that was for an earlier call in this place finds nobody, or one who may ask at any time.
             Event::Timer(place) => {
                 if self.underway[place].waits == Some(self.now) {
-                    self.look_again(place);
+                    self.poll(place);
                 }
             }
             Event::Complete(place) => self.complete(place),
@@ -166,7 +166,7 @@ impl<'a> Run<'a> {
         while let Some(place) = self.wakes.get(at).copied() {
             at += 1;
             if self.underway[place].waits.is_some() {
-                self.look_again(place);
+                self.poll(place);
             }
         }
         self.wakes.clear();
@@ -175,38 +175,38 @@ impl<'a> Run<'a> {
     fn come(&mut self, call: Call) {
         self.came += 1;
         self.seen[call.model].teller.offered(self.now);
-        let arrival = Arrival {
+        let request = AcquireRequest {
             ticket: Ticket(self.came),
             caller: Caller::new(call.caller),
-            need: self.need(&call),
-            binding: Binding::Any,
+            demand: self.demand(&call),
+            constraint: KeyConstraint::Any,
             deadline: self.now + self.traffic.patience,
         };
-        let Model { ledger, target, .. } = self.models[call.model];
+        let ModelSetup { limiter, target, .. } = self.models[call.model];
         let place = self.seat(Underway {
             call,
-            arrival,
+            request,
             came: self.now,
             waits: None,
             grant: None,
         });
-        let answer = self.desks[ledger].arrive(target, &arrival, &place, self.now, &mut self.wakes);
+        let answer = self.admissions[limiter].acquire(target, &request, &place, self.now, &mut self.wakes);
         self.note(place, answer);
     }
 
     /// As a call in earnest reserves it.
-    fn need(&self, call: &Call) -> Need {
+    fn demand(&self, call: &Call) -> Demand {
         let seen = &self.seen[call.model];
         if !seen.counts_tokens {
-            return Need::ONE;
+            return Demand::ONE;
         }
         let said = self.traffic.expected_answer;
         let expected = said.or(self.models[call.model].expected_answer);
         let expected = expected.or_else(|| seen.answers.p95());
         let expected = expected.unwrap_or(estimate::USUAL_ANSWER);
-        Need {
+        Demand {
             tokens: call.prompt_tokens.saturating_add(expected).max(1),
-            ..Need::ONE
+            ..Demand::ONE
         }
     }
 
@@ -223,25 +223,25 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn look_again(&mut self, place: usize) {
-        let Underway { call, arrival, .. } = self.underway[place];
+    fn poll(&mut self, place: usize) {
+        let Underway { call, request, .. } = self.underway[place];
         self.underway[place].waits = None;
         self.seen[call.model].teller.waits_no_more();
-        let Model { ledger, target, .. } = self.models[call.model];
-        let answer = self.desks[ledger].look_again(target, &arrival, &place, self.now, &mut self.wakes);
+        let ModelSetup { limiter, target, .. } = self.models[call.model];
+        let answer = self.admissions[limiter].poll(target, &request, &place, self.now, &mut self.wakes);
         self.note(place, answer);
     }
 
-    fn note(&mut self, place: usize, answer: Answer) {
+    fn note(&mut self, place: usize, answer: AdmissionOutcome) {
         let model = self.underway[place].call.model;
         match answer {
-            Answer::Wait(until) => {
+            AdmissionOutcome::Wait(until) => {
                 self.seen[model].teller.waits();
                 self.underway[place].waits = Some(until);
                 self.foresee(until, Event::Timer(place));
             }
-            Answer::Granted(grant) => self.serve(place, grant),
-            Answer::Refused(refusal) => {
+            AdmissionOutcome::Granted(grant) => self.serve(place, grant),
+            AdmissionOutcome::Refused(refusal) => {
                 self.seen[model].teller.turned_away(refusal, self.now);
                 self.leave(place, TRY_AGAIN);
             }
@@ -263,7 +263,7 @@ impl<'a> Run<'a> {
             };
             seen.tally.add(&done);
             if let Some(key) = grant.key() {
-                self.tallies[self.models[call.model].ledger][key.index()].add(&done);
+                self.tallies[self.models[call.model].limiter][key.index()].add(&done);
             }
         }
         self.underway[place].grant = Some(grant);
@@ -276,12 +276,12 @@ impl<'a> Run<'a> {
         };
         let call = self.underway[place].call;
         let seen = &mut self.seen[call.model];
-        let desk = &mut self.desks[self.models[call.model].ledger];
+        let admission = &mut self.admissions[self.models[call.model].limiter];
         if seen.counts_tokens {
             seen.answers.note(call.answer_tokens);
-            desk.settle(&mut grant, call.tokens(), self.now, &mut self.wakes);
+            admission.settle(&mut grant, call.tokens(), self.now, &mut self.wakes);
         }
-        desk.end_in_success(&mut grant, self.now, &mut self.wakes);
+        admission.complete(&mut grant, self.now, &mut self.wakes);
         self.leave(place, Duration::ZERO);
     }
 
@@ -298,16 +298,17 @@ impl<'a> Run<'a> {
         let Self {
             seen,
             models,
-            desks,
+            admissions,
             tallies,
             traffic,
             ..
         } = self;
         let told = seen.into_iter().zip(models).map(|(seen, model)| {
-            let ledger = desks[model.ledger].ledger();
-            let own = used::of_model(ledger, model.target, &seen.tally, traffic.span);
-            let keys = ledger.keys_of(model.target).iter();
-            let keys = keys.map(|key| used::of_key(ledger, *key, &tallies[model.ledger], traffic.span));
+            let limiter = admissions[model.limiter].limiter();
+            let own = utilization::of_model(limiter, model.target, &seen.tally, traffic.span);
+            let keys = limiter.keys_of(model.target).iter();
+            let keys =
+                keys.map(|key| utilization::of_key(limiter, *key, &tallies[model.limiter], traffic.span));
             seen.teller.told(own, keys.collect())
         });
         told.collect()

@@ -3,8 +3,8 @@
 use std::iter::Peekable;
 use std::time::Duration;
 
-use super::{Model, Spread};
-use crate::routing::retry::Chance;
+use super::{LogNormal, ModelSetup};
+use crate::routing::retry::SeededRng;
 
 /// Calls over a span of time.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,11 +16,11 @@ pub struct Traffic {
     /// For how long calls begin.
     pub span: Duration,
     /// How long an answer takes, in seconds, where a recorded call does not say.
-    pub latency: Spread,
+    pub latency: LogNormal,
     /// Tokens of a call's prompt where a recorded call does not say.
-    pub prompt_tokens: Spread,
+    pub prompt_tokens: LogNormal,
     /// Tokens of its answer where a recorded call does not say.
-    pub answer_tokens: Spread,
+    pub answer_tokens: LogNormal,
     /// Tokens of an answer that a call reserves; `None`: as many as the model expects, or as answers are seen to have.
     pub expected_answer: Option<u32>,
     /// How long a call waits for its turn before it gives up.
@@ -115,7 +115,7 @@ impl Traffic {
         }
     }
 
-    pub(super) fn calls_of<'a>(&'a self, models: &'a [Model]) -> Calls<'a> {
+    pub(super) fn calls_of<'a>(&'a self, models: &'a [ModelSetup]) -> Calls<'a> {
         let steady: Box<dyn Iterator<Item = Coming>> = match &self.arrivals {
             Arrivals::Random { per_second } => Box::new(random_instants(*per_second, self.seed).map(unsaid)),
             Arrivals::Even { per_second } => Box::new(even_instants(*per_second).map(unsaid)),
@@ -139,7 +139,7 @@ impl Traffic {
             models,
             shares: models.iter().map(|model| model.share.max(0.0)).sum(),
             // Other numbers than those that say when calls come, so that these stay the same.
-            chance: Chance::new(!self.seed),
+            chance: SeededRng::new(!self.seed),
             steady: steady.peekable(),
             bursts: bursts.peekable(),
         }
@@ -156,10 +156,10 @@ fn unsaid(at: f64) -> Coming {
 /// The calls of traffic, one after the other.
 pub(super) struct Calls<'a> {
     traffic: &'a Traffic,
-    models: &'a [Model],
+    models: &'a [ModelSetup],
     /// All of them together.
     shares: f64,
-    chance: Chance,
+    chance: SeededRng,
     steady: Peekable<Box<dyn Iterator<Item = Coming> + 'a>>,
     bursts: Peekable<Box<dyn Iterator<Item = Coming> + 'a>>,
 }
@@ -239,7 +239,7 @@ fn even_instants(per_second: f64) -> impl Iterator<Item = f64> {
 }
 
 fn random_instants(per_second: f64, seed: u64) -> impl Iterator<Item = f64> {
-    let mut chance = Chance::new(seed);
+    let mut chance = SeededRng::new(seed);
     let mut at = 0.0;
     std::iter::repeat_with(move || {
         at += -(1.0 - chance.fraction()).ln() / per_second;

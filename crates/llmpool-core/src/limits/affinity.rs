@@ -5,7 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::key::KeyId;
-use super::ledger::{Binding, Ledger, TargetId};
+use super::limiter::{KeyConstraint, Limiter, TargetId};
 
 /// So much is remembered of each provider; the oldest is forgotten first.
 pub const MOST_REMEMBERED: usize = 10_000;
@@ -20,7 +20,7 @@ pub struct Affinity {
 
 /// Why a request that refers to something cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Homeless {
+pub enum AffinityError {
     /// Which of several accounts made it is not known.
     Unknown {
         /// So many accounts it could be.
@@ -54,23 +54,27 @@ impl Affinity {
 
     /// Which keys of a target a request may use that refers to all that is `needed`; `better`: what it refers to and may do without. What is
     /// not known goes with what is: it belongs to the same talk. With one account there is nothing to choose.
-    pub fn binding(
+    pub fn constraint(
         &self,
         needed: &[u64],
         better: &[u64],
-        ledger: &Ledger,
+        limiter: &Limiter,
         target: TargetId,
-    ) -> Result<Binding, Homeless> {
-        let home = |key: KeyId| ledger.group_of(key).map_or(Binding::Key(key), Binding::Group);
-        let mut accounts: Vec<Binding> = ledger.keys_of(target).iter().map(|key| home(*key)).collect();
+    ) -> Result<KeyConstraint, AffinityError> {
+        let home = |key: KeyId| {
+            limiter
+                .group_of(key)
+                .map_or(KeyConstraint::Key(key), KeyConstraint::Group)
+        };
+        let mut accounts: Vec<KeyConstraint> = limiter.keys_of(target).iter().map(|key| home(*key)).collect();
         accounts.sort_unstable();
         accounts.dedup();
         if accounts.len() < 2 {
-            return Ok(Binding::Any);
+            return Ok(KeyConstraint::Any);
         }
         let homes = |made: &[u64]| {
             let makers = made.iter().filter_map(|made| self.makers.get(made));
-            let mut homes: Vec<Binding> = makers.map(|key| home(*key)).collect();
+            let mut homes: Vec<KeyConstraint> = makers.map(|key| home(*key)).collect();
             homes.sort_unstable();
             homes.dedup();
             homes
@@ -80,13 +84,13 @@ impl Affinity {
             _ => None,
         };
         match homes(needed)[..] {
-            [] if needed.is_empty() => Ok(liked().unwrap_or(Binding::Any)),
-            [] => liked().ok_or(Homeless::Unknown {
+            [] if needed.is_empty() => Ok(liked().unwrap_or(KeyConstraint::Any)),
+            [] => liked().ok_or(AffinityError::Unknown {
                 accounts: accounts.len(),
             }),
             [home] if accounts.contains(&home) => Ok(home),
-            [_] => Err(Homeless::Elsewhere),
-            [..] => Err(Homeless::Torn),
+            [_] => Err(AffinityError::Elsewhere),
+            [..] => Err(AffinityError::Torn),
         }
     }
 }
@@ -94,59 +98,76 @@ impl Affinity {
 #[cfg(test)]
 mod tests {
     use super::super::key::KeyLimits;
-    use super::super::ledger::Limits;
+    use super::super::limiter::Limits;
     use super::*;
     use crate::time::Timestamp;
 
     const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
 
+    // L10
     #[test]
-    fn l10_what_was_made_is_asked_of_its_maker_or_of_nobody() {
-        let mut ledger = Ledger::new();
-        let keys: Vec<_> = (0..4).map(|_| ledger.add_key(KeyLimits::default())).collect();
-        let all = ledger.add_target(&keys, Limits::default(), NOW);
-        let two = ledger.add_target(&keys[..2], Limits::default(), NOW);
-        let one = ledger.add_target(&keys[..1], Limits::default(), NOW);
+    fn what_was_made_is_asked_of_its_maker_or_of_nobody() {
+        let mut limiter = Limiter::new();
+        let keys: Vec<_> = (0..4).map(|_| limiter.add_key(KeyLimits::default())).collect();
+        let all = limiter.add_target(&keys, Limits::default(), NOW);
+        let two = limiter.add_target(&keys[..2], Limits::default(), NOW);
+        let one = limiter.add_target(&keys[..1], Limits::default(), NOW);
         let mut affinity = Affinity::default();
         for (made, key) in [(10, 0), (11, 1), (12, 2), (13, 3)] {
             affinity.note(made, keys[key]);
         }
-        let binding = |ledger: &Ledger, needed: &[u64], target| affinity.binding(needed, &[], ledger, target);
-        assert_eq!(binding(&ledger, &[], all), Ok(Binding::Any));
-        assert_eq!(binding(&ledger, &[12], all), Ok(Binding::Key(keys[2])));
-        assert_eq!(binding(&ledger, &[99], one), Ok(Binding::Any), "no choice");
+        let constraint =
+            |limiter: &Limiter, needed: &[u64], target| affinity.constraint(needed, &[], limiter, target);
+        assert_eq!(constraint(&limiter, &[], all), Ok(KeyConstraint::Any));
+        assert_eq!(constraint(&limiter, &[12], all), Ok(KeyConstraint::Key(keys[2])));
         assert_eq!(
-            binding(&ledger, &[99], all),
-            Err(Homeless::Unknown { accounts: 4 })
+            constraint(&limiter, &[99], one),
+            Ok(KeyConstraint::Any),
+            "no choice"
         );
-        assert_eq!(binding(&ledger, &[99, 12], all), Ok(Binding::Key(keys[2])));
-        assert_eq!(binding(&ledger, &[10, 12], all), Err(Homeless::Torn));
-        assert_eq!(binding(&ledger, &[12], two), Err(Homeless::Elsewhere));
+        assert_eq!(
+            constraint(&limiter, &[99], all),
+            Err(AffinityError::Unknown { accounts: 4 })
+        );
+        assert_eq!(
+            constraint(&limiter, &[99, 12], all),
+            Ok(KeyConstraint::Key(keys[2]))
+        );
+        assert_eq!(constraint(&limiter, &[10, 12], all), Err(AffinityError::Torn));
+        assert_eq!(constraint(&limiter, &[12], two), Err(AffinityError::Elsewhere));
 
         let better =
-            |needed: &[u64], better: &[u64], target| affinity.binding(needed, better, &ledger, target);
-        assert_eq!(better(&[], &[12], all), Ok(Binding::Key(keys[2])));
-        assert_eq!(better(&[10], &[12], all), Ok(Binding::Key(keys[0])));
-        assert_eq!(better(&[99], &[12], all), Ok(Binding::Key(keys[2])));
+            |needed: &[u64], better: &[u64], target| affinity.constraint(needed, better, &limiter, target);
+        assert_eq!(better(&[], &[12], all), Ok(KeyConstraint::Key(keys[2])));
+        assert_eq!(better(&[10], &[12], all), Ok(KeyConstraint::Key(keys[0])));
+        assert_eq!(better(&[99], &[12], all), Ok(KeyConstraint::Key(keys[2])));
         for nobody in [&[99][..], &[10, 12]] {
-            assert_eq!(better(&[], nobody, all), Ok(Binding::Any));
+            assert_eq!(better(&[], nobody, all), Ok(KeyConstraint::Any));
         }
-        assert_eq!(better(&[], &[12], two), Ok(Binding::Any));
+        assert_eq!(better(&[], &[12], two), Ok(KeyConstraint::Any));
 
-        let group = ledger.join_keys(&keys[1..3], Limits::default(), false, NOW);
-        assert_eq!(binding(&ledger, &[12], all), Ok(Binding::Group(group)));
-        assert_eq!(binding(&ledger, &[11, 12], all), Ok(Binding::Group(group)));
+        let group = limiter.join_keys(&keys[1..3], Limits::default(), false, NOW);
+        assert_eq!(constraint(&limiter, &[12], all), Ok(KeyConstraint::Group(group)));
         assert_eq!(
-            binding(&ledger, &[12], two),
-            Ok(Binding::Group(group)),
+            constraint(&limiter, &[11, 12], all),
+            Ok(KeyConstraint::Group(group))
+        );
+        assert_eq!(
+            constraint(&limiter, &[12], two),
+            Ok(KeyConstraint::Group(group)),
             "another key of it"
         );
-        ledger.join_keys(&keys, Limits::default(), false, NOW);
-        assert_eq!(binding(&ledger, &[99], all), Ok(Binding::Any), "one account");
+        limiter.join_keys(&keys, Limits::default(), false, NOW);
+        assert_eq!(
+            constraint(&limiter, &[99], all),
+            Ok(KeyConstraint::Any),
+            "one account"
+        );
     }
 
+    // L10
     #[test]
-    fn l10_the_oldest_is_forgotten_first() {
+    fn the_oldest_is_forgotten_first() {
         let mut affinity = Affinity::default();
         let most = MOST_REMEMBERED as u64;
         for made in 0..most + 5 {

@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 
-use super::quota::{Quota, STEPS_PER_NANO};
+use super::rate_limit::{RateLimit, STEPS_PER_NANO};
 use crate::time::Timestamp;
 
 /// More older peaks than this are merged, the oldest first: what was taken before them may come back short, never long.
@@ -30,7 +30,7 @@ const MOST_STEPS: u128 = 1 << 124;
 /// earlier than one seen before only makes it more careful.
 #[derive(Clone, Debug)]
 pub struct Bucket {
-    quota: Quota,
+    quota: RateLimit,
     /// Steps of all that was taken and kept.
     kept: i128,
     /// How full it was before the latest take.
@@ -61,7 +61,7 @@ pub enum Denied {
 
 impl Bucket {
     /// A full bucket. What was taken before it came, up to `turn`, cannot be given back to it.
-    pub fn new(quota: Quota, turn: u64) -> Self {
+    pub fn new(quota: RateLimit, turn: u64) -> Self {
         Self {
             quota,
             kept: 0,
@@ -71,7 +71,7 @@ impl Bucket {
     }
 
     /// What the bucket holds and how fast it refills.
-    pub fn quota(&self) -> &Quota {
+    pub fn quota(&self) -> &RateLimit {
         &self.quota
     }
 
@@ -164,7 +164,7 @@ impl Bucket {
 
     /// Another quota from now on. What is there stays there as far as the new capacity goes, what is missing stays missing in tokens, and
     /// nothing of what was taken before can be given back.
-    pub fn set_quota(&mut self, quota: Quota, turn: u64, now: Timestamp) {
+    pub fn set_quota(&mut self, quota: RateLimit, turn: u64, now: Timestamp) {
         if quota == self.quota {
             return;
         }
@@ -260,7 +260,7 @@ mod tests {
     }
 
     impl Numbered {
-        fn new(quota: Quota) -> Self {
+        fn new(quota: RateLimit) -> Self {
             Self {
                 bucket: Bucket::new(quota, 0),
                 turn: 0,
@@ -293,7 +293,7 @@ mod tests {
             self.bucket.reset(turn);
         }
 
-        fn set_quota(&mut self, quota: Quota, now: Timestamp) {
+        fn set_quota(&mut self, quota: RateLimit, now: Timestamp) {
             let turn = self.turn();
             self.bucket.set_quota(quota, turn, now);
         }
@@ -305,7 +305,7 @@ mod tests {
     }
 
     fn bucket(capacity: u32, rate: f64) -> Numbered {
-        Numbered::new(Quota::new(capacity, rate).unwrap())
+        Numbered::new(RateLimit::new(capacity, rate).unwrap())
     }
 
     #[test]
@@ -335,13 +335,15 @@ mod tests {
         assert!(bucket.take(2, ready).is_ok());
     }
 
+    // U09
     #[test]
-    fn u09_more_than_the_capacity_is_refused_at_once() {
+    fn more_than_the_capacity_is_refused_at_once() {
         assert_eq!(bucket(5, 10.0).take(6, START), Err(Denied::Never { capacity: 5 }));
     }
 
+    // U09, O14
     #[test]
-    fn u09_o14_a_clock_that_steps_back_gives_no_tokens_and_takes_none() {
+    fn a_clock_that_steps_back_gives_no_tokens_and_takes_none() {
         let mut bucket = bucket(2, 1.0);
         assert!(bucket.take(2, START).is_ok());
         assert_eq!(
@@ -396,24 +398,25 @@ mod tests {
         assert_eq!(bucket.take(1, late), Err(Denied::Until(Timestamp::MAX)));
     }
 
+    // L35, L38
     #[test]
-    fn l35_l38_another_quota_keeps_the_balance() {
+    fn another_quota_keeps_the_balance() {
         let mut same = bucket(10, 1.0);
         same.take(7, START).unwrap();
-        same.set_quota(Quota::new(10, 1.0).unwrap(), START);
+        same.set_quota(RateLimit::new(10, 1.0).unwrap(), START);
         assert_eq!(same.available(START), 3);
-        same.set_quota(Quota::new(100, 5.0).unwrap(), START);
+        same.set_quota(RateLimit::new(100, 5.0).unwrap(), START);
         assert_eq!(same.available(START), 3, "more capacity is no burst");
         assert_eq!(
             same.available(START + Duration::from_secs(1)),
             8,
             "the new rate holds at once"
         );
-        same.set_quota(Quota::new(2, 0.5).unwrap(), START);
+        same.set_quota(RateLimit::new(2, 0.5).unwrap(), START);
         assert_eq!(same.available(START), 2, "no more than the new capacity");
         let mut indebted = bucket(4, 2.0);
         let taken = indebted.charge(6, START);
-        indebted.set_quota(Quota::new(4, 1.0).unwrap(), START);
+        indebted.set_quota(RateLimit::new(4, 1.0).unwrap(), START);
         assert_eq!(
             indebted.take(1, START),
             Err(Denied::Until(START + Duration::from_secs(3)))
@@ -471,7 +474,7 @@ mod tests {
             rate in prop_oneof![1e-3_f64..1e3, 1e3_f64..1e18],
             steps in prop::collection::vec((any::<u64>(), any::<u32>(), 0_u8..5), 1..40),
         ) {
-            let Ok(quota) = Quota::new(capacity, rate) else { return Ok(()) };
+            let Ok(quota) = RateLimit::new(capacity, rate) else { return Ok(()) };
             let mut bucket = Numbered::new(quota);
             let (mut now, mut spent) = (Timestamp::ZERO, 0_u128);
             for (pause, amount, what) in steps {
@@ -503,8 +506,9 @@ mod tests {
         }
 
         /// A change of quota never brings more than either quota allows.
+        // L35
         #[test]
-        fn l35_no_change_of_quota_is_a_burst(
+        fn no_change_of_quota_is_a_burst(
             steps in prop::collection::vec((0_u64..500_000_000, 1_u32..3, prop::option::of((1_u32..6, 0.5_f64..10.0))), 1..80),
         ) {
             let mut bucket = bucket(3, 2.0);
@@ -514,7 +518,7 @@ mod tests {
                 now = now.saturating_add_nanos(pause);
                 if let Some((capacity, rate)) = change {
                     let there = bucket.available(now);
-                    bucket.set_quota(Quota::new(capacity, rate).unwrap(), now);
+                    bucket.set_quota(RateLimit::new(capacity, rate).unwrap(), now);
                     prop_assert!(bucket.available(now) <= there && bucket.available(now) + 1 >= there.min(capacity));
                     (most, fastest) = (most.max(f64::from(capacity)), fastest.max(rate));
                 }

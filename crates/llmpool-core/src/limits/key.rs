@@ -2,9 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use super::condition::{Condition, Rest, Standing};
-use super::learned::Learned;
-use super::meter::{Limits, Meter};
+use super::health::{CooldownReason, Health, HealthState};
+use super::limit_set::{LimitSet, Limits};
+use super::observed_limits::ObservedLimits;
 use crate::time::Timestamp;
 
 /// A key's place in its ledger.
@@ -83,16 +83,18 @@ impl KeyState {
     }
 }
 
-impl From<Standing> for KeyState {
-    fn from(standing: Standing) -> Self {
+impl From<HealthState> for KeyState {
+    fn from(standing: HealthState) -> Self {
         match standing {
-            Standing::InUse => Self::Healthy,
-            Standing::Probing { .. } => Self::Probing,
-            Standing::Resting { why, until } => match why {
-                Rest::Throttled | Rest::Overloaded | Rest::Broken => Self::Throttled(until),
-                Rest::NoQuota => Self::NoQuota(until),
-                Rest::Invalid => Self::Invalid(until),
-                Rest::Forbidden => Self::Forbidden(until),
+            HealthState::InUse => Self::Healthy,
+            HealthState::Probing { .. } => Self::Probing,
+            HealthState::Resting { why, until } => match why {
+                CooldownReason::Throttled | CooldownReason::Overloaded | CooldownReason::Broken => {
+                    Self::Throttled(until)
+                }
+                CooldownReason::NoQuota => Self::NoQuota(until),
+                CooldownReason::Invalid => Self::Invalid(until),
+                CooldownReason::Forbidden => Self::Forbidden(until),
             },
         }
     }
@@ -102,10 +104,10 @@ impl From<Standing> for KeyState {
 #[derive(Clone, Debug)]
 pub(super) struct Key {
     pub(super) weight: NonZeroU32,
-    pub(super) meter: Meter,
+    pub(super) limit_set: LimitSet,
     /// When it was last picked, as a running number of all picks.
     pub(super) last_used: u64,
-    pub(super) condition: Condition,
+    pub(super) health: Health,
     pub(super) disabled: bool,
     /// The account it belongs to, where others do too.
     pub(super) group: Option<usize>,
@@ -115,25 +117,25 @@ impl Key {
     /// In use, and of no account that could say otherwise.
     #[inline]
     pub(super) fn is_plainly_in_use(&self) -> bool {
-        !self.disabled && self.group.is_none() && self.condition.is_in_use()
+        !self.disabled && self.group.is_none() && self.health.is_in_use()
     }
 
     /// As before, and nothing but slots is counted.
     #[inline]
     pub(super) fn is_unlimited(&self) -> bool {
-        self.is_plainly_in_use() && !self.meter.is_counting()
+        self.is_plainly_in_use() && !self.limit_set.is_counting()
     }
 
     pub(super) fn new(limits: KeyLimits) -> Self {
-        let mut meter = Meter::new(limits.limits);
+        let mut limit_set = LimitSet::new(limits.limits);
         if limits.learn {
-            meter.learned = Learned::enabled();
+            limit_set.learned = ObservedLimits::enabled();
         }
         Self {
             weight: NonZeroU32::new(limits.weight).unwrap_or(NonZeroU32::MIN),
-            meter,
+            limit_set,
             last_used: 0,
-            condition: Condition::new(),
+            health: Health::new(),
             disabled: false,
             group: None,
         }

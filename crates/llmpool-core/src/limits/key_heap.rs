@@ -42,7 +42,7 @@ impl Load {
     #[inline(always)]
     fn of(key: &Key) -> Self {
         // In parts of 2^-32: equal shares are equal, and shares of weights up to 2^16 are never mistaken for one another.
-        let per_weight = (u64::from(key.meter.in_flight) << 32) / NonZeroU64::from(key.weight);
+        let per_weight = (u64::from(key.limit_set.in_flight) << 32) / NonZeroU64::from(key.weight);
         Self(u128::from(per_weight) << 64 | u128::from(key.last_used))
     }
 }
@@ -196,7 +196,7 @@ mod tests {
 
     /// By cross-multiplication, which is exact.
     fn by_load(a: &Key, b: &Key) -> std::cmp::Ordering {
-        let load = |of: &Key, other: &Key| u64::from(of.meter.in_flight) * u64::from(other.weight.get());
+        let load = |of: &Key, other: &Key| u64::from(of.limit_set.in_flight) * u64::from(other.weight.get());
         (load(a, b), a.last_used).cmp(&(load(b, a), b.last_used))
     }
 
@@ -216,7 +216,7 @@ mod tests {
             for (turn, (which, load, keep)) in steps.into_iter().enumerate() {
                 let index = which.index(keys.len());
                 let id = KeyId(index as u32);
-                keys[index].meter.in_flight = load;
+                keys[index].limit_set.in_flight = load;
                 keys[index].last_used = turn as u64;
                 if keep { heap.update(id, &keys[index]) } else { heap.remove(id) }
                 inside[index] = keep;

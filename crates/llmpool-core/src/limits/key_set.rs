@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::key::{Key, KeyId};
 use super::key_heap::KeyHeap;
-use super::key_ring::KeyRing;
-use super::meter::Need;
+use super::key_table::KeyTable;
+use super::limit_set::Demand;
 use crate::time::Timestamp;
 
 #[derive(Clone, Debug)]
@@ -30,8 +30,8 @@ struct Bound {
 }
 
 impl KeySet {
-    pub(super) fn new(members: Vec<KeyId>, ring: &KeyRing, now: Timestamp) -> Self {
-        let resting = vec![None; ring.keys.len()];
+    pub(super) fn new(members: Vec<KeyId>, key_table: &KeyTable, now: Timestamp) -> Self {
+        let resting = vec![None; key_table.keys.len()];
         let mut set = Self {
             members,
             usable: KeyHeap::default(),
@@ -40,21 +40,21 @@ impl KeySet {
             resting_count: 0,
             bound: None,
         };
-        set.renew(ring, now);
+        set.renew(key_table, now);
         set
     }
 
     /// Takes note that limits or accounts of members changed.
-    pub(super) fn renew(&mut self, ring: &KeyRing, now: Timestamp) {
+    pub(super) fn renew(&mut self, key_table: &KeyTable, now: Timestamp) {
         self.bound = self.members.iter().try_fold(
             Bound {
                 at_once: 0.0,
                 per_second: 0.0,
             },
-            |sum, id| sum.and(&ring.keys[id.index()]),
+            |sum, id| sum.and(&key_table.keys[id.index()]),
         );
         for id in self.members.clone() {
-            self.changed(id, ring, now);
+            self.changed(id, key_table, now);
         }
     }
 
@@ -67,13 +67,15 @@ impl KeySet {
     }
 
     /// Takes note that the load or condition of a member changed.
-    pub(super) fn changed(&mut self, id: KeyId, ring: &KeyRing, now: Timestamp) {
-        let away = ring.away_for(id, Need::ONE, now).map(|(until, _)| until);
+    pub(super) fn changed(&mut self, id: KeyId, key_table: &KeyTable, now: Timestamp) {
+        let away = key_table
+            .available_at(id, Demand::ONE, now)
+            .map(|(until, _)| until);
         self.note_rest(id, away);
         self.place(
             id,
-            &ring.keys[id.index()],
-            away.is_none() && !ring.is_occupied(id),
+            &key_table.keys[id.index()],
+            away.is_none() && !key_table.is_occupied(id),
         );
     }
 
@@ -83,7 +85,7 @@ impl KeySet {
         if self.resting_count > 0 {
             self.note_rest(id, None);
         }
-        self.place(id, key, key.meter.has_slot());
+        self.place(id, key, key.limit_set.has_slot());
     }
 
     #[inline(always)]
@@ -97,9 +99,9 @@ impl KeySet {
 
     /// The least loaded usable key.
     #[inline(always)]
-    pub(super) fn least_loaded(&mut self, ring: &KeyRing, now: Timestamp) -> Option<KeyId> {
+    pub(super) fn least_loaded(&mut self, key_table: &KeyTable, now: Timestamp) -> Option<KeyId> {
         if !self.returns.is_empty() {
-            self.wake(ring, now);
+            self.wake(key_table, now);
         }
         self.usable.peek()
     }
@@ -107,17 +109,17 @@ impl KeySet {
     /// The least loaded usable key that `fits`.
     pub(super) fn least_loaded_that(
         &mut self,
-        ring: &KeyRing,
+        key_table: &KeyTable,
         now: Timestamp,
         fits: impl Fn(KeyId) -> bool,
     ) -> Option<KeyId> {
-        self.wake(ring, now);
+        self.wake(key_table, now);
         self.usable.first_that(fits)
     }
 
     /// The next resting key to return, and when; `None` when none rests.
-    pub(super) fn next_return(&mut self, ring: &KeyRing, now: Timestamp) -> Option<(Timestamp, KeyId)> {
-        self.wake(ring, now);
+    pub(super) fn next_return(&mut self, key_table: &KeyTable, now: Timestamp) -> Option<(Timestamp, KeyId)> {
+        self.wake(key_table, now);
         while let Some(&Reverse((until, id))) = self.returns.peek() {
             if self.resting[id.index()] == Some(until) {
                 return Some((until, id));
@@ -128,8 +130,8 @@ impl KeySet {
     }
 
     /// Whether nothing but time can bring a key back: no slot is occupied and no probe under way on a key in use.
-    pub(super) fn all_rest(&mut self, ring: &KeyRing, now: Timestamp) -> bool {
-        self.wake(ring, now);
+    pub(super) fn all_in_cooldown(&mut self, key_table: &KeyTable, now: Timestamp) -> bool {
+        self.wake(key_table, now);
         self.resting_count == self.members.len()
     }
 
@@ -142,13 +144,13 @@ impl KeySet {
         })
     }
 
-    fn wake(&mut self, ring: &KeyRing, now: Timestamp) {
+    fn wake(&mut self, key_table: &KeyTable, now: Timestamp) {
         while let Some(&Reverse((until, id))) = self.returns.peek() {
             if until > now {
                 break;
             }
             self.returns.pop();
-            self.changed(id, ring, now);
+            self.changed(id, key_table, now);
         }
     }
 
@@ -171,7 +173,7 @@ impl KeySet {
 
 impl Bound {
     fn and(self, key: &Key) -> Option<Self> {
-        let limits = key.meter.limits();
+        let limits = key.limit_set.limits();
         let quotas = [limits.burst, limits.minute].into_iter().flatten();
         let slowest = quotas.reduce(|a, b| if b.per_second() < a.per_second() { b } else { a })?;
         Some(Self {

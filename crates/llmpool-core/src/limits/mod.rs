@@ -1,22 +1,22 @@
 //! What may be used, by whom, and when again.
 //!
-//! A [`ledger::Ledger`] decides; a [`room::Room`] says whose turn it is to ask. Both are plain values: the shell puts one
+//! A [`limiter::Limiter`] decides; a [`wait_queue::WaitQueue`] says whose turn it is to ask. Both are plain values: the shell puts one
 //! lock around them and adds wakers.
 
+pub mod admission;
 pub mod affinity;
 pub mod bucket;
-mod condition;
-pub mod desk;
-pub mod fair;
-mod forbidden;
+pub mod fairness;
+mod health;
 pub mod key;
 mod key_heap;
-mod key_ring;
 mod key_set;
-pub mod kinship;
-pub mod learned;
-pub mod ledger;
-pub mod meter;
-pub mod quota;
-pub mod room;
+mod key_table;
+pub mod limit_set;
+pub mod limiter;
+mod model_denials;
+pub mod observed_limits;
+pub mod rate_limit;
+pub mod shared_quota;
+pub mod wait_queue;
 pub mod window;

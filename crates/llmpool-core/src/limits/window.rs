@@ -38,13 +38,13 @@ pub struct Window {
     grain: Grain,
     taken: u64,
     /// Pieces in which something was taken, oldest first.
-    pieces: VecDeque<Piece>,
+    pieces: VecDeque<Segment>,
     /// Nothing is counted in an earlier piece: what was counted before a reset is not to be taken for what came after it.
     first: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+struct Segment {
     number: u64,
     taken: u64,
 }
@@ -146,7 +146,7 @@ impl Window {
         self.taken += u64::from(amount);
         match self.pieces.back_mut() {
             Some(last) if last.number == number => last.taken += u64::from(amount),
-            _ => self.pieces.push_back(Piece {
+            _ => self.pieces.push_back(Segment {
                 number,
                 taken: u64::from(amount),
             }),
@@ -171,7 +171,7 @@ impl Window {
     }
 
     /// What was counted in another window of the same span counts here too.
-    pub fn absorb(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         for piece in &other.pieces {
             self.taken += piece.taken;
             match self.pieces.binary_search_by_key(&piece.number, |own| own.number) {
@@ -232,8 +232,9 @@ mod tests {
         }
     }
 
+    // L08
     #[test]
-    fn l08_one_more_than_the_cap_waits_for_the_next_day() {
+    fn one_more_than_the_cap_waits_for_the_next_day() {
         let mut cap = Window::day(3);
         let counted = [0; 3].map(|_| {
             assert_eq!(cap.ready_at(1, START), START);

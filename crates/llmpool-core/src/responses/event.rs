@@ -205,7 +205,7 @@ impl Default for EventKind {
 
 /// One event of a stream. One type for all kinds: which members are there depends on the kind.
 #[derive(Clone, Default, PartialEq)]
-pub struct Event {
+pub struct ResponseEvent {
     /// What it tells.
     pub kind: EventKind,
     pub(crate) sequence_number: Option<Whole>,
@@ -244,7 +244,7 @@ pub struct Event {
     pub extra: Extra,
 }
 
-wire_object!(Event {
+wire_object!(ResponseEvent {
     sequence_number => "sequence_number",
     response => "response",
     item => "item",
@@ -265,7 +265,7 @@ wire_object!(Event {
     logprobs => "logprobs",
 } always { kind => "type" });
 
-impl Event {
+impl ResponseEvent {
     /// Decodes the data of an event. Members that are not what they should be are kept as they are, in `extra`: one that is odd does not
     /// spoil the stream.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
@@ -365,7 +365,7 @@ impl fmt::Debug for Said {
     }
 }
 
-impl fmt::Debug for Event {
+impl fmt::Debug for ResponseEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.kind {
             EventKind::Other(_) => "other",

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::event::{Event, EventKind};
+use super::event::{EventKind, ResponseEvent};
 use super::item::Item;
 use super::part::ItemPart;
 use super::response::Status;
@@ -75,7 +75,7 @@ impl Grammar {
     }
 
     /// Checks the next event. After the first one that is broken nothing more can be said.
-    pub fn push(&mut self, event: &Event) -> Result<(), Broken> {
+    pub fn push(&mut self, event: &ResponseEvent) -> Result<(), Broken> {
         let number = self.events;
         self.events += 1;
         self.check(event, number).map_err(|why| Broken {
@@ -97,7 +97,7 @@ impl Grammar {
         }
     }
 
-    fn check(&mut self, event: &Event, number: u64) -> Verdict {
+    fn check(&mut self, event: &ResponseEvent, number: u64) -> Verdict {
         ensure(
             event.sequence_number() == Some(number),
             "its sequence_number is not one more than the last",
@@ -136,7 +136,7 @@ impl Grammar {
         }
     }
 
-    fn begin(&mut self, event: &Event) -> Verdict {
+    fn begin(&mut self, event: &ResponseEvent) -> Verdict {
         let response = event.response.as_ref().ok_or("it has no response")?;
         self.response_id.clone_from(&response.id);
         ensure(response.id.is_some(), "its response has no id")?;
@@ -144,7 +144,7 @@ impl Grammar {
         self.same_response(event, &[Status::InProgress, Status::Queued])
     }
 
-    fn same_response(&self, event: &Event, allowed: &[Status]) -> Verdict {
+    fn same_response(&self, event: &ResponseEvent, allowed: &[Status]) -> Verdict {
         let response = event.response.as_ref().ok_or("it has no response")?;
         ensure(
             response.id == self.response_id,
@@ -157,7 +157,7 @@ impl Grammar {
         )
     }
 
-    fn terminal(&mut self, event: &Event, status: Status) -> Verdict {
+    fn terminal(&mut self, event: &ResponseEvent, status: Status) -> Verdict {
         let failed = status == Status::Failed;
         self.same_response(event, &[status])?;
         self.stage = Stage::Over;
@@ -183,7 +183,7 @@ impl Grammar {
         ensure(whole, "its response says something else than its items")
     }
 
-    fn item_added(&mut self, event: &Event) -> Verdict {
+    fn item_added(&mut self, event: &ResponseEvent) -> Verdict {
         let item = event.item.as_ref().ok_or("it has no item")?;
         let index = event.output_index().ok_or("it has no output_index")?;
         ensure(
@@ -207,7 +207,7 @@ impl Grammar {
         Ok(())
     }
 
-    fn item_done(&mut self, event: &Event) -> Verdict {
+    fn item_done(&mut self, event: &ResponseEvent) -> Verdict {
         let item = event.item.as_ref().ok_or("it has no item")?;
         let index = event.output_index().ok_or("it has no output_index")?;
         let slot = usize::try_from(index)
@@ -233,7 +233,7 @@ impl Grammar {
         Ok(())
     }
 
-    fn of_item(&mut self, event: &Event) -> Verdict {
+    fn of_item(&mut self, event: &ResponseEvent) -> Verdict {
         let index = event.output_index().ok_or("it has no output_index")?;
         let slot = usize::try_from(index)
             .ok()
@@ -252,7 +252,7 @@ impl Grammar {
 }
 
 impl Slot {
-    fn grow(&mut self, event: &Event) -> Verdict {
+    fn grow(&mut self, event: &ResponseEvent) -> Verdict {
         match &event.kind {
             EventKind::ContentPartAdded => self.part_added(event),
             EventKind::ContentPartDone => {
@@ -294,7 +294,7 @@ impl Slot {
         }
     }
 
-    fn part_added(&mut self, event: &Event) -> Verdict {
+    fn part_added(&mut self, event: &ResponseEvent) -> Verdict {
         let part = event.part.as_ref().ok_or("it has no part")?;
         let index = event.content_index().ok_or("it has no content_index")?;
         ensure(
@@ -314,7 +314,7 @@ impl Slot {
         Ok(())
     }
 
-    fn summary_added(&mut self, event: &Event) -> Verdict {
+    fn summary_added(&mut self, event: &ResponseEvent) -> Verdict {
         ensure(self.kind == "reasoning", "its item has no summary")?;
         let index = event.summary_index().ok_or("it has no summary_index")?;
         ensure(
@@ -325,7 +325,7 @@ impl Slot {
         Ok(())
     }
 
-    fn summary(&mut self, event: &Event) -> Result<&mut Text, Cow<'static, str>> {
+    fn summary(&mut self, event: &ResponseEvent) -> Result<&mut Text, Cow<'static, str>> {
         let index = event.summary_index().ok_or("it has no summary_index")?;
         let text = usize::try_from(index)
             .ok()
@@ -371,7 +371,7 @@ impl Text {
         }
     }
 
-    fn delta(&mut self, event: &Event) -> Verdict {
+    fn delta(&mut self, event: &ResponseEvent) -> Verdict {
         ensure(!self.told && !self.done, "it comes after the whole text")?;
         self.so_far += event.delta_text().ok_or("it has no delta")?;
         self.has_pieces = true;
@@ -417,7 +417,11 @@ fn ensure(right: bool, why: &'static str) -> Verdict {
     if right { Ok(()) } else { Err(why.into()) }
 }
 
-fn content<'a>(parts: &'a mut [Text], event: &Event, kind: &str) -> Result<&'a mut Text, Cow<'static, str>> {
+fn content<'a>(
+    parts: &'a mut [Text],
+    event: &ResponseEvent,
+    kind: &str,
+) -> Result<&'a mut Text, Cow<'static, str>> {
     let index = event.content_index().ok_or("it has no content_index")?;
     let text = usize::try_from(index).ok().and_then(|index| parts.get_mut(index));
     let text = text.ok_or("its part was not added")?;

@@ -9,10 +9,10 @@ mod grammar;
 mod item;
 mod part;
 mod request;
+mod resource_refs;
 mod response;
-mod ties;
 
-pub use event::{Event, EventKind, Said};
+pub use event::{EventKind, ResponseEvent, Said};
 pub use grammar::{Broken, Grammar};
 pub use item::{
     CustomCallItem, FunctionCallItem, HostedItem, Item, MessageItem, OutputItem, ReasoningItem, Reference,
@@ -22,8 +22,8 @@ pub use request::{
     CustomResponsesTool, FlatSchema, FunctionResponsesTool, Reasoning, ResponsesRequest, ResponsesTool,
     TextFormat, TextOptions,
 };
+pub use resource_refs::{ResourceRef, made_by, ties_of};
 pub use response::{
     IncompleteDetails, InputTokensDetails, OutputTokensDetails, Response, ResponseError, ResponsesUsage,
     Status,
 };
-pub use ties::{Tie, made_by, ties_of};

@@ -11,11 +11,11 @@ use crate::failure::{Blame, Certainty, Failure, FailureKind};
 use crate::limits::key::KeyId;
 use crate::time::Timestamp;
 
-use super::retry::{Chance, RetryPolicy};
+use super::retry::{RetryPolicy, SeededRng};
 
 /// What the loop does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum NextAction {
     /// Wait for a permit and make an attempt.
     Admit,
     /// Stand in no line until then.
@@ -26,7 +26,7 @@ pub enum Step {
 
 /// What a failure says about the key it happened with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyVerdict {
+pub enum KeyOutcome {
     /// Nothing.
     Innocent,
     /// It rests.
@@ -52,7 +52,7 @@ pub struct Attempts {
     policy: RetryPolicy,
     deadline: Timestamp,
     key_count: usize,
-    chance: Chance,
+    chance: SeededRng,
     retries_spent: u32,
     tried: Vec<KeyId>,
     /// Keys that answered with a refusal of theirs, or with one that may be.
@@ -70,7 +70,7 @@ impl Attempts {
             policy,
             deadline,
             key_count,
-            chance: Chance::new(seed),
+            chance: SeededRng::new(seed),
             retries_spent: 0,
             tried: Vec::new(),
             asked: Vec::new(),
@@ -82,14 +82,14 @@ impl Attempts {
     }
 
     /// What to do now.
-    pub fn next(&mut self, now: Timestamp) -> Step {
+    pub fn next(&mut self, now: Timestamp) -> NextAction {
         match self.next {
-            Next::Stop => Step::GiveUp,
-            _ if now >= self.deadline => Step::GiveUp,
-            Next::Pause(until) if until > now => Step::Backoff(until),
-            Next::Now | Next::Pause(_) => Step::Admit,
-            Next::OtherKey if self.has_retry() || self.tried.len() < self.key_count => Step::Admit,
-            Next::OtherKey => Step::GiveUp,
+            Next::Stop => NextAction::GiveUp,
+            _ if now >= self.deadline => NextAction::GiveUp,
+            Next::Pause(until) if until > now => NextAction::Backoff(until),
+            Next::Now | Next::Pause(_) => NextAction::Admit,
+            Next::OtherKey if self.has_retry() || self.tried.len() < self.key_count => NextAction::Admit,
+            Next::OtherKey => NextAction::GiveUp,
         }
     }
 
@@ -116,7 +116,7 @@ impl Attempts {
         added_stream_options: bool,
         other_key: bool,
         now: Timestamp,
-    ) -> KeyVerdict {
+    ) -> KeyOutcome {
         if !self.tried.contains(&key) {
             self.tried.push(key);
         }
@@ -142,9 +142,9 @@ impl Attempts {
             Blame::Target | Blame::Network => self.pause(failure, now),
         };
         if failure.blame() == Blame::Key {
-            KeyVerdict::Rests
+            KeyOutcome::Rests
         } else {
-            KeyVerdict::Innocent
+            KeyOutcome::Innocent
         }
     }
 
@@ -153,24 +153,24 @@ impl Attempts {
         self.retries_spent
     }
 
-    fn unclear_refusal(&mut self, kind: FailureKind, other_key: bool) -> KeyVerdict {
+    fn unclear_refusal(&mut self, kind: FailureKind, other_key: bool) -> KeyOutcome {
         if self.unclear == Some(kind) && self.asked.len() > 1 {
             self.next = Next::Stop;
-            return KeyVerdict::RestoreAll;
+            return KeyOutcome::RestoreAll;
         }
         self.unclear = Some(kind);
         // A key that rests already cannot tell, and resting this one too would leave none to tell anything.
         if other_key && (self.tried.len() < self.key_count || self.has_retry()) {
             self.next = Next::OtherKey;
-            return KeyVerdict::RestsForNow;
+            return KeyOutcome::RestsForNow;
         }
         // No other key can tell. A rate passes; anything else would only be refused again.
         if kind == FailureKind::RateLimited {
             self.next = Next::OtherKey;
-            return KeyVerdict::Rests;
+            return KeyOutcome::Rests;
         }
         self.next = Next::Stop;
-        KeyVerdict::Innocent
+        KeyOutcome::Innocent
     }
 
     fn without_stream_options(&mut self, ours: bool) -> Next {
@@ -210,14 +210,16 @@ impl Attempts {
 mod tests {
     use super::*;
     use crate::limits::key::KeyLimits;
-    use crate::limits::ledger::Ledger;
+    use crate::limits::limiter::Limiter;
     use std::time::Duration;
 
     const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
 
     fn keys(count: usize) -> Vec<KeyId> {
-        let mut ledger = Ledger::new();
-        (0..count).map(|_| ledger.add_key(KeyLimits::default())).collect()
+        let mut limiter = Limiter::new();
+        (0..count)
+            .map(|_| limiter.add_key(KeyLimits::default()))
+            .collect()
     }
 
     fn call(max_retries: u32, key_count: usize) -> Attempts {
@@ -239,8 +241,9 @@ mod tests {
         }
     }
 
+    // U06, O08
     #[test]
-    fn u06_o08_the_requests_fault_is_tried_exactly_once() {
+    fn the_requests_fault_is_tried_exactly_once() {
         for kind in [
             FailureKind::InvalidRequest,
             FailureKind::ContextLength,
@@ -250,17 +253,18 @@ mod tests {
             FailureKind::DeadlineExceeded,
         ] {
             let mut call = call(5, 4);
-            assert_eq!(call.next(NOW), Step::Admit);
+            assert_eq!(call.next(NOW), NextAction::Admit);
             assert_eq!(
                 call.failed(&failure(kind), keys(1)[0], false, true, NOW),
-                KeyVerdict::Innocent
+                KeyOutcome::Innocent
             );
-            assert_eq!(call.next(NOW), Step::GiveUp, "{kind:?}");
+            assert_eq!(call.next(NOW), NextAction::GiveUp, "{kind:?}");
         }
     }
 
+    // U12, O25
     #[test]
-    fn u12_o25_no_retries_means_one_attempt() {
+    fn no_retries_means_one_attempt() {
         let key = keys(1)[0];
         for kind in [
             FailureKind::ServerError,
@@ -268,26 +272,27 @@ mod tests {
             FailureKind::InvalidKey,
         ] {
             let mut call = call(0, 1);
-            assert_eq!(call.next(NOW), Step::Admit);
+            assert_eq!(call.next(NOW), NextAction::Admit);
             assert!(call.admitted(key));
             call.failed(&failure(kind), key, false, true, NOW);
-            assert_eq!(call.next(NOW), Step::GiveUp, "{kind:?}");
+            assert_eq!(call.next(NOW), NextAction::GiveUp, "{kind:?}");
         }
     }
 
+    // L01
     #[test]
-    fn l01_every_other_key_is_free_after_a_failure_that_blames_the_key() {
+    fn every_other_key_is_free_after_a_failure_that_blames_the_key() {
         let keys = keys(9);
         let mut call = call(0, 9);
         for key in &keys[..8] {
-            assert_eq!(call.next(NOW), Step::Admit);
+            assert_eq!(call.next(NOW), NextAction::Admit);
             assert!(call.admitted(*key));
             assert_eq!(
                 call.failed(&failure(FailureKind::InvalidKey), *key, false, true, NOW),
-                KeyVerdict::Rests
+                KeyOutcome::Rests
             );
         }
-        assert_eq!(call.next(NOW), Step::Admit);
+        assert_eq!(call.next(NOW), NextAction::Admit);
         assert!(call.admitted(keys[8]) && call.retries_spent() == 0);
         assert!(
             !call.admitted(keys[0]),
@@ -301,15 +306,19 @@ mod tests {
         let mut call = call(2, 4);
         for key in &keys[..2] {
             call.failed(&failure(FailureKind::ServerError), *key, false, true, NOW);
-            assert!(matches!(call.next(NOW), Step::Backoff(_) | Step::Admit));
+            assert!(matches!(
+                call.next(NOW),
+                NextAction::Backoff(_) | NextAction::Admit
+            ));
         }
         call.failed(&failure(FailureKind::ServerError), keys[2], false, true, NOW);
-        assert_eq!(call.next(NOW), Step::GiveUp);
+        assert_eq!(call.next(NOW), NextAction::GiveUp);
         assert_eq!(call.retries_spent(), 2);
     }
 
+    // L18
     #[test]
-    fn l18_the_pause_is_never_shorter_than_the_provider_asked() {
+    fn the_pause_is_never_shorter_than_the_provider_asked() {
         let mut call = call(5, 1);
         let asked = Duration::from_secs(7);
         let busy = Failure {
@@ -317,15 +326,16 @@ mod tests {
             ..failure(FailureKind::Overloaded)
         };
         call.failed(&busy, keys(1)[0], false, true, NOW);
-        let Step::Backoff(until) = call.next(NOW) else {
+        let NextAction::Backoff(until) = call.next(NOW) else {
             panic!("it has to pause")
         };
         assert!(until >= NOW + asked);
-        assert_eq!(call.next(until), Step::Admit);
+        assert_eq!(call.next(until), NextAction::Admit);
     }
 
+    // U11
     #[test]
-    fn u11_a_pause_that_ends_after_the_deadline_is_not_slept() {
+    fn a_pause_that_ends_after_the_deadline_is_not_slept() {
         let mut call = call(5, 1);
         let asked = Some(Duration::from_secs(3600));
         call.failed(
@@ -338,7 +348,7 @@ mod tests {
             true,
             NOW,
         );
-        assert_eq!(call.next(NOW), Step::GiveUp);
+        assert_eq!(call.next(NOW), NextAction::GiveUp);
     }
 
     #[test]
@@ -346,28 +356,30 @@ mod tests {
         let key = keys(1)[0];
         let mut call = call(0, 1);
         call.failed(&failure(FailureKind::DeadConnection), key, false, true, NOW);
-        assert_eq!(call.next(NOW), Step::Admit);
+        assert_eq!(call.next(NOW), NextAction::Admit);
         assert!(call.admitted(key));
         call.failed(&failure(FailureKind::DeadConnection), key, false, true, NOW);
-        assert_eq!(call.next(NOW), Step::GiveUp);
+        assert_eq!(call.next(NOW), NextAction::GiveUp);
     }
 
+    // U18
     #[test]
-    fn u18_a_refused_stream_options_is_repeated_once_and_only_if_it_was_ours() {
+    fn a_refused_stream_options_is_repeated_once_and_only_if_it_was_ours() {
         let key = keys(1)[0];
         let refused = failure(FailureKind::StreamOptionsRefused);
         let mut ours = call(0, 1);
         ours.failed(&refused, key, true, true, NOW);
-        assert_eq!(ours.next(NOW), Step::Admit);
+        assert_eq!(ours.next(NOW), NextAction::Admit);
         ours.failed(&refused, key, true, true, NOW);
-        assert_eq!(ours.next(NOW), Step::GiveUp);
+        assert_eq!(ours.next(NOW), NextAction::GiveUp);
         let mut theirs = call(5, 1);
         theirs.failed(&refused, key, false, true, NOW);
-        assert_eq!(theirs.next(NOW), Step::GiveUp);
+        assert_eq!(theirs.next(NOW), NextAction::GiveUp);
     }
 
+    // L93
     #[test]
-    fn l93_the_same_unclear_refusal_from_a_second_key_blames_the_call() {
+    fn the_same_unclear_refusal_from_a_second_key_blames_the_call() {
         let keys = keys(4);
         for kind in [
             FailureKind::PermissionDenied,
@@ -377,24 +389,28 @@ mod tests {
             let mut call = call(5, 4);
             assert_eq!(
                 call.failed(&unclear(kind), keys[0], false, true, NOW),
-                KeyVerdict::RestsForNow
+                KeyOutcome::RestsForNow
             );
-            assert_eq!(call.next(NOW), Step::Admit);
+            assert_eq!(call.next(NOW), NextAction::Admit);
             assert_eq!(
                 call.failed(&unclear(kind), keys[1], false, true, NOW),
-                KeyVerdict::RestoreAll
+                KeyOutcome::RestoreAll
             );
-            assert_eq!(call.next(NOW), Step::GiveUp);
+            assert_eq!(call.next(NOW), NextAction::GiveUp);
         }
     }
 
+    // L93
     #[test]
-    fn l93_a_key_that_told_nothing_of_the_kind_may_be_asked_while_retries_are_left() {
+    fn a_key_that_told_nothing_of_the_kind_may_be_asked_while_retries_are_left() {
         let keys = keys(2);
         let mut call = call(2, 2);
         call.failed(&failure(FailureKind::ServerError), keys[0], false, true, NOW);
         let verdict = call.failed(&unclear(FailureKind::PermissionDenied), keys[1], false, true, NOW);
-        assert_eq!((verdict, call.next(NOW)), (KeyVerdict::RestsForNow, Step::Admit));
+        assert_eq!(
+            (verdict, call.next(NOW)),
+            (KeyOutcome::RestsForNow, NextAction::Admit)
+        );
         assert!(call.admitted(keys[0]) && call.has_asked(keys[1]) && !call.has_asked(keys[0]));
         let again = call.failed(
             &unclear(FailureKind::PermissionDenied),
@@ -403,11 +419,15 @@ mod tests {
             false,
             NOW,
         );
-        assert_eq!((again, call.next(NOW)), (KeyVerdict::RestoreAll, Step::GiveUp));
+        assert_eq!(
+            (again, call.next(NOW)),
+            (KeyOutcome::RestoreAll, NextAction::GiveUp)
+        );
     }
 
+    // L93
     #[test]
-    fn l93_where_every_other_key_rests_nobody_could_tell_and_this_one_goes_on() {
+    fn where_every_other_key_rests_nobody_could_tell_and_this_one_goes_on() {
         let keys = keys(2);
         let mut call = call(2, 2);
         let verdict = call.failed(
@@ -417,7 +437,10 @@ mod tests {
             false,
             NOW,
         );
-        assert_eq!((verdict, call.next(NOW)), (KeyVerdict::Innocent, Step::GiveUp));
+        assert_eq!(
+            (verdict, call.next(NOW)),
+            (KeyOutcome::Innocent, NextAction::GiveUp)
+        );
     }
 
     #[test]
@@ -426,15 +449,15 @@ mod tests {
         let mut moderated = call(5, 1);
         assert_eq!(
             moderated.failed(&unclear(FailureKind::PermissionDenied), key, false, false, NOW),
-            KeyVerdict::Innocent
+            KeyOutcome::Innocent
         );
-        assert_eq!(moderated.next(NOW), Step::GiveUp);
+        assert_eq!(moderated.next(NOW), NextAction::GiveUp);
         let mut limited = call(5, 1);
         assert_eq!(
             limited.failed(&unclear(FailureKind::RateLimited), key, false, false, NOW),
-            KeyVerdict::Rests
+            KeyOutcome::Rests
         );
-        assert_eq!(limited.next(NOW), Step::Admit);
+        assert_eq!(limited.next(NOW), NextAction::Admit);
         assert!(limited.admitted(key) && limited.retries_spent() == 1);
     }
 }

@@ -27,7 +27,7 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// The pause before retry number `retry` (from 0): full jitter, anywhere between nothing and the doubled base, so
     /// that calls that failed together do not come back together.
-    pub fn backoff(&self, retry: u32, chance: &mut Chance) -> Duration {
+    pub fn backoff(&self, retry: u32, chance: &mut SeededRng) -> Duration {
         let longest = self
             .base
             .saturating_mul(1 << retry.min(20))
@@ -38,9 +38,9 @@ impl RetryPolicy {
 
 /// A source of chance that repeats itself from the same seed (splitmix64).
 #[derive(Clone, Debug)]
-pub struct Chance(u64);
+pub struct SeededRng(u64);
 
-impl Chance {
+impl SeededRng {
     /// The sequence of this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
@@ -61,13 +61,14 @@ impl Chance {
 mod tests {
     use super::*;
 
+    // U06, O08
     #[test]
-    fn u06_o08_pauses_are_spread_over_a_doubling_range_and_bounded() {
+    fn pauses_are_spread_over_a_doubling_range_and_bounded() {
         let policy = RetryPolicy {
             max_retries: 9,
             base: Duration::from_secs(1),
         };
-        let mut chance = Chance::new(7);
+        let mut chance = SeededRng::new(7);
         for retry in 0..40 {
             let longest = Duration::from_secs(1 << retry.min(6)).min(LONGEST_BACKOFF);
             let pauses: Vec<_> = (0..200).map(|_| policy.backoff(retry, &mut chance)).collect();
@@ -83,7 +84,7 @@ mod tests {
             max_retries: 1,
             base: Duration::from_secs(300),
         };
-        let mut chance = Chance::new(1);
+        let mut chance = SeededRng::new(1);
         assert!((0..100).any(|_| policy.backoff(0, &mut chance) > Duration::from_secs(60)));
     }
 }

@@ -4,19 +4,19 @@
 //! reported where it would not.
 
 mod annotation;
-mod extras;
 mod failed;
 mod images;
 mod reasoning;
 mod to_chat;
 mod to_responses;
+mod unknown_fields;
 pub(crate) mod usage;
 
 use std::fmt;
 
 pub use failed::Failed;
-pub use to_chat::{ChatAccent, EventTranslator, ReasoningBack, Undecoded, completion_of, to_chat};
-pub use to_responses::{ChunkTranslator, Frame, response_of, to_responses};
+pub use to_chat::{ChatCapabilities, EventTranslator, ReasoningEcho, Undecoded, completion_of, to_chat};
+pub use to_responses::{ChunkTranslator, ResponseEnvelope, response_of, to_responses};
 pub use usage::usage_in;
 
 /// Between one piece of reasoning and the next.

@@ -9,7 +9,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use llmpool::chat::{ChatRequest, Message};
 use llmpool::{
-    ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings, Wire,
+    ApiFormat, ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings,
 };
 
 pub(crate) const NAMES: [&str; 10] = [
@@ -53,10 +53,10 @@ impl Client {
                 let path = format!("/{answer}/{events}/v1/chat/completions");
                 Self::Floor(RefCell::new(sender), path, encoded(answer != "plain"))
             }
-            ("raw", _) => Self::Raw(target(&base, Wire::ChatCompletions), encoded(true)),
-            ("typed", "plain") => Self::Plain(target(&base, Wire::ChatCompletions), request()),
-            ("typed", _) => Self::Typed(target(&base, Wire::ChatCompletions), request()),
-            ("told", _) => Self::Typed(target(&base, Wire::Responses), request()),
+            ("raw", _) => Self::Raw(target(&base, ApiFormat::ChatCompletions), encoded(true)),
+            ("typed", "plain") => Self::Plain(target(&base, ApiFormat::ChatCompletions), request()),
+            ("typed", _) => Self::Typed(target(&base, ApiFormat::ChatCompletions), request()),
+            ("told", _) => Self::Typed(target(&base, ApiFormat::Responses), request()),
             _ => panic!("unknown case {case}; known: {}", NAMES.join(" ")),
         }
     }
@@ -75,7 +75,7 @@ impl Client {
                     .unwrap();
                 let mut seen = 0;
                 while let Some(frame) = stream.next().await {
-                    seen += usize::from(frame.unwrap().sight.content);
+                    seen += usize::from(frame.unwrap().flags.content);
                 }
                 assert!(seen > 0 && stream.report().usage.is_some());
             }
@@ -141,7 +141,7 @@ fn encoded(stream: bool) -> Bytes {
 }
 
 /// Everything on: three keys with a concurrency limit, a rate limit, all timeouts.
-fn target(base: &str, api: Wire) -> OpenAiCompatible {
+fn target(base: &str, api: ApiFormat) -> OpenAiCompatible {
     let limits = KeyLimits {
         limits: Limits {
             max_concurrency: Some(8),

@@ -4,20 +4,20 @@ use std::hint::black_box;
 use std::task::Waker;
 use std::time::Duration;
 
-use llmpool_core::limits::desk::{Answer, Desk, LONGEST_LINE};
+use llmpool_core::limits::admission::{Admission, AdmissionOutcome, LONGEST_LINE};
 use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::ledger::{Binding, Limits, Need, TargetId};
-use llmpool_core::limits::quota::Quota;
-use llmpool_core::limits::room::{Arrival, Caller, Ticket};
+use llmpool_core::limits::limiter::{Demand, KeyConstraint, Limits, TargetId};
+use llmpool_core::limits::rate_limit::RateLimit;
+use llmpool_core::limits::wait_queue::{AcquireRequest, Caller, Ticket};
 use llmpool_core::time::Timestamp;
 
 /// A desk with so many keys and one target.
 pub(crate) struct Permits {
-    desk: Desk<()>,
+    admission: Admission<()>,
     target: TargetId,
     now: Timestamp,
     ticket: u64,
-    need: Need,
+    demand: Demand,
 }
 
 impl Permits {
@@ -27,81 +27,85 @@ impl Permits {
             max_concurrency: Some(8),
             ..Limits::default()
         };
-        Self::with_limits(keys, limits, Need::ONE)
+        Self::with_limits(keys, limits, Demand::ONE)
     }
 
     /// Keys with every kind of limit; the target has a rate.
     pub(crate) fn with_all_limits(keys: usize) -> Self {
         let limits = Limits {
             burst: None,
-            minute: Some(Quota::per_minute(4_000_000, 1000).unwrap()),
+            minute: Some(RateLimit::per_minute(4_000_000, 1000).unwrap()),
             tokens: Some(1_000_000_000),
             day: Some(1_000_000_000),
             max_concurrency: Some(8),
         };
-        let need = Need {
+        let demand = Demand {
             requests: 1,
             tokens: 1000,
         };
-        Self::with_limits(keys, limits, need)
+        Self::with_limits(keys, limits, demand)
     }
 
-    fn with_limits(keys: usize, limits: Limits, need: Need) -> Self {
-        let mut desk = Desk::default();
+    fn with_limits(keys: usize, limits: Limits, demand: Demand) -> Self {
+        let mut admission = Admission::default();
         let now = Timestamp::from_nanos(1_000_000_000);
         let limits = KeyLimits {
             limits,
             ..KeyLimits::default()
         };
-        let keys: Vec<_> = (0..keys).map(|_| desk.ledger_mut().add_key(limits)).collect();
+        let keys: Vec<_> = (0..keys)
+            .map(|_| admission.limiter_mut().add_key(limits))
+            .collect();
         let limits = Limits {
-            burst: Some(Quota::new(1_000_000, 1e6).unwrap()),
+            burst: Some(RateLimit::new(1_000_000, 1e6).unwrap()),
             ..Limits::default()
         };
-        let target = desk.add_target(&keys, limits, now);
+        let target = admission.add_target(&keys, limits, now);
         Self {
-            desk,
+            admission,
             target,
             now,
             ticket: 0,
-            need,
+            demand,
         }
     }
 
     pub(crate) fn use_one(&mut self) {
         self.now = self.now + Duration::from_micros(100);
         self.ticket += 1;
-        let arrival = Arrival {
+        let request = AcquireRequest {
             ticket: Ticket(self.ticket),
             caller: Caller::default(),
-            need: self.need,
-            binding: Binding::Any,
+            demand: self.demand,
+            constraint: KeyConstraint::Any,
             deadline: Timestamp::MAX,
         };
         let mut wakes = Vec::new();
-        let Answer::Granted(mut grant) = self.desk.arrive(self.target, &arrival, &(), self.now, &mut wakes)
+        let AdmissionOutcome::Granted(mut grant) =
+            self.admission
+                .acquire(self.target, &request, &(), self.now, &mut wakes)
         else {
             panic!("nobody waits, and nothing is used up")
         };
         black_box(&grant);
         self.now = self.now + Duration::from_micros(100);
-        if self.need.tokens > 0 {
-            self.desk.settle(&mut grant, 100, self.now, &mut wakes);
+        if self.demand.tokens > 0 {
+            self.admission.settle(&mut grant, 100, self.now, &mut wakes);
         }
-        self.desk.end_in_success(&mut grant, self.now, &mut wakes);
+        self.admission.complete(&mut grant, self.now, &mut wakes);
     }
 }
 
 /// A desk at which so many wait, in as many lines as their number needs.
 pub(crate) struct Waiters {
-    desk: Desk<Waker>,
+    admission: Admission<Waker>,
     now: Timestamp,
-    waiting: Vec<(TargetId, Arrival)>,
+    waiting: Vec<(TargetId, AcquireRequest)>,
 }
 
 impl Waiters {
     pub(crate) fn new(waiters: usize) -> Self {
-        let mut desk = Desk::default();
+        let mut admission = Admission::default();
         let now = Timestamp::from_nanos(1_000_000_000);
         let limits = KeyLimits {
             limits: Limits {
@@ -110,30 +114,30 @@ impl Waiters {
             },
             ..KeyLimits::default()
         };
-        let key = desk.ledger_mut().add_key(limits);
+        let key = admission.limiter_mut().add_key(limits);
         let targets: Vec<_> = (0..waiters.div_ceil(LONGEST_LINE))
-            .map(|_| desk.add_target(&[key], Limits::default(), now))
+            .map(|_| admission.add_target(&[key], Limits::default(), now))
             .collect();
-        let arrival = arrival(0);
+        let request = request(0);
         let mut wakes = Vec::new();
-        let answer = desk.arrive(targets[0], &arrival, Waker::noop(), now, &mut wakes);
-        assert!(matches!(answer, Answer::Granted(_)));
+        let answer = admission.acquire(targets[0], &request, Waker::noop(), now, &mut wakes);
+        assert!(matches!(answer, AdmissionOutcome::Granted(_)));
         Self {
-            desk,
+            admission,
             now,
             waiting: (0..waiters)
-                .map(|at| (targets[at % targets.len()], self::arrival(1 + at as u64)))
+                .map(|at| (targets[at % targets.len()], self::request(1 + at as u64)))
                 .collect(),
         }
     }
 
     pub(crate) fn enter(&mut self) {
         let mut wakes = Vec::new();
-        for (target, arrival) in &self.waiting {
+        for (target, request) in &self.waiting {
             let answer = self
-                .desk
-                .arrive(*target, arrival, Waker::noop(), self.now, &mut wakes);
-            assert!(matches!(answer, Answer::Wait(_)));
+                .admission
+                .acquire(*target, request, Waker::noop(), self.now, &mut wakes);
+            assert!(matches!(answer, AdmissionOutcome::Wait(_)));
         }
     }
 
@@ -142,18 +146,18 @@ impl Waiters {
         let mut wakes = Vec::new();
         for at in 0..calls {
             // A prime apart, so that they are neither the first nor the last.
-            let (target, arrival) = &self.waiting[at * 7919 % self.waiting.len()];
-            self.desk.withdraw(*target, arrival, self.now, &mut wakes);
+            let (target, request) = &self.waiting[at * 7919 % self.waiting.len()];
+            self.admission.cancel(*target, request, self.now, &mut wakes);
         }
     }
 }
 
-fn arrival(ticket: u64) -> Arrival {
-    Arrival {
+fn request(ticket: u64) -> AcquireRequest {
+    AcquireRequest {
         ticket: Ticket(ticket),
         caller: Caller::default(),
-        need: Need::ONE,
-        binding: Binding::Any,
+        demand: Demand::ONE,
+        constraint: KeyConstraint::Any,
         deadline: Timestamp::MAX,
     }
 }

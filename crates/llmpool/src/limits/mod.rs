@@ -3,5 +3,5 @@
 mod admission;
 mod permit;
 
-pub(crate) use admission::{Admission, LONGEST_LINE, Refusal};
+pub(crate) use admission::{LONGEST_LINE, Rejection, SharedAdmission};
 pub(crate) use permit::Permit;

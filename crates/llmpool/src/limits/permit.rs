@@ -3,24 +3,24 @@
 use std::time::Duration;
 
 use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::learned::Sights;
-use llmpool_core::limits::ledger::{Grant, Rest, Undo};
+use llmpool_core::limits::limiter::{CooldownReason, Grant, ProvisionalCooldown};
+use llmpool_core::limits::observed_limits::LimitSnapshots;
 
-use super::Admission;
+use super::SharedAdmission;
 use crate::sync::Arc;
 
 /// A key's slot and reserved quota, as a value: dropping it gives the slot back, and the quota too unless the request was
 /// handed to a connection.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    admission: Arc<Admission>,
+    admission: Arc<SharedAdmission>,
     grant: Grant,
     used: bool,
     given_back: bool,
 }
 
 impl Permit {
-    pub(super) fn new(admission: Arc<Admission>, grant: Grant) -> Self {
+    pub(super) fn new(admission: Arc<SharedAdmission>, grant: Grant) -> Self {
         Self {
             admission,
             grant,
@@ -55,9 +55,9 @@ impl Permit {
     }
 
     /// The attempt got through and is over: as [`succeeded`](Self::succeeded) and a drop, in one step.
-    pub(crate) fn end_in_success(mut self) {
+    pub(crate) fn complete(mut self) {
         self.given_back = true;
-        self.admission.end_in_success(&mut self.grant);
+        self.admission.complete(&mut self.grant);
     }
 
     /// The target failed; it rests where it named a time or where that is configured.
@@ -66,7 +66,7 @@ impl Permit {
     }
 
     /// The provider said what is left of its limits.
-    pub(crate) fn observed(&self, sights: &Sights) {
+    pub(crate) fn observed(&self, sights: &LimitSnapshots) {
         self.admission.observed(&self.grant, sights);
     }
 
@@ -76,12 +76,16 @@ impl Permit {
     }
 
     /// The provider refused the key, which rests: for `pause`, or where none was named for a time that doubles.
-    pub(crate) fn refused(&self, why: Rest, pause: Option<Duration>) -> Option<Undo> {
+    pub(crate) fn refused(
+        &self,
+        why: CooldownReason,
+        pause: Option<Duration>,
+    ) -> Option<ProvisionalCooldown> {
         self.admission.refused(&self.grant, why, pause)
     }
 
     /// The provider refused the call, and perhaps because of the key, which rests until that is known.
-    pub(crate) fn refused_unclearly(&self, pause: Duration) -> Option<Undo> {
+    pub(crate) fn refused_unclearly(&self, pause: Duration) -> Option<ProvisionalCooldown> {
         self.admission.refused_unclearly(&self.grant, pause)
     }
 }
@@ -89,7 +93,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if !self.given_back {
-            self.admission.put_back(&mut self.grant, self.used);
+            self.admission.release(&mut self.grant, self.used);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Defect {
+pub struct Diagnostic {
     /// The line, from 1; 0 where it concerns the file as a whole.
     pub line: usize,
     /// The column in characters, from 1.
@@ -19,24 +19,24 @@ pub struct Defect {
 
 /// Something that works but deserves a look.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning(pub(super) Defect);
+pub struct Warning(pub(super) Diagnostic);
 
 /// Everything that is wrong with a file. Nothing of it was used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderFileError {
     origin: String,
-    defects: Vec<Defect>,
+    defects: Vec<Diagnostic>,
 }
 
 impl Warning {
     /// Where, what and what to do.
-    pub fn defect(&self) -> &Defect {
+    pub fn defect(&self) -> &Diagnostic {
         &self.0
     }
 }
 
 impl ProviderFileError {
-    pub(super) fn new(origin: &str, mut defects: Vec<Defect>) -> Self {
+    pub(super) fn new(origin: &str, mut defects: Vec<Diagnostic>) -> Self {
         defects.sort_by_key(|defect| (defect.line, defect.column));
         Self {
             origin: origin.to_owned(),
@@ -53,7 +53,7 @@ impl ProviderFileError {
         let (problem, cure) = (problem.to_owned(), cure.to_owned());
         Self::new(
             origin,
-            vec![Defect {
+            vec![Diagnostic {
                 line: 0,
                 column: 0,
                 field: String::new(),
@@ -69,12 +69,12 @@ impl ProviderFileError {
     }
 
     /// Everything that is wrong, in the order of the file.
-    pub fn defects(&self) -> &[Defect] {
+    pub fn defects(&self) -> &[Diagnostic] {
         &self.defects
     }
 }
 
-impl fmt::Display for Defect {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.line > 0 {
             write!(f, "{}:{}: ", self.line, self.column)?;

@@ -12,9 +12,9 @@ mod read;
 use std::fmt;
 use std::path::Path;
 
-pub use defects::{Defect, ProviderFileError, Warning};
+pub use defects::{Diagnostic, ProviderFileError, Warning};
 use llmpool_core::limits::key::KeyLimits;
-pub use places::{Place, Places};
+pub use places::{Place, SourceMap};
 
 use self::read::References;
 use crate::base_url::shown;
@@ -35,7 +35,7 @@ pub struct ProviderFile {
     /// What works but deserves a look.
     pub warnings: Vec<Warning>,
     /// Where its values stand.
-    pub places: Places,
+    pub places: SourceMap,
 }
 
 /// One provider.

@@ -14,7 +14,7 @@ const DEEPEST: usize = 6;
 
 /// Where each value of a file stands, by its field as in `openai[0].api_keys[2]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places(BTreeMap<String, Place>);
+pub struct SourceMap(BTreeMap<String, Place>);
 
 /// Where a value stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Place {
     }
 }
 
-impl Places {
+impl SourceMap {
     /// Those of all values, also inside of one another; none where the text is not JSON.
     pub fn of(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn every_value_has_its_place_and_no_key_is_kept() {
         let text = "{\"p\": [\n  {\"api_keys\": [\"${ONE}\", {\"key\": \"sk-canary\"}],\n   \"timeouts\": {\"idle\": 5}}]}";
-        let places = Places::of(text);
+        let places = SourceMap::of(text);
         let at = |field: &str| places.get(field).map(|place| (place.line, place.column));
         assert_eq!(at("p[0]"), Some((2, 3)));
         assert_eq!(at("p[0].api_keys[0]"), Some((2, 17)));
@@ -128,8 +128,8 @@ mod tests {
             Some("${ONE}")
         );
         assert!(!format!("{places:?}").contains("canary"));
-        assert_eq!(Places::of("no json"), Places::default());
+        assert_eq!(SourceMap::of("no json"), SourceMap::default());
         let deep = format!("{{\"p\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(Places::of(&deep).0.len() <= DEEPEST + 1);
+        assert!(SourceMap::of(&deep).0.len() <= DEEPEST + 1);
     }
 }

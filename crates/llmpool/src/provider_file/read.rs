@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use llmpool_core::wire::Wire;
+use llmpool_core::api_format::ApiFormat;
 use serde_json::value::RawValue;
 
-use super::defects::{Defect, ProviderFileError, Warning};
+use super::defects::{Diagnostic, ProviderFileError, Warning};
 use super::json::{Kind, Members, position};
-use super::places::Places;
+use super::places::SourceMap;
 use super::{Environment, ModelEntry, ProviderEntry, ProviderFile};
 use crate::base_url::endpoint;
 use crate::openai_compatible::TargetSettings;
@@ -73,7 +73,7 @@ pub(super) fn file(
         let (line, column) = (error.line().max(1), error.column().max(1));
         ProviderFileError::new(
             origin,
-            vec![Defect {
+            vec![Diagnostic {
                 line,
                 column,
                 field: String::new(),
@@ -102,7 +102,7 @@ pub(super) fn file(
     Ok(ProviderFile {
         providers,
         warnings: reader.warnings,
-        places: Places::of(text),
+        places: SourceMap::of(text),
     })
 }
 
@@ -115,16 +115,16 @@ fn cause_of(error: &serde_json::Error) -> String {
 struct Reader<'a> {
     text: &'a str,
     references: References<'a>,
-    defects: Vec<Defect>,
+    defects: Vec<Diagnostic>,
     warnings: Vec<Warning>,
     without_limits: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn defect_at(&self, at: &str, field: &str, problem: &str, cure: &str) -> Defect {
+    fn defect_at(&self, at: &str, field: &str, problem: &str, cure: &str) -> Diagnostic {
         let (line, column) = position(self.text, at);
         let [field, problem, cure] = [field, problem, cure].map(str::to_owned);
-        Defect {
+        Diagnostic {
             line,
             column,
             field,
@@ -381,9 +381,9 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn api(&mut self, value: &RawValue, path: &str) -> Option<Wire> {
+    fn api(&mut self, value: &RawValue, path: &str) -> Option<ApiFormat> {
         let name = self.text(value, path)?;
-        let known = [Wire::ChatCompletions, Wire::Responses];
+        let known = [ApiFormat::ChatCompletions, ApiFormat::Responses];
         let wire = known.into_iter().find(|wire| wire.as_str() == name);
         if wire.is_none() {
             let cure = "write \"chat_completions\" or \"responses\"";

@@ -222,7 +222,7 @@ impl Body {
             && connection.is_usable()
         {
             connection.reused = true;
-            self.pool.put_back(connection);
+            self.pool.release(connection);
         }
     }
 }

@@ -87,7 +87,7 @@ impl Pool {
         })
     }
 
-    pub(super) fn put_back(&self, connection: Box<Connection>) {
+    pub(super) fn release(&self, connection: Box<Connection>) {
         let now = clock::now();
         let mut idle = self.lock();
         let expired = idle.partition_point(|idle| now.since(idle.since) > LONGEST_IDLE);

@@ -25,7 +25,9 @@ use llmpool::{
     OpenAiCompatible, OpenAiResponsesCompatible, TargetSettings,
 };
 use llmpool_core::sse_writer;
-use llmpool_core::translate::{self, ChatAccent, ChunkTranslator, Failed, Frame, Untranslatable};
+use llmpool_core::translate::{
+    self, ChatCapabilities, ChunkTranslator, Failed, ResponseEnvelope, Untranslatable,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -169,8 +171,8 @@ async fn tell_events(mut stream: EventStream, mut out: Out) -> Told {
 async fn respond_by_chat(model: &OpenAiCompatible, request: &ResponsesRequest) -> Result<Reply, Refused> {
     static ANSWERS: AtomicUsize = AtomicUsize::new(0);
     let number = ANSWERS.fetch_add(1, Ordering::Relaxed);
-    let frame = Frame::new(request, format!("test{number}"), 1_700_000_000);
-    let chat = translate::to_chat(request, ChatAccent::default())?.request;
+    let frame = ResponseEnvelope::new(request, format!("test{number}"), 1_700_000_000);
+    let chat = translate::to_chat(request, ChatCapabilities::default())?.request;
     if request.stream == Some(true) {
         let stream = model.chat_stream(&chat, &options()).await?;
         let translator = ChunkTranslator::new(frame);

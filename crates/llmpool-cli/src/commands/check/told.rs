@@ -4,7 +4,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use llmpool::FailureKind;
-use llmpool::check::{CallCheck, Doubt, KeyCheck, ModelCheck, Sight, Sights, StreamUsage, Verdict};
+use llmpool::check::{
+    CallCheck, Inconclusive, KeyCheck, LimitSnapshot, LimitSnapshots, ModelCheck, StreamUsage, Verdict,
+};
 use serde_json::{Value, json};
 
 use super::Checked;
@@ -100,19 +102,19 @@ fn remarks(key: &KeyCheck, model: &str) -> String {
     remarks.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn why(doubt: Doubt) -> &'static str {
+fn why(doubt: Inconclusive) -> &'static str {
     match doubt {
-        Doubt::TakesAnyKey => "the list is shown for any key; --call finds out",
-        Doubt::NoList => "there is no list at this URL; is base_url right? --call finds out",
-        Doubt::MayNotList => "it may not list models, but perhaps call them; --call finds out",
-        Doubt::Limited => "its rate is used up at the moment",
-        Doubt::Broken => "the provider is in trouble",
-        Doubt::Odd => "the answer is no list of models; is base_url right?",
+        Inconclusive::TakesAnyKey => "the list is shown for any key; --call finds out",
+        Inconclusive::NoList => "there is no list at this URL; is base_url right? --call finds out",
+        Inconclusive::MayNotList => "it may not list models, but perhaps call them; --call finds out",
+        Inconclusive::Limited => "its rate is used up at the moment",
+        Inconclusive::Broken => "the provider is in trouble",
+        Inconclusive::Odd => "the answer is no list of models; is base_url right?",
     }
 }
 
-fn limits(sights: Sights) -> String {
-    let of = |sight: Sight, what: &str| {
+fn limits(sights: LimitSnapshots) -> String {
+    let of = |sight: LimitSnapshot, what: &str| {
         let left = match (sight.remaining, sight.limit) {
             (Some(left), Some(limit)) => format!("{left} of {limit} {what} left"),
             (Some(left), None) => format!("{left} {what} left"),
@@ -210,14 +212,14 @@ fn key_as_json(key: &KeyCheck, model: &str) -> Value {
     })
 }
 
-fn doubt_as_str(doubt: Doubt) -> &'static str {
+fn doubt_as_str(doubt: Inconclusive) -> &'static str {
     match doubt {
-        Doubt::TakesAnyKey => "takes any key",
-        Doubt::NoList => "no list",
-        Doubt::MayNotList => "may not list",
-        Doubt::Limited => "limited",
-        Doubt::Broken => "broken",
-        Doubt::Odd => "odd answer",
+        Inconclusive::TakesAnyKey => "takes any key",
+        Inconclusive::NoList => "no list",
+        Inconclusive::MayNotList => "may not list",
+        Inconclusive::Limited => "limited",
+        Inconclusive::Broken => "broken",
+        Inconclusive::Odd => "odd answer",
     }
 }
 
@@ -240,8 +242,8 @@ fn call_as_json(call: &CallCheck) -> Value {
     })
 }
 
-fn limits_as_json(sights: Sights) -> Value {
-    let of = |sight: Sight| {
+fn limits_as_json(sights: LimitSnapshots) -> Value {
+    let of = |sight: LimitSnapshot| {
         json!({
             "limit": sight.limit,
             "remaining": sight.remaining,

@@ -1,7 +1,7 @@
 //! What in a provider file works and still may not be meant.
 
 use llmpool::Secret;
-use llmpool::provider_file::{Defect, Place, ProviderFile};
+use llmpool::provider_file::{Diagnostic, Place, ProviderFile};
 
 /// Bursts and rates that most accounts are made for.
 const USUAL_CAPACITY: std::ops::RangeInclusive<u32> = 10..=50;
@@ -15,7 +15,7 @@ struct Used<'a> {
 }
 
 /// Hints for each of the files, which go by these names. What concerns two of them is told of the later one.
-pub(super) fn of(files: &[(String, ProviderFile)]) -> Vec<Vec<Defect>> {
+pub(super) fn of(files: &[(String, ProviderFile)]) -> Vec<Vec<Diagnostic>> {
     let mut used: Vec<Used<'_>> = Vec::new();
     let mut hints = Vec::new();
     for (name, file) in files {
@@ -47,9 +47,9 @@ pub(super) fn of(files: &[(String, ProviderFile)]) -> Vec<Vec<Defect>> {
     hints
 }
 
-fn hint(file: &ProviderFile, field: &str, problem: String, cure: &str) -> Defect {
+fn hint(file: &ProviderFile, field: &str, problem: String, cure: &str) -> Diagnostic {
     let place = file.places.get(field);
-    Defect {
+    Diagnostic {
         line: place.map_or(0, |place| place.line),
         column: place.map_or(0, |place| place.column),
         field: field.to_owned(),
@@ -63,7 +63,7 @@ fn stated<'a>(file: &'a ProviderFile, path: &str, field: &str) -> Option<(&'a Pl
     Some((file.places.get(&field)?, field))
 }
 
-fn unusual_capacity(file: &ProviderFile, path: &str, capacity: u32) -> Option<Defect> {
+fn unusual_capacity(file: &ProviderFile, path: &str, capacity: u32) -> Option<Diagnostic> {
     let (_, field) =
         stated(file, path, "rate_limit_capacity").filter(|_| !USUAL_CAPACITY.contains(&capacity))?;
     let problem = format!("{capacity} at once is outside of the usual 10 to 50");
@@ -75,7 +75,7 @@ fn unusual_capacity(file: &ProviderFile, path: &str, capacity: u32) -> Option<De
     ))
 }
 
-fn unusual_rate(file: &ProviderFile, path: &str, rate: f64) -> Option<Defect> {
+fn unusual_rate(file: &ProviderFile, path: &str, rate: f64) -> Option<Diagnostic> {
     let (_, field) = stated(file, path, "rate_limit_refill_rate").filter(|_| !USUAL_RATE.contains(&rate))?;
     let problem = format!("{rate} a second is outside of the usual 0.5 to 5");
     Some(hint(
@@ -87,7 +87,7 @@ fn unusual_rate(file: &ProviderFile, path: &str, rate: f64) -> Option<Defect> {
 }
 
 /// A key goes along with every request.
-fn in_the_clear(file: &ProviderFile, path: &str, base_url: &str) -> Option<Defect> {
+fn in_the_clear(file: &ProviderFile, path: &str, base_url: &str) -> Option<Diagnostic> {
     let host = host(base_url.strip_prefix("http://")?);
     let problem = format!("keys go to {host} in the clear");
     let field = format!("{path}.base_url");
@@ -124,7 +124,7 @@ fn shared(
     provider: &str,
     secret: &Secret,
     used: &[Used<'_>],
-) -> Option<Defect> {
+) -> Option<Diagnostic> {
     let elsewhere =
         |used: &&Used<'_>| used.secret == secret && (used.file != name || used.provider != provider);
     let other = used.iter().find(elsewhere)?;

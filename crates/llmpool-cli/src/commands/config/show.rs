@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use llmpool::provider_file::{KeyEntry, ModelEntry, Places, ProviderEntry, ProviderFile};
+use llmpool::provider_file::{KeyEntry, ModelEntry, ProviderEntry, ProviderFile, SourceMap};
 use llmpool::{KeyLabel, LlmInterface, OpenAiCompatible, Providers, Secret, TargetSettings, Timeouts};
 use serde_json::{Value, json};
 
@@ -130,7 +130,7 @@ fn labels(provider: &ProviderEntry) -> Vec<(Secret, KeyLabel)> {
     labels
 }
 
-fn of_model(model: &ModelEntry, path: &str, places: &Places, labels: &[(Secret, KeyLabel)]) -> Vec<Holds> {
+fn of_model(model: &ModelEntry, path: &str, places: &SourceMap, labels: &[(Secret, KeyLabel)]) -> Vec<Holds> {
     let source = |field: &str| {
         let place = places.get(&format!("{path}.{field}"));
         place.map_or(Source::Default, |place| {

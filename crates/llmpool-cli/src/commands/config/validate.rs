@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use llmpool::Providers;
-use llmpool::provider_file::{Defect, ProviderFile, ProviderFileError, Warning};
+use llmpool::provider_file::{Diagnostic, ProviderFile, ProviderFileError, Warning};
 use serde_json::{Value, json};
 
 use super::hints;
@@ -17,9 +17,9 @@ use crate::{exit, say};
 struct Checked {
     name: String,
     /// How many models there are, or what is wrong.
-    models: Result<usize, Vec<Defect>>,
-    warnings: Vec<Defect>,
-    hints: Vec<Defect>,
+    models: Result<usize, Vec<Diagnostic>>,
+    warnings: Vec<Diagnostic>,
+    hints: Vec<Diagnostic>,
 }
 
 pub(super) fn run(validate: &Validate) -> Result<(), ExitCode> {
@@ -119,7 +119,7 @@ fn tell(checked: &[Checked]) -> Result<(), ExitCode> {
 }
 
 fn as_json(file: &Checked) -> Value {
-    let all = |defects: &[Defect]| defects.iter().map(defect_as_json).collect::<Value>();
+    let all = |defects: &[Diagnostic]| defects.iter().map(defect_as_json).collect::<Value>();
     let (models, defects) = match &file.models {
         Ok(models) => (Some(models), &[][..]),
         Err(defects) => (None, &defects[..]),
@@ -134,8 +134,8 @@ fn as_json(file: &Checked) -> Value {
     })
 }
 
-fn defect_as_json(defect: &Defect) -> Value {
-    let Defect {
+fn defect_as_json(defect: &Diagnostic) -> Value {
+    let Diagnostic {
         line,
         column,
         field,

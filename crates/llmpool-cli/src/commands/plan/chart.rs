@@ -139,7 +139,7 @@ impl Chart {
 
 #[cfg(test)]
 mod tests {
-    use llmpool::forecast::Piece;
+    use llmpool::forecast::TimeBin;
 
     use super::*;
 
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn pieces_become_parts_of_which_none_is_lost() {
-        let piece = |at: u64| Piece {
+        let piece = |at: u64| TimeBin {
             offered: at,
             served: 1,
             shed: 0,

@@ -1,7 +1,7 @@
 //! A plan for programs. Names stay as they are; what is not known is null.
 
 use llmpool::WaitReason;
-use llmpool::forecast::{Forecast, Used};
+use llmpool::forecast::{Forecast, Utilization};
 use serde_json::{Value, json};
 
 use super::advice::{Advice, Change};
@@ -45,7 +45,7 @@ fn of_model(id: &str, model: &Model) -> Value {
         "turned_away_for": turned_away_for.collect::<Vec<_>>(),
         "wait_seconds": waits(forecast),
         "waited_for": waited_for.collect::<Vec<_>>(),
-        "binding_limit": forecast.binding().map(name),
+        "binding_limit": forecast.binding_limit().map(name),
         "own": forecast.own.as_ref().map(used),
         "keys": keys(forecast),
         "enough": enough,
@@ -77,7 +77,7 @@ fn keys(forecast: &Forecast) -> Vec<Value> {
     keys.collect()
 }
 
-fn used(used: &Used) -> Value {
+fn used(used: &Utilization) -> Value {
     let limit: WaitReason = used.limit;
     json!({"limit": name(limit), "share": used.share})
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use llmpool::forecast::{Arrivals, Forecast, Traffic, Used};
+use llmpool::forecast::{Arrivals, Forecast, Traffic, Utilization};
 use llmpool::provider_file::ModelEntry;
 
 use super::advice::{Advice, Change};
@@ -155,7 +155,7 @@ fn key_rows(forecast: &Forecast) -> Vec<(String, String)> {
     rows.collect()
 }
 
-fn used(used: &Used) -> String {
+fn used(used: &Utilization) -> String {
     format!("{} of its {}", percent(used.share), own_limit(used.limit))
 }
 
@@ -209,7 +209,7 @@ fn advice(told: &Told, model: &Model, entry: &ModelEntry) -> String {
 }
 
 fn elsewhere(unbound: &Forecast) -> &'static str {
-    match unbound.binding() {
+    match unbound.binding_limit() {
         _ if unbound.shed.never > 0 => "a limit of tokens that is less than one call needs",
         Some(why) => limit(why),
         None => "the longest line that may wait",

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use llmpool::forecast::{Arrivals, Burst, Spread, Traffic};
+use llmpool::forecast::{Arrivals, Burst, LogNormal, Traffic};
 use serde::Deserialize;
 
 use super::setup::Setup;
@@ -142,7 +142,7 @@ impl Said {
         let callers = said("callers", self.callers, cli::callers)?;
         let burst = self.burst.map(|burst| format!("{}@{}", burst.calls, burst.every));
         let burst = said("burst", burst, cli::burst)?;
-        let spread = |name, mean: Option<f64>, p95: Option<f64>, usual: &str, rule: Rule<Spread>| {
+        let spread = |name, mean: Option<f64>, p95: Option<f64>, usual: &str, rule: Rule<LogNormal>| {
             let mean = mean.map_or_else(|| usual.to_owned(), |mean| mean.to_string());
             let both = p95.map_or_else(|| mean.clone(), |p95| format!("{mean}:{p95}"));
             rule(&both).map_err(|problem| format!("{name}: {problem}"))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use llmpool::forecast::Forecast;
-use llmpool::{Counts, WaitReason};
+use llmpool::{LimitKind, WaitReason};
 
 /// What calls waited for, and which share of all waiting that was.
 pub(super) fn shares(forecast: &Forecast) -> impl Iterator<Item = (WaitReason, f64)> {
@@ -16,13 +16,13 @@ pub(super) fn shares(forecast: &Forecast) -> impl Iterator<Item = (WaitReason, f
 /// Whose limit it is, and of what.
 pub(super) fn limit(why: WaitReason) -> &'static str {
     match why {
-        WaitReason::Target(Counts::Requests) => "the model's rate of requests",
-        WaitReason::Target(Counts::Tokens) => "the model's tokens a minute",
-        WaitReason::Target(Counts::Day) => "the model's requests a day",
+        WaitReason::Target(LimitKind::Requests) => "the model's rate of requests",
+        WaitReason::Target(LimitKind::Tokens) => "the model's tokens a minute",
+        WaitReason::Target(LimitKind::Day) => "the model's requests a day",
         WaitReason::TargetConcurrency => "the model's max_concurrency",
-        WaitReason::KeyLimits(Counts::Requests) => "its keys' rates of requests",
-        WaitReason::KeyLimits(Counts::Tokens) => "its keys' tokens a minute",
-        WaitReason::KeyLimits(Counts::Day) => "its keys' requests a day",
+        WaitReason::KeyLimits(LimitKind::Requests) => "its keys' rates of requests",
+        WaitReason::KeyLimits(LimitKind::Tokens) => "its keys' tokens a minute",
+        WaitReason::KeyLimits(LimitKind::Day) => "its keys' requests a day",
         WaitReason::Concurrency => "its keys' max_concurrency",
         WaitReason::TargetRests | WaitReason::Keys(_) => "pauses",
     }
@@ -32,9 +32,9 @@ pub(super) fn limit(why: WaitReason) -> &'static str {
 pub(super) fn own_limit(why: WaitReason) -> &'static str {
     match why {
         WaitReason::Target(counts) | WaitReason::KeyLimits(counts) => match counts {
-            Counts::Requests => "rate of requests",
-            Counts::Tokens => "tokens a minute",
-            Counts::Day => "requests a day",
+            LimitKind::Requests => "rate of requests",
+            LimitKind::Tokens => "tokens a minute",
+            LimitKind::Day => "requests a day",
         },
         WaitReason::TargetConcurrency | WaitReason::Concurrency => "max_concurrency",
         WaitReason::TargetRests | WaitReason::Keys(_) => "pauses",
@@ -44,13 +44,13 @@ pub(super) fn own_limit(why: WaitReason) -> &'static str {
 /// As programs know it.
 pub(super) fn name(why: WaitReason) -> &'static str {
     match why {
-        WaitReason::Target(Counts::Requests) => "model_requests",
-        WaitReason::Target(Counts::Tokens) => "model_tokens",
-        WaitReason::Target(Counts::Day) => "model_requests_a_day",
+        WaitReason::Target(LimitKind::Requests) => "model_requests",
+        WaitReason::Target(LimitKind::Tokens) => "model_tokens",
+        WaitReason::Target(LimitKind::Day) => "model_requests_a_day",
         WaitReason::TargetConcurrency => "model_concurrency",
-        WaitReason::KeyLimits(Counts::Requests) => "key_requests",
-        WaitReason::KeyLimits(Counts::Tokens) => "key_tokens",
-        WaitReason::KeyLimits(Counts::Day) => "key_requests_a_day",
+        WaitReason::KeyLimits(LimitKind::Requests) => "key_requests",
+        WaitReason::KeyLimits(LimitKind::Tokens) => "key_tokens",
+        WaitReason::KeyLimits(LimitKind::Day) => "key_requests_a_day",
         WaitReason::Concurrency => "key_concurrency",
         WaitReason::TargetRests | WaitReason::Keys(_) => "pauses",
     }

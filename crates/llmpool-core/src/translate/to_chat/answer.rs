@@ -1,6 +1,6 @@
 //! A response as a chat completion.
 
-use super::salvage::{salvaged, salvaged_part};
+use super::lenient_items::{salvaged, salvaged_part};
 use crate::chat::{ChatCompletion, Choice, Content, CustomCall, FinishReason, Json, Message, Role, ToolCall};
 use crate::responses::{Item, ItemPart, OutputText, Response, Status};
 use crate::translate::{BETWEEN, Failed, annotation, images, reasoning, usage};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::request::{ChatAccent, ReasoningBack};
+use super::request::{ChatCapabilities, ReasoningEcho};
 use crate::chat::{
     AudioPart, Content, CustomCall, FilePart, FileSource, ImagePart, ImageUrl, Json, Message, Part, Role,
     TextPart, ToolCall,
@@ -10,14 +10,14 @@ use crate::chat::{
 use crate::responses::{
     Item, ItemPart, MessageItem, OutputItem, OutputText, PartText, ReasoningItem, ResponsesRequest,
 };
-use crate::translate::extras::{carried, left_out};
+use crate::translate::unknown_fields::{carried, left_out};
 use crate::translate::{BETWEEN, Untranslatable, reasoning};
 
 const UNKNOWN: &str = "this type is not known, so it cannot be translated";
 
 pub(super) fn conversation(
     request: &ResponsesRequest,
-    accent: ChatAccent,
+    accent: ChatCapabilities,
     dropped: &mut Vec<String>,
 ) -> Result<Vec<Message>, Untranslatable> {
     let mut writer = Writer {
@@ -68,7 +68,7 @@ fn results_after_their_calls(messages: Vec<Message>) -> Vec<Message> {
 
 /// Writes messages. Calls join the assistant's message before them.
 struct Writer<'a> {
-    accent: ChatAccent,
+    accent: ChatCapabilities,
     messages: Vec<Message>,
     /// Reasoning whose message is still to come, and its path.
     thought: Vec<(String, ReasoningItem)>,
@@ -160,8 +160,8 @@ impl Writer<'_> {
     fn remember(&mut self) {
         for (path, item) in std::mem::take(&mut self.thought) {
             match self.accent.reasoning {
-                ReasoningBack::Dropped => self.dropped.push(path),
-                ReasoningBack::Content => {
+                ReasoningEcho::Dropped => self.dropped.push(path),
+                ReasoningEcho::Content => {
                     if item.encrypted_content.is_some() {
                         self.dropped.push(format!("{path}.encrypted_content"));
                     }
@@ -169,7 +169,7 @@ impl Writer<'_> {
                         join(&mut last.reasoning_content, &item.text());
                     }
                 }
-                ReasoningBack::Details => self.details.extend(reasoning::details_of(&item)),
+                ReasoningEcho::Details => self.details.extend(reasoning::details_of(&item)),
             }
         }
     }

@@ -2,11 +2,11 @@
 
 mod answer;
 mod conversation;
+mod lenient_items;
 mod request;
-mod salvage;
 mod stream;
 mod tools;
 
 pub use answer::completion_of;
-pub use request::{ChatAccent, ReasoningBack, to_chat};
+pub use request::{ChatCapabilities, ReasoningEcho, to_chat};
 pub use stream::{EventTranslator, Undecoded};

@@ -4,7 +4,7 @@ use super::conversation::conversation;
 use super::tools::{Choice, tool, tool_choice};
 use crate::chat::{ChatRequest, JsonSchemaFormat, NamedSchema, ResponseFormat, StreamOptions};
 use crate::responses::{ResponsesRequest, TextFormat, TextOptions};
-use crate::translate::extras::{adopted, carried, left_out};
+use crate::translate::unknown_fields::{adopted, carried, left_out};
 use crate::translate::{Translated, Untranslatable};
 
 const LOGPROBS: &str = "message.output_text.logprobs";
@@ -12,7 +12,7 @@ const ENCRYPTED: &str = "reasoning.encrypted_content";
 
 /// What the chat's provider understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChatAccent {
+pub struct ChatCapabilities {
     /// Messages of a developer; where it does not they are the system's.
     pub developer: bool,
     /// `max_completion_tokens`; where it does not it is `max_tokens`.
@@ -22,12 +22,12 @@ pub struct ChatAccent {
     /// tools are refused.
     pub openai_only: bool,
     /// What becomes of reasoning of earlier turns.
-    pub reasoning: ReasoningBack,
+    pub reasoning: ReasoningEcho,
 }
 
 /// What becomes of reasoning of earlier turns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ReasoningBack {
+pub enum ReasoningEcho {
     /// It is left out and reported.
     #[default]
     Dropped,
@@ -37,13 +37,13 @@ pub enum ReasoningBack {
     Details,
 }
 
-impl Default for ChatAccent {
+impl Default for ChatCapabilities {
     fn default() -> Self {
         Self {
             developer: true,
             max_completion_tokens: true,
             openai_only: true,
-            reasoning: ReasoningBack::Dropped,
+            reasoning: ReasoningEcho::Dropped,
         }
     }
 }
@@ -53,7 +53,7 @@ impl Default for ChatAccent {
 /// Members of the other format that the request says beside its own (`seed`, `stop`) are taken over.
 pub fn to_chat(
     request: &ResponsesRequest,
-    accent: ChatAccent,
+    accent: ChatCapabilities,
 ) -> Result<Translated<ChatRequest>, Untranslatable> {
     refuse(request)?;
     let said: ChatRequest = adopted(&request.extra)?;
@@ -164,11 +164,11 @@ fn first<const N: usize>(table: [(bool, &str, &'static str); N]) -> Result<(), U
     }
 }
 
-fn report(request: &ResponsesRequest, accent: ChatAccent, dropped: &mut Vec<String>) {
+fn report(request: &ResponsesRequest, accent: ChatCapabilities, dropped: &mut Vec<String>) {
     let asks = |what: &str| request.include.iter().any(|asked| asked == what);
     let given = |asked: &str| {
         // Details of reasoning come without being asked for.
-        asked == LOGPROBS || (asked == ENCRYPTED && accent.reasoning == ReasoningBack::Details)
+        asked == LOGPROBS || (asked == ENCRYPTED && accent.reasoning == ReasoningEcho::Details)
     };
     let others = request.include.iter().filter(|asked| !given(asked));
     dropped.extend(others.map(|asked| format!("include: {asked}")));
@@ -209,7 +209,7 @@ fn leave_out_openais(chat: &mut ChatRequest, dropped: &mut Vec<String>) {
 
 fn most_tokens(
     request: &ResponsesRequest,
-    accent: ChatAccent,
+    accent: ChatCapabilities,
     chat: &mut ChatRequest,
     dropped: &mut Vec<String>,
 ) {

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::{End, IMAGES, created_of, logprobs_of, metadata_of};
-use super::salvage::{salvaged, salvaged_part};
+use super::lenient_items::{salvaged, salvaged_part};
 use crate::chat::{
     ChatChunk, ChunkChoice, Content, CustomCall, Delta, Extra, FunctionCall, Json, Plain, Role,
     ToolCallDelta, Whole,
 };
-use crate::responses::{Event, EventKind, Item, ItemPart, Response, Status};
+use crate::responses::{EventKind, Item, ItemPart, Response, ResponseEvent, Status};
 use crate::translate::{BETWEEN, Failed, annotation, images, reasoning, usage};
 
 /// Makes chunks of events.
@@ -118,7 +118,7 @@ impl EventTranslator {
     }
 
     /// Adds the chunks that an event is, if any: most are one, some none, the last is two.
-    pub fn push(&mut self, mut event: Event, chunks: &mut Vec<ChatChunk>) -> Result<(), Failed> {
+    pub fn push(&mut self, mut event: ResponseEvent, chunks: &mut Vec<ChatChunk>) -> Result<(), Failed> {
         match event.kind {
             EventKind::Created | EventKind::InProgress | EventKind::Queued => {
                 self.learn(event.response.as_deref());
@@ -166,7 +166,7 @@ impl EventTranslator {
             self.piece(delta, chunks);
             return Ok(());
         }
-        let event = Event::decode(data).map_err(|_| Undecoded::NoEvent)?;
+        let event = ResponseEvent::decode(data).map_err(|_| Undecoded::NoEvent)?;
         self.push(event, chunks).map_err(Undecoded::Failed)
     }
 
@@ -232,7 +232,7 @@ impl EventTranslator {
     }
 
     /// The item that an event is about: by its id, its place, or as the last of its kind; begun where there is none.
-    fn slot(&mut self, event: &Event) -> &mut Slot {
+    fn slot(&mut self, event: &ResponseEvent) -> &mut Slot {
         let kind = Kind::told_by(&event.kind);
         let by_id = |slot: &Slot| event.item_id.is_some() && slot.id == event.item_id;
         let by_place = |slot: &Slot| slot.output_index.is_some() && slot.output_index == event.output_index();
@@ -263,7 +263,7 @@ impl EventTranslator {
         self.items.len() - 1
     }
 
-    fn item_added(&mut self, event: Event, chunks: &mut Vec<ChatChunk>) {
+    fn item_added(&mut self, event: ResponseEvent, chunks: &mut Vec<ChatChunk>) {
         let Some(item) = event.item else { return };
         let item = salvaged(item);
         let place = event.output_index.map(|index| index.0);
@@ -312,7 +312,7 @@ impl EventTranslator {
         self.piece(delta, chunks);
     }
 
-    fn said(&mut self, mut event: Event, chunks: &mut Vec<ChatChunk>) {
+    fn said(&mut self, mut event: ResponseEvent, chunks: &mut Vec<ChatChunk>) {
         let Some(text) = text_of(&mut event) else { return };
         let slot = self.slot(&event);
         let delta = if event.kind == EventKind::RefusalDelta {
@@ -334,7 +334,7 @@ impl EventTranslator {
         }
     }
 
-    fn thought(&mut self, mut event: Event, chunks: &mut Vec<ChatChunk>) {
+    fn thought(&mut self, mut event: ResponseEvent, chunks: &mut Vec<ChatChunk>) {
         let in_short = event.kind == EventKind::SummaryTextDelta;
         let index = if in_short {
             event.summary_index()
@@ -367,7 +367,7 @@ impl EventTranslator {
         self.piece(delta, chunks);
     }
 
-    fn called_with(&mut self, mut event: Event, chunks: &mut Vec<ChatChunk>) {
+    fn called_with(&mut self, mut event: ResponseEvent, chunks: &mut Vec<ChatChunk>) {
         let Some(text) = text_of(&mut event) else { return };
         let slot = self.slot(&event);
         slot.told.other += text.len();
@@ -377,7 +377,7 @@ impl EventTranslator {
     }
 
     /// The whole of a part, of which nothing came in pieces.
-    fn part_done(&mut self, mut event: Event, chunks: &mut Vec<ChatChunk>) {
+    fn part_done(&mut self, mut event: ResponseEvent, chunks: &mut Vec<ChatChunk>) {
         let whole = match event.kind {
             EventKind::TextDone => event.text.take(),
             EventKind::RefusalDone => event.refusal.take(),
@@ -409,7 +409,7 @@ impl EventTranslator {
         }
     }
 
-    fn item_done(&mut self, event: Event, chunks: &mut Vec<ChatChunk>) {
+    fn item_done(&mut self, event: ResponseEvent, chunks: &mut Vec<ChatChunk>) {
         let Some(item) = event.item else { return };
         let item = salvaged(item);
         let place = event.output_index.map(|index| index.0);
@@ -515,7 +515,7 @@ impl EventTranslator {
     }
 
     /// The finish, and the usage behind it.
-    fn ended(&mut self, event: Event, chunks: &mut Vec<ChatChunk>) -> Result<(), Failed> {
+    fn ended(&mut self, event: ResponseEvent, chunks: &mut Vec<ChatChunk>) -> Result<(), Failed> {
         let cut = event.kind == EventKind::Incomplete;
         let Some(mut response) = event
             .response
@@ -605,7 +605,7 @@ fn code_in(extra: &Extra) -> Option<String> {
     Some(code.to_string())
 }
 
-fn text_of(event: &mut Event) -> Option<String> {
+fn text_of(event: &mut ResponseEvent) -> Option<String> {
     match event.delta.take()? {
         crate::responses::Said::Text(text) if !text.is_empty() => Some(text),
         _ => None,

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::request::ChatAccent;
+use super::request::ChatCapabilities;
 use crate::chat::{CustomDefinition, CustomTool, FunctionDefinition, FunctionTool, Json, Tool, ToolChoice};
 use crate::responses::ResponsesTool;
 use crate::translate::Untranslatable;
-use crate::translate::extras::carried;
+use crate::translate::unknown_fields::carried;
 
 const HOSTED: &str = "only the Responses API's own providers run this tool";
 const NO_CUSTOM: &str = "this model has no custom tools; offer a function";
@@ -14,7 +14,7 @@ const NO_CUSTOM: &str = "this model has no custom tools; offer a function";
 pub(super) fn tool(
     at: usize,
     tool: &ResponsesTool,
-    accent: ChatAccent,
+    accent: ChatCapabilities,
     dropped: &mut Vec<String>,
 ) -> Result<Tool, Untranslatable> {
     let path = format!("tools[{at}]");
@@ -81,7 +81,7 @@ impl Only {
 
 pub(super) fn tool_choice(
     choice: &Json,
-    accent: ChatAccent,
+    accent: ChatCapabilities,
     dropped: &mut Vec<String>,
 ) -> Result<Choice, Untranslatable> {
     const PATH: &str = "tool_choice";
@@ -107,7 +107,7 @@ fn chosen(choice: &Value) -> Result<Choice, Untranslatable> {
 
 fn allowed(
     members: &Map<String, Value>,
-    accent: ChatAccent,
+    accent: ChatCapabilities,
     dropped: &mut Vec<String>,
 ) -> Result<Choice, Untranslatable> {
     report(members, &["type", "mode", "tools"], "tool_choice", dropped);

@@ -1,6 +1,6 @@
 //! A chat completion as a response.
 
-use super::frame::Frame;
+use super::envelope::ResponseEnvelope;
 use crate::chat::{ChatCompletion, Content, Ending, FinishReason, Json, Message, Part, Thought, ToolCall};
 use crate::responses::{
     CustomCallItem, FunctionCallItem, Item, ItemPart, MessageItem, OutputText, PartText, ReasoningItem,
@@ -39,7 +39,7 @@ impl End {
 }
 
 /// The answer in the other format: the first choice, since a response has but one.
-pub fn response_of(completion: ChatCompletion, frame: &Frame) -> Result<Response, Failed> {
+pub fn response_of(completion: ChatCompletion, frame: &ResponseEnvelope) -> Result<Response, Failed> {
     let usage = completion.usage;
     let choices = completion.choices.into_iter();
     let Some(choice) = choices.min_by_key(crate::chat::Choice::index) else {
@@ -65,7 +65,7 @@ pub fn response_of(completion: ChatCompletion, frame: &Frame) -> Result<Response
     Ok(response)
 }
 
-fn items_of(message: Message, logprobs: Option<&Json>, frame: &Frame) -> Vec<Item> {
+fn items_of(message: Message, logprobs: Option<&Json>, frame: &ResponseEnvelope) -> Vec<Item> {
     let mut items = reasoning_of(&message, frame);
     let said = message_of(&message, logprobs, frame, items.len());
     items.extend(said);
@@ -90,7 +90,7 @@ fn items_of(message: Message, logprobs: Option<&Json>, frame: &Frame) -> Vec<Ite
 }
 
 /// Reasoning items as they were, else one of whatever the provider shows.
-fn reasoning_of(message: &Message, frame: &Frame) -> Vec<Item> {
+fn reasoning_of(message: &Message, frame: &ResponseEnvelope) -> Vec<Item> {
     if let Some(items) = message.reasoning_details.as_ref().and_then(reasoning::items_of) {
         return items;
     }
@@ -121,7 +121,12 @@ fn thinking_of(content: Option<&Content>) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-fn message_of(message: &Message, logprobs: Option<&Json>, frame: &Frame, number: usize) -> Option<Item> {
+fn message_of(
+    message: &Message,
+    logprobs: Option<&Json>,
+    frame: &ResponseEnvelope,
+    number: usize,
+) -> Option<Item> {
     let mut parts = Vec::new();
     let text = message
         .content
@@ -172,7 +177,7 @@ fn refusal_of(message: &Message) -> String {
     in_parts.chain(message.refusal.as_deref()).collect()
 }
 
-fn call_of(call: ToolCall, frame: &Frame, number: usize) -> Option<Item> {
+fn call_of(call: ToolCall, frame: &ResponseEnvelope, number: usize) -> Option<Item> {
     let id = call.id.filter(|id| !id.is_empty());
     let call_id = id.unwrap_or_else(|| frame.id("call", number));
     let status = Some("completed".to_owned());

@@ -7,7 +7,7 @@ use crate::responses::{
     AudioInput, CustomCallItem, FileInput, FunctionCallItem, ImageInput, Item, ItemPart, MessageItem,
     OutputItem, PartText, ReasoningItem,
 };
-use crate::translate::extras::{carried, left_out};
+use crate::translate::unknown_fields::{carried, left_out};
 use crate::translate::{BETWEEN, Untranslatable, reasoning};
 
 /// What messages tell.

@@ -2,12 +2,12 @@
 
 mod answer;
 mod conversation;
-mod frame;
+mod envelope;
 mod request;
 mod stream;
 mod tools;
 
 pub use answer::response_of;
-pub use frame::Frame;
+pub use envelope::ResponseEnvelope;
 pub use request::to_responses;
 pub use stream::ChunkTranslator;

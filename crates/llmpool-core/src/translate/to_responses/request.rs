@@ -6,7 +6,7 @@ use super::conversation::conversation;
 use super::tools::{tool, tool_choice};
 use crate::chat::{ChatRequest, Json, ResponseFormat, Stop};
 use crate::responses::{FlatSchema, Reasoning, ResponsesRequest, TextFormat, TextOptions};
-use crate::translate::extras::{adopted, carried, left_out};
+use crate::translate::unknown_fields::{adopted, carried, left_out};
 use crate::translate::{Translated, Untranslatable};
 
 /// The least that `max_output_tokens` may be.

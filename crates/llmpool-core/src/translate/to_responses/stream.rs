@@ -4,21 +4,21 @@
 //! [`response_of`](crate::translate::response_of) says of the whole completion.
 
 use super::answer::{End, tokens_of};
-use super::frame::Frame;
+use super::envelope::ResponseEnvelope;
 use crate::chat::{
     CallPieces, ChatChunk, ChunkChoice, Content, Delta, Ending, FinishReason, Json, Part, Role, Thought,
     ToolCallDelta, Usage, Whole,
 };
 use crate::responses::{
-    CustomCallItem, Event, EventKind, FunctionCallItem, HostedItem, Item, ItemPart, MessageItem, OutputText,
-    PartRefusal, PartText, ReasoningItem, Said,
+    CustomCallItem, EventKind, FunctionCallItem, HostedItem, Item, ItemPart, MessageItem, OutputText,
+    PartRefusal, PartText, ReasoningItem, ResponseEvent, Said,
 };
 use crate::translate::{BETWEEN, Failed, annotation, images, reasoning};
 
 /// Makes events of chunks. Only the first choice is told, since a response has but one.
 #[derive(Clone, Debug)]
 pub struct ChunkTranslator {
-    frame: Frame,
+    frame: ResponseEnvelope,
     model: Option<String>,
     service_tier: Option<String>,
     number: u64,
@@ -62,7 +62,7 @@ enum Place {
 
 impl ChunkTranslator {
     /// For a stream that has not begun.
-    pub fn new(frame: Frame) -> Self {
+    pub fn new(frame: ResponseEnvelope) -> Self {
         Self {
             frame,
             model: None,
@@ -82,7 +82,7 @@ impl ChunkTranslator {
     }
 
     /// The events that a chunk is.
-    pub fn push(&mut self, chunk: ChatChunk) -> Vec<Event> {
+    pub fn push(&mut self, chunk: ChatChunk) -> Vec<ResponseEvent> {
         let mut events = Vec::new();
         if self.over {
             return events;
@@ -101,7 +101,7 @@ impl ChunkTranslator {
     }
 
     /// The events that end the response: the stream of chunks is over. What the usage says belongs into the last one, so it waits for this.
-    pub fn finish(&mut self) -> Vec<Event> {
+    pub fn finish(&mut self) -> Vec<ResponseEvent> {
         let mut events = Vec::new();
         if self.over {
             return events;
@@ -135,14 +135,14 @@ impl ChunkTranslator {
         } else {
             EventKind::Incomplete
         };
-        let mut event = Event::new(kind);
+        let mut event = ResponseEvent::new(kind);
         event.response = Some(Box::new(response));
         self.tell(event, &mut events);
         events
     }
 
     /// The events that end the response where the stream of chunks broke: what was told stays told.
-    pub fn fail(&mut self, failed: &Failed) -> Vec<Event> {
+    pub fn fail(&mut self, failed: &Failed) -> Vec<ResponseEvent> {
         let mut events = Vec::new();
         if self.over {
             return events;
@@ -150,7 +150,7 @@ impl ChunkTranslator {
         self.begin(&mut events);
         self.over = true;
         let response = self.frame.failed(failed);
-        let mut error = Event::new(EventKind::Error);
+        let mut error = ResponseEvent::new(EventKind::Error);
         error.code = response.error.as_ref().and_then(|error| error.code.clone());
         error.message = Some(
             failed
@@ -160,24 +160,24 @@ impl ChunkTranslator {
         );
         error.say_null("param");
         self.tell(error, &mut events);
-        let mut event = Event::new(EventKind::Failed);
+        let mut event = ResponseEvent::new(EventKind::Failed);
         event.response = Some(Box::new(response));
         self.tell(event, &mut events);
         events
     }
 
-    fn tell(&mut self, event: Event, events: &mut Vec<Event>) {
+    fn tell(&mut self, event: ResponseEvent, events: &mut Vec<ResponseEvent>) {
         events.push(event.at(self.number));
         self.number += 1;
     }
 
-    fn begin(&mut self, events: &mut Vec<Event>) {
+    fn begin(&mut self, events: &mut Vec<ResponseEvent>) {
         if self.begun {
             return;
         }
         self.begun = true;
         for kind in [EventKind::Created, EventKind::InProgress] {
-            let mut event = Event::new(kind);
+            let mut event = ResponseEvent::new(kind);
             let mut response = self.frame.begun();
             response.model = self.model.clone().or(response.model);
             event.response = Some(Box::new(response));
@@ -185,7 +185,7 @@ impl ChunkTranslator {
         }
     }
 
-    fn choice(&mut self, choice: ChunkChoice, events: &mut Vec<Event>) {
+    fn choice(&mut self, choice: ChunkChoice, events: &mut Vec<ResponseEvent>) {
         let ChunkChoice {
             delta,
             finish_reason,
@@ -241,7 +241,7 @@ impl ChunkTranslator {
     }
 
     /// Reasoning in blocks: what only its maker can read comes back with its item, and other people's is told where it is told nowhere else.
-    fn detail(&mut self, details: &Json, has_thought: bool, events: &mut Vec<Event>) {
+    fn detail(&mut self, details: &Json, has_thought: bool, events: &mut Vec<ResponseEvent>) {
         let Some(items) = reasoning::items_of(details) else {
             if let Some(text) = reasoning::text_in(details).filter(|_| !has_thought) {
                 self.think(text, events);
@@ -264,7 +264,7 @@ impl ChunkTranslator {
         speech.is_some_and(|item| matches!(item, Item::Reasoning(_)))
     }
 
-    fn keep_encrypted(&mut self, encrypted: ReasoningItem, events: &mut Vec<Event>) {
+    fn keep_encrypted(&mut self, encrypted: ReasoningItem, events: &mut Vec<ResponseEvent>) {
         let lacks =
             |open: &Open| matches!(&open.item, Item::Reasoning(item) if item.encrypted_content.is_none());
         let known = self.items.iter().rposition(lacks);
@@ -283,7 +283,7 @@ impl ChunkTranslator {
     }
 
     /// An item of which there are no pieces.
-    fn whole(&mut self, item: Item, events: &mut Vec<Event>) {
+    fn whole(&mut self, item: Item, events: &mut Vec<ResponseEvent>) {
         self.close_speech(events);
         self.items.push(Open { item, done: false });
         let at = self.items.len() - 1;
@@ -292,12 +292,12 @@ impl ChunkTranslator {
         self.tell_item(at, EventKind::ItemDone, events);
     }
 
-    fn image(&mut self, mut item: HostedItem, events: &mut Vec<Event>) {
+    fn image(&mut self, mut item: HostedItem, events: &mut Vec<ResponseEvent>) {
         item.id = Some(self.frame.id("ig", self.items.len()));
         self.whole(Item::ImageGenerationCall(item), events);
     }
 
-    fn part(&mut self, part: Part, events: &mut Vec<Event>) {
+    fn part(&mut self, part: Part, events: &mut Vec<ResponseEvent>) {
         match part {
             Part::Text(part) => self.say(part.text, Vec::new(), events),
             Part::Thinking(part) => {
@@ -317,7 +317,7 @@ impl ChunkTranslator {
         is: impl Fn(&Item) -> bool,
         new: impl Fn(String) -> Item,
         prefix: &str,
-        events: &mut Vec<Event>,
+        events: &mut Vec<ResponseEvent>,
     ) -> usize {
         if let Some(at) = self.speech.filter(|at| is(&self.items[*at].item)) {
             return at;
@@ -332,35 +332,35 @@ impl ChunkTranslator {
     }
 
     /// Reasoning and texts are written one after the other.
-    fn close_speech(&mut self, events: &mut Vec<Event>) {
+    fn close_speech(&mut self, events: &mut Vec<ResponseEvent>) {
         if let Some(at) = self.speech.take() {
             self.close(at, End::Whole, events);
         }
     }
 
-    fn tell_item(&mut self, at: usize, kind: EventKind, events: &mut Vec<Event>) {
-        let mut event = Event::new(kind);
+    fn tell_item(&mut self, at: usize, kind: EventKind, events: &mut Vec<ResponseEvent>) {
+        let mut event = ResponseEvent::new(kind);
         event.output_index = Some(Whole(at as u64));
         event.item = Some(self.items[at].item.clone());
         self.tell(event, events);
     }
 
     /// An event about an item.
-    fn about(&self, at: usize, kind: EventKind) -> Event {
-        let mut event = Event::new(kind);
+    fn about(&self, at: usize, kind: EventKind) -> ResponseEvent {
+        let mut event = ResponseEvent::new(kind);
         event.item_id = self.items[at].item.id().map(str::to_owned);
         event.output_index = Some(Whole(at as u64));
         event
     }
 
     /// An event about a part.
-    fn about_part(&self, at: usize, part: usize, kind: EventKind) -> Event {
+    fn about_part(&self, at: usize, part: usize, kind: EventKind) -> ResponseEvent {
         let mut event = self.about(at, kind);
         event.content_index = Some(Whole(part as u64));
         event
     }
 
-    fn think(&mut self, mut text: String, events: &mut Vec<Event>) {
+    fn think(&mut self, mut text: String, events: &mut Vec<ResponseEvent>) {
         if !self.is_thinking() {
             // One item need not be told apart from the one before.
             text = text.strip_prefix(BETWEEN).unwrap_or(&text).to_owned();
@@ -391,13 +391,13 @@ impl ChunkTranslator {
         self.tell(event, events);
     }
 
-    fn part_added(&mut self, at: usize, part: usize, blank: ItemPart, events: &mut Vec<Event>) {
+    fn part_added(&mut self, at: usize, part: usize, blank: ItemPart, events: &mut Vec<ResponseEvent>) {
         let mut event = self.about_part(at, part, EventKind::ContentPartAdded);
         event.part = Some(blank);
         self.tell(event, events);
     }
 
-    fn message(&mut self, events: &mut Vec<Event>) -> usize {
+    fn message(&mut self, events: &mut Vec<ResponseEvent>) -> usize {
         let new = |id| {
             Item::Message(MessageItem {
                 id: Some(id),
@@ -421,7 +421,7 @@ impl ChunkTranslator {
     }
 
     /// The part of a kind in a message, begun where there is none.
-    fn part_of(&mut self, at: usize, blank: ItemPart, events: &mut Vec<Event>) -> usize {
+    fn part_of(&mut self, at: usize, blank: ItemPart, events: &mut Vec<ResponseEvent>) -> usize {
         let kind = blank.kind().into_owned();
         let Some(parts) = self.parts(at) else { return 0 };
         if let Some(part) = parts.iter().position(|part| part.kind() == kind) {
@@ -433,7 +433,7 @@ impl ChunkTranslator {
         part
     }
 
-    fn say(&mut self, text: String, tokens: Vec<Json>, events: &mut Vec<Event>) {
+    fn say(&mut self, text: String, tokens: Vec<Json>, events: &mut Vec<ResponseEvent>) {
         if text.is_empty() && tokens.is_empty() {
             return;
         }
@@ -453,7 +453,7 @@ impl ChunkTranslator {
     }
 
     /// Says where the text comes from; of one that is closed already only the response does.
-    fn annotate(&mut self, events: &mut Vec<Event>) {
+    fn annotate(&mut self, events: &mut Vec<ResponseEvent>) {
         if self.annotations.is_empty() {
             return;
         }
@@ -487,7 +487,7 @@ impl ChunkTranslator {
         }
     }
 
-    fn refuse(&mut self, text: String, events: &mut Vec<Event>) {
+    fn refuse(&mut self, text: String, events: &mut Vec<ResponseEvent>) {
         if text.is_empty() {
             return;
         }
@@ -502,7 +502,7 @@ impl ChunkTranslator {
     }
 
     /// A piece of a call.
-    fn call(&mut self, piece: ToolCallDelta, events: &mut Vec<Event>) {
+    fn call(&mut self, piece: ToolCallDelta, events: &mut Vec<ResponseEvent>) {
         let number = self.addressed(&piece);
         let call = &mut self.calls[number];
         if let (None, Some(id)) = (&call.id, piece.id.filter(|id| !id.is_empty())) {
@@ -565,7 +565,7 @@ impl ChunkTranslator {
     }
 
     /// A call becomes an item; what came of it before follows.
-    fn tell_call(&mut self, number: usize, events: &mut Vec<Event>) {
+    fn tell_call(&mut self, number: usize, events: &mut Vec<ResponseEvent>) {
         let at = self.items.len();
         let mut item = match &mut self.calls[number].place {
             Place::At(_) => return,
@@ -579,7 +579,7 @@ impl ChunkTranslator {
         self.call_delta(at, said, events);
     }
 
-    fn call_delta(&mut self, at: usize, said: String, events: &mut Vec<Event>) {
+    fn call_delta(&mut self, at: usize, said: String, events: &mut Vec<ResponseEvent>) {
         if said.is_empty() {
             return;
         }
@@ -596,7 +596,7 @@ impl ChunkTranslator {
     }
 
     /// Says the whole of an item and closes it.
-    fn close(&mut self, at: usize, end: End, events: &mut Vec<Event>) {
+    fn close(&mut self, at: usize, end: End, events: &mut Vec<ResponseEvent>) {
         match self.items[at].item.clone() {
             Item::Message(MessageItem {
                 content: Some(Content::Parts(parts)),
@@ -631,7 +631,7 @@ impl ChunkTranslator {
         self.tell_item(at, EventKind::ItemDone, events);
     }
 
-    fn part_done(&mut self, at: usize, number: usize, part: ItemPart, events: &mut Vec<Event>) {
+    fn part_done(&mut self, at: usize, number: usize, part: ItemPart, events: &mut Vec<ResponseEvent>) {
         let mut whole = match &part {
             ItemPart::OutputText(OutputText { text, logprobs, .. }) => {
                 let mut event = self.about_part(at, number, EventKind::TextDone);

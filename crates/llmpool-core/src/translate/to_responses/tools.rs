@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::chat::{AllowedTool, Extra, Json, NamedTool, Tool, ToolChoice, ToolName};
 use crate::responses::{CustomResponsesTool, FunctionResponsesTool, ResponsesTool};
 use crate::translate::Untranslatable;
-use crate::translate::extras::{carried, left_out};
+use crate::translate::unknown_fields::{carried, left_out};
 
 const UNKNOWN: &str = "this type is not known, so it cannot be translated";
 

@@ -1,8 +1,8 @@
 //! The keys of a model.
 
 use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::meter::Limits;
-use llmpool_core::limits::quota::Quota;
+use llmpool_core::limits::limit_set::Limits;
+use llmpool_core::limits::rate_limit::RateLimit;
 use serde_json::value::RawValue;
 
 use super::super::KeyEntry;
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
                 weight: weight.flatten().unwrap_or(1),
                 limits: Limits {
                     burst: None,
-                    minute: caps.rpm.and_then(|rpm| Quota::per_minute(rpm, 1).ok()),
+                    minute: caps.rpm.and_then(|rpm| RateLimit::per_minute(rpm, 1).ok()),
                     tokens: caps.tpm,
                     day: caps.rpd,
                     max_concurrency: caps.max_concurrency,

@@ -1,6 +1,6 @@
 //! Rates and other limits of models and keys.
 
-use llmpool_core::limits::quota::Quota;
+use llmpool_core::limits::rate_limit::RateLimit;
 use serde_json::value::RawValue;
 
 use super::super::json::Kind;
@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
         let per_second = self.number(value, &rate_path)?;
         if per_second == 0.0 {
             self.defect(value, &rate_path, never, cure);
-        } else if let Err(error) = Quota::new(burst, per_second) {
+        } else if let Err(error) = RateLimit::new(burst, per_second) {
             self.defect(value, &rate_path, &error.to_string(), "give a higher rate");
         }
         Some((burst, per_second))

@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::used::{KeyUse, Used};
-use crate::limits::desk::Refusal;
-use crate::limits::ledger::WaitReason;
+use super::utilization::{KeyUse, Utilization};
+use crate::limits::admission::Rejection;
+use crate::limits::limiter::WaitReason;
 use crate::time::Timestamp;
 
 /// Into so many pieces the span is cut for [`Forecast::pieces`].
@@ -21,7 +21,7 @@ pub struct Forecast {
     /// Calls that got their turn, whenever.
     pub served: u64,
     /// Calls that were turned away.
-    pub shed: Shed,
+    pub shed: Rejections,
     /// For how long calls came.
     pub span: Duration,
     /// Tokens of those that were answered, prompts and answers together.
@@ -29,7 +29,7 @@ pub struct Forecast {
     /// How long each call that got its turn had waited for it, the shortest first.
     pub waits: Vec<Duration>,
     /// The model's own limit that was used most, where it has one.
-    pub own: Option<Used>,
+    pub own: Option<Utilization>,
     /// What its keys did for all models.
     pub keys: Vec<KeyUse>,
     /// What the first in line waited for, and for how long all who waited did; the longest first. Calls that gave up count too.
@@ -37,12 +37,12 @@ pub struct Forecast {
     /// What turned calls away that came too late for it, and how many; the most first.
     pub turned_away_for: Vec<(WaitReason, u64)>,
     /// The span in 240 pieces.
-    pub pieces: Vec<Piece>,
+    pub pieces: Vec<TimeBin>,
 }
 
 /// Calls that were turned away, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shed {
+pub struct Rejections {
     /// Their turn would have come, or came, too late.
     pub too_late: u64,
     /// Too many waited already.
@@ -51,7 +51,7 @@ pub struct Shed {
     pub never: u64,
 }
 
-impl Shed {
+impl Rejections {
     /// All of them.
     pub fn total(&self) -> u64 {
         self.too_late + self.queue_full + self.never
@@ -60,7 +60,7 @@ impl Shed {
 
 /// A piece of the span.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Piece {
+pub struct TimeBin {
     /// Calls that came.
     pub offered: u64,
     /// Calls that got their turn.
@@ -88,7 +88,7 @@ impl Forecast {
     }
 
     /// What bound: what most of the waiting was for, or where nobody waited, what turned most calls away.
-    pub fn binding(&self) -> Option<WaitReason> {
+    pub fn binding_limit(&self) -> Option<WaitReason> {
         let waited = self.waited_for.first().map(|(why, _)| *why);
         waited.or_else(|| self.turned_away_for.first().map(|(why, _)| *why))
     }
@@ -110,7 +110,7 @@ impl Teller {
         Self {
             so_far: Forecast {
                 span,
-                pieces: vec![Piece::default(); PIECES],
+                pieces: vec![TimeBin::default(); PIECES],
                 ..Forecast::default()
             },
             start,
@@ -161,20 +161,20 @@ impl Teller {
         }
     }
 
-    pub(super) fn turned_away(&mut self, refusal: Refusal, now: Timestamp) {
+    pub(super) fn turned_away(&mut self, refusal: Rejection, now: Timestamp) {
         let shed = &mut self.so_far.shed;
         match refusal {
-            Refusal::TooLate { why, .. } => {
+            Rejection::TooLate { why, .. } => {
                 shed.too_late += 1;
                 *entry(&mut self.so_far.turned_away_for, why) += 1;
             }
-            Refusal::Full { .. } => shed.queue_full += 1,
-            Refusal::Never(_) => shed.never += 1,
+            Rejection::Full { .. } => shed.queue_full += 1,
+            Rejection::Unsatisfiable(_) => shed.never += 1,
         }
         self.piece(now, |piece| piece.shed += 1);
     }
 
-    pub(super) fn told(mut self, own: Option<Used>, keys: Vec<KeyUse>) -> Forecast {
+    pub(super) fn told(mut self, own: Option<Utilization>, keys: Vec<KeyUse>) -> Forecast {
         let spans = self.waited_for.into_iter().map(|(why, nanos)| {
             (
                 why,
@@ -195,7 +195,7 @@ impl Teller {
     }
 
     /// Changes the piece of the span that it is now. Answers whether it is within the span.
-    fn piece(&mut self, now: Timestamp, change: impl FnOnce(&mut Piece)) -> bool {
+    fn piece(&mut self, now: Timestamp, change: impl FnOnce(&mut TimeBin)) -> bool {
         let passed = now.since(self.start).as_nanos();
         let at = passed * PIECES as u128 / self.so_far.span.as_nanos().max(1);
         let at = usize::try_from(at).unwrap_or(usize::MAX);

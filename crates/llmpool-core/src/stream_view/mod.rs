@@ -17,14 +17,14 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::api_format::ApiFormat;
 use crate::chat::{FinishReason, Usage, Whole};
 use crate::provider_error;
-use crate::sse::Event;
-use crate::wire::Wire;
+use crate::sse::SseEvent;
 
 /// What one event shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sight {
+pub struct EventFlags {
     /// It shows the reader something: text, refusal, reasoning, a tool call, audio, or a finish reason.
     pub content: bool,
     /// It is an error, or a finish reason that means one.
@@ -42,7 +42,7 @@ pub struct Sight {
 /// What has been seen of a stream so far.
 #[derive(Clone, Debug, Default)]
 pub struct StreamView {
-    wire: Wire,
+    wire: ApiFormat,
     /// A terminal event of a response came.
     over: bool,
     /// Choices by index, as bits; indexes beyond the last bit share it.
@@ -71,7 +71,7 @@ impl StreamView {
     }
 
     /// The view of a stream in a format.
-    pub fn of(wire: Wire) -> Self {
+    pub fn of(wire: ApiFormat) -> Self {
         Self {
             wire,
             ..Self::default()
@@ -79,28 +79,28 @@ impl StreamView {
     }
 
     /// Looks at the next event.
-    pub fn see(&mut self, event: &Event) -> Sight {
+    pub fn see(&mut self, event: &SseEvent) -> EventFlags {
         if event.data.starts_with(b"[DONE]") {
             self.done = true;
-            return Sight {
+            return EventFlags {
                 done: true,
-                ..Sight::default()
+                ..EventFlags::default()
             };
         }
         // As some keep a connection alive.
         if event.data.trim_ascii().is_empty() && event.name.is_none() {
-            return Sight::default();
+            return EventFlags::default();
         }
-        if self.wire == Wire::Responses {
+        if self.wire == ApiFormat::Responses {
             return self.see_response(event);
         }
         // The first event often has more around its piece than those behind it, so two are read.
         if self.answer.pieces >= 2 && event.name.is_none() && is_plain_piece(&event.data) {
             self.seen |= 1;
             self.answer.note_plain_piece(event.data.len());
-            return Sight {
+            return EventFlags {
                 content: true,
-                ..Sight::default()
+                ..EventFlags::default()
             };
         }
         self.read(event)
@@ -131,16 +131,16 @@ impl StreamView {
         self.answer.tokens()
     }
 
-    fn read(&mut self, event: &Event) -> Sight {
+    fn read(&mut self, event: &SseEvent) -> EventFlags {
         let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(&event.data) else {
             return match said_once(event) {
                 Some(event) => self.read(&event),
                 None => unread(event),
             };
         };
-        let mut sight = Sight {
+        let mut flags = EventFlags {
             error: chunk.is_error(event),
-            ..Sight::default()
+            ..EventFlags::default()
         };
         let choices = chunk.choices.unwrap_or_default();
         for choice in &choices {
@@ -149,7 +149,7 @@ impl StreamView {
             if choice.is_finished() {
                 self.finished |= bit;
             }
-            sight.content |= choice.has_content();
+            flags.content |= choice.has_content();
         }
         let said = choices
             .iter()
@@ -162,28 +162,28 @@ impl StreamView {
             .chain(choices.iter().map(|choice| choice.usage));
         if let Some(usage) = usages.flatten().rfind(|usage| counts_something(usage)) {
             self.usage = Some(event.data.slice_ref(usage.get().as_bytes()));
-            sight.usage_only = choices.is_empty();
+            flags.usage_only = choices.is_empty();
         }
-        self.content |= sight.content;
-        sight
+        self.content |= flags.content;
+        flags
     }
 }
 
 /// An event that could not be read.
-fn unread(event: &Event) -> Sight {
+fn unread(event: &SseEvent) -> EventFlags {
     let error = event.name.as_deref() == Some(b"error");
-    Sight {
+    EventFlags {
         corrupt: !error,
         error,
-        ..Sight::default()
+        ..EventFlags::default()
     }
 }
 
 /// The event with the last of its members of one name, where it says some twice.
-fn said_once(event: &Event) -> Option<Event> {
+fn said_once(event: &SseEvent) -> Option<SseEvent> {
     let value: serde_json::Value = serde_json::from_slice(&event.data).ok()?;
     let data = Bytes::from(serde_json::to_vec(&value).ok()?);
-    (data.len() < event.data.len() && serde_json::from_slice::<Chunk<'_>>(&data).is_ok()).then(|| Event {
+    (data.len() < event.data.len() && serde_json::from_slice::<Chunk<'_>>(&data).is_ok()).then(|| SseEvent {
         data,
         name: event.name.clone(),
     })
@@ -305,7 +305,7 @@ struct Delta<'a> {
 }
 
 impl Chunk<'_> {
-    fn is_error(&self, event: &Event) -> bool {
+    fn is_error(&self, event: &SseEvent) -> bool {
         let groq = self.x_groq.as_ref().and_then(|groq| groq.error);
         let choices = self.choices.as_deref().unwrap_or_default();
         event.name.as_deref() == Some(b"error")
@@ -458,14 +458,14 @@ fn calls_something(calls: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn event(data: &str) -> Event {
-        Event {
+    fn event(data: &str) -> SseEvent {
+        SseEvent {
             data: Bytes::copy_from_slice(data.as_bytes()),
             name: None,
         }
     }
 
-    fn see(data: &str) -> Sight {
+    fn see(data: &str) -> EventFlags {
         StreamView::new().see(&event(data))
     }
 
@@ -513,13 +513,13 @@ mod tests {
             r#"{"tool_calls":[{"index":0,"id":"x","function":{"name":"","arguments":""}}]}"#,
             "{}",
         ] {
-            assert_eq!(see(&delta(empty)), Sight::default(), "{empty}");
+            assert_eq!(see(&delta(empty)), EventFlags::default(), "{empty}");
         }
         assert_eq!(
             see(r#"{"choices":[],"prompt_filter_results":[{"x":1}]}"#),
-            Sight::default()
+            EventFlags::default()
         );
-        assert_eq!(see(r#"{"choices":null}"#), Sight::default());
+        assert_eq!(see(r#"{"choices":null}"#), EventFlags::default());
     }
 
     #[test]
@@ -542,8 +542,9 @@ mod tests {
         assert!(see(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#).content);
     }
 
+    // L56
     #[test]
-    fn l56_errors_are_seen_wherever_they_hide() {
+    fn errors_are_seen_wherever_they_hide() {
         for broken in [
             r#"{"error":{"message":"x"}}"#,
             r#"{"error":"text"}"#,
@@ -556,7 +557,7 @@ mod tests {
             r#"{"object":"error","message":"x","type":"server_error","param":null,"code":500}"#,
         ] {
             assert!(see(broken).error, "{broken}");
-            let as_response = StreamView::of(Wire::Responses).see(&event(broken)).error;
+            let as_response = StreamView::of(ApiFormat::Responses).see(&event(broken)).error;
             assert!(as_response || broken.contains("choices"), "{broken}");
         }
         for fine in [
@@ -569,10 +570,10 @@ mod tests {
             r#"{"object":"chat.completion.chunk","usage":{"prompt_tokens":1},"choices":[]}"#,
             "",
         ] {
-            let sight = see(fine);
-            assert!(!sight.error && !sight.corrupt, "{fine}");
+            let flags = see(fine);
+            assert!(!flags.error && !flags.corrupt, "{fine}");
         }
-        let named = Event {
+        let named = SseEvent {
             data: Bytes::from_static(b"oops"),
             name: Some(Bytes::from_static(b"error")),
         };
@@ -580,8 +581,9 @@ mod tests {
         assert!(see("<html>").corrupt);
     }
 
+    // O18, O19, L52
     #[test]
-    fn o18_o19_l52_complete_needs_a_finish_reason_for_every_choice_seen_or_done() {
+    fn complete_needs_a_finish_reason_for_every_choice_seen_or_done() {
         let mut view = StreamView::new();
         view.see(&event(
             r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}"#,
@@ -601,8 +603,9 @@ mod tests {
         assert!(done.is_complete());
     }
 
+    // L77
     #[test]
-    fn l77_a_member_that_is_said_twice_counts_as_it_was_said_last() {
+    fn a_member_that_is_said_twice_counts_as_it_was_said_last() {
         let mut view = StreamView::new();
         let twice = r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}],"usage":null,"usage":{"prompt_tokens":1}}"#;
         assert!(!view.see(&event(twice)).corrupt && view.is_complete());
@@ -612,8 +615,9 @@ mod tests {
         assert_eq!(&view.usage().unwrap()[..], br#"{"prompt_tokens":1}"#);
     }
 
+    // U14, L65, L66
     #[test]
-    fn u14_l65_l66_the_last_usage_that_says_something_counts() {
+    fn the_last_usage_that_says_something_counts() {
         let mut view = StreamView::new();
         for data in [
             r#"{"choices":[],"usage":{"prompt_tokens":1}}"#,

@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use llmpool_core::limits::desk::{Answer, Desk, Refusal};
+use llmpool_core::limits::admission::{Admission, AdmissionOutcome, Rejection};
 use llmpool_core::limits::key::{KeyId, KeyLimits, KeyState};
-use llmpool_core::limits::ledger::{Binding, Grant, Limits, Need, Rest, TargetId};
-use llmpool_core::limits::quota::Quota;
-use llmpool_core::limits::room::{Arrival, Caller, Ticket};
+use llmpool_core::limits::limiter::{CooldownReason, Demand, Grant, KeyConstraint, Limits, TargetId};
+use llmpool_core::limits::rate_limit::RateLimit;
+use llmpool_core::limits::wait_queue::{AcquireRequest, Caller, Ticket};
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -85,7 +85,7 @@ struct Out {
 }
 
 struct World {
-    desk: Desk<u64>,
+    admission: Admission<u64>,
     keys: Vec<KeyId>,
     targets: Vec<TargetId>,
     slots: [Option<u32>; 3],
@@ -97,24 +97,24 @@ struct World {
     tpm: u32,
     now: Timestamp,
     next_ticket: u64,
-    waiting: BTreeMap<u64, (usize, Arrival, Timestamp)>,
+    waiting: BTreeMap<u64, (usize, AcquireRequest, Timestamp)>,
     out: Vec<Out>,
     told: Vec<u64>,
     /// Whether any key was ever refused, so that pauses may have ended.
     refused: bool,
     /// Granted since everybody was last quiet.
-    fresh: Vec<(u64, usize, Arrival)>,
+    fresh: Vec<(u64, usize, AcquireRequest)>,
     /// The keys' states when last looked at.
     last: Vec<KeyState>,
 }
 
-fn quota(capacity: u64, period_ms: u64) -> Quota {
-    Quota::new(capacity as u32, 1000.0 / period_ms as f64).unwrap()
+fn quota(capacity: u64, period_ms: u64) -> RateLimit {
+    RateLimit::new(capacity as u32, 1000.0 / period_ms as f64).unwrap()
 }
 
 impl World {
     fn new(shared: bool) -> Self {
-        let mut desk = Desk::default();
+        let mut admission = Admission::default();
         let slots = [Some(2), None, None];
         let limits = |max_concurrency, burst| KeyLimits {
             limits: Limits {
@@ -126,9 +126,9 @@ impl World {
             ..KeyLimits::default()
         };
         let keys = vec![
-            desk.ledger_mut().add_key(limits(slots[0], None)),
-            desk.ledger_mut().add_key(limits(None, Some(quota(2, 500)))),
-            desk.ledger_mut().add_key(limits(None, None)),
+            admission.limiter_mut().add_key(limits(slots[0], None)),
+            admission.limiter_mut().add_key(limits(None, Some(quota(2, 500)))),
+            admission.limiter_mut().add_key(limits(None, None)),
         ];
         let bucket = |capacity, period_ms: u64| PlainBucket {
             capacity,
@@ -142,13 +142,15 @@ impl World {
                 burst: Some(quota(3, 250)),
                 ..Limits::default()
             };
-            desk.ledger_mut().join_keys(&keys[1..], account, false, START);
+            admission
+                .limiter_mut()
+                .join_keys(&keys[1..], account, false, START);
             rates.insert(9, bucket(3, 250));
         }
         let (tpm, target_slots) = (200, 3);
         let targets = vec![
-            desk.add_target(&keys, Some(quota(4, 200)), START),
-            desk.add_target(
+            admission.add_target(&keys, Some(quota(4, 200)), START),
+            admission.add_target(
                 &keys[..],
                 Limits {
                     tokens: Some(tpm),
@@ -159,7 +161,7 @@ impl World {
             ),
         ];
         Self {
-            desk,
+            admission,
             keys,
             targets,
             slots,
@@ -191,7 +193,7 @@ impl World {
 
     /// Whether the key could be used now, counted from what was written down.
     fn key_is_free(&self, key: usize) -> bool {
-        let state = self.desk.ledger().key_state(self.keys[key]);
+        let state = self.admission.limiter().key_state(self.keys[key]);
         let usable = match state {
             KeyState::Healthy => true,
             KeyState::Probing | KeyState::Disabled => false,
@@ -211,25 +213,25 @@ impl World {
     }
 
     /// Whether the target itself admits it now; `careful`: with everything counted that may still count.
-    fn target_admits(&self, target: usize, need: Need, careful: bool) -> bool {
+    fn target_admits(&self, target: usize, demand: Demand, careful: bool) -> bool {
         if target == 0 {
             return self.rate.has_one(self.now, careful);
         }
         let busy = self.out.iter().filter(|out| out.target == 1).count() as u32;
         let span = if careful { MINUTE + GRAIN } else { MINUTE };
-        busy < self.target_slots && self.tokens_within(span, self.now) + need.tokens <= self.tpm
+        busy < self.target_slots && self.tokens_within(span, self.now) + demand.tokens <= self.tpm
     }
 
     fn granted(
         &mut self,
         ticket: u64,
         target: usize,
-        arrival: &Arrival,
+        request: &AcquireRequest,
         grant: Grant,
     ) -> Result<(), TestCaseError> {
         let key = self.keys.iter().position(|id| Some(*id) == grant.key()).unwrap();
-        self.fresh.push((ticket, target, *arrival));
-        if let Binding::Key(id) = arrival.binding {
+        self.fresh.push((ticket, target, *request));
+        if let KeyConstraint::Key(id) = request.constraint {
             prop_assert_eq!(Some(id), grant.key());
         }
         let rests = self.last[key].until().is_some_and(|until| until > self.now);
@@ -237,7 +239,7 @@ impl World {
         let slots = self.slots[key].is_none_or(|most| self.in_flight(key) < most);
         prop_assert!(slots, "key {} has no slot", key);
         prop_assert!(
-            self.target_admits(target, arrival.need, false),
+            self.target_admits(target, request.demand, false),
             "target {} admits nothing",
             target
         );
@@ -259,7 +261,7 @@ impl World {
         if target == 0 {
             self.rate.log.push((self.now, 1, ticket));
         } else {
-            self.tokens.push((self.now, ticket, arrival.need.tokens));
+            self.tokens.push((self.now, ticket, request.demand.tokens));
         }
         self.out.push(Out {
             grant,
@@ -273,7 +275,7 @@ impl World {
     fn states(&self) -> Vec<KeyState> {
         self.keys
             .iter()
-            .map(|id| self.desk.ledger().key_state(*id))
+            .map(|id| self.admission.limiter().key_state(*id))
             .collect()
     }
 
@@ -281,24 +283,24 @@ impl World {
         &mut self,
         ticket: u64,
         target: usize,
-        arrival: Arrival,
-        answer: Answer,
+        request: AcquireRequest,
+        answer: AdmissionOutcome,
     ) -> Result<(), TestCaseError> {
         match answer {
-            Answer::Granted(grant) => {
+            AdmissionOutcome::Granted(grant) => {
                 self.waiting.remove(&ticket);
-                self.granted(ticket, target, &arrival, grant)?;
+                self.granted(ticket, target, &request, grant)?;
             }
-            Answer::Wait(until) => {
-                prop_assert!(until > self.now && until <= arrival.deadline);
-                self.waiting.insert(ticket, (target, arrival, until));
+            AdmissionOutcome::Wait(until) => {
+                prop_assert!(until > self.now && until <= request.deadline);
+                self.waiting.insert(ticket, (target, request, until));
             }
-            Answer::Refused(refusal) => {
+            AdmissionOutcome::Refused(refusal) => {
                 self.waiting.remove(&ticket);
                 match refusal {
-                    Refusal::TooLate { ready_at, .. } => {
-                        let late = ready_at.is_some_and(|at| at > arrival.deadline);
-                        prop_assert!(late || self.now >= arrival.deadline, "{refusal:?}");
+                    Rejection::TooLate { ready_at, .. } => {
+                        let late = ready_at.is_some_and(|at| at > request.deadline);
+                        prop_assert!(late || self.now >= request.deadline, "{refusal:?}");
                     }
                     other => prop_assert!(false, "{other:?}"),
                 }
@@ -309,7 +311,7 @@ impl World {
 
     /// Those who wait, each once for calls in a row.
     fn callers(&self) -> Vec<u64> {
-        let callers = self.waiting.values().map(|(_, arrival, _)| arrival.caller.id);
+        let callers = self.waiting.values().map(|(_, request, _)| request.caller.id);
         let mut callers: Vec<_> = callers.collect();
         callers.dedup();
         callers
@@ -319,8 +321,8 @@ impl World {
     fn firsts(&self) -> Vec<u64> {
         let mut lines = Vec::new();
         let mut firsts = Vec::new();
-        for (ticket, (target, arrival, _)) in &self.waiting {
-            let line = (*target, arrival.binding);
+        for (ticket, (target, request, _)) in &self.waiting {
+            let line = (*target, request.constraint);
             if !lines.contains(&line) {
                 lines.push(line);
                 firsts.push(*ticket);
@@ -335,27 +337,27 @@ impl World {
         let stood = self.callers();
         let firsts = self.firsts();
         while let Some(ticket) = self.told.pop() {
-            let Some(&(target, arrival, _)) = self.waiting.get(&ticket) else {
+            let Some(&(target, request, _)) = self.waiting.get(&ticket) else {
                 continue;
             };
             let mut told = std::mem::take(&mut self.told);
             let answer = self
-                .desk
-                .look_again(self.targets[target], &arrival, &ticket, self.now, &mut told);
+                .admission
+                .poll(self.targets[target], &request, &ticket, self.now, &mut told);
             self.told = told;
-            self.take_note(ticket, target, arrival, answer)?;
+            self.take_note(ticket, target, request, answer)?;
         }
         self.last = self.states();
         let callers = self.callers();
         let alone = |caller| stood == [caller] && callers == [caller];
         // Nobody of the same caller who came before still waits for the same, nor at the other target for a key that would do.
-        for (ticket, target, arrival) in std::mem::take(&mut self.fresh) {
+        for (ticket, target, request) in std::mem::take(&mut self.fresh) {
             for (older, (of, theirs, _)) in self.waiting.range(..ticket) {
-                let same = theirs.caller == arrival.caller && theirs.binding == arrival.binding;
+                let same = theirs.caller == request.caller && theirs.constraint == request.constraint;
                 // Only the first of a line may go: he holds up those behind him whatever they need.
                 let is_first = firsts.contains(older);
-                let any = alone(arrival.caller.id) && arrival.binding == Binding::Any && is_first;
-                let same = same && (*of == target || any && self.target_admits(*of, theirs.need, true));
+                let any = alone(request.caller.id) && request.constraint == KeyConstraint::Any && is_first;
+                let same = same && (*of == target || any && self.target_admits(*of, theirs.demand, true));
                 prop_assert!(!same, "{older} was overtaken by {ticket}");
             }
         }
@@ -386,28 +388,28 @@ impl World {
     /// Nobody is forgotten: whoever is first, and could go by what was written down, has gone.
     fn check(&self) -> Result<(), TestCaseError> {
         for (key, id) in self.keys.iter().enumerate() {
-            prop_assert_eq!(self.desk.ledger().in_flight(*id), self.in_flight(key));
+            prop_assert_eq!(self.admission.limiter().in_flight(*id), self.in_flight(key));
         }
         for target in 0..2 {
             let waiting = self.waiting.values().filter(|(of, _, _)| *of == target).count();
-            prop_assert_eq!(self.desk.waiting(self.targets[target]), waiting);
+            prop_assert_eq!(self.admission.waiting(self.targets[target]), waiting);
         }
         prop_assert!(
             self.waiting
                 .values()
-                .all(|(_, arrival, _)| arrival.deadline > self.now)
+                .all(|(_, request, _)| request.deadline > self.now)
         );
         // Somebody waits for any key at a target that admits him, and a key is free that nobody older could be waiting for.
         let heads: Vec<_> = self
             .waiting
             .values()
-            .filter(|(_, arrival, _)| arrival.binding == Binding::Any)
+            .filter(|(_, request, _)| request.constraint == KeyConstraint::Any)
             .collect();
         let admitted = |target: usize| {
             let mut here = heads.iter().filter(|(of, _, _)| *of == target);
             // With several callers any of their first may be the head.
             here.clone().count() > 0
-                && here.all(|(_, arrival, _)| self.target_admits(target, arrival.need, true))
+                && here.all(|(_, request, _)| self.target_admits(target, request.demand, true))
         };
         let free = (0..3).any(|key| self.key_is_free(key));
         let forgotten = free && (0..2).any(admitted);
@@ -439,27 +441,27 @@ impl World {
             } => {
                 let ticket = self.next_ticket;
                 self.next_ticket += 1;
-                let arrival = Arrival {
+                let request = AcquireRequest {
                     ticket: Ticket(ticket),
                     caller: Caller::new(caller),
-                    need: Need {
+                    demand: Demand {
                         requests: 1,
                         tokens: if target == 1 { u32::from(tokens) + 1 } else { 0 },
                     },
-                    binding: bound.map_or(Binding::Any, |key| Binding::Key(self.keys[key])),
+                    constraint: bound.map_or(KeyConstraint::Any, |key| KeyConstraint::Key(self.keys[key])),
                     deadline: self.now + Duration::from_millis(u64::from(patience) * 10 + 1),
                 };
-                let answer = self
-                    .desk
-                    .arrive(self.targets[target], &arrival, &ticket, self.now, &mut told);
+                let answer =
+                    self.admission
+                        .acquire(self.targets[target], &request, &ticket, self.now, &mut told);
                 self.told.extend(told);
-                self.take_note(ticket, target, arrival, answer)?;
+                self.take_note(ticket, target, request, answer)?;
             }
             Do::Cancel(which) if !self.waiting.is_empty() => {
                 let ticket = *self.waiting.keys().nth(which.index(self.waiting.len())).unwrap();
-                let (target, arrival, _) = self.waiting.remove(&ticket).unwrap();
-                self.desk
-                    .withdraw(self.targets[target], &arrival, self.now, &mut told);
+                let (target, request, _) = self.waiting.remove(&ticket).unwrap();
+                self.admission
+                    .cancel(self.targets[target], &request, self.now, &mut told);
                 self.told.extend(told);
             }
             Do::End {
@@ -471,27 +473,27 @@ impl World {
                 let mut out = self.out.swap_remove(which.index(self.out.len()));
                 let now = self.now;
                 self.refused |= matches!(outcome, 1 | 2);
-                let ledger = self.desk.ledger_mut();
+                let limiter = self.admission.limiter_mut();
                 match outcome {
                     0 => {
-                        ledger.succeeded(&out.grant, now);
+                        limiter.succeeded(&out.grant, now);
                     }
                     1 => {
-                        ledger.refused(
+                        limiter.refused(
                             &out.grant,
-                            Rest::Throttled,
+                            CooldownReason::Throttled,
                             Some(Duration::from_millis(1500)),
                             now,
                         );
                     }
                     2 => {
-                        ledger.refused(&out.grant, Rest::Invalid, None, now);
+                        limiter.refused(&out.grant, CooldownReason::Invalid, None, now);
                     }
                     _ => {}
                 }
                 self.last = self.states();
                 if used && out.target == 1 {
-                    self.desk
+                    self.admission
                         .settle(&mut out.grant, u32::from(tokens), now, &mut told);
                     let entry = self
                         .tokens
@@ -507,8 +509,9 @@ impl World {
                         .for_each(|rate| rate.log.retain(|(_, _, by)| *by != ticket));
                     self.tokens.retain(|(_, by, _)| *by != ticket);
                 }
-                self.desk.put_back(&mut out.grant, used, now, &mut told);
-                self.desk.ask_room(self.targets[out.target], now, &mut told);
+                self.admission.release(&mut out.grant, used, now, &mut told);
+                self.admission
+                    .serve_target(self.targets[out.target], now, &mut told);
                 self.told.extend(told);
             }
             Do::Reload(most) => {
@@ -520,8 +523,10 @@ impl World {
                     ..Limits::default()
                 };
                 let target = self.targets[1];
-                self.desk.ledger_mut().set_target_limits(target, limits, self.now);
-                self.desk.ask_room(target, self.now, &mut told);
+                self.admission
+                    .limiter_mut()
+                    .set_target_limits(target, limits, self.now);
+                self.admission.serve_target(target, self.now, &mut told);
                 self.told.extend(told);
             }
             Do::Cancel(_) | Do::End { .. } => {}
@@ -579,8 +584,8 @@ proptest! {
         prop_assert!(world.waiting.is_empty());
         let mut told = Vec::new();
         for mut out in std::mem::take(&mut world.out) {
-            world.desk.put_back(&mut out.grant, true, world.now, &mut told);
+            world.admission.release(&mut out.grant, true, world.now, &mut told);
         }
-        prop_assert!(world.keys.iter().all(|key| world.desk.ledger().in_flight(*key) == 0));
+        prop_assert!(world.keys.iter().all(|key| world.admission.limiter().in_flight(*key) == 0));
     }
 }

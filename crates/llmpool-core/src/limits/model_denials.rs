@@ -5,17 +5,17 @@
 
 use std::time::Duration;
 
-use super::condition::{Condition, Rest, Standing};
+use super::health::{CooldownReason, Health, HealthState};
 use super::key::KeyId;
 use crate::time::Timestamp;
 
 /// The keys that one target may not use, or is finding out about.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Forbidden {
-    keys: Vec<(KeyId, Condition)>,
+pub(super) struct ModelDenials {
+    keys: Vec<(KeyId, Health)>,
 }
 
-impl Forbidden {
+impl ModelDenials {
     #[inline(always)]
     pub(super) fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -23,39 +23,37 @@ impl Forbidden {
 
     /// Whether a key may not be used now.
     pub(super) fn forbids(&self, id: KeyId, now: Timestamp) -> bool {
-        self.of(id).is_some_and(|condition| {
-            condition.is_probed() || condition.rests_until().is_some_and(|until| until > now)
+        self.of(id).is_some_and(|health| {
+            health.is_probed() || health.cooldown_until().is_some_and(|until| until > now)
         })
     }
 
     /// Until when it is not used; `None` where it is not forbidden, or a probe decides.
     pub(super) fn until(&self, id: KeyId) -> Option<Timestamp> {
-        self.of(id)?.rests_until()
+        self.of(id)?.cooldown_until()
     }
 
-    pub(super) fn standing(&self, id: KeyId) -> Option<Standing> {
-        self.of(id).map(Condition::standing)
+    pub(super) fn standing(&self, id: KeyId) -> Option<HealthState> {
+        self.of(id).map(Health::standing)
     }
 
     /// An attempt begins; it is a probe if its key is forbidden. Answers by which number its answer is known.
-    pub(super) fn pick(&mut self, id: KeyId, now: Timestamp) -> Option<u32> {
-        let condition = self.of_mut(id)?;
-        condition.pick(false, now);
-        Some(condition.epoch())
+    pub(super) fn reserve(&mut self, id: KeyId, now: Timestamp) -> Option<u32> {
+        let health = self.of_mut(id)?;
+        health.reserve(false, now);
+        Some(health.epoch())
     }
 
     /// An attempt ends.
-    pub(super) fn put_back(&mut self, id: KeyId, epoch: Option<u32>) {
-        if let (Some(condition), Some(epoch)) = (self.of_mut(id), epoch) {
-            condition.put_back(epoch);
+    pub(super) fn release(&mut self, id: KeyId, epoch: Option<u32>) {
+        if let (Some(health), Some(epoch)) = (self.of_mut(id), epoch) {
+            health.release(epoch);
         }
     }
 
     /// An attempt got through. Answers whether that changed anything.
     pub(super) fn succeeded(&mut self, id: KeyId, epoch: Option<u32>) -> bool {
-        let is_news = self
-            .of(id)
-            .is_some_and(|condition| Some(condition.epoch()) == epoch);
+        let is_news = self.of(id).is_some_and(|health| Some(health.epoch()) == epoch);
         if is_news {
             self.allow(id);
         }
@@ -65,12 +63,12 @@ impl Forbidden {
     /// An attempt was refused.
     pub(super) fn refused(&mut self, id: KeyId, epoch: Option<u32>, pause: Option<Duration>, now: Timestamp) {
         match (self.of_mut(id), epoch) {
-            (Some(condition), Some(epoch)) => condition.refused(epoch, Rest::Forbidden, pause, now),
-            (Some(condition), None) => condition.late_refusal(Rest::Forbidden, pause, now),
+            (Some(health), Some(epoch)) => health.refused(epoch, CooldownReason::Forbidden, pause, now),
+            (Some(health), None) => health.late_refusal(CooldownReason::Forbidden, pause, now),
             (None, _) => {
-                let mut condition = Condition::new();
-                let before = condition.refused(condition.epoch(), Rest::Forbidden, pause, now);
-                self.keys.push((id, condition));
+                let mut health = Health::new();
+                let before = health.refused(health.epoch(), CooldownReason::Forbidden, pause, now);
+                self.keys.push((id, health));
                 before
             }
         };
@@ -81,13 +79,13 @@ impl Forbidden {
         self.keys.retain(|(key, _)| *key != id);
     }
 
-    fn of(&self, id: KeyId) -> Option<&Condition> {
+    fn of(&self, id: KeyId) -> Option<&Health> {
         let mut keys = self.keys.iter();
-        keys.find(|(key, _)| *key == id).map(|(_, condition)| condition)
+        keys.find(|(key, _)| *key == id).map(|(_, health)| health)
     }
 
-    fn of_mut(&mut self, id: KeyId) -> Option<&mut Condition> {
+    fn of_mut(&mut self, id: KeyId) -> Option<&mut Health> {
         let mut keys = self.keys.iter_mut();
-        keys.find(|(key, _)| *key == id).map(|(_, condition)| condition)
+        keys.find(|(key, _)| *key == id).map(|(_, health)| health)
     }
 }

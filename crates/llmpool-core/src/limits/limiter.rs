@@ -9,16 +9,16 @@
 use std::time::Duration;
 
 use super::bucket::Bucket;
-pub use super::condition::Rest;
-use super::condition::{Condition, Standing};
-use super::forbidden::Forbidden;
+pub use super::health::CooldownReason;
+use super::health::{Health, HealthState};
 use super::key::{KeyId, KeyLimits, KeyState};
-pub use super::key_ring::{Binding, GroupId, Undo};
-use super::key_ring::{KeyRing, Stake};
 use super::key_set::KeySet;
-use super::learned::Sights;
-use super::meter::{Charge, Meter};
-pub use super::meter::{Counts, Limits, Need};
+pub use super::key_table::{KeyConstraint, ProvisionalCooldown, QuotaGroupId};
+use super::key_table::{KeyReservation, KeyTable};
+use super::limit_set::{Charge, LimitSet};
+pub use super::limit_set::{Demand, LimitKind, Limits};
+use super::model_denials::ModelDenials;
+use super::observed_limits::LimitSnapshots;
 use crate::routing::budget::RetryBudget;
 use crate::time::Timestamp;
 
@@ -43,8 +43,8 @@ pub struct TargetLimits {
     pub breaker: Option<u32>,
 }
 
-impl From<Option<super::quota::Quota>> for TargetLimits {
-    fn from(burst: Option<super::quota::Quota>) -> Self {
+impl From<Option<super::rate_limit::RateLimit>> for TargetLimits {
+    fn from(burst: Option<super::rate_limit::RateLimit>) -> Self {
         Limits::from(burst).into()
     }
 }
@@ -58,7 +58,7 @@ impl From<Limits> for TargetLimits {
     }
 }
 
-/// Leave for one attempt. Whoever holds it must give it back exactly once, by [`Ledger::put_back`].
+/// Leave for one attempt. Whoever holds it must give it back exactly once, by [`Limiter::release`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     target: TargetId,
@@ -66,13 +66,13 @@ pub struct Grant {
     key: u32,
     epoch: u32,
     /// What is counted: the estimate of tokens until it is settled.
-    need: Need,
+    demand: Demand,
     /// Whether it may turn out to use fewer tokens than are counted.
     unsettled: bool,
     /// The number by which buckets know it.
     turn: u64,
     charge: Charge,
-    stake: Stake,
+    reservation: KeyReservation,
     /// By which number its answer is known, where its key was forbidden when it was picked.
     probe: Option<u32>,
 }
@@ -98,13 +98,13 @@ impl Grant {
     clippy::large_enum_variant,
     reason = "a grant is the common answer, and is moved on at once"
 )]
-pub enum Take {
+pub enum AcquireOutcome {
     /// Everything was taken.
     Granted(Grant),
     /// Not now, and nothing was taken.
     Wait(Wait),
     /// Not ever.
-    Never(Never),
+    Unsatisfiable(Unsatisfiable),
 }
 
 /// What would make a denied request succeed.
@@ -122,13 +122,13 @@ pub struct Wait {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
     /// A limit of the target.
-    Target(Counts),
+    Target(LimitKind),
     /// The target has as many attempts under way as it may have.
     TargetConcurrency,
     /// The target asked for a pause, or failed time and again.
     TargetRests,
     /// Limits of every key.
-    KeyLimits(Counts),
+    KeyLimits(LimitKind),
     /// Every usable key has as many attempts under way as it may have.
     Concurrency,
     /// Every key rests; the state of the one that returns first.
@@ -147,7 +147,7 @@ impl WaitReason {
 
 /// Why a request can never be granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Never {
+pub enum Unsatisfiable {
     /// It asks for more requests at once than there can ever be.
     MoreThanCapacity {
         /// The most that can be taken at once.
@@ -164,14 +164,14 @@ pub enum Never {
     UnknownKey,
 }
 
-impl Never {
-    fn too_much(need: Need, counts: Counts, most: u32) -> Self {
+impl Unsatisfiable {
+    fn too_much(demand: Demand, counts: LimitKind, most: u32) -> Self {
         match counts {
-            Counts::Tokens => Self::MoreTokensThanLimit {
-                tokens: need.tokens,
+            LimitKind::Tokens => Self::MoreTokensThanLimit {
+                tokens: demand.tokens,
                 limit: most,
             },
-            Counts::Requests | Counts::Day => Self::MoreThanCapacity { capacity: most },
+            LimitKind::Requests | LimitKind::Day => Self::MoreThanCapacity { capacity: most },
         }
     }
 }
@@ -179,34 +179,34 @@ impl Never {
 /// A take that takes nothing.
 enum Denial {
     Wait(Wait),
-    Never(Never),
+    Unsatisfiable(Unsatisfiable),
 }
 
-impl From<Denial> for Take {
+impl From<Denial> for AcquireOutcome {
     fn from(denial: Denial) -> Self {
         match denial {
             Denial::Wait(wait) => Self::Wait(wait),
-            Denial::Never(never) => Self::Never(never),
+            Denial::Unsatisfiable(never) => Self::Unsatisfiable(never),
         }
     }
 }
 
 #[derive(Clone, Debug)]
 struct Target {
-    meter: Meter,
+    limit_set: LimitSet,
     set: Option<usize>,
-    condition: Condition,
+    health: Health,
     breaker: Option<u32>,
     /// Failures in a row that blame the target.
     failures: u32,
     budget: RetryBudget,
-    forbidden: Forbidden,
+    forbidden: ModelDenials,
 }
 
 /// Every limit of one provider.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger {
-    ring: KeyRing,
+pub struct Limiter {
+    key_table: KeyTable,
     /// The sets each key or anyone of its account belongs to; nearly always one.
     sets_of: Vec<Vec<usize>>,
     sets: Vec<KeySet>,
@@ -217,7 +217,7 @@ pub struct Ledger {
     turns: u64,
 }
 
-impl Ledger {
+impl Limiter {
     /// An empty ledger.
     pub fn new() -> Self {
         Self::default()
@@ -226,15 +226,15 @@ impl Ledger {
     /// Adds a key that no target uses yet.
     pub fn add_key(&mut self, limits: KeyLimits) -> KeyId {
         self.sets_of.push(Vec::new());
-        self.ring.add(limits)
+        self.key_table.add(limits)
     }
 
     /// Makes one account of these keys, and of those that were in an account with one of them already: they share `limits`, pauses for
     /// rate and lack of quota. Their own limits stay. `learn`: whether what the provider says tightens the limits.
-    pub fn join_keys(&mut self, keys: &[KeyId], limits: Limits, learn: bool, now: Timestamp) -> GroupId {
+    pub fn join_keys(&mut self, keys: &[KeyId], limits: Limits, learn: bool, now: Timestamp) -> QuotaGroupId {
         let turn = self.turn();
-        let group = self.ring.join(keys, limits, learn, turn, now);
-        let members = self.ring.members(group).to_vec();
+        let group = self.key_table.join(keys, limits, learn, turn, now);
+        let members = self.key_table.members(group).to_vec();
         let mut sets: Vec<usize> = members
             .iter()
             .flat_map(|id| self.sets_of[id.index()].clone())
@@ -249,7 +249,7 @@ impl Ledger {
             near.extend(&sets);
             near.sort_unstable();
             near.dedup();
-            self.sets[set].renew(&self.ring, now);
+            self.sets[set].renew(&self.key_table, now);
         }
         group
     }
@@ -269,13 +269,13 @@ impl Ledger {
         };
         let TargetLimits { limits, breaker } = limits.into();
         self.targets.push(Target {
-            meter: Meter::new(limits),
+            limit_set: LimitSet::new(limits),
             set,
-            condition: Condition::new(),
+            health: Health::new(),
             breaker,
             failures: 0,
             budget: RetryBudget::default(),
-            forbidden: Forbidden::default(),
+            forbidden: ModelDenials::default(),
         });
         TargetId((self.targets.len() - 1) as u32)
     }
@@ -285,7 +285,7 @@ impl Ledger {
         let TargetLimits { limits, breaker } = limits.into();
         let turn = self.turn();
         let target = &mut self.targets[target.index()];
-        target.meter.set_limits(limits, turn, now);
+        target.limit_set.set_limits(limits, turn, now);
         target.breaker = breaker;
     }
 
@@ -299,7 +299,7 @@ impl Ledger {
         let index = self.sets.len();
         let mut near = vec![index];
         for id in &members {
-            for member in self.ring.together_with(*id).as_slice() {
+            for member in self.key_table.together_with(*id).as_slice() {
                 let sets = &mut self.sets_of[member.index()];
                 for &other in sets.iter().filter(|other| **other != index) {
                     if !near.contains(&other) {
@@ -313,72 +313,78 @@ impl Ledger {
             }
         }
         self.near.push(near);
-        self.sets.push(KeySet::new(members, &self.ring, now));
+        self.sets.push(KeySet::new(members, &self.key_table, now));
         index
     }
 
     /// Takes what one attempt needs, the least loaded usable key included, or says what it waits for.
     #[inline(always)]
-    pub fn take(&mut self, target: TargetId, need: Need, binding: Binding, now: Timestamp) -> Take {
-        let Self { ring, sets, .. } = self;
+    pub fn take(
+        &mut self,
+        target: TargetId,
+        demand: Demand,
+        constraint: KeyConstraint,
+        now: Timestamp,
+    ) -> AcquireOutcome {
+        let Self { key_table, sets, .. } = self;
         let chosen = &mut self.targets[target.index()];
-        if let Some(denied) = chosen.denies(need, now) {
+        if let Some(denied) = chosen.denies(demand, now) {
             return denied.into();
         }
         let key = match chosen.set {
-            None if binding == Binding::Any => None,
-            Some(set) if chosen.takes_any_key(need, binding) => {
-                let Some(id) = sets[set].least_loaded(ring, now) else {
-                    return Take::Wait(self.wait_for_any(set, now));
+            None if constraint == KeyConstraint::Any => None,
+            Some(set) if chosen.takes_any_key(demand, constraint) => {
+                let Some(id) = sets[set].least_loaded(key_table, now) else {
+                    return AcquireOutcome::Wait(self.wait_for_any(set, now));
                 };
                 Some(id)
             }
             _ => {
-                let Some(id) = chosen.find_key(ring, sets, need, binding, now) else {
-                    return self.wait_for_key(target, need, binding, now).into();
+                let Some(id) = chosen.find_key(key_table, sets, demand, constraint, now) else {
+                    return self.wait_for_key(target, demand, constraint, now).into();
                 };
                 Some(id)
             }
         };
         self.turns += 1;
         let turn = self.turns;
-        if !chosen.condition.is_in_use() && chosen.condition.pick(chosen.meter.is_paced(), now) {
-            chosen.meter.resume(turn, now);
+        if !chosen.health.is_in_use() && chosen.health.reserve(chosen.limit_set.is_paced(), now) {
+            chosen.limit_set.resume(turn, now);
         }
-        let (charge, epoch) = (chosen.meter.charge(need, turn, now), chosen.condition.epoch());
+        let (charge, epoch) = (chosen.limit_set.charge(demand, turn, now), chosen.health.epoch());
         let mut probe = None;
-        let stake = match key {
-            None => Stake::NONE,
+        let reservation = match key {
+            None => KeyReservation::NONE,
             Some(id) => {
                 if !chosen.forbidden.is_empty() {
-                    probe = chosen.forbidden.pick(id, now);
+                    probe = chosen.forbidden.reserve(id, now);
                 }
-                let key = &mut ring.keys[id.index()];
+                let key = &mut key_table.keys[id.index()];
                 match self.sets_of[id.index()][..] {
                     // Nearly every key of nearly every call.
                     [set] if key.is_unlimited() => {
-                        let stake = key.pick(need, turn, now);
+                        let reservation = key.reserve(demand, turn, now);
                         sets[set].load_changed(id, key);
-                        stake
+                        reservation
                     }
                     _ => {
-                        let target = &chosen.meter;
-                        let stake = ring.pick(id, need, turn, || target.is_paced(), now);
+                        let target = &chosen.limit_set;
+                        let reservation = key_table.reserve(id, demand, turn, || target.is_paced(), now);
                         self.account_changed(id, now);
-                        stake
+                        reservation
                     }
                 }
             }
         };
-        Take::Granted(Grant {
+        AcquireOutcome::Granted(Grant {
             target,
             key: key.map_or(NO_KEY, |id| id.0),
             epoch,
-            need,
-            unsettled: need.tokens > 0,
+            demand,
+            unsettled: demand.tokens > 0,
             turn,
             charge,
-            stake,
+            reservation,
             probe,
         })
     }
@@ -390,68 +396,83 @@ impl Ledger {
     }
 
     /// Why this could never be granted, if so.
-    pub fn never(&self, target: TargetId, need: Need, binding: Binding) -> Option<Never> {
-        let Target { meter, set, .. } = &self.targets[target.index()];
-        let too_much = |(counts, most)| Never::too_much(need, counts, most);
-        if let Some(never) = meter.never(need) {
+    pub fn never(
+        &self,
+        target: TargetId,
+        demand: Demand,
+        constraint: KeyConstraint,
+    ) -> Option<Unsatisfiable> {
+        let Target { limit_set, set, .. } = &self.targets[target.index()];
+        let too_much = |(counts, most)| Unsatisfiable::too_much(demand, counts, most);
+        if let Some(never) = limit_set.never(demand) {
             return Some(too_much(never));
         }
         let Some(set) = set.map(|set| &self.sets[set]) else {
-            return Some(Never::UnknownKey).filter(|_| binding != Binding::Any);
+            return Some(Unsatisfiable::UnknownKey).filter(|_| constraint != KeyConstraint::Any);
         };
-        let mut nevers = set.members().iter().filter(|id| self.ring.binds(binding, **id));
+        let mut nevers = set
+            .members()
+            .iter()
+            .filter(|id| self.key_table.binds(constraint, **id));
         let first = match nevers.next() {
-            None => return Some(Never::UnknownKey),
-            Some(id) => self.ring.never(*id, need)?,
+            None => return Some(Unsatisfiable::UnknownKey),
+            Some(id) => self.key_table.never(*id, demand)?,
         };
         nevers
-            .all(|id| self.ring.never(*id, need).is_some())
+            .all(|id| self.key_table.never(*id, demand).is_some())
             .then(|| too_much(first))
     }
 
     /// What stands in the way of a request now, without taking anything.
-    pub fn why_wait(&mut self, target: TargetId, need: Need, binding: Binding, now: Timestamp) -> WaitReason {
-        if let Some(Denial::Wait(wait)) = self.targets[target.index()].denies(need, now) {
+    pub fn why_wait(
+        &mut self,
+        target: TargetId,
+        demand: Demand,
+        constraint: KeyConstraint,
+        now: Timestamp,
+    ) -> WaitReason {
+        if let Some(Denial::Wait(wait)) = self.targets[target.index()].denies(demand, now) {
             return wait.why;
         }
         let chosen = &self.targets[target.index()];
-        let wants_key = binding != Binding::Any || chosen.set.is_some();
+        let wants_key = constraint != KeyConstraint::Any || chosen.set.is_some();
         if wants_key
             && chosen
-                .find_key(&self.ring, &mut self.sets, need, binding, now)
+                .find_key(&self.key_table, &mut self.sets, demand, constraint, now)
                 .is_none()
-            && let Denial::Wait(wait) = self.wait_for_key(target, need, binding, now)
+            && let Denial::Wait(wait) = self.wait_for_key(target, demand, constraint, now)
         {
             return wait.why;
         }
         // It could go, but for those before.
-        WaitReason::Target(Counts::Requests)
+        WaitReason::Target(LimitKind::Requests)
     }
 
     /// Gives a grant back. `used` says whether the request was handed to a connection: only an unused one is refunded. Answers whether
     /// that makes room at the target itself, whatever the keys. Afterwards the grant serves only to be settled.
     #[inline(always)]
-    pub fn put_back(&mut self, grant: &mut Grant, used: bool, now: Timestamp) -> bool {
+    pub fn release(&mut self, grant: &mut Grant, used: bool, now: Timestamp) -> bool {
         let target = &mut self.targets[grant.target.index()];
-        let was_probe = matches!(target.condition.standing(), Standing::Probing { .. });
-        let was_full = !target.meter.has_slot();
-        target.meter.in_flight -= 1;
-        target.condition.put_back(grant.epoch);
+        let was_probe = matches!(target.health.standing(), HealthState::Probing { .. });
+        let was_full = !target.limit_set.has_slot();
+        target.limit_set.in_flight -= 1;
+        target.health.release(grant.epoch);
         if !used {
-            target.meter.refund(grant.charge, grant.need, grant.turn);
+            target.limit_set.refund(grant.charge, grant.demand, grant.turn);
         }
         if let Some(id) = grant.key() {
             if grant.probe.is_some() {
-                target.forbidden.put_back(id, grant.probe);
+                target.forbidden.release(id, grant.probe);
             }
-            self.ring.put_back(id, &grant.stake, used, grant.need, grant.turn);
+            self.key_table
+                .release(id, &grant.reservation, used, grant.demand, grant.turn);
             self.key_changed(id, now);
         }
         self.close(grant);
         // Who waits for tokens may learn now that they do not come back.
-        let was_counted = grant.need.tokens > 0;
+        let was_counted = grant.demand.tokens > 0;
         if !used {
-            grant.need.tokens = 0;
+            grant.demand.tokens = 0;
         }
         !used || was_full || was_probe || was_counted
     }
@@ -460,12 +481,12 @@ impl Ledger {
     #[inline(always)]
     fn close(&mut self, grant: &mut Grant) {
         if std::mem::take(&mut grant.unsettled) {
-            let tokens = grant.need.tokens;
+            let tokens = grant.demand.tokens;
             self.targets[grant.target.index()]
-                .meter
+                .limit_set
                 .leave_unsettled(grant.charge, tokens);
             if let Some(id) = grant.key() {
-                self.ring.leave_unsettled(id, &grant.stake, tokens);
+                self.key_table.leave_unsettled(id, &grant.reservation, tokens);
             }
         }
     }
@@ -474,11 +495,11 @@ impl Ledger {
     #[inline(always)]
     pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp) -> bool {
         self.close(grant);
-        let before = std::mem::replace(&mut grant.need.tokens, tokens);
+        let before = std::mem::replace(&mut grant.demand.tokens, tokens);
         let target = &mut self.targets[grant.target.index()];
-        let mut made_room = target.meter.settle(grant.charge, before, tokens);
+        let mut made_room = target.limit_set.settle(grant.charge, before, tokens);
         if let Some(id) = grant.key()
-            && self.ring.settle(id, &grant.stake, before, tokens)
+            && self.key_table.settle(id, &grant.reservation, before, tokens)
         {
             made_room = true;
             self.key_changed(id, now);
@@ -494,14 +515,14 @@ impl Ledger {
         let expected = target.is_untroubled(grant)
             && grant
                 .key()
-                .is_none_or(|id| self.ring.untroubled(id, &grant.stake).is_some());
+                .is_none_or(|id| self.key_table.untroubled(id, &grant.reservation).is_some());
         if expected {
             target.answered();
         }
         expected
     }
 
-    /// As [`succeeded_as_expected`](Self::succeeded_as_expected), and gives the grant back: see [`put_back`](Self::put_back). `None` where
+    /// As [`succeeded_as_expected`](Self::succeeded_as_expected), and gives the grant back: see [`release`](Self::release). `None` where
     /// success is news, and then nothing was done.
     #[inline(always)]
     pub fn end_as_expected(&mut self, grant: &Grant, now: Timestamp) -> Option<bool> {
@@ -510,8 +531,8 @@ impl Ledger {
             return None;
         }
         if let Some(id) = grant.key() {
-            let key = self.ring.untroubled(id, &grant.stake)?;
-            key.meter.in_flight -= 1;
+            let key = self.key_table.untroubled(id, &grant.reservation)?;
+            key.limit_set.in_flight -= 1;
             match self.sets_of[id.index()][..] {
                 [set] if key.is_unlimited() => self.sets[set].load_changed(id, key),
                 _ => self.account_changed(id, now),
@@ -519,8 +540,8 @@ impl Ledger {
         }
         let target = &mut self.targets[grant.target.index()];
         target.answered();
-        let was_full = !target.meter.has_slot();
-        target.meter.in_flight -= 1;
+        let was_full = !target.limit_set.has_slot();
+        target.limit_set.in_flight -= 1;
         Some(was_full)
     }
 
@@ -528,10 +549,10 @@ impl Ledger {
     pub fn succeeded(&mut self, grant: &Grant, now: Timestamp) -> bool {
         let target = &mut self.targets[grant.target.index()];
         target.answered();
-        let mut changed = target.condition.succeeded(grant.epoch);
+        let mut changed = target.health.succeeded(grant.epoch);
         if let Some(id) = grant.key() {
             changed |= target.forbidden.succeeded(id, grant.probe);
-            if self.ring.succeeded(id, &grant.stake) {
+            if self.key_table.succeeded(id, &grant.reservation) {
                 changed = true;
                 self.key_changed(id, now);
             }
@@ -544,38 +565,47 @@ impl Ledger {
     pub fn refused(
         &mut self,
         grant: &Grant,
-        why: Rest,
+        why: CooldownReason,
         pause: Option<Duration>,
         now: Timestamp,
-    ) -> Option<Undo> {
+    ) -> Option<ProvisionalCooldown> {
         let id = grant.key()?;
-        if why == Rest::Forbidden {
+        if why == CooldownReason::Forbidden {
             let forbidden = &mut self.targets[grant.target.index()].forbidden;
             forbidden.refused(id, grant.probe, pause, now);
             return None;
         }
-        let undo = self.ring.refused(id, &grant.stake, why, pause, now);
-        if why == Rest::Throttled && undo.is_some() {
-            self.ring.rate_meter(id).learned.refused(now);
+        let cooldown = self.key_table.refused(id, &grant.reservation, why, pause, now);
+        if why == CooldownReason::Throttled && cooldown.is_some() {
+            self.key_table.rate_limits(id).learned.refused(now);
         }
         self.key_changed(id, now);
-        undo
+        cooldown
     }
 
     /// As [`refused`](Self::refused), where it is not clear whether the key is to blame: it rests for `pause`, and nothing is learned of its
     /// rate.
-    pub fn refused_unclearly(&mut self, grant: &Grant, pause: Duration, now: Timestamp) -> Option<Undo> {
+    pub fn refused_unclearly(
+        &mut self,
+        grant: &Grant,
+        pause: Duration,
+        now: Timestamp,
+    ) -> Option<ProvisionalCooldown> {
         let id = grant.key()?;
-        let undo = self
-            .ring
-            .refused(id, &grant.stake, Rest::Throttled, Some(pause), now);
+        let cooldown = self.key_table.refused(
+            id,
+            &grant.reservation,
+            CooldownReason::Throttled,
+            Some(pause),
+            now,
+        );
         self.key_changed(id, now);
-        undo
+        cooldown
     }
 
     /// Whether what the provider says tightens the limits of a key.
-    pub fn learns(&self, key: KeyId) -> bool {
-        self.ring.rate_meter_of(key).learned.is_enabled()
+    pub fn observes_limits(&self, key: KeyId) -> bool {
+        self.key_table.rate_limits_of(key).learned.is_enabled()
     }
 
     /// The attempt of this grant failed because of its target. A time that the provider named is kept; without one the target is left
@@ -584,39 +614,41 @@ impl Ledger {
         let target = &mut self.targets[grant.target.index()];
         target.failures = target.failures.saturating_add(1);
         let broken = target.breaker.is_some_and(|after| target.failures >= after);
-        let probed = matches!(target.condition.standing(), Standing::Probing { .. });
+        let probed = matches!(target.health.standing(), HealthState::Probing { .. });
         if pause.is_some() {
             target
-                .condition
-                .refused(grant.epoch, Rest::Overloaded, pause, now);
+                .health
+                .refused(grant.epoch, CooldownReason::Overloaded, pause, now);
         } else if broken || (probed && target.breaker.is_some()) {
-            target.condition.refused(grant.epoch, Rest::Broken, None, now);
+            target
+                .health
+                .refused(grant.epoch, CooldownReason::Broken, None, now);
         } else if probed {
             // Without an alternative only a time that was named keeps anybody from it.
-            target.condition.succeeded(grant.epoch);
+            target.health.succeeded(grant.epoch);
         }
     }
 
     /// An answer said what is left of its key's limits.
-    pub fn observed(&mut self, grant: &Grant, sights: &Sights, now: Timestamp) {
+    pub fn observed(&mut self, grant: &Grant, sights: &LimitSnapshots, now: Timestamp) {
         let Some(id) = grant.key() else { return };
-        let meter = self.ring.rate_meter(id);
-        let others = meter.in_flight.saturating_sub(1);
-        meter.learned.observe(sights, others, now);
+        let limit_set = self.key_table.rate_limits(id);
+        let others = limit_set.in_flight.saturating_sub(1);
+        limit_set.learned.observe(sights, others, now);
         self.key_changed(id, now);
     }
 
     /// Takes a refusal back, unless the key's condition has changed again since.
-    pub fn restore(&mut self, undo: Undo, now: Timestamp) {
-        self.ring.restore(undo);
-        self.key_changed(undo.key(), now);
+    pub fn restore(&mut self, cooldown: ProvisionalCooldown, now: Timestamp) {
+        self.key_table.restore(cooldown);
+        self.key_changed(cooldown.key(), now);
     }
 
     /// Takes a key out of use, or puts it back into use whatever was known of it and of its account. Attempts under way go on.
     pub fn set_enabled(&mut self, key: KeyId, enabled: bool, now: Timestamp) {
-        self.ring.keys[key.index()].disabled = !enabled;
+        self.key_table.keys[key.index()].disabled = !enabled;
         if enabled {
-            self.ring.reinstate(key);
+            self.key_table.reinstate(key);
             for target in &mut self.targets {
                 target.forbidden.allow(key);
             }
@@ -625,8 +657,8 @@ impl Ledger {
     }
 
     /// Lets a key rest until an instant, as was known from elsewhere (an earlier run).
-    pub fn set_resting(&mut self, key: KeyId, why: Rest, until: Timestamp, now: Timestamp) {
-        self.ring.rest(key, why, until);
+    pub fn set_cooldown(&mut self, key: KeyId, why: CooldownReason, until: Timestamp, now: Timestamp) {
+        self.key_table.rest(key, why, until);
         self.key_changed(key, now);
     }
 
@@ -645,26 +677,28 @@ impl Ledger {
     pub fn earliest(
         &mut self,
         target: TargetId,
-        need: Need,
+        demand: Demand,
         ahead: u64,
-        binding: Binding,
+        constraint: KeyConstraint,
         now: Timestamp,
     ) -> Timestamp {
         let Target {
-            meter,
+            limit_set,
             set,
-            condition,
+            health,
             ..
         } = &self.targets[target.index()];
-        let by_target = meter
-            .ready_at(need, ahead, now)
-            .max(condition.rests_until().unwrap_or(now));
-        let by_key = match (binding, *set) {
-            (Binding::Key(id), Some(_)) => self
-                .ring
-                .away_for(id, Need::ONE, now)
+        let by_target = limit_set
+            .ready_at(demand, ahead, now)
+            .max(health.cooldown_until().unwrap_or(now));
+        let by_key = match (constraint, *set) {
+            (KeyConstraint::Key(id), Some(_)) => self
+                .key_table
+                .available_at(id, Demand::ONE, now)
                 .map_or(now, |(until, _)| until),
-            (Binding::Any, Some(set)) => self.earliest_key(set, ahead + u64::from(need.requests), now),
+            (KeyConstraint::Any, Some(set)) => {
+                self.earliest_key(set, ahead + u64::from(demand.requests), now)
+            }
             (_, _) => now,
         };
         by_target.max(by_key)
@@ -673,10 +707,12 @@ impl Ledger {
     fn earliest_key(&mut self, set: usize, requests: u64, now: Timestamp) -> Timestamp {
         let set = &mut self.sets[set];
         let by_rate = now + set.least_time(requests);
-        if !set.all_rest(&self.ring, now) {
+        if !set.all_in_cooldown(&self.key_table, now) {
             return by_rate;
         }
-        let first = set.next_return(&self.ring, now).map_or(now, |(until, _)| until);
+        let first = set
+            .next_return(&self.key_table, now)
+            .map_or(now, |(until, _)| until);
         first.max(by_rate)
     }
 
@@ -697,24 +733,24 @@ impl Ledger {
 
     /// Whether a limit counts tokens of the model for this target, so that a call has to say how many it needs.
     pub fn counts_tokens(&self, target: TargetId) -> bool {
-        let Target { meter, set, .. } = &self.targets[target.index()];
+        let Target { limit_set, set, .. } = &self.targets[target.index()];
         let mut members = set.iter().flat_map(|set| self.sets[*set].members());
-        meter.counts_tokens() || members.any(|id| self.ring.counts_tokens(*id))
+        limit_set.counts_tokens() || members.any(|id| self.key_table.counts_tokens(*id))
     }
 
     /// Attempts of a key that are under way.
     pub fn in_flight(&self, key: KeyId) -> u32 {
-        self.ring.keys[key.index()].meter.in_flight
+        self.key_table.keys[key.index()].limit_set.in_flight
     }
 
     /// Whether a key is in use, and if not, why.
     pub fn key_state(&self, key: KeyId) -> KeyState {
-        self.ring.state(key)
+        self.key_table.state(key)
     }
 
     /// Until when a key rests and why, which is known also while an attempt finds out whether it still has to.
-    pub fn known_rest(&self, key: KeyId) -> Option<(Timestamp, Rest)> {
-        self.ring.known_rest(key)
+    pub fn known_cooldown(&self, key: KeyId) -> Option<(Timestamp, CooldownReason)> {
+        self.key_table.known_cooldown(key)
     }
 
     /// As [`key_state`](Self::key_state), for the model of one target.
@@ -727,29 +763,29 @@ impl Ledger {
     }
 
     /// Whether a binding allows a key.
-    pub fn binds(&self, binding: Binding, key: KeyId) -> bool {
-        self.ring.binds(binding, key)
+    pub fn binds(&self, constraint: KeyConstraint, key: KeyId) -> bool {
+        self.key_table.binds(constraint, key)
     }
 
     /// The account a key belongs to, where it was declared or found out to share one.
-    pub fn group_of(&self, key: KeyId) -> Option<GroupId> {
-        self.ring.group_id(key)
+    pub fn group_of(&self, key: KeyId) -> Option<QuotaGroupId> {
+        self.key_table.group_id(key)
     }
 
     /// The keys of an account.
-    pub fn members(&self, group: GroupId) -> &[KeyId] {
-        self.ring.members(group)
+    pub fn members(&self, group: QuotaGroupId) -> &[KeyId] {
+        self.key_table.members(group)
     }
 
     /// The limits of a key as configured, and those of its account.
     pub fn configured(&self, key: KeyId) -> (Limits, Option<Limits>) {
-        let own = self.ring.keys[key.index()].meter.limits();
-        (*own, self.ring.group_limits(key).copied())
+        let own = self.key_table.keys[key.index()].limit_set.limits();
+        (*own, self.key_table.group_limits(key).copied())
     }
 
     /// The limits of a target as configured.
     pub fn target_limits(&self, target: TargetId) -> &Limits {
-        self.targets[target.index()].meter.limits()
+        self.targets[target.index()].limit_set.limits()
     }
 
     /// The keys that a target may use, in the order in which they were added.
@@ -761,7 +797,7 @@ impl Ledger {
 
     /// The requests a minute that the provider was seen to allow a key or its account, where that is known.
     pub fn observed_per_minute(&self, key: KeyId) -> Option<f64> {
-        self.ring.rate_meter_of(key).learned.per_minute()
+        self.key_table.rate_limits_of(key).learned.per_minute()
     }
 
     /// Whether a target has a key in use of which `known` is not true.
@@ -772,7 +808,7 @@ impl Ledger {
 
     /// Every key, in the order in which they were added.
     pub fn key_ids(&self) -> Vec<KeyId> {
-        (0..self.ring.keys.len() as u32).map(KeyId).collect()
+        (0..self.key_table.keys.len() as u32).map(KeyId).collect()
     }
 
     /// Every target, in the order in which they were added.
@@ -782,33 +818,41 @@ impl Ledger {
 
     /// The bucket of a target's bursts, if it has one.
     pub fn bucket(&self, target: TargetId) -> Option<&Bucket> {
-        self.targets[target.index()].meter.burst()
+        self.targets[target.index()].limit_set.burst()
     }
 
     /// Fills the buckets of a target and begins its windows anew.
     pub fn reset(&mut self, target: TargetId) {
         let turn = self.turn();
-        self.targets[target.index()].meter.reset(turn);
+        self.targets[target.index()].limit_set.reset(turn);
     }
 
     /// What an attempt waits for that found no key.
-    fn wait_for_key(&mut self, target: TargetId, need: Need, binding: Binding, now: Timestamp) -> Denial {
+    fn wait_for_key(
+        &mut self,
+        target: TargetId,
+        demand: Demand,
+        constraint: KeyConstraint,
+        now: Timestamp,
+    ) -> Denial {
         let chosen = &self.targets[target.index()];
-        match (chosen.set, binding) {
-            (None, _) => Denial::Never(Never::UnknownKey),
-            (Some(set), Binding::Key(id)) if !self.sets[set].has(id) => Denial::Never(Never::UnknownKey),
-            (Some(set), _) if chosen.takes_any_key(need, binding) => {
+        match (chosen.set, constraint) {
+            (None, _) => Denial::Unsatisfiable(Unsatisfiable::UnknownKey),
+            (Some(set), KeyConstraint::Key(id)) if !self.sets[set].has(id) => {
+                Denial::Unsatisfiable(Unsatisfiable::UnknownKey)
+            }
+            (Some(set), _) if chosen.takes_any_key(demand, constraint) => {
                 Denial::Wait(self.wait_for_any(set, now))
             }
-            (Some(set), _) => Denial::Wait(self.wait_for_some(target, set, need, binding, now)),
+            (Some(set), _) => Denial::Wait(self.wait_for_some(target, set, demand, constraint, now)),
         }
     }
 
     fn wait_for_any(&mut self, set: usize, now: Timestamp) -> Wait {
         let set = &mut self.sets[set];
-        let slot = !set.all_rest(&self.ring, now);
-        let returns = set.next_return(&self.ring, now);
-        self.wait_until(returns, slot, Need::ONE, now)
+        let slot = !set.all_in_cooldown(&self.key_table, now);
+        let returns = set.next_return(&self.key_table, now);
+        self.wait_until(returns, slot, Demand::ONE, now)
     }
 
     /// As for any, where a need or a binding makes keys differ: every key is looked at.
@@ -816,8 +860,8 @@ impl Ledger {
         &self,
         target: TargetId,
         set: usize,
-        need: Need,
-        binding: Binding,
+        demand: Demand,
+        constraint: KeyConstraint,
         now: Timestamp,
     ) -> Wait {
         let (mut slot, mut regains) = (false, false);
@@ -826,10 +870,11 @@ impl Ledger {
         for &id in self.sets[set]
             .members()
             .iter()
-            .filter(|id| self.ring.binds(binding, **id))
+            .filter(|id| self.key_table.binds(constraint, **id))
         {
-            let away = self.ring.away_for(id, need, now);
-            regains |= matches!(away, Some((_, Some(Counts::Tokens)))) && self.ring.may_regain_tokens(id);
+            let away = self.key_table.available_at(id, demand, now);
+            regains |=
+                matches!(away, Some((_, Some(LimitKind::Tokens)))) && self.key_table.may_regain_tokens(id);
             let away = away.map(|(until, _)| until);
             let forbidden = chosen.forbidden.until(id).filter(|until| *until > now);
             match away.max(forbidden) {
@@ -837,7 +882,7 @@ impl Ledger {
                 None => slot = true,
             }
         }
-        let wait = self.wait_until(returns, slot, need, now);
+        let wait = self.wait_until(returns, slot, demand, now);
         Wait {
             slot: slot || regains,
             ..wait
@@ -848,12 +893,12 @@ impl Ledger {
         &self,
         returns: Option<(Timestamp, KeyId)>,
         slot: bool,
-        need: Need,
+        demand: Demand,
         now: Timestamp,
     ) -> Wait {
         let until = returns.map_or(Timestamp::MAX, |(until, _)| until);
         let why = match returns {
-            Some((_, id)) if !slot => match self.ring.away_for(id, need, now) {
+            Some((_, id)) if !slot => match self.key_table.available_at(id, demand, now) {
                 Some((_, Some(counts))) => WaitReason::KeyLimits(counts),
                 Some((_, None)) => WaitReason::Keys(self.key_state(id)),
                 None => WaitReason::Keys(KeyState::Forbidden(until)),
@@ -865,7 +910,7 @@ impl Ledger {
 
     #[inline(always)]
     fn key_changed(&mut self, id: KeyId, now: Timestamp) {
-        let key = &self.ring.keys[id.index()];
+        let key = &self.key_table.keys[id.index()];
         match self.sets_of[id.index()][..] {
             [set] if key.is_unlimited() => self.sets[set].load_changed(id, key),
             _ => self.account_changed(id, now),
@@ -874,10 +919,10 @@ impl Ledger {
 
     /// A key changed, and with it perhaps what the others of its account may.
     fn account_changed(&mut self, id: KeyId, now: Timestamp) {
-        for &member in self.ring.together_with(id).as_slice() {
+        for &member in self.key_table.together_with(id).as_slice() {
             for &set in &self.sets_of[member.index()] {
                 if self.sets[set].has(member) {
-                    self.sets[set].changed(member, &self.ring, now);
+                    self.sets[set].changed(member, &self.key_table, now);
                 }
             }
         }
@@ -887,27 +932,29 @@ impl Ledger {
 impl Target {
     /// What in the target itself stands in the way, whatever its keys.
     #[inline(always)]
-    fn denies(&self, need: Need, now: Timestamp) -> Option<Denial> {
+    fn denies(&self, demand: Demand, now: Timestamp) -> Option<Denial> {
         let wait = |until, slot, why| Some(Denial::Wait(Wait { until, slot, why }));
-        if !self.condition.is_in_use() {
-            if self.condition.is_probed() {
+        if !self.health.is_in_use() {
+            if self.health.is_probed() {
                 return wait(Timestamp::MAX, true, WaitReason::TargetRests);
             }
-            if let Some(until) = self.condition.rests_until().filter(|until| *until > now) {
+            if let Some(until) = self.health.cooldown_until().filter(|until| *until > now) {
                 return wait(until, false, WaitReason::TargetRests);
             }
         }
-        if let Some((until, counts)) = self.meter.away_for(need, now) {
+        if let Some((until, counts)) = self.limit_set.available_at(demand, now) {
             // What can never be is also not there now.
-            return match self.meter.never(need) {
-                Some((counts, most)) => Some(Denial::Never(Never::too_much(need, counts, most))),
+            return match self.limit_set.never(demand) {
+                Some((counts, most)) => Some(Denial::Unsatisfiable(Unsatisfiable::too_much(
+                    demand, counts, most,
+                ))),
                 None => {
-                    let regains = counts == Counts::Tokens && self.meter.may_regain_tokens();
+                    let regains = counts == LimitKind::Tokens && self.limit_set.may_regain_tokens();
                     wait(until, regains, WaitReason::Target(counts))
                 }
             };
         }
-        if !self.meter.has_slot() {
+        if !self.limit_set.has_slot() {
             return wait(Timestamp::MAX, true, WaitReason::TargetConcurrency);
         }
         None
@@ -916,7 +963,7 @@ impl Target {
     /// Whether success of an attempt would change nothing but counts.
     #[inline(always)]
     fn is_untroubled(&self, grant: &Grant) -> bool {
-        self.condition.is_untroubled(grant.epoch) && self.forbidden.is_empty()
+        self.health.is_untroubled(grant.epoch) && self.forbidden.is_empty()
     }
 
     #[inline(always)]
@@ -927,21 +974,26 @@ impl Target {
 
     /// Whether any usable key will do for an attempt.
     #[inline(always)]
-    fn takes_any_key(&self, need: Need, binding: Binding) -> bool {
-        binding == Binding::Any && need.tokens == 0 && need.requests <= 1 && self.forbidden.is_empty()
+    fn takes_any_key(&self, demand: Demand, constraint: KeyConstraint) -> bool {
+        constraint == KeyConstraint::Any
+            && demand.tokens == 0
+            && demand.requests <= 1
+            && self.forbidden.is_empty()
     }
 
     /// The least loaded key that will do for an attempt; nothing is taken yet.
     fn find_key(
         &self,
-        ring: &KeyRing,
+        key_table: &KeyTable,
         sets: &mut [KeySet],
-        need: Need,
-        binding: Binding,
+        demand: Demand,
+        constraint: KeyConstraint,
         now: Timestamp,
     ) -> Option<KeyId> {
-        sets[self.set?].least_loaded_that(ring, now, |id| {
-            ring.binds(binding, id) && !self.forbidden.forbids(id, now) && ring.is_usable(id, need, now)
+        sets[self.set?].least_loaded_that(key_table, now, |id| {
+            key_table.binds(constraint, id)
+                && !self.forbidden.forbids(id, now)
+                && key_table.is_usable(id, demand, now)
         })
     }
 }

@@ -1,21 +1,21 @@
 //! All limits of one target, key or account together: they are taken all or not at all, and each refills by itself.
 
 use super::bucket::{Bucket, Denied};
-use super::learned::Learned;
-use super::quota::Quota;
+use super::observed_limits::ObservedLimits;
+use super::rate_limit::RateLimit;
 use super::window::{Counted, Window};
 use crate::time::Timestamp;
 
 /// What one attempt needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Need {
+pub struct Demand {
     /// Tokens of the request buckets; 1 for a call.
     pub requests: u32,
     /// Tokens of the model, prompt and answer together, as far as can be told beforehand; 0 where no limit counts them.
     pub tokens: u32,
 }
 
-impl Need {
+impl Demand {
     /// One request of which no tokens are counted.
     pub const ONE: Self = Self {
         requests: 1,
@@ -27,9 +27,9 @@ impl Need {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// So many requests at once, and so many a second.
-    pub burst: Option<Quota>,
-    /// So many requests in any 60 s: see [`Quota::per_minute`].
-    pub minute: Option<Quota>,
+    pub burst: Option<RateLimit>,
+    /// So many requests in any 60 s: see [`RateLimit::per_minute`].
+    pub minute: Option<RateLimit>,
     /// So many tokens of the model, prompt and answer together, in any 60 s.
     pub tokens: Option<u32>,
     /// So many requests in any 24 hours.
@@ -58,8 +58,8 @@ impl Limits {
 
     /// Of each limit the stricter one.
     pub fn stricter(&self, other: &Self) -> Self {
-        let slower = |a: Quota, b: Quota| if b.per_second() < a.per_second() { b } else { a };
-        let quota = |a: Option<Quota>, b: Option<Quota>| a.into_iter().chain(b).reduce(slower);
+        let slower = |a: RateLimit, b: RateLimit| if b.per_second() < a.per_second() { b } else { a };
+        let quota = |a: Option<RateLimit>, b: Option<RateLimit>| a.into_iter().chain(b).reduce(slower);
         let least = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
         Self {
             burst: quota(self.burst, other.burst),
@@ -71,8 +71,8 @@ impl Limits {
     }
 }
 
-impl From<Option<Quota>> for Limits {
-    fn from(burst: Option<Quota>) -> Self {
+impl From<Option<RateLimit>> for Limits {
+    fn from(burst: Option<RateLimit>) -> Self {
         Self {
             burst,
             ..Self::default()
@@ -82,7 +82,7 @@ impl From<Option<Quota>> for Limits {
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Counts {
+pub enum LimitKind {
     /// Requests, at once, a second or a minute.
     Requests,
     /// Tokens a minute.
@@ -92,14 +92,14 @@ pub enum Counts {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Meter {
+pub(super) struct LimitSet {
     pub(super) in_flight: u32,
     /// Attempts that may be under way at once; `u32::MAX` is no limit.
     slots: u32,
     /// What is counted, if anything; elsewhere, since most keys have slots at most, and many keys are to lie close together.
     counting: Option<Box<Counting>>,
     /// What the provider was seen to allow, where that is less.
-    pub(super) learned: Learned,
+    pub(super) learned: ObservedLimits,
     limits: Box<Limits>,
 }
 
@@ -127,17 +127,17 @@ impl Charge {
     };
 }
 
-impl Meter {
+impl LimitSet {
     pub(super) fn new(limits: Limits) -> Self {
-        let mut meter = Self {
+        let mut limit_set = Self {
             in_flight: 0,
             slots: u32::MAX,
             counting: None,
-            learned: Learned::default(),
+            learned: ObservedLimits::default(),
             limits: Box::default(),
         };
-        meter.set_limits(limits, 0, Timestamp::ZERO);
-        meter
+        limit_set.set_limits(limits, 0, Timestamp::ZERO);
+        limit_set
     }
 
     /// The limits as configured.
@@ -196,17 +196,17 @@ impl Meter {
         self.in_flight < self.slots
     }
 
-    /// When everything this meter counts admits `need`, and what comes last. `None`: now.
+    /// When everything this meter counts admits `demand`, and what comes last. `None`: now.
     #[inline(always)]
-    pub(super) fn away_for(&self, need: Need, now: Timestamp) -> Option<(Timestamp, Counts)> {
+    pub(super) fn available_at(&self, demand: Demand, now: Timestamp) -> Option<(Timestamp, LimitKind)> {
         let has = match &self.counting {
-            Some(counting) => counting.has(need, now),
+            Some(counting) => counting.has(demand, now),
             None => true,
         };
         if has && !self.learned.binds() {
             return None;
         }
-        self.limited_until(need, now)
+        self.limited_until(demand, now)
     }
 
     /// Whether anything but slots can stand in the way.
@@ -215,22 +215,22 @@ impl Meter {
         self.counting.is_some() || self.learned.binds()
     }
 
-    fn limited_until(&self, need: Need, now: Timestamp) -> Option<(Timestamp, Counts)> {
+    fn limited_until(&self, demand: Demand, now: Timestamp) -> Option<(Timestamp, LimitKind)> {
         let counted = self
             .counting
             .iter()
-            .flat_map(|counting| counting.until(need, now));
-        let learned = [(self.learned.ready_at(need, now), Counts::Requests)];
+            .flat_map(|counting| counting.until(demand, now));
+        let learned = [(self.learned.ready_at(demand, now), LimitKind::Requests)];
         counted.chain(learned).filter(|(until, _)| *until > now).max()
     }
 
     /// Counts an attempt in.
     #[inline(always)]
-    pub(super) fn charge(&mut self, need: Need, turn: u64, now: Timestamp) -> Charge {
+    pub(super) fn charge(&mut self, demand: Demand, turn: u64, now: Timestamp) -> Charge {
         self.in_flight += 1;
-        self.learned.charge(need, now);
+        self.learned.charge(demand, now);
         match &mut self.counting {
-            Some(counting) => counting.charge(need, turn, now),
+            Some(counting) => counting.charge(demand, turn, now),
             None => Charge::NONE,
         }
     }
@@ -243,16 +243,16 @@ impl Meter {
     }
 
     /// Counts an attempt out that nobody sent.
-    pub(super) fn refund(&mut self, charge: Charge, need: Need, turn: u64) {
+    pub(super) fn refund(&mut self, charge: Charge, demand: Demand, turn: u64) {
         for bucket in self.buckets_mut() {
-            bucket.refund(need.requests, turn);
+            bucket.refund(demand.requests, turn);
         }
         let day = self.counting.as_mut().and_then(|counting| counting.day.as_mut());
         if let (Some(window), Some(counted)) = (day, charge.day) {
-            window.correct(counted, need.requests, 0);
+            window.correct(counted, demand.requests, 0);
         }
-        self.learned.refund(need);
-        self.settle(charge, need.tokens, 0);
+        self.learned.refund(demand);
+        self.settle(charge, demand.tokens, 0);
     }
 
     /// Says that what was counted as `before` tokens were really so many. Answers whether that made room.
@@ -277,37 +277,37 @@ impl Meter {
 
     /// What another one counted counts here too. Of requests in the last minute nobody knows how many they were: those who wait come at the
     /// pace of the limits.
-    pub(super) fn absorb(&mut self, other: &Self, turn: u64, now: Timestamp) {
+    pub(super) fn merge(&mut self, other: &Self, turn: u64, now: Timestamp) {
         self.resume(turn, now);
         if let (Some(own), Some(other)) = (&mut self.counting, &other.counting) {
-            own.absorb(other);
+            own.merge(other);
         }
     }
 
-    /// The most of `need` that could ever be taken at once, where that is less than `need`.
-    pub(super) fn never(&self, need: Need) -> Option<(Counts, u32)> {
+    /// The most of `demand` that could ever be taken at once, where that is less than `demand`.
+    pub(super) fn never(&self, demand: Demand) -> Option<(LimitKind, u32)> {
         let requests = self.buckets().map(|bucket| bucket.quota().capacity());
         let requests = requests.chain(self.day().map(Window::most));
-        if let Some(most) = requests.min().filter(|most| need.requests > *most) {
-            return Some((Counts::Requests, most));
+        if let Some(most) = requests.min().filter(|most| demand.requests > *most) {
+            return Some((LimitKind::Requests, most));
         }
         let most = self.tokens().map(Window::most);
-        most.filter(|most| need.tokens > *most)
-            .map(|most| (Counts::Tokens, most))
+        most.filter(|most| demand.tokens > *most)
+            .map(|most| (LimitKind::Tokens, most))
     }
 
-    /// A lower bound of the instant at which `need` could have been taken after `ahead` requests. Nobody knows how many tokens attempts under
+    /// A lower bound of the instant at which `demand` could have been taken after `ahead` requests. Nobody knows how many tokens attempts under
     /// way and those ahead will turn out to use: none are counted.
-    pub(super) fn ready_at(&self, need: Need, ahead: u64, now: Timestamp) -> Timestamp {
-        let requests = ahead + u64::from(need.requests);
+    pub(super) fn ready_at(&self, demand: Demand, ahead: u64, now: Timestamp) -> Timestamp {
+        let requests = ahead + u64::from(demand.requests);
         let buckets = self.buckets().map(|bucket| bucket.ready_at(requests, now));
         let tokens = self.tokens().map(|window| {
             let unsettled = self.unsettled();
-            window.ready_at_but_for(unsettled, u64::from(need.tokens), now)
+            window.ready_at_but_for(unsettled, u64::from(demand.tokens), now)
         });
         let day = self.day().map(|window| window.ready_at(requests, now));
         let latest = buckets.chain(tokens).chain(day).max().unwrap_or(now);
-        latest.max(self.learned.ready_at(Need::ONE, now))
+        latest.max(self.learned.ready_at(Demand::ONE, now))
     }
 
     fn unsettled(&self) -> u64 {
@@ -353,54 +353,60 @@ impl Counting {
 
     /// Whether everything that is counted is there.
     #[inline(always)]
-    fn has(&self, need: Need, now: Timestamp) -> bool {
+    fn has(&self, demand: Demand, now: Timestamp) -> bool {
         let ready = |window: &Option<Window>, amount: u32| match window {
             Some(window) => window.ready_at(u64::from(amount), now) <= now,
             None => true,
         };
         let has = |bucket: &Option<Bucket>| match bucket {
-            Some(bucket) => bucket.has(need.requests, now),
+            Some(bucket) => bucket.has(demand.requests, now),
             None => true,
         };
         let [burst, minute] = &self.buckets;
-        has(burst) && has(minute) && ready(&self.tokens, need.tokens) && ready(&self.day, need.requests)
+        has(burst) && has(minute) && ready(&self.tokens, demand.tokens) && ready(&self.day, demand.requests)
     }
 
     /// When each of what is counted is there.
-    fn until(&self, need: Need, now: Timestamp) -> impl Iterator<Item = (Timestamp, Counts)> {
+    fn until(&self, demand: Demand, now: Timestamp) -> impl Iterator<Item = (Timestamp, LimitKind)> {
         let at = move |window: &Window, amount: u32| window.ready_at(u64::from(amount), now);
-        let requests = move |bucket: &Bucket| match bucket.check(need.requests, now) {
+        let requests = move |bucket: &Bucket| match bucket.check(demand.requests, now) {
             Ok(()) => now,
             Err(Denied::Until(until)) => until,
             Err(Denied::Never { .. }) => Timestamp::MAX,
         };
         let buckets = self.buckets.iter().flatten();
-        let buckets = buckets.map(move |bucket| (requests(bucket), Counts::Requests));
+        let buckets = buckets.map(move |bucket| (requests(bucket), LimitKind::Requests));
         let tokens = self.tokens.iter();
-        let tokens = tokens.map(move |window| (at(window, need.tokens), Counts::Tokens));
+        let tokens = tokens.map(move |window| (at(window, demand.tokens), LimitKind::Tokens));
         let day = self.day.iter();
-        let day = day.map(move |window| (at(window, need.requests), Counts::Day));
+        let day = day.map(move |window| (at(window, demand.requests), LimitKind::Day));
         buckets.chain(tokens).chain(day)
     }
 
     #[inline(always)]
-    fn charge(&mut self, need: Need, turn: u64, now: Timestamp) -> Charge {
+    fn charge(&mut self, demand: Demand, turn: u64, now: Timestamp) -> Charge {
         for bucket in self.buckets.iter_mut().flatten() {
-            bucket.charge(need.requests, turn, now);
+            bucket.charge(demand.requests, turn, now);
         }
         if self.tokens.is_some() {
-            self.unsettled += u64::from(need.tokens);
+            self.unsettled += u64::from(demand.tokens);
         }
         Charge {
-            tokens: self.tokens.as_mut().map(|window| window.charge(need.tokens, now)),
-            day: self.day.as_mut().map(|window| window.charge(need.requests, now)),
+            tokens: self
+                .tokens
+                .as_mut()
+                .map(|window| window.charge(demand.tokens, now)),
+            day: self
+                .day
+                .as_mut()
+                .map(|window| window.charge(demand.requests, now)),
         }
     }
 
-    fn absorb(&mut self, other: &Self) {
+    fn merge(&mut self, other: &Self) {
         for (own, other) in [(&mut self.tokens, &other.tokens), (&mut self.day, &other.day)] {
             if let (Some(own), Some(other)) = (own, other) {
-                own.absorb(other);
+                own.merge(other);
             }
         }
     }

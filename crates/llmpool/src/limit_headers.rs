@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use http::HeaderMap;
 use llmpool_core::limits::key::KeyId;
-use llmpool_core::rate_headers::Told;
+use llmpool_core::rate_headers::LimitHeaders;
 
 use crate::clock;
 use crate::limits::Permit;
@@ -17,7 +17,7 @@ pub(crate) fn note(target: &Target, permit: &Permit, headers: &HeaderMap) {
     let headers = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let Told { sights, account } = Told::read(headers, || Some(clock::wall_now()));
+    let LimitHeaders { sights, account } = LimitHeaders::read(headers, || Some(clock::wall_now()));
     if let Some(sights) = &sights {
         permit.observed(sights);
     }
@@ -38,27 +38,27 @@ pub(crate) fn note(target: &Target, permit: &Permit, headers: &HeaderMap) {
 
 /// These keys turned out to be one account: from now on its limit counts once for all of them.
 fn share(provider: &Provider, keys: &[KeyId]) {
-    let known = provider.admission.look(|ledger| {
-        let group = ledger.group_of(keys[0]);
-        group.is_some() && keys.iter().all(|key| ledger.group_of(*key) == group)
+    let known = provider.admission.look(|limiter| {
+        let group = limiter.group_of(keys[0]);
+        group.is_some() && keys.iter().all(|key| limiter.group_of(*key) == group)
     });
     if known {
         return;
     }
-    let limits = provider.admission.look(|ledger| {
-        let all = keys.iter().map(|key| match ledger.configured(*key) {
+    let limits = provider.admission.look(|limiter| {
+        let all = keys.iter().map(|key| match limiter.configured(*key) {
             (own, Some(account)) => own.stricter(&account),
             (own, None) => own,
         });
         all.reduce(|a, b| a.stricter(&b)).unwrap_or_default()
     });
-    let limits = llmpool_core::limits::ledger::Limits {
+    let limits = llmpool_core::limits::limiter::Limits {
         max_concurrency: None,
         ..limits
     };
     let learn = provider
         .admission
-        .look(|ledger| keys.iter().any(|key| ledger.learns(*key)));
+        .look(|limiter| keys.iter().any(|key| limiter.observes_limits(*key)));
     provider.admission.join_keys(keys, limits, learn);
     observe::one_quota(provider, keys);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::limits::key::KeyId;
-use crate::limits::ledger::{Counts, Ledger, Limits, TargetId, WaitReason};
+use crate::limits::limiter::{LimitKind, Limiter, Limits, TargetId, WaitReason};
 
 /// What a key did within the span, for all models.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,12 +15,12 @@ pub struct KeyUse {
     /// What they used, prompts and answers together.
     pub tokens: u64,
     /// Which of its limits, or of those that it shares with its account, was used most, where it has one.
-    pub most_used: Option<Used>,
+    pub most_used: Option<Utilization>,
 }
 
 /// A limit, and how much of it was used.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Used {
+pub struct Utilization {
     /// Which one.
     pub limit: WaitReason,
     /// The part of what it allows in the span: 1 is all.
@@ -45,8 +45,13 @@ impl Tally {
 }
 
 /// Of the limits of a model itself.
-pub(super) fn of_model(ledger: &Ledger, target: TargetId, tally: &Tally, span: Duration) -> Option<Used> {
-    let used = used(ledger.target_limits(target), tally, span).map(|(what, share)| Used {
+pub(super) fn of_model(
+    limiter: &Limiter,
+    target: TargetId,
+    tally: &Tally,
+    span: Duration,
+) -> Option<Utilization> {
+    let used = used(limiter.target_limits(target), tally, span).map(|(what, share)| Utilization {
         limit: what.map_or(WaitReason::TargetConcurrency, WaitReason::Target),
         share,
     });
@@ -54,12 +59,12 @@ pub(super) fn of_model(ledger: &Ledger, target: TargetId, tally: &Tally, span: D
 }
 
 /// Of the limits of a key and its account. `tallies` are those of all keys, in order.
-pub(super) fn of_key(ledger: &Ledger, key: KeyId, tallies: &[Tally], span: Duration) -> KeyUse {
+pub(super) fn of_key(limiter: &Limiter, key: KeyId, tallies: &[Tally], span: Duration) -> KeyUse {
     let tally = &tallies[key.index()];
-    let (own, account) = ledger.configured(key);
-    let together = ledger.group_of(key).map(|group| {
+    let (own, account) = limiter.configured(key);
+    let together = limiter.group_of(key).map(|group| {
         let mut all = Tally::default();
-        let members = ledger.members(group).iter();
+        let members = limiter.members(group).iter();
         members.for_each(|member| all.add(&tallies[member.index()]));
         all
     });
@@ -67,7 +72,7 @@ pub(super) fn of_key(ledger: &Ledger, key: KeyId, tallies: &[Tally], span: Durat
         .zip(together)
         .map(|(limits, all)| used(&limits, &all, span).collect::<Vec<_>>());
     let all = used(&own, tally, span).chain(accounts.into_iter().flatten());
-    let all = all.map(|(what, share)| Used {
+    let all = all.map(|(what, share)| Utilization {
         limit: what.map_or(WaitReason::Concurrency, WaitReason::KeyLimits),
         share,
     });
@@ -80,7 +85,7 @@ pub(super) fn of_key(ledger: &Ledger, key: KeyId, tallies: &[Tally], span: Durat
 }
 
 /// The share of each limit that there is; `None` stands for concurrency.
-fn used(limits: &Limits, tally: &Tally, span: Duration) -> impl Iterator<Item = (Option<Counts>, f64)> {
+fn used(limits: &Limits, tally: &Tally, span: Duration) -> impl Iterator<Item = (Option<LimitKind>, f64)> {
     let seconds = span.as_secs_f64();
     let quotas = [limits.burst, limits.minute].into_iter().flatten();
     let quotas = quotas.map(|quota| f64::from(quota.capacity()) + quota.per_second() * seconds);
@@ -88,18 +93,18 @@ fn used(limits: &Limits, tally: &Tally, span: Duration) -> impl Iterator<Item = 
     let (calls, tokens) = (tally.calls as f64, tally.tokens as f64);
     let requests = quotas
         .reduce(f64::min)
-        .map(|most| (Some(Counts::Requests), calls / most));
+        .map(|most| (Some(LimitKind::Requests), calls / most));
     let minute = limits
         .tokens
-        .map(|most| (Some(Counts::Tokens), tokens / windows(most, 60.0)));
+        .map(|most| (Some(LimitKind::Tokens), tokens / windows(most, 60.0)));
     let day = limits
         .day
-        .map(|most| (Some(Counts::Day), calls / windows(most, 86_400.0)));
+        .map(|most| (Some(LimitKind::Day), calls / windows(most, 86_400.0)));
     let slots = limits.max_concurrency;
     let slots = slots.map(|most| (None, tally.busy / (f64::from(most) * seconds)));
     [requests, minute, day, slots].into_iter().flatten()
 }
 
-fn more(a: Used, b: Used) -> Used {
+fn more(a: Utilization, b: Utilization) -> Utilization {
     if b.share > a.share { b } else { a }
 }

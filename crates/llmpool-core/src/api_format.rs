@@ -2,7 +2,7 @@
 
 /// The format that a target speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Wire {
+pub enum ApiFormat {
     /// `POST …/chat/completions`.
     #[default]
     ChatCompletions,
@@ -10,7 +10,7 @@ pub enum Wire {
     Responses,
 }
 
-impl Wire {
+impl ApiFormat {
     /// The path behind the base URL.
     pub fn path(self) -> &'static str {
         match self {

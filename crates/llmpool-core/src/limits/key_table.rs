@@ -7,16 +7,16 @@
 
 use std::time::Duration;
 
-use super::condition::{Before, Condition, Rest};
+use super::health::{CooldownReason, Health, SavedHealth};
 use super::key::{Key, KeyId, KeyLimits, KeyState};
-use super::meter::{Charge, Counts, Limits, Meter, Need};
+use super::limit_set::{Charge, Demand, LimitKind, LimitSet, Limits};
 use crate::time::Timestamp;
 
 /// An account's place in its ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupId(pub(super) u32);
+pub struct QuotaGroupId(pub(super) u32);
 
-impl GroupId {
+impl QuotaGroupId {
     pub(super) fn index(self) -> usize {
         self.0 as usize
     }
@@ -24,67 +24,67 @@ impl GroupId {
 
 /// Which keys an attempt may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Binding {
+pub enum KeyConstraint {
     /// Any key of the target.
     #[default]
     Any,
     /// This key only: a follow-up that another key could not continue.
     Key(KeyId),
     /// Any key of this account.
-    Group(GroupId),
+    Group(QuotaGroupId),
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct KeyRing {
+pub(super) struct KeyTable {
     pub(super) keys: Vec<Key>,
-    groups: Vec<Group>,
+    groups: Vec<QuotaGroup>,
 }
 
 /// One account.
 #[derive(Clone, Debug)]
-struct Group {
-    meter: Meter,
-    condition: Condition,
+struct QuotaGroup {
+    limit_set: LimitSet,
+    health: Health,
     members: Vec<KeyId>,
     /// The account that this one turned out to be.
     joined: Option<usize>,
 }
 
-impl Group {
+impl QuotaGroup {
     fn new() -> Self {
         Self {
-            meter: Meter::new(Limits::default()),
-            condition: Condition::new(),
+            limit_set: LimitSet::new(Limits::default()),
+            health: Health::new(),
             members: Vec::new(),
             joined: None,
         }
     }
 
     /// Whatever was known of another account is true of this one.
-    fn absorb(&mut self, other: Self, turn: u64, now: Timestamp) {
-        self.meter.absorb(&other.meter, turn, now);
-        self.meter.learned.absorb(other.meter.learned, now);
-        self.condition.absorb(&other.condition);
+    fn merge(&mut self, other: Self, turn: u64, now: Timestamp) {
+        self.limit_set.merge(&other.limit_set, turn, now);
+        self.limit_set.learned.merge(other.limit_set.learned, now);
+        self.health.merge(&other.health);
         self.members.extend(other.members);
     }
 
     /// A key belongs to this account, and did before anybody knew.
     fn admit(&mut self, id: KeyId, key: &mut Key, turn: u64, now: Timestamp) {
         if key.last_used > 0 {
-            self.meter.absorb(&key.meter, turn, now);
+            self.limit_set.merge(&key.limit_set, turn, now);
         }
         // From now on the provider's words reach the account.
-        self.meter
+        self.limit_set
             .learned
-            .absorb(std::mem::take(&mut key.meter.learned), now);
-        self.condition.take_over(&mut key.condition);
+            .merge(std::mem::take(&mut key.limit_set.learned), now);
+        self.health.take_over(&mut key.health);
         self.members.push(id);
     }
 }
 
 /// What an attempt holds of its key and account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stake {
+pub(super) struct KeyReservation {
     epoch: u32,
     /// That of its account, where the key was known to belong to one when it was picked.
     group_epoch: Option<u32>,
@@ -92,7 +92,7 @@ pub(super) struct Stake {
     group_charge: Charge,
 }
 
-impl Stake {
+impl KeyReservation {
     /// Of an attempt without a key.
     pub(super) const NONE: Self = Self {
         epoch: 0,
@@ -105,32 +105,32 @@ impl Stake {
 impl Key {
     /// Counts an attempt in, of a key that is plainly in use.
     #[inline(always)]
-    pub(super) fn pick(&mut self, need: Need, turn: u64, now: Timestamp) -> Stake {
+    pub(super) fn reserve(&mut self, demand: Demand, turn: u64, now: Timestamp) -> KeyReservation {
         self.last_used = turn;
-        Stake {
-            epoch: self.condition.epoch(),
-            charge: self.meter.charge(need, turn, now),
-            ..Stake::NONE
+        KeyReservation {
+            epoch: self.health.epoch(),
+            charge: self.limit_set.charge(demand, turn, now),
+            ..KeyReservation::NONE
         }
     }
 }
 
 /// A condition to return to, should it turn out that the request was to blame and not the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Undo {
+pub struct ProvisionalCooldown {
     key: KeyId,
     of_account: bool,
-    before: Before,
+    before: SavedHealth,
 }
 
-impl Undo {
+impl ProvisionalCooldown {
     /// The key whose condition it restores.
     pub fn key(&self) -> KeyId {
         self.key
     }
 }
 
-impl KeyRing {
+impl KeyTable {
     pub(super) fn add(&mut self, limits: KeyLimits) -> KeyId {
         self.keys.push(Key::new(limits));
         KeyId((self.keys.len() - 1) as u32)
@@ -144,7 +144,7 @@ impl KeyRing {
         learn: bool,
         turn: u64,
         now: Timestamp,
-    ) -> GroupId {
+    ) -> QuotaGroupId {
         let mut all: Vec<KeyId> = members
             .iter()
             .flat_map(|id| self.together_with(*id).to_vec())
@@ -155,22 +155,22 @@ impl KeyRing {
         known.sort_unstable();
         known.dedup();
         let index = known.first().copied().unwrap_or_else(|| {
-            self.groups.push(Group::new());
+            self.groups.push(QuotaGroup::new());
             self.groups.len() - 1
         });
         if learn {
-            self.groups[index].meter.learned.enable();
+            self.groups[index].limit_set.learned.enable();
         }
         for &other in known.iter().skip(1) {
-            let joined = Group {
+            let joined = QuotaGroup {
                 joined: Some(index),
-                ..Group::new()
+                ..QuotaGroup::new()
             };
             let other = std::mem::replace(&mut self.groups[other], joined);
-            self.groups[index].absorb(other, turn, now);
+            self.groups[index].merge(other, turn, now);
         }
         let group = &mut self.groups[index];
-        group.meter.set_limits(limits, turn, now);
+        group.limit_set.set_limits(limits, turn, now);
         for &id in &all {
             let key = &mut self.keys[id.index()];
             if key.group.is_none() {
@@ -179,13 +179,13 @@ impl KeyRing {
             key.group = Some(index);
         }
         group.members.sort_unstable();
-        let under_way = all.iter().map(|id| self.keys[id.index()].meter.in_flight);
-        group.meter.in_flight = under_way.sum();
-        GroupId(index as u32)
+        let under_way = all.iter().map(|id| self.keys[id.index()].limit_set.in_flight);
+        group.limit_set.in_flight = under_way.sum();
+        QuotaGroupId(index as u32)
     }
 
     /// The account as it is known now.
-    fn current(&self, group: GroupId) -> usize {
+    fn current(&self, group: QuotaGroupId) -> usize {
         let mut index = group.index();
         while let Some(joined) = self.groups[index].joined {
             index = joined;
@@ -193,17 +193,19 @@ impl KeyRing {
         index
     }
 
-    fn group_of(&self, id: KeyId) -> Option<&Group> {
+    fn group_of(&self, id: KeyId) -> Option<&QuotaGroup> {
         self.keys[id.index()].group.map(|group| &self.groups[group])
     }
 
     /// The account a key belongs to.
-    pub(super) fn group_id(&self, id: KeyId) -> Option<GroupId> {
-        self.keys[id.index()].group.map(|group| GroupId(group as u32))
+    pub(super) fn group_id(&self, id: KeyId) -> Option<QuotaGroupId> {
+        self.keys[id.index()]
+            .group
+            .map(|group| QuotaGroupId(group as u32))
     }
 
     /// The keys of an account.
-    pub(super) fn members(&self, group: GroupId) -> &[KeyId] {
+    pub(super) fn members(&self, group: QuotaGroupId) -> &[KeyId] {
         &self.groups[self.current(group)].members
     }
 
@@ -220,10 +222,10 @@ impl KeyRing {
         if key.disabled {
             return KeyState::Disabled;
         }
-        let own = KeyState::from(key.condition.standing());
+        let own = KeyState::from(key.health.standing());
         let group = self
             .group_of(id)
-            .map(|group| KeyState::from(group.condition.standing()));
+            .map(|group| KeyState::from(group.health.standing()));
         match (own, group) {
             (KeyState::Probing, _) | (_, Some(KeyState::Probing)) => KeyState::Probing,
             (KeyState::Healthy, Some(group)) => group,
@@ -234,41 +236,39 @@ impl KeyRing {
     }
 
     /// Why it or its account rests and until when, also while a probe finds out about it: what ends later.
-    pub(super) fn known_rest(&self, id: KeyId) -> Option<(Timestamp, Rest)> {
-        let own = self.keys[id.index()].condition.standing().rest();
-        let group = self
-            .group_of(id)
-            .and_then(|group| group.condition.standing().rest());
+    pub(super) fn known_cooldown(&self, id: KeyId) -> Option<(Timestamp, CooldownReason)> {
+        let own = self.keys[id.index()].health.standing().rest();
+        let group = self.group_of(id).and_then(|group| group.health.standing().rest());
         own.into_iter().chain(group).max_by_key(|(until, _)| *until)
     }
 
     /// When its pauses end, as far as time alone decides; `None` while it has none.
-    fn rests_until(&self, id: KeyId) -> Option<Timestamp> {
+    fn cooldown_until(&self, id: KeyId) -> Option<Timestamp> {
         let key = &self.keys[id.index()];
         if key.disabled {
             return Some(Timestamp::MAX);
         }
-        let group = self.group_of(id).and_then(|group| group.condition.rests_until());
-        key.condition.rests_until().max(group)
+        let group = self.group_of(id).and_then(|group| group.health.cooldown_until());
+        key.health.cooldown_until().max(group)
     }
 
     /// When it can be used again for this need as far as time alone decides, and what its limits count that comes back last; `None`: now.
-    pub(super) fn away_for(
+    pub(super) fn available_at(
         &self,
         id: KeyId,
-        need: Need,
+        demand: Demand,
         now: Timestamp,
-    ) -> Option<(Timestamp, Option<Counts>)> {
+    ) -> Option<(Timestamp, Option<LimitKind>)> {
         let key = &self.keys[id.index()];
-        let own = key.meter.away_for(need, now);
+        let own = key.limit_set.available_at(demand, now);
         if own.is_none() && key.is_plainly_in_use() {
             return None;
         }
         let group = self
             .group_of(id)
-            .and_then(|group| group.meter.away_for(need, now));
+            .and_then(|group| group.limit_set.available_at(demand, now));
         let metered = own.max(group).map(|(until, counts)| (until, Some(counts)));
-        let rests = self.rests_until(id).filter(|until| *until > now);
+        let rests = self.cooldown_until(id).filter(|until| *until > now);
         metered.max(rests.map(|until| (until, None)))
     }
 
@@ -277,102 +277,125 @@ impl KeyRing {
     pub(super) fn is_occupied(&self, id: KeyId) -> bool {
         let key = &self.keys[id.index()];
         let group = self.group_of(id);
-        key.condition.is_probed()
-            || !key.meter.has_slot()
-            || group.is_some_and(|group| group.condition.is_probed() || !group.meter.has_slot())
+        key.health.is_probed()
+            || !key.limit_set.has_slot()
+            || group.is_some_and(|group| group.health.is_probed() || !group.limit_set.has_slot())
     }
 
-    pub(super) fn is_usable(&self, id: KeyId, need: Need, now: Timestamp) -> bool {
-        !self.is_occupied(id) && self.away_for(id, need, now).is_none()
+    pub(super) fn is_usable(&self, id: KeyId, demand: Demand, now: Timestamp) -> bool {
+        !self.is_occupied(id) && self.available_at(id, demand, now).is_none()
     }
 
     /// Counts an attempt in. `paced` says that its target lets nobody come all at once.
     #[inline(always)]
-    pub(super) fn pick(
+    pub(super) fn reserve(
         &mut self,
         id: KeyId,
-        need: Need,
+        demand: Demand,
         turn: u64,
         paced: impl Fn() -> bool,
         now: Timestamp,
-    ) -> Stake {
+    ) -> KeyReservation {
         let key = &mut self.keys[id.index()];
         if key.is_plainly_in_use() {
-            return key.pick(need, turn, now);
+            return key.reserve(demand, turn, now);
         }
-        self.pick_with_care(id, need, turn, paced(), now)
+        self.reserve_slow(id, demand, turn, paced(), now)
     }
 
-    /// As [`pick`](Self::pick), for a key that rests, is tried out, or belongs to an account.
-    fn pick_with_care(&mut self, id: KeyId, need: Need, turn: u64, paced: bool, now: Timestamp) -> Stake {
+    /// As [`reserve`](Self::reserve), for a key that rests, is tried out, or belongs to an account.
+    fn reserve_slow(
+        &mut self,
+        id: KeyId,
+        demand: Demand,
+        turn: u64,
+        paced: bool,
+        now: Timestamp,
+    ) -> KeyReservation {
         let key = &mut self.keys[id.index()];
         key.last_used = turn;
         let group = key.group.map(|group| &mut self.groups[group]);
-        let paced =
-            paced || key.meter.is_paced() || group.as_ref().is_some_and(|group| group.meter.is_paced());
-        if key.condition.pick(paced, now) {
-            key.meter.resume(turn, now);
+        let paced = paced
+            || key.limit_set.is_paced()
+            || group.as_ref().is_some_and(|group| group.limit_set.is_paced());
+        if key.health.reserve(paced, now) {
+            key.limit_set.resume(turn, now);
         }
-        let mut stake = Stake {
-            epoch: key.condition.epoch(),
-            charge: key.meter.charge(need, turn, now),
-            ..Stake::NONE
+        let mut reservation = KeyReservation {
+            epoch: key.health.epoch(),
+            charge: key.limit_set.charge(demand, turn, now),
+            ..KeyReservation::NONE
         };
         if let Some(group) = group {
-            if group.condition.pick(paced, now) {
-                group.meter.resume(turn, now);
+            if group.health.reserve(paced, now) {
+                group.limit_set.resume(turn, now);
             }
-            stake.group_epoch = Some(group.condition.epoch());
-            stake.group_charge = group.meter.charge(need, turn, now);
+            reservation.group_epoch = Some(group.health.epoch());
+            reservation.group_charge = group.limit_set.charge(demand, turn, now);
         }
-        stake
+        reservation
     }
 
     /// Counts an attempt out; one that was not sent has used nothing.
     #[inline(always)]
-    pub(super) fn put_back(&mut self, id: KeyId, stake: &Stake, used: bool, need: Need, turn: u64) {
+    pub(super) fn release(
+        &mut self,
+        id: KeyId,
+        reservation: &KeyReservation,
+        used: bool,
+        demand: Demand,
+        turn: u64,
+    ) {
         let key = &mut self.keys[id.index()];
-        key.meter.in_flight -= 1;
-        key.condition.put_back(stake.epoch);
+        key.limit_set.in_flight -= 1;
+        key.health.release(reservation.epoch);
         if !used {
-            key.meter.refund(stake.charge, need, turn);
+            key.limit_set.refund(reservation.charge, demand, turn);
         }
         if let Some(group) = key.group.map(|group| &mut self.groups[group]) {
-            group.meter.in_flight -= 1;
-            let Some(epoch) = stake.group_epoch else { return };
-            group.condition.put_back(epoch);
+            group.limit_set.in_flight -= 1;
+            let Some(epoch) = reservation.group_epoch else {
+                return;
+            };
+            group.health.release(epoch);
             if !used {
-                group.meter.refund(stake.group_charge, need, turn);
+                group.limit_set.refund(reservation.group_charge, demand, turn);
             }
         }
     }
 
     /// Says that what was counted as `before` tokens were really so many. Answers whether that made room.
     #[inline(always)]
-    pub(super) fn settle(&mut self, id: KeyId, stake: &Stake, before: u32, tokens: u32) -> bool {
+    pub(super) fn settle(
+        &mut self,
+        id: KeyId,
+        reservation: &KeyReservation,
+        before: u32,
+        tokens: u32,
+    ) -> bool {
         let key = &mut self.keys[id.index()];
-        let own = key.meter.settle(stake.charge, before, tokens);
+        let own = key.limit_set.settle(reservation.charge, before, tokens);
         let group = key.group.is_some_and(|group| {
-            let group = &mut self.groups[group].meter;
-            group.settle(stake.group_charge, before, tokens)
+            let group = &mut self.groups[group].limit_set;
+            group.settle(reservation.group_charge, before, tokens)
         });
         own || group
     }
 
     /// The key of an attempt whose success would change nothing.
     #[inline(always)]
-    pub(super) fn untroubled(&mut self, id: KeyId, stake: &Stake) -> Option<&mut Key> {
+    pub(super) fn untroubled(&mut self, id: KeyId, reservation: &KeyReservation) -> Option<&mut Key> {
         let key = &mut self.keys[id.index()];
-        let untroubled = key.group.is_none() && key.condition.is_untroubled(stake.epoch);
+        let untroubled = key.group.is_none() && key.health.is_untroubled(reservation.epoch);
         untroubled.then_some(key)
     }
 
     /// An attempt got through. Answers whether that changed anything.
-    pub(super) fn succeeded(&mut self, id: KeyId, stake: &Stake) -> bool {
+    pub(super) fn succeeded(&mut self, id: KeyId, reservation: &KeyReservation) -> bool {
         let key = &mut self.keys[id.index()];
-        let own = key.condition.succeeded(stake.epoch);
-        let group = key.group.zip(stake.group_epoch);
-        let group = group.is_some_and(|(group, epoch)| self.groups[group].condition.succeeded(epoch));
+        let own = key.health.succeeded(reservation.epoch);
+        let group = key.group.zip(reservation.group_epoch);
+        let group = group.is_some_and(|(group, epoch)| self.groups[group].health.succeeded(epoch));
         own || group
     }
 
@@ -380,23 +403,23 @@ impl KeyRing {
     pub(super) fn refused(
         &mut self,
         id: KeyId,
-        stake: &Stake,
-        why: Rest,
+        reservation: &KeyReservation,
+        why: CooldownReason,
         pause: Option<Duration>,
         now: Timestamp,
-    ) -> Option<Undo> {
+    ) -> Option<ProvisionalCooldown> {
         let of_account = why.is_of_account() && self.keys[id.index()].group.is_some();
         let epoch = if of_account {
-            stake.group_epoch
+            reservation.group_epoch
         } else {
-            Some(stake.epoch)
+            Some(reservation.epoch)
         };
-        let condition = self.condition_mut(id, of_account);
+        let health = self.condition_mut(id, of_account);
         let before = match epoch {
-            Some(epoch) => condition.refused(epoch, why, pause, now)?,
-            None => condition.late_refusal(why, pause, now)?,
+            Some(epoch) => health.refused(epoch, why, pause, now)?,
+            None => health.late_refusal(why, pause, now)?,
         };
-        Some(Undo {
+        Some(ProvisionalCooldown {
             key: id,
             of_account,
             before,
@@ -404,93 +427,96 @@ impl KeyRing {
     }
 
     /// The meter that a rate of this key concerns: its account's, else its own.
-    pub(super) fn rate_meter(&mut self, id: KeyId) -> &mut Meter {
+    pub(super) fn rate_limits(&mut self, id: KeyId) -> &mut LimitSet {
         match self.keys[id.index()].group {
-            Some(group) => &mut self.groups[group].meter,
-            None => &mut self.keys[id.index()].meter,
+            Some(group) => &mut self.groups[group].limit_set,
+            None => &mut self.keys[id.index()].limit_set,
         }
     }
 
-    pub(super) fn rate_meter_of(&self, id: KeyId) -> &Meter {
+    pub(super) fn rate_limits_of(&self, id: KeyId) -> &LimitSet {
         self.group_of(id)
-            .map_or(&self.keys[id.index()].meter, |group| &group.meter)
+            .map_or(&self.keys[id.index()].limit_set, |group| &group.limit_set)
     }
 
     /// Takes a refusal back, unless something else has happened since.
-    pub(super) fn restore(&mut self, undo: Undo) {
-        self.condition_mut(undo.key, undo.of_account).restore(undo.before);
+    pub(super) fn restore(&mut self, cooldown: ProvisionalCooldown) {
+        self.condition_mut(cooldown.key, cooldown.of_account)
+            .restore(cooldown.before);
     }
 
     /// Rests until an instant, as was known from elsewhere: the account where there is one and it is concerned, else the key. A rest that ends
     /// later stays.
-    pub(super) fn rest(&mut self, id: KeyId, why: Rest, until: Timestamp) {
-        let condition = self.condition_mut(id, why.is_of_account());
-        if condition.rests_until().is_none_or(|known| known < until) {
-            condition.rest(why, until);
+    pub(super) fn rest(&mut self, id: KeyId, why: CooldownReason, until: Timestamp) {
+        let health = self.condition_mut(id, why.is_of_account());
+        if health.cooldown_until().is_none_or(|known| known < until) {
+            health.rest(why, until);
         }
     }
 
     /// In use from now on, the key and its account, whatever was known before.
     pub(super) fn reinstate(&mut self, id: KeyId) {
         let key = &mut self.keys[id.index()];
-        key.condition.reinstate();
+        key.health.reinstate();
         if let Some(group) = key.group {
-            self.groups[group].condition.reinstate();
+            self.groups[group].health.reinstate();
         }
     }
 
     /// The condition of a key, or of its account where it has one and that is concerned.
-    fn condition_mut(&mut self, id: KeyId, of_account: bool) -> &mut Condition {
+    fn condition_mut(&mut self, id: KeyId, of_account: bool) -> &mut Health {
         let key = &mut self.keys[id.index()];
         match key.group.filter(|_| of_account) {
-            Some(group) => &mut self.groups[group].condition,
-            None => &mut key.condition,
+            Some(group) => &mut self.groups[group].health,
+            None => &mut key.health,
         }
     }
 
     /// Whether a binding allows a key.
-    pub(super) fn binds(&self, binding: Binding, id: KeyId) -> bool {
-        match binding {
-            Binding::Any => true,
-            Binding::Key(key) => key == id,
-            Binding::Group(group) => self.keys[id.index()].group == Some(self.current(group)),
+    pub(super) fn binds(&self, constraint: KeyConstraint, id: KeyId) -> bool {
+        match constraint {
+            KeyConstraint::Any => true,
+            KeyConstraint::Key(key) => key == id,
+            KeyConstraint::Group(group) => self.keys[id.index()].group == Some(self.current(group)),
         }
     }
 
     /// The limits of the account a key belongs to.
     pub(super) fn group_limits(&self, id: KeyId) -> Option<&Limits> {
-        self.group_of(id).map(|group| group.meter.limits())
+        self.group_of(id).map(|group| group.limit_set.limits())
     }
 
     /// Whether a key or its account counts tokens of the model.
     pub(super) fn counts_tokens(&self, id: KeyId) -> bool {
-        let group = self.group_of(id).is_some_and(|group| group.meter.counts_tokens());
-        group || self.keys[id.index()].meter.counts_tokens()
+        let group = self
+            .group_of(id)
+            .is_some_and(|group| group.limit_set.counts_tokens());
+        group || self.keys[id.index()].limit_set.counts_tokens()
     }
 
     /// Whether an attempt under way that turns out to use fewer tokens would make room for others of this key.
     pub(super) fn may_regain_tokens(&self, id: KeyId) -> bool {
         let group = self
             .group_of(id)
-            .is_some_and(|group| group.meter.may_regain_tokens());
-        group || self.keys[id.index()].meter.may_regain_tokens()
+            .is_some_and(|group| group.limit_set.may_regain_tokens());
+        group || self.keys[id.index()].limit_set.may_regain_tokens()
     }
 
     /// However many tokens an attempt uses, it will be as many as were counted.
-    pub(super) fn leave_unsettled(&mut self, id: KeyId, stake: &Stake, tokens: u32) {
+    pub(super) fn leave_unsettled(&mut self, id: KeyId, reservation: &KeyReservation, tokens: u32) {
         let key = &mut self.keys[id.index()];
-        key.meter.leave_unsettled(stake.charge, tokens);
+        key.limit_set.leave_unsettled(reservation.charge, tokens);
         if let Some(group) = key.group {
             self.groups[group]
-                .meter
-                .leave_unsettled(stake.group_charge, tokens);
+                .limit_set
+                .leave_unsettled(reservation.group_charge, tokens);
         }
     }
 
-    /// The most of `need` that this key could ever take, where that is less.
-    pub(super) fn never(&self, id: KeyId, need: Need) -> Option<(Counts, u32)> {
-        let own = self.keys[id.index()].meter.never(need);
-        own.or_else(|| self.group_of(id)?.meter.never(need))
+    /// The most of `demand` that this key could ever take, where that is less.
+    pub(super) fn never(&self, id: KeyId, demand: Demand) -> Option<(LimitKind, u32)> {
+        let own = self.keys[id.index()].limit_set.never(demand);
+        own.or_else(|| self.group_of(id)?.limit_set.never(demand))
     }
 }
 

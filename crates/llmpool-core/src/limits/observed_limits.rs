@@ -11,8 +11,8 @@
 use std::time::Duration;
 
 use super::bucket::{Bucket, Denied};
-use super::meter::Need;
-use super::quota::Quota;
+use super::limit_set::Demand;
+use super::rate_limit::RateLimit;
 use crate::time::Timestamp;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -37,7 +37,7 @@ const FORGOTTEN_AT: f64 = 2.0;
 
 /// What one answer says about a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sight {
+pub struct LimitSnapshot {
     /// The limit itself.
     pub limit: Option<u32>,
     /// What is left of it.
@@ -48,26 +48,26 @@ pub struct Sight {
 
 /// What one answer says about the limits of requests and of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sights {
+pub struct LimitSnapshots {
     /// Of requests.
-    pub requests: Sight,
+    pub requests: LimitSnapshot,
     /// Of tokens.
-    pub tokens: Sight,
+    pub tokens: LimitSnapshot,
 }
 
 /// What was learned of a key or account.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Learned {
+pub(super) struct ObservedLimits {
     enabled: bool,
     /// What may stand in the way; elsewhere, since most keys know of nothing.
-    bounds: Option<Box<Bounds>>,
-    recent: Recent,
+    bounds: Option<Box<ObservedBounds>>,
+    recent: RecentRequests,
     refused_at: Option<Timestamp>,
     sent_since: u32,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Bounds {
+struct ObservedBounds {
     requests: Channel,
     tokens: Channel,
     /// When each of the two was last told of.
@@ -75,7 +75,7 @@ struct Bounds {
     pace: Option<Pace>,
 }
 
-impl Learned {
+impl ObservedLimits {
     pub(super) fn enabled() -> Self {
         Self {
             enabled: true,
@@ -89,7 +89,7 @@ impl Learned {
     }
 
     /// What was learned elsewhere of the same limits holds here too: of each the stricter.
-    pub(super) fn absorb(&mut self, other: Self, now: Timestamp) {
+    pub(super) fn merge(&mut self, other: Self, now: Timestamp) {
         let Self {
             enabled: _,
             bounds,
@@ -105,7 +105,7 @@ impl Learned {
         self.sent_since = self.sent_since.saturating_add(sent_since);
         let Some(other) = bounds else { return };
         match &mut self.bounds {
-            Some(own) => own.absorb(*other, now),
+            Some(own) => own.merge(*other, now),
             None => self.bounds = Some(other),
         }
     }
@@ -129,41 +129,41 @@ impl Learned {
         self.bounds.as_ref()?.per_minute()
     }
 
-    pub(super) fn ready_at(&self, need: Need, now: Timestamp) -> Timestamp {
+    pub(super) fn ready_at(&self, demand: Demand, now: Timestamp) -> Timestamp {
         self.bounds
             .as_ref()
-            .map_or(now, |bounds| bounds.ready_at(need, now))
+            .map_or(now, |bounds| bounds.ready_at(demand, now))
     }
 
     #[inline(always)]
-    pub(super) fn charge(&mut self, need: Need, now: Timestamp) {
+    pub(super) fn charge(&mut self, demand: Demand, now: Timestamp) {
         if !self.enabled {
             return;
         }
         self.recent.count(now);
         self.sent_since = self.sent_since.saturating_add(1);
         if self.binds() {
-            self.charge_what_binds(need, now);
+            self.charge_what_binds(demand, now);
         }
     }
 
-    fn charge_what_binds(&mut self, need: Need, now: Timestamp) {
+    fn charge_what_binds(&mut self, demand: Demand, now: Timestamp) {
         let Some(bounds) = &mut self.bounds else { return };
-        bounds.charge(need, &self.recent, now);
+        bounds.charge(demand, &self.recent, now);
         if bounds.are_gone() {
             self.bounds = None;
         }
     }
 
-    pub(super) fn refund(&mut self, need: Need) {
+    pub(super) fn refund(&mut self, demand: Demand) {
         if let Some(bounds) = &mut self.bounds {
-            bounds.requests.refund(need.requests);
-            bounds.tokens.refund(need.tokens);
+            bounds.requests.refund(demand.requests);
+            bounds.tokens.refund(demand.tokens);
         }
     }
 
     /// An answer said what is left. `others` are attempts under way that it may not have counted.
-    pub(super) fn observe(&mut self, sights: &Sights, others: u32, now: Timestamp) {
+    pub(super) fn observe(&mut self, sights: &LimitSnapshots, others: u32, now: Timestamp) {
         if !self.enabled {
             return;
         }
@@ -208,10 +208,10 @@ impl Learned {
     }
 }
 
-impl Bounds {
-    fn absorb(&mut self, other: Self, now: Timestamp) {
-        self.requests.absorb(other.requests, now);
-        self.tokens.absorb(other.tokens, now);
+impl ObservedBounds {
+    fn merge(&mut self, other: Self, now: Timestamp) {
+        self.requests.merge(other.requests, now);
+        self.tokens.merge(other.tokens, now);
         for (own, other) in self.told_at.iter_mut().zip(other.told_at) {
             *own = (*own).max(other);
         }
@@ -239,17 +239,17 @@ impl Bounds {
         pace.into_iter().chain(limit).reduce(f64::min)
     }
 
-    fn ready_at(&self, need: Need, now: Timestamp) -> Timestamp {
+    fn ready_at(&self, demand: Demand, now: Timestamp) -> Timestamp {
         let pace = self
             .pace
             .as_ref()
             .map_or(now, |pace| ready_in(&pace.bucket, 1, now));
-        let requests = self.requests.ready_at(need.requests, now);
+        let requests = self.requests.ready_at(demand.requests, now);
         pace.max(requests)
-            .max(self.tokens.ready_at(need.tokens.max(1), now))
+            .max(self.tokens.ready_at(demand.tokens.max(1), now))
     }
 
-    fn observe(&mut self, sights: &Sights, others: u32, now: Timestamp) {
+    fn observe(&mut self, sights: &LimitSnapshots, others: u32, now: Timestamp) {
         self.requests.observe(&sights.requests, others, now);
         self.tokens.observe(&sights.tokens, 0, now);
         let told = [sights.requests, sights.tokens].map(|sight| sight.remaining.is_some());
@@ -273,10 +273,10 @@ impl Bounds {
         }
     }
 
-    fn charge(&mut self, need: Need, recent: &Recent, now: Timestamp) {
+    fn charge(&mut self, demand: Demand, recent: &RecentRequests, now: Timestamp) {
         self.forget(now);
-        self.requests.charge(need.requests, now);
-        self.tokens.charge(need.tokens, now);
+        self.requests.charge(demand.requests, now);
+        self.tokens.charge(demand.tokens, now);
         if let Some(pace) = &mut self.pace {
             pace.charge(now);
             let forgotten = pace.per_minute > recent.per_minute(now) * FORGOTTEN_AT + 1.0;
@@ -338,7 +338,7 @@ impl Channel {
         }
     }
 
-    fn observe(&mut self, sight: &Sight, others: u32, now: Timestamp) {
+    fn observe(&mut self, sight: &LimitSnapshot, others: u32, now: Timestamp) {
         let (Some(remaining), Some(reset)) = (sight.remaining, sight.reset) else {
             return;
         };
@@ -395,7 +395,7 @@ impl Channel {
     }
 
     /// Two descriptions of one limit: the one that lets through less.
-    fn absorb(&mut self, other: Self, now: Timestamp) {
+    fn merge(&mut self, other: Self, now: Timestamp) {
         let left = |channel: &Self| match channel {
             Self::Unknown => u32::MAX,
             Self::Refilling(bucket) | Self::Rolling { bucket, .. } => bucket.available(now),
@@ -427,16 +427,16 @@ fn rolling(limit: Option<u32>, left: u32, span: Duration, now: Timestamp) -> Opt
     Some(Channel::Rolling { bucket, span })
 }
 
-fn evenly(limit: u32, span: Duration) -> Option<Quota> {
-    Quota::new(limit, f64::from(limit) / span.as_secs_f64()).ok()
+fn evenly(limit: u32, span: Duration) -> Option<RateLimit> {
+    RateLimit::new(limit, f64::from(limit) / span.as_secs_f64()).ok()
 }
 
-fn a_minute(limit: u32) -> Option<Quota> {
+fn a_minute(limit: u32) -> Option<RateLimit> {
     evenly(limit, MINUTE)
 }
 
 /// The quota of a limit that refills all the time: what is missing comes back in proportion, the whole of it in a minute.
-fn refill(sight: &Sight, remaining: u32, reset: Duration) -> Option<Quota> {
+fn refill(sight: &LimitSnapshot, remaining: u32, reset: Duration) -> Option<RateLimit> {
     let limit = sight.limit.filter(|limit| *limit > 0)?;
     let missing = f64::from(limit.checked_sub(remaining)?);
     let whole = MINUTE.mul_f64(missing / f64::from(limit));
@@ -450,7 +450,7 @@ fn refill(sight: &Sight, remaining: u32, reset: Duration) -> Option<Quota> {
 
 /// Of a limit that refills all the time, how many requests it would take from the beginning of time to be whole when it is: a number that
 /// grows by one with every request, and by nothing else.
-pub(super) fn refills_by(sight: &Sight, now: Timestamp) -> Option<f64> {
+pub(super) fn refills_by(sight: &LimitSnapshot, now: Timestamp) -> Option<f64> {
     let (remaining, reset) = (sight.remaining?, sight.reset?);
     let quota = refill(sight, remaining, reset)?;
     Some((now + reset).since(Timestamp::ZERO).as_secs_f64() * quota.per_second())
@@ -468,7 +468,7 @@ struct Pace {
 impl Pace {
     fn new(per_minute: f64, now: Timestamp) -> Option<Self> {
         let per_minute = per_minute.max(1.0);
-        let quota = Quota::new(1, per_minute / MINUTE.as_secs_f64()).ok()?;
+        let quota = RateLimit::new(1, per_minute / MINUTE.as_secs_f64()).ok()?;
         Some(Self {
             per_minute,
             bucket: Bucket::new(quota, UNNUMBERED),
@@ -481,7 +481,7 @@ impl Pace {
         if now >= self.relax_at {
             self.relax_at = now + MINUTE;
             self.per_minute *= LOOSER;
-            if let Ok(quota) = Quota::new(1, self.per_minute / MINUTE.as_secs_f64()) {
+            if let Ok(quota) = RateLimit::new(1, self.per_minute / MINUTE.as_secs_f64()) {
                 self.bucket.set_quota(quota, UNNUMBERED, now);
             }
         }
@@ -491,13 +491,13 @@ impl Pace {
 
 /// How many requests there were lately, from two counters: those of this minute and of the one before.
 #[derive(Clone, Debug, Default)]
-struct Recent {
+struct RecentRequests {
     minute: u64,
     count: u32,
     before: u32,
 }
 
-impl Recent {
+impl RecentRequests {
     fn count(&mut self, now: Timestamp) {
         self.turn_to(now.as_nanos() / MINUTE.as_nanos() as u64);
         self.count += 1;
@@ -538,14 +538,14 @@ mod tests {
 
     const START: Timestamp = Timestamp::from_nanos(600_000_000_000);
 
-    fn sights(limit: u32, remaining: u32, reset: f64) -> Sights {
-        Sights {
-            requests: Sight {
+    fn sights(limit: u32, remaining: u32, reset: f64) -> LimitSnapshots {
+        LimitSnapshots {
+            requests: LimitSnapshot {
                 limit: Some(limit),
                 remaining: Some(remaining),
                 reset: Some(Duration::from_secs_f64(reset)),
             },
-            ..Sights::default()
+            ..LimitSnapshots::default()
         }
     }
 
@@ -555,22 +555,22 @@ mod tests {
 
     #[test]
     fn a_window_that_is_used_up_is_waited_for() {
-        let mut learned = Learned::enabled();
+        let mut learned = ObservedLimits::enabled();
         learned.observe(&sights(60, 0, 20.0), 0, START);
-        assert_eq!(learned.ready_at(Need::ONE, START), after(20.0));
-        assert_eq!(learned.ready_at(Need::ONE, after(20.0)), after(20.0));
+        assert_eq!(learned.ready_at(Demand::ONE, START), after(20.0));
+        assert_eq!(learned.ready_at(Demand::ONE, after(20.0)), after(20.0));
         learned.observe(&sights(60, 2, 20.0), 1, START);
         assert_eq!(
-            learned.ready_at(Need::ONE, START),
+            learned.ready_at(Demand::ONE, START),
             after(20.0),
             "a late answer gives nothing back"
         );
-        let mut learned = Learned::enabled();
+        let mut learned = ObservedLimits::enabled();
         learned.observe(&sights(60, 2, 20.0), 1, START);
-        assert_eq!(learned.ready_at(Need::ONE, START), START);
-        learned.charge(Need::ONE, START);
+        assert_eq!(learned.ready_at(Demand::ONE, START), START);
+        learned.charge(Demand::ONE, START);
         assert_eq!(
-            learned.ready_at(Need::ONE, START),
+            learned.ready_at(Demand::ONE, START),
             after(20.0),
             "the other one under way was the second"
         );
@@ -578,11 +578,11 @@ mod tests {
 
     #[test]
     fn a_limit_that_refills_all_the_time_is_waited_for_one_by_one() {
-        let mut learned = Learned::enabled();
+        let mut learned = ObservedLimits::enabled();
         learned.observe(&sights(60, 0, 60.0), 0, START);
-        assert_eq!(learned.ready_at(Need::ONE, START), after(1.0));
-        learned.charge(Need::ONE, after(1.0));
-        assert_eq!(learned.ready_at(Need::ONE, after(1.0)), after(2.0));
+        assert_eq!(learned.ready_at(Demand::ONE, START), after(1.0));
+        learned.charge(Demand::ONE, after(1.0));
+        assert_eq!(learned.ready_at(Demand::ONE, after(1.0)), after(2.0));
         assert_eq!(learned.per_minute().map(f64::round), Some(60.0));
     }
 
@@ -590,64 +590,64 @@ mod tests {
     #[test]
     fn a_limit_that_the_provider_raised_is_forgotten() {
         for first in [sights(60, 0, 60.0), sights(10, 2, 1.0)] {
-            let mut learned = Learned::enabled();
+            let mut learned = ObservedLimits::enabled();
             learned.observe(&first, 0, START);
             assert!(learned.is_paced());
             let mut now = START;
             while now < after(121.0) {
                 now = learned
-                    .ready_at(Need::ONE, now)
+                    .ready_at(Demand::ONE, now)
                     .max(now + Duration::from_millis(10));
-                learned.charge(Need::ONE, now);
+                learned.charge(Demand::ONE, now);
             }
             assert!(!learned.binds(), "{first:?}");
-            assert_eq!(learned.ready_at(Need::ONE, now), now);
+            assert_eq!(learned.ready_at(Demand::ONE, now), now);
         }
     }
 
     #[test]
     fn a_limit_that_is_told_of_again_and_again_stays() {
-        let mut learned = Learned::enabled();
+        let mut learned = ObservedLimits::enabled();
         for second in 0..600 {
             let now = after(f64::from(second));
             learned.observe(&sights(60, 0, 60.0), 0, now);
-            assert_eq!(learned.ready_at(Need::ONE, now), now + Duration::from_secs(1));
-            learned.charge(Need::ONE, now);
+            assert_eq!(learned.ready_at(Demand::ONE, now), now + Duration::from_secs(1));
+            learned.charge(Demand::ONE, now);
         }
     }
 
     #[test]
     fn a_window_whose_end_moves_with_every_request_is_not_waited_out() {
-        let mut learned = Learned::enabled();
+        let mut learned = ObservedLimits::enabled();
         for (at, remaining) in [(0.0, 40), (1.0, 38), (2.5, 36)] {
             learned.observe(&sights(60, remaining, 60.0), 0, after(at));
         }
         learned.observe(&sights(60, 0, 59.0), 0, after(5.0));
         assert_eq!(
-            learned.ready_at(Need::ONE, after(5.0)),
+            learned.ready_at(Demand::ONE, after(5.0)),
             after(6.0),
             "one comes back at a time"
         );
-        let mut fixed = Learned::enabled();
+        let mut fixed = ObservedLimits::enabled();
         for (at, remaining) in [(0.0, 40), (1.0, 38), (2.5, 36), (5.0, 0)] {
             fixed.observe(&sights(60, remaining, 50.0 - at), 0, after(at));
         }
-        assert_eq!(fixed.ready_at(Need::ONE, after(5.0)), after(50.0));
+        assert_eq!(fixed.ready_at(Demand::ONE, after(5.0)), after(50.0));
     }
 
     #[test]
     fn a_refusal_tightens_at_once_and_relaxes_slowly() {
-        let mut learned = Learned::enabled();
+        let mut learned = ObservedLimits::enabled();
         for at in 0..100 {
-            learned.charge(Need::ONE, after(f64::from(at) * 0.5));
+            learned.charge(Demand::ONE, after(f64::from(at) * 0.5));
         }
         learned.refused(after(50.0));
         let tightened = learned.per_minute().unwrap();
         assert!((80.0..90.0).contains(&tightened), "{tightened}");
         let mut now = after(50.0);
         for _ in 0..tightened as usize * 3 {
-            now = learned.ready_at(Need::ONE, now);
-            learned.charge(Need::ONE, now);
+            now = learned.ready_at(Demand::ONE, now);
+            learned.charge(Demand::ONE, now);
         }
         let relaxed = learned.per_minute().unwrap() / tightened;
         assert!((1.05..1.16).contains(&relaxed), "{relaxed}");
@@ -657,9 +657,9 @@ mod tests {
 
     #[test]
     fn a_window_that_ends_within_seconds_comes_back_evenly() {
-        let mut learned = Learned::enabled();
+        let mut learned = ObservedLimits::enabled();
         learned.observe(&sights(5, 0, 0.9), 0, START);
-        assert_eq!(learned.ready_at(Need::ONE, START), after(0.2), "five a second");
+        assert_eq!(learned.ready_at(Demand::ONE, START), after(0.2), "five a second");
         learned.observe(&sights(5, 0, 1.8), 0, START);
         assert_eq!(
             learned.per_minute().map(f64::round),
@@ -674,7 +674,7 @@ mod tests {
         );
         learned.observe(&sights(5, 0, 40.0), 0, after(2.0));
         assert_eq!(
-            learned.ready_at(Need::ONE, after(2.0)),
+            learned.ready_at(Demand::ONE, after(2.0)),
             after(42.0),
             "that was the end of a long one"
         );
@@ -682,11 +682,11 @@ mod tests {
 
     #[test]
     fn the_second_refusal_teaches_what_got_through_since_the_first() {
-        let mut learned = Learned::enabled();
+        let mut learned = ObservedLimits::enabled();
         let mut now = START;
         for _ in 0..2 {
             for _ in 0..10 {
-                learned.charge(Need::ONE, now);
+                learned.charge(Demand::ONE, now);
             }
             learned.refused(now);
             learned.refused(now + Duration::from_millis(300));
@@ -697,11 +697,11 @@ mod tests {
 
     #[test]
     fn switched_off_nothing_is_learned() {
-        let mut learned = Learned::default();
+        let mut learned = ObservedLimits::default();
         learned.observe(&sights(60, 0, 20.0), 0, START);
         learned.refused(START);
         assert_eq!(
-            (learned.ready_at(Need::ONE, START), learned.per_minute()),
+            (learned.ready_at(Demand::ONE, START), learned.per_minute()),
             (START, None)
         );
     }

@@ -34,7 +34,7 @@ const FEW: usize = 64;
 
 /// The clocks of the callers.
 #[derive(Clone, Debug, Default)]
-pub struct Fair {
+pub struct FairClocks {
     /// Where the last one served stood before he was.
     now: u64,
     /// The last one served, and his clock; where there is one caller only, this is all there is.
@@ -45,7 +45,7 @@ pub struct Fair {
     waiting: BTreeMap<u64, (usize, u64)>,
 }
 
-impl Fair {
+impl FairClocks {
     fn clock(&self, caller: Caller) -> u64 {
         self.clock_of(caller).max(self.now)
     }

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 
 /// Why something rests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rest {
+pub enum CooldownReason {
     /// A rate that refills by itself.
     Throttled,
     /// No quota or money left.
@@ -29,7 +29,7 @@ pub enum Rest {
     Broken,
 }
 
-impl Rest {
+impl CooldownReason {
     /// The pause when the provider named none: the first, and the longest it doubles to.
     fn unknown_pause(self) -> (Duration, Duration) {
         let (first, longest) = match self {
@@ -54,24 +54,24 @@ impl Rest {
 
 /// What is known at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum HealthState {
     InUse,
     /// Not used before `until`.
     Resting {
-        why: Rest,
+        why: CooldownReason,
         until: Timestamp,
     },
     /// Probes are under way; `until` is kept for the case that they end without an answer.
     Probing {
-        why: Rest,
+        why: CooldownReason,
         until: Timestamp,
         under_way: u32,
     },
 }
 
-impl Standing {
+impl HealthState {
     /// Until when it rests, or would if its probes ended without an answer, and why.
-    pub(super) fn rest(self) -> Option<(Timestamp, Rest)> {
+    pub(super) fn rest(self) -> Option<(Timestamp, CooldownReason)> {
         match self {
             Self::InUse => None,
             Self::Resting { why, until } | Self::Probing { why, until, .. } => Some((until, why)),
@@ -80,8 +80,8 @@ impl Standing {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Condition {
-    standing: Standing,
+pub(super) struct Health {
+    standing: HealthState,
     epoch: u32,
     /// Refusals in a row for which the provider named no time.
     unknown_pauses: u32,
@@ -94,16 +94,16 @@ const MOST_DOUBLINGS: u32 = 10;
 
 /// A condition to return to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Before {
+pub(super) struct SavedHealth {
     epoch: u32,
-    standing: Standing,
+    standing: HealthState,
     unknown_pauses: u32,
 }
 
-impl Condition {
+impl Health {
     pub(super) fn new() -> Self {
         Self {
-            standing: Standing::InUse,
+            standing: HealthState::InUse,
             epoch: 0,
             unknown_pauses: 0,
             unanswered: 0,
@@ -114,59 +114,59 @@ impl Condition {
         self.epoch
     }
 
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> HealthState {
         self.standing
     }
 
     /// Neither at rest nor tried out.
     #[inline(always)]
     pub(super) fn is_in_use(&self) -> bool {
-        matches!(self.standing, Standing::InUse)
+        matches!(self.standing, HealthState::InUse)
     }
 
     /// When the rest ends; `None` while there is none, or while a probe decides.
-    pub(super) fn rests_until(&self) -> Option<Timestamp> {
+    pub(super) fn cooldown_until(&self) -> Option<Timestamp> {
         match self.standing {
-            Standing::Resting { until, .. } => Some(until),
-            Standing::InUse | Standing::Probing { .. } => None,
+            HealthState::Resting { until, .. } => Some(until),
+            HealthState::InUse | HealthState::Probing { .. } => None,
         }
     }
 
     /// Whether as many probe as may.
     pub(super) fn is_probed(&self) -> bool {
-        matches!(self.standing, Standing::Probing { under_way, .. } if under_way >= 1 << self.unanswered)
+        matches!(self.standing, HealthState::Probing { under_way, .. } if under_way >= 1 << self.unanswered)
     }
 
     /// An attempt begins; the first one after a rest is the probe, unless time alone ended the rest and `paced` says that those who come
     /// now cannot all come at once. Answers whether this was the end of a rest.
-    pub(super) fn pick(&mut self, paced: bool, now: Timestamp) -> bool {
+    pub(super) fn reserve(&mut self, paced: bool, now: Timestamp) -> bool {
         let (why, until) = match &mut self.standing {
-            Standing::InUse => return false,
-            Standing::Probing { under_way, .. } => {
+            HealthState::InUse => return false,
+            HealthState::Probing { under_way, .. } => {
                 *under_way += 1;
                 return false;
             }
-            Standing::Resting { why, until } => (*why, *until),
+            HealthState::Resting { why, until } => (*why, *until),
         };
         if until > now {
             return false;
         }
         self.standing = if why.needs_probe() || !paced {
-            Standing::Probing {
+            HealthState::Probing {
                 why,
                 until,
                 under_way: 1,
             }
         } else {
-            Standing::InUse
+            HealthState::InUse
         };
         self.epoch += 1;
         true
     }
 
     /// An attempt ends. A probe that ends without an answer leaves the question open for the next attempt.
-    pub(super) fn put_back(&mut self, epoch: u32) {
-        if let Standing::Probing {
+    pub(super) fn release(&mut self, epoch: u32) {
+        if let HealthState::Probing {
             why,
             until,
             under_way,
@@ -177,7 +177,7 @@ impl Condition {
             if *under_way == 0 {
                 // Those of one round count once, lest eleven of them let a thousand through.
                 self.unanswered = (self.unanswered + 1).min(MOST_DOUBLINGS);
-                self.standing = Standing::Resting {
+                self.standing = HealthState::Resting {
                     why: *why,
                     until: *until,
                 };
@@ -196,8 +196,8 @@ impl Condition {
         if epoch != self.epoch {
             return false;
         }
-        let changed = self.standing != Standing::InUse;
-        self.standing = Standing::InUse;
+        let changed = self.standing != HealthState::InUse;
+        self.standing = HealthState::InUse;
         self.unknown_pauses = 0;
         self.unanswered = 0;
         changed
@@ -207,22 +207,22 @@ impl Condition {
     pub(super) fn refused(
         &mut self,
         epoch: u32,
-        why: Rest,
+        why: CooldownReason,
         pause: Option<Duration>,
         now: Timestamp,
-    ) -> Option<Before> {
+    ) -> Option<SavedHealth> {
         if epoch != self.epoch {
             return self.late_refusal(why, pause, now);
         }
         let standing = match self.standing {
             // The probe ends with this answer; nobody would be left to end it.
-            Standing::Probing { why, until, .. } => Standing::Resting { why, until },
+            HealthState::Probing { why, until, .. } => HealthState::Resting { why, until },
             standing => standing,
         };
         let unknown_pauses = self.unknown_pauses;
         let until = now + pause.unwrap_or_else(|| self.next_unknown_pause(why));
-        self.rest(why, until.max(self.rests_until().unwrap_or(until)));
-        Some(Before {
+        self.rest(why, until.max(self.cooldown_until().unwrap_or(until)));
+        Some(SavedHealth {
             epoch: self.epoch,
             standing,
             unknown_pauses,
@@ -233,25 +233,25 @@ impl Condition {
     /// that is in use again is believed.
     pub(super) fn late_refusal(
         &mut self,
-        why: Rest,
+        why: CooldownReason,
         pause: Option<Duration>,
         now: Timestamp,
-    ) -> Option<Before> {
+    ) -> Option<SavedHealth> {
         let pause = match (&mut self.standing, pause) {
-            (Standing::Resting { until, .. }, Some(pause)) => {
+            (HealthState::Resting { until, .. }, Some(pause)) => {
                 *until = (*until).max(now + pause);
                 return None;
             }
-            (Standing::InUse | Standing::Probing { .. }, Some(pause)) => pause,
-            (Standing::InUse, None) if why.needs_probe() => why.unknown_pause().0,
+            (HealthState::InUse | HealthState::Probing { .. }, Some(pause)) => pause,
+            (HealthState::InUse, None) if why.needs_probe() => why.unknown_pause().0,
             _ => return None,
         };
         let standing = match self.standing {
-            Standing::Probing { why, until, .. } => Standing::Resting { why, until },
+            HealthState::Probing { why, until, .. } => HealthState::Resting { why, until },
             standing => standing,
         };
         self.rest(why, now + pause);
-        Some(Before {
+        Some(SavedHealth {
             epoch: self.epoch,
             standing,
             unknown_pauses: self.unknown_pauses,
@@ -259,16 +259,16 @@ impl Condition {
     }
 
     /// Rests until an instant, whatever was known before.
-    pub(super) fn rest(&mut self, why: Rest, until: Timestamp) {
-        self.standing = Standing::Resting { why, until };
+    pub(super) fn rest(&mut self, why: CooldownReason, until: Timestamp) {
+        self.standing = HealthState::Resting { why, until };
         self.unanswered = 0;
         self.epoch += 1;
     }
 
     /// What is known of another one is true of this one as well. The rest that ends later stays, and attempts from before count as late.
-    pub(super) fn absorb(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         let epoch = self.epoch.max(other.epoch) + 1;
-        let rests = [&*self, other].map(|condition| condition.standing.rest());
+        let rests = [&*self, other].map(|health| health.standing.rest());
         if let Some((until, why)) = rests.into_iter().flatten().max_by_key(|(until, _)| *until) {
             self.rest(why, until);
         }
@@ -279,7 +279,7 @@ impl Condition {
     /// What is known of a key concerns its account, as far as it is of that kind; then the key itself is as good as new.
     pub(super) fn take_over(&mut self, key: &mut Self) {
         if key.standing.rest().is_some_and(|(_, why)| why.is_of_account()) {
-            self.absorb(key);
+            self.merge(key);
             key.reinstate();
         }
     }
@@ -287,7 +287,7 @@ impl Condition {
     /// In use from now on, whatever was known before.
     pub(super) fn reinstate(&mut self) {
         *self = Self {
-            standing: Standing::InUse,
+            standing: HealthState::InUse,
             epoch: self.epoch + 1,
             unknown_pauses: 0,
             unanswered: 0,
@@ -295,7 +295,7 @@ impl Condition {
     }
 
     /// Takes a refusal back, unless something else has happened since.
-    pub(super) fn restore(&mut self, before: Before) {
+    pub(super) fn restore(&mut self, before: SavedHealth) {
         if before.epoch == self.epoch {
             self.standing = before.standing;
             self.unknown_pauses = before.unknown_pauses;
@@ -303,7 +303,7 @@ impl Condition {
         }
     }
 
-    fn next_unknown_pause(&mut self, why: Rest) -> Duration {
+    fn next_unknown_pause(&mut self, why: CooldownReason) -> Duration {
         let (first, longest) = why.unknown_pause();
         let doubled = first.saturating_mul(1 << self.unknown_pauses.min(16));
         self.unknown_pauses = self.unknown_pauses.saturating_add(1);

@@ -13,7 +13,7 @@ use crate::chat::object::Name;
 
 /// Something a request refers to that only the account that made it knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tie<'a> {
+pub struct ResourceRef<'a> {
     /// The member of the request that refers to it.
     pub member: &'static str,
     /// Its id, or the encrypted text itself.
@@ -23,10 +23,10 @@ pub struct Tie<'a> {
 }
 
 /// What ties a request; nothing where it is no JSON object.
-pub fn ties_of(request: &[u8]) -> Vec<Tie<'_>> {
+pub fn ties_of(request: &[u8]) -> Vec<ResourceRef<'_>> {
     let mut ties = Vec::new();
     let mut tie = |member, made: Option<_>, needed| {
-        ties.extend(made.map(|made| Tie { member, made, needed }));
+        ties.extend(made.map(|made| ResourceRef { member, made, needed }));
     };
     for (name, value) in read(request).unwrap_or(Members(Vec::new())).0 {
         match &*name {
@@ -154,8 +154,9 @@ mod tests {
 
     use super::*;
 
+    // L10
     #[test]
-    fn l10_what_is_odd_hides_nothing() {
+    fn what_is_odd_hides_nothing() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         for (request, member) in [
             (
@@ -189,8 +190,9 @@ mod tests {
         );
     }
 
+    // L10
     #[test]
-    fn l10_reasoning_that_is_but_an_id_is_better_sent_to_its_maker() {
+    fn reasoning_that_is_but_an_id_is_better_sent_to_its_maker() {
         let needs = |item: Value| {
             let request = json!({"input": [item]}).to_string();
             ties_of(request.as_bytes()).first().map(|tie| tie.needed)
@@ -217,8 +219,9 @@ mod tests {
             .collect()
     }
 
+    // L10
     #[test]
-    fn l10_everything_that_only_its_maker_knows_ties_a_request() {
+    fn everything_that_only_its_maker_knows_ties_a_request() {
         let free =
             json!({"model": "m", "input": "resp_1", "previous_response_id": null, "conversation": null});
         assert_eq!(ties(&free), []);
@@ -248,8 +251,9 @@ mod tests {
         assert_eq!(ties(&named), [("conversation", "conv_2".to_owned())]);
     }
 
+    // L10
     #[test]
-    fn l10_an_answer_tells_what_it_made_whole_or_in_an_event() {
+    fn an_answer_tells_what_it_made_whole_or_in_an_event() {
         let answer = json!({"id": "resp_1", "conversation": {"id": "conv_1"}, "output": [
             {"type": "reasoning", "id": "rs_1", "encrypted_content": "secret"},
             {"type": "message", "id": "msg_1", "content": []},

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 
 use super::key::KeyId;
-use super::learned::{self, Sight};
+use super::observed_limits::{self, LimitSnapshot};
 use crate::time::Timestamp;
 
 /// Every key is compared with every other one; of more than this only the account's name is looked at.
@@ -31,7 +31,7 @@ const MOST_NUMBERS: usize = 128;
 
 /// What was seen of the keys of one provider.
 #[derive(Clone, Debug, Default)]
-pub struct Kinship {
+pub struct SharedQuotaDetector {
     seen: Vec<Seen>,
 }
 
@@ -41,20 +41,20 @@ struct Seen {
     account: Option<u64>,
     /// The first key that is known to share its account, by place in `seen`.
     family: Option<usize>,
-    by_left: Trail,
-    by_refill: Trail,
+    by_left: CounterTrace,
+    by_refill: CounterTrace,
     /// Answers since it was compared.
     news: u8,
 }
 
-impl Kinship {
+impl SharedQuotaDetector {
     /// An answer came for a key: perhaps the name of its account, perhaps what is left of its requests. Answers with all keys that are now
     /// known to share an account with it, when that is news.
     pub fn answered(
         &mut self,
         key: KeyId,
         account: Option<u64>,
-        requests: &Sight,
+        requests: &LimitSnapshot,
         now: Timestamp,
     ) -> Option<Vec<KeyId>> {
         let at = key.index();
@@ -81,7 +81,7 @@ impl Kinship {
     }
 
     /// Those that divide the numbers of a span with this key, if it is all of them.
-    fn sharers(&self, at: usize, trail: impl Fn(&Seen) -> &Trail) -> Vec<usize> {
+    fn sharers(&self, at: usize, trail: impl Fn(&Seen) -> &CounterTrace) -> Vec<usize> {
         let own = trail(&self.seen[at]);
         let mut others: Vec<usize> = (0..self.seen.len())
             .filter(|other| *other != at && !self.are_apart(at, *other))
@@ -92,7 +92,7 @@ impl Kinship {
             let kin = self.are_kin(at, *other);
             std::cmp::Reverse((kin, own.span().in_common(trail(&self.seen[*other]))))
         });
-        let mut division = Division::of(at, own);
+        let mut division = Partition::of(at, own);
         for other in others {
             division.admit(other, trail(&self.seen[other]));
         }
@@ -135,13 +135,13 @@ impl Kinship {
 
 impl Seen {
     /// Notes what is left. Answers whether it is time to compare.
-    fn note(&mut self, requests: &Sight, now: Timestamp) -> bool {
+    fn note(&mut self, requests: &LimitSnapshot, now: Timestamp) -> bool {
         // Refused requests have no number, and are told that nothing is left.
         let Some(left) = requests.remaining.filter(|left| *left > 0) else {
             return false;
         };
         self.by_left.add(-i64::from(left) * ONE);
-        match learned::refills_by(requests, now) {
+        match observed_limits::refills_by(requests, now) {
             Some(number) => self.by_refill.add((number * ONE as f64) as i64),
             None => self.by_refill.begin_anew(),
         }
@@ -159,13 +159,13 @@ const ONE: i64 = 1000;
 
 /// The latest numbers of one key, which grow with every request of the account.
 #[derive(Clone, Debug, Default)]
-struct Trail {
+struct CounterTrace {
     numbers: VecDeque<i64>,
     /// Numbers in a row that are far from all others.
     astray: u8,
 }
 
-impl Trail {
+impl CounterTrace {
     fn add(&mut self, number: i64) {
         let Span { first, last } = self.span();
         // Answers that were overtaken come late.
@@ -218,26 +218,26 @@ impl Span {
         (self.first..=self.last).contains(&number)
     }
 
-    fn in_common(&self, trail: &Trail) -> usize {
+    fn in_common(&self, trail: &CounterTrace) -> usize {
         trail.numbers.iter().filter(|number| self.has(**number)).count()
     }
 }
 
 /// Numbers of keys that never had the same one.
-struct Division {
+struct Partition {
     /// Each number with its key, in their order.
     taken: Vec<(i64, usize)>,
 }
 
-impl Division {
-    fn of(at: usize, trail: &Trail) -> Self {
+impl Partition {
+    fn of(at: usize, trail: &CounterTrace) -> Self {
         let mut division = Self { taken: Vec::new() };
         division.admit(at, trail);
         division
     }
 
     /// Takes a key in whose numbers nobody had.
-    fn admit(&mut self, at: usize, trail: &Trail) {
+    fn admit(&mut self, at: usize, trail: &CounterTrace) {
         if trail.numbers.iter().any(|number| self.has(*number)) {
             return;
         }
@@ -286,10 +286,10 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000_000);
 
-    fn left(remaining: u32) -> Sight {
-        Sight {
+    fn left(remaining: u32) -> LimitSnapshot {
+        LimitSnapshot {
             remaining: Some(remaining),
-            ..Sight::default()
+            ..LimitSnapshot::default()
         }
     }
 
@@ -321,7 +321,7 @@ mod tests {
     /// Sends `count` requests round the keys, whose accounts are `of`; each answer is overtaken by `late` others at most.
     fn play(of: &[usize], count: usize, late: &[usize]) -> Option<(usize, Vec<KeyId>)> {
         let mut accounts = Accounts::new(of);
-        let mut kinship = Kinship::default();
+        let mut kinship = SharedQuotaDetector::default();
         let mut under_way: Vec<(usize, u32)> = Vec::new();
         for turn in 0..count {
             let key = turn % of.len();
@@ -338,8 +338,9 @@ mod tests {
         None
     }
 
+    // L07
     #[test]
-    fn l07_keys_of_one_account_are_found_out_by_what_is_left() {
+    fn keys_of_one_account_are_found_out_by_what_is_left() {
         for (of, shared) in [
             (&[0, 0][..], vec![0, 1]),
             (&[0, 0, 0], vec![0, 1, 2]),
@@ -357,8 +358,9 @@ mod tests {
 
     proptest! {
         /// Whoever uses the accounts beside us, and however answers overtake each other.
+        // L07
         #[test]
-        fn l07_keys_of_their_own_stay_apart(
+        fn keys_of_their_own_stay_apart(
             keys in 2usize..6,
             late in prop::collection::vec(0usize..30, 1..8),
             steps in prop::collection::vec((0usize..6, any::<bool>(), any::<prop::sample::Index>()), 400),
@@ -366,7 +368,7 @@ mod tests {
         ) {
             let of: Vec<usize> = (0..keys).collect();
             let mut accounts = Accounts::new(&of);
-            let mut kinship = Kinship::default();
+            let mut kinship = SharedQuotaDetector::default();
             let mut under_way: Vec<(usize, u32)> = Vec::new();
             for (turn, (key, stranger, place)) in steps.into_iter().enumerate() {
                 let key = key % keys;
@@ -385,11 +387,12 @@ mod tests {
     }
 
     /// One a second comes back; what is left says nothing, the instant at which all would be back does.
+    // L07
     #[test]
-    fn l07_a_limit_that_refills_all_the_time_is_found_out_too() {
+    fn a_limit_that_refills_all_the_time_is_found_out_too() {
         for (of, expected) in [([0, 0, 0], Some(ids(&[0, 1, 2]))), ([0, 1, 2], None)] {
             let mut whole_at = [0.0_f64; 3];
-            let mut kinship = Kinship::default();
+            let mut kinship = SharedQuotaDetector::default();
             let mut found = None;
             for turn in 0..120 {
                 let seconds = f64::from(turn) * 0.3;
@@ -397,7 +400,7 @@ mod tests {
                 let whole = &mut whole_at[of[key]];
                 *whole = whole.max(seconds) + 1.0;
                 let missing = *whole - seconds;
-                let sight = Sight {
+                let sight = LimitSnapshot {
                     limit: Some(60),
                     remaining: Some((60.0 - missing).max(0.0) as u32),
                     reset: Some(Duration::from_secs_f64(missing)),
@@ -411,8 +414,9 @@ mod tests {
 
     #[test]
     fn the_accounts_name_is_enough() {
-        let mut kinship = Kinship::default();
-        let mut named = |key, account| kinship.answered(KeyId(key), Some(account), &Sight::default(), NOW);
+        let mut kinship = SharedQuotaDetector::default();
+        let mut named =
+            |key, account| kinship.answered(KeyId(key), Some(account), &LimitSnapshot::default(), NOW);
         assert_eq!(named(0, 7), None);
         assert_eq!(named(1, 8), None);
         assert_eq!(named(2, 7), Some(ids(&[0, 2])));
@@ -422,7 +426,7 @@ mod tests {
 
     #[test]
     fn keys_whose_accounts_have_different_names_are_never_one() {
-        let mut kinship = Kinship::default();
+        let mut kinship = SharedQuotaDetector::default();
         for turn in 0..400 {
             let key = turn % 2;
             let kin = kinship.answered(KeyId(key), Some(u64::from(key)), &left(1000 - turn), NOW);

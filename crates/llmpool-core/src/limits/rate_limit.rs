@@ -11,14 +11,14 @@ const LONGEST_FILL: u128 = 100 * 365 * 86_400 * 1_000_000_000 * STEPS_PER_NANO;
 
 /// A burst of `capacity` and a steady rate; both above zero by construction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
+pub struct RateLimit {
     capacity: u32,
     steps_per_token: u128,
 }
 
 /// Why a pair of capacity and rate is no quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QuotaError {
+pub enum RateLimitError {
     /// The capacity is zero: nothing could ever be taken.
     NoCapacity,
     /// The rate is zero, negative, or not a finite number.
@@ -30,16 +30,16 @@ pub enum QuotaError {
 /// By so much a minute is longer than its limit asks for.
 const GUARD: f64 = 1.002;
 
-impl Quota {
+impl RateLimit {
     /// A quota of `capacity` tokens at once, refilled at `per_second` tokens a second.
     ///
     /// The rate is rounded down to whole steps of a millionth of a nanosecond, so the quota is never exceeded.
-    pub fn new(capacity: u32, per_second: f64) -> Result<Self, QuotaError> {
+    pub fn new(capacity: u32, per_second: f64) -> Result<Self, RateLimitError> {
         if capacity == 0 {
-            return Err(QuotaError::NoCapacity);
+            return Err(RateLimitError::NoCapacity);
         }
         if !per_second.is_finite() || per_second <= 0.0 {
-            return Err(QuotaError::BadRate);
+            return Err(RateLimitError::BadRate);
         }
         // `as` saturates, and an absurdly low rate is then refused below.
         let steps_per_token = ((STEPS_PER_SECOND / per_second).ceil() as u128).max(1);
@@ -48,7 +48,7 @@ impl Quota {
                 capacity,
                 steps_per_token,
             }),
-            _ => Err(QuotaError::TooSlow),
+            _ => Err(RateLimitError::TooSlow),
         }
     }
 
@@ -56,10 +56,10 @@ impl Quota {
     ///
     /// Paced rather than counted: the period is a 500th longer than the limit asks for, so that what was evenly sent may arrive
     /// a little unevenly. A larger burst lowers the rate by as much.
-    pub fn per_minute(most: u32, burst: u32) -> Result<Self, QuotaError> {
+    pub fn per_minute(most: u32, burst: u32) -> Result<Self, RateLimitError> {
         let burst = burst.min(most);
         if burst == 0 {
-            return Err(QuotaError::NoCapacity);
+            return Err(RateLimitError::NoCapacity);
         }
         Self::new(burst, f64::from(most - burst + 1) / (60.0 * GUARD))
     }
@@ -92,7 +92,7 @@ impl Quota {
     }
 }
 
-impl fmt::Display for QuotaError {
+impl fmt::Display for RateLimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoCapacity => "a capacity of 0 would never admit anything",
@@ -102,28 +102,29 @@ impl fmt::Display for QuotaError {
     }
 }
 
-impl std::error::Error for QuotaError {}
+impl std::error::Error for RateLimitError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    // O15
     #[test]
-    fn o15_a_rate_that_never_refills_is_refused_instead_of_divided_by() {
-        assert_eq!(Quota::new(0, 1.0), Err(QuotaError::NoCapacity));
+    fn a_rate_that_never_refills_is_refused_instead_of_divided_by() {
+        assert_eq!(RateLimit::new(0, 1.0), Err(RateLimitError::NoCapacity));
         for bad in [0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            assert_eq!(Quota::new(1, bad), Err(QuotaError::BadRate), "{bad}");
+            assert_eq!(RateLimit::new(1, bad), Err(RateLimitError::BadRate), "{bad}");
         }
-        assert_eq!(Quota::new(1, 1e-12), Err(QuotaError::TooSlow));
-        assert_eq!(Quota::new(u32::MAX, 1e-3), Err(QuotaError::TooSlow));
-        assert_eq!(Quota::new(1, f64::MIN_POSITIVE), Err(QuotaError::TooSlow));
+        assert_eq!(RateLimit::new(1, 1e-12), Err(RateLimitError::TooSlow));
+        assert_eq!(RateLimit::new(u32::MAX, 1e-3), Err(RateLimitError::TooSlow));
+        assert_eq!(RateLimit::new(1, f64::MIN_POSITIVE), Err(RateLimitError::TooSlow));
     }
 
     #[test]
     fn a_rate_is_never_rounded_up() {
         for rate in [0.5, 1.0, 3.0, 7.7, 1e9, 1e18] {
             assert!(
-                Quota::new(10, rate).unwrap().per_second() <= rate * (1.0 + 1e-15),
+                RateLimit::new(10, rate).unwrap().per_second() <= rate * (1.0 + 1e-15),
                 "{rate}"
             );
         }
@@ -133,7 +134,7 @@ mod tests {
     fn what_a_minute_allows_is_what_was_told() {
         for most in (1..2_000).chain([60_000, 1_000_000]) {
             for burst in [1, 2, 20, most] {
-                let quota = Quota::per_minute(most, burst).unwrap();
+                let quota = RateLimit::per_minute(most, burst).unwrap();
                 assert_eq!(quota.most_in_a_minute(), most, "{burst}");
             }
         }

@@ -11,12 +11,12 @@ use crate::translate::{Failed, usage};
 
 /// What a response says of itself and its request, whatever the answer.
 #[derive(Clone, Debug)]
-pub struct Frame {
+pub struct ResponseEnvelope {
     blank: Response,
     seed: String,
 }
 
-impl Frame {
+impl ResponseEnvelope {
     /// For the answer to this request. `seed` makes its ids and must be unique; `created_at` is in seconds since 1970.
     pub fn new(request: &ResponsesRequest, seed: impl Into<String>, created_at: u64) -> Self {
         let seed = seed.into();

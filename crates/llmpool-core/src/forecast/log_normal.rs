@@ -1,19 +1,19 @@
 //! Amounts that differ from call to call.
 
-use crate::routing::retry::Chance;
+use crate::routing::retry::SeededRng;
 
 /// The 95th of a hundred parts of a normal distribution, in deviations.
 const P95: f64 = 1.644_853_626_951_472_2;
 
 /// An amount: always the same, or with a long tail, as times and lengths of answers have (log-normal).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Spread {
+pub struct LogNormal {
     mean: f64,
     /// Of the logarithm; 0 where it is always the same.
     deviation: f64,
 }
 
-impl Spread {
+impl LogNormal {
     /// Always this.
     pub const fn fixed(amount: f64) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Spread {
         self.mean
     }
 
-    pub(super) fn draw(&self, chance: &mut Chance) -> f64 {
+    pub(super) fn draw(&self, chance: &mut SeededRng) -> f64 {
         if self.deviation == 0.0 {
             return self.mean;
         }
@@ -49,13 +49,13 @@ impl Spread {
     }
 }
 
-impl From<u32> for Spread {
+impl From<u32> for LogNormal {
     fn from(amount: u32) -> Self {
         Self::fixed(f64::from(amount))
     }
 }
 
-impl From<std::time::Duration> for Spread {
+impl From<std::time::Duration> for LogNormal {
     /// In seconds.
     fn from(span: std::time::Duration) -> Self {
         Self::fixed(span.as_secs_f64())
@@ -69,8 +69,8 @@ mod tests {
     #[test]
     fn mean_and_tail_are_as_asked_for() {
         for (mean, p95) in [(2.0, 5.0), (300.0, 310.0), (1.0, 3.8)] {
-            let spread = Spread::tailed(mean, p95).unwrap();
-            let mut chance = Chance::new(3);
+            let spread = LogNormal::tailed(mean, p95).unwrap();
+            let mut chance = SeededRng::new(3);
             let mut drawn: Vec<f64> = (0..200_000).map(|_| spread.draw(&mut chance)).collect();
             let average = drawn.iter().sum::<f64>() / drawn.len() as f64;
             drawn.sort_by(f64::total_cmp);
@@ -84,9 +84,9 @@ mod tests {
     #[test]
     fn what_no_distribution_has_is_refused() {
         for (mean, p95) in [(2.0, 1.9), (1.0, 3.9), (0.0, 1.0), (1.0, f64::NAN)] {
-            assert_eq!(Spread::tailed(mean, p95), None, "{mean}:{p95}");
+            assert_eq!(LogNormal::tailed(mean, p95), None, "{mean}:{p95}");
         }
-        let same = Spread::tailed(2.0, 2.0).unwrap();
-        assert_eq!(same.draw(&mut Chance::new(1)), 2.0);
+        let same = LogNormal::tailed(2.0, 2.0).unwrap();
+        assert_eq!(same.draw(&mut SeededRng::new(1)), 2.0);
     }
 }

@@ -8,9 +8,9 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Sight, StreamView, are_an_error, says_something, unread};
+use super::{EventFlags, StreamView, are_an_error, says_something, unread};
 use crate::responses::{Item, Response, ResponsesUsage, Status};
-use crate::sse::Event;
+use crate::sse::SseEvent;
 use crate::translate::usage;
 
 /// What is read of an event.
@@ -46,20 +46,20 @@ impl Light<'_> {
 
 impl StreamView {
     /// Looks at the next event of a response.
-    pub(super) fn see_response(&mut self, event: &Event) -> Sight {
+    pub(super) fn see_response(&mut self, event: &SseEvent) -> EventFlags {
         // As with chunks: two are read, to know what is around a piece.
         if self.answer.pieces >= 2 && is_plain_piece(event) {
             self.answer.note_plain_piece(event.data.len());
-            return Sight {
+            return EventFlags {
                 content: true,
-                ..Sight::default()
+                ..EventFlags::default()
             };
         }
         let Ok(light) = serde_json::from_slice::<Light<'_>>(&event.data) else {
             return unread(event);
         };
         let kind = light.kind.as_deref().unwrap_or_default();
-        let mut sight = Sight {
+        let mut flags = EventFlags {
             error: light.is_error(kind),
             // An item that only its maker can read may be all that comes of an answer that breaks off.
             names_made: matches!(
@@ -69,7 +69,7 @@ impl StreamView {
                     | "response.incomplete"
                     | "response.output_item.done"
             ),
-            ..Sight::default()
+            ..EventFlags::default()
         };
         match kind {
             "response.completed" | "response.incomplete" => {
@@ -78,34 +78,34 @@ impl StreamView {
                     .response
                     .map_or(&event.data[..], |response| response.get().as_bytes());
                 let end = End::of(response);
-                sight.error |= end.failed;
-                sight.content = true;
+                flags.error |= end.failed;
+                flags.content = true;
                 self.over = true;
                 self.usage = end.usage.or(self.usage.take());
             }
-            "response.output_item.added" => sight.content = light.item.is_some_and(|item| calls(item.get())),
+            "response.output_item.added" => flags.content = light.item.is_some_and(|item| calls(item.get())),
             // Whatever did not come in pieces is told now.
-            "response.output_item.done" => sight.content = light.item.is_some(),
+            "response.output_item.done" => flags.content = light.item.is_some(),
             "response.output_text.done"
             | "response.refusal.done"
             | "response.function_call_arguments.done"
-            | "response.custom_tool_call_input.done" => sight.content = true,
+            | "response.custom_tool_call_input.done" => flags.content = true,
             _ if kind.ends_with(".delta") => {
                 let said = light.delta.filter(|delta| says_something(delta));
-                sight.content = said.is_some();
+                flags.content = said.is_some();
                 let said = said.map_or(0, |delta| delta.get().trim_matches('"').len());
                 self.answer.note(said, event.data.len());
             }
             _ => {}
         }
-        self.content |= sight.content;
-        sight
+        self.content |= flags.content;
+        flags
     }
 }
 
 /// Whether the event is a piece of text that says something: its name and its first member say so, and inside a JSON string a quote is
 /// escaped, so no text looks like an empty piece.
-fn is_plain_piece(event: &Event) -> bool {
+fn is_plain_piece(event: &SseEvent) -> bool {
     static EMPTY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"delta\":\"\""));
     event.name.as_deref() == Some(b"response.output_text.delta")
         && event
@@ -169,11 +169,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::api_format::ApiFormat;
     use crate::chat::Usage;
-    use crate::wire::Wire;
 
-    fn see(view: &mut StreamView, event: &Value) -> Sight {
-        view.see(&Event {
+    fn see(view: &mut StreamView, event: &Value) -> EventFlags {
+        view.see(&SseEvent {
             data: Bytes::from(event.to_string()),
             name: None,
         })
@@ -213,7 +213,7 @@ mod tests {
                 json!({"type": "response.output_item.done", "item": {"type": "message", "content": []}}),
             ),
         ] {
-            let mut view = StreamView::of(Wire::Responses);
+            let mut view = StreamView::of(ApiFormat::Responses);
             assert_eq!(see(&mut view, &event).content, content, "{event}");
             assert_eq!(view.has_content(), content);
             assert!(!view.is_complete());
@@ -227,15 +227,15 @@ mod tests {
                 json!({"type": "response.output_text.delta", "delta": delta, "logprobs": []}).to_string();
             // Members in the order in which servers send them.
             let rest = data.replace(r#""type":"response.output_text.delta""#, r#""x":0"#);
-            Event {
+            SseEvent {
                 data: Bytes::from(format!(r#"{{"type":"response.output_text.delta",{}"#, &rest[1..])),
                 name: Some(Bytes::from_static(b"response.output_text.delta")),
             }
         };
-        let mut view = StreamView::of(Wire::Responses);
+        let mut view = StreamView::of(ApiFormat::Responses);
         for delta in ["one ", "two ", "\"delta\":\"\"", "", "five"] {
             let event = piece(delta);
-            let read = StreamView::of(Wire::Responses).see(&event);
+            let read = StreamView::of(ApiFormat::Responses).see(&event);
             assert_eq!(view.see(&event), read, "{delta}");
             assert_eq!(read.content, !delta.is_empty());
         }
@@ -243,10 +243,11 @@ mod tests {
         assert!(view.estimated_tokens() >= 4);
     }
 
+    // L52
     #[test]
-    fn l52_only_a_terminal_event_is_an_end_and_its_usage_is_told() {
+    fn only_a_terminal_event_is_an_end_and_its_usage_is_told() {
         for kind in ["response.completed", "response.incomplete"] {
-            let mut view = StreamView::of(Wire::Responses);
+            let mut view = StreamView::of(ApiFormat::Responses);
             let usage = json!({"input_tokens": 5, "output_tokens": 7, "total_tokens": 12, "output_tokens_details": {"reasoning_tokens": 3}});
             see(&mut view, &json!({"type": kind, "response": {"usage": usage}}));
             assert!(view.is_complete() && !view.is_done());
@@ -256,7 +257,7 @@ mod tests {
                 (Some(5), Some(3))
             );
         }
-        let mut view = StreamView::of(Wire::Responses);
+        let mut view = StreamView::of(ApiFormat::Responses);
         see(
             &mut view,
             &json!({"type": "response.completed", "response": {"usage": null}}),
@@ -264,9 +265,10 @@ mod tests {
         assert!(view.usage().is_none(), "what was not said is not 0");
     }
 
+    // L75
     #[test]
-    fn l75_an_end_without_anything_around_its_response_is_an_end() {
-        let mut view = StreamView::of(Wire::Responses);
+    fn an_end_without_anything_around_its_response_is_an_end() {
+        let mut view = StreamView::of(ApiFormat::Responses);
         let end = json!({"type": "response.completed", "id": "r", "status": "completed", "usage": {"input_tokens": 1, "output_tokens": 2}});
         assert!(!see(&mut view, &end).error);
         assert!(view.is_complete());
@@ -280,14 +282,18 @@ mod tests {
         assert!(view.usage().is_some(), "what was said of usage stays said");
     }
 
+    // U15
     #[test]
-    fn u15_errors_are_errors() {
+    fn errors_are_errors() {
         for event in [
             json!({"type": "error", "code": "server_error", "message": "m"}),
             json!({"type": "response.failed", "response": {"error": {"code": "server_error"}}}),
             json!({"error": {"message": "m"}}),
         ] {
-            assert!(see(&mut StreamView::of(Wire::Responses), &event).error, "{event}");
+            assert!(
+                see(&mut StreamView::of(ApiFormat::Responses), &event).error,
+                "{event}"
+            );
         }
     }
 }
