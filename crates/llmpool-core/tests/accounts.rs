@@ -196,7 +196,7 @@ fn what_a_key_learned_moves_to_its_account_and_ends_with_it() {
 
 #[derive(Clone, Debug)]
 enum Do {
-    AcquireOutcome(usize, u32),
+    Acquire(usize, u32),
     PutBack(prop::sample::Index, bool),
     Settle(prop::sample::Index, u32),
     Refuse(prop::sample::Index, bool, u64),
@@ -208,7 +208,7 @@ enum Do {
 fn steps() -> impl Strategy<Value = Vec<Do>> {
     let held = any::<prop::sample::Index>;
     let step = prop_oneof![
-        6 => (0..5_usize, 1..300_u32).prop_map(|(key, tokens)| Do::Take(key, tokens)),
+        6 => (0..5_usize, 1..300_u32).prop_map(|(key, tokens)| Do::Acquire(key, tokens)),
         3 => (held(), any::<bool>()).prop_map(|(which, used)| Do::PutBack(which, used)),
         2 => (held(), 0..600_u32).prop_map(|(which, tokens)| Do::Settle(which, tokens)),
         1 => (held(), any::<bool>(), 1..90_u64).prop_map(|(which, of_account, pause)| Do::Refuse(which, of_account, pause)),
@@ -236,7 +236,7 @@ proptest! {
         let mut sent: Vec<(Timestamp, usize, u64)> = Vec::new();
         for step in steps {
             match step {
-                Do::Take(key, tokens) => {
+                Do::Acquire(key, tokens) => {
                     let group = limiter.group_of(keys[key]).unwrap();
                     let members = limiter.members(group).to_vec();
                     let under_way: u32 = members.iter().map(|id| limiter.in_flight(*id)).sum();

@@ -49,7 +49,7 @@ fn over(count: usize, limits: Limits, of_target: Limits) -> (Limiter, TargetId) 
 
 fn model(ledger: usize, target: TargetId) -> ModelSetup {
     ModelSetup {
-        ledger,
+        limiter: ledger,
         target,
         share: 1.0,
         expected_answer: None,
@@ -181,7 +181,7 @@ fn what_binds_is_what_binds_while_they_wait() {
             ),
         ]
     );
-    assert_eq!(told.binding(), Some(WaitReason::Concurrency));
+    assert_eq!(told.binding_limit(), Some(WaitReason::Concurrency));
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn what_turned_calls_away_binds_where_nobody_waits() {
     );
     let why = WaitReason::KeyLimits(LimitKind::Requests);
     assert_eq!(told.turned_away_for, [(why, told.shed.too_late)]);
-    assert_eq!(told.binding(), Some(why));
+    assert_eq!(told.binding_limit(), Some(why));
 }
 
 #[test]

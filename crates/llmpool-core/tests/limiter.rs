@@ -469,7 +469,7 @@ fn a_key_whose_rate_is_used_up_comes_back_by_itself_and_a_refund_brings_it_back_
 
 #[derive(Clone, Debug)]
 enum Do {
-    AcquireOutcome {
+    Acquire {
         target: usize,
     },
     Back {
@@ -484,7 +484,7 @@ enum Do {
 
 fn steps() -> impl Strategy<Value = Vec<Do>> {
     let step = prop_oneof![
-        4 => (0_usize..2).prop_map(|target| Do::Take { target }),
+        4 => (0_usize..2).prop_map(|target| Do::Acquire { target }),
         4 => (any::<prop::sample::Index>(), any::<bool>(), 0_u8..6)
             .prop_map(|(which, used, outcome)| Do::Back { which, used, outcome }),
         2 => (0_u16..3000).prop_map(|millis| Do::Pass { millis }),
@@ -532,7 +532,7 @@ proptest! {
         for step in steps {
             match step {
                 Do::Pass { millis } => now = now + Duration::from_millis(u64::from(millis)),
-                Do::Take { target } => match limiter.take(targets[target], Demand::ONE, KeyConstraint::Any, now) {
+                Do::Acquire { target } => match limiter.take(targets[target], Demand::ONE, KeyConstraint::Any, now) {
                     AcquireOutcome::Granted(grant) => out.push((grant, now)),
                     AcquireOutcome::Wait(wait) => {
                         prop_assert!(wait.until > now);

@@ -7,7 +7,7 @@ use llmpool_core::chat::Json;
 use llmpool_core::embeddings::{
     Embedding, EmbeddingInput, EmbeddingRequest, EmbeddingResponse, EncodingFormat, Vector, VectorError,
 };
-use llmpool_core::models::{ModelList, ModelSetup};
+use llmpool_core::models::{Model, ModelList};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -137,7 +137,7 @@ fn broken_vectors_say_what_is_broken() {
 
 #[test]
 fn models_are_made_and_read() {
-    let list = ModelList::new([ModelSetup::new("m", 17, "llmpool")]);
+    let list = ModelList::new([Model::new("m", 17, "llmpool")]);
     let expected = json!({"object": "list", "data": [
         {"id": "m", "object": "model", "created": 17, "owned_by": "llmpool"}]});
     assert_eq!(serde_json::to_value(&list).unwrap(), expected);
