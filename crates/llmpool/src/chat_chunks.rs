@@ -1,0 +1,97 @@
+//! Chat chunks decoded from the events of a stream, in either format.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use llmpool_core::chat::{ChatChunk, ChunkDecoder};
+use llmpool_core::failure::FailureKind;
+use llmpool_core::translate::EventTranslator;
+
+use crate::error::Error;
+use crate::interface::ChunkSource;
+use crate::raw::RawStream;
+use crate::report::CallReport;
+
+/// The chunks of a Chat Completions stream.
+pub(crate) struct DecodedChunks {
+    events: RawStream,
+    decoder: ChunkDecoder,
+}
+
+impl DecodedChunks {
+    pub(crate) fn new(events: RawStream) -> Self {
+        Self {
+            events,
+            decoder: ChunkDecoder::new(),
+        }
+    }
+}
+
+impl Stream for DecodedChunks {
+    type Item = Result<ChatChunk, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        Poll::Ready(match ready!(this.events.poll_data(cx)) {
+            Some(Ok(data)) => Some(match this.decoder.decode(&data) {
+                Ok(chunk) => Ok(chunk),
+                Err(_) => Err(this.events.fail(FailureKind::InvalidResponse)),
+            }),
+            Some(Err(error)) => Some(Err(error)),
+            None => None,
+        })
+    }
+}
+
+impl ChunkSource for DecodedChunks {
+    fn report(&self) -> CallReport {
+        self.events.report().clone()
+    }
+}
+
+/// The chunks into which the events of a Responses stream are translated.
+pub(crate) struct TranslatedChunks {
+    events: RawStream,
+    translator: EventTranslator,
+    /// Chunks to yield before the next event is read, in reverse order.
+    pending: Vec<ChatChunk>,
+}
+
+impl TranslatedChunks {
+    pub(crate) fn new(events: RawStream) -> Self {
+        Self {
+            events,
+            translator: EventTranslator::new(),
+            pending: Vec::new(),
+        }
+    }
+}
+
+impl Stream for TranslatedChunks {
+    type Item = Result<ChatChunk, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(chunk) = this.pending.pop() {
+                return Poll::Ready(Some(Ok(chunk)));
+            }
+            let data = match ready!(this.events.poll_data(cx)) {
+                Some(Ok(data)) => data,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            };
+            if this.translator.push_data(&data, &mut this.pending).is_err() {
+                return Poll::Ready(Some(Err(this.events.fail(FailureKind::InvalidResponse))));
+            }
+            this.pending.reverse();
+        }
+    }
+}
+
+impl ChunkSource for TranslatedChunks {
+    fn report(&self) -> CallReport {
+        self.events.report().clone()
+    }
+}
