@@ -57,7 +57,7 @@ pub(crate) fn tell(error: &Error) {
         };
         say::about_the_error(who, say::one_line(words));
     }
-    let wait = error.retry_after().filter(|wait| !wait.is_zero());
+    let wait = error.retry_in().filter(|wait| !wait.is_zero());
     match (hint(error.kind()), wait) {
         (Some(hint), _) => say::about_the_error("hint:", hint),
         (None, Some(wait)) => {

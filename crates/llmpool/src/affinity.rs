@@ -10,7 +10,8 @@ use llmpool_core::responses::{ResourceRef, created_resources, resource_refs};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind};
-use crate::target::{Provider, Target};
+use crate::provider::Provider;
+use crate::target::Target;
 
 /// Notes what a key made.
 pub(crate) struct AffinityRecorder {
@@ -39,7 +40,7 @@ impl AffinityRecorder {
 }
 
 fn keeps_things(target: &Target) -> bool {
-    target.wire == ApiFormat::Responses && target.provider.keys.len() > 1
+    target.format == ApiFormat::Responses && target.provider.keys.len() > 1
 }
 
 /// Which keys a request may use.

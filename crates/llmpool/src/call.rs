@@ -164,7 +164,11 @@ impl<'a> Call<'a> {
             constraint: self.constraint,
             deadline,
         };
-        let permit = self.target.provider.admission.enter(self.target.id, acquire_request);
+        let permit = self
+            .target
+            .provider
+            .admission
+            .enter(self.target.id, acquire_request);
         let acquired = if self.options.fail_fast {
             fail_fast::while_keys_are_usable(self.target, self.constraint, permit).await
         } else {

@@ -40,7 +40,9 @@ impl ChatEncoder<'_> {
                 if self.stream {
                     map.serialize_entry("stream", &true)?;
                 }
-                options.iter().try_for_each(|options| map.serialize_entry("stream_options", options))
+                options
+                    .iter()
+                    .try_for_each(|options| map.serialize_entry("stream_options", options))
             },
         )?;
         Ok(EncodedRequest {
@@ -50,9 +52,10 @@ impl ChatEncoder<'_> {
     }
 
     fn encode_responses(&self, target: &Target) -> Result<EncodedRequest, Error> {
-        let Translated { mut request, dropped } = translate::to_responses(self.request).map_err(|refused| {
-            Error::new(ErrorKind::Unsendable, refused.to_string()).with_param(refused.param)
-        })?;
+        let Translated { mut request, dropped } =
+            translate::to_responses(self.request).map_err(|refused| {
+                Error::new(ErrorKind::Unsendable, refused.to_string()).with_param(refused.param)
+            })?;
         merge_api_params(&mut request, self.request.store.is_some(), target);
         let encoder = ResponsesEncoder {
             request: &request,

@@ -17,10 +17,12 @@ use llmpool_core::rate_headers::LimitHeaders;
 pub use llmpool_core::limits::observed_limits::{LimitSnapshot, LimitSnapshots};
 
 use crate::base_url;
-use crate::call::RequestEncoder;
+use crate::chat_encoder::ChatEncoder;
 use crate::clock;
-use crate::exchange::{self, CallDeadlines, Endpoint, Rendered};
-use crate::openai_compatible::{OpenAiCompatible, Typed};
+use crate::encoded_request::{EncodedRequest, RequestEncoder};
+use crate::endpoint::Endpoint;
+use crate::exchange::{self, CallDeadlines};
+use crate::openai_compatible::OpenAiCompatible;
 use crate::options::Timeouts;
 use crate::secrets::{KeyLabel, masked};
 use crate::stream::{RawEventStream, StreamLimits};
@@ -159,7 +161,7 @@ impl OpenAiCompatible {
             }
         }
         ModelCheck {
-            url: base_url::shown(&target.uris.of(Endpoint::Models).to_string()),
+            url: base_url::shown(&target.uris.get(Endpoint::Models).to_string()),
             likely_meant: likely_meant(target, &keys),
             one_quota: one_quota(target, &keys),
             keys,
@@ -191,11 +193,11 @@ impl OpenAiCompatible {
         };
         let patience = patience(timeout);
         loop {
-            let typed = Typed {
+            let typed = ChatEncoder {
                 request: &ask,
                 stream: true,
             };
-            let Ok(rendered) = typed.render(target) else {
+            let Ok(rendered) = typed.encode(target) else {
                 check.failure = Some(FailureKind::InvalidRequest);
                 return Some(check);
             };
@@ -204,7 +206,7 @@ impl OpenAiCompatible {
             };
             let failure = target.provider.masked(failure);
             if failure.kind == FailureKind::StreamOptionsRefused && rendered.added_stream_options {
-                target.facts.refused_stream_options();
+                target.capabilities.reject_stream_options();
                 check.stream_options = StreamUsage::Refused;
                 continue;
             }
@@ -284,7 +286,7 @@ struct Listed {
 }
 
 async fn lists_for_anybody(target: &Target, timeout: Duration) -> bool {
-    let nobodys = |headers: &mut HeaderMap| target.add_nobodys_key(headers, NO_KEY);
+    let nobodys = |headers: &mut HeaderMap| target.add_foreign_key(headers, NO_KEY);
     let listed = list(target, nobodys, timeout).await;
     listed.is_ok_and(|listed| listed.models.is_some())
 }
@@ -298,7 +300,7 @@ async fn list(
     let request = || {
         let mut request = Request::new(Full::new(Bytes::new()));
         *request.method_mut() = Method::GET;
-        *request.uri_mut() = target.uris.of(Endpoint::Models).clone();
+        *request.uri_mut() = target.uris.get(Endpoint::Models).clone();
         *request.headers_mut() = target.headers.clone();
         request.headers_mut().remove(header::CONTENT_TYPE);
         add_key(request.headers_mut());
@@ -324,12 +326,12 @@ fn models(body: &[u8]) -> Option<Vec<String>> {
 async fn call(
     target: &Target,
     key: KeyId,
-    rendered: &Rendered,
+    rendered: &EncodedRequest,
     patience: &CallDeadlines,
     check: &mut CallCheck,
 ) -> Result<(), Failure> {
     let began = clock::now();
-    let request = || exchange::request(target, Some(key), rendered);
+    let request = || exchange::http_request(target, Some(key), rendered);
     let by = (patience.deadline, FailureKind::DeadlineExceeded);
     let (head, body) = exchange::hand_over(target, request, |_| {}, patience, began, by).await?;
     check.status = Some(head.status.as_u16());
@@ -342,7 +344,7 @@ async fn call(
         idle: None,
         deadline: patience.deadline,
     };
-    let mut frames = RawEventStream::new(body, target.wire, limits, None);
+    let mut frames = RawEventStream::new(body, target.format, limits, None);
     while let Some(frame) = frames.next_frame().await {
         if frame?.flags.content {
             check.pieces += 1;

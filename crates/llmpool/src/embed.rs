@@ -23,7 +23,113 @@ use crate::tokens;
 /// use llmpool::embeddings::EmbeddingRequest;
 /// use llmpool::{EmbeddingInterface, OpenAiCompatible};
 ///
-/// # /// An embedding request to encode.
+/// # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
+/// let model = OpenAiCompatible::load_from_json_file("provider.json")?.model("openai/text-embedding-3-small")?;
+/// let request = EmbeddingRequest::new(vec!["one".to_owned(), "two".to_owned()]);
+/// let vectors = model.embed(&request).await?.vectors()?;
+/// assert_eq!(vectors.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
+pub trait EmbeddingInterface: Send + Sync {
+    /// Sends a request and returns one vector for each text of its input.
+    ///
+    /// An answer with fewer or more vectors than texts is an error. Dropping the future closes the connection and releases the key.
+    fn embed_with<'a>(
+        &'a self,
+        request: &'a EmbeddingRequest,
+        options: &'a CallOptions,
+    ) -> BoxFuture<'a, Result<EmbeddingAnswer, Error>>;
+
+    /// Sends a request with default options: see [`embed_with`](Self::embed_with).
+    fn embed<'a>(&'a self, request: &'a EmbeddingRequest) -> BoxFuture<'a, Result<EmbeddingAnswer, Error>> {
+        self.embed_with(request, &DEFAULT_OPTIONS)
+    }
+}
+
+/// The vectors of an input, and the report of the call.
+#[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct EmbeddingAnswer {
+    /// The provider's response.
+    pub response: EmbeddingResponse,
+    /// What happened during the call; never serialised.
+    pub report: CallReport,
+}
+
+impl EmbeddingAnswer {
+    /// Creates an answer with an empty report, for implementations of [`EmbeddingInterface`].
+    pub fn new(response: EmbeddingResponse) -> Self {
+        Self {
+            response,
+            report: CallReport::default(),
+        }
+    }
+
+    /// Sets the report.
+    pub fn with_report(mut self, report: CallReport) -> Self {
+        self.report = report;
+        self
+    }
+
+    /// Returns the vectors in the order of the texts. Fails if one is neither a list of numbers nor their base64.
+    pub fn vectors(&self) -> Result<Vec<Vec<f32>>, VectorError> {
+        self.response.vectors()
+    }
+
+    /// Returns the usage: see [`CallReport::usage`].
+    pub fn usage(&self) -> Option<&Usage> {
+        self.report.usage.as_ref()
+    }
+}
+
+impl fmt::Debug for EmbeddingAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddingAnswer")
+            .field("vectors", &self.response.data.len())
+            .field("report", &self.report)
+            .finish()
+    }
+}
+
+impl EmbeddingInterface for OpenAiCompatible {
+    fn embed_with<'a>(
+        &'a self,
+        request: &'a EmbeddingRequest,
+        options: &'a CallOptions,
+    ) -> BoxFuture<'a, Result<EmbeddingAnswer, Error>> {
+        Box::pin(async move {
+            let mut answer = raw::complete(self.target(), &EmbeddingEncoder(request), options).await?;
+            let expected = request.input.as_ref().and_then(|input| input.count());
+            let response = answer.decode(|body| {
+                let response = EmbeddingResponse::decode(body).ok()?;
+                let is_complete = expected.is_none_or(|expected| expected == response.data.len());
+                Some(response).filter(|response| response.has("data") && is_complete)
+            })?;
+            let estimate = || Some(tokens::estimated_input(&answer.request_body));
+            answer.report.note_usage(response.usage.clone(), estimate);
+            Ok(EmbeddingAnswer::new(response).with_report(answer.report))
+        })
+    }
+}
+
+macro_rules! impl_for_pointers {
+    ($($pointer:ty),*) => {$(
+        impl<T: EmbeddingInterface + ?Sized> EmbeddingInterface for $pointer {
+            fn embed_with<'a>(
+                &'a self,
+                request: &'a EmbeddingRequest,
+                options: &'a CallOptions,
+            ) -> BoxFuture<'a, Result<EmbeddingAnswer, Error>> {
+                (**self).embed_with(request, options)
+            }
+        }
+    )*};
+}
+
+impl_for_pointers!(&T, Box<T>, Arc<T>);
+
+/// An embedding request to encode.
 struct EmbeddingEncoder<'a>(&'a EmbeddingRequest);
 
 impl RequestEncoder for EmbeddingEncoder<'_> {

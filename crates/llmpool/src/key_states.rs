@@ -19,9 +19,9 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind};
 use crate::openai_compatible::OpenAiCompatible;
+use crate::provider::Provider;
 use crate::providers::Providers;
 use crate::secrets::Secret;
-use crate::target::Provider;
 use crate::{clock, random};
 
 const VERSION: u32 = 1;

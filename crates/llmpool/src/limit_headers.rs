@@ -9,7 +9,8 @@ use llmpool_core::rate_headers::LimitHeaders;
 use crate::clock;
 use crate::limits::Permit;
 use crate::observe;
-use crate::target::{Provider, Target};
+use crate::provider::Provider;
+use crate::target::Target;
 
 /// Believes what an answer says of its key.
 pub(crate) fn note(target: &Target, permit: &Permit, headers: &HeaderMap) {
@@ -26,10 +27,11 @@ pub(crate) fn note(target: &Target, permit: &Permit, headers: &HeaderMap) {
     }
     let requests = sights.unwrap_or_default().requests;
     if account.is_some() || requests.remaining.is_some() {
-        let kin = target
-            .provider
-            .kinship()
-            .answered(key, account.map(fingerprint), &requests, clock::now());
+        let kin =
+            target
+                .provider
+                .shared_quota()
+                .answered(key, account.map(fingerprint), &requests, clock::now());
         if let Some(kin) = kin {
             share(&target.provider, &kin);
         }
@@ -60,7 +62,7 @@ fn share(provider: &Provider, keys: &[KeyId]) {
         .admission
         .look(|limiter| keys.iter().any(|key| limiter.observes_limits(*key)));
     provider.admission.join_keys(keys, limits, learn);
-    observe::one_quota(provider, keys);
+    observe::quota_shared(provider, keys);
 }
 
 fn fingerprint(name: &str) -> u64 {

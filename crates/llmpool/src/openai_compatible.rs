@@ -16,9 +16,10 @@ use crate::error::Error;
 use crate::interface::{ChatResponse, ChatStream, LlmInterface};
 use crate::key_status::KeyStatus;
 use crate::options::CallOptions;
+use crate::provider::Provider;
 use crate::raw;
 use crate::secrets::KeyLabel;
-use crate::target::{Provider, Target};
+use crate::target::Target;
 use crate::token_bucket::{self, RateLimitStatus};
 
 /// A model at one base URL with its key pool. A clone is another handle to the same target.
@@ -81,7 +82,9 @@ impl OpenAiCompatible {
 
     /// Returns the state and load of each key, as seen by this model.
     pub fn key_status(&self) -> Vec<KeyStatus> {
-        let Target { provider, id, keys, .. } = &*self.target;
+        let Target {
+            provider, id, keys, ..
+        } = &*self.target;
         provider.key_status(Some(*id), keys.iter().copied())
     }
 }

@@ -121,7 +121,10 @@ impl OpenAiCompatibleBuilder {
         let id = provider
             .admission
             .add_target(&keys, TargetLimits { limits, breaker });
-        let connections = connections.as_deref().unwrap_or_else(|| provider.connections()).to(uri);
+        let connections = connections
+            .as_deref()
+            .unwrap_or_else(|| provider.connections())
+            .to(uri);
         Ok(OpenAiCompatible::from_target(Target {
             id,
             counts_tokens: provider.admission.look(|limiter| limiter.counts_tokens(id)),
@@ -151,8 +154,7 @@ impl OpenAiCompatibleBuilder {
 
 /// Adds the headers that every request carries, the key excepted.
 fn default_headers(mut headers: HeaderMap, uri: &Uri) -> HeaderMap {
-    const USER_AGENT: HeaderValue =
-        HeaderValue::from_static(concat!("llmpool/", env!("CARGO_PKG_VERSION")));
+    const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("llmpool/", env!("CARGO_PKG_VERSION")));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
     if let Some(host) = uri

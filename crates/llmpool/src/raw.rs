@@ -18,9 +18,10 @@ use crate::encoded_request::RequestEncoder;
 use crate::error::Error;
 use crate::exchange::Reply;
 use crate::options::CallOptions;
+use crate::provider::Provider;
 use crate::report::CallReport;
 use crate::stream::{RawEvent, RawEventStream};
-use crate::target::{Provider, Target};
+use crate::target::Target;
 use crate::tokens;
 
 /// A complete answer as the provider sent it.

@@ -72,7 +72,9 @@ fn wait_message(why: WaitReason) -> (ErrorKind, &'static str) {
             limit("the tokens-per-minute limits of the keys admit the call only after its deadline")
         }
         WaitReason::KeyLimits(LimitKind::Day) => limit("the requests-per-day limits of the keys are reached"),
-        WaitReason::TargetConcurrency => limit("no concurrency slot of the model is free before the deadline"),
+        WaitReason::TargetConcurrency => {
+            limit("no concurrency slot of the model is free before the deadline")
+        }
         WaitReason::Concurrency => limit("no concurrency slot of a key is free before the deadline"),
         WaitReason::TargetRests => attempt(
             FailureKind::Overloaded,
@@ -85,7 +87,9 @@ fn wait_message(why: WaitReason) -> (ErrorKind, &'static str) {
             KeyAvailability::Forbidden(_) => {
                 attempt(FailureKind::PermissionDenied, "no key may use this model")
             }
-            KeyAvailability::Disabled => attempt(FailureKind::InvalidKey, "every key is disabled; enable one"),
+            KeyAvailability::Disabled => {
+                attempt(FailureKind::InvalidKey, "every key is disabled; enable one")
+            }
             KeyAvailability::Healthy | KeyAvailability::Probing => {
                 limit("no key is free before the deadline")
             }

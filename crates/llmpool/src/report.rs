@@ -59,7 +59,6 @@ pub struct AttemptReport {
 
 /// The source of a usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum UsageSource {
     /// Reported by the provider.
     Provider,
@@ -122,7 +121,9 @@ impl TraceId {
     pub(crate) fn generate() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let call = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self::Generated(u128::from(crate::random::process_seed()) << 64 | u128::from(crate::random::mixed(call)))
+        Self::Generated(
+            u128::from(crate::random::process_seed()) << 64 | u128::from(crate::random::mixed(call)),
+        )
     }
 }
 

@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use llmpool::chat::{ChatRequest, Message};
-use llmpool::{ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, Providers, TargetSettings};
+use llmpool::{
+    ApiKeyPool, CallOptions, Limits, LlmInterface, ModelEntry, OpenAiCompatible, Providers, RateLimit,
+    TargetSettings,
+};
 use support::{Play, Server, answer, completion, piece, recorded, stream_of};
 
 const PROMPT: &str = "PROMPT-CANARY";
@@ -41,14 +44,22 @@ async fn paths_that_end_early(request: &ChatRequest) -> String {
     let mut shown = String::new();
     let hangs = Server::start(|_, _| Play::SendAndHang(stream_of(&recorded())[..600].to_vec())).await;
     let mut settings = TargetSettings {
-        rate_limit: Some((3, 0.001)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(3, 0.001).unwrap()),
+            ..Limits::default()
+        },
         ..TargetSettings::default()
     };
     settings.headers.insert("x-api-key", KEY.parse().unwrap());
     let params = serde_json::value::to_raw_value(PROMPT).unwrap();
-    settings.api_params.push(("instructions".to_owned(), params));
+    settings
+        .api_params
+        .push(("instructions".to_owned(), params.into()));
     shown += &format!("{settings:?}");
-    let providers = Providers::builder().model("p", "m", &hangs.url, [KEY], settings);
+    let providers = Providers::builder().model(
+        "p",
+        ModelEntry::new("m", &hangs.url, [KEY]).with_settings(settings),
+    );
     shown += &format!("{providers:?}");
     let providers = providers.build().unwrap();
     let target = providers.model("p/m").unwrap();
@@ -76,7 +87,10 @@ async fn paths_that_end_early(request: &ChatRequest) -> String {
 
 fn target(server: &Server, settings: TargetSettings) -> OpenAiCompatible {
     let pool = ApiKeyPool::new("p", [KEY.to_owned(), format!("{KEY}-2")]).unwrap();
-    OpenAiCompatible::with_settings(&pool, "m", &server.url, settings).unwrap()
+    OpenAiCompatible::builder(&pool, "m", &server.url)
+        .settings(settings)
+        .build()
+        .unwrap()
 }
 
 // U08, O03, L80
@@ -152,7 +166,7 @@ async fn no_prompt_and_no_key_in_any_output() {
     let target = target(&server, TargetSettings::default());
     let stream = target.chat_stream(&ChatRequest::user(PROMPT)).await.unwrap();
     shown += &format!("{stream:?}");
-    let error = stream.assemble().await.unwrap_err();
+    let error = stream.into_response().await.unwrap_err();
     assert!(
         error.partial().unwrap().text().contains(PROMPT),
         "the partial answer is the caller's to have"
@@ -168,7 +182,7 @@ async fn no_prompt_and_no_key_in_any_output() {
     let server = Server::start(move |_, _| Play::Send(spilled.clone())).await;
     let target = self::target(&server, TargetSettings::default());
     let stream = target.chat_stream(&ChatRequest::user(PROMPT)).await;
-    let error = stream.unwrap().assemble().await.unwrap_err();
+    let error = stream.unwrap().into_response().await.unwrap_err();
     for words in [error.provider_message(), error.code()] {
         assert!(!words.unwrap().contains("KEY-CANARY"), "{words:?}");
     }
@@ -188,7 +202,7 @@ async fn no_prompt_and_no_key_in_any_output() {
     shown += panic.downcast_ref::<String>().unwrap();
     shown += &String::from_utf8_lossy(&log.0.lock().unwrap());
     assert!(
-        shown.contains("attempt failed") && shown.contains("key rests"),
+        shown.contains("attempt failed") && shown.contains("key unavailable"),
         "the log was captured"
     );
     for canary in [PROMPT, KEY] {

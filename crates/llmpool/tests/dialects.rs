@@ -5,9 +5,7 @@ mod support;
 
 use llmpool::chat::ChatRequest;
 use llmpool::provider_file::ProviderFile;
-use llmpool::{
-    ApiKeyPool, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible, Providers, TargetSettings,
-};
+use llmpool::{ApiKeyPool, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible, Providers};
 use llmpool_core::dialect::DIALECTS;
 use support::{Play, Scripted, completion};
 
@@ -31,7 +29,7 @@ fn there_is_an_example_for_every_provider_and_each_is_read_without_a_defect() {
         });
         let providers = Providers::from_entries(file).unwrap();
         for model in providers.models() {
-            let responds = OpenAiResponsesCompatible::of(model).is_some();
+            let responds = OpenAiResponsesCompatible::from_model(model).is_some();
             assert_eq!(responds, path.ends_with("openai-responses.json"));
         }
     }
@@ -56,9 +54,10 @@ async fn a_key_goes_into_the_header_that_its_provider_wants() {
     ] {
         let script = Scripted::new(|_, _| Play::Send(completion("ok")));
         let pool = ApiKeyPool::new("p", ["sk-1"]).unwrap();
-        let target =
-            OpenAiCompatible::with_connector(&pool, "m", url, TargetSettings::default(), script.clone())
-                .unwrap();
+        let target = OpenAiCompatible::builder(&pool, "m", url)
+            .connector(script.clone())
+            .build()
+            .unwrap();
         target.chat(&ChatRequest::user("hi")).await.unwrap();
         let seen = script.seen.lock().unwrap();
         assert!(seen[0].head.contains(header), "{}", seen[0].head);

@@ -37,7 +37,11 @@ fn target(script: Arc<Scripted>, of_key: Limits, settings: TargetSettings) -> Op
         ..KeyLimits::default()
     };
     let pool = ApiKeyPool::with_limits("p", ["a", "b"].map(|key| (key.into(), limits))).unwrap();
-    OpenAiCompatible::with_connector(&pool, "m", "http://scripted/v1", settings, script).unwrap()
+    OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(script)
+        .build()
+        .unwrap()
 }
 
 fn foretold(target: &OpenAiCompatible, calls: Vec<Recorded>, tokens: (u32, u32)) -> Forecast {
@@ -107,7 +111,10 @@ async fn calls_wait_as_long_as_was_foretold() {
         ..Limits::default()
     };
     let settings = TargetSettings {
-        rate_limit: Some((8, 5.0)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(8, 5.0).unwrap()),
+            ..Limits::default()
+        },
         ..TargetSettings::default()
     };
     let target = target(script, of_key, settings);

@@ -30,14 +30,18 @@ fn target(connector: Arc<dyn Connect>) -> OpenAiCompatible {
         },
         ..TargetSettings::default()
     };
-    OpenAiCompatible::with_connector(&pool, "m", "http://scripted/v1", settings, connector).unwrap()
+    OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(connector)
+        .build()
+        .unwrap()
 }
 
 async fn ended(target: &OpenAiCompatible, stream: bool) -> (ErrorKind, Duration) {
     let (began, request, options) = (Instant::now(), ChatRequest::user("hi"), CallOptions::default());
     let ended = if stream {
         match target.chat_stream_with(&request, &options).await {
-            Ok(stream) => stream.assemble().await,
+            Ok(stream) => stream.into_response().await,
             Err(error) => Err(error),
         }
     } else {

@@ -193,7 +193,7 @@ async fn answer(model: &OpenAiCompatible, chat: &Chat, request: &ChatRequest) ->
 
 async fn assembled(model: &OpenAiCompatible, request: &ChatRequest) -> Result<ChatResponse, llmpool::Error> {
     let stream = model.chat_stream(request).await?;
-    stream.assemble().await
+    stream.into_response().await
 }
 
 fn show(response: &ChatResponse, json: bool) -> Result<(), ExitCode> {

@@ -70,7 +70,7 @@ async fn ask(check: &Check) -> Result<(), ExitCode> {
 fn models(check: &Check) -> Result<Vec<OpenAiCompatible>, ExitCode> {
     let providers = settings::find(&check.source)?.warn().providers()?;
     let named = check.model.as_deref().filter(|model| !model.is_empty());
-    if named.is_some() || providers.takes_any_model() {
+    if named.is_some() || providers.accepts_any_model() {
         return Ok(vec![chat::choose(&providers, named)?]);
     }
     Ok(providers.models().cloned().collect())

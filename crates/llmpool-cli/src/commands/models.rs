@@ -16,7 +16,7 @@ pub(crate) fn run(models: &Models) -> ExitCode {
 
 fn list(models: &Models) -> Result<(), ExitCode> {
     let providers = settings::find(&models.source)?.providers()?;
-    if providers.takes_any_model() {
+    if providers.accepts_any_model() {
         say::note("the provider from OPENAI_API_KEY takes any model's name");
     }
     let rows: Vec<&OpenAiCompatible> = providers.models().collect();

@@ -18,8 +18,8 @@ pub use places::{Place, SourceMap};
 
 use self::read::References;
 use crate::base_url::shown;
-use crate::openai_compatible::TargetSettings;
 use crate::secrets::Secret;
+use crate::target_settings::TargetSettings;
 
 /// The JSON Schema of `provider.json` (draft 2020-12), for editors and validators.
 pub const PROVIDER_SCHEMA: &str = include_str!("../../schema/provider.schema.json");

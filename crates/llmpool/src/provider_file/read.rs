@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use llmpool_core::api_format::ApiFormat;
+use llmpool_core::limits::Limits;
+use llmpool_core::limits::rate_limit::RateLimit;
 use serde_json::value::RawValue;
 
 use super::defects::{Diagnostic, ProviderFileError, Warning};
@@ -11,7 +13,7 @@ use super::json::{Kind, Members, position};
 use super::places::SourceMap;
 use super::{Environment, ModelEntry, ProviderEntry, ProviderFile};
 use crate::base_url::endpoint;
-use crate::openai_compatible::TargetSettings;
+use crate::target_settings::TargetSettings;
 
 pub(super) const MODEL_FIELDS: [&str; 20] = [
     "model_name",
@@ -360,11 +362,13 @@ impl<'a> Reader<'a> {
             base_url: base_url?,
             settings: TargetSettings {
                 api: api.flatten().unwrap_or_default(),
-                rate_limit,
-                rpm,
-                tpm: caps.tpm,
-                rpd: caps.rpd,
-                max_concurrency: caps.max_concurrency,
+                limits: Limits {
+                    rate_limit: rate_limit.and_then(|(capacity, rate)| RateLimit::new(capacity, rate).ok()),
+                    rpm,
+                    tpm: caps.tpm,
+                    rpd: caps.rpd,
+                    max_concurrency: caps.max_concurrency,
+                },
                 expected_output_tokens: output.flatten(),
                 breaker: breaker.flatten(),
                 on_status: on_status.unwrap_or_default(),

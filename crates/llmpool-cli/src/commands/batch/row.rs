@@ -95,7 +95,7 @@ fn failed(error: &Error) -> Failed<'_> {
         kind: code(kind(error.kind())),
         message: error.to_string(),
         status: error.status(),
-        retry_after_s: error.retry_after().map(seconds),
+        retry_after_s: error.retry_in().map(seconds),
         code: error.code(),
         provider_message: error.provider_message(),
     }
@@ -182,10 +182,9 @@ mod tests {
     use super::*;
 
     fn answered(body: &str) -> Result<ChatResponse, Error> {
-        Ok(ChatResponse {
-            completion: ChatCompletion::decode(body.as_bytes()).unwrap(),
-            report: CallReport::default(),
-        })
+        Ok(ChatResponse::new(
+            ChatCompletion::decode(body.as_bytes()).unwrap(),
+        ))
     }
 
     #[test]
@@ -210,7 +209,7 @@ mod tests {
     #[test]
     fn a_failure_is_read_as_one() {
         let error =
-            Error::new(ErrorKind::LimitReached, "too late").with_retry_after(Duration::from_millis(1500));
+            Error::new(ErrorKind::LimitReached, "too late").with_retry_in(Duration::from_millis(1500));
         let row = write("x", 1, &Err(error)).unwrap();
         let failed = r#""response":null,"error":{"kind":"limit_reached","message":"too late","status":null,"retry_after_s":1.5,"#;
         assert!(row.contains(failed), "{row}");

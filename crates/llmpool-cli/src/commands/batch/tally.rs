@@ -157,15 +157,9 @@ mod tests {
             (Some(Usage::new(10, 20)), UsageSource::Estimated),
             (None, UsageSource::Unknown),
         ] {
-            let report = CallReport {
-                usage,
-                usage_source,
-                ..CallReport::default()
-            };
-            tally.note(&Ok(ChatResponse {
-                report,
-                ..ChatResponse::default()
-            }));
+            let mut response = ChatResponse::default();
+            (response.report.usage, response.report.usage_source) = (usage, usage_source);
+            tally.note(&Ok(response));
         }
         assert_eq!(
             tally.summary(Duration::from_millis(1250)),

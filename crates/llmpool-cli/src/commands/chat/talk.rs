@@ -209,7 +209,7 @@ impl Talk {
 
     fn show_models(&self) {
         let paint = say::paint();
-        if self.providers.takes_any_model() {
+        if self.providers.accepts_any_model() {
             say::under(format!("{} answers; /model NAME takes any name", self.model.id()));
         }
         for model in self.providers.models() {

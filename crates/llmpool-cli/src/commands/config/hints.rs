@@ -24,9 +24,9 @@ pub(super) fn of(files: &[(String, ProviderFile)]) -> Vec<Vec<Diagnostic>> {
             for (at, model) in provider.models.iter().enumerate() {
                 let path = format!("{}[{at}]", provider.id);
                 let settings = &model.settings;
-                if let Some((capacity, rate)) = settings.rate_limit {
-                    told.extend(unusual_capacity(file, &path, capacity));
-                    told.extend(unusual_rate(file, &path, rate));
+                if let Some(limit) = settings.limits.rate_limit {
+                    told.extend(unusual_capacity(file, &path, limit.capacity()));
+                    told.extend(unusual_rate(file, &path, limit.per_second()));
                 }
                 told.extend(in_the_clear(file, &path, &model.base_url));
                 for (index, key) in model.api_keys.iter().enumerate() {

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use llmpool::provider_file::{KeyEntry, ModelEntry, ProviderEntry, ProviderFile, SourceMap};
-use llmpool::{KeyLabel, LlmInterface, OpenAiCompatible, Providers, Secret, TargetSettings, Timeouts};
+use llmpool::{
+    KeyLabel, Limits, LlmInterface, OpenAiCompatible, Providers, Secret, TargetSettings, Timeouts,
+};
 use serde_json::{Value, json};
 
 use crate::cli::Show;
@@ -198,11 +200,7 @@ fn of_key(key: &KeyEntry, labels: &[(Secret, KeyLabel)]) -> String {
 fn settings_of(settings: &TargetSettings) -> Vec<(&'static str, Value)> {
     let TargetSettings {
         api,
-        rate_limit,
-        rpm,
-        tpm,
-        rpd,
-        max_concurrency,
+        limits,
         expected_output_tokens,
         breaker,
         on_status,
@@ -214,6 +212,13 @@ fn settings_of(settings: &TargetSettings) -> Vec<(&'static str, Value)> {
         api_params,
         headers,
     } = settings;
+    let Limits {
+        rate_limit,
+        rpm,
+        tpm,
+        rpd,
+        max_concurrency,
+    } = *limits;
     let seconds = |span: Option<Duration>| span.map(|span| span.as_secs_f64());
     let Timeouts {
         connect,
@@ -227,9 +232,12 @@ fn settings_of(settings: &TargetSettings) -> Vec<(&'static str, Value)> {
         ("api", json!(api.as_str())),
         (
             "rate_limit_capacity",
-            json!(rate_limit.map(|(capacity, _)| capacity)),
+            json!(rate_limit.map(|limit| limit.capacity())),
         ),
-        ("rate_limit_refill_rate", json!(rate_limit.map(|(_, rate)| rate))),
+        (
+            "rate_limit_refill_rate",
+            json!(rate_limit.map(|limit| limit.per_second())),
+        ),
         ("rpm", json!(rpm)),
         ("tpm", json!(tpm)),
         ("rpd", json!(rpd)),

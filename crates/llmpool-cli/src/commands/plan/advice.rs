@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use llmpool::RateLimit;
 use llmpool::forecast::{Arrivals, Forecast, Traffic};
 
 use super::setup::{Setup, Unforetold};
@@ -87,7 +88,8 @@ impl Search<'_> {
         };
         let refill_rate = rounded_up(self.average(&self.forecast(&free.with_keys(at, keys))?) * HEADROOM);
         let many = setup.with_keys(at, keys);
-        let with_capacity = |capacity: usize| many.with_rate(at, Some((capacity as u32, refill_rate)));
+        let with_capacity =
+            |capacity: usize| many.with_rate(at, RateLimit::new(capacity as u32, refill_rate).ok());
         let capacity = least(MOST_CAPACITY, |capacity| self.try_out(&with_capacity(capacity)))?;
         let Some(capacity) = capacity else {
             return Ok(Advice::Unknown);

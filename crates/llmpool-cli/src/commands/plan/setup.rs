@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use llmpool::forecast::{Forecast, TooManyCalls, Traffic};
 use llmpool::provider_file::{KeyEntry, ModelEntry, ProviderEntry, ProviderFile};
-use llmpool::{Error, OpenAiCompatible, Providers, Secret};
+use llmpool::{Error, OpenAiCompatible, Providers, RateLimit, Secret};
 
 use super::super::chat;
 use crate::cli::Plan;
@@ -135,10 +135,10 @@ impl Setup {
     }
 
     /// The same with another rate of requests of a model's own, or none.
-    pub(super) fn with_rate(&self, at: usize, rate: Option<(u32, f64)>) -> Self {
+    pub(super) fn with_rate(&self, at: usize, rate_limit: Option<RateLimit>) -> Self {
         self.with(at, |model| {
-            model.settings.rate_limit = rate;
-            model.settings.rpm = None;
+            model.settings.limits.rate_limit = rate_limit;
+            model.settings.limits.rpm = None;
         })
     }
 }

@@ -228,9 +228,9 @@ fn keys_then(change: &Change, present: usize) -> String {
 }
 
 fn present_rate(entry: &ModelEntry) -> String {
-    let settings = &entry.settings;
-    match (settings.rate_limit, settings.rpm) {
-        (Some((capacity, rate)), _) => format!(" (now {capacity} and {rate})"),
+    let limits = &entry.settings.limits;
+    match (limits.rate_limit, limits.rpm) {
+        (Some(limit), _) => format!(" (now {} and {})", limit.capacity(), limit.per_second()),
         (None, Some(rpm)) => format!(" instead of \"rpm\": {rpm}"),
         (None, None) => " would do (now none, which does too)".to_owned(),
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use llmpool_core::chat::Json;
 use serde_json::value::RawValue;
 
 use super::super::json::Kind;
@@ -27,7 +28,7 @@ const OUR_HEADERS: [&str; 9] = [
 const OF_THE_CALL: [&str; 4] = ["model", "messages", "stream", "stream_options"];
 
 impl<'a> Reader<'a> {
-    pub(super) fn api_params(&mut self, value: &'a RawValue, path: &str) -> Vec<(String, Box<RawValue>)> {
+    pub(super) fn api_params(&mut self, value: &'a RawValue, path: &str) -> Vec<(String, Json)> {
         let members = self.members(value, path, None).unwrap_or_default();
         for (name, value) in members
             .iter()
@@ -42,7 +43,7 @@ impl<'a> Reader<'a> {
         }
         members
             .into_iter()
-            .map(|(name, value)| (name.into_owned(), value.to_owned()))
+            .map(|(name, value)| (name.into_owned(), value.to_owned().into()))
             .collect()
     }
 
