@@ -23,7 +23,7 @@ use llmpool_core::translate::{self, Translated};
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::base_url::shown;
+use crate::base_url::redacted;
 use crate::call::{self, Answer, RequestEncoder};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Endpoint, Rendered, Reply};
@@ -230,8 +230,8 @@ impl OpenAiCompatible {
     }
 
     /// The base URL as it may be shown: of a query only the names, since a key may be in it.
-    pub fn shown_base_url(&self) -> String {
-        shown(&self.target.base_url)
+    pub fn redacted_base_url(&self) -> String {
+        redacted(&self.target.base_url)
     }
 
     /// What the rate limit admits now; `None` when there is none.
@@ -535,7 +535,7 @@ impl fmt::Debug for OpenAiCompatible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenAiCompatible")
             .field("model_name", &self.target.model)
-            .field("base_url", &shown(&self.target.base_url))
+            .field("base_url", &redacted(&self.target.base_url))
             .finish()
     }
 }

@@ -17,7 +17,7 @@ use llmpool_core::limits::shared_quota::SharedQuotaDetector;
 use llmpool_core::routing::retry::RetryPolicy;
 use serde_json::value::RawValue;
 
-use crate::base_url::{endpoint, shown};
+use crate::base_url::{endpoint, redacted};
 use crate::error::Error;
 use crate::exchange::Endpoint;
 use crate::limits::SharedAdmission;
@@ -199,7 +199,7 @@ impl Provider {
             &mut failure.request_id,
         ];
         for text in texts.into_iter().flatten() {
-            *text = secrets::masked(text, self.keys.iter().map(|key| &key.secret));
+            *text = secrets::mask_secrets(text, self.keys.iter().map(|key| &key.secret));
         }
         failure
     }
@@ -269,7 +269,7 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target")
             .field("name", &self.name)
-            .field("base_url", &shown(&self.base_url))
+            .field("base_url", &redacted(&self.base_url))
             .finish_non_exhaustive()
     }
 }
