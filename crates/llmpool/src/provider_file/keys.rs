@@ -1,8 +1,6 @@
 //! Reading the keys of a model.
 
 use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::limit_set::Limits;
-use llmpool_core::limits::rate_limit::RateLimit;
 
 use super::field::{Field, JsonKind};
 use super::reader::FileReader;
@@ -98,13 +96,7 @@ impl<'a> FileReader<'a> {
         };
         let limits = KeyLimits {
             weight: weight.unwrap_or(1),
-            limits: Limits {
-                burst: None,
-                minute: limits.rpm.and_then(|rpm| RateLimit::per_minute(rpm, 1).ok()),
-                tokens: limits.tpm,
-                day: limits.rpd,
-                max_concurrency: limits.max_concurrency,
-            },
+            limits,
             ..KeyLimits::default()
         };
         Some((Some(key), limits, quota_group))

@@ -1,5 +1,6 @@
 //! Reading rate limits and other limits of models and keys.
 
+use llmpool_core::limits::Limits;
 use llmpool_core::limits::rate_limit::RateLimit;
 
 use super::field::{Field, Fields};
@@ -9,19 +10,12 @@ const ADMITS_NOTHING: &str = "a limit of 0 admits no request";
 const DEFAULT_CAPACITY: u32 = 10;
 const DEFAULT_REFILL_RATE: f64 = 1.0;
 
-/// The limits that both a model and a key can have. `None` means no limit.
-pub(super) struct CommonLimits {
-    pub(super) rpm: Option<u32>,
-    pub(super) tpm: Option<u32>,
-    pub(super) rpd: Option<u32>,
-    pub(super) max_concurrency: Option<u32>,
-}
-
 impl<'a> FileReader<'a> {
-    /// Reads the limits of a model or a key.
-    pub(super) fn limits(&mut self, members: &Fields<'a>) -> CommonLimits {
+    /// Reads the limits that both a model and a key can have.
+    pub(super) fn limits(&mut self, members: &Fields<'a>) -> Limits {
         let mut limit = |name| self.limit(&members.get_non_null(name)?);
-        CommonLimits {
+        Limits {
+            rate_limit: None,
             rpm: limit("rpm"),
             tpm: limit("tpm"),
             rpd: limit("rpd"),
