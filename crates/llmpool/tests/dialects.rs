@@ -9,7 +9,7 @@ use llmpool::{
     ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible, Providers,
     TargetSettings,
 };
-use llmpool_core::dialect::DIALECTS;
+use llmpool_core::provider_profile::PROFILES;
 use support::{Play, Scripted, completion};
 
 fn key(_: &str) -> Option<String> {
@@ -36,11 +36,11 @@ fn there_is_an_example_for_every_provider_and_each_is_read_without_a_defect() {
             assert_eq!(responds, path.ends_with("openai-responses.json"));
         }
     }
-    for dialect in DIALECTS {
+    for profile in PROFILES {
         assert!(
-            seen.iter().any(|name| name == dialect.name),
+            seen.iter().any(|name| name == profile.name),
             "{} has no example",
-            dialect.name
+            profile.name
         );
     }
 }
