@@ -9,8 +9,8 @@ use std::time::Duration;
 use llmpool::chat::ChatRequest;
 use llmpool::forecast::{Arrivals, Forecast, RecordedCall, Traffic};
 use llmpool::{
-    ApiKeyPool, CallOptions, KeyLimits, LimitKind, Limits, LlmInterface, OpenAiCompatible, RateLimit,
-    TargetSettings, WaitReason,
+    ApiKeyPool, KeyLimits, LimitKind, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings,
+    WaitReason,
 };
 use support::{COMPLETION, Play, Scripted, answer, completion};
 
@@ -64,8 +64,7 @@ async fn measure_waits(target: &OpenAiCompatible, calls: Vec<RecordedCall>) -> V
             let target = target.clone();
             tokio::spawn(async move {
                 tokio::time::sleep_until(started + call.at).await;
-                let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
-                let answer = target.chat(&request, &options).await;
+                let answer = target.chat(&ChatRequest::user("hi")).await;
                 answer.ok().map(|answer| answer.report.waited)
             })
         })
