@@ -55,10 +55,9 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
         rest = &rest[unit..];
     }
     if text.is_empty() {
-        None
-    } else {
-        plausible_wait(Duration::try_from_secs_f64(total).ok()?)
+        return None;
     }
+    plausible_wait(Duration::try_from_secs_f64(total).ok()?)
 }
 
 /// Returns the wait unless it is too long to be one.

@@ -81,12 +81,8 @@ impl<'a> CallGenerator<'a> {
         }))
     }
 
-    /// Generates a call of a caller in a closed loop.
-    pub(super) fn next_of_closed_loop(&mut self) -> GeneratedCall {
-        self.draw(true)
-    }
-
-    fn draw(&mut self, is_in_closed_loop: bool) -> GeneratedCall {
+    /// Draws the values of a call.
+    pub(super) fn draw(&mut self, is_in_closed_loop: bool) -> GeneratedCall {
         let Traffic {
             latency,
             prompt_tokens,

@@ -185,7 +185,7 @@ impl<'a> Simulation<'a> {
                 self.schedule_next_arrival();
             }
             SimulationEvent::ClosedLoopArrival => {
-                let call = self.generator.next_of_closed_loop();
+                let call = self.generator.draw(true);
                 self.arrive(call);
             }
             // A timer of an earlier call at this index is ignored, unless it has the time of the current call's timer.
