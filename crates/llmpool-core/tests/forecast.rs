@@ -7,8 +7,9 @@ use llmpool_core::forecast::{
     Arrivals, Burst, Forecast, LogNormal, ModelSetup, RecordedCall, TooManyCalls, Traffic, forecast,
 };
 use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::limiter::{LimitKind, Limiter, Limits, TargetId, WaitReason};
+use llmpool_core::limits::limiter::{Limiter, TargetId, WaitReason};
 use llmpool_core::limits::rate_limit::RateLimit;
+use llmpool_core::limits::{LimitKind, Limits};
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
 
@@ -71,7 +72,7 @@ fn slots(count: u32) -> Limits {
 
 fn per_minute(requests: u32) -> Limits {
     Limits {
-        minute: Some(RateLimit::per_minute(requests, 1).unwrap()),
+        rpm: Some(requests),
         ..Limits::default()
     }
 }
@@ -123,7 +124,7 @@ fn closed_loop_uses_the_limits_of_all_keys() {
 fn binding_limit_is_reported() {
     let rate = Limits::from(Some(RateLimit::new(1, 1.0).unwrap()));
     let tokens = Limits {
-        tokens: Some(6000),
+        tpm: Some(6000),
         ..Limits::default()
     };
     let even = Arrivals::Even { per_second: 2.0 };
@@ -293,7 +294,7 @@ fn unbounded_closed_loop_is_rejected() {
 #[test]
 fn unsatisfiable_and_queue_full_calls_are_rejected() {
     let tokens = Limits {
-        tokens: Some(50),
+        tpm: Some(50),
         ..Limits::default()
     };
     let mut calls = traffic(Arrivals::Even { per_second: 1.0 }, 10.0, 1.0);

@@ -100,7 +100,8 @@ fn assert_same(forecast: &Forecast, waits: &[Duration]) {
 async fn waits_match_the_forecast() {
     let script = Scripted::new(|_, _| Play::SendAfter(LATENCY, completion("ok")));
     let key_limits = Limits {
-        minute: Some(RateLimit::per_minute(150, 5).unwrap()),
+        rate_limit: Some(RateLimit::new(5, 10.0).unwrap()),
+        rpm: Some(150),
         max_concurrency: Some(2),
         ..Limits::default()
     };
@@ -127,7 +128,7 @@ async fn token_settlement_matches_the_forecast() {
     let body = COMPLETION.replace(usage_of_completion, &format!(r#""usage":{usage}"#));
     let script = Scripted::new(move |_, _| Play::SendAfter(LATENCY, answer(200, "", &body)));
     let key_limits = Limits {
-        tokens: Some(6000),
+        tpm: Some(6000),
         ..Limits::default()
     };
     let target = target(script, key_limits, TargetSettings::default());

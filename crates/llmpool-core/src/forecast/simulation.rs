@@ -12,8 +12,9 @@ use super::outcome::Forecast;
 use super::traffic::Traffic;
 use super::utilization::{UsageTotals, key_usage, model_utilization};
 use crate::estimate::{self, OutputLengths};
+use crate::limits::Demand;
 use crate::limits::admission::{Admission, AdmissionOutcome};
-use crate::limits::limiter::{Demand, Grant, KeyConstraint, Limiter};
+use crate::limits::limiter::{Grant, KeyConstraint, Limiter};
 use crate::limits::wait_queue::{AcquireRequest, Caller, Ticket};
 use crate::time::Timestamp;
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::limits::key::KeyId;
-use crate::limits::limiter::{LimitKind, Limiter, Limits, TargetId, WaitReason};
+use crate::limits::limiter::{Limiter, TargetId, WaitReason};
+use crate::limits::{LimitKind, Limits};
 
 /// The usage of a key within the span, over all models.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,7 +92,7 @@ fn used_shares(
     span: Duration,
 ) -> impl Iterator<Item = (Option<LimitKind>, f64)> {
     let seconds = span.as_secs_f64();
-    let rates = [limits.burst, limits.minute].into_iter().flatten();
+    let rates = limits.rate_limits();
     let rates = rates.map(|rate| f64::from(rate.capacity()) + rate.per_second() * seconds);
     let allowed = |max: u32, window: f64| f64::from(max) * (seconds / window).max(1.0);
     let (calls, tokens) = (totals.calls as f64, totals.tokens as f64);
@@ -99,10 +100,10 @@ fn used_shares(
         .reduce(f64::min)
         .map(|max| (Some(LimitKind::Requests), calls / max));
     let minute = limits
-        .tokens
+        .tpm
         .map(|max| (Some(LimitKind::Tokens), tokens / allowed(max, 60.0)));
     let day = limits
-        .day
+        .rpd
         .map(|max| (Some(LimitKind::Day), calls / allowed(max, 86_400.0)));
     let slots = limits.max_concurrency;
     let slots = slots.map(|max| (None, totals.busy_seconds / (f64::from(max) * seconds)));
