@@ -348,7 +348,7 @@ fn wrong_input_is_told_once_with_its_place() {
         (
             &["--rate", "100000", "--for", "86400"],
             2,
-            "more than 2000000 calls, the most that are foretold",
+            "more than 2000000 calls, the maximum of a forecast",
         ),
         (
             &["--rate", "1", "-m", "p/other"],
