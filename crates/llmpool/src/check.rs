@@ -375,8 +375,8 @@ fn parse_limit_headers(headers: &HeaderMap) -> (Option<LimitSnapshots>, Option<S
     let headers = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let LimitHeaders { sights, account } = LimitHeaders::read_all(headers, || Some(clock::wall_now()));
-    (sights, account.map(str::to_owned))
+    let LimitHeaders { limits, account } = LimitHeaders::parse_all(headers, || Some(clock::wall_now()));
+    (limits, account.map(str::to_owned))
 }
 
 /// Groups the keys that share an account, by response headers or by configuration. Groups of one are omitted.

@@ -1,6 +1,6 @@
 //! Reading what response statuses do to a key: `"on_status": {"418": {"action": "park", "seconds": 60, "scope": "model"}}`.
 
-use llmpool_core::failure::policy::{KeyAction, KeyScope, StatusPolicy};
+use llmpool_core::failure::status_policy::{KeyAction, KeyScope, StatusPolicy};
 
 use super::field::{Field, Fields};
 use super::reader::FileReader;
