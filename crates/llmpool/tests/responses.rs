@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use llmpool::chat::{ChatRequest, FinishReason, Message, Stop};
-use llmpool::responses::{EventKind, ResponseEvent, ResponsesRequest, Status};
+use llmpool::responses::{EventKind, ResponseEvent, ResponseStatus, ResponsesRequest};
 use llmpool::{
     ApiFormat, ApiKeyPool, CallOptions, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible,
     OpenAiResponsesCompatible, Providers, TargetSettings, UsageSource,
@@ -373,7 +373,7 @@ async fn the_format_itself_is_spoken_too() {
     let answer = native.respond(&request, &CallOptions::default()).await.unwrap();
     assert_eq!(
         (answer.text().as_str(), answer.status.clone()),
-        ("Hello", Some(Status::Incomplete))
+        ("Hello", Some(ResponseStatus::Incomplete))
     );
     assert_eq!(answer.report.usage.as_ref().unwrap().total_tokens(), Some(5));
     assert_eq!(

@@ -7,7 +7,7 @@
 use serde::de::DeserializeOwned;
 
 use super::UnsupportedField;
-use crate::chat::{Extra, Json, Plain};
+use crate::chat::{EmptyObject, Json, UnknownFields};
 
 /// Paths of the fields that a translated request does not contain, or contains with another value.
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl DroppedFields {
     }
 
     /// Adds all unknown members of the object at `path`.
-    pub(super) fn push_unknown(&mut self, extra: &Extra, path: &str) {
+    pub(super) fn push_unknown(&mut self, extra: &UnknownFields, path: &str) {
         self.push_members(extra.iter().map(|(name, _)| name), path);
     }
 
@@ -36,7 +36,7 @@ impl DroppedFields {
 
     /// Returns the unknown members of the object at `path` that the translated object keeps. Members named in `reserved` are dropped,
     /// because they would have another meaning there.
-    pub(super) fn keep_unknown(&mut self, extra: &Extra, reserved: &[&str], path: &str) -> Extra {
+    pub(super) fn keep_unknown(&mut self, extra: &UnknownFields, reserved: &[&str], path: &str) -> UnknownFields {
         let names = extra.iter().map(|(name, _)| name);
         self.push_members(names.filter(|name| reserved.contains(name)), path);
         without(extra, reserved)
@@ -48,8 +48,8 @@ impl DroppedFields {
 }
 
 /// Returns the unknown members, except those named in `reserved`.
-pub(super) fn without(extra: &Extra, reserved: &[&str]) -> Extra {
-    let mut kept = Extra::default();
+pub(super) fn without(extra: &UnknownFields, reserved: &[&str]) -> UnknownFields {
+    let mut kept = UnknownFields::default();
     for (name, json) in extra.iter().filter(|(name, _)| !reserved.contains(name)) {
         kept.push(name.to_owned(), json.clone());
     }
@@ -61,16 +61,16 @@ pub(super) fn without(extra: &Extra, reserved: &[&str]) -> Extra {
 /// # Errors
 ///
 /// Returns the first member that the other format knows, but with another type.
-pub(super) fn adopt_unknown<T: DeserializeOwned + Default>(extra: &Extra) -> Result<T, UnsupportedField> {
+pub(super) fn adopt_unknown<T: DeserializeOwned + Default>(extra: &UnknownFields) -> Result<T, UnsupportedField> {
     if extra.is_empty() {
         return Ok(T::default());
     }
-    let parse = |extra: Extra| serde_json::from_str(Json::of(&Plain { extra }).ok()?.get()).ok();
+    let parse = |extra: UnknownFields| serde_json::from_str(Json::of(&EmptyObject { extra }).ok()?.get()).ok();
     if let Some(request) = parse(extra.clone()) {
         return Ok(request);
     }
     let is_invalid = |name: &str, json: &Json| {
-        let mut single = Extra::default();
+        let mut single = UnknownFields::default();
         single.push(name.to_owned(), json.clone());
         parse(single).is_none()
     };

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::chat::Json;
-use crate::responses::{ItemPart, PartText, ReasoningItem};
+use crate::responses::{ItemPart, ItemText, ReasoningItem};
 
 /// The member of a chat message that holds the blocks.
 pub(super) const REASONING_DETAILS: &str = "reasoning_details";
@@ -99,11 +99,11 @@ impl ReasoningDetails {
                 ..ReasoningItem::default()
             },
         };
-        let summary = block.summary.map(PartText::new);
+        let summary = block.summary.map(ItemText::new);
         item.summary.extend(summary.map(ItemPart::SummaryText));
         if let Some(text) = block.text {
             let content = item.content.get_or_insert_default();
-            content.push(ItemPart::ReasoningText(PartText::new(text)));
+            content.push(ItemPart::ReasoningText(ItemText::new(text)));
         }
         item.encrypted_content = block.data.or(item.encrypted_content);
         self.items.push(item);

@@ -1,8 +1,8 @@
 //! A tool call, independent of the format.
 
-use crate::chat::object::shapes;
+use crate::chat::wire_object::opaque_debug;
 use crate::chat::{CustomCall, FunctionCall, ToolCall, ToolCallDelta};
-use crate::responses::{CustomCallItem, FunctionCallItem, Item};
+use crate::responses::{CustomToolCallItem, FunctionCallItem, Item};
 
 /// What both formats tell about a call of a function or of a custom tool.
 #[derive(Clone, Default)]
@@ -14,7 +14,7 @@ pub(super) struct ToolCallParts {
     pub(super) arguments: String,
 }
 
-shapes!(ToolCallParts);
+opaque_debug!(ToolCallParts);
 
 impl ToolCallParts {
     /// Returns the parts of an item that is a tool call.
@@ -57,13 +57,13 @@ impl ToolCallParts {
             arguments,
         } = self;
         if is_custom {
-            return Item::CustomToolCall(CustomCallItem {
+            return Item::CustomToolCall(CustomToolCallItem {
                 id,
                 call_id,
                 name,
                 input: arguments,
                 status,
-                ..CustomCallItem::default()
+                ..CustomToolCallItem::default()
             });
         }
         Item::FunctionCall(FunctionCallItem {

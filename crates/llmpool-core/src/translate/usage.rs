@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::dropped_fields::without;
-use crate::chat::{Usage, Whole};
+use crate::chat::{LenientU64, Usage};
 use crate::responses::{InputTokensDetails, OutputTokensDetails, ResponsesUsage};
 
 /// Parses the usage of a complete response body in either format. Returns `None` if the body reports no usage.
@@ -32,7 +32,7 @@ pub(crate) fn to_chat(usage: &ResponsesUsage) -> Usage {
         total_tokens: usage.total_tokens,
         prompt_tokens_details: recast(usage.input_tokens_details.as_ref()),
         completion_tokens_details: recast(usage.output_tokens_details.as_ref()),
-        extra: without(&usage.extra, Usage::NAMED),
+        extra: without(&usage.extra, Usage::FIELD_NAMES),
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn to_responses(usage: &Usage) -> ResponsesUsage {
     let total = usage
         .total_tokens()
         .or_else(|| Some(input?.saturating_add(output?)));
-    let required = |tokens: Option<u64>| Some(Whole(tokens.unwrap_or(0)));
+    let required = |tokens: Option<u64>| Some(LenientU64(tokens.unwrap_or(0)));
     let input_details: InputTokensDetails = recast(usage.prompt_tokens_details.as_ref()).unwrap_or_default();
     let output_details: OutputTokensDetails =
         recast(usage.completion_tokens_details.as_ref()).unwrap_or_default();
@@ -51,7 +51,7 @@ pub(super) fn to_responses(usage: &Usage) -> ResponsesUsage {
         input_tokens: required(input),
         input_tokens_details: Some(InputTokensDetails {
             cached_tokens: required(usage.cached_tokens()),
-            cache_write_tokens: input_details.cache_write_tokens.or(Some(Whole(0))),
+            cache_write_tokens: input_details.cache_write_tokens.or(Some(LenientU64(0))),
             ..input_details
         }),
         output_tokens: required(output),
@@ -60,7 +60,7 @@ pub(super) fn to_responses(usage: &Usage) -> ResponsesUsage {
             ..output_details
         }),
         total_tokens: required(total),
-        extra: without(&usage.extra, ResponsesUsage::NAMED),
+        extra: without(&usage.extra, ResponsesUsage::FIELD_NAMES),
     }
 }
 
