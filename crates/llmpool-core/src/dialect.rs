@@ -30,23 +30,23 @@ pub enum KeyHeader {
 
 /// OpenAI's own ways.
 const OPENAI: ChatCapabilities = ChatCapabilities {
-    developer: true,
+    developer_role: true,
     max_completion_tokens: true,
-    openai_only: true,
-    reasoning: ReasoningEcho::Dropped,
+    openai_extensions: true,
+    reasoning_echo: ReasoningEcho::Dropped,
 };
 
 /// The ways of before there were developers and reasoning, which everybody knows.
 const PLAIN: ChatCapabilities = ChatCapabilities {
-    developer: false,
+    developer_role: false,
     max_completion_tokens: false,
-    openai_only: false,
-    reasoning: ReasoningEcho::Dropped,
+    openai_extensions: false,
+    reasoning_echo: ReasoningEcho::Dropped,
 };
 
 /// Reasoning of earlier turns has to come back, or a turn with tools is refused.
 const THINKING: ChatCapabilities = ChatCapabilities {
-    reasoning: ReasoningEcho::Content,
+    reasoning_echo: ReasoningEcho::Content,
     ..PLAIN
 };
 
@@ -86,7 +86,7 @@ pub const DIALECTS: [Dialect; 17] = [
         "openrouter",
         &["openrouter.ai"],
         ChatCapabilities {
-            reasoning: ReasoningEcho::Details,
+            reasoning_echo: ReasoningEcho::Details,
             ..PLAIN
         },
     ),

@@ -36,7 +36,12 @@ impl DroppedFields {
 
     /// Returns the unknown members of the object at `path` that the translated object keeps. Members named in `reserved` are dropped,
     /// because they would have another meaning there.
-    pub(super) fn keep_unknown(&mut self, extra: &UnknownFields, reserved: &[&str], path: &str) -> UnknownFields {
+    pub(super) fn keep_unknown(
+        &mut self,
+        extra: &UnknownFields,
+        reserved: &[&str],
+        path: &str,
+    ) -> UnknownFields {
         let names = extra.iter().map(|(name, _)| name);
         self.push_members(names.filter(|name| reserved.contains(name)), path);
         without(extra, reserved)
@@ -61,11 +66,14 @@ pub(super) fn without(extra: &UnknownFields, reserved: &[&str]) -> UnknownFields
 /// # Errors
 ///
 /// Returns the first member that the other format knows, but with another type.
-pub(super) fn adopt_unknown<T: DeserializeOwned + Default>(extra: &UnknownFields) -> Result<T, UnsupportedField> {
+pub(super) fn adopt_unknown<T: DeserializeOwned + Default>(
+    extra: &UnknownFields,
+) -> Result<T, UnsupportedField> {
     if extra.is_empty() {
         return Ok(T::default());
     }
-    let parse = |extra: UnknownFields| serde_json::from_str(Json::of(&EmptyObject { extra }).ok()?.get()).ok();
+    let parse =
+        |extra: UnknownFields| serde_json::from_str(Json::of(&EmptyObject { extra }).ok()?.get()).ok();
     if let Some(request) = parse(extra.clone()) {
         return Ok(request);
     }
@@ -76,5 +84,8 @@ pub(super) fn adopt_unknown<T: DeserializeOwned + Default>(extra: &UnknownFields
     };
     let invalid = extra.iter().find(|(name, json)| is_invalid(name, json));
     let reason = "the other format has this field, but not with such a value";
-    Err(UnsupportedField::new(invalid.map_or("", |(name, _)| name), reason))
+    Err(UnsupportedField::new(
+        invalid.map_or("", |(name, _)| name),
+        reason,
+    ))
 }

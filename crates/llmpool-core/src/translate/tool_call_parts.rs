@@ -32,20 +32,29 @@ impl ToolCallParts {
         })
     }
 
-    /// Returns the parts of a chat tool call. Absent parts are empty. Returns `None` if the type of the call is unknown.
-    pub(super) fn from_chat(call: &ToolCall) -> Option<Self> {
-        let (is_custom, name, arguments) = match (&call.function, &call.custom) {
-            (Some(function), _) => (false, &function.name, &function.arguments),
-            (None, Some(custom)) => (true, &custom.name, &custom.input),
-            (None, None) => return None,
+    /// Returns the parts of a chat tool call, or of a piece of one. Absent parts are empty.
+    pub(super) fn from_chat(
+        id: Option<String>,
+        function: Option<FunctionCall>,
+        custom: Option<CustomCall>,
+    ) -> Self {
+        let is_custom = function.is_none() && custom.is_some();
+        let (name, arguments) = match (function, custom) {
+            (Some(function), _) => (function.name, function.arguments),
+            (None, Some(custom)) => (custom.name, custom.input),
+            (None, None) => (None, None),
         };
-        let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
-        Some(Self {
+        Self {
             is_custom,
-            call_id: or_empty(&call.id),
-            name: or_empty(name),
-            arguments: or_empty(arguments),
-        })
+            call_id: id.unwrap_or_default(),
+            name: name.unwrap_or_default(),
+            arguments: arguments.unwrap_or_default(),
+        }
+    }
+
+    /// Returns the prefix of item ids.
+    pub(super) fn item_prefix(&self) -> &'static str {
+        if self.is_custom { "ctc" } else { "fc" }
     }
 
     /// Returns the call as an item.

@@ -7,6 +7,11 @@ pub(super) const UNKNOWN_TYPE: &str = "this type is unknown and cannot be transl
 /// Reason for a message or item whose role is not one of the known ones.
 pub(super) const UNKNOWN_ROLE: &str = "this role is unknown and cannot be translated";
 
+/// Reason for a tool that a Chat Completions provider cannot run.
+pub(super) const HOSTED_TOOL: &str = "only providers of the Responses API run this tool";
+/// Reason for a custom tool, or a call of one, if the provider does not support them.
+pub(super) const NO_CUSTOM_TOOLS: &str = "the provider of this model has no custom tools; use a function";
+
 /// A request field that has no equivalent in the other format and without which the response would be wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnsupportedField {

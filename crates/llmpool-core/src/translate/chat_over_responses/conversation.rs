@@ -1,195 +1,165 @@
-//! Messages as items.
+//! Messages of a chat request to input items of a Responses request.
 
 use std::collections::HashSet;
 
-use crate::chat::{Content, CustomCall, Message, Part, Role, ToolCall};
+use crate::chat::{Content, Message, Part, Role, ToolCall};
 use crate::responses::{
-    AudioInput, CustomToolCallItem, FileInput, FunctionCallItem, ImageInput, Item, ItemPart, ItemText,
-    MessageItem, ReasoningItem, ToolOutputItem,
+    AudioInput, FileInput, ImageInput, Item, ItemPart, ItemText, MessageItem, ReasoningItem, ToolOutputItem,
 };
-use crate::translate::unknown_fields::{carried, left_out};
-use crate::translate::{BETWEEN, Untranslatable, reasoning};
+use crate::translate::dropped_fields::DroppedFields;
+use crate::translate::reasoning_details::{REASONING_DETAILS, ReasoningDetails};
+use crate::translate::tool_call_parts::ToolCallParts;
+use crate::translate::unsupported_field::{UNKNOWN_ROLE, UNKNOWN_TYPE};
+use crate::translate::{REASONING_SEPARATOR, UnsupportedField};
 
-/// What messages tell.
-pub(super) struct Told {
-    /// The text of the system, where there is but one and it comes first.
+/// The conversation of a Responses request.
+pub(super) struct ConversationInput {
+    /// The text of the system message, if there is exactly one and it comes first.
     pub(super) instructions: Option<String>,
     pub(super) items: Vec<Item>,
-    /// Whether there is reasoning of earlier turns among them.
-    pub(super) thought: bool,
+    /// Whether the conversation contains reasoning items of earlier turns.
+    pub(super) has_reasoning: bool,
 }
 
-/// `instructed`: whether there are instructions already; then the system's texts are items as all others. `keeps`: whether the provider
-/// keeps what it answers.
-pub(super) fn conversation(
+/// Translates messages to input items.
+///
+/// With `has_instructions`, the request has instructions already, and a leading system message stays an item. `is_stored` tells whether
+/// the provider stores its responses.
+pub(super) fn input_items(
     messages: &[Message],
-    instructed: bool,
-    keeps: bool,
-    dropped: &mut Vec<String>,
-) -> Result<Told, Untranslatable> {
-    let instructions = if instructed { None } else { instructions(messages) };
-    let mut writer = Writer {
+    has_instructions: bool,
+    is_stored: bool,
+    dropped: &mut DroppedFields,
+) -> Result<ConversationInput, UnsupportedField> {
+    let instructions = if has_instructions {
+        None
+    } else {
+        instructions(messages)
+    };
+    let mut builder = InputBuilder {
         path: String::new(),
         items: Vec::new(),
-        custom: HashSet::new(),
-        keeps,
-        thought: false,
+        custom_call_ids: HashSet::new(),
+        is_stored,
+        has_reasoning: false,
         dropped,
     };
-    let rest = messages
-        .iter()
-        .enumerate()
-        .skip(usize::from(instructions.is_some()));
-    for (at, message) in rest {
-        writer.path = format!("messages[{at}]");
-        writer.message(message)?;
+    let messages = messages.iter().enumerate();
+    for (index, message) in messages.skip(usize::from(instructions.is_some())) {
+        builder.path = format!("messages[{index}]");
+        builder.push_message(message)?;
     }
-    Ok(Told {
+    Ok(ConversationInput {
         instructions,
-        items: writer.items,
-        thought: writer.thought,
+        items: builder.items,
+        has_reasoning: builder.has_reasoning,
     })
 }
 
 fn instructions(messages: &[Message]) -> Option<String> {
-    let of_system = |message: &&Message| message.role == Some(Role::System);
-    let first = messages.first().filter(of_system)?;
-    let alone = messages.iter().filter(of_system).count() == 1;
+    let is_system = |message: &&Message| message.role == Some(Role::System);
+    let first = messages.first().filter(is_system)?;
+    let is_only = messages.iter().filter(is_system).count() == 1;
     match &first.content {
-        Some(Content::Text(text)) if alone && first.name.is_none() && first.extra.is_empty() => {
+        Some(Content::Text(text)) if is_only && first.name.is_none() && first.extra.is_empty() => {
             Some(text.clone())
         }
         _ => None,
     }
 }
 
-struct Writer<'a> {
-    /// Of the message that is being written.
+/// Appends messages to a list of items.
+struct InputBuilder<'a> {
+    /// Path of the current message.
     path: String,
     items: Vec<Item>,
-    /// Ids of calls of custom tools: what became of them is an item of another type.
-    custom: HashSet<String>,
-    keeps: bool,
-    thought: bool,
-    dropped: &'a mut Vec<String>,
+    /// Ids of custom tool calls, whose outputs have an item type of their own.
+    custom_call_ids: HashSet<String>,
+    is_stored: bool,
+    has_reasoning: bool,
+    dropped: &'a mut DroppedFields,
 }
 
-impl Writer<'_> {
-    fn message(&mut self, message: &Message) -> Result<(), Untranslatable> {
+impl InputBuilder<'_> {
+    fn push_message(&mut self, message: &Message) -> Result<(), UnsupportedField> {
         match &message.role {
             Some(role @ (Role::System | Role::Developer | Role::User)) => {
-                self.leave_out(message, &[]);
-                let content = self.input(message.content.as_ref())?;
-                let extra = carried(&message.extra, MessageItem::FIELD_NAMES, &self.path, self.dropped);
-                self.items.push(Item::Message(MessageItem {
-                    role: Some(role.clone()),
-                    content,
-                    extra,
-                    ..MessageItem::default()
-                }));
-                Ok(())
+                self.push_input_message(role, message)
             }
-            Some(Role::Assistant) => self.assistant(message),
-            Some(Role::Tool) => self.output(message),
-            Some(Role::Function) => Err(self.wrong("role", "this old form has no equivalent; use tools")),
-            Some(Role::Other(_)) | None => {
-                Err(self.wrong("role", "this role is not known, so it cannot be translated"))
+            Some(Role::Assistant) => self.push_assistant_message(message),
+            Some(Role::Tool) => self.push_tool_output(message),
+            Some(Role::Function) => {
+                Err(self.unsupported("role", "this deprecated role has no equivalent; use tools"))
             }
+            Some(Role::Other(_)) | None => Err(self.unsupported("role", UNKNOWN_ROLE)),
         }
     }
 
-    fn wrong(&self, member: &str, why: &'static str) -> Untranslatable {
-        Untranslatable::new(format!("{}.{member}", self.path), why)
+    fn unsupported(&self, field: &str, reason: &'static str) -> UnsupportedField {
+        UnsupportedField::new(format!("{}.{field}", self.path), reason)
     }
 
-    /// Reports what is said of a message, but for its role, its content and these.
-    fn leave_out(&mut self, message: &Message, but_for: &[&str]) {
-        let said = [
+    fn push_input_message(&mut self, role: &Role, message: &Message) -> Result<(), UnsupportedField> {
+        self.drop_fields(message, &[]);
+        let content = self.input_content(message)?;
+        let reserved = MessageItem::FIELD_NAMES;
+        let extra = self.dropped.keep_unknown(&message.extra, reserved, &self.path);
+        self.items.push(Item::Message(MessageItem {
+            role: Some(role.clone()),
+            content,
+            extra,
+            ..MessageItem::default()
+        }));
+        Ok(())
+    }
+
+    /// Reports the fields of a message as dropped, except role, content and those in `kept`.
+    fn drop_fields(&mut self, message: &Message, kept: &[&str]) {
+        let fields = [
             ("name", message.name.is_some()),
             ("refusal", message.refusal.is_some()),
             ("reasoning_content", message.reasoning_content.is_some()),
             ("reasoning", message.reasoning.is_some()),
-            ("reasoning_details", message.reasoning_details.is_some()),
+            (REASONING_DETAILS, message.reasoning_details.is_some()),
             ("tool_calls", !message.tool_calls.is_empty()),
             ("tool_call_id", message.tool_call_id.is_some()),
             ("function_call", message.function_call.is_some()),
             ("audio", message.audio.is_some()),
-            (
-                "annotations",
-                message.annotations.as_ref().is_some_and(|list| !list.is_empty()),
-            ),
+            ("annotations", message.annotations.iter().flatten().count() > 0),
         ];
-        let said = said
-            .into_iter()
-            .filter(|(name, said)| *said && !but_for.contains(name));
-        self.dropped
-            .extend(said.map(|(name, _)| format!("{}.{name}", self.path)));
+        let is_dropped = |(name, is_set): &(&str, bool)| *is_set && !kept.contains(name);
+        let names = fields.into_iter().filter(is_dropped).map(|(name, _)| name);
+        self.dropped.push_members(names, &self.path);
     }
 
-    /// Of anybody but the model.
-    fn input(&mut self, content: Option<&Content>) -> Result<Option<Content<ItemPart>>, Untranslatable> {
-        Ok(match content {
+    /// Translates the content of a message that the model did not write.
+    fn input_content(&mut self, message: &Message) -> Result<Option<Content<ItemPart>>, UnsupportedField> {
+        Ok(match &message.content {
             None => None,
             Some(Content::Text(text)) => Some(Content::Text(text.clone())),
             Some(Content::Parts(parts)) => {
                 let parts = parts.iter().enumerate();
-                let parts = parts.map(|(at, part)| self.input_part(at, part));
+                let parts = parts.map(|(index, part)| {
+                    input_part(part, &format!("{}.content[{index}]", self.path), self.dropped)
+                });
                 Some(Content::Parts(parts.collect::<Result<_, _>>()?))
             }
         })
     }
 
-    fn input_part(&mut self, at: usize, part: &Part) -> Result<ItemPart, Untranslatable> {
-        let path = format!("{}.content[{at}]", self.path);
-        let dropped = &mut *self.dropped;
-        Ok(match part {
-            Part::Text(part) => ItemPart::InputText(ItemText {
-                text: part.text.clone(),
-                extra: carried(&part.extra, &[], &path, dropped),
-            }),
-            Part::Image(part) => {
-                left_out(&part.image_url.extra, &format!("{path}.image_url"), dropped);
-                ItemPart::InputImage(ImageInput {
-                    image_url: Some(part.image_url.url.clone()),
-                    detail: part.image_url.detail.clone().or_else(|| Some("auto".to_owned())),
-                    extra: carried(&part.extra, ImageInput::FIELD_NAMES, &path, dropped),
-                    ..ImageInput::default()
-                })
-            }
-            Part::Audio(part) => ItemPart::InputAudio(AudioInput {
-                input_audio: part.input_audio.clone(),
-                extra: carried(&part.extra, &[], &path, dropped),
-            }),
-            Part::File(part) => {
-                left_out(&part.file.extra, &format!("{path}.file"), dropped);
-                ItemPart::InputFile(FileInput {
-                    file_id: part.file.file_id.clone(),
-                    file_data: part.file.file_data.clone(),
-                    filename: part.file.filename.clone(),
-                    file_url: None,
-                    extra: carried(&part.extra, FileInput::FIELD_NAMES, &path, dropped),
-                })
-            }
-            Part::Refusal(_) | Part::Thinking(_) | Part::Other(_) => {
-                return Err(Untranslatable::new(
-                    path,
-                    "the Responses API has no such part here",
-                ));
-            }
-        })
-    }
-
-    fn assistant(&mut self, message: &Message) -> Result<(), Untranslatable> {
+    fn push_assistant_message(&mut self, message: &Message) -> Result<(), UnsupportedField> {
         if message.audio.is_some() {
-            return Err(self.wrong("audio", "the Responses API has no spoken answers"));
+            return Err(self.unsupported("audio", "the Responses API has no audio output"));
         }
         if message.function_call.is_some() {
-            return Err(self.wrong("function_call", "this old form has no equivalent; use tool_calls"));
+            let reason = "function_call is deprecated and has no equivalent; use tool_calls";
+            return Err(self.unsupported("function_call", reason));
         }
-        let placed = self.reasoning(message);
-        self.leave_out(message, &[placed, &["refusal", "tool_calls"]].concat());
-        left_out(&message.extra, &self.path, self.dropped);
-        let parts = self.said(message)?;
+        let mut kept = self.push_reasoning(message);
+        kept.extend(["refusal", "tool_calls"]);
+        self.drop_fields(message, &kept);
+        self.dropped.push_unknown(&message.extra, &self.path);
+        let parts = self.output_parts(message)?;
         if !parts.is_empty() {
             self.items.push(Item::Message(MessageItem {
                 role: Some(Role::Assistant),
@@ -197,124 +167,93 @@ impl Writer<'_> {
                 ..MessageItem::default()
             }));
         }
-        let calls = message.tool_calls.iter().enumerate();
-        calls.into_iter().try_for_each(|(at, call)| self.call(at, call))
+        let mut calls = message.tool_calls.iter().enumerate();
+        calls.try_for_each(|(index, call)| self.push_tool_call(index, call))
     }
 
-    /// The reasoning items of an earlier turn, where the message has them. Answers which members they have a place for.
-    fn reasoning(&mut self, message: &Message) -> &'static [&'static str] {
-        let Some(details) = &message.reasoning_details else {
-            return &[];
+    /// Appends the reasoning items of a message. Returns the fields of the message that they fully represent.
+    fn push_reasoning(&mut self, message: &Message) -> Vec<&'static str> {
+        let details = message.reasoning_details.as_ref().map(ReasoningDetails::parse);
+        let Some(details) = details.filter(|details| !details.items.is_empty()) else {
+            return Vec::new();
         };
-        let known = reasoning::items_of(details).unwrap_or_default();
-        if known.is_empty() {
-            return &[];
+        self.has_reasoning = true;
+        let texts = details.items.iter().map(ReasoningItem::text);
+        let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
+        let text = texts.join(REASONING_SEPARATOR);
+        // The provider would look up an item that has only an id, and fails if it did not store the response.
+        let is_sent = |item: &ReasoningItem| {
+            self.is_stored || item.encrypted_content.is_some() || !item.text().is_empty()
+        };
+        let mut kept = Vec::new();
+        if !details.has_other_blocks && details.items.iter().all(is_sent) {
+            kept.push(REASONING_DETAILS);
         }
-        self.thought = true;
-        let texts: Vec<String> = known.iter().filter_map(text_of).collect();
-        let text = texts.join(BETWEEN);
-        let count = known.len();
-        // The provider would look for what it has not kept.
-        let sent = |item: &Item| self.keeps || !matches!(item, Item::Reasoning(item) if says_nothing(item));
-        let known: Vec<_> = known.into_iter().filter(sent).collect();
-        let all = known.len() == count && reasoning::are_ours(details);
-        self.items.extend(known);
-        let same = |said: &Option<String>| said.as_ref().is_none_or(|said| *said == text);
-        match (all, same(&message.reasoning_content) && same(&message.reasoning)) {
-            (true, true) => &["reasoning_details", "reasoning_content", "reasoning"],
-            (true, false) => &["reasoning_details"],
-            (false, true) => &["reasoning_content", "reasoning"],
-            (false, false) => &[],
+        let items = details.items.into_iter().filter(is_sent);
+        self.items.extend(items.map(Item::Reasoning));
+        let is_same = |field: &Option<String>| field.as_ref().is_none_or(|field| *field == text);
+        if is_same(&message.reasoning_content) && is_same(&message.reasoning) {
+            kept.extend(["reasoning_content", "reasoning"]);
         }
+        kept
     }
 
-    /// What the model said, in parts of its own.
-    fn said(&mut self, message: &Message) -> Result<Vec<ItemPart>, Untranslatable> {
-        let mut said = Vec::new();
+    /// Translates content and refusal of an assistant message.
+    fn output_parts(&mut self, message: &Message) -> Result<Vec<ItemPart>, UnsupportedField> {
+        let mut output = Vec::new();
         match &message.content {
-            Some(Content::Text(text)) if !text.is_empty() => said.push(ItemPart::output_text(text)),
+            Some(Content::Text(text)) if !text.is_empty() => output.push(ItemPart::output_text(text)),
             Some(Content::Text(_)) | None => {}
             Some(Content::Parts(parts)) => {
-                for (at, part) in parts.iter().enumerate() {
-                    let path = format!("{}.content[{at}]", self.path);
-                    match part {
-                        Part::Text(part) => {
-                            left_out(&part.extra, &path, self.dropped);
-                            said.push(ItemPart::output_text(&part.text));
-                        }
-                        Part::Refusal(part) => {
-                            left_out(&part.extra, &path, self.dropped);
-                            said.push(ItemPart::refusal(&part.refusal));
-                        }
-                        Part::Thinking(_) => self.dropped.push(path),
-                        _ => {
-                            let why = "the Responses API has no such part of an assistant";
-                            return Err(Untranslatable::new(path, why));
-                        }
-                    }
+                for (index, part) in parts.iter().enumerate() {
+                    let path = format!("{}.content[{index}]", self.path);
+                    output.extend(output_part(part, path, self.dropped)?);
                 }
             }
         }
-        said.extend(message.refusal.as_ref().map(ItemPart::refusal));
-        Ok(said)
+        output.extend(message.refusal.as_ref().map(ItemPart::refusal));
+        Ok(output)
     }
 
-    fn call(&mut self, at: usize, call: &ToolCall) -> Result<(), Untranslatable> {
-        let path = format!("{}.tool_calls[{at}]", self.path);
-        let id = call.id.clone().filter(|id| !id.is_empty());
-        let why = "it needs an id, by which its output joins it";
-        let call_id = id.ok_or_else(|| Untranslatable::new(&path, why))?;
-        left_out(&call.extra, &path, self.dropped);
-        let item = match (&call.function, &call.custom) {
-            (Some(function), None) => {
-                left_out(&function.extra, &format!("{path}.function"), self.dropped);
-                // Some providers count the ids of each turn from the beginning.
-                self.custom.remove(&call_id);
-                Item::FunctionCall(FunctionCallItem {
-                    call_id,
-                    name: function.name.clone().unwrap_or_default(),
-                    arguments: function.arguments.clone().unwrap_or_default(),
-                    ..FunctionCallItem::default()
-                })
-            }
-            (None, Some(CustomCall { name, input, extra })) => {
-                left_out(extra, &format!("{path}.custom"), self.dropped);
-                self.custom.insert(call_id.clone());
-                Item::CustomToolCall(CustomToolCallItem {
-                    call_id,
-                    name: name.clone().unwrap_or_default(),
-                    input: input.clone().unwrap_or_default(),
-                    ..CustomToolCallItem::default()
-                })
-            }
-            _ => {
-                let why = "this type is not known, so it cannot be translated";
-                return Err(Untranslatable::new(path, why));
-            }
+    fn push_tool_call(&mut self, index: usize, call: &ToolCall) -> Result<(), UnsupportedField> {
+        let path = format!("{}.tool_calls[{index}]", self.path);
+        if call.id.as_ref().is_none_or(String::is_empty) {
+            let reason = "a tool call needs an id, to which its output refers";
+            return Err(UnsupportedField::new(path, reason));
+        }
+        let (kind, extra) = match (&call.function, &call.custom) {
+            (Some(function), None) => ("function", &function.extra),
+            (None, Some(custom)) => ("custom", &custom.extra),
+            _ => return Err(UnsupportedField::new(path, UNKNOWN_TYPE)),
         };
-        self.items.push(item);
+        self.dropped.push_unknown(&call.extra, &path);
+        self.dropped.push_unknown(extra, &format!("{path}.{kind}"));
+        let parts = ToolCallParts::from_chat(call.id.clone(), call.function.clone(), call.custom.clone());
+        // Some providers number the ids from the start in each turn, so an id can refer to another kind of tool now.
+        if parts.is_custom {
+            self.custom_call_ids.insert(parts.call_id.clone());
+        } else {
+            self.custom_call_ids.remove(&parts.call_id);
+        }
+        self.items.push(parts.into_item(None, None));
         Ok(())
     }
 
-    fn output(&mut self, message: &Message) -> Result<(), Untranslatable> {
-        self.leave_out(message, &["tool_call_id"]);
+    fn push_tool_output(&mut self, message: &Message) -> Result<(), UnsupportedField> {
+        self.drop_fields(message, &["tool_call_id"]);
         let call_id = message.tool_call_id.clone().filter(|id| !id.is_empty());
-        let call_id =
-            call_id.ok_or_else(|| self.wrong("tool_call_id", "say which call this is the result of"))?;
-        let of_custom = self.custom.contains(&call_id);
-        let output = self.input(message.content.as_ref())?;
+        let reason = "name the tool call of which this is the result";
+        let call_id = call_id.ok_or_else(|| self.unsupported("tool_call_id", reason))?;
+        let is_custom = self.custom_call_ids.contains(&call_id);
+        let output = self.input_content(message)?;
+        let reserved = ToolOutputItem::FIELD_NAMES;
         let item = ToolOutputItem {
             call_id,
             output,
-            extra: carried(
-                &message.extra,
-                ToolOutputItem::FIELD_NAMES,
-                &self.path,
-                self.dropped,
-            ),
+            extra: self.dropped.keep_unknown(&message.extra, reserved, &self.path),
             ..ToolOutputItem::default()
         };
-        self.items.push(if of_custom {
+        self.items.push(if is_custom {
             Item::CustomToolCallOutput(item)
         } else {
             Item::FunctionCallOutput(item)
@@ -323,14 +262,63 @@ impl Writer<'_> {
     }
 }
 
-fn text_of(item: &Item) -> Option<String> {
-    match item {
-        Item::Reasoning(item) => Some(item.text()).filter(|text| !text.is_empty()),
-        _ => None,
-    }
+/// Translates a content part that the model did not write.
+fn input_part(part: &Part, path: &str, dropped: &mut DroppedFields) -> Result<ItemPart, UnsupportedField> {
+    Ok(match part {
+        Part::Text(part) => ItemPart::InputText(ItemText {
+            text: part.text.clone(),
+            extra: dropped.keep_unknown(&part.extra, &[], path),
+        }),
+        Part::Image(part) => {
+            let image = &part.image_url;
+            dropped.push_unknown(&image.extra, &format!("{path}.image_url"));
+            ItemPart::InputImage(ImageInput {
+                image_url: Some(image.url.clone()),
+                detail: image.detail.clone().or_else(|| Some("auto".to_owned())),
+                extra: dropped.keep_unknown(&part.extra, ImageInput::FIELD_NAMES, path),
+                ..ImageInput::default()
+            })
+        }
+        Part::Audio(part) => ItemPart::InputAudio(AudioInput {
+            input_audio: part.input_audio.clone(),
+            extra: dropped.keep_unknown(&part.extra, &[], path),
+        }),
+        Part::File(part) => {
+            let file = &part.file;
+            dropped.push_unknown(&file.extra, &format!("{path}.file"));
+            ItemPart::InputFile(FileInput {
+                file_id: file.file_id.clone(),
+                file_data: file.file_data.clone(),
+                filename: file.filename.clone(),
+                file_url: None,
+                extra: dropped.keep_unknown(&part.extra, FileInput::FIELD_NAMES, path),
+            })
+        }
+        Part::Refusal(_) | Part::Thinking(_) | Part::Other(_) => {
+            let reason = "the Responses API has no such part in this message";
+            return Err(UnsupportedField::new(path, reason));
+        }
+    })
 }
 
-/// Whether there is nothing of a reasoning item but its id.
-fn says_nothing(item: &ReasoningItem) -> bool {
-    item.encrypted_content.is_none() && item.text().is_empty()
+/// Translates a content part that the model wrote. Returns `None` for a part that is dropped.
+fn output_part(
+    part: &Part,
+    path: String,
+    dropped: &mut DroppedFields,
+) -> Result<Option<ItemPart>, UnsupportedField> {
+    let (part, extra) = match part {
+        Part::Text(part) => (ItemPart::output_text(&part.text), &part.extra),
+        Part::Refusal(part) => (ItemPart::refusal(&part.refusal), &part.extra),
+        Part::Thinking(_) => {
+            dropped.push(path);
+            return Ok(None);
+        }
+        _ => {
+            let reason = "the Responses API has no such part in an assistant message";
+            return Err(UnsupportedField::new(path, reason));
+        }
+    };
+    dropped.push_unknown(extra, &path);
+    Ok(Some(part))
 }

@@ -1,48 +1,42 @@
-//! Items that say what a chat would say, though not quite as they should.
+//! Lenient reading of output items whose members do not have the documented types.
 
 use crate::chat::{EmptyObject, Json, UnknownFields};
 use crate::responses::{Item, ItemPart};
 
-/// An item that could not be read because of how something in it is written: ids that are numbers, arguments that are objects, parts with odd
-/// members beside their text. What cannot be read either way stays as it is.
-pub(super) fn salvaged(item: Item) -> Item {
-    let Item::Other(json) = item else { return item };
-    let Ok(object) = serde_json::from_str::<EmptyObject>(json.get()) else {
-        return Item::Other(json);
-    };
-    let members = object
-        .extra
-        .iter()
-        .filter_map(|(name, json)| Some((name, mended(name, json)?)));
-    match Json::of(&with(members)) {
-        Ok(mended) => Item::from(mended),
-        Err(_) => Item::Other(json),
+/// Parses an unreadable item again without what a chat does not need: ids can be numbers, arguments can be objects, and parts can have
+/// invalid members beside their text.
+///
+/// Items that are readable, or not readable this way either, are returned unchanged.
+pub(super) fn repair_item(item: Item) -> Item {
+    match item {
+        Item::Other(json) => Item::from(select_members(&json, repair_member).unwrap_or(json)),
+        item => item,
     }
 }
 
-/// As [`salvaged`], a part.
-pub(super) fn salvaged_part(said: ItemPart) -> ItemPart {
-    match said {
-        ItemPart::Other(json) => ItemPart::from(part(&json)),
-        known => known,
+/// Does for a part what [`repair_item`] does for an item.
+pub(super) fn repair_part(part: ItemPart) -> ItemPart {
+    match part {
+        ItemPart::Other(json) => ItemPart::from(repair_part_json(&json)),
+        part => part,
     }
 }
 
-fn mended(name: &str, json: &Json) -> Option<Json> {
+fn repair_member(name: &str, json: &Json) -> Option<Json> {
     match name {
-        "id" | "call_id" | "name" | "arguments" | "input" => as_text(json),
-        "content" | "summary" => Some(match serde_json::from_str::<Vec<Json>>(json.get()) {
-            Ok(parts) => Json::of(&parts.iter().map(part).collect::<Vec<_>>()).ok()?,
-            Err(_) => json.clone(),
-        }),
+        "id" | "call_id" | "name" | "arguments" | "input" => to_string(json),
+        "content" | "summary" => match serde_json::from_str::<Vec<Json>>(json.get()) {
+            Ok(parts) => Json::of(&parts.iter().map(repair_part_json).collect::<Vec<_>>()).ok(),
+            Err(_) => Some(json.clone()),
+        },
         "type" | "role" | "encrypted_content" => Some(json.clone()),
-        // Of no use to a chat, and perhaps what is odd.
+        // A chat does not use the others, and one of them can be what makes the item unreadable.
         _ => None,
     }
 }
 
-/// A text; anything else as the text of its JSON.
-fn as_text(json: &Json) -> Option<Json> {
+/// Returns a string unchanged, and any other value except null as a string of its JSON text.
+fn to_string(json: &Json) -> Option<Json> {
     match json.get() {
         "null" => None,
         text if text.starts_with('"') => Some(json.clone()),
@@ -50,23 +44,27 @@ fn as_text(json: &Json) -> Option<Json> {
     }
 }
 
-/// A part without what is beside its text.
-fn part(json: &Json) -> Json {
-    let Ok(object) = serde_json::from_str::<EmptyObject>(json.get()) else {
-        return json.clone();
+/// Removes the members of a part that are not its text or are invalid.
+fn repair_part_json(part: &Json) -> Json {
+    let valid_member = |name: &str, json: &Json| {
+        let is_valid = match name {
+            "type" | "text" | "refusal" => true,
+            "annotations" | "logprobs" => json.get().starts_with('['),
+            _ => false,
+        };
+        is_valid.then(|| json.clone())
     };
-    let is_list = |json: &Json| json.get().starts_with('[');
-    let members = object.extra.iter();
-    let members = members.filter(|(name, json)| match *name {
-        "type" | "text" | "refusal" => true,
-        "annotations" | "logprobs" => is_list(json),
-        _ => false,
-    });
-    Json::of(&with(members.map(|(name, json)| (name, json.clone())))).unwrap_or_else(|_| json.clone())
+    select_members(part, valid_member).unwrap_or_else(|| part.clone())
 }
 
-fn with<'a>(members: impl Iterator<Item = (&'a str, Json)>) -> EmptyObject {
+/// Replaces each member of an object by what `select` returns. Returns `None` if `json` is not an object.
+fn select_members(json: &Json, select: impl Fn(&str, &Json) -> Option<Json>) -> Option<Json> {
+    let object: EmptyObject = serde_json::from_str(json.get()).ok()?;
     let mut extra = UnknownFields::default();
-    members.for_each(|(name, json)| extra.push(name.to_owned(), json));
-    EmptyObject { extra }
+    for (name, json) in object.extra.iter() {
+        if let Some(json) = select(name, json) {
+            extra.push(name.to_owned(), json);
+        }
+    }
+    Json::of(&EmptyObject { extra }).ok()
 }

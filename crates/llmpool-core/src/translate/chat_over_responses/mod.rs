@@ -1,13 +1,14 @@
-//! From chats to the Responses API: requests, answers, streams.
+//! A chat client over a target that speaks Responses: the request is translated to Responses, response and stream back to chat.
 
-mod answer;
+mod completion;
 mod conversation;
-mod envelope;
+mod finish_reason;
+mod lenient_items;
+mod message_content;
 mod request;
 mod stream;
 mod tools;
 
-pub use answer::response_of;
-pub use envelope::ResponseEnvelope;
-pub use request::to_responses;
-pub use stream::ChunkTranslator;
+pub use completion::response_to_completion;
+pub use request::chat_request_to_responses;
+pub use stream::{EventError, EventToChunkTranslator};

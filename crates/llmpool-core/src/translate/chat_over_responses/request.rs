@@ -1,52 +1,60 @@
-//! A chat request as a request for a response.
+//! Chat request to Responses request.
 
 use std::collections::BTreeMap;
 
-use super::conversation::conversation;
-use super::tools::{tool, tool_choice};
+use super::conversation::input_items;
+use super::tools::{translate_tool, translate_tool_choice};
 use crate::chat::{ChatRequest, Json, ResponseFormat, Stop};
 use crate::responses::{FlatSchema, Reasoning, ResponsesRequest, TextFormat, TextOptions};
-use crate::translate::unknown_fields::{adopted, carried, left_out};
-use crate::translate::{Translated, Untranslatable};
+use crate::translate::dropped_fields::{DroppedFields, adopt_unknown};
+use crate::translate::unsupported_field::UNKNOWN_TYPE;
+use crate::translate::{TranslatedRequest, UnsupportedField};
 
-/// The least that `max_output_tokens` may be.
-const LEAST_OUTPUT: u64 = 16;
-const LOGPROBS: &str = "message.output_text.logprobs";
-const ENCRYPTED: &str = "reasoning.encrypted_content";
+/// The smallest `max_output_tokens` that the Responses API accepts.
+const MIN_OUTPUT_TOKENS: u64 = 16;
+const INCLUDE_LOGPROBS: &str = "message.output_text.logprobs";
+const INCLUDE_ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
 
-/// The request in the other format. `store` is false where it was not said, since a chat leaves no trace unless that is asked for.
+/// Translates a chat request to a Responses request.
 ///
-/// Members of the other format that the chat says beside its own (`include`, `truncation`, `instructions`) are taken over.
-pub fn to_responses(chat: &ChatRequest) -> Result<Translated<ResponsesRequest>, Untranslatable> {
-    refuse(chat)?;
-    let said: ResponsesRequest = adopted(&chat.extra)?;
-    if said.input.is_some() {
-        let why = "the conversation is in messages; leave one of them out";
-        return Err(Untranslatable::new("input", why));
+/// - `store` is `false` unless the request sets it, because chat completions are not stored by default and responses are.
+/// - Unknown fields that the Responses API knows (`include`, `truncation`, `instructions`) are taken over.
+///
+/// # Errors
+///
+/// Returns the first field without which the response would be wrong and that has no equivalent, such as `n`, `stop` or `audio`.
+pub fn chat_request_to_responses(
+    chat: &ChatRequest,
+) -> Result<TranslatedRequest<ResponsesRequest>, UnsupportedField> {
+    check_supported(chat)?;
+    let adopted: ResponsesRequest = adopt_unknown(&chat.extra)?;
+    if adopted.input.is_some() {
+        let reason = "messages and input both hold a conversation; send only messages";
+        return Err(UnsupportedField::new("input", reason));
     }
-    let mut dropped = Vec::new();
-    let keeps = chat.store.unwrap_or(false);
-    let told = conversation(&chat.messages, said.instructions.is_some(), keeps, &mut dropped)?;
+    let mut dropped = DroppedFields::default();
+    let store = chat.store.unwrap_or(false);
+    let has_instructions = adopted.instructions.is_some();
+    let input = input_items(&chat.messages, has_instructions, store, &mut dropped)?;
     let tools = chat.tools.iter().enumerate();
     let mut request = ResponsesRequest {
         model: chat.model.clone(),
-        input: Some(told.items.into()),
-        instructions: told.instructions.or(said.instructions),
-        max_output_tokens: most_tokens(chat, &mut dropped).or(said.max_output_tokens),
+        input: Some(input.items.into()),
+        instructions: input.instructions.or(adopted.instructions),
+        max_output_tokens: max_output_tokens(chat, &mut dropped).or(adopted.max_output_tokens),
         temperature: chat.temperature,
         top_p: chat.top_p,
-        text: text_options(chat, said.text, &mut dropped)?,
+        text: text_options(chat, adopted.text, &mut dropped)?,
         tools: tools
-            .map(|(at, offered)| tool(at, offered, &mut dropped))
+            .map(|(index, tool)| translate_tool(index, tool, &mut dropped))
             .collect::<Result<_, _>>()?,
         tool_choice: match &chat.tool_choice {
-            Some(choice) => Some(tool_choice(choice, &mut dropped)?),
+            Some(choice) => Some(translate_tool_choice(choice, &mut dropped)?),
             None => None,
         },
         parallel_tool_calls: chat.parallel_tool_calls,
-        reasoning: thinking(chat, said.reasoning),
-        store: Some(keeps),
-        include: said.include,
+        reasoning: reasoning(chat, adopted.reasoning),
+        store: Some(store),
         stream: chat.stream,
         stream_options: stream_options(chat, &mut dropped),
         metadata: chat.metadata.clone(),
@@ -55,191 +63,168 @@ pub fn to_responses(chat: &ChatRequest) -> Result<Translated<ResponsesRequest>, 
         prompt_cache_key: chat.prompt_cache_key.clone(),
         prompt_cache_retention: chat.prompt_cache_retention.clone(),
         user: chat.user.clone(),
-        ..said
+        ..adopted
     };
     if chat.logprobs == Some(true) {
-        include(&mut request, LOGPROBS);
+        include(&mut request, INCLUDE_LOGPROBS);
         request.top_logprobs = chat.top_logprobs;
     }
-    // What is kept nowhere has to be sent back whole in the next turn. Models that do not think refuse to be asked for it.
-    if !keeps && (told.thought || thinks(request.reasoning.as_ref())) {
-        include(&mut request, ENCRYPTED);
+    // The client has to return reasoning that is not stored. Only reasoning models accept the request for it.
+    if !store && (input.has_reasoning || uses_reasoning(request.reasoning.as_ref())) {
+        include(&mut request, INCLUDE_ENCRYPTED_REASONING);
     }
-    report(chat, &mut dropped);
-    Ok(Translated { request, dropped })
+    drop_harmless_fields(chat, &mut dropped);
+    Ok(TranslatedRequest {
+        request,
+        dropped: dropped.into_paths(),
+    })
 }
 
-fn include(request: &mut ResponsesRequest, what: &str) {
-    if !request.include.iter().any(|included| included == what) {
-        request.include.push(what.to_owned());
-    }
-}
-
-fn thinks(reasoning: Option<&Reasoning>) -> bool {
-    reasoning.is_some_and(|reasoning| reasoning.effort.as_deref() != Some("none"))
-}
-
-/// What the answer would be wrong without.
-fn refuse(chat: &ChatRequest) -> Result<(), Untranslatable> {
-    let stops = chat.stop.as_ref().is_some_and(|stop| match stop {
+/// Returns an error for the first field without which the response would be wrong.
+fn check_supported(chat: &ChatRequest) -> Result<(), UnsupportedField> {
+    let has_stops = chat.stop.as_ref().is_some_and(|stop| match stop {
         Stop::One(_) => true,
         Stop::Any(texts) => !texts.is_empty(),
     });
-    let speaks = |modalities: &Vec<String>| modalities.iter().any(|modality| modality != "text");
-    let biased = chat
+    let has_bias = chat
         .logit_bias
         .as_ref()
         .is_some_and(|bias| !matches!(bias.get().trim(), "{}" | "null"));
-    let table = [
+    let not_text = |modalities: &Vec<String>| modalities.iter().any(|modality| modality != "text");
+    let text_only = "the Responses API returns only text";
+    UnsupportedField::check([
         (
             chat.n.is_some_and(|n| n > 1),
             "n",
-            "the Responses API makes one answer a call; call again for more",
+            "the Responses API returns one choice per request; send several requests",
         ),
-        (stops, "stop", "the Responses API has no stop sequences"),
-        (biased, "logit_bias", "the Responses API has no logit_bias"),
+        (has_stops, "stop", "the Responses API has no stop sequences"),
+        (has_bias, "logit_bias", "the Responses API has no logit_bias"),
         (
-            chat.modalities.as_ref().is_some_and(speaks),
+            chat.modalities.as_ref().is_some_and(not_text),
             "modalities",
-            "the Responses API answers in text only",
+            text_only,
         ),
-        (
-            chat.audio.is_some(),
-            "audio",
-            "the Responses API answers in text only",
-        ),
+        (chat.audio.is_some(), "audio", text_only),
         (
             chat.web_search_options.is_some(),
             "web_search_options",
-            "the Responses API searches with a tool of type web_search",
+            "the Responses API has a tool of type web_search instead",
         ),
         (
             !chat.functions.is_empty(),
             "functions",
-            "this old form has no equivalent; use tools",
+            "functions are deprecated and have no equivalent; use tools",
         ),
         (
             chat.function_call.is_some(),
             "function_call",
-            "this old form has no equivalent; use tool_choice",
+            "function_call is deprecated and has no equivalent; use tool_choice",
         ),
-    ];
-    match table.into_iter().find(|(refused, ..)| *refused) {
-        Some((_, param, why)) => Err(Untranslatable::new(param, why)),
-        None => Ok(()),
-    }
+    ])
 }
 
-/// What was left out that matters little.
-fn report(chat: &ChatRequest, dropped: &mut Vec<String>) {
-    let said = |penalty: Option<f64>| penalty.is_some_and(|penalty| penalty != 0.0);
-    let table = [
+fn drop_harmless_fields(chat: &ChatRequest, dropped: &mut DroppedFields) {
+    let is_nonzero = |penalty: Option<f64>| penalty.is_some_and(|penalty| penalty != 0.0);
+    dropped.push_if([
         (chat.seed.is_some(), "seed"),
-        (said(chat.frequency_penalty), "frequency_penalty"),
-        (said(chat.presence_penalty), "presence_penalty"),
+        (is_nonzero(chat.frequency_penalty), "frequency_penalty"),
+        (is_nonzero(chat.presence_penalty), "presence_penalty"),
         (chat.prediction.is_some(), "prediction"),
         (
             chat.top_logprobs.is_some_and(|top| top > 0) && chat.logprobs != Some(true),
             "top_logprobs",
         ),
-    ];
-    let names = table.into_iter().filter(|(said, _)| *said);
-    dropped.extend(names.map(|(_, name)| name.to_owned()));
+    ]);
 }
 
-fn most_tokens(chat: &ChatRequest, dropped: &mut Vec<String>) -> Option<u64> {
-    let (most, name) = match (chat.max_completion_tokens, chat.max_tokens) {
-        (Some(most), older) => {
-            if older.is_some_and(|older| older != most) {
-                dropped.push("max_tokens".to_owned());
-            }
-            (most, "max_completion_tokens")
+fn include(request: &mut ResponsesRequest, name: &str) {
+    if !request.include.iter().any(|included| included == name) {
+        request.include.push(name.to_owned());
+    }
+}
+
+fn uses_reasoning(reasoning: Option<&Reasoning>) -> bool {
+    reasoning.is_some_and(|reasoning| reasoning.effort.as_deref() != Some("none"))
+}
+
+fn max_output_tokens(chat: &ChatRequest, dropped: &mut DroppedFields) -> Option<u64> {
+    let (max, name) = match (chat.max_completion_tokens, chat.max_tokens) {
+        (Some(max), deprecated) => {
+            dropped.push_if([(deprecated.is_some_and(|other| other != max), "max_tokens")]);
+            (max, "max_completion_tokens")
         }
-        (None, most) => (most?, "max_tokens"),
+        (None, max) => (max?, "max_tokens"),
     };
-    if most < LEAST_OUTPUT {
-        dropped.push(format!("{name}: raised to {LEAST_OUTPUT}, the least there"));
+    if max < MIN_OUTPUT_TOKENS {
+        dropped.push(format!("{name}: raised to {MIN_OUTPUT_TOKENS}, the minimum"));
     }
-    if chat.extra.get("max_output_tokens").is_some() {
-        dropped.push("max_output_tokens".to_owned());
-    }
-    Some(most.max(LEAST_OUTPUT))
+    dropped.push_if([(chat.extra.get("max_output_tokens").is_some(), "max_output_tokens")]);
+    Some(max.max(MIN_OUTPUT_TOKENS))
 }
 
-fn thinking(chat: &ChatRequest, said: Option<Reasoning>) -> Option<Reasoning> {
-    match (said, chat.reasoning_effort.clone()) {
-        (said, None) => said,
-        (said, effort) => Some(Reasoning {
-            effort,
-            ..said.unwrap_or_default()
-        }),
-    }
+fn reasoning(chat: &ChatRequest, adopted: Option<Reasoning>) -> Option<Reasoning> {
+    let Some(effort) = &chat.reasoning_effort else {
+        return adopted;
+    };
+    Some(Reasoning {
+        effort: Some(effort.clone()),
+        ..adopted.unwrap_or_default()
+    })
 }
 
 fn text_options(
     chat: &ChatRequest,
-    said: Option<TextOptions>,
-    dropped: &mut Vec<String>,
-) -> Result<Option<TextOptions>, Untranslatable> {
-    let format = match &chat.response_format {
-        Some(wanted) => Some(format(wanted, dropped)?),
-        None => None,
-    };
-    let verbosity = chat.verbosity.clone();
-    if format.is_none() && verbosity.is_none() {
-        return Ok(said);
+    adopted: Option<TextOptions>,
+    dropped: &mut DroppedFields,
+) -> Result<Option<TextOptions>, UnsupportedField> {
+    if chat.response_format.is_none() && chat.verbosity.is_none() {
+        return Ok(adopted);
     }
-    let said = said.unwrap_or_default();
-    let twice = [
-        (format.is_some() && said.format.is_some(), "text.format"),
-        (verbosity.is_some() && said.verbosity.is_some(), "text.verbosity"),
-    ];
-    let twice = twice.into_iter().filter(|(twice, _)| *twice);
-    dropped.extend(twice.map(|(_, name)| name.to_owned()));
-    Ok(Some(TextOptions {
-        format: format.or(said.format),
-        verbosity: verbosity.or(said.verbosity),
-        extra: said.extra,
-    }))
+    let mut options = adopted.unwrap_or_default();
+    if let Some(format) = &chat.response_format {
+        let replaced = options.format.replace(text_format(format, dropped)?);
+        dropped.push_if([(replaced.is_some(), "text.format")]);
+    }
+    if let Some(verbosity) = &chat.verbosity {
+        let replaced = options.verbosity.replace(verbosity.clone());
+        dropped.push_if([(replaced.is_some(), "text.verbosity")]);
+    }
+    Ok(Some(options))
 }
 
-fn format(format: &ResponseFormat, dropped: &mut Vec<String>) -> Result<TextFormat, Untranslatable> {
+fn text_format(format: &ResponseFormat, dropped: &mut DroppedFields) -> Result<TextFormat, UnsupportedField> {
+    const SCHEMA_PATH: &str = "response_format.json_schema";
     Ok(match format {
-        ResponseFormat::Text(plain) => TextFormat::Text(plain.clone()),
-        ResponseFormat::JsonObject(plain) => TextFormat::JsonObject(plain.clone()),
+        ResponseFormat::Text(empty) => TextFormat::Text(empty.clone()),
+        ResponseFormat::JsonObject(empty) => TextFormat::JsonObject(empty.clone()),
         ResponseFormat::JsonSchema(format) => {
             let schema = &format.json_schema;
             if schema.schema.is_none() {
-                let why = "the Responses API wants a schema here";
-                return Err(Untranslatable::new("response_format.json_schema.schema", why));
+                let reason = "the Responses API requires a schema here";
+                return Err(UnsupportedField::new(format!("{SCHEMA_PATH}.schema"), reason));
             }
-            left_out(&format.extra, "response_format", dropped);
+            dropped.push_unknown(&format.extra, "response_format");
             TextFormat::JsonSchema(FlatSchema {
                 name: schema.name.clone(),
                 description: schema.description.clone(),
                 schema: schema.schema.clone(),
                 strict: schema.strict,
-                extra: carried(
-                    &schema.extra,
-                    FlatSchema::FIELD_NAMES,
-                    "response_format.json_schema",
-                    dropped,
-                ),
+                extra: dropped.keep_unknown(&schema.extra, FlatSchema::FIELD_NAMES, SCHEMA_PATH),
             })
         }
         ResponseFormat::Other(_) => {
-            let why = "this type is not known, so it cannot be translated";
-            return Err(Untranslatable::new("response_format.type", why));
+            return Err(UnsupportedField::new("response_format.type", UNKNOWN_TYPE));
         }
     })
 }
 
-/// Usage comes with the last event in any case.
-fn stream_options(chat: &ChatRequest, dropped: &mut Vec<String>) -> Option<Json> {
+/// Keeps only `include_obfuscation`: the last event of a response always carries usage.
+fn stream_options(chat: &ChatRequest, dropped: &mut DroppedFields) -> Option<Json> {
     const OBFUSCATION: &str = "include_obfuscation";
     let extra = &chat.stream_options.as_ref()?.extra;
-    let others = extra.iter().filter(|(name, _)| *name != OBFUSCATION);
-    dropped.extend(others.map(|(name, _)| format!("stream_options.{name}")));
-    let wanted = extra.get(OBFUSCATION)?;
-    Json::of(&BTreeMap::from([(OBFUSCATION, wanted)])).ok()
+    let names = extra.iter().map(|(name, _)| name);
+    dropped.push_members(names.filter(|name| *name != OBFUSCATION), "stream_options");
+    let obfuscation = extra.get(OBFUSCATION)?;
+    Json::of(&BTreeMap::from([(OBFUSCATION, obfuscation)])).ok()
 }

@@ -1,101 +1,102 @@
-//! Tools that a chat offers, as they are offered there.
+//! Tool definitions and `tool_choice` of a chat request to those of a Responses request.
 
 use serde_json::{Value, json};
 
-use crate::chat::{AllowedTool, Json, NamedTool, Tool, ToolChoice, ToolName, UnknownFields};
+use crate::chat::{AllowedTool, AllowedTools, Json, NamedTool, Tool, ToolChoice, ToolName, UnknownFields};
 use crate::responses::{CustomResponsesTool, FunctionResponsesTool, ResponsesTool};
-use crate::translate::Untranslatable;
-use crate::translate::unknown_fields::{carried, left_out};
+use crate::translate::UnsupportedField;
+use crate::translate::dropped_fields::DroppedFields;
+use crate::translate::tagged_object;
+use crate::translate::unsupported_field::UNKNOWN_TYPE;
 
-const UNKNOWN: &str = "this type is not known, so it cannot be translated";
-
-pub(super) fn tool(
-    at: usize,
+pub(super) fn translate_tool(
+    index: usize,
     tool: &Tool,
-    dropped: &mut Vec<String>,
-) -> Result<ResponsesTool, Untranslatable> {
-    let path = format!("tools[{at}]");
+    dropped: &mut DroppedFields,
+) -> Result<ResponsesTool, UnsupportedField> {
+    let path = format!("tools[{index}]");
     Ok(match tool {
         Tool::Function(tool) => {
-            left_out(&tool.extra, &path, dropped);
+            dropped.push_unknown(&tool.extra, &path);
             let function = &tool.function;
-            let nothing = || Json::of(&json!({"type": "object", "properties": {}})).ok();
-            let path = format!("{path}.function");
+            let no_parameters = || Json::of(&json!({"type": "object", "properties": {}})).ok();
             ResponsesTool::Function(FunctionResponsesTool {
                 name: function.name.clone(),
                 description: function.description.clone(),
-                parameters: function.parameters.clone().or_else(nothing),
-                // Absent means false in one format and true in the other.
+                parameters: function.parameters.clone().or_else(no_parameters),
+                // An absent `strict` means false in chats and true in responses.
                 strict: Some(function.strict.unwrap_or(false)),
-                extra: carried(&function.extra, &["type"], &path, dropped),
+                extra: dropped.keep_unknown(&function.extra, &["type"], &format!("{path}.function")),
             })
         }
         Tool::Custom(tool) => {
-            left_out(&tool.extra, &path, dropped);
-            let path = format!("{path}.custom");
+            dropped.push_unknown(&tool.extra, &path);
+            let custom = &tool.custom;
             ResponsesTool::Custom(CustomResponsesTool {
-                name: tool.custom.name.clone(),
-                description: tool.custom.description.clone(),
-                format: tool.custom.format.as_ref().map(flat_grammar),
-                extra: carried(&tool.custom.extra, &["type"], &path, dropped),
+                name: custom.name.clone(),
+                description: custom.description.clone(),
+                format: custom.format.as_ref().map(tagged_object::flatten),
+                extra: dropped.keep_unknown(&custom.extra, &["type"], &format!("{path}.custom")),
             })
         }
-        Tool::Other(_) => return Err(Untranslatable::new(format!("{path}.type"), UNKNOWN)),
+        Tool::Other(_) => return Err(UnsupportedField::new(format!("{path}.type"), UNKNOWN_TYPE)),
     })
 }
 
-/// `{"type": "grammar", "grammar": {…}}` is flat in the other format.
-fn flat_grammar(format: &Json) -> Json {
-    let mut value = format.value();
-    let members = value.as_object_mut();
-    let flat = members.and_then(|members| match members.remove("grammar") {
-        Some(Value::Object(grammar)) => {
-            members.extend(grammar);
-            Json::of(members).ok()
-        }
-        _ => None,
-    });
-    flat.unwrap_or_else(|| format.clone())
-}
-
-pub(super) fn tool_choice(choice: &ToolChoice, dropped: &mut Vec<String>) -> Result<Json, Untranslatable> {
-    let json = match choice {
-        ToolChoice::Mode(mode) => json!(mode.as_str()),
-        ToolChoice::Named(tool) => named(tool, dropped)?,
-    };
-    Json::of(&json).map_err(|_| Untranslatable::new("tool_choice", "it cannot be written"))
-}
-
-fn named(tool: &NamedTool, dropped: &mut Vec<String>) -> Result<Value, Untranslatable> {
+pub(super) fn translate_tool_choice(
+    choice: &ToolChoice,
+    dropped: &mut DroppedFields,
+) -> Result<Json, UnsupportedField> {
     const PATH: &str = "tool_choice";
-    Ok(match tool {
-        NamedTool::Function(named) => flat("function", &named.function, &named.extra, PATH, dropped),
-        NamedTool::Custom(named) => flat("custom", &named.custom, &named.extra, PATH, dropped),
-        NamedTool::Allowed(allowed) => {
-            left_out(&allowed.extra, PATH, dropped);
-            let set = &allowed.allowed_tools;
-            left_out(&set.extra, "tool_choice.allowed_tools", dropped);
-            let tools = set.tools.iter().enumerate();
-            let tools = tools.map(|(at, tool)| {
-                let path = format!("tool_choice.allowed_tools.tools[{at}]");
-                Ok(match tool {
-                    AllowedTool::Function(named) => {
-                        flat("function", &named.function, &named.extra, &path, dropped)
-                    }
-                    AllowedTool::Custom(named) => flat("custom", &named.custom, &named.extra, &path, dropped),
-                    AllowedTool::Other(_) => {
-                        return Err(Untranslatable::new(format!("{path}.type"), UNKNOWN));
-                    }
-                })
-            });
-            json!({"type": "allowed_tools", "mode": set.mode, "tools": tools.collect::<Result<Vec<_>, _>>()?})
+    let choice = match choice {
+        ToolChoice::Mode(mode) => json!(mode.as_str()),
+        ToolChoice::Named(NamedTool::Function(named)) => {
+            flat_name("function", &named.function, &named.extra, PATH, dropped)
         }
-        NamedTool::Other(_) => return Err(Untranslatable::new("tool_choice.type", UNKNOWN)),
-    })
+        ToolChoice::Named(NamedTool::Custom(named)) => {
+            flat_name("custom", &named.custom, &named.extra, PATH, dropped)
+        }
+        ToolChoice::Named(NamedTool::Allowed(allowed)) => allowed_tools(allowed, dropped)?,
+        ToolChoice::Named(NamedTool::Other(_)) => {
+            return Err(UnsupportedField::new("tool_choice.type", UNKNOWN_TYPE));
+        }
+    };
+    Json::of(&choice).map_err(|_| UnsupportedField::new(PATH, "it cannot be encoded as JSON"))
 }
 
-fn flat(kind: &str, tool: &ToolName, outer: &UnknownFields, path: &str, dropped: &mut Vec<String>) -> Value {
-    left_out(outer, path, dropped);
-    left_out(&tool.extra, &format!("{path}.{kind}"), dropped);
+fn allowed_tools(allowed: &AllowedTools, dropped: &mut DroppedFields) -> Result<Value, UnsupportedField> {
+    dropped.push_unknown(&allowed.extra, "tool_choice");
+    let set = &allowed.allowed_tools;
+    dropped.push_unknown(&set.extra, "tool_choice.allowed_tools");
+    let tools = set.tools.iter().enumerate().map(|(index, tool)| {
+        let path = format!("tool_choice.allowed_tools.tools[{index}]");
+        match tool {
+            AllowedTool::Function(named) => Ok(flat_name(
+                "function",
+                &named.function,
+                &named.extra,
+                &path,
+                dropped,
+            )),
+            AllowedTool::Custom(named) => {
+                Ok(flat_name("custom", &named.custom, &named.extra, &path, dropped))
+            }
+            AllowedTool::Other(_) => Err(UnsupportedField::new(format!("{path}.type"), UNKNOWN_TYPE)),
+        }
+    });
+    let tools = tools.collect::<Result<Vec<_>, _>>()?;
+    Ok(json!({"type": "allowed_tools", "mode": set.mode, "tools": tools}))
+}
+
+/// Turns `{"type": kind, kind: {"name": …}}` into `{"type": kind, "name": …}`.
+fn flat_name(
+    kind: &str,
+    tool: &ToolName,
+    extra: &UnknownFields,
+    path: &str,
+    dropped: &mut DroppedFields,
+) -> Value {
+    dropped.push_unknown(extra, path);
+    dropped.push_unknown(&tool.extra, &format!("{path}.{kind}"));
     json!({"type": kind, "name": tool.name})
 }

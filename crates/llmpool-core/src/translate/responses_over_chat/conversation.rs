@@ -1,202 +1,191 @@
-//! Items as messages.
+//! Input items of a Responses request to messages of a chat request.
 
 use std::collections::HashMap;
 
-use super::request::{ChatCapabilities, ReasoningEcho};
+use super::capabilities::{ChatCapabilities, ReasoningEcho};
 use crate::chat::{
-    AudioPart, Content, CustomCall, FilePart, FileSource, ImagePart, ImageUrl, Json, Message, Part, Role,
-    TextPart, ToolCall,
+    AudioPart, Content, FilePart, FileSource, ImagePart, ImageUrl, Json, Message, Part, Role, TextPart,
 };
 use crate::responses::{
-    Item, ItemPart, ItemText, MessageItem, OutputText, ReasoningItem, ResponsesRequest, ToolOutputItem,
+    Item, ItemPart, MessageItem, OutputText, ReasoningItem, ResponsesRequest, ToolOutputItem,
 };
-use crate::translate::unknown_fields::{carried, left_out};
-use crate::translate::{BETWEEN, Untranslatable, reasoning};
+use crate::translate::dropped_fields::DroppedFields;
+use crate::translate::reasoning_details::item_to_blocks;
+use crate::translate::tool_call_parts::ToolCallParts;
+use crate::translate::unsupported_field::{HOSTED_TOOL, NO_CUSTOM_TOOLS, UNKNOWN_ROLE, UNKNOWN_TYPE};
+use crate::translate::{REASONING_SEPARATOR, UnsupportedField};
 
-const UNKNOWN: &str = "this type is not known, so it cannot be translated";
-
-pub(super) fn conversation(
+/// Translates instructions and input to messages.
+pub(super) fn chat_messages(
     request: &ResponsesRequest,
-    accent: ChatCapabilities,
-    dropped: &mut Vec<String>,
-) -> Result<Vec<Message>, Untranslatable> {
-    let mut writer = Writer {
-        accent,
+    capabilities: ChatCapabilities,
+    dropped: &mut DroppedFields,
+) -> Result<Vec<Message>, UnsupportedField> {
+    let mut builder = MessageBuilder {
+        capabilities,
         messages: Vec::new(),
-        thought: Vec::new(),
-        details: Vec::new(),
+        pending_reasoning: Vec::new(),
+        reasoning_blocks: Vec::new(),
         dropped,
     };
     let instructions = request.instructions.as_ref();
     let instructions = instructions.map(|text| Message::system(text.as_str()));
-    writer.messages.extend(instructions);
+    builder.messages.extend(instructions);
     match &request.input {
         None => {}
-        Some(Content::Text(text)) => writer.messages.push(Message::user(text.as_str())),
+        Some(Content::Text(text)) => builder.messages.push(Message::user(text.as_str())),
         Some(Content::Parts(items)) => {
-            for (at, item) in items.iter().enumerate() {
-                writer.item(item, &format!("input[{at}]"))?;
+            for (index, item) in items.iter().enumerate() {
+                builder.push_item(item, &format!("input[{index}]"))?;
             }
         }
     }
-    writer.forget();
-    writer.close();
-    Ok(results_after_their_calls(writer.messages))
+    builder.drop_pending_reasoning();
+    builder.complete_message();
+    Ok(move_outputs_behind_calls(builder.messages))
 }
 
-/// Providers refuse calls that are not followed at once by what became of them.
-fn results_after_their_calls(messages: Vec<Message>) -> Vec<Message> {
-    let mut created_resources: HashMap<String, usize> = HashMap::new();
-    let mut results: HashMap<usize, Vec<Message>> = HashMap::new();
+/// Moves each tool message directly behind the message with its call, because providers refuse any other order.
+fn move_outputs_behind_calls(messages: Vec<Message>) -> Vec<Message> {
+    let mut caller_of: HashMap<String, usize> = HashMap::new();
+    let mut outputs: HashMap<usize, Vec<Message>> = HashMap::new();
     let mut others = Vec::new();
-    for (at, message) in messages.into_iter().enumerate() {
-        let calls = message.tool_calls.iter().filter_map(|call| call.id.clone());
-        created_resources.extend(calls.map(|id| (id, at)));
-        let id = message.tool_call_id.as_ref();
-        match id.and_then(|id| created_resources.get(id)) {
-            Some(maker) => results.entry(*maker).or_default().push(message),
-            None => others.push((at, message)),
+    for (index, message) in messages.into_iter().enumerate() {
+        let call_ids = message.tool_calls.iter().filter_map(|call| call.id.clone());
+        caller_of.extend(call_ids.map(|id| (id, index)));
+        let call_id = message.tool_call_id.as_ref();
+        match call_id.and_then(|id| caller_of.get(id)) {
+            Some(caller) => outputs.entry(*caller).or_default().push(message),
+            None => others.push((index, message)),
         }
     }
     let mut ordered = Vec::new();
-    for (at, message) in others {
+    for (index, message) in others {
         ordered.push(message);
-        ordered.extend(results.remove(&at).unwrap_or_default());
+        ordered.extend(outputs.remove(&index).unwrap_or_default());
     }
     ordered
 }
 
-/// Writes messages. Calls join the assistant's message before them.
-struct Writer<'a> {
-    accent: ChatCapabilities,
+/// Appends items to a list of messages. Tool calls are added to the preceding assistant message.
+struct MessageBuilder<'a> {
+    capabilities: ChatCapabilities,
     messages: Vec<Message>,
-    /// Reasoning whose message is still to come, and its path.
-    thought: Vec<(String, ReasoningItem)>,
-    /// Reasoning of the assistant's message that is being written.
-    details: Vec<Json>,
-    dropped: &'a mut Vec<String>,
+    /// Reasoning items, with their paths, that precede the next assistant message.
+    pending_reasoning: Vec<(String, ReasoningItem)>,
+    /// `reasoning_details` of the last message.
+    reasoning_blocks: Vec<Json>,
+    dropped: &'a mut DroppedFields,
 }
 
-impl Writer<'_> {
-    fn item(&mut self, item: &Item, path: &str) -> Result<(), Untranslatable> {
+impl MessageBuilder<'_> {
+    fn push_item(&mut self, item: &Item, path: &str) -> Result<(), UnsupportedField> {
+        let unsupported_type = |reason| Err(UnsupportedField::new(format!("{path}.type"), reason));
         match item {
-            Item::Message(message) | Item::EasyMessage(message) => self.message(message, path)?,
-            Item::FunctionCall(call) => {
-                left_out(&call.extra, path, self.dropped);
-                let call = ToolCall::function(&call.call_id, &call.name, &call.arguments);
-                self.speaking(true).tool_calls.push(call);
+            Item::Message(message) | Item::EasyMessage(message) => self.push_message(message, path)?,
+            Item::CustomToolCall(_) if !self.capabilities.openai_extensions => {
+                return unsupported_type(NO_CUSTOM_TOOLS);
             }
-            Item::CustomToolCall(_) if !self.accent.openai_only => {
-                let why = "this model has no custom tools";
-                return Err(Untranslatable::new(format!("{path}.type"), why));
+            Item::FunctionCall(call) => {
+                self.dropped.push_unknown(&call.extra, path);
+                self.push_tool_call(item);
             }
             Item::CustomToolCall(call) => {
-                left_out(&call.extra, path, self.dropped);
-                let custom = CustomCall {
-                    name: Some(call.name.clone()),
-                    input: Some(call.input.clone()),
-                    ..CustomCall::default()
-                };
-                self.speaking(true).tool_calls.push(ToolCall {
-                    id: Some(call.call_id.clone()),
-                    kind: Some("custom".to_owned()),
-                    custom: Some(custom),
-                    ..ToolCall::default()
-                });
+                self.dropped.push_unknown(&call.extra, path);
+                self.push_tool_call(item);
             }
             Item::FunctionCallOutput(output) | Item::CustomToolCallOutput(output) => {
-                self.output(output, path)?;
+                self.push_tool_output(output, path)?;
             }
-            Item::Reasoning(item) => self.thought.push((path.to_owned(), item.clone())),
+            Item::Reasoning(item) => self.pending_reasoning.push((path.to_owned(), item.clone())),
             Item::Reference(_) => {
-                let why = "this model keeps no responses; send the item itself";
-                return Err(Untranslatable::new(path, why));
+                let reason = "the provider of this model stores no responses; send the item itself";
+                return Err(UnsupportedField::new(path, reason));
             }
-            other => {
-                let why = if matches!(other, Item::Other(_)) {
-                    UNKNOWN
-                } else {
-                    "only the Responses API's own providers run this tool"
-                };
-                return Err(Untranslatable::new(format!("{path}.type"), why));
-            }
+            Item::Other(_) => return unsupported_type(UNKNOWN_TYPE),
+            _ => return unsupported_type(HOSTED_TOOL),
         }
         Ok(())
     }
 
-    /// The assistant's message that is being written. `joins`: to what it said just before, unless it thought in between; of calls, which
-    /// are made together, also then.
-    fn speaking(&mut self, joins: bool) -> &mut Message {
-        let goes_on = |last: &Message| self.thought.is_empty() || !last.tool_calls.is_empty();
+    fn push_tool_call(&mut self, item: &Item) {
+        let call = ToolCallParts::from_item(item).map(ToolCallParts::into_chat);
+        self.assistant_message(true).tool_calls.extend(call);
+    }
+
+    /// Returns the assistant message to write to, with the pending reasoning added to it.
+    ///
+    /// With `is_tool_call`, this is the last message if it is an assistant message. Reasoning in between separates the two, unless the
+    /// message has tool calls already: calls of one turn belong together.
+    fn assistant_message(&mut self, is_tool_call: bool) -> &mut Message {
+        let continues = |last: &Message| self.pending_reasoning.is_empty() || !last.tool_calls.is_empty();
         let last = self.messages.last();
-        let open = last.is_some_and(|last| last.role == Some(Role::Assistant) && goes_on(last));
-        if !(joins && open) {
+        let is_open = last.is_some_and(|last| last.role == Some(Role::Assistant) && continues(last));
+        if !(is_tool_call && is_open) {
             let mut message = Message {
                 role: Some(Role::Assistant),
                 ..Message::default()
             };
             message.set_null("content");
-            self.add(message);
+            self.push(message);
         }
-        self.remember();
+        self.attach_pending_reasoning();
         let last = self.messages.len() - 1;
         &mut self.messages[last]
     }
 
-    fn add(&mut self, message: Message) {
-        self.close();
+    fn push(&mut self, message: Message) {
+        self.complete_message();
         self.messages.push(message);
     }
 
-    /// No more reasoning comes to the last message.
-    fn close(&mut self) {
-        let details = std::mem::take(&mut self.details);
-        if let Some(last) = self.messages.last_mut().filter(|_| !details.is_empty()) {
-            last.reasoning_details = Json::of(&details).ok();
+    /// Writes the collected `reasoning_details` to the last message.
+    fn complete_message(&mut self) {
+        let blocks = std::mem::take(&mut self.reasoning_blocks);
+        if let Some(last) = self.messages.last_mut().filter(|_| !blocks.is_empty()) {
+            last.reasoning_details = Json::of(&blocks).ok();
         }
     }
 
-    /// Puts the reasoning so far where the provider wants it back.
-    fn remember(&mut self) {
-        for (path, item) in std::mem::take(&mut self.thought) {
-            match self.accent.reasoning {
+    /// Adds the pending reasoning to the last message in the way that the provider requires.
+    fn attach_pending_reasoning(&mut self) {
+        for (path, item) in std::mem::take(&mut self.pending_reasoning) {
+            match self.capabilities.reasoning_echo {
                 ReasoningEcho::Dropped => self.dropped.push(path),
                 ReasoningEcho::Content => {
                     if item.encrypted_content.is_some() {
                         self.dropped.push(format!("{path}.encrypted_content"));
                     }
                     if let Some(last) = self.messages.last_mut() {
-                        join(&mut last.reasoning_content, &item.text());
+                        append_reasoning(&mut last.reasoning_content, &item.text());
                     }
                 }
-                ReasoningEcho::Details => self.details.extend(reasoning::details_of(&item)),
+                ReasoningEcho::Details => self.reasoning_blocks.extend(item_to_blocks(&item)),
             }
         }
     }
 
-    /// Reasoning that nothing followed.
-    fn forget(&mut self) {
-        let thought = std::mem::take(&mut self.thought);
-        self.dropped.extend(thought.into_iter().map(|(path, _)| path));
+    /// Drops reasoning that no assistant message follows.
+    fn drop_pending_reasoning(&mut self) {
+        for (path, _) in std::mem::take(&mut self.pending_reasoning) {
+            self.dropped.push(path);
+        }
     }
 
-    fn message(&mut self, item: &MessageItem, path: &str) -> Result<(), Untranslatable> {
+    fn push_message(&mut self, item: &MessageItem, path: &str) -> Result<(), UnsupportedField> {
         if item.phase.is_some() {
             self.dropped.push(format!("{path}.phase"));
         }
         let role = match &item.role {
-            Some(Role::Assistant) => return self.assistant(item, path),
-            Some(Role::Developer) if !self.accent.developer => Role::System,
+            Some(Role::Assistant) => return self.push_assistant_message(item, path),
+            Some(Role::Developer) if !self.capabilities.developer_role => Role::System,
             Some(role @ (Role::System | Role::Developer | Role::User)) => role.clone(),
-            _ => {
-                let why = "this role is not known, so it cannot be translated";
-                return Err(Untranslatable::new(format!("{path}.role"), why));
-            }
+            _ => return Err(UnsupportedField::new(format!("{path}.role"), UNKNOWN_ROLE)),
         };
-        self.forget();
-        let content = self.input(item.content.as_ref(), path)?;
-        let extra = carried(&item.extra, Message::FIELD_NAMES, path, self.dropped);
-        self.add(Message {
+        self.drop_pending_reasoning();
+        let content = self.input_content(item.content.as_ref(), path)?;
+        let extra = self.dropped.keep_unknown(&item.extra, Message::FIELD_NAMES, path);
+        self.push(Message {
             role: Some(role),
             content,
             extra,
@@ -205,149 +194,150 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn assistant(&mut self, item: &MessageItem, path: &str) -> Result<(), Untranslatable> {
-        left_out(&item.extra, path, self.dropped);
-        let mut said = Said::default();
+    fn push_assistant_message(&mut self, item: &MessageItem, path: &str) -> Result<(), UnsupportedField> {
+        self.dropped.push_unknown(&item.extra, path);
+        let mut output = AssistantContent::default();
         match &item.content {
             None => {}
-            Some(Content::Text(text)) => said.say(text),
+            Some(Content::Text(text)) => output.push_text(text),
             Some(Content::Parts(parts)) => {
-                for (at, part) in parts.iter().enumerate() {
-                    said.part(part, &format!("{path}.content[{at}]"), self.dropped)?;
+                for (index, part) in parts.iter().enumerate() {
+                    output.push_part(part, &format!("{path}.content[{index}]"), self.dropped)?;
                 }
             }
         }
-        let message = self.speaking(false);
-        message.content = said.text.map(Content::Text);
-        message.refusal = said.refusal;
+        let message = self.assistant_message(false);
+        message.content = output.text.map(Content::Text);
+        message.refusal = output.refusal;
         Ok(())
     }
 
-    fn output(&mut self, item: &ToolOutputItem, path: &str) -> Result<(), Untranslatable> {
-        self.forget();
-        let mut text = String::new();
+    fn push_tool_output(&mut self, item: &ToolOutputItem, path: &str) -> Result<(), UnsupportedField> {
+        self.drop_pending_reasoning();
+        let mut output = String::new();
         match &item.output {
             None => {}
-            Some(Content::Text(said)) => text.clone_from(said),
+            Some(Content::Text(text)) => output.clone_from(text),
             Some(Content::Parts(parts)) => {
-                for (at, part) in parts.iter().enumerate() {
-                    let path = format!("{path}.output[{at}]");
-                    let Some(said) = part.text() else {
-                        let why = "the result of a tool is text in a chat";
-                        return Err(Untranslatable::new(path, why));
+                for (index, part) in parts.iter().enumerate() {
+                    let path = format!("{path}.output[{index}]");
+                    let Some(text) = part.text() else {
+                        let reason = "the output of a tool must be text in a chat";
+                        return Err(UnsupportedField::new(path, reason));
                     };
-                    text += said;
+                    output += text;
                     if let ItemPart::InputText(part) = part {
-                        left_out(&part.extra, &path, self.dropped);
+                        self.dropped.push_unknown(&part.extra, &path);
                     }
                 }
             }
         }
-        let extra = carried(&item.extra, Message::FIELD_NAMES, path, self.dropped);
-        self.add(Message {
+        let extra = self.dropped.keep_unknown(&item.extra, Message::FIELD_NAMES, path);
+        self.push(Message {
             extra,
-            ..Message::tool(&item.call_id, text)
+            ..Message::tool(&item.call_id, output)
         });
         Ok(())
     }
 
-    /// A lone text is a text: older servers take no parts.
-    fn input(
+    /// Translates the content of a message that the model did not write. A single text part becomes a string, because older servers
+    /// accept no parts.
+    fn input_content(
         &mut self,
         content: Option<&Content<ItemPart>>,
         path: &str,
-    ) -> Result<Option<Content>, Untranslatable> {
-        Ok(match content {
-            None => None,
-            Some(Content::Text(text)) => Some(Content::Text(text.clone())),
-            Some(Content::Parts(parts)) => match &parts[..] {
-                [ItemPart::InputText(part)] if part.extra.is_empty() => {
-                    Some(Content::Text(part.text.clone()))
-                }
-                parts => {
-                    let parts = parts.iter().enumerate();
-                    let parts = parts
-                        .map(|(at, part)| input_part(part, &format!("{path}.content[{at}]"), self.dropped));
-                    Some(Content::Parts(parts.collect::<Result<_, _>>()?))
-                }
-            },
-        })
+    ) -> Result<Option<Content>, UnsupportedField> {
+        let parts = match content {
+            None => return Ok(None),
+            Some(Content::Text(text)) => return Ok(Some(Content::Text(text.clone()))),
+            Some(Content::Parts(parts)) => parts,
+        };
+        if let [ItemPart::InputText(part)] = &parts[..]
+            && part.extra.is_empty()
+        {
+            return Ok(Some(Content::Text(part.text.clone())));
+        }
+        let parts = parts.iter().enumerate();
+        let parts =
+            parts.map(|(index, part)| input_part(part, &format!("{path}.content[{index}]"), self.dropped));
+        Ok(Some(Content::Parts(parts.collect::<Result<_, _>>()?)))
     }
 }
 
-fn join(texts: &mut Option<String>, text: &str) {
+fn append_reasoning(reasoning: &mut Option<String>, text: &str) {
     if text.is_empty() {
         return;
     }
-    match texts {
-        Some(known) => {
-            known.push_str(BETWEEN);
-            known.push_str(text);
-        }
-        None => *texts = Some(text.to_owned()),
+    let reasoning = reasoning.get_or_insert_default();
+    if !reasoning.is_empty() {
+        reasoning.push_str(REASONING_SEPARATOR);
     }
+    reasoning.push_str(text);
 }
 
-/// What the model said.
+/// The content of an assistant message.
 #[derive(Default)]
-struct Said {
+struct AssistantContent {
     text: Option<String>,
     refusal: Option<String>,
 }
 
-impl Said {
-    fn say(&mut self, text: &str) {
+impl AssistantContent {
+    fn push_text(&mut self, text: &str) {
         self.text.get_or_insert_default().push_str(text);
     }
 
-    fn part(&mut self, part: &ItemPart, path: &str, dropped: &mut Vec<String>) -> Result<(), Untranslatable> {
+    fn push_part(
+        &mut self,
+        part: &ItemPart,
+        path: &str,
+        dropped: &mut DroppedFields,
+    ) -> Result<(), UnsupportedField> {
         match part {
             ItemPart::OutputText(part) => {
-                leave_out_origins(part, path, dropped);
-                self.say(&part.text);
+                drop_text_details(part, path, dropped);
+                self.push_text(&part.text);
             }
             ItemPart::InputText(part) => {
-                left_out(&part.extra, path, dropped);
-                self.say(&part.text);
+                dropped.push_unknown(&part.extra, path);
+                self.push_text(&part.text);
             }
             ItemPart::Refusal(part) => {
-                left_out(&part.extra, path, dropped);
+                dropped.push_unknown(&part.extra, path);
                 self.refusal.get_or_insert_default().push_str(&part.refusal);
             }
             _ => {
-                let why = "a chat has no such part of an assistant";
-                return Err(Untranslatable::new(path, why));
+                let reason = "a chat has no such part in an assistant message";
+                return Err(UnsupportedField::new(path, reason));
             }
         }
         Ok(())
     }
 }
 
-/// How likely a text was is no part of a conversation, and left out without a word.
-fn leave_out_origins(part: &OutputText, path: &str, dropped: &mut Vec<String>) {
+/// Reports annotations and unknown members of a text part. Log probabilities are left out silently: no provider reads them.
+fn drop_text_details(part: &OutputText, path: &str, dropped: &mut DroppedFields) {
     if !part.annotations.is_empty() {
         dropped.push(format!("{path}.annotations"));
     }
-    left_out(&part.extra, path, dropped);
+    dropped.push_unknown(&part.extra, path);
 }
 
-fn input_part(part: &ItemPart, path: &str, dropped: &mut Vec<String>) -> Result<Part, Untranslatable> {
-    let said = |ItemText { text, extra }: &ItemText, dropped: &mut Vec<String>| {
-        Part::Text(TextPart {
-            text: text.clone(),
-            extra: carried(extra, &[], path, dropped),
-        })
-    };
+/// Translates a content part that the model did not write.
+fn input_part(part: &ItemPart, path: &str, dropped: &mut DroppedFields) -> Result<Part, UnsupportedField> {
     Ok(match part {
-        ItemPart::InputText(part) => said(part, dropped),
+        ItemPart::InputText(part) => Part::Text(TextPart {
+            text: part.text.clone(),
+            extra: dropped.keep_unknown(&part.extra, &[], path),
+        }),
         ItemPart::OutputText(part) => {
-            leave_out_origins(part, path, dropped);
+            drop_text_details(part, path, dropped);
             Part::text(&part.text)
         }
         ItemPart::InputImage(part) => {
-            let why = "a chat's image is a URL; this model has no files";
+            let reason = "a chat accepts images only by URL; send the image itself";
             let url = part.image_url.clone();
-            let url = url.ok_or_else(|| Untranslatable::new(format!("{path}.file_id"), why))?;
+            let url = url.ok_or_else(|| UnsupportedField::new(format!("{path}.file_id"), reason))?;
             if part.file_id.is_some() {
                 dropped.push(format!("{path}.file_id"));
             }
@@ -357,12 +347,12 @@ fn input_part(part: &ItemPart, path: &str, dropped: &mut Vec<String>) -> Result<
                     detail: part.detail.clone(),
                     ..ImageUrl::default()
                 },
-                extra: carried(&part.extra, &[], path, dropped),
+                extra: dropped.keep_unknown(&part.extra, &[], path),
             })
         }
         ItemPart::InputAudio(part) => Part::Audio(AudioPart {
             input_audio: part.input_audio.clone(),
-            extra: carried(&part.extra, &[], path, dropped),
+            extra: dropped.keep_unknown(&part.extra, &[], path),
         }),
         ItemPart::InputFile(part) if part.file_url.is_none() => Part::File(FilePart {
             file: FileSource {
@@ -371,12 +361,12 @@ fn input_part(part: &ItemPart, path: &str, dropped: &mut Vec<String>) -> Result<
                 filename: part.filename.clone(),
                 ..FileSource::default()
             },
-            extra: carried(&part.extra, &["file"], path, dropped),
+            extra: dropped.keep_unknown(&part.extra, &["file"], path),
         }),
         ItemPart::InputFile(_) => {
-            let why = "a chat's file is sent whole; this model fetches none";
-            return Err(Untranslatable::new(format!("{path}.file_url"), why));
+            let reason = "a chat accepts no files by URL; send the file itself";
+            return Err(UnsupportedField::new(format!("{path}.file_url"), reason));
         }
-        _ => return Err(Untranslatable::new(format!("{path}.type"), UNKNOWN)),
+        _ => return Err(UnsupportedField::new(format!("{path}.type"), UNKNOWN_TYPE)),
     })
 }

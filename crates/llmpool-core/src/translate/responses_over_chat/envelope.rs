@@ -1,53 +1,26 @@
-//! What a response says around its output.
+//! The members of a response around its output.
 
 use serde_json::json;
 
-use super::answer::End;
 use crate::chat::{EmptyObject, Json, Usage};
 use crate::responses::{
-    IncompleteDetails, Item, Reasoning, Response, ResponseStatus, ResponsesRequest, TextFormat, TextOptions,
+    IncompleteDetails, Item, Reasoning, Response, ResponseError, ResponseStatus, ResponsesRequest, TextFormat,
 };
-use crate::translate::{Failed, usage};
+use crate::translate::{FailedResponse, usage};
 
-/// What a response says of itself and its request, whatever the answer.
+/// What a response repeats of its request, its id, and its creation time. Creates the ids of its items.
 #[derive(Clone, Debug)]
 pub struct ResponseEnvelope {
-    blank: Response,
-    seed: String,
+    started: Response,
+    id_suffix: String,
 }
 
 impl ResponseEnvelope {
-    /// For the answer to this request. `seed` makes its ids and must be unique; `created_at` is in seconds since 1970.
-    pub fn new(request: &ResponsesRequest, seed: impl Into<String>, created_at: u64) -> Self {
-        let seed = seed.into();
-        let mut blank = Response {
-            id: Some(format!("resp_{seed}")),
-            object: Some("response".to_owned()),
-            created_at: Json::of(&created_at).ok(),
-            status: Some(ResponseStatus::InProgress),
-            instructions: request.instructions.as_ref().and_then(|text| Json::of(text).ok()),
-            model: request.model.clone(),
-            max_output_tokens: request.max_output_tokens,
-            max_tool_calls: request.max_tool_calls,
-            parallel_tool_calls: Some(request.parallel_tool_calls.unwrap_or(true)),
-            previous_response_id: request.previous_response_id.clone(),
-            reasoning: Some(request.reasoning.clone().unwrap_or_else(no_reasoning)),
-            temperature: Some(request.temperature.unwrap_or(1.0)),
-            top_p: Some(request.top_p.unwrap_or(1.0)),
-            text: Some(text_of(request)),
-            tool_choice: request.tool_choice.clone().or_else(|| Json::of("auto").ok()),
-            tools: request.tools.clone(),
-            truncation: Some(
-                request
-                    .truncation
-                    .clone()
-                    .unwrap_or_else(|| "disabled".to_owned()),
-            ),
-            metadata: request.metadata.clone().or_else(|| Json::of(&json!({})).ok()),
-            service_tier: request.service_tier.clone(),
-            ..Response::default()
-        };
-        const MAY_BE_NULL: [&str; 9] = [
+    /// Returns the envelope of the response to `request`.
+    ///
+    /// `id_suffix` becomes part of all ids and must be unique. `created_at` is in seconds since 1970.
+    pub fn new(request: &ResponsesRequest, id_suffix: impl Into<String>, created_at: u64) -> Self {
+        const NULLABLE: [&str; 9] = [
             "completed_at",
             "error",
             "incomplete_details",
@@ -58,64 +31,93 @@ impl ResponseEnvelope {
             "previous_response_id",
             "model",
         ];
-        MAY_BE_NULL.iter().for_each(|name| blank.set_null(name));
-        Self { blank, seed }
-    }
-
-    /// The response that has but begun.
-    pub fn begun(&self) -> Response {
-        self.blank.clone()
-    }
-
-    /// An id of an item.
-    pub(super) fn id(&self, prefix: &str, number: usize) -> String {
-        format!("{prefix}_{}_{number}", self.seed)
-    }
-
-    /// The response that failed.
-    pub fn failed(&self, failed: &Failed) -> Response {
-        let mut response = self.begun();
-        response.status = Some(ResponseStatus::Failed);
-        response.error = Some(crate::responses::ResponseError {
-            code: Some(failed.code.clone().unwrap_or_else(|| "server_error".to_owned())),
-            message: failed.message.clone(),
-            ..Default::default()
-        });
-        response
-    }
-
-    /// The response that is over.
-    pub(super) fn over(&self, output: Vec<Item>, end: End, usage: Option<&Usage>) -> Response {
-        let mut response = self.begun();
-        response.output = output;
-        response.usage = usage.map(usage::as_response);
-        let (status, reason) = match end {
-            End::Whole => (ResponseStatus::Completed, None),
-            End::Cut => (ResponseStatus::Incomplete, Some("max_output_tokens")),
-            End::Filtered => (ResponseStatus::Incomplete, Some("content_filter")),
+        let id_suffix = id_suffix.into();
+        let mut text = request.text.clone().unwrap_or_default();
+        let plain_text = || TextFormat::Text(EmptyObject::default());
+        text.format.get_or_insert_with(plain_text);
+        let truncation = request.truncation.clone();
+        let mut started = Response {
+            id: Some(format!("resp_{id_suffix}")),
+            object: Some("response".to_owned()),
+            created_at: Json::of(&created_at).ok(),
+            status: Some(ResponseStatus::InProgress),
+            instructions: request.instructions.as_ref().and_then(|text| Json::of(text).ok()),
+            model: request.model.clone(),
+            max_output_tokens: request.max_output_tokens,
+            max_tool_calls: request.max_tool_calls,
+            parallel_tool_calls: Some(request.parallel_tool_calls.unwrap_or(true)),
+            previous_response_id: request.previous_response_id.clone(),
+            reasoning: Some(request.reasoning.clone().unwrap_or_else(null_reasoning)),
+            temperature: Some(request.temperature.unwrap_or(1.0)),
+            top_p: Some(request.top_p.unwrap_or(1.0)),
+            text: Some(text),
+            tool_choice: request.tool_choice.clone().or_else(|| Json::of("auto").ok()),
+            tools: request.tools.clone(),
+            truncation: truncation.or_else(|| Some("disabled".to_owned())),
+            metadata: request.metadata.clone().or_else(|| Json::of(&json!({})).ok()),
+            service_tier: request.service_tier.clone(),
+            ..Response::default()
         };
-        response.status = Some(status);
-        response.incomplete_details = reason.map(|reason| IncompleteDetails {
-            reason: Some(reason.to_owned()),
-            ..IncompleteDetails::default()
-        });
-        response
+        NULLABLE.iter().for_each(|name| started.set_null(name));
+        Self { started, id_suffix }
+    }
+
+    /// Returns the response in progress, without output.
+    pub fn started(&self) -> Response {
+        self.started.clone()
+    }
+
+    /// Returns the response that failed.
+    pub fn failed(&self, failure: &FailedResponse) -> Response {
+        let code = failure.code.clone();
+        Response {
+            status: Some(ResponseStatus::Failed),
+            error: Some(ResponseError {
+                code: code.or_else(|| Some("server_error".to_owned())),
+                message: failure.message.clone(),
+                ..ResponseError::default()
+            }),
+            ..self.started()
+        }
+    }
+
+    /// Returns the finished response. It is complete if there is no `incomplete_reason`. Model and service tier are those of the provider,
+    /// if it reports them.
+    pub(super) fn finished(
+        &self,
+        output: Vec<Item>,
+        incomplete_reason: Option<&str>,
+        usage: Option<&Usage>,
+        model: Option<String>,
+        service_tier: Option<String>,
+    ) -> Response {
+        let started = self.started();
+        Response {
+            output,
+            usage: usage.map(usage::to_responses),
+            model: model.or(started.model),
+            service_tier: service_tier.or(started.service_tier),
+            status: Some(match incomplete_reason {
+                Some(_) => ResponseStatus::Incomplete,
+                None => ResponseStatus::Completed,
+            }),
+            incomplete_details: incomplete_reason.map(|reason| IncompleteDetails {
+                reason: Some(reason.to_owned()),
+                ..IncompleteDetails::default()
+            }),
+            ..started
+        }
+    }
+
+    /// Returns the id of an item. `index` must be unique among the items with the same prefix.
+    pub(super) fn item_id(&self, prefix: &str, index: usize) -> String {
+        format!("{prefix}_{}_{index}", self.id_suffix)
     }
 }
 
-fn no_reasoning() -> Reasoning {
+fn null_reasoning() -> Reasoning {
     let mut reasoning = Reasoning::default();
     reasoning.set_null("effort");
     reasoning.set_null("summary");
     reasoning
-}
-
-fn text_of(request: &ResponsesRequest) -> TextOptions {
-    let said = request.text.clone().unwrap_or_default();
-    TextOptions {
-        format: said
-            .format
-            .or_else(|| Some(TextFormat::Text(EmptyObject::default()))),
-        ..said
-    }
 }

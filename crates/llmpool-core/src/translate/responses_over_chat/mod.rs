@@ -1,12 +1,17 @@
-//! From the Responses API to chats: requests, answers, streams.
+//! A Responses client over a target that speaks Chat Completions: the request is translated to chat, completion and stream back to
+//! Responses.
 
-mod answer;
+mod capabilities;
 mod conversation;
-mod lenient_items;
+mod envelope;
+mod incomplete_reason;
 mod request;
+mod response;
 mod stream;
 mod tools;
 
-pub use answer::completion_of;
-pub use request::{ChatCapabilities, ReasoningEcho, to_chat};
-pub use stream::{EventTranslator, Undecoded};
+pub use capabilities::{ChatCapabilities, ReasoningEcho};
+pub use envelope::ResponseEnvelope;
+pub use request::responses_request_to_chat;
+pub use response::completion_to_response;
+pub use stream::ChunkToEventTranslator;

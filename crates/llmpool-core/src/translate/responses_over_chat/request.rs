@@ -1,76 +1,45 @@
-//! A request for a response as a chat request.
+//! Responses request to chat request.
 
-use super::conversation::conversation;
-use super::tools::{Choice, tool, tool_choice};
+use super::capabilities::{ChatCapabilities, ReasoningEcho};
+use super::conversation::chat_messages;
+use super::tools::{ChatToolChoice, translate_tool, translate_tool_choice};
 use crate::chat::{ChatRequest, JsonSchemaFormat, NamedSchema, ResponseFormat, StreamOptions};
 use crate::responses::{ResponsesRequest, TextFormat, TextOptions};
-use crate::translate::unknown_fields::{adopted, carried, left_out};
-use crate::translate::{Translated, Untranslatable};
+use crate::translate::dropped_fields::{DroppedFields, adopt_unknown};
+use crate::translate::unsupported_field::UNKNOWN_TYPE;
+use crate::translate::{TranslatedRequest, UnsupportedField};
 
-const LOGPROBS: &str = "message.output_text.logprobs";
-const ENCRYPTED: &str = "reasoning.encrypted_content";
+const INCLUDE_LOGPROBS: &str = "message.output_text.logprobs";
+const INCLUDE_ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
 
-/// What the chat's provider understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChatCapabilities {
-    /// Messages of a developer; where it does not they are the system's.
-    pub developer: bool,
-    /// `max_completion_tokens`; where it does not it is `max_tokens`.
-    pub max_completion_tokens: bool,
-    /// What OpenAI added for itself: `store`, `metadata`, `service_tier`, `safety_identifier`, `verbosity`, caching, custom tools and
-    /// `allowed_tools`. Where it does not, what matters little is left out, `allowed_tools` are the only ones that are sent, and custom
-    /// tools are refused.
-    pub openai_only: bool,
-    /// What becomes of reasoning of earlier turns.
-    pub reasoning: ReasoningEcho,
-}
-
-/// What becomes of reasoning of earlier turns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ReasoningEcho {
-    /// It is left out and reported.
-    #[default]
-    Dropped,
-    /// Its text comes back, as DeepSeek and Kimi want it.
-    Content,
-    /// It comes back untouched in `reasoning_details`.
-    Details,
-}
-
-impl Default for ChatCapabilities {
-    fn default() -> Self {
-        Self {
-            developer: true,
-            max_completion_tokens: true,
-            openai_only: true,
-            reasoning: ReasoningEcho::Dropped,
-        }
-    }
-}
-
-/// The request in the other format.
+/// Translates a Responses request to a chat request.
 ///
-/// Members of the other format that the request says beside its own (`seed`, `stop`) are taken over.
-pub fn to_chat(
+/// Unknown fields that Chat Completions knows (`seed`, `stop`) are taken over. A streaming request asks for usage.
+///
+/// # Errors
+///
+/// Returns the first field without which the response would be wrong and that has no equivalent, such as `previous_response_id`, a
+/// hosted tool, or an image given as file id.
+pub fn responses_request_to_chat(
     request: &ResponsesRequest,
-    accent: ChatCapabilities,
-) -> Result<Translated<ChatRequest>, Untranslatable> {
-    refuse(request)?;
-    let said: ChatRequest = adopted(&request.extra)?;
-    refuse_adopted(&said)?;
-    let mut dropped = Vec::new();
-    let Choice { choice, only } = match &request.tool_choice {
-        Some(choice) => tool_choice(choice, accent, &mut dropped)?,
-        None => Choice::default(),
+    capabilities: ChatCapabilities,
+) -> Result<TranslatedRequest<ChatRequest>, UnsupportedField> {
+    check_supported(request)?;
+    let adopted: ChatRequest = adopt_unknown(&request.extra)?;
+    check_adopted(&adopted)?;
+    let mut dropped = DroppedFields::default();
+    let ChatToolChoice { choice, allowed } = match &request.tool_choice {
+        Some(choice) => translate_tool_choice(choice, capabilities, &mut dropped)?,
+        None => ChatToolChoice::default(),
     };
-    let offered = request.tools.iter().enumerate();
-    let tools = offered.map(|(at, offered)| tool(at, offered, accent, &mut dropped));
+    let tools = request.tools.iter().enumerate();
+    let tools = tools.map(|(index, tool)| translate_tool(index, tool, capabilities, &mut dropped));
     let mut tools: Vec<_> = tools.collect::<Result<_, _>>()?;
-    if let Some(only) = only {
-        tools.retain(|tool| only.allows(tool));
+    if let Some(allowed) = allowed {
+        tools.retain(|tool| allowed.contains(tool));
     }
     let mut chat = ChatRequest {
-        messages: conversation(request, accent, &mut dropped)?,
+        messages: chat_messages(request, capabilities, &mut dropped)?,
         model: request.model.clone(),
         temperature: request.temperature,
         top_p: request.top_p,
@@ -86,113 +55,115 @@ pub fn to_chat(
         prompt_cache_key: request.prompt_cache_key.clone(),
         prompt_cache_retention: request.prompt_cache_retention.clone(),
         user: request.user.clone(),
-        ..said
+        ..adopted
     };
-    most_tokens(request, accent, &mut chat, &mut dropped);
+    set_max_tokens(request, capabilities, &mut chat, &mut dropped);
     if let Some(text) = &request.text {
-        text_options(text, &mut chat, &mut dropped)?;
+        set_text_options(text, &mut chat, &mut dropped)?;
     }
-    thinking(request, &mut chat, &mut dropped);
-    if request.include.iter().any(|what| what == LOGPROBS) {
+    set_reasoning_effort(request, &mut chat, &mut dropped);
+    if includes(request, INCLUDE_LOGPROBS) {
         chat.logprobs = Some(true);
         chat.top_logprobs = request.top_logprobs;
     }
-    if !accent.openai_only {
-        leave_out_openais(&mut chat, &mut dropped);
+    if !capabilities.openai_extensions {
+        drop_openai_extensions(&mut chat, &mut dropped);
     }
-    report(request, accent, &mut dropped);
-    Ok(Translated {
+    drop_harmless_fields(request, capabilities, &mut dropped);
+    Ok(TranslatedRequest {
         request: chat,
-        dropped,
+        dropped: dropped.into_paths(),
     })
 }
 
-fn refuse(request: &ResponsesRequest) -> Result<(), Untranslatable> {
-    let table = [
+fn check_supported(request: &ResponsesRequest) -> Result<(), UnsupportedField> {
+    UnsupportedField::check([
         (
             request.previous_response_id.is_some(),
             "previous_response_id",
-            "this model keeps no responses; send the conversation as input",
+            "the provider of this model stores no responses; send the conversation as input",
         ),
         (
             request.conversation.is_some(),
             "conversation",
-            "this model keeps no conversations; send it as input",
+            "the provider of this model stores no conversations; send the conversation as input",
         ),
         (
             request.prompt.is_some(),
             "prompt",
-            "this model keeps no templates; send the text as input",
+            "the provider of this model stores no prompt templates; send the text as input",
         ),
         (
             request.background == Some(true),
             "background",
-            "this model answers only while somebody waits",
+            "the provider of this model has no background mode",
         ),
-    ];
-    first(table)
+    ])
 }
 
-/// What is said in the words of a chat, and whose answer would have no place in a response.
-fn refuse_adopted(said: &ChatRequest) -> Result<(), Untranslatable> {
-    let speaks = |modalities: &Vec<String>| modalities.iter().any(|modality| modality != "text");
-    let table = [
+/// Checks the chat fields of the request for those whose result does not fit into a response.
+fn check_adopted(adopted: &ChatRequest) -> Result<(), UnsupportedField> {
+    let not_text = |modalities: &Vec<String>| modalities.iter().any(|modality| modality != "text");
+    UnsupportedField::check([
         (
-            !said.messages.is_empty(),
+            !adopted.messages.is_empty(),
             "messages",
-            "the conversation is in input; leave one of them out",
+            "input and messages both hold a conversation; send only input",
         ),
-        (said.n.is_some_and(|n| n > 1), "n", "a response is one answer"),
         (
-            said.audio.is_some() || said.modalities.as_ref().is_some_and(speaks),
+            adopted.n.is_some_and(|n| n > 1),
+            "n",
+            "a response has one choice; send several requests",
+        ),
+        (
+            adopted.audio.is_some() || adopted.modalities.as_ref().is_some_and(not_text),
             "audio",
-            "a response is text",
+            "a response contains only text",
         ),
         (
-            !said.functions.is_empty() || said.function_call.is_some(),
+            !adopted.functions.is_empty() || adopted.function_call.is_some(),
             "functions",
-            "this old form has no equivalent; use tools",
+            "functions are deprecated and have no equivalent; use tools",
         ),
-    ];
-    first(table)
+    ])
 }
 
-fn first<const N: usize>(table: [(bool, &str, &'static str); N]) -> Result<(), Untranslatable> {
-    match table.into_iter().find(|(refused, ..)| *refused) {
-        Some((_, param, why)) => Err(Untranslatable::new(param, why)),
-        None => Ok(()),
+fn includes(request: &ResponsesRequest, name: &str) -> bool {
+    request.include.iter().any(|included| included == name)
+}
+
+fn drop_harmless_fields(
+    request: &ResponsesRequest,
+    capabilities: ChatCapabilities,
+    dropped: &mut DroppedFields,
+) {
+    for name in &request.include {
+        let is_kept = match name.as_str() {
+            INCLUDE_LOGPROBS => true,
+            // Providers with `reasoning_details` always return them.
+            INCLUDE_ENCRYPTED_REASONING => capabilities.reasoning_echo == ReasoningEcho::Details,
+            _ => false,
+        };
+        if !is_kept {
+            dropped.push(format!("include: {name}"));
+        }
     }
-}
-
-fn report(request: &ResponsesRequest, accent: ChatCapabilities, dropped: &mut Vec<String>) {
-    let asks = |what: &str| request.include.iter().any(|asked| asked == what);
-    let given = |asked: &str| {
-        // Details of reasoning come without being asked for.
-        asked == LOGPROBS || (asked == ENCRYPTED && accent.reasoning == ReasoningEcho::Details)
-    };
-    let others = request.include.iter().filter(|asked| !given(asked));
-    dropped.extend(others.map(|asked| format!("include: {asked}")));
-    let table = [
+    let truncates = request.truncation.as_ref().is_some_and(|mode| mode != "disabled");
+    dropped.push_if([
         (
-            request.top_logprobs.is_some_and(|top| top > 0) && !asks(LOGPROBS),
+            request.top_logprobs.is_some_and(|top| top > 0) && !includes(request, INCLUDE_LOGPROBS),
             "top_logprobs",
         ),
         (request.max_tool_calls.is_some(), "max_tool_calls"),
-        (
-            request.truncation.as_ref().is_some_and(|how| how != "disabled"),
-            "truncation",
-        ),
+        (truncates, "truncation"),
         (request.context_management.is_some(), "context_management"),
-    ];
-    let names = table.into_iter().filter(|(said, _)| *said);
-    dropped.extend(names.map(|(_, name)| name.to_owned()));
+    ]);
 }
 
-/// What other providers ignore at best.
-fn leave_out_openais(chat: &mut ChatRequest, dropped: &mut Vec<String>) {
-    let asked_for = |store: &bool| *store;
-    let table = [
-        (chat.store.take().as_ref().is_some_and(asked_for), "store"),
+/// Removes the fields that other providers ignore or refuse.
+fn drop_openai_extensions(chat: &mut ChatRequest, dropped: &mut DroppedFields) {
+    dropped.push_if([
+        (chat.store.take() == Some(true), "store"),
         (chat.metadata.take().is_some(), "metadata"),
         (chat.service_tier.take().is_some(), "service_tier"),
         (chat.safety_identifier.take().is_some(), "safety_identifier"),
@@ -202,58 +173,62 @@ fn leave_out_openais(chat: &mut ChatRequest, dropped: &mut Vec<String>) {
             "prompt_cache_retention",
         ),
         (chat.verbosity.take().is_some(), "text.verbosity"),
-    ];
-    let names = table.into_iter().filter(|(said, _)| *said);
-    dropped.extend(names.map(|(_, name)| name.to_owned()));
+    ]);
 }
 
-fn most_tokens(
+fn set_max_tokens(
     request: &ResponsesRequest,
-    accent: ChatCapabilities,
+    capabilities: ChatCapabilities,
     chat: &mut ChatRequest,
-    dropped: &mut Vec<String>,
+    dropped: &mut DroppedFields,
 ) {
-    let Some(most) = request.max_output_tokens else {
+    let Some(max) = request.max_output_tokens else {
         return;
     };
-    let said = [
-        (chat.max_tokens.take(), "max_tokens"),
-        (chat.max_completion_tokens.take(), "max_completion_tokens"),
-    ];
-    let others = said
-        .into_iter()
-        .filter(|(said, _)| said.is_some_and(|said| said != most));
-    dropped.extend(others.map(|(_, name)| name.to_owned()));
-    if accent.max_completion_tokens {
-        chat.max_completion_tokens = Some(most);
+    let differs = |adopted: Option<u64>| adopted.is_some_and(|adopted| adopted != max);
+    dropped.push_if([
+        (differs(chat.max_tokens.take()), "max_tokens"),
+        (
+            differs(chat.max_completion_tokens.take()),
+            "max_completion_tokens",
+        ),
+    ]);
+    if capabilities.max_completion_tokens {
+        chat.max_completion_tokens = Some(max);
     } else {
-        chat.max_tokens = Some(most);
+        chat.max_tokens = Some(max);
     }
 }
 
-fn thinking(request: &ResponsesRequest, chat: &mut ChatRequest, dropped: &mut Vec<String>) {
+fn set_reasoning_effort(request: &ResponsesRequest, chat: &mut ChatRequest, dropped: &mut DroppedFields) {
     let Some(reasoning) = &request.reasoning else {
         return;
     };
-    if reasoning.summary.is_some() {
-        dropped.push("reasoning.summary".to_owned());
-    }
-    left_out(&reasoning.extra, "reasoning", dropped);
-    if let Some(effort) = &reasoning.effort {
-        let other = chat.reasoning_effort.replace(effort.clone());
-        if other.is_some_and(|other| other != *effort) {
-            dropped.push("reasoning_effort".to_owned());
-        }
+    dropped.push_if([(reasoning.summary.is_some(), "reasoning.summary")]);
+    dropped.push_unknown(&reasoning.extra, "reasoning");
+    set_or_drop(
+        &mut chat.reasoning_effort,
+        reasoning.effort.as_ref(),
+        "reasoning_effort",
+        dropped,
+    );
+}
+
+/// Sets a field of the chat request. Reports the value that the request had under the chat's name, if it is another one.
+fn set_or_drop(field: &mut Option<String>, value: Option<&String>, name: &str, dropped: &mut DroppedFields) {
+    if let Some(value) = value {
+        let replaced = field.replace(value.clone());
+        dropped.push_if([(replaced.is_some_and(|replaced| replaced != *value), name)]);
     }
 }
 
-fn stream_options(request: &ResponsesRequest, dropped: &mut Vec<String>) -> Option<StreamOptions> {
+fn stream_options(request: &ResponsesRequest, dropped: &mut DroppedFields) -> Option<StreamOptions> {
     const OBFUSCATION: &str = "include_obfuscation";
-    let said = request.stream_options.as_ref();
-    let said: Option<StreamOptions> = said.and_then(|said| serde_json::from_str(said.get()).ok());
-    let mut extra = said.unwrap_or_default().extra;
+    let options = request.stream_options.as_ref();
+    let options = options.and_then(|options| serde_json::from_str(options.get()).ok());
+    let StreamOptions { mut extra, .. } = options.unwrap_or_default();
     let obfuscation = extra.remove(OBFUSCATION);
-    left_out(&extra, "stream_options", dropped);
+    dropped.push_unknown(&extra, "stream_options");
     if request.stream != Some(true) {
         return None;
     }
@@ -267,44 +242,37 @@ fn stream_options(request: &ResponsesRequest, dropped: &mut Vec<String>) -> Opti
     Some(options)
 }
 
-fn text_options(
+fn set_text_options(
     text: &TextOptions,
     chat: &mut ChatRequest,
-    dropped: &mut Vec<String>,
-) -> Result<(), Untranslatable> {
-    left_out(&text.extra, "text", dropped);
-    if let Some(verbosity) = &text.verbosity {
-        let other = chat.verbosity.replace(verbosity.clone());
-        if other.is_some_and(|other| other != *verbosity) {
-            dropped.push("verbosity".to_owned());
-        }
-    }
-    if let Some(wanted) = &text.format {
-        let other = chat.response_format.replace(format(wanted, dropped)?);
-        if other.is_some() {
-            dropped.push("response_format".to_owned());
-        }
+    dropped: &mut DroppedFields,
+) -> Result<(), UnsupportedField> {
+    dropped.push_unknown(&text.extra, "text");
+    set_or_drop(&mut chat.verbosity, text.verbosity.as_ref(), "verbosity", dropped);
+    if let Some(format) = &text.format {
+        let replaced = chat.response_format.replace(response_format(format, dropped)?);
+        dropped.push_if([(replaced.is_some(), "response_format")]);
     }
     Ok(())
 }
 
-fn format(format: &TextFormat, dropped: &mut Vec<String>) -> Result<ResponseFormat, Untranslatable> {
+fn response_format(
+    format: &TextFormat,
+    dropped: &mut DroppedFields,
+) -> Result<ResponseFormat, UnsupportedField> {
     Ok(match format {
-        TextFormat::Text(plain) => ResponseFormat::Text(plain.clone()),
-        TextFormat::JsonObject(plain) => ResponseFormat::JsonObject(plain.clone()),
+        TextFormat::Text(empty) => ResponseFormat::Text(empty.clone()),
+        TextFormat::JsonObject(empty) => ResponseFormat::JsonObject(empty.clone()),
         TextFormat::JsonSchema(schema) => ResponseFormat::JsonSchema(JsonSchemaFormat {
             json_schema: NamedSchema {
                 name: schema.name.clone(),
                 description: schema.description.clone(),
                 schema: schema.schema.clone(),
                 strict: schema.strict,
-                extra: carried(&schema.extra, &[], "text.format", dropped),
+                extra: dropped.keep_unknown(&schema.extra, &[], "text.format"),
             },
             ..JsonSchemaFormat::default()
         }),
-        TextFormat::Other(_) => {
-            let why = "this type is not known, so it cannot be translated";
-            return Err(Untranslatable::new("text.format.type", why));
-        }
+        TextFormat::Other(_) => return Err(UnsupportedField::new("text.format.type", UNKNOWN_TYPE)),
     })
 }

@@ -1,109 +1,95 @@
-//! A chat completion as a response.
+//! Complete chat completion to response.
 
 use super::envelope::ResponseEnvelope;
+use super::incomplete_reason::{incomplete_reason, item_status};
 use crate::chat::{
-    ChatCompletion, Content, FinishClass, FinishReason, Json, Message, Part, Thought, ToolCall,
+    ChatCompletion, Choice, Content, Json, Message, Part, Role, ThinkingPart, Thought, ToolCall,
 };
-use crate::responses::{
-    CustomToolCallItem, FunctionCallItem, Item, ItemPart, ItemText, MessageItem, OutputText, ReasoningItem,
-    Response,
-};
-use crate::translate::{Failed, annotation, images, reasoning};
+use crate::responses::{Item, ItemPart, ItemText, MessageItem, OutputText, ReasoningItem, Response};
+use crate::translate::image_items::{IMAGES, images_to_items};
+use crate::translate::reasoning_details::ReasoningDetails;
+use crate::translate::tool_call_parts::ToolCallParts;
+use crate::translate::{FailedResponse, tagged_object};
 
-/// How an answer ended, where it is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Whole,
-    Cut,
-    Filtered,
-}
-
-impl End {
-    /// `None` where the provider broke. Some say nothing of an answer that is whole.
-    pub(super) fn of(reason: Option<&FinishReason>) -> Option<Self> {
-        match reason.map_or(FinishClass::Missing, FinishReason::class) {
-            FinishClass::Complete | FinishClass::Missing => Some(Self::Whole),
-            FinishClass::Truncated => Some(Self::Cut),
-            FinishClass::Filtered => Some(Self::Filtered),
-            FinishClass::Failed => None,
-        }
-    }
-
-    /// Of the item that was being written when it ended.
-    pub(super) fn status(self) -> String {
-        let status = if self == Self::Whole {
-            "completed"
-        } else {
-            "incomplete"
-        };
-        status.to_owned()
-    }
-}
-
-/// The answer in the other format: the first choice, since a response has but one.
-pub fn response_of(completion: ChatCompletion, frame: &ResponseEnvelope) -> Result<Response, Failed> {
-    let usage = completion.usage;
-    let choices = completion.choices.into_iter();
-    let Some(choice) = choices.min_by_key(crate::chat::Choice::index) else {
-        return Err(Failed {
-            code: None,
-            message: Some("the answer has no choice".to_owned()),
-        });
-    };
-    let Some(end) = End::of(choice.finish_reason.as_ref()) else {
-        return Err(Failed {
-            code: None,
-            message: choice.finish_reason.map(|reason| reason.as_str().to_owned()),
-        });
-    };
-    let logprobs = choice.logprobs.as_ref();
-    let mut output = items_of(choice.message, logprobs, frame);
+/// Translates the first choice of a chat completion to a response, which has no other choices.
+///
+/// # Errors
+///
+/// Fails if there is no choice, or if its finish reason reports a failure of the provider.
+pub fn completion_to_response(
+    completion: ChatCompletion,
+    envelope: &ResponseEnvelope,
+) -> Result<Response, FailedResponse> {
+    let first = completion.choices.into_iter().min_by_key(Choice::index);
+    let choice = first.ok_or_else(|| FailedResponse {
+        code: None,
+        message: Some("the completion has no choice".to_owned()),
+    })?;
+    let incomplete_reason = incomplete_reason(choice.finish_reason.as_ref())?;
+    let mut output = output_items(choice.message, choice.logprobs.as_ref(), envelope);
     if let Some(last) = output.last_mut() {
-        last.set_status(end.status());
+        last.set_status(item_status(incomplete_reason.is_some()));
     }
-    let mut response = frame.over(output, end, usage.as_ref());
-    response.model = completion.model.or(response.model);
-    response.service_tier = completion.service_tier.or(response.service_tier);
-    Ok(response)
+    Ok(envelope.finished(
+        output,
+        incomplete_reason,
+        completion.usage.as_ref(),
+        completion.model,
+        completion.service_tier,
+    ))
 }
 
-fn items_of(message: Message, logprobs: Option<&Json>, frame: &ResponseEnvelope) -> Vec<Item> {
-    let mut items = reasoning_of(&message, frame);
-    let said = message_of(&message, logprobs, frame, items.len());
-    items.extend(said);
-    for mut item in message
-        .extra
-        .get("images")
-        .map(images::calls_of)
-        .unwrap_or_default()
-    {
-        item.id = Some(frame.id("ig", items.len()));
+/// Returns the log probabilities of tokens in a chat's `{"content": […]}`.
+pub(super) fn token_logprobs(logprobs: Option<&Json>) -> Vec<Json> {
+    #[derive(serde::Deserialize)]
+    struct ChatLogprobs {
+        content: Option<Vec<Json>>,
+    }
+    let logprobs = logprobs.and_then(|logprobs| serde_json::from_str::<ChatLogprobs>(logprobs.get()).ok());
+    logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default()
+}
+
+/// Returns the joined text of a thinking part.
+pub(super) fn thinking_text(part: &ThinkingPart) -> String {
+    part.thinking.iter().filter_map(Thought::as_text).collect()
+}
+
+fn output_items(message: Message, logprobs: Option<&Json>, envelope: &ResponseEnvelope) -> Vec<Item> {
+    let mut items = reasoning_items(&message, envelope);
+    items.extend(message_item(&message, logprobs, envelope, items.len()));
+    let images = message.extra.get(IMAGES).map(images_to_items);
+    for mut item in images.unwrap_or_default() {
+        item.id = Some(envelope.item_id("ig", items.len()));
         items.push(Item::ImageGenerationCall(item));
     }
-    let old = message.function_call.map(|function| ToolCall {
+    let deprecated_call = message.function_call.map(|function| ToolCall {
         function: Some(function),
         ..ToolCall::default()
     });
-    for call in old.into_iter().chain(message.tool_calls) {
-        let number = items.len();
-        items.extend(call_of(call, frame, number));
+    for call in deprecated_call.into_iter().chain(message.tool_calls) {
+        items.extend(tool_call_item(call, envelope, items.len()));
     }
     items
 }
 
-/// Reasoning items as they were, else one of whatever the provider shows.
-fn reasoning_of(message: &Message, frame: &ResponseEnvelope) -> Vec<Item> {
-    if let Some(items) = message.reasoning_details.as_ref().and_then(reasoning::items_of) {
-        return items;
+/// Returns the reasoning items from which the message's blocks were made. Otherwise returns one item with the reasoning text, in
+/// whichever field it is.
+fn reasoning_items(message: &Message, envelope: &ResponseEnvelope) -> Vec<Item> {
+    let details = message.reasoning_details.as_ref();
+    let details = details.map(ReasoningDetails::parse).unwrap_or_default();
+    if !details.items.is_empty() {
+        return details.items.into_iter().map(Item::Reasoning).collect();
     }
-    let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let text = said(&message.reasoning_content)
-        .or_else(|| said(&message.reasoning))
-        .or_else(|| thinking_of(message.content.as_ref()))
-        .or_else(|| reasoning::text_in(message.reasoning_details.as_ref()?));
+    let candidates = [
+        message.reasoning_content.clone(),
+        message.reasoning.clone(),
+        Some(content_parts(message).filter_map(thinking).collect()),
+        Some(details.other_text),
+    ];
+    let text = candidates.into_iter().flatten().find(|text| !text.is_empty());
     let item = text.map(|text| {
         Item::Reasoning(ReasoningItem {
-            id: Some(frame.id("rs", 0)),
+            id: Some(envelope.item_id("rs", 0)),
             content: Some(vec![ItemPart::ReasoningText(ItemText::new(text))]),
             ..ReasoningItem::default()
         })
@@ -111,105 +97,70 @@ fn reasoning_of(message: &Message, frame: &ResponseEnvelope) -> Vec<Item> {
     item.into_iter().collect()
 }
 
-fn thinking_of(content: Option<&Content>) -> Option<String> {
-    let Some(Content::Parts(parts)) = content else {
-        return None;
+fn content_parts(message: &Message) -> impl Iterator<Item = &Part> {
+    let parts = match &message.content {
+        Some(Content::Parts(parts)) => &parts[..],
+        _ => &[],
     };
-    let thinking = parts.iter().filter_map(|part| match part {
-        Part::Thinking(part) => Some(&part.thinking),
-        _ => None,
-    });
-    let text: String = thinking.flatten().filter_map(Thought::as_text).collect();
-    Some(text).filter(|text| !text.is_empty())
+    parts.iter()
 }
 
-fn message_of(
+fn thinking(part: &Part) -> Option<String> {
+    match part {
+        Part::Thinking(part) => Some(thinking_text(part)),
+        _ => None,
+    }
+}
+
+fn message_item(
     message: &Message,
     logprobs: Option<&Json>,
-    frame: &ResponseEnvelope,
-    number: usize,
+    envelope: &ResponseEnvelope,
+    index: usize,
 ) -> Option<Item> {
     let mut parts = Vec::new();
-    let text = message
-        .content
-        .iter()
-        .flat_map(Content::texts)
-        .collect::<String>();
-    let text = Some(text).filter(|text| !text.is_empty());
-    parts.extend(text.map(|text| {
-        ItemPart::OutputText(OutputText {
+    let text: String = message.content.iter().flat_map(Content::texts).collect();
+    if !text.is_empty() {
+        let annotations = message.annotations.iter().flatten();
+        parts.push(ItemPart::OutputText(OutputText {
             text,
-            annotations: message
-                .annotations
-                .iter()
-                .flatten()
-                .map(annotation::flat)
-                .collect(),
-            logprobs: Some(tokens_of(logprobs)),
+            annotations: annotations.map(tagged_object::flatten).collect(),
+            logprobs: Some(token_logprobs(logprobs)),
             ..OutputText::default()
-        })
-    }));
-    let refusal = refusal_of(message);
-    parts.extend(
-        Some(refusal)
-            .filter(|text| !text.is_empty())
-            .map(ItemPart::refusal),
-    );
+        }));
+    }
+    let refusal = refusal(message);
+    if !refusal.is_empty() {
+        parts.push(ItemPart::refusal(refusal));
+    }
     (!parts.is_empty()).then(|| {
         Item::Message(MessageItem {
-            id: Some(frame.id("msg", number)),
-            role: Some(crate::chat::Role::Assistant),
-            status: Some("completed".to_owned()),
+            id: Some(envelope.item_id("msg", index)),
+            role: Some(Role::Assistant),
+            status: Some(item_status(false)),
             content: Some(Content::Parts(parts)),
             ..MessageItem::default()
         })
     })
 }
 
-/// In its own member, or in parts of the content.
-fn refusal_of(message: &Message) -> String {
-    let parts = match &message.content {
-        Some(Content::Parts(parts)) => &parts[..],
-        _ => &[],
-    };
-    let in_parts = parts.iter().filter_map(|part| match part {
+/// Returns the refusal from the parts of the content and from its own field.
+fn refusal(message: &Message) -> String {
+    let in_content = content_parts(message).filter_map(|part| match part {
         Part::Refusal(part) => Some(part.refusal.as_str()),
         _ => None,
     });
-    in_parts.chain(message.refusal.as_deref()).collect()
+    in_content.chain(message.refusal.as_deref()).collect()
 }
 
-fn call_of(call: ToolCall, frame: &ResponseEnvelope, number: usize) -> Option<Item> {
-    let id = call.id.filter(|id| !id.is_empty());
-    let call_id = id.unwrap_or_else(|| frame.id("call", number));
-    let status = Some("completed".to_owned());
-    match (call.function, call.custom) {
-        (Some(function), _) => Some(Item::FunctionCall(FunctionCallItem {
-            id: Some(frame.id("fc", number)),
-            call_id,
-            name: function.name.unwrap_or_default(),
-            arguments: function.arguments.unwrap_or_default(),
-            status,
-            ..FunctionCallItem::default()
-        })),
-        (None, Some(custom)) => Some(Item::CustomToolCall(CustomToolCallItem {
-            id: Some(frame.id("ctc", number)),
-            call_id,
-            name: custom.name.unwrap_or_default(),
-            input: custom.input.unwrap_or_default(),
-            status,
-            ..CustomToolCallItem::default()
-        })),
-        (None, None) => None,
+fn tool_call_item(call: ToolCall, envelope: &ResponseEnvelope, index: usize) -> Option<Item> {
+    if call.function.is_none() && call.custom.is_none() {
+        return None;
     }
-}
-
-/// `{"content": [tokens], …}` without what is around them.
-pub(super) fn tokens_of(logprobs: Option<&Json>) -> Vec<Json> {
-    #[derive(serde::Deserialize)]
-    struct Tokens {
-        content: Option<Vec<Json>>,
+    let mut parts = ToolCallParts::from_chat(call.id, call.function, call.custom);
+    if parts.call_id.is_empty() {
+        parts.call_id = envelope.item_id("call", index);
     }
-    let tokens = logprobs.and_then(|logprobs| serde_json::from_str::<Tokens>(logprobs.get()).ok());
-    tokens.and_then(|tokens| tokens.content).unwrap_or_default()
+    let id = envelope.item_id(parts.item_prefix(), index);
+    Some(parts.into_item(Some(id), Some(item_status(false))))
 }

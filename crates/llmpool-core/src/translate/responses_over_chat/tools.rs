@@ -1,23 +1,25 @@
-//! Tools that a request for a response offers, as a chat offers them.
+//! Tool definitions and `tool_choice` of a Responses request to those of a chat request.
 
 use serde_json::{Map, Value, json};
 
-use super::request::ChatCapabilities;
+use super::capabilities::ChatCapabilities;
 use crate::chat::{CustomDefinition, CustomTool, FunctionDefinition, FunctionTool, Json, Tool, ToolChoice};
 use crate::responses::ResponsesTool;
-use crate::translate::Untranslatable;
-use crate::translate::unknown_fields::carried;
+use crate::translate::UnsupportedField;
+use crate::translate::dropped_fields::DroppedFields;
+use crate::translate::tagged_object;
+use crate::translate::unsupported_field::{HOSTED_TOOL, NO_CUSTOM_TOOLS};
 
-const HOSTED: &str = "only the Responses API's own providers run this tool";
-const NO_CUSTOM: &str = "this model has no custom tools; offer a function";
+const TOOL_CHOICE: &str = "tool_choice";
 
-pub(super) fn tool(
-    at: usize,
+pub(super) fn translate_tool(
+    index: usize,
     tool: &ResponsesTool,
-    accent: ChatCapabilities,
-    dropped: &mut Vec<String>,
-) -> Result<Tool, Untranslatable> {
-    let path = format!("tools[{at}]");
+    capabilities: ChatCapabilities,
+    dropped: &mut DroppedFields,
+) -> Result<Tool, UnsupportedField> {
+    let path = format!("tools[{index}]");
+    let unsupported = |reason| Err(UnsupportedField::new(format!("{path}.type"), reason));
     Ok(match tool {
         ResponsesTool::Function(tool) => Tool::Function(FunctionTool {
             function: FunctionDefinition {
@@ -25,104 +27,104 @@ pub(super) fn tool(
                 description: tool.description.clone(),
                 parameters: tool.parameters.clone(),
                 strict: tool.strict,
-                extra: carried(&tool.extra, &[], &path, dropped),
+                extra: dropped.keep_unknown(&tool.extra, &[], &path),
             },
             ..FunctionTool::default()
         }),
-        ResponsesTool::Custom(_) if !accent.openai_only => {
-            return Err(Untranslatable::new(format!("{path}.type"), NO_CUSTOM));
-        }
+        ResponsesTool::Custom(_) if !capabilities.openai_extensions => return unsupported(NO_CUSTOM_TOOLS),
         ResponsesTool::Custom(tool) => Tool::Custom(CustomTool {
             custom: CustomDefinition {
                 name: tool.name.clone(),
                 description: tool.description.clone(),
-                format: tool.format.as_ref().map(nested_grammar),
-                extra: carried(&tool.extra, &[], &path, dropped),
+                format: tool.format.as_ref().map(custom_format),
+                extra: dropped.keep_unknown(&tool.extra, &[], &path),
             },
             ..CustomTool::default()
         }),
-        ResponsesTool::Other(_) => return Err(Untranslatable::new(format!("{path}.type"), HOSTED)),
+        ResponsesTool::Other(_) => return unsupported(HOSTED_TOOL),
     })
 }
 
-/// `{"type": "grammar", "syntax": …}` is nested in a chat.
-fn nested_grammar(format: &Json) -> Json {
-    let value = format.value();
-    let Value::Object(mut members) = value else {
-        return format.clone();
-    };
-    if members.get("type").and_then(Value::as_str) != Some("grammar") || members.contains_key("grammar") {
-        return format.clone();
+/// Nests a grammar. Other formats of a custom tool are the same in both formats.
+fn custom_format(format: &Json) -> Json {
+    match format.value().get("type").and_then(Value::as_str) {
+        Some("grammar") => tagged_object::nest(format),
+        _ => format.clone(),
     }
-    members.remove("type");
-    Json::of(&json!({"type": "grammar", "grammar": members})).unwrap_or_else(|_| format.clone())
 }
 
-/// What is chosen, and where the provider cannot be told that it has only these: to which tools the offer has to shrink.
+/// `tool_choice` of a chat request.
 #[derive(Default)]
-pub(super) struct Choice {
+pub(super) struct ChatToolChoice {
     pub(super) choice: Option<ToolChoice>,
-    pub(super) only: Option<Only>,
+    /// The only tools to send, if the provider does not support `allowed_tools`.
+    pub(super) allowed: Option<AllowedToolNames>,
 }
 
-/// Some tools, by type and name.
-pub(super) struct Only(Vec<(String, String)>);
+/// Types and names of the tools that the model may call.
+pub(super) struct AllowedToolNames(Vec<(String, String)>);
 
-impl Only {
-    pub(super) fn allows(&self, tool: &Tool) -> bool {
-        let is = |kind: &str, name: &str| self.0.iter().any(|known| known.0 == kind && known.1 == name);
-        match tool {
-            Tool::Function(tool) => is("function", &tool.function.name),
-            Tool::Custom(tool) => is("custom", &tool.custom.name),
-            Tool::Other(_) => false,
-        }
+impl AllowedToolNames {
+    pub(super) fn contains(&self, tool: &Tool) -> bool {
+        let (kind, name) = match tool {
+            Tool::Function(tool) => ("function", &tool.function.name),
+            Tool::Custom(tool) => ("custom", &tool.custom.name),
+            Tool::Other(_) => return false,
+        };
+        self.0
+            .iter()
+            .any(|allowed| allowed.0 == kind && allowed.1 == *name)
     }
 }
 
-pub(super) fn tool_choice(
+pub(super) fn translate_tool_choice(
     choice: &Json,
-    accent: ChatCapabilities,
-    dropped: &mut Vec<String>,
-) -> Result<Choice, Untranslatable> {
-    const PATH: &str = "tool_choice";
+    capabilities: ChatCapabilities,
+    dropped: &mut DroppedFields,
+) -> Result<ChatToolChoice, UnsupportedField> {
     match choice.value() {
-        mode @ Value::String(_) => chosen(&mode),
+        mode @ Value::String(_) => parse_choice(&mode),
         Value::Object(members) => match members.get("type").and_then(Value::as_str) {
-            Some("allowed_tools") => allowed(&members, accent, dropped),
-            _ => chosen(&nested(&members, PATH, dropped)?),
+            Some("allowed_tools") => allowed_tools(&members, capabilities, dropped),
+            _ => parse_choice(&nested_name(&members, TOOL_CHOICE, dropped)?),
         },
-        _ => Err(Untranslatable::new(PATH, "it has to be a text or an object")),
+        _ => Err(UnsupportedField::new(
+            TOOL_CHOICE,
+            "expected a string or an object",
+        )),
     }
 }
 
-fn chosen(choice: &Value) -> Result<Choice, Untranslatable> {
+fn parse_choice(choice: &Value) -> Result<ChatToolChoice, UnsupportedField> {
     let json = Json::of(choice).ok();
     let choice = json.and_then(|json| serde_json::from_str(json.get()).ok());
-    let choice = choice.ok_or_else(|| Untranslatable::new("tool_choice", "it cannot be read"))?;
-    Ok(Choice {
+    let choice = choice.ok_or_else(|| UnsupportedField::new(TOOL_CHOICE, "it cannot be parsed"))?;
+    Ok(ChatToolChoice {
         choice: Some(choice),
-        only: None,
+        allowed: None,
     })
 }
 
-fn allowed(
+fn allowed_tools(
     members: &Map<String, Value>,
-    accent: ChatCapabilities,
-    dropped: &mut Vec<String>,
-) -> Result<Choice, Untranslatable> {
-    report(members, &["type", "mode", "tools"], "tool_choice", dropped);
+    capabilities: ChatCapabilities,
+    dropped: &mut DroppedFields,
+) -> Result<ChatToolChoice, UnsupportedField> {
+    drop_others(members, &["type", "mode", "tools"], TOOL_CHOICE, dropped);
     let mode = members.get("mode").cloned().unwrap_or_default();
     let tools = members.get("tools").and_then(Value::as_array);
-    let tools = tools.into_iter().flatten().enumerate().map(|(at, tool)| {
-        let path = format!("tool_choice.tools[{at}]");
+    let tools = tools.into_iter().flatten().enumerate().map(|(index, tool)| {
+        let path = format!("{TOOL_CHOICE}.tools[{index}]");
         match tool {
-            Value::Object(members) => nested(members, &path, dropped),
-            _ => Err(Untranslatable::new(path, "it has to be an object")),
+            Value::Object(members) => nested_name(members, &path, dropped),
+            _ => Err(UnsupportedField::new(path, "expected an object")),
         }
     });
     let tools = tools.collect::<Result<Vec<_>, _>>()?;
-    if accent.openai_only {
-        return chosen(&json!({"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}));
+    if capabilities.openai_extensions {
+        return parse_choice(
+            &json!({"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}),
+        );
     }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let names = tools.iter().map(|tool| {
@@ -130,28 +132,29 @@ fn allowed(
         let name = text(&tool[kind.as_str()]["name"]);
         (kind, name)
     });
-    Ok(Choice {
-        only: Some(Only(names.collect())),
-        ..chosen(&mode)?
+    Ok(ChatToolChoice {
+        allowed: Some(AllowedToolNames(names.collect())),
+        ..parse_choice(&mode)?
     })
 }
 
-fn nested(
+/// Turns `{"type": kind, "name": …}` into `{"type": kind, kind: {"name": …}}`.
+fn nested_name(
     members: &Map<String, Value>,
     path: &str,
-    dropped: &mut Vec<String>,
-) -> Result<Value, Untranslatable> {
+    dropped: &mut DroppedFields,
+) -> Result<Value, UnsupportedField> {
     match members.get("type").and_then(Value::as_str) {
         Some(kind @ ("function" | "custom")) => {
-            report(members, &["type", "name"], path, dropped);
+            drop_others(members, &["type", "name"], path, dropped);
             let name = members.get("name").cloned().unwrap_or_default();
             Ok(json!({"type": kind, kind: {"name": name}}))
         }
-        _ => Err(Untranslatable::new(format!("{path}.type"), HOSTED)),
+        _ => Err(UnsupportedField::new(format!("{path}.type"), HOSTED_TOOL)),
     }
 }
 
-fn report(members: &Map<String, Value>, placed: &[&str], path: &str, dropped: &mut Vec<String>) {
-    let others = members.keys().filter(|name| !placed.contains(&name.as_str()));
-    dropped.extend(others.map(|name| format!("{path}.{name}")));
+fn drop_others(members: &Map<String, Value>, kept: &[&str], path: &str, dropped: &mut DroppedFields) {
+    let names = members.keys().map(String::as_str);
+    dropped.push_members(names.filter(|name| !kept.contains(name)), path);
 }

@@ -193,10 +193,10 @@ proptest! {
     #[test]
     fn a_request_for_a_response_that_is_translated_twice_is_the_same(mut request in a_request()) {
         let asked: ResponsesRequest = serde_json::from_str(&request.to_string()).unwrap();
-        let accent = ChatCapabilities { reasoning: ReasoningEcho::Details, ..ChatCapabilities::default() };
-        let there = translate::to_chat(&asked, accent).unwrap();
+        let accent = ChatCapabilities { reasoning_echo: ReasoningEcho::Details, ..ChatCapabilities::default() };
+        let there = translate::responses_request_to_chat(&asked, accent).unwrap();
         prop_assert_eq!(&there.dropped, &[] as &[String]);
-        let back = translate::to_responses(&there.request).unwrap();
+        let back = translate::chat_request_to_responses(&there.request).unwrap();
         if request["store"] == false {
             let items = request["input"].as_array_mut().unwrap();
             items.retain(|item| !is_but_an_id(item));

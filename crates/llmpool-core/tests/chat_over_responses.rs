@@ -3,7 +3,7 @@
 
 use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest};
 use llmpool_core::responses::{Response, ResponseEvent};
-use llmpool_core::translate::{self, EventTranslator, Undecoded};
+use llmpool_core::translate::{self, EventError, EventToChunkTranslator};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -13,7 +13,8 @@ fn chat(value: &Value) -> ChatRequest {
 
 /// The request in the other format, and what was left out.
 fn over(value: &Value) -> (Value, Vec<String>) {
-    let done = translate::to_responses(&chat(value)).unwrap_or_else(|error| panic!("{error} in {value}"));
+    let done = translate::chat_request_to_responses(&chat(value))
+        .unwrap_or_else(|error| panic!("{error} in {value}"));
     (serde_json::to_value(&done.request).unwrap(), done.dropped)
 }
 
@@ -134,7 +135,8 @@ fn what_the_answer_would_be_wrong_without_is_refused_by_name() {
         ("tool_choice.type", json!({"type": "odd"})),
     ] {
         let name = member.split(['.', '[']).next().unwrap();
-        let refused = translate::to_responses(&chat(&json!({"messages": user, name: value}))).unwrap_err();
+        let refused =
+            translate::chat_request_to_responses(&chat(&json!({"messages": user, name: value}))).unwrap_err();
         assert_eq!(refused.param, member, "{refused}");
     }
     for (param, message) in [
@@ -168,7 +170,8 @@ fn what_the_answer_would_be_wrong_without_is_refused_by_name() {
             json!({"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]}),
         ),
     ] {
-        let refused = translate::to_responses(&chat(&json!({"messages": [message]}))).unwrap_err();
+        let refused =
+            translate::chat_request_to_responses(&chat(&json!({"messages": [message]}))).unwrap_err();
         assert_eq!(refused.param, param, "{refused}");
     }
 }
@@ -186,7 +189,7 @@ fn what_matters_little_is_left_out_and_reported() {
     let names = [
         "messages[0].name",
         "messages[1].reasoning_content",
-        "max_tokens: raised to 16, the least there",
+        "max_tokens: raised to 16, the minimum",
         "seed",
         "presence_penalty",
     ];
@@ -241,7 +244,10 @@ fn members_of_the_other_format_are_taken_over_and_none_is_said_twice() {
         ("reasoning", json!("much")),
     ] {
         let asked = chat(&json!({"messages": [{"role": "user", "content": "x"}], param: value}));
-        assert_eq!(translate::to_responses(&asked).unwrap_err().param, param);
+        assert_eq!(
+            translate::chat_request_to_responses(&asked).unwrap_err().param,
+            param
+        );
     }
 }
 
@@ -365,7 +371,8 @@ fn said_of(mut message: Value, members: Value) -> Value {
 fn numbers_that_nobody_can_hold_go_along_as_they_were_written() {
     let chat = r#"{"messages":[{"role":"user","content":"x"}],"stream_options":{"include_obfuscation":1e999},"top_k":1e999}"#;
     let chat: ChatRequest = serde_json::from_str(chat).unwrap();
-    let request = serde_json::to_string(&translate::to_responses(&chat).unwrap().request).unwrap();
+    let request =
+        serde_json::to_string(&translate::chat_request_to_responses(&chat).unwrap().request).unwrap();
     assert_eq!(request.matches("1e999").count(), 2, "{request}");
 }
 
@@ -374,7 +381,7 @@ fn response(value: Value) -> Response {
 }
 
 fn completion(value: Value) -> Value {
-    serde_json::to_value(translate::completion_of(response(value)).unwrap()).unwrap()
+    serde_json::to_value(translate::response_to_completion(response(value)).unwrap()).unwrap()
 }
 
 // O17, O23, L67
@@ -480,7 +487,10 @@ fn how_it_ended_is_told() {
         json!({"status": "failed", "error": {"code": "server_error", "message": "m"}, "output": []}),
     );
     assert_eq!(
-        translate::completion_of(failed).unwrap_err().code.as_deref(),
+        translate::response_to_completion(failed)
+            .unwrap_err()
+            .code
+            .as_deref(),
         Some("server_error")
     );
     let empty = completion(json!({"status": "completed", "output": []}));
@@ -502,14 +512,17 @@ fn data(event: &Value) -> String {
 }
 
 fn assembled(events: &[Value]) -> ChatCompletion {
-    let (mut translator, mut read, mut assembler) =
-        (EventTranslator::new(), EventTranslator::new(), Assembler::new());
+    let (mut translator, mut read, mut assembler) = (
+        EventToChunkTranslator::new(),
+        EventToChunkTranslator::new(),
+        Assembler::new(),
+    );
     for event in events {
-        let (mut chunks, mut same) = (Vec::new(), Vec::new());
         let data = data(event);
-        translator.push_data(data.as_bytes(), &mut chunks).unwrap();
-        read.push(ResponseEvent::decode(data.as_bytes()).unwrap(), &mut same)
+        translator.push_data(data.as_bytes()).unwrap();
+        read.push(ResponseEvent::decode(data.as_bytes()).unwrap())
             .unwrap();
+        let (chunks, same) = (take_chunks(&mut translator), take_chunks(&mut read));
         assert_eq!(chunks, same, "read in short and in full");
         for chunk in chunks {
             // As it would travel.
@@ -517,15 +530,18 @@ fn assembled(events: &[Value]) -> ChatCompletion {
             assembler.push(serde_json::from_str(&wire).unwrap());
         }
     }
-    assert!(translator.is_over());
+    assert!(translator.is_finished());
     assembler.finish()
 }
 
 /// What a single event is.
-fn pushed(translator: &mut EventTranslator, event: &Value) -> Result<Vec<ChatChunk>, Undecoded> {
-    let mut chunks = Vec::new();
-    translator.push_data(data(event).as_bytes(), &mut chunks)?;
-    Ok(chunks)
+fn pushed(translator: &mut EventToChunkTranslator, event: &Value) -> Result<Vec<ChatChunk>, EventError> {
+    translator.push_data(data(event).as_bytes())?;
+    Ok(take_chunks(translator))
+}
+
+fn take_chunks(translator: &mut EventToChunkTranslator) -> Vec<ChatChunk> {
+    std::iter::from_fn(|| translator.next_chunk()).collect()
 }
 
 /// Members that are null when plain and absent from a stream.
@@ -659,7 +675,7 @@ proptest! {
             events.extend(events_of(number, *kind, pieces, Gaps { items: shown, ..*gaps }));
         }
         events.push(json!({"type": format!("response.{status}"), "response": response}));
-        let plain = serde_json::to_value(translate::completion_of(super_response(&response)).unwrap()).unwrap();
+        let plain = serde_json::to_value(translate::response_to_completion(super_response(&response)).unwrap()).unwrap();
         let streamed = serde_json::to_value(assembled(&events)).unwrap();
         prop_assert_eq!(without_nulls(streamed), without_nulls(plain));
     }
@@ -835,7 +851,7 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
             .as_array()
             .is_some_and(|output| !output.is_empty())
         {
-            let plain = translate::completion_of(response(plain.clone())).unwrap();
+            let plain = translate::response_to_completion(response(plain.clone())).unwrap();
             assert_eq!(plain.text(), answer.text(), "{what}");
             assert_eq!(
                 plain.choices[0].message.tool_calls.len(),
@@ -849,7 +865,7 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
 // U15, L76
 #[test]
 fn how_a_stream_ended_is_told_whatever_is_left_out() {
-    let mut translator = EventTranslator::new();
+    let mut translator = EventToChunkTranslator::new();
     let cut = json!({"type": "response.incomplete", "response": {"id": "r", "incomplete_details": {"reason": "max_output_tokens"}, "output": []}});
     let chunks = pushed(&mut translator, &cut).unwrap();
     assert_eq!(
@@ -865,13 +881,16 @@ fn how_a_stream_ended_is_told_whatever_is_left_out() {
         json!({"type": "response.completed", "response": {"id": "r", "status": "in_progress", "output": []}}),
         json!({"type": "error", "code": 500, "message": "m"}),
     ] {
-        let undecoded = pushed(&mut EventTranslator::new(), &broken).unwrap_err();
-        assert!(matches!(undecoded, Undecoded::Failed(_)), "{broken}");
+        let undecoded = pushed(&mut EventToChunkTranslator::new(), &broken).unwrap_err();
+        assert!(matches!(undecoded, EventError::Failed(_)), "{broken}");
     }
     for status in ["queued", "in_progress"] {
         let not_yet = response(json!({"id": "r", "status": status, "output": []}));
         assert_eq!(
-            translate::completion_of(not_yet).unwrap_err().code.as_deref(),
+            translate::response_to_completion(not_yet)
+                .unwrap_err()
+                .code
+                .as_deref(),
             Some("response_not_ready")
         );
     }
@@ -885,7 +904,8 @@ fn what_comes_with_a_whole_response_only_comes_with_its_stream_too() {
         {"type": "image_generation_call", "id": "ig", "status": "completed", "result": "IMG"},
     ]);
     let whole = json!({"id": "r", "status": "completed", "metadata": {"a": "b"}, "output": output});
-    let plain = serde_json::to_value(translate::completion_of(response(whole.clone())).unwrap()).unwrap();
+    let plain =
+        serde_json::to_value(translate::response_to_completion(response(whole.clone())).unwrap()).unwrap();
     assert_eq!(
         plain["choices"][0]["message"]["images"][0]["image_url"]["url"],
         "data:image/png;base64,IMG"
@@ -909,13 +929,12 @@ fn no_number_and_no_depth_breaks_a_translation() {
         let body = format!(
             r#"{{"status":"completed","output":[{{"type":"message","role":"assistant","content":[{part}]}}]}}"#
         );
-        let plain = translate::completion_of(Response::decode(body.as_bytes()).unwrap()).unwrap();
+        let plain = translate::response_to_completion(Response::decode(body.as_bytes()).unwrap()).unwrap();
         assert!(plain.choices[0].logprobs.as_ref().unwrap().get().contains(token));
-        let mut chunks = Vec::new();
         let event = format!(r#"{{"type":"response.output_text.delta","delta":"a","logprobs":[{token}]}}"#);
-        EventTranslator::new()
-            .push_data(event.as_bytes(), &mut chunks)
-            .unwrap();
+        let mut translator = EventToChunkTranslator::new();
+        translator.push_data(event.as_bytes()).unwrap();
+        let chunks = take_chunks(&mut translator);
         assert!(
             chunks[0].choices[0]
                 .logprobs
@@ -937,7 +956,7 @@ fn tool_calls_are_counted_by_themselves() {
         json!({"type": "response.function_call_arguments.delta", "output_index": 2, "item_id": "b", "delta": "{}"}),
         json!({"type": "response.function_call_arguments.delta", "output_index": 1, "item_id": "a", "delta": "{\"x\":1}"}),
     ];
-    let mut translator = EventTranslator::new();
+    let mut translator = EventToChunkTranslator::new();
     let mut pieces = Vec::new();
     for event in &events {
         for chunk in pushed(&mut translator, event).unwrap() {
@@ -965,7 +984,7 @@ fn a_stream_that_fails_says_so() {
         json!({"type": "error", "code": "server_error", "message": "m", "param": null}),
     ];
     for event in failed {
-        let Err(Undecoded::Failed(failed)) = pushed(&mut EventTranslator::new(), &event) else {
+        let Err(EventError::Failed(failed)) = pushed(&mut EventToChunkTranslator::new(), &event) else {
             panic!("it failed")
         };
         assert_eq!(

@@ -6,7 +6,8 @@ use llmpool_core::chat::{
 };
 use llmpool_core::responses::{EventKind, EventSequence, Response, ResponseEvent, ResponsesRequest};
 use llmpool_core::translate::{
-    self, ChatCapabilities, ChunkTranslator, EventTranslator, Failed, ReasoningEcho, ResponseEnvelope,
+    self, ChatCapabilities, ChunkToEventTranslator, EventToChunkTranslator, FailedResponse, ReasoningEcho,
+    ResponseEnvelope,
 };
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
@@ -22,7 +23,8 @@ fn write<T: serde::Serialize>(value: &T) -> Value {
 
 fn over(value: &Value, accent: ChatCapabilities) -> (Value, Vec<String>) {
     let request: ResponsesRequest = read(value);
-    let done = translate::to_chat(&request, accent).unwrap_or_else(|error| panic!("{error} in {value}"));
+    let done = translate::responses_request_to_chat(&request, accent)
+        .unwrap_or_else(|error| panic!("{error} in {value}"));
     (write(&done.request), done.dropped)
 }
 
@@ -63,7 +65,7 @@ fn every_field_of_a_request_has_its_place() {
             "metadata": {"a": "b"}, "new_field": 1.50,
         }),
         ChatCapabilities {
-            reasoning: ReasoningEcho::Content,
+            reasoning_echo: ReasoningEcho::Content,
             ..ChatCapabilities::default()
         },
     );
@@ -147,7 +149,8 @@ fn what_a_chat_cannot_do_is_refused_by_name() {
         ),
     ] {
         let request: ResponsesRequest = read(&json!({"model": "m", member: value}));
-        let refused = translate::to_chat(&request, ChatCapabilities::default()).unwrap_err();
+        let refused =
+            translate::responses_request_to_chat(&request, ChatCapabilities::default()).unwrap_err();
         assert_eq!(refused.param, param, "{refused}");
     }
 }
@@ -162,7 +165,7 @@ fn what_matters_little_is_left_out_and_reported_and_accents_are_kept() {
     let (chat, dropped) = over(
         &request,
         ChatCapabilities {
-            developer: false,
+            developer_role: false,
             max_completion_tokens: false,
             ..ChatCapabilities::default()
         },
@@ -213,7 +216,7 @@ fn members_of_a_chat_are_taken_over_and_none_is_said_twice() {
         ("seed", "seed", json!("x")),
     ] {
         let asked = read(&json!({"input": "x", name: value}));
-        let refused = translate::to_chat(&asked, ChatCapabilities::default()).unwrap_err();
+        let refused = translate::responses_request_to_chat(&asked, ChatCapabilities::default()).unwrap_err();
         assert_eq!(refused.param, param);
     }
 }
@@ -293,7 +296,7 @@ fn nothing_is_lost_without_a_word() {
         ("include: MARK", json!({"input": "x", "include": ["MARK"]})),
     ] {
         let accent = ChatCapabilities {
-            reasoning: ReasoningEcho::Content,
+            reasoning_echo: ReasoningEcho::Content,
             ..ChatCapabilities::default()
         };
         let (chat, dropped) = over(&value, accent);
@@ -312,7 +315,7 @@ fn results_follow_their_calls_whatever_was_said_meanwhile() {
     let thought =
         |id: &str| json!({"type": "reasoning", "id": id, "summary": [{"type": "summary_text", "text": id}]});
     let accent = ChatCapabilities {
-        reasoning: ReasoningEcho::Content,
+        reasoning_echo: ReasoningEcho::Content,
         ..ChatCapabilities::default()
     };
     let shape = |items: Value| {
@@ -383,10 +386,10 @@ fn results_follow_their_calls_whatever_was_said_meanwhile() {
 #[test]
 fn what_openai_has_for_itself_stays_away_from_others() {
     let plain = ChatCapabilities {
-        developer: false,
+        developer_role: false,
         max_completion_tokens: false,
-        openai_only: false,
-        reasoning: ReasoningEcho::Dropped,
+        openai_extensions: false,
+        reasoning_echo: ReasoningEcho::Dropped,
     };
     let (chat, dropped) = over(
         &json!({"input": "x", "store": true, "metadata": {"a": "b"}, "service_tier": "flex", "safety_identifier": "s",
@@ -430,7 +433,12 @@ fn what_openai_has_for_itself_stays_away_from_others() {
             json!({"input": [{"type": "custom_tool_call", "call_id": "c", "name": "sh", "input": "ls"}]}),
         ),
     ] {
-        assert_eq!(translate::to_chat(&read(&asked), plain).unwrap_err().param, param);
+        assert_eq!(
+            translate::responses_request_to_chat(&read(&asked), plain)
+                .unwrap_err()
+                .param,
+            param
+        );
     }
 }
 
@@ -473,7 +481,7 @@ fn a_completion_is_told_as_a_whole_response() {
         "usage": {"prompt_tokens": 5, "completion_tokens": 7, "prompt_cache_hit_tokens": 2},
     }));
     let request = json!({"model": "asked", "input": "x", "instructions": "i", "temperature": 0.5, "tools": [{"type": "function", "name": "f"}], "metadata": {"a": "b"}});
-    let told = write(&translate::response_of(completion, &frame(&request)).unwrap());
+    let told = write(&translate::completion_to_response(completion, &frame(&request)).unwrap());
     assert_eq!(
         told,
         json!({
@@ -499,7 +507,7 @@ fn a_completion_is_told_as_a_whole_response() {
 fn how_a_completion_ended_is_told() {
     let end = |reason: &str| {
         let completion = json!({"choices": [{"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": "x"}}]});
-        let response = translate::response_of(read(&completion), &frame(&json!({})));
+        let response = translate::completion_to_response(read(&completion), &frame(&json!({})));
         response.map(|response| {
             let item = response.output[0].status().unwrap().to_owned();
             (
@@ -530,7 +538,7 @@ fn how_a_completion_ended_is_told() {
     for reason in ["error", "insufficient_system_resource", "network_error"] {
         assert!(end(reason).is_err(), "{reason}");
     }
-    let unsaid = translate::response_of(
+    let unsaid = translate::completion_to_response(
         read(&json!({"choices": [{"message": {"content": "x"}}]})),
         &frame(&json!({})),
     )
@@ -541,17 +549,18 @@ fn how_a_completion_ended_is_told() {
     );
 }
 
-fn events_of(chunks: &[Value], failed: Option<&Failed>) -> Vec<ResponseEvent> {
-    let mut translator = ChunkTranslator::new(frame(&json!({"model": "m"})));
-    let mut events = Vec::new();
+fn events_of(chunks: &[Value], failed: Option<&FailedResponse>) -> Vec<ResponseEvent> {
+    let mut translator = ChunkToEventTranslator::new(frame(&json!({"model": "m"})));
     for chunk in chunks {
-        events.extend(translator.push(read::<ChatChunk>(chunk)));
+        translator.push(read::<ChatChunk>(chunk));
     }
-    events.extend(match failed {
+    match failed {
         Some(failed) => translator.fail(failed),
         None => translator.finish(),
-    });
-    assert!(translator.finish().is_empty(), "there is one end");
+    }
+    let events: Vec<_> = std::iter::from_fn(|| translator.next_event()).collect();
+    translator.finish();
+    assert!(translator.next_event().is_none(), "there is one end");
     // As they would travel.
     events.iter().map(|event| read(&write(event))).collect()
 }
@@ -617,7 +626,7 @@ proptest! {
         let mut chunks: Vec<Value> = deltas.iter().map(chunk).collect();
         chunks.extend(reason.map(|reason| json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})));
         chunks.extend(usage.then(|| json!({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}})));
-        let failed = Failed { code: None, message: Some("m".to_owned()) };
+        let failed = FailedResponse { code: None, message: Some("m".to_owned()) };
         let events = events_of(&chunks, Some(&failed).filter(|_| breaks));
         check(&events);
         if breaks {
@@ -632,7 +641,7 @@ proptest! {
         if whole.choices.is_empty() {
             return Ok(());
         }
-        let plain = translate::response_of(whole, &frame(&json!({"model": "m"}))).unwrap();
+        let plain = translate::completion_to_response(whole, &frame(&json!({"model": "m"}))).unwrap();
         prop_assert_eq!(told.text(), plain.text());
         prop_assert_eq!(calls(told), calls(&plain));
         prop_assert_eq!(&told.status, &plain.status);
@@ -646,11 +655,12 @@ proptest! {
         chunks.push(json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}));
         let (mut once, mut twice) = (Assembler::new(), Assembler::new());
         chunks.iter().for_each(|chunk| once.push(read(chunk)));
-        let mut back = EventTranslator::new();
+        let mut back = EventToChunkTranslator::new();
         for event in events_of(&chunks, None) {
-            let mut chunks = Vec::new();
-            back.push(event, &mut chunks).unwrap();
-            chunks.into_iter().for_each(|chunk| twice.push(chunk));
+            back.push(event).unwrap();
+            while let Some(chunk) = back.next_chunk() {
+                twice.push(chunk);
+            }
         }
         let (once, twice) = (once.finish(), twice.finish());
         prop_assert_eq!(said(&once), said(&twice));
@@ -660,10 +670,10 @@ proptest! {
     // O20
     #[test]
     fn a_chat_that_is_translated_twice_is_the_same(chat in a_chat()) {
-        let there = translate::to_responses(&read::<ChatRequest>(&chat)).unwrap();
+        let there = translate::chat_request_to_responses(&read::<ChatRequest>(&chat)).unwrap();
         prop_assert_eq!(&there.dropped, &[] as &[String]);
-        let accent = ChatCapabilities { reasoning: ReasoningEcho::Details, ..ChatCapabilities::default() };
-        let back = translate::to_chat(&there.request, accent).unwrap();
+        let accent = ChatCapabilities { reasoning_echo: ReasoningEcho::Details, ..ChatCapabilities::default() };
+        let back = translate::responses_request_to_chat(&there.request, accent).unwrap();
         prop_assert_eq!(&back.dropped, &[] as &[String]);
         prop_assert_eq!(write(&back.request), chat);
     }
@@ -859,7 +869,8 @@ fn odd_answers_lose_nothing_on_the_way() {
         );
         let mut assembler = Assembler::new();
         chunks.iter().for_each(|chunk| assembler.push(read(chunk)));
-        let plain = write(&translate::response_of(assembler.finish(), &frame(&json!({}))).unwrap());
+        let plain =
+            write(&translate::completion_to_response(assembler.finish(), &frame(&json!({}))).unwrap());
         assert!(
             plain["output"].to_string().contains("MARK"),
             "plain: {deltas:?}: {}",
@@ -895,20 +906,17 @@ fn odd_answers_lose_nothing_on_the_way() {
 #[test]
 fn two_pieces_of_reasoning_stay_two_with_what_only_their_maker_can_read() {
     let item = |number: u8| json!({"type": "reasoning", "id": format!("rs_{number}"), "summary": [{"type": "summary_text", "text": format!("t{number}")}], "encrypted_content": format!("e{number}")});
-    let mut translator = EventTranslator::new();
-    let mut chunks = Vec::new();
+    let mut translator = EventToChunkTranslator::new();
     for number in [1, 2] {
         let event =
             json!({"type": "response.output_item.done", "output_index": number - 1, "item": item(number)});
-        translator
-            .push_data(event.to_string().as_bytes(), &mut chunks)
-            .unwrap();
+        translator.push_data(event.to_string().as_bytes()).unwrap();
     }
     let end = json!({"type": "response.completed", "response": {"id": "r", "status": "completed", "output": [item(1), item(2)]}});
-    translator
-        .push_data(end.to_string().as_bytes(), &mut chunks)
-        .unwrap();
-    let chunks: Vec<Value> = chunks.iter().map(write).collect();
+    translator.push_data(end.to_string().as_bytes()).unwrap();
+    let chunks: Vec<Value> = std::iter::from_fn(|| translator.next_chunk())
+        .map(|chunk| write(&chunk))
+        .collect();
     let events = events_of(&chunks, None);
     check(&events);
     let output = write(&events.last().unwrap().response)["output"].clone();
@@ -957,7 +965,7 @@ fn what_is_cached_is_counted_once_whatever_it_is_called() {
         );
         let answer = json!({"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}], "usage": said});
         let frame = frame(&json!({}));
-        let response = translate::response_of(read(&answer), &frame).unwrap();
+        let response = translate::completion_to_response(read(&answer), &frame).unwrap();
         let used = response.usage.as_ref().unwrap();
         let cached = used
             .input_tokens_details
@@ -968,7 +976,10 @@ fn what_is_cached_is_counted_once_whatever_it_is_called() {
             (Some(10), Some(4), Some(15)),
             "{said}"
         );
-        let back = translate::completion_of(response).unwrap().usage.unwrap();
+        let back = translate::response_to_completion(response)
+            .unwrap()
+            .usage
+            .unwrap();
         assert_eq!(
             (back.prompt_tokens(), back.cached_tokens(), back.total_tokens()),
             (Some(10), Some(4), Some(15)),
@@ -984,25 +995,28 @@ fn what_a_usage_says_beside_its_counts_goes_along_into_the_other_format_and_back
         "completion_tokens_details": {"reasoning_tokens": 0, "accepted_prediction_tokens": 5}});
     let answer = json!({"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}], "usage": said});
     let frame = frame(&json!({}));
-    let response = translate::response_of(read(&answer), &frame).unwrap();
-    assert_eq!(write(&translate::completion_of(response).unwrap().usage), said);
+    let response = translate::completion_to_response(read(&answer), &frame).unwrap();
+    assert_eq!(
+        write(&translate::response_to_completion(response).unwrap().usage),
+        said
+    );
 }
 
 // U08
 #[test]
 fn debug_of_what_is_translated_shows_no_words_of_anybody() {
     const CANARY: &str = "CANARY";
-    let failed = Failed {
+    let failed = FailedResponse {
         code: Some(CANARY.into()),
         message: Some(CANARY.into()),
     };
     let asked = json!({"input": CANARY, "include": [CANARY], CANARY: CANARY});
     let asked: ResponsesRequest = serde_json::from_value(asked).unwrap();
-    let translated = translate::to_chat(&asked, ChatCapabilities::default()).unwrap();
+    let translated = translate::responses_request_to_chat(&asked, ChatCapabilities::default()).unwrap();
     let kinds: [EventKind; 2] = [CANARY.into(), "response.created".into()];
     let shown = format!(
         "{failed:?} {:?} {translated:?} {kinds:?} {:?}",
-        translate::Undecoded::Failed(failed.clone()),
+        translate::EventError::Failed(failed.clone()),
         FinishReason::from(CANARY)
     );
     assert!(!shown.contains(CANARY), "{shown}");
