@@ -113,10 +113,10 @@ async fn the_file_of_the_folder_is_used_and_named_and_stdin_is_appended() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exit_codes_say_what_went_wrong() {
     for (status, code, words) in [
-        (401, 77, "key refused"),
+        (401, 77, "invalid API key"),
         (403, 77, "permission denied"),
         (429, 75, "rate limited"),
-        (402, 75, "no quota left"),
+        (402, 75, "quota exhausted"),
         (503, 75, "overloaded"),
         (500, 1, "server error"),
         (400, 1, "invalid request"),

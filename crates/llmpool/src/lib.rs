@@ -60,7 +60,7 @@ pub use llmpool_core::api_format::ApiFormat;
 pub use llmpool_core::chat;
 pub use llmpool_core::embeddings;
 pub use llmpool_core::failure::FailureKind;
-pub use llmpool_core::failure::policy::{KeyAction, KeyScope, StatusPolicy};
+pub use llmpool_core::failure::status_policy::{KeyAction, KeyScope, StatusPolicy};
 pub use llmpool_core::limits::key::{KeyAvailability as KeyState, KeyLimits};
 pub use llmpool_core::limits::limiter::WaitReason;
 pub use llmpool_core::limits::rate_limit::{RateLimit, RateLimitError};

@@ -11,13 +11,13 @@ use futures_core::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Uri, header};
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions};
-use llmpool_core::dialect::Dialect;
-use llmpool_core::failure::policy::StatusPolicy;
+use llmpool_core::failure::status_policy::StatusPolicy;
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::limits::Limits;
 use llmpool_core::limits::key::KeyId;
 use llmpool_core::limits::limiter::TargetLimits;
 use llmpool_core::limits::rate_limit::{RateLimit, RateLimitError};
+use llmpool_core::provider_profile::ProviderProfile;
 use llmpool_core::responses::Response;
 use llmpool_core::routing::retry::RetryPolicy;
 use llmpool_core::translate::{self, TranslatedRequest};
@@ -196,7 +196,8 @@ impl OpenAiCompatible {
             connections: connections.to(uri),
             headers: standing_headers(settings.headers, uri),
             wire: settings.api,
-            key_header: Dialect::at(uri.authority().map_or("", |host| host.as_str())).key_header,
+            key_header: ProviderProfile::for_authority(uri.authority().map_or("", |host| host.as_str()))
+                .key_header,
             uris,
             api_params: settings.api_params,
             retry: RetryPolicy {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::failure::plain_word;
+use crate::failure::redact_unless_code;
 
 /// A response that ended in a failure instead of an answer.
 ///
@@ -18,7 +18,7 @@ pub struct FailedResponse {
 impl fmt::Debug for FailedResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FailedResponse")
-            .field("code", &self.code.as_deref().map(plain_word))
+            .field("code", &self.code.as_deref().map(redact_unless_code))
             .finish_non_exhaustive()
     }
 }

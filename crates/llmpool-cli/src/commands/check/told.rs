@@ -142,7 +142,7 @@ fn of_call(call: &CallCheck) -> String {
         StreamUsage::Unknown => None,
         StreamUsage::Told => Some("stream_options taken, usage told".to_owned()),
         StreamUsage::Ignored => Some("stream_options taken, no usage told".to_owned()),
-        StreamUsage::Refused => Some("stream_options refused".to_owned()),
+        StreamUsage::Refused => Some("stream_options not supported".to_owned()),
     };
     let told = call.limits.map(limits).filter(|limits| !limits.is_empty());
     let limits = match (call.failure, told) {
