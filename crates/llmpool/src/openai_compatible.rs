@@ -20,7 +20,7 @@ use llmpool_core::limits::rate_limit::{RateLimit, RateLimitError};
 use llmpool_core::provider_profile::ProviderProfile;
 use llmpool_core::responses::Response;
 use llmpool_core::routing::retry::RetryPolicy;
-use llmpool_core::translate::{self, Translated};
+use llmpool_core::translate::{self, TranslatedRequest};
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
@@ -363,7 +363,7 @@ fn decoded(wire: ApiFormat, body: &[u8]) -> Option<ChatCompletion> {
         ApiFormat::Responses => {
             let response = Response::decode(body).ok();
             let response = response.filter(|response| response.has("output"))?;
-            translate::completion_of(response).ok()
+            translate::response_to_completion(response).ok()
         }
     }
 }
@@ -396,8 +396,8 @@ fn unencodable(error: serde_json::Error) -> Error {
 
 impl Typed<'_> {
     fn render_for_responses(&self, target: &Target) -> Result<Rendered, Error> {
-        let translated = translate::to_responses(self.request);
-        let Translated { mut request, dropped } = translated.map_err(|refused| {
+        let translated = translate::chat_request_to_responses(self.request);
+        let TranslatedRequest { mut request, dropped } = translated.map_err(|refused| {
             Error::new(ErrorKind::Unsendable, refused.to_string()).with_param(refused.param)
         })?;
         openai_responses::complete(&mut request, self.request.store.is_some(), target);
