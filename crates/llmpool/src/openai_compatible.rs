@@ -38,7 +38,7 @@ use crate::secrets::KeyLabel;
 use crate::target::{KeyStatus, LearnedCapabilities, Provider, Target, Uris};
 use crate::token_bucket::{self, RateLimitStatus};
 use crate::tokens;
-use crate::transport::{Connect, Connections};
+use crate::transport::{Connect, ConnectionPools};
 
 /// The context window where none is configured, as in the origin.
 const DEFAULT_CONTEXT_WINDOW: u32 = 200_000;
@@ -162,7 +162,7 @@ impl OpenAiCompatible {
         settings: TargetSettings,
         connector: Arc<dyn Connect>,
     ) -> Result<Self, Error> {
-        let connections = Connections::new(connector);
+        let connections = ConnectionPools::new(connector);
         Self::over_keys(pool, &pool.key_ids(), model, base_url, settings, &connections)
     }
 
@@ -173,7 +173,7 @@ impl OpenAiCompatible {
         model: impl Into<String>,
         base_url: &str,
         settings: TargetSettings,
-        connections: &Connections,
+        connections: &ConnectionPools,
     ) -> Result<Self, Error> {
         let uris = Uris::under(base_url, settings.api)?;
         let uri = uris.of(Endpoint::Answers);
@@ -193,7 +193,7 @@ impl OpenAiCompatible {
             keys: keys.to_vec(),
             model,
             base_url: base_url.to_owned(),
-            connections: connections.to(uri),
+            connections: connections.pool_for(uri),
             headers: standing_headers(settings.headers, uri),
             wire: settings.api,
             key_header: ProviderProfile::for_authority(uri.authority().map_or("", |host| host.as_str()))

@@ -17,7 +17,7 @@ use crate::provider_file::{Diagnostic, Environment, ProviderFile};
 use crate::providers_builder::ProvidersBuilder;
 use crate::secrets::Secret;
 use crate::target::Provider;
-use crate::transport::{Connect, Connections, NetConnector};
+use crate::transport::{Connect, ConnectionPools, NetConnector};
 
 /// The configured providers. Models of one provider share the load and state of the keys they have in common.
 ///
@@ -108,7 +108,7 @@ impl Providers {
         warnings: Vec<Diagnostic>,
         connector: Arc<dyn Connect>,
     ) -> Result<Self, Error> {
-        let connections = Connections::new(connector);
+        let connections = ConnectionPools::new(connector);
         let mut models = BTreeMap::new();
         for provider in providers {
             add_provider(provider, &connections, &mut models)?;
@@ -227,7 +227,7 @@ fn account_headers(env: Environment<'_>) -> Result<HeaderMap, Error> {
 /// One pool for all keys of a provider; each model uses those it names.
 fn add_provider(
     provider: ProviderEntry,
-    connections: &Connections,
+    connections: &ConnectionPools,
     models: &mut BTreeMap<String, OpenAiCompatible>,
 ) -> Result<(), Error> {
     let mut keys: Vec<KeyEntry> = Vec::new();
