@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use llmpool_core::failure::policy::{self, KeyAction, KeyScope};
+use llmpool_core::failure::status_policy::{self, KeyAction, KeyScope};
 use llmpool_core::failure::{Blame, Failure, FailureKind};
 use llmpool_core::limits::key::KeyId;
 use llmpool_core::limits::limiter::{CooldownReason, KeyConstraint, ProvisionalCooldown, WaitReason};
@@ -178,7 +178,7 @@ impl<'a> Call<'a> {
         self.report.waited += self.admitted.since(arrived);
         match acquired {
             Ok(Ok(permit)) => {
-                let is_allowed = permit.key().is_some_and(|key| self.attempts.admitted(key));
+                let is_allowed = permit.key().is_some_and(|key| self.attempts.try_use_key(key));
                 Ok(Some(permit).filter(|_| is_allowed))
             }
             Ok(Err(rejection)) => Err(self.reject(rejection)),
@@ -219,7 +219,7 @@ impl<'a> Call<'a> {
                 Ok(Some(reply))
             }
             Err(failure) => {
-                let failure = self.target.provider.masked(self.target.on_status.judged(failure));
+                let failure = self.target.provider.masked(self.target.on_status.apply(failure));
                 self.report_failure(&permit, &failure, key, duration);
                 self.apply_failure(&mut permit, failure, key, request);
                 Ok(None)
@@ -247,12 +247,12 @@ impl<'a> Call<'a> {
         let added = request.added_stream_options;
         let has_other_key = target.provider.admission.look(|limiter| {
             limiter.has_other_key(target.id, |other| {
-                other == key || self.attempts.has_asked(other) || !limiter.binds(self.constraint, other)
+                other == key || self.attempts.is_rejected_by(other) || !limiter.binds(self.constraint, other)
             })
         });
         let outcome = self
             .attempts
-            .failed(&failure, key, added, has_other_key, clock::now());
+            .record_failure(&failure, key, added, has_other_key, clock::now());
         if failure.status.is_some_and(|status| (400..500).contains(&status)) {
             // The provider refused before it processed a token.
             permit.settle(0);
@@ -263,10 +263,10 @@ impl<'a> Call<'a> {
         }
         let action = target.on_status.action(failure.status);
         match outcome {
-            KeyOutcome::Innocent => {}
-            KeyOutcome::Rests | KeyOutcome::RestsForNow if action == Some(KeyAction::Ignore) => {}
-            KeyOutcome::Rests => self.cool_down(permit, &failure, key, action),
-            KeyOutcome::RestsForNow => {
+            KeyOutcome::Unchanged => {}
+            KeyOutcome::Cooldown | KeyOutcome::ProvisionalCooldown if action == Some(KeyAction::Ignore) => {}
+            KeyOutcome::Cooldown => self.cool_down(permit, &failure, key, action),
+            KeyOutcome::ProvisionalCooldown => {
                 let pause = failure.retry_after.unwrap_or(PROVISIONAL_COOLDOWN);
                 self.cooldowns.extend(match failure.kind {
                     FailureKind::RateLimited => permit.refused(CooldownReason::Throttled, Some(pause)),
@@ -298,7 +298,7 @@ impl<'a> Call<'a> {
             Some(KeyAction::Park { pause, scope }) => (Some(scope), named.max(Some(pause))),
             Some(KeyAction::Ignore) | None => (None, named),
         };
-        permit.refused(policy::rest_of(failure.kind, scope), pause);
+        permit.refused(status_policy::cooldown_reason(failure.kind, scope), pause);
         observe::key_unavailable(&self.target.provider, key);
     }
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use llmpool_core::chat::{ChatChunk, ChunkDecoder};
 use llmpool_core::failure::FailureKind;
-use llmpool_core::translate::EventTranslator;
+use llmpool_core::translate::EventToChunkTranslator;
 
 use crate::error::Error;
 use crate::interface::ChunkSource;
@@ -53,17 +53,14 @@ impl ChunkSource for DecodedChunks {
 /// The chunks into which the events of a Responses stream are translated.
 pub(crate) struct TranslatedChunks {
     events: RawStream,
-    translator: EventTranslator,
-    /// Chunks to yield before the next event is read, in reverse order.
-    pending: Vec<ChatChunk>,
+    translator: EventToChunkTranslator,
 }
 
 impl TranslatedChunks {
     pub(crate) fn new(events: RawStream) -> Self {
         Self {
             events,
-            translator: EventTranslator::new(),
-            pending: Vec::new(),
+            translator: EventToChunkTranslator::new(),
         }
     }
 }
@@ -74,7 +71,7 @@ impl Stream for TranslatedChunks {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            if let Some(chunk) = this.pending.pop() {
+            if let Some(chunk) = this.translator.next_chunk() {
                 return Poll::Ready(Some(Ok(chunk)));
             }
             let data = match ready!(this.events.poll_data(cx)) {
@@ -82,10 +79,9 @@ impl Stream for TranslatedChunks {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             };
-            if this.translator.push_data(&data, &mut this.pending).is_err() {
+            if this.translator.push_data(&data).is_err() {
                 return Poll::Ready(Some(Err(this.events.fail(FailureKind::InvalidResponse))));
             }
-            this.pending.reverse();
         }
     }
 }

@@ -3,7 +3,7 @@
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatRequest, StreamOptions};
 use llmpool_core::responses::{Reasoning, ResponsesRequest, TextOptions};
-use llmpool_core::translate::{self, Translated};
+use llmpool_core::translate::{self, TranslatedRequest};
 use serde::ser::SerializeMap;
 
 use crate::encoded_request::{EncodedRequest, RequestEncoder, encode_body};
@@ -52,10 +52,10 @@ impl ChatEncoder<'_> {
     }
 
     fn encode_responses(&self, target: &Target) -> Result<EncodedRequest, Error> {
-        let Translated { mut request, dropped } =
-            translate::to_responses(self.request).map_err(|refused| {
-                Error::new(ErrorKind::Unsendable, refused.to_string()).with_param(refused.param)
-            })?;
+        let TranslatedRequest { mut request, dropped } = translate::chat_request_to_responses(self.request)
+            .map_err(|refused| {
+            Error::new(ErrorKind::Unsendable, refused.to_string()).with_param(refused.param)
+        })?;
         merge_api_params(&mut request, self.request.store.is_some(), target);
         let encoder = ResponsesEncoder {
             request: &request,

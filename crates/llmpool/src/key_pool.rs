@@ -11,10 +11,10 @@ use llmpool_core::time::Timestamp;
 
 use crate::accounts::{self, Accounts};
 use crate::error::{Error, ErrorKind};
+use crate::key_entry::KeyEntry;
 use crate::key_status::KeyStatus;
 use crate::limits::{Permit, SharedAdmission};
 use crate::provider::{ApiKey, Provider};
-use crate::provider_file::KeyEntry;
 use crate::secrets::{KeyLabel, Secret};
 
 /// The keys of one provider, with one load and one state for each, however many models use them.

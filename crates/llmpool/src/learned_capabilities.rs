@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use llmpool_core::estimate::AnswerLengths;
+use llmpool_core::estimate::OutputLengths;
 
 /// What the answers of a target have revealed about it so far.
 #[derive(Debug, Default)]
 pub(crate) struct LearnedCapabilities {
     rejects_stream_options: AtomicBool,
-    answer_lengths: Mutex<AnswerLengths>,
+    answer_lengths: Mutex<OutputLengths>,
 }
 
 impl LearnedCapabilities {
@@ -25,7 +25,7 @@ impl LearnedCapabilities {
 
     /// Records the length of an answer in tokens.
     pub(crate) fn record_answer_length(&self, tokens: u32) {
-        self.answer_lengths().note(tokens);
+        self.answer_lengths().record(tokens);
     }
 
     /// Returns the 95th percentile of the answer lengths in tokens, or `None` until enough answers are known.
@@ -33,7 +33,7 @@ impl LearnedCapabilities {
         self.answer_lengths().p95()
     }
 
-    fn answer_lengths(&self) -> MutexGuard<'_, AnswerLengths> {
+    fn answer_lengths(&self) -> MutexGuard<'_, OutputLengths> {
         self.answer_lengths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,7 +9,7 @@ use llmpool_core::chat::{ChatCompletion, ChatRequest};
 use llmpool_core::responses::Response;
 use llmpool_core::translate;
 
-use crate::base_url::shown;
+use crate::base_url::redacted;
 use crate::chat_chunks::{DecodedChunks, TranslatedChunks};
 use crate::chat_encoder::ChatEncoder;
 use crate::error::Error;
@@ -54,8 +54,8 @@ impl OpenAiCompatible {
     }
 
     /// Returns the base URL for display. Values of query parameters are omitted, because they may contain a key.
-    pub fn shown_base_url(&self) -> String {
-        shown(&self.target.base_url)
+    pub fn redacted_base_url(&self) -> String {
+        redacted(&self.target.base_url)
     }
 
     /// Returns the state of the model's rate limit, or `None` if it has none.
@@ -143,7 +143,7 @@ fn decode_completion(format: ApiFormat, body: &[u8]) -> Option<ChatCompletion> {
         ApiFormat::Responses => {
             let response = Response::decode(body).ok()?;
             let response = Some(response).filter(|response| response.has("output"))?;
-            translate::completion_of(response).ok()
+            translate::response_to_completion(response).ok()
         }
     }
 }
@@ -152,7 +152,7 @@ impl fmt::Debug for OpenAiCompatible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenAiCompatible")
             .field("model_name", &self.target.model)
-            .field("base_url", &shown(&self.target.base_url))
+            .field("base_url", &redacted(&self.target.base_url))
             .finish()
     }
 }

@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Uri, header};
-use llmpool_core::dialect::Dialect;
 use llmpool_core::limits::Limits;
 use llmpool_core::limits::key::KeyId;
 use llmpool_core::limits::limiter::TargetLimits;
+use llmpool_core::provider_profile::ProviderProfile;
 use llmpool_core::routing::retry::RetryPolicy;
 
-use crate::base_url::shown;
+use crate::base_url::redacted;
 use crate::endpoint::{Endpoint, EndpointUris};
 use crate::error::{Error, ErrorKind};
 use crate::key_pool::ApiKeyPool;
@@ -18,7 +18,7 @@ use crate::learned_capabilities::LearnedCapabilities;
 use crate::openai_compatible::OpenAiCompatible;
 use crate::target::Target;
 use crate::target_settings::TargetSettings;
-use crate::transport::{Connect, Connections};
+use crate::transport::{Connect, ConnectionPools};
 
 impl OpenAiCompatible {
     /// Adds a model without limits of its own to a key pool. Models over one pool share the load and state of its keys.
@@ -65,7 +65,7 @@ pub struct OpenAiCompatibleBuilder {
     model: String,
     base_url: String,
     pub(crate) settings: TargetSettings,
-    connections: Option<Arc<Connections>>,
+    connections: Option<Arc<ConnectionPools>>,
 }
 
 impl OpenAiCompatibleBuilder {
@@ -83,10 +83,10 @@ impl OpenAiCompatibleBuilder {
 
     /// Opens connections with `connector` instead of over the network.
     pub fn connector(self, connector: Arc<dyn Connect>) -> Self {
-        self.connections(Arc::new(Connections::new(connector)))
+        self.connections(Arc::new(ConnectionPools::new(connector)))
     }
 
-    pub(crate) fn connections(mut self, connections: Arc<Connections>) -> Self {
+    pub(crate) fn connections(mut self, connections: Arc<ConnectionPools>) -> Self {
         self.connections = Some(connections);
         self
     }
@@ -124,7 +124,7 @@ impl OpenAiCompatibleBuilder {
         let connections = connections
             .as_deref()
             .unwrap_or_else(|| provider.connections())
-            .to(uri);
+            .pool_for(uri);
         Ok(OpenAiCompatible::from_target(Target {
             id,
             counts_tokens: provider.admission.look(|limiter| limiter.counts_tokens(id)),
@@ -137,7 +137,8 @@ impl OpenAiCompatibleBuilder {
             connections,
             headers: default_headers(settings.headers, uri),
             format: settings.api,
-            key_header: Dialect::at(uri.authority().map_or("", |host| host.as_str())).key_header,
+            key_header: ProviderProfile::for_authority(uri.authority().map_or("", |host| host.as_str()))
+                .key_header,
             uris,
             base_url,
             api_params: settings.api_params,
@@ -170,7 +171,7 @@ impl fmt::Debug for OpenAiCompatibleBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenAiCompatibleBuilder")
             .field("model_name", &self.model)
-            .field("base_url", &shown(&self.base_url))
+            .field("base_url", &redacted(&self.base_url))
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

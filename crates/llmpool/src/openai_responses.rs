@@ -13,7 +13,7 @@ use llmpool_core::failure::FailureKind;
 use llmpool_core::responses::{Response, ResponseEvent, ResponsesRequest};
 use llmpool_core::translate;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::interface::{ChatResponse, ChatStream, LlmInterface};
 use crate::key_pool::ApiKeyPool;
 use crate::openai_compatible::OpenAiCompatible;
@@ -72,17 +72,16 @@ impl OpenAiResponsesCompatible {
 
     /// Loads a `provider.json` whose models all use the Responses API, whatever their `api` field.
     ///
-    /// Each call creates separate pools and limits: load once and share. Fails with [`ErrorKind::Config`].
+    /// Each call creates separate pools and limits: load once and share. Fails with [`ErrorKind::Config`](crate::ErrorKind::Config).
     pub fn load_from_json_file(path: impl AsRef<Path>) -> Result<Providers, Error> {
         let env = |name: &str| std::env::var(name).ok();
-        let mut file = ProviderFile::read(path.as_ref(), &env)
-            .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))?;
+        let mut file = ProviderFile::read(path.as_ref(), &env)?;
         for provider in &mut file.providers {
             for model in &mut provider.models {
                 model.settings.api = ApiFormat::Responses;
             }
         }
-        Providers::from_entries(file)
+        Providers::from_provider_file(file)
     }
 
     /// Returns the model with its keys, key states and limits.
@@ -118,7 +117,7 @@ impl OpenAiResponsesCompatible {
             let response = Response::decode(body).ok();
             response.filter(|response| response.has("output"))
         })?;
-        answer.note_usage(translate::usage_in(&answer.body));
+        answer.note_usage(translate::parse_usage(&answer.body));
         let report = answer.report;
         Ok(ResponseAnswer { response, report })
     }

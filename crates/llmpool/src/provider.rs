@@ -13,7 +13,7 @@ use crate::clock;
 use crate::key_status::{KeyState, KeyStatus};
 use crate::limits::SharedAdmission;
 use crate::secrets::{self, KeyLabel, Secret};
-use crate::transport::{Connections, NetConnector};
+use crate::transport::{ConnectionPools, NetConnector};
 
 /// The keys of one provider and their admission, shared by all targets of the provider.
 pub(crate) struct Provider {
@@ -21,7 +21,7 @@ pub(crate) struct Provider {
     pub(crate) admission: Arc<SharedAdmission>,
     pub(crate) keys: Vec<ApiKey>,
     /// The connections of targets that bring none of their own.
-    connections: OnceLock<Connections>,
+    connections: OnceLock<ConnectionPools>,
     shared_quota: Mutex<SharedQuotaDetector>,
     affinity: Mutex<Affinity>,
 }
@@ -59,9 +59,9 @@ impl Provider {
     }
 
     /// Returns the connections of targets that bring none of their own.
-    pub(crate) fn connections(&self) -> &Connections {
+    pub(crate) fn connections(&self) -> &ConnectionPools {
         self.connections
-            .get_or_init(|| Connections::new(Arc::new(NetConnector::from_env())))
+            .get_or_init(|| ConnectionPools::new(Arc::new(NetConnector::from_env())))
     }
 
     /// Masks the provider's keys in the texts of a failure: providers sometimes echo a key, not only the one that was used.
@@ -73,7 +73,7 @@ impl Provider {
             &mut failure.request_id,
         ];
         for text in texts.into_iter().flatten() {
-            *text = secrets::masked(text, self.keys.iter().map(|key| &key.secret));
+            *text = secrets::mask_secrets(text, self.keys.iter().map(|key| &key.secret));
         }
         failure
     }

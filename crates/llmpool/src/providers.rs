@@ -9,13 +9,15 @@ use http::{HeaderMap, HeaderValue};
 use llmpool_core::limits::key::KeyLimits;
 
 use crate::error::{Error, ErrorKind};
+use crate::key_entry::KeyEntry;
 use crate::key_pool::ApiKeyPool;
 use crate::openai_compatible::OpenAiCompatible;
 use crate::provider::Provider;
-use crate::provider_file::{Environment, KeyEntry, ProviderEntry, ProviderFile, Warning};
+use crate::provider_entry::ProviderEntry;
+use crate::provider_file::{Diagnostic, Environment, ProviderFile};
 use crate::secrets::Secret;
 use crate::target_settings::TargetSettings;
-use crate::transport::{Connect, Connections, NetConnector};
+use crate::transport::{Connect, ConnectionPools, NetConnector};
 
 /// The configured providers and their models. Models of one provider share the load and state of common keys.
 ///
@@ -30,7 +32,7 @@ struct Shared {
     models: BTreeMap<String, OpenAiCompatible>,
     /// A provider that accepts any model name, from the environment.
     open: Option<OpenProvider>,
-    warnings: Vec<Warning>,
+    warnings: Vec<Diagnostic>,
 }
 
 struct OpenProvider {
@@ -45,12 +47,12 @@ impl Providers {
     ///
     /// Fails with [`ErrorKind::Config`]; the message lists all errors with location and fix.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::from_entries(ProviderFile::read(path.as_ref(), &process_env).map_err(config)?)
+        Self::from_provider_file(ProviderFile::read(path.as_ref(), &process_env)?)
     }
 
     /// Loads the text of a `provider.json`, as [`from_file`](Self::from_file) does.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        Self::from_entries(ProviderFile::parse(text, "provider.json", &process_env).map_err(config)?)
+        Self::from_provider_file(ProviderFile::parse(text, "provider.json", &process_env)?)
     }
 
     /// Creates the provider `openai` from `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID`. It accepts any
@@ -89,21 +91,32 @@ impl Providers {
     }
 
     /// Creates the providers of a parsed provider file.
-    pub fn from_entries(file: ProviderFile) -> Result<Self, Error> {
-        Self::over(file, Arc::new(NetConnector::from_env()))
+    pub fn from_provider_file(file: ProviderFile) -> Result<Self, Error> {
+        let connector = Arc::new(NetConnector::from_env());
+        Self::with_connector(file.providers, file.warnings, connector)
     }
 
-    pub(crate) fn over(file: ProviderFile, connector: Arc<dyn Connect>) -> Result<Self, Error> {
-        let connections = Arc::new(Connections::new(connector));
+    /// Creates providers from their entries. A provider file sets some defaults that entries do not have, such as a rate limit.
+    pub fn from_entries(providers: impl IntoIterator<Item = ProviderEntry>) -> Result<Self, Error> {
+        let connector = Arc::new(NetConnector::from_env());
+        Self::with_connector(providers, Vec::new(), connector)
+    }
+
+    pub(crate) fn with_connector(
+        providers: impl IntoIterator<Item = ProviderEntry>,
+        warnings: Vec<Diagnostic>,
+        connector: Arc<dyn Connect>,
+    ) -> Result<Self, Error> {
+        let connections = Arc::new(ConnectionPools::new(connector));
         let mut models = BTreeMap::new();
-        for provider in file.providers {
+        for provider in providers {
             add_provider(provider, &connections, &mut models)?;
         }
         Ok(Self {
             shared: Arc::new(Shared {
                 models,
                 open: None,
-                warnings: file.warnings,
+                warnings,
             }),
         })
     }
@@ -146,7 +159,7 @@ impl Providers {
     }
 
     /// Returns the warnings of the provider file.
-    pub fn warnings(&self) -> &[Warning] {
+    pub fn warnings(&self) -> &[Diagnostic] {
         &self.shared.warnings
     }
 
@@ -218,7 +231,7 @@ fn account_headers(env: Environment<'_>) -> Result<HeaderMap, Error> {
 /// Adds the models of a provider over one pool of all its keys. Each model uses its own keys only.
 fn add_provider(
     provider: ProviderEntry,
-    connections: &Arc<Connections>,
+    connections: &Arc<ConnectionPools>,
     models: &mut BTreeMap<String, OpenAiCompatible>,
 ) -> Result<(), Error> {
     let mut keys: Vec<KeyEntry> = Vec::new();
@@ -259,10 +272,6 @@ fn add_provider(
         models.insert(model.id().to_owned(), model);
     }
     Ok(())
-}
-
-fn config(error: crate::provider_file::ProviderFileError) -> Error {
-    Error::new(ErrorKind::Config, error.to_string())
 }
 
 fn process_env(name: &str) -> Option<String> {

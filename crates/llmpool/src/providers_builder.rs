@@ -3,13 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use llmpool_core::limits::Limits;
-
 use crate::base_url::endpoint;
 use crate::error::{Error, ErrorKind};
-use crate::provider_file::{KeyEntry, ModelEntry, ProviderEntry, ProviderFile};
+use crate::provider_entry::{ModelEntry, ProviderEntry};
 use crate::providers::Providers;
-use crate::target_settings::TargetSettings;
 use crate::transport::{Connect, NetConnector};
 
 /// Builds providers in code. Models of one provider share the load and state of common keys, as with a provider file.
@@ -35,36 +32,6 @@ impl Providers {
     /// Returns a builder. Models have no limits unless their settings set some.
     pub fn builder() -> ProvidersBuilder {
         ProvidersBuilder::default()
-    }
-}
-
-impl ModelEntry {
-    /// Creates a model with default settings. Keys are strings, [`Secret`](crate::Secret)s, or [`KeyEntry`]s with weight and limits.
-    ///
-    /// A path such as `chat/completions` is appended to the base URL, so it must end with `/v1` if the provider's path has it.
-    pub fn new(
-        model_name: impl Into<String>,
-        base_url: impl Into<String>,
-        keys: impl IntoIterator<Item = impl Into<KeyEntry>>,
-    ) -> Self {
-        Self {
-            model_name: model_name.into(),
-            api_keys: keys.into_iter().map(Into::into).collect(),
-            base_url: base_url.into(),
-            settings: TargetSettings::default(),
-        }
-    }
-
-    /// Replaces all settings.
-    pub fn with_settings(mut self, settings: TargetSettings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// Sets the limits of the model.
-    pub fn with_limits(mut self, limits: Limits) -> Self {
-        self.settings.limits = limits;
-        self
     }
 }
 
@@ -98,11 +65,7 @@ impl ProvidersBuilder {
         let connector = self
             .connector
             .unwrap_or_else(|| Arc::new(NetConnector::from_env()));
-        let file = ProviderFile {
-            providers: self.providers,
-            ..ProviderFile::default()
-        };
-        Providers::over(file, connector)
+        Providers::with_connector(self.providers, Vec::new(), connector)
     }
 }
 
@@ -145,6 +108,8 @@ impl fmt::Debug for ProvidersBuilder {
 
 #[cfg(test)]
 mod tests {
+    use llmpool_core::limits::Limits;
+
     use super::*;
 
     fn build_error(builder: ProvidersBuilder) -> String {
@@ -160,7 +125,7 @@ mod tests {
         let one = |id: &str, name: &str, url: &str| Providers::builder().model(id, model(name, url));
         assert!(build_error(one("a/b", "m", url)).starts_with("provider \"a/b\""));
         assert!(build_error(one("p", "", url)).starts_with("p: a model name"));
-        assert!(build_error(one("p", "m", "h/v1")).starts_with("p/m: base URL"));
+        assert!(build_error(one("p", "m", "h/v1")).starts_with("p/m: invalid base URL"));
         let twice = one("p", "m", url).model("p", model("m", url));
         assert!(build_error(twice).starts_with("p/m: duplicate model"));
         let without_keys = ModelEntry::new("m", url, [""; 0]);

@@ -28,7 +28,7 @@ impl OpenAiCompatible {
     pub async fn raw_chat_with(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, false);
         let mut answer = raw::complete(self.target(), &request, options).await?;
-        answer.note_usage(translate::usage_in(&answer.body));
+        answer.note_usage(translate::parse_usage(&answer.body));
         let CompleteAnswer { body, report, .. } = answer;
         Ok(RawResponse { body, report })
     }

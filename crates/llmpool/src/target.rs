@@ -6,19 +6,19 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::Json;
-use llmpool_core::dialect::KeyHeader;
-use llmpool_core::failure::policy::StatusPolicy;
+use llmpool_core::failure::status_policy::StatusPolicy;
 use llmpool_core::limits::key::KeyId;
 use llmpool_core::limits::limiter::TargetId;
+use llmpool_core::provider_profile::KeyHeader;
 use llmpool_core::routing::retry::RetryPolicy;
 
-use crate::base_url::shown;
+use crate::base_url::redacted;
 use crate::endpoint::EndpointUris;
 use crate::learned_capabilities::LearnedCapabilities;
 use crate::options::Timeouts;
 use crate::provider::Provider;
 use crate::secrets::Secret;
-use crate::transport::Pool;
+use crate::transport::ConnectionPool;
 
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
@@ -37,7 +37,7 @@ pub(crate) struct Target {
     pub(crate) uris: EndpointUris,
     /// The header that carries the key.
     pub(crate) key_header: KeyHeader,
-    pub(crate) connections: Arc<Pool>,
+    pub(crate) connections: Arc<ConnectionPool>,
     /// The headers of every request, the key excepted.
     pub(crate) headers: HeaderMap,
     /// Fields added to each request that does not set them itself.
@@ -85,7 +85,7 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target")
             .field("name", &self.name)
-            .field("base_url", &shown(&self.base_url))
+            .field("base_url", &redacted(&self.base_url))
             .finish_non_exhaustive()
     }
 }

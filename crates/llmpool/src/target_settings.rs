@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::Json;
-use llmpool_core::failure::policy::StatusPolicy;
+use llmpool_core::failure::status_policy::StatusPolicy;
 use llmpool_core::limits::Limits;
 use llmpool_core::routing::retry::RetryPolicy;
 

@@ -48,7 +48,7 @@ pub(crate) fn demand(target: &Target, request: &EncodedRequest) -> Demand {
         .and_then(AnswerBounds::max_tokens)
         .or(target.expected_output)
         .or_else(|| target.capabilities.p95_answer_length())
-        .unwrap_or(estimate::USUAL_ANSWER);
+        .unwrap_or(estimate::DEFAULT_OUTPUT_TOKENS);
     let choices = bounds.and_then(|bounds| bounds.n).unwrap_or(1).max(1);
     let tokens = estimate::tokens(body).saturating_add(each.saturating_mul(choices));
     Demand {
@@ -94,7 +94,7 @@ fn estimated(request: &[u8], answer: u32) -> Usage {
 /// Settles the reserved tokens with the usage that a complete answer reports.
 pub(crate) fn settle_plain(target: &Target, permit: &mut Permit, body: &[u8]) {
     if target.counts_tokens {
-        settle(target, permit, translate::usage_in(body));
+        settle(target, permit, translate::parse_usage(body));
     }
 }
 

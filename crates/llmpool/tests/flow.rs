@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
-use llmpool::provider_file::KeyEntry;
 use llmpool::{
     ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, Limits, LlmInterface, ModelEntry,
     OpenAiCompatible, Providers, RateLimit, TargetSettings, TokenBucket,
@@ -147,10 +147,7 @@ async fn a_call_that_cannot_make_it_is_refused_at_once_and_told_when_it_could_ha
     assert_eq!(refused.kind(), ErrorKind::LimitReached);
     // 5 have gone, 20 stand before it: the 21st token from now comes after 2.1 s.
     assert_eq!(refused.retry_in().unwrap().as_millis().div_ceil(10), 210);
-    assert!(
-        refused.to_string().contains("next slot in 2.1 s"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("next slot in 2.1 s"), "{refused}");
     let admitted = target
         .chat_with(&ChatRequest::user("hi"), &within(2.2))
         .await
