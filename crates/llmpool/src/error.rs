@@ -208,14 +208,14 @@ impl fmt::Display for Error {
         f.write_str(message)?;
         write_attempts(f, report)?;
         match retry_in {
-            None | Some(Duration::ZERO) => Ok(()),
-            Some(wait) => {
+            Some(wait) if !wait.is_zero() && self.is_temporary() => {
                 let action = match kind {
                     ErrorKind::LimitReached => "next slot",
                     _ => "retry",
                 };
                 write!(f, "; {action} in {:.1} s", wait.as_secs_f64())
             }
+            _ => Ok(()),
         }
     }
 }
@@ -228,7 +228,7 @@ fn write_attempts(f: &mut fmt::Formatter<'_>, report: &CallReport) -> fmt::Resul
     }
     let plural = if count == 1 { "" } else { "s" };
     let elapsed = report.elapsed.as_secs_f64();
-    write!(f, " after {count} attempt{plural} in {elapsed:.1} s")?;
+    write!(f, " after {count} attempt{plural} in {elapsed:.1}s")?;
     let mut runs: Vec<(String, usize)> = Vec::new();
     for attempt in report.attempts.iter().chain(&report.unsent) {
         let outcome = attempt.failure.map_or("answered", FailureKind::as_str);
