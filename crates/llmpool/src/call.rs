@@ -142,7 +142,7 @@ impl<'a> Call<'a> {
             return Ok(request);
         }
         let encoded = encoder.encode(self.target).and_then(|request| {
-            self.constraint = affinity::binding_of(self.target, &request.body)?;
+            self.constraint = affinity::key_constraint(self.target, &request.body)?;
             Ok(request)
         });
         let request = encoded.map_err(|error| error.with_report(self.take_report()))?;

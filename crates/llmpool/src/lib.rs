@@ -58,6 +58,7 @@ mod report;
 mod responses_encoder;
 mod saved_status;
 mod secrets;
+mod stored_state;
 mod stream;
 mod sync;
 mod target;
