@@ -213,7 +213,7 @@ async fn broken_lines_are_told_at_once_and_nothing_is_sent() {
         "error: in.jsonl has 4 broken lines, so nothing is sent\n\
          in.jsonl:2:12: this is not JSON: expected value\n  hint: mend the syntax; a line has to hold one whole value\n\
          in.jsonl:4: line 3 has the same id\n  hint: give each an id of its own; a line without one is called by its number\n\
-         in.jsonl:5: no model p/other is configured; there are p/m\n  hint: name one of them, or remove the line's model and say -m\n\
+         in.jsonl:5: model p/other is not configured; configured models: p/m\n  hint: name one of them, or remove the line's model and say -m\n\
          in.jsonl:6:20: a value is not a sequence\n  hint: change the value\n"
     );
     assert_eq!(simulator.stats().requests, 0);

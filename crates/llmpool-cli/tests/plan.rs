@@ -300,7 +300,7 @@ fn wrong_input_is_told_once_with_its_place() {
         (
             &["--trace", "other.jsonl"],
             2,
-            "other.jsonl:1: no model p/other is configured\nhint: there are p/m",
+            "other.jsonl:1: model p/other is not configured\nhint: configured models: p/m",
         ),
         (
             &["--traffic", "bad.json"],
@@ -325,7 +325,7 @@ fn wrong_input_is_told_once_with_its_place() {
         (
             &["--traffic", "model.json"],
             2,
-            "model.json: models[0].model: no model x is configured",
+            "model.json: models[0].model: model x is not configured",
         ),
         (
             &["--traffic", "twice.json"],
@@ -353,7 +353,7 @@ fn wrong_input_is_told_once_with_its_place() {
         (
             &["--rate", "1", "-m", "p/other"],
             2,
-            "no model p/other is configured",
+            "model p/other is not configured",
         ),
         (&["--rate", "1", "--callers", "2"], 2, "cannot be used with"),
         (&["--rate", "1", "--config", "nowhere.json"], 78, "nowhere.json"),

@@ -167,7 +167,7 @@ async fn an_answer_can_be_stopped_and_asked_again_and_a_failure_ends_nothing() {
     terminal.enter("/model").wait_for("* one/m\n  two/m", 1);
     terminal
         .enter("/model two")
-        .wait_for("no model two is configured", 1);
+        .wait_for("model two is not configured", 1);
     terminal
         .enter("/model two/m")
         .wait_for("two/m answers from now on", 1);

@@ -180,7 +180,7 @@ impl Providers {
         Error::new(
             ErrorKind::UnknownModel,
             format!(
-                "model {id} is not configured; configured are {}",
+                "model {id} is not configured; configured models: {}",
                 known.join(", ")
             ),
         )

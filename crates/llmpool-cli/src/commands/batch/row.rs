@@ -211,7 +211,7 @@ mod tests {
         let error =
             Error::new(ErrorKind::LimitReached, "too late").with_retry_in(Duration::from_millis(1500));
         let row = write("x", 1, &Err(error)).unwrap();
-        let failed = r#""response":null,"error":{"kind":"limit_reached","message":"too late","status":null,"retry_after_s":1.5,"#;
+        let failed = r#""response":null,"error":{"kind":"limit_reached","message":"too late; next slot in 1.5 s","status":null,"retry_after_s":1.5,"#;
         assert!(row.contains(failed), "{row}");
         assert!(!read(row.as_bytes()).unwrap().answered);
     }
