@@ -413,7 +413,7 @@ impl Typed<'_> {
         let mut json = serde_json::Serializer::new(body);
         let mut map = json.serialize_map(None)?;
         map.serialize_entry("model", &target.model)?;
-        self.request.serialize_members(&mut map, &OURS)?;
+        self.request.serialize_fields(&mut map, &OURS)?;
         if self.stream {
             map.serialize_entry("stream", &true)?;
         }

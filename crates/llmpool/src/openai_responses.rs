@@ -258,7 +258,7 @@ pub(crate) fn render(request: &ResponsesRequest, stream: bool, target: &Target) 
         let mut json = serde_json::Serializer::new(&mut body);
         let mut map = json.serialize_map(None)?;
         map.serialize_entry("model", &target.model)?;
-        request.serialize_members(&mut map, skipped)?;
+        request.serialize_fields(&mut map, skipped)?;
         if stream {
             map.serialize_entry("stream", &true)?;
         }

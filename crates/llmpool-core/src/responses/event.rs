@@ -9,7 +9,7 @@ use super::item::Item;
 use super::part::ItemPart;
 use super::response::Response;
 use crate::chat::string_enum::string_enum;
-use crate::chat::wire_object::decode_valid_fields;
+use crate::chat::valid_fields::decode_valid_fields;
 use crate::chat::wire_object::wire_object;
 use crate::chat::{Json, LenientU64, UnknownFields};
 

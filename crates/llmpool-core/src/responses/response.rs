@@ -6,7 +6,8 @@ use super::item::Item;
 use super::part::ItemPart;
 use super::request::{Reasoning, ResponsesTool, TextOptions};
 use crate::chat::string_enum::string_enum;
-use crate::chat::wire_object::{decode_valid_fields, opaque_debug, wire_object};
+use crate::chat::valid_fields::decode_valid_fields;
+use crate::chat::wire_object::{opaque_debug, wire_object};
 use crate::chat::{Content, Json, LenientU64, UnknownFields};
 
 /// A response, finished or not.

@@ -119,7 +119,7 @@ impl Said {
             message,
             finish_reason: Some(finish_reason),
             logprobs: logprobs_of(&self.logprobs),
-            ..Choice::at(0)
+            ..Choice::with_index(0)
         };
         choice.set_null("logprobs");
         choice
