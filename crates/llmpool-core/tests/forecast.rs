@@ -7,8 +7,9 @@ use llmpool_core::forecast::{
     Arrivals, Burst, Forecast, LogNormal, ModelSetup, Recorded, TooManyCalls, Traffic, forecast,
 };
 use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::limiter::{LimitKind, Limiter, Limits, TargetId, WaitReason};
+use llmpool_core::limits::limiter::{Limiter, TargetId, WaitReason};
 use llmpool_core::limits::rate_limit::RateLimit;
+use llmpool_core::limits::{LimitKind, Limits};
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
 
@@ -71,7 +72,7 @@ fn slots(most: u32) -> Limits {
 
 fn a_minute(requests: u32) -> Limits {
     Limits {
-        minute: Some(RateLimit::per_minute(requests, 1).unwrap()),
+        rpm: Some(requests),
         ..Limits::default()
     }
 }
@@ -112,7 +113,7 @@ fn a_crowd_gets_what_four_keys_may() {
 fn what_binds_is_named() {
     let rate = Limits::from(Some(RateLimit::new(1, 1.0).unwrap()));
     let tokens = Limits {
-        tokens: Some(6000),
+        tpm: Some(6000),
         ..Limits::default()
     };
     let even = Arrivals::Even { per_second: 2.0 };
@@ -267,7 +268,7 @@ fn calls_without_end_are_refused_and_not_counted_for_ever() {
 #[test]
 fn a_request_that_no_limit_admits_is_turned_away_and_a_full_room_too() {
     let tokens = Limits {
-        tokens: Some(50),
+        tpm: Some(50),
         ..Limits::default()
     };
     let mut calls = traffic(Arrivals::Even { per_second: 1.0 }, 10.0, 1.0);

@@ -9,9 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use llmpool_core::failure::policy::{self, KeyAction, KeyScope};
 use llmpool_core::failure::{Blame, Failure, FailureKind};
-use llmpool_core::limits::key::{KeyId, KeyState};
+use llmpool_core::limits::LimitKind;
+use llmpool_core::limits::key::{KeyAvailability, KeyId};
 use llmpool_core::limits::limiter::{
-    CooldownReason, KeyConstraint, LimitKind, ProvisionalCooldown, Unsatisfiable, WaitReason,
+    CooldownReason, KeyConstraint, ProvisionalCooldown, Unsatisfiable, WaitReason,
 };
 use llmpool_core::limits::wait_queue::{AcquireRequest, Ticket};
 use llmpool_core::routing::attempts::{Attempts, KeyOutcome, NextAction};
@@ -438,24 +439,26 @@ fn refused_error(why: WaitReason, wait: Option<Duration>) -> Error {
             "no key had a free slot before the deadline",
         ),
         WaitReason::Keys(state) => match state {
-            KeyState::Invalid(_) => (
+            KeyAvailability::Invalid(_) => (
                 ErrorKind::Attempt(FailureKind::InvalidKey),
                 "every key was refused",
             ),
-            KeyState::NoQuota(_) => (ErrorKind::Attempt(FailureKind::NoQuota), "no key has quota left"),
-            KeyState::Throttled(_) => (
+            KeyAvailability::NoQuota(_) => {
+                (ErrorKind::Attempt(FailureKind::NoQuota), "no key has quota left")
+            }
+            KeyAvailability::Throttled(_) => (
                 ErrorKind::Attempt(FailureKind::RateLimited),
                 "every key is throttled",
             ),
-            KeyState::Forbidden(_) => (
+            KeyAvailability::Forbidden(_) => (
                 ErrorKind::Attempt(FailureKind::PermissionDenied),
                 "no key may use this model",
             ),
-            KeyState::Disabled => (
+            KeyAvailability::Disabled => (
                 ErrorKind::Attempt(FailureKind::InvalidKey),
                 "every key is disabled; enable one",
             ),
-            KeyState::Healthy | KeyState::Probing => {
+            KeyAvailability::Healthy | KeyAvailability::Probing => {
                 (ErrorKind::LimitReached, "no key was free before the deadline")
             }
         },

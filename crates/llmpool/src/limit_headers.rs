@@ -52,7 +52,7 @@ fn share(provider: &Provider, keys: &[KeyId]) {
         });
         all.reduce(|a, b| a.stricter(&b)).unwrap_or_default()
     });
-    let limits = llmpool_core::limits::limiter::Limits {
+    let limits = llmpool_core::limits::Limits {
         max_concurrency: None,
         ..limits
     };

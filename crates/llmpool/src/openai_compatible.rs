@@ -14,8 +14,9 @@ use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, S
 use llmpool_core::dialect::Dialect;
 use llmpool_core::failure::policy::StatusPolicy;
 use llmpool_core::failure::{Failure, FailureKind};
+use llmpool_core::limits::Limits;
 use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::limiter::{Limits, TargetLimits};
+use llmpool_core::limits::limiter::TargetLimits;
 use llmpool_core::limits::rate_limit::{RateLimit, RateLimitError};
 use llmpool_core::responses::Response;
 use llmpool_core::routing::retry::RetryPolicy;
@@ -116,19 +117,19 @@ impl Default for TargetSettings {
 
 impl TargetSettings {
     fn limits(&self) -> Result<TargetLimits, RateLimitError> {
-        let burst = self
+        let rate_limit = self
             .rate_limit
             .map(|(capacity, rate)| RateLimit::new(capacity, rate));
-        let at_once = self.rate_limit.map_or(1, |(capacity, _)| capacity);
-        let minute = self.rpm.map(|rpm| RateLimit::per_minute(rpm, at_once));
+        let limits = Limits {
+            rate_limit: rate_limit.transpose()?,
+            rpm: self.rpm,
+            tpm: self.tpm,
+            rpd: self.rpd,
+            max_concurrency: self.max_concurrency,
+        };
+        limits.per_minute_bucket()?;
         Ok(TargetLimits {
-            limits: Limits {
-                burst: burst.transpose()?,
-                minute: minute.transpose()?,
-                tokens: self.tpm,
-                day: self.rpd,
-                max_concurrency: self.max_concurrency,
-            },
+            limits,
             breaker: self.breaker,
         })
     }

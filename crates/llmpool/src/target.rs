@@ -11,7 +11,7 @@ use llmpool_core::estimate::AnswerLengths;
 use llmpool_core::failure::Failure;
 use llmpool_core::failure::policy::StatusPolicy;
 use llmpool_core::limits::affinity::Affinity;
-use llmpool_core::limits::key::{KeyId, KeyState};
+use llmpool_core::limits::key::{KeyAvailability, KeyId};
 use llmpool_core::limits::limiter::TargetId;
 use llmpool_core::limits::shared_quota::SharedQuotaDetector;
 use llmpool_core::routing::retry::RetryPolicy;
@@ -224,7 +224,7 @@ pub struct KeyStatus {
     /// Position and fingerprint; the key itself is never shown.
     pub label: KeyLabel,
     /// In use, or why not.
-    pub state: KeyState,
+    pub state: KeyAvailability,
     /// Attempts under way.
     pub in_flight: u32,
     /// The most requests a minute that it, or the account it shares, is configured for.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use llmpool_core::chat::Usage;
 use llmpool_core::estimate;
-use llmpool_core::limits::limiter::Demand;
+use llmpool_core::limits::Demand;
 use llmpool_core::stream_view::{self, StreamView};
 use llmpool_core::translate;
 use serde::Deserialize;

@@ -101,7 +101,8 @@ fn assert_same(told: &Forecast, waits: &[Duration]) {
 async fn calls_wait_as_long_as_was_foretold() {
     let script = Scripted::new(|_, _| Play::SendAfter(LATENCY, completion("ok")));
     let of_key = Limits {
-        minute: Some(RateLimit::per_minute(150, 5).unwrap()),
+        rate_limit: Some(RateLimit::new(5, 10.0).unwrap()),
+        rpm: Some(150),
         max_concurrency: Some(2),
         ..Limits::default()
     };
@@ -128,7 +129,7 @@ async fn tokens_are_reserved_and_settled_as_was_foretold() {
     let body = COMPLETION.replace(said, &format!(r#""usage":{usage}"#));
     let script = Scripted::new(move |_, _| Play::SendAfter(LATENCY, answer(200, "", &body)));
     let of_key = Limits {
-        tokens: Some(6000),
+        tpm: Some(6000),
         ..Limits::default()
     };
     let target = target(script, of_key, TargetSettings::default());

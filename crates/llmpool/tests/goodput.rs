@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use llmpool::chat::ChatRequest;
 use llmpool::forecast::{Arrivals, Traffic};
-use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings};
+use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings};
 use llmpool_simulator::{Scenario, Simulator};
 
 const CALLERS: usize = 64;
@@ -42,7 +42,7 @@ async fn a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
         .unwrap();
     let limits = KeyLimits {
         limits: Limits {
-            minute: Some(RateLimit::per_minute(300, 1).unwrap()),
+            rpm: Some(300),
             ..Limits::default()
         },
         ..KeyLimits::default()

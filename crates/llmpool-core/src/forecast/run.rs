@@ -9,8 +9,9 @@ use super::traffic::{Call, Calls};
 use super::utilization::{self, Tally};
 use super::{Forecast, MOST_CALLS, ModelSetup, TooManyCalls, Traffic};
 use crate::estimate::{self, AnswerLengths};
+use crate::limits::Demand;
 use crate::limits::admission::{Admission, AdmissionOutcome};
-use crate::limits::limiter::{Demand, Grant, KeyConstraint, Limiter};
+use crate::limits::limiter::{Grant, KeyConstraint, Limiter};
 use crate::limits::wait_queue::{AcquireRequest, Caller, Ticket};
 use crate::time::Timestamp;
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::limits::key::KeyId;
-use crate::limits::limiter::{LimitKind, Limiter, Limits, TargetId, WaitReason};
+use crate::limits::limiter::{Limiter, TargetId, WaitReason};
+use crate::limits::{LimitKind, Limits};
 
 /// What a key did within the span, for all models.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,7 +88,7 @@ pub(super) fn of_key(limiter: &Limiter, key: KeyId, tallies: &[Tally], span: Dur
 /// The share of each limit that there is; `None` stands for concurrency.
 fn used(limits: &Limits, tally: &Tally, span: Duration) -> impl Iterator<Item = (Option<LimitKind>, f64)> {
     let seconds = span.as_secs_f64();
-    let quotas = [limits.burst, limits.minute].into_iter().flatten();
+    let quotas = limits.rate_limits();
     let quotas = quotas.map(|quota| f64::from(quota.capacity()) + quota.per_second() * seconds);
     let windows = |most: u32, length: f64| f64::from(most) * (seconds / length).max(1.0);
     let (calls, tokens) = (tally.calls as f64, tally.tokens as f64);
@@ -95,10 +96,10 @@ fn used(limits: &Limits, tally: &Tally, span: Duration) -> impl Iterator<Item = 
         .reduce(f64::min)
         .map(|most| (Some(LimitKind::Requests), calls / most));
     let minute = limits
-        .tokens
+        .tpm
         .map(|most| (Some(LimitKind::Tokens), tokens / windows(most, 60.0)));
     let day = limits
-        .day
+        .rpd
         .map(|most| (Some(LimitKind::Day), calls / windows(most, 86_400.0)));
     let slots = limits.max_concurrency;
     let slots = slots.map(|most| (None, tally.busy / (f64::from(most) * seconds)));

@@ -176,9 +176,6 @@ fn of_model(model: &ModelEntry, path: &str, places: &SourceMap, labels: &[(Secre
 fn of_key(key: &KeyEntry, labels: &[(Secret, KeyLabel)]) -> String {
     let label = labels.iter().find(|(known, _)| *known == key.secret);
     let limits = &key.limits.limits;
-    let per_minute = limits
-        .minute
-        .map(|quota| format!("rpm {}", quota.most_in_a_minute()));
     let parts = [
         label.map(|(_, label)| label.to_string()),
         Some(key.limits.weight)
@@ -187,9 +184,9 @@ fn of_key(key: &KeyEntry, labels: &[(Secret, KeyLabel)]) -> String {
         limits
             .max_concurrency
             .map(|most| format!("max_concurrency {most}")),
-        per_minute,
-        limits.tokens.map(|tokens| format!("tpm {tokens}")),
-        limits.day.map(|day| format!("rpd {day}")),
+        limits.rpm.map(|rpm| format!("rpm {rpm}")),
+        limits.tpm.map(|tpm| format!("tpm {tpm}")),
+        limits.rpd.map(|rpd| format!("rpd {rpd}")),
         key.quota_group
             .as_ref()
             .map(|group| format!("quota_group {group}")),
