@@ -1,8 +1,11 @@
 //! Chats as responses and back: nothing that has an equivalent is lost, and what has none is named.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest};
 use llmpool_core::responses::{Response, ResponseEvent};
+use llmpool_core::sse::SseEvent;
+use llmpool_core::stream_view::StreamView;
 use llmpool_core::translate::{self, EventTranslator, Undecoded};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -504,10 +507,17 @@ fn data(event: &Value) -> String {
 fn assembled(events: &[Value]) -> ChatCompletion {
     let (mut translator, mut read, mut assembler) =
         (EventTranslator::new(), EventTranslator::new(), Assembler::new());
+    let mut view = StreamView::new(ApiFormat::Responses);
     for event in events {
         let (mut chunks, mut same) = (Vec::new(), Vec::new());
         let data = data(event);
-        translator.push_data(data.as_bytes(), &mut chunks).unwrap();
+        let observation = view.observe(&SseEvent {
+            data: data.clone().into(),
+            name: None,
+        });
+        translator
+            .push_data(data.as_bytes(), observation.repeat.as_ref(), &mut chunks)
+            .unwrap();
         read.push(ResponseEvent::decode(data.as_bytes()).unwrap(), &mut same)
             .unwrap();
         assert_eq!(chunks, same, "read in short and in full");
@@ -524,7 +534,7 @@ fn assembled(events: &[Value]) -> ChatCompletion {
 /// What a single event is.
 fn pushed(translator: &mut EventTranslator, event: &Value) -> Result<Vec<ChatChunk>, Undecoded> {
     let mut chunks = Vec::new();
-    translator.push_data(data(event).as_bytes(), &mut chunks)?;
+    translator.push_data(data(event).as_bytes(), None, &mut chunks)?;
     Ok(chunks)
 }
 
@@ -813,7 +823,7 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
             .iter()
             .filter_map(|call| call.function.as_ref()?.arguments.clone())
             .filter(|arguments| arguments != "{}");
-        let told: Vec<String> = [answer.text().into_owned()]
+        let told: Vec<String> = [answer.text()]
             .into_iter()
             .chain(message.refusal.clone())
             .chain(calls)
@@ -914,7 +924,7 @@ fn no_number_and_no_depth_breaks_a_translation() {
         let mut chunks = Vec::new();
         let event = format!(r#"{{"type":"response.output_text.delta","delta":"a","logprobs":[{token}]}}"#);
         EventTranslator::new()
-            .push_data(event.as_bytes(), &mut chunks)
+            .push_data(event.as_bytes(), None, &mut chunks)
             .unwrap();
         assert!(
             chunks[0].choices[0]

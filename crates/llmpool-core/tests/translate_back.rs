@@ -901,12 +901,12 @@ fn two_pieces_of_reasoning_stay_two_with_what_only_their_maker_can_read() {
         let event =
             json!({"type": "response.output_item.done", "output_index": number - 1, "item": item(number)});
         translator
-            .push_data(event.to_string().as_bytes(), &mut chunks)
+            .push_data(event.to_string().as_bytes(), None, &mut chunks)
             .unwrap();
     }
     let end = json!({"type": "response.completed", "response": {"id": "r", "status": "completed", "output": [item(1), item(2)]}});
     translator
-        .push_data(end.to_string().as_bytes(), &mut chunks)
+        .push_data(end.to_string().as_bytes(), None, &mut chunks)
         .unwrap();
     let chunks: Vec<Value> = chunks.iter().map(write).collect();
     let events = events_of(&chunks, None);

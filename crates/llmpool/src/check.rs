@@ -343,7 +343,7 @@ async fn call(
         deadline: patience.deadline,
     };
     let mut frames = RawEventStream::new(body, target.wire, limits, None);
-    while let Some(frame) = frames.next_frame().await {
+    while let Some(frame) = frames.next_event().await {
         if frame?.flags.content {
             check.pieces += 1;
             check.first_content.get_or_insert(clock::now().since(began));

@@ -475,10 +475,12 @@ impl Stream for Chunks {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             };
-            return Poll::Ready(Some(match this.decoder.decode(&frame.event.data) {
-                Ok(chunk) => Ok(chunk),
-                Err(_) => Err(this.frames.fail(Failure::new(FailureKind::InvalidResponse))),
-            }));
+            return Poll::Ready(Some(
+                match this.decoder.decode(&frame.event.data, frame.repeat.as_ref()) {
+                    Ok(chunk) => Ok(chunk),
+                    Err(_) => Err(this.frames.fail(Failure::new(FailureKind::InvalidResponse))),
+                },
+            ));
         }
     }
 }

@@ -361,7 +361,7 @@ impl Stream for TranslatedChunks {
             };
             if this
                 .translator
-                .push_data(&frame.event.data, &mut this.ready)
+                .push_data(&frame.event.data, frame.repeat.as_ref(), &mut this.ready)
                 .is_err()
             {
                 let failure = Failure::new(FailureKind::InvalidResponse);

@@ -2,11 +2,7 @@
 //!
 //! Always true: the chunks put together are what [`completion_of`](crate::translate::completion_of) makes of the whole response.
 
-use std::borrow::Cow;
 use std::sync::Arc;
-
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::answer::{End, IMAGES, created_of, logprobs_of, metadata_of};
 use super::lenient_items::{salvaged, salvaged_part};
@@ -15,6 +11,7 @@ use crate::chat::{
     ToolCallDelta, UnknownFields,
 };
 use crate::responses::{EventKind, Item, ItemPart, Response, ResponseEvent, ResponseStatus};
+use crate::stream_view::{EventRepeat, VaryingField};
 use crate::translate::{BETWEEN, Failed, annotation, images, reasoning, usage};
 
 /// Makes chunks of events.
@@ -31,6 +28,8 @@ pub struct EventTranslator {
     calls: u64,
     reasoned: bool,
     over: bool,
+    /// Template of the last event if it added text and nothing else, and the item that it belongs to.
+    text_template: Option<(u32, usize)>,
 }
 
 /// Why an event is no chunk.
@@ -153,49 +152,47 @@ impl EventTranslator {
         Ok(())
     }
 
-    /// As [`push`](Self::push), of an event that is not decoded yet. A piece of text in the middle of an answer is read without its frame.
-    pub fn push_data(&mut self, data: &[u8], chunks: &mut Vec<ChatChunk>) -> Result<(), Undecoded> {
-        if let Some(text) = self.plain_piece(data) {
-            if let Some(last) = self.items.last_mut() {
-                last.told.text += text.len();
-            }
-            let delta = Delta {
-                content: Some(Content::Text(text)),
-                ..Delta::default()
-            };
-            self.piece(delta, chunks);
+    /// Translates an event that is not decoded yet. `repeat` is what [`StreamView`](crate::stream_view::StreamView) recognised in it.
+    ///
+    /// # Errors
+    /// If the data is not an event, or if the event reports that the response failed.
+    pub fn push_data(
+        &mut self,
+        data: &[u8],
+        repeat: Option<&EventRepeat>,
+        chunks: &mut Vec<ChatChunk>,
+    ) -> Result<(), Undecoded> {
+        if let Some((at, text)) = repeat.and_then(|repeat| self.repeated_text(data, repeat)) {
+            self.items[at].told.text += text.len();
+            self.piece(told(text), chunks);
             return Ok(());
         }
         let event = ResponseEvent::decode(data).map_err(|_| Undecoded::NoEvent)?;
+        self.text_template = repeat.and_then(|repeat| self.text_template_of(data, &event, repeat));
         self.push(event, chunks).map_err(Undecoded::Failed)
     }
 
-    /// The text of a piece that follows another one of the same item and says nothing else.
-    fn plain_piece(&self, data: &[u8]) -> Option<String> {
-        #[derive(Deserialize)]
-        struct Piece<'a> {
-            #[serde(borrow)]
-            item_id: Option<Cow<'a, str>>,
-            output_index: Option<u64>,
-            #[serde(borrow)]
-            delta: Cow<'a, str>,
-            #[serde(borrow, default)]
-            logprobs: Option<&'a RawValue>,
-        }
-        let follows = |last: &&Slot| self.begun && last.told.text > 0;
-        let last = self.items.last().filter(follows)?;
-        if !data.starts_with(b"{\"type\":\"response.output_text.delta\",") {
-            return None;
-        }
-        let piece: Piece<'_> = serde_json::from_str(std::str::from_utf8(data).ok()?).ok()?;
-        let silent = piece
-            .logprobs
-            .is_none_or(|tokens| matches!(tokens.get(), "[]" | "null"));
-        let same = match &piece.item_id {
-            Some(id) => Some(&**id) == last.id.as_deref(),
-            None => piece.output_index.is_none() || piece.output_index == last.output_index,
-        };
-        (silent && same && !piece.delta.is_empty()).then(|| piece.delta.into_owned())
+    /// Returns the text of an event that differs from the last one in its text only, and the item that it belongs to.
+    fn repeated_text(&self, data: &[u8], repeat: &EventRepeat) -> Option<(usize, String)> {
+        let (template, at) = self.text_template?;
+        let text = repeat.string(data, VaryingField::Delta)?;
+        (template == repeat.template() && !text.is_empty()).then_some((at, text))
+    }
+
+    /// Returns the template of an event that does nothing but add text to an item, and the item.
+    fn text_template_of(
+        &mut self,
+        data: &[u8],
+        event: &ResponseEvent,
+        repeat: &EventRepeat,
+    ) -> Option<(u32, usize)> {
+        let (probe, probe_repeat) = repeat.probe(data);
+        let probe_event = ResponseEvent::decode(&probe).ok()?;
+        let is_text = event.kind == EventKind::TextDelta
+            && event.delta_text().is_some_and(|text| !text.is_empty())
+            && event.logprobs.as_ref().is_none_or(Vec::is_empty)
+            && probe_event.delta_text() == probe_repeat.string(&probe, VaryingField::Delta).as_deref();
+        is_text.then(|| (repeat.template(), self.slot_index(event)))
     }
 
     fn learn(&mut self, response: Option<&Response>) {
@@ -233,6 +230,11 @@ impl EventTranslator {
 
     /// The item that an event is about: by its id, its place, or as the last of its kind; begun where there is none.
     fn slot(&mut self, event: &ResponseEvent) -> &mut Slot {
+        let at = self.slot_index(event);
+        &mut self.items[at]
+    }
+
+    fn slot_index(&mut self, event: &ResponseEvent) -> usize {
         let kind = Kind::told_by(&event.kind);
         let by_id = |slot: &Slot| event.item_id.is_some() && slot.id == event.item_id;
         let by_place = |slot: &Slot| slot.output_index.is_some() && slot.output_index == event.output_index();
@@ -243,8 +245,7 @@ impl EventTranslator {
         let at = self.items.iter().rposition(by_id);
         let at = at.or_else(|| self.items.iter().rposition(by_place));
         let at = at.or_else(|| self.items.iter().rposition(by_kind));
-        let at = at.unwrap_or_else(|| self.open(kind, event.item_id.clone(), event.output_index()));
-        &mut self.items[at]
+        at.unwrap_or_else(|| self.open(kind, event.item_id.clone(), event.output_index()))
     }
 
     fn open(&mut self, kind: Kind, id: Option<String>, output_index: Option<u64>) -> usize {
