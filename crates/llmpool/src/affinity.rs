@@ -49,8 +49,8 @@ pub(crate) fn binding_of(target: &Target, body: &[u8]) -> Result<KeyConstraint, 
     }
     let ties = resource_refs(body);
     let made = |needed: bool| -> Vec<u64> {
-        let ties = ties.iter().filter(|tie| tie.needed == needed);
-        ties.map(|tie| fingerprint(&tie.made)).collect()
+        let ties = ties.iter().filter(|tie| tie.required == needed);
+        ties.map(|tie| fingerprint(&tie.resource)).collect()
     };
     let (needed, better) = (made(true), made(false));
     let affinity = target.provider.affinity();
@@ -59,14 +59,14 @@ pub(crate) fn binding_of(target: &Target, body: &[u8]) -> Result<KeyConstraint, 
         .admission
         .look(|limiter| affinity.constraint(&needed, &better, limiter, target.id));
     constraint.map_err(|homeless| {
-        let member = ties.iter().find(|tie| tie.needed).map_or("", |tie| tie.member);
+        let member = ties.iter().find(|tie| tie.required).map_or("", |tie| tie.field);
         Error::new(ErrorKind::Unsendable, message(&ties, homeless)).with_param(member)
     })
 }
 
 fn message(ties: &[ResourceRef<'_>], homeless: AffinityError) -> String {
-    let needed = ties.iter().filter(|tie| tie.needed);
-    let mut members: Vec<&str> = needed.map(|tie| tie.member).collect();
+    let needed = ties.iter().filter(|tie| tie.required);
+    let mut members: Vec<&str> = needed.map(|tie| tie.field).collect();
     members.dedup();
     let members = members.join(" and ");
     match homeless {

@@ -167,7 +167,7 @@ impl ChunkTranslator {
     }
 
     fn tell(&mut self, event: ResponseEvent, events: &mut Vec<ResponseEvent>) {
-        events.push(event.at(self.number));
+        events.push(event.with_sequence_number(self.number));
         self.number += 1;
     }
 
