@@ -665,12 +665,12 @@ impl Limiter {
 
     /// A call begins that was not tried before: it earns its target a part of a retry.
     pub fn fresh_call(&mut self, target: TargetId, now: Timestamp) {
-        self.targets[target.index()].budget.fresh_call(now);
+        self.targets[target.index()].budget.record_call(now);
     }
 
     /// Spends one of the target's retries, if there is one.
     pub fn spend_retry(&mut self, target: TargetId, now: Timestamp) -> bool {
-        self.targets[target.index()].budget.spend(now)
+        self.targets[target.index()].budget.try_spend(now)
     }
 
     /// The earliest instant at which a request could have gone after `ahead` others: a lower bound that counts occupied slots as free, and
@@ -970,7 +970,7 @@ impl Target {
     #[inline(always)]
     fn answered(&mut self) {
         self.failures = 0;
-        self.budget.answered();
+        self.budget.record_success();
     }
 
     /// Whether any usable key will do for an attempt.

@@ -31,7 +31,7 @@ pub(super) fn mark_an_error(
     }
     let parse = |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
     let (object, code, error_code) = (parse(object), parse(code), parse(error_code));
-    provider_error::calls_itself_an_error(|name| match name {
+    provider_error::looks_like_error(|name| match name {
         "object" => object.as_ref(),
         "code" => code.as_ref(),
         "error_code" => error_code.as_ref(),

@@ -112,7 +112,7 @@ impl ResponseSummary {
             usage: Option<ResponsesUsage>,
         }
         let fields: Fields = serde_json::from_slice(response).unwrap_or_default();
-        let usage = fields.usage.map(|usage| usage::as_chat(&usage));
+        let usage = fields.usage.map(|usage| usage::to_chat(&usage));
         let usage = usage.filter(|usage| !usage.is_empty());
         Self {
             failed: matches!(
