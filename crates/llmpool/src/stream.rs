@@ -145,7 +145,7 @@ impl RawEventStream {
         if flags.creates_resources
             && let Some(recorder) = &self.recorder
         {
-            recorder.note(&event.data);
+            recorder.record(&event.data);
         }
         Poll::Ready(Some(Ok(RawEvent {
             event,
