@@ -33,11 +33,13 @@ impl Stream for DecodedChunks {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        Poll::Ready(match ready!(this.events.poll_data(cx)) {
-            Some(Ok(data)) => Some(match this.decoder.decode(&data) {
-                Ok(chunk) => Ok(chunk),
-                Err(_) => Err(this.events.fail(FailureKind::InvalidResponse)),
-            }),
+        Poll::Ready(match ready!(this.events.poll_json(cx)) {
+            Some(Ok(event)) => Some(
+                match this.decoder.decode(&event.event.data, event.repeat.as_ref()) {
+                    Ok(chunk) => Ok(chunk),
+                    Err(_) => Err(this.events.fail(FailureKind::InvalidResponse)),
+                },
+            ),
             Some(Err(error)) => Some(Err(error)),
             None => None,
         })
@@ -74,12 +76,15 @@ impl Stream for TranslatedChunks {
             if let Some(chunk) = this.translator.next_chunk() {
                 return Poll::Ready(Some(Ok(chunk)));
             }
-            let data = match ready!(this.events.poll_data(cx)) {
-                Some(Ok(data)) => data,
+            let event = match ready!(this.events.poll_json(cx)) {
+                Some(Ok(event)) => event,
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             };
-            if this.translator.push_data(&data).is_err() {
+            let pushed = this
+                .translator
+                .push_data(&event.event.data, event.repeat.as_ref());
+            if pushed.is_err() {
                 return Poll::Ready(Some(Err(this.events.fail(FailureKind::InvalidResponse))));
             }
         }

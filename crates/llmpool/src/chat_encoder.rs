@@ -36,7 +36,7 @@ impl ChatEncoder<'_> {
             &RESERVED,
             |name| self.request.has(name),
             |map| {
-                self.request.serialize_members(map, &RESERVED)?;
+                self.request.serialize_fields(map, &RESERVED)?;
                 if self.stream {
                     map.serialize_entry("stream", &true)?;
                 }

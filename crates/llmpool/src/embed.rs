@@ -139,7 +139,7 @@ impl RequestEncoder for EmbeddingEncoder<'_> {
             target,
             &["model"],
             |name| request.has(name),
-            |map| request.serialize_members(map, &["model"]),
+            |map| request.serialize_fields(map, &["model"]),
         )?;
         Ok(EncodedRequest::new(Endpoint::Embeddings, body, false))
     }

@@ -184,10 +184,12 @@ impl ChatStream {
     pub async fn next_text(&mut self) -> Option<Result<String, Error>> {
         loop {
             match self.next().await? {
-                Ok(chunk) => match chunk.text() {
-                    None | Some("") => {}
-                    Some(text) => return Some(Ok(text.to_owned())),
-                },
+                Ok(chunk) => {
+                    let text = chunk.text();
+                    if !text.is_empty() {
+                        return Some(Ok(text.into_owned()));
+                    }
+                }
                 Err(error) => return Some(Err(error)),
             }
         }

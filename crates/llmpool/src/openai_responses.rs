@@ -202,8 +202,8 @@ impl EventStream {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ResponseEvent, Error>>> {
-        Poll::Ready(match ready!(self.events.poll_data(cx)) {
-            Some(Ok(data)) => Some(match ResponseEvent::decode(&data) {
+        Poll::Ready(match ready!(self.events.poll_json(cx)) {
+            Some(Ok(event)) => Some(match ResponseEvent::decode(&event.event.data) {
                 Ok(event) => Ok(event),
                 Err(_) => Err(self.events.fail(FailureKind::InvalidResponse)),
             }),

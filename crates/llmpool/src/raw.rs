@@ -130,12 +130,12 @@ impl RawStream {
         &self.report
     }
 
-    /// Polls for the data of the next event, `[DONE]` excepted.
-    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+    /// Polls for the next event with JSON data: any but `[DONE]`.
+    pub(crate) fn poll_json(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Error>>> {
         loop {
             match ready!(self.poll_event(cx)) {
                 Some(Ok(event)) if event.flags.done => {}
-                event => return Poll::Ready(event.map(|event| event.map(|event| event.event.data))),
+                event => return Poll::Ready(event),
             }
         }
     }
@@ -147,7 +147,7 @@ impl RawStream {
         if let Some(event) = self.prefix.pop_front() {
             return Poll::Ready(Some(Ok(event)));
         }
-        Poll::Ready(match ready!(self.events.poll_frame(cx)) {
+        Poll::Ready(match ready!(self.events.poll_event(cx)) {
             Some(Ok(event)) => Some(Ok(event)),
             Some(Err(failure)) => Some(Err(self.fail_with(failure))),
             None => {

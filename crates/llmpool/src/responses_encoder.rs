@@ -24,7 +24,7 @@ impl RequestEncoder for ResponsesEncoder<'_> {
             reserved,
             |name| self.request.has(name),
             |map| {
-                self.request.serialize_members(map, reserved)?;
+                self.request.serialize_fields(map, reserved)?;
                 if self.stream {
                     map.serialize_entry("stream", &true)?;
                 }
