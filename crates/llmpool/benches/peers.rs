@@ -13,9 +13,7 @@
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
-use llmpool::{
-    ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings,
-};
+use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -121,9 +119,7 @@ async fn caller(target: OpenAiCompatible, begun: Instant, span: Duration, latenc
 }
 
 async fn ask(target: &OpenAiCompatible) -> Result<(), String> {
-    let answer = target
-        .chat(&ChatRequest::user("hi"), &CallOptions::default())
-        .await;
+    let answer = target.chat(&ChatRequest::user("hi")).await;
     answer
         .map(|_| ())
         .map_err(|error| format!("{:?}: {error}", error.kind()))

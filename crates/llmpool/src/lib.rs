@@ -3,11 +3,11 @@
 //!
 //! ```no_run
 //! use llmpool::chat::ChatRequest;
-//! use llmpool::{CallOptions, LlmInterface, OpenAiCompatible};
+//! use llmpool::{LlmInterface, OpenAiCompatible};
 //!
 //! # async fn ask() -> Result<(), llmpool::Error> {
 //! let model = OpenAiCompatible::load_from_json_file("provider.json")?.model("openai/gpt-4o-mini")?;
-//! let answer = model.chat(&ChatRequest::user("Hello"), &CallOptions::default()).await?;
+//! let answer = model.chat(&ChatRequest::user("Hello")).await?;
 //! println!("{} ({:?})", answer.text(), answer.report.usage);
 //! # Ok(())
 //! # }

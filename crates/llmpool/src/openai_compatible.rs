@@ -30,7 +30,7 @@ use crate::exchange::{Endpoint, Rendered, Reply};
 use crate::interface::{ChatResponse, ChatStream, ChunkSource, LlmInterface};
 use crate::key_pool::ApiKeyPool;
 use crate::openai_responses::{self, TranslatedChunks};
-use crate::options::{CallOptions, Timeouts};
+use crate::options::{CallOptions, DEFAULT_OPTIONS, Timeouts};
 use crate::raw::{self, RawResponse, RawStream};
 use crate::report::CallReport;
 use crate::secrets::KeyLabel;
@@ -249,18 +249,29 @@ impl OpenAiCompatible {
         self.target.provider.admission.reset(self.target.id);
     }
 
-    /// Sends a chat request that is already encoded, as it is, and answers with the body as it came.
+    /// Sends an encoded request with default options: see [`raw_chat_with`](Self::raw_chat_with).
+    pub async fn raw_chat(&self, body: Bytes) -> Result<RawResponse, Error> {
+        self.raw_chat_with(body, &DEFAULT_OPTIONS).await
+    }
+
+    /// Opens a stream for an encoded request with default options: see [`raw_chat_stream_with`](Self::raw_chat_stream_with).
+    pub async fn raw_chat_stream(&self, body: Bytes) -> Result<RawStream, Error> {
+        self.raw_chat_stream_with(body, &DEFAULT_OPTIONS).await
+    }
+
+    /// Sends an encoded chat request unchanged and returns the body of the answer unchanged.
     ///
-    /// The body has to name the model and must not ask for a stream; `api_params` are not applied.
-    pub async fn raw_chat(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
+    /// The body must name the model and must not ask for a stream; `api_params` are not applied. Dropping the future closes the
+    /// connection and releases the key.
+    pub async fn raw_chat_with(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
         raw::plain(&self.target, body, options).await
     }
 
-    /// Sends a streaming chat request that is already encoded, as it is, and answers with its events as they come.
+    /// Sends an encoded streaming chat request unchanged and returns the events of the answer unchanged.
     ///
-    /// The body has to name the model, `"stream": true`, and `stream_options` where usage is wanted; `api_params` are not
-    /// applied.
-    pub async fn raw_chat_stream(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
+    /// The body must name the model and `"stream": true`, and `stream_options` if usage is wanted; `api_params` are not applied.
+    /// Dropping the future or the stream closes the connection and releases the key.
+    pub async fn raw_chat_stream_with(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
         raw::stream(&self.target, &raw::Encoded { body, stream: true }, options).await
     }
 
@@ -288,7 +299,7 @@ impl LlmInterface for OpenAiCompatible {
         self.target.context_window
     }
 
-    fn chat<'a>(
+    fn chat_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         options: &'a CallOptions,
@@ -318,7 +329,7 @@ impl LlmInterface for OpenAiCompatible {
         })
     }
 
-    fn chat_stream<'a>(
+    fn chat_stream_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         options: &'a CallOptions,

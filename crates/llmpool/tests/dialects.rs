@@ -6,8 +6,7 @@ mod support;
 use llmpool::chat::ChatRequest;
 use llmpool::provider_file::ProviderFile;
 use llmpool::{
-    ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible, Providers,
-    TargetSettings,
+    ApiKeyPool, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible, Providers, TargetSettings,
 };
 use llmpool_core::dialect::DIALECTS;
 use support::{Play, Scripted, completion};
@@ -60,10 +59,7 @@ async fn a_key_goes_into_the_header_that_its_provider_wants() {
         let target =
             OpenAiCompatible::with_connector(&pool, "m", url, TargetSettings::default(), script.clone())
                 .unwrap();
-        target
-            .chat(&ChatRequest::user("hi"), &CallOptions::default())
-            .await
-            .unwrap();
+        target.chat(&ChatRequest::user("hi")).await.unwrap();
         let seen = script.seen.lock().unwrap();
         assert!(seen[0].head.contains(header), "{}", seen[0].head);
         let other = if header.starts_with("api-key") {

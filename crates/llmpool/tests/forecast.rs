@@ -65,7 +65,7 @@ async fn really(target: &OpenAiCompatible, calls: Vec<Recorded>) -> Vec<Duration
             tokio::spawn(async move {
                 tokio::time::sleep_until(begun + call.at).await;
                 let (ask, options) = (ChatRequest::user("hi"), CallOptions::default());
-                let answer = target.chat(&ask, &options).await;
+                let answer = target.chat_with(&ask, &options).await;
                 answer.ok().map(|answer| answer.report.waited)
             })
         })

@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use llmpool::chat::ChatRequest;
 use llmpool::forecast::{Arrivals, Traffic};
-use llmpool::{
-    ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings,
-};
+use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings};
 use llmpool_simulator::{Scenario, Simulator};
 
 const CALLERS: usize = 64;
@@ -73,9 +71,7 @@ async fn a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
             let (target, served, waits) = (target.clone(), served.clone(), waits.clone());
             tokio::spawn(async move {
                 while begun.elapsed() < SPAN {
-                    let answer = target
-                        .chat(&ChatRequest::user("hi"), &CallOptions::default())
-                        .await;
+                    let answer = target.chat(&ChatRequest::user("hi")).await;
                     let answer = answer.unwrap_or_else(|error| panic!("{error}"));
                     waits.lock().unwrap().push(answer.report.waited);
                     if begun.elapsed() <= SPAN + LATENCY {
