@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
-use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings};
+use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -75,7 +75,7 @@ impl Task {
     fn target(&self) -> OpenAiCompatible {
         let limits = KeyLimits {
             limits: Limits {
-                minute: Some(RateLimit::per_minute(self.per_minute, 1).unwrap()),
+                rpm: Some(self.per_minute),
                 ..Limits::default()
             },
             ..KeyLimits::default()

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
-use llmpool::provider_file::KeyEntry;
 use llmpool::{
     ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, Limits, LlmInterface,
-    OpenAiCompatible, Providers, RateLimit, TargetSettings, TokenBucket,
+    OpenAiCompatible, Providers, TargetSettings, TokenBucket,
 };
 use support::{Play, Scripted, completion, error};
 use tokio::time::Instant;
@@ -446,7 +446,7 @@ async fn so_many_a_minute_for_each_key_and_nobody_is_refused() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let limits = KeyLimits {
         limits: Limits {
-            minute: Some(RateLimit::per_minute(60, 1).unwrap()),
+            rpm: Some(60),
             ..Limits::default()
         },
         ..KeyLimits::default()

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
-use llmpool::provider_file::KeyEntry;
 use llmpool::{
     ApiKeyPool, CallOptions, Caller, Error, ErrorKind, FailureKind, KeyLimits, KeyState, Limits,
     LlmInterface, OpenAiCompatible, Providers, RateLimit, TargetSettings,
@@ -23,7 +23,7 @@ const WINDOWS: [WindowKind; 3] = [WindowKind::Bucket, WindowKind::Fixed, WindowK
 
 fn a_minute(requests: u32) -> Limits {
     Limits {
-        minute: Some(RateLimit::per_minute(requests, 1).unwrap()),
+        rpm: Some(requests),
         ..Limits::default()
     }
 }
@@ -162,7 +162,7 @@ async fn refusals_in_the_first_seconds_do_not_teach_a_pace_of_minutes() {
         str::to_owned,
     );
     let too_high = Limits {
-        burst: Some(RateLimit::new(5, 5.0).unwrap()),
+        rate_limit: Some(RateLimit::new(5, 5.0).unwrap()),
         ..Limits::default()
     };
     let target = target(
@@ -548,9 +548,9 @@ async fn callers_share_fairly_and_a_lone_call_waits_for_one_of_each() {
 #[tokio::test(start_paused = true)]
 async fn a_key_past_its_day_is_not_asked_again() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
-    let limits = |day| KeyLimits {
+    let limits = |rpd| KeyLimits {
         limits: Limits {
-            day,
+            rpd,
             ..Limits::default()
         },
         ..KeyLimits::default()
