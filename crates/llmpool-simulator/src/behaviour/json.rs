@@ -1,30 +1,33 @@
-//! Behaviours as JSON writes them: flat objects, one word for what happens, the rest to say how.
+//! Behaviours in JSON: flat objects. One field names the action; the others configure it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
-use super::{
-    Action, AfterResponse, Endpoint, ErrorIn200, PaceOverride, Point, RateLimit, RefusalForm, Reply,
-    RetryAfter, RetryAfterForm, StatusReply,
+use super::{Action, AfterResponse, Behaviour, DelayOverride, EndpointFilter, SlidingLimit};
+use crate::reply::{
+    ErrorIn200, RecordedBody, ResponsePoint, SimulatedReply, StatusReply, StreamOptionsRefusal,
 };
+use crate::retry_after::{RetryAfter, RetryAfterForm};
+use crate::seconds::Seconds;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Behaviour {
-    // What happens: exactly one of these.
+struct BehaviourJson {
+    // The action: exactly one of these.
     ok: Option<bool>,
     status: Option<u16>,
     limit: Option<u32>,
     throttle_once: Option<Seconds>,
-    stall: Option<Point>,
-    cut: Option<Point>,
-    refuse_stream_options: Option<RefusalForm>,
-    raw: Option<super::Raw>,
+    stall: Option<ResponsePoint>,
+    cut: Option<ResponsePoint>,
+    refuse_stream_options: Option<StreamOptionsRefusal>,
+    raw: Option<RecordedBody>,
     error_in_200: Option<ErrorIn200>,
-    // How: each belongs to one or two of the above.
+    // Options of one or more of the actions.
     code: Option<String>,
     retry_after: Option<Seconds>,
     body: Option<serde_json::Value>,
@@ -32,10 +35,10 @@ pub(super) struct Behaviour {
     rate_headers: Option<bool>,
     retry_after_form: Option<RetryAfterForm>,
     reset: Option<bool>,
-    // To whom, and around it.
+    // Options of every action.
     probability: Option<f64>,
     #[serde(default)]
-    on: Endpoint,
+    on: EndpointFilter,
     from: Option<Seconds>,
     until: Option<Seconds>,
     #[serde(default)]
@@ -50,7 +53,7 @@ pub(super) struct Behaviour {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Raw {
+struct RecordedBodyJson {
     status: Option<u16>,
     content_type: Option<String>,
     body: Option<String>,
@@ -59,35 +62,42 @@ pub(super) struct Raw {
     writes: Vec<usize>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
-struct Seconds(#[serde(deserialize_with = "crate::scenario::seconds")] Duration);
-
-impl TryFrom<Behaviour> for super::Behaviour {
-    type Error = String;
-
-    fn try_from(wire: Behaviour) -> Result<Self, String> {
-        wire.one_word()?;
-        wire.no_strays()?;
-        Ok(Self {
-            probability: wire.probability,
-            on: wire.on,
-            from: wire.from.map_or(Duration::ZERO, |s| s.0),
-            until: wire.until.map(|s| s.0),
-            before_limits: wire.before_limits,
-            headers: wire.headers.clone().into_iter().collect(),
-            pace: PaceOverride {
-                head_delay: wire.head_delay.map(|s| s.0),
-                first_chunk_delay: wire.first_chunk_delay.map(|s| s.0),
-                chunk_delay: wire.chunk_delay.map(|s| s.0),
-            },
-            after_response: wire.after_response,
-            action: wire.action()?,
-        })
+impl<'de> Deserialize<'de> for Behaviour {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = BehaviourJson::deserialize(deserializer)?;
+        json.into_behaviour().map_err(D::Error::custom)
     }
 }
 
-impl Behaviour {
-    fn words(&self) -> Vec<&'static str> {
+impl<'de> Deserialize<'de> for RecordedBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = RecordedBodyJson::deserialize(deserializer)?;
+        json.into_recorded_body().map_err(D::Error::custom)
+    }
+}
+
+impl BehaviourJson {
+    fn into_behaviour(self) -> Result<Behaviour, String> {
+        self.check_single_action()?;
+        self.check_options()?;
+        Ok(Behaviour {
+            probability: self.probability,
+            on: self.on,
+            from: self.from.map_or(Duration::ZERO, |s| s.0),
+            until: self.until.map(|s| s.0),
+            before_limits: self.before_limits,
+            headers: self.headers.clone().into_iter().collect(),
+            delays: DelayOverride {
+                head_delay: self.head_delay.map(|s| s.0),
+                first_chunk_delay: self.first_chunk_delay.map(|s| s.0),
+                chunk_delay: self.chunk_delay.map(|s| s.0),
+            },
+            after_response: self.after_response,
+            action: self.into_action()?,
+        })
+    }
+
+    fn action_names(&self) -> Vec<&'static str> {
         [
             ("ok", self.ok.is_some()),
             ("status", self.status.is_some()),
@@ -100,28 +110,28 @@ impl Behaviour {
             ("error_in_200", self.error_in_200.is_some()),
         ]
         .into_iter()
-        .filter_map(|(word, present)| present.then_some(word))
+        .filter_map(|(name, is_present)| is_present.then_some(name))
         .collect()
     }
 
-    fn one_word(&self) -> Result<(), String> {
-        let given = match self.words().as_slice() {
+    fn check_single_action(&self) -> Result<(), String> {
+        let given = match self.action_names().as_slice() {
             [_] => return Ok(()),
-            [] => "none of them".to_owned(),
-            several => several.join(" and "),
+            [] => "has none of them".to_owned(),
+            several => format!("has {}", several.join(" and ")),
         };
         Err(format!(
-            "a behaviour says exactly one of ok, status, limit, throttle_once, stall, cut, refuse_stream_options, raw, \
-             error_in_200; this one says {given}"
+            "a behaviour has exactly one of ok, status, limit, throttle_once, stall, cut, refuse_stream_options, raw, \
+             error_in_200; this one {given}"
         ))
     }
 
-    /// A companion without its word would be ignored, which is never what its author meant.
-    fn no_strays(&self) -> Result<(), String> {
+    /// Rejects an option whose action is missing: it would have no effect.
+    fn check_options(&self) -> Result<(), String> {
         let status = self.status.is_some();
         let limit = self.limit.is_some();
-        let told = limit || self.throttle_once.is_some() || self.retry_after.is_some();
-        for (field, present, belongs, home) in [
+        let has_wait = limit || self.throttle_once.is_some() || self.retry_after.is_some();
+        for (field, is_present, is_allowed, action) in [
             ("code", self.code.is_some(), status, "status"),
             ("body", self.body.is_some(), status, "status"),
             ("retry_after", self.retry_after.is_some(), status, "status"),
@@ -131,24 +141,27 @@ impl Behaviour {
             (
                 "retry_after_form",
                 self.retry_after_form.is_some(),
-                told,
+                has_wait,
                 "limit, throttle_once or retry_after",
             ),
         ] {
-            if present && !belongs {
+            if is_present && !is_allowed {
                 return Err(format!(
-                    "{field} belongs to {home}, which this behaviour does not have"
+                    "{field} needs {action}, which this behaviour does not have"
                 ));
             }
         }
         Ok(())
     }
 
-    fn action(self) -> Result<Action, String> {
+    fn into_action(self) -> Result<Action, String> {
         let form = self.retry_after_form;
         if let Some(limit) = self.limit {
-            let per = self.per.ok_or("limit needs per, the seconds it counts for")?.0;
-            return Ok(Action::Limit(RateLimit {
+            let per = self
+                .per
+                .ok_or("limit needs per, the length of its window in seconds")?
+                .0;
+            return Ok(Action::Limit(SlidingLimit {
                 limit,
                 per,
                 retry_after_form: form.unwrap_or(RetryAfterForm::Seconds),
@@ -162,19 +175,19 @@ impl Behaviour {
         if let Some(form) = self.refuse_stream_options {
             return Ok(Action::RefuseStreamOptions(form));
         }
-        self.reply().map(Action::Reply)
+        self.into_reply().map(Action::Reply)
     }
 
-    fn reply(self) -> Result<Reply, String> {
+    fn into_reply(self) -> Result<SimulatedReply, String> {
         if let Some(status) = self.status {
             let retry_after = self.retry_after.map(|Seconds(wait)| {
-                let plain = RetryAfter::new(wait);
+                let default = RetryAfter::new(wait);
                 RetryAfter {
-                    form: self.retry_after_form.unwrap_or(plain.form),
-                    ..plain
+                    form: self.retry_after_form.unwrap_or(default.form),
+                    ..default
                 }
             });
-            return Ok(Reply::Status(StatusReply {
+            return Ok(SimulatedReply::Status(StatusReply {
                 status,
                 code: self.code,
                 retry_after,
@@ -182,57 +195,55 @@ impl Behaviour {
             }));
         }
         if let Some(point) = self.stall {
-            return Ok(Reply::Stall(point));
+            return Ok(SimulatedReply::Stall(point));
         }
         if let Some(at) = self.cut {
-            return Ok(Reply::Cut {
+            return Ok(SimulatedReply::Cut {
                 at,
                 reset: self.reset.unwrap_or(false),
             });
         }
         if let Some(raw) = self.raw {
-            return Ok(Reply::Raw(raw));
+            return Ok(SimulatedReply::Raw(raw));
         }
         if let Some(place) = self.error_in_200 {
-            return Ok(Reply::ErrorIn200(place));
+            return Ok(SimulatedReply::ErrorIn200(place));
         }
         match self.ok {
-            Some(true) => Ok(Reply::Ok),
-            _ => Err("ok can only be true; for a failure give a status".into()),
+            Some(true) => Ok(SimulatedReply::Ok),
+            _ => Err("ok must be true; use status for an error".into()),
         }
     }
 }
 
-impl TryFrom<Raw> for super::Raw {
-    type Error = String;
-
-    fn try_from(wire: Raw) -> Result<Self, String> {
-        let body = match (wire.body, wire.bytes) {
+impl RecordedBodyJson {
+    fn into_recorded_body(self) -> Result<RecordedBody, String> {
+        let body = match (self.body, self.bytes) {
             (Some(text), None) => Bytes::from(text),
             (None, Some(bytes)) => Bytes::from(bytes),
             _ => return Err("raw needs either body (text) or bytes (a list of numbers)".into()),
         };
-        if wire.writes.contains(&0) {
-            return Err("raw.writes has a write of 0 bytes; give sizes above 0".into());
+        if self.writes.contains(&0) {
+            return Err("raw.writes contains 0; give sizes above 0".into());
         }
-        Ok(Self {
-            status: wire.status.unwrap_or(200),
-            content_type: wire.content_type.unwrap_or_else(|| "text/event-stream".into()),
+        Ok(RecordedBody {
+            status: self.status.unwrap_or(200),
+            content_type: self.content_type.unwrap_or_else(|| "text/event-stream".into()),
             body,
-            writes: wire.writes,
+            writes: self.writes,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::*;
+    use super::*;
 
     fn read(json: &str) -> Result<Behaviour, String> {
         serde_json::from_str(json).map_err(|error| error.to_string())
     }
 
-    fn reply(json: &str) -> Reply {
+    fn reply(json: &str) -> SimulatedReply {
         match read(json).unwrap().action {
             Action::Reply(reply) => reply,
             other => panic!("{json} is {other:?}"),
@@ -240,30 +251,30 @@ mod tests {
     }
 
     #[test]
-    fn every_word_reads_as_what_it_says() {
-        assert_eq!(reply(r#"{"ok": true}"#), Reply::Ok);
+    fn each_action_is_parsed() {
+        assert_eq!(reply(r#"{"ok": true}"#), SimulatedReply::Ok);
         assert_eq!(
             reply(r#"{"stall": "before_head"}"#),
-            Reply::Stall(Point::BeforeHead)
+            SimulatedReply::Stall(ResponsePoint::BeforeHead)
         );
-        let cut = Reply::Cut {
-            at: Point::AfterBytes(7),
+        let cut = SimulatedReply::Cut {
+            at: ResponsePoint::AfterBytes(7),
             reset: true,
         };
         assert_eq!(reply(r#"{"cut": {"after_bytes": 7}, "reset": true}"#), cut);
         assert_eq!(
             reply(r#"{"error_in_200": {"after_events": 2}}"#),
-            Reply::ErrorIn200(ErrorIn200::AfterEvents(2))
+            SimulatedReply::ErrorIn200(ErrorIn200::AfterEvents(2))
         );
         let throttled = StatusReply::throttled(RetryAfter::new(Duration::from_secs(5)));
         assert_eq!(
             reply(r#"{"status": 429, "retry_after": 5}"#),
-            Reply::Status(throttled)
+            SimulatedReply::Status(throttled)
         );
         let limit = read(r#"{"limit": 3, "per": 60}"#).unwrap().action;
         assert!(matches!(
             limit,
-            Action::Limit(RateLimit {
+            Action::Limit(SlidingLimit {
                 limit: 3,
                 retry_after_form: RetryAfterForm::Seconds,
                 ..
@@ -272,36 +283,30 @@ mod tests {
     }
 
     #[test]
-    fn raw_bytes_need_not_be_text() {
-        let Reply::Raw(raw) = reply(r#"{"raw": {"bytes": [255, 0], "writes": [1]}}"#) else {
+    fn raw_body_can_be_binary() {
+        let SimulatedReply::Raw(raw) = reply(r#"{"raw": {"bytes": [255, 0], "writes": [1]}}"#) else {
             panic!("raw")
         };
         assert_eq!((raw.body.as_ref(), raw.status), (&[255u8, 0][..], 200));
     }
 
     #[test]
-    fn a_behaviour_that_contradicts_itself_is_refused() {
+    fn contradictory_behaviour_is_rejected() {
         for (json, part) in [
-            ("{}", "says none of them"),
+            ("{}", "has none of them"),
             (
                 r#"{"status": 500, "stall": "after_head"}"#,
-                "says status and stall",
+                "has status and stall",
             ),
-            (r#"{"status": 500, "per": 3}"#, "per belongs to limit"),
-            (
-                r#"{"ok": true, "retry_after": 3}"#,
-                "retry_after belongs to status",
-            ),
-            (
-                r#"{"stall": "after_head", "reset": true}"#,
-                "reset belongs to cut",
-            ),
+            (r#"{"status": 500, "per": 3}"#, "per needs limit"),
+            (r#"{"ok": true, "retry_after": 3}"#, "retry_after needs status"),
+            (r#"{"stall": "after_head", "reset": true}"#, "reset needs cut"),
             (
                 r#"{"status": 429, "retry_after_form": "ms"}"#,
-                "retry_after_form belongs to",
+                "retry_after_form needs",
             ),
             (r#"{"limit": 3}"#, "limit needs per"),
-            (r#"{"ok": false}"#, "ok can only be true"),
+            (r#"{"ok": false}"#, "ok must be true"),
             (r#"{"raw": {"status": 200}}"#, "raw needs either body"),
             (r#"{"stauts": 500}"#, "unknown field `stauts`"),
         ] {
