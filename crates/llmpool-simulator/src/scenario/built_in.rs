@@ -23,7 +23,7 @@ impl Scenario {
             None => {
                 let names: Vec<&str> = Self::built_in_names().collect();
                 Err(ScenarioError::new(format!(
-                    "no built-in scenario has this name; known names: {}",
+                    "no built-in scenario has this name; built-in scenarios: {}",
                     names.join(", ")
                 )))
             }
