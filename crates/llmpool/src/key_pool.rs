@@ -3,15 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
+use llmpool_core::limits::Demand;
 use llmpool_core::limits::key::{KeyId, KeyLimits};
-use llmpool_core::limits::limiter::{Demand, KeyConstraint, TargetId};
+use llmpool_core::limits::limiter::{KeyConstraint, TargetId};
 use llmpool_core::limits::wait_queue::{AcquireRequest, Caller, Ticket};
 use llmpool_core::time::Timestamp;
 
 use crate::accounts::{self, Accounts};
 use crate::error::{Error, ErrorKind};
+use crate::key_entry::KeyEntry;
 use crate::limits::{Permit, SharedAdmission};
-use crate::provider_file::KeyEntry;
 use crate::secrets::{KeyLabel, Secret};
 use crate::target::{ApiKey, KeyStatus, Provider};
 
@@ -187,7 +188,7 @@ impl fmt::Debug for KeyLease {
 
 #[cfg(test)]
 mod tests {
-    use llmpool_core::limits::limiter::Limits;
+    use llmpool_core::limits::Limits;
 
     use super::*;
 

@@ -3,11 +3,11 @@
 //!
 //! ```no_run
 //! use llmpool::chat::ChatRequest;
-//! use llmpool::{CallOptions, LlmInterface, OpenAiCompatible};
+//! use llmpool::{LlmInterface, OpenAiCompatible};
 //!
 //! # async fn ask() -> Result<(), llmpool::Error> {
 //! let model = OpenAiCompatible::load_from_json_file("provider.json")?.model("openai/gpt-4o-mini")?;
-//! let answer = model.chat(&ChatRequest::user("Hello"), &CallOptions::default()).await?;
+//! let answer = model.chat(&ChatRequest::user("Hello")).await?;
 //! println!("{} ({:?})", answer.text(), answer.report.usage);
 //! # Ok(())
 //! # }
@@ -28,6 +28,7 @@ mod exchange;
 mod fail_fast;
 pub mod forecast;
 mod interface;
+mod key_entry;
 mod key_pool;
 mod key_states;
 mod limit_headers;
@@ -37,6 +38,7 @@ mod observe;
 mod openai_compatible;
 mod openai_responses;
 mod options;
+mod provider_entry;
 pub mod provider_file;
 mod providers;
 mod providers_builder;
@@ -55,16 +57,17 @@ pub mod transport;
 pub use embed::{EmbeddingAnswer, EmbeddingInterface};
 pub use error::{Error, ErrorKind};
 pub use interface::{ChatResponse, ChatStream, LlmInterface};
+pub use key_entry::KeyEntry;
 pub use key_pool::{ApiKeyPool, KeyLease};
 pub use llmpool_core::api_format::ApiFormat;
 pub use llmpool_core::chat;
 pub use llmpool_core::embeddings;
 pub use llmpool_core::failure::FailureKind;
-pub use llmpool_core::failure::policy::{KeyAction, KeyScope, StatusPolicy};
-pub use llmpool_core::limits::key::{KeyLimits, KeyState};
-pub use llmpool_core::limits::limit_set::Limits;
-pub use llmpool_core::limits::limiter::{LimitKind, WaitReason};
+pub use llmpool_core::failure::status_policy::{KeyAction, KeyScope, StatusPolicy};
+pub use llmpool_core::limits::key::{KeyAvailability as KeyState, KeyLimits};
+pub use llmpool_core::limits::limiter::WaitReason;
 pub use llmpool_core::limits::rate_limit::{RateLimit, RateLimitError};
+pub use llmpool_core::limits::{LimitKind, Limits};
 pub use llmpool_core::models;
 pub use llmpool_core::responses;
 pub use llmpool_core::sse::SseEvent;
@@ -73,6 +76,7 @@ pub use llmpool_core::structured;
 pub use openai_compatible::{OpenAiCompatible, TargetSettings};
 pub use openai_responses::{EventStream, OpenAiResponsesCompatible, ResponseAnswer};
 pub use options::{CallOptions, Caller, Timeouts};
+pub use provider_entry::{ModelEntry, ProviderEntry};
 pub use providers::Providers;
 pub use providers_builder::ProvidersBuilder;
 pub use raw::{RawResponse, RawStream};

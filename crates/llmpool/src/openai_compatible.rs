@@ -11,33 +11,34 @@ use futures_core::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Uri, header};
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions};
-use llmpool_core::dialect::Dialect;
-use llmpool_core::failure::policy::StatusPolicy;
+use llmpool_core::failure::status_policy::StatusPolicy;
 use llmpool_core::failure::{Failure, FailureKind};
+use llmpool_core::limits::Limits;
 use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::limiter::{Limits, TargetLimits};
+use llmpool_core::limits::limiter::TargetLimits;
 use llmpool_core::limits::rate_limit::{RateLimit, RateLimitError};
+use llmpool_core::provider_profile::ProviderProfile;
 use llmpool_core::responses::Response;
 use llmpool_core::routing::retry::RetryPolicy;
-use llmpool_core::translate::{self, Translated};
+use llmpool_core::translate::{self, TranslatedRequest};
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::base_url::shown;
+use crate::base_url::redacted;
 use crate::call::{self, Answer, RequestEncoder};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Endpoint, Rendered, Reply};
 use crate::interface::{ChatResponse, ChatStream, ChunkSource, LlmInterface};
 use crate::key_pool::ApiKeyPool;
 use crate::openai_responses::{self, TranslatedChunks};
-use crate::options::{CallOptions, Timeouts};
+use crate::options::{CallOptions, DEFAULT_OPTIONS, Timeouts};
 use crate::raw::{self, RawResponse, RawStream};
 use crate::report::CallReport;
 use crate::secrets::KeyLabel;
 use crate::target::{KeyStatus, LearnedCapabilities, Provider, Target, Uris};
 use crate::token_bucket::{self, RateLimitStatus};
 use crate::tokens;
-use crate::transport::{Connect, Connections};
+use crate::transport::{Connect, ConnectionPools};
 
 /// The context window where none is configured, as in the origin.
 const DEFAULT_CONTEXT_WINDOW: u32 = 200_000;
@@ -116,19 +117,19 @@ impl Default for TargetSettings {
 
 impl TargetSettings {
     fn limits(&self) -> Result<TargetLimits, RateLimitError> {
-        let burst = self
+        let rate_limit = self
             .rate_limit
             .map(|(capacity, rate)| RateLimit::new(capacity, rate));
-        let at_once = self.rate_limit.map_or(1, |(capacity, _)| capacity);
-        let minute = self.rpm.map(|rpm| RateLimit::per_minute(rpm, at_once));
+        let limits = Limits {
+            rate_limit: rate_limit.transpose()?,
+            rpm: self.rpm,
+            tpm: self.tpm,
+            rpd: self.rpd,
+            max_concurrency: self.max_concurrency,
+        };
+        limits.per_minute_bucket()?;
         Ok(TargetLimits {
-            limits: Limits {
-                burst: burst.transpose()?,
-                minute: minute.transpose()?,
-                tokens: self.tpm,
-                day: self.rpd,
-                max_concurrency: self.max_concurrency,
-            },
+            limits,
             breaker: self.breaker,
         })
     }
@@ -161,7 +162,7 @@ impl OpenAiCompatible {
         settings: TargetSettings,
         connector: Arc<dyn Connect>,
     ) -> Result<Self, Error> {
-        let connections = Connections::new(connector);
+        let connections = ConnectionPools::new(connector);
         Self::over_keys(pool, &pool.key_ids(), model, base_url, settings, &connections)
     }
 
@@ -172,7 +173,7 @@ impl OpenAiCompatible {
         model: impl Into<String>,
         base_url: &str,
         settings: TargetSettings,
-        connections: &Connections,
+        connections: &ConnectionPools,
     ) -> Result<Self, Error> {
         let uris = Uris::under(base_url, settings.api)?;
         let uri = uris.of(Endpoint::Answers);
@@ -192,10 +193,11 @@ impl OpenAiCompatible {
             keys: keys.to_vec(),
             model,
             base_url: base_url.to_owned(),
-            connections: connections.to(uri),
+            connections: connections.pool_for(uri),
             headers: standing_headers(settings.headers, uri),
             wire: settings.api,
-            key_header: Dialect::at(uri.authority().map_or("", |host| host.as_str())).key_header,
+            key_header: ProviderProfile::for_authority(uri.authority().map_or("", |host| host.as_str()))
+                .key_header,
             uris,
             api_params: settings.api_params,
             retry: RetryPolicy {
@@ -230,8 +232,8 @@ impl OpenAiCompatible {
     }
 
     /// The base URL as it may be shown: of a query only the names, since a key may be in it.
-    pub fn shown_base_url(&self) -> String {
-        shown(&self.target.base_url)
+    pub fn redacted_base_url(&self) -> String {
+        redacted(&self.target.base_url)
     }
 
     /// What the rate limit admits now; `None` when there is none.
@@ -249,18 +251,29 @@ impl OpenAiCompatible {
         self.target.provider.admission.reset(self.target.id);
     }
 
-    /// Sends a chat request that is already encoded, as it is, and answers with the body as it came.
+    /// Sends an encoded request with default options: see [`raw_chat_with`](Self::raw_chat_with).
+    pub async fn raw_chat(&self, body: Bytes) -> Result<RawResponse, Error> {
+        self.raw_chat_with(body, &DEFAULT_OPTIONS).await
+    }
+
+    /// Opens a stream for an encoded request with default options: see [`raw_chat_stream_with`](Self::raw_chat_stream_with).
+    pub async fn raw_chat_stream(&self, body: Bytes) -> Result<RawStream, Error> {
+        self.raw_chat_stream_with(body, &DEFAULT_OPTIONS).await
+    }
+
+    /// Sends an encoded chat request unchanged and returns the body of the answer unchanged.
     ///
-    /// The body has to name the model and must not ask for a stream; `api_params` are not applied.
-    pub async fn raw_chat(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
+    /// The body must name the model and must not ask for a stream; `api_params` are not applied. Dropping the future closes the
+    /// connection and releases the key.
+    pub async fn raw_chat_with(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
         raw::plain(&self.target, body, options).await
     }
 
-    /// Sends a streaming chat request that is already encoded, as it is, and answers with its events as they come.
+    /// Sends an encoded streaming chat request unchanged and returns the events of the answer unchanged.
     ///
-    /// The body has to name the model, `"stream": true`, and `stream_options` where usage is wanted; `api_params` are not
-    /// applied.
-    pub async fn raw_chat_stream(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
+    /// The body must name the model and `"stream": true`, and `stream_options` if usage is wanted; `api_params` are not applied.
+    /// Dropping the future or the stream closes the connection and releases the key.
+    pub async fn raw_chat_stream_with(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
         raw::stream(&self.target, &raw::Encoded { body, stream: true }, options).await
     }
 
@@ -288,7 +301,7 @@ impl LlmInterface for OpenAiCompatible {
         self.target.context_window
     }
 
-    fn chat<'a>(
+    fn chat_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         options: &'a CallOptions,
@@ -318,7 +331,7 @@ impl LlmInterface for OpenAiCompatible {
         })
     }
 
-    fn chat_stream<'a>(
+    fn chat_stream_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         options: &'a CallOptions,
@@ -350,7 +363,7 @@ fn decoded(wire: ApiFormat, body: &[u8]) -> Option<ChatCompletion> {
         ApiFormat::Responses => {
             let response = Response::decode(body).ok();
             let response = response.filter(|response| response.has("output"))?;
-            translate::completion_of(response).ok()
+            translate::response_to_completion(response).ok()
         }
     }
 }
@@ -383,8 +396,8 @@ fn unencodable(error: serde_json::Error) -> Error {
 
 impl Typed<'_> {
     fn render_for_responses(&self, target: &Target) -> Result<Rendered, Error> {
-        let translated = translate::to_responses(self.request);
-        let Translated { mut request, dropped } = translated.map_err(|refused| {
+        let translated = translate::chat_request_to_responses(self.request);
+        let TranslatedRequest { mut request, dropped } = translated.map_err(|refused| {
             Error::new(ErrorKind::Unsendable, refused.to_string()).with_param(refused.param)
         })?;
         openai_responses::complete(&mut request, self.request.store.is_some(), target);
@@ -524,7 +537,7 @@ impl fmt::Debug for OpenAiCompatible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenAiCompatible")
             .field("model_name", &self.target.model)
-            .field("base_url", &shown(&self.target.base_url))
+            .field("base_url", &redacted(&self.target.base_url))
             .finish()
     }
 }

@@ -12,7 +12,7 @@ use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatChunk, ChatRequest};
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::responses::{Reasoning, Response, ResponseEvent, ResponsesRequest, TextOptions};
-use llmpool_core::translate::{self, EventTranslator};
+use llmpool_core::translate::{self, EventToChunkTranslator};
 use serde::ser::{SerializeMap, Serializer};
 
 use crate::call::{self, Answer, RequestEncoder};
@@ -21,7 +21,7 @@ use crate::exchange::{Rendered, Reply};
 use crate::interface::{ChatResponse, ChatStream, ChunkSource, LlmInterface};
 use crate::key_pool::ApiKeyPool;
 use crate::openai_compatible::{OpenAiCompatible, TargetSettings};
-use crate::options::CallOptions;
+use crate::options::{CallOptions, DEFAULT_OPTIONS};
 use crate::provider_file::ProviderFile;
 use crate::providers::Providers;
 use crate::raw::{self, RawStream};
@@ -31,8 +31,8 @@ use crate::tokens;
 
 /// A model that is asked through the Responses API. A clone is another handle on the same target.
 ///
-/// As an [`LlmInterface`] it is asked like any other model; chats are translated, and a member of a request that has no equivalent is an
-/// error that names it. [`respond`](Self::respond) and [`respond_stream`](Self::respond_stream) speak the format itself.
+/// As an [`LlmInterface`] it translates chat requests and answers; a request field without an equivalent is an error that names it.
+/// [`create_response`](Self::create_response) and [`create_response_stream`](Self::create_response_stream) use the format itself.
 #[derive(Clone)]
 pub struct OpenAiResponsesCompatible {
     model: OpenAiCompatible,
@@ -88,18 +88,13 @@ impl OpenAiResponsesCompatible {
     /// pools and limits: load once and share.
     pub fn load_from_json_file(path: impl AsRef<Path>) -> Result<Providers, Error> {
         let env = |name: &str| std::env::var(name).ok();
-        let file = ProviderFile::read(path.as_ref(), &env)
-            .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))?;
-        let models = file.providers.into_iter().map(|mut provider| {
-            let models = provider.models.iter_mut();
-            models.for_each(|model| model.settings.api = ApiFormat::Responses);
-            provider
-        });
-        Providers::from_entries(ProviderFile {
-            providers: models.collect(),
-            warnings: file.warnings,
-            places: file.places,
-        })
+        let mut file = ProviderFile::read(path.as_ref(), &env)?;
+        let models = file
+            .providers
+            .iter_mut()
+            .flat_map(|provider| &mut provider.models);
+        models.for_each(|model| model.settings.api = ApiFormat::Responses);
+        Providers::from_provider_file(file)
     }
 
     /// The model with its keys, states and limits.
@@ -107,10 +102,21 @@ impl OpenAiResponsesCompatible {
         &self.model
     }
 
-    /// Asks for a whole response. Dropping the future closes the connection and frees the key.
+    /// Creates a response with default options: see [`create_response_with`](Self::create_response_with).
+    pub async fn create_response(&self, request: &ResponsesRequest) -> Result<ResponseAnswer, Error> {
+        self.create_response_with(request, &DEFAULT_OPTIONS).await
+    }
+
+    /// Creates a response as a stream with default options: see [`create_response_stream_with`](Self::create_response_stream_with).
+    pub async fn create_response_stream(&self, request: &ResponsesRequest) -> Result<EventStream, Error> {
+        self.create_response_stream_with(request, &DEFAULT_OPTIONS).await
+    }
+
+    /// Sends a request and returns the complete response.
     ///
-    /// A response that failed is an error; one that is incomplete is not, and says so in its status.
-    pub async fn respond(
+    /// A failed response is an error; an incomplete one is not: see its `status`. Dropping the future closes the connection and
+    /// releases the key.
+    pub async fn create_response_with(
         &self,
         request: &ResponsesRequest,
         options: &CallOptions,
@@ -132,15 +138,17 @@ impl OpenAiResponsesCompatible {
         let Some(response) = decoded.filter(|response| response.has("output")) else {
             return Err(raw::invalid_response(report));
         };
-        report.note_usage(translate::usage_in(&body), || {
+        report.note_usage(translate::parse_usage(&body), || {
             tokens::estimated_plain(&sent, &body)
         });
         Ok(ResponseAnswer { response, report })
     }
 
-    /// Asks for a response as a stream of its events. Resolves with the first content: until then failures are retried, afterwards they are
-    /// the stream's. Dropping the future or the stream closes the connection and frees the key.
-    pub async fn respond_stream(
+    /// Sends a request and returns the response as a stream of events.
+    ///
+    /// Resolves at the first content: earlier failures are retried, later ones are reported by the stream and never retried. Dropping the
+    /// future or the stream closes the connection and releases the key.
+    pub async fn create_response_stream_with(
         &self,
         request: &ResponsesRequest,
         options: &CallOptions,
@@ -163,20 +171,20 @@ impl LlmInterface for OpenAiResponsesCompatible {
         self.model.context_window()
     }
 
-    fn chat<'a>(
+    fn chat_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         options: &'a CallOptions,
     ) -> BoxFuture<'a, Result<ChatResponse, Error>> {
-        self.model.chat(request, options)
+        self.model.chat_with(request, options)
     }
 
-    fn chat_stream<'a>(
+    fn chat_stream_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         options: &'a CallOptions,
     ) -> BoxFuture<'a, Result<ChatStream, Error>> {
-        self.model.chat_stream(request, options)
+        self.model.chat_stream_with(request, options)
     }
 }
 
@@ -316,17 +324,14 @@ impl fmt::Debug for EventStream {
 /// Events told as chunks.
 pub(crate) struct TranslatedChunks {
     frames: RawStream,
-    translator: EventTranslator,
-    /// The last one is the next.
-    ready: Vec<ChatChunk>,
+    translator: EventToChunkTranslator,
 }
 
 impl TranslatedChunks {
     pub(crate) fn new(frames: RawStream) -> Self {
         Self {
             frames,
-            translator: EventTranslator::new(),
-            ready: Vec::new(),
+            translator: EventToChunkTranslator::new(),
         }
     }
 }
@@ -337,7 +342,7 @@ impl Stream for TranslatedChunks {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            if let Some(chunk) = this.ready.pop() {
+            if let Some(chunk) = this.translator.next_chunk() {
                 return Poll::Ready(Some(Ok(chunk)));
             }
             let frame = match std::task::ready!(this.frames.poll_frame(cx)) {
@@ -346,15 +351,10 @@ impl Stream for TranslatedChunks {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             };
-            if this
-                .translator
-                .push_data(&frame.event.data, &mut this.ready)
-                .is_err()
-            {
+            if this.translator.push_data(&frame.event.data).is_err() {
                 let failure = Failure::new(FailureKind::InvalidResponse);
                 return Poll::Ready(Some(Err(this.frames.fail(failure))));
             }
-            this.ready.reverse();
         }
     }
 }

@@ -68,7 +68,7 @@ impl RawEventStream {
         Self {
             body: Some(body),
             decoder: SseDecoder::new(LONGEST_EVENT),
-            view: StreamView::of(wire),
+            view: StreamView::new(wire),
             permit: None,
             maker,
             limits,
@@ -107,7 +107,7 @@ impl RawEventStream {
             let Some(body) = &mut self.body else {
                 return Poll::Ready(None);
             };
-            match body.poll_piece(cx) {
+            match body.poll_data(cx) {
                 Poll::Ready(Some(Ok(piece))) => {
                     self.waiting_since = None;
                     self.decoder.push(piece);
@@ -138,7 +138,7 @@ impl RawEventStream {
         if flags.done {
             self.complete_at = None;
         }
-        if flags.names_made
+        if flags.creates_resources
             && let Some(maker) = &self.maker
         {
             maker.note(&event.data);

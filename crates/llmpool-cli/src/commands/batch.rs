@@ -157,7 +157,7 @@ async fn ask(turn: usize, question: Question, options: CallOptions) -> Done {
     let Question { line, model } = question;
     Done {
         turn,
-        outcome: model.chat(&line.request, &options).await,
+        outcome: model.chat_with(&line.request, &options).await,
         name: line.name,
         number: line.number,
     }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use llmpool::chat::{ChatRequest, Message};
-use llmpool::{CallOptions, ChatResponse, LlmInterface, OpenAiCompatible, Providers};
+use llmpool::{ChatResponse, LlmInterface, OpenAiCompatible, Providers};
 use llmpool_simulator::Simulator;
 use serde::Serialize;
 
@@ -192,7 +192,7 @@ async fn answer(model: &OpenAiCompatible, chat: &Chat, request: &ChatRequest) ->
 }
 
 async fn assembled(model: &OpenAiCompatible, request: &ChatRequest) -> Result<ChatResponse, llmpool::Error> {
-    let stream = model.chat_stream(request, &CallOptions::default()).await?;
+    let stream = model.chat_stream(request).await?;
     stream.assemble().await
 }
 

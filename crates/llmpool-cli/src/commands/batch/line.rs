@@ -2,7 +2,7 @@
 //!
 //! Always true: no defect repeats what the line says, since that is somebody's prompt.
 
-use llmpool::chat::{ChatRequest, Extra, Message, Role};
+use llmpool::chat::{ChatRequest, Message, Role, UnknownFields};
 use serde::Deserialize;
 use serde_json::error::Category;
 
@@ -142,7 +142,7 @@ fn body(mut outside: ChatRequest) -> Result<ChatRequest, Defect> {
     })
 }
 
-fn name(members: &mut Extra) -> Result<Option<String>, Defect> {
+fn name(members: &mut UnknownFields) -> Result<Option<String>, Defect> {
     match (text(members, "id")?, text(members, "custom_id")?) {
         (Some(id), Some(custom_id)) if id != custom_id => {
             Err(Defect::new("id and custom_id differ", "keep one of them"))
@@ -152,7 +152,7 @@ fn name(members: &mut Extra) -> Result<Option<String>, Defect> {
 }
 
 /// Takes a text out; `null` is none.
-fn text(members: &mut Extra, member: &str) -> Result<Option<String>, Defect> {
+fn text(members: &mut UnknownFields, member: &str) -> Result<Option<String>, Defect> {
     let Some(json) = members.remove(member) else {
         return Ok(None);
     };

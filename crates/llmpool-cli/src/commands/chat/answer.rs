@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use llmpool::chat::{ChatChunk, ChatRequest};
-use llmpool::{CallOptions, CallReport, ChatResponse, Error, LlmInterface, OpenAiCompatible, UsageSource};
+use llmpool::{CallReport, ChatResponse, Error, LlmInterface, OpenAiCompatible, UsageSource};
 
 use super::page::Page;
 use crate::exit;
@@ -44,7 +44,7 @@ pub(super) async fn stream(
     page: &mut Page,
     heard: &mut String,
 ) -> Result<CallReport, Broken> {
-    let mut stream = model.chat_stream(request, &CallOptions::default()).await?;
+    let mut stream = model.chat_stream(request).await?;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
         page.reasoning(reasoning(&chunk).unwrap_or_default())?;
@@ -68,7 +68,7 @@ fn reasoning(chunk: &ChatChunk) -> Option<&str> {
 
 /// Waits for the whole answer.
 pub(super) async fn whole(model: &OpenAiCompatible, request: &ChatRequest) -> Result<ChatResponse, Error> {
-    model.chat(request, &CallOptions::default()).await
+    model.chat(request).await
 }
 
 /// One line about what the call took and used.
