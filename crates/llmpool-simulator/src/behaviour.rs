@@ -23,7 +23,7 @@ const MAX_LIMIT: u32 = 1_000_000;
 #[derive(Clone, Debug)]
 pub struct Behaviour {
     /// What the rule does.
-    pub action: Action,
+    pub action: BehaviourAction,
     /// The probability that the rule applies to a request, 0 to 1. Default: it always applies.
     pub probability: Option<f64>,
     /// The endpoints that the rule applies to. Default [`EndpointFilter::Chat`].
@@ -45,7 +45,7 @@ pub struct Behaviour {
 
 /// What a rule does with a request.
 #[derive(Clone, Debug)]
-pub enum Action {
+pub enum BehaviourAction {
     /// Gives this reply.
     Reply(SimulatedReply),
     /// Answers 429 to requests above a limit. Other requests pass to the next rule.
@@ -126,7 +126,7 @@ pub struct DelayOverride {
 
 impl Behaviour {
     /// Creates a rule that applies to every chat and Responses request.
-    pub fn new(action: Action) -> Self {
+    pub fn new(action: BehaviourAction) -> Self {
         Self {
             action,
             probability: None,
@@ -164,22 +164,22 @@ impl Behaviour {
             }
         }
         match &self.action {
-            Action::Reply(reply) => reply.validate(place),
-            Action::Limit(rate) if !(1..=MAX_LIMIT).contains(&rate.limit) || rate.per.is_zero() => {
+            BehaviourAction::Reply(reply) => reply.validate(place),
+            BehaviourAction::Limit(rate) if !(1..=MAX_LIMIT).contains(&rate.limit) || rate.per.is_zero() => {
                 Err(ScenarioError::new(format!(
                     "{place}: limit must be from 1 to {MAX_LIMIT}, and per above 0"
                 )))
             }
-            Action::Limit(rate) => seconds::validate(place, rate.per),
-            Action::ThrottleOnce(retry_after) => seconds::validate(place, retry_after.wait),
-            Action::RefuseStreamOptions(_) => Ok(()),
+            BehaviourAction::Limit(rate) => seconds::validate(place, rate.per),
+            BehaviourAction::ThrottleOnce(retry_after) => seconds::validate(place, retry_after.wait),
+            BehaviourAction::RefuseStreamOptions(_) => Ok(()),
         }
     }
 }
 
 impl From<SimulatedReply> for Behaviour {
     fn from(reply: SimulatedReply) -> Self {
-        Self::new(Action::Reply(reply))
+        Self::new(BehaviourAction::Reply(reply))
     }
 }
 

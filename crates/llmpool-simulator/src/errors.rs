@@ -12,27 +12,12 @@ pub(crate) struct ErrorResponse {
     pub(crate) body: Value,
 }
 
-/// An error object: `{"error": {message, type, param, code}}`, with all four members present.
-#[derive(Clone, Debug, PartialEq)]
-struct ErrorBody<'a> {
-    message: &'a str,
-    kind: &'a str,
-    param: Option<&'a str>,
-    code: Option<&'a str>,
-}
-
 impl ErrorResponse {
     /// Returns an `invalid_request_error` without a code.
     pub(crate) fn new(status: StatusCode, message: &str, param: Option<&str>) -> Self {
-        let error = ErrorBody {
-            message,
-            kind: "invalid_request_error",
-            param,
-            code: None,
-        };
         Self {
             status,
-            body: error.to_json(),
+            body: error_object(message, "invalid_request_error", param, None),
         }
     }
 
@@ -66,23 +51,11 @@ impl ErrorResponse {
     }
 }
 
-impl ErrorBody<'_> {
-    fn to_json(&self) -> Value {
-        json!({"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}})
-    }
-}
-
 /// Returns the body that OpenAI sends with a status; `code` replaces the default code.
 pub(crate) fn for_status(status: u16, code: Option<&str>) -> Value {
     if code == Some("insufficient_quota") {
         let message = "You exceeded your current quota, please check your plan and billing details.";
-        return ErrorBody {
-            message,
-            kind: "insufficient_quota",
-            param: None,
-            code,
-        }
-        .to_json();
+        return error_object(message, "insufficient_quota", None, code);
     }
     let (message, kind, default_code) = match status {
         401 => (
@@ -123,13 +96,7 @@ pub(crate) fn for_status(status: u16, code: Option<&str>) -> Value {
         ),
         _ => ("The request is not valid.", "invalid_request_error", None),
     };
-    ErrorBody {
-        message,
-        kind,
-        param: None,
-        code: code.or(default_code),
-    }
-    .to_json()
+    error_object(message, kind, None, code.or(default_code))
 }
 
 /// Returns the error object sent in the body of a 200 response.
@@ -139,13 +106,13 @@ pub(crate) fn in_band() -> Value {
 
 /// Returns the body of OpenAI's 400 for an unknown parameter.
 pub(crate) fn stream_options_rejected_openai() -> Value {
-    ErrorBody {
-        message: "Unknown parameter: 'stream_options'.",
-        kind: "invalid_request_error",
-        param: Some("stream_options"),
-        code: Some("unknown_parameter"),
-    }
-    .to_json()
+    let param = "stream_options";
+    error_object(
+        "Unknown parameter: 'stream_options'.",
+        "invalid_request_error",
+        Some(param),
+        Some("unknown_parameter"),
+    )
 }
 
 /// Returns the body of FastAPI's 422 for an unknown field.
@@ -155,6 +122,11 @@ pub(crate) fn stream_options_rejected_fastapi() -> Value {
         "loc": ["body", "stream_options"],
         "msg": "Extra inputs are not permitted",
     }]})
+}
+
+/// Returns `{"error": {message, type, param, code}}`, with all four members present.
+fn error_object(message: &str, kind: &str, param: Option<&str>, code: Option<&str>) -> Value {
+    json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
 }
 
 #[cfg(test)]

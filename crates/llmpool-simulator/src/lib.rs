@@ -76,7 +76,7 @@ mod service;
 mod stats;
 mod time_format;
 
-pub use behaviour::{Action, AfterResponse, Behaviour, DelayOverride, EndpointFilter, SlidingLimit};
+pub use behaviour::{AfterResponse, Behaviour, BehaviourAction, DelayOverride, EndpointFilter, SlidingLimit};
 pub use dialect::ProviderDialect;
 pub use limits::{
     LimitExceeded, ProviderLimitKind, ProviderLimiter, ProviderLimits, RequestQuota, TimedRequest,

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::behaviour::{Action, AfterResponse, Behaviour, ResponseDelays};
+use crate::behaviour::{AfterResponse, Behaviour, BehaviourAction, ResponseDelays};
 use crate::errors;
 use crate::limits::{LimitWindow, WindowKind};
 use crate::random::SplitMix64;
@@ -178,11 +178,11 @@ impl RuleSet {
 impl ActiveRule {
     fn new(behaviour: Behaviour, random: SplitMix64) -> Self {
         let state = match behaviour.action {
-            Action::Limit(rate) => {
+            BehaviourAction::Limit(rate) => {
                 RuleState::Window(LimitWindow::new(WindowKind::Sliding, rate.limit, rate.per))
             }
-            Action::ThrottleOnce(_) => RuleState::ThrottledUntil(None),
-            Action::Reply(_) | Action::RefuseStreamOptions(_) => RuleState::Stateless,
+            BehaviourAction::ThrottleOnce(_) => RuleState::ThrottledUntil(None),
+            BehaviourAction::Reply(_) | BehaviourAction::RefuseStreamOptions(_) => RuleState::Stateless,
         };
         Self {
             behaviour,
@@ -215,11 +215,11 @@ impl ActiveRule {
 
     fn reply(&mut self, request: RequestInfo, now: Duration, plan: &mut ReplyPlan) -> Option<SimulatedReply> {
         match (&self.behaviour.action, &mut self.state) {
-            (Action::Reply(reply), _) => Some(reply.clone()),
-            (Action::RefuseStreamOptions(form), _) => {
+            (BehaviourAction::Reply(reply), _) => Some(reply.clone()),
+            (BehaviourAction::RefuseStreamOptions(form), _) => {
                 request.stream_options.then(|| stream_options_rejected(*form))
             }
-            (Action::Limit(rate), RuleState::Window(window)) => {
+            (BehaviourAction::Limit(rate), RuleState::Window(window)) => {
                 let wait = try_acquire(window, now).err();
                 if rate.rate_headers {
                     plan.headers.extend(rate_headers(window, now));
@@ -231,7 +231,7 @@ impl ActiveRule {
                     })
                 })
             }
-            (Action::ThrottleOnce(retry_after), RuleState::ThrottledUntil(until)) => {
+            (BehaviourAction::ThrottleOnce(retry_after), RuleState::ThrottledUntil(until)) => {
                 let until = *until.get_or_insert(now + retry_after.wait);
                 (now < until).then(|| {
                     throttled(RetryAfter {
@@ -240,7 +240,7 @@ impl ActiveRule {
                     })
                 })
             }
-            (Action::Limit(_) | Action::ThrottleOnce(_), _) => None,
+            (BehaviourAction::Limit(_) | BehaviourAction::ThrottleOnce(_), _) => None,
         }
     }
 }

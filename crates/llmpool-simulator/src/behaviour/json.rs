@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::{Action, AfterResponse, Behaviour, DelayOverride, EndpointFilter, SlidingLimit};
+use super::{AfterResponse, Behaviour, BehaviourAction, DelayOverride, EndpointFilter, SlidingLimit};
 use crate::reply::{
     ErrorIn200, RecordedBody, ResponsePoint, SimulatedReply, StatusReply, StreamOptionsRefusal,
 };
@@ -154,14 +154,14 @@ impl BehaviourJson {
         Ok(())
     }
 
-    fn into_action(self) -> Result<Action, String> {
+    fn into_action(self) -> Result<BehaviourAction, String> {
         let form = self.retry_after_form;
         if let Some(limit) = self.limit {
             let per = self
                 .per
                 .ok_or("limit needs per, the length of its window in seconds")?
                 .0;
-            return Ok(Action::Limit(SlidingLimit {
+            return Ok(BehaviourAction::Limit(SlidingLimit {
                 limit,
                 per,
                 retry_after_form: form.unwrap_or(RetryAfterForm::Seconds),
@@ -170,12 +170,12 @@ impl BehaviourJson {
         }
         if let Some(Seconds(wait)) = self.throttle_once {
             let form = form.unwrap_or(RetryAfterForm::Seconds);
-            return Ok(Action::ThrottleOnce(RetryAfter { wait, form }));
+            return Ok(BehaviourAction::ThrottleOnce(RetryAfter { wait, form }));
         }
         if let Some(form) = self.refuse_stream_options {
-            return Ok(Action::RefuseStreamOptions(form));
+            return Ok(BehaviourAction::RefuseStreamOptions(form));
         }
-        self.into_reply().map(Action::Reply)
+        self.into_reply().map(BehaviourAction::Reply)
     }
 
     fn into_reply(self) -> Result<SimulatedReply, String> {
@@ -245,7 +245,7 @@ mod tests {
 
     fn reply(json: &str) -> SimulatedReply {
         match read(json).unwrap().action {
-            Action::Reply(reply) => reply,
+            BehaviourAction::Reply(reply) => reply,
             other => panic!("{json} is {other:?}"),
         }
     }
@@ -274,7 +274,7 @@ mod tests {
         let limit = read(r#"{"limit": 3, "per": 60}"#).unwrap().action;
         assert!(matches!(
             limit,
-            Action::Limit(SlidingLimit {
+            BehaviourAction::Limit(SlidingLimit {
                 limit: 3,
                 retry_after_form: RetryAfterForm::Seconds,
                 ..

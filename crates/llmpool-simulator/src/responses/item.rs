@@ -8,14 +8,14 @@ use crate::answer_text::AnswerText;
 #[derive(Clone, Debug)]
 pub(super) struct SimulatedItem {
     pub(super) id: String,
-    pub(super) kind: SimulatedItemKind,
+    pub(super) kind: OutputItemKind,
     pub(super) text: AnswerText,
     /// Whether the text was not truncated.
     pub(super) complete: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum SimulatedItemKind {
+pub(super) enum OutputItemKind {
     Message,
     Refusal,
     FunctionCall {
@@ -83,11 +83,9 @@ impl SimulatedItem {
         let text = self.text.full_text();
         let mut item = self.empty_object(status);
         match &self.kind {
-            SimulatedItemKind::Message | SimulatedItemKind::Refusal => {
-                item["content"] = json!([self.part(&text)])
-            }
-            SimulatedItemKind::FunctionCall { .. } => item["arguments"] = json!(text),
-            SimulatedItemKind::Reasoning {
+            OutputItemKind::Message | OutputItemKind::Refusal => item["content"] = json!([self.part(&text)]),
+            OutputItemKind::FunctionCall { .. } => item["arguments"] = json!(text),
+            OutputItemKind::Reasoning {
                 visibility,
                 encrypted,
             } => {
@@ -112,13 +110,13 @@ impl SimulatedItem {
     fn empty_object(&self, status: &str) -> Value {
         let id = &self.id;
         match &self.kind {
-            SimulatedItemKind::Message | SimulatedItemKind::Refusal => {
+            OutputItemKind::Message | OutputItemKind::Refusal => {
                 json!({"id": id, "type": "message", "role": "assistant", "status": status, "content": []})
             }
-            SimulatedItemKind::FunctionCall { call_id, name } => json!({
+            OutputItemKind::FunctionCall { call_id, name } => json!({
                 "id": id, "type": "function_call", "status": status, "call_id": call_id, "name": name, "arguments": "",
             }),
-            SimulatedItemKind::Reasoning { .. } => {
+            OutputItemKind::Reasoning { .. } => {
                 json!({"id": id, "type": "reasoning", "status": status, "summary": []})
             }
         }
@@ -126,13 +124,13 @@ impl SimulatedItem {
 
     fn part(&self, text: &str) -> Value {
         match self.kind {
-            SimulatedItemKind::Refusal => json!({"type": "refusal", "refusal": text}),
-            SimulatedItemKind::Reasoning {
+            OutputItemKind::Refusal => json!({"type": "refusal", "refusal": text}),
+            OutputItemKind::Reasoning {
                 visibility: ReasoningVisibility::Summary,
                 ..
             } => json!({"type": "summary_text", "text": text}),
-            SimulatedItemKind::Reasoning { .. } => json!({"type": "reasoning_text", "text": text}),
-            SimulatedItemKind::Message | SimulatedItemKind::FunctionCall { .. } => {
+            OutputItemKind::Reasoning { .. } => json!({"type": "reasoning_text", "text": text}),
+            OutputItemKind::Message | OutputItemKind::FunctionCall { .. } => {
                 json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
             }
         }
@@ -165,19 +163,19 @@ impl SimulatedItem {
             json!({"type": format!("{}.done", names.text), names.full_text: self.text.full_text()})
         };
         match &self.kind {
-            SimulatedItemKind::Message => event["logprobs"] = json!([]),
-            SimulatedItemKind::FunctionCall { name, .. } if event.get("delta").is_none() => {
-                event["name"] = json!(name)
+            OutputItemKind::Message => event["logprobs"] = json!([]),
+            OutputItemKind::FunctionCall { name, .. } if event.get("delta").is_none() => {
+                event["name"] = json!(name);
             }
-            SimulatedItemKind::FunctionCall { .. }
-            | SimulatedItemKind::Refusal
-            | SimulatedItemKind::Reasoning { .. } => {}
+            OutputItemKind::FunctionCall { .. }
+            | OutputItemKind::Refusal
+            | OutputItemKind::Reasoning { .. } => {}
         }
         event
     }
 }
 
-impl SimulatedItemKind {
+impl OutputItemKind {
     fn event_names(&self) -> Option<EventNames> {
         let content = EventNames {
             part: CONTENT_PART,

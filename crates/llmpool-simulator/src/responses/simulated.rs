@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::item::{ReasoningVisibility, SimulatedItem, SimulatedItemKind};
+use super::item::{OutputItemKind, ReasoningVisibility, SimulatedItem};
 use super::owner::ResponseOwner;
 use super::request::{ParsedResponsesRequest, TurnContext};
 use super::store::{ResponseStore, StoredResponse};
@@ -174,7 +174,7 @@ fn items(
     let content_omitted = draft.cut_short && draft.text.words() == 0;
     let reasoning = draft.reasoning.map(|text| SimulatedItem {
         id: format!("rs_{:016x}", random.next()),
-        kind: SimulatedItemKind::Reasoning {
+        kind: OutputItemKind::Reasoning {
             visibility,
             encrypted,
         },
@@ -182,11 +182,11 @@ fn items(
         complete: !content_omitted,
     });
     let (prefix, kind) = match draft.kind {
-        DraftKind::Text => ("msg", SimulatedItemKind::Message),
-        DraftKind::Refusal => ("msg", SimulatedItemKind::Refusal),
+        DraftKind::Text => ("msg", OutputItemKind::Message),
+        DraftKind::Refusal => ("msg", OutputItemKind::Refusal),
         DraftKind::ToolCall { name } => {
             let call_id = format!("call_{:016x}", random.next());
-            ("fc", SimulatedItemKind::FunctionCall { call_id, name })
+            ("fc", OutputItemKind::FunctionCall { call_id, name })
         }
     };
     let content = SimulatedItem {
@@ -206,7 +206,7 @@ fn stored_response(scenario: &Scenario, context: TurnContext, items: &[Simulated
     let mut open_calls = context.open_calls;
     let content = items
         .iter()
-        .filter(|item| !matches!(item.kind, SimulatedItemKind::Reasoning { .. }));
+        .filter(|item| !matches!(item.kind, OutputItemKind::Reasoning { .. }));
     let (words, chars) = content.fold((context.words, context.chars), |(words, chars), item| {
         (
             words + item.text.words(),
@@ -216,8 +216,8 @@ fn stored_response(scenario: &Scenario, context: TurnContext, items: &[Simulated
     let items: Vec<(String, Option<String>)> = items
         .iter()
         .map(|item| match &item.kind {
-            SimulatedItemKind::FunctionCall { call_id, .. } => (item.id.clone(), Some(call_id.clone())),
-            SimulatedItemKind::Message | SimulatedItemKind::Refusal | SimulatedItemKind::Reasoning { .. } => {
+            OutputItemKind::FunctionCall { call_id, .. } => (item.id.clone(), Some(call_id.clone())),
+            OutputItemKind::Message | OutputItemKind::Refusal | OutputItemKind::Reasoning { .. } => {
                 (item.id.clone(), None)
             }
         })

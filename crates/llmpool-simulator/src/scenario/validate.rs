@@ -3,7 +3,7 @@
 use hyper::header::HeaderValue;
 
 use super::{Scenario, ScenarioError, SimulatedAccount, SimulatedKey};
-use crate::behaviour::{Action, Behaviour};
+use crate::behaviour::{Behaviour, BehaviourAction};
 use crate::seconds::MAX_DURATION;
 
 /// Maximum number of words in an answer: an answer is held in memory once per choice.
@@ -133,7 +133,10 @@ fn validate_rules(place: &str, script: &[Behaviour], behaviours: &[Behaviour]) -
     for (index, entry) in script.iter().enumerate() {
         let place = format!("{place}script[{index}]");
         entry.validate(&place)?;
-        let is_stateful = matches!(entry.action, Action::Limit(_) | Action::ThrottleOnce(_));
+        let is_stateful = matches!(
+            entry.action,
+            BehaviourAction::Limit(_) | BehaviourAction::ThrottleOnce(_)
+        );
         let is_timed = !entry.from.is_zero() || entry.until.is_some();
         if is_stateful || is_timed || entry.probability.is_some() || entry.before_limits {
             return Err(ScenarioError::new(format!(

@@ -241,11 +241,12 @@ impl Recorder {
         limit: ProviderLimitKind,
     ) {
         let count = |rate: &mut u64, quota: &mut u64| {
-            *if limit == ProviderLimitKind::Quota {
+            let counter = if limit == ProviderLimitKind::Quota {
                 quota
             } else {
                 rate
-            } += 1
+            };
+            *counter += 1;
         };
         self.change(|state| {
             if let Some(logged) = state.log_entry(log_index) {
