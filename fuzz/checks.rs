@@ -4,7 +4,7 @@ use bytes::Bytes;
 use llmpool::provider_file::ProviderFile;
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder};
-use llmpool_core::responses::{self, Grammar, Response, ResponsesRequest};
+use llmpool_core::responses::{self, EventSequence, Response, ResponsesRequest};
 use llmpool_core::sse::{SseDecoder, SseEvent};
 use llmpool_core::stream_view::StreamView;
 use llmpool_core::translate::{
@@ -80,8 +80,8 @@ pub fn translated(input: &[u8]) {
                 Err(refused) => assert!(!refused.param.is_empty()),
             }
         }
-        drop(responses::ties_of(input));
-        drop(responses::made_by(input));
+        drop(responses::resource_refs(input));
+        drop(responses::created_resources(input));
         drop(ResponseEnvelope::new(&request, "seed", 0).begun());
     }
     if let Ok(response) = Response::decode(input)
@@ -116,14 +116,14 @@ pub fn assembled(input: &[u8]) {
     } else {
         chunks.fail(&broke)
     });
-    let mut grammar = Grammar::new();
+    let mut grammar = EventSequence::new();
     for event in &events {
         assert_eq!(grammar.push(event), Ok(()));
     }
     assert_eq!(grammar.end(), Ok(()));
     drop(assembler.finish());
     let (mut translator, mut assembler, mut told) = (EventTranslator::new(), Assembler::new(), Vec::new());
-    let mut view = StreamView::of(ApiFormat::Responses);
+    let mut view = StreamView::new(ApiFormat::Responses);
     for line in lines() {
         view.see(&SseEvent {
             data: Bytes::copy_from_slice(line),
@@ -197,7 +197,7 @@ fn read_chunks(events: &[SseEvent]) {
 
 fn decode<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<Vec<SseEvent>> {
     let mut decoder = SseDecoder::new(1 << 16);
-    let mut view = StreamView::new();
+    let mut view = StreamView::default();
     let mut events = Vec::new();
     for piece in pieces {
         decoder.push(Bytes::copy_from_slice(piece));

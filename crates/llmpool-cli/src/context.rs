@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use llmpool::provider_file::ProviderFile;
-use llmpool::{LlmInterface, OpenAiCompatible, Providers};
+use llmpool::{OpenAiCompatible, Providers};
 
 use self::simulated::BuiltInSimulator;
 use crate::cli::ConfigFileArgs;
@@ -100,7 +100,10 @@ pub(crate) fn environment_variable(name: &str) -> Option<String> {
 /// # Errors
 ///
 /// Prints the configured models and returns the exit code if no model was requested and there is not exactly one.
-pub(crate) fn select_model(providers: &Providers, requested: Option<&str>) -> Result<OpenAiCompatible, ExitCode> {
+pub(crate) fn select_model(
+    providers: &Providers,
+    requested: Option<&str>,
+) -> Result<OpenAiCompatible, ExitCode> {
     if let Some(requested) = requested {
         return providers
             .model(requested)
@@ -109,11 +112,16 @@ pub(crate) fn select_model(providers: &Providers, requested: Option<&str>) -> Re
     let models: Vec<_> = providers.models().collect();
     let problem = match models.as_slice() {
         [only] => return Ok((*only).clone()),
-        [] => Problem::new("no model was specified").with_hint("pass one with -m, for example -m gpt-4o-mini"),
+        [] => {
+            Problem::new("no model was specified").with_hint("pass one with -m, for example -m gpt-4o-mini")
+        }
         several => {
             let ids: Vec<_> = several.iter().map(|model| model.id()).collect();
-            Problem::new(format!("no model was specified, and {} are configured", ids.len()))
-                .with_hint(format!("pass one of these with -m: {}", ids.join(", ")))
+            Problem::new(format!(
+                "no model was specified, and {} are configured",
+                ids.len()
+            ))
+            .with_hint(format!("pass one of these with -m: {}", ids.join(", ")))
         }
     };
     Err(problem.exit(exit::USAGE))

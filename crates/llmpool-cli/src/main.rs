@@ -22,7 +22,8 @@ fn main() -> ExitCode {
         output::set_quiet();
     }
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return Problem::new("cannot start the async runtime: out of threads or file descriptors").exit(exit::FAILED);
+        return Problem::new("cannot start the async runtime: out of threads or file descriptors")
+            .exit(exit::FAILED);
     };
     let code = runtime.block_on(async {
         if commands::handles_ctrl_c(&cli) {

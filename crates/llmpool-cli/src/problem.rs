@@ -81,7 +81,9 @@ fn hint_for(error: &Error) -> Option<String> {
         ErrorKind::Attempt(FailureKind::Connect | FailureKind::ConnectTimeout) => {
             "check that the server is running and that base_url is correct; llmpool config show prints where base_url is set"
         }
-        ErrorKind::Attempt(FailureKind::ContextLength) => "shorten the prompt, or choose a model with a larger context window",
+        ErrorKind::Attempt(FailureKind::ContextLength) => {
+            "shorten the prompt, or choose a model with a larger context window"
+        }
         _ => {
             let wait = error.retry_after().filter(|wait| !wait.is_zero())?;
             return Some(format!("retry in {:.1}s", wait.as_secs_f64()));

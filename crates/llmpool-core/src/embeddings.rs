@@ -10,9 +10,9 @@ mod vector;
 
 use std::fmt;
 
-use crate::chat::object::wire_object;
-use crate::chat::text_enum::text_enum;
-use crate::chat::{Extra, Usage, Whole};
+use crate::chat::string_enum::string_enum;
+use crate::chat::wire_object::wire_object;
+use crate::chat::{LenientU64, UnknownFields, Usage};
 
 pub use input::EmbeddingInput;
 pub use vector::{Vector, VectorError};
@@ -31,7 +31,7 @@ pub struct EmbeddingRequest {
     /// The end user, for the provider's abuse detection.
     pub user: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(EmbeddingRequest {
@@ -63,7 +63,7 @@ pub enum EncodingFormat {
     Other(Box<str>),
 }
 
-text_enum!(EncodingFormat { Float => "float", Base64 => "base64" });
+string_enum!(EncodingFormat { Float => "float", Base64 => "base64" });
 
 /// An answer with embeddings.
 #[derive(Clone, Default, PartialEq)]
@@ -77,7 +77,7 @@ pub struct EmbeddingResponse {
     /// What the call used.
     pub usage: Option<Usage>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(EmbeddingResponse {
@@ -108,11 +108,11 @@ impl EmbeddingResponse {
 pub struct Embedding {
     /// `embedding`.
     pub object: Option<String>,
-    index: Option<Whole>,
+    index: Option<LenientU64>,
     /// The vector.
     pub embedding: Option<Vector>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(Embedding { object => "object", index => "index", embedding => "embedding" });
@@ -122,9 +122,9 @@ impl Embedding {
     pub fn new(index: u64, vector: Vector) -> Self {
         Self {
             object: Some("embedding".to_owned()),
-            index: Some(Whole(index)),
+            index: Some(LenientU64(index)),
             embedding: Some(vector),
-            extra: Extra::default(),
+            extra: UnknownFields::default(),
         }
     }
 

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use crate::chat::object::wire_object;
-use crate::chat::{Extra, Whole};
+use crate::chat::wire_object::wire_object;
+use crate::chat::{LenientU64, UnknownFields};
 
 /// The models of a provider.
 #[derive(Clone, Default, PartialEq)]
@@ -15,7 +15,7 @@ pub struct ModelList {
     /// The models.
     pub data: Vec<Model>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ModelList { object => "object" } always { data => "data" });
@@ -26,7 +26,7 @@ impl ModelList {
         Self {
             object: Some("list".to_owned()),
             data: models.into(),
-            extra: Extra::default(),
+            extra: UnknownFields::default(),
         }
     }
 
@@ -52,11 +52,11 @@ pub struct Model {
     pub id: Option<String>,
     /// `model`.
     pub object: Option<String>,
-    created: Option<Whole>,
+    created: Option<LenientU64>,
     /// Who offers it.
     pub owned_by: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(Model { id => "id", object => "object", created => "created", owned_by => "owned_by" });
@@ -67,9 +67,9 @@ impl Model {
         Self {
             id: Some(id.into()),
             object: Some("model".to_owned()),
-            created: Some(Whole(created)),
+            created: Some(LenientU64(created)),
             owned_by: Some(owned_by.into()),
-            extra: Extra::default(),
+            extra: UnknownFields::default(),
         }
     }
 

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use llmpool_core::limits::key::{KeyId, KeyLimits, KeyState};
+use llmpool_core::limits::key::{KeyAvailability, KeyId, KeyLimits};
 use llmpool_core::limits::limiter::{
-    AcquireOutcome, CooldownReason, Demand, Grant, KeyConstraint, Limiter, Limits, QuotaGroupId, TargetId,
+    AcquireOutcome, CooldownReason, Grant, KeyConstraint, Limiter, QuotaGroupId, TargetId,
 };
 use llmpool_core::limits::observed_limits::{LimitSnapshot, LimitSnapshots};
+use llmpool_core::limits::{Demand, Limits};
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
 
@@ -55,7 +56,7 @@ fn an_account_that_grows_keeps_its_rest() {
     refuse(&mut limiter, grant, CooldownReason::NoQuota, 3600, START);
     join(&mut limiter, &keys, Limits::default(), seconds(1));
     for key in keys {
-        assert_eq!(limiter.key_state(key), KeyState::NoQuota(seconds(3600)));
+        assert_eq!(limiter.key_state(key), KeyAvailability::NoQuota(seconds(3600)));
     }
 }
 
@@ -72,10 +73,16 @@ fn what_a_key_was_told_before_concerns_its_account() {
         refuse(&mut limiter, grant, why, pause, START);
     }
     join(&mut limiter, &keys, Limits::default(), seconds(1));
-    assert_eq!(limiter.key_state(keys[0]), KeyState::Throttled(seconds(60)));
-    assert_eq!(limiter.key_state(keys[1]), KeyState::Throttled(seconds(60)));
+    assert_eq!(
+        limiter.key_state(keys[0]),
+        KeyAvailability::Throttled(seconds(60))
+    );
+    assert_eq!(
+        limiter.key_state(keys[1]),
+        KeyAvailability::Throttled(seconds(60))
+    );
     // That a key is not valid says nothing of the others.
-    assert_eq!(limiter.key_state(keys[2]), KeyState::Invalid(seconds(90)));
+    assert_eq!(limiter.key_state(keys[2]), KeyAvailability::Invalid(seconds(90)));
     assert!(take(&mut limiter, target, Demand::ONE, keys[1], seconds(59)).is_none());
     assert!(take(&mut limiter, target, Demand::ONE, keys[1], seconds(60)).is_some());
 }
@@ -87,7 +94,10 @@ fn an_answer_from_before_the_account_was_known_lets_all_of_it_rest() {
     let grant = take(&mut limiter, target, Demand::ONE, keys[0], START).unwrap();
     join(&mut limiter, &keys, Limits::default(), START);
     refuse(&mut limiter, grant, CooldownReason::Throttled, 60, seconds(1));
-    assert_eq!(limiter.key_state(keys[1]), KeyState::Throttled(seconds(61)));
+    assert_eq!(
+        limiter.key_state(keys[1]),
+        KeyAvailability::Throttled(seconds(61))
+    );
 }
 
 // L08
@@ -95,8 +105,8 @@ fn an_answer_from_before_the_account_was_known_lets_all_of_it_rest() {
 fn an_account_that_grows_has_not_more_tokens_and_not_more_of_a_day() {
     let (mut limiter, keys, target) = limiter(4);
     let limits = Limits {
-        tokens: Some(1000),
-        day: Some(4),
+        tpm: Some(1000),
+        rpd: Some(4),
         ..Limits::default()
     };
     let demand = Demand {
@@ -225,7 +235,7 @@ proptest! {
     // L07
     #[test]
     fn accounts_that_are_found_out_at_work_count_right(steps in steps()) {
-        let limits = Limits { tokens: Some(1000), max_concurrency: Some(4), ..Limits::default() };
+        let limits = Limits { tpm: Some(1000), max_concurrency: Some(4), ..Limits::default() };
         let (mut limiter, keys, target) = limiter(5);
         for key in &keys {
             join(&mut limiter, &[*key], limits, START);

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use llmpool_core::limits::admission::{Admission, AdmissionOutcome, Rejection};
-use llmpool_core::limits::key::{KeyId, KeyLimits, KeyState};
-use llmpool_core::limits::limiter::{CooldownReason, Demand, Grant, KeyConstraint, Limits, TargetId};
+use llmpool_core::limits::key::{KeyAvailability, KeyId, KeyLimits};
+use llmpool_core::limits::limiter::{CooldownReason, Grant, KeyConstraint, TargetId};
 use llmpool_core::limits::rate_limit::RateLimit;
 use llmpool_core::limits::wait_queue::{AcquireRequest, Caller, Ticket};
+use llmpool_core::limits::{Demand, Limits};
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -105,7 +106,7 @@ struct World {
     /// Granted since everybody was last quiet.
     fresh: Vec<(u64, usize, AcquireRequest)>,
     /// The keys' states when last looked at.
-    last: Vec<KeyState>,
+    last: Vec<KeyAvailability>,
 }
 
 fn quota(capacity: u64, period_ms: u64) -> RateLimit {
@@ -116,10 +117,10 @@ impl World {
     fn new(shared: bool) -> Self {
         let mut admission = Admission::default();
         let slots = [Some(2), None, None];
-        let limits = |max_concurrency, burst| KeyLimits {
+        let limits = |max_concurrency, rate_limit| KeyLimits {
             limits: Limits {
                 max_concurrency,
-                burst,
+                rate_limit,
                 ..Limits::default()
             },
             learn: false,
@@ -139,7 +140,7 @@ impl World {
         if shared {
             // The account of the last two has a rate of its own.
             let account = Limits {
-                burst: Some(quota(3, 250)),
+                rate_limit: Some(quota(3, 250)),
                 ..Limits::default()
             };
             admission
@@ -153,7 +154,7 @@ impl World {
             admission.add_target(
                 &keys[..],
                 Limits {
-                    tokens: Some(tpm),
+                    tpm: Some(tpm),
                     max_concurrency: Some(target_slots),
                     ..Limits::default()
                 },
@@ -177,7 +178,7 @@ impl World {
             told: Vec::new(),
             refused: false,
             fresh: Vec::new(),
-            last: vec![KeyState::Healthy; 3],
+            last: vec![KeyAvailability::Healthy; 3],
         }
     }
 
@@ -195,8 +196,8 @@ impl World {
     fn key_is_free(&self, key: usize) -> bool {
         let state = self.admission.limiter().key_state(self.keys[key]);
         let usable = match state {
-            KeyState::Healthy => true,
-            KeyState::Probing | KeyState::Disabled => false,
+            KeyAvailability::Healthy => true,
+            KeyAvailability::Probing | KeyAvailability::Disabled => false,
             resting => resting.until().is_some_and(|until| until <= self.now),
         };
         let slots = self.slots[key].is_none_or(|most| self.in_flight(key) < most);
@@ -272,7 +273,7 @@ impl World {
         Ok(())
     }
 
-    fn states(&self) -> Vec<KeyState> {
+    fn states(&self) -> Vec<KeyAvailability> {
         self.keys
             .iter()
             .map(|id| self.admission.limiter().key_state(*id))
@@ -518,7 +519,7 @@ impl World {
                 // A tighter or looser number of slots for the second target, as a reload brings it.
                 self.target_slots = u32::from(most) + 1;
                 let limits = Limits {
-                    tokens: Some(self.tpm),
+                    tpm: Some(self.tpm),
                     max_concurrency: Some(self.target_slots),
                     ..Limits::default()
                 };

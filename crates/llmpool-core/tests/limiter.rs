@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use llmpool_core::limits::bucket::Bucket;
-use llmpool_core::limits::key::{KeyId, KeyLimits, KeyState};
+use llmpool_core::limits::key::{KeyAvailability, KeyId, KeyLimits};
 use llmpool_core::limits::limiter::{
-    AcquireOutcome, CooldownReason, Demand, Grant, KeyConstraint, LimitKind, Limiter, Limits, TargetId,
-    Unsatisfiable, Wait, WaitReason,
+    AcquireOutcome, CooldownReason, Grant, KeyConstraint, Limiter, TargetId, Unsatisfiable, Wait, WaitReason,
 };
 use llmpool_core::limits::rate_limit::RateLimit;
+use llmpool_core::limits::{Demand, LimitKind, Limits};
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
 
@@ -75,17 +75,21 @@ fn one_tries_a_forbidden_key_and_only_its_answer_counts() {
         .map(|_| take(&mut limiter, target, START).unwrap())
         .collect();
     limiter.refused(&before[0], CooldownReason::Forbidden, None, START);
-    let KeyState::Forbidden(until) = limiter.key_state_at(target, keys[0]) else {
+    let KeyAvailability::Forbidden(until) = limiter.key_state_at(target, keys[0]) else {
         panic!("{:?}", limiter.key_state_at(target, keys[0]));
     };
     limiter.refused(&before[1], CooldownReason::Forbidden, None, START);
     let state = limiter.key_state_at(target, keys[0]);
-    assert_eq!(state, KeyState::Forbidden(until), "a burst counts once");
+    assert_eq!(state, KeyAvailability::Forbidden(until), "a burst counts once");
     let longer = until.since(START) + Duration::from_secs(5);
     limiter.refused(&before[1], CooldownReason::Forbidden, Some(longer), START);
     let until = START + longer;
     let state = limiter.key_state_at(target, keys[0]);
-    assert_eq!(state, KeyState::Forbidden(until), "a longer time that was named");
+    assert_eq!(
+        state,
+        KeyAvailability::Forbidden(until),
+        "a longer time that was named"
+    );
 
     let probe = take(&mut limiter, target, until).unwrap();
     for grant in &mut before[..3] {
@@ -94,9 +98,9 @@ fn one_tries_a_forbidden_key_and_only_its_answer_counts() {
     assert!(take(&mut limiter, target, until).is_err(), "one finds out");
     limiter.succeeded(&before[3], until);
     limiter.release(&mut before[3], true, until);
-    assert_eq!(limiter.key_state_at(target, keys[0]), KeyState::Probing);
+    assert_eq!(limiter.key_state_at(target, keys[0]), KeyAvailability::Probing);
     limiter.succeeded(&probe, until);
-    assert_eq!(limiter.key_state_at(target, keys[0]), KeyState::Healthy);
+    assert_eq!(limiter.key_state_at(target, keys[0]), KeyAvailability::Healthy);
 }
 
 // L11
@@ -107,11 +111,11 @@ fn what_is_known_from_elsewhere_never_ends_a_rest_earlier_and_an_operator_ends_i
     limiter.set_cooldown(keys[0], CooldownReason::NoQuota, seconds(5000.0), START);
     limiter.set_cooldown(keys[1], CooldownReason::Throttled, seconds(5.0), START);
     for key in &keys {
-        assert_eq!(limiter.key_state(*key), KeyState::NoQuota(seconds(5000.0)));
+        assert_eq!(limiter.key_state(*key), KeyAvailability::NoQuota(seconds(5000.0)));
     }
     limiter.set_enabled(keys[1], true, START);
     for key in &keys {
-        assert_eq!(limiter.key_state(*key), KeyState::Healthy);
+        assert_eq!(limiter.key_state(*key), KeyAvailability::Healthy);
     }
 }
 
@@ -169,7 +173,10 @@ fn the_end_of_a_pause_only_moves_later() {
         );
         limiter.release(&mut grant, true, START);
     }
-    assert_eq!(limiter.key_state(keys[0]), KeyState::Throttled(seconds(60.0)));
+    assert_eq!(
+        limiter.key_state(keys[0]),
+        KeyAvailability::Throttled(seconds(60.0))
+    );
     let wait = take(&mut limiter, target, seconds(59.0)).unwrap_err();
     assert_eq!((wait.until, wait.slot), (seconds(60.0), false));
     assert!(take(&mut limiter, target, seconds(60.0)).is_ok());
@@ -185,16 +192,19 @@ fn news_of_an_earlier_time_changes_nothing() {
     );
     limiter.refused(&refused, CooldownReason::Invalid, None, START);
     limiter.succeeded(&slow, START);
-    assert_eq!(limiter.key_state(keys[0]), KeyState::Invalid(seconds(60.0)));
+    assert_eq!(
+        limiter.key_state(keys[0]),
+        KeyAvailability::Invalid(seconds(60.0))
+    );
     let probe = take(&mut limiter, target, seconds(60.0)).unwrap();
     limiter.succeeded(&slow, seconds(60.0));
-    assert_eq!(limiter.key_state(keys[0]), KeyState::Probing);
+    assert_eq!(limiter.key_state(keys[0]), KeyAvailability::Probing);
     assert!(
         take(&mut limiter, target, seconds(61.0)).is_err(),
         "one probe at a time"
     );
     limiter.succeeded(&probe, seconds(61.0));
-    assert_eq!(limiter.key_state(keys[0]), KeyState::Healthy);
+    assert_eq!(limiter.key_state(keys[0]), KeyAvailability::Healthy);
 }
 
 #[test]
@@ -205,7 +215,7 @@ fn a_pause_without_a_known_end_doubles_to_an_hour_and_begins_anew_after_a_succes
         let mut grant = take(limiter, target, now).unwrap();
         limiter.refused(&grant, CooldownReason::Invalid, None, now);
         limiter.release(&mut grant, true, now);
-        let KeyState::Invalid(until) = limiter.key_state(keys[0]) else {
+        let KeyAvailability::Invalid(until) = limiter.key_state(keys[0]) else {
             panic!()
         };
         let pause = until.since(now).as_secs();
@@ -216,7 +226,7 @@ fn a_pause_without_a_known_end_doubles_to_an_hour_and_begins_anew_after_a_succes
     assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
     let grant = take(&mut limiter, target, now).unwrap();
     limiter.succeeded(&grant, now);
-    assert_eq!(limiter.key_state(keys[0]), KeyState::Healthy);
+    assert_eq!(limiter.key_state(keys[0]), KeyAvailability::Healthy);
 }
 
 #[test]
@@ -232,7 +242,7 @@ fn a_refusal_that_was_the_calls_fault_is_taken_back_unless_more_is_known_by_now(
         )
         .unwrap();
     limiter.restore(cooldown, START);
-    assert_eq!(limiter.key_state(keys[0]), KeyState::Healthy);
+    assert_eq!(limiter.key_state(keys[0]), KeyAvailability::Healthy);
     let grant = take(&mut limiter, target, START).unwrap();
     let cooldown = limiter
         .refused(
@@ -245,7 +255,10 @@ fn a_refusal_that_was_the_calls_fault_is_taken_back_unless_more_is_known_by_now(
     let later = take(&mut limiter, target, seconds(10.0)).unwrap();
     limiter.refused(&later, CooldownReason::Invalid, None, seconds(10.0));
     limiter.restore(cooldown, seconds(10.0));
-    assert_eq!(limiter.key_state(keys[0]), KeyState::Invalid(seconds(70.0)));
+    assert_eq!(
+        limiter.key_state(keys[0]),
+        KeyAvailability::Invalid(seconds(70.0))
+    );
 }
 
 #[test]
@@ -265,7 +278,10 @@ fn a_probe_that_was_refused_unclearly_and_acquitted_leaves_nobody_probing() {
         .unwrap();
     limiter.release(&mut probe, true, seconds(60.0));
     limiter.restore(cooldown, seconds(61.0));
-    assert_eq!(limiter.key_state(keys[0]), KeyState::Invalid(seconds(60.0)));
+    assert_eq!(
+        limiter.key_state(keys[0]),
+        KeyAvailability::Invalid(seconds(60.0))
+    );
     assert!(
         take(&mut limiter, target, seconds(61.0)).is_ok(),
         "the next one probes again"
@@ -277,7 +293,7 @@ fn a_probe_that_was_refused_unclearly_and_acquitted_leaves_nobody_probing() {
 fn what_a_late_answer_says_of_a_key_in_use_again_is_believed() {
     let mut limiter = Limiter::new();
     let limits = Limits {
-        burst: Some(RateLimit::new(9, 9.0).unwrap()),
+        rate_limit: Some(RateLimit::new(9, 9.0).unwrap()),
         ..Limits::default()
     };
     let keys = [limiter.add_key(KeyLimits {
@@ -293,7 +309,7 @@ fn what_a_late_answer_says_of_a_key_in_use_again_is_believed() {
         START,
     );
     take(&mut limiter, target, seconds(1.0)).unwrap();
-    assert_eq!(limiter.key_state(keys[0]), KeyState::Healthy);
+    assert_eq!(limiter.key_state(keys[0]), KeyAvailability::Healthy);
     let cooldown = limiter
         .refused(
             &slow,
@@ -302,10 +318,16 @@ fn what_a_late_answer_says_of_a_key_in_use_again_is_believed() {
             seconds(1.1),
         )
         .unwrap();
-    assert_eq!(limiter.key_state(keys[0]), KeyState::Throttled(seconds(61.1)));
+    assert_eq!(
+        limiter.key_state(keys[0]),
+        KeyAvailability::Throttled(seconds(61.1))
+    );
     limiter.restore(cooldown, seconds(1.2));
     limiter.refused(&dead, CooldownReason::Invalid, None, seconds(1.3));
-    assert_eq!(limiter.key_state(keys[0]), KeyState::Invalid(seconds(61.3)));
+    assert_eq!(
+        limiter.key_state(keys[0]),
+        KeyAvailability::Invalid(seconds(61.3))
+    );
 }
 
 // L16
@@ -330,9 +352,15 @@ fn a_key_without_a_rate_is_tried_by_one_when_its_pause_is_over() {
         Some(Duration::from_secs(60)),
         seconds(1.5),
     );
-    assert_eq!(limiter.key_state(keys[0]), KeyState::Throttled(seconds(61.5)));
+    assert_eq!(
+        limiter.key_state(keys[0]),
+        KeyAvailability::Throttled(seconds(61.5))
+    );
     limiter.succeeded(&probe, seconds(2.0));
-    assert_eq!(limiter.key_state(keys[0]), KeyState::Throttled(seconds(61.5)));
+    assert_eq!(
+        limiter.key_state(keys[0]),
+        KeyAvailability::Throttled(seconds(61.5))
+    );
 }
 
 // L34
@@ -391,13 +419,36 @@ fn most_in_a_minute(at: &[Timestamp]) -> usize {
     counts.max().unwrap_or(0)
 }
 
+#[test]
+fn rpm_of_zero_is_unsatisfiable() {
+    let mut limiter = Limiter::new();
+    let none = Limits {
+        rpm: Some(0),
+        ..Limits::default()
+    };
+    let key = limiter.add_key(KeyLimits {
+        limits: none,
+        ..KeyLimits::default()
+    });
+    for target in [
+        limiter.add_target(&[key], None, START),
+        limiter.add_target(&[], none, START),
+    ] {
+        take(&mut limiter, target, START).unwrap_err();
+        assert_eq!(
+            limiter.never(target, Demand::ONE, KeyConstraint::Any),
+            Some(Unsatisfiable::MoreThanCapacity { capacity: 0 })
+        );
+    }
+}
+
 // L28
 #[test]
 fn four_keys_of_sixty_a_minute_give_two_hundred_and_forty_and_never_more_each() {
     let mut limiter = Limiter::new();
     let limits = KeyLimits {
         limits: Limits {
-            minute: Some(RateLimit::per_minute(60, 1).unwrap()),
+            rpm: Some(60),
             ..Limits::default()
         },
         ..KeyLimits::default()
@@ -437,7 +488,7 @@ fn a_key_whose_rate_is_used_up_comes_back_by_itself_and_a_refund_brings_it_back_
     let (mut limiter, ..) = limiter(0, None, None);
     let limits = KeyLimits {
         limits: Limits {
-            burst: Some(RateLimit::new(2, 1.0).unwrap()),
+            rate_limit: Some(RateLimit::new(2, 1.0).unwrap()),
             ..Limits::default()
         },
         ..KeyLimits::default()
@@ -450,7 +501,7 @@ fn a_key_whose_rate_is_used_up_comes_back_by_itself_and_a_refund_brings_it_back_
         (wait.until, wait.slot, wait.why),
         (seconds(1.0), false, WaitReason::KeyLimits(LimitKind::Requests))
     );
-    assert_eq!(limiter.key_state(key), KeyState::Healthy);
+    assert_eq!(limiter.key_state(key), KeyAvailability::Healthy);
     limiter.release(&mut grants[0], false, START);
     let again = take(&mut limiter, target, START).unwrap();
     assert!(take(&mut limiter, target, seconds(0.999)).is_err());
@@ -518,7 +569,7 @@ proptest! {
         let mut limiter = Limiter::new();
         let slots = Limits { max_concurrency: most, ..Limits::default() };
         let limits = KeyLimits { limits: slots, learn: false, ..KeyLimits::default() };
-        let metered = KeyLimits { limits: Limits { burst: Some(RateLimit::new(2, 1.5).unwrap()), ..slots }, ..limits };
+        let metered = KeyLimits { limits: Limits { rate_limit: Some(RateLimit::new(2, 1.5).unwrap()), ..slots }, ..limits };
         let keys = [limits, metered, limits].map(|limits| limiter.add_key(limits));
         let rate = 2.0;
         let quota = RateLimit::new(capacity, rate).unwrap();

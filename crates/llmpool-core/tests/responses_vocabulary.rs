@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use llmpool_core::chat::{Content, Json};
 use llmpool_core::responses::{
-    EventKind, Grammar, Item, ItemPart, Response, ResponseEvent, ResponsesRequest, ResponsesTool, Status,
+    EventKind, EventSequence, Item, ItemPart, Response, ResponseEvent, ResponseStatus, ResponsesRequest,
+    ResponsesTool,
 };
 use llmpool_core::sse::SseDecoder;
 use proptest::prelude::*;
@@ -212,7 +213,7 @@ fn numbered(events: impl IntoIterator<Item = Value>) -> Vec<Value> {
 }
 
 fn check(events: &[Value]) -> Result<(), String> {
-    let mut grammar = Grammar::new();
+    let mut grammar = EventSequence::new();
     for event in events {
         let event: ResponseEvent = serde_json::from_str(&event.to_string()).unwrap();
         grammar.push(&event).map_err(|broken| broken.to_string())?;
@@ -431,13 +432,13 @@ fn all_fifty_eight_kinds_are_known() {
         assert_eq!(EventKind::from(kind).as_str(), kind);
         assert!(!matches!(EventKind::from(kind), EventKind::Other(_)), "{kind}");
     }
-    assert_eq!(Status::from("odd"), Status::Other("odd".into()));
+    assert_eq!(ResponseStatus::from("odd"), ResponseStatus::Other("odd".into()));
 }
 
 #[test]
 fn what_a_server_says_is_at_hand() {
     let response = Response::decode(fixture("responses.response").as_bytes()).unwrap();
-    assert_eq!(response.status, Some(Status::Completed));
+    assert_eq!(response.status, Some(ResponseStatus::Completed));
     assert!(!response.text().is_empty());
     assert!(response.usage.unwrap().input_tokens().unwrap() > 0);
     let calls = Response::decode(fixture("responses-tools.response").as_bytes()).unwrap();

@@ -4,7 +4,7 @@
 use llmpool_core::chat::{
     Assembler, ChatChunk, ChatCompletion, ChatRequest, Content, FinishReason, Part, Usage,
 };
-use llmpool_core::responses::{EventKind, Grammar, Response, ResponseEvent, ResponsesRequest};
+use llmpool_core::responses::{EventKind, EventSequence, Response, ResponseEvent, ResponsesRequest};
 use llmpool_core::translate::{
     self, ChatCapabilities, ChunkTranslator, EventTranslator, Failed, ReasoningEcho, ResponseEnvelope,
 };
@@ -557,7 +557,7 @@ fn events_of(chunks: &[Value], failed: Option<&Failed>) -> Vec<ResponseEvent> {
 }
 
 fn check(events: &[ResponseEvent]) {
-    let mut grammar = Grammar::new();
+    let mut grammar = EventSequence::new();
     for event in events {
         grammar
             .push(event)

@@ -13,9 +13,7 @@
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
-use llmpool::{
-    ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings,
-};
+use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -77,7 +75,7 @@ impl Task {
     fn target(&self) -> OpenAiCompatible {
         let limits = KeyLimits {
             limits: Limits {
-                minute: Some(RateLimit::per_minute(self.per_minute, 1).unwrap()),
+                rpm: Some(self.per_minute),
                 ..Limits::default()
             },
             ..KeyLimits::default()
@@ -121,9 +119,7 @@ async fn caller(target: OpenAiCompatible, begun: Instant, span: Duration, latenc
 }
 
 async fn ask(target: &OpenAiCompatible) -> Result<(), String> {
-    let answer = target
-        .chat(&ChatRequest::user("hi"), &CallOptions::default())
-        .await;
+    let answer = target.chat(&ChatRequest::user("hi")).await;
     answer
         .map(|_| ())
         .map_err(|error| format!("{:?}: {error}", error.kind()))

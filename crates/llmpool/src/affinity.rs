@@ -6,7 +6,7 @@ use llmpool_core::api_format::ApiFormat;
 use llmpool_core::limits::affinity::AffinityError;
 use llmpool_core::limits::key::KeyId;
 use llmpool_core::limits::limiter::KeyConstraint;
-use llmpool_core::responses::{ResourceRef, made_by, ties_of};
+use llmpool_core::responses::{ResourceRef, created_resources, resource_refs};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind};
@@ -28,7 +28,7 @@ impl AffinityRecorder {
 
     /// An answer, or an event with one, came.
     pub(crate) fn note(&self, answer: &[u8]) {
-        let made = made_by(answer);
+        let made = created_resources(answer);
         if made.is_empty() {
             return;
         }
@@ -47,7 +47,7 @@ pub(crate) fn binding_of(target: &Target, body: &[u8]) -> Result<KeyConstraint, 
     if !keeps_things(target) {
         return Ok(KeyConstraint::Any);
     }
-    let ties = ties_of(body);
+    let ties = resource_refs(body);
     let made = |needed: bool| -> Vec<u64> {
         let ties = ties.iter().filter(|tie| tie.needed == needed);
         ties.map(|tie| fingerprint(&tie.made)).collect()

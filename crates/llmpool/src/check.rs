@@ -363,8 +363,8 @@ fn told(headers: &HeaderMap) -> (Option<LimitSnapshots>, Option<String>) {
     let headers = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let LimitHeaders { sights, account } = LimitHeaders::read_all(headers, || Some(clock::wall_now()));
-    (sights, account.map(str::to_owned))
+    let LimitHeaders { limits, account } = LimitHeaders::parse_all(headers, || Some(clock::wall_now()));
+    (limits, account.map(str::to_owned))
 }
 
 /// Those of several keys that are one account.

@@ -12,7 +12,7 @@ use crate::call::{self, Answer, RequestEncoder};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Endpoint, Rendered, Reply};
 use crate::openai_compatible::OpenAiCompatible;
-use crate::options::CallOptions;
+use crate::options::{CallOptions, DEFAULT_OPTIONS};
 use crate::raw;
 use crate::report::CallReport;
 use crate::target::Target;
@@ -22,24 +22,30 @@ use crate::tokens;
 ///
 /// ```no_run
 /// use llmpool::embeddings::EmbeddingRequest;
-/// use llmpool::{CallOptions, EmbeddingInterface, OpenAiCompatible};
+/// use llmpool::{EmbeddingInterface, OpenAiCompatible};
 ///
 /// # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
 /// let model = OpenAiCompatible::load_from_json_file("provider.json")?.model("openai/text-embedding-3-small")?;
 /// let request = EmbeddingRequest::new(vec!["one".to_owned(), "two".to_owned()]);
-/// let vectors = model.embed(&request, &CallOptions::default()).await?.vectors()?;
+/// let vectors = model.embed(&request).await?.vectors()?;
 /// assert_eq!(vectors.len(), 2);
 /// # Ok(())
 /// # }
 /// ```
 pub trait EmbeddingInterface: Send + Sync {
-    /// Asks for the vectors of an input, written as the request says. An answer with fewer or more vectors than texts were sent is an
-    /// error. Dropping the future closes the connection and frees the key.
-    fn embed<'a>(
+    /// Sends a request and returns one vector for each text of its input.
+    ///
+    /// An answer with fewer or more vectors than texts is an error. Dropping the future closes the connection and releases the key.
+    fn embed_with<'a>(
         &'a self,
         request: &'a EmbeddingRequest,
         options: &'a CallOptions,
     ) -> BoxFuture<'a, Result<EmbeddingAnswer, Error>>;
+
+    /// Sends a request with default options: see [`embed_with`](Self::embed_with).
+    fn embed<'a>(&'a self, request: &'a EmbeddingRequest) -> BoxFuture<'a, Result<EmbeddingAnswer, Error>> {
+        self.embed_with(request, &DEFAULT_OPTIONS)
+    }
 }
 
 /// The vectors, and what happened on the way to them.
@@ -69,7 +75,7 @@ impl fmt::Debug for EmbeddingAnswer {
 }
 
 impl EmbeddingInterface for OpenAiCompatible {
-    fn embed<'a>(
+    fn embed_with<'a>(
         &'a self,
         request: &'a EmbeddingRequest,
         options: &'a CallOptions,
@@ -78,21 +84,21 @@ impl EmbeddingInterface for OpenAiCompatible {
     }
 }
 
-macro_rules! through_a_pointer {
+macro_rules! impl_for_pointers {
     ($($pointer:ty),*) => {$(
         impl<T: EmbeddingInterface + ?Sized> EmbeddingInterface for $pointer {
-            fn embed<'a>(
+            fn embed_with<'a>(
                 &'a self,
                 request: &'a EmbeddingRequest,
                 options: &'a CallOptions,
             ) -> BoxFuture<'a, Result<EmbeddingAnswer, Error>> {
-                (**self).embed(request, options)
+                (**self).embed_with(request, options)
             }
         }
     )*};
 }
 
-through_a_pointer!(&T, Box<T>, Arc<T>);
+impl_for_pointers!(&T, Box<T>, Arc<T>);
 
 async fn embed(
     target: &Arc<Target>,

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use llmpool_core::failure::{Failure, FailureKind, classify};
 use llmpool_core::limits::key::KeyId;
 use llmpool_core::provider_error::{self, ProviderError};
-use llmpool_core::rate_headers::RateHeaders;
+use llmpool_core::rate_headers::ErrorHeaders;
 use llmpool_core::time::Timestamp;
 
 use crate::affinity::AffinityRecorder;
@@ -313,7 +313,7 @@ pub(crate) async fn whole(mut body: Body, patience: &CallDeadlines) -> Result<By
 
 /// A success whose body is an error, or no answer at all, is a failure.
 fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), Failure> {
-    if let Some(error) = provider_error::is_error_in_success(body) {
+    if let Some(error) = provider_error::find_error_in_success(body) {
         let failure = llmpool_core::failure::classify_in_stream(&error);
         let request_id = failure.request_id.clone().or_else(|| request_id(&head.headers));
         return Err(Failure {
@@ -354,7 +354,7 @@ pub(crate) async fn refusal(head: &response::Parts, mut body: Body, patience: &C
     .await;
     let error = ProviderError::parse(&text);
     let get = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let headers = RateHeaders::read(get, error.as_ref(), Some(clock::wall_now()));
+    let headers = ErrorHeaders::parse(get, error.as_ref(), Some(clock::wall_now()));
     classify(head.status.as_u16(), &headers, error.as_ref())
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use llmpool_core::limits::key::KeyState;
+use llmpool_core::limits::key::KeyAvailability;
 use llmpool_core::limits::limiter::KeyConstraint;
 
 use crate::clock;
@@ -23,7 +23,7 @@ pub(crate) async fn while_a_key_is_of_use<T>(
     target: &Arc<Target>,
     constraint: KeyConstraint,
     wait: impl Future<Output = T>,
-) -> Result<T, KeyState> {
+) -> Result<T, KeyAvailability> {
     let (mut wait, mut spent) = (pin!(wait), pin!(keys_spent(target, constraint)));
     poll_fn(|cx| match wait.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Ok(done)),
@@ -33,7 +33,7 @@ pub(crate) async fn while_a_key_is_of_use<T>(
 }
 
 /// Resolves once no key of the target is of use any more.
-async fn keys_spent(target: &Target, constraint: KeyConstraint) -> KeyState {
+async fn keys_spent(target: &Target, constraint: KeyConstraint) -> KeyAvailability {
     loop {
         if let Some(state) = spent_as(target, constraint) {
             return state;
@@ -43,9 +43,9 @@ async fn keys_spent(target: &Target, constraint: KeyConstraint) -> KeyState {
 }
 
 /// The state of the key that comes back first, if all are of no use and nobody is still being answered.
-fn spent_as(target: &Target, constraint: KeyConstraint) -> Option<KeyState> {
+fn spent_as(target: &Target, constraint: KeyConstraint) -> Option<KeyAvailability> {
     target.provider.admission.look(|limiter| {
-        let mut spent: Option<KeyState> = None;
+        let mut spent: Option<KeyAvailability> = None;
         for &key in limiter.keys_of(target.id) {
             if !limiter.binds(constraint, key) {
                 continue;
@@ -53,12 +53,13 @@ fn spent_as(target: &Target, constraint: KeyConstraint) -> Option<KeyState> {
             let state = limiter.key_state_at(target.id, key);
             let is_of_use = matches!(
                 state,
-                KeyState::Healthy | KeyState::Throttled(_) | KeyState::Probing
+                KeyAvailability::Healthy | KeyAvailability::Throttled(_) | KeyAvailability::Probing
             );
             if is_of_use || limiter.in_flight(key) > 0 {
                 return None;
             }
-            let comes_back = |state: KeyState| state.until().map_or(u64::MAX, |until| until.as_nanos());
+            let comes_back =
+                |state: KeyAvailability| state.until().map_or(u64::MAX, |until| until.as_nanos());
             spent = spent
                 .into_iter()
                 .chain([state])

@@ -10,31 +10,48 @@ use futures_core::future::BoxFuture;
 use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest};
 
 use crate::error::Error;
-use crate::options::CallOptions;
+use crate::options::{CallOptions, DEFAULT_OPTIONS};
 use crate::report::CallReport;
 
-/// A model that can be asked. Implemented by the adapters here, by anything that points to one, and by whoever likes to.
+/// A language model that answers chat requests.
+///
+/// Implemented by [`OpenAiCompatible`](crate::OpenAiCompatible) and [`OpenAiResponsesCompatible`](crate::OpenAiResponsesCompatible), and
+/// through references, `Box` and `Arc`. An implementation of your own needs the four required methods.
 pub trait LlmInterface: Send + Sync {
-    /// The model's name.
+    /// Returns the model's name without its provider.
     fn model_name(&self) -> &str;
 
-    /// How many tokens prompt and answer may have together.
+    /// Returns the largest number of tokens that a prompt and its answer may have together.
     fn context_window(&self) -> u32;
 
-    /// Asks for a whole answer. Dropping the future closes the connection and frees the key.
-    fn chat<'a>(
+    /// Sends a request and returns the complete answer.
+    ///
+    /// Dropping the future closes the connection and releases the key.
+    fn chat_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         options: &'a CallOptions,
     ) -> BoxFuture<'a, Result<ChatResponse, Error>>;
 
-    /// Asks for a stream. Resolves with the first content: until then failures are retried, afterwards they are the
-    /// stream's. Dropping the future or the stream closes the connection and frees the key.
-    fn chat_stream<'a>(
+    /// Sends a request and returns the answer as a stream.
+    ///
+    /// Resolves at the first content: earlier failures are retried, later ones are reported by the stream and never retried. Dropping the
+    /// future or the stream closes the connection and releases the key.
+    fn chat_stream_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         options: &'a CallOptions,
     ) -> BoxFuture<'a, Result<ChatStream, Error>>;
+
+    /// Sends a request with default options: see [`chat_with`](Self::chat_with).
+    fn chat<'a>(&'a self, request: &'a ChatRequest) -> BoxFuture<'a, Result<ChatResponse, Error>> {
+        self.chat_with(request, &DEFAULT_OPTIONS)
+    }
+
+    /// Opens a stream with default options: see [`chat_stream_with`](Self::chat_stream_with).
+    fn chat_stream<'a>(&'a self, request: &'a ChatRequest) -> BoxFuture<'a, Result<ChatStream, Error>> {
+        self.chat_stream_with(request, &DEFAULT_OPTIONS)
+    }
 }
 
 /// A whole answer, and what happened on the way to it.
@@ -54,7 +71,7 @@ impl std::ops::Deref for ChatResponse {
     }
 }
 
-macro_rules! through_a_pointer {
+macro_rules! impl_for_pointers {
     ($($pointer:ty),*) => {$(
         impl<T: LlmInterface + ?Sized> LlmInterface for $pointer {
             fn model_name(&self) -> &str {
@@ -65,26 +82,26 @@ macro_rules! through_a_pointer {
                 (**self).context_window()
             }
 
-            fn chat<'a>(
+            fn chat_with<'a>(
                 &'a self,
                 request: &'a ChatRequest,
                 options: &'a CallOptions,
             ) -> BoxFuture<'a, Result<ChatResponse, Error>> {
-                (**self).chat(request, options)
+                (**self).chat_with(request, options)
             }
 
-            fn chat_stream<'a>(
+            fn chat_stream_with<'a>(
                 &'a self,
                 request: &'a ChatRequest,
                 options: &'a CallOptions,
             ) -> BoxFuture<'a, Result<ChatStream, Error>> {
-                (**self).chat_stream(request, options)
+                (**self).chat_stream_with(request, options)
             }
         }
     )*};
 }
 
-through_a_pointer!(&T, Box<T>, Arc<T>);
+impl_for_pointers!(&T, Box<T>, Arc<T>);
 
 /// Chunks of an answer as they come. Ends after an error.
 pub struct ChatStream(Pin<Box<dyn ChunkSource>>);

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use llmpool_core::limits::Demand;
 use llmpool_core::limits::key::{KeyId, KeyLimits};
-use llmpool_core::limits::limiter::{Demand, KeyConstraint, TargetId};
+use llmpool_core::limits::limiter::{KeyConstraint, TargetId};
 use llmpool_core::limits::wait_queue::{AcquireRequest, Caller, Ticket};
 use llmpool_core::time::Timestamp;
 
@@ -187,7 +188,7 @@ impl fmt::Debug for KeyLease {
 
 #[cfg(test)]
 mod tests {
-    use llmpool_core::limits::limiter::Limits;
+    use llmpool_core::limits::Limits;
 
     use super::*;
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llmpool_core::limits::key::{KeyId, KeyState};
+use llmpool_core::limits::key::{KeyAvailability, KeyId};
 use llmpool_core::limits::limiter::CooldownReason;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -199,7 +199,7 @@ fn kept(provider: &Arc<Provider>, salt: &str) -> Vec<Kept> {
     let keys = provider.keys.iter().zip(known);
     keys.filter_map(|(key, known)| {
         let (kept, until) = match known {
-            (KeyState::Disabled, _) => (State::Disabled, None),
+            (KeyAvailability::Disabled, _) => (State::Disabled, None),
             (_, Some((until, why))) => (State::of(why)?, Some(until)),
             (_, None) => return None,
         };

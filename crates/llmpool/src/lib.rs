@@ -3,11 +3,11 @@
 //!
 //! ```no_run
 //! use llmpool::chat::ChatRequest;
-//! use llmpool::{CallOptions, LlmInterface, OpenAiCompatible};
+//! use llmpool::{LlmInterface, OpenAiCompatible};
 //!
 //! # async fn ask() -> Result<(), llmpool::Error> {
 //! let model = OpenAiCompatible::load_from_json_file("provider.json")?.model("openai/gpt-4o-mini")?;
-//! let answer = model.chat(&ChatRequest::user("Hello"), &CallOptions::default()).await?;
+//! let answer = model.chat(&ChatRequest::user("Hello")).await?;
 //! println!("{} ({:?})", answer.text(), answer.report.usage);
 //! # Ok(())
 //! # }
@@ -60,11 +60,11 @@ pub use llmpool_core::api_format::ApiFormat;
 pub use llmpool_core::chat;
 pub use llmpool_core::embeddings;
 pub use llmpool_core::failure::FailureKind;
-pub use llmpool_core::failure::policy::{KeyAction, KeyScope, StatusPolicy};
-pub use llmpool_core::limits::key::{KeyLimits, KeyState};
-pub use llmpool_core::limits::limit_set::Limits;
-pub use llmpool_core::limits::limiter::{LimitKind, WaitReason};
+pub use llmpool_core::failure::status_policy::{KeyAction, KeyScope, StatusPolicy};
+pub use llmpool_core::limits::key::{KeyAvailability as KeyState, KeyLimits};
+pub use llmpool_core::limits::limiter::WaitReason;
 pub use llmpool_core::limits::rate_limit::{RateLimit, RateLimitError};
+pub use llmpool_core::limits::{LimitKind, Limits};
 pub use llmpool_core::models;
 pub use llmpool_core::responses;
 pub use llmpool_core::sse::SseEvent;

@@ -17,14 +17,14 @@ pub(crate) fn note(target: &Target, permit: &Permit, headers: &HeaderMap) {
     let headers = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let LimitHeaders { sights, account } = LimitHeaders::read(headers, || Some(clock::wall_now()));
-    if let Some(sights) = &sights {
-        permit.observed(sights);
+    let LimitHeaders { limits, account } = LimitHeaders::parse(headers, || Some(clock::wall_now()));
+    if let Some(limits) = &limits {
+        permit.observed(limits);
     }
     if target.provider.keys.len() < 2 {
         return;
     }
-    let requests = sights.unwrap_or_default().requests;
+    let requests = limits.unwrap_or_default().requests;
     if account.is_some() || requests.remaining.is_some() {
         let kin = target
             .provider
@@ -52,7 +52,7 @@ fn share(provider: &Provider, keys: &[KeyId]) {
         });
         all.reduce(|a, b| a.stricter(&b)).unwrap_or_default()
     });
-    let limits = llmpool_core::limits::limiter::Limits {
+    let limits = llmpool_core::limits::Limits {
         max_concurrency: None,
         ..limits
     };

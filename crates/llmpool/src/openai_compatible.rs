@@ -11,12 +11,13 @@ use futures_core::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Uri, header};
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions};
-use llmpool_core::dialect::Dialect;
-use llmpool_core::failure::policy::StatusPolicy;
+use llmpool_core::failure::status_policy::StatusPolicy;
 use llmpool_core::failure::{Failure, FailureKind};
+use llmpool_core::limits::Limits;
 use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::limiter::{Limits, TargetLimits};
+use llmpool_core::limits::limiter::TargetLimits;
 use llmpool_core::limits::rate_limit::{RateLimit, RateLimitError};
+use llmpool_core::provider_profile::ProviderProfile;
 use llmpool_core::responses::Response;
 use llmpool_core::routing::retry::RetryPolicy;
 use llmpool_core::translate::{self, Translated};
@@ -30,7 +31,7 @@ use crate::exchange::{Endpoint, Rendered, Reply};
 use crate::interface::{ChatResponse, ChatStream, ChunkSource, LlmInterface};
 use crate::key_pool::ApiKeyPool;
 use crate::openai_responses::{self, TranslatedChunks};
-use crate::options::{CallOptions, Timeouts};
+use crate::options::{CallOptions, DEFAULT_OPTIONS, Timeouts};
 use crate::raw::{self, RawResponse, RawStream};
 use crate::report::CallReport;
 use crate::secrets::KeyLabel;
@@ -116,19 +117,19 @@ impl Default for TargetSettings {
 
 impl TargetSettings {
     fn limits(&self) -> Result<TargetLimits, RateLimitError> {
-        let burst = self
+        let rate_limit = self
             .rate_limit
             .map(|(capacity, rate)| RateLimit::new(capacity, rate));
-        let at_once = self.rate_limit.map_or(1, |(capacity, _)| capacity);
-        let minute = self.rpm.map(|rpm| RateLimit::per_minute(rpm, at_once));
+        let limits = Limits {
+            rate_limit: rate_limit.transpose()?,
+            rpm: self.rpm,
+            tpm: self.tpm,
+            rpd: self.rpd,
+            max_concurrency: self.max_concurrency,
+        };
+        limits.per_minute_bucket()?;
         Ok(TargetLimits {
-            limits: Limits {
-                burst: burst.transpose()?,
-                minute: minute.transpose()?,
-                tokens: self.tpm,
-                day: self.rpd,
-                max_concurrency: self.max_concurrency,
-            },
+            limits,
             breaker: self.breaker,
         })
     }
@@ -195,7 +196,8 @@ impl OpenAiCompatible {
             connections: connections.to(uri),
             headers: standing_headers(settings.headers, uri),
             wire: settings.api,
-            key_header: Dialect::at(uri.authority().map_or("", |host| host.as_str())).key_header,
+            key_header: ProviderProfile::for_authority(uri.authority().map_or("", |host| host.as_str()))
+                .key_header,
             uris,
             api_params: settings.api_params,
             retry: RetryPolicy {
@@ -249,18 +251,29 @@ impl OpenAiCompatible {
         self.target.provider.admission.reset(self.target.id);
     }
 
-    /// Sends a chat request that is already encoded, as it is, and answers with the body as it came.
+    /// Sends an encoded request with default options: see [`raw_chat_with`](Self::raw_chat_with).
+    pub async fn raw_chat(&self, body: Bytes) -> Result<RawResponse, Error> {
+        self.raw_chat_with(body, &DEFAULT_OPTIONS).await
+    }
+
+    /// Opens a stream for an encoded request with default options: see [`raw_chat_stream_with`](Self::raw_chat_stream_with).
+    pub async fn raw_chat_stream(&self, body: Bytes) -> Result<RawStream, Error> {
+        self.raw_chat_stream_with(body, &DEFAULT_OPTIONS).await
+    }
+
+    /// Sends an encoded chat request unchanged and returns the body of the answer unchanged.
     ///
-    /// The body has to name the model and must not ask for a stream; `api_params` are not applied.
-    pub async fn raw_chat(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
+    /// The body must name the model and must not ask for a stream; `api_params` are not applied. Dropping the future closes the
+    /// connection and releases the key.
+    pub async fn raw_chat_with(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
         raw::plain(&self.target, body, options).await
     }
 
-    /// Sends a streaming chat request that is already encoded, as it is, and answers with its events as they come.
+    /// Sends an encoded streaming chat request unchanged and returns the events of the answer unchanged.
     ///
-    /// The body has to name the model, `"stream": true`, and `stream_options` where usage is wanted; `api_params` are not
-    /// applied.
-    pub async fn raw_chat_stream(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
+    /// The body must name the model and `"stream": true`, and `stream_options` if usage is wanted; `api_params` are not applied.
+    /// Dropping the future or the stream closes the connection and releases the key.
+    pub async fn raw_chat_stream_with(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
         raw::stream(&self.target, &raw::Encoded { body, stream: true }, options).await
     }
 
@@ -288,7 +301,7 @@ impl LlmInterface for OpenAiCompatible {
         self.target.context_window
     }
 
-    fn chat<'a>(
+    fn chat_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         options: &'a CallOptions,
@@ -318,7 +331,7 @@ impl LlmInterface for OpenAiCompatible {
         })
     }
 
-    fn chat_stream<'a>(
+    fn chat_stream_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         options: &'a CallOptions,

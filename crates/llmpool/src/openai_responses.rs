@@ -21,7 +21,7 @@ use crate::exchange::{Rendered, Reply};
 use crate::interface::{ChatResponse, ChatStream, ChunkSource, LlmInterface};
 use crate::key_pool::ApiKeyPool;
 use crate::openai_compatible::{OpenAiCompatible, TargetSettings};
-use crate::options::CallOptions;
+use crate::options::{CallOptions, DEFAULT_OPTIONS};
 use crate::provider_file::ProviderFile;
 use crate::providers::Providers;
 use crate::raw::{self, RawStream};
@@ -31,8 +31,8 @@ use crate::tokens;
 
 /// A model that is asked through the Responses API. A clone is another handle on the same target.
 ///
-/// As an [`LlmInterface`] it is asked like any other model; chats are translated, and a member of a request that has no equivalent is an
-/// error that names it. [`respond`](Self::respond) and [`respond_stream`](Self::respond_stream) speak the format itself.
+/// As an [`LlmInterface`] it translates chat requests and answers; a request field without an equivalent is an error that names it.
+/// [`create_response`](Self::create_response) and [`create_response_stream`](Self::create_response_stream) use the format itself.
 #[derive(Clone)]
 pub struct OpenAiResponsesCompatible {
     model: OpenAiCompatible,
@@ -107,10 +107,21 @@ impl OpenAiResponsesCompatible {
         &self.model
     }
 
-    /// Asks for a whole response. Dropping the future closes the connection and frees the key.
+    /// Creates a response with default options: see [`create_response_with`](Self::create_response_with).
+    pub async fn create_response(&self, request: &ResponsesRequest) -> Result<ResponseAnswer, Error> {
+        self.create_response_with(request, &DEFAULT_OPTIONS).await
+    }
+
+    /// Creates a response as a stream with default options: see [`create_response_stream_with`](Self::create_response_stream_with).
+    pub async fn create_response_stream(&self, request: &ResponsesRequest) -> Result<EventStream, Error> {
+        self.create_response_stream_with(request, &DEFAULT_OPTIONS).await
+    }
+
+    /// Sends a request and returns the complete response.
     ///
-    /// A response that failed is an error; one that is incomplete is not, and says so in its status.
-    pub async fn respond(
+    /// A failed response is an error; an incomplete one is not: see its `status`. Dropping the future closes the connection and
+    /// releases the key.
+    pub async fn create_response_with(
         &self,
         request: &ResponsesRequest,
         options: &CallOptions,
@@ -138,9 +149,11 @@ impl OpenAiResponsesCompatible {
         Ok(ResponseAnswer { response, report })
     }
 
-    /// Asks for a response as a stream of its events. Resolves with the first content: until then failures are retried, afterwards they are
-    /// the stream's. Dropping the future or the stream closes the connection and frees the key.
-    pub async fn respond_stream(
+    /// Sends a request and returns the response as a stream of events.
+    ///
+    /// Resolves at the first content: earlier failures are retried, later ones are reported by the stream and never retried. Dropping the
+    /// future or the stream closes the connection and releases the key.
+    pub async fn create_response_stream_with(
         &self,
         request: &ResponsesRequest,
         options: &CallOptions,
@@ -163,20 +176,20 @@ impl LlmInterface for OpenAiResponsesCompatible {
         self.model.context_window()
     }
 
-    fn chat<'a>(
+    fn chat_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         options: &'a CallOptions,
     ) -> BoxFuture<'a, Result<ChatResponse, Error>> {
-        self.model.chat(request, options)
+        self.model.chat_with(request, options)
     }
 
-    fn chat_stream<'a>(
+    fn chat_stream_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         options: &'a CallOptions,
     ) -> BoxFuture<'a, Result<ChatStream, Error>> {
-        self.model.chat_stream(request, options)
+        self.model.chat_stream_with(request, options)
     }
 }
 

@@ -22,6 +22,15 @@ pub struct CallOptions {
     pub fail_fast: bool,
 }
 
+/// The options of a call that names none.
+pub(crate) static DEFAULT_OPTIONS: CallOptions = CallOptions {
+    timeout: None,
+    timeouts: None,
+    trace_id: None,
+    caller: Caller::new(0),
+    fail_fast: false,
+};
+
 /// The four timeouts of an attempt and its call; `None` switches one off.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timeouts {

@@ -68,7 +68,7 @@ impl RawEventStream {
         Self {
             body: Some(body),
             decoder: SseDecoder::new(LONGEST_EVENT),
-            view: StreamView::of(wire),
+            view: StreamView::new(wire),
             permit: None,
             maker,
             limits,
@@ -138,7 +138,7 @@ impl RawEventStream {
         if flags.done {
             self.complete_at = None;
         }
-        if flags.names_made
+        if flags.creates_resources
             && let Some(maker) = &self.maker
         {
             maker.note(&event.data);

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use llmpool_core::api_format::ApiFormat;
-use llmpool_core::dialect::KeyHeader;
-use llmpool_core::estimate::AnswerLengths;
+use llmpool_core::estimate::OutputLengths;
 use llmpool_core::failure::Failure;
-use llmpool_core::failure::policy::StatusPolicy;
+use llmpool_core::failure::status_policy::StatusPolicy;
 use llmpool_core::limits::affinity::Affinity;
-use llmpool_core::limits::key::{KeyId, KeyState};
+use llmpool_core::limits::key::{KeyAvailability, KeyId};
 use llmpool_core::limits::limiter::TargetId;
 use llmpool_core::limits::shared_quota::SharedQuotaDetector;
+use llmpool_core::provider_profile::KeyHeader;
 use llmpool_core::routing::retry::RetryPolicy;
 use serde_json::value::RawValue;
 
@@ -131,7 +131,7 @@ const API_KEY: HeaderName = HeaderName::from_static("api-key");
 #[derive(Debug, Default)]
 pub(crate) struct LearnedCapabilities {
     stream_options_refused: AtomicBool,
-    answer_lengths: Mutex<AnswerLengths>,
+    answer_lengths: Mutex<OutputLengths>,
 }
 
 impl LearnedCapabilities {
@@ -145,7 +145,7 @@ impl LearnedCapabilities {
         self.answer_lengths
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .note(tokens);
+            .record(tokens);
     }
 
     /// A length that most answers stay below, once enough are known.
@@ -224,7 +224,7 @@ pub struct KeyStatus {
     /// Position and fingerprint; the key itself is never shown.
     pub label: KeyLabel,
     /// In use, or why not.
-    pub state: KeyState,
+    pub state: KeyAvailability,
     /// Attempts under way.
     pub in_flight: u32,
     /// The most requests a minute that it, or the account it shares, is configured for.

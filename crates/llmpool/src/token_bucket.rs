@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use llmpool_core::limits::Demand;
 use llmpool_core::limits::bucket::Bucket;
-use llmpool_core::limits::limiter::{Demand, KeyConstraint, TargetId};
+use llmpool_core::limits::limiter::{KeyConstraint, TargetId};
 use llmpool_core::limits::rate_limit::{RateLimit, RateLimitError};
 use llmpool_core::limits::wait_queue::{AcquireRequest, Caller, Ticket};
 use llmpool_core::time::Timestamp;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use llmpool_core::chat::Usage;
 use llmpool_core::estimate;
-use llmpool_core::limits::limiter::Demand;
+use llmpool_core::limits::Demand;
 use llmpool_core::stream_view::{self, StreamView};
 use llmpool_core::translate;
 use serde::Deserialize;
@@ -46,7 +46,7 @@ pub(crate) fn need_of(target: &Target, Rendered { at, body, .. }: &Rendered) -> 
         .and_then(Bounds::most)
         .or(target.expected_output)
         .or_else(|| target.facts.long_answer())
-        .unwrap_or(estimate::USUAL_ANSWER);
+        .unwrap_or(estimate::DEFAULT_OUTPUT_TOKENS);
     let choices = bounds.and_then(|bounds| bounds.n).unwrap_or(1).max(1);
     let tokens = estimate::tokens(body).saturating_add(each.saturating_mul(choices));
     Demand {

@@ -47,13 +47,15 @@ fn options() -> CallOptions {
 }
 
 async fn ask(model: &OpenAiResponsesCompatible, members: Value) -> Result<Value, llmpool::Error> {
-    let answer = model.respond(&request(members), &options()).await?;
+    let answer = model.create_response_with(&request(members), &options()).await?;
     Ok(serde_json::to_value(&answer.response).unwrap())
 }
 
 /// As [`ask`], of a stream; answers with the response of its last event.
 async fn ask_stream(model: &OpenAiResponsesCompatible, members: Value) -> Result<Value, llmpool::Error> {
-    let mut events = model.respond_stream(&request(members), &options()).await?;
+    let mut events = model
+        .create_response_stream_with(&request(members), &options())
+        .await?;
     let mut last = Value::Null;
     while let Some(event) = events.next().await {
         let event = event?;
@@ -161,7 +163,10 @@ async fn a_follow_up_never_moves_to_another_key() {
             fail_fast,
             ..CallOptions::default()
         };
-        let error = model.respond(&follow_up, &options).await.unwrap_err();
+        let error = model
+            .create_response_with(&follow_up, &options)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidKey));
         assert!(error.to_string().contains("disabled"), "{error}");
     }

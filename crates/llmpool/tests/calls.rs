@@ -35,7 +35,7 @@ fn all_idle(target: &OpenAiCompatible) -> bool {
 async fn a_plain_answer_with_its_usage_and_report() {
     let server = Server::start(|_, _| Play::Send(completion("Hello"))).await;
     let target = target(&server, &["k"], 0);
-    let answer = target.chat(&ask(), &CallOptions::default()).await.unwrap();
+    let answer = target.chat(&ask()).await.unwrap();
     assert_eq!(answer.text(), "Hello");
     assert_eq!(answer.report.usage.as_ref().unwrap().total_tokens(), Some(5));
     assert_eq!(answer.report.usage_source, UsageSource::Provider);
@@ -55,7 +55,7 @@ async fn a_stream_assembled_is_the_plain_answer_with_its_usage() {
     let server = Server::start(|_, _| Play::Send(stream_of(&recorded()))).await;
     let target = target(&server, &["k"], 0);
     for _ in 0..3 {
-        let stream = target.chat_stream(&ask(), &CallOptions::default()).await.unwrap();
+        let stream = target.chat_stream(&ask()).await.unwrap();
         let answer = stream.assemble().await.unwrap();
         assert_eq!(answer.text(), "Hello world");
         assert_eq!(answer.report.usage.as_ref().unwrap().total_tokens(), Some(5));
@@ -89,10 +89,10 @@ async fn usage_of_a_tool_call_and_late_usage_are_taken_and_none_is_none() {
     .await;
     let target = target(&server, &["k"], 0);
     let options = CallOptions::default();
-    let plain = target.chat(&ask(), &options).await.unwrap();
+    let plain = target.chat_with(&ask(), &options).await.unwrap();
     assert_eq!(plain.report.usage.as_ref().unwrap().total_tokens(), Some(5));
     let late = target
-        .chat_stream(&ask(), &options)
+        .chat_stream_with(&ask(), &options)
         .await
         .unwrap()
         .assemble()
@@ -101,7 +101,7 @@ async fn usage_of_a_tool_call_and_late_usage_are_taken_and_none_is_none() {
     assert_eq!(late.choices[0].message.tool_calls.len(), 1);
     assert_eq!(late.report.usage.as_ref().unwrap().total_tokens(), Some(9));
     let none = target
-        .chat_stream(&ask(), &options)
+        .chat_stream_with(&ask(), &options)
         .await
         .unwrap()
         .assemble()
@@ -128,7 +128,7 @@ async fn the_number_of_requests_is_what_the_policy_says() {
     ] {
         let server = Server::start(move |_, _| Play::Send(error(status, "", code))).await;
         let target = target(&server, &["k"], 2);
-        let error = target.chat(&ask(), &CallOptions::default()).await.unwrap_err();
+        let error = target.chat(&ask()).await.unwrap_err();
         assert_eq!(server.requests(), requests, "{status}");
         assert_eq!(error.attempts().len(), requests, "{status}");
         assert_eq!(error.report().upstream_requests(), requests);
@@ -143,10 +143,7 @@ async fn the_number_of_requests_is_what_the_policy_says() {
 #[tokio::test]
 async fn no_retries_is_one_attempt_and_never_an_empty_success() {
     let server = Server::start(|_, _| Play::Send(error(500, "", "x"))).await;
-    let error = target(&server, &["k"], 0)
-        .chat(&ask(), &CallOptions::default())
-        .await
-        .unwrap_err();
+    let error = target(&server, &["k"], 0).chat(&ask()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::ServerError));
     assert_eq!(server.requests(), 1);
 }
@@ -162,7 +159,7 @@ async fn a_dead_key_is_left_for_another_at_once_and_not_tried_again() {
     .await;
     let target = target(&server, &["bad1", "bad2", "poor", "good"], 0);
     for _ in 0..20 {
-        target.chat(&ask(), &CallOptions::default()).await.unwrap();
+        target.chat(&ask()).await.unwrap();
     }
     assert_eq!(server.requests(), 23);
     let states: Vec<_> = target.key_status().iter().map(|key| key.state.as_str()).collect();
@@ -179,7 +176,7 @@ async fn a_throttled_key_rests_as_long_as_the_provider_said() {
     .await;
     let target = target(&server, &["k"], 1);
     let start = Instant::now();
-    let answer = target.chat(&ask(), &CallOptions::default()).await.unwrap();
+    let answer = target.chat(&ask()).await.unwrap();
     assert!(start.elapsed() >= Duration::from_millis(300));
     assert_eq!(answer.report.attempts.len(), 2);
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
@@ -191,9 +188,9 @@ async fn with_every_key_out_of_quota_a_call_fails_at_once_and_says_when() {
     let server =
         Server::start(|_, _| Play::Send(error(429, "retry-after: 3000\r\n", "insufficient_quota"))).await;
     let target = target(&server, &["a", "b"], 5);
-    target.chat(&ask(), &CallOptions::default()).await.unwrap_err();
+    target.chat(&ask()).await.unwrap_err();
     let start = Instant::now();
-    let error = target.chat(&ask(), &CallOptions::default()).await.unwrap_err();
+    let error = target.chat(&ask()).await.unwrap_err();
     assert!(start.elapsed() < Duration::from_millis(50));
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::NoQuota));
     let wait = error.retry_after().unwrap().as_secs();
@@ -210,10 +207,7 @@ async fn a_request_that_two_keys_refuse_unclearly_is_to_blame_itself() {
     })
     .await;
     let target = target(&server, &["a", "b", "c"], 5);
-    let error = target
-        .chat(&ChatRequest::user("poison"), &CallOptions::default())
-        .await
-        .unwrap_err();
+    let error = target.chat(&ChatRequest::user("poison")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::PermissionDenied));
     assert_eq!(server.requests(), 2);
     assert!(
@@ -239,7 +233,7 @@ async fn refused_stream_options_are_learned_once() {
     .await;
     let target = target(&server, &["k"], 0);
     for _ in 0..3 {
-        let stream = target.chat_stream(&ask(), &CallOptions::default()).await.unwrap();
+        let stream = target.chat_stream(&ask()).await.unwrap();
         assert_eq!(stream.assemble().await.unwrap().text(), "Hello world");
     }
     assert_eq!(server.requests(), 4);
@@ -254,9 +248,9 @@ async fn a_connection_found_dead_is_replaced_and_told_as_such() {
     })
     .await;
     let target = target(&server, &["k"], 0);
-    target.chat(&ask(), &CallOptions::default()).await.unwrap();
+    target.chat(&ask()).await.unwrap();
     server.gone(1).await;
-    let answer = target.chat(&ask(), &CallOptions::default()).await.unwrap();
+    let answer = target.chat(&ask()).await.unwrap();
     assert_eq!(answer.text(), "more");
     assert_eq!(answer.report.upstream_requests(), 1);
     assert_eq!(server.requests(), 2);
@@ -268,7 +262,7 @@ async fn connections_are_kept_and_shared_by_all_keys() {
     let server = Server::start(|_, _| Play::Send(completion("ok"))).await;
     let target = target(&server, &["a", "b", "c"], 0);
     for _ in 0..30 {
-        target.chat(&ask(), &CallOptions::default()).await.unwrap();
+        target.chat(&ask()).await.unwrap();
     }
     assert_eq!(server.connections.load(std::sync::atomic::Ordering::SeqCst), 1);
     let seen = server.seen.lock().unwrap();
@@ -293,7 +287,7 @@ async fn a_stream_cut_at_every_byte() {
         })
         .await;
         let target = target(&server, &["a", "b"], 1);
-        let outcome = match target.chat_stream(&ask(), &CallOptions::default()).await {
+        let outcome = match target.chat_stream(&ask()).await {
             Ok(stream) => stream.assemble().await,
             Err(error) => Err(error),
         };
@@ -345,11 +339,8 @@ async fn an_error_inside_a_200_is_a_failure_and_moves_on() {
     })
     .await;
     let target = target(&server, &["a", "b", "c"], 1);
-    assert_eq!(
-        target.chat(&ask(), &CallOptions::default()).await.unwrap().text(),
-        "ok"
-    );
-    let stream = target.chat_stream(&ask(), &CallOptions::default()).await.unwrap();
+    assert_eq!(target.chat(&ask()).await.unwrap().text(), "ok");
+    let stream = target.chat_stream(&ask()).await.unwrap();
     assert_eq!(stream.assemble().await.unwrap().text(), "Hello world");
     assert_eq!(server.requests(), 4);
 }
@@ -367,10 +358,7 @@ async fn an_answer_that_breaks_off_is_never_whole_however_its_provider_says_so()
     ] {
         let broken = [piece(half, "null"), error.to_owned(), "[DONE]".to_owned()];
         let server = Server::start(move |_, _| Play::Send(stream_of(&broken))).await;
-        let stream = target(&server, &["a"], 0)
-            .chat_stream(&ask(), &CallOptions::default())
-            .await
-            .unwrap();
+        let stream = target(&server, &["a"], 0).chat_stream(&ask()).await.unwrap();
         let broken = stream.assemble().await.unwrap_err();
         assert_eq!(broken.partial().unwrap().text(), "half", "{error}");
 
@@ -378,7 +366,7 @@ async fn an_answer_that_breaks_off_is_never_whole_however_its_provider_says_so()
         let first = [error.to_owned()];
         let server = Server::start(move |_, _| Play::Send(stream_of(&first))).await;
         let refused = target(&server, &["a"], 0)
-            .chat_stream(&ask(), &CallOptions::default())
+            .chat_stream(&ask())
             .await
             .map(|_| ())
             .unwrap_err();
@@ -390,9 +378,7 @@ async fn an_answer_that_breaks_off_is_never_whole_however_its_provider_says_so()
     }
     let body = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"half"},"finish_reason":"insufficient_system_resource"}]}"#;
     let server = Server::start(move |_, _| Play::Send(answer(200, "", body))).await;
-    let plain = target(&server, &["a"], 0)
-        .chat(&ask(), &CallOptions::default())
-        .await;
+    let plain = target(&server, &["a"], 0).chat(&ask()).await;
     assert!(matches!(plain.unwrap_err().kind(), ErrorKind::Attempt(_)));
 }
 
@@ -410,11 +396,11 @@ async fn an_empty_success_is_no_answer() {
     })
     .await;
     let target = target(&server, &["k"], 2);
-    let stream = target.chat_stream(&ask(), &CallOptions::default()).await.unwrap();
+    let stream = target.chat_stream(&ask()).await.unwrap();
     let report = stream.report();
     assert_eq!(stream.assemble().await.unwrap().text(), "Hello world");
     assert_eq!(report.attempts[1].failure, Some(FailureKind::InvalidResponse));
-    let error = target.chat(&ask(), &CallOptions::default()).await.unwrap_err();
+    let error = target.chat(&ask()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
 }
 
@@ -428,7 +414,7 @@ async fn one_deadline_covers_everything() {
         ..CallOptions::default()
     };
     let start = Instant::now();
-    let error = target.chat(&ask(), &options).await.unwrap_err();
+    let error = target.chat_with(&ask(), &options).await.unwrap_err();
     assert!(start.elapsed() < Duration::from_millis(1000));
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::DeadlineExceeded));
     assert!(all_idle(&target));

@@ -56,23 +56,17 @@ async fn paths_that_end_early(request: &ChatRequest) -> String {
         timeout: Some(Duration::from_millis(100)),
         ..CallOptions::default()
     };
-    let late = target.chat(request, &short).await.unwrap_err();
-    let stream = target
-        .chat_stream(request, &CallOptions::default())
-        .await
-        .unwrap();
+    let late = target.chat_with(request, &short).await.unwrap_err();
+    let stream = target.chat_stream(request).await.unwrap();
     let panicked = tokio::spawn(async move { panic!("{stream:?}") })
         .await
         .unwrap_err();
     let body = serde_json::to_vec(request).unwrap();
-    let mut raw = target
-        .raw_chat_stream(body.into(), &CallOptions::default())
-        .await
-        .unwrap();
+    let mut raw = target.raw_chat_stream(body.into()).await.unwrap();
     let frame = raw.next().await.unwrap().unwrap();
     shown += &format!("{frame:?} {raw:?}");
     drop(raw);
-    let refused = target.chat(request, &short).await.unwrap_err();
+    let refused = target.chat_with(request, &short).await.unwrap_err();
     assert!(
         refused.attempts().is_empty(),
         "the limit admits no fourth: {refused}"
@@ -117,12 +111,16 @@ async fn no_prompt_and_no_key_in_any_output() {
         for streamed in [false, true] {
             let error = if streamed {
                 target
-                    .chat_stream(&request, &options)
+                    .chat_stream_with(&request, &options)
                     .await
                     .map(|_| ())
                     .unwrap_err()
             } else {
-                target.chat(&request, &options).await.map(|_| ()).unwrap_err()
+                target
+                    .chat_with(&request, &options)
+                    .await
+                    .map(|_| ())
+                    .unwrap_err()
             };
             assert!(
                 !error.provider_message().unwrap_or_default().contains(KEY),
@@ -152,10 +150,7 @@ async fn no_prompt_and_no_key_in_any_output() {
     })
     .await;
     let target = target(&server, TargetSettings::default());
-    let stream = target
-        .chat_stream(&ChatRequest::user(PROMPT), &CallOptions::default())
-        .await
-        .unwrap();
+    let stream = target.chat_stream(&ChatRequest::user(PROMPT)).await.unwrap();
     shown += &format!("{stream:?}");
     let error = stream.assemble().await.unwrap_err();
     assert!(
@@ -163,10 +158,7 @@ async fn no_prompt_and_no_key_in_any_output() {
         "the partial answer is the caller's to have"
     );
     shown += &format!("{error} {error:?} {:?}", error.partial());
-    let answer = target
-        .chat(&ChatRequest::user(PROMPT), &CallOptions::default())
-        .await
-        .unwrap();
+    let answer = target.chat(&ChatRequest::user(PROMPT)).await.unwrap();
     shown += &format!("{answer:?} {:?}", answer.report);
     let spilled = [
         piece(r#"{"content":"a"}"#, "null"),
@@ -175,9 +167,7 @@ async fn no_prompt_and_no_key_in_any_output() {
     let spilled = stream_of(&spilled);
     let server = Server::start(move |_, _| Play::Send(spilled.clone())).await;
     let target = self::target(&server, TargetSettings::default());
-    let stream = target
-        .chat_stream(&ChatRequest::user(PROMPT), &CallOptions::default())
-        .await;
+    let stream = target.chat_stream(&ChatRequest::user(PROMPT)).await;
     let error = stream.unwrap().assemble().await.unwrap_err();
     for words in [error.provider_message(), error.code()] {
         assert!(!words.unwrap().contains("KEY-CANARY"), "{words:?}");

@@ -58,10 +58,10 @@ async fn two_thousand_calls_that_come_and_go_on_few_slots_all_end() {
                 let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
                 let call = async {
                     if number % 3 == 0 {
-                        let stream = model.chat_stream(&request, &options).await.unwrap();
+                        let stream = model.chat_stream_with(&request, &options).await.unwrap();
                         assert_eq!(stream.assemble().await.unwrap().text(), "Hello world");
                     } else {
-                        assert_eq!(model.chat(&request, &options).await.unwrap().text(), "ok");
+                        assert_eq!(model.chat_with(&request, &options).await.unwrap().text(), "ok");
                     }
                 };
                 match number % 5 {

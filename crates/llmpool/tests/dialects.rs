@@ -6,10 +6,9 @@ mod support;
 use llmpool::chat::ChatRequest;
 use llmpool::provider_file::ProviderFile;
 use llmpool::{
-    ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible, Providers,
-    TargetSettings,
+    ApiKeyPool, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible, Providers, TargetSettings,
 };
-use llmpool_core::dialect::DIALECTS;
+use llmpool_core::provider_profile::PROFILES;
 use support::{Play, Scripted, completion};
 
 fn key(_: &str) -> Option<String> {
@@ -36,11 +35,11 @@ fn there_is_an_example_for_every_provider_and_each_is_read_without_a_defect() {
             assert_eq!(responds, path.ends_with("openai-responses.json"));
         }
     }
-    for dialect in DIALECTS {
+    for profile in PROFILES {
         assert!(
-            seen.iter().any(|name| name == dialect.name),
+            seen.iter().any(|name| name == profile.name),
             "{} has no example",
-            dialect.name
+            profile.name
         );
     }
 }
@@ -60,10 +59,7 @@ async fn a_key_goes_into_the_header_that_its_provider_wants() {
         let target =
             OpenAiCompatible::with_connector(&pool, "m", url, TargetSettings::default(), script.clone())
                 .unwrap();
-        target
-            .chat(&ChatRequest::user("hi"), &CallOptions::default())
-            .await
-            .unwrap();
+        target.chat(&ChatRequest::user("hi")).await.unwrap();
         let seen = script.seen.lock().unwrap();
         assert!(seen[0].head.contains(header), "{}", seen[0].head);
         let other = if header.starts_with("api-key") {

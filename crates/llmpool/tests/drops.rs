@@ -36,13 +36,13 @@ async fn polled(polls: usize, streamed: bool) -> Outcome {
     let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
     let mut call: Pin<Box<dyn Future<Output = ()> + '_>> = if streamed {
         Box::pin(async {
-            let mut stream = target.chat_stream(&request, &options).await.unwrap();
+            let mut stream = target.chat_stream_with(&request, &options).await.unwrap();
             while let Some(chunk) = stream.next().await {
                 chunk.unwrap();
             }
         })
     } else {
-        Box::pin(async { drop(target.chat(&request, &options).await.unwrap()) })
+        Box::pin(async { drop(target.chat_with(&request, &options).await.unwrap()) })
     };
     let mut finished = false;
     for _ in 0..polls {

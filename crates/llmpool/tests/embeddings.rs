@@ -48,7 +48,7 @@ async fn every_text_gets_its_vector_with_the_numbers_that_were_sent_in_either_fo
     let simulator = simulator(json!({})).await;
     let model = model_with(&simulator, settings());
     let mut request = texts(&["the sea", "a mountain"]);
-    let numbers = model.embed(&request, &options()).await.unwrap();
+    let numbers = model.embed_with(&request, &options()).await.unwrap();
     assert_eq!(numbers.report.attempts.len(), 1);
     assert_eq!(numbers.report.usage_source, UsageSource::Provider);
     assert!(numbers.report.usage.as_ref().unwrap().prompt_tokens().unwrap() > 0);
@@ -57,11 +57,11 @@ async fn every_text_gets_its_vector_with_the_numbers_that_were_sent_in_either_fo
     assert_ne!(numbers[0], numbers[1]);
 
     request.encoding_format = Some(EncodingFormat::Base64);
-    let base64 = model.embed(&request, &options()).await.unwrap();
+    let base64 = model.embed_with(&request, &options()).await.unwrap();
     assert_eq!(base64.vectors().unwrap(), numbers);
 
     request.dimensions = Some(8);
-    let short = model.embed(&request, &options()).await.unwrap();
+    let short = model.embed_with(&request, &options()).await.unwrap();
     assert!(short.vectors().unwrap().iter().all(|vector| vector.len() == 8));
 }
 
@@ -73,9 +73,9 @@ async fn embeddings_are_retried_and_spread_over_the_keys_as_every_call_is() {
     }))
     .await;
     let model = model_with(&simulator, settings());
-    let answer = model.embed(&texts(&["x"]), &options()).await.unwrap();
+    let answer = model.embed_with(&texts(&["x"]), &options()).await.unwrap();
     assert_eq!(answer.report.attempts.len(), 2);
-    model.embed(&texts(&["x"]), &options()).await.unwrap();
+    model.embed_with(&texts(&["x"]), &options()).await.unwrap();
     let stats = simulator.stats();
     assert_eq!(stats.keys.len(), 2, "both keys were used: {stats:?}");
 }
@@ -92,7 +92,10 @@ async fn an_answer_with_fewer_vectors_than_texts_is_no_answer() {
         let simulator =
             simulator(json!({"behaviours": [{"status": 200, "body": body, "on": "embeddings"}]})).await;
         let model = model_with(&simulator, settings());
-        let error = model.embed(&texts(&["x", "y"]), &options()).await.unwrap_err();
+        let error = model
+            .embed_with(&texts(&["x", "y"]), &options())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
     }
 }
@@ -104,7 +107,7 @@ async fn a_provider_that_does_not_say_what_embeddings_used_gets_an_estimate() {
         simulator(json!({"behaviours": [{"status": 200, "body": body, "on": "embeddings"}]})).await;
     let model = model_with(&simulator, settings());
     let answer = model
-        .embed(&texts(&["some words to count"]), &options())
+        .embed_with(&texts(&["some words to count"]), &options())
         .await
         .unwrap();
     let usage = answer.report.usage.as_ref().unwrap();
@@ -122,7 +125,7 @@ async fn texts_count_towards_the_tokens_of_a_minute() {
     };
     let model = model_with(&simulator, settings);
     let error = model
-        .embed(&texts(&[&"many words ".repeat(400)]), &options())
+        .embed_with(&texts(&[&"many words ".repeat(400)]), &options())
         .await
         .unwrap_err();
     assert!(error.to_string().contains("tokens"), "{error}");
@@ -133,7 +136,7 @@ async fn texts_count_towards_the_tokens_of_a_minute() {
 async fn the_models_of_a_provider_are_listed_also_where_the_list_is_bare() {
     let simulator = simulator(json!({"models": ["small", "large"]})).await;
     let model = model_with(&simulator, settings());
-    let models = model.list_models(&options()).await.unwrap();
+    let models = model.list_models_with(&options()).await.unwrap();
     let ids: Vec<_> = models
         .data
         .iter()
@@ -145,7 +148,7 @@ async fn the_models_of_a_provider_are_listed_also_where_the_list_is_bare() {
     let simulator =
         self::simulator(json!({"behaviours": [{"status": 200, "body": bare, "on": "models"}]})).await;
     let models = model_with(&simulator, self::settings())
-        .list_models(&options())
+        .list_models_with(&options())
         .await
         .unwrap();
     assert_eq!(models.data[0].id.as_deref(), Some("small"));
@@ -157,7 +160,7 @@ async fn a_list_of_models_that_is_none_is_an_error() {
         let simulator =
             simulator(json!({"behaviours": [{"status": 200, "body": body, "on": "models"}]})).await;
         let error = model_with(&simulator, settings())
-            .list_models(&options())
+            .list_models_with(&options())
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));

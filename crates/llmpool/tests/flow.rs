@@ -11,7 +11,7 @@ use llmpool::chat::ChatRequest;
 use llmpool::provider_file::KeyEntry;
 use llmpool::{
     ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, Limits, LlmInterface,
-    OpenAiCompatible, Providers, RateLimit, TargetSettings, TokenBucket,
+    OpenAiCompatible, Providers, TargetSettings, TokenBucket,
 };
 use support::{Play, Scripted, completion, error};
 use tokio::time::Instant;
@@ -70,7 +70,7 @@ async fn start(
     options: CallOptions,
 ) -> tokio::task::JoinHandle<Result<llmpool::ChatResponse, llmpool::Error>> {
     let target = target.clone();
-    let call = tokio::spawn(async move { target.chat(&ChatRequest::user("hi"), &options).await });
+    let call = tokio::spawn(async move { target.chat_with(&ChatRequest::user("hi"), &options).await });
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
@@ -87,7 +87,7 @@ async fn two_hundred_calls_leave_in_order_and_never_more_than_the_limit() {
             let target = target.clone();
             tokio::spawn(async move {
                 let request = ChatRequest::user(number.to_string());
-                target.chat(&request, &CallOptions::default()).await.unwrap();
+                target.chat(&request).await.unwrap();
             })
         })
         .collect();
@@ -133,7 +133,7 @@ async fn a_call_that_cannot_make_it_is_refused_at_once_and_told_when_it_could_ha
     }
     let before = Instant::now();
     let refused = target
-        .chat(&ChatRequest::user("hi"), &within(2.0))
+        .chat_with(&ChatRequest::user("hi"), &within(2.0))
         .await
         .unwrap_err();
     assert_eq!(before.elapsed(), Duration::ZERO);
@@ -144,7 +144,10 @@ async fn a_call_that_cannot_make_it_is_refused_at_once_and_told_when_it_could_ha
         refused.to_string().contains("the earliest would be in 2.1s"),
         "{refused}"
     );
-    let admitted = target.chat(&ChatRequest::user("hi"), &within(2.2)).await.unwrap();
+    let admitted = target
+        .chat_with(&ChatRequest::user("hi"), &within(2.2))
+        .await
+        .unwrap();
     assert_eq!(admitted.report.waited.as_millis().div_ceil(10), 210);
     for call in waiting {
         call.await.unwrap().unwrap();
@@ -164,7 +167,7 @@ async fn a_wait_that_ends_without_a_key_changes_no_count() {
     let before = Instant::now();
     for _ in 0..3 {
         let late = target
-            .chat(&ChatRequest::user("hi"), &within(1.0))
+            .chat_with(&ChatRequest::user("hi"), &within(1.0))
             .await
             .unwrap_err();
         assert_eq!(late.kind(), ErrorKind::LimitReached);
@@ -185,10 +188,7 @@ async fn a_stay_in_line_ends_once_and_is_no_attempt() {
     let target = target(&script, &pool(&["a"], Some(1)), TargetSettings::default());
     let busy = start(&target, CallOptions::default()).await;
     let before = Instant::now();
-    let late = target
-        .chat(&ChatRequest::user("hi"), &CallOptions::default())
-        .await
-        .unwrap_err();
+    let late = target.chat(&ChatRequest::user("hi")).await.unwrap_err();
     assert_eq!(
         before.elapsed().as_secs(),
         30,
@@ -228,10 +228,7 @@ async fn with_every_key_throttled_a_call_waits_for_the_first_to_return() {
     });
     let target = target(&script, &pool(&["a", "b"], None), TargetSettings::default());
     let before = Instant::now();
-    let answer = target
-        .chat(&ChatRequest::user("hi"), &CallOptions::default())
-        .await
-        .unwrap();
+    let answer = target.chat(&ChatRequest::user("hi")).await.unwrap();
     assert_eq!(before.elapsed().as_millis().div_ceil(10), 300);
     assert_eq!(answer.report.attempts.len(), 3);
     assert_eq!(script.seen.lock().unwrap()[2].key, "b");
@@ -241,7 +238,7 @@ async fn with_every_key_throttled_a_call_waits_for_the_first_to_return() {
         let target = self::target(&script, &pool(&["a"], None), TargetSettings::default());
         let before = Instant::now();
         let error = target
-            .chat(&ChatRequest::user("hi"), &within(5.0))
+            .chat_with(&ChatRequest::user("hi"), &within(5.0))
             .await
             .unwrap_err();
         assert_eq!(before.elapsed(), Duration::ZERO);
@@ -260,7 +257,7 @@ async fn a_refused_key_is_asked_by_one_probe_after_its_time() {
     });
     let target = target(&script, &pool(&["a"], None), TargetSettings::default());
     let first = target
-        .chat(&ChatRequest::user("hi"), &within(1.0))
+        .chat_with(&ChatRequest::user("hi"), &within(1.0))
         .await
         .unwrap_err();
     assert_eq!(first.kind(), ErrorKind::Attempt(FailureKind::InvalidKey));
@@ -290,7 +287,7 @@ async fn a_refused_key_is_asked_by_one_probe_after_its_time() {
     let crowd: Vec<_> = (0..20)
         .map(|_| {
             let target = target.clone();
-            tokio::spawn(async move { target.chat(&ChatRequest::user("hi"), &within(5.0)).await })
+            tokio::spawn(async move { target.chat_with(&ChatRequest::user("hi"), &within(5.0)).await })
         })
         .collect();
     for call in crowd {
@@ -310,7 +307,7 @@ async fn an_abandoned_probe_leaves_the_question_to_the_next_one() {
     });
     let target = target(&script, &pool(&["a"], None), TargetSettings::default());
     target
-        .chat(&ChatRequest::user("hi"), &within(1.0))
+        .chat_with(&ChatRequest::user("hi"), &within(1.0))
         .await
         .unwrap_err();
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -332,10 +329,7 @@ async fn what_is_made_anew_is_new_and_shares_nothing_by_name() {
     let first = target(&script, &pool(&["a"], None), limited(3, 0.001));
     let second = target(&script, &pool(&["b"], None), limited(50, 0.001));
     for _ in 0..3 {
-        first
-            .chat(&ChatRequest::user("hi"), &CallOptions::default())
-            .await
-            .unwrap();
+        first.chat(&ChatRequest::user("hi")).await.unwrap();
     }
     assert_eq!(first.id(), second.id());
     assert_eq!(first.rate_limit_status().unwrap().available_tokens, 0);
@@ -343,10 +337,7 @@ async fn what_is_made_anew_is_new_and_shares_nothing_by_name() {
     drop(first);
     let again = target(&script, &pool(&["c"], None), limited(7, 0.001));
     assert_eq!(again.rate_limit_status().unwrap().available_tokens, 7);
-    again
-        .chat(&ChatRequest::user("hi"), &CallOptions::default())
-        .await
-        .unwrap();
+    again.chat(&ChatRequest::user("hi")).await.unwrap();
     assert_eq!(script.seen.lock().unwrap().last().unwrap().key, "c");
     let bucket = TokenBucket::new(5, 1.0).unwrap();
     assert!(bucket.try_acquire(5));
@@ -389,10 +380,7 @@ async fn a_key_has_one_load_across_the_models_of_its_provider() {
     }
     assert_eq!(script.connections.load(Ordering::SeqCst), 30);
     for id in ["p/one", "p/two", "q/one"] {
-        model(id)
-            .chat(&ChatRequest::user("hi"), &CallOptions::default())
-            .await
-            .unwrap();
+        model(id).chat(&ChatRequest::user("hi")).await.unwrap();
     }
     assert_eq!(
         script.connections.load(Ordering::SeqCst),
@@ -427,7 +415,7 @@ async fn nobody_is_overtaken_by_another_model_on_a_key_that_both_use() {
         let models = ["p/one", "p/two"].map(|id| providers.model(id).unwrap());
         for model in models.iter().rev() {
             model
-                .chat(&ChatRequest::user("first"), &within(1.0))
+                .chat_with(&ChatRequest::user("first"), &within(1.0))
                 .await
                 .unwrap_err();
         }
@@ -436,10 +424,7 @@ async fn nobody_is_overtaken_by_another_model_on_a_key_that_both_use() {
             let model = models[number].clone();
             let ticket = calls.len().to_string();
             calls.push(tokio::spawn(async move {
-                model
-                    .chat(&ChatRequest::user(ticket), &CallOptions::default())
-                    .await
-                    .unwrap();
+                model.chat(&ChatRequest::user(ticket)).await.unwrap();
             }));
             tokio::task::yield_now().await;
         }
@@ -461,7 +446,7 @@ async fn so_many_a_minute_for_each_key_and_nobody_is_refused() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let limits = KeyLimits {
         limits: Limits {
-            minute: Some(RateLimit::per_minute(60, 1).unwrap()),
+            rpm: Some(60),
             ..Limits::default()
         },
         ..KeyLimits::default()
@@ -475,10 +460,7 @@ async fn so_many_a_minute_for_each_key_and_nobody_is_refused() {
             let target = target.clone();
             tokio::spawn(async move {
                 while begun.elapsed() < Duration::from_secs(300) {
-                    target
-                        .chat(&ChatRequest::user("hi"), &CallOptions::default())
-                        .await
-                        .unwrap();
+                    target.chat(&ChatRequest::user("hi")).await.unwrap();
                 }
             })
         })
@@ -541,7 +523,7 @@ async fn after_any_mix_of_ends_nothing_is_in_flight() {
                 let target = models[number as usize * 3 % 7 % 2].clone();
                 tokio::spawn(async move {
                     let call = async {
-                        let outcome = target.chat(&ChatRequest::user("hi"), &within(8.0)).await;
+                        let outcome = target.chat_with(&ChatRequest::user("hi"), &within(8.0)).await;
                         assert!(number % 5 != 0, "a panic with a call just ended");
                         match outcome {
                             Ok(answer) => answer.report.attempts.len(),
@@ -600,8 +582,10 @@ async fn a_time_that_is_over_is_not_waited_for_again() {
         providers.model("p/free").unwrap(),
         providers.model("p/slow").unwrap(),
     );
-    slow.chat(&ChatRequest::user("hi"), &within(1.0)).await.unwrap();
-    slow.chat(&ChatRequest::user("hi"), &within(1.0))
+    slow.chat_with(&ChatRequest::user("hi"), &within(1.0))
+        .await
+        .unwrap();
+    slow.chat_with(&ChatRequest::user("hi"), &within(1.0))
         .await
         .unwrap_err();
     let mut calls = Vec::new();

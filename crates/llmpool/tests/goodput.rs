@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use llmpool::chat::ChatRequest;
 use llmpool::forecast::{Arrivals, Traffic};
-use llmpool::{
-    ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings,
-};
+use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings};
 use llmpool_simulator::{Scenario, Simulator};
 
 const CALLERS: usize = 64;
@@ -44,7 +42,7 @@ async fn a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
         .unwrap();
     let limits = KeyLimits {
         limits: Limits {
-            minute: Some(RateLimit::per_minute(300, 1).unwrap()),
+            rpm: Some(300),
             ..Limits::default()
         },
         ..KeyLimits::default()
@@ -59,8 +57,8 @@ async fn a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
             span: SPAN,
             latency: LATENCY.into(),
             prompt_tokens: 1.into(),
-            answer_tokens: 1.into(),
-            expected_answer: None,
+            output_tokens: 1.into(),
+            expected_output: None,
             patience: Duration::from_secs(30),
             seed: 1,
         })
@@ -73,9 +71,7 @@ async fn a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
             let (target, served, waits) = (target.clone(), served.clone(), waits.clone());
             tokio::spawn(async move {
                 while begun.elapsed() < SPAN {
-                    let answer = target
-                        .chat(&ChatRequest::user("hi"), &CallOptions::default())
-                        .await;
+                    let answer = target.chat(&ChatRequest::user("hi")).await;
                     let answer = answer.unwrap_or_else(|error| panic!("{error}"));
                     waits.lock().unwrap().push(answer.report.waited);
                     if begun.elapsed() <= SPAN + LATENCY {
@@ -110,7 +106,7 @@ async fn a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
     let mut waits = std::mem::take(&mut *waits.lock().unwrap());
     waits.sort_unstable();
     let longest = waits[waits.len() * 99 / 100].as_secs_f64();
-    let foretold = told.wait(0.99).as_secs_f64();
+    let foretold = told.wait_quantile(0.99).as_secs_f64();
     println!(
         "foretold: {} answered, p99 wait {foretold:.3}s; it was {longest:.3}s",
         told.answered

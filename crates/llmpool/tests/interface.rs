@@ -48,15 +48,15 @@ impl LlmInterface for Parrot {
         7
     }
 
-    fn chat<'a>(
+    fn chat_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         options: &'a CallOptions,
     ) -> BoxFuture<'a, Result<ChatResponse, Error>> {
-        Box::pin(async move { self.chat_stream(request, options).await?.assemble().await })
+        Box::pin(async move { self.chat_stream_with(request, options).await?.assemble().await })
     }
 
-    fn chat_stream<'a>(
+    fn chat_stream_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         _: &'a CallOptions,
@@ -79,9 +79,7 @@ impl LlmInterface for Parrot {
 
 async fn ask(model: impl LlmInterface, text: &str) -> Result<ChatResponse, Error> {
     assert_eq!((model.model_name(), model.context_window()), ("parrot", 7));
-    model
-        .chat(&ChatRequest::user(text), &CallOptions::default())
-        .await
+    model.chat(&ChatRequest::user(text)).await
 }
 
 // O30
@@ -140,10 +138,7 @@ async fn an_error_in_a_stream_brings_what_had_come() {
 async fn a_stream_is_owned_and_can_be_read_in_another_task() {
     let stream = {
         let request = ChatRequest::user("a b");
-        Parrot
-            .chat_stream(&request, &CallOptions::default())
-            .await
-            .unwrap()
+        Parrot.chat_stream(&request).await.unwrap()
     };
     let answer = tokio::spawn(stream.assemble()).await.unwrap().unwrap();
     assert_eq!(answer.text(), "a b");

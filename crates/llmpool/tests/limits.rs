@@ -23,7 +23,7 @@ const WINDOWS: [WindowKind; 3] = [WindowKind::Bucket, WindowKind::Fixed, WindowK
 
 fn a_minute(requests: u32) -> Limits {
     Limits {
-        minute: Some(RateLimit::per_minute(requests, 1).unwrap()),
+        rpm: Some(requests),
         ..Limits::default()
     }
 }
@@ -76,7 +76,7 @@ async fn offer(
         let (target, options) = (target.clone(), options.clone());
         calls.spawn(async move {
             target
-                .chat(&ChatRequest::user(number.to_string()), &options)
+                .chat_with(&ChatRequest::user(number.to_string()), &options)
                 .await
         });
     }
@@ -162,7 +162,7 @@ async fn refusals_in_the_first_seconds_do_not_teach_a_pace_of_minutes() {
         str::to_owned,
     );
     let too_high = Limits {
-        burst: Some(RateLimit::new(5, 5.0).unwrap()),
+        rate_limit: Some(RateLimit::new(5, 5.0).unwrap()),
         ..Limits::default()
     };
     let target = target(
@@ -211,7 +211,7 @@ async fn call_on_and_on(target: &OpenAiCompatible, callers: usize, seconds: u64)
         running.spawn(async move {
             let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
             while Instant::now() < end {
-                if target.chat(&request, &options).await.is_err() {
+                if target.chat_with(&request, &options).await.is_err() {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
@@ -285,7 +285,7 @@ async fn a_declared_account_is_one_limit_and_one_pause() {
     let target = self::target(&script, &pool, TargetSettings::default());
     let begun = Instant::now();
     target
-        .chat(&ChatRequest::user("hi"), &within(60.0))
+        .chat_with(&ChatRequest::user("hi"), &within(60.0))
         .await
         .unwrap();
     assert!(
@@ -361,7 +361,7 @@ async fn a_thousand_callers_at_the_instant_of_reopening_send_one_probe() {
         let pool = pool(&["a"], Limits::default());
         let target = target(&script, &pool, no_retries());
         target
-            .chat(&ChatRequest::user("0"), &within(5.0))
+            .chat_with(&ChatRequest::user("0"), &within(5.0))
             .await
             .unwrap_err();
         let begun = Instant::now();
@@ -370,7 +370,7 @@ async fn a_thousand_callers_at_the_instant_of_reopening_send_one_probe() {
                 let target = target.clone();
                 tokio::spawn(async move {
                     target
-                        .chat(&ChatRequest::user(number.to_string()), &within(120.0))
+                        .chat_with(&ChatRequest::user(number.to_string()), &within(120.0))
                         .await
                 })
             })
@@ -396,14 +396,17 @@ async fn a_probe_that_is_dropped_leaves_the_question_to_the_next() {
     let pool = pool(&["a"], Limits::default());
     let target = target(&script, &pool, no_retries());
     target
-        .chat(&ChatRequest::user("0"), &within(5.0))
+        .chat_with(&ChatRequest::user("0"), &within(5.0))
         .await
         .unwrap_err();
     tokio::time::sleep(Duration::from_secs(60)).await;
     let (request, options) = (ChatRequest::user("1"), within(90.0));
-    let probe = tokio::time::timeout(Duration::from_secs(1), target.chat(&request, &options));
+    let probe = tokio::time::timeout(Duration::from_secs(1), target.chat_with(&request, &options));
     probe.await.unwrap_err();
-    target.chat(&ChatRequest::user("2"), &within(5.0)).await.unwrap();
+    target
+        .chat_with(&ChatRequest::user("2"), &within(5.0))
+        .await
+        .unwrap();
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
 }
 
@@ -469,12 +472,12 @@ async fn a_breaker_that_was_asked_for_opens_after_five_failures_and_lets_one_try
     let target = target(&script, &pool(&["a", "b"], Limits::default()), settings);
     for _ in 0..5 {
         target
-            .chat(&ChatRequest::user("0"), &within(1.0))
+            .chat_with(&ChatRequest::user("0"), &within(1.0))
             .await
             .unwrap_err();
     }
     let refused = target
-        .chat(&ChatRequest::user("0"), &within(1.0))
+        .chat_with(&ChatRequest::user("0"), &within(1.0))
         .await
         .unwrap_err();
     assert_eq!(
@@ -514,7 +517,7 @@ async fn callers_share_fairly_and_a_lone_call_waits_for_one_of_each() {
                     ..within(100.0)
                 };
                 while begun.elapsed() < Duration::from_secs(120) {
-                    target.chat(&ChatRequest::user("0"), &options).await.unwrap();
+                    target.chat_with(&ChatRequest::user("0"), &options).await.unwrap();
                     served.lock().unwrap()[caller as usize] += 1;
                 }
             }));
@@ -526,7 +529,7 @@ async fn callers_share_fairly_and_a_lone_call_waits_for_one_of_each() {
         ..within(100.0)
     };
     let before = script.requests();
-    target.chat(&ChatRequest::user("0"), &lone).await.unwrap();
+    target.chat_with(&ChatRequest::user("0"), &lone).await.unwrap();
     let passed = script.requests() - before;
     assert!(passed <= 8 + 2, "{passed}");
     for worker in workers {
@@ -545,9 +548,9 @@ async fn callers_share_fairly_and_a_lone_call_waits_for_one_of_each() {
 #[tokio::test(start_paused = true)]
 async fn a_key_past_its_day_is_not_asked_again() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
-    let limits = |day| KeyLimits {
+    let limits = |rpd| KeyLimits {
         limits: Limits {
-            day,
+            rpd,
             ..Limits::default()
         },
         ..KeyLimits::default()
@@ -556,7 +559,10 @@ async fn a_key_past_its_day_is_not_asked_again() {
     let pool = ApiKeyPool::with_limits("p", keys).unwrap();
     let target = target(&script, &pool, no_retries());
     for _ in 0..10 {
-        target.chat(&ChatRequest::user("0"), &within(1.0)).await.unwrap();
+        target
+            .chat_with(&ChatRequest::user("0"), &within(1.0))
+            .await
+            .unwrap();
     }
     let seen = script.seen.lock().unwrap();
     assert_eq!(seen.iter().filter(|seen| seen.key == "a").count(), 3);
@@ -572,12 +578,12 @@ async fn when_no_key_has_quota_left_a_call_fails_at_once_and_says_when() {
         TargetSettings::default(),
     );
     target
-        .chat(&ChatRequest::user("0"), &within(10.0))
+        .chat_with(&ChatRequest::user("0"), &within(10.0))
         .await
         .unwrap_err();
     let begun = Instant::now();
     let error = target
-        .chat(&ChatRequest::user("0"), &within(10.0))
+        .chat_with(&ChatRequest::user("0"), &within(10.0))
         .await
         .unwrap_err();
     assert!(begun.elapsed() <= Duration::from_millis(50));
@@ -596,17 +602,23 @@ async fn a_limit_of_our_own_is_told_with_a_time_and_blames_nobody() {
         ..no_retries()
     };
     let target = target(&script, &pool(&["a"], Limits::default()), settings);
-    target.chat(&ChatRequest::user("0"), &within(1.0)).await.unwrap();
+    target
+        .chat_with(&ChatRequest::user("0"), &within(1.0))
+        .await
+        .unwrap();
     for _ in 0..20 {
         let error = target
-            .chat(&ChatRequest::user("0"), &within(1.0))
+            .chat_with(&ChatRequest::user("0"), &within(1.0))
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::LimitReached);
         assert_eq!(error.retry_after().unwrap().as_secs_f64().round(), 10.0);
     }
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
-    target.chat(&ChatRequest::user("0"), &within(11.0)).await.unwrap();
+    target
+        .chat_with(&ChatRequest::user("0"), &within(11.0))
+        .await
+        .unwrap();
 }
 
 fn used(tokens: u32) -> Vec<u8> {
@@ -657,7 +669,7 @@ async fn a_call_that_needs_more_tokens_than_a_minute_has_is_told_so() {
         max_tokens: Some(5000),
         ..ChatRequest::user("hi")
     };
-    let error = target.chat(&request, &within(10.0)).await.unwrap_err();
+    let error = target.chat_with(&request, &within(10.0)).await.unwrap_err();
     assert_eq!((error.kind(), script.requests()), (ErrorKind::Unsendable, 0));
     assert!(error.to_string().contains("limit is 1000 a minute"), "{error}");
 }
@@ -671,7 +683,7 @@ async fn without_a_limit_of_tokens_nobody_asks_for_their_number() {
         max_tokens: Some(u64::from(u32::MAX)),
         ..ChatRequest::user("hi")
     };
-    target.chat(&huge, &within(10.0)).await.unwrap();
+    target.chat_with(&huge, &within(10.0)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -684,13 +696,13 @@ async fn an_operator_takes_a_key_out_and_puts_it_back() {
     let labels: Vec<_> = target.key_status().into_iter().map(|key| key.label).collect();
     assert!(target.set_key_enabled(&labels[1], false));
     let error = target
-        .chat(&ChatRequest::user("0"), &within(10.0))
+        .chat_with(&ChatRequest::user("0"), &within(10.0))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidKey));
     let waiting = tokio::spawn({
         let target = target.clone();
-        async move { target.chat(&ChatRequest::user("0"), &within(100.0)).await }
+        async move { target.chat_with(&ChatRequest::user("0"), &within(100.0)).await }
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
     let begun = Instant::now();
@@ -733,7 +745,10 @@ async fn what_is_known_of_keys_outlives_the_process() {
     assert_eq!(first.load_key_states(&path).unwrap(), 0, "there is no file yet");
     let model = first.model("p/m").unwrap();
     for _ in 0..4 {
-        model.chat(&ChatRequest::user("0"), &within(10.0)).await.unwrap();
+        model
+            .chat_with(&ChatRequest::user("0"), &within(10.0))
+            .await
+            .unwrap();
     }
     assert!(model.set_key_enabled(&model.key_status()[2].label, false));
     first.save_key_states(&path).unwrap();
@@ -761,7 +776,10 @@ async fn what_is_known_of_keys_outlives_the_process() {
     let before = script.requests();
     let model = second.model("p/m").unwrap();
     for _ in 0..4 {
-        model.chat(&ChatRequest::user("0"), &within(10.0)).await.unwrap();
+        model
+            .chat_with(&ChatRequest::user("0"), &within(10.0))
+            .await
+            .unwrap();
     }
     assert_eq!(script.requests() - before, 4, "only the good one was asked");
     let states: Vec<_> = model.key_status().iter().map(|key| key.state.as_str()).collect();
@@ -772,7 +790,7 @@ async fn what_is_known_of_keys_outlives_the_process() {
     let probing = tokio::spawn(async move {
         let (one, other) = (ChatRequest::user("0"), ChatRequest::user("1"));
         let options = within(600.0);
-        tokio::join!(model.chat(&one, &options), model.chat(&other, &options))
+        tokio::join!(model.chat_with(&one, &options), model.chat_with(&other, &options))
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
     let states = || {
@@ -813,17 +831,20 @@ async fn quota_that_comes_back_within_the_minute_is_believed_at_the_first_succes
     });
     let target = target(&script, &pool(&["a"], Limits::default()), no_retries());
     target
-        .chat(&ChatRequest::user("0"), &within(1.0))
+        .chat_with(&ChatRequest::user("0"), &within(1.0))
         .await
         .unwrap_err();
     assert_eq!(target.key_status()[0].state.as_str(), "no quota");
     target
-        .chat(&ChatRequest::user("0"), &within(40.0))
+        .chat_with(&ChatRequest::user("0"), &within(40.0))
         .await
         .unwrap_err();
     assert_eq!(tries.load(Ordering::SeqCst), 2, "one probe after 30 s");
     again.store(true, Ordering::SeqCst);
-    target.chat(&ChatRequest::user("0"), &within(70.0)).await.unwrap();
+    target
+        .chat_with(&ChatRequest::user("0"), &within(70.0))
+        .await
+        .unwrap();
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
 }
 
@@ -841,8 +862,14 @@ async fn a_known_reset_is_kept_however_far_away() {
         no_retries(),
     );
     for _ in 0..18 {
-        target.chat(&ChatRequest::user("0"), &within(5.0)).await.unwrap();
-        target.chat(&ChatRequest::user("0"), &within(5.0)).await.unwrap();
+        target
+            .chat_with(&ChatRequest::user("0"), &within(5.0))
+            .await
+            .unwrap();
+        target
+            .chat_with(&ChatRequest::user("0"), &within(5.0))
+            .await
+            .unwrap();
         tokio::time::sleep(Duration::from_secs(660)).await;
     }
     let seen = script.seen.lock().unwrap();
@@ -865,7 +892,7 @@ async fn nothing_but_the_one_loop_tries_again() {
     };
     let target = target(&script, &pool(&["a"], Limits::default()), settings);
     let error = target
-        .chat(&ChatRequest::user("0"), &within(60.0))
+        .chat_with(&ChatRequest::user("0"), &within(60.0))
         .await
         .unwrap_err();
     assert_eq!((script.requests(), error.report().attempts.len()), (3, 3));
@@ -882,7 +909,7 @@ async fn a_pause_longer_than_the_call_is_not_begun() {
     );
     let begun = Instant::now();
     let error = target
-        .chat(&ChatRequest::user("0"), &within(10.0))
+        .chat_with(&ChatRequest::user("0"), &within(10.0))
         .await
         .unwrap_err();
     assert_eq!((begun.elapsed(), script.requests()), (Duration::ZERO, 1));
@@ -907,7 +934,7 @@ async fn a_stream_that_breaks_after_content_is_not_asked_for_again() {
         TargetSettings::default(),
     );
     let stream = target
-        .chat_stream(&ChatRequest::user("0"), &within(60.0))
+        .chat_stream_with(&ChatRequest::user("0"), &within(60.0))
         .await
         .unwrap();
     stream.assemble().await.unwrap_err();
@@ -939,7 +966,7 @@ async fn a_large_call_is_not_starved_by_small_ones() {
             ("small", 80)
         };
         let (target, request) = (target.clone(), asking(name, tokens));
-        calls.spawn(async move { target.chat(&request, &within(600.0)).await.is_ok() });
+        calls.spawn(async move { target.chat_with(&request, &within(600.0)).await.is_ok() });
         tokio::task::yield_now().await;
     }
     calls.join_all().await;
@@ -982,10 +1009,7 @@ async fn one_callers_bad_prompts_slow_nobody_else_down() {
             tokio::time::sleep(Duration::from_millis(number * 250)).await;
             let bad = number % 24 == 23;
             let text = if bad { "bad" } else { "hi" };
-            let answered = target
-                .chat(&ChatRequest::user(text), &CallOptions::default())
-                .await
-                .is_ok();
+            let answered = target.chat(&ChatRequest::user(text)).await.is_ok();
             (bad, answered)
         });
     }
@@ -1016,10 +1040,7 @@ async fn no_key_in_use_is_told_without_a_time() {
     for key in pool.status() {
         pool.set_enabled(&key.label, false);
     }
-    let error = target
-        .chat(&ChatRequest::user("hi"), &CallOptions::default())
-        .await
-        .unwrap_err();
+    let error = target.chat(&ChatRequest::user("hi")).await.unwrap_err();
     assert_eq!(error.to_string(), "p/m: every key is disabled; enable one");
     assert_eq!(error.retry_after(), None);
 }

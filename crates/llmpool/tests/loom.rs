@@ -49,9 +49,10 @@ use std::task::{Context, Waker};
 
 use limits::SharedAdmission;
 use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::limiter::{Demand, KeyConstraint, Limits, TargetId};
+use llmpool_core::limits::limiter::{KeyConstraint, TargetId};
 use llmpool_core::limits::rate_limit::RateLimit;
 use llmpool_core::limits::wait_queue::{AcquireRequest, Caller};
+use llmpool_core::limits::{Demand, Limits};
 use llmpool_core::time::Timestamp;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;

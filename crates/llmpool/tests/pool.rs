@@ -38,9 +38,7 @@ async fn run(target: &OpenAiCompatible, calls: usize, workers: usize) -> usize {
             let (target, slots) = (target.clone(), slots.clone());
             tokio::spawn(async move {
                 let _slot = slots.acquire().await.unwrap();
-                let answer = target
-                    .chat(&ChatRequest::user("hi"), &CallOptions::default())
-                    .await;
+                let answer = target.chat(&ChatRequest::user("hi")).await;
                 answer
                     .unwrap_or_else(|error| panic!("{error}"))
                     .report
@@ -157,9 +155,9 @@ async fn a_dead_connection_is_replaced_without_spending_a_retry_and_told_as_such
     };
     let target = OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), settings).unwrap();
     let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
-    target.chat(&request, &options).await.unwrap();
+    target.chat_with(&request, &options).await.unwrap();
     for _ in 0..3 {
-        let report = target.chat(&request, &options).await.unwrap().report;
+        let report = target.chat_with(&request, &options).await.unwrap().report;
         let dead: Vec<_> = report
             .attempts
             .iter()

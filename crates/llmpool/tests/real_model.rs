@@ -43,11 +43,8 @@ fn request_of(text: &str) -> ChatRequest {
 #[tokio::test]
 async fn real_model_streams_what_it_answers_plainly() {
     let Some(model) = real_model() else { return };
-    let plain = model.chat(&request(), &CallOptions::default()).await.unwrap();
-    let stream = model
-        .chat_stream(&request(), &CallOptions::default())
-        .await
-        .unwrap();
+    let plain = model.chat(&request()).await.unwrap();
+    let stream = model.chat_stream(&request()).await.unwrap();
     let streamed = stream.assemble().await.unwrap();
     assert!(!plain.text().is_empty());
     assert_eq!(plain.text(), streamed.text());
@@ -65,7 +62,7 @@ async fn real_model_refuses_a_wrong_key_and_the_call_takes_the_right_one() {
     let right = keys.split(',').next().unwrap();
     let pool = ApiKeyPool::new("local", ["sk-wrong", right]).unwrap();
     let model = OpenAiCompatible::new(&pool, model.model_name(), model.base_url()).unwrap();
-    let answer = model.chat(&request(), &CallOptions::default()).await.unwrap();
+    let answer = model.chat(&request()).await.unwrap();
     assert_eq!(answer.report.attempts.len(), 2);
     assert!(pool.status().iter().all(|key| key.in_flight == 0));
     assert_eq!(pool.status()[0].state.as_str(), "invalid");
@@ -122,8 +119,8 @@ async fn real_model_calls_a_tool_plain_streamed_and_through_its_responses_api() 
     let options = CallOptions::default();
     let models: [&dyn LlmInterface; 2] = [&model, &responses];
     for model in models {
-        let plain = model.chat(&asked, &options).await.unwrap();
-        let stream = model.chat_stream(&asked, &options).await.unwrap();
+        let plain = model.chat_with(&asked, &options).await.unwrap();
+        let stream = model.chat_stream_with(&asked, &options).await.unwrap();
         let streamed = stream.assemble().await.unwrap();
         for answer in [&plain, &streamed] {
             let choice = answer.first().unwrap();
@@ -157,7 +154,7 @@ async fn real_model_calls_a_tool_plain_streamed_and_through_its_responses_api() 
         let results: Vec<_> = results.collect();
         further.messages.push(said);
         further.messages.extend(results);
-        let answer = model.chat(&further, &options).await.unwrap();
+        let answer = model.chat_with(&further, &options).await.unwrap();
         assert!(!answer.text().is_empty());
     }
 }
@@ -175,16 +172,16 @@ async fn real_model_answers_in_the_shape_of_a_type() {
         response_format: Some(json_schema::<Person>().unwrap()),
         ..request_of("Anna is 30 years old. Who is she?")
     };
-    let plain = model.chat(&asked, &CallOptions::default()).await.unwrap();
+    let plain = model.chat(&asked).await.unwrap();
     let person: Person = parse_reply(&plain).unwrap();
-    let stream = model.chat_stream(&asked, &CallOptions::default()).await.unwrap();
+    let stream = model.chat_stream(&asked).await.unwrap();
     let streamed = stream.assemble().await.unwrap();
     assert_eq!(parse_reply::<Person>(&streamed), Ok(person));
     let cut = ChatRequest {
         max_tokens: Some(2),
         ..asked
     };
-    let cut = model.chat(&cut, &CallOptions::default()).await.unwrap();
+    let cut = model.chat(&cut).await.unwrap();
     assert_eq!(parse_reply::<Person>(&cut), Err(ReplyError::Truncated));
 }
 
@@ -198,8 +195,8 @@ async fn real_model_gives_several_choices_and_says_how_likely_tokens_were() {
         max_tokens: Some(8),
         ..request()
     };
-    let plain = model.chat(&asked, &CallOptions::default()).await.unwrap();
-    let stream = model.chat_stream(&asked, &CallOptions::default()).await.unwrap();
+    let plain = model.chat(&asked).await.unwrap();
+    let stream = model.chat_stream(&asked).await.unwrap();
     let streamed = stream.assemble().await.unwrap();
     for answer in [&plain, &streamed] {
         assert_eq!(
@@ -224,24 +221,19 @@ async fn real_model_gives_several_choices_and_says_how_likely_tokens_were() {
 async fn real_model_embeds_texts_in_either_form_and_lists_itself() {
     let Some(model) = real_model() else { return };
     let mut asked = EmbeddingRequest::new(vec!["a cat".to_owned(), "a theorem".to_owned()]);
-    let floats = model.embed(&asked, &CallOptions::default()).await.unwrap();
+    let floats = model.embed(&asked).await.unwrap();
     assert_eq!(floats.report.usage_source, UsageSource::Provider);
     let floats = floats.vectors().unwrap();
     assert!(floats.len() == 2 && floats.iter().all(|vector| vector.len() == 576));
     asked.encoding_format = Some(EncodingFormat::Base64);
-    let base64 = model
-        .embed(&asked, &CallOptions::default())
-        .await
-        .unwrap()
-        .vectors()
-        .unwrap();
+    let base64 = model.embed(&asked).await.unwrap().vectors().unwrap();
     let same = |one: &[f32], other: &[f32]| {
         one.iter()
             .zip(other)
             .all(|(one, other)| (one - other).abs() < 1e-4)
     };
     assert!(floats.iter().zip(&base64).all(|(one, other)| same(one, other)));
-    let models = model.list_models(&CallOptions::default()).await.unwrap();
+    let models = model.list_models().await.unwrap();
     assert!(
         models
             .data
@@ -258,9 +250,9 @@ async fn real_model_answers_the_same_through_its_responses_api() {
     let pool = ApiKeyPool::new("local", keys.split(',')).unwrap();
     let responses = OpenAiResponsesCompatible::new(&pool, model.model_name(), model.base_url()).unwrap();
     let options = CallOptions::default();
-    let chat = model.chat(&request(), &options).await.unwrap();
-    let plain = responses.chat(&request(), &options).await.unwrap();
-    let stream = responses.chat_stream(&request(), &options).await.unwrap();
+    let chat = model.chat_with(&request(), &options).await.unwrap();
+    let plain = responses.chat_with(&request(), &options).await.unwrap();
+    let stream = responses.chat_stream_with(&request(), &options).await.unwrap();
     let streamed = stream.assemble().await.unwrap();
     assert!(!chat.text().is_empty());
     assert_eq!(chat.text(), plain.text());
@@ -275,6 +267,6 @@ async fn real_model_answers_the_same_through_its_responses_api() {
         temperature: Some(0.0),
         ..ResponsesRequest::user("Say hello.")
     };
-    let native = responses.respond(&native, &options).await.unwrap();
+    let native = responses.create_response_with(&native, &options).await.unwrap();
     assert_eq!(native.text(), chat.text());
 }

@@ -6,10 +6,10 @@ mod support;
 use std::sync::Arc;
 
 use llmpool::chat::{ChatRequest, FinishReason, Message, Stop};
-use llmpool::responses::{EventKind, ResponseEvent, ResponsesRequest, Status};
+use llmpool::responses::{EventKind, ResponseEvent, ResponseStatus, ResponsesRequest};
 use llmpool::{
-    ApiFormat, ApiKeyPool, CallOptions, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible,
-    OpenAiResponsesCompatible, Providers, TargetSettings, UsageSource,
+    ApiFormat, ApiKeyPool, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible,
+    Providers, TargetSettings, UsageSource,
 };
 use serde_json::{Value, json};
 use support::{Play, STREAM_HEAD, Scripted, answer, events};
@@ -71,10 +71,7 @@ fn request() -> ChatRequest {
 #[tokio::test(start_paused = true)]
 async fn a_chat_is_sent_as_a_request_for_a_response_and_its_answer_is_a_completion() {
     let script = plain("completed");
-    let answer = target(script.clone(), 0)
-        .chat(&request(), &CallOptions::default())
-        .await
-        .unwrap();
+    let answer = target(script.clone(), 0).chat(&request()).await.unwrap();
     assert_eq!(answer.text(), "Hello");
     assert_eq!(answer.choices[0].finish_reason, Some(FinishReason::ToolCalls));
     assert_eq!(answer.report.dropped, ["seed"]);
@@ -109,12 +106,12 @@ async fn what_a_chat_says_in_part_is_completed_from_the_targets_parameters() {
     let asked = json!({"messages": [{"role": "user", "content": "hi"}], "logprobs": true, "reasoning_effort": "high",
         "response_format": {"type": "text"}, "stream_options": {"include_obfuscation": false}});
     let asked: ChatRequest = serde_json::from_value(asked).unwrap();
-    target.chat(&asked, &CallOptions::default()).await.unwrap();
+    target.chat(&asked).await.unwrap();
     let forgets = ChatRequest {
         store: Some(false),
         ..asked
     };
-    target.chat(&forgets, &CallOptions::default()).await.unwrap();
+    target.chat(&forgets).await.unwrap();
     let seen = script.seen.lock().unwrap();
     let body = &seen[0].body;
     assert_eq!(body["store"], true);
@@ -142,16 +139,10 @@ async fn what_a_chat_says_in_part_is_completed_from_the_targets_parameters() {
 // U14
 #[tokio::test(start_paused = true)]
 async fn a_stream_put_together_is_the_plain_answer() {
-    let whole = target(plain("completed"), 0)
-        .chat(&request(), &CallOptions::default())
-        .await
-        .unwrap();
+    let whole = target(plain("completed"), 0).chat(&request()).await.unwrap();
     for done in [true, false] {
         let script = Scripted::new(move |_, _| Play::Send(sent(&stream("completed"), done)));
-        let stream = target(script, 0)
-            .chat_stream(&request(), &CallOptions::default())
-            .await
-            .unwrap();
+        let stream = target(script, 0).chat_stream(&request()).await.unwrap();
         let streamed = stream.assemble().await.unwrap();
         assert_eq!(streamed.text(), whole.text());
         assert_eq!(
@@ -167,16 +158,10 @@ async fn a_stream_put_together_is_the_plain_answer() {
 // O09, L76, L53
 #[tokio::test(start_paused = true)]
 async fn incomplete_is_length_and_no_error() {
-    let whole = target(plain("incomplete"), 0)
-        .chat(&request(), &CallOptions::default())
-        .await
-        .unwrap();
+    let whole = target(plain("incomplete"), 0).chat(&request()).await.unwrap();
     assert_eq!(whole.choices[0].finish_reason, Some(FinishReason::Length));
     let script = Scripted::new(|_, _| Play::Send(sent(&stream("incomplete"), false)));
-    let stream = target(script, 0)
-        .chat_stream(&request(), &CallOptions::default())
-        .await
-        .unwrap();
+    let stream = target(script, 0).chat_stream(&request()).await.unwrap();
     assert_eq!(
         stream.assemble().await.unwrap().choices[0].finish_reason,
         Some(FinishReason::Length)
@@ -209,21 +194,18 @@ async fn a_response_that_failed_is_tried_again_and_never_an_answer() {
         let target = target(script.clone(), 1);
         let answer = if streamed {
             target
-                .chat_stream(&request(), &CallOptions::default())
+                .chat_stream(&request())
                 .await
                 .unwrap()
                 .assemble()
                 .await
                 .unwrap()
         } else {
-            target.chat(&request(), &CallOptions::default()).await.unwrap()
+            target.chat(&request()).await.unwrap()
         };
         assert_eq!((&*answer.text(), script.requests()), ("Hello", 2));
     }
-    let error = target(plain("failed"), 0)
-        .chat(&request(), &CallOptions::default())
-        .await
-        .unwrap_err();
+    let error = target(plain("failed"), 0).chat(&request()).await.unwrap_err();
     assert!(
         matches!(error.kind(), ErrorKind::Attempt(FailureKind::ServerError)),
         "{error:?}"
@@ -240,10 +222,7 @@ async fn a_stream_that_fails_after_content_is_an_error_and_one_that_is_cut_is_tr
     cut.truncate(6);
     for (events, kind) in [(failing, FailureKind::ServerError), (cut, FailureKind::Truncated)] {
         let script = Scripted::new(move |_, _| Play::Send(sent(&events, false)));
-        let stream = target(script.clone(), 3)
-            .chat_stream(&request(), &CallOptions::default())
-            .await
-            .unwrap();
+        let stream = target(script.clone(), 3).chat_stream(&request()).await.unwrap();
         let error = stream.assemble().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Attempt(kind));
         assert_eq!(error.partial().unwrap().text(), "Hello");
@@ -263,9 +242,7 @@ async fn a_request_that_is_said_again_is_no_content_however_long_it_is() {
     let script =
         Scripted::new(move |number, _| Play::Send(sent(if number == 0 { &broken } else { &whole }, false)));
     let asked = ChatRequest::new([Message::system(long), Message::user("hi")]);
-    let stream = target(script.clone(), 1)
-        .chat_stream(&asked, &CallOptions::default())
-        .await;
+    let stream = target(script.clone(), 1).chat_stream(&asked).await;
     assert_eq!(stream.unwrap().assemble().await.unwrap().text(), "Hello");
     assert_eq!(script.requests(), 2);
 }
@@ -283,13 +260,11 @@ async fn events_that_nobody_knows_do_not_end_a_stream() {
         json!({"type": "response.output_text.delta", "output_index": 0, "delta": "", "logprobs": {}}),
     );
     let script = Scripted::new(move |_, _| Play::Send(sent(&events, false)));
-    let answer = target(script.clone(), 0)
-        .chat_stream(&request(), &CallOptions::default())
-        .await;
+    let answer = target(script.clone(), 0).chat_stream(&request()).await;
     assert_eq!(answer.unwrap().assemble().await.unwrap().text(), "Hello");
     let native = OpenAiResponsesCompatible::of(&target(script, 0)).unwrap();
     let mut events = native
-        .respond_stream(&ResponsesRequest::user("x"), &CallOptions::default())
+        .create_response_stream(&ResponsesRequest::user("x"))
         .await
         .unwrap();
     let mut count = 0;
@@ -316,23 +291,20 @@ async fn what_was_encrypted_in_an_answer_that_broke_off_goes_back_to_its_maker()
     });
     let model = OpenAiResponsesCompatible::of(&target(script, 0)).unwrap();
     let mut events = model
-        .respond_stream(&ResponsesRequest::user("x"), &CallOptions::default())
+        .create_response_stream(&ResponsesRequest::user("x"))
         .await
         .unwrap();
     while let Some(Ok(_)) = events.next().await {}
     let asked =
         json!({"input": [{"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}]});
     let asked: ResponsesRequest = serde_json::from_value(asked).unwrap();
-    model.respond(&asked, &CallOptions::default()).await.unwrap();
+    model.create_response(&asked).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_not_there_yet_is_none() {
     for status in ["queued", "in_progress"] {
-        let error = target(plain(status), 0)
-            .chat(&request(), &CallOptions::default())
-            .await
-            .unwrap_err();
+        let error = target(plain(status), 0).chat(&request()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
     }
 }
@@ -345,10 +317,7 @@ async fn what_has_no_equivalent_is_refused_by_name_before_anything_is_sent() {
         stop: Some(Stop::One("x".to_owned())),
         ..request()
     };
-    let error = target(script.clone(), 3)
-        .chat(&request, &CallOptions::default())
-        .await
-        .unwrap_err();
+    let error = target(script.clone(), 3).chat(&request).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.param()),
         (ErrorKind::Unsendable, Some("stop"))
@@ -370,10 +339,10 @@ async fn the_format_itself_is_spoken_too() {
     };
     let script = plain("incomplete");
     let native = OpenAiResponsesCompatible::of(&target(script.clone(), 0)).unwrap();
-    let answer = native.respond(&request, &CallOptions::default()).await.unwrap();
+    let answer = native.create_response(&request).await.unwrap();
     assert_eq!(
         (answer.text().as_str(), answer.status.clone()),
-        ("Hello", Some(Status::Incomplete))
+        ("Hello", Some(ResponseStatus::Incomplete))
     );
     assert_eq!(answer.report.usage.as_ref().unwrap().total_tokens(), Some(5));
     assert_eq!(
@@ -382,10 +351,7 @@ async fn the_format_itself_is_spoken_too() {
     );
     let script = Scripted::new(|_, _| Play::Send(sent(&stream("completed"), true)));
     let native = OpenAiResponsesCompatible::of(&target(script.clone(), 0)).unwrap();
-    let mut stream = native
-        .respond_stream(&request, &CallOptions::default())
-        .await
-        .unwrap();
+    let mut stream = native.create_response_stream(&request).await.unwrap();
     let mut kinds: Vec<EventKind> = Vec::new();
     while let Some(event) = stream.next().await {
         let event: ResponseEvent = event.unwrap();

@@ -34,7 +34,7 @@ fn two_models(status: u16, headers: &'static str, action: KeyAction) -> (OpenAiC
 /// How many requests a call needs.
 async fn requests(model: &OpenAiCompatible) -> usize {
     let (ask, options) = (ChatRequest::user("hi"), CallOptions::default());
-    let answer = model.chat(&ask, &options).await.unwrap();
+    let answer = model.chat_with(&ask, &options).await.unwrap();
     answer.report.attempts.len()
 }
 

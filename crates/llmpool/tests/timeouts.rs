@@ -36,12 +36,12 @@ fn target(connector: Arc<dyn Connect>) -> OpenAiCompatible {
 async fn ended(target: &OpenAiCompatible, stream: bool) -> (ErrorKind, Duration) {
     let (began, request, options) = (Instant::now(), ChatRequest::user("hi"), CallOptions::default());
     let ended = if stream {
-        match target.chat_stream(&request, &options).await {
+        match target.chat_stream_with(&request, &options).await {
             Ok(stream) => stream.assemble().await,
             Err(error) => Err(error),
         }
     } else {
-        target.chat(&request, &options).await
+        target.chat_with(&request, &options).await
     };
     (ended.unwrap_err().kind(), began.elapsed())
 }

@@ -94,9 +94,9 @@ async fn a_connection_that_ends_between_the_look_and_the_request_is_replaced() {
         });
         let target = target(connector.clone());
         let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
-        target.chat(&request, &options).await.unwrap();
+        target.chat_with(&request, &options).await.unwrap();
         connector.looks.store(looks, Ordering::SeqCst);
-        let answer = target.chat(&request, &options).await.unwrap();
+        let answer = target.chat_with(&request, &options).await.unwrap();
         assert_eq!(
             (answer.text(), answer.report.upstream_requests()),
             ("ok".into(), 1),
@@ -119,9 +119,7 @@ async fn a_stream_that_is_always_ready_does_not_starve_its_reader() {
     });
     script.pipe.store(200, Ordering::SeqCst);
     let target = target(script);
-    let stream = target
-        .chat_stream(&ChatRequest::user("hi"), &CallOptions::default())
-        .await;
+    let stream = target.chat_stream(&ChatRequest::user("hi")).await;
     let mut stream = stream.unwrap();
     let mut chunks = 0;
     while let Some(chunk) = stream.next().await {

@@ -142,12 +142,16 @@ pub(crate) fn parse_latency(text: &str) -> Result<LogNormal, String> {
 }
 
 /// Parses a number, or `MEAN:P95`. `expected` is the error message for an invalid number.
-fn parse_distribution(text: &str, is_valid: impl Fn(f64) -> bool, expected: &str) -> Result<LogNormal, String> {
+fn parse_distribution(
+    text: &str,
+    is_valid: impl Fn(f64) -> bool,
+    expected: &str,
+) -> Result<LogNormal, String> {
     let number = |text: &str| text.parse().ok().filter(|number| is_valid(*number));
     let number = |text: &str| number(text).ok_or_else(|| expected.to_owned());
     match text.split_once(':') {
         None => number(text).map(LogNormal::fixed),
-        Some((mean, p95)) => LogNormal::tailed(number(mean)?, number(p95)?)
+        Some((mean, p95)) => LogNormal::with_p95(number(mean)?, number(p95)?)
             .ok_or_else(|| "P95 must be between 1 and 3.8 times the mean".to_owned()),
     }
 }
@@ -159,7 +163,7 @@ mod tests {
     #[test]
     fn distribution_is_a_number_or_mean_and_p95() {
         assert_eq!(parse_tokens("300"), Ok(LogNormal::fixed(300.0)));
-        assert_eq!(parse_latency("2.5:8"), Ok(LogNormal::tailed(2.5, 8.0).unwrap()));
+        assert_eq!(parse_latency("2.5:8"), Ok(LogNormal::with_p95(2.5, 8.0).unwrap()));
         assert_eq!(parse_tokens("0"), Ok(LogNormal::fixed(0.0)));
         for invalid in ["", "x", "-1", "inf", "nan", "1:", ":2", "5:4", "1:9", "0:0"] {
             assert!(

@@ -114,9 +114,10 @@ impl BatchRun {
     }
 
     fn record(&mut self, finished: &FinishedLine) -> Result<(), ExitCode> {
-        let row = batch_row::encode(&finished.id, finished.line_number, &finished.result).map_err(|error| {
-            Problem::new(format!("cannot encode an answer as JSON: {error}")).exit(exit::FAILED)
-        })?;
+        let row =
+            batch_row::encode(&finished.id, finished.line_number, &finished.result).map_err(|error| {
+                Problem::new(format!("cannot encode an answer as JSON: {error}")).exit(exit::FAILED)
+            })?;
         self.reorderer.insert(finished.position, row);
         self.summary.add(&finished.result);
         self.progress.inc(1);
@@ -159,7 +160,7 @@ async fn send(position: usize, request: BatchRequest, options: CallOptions) -> F
     let BatchRequest { line, model } = request;
     FinishedLine {
         position,
-        result: model.chat(&line.request, &options).await,
+        result: model.chat_with(&line.request, &options).await,
         id: line.id,
         line_number: line.number,
     }

@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
 
 use llmpool::chat::{ChatRequest, Message};
-use llmpool::{CallOptions, ChatResponse, LlmInterface, OpenAiCompatible};
+use llmpool::{ChatResponse, LlmInterface, OpenAiCompatible};
 use serde::Serialize;
 
 use self::answer_printer::AnswerPrinter;
@@ -83,7 +83,8 @@ fn read_stdin() -> Result<String, Problem> {
         return Err(Problem::new(message).with_hint("shorten the input"));
     }
     let text = String::from_utf8(bytes).map_err(|_| {
-        Problem::new("stdin is not UTF-8 text").with_hint("convert it to UTF-8, or attach an image or a PDF with -f FILE")
+        Problem::new("stdin is not UTF-8 text")
+            .with_hint("convert it to UTF-8, or attach an image or a PDF with -f FILE")
     })?;
     Ok(text.trim_end().to_owned())
 }
@@ -93,10 +94,14 @@ fn request(args: &ChatArgs, prompt: Message) -> ChatRequest {
     ChatRequest::new(system.into_iter().chain([prompt]).collect::<Vec<_>>())
 }
 
-async fn print_answer(model: &OpenAiCompatible, args: &ChatArgs, request: &ChatRequest) -> Result<(), ExitCode> {
+async fn print_answer(
+    model: &OpenAiCompatible,
+    args: &ChatArgs,
+    request: &ChatRequest,
+) -> Result<(), ExitCode> {
     let report = if args.no_stream || args.json {
         let response = match args.no_stream {
-            true => model.chat(request, &CallOptions::default()).await,
+            true => model.chat(request).await,
             false => stream_to_end(model, request).await,
         };
         let response = response.map_err(|error| problem::exit_with(&error))?;
@@ -113,8 +118,11 @@ async fn print_answer(model: &OpenAiCompatible, args: &ChatArgs, request: &ChatR
     Ok(())
 }
 
-async fn stream_to_end(model: &OpenAiCompatible, request: &ChatRequest) -> Result<ChatResponse, llmpool::Error> {
-    let stream = model.chat_stream(request, &CallOptions::default()).await?;
+async fn stream_to_end(
+    model: &OpenAiCompatible,
+    request: &ChatRequest,
+) -> Result<ChatResponse, llmpool::Error> {
+    let stream = model.chat_stream(request).await?;
     stream.assemble().await
 }
 
@@ -130,6 +138,8 @@ fn print_response(response: &ChatResponse, json: bool) -> Result<(), ExitCode> {
 fn print_json(value: &impl Serialize) -> Result<(), ExitCode> {
     match serde_json::to_string_pretty(value) {
         Ok(text) => output::print(&format!("{text}\n")),
-        Err(error) => Err(Problem::new(format!("cannot encode the output as JSON: {error}")).exit(exit::FAILED)),
+        Err(error) => {
+            Err(Problem::new(format!("cannot encode the output as JSON: {error}")).exit(exit::FAILED))
+        }
     }
 }

@@ -29,7 +29,9 @@ fn page(command: &clap::Command) -> Result<String, ExitCode> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone())
         .render(&mut page)
-        .map_err(|error| Problem::new(format!("cannot generate the manual page: {error}")).exit(exit::FAILED))?;
+        .map_err(|error| {
+            Problem::new(format!("cannot generate the manual page: {error}")).exit(exit::FAILED)
+        })?;
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 

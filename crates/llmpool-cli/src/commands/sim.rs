@@ -15,7 +15,11 @@ pub(crate) async fn run(args: SimArgs) -> Result<(), ExitCode> {
 pub(crate) async fn run(args: SimArgs) -> Result<(), ExitCode> {
     use crate::exit;
     use crate::problem::Problem;
-    let SimArgs { listen, scenario, seed } = args;
+    let SimArgs {
+        listen,
+        scenario,
+        seed,
+    } = args;
     let _ = (listen, scenario, seed);
     Err(
         Problem::new("this llmpool was built without the `simulator` feature")
@@ -42,9 +46,11 @@ mod enabled {
             Some(name) => load_scenario(name).map_err(|problem| problem.exit(exit::CONFIG))?,
         };
         scenario.seed = args.seed.unwrap_or(scenario.seed);
-        let simulator = Simulator::start_on(args.listen, scenario).await.map_err(|error| {
-            Problem::new(format!("cannot listen on {}: {error}", args.listen)).exit(exit::FAILED)
-        })?;
+        let simulator = Simulator::start_on(args.listen, scenario)
+            .await
+            .map_err(|error| {
+                Problem::new(format!("cannot listen on {}: {error}", args.listen)).exit(exit::FAILED)
+            })?;
         output::print(&format!("{}\n", simulator.url()))?;
         output::note("statistics at /stats; stop with Ctrl-C");
         std::future::pending().await

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::cli::StatusArgs;
 use crate::context::{ProviderSource, read_provider_file};
-use crate::problem::{self, Problem};
 use crate::format::json_seconds;
+use crate::problem::{self, Problem};
 use crate::table::Table;
 use crate::terminal::{Screen, Style};
 use crate::{exit, format, output};
@@ -27,9 +27,11 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), ExitCode> {
         other => (other.providers()?, None),
     };
     if !path.exists() {
-        return Err(Problem::new(format!("state file {} does not exist", path.display()))
-            .with_hint("start a command with --state, such as llmpool chat; it creates the file")
-            .exit(exit::FAILED));
+        return Err(
+            Problem::new(format!("state file {} does not exist", path.display()))
+                .with_hint("start a command with --state, such as llmpool chat; it creates the file")
+                .exit(exit::FAILED),
+        );
     }
     let saved = providers
         .saved_status(&path)

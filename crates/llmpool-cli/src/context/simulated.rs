@@ -6,7 +6,9 @@ mod enabled {
     use llmpool_simulator::{Scenario, Simulator};
 
     /// A running simulator. Stops when dropped.
-    pub(crate) struct BuiltInSimulator(#[expect(dead_code, reason = "keeps the simulator running")] Simulator);
+    pub(crate) struct BuiltInSimulator(
+        #[expect(dead_code, reason = "keeps the simulator running")] Simulator,
+    );
 
     impl BuiltInSimulator {
         pub(crate) const IS_AVAILABLE: bool = true;

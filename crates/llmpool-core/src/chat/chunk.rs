@@ -10,13 +10,13 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::content::Content;
-use super::extra::{Extra, Json};
 use super::finish_reason::FinishReason;
-use super::lenient::Whole;
+use super::lenient_u64::LenientU64;
 use super::message::Role;
-use super::object::{Name, wire_object};
 use super::tool::{FunctionCall, ToolCallDelta};
+use super::unknown_fields::{Json, UnknownFields};
 use super::usage::Usage;
+use super::wire_object::{FieldName, wire_object};
 
 /// One chunk of a stream.
 #[derive(Clone, Default, PartialEq)]
@@ -25,7 +25,7 @@ pub struct ChatChunk {
     pub id: Option<Arc<str>>,
     /// `chat.completion.chunk`.
     pub object: Option<Arc<str>>,
-    pub(crate) created: Option<Whole>,
+    pub(crate) created: Option<LenientU64>,
     /// The model that answers.
     pub model: Option<Arc<str>>,
     /// The backend's configuration.
@@ -37,13 +37,13 @@ pub struct ChatChunk {
     /// Usage so far, or at the end.
     pub usage: Option<Usage>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 /// The next piece of one choice.
 #[derive(Clone, Default, PartialEq)]
 pub struct ChunkChoice {
-    pub(crate) index: Option<Whole>,
+    pub(crate) index: Option<LenientU64>,
     /// What is new.
     pub delta: Delta,
     /// Why it ended, in its last piece.
@@ -51,7 +51,7 @@ pub struct ChunkChoice {
     /// How likely the tokens of this piece were.
     pub logprobs: Option<Json>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ChunkChoice {
@@ -64,7 +64,7 @@ impl ChunkChoice {
     /// A piece of the first choice.
     pub(crate) fn first(delta: Delta) -> Self {
         Self {
-            index: Some(Whole(0)),
+            index: Some(LenientU64(0)),
             delta,
             ..Self::default()
         }
@@ -94,7 +94,7 @@ pub struct Delta {
     /// A piece of the old form of a tool call.
     pub function_call: Option<FunctionCall>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(Delta {
@@ -188,7 +188,7 @@ impl<'de> DeserializeSeed<'de> for Members<'_> {
     }
 }
 
-/// The bits of the named members in `Extra`.
+/// The bits of the named members in `UnknownFields`.
 const NAMES: [&str; 8] = [
     "id",
     "object",
@@ -214,7 +214,7 @@ impl<'de> Visitor<'de> for Members<'_> {
         let mut chunk = ChatChunk::default();
         chunk.extra.mark(CHOICES);
         let shared = self.shared;
-        while let Some(Name(name)) = members.next_key()? {
+        while let Some(FieldName(name)) = members.next_key()? {
             let bit = NAMES.iter().position(|known| *known == name);
             let mut same = |last: &mut Option<Arc<str>>| members.next_value_seed(Same(last));
             let there = match bit {
@@ -263,7 +263,7 @@ impl<'de> DeserializeSeed<'de> for Same<'_> {
     type Value = Option<Arc<str>>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        let Some(Name(text)) = Option::<Name<'de>>::deserialize(deserializer)? else {
+        let Some(FieldName(text)) = Option::<FieldName<'de>>::deserialize(deserializer)? else {
             return Ok(None);
         };
         if self.0.as_deref() != Some(text.as_ref()) {

@@ -3,33 +3,33 @@
 //! Texts and lists grow, and whatever else is said is replaced by the latest. Pieces are put together once, at the end: a member that comes
 //! with every chunk would otherwise be written anew with each.
 
-use super::extra::{Extra, Json};
-use super::format::Plain;
+use super::response_format::EmptyObject;
+use super::unknown_fields::{Json, UnknownFields};
 
 /// Members of which there are pieces.
 #[derive(Clone, Debug, Default)]
-pub(super) struct GrownMembers(Vec<(String, Grown)>);
+pub(super) struct MergedFields(Vec<(String, MergedValue)>);
 
 #[derive(Clone, Debug)]
-enum Grown {
+enum MergedValue {
     Text(String),
     List(Vec<Json>),
     /// Only of a member whose own members grow.
-    Object(GrownMembers),
+    Object(MergedFields),
     Other(Json),
 }
 
 /// An object whose members grow: its data and its transcript come in pieces.
 const AUDIO: &str = "audio";
 
-impl GrownMembers {
+impl MergedFields {
     /// The pieces of a delta.
-    pub(super) fn push(&mut self, delta: &Extra) {
+    pub(super) fn push(&mut self, delta: &UnknownFields) {
         delta.iter().for_each(|(name, piece)| self.push_one(name, piece));
     }
 
     fn push_one(&mut self, name: &str, piece: &Json) {
-        let piece = Grown::read(name, piece);
+        let piece = MergedValue::read(name, piece);
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => known.push(piece),
             None => self.0.push((name.to_owned(), piece)),
@@ -38,7 +38,7 @@ impl GrownMembers {
 
     /// The pieces of an object. Answers whether it is one.
     pub(super) fn push_object(&mut self, object: &Json) -> bool {
-        let object: Option<Plain> = serde_json::from_str(object.get()).ok();
+        let object: Option<EmptyObject> = serde_json::from_str(object.get()).ok();
         object.is_some_and(|object| {
             self.push(&object.extra);
             true
@@ -47,7 +47,7 @@ impl GrownMembers {
 
     /// All of them as an object.
     pub(super) fn object(&self) -> Option<Json> {
-        let mut object = Plain::default();
+        let mut object = EmptyObject::default();
         self.whole()
             .for_each(|(name, json)| object.extra.push(name.to_owned(), json));
         Json::of(&object).ok()
@@ -60,7 +60,7 @@ impl GrownMembers {
     }
 }
 
-impl Grown {
+impl MergedValue {
     fn read(name: &str, piece: &Json) -> Self {
         let text = piece.get();
         let read = match text.as_bytes().first() {
@@ -103,9 +103,9 @@ impl Grown {
 }
 
 /// The members of an object, each by itself.
-fn members_of(text: &str) -> Option<GrownMembers> {
-    let object: Plain = serde_json::from_str(text).ok()?;
-    let mut members = GrownMembers::default();
+fn members_of(text: &str) -> Option<MergedFields> {
+    let object: EmptyObject = serde_json::from_str(text).ok()?;
+    let mut members = MergedFields::default();
     members.push(&object.extra);
     Some(members)
 }

@@ -1,27 +1,28 @@
-//! Why a choice ended.
+//! Reasons for which a model stopped generating a choice.
 
 use std::fmt;
 
-use super::text_enum::text_enum;
+use super::string_enum::string_enum;
 
-/// Why a choice ended, in the provider's words where they are not the usual ones.
+/// Why the model stopped generating a choice.
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum FinishReason {
     /// A natural end or a stop sequence.
     Stop,
-    /// The token limit.
+    /// The token limit was reached.
     Length,
     /// The model calls tools.
     ToolCalls,
-    /// Left out by moderation.
+    /// The provider's content filter removed content.
     ContentFilter,
-    /// The old form of a tool call.
+    /// The model calls a function, in the deprecated form.
     FunctionCall,
-    /// Anything else a provider says.
+    /// A reason that has no variant, as the provider sent it.
     Other(Box<str>),
 }
 
-text_enum!(FinishReason {
+string_enum!(FinishReason {
     Stop => "stop",
     Length => "length",
     ToolCalls => "tool_calls",
@@ -29,44 +30,46 @@ text_enum!(FinishReason {
     FunctionCall => "function_call",
 });
 
-/// What an end means, whatever a provider calls it.
+/// Meaning of a finish reason, independent of the provider's name for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// Nothing is said: there is more to come.
-    Unsaid,
-    /// All was said.
-    Whole,
-    /// The limit of tokens, or the window of the model.
-    Cut,
-    /// Moderation.
+pub(crate) enum FinishClass {
+    /// The reason is empty; the choice is not finished.
+    Missing,
+    /// The choice is complete.
+    Complete,
+    /// The token limit or the end of the context window was reached.
+    Truncated,
+    /// The provider's content filter removed content.
     Filtered,
-    /// The provider broke.
-    Broken,
+    /// The provider failed.
+    Failed,
 }
 
 impl FinishReason {
-    /// Whether it was the limit of tokens or the end of the model's window that ended it, whatever the provider calls that.
-    pub fn is_cut(&self) -> bool {
-        self.ending() == Ending::Cut
+    /// Returns whether the choice ended at the token limit or at the end of the context window, under any provider's name for it.
+    pub fn is_truncated(&self) -> bool {
+        self.class() == FinishClass::Truncated
     }
 
-    /// Whether it was moderation that ended it, whatever the provider calls that.
+    /// Returns whether a content filter ended the choice, under any provider's name for it.
     pub fn is_filtered(&self) -> bool {
-        self.ending() == Ending::Filtered
+        self.class() == FinishClass::Filtered
     }
 
-    /// Whether it says that the provider broke: the answer is none.
+    /// Returns whether the provider failed while it generated the choice.
     pub fn is_failure(&self) -> bool {
-        self.ending() == Ending::Broken
+        self.class() == FinishClass::Failed
     }
 
-    pub(crate) fn ending(&self) -> Ending {
+    pub(crate) fn class(&self) -> FinishClass {
         match self.as_str() {
-            "" => Ending::Unsaid,
-            "length" | "model_length" | "max_tokens" | "model_context_window_exceeded" => Ending::Cut,
-            "content_filter" | "sensitive" => Ending::Filtered,
-            "error" | "insufficient_system_resource" | "network_error" => Ending::Broken,
-            _ => Ending::Whole,
+            "" => FinishClass::Missing,
+            "length" | "model_length" | "max_tokens" | "model_context_window_exceeded" => {
+                FinishClass::Truncated
+            }
+            "content_filter" | "sensitive" => FinishClass::Filtered,
+            "error" | "insufficient_system_resource" | "network_error" => FinishClass::Failed,
+            _ => FinishClass::Complete,
         }
     }
 }
@@ -83,23 +86,23 @@ mod tests {
 
     // L53
     #[test]
-    fn ends_are_told_apart_whatever_they_are_called() {
-        for (reason, ending) in [
-            ("stop", Ending::Whole),
-            ("tool_calls", Ending::Whole),
-            ("end_turn", Ending::Whole),
-            ("", Ending::Unsaid),
-            ("length", Ending::Cut),
-            ("model_length", Ending::Cut),
-            ("max_tokens", Ending::Cut),
-            ("model_context_window_exceeded", Ending::Cut),
-            ("content_filter", Ending::Filtered),
-            ("sensitive", Ending::Filtered),
-            ("error", Ending::Broken),
-            ("network_error", Ending::Broken),
-            ("insufficient_system_resource", Ending::Broken),
+    fn finish_reasons_of_all_providers_are_classified() {
+        for (reason, class) in [
+            ("stop", FinishClass::Complete),
+            ("tool_calls", FinishClass::Complete),
+            ("end_turn", FinishClass::Complete),
+            ("", FinishClass::Missing),
+            ("length", FinishClass::Truncated),
+            ("model_length", FinishClass::Truncated),
+            ("max_tokens", FinishClass::Truncated),
+            ("model_context_window_exceeded", FinishClass::Truncated),
+            ("content_filter", FinishClass::Filtered),
+            ("sensitive", FinishClass::Filtered),
+            ("error", FinishClass::Failed),
+            ("network_error", FinishClass::Failed),
+            ("insufficient_system_resource", FinishClass::Failed),
         ] {
-            assert_eq!(FinishReason::from(reason).ending(), ending, "{reason}");
+            assert_eq!(FinishReason::from(reason).class(), class, "{reason}");
         }
     }
 }

@@ -40,4 +40,4 @@ pub struct TopLogprob {
     pub bytes: Option<Vec<u8>>,
 }
 
-super::object::shapes!(TokenLogprob, TopLogprob);
+super::wire_object::opaque_debug!(TokenLogprob, TopLogprob);

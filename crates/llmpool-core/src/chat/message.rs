@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::content::Content;
-use super::extra::{Extra, Json};
-use super::object::wire_object;
-use super::text_enum::text_enum;
+use super::string_enum::string_enum;
 use super::tool::{FunctionCall, ToolCall};
+use super::unknown_fields::{Json, UnknownFields};
+use super::wire_object::wire_object;
 
 /// Who speaks.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
@@ -28,7 +28,7 @@ pub enum Role {
     Other(Box<str>),
 }
 
-text_enum!(Role {
+string_enum!(Role {
     System => "system",
     Developer => "developer",
     User => "user",
@@ -65,7 +65,7 @@ pub struct Message {
     /// Where the content comes from: `[{"type": "url_citation", …}]`.
     pub annotations: Option<Vec<Json>>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(Message {

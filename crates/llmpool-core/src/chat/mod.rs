@@ -3,41 +3,38 @@
 //! Whatever a client or a provider says that these types do not name is kept, with the text of its numbers, and said again.
 //! Reading is lenient, because providers are; writing leaves out what is absent.
 //!
-//! Always true: decode and encode again gives equal JSON; `{:?}` shows shapes and sizes, never a text somebody wrote.
+//! Always true: decode and encode again gives equal JSON; `{:?}` shows opaque_debug and sizes, never a text somebody wrote.
 
-mod assemble;
-mod call_pieces;
+mod assembler;
 mod chunk;
 mod chunk_decoder;
 mod content;
 mod delta_merge;
-mod extra;
 mod finish_reason;
-mod format;
-pub(crate) mod lenient;
+pub(crate) mod lenient_u64;
 mod logprobs;
 mod message;
-pub(crate) mod object;
 mod part;
 mod repair;
 mod request;
 mod response;
+mod response_format;
+pub(crate) mod string_enum;
 mod template;
-pub(crate) mod text_enum;
 mod tool;
+mod tool_call_matcher;
 mod tool_definition;
+mod unknown_fields;
 mod usage;
+pub(crate) mod wire_object;
 
-pub use assemble::Assembler;
-pub(crate) use call_pieces::CallPieces;
+pub use assembler::Assembler;
 pub use chunk::{ChatChunk, ChunkChoice, Delta};
 pub use chunk_decoder::ChunkDecoder;
 pub use content::Content;
-pub use extra::{Extra, Json};
-pub(crate) use finish_reason::Ending;
+pub(crate) use finish_reason::FinishClass;
 pub use finish_reason::FinishReason;
-pub use format::{JsonSchemaFormat, NamedSchema, Plain, ResponseFormat};
-pub(crate) use lenient::Whole;
+pub(crate) use lenient_u64::LenientU64;
 pub use logprobs::{Logprobs, TokenLogprob, TopLogprob};
 pub use message::{Message, Role};
 pub use part::{
@@ -46,11 +43,14 @@ pub use part::{
 };
 pub use request::{ChatRequest, Stop, StreamOptions};
 pub use response::{ChatCompletion, Choice};
+pub use response_format::{EmptyObject, JsonSchemaFormat, NamedSchema, ResponseFormat};
 pub use tool::{CustomCall, FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};
+pub(crate) use tool_call_matcher::ToolCallMatcher;
 pub use tool_definition::{
     AllowedSet, AllowedTool, AllowedTools, CustomDefinition, CustomTool, FunctionDefinition, FunctionTool,
     NamedCustom, NamedFunction, NamedTool, Tool, ToolChoice, ToolMode, ToolName,
 };
+pub use unknown_fields::{Json, UnknownFields};
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 
 /// Decodes JSON. Checking once that it is text is cheaper than checking every string in it.

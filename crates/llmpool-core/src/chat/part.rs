@@ -1,7 +1,7 @@
 //! Parts of a message: text, images, audio, files.
 
-use super::extra::Extra;
-use super::object::{shapes, tagged, wire_object};
+use super::unknown_fields::UnknownFields;
+use super::wire_object::{opaque_debug, tagged_enum, wire_object};
 
 /// One part of a message's content.
 #[derive(Clone, PartialEq)]
@@ -22,7 +22,7 @@ pub enum Part {
     Other(super::Json),
 }
 
-tagged!(Part {
+tagged_enum!(Part {
     Text(TextPart) => "text",
     Image(ImagePart) => "image_url",
     Audio(AudioPart) => "input_audio",
@@ -93,7 +93,7 @@ pub struct TextPart {
     /// It.
     pub text: String,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(TextPart {} always { text => "text" });
@@ -104,7 +104,7 @@ pub struct ImagePart {
     /// Where it is.
     pub image_url: ImageUrl,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ImagePart {} always { image_url => "image_url" });
@@ -117,7 +117,7 @@ pub struct ImageUrl {
     /// `low`, `high`, `auto`.
     pub detail: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ImageUrl { detail => "detail" } always { url => "url" });
@@ -128,7 +128,7 @@ pub struct AudioPart {
     /// It.
     pub input_audio: InputAudio,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(AudioPart {} always { input_audio => "input_audio" });
@@ -141,7 +141,7 @@ pub struct InputAudio {
     /// `wav` or `mp3`.
     pub format: String,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(InputAudio {} always { data => "data", format => "format" });
@@ -152,7 +152,7 @@ pub struct FilePart {
     /// Where it is, or itself.
     pub file: FileSource,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(FilePart {} always { file => "file" });
@@ -167,7 +167,7 @@ pub struct FileSource {
     /// Its name.
     pub filename: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(FileSource { file_id => "file_id", file_data => "file_data", filename => "filename" });
@@ -178,7 +178,7 @@ pub struct RefusalPart {
     /// It.
     pub refusal: String,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(RefusalPart {} always { refusal => "refusal" });
@@ -189,7 +189,7 @@ pub struct ThinkingPart {
     /// Texts, as a rule.
     pub thinking: Vec<Thought>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ThinkingPart {} always { thinking => "thinking" });
@@ -203,7 +203,7 @@ pub enum Thought {
     Other(super::Json),
 }
 
-tagged!(Thought { Text(TextPart) => "text" });
+tagged_enum!(Thought { Text(TextPart) => "text" });
 
 impl Thought {
     /// Its text, if it is one.
@@ -215,7 +215,7 @@ impl Thought {
     }
 }
 
-shapes!(
+opaque_debug!(
     TextPart,
     ImagePart,
     ImageUrl,

@@ -5,11 +5,11 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use super::extra::{Extra, Json};
-use super::format::ResponseFormat;
 use super::message::Message;
-use super::object::wire_object;
+use super::response_format::ResponseFormat;
 use super::tool_definition::{Tool, ToolChoice};
+use super::unknown_fields::{Json, UnknownFields};
+use super::wire_object::wire_object;
 
 /// A request for a chat completion. Absent fields are left out; anything without a field goes into `extra`.
 #[derive(Clone, Default, PartialEq)]
@@ -85,7 +85,7 @@ pub struct ChatRequest {
     /// The old form of a choice of tools.
     pub function_call: Option<Json>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ChatRequest {
@@ -146,7 +146,7 @@ pub struct StreamOptions {
     /// Whether usage comes at the end.
     pub include_usage: Option<bool>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(StreamOptions { include_usage => "include_usage" });

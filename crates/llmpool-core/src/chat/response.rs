@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::extra::{Extra, Json};
 use super::finish_reason::FinishReason;
-use super::lenient::Whole;
+use super::lenient_u64::LenientU64;
 use super::logprobs::Logprobs;
 use super::message::Message;
-use super::object::wire_object;
 use super::repair::repaired;
+use super::unknown_fields::{Json, UnknownFields};
 use super::usage::Usage;
+use super::wire_object::wire_object;
 
 /// A whole answer.
 #[derive(Clone, Default, PartialEq)]
@@ -19,7 +19,7 @@ pub struct ChatCompletion {
     pub id: Option<String>,
     /// `chat.completion`.
     pub object: Option<String>,
-    pub(crate) created: Option<Whole>,
+    pub(crate) created: Option<LenientU64>,
     /// The model that answered.
     pub model: Option<String>,
     /// The choices, by index.
@@ -31,7 +31,7 @@ pub struct ChatCompletion {
     /// The backend's configuration.
     pub system_fingerprint: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ChatCompletion {
@@ -76,7 +76,7 @@ impl ChatCompletion {
 /// One of the answers.
 #[derive(Clone, Default, PartialEq)]
 pub struct Choice {
-    pub(crate) index: Option<Whole>,
+    pub(crate) index: Option<LenientU64>,
     /// What was said.
     pub message: Message,
     /// Why it ended.
@@ -84,7 +84,7 @@ pub struct Choice {
     /// How likely the tokens were.
     pub logprobs: Option<Json>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(Choice {
@@ -97,7 +97,7 @@ impl Choice {
     /// One with nothing in it, at this place.
     pub(crate) fn at(index: u64) -> Self {
         Self {
-            index: Some(Whole(index)),
+            index: Some(LenientU64(index)),
             ..Self::default()
         }
     }

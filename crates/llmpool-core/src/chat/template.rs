@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::chunk::ChatChunk;
 use super::content::Content;
-use super::extra::Json;
+use super::unknown_fields::Json;
 
 /// A chunk with holes.
 #[derive(Clone)]

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::extra::Extra;
-use super::lenient::Whole;
-use super::object::wire_object;
+use super::lenient_u64::LenientU64;
+use super::unknown_fields::UnknownFields;
+use super::wire_object::wire_object;
 
 /// A call that the model makes.
 #[derive(Clone, Default, PartialEq)]
@@ -18,7 +18,7 @@ pub struct ToolCall {
     /// The custom tool that is called.
     pub custom: Option<CustomCall>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ToolCall { id => "id", kind => "type", function => "function", custom => "custom" });
@@ -49,7 +49,7 @@ pub struct FunctionCall {
     /// A text that should be JSON; models get it wrong at times, so it is never parsed and written again on the way.
     pub arguments: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(FunctionCall { name => "name", arguments => "arguments" });
@@ -62,17 +62,17 @@ pub struct CustomCall {
     /// Any text.
     pub input: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(CustomCall { name => "name", input => "input" });
 
-super::object::shapes!(CustomCall);
+super::wire_object::opaque_debug!(CustomCall);
 
 /// A piece of a call in a stream.
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolCallDelta {
-    pub(crate) index: Option<Whole>,
+    pub(crate) index: Option<LenientU64>,
     /// Comes once, as a rule with the first piece.
     pub id: Option<String>,
     /// Comes once.
@@ -82,7 +82,7 @@ pub struct ToolCallDelta {
     /// The next piece of a custom tool's name and input.
     pub custom: Option<CustomCall>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ToolCallDelta {

@@ -3,9 +3,9 @@
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
-use super::extra::{Extra, Json};
-use super::object::{shapes, tagged, wire_object};
-use super::text_enum::text_enum;
+use super::string_enum::string_enum;
+use super::unknown_fields::{Json, UnknownFields};
+use super::wire_object::{opaque_debug, tagged_enum, wire_object};
 
 /// A tool that the model may call.
 #[derive(Clone, PartialEq)]
@@ -18,7 +18,7 @@ pub enum Tool {
     Other(Json),
 }
 
-tagged!(Tool { Function(FunctionTool) => "function", Custom(CustomTool) => "custom" });
+tagged_enum!(Tool { Function(FunctionTool) => "function", Custom(CustomTool) => "custom" });
 
 impl Tool {
     /// A function; `parameters` is the JSON Schema of its arguments.
@@ -42,7 +42,7 @@ pub struct FunctionTool {
     /// What it is.
     pub function: FunctionDefinition,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(FunctionTool {} always { function => "function" });
@@ -59,7 +59,7 @@ pub struct FunctionDefinition {
     /// Whether arguments have to follow the schema exactly. Absent means that they need not.
     pub strict: Option<bool>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(FunctionDefinition {
@@ -74,7 +74,7 @@ pub struct CustomTool {
     /// What it is.
     pub custom: CustomDefinition,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(CustomTool {} always { custom => "custom" });
@@ -89,7 +89,7 @@ pub struct CustomDefinition {
     /// `{"type": "text"}`, or a grammar.
     pub format: Option<Json>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(CustomDefinition { description => "description", format => "format" } always { name => "name" });
@@ -116,7 +116,7 @@ pub enum ToolMode {
     Other(Box<str>),
 }
 
-text_enum!(ToolMode { None => "none", Auto => "auto", Required => "required" });
+string_enum!(ToolMode { None => "none", Auto => "auto", Required => "required" });
 
 /// A tool that the model shall call, or several of which it may call some.
 #[derive(Clone, PartialEq)]
@@ -131,7 +131,7 @@ pub enum NamedTool {
     Other(Json),
 }
 
-tagged!(NamedTool {
+tagged_enum!(NamedTool {
     Function(NamedFunction) => "function",
     Custom(NamedCustom) => "custom",
     Allowed(AllowedTools) => "allowed_tools",
@@ -186,7 +186,7 @@ pub struct NamedFunction {
     /// Its name.
     pub function: ToolName,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(NamedFunction {} always { function => "function" });
@@ -197,7 +197,7 @@ pub struct NamedCustom {
     /// Its name.
     pub custom: ToolName,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(NamedCustom {} always { custom => "custom" });
@@ -208,7 +208,7 @@ pub struct ToolName {
     /// It.
     pub name: String,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ToolName {} always { name => "name" });
@@ -219,7 +219,7 @@ pub struct AllowedTools {
     /// Which, and whether one of them has to be called.
     pub allowed_tools: AllowedSet,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(AllowedTools {} always { allowed_tools => "allowed_tools" });
@@ -232,7 +232,7 @@ pub struct AllowedSet {
     /// Each by type and name.
     pub tools: Vec<AllowedTool>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(AllowedSet {} always { mode => "mode", tools => "tools" });
@@ -248,9 +248,9 @@ pub enum AllowedTool {
     Other(Json),
 }
 
-tagged!(AllowedTool { Function(NamedFunction) => "function", Custom(NamedCustom) => "custom" });
+tagged_enum!(AllowedTool { Function(NamedFunction) => "function", Custom(NamedCustom) => "custom" });
 
-shapes!(
+opaque_debug!(
     FunctionTool,
     FunctionDefinition,
     CustomTool,

@@ -1,21 +1,21 @@
 //! What a call used, as the provider counts it.
 
-use super::extra::Extra;
-use super::lenient::Whole;
-use super::object::wire_object;
+use super::lenient_u64::LenientU64;
+use super::unknown_fields::UnknownFields;
+use super::wire_object::wire_object;
 
 /// What a call used. Whatever the provider did not say is `None`, never 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
-    pub(crate) prompt_tokens: Option<Whole>,
-    pub(crate) completion_tokens: Option<Whole>,
-    pub(crate) total_tokens: Option<Whole>,
+    pub(crate) prompt_tokens: Option<LenientU64>,
+    pub(crate) completion_tokens: Option<LenientU64>,
+    pub(crate) total_tokens: Option<LenientU64>,
     /// What the prompt tokens consist of.
     pub prompt_tokens_details: Option<PromptTokensDetails>,
     /// What the completion tokens consist of.
     pub completion_tokens_details: Option<CompletionTokensDetails>,
     /// Anything else, such as DeepSeek's cache counts.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(Usage {
@@ -29,11 +29,11 @@ wire_object!(Usage {
 /// Parts of the prompt tokens: contained in them, not added to them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PromptTokensDetails {
-    pub(crate) cached_tokens: Option<Whole>,
-    pub(crate) audio_tokens: Option<Whole>,
-    pub(crate) cache_write_tokens: Option<Whole>,
+    pub(crate) cached_tokens: Option<LenientU64>,
+    pub(crate) audio_tokens: Option<LenientU64>,
+    pub(crate) cache_write_tokens: Option<LenientU64>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(PromptTokensDetails {
@@ -57,12 +57,12 @@ impl PromptTokensDetails {
 /// Parts of the completion tokens: contained in them, not added to them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CompletionTokensDetails {
-    pub(crate) reasoning_tokens: Option<Whole>,
-    pub(crate) audio_tokens: Option<Whole>,
-    pub(crate) accepted_prediction_tokens: Option<Whole>,
-    pub(crate) rejected_prediction_tokens: Option<Whole>,
+    pub(crate) reasoning_tokens: Option<LenientU64>,
+    pub(crate) audio_tokens: Option<LenientU64>,
+    pub(crate) accepted_prediction_tokens: Option<LenientU64>,
+    pub(crate) rejected_prediction_tokens: Option<LenientU64>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(CompletionTokensDetails {
@@ -93,9 +93,9 @@ impl Usage {
     /// A usage of prompt and completion tokens.
     pub fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
         Self {
-            prompt_tokens: Some(Whole(prompt_tokens)),
-            completion_tokens: Some(Whole(completion_tokens)),
-            total_tokens: Some(Whole(prompt_tokens.saturating_add(completion_tokens))),
+            prompt_tokens: Some(LenientU64(prompt_tokens)),
+            completion_tokens: Some(LenientU64(completion_tokens)),
+            total_tokens: Some(LenientU64(prompt_tokens.saturating_add(completion_tokens))),
             ..Self::default()
         }
     }
@@ -123,7 +123,7 @@ impl Usage {
         let elsewhere = || {
             let names = ["prompt_cache_hit_tokens", "cached_tokens"];
             let said = names.iter().find_map(|name| self.extra.get(name))?;
-            serde_json::from_str::<Whole>(said.get()).ok()
+            serde_json::from_str::<LenientU64>(said.get()).ok()
         };
         usual.or_else(elsewhere).map(|tokens| tokens.0)
     }

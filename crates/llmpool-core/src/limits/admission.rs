@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::demand::Demand;
 use super::fairness::FairClocks;
 use super::key::KeyId;
-use super::limit_set::Demand;
 use super::limiter::{
     AcquireOutcome, Grant, KeyConstraint, Limiter, TargetId, TargetLimits, Unsatisfiable, Wait, WaitReason,
 };
@@ -532,7 +532,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::key::KeyLimits;
-    use super::super::limiter::Limits;
+    use super::super::limits::Limits;
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
@@ -613,7 +613,7 @@ mod tests {
     fn ten_thousand_a_minute(of_key: bool) -> (Admission<u64>, TargetId) {
         let mut admission: Admission<u64> = Admission::default();
         let tokens = Limits {
-            tokens: Some(10_000),
+            tpm: Some(10_000),
             ..Limits::default()
         };
         let (of_key, of_target) = if of_key {

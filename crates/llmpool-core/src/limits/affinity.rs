@@ -98,7 +98,7 @@ impl Affinity {
 #[cfg(test)]
 mod tests {
     use super::super::key::KeyLimits;
-    use super::super::limiter::Limits;
+    use super::super::limits::Limits;
     use super::*;
     use crate::time::Timestamp;
 

@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 
 use super::health::{CooldownReason, Health, HealthState};
-use super::limit_set::{LimitSet, Limits};
+use super::limit_set::LimitSet;
+use super::limits::Limits;
 use super::observed_limits::ObservedLimits;
 use crate::time::Timestamp;
 
@@ -41,7 +42,7 @@ impl Default for KeyLimits {
 
 /// Whether a key may be used, as an operator sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyState {
+pub enum KeyAvailability {
     /// In use.
     Healthy,
     /// Its rate, or that of its account, is used up; used again from this instant on.
@@ -58,7 +59,7 @@ pub enum KeyState {
     Disabled,
 }
 
-impl KeyState {
+impl KeyAvailability {
     /// The state in words, as reports and metrics print it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -83,7 +84,7 @@ impl KeyState {
     }
 }
 
-impl From<HealthState> for KeyState {
+impl From<HealthState> for KeyAvailability {
     fn from(standing: HealthState) -> Self {
         match standing {
             HealthState::InUse => Self::Healthy,

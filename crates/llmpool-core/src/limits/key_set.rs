@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+use super::demand::Demand;
 use super::key::{Key, KeyId};
 use super::key_heap::KeyHeap;
 use super::key_table::KeyTable;
-use super::limit_set::Demand;
 use crate::time::Timestamp;
 
 #[derive(Clone, Debug)]
@@ -173,9 +173,8 @@ impl KeySet {
 
 impl Bound {
     fn and(self, key: &Key) -> Option<Self> {
-        let limits = key.limit_set.limits();
-        let quotas = [limits.burst, limits.minute].into_iter().flatten();
-        let slowest = quotas.reduce(|a, b| if b.per_second() < a.per_second() { b } else { a })?;
+        let rates = key.limit_set.limits().rate_limits();
+        let slowest = rates.reduce(|a, b| if b.per_second() < a.per_second() { b } else { a })?;
         Some(Self {
             at_once: self.at_once + f64::from(slowest.capacity()),
             per_second: self.per_second + slowest.per_second(),

@@ -7,9 +7,11 @@
 
 use std::time::Duration;
 
+use super::demand::Demand;
 use super::health::{CooldownReason, Health, SavedHealth};
-use super::key::{Key, KeyId, KeyLimits, KeyState};
-use super::limit_set::{Charge, Demand, LimitKind, LimitSet, Limits};
+use super::key::{Key, KeyAvailability, KeyId, KeyLimits};
+use super::limit_set::{Charge, LimitSet};
+use super::limits::{LimitKind, Limits};
 use crate::time::Timestamp;
 
 /// An account's place in its ledger.
@@ -217,18 +219,18 @@ impl KeyTable {
         }
     }
 
-    pub(super) fn state(&self, id: KeyId) -> KeyState {
+    pub(super) fn state(&self, id: KeyId) -> KeyAvailability {
         let key = &self.keys[id.index()];
         if key.disabled {
-            return KeyState::Disabled;
+            return KeyAvailability::Disabled;
         }
-        let own = KeyState::from(key.health.standing());
+        let own = KeyAvailability::from(key.health.standing());
         let group = self
             .group_of(id)
-            .map(|group| KeyState::from(group.health.standing()));
+            .map(|group| KeyAvailability::from(group.health.standing()));
         match (own, group) {
-            (KeyState::Probing, _) | (_, Some(KeyState::Probing)) => KeyState::Probing,
-            (KeyState::Healthy, Some(group)) => group,
+            (KeyAvailability::Probing, _) | (_, Some(KeyAvailability::Probing)) => KeyAvailability::Probing,
+            (KeyAvailability::Healthy, Some(group)) => group,
             // Whatever ends later.
             (own, Some(group)) if group.until() > own.until() => group,
             (own, _) => own,

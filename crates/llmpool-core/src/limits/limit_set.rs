@@ -1,95 +1,12 @@
 //! All limits of one target, key or account together: they are taken all or not at all, and each refills by itself.
 
 use super::bucket::{Bucket, Denied};
+use super::demand::Demand;
+use super::limits::{LimitKind, Limits};
 use super::observed_limits::ObservedLimits;
 use super::rate_limit::RateLimit;
 use super::window::{Counted, Window};
 use crate::time::Timestamp;
-
-/// What one attempt needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Demand {
-    /// Tokens of the request buckets; 1 for a call.
-    pub requests: u32,
-    /// Tokens of the model, prompt and answer together, as far as can be told beforehand; 0 where no limit counts them.
-    pub tokens: u32,
-}
-
-impl Demand {
-    /// One request of which no tokens are counted.
-    pub const ONE: Self = Self {
-        requests: 1,
-        tokens: 0,
-    };
-}
-
-/// The limits of one target, key or account; all of them apply at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// So many requests at once, and so many a second.
-    pub burst: Option<RateLimit>,
-    /// So many requests in any 60 s: see [`RateLimit::per_minute`].
-    pub minute: Option<RateLimit>,
-    /// So many tokens of the model, prompt and answer together, in any 60 s.
-    pub tokens: Option<u32>,
-    /// So many requests in any 24 hours.
-    pub day: Option<u32>,
-    /// Attempts under way at once.
-    pub max_concurrency: Option<u32>,
-}
-
-impl Limits {
-    fn counts_nothing(&self) -> bool {
-        let Self {
-            burst,
-            minute,
-            tokens,
-            day,
-            max_concurrency: _,
-        } = self;
-        burst.is_none() && minute.is_none() && tokens.is_none() && day.is_none()
-    }
-
-    /// The most requests a minute in the long run, where requests are limited.
-    pub fn per_minute(&self) -> Option<f64> {
-        let quotas = [self.burst, self.minute].into_iter().flatten();
-        quotas.map(|quota| quota.per_second() * 60.0).reduce(f64::min)
-    }
-
-    /// Of each limit the stricter one.
-    pub fn stricter(&self, other: &Self) -> Self {
-        let slower = |a: RateLimit, b: RateLimit| if b.per_second() < a.per_second() { b } else { a };
-        let quota = |a: Option<RateLimit>, b: Option<RateLimit>| a.into_iter().chain(b).reduce(slower);
-        let least = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
-        Self {
-            burst: quota(self.burst, other.burst),
-            minute: quota(self.minute, other.minute),
-            tokens: least(self.tokens, other.tokens),
-            day: least(self.day, other.day),
-            max_concurrency: least(self.max_concurrency, other.max_concurrency),
-        }
-    }
-}
-
-impl From<Option<RateLimit>> for Limits {
-    fn from(burst: Option<RateLimit>) -> Self {
-        Self {
-            burst,
-            ..Self::default()
-        }
-    }
-}
-
-/// What a limit counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LimitKind {
-    /// Requests, at once, a second or a minute.
-    Requests,
-    /// Tokens a minute.
-    Tokens,
-    /// Requests a day.
-    Day,
-}
 
 #[derive(Clone, Debug)]
 pub(super) struct LimitSet {
@@ -148,12 +65,18 @@ impl LimitSet {
     /// Other limits from now on. What was taken stays taken, and nothing comes on top of it.
     pub(super) fn set_limits(&mut self, limits: Limits, turn: u64, now: Timestamp) {
         *self.limits = limits;
+        let per_minute = limits.per_minute_bucket();
         self.slots = limits.max_concurrency.unwrap_or(u32::MAX);
-        if limits.counts_nothing() {
+        if per_minute.is_err() {
+            self.slots = 0;
+        }
+        let per_minute = per_minute.unwrap_or_default();
+        let rates = [limits.rate_limit, per_minute];
+        if rates == [None, None] && limits.tpm.is_none() && limits.rpd.is_none() {
             self.counting = None;
         } else {
             let counting = self.counting.get_or_insert_with(Box::default);
-            counting.set_limits(limits, turn, now);
+            counting.set_limits(rates, limits, turn, now);
         }
     }
 
@@ -286,6 +209,9 @@ impl LimitSet {
 
     /// The most of `demand` that could ever be taken at once, where that is less than `demand`.
     pub(super) fn never(&self, demand: Demand) -> Option<(LimitKind, u32)> {
+        if self.limits.per_minute_bucket().is_err() {
+            return Some((LimitKind::Requests, 0));
+        }
         let requests = self.buckets().map(|bucket| bucket.quota().capacity());
         let requests = requests.chain(self.day().map(Window::most));
         if let Some(most) = requests.min().filter(|most| demand.requests > *most) {
@@ -327,21 +253,16 @@ impl LimitSet {
 }
 
 impl Counting {
-    fn set_limits(&mut self, limits: Limits, turn: u64, now: Timestamp) {
-        let quotas = [limits.burst, limits.minute];
-        for (bucket, quota) in self.buckets.iter_mut().zip(quotas) {
+    fn set_limits(&mut self, rates: [Option<RateLimit>; 2], limits: Limits, turn: u64, now: Timestamp) {
+        for (bucket, quota) in self.buckets.iter_mut().zip(rates) {
             match (bucket.as_mut(), quota) {
                 (Some(bucket), Some(quota)) => bucket.set_quota(quota, turn, now),
                 (_, quota) => *bucket = quota.map(|quota| Bucket::new(quota, turn)),
             }
         }
         let windows = [
-            (
-                &mut self.tokens,
-                limits.tokens,
-                Window::minute as fn(u32) -> Window,
-            ),
-            (&mut self.day, limits.day, Window::day),
+            (&mut self.tokens, limits.tpm, Window::minute as fn(u32) -> Window),
+            (&mut self.day, limits.rpd, Window::day),
         ];
         for (window, most, new) in windows {
             match (window.as_mut(), most) {

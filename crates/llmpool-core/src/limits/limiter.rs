@@ -9,14 +9,15 @@
 use std::time::Duration;
 
 use super::bucket::Bucket;
+use super::demand::Demand;
 pub use super::health::CooldownReason;
 use super::health::{Health, HealthState};
-use super::key::{KeyId, KeyLimits, KeyState};
+use super::key::{KeyAvailability, KeyId, KeyLimits};
 use super::key_set::KeySet;
 pub use super::key_table::{KeyConstraint, ProvisionalCooldown, QuotaGroupId};
 use super::key_table::{KeyReservation, KeyTable};
 use super::limit_set::{Charge, LimitSet};
-pub use super::limit_set::{Demand, LimitKind, Limits};
+use super::limits::{LimitKind, Limits};
 use super::model_denials::ModelDenials;
 use super::observed_limits::LimitSnapshots;
 use crate::routing::budget::RetryBudget;
@@ -132,7 +133,7 @@ pub enum WaitReason {
     /// Every usable key has as many attempts under way as it may have.
     Concurrency,
     /// Every key rests; the state of the one that returns first.
-    Keys(KeyState),
+    Keys(KeyAvailability),
 }
 
 impl WaitReason {
@@ -664,12 +665,12 @@ impl Limiter {
 
     /// A call begins that was not tried before: it earns its target a part of a retry.
     pub fn fresh_call(&mut self, target: TargetId, now: Timestamp) {
-        self.targets[target.index()].budget.fresh_call(now);
+        self.targets[target.index()].budget.record_call(now);
     }
 
     /// Spends one of the target's retries, if there is one.
     pub fn spend_retry(&mut self, target: TargetId, now: Timestamp) -> bool {
-        self.targets[target.index()].budget.spend(now)
+        self.targets[target.index()].budget.try_spend(now)
     }
 
     /// The earliest instant at which a request could have gone after `ahead` others: a lower bound that counts occupied slots as free, and
@@ -744,7 +745,7 @@ impl Limiter {
     }
 
     /// Whether a key is in use, and if not, why.
-    pub fn key_state(&self, key: KeyId) -> KeyState {
+    pub fn key_state(&self, key: KeyId) -> KeyAvailability {
         self.key_table.state(key)
     }
 
@@ -754,10 +755,10 @@ impl Limiter {
     }
 
     /// As [`key_state`](Self::key_state), for the model of one target.
-    pub fn key_state_at(&self, target: TargetId, key: KeyId) -> KeyState {
+    pub fn key_state_at(&self, target: TargetId, key: KeyId) -> KeyAvailability {
         let forbidden = self.targets[target.index()].forbidden.standing(key);
         match (self.key_state(key), forbidden) {
-            (KeyState::Healthy, Some(standing)) => standing.into(),
+            (KeyAvailability::Healthy, Some(standing)) => standing.into(),
             (state, _) => state,
         }
     }
@@ -803,7 +804,7 @@ impl Limiter {
     /// Whether a target has a key in use of which `known` is not true.
     pub fn has_other_key(&self, target: TargetId, known: impl Fn(KeyId) -> bool) -> bool {
         let mut members = self.keys_of(target).iter();
-        members.any(|id| !known(*id) && self.key_state_at(target, *id) == KeyState::Healthy)
+        members.any(|id| !known(*id) && self.key_state_at(target, *id) == KeyAvailability::Healthy)
     }
 
     /// Every key, in the order in which they were added.
@@ -901,7 +902,7 @@ impl Limiter {
             Some((_, id)) if !slot => match self.key_table.available_at(id, demand, now) {
                 Some((_, Some(counts))) => WaitReason::KeyLimits(counts),
                 Some((_, None)) => WaitReason::Keys(self.key_state(id)),
-                None => WaitReason::Keys(KeyState::Forbidden(until)),
+                None => WaitReason::Keys(KeyAvailability::Forbidden(until)),
             },
             _ => WaitReason::Concurrency,
         };
@@ -969,7 +970,7 @@ impl Target {
     #[inline(always)]
     fn answered(&mut self) {
         self.failures = 0;
-        self.budget.answered();
+        self.budget.record_success();
     }
 
     /// Whether any usable key will do for an attempt.

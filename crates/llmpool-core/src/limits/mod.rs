@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod affinity;
 pub mod bucket;
+mod demand;
 pub mod fairness;
 mod health;
 pub mod key;
@@ -14,9 +15,14 @@ mod key_set;
 mod key_table;
 pub mod limit_set;
 pub mod limiter;
+#[allow(clippy::module_inception, reason = "the file of the struct `Limits`")]
+mod limits;
 mod model_denials;
 pub mod observed_limits;
 pub mod rate_limit;
 pub mod shared_quota;
 pub mod wait_queue;
 pub mod window;
+
+pub use self::demand::Demand;
+pub use self::limits::{LimitKind, Limits};

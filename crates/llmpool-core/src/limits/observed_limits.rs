@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use super::bucket::{Bucket, Denied};
-use super::limit_set::Demand;
+use super::demand::Demand;
 use super::rate_limit::RateLimit;
 use crate::time::Timestamp;
 

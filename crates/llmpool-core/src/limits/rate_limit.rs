@@ -64,11 +64,6 @@ impl RateLimit {
         Self::new(burst, f64::from(most - burst + 1) / (60.0 * GUARD))
     }
 
-    /// What [`per_minute`](Self::per_minute) was told to allow in any 60 s.
-    pub fn most_in_a_minute(&self) -> u32 {
-        (self.per_second() * 60.0 * GUARD).round() as u32 + self.capacity - 1
-    }
-
     /// The most that can be taken at once, in tokens.
     pub fn capacity(&self) -> u32 {
         self.capacity
@@ -127,16 +122,6 @@ mod tests {
                 RateLimit::new(10, rate).unwrap().per_second() <= rate * (1.0 + 1e-15),
                 "{rate}"
             );
-        }
-    }
-
-    #[test]
-    fn what_a_minute_allows_is_what_was_told() {
-        for most in (1..2_000).chain([60_000, 1_000_000]) {
-            for burst in [1, 2, 20, most] {
-                let quota = RateLimit::per_minute(most, burst).unwrap();
-                assert_eq!(quota.most_in_a_minute(), most, "{burst}");
-            }
         }
     }
 }

@@ -8,9 +8,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::demand::Demand;
 pub use super::fairness::Caller;
 use super::fairness::FairClocks;
-use super::limiter::{Demand, KeyConstraint};
+use super::limiter::KeyConstraint;
 use crate::time::Timestamp;
 
 /// More callers than this are not counted when an arrival asks how many are before him; more of a caller's own neither, where he is in

@@ -8,10 +8,10 @@ use serde::ser::{Serialize, Serializer};
 use super::item::Item;
 use super::part::ItemPart;
 use super::response::Response;
-use crate::chat::object::what_fits;
-use crate::chat::object::wire_object;
-use crate::chat::text_enum::text_enum;
-use crate::chat::{Extra, Json, Whole};
+use crate::chat::string_enum::string_enum;
+use crate::chat::wire_object::decode_valid_fields;
+use crate::chat::wire_object::wire_object;
+use crate::chat::{Json, LenientU64, UnknownFields};
 
 /// What an event tells.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -136,7 +136,7 @@ pub enum EventKind {
     Other(Box<str>),
 }
 
-text_enum!(EventKind {
+string_enum!(EventKind {
     Queued => "response.queued",
     Created => "response.created",
     InProgress => "response.in_progress",
@@ -208,7 +208,7 @@ impl Default for EventKind {
 pub struct ResponseEvent {
     /// What it tells.
     pub kind: EventKind,
-    pub(crate) sequence_number: Option<Whole>,
+    pub(crate) sequence_number: Option<LenientU64>,
     /// The response as it is now.
     pub response: Option<Box<Response>>,
     /// The item that begins, or as it ended.
@@ -217,11 +217,11 @@ pub struct ResponseEvent {
     pub part: Option<ItemPart>,
     /// Of the item that this belongs to.
     pub item_id: Option<String>,
-    pub(crate) output_index: Option<Whole>,
-    pub(crate) content_index: Option<Whole>,
-    pub(crate) summary_index: Option<Whole>,
+    pub(crate) output_index: Option<LenientU64>,
+    pub(crate) content_index: Option<LenientU64>,
+    pub(crate) summary_index: Option<LenientU64>,
     /// What is new.
-    pub delta: Option<Said>,
+    pub delta: Option<EventDelta>,
     /// A whole text.
     pub text: Option<String>,
     /// A whole refusal.
@@ -241,7 +241,7 @@ pub struct ResponseEvent {
     /// How likely the tokens were.
     pub logprobs: Option<Vec<Json>>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ResponseEvent {
@@ -269,7 +269,7 @@ impl ResponseEvent {
     /// Decodes the data of an event. Members that are not what they should be are kept as they are, in `extra`: one that is odd does not
     /// spoil the stream.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
-        crate::chat::from_json(json).or_else(|error| what_fits(json).ok_or(error))
+        crate::chat::from_json(json).or_else(|error| decode_valid_fields(json).ok_or(error))
     }
 
     /// An event of a kind, with nothing in it yet.
@@ -288,7 +288,7 @@ impl ResponseEvent {
     /// Sets its place in the stream.
     #[must_use]
     pub fn at(mut self, sequence_number: u64) -> Self {
-        self.sequence_number = Some(Whole(sequence_number));
+        self.sequence_number = Some(LenientU64(sequence_number));
         self
     }
 
@@ -310,34 +310,34 @@ impl ResponseEvent {
     /// What is new, if it is a text.
     pub fn delta_text(&self) -> Option<&str> {
         match self.delta.as_ref()? {
-            Said::Text(text) => Some(text),
-            Said::Other(_) => None,
+            EventDelta::Text(text) => Some(text),
+            EventDelta::Other(_) => None,
         }
     }
 }
 
 /// What is new: a text nearly always.
 #[derive(Clone, PartialEq)]
-pub enum Said {
+pub enum EventDelta {
     /// A text.
     Text(String),
     /// Anything else.
     Other(Json),
 }
 
-impl From<&str> for Said {
+impl From<&str> for EventDelta {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
 }
 
-impl From<String> for Said {
+impl From<String> for EventDelta {
     fn from(text: String) -> Self {
         Self::Text(text)
     }
 }
 
-impl Serialize for Said {
+impl Serialize for EventDelta {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
@@ -346,7 +346,7 @@ impl Serialize for Said {
     }
 }
 
-impl<'de> Deserialize<'de> for Said {
+impl<'de> Deserialize<'de> for EventDelta {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Json::deserialize(deserializer)?;
         Ok(match serde_json::from_str(json.get()) {
@@ -356,7 +356,7 @@ impl<'de> Deserialize<'de> for Said {
     }
 }
 
-impl fmt::Debug for Said {
+impl fmt::Debug for EventDelta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),

@@ -1,8 +1,8 @@
 //! Items: what is sent and what comes back, in the order in which it happened.
 
 use super::part::ItemPart;
-use crate::chat::object::{shapes, tagged, wire_object};
-use crate::chat::{Content, Extra, Json, Role};
+use crate::chat::wire_object::{opaque_debug, tagged_enum, wire_object};
+use crate::chat::{Content, Json, Role, UnknownFields};
 
 /// One item of an input or output.
 #[derive(Clone, PartialEq)]
@@ -14,15 +14,15 @@ pub enum Item {
     /// The model calls a function.
     FunctionCall(FunctionCallItem),
     /// What became of it.
-    FunctionCallOutput(OutputItem),
+    FunctionCallOutput(ToolOutputItem),
     /// The model calls a custom tool.
-    CustomToolCall(CustomCallItem),
+    CustomToolCall(CustomToolCallItem),
     /// What became of it.
-    CustomToolCallOutput(OutputItem),
+    CustomToolCallOutput(ToolOutputItem),
     /// The model thinks.
     Reasoning(ReasoningItem),
     /// An item that the provider knows.
-    Reference(Reference),
+    Reference(ItemReference),
     /// What came before, in short.
     Compaction(HostedItem),
     /// The provider searches the web.
@@ -61,14 +61,14 @@ pub enum Item {
     Other(Json),
 }
 
-tagged!(Item {
+tagged_enum!(Item {
     Message(MessageItem) => "message",
     FunctionCall(FunctionCallItem) => "function_call",
-    FunctionCallOutput(OutputItem) => "function_call_output",
-    CustomToolCall(CustomCallItem) => "custom_tool_call",
-    CustomToolCallOutput(OutputItem) => "custom_tool_call_output",
+    FunctionCallOutput(ToolOutputItem) => "function_call_output",
+    CustomToolCall(CustomToolCallItem) => "custom_tool_call",
+    CustomToolCallOutput(ToolOutputItem) => "custom_tool_call_output",
     Reasoning(ReasoningItem) => "reasoning",
-    Reference(Reference) => "item_reference",
+    Reference(ItemReference) => "item_reference",
     Compaction(HostedItem) => "compaction",
     WebSearchCall(HostedItem) => "web_search_call",
     FileSearchCall(HostedItem) => "file_search_call",
@@ -156,7 +156,7 @@ pub struct MessageItem {
     /// `commentary` or `final_answer`.
     pub phase: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(MessageItem {
@@ -181,7 +181,7 @@ pub struct FunctionCallItem {
     /// `in_progress`, `completed`, `incomplete`.
     pub status: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(FunctionCallItem { id => "id", status => "status" } always {
@@ -192,7 +192,7 @@ wire_object!(FunctionCallItem { id => "id", status => "status" } always {
 
 /// What became of a call.
 #[derive(Clone, Default, PartialEq)]
-pub struct OutputItem {
+pub struct ToolOutputItem {
     /// The item's id.
     pub id: Option<String>,
     /// The id of the call that this is the output of.
@@ -202,14 +202,14 @@ pub struct OutputItem {
     /// `in_progress`, `completed`, `incomplete`.
     pub status: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
-wire_object!(OutputItem { id => "id", output => "output", status => "status" } always { call_id => "call_id" });
+wire_object!(ToolOutputItem { id => "id", output => "output", status => "status" } always { call_id => "call_id" });
 
 /// The model calls a custom tool.
 #[derive(Clone, Default, PartialEq)]
-pub struct CustomCallItem {
+pub struct CustomToolCallItem {
     /// The item's id; not the one by which its output joins it.
     pub id: Option<String>,
     /// By which its output joins it.
@@ -221,10 +221,10 @@ pub struct CustomCallItem {
     /// `in_progress`, `completed`, `incomplete`.
     pub status: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
-wire_object!(CustomCallItem { id => "id", status => "status" } always {
+wire_object!(CustomToolCallItem { id => "id", status => "status" } always {
     call_id => "call_id",
     name => "name",
     input => "input",
@@ -244,7 +244,7 @@ pub struct ReasoningItem {
     /// `in_progress`, `completed`, `incomplete`.
     pub status: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ReasoningItem {
@@ -265,14 +265,14 @@ impl ReasoningItem {
 
 /// An item that the provider knows.
 #[derive(Clone, Default, PartialEq)]
-pub struct Reference {
+pub struct ItemReference {
     /// Its id.
     pub id: String,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
-wire_object!(Reference {} always { id => "id" });
+wire_object!(ItemReference {} always { id => "id" });
 
 /// A call of a tool that the provider runs, its output, or what else only a provider understands.
 #[derive(Clone, Default, PartialEq)]
@@ -282,17 +282,17 @@ pub struct HostedItem {
     /// `in_progress`, `completed`, `incomplete` and what each kind adds.
     pub status: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(HostedItem { id => "id", status => "status" });
 
-shapes!(
+opaque_debug!(
     MessageItem,
     FunctionCallItem,
-    OutputItem,
-    CustomCallItem,
+    ToolOutputItem,
+    CustomToolCallItem,
     ReasoningItem,
-    Reference,
+    ItemReference,
     HostedItem
 );

@@ -2,28 +2,29 @@
 //!
 //! As in [`chat`](crate::chat), what these types do not name is kept and said again; reading is lenient, writing leaves out what is absent.
 //!
-//! Always true: decode and encode again gives equal JSON; `{:?}` shows shapes and sizes, never a text somebody wrote.
+//! Always true: decode and encode again gives equal JSON; `{:?}` shows opaque_debug and sizes, never a text somebody wrote.
 
 mod event;
-mod grammar;
+mod event_sequence;
 mod item;
 mod part;
 mod request;
 mod resource_refs;
 mod response;
 
-pub use event::{EventKind, ResponseEvent, Said};
-pub use grammar::{Broken, Grammar};
+pub use event::{EventDelta, EventKind, ResponseEvent};
+pub use event_sequence::{EventSequence, SequenceError};
 pub use item::{
-    CustomCallItem, FunctionCallItem, HostedItem, Item, MessageItem, OutputItem, ReasoningItem, Reference,
+    CustomToolCallItem, FunctionCallItem, HostedItem, Item, ItemReference, MessageItem, ReasoningItem,
+    ToolOutputItem,
 };
-pub use part::{AudioInput, FileInput, ImageInput, ItemPart, OutputText, PartRefusal, PartText};
+pub use part::{AudioInput, FileInput, ImageInput, ItemPart, ItemRefusal, ItemText, OutputText};
 pub use request::{
     CustomResponsesTool, FlatSchema, FunctionResponsesTool, Reasoning, ResponsesRequest, ResponsesTool,
     TextFormat, TextOptions,
 };
-pub use resource_refs::{ResourceRef, made_by, ties_of};
+pub use resource_refs::{ResourceRef, created_resources, resource_refs};
 pub use response::{
-    IncompleteDetails, InputTokensDetails, OutputTokensDetails, Response, ResponseError, ResponsesUsage,
-    Status,
+    IncompleteDetails, InputTokensDetails, OutputTokensDetails, Response, ResponseError, ResponseStatus,
+    ResponsesUsage,
 };

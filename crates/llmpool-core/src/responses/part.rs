@@ -1,13 +1,13 @@
 //! Parts of messages, outputs and reasoning.
 
-use crate::chat::object::{shapes, tagged, wire_object};
-use crate::chat::{Extra, InputAudio, Json};
+use crate::chat::wire_object::{opaque_debug, tagged_enum, wire_object};
+use crate::chat::{InputAudio, Json, UnknownFields};
 
 /// One part of what an item says.
 #[derive(Clone, PartialEq)]
 pub enum ItemPart {
     /// A text that was sent.
-    InputText(PartText),
+    InputText(ItemText),
     /// An image that was sent.
     InputImage(ImageInput),
     /// A document that was sent.
@@ -17,30 +17,30 @@ pub enum ItemPart {
     /// A text of the model.
     OutputText(OutputText),
     /// The model refuses.
-    Refusal(PartRefusal),
+    Refusal(ItemRefusal),
     /// Reasoning as it came.
-    ReasoningText(PartText),
+    ReasoningText(ItemText),
     /// Reasoning in short.
-    SummaryText(PartText),
+    SummaryText(ItemText),
     /// Any other, as it was given.
     Other(Json),
 }
 
-tagged!(ItemPart {
-    InputText(PartText) => "input_text",
+tagged_enum!(ItemPart {
+    InputText(ItemText) => "input_text",
     InputImage(ImageInput) => "input_image",
     InputFile(FileInput) => "input_file",
     InputAudio(AudioInput) => "input_audio",
     OutputText(OutputText) => "output_text",
-    Refusal(PartRefusal) => "refusal",
-    ReasoningText(PartText) => "reasoning_text",
-    SummaryText(PartText) => "summary_text",
+    Refusal(ItemRefusal) => "refusal",
+    ReasoningText(ItemText) => "reasoning_text",
+    SummaryText(ItemText) => "summary_text",
 });
 
 impl ItemPart {
     /// A text that is sent.
     pub fn input_text(text: impl Into<String>) -> Self {
-        Self::InputText(PartText::new(text))
+        Self::InputText(ItemText::new(text))
     }
 
     /// A text of the model.
@@ -54,9 +54,9 @@ impl ItemPart {
 
     /// What the model said in refusing.
     pub fn refusal(refusal: impl Into<String>) -> Self {
-        Self::Refusal(PartRefusal {
+        Self::Refusal(ItemRefusal {
             refusal: refusal.into(),
-            ..PartRefusal::default()
+            ..ItemRefusal::default()
         })
     }
 
@@ -72,21 +72,21 @@ impl ItemPart {
 
 /// A text.
 #[derive(Clone, Default, PartialEq)]
-pub struct PartText {
+pub struct ItemText {
     /// It.
     pub text: String,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
-wire_object!(PartText {} always { text => "text" });
+wire_object!(ItemText {} always { text => "text" });
 
-impl PartText {
+impl ItemText {
     /// This text.
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
-            extra: Extra::default(),
+            extra: UnknownFields::default(),
         }
     }
 }
@@ -101,7 +101,7 @@ pub struct ImageInput {
     /// `low`, `high`, `auto`, `original`.
     pub detail: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ImageInput { image_url => "image_url", file_id => "file_id", detail => "detail" });
@@ -118,7 +118,7 @@ pub struct FileInput {
     /// Its name.
     pub filename: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(FileInput {
@@ -134,7 +134,7 @@ pub struct AudioInput {
     /// It, and its format.
     pub input_audio: InputAudio,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(AudioInput {} always { input_audio => "input_audio" });
@@ -149,27 +149,27 @@ pub struct OutputText {
     /// How likely its tokens were.
     pub logprobs: Option<Vec<Json>>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(OutputText { logprobs => "logprobs" } always { text => "text", annotations => "annotations" });
 
 /// What the model said in refusing.
 #[derive(Clone, Default, PartialEq)]
-pub struct PartRefusal {
+pub struct ItemRefusal {
     /// It.
     pub refusal: String,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
-wire_object!(PartRefusal {} always { refusal => "refusal" });
+wire_object!(ItemRefusal {} always { refusal => "refusal" });
 
-shapes!(
-    PartText,
+opaque_debug!(
+    ItemText,
     ImageInput,
     FileInput,
     AudioInput,
     OutputText,
-    PartRefusal
+    ItemRefusal
 );

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::item::Item;
-use crate::chat::object::{shapes, tagged, wire_object};
-use crate::chat::{Content, Extra, Json, Plain};
+use crate::chat::wire_object::{opaque_debug, tagged_enum, wire_object};
+use crate::chat::{Content, EmptyObject, Json, UnknownFields};
 
 /// A request for a response. Absent fields are left out; anything without a field goes into `extra`.
 #[derive(Clone, Default, PartialEq)]
@@ -68,7 +68,7 @@ pub struct ResponsesRequest {
     /// How what came before is shortened.
     pub context_management: Option<Json>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ResponsesRequest {
@@ -121,7 +121,7 @@ pub struct Reasoning {
     /// `auto`, `concise`, `detailed`.
     pub summary: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(Reasoning { effort => "effort", summary => "summary" });
@@ -134,7 +134,7 @@ pub struct TextOptions {
     /// `low`, `medium`, `high`.
     pub verbosity: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(TextOptions { format => "format", verbosity => "verbosity" });
@@ -143,18 +143,18 @@ wire_object!(TextOptions { format => "format", verbosity => "verbosity" });
 #[derive(Clone, PartialEq)]
 pub enum TextFormat {
     /// Text, as without this.
-    Text(Plain),
+    Text(EmptyObject),
     /// Any JSON object.
-    JsonObject(Plain),
+    JsonObject(EmptyObject),
     /// JSON that follows a schema.
     JsonSchema(FlatSchema),
     /// Any other, as it was given.
     Other(Json),
 }
 
-tagged!(TextFormat {
-    Text(Plain) => "text",
-    JsonObject(Plain) => "json_object",
+tagged_enum!(TextFormat {
+    Text(EmptyObject) => "text",
+    JsonObject(EmptyObject) => "json_object",
     JsonSchema(FlatSchema) => "json_schema",
 });
 
@@ -170,7 +170,7 @@ pub struct FlatSchema {
     /// Whether the answer has to follow it exactly.
     pub strict: Option<bool>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(FlatSchema {
@@ -190,7 +190,7 @@ pub enum ResponsesTool {
     Other(Json),
 }
 
-tagged!(ResponsesTool { Function(FunctionResponsesTool) => "function", Custom(CustomResponsesTool) => "custom" });
+tagged_enum!(ResponsesTool { Function(FunctionResponsesTool) => "function", Custom(CustomResponsesTool) => "custom" });
 
 /// A function that may be called.
 #[derive(Clone, Default, PartialEq)]
@@ -204,7 +204,7 @@ pub struct FunctionResponsesTool {
     /// Whether arguments have to follow the schema exactly. Absent means that they have to.
     pub strict: Option<bool>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(FunctionResponsesTool {
@@ -223,12 +223,12 @@ pub struct CustomResponsesTool {
     /// `{"type": "text"}`, or a grammar.
     pub format: Option<Json>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(CustomResponsesTool { description => "description", format => "format" } always { name => "name" });
 
-shapes!(
+opaque_debug!(
     Reasoning,
     TextOptions,
     FlatSchema,

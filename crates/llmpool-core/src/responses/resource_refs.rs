@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::chat::object::Name;
+use crate::chat::wire_object::FieldName;
 
 /// Something a request refers to that only the account that made it knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct ResourceRef<'a> {
 }
 
 /// What ties a request; nothing where it is no JSON object.
-pub fn ties_of(request: &[u8]) -> Vec<ResourceRef<'_>> {
+pub fn resource_refs(request: &[u8]) -> Vec<ResourceRef<'_>> {
     let mut ties = Vec::new();
     let mut tie = |member, made: Option<_>, needed| {
         ties.extend(made.map(|made| ResourceRef { member, made, needed }));
@@ -48,7 +48,7 @@ pub fn ties_of(request: &[u8]) -> Vec<ResourceRef<'_>> {
 }
 
 /// What an answer, or an event with one or with an item, holds that requests will refer to.
-pub fn made_by(answer: &[u8]) -> Vec<String> {
+pub fn created_resources(answer: &[u8]) -> Vec<String> {
     let Some(answer) = read(answer) else {
         return Vec::new();
     };
@@ -87,7 +87,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
                 let mut members = Vec::new();
-                while let Some(Name(name)) = map.next_key()? {
+                while let Some(FieldName(name)) = map.next_key()? {
                     members.push((name, map.next_value()?));
                 }
                 Ok(Members(members))
@@ -102,7 +102,7 @@ fn read(json: &[u8]) -> Option<Members<'_>> {
 }
 
 fn text(value: &RawValue) -> Option<Cow<'_, str>> {
-    serde_json::from_str(value.get()).ok().map(|Name(text)| text)
+    serde_json::from_str(value.get()).ok().map(|FieldName(text)| text)
 }
 
 /// By its name, or as an object with an id.
@@ -174,18 +174,18 @@ mod tests {
                 "previous_response_id",
             ),
         ] {
-            let ties = ties_of(request.as_bytes());
+            let ties = resource_refs(request.as_bytes());
             assert!(
                 matches!(&ties[..], [tie] if tie.member == member && tie.needed),
                 "{ties:?}"
             );
         }
         assert_eq!(
-            made_by(br#"{"id": "resp_1", "conversation": null, "output": [{"id": 5}, 7]}"#),
+            created_resources(br#"{"id": "resp_1", "conversation": null, "output": [{"id": 5}, 7]}"#),
             ["resp_1"]
         );
         assert_eq!(
-            made_by(br#"{"response": {"id": "resp_1", "output": {"odd": 1}}}"#),
+            created_resources(br#"{"response": {"id": "resp_1", "output": {"odd": 1}}}"#),
             ["resp_1"]
         );
     }
@@ -195,7 +195,7 @@ mod tests {
     fn reasoning_that_is_but_an_id_is_better_sent_to_its_maker() {
         let needs = |item: Value| {
             let request = json!({"input": [item]}).to_string();
-            ties_of(request.as_bytes()).first().map(|tie| tie.needed)
+            resource_refs(request.as_bytes()).first().map(|tie| tie.needed)
         };
         assert_eq!(
             needs(json!({"type": "reasoning", "id": "rs", "summary": []})),
@@ -213,7 +213,7 @@ mod tests {
 
     fn ties(request: &Value) -> Vec<(&'static str, String)> {
         let text = request.to_string();
-        let ties = ties_of(text.as_bytes());
+        let ties = resource_refs(text.as_bytes());
         ties.into_iter()
             .map(|tie| (tie.member, tie.made.into_owned()))
             .collect()
@@ -259,14 +259,17 @@ mod tests {
             {"type": "message", "id": "msg_1", "content": []},
         ]});
         let expected = ["resp_1", "conv_1", "rs_1", "secret", "msg_1"];
-        assert_eq!(made_by(answer.to_string().as_bytes()), expected);
+        assert_eq!(created_resources(answer.to_string().as_bytes()), expected);
         let event = json!({"type": "response.completed", "response": answer});
-        assert_eq!(made_by(event.to_string().as_bytes()), expected);
+        assert_eq!(created_resources(event.to_string().as_bytes()), expected);
         let event = json!({"type": "response.output_item.done", "item": {"id": "rs_1", "encrypted_content": "secret"}});
-        assert_eq!(made_by(event.to_string().as_bytes()), ["rs_1", "secret"]);
-        assert_eq!(made_by(b"[DONE]"), [""; 0]);
         assert_eq!(
-            made_by(br#"{"type": "response.output_text.delta", "delta": "a"}"#),
+            created_resources(event.to_string().as_bytes()),
+            ["rs_1", "secret"]
+        );
+        assert_eq!(created_resources(b"[DONE]"), [""; 0]);
+        assert_eq!(
+            created_resources(br#"{"type": "response.output_text.delta", "delta": "a"}"#),
             [""; 0]
         );
     }

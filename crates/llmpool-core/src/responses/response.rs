@@ -5,9 +5,9 @@ use std::fmt;
 use super::item::Item;
 use super::part::ItemPart;
 use super::request::{Reasoning, ResponsesTool, TextOptions};
-use crate::chat::object::{shapes, what_fits, wire_object};
-use crate::chat::text_enum::text_enum;
-use crate::chat::{Content, Extra, Json, Whole};
+use crate::chat::string_enum::string_enum;
+use crate::chat::wire_object::{decode_valid_fields, opaque_debug, wire_object};
+use crate::chat::{Content, Json, LenientU64, UnknownFields};
 
 /// A response, finished or not.
 #[derive(Clone, Default, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Response {
     /// Seconds since 1970 at which it was completed.
     pub completed_at: Option<Json>,
     /// How far it is.
-    pub status: Option<Status>,
+    pub status: Option<ResponseStatus>,
     /// Why it failed.
     pub error: Option<ResponseError>,
     /// Why it is incomplete.
@@ -61,7 +61,7 @@ pub struct Response {
     /// Which tier served it.
     pub service_tier: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(Response {
@@ -91,7 +91,7 @@ wire_object!(Response {
 
 /// How far a response is.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub enum Status {
+pub enum ResponseStatus {
     /// It waits to be begun.
     Queued,
     /// It is being made.
@@ -108,7 +108,7 @@ pub enum Status {
     Other(Box<str>),
 }
 
-text_enum!(Status {
+string_enum!(ResponseStatus {
     Queued => "queued",
     InProgress => "in_progress",
     Completed => "completed",
@@ -125,7 +125,7 @@ pub struct ResponseError {
     /// The provider's words.
     pub message: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ResponseError { code => "code", message => "message" });
@@ -136,7 +136,7 @@ pub struct IncompleteDetails {
     /// `max_output_tokens` or `content_filter`.
     pub reason: Option<String>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(IncompleteDetails { reason => "reason" });
@@ -144,15 +144,15 @@ wire_object!(IncompleteDetails { reason => "reason" });
 /// What a response used.
 #[derive(Clone, Default, PartialEq)]
 pub struct ResponsesUsage {
-    pub(crate) input_tokens: Option<Whole>,
+    pub(crate) input_tokens: Option<LenientU64>,
     /// Parts of the input.
     pub input_tokens_details: Option<InputTokensDetails>,
-    pub(crate) output_tokens: Option<Whole>,
+    pub(crate) output_tokens: Option<LenientU64>,
     /// Parts of the output.
     pub output_tokens_details: Option<OutputTokensDetails>,
-    pub(crate) total_tokens: Option<Whole>,
+    pub(crate) total_tokens: Option<LenientU64>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(ResponsesUsage {
@@ -183,10 +183,10 @@ impl ResponsesUsage {
 /// Parts of the input.
 #[derive(Clone, Default, PartialEq)]
 pub struct InputTokensDetails {
-    pub(crate) cached_tokens: Option<Whole>,
-    pub(crate) cache_write_tokens: Option<Whole>,
+    pub(crate) cached_tokens: Option<LenientU64>,
+    pub(crate) cache_write_tokens: Option<LenientU64>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(InputTokensDetails { cached_tokens => "cached_tokens", cache_write_tokens => "cache_write_tokens" });
@@ -201,9 +201,9 @@ impl InputTokensDetails {
 /// Parts of the output.
 #[derive(Clone, Default, PartialEq)]
 pub struct OutputTokensDetails {
-    pub(crate) reasoning_tokens: Option<Whole>,
+    pub(crate) reasoning_tokens: Option<LenientU64>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(OutputTokensDetails { reasoning_tokens => "reasoning_tokens" });
@@ -218,7 +218,7 @@ impl OutputTokensDetails {
 impl Response {
     /// Decodes the body of an answer. Members that are not what they should be are kept as they are, in `extra`.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
-        crate::chat::from_json(json).or_else(|error| what_fits(json).ok_or(error))
+        crate::chat::from_json(json).or_else(|error| decode_valid_fields(json).ok_or(error))
     }
 
     /// All texts of the model, joined.
@@ -241,7 +241,7 @@ impl Response {
     }
 }
 
-shapes!(ResponseError, InputTokensDetails, OutputTokensDetails);
+opaque_debug!(ResponseError, InputTokensDetails, OutputTokensDetails);
 
 impl fmt::Debug for IncompleteDetails {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

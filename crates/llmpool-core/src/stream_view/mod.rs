@@ -18,7 +18,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::api_format::ApiFormat;
-use crate::chat::{FinishReason, Usage, Whole};
+use crate::chat::{FinishReason, LenientU64, Usage};
 use crate::provider_error;
 use crate::sse::SseEvent;
 
@@ -36,13 +36,13 @@ pub struct EventFlags {
     /// It is not JSON.
     pub corrupt: bool,
     /// It carries the response itself, whose id and items requests will refer to.
-    pub names_made: bool,
+    pub creates_resources: bool,
 }
 
 /// What has been seen of a stream so far.
 #[derive(Clone, Debug, Default)]
 pub struct StreamView {
-    wire: ApiFormat,
+    api_format: ApiFormat,
     /// A terminal event of a response came.
     over: bool,
     /// Choices by index, as bits; indexes beyond the last bit share it.
@@ -65,15 +65,10 @@ struct Answer {
 }
 
 impl StreamView {
-    /// The view of a stream of chunks that has not begun.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The view of a stream in a format.
-    pub fn of(wire: ApiFormat) -> Self {
+    /// Creates the view of a stream in `api_format` that has not begun.
+    pub fn new(api_format: ApiFormat) -> Self {
         Self {
-            wire,
+            api_format,
             ..Self::default()
         }
     }
@@ -91,7 +86,7 @@ impl StreamView {
         if event.data.trim_ascii().is_empty() && event.name.is_none() {
             return EventFlags::default();
         }
-        if self.wire == ApiFormat::Responses {
+        if self.api_format == ApiFormat::Responses {
             return self.see_response(event);
         }
         // The first event often has more around its piece than those behind it, so two are read.
@@ -286,7 +281,7 @@ struct Groq<'a> {
 #[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(default)]
-    index: Option<Whole>,
+    index: Option<LenientU64>,
     #[serde(borrow, default)]
     delta: Option<Delta<'a>>,
     #[serde(borrow, default)]
@@ -322,7 +317,7 @@ fn are_an_error(object: Option<&RawValue>, code: Option<&RawValue>, error_code: 
         return false;
     }
     let (object, code, error_code) = (read(object), read(code), read(error_code));
-    provider_error::calls_itself_an_error(|name| match name {
+    provider_error::looks_like_error(|name| match name {
         "object" => object.as_ref(),
         "code" => code.as_ref(),
         "error_code" => error_code.as_ref(),
@@ -466,7 +461,7 @@ mod tests {
     }
 
     fn see(data: &str) -> EventFlags {
-        StreamView::new().see(&event(data))
+        StreamView::default().see(&event(data))
     }
 
     fn delta(delta: &str) -> String {
@@ -482,7 +477,7 @@ mod tests {
         let expected = (text.len() / 4) as u32;
         assert_eq!(estimated_tokens(whole.as_bytes()), Some(expected));
         for size in [7, 40, text.len()] {
-            let mut view = StreamView::new();
+            let mut view = StreamView::default();
             view.see(&event(&delta(r#"{"role":"assistant","content":""}"#)));
             for piece in text.as_bytes().chunks(size) {
                 let piece = std::str::from_utf8(piece).unwrap();
@@ -494,14 +489,14 @@ mod tests {
                 "{tokens} of {expected} in pieces of {size}"
             );
         }
-        let mut single = StreamView::new();
+        let mut single = StreamView::default();
         let letters = ["a", "b", "c", "d"].map(|letter| delta(&format!(r#"{{"content":"{letter}"}}"#)));
         for letter in &letters {
             single.see(&event(letter));
         }
         assert_eq!(single.estimated_tokens(), 4, "no piece is less than a token");
         assert_eq!(estimated_tokens(b"{\"error\":1}"), None);
-        assert_eq!(StreamView::new().estimated_tokens(), 0);
+        assert_eq!(StreamView::default().estimated_tokens(), 0);
     }
 
     #[test]
@@ -557,7 +552,7 @@ mod tests {
             r#"{"object":"error","message":"x","type":"server_error","param":null,"code":500}"#,
         ] {
             assert!(see(broken).error, "{broken}");
-            let as_response = StreamView::of(ApiFormat::Responses).see(&event(broken)).error;
+            let as_response = StreamView::new(ApiFormat::Responses).see(&event(broken)).error;
             assert!(as_response || broken.contains("choices"), "{broken}");
         }
         for fine in [
@@ -577,14 +572,14 @@ mod tests {
             data: Bytes::from_static(b"oops"),
             name: Some(Bytes::from_static(b"error")),
         };
-        assert!(StreamView::new().see(&named).error);
+        assert!(StreamView::default().see(&named).error);
         assert!(see("<html>").corrupt);
     }
 
     // O18, O19, L52
     #[test]
     fn complete_needs_a_finish_reason_for_every_choice_seen_or_done() {
-        let mut view = StreamView::new();
+        let mut view = StreamView::default();
         view.see(&event(
             r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}"#,
         ));
@@ -597,7 +592,7 @@ mod tests {
             r#"{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}"#,
         ));
         assert!(view.is_complete() && !view.is_done());
-        let mut done = StreamView::new();
+        let mut done = StreamView::default();
         assert!(!done.is_complete());
         assert!(done.see(&event("[DONE]")).done);
         assert!(done.is_complete());
@@ -606,7 +601,7 @@ mod tests {
     // L77
     #[test]
     fn a_member_that_is_said_twice_counts_as_it_was_said_last() {
-        let mut view = StreamView::new();
+        let mut view = StreamView::default();
         let twice = r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}],"usage":null,"usage":{"prompt_tokens":1}}"#;
         assert!(!view.see(&event(twice)).corrupt && view.is_complete());
         assert_eq!(&view.usage().unwrap()[..], br#"{"prompt_tokens":1}"#);
@@ -618,7 +613,7 @@ mod tests {
     // U14, L65, L66
     #[test]
     fn the_last_usage_that_says_something_counts() {
-        let mut view = StreamView::new();
+        let mut view = StreamView::default();
         for data in [
             r#"{"choices":[],"usage":{"prompt_tokens":1}}"#,
             r#"{"choices":[{"index":0,"delta":{},"usage":{"prompt_tokens":2}}]}"#,
@@ -642,7 +637,7 @@ mod tests {
 
     #[test]
     fn numbers_are_read_as_leniently_as_by_the_decoder() {
-        let mut view = StreamView::new();
+        let mut view = StreamView::default();
         for index in ["\"0\"", "0.0", "0"] {
             let data = format!(r#"{{"choices":[{{"index":{index},"delta":{{"content":"a"}}}}]}}"#);
             assert!(view.see(&event(&data)).content, "{index}");
@@ -670,7 +665,7 @@ mod tests {
         for data in events {
             let mut quick = StreamView {
                 content: true,
-                ..StreamView::new()
+                ..StreamView::default()
             };
             let mut full = quick.clone();
             let (quick_sight, full_sight) = (quick.see(&event(&data)), full.read(&event(&data)));

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{EventFlags, StreamView, are_an_error, says_something, unread};
-use crate::responses::{Item, Response, ResponsesUsage, Status};
+use crate::responses::{Item, Response, ResponseStatus, ResponsesUsage};
 use crate::sse::SseEvent;
 use crate::translate::usage;
 
@@ -62,7 +62,7 @@ impl StreamView {
         let mut flags = EventFlags {
             error: light.is_error(kind),
             // An item that only its maker can read may be all that comes of an answer that breaks off.
-            names_made: matches!(
+            creates_resources: matches!(
                 kind,
                 "response.created"
                     | "response.completed"
@@ -136,7 +136,7 @@ impl End {
         #[derive(Default, Deserialize)]
         struct Said {
             #[serde(default)]
-            status: Option<Status>,
+            status: Option<ResponseStatus>,
             #[serde(default)]
             usage: Option<ResponsesUsage>,
         }
@@ -144,7 +144,10 @@ impl End {
         let used = said.usage.map(|used| usage::as_chat(&used));
         let used = used.filter(|used| !used.is_empty());
         Self {
-            failed: matches!(said.status, Some(Status::Failed | Status::Cancelled)),
+            failed: matches!(
+                said.status,
+                Some(ResponseStatus::Failed | ResponseStatus::Cancelled)
+            ),
             usage: used.and_then(|used| serde_json::to_vec(&used).ok().map(Bytes::from)),
         }
     }
@@ -213,7 +216,7 @@ mod tests {
                 json!({"type": "response.output_item.done", "item": {"type": "message", "content": []}}),
             ),
         ] {
-            let mut view = StreamView::of(ApiFormat::Responses);
+            let mut view = StreamView::new(ApiFormat::Responses);
             assert_eq!(see(&mut view, &event).content, content, "{event}");
             assert_eq!(view.has_content(), content);
             assert!(!view.is_complete());
@@ -232,10 +235,10 @@ mod tests {
                 name: Some(Bytes::from_static(b"response.output_text.delta")),
             }
         };
-        let mut view = StreamView::of(ApiFormat::Responses);
+        let mut view = StreamView::new(ApiFormat::Responses);
         for delta in ["one ", "two ", "\"delta\":\"\"", "", "five"] {
             let event = piece(delta);
-            let read = StreamView::of(ApiFormat::Responses).see(&event);
+            let read = StreamView::new(ApiFormat::Responses).see(&event);
             assert_eq!(view.see(&event), read, "{delta}");
             assert_eq!(read.content, !delta.is_empty());
         }
@@ -247,7 +250,7 @@ mod tests {
     #[test]
     fn only_a_terminal_event_is_an_end_and_its_usage_is_told() {
         for kind in ["response.completed", "response.incomplete"] {
-            let mut view = StreamView::of(ApiFormat::Responses);
+            let mut view = StreamView::new(ApiFormat::Responses);
             let usage = json!({"input_tokens": 5, "output_tokens": 7, "total_tokens": 12, "output_tokens_details": {"reasoning_tokens": 3}});
             see(&mut view, &json!({"type": kind, "response": {"usage": usage}}));
             assert!(view.is_complete() && !view.is_done());
@@ -257,7 +260,7 @@ mod tests {
                 (Some(5), Some(3))
             );
         }
-        let mut view = StreamView::of(ApiFormat::Responses);
+        let mut view = StreamView::new(ApiFormat::Responses);
         see(
             &mut view,
             &json!({"type": "response.completed", "response": {"usage": null}}),
@@ -268,7 +271,7 @@ mod tests {
     // L75
     #[test]
     fn an_end_without_anything_around_its_response_is_an_end() {
-        let mut view = StreamView::of(ApiFormat::Responses);
+        let mut view = StreamView::new(ApiFormat::Responses);
         let end = json!({"type": "response.completed", "id": "r", "status": "completed", "usage": {"input_tokens": 1, "output_tokens": 2}});
         assert!(!see(&mut view, &end).error);
         assert!(view.is_complete());
@@ -291,7 +294,7 @@ mod tests {
             json!({"error": {"message": "m"}}),
         ] {
             assert!(
-                see(&mut StreamView::of(ApiFormat::Responses), &event).error,
+                see(&mut StreamView::new(ApiFormat::Responses), &event).error,
                 "{event}"
             );
         }

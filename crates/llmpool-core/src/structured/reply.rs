@@ -30,7 +30,7 @@ pub fn parse_choice<T: DeserializeOwned>(choice: &Choice) -> Result<T, ReplyErro
         return Err(ReplyError::Refused(Refusal(refusal)));
     }
     let is = |what: fn(&FinishReason) -> bool| choice.finish_reason.as_ref().is_some_and(what);
-    if is(FinishReason::is_cut) {
+    if is(FinishReason::is_truncated) {
         return Err(ReplyError::Truncated);
     }
     if is(FinishReason::is_filtered) {

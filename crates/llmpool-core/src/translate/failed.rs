@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::failure::plain_word;
+use crate::failure::redact_unless_code;
 
 /// The response failed: it is no answer.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ impl fmt::Debug for Failed {
     /// Leaves out the provider's words: they may echo the prompt or a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Failed")
-            .field("code", &self.code.as_deref().map(plain_word))
+            .field("code", &self.code.as_deref().map(redact_unless_code))
             .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::chat::Json;
-use crate::responses::{Item, ItemPart, PartText, ReasoningItem};
+use crate::responses::{Item, ItemPart, ItemText, ReasoningItem};
 
 /// Blocks of this format are parts of reasoning items.
 const FORMAT: &str = "openai-responses-v1";
@@ -79,11 +79,11 @@ pub(super) fn items_of(details: &Json) -> Option<Vec<Item>> {
         let Some(item) = items.last_mut() else { continue };
         let summary = block
             .summary
-            .map(|text| ItemPart::SummaryText(PartText::new(text)));
+            .map(|text| ItemPart::SummaryText(ItemText::new(text)));
         item.summary.extend(summary);
         if let Some(text) = block.text {
             let content = item.content.get_or_insert_default();
-            content.push(ItemPart::ReasoningText(PartText::new(text)));
+            content.push(ItemPart::ReasoningText(ItemText::new(text)));
         }
         item.encrypted_content = block.data.or(item.encrypted_content.take());
     }

@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 
 use super::Untranslatable;
-use crate::chat::{Extra, Json};
+use crate::chat::{Json, UnknownFields};
 
 /// The members of a request that its own format does not name, as a request of the other format.
-pub(super) fn adopted<T: DeserializeOwned + Default>(extra: &Extra) -> Result<T, Untranslatable> {
+pub(super) fn adopted<T: DeserializeOwned + Default>(extra: &UnknownFields) -> Result<T, Untranslatable> {
     if extra.is_empty() {
         return Ok(T::default());
     }
@@ -35,8 +35,13 @@ impl Serialize for Members<'_> {
 }
 
 /// The unknown members of what stands at a path, for an object that has names for some of them, but not for these: those are reported.
-pub(super) fn carried(extra: &Extra, named: &[&str], path: &str, dropped: &mut Vec<String>) -> Extra {
-    let mut carried = Extra::default();
+pub(super) fn carried(
+    extra: &UnknownFields,
+    named: &[&str],
+    path: &str,
+    dropped: &mut Vec<String>,
+) -> UnknownFields {
+    let mut carried = UnknownFields::default();
     for (name, json) in extra.iter() {
         if named.contains(&name) {
             dropped.push(format!("{path}.{name}"));
@@ -48,6 +53,6 @@ pub(super) fn carried(extra: &Extra, named: &[&str], path: &str, dropped: &mut V
 }
 
 /// Reports the unknown members of what stands at a path.
-pub(super) fn left_out(extra: &Extra, path: &str, dropped: &mut Vec<String>) {
+pub(super) fn left_out(extra: &UnknownFields, path: &str, dropped: &mut Vec<String>) {
     dropped.extend(extra.iter().map(|(name, _)| format!("{path}.{name}")));
 }

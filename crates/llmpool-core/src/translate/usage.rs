@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::chat::{Extra, Usage, Whole};
+use crate::chat::{LenientU64, UnknownFields, Usage};
 use crate::responses::{InputTokensDetails, OutputTokensDetails, ResponsesUsage};
 
 /// The usage that a plain answer tells, in whichever format it is.
@@ -33,7 +33,7 @@ pub(crate) fn as_chat(usage: &ResponsesUsage) -> Usage {
         total_tokens: usage.total_tokens,
         prompt_tokens_details: usage.input_tokens_details.as_ref().and_then(recast),
         completion_tokens_details: usage.output_tokens_details.as_ref().and_then(recast),
-        extra: but_for(&usage.extra, Usage::NAMED),
+        extra: but_for(&usage.extra, Usage::FIELD_NAMES),
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn as_response(usage: &Usage) -> ResponsesUsage {
     let total = usage
         .total_tokens()
         .or_else(|| Some(input?.saturating_add(output?)));
-    let whole = |tokens: Option<u64>| Some(Whole(tokens.unwrap_or(0)));
+    let whole = |tokens: Option<u64>| Some(LenientU64(tokens.unwrap_or(0)));
     let of_input = usage.prompt_tokens_details.as_ref();
     let of_input: InputTokensDetails = of_input.and_then(recast).unwrap_or_default();
     let of_output = usage.completion_tokens_details.as_ref();
@@ -52,7 +52,7 @@ pub(super) fn as_response(usage: &Usage) -> ResponsesUsage {
         input_tokens: whole(input),
         input_tokens_details: Some(InputTokensDetails {
             cached_tokens: whole(usage.cached_tokens()),
-            cache_write_tokens: of_input.cache_write_tokens.or(Some(Whole(0))),
+            cache_write_tokens: of_input.cache_write_tokens.or(Some(LenientU64(0))),
             ..of_input
         }),
         output_tokens: whole(output),
@@ -61,7 +61,7 @@ pub(super) fn as_response(usage: &Usage) -> ResponsesUsage {
             ..of_output
         }),
         total_tokens: whole(total),
-        extra: but_for(&usage.extra, ResponsesUsage::NAMED),
+        extra: but_for(&usage.extra, ResponsesUsage::FIELD_NAMES),
     }
 }
 
@@ -71,8 +71,8 @@ fn recast<T: DeserializeOwned>(details: &impl Serialize) -> Option<T> {
 }
 
 /// Unknown members that have no name there either.
-fn but_for(extra: &Extra, named: &[&str]) -> Extra {
-    let mut kept = Extra::default();
+fn but_for(extra: &UnknownFields, named: &[&str]) -> UnknownFields {
+    let mut kept = UnknownFields::default();
     for (name, json) in extra.iter().filter(|(name, _)| !named.contains(name)) {
         kept.push(name.to_owned(), json.clone());
     }

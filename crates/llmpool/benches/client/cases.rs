@@ -8,9 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use llmpool::chat::{ChatRequest, Message};
-use llmpool::{
-    ApiFormat, ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings,
-};
+use llmpool::{ApiFormat, ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings};
 
 pub(crate) const NAMES: [&str; 10] = [
     "plain",
@@ -64,15 +62,12 @@ impl Client {
     pub(crate) async fn call(&self) {
         match self {
             Self::Plain(target, request) => {
-                let answer = target.chat(request, &CallOptions::default()).await.unwrap();
+                let answer = target.chat(request).await.unwrap();
                 assert_eq!(answer.usage.as_ref().unwrap().total_tokens(), Some(55));
                 assert_eq!(answer.text().len(), 116);
             }
             Self::Raw(target, body) => {
-                let mut stream = target
-                    .raw_chat_stream(body.clone(), &CallOptions::default())
-                    .await
-                    .unwrap();
+                let mut stream = target.raw_chat_stream(body.clone()).await.unwrap();
                 let mut seen = 0;
                 while let Some(frame) = stream.next().await {
                     seen += usize::from(frame.unwrap().flags.content);
@@ -87,10 +82,7 @@ impl Client {
 
 /// Text, finish reason and usage of every chunk.
 async fn read(target: &OpenAiCompatible, request: &ChatRequest) {
-    let mut stream = target
-        .chat_stream(request, &CallOptions::default())
-        .await
-        .unwrap();
+    let mut stream = target.chat_stream(request).await.unwrap();
     let (mut text, mut finished, mut usage) = (0, false, None);
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.unwrap();

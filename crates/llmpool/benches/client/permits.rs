@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use llmpool_core::limits::admission::{Admission, AdmissionOutcome, LONGEST_LINE};
 use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::limiter::{Demand, KeyConstraint, Limits, TargetId};
+use llmpool_core::limits::limiter::{KeyConstraint, TargetId};
 use llmpool_core::limits::rate_limit::RateLimit;
 use llmpool_core::limits::wait_queue::{AcquireRequest, Caller, Ticket};
+use llmpool_core::limits::{Demand, Limits};
 use llmpool_core::time::Timestamp;
 
 /// A desk with so many keys and one target.
@@ -33,10 +34,10 @@ impl Permits {
     /// Keys with every kind of limit; the target has a rate.
     pub(crate) fn with_all_limits(keys: usize) -> Self {
         let limits = Limits {
-            burst: None,
-            minute: Some(RateLimit::per_minute(4_000_000, 1000).unwrap()),
-            tokens: Some(1_000_000_000),
-            day: Some(1_000_000_000),
+            rate_limit: Some(RateLimit::new(1000, 4e6 / 60.0).unwrap()),
+            rpm: Some(4_000_000),
+            tpm: Some(1_000_000_000),
+            rpd: Some(1_000_000_000),
             max_concurrency: Some(8),
         };
         let demand = Demand {
@@ -57,7 +58,7 @@ impl Permits {
             .map(|_| admission.limiter_mut().add_key(limits))
             .collect();
         let limits = Limits {
-            burst: Some(RateLimit::new(1_000_000, 1e6).unwrap()),
+            rate_limit: Some(RateLimit::new(1_000_000, 1e6).unwrap()),
             ..Limits::default()
         };
         let target = admission.add_target(&keys, limits, now);

@@ -13,11 +13,12 @@ use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use llmpool_core::limits::Limits;
 use llmpool_core::limits::admission::{Admission, AdmissionOutcome};
 pub(crate) use llmpool_core::limits::admission::{LONGEST_LINE, Rejection};
 use llmpool_core::limits::key::{KeyId, KeyLimits};
 use llmpool_core::limits::limiter::{
-    CooldownReason, Grant, Limiter, Limits, ProvisionalCooldown, QuotaGroupId, TargetId, TargetLimits,
+    CooldownReason, Grant, Limiter, ProvisionalCooldown, QuotaGroupId, TargetId, TargetLimits,
 };
 use llmpool_core::limits::observed_limits::LimitSnapshots;
 use llmpool_core::limits::wait_queue::{AcquireRequest, Ticket};

@@ -126,10 +126,10 @@ fn options() -> CallOptions {
 
 async fn chat(model: &dyn LlmInterface, request: &ChatRequest) -> Result<Reply, Refused> {
     if request.stream == Some(true) {
-        let stream = model.chat_stream(request, &options()).await?;
+        let stream = model.chat_stream_with(request, &options()).await?;
         return Ok(streamed(|out| tell_chunks(stream, out)));
     }
-    let answer = model.chat(request, &options()).await?;
+    let answer = model.chat_with(request, &options()).await?;
     Ok(whole(200, &answer.completion))
 }
 
@@ -145,10 +145,10 @@ async fn tell_chunks(mut stream: ChatStream, mut out: Out) -> Told {
 
 async fn respond(model: &OpenAiResponsesCompatible, request: &ResponsesRequest) -> Result<Reply, Refused> {
     if request.stream == Some(true) {
-        let stream = model.respond_stream(request, &options()).await?;
+        let stream = model.create_response_stream_with(request, &options()).await?;
         return Ok(streamed(|out| tell_events(stream, out)));
     }
-    let answer = model.respond(request, &options()).await?;
+    let answer = model.create_response_with(request, &options()).await?;
     Ok(whole(200, &answer.response))
 }
 
@@ -174,11 +174,11 @@ async fn respond_by_chat(model: &OpenAiCompatible, request: &ResponsesRequest) -
     let frame = ResponseEnvelope::new(request, format!("test{number}"), 1_700_000_000);
     let chat = translate::to_chat(request, ChatCapabilities::default())?.request;
     if request.stream == Some(true) {
-        let stream = model.chat_stream(&chat, &options()).await?;
+        let stream = model.chat_stream_with(&chat, &options()).await?;
         let translator = ChunkTranslator::new(frame);
         return Ok(streamed(|out| tell_translated(stream, translator, out)));
     }
-    let answer = model.chat(&chat, &options()).await?;
+    let answer = model.chat_with(&chat, &options()).await?;
     Ok(whole(200, &translate::response_of(answer.completion, &frame)?))
 }
 

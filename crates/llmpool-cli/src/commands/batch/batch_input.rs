@@ -44,7 +44,9 @@ pub(super) fn read(mut source: impl BufRead, system: Option<&str>) -> io::Result
             continue;
         }
         let line = match is_complete {
-            true => batch_line::parse(bytes, number, system).and_then(|line| reject_duplicate(line, &mut ids)),
+            true => {
+                batch_line::parse(bytes, number, system).and_then(|line| reject_duplicate(line, &mut ids))
+            }
             false => Err(too_long()),
         };
         match line {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: no error contains text of the line, which is a prompt.
 
-use llmpool::chat::{ChatRequest, Extra, Message, Role};
+use llmpool::chat::{ChatRequest, Message, Role, UnknownFields};
 use serde::Deserialize;
 use serde_json::error::Category;
 
@@ -64,7 +64,10 @@ pub(super) fn parse(text: &[u8], number: u64, system: Option<&str>) -> Result<Ba
 }
 
 /// Parses an object: a request with an optional id, with a prompt instead of messages, or with a body as in an OpenAI batch file.
-fn object(mut request: ChatRequest, system: Option<&str>) -> Result<(Option<String>, ChatRequest), LineError> {
+fn object(
+    mut request: ChatRequest,
+    system: Option<&str>,
+) -> Result<(Option<String>, ChatRequest), LineError> {
     let id = id(&mut request.extra)?;
     if request.has("body") {
         return Ok((id, with_system(body(request)?, system)?));
@@ -120,7 +123,10 @@ fn body(mut line: ChatRequest) -> Result<ChatRequest, LineError> {
     let body = line.extra.remove("body");
     let method = take_string(&mut line.extra, "method")?;
     if method.is_some_and(|method| method != "POST") {
-        return Err(LineError::new("method is not POST", "write POST, or remove the field"));
+        return Err(LineError::new(
+            "method is not POST",
+            "write POST, or remove the field",
+        ));
     }
     let url = take_string(&mut line.extra, "url")?;
     if url.is_some_and(|url| !url.ends_with("/chat/completions")) {
@@ -144,7 +150,7 @@ fn body(mut line: ChatRequest) -> Result<ChatRequest, LineError> {
     })
 }
 
-fn id(fields: &mut Extra) -> Result<Option<String>, LineError> {
+fn id(fields: &mut UnknownFields) -> Result<Option<String>, LineError> {
     match (take_string(fields, "id")?, take_string(fields, "custom_id")?) {
         (Some(id), Some(custom_id)) if id != custom_id => {
             Err(LineError::new("id and custom_id differ", "keep one of them"))
@@ -154,7 +160,7 @@ fn id(fields: &mut Extra) -> Result<Option<String>, LineError> {
 }
 
 /// Removes and returns a string field. `None` if it is missing or `null`.
-fn take_string(fields: &mut Extra, name: &str) -> Result<Option<String>, LineError> {
+fn take_string(fields: &mut UnknownFields, name: &str) -> Result<Option<String>, LineError> {
     let Some(json) = fields.remove(name) else {
         return Ok(None);
     };
@@ -207,11 +213,7 @@ mod tests {
 
     fn parsed(text: &str, system: Option<&str>) -> (String, Option<String>, String) {
         let line = parse(text.as_bytes(), 7, system).unwrap();
-        (
-            line.id,
-            line.model,
-            serde_json::to_string(&line.request).unwrap(),
-        )
+        (line.id, line.model, serde_json::to_string(&line.request).unwrap())
     }
 
     #[test]
@@ -275,14 +277,8 @@ mod tests {
         for (text, message) in [
             ("canary", "expected a string or an object"),
             (r#"["canary"]"#, "expected a string or an object"),
-            (
-                r#"{"prompt":"canary"#,
-                "invalid JSON: EOF while parsing a string",
-            ),
-            (
-                r#"{"prompt":"canary"} x"#,
-                "invalid JSON: trailing characters",
-            ),
+            (r#"{"prompt":"canary"#, "invalid JSON: EOF while parsing a string"),
+            (r#"{"prompt":"canary"} x"#, "invalid JSON: trailing characters"),
             (r#"" ""#, "the prompt is empty"),
             (r#"{"prompt":["canary"]}"#, "prompt is not a string"),
             (r#"{"id":1,"prompt":"canary"}"#, "id is not a string"),
@@ -312,8 +308,14 @@ mod tests {
             ),
             (r#"{"prompt":"canary","stream":true}"#, "cannot stream"),
             (r#"{"prompt":"canary","stream_options":{}}"#, "cannot stream"),
-            (r#"{"body":"canary"}"#, "body: wrong type of a value: expected an object"),
-            (r#"{"body":null}"#, "body: wrong type of a value: expected an object"),
+            (
+                r#"{"body":"canary"}"#,
+                "body: wrong type of a value: expected an object",
+            ),
+            (
+                r#"{"body":null}"#,
+                "body: wrong type of a value: expected an object",
+            ),
             (r#"{"body":{"prompt":"canary"}}"#, "neither prompt nor messages"),
             (
                 r#"{"url":"/v1/embeddings","body":{}}"#,

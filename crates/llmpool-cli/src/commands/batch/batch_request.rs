@@ -23,14 +23,19 @@ pub(super) struct BatchRequest {
 
 /// Reads all lines of the input and selects their models, or prints all invalid lines.
 pub(super) async fn read_all(args: &ChatArgs, providers: &Providers) -> Result<Vec<BatchRequest>, ExitCode> {
-    let path = args.batch.jsonl.clone().unwrap_or_else(|| Path::new("-").to_owned());
+    let path = args
+        .batch
+        .jsonl
+        .clone()
+        .unwrap_or_else(|| Path::new("-").to_owned());
     let name = match batch_input::is_standard_stream(&path) {
         true => "stdin".to_owned(),
         false => path.display().to_string(),
     };
     let system = args.system.clone();
     // On a blocking thread: the async thread has to notice Ctrl-C.
-    let input = tokio::task::spawn_blocking(move || batch_input::read(batch_input::open(&path)?, system.as_deref()));
+    let input =
+        tokio::task::spawn_blocking(move || batch_input::read(batch_input::open(&path)?, system.as_deref()));
     let BatchInput { lines, mut errors } = input
         .await
         .map_err(std::io::Error::other)
@@ -75,7 +80,10 @@ fn model_for(
 fn print_errors(name: &str, mut errors: Vec<(u64, LineError)>) -> ExitCode {
     errors.sort_by_key(|(number, _)| *number);
     let count = errors.len();
-    output::print_error(format!("{name}: {}; nothing sent", format::count(count, "invalid line")));
+    output::print_error(format!(
+        "{name}: {}; nothing sent",
+        format::count(count, "invalid line")
+    ));
     for (number, error) in errors.iter().take(MAX_PRINTED_ERRORS) {
         let column = error.column.map(|column| format!(":{column}"));
         let location = format!("{name}:{number}{}:", column.unwrap_or_default());

@@ -135,7 +135,7 @@ pub(super) fn kind_name(kind: ErrorKind) -> &'static str {
 
 /// Converts a name to an identifier, as in `rate_limited`.
 fn identifier(name: &str) -> String {
-    name.replace(' ', "_")
+    name.to_ascii_lowercase().replace(' ', "_")
 }
 
 /// A row that an earlier run wrote.

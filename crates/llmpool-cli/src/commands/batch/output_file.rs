@@ -74,10 +74,10 @@ impl OutputFile {
     fn lock(&self) -> Result<(), Problem> {
         match self.file.try_lock() {
             Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
-            Err(TryLockError::WouldBlock) => Err(
-                Problem::new(format!("{} is in use by another batch", self.name))
-                    .with_hint("wait for the other batch, or pass another file with --output"),
-            ),
+            Err(TryLockError::WouldBlock) => {
+                Err(Problem::new(format!("{} is in use by another batch", self.name))
+                    .with_hint("wait for the other batch, or pass another file with --output"))
+            }
         }
     }
 
@@ -118,8 +118,11 @@ impl OutputFile {
     }
 
     fn not_a_row(&self, line: u64) -> Problem {
-        Problem::new(format!("cannot use {} as output: line {line} is not a row of a batch", self.name))
-            .with_hint("pass another file with --output, or remove the line")
+        Problem::new(format!(
+            "cannot use {} as output: line {line} is not a row of a batch",
+            self.name
+        ))
+        .with_hint("pass another file with --output, or remove the line")
     }
 
     /// Appends a row with one write. If the write fails, truncates the file to its previous length.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use llmpool::chat::{ChatChunk, ChatRequest};
-use llmpool::{CallOptions, CallReport, Error, LlmInterface, OpenAiCompatible, UsageSource};
+use llmpool::{CallReport, Error, LlmInterface, OpenAiCompatible, UsageSource};
 
 use super::answer_printer::AnswerPrinter;
 use crate::problem;
@@ -46,7 +46,7 @@ pub(super) async fn print(
     printer: &mut AnswerPrinter,
     answer: &mut String,
 ) -> Result<CallReport, AnswerError> {
-    let mut stream = model.chat_stream(request, &CallOptions::default()).await?;
+    let mut stream = model.chat_stream(request).await?;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
         printer.print_reasoning(reasoning(&chunk).unwrap_or_default())?;

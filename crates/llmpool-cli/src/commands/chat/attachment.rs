@@ -40,7 +40,8 @@ impl Attachment {
     pub(super) fn load(path: &Path) -> Result<Self, Problem> {
         let shown = path.display();
         let unreadable = |error: std::io::Error| {
-            Problem::new(format!("cannot read {shown}: {error}")).with_hint("give the path of an existing file")
+            Problem::new(format!("cannot read {shown}: {error}"))
+                .with_hint("give the path of an existing file")
         };
         let file = File::open(path).map_err(unreadable)?;
         let mut bytes = Vec::new();

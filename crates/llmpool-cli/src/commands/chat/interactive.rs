@@ -27,9 +27,9 @@ use super::attachment::{self, Attachment};
 use crate::cli::ChatArgs;
 use crate::context::state_file::StateFile;
 use crate::context::{ProviderSource, select_model};
+use crate::output;
 use crate::problem::{self, Problem};
 use crate::terminal::{Screen, Style};
-use crate::output;
 
 /// The state of an interactive chat.
 struct Session {
@@ -71,7 +71,10 @@ impl Session {
             self.model.id()
         ));
         for attachment in &self.attachments {
-            output::note(format!("attached to the first prompt: {}", attachment.description()));
+            output::note(format!(
+                "attached to the first prompt: {}",
+                attachment.description()
+            ));
         }
     }
 
@@ -124,7 +127,11 @@ impl Session {
                 Err(error) => problem::print(&error),
             },
             SlashCommand::System(None) => {
-                output::line(self.conversation.system().unwrap_or("no system prompt is set; /system TEXT sets one"));
+                output::line(
+                    self.conversation
+                        .system()
+                        .unwrap_or("no system prompt is set; /system TEXT sets one"),
+                );
             }
             SlashCommand::System(Some(text)) => {
                 let system = Some(text).filter(|text| *text != "-");
@@ -210,7 +217,10 @@ impl Session {
         let loaded = tokio::task::spawn_blocking(move || Attachment::load(&path)).await;
         match loaded.unwrap_or_else(|error| Err(Problem::new(error.to_string()))) {
             Ok(attachment) => {
-                output::line(format!("attached to the next prompt: {}", attachment.description()));
+                output::line(format!(
+                    "attached to the next prompt: {}",
+                    attachment.description()
+                ));
                 self.attachments.push(attachment);
             }
             Err(problem) => problem.print(),

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use llmpool::check::{CallCheck, Inconclusive, KeyCheck, LimitSnapshot, LimitSnapshots, StreamUsage, Verdict};
+use llmpool::check::{
+    CallCheck, Inconclusive, KeyCheck, LimitSnapshot, LimitSnapshots, StreamUsage, Verdict,
+};
 
 use super::checked_model::CheckedModel;
 use crate::output;
@@ -35,7 +37,10 @@ pub(super) fn render(models: &[CheckedModel], screen: Screen) -> String {
     }
     let counts = VERDICTS.iter().zip(counts).map(|((label, style), count)| {
         let style = if count == 0 { Style::Plain } else { *style };
-        screen.painter.paint(style, format!("{count} {label}")).to_string()
+        screen
+            .painter
+            .paint(style, format!("{count} {label}"))
+            .to_string()
     });
     let _ = writeln!(text, "{}", counts.collect::<Vec<_>>().join(", "));
     text
@@ -132,7 +137,7 @@ fn call_details(call: &CallCheck) -> String {
         StreamUsage::Unknown => None,
         StreamUsage::Told => Some("stream_options accepted, usage reported"),
         StreamUsage::Ignored => Some("stream_options accepted, usage not reported"),
-        StreamUsage::Refused => Some("stream_options refused"),
+        StreamUsage::Refused => Some("stream_options not supported"),
     };
     let no_limits = || call.failure.is_none().then(|| "no limits reported".to_owned());
     let first_content = call

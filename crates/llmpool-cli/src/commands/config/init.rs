@@ -52,7 +52,9 @@ fn init(args: &InitArgs) -> Result<(), ExitCode> {
     validate(&text)?;
     create(&args.file, &text).map_err(|error| cannot_write(&args.file, &error))?;
     write_schema(&args.file)?;
-    output::note(format!("wrote {shown}, and {SCHEMA_FILE} for completion and validation in editors"));
+    output::note(format!(
+        "wrote {shown}, and {SCHEMA_FILE} for completion and validation in editors"
+    ));
     print_next_steps(&args, &provider);
     Ok(())
 }
@@ -61,7 +63,10 @@ fn init(args: &InitArgs) -> Result<(), ExitCode> {
 fn prompt_for_missing(args: &InitArgs) -> io::Result<Option<InitArgs>> {
     let mut args = args.clone();
     if args.provider.is_none() {
-        output::line(format!("Providers: {}, or any other name", provider_templates::names()));
+        output::line(format!(
+            "Providers: {}, or any other name",
+            provider_templates::names()
+        ));
         let Some(provider) = prompt("Provider", TEMPLATES[0].name)? else {
             return Ok(None);
         };
@@ -92,7 +97,8 @@ fn prompt_for_missing(args: &InitArgs) -> io::Result<Option<InitArgs>> {
     }
     if args.key_env.is_empty() && template.is_none_or(|template| template.key.is_some()) {
         let default = template.and_then(|template| template.key).unwrap_or_default();
-        let Some(variables) = prompt("Environment variables of the keys, separated by spaces", default)? else {
+        let Some(variables) = prompt("Environment variables of the keys, separated by spaces", default)?
+        else {
             return Ok(None);
         };
         args.key_env = variables.split_whitespace().map(str::to_owned).collect();
@@ -124,10 +130,16 @@ fn new_provider(args: &InitArgs) -> Result<NewProvider, Problem> {
     let name = args.provider.as_deref().unwrap_or(TEMPLATES[0].name);
     let template = provider_templates::find(name);
     let missing = |setting: &str, option: &str| {
-        Problem::new(format!("the {setting} is required for provider {name}, which has no template"))
-            .with_hint(format!("pass {option}, or one of the known providers: {}", provider_templates::names()))
+        Problem::new(format!(
+            "the {setting} is required for provider {name}, which has no template"
+        ))
+        .with_hint(format!(
+            "pass {option}, or one of the known providers: {}",
+            provider_templates::names()
+        ))
     };
-    let or_default = |option: &Option<String>, default: Option<&str>| option.clone().or(default.map(str::to_owned));
+    let or_default =
+        |option: &Option<String>, default: Option<&str>| option.clone().or(default.map(str::to_owned));
     let base_url = or_default(&args.base_url, template.map(|template| template.base_url));
     let model = or_default(&args.model, template.map(|template| template.model));
     let key_variables = match &args.key_env[..] {

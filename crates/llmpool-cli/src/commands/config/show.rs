@@ -5,7 +5,7 @@ mod settings_values;
 
 use std::process::ExitCode;
 
-use llmpool::{LlmInterface, Providers};
+use llmpool::Providers;
 
 use self::settings_values::ModelValues;
 use crate::cli::{ShowArgs, non_empty};
@@ -22,7 +22,10 @@ pub(super) fn run(args: &ShowArgs) -> Result<(), ExitCode> {
     let file = path.map(|path| path.display().to_string());
     let environment = settings_values::environment();
     output::print(&match args.json {
-        true => format!("{}\n", settings_report::to_json(file.as_deref(), &environment, &models)),
+        true => format!(
+            "{}\n",
+            settings_report::to_json(file.as_deref(), &environment, &models)
+        ),
         false => settings_report::to_text(file.as_deref(), &environment, &models, Screen::stdout()),
     })
 }

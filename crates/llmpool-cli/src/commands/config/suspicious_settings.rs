@@ -74,7 +74,8 @@ fn explicit_field(file: &ProviderFile, path: &str, name: &str) -> Option<String>
 }
 
 fn unusual_capacity(file: &ProviderFile, path: &str, capacity: u32) -> Option<Diagnostic> {
-    let field = explicit_field(file, path, "rate_limit_capacity").filter(|_| !USUAL_CAPACITY.contains(&capacity))?;
+    let field =
+        explicit_field(file, path, "rate_limit_capacity").filter(|_| !USUAL_CAPACITY.contains(&capacity))?;
     Some(hint(
         file,
         &field,
@@ -84,7 +85,8 @@ fn unusual_capacity(file: &ProviderFile, path: &str, capacity: u32) -> Option<Di
 }
 
 fn unusual_rate(file: &ProviderFile, path: &str, rate: f64) -> Option<Diagnostic> {
-    let field = explicit_field(file, path, "rate_limit_refill_rate").filter(|_| !USUAL_RATE.contains(&rate))?;
+    let field =
+        explicit_field(file, path, "rate_limit_refill_rate").filter(|_| !USUAL_RATE.contains(&rate))?;
     Some(hint(
         file,
         &field,
@@ -96,7 +98,8 @@ fn unusual_rate(file: &ProviderFile, path: &str, rate: f64) -> Option<Diagnostic
 /// Every request carries a key, so a remote server needs TLS.
 fn unencrypted(file: &ProviderFile, path: &str, base_url: &str) -> Option<Diagnostic> {
     let host = server_location::host(base_url);
-    let is_remote = base_url.starts_with("http://") && host.contains('.') && !server_location::is_local(base_url);
+    let is_remote =
+        base_url.starts_with("http://") && host.contains('.') && !server_location::is_local(base_url);
     is_remote.then(|| {
         hint(
             file,

@@ -47,9 +47,11 @@ fn without_file(args: &ValidateArgs) -> Result<(), ExitCode> {
         ProviderSource::Environment(_) => {
             output::print("ok: no provider file; the provider from OPENAI_API_KEY accepts any model name\n")
         }
-        ProviderSource::File { .. } | ProviderSource::Unconfigured => Err(Problem::new("no provider file was found")
-            .with_hint("run llmpool config init to write one, or pass one with --config")
-            .exit(exit::CONFIG)),
+        ProviderSource::File { .. } | ProviderSource::Unconfigured => {
+            Err(Problem::new("no provider file was found")
+                .with_hint("run llmpool config init to write one, or pass one with --config")
+                .exit(exit::CONFIG))
+        }
     }
 }
 
@@ -101,10 +103,18 @@ fn print_text(files: &[ValidatedFile]) -> Result<(), ExitCode> {
                     diagnostics::print_warning(&file.name, warning);
                 }
                 for hint in &file.hints {
-                    output::hint(format!("{}{}", diagnostics::location(&file.name, hint), hint.problem));
+                    output::hint(format!(
+                        "{}{}",
+                        diagnostics::location(&file.name, hint),
+                        hint.problem
+                    ));
                     output::continuation(&hint.cure);
                 }
-                output::print(&format!("ok: {}, {}\n", file.name, format::count(*models, "model")))?;
+                output::print(&format!(
+                    "ok: {}, {}\n",
+                    file.name,
+                    format::count(*models, "model")
+                ))?;
             }
         }
     }

@@ -88,7 +88,8 @@ impl AdviceSearch<'_> {
         let average = self.average_rate(&self.forecast(&unlimited.with_keys(index, keys))?);
         let refill_rate = round_up(average * HEADROOM);
         let with_keys = setup.with_keys(index, keys);
-        let with_capacity = |capacity: usize| with_keys.with_rate(index, Some((capacity as u32, refill_rate)));
+        let with_capacity =
+            |capacity: usize| with_keys.with_rate(index, Some((capacity as u32, refill_rate)));
         let capacity = smallest(MAX_CAPACITY, |capacity| self.simulate(&with_capacity(capacity)))?;
         let Some(capacity) = capacity else {
             return Ok(Advice::Unknown);
@@ -111,7 +112,7 @@ impl AdviceSearch<'_> {
     }
 
     fn is_sufficient(&self, forecast: &Forecast) -> bool {
-        forecast.shed.total() == 0 && forecast.wait(0.99) <= self.target_wait
+        forecast.rejected.total() == 0 && forecast.wait_quantile(0.99) <= self.target_wait
     }
 
     /// Returns the average calls per second: the offered rate, or the rate at which callers call when they never wait.

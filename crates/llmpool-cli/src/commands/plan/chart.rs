@@ -43,7 +43,7 @@ type CallCount = fn(&Interval) -> u64;
 
 /// Divides a forecast into at most `count` intervals.
 pub(super) fn intervals(forecast: &Forecast, count: usize) -> Vec<Interval> {
-    let bins = &forecast.pieces;
+    let bins = &forecast.bins;
     let count = count.min(bins.len());
     let bin_length = forecast.span.as_secs_f64() / bins.len().max(1) as f64;
     let interval = |index: usize| {
@@ -55,8 +55,8 @@ pub(super) fn intervals(forecast: &Forecast, count: usize) -> Vec<Interval> {
         };
         bins[first..end].iter().fold(empty, |sum, bin| Interval {
             offered: sum.offered + bin.offered,
-            served: sum.served + bin.served,
-            rejected: sum.rejected + bin.shed,
+            served: sum.served + bin.admitted,
+            rejected: sum.rejected + bin.rejected,
             longest_wait: sum.longest_wait.max(bin.longest_wait),
             ..sum
         })
@@ -79,10 +79,12 @@ impl Chart {
         };
         let columns = screen.width.unwrap_or(DEFAULT_COLUMNS);
         Self {
-            bars: if locale.is_some_and(is_utf8) { BLOCKS } else { ASCII },
-            width: usize::from(columns)
-                .saturating_sub(TEXT_COLUMNS)
-                .clamp(10, 120),
+            bars: if locale.is_some_and(is_utf8) {
+                BLOCKS
+            } else {
+                ASCII
+            },
+            width: usize::from(columns).saturating_sub(TEXT_COLUMNS).clamp(10, 120),
         }
     }
 
@@ -161,13 +163,13 @@ mod tests {
     fn intervals_cover_all_time_bins() {
         let bin = |index: u64| TimeBin {
             offered: index,
-            served: 1,
-            shed: 0,
+            admitted: 1,
+            rejected: 0,
             longest_wait: Duration::from_secs(index),
         };
         let forecast = Forecast {
             span: Duration::from_secs(20),
-            pieces: (0..10).map(bin).collect(),
+            bins: (0..10).map(bin).collect(),
             ..Forecast::default()
         };
         let three = intervals(&forecast, 3);

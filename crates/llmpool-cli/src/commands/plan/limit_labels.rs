@@ -7,7 +7,7 @@ use llmpool::{LimitKind, WaitReason};
 
 /// Returns the reasons for waiting, each with its share of the total time waited.
 pub(super) fn wait_shares(forecast: &Forecast) -> impl Iterator<Item = (WaitReason, f64)> {
-    let reasons = forecast.waited_for.iter();
+    let reasons = forecast.wait_reasons.iter();
     let reasons = reasons.map(|(reason, waited)| (*reason, waited.as_secs_f64()));
     let total: f64 = reasons.clone().map(|(_, waited)| waited).sum();
     reasons.map(move |(reason, waited)| (reason, waited / total))

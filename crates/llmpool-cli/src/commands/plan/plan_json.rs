@@ -32,14 +32,14 @@ fn model_to_json(id: &str, model: &ModelPlan) -> Value {
     };
     let waited_for =
         wait_shares(forecast).map(|(reason, share)| json!({"limit": json_name(reason), "share": share}));
-    let rejected_for = forecast.turned_away_for.iter();
+    let rejected_for = forecast.rejection_reasons.iter();
     let rejected_for =
         rejected_for.map(|(reason, calls)| json!({"limit": json_name(*reason), "calls": calls}));
     let over_time = intervals(forecast, INTERVALS);
     json!({
         "model": id,
         "offered": forecast.offered,
-        "served": forecast.served,
+        "served": forecast.admitted,
         "answered": forecast.answered,
         "goodput_per_second": forecast.goodput(),
         "tokens": forecast.tokens,
@@ -48,7 +48,7 @@ fn model_to_json(id: &str, model: &ModelPlan) -> Value {
         "wait_seconds": waits_to_json(forecast),
         "waited_for": waited_for.collect::<Vec<_>>(),
         "binding_limit": forecast.binding_limit().map(json_name),
-        "own": forecast.own.as_ref().map(utilization_to_json),
+        "own": forecast.model_limit.as_ref().map(utilization_to_json),
         "keys": keys_to_json(forecast),
         "enough": enough,
         "recommended": recommended,
@@ -57,13 +57,13 @@ fn model_to_json(id: &str, model: &ModelPlan) -> Value {
 }
 
 fn rejections_to_json(forecast: &Forecast) -> Value {
-    let rejections = forecast.shed;
+    let rejections = forecast.rejected;
     json!({
         "total": rejections.total(),
         "rate": rejections.total() as f64 / forecast.offered.max(1) as f64,
         "too_late": rejections.too_late,
         "queue_full": rejections.queue_full,
-        "never": rejections.never,
+        "never": rejections.unsatisfiable,
     })
 }
 
@@ -93,7 +93,7 @@ fn change_to_json(change: &Change) -> Value {
 }
 
 fn waits_to_json(forecast: &Forecast) -> Value {
-    let wait = |quantile| forecast.wait(quantile).as_secs_f64();
+    let wait = |quantile| forecast.wait_quantile(quantile).as_secs_f64();
     json!({"p50": wait(0.5), "p90": wait(0.9), "p99": wait(0.99), "max": wait(1.0)})
 }
 

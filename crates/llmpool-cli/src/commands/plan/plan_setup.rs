@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use llmpool::forecast::{Forecast, TooManyCalls, Traffic};
 use llmpool::provider_file::{KeyEntry, ModelEntry, ProviderEntry, ProviderFile};
-use llmpool::{Error, LlmInterface, OpenAiCompatible, Providers, Secret};
+use llmpool::{Error, OpenAiCompatible, Providers, Secret};
 
 use crate::cli::PlanArgs;
 use crate::context::{paths, read_provider_file_without_keys, select_model};
-use crate::problem::{self, Problem};
 use crate::exit;
+use crate::problem::{self, Problem};
 
 /// All configured models, and those that receive calls.
 #[derive(Clone)]

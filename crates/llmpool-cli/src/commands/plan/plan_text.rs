@@ -64,7 +64,7 @@ fn traffic_text(traffic: &Traffic) -> String {
     format!(
         "{arrivals}{burst} for {span}; {:.0} + {:.0} tokens and {:.2} s per call",
         traffic.prompt_tokens.mean(),
-        traffic.answer_tokens.mean(),
+        traffic.output_tokens.mean(),
         traffic.latency.mean()
     )
 }
@@ -75,7 +75,10 @@ fn forecast_table(forecast: &Forecast, screen: Screen) -> String {
     let answered = per_second(forecast.goodput());
     let tokens_per_minute = forecast.tokens as f64 / span * 60.0;
     let mut rows = vec![
-        ("offered".to_owned(), format!("{} calls, {offered}", forecast.offered)),
+        (
+            "offered".to_owned(),
+            format!("{} calls, {offered}", forecast.offered),
+        ),
         (
             "answered".to_owned(),
             format!("{} within the simulated time, {answered}", forecast.answered),
@@ -88,14 +91,14 @@ fn forecast_table(forecast: &Forecast, screen: Screen) -> String {
             format!("{}, {tokens_per_minute:.0} per minute", forecast.tokens),
         ),
     ];
-    if let Some(own) = &forecast.own {
+    if let Some(own) = &forecast.model_limit {
         rows.push(("model".to_owned(), utilization_text(own)));
     }
     rows.extend(key_rows(forecast));
     let mut table = Table::new(screen);
     for (name, text) in rows {
         let style = match &name[..] {
-            "rejected" if forecast.shed.total() > 0 => Style::Bad,
+            "rejected" if forecast.rejected.total() > 0 => Style::Bad,
             "rejected" => Style::Good,
             _ => Style::Plain,
         };
@@ -105,11 +108,11 @@ fn forecast_table(forecast: &Forecast, screen: Screen) -> String {
 }
 
 fn rejected_text(forecast: &Forecast) -> String {
-    let rejections = forecast.shed;
+    let rejections = forecast.rejected;
     if rejections.total() == 0 {
         return "none".to_owned();
     }
-    let main_reason = forecast.turned_away_for.first();
+    let main_reason = forecast.rejection_reasons.first();
     let main_reason = main_reason.map_or("", |(reason, _)| limit(*reason));
     let causes = [
         (
@@ -117,7 +120,10 @@ fn rejected_text(forecast: &Forecast) -> String {
             format!("would wait too long, mostly for {main_reason}"),
         ),
         (rejections.queue_full, "found the queue full".to_owned()),
-        (rejections.never, "need more tokens than a limit allows".to_owned()),
+        (
+            rejections.unsatisfiable,
+            "need more tokens than a limit allows".to_owned(),
+        ),
     ];
     let causes = causes.iter().filter(|(calls, _)| *calls > 0);
     let causes: Vec<_> = causes.map(|(calls, cause)| format!("{calls} {cause}")).collect();
@@ -148,11 +154,15 @@ fn key_rows(forecast: &Forecast) -> Vec<(String, String)> {
 }
 
 fn utilization_text(utilization: &Utilization) -> String {
-    format!("{} of its {}", percent(utilization.share), limit_kind(utilization.limit))
+    format!(
+        "{} of its {}",
+        percent(utilization.share),
+        limit_kind(utilization.limit)
+    )
 }
 
 fn waits_text(forecast: &Forecast) -> String {
-    let wait = |quantile| seconds(forecast.wait(quantile));
+    let wait = |quantile| seconds(forecast.wait_quantile(quantile));
     format!(
         "p50 {}, p90 {}, p99 {}, max {}",
         wait(0.5),
@@ -173,7 +183,10 @@ fn waited_for_text(forecast: &Forecast) -> String {
 }
 
 fn advice_text(report: &PlanReport, model: &ModelPlan, entry: &ModelEntry) -> String {
-    let goal = format!("a p99 wait of at most {} without rejections", seconds(report.target_wait));
+    let goal = format!(
+        "a p99 wait of at most {} without rejections",
+        seconds(report.target_wait)
+    );
     let configured = entry.api_keys.len();
     match &model.advice {
         Advice::Sufficient { keys: required } if *required < configured => format!(
@@ -202,7 +215,7 @@ fn advice_text(report: &PlanReport, model: &ModelPlan, entry: &ModelEntry) -> St
 
 fn remaining_limit(unlimited: &Forecast) -> &'static str {
     match unlimited.binding_limit() {
-        _ if unlimited.shed.never > 0 => "a token limit below the tokens of one call",
+        _ if unlimited.rejected.unsatisfiable > 0 => "a token limit below the tokens of one call",
         Some(reason) => limit(reason),
         None => "the maximum queue length",
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use llmpool::Providers;
-use llmpool::forecast::Recorded;
+use llmpool::forecast::RecordedCall;
 use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -43,7 +43,11 @@ struct NumberedLine {
 }
 
 /// Reads a trace. Lines without a model are for the requested one, or the only one. Adds the models to the setup.
-pub(super) fn read(path: &Path, requested: Option<&str>, setup: &mut PlanSetup) -> Result<Vec<Recorded>, ExitCode> {
+pub(super) fn read(
+    path: &Path,
+    requested: Option<&str>,
+    setup: &mut PlanSetup,
+) -> Result<Vec<RecordedCall>, ExitCode> {
     let lines = parse_file(path).map_err(|problem| problem.exit(exit::USAGE))?;
     if lines.iter().any(|line| line.line.model.is_none()) {
         setup.plan_single(requested)?;
@@ -58,10 +62,10 @@ pub(super) fn read(path: &Path, requested: Option<&str>, setup: &mut PlanSetup) 
         let caller = line.caller.map_or(0, |caller| {
             *callers.entry(caller.to_string()).or_insert(next_caller)
         });
-        Ok(Recorded {
+        Ok(RecordedCall {
             at: Duration::from_secs_f64(at - start),
             prompt_tokens: line.prompt_tokens,
-            answer_tokens: line.completion_tokens,
+            output_tokens: line.completion_tokens,
             latency: line.latency.map(Duration::from_secs_f64),
             caller,
             model,
@@ -72,7 +76,8 @@ pub(super) fn read(path: &Path, requested: Option<&str>, setup: &mut PlanSetup) 
 
 fn parse_file(path: &Path) -> Result<Vec<NumberedLine>, Problem> {
     let name = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| Problem::new(format!("cannot read {name}: {error}")))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Problem::new(format!("cannot read {name}: {error}")))?;
     let mut lines = Vec::new();
     for (index, text) in text.lines().enumerate() {
         if !text.trim().is_empty() {
@@ -84,7 +89,9 @@ fn parse_file(path: &Path) -> Result<Vec<NumberedLine>, Problem> {
         return Err(Problem::new(format!("{name} has no calls")).with_hint(example));
     };
     if last - first > MAX_SECONDS {
-        return Err(Problem::new(format!("{name} spans more than 30 years")).with_hint("correct the times in \"at\""));
+        return Err(
+            Problem::new(format!("{name} spans more than 30 years")).with_hint("correct the times in \"at\"")
+        );
     }
     Ok(lines)
 }
@@ -100,8 +107,9 @@ fn parse_line(text: &str, number: usize, path: &Path) -> Result<NumberedLine, Pr
         Problem::new(message).at(format_args!("{}:{column}", location(path, number)))
     })?;
     let invalid = |message: &str| Problem::new(message).at(location(path, number));
-    let at = parse_time(&line.at)
-        .ok_or_else(|| invalid("\"at\" must be a number of seconds or a date such as \"2026-01-31T12:00:00Z\""))?;
+    let at = parse_time(&line.at).ok_or_else(|| {
+        invalid("\"at\" must be a number of seconds or a date such as \"2026-01-31T12:00:00Z\"")
+    })?;
     if line
         .latency
         .is_some_and(|latency| !(0.0..=MAX_SECONDS).contains(&latency))

@@ -48,8 +48,8 @@ fn with_arrivals(arrivals: Arrivals, args: &TrafficArgs) -> Traffic {
         span: args.span.or(recorded_span).unwrap_or(DEFAULT_SPAN),
         latency: args.latency,
         prompt_tokens: args.prompt_tokens,
-        answer_tokens: args.answer_tokens,
-        expected_answer: args.max_tokens,
+        output_tokens: args.answer_tokens,
+        expected_output: args.max_tokens,
         patience: args.patience,
         seed: args.seed,
     }
@@ -60,7 +60,9 @@ fn arrivals(callers: Option<u32>, rate: Option<f64>, even: bool) -> Result<Arriv
         (Some(callers), None) if !even => Ok(Arrivals::Callers(callers)),
         (None, Some(per_second)) if even => Ok(Arrivals::Even { per_second }),
         (None, Some(per_second)) => Ok(Arrivals::Random { per_second }),
-        _ => Err(Problem::new("expected either \"rate\" (optionally with \"even\") or \"callers\"")),
+        _ => Err(Problem::new(
+            "expected either \"rate\" (optionally with \"even\") or \"callers\"",
+        )),
     }
 }
 
@@ -120,7 +122,8 @@ fn read_file(path: &Path, requested: Option<&str>, setup: &mut PlanSetup) -> Res
 
 fn parse_file(path: &Path) -> Result<TrafficFile, Problem> {
     let name = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| Problem::new(format!("cannot read {name}: {error}")))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Problem::new(format!("cannot read {name}: {error}")))?;
     serde_json::from_str(&text).map_err(|error| {
         let (column, message) = trace::column_and_message(&error);
         Problem::new(message).at(format_args!("{name}:{}:{column}", error.line().max(1)))
@@ -133,7 +136,9 @@ fn add_models(models: &[ModelShare], setup: &mut PlanSetup) -> Result<(), Proble
         .map_err(|error| Problem::new(error.to_string()))?;
     for (index, ModelShare { model, share }) in models.iter().enumerate() {
         if !(share.is_finite() && *share > 0.0) {
-            return Err(Problem::new(format!("models[{index}].share: expected a number greater than 0")));
+            return Err(Problem::new(format!(
+                "models[{index}].share: expected a number greater than 0"
+            )));
         }
         match setup.add(&providers, model, *share) {
             Ok(added) if added == index => {}
@@ -154,11 +159,12 @@ impl TrafficFile {
         let callers = parse_field("callers", self.callers, cli::parse_callers)?;
         let burst = self.burst.map(|burst| format!("{}@{}", burst.calls, burst.every));
         let burst = parse_field("burst", burst, cli::parse_burst)?;
-        let distribution = |name, mean: Option<f64>, p95: Option<f64>, default: &str, parse: FieldParser<LogNormal>| {
-            let mean = mean.map_or_else(|| default.to_owned(), |mean| mean.to_string());
-            let text = p95.map_or_else(|| mean.clone(), |p95| format!("{mean}:{p95}"));
-            parse(&text).map_err(|message| Problem::new(message).at(name))
-        };
+        let distribution =
+            |name, mean: Option<f64>, p95: Option<f64>, default: &str, parse: FieldParser<LogNormal>| {
+                let mean = mean.map_or_else(|| default.to_owned(), |mean| mean.to_string());
+                let text = p95.map_or_else(|| mean.clone(), |p95| format!("{mean}:{p95}"));
+                parse(&text).map_err(|message| Problem::new(message).at(name))
+            };
         Ok(Traffic {
             arrivals: arrivals(callers, rate, self.even)?,
             burst: burst.map(|(calls, every)| Burst { calls, every }),
@@ -171,14 +177,14 @@ impl TrafficFile {
                 "500",
                 cli::parse_tokens,
             )?,
-            answer_tokens: distribution(
+            output_tokens: distribution(
                 "answer_tokens",
                 self.answer_tokens,
                 self.answer_tokens_p95,
                 "300",
                 cli::parse_tokens,
             )?,
-            expected_answer: self.max_tokens,
+            expected_output: self.max_tokens,
             patience: parse_field("patience", self.patience, cli::parse_seconds)?.unwrap_or(DEFAULT_PATIENCE),
             seed: self.seed,
         })
@@ -188,7 +194,11 @@ impl TrafficFile {
 /// A parser of the command line.
 type FieldParser<T> = fn(&str) -> Result<T, String>;
 
-fn parse_field<T>(name: &str, value: Option<impl Display>, parse: FieldParser<T>) -> Result<Option<T>, Problem> {
+fn parse_field<T>(
+    name: &str,
+    value: Option<impl Display>,
+    parse: FieldParser<T>,
+) -> Result<Option<T>, Problem> {
     let parsed = value.map(|value| parse(&value.to_string()));
     parsed
         .transpose()

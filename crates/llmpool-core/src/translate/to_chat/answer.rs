@@ -2,7 +2,7 @@
 
 use super::lenient_items::{salvaged, salvaged_part};
 use crate::chat::{ChatCompletion, Choice, Content, CustomCall, FinishReason, Json, Message, Role, ToolCall};
-use crate::responses::{Item, ItemPart, OutputText, Response, Status};
+use crate::responses::{Item, ItemPart, OutputText, Response, ResponseStatus};
 use crate::translate::{BETWEEN, Failed, annotation, images, reasoning, usage};
 
 /// The answer in the other format. Items that a chat has no place for (searches and other tools that the provider ran) are left out.
@@ -110,8 +110,8 @@ impl Said {
             annotations: some(self.annotations),
             ..Message::default()
         };
-        message.say_null("content");
-        message.say_null("refusal");
+        message.set_null("content");
+        message.set_null("refusal");
         if let Some(images) = some(self.images).and_then(|images| Json::of(&images).ok()) {
             message.extra.insert(IMAGES, images);
         }
@@ -121,7 +121,7 @@ impl Said {
             logprobs: logprobs_of(&self.logprobs),
             ..Choice::at(0)
         };
-        choice.say_null("logprobs");
+        choice.set_null("logprobs");
         choice
     }
 }
@@ -139,23 +139,23 @@ impl End {
     pub(super) fn of(response: &Response) -> Result<Self, Failed> {
         let why = response.incomplete_details.as_ref();
         match &response.status {
-            Some(Status::Failed | Status::Cancelled) => {
+            Some(ResponseStatus::Failed | ResponseStatus::Cancelled) => {
                 let error = response.error.clone().unwrap_or_default();
                 Err(Failed {
                     code: error.code,
                     message: error.message,
                 })
             }
-            Some(status @ (Status::Queued | Status::InProgress)) => Err(Failed {
+            Some(status @ (ResponseStatus::Queued | ResponseStatus::InProgress)) => Err(Failed {
                 code: Some("response_not_ready".to_owned()),
                 message: Some(format!("the response is {}", status.as_str())),
             }),
-            Some(Status::Incomplete)
+            Some(ResponseStatus::Incomplete)
                 if why.and_then(|why| why.reason.as_deref()) == Some("content_filter") =>
             {
                 Ok(Self::Filtered)
             }
-            Some(Status::Incomplete) => Ok(Self::Cut),
+            Some(ResponseStatus::Incomplete) => Ok(Self::Cut),
             _ => Ok(Self::Whole),
         }
     }
@@ -187,6 +187,6 @@ pub(super) fn logprobs_of(tokens: &[Json]) -> Option<Json> {
     Json::of(&tokens).ok()
 }
 
-pub(super) fn created_of(created_at: Option<&Json>) -> Option<crate::chat::Whole> {
+pub(super) fn created_of(created_at: Option<&Json>) -> Option<crate::chat::LenientU64> {
     serde_json::from_str(created_at?.get()).ok()
 }

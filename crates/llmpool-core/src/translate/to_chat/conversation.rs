@@ -8,7 +8,7 @@ use crate::chat::{
     TextPart, ToolCall,
 };
 use crate::responses::{
-    Item, ItemPart, MessageItem, OutputItem, OutputText, PartText, ReasoningItem, ResponsesRequest,
+    Item, ItemPart, ItemText, MessageItem, OutputText, ReasoningItem, ResponsesRequest, ToolOutputItem,
 };
 use crate::translate::unknown_fields::{carried, left_out};
 use crate::translate::{BETWEEN, Untranslatable, reasoning};
@@ -46,14 +46,14 @@ pub(super) fn conversation(
 
 /// Providers refuse calls that are not followed at once by what became of them.
 fn results_after_their_calls(messages: Vec<Message>) -> Vec<Message> {
-    let mut made_by: HashMap<String, usize> = HashMap::new();
+    let mut created_resources: HashMap<String, usize> = HashMap::new();
     let mut results: HashMap<usize, Vec<Message>> = HashMap::new();
     let mut others = Vec::new();
     for (at, message) in messages.into_iter().enumerate() {
         let calls = message.tool_calls.iter().filter_map(|call| call.id.clone());
-        made_by.extend(calls.map(|id| (id, at)));
+        created_resources.extend(calls.map(|id| (id, at)));
         let id = message.tool_call_id.as_ref();
-        match id.and_then(|id| made_by.get(id)) {
+        match id.and_then(|id| created_resources.get(id)) {
             Some(maker) => results.entry(*maker).or_default().push(message),
             None => others.push((at, message)),
         }
@@ -135,7 +135,7 @@ impl Writer<'_> {
                 role: Some(Role::Assistant),
                 ..Message::default()
             };
-            message.say_null("content");
+            message.set_null("content");
             self.add(message);
         }
         self.remember();
@@ -195,7 +195,7 @@ impl Writer<'_> {
         };
         self.forget();
         let content = self.input(item.content.as_ref(), path)?;
-        let extra = carried(&item.extra, Message::NAMED, path, self.dropped);
+        let extra = carried(&item.extra, Message::FIELD_NAMES, path, self.dropped);
         self.add(Message {
             role: Some(role),
             content,
@@ -223,7 +223,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn output(&mut self, item: &OutputItem, path: &str) -> Result<(), Untranslatable> {
+    fn output(&mut self, item: &ToolOutputItem, path: &str) -> Result<(), Untranslatable> {
         self.forget();
         let mut text = String::new();
         match &item.output {
@@ -243,7 +243,7 @@ impl Writer<'_> {
                 }
             }
         }
-        let extra = carried(&item.extra, Message::NAMED, path, self.dropped);
+        let extra = carried(&item.extra, Message::FIELD_NAMES, path, self.dropped);
         self.add(Message {
             extra,
             ..Message::tool(&item.call_id, text)
@@ -332,7 +332,7 @@ fn leave_out_origins(part: &OutputText, path: &str, dropped: &mut Vec<String>) {
 }
 
 fn input_part(part: &ItemPart, path: &str, dropped: &mut Vec<String>) -> Result<Part, Untranslatable> {
-    let said = |PartText { text, extra }: &PartText, dropped: &mut Vec<String>| {
+    let said = |ItemText { text, extra }: &ItemText, dropped: &mut Vec<String>| {
         Part::Text(TextPart {
             text: text.clone(),
             extra: carried(extra, &[], path, dropped),

@@ -1,13 +1,13 @@
 //! Items that say what a chat would say, though not quite as they should.
 
-use crate::chat::{Extra, Json, Plain};
+use crate::chat::{EmptyObject, Json, UnknownFields};
 use crate::responses::{Item, ItemPart};
 
 /// An item that could not be read because of how something in it is written: ids that are numbers, arguments that are objects, parts with odd
 /// members beside their text. What cannot be read either way stays as it is.
 pub(super) fn salvaged(item: Item) -> Item {
     let Item::Other(json) = item else { return item };
-    let Ok(object) = serde_json::from_str::<Plain>(json.get()) else {
+    let Ok(object) = serde_json::from_str::<EmptyObject>(json.get()) else {
         return Item::Other(json);
     };
     let members = object
@@ -52,7 +52,7 @@ fn as_text(json: &Json) -> Option<Json> {
 
 /// A part without what is beside its text.
 fn part(json: &Json) -> Json {
-    let Ok(object) = serde_json::from_str::<Plain>(json.get()) else {
+    let Ok(object) = serde_json::from_str::<EmptyObject>(json.get()) else {
         return json.clone();
     };
     let is_list = |json: &Json| json.get().starts_with('[');
@@ -65,8 +65,8 @@ fn part(json: &Json) -> Json {
     Json::of(&with(members.map(|(name, json)| (name, json.clone())))).unwrap_or_else(|_| json.clone())
 }
 
-fn with<'a>(members: impl Iterator<Item = (&'a str, Json)>) -> Plain {
-    let mut extra = Extra::default();
+fn with<'a>(members: impl Iterator<Item = (&'a str, Json)>) -> EmptyObject {
+    let mut extra = UnknownFields::default();
     members.for_each(|(name, json)| extra.push(name.to_owned(), json));
-    Plain { extra }
+    EmptyObject { extra }
 }

@@ -11,10 +11,10 @@ use serde_json::value::RawValue;
 use super::answer::{End, IMAGES, created_of, logprobs_of, metadata_of};
 use super::lenient_items::{salvaged, salvaged_part};
 use crate::chat::{
-    ChatChunk, ChunkChoice, Content, CustomCall, Delta, Extra, FunctionCall, Json, Plain, Role,
-    ToolCallDelta, Whole,
+    ChatChunk, ChunkChoice, Content, CustomCall, Delta, EmptyObject, FunctionCall, Json, LenientU64, Role,
+    ToolCallDelta, UnknownFields,
 };
-use crate::responses::{EventKind, Item, ItemPart, Response, ResponseEvent, Status};
+use crate::responses::{EventKind, Item, ItemPart, Response, ResponseEvent, ResponseStatus};
 use crate::translate::{BETWEEN, Failed, annotation, images, reasoning, usage};
 
 /// Makes chunks of events.
@@ -24,7 +24,7 @@ pub struct EventTranslator {
     id: Option<Arc<str>>,
     object: Option<Arc<str>>,
     model: Option<Arc<str>>,
-    created: Option<Whole>,
+    created: Option<LenientU64>,
     begun: bool,
     items: Vec<Slot>,
     /// Calls of tools so far.
@@ -304,7 +304,7 @@ impl EventTranslator {
     }
 
     fn call_piece(&mut self, number: Option<u64>, mut piece: ToolCallDelta, chunks: &mut Vec<ChatChunk>) {
-        piece.index = number.map(Whole);
+        piece.index = number.map(LenientU64);
         let delta = Delta {
             tool_calls: vec![piece],
             ..Delta::default()
@@ -526,7 +526,7 @@ impl EventTranslator {
             return Ok(());
         };
         if cut && response.status.is_none() {
-            response.status = Some(Status::Incomplete);
+            response.status = Some(ResponseStatus::Incomplete);
         }
         let end = End::of(&response)?;
         self.over = true;
@@ -593,21 +593,21 @@ fn parts_of(content: Option<Content<ItemPart>>) -> Vec<ItemPart> {
 }
 
 /// A response without anything around it.
-fn bare(extra: Extra) -> Option<Response> {
-    let response = Json::of(&Plain { extra }).ok()?;
+fn bare(extra: UnknownFields) -> Option<Response> {
+    let response = Json::of(&EmptyObject { extra }).ok()?;
     let response = Response::decode(response.get().as_bytes()).ok()?;
     Some(response).filter(|response| response.status.is_some() || response.has("output"))
 }
 
 /// A code that is a number.
-fn code_in(extra: &Extra) -> Option<String> {
+fn code_in(extra: &UnknownFields) -> Option<String> {
     let code: serde_json::Number = serde_json::from_str(extra.get("code")?.get()).ok()?;
     Some(code.to_string())
 }
 
 fn text_of(event: &mut ResponseEvent) -> Option<String> {
     match event.delta.take()? {
-        crate::responses::Said::Text(text) if !text.is_empty() => Some(text),
+        crate::responses::EventDelta::Text(text) if !text.is_empty() => Some(text),
         _ => None,
     }
 }

@@ -1,9 +1,11 @@
 //! A chat completion as a response.
 
 use super::envelope::ResponseEnvelope;
-use crate::chat::{ChatCompletion, Content, Ending, FinishReason, Json, Message, Part, Thought, ToolCall};
+use crate::chat::{
+    ChatCompletion, Content, FinishClass, FinishReason, Json, Message, Part, Thought, ToolCall,
+};
 use crate::responses::{
-    CustomCallItem, FunctionCallItem, Item, ItemPart, MessageItem, OutputText, PartText, ReasoningItem,
+    CustomToolCallItem, FunctionCallItem, Item, ItemPart, ItemText, MessageItem, OutputText, ReasoningItem,
     Response,
 };
 use crate::translate::{Failed, annotation, images, reasoning};
@@ -19,11 +21,11 @@ pub(super) enum End {
 impl End {
     /// `None` where the provider broke. Some say nothing of an answer that is whole.
     pub(super) fn of(reason: Option<&FinishReason>) -> Option<Self> {
-        match reason.map_or(Ending::Unsaid, FinishReason::ending) {
-            Ending::Whole | Ending::Unsaid => Some(Self::Whole),
-            Ending::Cut => Some(Self::Cut),
-            Ending::Filtered => Some(Self::Filtered),
-            Ending::Broken => None,
+        match reason.map_or(FinishClass::Missing, FinishReason::class) {
+            FinishClass::Complete | FinishClass::Missing => Some(Self::Whole),
+            FinishClass::Truncated => Some(Self::Cut),
+            FinishClass::Filtered => Some(Self::Filtered),
+            FinishClass::Failed => None,
         }
     }
 
@@ -102,7 +104,7 @@ fn reasoning_of(message: &Message, frame: &ResponseEnvelope) -> Vec<Item> {
     let item = text.map(|text| {
         Item::Reasoning(ReasoningItem {
             id: Some(frame.id("rs", 0)),
-            content: Some(vec![ItemPart::ReasoningText(PartText::new(text))]),
+            content: Some(vec![ItemPart::ReasoningText(ItemText::new(text))]),
             ..ReasoningItem::default()
         })
     });
@@ -190,13 +192,13 @@ fn call_of(call: ToolCall, frame: &ResponseEnvelope, number: usize) -> Option<It
             status,
             ..FunctionCallItem::default()
         })),
-        (None, Some(custom)) => Some(Item::CustomToolCall(CustomCallItem {
+        (None, Some(custom)) => Some(Item::CustomToolCall(CustomToolCallItem {
             id: Some(frame.id("ctc", number)),
             call_id,
             name: custom.name.unwrap_or_default(),
             input: custom.input.unwrap_or_default(),
             status,
-            ..CustomCallItem::default()
+            ..CustomToolCallItem::default()
         })),
         (None, None) => None,
     }

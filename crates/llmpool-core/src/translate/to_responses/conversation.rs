@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::chat::{Content, CustomCall, Message, Part, Role, ToolCall};
 use crate::responses::{
-    AudioInput, CustomCallItem, FileInput, FunctionCallItem, ImageInput, Item, ItemPart, MessageItem,
-    OutputItem, PartText, ReasoningItem,
+    AudioInput, CustomToolCallItem, FileInput, FunctionCallItem, ImageInput, Item, ItemPart, ItemText,
+    MessageItem, ReasoningItem, ToolOutputItem,
 };
 use crate::translate::unknown_fields::{carried, left_out};
 use crate::translate::{BETWEEN, Untranslatable, reasoning};
@@ -80,7 +80,7 @@ impl Writer<'_> {
             Some(role @ (Role::System | Role::Developer | Role::User)) => {
                 self.leave_out(message, &[]);
                 let content = self.input(message.content.as_ref())?;
-                let extra = carried(&message.extra, MessageItem::NAMED, &self.path, self.dropped);
+                let extra = carried(&message.extra, MessageItem::FIELD_NAMES, &self.path, self.dropped);
                 self.items.push(Item::Message(MessageItem {
                     role: Some(role.clone()),
                     content,
@@ -143,7 +143,7 @@ impl Writer<'_> {
         let path = format!("{}.content[{at}]", self.path);
         let dropped = &mut *self.dropped;
         Ok(match part {
-            Part::Text(part) => ItemPart::InputText(PartText {
+            Part::Text(part) => ItemPart::InputText(ItemText {
                 text: part.text.clone(),
                 extra: carried(&part.extra, &[], &path, dropped),
             }),
@@ -152,7 +152,7 @@ impl Writer<'_> {
                 ItemPart::InputImage(ImageInput {
                     image_url: Some(part.image_url.url.clone()),
                     detail: part.image_url.detail.clone().or_else(|| Some("auto".to_owned())),
-                    extra: carried(&part.extra, ImageInput::NAMED, &path, dropped),
+                    extra: carried(&part.extra, ImageInput::FIELD_NAMES, &path, dropped),
                     ..ImageInput::default()
                 })
             }
@@ -167,7 +167,7 @@ impl Writer<'_> {
                     file_data: part.file.file_data.clone(),
                     filename: part.file.filename.clone(),
                     file_url: None,
-                    extra: carried(&part.extra, FileInput::NAMED, &path, dropped),
+                    extra: carried(&part.extra, FileInput::FIELD_NAMES, &path, dropped),
                 })
             }
             Part::Refusal(_) | Part::Thinking(_) | Part::Other(_) => {
@@ -280,11 +280,11 @@ impl Writer<'_> {
             (None, Some(CustomCall { name, input, extra })) => {
                 left_out(extra, &format!("{path}.custom"), self.dropped);
                 self.custom.insert(call_id.clone());
-                Item::CustomToolCall(CustomCallItem {
+                Item::CustomToolCall(CustomToolCallItem {
                     call_id,
                     name: name.clone().unwrap_or_default(),
                     input: input.clone().unwrap_or_default(),
-                    ..CustomCallItem::default()
+                    ..CustomToolCallItem::default()
                 })
             }
             _ => {
@@ -303,11 +303,16 @@ impl Writer<'_> {
             call_id.ok_or_else(|| self.wrong("tool_call_id", "say which call this is the result of"))?;
         let of_custom = self.custom.contains(&call_id);
         let output = self.input(message.content.as_ref())?;
-        let item = OutputItem {
+        let item = ToolOutputItem {
             call_id,
             output,
-            extra: carried(&message.extra, OutputItem::NAMED, &self.path, self.dropped),
-            ..OutputItem::default()
+            extra: carried(
+                &message.extra,
+                ToolOutputItem::FIELD_NAMES,
+                &self.path,
+                self.dropped,
+            ),
+            ..ToolOutputItem::default()
         };
         self.items.push(if of_custom {
             Item::CustomToolCallOutput(item)

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::answer::End;
-use crate::chat::{Json, Plain, Usage};
+use crate::chat::{EmptyObject, Json, Usage};
 use crate::responses::{
-    IncompleteDetails, Item, Reasoning, Response, ResponsesRequest, Status, TextFormat, TextOptions,
+    IncompleteDetails, Item, Reasoning, Response, ResponseStatus, ResponsesRequest, TextFormat, TextOptions,
 };
 use crate::translate::{Failed, usage};
 
@@ -24,7 +24,7 @@ impl ResponseEnvelope {
             id: Some(format!("resp_{seed}")),
             object: Some("response".to_owned()),
             created_at: Json::of(&created_at).ok(),
-            status: Some(Status::InProgress),
+            status: Some(ResponseStatus::InProgress),
             instructions: request.instructions.as_ref().and_then(|text| Json::of(text).ok()),
             model: request.model.clone(),
             max_output_tokens: request.max_output_tokens,
@@ -58,7 +58,7 @@ impl ResponseEnvelope {
             "previous_response_id",
             "model",
         ];
-        MAY_BE_NULL.iter().for_each(|name| blank.say_null(name));
+        MAY_BE_NULL.iter().for_each(|name| blank.set_null(name));
         Self { blank, seed }
     }
 
@@ -75,7 +75,7 @@ impl ResponseEnvelope {
     /// The response that failed.
     pub fn failed(&self, failed: &Failed) -> Response {
         let mut response = self.begun();
-        response.status = Some(Status::Failed);
+        response.status = Some(ResponseStatus::Failed);
         response.error = Some(crate::responses::ResponseError {
             code: Some(failed.code.clone().unwrap_or_else(|| "server_error".to_owned())),
             message: failed.message.clone(),
@@ -90,9 +90,9 @@ impl ResponseEnvelope {
         response.output = output;
         response.usage = usage.map(usage::as_response);
         let (status, reason) = match end {
-            End::Whole => (Status::Completed, None),
-            End::Cut => (Status::Incomplete, Some("max_output_tokens")),
-            End::Filtered => (Status::Incomplete, Some("content_filter")),
+            End::Whole => (ResponseStatus::Completed, None),
+            End::Cut => (ResponseStatus::Incomplete, Some("max_output_tokens")),
+            End::Filtered => (ResponseStatus::Incomplete, Some("content_filter")),
         };
         response.status = Some(status);
         response.incomplete_details = reason.map(|reason| IncompleteDetails {
@@ -105,15 +105,17 @@ impl ResponseEnvelope {
 
 fn no_reasoning() -> Reasoning {
     let mut reasoning = Reasoning::default();
-    reasoning.say_null("effort");
-    reasoning.say_null("summary");
+    reasoning.set_null("effort");
+    reasoning.set_null("summary");
     reasoning
 }
 
 fn text_of(request: &ResponsesRequest) -> TextOptions {
     let said = request.text.clone().unwrap_or_default();
     TextOptions {
-        format: said.format.or_else(|| Some(TextFormat::Text(Plain::default()))),
+        format: said
+            .format
+            .or_else(|| Some(TextFormat::Text(EmptyObject::default()))),
         ..said
     }
 }

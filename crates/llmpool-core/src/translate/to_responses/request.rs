@@ -221,7 +221,7 @@ fn format(format: &ResponseFormat, dropped: &mut Vec<String>) -> Result<TextForm
                 strict: schema.strict,
                 extra: carried(
                     &schema.extra,
-                    FlatSchema::NAMED,
+                    FlatSchema::FIELD_NAMES,
                     "response_format.json_schema",
                     dropped,
                 ),

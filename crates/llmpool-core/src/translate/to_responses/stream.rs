@@ -1,17 +1,17 @@
 //! Chunks of a chat completion as events of a response.
 //!
-//! Always true: whatever the chunks, the events follow the [`Grammar`](crate::responses::Grammar), and the last one says what
+//! Always true: whatever the chunks, the events follow the [`EventSequence`](crate::responses::EventSequence), and the last one says what
 //! [`response_of`](crate::translate::response_of) says of the whole completion.
 
 use super::answer::{End, tokens_of};
 use super::envelope::ResponseEnvelope;
 use crate::chat::{
-    CallPieces, ChatChunk, ChunkChoice, Content, Delta, Ending, FinishReason, Json, Part, Role, Thought,
-    ToolCallDelta, Usage, Whole,
+    ChatChunk, ChunkChoice, Content, Delta, FinishClass, FinishReason, Json, LenientU64, Part, Role, Thought,
+    ToolCallDelta, ToolCallMatcher, Usage,
 };
 use crate::responses::{
-    CustomCallItem, EventKind, FunctionCallItem, HostedItem, Item, ItemPart, MessageItem, OutputText,
-    PartRefusal, PartText, ReasoningItem, ResponseEvent, Said,
+    CustomToolCallItem, EventDelta, EventKind, FunctionCallItem, HostedItem, Item, ItemPart, ItemRefusal,
+    ItemText, MessageItem, OutputText, ReasoningItem, ResponseEvent,
 };
 use crate::translate::{BETWEEN, Failed, annotation, images, reasoning};
 
@@ -26,7 +26,7 @@ pub struct ChunkTranslator {
     over: bool,
     items: Vec<Open>,
     calls: Vec<Call>,
-    pieces: CallPieces,
+    pieces: ToolCallMatcher,
     finish: Option<FinishReason>,
     usage: Option<Usage>,
     /// The message or the reasoning that is being written; there is one at most.
@@ -72,7 +72,7 @@ impl ChunkTranslator {
             over: false,
             items: Vec::new(),
             calls: Vec::new(),
-            pieces: CallPieces::default(),
+            pieces: ToolCallMatcher::default(),
             finish: None,
             usage: None,
             speech: None,
@@ -158,7 +158,7 @@ impl ChunkTranslator {
                 .clone()
                 .unwrap_or_else(|| "the answer broke off".to_owned()),
         );
-        error.say_null("param");
+        error.set_null("param");
         self.tell(error, &mut events);
         let mut event = ResponseEvent::new(EventKind::Failed);
         event.response = Some(Box::new(response));
@@ -235,7 +235,7 @@ impl ChunkTranslator {
         });
         let calls = old.into_iter().chain(tool_calls);
         calls.for_each(|piece| self.call(piece, events));
-        if let Some(reason) = finish_reason.filter(|reason| reason.ending() != Ending::Unsaid) {
+        if let Some(reason) = finish_reason.filter(|reason| reason.class() != FinishClass::Missing) {
             self.finish = Some(reason);
         }
     }
@@ -340,7 +340,7 @@ impl ChunkTranslator {
 
     fn tell_item(&mut self, at: usize, kind: EventKind, events: &mut Vec<ResponseEvent>) {
         let mut event = ResponseEvent::new(kind);
-        event.output_index = Some(Whole(at as u64));
+        event.output_index = Some(LenientU64(at as u64));
         event.item = Some(self.items[at].item.clone());
         self.tell(event, events);
     }
@@ -349,14 +349,14 @@ impl ChunkTranslator {
     fn about(&self, at: usize, kind: EventKind) -> ResponseEvent {
         let mut event = ResponseEvent::new(kind);
         event.item_id = self.items[at].item.id().map(str::to_owned);
-        event.output_index = Some(Whole(at as u64));
+        event.output_index = Some(LenientU64(at as u64));
         event
     }
 
     /// An event about a part.
     fn about_part(&self, at: usize, part: usize, kind: EventKind) -> ResponseEvent {
         let mut event = self.about(at, kind);
-        event.content_index = Some(Whole(part as u64));
+        event.content_index = Some(LenientU64(part as u64));
         event
     }
 
@@ -377,8 +377,8 @@ impl ChunkTranslator {
         };
         let parts = item.content.get_or_insert_default();
         if parts.is_empty() {
-            parts.push(ItemPart::ReasoningText(PartText::default()));
-            self.part_added(at, 0, ItemPart::ReasoningText(PartText::default()), events);
+            parts.push(ItemPart::ReasoningText(ItemText::default()));
+            self.part_added(at, 0, ItemPart::ReasoningText(ItemText::default()), events);
         }
         if let Item::Reasoning(item) = &mut self.items[at].item
             && let Some(ItemPart::ReasoningText(part)) =
@@ -387,7 +387,7 @@ impl ChunkTranslator {
             part.text += &text;
         }
         let mut event = self.about_part(at, 0, EventKind::ReasoningDelta);
-        event.delta = Some(Said::Text(text));
+        event.delta = Some(EventDelta::Text(text));
         self.tell(event, events);
     }
 
@@ -447,7 +447,7 @@ impl ChunkTranslator {
                 .extend(tokens.iter().cloned());
         }
         let mut event = self.about_part(at, part, EventKind::TextDelta);
-        event.delta = Some(Said::Text(text));
+        event.delta = Some(EventDelta::Text(text));
         event.logprobs = Some(tokens);
         self.tell(event, events);
     }
@@ -492,12 +492,12 @@ impl ChunkTranslator {
             return;
         }
         let at = self.message(events);
-        let part = self.part_of(at, ItemPart::Refusal(PartRefusal::default()), events);
+        let part = self.part_of(at, ItemPart::Refusal(ItemRefusal::default()), events);
         if let Some(ItemPart::Refusal(known)) = self.parts(at).and_then(|parts| parts.get_mut(part)) {
             known.refusal += &text;
         }
         let mut event = self.about_part(at, part, EventKind::RefusalDelta);
-        event.delta = Some(Said::Text(text));
+        event.delta = Some(EventDelta::Text(text));
         self.tell(event, events);
     }
 
@@ -533,7 +533,7 @@ impl ChunkTranslator {
 
     /// The call that a piece is of.
     fn addressed(&mut self, piece: &ToolCallDelta) -> usize {
-        let number = self.pieces.number_of(piece);
+        let number = self.pieces.position_of(piece);
         if number == self.calls.len() {
             let custom = piece.custom.is_some() || piece.kind.as_deref() == Some("custom");
             self.calls.push(Call {
@@ -549,11 +549,11 @@ impl ChunkTranslator {
         let call_id = self.frame.id("call", number);
         let status = Some("in_progress".to_owned());
         if custom {
-            return Item::CustomToolCall(CustomCallItem {
+            return Item::CustomToolCall(CustomToolCallItem {
                 id: Some(self.frame.id("ctc", number)),
                 call_id,
                 status,
-                ..CustomCallItem::default()
+                ..CustomToolCallItem::default()
             });
         }
         Item::FunctionCall(FunctionCallItem {
@@ -591,7 +591,7 @@ impl ChunkTranslator {
             EventKind::ArgumentsDelta
         };
         let mut event = self.about(at, kind);
-        event.delta = Some(Said::Text(said));
+        event.delta = Some(EventDelta::Text(said));
         self.tell(event, events);
     }
 
@@ -650,7 +650,7 @@ impl ChunkTranslator {
                 event
             }
         };
-        whole.content_index = Some(Whole(number as u64));
+        whole.content_index = Some(LenientU64(number as u64));
         self.tell(whole, events);
         let mut event = self.about_part(at, number, EventKind::ContentPartDone);
         event.part = Some(part);

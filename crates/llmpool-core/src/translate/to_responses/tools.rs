@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::chat::{AllowedTool, Extra, Json, NamedTool, Tool, ToolChoice, ToolName};
+use crate::chat::{AllowedTool, Json, NamedTool, Tool, ToolChoice, ToolName, UnknownFields};
 use crate::responses::{CustomResponsesTool, FunctionResponsesTool, ResponsesTool};
 use crate::translate::Untranslatable;
 use crate::translate::unknown_fields::{carried, left_out};
@@ -94,7 +94,7 @@ fn named(tool: &NamedTool, dropped: &mut Vec<String>) -> Result<Value, Untransla
     })
 }
 
-fn flat(kind: &str, tool: &ToolName, outer: &Extra, path: &str, dropped: &mut Vec<String>) -> Value {
+fn flat(kind: &str, tool: &ToolName, outer: &UnknownFields, path: &str, dropped: &mut Vec<String>) -> Value {
     left_out(outer, path, dropped);
     left_out(&tool.extra, &format!("{path}.{kind}"), dropped);
     json!({"type": kind, "name": tool.name})

@@ -1,8 +1,7 @@
 //! The keys of a model.
 
+use llmpool_core::limits::Limits;
 use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::limit_set::Limits;
-use llmpool_core::limits::rate_limit::RateLimit;
 use serde_json::value::RawValue;
 
 use super::super::KeyEntry;
@@ -110,10 +109,10 @@ impl<'a> Reader<'a> {
             KeyLimits {
                 weight: weight.flatten().unwrap_or(1),
                 limits: Limits {
-                    burst: None,
-                    minute: caps.rpm.and_then(|rpm| RateLimit::per_minute(rpm, 1).ok()),
-                    tokens: caps.tpm,
-                    day: caps.rpd,
+                    rate_limit: None,
+                    rpm: caps.rpm,
+                    tpm: caps.tpm,
+                    rpd: caps.rpd,
                     max_concurrency: caps.max_concurrency,
                 },
                 ..KeyLimits::default()

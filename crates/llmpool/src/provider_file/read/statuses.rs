@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llmpool_core::failure::policy::{KeyAction, KeyScope, StatusPolicy};
+use llmpool_core::failure::status_policy::{KeyAction, KeyScope, StatusPolicy};
 use serde_json::value::RawValue;
 
 use super::{Reader, joined};

@@ -44,10 +44,7 @@ impl Conversation {
     /// Adds a prompt. Removes the last one if it has no answer: many models reject two user messages in a row.
     pub(super) fn push_prompt(&mut self, prompt: Message) {
         self.turns.pop_if(|last| last.answer.is_none());
-        self.turns.push(Turn {
-            prompt,
-            answer: None,
-        });
+        self.turns.push(Turn { prompt, answer: None });
     }
 
     /// Returns whether there is a prompt to send.

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 
 use nu_ansi_term::{Color, Style};
 use reedline::{
-    ColumnarMenu, EditCommand, Emacs, FileBackedHistory, Highlighter, KeyCode, KeyModifiers, MenuBuilder, Prompt,
-    PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus, Reedline, ReedlineEvent, ReedlineMenu, Signal,
-    StyledText, ValidationResult, Validator, default_emacs_keybindings,
+    ColumnarMenu, EditCommand, Emacs, FileBackedHistory, Highlighter, KeyCode, KeyModifiers, MenuBuilder,
+    Prompt, PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus, Reedline, ReedlineEvent,
+    ReedlineMenu, Signal, StyledText, ValidationResult, Validator, default_emacs_keybindings,
 };
 
 use super::completion::ChatCompleter;
@@ -106,9 +106,11 @@ impl Editor {
             Ok(text) if text.trim().is_empty() => EditorInput::Empty,
             Ok(text) => EditorInput::Text(text),
             Err(placeholder) => {
-                Problem::new(format!("{placeholder} was pasted in an earlier chat and is not available"))
-                    .with_hint("paste the text again")
-                    .print();
+                Problem::new(format!(
+                    "{placeholder} was pasted in an earlier chat and is not available"
+                ))
+                .with_hint("paste the text again")
+                .print();
                 EditorInput::Empty
             }
         }
@@ -119,10 +121,10 @@ impl Editor {
 fn open_history() -> FileBackedHistory {
     let history = paths::prompt_history().and_then(|path| {
         create_private(&path)
-            .and_then(|()| {
-                FileBackedHistory::with_file(MAX_HISTORY, path.clone()).map_err(io::Error::other)
+            .and_then(|()| FileBackedHistory::with_file(MAX_HISTORY, path.clone()).map_err(io::Error::other))
+            .inspect_err(|error| {
+                output::warning(format!("{}: history is not saved: {error}", path.display()))
             })
-            .inspect_err(|error| output::warning(format!("{}: history is not saved: {error}", path.display())))
             .ok()
     });
     history.unwrap_or_default()

@@ -21,7 +21,11 @@ pub(super) enum SlashCommand<'a> {
 pub(super) const COMMANDS: [(&str, &str, &str); 9] = [
     ("/model", "[NAME]", "list the models, or switch to another one"),
     ("/system", "[TEXT]", "show or set the system prompt; - removes it"),
-    ("/file", "PATH", "attach a text, image or PDF file to the next prompt"),
+    (
+        "/file",
+        "PATH",
+        "attach a text, image or PDF file to the next prompt",
+    ),
     ("/retry", "", "send the last prompt again"),
     ("/usage", "", "show the tokens used so far"),
     (
@@ -113,7 +117,10 @@ mod tests {
         for (line, command) in [
             ("/help", SlashCommand::Help),
             ("/model", SlashCommand::Model(None)),
-            ("/model  openai/gpt-4o ", SlashCommand::Model(Some("openai/gpt-4o"))),
+            (
+                "/model  openai/gpt-4o ",
+                SlashCommand::Model(Some("openai/gpt-4o")),
+            ),
             (
                 "/system Be brief.\nVery.",
                 SlashCommand::System(Some("Be brief.\nVery.")),
@@ -129,7 +136,10 @@ mod tests {
     fn unknown_command_and_missing_argument_are_errors() {
         for (line, message) in [
             ("/retyr", "unknown command /retyr"),
-            ("/etc/passwd is what?\nmore", "unknown command /etc/passwd is what?"),
+            (
+                "/etc/passwd is what?\nmore",
+                "unknown command /etc/passwd is what?",
+            ),
             ("/quit now", "unknown command /quit now"),
             ("/save", "/save needs a file name"),
         ] {

@@ -15,11 +15,19 @@ pub(super) fn to_text(
     let heading = |text: &str| screen.painter.paint(Style::Strong, text).to_string();
     let mut sections = Vec::new();
     if !environment.is_empty() {
-        sections.push(format!("{}\n{}", heading("environment"), table(environment, screen)));
+        sections.push(format!(
+            "{}\n{}",
+            heading("environment"),
+            table(environment, screen)
+        ));
     }
     for model in models {
         let origin = file.map_or(String::new(), |file| format!(", in {file}"));
-        sections.push(format!("{}{origin}\n{}", heading(&model.id), table(&model.values, screen)));
+        sections.push(format!(
+            "{}{origin}\n{}",
+            heading(&model.id),
+            table(&model.values, screen)
+        ));
     }
     sections.join("\n")
 }
@@ -81,7 +89,9 @@ pub(super) fn to_json(file: Option<&str>, environment: &[SettingValue], models: 
 fn value_to_json(SettingValue { name, value, source }: &SettingValue) -> Value {
     let source = match source {
         ValueSource::Line(line, reference) => json!({"kind": "file", "line": line, "reference": reference}),
-        ValueSource::Unset(line, reference) => json!({"kind": "not_set", "line": line, "reference": reference}),
+        ValueSource::Unset(line, reference) => {
+            json!({"kind": "not_set", "line": line, "reference": reference})
+        }
         ValueSource::Variable(name) => json!({"kind": "environment", "variable": name}),
         ValueSource::Default => json!({"kind": "default"}),
     };

@@ -155,9 +155,6 @@ fn model_values(
 fn key_text(key: &KeyEntry, labels: &[(Secret, KeyLabel)]) -> String {
     let label = labels.iter().find(|(known, _)| *known == key.secret);
     let limits = &key.limits.limits;
-    let rpm = limits
-        .minute
-        .map(|quota| format!("rpm {}", quota.most_in_a_minute()));
     let parts = [
         label.map(|(_, label)| label.to_string()),
         Some(key.limits.weight)
@@ -166,9 +163,9 @@ fn key_text(key: &KeyEntry, labels: &[(Secret, KeyLabel)]) -> String {
         limits
             .max_concurrency
             .map(|limit| format!("max_concurrency {limit}")),
-        rpm,
-        limits.tokens.map(|limit| format!("tpm {limit}")),
-        limits.day.map(|limit| format!("rpd {limit}")),
+        limits.rpm.map(|rpm| format!("rpm {rpm}")),
+        limits.tpm.map(|tpm| format!("tpm {tpm}")),
+        limits.rpd.map(|rpd| format!("rpd {rpd}")),
         key.quota_group
             .as_ref()
             .map(|group| format!("quota_group {group}")),

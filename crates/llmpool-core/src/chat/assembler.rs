@@ -5,17 +5,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::call_pieces::CallPieces;
 use super::chunk::{ChatChunk, ChunkChoice, Delta};
 use super::content::Content;
-use super::delta_merge::GrownMembers;
-use super::extra::{Extra, Json};
-use super::finish_reason::{Ending, FinishReason};
-use super::lenient::Whole;
+use super::delta_merge::MergedFields;
+use super::finish_reason::{FinishClass, FinishReason};
+use super::lenient_u64::LenientU64;
 use super::message::Message;
 use super::part::{Part, Thought};
 use super::response::{ChatCompletion, Choice};
 use super::tool::{FunctionCall, ToolCall, ToolCallDelta};
+use super::tool_call_matcher::ToolCallMatcher;
+use super::unknown_fields::{Json, UnknownFields};
 
 /// Puts a stream together.
 #[derive(Clone, Default)]
@@ -28,10 +28,10 @@ pub struct Assembler {
 /// Of one choice.
 #[derive(Clone, Default)]
 struct Growing {
-    calls: CallPieces,
+    calls: ToolCallMatcher,
     /// Joined once, at the end.
     logprobs: Vec<Json>,
-    members: GrownMembers,
+    members: MergedFields,
 }
 
 impl Assembler {
@@ -49,7 +49,7 @@ impl Assembler {
         tell(&mut answer.system_fingerprint, chunk.system_fingerprint);
         tell(&mut answer.service_tier, chunk.service_tier);
         answer.created = match (answer.created, chunk.created) {
-            (None | Some(Whole(0)), Some(created)) => Some(created),
+            (None | Some(LenientU64(0)), Some(created)) => Some(created),
             (known, _) => known,
         };
         answer.object.get_or_insert_with(|| "chat.completion".to_owned());
@@ -109,7 +109,7 @@ impl Assembler {
 
 /// Some providers write an empty one into every chunk.
 fn says_why(reason: &FinishReason) -> bool {
-    reason.ending() != Ending::Unsaid
+    reason.class() != FinishClass::Missing
 }
 
 /// What a chunk says of the whole: the latest counts, but not an empty one, as in the frames that Azure puts around a stream.
@@ -146,7 +146,7 @@ fn push_delta(message: &mut Message, delta: Delta, growing: &mut Growing) {
         push_function(message.function_call.get_or_insert_default(), piece);
     }
     for piece in delta.tool_calls {
-        let number = growing.calls.number_of(&piece);
+        let number = growing.calls.position_of(&piece);
         push_tool_call(&mut message.tool_calls, number, piece);
     }
     growing.members.push(&delta.extra);
@@ -240,7 +240,7 @@ fn append(text: &mut Option<String>, piece: Option<String>) {
 }
 
 /// Unknown members outside of deltas say the same again or something newer: the latest counts.
-fn latest(into: &mut Extra, from: &Extra, skip: &[&str]) {
+fn latest(into: &mut UnknownFields, from: &UnknownFields, skip: &[&str]) {
     for (name, json) in from.iter().filter(|(name, _)| !skip.contains(name)) {
         into.insert(name.to_owned(), json.clone());
     }
@@ -249,7 +249,7 @@ fn latest(into: &mut Extra, from: &Extra, skip: &[&str]) {
 /// `{"content": […], "refusal": […]}` of all pieces in one.
 fn joined_logprobs(pieces: &[Json]) -> Option<Json> {
     let [first, rest @ ..] = pieces else { return None };
-    let mut all = GrownMembers::default();
+    let mut all = MergedFields::default();
     if rest.is_empty() || !pieces.iter().all(|piece| all.push_object(piece)) {
         return Some(first.clone());
     }

@@ -68,7 +68,7 @@ const FEW: usize = 8;
 ///
 /// Takes no memory of its own as long as there are no unknown members.
 #[derive(Clone, Default)]
-pub struct Extra {
+pub struct UnknownFields {
     /// One bit for each named member that was `null`.
     nulls: u64,
     /// One bit for each named list that was there and empty, and for each member that is always written and was not there.
@@ -76,14 +76,14 @@ pub struct Extra {
     members: Vec<(Cow<'static, str>, Json)>,
 }
 
-impl PartialEq for Extra {
+impl PartialEq for UnknownFields {
     /// An empty list and one that is not there mean the same.
     fn eq(&self, other: &Self) -> bool {
         self.nulls == other.nulls && self.members == other.members
     }
 }
 
-impl Extra {
+impl UnknownFields {
     /// Whether there are no unknown members.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
@@ -175,8 +175,8 @@ impl Extra {
     }
 }
 
-impl fmt::Debug for Extra {
+impl fmt::Debug for UnknownFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Extra({} members)", self.members.len())
+        write!(f, "UnknownFields({} members)", self.members.len())
     }
 }

@@ -9,11 +9,11 @@ use std::fmt;
 use super::event::{EventKind, ResponseEvent};
 use super::item::Item;
 use super::part::ItemPart;
-use super::response::Status;
+use super::response::ResponseStatus;
 
 /// A stream that is being checked.
 #[derive(Clone, Debug, Default)]
-pub struct Grammar {
+pub struct EventSequence {
     events: u64,
     stage: Stage,
     response_id: Option<String>,
@@ -57,7 +57,7 @@ struct Text {
 
 /// What is wrong with a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
+pub struct SequenceError {
     /// The number of the event, from 0; how many there were, where it is the end that is wrong.
     pub event: u64,
     /// The kind of the event; empty at the end.
@@ -68,17 +68,17 @@ pub struct Broken {
 
 type Verdict = Result<(), Cow<'static, str>>;
 
-impl Grammar {
+impl EventSequence {
     /// A stream that has not begun.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Checks the next event. After the first one that is broken nothing more can be said.
-    pub fn push(&mut self, event: &ResponseEvent) -> Result<(), Broken> {
+    pub fn push(&mut self, event: &ResponseEvent) -> Result<(), SequenceError> {
         let number = self.events;
         self.events += 1;
-        self.check(event, number).map_err(|why| Broken {
+        self.check(event, number).map_err(|why| SequenceError {
             event: number,
             kind: event.kind.as_str().to_owned(),
             why,
@@ -86,10 +86,10 @@ impl Grammar {
     }
 
     /// Checks that this may be the end.
-    pub fn end(&self) -> Result<(), Broken> {
+    pub fn end(&self) -> Result<(), SequenceError> {
         match self.stage {
             Stage::Over | Stage::Error => Ok(()),
-            _ => Err(Broken {
+            _ => Err(SequenceError {
                 event: self.events,
                 kind: String::new(),
                 why: "it ends without a terminal event".into(),
@@ -114,20 +114,20 @@ impl Grammar {
             _ if self.stage == Stage::Nothing => Err("response.created has to be the first event".into()),
             EventKind::Queued => {
                 ensure(self.stage == Stage::Created, "it comes too late")?;
-                self.same_response(event, &[Status::Queued])
+                self.same_response(event, &[ResponseStatus::Queued])
             }
             EventKind::InProgress => {
                 ensure(self.stage == Stage::Created, "it comes twice or too late")?;
                 self.stage = Stage::InProgress;
-                self.same_response(event, &[Status::InProgress])
+                self.same_response(event, &[ResponseStatus::InProgress])
             }
             EventKind::Error => {
                 self.stage = Stage::Error;
                 ensure(event.message.is_some(), "it has no message")
             }
-            EventKind::Completed => self.terminal(event, Status::Completed),
-            EventKind::Incomplete => self.terminal(event, Status::Incomplete),
-            EventKind::Failed => self.terminal(event, Status::Failed),
+            EventKind::Completed => self.terminal(event, ResponseStatus::Completed),
+            EventKind::Incomplete => self.terminal(event, ResponseStatus::Incomplete),
+            EventKind::Failed => self.terminal(event, ResponseStatus::Failed),
             EventKind::Other(_) => Ok(()),
             _ if self.stage == Stage::Created => Err("it comes before response.in_progress".into()),
             EventKind::ItemAdded => self.item_added(event),
@@ -141,10 +141,10 @@ impl Grammar {
         self.response_id.clone_from(&response.id);
         ensure(response.id.is_some(), "its response has no id")?;
         ensure(response.output.is_empty(), "its response has output already")?;
-        self.same_response(event, &[Status::InProgress, Status::Queued])
+        self.same_response(event, &[ResponseStatus::InProgress, ResponseStatus::Queued])
     }
 
-    fn same_response(&self, event: &ResponseEvent, allowed: &[Status]) -> Verdict {
+    fn same_response(&self, event: &ResponseEvent, allowed: &[ResponseStatus]) -> Verdict {
         let response = event.response.as_ref().ok_or("it has no response")?;
         ensure(
             response.id == self.response_id,
@@ -157,8 +157,8 @@ impl Grammar {
         )
     }
 
-    fn terminal(&mut self, event: &ResponseEvent, status: Status) -> Verdict {
-        let failed = status == Status::Failed;
+    fn terminal(&mut self, event: &ResponseEvent, status: ResponseStatus) -> Verdict {
+        let failed = status == ResponseStatus::Failed;
         self.same_response(event, &[status])?;
         self.stage = Stage::Over;
         if failed {
@@ -459,7 +459,7 @@ fn hosted(kind: &EventKind) -> Option<&'static str> {
     }
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for SequenceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.kind.is_empty() {
             return write!(f, "after {} events: {}", self.event, self.why);
@@ -468,4 +468,4 @@ impl fmt::Display for Broken {
     }
 }
 
-impl std::error::Error for Broken {}
+impl std::error::Error for SequenceError {}

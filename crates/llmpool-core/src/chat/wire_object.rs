@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::extra::Extra;
-use super::format::Plain;
+use super::response_format::EmptyObject;
+use super::unknown_fields::UnknownFields;
 
 /// A member's name, borrowed from the text unless it has escapes.
 #[derive(Deserialize)]
-pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+pub(crate) struct FieldName<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// How a field is read and written: options leave themselves out when empty, plain values are always there.
 pub(crate) trait Field: Sized {
@@ -71,14 +71,14 @@ macro_rules! wire_object {
         impl $type {
             /// The members that have a field.
             #[allow(dead_code, reason = "asked of what is translated only")]
-            pub(crate) const NAMED: &[&str] = &[$($name,)* $($($must_name),*)?];
+            pub(crate) const FIELD_NAMES: &[&str] = &[$($name,)* $($($must_name),*)?];
 
             /// Whether this member was said: set, explicitly null, an empty list, or unknown to the type but there.
             pub fn has(&self, member: &str) -> bool {
                 let mut _bit = 0;
                 $(
                     if member == $name {
-                        return !crate::chat::object::Field::is_absent(&self.$field)
+                        return !crate::chat::wire_object::Field::is_absent(&self.$field)
                             || self.extra.is_null(_bit)
                             || self.extra.is_marked(_bit);
                     }
@@ -86,7 +86,7 @@ macro_rules! wire_object {
                 )*
                 $($(
                     if member == $must_name {
-                        return !(self.extra.is_marked(_bit) && crate::chat::object::is_default(&self.$must));
+                        return !(self.extra.is_marked(_bit) && crate::chat::wire_object::is_default(&self.$must));
                     }
                     _bit += 1;
                 )*)?
@@ -99,10 +99,10 @@ macro_rules! wire_object {
                 map: &mut M,
                 skip: &[&str],
             ) -> Result<(), M::Error> {
-                let mut _bit = crate::chat::object::count(&[$($name),*]);
+                let mut _bit = crate::chat::wire_object::count(&[$($name),*]);
                 $($(
-                    let unsaid = self.extra.is_marked(_bit) && crate::chat::object::is_default(&self.$must);
-                    let null = self.extra.is_null(_bit) && crate::chat::object::is_default(&self.$must);
+                    let unsaid = self.extra.is_marked(_bit) && crate::chat::wire_object::is_default(&self.$must);
+                    let null = self.extra.is_null(_bit) && crate::chat::wire_object::is_default(&self.$must);
                     if null && !skip.contains(&$must_name) {
                         map.serialize_entry($must_name, &())?;
                     } else if !unsaid && !skip.contains(&$must_name) {
@@ -113,8 +113,8 @@ macro_rules! wire_object {
                 let mut _bit = 0;
                 $(
                     if !skip.contains(&$name) {
-                        if !crate::chat::object::Field::is_absent(&self.$field) {
-                            crate::chat::object::Field::write(&self.$field, $name, map)?;
+                        if !crate::chat::wire_object::Field::is_absent(&self.$field) {
+                            crate::chat::wire_object::Field::write(&self.$field, $name, map)?;
                         } else if self.extra.is_null(_bit) {
                             map.serialize_entry($name, &())?;
                         } else if self.extra.is_marked(_bit) {
@@ -128,7 +128,7 @@ macro_rules! wire_object {
 
             /// Lets a member be written as null as long as nothing is set there.
             #[allow(dead_code, unused_variables, reason = "few types have members that must be there and may be null")]
-            pub(crate) fn say_null(&mut self, member: &str) {
+            pub(crate) fn set_null(&mut self, member: &str) {
                 let mut _bit = 0;
                 $(
                     if member == $name {
@@ -139,15 +139,15 @@ macro_rules! wire_object {
             }
         }
 
-        impl crate::chat::object::KeepsUnknown for $type {
-            fn extra_mut(&mut self) -> &mut crate::chat::Extra {
+        impl crate::chat::wire_object::HasUnknownFields for $type {
+            fn extra_mut(&mut self) -> &mut crate::chat::UnknownFields {
                 &mut self.extra
             }
         }
 
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut map = crate::chat::object::open(serializer)?;
+                let mut map = crate::chat::wire_object::open(serializer)?;
                 self.serialize_members(&mut map, &[])?;
                 serde::ser::SerializeMap::end(map)
             }
@@ -166,20 +166,20 @@ macro_rules! wire_object {
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut members: A) -> Result<$type, A::Error> {
                         let mut read = $type::default();
                         // Until they come.
-                        let mut _bit = crate::chat::object::count(&[$($name),*]);
+                        let mut _bit = crate::chat::wire_object::count(&[$($name),*]);
                         $($(
                             let _ = $must_name;
                             read.extra.mark(_bit);
                             _bit += 1;
                         )*)?
-                        while let Some(crate::chat::object::Name(name)) = members.next_key()? {
+                        while let Some(crate::chat::wire_object::FieldName(name)) = members.next_key()? {
                             let mut _bit = 0;
                             $(
                                 if name == $name {
                                     match members.next_value()? {
                                         Some(value) => {
-                                            crate::chat::object::Field::put(&mut read.$field, value);
-                                            if crate::chat::object::Field::is_absent(&read.$field) {
+                                            crate::chat::wire_object::Field::put(&mut read.$field, value);
+                                            if crate::chat::wire_object::Field::is_absent(&read.$field) {
                                                 read.extra.mark(_bit);
                                             }
                                         }
@@ -213,9 +213,9 @@ macro_rules! wire_object {
     };
 }
 
-/// `tagged!(Enum { Variant(Struct) => "type" })`: objects that are told apart by their `type`. What is of another type, or does not fit, is
+/// `tagged_enum!(Enum { Variant(Struct) => "type" })`: objects that are told apart by their `type`. What is of another type, or does not fit, is
 /// kept as it is. `untagged Variant(Struct) => "member"` is for those that may leave their type out, told by another member.
-macro_rules! tagged {
+macro_rules! tagged_enum {
     ($type:ident { $($variant:ident($struct:ty) => $tag:literal),* $(,)? }
         $(untagged $bare:ident($bare_struct:ty) => $member:literal)?) => {
         impl $type {
@@ -224,14 +224,14 @@ macro_rules! tagged {
                 match self {
                     $( Self::$variant(_) => $tag.into(), )*
                     $( Self::$bare(_) => std::borrow::Cow::Borrowed(""), )?
-                    Self::Other(json) => crate::chat::object::kind_of(json.get()).unwrap_or_default(),
+                    Self::Other(json) => crate::chat::wire_object::type_of(json.get()).unwrap_or_default(),
                 }
             }
         }
 
         impl From<crate::chat::Json> for $type {
             fn from(json: crate::chat::Json) -> Self {
-                match crate::chat::object::kind_of(json.get()).as_deref() {
+                match crate::chat::wire_object::type_of(json.get()).as_deref() {
                     $(
                         Some($tag) => match serde_json::from_str::<$struct>(json.get()) {
                             Ok(mut value) => {
@@ -258,7 +258,7 @@ macro_rules! tagged {
                 match self {
                     $(
                         Self::$variant(value) => {
-                            let mut map = crate::chat::object::open(serializer)?;
+                            let mut map = crate::chat::wire_object::open(serializer)?;
                             serde::ser::SerializeMap::serialize_entry(&mut map, "type", $tag)?;
                             value.serialize_members(&mut map, &["type"])?;
                             serde::ser::SerializeMap::end(map)
@@ -288,8 +288,8 @@ macro_rules! tagged {
     };
 }
 
-/// `shapes!(A, B)`: `{:?}` names them and shows nothing that somebody wrote.
-macro_rules! shapes {
+/// `opaque_debug!(A, B)`: `{:?}` names them and shows nothing that somebody wrote.
+macro_rules! opaque_debug {
     ($($type:ident),* $(,)?) => {
         $(
             impl std::fmt::Debug for $type {
@@ -302,11 +302,11 @@ macro_rules! shapes {
 }
 
 /// The `type` that an object says; `None` where it is no object or says none.
-pub(crate) fn kind_of(json: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn type_of(json: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Tag<'a> {
         #[serde(borrow, rename = "type")]
-        kind: Option<Name<'a>>,
+        kind: Option<FieldName<'a>>,
     }
     if !json.trim_start().starts_with('{') {
         return None;
@@ -316,23 +316,23 @@ pub(crate) fn kind_of(json: &str) -> Option<Cow<'_, str>> {
 }
 
 /// An object that keeps what it does not know.
-pub(crate) trait KeepsUnknown {
-    fn extra_mut(&mut self) -> &mut Extra;
+pub(crate) trait HasUnknownFields {
+    fn extra_mut(&mut self) -> &mut UnknownFields;
 }
 
 /// An object whose members are not all what they should be: those that are not are kept as if they were unknown. `None` where it is no
 /// object, or where what has to be there is not.
-pub(crate) fn what_fits<T: KeepsUnknown + DeserializeOwned>(json: &[u8]) -> Option<T> {
-    let all: Plain = serde_json::from_slice(json).ok()?;
-    let read = |members: &Extra| {
-        let object = Plain {
+pub(crate) fn decode_valid_fields<T: HasUnknownFields + DeserializeOwned>(json: &[u8]) -> Option<T> {
+    let all: EmptyObject = serde_json::from_slice(json).ok()?;
+    let read = |members: &UnknownFields| {
+        let object = EmptyObject {
             extra: members.clone(),
         };
         serde_json::from_str::<T>(&serde_json::to_string(&object).ok()?).ok()
     };
-    let (mut fitting, mut odd) = (Extra::default(), Extra::default());
+    let (mut fitting, mut odd) = (UnknownFields::default(), UnknownFields::default());
     for (name, json) in all.extra.iter() {
-        let mut alone = Extra::default();
+        let mut alone = UnknownFields::default();
         alone.push(name.to_owned(), json.clone());
         let fits = if read(&alone).is_some() {
             &mut fitting
@@ -357,7 +357,7 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-pub(crate) use {shapes, tagged, wire_object};
+pub(crate) use {opaque_debug, tagged_enum, wire_object};
 
 pub(crate) fn open<S: Serializer>(serializer: S) -> Result<S::SerializeMap, S::Error> {
     serializer.serialize_map(None)

@@ -1,6 +1,6 @@
 //! Enums that are texts on the wire and keep texts they do not know, which `{:?}` shows only where they look like plain words.
 
-macro_rules! text_enum {
+macro_rules! string_enum {
     ($type:ident { $($variant:ident => $text:literal),* $(,)? }) => {
         impl $type {
             /// The text on the wire.
@@ -25,7 +25,7 @@ macro_rules! text_enum {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 match self {
                     $( Self::$variant => f.write_str(stringify!($variant)), )*
-                    Self::Other(text) => write!(f, "Other({})", crate::failure::plain_word(text)),
+                    Self::Other(text) => write!(f, "Other({})", crate::failure::redact_unless_code(text)),
                 }
             }
         }
@@ -38,11 +38,11 @@ macro_rules! text_enum {
 
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let crate::chat::object::Name(text) = serde::Deserialize::deserialize(deserializer)?;
+                let crate::chat::wire_object::FieldName(text) = serde::Deserialize::deserialize(deserializer)?;
                 Ok(Self::from(text.as_ref()))
             }
         }
     };
 }
 
-pub(crate) use text_enum;
+pub(crate) use string_enum;

@@ -8,7 +8,7 @@ use super::tool::ToolCallDelta;
 
 /// The calls of a message so far.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct CallPieces {
+pub(crate) struct ToolCallMatcher {
     known: Vec<Known>,
 }
 
@@ -21,9 +21,9 @@ struct Known {
     ended: bool,
 }
 
-impl CallPieces {
+impl ToolCallMatcher {
     /// The number of the call that the next piece is of; as many as there were where it begins one.
-    pub(crate) fn number_of(&mut self, piece: &ToolCallDelta) -> usize {
+    pub(crate) fn position_of(&mut self, piece: &ToolCallDelta) -> usize {
         let id = piece.id.as_deref().filter(|id| !id.is_empty());
         let index = piece.index();
         let said = Said::by(piece);
@@ -102,9 +102,12 @@ mod tests {
     use super::*;
 
     fn numbers(pieces: &[Value]) -> Vec<usize> {
-        let mut calls = CallPieces::default();
+        let mut calls = ToolCallMatcher::default();
         let read = |piece: &Value| serde_json::from_value::<ToolCallDelta>(piece.clone()).unwrap();
-        pieces.iter().map(|piece| calls.number_of(&read(piece))).collect()
+        pieces
+            .iter()
+            .map(|piece| calls.position_of(&read(piece)))
+            .collect()
     }
 
     fn piece(index: Option<u64>, id: Option<&str>, name: Option<&str>, arguments: &str) -> Value {

@@ -1,50 +1,51 @@
-//! What a status does to a key where somebody knows better than the table: a provider that says 418 for a key it has had enough of,
-//! or 403 for a region.
+//! Configured reactions to status codes: what happens to the key of an attempt that was answered with a given status.
 //!
-//! Always true: a status without an entry is judged as ever; a time that the provider names is never shortened.
+//! Some providers use statuses in their own way, such as 418 for a blocked key or 403 for an unsupported region.
+//!
+//! Invariant: a status without an entry is classified as by default, and a wait that the provider requests is never shortened.
 
 use std::time::Duration;
 
 use super::{Blame, Certainty, Failure, FailureKind};
 use crate::limits::limiter::CooldownReason;
 
-/// What happens to the key of an attempt that was answered with a certain status.
+/// What happens to the key of an attempt that was answered with a given status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyAction {
-    /// It rests, at least so long.
+    /// Starts a cooldown.
     Park {
-        /// At least so long; longer where the provider says so.
+        /// The minimum length; longer if the provider requests a longer wait.
         pause: Duration,
-        /// For what.
+        /// The models to which the cooldown applies.
         scope: KeyScope,
     },
-    /// It is not used any more until an operator enables it again.
+    /// Takes the key out of use until an operator enables it again.
     Disable {
-        /// For what.
+        /// The models to which this applies.
         scope: KeyScope,
     },
-    /// Nothing: it stays in use. Whether the call is tried again is decided as ever.
+    /// Leaves the key in use. Whether the call is retried is decided as by default.
     Ignore,
 }
 
-/// What a key is not used for.
+/// The models for which a key is taken out of use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyScope {
-    /// For nothing.
+    /// All models.
     #[default]
     Key,
-    /// For the model that was asked, and still for others.
+    /// Only the model of the failed request.
     Model,
 }
 
-/// Statuses and what they do to a key. Empty by default.
+/// The configured actions by status code. Empty by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusPolicy {
     actions: Vec<(u16, KeyAction)>,
 }
 
 impl FromIterator<(u16, KeyAction)> for StatusPolicy {
-    /// Of several entries for a status the last one holds.
+    /// Collects the entries. The last entry for a status wins.
     fn from_iter<I: IntoIterator<Item = (u16, KeyAction)>>(entries: I) -> Self {
         let mut actions: Vec<(u16, KeyAction)> = Vec::new();
         for (status, action) in entries {
@@ -56,19 +57,20 @@ impl FromIterator<(u16, KeyAction)> for StatusPolicy {
 }
 
 impl StatusPolicy {
-    /// The statuses that something is set for.
+    /// Returns the statuses that have an action.
     pub fn statuses(&self) -> impl Iterator<Item = u16> {
         self.actions.iter().map(|(status, _)| *status)
     }
 
-    /// What an answer of this status does to its key, where that is set.
+    /// Returns the action for a status, if one is configured.
     pub fn action(&self, status: Option<u16>) -> Option<KeyAction> {
         let found = self.actions.iter().find(|(known, _)| Some(*known) == status);
         found.map(|(_, action)| *action)
     }
 
-    /// The failure as this policy sees it: where the key is to rest, it is to blame beyond doubt, and the call goes on with another one.
-    pub fn judged(&self, failure: Failure) -> Failure {
+    /// Applies this policy to a failure: if its status takes the key out of use, the key is certainly to blame, so the call continues with
+    /// another key.
+    pub fn apply(&self, failure: Failure) -> Failure {
         match self.action(failure.status) {
             None | Some(KeyAction::Ignore) => failure,
             Some(KeyAction::Park { .. } | KeyAction::Disable { .. }) => Failure {
@@ -77,15 +79,15 @@ impl StatusPolicy {
                 } else {
                     FailureKind::PermissionDenied
                 },
-                certainty: Certainty::Sure,
+                certainty: Certainty::Certain,
                 ..failure
             },
         }
     }
 }
 
-/// Why a key rests that is to blame for a failure, for what that says of other models.
-pub fn rest_of(kind: FailureKind, scope: Option<KeyScope>) -> CooldownReason {
+/// Returns the cooldown reason for a failure that blames the key. `scope` is that of the configured action, if there is one.
+pub fn cooldown_reason(kind: FailureKind, scope: Option<KeyScope>) -> CooldownReason {
     match (kind, scope) {
         (_, Some(KeyScope::Model)) | (FailureKind::PermissionDenied, None) => CooldownReason::Forbidden,
         (FailureKind::PermissionDenied, Some(KeyScope::Key)) | (FailureKind::InvalidKey, _) => {
@@ -103,14 +105,14 @@ mod tests {
     fn failure(status: u16, kind: FailureKind) -> Failure {
         Failure {
             status: Some(status),
-            certainty: Certainty::Unclear,
+            certainty: Certainty::Ambiguous,
             ..Failure::new(kind)
         }
     }
 
     // L05
     #[test]
-    fn a_status_blames_the_key_where_that_is_set_and_only_there() {
+    fn only_configured_statuses_blame_the_key() {
         let scope = KeyScope::Key;
         let pause = Duration::from_secs(5);
         let policy: StatusPolicy = [
@@ -121,15 +123,21 @@ mod tests {
         ]
         .into_iter()
         .collect();
-        let judged = |status, kind| {
-            let failure = policy.judged(failure(status, kind));
+        let applied = |status, kind| {
+            let failure = policy.apply(failure(status, kind));
             (failure.kind, failure.certainty)
         };
         use FailureKind::*;
-        assert_eq!(judged(418, InvalidRequest), (PermissionDenied, Certainty::Sure));
-        assert_eq!(judged(429, RateLimited), (RateLimited, Certainty::Sure));
-        assert_eq!(judged(404, InvalidRequest), (InvalidRequest, Certainty::Unclear));
-        assert_eq!(judged(500, ServerError), (ServerError, Certainty::Unclear));
+        assert_eq!(
+            applied(418, InvalidRequest),
+            (PermissionDenied, Certainty::Certain)
+        );
+        assert_eq!(applied(429, RateLimited), (RateLimited, Certainty::Certain));
+        assert_eq!(
+            applied(404, InvalidRequest),
+            (InvalidRequest, Certainty::Ambiguous)
+        );
+        assert_eq!(applied(500, ServerError), (ServerError, Certainty::Ambiguous));
         assert_eq!(policy.action(Some(418)), Some(KeyAction::Park { pause, scope }));
         assert_eq!((policy.action(Some(500)), policy.action(None)), (None, None));
     }

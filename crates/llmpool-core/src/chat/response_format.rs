@@ -1,24 +1,24 @@
 //! The form that an answer shall have.
 
-use super::extra::{Extra, Json};
-use super::object::{shapes, tagged, wire_object};
+use super::unknown_fields::{Json, UnknownFields};
+use super::wire_object::{opaque_debug, tagged_enum, wire_object};
 
 /// The form that an answer shall have.
 #[derive(Clone, PartialEq)]
 pub enum ResponseFormat {
     /// Text, as without this.
-    Text(Plain),
+    Text(EmptyObject),
     /// Any JSON object.
-    JsonObject(Plain),
+    JsonObject(EmptyObject),
     /// JSON that follows a schema.
     JsonSchema(JsonSchemaFormat),
     /// Any other, as it was given.
     Other(Json),
 }
 
-tagged!(ResponseFormat {
-    Text(Plain) => "text",
-    JsonObject(Plain) => "json_object",
+tagged_enum!(ResponseFormat {
+    Text(EmptyObject) => "text",
+    JsonObject(EmptyObject) => "json_object",
     JsonSchema(JsonSchemaFormat) => "json_schema",
 });
 
@@ -40,12 +40,12 @@ impl ResponseFormat {
 
 /// Nothing but its type.
 #[derive(Clone, Default, PartialEq)]
-pub struct Plain {
+pub struct EmptyObject {
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
-wire_object!(Plain {});
+wire_object!(EmptyObject {});
 
 /// JSON that follows a schema.
 #[derive(Clone, Default, PartialEq)]
@@ -53,7 +53,7 @@ pub struct JsonSchemaFormat {
     /// The schema and its name.
     pub json_schema: NamedSchema,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(JsonSchemaFormat {} always { json_schema => "json_schema" });
@@ -70,7 +70,7 @@ pub struct NamedSchema {
     /// Whether the answer has to follow it exactly.
     pub strict: Option<bool>,
     /// Anything else.
-    pub extra: Extra,
+    pub extra: UnknownFields,
 }
 
 wire_object!(NamedSchema {
@@ -79,4 +79,4 @@ wire_object!(NamedSchema {
     strict => "strict",
 } always { name => "name" });
 
-shapes!(Plain, JsonSchemaFormat, NamedSchema);
+opaque_debug!(EmptyObject, JsonSchemaFormat, NamedSchema);
