@@ -345,7 +345,7 @@ fn invalid_input_is_reported_with_its_location() {
         ),
         (&["--trace", "missing.jsonl"], 2, "cannot read missing.jsonl"),
         (&["--rate", "0"], 2, "expected calls per second greater than 0"),
-        (&["--rate", "1", "--burst", "5"], 2, "as in 100@60"),
+        (&["--rate", "1", "--burst", "5"], 2, "such as 100@60"),
         (
             &["--rate", "100000", "--for", "86400"],
             2,

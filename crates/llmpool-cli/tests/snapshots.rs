@@ -468,14 +468,14 @@ async fn status() {
         .replace("env:KEY_2", "env:KEY_1")
         .replace("KEY_3", "KEY_2");
     environment.folder.write("provider.json", &file);
-    let said = environment.output(
+    let chat = environment.output(
         &["chat", "-m", "good/small", "--state", "keys.state", "Hello"],
         &[],
     );
-    assert!(said.contains("exit code 0"), "{said}");
+    assert!(chat.contains("exit code 0"), "{chat}");
     let state = std::fs::read_to_string(environment.folder.0.join("keys.state")).unwrap();
     assert!(!state.contains("canary"));
-    let seconds = |text: String| {
+    let mask_seconds = |text: String| {
         let words: Vec<_> = text.split(' ').collect();
         let is_time = |at: usize| {
             words[at].parse::<u32>().is_ok() && words.get(at + 1).is_some_and(|next| next.trim() == "s")
@@ -485,10 +485,10 @@ async fn status() {
     };
     assert_snapshot!(
         "status",
-        seconds(environment.output(&["status", "--state", "keys.state"], &[]))
+        mask_seconds(environment.output(&["status", "--state", "keys.state"], &[]))
     );
     let coloured = environment.output(&["status", "--state", "keys.state"], &[NARROW, COLOURED]);
-    assert_snapshot!("status-narrow-coloured", seconds(coloured));
+    assert_snapshot!("status-narrow-coloured", mask_seconds(coloured));
     assert_snapshot!(
         "status-json",
         environment.output(&["status", "--state", "keys.state", "--json"], &[])
@@ -503,7 +503,7 @@ async fn status() {
         "rates": [{"model": "good/small", "available": 0, "waiting": 7}],
     });
     environment.folder.write("old.state", &saved.to_string());
-    let days = |text: String| {
+    let mask_days = |text: String| {
         let words = text.split(' ').map(|word| {
             if word.parse::<u64>().is_ok_and(|days| days > 20_000) {
                 "#"
@@ -516,7 +516,7 @@ async fn status() {
     let old = ["status", "--state", "old.state"];
     assert_snapshot!(
         "status-old-narrow-coloured",
-        days(environment.output(&old, &[NARROW, COLOURED]))
+        mask_days(environment.output(&old, &[NARROW, COLOURED]))
     );
 }
 
@@ -542,7 +542,7 @@ async fn plan() {
     );
     assert_snapshot!(
         "plan-no-file",
-        Environment::empty().says(&["plan", "--rate", "1"], &[])
+        Environment::empty().output(&["plan", "--rate", "1"], &[])
     );
 }
 

@@ -10,7 +10,7 @@ use super::shared::{ConfigFileArgs, StateFileArgs, non_empty, parse_seconds};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  llmpool chat                                      interactive chat in a terminal; /help lists its commands
+  llmpool chat                                      interactive chat; /help lists its commands
   llmpool chat \"Hello\"
   git diff | llmpool chat \"Write a commit message\"
   llmpool chat -f error.log -f screen.png \"What went wrong?\"
@@ -18,8 +18,8 @@ Examples:
   llmpool chat --jsonl prompts.jsonl --output answers.jsonl
 
 A batch line is \"a prompt\", {\"id\": …, \"prompt\": …, \"system\": …}, a Chat Completions request with
-\"messages\", or a line of an OpenAI batch file. To resume an interrupted batch, run the same command with
---output again.")]
+\"messages\", or a line of an OpenAI batch file. To resume an interrupted batch, run the same
+command with --output again.")]
 pub(crate) struct ChatArgs {
     /// Prompt; stdin is appended to it if it is not a terminal. - reads only stdin
     pub(crate) prompt: Vec<String>,

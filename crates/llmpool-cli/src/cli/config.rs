@@ -26,8 +26,8 @@ Examples:
   llmpool config init --provider deepseek
   llmpool config init --provider local --base-url http://127.0.0.1:8088/v1 --model smollm2-135m-instruct
 
-Existing files are never changed. Also writes provider.schema.json, which editors use for completion and
-validation.")]
+Existing files are never changed. Also writes provider.schema.json, which editors use for
+completion and validation.")]
 pub(crate) struct InitArgs {
     /// File to write
     #[arg(default_value = "provider.json", value_hint = ValueHint::FilePath)]

@@ -19,8 +19,8 @@ use super::shared::{ConfigFileArgs, parse_seconds};
                   A traffic file has the options as fields, durations in seconds, and the shares of several models:\n  \
                   {\"rate\": 20, \"burst\": {\"calls\": 100, \"every\": 60}, \"latency\": 3, \"latency_p95\": 8, \"for\": 600,\n   \
                   \"models\": [{\"model\": \"openai/gpt-4o-mini\", \"share\": 3}, {\"model\": \"openai/gpt-4o\", \"share\": 1}]}\n\n\
-                  No request is sent, and the keys of the provider file need not be set. Assumes that the provider enforces no\n\
-                  limits other than the configured ones and that no call fails."
+                  No request is sent, and the keys of the provider file need not be set. The simulated provider\n\
+                  enforces only the configured limits, and no call fails."
 )]
 pub(crate) struct PlanArgs {
     /// Model, as provider/model

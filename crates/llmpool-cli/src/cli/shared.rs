@@ -8,7 +8,7 @@ use clap::{Args, ValueHint};
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigFileArgs {
-    /// Provider file [default: ./provider.json, then provider.json in the user's configuration directory]
+    /// Provider file [default: ./provider.json, then llmpool/provider.json in the user's configuration directory]
     #[arg(long, env = "LLMPOOL_CONFIG", hide_env = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<OsString>,
 }

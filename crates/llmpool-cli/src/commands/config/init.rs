@@ -134,7 +134,7 @@ fn new_provider(args: &InitArgs) -> Result<NewProvider, Problem> {
             "the {setting} is required for provider {name}, which has no template"
         ))
         .with_hint(format!(
-            "pass {option}, or one of the known providers: {}",
+            "pass {option}, or choose a known provider: {}",
             provider_templates::names()
         ))
     };
