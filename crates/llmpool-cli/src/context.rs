@@ -38,16 +38,15 @@ impl ProviderSource {
             return Ok(providers.map_or(Self::Unconfigured, Self::Environment));
         };
         let file = read_provider_file(&path)?;
-        let providers = Providers::from_entries(file).map_err(|error| problem::exit_with(&error))?;
+        let providers = Providers::from_provider_file(file).map_err(|error| problem::exit_with(&error))?;
         Ok(Self::File { path, providers })
     }
 
     /// Prints the warnings of the provider file, for commands that send more than one call.
     pub(crate) fn print_warnings(self) -> Self {
-        if let Self::File { path, providers } = &self {
-            let file = path.display().to_string();
+        if let Self::File { providers, .. } = &self {
             for warning in providers.warnings() {
-                diagnostics::print_warning(&file, warning.defect());
+                diagnostics::print_warning(warning);
             }
         }
         self
@@ -88,7 +87,8 @@ pub(crate) fn read_provider_file(path: &Path) -> Result<ProviderFile, ExitCode> 
 
 /// Reads a provider file for a command that sends nothing: the keys that it refers to need not be set. Prints all of its errors.
 pub(crate) fn read_provider_file_without_keys(path: &Path) -> Result<ProviderFile, ExitCode> {
-    ProviderFile::read_to_plan(path, &environment_variable).map_err(|error| diagnostics::exit_with(&error))
+    ProviderFile::read_with_placeholders(path, &environment_variable)
+        .map_err(|error| diagnostics::exit_with(&error))
 }
 
 pub(crate) fn environment_variable(name: &str) -> Option<String> {

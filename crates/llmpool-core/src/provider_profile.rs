@@ -29,23 +29,23 @@ pub enum KeyHeader {
 
 /// The chat capabilities of OpenAI.
 const OPENAI: ChatCapabilities = ChatCapabilities {
-    developer: true,
+    developer_role: true,
     max_completion_tokens: true,
-    openai_only: true,
-    reasoning: ReasoningEcho::Dropped,
+    openai_extensions: true,
+    reasoning_echo: ReasoningEcho::Dropped,
 };
 
 /// The chat capabilities of the original API, which every compatible server supports.
 const BASIC: ChatCapabilities = ChatCapabilities {
-    developer: false,
+    developer_role: false,
     max_completion_tokens: false,
-    openai_only: false,
-    reasoning: ReasoningEcho::Dropped,
+    openai_extensions: false,
+    reasoning_echo: ReasoningEcho::Dropped,
 };
 
 /// Requires the reasoning of earlier turns, or rejects a turn with tool calls.
 const REQUIRES_REASONING: ChatCapabilities = ChatCapabilities {
-    reasoning: ReasoningEcho::Content,
+    reasoning_echo: ReasoningEcho::Content,
     ..BASIC
 };
 
@@ -93,7 +93,7 @@ pub const PROFILES: [ProviderProfile; 17] = [
         "openrouter",
         &["openrouter.ai"],
         ChatCapabilities {
-            reasoning: ReasoningEcho::Details,
+            reasoning_echo: ReasoningEcho::Details,
             ..BASIC
         },
     ),

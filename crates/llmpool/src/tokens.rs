@@ -92,7 +92,7 @@ fn estimated(sent: &[u8], answer: u32) -> Usage {
 /// Corrects what was reserved by what a plain answer says.
 pub(crate) fn settle_plain(target: &Target, permit: &mut Permit, body: &[u8]) {
     if target.counts_tokens {
-        settle(target, permit, translate::usage_in(body));
+        settle(target, permit, translate::parse_usage(body));
     }
 }
 

@@ -7,7 +7,7 @@ mod report_text;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use llmpool::check::{CallCheck, ModelCheck, Verdict};
+use llmpool::check::{CallCheck, KeyCheckOutcome, ModelCheck};
 use llmpool::{LlmInterface, OpenAiCompatible};
 
 use self::checked_model::CheckedModel;
@@ -73,7 +73,7 @@ fn has_same_keys(checked: &CheckedModel, model: &OpenAiCompatible) -> bool {
 
 /// Makes a call with the first key that is not refused. `None` if there is no such key.
 async fn call(model: &OpenAiCompatible, keys: &ModelCheck, timeout: Duration) -> Option<CallCheck> {
-    let is_usable = |verdict| !matches!(verdict, Verdict::Refused(_));
-    let key = keys.keys.iter().find(|key| is_usable(key.verdict))?;
+    let is_usable = |outcome| !matches!(outcome, KeyCheckOutcome::Rejected(_));
+    let key = keys.keys.iter().find(|key| is_usable(key.outcome))?;
     model.check_call(&key.key, timeout).await
 }

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &ModelsArgs) -> Result<(), ExitCode> {
             model.id().to_owned(),
             model.key_status().len().to_string(),
             model.context_window().to_string(),
-            model.shown_base_url(),
+            model.redacted_base_url(),
         ];
         table.add_row(cells.map(|cell| (Style::Plain, cell)));
     }
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &ModelsArgs) -> Result<(), ExitCode> {
 fn to_json(model: &OpenAiCompatible) -> serde_json::Value {
     serde_json::json!({
         "id": model.id(),
-        "base_url": model.shown_base_url(),
+        "base_url": model.redacted_base_url(),
         "keys": model.key_status().len(),
         "context_window": model.context_window(),
     })

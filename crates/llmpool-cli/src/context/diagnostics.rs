@@ -8,7 +8,7 @@ use crate::{exit, format, output};
 
 /// Prints all errors of a provider file and returns the exit code.
 pub(crate) fn exit_with(error: &ProviderFileError) -> ExitCode {
-    print_errors(error.origin(), error.defects());
+    print_errors(error.file(), error.diagnostics());
     ExitCode::from(exit::CONFIG)
 }
 
@@ -16,26 +16,30 @@ pub(crate) fn exit_with(error: &ProviderFileError) -> ExitCode {
 pub(crate) fn print_errors(file: &str, errors: &[Diagnostic]) {
     let count = format::count(errors.len(), "error");
     output::print_error(format!("{file}: {count}; file not loaded"));
-    list_errors(file, errors);
+    list_errors(errors);
 }
 
 /// Prints one error a line, each with its location and its fix.
-pub(crate) fn list_errors(file: &str, errors: &[Diagnostic]) {
+pub(crate) fn list_errors(errors: &[Diagnostic]) {
     for error in errors {
-        let location = location(file, error);
-        output::error_at(location.trim_end(), &error.problem, &error.cure);
+        let location = location(error);
+        output::error_at(location.trim_end(), &error.message, &error.help);
     }
 }
 
-pub(crate) fn print_warning(file: &str, warning: &Diagnostic) {
-    output::warning(format!("{}{}", location(file, warning), warning.problem));
-    output::nested_hint(&warning.cure);
+pub(crate) fn print_warning(warning: &Diagnostic) {
+    output::warning(format!("{}{}", location(warning), warning.message));
+    output::nested_hint(&warning.help);
 }
 
 /// Returns the location as a prefix, as in `provider.json:3:5: acme[0].base_url: `.
-pub(crate) fn location(file: &str, diagnostic: &Diagnostic) -> String {
+pub(crate) fn location(diagnostic: &Diagnostic) -> String {
     let Diagnostic {
-        line, column, field, ..
+        file,
+        line,
+        column,
+        field,
+        ..
     } = diagnostic;
     let location = match line {
         0 => format!("{file}: "),

@@ -1,7 +1,7 @@
 //! The result of checking one model.
 
 use llmpool::FailureKind;
-use llmpool::check::{CallCheck, ModelCheck, Verdict};
+use llmpool::check::{CallCheck, KeyCheckOutcome, ModelCheck};
 
 pub(super) struct CheckedModel {
     /// `provider/model`.
@@ -19,7 +19,7 @@ impl CheckedModel {
     pub(super) fn is_refused(&self) -> bool {
         let mut keys = self.keys.keys.iter();
         let call = self.call.as_ref().and_then(|call| call.failure);
-        keys.any(|key| matches!(key.verdict, Verdict::Refused(_))) || call.is_some_and(blames_key)
+        keys.any(|key| matches!(key.outcome, KeyCheckOutcome::Rejected(_))) || call.is_some_and(blames_key)
     }
 }
 

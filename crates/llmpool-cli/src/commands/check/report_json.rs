@@ -2,7 +2,8 @@
 
 use llmpool::FailureKind;
 use llmpool::check::{
-    CallCheck, Inconclusive, KeyCheck, LimitSnapshot, LimitSnapshots, ModelCheck, StreamUsage, Verdict,
+    CallCheck, Inconclusive, KeyCheck, KeyCheckOutcome, LimitSnapshot, LimitSnapshots, ModelCheck,
+    StreamUsage,
 };
 use serde_json::{Value, json};
 
@@ -16,37 +17,38 @@ pub(super) fn render(models: &[CheckedModel]) -> Value {
 fn model_to_json(model: &CheckedModel) -> Value {
     let ModelCheck {
         url,
-        likely_meant,
+        suggested_base_url,
         keys,
-        one_quota,
+        shared_accounts,
+        ..
     } = &model.keys;
-    let one_quota: Vec<Vec<String>> = one_quota
+    let shared_accounts: Vec<Vec<String>> = shared_accounts
         .iter()
         .map(|group| group.iter().map(ToString::to_string).collect())
         .collect();
     json!({
         "model": model.id,
         "url": url,
-        "likely_base_url": likely_meant,
+        "likely_base_url": suggested_base_url,
         "keys": keys.iter().map(|key| key_to_json(key, &model.name)).collect::<Vec<_>>(),
-        "one_quota": one_quota,
+        "one_quota": shared_accounts,
         "call": model.call.as_ref().map(call_to_json),
     })
 }
 
 fn key_to_json(key: &KeyCheck, model: &str) -> Value {
-    let (verdict, reason) = match key.verdict {
-        Verdict::Accepted => ("accepted", None),
-        Verdict::Refused(kind) => ("refused", Some(kind.as_str())),
-        Verdict::CannotTell(reason) => ("cannot_tell", Some(reason_name(reason))),
-        Verdict::Unreachable(kind) => ("unreachable", Some(kind.as_str())),
+    let (verdict, reason) = match key.outcome {
+        KeyCheckOutcome::Accepted => ("accepted", None),
+        KeyCheckOutcome::Rejected(kind) => ("refused", Some(kind.as_str())),
+        KeyCheckOutcome::Inconclusive(reason) => ("cannot_tell", Some(reason_name(reason))),
+        KeyCheckOutcome::Unreachable(kind) => ("unreachable", Some(kind.as_str())),
     };
     json!({
         "key": key.key.to_string(),
         "verdict": verdict,
         "why": reason,
         "status": key.status,
-        "provider_message": key.says,
+        "provider_message": key.provider_message,
         "lists_model": key.lists(model),
         "limits": key.limits.map(limits_to_json),
         "elapsed_s": json_seconds(key.elapsed),
@@ -55,31 +57,31 @@ fn key_to_json(key: &KeyCheck, model: &str) -> Value {
 
 fn reason_name(reason: Inconclusive) -> &'static str {
     match reason {
-        Inconclusive::TakesAnyKey => "takes any key",
-        Inconclusive::NoList => "no list",
-        Inconclusive::MayNotList => "may not list",
-        Inconclusive::Limited => "limited",
-        Inconclusive::Broken => "broken",
-        Inconclusive::Odd => "odd answer",
+        Inconclusive::AcceptsAnyKey => "takes any key",
+        Inconclusive::NoModelList => "no list",
+        Inconclusive::ListingForbidden => "may not list",
+        Inconclusive::RateLimited => "limited",
+        Inconclusive::ServerError => "broken",
+        Inconclusive::UnexpectedResponse => "odd answer",
     }
 }
 
 fn call_to_json(call: &CallCheck) -> Value {
-    let stream_options = match call.stream_options {
+    let stream_options = match call.stream_usage {
         StreamUsage::Unknown => None,
-        StreamUsage::Told => Some("told"),
+        StreamUsage::Reported => Some("told"),
         StreamUsage::Ignored => Some("ignored"),
-        StreamUsage::Refused => Some("refused"),
+        StreamUsage::Rejected => Some("refused"),
     };
     json!({
         "key": call.key.to_string(),
         "failure": call.failure.map(FailureKind::as_str),
         "status": call.status,
-        "provider_message": call.says,
-        "pieces": call.pieces,
+        "provider_message": call.provider_message,
+        "pieces": call.content_events,
         "stream_options": stream_options,
         "limits": call.limits.map(limits_to_json),
-        "first_content_s": call.first_content.map(json_seconds),
+        "first_content_s": call.time_to_first_content.map(json_seconds),
     })
 }
 

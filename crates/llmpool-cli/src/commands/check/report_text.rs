@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use llmpool::check::{
-    CallCheck, Inconclusive, KeyCheck, LimitSnapshot, LimitSnapshots, StreamUsage, Verdict,
+    CallCheck, Inconclusive, KeyCheck, KeyCheckOutcome, LimitSnapshot, LimitSnapshots, StreamUsage,
 };
 
 use super::checked_model::CheckedModel;
@@ -11,20 +11,20 @@ use crate::output;
 use crate::table::Table;
 use crate::terminal::{Screen, Style};
 
-/// The label and style of each verdict, in the order of [`index`].
-const VERDICTS: [(&str, Style); 4] = [
+/// The label and style of each outcome, in the order of [`index`].
+const OUTCOMES: [(&str, Style); 4] = [
     ("accepted", Style::Good),
     ("refused", Style::Bad),
     ("inconclusive", Style::Warning),
     ("unreachable", Style::Bad),
 ];
 
-fn index(verdict: Verdict) -> usize {
-    match verdict {
-        Verdict::Accepted => 0,
-        Verdict::Refused(_) => 1,
-        Verdict::CannotTell(_) => 2,
-        Verdict::Unreachable(_) => 3,
+fn index(outcome: KeyCheckOutcome) -> usize {
+    match outcome {
+        KeyCheckOutcome::Accepted => 0,
+        KeyCheckOutcome::Rejected(_) => 1,
+        KeyCheckOutcome::Inconclusive(_) => 2,
+        KeyCheckOutcome::Unreachable(_) => 3,
     }
 }
 
@@ -33,9 +33,9 @@ pub(super) fn render(models: &[CheckedModel], screen: Screen) -> String {
     let keys = models.iter().flat_map(|model| &model.keys.keys);
     let mut counts = [0_usize; 4];
     for key in keys {
-        counts[index(key.verdict)] += 1;
+        counts[index(key.outcome)] += 1;
     }
-    let counts = VERDICTS.iter().zip(counts).map(|((label, style), count)| {
+    let counts = OUTCOMES.iter().zip(counts).map(|((label, style), count)| {
         let style = if count == 0 { Style::Plain } else { *style };
         screen
             .painter
@@ -54,7 +54,7 @@ fn render_model(model: &CheckedModel, screen: Screen) -> String {
     let mut text = format!("{}  {}\n", painter.paint(Style::Strong, id), keys.url);
     let mut table = Table::new(screen);
     for key in &keys.keys {
-        let (label, style) = VERDICTS[index(key.verdict)];
+        let (label, style) = OUTCOMES[index(key.outcome)];
         table.add_row([
             (Style::Plain, key.key.to_string()),
             (style, label.to_owned()),
@@ -62,7 +62,7 @@ fn render_model(model: &CheckedModel, screen: Screen) -> String {
         ]);
     }
     text += &table.render(2);
-    for group in &keys.one_quota {
+    for group in &keys.shared_accounts {
         let group: Vec<_> = group.iter().map(ToString::to_string).collect();
         let _ = writeln!(
             text,
@@ -71,10 +71,10 @@ fn render_model(model: &CheckedModel, screen: Screen) -> String {
             group.join(", ")
         );
     }
-    if let Some(likely) = &keys.likely_meant {
+    if let Some(suggested) = &keys.suggested_base_url {
         let _ = writeln!(
             text,
-            "  {} no list of models at this URL; try base_url {likely}",
+            "  {} no list of models at this URL; try base_url {suggested}",
             painter.paint(Style::Hint, "hint:")
         );
     }
@@ -85,18 +85,20 @@ fn render_model(model: &CheckedModel, screen: Screen) -> String {
 }
 
 fn key_details(key: &KeyCheck, model: &str) -> String {
-    let reason = match key.verdict {
-        Verdict::Accepted => None,
-        Verdict::Refused(kind) | Verdict::Unreachable(kind) => Some(kind.as_str().to_owned()),
-        Verdict::CannotTell(reason) => Some(explain(reason).to_owned()),
+    let reason = match key.outcome {
+        KeyCheckOutcome::Accepted => None,
+        KeyCheckOutcome::Rejected(kind) | KeyCheckOutcome::Unreachable(kind) => {
+            Some(kind.as_str().to_owned())
+        }
+        KeyCheckOutcome::Inconclusive(reason) => Some(explain(reason).to_owned()),
     };
     let not_listed = key.lists(model) == Some(false);
-    let status = key.status.filter(|_| key.verdict != Verdict::Accepted);
+    let status = key.status.filter(|_| key.outcome != KeyCheckOutcome::Accepted);
     let details = [
         reason,
         not_listed.then(|| "model not in the list".to_owned()),
         status.map(|status| status.to_string()),
-        key.says.as_deref().map(quote),
+        key.provider_message.as_deref().map(quote),
         key.limits.and_then(limits),
         Some(format!("{:.2}s", key.elapsed.as_secs_f64())),
     ];
@@ -105,12 +107,14 @@ fn key_details(key: &KeyCheck, model: &str) -> String {
 
 fn explain(reason: Inconclusive) -> &'static str {
     match reason {
-        Inconclusive::TakesAnyKey => "the provider lists models for any key; test the key with --call",
-        Inconclusive::NoList => "no list of models at this URL; check base_url, or test the key with --call",
-        Inconclusive::MayNotList => "the key may not list models; test it with --call",
-        Inconclusive::Limited => "rate limit reached; retry later",
-        Inconclusive::Broken => "server error of the provider; retry later",
-        Inconclusive::Odd => "the response is not a list of models; check base_url",
+        Inconclusive::AcceptsAnyKey => "the provider lists models for any key; test the key with --call",
+        Inconclusive::NoModelList => {
+            "no list of models at this URL; check base_url, or test the key with --call"
+        }
+        Inconclusive::ListingForbidden => "the key may not list models; test it with --call",
+        Inconclusive::RateLimited => "rate limit reached; retry later",
+        Inconclusive::ServerError => "server error of the provider; retry later",
+        Inconclusive::UnexpectedResponse => "the response is not a list of models; check base_url",
     }
 }
 
@@ -127,25 +131,25 @@ fn limits(limits: LimitSnapshots) -> Option<String> {
 }
 
 fn call_details(call: &CallCheck) -> String {
-    let result = match (call.failure, call.pieces) {
+    let result = match (call.failure, call.content_events) {
         (Some(kind), _) => kind.as_str().to_owned(),
         (None, 0) => "answer without content".to_owned(),
         (None, 1) => "streamed in 1 chunk".to_owned(),
         (None, chunks) => format!("streamed in {chunks} chunks"),
     };
-    let usage = match call.stream_options {
+    let usage = match call.stream_usage {
         StreamUsage::Unknown => None,
-        StreamUsage::Told => Some("stream_options accepted, usage reported"),
+        StreamUsage::Reported => Some("stream_options accepted, usage reported"),
         StreamUsage::Ignored => Some("stream_options accepted, usage not reported"),
-        StreamUsage::Refused => Some("stream_options not supported"),
+        StreamUsage::Rejected => Some("stream_options not supported"),
     };
     let no_limits = || call.failure.is_none().then(|| "no limits reported".to_owned());
     let first_content = call
-        .first_content
+        .time_to_first_content
         .map(|elapsed| format!("first content {:.2}s", elapsed.as_secs_f64()));
     join([
         Some(result),
-        call.says.as_deref().map(quote),
+        call.provider_message.as_deref().map(quote),
         usage.map(str::to_owned),
         call.limits.and_then(limits).or_else(no_limits),
         first_content,

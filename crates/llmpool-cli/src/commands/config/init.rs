@@ -207,9 +207,9 @@ fn validate(text: &str) -> Result<(), ExitCode> {
     let env = |_: &str| Some("set".to_owned());
     let file = ProviderFile::parse(text, "new file", &env);
     file.map(drop).map_err(|error| {
-        let errors = format::count(error.defects().len(), "error");
+        let errors = format::count(error.diagnostics().len(), "error");
         output::print_error(format!("{errors} in these settings; file not written"));
-        diagnostics::list_errors(error.origin(), error.defects());
+        diagnostics::list_errors(error.diagnostics());
         ExitCode::from(exit::USAGE)
     })
 }

@@ -56,28 +56,16 @@ pub(super) fn find(files: &[(String, ProviderFile)]) -> Vec<Vec<Diagnostic>> {
     all
 }
 
-fn hint(file: &ProviderFile, field: &str, problem: String, cure: &str) -> Diagnostic {
-    let place = file.places.get(field);
-    Diagnostic {
-        line: place.map_or(0, |place| place.line),
-        column: place.map_or(0, |place| place.column),
-        field: field.to_owned(),
-        problem,
-        cure: cure.to_owned(),
-    }
-}
-
 /// Returns the path of a field if the file sets it; a default is never suspicious.
 fn explicit_field(file: &ProviderFile, path: &str, name: &str) -> Option<String> {
     let field = format!("{path}.{name}");
-    file.places.get(&field).map(|_| field)
+    file.source_map.get(&field).map(|_| field)
 }
 
 fn unusual_capacity(file: &ProviderFile, path: &str, capacity: u32) -> Option<Diagnostic> {
     let field =
         explicit_field(file, path, "rate_limit_capacity").filter(|_| !USUAL_CAPACITY.contains(&capacity))?;
-    Some(hint(
-        file,
+    Some(file.diagnostic(
         &field,
         format!("a burst of {capacity} requests is outside the usual range of 10 to 50"),
         "keep it if the provider allows it; llmpool plan simulates its effect",
@@ -87,8 +75,7 @@ fn unusual_capacity(file: &ProviderFile, path: &str, capacity: u32) -> Option<Di
 fn unusual_rate(file: &ProviderFile, path: &str, rate: f64) -> Option<Diagnostic> {
     let field =
         explicit_field(file, path, "rate_limit_refill_rate").filter(|_| !USUAL_RATE.contains(&rate))?;
-    Some(hint(
-        file,
+    Some(file.diagnostic(
         &field,
         format!("{rate} requests per second is outside the usual range of 0.5 to 5"),
         "if the limit is per minute, use rpm instead",
@@ -101,8 +88,7 @@ fn unencrypted(file: &ProviderFile, path: &str, base_url: &str) -> Option<Diagno
     let is_remote =
         base_url.starts_with("http://") && host.contains('.') && !server_location::is_local(base_url);
     is_remote.then(|| {
-        hint(
-            file,
+        file.diagnostic(
             &format!("{path}.base_url"),
             format!("keys are sent to {host} unencrypted"),
             "use https:// if the server supports it",
@@ -119,7 +105,7 @@ fn shared_key(
     let other = known.iter().find(|other| {
         other.secret == key.secret && (other.file != key.file || other.provider != key.provider)
     })?;
-    let (problem, cure) = match other.file == key.file {
+    let (message, help) = match other.file == key.file {
         true => (
             format!("provider {} uses the same key", other.provider),
             "limits and key states are per provider: use the key in one provider only, or move both models to one provider",
@@ -129,7 +115,7 @@ fn shared_key(
             "programs with different files do not see each other's usage: use a separate key for each environment",
         ),
     };
-    Some(hint(file, field, problem, cure))
+    Some(file.diagnostic(field, message, help))
 }
 
 #[cfg(test)]
@@ -144,7 +130,7 @@ mod tests {
     fn found(files: &[(String, ProviderFile)]) -> Vec<String> {
         let hints = find(files).into_iter().flatten();
         hints
-            .map(|hint| format!("{}:{} {}: {}", hint.line, hint.column, hint.field, hint.problem))
+            .map(|hint| format!("{}:{} {}: {}", hint.line, hint.column, hint.field, hint.message))
             .collect()
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use llmpool::Providers;
-use llmpool::provider_file::{Diagnostic, ProviderFile, ProviderFileError, Warning};
+use llmpool::provider_file::{Diagnostic, ProviderFile, ProviderFileError};
 use serde_json::{Value, json};
 
 use super::suspicious_settings;
@@ -69,12 +69,12 @@ fn validate(paths: &[PathBuf]) -> Vec<ValidatedFile> {
         Ok(file) => ValidatedFile {
             name,
             models: Ok(file.providers.iter().map(|provider| provider.models.len()).sum()),
-            warnings: file.warnings.iter().map(Warning::defect).cloned().collect(),
+            warnings: file.warnings,
             hints: hints.next().unwrap_or_default(),
         },
         Err(error) => ValidatedFile {
             name,
-            models: Err(error.defects().to_vec()),
+            models: Err(error.diagnostics().to_vec()),
             warnings: Vec::new(),
             hints: Vec::new(),
         },
@@ -85,12 +85,12 @@ fn validate(paths: &[PathBuf]) -> Vec<ValidatedFile> {
 /// Reads a file, and builds its providers to find errors that concern several entries.
 fn load(path: &Path) -> Result<ProviderFile, ProviderFileError> {
     let file = ProviderFile::read(path, &environment_variable)?;
-    match Providers::from_entries(file.clone()) {
+    match Providers::from_provider_file(file.clone()) {
         Ok(_) => Ok(file),
-        Err(error) => Err(ProviderFileError::of_the_whole(
-            &path.display().to_string(),
-            &error.to_string(),
-        )),
+        Err(error) => {
+            let help = "correct the setting and run llmpool config validate again";
+            Err(Diagnostic::about_file(path.display().to_string(), error.to_string(), help).into())
+        }
     }
 }
 
@@ -100,15 +100,11 @@ fn print_text(files: &[ValidatedFile]) -> Result<(), ExitCode> {
             Err(errors) => diagnostics::print_errors(&file.name, errors),
             Ok(models) => {
                 for warning in &file.warnings {
-                    diagnostics::print_warning(&file.name, warning);
+                    diagnostics::print_warning(warning);
                 }
                 for hint in &file.hints {
-                    output::hint(format!(
-                        "{}{}",
-                        diagnostics::location(&file.name, hint),
-                        hint.problem
-                    ));
-                    output::continuation(&hint.cure);
+                    output::hint(format!("{}{}", diagnostics::location(hint), hint.message));
+                    output::continuation(&hint.help);
                 }
                 output::print(&format!(
                     "ok: {}, {}\n",
@@ -142,8 +138,9 @@ fn diagnostic_to_json(diagnostic: &Diagnostic) -> Value {
         line,
         column,
         field,
-        problem,
-        cure,
+        message,
+        help,
+        ..
     } = diagnostic;
-    json!({"line": line, "column": column, "field": field, "problem": problem, "cure": cure})
+    json!({"line": line, "column": column, "field": field, "problem": message, "cure": help})
 }

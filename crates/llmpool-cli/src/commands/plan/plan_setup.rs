@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use llmpool::forecast::{Forecast, TooManyCalls, Traffic};
-use llmpool::provider_file::{KeyEntry, ModelEntry, ProviderEntry, ProviderFile};
-use llmpool::{Error, OpenAiCompatible, Providers, Secret};
+use llmpool::{Error, KeyEntry, ModelEntry, OpenAiCompatible, ProviderEntry, Providers, Secret};
 
 use crate::cli::PlanArgs;
 use crate::context::{paths, read_provider_file_without_keys, select_model};
@@ -86,10 +85,7 @@ impl PlanSetup {
 
     /// Returns new providers, with all limits unused.
     pub(super) fn providers(&self) -> Result<Providers, Error> {
-        Providers::from_entries(ProviderFile {
-            providers: self.providers.clone(),
-            ..ProviderFile::default()
-        })
+        Providers::from_entries(self.providers.clone())
     }
 
     /// Returns the configuration of a planned model.

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use llmpool::provider_file::{KeyEntry, ModelEntry, ProviderEntry, ProviderFile, SourceMap};
-use llmpool::{KeyLabel, LlmInterface, OpenAiCompatible, Secret, TargetSettings, Timeouts};
+use llmpool::provider_file::{ProviderFile, SourceMap};
+use llmpool::{
+    KeyEntry, KeyLabel, LlmInterface, ModelEntry, OpenAiCompatible, ProviderEntry, Secret, TargetSettings,
+    Timeouts,
+};
 use serde_json::{Value, json};
 
 use crate::context::environment_variable;
@@ -85,7 +88,7 @@ pub(super) fn file_models(file: &ProviderFile) -> Vec<ModelValues> {
             let path = format!("{}[{index}]", provider.id);
             models.push(ModelValues {
                 id: format!("{}/{}", provider.id, model.model_name),
-                values: model_values(model, &path, &file.places, &labels),
+                values: model_values(model, &path, &file.source_map, &labels),
             });
         }
     }
@@ -107,32 +110,32 @@ fn key_labels(provider: &ProviderEntry) -> Vec<(Secret, KeyLabel)> {
 fn model_values(
     model: &ModelEntry,
     path: &str,
-    places: &SourceMap,
+    source_map: &SourceMap,
     labels: &[(Secret, KeyLabel)],
 ) -> Vec<SettingValue> {
     let source = |field: &str| {
-        let place = places.get(&format!("{path}.{field}"));
-        place.map_or(ValueSource::Default, |place| {
-            ValueSource::Line(place.line, place.reference.clone())
+        let location = source_map.get(&format!("{path}.{field}"));
+        location.map_or(ValueSource::Default, |location| {
+            ValueSource::Line(location.line, location.reference.clone())
         })
     };
     let mut values = vec![SettingValue {
         name: "base_url".to_owned(),
-        value: model.shown_base_url().into(),
+        value: model.redacted_base_url().into(),
         source: source("base_url"),
     }];
     for (index, key) in model.api_keys.iter().enumerate() {
         let name = format!("api_keys[{index}]");
-        let in_object = places.get(&format!("{path}.{name}.key"));
-        let place = in_object.or_else(|| places.get(&format!("{path}.{name}")));
-        let (value, source) = match place {
-            Some(place) if place.leads_nowhere(&environment_variable) => (
+        let in_object = source_map.get(&format!("{path}.{name}.key"));
+        let location = in_object.or_else(|| source_map.get(&format!("{path}.{name}")));
+        let (value, source) = match location {
+            Some(location) if location.is_unresolved(&environment_variable) => (
                 "not set".to_owned(),
-                ValueSource::Unset(place.line, place.reference.clone()),
+                ValueSource::Unset(location.line, location.reference.clone()),
             ),
-            Some(place) => (
+            Some(location) => (
                 key_text(key, labels),
-                ValueSource::Line(place.line, place.reference.clone()),
+                ValueSource::Line(location.line, location.reference.clone()),
             ),
             None => (key_text(key, labels), ValueSource::Default),
         };
@@ -235,7 +238,7 @@ pub(super) fn environment_provider(model: &OpenAiCompatible) -> Vec<SettingValue
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let mut values = vec![SettingValue {
         name: "base_url".to_owned(),
-        value: model.shown_base_url().into(),
+        value: model.redacted_base_url().into(),
         source: match is_set("OPENAI_BASE_URL") {
             true => ValueSource::Variable("OPENAI_BASE_URL"),
             false => ValueSource::Default,
