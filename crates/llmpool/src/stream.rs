@@ -141,7 +141,7 @@ impl RawEventStream {
         if flags.creates_resources
             && let Some(maker) = &self.maker
         {
-            maker.note(&event.data);
+            maker.record(&event.data);
         }
         Poll::Ready(Some(Ok(RawEvent { event, flags })))
     }

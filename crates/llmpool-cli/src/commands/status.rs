@@ -106,7 +106,7 @@ fn key_table(saved: &SavedStatus, screen: Screen) -> String {
         provider,
         label,
         state,
-        back_in,
+        retry_in,
         in_flight,
         ..
     } in &saved.keys
@@ -116,8 +116,13 @@ fn key_table(saved: &SavedStatus, screen: Screen) -> String {
             "throttled" => Style::Warning,
             _ => Style::Bad,
         };
+<<<<<<< HEAD
         let retry_in = match back_in {
             // The next call probes the key.
+=======
+        let back_in = match retry_in {
+            // The next call finds out.
+>>>>>>> main
             Some(Duration::ZERO) => "now".to_owned(),
             Some(left) => rough_duration(*left),
             None => String::new(),
@@ -173,7 +178,11 @@ fn to_json(saved: &SavedStatus, limits: &LimitsByModel) -> Value {
             "provider": key.provider,
             "key": key.label.to_string(),
             "state": key.state,
+<<<<<<< HEAD
             "back_in_s": key.back_in.map(json_seconds),
+=======
+            "back_in_s": key.retry_in.map(seconds),
+>>>>>>> main
             "in_flight": key.in_flight,
         })
     });

@@ -8,7 +8,7 @@ mod echo_guard;
 mod editor;
 mod paste;
 mod slash_command;
-mod usage_totals;
+mod chat_usage;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use self::conversation::Conversation;
 use self::echo_guard::EchoGuard;
 use self::editor::{Editor, EditorInput};
 use self::slash_command::SlashCommand;
-use self::usage_totals::UsageTotals;
+use self::chat_usage::ChatUsage;
 use super::answer_printer::AnswerPrinter;
 use super::answer_stream::{self, AnswerError};
 use super::attachment::{self, Attachment};
@@ -38,7 +38,7 @@ struct Session {
     conversation: Conversation,
     /// Sent with the next prompt.
     attachments: Vec<Attachment>,
-    usage: UsageTotals,
+    usage: ChatUsage,
     state_file: StateFile,
 }
 
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: ChatArgs) -> Result<(), ExitCode> {
         model: initial_model(&providers, args.model())?,
         conversation: Conversation::new(args.system),
         attachments: attachment::load_all(args.files).await?,
-        usage: UsageTotals::default(),
+        usage: ChatUsage::default(),
         state_file,
         providers,
     };

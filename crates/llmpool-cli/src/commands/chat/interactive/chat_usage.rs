@@ -7,7 +7,7 @@ use llmpool::{CallReport, UsageSource};
 use crate::format;
 
 #[derive(Debug, Default)]
-pub(super) struct UsageTotals {
+pub(super) struct ChatUsage {
     answers: usize,
     prompt_tokens: u64,
     completion_tokens: u64,
@@ -20,7 +20,7 @@ pub(super) struct UsageTotals {
     conversation_tokens: Option<u64>,
 }
 
-impl UsageTotals {
+impl ChatUsage {
     pub(super) fn add(&mut self, report: &CallReport) {
         self.answers += 1;
         self.elapsed += report.elapsed;
