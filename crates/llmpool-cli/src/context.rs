@@ -75,7 +75,7 @@ impl ProviderSource {
         );
         let (simulator, providers) = BuiltInSimulator::start()
             .await
-            .map_err(|message| Problem::new(message).exit(exit::FAILED))?;
+            .map_err(|message| problem::failed(message))?;
         Ok((Some(simulator), providers))
     }
 }

@@ -1,5 +1,6 @@
 //! The `llmpool` command. Prints answers to stdout and everything else to stderr, and returns an exit code for the cause of a failure.
 
+mod blocking;
 mod cli;
 mod commands;
 mod context;
@@ -14,16 +15,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::problem::Problem;
-
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     if cli.quiet {
         output::set_quiet();
     }
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return Problem::new("cannot start the async runtime: out of threads or file descriptors")
-            .exit(exit::FAILED);
+        return problem::failed("cannot start the async runtime: out of threads or file descriptors");
     };
     let code = runtime.block_on(async {
         if commands::handles_ctrl_c(&cli) {

@@ -50,6 +50,11 @@ impl Problem {
     }
 }
 
+/// Prints an error without a hint and returns the exit code 1.
+pub(crate) fn failed(message: impl Into<String>) -> ExitCode {
+    Problem::new(message).exit(exit::FAILED)
+}
+
 /// Prints an error of the library and returns its exit code.
 pub(crate) fn exit_with(error: &Error) -> ExitCode {
     print(error);

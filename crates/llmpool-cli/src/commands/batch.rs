@@ -24,11 +24,11 @@ use self::batch_request::BatchRequest;
 use self::batch_summary::BatchSummary;
 use self::output_file::{BatchOutput, OutputFile};
 use self::reorderer::Reorderer;
+use crate::blocking::run_blocking;
 use crate::cli::{BatchArgs, ChatArgs};
 use crate::context::ProviderSource;
 use crate::context::state_file::StateFile;
-use crate::problem::Problem;
-use crate::{exit, output};
+use crate::{exit, output, problem};
 
 pub(crate) async fn run(args: &ChatArgs) -> Result<(), ExitCode> {
     let source = ProviderSource::load(&args.config)?.print_warnings();
@@ -60,9 +60,7 @@ async fn open_output(path: Option<PathBuf>) -> Result<(BatchOutput, HashSet<Stri
     let Some(path) = path.filter(|path| !batch_input::is_standard_stream(path)) else {
         return Ok((BatchOutput::Stdout, HashSet::new()));
     };
-    // On a blocking thread: the file may be long, and the async thread has to notice Ctrl-C.
-    let opened = tokio::task::spawn_blocking(move || OutputFile::open(&path)).await;
-    let opened = opened.unwrap_or_else(|error| Err(Problem::new(error.to_string())));
+    let opened = run_blocking(move || OutputFile::open(&path)).await;
     let (file, answered) = opened.map_err(|problem| problem.exit(exit::USAGE))?;
     Ok((BatchOutput::File(file), answered))
 }
@@ -114,10 +112,8 @@ impl BatchRun {
     }
 
     fn record(&mut self, finished: &FinishedLine) -> Result<(), ExitCode> {
-        let row =
-            batch_row::encode(&finished.id, finished.line_number, &finished.result).map_err(|error| {
-                Problem::new(format!("cannot encode an answer as JSON: {error}")).exit(exit::FAILED)
-            })?;
+        let row = batch_row::encode(&finished.id, finished.line_number, &finished.result)
+            .map_err(|error| problem::failed(format!("cannot encode an answer as JSON: {error}")))?;
         self.reorderer.insert(finished.position, row);
         self.summary.add(&finished.result);
         self.progress.inc(1);

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use self::answer_printer::AnswerPrinter;
 use self::answer_stream::AnswerError;
+use crate::blocking::run_blocking;
 use crate::cli::ChatArgs;
 use crate::context::state_file::StateFile;
 use crate::context::{ProviderSource, select_model};
@@ -56,9 +57,7 @@ async fn read_prompt(arguments: &[String], has_attachments: bool) -> Result<Stri
         output::note("type the prompt; Ctrl-D on an empty line ends it");
     }
     if !is_terminal || !has_prompt || words.len() < arguments.len() {
-        // On a blocking thread: the async thread has to notice Ctrl-C.
-        let stdin = tokio::task::spawn_blocking(read_stdin).await;
-        let stdin = stdin.unwrap_or_else(|error| Err(Problem::new(error.to_string())));
+        let stdin = run_blocking(read_stdin).await;
         parts.push(stdin.map_err(|problem| problem.exit(exit::USAGE))?);
     }
     parts.retain(|part| !part.is_empty());
@@ -138,8 +137,8 @@ fn print_response(response: &ChatResponse, json: bool) -> Result<(), ExitCode> {
 fn print_json(value: &impl Serialize) -> Result<(), ExitCode> {
     match serde_json::to_string_pretty(value) {
         Ok(text) => output::print(&format!("{text}\n")),
-        Err(error) => {
-            Err(Problem::new(format!("cannot encode the output as JSON: {error}")).exit(exit::FAILED))
-        }
+        Err(error) => Err(problem::failed(format!(
+            "cannot encode the output as JSON: {error}"
+        ))),
     }
 }

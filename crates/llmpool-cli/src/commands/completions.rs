@@ -8,8 +8,7 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::cli::{Cli, ManArgs};
-use crate::problem::Problem;
-use crate::{exit, output};
+use crate::{output, problem};
 
 pub(crate) fn run(shell: Shell) -> Result<(), ExitCode> {
     let mut script = Vec::new();
@@ -29,16 +28,12 @@ fn page(command: &clap::Command) -> Result<String, ExitCode> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone())
         .render(&mut page)
-        .map_err(|error| {
-            Problem::new(format!("cannot generate the manual page: {error}")).exit(exit::FAILED)
-        })?;
+        .map_err(|error| problem::failed(format!("cannot generate the manual page: {error}")))?;
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
 fn write_pages(directory: &Path) -> Result<(), ExitCode> {
     fs::create_dir_all(directory)
         .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
-        .map_err(|error| {
-            Problem::new(format!("cannot write to {}: {error}", directory.display())).exit(exit::FAILED)
-        })
+        .map_err(|error| problem::failed(format!("cannot write to {}: {error}", directory.display())))
 }

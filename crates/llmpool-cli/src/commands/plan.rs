@@ -16,16 +16,13 @@ use self::advice::Advice;
 use self::chart::Chart;
 use self::plan_report::{ModelPlan, PlanReport};
 use self::plan_setup::{ForecastError, PlanSetup};
+use crate::blocking::run_blocking;
 use crate::cli::PlanArgs;
-use crate::problem::Problem;
+use crate::output;
 use crate::terminal::Screen;
-use crate::{exit, output};
 
-/// Runs on a blocking thread: the async thread has to notice Ctrl-C during a long simulation.
 pub(crate) async fn run(args: PlanArgs) -> Result<(), ExitCode> {
-    tokio::task::spawn_blocking(move || plan(&args))
-        .await
-        .unwrap_or_else(|error| Err(Problem::new(error.to_string()).exit(exit::FAILED)))
+    run_blocking(move || plan(&args)).await
 }
 
 fn plan(args: &PlanArgs) -> Result<(), ExitCode> {

@@ -36,7 +36,7 @@ mod enabled {
     use llmpool_simulator::{Scenario, Simulator};
 
     use crate::cli::SimArgs;
-    use crate::problem::Problem;
+    use crate::problem::{self, Problem};
     use crate::{exit, output};
 
     /// Serves until the process is interrupted.
@@ -48,9 +48,7 @@ mod enabled {
         scenario.seed = args.seed.unwrap_or(scenario.seed);
         let simulator = Simulator::start_on(args.listen, scenario)
             .await
-            .map_err(|error| {
-                Problem::new(format!("cannot listen on {}: {error}", args.listen)).exit(exit::FAILED)
-            })?;
+            .map_err(|error| problem::failed(format!("cannot listen on {}: {error}", args.listen)))?;
         output::print(&format!("{}\n", simulator.url()))?;
         output::note("statistics at /stats; stop with Ctrl-C");
         std::future::pending().await

@@ -116,13 +116,8 @@ fn key_table(saved: &SavedStatus, screen: Screen) -> String {
             "throttled" => Style::Warning,
             _ => Style::Bad,
         };
-<<<<<<< HEAD
-        let retry_in = match back_in {
+        let retry_in = match retry_in {
             // The next call probes the key.
-=======
-        let back_in = match retry_in {
-            // The next call finds out.
->>>>>>> main
             Some(Duration::ZERO) => "now".to_owned(),
             Some(left) => rough_duration(*left),
             None => String::new(),
@@ -178,11 +173,7 @@ fn to_json(saved: &SavedStatus, limits: &LimitsByModel) -> Value {
             "provider": key.provider,
             "key": key.label.to_string(),
             "state": key.state,
-<<<<<<< HEAD
-            "back_in_s": key.back_in.map(json_seconds),
-=======
-            "back_in_s": key.retry_in.map(seconds),
->>>>>>> main
+            "back_in_s": key.retry_in.map(json_seconds),
             "in_flight": key.in_flight,
         })
     });

@@ -7,6 +7,7 @@ use llmpool::{OpenAiCompatible, Providers};
 
 use super::batch_input::{self, BatchInput};
 use super::batch_line::{BatchLine, LineError};
+use crate::blocking::run_blocking;
 use crate::cli::ChatArgs;
 use crate::context::select_model;
 use crate::problem::Problem;
@@ -33,14 +34,9 @@ pub(super) async fn read_all(args: &ChatArgs, providers: &Providers) -> Result<V
         false => path.display().to_string(),
     };
     let system = args.system.clone();
-    // On a blocking thread: the async thread has to notice Ctrl-C.
-    let input =
-        tokio::task::spawn_blocking(move || batch_input::read(batch_input::open(&path)?, system.as_deref()));
-    let BatchInput { lines, mut errors } = input
-        .await
-        .map_err(std::io::Error::other)
-        .flatten()
-        .map_err(|error| Problem::new(format!("cannot read {name}: {error}")).exit(exit::USAGE))?;
+    let input = run_blocking(move || batch_input::read(batch_input::open(&path)?, system.as_deref())).await;
+    let BatchInput { lines, mut errors } =
+        input.map_err(|error| Problem::new(format!("cannot read {name}: {error}")).exit(exit::USAGE))?;
     let needs_default = lines.iter().any(|line| line.model.is_none());
     let default = match needs_default || args.model().is_some() {
         true => Some(select_model(providers, args.model())?),

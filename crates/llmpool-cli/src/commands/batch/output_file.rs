@@ -9,8 +9,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::batch_row;
-use crate::problem::Problem;
-use crate::{exit, output};
+use crate::blocking::run_blocking;
+use crate::output;
+use crate::problem::{self, Problem};
 
 #[derive(Debug)]
 pub(super) enum BatchOutput {
@@ -30,13 +31,11 @@ impl BatchOutput {
     /// Writes a row, or prints why that failed.
     pub(super) async fn write(&self, row: String) -> Result<(), ExitCode> {
         match self {
-            // On a blocking thread: while a slow reader blocks stdout, calls go on and Ctrl-C is noticed.
-            Self::Stdout => tokio::task::spawn_blocking(move || output::print(&row))
-                .await
-                .unwrap_or(Err(ExitCode::from(exit::FAILED))),
-            Self::File(file) => file.append(&row).map_err(|error| {
-                Problem::new(format!("cannot write {}: {error}", file.name)).exit(exit::FAILED)
-            }),
+            // A slow reader of stdout must not block the calls.
+            Self::Stdout => run_blocking(move || output::print(&row)).await,
+            Self::File(file) => file
+                .append(&row)
+                .map_err(|error| problem::failed(format!("cannot write {}: {error}", file.name))),
         }
     }
 }

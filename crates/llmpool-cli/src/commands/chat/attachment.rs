@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use llmpool::chat::{Message, Part};
 
+use crate::blocking::run_blocking;
 use crate::problem::Problem;
 use crate::{exit, format};
 
@@ -26,12 +27,10 @@ pub(super) enum Attachment {
     Document { name: String, url: String },
 }
 
-/// Loads files on a blocking thread: the async thread has to notice Ctrl-C. Prints the first error.
+/// Loads files, or prints the first error.
 pub(super) async fn load_all(paths: Vec<PathBuf>) -> Result<Vec<Attachment>, ExitCode> {
     let load = move || paths.iter().map(|path| Attachment::load(path)).collect();
-    let loaded: Result<Vec<_>, Problem> = tokio::task::spawn_blocking(load)
-        .await
-        .unwrap_or_else(|error| Err(Problem::new(error.to_string())));
+    let loaded: Result<Vec<_>, Problem> = run_blocking(load).await;
     loaded.map_err(|problem| problem.exit(exit::USAGE))
 }
 

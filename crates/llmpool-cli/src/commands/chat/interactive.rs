@@ -2,13 +2,13 @@
 //!
 //! Ctrl-C stops an answer, not the chat. After an error the chat continues with the conversation so far.
 
+mod chat_usage;
 mod completion;
 mod conversation;
 mod echo_guard;
 mod editor;
 mod paste;
 mod slash_command;
-mod chat_usage;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -16,14 +16,15 @@ use std::process::ExitCode;
 
 use llmpool::{CallReport, LlmInterface, OpenAiCompatible, Providers};
 
+use self::chat_usage::ChatUsage;
 use self::conversation::Conversation;
 use self::echo_guard::EchoGuard;
 use self::editor::{Editor, EditorInput};
 use self::slash_command::SlashCommand;
-use self::chat_usage::ChatUsage;
 use super::answer_printer::AnswerPrinter;
 use super::answer_stream::{self, AnswerError};
 use super::attachment::{self, Attachment};
+use crate::blocking::run_blocking;
 use crate::cli::ChatArgs;
 use crate::context::state_file::StateFile;
 use crate::context::{ProviderSource, select_model};
@@ -214,8 +215,7 @@ impl Session {
     }
 
     async fn attach(&mut self, path: PathBuf) {
-        let loaded = tokio::task::spawn_blocking(move || Attachment::load(&path)).await;
-        match loaded.unwrap_or_else(|error| Err(Problem::new(error.to_string()))) {
+        match run_blocking(move || Attachment::load(&path)).await {
             Ok(attachment) => {
                 output::line(format!(
                     "attached to the next prompt: {}",

@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use super::provider_templates::{self, TEMPLATES};
 use super::server_location;
+use crate::blocking::run_blocking;
 use crate::cli::InitArgs;
 use crate::context::diagnostics;
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 use crate::{exit, format, output};
 
 const SCHEMA_FILE: &str = "provider.schema.json";
@@ -27,11 +28,8 @@ struct NewProvider {
     key_variables: Vec<String>,
 }
 
-/// Runs on a blocking thread: the async thread has to notice Ctrl-C while the user types.
 pub(super) async fn run(args: InitArgs) -> Result<(), ExitCode> {
-    tokio::task::spawn_blocking(move || init(&args))
-        .await
-        .unwrap_or_else(|error| Err(Problem::new(error.to_string()).exit(exit::FAILED)))
+    run_blocking(move || init(&args)).await
 }
 
 fn init(args: &InitArgs) -> Result<(), ExitCode> {
@@ -43,7 +41,7 @@ fn init(args: &InitArgs) -> Result<(), ExitCode> {
     }
     let args = match io::stdin().is_terminal() && io::stderr().is_terminal() {
         true => prompt_for_missing(args)
-            .map_err(|error| Problem::new(format!("cannot read the answer: {error}")).exit(exit::FAILED))?
+            .map_err(|error| problem::failed(format!("cannot read the answer: {error}")))?
             .ok_or_else(|| ExitCode::from(exit::INTERRUPTED))?,
         false => args.clone(),
     };
@@ -230,7 +228,7 @@ fn write_schema(provider_file: &Path) -> Result<(), ExitCode> {
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> ExitCode {
-    Problem::new(format!("cannot write {}: {error}", path.display())).exit(exit::FAILED)
+    problem::failed(format!("cannot write {}: {error}", path.display()))
 }
 
 fn print_next_steps(args: &InitArgs, provider: &NewProvider) {

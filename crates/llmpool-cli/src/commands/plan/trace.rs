@@ -33,13 +33,12 @@ struct TraceLine {
     latency: Option<f64>,
     /// Any value that identifies the caller.
     caller: Option<Value>,
-}
-
-/// A line with its number and its time in seconds.
-struct NumberedLine {
+    /// The line number, from 1.
+    #[serde(skip)]
     number: usize,
-    at: f64,
-    line: TraceLine,
+    /// `at` in seconds.
+    #[serde(skip)]
+    seconds: f64,
 }
 
 /// Reads a trace. Lines without a model are for the requested one, or the only one. Adds the models to the setup.
@@ -49,21 +48,24 @@ pub(super) fn read(
     setup: &mut PlanSetup,
 ) -> Result<Vec<RecordedCall>, ExitCode> {
     let lines = parse_file(path).map_err(|problem| problem.exit(exit::USAGE))?;
-    if lines.iter().any(|line| line.line.model.is_none()) {
+    if lines.iter().any(|line| line.model.is_none()) {
         setup.plan_single(requested)?;
     }
     let providers = setup.providers().map_err(|error| problem::exit_with(&error))?;
-    let start = lines.iter().map(|line| line.at).fold(f64::INFINITY, f64::min);
+    let start = lines
+        .iter()
+        .map(|line| line.seconds)
+        .fold(f64::INFINITY, f64::min);
     let mut callers = BTreeMap::new();
-    let calls = lines.into_iter().map(|NumberedLine { number, at, line }| {
+    let calls = lines.into_iter().map(|line| {
         let model = model_index(line.model.as_deref(), &providers, setup)
-            .map_err(|problem| problem.at(location(path, number)).exit(exit::USAGE))?;
+            .map_err(|problem| problem.at(location(path, line.number)).exit(exit::USAGE))?;
         let next_caller = callers.len() as u64 + 1;
         let caller = line.caller.map_or(0, |caller| {
             *callers.entry(caller.to_string()).or_insert(next_caller)
         });
         Ok(RecordedCall {
-            at: Duration::from_secs_f64(at - start),
+            at: Duration::from_secs_f64(line.seconds - start),
             prompt_tokens: line.prompt_tokens,
             output_tokens: line.completion_tokens,
             latency: line.latency.map(Duration::from_secs_f64),
@@ -74,7 +76,7 @@ pub(super) fn read(
     calls.collect()
 }
 
-fn parse_file(path: &Path) -> Result<Vec<NumberedLine>, Problem> {
+fn parse_file(path: &Path) -> Result<Vec<TraceLine>, Problem> {
     let name = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Problem::new(format!("cannot read {name}: {error}")))?;
@@ -96,18 +98,19 @@ fn parse_file(path: &Path) -> Result<Vec<NumberedLine>, Problem> {
     Ok(lines)
 }
 
-fn time_range(lines: &[NumberedLine]) -> Option<(f64, f64)> {
-    let times = lines.iter().map(|line| line.at);
+fn time_range(lines: &[TraceLine]) -> Option<(f64, f64)> {
+    let times = lines.iter().map(|line| line.seconds);
     Some((times.clone().reduce(f64::min)?, times.reduce(f64::max)?))
 }
 
-fn parse_line(text: &str, number: usize, path: &Path) -> Result<NumberedLine, Problem> {
-    let line: TraceLine = serde_json::from_str(text).map_err(|error| {
+fn parse_line(text: &str, number: usize, path: &Path) -> Result<TraceLine, Problem> {
+    let mut line: TraceLine = serde_json::from_str(text).map_err(|error| {
         let (column, message) = column_and_message(&error);
         Problem::new(message).at(format_args!("{}:{column}", location(path, number)))
     })?;
     let invalid = |message: &str| Problem::new(message).at(location(path, number));
-    let at = parse_time(&line.at).ok_or_else(|| {
+    line.number = number;
+    line.seconds = parse_time(&line.at).ok_or_else(|| {
         invalid("\"at\" must be a number of seconds or a date such as \"2026-01-31T12:00:00Z\"")
     })?;
     if line
@@ -116,7 +119,7 @@ fn parse_line(text: &str, number: usize, path: &Path) -> Result<NumberedLine, Pr
     {
         return Err(invalid("\"latency\" must be a number of seconds from 0 up"));
     }
-    Ok(NumberedLine { number, at, line })
+    Ok(line)
 }
 
 fn location(path: &Path, line: usize) -> String {

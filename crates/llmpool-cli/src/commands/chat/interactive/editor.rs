@@ -15,10 +15,11 @@ use reedline::{
 
 use super::completion::ChatCompleter;
 use super::paste::{PasteBuffer, PasteEditMode};
+use crate::blocking::run_blocking;
 use crate::context::paths;
-use crate::problem::Problem;
+use crate::output;
+use crate::problem::{self, Problem};
 use crate::terminal::Screen;
-use crate::{exit, output};
 
 /// The number of prompts that the history keeps.
 const MAX_HISTORY: usize = 1_000;
@@ -78,23 +79,21 @@ impl Editor {
         Self { lines, pasted }
     }
 
-    /// Reads the next input on a blocking thread, and returns the editor with it.
+    /// Reads the next input, and returns the editor with it.
     pub(super) async fn read(mut self) -> Result<(Self, EditorInput), ExitCode> {
-        let read = tokio::task::spawn_blocking(move || {
+        let (editor, signal) = run_blocking(move || {
             let signal = self.lines.read_line(&ChatPrompt);
             // Saved after every prompt, so that the history survives a killed process.
             let _ = self.lines.sync_history();
             (self, signal)
-        });
-        let Ok((editor, signal)) = read.await else {
-            return Err(Problem::new("the line editor failed").exit(exit::FAILED));
-        };
+        })
+        .await;
         let input = match signal {
             Ok(Signal::Success(text)) => editor.expand(&text),
             Ok(Signal::CtrlC) => EditorInput::Interrupted,
             Ok(_) => EditorInput::End,
             Err(error) => {
-                return Err(Problem::new(format!("cannot use the terminal: {error}")).exit(exit::FAILED));
+                return Err(problem::failed(format!("cannot use the terminal: {error}")));
             }
         };
         Ok((editor, input))
@@ -123,7 +122,7 @@ fn open_history() -> FileBackedHistory {
         create_private(&path)
             .and_then(|()| FileBackedHistory::with_file(MAX_HISTORY, path.clone()).map_err(io::Error::other))
             .inspect_err(|error| {
-                output::warning(format!("{}: history is not saved: {error}", path.display()))
+                output::warning(format!("{}: history is not saved: {error}", path.display()));
             })
             .ok()
     });

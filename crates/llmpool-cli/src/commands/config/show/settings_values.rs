@@ -18,6 +18,16 @@ pub(super) struct SettingValue {
     pub(super) source: ValueSource,
 }
 
+impl SettingValue {
+    fn new(name: impl Into<String>, value: impl Into<Value>, source: ValueSource) -> Self {
+        Self {
+            name: name.into(),
+            value: value.into(),
+            source,
+        }
+    }
+}
+
 /// Where a value comes from.
 pub(super) enum ValueSource {
     /// A line of the provider file, and the reference in it, such as `${NAME}`.
@@ -60,11 +70,7 @@ pub(super) fn environment() -> Vec<SettingValue> {
             true => without_credentials(&value),
             false => value,
         };
-        Some(SettingValue {
-            name: name.to_owned(),
-            value: value.into(),
-            source: ValueSource::Variable(name),
-        })
+        Some(SettingValue::new(name, value, ValueSource::Variable(name)))
     });
     set.collect()
 }
@@ -119,11 +125,11 @@ fn model_values(
             ValueSource::Line(location.line, location.reference.clone())
         })
     };
-    let mut values = vec![SettingValue {
-        name: "base_url".to_owned(),
-        value: model.redacted_base_url().into(),
-        source: source("base_url"),
-    }];
+    let mut values = vec![SettingValue::new(
+        "base_url",
+        model.redacted_base_url(),
+        source("base_url"),
+    )];
     for (index, key) in model.api_keys.iter().enumerate() {
         let name = format!("api_keys[{index}]");
         let in_object = source_map.get(&format!("{path}.{name}.key"));
@@ -139,18 +145,14 @@ fn model_values(
             ),
             None => (key_text(key, labels), ValueSource::Default),
         };
-        values.push(SettingValue {
-            name,
-            value: value.into(),
-            source,
-        });
+        values.push(SettingValue::new(name, value, source));
     }
     let settings = target_values(&model.settings);
-    values.extend(settings.into_iter().map(|(name, value)| SettingValue {
-        name: name.to_owned(),
-        value,
-        source: source(name),
-    }));
+    values.extend(
+        settings
+            .into_iter()
+            .map(|(name, value)| SettingValue::new(name, value, source(name))),
+    );
     values
 }
 
@@ -244,23 +246,21 @@ pub(super) fn environment_provider(model: &OpenAiCompatible) -> Vec<SettingValue
             false => ValueSource::Default,
         },
     }];
-    values.extend(model.key_status().into_iter().map(|key| SettingValue {
-        name: "api_keys[0]".to_owned(),
-        value: key.label.to_string().into(),
-        source: ValueSource::Variable("OPENAI_API_KEY"),
+    values.extend(model.key_status().into_iter().map(|key| {
+        SettingValue::new(
+            "api_keys[0]",
+            key.label.to_string(),
+            ValueSource::Variable("OPENAI_API_KEY"),
+        )
     }));
-    values.push(SettingValue {
-        name: "context_window".to_owned(),
-        value: model.context_window().into(),
-        source: ValueSource::Default,
-    });
+    values.push(SettingValue::new(
+        "context_window",
+        model.context_window(),
+        ValueSource::Default,
+    ));
     let headers = ["OPENAI_ORG_ID", "OPENAI_PROJECT_ID"]
         .into_iter()
         .filter(|name| is_set(name));
-    values.extend(headers.map(|name| SettingValue {
-        name: "headers".to_owned(),
-        value: "set".into(),
-        source: ValueSource::Variable(name),
-    }));
+    values.extend(headers.map(|name| SettingValue::new("headers", "set", ValueSource::Variable(name))));
     values
 }
