@@ -75,7 +75,7 @@ impl ProviderSource {
         );
         let (simulator, providers) = BuiltInSimulator::start()
             .await
-            .map_err(|message| problem::failed(message))?;
+            .map_err(problem::failed)?;
         Ok((Some(simulator), providers))
     }
 }
