@@ -1,5 +1,6 @@
 //! Streams one answer from the model to the printer.
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use llmpool::chat::{ChatChunk, ChatRequest};
@@ -50,16 +51,21 @@ pub(super) async fn print(
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
         printer.print_reasoning(reasoning(&chunk).unwrap_or_default())?;
-        let text = text_or_refusal(&chunk).unwrap_or_default();
-        answer.push_str(text);
-        printer.print_text(text)?;
+        let text = text_or_refusal(&chunk);
+        answer.push_str(&text);
+        printer.print_text(&text)?;
     }
     Ok(stream.report())
 }
 
-fn text_or_refusal(chunk: &ChatChunk) -> Option<&str> {
+/// Returns the next piece of the answer, or of a refusal if there is no text.
+fn text_or_refusal(chunk: &ChatChunk) -> Cow<'_, str> {
+    let text = chunk.text();
     let refusal = || chunk.choices.first()?.delta.refusal.as_deref();
-    chunk.text().or_else(refusal)
+    match refusal() {
+        Some(refusal) if text.is_empty() => Cow::Borrowed(refusal),
+        _ => text,
+    }
 }
 
 fn reasoning(chunk: &ChatChunk) -> Option<&str> {

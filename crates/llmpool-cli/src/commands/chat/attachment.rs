@@ -153,7 +153,7 @@ mod tests {
         let message = user_message("What is this?", std::slice::from_ref(&text));
         assert_eq!(
             message.text(),
-            Some("What is this?\n\na.txt:\n````\none ``` two\n````")
+            "What is this?\n\na.txt:\n````\none ``` two\n````"
         );
         let image = Attachment::from_bytes("b.png".to_owned(), b"\x89PNG".to_vec()).unwrap();
         let message = serde_json::to_value(user_message("?", &[image, text])).unwrap();

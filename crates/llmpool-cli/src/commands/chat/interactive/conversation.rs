@@ -110,7 +110,7 @@ impl Conversation {
 /// Returns the text of a message, with placeholders for images and files.
 fn message_text(message: &Message) -> String {
     let Some(Content::Parts(parts)) = &message.content else {
-        return message.text().unwrap_or_default().to_owned();
+        return message.text().into_owned();
     };
     let texts = parts.iter().map(|part| match part {
         Part::Image(_) => "(image)".to_owned(),
@@ -128,7 +128,7 @@ mod tests {
         let messages = conversation.messages();
         messages
             .iter()
-            .map(|message| message.text().unwrap().to_owned())
+            .map(|message| message.text().into_owned())
             .collect()
     }
 
