@@ -73,9 +73,7 @@ impl ProviderSource {
         output::hint(
             "to use a real model, set OPENAI_API_KEY and pass -m MODEL, or run llmpool config init to write a provider.json",
         );
-        let (simulator, providers) = BuiltInSimulator::start()
-            .await
-            .map_err(problem::failed)?;
+        let (simulator, providers) = BuiltInSimulator::start().await.map_err(problem::failed)?;
         Ok((Some(simulator), providers))
     }
 }

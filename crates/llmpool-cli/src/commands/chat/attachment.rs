@@ -151,10 +151,7 @@ mod tests {
     fn text_file_joins_the_prompt_and_image_is_a_part() {
         let text = Attachment::from_bytes("a.txt".to_owned(), b"\xef\xbb\xbfone ``` two".to_vec()).unwrap();
         let message = user_message("What is this?", std::slice::from_ref(&text));
-        assert_eq!(
-            message.text(),
-            "What is this?\n\na.txt:\n````\none ``` two\n````"
-        );
+        assert_eq!(message.text(), "What is this?\n\na.txt:\n````\none ``` two\n````");
         let image = Attachment::from_bytes("b.png".to_owned(), b"\x89PNG".to_vec()).unwrap();
         let message = serde_json::to_value(user_message("?", &[image, text])).unwrap();
         assert_eq!(message["content"][0]["type"], "text");
