@@ -58,7 +58,7 @@ mod enabled {
     fn load_scenario(name: &Path) -> Result<Scenario, Problem> {
         let shown = name.display();
         match built_in_name(name) {
-            Some(name) => Scenario::ready(name).map_err(|error| {
+            Some(name) => Scenario::built_in(name).map_err(|error| {
                 Problem::new(format!("{shown}: {error}"))
                     .with_hint("to load a file, give a path that contains / or ends in .json")
             }),
