@@ -36,7 +36,7 @@ pub fn provider_json(input: &[u8]) {
         return;
     }
     if let Err(error) = ProviderFile::parse(text, "fuzz", &|_| Some("key".to_owned())) {
-        assert!(!error.defects().is_empty() && !error.to_string().is_empty());
+        assert!(!error.diagnostics().is_empty() && !error.to_string().is_empty());
     }
 }
 

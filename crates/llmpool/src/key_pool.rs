@@ -9,10 +9,10 @@ use llmpool_core::limits::limiter::{KeyConstraint, TargetId};
 use llmpool_core::limits::wait_queue::{AcquireRequest, Caller, Ticket};
 use llmpool_core::time::Timestamp;
 
-use crate::accounts::{self, Accounts};
+use crate::accounts::{self, ConfiguredAccounts};
 use crate::error::{Error, ErrorKind};
+use crate::key_entry::KeyEntry;
 use crate::limits::{Permit, SharedAdmission};
-use crate::provider_file::KeyEntry;
 use crate::secrets::{KeyLabel, Secret};
 use crate::target::{ApiKey, KeyStatus, Provider};
 
@@ -60,7 +60,7 @@ impl ApiKeyPool {
     ) -> Result<Self, Error> {
         let admission = Arc::new(SharedAdmission::default());
         let mut known: Vec<ApiKey> = Vec::new();
-        let mut accounts = Accounts::default();
+        let mut accounts = ConfiguredAccounts::default();
         for (position, entry) in keys.into_iter().enumerate() {
             let KeyEntry {
                 secret,
@@ -92,7 +92,7 @@ impl ApiKeyPool {
         if known.is_empty() {
             return Err(Error::new(ErrorKind::Config, "a key pool needs at least one key"));
         }
-        accounts.declare(&admission);
+        accounts.join_keys(&admission);
         let ids: Vec<KeyId> = admission.key_ids();
         let bare = admission.add_target(&ids, None);
         Ok(Self {

@@ -88,18 +88,13 @@ impl OpenAiResponsesCompatible {
     /// pools and limits: load once and share.
     pub fn load_from_json_file(path: impl AsRef<Path>) -> Result<Providers, Error> {
         let env = |name: &str| std::env::var(name).ok();
-        let file = ProviderFile::read(path.as_ref(), &env)
-            .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))?;
-        let models = file.providers.into_iter().map(|mut provider| {
-            let models = provider.models.iter_mut();
-            models.for_each(|model| model.settings.api = ApiFormat::Responses);
-            provider
-        });
-        Providers::from_entries(ProviderFile {
-            providers: models.collect(),
-            warnings: file.warnings,
-            places: file.places,
-        })
+        let mut file = ProviderFile::read(path.as_ref(), &env)?;
+        let models = file
+            .providers
+            .iter_mut()
+            .flat_map(|provider| &mut provider.models);
+        models.for_each(|model| model.settings.api = ApiFormat::Responses);
+        Providers::from_provider_file(file)
     }
 
     /// The model with its keys, states and limits.

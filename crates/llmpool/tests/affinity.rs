@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use llmpool::provider_file::KeyEntry;
+use llmpool::KeyEntry;
 use llmpool::responses::{EventKind, ResponsesRequest};
 use llmpool::{
     ApiFormat, ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState,
@@ -132,7 +132,7 @@ async fn what_nobody_knows_is_refused_by_name_and_sent_to_nobody() {
     assert_eq!(error.kind(), ErrorKind::Unsendable);
     let text = error.to_string();
     assert!(
-        text.contains("previous_response_id") && text.contains("4 behind"),
+        text.contains("previous_response_id") && text.contains("4 accounts"),
         "{text}"
     );
     assert_eq!(simulator.stats().requests, 0);

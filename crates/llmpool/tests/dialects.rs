@@ -29,7 +29,7 @@ fn there_is_an_example_for_every_provider_and_each_is_read_without_a_defect() {
         } else {
             name
         });
-        let providers = Providers::from_entries(file).unwrap();
+        let providers = Providers::from_provider_file(file).unwrap();
         for model in providers.models() {
             let responds = OpenAiResponsesCompatible::of(model).is_some();
             assert_eq!(responds, path.ends_with("openai-responses.json"));

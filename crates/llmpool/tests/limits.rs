@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
-use llmpool::provider_file::KeyEntry;
 use llmpool::{
     ApiKeyPool, CallOptions, Caller, Error, ErrorKind, FailureKind, KeyLimits, KeyState, Limits,
     LlmInterface, OpenAiCompatible, Providers, RateLimit, TargetSettings,
@@ -758,7 +758,7 @@ async fn what_is_known_of_keys_outlives_the_process() {
     let told: Vec<_> = saved
         .keys
         .iter()
-        .map(|key| (key.state, key.back_in.is_some()))
+        .map(|key| (key.state, key.retry_in.is_some()))
         .collect();
     assert_eq!(
         told,

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use llmpool::ModelEntry;
 use llmpool::forecast::{Arrivals, Forecast, Traffic, Utilization};
-use llmpool::provider_file::ModelEntry;
 
 use super::advice::{Advice, Change};
 use super::chart::Chart;
