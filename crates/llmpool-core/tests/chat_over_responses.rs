@@ -1,8 +1,11 @@
 //! Translation for a chat client over a Responses target: the request, the complete response, and the stream.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest};
 use llmpool_core::responses::{Response, ResponseEvent};
+use llmpool_core::sse::SseEvent;
+use llmpool_core::stream_view::StreamView;
 use llmpool_core::translate::{self, EventError, EventToChunkTranslator};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -520,9 +523,16 @@ fn assemble(events: &[Value]) -> ChatCompletion {
         EventToChunkTranslator::new(),
         Assembler::new(),
     );
+    let mut view = StreamView::new(ApiFormat::Responses);
     for event in events {
         let data = event_data(event);
-        translator.push_data(data.as_bytes()).unwrap();
+        let observation = view.observe(&SseEvent {
+            data: data.clone().into(),
+            name: None,
+        });
+        translator
+            .push_data(data.as_bytes(), observation.repeat.as_ref())
+            .unwrap();
         read.push(ResponseEvent::decode(data.as_bytes()).unwrap())
             .unwrap();
         let (chunks, same) = (take_chunks(&mut translator), take_chunks(&mut read));
@@ -542,7 +552,7 @@ fn assemble(events: &[Value]) -> ChatCompletion {
 
 /// Returns the chunks of a single event.
 fn push_event(translator: &mut EventToChunkTranslator, event: &Value) -> Result<Vec<ChatChunk>, EventError> {
-    translator.push_data(event_data(event).as_bytes())?;
+    translator.push_data(event_data(event).as_bytes(), None)?;
     Ok(take_chunks(translator))
 }
 
@@ -835,7 +845,7 @@ fn streams_with_missing_events_send_everything_once() {
             .iter()
             .filter_map(|call| call.function.as_ref()?.arguments.clone())
             .filter(|arguments| arguments != "{}");
-        let texts: Vec<String> = [answer.text().into_owned()]
+        let texts: Vec<String> = [answer.text()]
             .into_iter()
             .chain(message.refusal.clone())
             .chain(calls)
@@ -939,7 +949,7 @@ fn huge_numbers_and_deep_nesting_are_translated() {
         assert!(plain.choices[0].logprobs.as_ref().unwrap().get().contains(token));
         let event = format!(r#"{{"type":"response.output_text.delta","delta":"a","logprobs":[{token}]}}"#);
         let mut translator = EventToChunkTranslator::new();
-        translator.push_data(event.as_bytes()).unwrap();
+        translator.push_data(event.as_bytes(), None).unwrap();
         let chunks = take_chunks(&mut translator);
         assert!(
             chunks[0].choices[0]

@@ -52,8 +52,8 @@ pub(crate) fn key_constraint(target: &Target, body: &[u8]) -> Result<KeyConstrai
     }
     let refs = resource_refs(body);
     let fingerprints = |needed: bool| -> Vec<u64> {
-        let refs = refs.iter().filter(|reference| reference.needed == needed);
-        refs.map(|reference| fingerprint(&reference.made)).collect()
+        let refs = refs.iter().filter(|reference| reference.required == needed);
+        refs.map(|reference| fingerprint(&reference.resource)).collect()
     };
     let (required, preferred) = (fingerprints(true), fingerprints(false));
     let affinity = target.provider.affinity();
@@ -62,15 +62,15 @@ pub(crate) fn key_constraint(target: &Target, body: &[u8]) -> Result<KeyConstrai
         .admission
         .look(|limiter| affinity.constraint(&required, &preferred, limiter, target.id));
     constraint.map_err(|error| {
-        let first = refs.iter().find(|reference| reference.needed);
-        let member = first.map_or("", |reference| reference.member);
+        let first = refs.iter().find(|reference| reference.required);
+        let member = first.map_or("", |reference| reference.field);
         Error::new(ErrorKind::Unsendable, message(&refs, error)).with_param(member)
     })
 }
 
 fn message(refs: &[ResourceRef<'_>], error: AffinityError) -> String {
-    let required = refs.iter().filter(|reference| reference.needed);
-    let mut members: Vec<&str> = required.map(|reference| reference.member).collect();
+    let required = refs.iter().filter(|reference| reference.required);
+    let mut members: Vec<&str> = required.map(|reference| reference.field).collect();
     members.dedup();
     let members = members.join(" and ");
     match error {

@@ -246,7 +246,7 @@ async fn first_content(head: Head, mut frames: RawEventStream, most: usize) -> R
     let mut prefix = Vec::new();
     let mut held = 0;
     loop {
-        match frames.next_frame().await {
+        match frames.next_event().await {
             Some(Ok(frame)) => {
                 held += frame.event.data.len();
                 let shown = frame.flags.content || frame.flags.done;
