@@ -8,7 +8,8 @@ use llmpool_core::responses::{self, EventSequence, Response, ResponsesRequest};
 use llmpool_core::sse::{SseDecoder, SseEvent};
 use llmpool_core::stream_view::StreamView;
 use llmpool_core::translate::{
-    self, ChatCapabilities, ChunkTranslator, EventTranslator, Failed, ReasoningEcho, ResponseEnvelope,
+    self, ChatCapabilities, ChunkToEventTranslator, EventToChunkTranslator, FailedResponse, ReasoningEcho,
+    ResponseEnvelope,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,7 +36,7 @@ pub fn provider_json(input: &[u8]) {
         return;
     }
     if let Err(error) = ProviderFile::parse(text, "fuzz", &|_| Some("key".to_owned())) {
-        assert!(!error.defects().is_empty() && !error.to_string().is_empty());
+        assert!(!error.diagnostics().is_empty() && !error.to_string().is_empty());
     }
 }
 
@@ -58,79 +59,79 @@ pub fn translated(input: &[u8]) {
         return;
     };
     if let Ok(chat) = serde_json::from_str::<ChatRequest>(text) {
-        match translate::to_responses(&chat) {
-            Ok(done) => drop(translate::to_chat(&done.request, ChatCapabilities::default())),
+        match translate::chat_request_to_responses(&chat) {
+            Ok(done) => drop(translate::responses_request_to_chat(
+                &done.request,
+                ChatCapabilities::default(),
+            )),
             Err(refused) => assert!(!refused.param.is_empty()),
         }
     }
     if let Ok(request) = serde_json::from_str::<ResponsesRequest>(text) {
         let details = ChatCapabilities {
-            reasoning: ReasoningEcho::Details,
+            reasoning_echo: ReasoningEcho::Details,
             ..ChatCapabilities::default()
         };
         let plain = ChatCapabilities {
-            developer: false,
+            developer_role: false,
             max_completion_tokens: false,
-            openai_only: false,
-            reasoning: ReasoningEcho::Content,
+            openai_extensions: false,
+            reasoning_echo: ReasoningEcho::Content,
         };
         for accent in [ChatCapabilities::default(), details, plain] {
-            match translate::to_chat(&request, accent) {
-                Ok(done) => drop(translate::to_responses(&done.request)),
+            match translate::responses_request_to_chat(&request, accent) {
+                Ok(done) => drop(translate::chat_request_to_responses(&done.request)),
                 Err(refused) => assert!(!refused.param.is_empty()),
             }
         }
         drop(responses::resource_refs(input));
         drop(responses::created_resources(input));
-        drop(ResponseEnvelope::new(&request, "seed", 0).begun());
+        drop(ResponseEnvelope::new(&request, "seed", 0).started());
     }
     if let Ok(response) = Response::decode(input)
-        && let Ok(completion) = translate::completion_of(response)
+        && let Ok(completion) = translate::response_to_completion(response)
     {
-        drop(translate::response_of(completion, &frame()));
+        drop(translate::completion_to_response(completion, &frame()));
     }
     if let Ok(completion) = ChatCompletion::decode(input) {
-        drop(translate::response_of(completion, &frame()));
+        drop(translate::completion_to_response(completion, &frame()));
     }
-    drop(translate::usage_in(input));
+    drop(translate::parse_usage(input));
 }
 
 /// Any lines of JSON, as chunks and as events: they are put together, translated and seen, and what is made of chunks is in order.
 pub fn assembled(input: &[u8]) {
     let lines = || input.split(|byte| *byte == b'\n');
-    let (mut assembler, mut chunks) = (Assembler::new(), ChunkTranslator::new(frame()));
-    let mut events = Vec::new();
+    let (mut assembler, mut chunks) = (Assembler::new(), ChunkToEventTranslator::new(frame()));
     for line in lines() {
         if let Ok(chunk) = ChunkDecoder::new().decode(line) {
-            events.extend(chunks.push(chunk.clone()));
+            chunks.push(chunk.clone());
             assembler.push(chunk);
         }
     }
-    let broke = Failed {
-        code: None,
-        message: None,
-    };
     // An even number of bytes ends well, so that both ends are tried.
-    events.extend(if input.len().is_multiple_of(2) {
-        chunks.finish()
+    if input.len().is_multiple_of(2) {
+        chunks.finish();
     } else {
-        chunks.fail(&broke)
-    });
+        chunks.fail(&FailedResponse::default());
+    }
     let mut grammar = EventSequence::new();
-    for event in &events {
-        assert_eq!(grammar.push(event), Ok(()));
+    while let Some(event) = chunks.next_event() {
+        assert_eq!(grammar.push(&event), Ok(()));
     }
     assert_eq!(grammar.end(), Ok(()));
     drop(assembler.finish());
-    let (mut translator, mut assembler, mut told) = (EventTranslator::new(), Assembler::new(), Vec::new());
+    let (mut translator, mut assembler) = (EventToChunkTranslator::new(), Assembler::new());
     let mut view = StreamView::new(ApiFormat::Responses);
     for line in lines() {
         view.see(&SseEvent {
             data: Bytes::copy_from_slice(line),
             name: None,
         });
-        drop(translator.push_data(line, &mut told));
-        told.drain(..).for_each(|chunk| assembler.push(chunk));
+        drop(translator.push_data(line));
+        while let Some(chunk) = translator.next_chunk() {
+            assembler.push(chunk);
+        }
     }
     drop(assembler.finish());
 }

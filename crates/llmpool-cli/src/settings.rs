@@ -37,7 +37,7 @@ impl Found {
         if let Self::File { path, providers } = &self {
             let origin = path.display().to_string();
             for warning in providers.warnings() {
-                tell_warning(&origin, warning.defect());
+                tell_warning(&origin, warning);
             }
         }
         self
@@ -50,7 +50,7 @@ pub(crate) fn find(source: &Source) -> Result<Found, ExitCode> {
         let found = Providers::from_env().map_err(|error| exit::of(&error))?;
         return Ok(found.map_or(Found::Nothing, Found::Environment));
     };
-    let providers = Providers::from_entries(read(&path)?).map_err(|error| exit::of(&error))?;
+    let providers = Providers::from_provider_file(read(&path)?).map_err(|error| exit::of(&error))?;
     Ok(Found::File { path, providers })
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 
 /// Tells everything that is wrong with a provider file.
 pub(crate) fn broken(error: &ProviderFileError) -> ExitCode {
-    tell_defects(error.origin(), error.defects());
+    tell_defects(error.file(), error.diagnostics());
     exit::code(exit::CONFIG)
 }
 
@@ -95,14 +95,14 @@ pub(crate) fn tell_defects(origin: &str, defects: &[Diagnostic]) {
 pub(crate) fn list_defects(origin: &str, defects: &[Diagnostic]) {
     for defect in defects {
         let place = place(origin, defect);
-        say::defect(place.trim_end(), &defect.problem, &defect.cure);
+        say::defect(place.trim_end(), &defect.message, &defect.help);
     }
 }
 
 /// What works but deserves a look.
 pub(crate) fn tell_warning(origin: &str, warning: &Diagnostic) {
-    say::warning(format!("{}{}", place(origin, warning), warning.problem));
-    say::below(&warning.cure);
+    say::warning(format!("{}{}", place(origin, warning), warning.message));
+    say::below(&warning.help);
 }
 
 /// With the blank behind it.

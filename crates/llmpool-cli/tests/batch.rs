@@ -319,8 +319,8 @@ async fn exit_codes_say_whether_later_or_other_keys_would_help() {
     for (behaviour, code, reason) in [
         (r#"{"status":429,"retry_after":30}"#, 75, "rate limited"),
         (r#"{"status":503}"#, 75, "overloaded"),
-        (r#"{"status":401}"#, 77, "key refused"),
-        (r#"{"status":402}"#, 75, "no quota left"),
+        (r#"{"status":401}"#, 77, "invalid API key"),
+        (r#"{"status":402}"#, 75, "quota exhausted"),
         (r#"{"status":500}"#, 1, "server error"),
     ] {
         let simulator = simulator(&format!(r#"{{"behaviours":[{behaviour}]}}"#)).await;

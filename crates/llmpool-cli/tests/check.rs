@@ -86,8 +86,8 @@ async fn every_key_is_judged_by_what_its_list_of_models_says_and_no_more() {
     assert_eq!(code, 77, "{out}{err}");
     let expected = format!("p/small  {}/models\n", simulator.url())
         + r#"  key-1 (#)  accepted     #s
-  key-2 (#)  refused      key refused, 401, "Wrong key: [key].", #s
-  key-3 (#)  refused      no quota left, 402, "Insufficient balance.", #s
+  key-2 (#)  refused      invalid API key, 401, "Wrong key: [key].", #s
+  key-3 (#)  refused      quota exhausted, 402, "Insufficient balance.", #s
   key-4 (#)  cannot tell  it may not list models, but perhaps call them; --call finds out, 403, "You have insufficient permissions for this operation.", #s
   key-5 (#)  cannot tell  there is no list at this URL; is base_url right? --call finds out, 404, "The model does not exist or you do not have access to it.", #s
   key-6 (#)  cannot tell  its rate is used up at the moment, 429, "Rate limit reached for requests.", #s
@@ -120,7 +120,7 @@ async fn every_key_is_judged_by_what_its_list_of_models_says_and_no_more() {
     );
     assert_eq!(
         (&told[0]["keys"][2]["why"], &told[0]["keys"][2]["status"]),
-        (&Value::from("no quota left"), &Value::from(402))
+        (&Value::from("quota exhausted"), &Value::from(402))
     );
 }
 
@@ -152,7 +152,7 @@ async fn nobody_there_is_no_refusal() {
     let (code, out, _) = check(&file(&format!("http://{nobody}/v1"), "m", &["sk-canary-a"]), &[]);
     assert_eq!(code, 0);
     assert!(
-        out.contains("  unreachable  no connection, ") && out.ends_with("1 unreachable\n"),
+        out.contains("  unreachable  connection failed, ") && out.ends_with("1 unreachable\n"),
         "{out}"
     );
     // Listens, and never answers.
@@ -200,7 +200,7 @@ async fn a_call_shows_what_the_list_cannot() {
     let knows_no_options = r#"{"behaviours": [{"refuse_stream_options": "openai"}]}"#;
     let says_no_usage = r#"{"usage": "never"}"#;
     for (scenario, code, failure, stream_options) in [
-        (refuses, 77, Value::from("key refused"), Value::Null),
+        (refuses, 77, Value::from("invalid API key"), Value::Null),
         (knows_no_options, 0, Value::Null, Value::from("refused")),
         (says_no_usage, 0, Value::Null, Value::from("ignored")),
     ] {

@@ -63,10 +63,10 @@ fn a_bad_file_is_told_whole_and_nothing_of_it_is_used() {
         assert_eq!(
             err,
             "error: bad.json has 4 defects, so nothing of it is used\n\
-             bad.json:2:3: p[0].model_name: this field is missing\n  hint: add it\n\
+             bad.json:2:3: p[0].model_name: missing required field\n  hint: add it, as in \"model_name\": \"gpt-4o-mini\"\n\
              bad.json:2:17: p[0].model_nam: unknown field\n  hint: did you mean `model_name`?\n\
-             bad.json:2:35: p[0].api_keys[0]: the variable NOPE is not set\n  hint: set it, as in export NOPE=…\n\
-             bad.json:2:60: p[0].base_url: base URL: it has to begin with http:// or https://\n  hint: write it as in https://api.openai.com/v1\n"
+             bad.json:2:35: p[0].api_keys[0]: environment variable NOPE is not set\n  hint: set it, as in export NOPE=…\n\
+             bad.json:2:60: p[0].base_url: invalid base URL: it must begin with http:// or https://\n  hint: write it as in https://api.openai.com/v1\n"
         );
     }
 }
@@ -113,10 +113,10 @@ async fn the_file_of_the_folder_is_used_and_named_and_stdin_is_appended() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exit_codes_say_what_went_wrong() {
     for (status, code, words) in [
-        (401, 77, "key refused"),
+        (401, 77, "invalid API key"),
         (403, 77, "permission denied"),
         (429, 75, "rate limited"),
-        (402, 75, "no quota left"),
+        (402, 75, "quota exhausted"),
         (503, 75, "overloaded"),
         (500, 1, "server error"),
         (400, 1, "invalid request"),

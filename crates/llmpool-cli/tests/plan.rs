@@ -253,7 +253,7 @@ fn callers_without_end_are_refused_before_memory_is() {
     assert_eq!((code, out.as_str()), (2, ""));
     assert!(
         err.contains(
-            "these are more than 2000000 calls, the most that are foretold\nhint: make --for shorter"
+            "the traffic has more than 2000000 calls, the maximum of a forecast\nhint: make --for shorter"
         ),
         "{err}"
     );
@@ -348,7 +348,7 @@ fn wrong_input_is_told_once_with_its_place() {
         (
             &["--rate", "100000", "--for", "86400"],
             2,
-            "more than 2000000 calls, the most that are foretold",
+            "more than 2000000 calls, the maximum of a forecast",
         ),
         (
             &["--rate", "1", "-m", "p/other"],

@@ -1,9 +1,9 @@
-//! What went wrong with one attempt, and who has to change before another try makes sense.
+//! The cause of a failed attempt, and which party must change before a retry makes sense.
 //!
-//! Retry, key state and target health all read this one table; nobody looks at a status code anywhere else.
+//! Retries, key health and target health all read this table. No other code decides anything by status code.
 
 mod classify;
-pub mod policy;
+pub mod status_policy;
 
 use std::fmt;
 use std::time::Duration;
@@ -14,65 +14,65 @@ pub use classify::{classify, classify_in_stream};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// The provider refuses the request as it stands (400, 404, 405, 422 and the like).
+    /// The provider rejects the request as it is: 400, 404, 405, 422, or a redirect (redirects are not followed).
     InvalidRequest,
-    /// The prompt does not fit the model's context window.
+    /// The prompt exceeds the model's context window: code `context_length_exceeded`, `exceed_context_size_error` and the like.
     ContextLength,
-    /// The body is larger than the provider takes (413).
+    /// The request body, or the number of tokens in it, exceeds what the provider accepts: 413, or 429 with "request too large".
     TooLarge,
-    /// The provider's moderation refuses the content.
+    /// The provider's moderation blocks the content: code `content_filter` or `content_policy_violation`.
     ContentFilter,
-    /// The provider does not know the model.
+    /// The provider does not serve the model: 404 with code `model_not_found`.
     ModelNotFound,
-    /// The endpoint does not know `stream_options`, said by status and structured error.
+    /// The endpoint does not support `stream_options`: 400 or 422 whose error names that member as its `param`.
     StreamOptionsRefused,
-    /// The key is wrong, revoked or missing (401).
+    /// The key is wrong, revoked or missing: 401, or code `invalid_api_key`.
     InvalidKey,
-    /// The key may not do this (403).
+    /// The key lacks a permission: 403, or code `insufficient_permissions`.
     PermissionDenied,
-    /// The key's account has no quota or money left (402, or 429 that says so).
+    /// The account of the key has no quota or credit left: 402, or 429 with code `insufficient_quota` and the like.
     NoQuota,
-    /// The key has used up a rate that refills by itself (429).
+    /// The key exceeded a rate that refills by itself: 429.
     RateLimited,
-    /// The provider is overloaded, whatever the key (503, 529).
+    /// The provider is overloaded, whichever key is used: 503, 529, 498.
     Overloaded,
-    /// The provider broke (other 5xx, 408, 409, an error inside a 200).
+    /// The provider failed: other 5xx, 408, 409, or an error inside a 200.
     ServerError,
-    /// The answer is not what the format promises: not JSON, no choices, an event that is too long.
+    /// The response does not follow the format: not JSON, no choices, an event that is too long.
     InvalidResponse,
-    /// No connection within the connect timeout.
+    /// No connection was established within the connect timeout.
     ConnectTimeout,
-    /// No connection: refused, unreachable, name not found, TLS failure.
+    /// No connection could be established: refused, unreachable, host name not found, TLS failure.
     Connect,
-    /// The first content did not come within its timeout.
+    /// The first content did not arrive within its timeout.
     FirstContentTimeout,
-    /// The provider stopped sending for longer than the idle timeout.
+    /// The provider sent nothing for longer than the idle timeout.
     IdleTimeout,
-    /// The connection broke before the answer was complete.
+    /// The connection was closed or reset before the response was complete.
     ConnectionLost,
-    /// A reused connection turned out to be dead before any byte of the answer.
+    /// A reused connection was closed before the first byte of the response.
     DeadConnection,
-    /// The stream ended without a terminal signal.
+    /// The stream ended without its terminal event.
     Truncated,
-    /// The call's own deadline passed while the attempt was under way.
+    /// The deadline of the call passed during the attempt.
     DeadlineExceeded,
 }
 
-/// Who has to change before another try makes sense.
+/// The party that must change before a retry makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Blame {
-    /// The request: the same bytes will fail again anywhere.
+    /// The request: the same bytes fail with every key (400, 413, 422, an unknown model).
     Request,
-    /// The key: another key may do.
+    /// The key or its account: another key may succeed (401, 402, 403, 429).
     Key,
-    /// The target: wait, or use another target.
+    /// The target: wait, or use another target (5xx, 529, an unreadable response).
     Target,
-    /// The network between: simply try again, after a pause.
+    /// The network: retry after a backoff (connect errors, timeouts, broken streams).
     Network,
 }
 
 impl FailureKind {
-    /// Who has to change before another try makes sense.
+    /// Returns the party that must change before a retry makes sense.
     pub fn blame(self) -> Blame {
         match self {
             Self::InvalidRequest
@@ -94,70 +94,76 @@ impl FailureKind {
         }
     }
 
-    /// The kind in words, as errors and reports print it.
+    /// Returns the description that errors and reports print.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid request",
             Self::ContextLength => "context length exceeded",
             Self::TooLarge => "request too large",
-            Self::ContentFilter => "content refused",
+            Self::ContentFilter => "blocked by content filter",
             Self::ModelNotFound => "model not found",
-            Self::StreamOptionsRefused => "stream_options refused",
-            Self::InvalidKey => "key refused",
+            Self::StreamOptionsRefused => "stream_options not supported",
+            Self::InvalidKey => "invalid API key",
             Self::PermissionDenied => "permission denied",
-            Self::NoQuota => "no quota left",
+            Self::NoQuota => "quota exhausted",
             Self::RateLimited => "rate limited",
             Self::Overloaded => "overloaded",
             Self::ServerError => "server error",
             Self::InvalidResponse => "invalid response",
             Self::ConnectTimeout => "connect timeout",
-            Self::Connect => "no connection",
-            Self::FirstContentTimeout => "first content timeout",
+            Self::Connect => "connection failed",
+            Self::FirstContentTimeout => "timeout before first content",
             Self::IdleTimeout => "idle timeout",
             Self::ConnectionLost => "connection lost",
-            Self::DeadConnection => "dead connection",
-            Self::Truncated => "stream cut short",
+            Self::DeadConnection => "stale connection",
+            Self::Truncated => "stream truncated",
             Self::DeadlineExceeded => "deadline exceeded",
         }
     }
 }
 
-/// How far a refusal can be believed to be about the key rather than about this one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Certainty {
-    /// The status or a named code leaves no doubt.
-    Sure,
-    /// A 403, 404 or 429 with a body we do not know: it may be the key's or the request's.
-    Unclear,
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
-/// One failed attempt, as a fact that can be copied around and compared.
+/// Whether the blame for a rejected attempt is certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Certainty {
+    /// The status or a known error code identifies the cause.
+    Certain,
+    /// A 403, 404 or 429 without a known error code: either the key or the request may be the cause.
+    Ambiguous,
+}
+
+/// One failed attempt.
 #[derive(Clone, PartialEq)]
 pub struct Failure {
-    /// What went wrong.
+    /// The cause.
     pub kind: FailureKind,
-    /// Whether the blame is beyond doubt.
+    /// Whether the cause is certain.
     pub certainty: Certainty,
-    /// The HTTP status, when an answer came.
+    /// The HTTP status, if a response arrived.
     pub status: Option<u16>,
-    /// How long the provider asked to wait, measured from the answer; never negative.
+    /// The wait that the provider requests, measured from the response; never negative.
     pub retry_after: Option<Duration>,
     /// The provider's error `code`, as text.
     pub code: Option<String>,
     /// The provider's error `param`.
     pub param: Option<String>,
-    /// The provider's own words. Given to the caller, never logged: it may echo the prompt.
+    /// The provider's error message. Returned to the caller, never logged: it may quote the prompt.
     pub message: Option<String>,
-    /// The provider's id of the exchange.
+    /// The provider's ID of the request, from the response headers.
     pub request_id: Option<String>,
 }
 
 impl Failure {
-    /// A failure of which nothing but the kind is known.
+    /// Creates a failure of which only the kind is known.
     pub fn new(kind: FailureKind) -> Self {
         Self {
             kind,
-            certainty: Certainty::Sure,
+            certainty: Certainty::Certain,
             status: None,
             retry_after: None,
             code: None,
@@ -167,37 +173,31 @@ impl Failure {
         }
     }
 
-    /// Who has to change before another try makes sense.
+    /// Returns the party that must change before a retry makes sense.
     pub fn blame(&self) -> Blame {
         self.kind.blame()
     }
 }
 
 impl fmt::Debug for Failure {
-    /// Leaves out the provider's words, and texts that are no plain codes: they may echo the prompt or a key.
+    /// Omits the provider's message and redacts unusual codes: they may quote the prompt or a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Failure")
             .field("kind", &self.kind)
             .field("certainty", &self.certainty)
             .field("status", &self.status)
             .field("retry_after", &self.retry_after)
-            .field("code", &self.code.as_deref().map(plain_word))
+            .field("code", &self.code.as_deref().map(redact_unless_code))
             .finish_non_exhaustive()
     }
 }
 
-/// A code if it looks like one of a provider's, and nothing that somebody may have written.
-pub(crate) fn plain_word(text: &str) -> &str {
-    let plain = |c: char| c.is_ascii_lowercase() || c == '_';
-    if text.len() <= 48 && text.chars().all(plain) {
+/// Returns `text` if it has the form of an error code (at most 48 lower-case letters and underscores), else a placeholder.
+pub(crate) fn redact_unless_code(text: &str) -> &str {
+    let is_code_char = |c: char| c.is_ascii_lowercase() || c == '_';
+    if text.len() <= 48 && text.chars().all(is_code_char) {
         text
     } else {
         "(withheld)"
-    }
-}
-
-impl fmt::Display for FailureKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }

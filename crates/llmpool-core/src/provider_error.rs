@@ -1,4 +1,4 @@
-//! What providers say in the body of an error, read leniently.
+//! Parses the error bodies of providers, whatever their shape.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -7,108 +7,110 @@ use memchr::memmem::Finder;
 use serde_json::{Map, Value};
 
 use crate::chat::FinishReason;
-use crate::rate_headers::{rfc3339, span};
+use crate::time_format::{parse_duration, parse_rfc3339};
 
-/// An error body, whatever its shape.
+/// The error that a response body describes.
 #[derive(Clone, Default, PartialEq)]
 pub struct ProviderError {
-    /// The provider's words.
+    /// The provider's error message.
     pub message: Option<String>,
-    /// `code`, as text also where it is a number.
+    /// `code` or `error_code`, as text even if it is a number.
     pub code: Option<String>,
-    /// `type`, or Google's `status`.
+    /// `type`, `error_type`, or Google's `status`.
     pub kind: Option<String>,
-    /// Which member of the request it is about.
+    /// The member of the request that the error concerns.
     pub param: Option<String>,
-    /// How long to wait, where the body says so.
+    /// The wait that the body requests.
     pub retry_delay: Option<Duration>,
-    /// When a quota is renewed, since 1970, where the body says so; some providers say it in their message only.
+    /// When a quota resets, as a duration since the Unix epoch. Some providers state it only in their message.
     pub resets_at: Option<Duration>,
 }
 
 impl ProviderError {
-    /// Reads an error body. `None` only for an empty one.
+    /// Parses an error body. A body that is not JSON becomes the message. Returns `None` if the body is empty.
     pub fn parse(body: &[u8]) -> Option<Self> {
         let body = body.trim_ascii();
         if body.is_empty() {
             return None;
         }
         match serde_json::from_slice::<Value>(body) {
-            Ok(value) => Some(Self::read(&value)),
-            Err(_) => {
-                // Whole, because what is secret in it is found only in the whole.
-                Some(Self {
-                    message: Some(String::from_utf8_lossy(body).into_owned()),
-                    ..Self::default()
-                })
-            }
+            Ok(value) => Some(Self::from_value(&value)),
+            // Not shortened here: secrets are masked later, and only a complete secret is recognized.
+            Err(_) => Some(Self {
+                message: Some(String::from_utf8_lossy(body).into_owned()),
+                ..Self::default()
+            }),
         }
     }
 
-    fn read(value: &Value) -> Self {
+    fn from_value(value: &Value) -> Self {
         match value {
-            Value::Array(items) => items.first().map(Self::read).unwrap_or_default(),
+            Value::Array(items) => items.first().map(Self::from_value).unwrap_or_default(),
             Value::String(text) => Self {
                 message: Some(text.clone()),
                 ..Self::default()
             },
-            Value::Object(members) => nested(members).map_or_else(|| Self::of(members), Self::read),
+            Value::Object(members) => {
+                nested_error(members).map_or_else(|| Self::from_members(members), Self::from_value)
+            }
             _ => Self::default(),
         }
     }
 
-    fn of(members: &Map<String, Value>) -> Self {
+    fn from_members(members: &Map<String, Value>) -> Self {
         let text = |names: &[&str]| names.iter().find_map(|name| as_text(members.get(*name)?));
         let message = text(&["message", "msg", "error_msg", "detail"]);
         let code = text(&["code", "error_code"]);
-        let said = || reset_in(message.as_deref()?, code.as_deref());
+        let reset_in_message = || parse_reset_in_message(message.as_deref()?, code.as_deref());
         Self {
-            resets_at: resets_at(members).or_else(said),
+            resets_at: parse_resets_at(members).or_else(reset_in_message),
             message,
             code,
             kind: text(&["status", "type", "error_type"]),
-            param: text(&["param"]).or_else(|| location(members)),
-            retry_delay: retry_delay(members),
+            param: text(&["param"]).or_else(|| fastapi_param(members)),
+            retry_delay: parse_retry_delay(members),
         }
     }
 }
 
-/// The error of a 200 that is one: a truthy `error`, a code and no answer, an object that calls itself an error, or an end that says that the
-/// provider broke.
-pub fn is_error_in_success(body: &[u8]) -> Option<ProviderError> {
-    /// An answer without these words is none of the shapes below, and need not be read twice.
-    static WORDS: LazyLock<[Finder<'static>; 4]> =
+/// Returns the error in the body of a 200, if it has one: a non-empty `error`, an error code without content, `"object": "error"`, or a
+/// finish reason that means a failure of the provider.
+pub fn find_error_in_success(body: &[u8]) -> Option<ProviderError> {
+    /// A body without any of these has no error, so it is not parsed.
+    static MARKERS: LazyLock<[Finder<'static>; 4]> =
         LazyLock::new(|| ["error\"", "\"error", "\"code\"", "\"insufficient_system"].map(Finder::new));
-    if WORDS.iter().all(|word| word.find(body).is_none()) {
+    if MARKERS.iter().all(|marker| marker.find(body).is_none()) {
         return None;
     }
     let Ok(Value::Object(members)) = serde_json::from_slice::<Value>(body) else {
         return None;
     };
-    let answered = ["choices", "data", "output"]
+    let has_content = ["choices", "data", "output"]
         .iter()
-        .any(|name| members.get(*name).is_some_and(says_something));
-    if nested(&members).is_some() || (!answered && calls_itself_an_error(|name| members.get(name))) {
-        return Some(ProviderError::read(&Value::Object(members)));
+        .any(|name| members.get(*name).is_some_and(is_present));
+    if nested_error(&members).is_some() || (!has_content && looks_like_error(|name| members.get(name))) {
+        return Some(ProviderError::from_value(&Value::Object(members)));
     }
-    broken_end(&members).map(|reason| ProviderError {
+    failed_finish_reason(&members).map(|reason| ProviderError {
         code: Some(reason.to_owned()),
         ..ProviderError::default()
     })
 }
 
-/// Whether an object without an answer is an error: it has a code that is none of success, or says so itself.
-pub(crate) fn calls_itself_an_error<'a>(member: impl Fn(&str) -> Option<&'a Value>) -> bool {
+/// Returns whether an object without content is an error: it has a code that does not mean success, or its `object` is `error`.
+pub(crate) fn looks_like_error<'a>(member: impl Fn(&str) -> Option<&'a Value>) -> bool {
     let is_success = |code: &Value| {
         let code = as_text(code).unwrap_or_default().to_ascii_lowercase();
         matches!(code.as_str(), "0" | "200" | "ok" | "success")
     };
-    let coded = |name: &str| member(name).is_some_and(|code| says_something(code) && !is_success(code));
-    coded("code") || coded("error_code") || member("object").and_then(Value::as_str) == Some("error")
+    let has_error_code = |name: &str| member(name).is_some_and(|code| is_present(code) && !is_success(code));
+    has_error_code("code")
+        || has_error_code("error_code")
+        || member("object").and_then(Value::as_str) == Some("error")
 }
 
-/// The finish reason of a choice whose provider broke.
-fn broken_end(members: &Map<String, Value>) -> Option<&str> {
+/// Returns the first finish reason that means a failure of the provider.
+fn failed_finish_reason(members: &Map<String, Value>) -> Option<&str> {
     let choices = members.get("choices")?.as_array()?;
     let mut reasons = choices
         .iter()
@@ -116,28 +118,21 @@ fn broken_end(members: &Map<String, Value>) -> Option<&str> {
     reasons.find(|reason| FinishReason::from(*reason).is_failure())
 }
 
-/// The member that holds the error, if it is not the object itself.
-fn nested(members: &Map<String, Value>) -> Option<&Value> {
-    let choice = || {
-        let choices = members.get("choices")?.as_array()?;
-        let errors = choices.iter().map(|choice| choice.get("error"));
-        errors.flatten().find(|error| says_something(error))
-    };
-    let groq = || {
-        members
-            .get("x_groq")?
-            .get("error")
-            .filter(|error| says_something(error))
-    };
-    let response = || {
-        let error = members.get("response")?.get("error");
-        error.filter(|error| says_something(error))
-    };
-    let own = members.get("error").filter(|error| says_something(error));
-    own.or_else(choice).or_else(groq).or_else(response)
+/// Returns the member that holds the error, if the object itself is not the error.
+fn nested_error(members: &Map<String, Value>) -> Option<&Value> {
+    fn error_of(value: &Value) -> Option<&Value> {
+        value.get("error").filter(|error| is_present(error))
+    }
+    let in_choices = || members.get("choices")?.as_array()?.iter().find_map(error_of);
+    let in_member = |name: &str| error_of(members.get(name)?);
+    let own = members.get("error").filter(|error| is_present(error));
+    own.or_else(in_choices)
+        .or_else(|| in_member("x_groq"))
+        .or_else(|| in_member("response"))
 }
 
-fn says_something(value: &Value) -> bool {
+/// Returns whether a value is neither null, false nor empty.
+fn is_present(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
         Value::String(text) => !text.is_empty(),
@@ -155,8 +150,8 @@ fn as_text(value: &Value) -> Option<String> {
     }
 }
 
-/// FastAPI: `{"detail": [{"loc": ["body", "stream_options"], "msg": …}]}`.
-fn location(members: &Map<String, Value>) -> Option<String> {
+/// Returns the member that FastAPI names: `{"detail": [{"loc": ["body", "stream_options"], "msg": …}]}`.
+fn fastapi_param(members: &Map<String, Value>) -> Option<String> {
     let path = members
         .get("detail")?
         .as_array()?
@@ -171,44 +166,46 @@ fn location(members: &Map<String, Value>) -> Option<String> {
     Some(names.join("."))
 }
 
-/// Google: `{"details": [{"retryDelay": "34s"}]}`; others: `{"resets_in_seconds": 34}`.
-fn retry_delay(members: &Map<String, Value>) -> Option<Duration> {
-    let seconds = || span(&as_text(members.get("resets_in_seconds")?)?);
+/// Parses Google's `{"details": [{"retryDelay": "34s"}]}`, or `{"resets_in_seconds": 34}`.
+fn parse_retry_delay(members: &Map<String, Value>) -> Option<Duration> {
+    let seconds = || parse_duration(&as_text(members.get("resets_in_seconds")?)?);
     let details = members.get("details").and_then(Value::as_array);
     let mut details = details.into_iter().flatten();
     details
-        .find_map(|detail| span(detail.get("retryDelay")?.as_str()?))
+        .find_map(|detail| parse_duration(detail.get("retryDelay")?.as_str()?))
         .or_else(seconds)
 }
 
-/// `{"resets_at": 1767323045}`.
-fn resets_at(members: &Map<String, Value>) -> Option<Duration> {
+/// Parses `{"resets_at": 1767323045}`.
+fn parse_resets_at(members: &Map<String, Value>) -> Option<Duration> {
     let seconds = members.get("resets_at")?.as_f64()?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// The date in words such as "your limit will reset at 2026-01-02 03:04:05".
-fn reset_in(message: &str, code: Option<&str>) -> Option<Duration> {
-    const WORDS: [&str; 3] = ["reset", "Reset", "重置"];
-    /// As long as `2026-01-02 03:04:05`.
-    const DATE: usize = 19;
-    if !WORDS.iter().any(|word| message.contains(word)) {
+/// Parses the date in a message such as "your limit will reset at 2026-01-02 03:04:05".
+fn parse_reset_in_message(message: &str, code: Option<&str>) -> Option<Duration> {
+    const MARKERS: [&str; 3] = ["reset", "Reset", "重置"];
+    const DATE_LEN: usize = "2026-01-02 03:04:05".len();
+    if !MARKERS.iter().any(|marker| message.contains(marker)) {
         return None;
     }
     let starts = (0..message.len()).filter(|at| message.as_bytes()[*at].is_ascii_digit());
-    let mut dates = starts.filter_map(|at| message.get(at..at + DATE));
-    let local = dates.find_map(|date| rfc3339(&format!("{date}Z")))?;
-    // GLM, whose codes are four digits, tells the time of Beijing without saying so.
+    let mut dates = starts.filter_map(|at| message.get(at..at + DATE_LEN));
+    let local = dates.find_map(|date| parse_rfc3339(&format!("{date}Z")))?;
+    // GLM, whose codes have four digits, gives the time in Beijing without an offset.
     let is_glm = code.is_some_and(|code| code.len() == 4 && code.bytes().all(|byte| byte.is_ascii_digit()));
-    let ahead = Duration::from_secs(if is_glm { 8 * 3600 } else { 0 });
-    local.checked_sub(ahead)
+    let utc_offset = Duration::from_secs(if is_glm { 8 * 3600 } else { 0 });
+    local.checked_sub(utc_offset)
 }
 
 impl std::fmt::Debug for ProviderError {
-    /// Names the code only: the rest may echo the prompt.
+    /// Shows only the kind, redacted if unusual: the rest may quote the prompt.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ProviderError")
-            .field("kind", &self.kind.as_deref().map(crate::failure::plain_word))
+            .field(
+                "kind",
+                &self.kind.as_deref().map(crate::failure::redact_unless_code),
+            )
             .finish_non_exhaustive()
     }
 }
@@ -219,15 +216,15 @@ mod tests {
 
     // L03
     #[test]
-    fn a_reset_that_only_the_body_names_is_read() {
-        let reads = |body: &str| {
+    fn reset_time_in_body_or_message_is_parsed() {
+        let parse = |body: &str| {
             let error = ProviderError::parse(body.as_bytes()).unwrap();
             (
                 error.resets_at.map(|at| at.as_secs()),
                 error.retry_delay.map(|delay| delay.as_secs()),
             )
         };
-        // 2026-01-02 03:04:05 in UTC, and the same instant on a clock in Beijing.
+        // 2026-01-02 03:04:05 in UTC, which is 11:04:05 in Beijing.
         let at = Some(1_767_323_045);
         for (body, expected) in [
             (
@@ -261,13 +258,13 @@ mod tests {
             ),
             (r#"{"error":{"message":"x","resets_at":-1}}"#, (None, None)),
         ] {
-            assert_eq!(reads(body), expected, "{body}");
+            assert_eq!(parse(body), expected, "{body}");
         }
     }
 
     // L56
     #[test]
-    fn a_success_that_is_an_error_is_known_however_it_says_so() {
+    fn error_in_success_body_is_found_in_all_shapes() {
         for (body, code) in [
             (
                 r#"{"code":"rpm_rate_limit_exceeded","msg":"Rate limit"}"#,
@@ -287,26 +284,26 @@ mod tests {
                 Some("network_error"),
             ),
         ] {
-            let error = is_error_in_success(body.as_bytes()).unwrap_or_else(|| panic!("{body}"));
+            let error = find_error_in_success(body.as_bytes()).unwrap_or_else(|| panic!("{body}"));
             assert_eq!(error.code.as_deref(), code, "{body}");
         }
-        for fine in [
+        for success in [
             r#"{"code":0,"message":"Success","choices":[]}"#,
             r#"{"code":5,"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}"#,
             r#"{"choices":[{"message":{"content":"\"error\" and \"code\""},"finish_reason":"stop"}]}"#,
         ] {
-            assert_eq!(is_error_in_success(fine.as_bytes()), None, "{fine}");
+            assert_eq!(find_error_in_success(success.as_bytes()), None, "{success}");
         }
     }
 
     #[test]
-    fn a_null_hides_no_error_behind_it() {
+    fn null_error_does_not_hide_a_later_error() {
         for body in [
             r#"{"error":null,"choices":[{"error":{"message":"m"}}]}"#,
             r#"{"choices":[{"error":null},{"error":{"message":"m"}}]}"#,
             r#"{"choices":[{"error":null}],"x_groq":{"error":"m"}}"#,
         ] {
-            let error = is_error_in_success(body.as_bytes()).unwrap();
+            let error = find_error_in_success(body.as_bytes()).unwrap();
             assert_eq!(error.message.as_deref(), Some("m"), "{body}");
         }
     }

@@ -1,183 +1,186 @@
-//! What providers say in headers about when to come back.
+//! Parses the headers by which providers announce rate limits, request waits and identify requests.
 
 use std::time::Duration;
 
 use crate::limits::observed_limits::{LimitSnapshot, LimitSnapshots};
 use crate::provider_error::ProviderError;
+use crate::time_format::{parse_duration, parse_http_date, parse_wait, plausible_wait};
 
-/// A wait longer than this is a mistake in reading.
-const LONGEST_WAIT: Duration = Duration::from_secs(366 * 86_400);
-
-/// What the headers of an answer say.
+/// The headers of an error response that matter for a retry.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct RateHeaders {
-    /// How long to wait, measured from the answer.
+pub struct ErrorHeaders {
+    /// The wait that the provider requests, measured from the response.
     pub retry_after: Option<Duration>,
-    /// The provider's id of the exchange.
+    /// The provider's ID of the request: `x-request-id` or `request-id`.
     pub request_id: Option<String>,
 }
 
-impl RateHeaders {
-    /// Reads the headers by name. Absolute times are read against the answer's own `Date`, else against `wall_now` (since 1970).
-    pub fn read<'a>(
+impl ErrorHeaders {
+    /// Parses the headers, looked up by lower-case name.
+    ///
+    /// The wait comes from the first of `retry-after-ms`, `retry-after`, the error body, and the reset of an exhausted limit. It ends no
+    /// earlier than the reset of a quota that the body announces. Timestamps are compared with the response's `Date`, else with `wall_now`,
+    /// a duration since the Unix epoch.
+    pub fn parse<'a>(
         get: impl Fn(&str) -> Option<&'a str>,
         error: Option<&ProviderError>,
         wall_now: Option<Duration>,
     ) -> Self {
-        let now = get("date").and_then(http_date).or(wall_now);
-        let milliseconds = || span(&format!("{}ms", get("retry-after-ms")?.trim()));
-        let seconds = || get("retry-after").and_then(|text| instant_or_span(text, now));
-        let body = || error?.retry_delay;
+        let now = get("date").and_then(parse_http_date).or(wall_now);
+        let milliseconds = || parse_duration(&format!("{}ms", get("retry-after-ms")?.trim()));
         let retry_after = milliseconds()
-            .or_else(seconds)
-            .or_else(body)
+            .or_else(|| parse_wait(get("retry-after")?, now))
+            .or_else(|| error?.retry_delay)
             .or_else(|| exhausted_reset(&get, now));
-        // A quota is not back sooner because a header asks for a shorter pause.
-        let renewed = error.and_then(|error| sane(error.resets_at?.saturating_sub(now?)));
-        let retry_after = retry_after.max(renewed);
-        let request_id = get("x-request-id")
-            .or_else(|| get("request-id"))
-            .map(str::to_owned);
+        let quota_reset = error.and_then(|error| plausible_wait(error.resets_at?.saturating_sub(now?)));
+        let request_id = get("x-request-id").or_else(|| get("request-id"));
         Self {
-            retry_after,
-            request_id,
+            retry_after: retry_after.max(quota_reset),
+            request_id: request_id.map(str::to_owned),
         }
     }
 }
 
-/// What the headers of any answer tell of its key.
+/// The headers of a response that describe the limits and the account of its key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitHeaders<'a> {
-    /// What is left of the limits, where it is said and more than a quarter of one is gone.
-    pub sights: Option<LimitSnapshots>,
-    /// Whose account it is, where it is said.
+    /// The reported state of the limits, if there is one worth recording.
+    pub limits: Option<LimitSnapshots>,
+    /// The account of the key: `openai-organization`.
     pub account: Option<&'a str>,
 }
 
 impl<'a> LimitHeaders<'a> {
-    /// Looks at every header once. Absolute times are read against the answer's own `Date`, else against `wall_now` (since 1970).
-    pub fn read(
+    /// Parses the headers in one pass. Returns the limits only if more than a quarter of one is used or the provider does not say how much.
+    ///
+    /// Timestamps are compared with the response's `Date`, else with `wall_now`, a duration since the Unix epoch.
+    pub fn parse(
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
         wall_now: impl Fn() -> Option<Duration>,
     ) -> Self {
-        Self::read_if(headers, wall_now, is_scarce)
+        Self::parse_if(headers, wall_now, |fields| fields.is_scarce())
     }
 
-    /// As [`read`](Self::read), and the sights however much is left.
-    pub fn read_all(
+    /// Parses the headers like [`parse`](Self::parse), and returns the limits however little of them is used.
+    pub fn parse_all(
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
         wall_now: impl Fn() -> Option<Duration>,
     ) -> Self {
-        Self::read_if(headers, wall_now, |of| of[LIMIT].or(of[REMAINING]).is_some())
+        Self::parse_if(headers, wall_now, |fields| {
+            fields.limit.or(fields.remaining).is_some()
+        })
     }
 
     #[inline]
-    fn read_if(
+    fn parse_if(
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
         wall_now: impl Fn() -> Option<Duration>,
-        is_of_interest: impl Fn(&[Option<&str>]) -> bool,
+        is_relevant: impl Fn(&LimitFields<'_>) -> bool,
     ) -> Self {
         let mut account = None;
         let mut date = None;
-        let mut found: [Option<&str>; 6] = [None; 6];
+        let [mut requests, mut tokens] = [LimitFields::default(); 2];
         for (name, value) in headers {
-            // Most headers are none of these, which their first letter tells.
+            // The first letter excludes most other headers.
             if !matches!(name.as_bytes().first(), Some(b'x' | b'a' | b'o' | b'd')) {
                 continue;
             }
-            let place = match name {
-                "openai-organization" => {
-                    account = std::str::from_utf8(value).ok();
-                    continue;
-                }
-                "date" => {
-                    date = Some(value);
-                    continue;
-                }
-                _ => place_of(name),
+            let field = match name {
+                "openai-organization" => &mut account,
+                "date" => &mut date,
+                _ => match limit_field(name, &mut requests, &mut tokens) {
+                    Some(field) => field,
+                    None => continue,
+                },
             };
-            if let Some(place) = place {
-                found[place] = std::str::from_utf8(value).ok();
-            }
+            *field = std::str::from_utf8(value).ok();
         }
-        let now = || {
-            let date = date.and_then(|date| http_date(std::str::from_utf8(date).ok()?));
-            date.or_else(&wall_now)
-        };
-        let sight = |of: &[Option<&str>]| LimitSnapshot {
-            limit: of[LIMIT].and_then(count),
-            remaining: of[REMAINING].and_then(count),
-            reset: of[RESET].and_then(|text| {
-                span(text)
-                    .filter(|span| span.as_secs() < 1_000_000_000)
-                    .or_else(|| instant_or_span(text, now()))
-            }),
-        };
-        let told = [0, TOKENS]
-            .into_iter()
-            .any(|of| is_of_interest(&found[of..of + TOKENS]));
+        let now = || date.and_then(parse_http_date).or_else(&wall_now);
+        let is_relevant = is_relevant(&requests) || is_relevant(&tokens);
         Self {
-            sights: told.then(|| LimitSnapshots {
-                requests: sight(&found[..TOKENS]),
-                tokens: sight(&found[TOKENS..]),
+            limits: is_relevant.then(|| LimitSnapshots {
+                requests: requests.snapshot(now),
+                tokens: tokens.snapshot(now),
             }),
             account,
         }
     }
 }
 
-const LIMIT: usize = 0;
-const REMAINING: usize = 1;
-const RESET: usize = 2;
-const TOKENS: usize = 3;
+/// The headers of one limit, as text.
+#[derive(Clone, Copy, Default)]
+struct LimitFields<'a> {
+    limit: Option<&'a str>,
+    remaining: Option<&'a str>,
+    reset: Option<&'a str>,
+}
 
-/// Whether more than a quarter of a limit is gone, or nobody can tell: what is left is of interest only then.
-fn is_scarce(of: &[Option<&str>]) -> bool {
-    let Some(remaining) = of[REMAINING] else {
-        return false;
-    };
-    match (count(remaining), of[LIMIT].and_then(count)) {
-        (Some(remaining), Some(limit)) => remaining <= limit / 4 * 3,
-        (remaining, _) => remaining.is_some(),
+impl LimitFields<'_> {
+    /// Returns whether more than a quarter of the limit is used, or may be.
+    fn is_scarce(&self) -> bool {
+        let Some(remaining) = self.remaining else {
+            return false;
+        };
+        match (parse_count(remaining), self.limit.and_then(parse_count)) {
+            (Some(remaining), Some(limit)) => remaining <= limit / 4 * 3,
+            (remaining, _) => remaining.is_some(),
+        }
+    }
+
+    fn snapshot(&self, now: impl Fn() -> Option<Duration>) -> LimitSnapshot {
+        LimitSnapshot {
+            limit: self.limit.and_then(parse_count),
+            remaining: self.remaining.and_then(parse_count),
+            reset: self.reset.and_then(|text| {
+                parse_duration(text)
+                    // A larger number of seconds is a timestamp.
+                    .filter(|wait| wait.as_secs() < 1_000_000_000)
+                    .or_else(|| parse_wait(text, now()))
+            }),
+        }
     }
 }
 
-/// Which of the six (limit, remaining and reset of requests, then of tokens) a header is, in any dialect.
-fn place_of(name: &str) -> Option<usize> {
-    if let Some(what) = name.strip_prefix("x-ratelimit-") {
-        return Some(match what {
-            "limit-requests" | "limit" => LIMIT,
-            "remaining-requests" | "remaining" => REMAINING,
-            "reset-requests" | "reset" => RESET,
-            "limit-tokens" => TOKENS + LIMIT,
-            "remaining-tokens" => TOKENS + REMAINING,
-            "reset-tokens" => TOKENS + RESET,
+/// Returns the field that a header fills, in OpenAI's or Anthropic's naming.
+fn limit_field<'f, 'a>(
+    name: &str,
+    requests: &'f mut LimitFields<'a>,
+    tokens: &'f mut LimitFields<'a>,
+) -> Option<&'f mut Option<&'a str>> {
+    if let Some(name) = name.strip_prefix("x-ratelimit-") {
+        return Some(match name {
+            "limit-requests" | "limit" => &mut requests.limit,
+            "remaining-requests" | "remaining" => &mut requests.remaining,
+            "reset-requests" | "reset" => &mut requests.reset,
+            "limit-tokens" => &mut tokens.limit,
+            "remaining-tokens" => &mut tokens.remaining,
+            "reset-tokens" => &mut tokens.reset,
             _ => return None,
         });
     }
     Some(match name.strip_prefix("anthropic-ratelimit-")? {
-        "requests-limit" => LIMIT,
-        "requests-remaining" => REMAINING,
-        "requests-reset" => RESET,
-        "tokens-limit" => TOKENS + LIMIT,
-        "tokens-remaining" => TOKENS + REMAINING,
-        "tokens-reset" => TOKENS + RESET,
+        "requests-limit" => &mut requests.limit,
+        "requests-remaining" => &mut requests.remaining,
+        "requests-reset" => &mut requests.reset,
+        "tokens-limit" => &mut tokens.limit,
+        "tokens-remaining" => &mut tokens.remaining,
+        "tokens-reset" => &mut tokens.reset,
         _ => return None,
     })
 }
 
-fn count(text: &str) -> Option<u32> {
+fn parse_count(text: &str) -> Option<u32> {
     let text = text.trim();
     text.parse().ok().or_else(|| {
         let number: f64 = text.parse().ok()?;
-        // Some say -1 for what they do not count.
+        // Some providers send -1 for a limit that they do not count.
         (0.0..=f64::from(u32::MAX))
             .contains(&number)
             .then_some(number as u32)
     })
 }
 
-/// The latest reset of what is used up; with nothing said about what remains, the only reset there is.
+/// Returns the latest reset of an exhausted limit. If no remaining count is reported, returns the reset, provided there is only one.
 fn exhausted_reset<'a>(get: &impl Fn(&str) -> Option<&'a str>, now: Option<Duration>) -> Option<Duration> {
     let windows = [
         ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
@@ -196,102 +199,18 @@ fn exhausted_reset<'a>(get: &impl Fn(&str) -> Option<&'a str>, now: Option<Durat
     let found: Vec<(Option<f64>, Duration)> = windows
         .iter()
         .filter_map(|(remaining, reset)| {
-            let reset = instant_or_span(get(reset)?, now)?;
+            let reset = parse_wait(get(reset)?, now)?;
             Some((get(remaining).and_then(|text| text.trim().parse().ok()), reset))
         })
         .collect();
     let exhausted = found
         .iter()
-        .filter(|(left, _)| left.is_some_and(|left| left <= 0.0))
+        .filter(|(remaining, _)| remaining.is_some_and(|remaining| remaining <= 0.0))
         .map(|(_, reset)| *reset);
     exhausted.max().or(match found.as_slice() {
         [(None, reset)] => Some(*reset),
         _ => None,
     })
-}
-
-/// A span, an HTTP date, an RFC 3339 date in UTC, or seconds or milliseconds since 1970.
-fn instant_or_span(text: &str, now: Option<Duration>) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(number) = text.parse::<f64>()
-        && number > 1e9
-    {
-        let epoch = if number > 1e12 { number / 1e3 } else { number };
-        return sane(Duration::try_from_secs_f64(epoch).ok()?.saturating_sub(now?));
-    }
-    if let Some(span) = span(text) {
-        return Some(span);
-    }
-    let instant = http_date(text).or_else(|| rfc3339(text))?;
-    sane(instant.saturating_sub(now?))
-}
-
-/// Seconds, or Go's notation: `1h2m3.5s`, `20ms`. Below zero is zero; nonsense is nothing.
-pub(crate) fn span(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        if seconds.is_nan() || seconds.is_infinite() {
-            return None;
-        }
-        return sane(Duration::try_from_secs_f64(seconds.max(0.0)).ok()?);
-    }
-    let mut total = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let unit = rest
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(rest.len());
-        total += number
-            * match &rest[..unit] {
-                "h" => 3600.0,
-                "m" => 60.0,
-                "s" => 1.0,
-                "ms" => 1e-3,
-                "us" => 1e-6,
-                "ns" => 1e-9,
-                _ => return None,
-            };
-        rest = &rest[unit..];
-    }
-    if text.is_empty() {
-        None
-    } else {
-        sane(Duration::try_from_secs_f64(total).ok()?)
-    }
-}
-
-fn sane(wait: Duration) -> Option<Duration> {
-    Some(wait).filter(|wait| *wait <= LONGEST_WAIT)
-}
-
-fn http_date(text: &str) -> Option<Duration> {
-    httpdate::parse_http_date(text.trim())
-        .ok()?
-        .duration_since(std::time::UNIX_EPOCH)
-        .ok()
-}
-
-/// `2026-01-02T03:04:05Z`, with or without a fraction; other offsets are not used by any provider.
-pub(crate) fn rfc3339(text: &str) -> Option<Duration> {
-    let part = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
-    let (year, month, day) = (part(0, 4)?, part(5, 7)?, part(8, 10)?);
-    let (hour, minute, second) = (part(11, 13)?, part(14, 16)?, part(17, 19)?);
-    if !text.ends_with(['Z', 'z']) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    // Days since 1970 in the proleptic Gregorian calendar, with the year beginning in March.
-    let (y, m) = if month <= 2 {
-        (year - 1, month + 9)
-    } else {
-        (year, month - 3)
-    };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
-    u64::try_from(days * 86_400 + hour * 3600 + minute * 60 + second)
-        .ok()
-        .map(Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -307,23 +226,23 @@ mod tests {
                 .find(|(known, _)| *known == name)
                 .map(|(_, value)| *value)
         };
-        RateHeaders::read(get, None, Some(NOW))
+        ErrorHeaders::parse(get, None, Some(NOW))
             .retry_after
             .map(|wait| wait.as_secs_f64())
     }
 
     #[test]
-    fn what_is_left_in_every_dialect() {
-        let read = |headers: &[(&'static str, &'static str)]| {
+    fn limit_headers_of_all_providers_are_parsed() {
+        let parse = |headers: &[(&'static str, &'static str)]| {
             let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-            LimitHeaders::read(headers, || Some(NOW)).sights
+            LimitHeaders::parse(headers, || Some(NOW)).limits
         };
-        let sight = |limit, remaining, reset: f64| LimitSnapshot {
+        let snapshot = |limit, remaining, reset: f64| LimitSnapshot {
             limit: Some(limit),
             remaining: Some(remaining),
             reset: Some(Duration::from_secs_f64(reset)),
         };
-        let openai = read(&[
+        let openai = parse(&[
             ("x-ratelimit-limit-requests", "60"),
             ("x-ratelimit-remaining-requests", "45"),
             ("x-ratelimit-reset-requests", "15s"),
@@ -331,37 +250,40 @@ mod tests {
             ("x-ratelimit-remaining-tokens", "149984"),
             ("x-ratelimit-reset-tokens", "6ms"),
         ]);
-        assert_eq!(openai.unwrap().requests, sight(60, 45, 15.0));
-        assert_eq!(openai.unwrap().tokens, sight(150_000, 149_984, 0.006));
-        let anthropic = read(&[
+        assert_eq!(openai.unwrap().requests, snapshot(60, 45, 15.0));
+        assert_eq!(openai.unwrap().tokens, snapshot(150_000, 149_984, 0.006));
+        let anthropic = parse(&[
             ("anthropic-ratelimit-requests-limit", "50"),
             ("anthropic-ratelimit-requests-remaining", "0"),
             ("anthropic-ratelimit-requests-reset", "2026-01-02T03:04:35Z"),
         ]);
-        assert_eq!(anthropic.unwrap().requests, sight(50, 0, 30.0));
-        let short = read(&[
+        assert_eq!(anthropic.unwrap().requests, snapshot(50, 0, 30.0));
+        let short = parse(&[
             ("x-ratelimit-limit", "3"),
             ("x-ratelimit-remaining", "0"),
             ("x-ratelimit-reset", "1767323055000"),
         ]);
-        assert_eq!(short.unwrap().requests, sight(3, 0, 10.0));
-        let azure = read(&[
+        assert_eq!(short.unwrap().requests, snapshot(3, 0, 10.0));
+        let azure = parse(&[
             ("x-ratelimit-remaining-requests", "-1"),
             ("x-ratelimit-reset-requests", "0"),
         ]);
         assert_eq!(azure, None);
-        let plenty = read(&[
+        let plenty = parse(&[
             ("x-ratelimit-limit-requests", "60"),
             ("x-ratelimit-remaining-requests", "46"),
             ("x-ratelimit-reset-requests", "14s"),
         ]);
-        assert_eq!(plenty, None, "what is plenty is of no interest");
-        assert_eq!(read(&[("retry-after", "1")]), None);
+        assert_eq!(
+            plenty, None,
+            "limits with more than three quarters left are ignored"
+        );
+        assert_eq!(parse(&[("retry-after", "1")]), None);
     }
 
     // L20
     #[test]
-    fn every_way_to_say_when() {
+    fn retry_after_is_parsed_in_all_notations() {
         type Headers = &'static [(&'static str, &'static str)];
         let table: &[(Headers, Option<f64>)] = &[
             (&[("retry-after", "2")], Some(2.0)),

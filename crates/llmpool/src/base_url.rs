@@ -1,10 +1,10 @@
-//! Base URLs: joined with paths, shown without what may be secret, and as they were most likely meant.
+//! Base URLs: validating and joining, redacting for display, and suggesting corrections.
+
+use std::fmt;
 
 use http::Uri;
 
-use crate::error::{Error, ErrorKind};
-
-/// Ends that belong to an endpoint and not to a base.
+/// Path suffixes of endpoints, which do not belong in a base URL.
 const ENDPOINTS: [&str; 5] = [
     "/chat/completions",
     "/completions",
@@ -13,73 +13,79 @@ const ENDPOINTS: [&str; 5] = [
     "/models",
 ];
 
-/// Joins a base URL and a path exactly once; prefix and query of the base are kept.
-pub(crate) fn endpoint(base_url: &str, path: &str) -> Result<Uri, Error> {
-    let wrong = |problem: &str| Error::new(ErrorKind::Config, format!("base URL: {problem}"));
-    let base: Uri = base_url
-        .parse()
-        .map_err(|_| wrong("it cannot be read as a URL"))?;
-    if !matches!(base.scheme_str(), Some("http" | "https")) {
-        return Err(wrong("it has to begin with http:// or https://"));
+/// Why a base URL is not valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BaseUrlError(&'static str);
+
+impl fmt::Display for BaseUrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid base URL: {}", self.0)
     }
-    let Some(authority) = base
-        .authority()
-        .filter(|authority| !authority.as_str().contains('@'))
-    else {
-        return Err(wrong("it has to name a host, and no user"));
+}
+
+impl std::error::Error for BaseUrlError {}
+
+/// Appends a path to a base URL, with exactly one slash between them. A path prefix and a query of the base URL are kept.
+pub(crate) fn endpoint(base_url: &str, path: &str) -> Result<Uri, BaseUrlError> {
+    let base: Uri = base_url.parse().map_err(|_| BaseUrlError("not a URL"))?;
+    let scheme = base.scheme_str().unwrap_or_default();
+    if !matches!(scheme, "http" | "https") {
+        return Err(BaseUrlError("it must begin with http:// or https://"));
+    }
+    let authority = base.authority().map(|authority| authority.as_str());
+    let Some(authority) = authority.filter(|authority| !authority.contains('@')) else {
+        return Err(BaseUrlError("it must contain a host, and no user name"));
     };
-    let port = authority.as_str().rsplit_once(':').map(|(_, port)| port);
-    let is_ipv6 = authority.as_str().ends_with(']');
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    let is_ipv6 = authority.ends_with(']');
     if port.is_some_and(|port| !is_ipv6 && !port.parse::<u16>().is_ok_and(|port| port > 0)) {
-        return Err(wrong("its port has to be a number from 1 to 65535"));
+        return Err(BaseUrlError("the port must be a number from 1 to 65535"));
     }
     if base_url.contains('#') {
-        return Err(wrong(
-            "it has a fragment, which is never sent; remove everything from # on",
-        ));
+        return Err(BaseUrlError("remove the fragment, which begins with #"));
     }
     let prefix = base.path().trim_end_matches('/');
     let query = base.query().map(|query| format!("?{query}")).unwrap_or_default();
     Uri::builder()
-        .scheme(base.scheme_str().unwrap_or("https"))
-        .authority(authority.as_str())
+        .scheme(scheme)
+        .authority(authority)
         .path_and_query(format!("{prefix}/{path}{query}"))
         .build()
-        .map_err(|_| wrong("it cannot be joined with a path"))
+        .map_err(|_| BaseUrlError("no path can be appended to it"))
 }
 
-/// A URL as it may be printed: of a query only the names, and the version of Azure's interface.
-pub(crate) fn shown(url: &str) -> String {
-    let Some((place, query)) = url.split_once('?') else {
+/// Returns a URL for display. Values of query parameters except `api-version` are replaced, because they may contain a key.
+pub(crate) fn redacted(url: &str) -> String {
+    let Some((url, query)) = url.split_once('?') else {
         return url.to_owned();
     };
-    let member = |member: &str| match member.split_once('=') {
-        Some(("api-version", _)) => member.to_owned(),
+    let parameter = |parameter: &str| match parameter.split_once('=') {
+        Some(("api-version", _)) => parameter.to_owned(),
         Some((name, _)) => format!("{name}=…"),
         None => "…".to_owned(),
     };
-    let members: Vec<_> = query.split('&').map(member).collect();
-    format!("{place}?{}", members.join("&"))
+    let parameters: Vec<_> = query.split('&').map(parameter).collect();
+    format!("{url}?{}", parameters.join("&"))
 }
 
-/// The base URL that was most likely meant where this one leads to nothing: without an endpoint at its end, with its version once, or with
-/// the version that most have.
-pub(crate) fn likely_meant(base_url: &str) -> Option<String> {
-    let place = base_url.split('?').next().unwrap_or_default();
-    let place = place.trim_end_matches('/');
-    if let Some(base) = ENDPOINTS.iter().find_map(|end| place.strip_suffix(end)) {
+/// Suggests a base URL to try instead of one at which no model list was found: without the path of an endpoint, with a repeated `/v1`
+/// removed, or with `/v1` appended if the URL contains no version.
+pub(crate) fn suggested(base_url: &str) -> Option<String> {
+    let url = base_url.split('?').next().unwrap_or_default();
+    let url = url.trim_end_matches('/');
+    if let Some(base) = ENDPOINTS.iter().find_map(|end| url.strip_suffix(end)) {
         return Some(base.to_owned());
     }
-    if let Some(base) = place.strip_suffix("/v1").filter(|base| base.ends_with("/v1")) {
+    if let Some(base) = url.strip_suffix("/v1").filter(|base| base.ends_with("/v1")) {
         return Some(base.to_owned());
     }
     let is_version = |segment: &str| {
         let number = segment.strip_prefix('v');
-        number.is_some_and(|rest| rest.starts_with(|sign: char| sign.is_ascii_digit()))
+        number.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     };
-    let uri: Uri = place.parse().ok()?;
+    let uri: Uri = url.parse().ok()?;
     let has_version = uri.path().split('/').any(is_version);
-    (!has_version).then(|| format!("{place}/v1"))
+    (!has_version).then(|| format!("{url}/v1"))
 }
 
 #[cfg(test)]
@@ -87,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_url_is_joined_exactly_once() {
+    fn endpoint_joins_with_one_slash_and_rejects_invalid_urls() {
         for (base, joined) in [
             (
                 "https://api.openai.com/v1",
@@ -122,13 +128,13 @@ mod tests {
             "http://x/v1#y",
             "not a url",
         ] {
-            assert_eq!(endpoint(bad, "x").unwrap_err().kind(), ErrorKind::Config, "{bad}");
+            assert!(endpoint(bad, "x").is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn what_a_query_may_hold_is_not_shown() {
-        for (url, told) in [
+    fn redacted_url_hides_query_values() {
+        for (url, expected) in [
             ("http://h/v1", "http://h/v1"),
             (
                 "http://h/v1?api-version=2024-10-21&code=canary",
@@ -136,13 +142,13 @@ mod tests {
             ),
             ("http://h/v1?canary", "http://h/v1?…"),
         ] {
-            assert_eq!(shown(url), told);
+            assert_eq!(redacted(url), expected);
         }
     }
 
     #[test]
-    fn what_was_most_likely_meant() {
-        for (base, meant) in [
+    fn suggested_url_removes_endpoints_and_adds_the_version() {
+        for (base, expected) in [
             ("https://api.openai.com", Some("https://api.openai.com/v1")),
             ("https://h/openai/", Some("https://h/openai/v1")),
             ("https://h/v1/chat/completions", Some("https://h/v1")),
@@ -153,7 +159,7 @@ mod tests {
             ("https://h/api/v3", None),
             ("https://h/v1", None),
         ] {
-            assert_eq!(likely_meant(base).as_deref(), meant, "{base}");
+            assert_eq!(suggested(base).as_deref(), expected, "{base}");
         }
     }
 }

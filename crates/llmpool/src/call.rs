@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use llmpool_core::failure::policy::{self, KeyAction, KeyScope};
+use llmpool_core::failure::status_policy::{self, KeyAction, KeyScope};
 use llmpool_core::failure::{Blame, Failure, FailureKind};
 use llmpool_core::limits::LimitKind;
 use llmpool_core::limits::key::{KeyAvailability, KeyId};
@@ -189,7 +189,7 @@ impl<'a> Call<'a> {
         self.report.waited += self.entered.since(arrived);
         match entered {
             Ok(Ok(permit)) => {
-                let allowed = permit.key().is_some_and(|key| self.attempts.admitted(key));
+                let allowed = permit.key().is_some_and(|key| self.attempts.try_use_key(key));
                 Ok(Some(permit).filter(|_| allowed))
             }
             Ok(Err(refusal)) => Err(self.turned_away(refusal)),
@@ -230,7 +230,7 @@ impl<'a> Call<'a> {
                 Ok(Some(reply))
             }
             Err(failure) => {
-                let failure = self.target.provider.masked(self.target.on_status.judged(failure));
+                let failure = self.target.provider.masked(self.target.on_status.apply(failure));
                 self.note_failure(&permit, &failure, key, duration);
                 self.judge(&mut permit, failure, key, rendered);
                 Ok(None)
@@ -257,12 +257,12 @@ impl<'a> Call<'a> {
         let added = rendered.added_stream_options;
         let other_key = self.target.provider.admission.look(|limiter| {
             limiter.has_other_key(self.target.id, |known| {
-                known == key || self.attempts.has_asked(known) || !limiter.binds(self.constraint, known)
+                known == key || self.attempts.is_rejected_by(known) || !limiter.binds(self.constraint, known)
             })
         });
         let verdict = self
             .attempts
-            .failed(&failure, key, added, other_key, clock::now());
+            .record_failure(&failure, key, added, other_key, clock::now());
         if failure.status.is_some_and(|status| (400..500).contains(&status)) {
             // Refused before any token was read or written.
             permit.settle(0);
@@ -273,10 +273,10 @@ impl<'a> Call<'a> {
         }
         let action = self.target.on_status.action(failure.status);
         match verdict {
-            KeyOutcome::Innocent => {}
-            KeyOutcome::Rests | KeyOutcome::RestsForNow if action == Some(KeyAction::Ignore) => {}
-            KeyOutcome::Rests => self.rest(permit, &failure, key, action),
-            KeyOutcome::RestsForNow => {
+            KeyOutcome::Unchanged => {}
+            KeyOutcome::Cooldown | KeyOutcome::ProvisionalCooldown if action == Some(KeyAction::Ignore) => {}
+            KeyOutcome::Cooldown => self.rest(permit, &failure, key, action),
+            KeyOutcome::ProvisionalCooldown => {
                 let pause = failure.retry_after.unwrap_or(PROVISIONAL_REST);
                 self.cooldown.extend(match failure.kind {
                     FailureKind::RateLimited => permit.refused(CooldownReason::Throttled, Some(pause)),
@@ -309,7 +309,7 @@ impl<'a> Call<'a> {
             Some(KeyAction::Park { pause, scope }) => (Some(scope), named.max(Some(pause))),
             Some(KeyAction::Ignore) | None => (None, named),
         };
-        permit.refused(policy::rest_of(failure.kind, scope), pause);
+        permit.refused(status_policy::cooldown_reason(failure.kind, scope), pause);
         observe::key_rests(&self.target.provider, key);
     }
 

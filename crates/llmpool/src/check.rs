@@ -1,7 +1,7 @@
-//! Whether keys are accepted, asked of the provider without a bill: who may list the models may usually call them.
+//! Checking API keys without billed requests: a key that may list the models can usually call them.
 //!
-//! No permit is taken and no key's state is touched: somebody who looks must not change what he looks at. A listing proves nothing where
-//! the provider shows it to everybody, so a key that nobody has is tried once too.
+//! Checks take no permit and change no key's state. A model list proves nothing if the provider shows it without a valid key, so the
+//! list is also requested with an invalid key.
 
 use std::time::Duration;
 
@@ -22,151 +22,155 @@ use crate::clock;
 use crate::exchange::{self, CallDeadlines, Endpoint, Rendered};
 use crate::openai_compatible::{OpenAiCompatible, Typed};
 use crate::options::Timeouts;
-use crate::secrets::{KeyLabel, masked};
+use crate::secrets::{KeyLabel, mask_secrets};
 use crate::stream::{RawEventStream, StreamLimits};
 use crate::target::Target;
 
-/// Keys that are asked about at the same time.
-const AT_ONCE: usize = 8;
-/// Nobody's key.
-const NO_KEY: &str = "llmpool-check-tries-a-key-that-nobody-has";
+/// The maximum number of keys that are checked at the same time.
+const MAX_PARALLEL_CHECKS: usize = 8;
+/// A key that no provider accepts.
+const INVALID_KEY: &str = "llmpool-check-invalid-key";
 
-/// What became of the keys of a model.
+/// The result of checking the keys of a model.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ModelCheck {
-    /// Where the models are listed; of a query only the names.
+    /// The URL of the model list; values of query parameters are replaced.
     pub url: String,
-    /// The base URL that was most likely meant, where there is no list of models at that of the configuration.
-    pub likely_meant: Option<String>,
-    /// Each key, in the order of the configuration.
+    /// A base URL to try instead, if the configured one has no model list.
+    pub suggested_base_url: Option<String>,
+    /// The results for each key, in the order of the configuration.
     pub keys: Vec<KeyCheck>,
-    /// Keys that share one account, as declared or as the provider's answers show.
-    pub one_quota: Vec<Vec<KeyLabel>>,
+    /// Groups of keys that share one account, as configured or as response headers show.
+    pub shared_accounts: Vec<Vec<KeyLabel>>,
 }
 
-/// What became of one key.
+/// The result of checking one key.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct KeyCheck {
-    /// Which one.
+    /// The label of the key.
     pub key: KeyLabel,
-    /// Whether it is accepted.
-    pub verdict: Verdict,
-    /// The status of the answer, if one came.
+    /// Whether the provider accepts the key.
+    pub outcome: KeyCheckOutcome,
+    /// The status of the response, if there was one.
     pub status: Option<u16>,
-    /// The provider's own words, without keys.
-    pub says: Option<String>,
-    /// The models it may see; `None` where there is no list.
+    /// The provider's error message, with keys masked.
+    pub provider_message: Option<String>,
+    /// The models that the key can list; `None` if there is no model list.
     pub models: Option<Vec<String>>,
-    /// The limits, where the answer shows them.
+    /// The rate limits in the response headers.
     pub limits: Option<LimitSnapshots>,
-    /// How long the answer took.
+    /// The time from the request to the end of the response.
     pub elapsed: Duration,
     account: Option<String>,
 }
 
 impl KeyCheck {
-    /// Whether a model is in the list; `None` where there is none.
+    /// Returns whether the key's model list contains `model`, or `None` if there is no model list.
     pub fn lists(&self, model: &str) -> Option<bool> {
         let models = self.models.as_ref()?;
         Some(models.iter().any(|listed| listed == model))
     }
 }
 
-/// Whether a key is accepted.
+/// Whether the provider accepts a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The provider took it, and takes not just any.
+pub enum KeyCheckOutcome {
+    /// The provider accepts the key, and does not accept an invalid one.
     Accepted,
-    /// The provider refuses it.
-    Refused(FailureKind),
-    /// It cannot be told without a call.
-    CannotTell(Inconclusive),
-    /// No answer came.
+    /// The provider rejects the key.
+    Rejected(FailureKind),
+    /// Only a call can show whether the key is accepted.
+    Inconclusive(Inconclusive),
+    /// The provider did not respond.
     Unreachable(FailureKind),
 }
 
-/// Why nothing can be told.
+/// Why a check has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inconclusive {
-    /// The models are listed for any key.
-    TakesAnyKey,
-    /// There is no list of models at this URL.
-    NoList,
-    /// This key may not list models, and may well be allowed to call them.
-    MayNotList,
-    /// The key's rate is used up at the moment.
-    Limited,
-    /// The provider is in trouble.
-    Broken,
-    /// The answer is no list of models.
-    Odd,
+    /// The provider lists its models for invalid keys too.
+    AcceptsAnyKey,
+    /// There is no model list at the URL.
+    NoModelList,
+    /// The key must not list models; it may still be allowed to call them.
+    ListingForbidden,
+    /// The key is rate limited.
+    RateLimited,
+    /// The provider responded with a server error.
+    ServerError,
+    /// The response is not a model list.
+    UnexpectedResponse,
 }
 
-/// What became of one short streamed call.
+/// The result of a short streamed call.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct CallCheck {
-    /// With which key.
+    /// The label of the key.
     pub key: KeyLabel,
-    /// `None` where it got through.
+    /// Why the call failed; `None` if it succeeded.
     pub failure: Option<FailureKind>,
-    /// The status of the answer, if one came.
+    /// The status of the response, if there was one.
     pub status: Option<u16>,
-    /// The provider's own words where it failed, without keys.
-    pub says: Option<String>,
-    /// Events with content; 0 where nothing was streamed.
-    pub pieces: usize,
-    /// What the provider makes of `stream_options`, with which streams tell their usage.
-    pub stream_options: StreamUsage,
-    /// The limits, where the answer shows them.
+    /// The provider's error message, with keys masked.
+    pub provider_message: Option<String>,
+    /// The number of events with content; 0 if the call failed before the first.
+    pub content_events: usize,
+    /// How the provider handles `stream_options`.
+    pub stream_usage: StreamUsage,
+    /// The rate limits in the response headers.
     pub limits: Option<LimitSnapshots>,
-    /// From the request to the first content.
-    pub first_content: Option<Duration>,
+    /// The time from the request to the first content.
+    pub time_to_first_content: Option<Duration>,
 }
 
-/// What a provider makes of `stream_options: {"include_usage": true}`.
+/// How a provider handles `stream_options: {"include_usage": true}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StreamUsage {
-    /// The call did not get so far.
+    /// The call failed before this was known.
     #[default]
     Unknown,
-    /// The stream told its usage.
-    Told,
-    /// It was taken, and no usage came.
+    /// The stream reported its usage.
+    Reported,
+    /// The parameter was accepted, but the stream reported no usage.
     Ignored,
-    /// The endpoint refuses it; calls leave it out from now on.
-    Refused,
+    /// The provider rejects the parameter; later calls of the model omit it.
+    Rejected,
 }
 
 impl OpenAiCompatible {
-    /// Asks the provider about every key, without a bill: one request for the list of models with each key, at most eight at a time, and
-    /// one with a key that nobody has. Each is given up after `timeout`.
+    /// Checks every key of the model without billed requests: requests the model list once with each key, at most eight at a time, and
+    /// once with an invalid key. Each request is abandoned after `timeout`.
     ///
-    /// Models with the same base URL and keys have the same answers but for [`KeyCheck::lists`]; one of them need be asked.
+    /// Models with the same base URL and keys get the same results except for [`KeyCheck::lists`], so checking one of them is enough.
     ///
-    /// Takes no permit and changes no key's state. Dropping the future ends it.
+    /// Takes no permit and changes no key's state. Dropping the future ends the check.
     pub async fn check_keys(&self, timeout: Duration) -> ModelCheck {
         let target = self.target();
         let mut keys = Vec::new();
-        for some in target.keys.chunks(AT_ONCE) {
-            let checks = some.iter().map(|key| check(target, *key, timeout));
-            keys.extend(all(checks).await);
+        for batch in target.keys.chunks(MAX_PARALLEL_CHECKS) {
+            let checks = batch.iter().map(|key| check_key(target, *key, timeout));
+            keys.extend(join_all(checks).await);
         }
-        let proves_nothing = keys.iter().any(|key| key.verdict == Verdict::Accepted)
-            && lists_for_anybody(target, timeout).await;
-        for key in keys.iter_mut().filter(|key| key.verdict == Verdict::Accepted) {
-            if proves_nothing {
-                key.verdict = Verdict::CannotTell(Inconclusive::TakesAnyKey);
+        let has_accepted = keys.iter().any(|key| key.outcome == KeyCheckOutcome::Accepted);
+        if has_accepted && lists_for_any_key(target, timeout).await {
+            for key in &mut keys {
+                if key.outcome == KeyCheckOutcome::Accepted {
+                    key.outcome = KeyCheckOutcome::Inconclusive(Inconclusive::AcceptsAnyKey);
+                }
             }
         }
         ModelCheck {
-            url: base_url::shown(&target.uris.of(Endpoint::Models).to_string()),
-            likely_meant: likely_meant(target, &keys),
-            one_quota: one_quota(target, &keys),
+            url: base_url::redacted(&target.uris.of(Endpoint::Models).to_string()),
+            suggested_base_url: suggested_base_url(target, &keys),
+            shared_accounts: shared_accounts(target, &keys),
             keys,
         }
     }
 
-    /// Makes one short streamed call with a key, which is billed, and tells what came. `None` where the model has no such key.
+    /// Makes one short streamed call with a key, which is billed. Returns `None` if the model has no such key.
     ///
     /// Takes no permit and changes no key's state. Dropping the future ends the call.
     pub async fn check_call(&self, key: &KeyLabel, timeout: Duration) -> Option<CallCheck> {
@@ -175,7 +179,7 @@ impl OpenAiCompatible {
             .keys
             .iter()
             .find(|id| target.provider.key(**id).label == *key)?;
-        let ask = ChatRequest {
+        let request = ChatRequest {
             max_tokens: Some(16),
             ..ChatRequest::user("Say hello.")
         };
@@ -183,118 +187,123 @@ impl OpenAiCompatible {
             key: key.clone(),
             failure: None,
             status: None,
-            says: None,
-            pieces: 0,
-            stream_options: StreamUsage::Unknown,
+            provider_message: None,
+            content_events: 0,
+            stream_usage: StreamUsage::Unknown,
             limits: None,
-            first_content: None,
+            time_to_first_content: None,
         };
-        let patience = patience(timeout);
+        let deadlines = deadlines(timeout);
         loop {
             let typed = Typed {
-                request: &ask,
+                request: &request,
                 stream: true,
             };
             let Ok(rendered) = typed.render(target) else {
                 check.failure = Some(FailureKind::InvalidRequest);
                 return Some(check);
             };
-            let Err(failure) = call(target, id, &rendered, &patience, &mut check).await else {
+            let Err(failure) = call(target, id, &rendered, &deadlines, &mut check).await else {
                 return Some(check);
             };
             let failure = target.provider.masked(failure);
             if failure.kind == FailureKind::StreamOptionsRefused && rendered.added_stream_options {
                 target.facts.refused_stream_options();
-                check.stream_options = StreamUsage::Refused;
+                check.stream_usage = StreamUsage::Rejected;
                 continue;
             }
             check.failure = Some(failure.kind);
             check.status = failure.status.or(check.status);
-            check.says = failure.message;
+            check.provider_message = failure.message;
             return Some(check);
         }
     }
 }
 
-fn likely_meant(target: &Target, keys: &[KeyCheck]) -> Option<String> {
-    let leads_nowhere = |key: &KeyCheck| {
+/// Suggests another base URL if no key found a model list at the configured one.
+fn suggested_base_url(target: &Target, keys: &[KeyCheck]) -> Option<String> {
+    let has_no_list = |key: &KeyCheck| {
         matches!(
-            key.verdict,
-            Verdict::CannotTell(Inconclusive::NoList | Inconclusive::Odd)
+            key.outcome,
+            KeyCheckOutcome::Inconclusive(Inconclusive::NoModelList | Inconclusive::UnexpectedResponse)
         )
     };
-    let nowhere = !keys.is_empty() && keys.iter().all(leads_nowhere);
-    nowhere.then(|| base_url::likely_meant(&target.base_url))?
+    let is_wrong = !keys.is_empty() && keys.iter().all(has_no_list);
+    is_wrong.then(|| base_url::suggested(&target.base_url))?
 }
 
-async fn check(target: &Target, key: KeyId, timeout: Duration) -> KeyCheck {
+async fn check_key(target: &Target, key: KeyId, timeout: Duration) -> KeyCheck {
     let provider = &target.provider;
-    let began = clock::now();
-    let answer = list(target, |headers| target.add_key(headers, key), timeout).await;
+    let started = clock::now();
+    let response = list_models(target, |headers| target.add_key(headers, key), timeout).await;
     let mut check = KeyCheck {
         key: provider.key(key).label.clone(),
-        verdict: Verdict::CannotTell(Inconclusive::Odd),
+        outcome: KeyCheckOutcome::Inconclusive(Inconclusive::UnexpectedResponse),
         status: None,
-        says: None,
+        provider_message: None,
         models: None,
         limits: None,
-        elapsed: clock::now().since(began),
+        elapsed: clock::now().since(started),
         account: None,
     };
-    match answer {
-        Ok(Listed { headers, models }) => {
-            (check.limits, check.account) = told(&headers);
+    match response {
+        Ok(ModelListResponse { headers, models }) => {
+            (check.limits, check.account) = parse_limit_headers(&headers);
             check.status = Some(200);
             if models.is_some() {
-                check.verdict = Verdict::Accepted;
+                check.outcome = KeyCheckOutcome::Accepted;
             }
             check.models = models;
         }
         Err(failure) => {
-            check.verdict = verdict(&failure);
+            check.outcome = outcome_of(&failure);
             check.status = failure.status;
             let secrets = provider.keys.iter().map(|key| &key.secret);
-            check.says = failure.message.map(|words| masked(&words, secrets));
+            check.provider_message = failure.message.map(|message| mask_secrets(&message, secrets));
         }
     }
     check
 }
 
-fn verdict(failure: &Failure) -> Verdict {
+fn outcome_of(failure: &Failure) -> KeyCheckOutcome {
     let Some(status) = failure.status else {
         return match failure.blame() {
-            Blame::Target => Verdict::CannotTell(Inconclusive::Broken),
-            _ => Verdict::Unreachable(failure.kind),
+            Blame::Target => KeyCheckOutcome::Inconclusive(Inconclusive::ServerError),
+            _ => KeyCheckOutcome::Unreachable(failure.kind),
         };
     };
-    match (failure.kind, status) {
-        (FailureKind::InvalidKey | FailureKind::NoQuota, _) => Verdict::Refused(failure.kind),
-        (FailureKind::RateLimited, _) => Verdict::CannotTell(Inconclusive::Limited),
-        (FailureKind::PermissionDenied, _) => Verdict::CannotTell(Inconclusive::MayNotList),
-        (_, 404 | 405 | 501) => Verdict::CannotTell(Inconclusive::NoList),
-        (_, 500..) | (FailureKind::Overloaded, _) => Verdict::CannotTell(Inconclusive::Broken),
-        _ => Verdict::CannotTell(Inconclusive::Odd),
-    }
+    KeyCheckOutcome::Inconclusive(match (failure.kind, status) {
+        (FailureKind::InvalidKey | FailureKind::NoQuota, _) => {
+            return KeyCheckOutcome::Rejected(failure.kind);
+        }
+        (FailureKind::RateLimited, _) => Inconclusive::RateLimited,
+        (FailureKind::PermissionDenied, _) => Inconclusive::ListingForbidden,
+        (_, 404 | 405 | 501) => Inconclusive::NoModelList,
+        (_, 500..) | (FailureKind::Overloaded, _) => Inconclusive::ServerError,
+        _ => Inconclusive::UnexpectedResponse,
+    })
 }
 
-/// A success: the names of the models, if it is a list of them.
-struct Listed {
+/// A successful response to a request for the model list.
+struct ModelListResponse {
     headers: HeaderMap,
+    /// The model names; `None` if the body is not a model list.
     models: Option<Vec<String>>,
 }
 
-async fn lists_for_anybody(target: &Target, timeout: Duration) -> bool {
-    let nobodys = |headers: &mut HeaderMap| target.add_nobodys_key(headers, NO_KEY);
-    let listed = list(target, nobodys, timeout).await;
-    listed.is_ok_and(|listed| listed.models.is_some())
+/// Returns whether the provider lists its models for an invalid key.
+async fn lists_for_any_key(target: &Target, timeout: Duration) -> bool {
+    let add_key = |headers: &mut HeaderMap| target.add_nobodys_key(headers, INVALID_KEY);
+    let response = list_models(target, add_key, timeout).await;
+    response.is_ok_and(|response| response.models.is_some())
 }
 
-async fn list(
+async fn list_models(
     target: &Target,
     add_key: impl Fn(&mut HeaderMap),
     timeout: Duration,
-) -> Result<Listed, Failure> {
-    let patience = patience(timeout);
+) -> Result<ModelListResponse, Failure> {
+    let deadlines = deadlines(timeout);
     let request = || {
         let mut request = Request::new(Full::new(Bytes::new()));
         *request.method_mut() = Method::GET;
@@ -304,19 +313,20 @@ async fn list(
         add_key(request.headers_mut());
         request
     };
-    let by = (patience.deadline, FailureKind::DeadlineExceeded);
-    let (head, body) = exchange::hand_over(target, request, |_| {}, &patience, clock::now(), by).await?;
+    let head_by = (deadlines.deadline, FailureKind::DeadlineExceeded);
+    let (head, body) =
+        exchange::hand_over(target, request, |_| {}, &deadlines, clock::now(), head_by).await?;
     if !head.status.is_success() {
-        return Err(exchange::refusal(&head, body, &patience).await);
+        return Err(exchange::refusal(&head, body, &deadlines).await);
     }
-    let body = exchange::whole(body, &patience).await?;
-    Ok(Listed {
+    let body = exchange::whole(body, &deadlines).await?;
+    Ok(ModelListResponse {
         headers: head.headers,
-        models: models(&body),
+        models: model_names(&body),
     })
 }
 
-fn models(body: &[u8]) -> Option<Vec<String>> {
+fn model_names(body: &[u8]) -> Option<Vec<String>> {
     let list = ModelList::read(body)?;
     list.data.into_iter().map(|model| model.id).collect()
 }
@@ -325,75 +335,76 @@ async fn call(
     target: &Target,
     key: KeyId,
     rendered: &Rendered,
-    patience: &CallDeadlines,
+    deadlines: &CallDeadlines,
     check: &mut CallCheck,
 ) -> Result<(), Failure> {
-    let began = clock::now();
+    let started = clock::now();
     let request = || exchange::request(target, Some(key), rendered);
-    let by = (patience.deadline, FailureKind::DeadlineExceeded);
-    let (head, body) = exchange::hand_over(target, request, |_| {}, patience, began, by).await?;
+    let head_by = (deadlines.deadline, FailureKind::DeadlineExceeded);
+    let (head, body) = exchange::hand_over(target, request, |_| {}, deadlines, started, head_by).await?;
     check.status = Some(head.status.as_u16());
-    (check.limits, _) = told(&head.headers);
+    (check.limits, _) = parse_limit_headers(&head.headers);
     if !head.status.is_success() {
-        return Err(exchange::refusal(&head, body, patience).await);
+        return Err(exchange::refusal(&head, body, deadlines).await);
     }
     let limits = StreamLimits {
-        first_content_at: patience.deadline,
+        first_content_at: deadlines.deadline,
         idle: None,
-        deadline: patience.deadline,
+        deadline: deadlines.deadline,
     };
-    let mut frames = RawEventStream::new(body, target.wire, limits, None);
-    while let Some(frame) = frames.next_frame().await {
-        if frame?.flags.content {
-            check.pieces += 1;
-            check.first_content.get_or_insert(clock::now().since(began));
+    let mut events = RawEventStream::new(body, target.wire, limits, None);
+    while let Some(event) = events.next_frame().await {
+        if event?.flags.content {
+            check.content_events += 1;
+            check
+                .time_to_first_content
+                .get_or_insert(clock::now().since(started));
         }
     }
-    let usage = frames.view().usage().is_some();
-    check.stream_options = match (check.stream_options, usage) {
-        (StreamUsage::Refused, _) => StreamUsage::Refused,
-        (_, true) => StreamUsage::Told,
+    let has_usage = events.view().usage().is_some();
+    check.stream_usage = match (check.stream_usage, has_usage) {
+        (StreamUsage::Rejected, _) => StreamUsage::Rejected,
+        (_, true) => StreamUsage::Reported,
         (_, false) => StreamUsage::Ignored,
     };
     Ok(())
 }
 
-/// The limits and the account that an answer shows.
-fn told(headers: &HeaderMap) -> (Option<LimitSnapshots>, Option<String>) {
+/// Returns the rate limits and the account name in the headers of a response.
+fn parse_limit_headers(headers: &HeaderMap) -> (Option<LimitSnapshots>, Option<String>) {
     let headers = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let LimitHeaders { sights, account } = LimitHeaders::read_all(headers, || Some(clock::wall_now()));
-    (sights, account.map(str::to_owned))
+    let LimitHeaders { limits, account } = LimitHeaders::parse_all(headers, || Some(clock::wall_now()));
+    (limits, account.map(str::to_owned))
 }
 
-/// Those of several keys that are one account.
-fn one_quota(target: &Target, keys: &[KeyCheck]) -> Vec<Vec<KeyLabel>> {
-    let declared: Vec<_> = target.provider.admission.look(|limiter| {
+/// Groups the keys that share an account, by response headers or by configuration. Groups of one are omitted.
+fn shared_accounts(target: &Target, keys: &[KeyCheck]) -> Vec<Vec<KeyLabel>> {
+    let configured: Vec<_> = target.provider.admission.look(|limiter| {
         let groups = target.keys.iter().map(|key| limiter.group_of(*key));
         groups.collect()
     });
-    let is_kin = |a: usize, b: usize| {
-        let named = keys[a].account.is_some() && keys[a].account == keys[b].account;
-        named || declared[a].is_some() && declared[a] == declared[b]
+    let share_account = |a: usize, b: usize| {
+        let same_header = keys[a].account.is_some() && keys[a].account == keys[b].account;
+        same_header || configured[a].is_some() && configured[a] == configured[b]
     };
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    for at in 0..keys.len() {
+    for index in 0..keys.len() {
         match groups
             .iter_mut()
-            .find(|group| group.iter().any(|member| is_kin(*member, at)))
+            .find(|group| group.iter().any(|member| share_account(*member, index)))
         {
-            Some(group) => group.push(at),
-            None => groups.push(vec![at]),
+            Some(group) => group.push(index),
+            None => groups.push(vec![index]),
         }
     }
-    let several = groups.into_iter().filter(|group| group.len() > 1);
-    several
-        .map(|group| group.into_iter().map(|at| keys[at].key.clone()).collect())
-        .collect()
+    groups.retain(|group| group.len() > 1);
+    let labels = |group: Vec<usize>| group.into_iter().map(|index| keys[index].key.clone()).collect();
+    groups.into_iter().map(labels).collect()
 }
 
-fn patience(timeout: Duration) -> CallDeadlines {
+fn deadlines(timeout: Duration) -> CallDeadlines {
     CallDeadlines {
         timeouts: Timeouts {
             connect: Some(timeout),
@@ -405,8 +416,8 @@ fn patience(timeout: Duration) -> CallDeadlines {
     }
 }
 
-/// Waits for all of a few futures at once.
-async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+/// Runs a small number of futures concurrently and returns their outputs in order.
+async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut futures: Vec<_> = futures.map(Box::pin).collect();
     let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
     std::future::poll_fn(|cx| {

@@ -9,6 +9,8 @@ use std::time::Duration;
 use llmpool_core::chat::ChatCompletion;
 use llmpool_core::failure::{Failure, FailureKind};
 
+use crate::base_url::BaseUrlError;
+use crate::provider_file::ProviderFileError;
 use crate::report::{AttemptReport, CallReport};
 
 /// Why a call has no answer, or a configuration no effect.
@@ -22,6 +24,7 @@ struct Inner {
     retry_after: Option<Duration>,
     report: CallReport,
     partial: Option<Box<ChatCompletion>>,
+    provider_file: Option<ProviderFileError>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -52,6 +55,7 @@ impl Error {
             retry_after: None,
             report: CallReport::default(),
             partial: None,
+            provider_file: None,
             source: None,
         }))
     }
@@ -149,6 +153,28 @@ impl Error {
     /// What had been received of the answer when a stream broke.
     pub fn partial(&self) -> Option<&ChatCompletion> {
         self.0.partial.as_deref()
+    }
+}
+
+impl Error {
+    /// Returns the errors in a provider file, each with its location and a fix, if that is why it was not loaded. The text of this error
+    /// contains them all.
+    pub fn provider_file_error(&self) -> Option<&ProviderFileError> {
+        self.0.provider_file.as_ref()
+    }
+}
+
+impl From<ProviderFileError> for Error {
+    fn from(error: ProviderFileError) -> Self {
+        let mut this = Self::new(ErrorKind::Config, error.to_string());
+        this.0.provider_file = Some(error);
+        this
+    }
+}
+
+impl From<BaseUrlError> for Error {
+    fn from(error: BaseUrlError) -> Self {
+        Self::new(ErrorKind::Config, error.to_string())
     }
 }
 

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use llmpool_core::failure::{Failure, FailureKind, classify};
 use llmpool_core::limits::key::KeyId;
 use llmpool_core::provider_error::{self, ProviderError};
-use llmpool_core::rate_headers::RateHeaders;
+use llmpool_core::rate_headers::ErrorHeaders;
 use llmpool_core::time::Timestamp;
 
 use crate::affinity::AffinityRecorder;
@@ -18,7 +18,7 @@ use crate::limits::Permit;
 use crate::options::Timeouts;
 use crate::stream::{RawEvent, RawEventStream, StreamLimits};
 use crate::target::Target;
-use crate::transport::{Body, SendError};
+use crate::transport::{self, Body, SendError};
 
 /// The most that is read of an error's body.
 const LONGEST_ERROR: usize = 64 << 10;
@@ -190,8 +190,8 @@ pub(crate) async fn hand_over(
     let mut now = sent_by;
     for _ in 0..MOST_UNWRITTEN {
         let connect_by = end_of(now, patience.timeouts.connect);
-        let lease = match within(connect_by.min(patience.deadline), target.connections.lease()).await {
-            Some(Ok(lease)) => lease,
+        let connection = match within(connect_by.min(patience.deadline), target.connections.acquire()).await {
+            Some(Ok(connection)) => connection,
             Some(Err(error)) => {
                 let message = Some(error.to_string());
                 return Err(Failure {
@@ -203,18 +203,23 @@ pub(crate) async fn hand_over(
             None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
         };
         handed(true);
-        match within(head_by, lease.send(request())).await {
+        match within(
+            head_by,
+            transport::send(connection, target.connections.clone(), request()),
+        )
+        .await
+        {
             None => return Err(Failure::new(late)),
             Some(Ok(answer)) => return Ok(answer),
-            Some(Err(SendError::Unwritten)) => {
+            Some(Err(SendError::NotSent)) => {
                 handed(false);
                 now = clock::now();
             }
-            Some(Err(SendError::Dead)) => return Err(Failure::new(FailureKind::DeadConnection)),
-            Some(Err(SendError::Lost(error))) if error.is_parse() => {
+            Some(Err(SendError::StaleConnection)) => return Err(Failure::new(FailureKind::DeadConnection)),
+            Some(Err(SendError::ConnectionLost(error))) if error.is_parse() => {
                 return Err(Failure::new(FailureKind::InvalidResponse));
             }
-            Some(Err(SendError::Lost(_))) => return Err(Failure::new(FailureKind::ConnectionLost)),
+            Some(Err(SendError::ConnectionLost(_))) => return Err(Failure::new(FailureKind::ConnectionLost)),
         }
     }
     Err(Failure::new(FailureKind::Connect))
@@ -284,7 +289,7 @@ pub(crate) async fn whole(mut body: Body, patience: &CallDeadlines) -> Result<By
     loop {
         let idle_by = end_of(clock::now(), patience.timeouts.idle);
         timer.set(idle_by.min(patience.deadline));
-        let piece = std::future::poll_fn(|cx| match body.poll_piece(cx) {
+        let piece = std::future::poll_fn(|cx| match body.poll_data(cx) {
             std::task::Poll::Ready(piece) => std::task::Poll::Ready(Some(piece)),
             std::task::Poll::Pending => timer.poll(cx).map(|()| None),
         })
@@ -313,7 +318,7 @@ pub(crate) async fn whole(mut body: Body, patience: &CallDeadlines) -> Result<By
 
 /// A success whose body is an error, or no answer at all, is a failure.
 fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), Failure> {
-    if let Some(error) = provider_error::is_error_in_success(body) {
+    if let Some(error) = provider_error::find_error_in_success(body) {
         let failure = llmpool_core::failure::classify_in_stream(&error);
         let request_id = failure.request_id.clone().or_else(|| request_id(&head.headers));
         return Err(Failure {
@@ -346,7 +351,7 @@ pub(crate) async fn refusal(head: &response::Parts, mut body: Body, patience: &C
     // A body that breaks or hangs leaves us with the status, which is enough.
     let _ = within(by, async {
         while text.len() < LONGEST_ERROR
-            && let Some(Ok(piece)) = body.piece().await
+            && let Some(Ok(piece)) = body.data().await
         {
             text.extend_from_slice(&piece);
         }
@@ -354,7 +359,7 @@ pub(crate) async fn refusal(head: &response::Parts, mut body: Body, patience: &C
     .await;
     let error = ProviderError::parse(&text);
     let get = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    let headers = RateHeaders::read(get, error.as_ref(), Some(clock::wall_now()));
+    let headers = ErrorHeaders::parse(get, error.as_ref(), Some(clock::wall_now()));
     classify(head.status.as_u16(), &headers, error.as_ref())
 }
 

@@ -1,10 +1,10 @@
-//! What will become of traffic under the limits of models and their keys: see [`OpenAiCompatible::forecast`].
+//! Forecasts of traffic under the limits of models and their keys: see [`OpenAiCompatible::forecast`].
 
 use std::sync::Arc;
 
 pub use llmpool_core::forecast::{
-    Arrivals, Burst, Forecast, KeyUse, LogNormal, MOST_CALLS, Recorded, Rejections, TimeBin, TooManyCalls,
-    Traffic, Utilization,
+    Arrivals, Burst, Forecast, KeyUsage, LogNormal, MAX_CALLS, RecordedCall, Rejections, TimeBin,
+    TooManyCalls, Traffic, Utilization,
 };
 use llmpool_core::forecast::{ModelSetup, forecast};
 use llmpool_core::limits::limiter::Limiter;
@@ -15,17 +15,25 @@ use crate::target::Provider;
 use crate::tokens;
 
 impl OpenAiCompatible {
-    /// What would become of calls under the limits of this model and its keys, with an honest provider that never fails. Nothing is sent.
+    /// Forecasts calls under the limits of this model and its keys. Sends nothing. Assumes a provider that obeys the limits and never fails.
     ///
-    /// It begins with the limits as they are now; attempts that are under way stay under way, so ask a target that nobody uses yet. Takes
-    /// as long as counting the calls takes, without a pause: for millions of them ask from a thread that may be busy for seconds.
+    /// The forecast begins with the current state of the limits. Attempts that are active now stay active for the whole forecast, so use an
+    /// idle target. Blocks the thread while it simulates: up to seconds for millions of calls.
+    ///
+    /// # Errors
+    ///
+    /// If there are more than [`MAX_CALLS`] calls.
     pub fn forecast(&self, traffic: &Traffic) -> Result<Forecast, TooManyCalls> {
-        let mut told = Self::forecast_together(&[(self.clone(), 1.0)], traffic)?;
-        Ok(told.pop().unwrap_or_default())
+        let mut forecasts = Self::forecast_together(&[(self.clone(), 1.0)], traffic)?;
+        Ok(forecasts.pop().unwrap_or_default())
     }
 
-    /// As [`forecast`](Self::forecast), for several models with their shares of the calls: one forecast each, in their order. Models of
+    /// Forecasts several models together, each with its relative share of the calls. Returns one forecast per model, in their order. Models of
     /// one provider share the keys that they have in common.
+    ///
+    /// # Errors
+    ///
+    /// If there are more than [`MAX_CALLS`] calls.
     pub fn forecast_together(
         models: &[(Self, f64)],
         traffic: &Traffic,
@@ -45,13 +53,13 @@ impl OpenAiCompatible {
                     }),
                     target: target.id,
                     share: *share,
-                    expected_answer: tokens::most_by_default(target).or(target.expected_output),
+                    expected_output: tokens::most_by_default(target).or(target.expected_output),
                 }
             })
             .collect();
-        let ledgers = providers
+        let limiters = providers
             .iter()
             .map(|provider| provider.admission.look(Limiter::clone));
-        forecast(ledgers.collect(), &models, traffic, clock::now())
+        forecast(limiters.collect(), &models, traffic, clock::now())
     }
 }

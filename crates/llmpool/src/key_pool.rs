@@ -11,8 +11,8 @@ use llmpool_core::time::Timestamp;
 
 use crate::accounts::{self, Accounts};
 use crate::error::{Error, ErrorKind};
+use crate::key_entry::KeyEntry;
 use crate::limits::{Permit, SharedAdmission};
-use crate::provider_file::KeyEntry;
 use crate::secrets::{KeyLabel, Secret};
 use crate::target::{ApiKey, KeyStatus, Provider};
 

@@ -17,14 +17,14 @@ pub(crate) fn note(target: &Target, permit: &Permit, headers: &HeaderMap) {
     let headers = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let LimitHeaders { sights, account } = LimitHeaders::read(headers, || Some(clock::wall_now()));
-    if let Some(sights) = &sights {
-        permit.observed(sights);
+    let LimitHeaders { limits, account } = LimitHeaders::parse(headers, || Some(clock::wall_now()));
+    if let Some(limits) = &limits {
+        permit.observed(limits);
     }
     if target.provider.keys.len() < 2 {
         return;
     }
-    let requests = sights.unwrap_or_default().requests;
+    let requests = limits.unwrap_or_default().requests;
     if account.is_some() || requests.remaining.is_some() {
         let kin = target
             .provider

@@ -12,7 +12,7 @@ use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatChunk, ChatRequest};
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::responses::{Reasoning, Response, ResponseEvent, ResponsesRequest, TextOptions};
-use llmpool_core::translate::{self, EventTranslator};
+use llmpool_core::translate::{self, EventToChunkTranslator};
 use serde::ser::{SerializeMap, Serializer};
 
 use crate::call::{self, Answer, RequestEncoder};
@@ -88,18 +88,13 @@ impl OpenAiResponsesCompatible {
     /// pools and limits: load once and share.
     pub fn load_from_json_file(path: impl AsRef<Path>) -> Result<Providers, Error> {
         let env = |name: &str| std::env::var(name).ok();
-        let file = ProviderFile::read(path.as_ref(), &env)
-            .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))?;
-        let models = file.providers.into_iter().map(|mut provider| {
-            let models = provider.models.iter_mut();
-            models.for_each(|model| model.settings.api = ApiFormat::Responses);
-            provider
-        });
-        Providers::from_entries(ProviderFile {
-            providers: models.collect(),
-            warnings: file.warnings,
-            places: file.places,
-        })
+        let mut file = ProviderFile::read(path.as_ref(), &env)?;
+        let models = file
+            .providers
+            .iter_mut()
+            .flat_map(|provider| &mut provider.models);
+        models.for_each(|model| model.settings.api = ApiFormat::Responses);
+        Providers::from_provider_file(file)
     }
 
     /// The model with its keys, states and limits.
@@ -143,7 +138,7 @@ impl OpenAiResponsesCompatible {
         let Some(response) = decoded.filter(|response| response.has("output")) else {
             return Err(raw::invalid_response(report));
         };
-        report.note_usage(translate::usage_in(&body), || {
+        report.note_usage(translate::parse_usage(&body), || {
             tokens::estimated_plain(&sent, &body)
         });
         Ok(ResponseAnswer { response, report })
@@ -329,17 +324,14 @@ impl fmt::Debug for EventStream {
 /// Events told as chunks.
 pub(crate) struct TranslatedChunks {
     frames: RawStream,
-    translator: EventTranslator,
-    /// The last one is the next.
-    ready: Vec<ChatChunk>,
+    translator: EventToChunkTranslator,
 }
 
 impl TranslatedChunks {
     pub(crate) fn new(frames: RawStream) -> Self {
         Self {
             frames,
-            translator: EventTranslator::new(),
-            ready: Vec::new(),
+            translator: EventToChunkTranslator::new(),
         }
     }
 }
@@ -350,7 +342,7 @@ impl Stream for TranslatedChunks {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            if let Some(chunk) = this.ready.pop() {
+            if let Some(chunk) = this.translator.next_chunk() {
                 return Poll::Ready(Some(Ok(chunk)));
             }
             let frame = match std::task::ready!(this.frames.poll_frame(cx)) {
@@ -359,15 +351,10 @@ impl Stream for TranslatedChunks {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             };
-            if this
-                .translator
-                .push_data(&frame.event.data, &mut this.ready)
-                .is_err()
-            {
+            if this.translator.push_data(&frame.event.data).is_err() {
                 let failure = Failure::new(FailureKind::InvalidResponse);
                 return Poll::Ready(Some(Err(this.frames.fail(failure))));
             }
-            this.ready.reverse();
         }
     }
 }

@@ -9,13 +9,15 @@ use http::{HeaderMap, HeaderValue};
 use llmpool_core::limits::key::KeyLimits;
 
 use crate::error::{Error, ErrorKind};
+use crate::key_entry::KeyEntry;
 use crate::key_pool::ApiKeyPool;
 use crate::openai_compatible::{OpenAiCompatible, TargetSettings};
-use crate::provider_file::{Environment, KeyEntry, ProviderEntry, ProviderFile, Warning};
+use crate::provider_entry::ProviderEntry;
+use crate::provider_file::{Diagnostic, Environment, ProviderFile};
 use crate::providers_builder::ProvidersBuilder;
 use crate::secrets::Secret;
 use crate::target::Provider;
-use crate::transport::{Connect, Connections, NetConnector};
+use crate::transport::{Connect, ConnectionPools, NetConnector};
 
 /// The configured providers. Models of one provider share the load and state of the keys they have in common.
 ///
@@ -30,7 +32,7 @@ struct Shared {
     models: BTreeMap<String, OpenAiCompatible>,
     /// A provider that takes any model's name, as the environment makes one.
     open: Option<OpenProvider>,
-    warnings: Vec<Warning>,
+    warnings: Vec<Diagnostic>,
 }
 
 struct OpenProvider {
@@ -43,12 +45,12 @@ struct OpenProvider {
 impl Providers {
     /// Loads a `provider.json`; references are resolved in the process's environment.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::from_entries(ProviderFile::read(path.as_ref(), &process_env).map_err(config)?)
+        Self::from_provider_file(ProviderFile::read(path.as_ref(), &process_env)?)
     }
 
     /// Loads the text of a `provider.json`.
     pub fn from_json(text: &str) -> Result<Self, Error> {
-        Self::from_entries(ProviderFile::parse(text, "provider.json", &process_env).map_err(config)?)
+        Self::from_provider_file(ProviderFile::parse(text, "provider.json", &process_env)?)
     }
 
     /// The provider that `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID` describe: any model's
@@ -89,22 +91,33 @@ impl Providers {
         ProvidersBuilder::default()
     }
 
-    /// What a checked file says.
-    pub fn from_entries(file: ProviderFile) -> Result<Self, Error> {
-        Self::over(file, Arc::new(NetConnector::from_env()))
+    /// Creates the providers of a checked file.
+    pub fn from_provider_file(file: ProviderFile) -> Result<Self, Error> {
+        let connector = Arc::new(NetConnector::from_env());
+        Self::with_connector(file.providers, file.warnings, connector)
     }
 
-    pub(crate) fn over(file: ProviderFile, connector: Arc<dyn Connect>) -> Result<Self, Error> {
-        let connections = Connections::new(connector);
+    /// Creates providers from their entries. A provider file sets some defaults that entries do not have, such as a rate limit.
+    pub fn from_entries(providers: impl IntoIterator<Item = ProviderEntry>) -> Result<Self, Error> {
+        let connector = Arc::new(NetConnector::from_env());
+        Self::with_connector(providers, Vec::new(), connector)
+    }
+
+    pub(crate) fn with_connector(
+        providers: impl IntoIterator<Item = ProviderEntry>,
+        warnings: Vec<Diagnostic>,
+        connector: Arc<dyn Connect>,
+    ) -> Result<Self, Error> {
+        let connections = ConnectionPools::new(connector);
         let mut models = BTreeMap::new();
-        for provider in file.providers {
+        for provider in providers {
             add_provider(provider, &connections, &mut models)?;
         }
         Ok(Self {
             shared: Arc::new(Shared {
                 models,
                 open: None,
-                warnings: file.warnings,
+                warnings,
             }),
         })
     }
@@ -145,7 +158,7 @@ impl Providers {
     }
 
     /// What in the file works but deserves a look.
-    pub fn warnings(&self) -> &[Warning] {
+    pub fn warnings(&self) -> &[Diagnostic] {
         &self.shared.warnings
     }
 
@@ -214,7 +227,7 @@ fn account_headers(env: Environment<'_>) -> Result<HeaderMap, Error> {
 /// One pool for all keys of a provider; each model uses those it names.
 fn add_provider(
     provider: ProviderEntry,
-    connections: &Connections,
+    connections: &ConnectionPools,
     models: &mut BTreeMap<String, OpenAiCompatible>,
 ) -> Result<(), Error> {
     let mut keys: Vec<KeyEntry> = Vec::new();
@@ -258,10 +271,6 @@ fn add_provider(
         models.insert(target.id().to_owned(), target);
     }
     Ok(())
-}
-
-fn config(error: crate::provider_file::ProviderFileError) -> Error {
-    Error::new(ErrorKind::Config, error.to_string())
 }
 
 fn process_env(name: &str) -> Option<String> {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::base_url::endpoint;
 use crate::error::{Error, ErrorKind};
+use crate::key_entry::KeyEntry;
 use crate::openai_compatible::TargetSettings;
-use crate::provider_file::{KeyEntry, ModelEntry, ProviderEntry, ProviderFile};
+use crate::provider_entry::{ModelEntry, ProviderEntry};
 use crate::providers::Providers;
 use crate::transport::{Connect, NetConnector};
 
@@ -71,11 +72,7 @@ impl ProvidersBuilder {
         let connector = self
             .connector
             .unwrap_or_else(|| Arc::new(NetConnector::from_env()));
-        let file = ProviderFile {
-            providers: self.providers,
-            ..ProviderFile::default()
-        };
-        Providers::over(file, connector)
+        Providers::with_connector(self.providers, Vec::new(), connector)
     }
 }
 
@@ -134,7 +131,7 @@ mod tests {
             |id: &str, model: &str, url: &str| Providers::builder().model(id, model, url, ["k"], good());
         assert!(fails(one("a/b", "m", url)).starts_with("provider \"a/b\""));
         assert!(fails(one("p", "", url)).starts_with("p: a model's name"));
-        assert!(fails(one("p", "m", "h/v1")).starts_with("p/m: base URL"));
+        assert!(fails(one("p", "m", "h/v1")).starts_with("p/m: invalid base URL"));
         assert!(fails(one("p", "m", url).model("p", "m", url, ["k"], good())).contains("p/m is there twice"));
         assert!(
             fails(Providers::builder().model("p", "m", url, [""; 0], good())).contains("p/m has no keys")

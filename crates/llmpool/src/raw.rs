@@ -75,7 +75,7 @@ pub(crate) async fn plain(
     let Reply::Plain { body, .. } = reply else {
         return Err(invalid_response(report));
     };
-    report.note_usage(translate::usage_in(&body), || {
+    report.note_usage(translate::parse_usage(&body), || {
         tokens::estimated_plain(&sent, &body)
     });
     Ok(RawResponse { body, report })

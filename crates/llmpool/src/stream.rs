@@ -107,7 +107,7 @@ impl RawEventStream {
             let Some(body) = &mut self.body else {
                 return Poll::Ready(None);
             };
-            match body.poll_piece(cx) {
+            match body.poll_data(cx) {
                 Poll::Ready(Some(Ok(piece))) => {
                     self.waiting_since = None;
                     self.decoder.push(piece);

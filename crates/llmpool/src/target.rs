@@ -6,24 +6,24 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use llmpool_core::api_format::ApiFormat;
-use llmpool_core::dialect::KeyHeader;
-use llmpool_core::estimate::AnswerLengths;
+use llmpool_core::estimate::OutputLengths;
 use llmpool_core::failure::Failure;
-use llmpool_core::failure::policy::StatusPolicy;
+use llmpool_core::failure::status_policy::StatusPolicy;
 use llmpool_core::limits::affinity::Affinity;
 use llmpool_core::limits::key::{KeyAvailability, KeyId};
 use llmpool_core::limits::limiter::TargetId;
 use llmpool_core::limits::shared_quota::SharedQuotaDetector;
+use llmpool_core::provider_profile::KeyHeader;
 use llmpool_core::routing::retry::RetryPolicy;
 use serde_json::value::RawValue;
 
-use crate::base_url::{endpoint, shown};
+use crate::base_url::{endpoint, redacted};
 use crate::error::Error;
 use crate::exchange::Endpoint;
 use crate::limits::SharedAdmission;
 use crate::options::Timeouts;
 use crate::secrets::{self, KeyLabel, Secret};
-use crate::transport::{Connections, NetConnector, Pool};
+use crate::transport::{ConnectionPool, ConnectionPools, NetConnector};
 
 /// The keys of one provider and the admission to them; shared by all its targets.
 pub(crate) struct Provider {
@@ -31,7 +31,7 @@ pub(crate) struct Provider {
     pub(crate) admission: Arc<SharedAdmission>,
     pub(crate) keys: Vec<ApiKey>,
     /// Made when a target over this provider's pool is made by hand.
-    pub(crate) connections: OnceLock<Connections>,
+    pub(crate) connections: OnceLock<ConnectionPools>,
     kinship: Mutex<SharedQuotaDetector>,
     /// Who made what requests refer to.
     affinity: Mutex<Affinity>,
@@ -64,7 +64,7 @@ pub(crate) struct Target {
     pub(crate) uris: Uris,
     /// In which header it wants its keys.
     pub(crate) key_header: KeyHeader,
-    pub(crate) connections: Arc<Pool>,
+    pub(crate) connections: Arc<ConnectionPool>,
     /// Sent with every request, all but the key.
     pub(crate) headers: HeaderMap,
     /// Request members that a call may override.
@@ -131,7 +131,7 @@ const API_KEY: HeaderName = HeaderName::from_static("api-key");
 #[derive(Debug, Default)]
 pub(crate) struct LearnedCapabilities {
     stream_options_refused: AtomicBool,
-    answer_lengths: Mutex<AnswerLengths>,
+    answer_lengths: Mutex<OutputLengths>,
 }
 
 impl LearnedCapabilities {
@@ -145,7 +145,7 @@ impl LearnedCapabilities {
         self.answer_lengths
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .note(tokens);
+            .record(tokens);
     }
 
     /// A length that most answers stay below, once enough are known.
@@ -185,9 +185,9 @@ impl Provider {
     }
 
     /// The connections of targets that bring none.
-    pub(crate) fn connections(&self) -> &Connections {
+    pub(crate) fn connections(&self) -> &ConnectionPools {
         self.connections
-            .get_or_init(|| Connections::new(Arc::new(NetConnector::from_env())))
+            .get_or_init(|| ConnectionPools::new(Arc::new(NetConnector::from_env())))
     }
 
     /// A failure without keys in it: providers sometimes send one back, and not only the one that was used.
@@ -199,7 +199,7 @@ impl Provider {
             &mut failure.request_id,
         ];
         for text in texts.into_iter().flatten() {
-            *text = secrets::masked(text, self.keys.iter().map(|key| &key.secret));
+            *text = secrets::mask_secrets(text, self.keys.iter().map(|key| &key.secret));
         }
         failure
     }
@@ -269,7 +269,7 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target")
             .field("name", &self.name)
-            .field("base_url", &shown(&self.base_url))
+            .field("base_url", &redacted(&self.base_url))
             .finish_non_exhaustive()
     }
 }

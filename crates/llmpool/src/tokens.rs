@@ -46,7 +46,7 @@ pub(crate) fn need_of(target: &Target, Rendered { at, body, .. }: &Rendered) -> 
         .and_then(Bounds::most)
         .or(target.expected_output)
         .or_else(|| target.facts.long_answer())
-        .unwrap_or(estimate::USUAL_ANSWER);
+        .unwrap_or(estimate::DEFAULT_OUTPUT_TOKENS);
     let choices = bounds.and_then(|bounds| bounds.n).unwrap_or(1).max(1);
     let tokens = estimate::tokens(body).saturating_add(each.saturating_mul(choices));
     Demand {
@@ -92,7 +92,7 @@ fn estimated(sent: &[u8], answer: u32) -> Usage {
 /// Corrects what was reserved by what a plain answer says.
 pub(crate) fn settle_plain(target: &Target, permit: &mut Permit, body: &[u8]) {
     if target.counts_tokens {
-        settle(target, permit, translate::usage_in(body));
+        settle(target, permit, translate::parse_usage(body));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use llmpool::provider_file::KeyEntry;
+use llmpool::KeyEntry;
 use llmpool::responses::{EventKind, ResponsesRequest};
 use llmpool::{
     ApiFormat, ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState,

@@ -5,8 +5,8 @@ mod support;
 
 use std::time::Duration;
 
+use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
-use llmpool::provider_file::KeyEntry;
 use llmpool::{CallOptions, KeyLimits, Limits, LlmInterface, Providers, TargetSettings, TokenBucket};
 use support::{Play, Server, completion, recorded, stream_of};
 

@@ -8,7 +8,7 @@ use llmpool::provider_file::ProviderFile;
 use llmpool::{
     ApiKeyPool, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible, Providers, TargetSettings,
 };
-use llmpool_core::dialect::DIALECTS;
+use llmpool_core::provider_profile::PROFILES;
 use support::{Play, Scripted, completion};
 
 fn key(_: &str) -> Option<String> {
@@ -29,17 +29,17 @@ fn there_is_an_example_for_every_provider_and_each_is_read_without_a_defect() {
         } else {
             name
         });
-        let providers = Providers::from_entries(file).unwrap();
+        let providers = Providers::from_provider_file(file).unwrap();
         for model in providers.models() {
             let responds = OpenAiResponsesCompatible::of(model).is_some();
             assert_eq!(responds, path.ends_with("openai-responses.json"));
         }
     }
-    for dialect in DIALECTS {
+    for profile in PROFILES {
         assert!(
-            seen.iter().any(|name| name == dialect.name),
+            seen.iter().any(|name| name == profile.name),
             "{} has no example",
-            dialect.name
+            profile.name
         );
     }
 }

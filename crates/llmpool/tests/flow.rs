@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
-use llmpool::provider_file::KeyEntry;
 use llmpool::{
     ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, Limits, LlmInterface,
     OpenAiCompatible, Providers, TargetSettings, TokenBucket,

@@ -1,4 +1,4 @@
-//! What was foretold, against the same calls in earnest, in paused time.
+//! Forecasts compared with the same calls made for real, in paused time.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -7,65 +7,64 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
-use llmpool::forecast::{Arrivals, Forecast, Recorded, Traffic};
+use llmpool::forecast::{Arrivals, Forecast, RecordedCall, Traffic};
 use llmpool::{
-    ApiKeyPool, CallOptions, KeyLimits, LimitKind, Limits, LlmInterface, OpenAiCompatible, RateLimit,
-    TargetSettings, WaitReason,
+    ApiKeyPool, KeyLimits, LimitKind, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings,
+    WaitReason,
 };
 use support::{COMPLETION, Play, Scripted, answer, completion};
 
 const LATENCY: Duration = Duration::from_millis(900);
-/// How long a call that names no time of its own waits for its turn.
+/// How long a call without a timeout of its own waits for admission.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Steady calls at about eight tenths of the limit, with a crowd every now and then.
-fn calls() -> Vec<Recorded> {
+/// Steady calls at about 80 % of the limit, with a burst every 20 s.
+fn calls() -> Vec<RecordedCall> {
     let steady = (0..400_u64).map(|call| Duration::from_millis(call * 250 + call * call % 170));
-    let crowds = (1..5_u64).flat_map(|crowd| (0..150).map(move |_| Duration::from_secs(crowd * 20)));
-    let call = |at| Recorded {
+    let bursts = (1..5_u64).flat_map(|burst| (0..150).map(move |_| Duration::from_secs(burst * 20)));
+    let call = |at| RecordedCall {
         at,
-        ..Recorded::default()
+        ..RecordedCall::default()
     };
-    let mut calls: Vec<_> = steady.chain(crowds).map(call).collect();
+    let mut calls: Vec<_> = steady.chain(bursts).map(call).collect();
     calls.sort_by_key(|call| call.at);
     calls
 }
 
-fn target(script: Arc<Scripted>, of_key: Limits, settings: TargetSettings) -> OpenAiCompatible {
+fn target(script: Arc<Scripted>, key_limits: Limits, settings: TargetSettings) -> OpenAiCompatible {
     let limits = KeyLimits {
-        limits: of_key,
+        limits: key_limits,
         ..KeyLimits::default()
     };
     let pool = ApiKeyPool::with_limits("p", ["a", "b"].map(|key| (key.into(), limits))).unwrap();
     OpenAiCompatible::with_connector(&pool, "m", "http://scripted/v1", settings, script).unwrap()
 }
 
-fn foretold(target: &OpenAiCompatible, calls: Vec<Recorded>, tokens: (u32, u32)) -> Forecast {
+fn forecast(target: &OpenAiCompatible, calls: Vec<RecordedCall>, tokens: (u32, u32)) -> Forecast {
     let traffic = Traffic {
         span: calls.iter().map(|call| call.at).max().unwrap() + Duration::from_secs(1),
         arrivals: Arrivals::Recorded(calls),
         burst: None,
         latency: LATENCY.into(),
         prompt_tokens: tokens.0.into(),
-        answer_tokens: tokens.1.into(),
-        expected_answer: None,
+        output_tokens: tokens.1.into(),
+        expected_output: None,
         patience: PATIENCE,
         seed: 1,
     };
     target.forecast(&traffic).unwrap()
 }
 
-/// Makes the calls. Answers how long those waited that got through, the shortest first.
-async fn really(target: &OpenAiCompatible, calls: Vec<Recorded>) -> Vec<Duration> {
-    let begun = tokio::time::Instant::now();
+/// Makes the calls. Returns the waits of the admitted calls in ascending order.
+async fn measure_waits(target: &OpenAiCompatible, calls: Vec<RecordedCall>) -> Vec<Duration> {
+    let started = tokio::time::Instant::now();
     let tasks: Vec<_> = calls
         .into_iter()
         .map(|call| {
             let target = target.clone();
             tokio::spawn(async move {
-                tokio::time::sleep_until(begun + call.at).await;
-                let (ask, options) = (ChatRequest::user("hi"), CallOptions::default());
-                let answer = target.chat_with(&ask, &options).await;
+                tokio::time::sleep_until(started + call.at).await;
+                let answer = target.chat(&ChatRequest::user("hi")).await;
                 answer.ok().map(|answer| answer.report.waited)
             })
         })
@@ -78,29 +77,29 @@ async fn really(target: &OpenAiCompatible, calls: Vec<Recorded>) -> Vec<Duration
     waits
 }
 
-fn assert_same(told: &Forecast, waits: &[Duration]) {
+fn assert_same(forecast: &Forecast, waits: &[Duration]) {
     assert!(
-        told.served.abs_diff(waits.len() as u64) <= 2,
-        "{} of {} answered; foretold: {}",
+        forecast.admitted.abs_diff(waits.len() as u64) <= 2,
+        "{} of {} calls admitted, forecast {}",
         waits.len(),
-        told.offered,
-        told.served
+        forecast.offered,
+        forecast.admitted
     );
-    for part in [0.1, 0.5, 0.9, 0.99] {
-        let really = waits[(waits.len() as f64 * part) as usize].as_secs_f64();
-        let foretold = told.wait(part).as_secs_f64();
+    for quantile in [0.1, 0.5, 0.9, 0.99] {
+        let measured = waits[(waits.len() as f64 * quantile) as usize].as_secs_f64();
+        let forecast = forecast.wait_quantile(quantile).as_secs_f64();
         assert!(
-            (foretold - really).abs() < 0.02,
-            "p{:.0}: {really:.3} s, foretold {foretold:.3} s",
-            part * 100.0
+            (forecast - measured).abs() < 0.02,
+            "p{:.0}: measured {measured:.3} s, forecast {forecast:.3} s",
+            quantile * 100.0
         );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_wait_as_long_as_was_foretold() {
+async fn waits_match_the_forecast() {
     let script = Scripted::new(|_, _| Play::SendAfter(LATENCY, completion("ok")));
-    let of_key = Limits {
+    let key_limits = Limits {
         rate_limit: Some(RateLimit::new(5, 10.0).unwrap()),
         rpm: Some(150),
         max_concurrency: Some(2),
@@ -110,30 +109,33 @@ async fn calls_wait_as_long_as_was_foretold() {
         rate_limit: Some((8, 5.0)),
         ..TargetSettings::default()
     };
-    let target = target(script, of_key, settings);
-    let told = foretold(&target, calls(), (1, 1));
-    assert!(told.shed.too_late > 20, "{:?}", told.shed);
-    assert_same(&told, &really(&target, calls()).await);
+    let target = target(script, key_limits, settings);
+    let forecast = forecast(&target, calls(), (1, 1));
+    assert!(forecast.rejected.too_late > 20, "{:?}", forecast.rejected);
+    assert_same(&forecast, &measure_waits(&target, calls()).await);
 }
 
-/// What calls reserve is more than what they use, and what is left over is given to others once it is known.
+// Calls reserve more tokens than they use; the difference is released when the usage is known.
 // L33
 #[tokio::test(start_paused = true)]
-async fn tokens_are_reserved_and_settled_as_was_foretold() {
-    const ANSWER: u32 = 40;
+async fn token_settlement_matches_the_forecast() {
+    const OUTPUT: u32 = 40;
     let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
     let prompt = llmpool_core::estimate::tokens(body.as_bytes());
-    let all = prompt + ANSWER;
-    let usage = format!(r#"{{"prompt_tokens":{prompt},"completion_tokens":{ANSWER},"total_tokens":{all}}}"#);
-    let said = r#""usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}"#;
-    let body = COMPLETION.replace(said, &format!(r#""usage":{usage}"#));
+    let all = prompt + OUTPUT;
+    let usage = format!(r#"{{"prompt_tokens":{prompt},"completion_tokens":{OUTPUT},"total_tokens":{all}}}"#);
+    let usage_of_completion = r#""usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}"#;
+    let body = COMPLETION.replace(usage_of_completion, &format!(r#""usage":{usage}"#));
     let script = Scripted::new(move |_, _| Play::SendAfter(LATENCY, answer(200, "", &body)));
-    let of_key = Limits {
+    let key_limits = Limits {
         tpm: Some(6000),
         ..Limits::default()
     };
-    let target = target(script, of_key, TargetSettings::default());
-    let told = foretold(&target, calls(), (prompt, ANSWER));
-    assert_eq!(told.waited_for[0].0, WaitReason::KeyLimits(LimitKind::Tokens));
-    assert_same(&told, &really(&target, calls()).await);
+    let target = target(script, key_limits, TargetSettings::default());
+    let forecast = forecast(&target, calls(), (prompt, OUTPUT));
+    assert_eq!(
+        forecast.wait_reasons[0].0,
+        WaitReason::KeyLimits(LimitKind::Tokens)
+    );
+    assert_same(&forecast, &measure_waits(&target, calls()).await);
 }

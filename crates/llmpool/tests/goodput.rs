@@ -57,8 +57,8 @@ async fn a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
             span: SPAN,
             latency: LATENCY.into(),
             prompt_tokens: 1.into(),
-            answer_tokens: 1.into(),
-            expected_answer: None,
+            output_tokens: 1.into(),
+            expected_output: None,
             patience: Duration::from_secs(30),
             seed: 1,
         })
@@ -106,7 +106,7 @@ async fn a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
     let mut waits = std::mem::take(&mut *waits.lock().unwrap());
     waits.sort_unstable();
     let longest = waits[waits.len() * 99 / 100].as_secs_f64();
-    let foretold = told.wait(0.99).as_secs_f64();
+    let foretold = told.wait_quantile(0.99).as_secs_f64();
     println!(
         "foretold: {} answered, p99 wait {foretold:.3}s; it was {longest:.3}s",
         told.answered

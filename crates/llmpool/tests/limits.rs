@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
-use llmpool::provider_file::KeyEntry;
 use llmpool::{
     ApiKeyPool, CallOptions, Caller, Error, ErrorKind, FailureKind, KeyLimits, KeyState, Limits,
     LlmInterface, OpenAiCompatible, Providers, RateLimit, TargetSettings,

@@ -1,7 +1,8 @@
-//! Every defect of a `provider.json` gets one message with file, line, field and cure.
+//! Reading `provider.json`: accepted files, and one diagnostic with file, line, field and help for each error.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use llmpool::provider_file::{PROVIDER_SCHEMA, ProviderFile};
+use llmpool::{ErrorKind, Providers};
 use proptest::prelude::*;
 
 fn env(name: &str) -> Option<String> {
@@ -33,7 +34,7 @@ const ORIGIN: &str = r#"{
 }"#;
 
 #[test]
-fn the_origins_file_loads_unchanged() {
+fn file_of_the_original_framework_loads_unchanged() {
     let file = parse(ORIGIN).unwrap();
     let openai = &file.providers[0].models[0];
     assert_eq!(
@@ -58,58 +59,62 @@ fn the_origins_file_loads_unchanged() {
 
 // U13, O24, L80
 #[test]
-fn warnings_name_positions_and_never_keys() {
+fn warnings_name_positions_but_not_keys() {
     let file = parse(ORIGIN).unwrap();
     let warnings: Vec<String> = file.warnings.iter().map(ToString::to_string).collect();
     assert!(
+        warnings.iter().any(
+            |warning| warning.contains("openai[0].api_keys[2]") && warning.contains("duplicate of key 1")
+        )
+    );
+    assert!(
         warnings
             .iter()
-            .any(|warning| warning.contains("openai[0].api_keys[2]") && warning.contains("number 1"))
+            .any(|warning| warning.contains("capacity 10, 1.0 requests/s"))
     );
-    assert!(warnings.iter().any(|warning| warning.contains("10 and 1.0")));
     assert!(!format!("{warnings:?} {file:?}").contains("canary"));
 }
 
 // O15, O28, L39, L90
 #[test]
-fn each_defect_has_its_message() {
+fn each_invalid_file_has_its_diagnostic() {
     let model = "p[0]";
     let table: Vec<(String, String)> = vec![
-        ("".into(), "provider.json:1:1: this is not JSON: EOF while parsing a value; mend the syntax here".into()),
-        ("{\n  \"p\": [,]\n}".into(), "provider.json:2:9: this is not JSON: expected value; mend the syntax here".into()),
-        ("[]".into(), "provider.json:1:1: this has to be an object, not a list; change the value".into()),
-        ("{}".into(), "provider.json:1:1: there is no provider; add one, as in {\"openai\": [{…}]}".into()),
-        (r#"{"p":{}}"#.into(), "provider.json:1:6: p: this has to be a list, not an object; change the value".into()),
-        (r#"{"p":[]}"#.into(), "provider.json:1:6: p: this provider has no model; add one, or remove the provider".into()),
-        (r#"{"a/b":[]}"#.into(), "provider.json has 2 defects, so nothing of it is used:\nprovider.json:1:8: a/b: a provider's name must not be empty or hold a slash or a blank; rename it; models are addressed as provider/model\nprovider.json:1:8: a/b: this provider has no model; add one, or remove the provider".into()),
+        ("".into(), "provider.json:1:1: invalid JSON: EOF while parsing a value; fix the JSON syntax at this position".into()),
+        ("{\n  \"p\": [,]\n}".into(), "provider.json:2:9: invalid JSON: expected value; fix the JSON syntax at this position".into()),
+        ("[]".into(), "provider.json:1:1: expected an object, found an array; enclose it in { }".into()),
+        ("{}".into(), "provider.json:1:1: no provider is defined; add one, as in {\"openai\": [{…}]}".into()),
+        (r#"{"p":{}}"#.into(), "provider.json:1:6: p: expected an array, found an object; enclose it in [ ]".into()),
+        (r#"{"p":[]}"#.into(), "provider.json:1:6: p: the provider has no models; add a model, or remove the provider".into()),
+        (r#"{"a/b":[]}"#.into(), "provider.json: 2 errors; file not loaded\nprovider.json:1:8: a/b: a provider name must not be empty or contain a slash or whitespace; rename it; models are addressed as provider/model\nprovider.json:1:8: a/b: the provider has no models; add a model, or remove the provider".into()),
         (with(r#","rate_limit_refil_rate":1"#), format!("provider.json:1:97: {model}.rate_limit_refil_rate: unknown field; did you mean `rate_limit_refill_rate`?")),
-        (with(r#","zzz":1"#), format!("provider.json:1:79: {model}.zzz: unknown field; known are model_name, api, api_keys, base_url, max_retries, retry_delay, rate_limit_capacity, rate_limit_refill_rate, rpm, tpm, rpd, max_concurrency, expected_output_tokens, learn_limits, breaker, on_status, context_window, api_params, headers, timeouts")),
-        (with(r#","headers":{"Authorization":"sk-canary"}"#), format!("provider.json:1:100: {model}.headers.Authorization: llmpool sets this header itself; remove it; keys belong into api_keys")),
-        (r#"{"p":[{"model_name":"m","api_keys":["${SET"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: this reference is not closed; write it as in ${{NAME}}")),
-        (r#"{"p":[{"model_name":"m","api_keys":["env:"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: this reference names no variable; write it as in ${{NAME}}")),
-        (with(r#","rpm":0"#), format!("provider.json:1:79: {model}.rpm: this would never admit a request; give a number above 0, or leave it out for no limit")),
-        (with(r#","rpm":1.5"#), format!("provider.json:1:79: {model}.rpm: this has to be a whole number from 1 to 4294967295; change the value")),
-        (with(r#","tpm":0"#), format!("provider.json:1:79: {model}.tpm: this would never admit a request; give a number above 0, or leave it out for no limit")),
-        (with(r#","learn_limits":1"#), format!("provider.json:1:88: {model}.learn_limits: this has to be true or false, not a number; change the value")),
-        (with(r#","api":"soap""#), format!("provider.json:1:79: {model}.api: this is no format that llmpool speaks; write \"chat_completions\" or \"responses\"")),
-        (with(r#","pricing":1"#), format!("provider.json:1:83: {model}.pricing: not supported yet; remove it; this version would not honour it")),
-        (with(r#","max_retries":-1"#), format!("provider.json:1:87: {model}.max_retries: this is below 0; give a number above 0")),
-        (with(r#","max_retries":1.5"#), format!("provider.json:1:87: {model}.max_retries: this has to be a whole number from 0 to 100; change the value")),
-        (with(r#","retry_delay":1e999"#), format!("provider.json:1:87: {model}.retry_delay: this number is too large; give a finite number")),
-        (with(r#","retry_delay":"1""#), format!("provider.json:1:87: {model}.retry_delay: this has to be a number, not a text; change the value")),
-        (with(r#","rate_limit_refill_rate":0"#), format!("provider.json:1:98: {model}.rate_limit_refill_rate: this would never admit a request; give a number above 0, or null for no limit; to bound what runs at once set max_concurrency, and for a day's total rpd")),
-        (with(r#","rate_limit_capacity":0"#), format!("provider.json:1:95: {model}.rate_limit_capacity: this would never admit a request; give a number above 0, or null for no limit; to bound what runs at once set max_concurrency, and for a day's total rpd")),
-        (with(r#","api_params":{"model":"x"}"#), format!("provider.json:1:95: {model}.api_params.model: this is said by each call; remove it")),
-        (with(r#","timeouts":{"idle":0}"#), format!("provider.json:1:92: {model}.timeouts.idle: this would end every call at once; give seconds, or null for none")),
-        (with(r#","headers":{"a b":"x"}"#), format!("provider.json:1:90: {model}.headers.a b: this is no name of a header; use letters, digits and dashes")),
-        (with(r#","max_retries":1,"max_retries":2"#), format!("provider.json:1:103: {model}.max_retries: this field is there twice; remove one of them")),
-        (r#"{"p":[{"model_name":"m","api_keys":[],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:36: {model}.api_keys: there is no key; add one, as in \"${{OPENAI_API_KEY}}\"")),
-        (r#"{"p":[{"model_name":"m","api_keys":["${NOT_SET}"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: the variable NOT_SET is not set; set it, as in export NOT_SET=…")),
-        (r#"{"p":[{"model_name":"m","api_keys":["sk canary"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: this key holds blanks or signs that no header can carry; copy it again")),
-        (r#"{"p":[{"model_name":"m","api_keys":[{"kye":"x"}],"base_url":"https://h"}]}"#.into(), format!("provider.json has 2 defects, so nothing of it is used:\nprovider.json:1:37: {model}.api_keys[0].key: this field is missing; add it\nprovider.json:1:44: {model}.api_keys[0].kye: unknown field; did you mean `key`?")),
-        (r#"{"p":[{"model_name":"m","api_keys":["${SET}"],"base_url":"api.openai.com/v1"}]}"#.into(), format!("provider.json:1:58: {model}.base_url: base URL: it cannot be read as a URL; write it as in https://api.openai.com/v1")),
-        (r#"{"p":[{"model_name":"m","api_keys":["${SET}"],"base_url":"https://h/v1/chat/completions"}]}"#.into(), format!("provider.json:1:58: {model}.base_url: this is the URL of one endpoint; leave out /chat/completions")),
-        (r#"{"p":[{"api_keys":["${SET}"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:7: {model}.model_name: this field is missing; add it")),
+        (with(r#","zzz":1"#), format!("provider.json:1:79: {model}.zzz: unknown field; known fields are model_name, api, api_keys, base_url, max_retries, retry_delay, rate_limit_capacity, rate_limit_refill_rate, rpm, tpm, rpd, max_concurrency, expected_output_tokens, learn_limits, breaker, on_status, context_window, api_params, headers, timeouts")),
+        (with(r#","headers":{"Authorization":"sk-canary"}"#), format!("provider.json:1:100: {model}.headers.Authorization: llmpool sets this header itself; remove it; API keys go into api_keys")),
+        (r#"{"p":[{"model_name":"m","api_keys":["${SET"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: unclosed reference; write it as ${{NAME}}")),
+        (r#"{"p":[{"model_name":"m","api_keys":["env:"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: the reference has no variable name; write it as ${{NAME}}")),
+        (with(r#","rpm":0"#), format!("provider.json:1:79: {model}.rpm: a limit of 0 admits no request; use a positive number, or remove the field for no limit")),
+        (with(r#","rpm":1.5"#), format!("provider.json:1:79: {model}.rpm: expected an integer from 1 to 4294967295; use an integer in this range")),
+        (with(r#","tpm":0"#), format!("provider.json:1:79: {model}.tpm: a limit of 0 admits no request; use a positive number, or remove the field for no limit")),
+        (with(r#","learn_limits":1"#), format!("provider.json:1:88: {model}.learn_limits: expected a boolean, found a number; write true or false without quotes")),
+        (with(r#","api":"soap""#), format!("provider.json:1:79: {model}.api: unknown value; use one of \"chat_completions\", \"responses\"")),
+        (with(r#","pricing":1"#), format!("provider.json:1:83: {model}.pricing: this version does not support this field; remove it")),
+        (with(r#","max_retries":-1"#), format!("provider.json:1:87: {model}.max_retries: the number is negative; use a positive number")),
+        (with(r#","max_retries":1.5"#), format!("provider.json:1:87: {model}.max_retries: expected an integer from 0 to 100; use an integer in this range")),
+        (with(r#","retry_delay":1e999"#), format!("provider.json:1:87: {model}.retry_delay: the number is too large; use a smaller number")),
+        (with(r#","retry_delay":"1""#), format!("provider.json:1:87: {model}.retry_delay: expected a number, found a string; write a number without quotes, such as 20")),
+        (with(r#","rate_limit_refill_rate":0"#), format!("provider.json:1:98: {model}.rate_limit_refill_rate: a limit of 0 admits no request; use a positive number, or null for no limit; max_concurrency limits parallel requests, rpd requests per day")),
+        (with(r#","rate_limit_capacity":0"#), format!("provider.json:1:95: {model}.rate_limit_capacity: a limit of 0 admits no request; use a positive number, or null for no limit; max_concurrency limits parallel requests, rpd requests per day")),
+        (with(r#","api_params":{"model":"x"}"#), format!("provider.json:1:95: {model}.api_params.model: each call sets this parameter itself; remove it from api_params")),
+        (with(r#","timeouts":{"idle":0}"#), format!("provider.json:1:92: {model}.timeouts.idle: a timeout of 0 fails every call; use a positive number of seconds, or null for no timeout")),
+        (with(r#","headers":{"a b":"x"}"#), format!("provider.json:1:90: {model}.headers.a b: invalid header name; use letters, digits and hyphens")),
+        (with(r#","max_retries":1,"max_retries":2"#), format!("provider.json:1:103: {model}.max_retries: duplicate field; remove one of the two")),
+        (r#"{"p":[{"model_name":"m","api_keys":[],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:36: {model}.api_keys: the model has no API key; add one, as in \"${{OPENAI_API_KEY}}\"")),
+        (r#"{"p":[{"model_name":"m","api_keys":["${NOT_SET}"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: environment variable NOT_SET is not set; set it, as in export NOT_SET=…")),
+        (r#"{"p":[{"model_name":"m","api_keys":["sk canary"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: the key contains whitespace or characters that a header cannot contain; copy the key again")),
+        (r#"{"p":[{"model_name":"m","api_keys":[{"kye":"x"}],"base_url":"https://h"}]}"#.into(), format!("provider.json: 2 errors; file not loaded\nprovider.json:1:37: {model}.api_keys[0].key: missing required field; add it, as in \"key\": \"${{OPENAI_API_KEY}}\"\nprovider.json:1:44: {model}.api_keys[0].kye: unknown field; did you mean `key`?")),
+        (r#"{"p":[{"model_name":"m","api_keys":["${SET}"],"base_url":"api.openai.com/v1"}]}"#.into(), format!("provider.json:1:58: {model}.base_url: invalid base URL: not a URL; write it as in https://api.openai.com/v1")),
+        (r#"{"p":[{"model_name":"m","api_keys":["${SET}"],"base_url":"https://h/v1/chat/completions"}]}"#.into(), format!("provider.json:1:58: {model}.base_url: this is the URL of an endpoint, not a base URL; remove /chat/completions from its end")),
+        (r#"{"p":[{"api_keys":["${SET}"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:7: {model}.model_name: missing required field; add it, as in \"model_name\": \"gpt-4o-mini\"")),
     ];
     for (text, message) in table {
         assert_eq!(parse(&text).unwrap_err(), message, "{text}");
@@ -117,26 +122,48 @@ fn each_defect_has_its_message() {
 }
 
 #[test]
-fn a_model_that_stands_twice_is_a_defect() {
+fn duplicate_model_name_is_an_error() {
     let one = r#"{"model_name":"m","api_keys":["${SET}"],"base_url":"https://h"}"#;
     let error = parse(&format!(r#"{{"p":[{one},{one}]}}"#)).unwrap_err();
     assert!(
-        error.contains("p[1].model_name: this provider has a model of this name already"),
+        error.contains("p[1].model_name: the provider has another model of this name"),
         "{error}"
     );
 }
 
 #[test]
-fn all_defects_are_told_at_once_in_the_order_of_the_file() {
+fn all_errors_are_reported_in_the_order_of_the_file() {
     let text =
         "{\"p\": [\n{\"model_name\": \"\", \"api_keys\": [],\n\"base_url\": \"x\", \"max_retries\": -1}\n]}";
     let error = ProviderFile::parse(text, "f", &env).unwrap_err();
-    let lines: Vec<usize> = error.defects().iter().map(|defect| defect.line).collect();
+    let lines: Vec<usize> = error
+        .diagnostics()
+        .iter()
+        .map(|diagnostic| diagnostic.line)
+        .collect();
     assert_eq!(lines, [2, 2, 3, 3]);
 }
 
 #[test]
-fn requests_a_minute_take_the_place_of_the_origins_limit() {
+fn loading_error_gives_typed_diagnostics() {
+    let error = Providers::from_json(
+        r#"{"p":[{"model_name":"m","api_keys":["k"],"base_url":"https://h","rpm":"1"}]}"#,
+    );
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let [diagnostic] = error.provider_file_error().unwrap().diagnostics() else {
+        panic!("{error}");
+    };
+    let location = (&*diagnostic.file, diagnostic.line, diagnostic.column);
+    assert_eq!(location, ("provider.json", 1, 71));
+    assert_eq!(diagnostic.field, "p[0].rpm");
+    assert_eq!(diagnostic.message, "expected a number, found a string");
+    assert_eq!(diagnostic.help, "write a number without quotes, such as 20");
+    assert_eq!(error.to_string(), diagnostic.to_string());
+}
+
+#[test]
+fn rpm_replaces_the_default_rate_limit() {
     let of = |members: &str| {
         let file = parse(&with(members)).unwrap();
         let settings = &file.providers[0].models[0].settings;
@@ -158,7 +185,7 @@ fn requests_a_minute_take_the_place_of_the_origins_limit() {
 
 // O28
 #[test]
-fn references_are_resolved_from_the_environment_and_from_files() {
+fn references_resolve_from_the_environment_and_files() {
     let folder = std::env::temp_dir().join(format!("llmpool-key-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("key");
@@ -184,12 +211,12 @@ fn references_are_resolved_from_the_environment_and_from_files() {
     let error = ProviderFile::parse(&text, "provider.json", &|_| None)
         .unwrap_err()
         .to_string();
-    for told in [
+    for expected in [
         "SET is not set",
         "SET2 is not set",
-        "p[0].api_keys[2]: what it refers to is empty",
+        "p[0].api_keys[2]: the referenced variable or file is empty",
     ] {
-        assert!(error.contains(told), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
     assert_eq!(
         error
@@ -203,24 +230,24 @@ fn references_are_resolved_from_the_environment_and_from_files() {
 }
 
 #[test]
-fn a_missing_file_is_one_clear_line() {
+fn missing_file_is_one_diagnostic() {
     let error = ProviderFile::read(std::path::Path::new("no/such/provider.json"), &env).unwrap_err();
     let text = error.to_string();
     assert!(
-        text.starts_with("no/such/provider.json: it cannot be read:") && text.contains("--config"),
+        text.starts_with("no/such/provider.json: cannot read the file:") && text.contains("--config"),
         "{text}"
     );
 }
 
 #[test]
-fn the_schema_names_the_fields_that_the_reader_knows() {
+fn schema_and_reader_know_the_same_fields() {
     let schema: serde_json::Value = serde_json::from_str(PROVIDER_SCHEMA).unwrap();
     for (kind, example) in [
         ("model", with(r#","zzz":1"#)),
         ("key", with("").replace("\"${SET}\"", r#"{"key":"k","zzz":1}"#)),
     ] {
         let error = parse(&example).unwrap_err();
-        let known = error.split("known are ").nth(1).unwrap();
+        let known = error.split("known fields are ").nth(1).unwrap();
         let mut known: Vec<&str> = known.split(", ").collect();
         known.sort_unstable();
         let mut named: Vec<&str> = schema["$defs"][kind]["properties"]
@@ -236,22 +263,22 @@ fn the_schema_names_the_fields_that_the_reader_knows() {
 
 proptest! {
     #[test]
-    fn any_text_is_read_or_refused_without_a_panic(text in any::<String>()) {
+    fn any_text_is_parsed_or_rejected_without_panic(text in any::<String>()) {
         let _ = parse(&text);
     }
 
     #[test]
-    fn a_damaged_file_never_shows_a_key(at in 0_usize..ORIGIN.len(), with in "[\\[\\]{}\",:0-9a-z]{0,3}", cut in 0_usize..4) {
+    fn diagnostics_of_a_damaged_file_show_no_key(at in 0_usize..ORIGIN.len(), with in "[\\[\\]{}\",:0-9a-z]{0,3}", cut in 0_usize..4) {
         let end = (at + cut).min(ORIGIN.len());
         if let Err(error) = parse(&format!("{}{with}{}", &ORIGIN[..at], &ORIGIN[end..])) {
-            // A damage may turn the key's text into the name of a field; what is told then is a name, not a value.
+            // The damage may turn a key into the name of a field. Diagnostics contain names of fields, but no values.
             prop_assert!(!error.contains("sk-canary-1\"") , "{error}");
         }
     }
 }
 
 #[test]
-fn who_only_plans_needs_no_keys_and_still_knows_one_from_another() {
+fn unresolved_references_become_distinct_placeholder_keys() {
     let folder = std::env::temp_dir().join(format!("llmpool-to-plan-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("provider.json");
@@ -259,16 +286,19 @@ fn who_only_plans_needs_no_keys_and_still_knows_one_from_another() {
     let file =
         |keys: &str| format!(r#"{{"p":[{{"model_name":"m","api_keys":{keys},"base_url":"https://h/v1"}}]}}"#);
     std::fs::write(&path, file(keys)).unwrap();
-    assert_eq!(ProviderFile::read(&path, &env).unwrap_err().defects().len(), 3);
-    let read = ProviderFile::read_to_plan(&path, &env).unwrap();
+    assert_eq!(
+        ProviderFile::read(&path, &env).unwrap_err().diagnostics().len(),
+        3
+    );
+    let read = ProviderFile::read_with_placeholders(&path, &env).unwrap();
     let keys = &read.providers[0].models[0].api_keys;
-    assert_eq!(keys.len(), 4, "one variable is one key");
+    assert_eq!(keys.len(), 4, "equal references are one key");
     assert_eq!(keys[0].secret.expose(), "sk-from-env");
     std::fs::write(&path, file(r#"["${}", "${OPEN"]"#)).unwrap();
     assert_eq!(
-        ProviderFile::read_to_plan(&path, &env)
+        ProviderFile::read_with_placeholders(&path, &env)
             .unwrap_err()
-            .defects()
+            .diagnostics()
             .len(),
         2
     );
@@ -286,6 +316,6 @@ fn members_that_begin_with_two_slashes_are_comments() {
     assert_eq!(
         model.settings.api_params.len(),
         1,
-        "what goes to the provider has no comments"
+        "api_params are sent to the provider and have no comments"
     );
 }

@@ -70,14 +70,14 @@ async fn real_model_refuses_a_wrong_key_and_the_call_takes_the_right_one() {
 
 #[tokio::test]
 async fn real_model_takes_its_keys_and_refuses_others_without_a_call() {
-    use llmpool::check::{StreamUsage, Verdict};
+    use llmpool::check::{KeyCheckOutcome, StreamUsage};
     let Some(model) = real_model() else { return };
     let timeout = std::time::Duration::from_secs(60);
     let checked = model.check_keys(timeout).await;
     for key in &checked.keys {
         assert_eq!(
-            (key.verdict, key.lists(model.model_name())),
-            (Verdict::Accepted, Some(true)),
+            (key.outcome, key.lists(model.model_name())),
+            (KeyCheckOutcome::Accepted, Some(true)),
             "{key:?}"
         );
     }
@@ -85,17 +85,17 @@ async fn real_model_takes_its_keys_and_refuses_others_without_a_call() {
     let stranger = OpenAiCompatible::new(&stranger, "no-such-model", model.base_url()).unwrap();
     let refused = &stranger.check_keys(timeout).await.keys[0];
     assert_eq!(
-        refused.verdict,
-        Verdict::Refused(FailureKind::InvalidKey),
+        refused.outcome,
+        KeyCheckOutcome::Rejected(FailureKind::InvalidKey),
         "{refused:?}"
     );
     let call = model.check_call(&checked.keys[0].key, timeout).await.unwrap();
     assert_eq!(
-        (call.failure, call.stream_options),
-        (None, StreamUsage::Told),
+        (call.failure, call.stream_usage),
+        (None, StreamUsage::Reported),
         "{call:?}"
     );
-    assert!(call.pieces > 1, "{call:?}");
+    assert!(call.content_events > 1, "{call:?}");
 }
 
 fn weather() -> Tool {

@@ -101,7 +101,7 @@ async fn an_ignored_status_leaves_the_key_in_use() {
 
 // L05
 #[test]
-fn a_provider_file_says_it_and_what_it_says_wrongly_is_told() {
+fn on_status_of_a_provider_file_is_parsed_and_checked() {
     let read = |on_status: &str| {
         let text = format!(
             r#"{{"p":[{{"model_name":"m","api_keys":["k"],"base_url":"https://h","rpm":1,"on_status":{on_status}}}]}}"#
@@ -120,39 +120,39 @@ fn a_provider_file_says_it_and_what_it_says_wrongly_is_told() {
     assert_eq!(policy.action(Some(418)), Some(parked));
     assert_eq!(policy.action(Some(403)), Some(KeyAction::Disable { scope }));
     assert_eq!(policy.action(Some(404)), Some(KeyAction::Ignore));
-    for (wrong, says) in [
+    for (invalid, expected) in [
         (
             r#"{"200":{"action":"ignore"}}"#,
-            "p[0].on_status.200: this is not the status of a failed request",
+            "p[0].on_status.200: expected a status code from 300 to 599",
         ),
-        (r#"{"429":{}}"#, "p[0].on_status.429: it does not say what to do"),
         (
-            r#"{"429":"park"}"#,
-            "p[0].on_status.429: this has to be an object",
+            r#"{"429":{}}"#,
+            "p[0].on_status.429.action: missing required field",
         ),
+        (r#"{"429":"park"}"#, "p[0].on_status.429: expected an object"),
         (
             r#"{"429":{"action":"park"}}"#,
-            "p[0].on_status.429: it does not say how long the key rests",
+            "p[0].on_status.429: the action park needs a pause",
         ),
         (
             r#"{"429":{"action":"park","seconds":0}}"#,
-            "it does not say how long the key rests",
+            "the action park needs a pause",
         ),
         (
             r#"{"429":{"action":"rest"}}"#,
-            "p[0].on_status.429.action: this has to be one of park, disable, ignore",
+            r#"p[0].on_status.429.action: unknown value; use one of "park", "disable", "ignore""#,
         ),
         (
             r#"{"429":{"action":"ignore","seconds":3}}"#,
-            "p[0].on_status.429.seconds: only a key that is parked has seconds",
+            "p[0].on_status.429.seconds: only the action park has a pause",
         ),
         (
             r#"{"429":{"action":"disable","scope":"pool"}}"#,
-            "p[0].on_status.429.scope: this has to be one of key, model",
+            r#"p[0].on_status.429.scope: unknown value; use one of "key", "model""#,
         ),
         (r#"{"429":{"aktion":"ignore"}}"#, "did you mean `action`?"),
     ] {
-        let told = read(wrong).unwrap_err();
-        assert!(told.contains(says), "{wrong}: {told}");
+        let error = read(invalid).unwrap_err();
+        assert!(error.contains(expected), "{invalid}: {error}");
     }
 }

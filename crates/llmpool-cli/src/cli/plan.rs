@@ -137,7 +137,7 @@ fn spread(text: &str, is_sane: impl Fn(f64) -> bool, otherwise: &str) -> Result<
     let amount = |text: &str| amount(text).ok_or_else(|| otherwise.to_owned());
     match text.split_once(':') {
         None => amount(text).map(LogNormal::fixed),
-        Some((mean, p95)) => LogNormal::tailed(amount(mean)?, amount(p95)?)
+        Some((mean, p95)) => LogNormal::with_p95(amount(mean)?, amount(p95)?)
             .ok_or_else(|| "P95 has to be at least the mean and at most 3.8 times as much".to_owned()),
     }
 }
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn amounts_are_one_number_or_mean_and_tail() {
         assert_eq!(tokens("300"), Ok(LogNormal::fixed(300.0)));
-        assert_eq!(latency("2.5:8"), Ok(LogNormal::tailed(2.5, 8.0).unwrap()));
+        assert_eq!(latency("2.5:8"), Ok(LogNormal::with_p95(2.5, 8.0).unwrap()));
         assert_eq!(tokens("0"), Ok(LogNormal::fixed(0.0)));
         for wrong in ["", "x", "-1", "inf", "nan", "1:", ":2", "5:4", "1:9", "0:0"] {
             assert!(tokens(wrong).is_err() && latency(wrong).is_err(), "{wrong}");

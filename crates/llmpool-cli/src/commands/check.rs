@@ -5,7 +5,7 @@ mod told;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use llmpool::check::{CallCheck, ModelCheck, Verdict};
+use llmpool::check::{CallCheck, KeyCheckOutcome, ModelCheck};
 use llmpool::{LlmInterface, OpenAiCompatible};
 
 use super::{chat, code, print};
@@ -78,8 +78,8 @@ fn models(check: &Check) -> Result<Vec<OpenAiCompatible>, ExitCode> {
 
 /// With the first key that may be accepted.
 async fn call(model: &OpenAiCompatible, keys: &ModelCheck, timeout: Duration) -> Option<CallCheck> {
-    let usable = |verdict| !matches!(verdict, Verdict::Refused(_));
-    let key = keys.keys.iter().find(|key| usable(key.verdict))?;
+    let usable = |verdict| !matches!(verdict, KeyCheckOutcome::Rejected(_));
+    let key = keys.keys.iter().find(|key| usable(key.outcome))?;
     model.check_call(&key.key, timeout).await
 }
 
@@ -94,6 +94,7 @@ impl Checked {
     fn is_refused(&self) -> bool {
         let mut keys = self.keys.keys.iter();
         let call = self.call.as_ref().and_then(|call| call.failure);
-        keys.any(|key| matches!(key.verdict, Verdict::Refused(_))) || call.is_some_and(told::is_refusal)
+        keys.any(|key| matches!(key.outcome, KeyCheckOutcome::Rejected(_)))
+            || call.is_some_and(told::is_refusal)
     }
 }

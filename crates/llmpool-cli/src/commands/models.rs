@@ -30,7 +30,7 @@ fn list(models: &Models) -> Result<(), ExitCode> {
             (Look::Plain, model.id().to_owned()),
             (Look::Plain, model.key_status().len().to_string()),
             (Look::Plain, model.context_window().to_string()),
-            (Look::Plain, model.shown_base_url()),
+            (Look::Plain, model.redacted_base_url()),
         ]);
     }
     print(&table.draw(0))
@@ -39,7 +39,7 @@ fn list(models: &Models) -> Result<(), ExitCode> {
 fn as_json(model: &OpenAiCompatible) -> serde_json::Value {
     serde_json::json!({
         "id": model.id(),
-        "base_url": model.shown_base_url(),
+        "base_url": model.redacted_base_url(),
         "keys": model.key_status().len(),
         "context_window": model.context_window(),
     })

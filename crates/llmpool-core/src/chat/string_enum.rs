@@ -25,7 +25,7 @@ macro_rules! string_enum {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 match self {
                     $( Self::$variant => f.write_str(stringify!($variant)), )*
-                    Self::Other(text) => write!(f, "Other({})", crate::failure::plain_word(text)),
+                    Self::Other(text) => write!(f, "Other({})", crate::failure::redact_unless_code(text)),
                 }
             }
         }

@@ -1,11 +1,11 @@
-//! From status, headers and body to a cause. The words that providers use are data, in one place.
+//! Classifies error responses by status, headers and body. The codes and phrases that providers use are tables in this file.
 
 use super::{Certainty, Failure, FailureKind};
 use crate::provider_error::ProviderError;
-use crate::rate_headers::RateHeaders;
+use crate::rate_headers::ErrorHeaders;
 
-/// Codes and types that leave no doubt, whatever the status (GLM's are digits).
-const NAMED: &[(&str, FailureKind)] = &[
+/// Error codes and types that identify the cause, whatever the status. Numeric codes are GLM's.
+const KNOWN_CODES: &[(&str, FailureKind)] = &[
     ("1000", FailureKind::InvalidKey),
     ("1001", FailureKind::InvalidKey),
     ("1002", FailureKind::InvalidKey),
@@ -52,8 +52,8 @@ const NAMED: &[(&str, FailureKind)] = &[
     ("tpm_rate_limit_exceeded", FailureKind::RateLimited),
 ];
 
-/// Words of messages that mean quota gone rather than a rate, where no code says so.
-const QUOTA_WORDS: &[&str] = &[
+/// Phrases in messages that mean an exhausted quota rather than an exceeded rate, where no code tells the two apart.
+const QUOTA_PHRASES: &[&str] = &[
     "subscription quota",
     "insufficient balance",
     "billing",
@@ -62,22 +62,21 @@ const QUOTA_WORDS: &[&str] = &[
     "free quota",
 ];
 
-/// The cause of an answer with an error status.
-pub fn classify(status: u16, headers: &RateHeaders, error: Option<&ProviderError>) -> Failure {
-    let nothing = ProviderError::default();
-    let error = error.unwrap_or(&nothing);
-    let timed = headers.retry_after.is_some();
-    let (kind, certainty) = cause(status, timed, error);
+/// Classifies a response with an error status. `error` is its parsed body, if it has one.
+pub fn classify(status: u16, headers: &ErrorHeaders, error: Option<&ProviderError>) -> Failure {
+    let empty = ProviderError::default();
+    let error = error.unwrap_or(&empty);
+    let (kind, certainty) = cause(status, headers.retry_after.is_some(), error);
     Failure {
         status: Some(status),
         certainty,
         retry_after: headers.retry_after,
         request_id: headers.request_id.clone(),
-        ..described(kind, error)
+        ..failure_from(kind, error)
     }
 }
 
-/// The cause of an error inside a success: an event of a stream, or a whole body.
+/// Classifies an error inside a success response: an event of a stream, or the body of a 200. A numeric `code` is read as a status.
 pub fn classify_in_stream(error: &ProviderError) -> Failure {
     let status = error
         .code
@@ -86,16 +85,19 @@ pub fn classify_in_stream(error: &ProviderError) -> Failure {
         .filter(|code| (400..600).contains(code));
     let (kind, certainty) = match status {
         Some(status) => cause(status, error.retry_delay.is_some(), error),
-        None => (named(error).unwrap_or(FailureKind::ServerError), Certainty::Sure),
+        None => (
+            kind_of_code(error).unwrap_or(FailureKind::ServerError),
+            Certainty::Certain,
+        ),
     };
     Failure {
         certainty,
         retry_after: error.retry_delay,
-        ..described(kind, error)
+        ..failure_from(kind, error)
     }
 }
 
-fn described(kind: FailureKind, error: &ProviderError) -> Failure {
+fn failure_from(kind: FailureKind, error: &ProviderError) -> Failure {
     Failure {
         code: error.code.clone(),
         param: error.param.clone(),
@@ -104,67 +106,60 @@ fn described(kind: FailureKind, error: &ProviderError) -> Failure {
     }
 }
 
-fn cause(status: u16, timed: bool, error: &ProviderError) -> (FailureKind, Certainty) {
-    let named = named(error);
-    let sure = |kind| (kind, Certainty::Sure);
+fn cause(status: u16, has_retry_after: bool, error: &ProviderError) -> (FailureKind, Certainty) {
+    let from_code = kind_of_code(error);
+    let certain = |kind| (kind, Certainty::Certain);
     match status {
-        // Never followed: a redirected request would take its key to who knows where.
-        300..=399 => sure(FailureKind::InvalidRequest),
-        401 => sure(FailureKind::InvalidKey),
-        402 => sure(FailureKind::NoQuota),
-        403 => named.map_or((FailureKind::PermissionDenied, Certainty::Unclear), sure),
-        404 => named.map_or((FailureKind::InvalidRequest, Certainty::Unclear), sure),
-        408 | 409 => sure(FailureKind::ServerError),
-        413 => sure(FailureKind::TooLarge),
-        429 => rate_or_quota(named, timed, error),
-        400 | 422 if is_about_stream_options(error) => sure(FailureKind::StreamOptionsRefused),
-        400..=499 if status != 498 => sure(named.unwrap_or(FailureKind::InvalidRequest)),
-        498 | 503 | 529 => sure(FailureKind::Overloaded),
-        500..=599 => sure(FailureKind::ServerError),
-        _ => sure(FailureKind::InvalidResponse),
+        // Redirects are not followed: the redirected request would send its key to another host.
+        300..=399 => certain(FailureKind::InvalidRequest),
+        401 => certain(FailureKind::InvalidKey),
+        402 => certain(FailureKind::NoQuota),
+        403 => from_code.map_or((FailureKind::PermissionDenied, Certainty::Ambiguous), certain),
+        404 => from_code.map_or((FailureKind::InvalidRequest, Certainty::Ambiguous), certain),
+        408 | 409 => certain(FailureKind::ServerError),
+        413 => certain(FailureKind::TooLarge),
+        429 => rate_or_quota(from_code, has_retry_after, error),
+        400 | 422 if is_about_stream_options(error) => certain(FailureKind::StreamOptionsRefused),
+        400..=499 if status != 498 => certain(from_code.unwrap_or(FailureKind::InvalidRequest)),
+        498 | 503 | 529 => certain(FailureKind::Overloaded),
+        500..=599 => certain(FailureKind::ServerError),
+        _ => certain(FailureKind::InvalidResponse),
     }
 }
 
-fn rate_or_quota(named: Option<FailureKind>, timed: bool, error: &ProviderError) -> (FailureKind, Certainty) {
+fn rate_or_quota(
+    from_code: Option<FailureKind>,
+    has_retry_after: bool,
+    error: &ProviderError,
+) -> (FailureKind, Certainty) {
     let message = error.message.as_deref().unwrap_or_default().to_ascii_lowercase();
-    if message.contains("request too large") {
-        return (FailureKind::TooLarge, Certainty::Sure);
-    }
-    if let Some(kind) = named {
-        return (kind, Certainty::Sure);
-    }
-    // DashScope says "quota" of a rate that refills within the minute, and names it differently from a lasting one.
-    if error.code.as_deref() == Some("insufficient_quota")
-        || error.kind.as_deref() == Some("insufficient_quota")
-    {
-        let passes = message.contains("allocated quota") || message.contains("per minute");
-        return (
-            if passes {
-                FailureKind::RateLimited
-            } else {
-                FailureKind::NoQuota
-            },
-            Certainty::Sure,
-        );
-    }
-    if QUOTA_WORDS.iter().any(|words| message.contains(words)) {
-        return (FailureKind::NoQuota, Certainty::Sure);
-    }
-    (
-        FailureKind::RateLimited,
-        if timed {
-            Certainty::Sure
-        } else {
-            Certainty::Unclear
-        },
-    )
+    let mentions = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
+    let is_quota_code = [&error.code, &error.kind]
+        .into_iter()
+        .flatten()
+        .any(|code| code == "insufficient_quota");
+    let kind = if mentions(&["request too large"]) {
+        FailureKind::TooLarge
+    } else if let Some(kind) = from_code {
+        kind
+    // DashScope sends this code both for a rate that refills within the minute and for an exhausted quota; the message differs.
+    } else if is_quota_code && mentions(&["allocated quota", "per minute"]) {
+        FailureKind::RateLimited
+    } else if is_quota_code || mentions(QUOTA_PHRASES) {
+        FailureKind::NoQuota
+    } else if has_retry_after {
+        FailureKind::RateLimited
+    } else {
+        return (FailureKind::RateLimited, Certainty::Ambiguous);
+    };
+    (kind, Certainty::Certain)
 }
 
-fn named(error: &ProviderError) -> Option<FailureKind> {
-    [&error.code, &error.kind].into_iter().flatten().find_map(|word| {
-        NAMED
+fn kind_of_code(error: &ProviderError) -> Option<FailureKind> {
+    [&error.code, &error.kind].into_iter().flatten().find_map(|code| {
+        KNOWN_CODES
             .iter()
-            .find(|(known, _)| known == word)
+            .find(|(known, _)| known == code)
             .map(|(_, kind)| *kind)
     })
 }
@@ -179,10 +174,10 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn of(status: u16, body: &str) -> (FailureKind, Certainty) {
+    fn classify_body(status: u16, body: &str) -> (FailureKind, Certainty) {
         let failure = classify(
             status,
-            &RateHeaders::default(),
+            &ErrorHeaders::default(),
             ProviderError::parse(body.as_bytes()).as_ref(),
         );
         (failure.kind, failure.certainty)
@@ -190,118 +185,134 @@ mod tests {
 
     // L06, L23
     #[test]
-    fn causes_by_status_and_code() {
-        use Certainty::{Sure, Unclear};
+    fn status_and_code_determine_the_cause() {
+        use Certainty::{Ambiguous, Certain};
         use FailureKind::*;
         let table = [
             (
                 400,
                 r#"{"error":{"message":"x","code":"context_length_exceeded"}}"#,
                 ContextLength,
-                Sure,
+                Certain,
             ),
             (
                 400,
                 r#"{"error":{"code":400,"message":"x","type":"exceed_context_size_error"}}"#,
                 ContextLength,
-                Sure,
+                Certain,
             ),
-            (400, r#"{"error":{"message":"x"}}"#, InvalidRequest, Sure),
+            (400, r#"{"error":{"message":"x"}}"#, InvalidRequest, Certain),
             (
                 401,
                 r#"{"error":{"message":"Invalid API Key","type":"authentication_error","code":401}}"#,
                 InvalidKey,
-                Sure,
+                Certain,
             ),
-            (402, "", NoQuota, Sure),
+            (402, "", NoQuota, Certain),
             (
                 403,
                 r#"{"error":{"code":"insufficient_permissions"}}"#,
                 PermissionDenied,
-                Sure,
+                Certain,
             ),
-            (403, "<html>no</html>", PermissionDenied, Unclear),
+            (403, "<html>no</html>", PermissionDenied, Ambiguous),
             (
                 404,
                 r#"{"error":{"code":"model_not_found"}}"#,
                 ModelNotFound,
-                Sure,
+                Certain,
             ),
             (
                 404,
                 r#"{"error":{"message":"File Not Found"}}"#,
                 InvalidRequest,
-                Unclear,
+                Ambiguous,
             ),
-            (413, "", TooLarge, Sure),
+            (413, "", TooLarge, Certain),
             (
                 422,
                 r#"{"detail":[{"loc":["body","x"],"msg":"m"}]}"#,
                 InvalidRequest,
-                Sure,
+                Certain,
             ),
             (
                 429,
                 r#"{"error":{"code":"rate_limit_exceeded"}}"#,
                 RateLimited,
-                Sure,
+                Certain,
             ),
-            (429, r#"{"error":{"code":"1113","message":"x"}}"#, NoQuota, Sure),
-            (429, "slow down", RateLimited, Unclear),
+            (
+                429,
+                r#"{"error":{"code":"1113","message":"x"}}"#,
+                NoQuota,
+                Certain,
+            ),
+            (429, "slow down", RateLimited, Ambiguous),
             (
                 429,
                 r#"{"error":{"message":"Request too large: Limit 10, Requested 20"}}"#,
                 TooLarge,
-                Sure,
+                Certain,
             ),
-            (500, "", ServerError, Sure),
-            (503, "", Overloaded, Sure),
-            (529, "", Overloaded, Sure),
-            (302, "", InvalidRequest, Sure),
+            (500, "", ServerError, Certain),
+            (503, "", Overloaded, Certain),
+            (529, "", Overloaded, Certain),
+            (302, "", InvalidRequest, Certain),
         ];
         for (status, body, kind, certainty) in table {
-            assert_eq!(of(status, body), (kind, certainty), "{status} {body}");
+            assert_eq!(classify_body(status, body), (kind, certainty), "{status} {body}");
         }
     }
 
     // L02, L94
     #[test]
-    fn quota_gone_is_told_from_a_quota_that_passes() {
-        for gone in [
+    fn exhausted_quota_differs_from_refilling_rate() {
+        for exhausted in [
             r#"{"error":{"type":"insufficient_quota","code":"insufficient_quota","message":"You exceeded your current quota"}}"#,
             r#"{"error":{"message":"Subscription quota exceeded"}}"#,
             r#"{"error":{"status":"RESOURCE_EXHAUSTED","message":"Quota exceeded: requests per day"}}"#,
         ] {
-            assert_eq!(of(429, gone).0, FailureKind::NoQuota, "{gone}");
+            assert_eq!(
+                classify_body(429, exhausted).0,
+                FailureKind::NoQuota,
+                "{exhausted}"
+            );
         }
-        for passes in [
+        for refills in [
             r#"{"error":{"code":"insufficient_quota","message":"Allocated quota exceeded, please increase"}}"#,
             r#"{"error":{"code":"Throttling.AllocationQuota","message":"quota"}}"#,
         ] {
-            assert_eq!(of(429, passes).0, FailureKind::RateLimited, "{passes}");
+            assert_eq!(
+                classify_body(429, refills).0,
+                FailureKind::RateLimited,
+                "{refills}"
+            );
         }
     }
 
     // U18
     #[test]
-    fn stream_options_is_learned_from_the_structure_never_from_the_text() {
+    fn stream_options_rejection_requires_structured_param() {
         let text = r#"{"error":{"message":"stream_options is not supported"}}"#;
-        assert_eq!(of(400, text).0, FailureKind::InvalidRequest);
+        assert_eq!(classify_body(400, text).0, FailureKind::InvalidRequest);
         for structured in [
             r#"{"error":{"message":"x","param":"stream_options"}}"#,
             r#"{"error":{"message":"x","param":"stream_options.include_usage"}}"#,
         ] {
-            assert_eq!(of(400, structured).0, FailureKind::StreamOptionsRefused);
+            assert_eq!(
+                classify_body(400, structured).0,
+                FailureKind::StreamOptionsRefused
+            );
         }
         assert_eq!(
-            of(422, r#"{"detail":[{"loc":["body","stream_options"]}]}"#).0,
+            classify_body(422, r#"{"detail":[{"loc":["body","stream_options"]}]}"#).0,
             FailureKind::StreamOptionsRefused
         );
     }
 
     #[test]
-    fn a_429_with_a_time_is_surely_a_rate_and_debug_shows_no_words() {
-        let headers = RateHeaders {
+    fn rate_limit_with_retry_after_is_certain_and_debug_is_redacted() {
+        let headers = ErrorHeaders {
             retry_after: Some(Duration::from_secs(2)),
             request_id: None,
         };
@@ -309,7 +320,7 @@ mod tests {
         let failure = classify(429, &headers, error.as_ref());
         assert_eq!(
             (failure.kind, failure.certainty),
-            (FailureKind::RateLimited, Certainty::Sure)
+            (FailureKind::RateLimited, Certainty::Certain)
         );
         assert!(!format!("{failure:?} {error:?}").contains("CANARY"));
     }

@@ -1,20 +1,20 @@
-//! Amounts that differ from call to call.
+//! A distribution for durations and lengths that differ from call to call.
 
-use crate::routing::retry::SeededRng;
+use crate::seeded_rng::SeededRng;
 
-/// The 95th of a hundred parts of a normal distribution, in deviations.
-const P95: f64 = 1.644_853_626_951_472_2;
+/// The 95th percentile of the standard normal distribution.
+const NORMAL_P95: f64 = 1.644_853_626_951_472_2;
 
-/// An amount: always the same, or with a long tail, as times and lengths of answers have (log-normal).
+/// A constant or a log-normal distribution. Latencies and output lengths have such long tails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogNormal {
     mean: f64,
-    /// Of the logarithm; 0 where it is always the same.
+    /// The standard deviation of the logarithm; 0 for a constant.
     deviation: f64,
 }
 
 impl LogNormal {
-    /// Always this.
+    /// Creates a constant.
     pub const fn fixed(amount: f64) -> Self {
         Self {
             mean: amount,
@@ -22,28 +22,29 @@ impl LogNormal {
         }
     }
 
-    /// This on average, and less than `p95` in 95 of 100 cases. `None` unless `p95` is at least the mean and at most 3.8 times as much:
-    /// there is no such distribution otherwise.
-    pub fn tailed(mean: f64, p95: f64) -> Option<Self> {
+    /// Creates a distribution with the given mean and 95th percentile.
+    ///
+    /// Returns `None` unless `mean > 0` and `mean <= p95 <= 3.8 * mean`: no log-normal distribution has other values.
+    pub fn with_p95(mean: f64, p95: f64) -> Option<Self> {
         let ratio = p95 / mean;
-        let rest = P95 * P95 - 2.0 * ratio.ln();
-        (mean > 0.0 && ratio >= 1.0 && rest >= 0.0).then(|| Self {
+        let discriminant = NORMAL_P95 * NORMAL_P95 - 2.0 * ratio.ln();
+        (mean > 0.0 && ratio >= 1.0 && discriminant >= 0.0).then(|| Self {
             mean,
-            deviation: P95 - rest.sqrt(),
+            deviation: NORMAL_P95 - discriminant.sqrt(),
         })
     }
 
-    /// What it is on average.
+    /// Returns the mean.
     pub fn mean(&self) -> f64 {
         self.mean
     }
 
-    pub(super) fn draw(&self, chance: &mut SeededRng) -> f64 {
+    pub(super) fn sample(&self, rng: &mut SeededRng) -> f64 {
         if self.deviation == 0.0 {
             return self.mean;
         }
-        // Box and Muller.
-        let (radius, angle) = (1.0 - chance.fraction(), chance.fraction());
+        // Box-Muller transform.
+        let (radius, angle) = (1.0 - rng.next_f64(), rng.next_f64());
         let normal = (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos();
         self.mean * (self.deviation * (normal - self.deviation / 2.0)).exp()
     }
@@ -56,9 +57,9 @@ impl From<u32> for LogNormal {
 }
 
 impl From<std::time::Duration> for LogNormal {
-    /// In seconds.
-    fn from(span: std::time::Duration) -> Self {
-        Self::fixed(span.as_secs_f64())
+    /// Creates a constant, in seconds.
+    fn from(duration: std::time::Duration) -> Self {
+        Self::fixed(duration.as_secs_f64())
     }
 }
 
@@ -67,26 +68,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mean_and_tail_are_as_asked_for() {
+    fn samples_have_the_given_mean_and_p95() {
         for (mean, p95) in [(2.0, 5.0), (300.0, 310.0), (1.0, 3.8)] {
-            let spread = LogNormal::tailed(mean, p95).unwrap();
-            let mut chance = SeededRng::new(3);
-            let mut drawn: Vec<f64> = (0..200_000).map(|_| spread.draw(&mut chance)).collect();
-            let average = drawn.iter().sum::<f64>() / drawn.len() as f64;
-            drawn.sort_by(f64::total_cmp);
-            let tail = drawn[drawn.len() * 95 / 100];
+            let distribution = LogNormal::with_p95(mean, p95).unwrap();
+            let mut rng = SeededRng::new(3);
+            let mut samples: Vec<f64> = (0..200_000).map(|_| distribution.sample(&mut rng)).collect();
+            let average = samples.iter().sum::<f64>() / samples.len() as f64;
+            samples.sort_by(f64::total_cmp);
+            let tail = samples[samples.len() * 95 / 100];
             assert!((average / mean - 1.0).abs() < 0.03, "{average} for {mean}");
             assert!((tail / p95 - 1.0).abs() < 0.03, "{tail} for {p95}");
-            assert!(drawn[0] > 0.0);
+            assert!(samples[0] > 0.0);
         }
     }
 
     #[test]
-    fn what_no_distribution_has_is_refused() {
+    fn impossible_mean_and_p95_are_rejected() {
         for (mean, p95) in [(2.0, 1.9), (1.0, 3.9), (0.0, 1.0), (1.0, f64::NAN)] {
-            assert_eq!(LogNormal::tailed(mean, p95), None, "{mean}:{p95}");
+            assert_eq!(LogNormal::with_p95(mean, p95), None, "{mean}:{p95}");
         }
-        let same = LogNormal::tailed(2.0, 2.0).unwrap();
-        assert_eq!(same.draw(&mut SeededRng::new(1)), 2.0);
+        let constant = LogNormal::with_p95(2.0, 2.0).unwrap();
+        assert_eq!(constant.sample(&mut SeededRng::new(1)), 2.0);
     }
 }

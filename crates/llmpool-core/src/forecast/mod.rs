@@ -1,70 +1,23 @@
-//! What will become of traffic under given limits: the same desk as in earnest, in time that passes as fast as it can be counted.
+//! Forecasts of traffic under given limits: a simulation in virtual time with the same admission control that real calls use.
 //!
-//! Every event has its instant: a call comes, a timer fires, an answer is complete. The provider is honest and never fails, so what is
-//! foretold is what the limits themselves cost.
+//! Each event has its instant: an arrival, a timer, a completed response. The simulated provider obeys the limits and never fails, so the
+//! forecast shows what the limits alone cost.
 //!
-//! Always true: what was offered was answered or turned away, once everything is over; the same traffic and seed foretell the same; what is
-//! kept grows with the calls that are under way at once, and with those that came by one wait each.
+//! Invariants: every call that arrives is either admitted or rejected. The same traffic and seed give the same forecast. Memory grows with the
+//! calls that are active at the same time, plus one wait per admitted call.
 
+mod call_generator;
+mod forecast_builder;
 mod log_normal;
+mod model_setup;
 mod outcome;
-mod run;
+mod simulation;
 mod traffic;
 mod utilization;
 
-use std::fmt;
-
 pub use log_normal::LogNormal;
+pub use model_setup::ModelSetup;
 pub use outcome::{Forecast, Rejections, TimeBin};
-pub use traffic::{Arrivals, Burst, Recorded, Traffic};
-pub use utilization::{KeyUse, Utilization};
-
-use crate::limits::limiter::{Limiter, TargetId};
-use crate::time::Timestamp;
-
-/// The most calls that are foretold: more would take minutes.
-pub const MOST_CALLS: u64 = 2_000_000;
-
-/// A model that calls are for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ModelSetup {
-    /// Which of the ledgers has it.
-    pub limiter: usize,
-    /// Its place there.
-    pub target: TargetId,
-    /// Its share of the calls, compared with the shares of the others. Recorded calls say themselves which model they are for.
-    pub share: f64,
-    /// Tokens of an answer that its calls reserve where a limit counts them; `None`: as many as answers are seen to have, as in earnest.
-    pub expected_answer: Option<u32>,
-}
-
-/// More than [`MOST_CALLS`] calls would have come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyCalls;
-
-/// What will become of this traffic at these models, each with a forecast of its own, and nothing else going on.
-///
-/// Models of one ledger share what keys they have in common. Where no model has a share, the first has all.
-pub fn forecast(
-    ledgers: Vec<Limiter>,
-    models: &[ModelSetup],
-    traffic: &Traffic,
-    start: Timestamp,
-) -> Result<Vec<Forecast>, TooManyCalls> {
-    // Told at once where it is plain; of callers nobody knows beforehand.
-    if traffic.expected() > MOST_CALLS as f64 {
-        return Err(TooManyCalls);
-    }
-    run::Run::new(ledgers, models, traffic, start).finish()
-}
-
-impl fmt::Display for TooManyCalls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "these are more than {MOST_CALLS} calls, the most that are foretold"
-        )
-    }
-}
-
-impl std::error::Error for TooManyCalls {}
+pub use simulation::{MAX_CALLS, TooManyCalls, forecast};
+pub use traffic::{Arrivals, Burst, RecordedCall, Traffic};
+pub use utilization::{KeyUsage, Utilization};

@@ -1,4 +1,4 @@
-//! How much of what limits allow was used.
+//! How much of each limit was used.
 
 use std::time::Duration;
 
@@ -6,106 +6,110 @@ use crate::limits::key::KeyId;
 use crate::limits::limiter::{Limiter, TargetId, WaitReason};
 use crate::limits::{LimitKind, Limits};
 
-/// What a key did within the span, for all models.
+/// The usage of a key within the span, over all models.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct KeyUse {
-    /// Which one.
+pub struct KeyUsage {
+    /// The key.
     pub key: KeyId,
-    /// Calls that it was picked for.
+    /// Calls that were admitted with it.
     pub calls: u64,
-    /// What they used, prompts and answers together.
+    /// Prompt and output tokens of these calls.
     pub tokens: u64,
-    /// Which of its limits, or of those that it shares with its account, was used most, where it has one.
+    /// The most used of its own limits and those of its account, if it has any.
     pub most_used: Option<Utilization>,
 }
 
-/// A limit, and how much of it was used.
+/// A limit and the share of it that was used.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Utilization {
-    /// Which one.
+    /// The limit.
     pub limit: WaitReason,
-    /// The part of what it allows in the span: 1 is all.
+    /// The used share of what the limit allows in the span, from 0 to 1.
     pub share: f64,
 }
 
-/// What was done within the span, by a key or for a model.
+/// The usage of a key or a model within the span.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct UsageTotals {
     pub(super) calls: u64,
     pub(super) tokens: u64,
-    /// For how long attempts were under way, all of them together, in seconds.
-    pub(super) busy: f64,
+    /// The sum of the durations of all attempts, in seconds.
+    pub(super) busy_seconds: f64,
 }
 
-impl Tally {
+impl UsageTotals {
     pub(super) fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.tokens += other.tokens;
-        self.busy += other.busy;
+        self.busy_seconds += other.busy_seconds;
     }
 }
 
-/// Of the limits of a model itself.
-pub(super) fn of_model(
+/// Returns the most used of a model's own limits.
+pub(super) fn model_utilization(
     limiter: &Limiter,
     target: TargetId,
-    tally: &Tally,
+    totals: &UsageTotals,
     span: Duration,
 ) -> Option<Utilization> {
-    let used = used(limiter.target_limits(target), tally, span).map(|(what, share)| Utilization {
-        limit: what.map_or(WaitReason::TargetConcurrency, WaitReason::Target),
+    let used = used_shares(limiter.target_limits(target), totals, span).map(|(kind, share)| Utilization {
+        limit: kind.map_or(WaitReason::TargetConcurrency, WaitReason::Target),
         share,
     });
-    used.reduce(more)
+    used.reduce(higher)
 }
 
-/// Of the limits of a key and its account. `tallies` are those of all keys, in order.
-pub(super) fn of_key(limiter: &Limiter, key: KeyId, tallies: &[Tally], span: Duration) -> KeyUse {
-    let tally = &tallies[key.index()];
-    let (own, account) = limiter.configured(key);
-    let together = limiter.group_of(key).map(|group| {
-        let mut all = Tally::default();
+/// Returns the usage of a key. `totals` holds the usage of all keys of the limiter, by index.
+pub(super) fn key_usage(limiter: &Limiter, key: KeyId, totals: &[UsageTotals], span: Duration) -> KeyUsage {
+    let key_totals = &totals[key.index()];
+    let (own_limits, account_limits) = limiter.configured(key);
+    let account_totals = limiter.group_of(key).map(|group| {
+        let mut sum = UsageTotals::default();
         let members = limiter.members(group).iter();
-        members.for_each(|member| all.add(&tallies[member.index()]));
-        all
+        members.for_each(|member| sum.add(&totals[member.index()]));
+        sum
     });
-    let accounts = account
-        .zip(together)
-        .map(|(limits, all)| used(&limits, &all, span).collect::<Vec<_>>());
-    let all = used(&own, tally, span).chain(accounts.into_iter().flatten());
-    let all = all.map(|(what, share)| Utilization {
-        limit: what.map_or(WaitReason::Concurrency, WaitReason::KeyLimits),
+    let of_account = account_limits
+        .zip(account_totals)
+        .map(|(limits, totals)| used_shares(&limits, &totals, span).collect::<Vec<_>>());
+    let used = used_shares(&own_limits, key_totals, span).chain(of_account.into_iter().flatten());
+    let used = used.map(|(kind, share)| Utilization {
+        limit: kind.map_or(WaitReason::Concurrency, WaitReason::KeyLimits),
         share,
     });
-    KeyUse {
+    KeyUsage {
         key,
-        calls: tally.calls,
-        tokens: tally.tokens,
-        most_used: all.reduce(more),
+        calls: key_totals.calls,
+        tokens: key_totals.tokens,
+        most_used: used.reduce(higher),
     }
 }
 
-/// The share of each limit that there is; `None` stands for concurrency.
-fn used(limits: &Limits, tally: &Tally, span: Duration) -> impl Iterator<Item = (Option<LimitKind>, f64)> {
+/// Returns the used share of each limit that is set; the kind `None` stands for concurrency.
+fn used_shares(
+    limits: &Limits,
+    totals: &UsageTotals,
+    span: Duration,
+) -> impl Iterator<Item = (Option<LimitKind>, f64)> {
     let seconds = span.as_secs_f64();
-    let quotas = limits.rate_limits();
-    let quotas = quotas.map(|quota| f64::from(quota.capacity()) + quota.per_second() * seconds);
-    let windows = |most: u32, length: f64| f64::from(most) * (seconds / length).max(1.0);
-    let (calls, tokens) = (tally.calls as f64, tally.tokens as f64);
-    let requests = quotas
+    let rates = limits.rate_limits();
+    let rates = rates.map(|rate| f64::from(rate.capacity()) + rate.per_second() * seconds);
+    let allowed = |max: u32, window: f64| f64::from(max) * (seconds / window).max(1.0);
+    let (calls, tokens) = (totals.calls as f64, totals.tokens as f64);
+    let requests = rates
         .reduce(f64::min)
-        .map(|most| (Some(LimitKind::Requests), calls / most));
+        .map(|max| (Some(LimitKind::Requests), calls / max));
     let minute = limits
         .tpm
-        .map(|most| (Some(LimitKind::Tokens), tokens / windows(most, 60.0)));
+        .map(|max| (Some(LimitKind::Tokens), tokens / allowed(max, 60.0)));
     let day = limits
         .rpd
-        .map(|most| (Some(LimitKind::Day), calls / windows(most, 86_400.0)));
+        .map(|max| (Some(LimitKind::Day), calls / allowed(max, 86_400.0)));
     let slots = limits.max_concurrency;
-    let slots = slots.map(|most| (None, tally.busy / (f64::from(most) * seconds)));
+    let slots = slots.map(|max| (None, totals.busy_seconds / (f64::from(max) * seconds)));
     [requests, minute, day, slots].into_iter().flatten()
 }
 
-fn more(a: Utilization, b: Utilization) -> Utilization {
+fn higher(a: Utilization, b: Utilization) -> Utilization {
     if b.share > a.share { b } else { a }
 }

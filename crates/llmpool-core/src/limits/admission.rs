@@ -401,9 +401,9 @@ impl<W: Clone> Admission<W> {
         self.limiter.record_call(target, now);
     }
 
-    /// Withdraws one retry from the target's retry budget, and returns whether there was one.
-    pub fn try_withdraw_retry(&mut self, target: TargetId, now: Timestamp) -> bool {
-        self.limiter.try_withdraw_retry(target, now)
+    /// Spends one retry of the target's retry budget, and returns whether there was one.
+    pub fn try_spend_retry(&mut self, target: TargetId, now: Timestamp) -> bool {
+        self.limiter.try_spend_retry(target, now)
     }
 
     /// Serves the queues that a change to a grant concerns: those of its key, and those of its target if `target_changed`.

@@ -221,7 +221,7 @@ impl Limiter {
     pub fn record_success(&mut self, grant: &Grant, now: Timestamp) -> bool {
         let target = &mut self.targets[grant.target.index()];
         target.failures = 0;
-        target.retry_budget.answered();
+        target.retry_budget.record_success();
         let mut changed = target.health.record_success(grant.epoch);
         if let Some(id) = grant.key() {
             changed |= target.denials.record_success(id, grant.denial_epoch);
@@ -334,12 +334,12 @@ impl Limiter {
 
     /// Records a new call, which earns its target a fraction of a retry.
     pub fn record_call(&mut self, target: TargetId, now: Timestamp) {
-        self.targets[target.index()].retry_budget.fresh_call(now);
+        self.targets[target.index()].retry_budget.record_call(now);
     }
 
-    /// Withdraws one retry from the target's retry budget, and returns whether there was one.
-    pub fn try_withdraw_retry(&mut self, target: TargetId, now: Timestamp) -> bool {
-        self.targets[target.index()].retry_budget.spend(now)
+    /// Spends one retry of the target's retry budget, and returns whether there was one.
+    pub fn try_spend_retry(&mut self, target: TargetId, now: Timestamp) -> bool {
+        self.targets[target.index()].retry_budget.try_spend(now)
     }
 
     fn next_seq(&mut self) -> u64 {

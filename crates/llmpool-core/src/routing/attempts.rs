@@ -1,48 +1,49 @@
-//! What one call does next: try, pause, or give up.
+//! Decides what a call does next: attempt, back off, or give up.
 //!
-//! Who is to blame decides. The request: stop. The key: take another key at once, free of charge as long as this call has
-//! not tried it yet. The target or the network: pause and spend a retry. Pure, so that order, budget and deadline are
+//! The blame of the last failure decides. Request: stop. Key: use another key at once, without spending a retry if the call has not tried
+//! that key yet. Target or network: back off and spend a retry. Reads no clock, so the order of attempts, the retries and the deadline are
 //! tested as tables.
 //!
-//! Always true: attempts ≤ 1 + retries + keys + 2 (a dead connection and a refused `stream_options` may be repeated once
-//! each without spending a retry).
+//! Invariant: attempts ≤ 1 + retries + keys + 2. (A stale connection and a rejected `stream_options` may each be retried once without
+//! spending a retry.)
 
 use crate::failure::{Blame, Certainty, Failure, FailureKind};
 use crate::limits::key::KeyId;
+use crate::seeded_rng::SeededRng;
 use crate::time::Timestamp;
 
-use super::retry::{RetryPolicy, SeededRng};
+use super::retry::RetryPolicy;
 
-/// What the loop does next.
+/// What the retry loop does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextAction {
-    /// Wait for a permit and make an attempt.
+    /// Acquire a permit and make an attempt.
     Admit,
-    /// Stand in no line until then.
+    /// Wait until the given time, outside the wait queue.
     Backoff(Timestamp),
-    /// The last failure is the call's answer.
+    /// Return the last failure to the caller.
     GiveUp,
 }
 
-/// What a failure says about the key it happened with.
+/// What a failure means for the key of the attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyOutcome {
-    /// Nothing.
-    Innocent,
-    /// It rests.
-    Rests,
-    /// It rests for now: the next key's answer will tell whether it was the key at all.
-    RestsForNow,
-    /// Two keys said the same unclear thing, so the call is to blame: whatever rests for now because of it is restored.
+    /// The key is not to blame; its state stays as it is.
+    Unchanged,
+    /// The key is to blame and starts a cooldown.
+    Cooldown,
+    /// The key may be to blame and starts a cooldown, which is revoked if another key fails in the same way.
+    ProvisionalCooldown,
+    /// Two keys failed in the same ambiguous way, so the request is to blame: all provisional cooldowns of this call are revoked.
     RestoreAll,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    Now,
-    /// Free with a key that was not tried yet, else a retry.
-    OtherKey,
-    Pause(Timestamp),
+enum Decision {
+    AttemptNow,
+    /// An attempt with another key. Costs a retry if the call has already tried that key.
+    AttemptWithOtherKey,
+    AttemptAfter(Timestamp),
     Stop,
 }
 
@@ -52,157 +53,163 @@ pub struct Attempts {
     policy: RetryPolicy,
     deadline: Timestamp,
     key_count: usize,
-    chance: SeededRng,
+    rng: SeededRng,
     retries_spent: u32,
-    tried: Vec<KeyId>,
-    /// Keys that answered with a refusal of theirs, or with one that may be.
-    asked: Vec<KeyId>,
-    next: Next,
-    dead_connection_repeated: bool,
-    stream_options_repeated: bool,
-    unclear: Option<FailureKind>,
+    tried_keys: Vec<KeyId>,
+    /// Keys of which an attempt failed for a reason that is, or may be, the key's.
+    rejecting_keys: Vec<KeyId>,
+    decision: Decision,
+    has_retried_dead_connection: bool,
+    has_retried_stream_options: bool,
+    ambiguous: Option<FailureKind>,
 }
 
 impl Attempts {
-    /// A call that has not tried anything: `key_count` keys could serve it, and it ends at `deadline`.
+    /// Starts a call that `key_count` keys could serve and that ends at `deadline`.
     pub fn new(policy: RetryPolicy, key_count: usize, deadline: Timestamp, seed: u64) -> Self {
         Self {
             policy,
             deadline,
             key_count,
-            chance: SeededRng::new(seed),
+            rng: SeededRng::new(seed),
             retries_spent: 0,
-            tried: Vec::new(),
-            asked: Vec::new(),
-            next: Next::Now,
-            dead_connection_repeated: false,
-            stream_options_repeated: false,
-            unclear: None,
+            tried_keys: Vec::new(),
+            rejecting_keys: Vec::new(),
+            decision: Decision::AttemptNow,
+            has_retried_dead_connection: false,
+            has_retried_stream_options: false,
+            ambiguous: None,
         }
     }
 
-    /// What to do now.
+    /// Returns what to do at `now`.
     pub fn next(&mut self, now: Timestamp) -> NextAction {
-        match self.next {
-            Next::Stop => NextAction::GiveUp,
+        match self.decision {
+            Decision::Stop => NextAction::GiveUp,
             _ if now >= self.deadline => NextAction::GiveUp,
-            Next::Pause(until) if until > now => NextAction::Backoff(until),
-            Next::Now | Next::Pause(_) => NextAction::Admit,
-            Next::OtherKey if self.has_retry() || self.tried.len() < self.key_count => NextAction::Admit,
-            Next::OtherKey => NextAction::GiveUp,
+            Decision::AttemptAfter(until) if until > now => NextAction::Backoff(until),
+            Decision::AttemptNow | Decision::AttemptAfter(_) => NextAction::Admit,
+            Decision::AttemptWithOtherKey if self.has_retry() || self.has_untried_key() => NextAction::Admit,
+            Decision::AttemptWithOtherKey => NextAction::GiveUp,
         }
     }
 
-    /// Whether the granted key may be used: going back to one that was already tried spends a retry, and there may be
-    /// none left.
-    pub fn admitted(&mut self, key: KeyId) -> bool {
-        if self.next != Next::OtherKey || !self.tried.contains(&key) {
+    /// Returns whether the call may use the granted key. Returning to a key that it has already tried spends a retry, if one is left.
+    pub fn try_use_key(&mut self, key: KeyId) -> bool {
+        if self.decision != Decision::AttemptWithOtherKey || !self.tried_keys.contains(&key) {
             return true;
         }
-        self.spend_retry()
+        self.try_spend_retry()
     }
 
-    /// Whether this key has told the call what it thinks of it.
-    pub fn has_asked(&self, key: KeyId) -> bool {
-        self.asked.contains(&key)
+    /// Returns whether an attempt with this key failed for a reason that is, or may be, the key's.
+    pub fn is_rejected_by(&self, key: KeyId) -> bool {
+        self.rejecting_keys.contains(&key)
     }
 
-    /// Takes note of a failed attempt. `added_stream_options` says that the refused member was ours, not the caller's;
-    /// `other_key` that a key is in use which was not [asked](Self::has_asked) yet.
-    pub fn failed(
+    /// Records a failed attempt and returns what it means for the key.
+    ///
+    /// `added_stream_options` is whether `stream_options` was added to the request by this library. `has_other_key` is whether a key is in
+    /// use that has not [rejected](Self::is_rejected_by) the call yet.
+    pub fn record_failure(
         &mut self,
         failure: &Failure,
         key: KeyId,
         added_stream_options: bool,
-        other_key: bool,
+        has_other_key: bool,
         now: Timestamp,
     ) -> KeyOutcome {
-        if !self.tried.contains(&key) {
-            self.tried.push(key);
+        if !self.tried_keys.contains(&key) {
+            self.tried_keys.push(key);
         }
-        let unclear = failure.certainty == Certainty::Unclear;
-        if (unclear || failure.blame() == Blame::Key) && !self.asked.contains(&key) {
-            self.asked.push(key);
+        let blame = failure.blame();
+        let is_ambiguous = failure.certainty == Certainty::Ambiguous;
+        if (is_ambiguous || blame == Blame::Key) && !self.rejecting_keys.contains(&key) {
+            self.rejecting_keys.push(key);
         }
-        if unclear {
-            return self.unclear_refusal(failure.kind, other_key);
+        if is_ambiguous {
+            return self.record_ambiguous(failure.kind, has_other_key);
         }
-        self.next = match failure.blame() {
+        self.decision = match blame {
             Blame::Request if failure.kind == FailureKind::StreamOptionsRefused => {
-                self.without_stream_options(added_stream_options)
+                self.retry_without_stream_options(added_stream_options)
             }
-            Blame::Request => Next::Stop,
-            Blame::Key => Next::OtherKey,
+            Blame::Request => Decision::Stop,
+            Blame::Key => Decision::AttemptWithOtherKey,
             Blame::Network
-                if failure.kind == FailureKind::DeadConnection && !self.dead_connection_repeated =>
+                if failure.kind == FailureKind::DeadConnection && !self.has_retried_dead_connection =>
             {
-                self.dead_connection_repeated = true;
-                Next::Now
+                self.has_retried_dead_connection = true;
+                Decision::AttemptNow
             }
-            Blame::Target | Blame::Network => self.pause(failure, now),
+            Blame::Target | Blame::Network => self.back_off(failure, now),
         };
-        if failure.blame() == Blame::Key {
-            KeyOutcome::Rests
+        if blame == Blame::Key {
+            KeyOutcome::Cooldown
         } else {
-            KeyOutcome::Innocent
+            KeyOutcome::Unchanged
         }
     }
 
-    /// Retries spent so far.
+    /// Returns the number of retries spent so far.
     pub fn retries_spent(&self) -> u32 {
         self.retries_spent
     }
 
-    fn unclear_refusal(&mut self, kind: FailureKind, other_key: bool) -> KeyOutcome {
-        if self.unclear == Some(kind) && self.asked.len() > 1 {
-            self.next = Next::Stop;
+    fn record_ambiguous(&mut self, kind: FailureKind, has_other_key: bool) -> KeyOutcome {
+        if self.ambiguous == Some(kind) && self.rejecting_keys.len() > 1 {
+            self.decision = Decision::Stop;
             return KeyOutcome::RestoreAll;
         }
-        self.unclear = Some(kind);
-        // A key that rests already cannot tell, and resting this one too would leave none to tell anything.
-        if other_key && (self.tried.len() < self.key_count || self.has_retry()) {
-            self.next = Next::OtherKey;
-            return KeyOutcome::RestsForNow;
+        self.ambiguous = Some(kind);
+        // Without another usable key the cause stays unknown, and a cooldown of this key would leave none in use.
+        if has_other_key && (self.has_untried_key() || self.has_retry()) {
+            self.decision = Decision::AttemptWithOtherKey;
+            return KeyOutcome::ProvisionalCooldown;
         }
-        // No other key can tell. A rate passes; anything else would only be refused again.
+        // A rate refills. Any other rejection would only repeat.
         if kind == FailureKind::RateLimited {
-            self.next = Next::OtherKey;
-            return KeyOutcome::Rests;
+            self.decision = Decision::AttemptWithOtherKey;
+            return KeyOutcome::Cooldown;
         }
-        self.next = Next::Stop;
-        KeyOutcome::Innocent
+        self.decision = Decision::Stop;
+        KeyOutcome::Unchanged
     }
 
-    fn without_stream_options(&mut self, ours: bool) -> Next {
-        if !ours || self.stream_options_repeated {
-            return Next::Stop;
+    fn retry_without_stream_options(&mut self, added_by_us: bool) -> Decision {
+        if !added_by_us || self.has_retried_stream_options {
+            return Decision::Stop;
         }
-        self.stream_options_repeated = true;
-        Next::Now
+        self.has_retried_stream_options = true;
+        Decision::AttemptNow
     }
 
-    fn pause(&mut self, failure: &Failure, now: Timestamp) -> Next {
+    fn back_off(&mut self, failure: &Failure, now: Timestamp) -> Decision {
         let retry = self.retries_spent;
-        if !self.spend_retry() {
-            return Next::Stop;
+        if !self.try_spend_retry() {
+            return Decision::Stop;
         }
-        let backoff = self.policy.backoff(retry, &mut self.chance);
+        let backoff = self.policy.backoff(retry, &mut self.rng);
         let until = now + backoff.max(failure.retry_after.unwrap_or_default());
         if until >= self.deadline {
-            Next::Stop
+            Decision::Stop
         } else {
-            Next::Pause(until)
+            Decision::AttemptAfter(until)
         }
+    }
+
+    fn has_untried_key(&self) -> bool {
+        self.tried_keys.len() < self.key_count
     }
 
     fn has_retry(&self) -> bool {
         self.retries_spent < self.policy.max_retries
     }
 
-    fn spend_retry(&mut self) -> bool {
-        let left = self.has_retry();
-        self.retries_spent += u32::from(left);
-        left
+    fn try_spend_retry(&mut self) -> bool {
+        let is_left = self.has_retry();
+        self.retries_spent += u32::from(is_left);
+        is_left
     }
 }
 
@@ -234,16 +241,16 @@ mod tests {
         Failure::new(kind)
     }
 
-    fn unclear(kind: FailureKind) -> Failure {
+    fn ambiguous(kind: FailureKind) -> Failure {
         Failure {
-            certainty: Certainty::Unclear,
+            certainty: Certainty::Ambiguous,
             ..Failure::new(kind)
         }
     }
 
     // U06, O08
     #[test]
-    fn the_requests_fault_is_tried_exactly_once() {
+    fn request_failure_is_not_retried() {
         for kind in [
             FailureKind::InvalidRequest,
             FailureKind::ContextLength,
@@ -255,8 +262,8 @@ mod tests {
             let mut call = call(5, 4);
             assert_eq!(call.next(NOW), NextAction::Admit);
             assert_eq!(
-                call.failed(&failure(kind), keys(1)[0], false, true, NOW),
-                KeyOutcome::Innocent
+                call.record_failure(&failure(kind), keys(1)[0], false, true, NOW),
+                KeyOutcome::Unchanged
             );
             assert_eq!(call.next(NOW), NextAction::GiveUp, "{kind:?}");
         }
@@ -264,7 +271,7 @@ mod tests {
 
     // U12, O25
     #[test]
-    fn no_retries_means_one_attempt() {
+    fn zero_retries_means_one_attempt() {
         let key = keys(1)[0];
         for kind in [
             FailureKind::ServerError,
@@ -273,74 +280,74 @@ mod tests {
         ] {
             let mut call = call(0, 1);
             assert_eq!(call.next(NOW), NextAction::Admit);
-            assert!(call.admitted(key));
-            call.failed(&failure(kind), key, false, true, NOW);
+            assert!(call.try_use_key(key));
+            call.record_failure(&failure(kind), key, false, true, NOW);
             assert_eq!(call.next(NOW), NextAction::GiveUp, "{kind:?}");
         }
     }
 
     // L01
     #[test]
-    fn every_other_key_is_free_after_a_failure_that_blames_the_key() {
+    fn key_failure_moves_to_untried_keys_without_retries() {
         let keys = keys(9);
         let mut call = call(0, 9);
         for key in &keys[..8] {
             assert_eq!(call.next(NOW), NextAction::Admit);
-            assert!(call.admitted(*key));
+            assert!(call.try_use_key(*key));
             assert_eq!(
-                call.failed(&failure(FailureKind::InvalidKey), *key, false, true, NOW),
-                KeyOutcome::Rests
+                call.record_failure(&failure(FailureKind::InvalidKey), *key, false, true, NOW),
+                KeyOutcome::Cooldown
             );
         }
         assert_eq!(call.next(NOW), NextAction::Admit);
-        assert!(call.admitted(keys[8]) && call.retries_spent() == 0);
+        assert!(call.try_use_key(keys[8]) && call.retries_spent() == 0);
         assert!(
-            !call.admitted(keys[0]),
-            "a key that was tried costs a retry, and there is none"
+            !call.try_use_key(keys[0]),
+            "a tried key costs a retry, and none is left"
         );
     }
 
     #[test]
-    fn a_target_failure_spends_a_retry_even_where_keys_are_left() {
+    fn target_failure_spends_a_retry_despite_untried_keys() {
         let keys = keys(4);
         let mut call = call(2, 4);
         for key in &keys[..2] {
-            call.failed(&failure(FailureKind::ServerError), *key, false, true, NOW);
+            call.record_failure(&failure(FailureKind::ServerError), *key, false, true, NOW);
             assert!(matches!(
                 call.next(NOW),
                 NextAction::Backoff(_) | NextAction::Admit
             ));
         }
-        call.failed(&failure(FailureKind::ServerError), keys[2], false, true, NOW);
+        call.record_failure(&failure(FailureKind::ServerError), keys[2], false, true, NOW);
         assert_eq!(call.next(NOW), NextAction::GiveUp);
         assert_eq!(call.retries_spent(), 2);
     }
 
     // L18
     #[test]
-    fn the_pause_is_never_shorter_than_the_provider_asked() {
+    fn backoff_is_at_least_retry_after() {
         let mut call = call(5, 1);
-        let asked = Duration::from_secs(7);
-        let busy = Failure {
-            retry_after: Some(asked),
+        let retry_after = Duration::from_secs(7);
+        let overloaded = Failure {
+            retry_after: Some(retry_after),
             ..failure(FailureKind::Overloaded)
         };
-        call.failed(&busy, keys(1)[0], false, true, NOW);
+        call.record_failure(&overloaded, keys(1)[0], false, true, NOW);
         let NextAction::Backoff(until) = call.next(NOW) else {
-            panic!("it has to pause")
+            panic!("expected a backoff")
         };
-        assert!(until >= NOW + asked);
+        assert!(until >= NOW + retry_after);
         assert_eq!(call.next(until), NextAction::Admit);
     }
 
     // U11
     #[test]
-    fn a_pause_that_ends_after_the_deadline_is_not_slept() {
+    fn backoff_past_the_deadline_gives_up() {
         let mut call = call(5, 1);
-        let asked = Some(Duration::from_secs(3600));
-        call.failed(
+        let retry_after = Some(Duration::from_secs(3600));
+        call.record_failure(
             &Failure {
-                retry_after: asked,
+                retry_after,
                 ..failure(FailureKind::Overloaded)
             },
             keys(1)[0],
@@ -352,34 +359,34 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_connection_is_repeated_once_for_free() {
+    fn dead_connection_is_retried_once_without_a_retry() {
         let key = keys(1)[0];
         let mut call = call(0, 1);
-        call.failed(&failure(FailureKind::DeadConnection), key, false, true, NOW);
+        call.record_failure(&failure(FailureKind::DeadConnection), key, false, true, NOW);
         assert_eq!(call.next(NOW), NextAction::Admit);
-        assert!(call.admitted(key));
-        call.failed(&failure(FailureKind::DeadConnection), key, false, true, NOW);
+        assert!(call.try_use_key(key));
+        call.record_failure(&failure(FailureKind::DeadConnection), key, false, true, NOW);
         assert_eq!(call.next(NOW), NextAction::GiveUp);
     }
 
     // U18
     #[test]
-    fn a_refused_stream_options_is_repeated_once_and_only_if_it_was_ours() {
+    fn rejected_stream_options_is_retried_once_if_added_by_us() {
         let key = keys(1)[0];
         let refused = failure(FailureKind::StreamOptionsRefused);
-        let mut ours = call(0, 1);
-        ours.failed(&refused, key, true, true, NOW);
-        assert_eq!(ours.next(NOW), NextAction::Admit);
-        ours.failed(&refused, key, true, true, NOW);
-        assert_eq!(ours.next(NOW), NextAction::GiveUp);
-        let mut theirs = call(5, 1);
-        theirs.failed(&refused, key, false, true, NOW);
-        assert_eq!(theirs.next(NOW), NextAction::GiveUp);
+        let mut added_by_us = call(0, 1);
+        added_by_us.record_failure(&refused, key, true, true, NOW);
+        assert_eq!(added_by_us.next(NOW), NextAction::Admit);
+        added_by_us.record_failure(&refused, key, true, true, NOW);
+        assert_eq!(added_by_us.next(NOW), NextAction::GiveUp);
+        let mut set_by_caller = call(5, 1);
+        set_by_caller.record_failure(&refused, key, false, true, NOW);
+        assert_eq!(set_by_caller.next(NOW), NextAction::GiveUp);
     }
 
     // L93
     #[test]
-    fn the_same_unclear_refusal_from_a_second_key_blames_the_call() {
+    fn same_ambiguous_failure_of_two_keys_blames_the_request() {
         let keys = keys(4);
         for kind in [
             FailureKind::PermissionDenied,
@@ -388,12 +395,12 @@ mod tests {
         ] {
             let mut call = call(5, 4);
             assert_eq!(
-                call.failed(&unclear(kind), keys[0], false, true, NOW),
-                KeyOutcome::RestsForNow
+                call.record_failure(&ambiguous(kind), keys[0], false, true, NOW),
+                KeyOutcome::ProvisionalCooldown
             );
             assert_eq!(call.next(NOW), NextAction::Admit);
             assert_eq!(
-                call.failed(&unclear(kind), keys[1], false, true, NOW),
+                call.record_failure(&ambiguous(kind), keys[1], false, true, NOW),
                 KeyOutcome::RestoreAll
             );
             assert_eq!(call.next(NOW), NextAction::GiveUp);
@@ -402,62 +409,68 @@ mod tests {
 
     // L93
     #[test]
-    fn a_key_that_told_nothing_of_the_kind_may_be_asked_while_retries_are_left() {
+    fn key_without_rejection_may_be_used_again_for_a_retry() {
         let keys = keys(2);
         let mut call = call(2, 2);
-        call.failed(&failure(FailureKind::ServerError), keys[0], false, true, NOW);
-        let verdict = call.failed(&unclear(FailureKind::PermissionDenied), keys[1], false, true, NOW);
-        assert_eq!(
-            (verdict, call.next(NOW)),
-            (KeyOutcome::RestsForNow, NextAction::Admit)
+        call.record_failure(&failure(FailureKind::ServerError), keys[0], false, true, NOW);
+        let outcome = call.record_failure(
+            &ambiguous(FailureKind::PermissionDenied),
+            keys[1],
+            false,
+            true,
+            NOW,
         );
-        assert!(call.admitted(keys[0]) && call.has_asked(keys[1]) && !call.has_asked(keys[0]));
-        let again = call.failed(
-            &unclear(FailureKind::PermissionDenied),
+        assert_eq!(
+            (outcome, call.next(NOW)),
+            (KeyOutcome::ProvisionalCooldown, NextAction::Admit)
+        );
+        assert!(call.try_use_key(keys[0]) && call.is_rejected_by(keys[1]) && !call.is_rejected_by(keys[0]));
+        let second = call.record_failure(
+            &ambiguous(FailureKind::PermissionDenied),
             keys[0],
             false,
             false,
             NOW,
         );
         assert_eq!(
-            (again, call.next(NOW)),
+            (second, call.next(NOW)),
             (KeyOutcome::RestoreAll, NextAction::GiveUp)
         );
     }
 
     // L93
     #[test]
-    fn where_every_other_key_rests_nobody_could_tell_and_this_one_goes_on() {
+    fn ambiguous_failure_without_other_key_keeps_the_key() {
         let keys = keys(2);
         let mut call = call(2, 2);
-        let verdict = call.failed(
-            &unclear(FailureKind::PermissionDenied),
+        let outcome = call.record_failure(
+            &ambiguous(FailureKind::PermissionDenied),
             keys[0],
             false,
             false,
             NOW,
         );
         assert_eq!(
-            (verdict, call.next(NOW)),
-            (KeyOutcome::Innocent, NextAction::GiveUp)
+            (outcome, call.next(NOW)),
+            (KeyOutcome::Unchanged, NextAction::GiveUp)
         );
     }
 
     #[test]
-    fn an_unclear_refusal_of_the_only_key_rests_it_only_when_it_is_a_rate() {
+    fn ambiguous_failure_of_the_only_key_cools_down_only_a_rate() {
         let key = keys(1)[0];
-        let mut moderated = call(5, 1);
+        let mut forbidden = call(5, 1);
         assert_eq!(
-            moderated.failed(&unclear(FailureKind::PermissionDenied), key, false, false, NOW),
-            KeyOutcome::Innocent
+            forbidden.record_failure(&ambiguous(FailureKind::PermissionDenied), key, false, false, NOW),
+            KeyOutcome::Unchanged
         );
-        assert_eq!(moderated.next(NOW), NextAction::GiveUp);
+        assert_eq!(forbidden.next(NOW), NextAction::GiveUp);
         let mut limited = call(5, 1);
         assert_eq!(
-            limited.failed(&unclear(FailureKind::RateLimited), key, false, false, NOW),
-            KeyOutcome::Rests
+            limited.record_failure(&ambiguous(FailureKind::RateLimited), key, false, false, NOW),
+            KeyOutcome::Cooldown
         );
         assert_eq!(limited.next(NOW), NextAction::Admit);
-        assert!(limited.admitted(key) && limited.retries_spent() == 1);
+        assert!(limited.try_use_key(key) && limited.retries_spent() == 1);
     }
 }

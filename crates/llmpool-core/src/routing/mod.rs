@@ -1,4 +1,4 @@
-//! What to do next about one call.
+//! Decides what a call does next, how long it backs off, and how many retries a target gets.
 
 pub mod attempts;
 pub mod budget;

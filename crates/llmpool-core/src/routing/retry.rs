@@ -1,21 +1,22 @@
-//! How long to pause before another try.
+//! The retry policy: how many retries a call gets, and how long it backs off before each.
 
 use std::time::Duration;
 
-/// The longest pause that backing off alone leads to.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+use crate::seeded_rng::SeededRng;
 
-/// How often a call may be tried again, and how long it pauses in between.
+/// The upper bound of the exponential backoff, unless the base is longer.
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// The number of retries of a call, and the backoff between them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
-    /// Retries after the first attempt; 0 means one attempt.
+    /// Retries after the first attempt; 0 means a single attempt. Default 5.
     pub max_retries: u32,
-    /// The longest first pause; it doubles from retry to retry, up to a minute.
+    /// The upper bound of the first backoff. It doubles with each retry, up to one minute. Default 1 s.
     pub base: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// The origin's: 5 and one second.
     fn default() -> Self {
         Self {
             max_retries: 5,
@@ -25,35 +26,15 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The pause before retry number `retry` (from 0): full jitter, anywhere between nothing and the doubled base, so
-    /// that calls that failed together do not come back together.
-    pub fn backoff(&self, retry: u32, chance: &mut SeededRng) -> Duration {
-        let longest = self
+    /// Returns the backoff before the given retry, counted from 0.
+    ///
+    /// With full jitter: uniform between zero and `base * 2^retry`, so that calls that failed together do not retry together.
+    pub fn backoff(&self, retry: u32, rng: &mut SeededRng) -> Duration {
+        let upper_bound = self
             .base
             .saturating_mul(1 << retry.min(20))
-            .min(LONGEST_BACKOFF.max(self.base));
-        longest.mul_f64(chance.fraction())
-    }
-}
-
-/// A source of chance that repeats itself from the same seed (splitmix64).
-#[derive(Clone, Debug)]
-pub struct SeededRng(u64);
-
-impl SeededRng {
-    /// The sequence of this seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// The next number of the sequence, evenly spread over `0.0..1.0`.
-    pub fn fraction(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        (mixed >> 11) as f64 / (1_u64 << 53) as f64
+            .min(MAX_BACKOFF.max(self.base));
+        upper_bound.mul_f64(rng.next_f64())
     }
 }
 
@@ -63,28 +44,37 @@ mod tests {
 
     // U06, O08
     #[test]
-    fn pauses_are_spread_over_a_doubling_range_and_bounded() {
+    fn backoff_is_jittered_and_doubles_up_to_the_maximum() {
         let policy = RetryPolicy {
             max_retries: 9,
             base: Duration::from_secs(1),
         };
-        let mut chance = SeededRng::new(7);
+        let mut rng = SeededRng::new(7);
         for retry in 0..40 {
-            let longest = Duration::from_secs(1 << retry.min(6)).min(LONGEST_BACKOFF);
-            let pauses: Vec<_> = (0..200).map(|_| policy.backoff(retry, &mut chance)).collect();
-            assert!(pauses.iter().all(|pause| *pause <= longest), "retry {retry}");
-            assert!(pauses.iter().any(|pause| *pause < longest / 4), "retry {retry}");
-            assert!(pauses.iter().any(|pause| *pause > longest / 2), "retry {retry}");
+            let upper_bound = Duration::from_secs(1 << retry.min(6)).min(MAX_BACKOFF);
+            let backoffs: Vec<_> = (0..200).map(|_| policy.backoff(retry, &mut rng)).collect();
+            assert!(
+                backoffs.iter().all(|backoff| *backoff <= upper_bound),
+                "retry {retry}"
+            );
+            assert!(
+                backoffs.iter().any(|backoff| *backoff < upper_bound / 4),
+                "retry {retry}"
+            );
+            assert!(
+                backoffs.iter().any(|backoff| *backoff > upper_bound / 2),
+                "retry {retry}"
+            );
         }
     }
 
     #[test]
-    fn a_long_base_is_kept() {
+    fn base_longer_than_the_maximum_is_used() {
         let policy = RetryPolicy {
             max_retries: 1,
             base: Duration::from_secs(300),
         };
-        let mut chance = SeededRng::new(1);
-        assert!((0..100).any(|_| policy.backoff(0, &mut chance) > Duration::from_secs(60)));
+        let mut rng = SeededRng::new(1);
+        assert!((0..100).any(|_| policy.backoff(0, &mut rng) > Duration::from_secs(60)));
     }
 }

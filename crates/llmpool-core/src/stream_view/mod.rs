@@ -317,7 +317,7 @@ fn are_an_error(object: Option<&RawValue>, code: Option<&RawValue>, error_code: 
         return false;
     }
     let (object, code, error_code) = (read(object), read(code), read(error_code));
-    provider_error::calls_itself_an_error(|name| match name {
+    provider_error::looks_like_error(|name| match name {
         "object" => object.as_ref(),
         "code" => code.as_ref(),
         "error_code" => error_code.as_ref(),

@@ -141,7 +141,7 @@ impl End {
             usage: Option<ResponsesUsage>,
         }
         let said: Said = serde_json::from_slice(response).unwrap_or_default();
-        let used = said.usage.map(|used| usage::as_chat(&used));
+        let used = said.usage.map(|used| usage::to_chat(&used));
         let used = used.filter(|used| !used.is_empty());
         Self {
             failed: matches!(

@@ -1,80 +1,70 @@
-//! What a call used, in the words of each format.
+//! Token usage in both formats.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::chat::{LenientU64, UnknownFields, Usage};
+use super::dropped_fields::without;
+use crate::chat::{LenientU64, Usage};
 use crate::responses::{InputTokensDetails, OutputTokensDetails, ResponsesUsage};
 
-/// The usage that a plain answer tells, in whichever format it is.
-pub fn usage_in(body: &[u8]) -> Option<Usage> {
+/// Parses the usage of a complete response body in either format. Returns `None` if the body reports no usage.
+pub fn parse_usage(body: &[u8]) -> Option<Usage> {
     #[derive(Deserialize)]
     struct Body<'a> {
         #[serde(borrow, default)]
         usage: Option<&'a RawValue>,
     }
     let body: Body<'_> = serde_json::from_slice(body).ok()?;
-    let usage = body.usage?.get();
-    let of_response = serde_json::from_str::<ResponsesUsage>(usage).ok();
-    match of_response.filter(|usage| usage.input_tokens.is_some() || usage.output_tokens.is_some()) {
-        Some(usage) => Some(as_chat(&usage)),
-        None => serde_json::from_str(usage)
-            .ok()
-            .filter(|usage: &Usage| !usage.is_empty()),
-    }
+    let json = body.usage?.get();
+    let usage = match serde_json::from_str::<ResponsesUsage>(json) {
+        Ok(usage) if usage.input_tokens.is_some() || usage.output_tokens.is_some() => to_chat(&usage),
+        _ => serde_json::from_str(json).ok()?,
+    };
+    Some(usage).filter(|usage| !usage.is_empty())
 }
 
-/// What is not said stays unsaid; what has no name there goes along.
-pub(crate) fn as_chat(usage: &ResponsesUsage) -> Usage {
+/// Translates the usage of a response. Counts that the provider did not report stay absent, and unknown members are kept.
+pub(crate) fn to_chat(usage: &ResponsesUsage) -> Usage {
     Usage {
         prompt_tokens: usage.input_tokens,
         completion_tokens: usage.output_tokens,
         total_tokens: usage.total_tokens,
-        prompt_tokens_details: usage.input_tokens_details.as_ref().and_then(recast),
-        completion_tokens_details: usage.output_tokens_details.as_ref().and_then(recast),
-        extra: but_for(&usage.extra, Usage::FIELD_NAMES),
+        prompt_tokens_details: recast(usage.input_tokens_details.as_ref()),
+        completion_tokens_details: recast(usage.output_tokens_details.as_ref()),
+        extra: without(&usage.extra, Usage::FIELD_NAMES),
     }
 }
 
-/// Members that the schema wants are 0 where the provider did not say them; the totals are made where they can be.
-pub(super) fn as_response(usage: &Usage) -> ResponsesUsage {
+/// Translates the usage of a chat completion. Counts that the format requires and the provider did not report are 0; an absent total is
+/// the sum of input and output, if both are known.
+pub(super) fn to_responses(usage: &Usage) -> ResponsesUsage {
     let (input, output) = (usage.prompt_tokens(), usage.completion_tokens());
     let total = usage
         .total_tokens()
         .or_else(|| Some(input?.saturating_add(output?)));
-    let whole = |tokens: Option<u64>| Some(LenientU64(tokens.unwrap_or(0)));
-    let of_input = usage.prompt_tokens_details.as_ref();
-    let of_input: InputTokensDetails = of_input.and_then(recast).unwrap_or_default();
-    let of_output = usage.completion_tokens_details.as_ref();
-    let of_output: OutputTokensDetails = of_output.and_then(recast).unwrap_or_default();
+    let required = |tokens: Option<u64>| Some(LenientU64(tokens.unwrap_or(0)));
+    let input_details: InputTokensDetails = recast(usage.prompt_tokens_details.as_ref()).unwrap_or_default();
+    let output_details: OutputTokensDetails =
+        recast(usage.completion_tokens_details.as_ref()).unwrap_or_default();
     ResponsesUsage {
-        input_tokens: whole(input),
+        input_tokens: required(input),
         input_tokens_details: Some(InputTokensDetails {
-            cached_tokens: whole(usage.cached_tokens()),
-            cache_write_tokens: of_input.cache_write_tokens.or(Some(LenientU64(0))),
-            ..of_input
+            cached_tokens: required(usage.cached_tokens()),
+            cache_write_tokens: input_details.cache_write_tokens.or(Some(LenientU64(0))),
+            ..input_details
         }),
-        output_tokens: whole(output),
+        output_tokens: required(output),
         output_tokens_details: Some(OutputTokensDetails {
-            reasoning_tokens: whole(usage.reasoning_tokens()),
-            ..of_output
+            reasoning_tokens: required(usage.reasoning_tokens()),
+            ..output_details
         }),
-        total_tokens: whole(total),
-        extra: but_for(&usage.extra, ResponsesUsage::FIELD_NAMES),
+        total_tokens: required(total),
+        extra: without(&usage.extra, ResponsesUsage::FIELD_NAMES),
     }
 }
 
-/// What has the same names in both formats.
-fn recast<T: DeserializeOwned>(details: &impl Serialize) -> Option<T> {
-    serde_json::from_str(&serde_json::to_string(details).ok()?).ok()
-}
-
-/// Unknown members that have no name there either.
-fn but_for(extra: &UnknownFields, named: &[&str]) -> UnknownFields {
-    let mut kept = UnknownFields::default();
-    for (name, json) in extra.iter().filter(|(name, _)| !named.contains(name)) {
-        kept.push(name.to_owned(), json.clone());
-    }
-    kept
+/// Reads the details of one format as those of the other. Both use the same member names.
+fn recast<T: DeserializeOwned>(details: Option<&impl Serialize>) -> Option<T> {
+    serde_json::from_str(&serde_json::to_string(details?).ok()?).ok()
 }

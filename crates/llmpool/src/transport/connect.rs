@@ -1,4 +1,4 @@
-//! Opening a connection, as a seam: the network in earnest, a script in tests.
+//! The trait for opening connections. Tests implement it with scripted byte streams.
 
 use std::fmt;
 
@@ -6,33 +6,32 @@ use futures_core::future::BoxFuture;
 use http::{HeaderValue, Uri};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A byte stream in both directions.
+/// A bidirectional byte stream.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
-/// Any byte stream.
+/// A boxed byte stream.
 pub type BoxIo = Box<dyn Io>;
 
-/// Opens connections. Timeouts and retries are not its business.
+/// Opens connections. The library adds timeouts and retries.
 pub trait Connect: Send + Sync + 'static {
-    /// Opens a connection over which requests to `origin` (scheme, host and port) can be sent. Dropping the future abandons
-    /// the attempt.
+    /// Opens a connection over which requests to `origin` (scheme, host and port) can be sent. Dropping the future cancels the attempt.
     fn connect(&self, origin: &Uri) -> BoxFuture<'static, Result<Connected, ConnectError>>;
 }
 
 /// An open connection.
 pub struct Connected {
-    /// The bytes.
+    /// The byte stream.
     pub io: BoxIo,
-    /// Whether it leads to a forward proxy, which wants the whole URI in the request line.
+    /// Whether requests are sent to a forward proxy, so that their request line contains the absolute URI.
     pub absolute_form: bool,
-    /// What that proxy wants to know of us.
+    /// The `Proxy-Authorization` header for that proxy.
     pub proxy_authorization: Option<HeaderValue>,
 }
 
 impl Connected {
-    /// A connection straight to the origin.
+    /// Creates a connection to the origin without a proxy.
     pub fn direct(io: impl Io) -> Self {
         Self {
             io: Box::new(io),
@@ -50,12 +49,12 @@ impl fmt::Debug for Connected {
     }
 }
 
-/// Why there is no connection.
+/// A failure to open a connection.
 #[derive(Debug)]
 pub struct ConnectError(Box<dyn std::error::Error + Send + Sync>);
 
 impl ConnectError {
-    /// Wraps the cause.
+    /// Creates an error from its cause.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self(cause.into())
     }
@@ -65,9 +64,9 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         let mut cause = self.0.source();
-        while let Some(deeper) = cause {
-            write!(f, ": {deeper}")?;
-            cause = deeper.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
         }
         Ok(())
     }
@@ -75,7 +74,7 @@ impl fmt::Display for ConnectError {
 
 impl std::error::Error for ConnectError {}
 
-/// Scheme, host and port of a URI: what a connection leads to.
+/// Returns the scheme, host and port of a URI, with the path `/`.
 pub(crate) fn origin_of(uri: &Uri) -> Uri {
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));

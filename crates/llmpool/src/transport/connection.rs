@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection, driven by whoever uses it.
+//! An HTTP/1.1 connection that is driven by the task that uses it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Uri, header, response};
-use http_body::Body as _;
+use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -15,121 +14,95 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connect::{BoxIo, Connected};
-use super::gate::Gate;
-use super::pool::Pool;
+use super::poll_gate::PollGate;
 
-/// A connection between two exchanges.
-pub(super) struct Connection {
+/// The maximum number of times that one poll drives the connection. Once a task has used up its cooperative budget, tokio wakes it at every
+/// IO operation; without this bound the poll would never return.
+const MAX_DRIVES_PER_POLL: u32 = 32;
+
+/// A connection that carries one exchange at a time.
+pub(crate) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
-    /// Gone once the connection is closed: hyper answers what it could not send when its driver is dropped, and not before.
-    driver: Option<http1::Connection<TokioIo<Watched>, Full<Bytes>>>,
-    heard: Heard,
-    gate: Arc<Gate>,
-    /// What hyper wakes: the gate.
+    /// `None` once the connection is closed. hyper completes a request that it could not send only when its driver is dropped.
+    driver: Option<http1::Connection<TokioIo<ReadMonitor>, Full<Bytes>>>,
+    /// Whether any byte was read since the last request was sent.
+    has_read: Arc<AtomicBool>,
+    gate: Arc<PollGate>,
+    /// The waker that is passed to hyper: the gate.
     waker: Waker,
     absolute_form: bool,
     proxy_authorization: Option<HeaderValue>,
-    /// Whether it has carried an exchange before.
-    reused: bool,
+    /// Whether the connection has carried an exchange before.
+    is_reused: bool,
 }
 
-/// More turns in one poll than this mean that the runtime wants us to stop: it wakes whoever has used up his share.
-const MOST_LAPS: u32 = 32;
-
-/// Whether a byte has come since the last request.
-type Heard = Arc<AtomicBool>;
-
-/// Why an exchange has no answer.
+/// Why an exchange has no response.
 #[derive(Debug)]
 pub(crate) enum SendError {
-    /// The connection closed before anything of the request was written: nothing happened.
-    Unwritten,
-    /// A reused connection closed before any byte of the answer: it had most likely been dead already.
-    Dead,
-    /// The connection broke, or what came was not HTTP.
-    Lost(hyper::Error),
+    /// The connection closed before any byte of the request was written.
+    NotSent,
+    /// A reused connection closed before any byte of the response was read: most likely the provider had closed it before the request.
+    StaleConnection,
+    /// The connection broke, or the response was not HTTP.
+    ConnectionLost(hyper::Error),
 }
 
 impl Connection {
-    /// Boxed, because it is large and changes hands several times in every call.
+    /// Performs the HTTP handshake. The connection is boxed because it is large and moved several times in each call.
     pub(super) async fn open(connected: Connected) -> Result<Box<Self>, hyper::Error> {
-        let heard = Heard::default();
-        let io = Watched {
+        let has_read = Arc::<AtomicBool>::default();
+        let io = ReadMonitor {
             io: connected.io,
-            heard: heard.clone(),
+            has_read: has_read.clone(),
         };
         let (sender, driver) = http1::handshake(TokioIo::new(io)).await?;
-        let gate = Gate::new();
+        let gate = PollGate::new();
         Ok(Box::new(Self {
             sender,
             driver: Some(driver),
-            heard,
+            has_read,
             waker: gate.clone().into(),
             gate,
             absolute_form: connected.absolute_form,
             proxy_authorization: connected.proxy_authorization,
-            reused: false,
+            is_reused: false,
         }))
     }
 
-    /// Whether a request can be sent. Looks at the socket, so a connection that the provider closed meanwhile is found out
-    /// without sending anything.
+    /// Returns whether a request can be sent. Polls the socket, so that a connection that the provider has closed is detected.
     pub(super) fn is_usable(&mut self) -> bool {
         self.gate.enter(Waker::noop());
-        let open = self.drive();
+        let is_open = self.drive();
         self.gate.leave();
-        open && self.sender.is_ready()
+        is_open && self.sender.is_ready()
     }
 
-    /// Sends a request and waits for the head of the answer. Dropping the future closes the connection.
+    /// Marks the connection as one that has carried an exchange.
+    pub(super) fn set_reused(&mut self) {
+        self.is_reused = true;
+    }
+
+    /// Sends a request and waits for the head of the response.
     pub(super) async fn send(
         mut self: Box<Self>,
         mut request: Request<Full<Bytes>>,
-        pool: Arc<Pool>,
-    ) -> Result<(response::Parts, Body), SendError> {
-        self.heard.store(false, Ordering::Relaxed);
-        self.adapt(&mut request);
-        let mut answer = Box::pin(self.sender.try_send_request(request));
-        let answered = std::future::poll_fn(|cx| {
-            // The answer comes through the driver, which has the waker.
-            let mut quiet = Context::from_waker(Waker::noop());
-            self.gate.enter(cx.waker());
-            for _ in 0..MOST_LAPS {
-                self.drive();
-                let answered = answer.as_mut().poll(&mut quiet);
-                if answered.is_ready() {
-                    self.gate.leave();
-                    return answered;
-                }
-                if self.gate.sleep() {
-                    return Poll::Pending;
-                }
+    ) -> Result<(Response<Incoming>, Box<Self>), SendError> {
+        self.has_read.store(false, Ordering::Relaxed);
+        self.prepare(&mut request);
+        let mut response = Box::pin(self.sender.try_send_request(request));
+        let result = std::future::poll_fn(|cx| self.poll_driven(cx, |cx| response.as_mut().poll(cx))).await;
+        match result {
+            Ok(response) => Ok((response, self)),
+            Err(error) if error.message().is_some() => Err(SendError::NotSent),
+            Err(_) if self.is_reused && !self.has_read.load(Ordering::Relaxed) => {
+                Err(SendError::StaleConnection)
             }
-            self.gate.leave();
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
-        drop(answer);
-        match answered {
-            Ok(response) => {
-                let (head, incoming) = response.into_parts();
-                Ok((
-                    head,
-                    Body {
-                        incoming,
-                        connection: Some(self),
-                        pool,
-                    },
-                ))
-            }
-            Err(error) if error.message().is_some() => Err(SendError::Unwritten),
-            Err(_) if self.reused && !self.heard.load(Ordering::Relaxed) => Err(SendError::Dead),
-            Err(error) => Err(SendError::Lost(error.into_error())),
+            Err(error) => Err(SendError::ConnectionLost(error.into_error())),
         }
     }
 
-    fn adapt(&self, request: &mut Request<Full<Bytes>>) {
+    /// Adapts a request to a proxy or to its absence.
+    fn prepare(&self, request: &mut Request<Full<Bytes>>) {
         if let Some(authorization) = &self.proxy_authorization {
             request
                 .headers_mut()
@@ -142,98 +115,54 @@ impl Connection {
         }
     }
 
-    /// Moves bytes, from inside the gate. Answers whether the connection is still open.
+    /// Polls `poll`, which waits for this connection, and drives the connection until `poll` is ready or no more IO is possible.
+    pub(super) fn poll_driven<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        // `poll` can only become ready while the driver runs, and the driver has the waker.
+        let mut noop = Context::from_waker(Waker::noop());
+        self.gate.enter(cx.waker());
+        for drives in 0..=MAX_DRIVES_PER_POLL {
+            let polled = poll(&mut noop);
+            if polled.is_ready() {
+                self.gate.leave();
+                return polled;
+            }
+            if drives > 0 && self.gate.try_park() {
+                return Poll::Pending;
+            }
+            self.drive();
+        }
+        self.gate.leave();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Moves bytes between the socket and hyper. Returns whether the connection is still open.
+    ///
+    /// Invariant: called only between `enter` and `leave` of the gate.
     fn drive(&mut self) -> bool {
         let Some(driver) = &mut self.driver else {
             return false;
         };
         let mut cx = Context::from_waker(&self.waker);
-        let open = Pin::new(driver).poll(&mut cx).is_pending();
-        if !open {
+        let is_open = Pin::new(driver).poll(&mut cx).is_pending();
+        if !is_open {
             self.driver = None;
         }
-        open
+        is_open
     }
 }
 
-/// The body of an answer. Dropped before its end it closes the connection, which tells the provider to stop.
-pub(crate) struct Body {
-    incoming: Incoming,
-    connection: Option<Box<Connection>>,
-    pool: Arc<Pool>,
-}
-
-impl Body {
-    /// The next piece, `None` at the end. The connection is back in the pool by then.
-    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
-        if let Some(connection) = &self.connection {
-            connection.gate.enter(cx.waker());
-        }
-        let mut laps = 0;
-        loop {
-            // Pieces come through the driver, which has the waker.
-            let mut quiet = Context::from_waker(Waker::noop());
-            let piece = match Pin::new(&mut self.incoming).poll_frame(&mut quiet) {
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(piece) => Some(Ok(piece)),
-                    Err(_) => continue,
-                },
-                Poll::Ready(Some(Err(error))) => {
-                    self.connection = None;
-                    Some(Err(error))
-                }
-                Poll::Ready(None) => {
-                    self.finish();
-                    None
-                }
-                Poll::Pending => {
-                    let Some(connection) = &mut self.connection else {
-                        return Poll::Pending;
-                    };
-                    if laps > 0 && connection.gate.sleep() {
-                        return Poll::Pending;
-                    }
-                    laps += 1;
-                    if laps > MOST_LAPS {
-                        connection.gate.leave();
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                    if !connection.drive() {
-                        self.connection = None;
-                    }
-                    continue;
-                }
-            };
-            if let Some(connection) = &self.connection {
-                connection.gate.leave();
-            }
-            return Poll::Ready(piece);
-        }
-    }
-
-    /// The next piece.
-    pub(crate) async fn piece(&mut self) -> Option<Result<Bytes, hyper::Error>> {
-        std::future::poll_fn(|cx| self.poll_piece(cx)).await
-    }
-
-    fn finish(&mut self) {
-        if let Some(mut connection) = self.connection.take()
-            && connection.is_usable()
-        {
-            connection.reused = true;
-            self.pool.release(connection);
-        }
-    }
-}
-
-/// Notes that something was read.
-struct Watched {
+/// A byte stream that records whether anything was read.
+struct ReadMonitor {
     io: BoxIo,
-    heard: Heard,
+    has_read: Arc<AtomicBool>,
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for ReadMonitor {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -242,13 +171,13 @@ impl AsyncRead for Watched {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.heard.store(true, Ordering::Relaxed);
+            self.has_read.store(true, Ordering::Relaxed);
         }
         read
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for ReadMonitor {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,17 +1,18 @@
-//! Getting a request to a provider and the bytes of its answer back.
+//! Sending requests over pooled connections.
 //!
-//! Our own small pool over hyper's connections: one for each origin, shared by all keys, because the key is a header of a
-//! request and not a property of a connection. Connections are driven by whoever uses them, not by a task of their own:
-//! dropping an exchange closes its socket at once, and a connection is back in the pool before its user sees the end of the
-//! body.
+//! There is one pool of connections for each origin, shared by all keys: a key is a header of a request, not a property of a connection.
+//! A connection has no task of its own; the task that uses it drives it. Dropping an exchange therefore closes its socket at once, and a
+//! connection is back in its pool before the caller sees the end of the body.
 
+mod body;
 mod connect;
 mod connection;
-mod gate;
 mod net;
+mod poll_gate;
 mod pool;
 
+pub(crate) use body::{Body, send};
 pub use connect::{BoxIo, Connect, ConnectError, Connected, Io};
-pub(crate) use connection::{Body, SendError};
+pub(crate) use connection::SendError;
 pub(crate) use net::NetConnector;
-pub(crate) use pool::{Connections, Pool};
+pub(crate) use pool::{ConnectionPool, ConnectionPools};

@@ -1,4 +1,4 @@
-//! Connections over the network: TCP without Nagle's delay, TLS with the platform's roots, proxies from the environment.
+//! Connections over the network: TCP with `TCP_NODELAY`, TLS with the platform's root certificates, proxies from the environment.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,10 +16,10 @@ use super::connect::{Connect, ConnectError, Connected};
 
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// Opens TCP and TLS connections, straight or through the proxy that `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name.
+/// Opens TCP and TLS connections, through the proxy that `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` configure, if any.
 pub(crate) struct NetConnector {
     proxies: Matcher,
-    /// Loaded at the first connection over TLS: reading the platform's roots takes milliseconds.
+    /// Loaded for the first TLS connection, because reading the platform's root certificates takes milliseconds.
     tls: Arc<OnceLock<Result<rustls::ClientConfig, String>>>,
 }
 
@@ -95,7 +95,7 @@ fn tcp() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    // An idle connection that a router on the way has forgotten is found out before a call finds out.
+    // Detects idle connections that a router on the path has dropped, before a call uses them.
     connector.set_keepalive(Some(KEEPALIVE));
     connector.set_keepalive_interval(Some(KEEPALIVE));
     connector.set_keepalive_retries(Some(3));
@@ -108,20 +108,19 @@ fn http_proxy(proxy: &Intercept) -> Result<Uri, ConnectError> {
         other => {
             let scheme = other.unwrap_or("none");
             Err(ConnectError::new(format!(
-                "the proxy's scheme is {scheme}; only http proxies are supported"
+                "unsupported proxy scheme {scheme}; use an http:// proxy"
             )))
         }
     }
 }
 
 fn platform_tls() -> Result<rustls::ClientConfig, String> {
-    let found = rustls_native_certs::load_native_certs();
+    let loaded = rustls_native_certs::load_native_certs();
     let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
+    roots.add_parsable_certificates(loaded.certs);
     if roots.is_empty() {
         return Err(
-            "no certificates of certification authorities were found on this system; \
-                    install its CA certificates or set SSL_CERT_FILE"
+            "no root certificates found; install the system's CA certificates or set SSL_CERT_FILE"
                 .to_owned(),
         );
     }

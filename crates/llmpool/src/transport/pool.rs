@@ -1,32 +1,32 @@
-//! The idle connections to one origin.
+//! Pools of idle connections, one for each origin.
 //!
-//! Always true: every connection in the pool is between two exchanges; the one used last is used first, so those that a
-//! burst opened grow old and are closed.
+//! Invariant: every connection in a pool is between two exchanges. The most recently used connection is reused first, so that the surplus
+//! connections of a burst expire.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Uri, response};
-use http_body_util::Full;
+use http::Uri;
 use llmpool_core::time::Timestamp;
 
 use super::connect::{Connect, ConnectError, origin_of};
-use super::connection::{Body, Connection, SendError};
+use super::connection::Connection;
 use crate::clock;
 
-const MOST_IDLE: usize = 256;
-const LONGEST_IDLE: Duration = Duration::from_secs(90);
+/// The maximum number of idle connections to one origin.
+const MAX_IDLE: usize = 256;
+/// How long a connection may be idle and still be reused.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Connections to any origin: one pool for each, shared by all keys and models.
-pub(crate) struct Connections {
+/// The connection pools of all origins, shared by all keys and models.
+pub(crate) struct ConnectionPools {
     connector: Arc<dyn Connect>,
-    pools: Mutex<BTreeMap<String, Arc<Pool>>>,
+    pools: Mutex<BTreeMap<String, Arc<ConnectionPool>>>,
 }
 
-impl Connections {
+impl ConnectionPools {
     pub(crate) fn new(connector: Arc<dyn Connect>) -> Self {
         Self {
             connector,
@@ -34,36 +34,30 @@ impl Connections {
         }
     }
 
-    /// The connections to the origin of `uri`.
-    pub(crate) fn to(&self, uri: &Uri) -> Arc<Pool> {
+    /// Returns the pool of the origin of `uri`.
+    pub(crate) fn pool_for(&self, uri: &Uri) -> Arc<ConnectionPool> {
         let origin = origin_of(uri);
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools
             .entry(origin.to_string())
-            .or_insert_with(|| Arc::new(Pool::new(origin, self.connector.clone())))
+            .or_insert_with(|| Arc::new(ConnectionPool::new(origin, self.connector.clone())))
             .clone()
     }
 }
 
-/// Connections to one origin, opened as needed and kept for reuse.
-pub(crate) struct Pool {
+/// Connections to one origin, opened on demand and kept for reuse.
+pub(crate) struct ConnectionPool {
     origin: Uri,
     connector: Arc<dyn Connect>,
-    idle: Mutex<Vec<Idle>>,
+    idle: Mutex<Vec<IdleConnection>>,
 }
 
-struct Idle {
+struct IdleConnection {
     connection: Box<Connection>,
     since: Timestamp,
 }
 
-/// A connection taken out of the pool for one exchange.
-pub(crate) struct Lease {
-    connection: Box<Connection>,
-    pool: Arc<Pool>,
-}
-
-impl Pool {
+impl ConnectionPool {
     fn new(origin: Uri, connector: Arc<dyn Connect>) -> Self {
         Self {
             origin,
@@ -72,32 +66,31 @@ impl Pool {
         }
     }
 
-    /// An idle connection, or a new one.
-    pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease, ConnectError> {
-        let connection = match self.take_idle() {
-            Some(connection) => connection,
-            None => {
-                let connected = self.connector.connect(&self.origin).await?;
-                Connection::open(connected).await.map_err(ConnectError::new)?
-            }
-        };
-        Ok(Lease {
-            connection,
-            pool: self.clone(),
-        })
+    /// Takes an idle connection out of the pool, or opens a new one.
+    pub(crate) async fn acquire(&self) -> Result<Box<Connection>, ConnectError> {
+        if let Some(connection) = self.take_idle() {
+            return Ok(connection);
+        }
+        let connected = self.connector.connect(&self.origin).await?;
+        Connection::open(connected).await.map_err(ConnectError::new)
     }
 
-    pub(super) fn release(&self, connection: Box<Connection>) {
+    /// Returns a connection to the pool after an exchange, or closes it if it cannot be used again.
+    pub(super) fn release(&self, mut connection: Box<Connection>) {
+        if !connection.is_usable() {
+            return;
+        }
+        connection.set_reused();
         let now = clock::now();
         let mut idle = self.lock();
-        let expired = idle.partition_point(|idle| now.since(idle.since) > LONGEST_IDLE);
-        let surplus = (idle.len() + 1).saturating_sub(MOST_IDLE);
-        // Closed after the lock is released.
-        let old: Vec<Idle> = match expired.max(surplus) {
+        let expired = idle.partition_point(|idle| now.since(idle.since) > IDLE_TIMEOUT);
+        let surplus = (idle.len() + 1).saturating_sub(MAX_IDLE);
+        // Dropped, and thereby closed, after the lock is released.
+        let old: Vec<IdleConnection> = match expired.max(surplus) {
             0 => Vec::new(),
             old => idle.drain(..old).collect(),
         };
-        idle.push(Idle {
+        idle.push(IdleConnection {
             connection,
             since: now,
         });
@@ -107,34 +100,24 @@ impl Pool {
 
     fn take_idle(&self) -> Option<Box<Connection>> {
         loop {
-            let Idle {
+            let IdleConnection {
                 mut connection,
                 since,
             } = self.lock().pop()?;
-            if clock::now().since(since) <= LONGEST_IDLE && connection.is_usable() {
+            if clock::now().since(since) <= IDLE_TIMEOUT && connection.is_usable() {
                 return Some(connection);
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<IdleConnection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Lease {
-    /// Sends a request and waits for the head of the answer.
-    pub(crate) async fn send(
-        self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<(response::Parts, Body), SendError> {
-        self.connection.send(request, self.pool).await
-    }
-}
-
-impl fmt::Debug for Pool {
+impl fmt::Debug for ConnectionPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool")
+        f.debug_struct("ConnectionPool")
             .field("origin", &self.origin)
             .field("idle", &self.lock().len())
             .finish()

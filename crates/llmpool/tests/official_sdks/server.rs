@@ -26,7 +26,7 @@ use llmpool::{
 };
 use llmpool_core::sse_writer;
 use llmpool_core::translate::{
-    self, ChatCapabilities, ChunkTranslator, Failed, ResponseEnvelope, Untranslatable,
+    self, ChatCapabilities, ChunkToEventTranslator, FailedResponse, ResponseEnvelope, UnsupportedField,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -172,26 +172,33 @@ async fn respond_by_chat(model: &OpenAiCompatible, request: &ResponsesRequest) -
     static ANSWERS: AtomicUsize = AtomicUsize::new(0);
     let number = ANSWERS.fetch_add(1, Ordering::Relaxed);
     let frame = ResponseEnvelope::new(request, format!("test{number}"), 1_700_000_000);
-    let chat = translate::to_chat(request, ChatCapabilities::default())?.request;
+    let chat = translate::responses_request_to_chat(request, ChatCapabilities::default())?.request;
     if request.stream == Some(true) {
         let stream = model.chat_stream_with(&chat, &options()).await?;
-        let translator = ChunkTranslator::new(frame);
+        let translator = ChunkToEventTranslator::new(frame);
         return Ok(streamed(|out| tell_translated(stream, translator, out)));
     }
     let answer = model.chat_with(&chat, &options()).await?;
-    Ok(whole(200, &translate::response_of(answer.completion, &frame)?))
+    Ok(whole(
+        200,
+        &translate::completion_to_response(answer.completion, &frame)?,
+    ))
 }
 
-async fn tell_translated(mut stream: ChatStream, mut translator: ChunkTranslator, mut out: Out) -> Told {
+async fn tell_translated(
+    mut stream: ChatStream,
+    mut translator: ChunkToEventTranslator,
+    mut out: Out,
+) -> Told {
     loop {
         let chunk = stream.next().await;
         let over = !matches!(chunk, Some(Ok(_)));
-        let events = match chunk {
+        match chunk {
             Some(Ok(chunk)) => translator.push(chunk),
             Some(Err(error)) => translator.fail(&failed(error)),
             None => translator.finish(),
-        };
-        for event in events {
+        }
+        while let Some(event) = translator.next_event() {
             out.event(event.kind.as_str(), &event).await?;
         }
         if over {
@@ -200,9 +207,9 @@ async fn tell_translated(mut stream: ChatStream, mut translator: ChunkTranslator
     }
 }
 
-fn failed(error: Error) -> Failed {
+fn failed(error: Error) -> FailedResponse {
     let Refused { message, code, .. } = error.into();
-    Failed {
+    FailedResponse {
         code,
         message: Some(message),
     }
@@ -307,8 +314,8 @@ impl From<Error> for Refused {
     }
 }
 
-impl From<Untranslatable> for Refused {
-    fn from(refused: Untranslatable) -> Self {
+impl From<UnsupportedField> for Refused {
+    fn from(refused: UnsupportedField) -> Self {
         Self {
             param: Some(refused.param.clone()),
             ..Self::invalid(refused.to_string())
@@ -316,8 +323,8 @@ impl From<Untranslatable> for Refused {
     }
 }
 
-impl From<Failed> for Refused {
-    fn from(failed: Failed) -> Self {
+impl From<FailedResponse> for Refused {
+    fn from(failed: FailedResponse) -> Self {
         Self {
             code: failed.code,
             ..Self::new(502, failed.message.unwrap_or_default())

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use llmpool::FailureKind;
 use llmpool::check::{
-    CallCheck, Inconclusive, KeyCheck, LimitSnapshot, LimitSnapshots, ModelCheck, StreamUsage, Verdict,
+    CallCheck, Inconclusive, KeyCheck, KeyCheckOutcome, LimitSnapshot, LimitSnapshots, ModelCheck,
+    StreamUsage,
 };
 use serde_json::{Value, json};
 
@@ -25,16 +26,16 @@ pub(super) fn as_text(checked: &[Checked], screen: Screen) -> String {
         let _ = writeln!(text, "{}  {}", paint.paint(Look::Strong, id), keys.url);
         let mut table = Table::new(screen);
         for key in &keys.keys {
-            let place = place(key.verdict);
+            let place = place(key.outcome);
             counts[place] += 1;
             table.row([
                 (Look::Plain, key.key.to_string()),
-                (LOOKS[place], word(key.verdict).to_owned()),
+                (LOOKS[place], word(key.outcome).to_owned()),
                 (Look::Plain, remarks(key, name)),
             ]);
         }
         text += &table.draw(2);
-        for kin in &keys.one_quota {
+        for kin in &keys.shared_accounts {
             let kin: Vec<_> = kin.iter().map(ToString::to_string).collect();
             let _ = writeln!(
                 text,
@@ -43,7 +44,7 @@ pub(super) fn as_text(checked: &[Checked], screen: Screen) -> String {
                 kin.join(", ")
             );
         }
-        if let Some(meant) = &keys.likely_meant {
+        if let Some(meant) = &keys.suggested_base_url {
             let _ = writeln!(
                 text,
                 "  {} no list of models is there; perhaps base_url should be {meant}",
@@ -66,33 +67,35 @@ pub(super) fn as_text(checked: &[Checked], screen: Screen) -> String {
 const WORDS: [&str; 4] = ["accepted", "refused", "cannot tell", "unreachable"];
 const LOOKS: [Look; 4] = [Look::Good, Look::Bad, Look::Doubtful, Look::Bad];
 
-fn place(verdict: Verdict) -> usize {
+fn place(verdict: KeyCheckOutcome) -> usize {
     match verdict {
-        Verdict::Accepted => 0,
-        Verdict::Refused(_) => 1,
-        Verdict::CannotTell(_) => 2,
-        Verdict::Unreachable(_) => 3,
+        KeyCheckOutcome::Accepted => 0,
+        KeyCheckOutcome::Rejected(_) => 1,
+        KeyCheckOutcome::Inconclusive(_) => 2,
+        KeyCheckOutcome::Unreachable(_) => 3,
     }
 }
 
-fn word(verdict: Verdict) -> &'static str {
+fn word(verdict: KeyCheckOutcome) -> &'static str {
     WORDS[place(verdict)]
 }
 
 fn remarks(key: &KeyCheck, model: &str) -> String {
-    let why = match key.verdict {
-        Verdict::Accepted => None,
-        Verdict::Refused(kind) | Verdict::Unreachable(kind) => Some(kind.as_str().to_owned()),
-        Verdict::CannotTell(doubt) => Some(why(doubt).to_owned()),
+    let why = match key.outcome {
+        KeyCheckOutcome::Accepted => None,
+        KeyCheckOutcome::Rejected(kind) | KeyCheckOutcome::Unreachable(kind) => {
+            Some(kind.as_str().to_owned())
+        }
+        KeyCheckOutcome::Inconclusive(doubt) => Some(why(doubt).to_owned()),
     };
     let listed = match key.lists(model) {
         Some(false) => Some("the model is not in its list".to_owned()),
         Some(true) | None => None,
     };
     let status = key.status.map(|status| format!("{status}"));
-    let status = status.filter(|_| key.verdict != Verdict::Accepted);
+    let status = status.filter(|_| key.outcome != KeyCheckOutcome::Accepted);
     let says = key
-        .says
+        .provider_message
         .as_deref()
         .map(|words| format!("\"{}\"", say::one_line(words)));
     let took = Some(format!("{:.2}s", key.elapsed.as_secs_f64()));
@@ -104,12 +107,12 @@ fn remarks(key: &KeyCheck, model: &str) -> String {
 
 fn why(doubt: Inconclusive) -> &'static str {
     match doubt {
-        Inconclusive::TakesAnyKey => "the list is shown for any key; --call finds out",
-        Inconclusive::NoList => "there is no list at this URL; is base_url right? --call finds out",
-        Inconclusive::MayNotList => "it may not list models, but perhaps call them; --call finds out",
-        Inconclusive::Limited => "its rate is used up at the moment",
-        Inconclusive::Broken => "the provider is in trouble",
-        Inconclusive::Odd => "the answer is no list of models; is base_url right?",
+        Inconclusive::AcceptsAnyKey => "the list is shown for any key; --call finds out",
+        Inconclusive::NoModelList => "there is no list at this URL; is base_url right? --call finds out",
+        Inconclusive::ListingForbidden => "it may not list models, but perhaps call them; --call finds out",
+        Inconclusive::RateLimited => "its rate is used up at the moment",
+        Inconclusive::ServerError => "the provider is in trouble",
+        Inconclusive::UnexpectedResponse => "the answer is no list of models; is base_url right?",
     }
 }
 
@@ -128,21 +131,21 @@ fn limits(sights: LimitSnapshots) -> String {
 }
 
 fn of_call(call: &CallCheck) -> String {
-    let streamed = match (call.failure, call.pieces) {
+    let streamed = match (call.failure, call.content_events) {
         (Some(kind), _) => kind.as_str().to_owned(),
         (None, 0) => "an answer without content".to_owned(),
         (None, 1) => "streamed in 1 piece".to_owned(),
         (None, pieces) => format!("streamed in {pieces} pieces"),
     };
     let says = call
-        .says
+        .provider_message
         .as_deref()
         .map(|words| format!("\"{}\"", say::one_line(words)));
-    let usage = match call.stream_options {
+    let usage = match call.stream_usage {
         StreamUsage::Unknown => None,
-        StreamUsage::Told => Some("stream_options taken, usage told".to_owned()),
+        StreamUsage::Reported => Some("stream_options taken, usage told".to_owned()),
         StreamUsage::Ignored => Some("stream_options taken, no usage told".to_owned()),
-        StreamUsage::Refused => Some("stream_options refused".to_owned()),
+        StreamUsage::Rejected => Some("stream_options not supported".to_owned()),
     };
     let told = call.limits.map(limits).filter(|limits| !limits.is_empty());
     let limits = match (call.failure, told) {
@@ -151,7 +154,7 @@ fn of_call(call: &CallCheck) -> String {
         (Some(_), None) => None,
     };
     let first = call
-        .first_content
+        .time_to_first_content
         .map(|first| format!("first content {:.2}s", first.as_secs_f64()));
     let parts = [Some(streamed), says, usage, limits, first];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
@@ -176,18 +179,19 @@ fn model_as_json(
 ) -> Value {
     let ModelCheck {
         url,
-        likely_meant,
+        suggested_base_url,
         keys,
-        one_quota,
+        shared_accounts,
+        ..
     } = keys;
-    let one_quota: Vec<Vec<String>> = one_quota
+    let one_quota: Vec<Vec<String>> = shared_accounts
         .iter()
         .map(|kin| kin.iter().map(ToString::to_string).collect())
         .collect();
     json!({
         "model": id,
         "url": url,
-        "likely_base_url": likely_meant,
+        "likely_base_url": suggested_base_url,
         "keys": keys.iter().map(|key| key_as_json(key, name)).collect::<Vec<_>>(),
         "one_quota": one_quota,
         "call": call.as_ref().map(call_as_json),
@@ -195,17 +199,17 @@ fn model_as_json(
 }
 
 fn key_as_json(key: &KeyCheck, model: &str) -> Value {
-    let why = match key.verdict {
-        Verdict::Accepted => None,
-        Verdict::Refused(kind) | Verdict::Unreachable(kind) => Some(kind.as_str()),
-        Verdict::CannotTell(doubt) => Some(doubt_as_str(doubt)),
+    let why = match key.outcome {
+        KeyCheckOutcome::Accepted => None,
+        KeyCheckOutcome::Rejected(kind) | KeyCheckOutcome::Unreachable(kind) => Some(kind.as_str()),
+        KeyCheckOutcome::Inconclusive(doubt) => Some(doubt_as_str(doubt)),
     };
     json!({
         "key": key.key.to_string(),
-        "verdict": word(key.verdict).replace(' ', "_"),
+        "verdict": word(key.outcome).replace(' ', "_"),
         "why": why,
         "status": key.status,
-        "provider_message": key.says,
+        "provider_message": key.provider_message,
         "lists_model": key.lists(model),
         "limits": key.limits.map(limits_as_json),
         "elapsed_s": in_seconds(key.elapsed),
@@ -214,31 +218,31 @@ fn key_as_json(key: &KeyCheck, model: &str) -> Value {
 
 fn doubt_as_str(doubt: Inconclusive) -> &'static str {
     match doubt {
-        Inconclusive::TakesAnyKey => "takes any key",
-        Inconclusive::NoList => "no list",
-        Inconclusive::MayNotList => "may not list",
-        Inconclusive::Limited => "limited",
-        Inconclusive::Broken => "broken",
-        Inconclusive::Odd => "odd answer",
+        Inconclusive::AcceptsAnyKey => "takes any key",
+        Inconclusive::NoModelList => "no list",
+        Inconclusive::ListingForbidden => "may not list",
+        Inconclusive::RateLimited => "limited",
+        Inconclusive::ServerError => "broken",
+        Inconclusive::UnexpectedResponse => "odd answer",
     }
 }
 
 fn call_as_json(call: &CallCheck) -> Value {
-    let stream_options = match call.stream_options {
+    let stream_options = match call.stream_usage {
         StreamUsage::Unknown => None,
-        StreamUsage::Told => Some("told"),
+        StreamUsage::Reported => Some("told"),
         StreamUsage::Ignored => Some("ignored"),
-        StreamUsage::Refused => Some("refused"),
+        StreamUsage::Rejected => Some("refused"),
     };
     json!({
         "key": call.key.to_string(),
         "failure": call.failure.map(FailureKind::as_str),
         "status": call.status,
-        "provider_message": call.says,
-        "pieces": call.pieces,
+        "provider_message": call.provider_message,
+        "pieces": call.content_events,
         "stream_options": stream_options,
         "limits": call.limits.map(limits_as_json),
-        "first_content_s": call.first_content.map(in_seconds),
+        "first_content_s": call.time_to_first_content.map(in_seconds),
     })
 }
 

@@ -1,7 +1,7 @@
 //! What in a provider file works and still may not be meant.
 
 use llmpool::Secret;
-use llmpool::provider_file::{Diagnostic, Place, ProviderFile};
+use llmpool::provider_file::{Diagnostic, ProviderFile, SourceLocation};
 
 /// Bursts and rates that most accounts are made for.
 const USUAL_CAPACITY: std::ops::RangeInclusive<u32> = 10..=50;
@@ -48,19 +48,12 @@ pub(super) fn of(files: &[(String, ProviderFile)]) -> Vec<Vec<Diagnostic>> {
 }
 
 fn hint(file: &ProviderFile, field: &str, problem: String, cure: &str) -> Diagnostic {
-    let place = file.places.get(field);
-    Diagnostic {
-        line: place.map_or(0, |place| place.line),
-        column: place.map_or(0, |place| place.column),
-        field: field.to_owned(),
-        problem,
-        cure: cure.to_owned(),
-    }
+    file.diagnostic(field, problem, cure)
 }
 
-fn stated<'a>(file: &'a ProviderFile, path: &str, field: &str) -> Option<(&'a Place, String)> {
+fn stated<'a>(file: &'a ProviderFile, path: &str, field: &str) -> Option<(&'a SourceLocation, String)> {
     let field = format!("{path}.{field}");
-    Some((file.places.get(&field)?, field))
+    Some((file.source_map.get(&field)?, field))
 }
 
 fn unusual_capacity(file: &ProviderFile, path: &str, capacity: u32) -> Option<Diagnostic> {
@@ -153,7 +146,7 @@ mod tests {
     fn told(files: &[(String, ProviderFile)]) -> Vec<String> {
         let hints = of(files).into_iter().flatten();
         hints
-            .map(|hint| format!("{}:{} {}: {}", hint.line, hint.column, hint.field, hint.problem))
+            .map(|hint| format!("{}:{} {}: {}", hint.line, hint.column, hint.field, hint.message))
             .collect()
     }
 

@@ -197,11 +197,11 @@ fn check(text: &str) -> Result<(), ExitCode> {
     let env = |_: &str| Some("set".to_owned());
     let checked = ProviderFile::parse(text, "the file", &env);
     checked.map(drop).map_err(|error| {
-        let defects = counted(error.defects().len(), "defect");
+        let defects = counted(error.diagnostics().len(), "defect");
         say::error(format!(
             "with these answers the file would have {defects}, so it is not written"
         ));
-        settings::list_defects(error.origin(), error.defects());
+        settings::list_defects(error.file(), error.diagnostics());
         exit::code(exit::USAGE)
     })
 }

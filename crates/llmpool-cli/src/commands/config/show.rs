@@ -3,8 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use llmpool::provider_file::{KeyEntry, ModelEntry, ProviderEntry, ProviderFile, SourceMap};
-use llmpool::{KeyLabel, LlmInterface, OpenAiCompatible, Providers, Secret, TargetSettings, Timeouts};
+use llmpool::provider_file::{ProviderFile, SourceMap};
+use llmpool::{
+    KeyEntry, KeyLabel, LlmInterface, ModelEntry, OpenAiCompatible, ProviderEntry, Providers, Secret,
+    TargetSettings, Timeouts,
+};
 use serde_json::{Value, json};
 
 use crate::cli::Show;
@@ -39,7 +42,7 @@ pub(super) fn run(show: &Show) -> Result<(), ExitCode> {
     let (file, models) = match settings::file(&show.source) {
         Some(path) => {
             // Who only looks needs no keys: those that are not there are told.
-            let file = ProviderFile::read_to_plan(&path, &settings::variable)
+            let file = ProviderFile::read_with_placeholders(&path, &settings::variable)
                 .map_err(|error| settings::broken(&error))?;
             let name = path.display().to_string();
             (Some(name), of_file(show, file)?)
@@ -99,7 +102,7 @@ fn without_credentials(url: &str) -> String {
 
 fn of_file(show: &Show, file: ProviderFile) -> Result<Vec<Model>, ExitCode> {
     let named = show.model.as_deref().filter(|model| !model.is_empty());
-    let providers = Providers::from_entries(file.clone()).map_err(|error| crate::exit::of(&error))?;
+    let providers = Providers::from_provider_file(file.clone()).map_err(|error| crate::exit::of(&error))?;
     let only = named
         .map(|named| chat::choose(&providers, Some(named)))
         .transpose()?;
@@ -110,7 +113,7 @@ fn of_file(show: &Show, file: ProviderFile) -> Result<Vec<Model>, ExitCode> {
             let id = format!("{}/{}", provider.id, model.model_name);
             if only.as_ref().is_none_or(|only| only.id() == id) {
                 let path = format!("{}[{at}]", provider.id);
-                let values = of_model(model, &path, &file.places, &labels);
+                let values = of_model(model, &path, &file.source_map, &labels);
                 models.push(Model { id, values });
             }
         }
@@ -139,7 +142,7 @@ fn of_model(model: &ModelEntry, path: &str, places: &SourceMap, labels: &[(Secre
     };
     let mut values = vec![Holds {
         name: "base_url".to_owned(),
-        value: model.shown_base_url().into(),
+        value: model.redacted_base_url().into(),
         source: source("base_url"),
     }];
     for (index, key) in model.api_keys.iter().enumerate() {
@@ -147,7 +150,7 @@ fn of_model(model: &ModelEntry, path: &str, places: &SourceMap, labels: &[(Secre
         let inside = places.get(&format!("{path}.{field}.key"));
         let place = inside.or_else(|| places.get(&format!("{path}.{field}")));
         let (value, source) = match place {
-            Some(place) if place.leads_nowhere(&settings::variable) => (
+            Some(place) if place.is_unresolved(&settings::variable) => (
                 "not set".to_owned(),
                 Source::Nowhere(place.line, place.reference.clone()),
             ),
@@ -278,7 +281,7 @@ fn of_environment(show: &Show) -> Result<Model, ExitCode> {
     });
     let mut values = vec![Holds {
         name: "base_url".to_owned(),
-        value: model.shown_base_url().into(),
+        value: model.redacted_base_url().into(),
         source: from("OPENAI_BASE_URL"),
     }];
     values.extend(keys);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use llmpool::Providers;
-use llmpool::provider_file::{Diagnostic, ProviderFile, ProviderFileError, Warning};
+use llmpool::provider_file::{Diagnostic, ProviderFile, ProviderFileError};
 use serde_json::{Value, json};
 
 use super::hints;
@@ -64,7 +64,7 @@ fn check(paths: &[PathBuf]) -> Vec<Checked> {
             Ok(file) => good.push((name, file)),
             Err(error) => bad.push(Checked {
                 name,
-                models: Err(error.defects().to_vec()),
+                models: Err(error.diagnostics().to_vec()),
                 warnings: Vec::new(),
                 hints: Vec::new(),
             }),
@@ -73,7 +73,7 @@ fn check(paths: &[PathBuf]) -> Vec<Checked> {
     let hints = hints::of(&good);
     let good = good.into_iter().zip(hints).map(|((name, file), hints)| Checked {
         name,
-        warnings: file.warnings.iter().map(Warning::defect).cloned().collect(),
+        warnings: file.warnings,
         hints,
         models: Ok(file.providers.iter().map(|provider| provider.models.len()).sum()),
     });
@@ -90,12 +90,16 @@ fn check(paths: &[PathBuf]) -> Vec<Checked> {
 /// The file, if it can also be used.
 fn read(path: &Path) -> Result<ProviderFile, ProviderFileError> {
     let file = ProviderFile::read(path, &settings::variable)?;
-    match Providers::from_entries(file.clone()) {
+    match Providers::from_provider_file(file.clone()) {
         Ok(_) => Ok(file),
-        Err(error) => Err(ProviderFileError::of_the_whole(
-            &path.display().to_string(),
-            &error.to_string(),
-        )),
+        Err(error) => {
+            let diagnostic = Diagnostic::about_file(
+                path.display().to_string(),
+                error.to_string(),
+                "change it and check again",
+            );
+            Err(diagnostic.into())
+        }
     }
 }
 
@@ -108,8 +112,8 @@ fn tell(checked: &[Checked]) -> Result<(), ExitCode> {
                     settings::tell_warning(&file.name, warning);
                 }
                 for hint in &file.hints {
-                    say::hint(format!("{}{}", settings::place(&file.name, hint), hint.problem));
-                    say::more(&hint.cure);
+                    say::hint(format!("{}{}", settings::place(&file.name, hint), hint.message));
+                    say::more(&hint.help);
                 }
                 print(&format!("ok: {}, {}\n", file.name, counted(*models, "model")))?;
             }
@@ -139,8 +143,9 @@ fn defect_as_json(defect: &Diagnostic) -> Value {
         line,
         column,
         field,
-        problem,
-        cure,
+        message,
+        help,
+        ..
     } = defect;
-    json!({"line": line, "column": column, "field": field, "problem": problem, "cure": cure})
+    json!({"line": line, "column": column, "field": field, "problem": message, "cure": help})
 }

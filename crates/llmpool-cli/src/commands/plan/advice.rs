@@ -109,7 +109,7 @@ impl Search<'_> {
     }
 
     fn is_enough(&self, told: &Forecast) -> bool {
-        told.shed.total() == 0 && told.wait(0.99) <= self.wait
+        told.rejected.total() == 0 && told.wait_quantile(0.99) <= self.wait
     }
 
     /// Calls a second: of callers as many as they make when nothing keeps them waiting.

@@ -41,21 +41,21 @@ type Count = fn(&Part) -> u64;
 
 /// The span of a forecast in so many parts.
 pub(super) fn parts(forecast: &Forecast, count: usize) -> Vec<Part> {
-    let pieces = &forecast.pieces;
-    let count = count.min(pieces.len());
-    let length = forecast.span.as_secs_f64() / pieces.len().max(1) as f64;
+    let bins = &forecast.bins;
+    let count = count.min(bins.len());
+    let length = forecast.span.as_secs_f64() / bins.len().max(1) as f64;
     let part = |at: usize| {
-        let (first, end) = (at * pieces.len() / count, (at + 1) * pieces.len() / count);
+        let (first, end) = (at * bins.len() / count, (at + 1) * bins.len() / count);
         let empty = Part {
             at: first as f64 * length,
             length: (end - first) as f64 * length,
             ..Part::default()
         };
-        pieces[first..end].iter().fold(empty, |part, piece| Part {
-            offered: part.offered + piece.offered,
-            served: part.served + piece.served,
-            shed: part.shed + piece.shed,
-            longest_wait: part.longest_wait.max(piece.longest_wait),
+        bins[first..end].iter().fold(empty, |part, bin| Part {
+            offered: part.offered + bin.offered,
+            served: part.served + bin.admitted,
+            shed: part.shed + bin.rejected,
+            longest_wait: part.longest_wait.max(bin.longest_wait),
             ..part
         })
     };
@@ -157,15 +157,15 @@ mod tests {
 
     #[test]
     fn pieces_become_parts_of_which_none_is_lost() {
-        let piece = |at: u64| TimeBin {
+        let bin = |at: u64| TimeBin {
             offered: at,
-            served: 1,
-            shed: 0,
+            admitted: 1,
+            rejected: 0,
             longest_wait: Duration::from_secs(at),
         };
         let forecast = Forecast {
             span: Duration::from_secs(20),
-            pieces: (0..10).map(piece).collect(),
+            bins: (0..10).map(bin).collect(),
             ..Forecast::default()
         };
         let parts = parts(&forecast, 3);

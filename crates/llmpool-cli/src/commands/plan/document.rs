@@ -32,12 +32,12 @@ fn of_model(id: &str, model: &Model) -> Value {
         Advice::Unknown => (Value::Null, Value::Null),
     };
     let waited_for = shares(forecast).map(|(why, share)| json!({"limit": name(why), "share": share}));
-    let turned_away_for = forecast.turned_away_for.iter();
+    let turned_away_for = forecast.rejection_reasons.iter();
     let turned_away_for = turned_away_for.map(|(why, calls)| json!({"limit": name(*why), "calls": calls}));
     json!({
         "model": id,
         "offered": forecast.offered,
-        "served": forecast.served,
+        "served": forecast.admitted,
         "answered": forecast.answered,
         "goodput_per_second": forecast.goodput(),
         "tokens": forecast.tokens,
@@ -46,7 +46,7 @@ fn of_model(id: &str, model: &Model) -> Value {
         "wait_seconds": waits(forecast),
         "waited_for": waited_for.collect::<Vec<_>>(),
         "binding_limit": forecast.binding_limit().map(name),
-        "own": forecast.own.as_ref().map(used),
+        "own": forecast.model_limit.as_ref().map(used),
         "keys": keys(forecast),
         "enough": enough,
         "recommended": recommended,
@@ -55,13 +55,13 @@ fn of_model(id: &str, model: &Model) -> Value {
 }
 
 fn shed(forecast: &Forecast) -> Value {
-    let shed = forecast.shed;
+    let shed = forecast.rejected;
     json!({
         "total": shed.total(),
         "rate": shed.total() as f64 / forecast.offered.max(1) as f64,
         "too_late": shed.too_late,
         "queue_full": shed.queue_full,
-        "never": shed.never,
+        "never": shed.unsatisfiable,
     })
 }
 
@@ -92,7 +92,7 @@ fn recommended(change: &Change) -> Value {
 }
 
 fn waits(forecast: &Forecast) -> Value {
-    let wait = |part| forecast.wait(part).as_secs_f64();
+    let wait = |part| forecast.wait_quantile(part).as_secs_f64();
     json!({"p50": wait(0.5), "p90": wait(0.9), "p99": wait(0.99), "max": wait(1.0)})
 }
 

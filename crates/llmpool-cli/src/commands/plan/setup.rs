@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use llmpool::forecast::{Forecast, TooManyCalls, Traffic};
-use llmpool::provider_file::{KeyEntry, ModelEntry, ProviderEntry, ProviderFile};
-use llmpool::{Error, OpenAiCompatible, Providers, Secret};
+use llmpool::provider_file::ProviderFile;
+use llmpool::{Error, KeyEntry, ModelEntry, OpenAiCompatible, ProviderEntry, Providers, Secret};
 
 use super::super::chat;
 use crate::cli::Plan;
@@ -44,7 +44,8 @@ impl Setup {
             ));
         };
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let file = ProviderFile::read_to_plan(&path, &env).map_err(|error| settings::broken(&error))?;
+        let file =
+            ProviderFile::read_with_placeholders(&path, &env).map_err(|error| settings::broken(&error))?;
         Ok(Self {
             providers: file.providers,
             asked: Vec::new(),
@@ -89,10 +90,7 @@ impl Setup {
 
     /// The providers with limits that nobody has used yet.
     pub(super) fn providers(&self) -> Result<Providers, Error> {
-        Providers::from_entries(ProviderFile {
-            providers: self.providers.clone(),
-            ..ProviderFile::default()
-        })
+        Providers::from_entries(self.providers.clone())
     }
 
     /// What the file says of one of the models that calls are for.

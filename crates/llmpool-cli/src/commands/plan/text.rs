@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use llmpool::ModelEntry;
 use llmpool::forecast::{Arrivals, Forecast, Traffic, Utilization};
-use llmpool::provider_file::ModelEntry;
 
 use super::advice::{Advice, Change};
 use super::chart::Chart;
@@ -62,7 +62,7 @@ fn calls(traffic: &Traffic) -> String {
     format!(
         "{who}{burst} for {span}, {:.0} + {:.0} tokens and {:.2} s each",
         traffic.prompt_tokens.mean(),
-        traffic.answer_tokens.mean(),
+        traffic.output_tokens.mean(),
         traffic.latency.mean()
     )
 }
@@ -94,14 +94,14 @@ fn rows(forecast: &Forecast, screen: Screen) -> String {
             ),
         ),
     ];
-    if let Some(own) = &forecast.own {
+    if let Some(own) = &forecast.model_limit {
         rows.push(("model".to_owned(), used(own)));
     }
     rows.extend(key_rows(forecast));
     let mut table = Table::new(screen);
     for (name, says) in rows {
         let look = match &name[..] {
-            "turned away" if forecast.shed.total() > 0 => Look::Bad,
+            "turned away" if forecast.rejected.total() > 0 => Look::Bad,
             "turned away" => Look::Good,
             _ => Look::Plain,
         };
@@ -111,11 +111,11 @@ fn rows(forecast: &Forecast, screen: Screen) -> String {
 }
 
 fn shed(forecast: &Forecast) -> String {
-    let shed = forecast.shed;
+    let shed = forecast.rejected;
     if shed.total() == 0 {
         return "none".to_owned();
     }
-    let for_what = forecast.turned_away_for.first().map(|(why, _)| limit(*why));
+    let for_what = forecast.rejection_reasons.first().map(|(why, _)| limit(*why));
     let reasons = [
         (
             shed.too_late,
@@ -125,7 +125,10 @@ fn shed(forecast: &Forecast) -> String {
             ),
         ),
         (shed.queue_full, "found the queue full".to_owned()),
-        (shed.never, "need more tokens than a limit ever has".to_owned()),
+        (
+            shed.unsatisfiable,
+            "need more tokens than a limit ever has".to_owned(),
+        ),
     ];
     let reasons = reasons.iter().filter(|(calls, _)| *calls > 0);
     let reasons: Vec<_> = reasons.map(|(calls, why)| format!("{calls} {why}")).collect();
@@ -160,7 +163,7 @@ fn used(used: &Utilization) -> String {
 }
 
 fn waits(forecast: &Forecast) -> String {
-    let wait = |part| seconds(forecast.wait(part));
+    let wait = |part| seconds(forecast.wait_quantile(part));
     format!(
         "p50 {}, p90 {}, p99 {}, at most {}",
         wait(0.5),
@@ -210,7 +213,7 @@ fn advice(told: &Told, model: &Model, entry: &ModelEntry) -> String {
 
 fn elsewhere(unbound: &Forecast) -> &'static str {
     match unbound.binding_limit() {
-        _ if unbound.shed.never > 0 => "a limit of tokens that is less than one call needs",
+        _ if unbound.rejected.unsatisfiable > 0 => "a limit of tokens that is less than one call needs",
         Some(why) => limit(why),
         None => "the longest line that may wait",
     }

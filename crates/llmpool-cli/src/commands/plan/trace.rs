@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use llmpool::Providers;
-use llmpool::forecast::Recorded;
+use llmpool::forecast::RecordedCall;
 use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -35,7 +35,11 @@ struct Line {
 }
 
 /// The calls, from the first on. Those that name no model are for the one that was named, or the only one there is.
-pub(super) fn read(path: &Path, named: Option<&str>, setup: &mut Setup) -> Result<Vec<Recorded>, ExitCode> {
+pub(super) fn read(
+    path: &Path,
+    named: Option<&str>,
+    setup: &mut Setup,
+) -> Result<Vec<RecordedCall>, ExitCode> {
     let name = path.display();
     let wrong = |problem: String| exit::with(exit::USAGE, &problem);
     let text =
@@ -69,10 +73,10 @@ pub(super) fn read(path: &Path, named: Option<&str>, setup: &mut Setup) -> Resul
         let caller = line
             .caller
             .map_or(0, |caller| *callers.entry(caller.to_string()).or_insert(next));
-        Ok(Recorded {
+        Ok(RecordedCall {
             at: Duration::from_secs_f64(at - first),
             prompt_tokens: line.prompt_tokens,
-            answer_tokens: line.completion_tokens,
+            output_tokens: line.completion_tokens,
             latency: line.latency.map(Duration::from_secs_f64),
             caller,
             model: model.map_err(|problem| wrong(format!("{name}:{number}: {problem}")))?,

@@ -46,8 +46,8 @@ fn of_calls(arrivals: Arrivals, calls: &Calls) -> Traffic {
         span: calls.span.or(span).unwrap_or(USUAL_SPAN),
         latency: calls.latency,
         prompt_tokens: calls.prompt_tokens,
-        answer_tokens: calls.answer_tokens,
-        expected_answer: calls.max_tokens,
+        output_tokens: calls.answer_tokens,
+        expected_output: calls.max_tokens,
         patience: calls.patience,
         seed: calls.seed,
     }
@@ -159,14 +159,14 @@ impl Said {
                 "500",
                 cli::tokens,
             )?,
-            answer_tokens: spread(
+            output_tokens: spread(
                 "answer_tokens",
                 self.answer_tokens,
                 self.answer_tokens_p95,
                 "300",
                 cli::tokens,
             )?,
-            expected_answer: self.max_tokens,
+            expected_output: self.max_tokens,
             patience: said("patience", self.patience, cli::seconds)?.unwrap_or(Duration::from_secs(30)),
             seed: self.seed,
         })

@@ -7,7 +7,7 @@ use llmpool::{LimitKind, WaitReason};
 
 /// What calls waited for, and which share of all waiting that was.
 pub(super) fn shares(forecast: &Forecast) -> impl Iterator<Item = (WaitReason, f64)> {
-    let waited_for = forecast.waited_for.iter();
+    let waited_for = forecast.wait_reasons.iter();
     let waited_for = waited_for.map(|(why, waited)| (*why, waited.as_secs_f64()));
     let all: f64 = waited_for.clone().map(|(_, waited)| waited).sum();
     waited_for.map(move |(why, waited)| (why, waited / all))

@@ -1,0 +1,144 @@
+//! Configured reactions to status codes: what happens to the key of an attempt that was answered with a given status.
+//!
+//! Some providers use statuses in their own way, such as 418 for a blocked key or 403 for an unsupported region.
+//!
+//! Invariant: a status without an entry is classified as by default, and a wait that the provider requests is never shortened.
+
+use std::time::Duration;
+
+use super::{Blame, Certainty, Failure, FailureKind};
+use crate::limits::limiter::CooldownReason;
+
+/// What happens to the key of an attempt that was answered with a given status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyAction {
+    /// Starts a cooldown.
+    Park {
+        /// The minimum length; longer if the provider requests a longer wait.
+        pause: Duration,
+        /// The models to which the cooldown applies.
+        scope: KeyScope,
+    },
+    /// Takes the key out of use until an operator enables it again.
+    Disable {
+        /// The models to which this applies.
+        scope: KeyScope,
+    },
+    /// Leaves the key in use. Whether the call is retried is decided as by default.
+    Ignore,
+}
+
+/// The models for which a key is taken out of use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyScope {
+    /// All models.
+    #[default]
+    Key,
+    /// Only the model of the failed request.
+    Model,
+}
+
+/// The configured actions by status code. Empty by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusPolicy {
+    actions: Vec<(u16, KeyAction)>,
+}
+
+impl FromIterator<(u16, KeyAction)> for StatusPolicy {
+    /// Collects the entries. The last entry for a status wins.
+    fn from_iter<I: IntoIterator<Item = (u16, KeyAction)>>(entries: I) -> Self {
+        let mut actions: Vec<(u16, KeyAction)> = Vec::new();
+        for (status, action) in entries {
+            actions.retain(|(known, _)| *known != status);
+            actions.push((status, action));
+        }
+        Self { actions }
+    }
+}
+
+impl StatusPolicy {
+    /// Returns the statuses that have an action.
+    pub fn statuses(&self) -> impl Iterator<Item = u16> {
+        self.actions.iter().map(|(status, _)| *status)
+    }
+
+    /// Returns the action for a status, if one is configured.
+    pub fn action(&self, status: Option<u16>) -> Option<KeyAction> {
+        let found = self.actions.iter().find(|(known, _)| Some(*known) == status);
+        found.map(|(_, action)| *action)
+    }
+
+    /// Applies this policy to a failure: if its status takes the key out of use, the key is certainly to blame, so the call continues with
+    /// another key.
+    pub fn apply(&self, failure: Failure) -> Failure {
+        match self.action(failure.status) {
+            None | Some(KeyAction::Ignore) => failure,
+            Some(KeyAction::Park { .. } | KeyAction::Disable { .. }) => Failure {
+                kind: if failure.blame() == Blame::Key {
+                    failure.kind
+                } else {
+                    FailureKind::PermissionDenied
+                },
+                certainty: Certainty::Certain,
+                ..failure
+            },
+        }
+    }
+}
+
+/// Returns the cooldown reason for a failure that blames the key. `scope` is that of the configured action, if there is one.
+pub fn cooldown_reason(kind: FailureKind, scope: Option<KeyScope>) -> CooldownReason {
+    match (kind, scope) {
+        (_, Some(KeyScope::Model)) | (FailureKind::PermissionDenied, None) => CooldownReason::Forbidden,
+        (FailureKind::PermissionDenied, Some(KeyScope::Key)) | (FailureKind::InvalidKey, _) => {
+            CooldownReason::Invalid
+        }
+        (FailureKind::NoQuota, _) => CooldownReason::NoQuota,
+        _ => CooldownReason::Throttled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(status: u16, kind: FailureKind) -> Failure {
+        Failure {
+            status: Some(status),
+            certainty: Certainty::Ambiguous,
+            ..Failure::new(kind)
+        }
+    }
+
+    // L05
+    #[test]
+    fn only_configured_statuses_blame_the_key() {
+        let scope = KeyScope::Key;
+        let pause = Duration::from_secs(5);
+        let policy: StatusPolicy = [
+            (418, KeyAction::Ignore),
+            (418, KeyAction::Park { pause, scope }),
+            (429, KeyAction::Disable { scope }),
+            (404, KeyAction::Ignore),
+        ]
+        .into_iter()
+        .collect();
+        let applied = |status, kind| {
+            let failure = policy.apply(failure(status, kind));
+            (failure.kind, failure.certainty)
+        };
+        use FailureKind::*;
+        assert_eq!(
+            applied(418, InvalidRequest),
+            (PermissionDenied, Certainty::Certain)
+        );
+        assert_eq!(applied(429, RateLimited), (RateLimited, Certainty::Certain));
+        assert_eq!(
+            applied(404, InvalidRequest),
+            (InvalidRequest, Certainty::Ambiguous)
+        );
+        assert_eq!(applied(500, ServerError), (ServerError, Certainty::Ambiguous));
+        assert_eq!(policy.action(Some(418)), Some(KeyAction::Park { pause, scope }));
+        assert_eq!((policy.action(Some(500)), policy.action(None)), (None, None));
+    }
+}

@@ -1,0 +1,16 @@
+//! A model of a forecast.
+
+use crate::limits::limiter::TargetId;
+
+/// A model that receives a share of the calls.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ModelSetup {
+    /// The index of its limiter among those of the forecast.
+    pub limiter: usize,
+    /// The target in that limiter.
+    pub target: TargetId,
+    /// Its share of the calls, relative to the shares of the other models. Ignored for recorded calls, which name their model.
+    pub share: f64,
+    /// Output tokens that a call reserves if a limit counts tokens. `None`: the 95th percentile of the responses so far, as for real calls.
+    pub expected_output: Option<u32>,
+}

@@ -1,0 +1,351 @@
+//! The simulation of a forecast: processes its events one after the other in virtual time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fmt;
+use std::time::Duration;
+
+use super::call_generator::{CallGenerator, GeneratedCall};
+use super::forecast_builder::ForecastBuilder;
+use super::model_setup::ModelSetup;
+use super::outcome::Forecast;
+use super::traffic::Traffic;
+use super::utilization::{UsageTotals, key_usage, model_utilization};
+use crate::estimate::{self, OutputLengths};
+use crate::limits::Demand;
+use crate::limits::admission::{Admission, AdmissionOutcome};
+use crate::limits::limiter::{Grant, KeyConstraint, Limiter};
+use crate::limits::wait_queue::{AcquireRequest, Caller, Ticket};
+use crate::time::Timestamp;
+
+/// The maximum number of calls in a forecast. More would take minutes.
+pub const MAX_CALLS: u64 = 2_000_000;
+
+/// How long a caller in a closed loop pauses after a rejection.
+const PAUSE_AFTER_REJECTION: Duration = Duration::from_secs(1);
+
+/// The traffic has more than [`MAX_CALLS`] calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyCalls;
+
+impl fmt::Display for TooManyCalls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the traffic has more than {MAX_CALLS} calls, the maximum of a forecast"
+        )
+    }
+}
+
+impl std::error::Error for TooManyCalls {}
+
+/// Simulates the traffic against the models and returns one forecast per model, in their order.
+///
+/// Models of the same limiter share the keys that they have in common. If no model has a share, the first receives all calls.
+///
+/// # Errors
+///
+/// If there are more than [`MAX_CALLS`] calls: at once where the number is known in advance, else after that many calls.
+pub fn forecast(
+    limiters: Vec<Limiter>,
+    models: &[ModelSetup],
+    traffic: &Traffic,
+    start: Timestamp,
+) -> Result<Vec<Forecast>, TooManyCalls> {
+    // The number of calls of a closed loop is not known in advance.
+    if traffic.expected_calls() > MAX_CALLS as f64 {
+        return Err(TooManyCalls);
+    }
+    Simulation::new(limiters, models, traffic, start).run()
+}
+
+/// An event. Numbers are indices of active calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum SimulationEvent {
+    /// A response is complete.
+    Complete(usize),
+    /// The wake-up time of a waiting call.
+    Timer(usize),
+    /// The arrival of the next call that does not depend on a response.
+    NextArrival,
+    /// The next call of a caller in a closed loop.
+    ClosedLoopArrival,
+}
+
+struct Simulation<'a> {
+    traffic: &'a Traffic,
+    models: &'a [ModelSetup],
+    /// By limiter.
+    admissions: Vec<Admission<usize>>,
+    start: Timestamp,
+    now: Timestamp,
+    /// Ordered by time, then by the order in which they were scheduled.
+    events: BinaryHeap<Reverse<(Timestamp, u64, SimulationEvent)>>,
+    scheduled: u64,
+    generator: CallGenerator<'a>,
+    arrived: u64,
+    active: Vec<ActiveCall>,
+    /// Indices of `active` that can be reused.
+    free: Vec<usize>,
+    /// The calls that the latest change of an admission woke.
+    woken: Vec<usize>,
+    /// By model.
+    model_states: Vec<ModelState>,
+    /// By limiter and key.
+    key_totals: Vec<Vec<UsageTotals>>,
+}
+
+struct ModelState {
+    counts_tokens: bool,
+    output_lengths: OutputLengths,
+    totals: UsageTotals,
+    builder: ForecastBuilder,
+}
+
+struct ActiveCall {
+    call: GeneratedCall,
+    request: AcquireRequest,
+    arrived: Timestamp,
+    /// The time of its timer, while it waits.
+    wake_at: Option<Timestamp>,
+    grant: Option<Grant>,
+}
+
+impl<'a> Simulation<'a> {
+    fn new(limiters: Vec<Limiter>, models: &'a [ModelSetup], traffic: &'a Traffic, start: Timestamp) -> Self {
+        let model_states = models.iter().map(|model| ModelState {
+            counts_tokens: limiters[model.limiter].counts_tokens(model.target),
+            output_lengths: OutputLengths::default(),
+            totals: UsageTotals::default(),
+            builder: ForecastBuilder::new(traffic.span, start),
+        });
+        let key_totals = |limiter: &Limiter| vec![UsageTotals::default(); limiter.key_ids().len()];
+        Self {
+            model_states: model_states.collect(),
+            key_totals: limiters.iter().map(key_totals).collect(),
+            admissions: limiters.into_iter().map(Admission::over).collect(),
+            generator: CallGenerator::new(traffic, models),
+            traffic,
+            models,
+            start,
+            now: start,
+            events: BinaryHeap::new(),
+            scheduled: 0,
+            arrived: 0,
+            active: Vec::new(),
+            free: Vec::new(),
+            woken: Vec::new(),
+        }
+    }
+
+    fn run(mut self) -> Result<Vec<Forecast>, TooManyCalls> {
+        for _ in 0..self.traffic.callers() {
+            self.schedule(self.start, SimulationEvent::ClosedLoopArrival);
+        }
+        self.schedule_next_arrival();
+        while let Some(Reverse((at, _, event))) = self.events.pop() {
+            self.advance_to(at);
+            self.process(event);
+            if self.arrived > MAX_CALLS {
+                return Err(TooManyCalls);
+            }
+        }
+        Ok(self.into_forecasts())
+    }
+
+    fn advance_to(&mut self, at: Timestamp) {
+        let elapsed = at.since(self.now);
+        if !elapsed.is_zero() {
+            let now = self.now;
+            for (state, model) in self.model_states.iter_mut().zip(self.models) {
+                let admission = &mut self.admissions[model.limiter];
+                let reason = || admission.waits_for(model.target, now);
+                state.builder.pass_time(elapsed, reason);
+            }
+        }
+        self.now = at;
+    }
+
+    fn schedule(&mut self, at: Timestamp, event: SimulationEvent) {
+        self.scheduled += 1;
+        self.events.push(Reverse((at, self.scheduled, event)));
+    }
+
+    fn schedule_next_arrival(&mut self) {
+        if let Some(at) = self.generator.next_at() {
+            self.schedule(self.start + at, SimulationEvent::NextArrival);
+        }
+    }
+
+    fn process(&mut self, event: SimulationEvent) {
+        match event {
+            SimulationEvent::NextArrival => {
+                if let Some(call) = self.generator.next_call() {
+                    self.arrive(call);
+                }
+                self.schedule_next_arrival();
+            }
+            SimulationEvent::ClosedLoopArrival => {
+                let call = self.generator.draw(true);
+                self.arrive(call);
+            }
+            // A timer of an earlier call at this index is ignored, unless it has the time of the current call's timer.
+            SimulationEvent::Timer(index) => {
+                if self.active[index].wake_at == Some(self.now) {
+                    self.poll(index);
+                }
+            }
+            SimulationEvent::Complete(index) => self.complete(index),
+        }
+        self.poll_woken();
+    }
+
+    /// Polls the woken calls in the order of their wake-ups. A poll can wake more calls.
+    fn poll_woken(&mut self) {
+        let mut next = 0;
+        while let Some(index) = self.woken.get(next).copied() {
+            next += 1;
+            if self.active[index].wake_at.is_some() {
+                self.poll(index);
+            }
+        }
+        self.woken.clear();
+    }
+
+    fn arrive(&mut self, call: GeneratedCall) {
+        self.arrived += 1;
+        self.model_states[call.model].builder.record_arrival(self.now);
+        let request = AcquireRequest {
+            ticket: Ticket(self.arrived),
+            caller: Caller::new(call.caller),
+            demand: self.demand(&call),
+            constraint: KeyConstraint::Any,
+            deadline: self.now + self.traffic.patience,
+        };
+        let index = self.insert(ActiveCall {
+            call,
+            request,
+            arrived: self.now,
+            wake_at: None,
+            grant: None,
+        });
+        let ModelSetup { limiter, target, .. } = self.models[call.model];
+        let outcome = self.admissions[limiter].acquire(target, &request, &index, self.now, &mut self.woken);
+        self.apply(index, outcome);
+    }
+
+    /// Returns the demand that a real call would have.
+    fn demand(&self, call: &GeneratedCall) -> Demand {
+        let state = &self.model_states[call.model];
+        if !state.counts_tokens {
+            return Demand::ONE;
+        }
+        let expected_output = self
+            .traffic
+            .expected_output
+            .or(self.models[call.model].expected_output)
+            .or_else(|| state.output_lengths.p95())
+            .unwrap_or(estimate::DEFAULT_OUTPUT_TOKENS);
+        Demand {
+            tokens: call.prompt_tokens.saturating_add(expected_output).max(1),
+            ..Demand::ONE
+        }
+    }
+
+    fn insert(&mut self, call: ActiveCall) -> usize {
+        if let Some(index) = self.free.pop() {
+            self.active[index] = call;
+            return index;
+        }
+        self.active.push(call);
+        self.active.len() - 1
+    }
+
+    fn poll(&mut self, index: usize) {
+        let ActiveCall { call, request, .. } = self.active[index];
+        self.active[index].wake_at = None;
+        self.model_states[call.model].builder.end_wait();
+        let ModelSetup { limiter, target, .. } = self.models[call.model];
+        let outcome = self.admissions[limiter].poll(target, &request, &index, self.now, &mut self.woken);
+        self.apply(index, outcome);
+    }
+
+    fn apply(&mut self, index: usize, outcome: AdmissionOutcome) {
+        let model = self.active[index].call.model;
+        match outcome {
+            AdmissionOutcome::Wait(until) => {
+                self.model_states[model].builder.begin_wait();
+                self.active[index].wake_at = Some(until);
+                self.schedule(until, SimulationEvent::Timer(index));
+            }
+            AdmissionOutcome::Granted(grant) => self.serve(index, grant),
+            AdmissionOutcome::Refused(rejection) => {
+                self.model_states[model]
+                    .builder
+                    .record_rejection(rejection, self.now);
+                self.finish(index, PAUSE_AFTER_REJECTION);
+            }
+        }
+    }
+
+    fn serve(&mut self, index: usize, grant: Grant) {
+        let ActiveCall { call, arrived, .. } = self.active[index];
+        let tokens = u64::from(call.total_tokens());
+        let state = &mut self.model_states[call.model];
+        state
+            .builder
+            .record_admission(self.now.since(arrived), tokens, self.now);
+        let rest_of_span = self.traffic.span.saturating_sub(self.now.since(self.start));
+        if !rest_of_span.is_zero() {
+            let usage = UsageTotals {
+                calls: 1,
+                tokens,
+                busy_seconds: call.latency.min(rest_of_span).as_secs_f64(),
+            };
+            state.totals.add(&usage);
+            if let Some(key) = grant.key() {
+                self.key_totals[self.models[call.model].limiter][key.index()].add(&usage);
+            }
+        }
+        self.active[index].grant = Some(grant);
+        self.schedule(self.now + call.latency, SimulationEvent::Complete(index));
+    }
+
+    fn complete(&mut self, index: usize) {
+        let Some(mut grant) = self.active[index].grant.take() else {
+            return;
+        };
+        let call = self.active[index].call;
+        let state = &mut self.model_states[call.model];
+        let admission = &mut self.admissions[self.models[call.model].limiter];
+        if state.counts_tokens {
+            state.output_lengths.record(call.output_tokens);
+            admission.settle(&mut grant, call.total_tokens(), self.now, &mut self.woken);
+        }
+        admission.complete(&mut grant, self.now, &mut self.woken);
+        self.finish(index, Duration::ZERO);
+    }
+
+    /// Removes a call. A caller in a closed loop sends its next call after `pause`, if that is within the span.
+    fn finish(&mut self, index: usize, pause: Duration) {
+        self.free.push(index);
+        let at = self.now + pause;
+        if self.active[index].call.is_in_closed_loop && at.since(self.start) < self.traffic.span {
+            self.schedule(at, SimulationEvent::ClosedLoopArrival);
+        }
+    }
+
+    fn into_forecasts(self) -> Vec<Forecast> {
+        let span = self.traffic.span;
+        let states = self.model_states.into_iter().zip(self.models);
+        let forecasts = states.map(|(state, model)| {
+            let limiter = self.admissions[model.limiter].limiter();
+            let key_totals = &self.key_totals[model.limiter];
+            let keys = limiter.keys_of(model.target).iter();
+            let keys = keys.map(|key| key_usage(limiter, *key, key_totals, span));
+            let model_limit = model_utilization(limiter, model.target, &state.totals, span);
+            state.builder.build(model_limit, keys.collect())
+        });
+        forecasts.collect()
+    }
+}

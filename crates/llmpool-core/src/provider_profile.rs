@@ -1,0 +1,166 @@
+//! The properties of known providers that their responses do not reveal, looked up by the host of the base URL.
+//!
+//! A property belongs here only if calls fail or lose information without it. An unknown provider gets the most conservative profile.
+
+use crate::translate::{ChatCapabilities, ReasoningEcho};
+
+/// The properties of a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProviderProfile {
+    /// The short name of the provider.
+    pub name: &'static str,
+    /// Its hosts. An entry that starts with `.` matches all subdomains; one that starts with `:` matches the default port of a local server.
+    hosts: &'static [&'static str],
+    /// The header that carries the key.
+    pub key_header: KeyHeader,
+    /// What its chat completions endpoint supports.
+    pub chat_capabilities: ChatCapabilities,
+}
+
+/// The header that carries the key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyHeader {
+    /// `Authorization: Bearer KEY`.
+    #[default]
+    Bearer,
+    /// `api-key: KEY`.
+    ApiKey,
+}
+
+/// The chat capabilities of OpenAI.
+const OPENAI: ChatCapabilities = ChatCapabilities {
+    developer_role: true,
+    max_completion_tokens: true,
+    openai_extensions: true,
+    reasoning_echo: ReasoningEcho::Dropped,
+};
+
+/// The chat capabilities of the original API, which every compatible server supports.
+const BASIC: ChatCapabilities = ChatCapabilities {
+    developer_role: false,
+    max_completion_tokens: false,
+    openai_extensions: false,
+    reasoning_echo: ReasoningEcho::Dropped,
+};
+
+/// Requires the reasoning of earlier turns, or rejects a turn with tool calls.
+const REQUIRES_REASONING: ChatCapabilities = ChatCapabilities {
+    reasoning_echo: ReasoningEcho::Content,
+    ..BASIC
+};
+
+const fn provider(
+    name: &'static str,
+    hosts: &'static [&'static str],
+    chat_capabilities: ChatCapabilities,
+) -> ProviderProfile {
+    ProviderProfile {
+        name,
+        hosts,
+        key_header: KeyHeader::Bearer,
+        chat_capabilities,
+    }
+}
+
+/// The profiles of all known providers.
+pub const PROFILES: [ProviderProfile; 17] = [
+    provider("openai", &["api.openai.com"], OPENAI),
+    // Deployment URLs with an `api-version` do not accept bearer tokens.
+    ProviderProfile {
+        key_header: KeyHeader::ApiKey,
+        ..provider(
+            "azure",
+            &[
+                ".openai.azure.com",
+                ".cognitiveservices.azure.com",
+                ".services.ai.azure.com",
+            ],
+            OPENAI,
+        )
+    },
+    provider("anthropic", &["api.anthropic.com"], BASIC),
+    provider("deepseek", &["api.deepseek.com"], REQUIRES_REASONING),
+    provider("ark", &[".volces.com"], BASIC),
+    provider("qianfan", &["qianfan.baidubce.com"], BASIC),
+    provider("zhipu", &["open.bigmodel.cn", "api.z.ai"], BASIC),
+    provider(
+        "moonshot",
+        &["api.moonshot.cn", "api.moonshot.ai"],
+        REQUIRES_REASONING,
+    ),
+    provider("dashscope", &[".aliyuncs.com"], BASIC),
+    provider(
+        "openrouter",
+        &["openrouter.ai"],
+        ChatCapabilities {
+            reasoning_echo: ReasoningEcho::Details,
+            ..BASIC
+        },
+    ),
+    provider(
+        "groq",
+        &["api.groq.com"],
+        ChatCapabilities {
+            max_completion_tokens: true,
+            ..BASIC
+        },
+    ),
+    provider("mistral", &["api.mistral.ai"], BASIC),
+    provider("together", &["api.together.xyz", "api.together.ai"], BASIC),
+    provider("ollama", &["ollama.com", ":11434"], BASIC),
+    provider("vllm", &[":8000"], BASIC),
+    provider("llama.cpp", &[":8080"], BASIC),
+    provider("lm-studio", &[":1234"], BASIC),
+];
+
+/// The profile of all other providers.
+const UNKNOWN: ProviderProfile = provider("unknown", &[], BASIC);
+
+impl ProviderProfile {
+    /// Returns the profile for an authority such as `api.openai.com` or `localhost:11434`.
+    pub fn for_authority(authority: &str) -> &'static Self {
+        let authority = authority.to_ascii_lowercase();
+        let host = authority.strip_suffix(":443").unwrap_or(&authority);
+        let matches =
+            |known: &&str| host == *known || (known.starts_with(['.', ':']) && host.ends_with(*known));
+        let known = PROFILES.iter().find(|profile| profile.hosts.iter().any(matches));
+        known.unwrap_or(&UNKNOWN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profile_is_selected_by_exact_host_or_suffix() {
+        for (authority, name) in [
+            ("api.openai.com", "openai"),
+            ("API.OpenAI.com:443", "openai"),
+            ("mine.openai.azure.com", "azure"),
+            ("ark.cn-beijing.volces.com", "ark"),
+            ("dashscope-intl.aliyuncs.com", "dashscope"),
+            ("localhost:11434", "ollama"),
+            ("[::1]:8080", "llama.cpp"),
+            ("api.openai.com.evil.example", "unknown"),
+            ("evil-api.openai.com", "unknown"),
+            ("notvolces.com", "unknown"),
+            ("localhost:18080", "unknown"),
+        ] {
+            assert_eq!(
+                ProviderProfile::for_authority(authority).name,
+                name,
+                "{authority}"
+            );
+        }
+    }
+
+    #[test]
+    fn hosts_are_unique() {
+        let mut hosts: Vec<_> = PROFILES.iter().flat_map(|profile| profile.hosts).collect();
+        let count = hosts.len();
+        hosts.sort_unstable();
+        hosts.dedup();
+        assert_eq!(hosts.len(), count);
+    }
+}

@@ -1,0 +1,107 @@
+//! Complete response to chat completion.
+
+use super::finish_reason::{finish_reason, or_tool_calls};
+use super::lenient_items::repair_item;
+use super::message_content::{MessageContent, chat_logprobs};
+use crate::chat::{ChatCompletion, Choice, Content, FinishReason, Json, LenientU64, Message, Role, ToolCall};
+use crate::responses::{Item, Response};
+use crate::translate::image_items::{IMAGES, item_to_image};
+use crate::translate::reasoning_details::item_to_blocks;
+use crate::translate::tool_call_parts::ToolCallParts;
+use crate::translate::{FailedResponse, REASONING_SEPARATOR, usage};
+
+/// Translates a complete response to a chat completion with one choice.
+///
+/// Output items without an equivalent, such as searches and other tools that the provider ran, are left out.
+///
+/// # Errors
+///
+/// A response that failed, was cancelled, or is not finished has no answer.
+pub fn response_to_completion(response: Response) -> Result<ChatCompletion, FailedResponse> {
+    let finish_reason = finish_reason(&response)?;
+    let mut output = CompletionOutput::default();
+    response.output.into_iter().for_each(|item| output.push(item));
+    let usage = response.usage.as_ref().map(usage::to_chat);
+    let mut completion = ChatCompletion {
+        id: response.id,
+        object: Some("chat.completion".to_owned()),
+        created: created(response.created_at.as_ref()),
+        model: response.model,
+        usage: usage.filter(|usage| !usage.is_empty()),
+        service_tier: response.service_tier,
+        choices: vec![output.into_choice(finish_reason)],
+        ..ChatCompletion::default()
+    };
+    if let Some(metadata) = non_empty_metadata(response.metadata) {
+        completion.extra.insert("metadata", metadata);
+    }
+    Ok(completion)
+}
+
+/// Returns the metadata of the request, unless it is empty.
+pub(super) fn non_empty_metadata(metadata: Option<Json>) -> Option<Json> {
+    metadata.filter(|metadata| metadata.get() != "{}")
+}
+
+/// Returns the creation time in seconds since 1970.
+pub(super) fn created(created_at: Option<&Json>) -> Option<LenientU64> {
+    serde_json::from_str(created_at?.get()).ok()
+}
+
+/// The output items, joined to one message.
+#[derive(Default)]
+struct CompletionOutput {
+    content: MessageContent,
+    /// Text of each reasoning item that has text.
+    reasoning: Vec<String>,
+    reasoning_blocks: Vec<Json>,
+    tool_calls: Vec<ToolCall>,
+    images: Vec<Json>,
+}
+
+impl CompletionOutput {
+    fn push(&mut self, item: Item) {
+        match repair_item(item) {
+            Item::Message(message) | Item::EasyMessage(message) => self.content.push(message.content),
+            Item::Reasoning(item) => {
+                self.reasoning_blocks.extend(item_to_blocks(&item));
+                let text = Some(item.text()).filter(|text| !text.is_empty());
+                self.reasoning.extend(text);
+            }
+            Item::ImageGenerationCall(item) => self.images.extend(item_to_image(&item)),
+            item => {
+                let call = ToolCallParts::from_item(&item);
+                self.tool_calls.extend(call.map(ToolCallParts::into_chat));
+            }
+        }
+    }
+
+    fn into_choice(self, finish_reason: FinishReason) -> Choice {
+        let finish_reason = or_tool_calls(finish_reason, !self.tool_calls.is_empty());
+        let non_empty = |list: Vec<Json>| Some(list).filter(|list| !list.is_empty());
+        let reasoning = self.reasoning.join(REASONING_SEPARATOR);
+        let mut message = Message {
+            role: Some(Role::Assistant),
+            content: self.content.text.map(Content::Text),
+            refusal: self.content.refusal,
+            reasoning_content: Some(reasoning).filter(|text| !text.is_empty()),
+            reasoning_details: non_empty(self.reasoning_blocks).and_then(|blocks| Json::of(&blocks).ok()),
+            tool_calls: self.tool_calls,
+            annotations: non_empty(self.content.annotations),
+            ..Message::default()
+        };
+        message.set_null("content");
+        message.set_null("refusal");
+        if let Some(images) = non_empty(self.images).and_then(|images| Json::of(&images).ok()) {
+            message.extra.insert(IMAGES, images);
+        }
+        let mut choice = Choice {
+            message,
+            finish_reason: Some(finish_reason),
+            logprobs: chat_logprobs(&self.content.logprobs),
+            ..Choice::at(0)
+        };
+        choice.set_null("logprobs");
+        choice
+    }
+}

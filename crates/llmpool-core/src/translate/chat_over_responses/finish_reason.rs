@@ -1,0 +1,43 @@
+//! Status of a response to the finish reason of a chat completion.
+
+use crate::chat::FinishReason;
+use crate::responses::{Response, ResponseStatus};
+use crate::translate::FailedResponse;
+
+/// Returns why the model stopped, apart from tool calls (see [`or_tool_calls`]).
+///
+/// # Errors
+///
+/// A response that failed, was cancelled, or is not finished has no answer.
+pub(super) fn finish_reason(response: &Response) -> Result<FinishReason, FailedResponse> {
+    let details = response.incomplete_details.as_ref();
+    match &response.status {
+        Some(ResponseStatus::Failed | ResponseStatus::Cancelled) => Err(failure(response)),
+        Some(status @ (ResponseStatus::Queued | ResponseStatus::InProgress)) => Err(FailedResponse {
+            code: Some("response_not_ready".to_owned()),
+            message: Some(format!("the response is {}", status.as_str())),
+        }),
+        Some(ResponseStatus::Incomplete) => Ok(match details.and_then(|details| details.reason.as_deref()) {
+            Some("content_filter") => FinishReason::ContentFilter,
+            _ => FinishReason::Length,
+        }),
+        _ => Ok(FinishReason::Stop),
+    }
+}
+
+/// Returns `ToolCalls` in place of `Stop` if the model called tools.
+pub(super) fn or_tool_calls(reason: FinishReason, has_tool_calls: bool) -> FinishReason {
+    match reason {
+        FinishReason::Stop if has_tool_calls => FinishReason::ToolCalls,
+        reason => reason,
+    }
+}
+
+/// Returns the error of a response that failed.
+pub(super) fn failure(response: &Response) -> FailedResponse {
+    let error = response.error.clone().unwrap_or_default();
+    FailedResponse {
+        code: error.code,
+        message: error.message,
+    }
+}

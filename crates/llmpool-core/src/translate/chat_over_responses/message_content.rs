@@ -1,0 +1,59 @@
+//! Content of message items, separated into what a chat message keeps in different fields.
+
+use super::lenient_items::repair_part;
+use crate::chat::{Content, Json};
+use crate::responses::ItemPart;
+use crate::translate::tagged_object;
+
+/// The joined content of one or more message items.
+#[derive(Default)]
+pub(super) struct MessageContent {
+    /// `None` if there is no text part, which is not the same as an empty text.
+    pub(super) text: Option<String>,
+    pub(super) refusal: Option<String>,
+    /// Annotations in the chat format.
+    pub(super) annotations: Vec<Json>,
+    /// Log probabilities of the tokens.
+    pub(super) logprobs: Vec<Json>,
+}
+
+impl MessageContent {
+    /// Appends the content of a message item.
+    pub(super) fn push(&mut self, content: Option<Content<ItemPart>>) {
+        match content {
+            Some(Content::Text(text)) => *self.text.get_or_insert_default() += &text,
+            Some(Content::Parts(parts)) => parts.into_iter().for_each(|part| self.push_part(part)),
+            None => {}
+        }
+    }
+
+    fn push_part(&mut self, part: ItemPart) {
+        match repair_part(part) {
+            ItemPart::OutputText(part) => {
+                *self.text.get_or_insert_default() += &part.text;
+                let annotations = part.annotations.iter().map(tagged_object::nest);
+                self.annotations.extend(annotations);
+                self.logprobs.extend(part.logprobs.into_iter().flatten());
+            }
+            ItemPart::Refusal(part) => *self.refusal.get_or_insert_default() += &part.refusal,
+            _ => {}
+        }
+    }
+}
+
+/// Returns log probabilities in the chat format, or `None` if there are none. Numbers keep their notation.
+pub(super) fn chat_logprobs(tokens: &[Json]) -> Option<Json> {
+    #[derive(serde::Serialize)]
+    struct ChatLogprobs<'a> {
+        content: &'a [Json],
+        refusal: (),
+    }
+    if tokens.is_empty() {
+        return None;
+    }
+    Json::of(&ChatLogprobs {
+        content: tokens,
+        refusal: (),
+    })
+    .ok()
+}

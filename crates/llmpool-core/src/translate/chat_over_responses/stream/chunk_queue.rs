@@ -1,0 +1,111 @@
+//! The translated chunks that wait to be taken.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::chat::{ChatChunk, ChunkChoice, Delta, FinishReason, Json, LenientU64, Role};
+use crate::responses::Response;
+use crate::translate::chat_over_responses::completion::{created, non_empty_metadata};
+use crate::translate::chat_over_responses::finish_reason::or_tool_calls;
+use crate::translate::chat_over_responses::message_content::chat_logprobs;
+use crate::translate::{REASONING_SEPARATOR, usage};
+
+/// A queue of chunks. Adds what the chunks of a stream have in common, and the role to the first one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ChunkQueue {
+    id: Option<Arc<str>>,
+    object: Option<Arc<str>>,
+    model: Option<Arc<str>>,
+    created: Option<LenientU64>,
+    chunks: VecDeque<ChatChunk>,
+    has_role: bool,
+    has_reasoning: bool,
+}
+
+impl ChunkQueue {
+    pub(super) fn pop(&mut self) -> Option<ChatChunk> {
+        self.chunks.pop_front()
+    }
+
+    /// Sets what the chunks tell about the response: its id, model and creation time.
+    pub(super) fn set_response(&mut self, response: &Response) {
+        share(&mut self.id, response.id.as_deref());
+        share(&mut self.model, response.model.as_deref());
+        self.created = created(response.created_at.as_ref()).or(self.created);
+    }
+
+    pub(super) fn push(&mut self, delta: Delta) {
+        self.push_with_logprobs(delta, &[]);
+    }
+
+    pub(super) fn push_with_logprobs(&mut self, mut delta: Delta, logprobs: &[Json]) {
+        if !self.has_role {
+            self.has_role = true;
+            delta.role = Some(Role::Assistant);
+        }
+        let mut choice = ChunkChoice::first(delta);
+        choice.logprobs = chat_logprobs(logprobs);
+        let chunk = self.chunk(vec![choice]);
+        self.chunks.push_back(chunk);
+    }
+
+    /// Adds a piece of reasoning. A separator precedes a new part, unless it is the first of the stream.
+    pub(super) fn push_reasoning(&mut self, text: &str, is_new_part: bool) {
+        let has_separator = is_new_part && self.has_reasoning;
+        let separator = if has_separator { REASONING_SEPARATOR } else { "" };
+        self.has_reasoning = true;
+        self.push(Delta {
+            reasoning_content: Some(format!("{separator}{text}")),
+            ..Delta::default()
+        });
+    }
+
+    /// Adds a list for which [`Delta`] has no field, unless it is empty.
+    pub(super) fn push_list(&mut self, name: &'static str, list: &[Json]) {
+        if let Some(json) = Json::of(list).ok().filter(|_| !list.is_empty()) {
+            let mut delta = Delta::default();
+            delta.extra.insert(name, json);
+            self.push(delta);
+        }
+    }
+
+    /// Adds the chunk with the finish reason, and one with the usage if the response reports it.
+    pub(super) fn push_end(&mut self, response: Response, finish_reason: FinishReason, has_tool_calls: bool) {
+        if !self.has_role {
+            self.push(Delta::default());
+        }
+        let mut choice = ChunkChoice::first(Delta::default());
+        choice.finish_reason = Some(or_tool_calls(finish_reason, has_tool_calls));
+        let mut chunk = self.chunk(vec![choice]);
+        chunk.service_tier = response.service_tier.map(Arc::from);
+        if let Some(metadata) = non_empty_metadata(response.metadata) {
+            chunk.extra.insert("metadata", metadata);
+        }
+        self.chunks.push_back(chunk);
+        let usage = response.usage.as_ref().map(usage::to_chat);
+        if let Some(usage) = usage.filter(|usage| !usage.is_empty()) {
+            let mut chunk = self.chunk(Vec::new());
+            chunk.usage = Some(usage);
+            self.chunks.push_back(chunk);
+        }
+    }
+
+    fn chunk(&mut self, choices: Vec<ChunkChoice>) -> ChatChunk {
+        let object = self.object.get_or_insert_with(|| "chat.completion.chunk".into());
+        ChatChunk {
+            id: self.id.clone(),
+            object: Some(object.clone()),
+            created: self.created,
+            model: self.model.clone(),
+            choices,
+            ..ChatChunk::default()
+        }
+    }
+}
+
+/// Replaces a shared text, if there is a new one.
+fn share(shared: &mut Option<Arc<str>>, text: Option<&str>) {
+    if text.is_some() && shared.as_deref() != text {
+        *shared = text.map(Arc::from);
+    }
+}

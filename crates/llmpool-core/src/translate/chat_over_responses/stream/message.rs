@@ -1,0 +1,58 @@
+//! Text, refusals and annotations of a streamed message.
+
+use super::chunk_queue::ChunkQueue;
+use super::output_items::{StreamedItem, unsent};
+use crate::chat::{Content, Delta, Json};
+use crate::responses::ItemPart;
+use crate::translate::chat_over_responses::message_content::MessageContent;
+
+pub(super) fn push_text(item: &mut StreamedItem, text: String, logprobs: &[Json], chunks: &mut ChunkQueue) {
+    item.text_bytes += text.len();
+    let delta = Delta {
+        content: Some(Content::Text(text)),
+        ..Delta::default()
+    };
+    chunks.push_with_logprobs(delta, logprobs);
+}
+
+pub(super) fn push_refusal(
+    item: &mut StreamedItem,
+    text: String,
+    logprobs: &[Json],
+    chunks: &mut ChunkQueue,
+) {
+    item.refusal_bytes += text.len();
+    let delta = Delta {
+        refusal: Some(text),
+        ..Delta::default()
+    };
+    chunks.push_with_logprobs(delta, logprobs);
+}
+
+/// Sends what the complete message contains and its deltas did not.
+pub(super) fn push_unsent(
+    item: &mut StreamedItem,
+    content: Option<Content<ItemPart>>,
+    is_first: bool,
+    chunks: &mut ChunkQueue,
+) {
+    let mut message = MessageContent::default();
+    message.push(content);
+    if let Some(text) = &message.text {
+        let has_sent = item.text_bytes > 0;
+        // The log probabilities of a part of the text are unknown.
+        let logprobs = if has_sent { &[] } else { &message.logprobs[..] };
+        match unsent(text, item.text_bytes) {
+            Some(text) => push_text(item, text, logprobs, chunks),
+            None if is_first && text.is_empty() && !has_sent => push_text(item, String::new(), &[], chunks),
+            None => {}
+        }
+    }
+    let refusal = message.refusal.unwrap_or_default();
+    if let Some(refusal) = unsent(&refusal, item.refusal_bytes) {
+        push_refusal(item, refusal, &[], chunks);
+    }
+    if is_first {
+        chunks.push_list("annotations", &message.annotations);
+    }
+}

@@ -1,0 +1,228 @@
+//! Streamed events of a response to chunks of a chat completion.
+//!
+//! Invariant: the assembled chunks equal what [`response_to_completion`](crate::translate::response_to_completion) returns for the
+//! complete response.
+
+mod chunk_queue;
+mod message;
+mod output_items;
+mod reasoning;
+mod text_delta;
+mod tool_calls;
+
+use self::chunk_queue::ChunkQueue;
+use self::output_items::{OutputItems, StreamedItem};
+use super::finish_reason::{failure, finish_reason};
+use super::lenient_items::repair_item;
+use crate::chat::{ChatChunk, EmptyObject, Json, UnknownFields};
+use crate::responses::{EventDelta, EventKind, Item, Response, ResponseEvent, ResponseStatus};
+use crate::translate::FailedResponse;
+use crate::translate::image_items::{IMAGES, item_to_image};
+
+/// Translates the events of one response to chat chunks.
+///
+/// Push each event, then take the chunks with [`next_chunk`](Self::next_chunk). Most events become one chunk, some none, the last two.
+#[derive(Clone, Debug, Default)]
+pub struct EventToChunkTranslator {
+    items: OutputItems,
+    chunks: ChunkQueue,
+    is_finished: bool,
+}
+
+/// Why an event has no chunks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventError {
+    /// The data is not an event.
+    Malformed,
+    /// The event reports that the response failed.
+    Failed(FailedResponse),
+}
+
+impl EventToChunkTranslator {
+    /// Returns a translator for a new stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns whether a terminal event has arrived.
+    pub fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
+    /// Removes the oldest chunk that was not taken yet.
+    pub fn next_chunk(&mut self) -> Option<ChatChunk> {
+        self.chunks.pop()
+    }
+
+    /// Translates the data of an event.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the data is not an event, or if the event reports that the response failed.
+    pub fn push_data(&mut self, data: &[u8]) -> Result<(), EventError> {
+        if let Some(item) = self.items.last_with_text()
+            && let Some(text) = text_delta::parse(data, item)
+        {
+            message::push_text(item, text, &[], &mut self.chunks);
+            return Ok(());
+        }
+        let event = ResponseEvent::decode(data).map_err(|_| EventError::Malformed)?;
+        self.push(event).map_err(EventError::Failed)
+    }
+
+    /// Translates an event.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the event reports that the response failed.
+    pub fn push(&mut self, mut event: ResponseEvent) -> Result<(), FailedResponse> {
+        match event.kind {
+            EventKind::Created | EventKind::InProgress | EventKind::Queued => {
+                if let Some(response) = &event.response {
+                    self.chunks.set_response(response);
+                }
+            }
+            EventKind::ItemAdded => self.push_item_start(event),
+            EventKind::ItemDone => self.push_item_end(event),
+            EventKind::Completed | EventKind::Incomplete => self.finish(event)?,
+            EventKind::Failed => {
+                let response = event.response.take().unwrap_or_default();
+                return Err(failure(&response));
+            }
+            EventKind::Error => {
+                return Err(FailedResponse {
+                    code: event.code.or_else(|| numeric_code(&event.extra)),
+                    message: event.message,
+                });
+            }
+            _ => self.push_part(event),
+        }
+        Ok(())
+    }
+
+    fn push_item_start(&mut self, event: ResponseEvent) {
+        let output_index = event.output_index();
+        if let Some(item) = event.item.map(repair_item) {
+            let streamed = self.items.add(&item, output_index);
+            tool_calls::push_start(streamed, &item, &mut self.chunks);
+        }
+    }
+
+    /// Translates a delta, or a complete text of which no deltas arrived.
+    fn push_part(&mut self, mut event: ResponseEvent) {
+        let is_complete = matches!(
+            event.kind,
+            EventKind::TextDone
+                | EventKind::RefusalDone
+                | EventKind::ArgumentsDone
+                | EventKind::CustomInputDone
+        );
+        let Some(text) = take_text(&mut event).filter(|text| !text.is_empty()) else {
+            return;
+        };
+        let item = self.items.of_event(&event);
+        if is_complete && *item.sent_bytes(&event.kind) > 0 {
+            return;
+        }
+        let logprobs = event.logprobs.as_deref().unwrap_or_default();
+        let chunks = &mut self.chunks;
+        match event.kind {
+            EventKind::TextDelta | EventKind::TextDone => message::push_text(item, text, logprobs, chunks),
+            EventKind::RefusalDelta | EventKind::RefusalDone => {
+                message::push_refusal(item, text, logprobs, chunks);
+            }
+            EventKind::ArgumentsDelta | EventKind::ArgumentsDone => {
+                tool_calls::push_arguments(item, false, text, chunks);
+            }
+            EventKind::CustomInputDelta | EventKind::CustomInputDone => {
+                tool_calls::push_arguments(item, true, text, chunks);
+            }
+            _ => reasoning::push_delta(item, &event, &text, chunks),
+        }
+    }
+
+    fn push_item_end(&mut self, event: ResponseEvent) {
+        let output_index = event.output_index();
+        if let Some(item) = event.item.map(repair_item) {
+            let streamed = self
+                .items
+                .of_done_item(&item, event.item_id.as_deref(), output_index);
+            push_unsent(streamed, item, &mut self.chunks);
+        }
+    }
+
+    /// Translates the event that ends the response: the finish reason, then the usage.
+    fn finish(&mut self, event: ResponseEvent) -> Result<(), FailedResponse> {
+        let is_incomplete = event.kind == EventKind::Incomplete;
+        let response = event.response.or_else(|| bare_response(event.extra));
+        let Some(mut response) = response else {
+            self.is_finished = true;
+            return Ok(());
+        };
+        if is_incomplete && response.status.is_none() {
+            response.status = Some(ResponseStatus::Incomplete);
+        }
+        let finish_reason = finish_reason(&response)?;
+        self.is_finished = true;
+        self.chunks.set_response(&response);
+        for (index, item) in std::mem::take(&mut response.output).into_iter().enumerate() {
+            let item = repair_item(item);
+            let streamed = self.items.of_final_item(&item, index);
+            push_unsent(streamed, item, &mut self.chunks);
+        }
+        self.chunks
+            .push_end(*response, finish_reason, self.items.has_tool_calls());
+        Ok(())
+    }
+}
+
+/// Takes the delta of an event, or its complete text.
+fn take_text(event: &mut ResponseEvent) -> Option<String> {
+    match event.kind {
+        EventKind::TextDone => event.text.take(),
+        EventKind::RefusalDone => event.refusal.take(),
+        EventKind::ArgumentsDone => event.arguments.take(),
+        EventKind::CustomInputDone => event.input.take(),
+        EventKind::TextDelta
+        | EventKind::RefusalDelta
+        | EventKind::ArgumentsDelta
+        | EventKind::CustomInputDelta
+        | EventKind::ReasoningDelta
+        | EventKind::SummaryTextDelta => match event.delta.take()? {
+            EventDelta::Text(text) => Some(text),
+            EventDelta::Other(_) => None,
+        },
+        _ => None,
+    }
+}
+
+/// Sends what a complete item contains and its deltas did not. Annotations, reasoning blocks and images have no deltas; they are sent
+/// with the first complete item.
+fn push_unsent(streamed: &mut StreamedItem, item: Item, chunks: &mut ChunkQueue) {
+    tool_calls::push_start(streamed, &item, chunks);
+    let is_first = !std::mem::replace(&mut streamed.is_done, true);
+    match item {
+        Item::Message(message) | Item::EasyMessage(message) => {
+            message::push_unsent(streamed, message.content, is_first, chunks);
+        }
+        Item::Reasoning(item) => reasoning::push_unsent(streamed, &item, is_first, chunks),
+        Item::ImageGenerationCall(item) if is_first => {
+            let images: Vec<Json> = item_to_image(&item).into_iter().collect();
+            chunks.push_list(IMAGES, &images);
+        }
+        item => tool_calls::push_unsent(streamed, &item, chunks),
+    }
+}
+
+/// Reads the members of a terminal event as the response itself. Some providers send it without an enclosing object.
+fn bare_response(extra: UnknownFields) -> Option<Box<Response>> {
+    let response = Json::of(&EmptyObject { extra }).ok()?;
+    let response = Response::decode(response.get().as_bytes()).ok()?;
+    let is_response = response.status.is_some() || response.has("output");
+    is_response.then(|| Box::new(response))
+}
+
+fn numeric_code(extra: &UnknownFields) -> Option<String> {
+    let code: serde_json::Number = serde_json::from_str(extra.get("code")?.get()).ok()?;
+    Some(code.to_string())
+}

@@ -1,0 +1,185 @@
+//! The output items of a stream: which item an event belongs to, and what of it was sent.
+
+use crate::responses::{EventKind, Item, ResponseEvent};
+
+/// The items of the stream so far, in the order in which they started.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OutputItems {
+    items: Vec<StreamedItem>,
+    tool_calls: u64,
+}
+
+/// An output item, and how much of it was sent to the client.
+#[derive(Clone, Debug)]
+pub(super) struct StreamedItem {
+    kind: ItemKind,
+    pub(super) id: Option<String>,
+    pub(super) output_index: Option<u64>,
+    /// Index among the tool calls, if the item is one.
+    pub(super) tool_call_index: Option<u64>,
+    /// Whether id and name of the tool call were sent.
+    pub(super) is_named: bool,
+    /// Sent bytes of text.
+    pub(super) text_bytes: usize,
+    /// Sent bytes of a refusal.
+    pub(super) refusal_bytes: usize,
+    /// Sent bytes of reasoning, arguments or custom input.
+    pub(super) other_bytes: usize,
+    /// The part of the last piece of reasoning: whether it belongs to the summary, and its index.
+    pub(super) reasoning_part: Option<(bool, u64)>,
+    /// Whether the complete item has arrived.
+    pub(super) is_done: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ItemKind {
+    Message,
+    ToolCall,
+    Reasoning,
+    Other,
+}
+
+/// How an event refers to an item. Some providers send only one of id and output index, or neither.
+struct ItemKey<'a> {
+    kind: ItemKind,
+    id: Option<&'a str>,
+    output_index: Option<u64>,
+}
+
+impl OutputItems {
+    /// Adds an item that starts.
+    pub(super) fn add(&mut self, item: &Item, output_index: Option<u64>) -> &mut StreamedItem {
+        let position = self.insert(&ItemKey::new(item, output_index));
+        &mut self.items[position]
+    }
+
+    /// Returns the item of which an event carries a piece, and adds it if it is unknown.
+    pub(super) fn of_event(&mut self, event: &ResponseEvent) -> &mut StreamedItem {
+        let key = ItemKey {
+            kind: ItemKind::of_event(&event.kind),
+            id: event.item_id.as_deref(),
+            output_index: event.output_index(),
+        };
+        let last = self.last_of_kind(&key, |_| true);
+        self.find_or_insert(&key, last)
+    }
+
+    /// Returns the item that an event delivers complete, and adds it if it is unknown.
+    pub(super) fn of_done_item(
+        &mut self,
+        item: &Item,
+        item_id: Option<&str>,
+        output_index: Option<u64>,
+    ) -> &mut StreamedItem {
+        let mut key = ItemKey::new(item, output_index);
+        key.id = key.id.or(item_id);
+        let last = self.last_of_kind(&key, |streamed| !streamed.is_done);
+        self.find_or_insert(&key, last)
+    }
+
+    /// Returns the item at `index` of the final output, and adds it if it is unknown. Ids and indexes of some providers differ from those
+    /// in the stream; an item without an index in the stream is then identified by its order.
+    pub(super) fn of_final_item(&mut self, item: &Item, index: usize) -> &mut StreamedItem {
+        let key = ItemKey::new(item, Some(index as u64));
+        let in_order = self.items.get(index);
+        let is_same = in_order.is_some_and(|item| item.output_index.is_none() && item.kind == key.kind);
+        self.find_or_insert(&key, is_same.then_some(index))
+    }
+
+    /// Returns the last item, if text of it was sent.
+    pub(super) fn last_with_text(&mut self) -> Option<&mut StreamedItem> {
+        self.items.last_mut().filter(|item| item.text_bytes > 0)
+    }
+
+    pub(super) fn has_tool_calls(&self) -> bool {
+        self.tool_calls > 0
+    }
+
+    /// Finds the last item of the key's kind, if the key or the item has neither id nor output index.
+    fn last_of_kind(&self, key: &ItemKey<'_>, filter: impl Fn(&StreamedItem) -> bool) -> Option<usize> {
+        let is_anonymous = key.id.is_none() && key.output_index.is_none();
+        self.items.iter().rposition(|item| {
+            let may_be_same = is_anonymous || item.id.is_none() && item.output_index.is_none();
+            item.kind == key.kind && may_be_same && filter(item)
+        })
+    }
+
+    /// Finds the item by id, else by output index, else takes the one at `fallback`.
+    fn find_or_insert(&mut self, key: &ItemKey<'_>, fallback: Option<usize>) -> &mut StreamedItem {
+        let has_id = |item: &StreamedItem| item.id.is_some() && item.id.as_deref() == key.id;
+        let has_index =
+            |item: &StreamedItem| item.output_index.is_some() && item.output_index == key.output_index;
+        let by_id = self.items.iter().rposition(has_id);
+        let known = by_id
+            .or_else(|| self.items.iter().rposition(has_index))
+            .or(fallback);
+        let position = known.unwrap_or_else(|| self.insert(key));
+        &mut self.items[position]
+    }
+
+    fn insert(&mut self, key: &ItemKey<'_>) -> usize {
+        let is_tool_call = key.kind == ItemKind::ToolCall;
+        self.items.push(StreamedItem {
+            kind: key.kind,
+            id: key.id.map(str::to_owned),
+            output_index: key.output_index,
+            tool_call_index: is_tool_call.then_some(self.tool_calls),
+            is_named: false,
+            text_bytes: 0,
+            refusal_bytes: 0,
+            other_bytes: 0,
+            reasoning_part: None,
+            is_done: false,
+        });
+        self.tool_calls += u64::from(is_tool_call);
+        self.items.len() - 1
+    }
+}
+
+impl StreamedItem {
+    /// Counts the sent bytes of what an event carries.
+    pub(super) fn sent_bytes(&mut self, event: &EventKind) -> &mut usize {
+        match event {
+            EventKind::TextDelta | EventKind::TextDone => &mut self.text_bytes,
+            EventKind::RefusalDelta | EventKind::RefusalDone => &mut self.refusal_bytes,
+            _ => &mut self.other_bytes,
+        }
+    }
+}
+
+impl ItemKind {
+    fn of_item(item: &Item) -> Self {
+        match item {
+            Item::Message(_) | Item::EasyMessage(_) => Self::Message,
+            Item::FunctionCall(_) | Item::CustomToolCall(_) => Self::ToolCall,
+            Item::Reasoning(_) => Self::Reasoning,
+            _ => Self::Other,
+        }
+    }
+
+    fn of_event(event: &EventKind) -> Self {
+        match event {
+            EventKind::TextDelta | EventKind::TextDone | EventKind::RefusalDelta | EventKind::RefusalDone => {
+                Self::Message
+            }
+            EventKind::ReasoningDelta | EventKind::SummaryTextDelta => Self::Reasoning,
+            _ => Self::ToolCall,
+        }
+    }
+}
+
+impl<'a> ItemKey<'a> {
+    fn new(item: &'a Item, output_index: Option<u64>) -> Self {
+        Self {
+            kind: ItemKind::of_item(item),
+            id: item.id(),
+            output_index,
+        }
+    }
+}
+
+/// Returns what follows the first `sent_bytes` of a text, unless it is empty.
+pub(super) fn unsent(text: &str, sent_bytes: usize) -> Option<String> {
+    let unsent = text.get(sent_bytes..).filter(|unsent| !unsent.is_empty());
+    unsent.map(str::to_owned)
+}

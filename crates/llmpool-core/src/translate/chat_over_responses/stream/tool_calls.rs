@@ -1,0 +1,47 @@
+//! Tool calls of a stream: id and name first, then the arguments of a function or the input of a custom tool.
+
+use super::chunk_queue::ChunkQueue;
+use super::output_items::{StreamedItem, unsent};
+use crate::chat::{Delta, LenientU64, ToolCallDelta};
+use crate::responses::Item;
+use crate::translate::tool_call_parts::{ToolCallParts, tool_call_delta};
+
+/// Sends id and name of a tool call once. Does nothing for other items.
+pub(super) fn push_start(item: &mut StreamedItem, started: &Item, chunks: &mut ChunkQueue) {
+    if item.is_named {
+        return;
+    }
+    if let Some(mut call) = ToolCallParts::from_item(started) {
+        item.is_named = true;
+        call.arguments.clear();
+        push_delta(item, call.into_delta(), chunks);
+    }
+}
+
+/// Sends a piece of the arguments of a function, or of the input of a custom tool.
+pub(super) fn push_arguments(
+    item: &mut StreamedItem,
+    is_custom: bool,
+    arguments: String,
+    chunks: &mut ChunkQueue,
+) {
+    item.other_bytes += arguments.len();
+    push_delta(item, tool_call_delta(is_custom, None, arguments), chunks);
+}
+
+/// Sends what the complete tool call contains and its deltas did not. Does nothing for other items.
+pub(super) fn push_unsent(item: &mut StreamedItem, complete: &Item, chunks: &mut ChunkQueue) {
+    if let Some(call) = ToolCallParts::from_item(complete)
+        && let Some(arguments) = unsent(&call.arguments, item.other_bytes)
+    {
+        push_arguments(item, call.is_custom, arguments, chunks);
+    }
+}
+
+fn push_delta(item: &StreamedItem, mut call: ToolCallDelta, chunks: &mut ChunkQueue) {
+    call.index = item.tool_call_index.map(LenientU64);
+    chunks.push(Delta {
+        tool_calls: vec![call],
+        ..Delta::default()
+    });
+}

@@ -1,0 +1,47 @@
+//! Generated images: `images` of a chat message, as OpenRouter sends them, and image generation items of a response.
+
+use serde_json::json;
+
+use crate::chat::Json;
+use crate::responses::HostedItem;
+
+/// The member of a chat message that holds its generated images.
+pub(super) const IMAGES: &str = "images";
+
+const BASE64: &str = ";base64,";
+
+/// Translates `[{"type": "image_url", "image_url": {"url": "data:image/png;base64,…"}}]` to items without ids.
+pub(super) fn images_to_items(images: &Json) -> Vec<HostedItem> {
+    #[derive(serde::Deserialize)]
+    struct Image {
+        image_url: Url,
+    }
+    #[derive(serde::Deserialize)]
+    struct Url {
+        url: String,
+    }
+    let images: Vec<Image> = serde_json::from_str(images.get()).unwrap_or_default();
+    let urls = images.into_iter().map(|image| image.image_url.url);
+    urls.filter_map(|url| {
+        // The result is the encoded image, or its URL if the image is not embedded.
+        let result = url.split_once(BASE64).map_or(url.as_str(), |(_, data)| data);
+        let mut item = HostedItem {
+            status: Some("completed".to_owned()),
+            ..HostedItem::default()
+        };
+        item.extra.insert("result", Json::of(result).ok()?);
+        Some(item)
+    })
+    .collect()
+}
+
+/// Translates an image generation item to an element of `images`. Returns `None` if it has no image yet.
+pub(super) fn item_to_image(item: &HostedItem) -> Option<Json> {
+    let result: String = serde_json::from_str(item.extra.get("result")?.get()).ok()?;
+    let url = if result.starts_with("http") || result.starts_with("data:") {
+        result
+    } else {
+        format!("data:image/png{BASE64}{result}")
+    };
+    Json::of(&json!({"type": "image_url", "image_url": {"url": url}})).ok()
+}

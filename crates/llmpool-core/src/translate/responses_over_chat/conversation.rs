@@ -1,0 +1,372 @@
+//! Input items of a Responses request to messages of a chat request.
+
+use std::collections::HashMap;
+
+use super::capabilities::{ChatCapabilities, ReasoningEcho};
+use crate::chat::{
+    AudioPart, Content, FilePart, FileSource, ImagePart, ImageUrl, Json, Message, Part, Role, TextPart,
+};
+use crate::responses::{
+    Item, ItemPart, MessageItem, OutputText, ReasoningItem, ResponsesRequest, ToolOutputItem,
+};
+use crate::translate::dropped_fields::DroppedFields;
+use crate::translate::reasoning_details::item_to_blocks;
+use crate::translate::tool_call_parts::ToolCallParts;
+use crate::translate::unsupported_field::{HOSTED_TOOL, NO_CUSTOM_TOOLS, UNKNOWN_ROLE, UNKNOWN_TYPE};
+use crate::translate::{REASONING_SEPARATOR, UnsupportedField};
+
+/// Translates instructions and input to messages.
+pub(super) fn chat_messages(
+    request: &ResponsesRequest,
+    capabilities: ChatCapabilities,
+    dropped: &mut DroppedFields,
+) -> Result<Vec<Message>, UnsupportedField> {
+    let mut builder = MessageBuilder {
+        capabilities,
+        messages: Vec::new(),
+        pending_reasoning: Vec::new(),
+        reasoning_blocks: Vec::new(),
+        dropped,
+    };
+    let instructions = request.instructions.as_ref();
+    let instructions = instructions.map(|text| Message::system(text.as_str()));
+    builder.messages.extend(instructions);
+    match &request.input {
+        None => {}
+        Some(Content::Text(text)) => builder.messages.push(Message::user(text.as_str())),
+        Some(Content::Parts(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                builder.push_item(item, &format!("input[{index}]"))?;
+            }
+        }
+    }
+    builder.drop_pending_reasoning();
+    builder.complete_message();
+    Ok(move_outputs_behind_calls(builder.messages))
+}
+
+/// Moves each tool message directly behind the message with its call, because providers refuse any other order.
+fn move_outputs_behind_calls(messages: Vec<Message>) -> Vec<Message> {
+    let mut caller_of: HashMap<String, usize> = HashMap::new();
+    let mut outputs: HashMap<usize, Vec<Message>> = HashMap::new();
+    let mut others = Vec::new();
+    for (index, message) in messages.into_iter().enumerate() {
+        let call_ids = message.tool_calls.iter().filter_map(|call| call.id.clone());
+        caller_of.extend(call_ids.map(|id| (id, index)));
+        let call_id = message.tool_call_id.as_ref();
+        match call_id.and_then(|id| caller_of.get(id)) {
+            Some(caller) => outputs.entry(*caller).or_default().push(message),
+            None => others.push((index, message)),
+        }
+    }
+    let mut ordered = Vec::new();
+    for (index, message) in others {
+        ordered.push(message);
+        ordered.extend(outputs.remove(&index).unwrap_or_default());
+    }
+    ordered
+}
+
+/// Appends items to a list of messages. Tool calls are added to the preceding assistant message.
+struct MessageBuilder<'a> {
+    capabilities: ChatCapabilities,
+    messages: Vec<Message>,
+    /// Reasoning items, with their paths, that precede the next assistant message.
+    pending_reasoning: Vec<(String, ReasoningItem)>,
+    /// `reasoning_details` of the last message.
+    reasoning_blocks: Vec<Json>,
+    dropped: &'a mut DroppedFields,
+}
+
+impl MessageBuilder<'_> {
+    fn push_item(&mut self, item: &Item, path: &str) -> Result<(), UnsupportedField> {
+        let unsupported_type = |reason| Err(UnsupportedField::new(format!("{path}.type"), reason));
+        match item {
+            Item::Message(message) | Item::EasyMessage(message) => self.push_message(message, path)?,
+            Item::CustomToolCall(_) if !self.capabilities.openai_extensions => {
+                return unsupported_type(NO_CUSTOM_TOOLS);
+            }
+            Item::FunctionCall(call) => {
+                self.dropped.push_unknown(&call.extra, path);
+                self.push_tool_call(item);
+            }
+            Item::CustomToolCall(call) => {
+                self.dropped.push_unknown(&call.extra, path);
+                self.push_tool_call(item);
+            }
+            Item::FunctionCallOutput(output) | Item::CustomToolCallOutput(output) => {
+                self.push_tool_output(output, path)?;
+            }
+            Item::Reasoning(item) => self.pending_reasoning.push((path.to_owned(), item.clone())),
+            Item::Reference(_) => {
+                let reason = "the provider of this model stores no responses; send the item itself";
+                return Err(UnsupportedField::new(path, reason));
+            }
+            Item::Other(_) => return unsupported_type(UNKNOWN_TYPE),
+            _ => return unsupported_type(HOSTED_TOOL),
+        }
+        Ok(())
+    }
+
+    fn push_tool_call(&mut self, item: &Item) {
+        let call = ToolCallParts::from_item(item).map(ToolCallParts::into_chat);
+        self.assistant_message(true).tool_calls.extend(call);
+    }
+
+    /// Returns the assistant message to write to, with the pending reasoning added to it.
+    ///
+    /// With `is_tool_call`, this is the last message if it is an assistant message. Reasoning in between separates the two, unless the
+    /// message has tool calls already: calls of one turn belong together.
+    fn assistant_message(&mut self, is_tool_call: bool) -> &mut Message {
+        let continues = |last: &Message| self.pending_reasoning.is_empty() || !last.tool_calls.is_empty();
+        let last = self.messages.last();
+        let is_open = last.is_some_and(|last| last.role == Some(Role::Assistant) && continues(last));
+        if !(is_tool_call && is_open) {
+            let mut message = Message {
+                role: Some(Role::Assistant),
+                ..Message::default()
+            };
+            message.set_null("content");
+            self.push(message);
+        }
+        self.attach_pending_reasoning();
+        let last = self.messages.len() - 1;
+        &mut self.messages[last]
+    }
+
+    fn push(&mut self, message: Message) {
+        self.complete_message();
+        self.messages.push(message);
+    }
+
+    /// Writes the collected `reasoning_details` to the last message.
+    fn complete_message(&mut self) {
+        let blocks = std::mem::take(&mut self.reasoning_blocks);
+        if let Some(last) = self.messages.last_mut().filter(|_| !blocks.is_empty()) {
+            last.reasoning_details = Json::of(&blocks).ok();
+        }
+    }
+
+    /// Adds the pending reasoning to the last message in the way that the provider requires.
+    fn attach_pending_reasoning(&mut self) {
+        for (path, item) in std::mem::take(&mut self.pending_reasoning) {
+            match self.capabilities.reasoning_echo {
+                ReasoningEcho::Dropped => self.dropped.push(path),
+                ReasoningEcho::Content => {
+                    if item.encrypted_content.is_some() {
+                        self.dropped.push(format!("{path}.encrypted_content"));
+                    }
+                    if let Some(last) = self.messages.last_mut() {
+                        append_reasoning(&mut last.reasoning_content, &item.text());
+                    }
+                }
+                ReasoningEcho::Details => self.reasoning_blocks.extend(item_to_blocks(&item)),
+            }
+        }
+    }
+
+    /// Drops reasoning that no assistant message follows.
+    fn drop_pending_reasoning(&mut self) {
+        for (path, _) in std::mem::take(&mut self.pending_reasoning) {
+            self.dropped.push(path);
+        }
+    }
+
+    fn push_message(&mut self, item: &MessageItem, path: &str) -> Result<(), UnsupportedField> {
+        if item.phase.is_some() {
+            self.dropped.push(format!("{path}.phase"));
+        }
+        let role = match &item.role {
+            Some(Role::Assistant) => return self.push_assistant_message(item, path),
+            Some(Role::Developer) if !self.capabilities.developer_role => Role::System,
+            Some(role @ (Role::System | Role::Developer | Role::User)) => role.clone(),
+            _ => return Err(UnsupportedField::new(format!("{path}.role"), UNKNOWN_ROLE)),
+        };
+        self.drop_pending_reasoning();
+        let content = self.input_content(item.content.as_ref(), path)?;
+        let extra = self.dropped.keep_unknown(&item.extra, Message::FIELD_NAMES, path);
+        self.push(Message {
+            role: Some(role),
+            content,
+            extra,
+            ..Message::default()
+        });
+        Ok(())
+    }
+
+    fn push_assistant_message(&mut self, item: &MessageItem, path: &str) -> Result<(), UnsupportedField> {
+        self.dropped.push_unknown(&item.extra, path);
+        let mut output = AssistantContent::default();
+        match &item.content {
+            None => {}
+            Some(Content::Text(text)) => output.push_text(text),
+            Some(Content::Parts(parts)) => {
+                for (index, part) in parts.iter().enumerate() {
+                    output.push_part(part, &format!("{path}.content[{index}]"), self.dropped)?;
+                }
+            }
+        }
+        let message = self.assistant_message(false);
+        message.content = output.text.map(Content::Text);
+        message.refusal = output.refusal;
+        Ok(())
+    }
+
+    fn push_tool_output(&mut self, item: &ToolOutputItem, path: &str) -> Result<(), UnsupportedField> {
+        self.drop_pending_reasoning();
+        let mut output = String::new();
+        match &item.output {
+            None => {}
+            Some(Content::Text(text)) => output.clone_from(text),
+            Some(Content::Parts(parts)) => {
+                for (index, part) in parts.iter().enumerate() {
+                    let path = format!("{path}.output[{index}]");
+                    let Some(text) = part.text() else {
+                        let reason = "the output of a tool must be text in a chat";
+                        return Err(UnsupportedField::new(path, reason));
+                    };
+                    output += text;
+                    if let ItemPart::InputText(part) = part {
+                        self.dropped.push_unknown(&part.extra, &path);
+                    }
+                }
+            }
+        }
+        let extra = self.dropped.keep_unknown(&item.extra, Message::FIELD_NAMES, path);
+        self.push(Message {
+            extra,
+            ..Message::tool(&item.call_id, output)
+        });
+        Ok(())
+    }
+
+    /// Translates the content of a message that the model did not write. A single text part becomes a string, because older servers
+    /// accept no parts.
+    fn input_content(
+        &mut self,
+        content: Option<&Content<ItemPart>>,
+        path: &str,
+    ) -> Result<Option<Content>, UnsupportedField> {
+        let parts = match content {
+            None => return Ok(None),
+            Some(Content::Text(text)) => return Ok(Some(Content::Text(text.clone()))),
+            Some(Content::Parts(parts)) => parts,
+        };
+        if let [ItemPart::InputText(part)] = &parts[..]
+            && part.extra.is_empty()
+        {
+            return Ok(Some(Content::Text(part.text.clone())));
+        }
+        let parts = parts.iter().enumerate();
+        let parts =
+            parts.map(|(index, part)| input_part(part, &format!("{path}.content[{index}]"), self.dropped));
+        Ok(Some(Content::Parts(parts.collect::<Result<_, _>>()?)))
+    }
+}
+
+fn append_reasoning(reasoning: &mut Option<String>, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    let reasoning = reasoning.get_or_insert_default();
+    if !reasoning.is_empty() {
+        reasoning.push_str(REASONING_SEPARATOR);
+    }
+    reasoning.push_str(text);
+}
+
+/// The content of an assistant message.
+#[derive(Default)]
+struct AssistantContent {
+    text: Option<String>,
+    refusal: Option<String>,
+}
+
+impl AssistantContent {
+    fn push_text(&mut self, text: &str) {
+        self.text.get_or_insert_default().push_str(text);
+    }
+
+    fn push_part(
+        &mut self,
+        part: &ItemPart,
+        path: &str,
+        dropped: &mut DroppedFields,
+    ) -> Result<(), UnsupportedField> {
+        match part {
+            ItemPart::OutputText(part) => {
+                drop_text_details(part, path, dropped);
+                self.push_text(&part.text);
+            }
+            ItemPart::InputText(part) => {
+                dropped.push_unknown(&part.extra, path);
+                self.push_text(&part.text);
+            }
+            ItemPart::Refusal(part) => {
+                dropped.push_unknown(&part.extra, path);
+                self.refusal.get_or_insert_default().push_str(&part.refusal);
+            }
+            _ => {
+                let reason = "a chat has no such part in an assistant message";
+                return Err(UnsupportedField::new(path, reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reports annotations and unknown members of a text part. Log probabilities are left out silently: no provider reads them.
+fn drop_text_details(part: &OutputText, path: &str, dropped: &mut DroppedFields) {
+    if !part.annotations.is_empty() {
+        dropped.push(format!("{path}.annotations"));
+    }
+    dropped.push_unknown(&part.extra, path);
+}
+
+/// Translates a content part that the model did not write.
+fn input_part(part: &ItemPart, path: &str, dropped: &mut DroppedFields) -> Result<Part, UnsupportedField> {
+    Ok(match part {
+        ItemPart::InputText(part) => Part::Text(TextPart {
+            text: part.text.clone(),
+            extra: dropped.keep_unknown(&part.extra, &[], path),
+        }),
+        ItemPart::OutputText(part) => {
+            drop_text_details(part, path, dropped);
+            Part::text(&part.text)
+        }
+        ItemPart::InputImage(part) => {
+            let reason = "a chat accepts images only by URL; send the image itself";
+            let url = part.image_url.clone();
+            let url = url.ok_or_else(|| UnsupportedField::new(format!("{path}.file_id"), reason))?;
+            if part.file_id.is_some() {
+                dropped.push(format!("{path}.file_id"));
+            }
+            Part::Image(ImagePart {
+                image_url: ImageUrl {
+                    url,
+                    detail: part.detail.clone(),
+                    ..ImageUrl::default()
+                },
+                extra: dropped.keep_unknown(&part.extra, &[], path),
+            })
+        }
+        ItemPart::InputAudio(part) => Part::Audio(AudioPart {
+            input_audio: part.input_audio.clone(),
+            extra: dropped.keep_unknown(&part.extra, &[], path),
+        }),
+        ItemPart::InputFile(part) if part.file_url.is_none() => Part::File(FilePart {
+            file: FileSource {
+                file_id: part.file_id.clone(),
+                file_data: part.file_data.clone(),
+                filename: part.filename.clone(),
+                ..FileSource::default()
+            },
+            extra: dropped.keep_unknown(&part.extra, &["file"], path),
+        }),
+        ItemPart::InputFile(_) => {
+            let reason = "a chat accepts no files by URL; send the file itself";
+            return Err(UnsupportedField::new(format!("{path}.file_url"), reason));
+        }
+        _ => return Err(UnsupportedField::new(format!("{path}.type"), UNKNOWN_TYPE)),
+    })
+}

@@ -1,0 +1,17 @@
+//! A Responses client over a target that speaks Chat Completions: the request is translated to chat, completion and stream back to
+//! Responses.
+
+mod capabilities;
+mod conversation;
+mod envelope;
+mod incomplete_reason;
+mod request;
+mod response;
+mod stream;
+mod tools;
+
+pub use capabilities::{ChatCapabilities, ReasoningEcho};
+pub use envelope::ResponseEnvelope;
+pub use request::responses_request_to_chat;
+pub use response::completion_to_response;
+pub use stream::ChunkToEventTranslator;

@@ -1,0 +1,86 @@
+//! Text, refusals and annotations of a streamed message.
+
+use super::output::StreamedOutput;
+use crate::chat::{Content, Json, Role};
+use crate::responses::{EventKind, Item, ItemPart, MessageItem};
+use crate::translate::tagged_object;
+
+/// Appends text and its log probabilities to the current message.
+pub(super) fn push_text(output: &mut StreamedOutput, text: String, logprobs: Vec<Json>) {
+    if !text.is_empty() || !logprobs.is_empty() {
+        push(output, ItemPart::output_text(""), text, Some(logprobs));
+    }
+}
+
+/// Appends to the refusal of the current message.
+pub(super) fn push_refusal(output: &mut StreamedOutput, text: String) {
+    if !text.is_empty() {
+        push(output, ItemPart::refusal(""), text, None);
+    }
+}
+
+fn push(output: &mut StreamedOutput, part: ItemPart, text: String, logprobs: Option<Vec<Json>>) {
+    let is_message = |item: &Item| matches!(item, Item::Message(_));
+    output.push_text(is_message, new_message, part, text, logprobs);
+}
+
+fn new_message(output: &StreamedOutput) -> Item {
+    Item::Message(MessageItem {
+        id: Some(output.next_item_id("msg")),
+        role: Some(Role::Assistant),
+        status: Some("in_progress".to_owned()),
+        content: Some(Content::Parts(Vec::new())),
+        ..MessageItem::default()
+    })
+}
+
+/// Annotations that arrived before their text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PendingAnnotations(Vec<Json>);
+
+impl PendingAnnotations {
+    /// Adds annotations in the chat format to the last text part, once there is one. An annotation of a message that has ended has no
+    /// event of its own; only the final response contains it.
+    pub(super) fn push(&mut self, annotations: Option<&Json>, output: &mut StreamedOutput) {
+        let annotations = annotations.and_then(|json| serde_json::from_str::<Vec<Json>>(json.get()).ok());
+        self.0
+            .extend(annotations.iter().flatten().map(tagged_object::flatten));
+        if self.0.is_empty() {
+            return;
+        }
+        for annotation in std::mem::take(&mut self.0) {
+            match output.find_last(text_annotations) {
+                Some((index, is_done, (part_index, known))) => {
+                    known.push(annotation.clone());
+                    let annotation_index = known.len() - 1;
+                    if is_done {
+                        continue;
+                    }
+                    let mut event = output.part_event(index, part_index, EventKind::AnnotationAdded);
+                    event.extra.insert("annotation", annotation);
+                    if let Ok(annotation_index) = Json::of(&annotation_index) {
+                        event.extra.insert("annotation_index", annotation_index);
+                    }
+                    output.push_event(event);
+                }
+                None => self.0.push(annotation),
+            }
+        }
+    }
+}
+
+/// Returns the annotations of a message's text part, with the index of the part.
+fn text_annotations(item: &mut Item) -> Option<(usize, &mut Vec<Json>)> {
+    let Item::Message(MessageItem {
+        content: Some(Content::Parts(parts)),
+        ..
+    }) = item
+    else {
+        return None;
+    };
+    let mut parts = parts.iter_mut().enumerate();
+    parts.find_map(|(index, part)| match part {
+        ItemPart::OutputText(part) => Some((index, &mut part.annotations)),
+        _ => None,
+    })
+}

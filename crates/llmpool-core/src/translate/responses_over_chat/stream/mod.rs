@@ -1,0 +1,205 @@
+//! Streamed chunks of a chat completion to events of a response.
+//!
+//! Invariants, for any chunks: the order of the events is the one that [`EventSequence`](crate::responses::EventSequence) checks, and the
+//! response in the last event equals what [`completion_to_response`](crate::translate::completion_to_response) returns for the assembled
+//! chunks.
+
+mod message;
+mod output;
+mod reasoning;
+mod tool_calls;
+
+use self::message::PendingAnnotations;
+use self::output::StreamedOutput;
+use self::reasoning::ReasoningStream;
+use self::tool_calls::ToolCallStream;
+use super::envelope::ResponseEnvelope;
+use super::incomplete_reason::incomplete_reason;
+use super::response::{thinking_text, token_logprobs};
+use crate::chat::{
+    ChatChunk, ChunkChoice, Content, Delta, FinishClass, FinishReason, Part, ToolCallDelta, Usage,
+};
+use crate::responses::{EventKind, Response, ResponseEvent};
+use crate::translate::FailedResponse;
+use crate::translate::image_items::{IMAGES, images_to_items};
+use crate::translate::reasoning_details::REASONING_DETAILS;
+
+/// Translates the chunks of one chat completion to response events. Ignores all choices but the first, because a response has no others.
+///
+/// Push each chunk, then [`finish`](Self::finish) or [`fail`](Self::fail), and take the events with [`next_event`](Self::next_event).
+#[derive(Clone, Debug)]
+pub struct ChunkToEventTranslator {
+    envelope: ResponseEnvelope,
+    output: StreamedOutput,
+    tool_calls: ToolCallStream,
+    reasoning: ReasoningStream,
+    annotations: PendingAnnotations,
+    model: Option<String>,
+    service_tier: Option<String>,
+    finish_reason: Option<FinishReason>,
+    usage: Option<Usage>,
+    has_started: bool,
+    is_finished: bool,
+}
+
+impl ChunkToEventTranslator {
+    /// Returns a translator for a new stream.
+    pub fn new(envelope: ResponseEnvelope) -> Self {
+        Self {
+            output: StreamedOutput::new(envelope.clone()),
+            envelope,
+            tool_calls: ToolCallStream::default(),
+            reasoning: ReasoningStream::default(),
+            annotations: PendingAnnotations::default(),
+            model: None,
+            service_tier: None,
+            finish_reason: None,
+            usage: None,
+            has_started: false,
+            is_finished: false,
+        }
+    }
+
+    /// Removes the oldest event that was not taken yet.
+    pub fn next_event(&mut self) -> Option<ResponseEvent> {
+        self.output.pop_event()
+    }
+
+    /// Translates a chunk. Does nothing after the end.
+    pub fn push(&mut self, chunk: ChatChunk) {
+        if self.is_finished {
+            return;
+        }
+        self.usage = chunk.usage().or(self.usage.take());
+        update(&mut self.model, chunk.model.as_deref());
+        update(&mut self.service_tier, chunk.service_tier.as_deref());
+        self.start();
+        for choice in chunk.choices {
+            if choice.index() == 0 {
+                self.push_choice(choice);
+            }
+        }
+    }
+
+    /// Ends the response after the last chunk. The last event carries the usage, which is why it has to wait for this call.
+    ///
+    /// The response fails if the finish reason reports a failure of the provider. Does nothing after the end.
+    pub fn finish(&mut self) {
+        if self.is_finished {
+            return;
+        }
+        self.start();
+        let incomplete_reason = match incomplete_reason(self.finish_reason.as_ref()) {
+            Ok(reason) => reason,
+            Err(failure) => return self.fail(&failure),
+        };
+        self.is_finished = true;
+        self.tool_calls.finish(&mut self.output);
+        self.reasoning.finish(&mut self.output);
+        let output = self.output.finish(incomplete_reason.is_some());
+        let response = self.envelope.finished(
+            output,
+            incomplete_reason,
+            self.usage.as_ref(),
+            self.model.take(),
+            self.service_tier.take(),
+        );
+        let kind = match incomplete_reason {
+            Some(_) => EventKind::Incomplete,
+            None => EventKind::Completed,
+        };
+        self.push_response(kind, response);
+    }
+
+    /// Ends the response because the stream of chunks failed. Earlier events stay valid. Does nothing after the end.
+    pub fn fail(&mut self, failure: &FailedResponse) {
+        if self.is_finished {
+            return;
+        }
+        self.start();
+        self.is_finished = true;
+        let response = self.envelope.failed(failure);
+        let mut error = ResponseEvent::new(EventKind::Error);
+        error.code = response.error.as_ref().and_then(|error| error.code.clone());
+        let message = failure.message.clone();
+        error.message = message.or_else(|| Some("the stream broke off".to_owned()));
+        error.set_null("param");
+        self.output.push_event(error);
+        self.push_response(EventKind::Failed, response);
+    }
+
+    fn push_response(&mut self, kind: EventKind, response: Response) {
+        let mut event = ResponseEvent::new(kind);
+        event.response = Some(Box::new(response));
+        self.output.push_event(event);
+    }
+
+    fn start(&mut self) {
+        if std::mem::replace(&mut self.has_started, true) {
+            return;
+        }
+        for kind in [EventKind::Created, EventKind::InProgress] {
+            let mut response = self.envelope.started();
+            response.model = self.model.clone().or(response.model);
+            self.push_response(kind, response);
+        }
+    }
+
+    fn push_choice(&mut self, choice: ChunkChoice) {
+        let mut delta = choice.delta;
+        self.push_reasoning(&mut delta);
+        let output = &mut self.output;
+        match delta.content {
+            Some(Content::Text(text)) => {
+                message::push_text(output, text, token_logprobs(choice.logprobs.as_ref()));
+            }
+            Some(Content::Parts(parts)) => parts.into_iter().for_each(|part| push_part(output, part)),
+            None => {}
+        }
+        let images = delta.extra.get(IMAGES).map(images_to_items);
+        for item in images.unwrap_or_default() {
+            output.push_image(item);
+        }
+        self.annotations.push(delta.extra.get("annotations"), output);
+        message::push_refusal(output, delta.refusal.unwrap_or_default());
+        let deprecated_call = delta.function_call.map(|function| ToolCallDelta {
+            function: Some(function),
+            ..ToolCallDelta::default()
+        });
+        for call in deprecated_call.into_iter().chain(delta.tool_calls) {
+            self.tool_calls.push(call, output);
+        }
+        let reason = choice.finish_reason;
+        if let Some(reason) = reason.filter(|reason| reason.class() != FinishClass::Missing) {
+            self.finish_reason = Some(reason);
+        }
+    }
+
+    fn push_reasoning(&mut self, delta: &mut Delta) {
+        let texts = [delta.reasoning_content.take(), delta.reasoning.take()];
+        let text = texts.into_iter().flatten().find(|text| !text.is_empty());
+        let has_text = text.is_some();
+        reasoning::push_text(&mut self.output, &text.unwrap_or_default());
+        if let Some(details) = delta.extra.get(REASONING_DETAILS) {
+            self.reasoning.push_details(details, has_text, &mut self.output);
+        }
+    }
+}
+
+fn push_part(output: &mut StreamedOutput, part: Part) {
+    match part {
+        Part::Text(part) => message::push_text(output, part.text, Vec::new()),
+        Part::Thinking(part) => reasoning::push_text(output, &thinking_text(&part)),
+        Part::Refusal(part) => message::push_refusal(output, part.refusal),
+        _ => {}
+    }
+}
+
+/// Replaces what is known by what a chunk reports. Some providers send empty strings in place of absent members.
+fn update(known: &mut Option<String>, reported: Option<&str>) {
+    if let Some(reported) =
+        reported.filter(|reported| !reported.is_empty() && known.as_deref() != Some(reported))
+    {
+        *known = Some(reported.to_owned());
+    }
+}

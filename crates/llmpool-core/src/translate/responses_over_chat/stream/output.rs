@@ -1,0 +1,273 @@
+//! The output items of a stream, and the events about them.
+
+use std::collections::VecDeque;
+
+use crate::chat::{Content, Json, LenientU64};
+use crate::responses::{EventDelta, EventKind, HostedItem, Item, ItemPart, MessageItem, ResponseEvent};
+use crate::translate::responses_over_chat::envelope::ResponseEnvelope;
+use crate::translate::responses_over_chat::incomplete_reason::item_status;
+
+/// The output items so far, and the events that wait to be taken.
+///
+/// Messages and reasoning are written one after the other: the current one ends when another item starts.
+#[derive(Clone, Debug)]
+pub(super) struct StreamedOutput {
+    envelope: ResponseEnvelope,
+    items: Vec<WrittenItem>,
+    /// Index of the message or reasoning item that is being written.
+    current: Option<usize>,
+    events: VecDeque<ResponseEvent>,
+    next_sequence_number: u64,
+}
+
+#[derive(Clone, Debug)]
+struct WrittenItem {
+    item: Item,
+    is_done: bool,
+}
+
+impl StreamedOutput {
+    pub(super) fn new(envelope: ResponseEnvelope) -> Self {
+        Self {
+            envelope,
+            items: Vec::new(),
+            current: None,
+            events: VecDeque::new(),
+            next_sequence_number: 0,
+        }
+    }
+
+    pub(super) fn pop_event(&mut self) -> Option<ResponseEvent> {
+        self.events.pop_front()
+    }
+
+    pub(super) fn push_event(&mut self, event: ResponseEvent) {
+        self.events.push_back(event.at(self.next_sequence_number));
+        self.next_sequence_number += 1;
+    }
+
+    pub(super) fn item_id(&self, prefix: &str, index: usize) -> String {
+        self.envelope.item_id(prefix, index)
+    }
+
+    /// Returns the id of the item that starts next.
+    pub(super) fn next_item_id(&self, prefix: &str) -> String {
+        self.item_id(prefix, self.items.len())
+    }
+
+    /// Returns the message or reasoning item that is being written, with its index.
+    pub(super) fn current(&self) -> Option<(usize, &Item)> {
+        self.current.map(|index| (index, &self.items[index].item))
+    }
+
+    /// Returns the last item that `select` accepts, with its index and whether it is done.
+    pub(super) fn find_last<'a, T>(
+        &'a mut self,
+        select: impl Fn(&'a mut Item) -> Option<T>,
+    ) -> Option<(usize, bool, T)> {
+        let mut items = self.items.iter_mut().enumerate().rev();
+        items.find_map(|(index, written)| Some((index, written.is_done, select(&mut written.item)?)))
+    }
+
+    /// Ends the current item and starts another one. Returns its index.
+    pub(super) fn start_item(&mut self, item: Item) -> usize {
+        self.end_current();
+        let index = self.items.len();
+        self.items.push(WrittenItem { item, is_done: false });
+        self.push_item_event(index, EventKind::ItemAdded);
+        index
+    }
+
+    /// Adds an item that has no deltas.
+    pub(super) fn push_complete(&mut self, item: Item) {
+        let index = self.start_item(item);
+        self.items[index].is_done = true;
+        self.push_item_event(index, EventKind::ItemDone);
+    }
+
+    pub(super) fn push_image(&mut self, mut item: HostedItem) {
+        item.id = Some(self.next_item_id("ig"));
+        self.push_complete(Item::ImageGenerationCall(item));
+    }
+
+    /// Appends text to a part of the current item, which `is_same_kind` has to accept. Starts the item with `new_item` and the part with
+    /// `new_part` as needed.
+    pub(super) fn push_text(
+        &mut self,
+        is_same_kind: fn(&Item) -> bool,
+        new_item: impl FnOnce(&Self) -> Item,
+        new_part: ItemPart,
+        text: String,
+        logprobs: Option<Vec<Json>>,
+    ) {
+        let index = match self.current() {
+            Some((index, item)) if is_same_kind(item) => index,
+            _ => {
+                let item = new_item(self);
+                let index = self.start_item(item);
+                self.current = Some(index);
+                index
+            }
+        };
+        let part_index = self.part_index(index, new_part);
+        let Some(part) = parts_mut(&mut self.items[index].item).and_then(|parts| parts.get_mut(part_index))
+        else {
+            return;
+        };
+        let kind = match part {
+            ItemPart::OutputText(part) => {
+                part.text += &text;
+                let known = part.logprobs.get_or_insert_default();
+                known.extend(logprobs.iter().flatten().cloned());
+                EventKind::TextDelta
+            }
+            ItemPart::ReasoningText(part) => {
+                part.text += &text;
+                EventKind::ReasoningDelta
+            }
+            ItemPart::Refusal(part) => {
+                part.refusal += &text;
+                EventKind::RefusalDelta
+            }
+            _ => return,
+        };
+        let mut event = self.part_event(index, part_index, kind);
+        event.delta = Some(EventDelta::Text(text));
+        event.logprobs = logprobs;
+        self.push_event(event);
+    }
+
+    /// Returns the index of the part of the same kind as `new_part`, which is added if there is none.
+    fn part_index(&mut self, index: usize, new_part: ItemPart) -> usize {
+        let Some(parts) = parts_mut(&mut self.items[index].item) else {
+            return 0;
+        };
+        let is_same = |part: &ItemPart| std::mem::discriminant(part) == std::mem::discriminant(&new_part);
+        if let Some(part_index) = parts.iter().position(is_same) {
+            return part_index;
+        }
+        let part_index = parts.len();
+        parts.push(new_part.clone());
+        let mut event = self.part_event(index, part_index, EventKind::ContentPartAdded);
+        event.part = Some(new_part);
+        self.push_event(event);
+        part_index
+    }
+
+    /// Appends to the arguments of a function call, or to the input of a custom tool call.
+    pub(super) fn push_arguments(&mut self, index: usize, arguments: String) {
+        let (known, kind) = match &mut self.items[index].item {
+            Item::FunctionCall(call) => (&mut call.arguments, EventKind::ArgumentsDelta),
+            Item::CustomToolCall(call) => (&mut call.input, EventKind::CustomInputDelta),
+            _ => return,
+        };
+        if arguments.is_empty() {
+            return;
+        }
+        *known += &arguments;
+        let mut event = self.event(index, kind);
+        event.delta = Some(EventDelta::Text(arguments));
+        self.push_event(event);
+    }
+
+    /// Ends the message or reasoning item that is being written.
+    pub(super) fn end_current(&mut self) {
+        if let Some(index) = self.current.take() {
+            self.end_item(index, false);
+        }
+    }
+
+    /// Ends all items and returns them. If the response is incomplete, so is the last item that is not done.
+    pub(super) fn finish(&mut self, is_incomplete: bool) -> Vec<Item> {
+        let last = self.items.iter().rposition(|written| !written.is_done);
+        for index in 0..self.items.len() {
+            if !self.items[index].is_done {
+                self.end_item(index, is_incomplete && Some(index) == last);
+            }
+        }
+        self.items.iter().map(|written| written.item.clone()).collect()
+    }
+
+    fn end_item(&mut self, index: usize, is_incomplete: bool) {
+        match self.items[index].item.clone() {
+            Item::FunctionCall(call) => {
+                let mut event = self.event(index, EventKind::ArgumentsDone);
+                event.name = Some(call.name);
+                event.arguments = Some(call.arguments);
+                self.push_event(event);
+            }
+            Item::CustomToolCall(call) => {
+                let mut event = self.event(index, EventKind::CustomInputDone);
+                event.input = Some(call.input);
+                self.push_event(event);
+            }
+            mut item => {
+                let parts = parts_mut(&mut item).map(std::mem::take);
+                for (part_index, part) in parts.unwrap_or_default().into_iter().enumerate() {
+                    self.end_part(index, part_index, part);
+                }
+            }
+        }
+        let written = &mut self.items[index];
+        written.is_done = true;
+        // A complete reasoning item has no status.
+        if is_incomplete || !matches!(written.item, Item::Reasoning(_)) {
+            written.item.set_status(item_status(is_incomplete));
+        }
+        self.push_item_event(index, EventKind::ItemDone);
+    }
+
+    fn end_part(&mut self, index: usize, part_index: usize, part: ItemPart) {
+        let mut event = self.part_event(index, part_index, EventKind::ReasoningDone);
+        match &part {
+            ItemPart::OutputText(part) => {
+                event.kind = EventKind::TextDone;
+                event.text = Some(part.text.clone());
+                event.logprobs = Some(part.logprobs.clone().unwrap_or_default());
+            }
+            ItemPart::Refusal(part) => {
+                event.kind = EventKind::RefusalDone;
+                event.refusal = Some(part.refusal.clone());
+            }
+            part => event.text = part.text().map(str::to_owned),
+        }
+        self.push_event(event);
+        let mut event = self.part_event(index, part_index, EventKind::ContentPartDone);
+        event.part = Some(part);
+        self.push_event(event);
+    }
+
+    fn push_item_event(&mut self, index: usize, kind: EventKind) {
+        let mut event = ResponseEvent::new(kind);
+        event.output_index = Some(LenientU64(index as u64));
+        event.item = Some(self.items[index].item.clone());
+        self.push_event(event);
+    }
+
+    /// Returns an event about an item.
+    fn event(&self, index: usize, kind: EventKind) -> ResponseEvent {
+        let mut event = ResponseEvent::new(kind);
+        event.item_id = self.items[index].item.id().map(str::to_owned);
+        event.output_index = Some(LenientU64(index as u64));
+        event
+    }
+
+    /// Returns an event about a part of an item.
+    pub(super) fn part_event(&self, index: usize, part_index: usize, kind: EventKind) -> ResponseEvent {
+        let mut event = self.event(index, kind);
+        event.content_index = Some(LenientU64(part_index as u64));
+        event
+    }
+}
+
+/// Returns the content parts of a message or reasoning item.
+fn parts_mut(item: &mut Item) -> Option<&mut Vec<ItemPart>> {
+    match item {
+        Item::Message(MessageItem {
+            content: Some(Content::Parts(parts)),
+            ..
+        }) => Some(parts),
+        Item::Reasoning(item) => Some(item.content.get_or_insert_default()),
+        _ => None,
+    }
+}

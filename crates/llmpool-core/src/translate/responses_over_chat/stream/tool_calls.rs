@@ -1,0 +1,69 @@
+//! Tool calls of a stream: their names, and the arguments of functions or the input of custom tools.
+
+use super::output::StreamedOutput;
+use crate::chat::{ToolCallDelta, ToolCallMatcher};
+use crate::translate::tool_call_parts::ToolCallParts;
+
+/// The tool calls so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ToolCallStream {
+    calls: Vec<CallState>,
+    matcher: ToolCallMatcher,
+}
+
+#[derive(Clone, Debug)]
+enum CallState {
+    /// The name has not arrived yet, so there is no item.
+    Unnamed(ToolCallParts),
+    /// Index of the item.
+    Started(usize),
+}
+
+impl ToolCallStream {
+    /// Translates a piece of a tool call.
+    pub(super) fn push(&mut self, delta: ToolCallDelta, output: &mut StreamedOutput) {
+        let number = self.matcher.position_of(&delta);
+        let is_custom = delta.custom.is_some() || delta.kind.as_deref() == Some("custom");
+        let piece = ToolCallParts::from_chat(delta.id, delta.function, delta.custom);
+        if number == self.calls.len() {
+            self.calls.push(CallState::Unnamed(ToolCallParts {
+                is_custom,
+                ..ToolCallParts::default()
+            }));
+        }
+        match &mut self.calls[number] {
+            CallState::Started(index) => output.push_arguments(*index, piece.arguments),
+            CallState::Unnamed(call) => {
+                if call.call_id.is_empty() {
+                    call.call_id = piece.call_id;
+                }
+                call.arguments += &piece.arguments;
+                call.name = piece.name;
+                if !call.name.is_empty() {
+                    self.start(number, output);
+                }
+            }
+        }
+    }
+
+    /// Starts the items of calls whose name never arrived.
+    pub(super) fn finish(&mut self, output: &mut StreamedOutput) {
+        (0..self.calls.len()).for_each(|number| self.start(number, output));
+    }
+
+    /// Starts the item of a call, with the arguments that have arrived.
+    fn start(&mut self, number: usize, output: &mut StreamedOutput) {
+        let CallState::Unnamed(call) = &mut self.calls[number] else {
+            return;
+        };
+        let mut call = std::mem::take(call);
+        if call.call_id.is_empty() {
+            call.call_id = output.item_id("call", number);
+        }
+        let arguments = std::mem::take(&mut call.arguments);
+        let id = output.item_id(call.item_prefix(), number);
+        let index = output.start_item(call.into_item(Some(id), Some("in_progress".to_owned())));
+        self.calls[number] = CallState::Started(index);
+        output.push_arguments(index, arguments);
+    }
+}

@@ -1,0 +1,134 @@
+//! A tool call, independent of the format.
+
+use crate::chat::wire_object::opaque_debug;
+use crate::chat::{CustomCall, FunctionCall, ToolCall, ToolCallDelta};
+use crate::responses::{CustomToolCallItem, FunctionCallItem, Item};
+
+/// What both formats tell about a call of a function or of a custom tool.
+#[derive(Clone, Default)]
+pub(super) struct ToolCallParts {
+    pub(super) is_custom: bool,
+    pub(super) call_id: String,
+    pub(super) name: String,
+    /// The arguments of a function as JSON text, or the input of a custom tool.
+    pub(super) arguments: String,
+}
+
+opaque_debug!(ToolCallParts);
+
+impl ToolCallParts {
+    /// Returns the parts of an item that is a tool call.
+    pub(super) fn from_item(item: &Item) -> Option<Self> {
+        let (is_custom, call_id, name, arguments) = match item {
+            Item::FunctionCall(call) => (false, &call.call_id, &call.name, &call.arguments),
+            Item::CustomToolCall(call) => (true, &call.call_id, &call.name, &call.input),
+            _ => return None,
+        };
+        Some(Self {
+            is_custom,
+            call_id: call_id.clone(),
+            name: name.clone(),
+            arguments: arguments.clone(),
+        })
+    }
+
+    /// Returns the parts of a chat tool call, or of a piece of one. Absent parts are empty.
+    pub(super) fn from_chat(
+        id: Option<String>,
+        function: Option<FunctionCall>,
+        custom: Option<CustomCall>,
+    ) -> Self {
+        let is_custom = function.is_none() && custom.is_some();
+        let (name, arguments) = match (function, custom) {
+            (Some(function), _) => (function.name, function.arguments),
+            (None, Some(custom)) => (custom.name, custom.input),
+            (None, None) => (None, None),
+        };
+        Self {
+            is_custom,
+            call_id: id.unwrap_or_default(),
+            name: name.unwrap_or_default(),
+            arguments: arguments.unwrap_or_default(),
+        }
+    }
+
+    /// Returns the prefix of item ids.
+    pub(super) fn item_prefix(&self) -> &'static str {
+        if self.is_custom { "ctc" } else { "fc" }
+    }
+
+    /// Returns the call as an item.
+    pub(super) fn into_item(self, id: Option<String>, status: Option<String>) -> Item {
+        let Self {
+            is_custom,
+            call_id,
+            name,
+            arguments,
+        } = self;
+        if is_custom {
+            return Item::CustomToolCall(CustomToolCallItem {
+                id,
+                call_id,
+                name,
+                input: arguments,
+                status,
+                ..CustomToolCallItem::default()
+            });
+        }
+        Item::FunctionCall(FunctionCallItem {
+            id,
+            call_id,
+            name,
+            arguments,
+            status,
+            ..FunctionCallItem::default()
+        })
+    }
+
+    /// Returns the call as a tool call of a chat message.
+    pub(super) fn into_chat(self) -> ToolCall {
+        let delta = self.into_delta();
+        ToolCall {
+            id: delta.id,
+            kind: delta.kind,
+            function: delta.function,
+            custom: delta.custom,
+            ..ToolCall::default()
+        }
+    }
+
+    /// Returns the call as the first piece of a streamed tool call.
+    pub(super) fn into_delta(self) -> ToolCallDelta {
+        let kind = if self.is_custom { "custom" } else { "function" };
+        ToolCallDelta {
+            id: Some(self.call_id),
+            kind: Some(kind.to_owned()),
+            ..tool_call_delta(self.is_custom, Some(self.name), self.arguments)
+        }
+    }
+}
+
+/// Returns a piece of a streamed tool call with a part of its arguments or input.
+pub(super) fn tool_call_delta(is_custom: bool, name: Option<String>, arguments: String) -> ToolCallDelta {
+    let arguments = Some(arguments);
+    let (function, custom) = if is_custom {
+        let custom = CustomCall {
+            name,
+            input: arguments,
+            ..CustomCall::default()
+        };
+        (None, Some(custom))
+    } else {
+        let function = FunctionCall {
+            name,
+            arguments,
+            ..FunctionCall::default()
+        };
+        (Some(function), None)
+    };
+    ToolCallDelta {
+        function,
+        custom,
+        ..ToolCallDelta::default()
+    }
+}

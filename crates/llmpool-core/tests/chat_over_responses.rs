@@ -1,0 +1,996 @@
+//! Chats as responses and back: nothing that has an equivalent is lost, and what has none is named.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest};
+use llmpool_core::responses::{Response, ResponseEvent};
+use llmpool_core::translate::{self, EventError, EventToChunkTranslator};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn chat(value: &Value) -> ChatRequest {
+    serde_json::from_str(&value.to_string()).unwrap_or_else(|error| panic!("{error} in {value}"))
+}
+
+/// The request in the other format, and what was left out.
+fn over(value: &Value) -> (Value, Vec<String>) {
+    let done = translate::chat_request_to_responses(&chat(value))
+        .unwrap_or_else(|error| panic!("{error} in {value}"));
+    (serde_json::to_value(&done.request).unwrap(), done.dropped)
+}
+
+// O20, O21, O22
+#[test]
+fn every_field_of_a_chat_has_its_place() {
+    let (request, dropped) = over(&json!({
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": [
+                {"type": "text", "text": "What is this?"},
+                {"type": "image_url", "image_url": {"url": "https://h/i.png", "detail": "low"}},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+                {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
+                {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA=="}},
+            ]},
+            {"role": "assistant", "content": "Let me see.", "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{not json"}},
+                {"id": "call_2", "type": "custom", "custom": {"name": "sh", "input": "ls"}},
+            ]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "one"},
+            {"role": "tool", "tool_call_id": "call_2", "content": [{"type": "text", "text": "two"}]},
+            {"role": "developer", "content": "Now."},
+            {"role": "user", "content": "And?"},
+        ],
+        "max_completion_tokens": 100, "temperature": 0.5, "top_p": 0.9, "parallel_tool_calls": false,
+        "tools": [
+            {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": true}},
+            {"type": "function", "function": {"name": "g"}},
+            {"type": "custom", "custom": {"name": "sh", "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "x"}}}},
+        ],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}, "strict": true}},
+        "verbosity": "low", "reasoning_effort": "high", "reasoning": {"summary": "auto"},
+        "logprobs": true, "top_logprobs": 3, "stream": true, "stream_options": {"include_usage": true},
+        "metadata": {"a": "b"}, "service_tier": "flex", "safety_identifier": "s", "prompt_cache_key": "k", "user": "u",
+        "new_field": {"x": 1.50},
+    }));
+    assert_eq!(dropped, [] as [&str; 0]);
+    assert_eq!(
+        request,
+        json!({
+            "model": "m",
+            "instructions": "Be brief.",
+            "input": [
+                {"type": "message", "role": "user", "content": [
+                    {"type": "input_text", "text": "What is this?"},
+                    {"type": "input_image", "image_url": "https://h/i.png", "detail": "low"},
+                    {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "auto"},
+                    {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
+                    {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,AA=="},
+                ]},
+                {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Let me see.", "annotations": [], "logprobs": []}]},
+                {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{not json"},
+                {"type": "custom_tool_call", "call_id": "call_2", "name": "sh", "input": "ls"},
+                {"type": "function_call_output", "call_id": "call_1", "output": "one"},
+                {"type": "custom_tool_call_output", "call_id": "call_2", "output": [{"type": "input_text", "text": "two"}]},
+                {"type": "message", "role": "developer", "content": "Now."},
+                {"type": "message", "role": "user", "content": "And?"},
+            ],
+            "max_output_tokens": 100, "temperature": 0.5, "top_p": 0.9, "parallel_tool_calls": false,
+            "tools": [
+                {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": true},
+                {"type": "function", "name": "g", "parameters": {"type": "object", "properties": {}}, "strict": false},
+                {"type": "custom", "name": "sh", "format": {"type": "grammar", "syntax": "lark", "definition": "x"}},
+            ],
+            "tool_choice": {"type": "function", "name": "f"},
+            "text": {"format": {"type": "json_schema", "name": "a", "schema": {"type": "object"}, "strict": true}, "verbosity": "low"},
+            "reasoning": {"effort": "high", "summary": "auto"},
+            "include": ["message.output_text.logprobs", "reasoning.encrypted_content"], "top_logprobs": 3,
+            "store": false, "stream": true,
+            "metadata": {"a": "b"}, "service_tier": "flex", "safety_identifier": "s", "prompt_cache_key": "k", "user": "u",
+            "new_field": {"x": 1.50},
+        })
+    );
+}
+
+#[test]
+fn only_a_single_leading_text_of_the_system_becomes_instructions() {
+    let messages = |roles: &[&str]| {
+        let messages: Vec<Value> = roles
+            .iter()
+            .map(|role| json!({"role": role, "content": "x"}))
+            .collect();
+        let (request, _) = over(&json!({"messages": messages}));
+        (
+            request["instructions"].is_string(),
+            request["input"].as_array().unwrap().len(),
+        )
+    };
+    assert_eq!(messages(&["system", "user"]), (true, 1));
+    assert_eq!(messages(&["system", "system", "user"]), (false, 3));
+    assert_eq!(messages(&["user", "system"]), (false, 2));
+    assert_eq!(messages(&["developer", "user"]), (false, 2));
+}
+
+// O21
+#[test]
+fn what_the_answer_would_be_wrong_without_is_refused_by_name() {
+    let user = json!([{"role": "user", "content": "x"}]);
+    for (member, value) in [
+        ("n", json!(2)),
+        ("stop", json!("x")),
+        ("stop", json!(["x"])),
+        ("logit_bias", json!({"1": 5})),
+        ("modalities", json!(["text", "audio"])),
+        ("audio", json!({"voice": "v"})),
+        ("web_search_options", json!({})),
+        ("functions", json!([{"name": "f"}])),
+        ("function_call", json!("auto")),
+        ("response_format.type", json!({"type": "odd"})),
+        (
+            "response_format.json_schema.schema",
+            json!({"type": "json_schema", "json_schema": {"name": "a"}}),
+        ),
+        ("tools[0].type", json!([{"type": "odd"}])),
+        ("tool_choice.type", json!({"type": "odd"})),
+    ] {
+        let name = member.split(['.', '[']).next().unwrap();
+        let refused =
+            translate::chat_request_to_responses(&chat(&json!({"messages": user, name: value}))).unwrap_err();
+        assert_eq!(refused.param, member, "{refused}");
+    }
+    for (param, message) in [
+        (
+            "messages[0].role",
+            json!({"role": "function", "name": "f", "content": "x"}),
+        ),
+        ("messages[0].role", json!({"content": "x"})),
+        (
+            "messages[0].tool_call_id",
+            json!({"role": "tool", "content": "x"}),
+        ),
+        (
+            "messages[0].tool_calls[0]",
+            json!({"role": "assistant", "tool_calls": [{"id": "", "function": {"name": "f"}}]}),
+        ),
+        (
+            "messages[0].audio",
+            json!({"role": "assistant", "audio": {"id": "a"}}),
+        ),
+        (
+            "messages[0].content[0]",
+            json!({"role": "user", "content": [{"type": "odd"}]}),
+        ),
+        (
+            "messages[0].tool_calls[0]",
+            json!({"role": "assistant", "tool_calls": [{"id": "c", "type": "odd"}]}),
+        ),
+        (
+            "messages[0].tool_calls[0]",
+            json!({"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]}),
+        ),
+    ] {
+        let refused =
+            translate::chat_request_to_responses(&chat(&json!({"messages": [message]}))).unwrap_err();
+        assert_eq!(refused.param, param, "{refused}");
+    }
+}
+
+#[test]
+fn what_matters_little_is_left_out_and_reported() {
+    let (request, dropped) = over(&json!({
+        "messages": [
+            {"role": "user", "name": "ann", "content": "x"},
+            {"role": "assistant", "content": "y", "reasoning_content": "hm"},
+        ],
+        "n": 1, "stop": [], "logit_bias": {}, "modalities": ["text"], "frequency_penalty": 0.0,
+        "seed": 7, "presence_penalty": 0.5, "max_tokens": 5, "store": true,
+    }));
+    let names = [
+        "messages[0].name",
+        "messages[1].reasoning_content",
+        "max_tokens: raised to 16, the minimum",
+        "seed",
+        "presence_penalty",
+    ];
+    assert_eq!(dropped, names);
+    assert_eq!(
+        (&request["max_output_tokens"], &request["store"]),
+        (&json!(16), &json!(true))
+    );
+}
+
+#[test]
+fn reasoning_that_is_not_kept_is_asked_for_whole_where_it_is_known_that_the_model_thinks() {
+    let asks = |more: Value| {
+        let mut chat = json!({"messages": [{"role": "user", "content": "x"}]});
+        chat.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        over(&chat).0["include"] == json!(["reasoning.encrypted_content"])
+    };
+    assert!(asks(json!({"reasoning_effort": "low"})));
+    assert!(asks(json!({"reasoning": {"summary": "auto"}})));
+    assert!(asks(
+        json!({"reasoning_effort": "low", "include": ["reasoning.encrypted_content"]})
+    ));
+    // Models that do not think refuse to be asked.
+    assert!(!asks(json!({})));
+    assert!(!asks(json!({"reasoning_effort": "none"})));
+    assert!(!asks(json!({"reasoning_effort": "low", "store": true})));
+}
+
+#[test]
+fn members_of_the_other_format_are_taken_over_and_none_is_said_twice() {
+    let (request, dropped) = over(&json!({
+        "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "x"}],
+        "logprobs": true, "include": ["reasoning.encrypted_content"], "instructions": "i", "truncation": "auto",
+        "verbosity": "low", "text": {"format": {"type": "text"}, "verbosity": "high", "x": 1},
+        "max_tokens": 100, "max_output_tokens": 50, "top_k": 5,
+    }));
+    assert_eq!(dropped, ["max_output_tokens", "text.verbosity"]);
+    assert_eq!(
+        request,
+        json!({
+            "instructions": "i", "truncation": "auto", "top_k": 5, "max_output_tokens": 100, "store": false,
+            "input": [{"type": "message", "role": "system", "content": "s"}, {"type": "message", "role": "user", "content": "x"}],
+            "include": ["reasoning.encrypted_content", "message.output_text.logprobs"],
+            "text": {"format": {"type": "text"}, "verbosity": "low", "x": 1},
+        })
+    );
+    for (param, value) in [
+        ("input", json!("y")),
+        ("include", json!("x")),
+        ("reasoning", json!("much")),
+    ] {
+        let asked = chat(&json!({"messages": [{"role": "user", "content": "x"}], param: value}));
+        assert_eq!(
+            translate::chat_request_to_responses(&asked).unwrap_err().param,
+            param
+        );
+    }
+}
+
+/// Each is said of a request with `MARK`, which is found in the other request, or named among what was left out.
+// O21
+#[test]
+fn nothing_is_lost_without_a_word() {
+    let user = json!([{"role": "user", "content": "x"}]);
+    let of_user = |members: Value| said_of(json!({"role": "user", "content": "a"}), members);
+    let of_model = |members: Value| said_of(json!({"role": "assistant", "content": "a"}), members);
+    let of_tool = |members: Value| {
+        said_of(
+            json!({"role": "tool", "tool_call_id": "c", "content": "a"}),
+            members,
+        )
+    };
+    let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}", "x": "MARK"}, "y": "MARK"});
+    let own =
+        json!({"type": "reasoning.encrypted", "data": "g", "id": "rs", "format": "openai-responses-v1"});
+    for (name, value) in [
+        (
+            "messages[0].content[0].prompt_cache",
+            of_user(json!({"content": [{"type": "text", "text": "a", "prompt_cache": "MARK"}]})),
+        ),
+        (
+            "messages[0].content[0].image_url.format",
+            of_user(json!({"content": [{"type": "image_url", "image_url": {"url": "u", "format": "MARK"}}]})),
+        ),
+        (
+            "messages[0].content[0].file_id",
+            of_user(
+                json!({"content": [{"type": "image_url", "image_url": {"url": "u"}, "file_id": "MARK"}]}),
+            ),
+        ),
+        (
+            "messages[0].content[0].file.x",
+            of_user(json!({"content": [{"type": "file", "file": {"file_id": "u", "x": "MARK"}}]})),
+        ),
+        (
+            "messages[0].tool_call_id",
+            of_user(json!({"tool_call_id": "MARK"})),
+        ),
+        ("messages[0].refusal", of_user(json!({"refusal": "MARK"}))),
+        (
+            "messages[0].cache_control",
+            of_user(json!({"cache_control": "MARK"})),
+        ),
+        (
+            "messages[0].cache_control",
+            of_tool(json!({"cache_control": "MARK"})),
+        ),
+        ("messages[0].status", of_tool(json!({"status": "MARK"}))),
+        ("messages[0].prefix", of_model(json!({"prefix": "MARK"}))),
+        (
+            "messages[0].annotations",
+            of_model(json!({"annotations": [{"type": "MARK"}]})),
+        ),
+        (
+            "messages[0].content[0].x",
+            of_model(json!({"content": [{"type": "text", "text": "a", "x": "MARK"}]})),
+        ),
+        (
+            "messages[0].tool_calls[0].y",
+            of_model(json!({"tool_calls": [call]})),
+        ),
+        (
+            "messages[0].tool_calls[0].function.x",
+            of_model(json!({"tool_calls": [call]})),
+        ),
+        (
+            "messages[0].reasoning_content",
+            of_model(json!({"reasoning_content": "MARK", "reasoning_details": [own]})),
+        ),
+        (
+            "messages[0].reasoning_details",
+            of_model(json!({"reasoning_details": [own, {"type": "reasoning.text", "text": "MARK"}]})),
+        ),
+        ("top_logprobs", json!({"messages": user, "top_logprobs": 7})),
+        (
+            "tools[0].cache_control",
+            json!({"messages": user, "tools": [{"type": "function", "function": {"name": "f"}, "cache_control": "MARK"}]}),
+        ),
+        (
+            "tools[0].x",
+            json!({"messages": user, "tools": [{"type": "custom", "custom": {"name": "f"}, "x": "MARK"}]}),
+        ),
+        (
+            "tools[0].function.x",
+            json!({"messages": user, "tools": [{"type": "function", "function": {"name": "f", "x": "MARK"}}]}),
+        ),
+        (
+            "tool_choice.x",
+            json!({"messages": user, "tool_choice": {"type": "function", "function": {"name": "f"}, "x": "MARK"}}),
+        ),
+        (
+            "response_format.x",
+            json!({"messages": user, "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {}}, "x": "MARK"}}),
+        ),
+        (
+            "stream_options.x",
+            json!({"messages": user, "stream": true, "stream_options": {"x": "MARK"}}),
+        ),
+    ] {
+        let (request, dropped) = over(&value);
+        assert!(
+            request.to_string().contains("MARK") != dropped.iter().any(|path| path == name),
+            "{name}: {request} without {dropped:?}"
+        );
+    }
+}
+
+fn said_of(mut message: Value, members: Value) -> Value {
+    let Value::Object(members) = members else {
+        panic!("{members}")
+    };
+    message.as_object_mut().unwrap().extend(members);
+    json!({ "messages": [message] })
+}
+
+#[test]
+fn numbers_that_nobody_can_hold_go_along_as_they_were_written() {
+    let chat = r#"{"messages":[{"role":"user","content":"x"}],"stream_options":{"include_obfuscation":1e999},"top_k":1e999}"#;
+    let chat: ChatRequest = serde_json::from_str(chat).unwrap();
+    let request =
+        serde_json::to_string(&translate::chat_request_to_responses(&chat).unwrap().request).unwrap();
+    assert_eq!(request.matches("1e999").count(), 2, "{request}");
+}
+
+fn response(value: Value) -> Response {
+    Response::decode(value.to_string().as_bytes()).unwrap()
+}
+
+fn completion(value: Value) -> Value {
+    serde_json::to_value(translate::response_to_completion(response(value)).unwrap()).unwrap()
+}
+
+// O17, O23, L67
+#[test]
+fn a_response_is_told_as_a_completion() {
+    let told = completion(json!({
+        "id": "resp_1", "object": "response", "created_at": 17.0, "status": "completed", "model": "m", "service_tier": "default",
+        "metadata": {"a": "b"},
+        "output": [
+            {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "One."}, {"type": "summary_text", "text": "Two."}], "encrypted_content": "gAAA"},
+            {"type": "web_search_call", "id": "ws_1", "status": "completed"},
+            {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [
+                {"type": "output_text", "text": "Hi ", "annotations": [{"type": "url_citation", "url": "https://h", "title": "t", "start_index": 0, "end_index": 2}],
+                 "logprobs": [{"token": "Hi", "logprob": -0.5, "bytes": [72, 105], "top_logprobs": []}]},
+                {"type": "output_text", "text": "you", "annotations": []},
+                {"type": "refusal", "refusal": "No."},
+            ]},
+            {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}", "status": "completed"},
+            {"type": "custom_tool_call", "id": "ct_1", "call_id": "call_2", "name": "sh", "input": "ls"},
+        ],
+        "usage": {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 1}, "output_tokens": 7,
+                  "output_tokens_details": {"reasoning_tokens": 3}, "total_tokens": 12},
+    }));
+    assert_eq!(
+        told,
+        json!({
+            "id": "resp_1", "object": "chat.completion", "created": 17, "model": "m", "service_tier": "default", "metadata": {"a": "b"},
+            "choices": [{"index": 0, "finish_reason": "tool_calls",
+                "logprobs": {"content": [{"token": "Hi", "logprob": -0.5, "bytes": [72, 105], "top_logprobs": []}], "refusal": null},
+                "message": {
+                    "role": "assistant", "content": "Hi you", "refusal": "No.", "reasoning_content": "One.\n\nTwo.",
+                    "reasoning_details": [
+                        {"type": "reasoning.summary", "summary": "One.", "id": "rs_1", "format": "openai-responses-v1"},
+                        {"type": "reasoning.summary", "summary": "Two.", "id": "rs_1", "format": "openai-responses-v1"},
+                        {"type": "reasoning.encrypted", "data": "gAAA", "id": "rs_1", "format": "openai-responses-v1"},
+                    ],
+                    "annotations": [{"type": "url_citation", "url_citation": {"url": "https://h", "title": "t", "start_index": 0, "end_index": 2}}],
+                    "tool_calls": [
+                        {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                        {"id": "call_2", "type": "custom", "custom": {"name": "sh", "input": "ls"}},
+                    ],
+                }}],
+            "usage": {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 1}, "completion_tokens": 7,
+                      "completion_tokens_details": {"reasoning_tokens": 3}, "total_tokens": 12},
+        })
+    );
+}
+
+#[test]
+fn reasoning_comes_back_as_it_went() {
+    let reasoning = json!([
+        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "One."}], "encrypted_content": "gAAA"},
+        {"type": "reasoning", "id": "rs_2", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]},
+        {"type": "reasoning", "id": "rs_3", "summary": []},
+    ]);
+    let mut output = reasoning.as_array().unwrap().clone();
+    output.push(
+        json!({"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}"}),
+    );
+    let told = completion(json!({"id": "r", "status": "completed", "output": output}));
+    let chat = |store: bool| json!({"store": store, "messages": [told["choices"][0]["message"]]});
+    let (request, dropped) = over(&chat(true));
+    assert_eq!(dropped, [] as [&str; 0]);
+    assert_eq!(
+        request["input"].as_array().unwrap()[..3],
+        reasoning.as_array().unwrap()[..]
+    );
+    // What is not kept is asked for whole; and what has nothing but an id would be looked for in vain.
+    let (request, dropped) = over(&chat(false));
+    assert_eq!(dropped, ["messages[0].reasoning_details"]);
+    assert_eq!(request["include"], json!(["reasoning.encrypted_content"]));
+    assert_eq!(
+        request["input"].as_array().unwrap()[..2],
+        reasoning.as_array().unwrap()[..2]
+    );
+    assert_eq!(request["input"][2]["type"], "function_call");
+}
+
+// L76
+#[test]
+fn how_it_ended_is_told() {
+    let finish = |status: &str, reason: Value, output: Value| {
+        let details = if reason.is_null() {
+            Value::Null
+        } else {
+            json!({"reason": reason})
+        };
+        completion(json!({"status": status, "incomplete_details": details, "output": output}))["choices"][0]["finish_reason"].clone()
+    };
+    let call = json!([{"type": "function_call", "call_id": "c", "name": "f", "arguments": ""}]);
+    assert_eq!(finish("completed", Value::Null, json!([])), "stop");
+    assert_eq!(finish("completed", Value::Null, call.clone()), "tool_calls");
+    assert_eq!(
+        finish("incomplete", json!("max_output_tokens"), json!([])),
+        "length"
+    );
+    assert_eq!(
+        finish("incomplete", json!("content_filter"), json!([])),
+        "content_filter"
+    );
+    assert_eq!(finish("incomplete", json!("max_output_tokens"), call), "length");
+    let failed = response(
+        json!({"status": "failed", "error": {"code": "server_error", "message": "m"}, "output": []}),
+    );
+    assert_eq!(
+        translate::response_to_completion(failed)
+            .unwrap_err()
+            .code
+            .as_deref(),
+        Some("server_error")
+    );
+    let empty = completion(json!({"status": "completed", "output": []}));
+    assert_eq!(
+        empty["choices"][0]["message"]["content"],
+        Value::Null,
+        "no message item is no empty text"
+    );
+    assert_eq!(empty.get("usage"), None, "usage that was not said is not 0");
+}
+
+/// The data of an event, its type first, as servers send it.
+fn data(event: &Value) -> String {
+    let mut rest = event.clone();
+    let kind = rest.as_object_mut().unwrap().remove("type").unwrap();
+    let rest = rest.to_string();
+    let comma = if rest == "{}" { "" } else { "," };
+    format!("{{\"type\":{kind}{comma}{}", &rest[1..])
+}
+
+fn assembled(events: &[Value]) -> ChatCompletion {
+    let (mut translator, mut read, mut assembler) = (
+        EventToChunkTranslator::new(),
+        EventToChunkTranslator::new(),
+        Assembler::new(),
+    );
+    for event in events {
+        let data = data(event);
+        translator.push_data(data.as_bytes()).unwrap();
+        read.push(ResponseEvent::decode(data.as_bytes()).unwrap())
+            .unwrap();
+        let (chunks, same) = (take_chunks(&mut translator), take_chunks(&mut read));
+        assert_eq!(chunks, same, "read in short and in full");
+        for chunk in chunks {
+            // As it would travel.
+            let wire = serde_json::to_string(&chunk).unwrap();
+            assembler.push(serde_json::from_str(&wire).unwrap());
+        }
+    }
+    assert!(translator.is_finished());
+    assembler.finish()
+}
+
+/// What a single event is.
+fn pushed(translator: &mut EventToChunkTranslator, event: &Value) -> Result<Vec<ChatChunk>, EventError> {
+    translator.push_data(data(event).as_bytes())?;
+    Ok(take_chunks(translator))
+}
+
+fn take_chunks(translator: &mut EventToChunkTranslator) -> Vec<ChatChunk> {
+    std::iter::from_fn(|| translator.next_chunk()).collect()
+}
+
+/// Members that are null when plain and absent from a stream.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name, without_nulls(value)))
+            .collect(),
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
+/// How much of what could be said is left out of the events.
+#[derive(Clone, Copy, Debug)]
+struct Gaps {
+    ids: bool,
+    places: bool,
+    added: bool,
+    deltas: bool,
+    items: bool,
+}
+
+fn gaps() -> impl Strategy<Value = Gaps> {
+    (
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(ids, places, added, deltas, items)| Gaps {
+            // Nothing would tell interleaved items apart otherwise; here they come one after another.
+            ids,
+            places,
+            added,
+            deltas,
+            items,
+        })
+}
+
+/// An output item, its pieces between the quotes.
+fn item(number: usize, kind: u8, pieces: &[String]) -> Value {
+    let whole = pieces.concat();
+    match kind {
+        0 => {
+            json!({"type": "message", "id": format!("msg_{number}"), "role": "assistant", "status": "completed",
+            "content": [{"type": "output_text", "text": whole, "annotations": []}]})
+        }
+        1 => {
+            json!({"type": "function_call", "id": format!("fc_{number}"), "call_id": format!("call_{number}"), "name": "f", "arguments": whole})
+        }
+        2 => {
+            json!({"type": "custom_tool_call", "id": format!("ct_{number}"), "call_id": format!("call_{number}"), "name": "sh", "input": whole})
+        }
+        3 => {
+            json!({"type": "reasoning", "id": format!("rs_{number}"), "summary": [{"type": "summary_text", "text": whole}]})
+        }
+        4 => {
+            json!({"type": "message", "id": format!("msg_{number}"), "role": "assistant", "status": "completed",
+            "content": [{"type": "refusal", "refusal": whole}]})
+        }
+        _ => json!({"type": "web_search_call", "id": format!("ws_{number}"), "status": "completed"}),
+    }
+}
+
+fn events_of(number: usize, kind: u8, pieces: &[String], gaps: Gaps) -> Vec<Value> {
+    if !gaps.items {
+        return Vec::new();
+    }
+    let whole = item(number, kind, pieces);
+    let mut begun = whole.clone();
+    for name in ["arguments", "input"] {
+        if begun.get(name).is_some() {
+            begun[name] = "".into();
+        }
+    }
+    for name in ["content", "summary"] {
+        if begun.get(name).is_some() {
+            begun[name] = json!([]);
+        }
+    }
+    let delta = match kind {
+        0 => "response.output_text.delta",
+        1 => "response.function_call_arguments.delta",
+        2 => "response.custom_tool_call_input.delta",
+        3 => "response.reasoning_summary_text.delta",
+        _ => "response.refusal.delta",
+    };
+    let mut events = Vec::new();
+    if gaps.added {
+        events.push(json!({"type": "response.output_item.added", "item": begun}));
+    }
+    if gaps.added && gaps.deltas && kind < 5 {
+        let deltas = pieces.iter().map(|piece| json!({"type": delta, "item_id": whole["id"], "delta": piece, "summary_index": 0, "content_index": 0}));
+        events.extend(deltas);
+    }
+    events.push(json!({"type": "response.output_item.done", "item": whole}));
+    for event in &mut events {
+        if gaps.places {
+            event["output_index"] = number.into();
+        }
+        if !gaps.ids {
+            event.as_object_mut().unwrap().remove("item_id");
+        }
+    }
+    events
+}
+
+proptest! {
+    /// Whatever a provider leaves out, the stream put together is the plain answer.
+    // U14, U15, L74, L75
+    #[test]
+    fn a_stream_is_told_as_the_plain_answer_is(
+        items in prop::collection::vec((0_u8..6, prop::collection::vec("[a-z\u{e9}\u{4e2d}]{1,3}", 1..4), gaps()), 0..6),
+        cut in any::<bool>(),
+    ) {
+        // One that says neither in the stream is known by its place in the end.
+        let output: Vec<Value> = items.iter().enumerate().map(|(number, (kind, pieces, _))| item(number, *kind, pieces)).collect();
+        let status = if cut { "incomplete" } else { "completed" };
+        let response = json!({"id": "resp_1", "object": "response", "created_at": 5, "model": "m", "status": status, "output": output,
+            "incomplete_details": if cut { json!({"reason": "max_output_tokens"}) } else { Value::Null },
+            "usage": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}});
+        let mut events = vec![json!({"type": "response.created", "response": {"id": "resp_1", "model": "m", "created_at": 5}})];
+        let mut shown = true;
+        for (number, (kind, pieces, gaps)) in items.iter().enumerate() {
+            // What is told only at the end comes last.
+            shown &= gaps.items;
+            events.extend(events_of(number, *kind, pieces, Gaps { items: shown, ..*gaps }));
+        }
+        events.push(json!({"type": format!("response.{status}"), "response": response}));
+        let plain = serde_json::to_value(translate::response_to_completion(super_response(&response)).unwrap()).unwrap();
+        let streamed = serde_json::to_value(assembled(&events)).unwrap();
+        prop_assert_eq!(without_nulls(streamed), without_nulls(plain));
+    }
+}
+
+fn super_response(value: &Value) -> Response {
+    response(value.clone())
+}
+
+/// What each of these streams says, however little of it came in pieces and whatever was left out around it.
+// U15, L75
+#[test]
+fn whatever_is_left_out_of_events_everything_is_told_once() {
+    let message = json!({"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "hello", "annotations": []}]});
+    let begun = json!({"type": "message", "id": "m", "role": "assistant", "content": []});
+    let call =
+        json!({"type": "function_call", "id": "fc", "call_id": "c1", "name": "f", "arguments": "{\"a\":1}"});
+    let call_begun =
+        json!({"type": "function_call", "id": "fc", "call_id": "c1", "name": "f", "arguments": ""});
+    let added = |item: &Value| json!({"type": "response.output_item.added", "output_index": 0, "item": item});
+    let done = |item: &Value| json!({"type": "response.output_item.done", "output_index": 0, "item": item});
+    let end = |output: Value| json!({"type": "response.completed", "response": {"id": "r", "status": "completed", "output": output}});
+    let delta = |text: &str| json!({"type": "response.output_text.delta", "delta": text});
+    let refused = json!({"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "hello", "annotations": []}, {"type": "refusal", "refusal": "no"}]});
+    for (what, events, said) in [
+        (
+            "arguments in one",
+            vec![
+                added(&call_begun),
+                json!({"type": "response.function_call_arguments.done", "output_index": 0, "item_id": "fc", "arguments": "{\"a\":1}"}),
+                end(json!([call])),
+            ],
+            "{\"a\":1}",
+        ),
+        (
+            "arguments in one and nothing behind them",
+            vec![
+                added(&call_begun),
+                json!({"type": "response.function_call_arguments.done", "arguments": "{\"a\":1}"}),
+                end(json!([])),
+            ],
+            "{\"a\":1}",
+        ),
+        (
+            "a text in one",
+            vec![
+                added(&begun),
+                json!({"type": "response.output_text.done", "output_index": 0, "item_id": "m", "content_index": 0, "text": "hello"}),
+                end(json!([message])),
+            ],
+            "hello",
+        ),
+        (
+            "a text of the end only",
+            vec![added(&begun), end(json!([message]))],
+            "hello",
+        ),
+        (
+            "the rest of a text",
+            vec![added(&begun), delta("hel"), done(&message), end(json!([message]))],
+            "hello",
+        ),
+        (
+            "a text nobody announced",
+            vec![delta("hel"), delta("lo"), done(&message), end(json!([]))],
+            "hello",
+        ),
+        (
+            "another id in the end",
+            vec![
+                json!({"type": "response.output_item.added", "item": begun}),
+                json!({"type": "response.output_text.delta", "item_id": "m", "delta": "hello"}),
+                json!({"type": "response.output_item.done", "item": message}),
+                end(
+                    json!([{"type": "message", "id": "other", "role": "assistant", "content": [{"type": "output_text", "text": "hello", "annotations": []}]}]),
+                ),
+            ],
+            "hello",
+        ),
+        (
+            "a text behind a call, known by its place",
+            vec![
+                added(&begun),
+                json!({"type": "response.output_item.added", "output_index": 1, "item": call_begun}),
+                json!({"type": "response.function_call_arguments.delta", "output_index": 1, "delta": "{}"}),
+                json!({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "hel"}),
+                json!({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "lo"}),
+                done(&message),
+                end(json!([])),
+            ],
+            "hello",
+        ),
+        (
+            "a refusal in one behind a text",
+            vec![
+                added(&begun),
+                json!({"type": "response.output_text.delta", "item_id": "m", "content_index": 0, "delta": "hello"}),
+                json!({"type": "response.refusal.done", "item_id": "m", "content_index": 1, "refusal": "no"}),
+                done(&refused),
+                end(json!([refused])),
+            ],
+            "hello|no",
+        ),
+        (
+            "an end that is bare",
+            vec![
+                delta("hello"),
+                json!({"type": "response.completed", "id": "r", "status": "completed", "usage": {"input_tokens": 1, "output_tokens": 2}}),
+            ],
+            "hello",
+        ),
+        (
+            "events nobody knows, with members of any kind",
+            vec![
+                delta("hel"),
+                json!({"type": "acme:progress", "message": {"text": "x"}}),
+                json!({"type": "response.new", "name": {"a": 1}}),
+                json!({"type": "odd", "code": 5}),
+                delta("lo"),
+                end(json!([])),
+            ],
+            "hello",
+        ),
+        (
+            "a member that is not what it should be",
+            vec![
+                json!({"type": "response.output_text.delta", "delta": "hello", "logprobs": {}}),
+                end(json!([])),
+            ],
+            "hello",
+        ),
+        (
+            "arguments that are an object",
+            vec![end(
+                json!([{"type": "function_call", "id": 7, "call_id": 5, "name": "f", "arguments": {"a": 1}}]),
+            )],
+            "{\"a\":1}",
+        ),
+        (
+            "a part with an odd member",
+            vec![end(
+                json!([{"type": "message", "id": 7, "role": "assistant", "content": [{"type": "output_text", "text": "hello", "annotations": [], "logprobs": {}}]}]),
+            )],
+            "hello",
+        ),
+    ] {
+        let answer = assembled(&events);
+        let message = &answer.choices[0].message;
+        let calls = message
+            .tool_calls
+            .iter()
+            .filter_map(|call| call.function.as_ref()?.arguments.clone())
+            .filter(|arguments| arguments != "{}");
+        let told: Vec<String> = [answer.text().into_owned()]
+            .into_iter()
+            .chain(message.refusal.clone())
+            .chain(calls)
+            .filter(|text| !text.is_empty())
+            .collect();
+        assert_eq!(told.join("|"), said, "{what}");
+        let last = events.last().unwrap();
+        let called = events
+            .iter()
+            .any(|event| event["item"]["type"] == "function_call")
+            || last["response"]["output"][0]["type"] == "function_call";
+        let reason = answer.choices[0]
+            .finish_reason
+            .as_ref()
+            .map(llmpool_core::chat::FinishReason::as_str);
+        assert_eq!(reason, Some(if called { "tool_calls" } else { "stop" }), "{what}");
+        let plain = &last["response"];
+        if plain["output"]
+            .as_array()
+            .is_some_and(|output| !output.is_empty())
+        {
+            let plain = translate::response_to_completion(response(plain.clone())).unwrap();
+            assert_eq!(plain.text(), answer.text(), "{what}");
+            assert_eq!(
+                plain.choices[0].message.tool_calls.len(),
+                message.tool_calls.len(),
+                "{what}"
+            );
+        }
+    }
+}
+
+// U15, L76
+#[test]
+fn how_a_stream_ended_is_told_whatever_is_left_out() {
+    let mut translator = EventToChunkTranslator::new();
+    let cut = json!({"type": "response.incomplete", "response": {"id": "r", "incomplete_details": {"reason": "max_output_tokens"}, "output": []}});
+    let chunks = pushed(&mut translator, &cut).unwrap();
+    assert_eq!(
+        chunks.last().unwrap().choices[0]
+            .finish_reason
+            .as_ref()
+            .unwrap()
+            .as_str(),
+        "length"
+    );
+    for broken in [
+        json!({"type": "response.completed", "response": {"id": "r", "status": "failed", "error": null, "output": []}}),
+        json!({"type": "response.completed", "response": {"id": "r", "status": "in_progress", "output": []}}),
+        json!({"type": "error", "code": 500, "message": "m"}),
+    ] {
+        let undecoded = pushed(&mut EventToChunkTranslator::new(), &broken).unwrap_err();
+        assert!(matches!(undecoded, EventError::Failed(_)), "{broken}");
+    }
+    for status in ["queued", "in_progress"] {
+        let not_yet = response(json!({"id": "r", "status": status, "output": []}));
+        assert_eq!(
+            translate::response_to_completion(not_yet)
+                .unwrap_err()
+                .code
+                .as_deref(),
+            Some("response_not_ready")
+        );
+    }
+}
+
+#[test]
+fn what_comes_with_a_whole_response_only_comes_with_its_stream_too() {
+    let text = json!({"type": "output_text", "text": "a", "annotations": [], "logprobs": [{"token": "a", "logprob": -0.5}]});
+    let output = json!([
+        {"type": "message", "id": "m", "role": "assistant", "content": [text]},
+        {"type": "image_generation_call", "id": "ig", "status": "completed", "result": "IMG"},
+    ]);
+    let whole = json!({"id": "r", "status": "completed", "metadata": {"a": "b"}, "output": output});
+    let plain =
+        serde_json::to_value(translate::response_to_completion(response(whole.clone())).unwrap()).unwrap();
+    assert_eq!(
+        plain["choices"][0]["message"]["images"][0]["image_url"]["url"],
+        "data:image/png;base64,IMG"
+    );
+    let streamed = assembled(&[
+        json!({"type": "response.output_item.done", "output_index": 0, "item": output[0]}),
+        json!({"type": "response.output_item.done", "output_index": 1, "item": output[1]}),
+        json!({"type": "response.completed", "response": whole}),
+    ]);
+    assert_eq!(
+        without_nulls(serde_json::to_value(streamed).unwrap()),
+        without_nulls(plain)
+    );
+}
+
+#[test]
+fn no_number_and_no_depth_breaks_a_translation() {
+    let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+    for token in [r#"{"token":"a","logprob":-1e999}"#, &deep] {
+        let part = format!(r#"{{"type":"output_text","text":"a","annotations":[],"logprobs":[{token}]}}"#);
+        let body = format!(
+            r#"{{"status":"completed","output":[{{"type":"message","role":"assistant","content":[{part}]}}]}}"#
+        );
+        let plain = translate::response_to_completion(Response::decode(body.as_bytes()).unwrap()).unwrap();
+        assert!(plain.choices[0].logprobs.as_ref().unwrap().get().contains(token));
+        let event = format!(r#"{{"type":"response.output_text.delta","delta":"a","logprobs":[{token}]}}"#);
+        let mut translator = EventToChunkTranslator::new();
+        translator.push_data(event.as_bytes()).unwrap();
+        let chunks = take_chunks(&mut translator);
+        assert!(
+            chunks[0].choices[0]
+                .logprobs
+                .as_ref()
+                .unwrap()
+                .get()
+                .contains(token)
+        );
+    }
+}
+
+// U15, O23, L74
+#[test]
+fn tool_calls_are_counted_by_themselves() {
+    let events = [
+        json!({"type": "response.output_item.added", "output_index": 0, "item": {"type": "reasoning", "id": "rs", "summary": []}}),
+        json!({"type": "response.output_item.added", "output_index": 1, "item": {"type": "function_call", "id": "a", "call_id": "call_a", "name": "f", "arguments": ""}}),
+        json!({"type": "response.output_item.added", "output_index": 2, "item": {"type": "function_call", "id": "b", "call_id": "call_b", "name": "g", "arguments": ""}}),
+        json!({"type": "response.function_call_arguments.delta", "output_index": 2, "item_id": "b", "delta": "{}"}),
+        json!({"type": "response.function_call_arguments.delta", "output_index": 1, "item_id": "a", "delta": "{\"x\":1}"}),
+    ];
+    let mut translator = EventToChunkTranslator::new();
+    let mut pieces = Vec::new();
+    for event in &events {
+        for chunk in pushed(&mut translator, event).unwrap() {
+            pieces.extend(
+                chunk.choices[0]
+                    .delta
+                    .tool_calls
+                    .iter()
+                    .map(|call| (call.index().unwrap(), call.id.clone())),
+            );
+        }
+    }
+    let id = |id: &str| Some(id.to_owned());
+    assert_eq!(
+        pieces,
+        [(0, id("call_a")), (1, id("call_b")), (1, None), (0, None)]
+    );
+}
+
+// U15
+#[test]
+fn a_stream_that_fails_says_so() {
+    let failed = [
+        json!({"type": "response.failed", "response": {"status": "failed", "error": {"code": "server_error", "message": "m"}}}),
+        json!({"type": "error", "code": "server_error", "message": "m", "param": null}),
+    ];
+    for event in failed {
+        let Err(EventError::Failed(failed)) = pushed(&mut EventToChunkTranslator::new(), &event) else {
+            panic!("it failed")
+        };
+        assert_eq!(
+            (failed.code.as_deref(), failed.message.as_deref()),
+            (Some("server_error"), Some("m"))
+        );
+        assert!(!failed.to_string().contains(": m"));
+    }
+}

@@ -1,0 +1,173 @@
+//! Raw JSON values with their paths and positions.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// A value of the file with its path, such as `openai[0].api_keys[2]`.
+pub(super) struct Field<'a> {
+    pub(super) path: String,
+    pub(super) value: &'a RawValue,
+}
+
+/// The members of an object in the order of the file, duplicates included.
+pub(super) struct Fields<'a> {
+    path: String,
+    members: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl<'a> Field<'a> {
+    /// Returns whether the value is `null`.
+    pub(super) fn is_null(&self) -> bool {
+        JsonKind::of(self.value) == JsonKind::Null
+    }
+
+    /// Returns the members of an object, or `None` for any other kind of value.
+    pub(super) fn members(&self) -> Option<Fields<'a>> {
+        let RawMembers(members) = serde_json::from_str(self.value.get()).ok()?;
+        let path = self.path.clone();
+        Some(Fields { path, members })
+    }
+
+    /// Returns the items of an array, or `None` for any other kind of value.
+    pub(super) fn items(&self) -> Option<Vec<Field<'a>>> {
+        let items: Vec<&RawValue> = serde_json::from_str(self.value.get()).ok()?;
+        let item = |(index, value)| Field {
+            path: format!("{}[{index}]", self.path),
+            value,
+        };
+        Some(items.into_iter().enumerate().map(item).collect())
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// Returns the path of a member, whether it exists or not.
+    pub(super) fn path_of(&self, name: &str) -> String {
+        match &*self.path {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        }
+    }
+
+    /// Returns the first member of this name.
+    pub(super) fn get(&self, name: &str) -> Option<Field<'a>> {
+        let (_, value) = self.members.iter().find(|(known, _)| known == name)?;
+        let path = self.path_of(name);
+        Some(Field { path, value })
+    }
+
+    /// Returns the first member of this name, unless it is `null`.
+    pub(super) fn get_non_null(&self, name: &str) -> Option<Field<'a>> {
+        self.get(name).filter(|field| !field.is_null())
+    }
+
+    /// Returns all members with their names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Cow<'a, str>, Field<'a>)> {
+        self.members.iter().map(|(name, value)| {
+            let path = self.path_of(name);
+            (name, Field { path, value })
+        })
+    }
+}
+
+/// The members of an object, deserialized without their paths.
+struct RawMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawMembers<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = RawMembers<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawMembers<'de>, A::Error> {
+                #[derive(serde::Deserialize)]
+                struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+                let mut members = Vec::new();
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    members.push((name, value));
+                }
+                Ok(RawMembers(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// The kind of a JSON value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JsonKind {
+    Object,
+    Array,
+    String,
+    Number,
+    Bool,
+    Null,
+}
+
+impl JsonKind {
+    pub(super) fn of(value: &RawValue) -> Self {
+        match value.get().as_bytes().first() {
+            Some(b'{') => Self::Object,
+            Some(b'[') => Self::Array,
+            Some(b'"') => Self::String,
+            Some(b't' | b'f') => Self::Bool,
+            Some(b'n') => Self::Null,
+            _ => Self::Number,
+        }
+    }
+
+    /// Returns the kind with its article, for error messages.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Object => "an object",
+            Self::Array => "an array",
+            Self::String => "a string",
+            Self::Number => "a number",
+            Self::Bool => "a boolean",
+            Self::Null => "null",
+        }
+    }
+
+    /// Returns how to write a value of this kind, for hints.
+    pub(super) fn syntax(self) -> &'static str {
+        match self {
+            Self::Object => "enclose it in { }",
+            Self::Array => "enclose it in [ ]",
+            Self::String => "enclose it in double quotes",
+            Self::Number => "write a number without quotes, such as 20",
+            Self::Bool => "write true or false without quotes",
+            Self::Null => "write null without quotes",
+        }
+    }
+}
+
+/// The offsets of the lines of a text, for converting pieces of the text to positions.
+pub(super) struct LineIndex<'a> {
+    text: &'a str,
+    line_starts: Vec<usize>,
+}
+
+impl<'a> LineIndex<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        let line_ends = text.match_indices('\n').map(|(end, _)| end + 1);
+        Self {
+            text,
+            line_starts: std::iter::once(0).chain(line_ends).collect(),
+        }
+    }
+
+    /// Returns the line and the column in characters, both starting at 1, of a value of the text.
+    pub(super) fn position(&self, value: &RawValue) -> (usize, usize) {
+        let offset = (value.get().as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
+        let line = self.line_starts.partition_point(|start| *start <= offset);
+        let start = self.line_starts[line.saturating_sub(1)];
+        let before = self.text.get(start..offset).unwrap_or_default();
+        (line, before.chars().count() + 1)
+    }
+}

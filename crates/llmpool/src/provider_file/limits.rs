@@ -1,0 +1,77 @@
+//! Reading rate limits and other limits of models and keys.
+
+use llmpool_core::limits::Limits;
+use llmpool_core::limits::rate_limit::RateLimit;
+
+use super::field::{Field, Fields};
+use super::reader::FileReader;
+
+const ADMITS_NOTHING: &str = "a limit of 0 admits no request";
+const DEFAULT_CAPACITY: u32 = 10;
+const DEFAULT_REFILL_RATE: f64 = 1.0;
+
+impl<'a> FileReader<'a> {
+    /// Reads the limits that both a model and a key can have.
+    pub(super) fn limits(&mut self, members: &Fields<'a>) -> Limits {
+        let mut limit = |name| self.limit(&members.get_non_null(name)?);
+        Limits {
+            rate_limit: None,
+            rpm: limit("rpm"),
+            tpm: limit("tpm"),
+            rpd: limit("rpd"),
+            max_concurrency: limit("max_concurrency"),
+        }
+    }
+
+    fn limit(&mut self, field: &Field<'a>) -> Option<u32> {
+        if self.number(field)? == 0.0 {
+            let help = "use a positive number, or remove the field for no limit";
+            self.error(field, ADMITS_NOTHING, help);
+            return None;
+        }
+        self.integer(field, 1, u32::MAX)
+    }
+
+    /// Reads the capacity and refill rate of a model. A model without them gets the default, unless it sets `rpm`.
+    pub(super) fn rate_limit(&mut self, members: &Fields<'a>) -> Option<(u32, f64)> {
+        let capacity = members.get("rate_limit_capacity");
+        let rate = members.get("rate_limit_refill_rate");
+        if capacity.is_none() && rate.is_none() {
+            if members.get_non_null("rpm").is_some() {
+                return None;
+            }
+            self.without_rate_limit += 1;
+        }
+        if capacity.as_ref().is_some_and(Field::is_null) || rate.as_ref().is_some_and(Field::is_null) {
+            return None;
+        }
+        let burst = match capacity {
+            Some(field) => {
+                self.positive_number(&field)?;
+                self.integer(&field, 1, u32::MAX)?
+            }
+            None => DEFAULT_CAPACITY,
+        };
+        let per_second = match rate {
+            Some(field) => {
+                let per_second = self.positive_number(&field)?;
+                if let Err(error) = RateLimit::new(burst, per_second) {
+                    self.error(&field, &error.to_string(), "use a higher rate");
+                }
+                per_second
+            }
+            None => DEFAULT_REFILL_RATE,
+        };
+        Some((burst, per_second))
+    }
+
+    fn positive_number(&mut self, field: &Field<'a>) -> Option<f64> {
+        let number = self.number(field)?;
+        if number == 0.0 {
+            let help = "use a positive number, or null for no limit; max_concurrency limits parallel requests, rpd requests per day";
+            self.error(field, ADMITS_NOTHING, help);
+            return None;
+        }
+        Some(number)
+    }
+}

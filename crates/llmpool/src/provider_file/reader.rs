@@ -1,0 +1,235 @@
+//! Reading typed values of a provider file, collecting all errors.
+
+use super::diagnostic::{Diagnostic, ProviderFileError};
+use super::field::{Field, Fields, JsonKind, LineIndex};
+use super::secret_ref::{Environment, SecretRef};
+use crate::secrets::Secret;
+
+/// Fields that are planned but not supported by this version.
+const UNSUPPORTED: [&str; 1] = ["pricing"];
+
+/// Reads values of a file. A value that is not valid is recorded as an error and read as `None`, so that reading goes on.
+pub(super) struct FileReader<'a> {
+    file: &'a str,
+    lines: LineIndex<'a>,
+    env: Environment<'a>,
+    allow_placeholders: bool,
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    /// The number of models that set no rate limit.
+    pub(super) without_rate_limit: usize,
+}
+
+impl<'a> FileReader<'a> {
+    pub(super) fn new(file: &'a str, text: &'a str, env: Environment<'a>, allow_placeholders: bool) -> Self {
+        Self {
+            file,
+            lines: LineIndex::new(text),
+            env,
+            allow_placeholders,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            without_rate_limit: 0,
+        }
+    }
+
+    /// Returns all warnings, or all errors if there are any.
+    pub(super) fn into_warnings(self) -> Result<Vec<Diagnostic>, ProviderFileError> {
+        match self.errors.is_empty() {
+            true => Ok(self.warnings),
+            false => Err(ProviderFileError::new(self.file, self.errors)),
+        }
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    pub(super) fn error(&mut self, field: &Field<'a>, message: &str, help: &str) {
+        let error = self.diagnostic(field, message, help);
+        self.errors.push(error);
+    }
+
+    pub(super) fn warn(&mut self, field: &Field<'a>, message: &str, help: &str) {
+        let warning = self.diagnostic(field, message, help);
+        self.warnings.push(warning);
+    }
+
+    fn diagnostic(&self, field: &Field<'a>, message: &str, help: &str) -> Diagnostic {
+        let (line, column) = self.lines.position(field.value);
+        Diagnostic {
+            line,
+            column,
+            field: field.path.clone(),
+            ..Diagnostic::about_file(self.file, message, help)
+        }
+    }
+
+    fn wrong_kind(&mut self, field: &Field<'a>, expected: JsonKind) {
+        let found = JsonKind::of(field.value);
+        let message = format!("expected {}, found {}", expected.as_str(), found.as_str());
+        self.error(field, &message, expected.syntax());
+    }
+
+    /// Records that `owner` has no member `name`.
+    pub(super) fn missing(&mut self, owner: &Field<'a>, fields: &Fields<'a>, name: &str, example: &str) {
+        let field = Field {
+            path: fields.path_of(name),
+            value: owner.value,
+        };
+        let help = format!("add it, as in \"{name}\": {example}");
+        self.error(&field, "missing required field", &help);
+    }
+
+    /// Reads an object with any members. Duplicate members are errors.
+    pub(super) fn object(&mut self, field: &Field<'a>) -> Option<Fields<'a>> {
+        self.checked_object(field, None)
+    }
+
+    /// Reads an object with these members and comments. Duplicate and unknown members are errors.
+    pub(super) fn object_of(&mut self, field: &Field<'a>, known: &[&str]) -> Option<Fields<'a>> {
+        self.checked_object(field, Some(known))
+    }
+
+    fn checked_object(&mut self, field: &Field<'a>, known: Option<&[&str]>) -> Option<Fields<'a>> {
+        let Some(members) = field.members() else {
+            self.wrong_kind(field, JsonKind::Object);
+            return None;
+        };
+        let allows_comments = known.is_some() || field.path.is_empty();
+        let mut earlier: Vec<&str> = Vec::new();
+        for (name, member) in members
+            .iter()
+            .filter(|(name, _)| !(allows_comments && is_comment(name)))
+        {
+            if earlier.contains(&&**name) {
+                self.error(&member, "duplicate field", "remove one of the two");
+            }
+            if let Some(known) = known.filter(|known| !known.contains(&&**name)) {
+                self.unknown(&member, name, known);
+            }
+            earlier.push(name);
+        }
+        Some(members)
+    }
+
+    fn unknown(&mut self, field: &Field<'a>, name: &str, known: &[&str]) {
+        if UNSUPPORTED.contains(&name) {
+            self.error(field, "this version does not support this field", "remove it");
+            return;
+        }
+        let distances = known
+            .iter()
+            .map(|known| (strsim::damerau_levenshtein(known, name), known));
+        let nearest = distances
+            .min_by_key(|(distance, _)| *distance)
+            .filter(|(distance, _)| *distance <= 1 + name.len() / 4);
+        let help = match nearest {
+            Some((_, nearest)) => format!("did you mean `{nearest}`?"),
+            None => format!("known fields are {}", known.join(", ")),
+        };
+        self.error(field, "unknown field", &help);
+    }
+
+    pub(super) fn array(&mut self, field: &Field<'a>) -> Option<Vec<Field<'a>>> {
+        let items = field.items();
+        if items.is_none() {
+            self.wrong_kind(field, JsonKind::Array);
+        }
+        items
+    }
+
+    /// Reads a string with at least one character that is not whitespace.
+    pub(super) fn string(&mut self, field: &Field<'a>) -> Option<String> {
+        let Ok(text) = serde_json::from_str::<String>(field.value.get()) else {
+            self.wrong_kind(field, JsonKind::String);
+            return None;
+        };
+        if text.trim().is_empty() {
+            self.error(field, "the string is empty", "write a value between the quotes");
+            return None;
+        }
+        Some(text)
+    }
+
+    /// Reads one of several strings.
+    pub(super) fn one_of<T: Copy>(&mut self, field: &Field<'a>, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.string(field)?;
+        let found = choices.iter().find(|(name, _)| *name == text);
+        if found.is_none() {
+            let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            self.error(
+                field,
+                "unknown value",
+                &format!("use one of {}", names.join(", ")),
+            );
+        }
+        found.map(|(_, value)| *value)
+    }
+
+    pub(super) fn boolean(&mut self, field: &Field<'a>) -> Option<bool> {
+        let value = serde_json::from_str(field.value.get()).ok();
+        if value.is_none() {
+            self.wrong_kind(field, JsonKind::Bool);
+        }
+        value
+    }
+
+    /// Reads a finite number that is not negative.
+    pub(super) fn number(&mut self, field: &Field<'a>) -> Option<f64> {
+        if JsonKind::of(field.value) != JsonKind::Number {
+            self.wrong_kind(field, JsonKind::Number);
+            return None;
+        }
+        let number = serde_json::from_str::<f64>(field.value.get()).ok();
+        match number.filter(|number| number.is_finite()) {
+            Some(number) if number < 0.0 => {
+                self.error(field, "the number is negative", "use a positive number");
+                None
+            }
+            Some(number) => Some(number),
+            None => {
+                self.error(field, "the number is too large", "use a smaller number");
+                None
+            }
+        }
+    }
+
+    /// Reads an integer within these bounds, both inclusive.
+    pub(super) fn integer(&mut self, field: &Field<'a>, min: u32, max: u32) -> Option<u32> {
+        let number = self.number(field)?;
+        if number.fract() != 0.0 || number < f64::from(min) || number > f64::from(max) {
+            let message = format!("expected an integer from {min} to {max}");
+            self.error(field, &message, "use an integer in this range");
+            return None;
+        }
+        Some(number as u32)
+    }
+
+    /// Reads an integer member that may be missing or `null`.
+    pub(super) fn optional_integer(
+        &mut self,
+        fields: &Fields<'a>,
+        name: &str,
+        min: u32,
+        max: u32,
+    ) -> Option<u32> {
+        self.integer(&fields.get_non_null(name)?, min, max)
+    }
+
+    /// Reads a secret, or a reference to one.
+    pub(super) fn secret(&mut self, field: &Field<'a>, reference: &SecretRef) -> Option<Secret> {
+        let resolved = reference.resolve(self.env).or_else(|unresolved| {
+            let placeholder = reference.placeholder().filter(|_| self.allow_placeholders);
+            placeholder.ok_or(unresolved)
+        });
+        resolved
+            .map_err(|unresolved| self.error(field, &unresolved.message, &unresolved.help))
+            .ok()
+    }
+}
+
+/// Returns whether a member is a comment. JSON has none; a name that begins with `//` marks one.
+pub(super) fn is_comment(name: &str) -> bool {
+    name.starts_with("//")
+}

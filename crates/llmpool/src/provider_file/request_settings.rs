@@ -1,0 +1,112 @@
+//! Reading what is sent with every request of a model, and its timeouts.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::value::RawValue;
+
+use super::field::{Field, Fields};
+use super::reader::FileReader;
+use super::secret_ref::SecretRef;
+use crate::options::Timeouts;
+
+const TIMEOUT_FIELDS: [&str; 4] = ["connect", "first_content", "idle", "total"];
+/// Headers that the library sets for each request.
+const RESERVED_HEADERS: [&str; 9] = [
+    "api-key",
+    "authorization",
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "proxy-authorization",
+    "transfer-encoding",
+];
+/// Request members that each call sets.
+const RESERVED_PARAMS: [&str; 4] = ["model", "messages", "stream", "stream_options"];
+/// The longest duration in seconds, about 95 years: longer ones are cut to it, so that deadlines do not overflow.
+const MAX_SECONDS: f64 = 3e9;
+
+impl<'a> FileReader<'a> {
+    pub(super) fn api_params(&mut self, field: &Field<'a>) -> Vec<(String, Box<RawValue>)> {
+        let members = self.object(field);
+        let mut params = Vec::new();
+        for (name, field) in members.iter().flat_map(Fields::iter) {
+            if RESERVED_PARAMS.contains(&&**name) {
+                let message = "each call sets this parameter itself";
+                self.error(&field, message, "remove it from api_params");
+            }
+            params.push((name.to_string(), field.value.to_owned()));
+        }
+        params
+    }
+
+    pub(super) fn headers(&mut self, field: &Field<'a>) -> HeaderMap {
+        let members = self.object(field);
+        let mut headers = HeaderMap::new();
+        for (name, field) in members.iter().flat_map(Fields::iter) {
+            if let Some((name, value)) = self.header(name, &field) {
+                headers.insert(name, value);
+            }
+        }
+        headers
+    }
+
+    fn header(&mut self, name: &str, field: &Field<'a>) -> Option<(HeaderName, HeaderValue)> {
+        let Ok(header) = HeaderName::try_from(name) else {
+            self.error(field, "invalid header name", "use letters, digits and hyphens");
+            return None;
+        };
+        if RESERVED_HEADERS.contains(&header.as_str()) {
+            let help = "remove it; API keys go into api_keys";
+            self.error(field, "llmpool sets this header itself", help);
+            return None;
+        }
+        let reference = SecretRef::parse(&self.string(field)?);
+        let secret = self.secret(field, &reference)?;
+        let Ok(mut value) = HeaderValue::try_from(secret.expose()) else {
+            let message = "the value contains characters that a header cannot contain";
+            self.error(field, message, "remove line breaks and control characters");
+            return None;
+        };
+        value.set_sensitive(true);
+        Some((header, value))
+    }
+
+    pub(super) fn timeouts(&mut self, field: &Field<'a>) -> Timeouts {
+        let defaults = Timeouts::default();
+        let Some(members) = self.object_of(field, &TIMEOUT_FIELDS) else {
+            return defaults;
+        };
+        let mut timeout = |name, default| match members.get(name) {
+            Some(field) => self.timeout(&field),
+            None => default,
+        };
+        Timeouts {
+            connect: timeout("connect", defaults.connect),
+            first_content: timeout("first_content", defaults.first_content),
+            idle: timeout("idle", defaults.idle),
+            total: timeout("total", defaults.total),
+        }
+    }
+
+    fn timeout(&mut self, field: &Field<'a>) -> Option<Duration> {
+        if field.is_null() {
+            return None;
+        }
+        let timeout = self.duration(field)?;
+        if timeout.is_zero() {
+            let help = "use a positive number of seconds, or null for no timeout";
+            self.error(field, "a timeout of 0 fails every call", help);
+            return None;
+        }
+        Some(timeout)
+    }
+
+    /// Reads a number of seconds.
+    pub(super) fn duration(&mut self, field: &Field<'a>) -> Option<Duration> {
+        let seconds = self.number(field)?;
+        Some(Duration::from_secs_f64(seconds.min(MAX_SECONDS)))
+    }
+}

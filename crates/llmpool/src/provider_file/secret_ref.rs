@@ -1,0 +1,98 @@
+//! References to secrets outside of the provider file.
+
+use crate::secrets::Secret;
+
+/// Looks up an environment variable; usually [`std::env::var`].
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Where a secret is read from.
+pub(super) enum SecretRef {
+    /// An environment variable.
+    Variable(String),
+    /// The path of a file.
+    File(String),
+    /// Text that begins with `${` and does not end with `}`.
+    Unclosed,
+    /// The secret itself.
+    Literal(Secret),
+}
+
+/// Why a reference has no secret, and how to fix it.
+pub(super) struct UnresolvedRef {
+    pub(super) message: String,
+    pub(super) help: String,
+}
+
+impl SecretRef {
+    /// Parses `${NAME}` and `env:NAME` as variables, `file:PATH` as a file, and anything else as the secret itself.
+    pub(super) fn parse(text: &str) -> Self {
+        let braced = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+        match (
+            braced.or_else(|| text.strip_prefix("env:")),
+            text.strip_prefix("file:"),
+        ) {
+            (Some(name), _) => Self::Variable(name.to_owned()),
+            (_, Some(path)) => Self::File(path.to_owned()),
+            _ if text.starts_with("${") => Self::Unclosed,
+            _ => Self::Literal(Secret::from(text)),
+        }
+    }
+
+    /// Reads the secret. Surrounding whitespace of variables and files is removed.
+    pub(super) fn resolve(&self, env: Environment<'_>) -> Result<Secret, UnresolvedRef> {
+        let unresolved = |message: String, help: String| Err(UnresolvedRef { message, help });
+        let text = match self {
+            Self::Literal(secret) => return Ok(secret.clone()),
+            Self::Unclosed => return unresolved("unclosed reference".into(), "write it as ${NAME}".into()),
+            Self::Variable(name) if name.is_empty() => {
+                return unresolved(
+                    "the reference has no variable name".into(),
+                    "write it as ${NAME}".into(),
+                );
+            }
+            Self::Variable(name) => match env(name) {
+                Some(text) => text,
+                None => {
+                    return unresolved(
+                        format!("environment variable {name} is not set"),
+                        format!("set it, as in export {name}=…"),
+                    );
+                }
+            },
+            Self::File(path) => match std::fs::read_to_string(path) {
+                Ok(text) => text,
+                Err(error) => {
+                    return unresolved(
+                        format!("cannot read file {path}: {error}"),
+                        "check the path and the file's permissions".into(),
+                    );
+                }
+            },
+        };
+        match text.trim() {
+            "" => unresolved(
+                "the referenced variable or file is empty".into(),
+                "store the key in it".into(),
+            ),
+            secret => Ok(Secret::from(secret)),
+        }
+    }
+
+    /// Returns whether this refers to a variable or a file, and is not the secret itself.
+    pub(super) fn is_external(&self) -> bool {
+        matches!(self, Self::Variable(_) | Self::File(_))
+    }
+
+    /// Returns a secret that stands in for an unresolved reference: equal for equal references, distinct for distinct ones. `None` if the
+    /// reference names neither a variable nor a file.
+    pub(super) fn placeholder(&self) -> Option<Secret> {
+        let (kind, name) = match self {
+            Self::Variable(name) if !name.is_empty() => ("env", name),
+            Self::File(path) => ("file", path),
+            Self::Variable(_) | Self::Unclosed | Self::Literal(_) => return None,
+        };
+        // Hexadecimal, because names may contain characters that a header must not contain.
+        let name: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+        Some(Secret::from(format!("placeholder-for-{kind}-{name}")))
+    }
+}

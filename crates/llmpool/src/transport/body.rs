@@ -1,0 +1,81 @@
+//! Sending a request over a connection, and the body of its response.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Request, response};
+use http_body::Body as _;
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use super::connection::{Connection, SendError};
+use super::pool::ConnectionPool;
+
+/// Sends a request and waits for the head of the response. Dropping the future closes the connection.
+pub(crate) async fn send(
+    connection: Box<Connection>,
+    pool: Arc<ConnectionPool>,
+    request: Request<Full<Bytes>>,
+) -> Result<(response::Parts, Body), SendError> {
+    let (response, connection) = connection.send(request).await?;
+    let (head, incoming) = response.into_parts();
+    let connection = Some(connection);
+    Ok((
+        head,
+        Body {
+            incoming,
+            connection,
+            pool,
+        },
+    ))
+}
+
+/// The body of a response. Dropping it before its end closes the connection, which tells the provider to stop.
+pub(crate) struct Body {
+    incoming: Incoming,
+    connection: Option<Box<Connection>>,
+    pool: Arc<ConnectionPool>,
+}
+
+impl Body {
+    /// Polls for the next bytes; `None` is the end. At the end the connection is already back in its pool.
+    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+        let incoming = &mut self.incoming;
+        let data = match &mut self.connection {
+            Some(connection) => ready!(connection.poll_driven(cx, |cx| poll_data(incoming, cx))),
+            None => ready!(poll_data(incoming, cx)),
+        };
+        match &data {
+            Some(Ok(_)) => {}
+            Some(Err(_)) => self.connection = None,
+            None => {
+                if let Some(connection) = self.connection.take() {
+                    self.pool.release(connection);
+                }
+            }
+        }
+        Poll::Ready(data)
+    }
+
+    /// Returns the next bytes; `None` is the end.
+    pub(crate) async fn data(&mut self) -> Option<Result<Bytes, hyper::Error>> {
+        std::future::poll_fn(|cx| self.poll_data(cx)).await
+    }
+}
+
+/// Polls for the next frame with data; trailers are skipped.
+fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+    loop {
+        match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Poll::Ready(Some(Ok(data)));
+                }
+            }
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None => return Poll::Ready(None),
+        }
+    }
+}
