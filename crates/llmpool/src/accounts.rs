@@ -1,7 +1,6 @@
 //! Keys that belong to one account of the provider: declared in the configuration.
 
-use llmpool_core::limits::Limits;
-use llmpool_core::limits::key::{KeyId, KeyLimits};
+use llmpool_core::limits::{KeyId, KeyLimits, Limits};
 
 use crate::limits::SharedAdmission;
 

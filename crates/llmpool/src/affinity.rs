@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use llmpool_core::api_format::ApiFormat;
-use llmpool_core::limits::affinity::AffinityError;
-use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::limiter::KeyConstraint;
+use llmpool_core::limits::{AffinityError, KeyConstraint, KeyId};
 use llmpool_core::responses::{ResourceRef, created_resources, resource_refs};
 use sha2::{Digest, Sha256};
 
@@ -34,7 +32,7 @@ impl AffinityRecorder {
         }
         let made: Vec<u64> = made.iter().map(|made| fingerprint(made)).collect();
         let mut affinity = self.provider.affinity();
-        made.into_iter().for_each(|made| affinity.note(made, self.key));
+        made.into_iter().for_each(|made| affinity.record(made, self.key));
     }
 }
 
@@ -57,7 +55,7 @@ pub(crate) fn binding_of(target: &Target, body: &[u8]) -> Result<KeyConstraint, 
     let constraint = target
         .provider
         .admission
-        .look(|limiter| affinity.constraint(&needed, &better, limiter, target.id));
+        .with_limiter(|limiter| affinity.constraint(&needed, &better, limiter, target.id));
     constraint.map_err(|homeless| {
         let member = ties.iter().find(|tie| tie.needed).map_or("", |tie| tie.member);
         Error::new(ErrorKind::Unsendable, message(&ties, homeless)).with_param(member)
@@ -74,10 +72,10 @@ fn message(ties: &[ResourceRef<'_>], homeless: AffinityError) -> String {
             "{members} refers to what one account made, and which of the {accounts} behind these keys is not known (made elsewhere, or too \
              long ago); send the earlier items themselves, or ask with that account's key alone"
         ),
-        AffinityError::Elsewhere => format!(
+        AffinityError::OtherAccount => format!(
             "{members} refers to what was made with a key that this model does not use; send the earlier items themselves"
         ),
-        AffinityError::Torn => format!(
+        AffinityError::Conflicting => format!(
             "{members} refers to what different accounts made, and no account knows all of it; send the earlier items themselves"
         ),
     }

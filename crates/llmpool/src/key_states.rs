@@ -12,8 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llmpool_core::limits::key::{KeyAvailability, KeyId};
-use llmpool_core::limits::limiter::CooldownReason;
+use llmpool_core::limits::{CooldownReason, KeyAvailability, KeyId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -190,10 +189,10 @@ fn rate(model: &OpenAiCompatible) -> Rate {
 fn kept(provider: &Arc<Provider>, salt: &str) -> Vec<Kept> {
     let (now, wall_now) = (clock::now(), clock::wall_now());
     let ids = provider.admission.key_ids();
-    let known = provider.admission.look(|limiter| {
+    let known = provider.admission.with_limiter(|limiter| {
         let known = ids
             .iter()
-            .map(|id| (limiter.key_state(*id), limiter.known_cooldown(*id)));
+            .map(|id| (limiter.key_availability(*id), limiter.known_cooldown(*id)));
         known.collect::<Vec<_>>()
     });
     let keys = provider.keys.iter().zip(known);
@@ -228,7 +227,7 @@ impl State {
 
 fn made(provider: &Arc<Provider>, salt: &str) -> Vec<Made> {
     let mut by_key: BTreeMap<KeyId, Vec<String>> = BTreeMap::new();
-    for (made, key) in provider.affinity().known() {
+    for (made, key) in provider.affinity().entries() {
         by_key.entry(key).or_default().push(format!("{made:016x}"));
     }
     let made = by_key.into_iter().map(|(key, by_it)| Made {
@@ -246,7 +245,7 @@ fn remember(provider: &Arc<Provider>, made: &Made, salt: &str) {
     let mut affinity = provider.affinity();
     for made in &made.by_it {
         if let Ok(made) = u64::from_str_radix(made, 16) {
-            affinity.note(made, key);
+            affinity.record(made, key);
         }
     }
 }

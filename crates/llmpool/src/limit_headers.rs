@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hasher};
 
 use http::HeaderMap;
-use llmpool_core::limits::key::KeyId;
+use llmpool_core::limits::KeyId;
 use llmpool_core::rate_headers::LimitHeaders;
 
 use crate::clock;
@@ -19,7 +19,7 @@ pub(crate) fn note(target: &Target, permit: &Permit, headers: &HeaderMap) {
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
     let LimitHeaders { limits, account } = LimitHeaders::parse(headers, || Some(clock::wall_now()));
     if let Some(limits) = &limits {
-        permit.observed(limits);
+        permit.record_limits(limits);
     }
     if target.provider.keys.len() < 2 {
         return;
@@ -29,7 +29,7 @@ pub(crate) fn note(target: &Target, permit: &Permit, headers: &HeaderMap) {
         let kin = target
             .provider
             .kinship()
-            .answered(key, account.map(fingerprint), &requests, clock::now());
+            .observe(key, account.map(fingerprint), &requests, clock::now());
         if let Some(kin) = kin {
             share(&target.provider, &kin);
         }
@@ -38,15 +38,15 @@ pub(crate) fn note(target: &Target, permit: &Permit, headers: &HeaderMap) {
 
 /// These keys turned out to be one account: from now on its limit counts once for all of them.
 fn share(provider: &Provider, keys: &[KeyId]) {
-    let known = provider.admission.look(|limiter| {
+    let known = provider.admission.with_limiter(|limiter| {
         let group = limiter.group_of(keys[0]);
         group.is_some() && keys.iter().all(|key| limiter.group_of(*key) == group)
     });
     if known {
         return;
     }
-    let limits = provider.admission.look(|limiter| {
-        let all = keys.iter().map(|key| match limiter.configured(*key) {
+    let limits = provider.admission.with_limiter(|limiter| {
+        let all = keys.iter().map(|key| match limiter.configured_limits(*key) {
             (own, Some(account)) => own.stricter(&account),
             (own, None) => own,
         });
@@ -58,7 +58,7 @@ fn share(provider: &Provider, keys: &[KeyId]) {
     };
     let learn = provider
         .admission
-        .look(|limiter| keys.iter().any(|key| limiter.observes_limits(*key)));
+        .with_limiter(|limiter| keys.iter().any(|key| limiter.observes_limits(*key)));
     provider.admission.join_keys(keys, limits, learn);
     observe::one_quota(provider, keys);
 }

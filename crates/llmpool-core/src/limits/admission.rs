@@ -135,10 +135,7 @@ impl<W: Clone> Admission<W> {
     pub fn wait_reason(&mut self, target: TargetId, now: Timestamp) -> Option<WaitReason> {
         let head = self.queues[target.index()].head(KeyConstraint::Any)?;
         let demand = head.request.demand;
-        Some(
-            self.limiter
-                .wait_reason(target, demand, KeyConstraint::Any, now),
-        )
+        Some(self.limiter.wait_reason(target, demand, KeyConstraint::Any, now))
     }
 
     /// Acquires a grant if it is available at once and no older request waits for it. Never queues.

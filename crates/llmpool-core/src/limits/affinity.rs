@@ -138,11 +138,15 @@ mod tests {
             constraint(&limiter, &[99, 12], all),
             Ok(KeyConstraint::Key(keys[2]))
         );
-        assert_eq!(constraint(&limiter, &[10, 12], all), Err(AffinityError::Conflicting));
+        assert_eq!(
+            constraint(&limiter, &[10, 12], all),
+            Err(AffinityError::Conflicting)
+        );
         assert_eq!(constraint(&limiter, &[12], two), Err(AffinityError::OtherAccount));
 
-        let preferring =
-            |needed: &[u64], preferred: &[u64], target| affinity.constraint(needed, preferred, &limiter, target);
+        let preferring = |needed: &[u64], preferred: &[u64], target| {
+            affinity.constraint(needed, preferred, &limiter, target)
+        };
         assert_eq!(preferring(&[], &[12], all), Ok(KeyConstraint::Key(keys[2])));
         assert_eq!(preferring(&[10], &[12], all), Ok(KeyConstraint::Key(keys[0])));
         assert_eq!(preferring(&[99], &[12], all), Ok(KeyConstraint::Key(keys[2])));

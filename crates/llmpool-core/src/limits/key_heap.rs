@@ -201,7 +201,9 @@ mod tests {
 
     /// By cross-multiplication, which is exact.
     fn by_load(a: &KeyRecord, b: &KeyRecord) -> std::cmp::Ordering {
-        let load = |of: &KeyRecord, other: &KeyRecord| u64::from(of.limit_set.in_flight) * u64::from(other.weight.get());
+        let load = |of: &KeyRecord, other: &KeyRecord| {
+            u64::from(of.limit_set.in_flight) * u64::from(other.weight.get())
+        };
         (load(a, b), a.last_used).cmp(&(load(b, a), b.last_used))
     }
 

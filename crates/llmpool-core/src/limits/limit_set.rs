@@ -162,7 +162,10 @@ impl LimitSet {
     #[inline(always)]
     pub(super) fn settle(&mut self, charge: Charge, before: u32, tokens: u32) -> bool {
         let counters = self.counters.as_mut();
-        match (counters.and_then(|counters| counters.tokens.as_mut()), charge.tokens) {
+        match (
+            counters.and_then(|counters| counters.tokens.as_mut()),
+            charge.tokens,
+        ) {
             (Some(window), Some(charge)) => window.correct(charge, before, tokens),
             _ => false,
         }

@@ -82,12 +82,6 @@ impl ObservedLimits {
         self.enabled
     }
 
-    /// Returns whether an observed limit is in effect.
-    #[inline(always)]
-    pub(super) fn is_limiting(&self) -> bool {
-        self.bounds.is_some()
-    }
-
     pub(super) fn is_paced(&self) -> bool {
         self.bounds.as_ref().is_some_and(|bounds| bounds.is_paced())
     }

@@ -23,8 +23,8 @@ pub(super) fn limit(why: WaitReason) -> &'static str {
         WaitReason::KeyLimits(LimitKind::Requests) => "its keys' rates of requests",
         WaitReason::KeyLimits(LimitKind::Tokens) => "its keys' tokens a minute",
         WaitReason::KeyLimits(LimitKind::Day) => "its keys' requests a day",
-        WaitReason::Concurrency => "its keys' max_concurrency",
-        WaitReason::TargetRests | WaitReason::Keys(_) => "pauses",
+        WaitReason::KeyConcurrency => "its keys' max_concurrency",
+        WaitReason::TargetCooldown | WaitReason::KeysUnavailable(_) => "pauses",
     }
 }
 
@@ -36,8 +36,8 @@ pub(super) fn own_limit(why: WaitReason) -> &'static str {
             LimitKind::Tokens => "tokens a minute",
             LimitKind::Day => "requests a day",
         },
-        WaitReason::TargetConcurrency | WaitReason::Concurrency => "max_concurrency",
-        WaitReason::TargetRests | WaitReason::Keys(_) => "pauses",
+        WaitReason::TargetConcurrency | WaitReason::KeyConcurrency => "max_concurrency",
+        WaitReason::TargetCooldown | WaitReason::KeysUnavailable(_) => "pauses",
     }
 }
 
@@ -51,8 +51,8 @@ pub(super) fn name(why: WaitReason) -> &'static str {
         WaitReason::KeyLimits(LimitKind::Requests) => "key_requests",
         WaitReason::KeyLimits(LimitKind::Tokens) => "key_tokens",
         WaitReason::KeyLimits(LimitKind::Day) => "key_requests_a_day",
-        WaitReason::Concurrency => "key_concurrency",
-        WaitReason::TargetRests | WaitReason::Keys(_) => "pauses",
+        WaitReason::KeyConcurrency => "key_concurrency",
+        WaitReason::TargetCooldown | WaitReason::KeysUnavailable(_) => "pauses",
     }
 }
 

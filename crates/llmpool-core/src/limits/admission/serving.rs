@@ -157,8 +157,7 @@ impl<W: Clone> Admission<W> {
 
     /// Returns whether a new request must queue behind others.
     pub(super) fn must_queue(&self, target: TargetId, constraint: KeyConstraint) -> bool {
-        self.waiting > 0
-            && (self.queues[target.index()].has_waiters(constraint) || self.is_contended(target))
+        self.waiting > 0 && (self.queues[target.index()].has_waiters(constraint) || self.is_contended(target))
     }
 
     /// Returns whether a head waits for a key that this target could use.
@@ -176,7 +175,9 @@ impl<W: Clone> Admission<W> {
         let before = queue.len();
         queue.insert(request, Waiter { waker, wait: None }, &mut self.fair);
         self.waiting += queue.len() - before;
-        let Some((position, second)) = previous else { return };
+        let Some((position, second)) = previous else {
+            return;
+        };
         let head = queue.head(request.constraint).map(|head| head.position);
         if head == Some(position) {
             return;

@@ -104,7 +104,10 @@ fn denial_time_is_exact() {
 // U09
 #[test]
 fn charge_above_capacity_is_never_available() {
-    assert_eq!(bucket(5, 10.0).try_charge(6, START), Err(BucketDenied::Never { capacity: 5 }));
+    assert_eq!(
+        bucket(5, 10.0).try_charge(6, START),
+        Err(BucketDenied::Never { capacity: 5 })
+    );
 }
 
 // U09, O14
@@ -139,11 +142,7 @@ fn refund_does_not_return_what_refilled_meanwhile() {
     let later = START + Duration::from_millis(500);
     assert!(bucket.try_charge(2, later).is_ok(), "the bucket is full again");
     bucket.refund(missing);
-    assert_eq!(
-        bucket.available(later),
-        0,
-        "three at once exceed the capacity"
-    );
+    assert_eq!(bucket.available(later), 0, "three at once exceed the capacity");
 }
 
 #[test]
@@ -161,7 +160,10 @@ fn end_of_time_admits_nothing_extra() {
     let mut bucket = bucket(2, 1.0);
     let late = Timestamp::MAX - Duration::from_nanos(1);
     assert!(bucket.try_charge(2, late).is_ok());
-    assert_eq!(bucket.try_charge(1, late), Err(BucketDenied::Until(Timestamp::MAX)));
+    assert_eq!(
+        bucket.try_charge(1, late),
+        Err(BucketDenied::Until(Timestamp::MAX))
+    );
 }
 
 // L35, L38
@@ -216,7 +218,9 @@ fn small_buckets_exhaustively() {
             for (at, amount) in amounts.into_iter().enumerate() {
                 let now = START + Duration::from_millis(step * at as u64);
                 let available = bucket.available(now);
-                assert!(available <= capacity && bucket.available(now + Duration::from_millis(10)) >= available);
+                assert!(
+                    available <= capacity && bucket.available(now + Duration::from_millis(10)) >= available
+                );
                 match bucket.try_charge(amount, now) {
                     Ok(_) => charged += amount,
                     Err(BucketDenied::Never { .. }) => assert!(amount > capacity),

@@ -164,7 +164,13 @@ impl Limiter {
         }
     }
 
-    fn wait_for(&self, first: Option<(Timestamp, KeyId)>, slot: bool, demand: Demand, now: Timestamp) -> Wait {
+    fn wait_for(
+        &self,
+        first: Option<(Timestamp, KeyId)>,
+        slot: bool,
+        demand: Demand,
+        now: Timestamp,
+    ) -> Wait {
         let until = first.map_or(Timestamp::MAX, |(until, _)| until);
         let why = match first {
             Some((_, id)) if !slot => match self.key_table.available_at(id, demand, now) {

@@ -55,9 +55,7 @@ impl CounterTrace {
     pub(super) fn count_in_range(&self, other: &Self) -> usize {
         let (first, last) = self.range();
         let numbers = other.numbers.iter();
-        numbers
-            .filter(|number| (first..=last).contains(*number))
-            .count()
+        numbers.filter(|number| (first..=last).contains(*number)).count()
     }
 
     fn range(&self) -> (i64, i64) {
