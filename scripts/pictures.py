@@ -1,4 +1,4 @@
-"""A terminal's screen, as `tmux capture-pane -e` tells it, as an SVG: pictures.py TITLE COLUMNS <screen >picture.svg"""
+"""Converts the output of `tmux capture-pane -e` to an SVG: pictures.py TITLE COLUMNS <screen >picture.svg"""
 
 import io
 import re
@@ -9,35 +9,35 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 
-TEXT = re.compile(r'<text class="(?P<look>[^"]+)" x="(?P<x>[^"]+)" y="(?P<y>[^"]+)" textLength="(?P<length>[^"]+)"(?P<rest>[^>]*)>(?P<text>[^<]*)</text>')
-BLANK = "&#160;"
+TEXT = re.compile(r'<text class="(?P<classes>[^"]+)" x="(?P<x>[^"]+)" y="(?P<y>[^"]+)" textLength="(?P<length>[^"]+)"(?P<rest>[^>]*)>(?P<text>[^<]*)</text>')
+SPACE = "&#160;"
 
 
-def without_outer_blanks(found: re.Match[str]) -> str:
-    """Not every reader gives blanks at the ends their room: the text begins where it begins."""
-    text = found["text"]
-    begin = (len(text) - len(re.sub(f"^({BLANK})+", "", text))) // len(BLANK)
-    bare = re.sub(f"^({BLANK})+|({BLANK})+$", "", text)
+def strip_outer_spaces(match: re.Match[str]) -> str:
+    """Removes leading and trailing spaces, which not every viewer renders, and adjusts the position and length."""
+    text = match["text"]
+    leading = (len(text) - len(re.sub(f"^({SPACE})+", "", text))) // len(SPACE)
+    stripped = re.sub(f"^({SPACE})+|({SPACE})+$", "", text)
     columns = len(re.sub(r"&[^;]+;", "x", text))
-    if not bare:
+    if not stripped:
         return ""
-    wide = float(found["length"]) / columns
-    x = float(found["x"]) + begin * wide
-    length = len(re.sub(r"&[^;]+;", "x", bare)) * wide
-    return f'<text class="{found["look"]}" x="{x:.1f}" y="{found["y"]}" textLength="{length:.1f}"{found["rest"]}>{bare}</text>'
+    cell_width = float(match["length"]) / columns
+    x = float(match["x"]) + leading * cell_width
+    length = len(re.sub(r"&[^;]+;", "x", stripped)) * cell_width
+    return f'<text class="{match["classes"]}" x="{x:.1f}" y="{match["y"]}" textLength="{length:.1f}"{match["rest"]}>{stripped}</text>'
 
 
 def main() -> None:
     title, columns = sys.argv[1], int(sys.argv[2])
     console = Console(record=True, width=columns, file=io.StringIO(), force_terminal=True, legacy_windows=False)
     console.print(Text.from_ansi(sys.stdin.read().rstrip("\n")), soft_wrap=True)
-    picture = console.export_svg(title=title, theme=MONOKAI, unique_id="t")
-    # Only fonts that readers have: a picture fetches nothing.
-    picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.S)
-    picture = picture.replace("Fira Code, monospace", "ui-monospace, Menlo, Consolas, monospace")
-    picture = re.sub(r"<!--.*?-->\s*", "", picture, flags=re.S)
-    picture = TEXT.sub(without_outer_blanks, picture)
-    print("\n".join(line.rstrip() for line in picture.splitlines()))
+    svg = console.export_svg(title=title, theme=MONOKAI, unique_id="t")
+    # Only local fonts: a picture downloads nothing.
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.S)
+    svg = svg.replace("Fira Code, monospace", "ui-monospace, Menlo, Consolas, monospace")
+    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.S)
+    svg = TEXT.sub(strip_outer_spaces, svg)
+    print("\n".join(line.rstrip() for line in svg.splitlines()))
 
 
 main()

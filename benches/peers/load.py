@@ -1,8 +1,8 @@
-"""The load itself, for subjects in Python: callers that ask, wait for the answer, and ask again.
+"""The load for subjects in Python: callers that send a request, wait for the response, and send the next one.
 
-A subject is a process of its own. It reads its task as a line of JSON, gets ready, says `ready`, begins when it reads another
-line, and ends with a line of JSON that says what became of every call. `crates/llmpool/benches/peers.rs` does the same.
-Nothing is computed here, so that all subjects are judged by the same arithmetic.
+A subject is a process of its own. It reads its task as a line of JSON, prepares, prints `ready`, begins when it reads another line, and prints
+the outcome of all calls as a line of JSON. `crates/llmpool/benches/peers.rs` does the same for llmpool. Neither computes statistics, so that all
+subjects are evaluated by the same code.
 """
 
 import asyncio
@@ -13,71 +13,71 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Awaitable, Callable
 
-# One call as caller number so-and-so; raises where it failed.
+# Makes one call for the caller with the given number. Raises if it fails.
 Call = Callable[[int], Awaitable[None]]
 PROMPT = [{"role": "user", "content": "hi"}]
-# What a caller does after a failure before it asks again. Without it, calls that fail without any exchange would keep the
-# one thread to themselves and take it from those that are being answered.
+# The pause of a caller after a failed call, in seconds. Without it, calls that fail without sending a request would use the thread that the
+# other calls need.
 PAUSE_AFTER_FAILURE = 0.05
-LONGEST_ERROR = 200
+MAX_ERROR_LENGTH = 200
 
 
 @dataclass
-class Seen:
-    """What became of the calls. Times are seconds since the load began."""
+class Outcomes:
+    """The outcomes of all calls. Times are in seconds since the start of the load."""
 
-    answers: list[tuple[int, float, float]] = field(default_factory=list)  # caller, when it ended, how long it took
-    failed: list[int] = field(default_factory=list)  # by caller
-    open: int = 0  # calls that had not ended when the time was up
+    answers: list[tuple[int, float, float]] = field(default_factory=list)  # caller, end, duration
+    failed: list[int] = field(default_factory=list)  # number of failed calls by caller
+    open: int = 0  # calls that had not ended in time
     first_error: dict[str, Any] | None = None
 
 
 def run(prepare: Callable[[dict[str, Any]], Awaitable[tuple[str, Call]]]) -> None:
-    """Runs a subject. `prepare` is given the task and returns the subject's version and its call."""
-    # A library that prints would end up between the lines that are read by the other side.
-    told = os.fdopen(os.dup(1), "w")
+    """Runs a subject. `prepare` receives the task and returns the version of the subject and a function that makes a call."""
+    # Libraries may print to stdout, which would be read as part of the protocol.
+    protocol = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     task = json.loads(sys.stdin.readline())
 
-    async def whole() -> None:
+    async def run_task() -> None:
         version, call = await prepare(task)
-        # What is done once is not what is measured. It may fail: then the others will tell.
+        # A warm-up call keeps one-time costs out of the measurement. If it fails, so do the measured calls.
         await asyncio.gather(call(0), return_exceptions=True)
-        print("ready", file=told, flush=True)
+        print("ready", file=protocol, flush=True)
         await asyncio.to_thread(sys.stdin.readline)
-        seen = await load(call, task["callers"], task["seconds"], task["latency"])
-        print(json.dumps({"version": version, **vars(seen)}), file=told, flush=True)
-        # The calls that are still open end here. Waiting for them could take longer than the load itself.
+        outcomes = await load(call, task["callers"], task["seconds"], task["latency"])
+        print(json.dumps({"version": version, **vars(outcomes)}), file=protocol, flush=True)
+        # Open calls are abandoned: they could take longer than the load itself.
         os._exit(0)
 
-    asyncio.run(whole())
+    asyncio.run(run_task())
 
 
-async def load(call: Call, callers: int, seconds: float, latency: float) -> Seen:
-    """Calls begin for so many seconds; what was asked at the very end may take the provider's latency more."""
-    seen = Seen(failed=[0] * callers)
-    begun = time.monotonic()
+async def load(call: Call, callers: int, seconds: float, latency: float) -> Outcomes:
+    """Starts calls for the given time. Calls that begin at the very end have the provider's latency more to complete."""
+    outcomes = Outcomes(failed=[0] * callers)
+    start = time.monotonic()
 
     async def caller(number: int) -> None:
-        while (asked := time.monotonic() - begun) < seconds:
+        while (began := time.monotonic() - start) < seconds:
             try:
                 await call(number)
             except Exception as error:
-                seen.failed[number] += 1
-                if seen.first_error is None:
-                    seen.first_error = {"after": time.monotonic() - begun, "text": described(error)}
+                outcomes.failed[number] += 1
+                if outcomes.first_error is None:
+                    outcomes.first_error = {"after": time.monotonic() - start, "text": describe(error)}
                 await asyncio.sleep(PAUSE_AFTER_FAILURE)
             else:
-                ended = time.monotonic() - begun
-                seen.answers.append((number, ended, ended - asked))
+                ended = time.monotonic() - start
+                outcomes.answers.append((number, ended, ended - began))
 
     _, late = await asyncio.wait(
         [asyncio.create_task(caller(number)) for number in range(callers)], timeout=seconds + latency
     )
-    seen.open = len(late)
-    return seen
+    outcomes.open = len(late)
+    return outcomes
 
 
-def described(error: BaseException) -> str:
-    """Class and message on one line, shortened."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_ERROR]
+def describe(error: BaseException) -> str:
+    """Returns the class and the message on one line, truncated."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:MAX_ERROR_LENGTH]

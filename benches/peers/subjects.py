@@ -1,4 +1,4 @@
-"""Who is compared, what has to be installed or built for it, and how it is started."""
+"""The subjects of the comparison: how each is installed or built, and how it is started."""
 
 import hashlib
 import json
@@ -11,13 +11,13 @@ from typing import Sequence
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-# Environments for the peers, each with its own: what they depend on conflicts.
+# The virtual environments of the peers. Each has its own, because their dependencies conflict.
 HOME = ROOT / ".bench-peers"
 PYTHON = "python3.11"
 
 
-class Unready(Exception):
-    """Something that a run needs is missing; says what to do."""
+class NotInstalled(Exception):
+    """A requirement of a run is missing. The message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Peer:
     """A subject in Python."""
 
     name: str
-    package: str  # its requirements file and its program are named after it
-    use: str  # the argument of the program
+    package: str  # names its requirements file and its program
+    settings: str  # the argument of the program
 
     def command(self) -> list[str]:
-        return [str(installed(self.package)), str(HERE / f"use_{self.package}.py"), self.use]
+        return [str(install(self.package)), str(HERE / f"use_{self.package}.py"), self.settings]
 
 
 PEERS = [
@@ -44,45 +44,45 @@ NAMES = [OURS] + [peer.name for peer in PEERS]
 
 
 def commands(names: Sequence[str], ours: str) -> dict[str, list[str]]:
-    """How to start each of them, with `ours` as the program of llmpool. Installs what is not there yet."""
+    """Returns the command of each subject, with `ours` as the program of llmpool. Installs missing peers."""
     found = {OURS: [ours]} if OURS in names else {}
     return found | {peer.name: peer.command() for peer in PEERS if peer.name in names}
 
 
 def build() -> tuple[str, str]:
-    """Builds the simulator and llmpool's subject as they are released, and returns both programs."""
-    say("building llmpool")
+    """Builds the simulator and the subject of llmpool in release mode, and returns the paths of both programs."""
+    log("building llmpool")
     command = "cargo build --release -p llmpool-cli --bin llmpool -p llmpool --bench peers"
     built = subprocess.run([*command.split(), "--message-format=json"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if built.returncode != 0:
-        raise Unready(f"{command} failed; cargo says why above")
+        raise NotInstalled(f"{command} failed; see the output of cargo above")
     messages = map(json.loads, built.stdout.splitlines())
     made = {message["target"]["name"]: message["executable"] for message in messages if message.get("executable")}
     return made["llmpool"], made["peers"]
 
 
-def installed(package: str) -> Path:
-    """The Python of an environment that has exactly what the package's requirements file says."""
-    home, wanted = HOME / package, HERE / f"requirements-{package}.txt"
+def install(package: str) -> Path:
+    """Installs a peer as pinned in its requirements file, unless it is installed, and returns the Python of its environment."""
+    home, requirements = HOME / package, HERE / f"requirements-{package}.txt"
     python, stamp = home / "bin" / "python", home / "installed"
-    fingerprint = hashlib.sha256(wanted.read_bytes()).hexdigest()
+    fingerprint = hashlib.sha256(requirements.read_bytes()).hexdigest()
     if python.exists() and stamp.exists() and stamp.read_text() == fingerprint:
         return python
     if shutil.which(PYTHON) is None:
-        raise Unready(f"{package} needs {PYTHON}; install it, or leave the peers out with --only {OURS}")
-    say(f"installing {package}")
-    # SimpleLLMFunc says it needs a later Python, and runs with this one.
+        raise NotInstalled(f"{package} needs {PYTHON}; install it, or skip the peers with --only {OURS}")
+    log(f"installing {package}")
+    # SimpleLLMFunc declares a later Python version, but works with this one.
     options = ["--quiet", "--no-input", "--disable-pip-version-check", "--ignore-requires-python"]
-    pip = [str(python), "-m", "pip", "install", *options, "-r", str(wanted)]
+    pip = [str(python), "-m", "pip", "install", *options, "-r", str(requirements)]
     for command in ([PYTHON, "-m", "venv", "--clear", str(home)], pip):
         if subprocess.run(command, stdout=sys.stderr).returncode != 0:
-            raise Unready(
-                f"{package} could not be installed (why is above; without a network it cannot be);"
-                f" leave the peers out with --only {OURS}"
+            raise NotInstalled(
+                f"{package} could not be installed (see the output of pip above; this needs network access);"
+                f" skip the peers with --only {OURS}"
             )
     stamp.write_text(fingerprint)
     return python
 
 
-def say(note: str) -> None:
+def log(note: str) -> None:
     print(f"bench-peers: {note}", file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
-"""LiteLLM's router over a deployment for each key, each with the rpm that the provider allows.
+"""LiteLLM's router with one deployment per key, each with the rpm that the provider allows.
 
-The argument names its settings. It loads no price list and reports to nobody; `compare.py` gives it the environment for that.
+The argument selects the settings. The environment that `compare.py` sets prevents the download of a price list and telemetry.
 """
 
 import sys
@@ -15,11 +15,11 @@ from load import PROMPT, Call, run
 litellm.telemetry = False
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    # The default, which its documentation recommends.
+    # The default, recommended by the documentation.
     "shuffle": {"routing_strategy": "simple-shuffle"},
-    # Looks at how much of its rpm each deployment has used.
+    # Routes by how much of its rpm each deployment has used.
     "usage": {"routing_strategy": "usage-based-routing-v2"},
-    # The best of fifteen combinations that were tried (docs/benchmarks.md): no deployment rests, a call is tried six times.
+    # The best of fifteen combinations (docs/benchmarks.md): no cooldowns, six attempts per call.
     "patient": {
         "routing_strategy": "simple-shuffle",
         "disable_cooldowns": True,

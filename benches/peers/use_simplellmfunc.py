@@ -1,4 +1,4 @@
-"""SimpleLLMFunc's interface with buckets as large and as fast as the provider's. The argument says how its keys are used."""
+"""SimpleLLMFunc's interface with the capacity and rate of the provider's buckets. The argument selects how the keys are used."""
 
 import sys
 from importlib.metadata import version
@@ -12,11 +12,11 @@ from load import PROMPT, Call, run
 async def prepare(task: dict[str, Any]) -> tuple[str, Call]:
     keys: list[str] = task["keys"]
     if sys.argv[1] == "pool":
-        # As documented: one interface over a pool of all keys.
+        # As documented: one interface with a pool of all keys.
         interfaces = [interface(task, keys, "m")]
     else:
-        # An interface for each key, callers spread over them: around the client that a change of key closes. A bucket belongs
-        # to the name of a model, so each has its own.
+        # One interface per key, with the callers distributed among them: a change of the key closes the client of an interface while other
+        # calls use it. Buckets belong to model names, so each interface has its own name.
         interfaces = [interface(task, [key], f"m-{number}") for number, key in enumerate(keys)]
 
     async def call(caller: int) -> None:

@@ -1,8 +1,11 @@
 //! Chats as responses and back: nothing that has an equivalent is lost, and what has none is named.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest};
 use llmpool_core::responses::{Response, ResponseEvent};
+use llmpool_core::sse::SseEvent;
+use llmpool_core::stream_view::StreamView;
 use llmpool_core::translate::{self, EventError, EventToChunkTranslator};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -517,9 +520,16 @@ fn assembled(events: &[Value]) -> ChatCompletion {
         EventToChunkTranslator::new(),
         Assembler::new(),
     );
+    let mut view = StreamView::new(ApiFormat::Responses);
     for event in events {
         let data = data(event);
-        translator.push_data(data.as_bytes()).unwrap();
+        let observation = view.observe(&SseEvent {
+            data: data.clone().into(),
+            name: None,
+        });
+        translator
+            .push_data(data.as_bytes(), observation.repeat.as_ref())
+            .unwrap();
         read.push(ResponseEvent::decode(data.as_bytes()).unwrap())
             .unwrap();
         let (chunks, same) = (take_chunks(&mut translator), take_chunks(&mut read));
@@ -536,7 +546,7 @@ fn assembled(events: &[Value]) -> ChatCompletion {
 
 /// What a single event is.
 fn pushed(translator: &mut EventToChunkTranslator, event: &Value) -> Result<Vec<ChatChunk>, EventError> {
-    translator.push_data(data(event).as_bytes())?;
+    translator.push_data(data(event).as_bytes(), None)?;
     Ok(take_chunks(translator))
 }
 
@@ -829,7 +839,7 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
             .iter()
             .filter_map(|call| call.function.as_ref()?.arguments.clone())
             .filter(|arguments| arguments != "{}");
-        let told: Vec<String> = [answer.text().into_owned()]
+        let told: Vec<String> = [answer.text()]
             .into_iter()
             .chain(message.refusal.clone())
             .chain(calls)
@@ -933,7 +943,7 @@ fn no_number_and_no_depth_breaks_a_translation() {
         assert!(plain.choices[0].logprobs.as_ref().unwrap().get().contains(token));
         let event = format!(r#"{{"type":"response.output_text.delta","delta":"a","logprobs":[{token}]}}"#);
         let mut translator = EventToChunkTranslator::new();
-        translator.push_data(event.as_bytes()).unwrap();
+        translator.push_data(event.as_bytes(), None).unwrap();
         let chunks = take_chunks(&mut translator);
         assert!(
             chunks[0].choices[0]

@@ -180,7 +180,7 @@ fn assembled(chunks: &[Value]) -> ChatCompletion {
     let mut decoder = ChunkDecoder::new();
     let mut assembler = Assembler::new();
     for chunk in chunks {
-        assembler.push(decoder.decode(chunk.to_string().as_bytes()).unwrap());
+        assembler.push(decoder.decode(chunk.to_string().as_bytes(), None).unwrap());
     }
     assembler.finish()
 }
@@ -278,7 +278,7 @@ fn captured_streams_assemble_to_plain_answers() {
                     .collect::<String>()
             };
             let text: String = chunks.iter().map(of_choice).collect();
-            assert_eq!(choice.message.text().unwrap_or_default(), text, "{name}");
+            assert_eq!(choice.message.text(), text, "{name}");
         }
     }
 }

@@ -334,10 +334,10 @@ proptest! {
 
     /// If no call gives up, the waits of the calls add up to the waits by reason.
     #[test]
-    fn waits_equal_the_sum_of_wait_reasons(per_second in 0.5_f64..4.0, rpm in 30_u32..200, most in 1_u32..4, seed: u64) {
+    fn waits_equal_the_sum_of_wait_reasons(per_second in 0.5_f64..4.0, rpm in 30_u32..200, slot_count in 1_u32..4, seed: u64) {
         let mut calls = traffic(Arrivals::Random { per_second }, 60.0, 0.7);
         calls.seed = seed;
-        let forecast = simulate(limiter_with(2, slots(most), per_minute(rpm)), &calls);
+        let forecast = simulate(limiter_with(2, slots(slot_count), per_minute(rpm)), &calls);
         prop_assert_eq!(forecast.rejected.total(), 0);
         let waits: Duration = forecast.waits.iter().sum();
         let reasons: Duration = forecast.wait_reasons.iter().map(|(_, waited)| *waited).sum();
@@ -349,18 +349,18 @@ proptest! {
     fn every_call_is_counted_and_more_keys_never_hurt(
         per_second in 0.2_f64..20.0,
         count in 1_usize..5,
-        most in 1_u32..4,
+        slot_count in 1_u32..4,
         patience in prop_oneof![0.0..2.0, 10.0..1000.0],
         seed: u64,
     ) {
         let mut calls = traffic(Arrivals::Random { per_second }, 30.0, 0.5);
         calls.patience = seconds(patience);
         calls.seed = seed;
-        let forecast = simulate(limiter_with_keys(count, slots(most)), &calls);
+        let forecast = simulate(limiter_with_keys(count, slots(slot_count)), &calls);
         prop_assert_eq!(forecast.admitted + forecast.rejected.total(), forecast.offered);
         prop_assert_eq!(forecast.waits.len() as u64, forecast.admitted);
-        prop_assert_eq!(&simulate(limiter_with_keys(count, slots(most)), &calls), &forecast);
-        let more = simulate(limiter_with_keys(count * 2, slots(most)), &calls);
+        prop_assert_eq!(&simulate(limiter_with_keys(count, slots(slot_count)), &calls), &forecast);
+        let more = simulate(limiter_with_keys(count * 2, slots(slot_count)), &calls);
         prop_assert!(more.wait_quantile(0.99) <= forecast.wait_quantile(0.99) || more.admitted > forecast.admitted);
         prop_assert!(more.admitted >= forecast.admitted);
     }

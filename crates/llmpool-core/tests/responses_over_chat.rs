@@ -910,10 +910,10 @@ fn two_pieces_of_reasoning_stay_two_with_what_only_their_maker_can_read() {
     for number in [1, 2] {
         let event =
             json!({"type": "response.output_item.done", "output_index": number - 1, "item": item(number)});
-        translator.push_data(event.to_string().as_bytes()).unwrap();
+        translator.push_data(event.to_string().as_bytes(), None).unwrap();
     }
     let end = json!({"type": "response.completed", "response": {"id": "r", "status": "completed", "output": [item(1), item(2)]}});
-    translator.push_data(end.to_string().as_bytes()).unwrap();
+    translator.push_data(end.to_string().as_bytes(), None).unwrap();
     let chunks: Vec<Value> = std::iter::from_fn(|| translator.next_chunk())
         .map(|chunk| write(&chunk))
         .collect();

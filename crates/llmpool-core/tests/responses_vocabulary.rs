@@ -213,12 +213,12 @@ fn numbered(events: impl IntoIterator<Item = Value>) -> Vec<Value> {
 }
 
 fn check(events: &[Value]) -> Result<(), String> {
-    let mut grammar = EventSequence::new();
+    let mut sequence = EventSequence::new();
     for event in events {
         let event: ResponseEvent = serde_json::from_str(&event.to_string()).unwrap();
-        grammar.push(&event).map_err(|broken| broken.to_string())?;
+        sequence.push(&event).map_err(|error| error.to_string())?;
     }
-    grammar.end().map_err(|broken| broken.to_string())
+    sequence.end().map_err(|error| error.to_string())
 }
 
 // L75
@@ -252,7 +252,7 @@ fn each_broken_stream_is_rejected() {
     type Change = fn(&mut Vec<Value>);
     let table: [(&str, Change, bool); 33] = [
         (
-            "something else than its items",
+            "the text of the response differs from its items",
             |events| {
                 let last = events.len() - 1;
                 let output = events[last]["response"]["output"].as_array_mut().unwrap();
@@ -262,7 +262,7 @@ fn each_broken_stream_is_rejected() {
             false,
         ),
         (
-            "too late",
+            "queued after response.in_progress",
             |events| {
                 let mut queued = events[1].clone();
                 queued["type"] = "response.queued".into();
@@ -287,50 +287,62 @@ fn each_broken_stream_is_rejected() {
             false,
         ),
         (
-            "response.created has to be the first",
+            "the first event is not response.created",
             |events| drop(events.remove(0)),
             true,
         ),
         (
-            "not the first",
+            "response.created is not the first event",
             |events| events.insert(1, events[0].clone()),
             true,
         ),
-        ("comes twice", |events| events.insert(2, events[1].clone()), true),
         (
-            "before response.in_progress",
+            "repeated or too late",
+            |events| events.insert(2, events[1].clone()),
+            true,
+        ),
+        (
+            "event before response.in_progress",
             |events| drop(events.remove(1)),
             true,
         ),
-        ("no response", |events| events[0]["response"] = Value::Null, true),
         (
-            "another id than before",
+            "missing response",
+            |events| events[0]["response"] = Value::Null,
+            true,
+        ),
+        (
+            "id of the response has changed",
             |events| events[1]["response"]["id"] = "resp_2".into(),
             true,
         ),
         (
-            "another status",
+            "status of the response does not fit",
             |events| events[25]["response"]["status"] = "in_progress".into(),
             true,
         ),
         (
-            "no output_index",
+            "missing output_index",
             |events| events[8]["output_index"] = Value::Null,
             true,
         ),
         (
-            "not the next one",
+            "output_index is not the next one",
             |events| events[8]["output_index"] = 2.into(),
             true,
         ),
         (
-            "no output_index",
+            "missing output_index",
             |events| events[10]["output_index"] = Value::Null,
             true,
         ),
-        ("no item_id", |events| events[10]["item_id"] = Value::Null, true),
         (
-            "another item",
+            "missing item_id",
+            |events| events[10]["item_id"] = Value::Null,
+            true,
+        ),
+        (
+            "item_id does not fit output_index",
             |events| events[10]["item_id"] = "msg_2".into(),
             true,
         ),
@@ -340,13 +352,13 @@ fn each_broken_stream_is_rejected() {
             true,
         ),
         (
-            "id of another one",
+            "id of another item",
             |events| events[16]["item"]["id"] = "fc_1".into(),
             true,
         ),
         ("was not added", |events| drop(events.remove(9)), true),
         (
-            "no content_index",
+            "missing content_index",
             |events| events[10]["content_index"] = Value::Null,
             true,
         ),
@@ -356,61 +368,65 @@ fn each_broken_stream_is_rejected() {
             true,
         ),
         (
-            "another text than the pieces",
+            "complete text differs from the deltas",
             |events| events[12]["text"] = "Hi".into(),
             true,
         ),
-        ("was not said before", |events| drop(events.remove(12)), true),
         (
-            "a part of its item is not done",
+            "complete text was not sent before",
+            |events| drop(events.remove(12)),
+            true,
+        ),
+        (
+            "a part of the item is not done",
             |events| drop(events.remove(13)),
             true,
         ),
         (
-            "after the whole text",
+            "delta after the complete text",
             |events| events.insert(13, events[11].clone()),
             true,
         ),
         (
-            "another one than was added",
+            "id or type of the item has changed",
             |events| events[14]["item"]["id"] = "msg_9".into(),
             true,
         ),
         (
-            "something else than its pieces",
+            "text of the item differs from the deltas",
             |events| events[14]["item"]["content"][0]["text"] = "Ho".into(),
             true,
         ),
         (
-            "is done already",
+            "is already done",
             |events| events.insert(15, events[14].clone()),
             true,
         ),
         (
-            "a part of its item is not done",
+            "a part of the item is not done",
             |events| drop(events.remove(20)),
             true,
         ),
         (
-            "other items than were done",
+            "items of the response differ from the finished items",
             |events| drop(events[25]["response"]["output"].as_array_mut().unwrap().pop()),
             true,
         ),
         (
-            "after the terminal event",
+            "event after the terminal event",
             |events| events.push(events[23].clone()),
             true,
         ),
         ("without a terminal event", |events| drop(events.pop()), true),
     ];
-    for (number, (why, change, renumber)) in table.into_iter().enumerate() {
+    for (number, (rule, change, renumber)) in table.into_iter().enumerate() {
         let mut events = good();
         change(&mut events);
         if renumber {
             events = numbered(events);
         }
-        let verdict = check(&events).expect_err(why);
-        assert!(verdict.contains(why), "{number}: {verdict}, not {why}");
+        let error = check(&events).expect_err(rule);
+        assert!(error.contains(rule), "{number}: {error}, not {rule}");
     }
 }
 

@@ -1,24 +1,22 @@
-//! Keys that belong to one account of the provider: declared in the configuration.
+//! Accounts that keys share according to the configuration.
 
 use llmpool_core::limits::{KeyId, KeyLimits, Limits};
 
 use crate::limits::SharedAdmission;
 
-/// The accounts that keys were declared to share.
+/// The configured accounts of one provider.
 #[derive(Debug, Default)]
-pub(crate) struct Accounts {
-    declared: Vec<Account>,
-}
+pub(crate) struct ConfiguredAccounts(Vec<ConfiguredAccount>);
 
 #[derive(Debug)]
-struct Account {
+struct ConfiguredAccount {
     name: String,
     keys: Vec<KeyId>,
     limits: Limits,
     learn: bool,
 }
 
-/// What of a key's limits stays its own: the rest is the account's.
+/// Returns the limits that remain with a key of an account. All except the maximum concurrency become limits of the account.
 pub(crate) fn own_limits(limits: KeyLimits) -> KeyLimits {
     KeyLimits {
         limits: Limits {
@@ -29,30 +27,31 @@ pub(crate) fn own_limits(limits: KeyLimits) -> KeyLimits {
     }
 }
 
-impl Accounts {
-    /// A key names its account, and what it says of the account's limits.
-    pub(crate) fn add(&mut self, name: String, key: KeyId, said: KeyLimits) {
+impl ConfiguredAccounts {
+    /// Adds a key to the account `name`. The account's limits are the strictest of its keys.
+    pub(crate) fn add(&mut self, name: String, key: KeyId, key_limits: KeyLimits) {
         let limits = Limits {
             max_concurrency: None,
-            ..said.limits
+            ..key_limits.limits
         };
-        match self.declared.iter_mut().find(|account| account.name == name) {
+        match self.0.iter_mut().find(|account| account.name == name) {
             Some(account) => {
                 account.keys.push(key);
                 account.limits = account.limits.stricter(&limits);
-                account.learn &= said.learn;
+                account.learn &= key_limits.learn;
             }
-            None => self.declared.push(Account {
+            None => self.0.push(ConfiguredAccount {
                 name,
                 keys: vec![key],
                 limits,
-                learn: said.learn,
+                learn: key_limits.learn,
             }),
         }
     }
 
-    pub(crate) fn declare(self, admission: &SharedAdmission) {
-        for account in self.declared {
+    /// Creates a quota group for each account.
+    pub(crate) fn join_keys(self, admission: &SharedAdmission) {
+        for account in self.0 {
             admission.join_keys(&account.keys, account.limits, account.learn);
         }
     }

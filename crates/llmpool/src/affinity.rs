@@ -1,4 +1,4 @@
-//! Follow-ups go to the account that made what they refer to: see [`llmpool_core::limits::affinity`].
+//! Routing requests to the account that created the resources to which they refer: see [`llmpool_core::limits::affinity`].
 
 use std::sync::Arc;
 
@@ -10,78 +10,82 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, ErrorKind};
 use crate::target::{Provider, Target};
 
-/// Notes what a key made.
+/// Records the resources that a key creates.
 pub(crate) struct AffinityRecorder {
     provider: Arc<Provider>,
     key: KeyId,
 }
 
 impl AffinityRecorder {
-    /// `None` where nobody will ask: a chat refers to nothing, and a single key is always the right one.
-    pub(crate) fn of(target: &Target, key: Option<KeyId>) -> Option<Self> {
+    /// Returns `None` if requests to the target need no affinity.
+    pub(crate) fn new(target: &Target, key: Option<KeyId>) -> Option<Self> {
         let provider = target.provider.clone();
-        let is_asked = keeps_things(target);
-        key.filter(|_| is_asked).map(|key| Self { provider, key })
+        let key = key.filter(|_| needs_affinity(target))?;
+        Some(Self { provider, key })
     }
 
-    /// An answer, or an event with one, came.
-    pub(crate) fn note(&self, answer: &[u8]) {
-        let made = created_resources(answer);
-        if made.is_empty() {
+    /// Records the resources in a response, or in an event that contains a response or an item.
+    pub(crate) fn record(&self, response: &[u8]) {
+        let resources = created_resources(response);
+        if resources.is_empty() {
             return;
         }
-        let made: Vec<u64> = made.iter().map(|made| fingerprint(made)).collect();
+        let resources: Vec<u64> = resources.iter().map(|resource| fingerprint(resource)).collect();
         let mut affinity = self.provider.affinity();
-        made.into_iter().for_each(|made| affinity.record(made, self.key));
+        for resource in resources {
+            affinity.record(resource, self.key);
+        }
     }
 }
 
-fn keeps_things(target: &Target) -> bool {
+/// Returns whether requests can refer to resources of one of several keys. Chat completions create no resources.
+fn needs_affinity(target: &Target) -> bool {
     target.wire == ApiFormat::Responses && target.provider.keys.len() > 1
 }
 
-/// Which keys a request may use.
-pub(crate) fn binding_of(target: &Target, body: &[u8]) -> Result<KeyConstraint, Error> {
-    if !keeps_things(target) {
+/// Returns which keys may be used for a request.
+pub(crate) fn key_constraint(target: &Target, body: &[u8]) -> Result<KeyConstraint, Error> {
+    if !needs_affinity(target) {
         return Ok(KeyConstraint::Any);
     }
-    let ties = resource_refs(body);
-    let made = |needed: bool| -> Vec<u64> {
-        let ties = ties.iter().filter(|tie| tie.needed == needed);
-        ties.map(|tie| fingerprint(&tie.made)).collect()
+    let refs = resource_refs(body);
+    let fingerprints = |needed: bool| -> Vec<u64> {
+        let refs = refs.iter().filter(|reference| reference.required == needed);
+        refs.map(|reference| fingerprint(&reference.resource)).collect()
     };
-    let (needed, better) = (made(true), made(false));
+    let (required, preferred) = (fingerprints(true), fingerprints(false));
     let affinity = target.provider.affinity();
     let constraint = target
         .provider
         .admission
-        .with_limiter(|limiter| affinity.constraint(&needed, &better, limiter, target.id));
-    constraint.map_err(|homeless| {
-        let member = ties.iter().find(|tie| tie.needed).map_or("", |tie| tie.member);
-        Error::new(ErrorKind::Unsendable, message(&ties, homeless)).with_param(member)
+        .with_limiter(|limiter| affinity.constraint(&required, &preferred, limiter, target.id));
+    constraint.map_err(|error| {
+        let first = refs.iter().find(|reference| reference.required);
+        let member = first.map_or("", |reference| reference.field);
+        Error::new(ErrorKind::Unsendable, message(&refs, error)).with_param(member)
     })
 }
 
-fn message(ties: &[ResourceRef<'_>], homeless: AffinityError) -> String {
-    let needed = ties.iter().filter(|tie| tie.needed);
-    let mut members: Vec<&str> = needed.map(|tie| tie.member).collect();
+fn message(refs: &[ResourceRef<'_>], error: AffinityError) -> String {
+    let required = refs.iter().filter(|reference| reference.required);
+    let mut members: Vec<&str> = required.map(|reference| reference.field).collect();
     members.dedup();
     let members = members.join(" and ");
-    match homeless {
+    match error {
         AffinityError::Unknown { accounts } => format!(
-            "{members} refers to what one account made, and which of the {accounts} behind these keys is not known (made elsewhere, or too \
-             long ago); send the earlier items themselves, or ask with that account's key alone"
+            "{members} refers to a resource of an unknown account, and the keys belong to {accounts} accounts; send the earlier items in full, \
+             or use only the key that created the resource"
         ),
         AffinityError::OtherAccount => format!(
-            "{members} refers to what was made with a key that this model does not use; send the earlier items themselves"
+            "{members} refers to a resource of a key that this model does not use; send the earlier items in full"
         ),
-        AffinityError::Conflicting => format!(
-            "{members} refers to what different accounts made, and no account knows all of it; send the earlier items themselves"
-        ),
+        AffinityError::Conflicting => {
+            format!("{members} refers to resources of different accounts; send the earlier items in full")
+        }
     }
 }
 
-fn fingerprint(made: &str) -> u64 {
-    let hash = Sha256::digest(made.as_bytes());
+fn fingerprint(resource: &str) -> u64 {
+    let hash = Sha256::digest(resource.as_bytes());
     u64::from_be_bytes(std::array::from_fn(|at| hash[at]))
 }

@@ -153,7 +153,7 @@ impl<'a> Call<'a> {
                 let rendered = outgoing
                     .render(self.target)
                     .and_then(|rendered| {
-                        self.constraint = affinity::binding_of(self.target, &rendered.body)?;
+                        self.constraint = affinity::key_constraint(self.target, &rendered.body)?;
                         Ok(rendered)
                     })
                     .map_err(|error| error.with_report(self.closing_report()))?;

@@ -353,7 +353,7 @@ async fn call(
         deadline: deadlines.deadline,
     };
     let mut events = RawEventStream::new(body, target.wire, limits, None);
-    while let Some(event) = events.next_frame().await {
+    while let Some(event) = events.next_event().await {
         if event?.flags.content {
             check.content_events += 1;
             check

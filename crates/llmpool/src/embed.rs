@@ -147,7 +147,7 @@ fn encode(request: &EmbeddingRequest, target: &Target) -> Result<Vec<u8>, serde_
     let mut json = serde_json::Serializer::new(&mut body);
     let mut map = json.serialize_map(None)?;
     map.serialize_entry("model", &target.model)?;
-    request.serialize_members(&mut map, &OURS)?;
+    request.serialize_fields(&mut map, &OURS)?;
     for (name, value) in &target.api_params {
         if !request.has(name) && !OURS.contains(&name.as_str()) {
             map.serialize_entry(name, value)?;

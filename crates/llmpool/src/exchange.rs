@@ -123,8 +123,8 @@ pub(crate) async fn once(
         limits.first_content_at,
     )
     .await?;
-    limit_headers::note(target, permit, &head.headers);
-    let maker = AffinityRecorder::of(target, permit.key());
+    limit_headers::record(target, permit, &head.headers);
+    let maker = AffinityRecorder::new(target, permit.key());
     if !head.status.is_success() {
         return Err(refusal(&head, body, patience).await);
     }
@@ -146,7 +146,7 @@ pub(crate) async fn once(
         });
     }
     if let Some(maker) = maker {
-        maker.note(&body);
+        maker.record(&body);
     }
     Ok(Reply::Plain { head: kept, body })
 }
@@ -246,7 +246,7 @@ async fn first_content(head: Head, mut frames: RawEventStream, most: usize) -> R
     let mut prefix = Vec::new();
     let mut held = 0;
     loop {
-        match frames.next_frame().await {
+        match frames.next_event().await {
             Some(Ok(frame)) => {
                 held += frame.event.data.len();
                 let shown = frame.flags.content || frame.flags.done;

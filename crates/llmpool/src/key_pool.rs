@@ -8,7 +8,7 @@ use llmpool_core::limits::{
 };
 use llmpool_core::time::Timestamp;
 
-use crate::accounts::{self, Accounts};
+use crate::accounts::{self, ConfiguredAccounts};
 use crate::error::{Error, ErrorKind};
 use crate::key_entry::KeyEntry;
 use crate::limits::{Permit, SharedAdmission};
@@ -59,7 +59,7 @@ impl ApiKeyPool {
     ) -> Result<Self, Error> {
         let admission = Arc::new(SharedAdmission::default());
         let mut known: Vec<ApiKey> = Vec::new();
-        let mut accounts = Accounts::default();
+        let mut accounts = ConfiguredAccounts::default();
         for (position, entry) in keys.into_iter().enumerate() {
             let KeyEntry {
                 secret,
@@ -91,7 +91,7 @@ impl ApiKeyPool {
         if known.is_empty() {
             return Err(Error::new(ErrorKind::Config, "a key pool needs at least one key"));
         }
-        accounts.declare(&admission);
+        accounts.join_keys(&admission);
         let ids: Vec<KeyId> = admission.key_ids();
         let bare = admission.add_target(&ids, None);
         Ok(Self {

@@ -47,6 +47,7 @@ mod raw;
 mod report;
 mod saved_status;
 mod secrets;
+mod stored_state;
 mod stream;
 mod sync;
 mod target;

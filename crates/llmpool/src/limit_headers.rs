@@ -1,9 +1,9 @@
-//! What the headers of an answer tell of its key: what is left of the limits, and whose account it is.
+//! Applying the rate limit and account headers of a response.
 
 use std::hash::{DefaultHasher, Hasher};
 
 use http::HeaderMap;
-use llmpool_core::limits::KeyId;
+use llmpool_core::limits::{KeyId, Limits};
 use llmpool_core::rate_headers::LimitHeaders;
 
 use crate::clock;
@@ -11,8 +11,8 @@ use crate::limits::Permit;
 use crate::observe;
 use crate::target::{Provider, Target};
 
-/// Believes what an answer says of its key.
-pub(crate) fn note(target: &Target, permit: &Permit, headers: &HeaderMap) {
+/// Records the limits of the key in the headers of a response, and detects keys that share an account.
+pub(crate) fn record(target: &Target, permit: &Permit, headers: &HeaderMap) {
     let Some(key) = permit.key() else { return };
     let headers = headers
         .iter()
@@ -26,45 +26,44 @@ pub(crate) fn note(target: &Target, permit: &Permit, headers: &HeaderMap) {
     }
     let requests = limits.unwrap_or_default().requests;
     if account.is_some() || requests.remaining.is_some() {
-        let kin = target
-            .provider
-            .kinship()
-            .observe(key, account.map(fingerprint), &requests, clock::now());
-        if let Some(kin) = kin {
-            share(&target.provider, &kin);
+        let shared =
+            target
+                .provider
+                .kinship()
+                .observe(key, account.map(fingerprint), &requests, clock::now());
+        if let Some(keys) = shared {
+            join_keys(&target.provider, &keys);
         }
     }
 }
 
-/// These keys turned out to be one account: from now on its limit counts once for all of them.
-fn share(provider: &Provider, keys: &[KeyId]) {
-    let known = provider.admission.with_limiter(|limiter| {
+/// Joins keys that were found to share an account, so that the account's limits apply once to all of them.
+fn join_keys(provider: &Provider, keys: &[KeyId]) {
+    let is_joined = provider.admission.with_limiter(|limiter| {
         let group = limiter.group_of(keys[0]);
         group.is_some() && keys.iter().all(|key| limiter.group_of(*key) == group)
     });
-    if known {
+    if is_joined {
         return;
     }
-    let limits = provider.admission.with_limiter(|limiter| {
-        let all = keys.iter().map(|key| match limiter.configured_limits(*key) {
+    let (limits, learn) = provider.admission.with_limiter(|limiter| {
+        let limits = keys.iter().map(|key| match limiter.configured_limits(*key) {
             (own, Some(account)) => own.stricter(&account),
             (own, None) => own,
         });
-        all.reduce(|a, b| a.stricter(&b)).unwrap_or_default()
+        let limits = limits.reduce(|a, b| a.stricter(&b)).unwrap_or_default();
+        (limits, keys.iter().any(|key| limiter.observes_limits(*key)))
     });
-    let limits = llmpool_core::limits::Limits {
+    let limits = Limits {
         max_concurrency: None,
         ..limits
     };
-    let learn = provider
-        .admission
-        .with_limiter(|limiter| keys.iter().any(|key| limiter.observes_limits(*key)));
     provider.admission.join_keys(keys, limits, learn);
     observe::one_quota(provider, keys);
 }
 
-fn fingerprint(name: &str) -> u64 {
+fn fingerprint(account: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    hasher.write(name.as_bytes());
+    hasher.write(account.as_bytes());
     hasher.finish()
 }

@@ -414,7 +414,7 @@ impl Typed<'_> {
         let mut json = serde_json::Serializer::new(body);
         let mut map = json.serialize_map(None)?;
         map.serialize_entry("model", &target.model)?;
-        self.request.serialize_members(&mut map, &OURS)?;
+        self.request.serialize_fields(&mut map, &OURS)?;
         if self.stream {
             map.serialize_entry("stream", &true)?;
         }
@@ -475,10 +475,12 @@ impl Stream for Chunks {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             };
-            return Poll::Ready(Some(match this.decoder.decode(&frame.event.data) {
-                Ok(chunk) => Ok(chunk),
-                Err(_) => Err(this.frames.fail(Failure::new(FailureKind::InvalidResponse))),
-            }));
+            return Poll::Ready(Some(
+                match this.decoder.decode(&frame.event.data, frame.repeat.as_ref()) {
+                    Ok(chunk) => Ok(chunk),
+                    Err(_) => Err(this.frames.fail(Failure::new(FailureKind::InvalidResponse))),
+                },
+            ));
         }
     }
 }

@@ -253,7 +253,7 @@ pub(crate) fn render(request: &ResponsesRequest, stream: bool, target: &Target) 
         let mut json = serde_json::Serializer::new(&mut body);
         let mut map = json.serialize_map(None)?;
         map.serialize_entry("model", &target.model)?;
-        request.serialize_members(&mut map, skipped)?;
+        request.serialize_fields(&mut map, skipped)?;
         if stream {
             map.serialize_entry("stream", &true)?;
         }
@@ -351,7 +351,11 @@ impl Stream for TranslatedChunks {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             };
-            if this.translator.push_data(&frame.event.data).is_err() {
+            if this
+                .translator
+                .push_data(&frame.event.data, frame.repeat.as_ref())
+                .is_err()
+            {
                 let failure = Failure::new(FailureKind::InvalidResponse);
                 return Poll::Ready(Some(Err(this.frames.fail(failure))));
             }

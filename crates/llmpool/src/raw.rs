@@ -132,7 +132,7 @@ impl RawStream {
         if let Some(frame) = self.prefix.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        Poll::Ready(match std::task::ready!(self.frames.poll_frame(cx)) {
+        Poll::Ready(match std::task::ready!(self.frames.poll_event(cx)) {
             Some(Ok(frame)) => Some(Ok(frame)),
             Some(Err(failure)) => Some(Err(self.fail(failure))),
             None => {

@@ -1,4 +1,4 @@
-//! What another process wrote down of its keys and limits, for an operator who looks on.
+//! The status of models and keys in a state file, which another process may have written.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,144 +6,143 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::error::{Error, ErrorKind};
-use crate::key_states::{self, Kept, State, StateFile};
 use crate::openai_compatible::OpenAiCompatible;
 use crate::providers::Providers;
 use crate::secrets::KeyLabel;
+use crate::stored_state::{StoredKey, StoredKeyState, StoredState, fingerprint};
 use crate::token_bucket::RateLimitStatus;
 
-/// What a state file says of the models and keys that are configured here.
+/// The status of the configured models and keys in a state file.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SavedStatus {
-    /// How long ago it was written; `None` where the file does not say.
+    /// The time since the file was written; `None` if the file does not contain it.
     pub age: Option<Duration>,
-    /// Every model, by id.
+    /// The models, ordered by id.
     pub models: Vec<SavedModel>,
-    /// Every key, by provider and position.
+    /// The keys, ordered by provider and position.
     pub keys: Vec<SavedKey>,
-    /// Keys of the file that are not configured here.
+    /// The number of keys in the file that are not configured.
     pub unknown_keys: usize,
 }
 
-/// A model and its rate limit.
+/// The rate limit and wait queue of a model in a state file.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SavedModel {
-    /// `provider/model`.
+    /// The id, `provider/model`.
     pub id: String,
-    /// `None` where there is no limit of requests at once and a second. `available_tokens` is what came back since the file was written, had nothing been sent; all of it
-    /// where the file does not know the model.
+    /// The rate limit; `None` if none is configured. `available_tokens` includes the tokens refilled since the file was written, as if no
+    /// request had been sent; it is the capacity if the file does not contain the model.
     pub rate_limit: Option<RateLimitStatus>,
-    /// How many calls waited for their turn.
+    /// The number of calls in the wait queue.
     pub waiting: usize,
 }
 
-/// A key and what was known of it.
+/// The state of a key in a state file.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SavedKey {
     /// The provider's name.
     pub provider: String,
-    /// How the key is shown.
+    /// The key's label.
     pub label: KeyLabel,
     /// `healthy`, `throttled`, `no quota`, `invalid` or `disabled`.
     pub state: &'static str,
-    /// When it is used again, or tried once. `None` where it is in use, or until somebody enables it.
-    pub back_in: Option<Duration>,
-    /// Attempts that were under way.
+    /// The time until the key is used or probed again; `None` if it is healthy or disabled.
+    pub retry_in: Option<Duration>,
+    /// The number of attempts in flight.
     pub in_flight: u32,
 }
 
 impl Providers {
-    /// What [`save_key_states`](Self::save_key_states) wrote down, here or in another process, of the models and keys that are
-    /// configured here. Changes nothing. Fails where there is no such file, or where it is none of ours.
+    /// Returns the status of the configured models and keys that [`save_key_states`](Self::save_key_states) saved, in this or another
+    /// process. Changes nothing.
+    ///
+    /// Fails if the file does not exist, cannot be read or is not a state file.
     pub fn saved_status(&self, path: impl AsRef<Path>) -> Result<SavedStatus, Error> {
         let path = path.as_ref();
-        let Some(file) = key_states::read(path)? else {
-            let problem = format!("there is no state file {}", path.display());
-            return Err(Error::new(ErrorKind::Config, problem));
+        let Some(state) = StoredState::read(path)? else {
+            let message = format!("state file {} does not exist", path.display());
+            return Err(Error::new(ErrorKind::Config, message));
         };
         let wall_now = clock::wall_now();
-        let age = file
-            .saved_at
-            .map(|at| wall_now.saturating_sub(Duration::from_millis(at)));
-        let (keys, unknown_keys) = self.saved_keys(&file, wall_now);
+        let saved_at = state.saved_at.map(Duration::from_millis);
+        let age = saved_at.map(|saved_at| wall_now.saturating_sub(saved_at));
+        let (keys, unknown_keys) = self.saved_keys(&state, wall_now);
+        let models = self.models().map(|model| saved_model(model, &state, age));
         Ok(SavedStatus {
             age,
-            models: self
-                .models()
-                .map(|model| saved_model(model, &file, age))
-                .collect(),
+            models: models.collect(),
             keys,
             unknown_keys,
         })
     }
 
-    /// Every key, and how many the file has beside them.
-    fn saved_keys(&self, file: &StateFile, wall_now: Duration) -> (Vec<SavedKey>, usize) {
-        let kept = file
+    /// Returns all configured keys, and the number of stored keys that are not configured.
+    fn saved_keys(&self, state: &StoredState, wall_now: Duration) -> (Vec<SavedKey>, usize) {
+        let pools = self.pools();
+        let keys = pools
+            .iter()
+            .flat_map(|provider| provider.keys.iter().map(move |key| (provider, key)));
+        let keys: Vec<_> = keys
+            .map(|(provider, key)| (provider, key, fingerprint(&key.secret, &state.salt)))
+            .collect();
+        let stored = state
             .keys
             .iter()
-            .map(|kept| (named(&kept.provider, &kept.fingerprint), kept));
-        let mut kept: HashMap<_, _> = kept.collect();
-        let loads = file
+            .map(|key| ((&*key.provider, &*key.fingerprint), key));
+        let mut stored: HashMap<_, _> = stored.collect();
+        let loads = state
             .loads
             .iter()
-            .map(|load| (named(&load.provider, &load.fingerprint), load.in_flight));
+            .map(|load| ((&*load.provider, &*load.fingerprint), load.in_flight));
         let loads: HashMap<_, _> = loads.collect();
-        let mut keys = Vec::new();
-        for provider in self.pools() {
-            for key in &provider.keys {
-                let known_as = key_states::fingerprint(&key.secret, &file.salt);
-                let name = named(&provider.id, &known_as);
-                let (state, back_in) = kept
-                    .remove(&name)
-                    .map_or(("healthy", None), |kept| state_of(kept, wall_now));
-                keys.push(SavedKey {
-                    provider: provider.id.clone(),
-                    label: key.label.clone(),
-                    state,
-                    back_in,
-                    in_flight: loads.get(&name).copied().unwrap_or(0),
-                });
+        let keys = keys.iter().map(|(provider, key, fingerprint)| {
+            let id = (&*provider.id, &**fingerprint);
+            let (state, retry_in) = stored
+                .remove(&id)
+                .map_or(("healthy", None), |stored| key_state(stored, wall_now));
+            SavedKey {
+                provider: provider.id.clone(),
+                label: key.label.clone(),
+                state,
+                retry_in,
+                in_flight: loads.get(&id).copied().unwrap_or(0),
             }
-        }
+        });
+        let mut keys: Vec<_> = keys.collect();
         keys.sort_by(|a, b| a.provider.cmp(&b.provider));
-        (keys, kept.len())
+        (keys, stored.len())
     }
 }
 
-/// A provider's key as the file knows it.
-fn named(provider: &str, fingerprint: &str) -> (String, String) {
-    (provider.to_owned(), fingerprint.to_owned())
-}
-
-fn state_of(kept: &Kept, wall_now: Duration) -> (&'static str, Option<Duration>) {
-    let state = match kept.state {
-        State::Throttled => "throttled",
-        State::NoQuota => "no quota",
-        State::Invalid => "invalid",
-        State::Disabled => return ("disabled", None),
+fn key_state(stored: &StoredKey, wall_now: Duration) -> (&'static str, Option<Duration>) {
+    let state = match stored.state {
+        StoredKeyState::Throttled => "throttled",
+        StoredKeyState::NoQuota => "no quota",
+        StoredKeyState::Invalid => "invalid",
+        StoredKeyState::Disabled => return ("disabled", None),
     };
-    let until = Duration::from_millis(kept.until.unwrap_or_default());
+    let until = Duration::from_millis(stored.until.unwrap_or_default());
     match until.saturating_sub(wall_now) {
-        // Throttled is over by itself; the others are found out by a call.
-        Duration::ZERO if kept.state == State::Throttled => ("healthy", None),
-        left => (state, Some(left)),
+        // A throttled key is used again without a probe.
+        Duration::ZERO if stored.state == StoredKeyState::Throttled => ("healthy", None),
+        remaining => (state, Some(remaining)),
     }
 }
 
-fn saved_model(model: &OpenAiCompatible, file: &StateFile, age: Option<Duration>) -> SavedModel {
-    let saved = file.rates.iter().find(|rate| rate.model == model.id());
-    let waiting = saved.map_or(0, |rate| rate.waiting);
+fn saved_model(model: &OpenAiCompatible, state: &StoredState, age: Option<Duration>) -> SavedModel {
+    let stored = state.models.iter().find(|stored| stored.id == model.id());
+    let waiting = stored.map_or(0, |stored| stored.waiting);
     let rate_limit = model.rate_limit_status().map(|full| {
-        let available = saved
-            .and_then(|rate| rate.available)
-            .map_or(full.available_tokens, |available| {
-                let back = age.unwrap_or_default().as_secs_f64() * full.refill_rate;
-                (f64::from(available) + back).min(f64::from(full.capacity)) as u32
-            });
+        let available =
+            stored
+                .and_then(|stored| stored.available)
+                .map_or(full.available_tokens, |available| {
+                    let refilled = age.unwrap_or_default().as_secs_f64() * full.refill_rate;
+                    (f64::from(available) + refilled).min(f64::from(full.capacity)) as u32
+                });
         RateLimitStatus {
             available_tokens: available,
             waiting,

@@ -1,7 +1,7 @@
-//! The frames of one streamed answer: what the transport brings, event by event, with its side view and its timeouts.
+//! The events of one streamed answer: what the transport delivers, classified, under the timeouts of the call.
 //!
-//! Always true: the permit is held to the last byte and no longer; the stream ends cleanly only after a terminal signal; time
-//! in which nobody asks for the next frame is not the provider's.
+//! Invariant: the permit is held until the last byte and no longer. The stream ends without an error only after a terminal signal.
+//! Time during which the caller does not poll does not count against the provider.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use llmpool_core::api_format::ApiFormat;
 use llmpool_core::failure::{Failure, FailureKind, classify_in_stream};
 use llmpool_core::provider_error::ProviderError;
 use llmpool_core::sse::{SseDecoder, SseEvent};
-use llmpool_core::stream_view::{EventFlags, StreamView};
+use llmpool_core::stream_view::{EventFlags, EventRepeat, StreamView};
 use llmpool_core::time::Timestamp;
 
 use crate::affinity::AffinityRecorder;
@@ -18,38 +18,41 @@ use crate::clock::{self, Timer};
 use crate::tokens::StreamPermit;
 use crate::transport::Body;
 
-/// The longest event that is read.
-const LONGEST_EVENT: usize = 16 << 20;
-/// How long usage may come after the last finish reason.
+/// Limit on the size of one event, in bytes.
+const MAX_EVENT_BYTES: usize = 16 << 20;
+/// How long usage may follow the last finish reason.
 const USAGE_GRACE: Duration = Duration::from_secs(10);
-/// How long the end of the body may come after `[DONE]`; with it the connection can be used again.
+/// How long the end of the body may follow `[DONE]`. The connection can be reused only after it.
 const END_GRACE: Duration = Duration::from_secs(1);
 
-/// One event of a streamed answer, and what it shows.
+/// One event of a streamed answer, with its classification.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct RawEvent {
-    /// The event as it came.
+    /// The event, unchanged.
     pub event: SseEvent,
-    /// What it shows without being decoded.
+    /// Facts about the event.
     pub flags: EventFlags,
+    /// For the decoder: set if the event equals an earlier one except for a few values.
+    pub(crate) repeat: Option<EventRepeat>,
 }
 
-/// The frames of one answer.
+/// The events of one answer.
 pub(crate) struct RawEventStream {
     body: Option<Body>,
     decoder: SseDecoder,
     view: StreamView,
     permit: Option<StreamPermit>,
-    maker: Option<AffinityRecorder>,
+    recorder: Option<AffinityRecorder>,
     limits: StreamLimits,
-    /// Since when we have been waiting for the provider.
+    /// When the wait for the provider began.
     waiting_since: Option<Timestamp>,
-    /// Since when we have been waiting for what may still come after the terminal signal.
-    complete_at: Option<Timestamp>,
+    /// When the wait for what may follow the terminal signal began.
+    complete_since: Option<Timestamp>,
     timer: Timer,
 }
 
-/// When a stream is given up.
+/// Timeouts of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamLimits {
     pub(crate) first_content_at: Timestamp,
@@ -58,50 +61,50 @@ pub(crate) struct StreamLimits {
 }
 
 impl RawEventStream {
-    /// `maker` notes what the stream says was made.
+    /// Creates a stream over the body of an answer. `recorder` records the resources that the answer creates.
     pub(crate) fn new(
         body: Body,
-        wire: ApiFormat,
+        api_format: ApiFormat,
         limits: StreamLimits,
-        maker: Option<AffinityRecorder>,
+        recorder: Option<AffinityRecorder>,
     ) -> Self {
         Self {
             body: Some(body),
-            decoder: SseDecoder::new(LONGEST_EVENT),
-            view: StreamView::new(wire),
+            decoder: SseDecoder::new(MAX_EVENT_BYTES),
+            view: StreamView::new(api_format),
             permit: None,
-            maker,
+            recorder,
             limits,
             waiting_since: None,
-            complete_at: None,
+            complete_since: None,
             timer: Timer::default(),
         }
     }
 
-    /// Keeps the permit until the end of the stream.
+    /// Holds the permit until the end of the stream.
     pub(crate) fn hold(&mut self, permit: StreamPermit) {
         if self.body.is_some() {
             self.permit = Some(permit);
         }
     }
 
-    /// What has been seen so far.
+    /// Returns the state of the stream.
     pub(crate) fn view(&self) -> &StreamView {
         &self.view
     }
 
-    pub(crate) async fn next_frame(&mut self) -> Option<Result<RawEvent, Failure>> {
-        std::future::poll_fn(|cx| self.poll_frame(cx)).await
+    pub(crate) async fn next_event(&mut self) -> Option<Result<RawEvent, Failure>> {
+        std::future::poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// The next frame; `None` after a clean end, an error once where there was none.
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Failure>>> {
+    /// Polls for the next event. Returns `None` after a proper end, and otherwise one failure before `None`.
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Failure>>> {
         loop {
             match self.decoder.next_event() {
                 Err(_) => return self.fail(Failure::new(FailureKind::InvalidResponse)),
-                // What comes behind [DONE] is read for the connection's sake only.
+                // The body is read to its end only so that the connection can be reused.
                 Ok(Some(_)) if self.view.is_done() => continue,
-                Ok(Some(event)) => return self.show(event),
+                Ok(Some(event)) => return self.classify(event),
                 Ok(None) => {}
             }
             let Some(body) = &mut self.body else {
@@ -115,8 +118,8 @@ impl RawEventStream {
                 Poll::Ready(None) => return self.end(FailureKind::Truncated),
                 Poll::Ready(Some(Err(_))) => return self.end(FailureKind::ConnectionLost),
                 Poll::Pending => {
-                    let (until, kind) = self.patience();
-                    self.timer.set(until);
+                    let (deadline, kind) = self.next_timeout();
+                    self.timer.set(deadline);
                     if self.timer.poll(cx).is_pending() {
                         return Poll::Pending;
                     }
@@ -126,8 +129,9 @@ impl RawEventStream {
         }
     }
 
-    fn show(&mut self, event: SseEvent) -> Poll<Option<Result<RawEvent, Failure>>> {
-        let flags = self.view.see(&event);
+    fn classify(&mut self, event: SseEvent) -> Poll<Option<Result<RawEvent, Failure>>> {
+        let observation = self.view.observe(&event);
+        let flags = observation.flags;
         if flags.error {
             let error = ProviderError::parse(&event.data).unwrap_or_default();
             return self.fail(classify_in_stream(&error));
@@ -136,51 +140,50 @@ impl RawEventStream {
             return self.fail(Failure::new(FailureKind::InvalidResponse));
         }
         if flags.done {
-            self.complete_at = None;
+            self.complete_since = None;
         }
         if flags.creates_resources
-            && let Some(maker) = &self.maker
+            && let Some(recorder) = &self.recorder
         {
-            maker.note(&event.data);
+            recorder.record(&event.data);
         }
-        Poll::Ready(Some(Ok(RawEvent { event, flags })))
+        Poll::Ready(Some(Ok(RawEvent {
+            event,
+            flags,
+            repeat: observation.repeat,
+        })))
     }
 
-    /// Until when we wait for the next byte, and what it is called if none comes.
-    fn patience(&mut self) -> (Timestamp, FailureKind) {
+    /// Returns the time until which to wait for the next byte, and the failure if none arrives.
+    fn next_timeout(&mut self) -> (Timestamp, FailureKind) {
         let StreamLimits {
             first_content_at,
             idle,
             deadline,
         } = self.limits;
-        let complete = self.view.is_complete();
-        let complete_at = complete.then(|| *self.complete_at.get_or_insert_with(clock::now));
-        let by = match complete_at {
-            Some(at) => (
-                at + if self.view.is_done() {
-                    END_GRACE
-                } else {
-                    USAGE_GRACE
-                },
-                FailureKind::IdleTimeout,
-            ),
-            None if !self.view.has_content() => (first_content_at, FailureKind::FirstContentTimeout),
-            None => {
-                let since = *self.waiting_since.get_or_insert_with(clock::now);
-                (
-                    idle.map_or(Timestamp::MAX, |idle| since + idle),
-                    FailureKind::IdleTimeout,
-                )
-            }
+        let timeout = if self.view.is_complete() {
+            let grace = if self.view.is_done() {
+                END_GRACE
+            } else {
+                USAGE_GRACE
+            };
+            let since = *self.complete_since.get_or_insert_with(clock::now);
+            (since + grace, FailureKind::IdleTimeout)
+        } else if self.view.has_content() {
+            let since = *self.waiting_since.get_or_insert_with(clock::now);
+            let idle_at = idle.map_or(Timestamp::MAX, |idle| since + idle);
+            (idle_at, FailureKind::IdleTimeout)
+        } else {
+            (first_content_at, FailureKind::FirstContentTimeout)
         };
-        if deadline < by.0 {
+        if deadline < timeout.0 {
             (deadline, FailureKind::DeadlineExceeded)
         } else {
-            by
+            timeout
         }
     }
 
-    /// No more will come: an end where a terminal signal was seen, a failure otherwise.
+    /// Ends the stream: properly after a terminal signal, and otherwise with a failure of this kind.
     fn end(&mut self, otherwise: FailureKind) -> Poll<Option<Result<RawEvent, Failure>>> {
         if self.view.is_complete() {
             self.close();
@@ -194,11 +197,12 @@ impl RawEventStream {
         Poll::Ready(Some(Err(failure)))
     }
 
+    /// Closes the stream: drops the body and settles the permit. Every later poll returns `None`.
     pub(crate) fn close(&mut self) {
         self.body = None;
         if let Some(permit) = self.permit.take() {
             permit.end(self.view.usage().map(|json| &json[..]));
         }
-        self.decoder = SseDecoder::new(LONGEST_EVENT);
+        self.decoder = SseDecoder::new(MAX_EVENT_BYTES);
     }
 }

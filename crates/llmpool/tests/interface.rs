@@ -1,6 +1,7 @@
 //! The interface as somebody else implements it.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
-use llmpool::chat::{ChatChunk, ChatRequest};
+use llmpool::chat::{ChatChunk, ChatRequest, Message};
 use llmpool::{
     CallOptions, CallReport, ChatResponse, ChatStream, Error, ErrorKind, LlmInterface, UsageSource,
 };
@@ -26,12 +27,9 @@ impl Stream for Words {
     }
 }
 
-fn said(request: &ChatRequest) -> &str {
-    request
-        .messages
-        .last()
-        .and_then(|message| message.text())
-        .unwrap_or_default()
+fn said(request: &ChatRequest) -> Cow<'_, str> {
+    let last = request.messages.last();
+    last.map(Message::text).unwrap_or_default()
 }
 
 fn chunk(delta: &str, finish: &str) -> ChatChunk {
@@ -125,10 +123,7 @@ async fn an_error_in_a_stream_brings_what_had_come() {
     let error = ask(Parrot, "a b nothing").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LimitReached);
     assert_eq!(
-        error
-            .partial()
-            .map(|answer| answer.text().into_owned())
-            .as_deref(),
+        error.partial().map(|answer| answer.text()).as_deref(),
         Some("a b ")
     );
     assert_eq!(error.to_string(), "the parrot is tired");

@@ -758,7 +758,7 @@ async fn what_is_known_of_keys_outlives_the_process() {
     let told: Vec<_> = saved
         .keys
         .iter()
-        .map(|key| (key.state, key.back_in.is_some()))
+        .map(|key| (key.state, key.retry_in.is_some()))
         .collect();
     assert_eq!(
         told,

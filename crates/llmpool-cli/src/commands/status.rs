@@ -101,7 +101,7 @@ fn as_text(name: &str, saved: &SavedStatus, limits: &Limits, screen: Screen) -> 
         provider,
         label,
         state,
-        back_in,
+        retry_in,
         in_flight,
         ..
     } in &saved.keys
@@ -111,7 +111,7 @@ fn as_text(name: &str, saved: &SavedStatus, limits: &Limits, screen: Screen) -> 
             "throttled" => Look::Doubtful,
             _ => Look::Bad,
         };
-        let back_in = match back_in {
+        let back_in = match retry_in {
             // The next call finds out.
             Some(Duration::ZERO) => "now".to_owned(),
             Some(left) => in_words(*left),
@@ -174,7 +174,7 @@ fn as_json(saved: &SavedStatus, limits: &Limits) -> Value {
             "provider": key.provider,
             "key": key.label.to_string(),
             "state": key.state,
-            "back_in_s": key.back_in.map(seconds),
+            "back_in_s": key.retry_in.map(seconds),
             "in_flight": key.in_flight,
         })
     });

@@ -1,6 +1,7 @@
-//! Chunks to the plain answer.
+//! Assembly of chunks into a complete chat completion.
 //!
-//! Always true: a stream assembled equals the plain answer, whatever pieces it came in; repeated usage is never summed.
+//! Invariant: an assembled stream equals the completion that the same answer would be without streaming, however it was split.
+//! Repeated usage is never summed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,120 +10,127 @@ use super::chunk::{ChatChunk, ChunkChoice, Delta};
 use super::content::Content;
 use super::delta_merge::MergedFields;
 use super::finish_reason::{FinishClass, FinishReason};
+use super::json::Json;
 use super::lenient_u64::LenientU64;
 use super::message::Message;
 use super::part::{Part, Thought};
 use super::response::{ChatCompletion, Choice};
 use super::tool::{FunctionCall, ToolCall, ToolCallDelta};
 use super::tool_call_matcher::ToolCallMatcher;
-use super::unknown_fields::{Json, UnknownFields};
+use super::unknown_fields::UnknownFields;
 
-/// Puts a stream together.
+/// Assembles the chunks of a stream into a [`ChatCompletion`].
 #[derive(Clone, Default)]
 pub struct Assembler {
-    answer: ChatCompletion,
-    /// What there is of each choice beside what the answer has of it.
-    growing: Vec<Growing>,
+    completion: ChatCompletion,
+    /// One for each choice of `completion`.
+    choices: Vec<ChoiceState>,
 }
 
-/// Of one choice.
+/// State of a choice beside what the completion has of it.
 #[derive(Clone, Default)]
-struct Growing {
-    calls: ToolCallMatcher,
-    /// Joined once, at the end.
+struct ChoiceState {
+    tool_calls: ToolCallMatcher,
+    /// Log probabilities of each delta, joined at the end.
     logprobs: Vec<Json>,
-    members: MergedFields,
+    unknown_fields: MergedFields,
 }
 
 impl Assembler {
-    /// Nothing yet.
+    /// Creates an assembler that has no chunks.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next chunk.
+    /// Adds the next chunk.
     pub fn push(&mut self, chunk: ChatChunk) {
         let usage = chunk.usage();
-        let answer = &mut self.answer;
-        tell(&mut answer.id, chunk.id);
-        tell(&mut answer.model, chunk.model);
-        tell(&mut answer.system_fingerprint, chunk.system_fingerprint);
-        tell(&mut answer.service_tier, chunk.service_tier);
-        answer.created = match (answer.created, chunk.created) {
+        let completion = &mut self.completion;
+        replace_text(&mut completion.id, chunk.id);
+        replace_text(&mut completion.model, chunk.model);
+        replace_text(&mut completion.system_fingerprint, chunk.system_fingerprint);
+        replace_text(&mut completion.service_tier, chunk.service_tier);
+        completion.created = match (completion.created, chunk.created) {
             (None | Some(LenientU64(0)), Some(created)) => Some(created),
             (known, _) => known,
         };
-        answer.object.get_or_insert_with(|| "chat.completion".to_owned());
+        completion
+            .object
+            .get_or_insert_with(|| "chat.completion".to_owned());
         if usage.is_some() {
-            answer.usage = usage;
+            completion.usage = usage;
         }
-        latest(&mut answer.extra, &chunk.extra, &["obfuscation", "x_groq"]);
+        replace_fields(&mut completion.extra, &chunk.extra, &["obfuscation", "x_groq"]);
         for choice in chunk.choices {
             self.push_choice(choice);
         }
     }
 
-    /// Whether every choice that was seen has ended.
+    /// Returns whether every choice so far has a finish reason.
     pub fn is_done(&self) -> bool {
-        let ended = |choice: &Choice| choice.finish_reason.as_ref().is_some_and(says_why);
-        !self.answer.choices.is_empty() && self.answer.choices.iter().all(ended)
+        let choices = &self.completion.choices;
+        let is_finished = |choice: &Choice| choice.finish_reason.as_ref().is_some_and(is_stated);
+        !choices.is_empty() && choices.iter().all(is_finished)
     }
 
-    /// What there is so far.
+    /// Returns the completion as far as it has arrived.
     pub fn partial(&self) -> ChatCompletion {
         self.clone().finish()
     }
 
-    /// The answer.
+    /// Returns the completion.
     pub fn finish(mut self) -> ChatCompletion {
-        for (choice, growing) in self.answer.choices.iter_mut().zip(&self.growing) {
-            choice.logprobs = joined_logprobs(&growing.logprobs);
-            for (name, json) in growing.members.whole() {
-                set_member(&mut choice.message, name, json);
+        for (choice, state) in self.completion.choices.iter_mut().zip(&self.choices) {
+            choice.logprobs = join_logprobs(&state.logprobs);
+            for (name, json) in state.unknown_fields.to_fields() {
+                set_field(&mut choice.message, name, json);
             }
         }
-        self.answer
+        self.completion
     }
 
     fn push_choice(&mut self, piece: ChunkChoice) {
-        let index = piece.index();
-        let at = match self.answer.choices.binary_search_by_key(&index, Choice::index) {
-            Ok(at) => at,
-            Err(at) => {
-                self.answer.choices.insert(at, Choice::at(index));
-                self.growing.insert(at, Growing::default());
-                at
-            }
-        };
-        let choice = &mut self.answer.choices[at];
-        let growing = &mut self.growing[at];
+        let (choice, state) = self.choice_mut(piece.index());
         if let Some(reason) = piece.finish_reason
-            && (says_why(&reason) || choice.finish_reason.is_none())
+            && (is_stated(&reason) || choice.finish_reason.is_none())
         {
             choice.finish_reason = Some(reason);
         }
-        growing.logprobs.extend(piece.logprobs);
-        latest(&mut choice.extra, &piece.extra, &["usage"]);
-        push_delta(&mut choice.message, piece.delta, growing);
+        state.logprobs.extend(piece.logprobs);
+        replace_fields(&mut choice.extra, &piece.extra, &["usage"]);
+        merge_delta(&mut choice.message, piece.delta, state);
+    }
+
+    /// Returns the choice with this index, adding it if it is new.
+    fn choice_mut(&mut self, index: u64) -> (&mut Choice, &mut ChoiceState) {
+        let choices = &mut self.completion.choices;
+        let position = choices
+            .binary_search_by_key(&index, Choice::index)
+            .unwrap_or_else(|position| {
+                choices.insert(position, Choice::with_index(index));
+                self.choices.insert(position, ChoiceState::default());
+                position
+            });
+        (&mut choices[position], &mut self.choices[position])
     }
 }
 
-/// Some providers write an empty one into every chunk.
-fn says_why(reason: &FinishReason) -> bool {
+/// Returns whether the reason is not empty. Some providers send an empty one in every chunk.
+fn is_stated(reason: &FinishReason) -> bool {
     reason.class() != FinishClass::Missing
 }
 
-/// What a chunk says of the whole: the latest counts, but not an empty one, as in the frames that Azure puts around a stream.
-fn tell(known: &mut Option<String>, said: Option<Arc<str>>) {
-    if let Some(said) = said
-        && (known.is_none() || (!said.is_empty() && known.as_deref() != Some(&said)))
+/// Replaces a value by a later one, unless that is empty, as in the chunks that Azure adds at both ends of a stream.
+fn replace_text(known: &mut Option<String>, text: Option<Arc<str>>) {
+    if let Some(text) = text
+        && (known.is_none() || (!text.is_empty() && known.as_deref() != Some(&text)))
     {
-        *known = Some(said.to_string());
+        *known = Some(text.to_string());
     }
 }
 
-/// Members that a message has fields for, and that are rare enough in a stream to have none in a delta.
-fn set_member(message: &mut Message, name: &str, json: Json) {
+/// Sets a field of the message that [`Delta`] has no field for.
+fn set_field(message: &mut Message, name: &str, json: Json) {
     match name {
         "reasoning_details" => message.reasoning_details = Some(json),
         "audio" => message.audio = Some(json),
@@ -134,45 +142,51 @@ fn set_member(message: &mut Message, name: &str, json: Json) {
     }
 }
 
-fn push_delta(message: &mut Message, delta: Delta, growing: &mut Growing) {
+fn merge_delta(message: &mut Message, delta: Delta, state: &mut ChoiceState) {
     if delta.role.is_some() {
         message.role = delta.role;
     }
-    push_content(&mut message.content, delta.content);
+    append_content(&mut message.content, delta.content);
     append(&mut message.refusal, delta.refusal);
     append(&mut message.reasoning_content, delta.reasoning_content);
     append(&mut message.reasoning, delta.reasoning);
     if let Some(piece) = delta.function_call {
-        push_function(message.function_call.get_or_insert_default(), piece);
+        merge_function(message.function_call.get_or_insert_default(), piece);
     }
     for piece in delta.tool_calls {
-        let number = growing.calls.position_of(&piece);
-        push_tool_call(&mut message.tool_calls, number, piece);
+        let position = state.tool_calls.position_of(&piece);
+        merge_tool_call(&mut message.tool_calls, position, piece);
     }
-    growing.members.push(&delta.extra);
+    state.unknown_fields.merge(&delta.extra);
 }
 
-fn push_tool_call(calls: &mut Vec<ToolCall>, number: usize, piece: ToolCallDelta) {
-    if number == calls.len() {
+fn merge_tool_call(calls: &mut Vec<ToolCall>, position: usize, piece: ToolCallDelta) {
+    if position == calls.len() {
         calls.push(ToolCall::default());
     }
-    let call = &mut calls[number];
+    let call = &mut calls[position];
     let id = piece.id.filter(|id| !id.is_empty());
     call.id = call.id.take().or(id);
     call.kind = call.kind.take().or(piece.kind);
     if let Some(function) = piece.function {
-        push_function(call.function.get_or_insert_default(), function);
+        merge_function(call.function.get_or_insert_default(), function);
     }
     if let Some(piece) = piece.custom {
         let custom = call.custom.get_or_insert_default();
-        name_it(&mut custom.name, piece.name);
+        set_name(&mut custom.name, piece.name);
         append(&mut custom.input, piece.input);
     }
-    latest(&mut call.extra, &piece.extra, &[]);
+    replace_fields(&mut call.extra, &piece.extra, &[]);
 }
 
-/// Texts grow; where there are parts, a text after them is one more, and pieces of the same kind are one.
-fn push_content(content: &mut Option<Content>, piece: Option<Content>) {
+fn merge_function(function: &mut FunctionCall, piece: FunctionCall) {
+    set_name(&mut function.name, piece.name);
+    append(&mut function.arguments, piece.arguments);
+    replace_fields(&mut function.extra, &piece.extra, &[]);
+}
+
+/// Appends content. Text is joined; once there are parts, text becomes another part.
+fn append_content(content: &mut Option<Content>, piece: Option<Content>) {
     *content = match (content.take(), piece) {
         (None, piece) => piece,
         (content, None) => content,
@@ -181,16 +195,16 @@ fn push_content(content: &mut Option<Content>, piece: Option<Content>) {
             Some(Content::Text(text))
         }
         (Some(content), Some(piece)) => {
-            let mut parts = parts_of(content);
-            parts_of(piece)
+            let mut parts = into_parts(content);
+            into_parts(piece)
                 .into_iter()
-                .for_each(|piece| push_part(&mut parts, piece));
+                .for_each(|piece| append_part(&mut parts, piece));
             Some(Content::Parts(parts))
         }
     };
 }
 
-fn parts_of(content: Content) -> Vec<Part> {
+fn into_parts(content: Content) -> Vec<Part> {
     match content {
         Content::Text(text) if text.is_empty() => Vec::new(),
         Content::Text(text) => vec![Part::text(text)],
@@ -198,34 +212,28 @@ fn parts_of(content: Content) -> Vec<Part> {
     }
 }
 
-fn push_part(parts: &mut Vec<Part>, piece: Part) {
+fn append_part(parts: &mut Vec<Part>, piece: Part) {
     match (parts.last_mut(), piece) {
         (Some(Part::Text(text)), Part::Text(piece)) => text.text.push_str(&piece.text),
         (Some(Part::Refusal(refusal)), Part::Refusal(piece)) => refusal.refusal.push_str(&piece.refusal),
         (Some(Part::Thinking(thinking)), Part::Thinking(piece)) => {
             let pieces = piece.thinking.into_iter();
-            pieces.for_each(|piece| push_thought(&mut thinking.thinking, piece));
-            latest(&mut thinking.extra, &piece.extra, &[]);
+            pieces.for_each(|piece| append_thought(&mut thinking.thinking, piece));
+            replace_fields(&mut thinking.extra, &piece.extra, &[]);
         }
         (_, piece) => parts.push(piece),
     }
 }
 
-fn push_thought(thoughts: &mut Vec<Thought>, piece: Thought) {
+fn append_thought(thoughts: &mut Vec<Thought>, piece: Thought) {
     match (thoughts.last_mut(), piece) {
         (Some(Thought::Text(text)), Thought::Text(piece)) => text.text.push_str(&piece.text),
         (_, piece) => thoughts.push(piece),
     }
 }
 
-fn push_function(function: &mut FunctionCall, piece: FunctionCall) {
-    name_it(&mut function.name, piece.name);
-    append(&mut function.arguments, piece.arguments);
-    latest(&mut function.extra, &piece.extra, &[]);
-}
-
-/// The first name that says something.
-fn name_it(name: &mut Option<String>, piece: Option<String>) {
+/// Sets the name, unless a non-empty one is known.
+fn set_name(name: &mut Option<String>, piece: Option<String>) {
     if name.as_deref().unwrap_or_default().is_empty() {
         *name = piece.or(name.take());
     }
@@ -239,27 +247,27 @@ fn append(text: &mut Option<String>, piece: Option<String>) {
     }
 }
 
-/// Unknown members outside of deltas say the same again or something newer: the latest counts.
-fn latest(into: &mut UnknownFields, from: &UnknownFields, skip: &[&str]) {
+/// Copies unknown fields outside of deltas; a later value replaces an earlier one.
+fn replace_fields(into: &mut UnknownFields, from: &UnknownFields, skip: &[&str]) {
     for (name, json) in from.iter().filter(|(name, _)| !skip.contains(name)) {
         into.insert(name.to_owned(), json.clone());
     }
 }
 
-/// `{"content": […], "refusal": […]}` of all pieces in one.
-fn joined_logprobs(pieces: &[Json]) -> Option<Json> {
+/// Joins the lists in `{"content": […], "refusal": […]}` of all deltas.
+fn join_logprobs(pieces: &[Json]) -> Option<Json> {
     let [first, rest @ ..] = pieces else { return None };
-    let mut all = MergedFields::default();
-    if rest.is_empty() || !pieces.iter().all(|piece| all.push_object(piece)) {
+    let mut merged = MergedFields::default();
+    if rest.is_empty() || !pieces.iter().all(|piece| merged.merge_object(piece)) {
         return Some(first.clone());
     }
-    all.object()
+    merged.to_object()
 }
 
 impl fmt::Debug for Assembler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Assembler")
-            .field("answer", &self.answer)
+            .field("completion", &self.completion)
             .finish_non_exhaustive()
     }
 }

@@ -1,52 +1,182 @@
-//! Decoding the chunks of one stream, one after another: what a chunk has in common with those before is not read again.
+//! Decoding of the chunks of one stream.
+//!
+//! A chunk that [`StreamView`](crate::stream_view::StreamView) recognised as a repeat of an earlier one is a copy of that chunk
+//! with other strings. Every other chunk is parsed.
+//!
+//! Invariant: the fast path gives the chunk that parsing gives. It is used for a template only after a probe with distinct
+//! strings gave the same chunk both ways.
 
-use super::chunk::{ChatChunk, Shared};
-use super::repair::repaired;
-use super::template::Template;
+use serde_json::value::RawValue;
 
-/// Decodes the chunks of one stream.
-#[derive(Clone)]
+use super::chunk::ChatChunk;
+use super::chunk_serde::StringCache;
+use super::content::Content;
+use super::json::Json;
+use super::repair::repair;
+use crate::stream_view::{EventRepeat, VaryingField};
+
+/// Decoder for the chunks of one stream.
+#[derive(Clone, Default)]
 pub struct ChunkDecoder {
-    shared: Shared,
-    pub(super) template: Option<Template>,
-    /// How many more templates are worth learning before one of them has to be of use.
-    curiosity: u8,
+    cache: StringCache,
+    prototype: Option<Prototype>,
 }
 
-const MOST_CURIOSITY: u8 = 8;
+/// The chunk that all repeats of one template have in common.
+#[derive(Clone)]
+struct Prototype {
+    template: u32,
+    /// `None` if repeats of this template have to be parsed.
+    chunk: Option<ChatChunk>,
+}
 
 impl ChunkDecoder {
-    /// A decoder for a stream that has not begun.
+    /// Creates a decoder for a stream that has not begun.
     pub fn new() -> Self {
-        Self {
-            shared: Shared::default(),
-            template: None,
-            curiosity: MOST_CURIOSITY,
-        }
+        Self::default()
     }
 
-    /// Decodes the data of one event. One that is written in an odd way is read as what it means, where that is plain.
-    pub fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
-        if let Some(chunk) = self.template.as_ref().and_then(|template| template.read(data)) {
-            self.curiosity = MOST_CURIOSITY;
+    /// Decodes the data of one event. `repeat` is what [`StreamView`](crate::stream_view::StreamView) recognised in it.
+    ///
+    /// Values of an unexpected type are converted where their meaning is clear.
+    ///
+    /// # Errors
+    /// If the data is not a chunk. The error may quote the data.
+    pub fn decode(
+        &mut self,
+        data: &[u8],
+        repeat: Option<&EventRepeat>,
+    ) -> Result<ChatChunk, serde_json::Error> {
+        if let Some(chunk) = repeat.and_then(|repeat| self.decode_repeat(data, repeat)) {
             return Ok(chunk);
         }
-        let chunk = match self.shared.decode(data) {
-            Ok(chunk) => chunk,
-            // Nothing is learned from one that is odd.
-            Err(error) => return repaired(data).ok_or(error),
-        };
-        if self.curiosity > 0 {
-            self.curiosity -= 1;
-            let learned = Template::learn(data, &chunk, |probe| self.shared.decode(probe).ok());
-            self.template = learned.or_else(|| self.template.take());
+        self.cache.decode(data).or_else(|error| repair(data).ok_or(error))
+    }
+
+    fn decode_repeat(&mut self, data: &[u8], repeat: &EventRepeat) -> Option<ChatChunk> {
+        let template = repeat.template();
+        let is_known = |prototype: &Prototype| prototype.template == template;
+        if !self.prototype.as_ref().is_some_and(is_known) {
+            let chunk = self.prototype_chunk(data, repeat);
+            self.prototype = Some(Prototype { template, chunk });
         }
-        Ok(chunk)
+        let mut chunk = self.prototype.as_ref()?.chunk.clone()?;
+        fill(&mut chunk, data, repeat)?;
+        Some(chunk)
+    }
+
+    /// Parses the event with empty strings. Returns `None` if filling in strings does not give the same as parsing.
+    fn prototype_chunk(&mut self, data: &[u8], repeat: &EventRepeat) -> Option<ChatChunk> {
+        let (probe, probe_repeat) = repeat.probe(data);
+        let parsed = self.cache.decode(&probe).ok()?;
+        let (blank, blank_repeat) = repeat.blank(data);
+        let mut prototype = parsed.clone();
+        fill(&mut prototype, &blank, &blank_repeat)?;
+        let mut filled = prototype.clone();
+        fill(&mut filled, &probe, &probe_repeat)?;
+        (filled == parsed).then_some(prototype)
     }
 }
 
-impl Default for ChunkDecoder {
-    fn default() -> Self {
-        Self::new()
+/// Puts the varying values of an event into a chunk.
+fn fill(chunk: &mut ChatChunk, data: &[u8], repeat: &EventRepeat) -> Option<()> {
+    for (field, json) in repeat.values(data) {
+        if field == VaryingField::Obfuscation {
+            let json: &RawValue = serde_json::from_slice(json).ok()?;
+            chunk.extra.insert("obfuscation", Json::from(json.to_owned()));
+            continue;
+        }
+        let text: String = serde_json::from_slice(json).ok()?;
+        let delta = &mut chunk.choices.first_mut()?.delta;
+        match field {
+            VaryingField::Content => delta.content = Some(Content::Text(text)),
+            VaryingField::ReasoningContent => delta.reasoning_content = Some(text),
+            VaryingField::Reasoning => delta.reasoning = Some(text),
+            VaryingField::Arguments => {
+                let call = delta.tool_calls.first_mut()?;
+                call.function.as_mut()?.arguments = Some(text);
+            }
+            VaryingField::Delta | VaryingField::Obfuscation | VaryingField::SequenceNumber => return None,
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sse::SseEvent;
+    use crate::stream_view::StreamView;
+
+    fn chunk_json(shape: usize, text: &str, padding: &str) -> String {
+        let text = serde_json::to_string(text).unwrap();
+        let padding = serde_json::to_string(padding).unwrap();
+        let delta = match shape % 8 {
+            0 | 1 => format!(r#"{{"content":{text}}}"#),
+            2 => format!(r#"{{"content": {text}, "role":"assistant"}}"#),
+            3 => format!(r#"{{"reasoning_content":{text},"content":null}}"#),
+            4 => format!(r#"{{"reasoning":{text}}}"#),
+            5 => format!(r#"{{"tool_calls":[{{"index":0,"function":{{"arguments":{text}}}}}]}}"#),
+            6 => format!(r#"{{"content":{text},"x":{{"content":{text}}}}}"#),
+            _ => format!(r#"{{"\u0063ontent":{text},"y":{{"content":"y"}}}}"#),
+        };
+        let index = shape / 8 % 2;
+        let end = if shape < 8 {
+            String::new()
+        } else {
+            format!(r#","obfuscation":{padding}"#)
+        };
+        format!(
+            r#"{{"id":"c","model":"m","choices":[{{"index":{index},"delta":{delta},"finish_reason":null}}],"usage":null{end}}}"#
+        )
+    }
+
+    fn observe(view: &mut StreamView, data: &[u8]) -> Option<EventRepeat> {
+        let event = SseEvent {
+            data: Bytes::copy_from_slice(data),
+            name: None,
+        };
+        view.observe(&event).repeat
+    }
+
+    proptest! {
+        #[test]
+        fn chunk_decodes_the_same_after_any_other_chunks(
+            run in prop::collection::vec((0_usize..16, 1_usize..5, ".{0,6}|[\\\\\"\u{0}-\u{1f}]{0,3}", "[a-z]{0,4}", any::<prop::sample::Index>(), any::<u8>(), 0_u8..8), 1..20),
+        ) {
+            let (mut view, mut decoder) = (StreamView::default(), ChunkDecoder::new());
+            for (shape, times, text, padding, place, byte, corrupt) in run {
+                for turn in 0..times {
+                    let mut data = chunk_json(shape, &format!("{text}{turn}"), &padding).into_bytes();
+                    if corrupt == 0 {
+                        let place = place.index(data.len());
+                        data[place] = byte;
+                    }
+                    let repeat = observe(&mut view, &data);
+                    let (used, fresh) = (decoder.decode(&data, repeat.as_ref()), ChunkDecoder::new().decode(&data, None));
+                    prop_assert_eq!(used.is_ok(), fresh.is_ok());
+                    if let (Ok(used), Ok(fresh)) = (used, fresh) {
+                        prop_assert!(used == fresh, "{}", String::from_utf8_lossy(&data));
+                        prop_assert_eq!(serde_json::to_string(&used).unwrap(), serde_json::to_string(&fresh).unwrap());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn repeated_chunks_are_not_parsed_again() {
+        for shape in (0..6).chain(8..14) {
+            let (mut view, mut decoder) = (StreamView::default(), ChunkDecoder::new());
+            for turn in 0..3 {
+                let data = chunk_json(shape, &format!("word {turn}\n"), "pad");
+                let repeat = observe(&mut view, data.as_bytes());
+                let decoded = repeat.and_then(|repeat| decoder.decode_repeat(data.as_bytes(), &repeat));
+                assert_eq!(decoded.is_some(), turn > 0, "{data}");
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
-//! A text or a list: the wire has this choice in many places.
+//! Content that is either a string or a list of parts.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -8,37 +9,45 @@ use serde::ser::{Serialize, Serializer};
 
 use super::part::Part;
 
-/// A text, or parts of several kinds.
+/// A string, or a list of parts of several types.
 #[derive(Clone, PartialEq)]
 pub enum Content<P = Part> {
-    /// A text.
+    /// A string.
     Text(String),
     /// Parts: text, images, audio, files.
     Parts(Vec<P>),
 }
 
 impl Content {
-    /// The text, if it is one or has one as its only part that is no reasoning.
+    /// Returns the text: all text parts, joined. Reasoning and refusals are left out. Borrows if there is one text only.
+    pub fn text(&self) -> Cow<'_, str> {
+        let mut texts = self.texts();
+        let first = texts.next().unwrap_or_default();
+        match texts.next() {
+            None => Cow::Borrowed(first),
+            Some(second) => Cow::Owned([first, second].into_iter().chain(texts).collect()),
+        }
+    }
+
+    /// Returns the text if it is the only part apart from reasoning.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
             Self::Parts(parts) => {
-                let mut said = parts.iter().filter(|part| !matches!(part, Part::Thinking(_)));
-                let first = said.next()?.as_text();
-                first.filter(|_| said.next().is_none())
+                let mut parts = parts.iter().filter(|part| !matches!(part, Part::Thinking(_)));
+                let first = parts.next()?.as_text();
+                first.filter(|_| parts.next().is_none())
             }
         }
     }
-}
 
-impl Content {
-    /// All its texts in order, reasoning and refusals left out.
+    /// Returns all text parts in order. Reasoning and refusals are left out.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
-        let (one, parts) = match self {
+        let (single, parts) = match self {
             Self::Text(text) => (Some(text.as_str()), &[][..]),
             Self::Parts(parts) => (None, &parts[..]),
         };
-        one.into_iter().chain(parts.iter().filter_map(Part::as_text))
+        single.into_iter().chain(parts.iter().filter_map(Part::as_text))
     }
 }
 
@@ -71,17 +80,17 @@ impl<P: Serialize> Serialize for Content<P> {
 
 impl<'de, P: Deserialize<'de>> Deserialize<'de> for Content<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextOrParts(PhantomData))
+        deserializer.deserialize_any(ContentVisitor(PhantomData))
     }
 }
 
-struct TextOrParts<P>(PhantomData<P>);
+struct ContentVisitor<P>(PhantomData<P>);
 
-impl<'de, P: Deserialize<'de>> Visitor<'de> for TextOrParts<P> {
+impl<'de, P: Deserialize<'de>> Visitor<'de> for ContentVisitor<P> {
     type Value = Content<P>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text or a list of parts")
+        f.write_str("a string or a list of parts")
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Content<P>, E> {

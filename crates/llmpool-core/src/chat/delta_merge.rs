@@ -1,12 +1,13 @@
-//! Unknown members of deltas, piece by piece.
+//! Merging of unknown fields of deltas.
 //!
-//! Texts and lists grow, and whatever else is said is replaced by the latest. Pieces are put together once, at the end: a member that comes
-//! with every chunk would otherwise be written anew with each.
+//! Strings and lists are concatenated; of other values the last one is kept. The merged JSON is written once at the end, because
+//! writing it after every chunk would take quadratic time.
 
-use super::response_format::EmptyObject;
-use super::unknown_fields::{Json, UnknownFields};
+use super::empty_object::EmptyObject;
+use super::json::Json;
+use super::unknown_fields::UnknownFields;
 
-/// Members of which there are pieces.
+/// Unknown fields, merged from several deltas.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MergedFields(Vec<(String, MergedValue)>);
 
@@ -14,98 +15,96 @@ pub(super) struct MergedFields(Vec<(String, MergedValue)>);
 enum MergedValue {
     Text(String),
     List(Vec<Json>),
-    /// Only of a member whose own members grow.
+    /// An object whose fields are merged.
     Object(MergedFields),
     Other(Json),
 }
 
-/// An object whose members grow: its data and its transcript come in pieces.
+/// Name of the object whose fields are merged: its data and transcript are streamed.
 const AUDIO: &str = "audio";
 
 impl MergedFields {
-    /// The pieces of a delta.
-    pub(super) fn push(&mut self, delta: &UnknownFields) {
-        delta.iter().for_each(|(name, piece)| self.push_one(name, piece));
-    }
-
-    fn push_one(&mut self, name: &str, piece: &Json) {
-        let piece = MergedValue::read(name, piece);
-        match self.0.iter_mut().find(|(known, _)| known == name) {
-            Some((_, known)) => known.push(piece),
-            None => self.0.push((name.to_owned(), piece)),
+    /// Merges the fields of a delta.
+    pub(super) fn merge(&mut self, delta: &UnknownFields) {
+        for (name, value) in delta.iter() {
+            let value = MergedValue::parse(name, value);
+            match self.get_mut(name) {
+                Some(known) => known.merge(value),
+                None => self.0.push((name.to_owned(), value)),
+            }
         }
     }
 
-    /// The pieces of an object. Answers whether it is one.
-    pub(super) fn push_object(&mut self, object: &Json) -> bool {
+    /// Merges the fields of an object. Returns whether the value is an object.
+    pub(super) fn merge_object(&mut self, object: &Json) -> bool {
         let object: Option<EmptyObject> = serde_json::from_str(object.get()).ok();
         object.is_some_and(|object| {
-            self.push(&object.extra);
+            self.merge(&object.extra);
             true
         })
     }
 
-    /// All of them as an object.
-    pub(super) fn object(&self) -> Option<Json> {
+    /// Returns all fields as one object.
+    pub(super) fn to_object(&self) -> Option<Json> {
         let mut object = EmptyObject::default();
-        self.whole()
-            .for_each(|(name, json)| object.extra.push(name.to_owned(), json));
+        for (name, json) in self.to_fields() {
+            object.extra.push(name.to_owned(), json);
+        }
         Json::of(&object).ok()
     }
 
-    /// Each member put together.
-    pub(super) fn whole(&self) -> impl Iterator<Item = (&str, Json)> {
-        let members = self.0.iter();
-        members.filter_map(|(name, grown)| Some((name.as_str(), grown.whole()?)))
+    /// Returns the merged fields in order.
+    pub(super) fn to_fields(&self) -> impl Iterator<Item = (&str, Json)> {
+        let fields = self.0.iter();
+        fields.filter_map(|(name, value)| Some((name.as_str(), value.to_json()?)))
+    }
+
+    fn get_mut(&mut self, name: &str) -> Option<&mut MergedValue> {
+        let found = self.0.iter_mut().find(|(known, _)| known == name);
+        found.map(|(_, value)| value)
     }
 }
 
 impl MergedValue {
-    fn read(name: &str, piece: &Json) -> Self {
-        let text = piece.get();
-        let read = match text.as_bytes().first() {
+    fn parse(name: &str, json: &Json) -> Self {
+        let text = json.get();
+        let parsed = match text.as_bytes().first() {
             Some(b'"') => serde_json::from_str(text).ok().map(Self::Text),
             Some(b'[') => serde_json::from_str(text).ok().map(Self::List),
-            Some(b'{') if name == AUDIO => members_of(text).map(Self::Object),
+            Some(b'{') if name == AUDIO => {
+                let mut fields = MergedFields::default();
+                fields.merge_object(json).then_some(Self::Object(fields))
+            }
             _ => None,
         };
-        read.unwrap_or_else(|| Self::Other(piece.clone()))
+        parsed.unwrap_or_else(|| Self::Other(json.clone()))
     }
 
-    fn push(&mut self, piece: Self) {
-        match (self, piece) {
+    fn merge(&mut self, value: Self) {
+        match (self, value) {
             (Self::Text(known), Self::Text(more)) => known.push_str(&more),
             (Self::List(known), Self::List(more)) => known.extend(more),
             (Self::Object(known), Self::Object(more)) => {
-                for (name, piece) in more.0 {
-                    match known.0.iter_mut().find(|(other, _)| *other == name) {
-                        // Its id says the same again.
-                        Some((_, known)) if name == "id" => *known = piece,
-                        Some((_, known)) => known.push(piece),
-                        None => known.0.push((name, piece)),
+                for (name, value) in more.0 {
+                    match known.get_mut(&name) {
+                        // The ID is repeated, not continued.
+                        Some(known) if name == "id" => *known = value,
+                        Some(known) => known.merge(value),
+                        None => known.0.push((name, value)),
                     }
                 }
             }
-            // A null says nothing.
-            (_, Self::Other(piece)) if piece.get() == "null" => {}
-            (known, piece) => *known = piece,
+            (_, Self::Other(value)) if value.get() == "null" => {}
+            (known, value) => *known = value,
         }
     }
 
-    fn whole(&self) -> Option<Json> {
+    fn to_json(&self) -> Option<Json> {
         match self {
             Self::Text(text) => Json::of(text).ok(),
             Self::List(items) => Json::of(items).ok(),
-            Self::Object(members) => members.object(),
+            Self::Object(fields) => fields.to_object(),
             Self::Other(json) => Some(json.clone()),
         }
     }
-}
-
-/// The members of an object, each by itself.
-fn members_of(text: &str) -> Option<MergedFields> {
-    let object: EmptyObject = serde_json::from_str(text).ok()?;
-    let mut members = MergedFields::default();
-    members.push(&object.extra);
-    Some(members)
 }

@@ -1,9 +1,11 @@
-//! Numbers as providers write them.
+//! Whole numbers in the forms that providers send.
 
-use serde::de::{Deserialize, Deserializer, Visitor};
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-/// A whole number, also read from a float without a fraction or from a text of digits.
+/// A whole number. Also decodes from a float (rounded down) and from a string that holds a number; negative numbers become 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LenientU64(pub(crate) u64);
 
@@ -15,11 +17,11 @@ impl Serialize for LenientU64 {
 
 impl<'de> Deserialize<'de> for LenientU64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Visitor<'_> for Number {
+        struct NumberVisitor;
+        impl Visitor<'_> for NumberVisitor {
             type Value = LenientU64;
 
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a whole number")
             }
 
@@ -32,11 +34,11 @@ impl<'de> Deserialize<'de> for LenientU64 {
             }
 
             fn visit_f64<E>(self, value: f64) -> Result<LenientU64, E> {
-                // `as` saturates: below zero becomes 0, and no provider counts beyond u64.
+                // `as` saturates: negative numbers become 0.
                 Ok(LenientU64(value as u64))
             }
 
-            fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<LenientU64, E> {
+            fn visit_str<E: Error>(self, value: &str) -> Result<LenientU64, E> {
                 let number = value
                     .trim()
                     .parse::<f64>()
@@ -44,6 +46,6 @@ impl<'de> Deserialize<'de> for LenientU64 {
                 self.visit_f64(number)
             }
         }
-        deserializer.deserialize_any(Number)
+        deserializer.deserialize_any(NumberVisitor)
     }
 }

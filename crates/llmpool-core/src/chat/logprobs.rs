@@ -1,43 +1,48 @@
-//! How likely the tokens of an answer were.
+//! Log probabilities of tokens.
 
 use serde::Deserialize;
 
-/// How likely the tokens of an answer were, as far as the provider says it in OpenAI's way.
+use super::wire_object::opaque_debug;
+
+/// Log probabilities of the tokens of an answer, in OpenAI's format.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[non_exhaustive]
 pub struct Logprobs {
-    /// Of the content.
+    /// Tokens of the content.
     #[serde(default)]
     pub content: Option<Vec<TokenLogprob>>,
-    /// Of a refusal.
+    /// Tokens of a refusal.
     #[serde(default)]
     pub refusal: Option<Vec<TokenLogprob>>,
 }
 
-/// A token, and how likely it was.
+/// A token and its log probability.
 #[derive(Clone, PartialEq, Deserialize)]
+#[non_exhaustive]
 pub struct TokenLogprob {
-    /// Its text.
+    /// Text of the token.
     pub token: String,
-    /// The natural logarithm of its probability; -9999 stands for a very unlikely one.
+    /// Natural logarithm of the probability; -9999 stands for a very unlikely token.
     pub logprob: f64,
-    /// Its bytes in UTF-8, where it is but a part of a character.
+    /// UTF-8 bytes of the token, for tokens that are part of a character.
     #[serde(default)]
     pub bytes: Option<Vec<u8>>,
-    /// What could have stood there instead.
+    /// Most likely tokens at this position.
     #[serde(default)]
     pub top_logprobs: Vec<TopLogprob>,
 }
 
-/// What could have stood in a token's place.
+/// A token that was likely at a position.
 #[derive(Clone, PartialEq, Deserialize)]
+#[non_exhaustive]
 pub struct TopLogprob {
-    /// Its text.
+    /// Text of the token.
     pub token: String,
-    /// The natural logarithm of its probability.
+    /// Natural logarithm of the probability.
     pub logprob: f64,
-    /// Its bytes in UTF-8.
+    /// UTF-8 bytes of the token.
     #[serde(default)]
     pub bytes: Option<Vec<u8>>,
 }
 
-super::wire_object::opaque_debug!(TokenLogprob, TopLogprob);
+opaque_debug!(TokenLogprob, TopLogprob);

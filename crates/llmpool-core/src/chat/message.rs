@@ -1,30 +1,33 @@
 //! Messages of a conversation.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::content::Content;
+use super::json::Json;
 use super::string_enum::string_enum;
 use super::tool::{FunctionCall, ToolCall};
-use super::unknown_fields::{Json, UnknownFields};
+use super::unknown_fields::UnknownFields;
 use super::wire_object::wire_object;
 
-/// Who speaks.
+/// Role of the author of a message.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Role {
-    /// Instructions of the platform.
+    /// Instructions to the model.
     System,
-    /// Instructions of the developer.
+    /// Instructions to the model, the name that newer OpenAI models use.
     Developer,
-    /// The person.
+    /// The end user.
     #[default]
     User,
     /// The model.
     Assistant,
-    /// The result of a tool.
+    /// The result of a tool call.
     Tool,
-    /// The old form of a tool's result.
+    /// The result of a function call, in the deprecated form.
     Function,
-    /// Anything else.
+    /// A role that has no variant.
     Other(Box<str>),
 }
 
@@ -37,34 +40,34 @@ string_enum!(Role {
     Function => "function",
 });
 
-/// What somebody says. One type for all roles: which members make sense depends on the role, and providers add their own.
+/// A message of a conversation. One type for all roles: the role decides which fields are meaningful.
 #[derive(Clone, Default, PartialEq)]
 pub struct Message {
-    /// Who speaks.
+    /// Role of the author.
     pub role: Option<Role>,
-    /// What is said. Absent or null beside tool calls.
+    /// Content. Absent or null beside tool calls.
     pub content: Option<Content>,
-    /// Tells speakers of one role apart.
+    /// Name that distinguishes authors of the same role.
     pub name: Option<String>,
-    /// The model's refusal, in place of content.
+    /// Refusal of the model, in place of content.
     pub refusal: Option<String>,
-    /// Reasoning, as DeepSeek and many others name it; wanted back in later turns by some.
+    /// Reasoning, under the name that DeepSeek and many others use. Some providers require it in later requests.
     pub reasoning_content: Option<String>,
-    /// Reasoning, as OpenRouter, Groq and vLLM name it.
+    /// Reasoning, under the name that OpenRouter, Groq and vLLM use.
     pub reasoning: Option<String>,
-    /// Reasoning in OpenRouter's blocks, to be sent back untouched.
+    /// Reasoning blocks of OpenRouter, to be sent back unchanged.
     pub reasoning_details: Option<Json>,
-    /// Calls that the model makes.
+    /// Tool calls of the model.
     pub tool_calls: Vec<ToolCall>,
-    /// Which call this is the result of.
+    /// ID of the tool call that this message is the result of.
     pub tool_call_id: Option<String>,
-    /// The old form of a tool call.
+    /// Function call of the model, in the deprecated form.
     pub function_call: Option<FunctionCall>,
-    /// What was spoken: `{"id", "data", "transcript", "expires_at"}`; of an earlier turn its id.
+    /// Audio output: `{"id", "data", "transcript", "expires_at"}`. In a request, the ID of an earlier one.
     pub audio: Option<Json>,
-    /// Where the content comes from: `[{"type": "url_citation", …}]`.
+    /// Sources of the content: `[{"type": "url_citation", …}]`.
     pub annotations: Option<Vec<Json>>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -84,7 +87,7 @@ wire_object!(Message {
 });
 
 impl Message {
-    /// A message of any role.
+    /// Creates a message with any role.
     pub fn new(role: Role, content: impl Into<Content>) -> Self {
         Self {
             role: Some(role),
@@ -93,22 +96,22 @@ impl Message {
         }
     }
 
-    /// Instructions.
+    /// Creates a message with instructions to the model.
     pub fn system(content: impl Into<Content>) -> Self {
         Self::new(Role::System, content)
     }
 
-    /// What the person says.
+    /// Creates a message of the end user.
     pub fn user(content: impl Into<Content>) -> Self {
         Self::new(Role::User, content)
     }
 
-    /// What the model said.
+    /// Creates a message of the model.
     pub fn assistant(content: impl Into<Content>) -> Self {
         Self::new(Role::Assistant, content)
     }
 
-    /// The result of a tool call.
+    /// Creates the result of the tool call with this ID.
     pub fn tool(call_id: impl Into<String>, content: impl Into<Content>) -> Self {
         Self {
             tool_call_id: Some(call_id.into()),
@@ -116,9 +119,9 @@ impl Message {
         }
     }
 
-    /// The text, if the content is one or has one as its only part that is no reasoning.
-    pub fn text(&self) -> Option<&str> {
-        self.content.as_ref()?.as_text()
+    /// Returns the text of the content: all text parts, joined. Empty if there are none.
+    pub fn text(&self) -> Cow<'_, str> {
+        self.content.as_ref().map(Content::text).unwrap_or_default()
     }
 }
 

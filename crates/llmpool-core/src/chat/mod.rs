@@ -1,16 +1,33 @@
-//! The vocabulary: Chat Completions requests, answers and chunks.
+//! Chat Completions: requests, completions and chunks.
 //!
-//! Whatever a client or a provider says that these types do not name is kept, with the text of its numbers, and said again.
-//! Reading is lenient, because providers are; writing leaves out what is absent.
+//! The types keep everything that they have no field for: unknown fields, unknown variants, and the digits of numbers. Decoding
+//! is lenient, because providers deviate from the specification; encoding leaves out absent fields.
 //!
-//! Always true: decode and encode again gives equal JSON; `{:?}` shows opaque_debug and sizes, never a text somebody wrote.
+//! Structs with public fields gain fields in minor releases. Build them with `..Default::default()` or their constructors:
+//!
+//! ```
+//! use llmpool_core::chat::{ChatRequest, Message};
+//!
+//! let request = ChatRequest {
+//!     temperature: Some(0.2),
+//!     ..ChatRequest::new([Message::system("Answer in one word."), Message::user("Is water wet?")])
+//! };
+//! # assert_eq!(request.messages.len(), 2);
+//! ```
+//!
+//! Invariant: decoding and encoding gives equal JSON.
+//!
+//! Invariant: `Debug` shows types and sizes, never text of a user or model.
 
 mod assembler;
 mod chunk;
 mod chunk_decoder;
+mod chunk_serde;
 mod content;
 mod delta_merge;
+mod empty_object;
 mod finish_reason;
+mod json;
 pub(crate) mod lenient_u64;
 mod logprobs;
 mod message;
@@ -20,20 +37,22 @@ mod request;
 mod response;
 mod response_format;
 pub(crate) mod string_enum;
-mod template;
 mod tool;
 mod tool_call_matcher;
 mod tool_definition;
 mod unknown_fields;
 mod usage;
+pub(crate) mod valid_fields;
 pub(crate) mod wire_object;
 
 pub use assembler::Assembler;
 pub use chunk::{ChatChunk, ChunkChoice, Delta};
 pub use chunk_decoder::ChunkDecoder;
 pub use content::Content;
+pub use empty_object::EmptyObject;
 pub(crate) use finish_reason::FinishClass;
 pub use finish_reason::FinishReason;
+pub use json::Json;
 pub(crate) use lenient_u64::LenientU64;
 pub use logprobs::{Logprobs, TokenLogprob, TopLogprob};
 pub use message::{Message, Role};
@@ -43,21 +62,21 @@ pub use part::{
 };
 pub use request::{ChatRequest, Stop, StreamOptions};
 pub use response::{ChatCompletion, Choice};
-pub use response_format::{EmptyObject, JsonSchemaFormat, NamedSchema, ResponseFormat};
+pub use response_format::{JsonSchemaFormat, NamedSchema, ResponseFormat};
 pub use tool::{CustomCall, FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};
 pub(crate) use tool_call_matcher::ToolCallMatcher;
 pub use tool_definition::{
     AllowedSet, AllowedTool, AllowedTools, CustomDefinition, CustomTool, FunctionDefinition, FunctionTool,
     NamedCustom, NamedFunction, NamedTool, Tool, ToolChoice, ToolMode, ToolName,
 };
-pub use unknown_fields::{Json, UnknownFields};
+pub use unknown_fields::UnknownFields;
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 
-/// Decodes JSON. Checking once that it is text is cheaper than checking every string in it.
+/// Decodes JSON. Validating UTF-8 once is cheaper than validating every string in it.
 pub(crate) fn from_json<'a, T: serde::Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
     match std::str::from_utf8(json) {
         Ok(text) => serde_json::from_str(text),
-        // For the sake of the message.
+        // Fails too, with an error that names the position.
         Err(_) => serde_json::from_slice(json),
     }
 }

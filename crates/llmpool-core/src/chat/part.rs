@@ -1,25 +1,27 @@
-//! Parts of a message: text, images, audio, files.
+//! Content parts of a message: text, images, audio, files.
 
+use super::json::Json;
 use super::unknown_fields::UnknownFields;
 use super::wire_object::{opaque_debug, tagged_enum, wire_object};
 
-/// One part of a message's content.
+/// One content part of a message.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Part {
-    /// A text.
+    /// Text.
     Text(TextPart),
     /// An image.
     Image(ImagePart),
-    /// Sound.
+    /// Audio.
     Audio(AudioPart),
-    /// A document.
+    /// A file.
     File(FilePart),
-    /// What the model said in refusing.
+    /// A refusal of the model.
     Refusal(RefusalPart),
-    /// Reasoning, as Mistral sends it between texts.
+    /// Reasoning, in the form that Mistral sends.
     Thinking(ThinkingPart),
-    /// Any other, as it was given.
-    Other(super::Json),
+    /// An object of another type, unchanged.
+    Other(Json),
 }
 
 tagged_enum!(Part {
@@ -32,7 +34,7 @@ tagged_enum!(Part {
 });
 
 impl Part {
-    /// A text.
+    /// Creates a text part.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(TextPart {
             text: text.into(),
@@ -40,7 +42,7 @@ impl Part {
         })
     }
 
-    /// An image by its URL, which may be a `data:` URL.
+    /// Creates an image part with an `https:` or `data:` URL.
     pub fn image(url: impl Into<String>) -> Self {
         let image_url = ImageUrl {
             url: url.into(),
@@ -52,7 +54,7 @@ impl Part {
         })
     }
 
-    /// Sound in base64; `format` is `wav` or `mp3`.
+    /// Creates an audio part. `data` is base64, `format` is `wav` or `mp3`.
     pub fn audio(data: impl Into<String>, format: impl Into<String>) -> Self {
         let input_audio = InputAudio {
             data: data.into(),
@@ -65,7 +67,7 @@ impl Part {
         })
     }
 
-    /// A document: its name, and its content as a `data:` URL.
+    /// Creates a file part. `data` is a `data:` URL.
     pub fn file(name: impl Into<String>, data: impl Into<String>) -> Self {
         let file = FileSource {
             filename: Some(name.into()),
@@ -78,7 +80,7 @@ impl Part {
         })
     }
 
-    /// The text of a part that is one.
+    /// Returns the text of a text part.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(part) => Some(&part.text),
@@ -87,12 +89,12 @@ impl Part {
     }
 }
 
-/// A text.
+/// Text.
 #[derive(Clone, Default, PartialEq)]
 pub struct TextPart {
-    /// It.
+    /// The text.
     pub text: String,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -101,112 +103,113 @@ wire_object!(TextPart {} always { text => "text" });
 /// An image.
 #[derive(Clone, Default, PartialEq)]
 pub struct ImagePart {
-    /// Where it is.
+    /// URL of the image, and options.
     pub image_url: ImageUrl,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ImagePart {} always { image_url => "image_url" });
 
-/// Where an image is.
+/// URL of an image, and options.
 #[derive(Clone, Default, PartialEq)]
 pub struct ImageUrl {
     /// An `https:` or `data:` URL.
     pub url: String,
-    /// `low`, `high`, `auto`.
+    /// Resolution at which the model sees the image: `low`, `high`, `auto`.
     pub detail: Option<String>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ImageUrl { detail => "detail" } always { url => "url" });
 
-/// Sound.
+/// Audio.
 #[derive(Clone, Default, PartialEq)]
 pub struct AudioPart {
-    /// It.
+    /// The audio.
     pub input_audio: InputAudio,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(AudioPart {} always { input_audio => "input_audio" });
 
-/// Sound and its format.
+/// Audio data and its format.
 #[derive(Clone, Default, PartialEq)]
 pub struct InputAudio {
-    /// Base64.
+    /// The audio in base64.
     pub data: String,
     /// `wav` or `mp3`.
     pub format: String,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(InputAudio {} always { data => "data", format => "format" });
 
-/// A document.
+/// A file.
 #[derive(Clone, Default, PartialEq)]
 pub struct FilePart {
-    /// Where it is, or itself.
+    /// ID or content of the file.
     pub file: FileSource,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(FilePart {} always { file => "file" });
 
-/// A document that the provider has, or its content.
+/// ID of an uploaded file, or its content.
 #[derive(Clone, Default, PartialEq)]
 pub struct FileSource {
-    /// Of a document that was sent before.
+    /// ID of an uploaded file.
     pub file_id: Option<String>,
-    /// The content as a `data:` URL or in base64.
+    /// Content as a `data:` URL or in base64.
     pub file_data: Option<String>,
-    /// Its name.
+    /// Name of the file.
     pub filename: Option<String>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(FileSource { file_id => "file_id", file_data => "file_data", filename => "filename" });
 
-/// What the model said in refusing.
+/// A refusal of the model.
 #[derive(Clone, Default, PartialEq)]
 pub struct RefusalPart {
-    /// It.
+    /// Text of the refusal.
     pub refusal: String,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(RefusalPart {} always { refusal => "refusal" });
 
-/// Reasoning between texts.
+/// Reasoning.
 #[derive(Clone, Default, PartialEq)]
 pub struct ThinkingPart {
-    /// Texts, as a rule.
+    /// Pieces of reasoning, as a rule text.
     pub thinking: Vec<Thought>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ThinkingPart {} always { thinking => "thinking" });
 
-/// A piece of reasoning. Not any part: then one could be within the other without end.
+/// A piece of reasoning. Not a [`Part`], which could contain further reasoning.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Thought {
-    /// A text.
+    /// Text.
     Text(TextPart),
-    /// Any other, as it was given.
-    Other(super::Json),
+    /// An object of another type, unchanged.
+    Other(Json),
 }
 
 tagged_enum!(Thought { Text(TextPart) => "text" });
 
 impl Thought {
-    /// Its text, if it is one.
+    /// Returns the text of a text piece.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(part) => Some(&part.text),

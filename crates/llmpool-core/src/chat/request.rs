@@ -1,90 +1,91 @@
-//! What is asked.
+//! Requests for chat completions.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use super::json::Json;
 use super::message::Message;
 use super::response_format::ResponseFormat;
 use super::tool_definition::{Tool, ToolChoice};
-use super::unknown_fields::{Json, UnknownFields};
+use super::unknown_fields::UnknownFields;
 use super::wire_object::wire_object;
 
-/// A request for a chat completion. Absent fields are left out; anything without a field goes into `extra`.
+/// A request for a chat completion. Absent fields are not sent; parameters without a field go into `extra`.
 #[derive(Clone, Default, PartialEq)]
 pub struct ChatRequest {
-    /// The conversation.
+    /// Messages of the conversation.
     pub messages: Vec<Message>,
-    /// The model; a bound target puts its own in place.
+    /// Model. Targets replace it by their own.
     pub model: Option<String>,
-    /// Most tokens of the answer, reasoning included.
+    /// Limit on the tokens of the answer, including reasoning.
     pub max_completion_tokens: Option<u64>,
-    /// Most tokens of the answer, as older servers know it.
+    /// Limit on the tokens of the answer, under the name that older servers expect.
     pub max_tokens: Option<u64>,
-    /// 0 to 2.
+    /// Sampling temperature, 0 to 2.
     pub temperature: Option<f64>,
-    /// 0 to 1.
+    /// Nucleus sampling: share of the probability mass, 0 to 1.
     pub top_p: Option<f64>,
-    /// How many choices.
+    /// Number of choices. The default is 1.
     pub n: Option<u32>,
-    /// Where to stop.
+    /// Strings at which the model stops.
     pub stop: Option<Stop>,
-    /// For repeatable sampling.
+    /// Seed for repeatable sampling.
     pub seed: Option<i64>,
-    /// -2 to 2.
+    /// Penalty on frequent tokens, -2 to 2.
     pub frequency_penalty: Option<f64>,
-    /// -2 to 2.
+    /// Penalty on tokens that have occurred, -2 to 2.
     pub presence_penalty: Option<f64>,
-    /// Whether to say how likely each token was.
+    /// Whether to return log probabilities.
     pub logprobs: Option<bool>,
-    /// How many alternatives of each token, 0 to 20.
+    /// Number of most likely tokens to return for each position, 0 to 20.
     pub top_logprobs: Option<u32>,
-    /// Set by `chat` and `chat_stream`.
+    /// Whether to stream. Set by `chat` and `chat_stream`.
     pub stream: Option<bool>,
-    /// Usage at the end of a stream is asked for unless this says otherwise.
+    /// Options for streams. By default usage is requested.
     pub stream_options: Option<StreamOptions>,
-    /// The form that the answer shall have.
+    /// Format of the answer.
     pub response_format: Option<ResponseFormat>,
-    /// Tools the model may call.
+    /// Tools that the model may call.
     pub tools: Vec<Tool>,
-    /// Whether it calls them, and which.
+    /// Whether and which tools the model must call.
     pub tool_choice: Option<ToolChoice>,
-    /// Whether several tools may be called at once.
+    /// Whether the model may call several tools at once.
     pub parallel_tool_calls: Option<bool>,
-    /// `low`, `medium`, `high` and what else a model knows.
+    /// Effort spent on reasoning: `low`, `medium`, `high`, or another value that the model supports.
     pub reasoning_effort: Option<String>,
-    /// How much is said: `low`, `medium`, `high`.
+    /// Length of the answer: `low`, `medium`, `high`.
     pub verbosity: Option<String>,
-    /// How likely tokens are made, -100 to 100, by the numbers of the tokens.
+    /// Bias of token probabilities, -100 to 100, by token ID.
     pub logit_bias: Option<Json>,
-    /// What comes back: `["text"]`, `["text", "audio"]`.
+    /// Output types: `["text"]`, `["text", "audio"]`.
     pub modalities: Option<Vec<String>>,
-    /// The voice and format of what is spoken.
+    /// Voice and format of audio output.
     pub audio: Option<Json>,
-    /// What most of the answer is expected to be: `{"type": "content", "content": …}`.
+    /// Predicted content of most of the answer: `{"type": "content", "content": …}`.
     pub prediction: Option<Json>,
-    /// Lets the provider search the web.
+    /// Options for web search by the provider.
     pub web_search_options: Option<Json>,
-    /// Whether the provider keeps the answer. Absent means that it does not.
+    /// Whether the provider stores the answer. The default is `false`.
     pub store: Option<bool>,
-    /// Up to 16 pairs of texts that the provider keeps with the answer.
+    /// Up to 16 pairs of strings that the provider stores with the answer.
     pub metadata: Option<Json>,
-    /// `auto`, `default`, `flex`, `priority` and what else there is.
+    /// Service tier: `auto`, `default`, `flex`, `priority`, or another one of the provider.
     pub service_tier: Option<String>,
-    /// The end user, hashed, for the provider's abuse detection.
+    /// Hashed ID of the end user, for abuse detection.
     pub safety_identifier: Option<String>,
-    /// Calls with the same key find what they have in common in the provider's cache.
+    /// Key that routes requests with a common prefix to the same cache of the provider.
     pub prompt_cache_key: Option<String>,
-    /// How long the provider's cache keeps it.
+    /// Retention of the provider's prompt cache: `in_memory`, `24h`.
     pub prompt_cache_retention: Option<String>,
-    /// The end user, for the provider's abuse detection, in the old way.
+    /// ID of the end user, for abuse detection, deprecated.
     pub user: Option<String>,
-    /// The old form of tools.
+    /// Functions that the model may call, the deprecated form of tools.
     pub functions: Vec<Json>,
-    /// The old form of a choice of tools.
+    /// Whether and which function the model must call, deprecated.
     pub function_call: Option<Json>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -126,7 +127,7 @@ wire_object!(ChatRequest {
 } always { messages => "messages" });
 
 impl ChatRequest {
-    /// A request with these messages and nothing else.
+    /// Creates a request with these messages.
     pub fn new(messages: impl Into<Vec<Message>>) -> Self {
         Self {
             messages: messages.into(),
@@ -134,29 +135,29 @@ impl ChatRequest {
         }
     }
 
-    /// A request with one message of the user.
+    /// Creates a request with one user message.
     pub fn user(text: impl Into<String>) -> Self {
         Self::new([Message::user(text.into())])
     }
 }
 
-/// What a stream shall carry beside the answer.
+/// Options for streams.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamOptions {
-    /// Whether usage comes at the end.
+    /// Whether the last chunk reports usage.
     pub include_usage: Option<bool>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(StreamOptions { include_usage => "include_usage" });
 
-/// Where to stop: one text or several.
+/// Strings at which the model stops.
 #[derive(Clone, PartialEq)]
 pub enum Stop {
-    /// One text.
+    /// One string.
     One(String),
-    /// Up to four texts.
+    /// Up to four strings.
     Any(Vec<String>),
 }
 
@@ -171,12 +172,12 @@ impl Serialize for Stop {
 
 impl<'de> Deserialize<'de> for Stop {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrAny;
-        impl<'de> Visitor<'de> for OneOrAny {
+        struct StopVisitor;
+        impl<'de> Visitor<'de> for StopVisitor {
             type Value = Stop;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text or a list of texts")
+                f.write_str("a string or a list of strings")
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Stop, E> {
@@ -191,7 +192,7 @@ impl<'de> Deserialize<'de> for Stop {
                 Ok(Stop::Any(texts))
             }
         }
-        deserializer.deserialize_any(OneOrAny)
+        deserializer.deserialize_any(StopVisitor)
     }
 }
 

@@ -1,36 +1,37 @@
-//! The plain answer.
+//! Chat completions.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use super::finish_reason::FinishReason;
+use super::json::Json;
 use super::lenient_u64::LenientU64;
 use super::logprobs::Logprobs;
 use super::message::Message;
-use super::repair::repaired;
-use super::unknown_fields::{Json, UnknownFields};
+use super::repair::repair;
+use super::unknown_fields::UnknownFields;
 use super::usage::Usage;
 use super::wire_object::wire_object;
 
-/// A whole answer.
+/// A chat completion.
 #[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ChatCompletion {
-    /// The provider's id of the completion.
+    /// ID of the completion.
     pub id: Option<String>,
     /// `chat.completion`.
     pub object: Option<String>,
     pub(crate) created: Option<LenientU64>,
-    /// The model that answered.
+    /// Model that generated the completion.
     pub model: Option<String>,
-    /// The choices, by index.
+    /// Choices, in the order in which the provider lists them.
     pub choices: Vec<Choice>,
-    /// What the call used.
+    /// Token usage.
     pub usage: Option<Usage>,
-    /// Which tier served it.
+    /// Service tier that processed the request.
     pub service_tier: Option<String>,
-    /// The backend's configuration.
+    /// Fingerprint of the backend's configuration.
     pub system_fingerprint: Option<String>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -45,45 +46,45 @@ wire_object!(ChatCompletion {
 } always { choices => "choices" });
 
 impl ChatCompletion {
-    /// Decodes the body of an answer. One that is written in an odd way is read as what it means, where that is plain.
+    /// Decodes the body of an answer. Values of an unexpected type are converted where their meaning is clear.
+    ///
+    /// # Errors
+    /// If the body is not a chat completion. The error may quote the body.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
-        super::from_json(json).or_else(|error| repaired(json).ok_or(error))
+        super::from_json(json).or_else(|error| repair(json).ok_or(error))
     }
 
-    /// The first choice: the one of index 0, wherever it is listed.
+    /// Returns the choice with the lowest index.
     pub fn first(&self) -> Option<&Choice> {
         self.choices.iter().min_by_key(|choice| choice.index())
     }
 
-    /// The first choice's text, its parts joined; empty when it has none.
-    pub fn text(&self) -> Cow<'_, str> {
-        let message = self.first().map(|choice| &choice.message);
-        match message.and_then(|message| message.content.as_ref()) {
-            None => Cow::Borrowed(""),
-            Some(content) => match content.as_text() {
-                Some(text) => Cow::Borrowed(text),
-                None => Cow::Owned(content.texts().collect()),
-            },
-        }
+    /// Returns the text of the first choice: all text parts, joined. Empty if there are none.
+    pub fn text(&self) -> String {
+        let first = self.first();
+        first
+            .map(|choice| choice.message.text().into_owned())
+            .unwrap_or_default()
     }
 
-    /// Seconds since 1970 at which it was made, as the provider says.
+    /// Returns the creation time in seconds since 1970, as reported by the provider.
     pub fn created(&self) -> Option<u64> {
         self.created.map(|created| created.0)
     }
 }
 
-/// One of the answers.
+/// One of the alternative answers.
 #[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Choice {
     pub(crate) index: Option<LenientU64>,
-    /// What was said.
+    /// Message of the model.
     pub message: Message,
-    /// Why it ended.
+    /// Why the model stopped.
     pub finish_reason: Option<FinishReason>,
-    /// How likely the tokens were.
+    /// Log probabilities of the tokens. [`token_logprobs`](Self::token_logprobs) decodes them.
     pub logprobs: Option<Json>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -94,20 +95,20 @@ wire_object!(Choice {
 } always { message => "message" });
 
 impl Choice {
-    /// One with nothing in it, at this place.
-    pub(crate) fn at(index: u64) -> Self {
+    /// Creates an empty choice with this index.
+    pub(crate) fn with_index(index: u64) -> Self {
         Self {
             index: Some(LenientU64(index)),
             ..Self::default()
         }
     }
 
-    /// How likely the tokens were, where the provider says it in OpenAI's way.
+    /// Decodes the log probabilities. Returns `None` if there are none in OpenAI's format.
     pub fn token_logprobs(&self) -> Option<Logprobs> {
         serde_json::from_str(self.logprobs.as_ref()?.get()).ok()
     }
 
-    /// Its place among the choices.
+    /// Returns the index of the choice. A missing index is 0.
     pub fn index(&self) -> u64 {
         self.index.map_or(0, |index| index.0)
     }

@@ -1,18 +1,21 @@
-//! The form that an answer shall have.
+//! Formats that a request can demand of the answer.
 
-use super::unknown_fields::{Json, UnknownFields};
+use super::empty_object::EmptyObject;
+use super::json::Json;
+use super::unknown_fields::UnknownFields;
 use super::wire_object::{opaque_debug, tagged_enum, wire_object};
 
-/// The form that an answer shall have.
+/// Format of the answer.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub enum ResponseFormat {
-    /// Text, as without this.
+    /// Plain text, the default of all providers.
     Text(EmptyObject),
     /// Any JSON object.
     JsonObject(EmptyObject),
     /// JSON that follows a schema.
     JsonSchema(JsonSchemaFormat),
-    /// Any other, as it was given.
+    /// A format of another type, unchanged.
     Other(Json),
 }
 
@@ -23,7 +26,7 @@ tagged_enum!(ResponseFormat {
 });
 
 impl ResponseFormat {
-    /// JSON that follows a schema strictly. `name` has letters, digits, `_` and `-`.
+    /// Creates the format for JSON that follows `schema` strictly. `name` consists of letters, digits, `_` and `-`.
     pub fn json_schema(name: impl Into<String>, schema: Json) -> Self {
         let json_schema = NamedSchema {
             name: name.into(),
@@ -38,21 +41,12 @@ impl ResponseFormat {
     }
 }
 
-/// Nothing but its type.
-#[derive(Clone, Default, PartialEq)]
-pub struct EmptyObject {
-    /// Anything else.
-    pub extra: UnknownFields,
-}
-
-wire_object!(EmptyObject {});
-
 /// JSON that follows a schema.
 #[derive(Clone, Default, PartialEq)]
 pub struct JsonSchemaFormat {
     /// The schema and its name.
     pub json_schema: NamedSchema,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -61,15 +55,15 @@ wire_object!(JsonSchemaFormat {} always { json_schema => "json_schema" });
 /// A schema and its name.
 #[derive(Clone, Default, PartialEq)]
 pub struct NamedSchema {
-    /// Letters, digits, `_` and `-`, at most 64.
+    /// Name: letters, digits, `_` and `-`, at most 64.
     pub name: String,
-    /// What the answer is for; the model reads it.
+    /// Purpose of the answer, for the model.
     pub description: Option<String>,
     /// A JSON Schema.
     pub schema: Option<Json>,
-    /// Whether the answer has to follow it exactly.
+    /// Whether the answer must follow the schema exactly.
     pub strict: Option<bool>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -79,4 +73,4 @@ wire_object!(NamedSchema {
     strict => "strict",
 } always { name => "name" });
 
-opaque_debug!(EmptyObject, JsonSchemaFormat, NamedSchema);
+opaque_debug!(JsonSchemaFormat, NamedSchema);

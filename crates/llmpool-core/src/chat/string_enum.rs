@@ -1,9 +1,12 @@
-//! Enums that are texts on the wire and keep texts they do not know, which `{:?}` shows only where they look like plain words.
+//! Enums that are strings in JSON and keep strings that have no variant.
 
+/// `string_enum!(Enum { Variant => "text" })` implements string conversions, serde's traits and `Debug`.
+///
+/// `Debug` shows an unknown string only if it looks like an identifier.
 macro_rules! string_enum {
     ($type:ident { $($variant:ident => $text:literal),* $(,)? }) => {
         impl $type {
-            /// The text on the wire.
+            /// Returns the string that stands for the value in JSON.
             pub fn as_str(&self) -> &str {
                 match self {
                     $( Self::$variant => $text, )*

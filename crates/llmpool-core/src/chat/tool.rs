@@ -1,30 +1,30 @@
-//! Calls of tools, whole and in pieces.
+//! Tool calls, complete and as deltas.
 
 use std::fmt;
 
 use super::lenient_u64::LenientU64;
 use super::unknown_fields::UnknownFields;
-use super::wire_object::wire_object;
+use super::wire_object::{opaque_debug, wire_object};
 
-/// A call that the model makes.
+/// A tool call of the model.
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolCall {
-    /// Links the tool's answer to the call.
+    /// ID that the result of the call refers to.
     pub id: Option<String>,
-    /// `function`, or what else a provider offers.
+    /// Type of the tool: `function`, `custom`, or another one that the provider supports.
     pub kind: Option<String>,
-    /// The function that is called.
+    /// The called function and its arguments.
     pub function: Option<FunctionCall>,
-    /// The custom tool that is called.
+    /// The called custom tool and its input.
     pub custom: Option<CustomCall>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ToolCall { id => "id", kind => "type", function => "function", custom => "custom" });
 
 impl ToolCall {
-    /// A call of a function.
+    /// Creates a call of a function. `arguments` is JSON.
     pub fn function(id: impl Into<String>, name: impl Into<String>, arguments: impl Into<String>) -> Self {
         let function = FunctionCall {
             name: Some(name.into()),
@@ -41,47 +41,47 @@ impl ToolCall {
     }
 }
 
-/// A function's name and what it is called with.
+/// Name and arguments of a called function.
 #[derive(Clone, Default, PartialEq)]
 pub struct FunctionCall {
-    /// The function.
+    /// Name of the function.
     pub name: Option<String>,
-    /// A text that should be JSON; models get it wrong at times, so it is never parsed and written again on the way.
+    /// Arguments as JSON text. Models sometimes write invalid JSON; the text is passed on unchanged.
     pub arguments: Option<String>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(FunctionCall { name => "name", arguments => "arguments" });
 
-/// A custom tool's name and its input.
+/// Name and input of a called custom tool.
 #[derive(Clone, Default, PartialEq)]
 pub struct CustomCall {
-    /// The tool.
+    /// Name of the tool.
     pub name: Option<String>,
-    /// Any text.
+    /// Input, any text.
     pub input: Option<String>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(CustomCall { name => "name", input => "input" });
 
-super::wire_object::opaque_debug!(CustomCall);
+opaque_debug!(CustomCall);
 
-/// A piece of a call in a stream.
+/// A piece of a tool call in a stream.
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolCallDelta {
     pub(crate) index: Option<LenientU64>,
-    /// Comes once, as a rule with the first piece.
+    /// ID of the call, as a rule in its first piece only.
     pub id: Option<String>,
-    /// Comes once.
+    /// Type of the tool, as a rule in the first piece only.
     pub kind: Option<String>,
-    /// The next piece of name and arguments.
+    /// The next piece of the function's name and arguments.
     pub function: Option<FunctionCallDelta>,
-    /// The next piece of a custom tool's name and input.
+    /// The next piece of the custom tool's name and input.
     pub custom: Option<CustomCall>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -94,13 +94,13 @@ wire_object!(ToolCallDelta {
 });
 
 impl ToolCallDelta {
-    /// Which call of the message this is a piece of; some providers leave it out.
+    /// Returns the index of the call within the message. Some providers leave it out.
     pub fn index(&self) -> Option<u64> {
         self.index.map(|index| index.0)
     }
 }
 
-/// The next piece of name and arguments.
+/// The next piece of a function's name and arguments.
 pub type FunctionCallDelta = FunctionCall;
 
 impl fmt::Debug for ToolCall {

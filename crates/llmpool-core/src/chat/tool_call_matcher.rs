@@ -1,95 +1,101 @@
-//! Which call of a message a piece of a stream belongs to.
+//! Assignment of tool call deltas to the tool calls of a message.
 //!
-//! Providers leave out indexes and ids, say them with every piece or only once, give several calls one index or one id, or send whole calls
-//! with neither. A known id decides, then the index unless a new id claims it, then the place; and whatever they say, another name or
-//! arguments that begin again where others had ended are of another call.
+//! Providers leave out indexes and IDs, repeat or omit them after the first delta, use one index or ID for several calls, or send
+//! complete calls with neither. A known ID decides, then the index unless a new ID claims it, then the position. In any case a
+//! different name, or arguments that begin again after complete ones, start another call.
 
 use super::tool::ToolCallDelta;
 
-/// The calls of a message so far.
+/// Tool calls of one message, as far as they have arrived.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ToolCallMatcher {
-    known: Vec<Known>,
+    calls: Vec<TrackedCall>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Known {
+struct TrackedCall {
     index: Option<u64>,
     id: Option<String>,
     name: Option<String>,
-    /// Whether its arguments so far end like an object.
-    ended: bool,
+    /// Whether the arguments so far end like an object.
+    ends_like_object: bool,
 }
 
 impl ToolCallMatcher {
-    /// The number of the call that the next piece is of; as many as there were where it begins one.
-    pub(crate) fn position_of(&mut self, piece: &ToolCallDelta) -> usize {
-        let id = piece.id.as_deref().filter(|id| !id.is_empty());
-        let index = piece.index();
-        let said = Said::by(piece);
-        let goes_on = |known: &Known| !said.begins_another(known);
+    /// Returns the position of the call that a delta belongs to. A delta that starts a call gets the next position.
+    pub(crate) fn position_of(&mut self, delta: &ToolCallDelta) -> usize {
+        let id = delta.id.as_deref().filter(|id| !id.is_empty());
+        let index = delta.index();
+        let fragment = CallFragment::of(delta);
+        let continues = |call: &TrackedCall| !fragment.starts_another(call);
         let by_id = || {
-            let is = |known: &Known| id.is_some() && known.id.as_deref() == id;
-            self.known.iter().rposition(|known| is(known) && goes_on(known))
+            let has_id = |call: &TrackedCall| id.is_some() && call.id.as_deref() == id;
+            self.calls
+                .iter()
+                .rposition(|call| has_id(call) && continues(call))
         };
         let by_index = || {
-            let at = self
-                .known
+            let position = self
+                .calls
                 .iter()
-                .rposition(|known| index.is_some() && known.index == index)?;
-            let known = &self.known[at];
-            ((id.is_none() || known.id.is_none()) && goes_on(known)).then_some(at)
+                .rposition(|call| index.is_some() && call.index == index)?;
+            let call = &self.calls[position];
+            ((id.is_none() || call.id.is_none()) && continues(call)).then_some(position)
         };
-        let by_place = || {
-            let at = self.known.len().checked_sub(1)?;
-            (index.is_none() && id.is_none() && goes_on(&self.known[at])).then_some(at)
+        let last = || {
+            let position = self.calls.len().checked_sub(1)?;
+            (index.is_none() && id.is_none() && continues(&self.calls[position])).then_some(position)
         };
-        let number = by_id().or_else(by_index).or_else(by_place);
-        let number = number.unwrap_or_else(|| {
-            self.known.push(Known {
+        let position = by_id().or_else(by_index).or_else(last).unwrap_or_else(|| {
+            self.calls.push(TrackedCall {
                 index,
-                ..Known::default()
+                ..TrackedCall::default()
             });
-            self.known.len() - 1
+            self.calls.len() - 1
         });
-        let known = &mut self.known[number];
-        if known.id.is_none() {
-            known.id = id.map(str::to_owned);
-        }
-        if known.name.is_none() {
-            known.name = said.name.map(str::to_owned);
-        }
-        if let Some(last) = said.text.trim_end().bytes().last() {
-            known.ended = last == b'}';
-        }
-        number
+        self.calls[position].update(id, &fragment);
+        position
     }
 }
 
-/// What a piece says.
-struct Said<'a> {
-    name: Option<&'a str>,
-    text: &'a str,
+impl TrackedCall {
+    fn update(&mut self, id: Option<&str>, fragment: &CallFragment<'_>) {
+        if self.id.is_none() {
+            self.id = id.map(str::to_owned);
+        }
+        if self.name.is_none() {
+            self.name = fragment.name.map(str::to_owned);
+        }
+        if let Some(last) = fragment.arguments.trim_end().bytes().last() {
+            self.ends_like_object = last == b'}';
+        }
+    }
 }
 
-impl<'a> Said<'a> {
-    fn by(piece: &'a ToolCallDelta) -> Self {
-        let (name, text) = match (&piece.function, &piece.custom) {
+/// Name and arguments in a delta of a function call or custom tool call.
+struct CallFragment<'a> {
+    name: Option<&'a str>,
+    arguments: &'a str,
+}
+
+impl<'a> CallFragment<'a> {
+    fn of(delta: &'a ToolCallDelta) -> Self {
+        let (name, arguments) = match (&delta.function, &delta.custom) {
             (Some(function), _) => (&function.name, &function.arguments),
             (None, Some(custom)) => (&custom.name, &custom.input),
             (None, None) => (&None, &None),
         };
         Self {
             name: name.as_deref().filter(|name| !name.is_empty()),
-            text: text.as_deref().unwrap_or_default(),
+            arguments: arguments.as_deref().unwrap_or_default(),
         }
     }
 
-    /// A name comes once, or again and again with the pieces of one call.
-    fn begins_another(&self, known: &Known) -> bool {
-        match (self.name, known.name.as_deref()) {
-            (Some(name), Some(before)) if name != before => true,
-            (Some(_), Some(_)) => known.ended && self.text.trim_start().starts_with('{'),
+    /// Returns whether the delta starts another call. Some providers send the name once, others with every delta of the call.
+    fn starts_another(&self, call: &TrackedCall) -> bool {
+        match (self.name, call.name.as_deref()) {
+            (Some(name), Some(known)) if name != known => true,
+            (Some(_), Some(_)) => call.ends_like_object && self.arguments.trim_start().starts_with('{'),
             _ => false,
         }
     }
@@ -101,109 +107,109 @@ mod tests {
 
     use super::*;
 
-    fn numbers(pieces: &[Value]) -> Vec<usize> {
+    fn positions(deltas: &[Value]) -> Vec<usize> {
         let mut calls = ToolCallMatcher::default();
-        let read = |piece: &Value| serde_json::from_value::<ToolCallDelta>(piece.clone()).unwrap();
-        pieces
+        let decode = |delta: &Value| serde_json::from_value::<ToolCallDelta>(delta.clone()).unwrap();
+        deltas
             .iter()
-            .map(|piece| calls.position_of(&read(piece)))
+            .map(|delta| calls.position_of(&decode(delta)))
             .collect()
     }
 
-    fn piece(index: Option<u64>, id: Option<&str>, name: Option<&str>, arguments: &str) -> Value {
+    fn delta(index: Option<u64>, id: Option<&str>, name: Option<&str>, arguments: &str) -> Value {
         json!({"index": index, "id": id, "function": {"name": name, "arguments": arguments}})
     }
 
     // L72, L73
     #[test]
-    fn pieces_go_where_they_belong_whatever_is_left_out_said_again_or_used_again() {
-        for (what, pieces, expected) in [
+    fn delta_is_assigned_to_its_call_with_any_use_of_ids_and_indexes() {
+        for (case, deltas, expected) in [
             (
-                "as they should be",
+                "index on every delta, id on the first",
                 vec![
-                    piece(Some(0), Some("a"), Some("f"), ""),
-                    piece(Some(1), Some("b"), Some("g"), ""),
-                    piece(Some(0), None, None, "{"),
-                    piece(Some(1), None, None, "{}"),
-                    piece(Some(0), None, None, "}"),
+                    delta(Some(0), Some("a"), Some("f"), ""),
+                    delta(Some(1), Some("b"), Some("g"), ""),
+                    delta(Some(0), None, None, "{"),
+                    delta(Some(1), None, None, "{}"),
+                    delta(Some(0), None, None, "}"),
                 ],
                 vec![0, 1, 0, 1, 0],
             ),
             (
-                "everything with every piece",
+                "index, id and name on every delta",
                 vec![
-                    piece(Some(0), Some("a"), Some("f"), "{"),
-                    piece(Some(0), Some("a"), Some("f"), "\"x\":{}"),
-                    piece(Some(0), Some("a"), Some("f"), "}"),
+                    delta(Some(0), Some("a"), Some("f"), "{"),
+                    delta(Some(0), Some("a"), Some("f"), "\"x\":{}"),
+                    delta(Some(0), Some("a"), Some("f"), "}"),
                 ],
                 vec![0, 0, 0],
             ),
             (
-                "a new id at a used index",
+                "new id at a used index",
                 vec![
-                    piece(Some(0), Some("a"), Some("f"), "{}"),
-                    piece(Some(0), Some("b"), Some("f"), "{}"),
-                    piece(Some(0), Some("a"), None, " "),
+                    delta(Some(0), Some("a"), Some("f"), "{}"),
+                    delta(Some(0), Some("b"), Some("f"), "{}"),
+                    delta(Some(0), Some("a"), None, " "),
                 ],
                 vec![0, 1, 0],
             ),
             (
-                "ids and no indexes",
+                "ids without indexes",
                 vec![
-                    piece(None, Some("a"), Some("f"), "{"),
-                    piece(None, Some("b"), Some("f"), "{"),
-                    piece(None, Some("a"), None, "}"),
-                    piece(None, None, None, "}"),
+                    delta(None, Some("a"), Some("f"), "{"),
+                    delta(None, Some("b"), Some("f"), "{"),
+                    delta(None, Some("a"), None, "}"),
+                    delta(None, None, None, "}"),
                 ],
                 vec![0, 1, 0, 1],
             ),
             (
-                "one index and empty ids, each call whole",
+                "one index and empty ids, complete calls",
                 vec![
-                    piece(Some(0), Some(""), Some("f"), "{\"a\":1}"),
-                    piece(Some(0), Some(""), Some("g"), "{\"b\":2}"),
-                    piece(Some(0), Some(""), Some("g"), "{\"c\":3}"),
+                    delta(Some(0), Some(""), Some("f"), "{\"a\":1}"),
+                    delta(Some(0), Some(""), Some("g"), "{\"b\":2}"),
+                    delta(Some(0), Some(""), Some("g"), "{\"c\":3}"),
                 ],
                 vec![0, 1, 2],
             ),
             (
                 "one id at several indexes",
                 vec![
-                    piece(Some(0), Some("call"), Some("f"), "{}"),
-                    piece(Some(1), Some("call"), Some("g"), "{}"),
-                    piece(Some(2), Some("call"), Some("g"), "{}"),
+                    delta(Some(0), Some("call"), Some("f"), "{}"),
+                    delta(Some(1), Some("call"), Some("g"), "{}"),
+                    delta(Some(2), Some("call"), Some("g"), "{}"),
                 ],
                 vec![0, 1, 2],
             ),
             (
-                "neither index nor id, each call whole",
+                "neither index nor id, complete calls",
                 vec![
-                    piece(None, None, Some("f"), "{}"),
-                    piece(None, None, Some("g"), "{}"),
-                    piece(None, None, Some("g"), "{}"),
+                    delta(None, None, Some("f"), "{}"),
+                    delta(None, None, Some("g"), "{}"),
+                    delta(None, None, Some("g"), "{}"),
                 ],
                 vec![0, 1, 2],
             ),
             (
-                "neither index nor id, in pieces",
+                "neither index nor id, several deltas",
                 vec![
-                    piece(None, None, Some("f"), ""),
-                    piece(None, None, None, "{"),
-                    piece(None, None, Some(""), "}"),
-                    piece(None, None, Some("g"), "{}"),
+                    delta(None, None, Some("f"), ""),
+                    delta(None, None, None, "{"),
+                    delta(None, None, Some(""), "}"),
+                    delta(None, None, Some("g"), "{}"),
                 ],
                 vec![0, 0, 0, 1],
             ),
             (
-                "an id that comes late",
+                "id on a later delta",
                 vec![
-                    piece(Some(0), None, Some("f"), ""),
-                    piece(Some(0), Some("a"), None, "{}"),
+                    delta(Some(0), None, Some("f"), ""),
+                    delta(Some(0), Some("a"), None, "{}"),
                 ],
                 vec![0, 0],
             ),
         ] {
-            assert_eq!(numbers(&pieces), expected, "{what}");
+            assert_eq!(positions(&deltas), expected, "{case}");
         }
     }
 }

@@ -1,27 +1,29 @@
-//! Tools that are offered to the model, and which of them it shall use.
+//! Definitions of tools, and the choice among them.
 
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
+use super::json::Json;
 use super::string_enum::string_enum;
-use super::unknown_fields::{Json, UnknownFields};
+use super::unknown_fields::UnknownFields;
 use super::wire_object::{opaque_debug, tagged_enum, wire_object};
 
 /// A tool that the model may call.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Tool {
-    /// A function with arguments in JSON.
+    /// A function with JSON arguments.
     Function(FunctionTool),
-    /// A tool whose input is a text.
+    /// A tool whose input is text.
     Custom(CustomTool),
-    /// Any other, as it was given.
+    /// An object of another type, unchanged.
     Other(Json),
 }
 
 tagged_enum!(Tool { Function(FunctionTool) => "function", Custom(CustomTool) => "custom" });
 
 impl Tool {
-    /// A function; `parameters` is the JSON Schema of its arguments.
+    /// Creates a function tool. `parameters` is the JSON Schema of its arguments.
     pub fn function(name: impl Into<String>, description: impl Into<String>, parameters: Json) -> Self {
         let function = FunctionDefinition {
             name: name.into(),
@@ -36,29 +38,29 @@ impl Tool {
     }
 }
 
-/// A function that may be called.
+/// A function that the model may call.
 #[derive(Clone, Default, PartialEq)]
 pub struct FunctionTool {
-    /// What it is.
+    /// Definition of the function.
     pub function: FunctionDefinition,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(FunctionTool {} always { function => "function" });
 
-/// A function's name, purpose and parameters.
+/// Name, purpose and parameters of a function.
 #[derive(Clone, Default, PartialEq)]
 pub struct FunctionDefinition {
-    /// Letters, digits, `_` and `-`, at most 64.
+    /// Name: letters, digits, `_` and `-`, at most 64.
     pub name: String,
-    /// What it is for; the model reads it.
+    /// Purpose, for the model.
     pub description: Option<String>,
-    /// The JSON Schema of its arguments; absent: it has none.
+    /// JSON Schema of the arguments. Absent for a function without arguments.
     pub parameters: Option<Json>,
-    /// Whether arguments have to follow the schema exactly. Absent means that they need not.
+    /// Whether the arguments must follow the schema exactly. The default is `false`.
     pub strict: Option<bool>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -68,66 +70,69 @@ wire_object!(FunctionDefinition {
     strict => "strict",
 } always { name => "name" });
 
-/// A tool whose input is a text.
+/// A tool whose input is text.
 #[derive(Clone, Default, PartialEq)]
 pub struct CustomTool {
-    /// What it is.
+    /// Definition of the tool.
     pub custom: CustomDefinition,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(CustomTool {} always { custom => "custom" });
 
-/// A custom tool's name, purpose and form of input.
+/// Name, purpose and input format of a custom tool.
 #[derive(Clone, Default, PartialEq)]
 pub struct CustomDefinition {
-    /// Its name.
+    /// Name of the tool.
     pub name: String,
-    /// What it is for; the model reads it.
+    /// Purpose, for the model.
     pub description: Option<String>,
     /// `{"type": "text"}`, or a grammar.
     pub format: Option<Json>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(CustomDefinition { description => "description", format => "format" } always { name => "name" });
 
-/// Whether the model calls tools, and which.
+/// Whether and which tools the model must call.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub enum ToolChoice {
     /// `none`, `auto` or `required`.
     Mode(ToolMode),
-    /// This, by its name.
+    /// A specific tool, or a set of allowed tools.
     Named(NamedTool),
 }
 
-/// Whether the model calls tools.
+/// Whether the model must call tools.
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ToolMode {
-    /// It calls none.
+    /// It must not.
     None,
-    /// It decides.
+    /// The model decides.
     Auto,
-    /// It calls at least one.
+    /// It must call at least one.
     Required,
-    /// Anything else.
+    /// A mode that has no variant.
     Other(Box<str>),
 }
 
 string_enum!(ToolMode { None => "none", Auto => "auto", Required => "required" });
 
-/// A tool that the model shall call, or several of which it may call some.
+/// A tool that the model must call, or a set of tools that it may call.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub enum NamedTool {
-    /// This function.
+    /// A function.
     Function(NamedFunction),
-    /// This custom tool.
+    /// A custom tool.
     Custom(NamedCustom),
-    /// Only these, though others are offered.
+    /// A subset of the request's tools.
     Allowed(AllowedTools),
-    /// Any other, as it was given.
+    /// An object of another type, unchanged.
     Other(Json),
 }
 
@@ -138,7 +143,7 @@ tagged_enum!(NamedTool {
 });
 
 impl ToolChoice {
-    /// This function.
+    /// Requires a call of the function with this name.
     pub fn function(name: impl Into<String>) -> Self {
         let function = ToolName {
             name: name.into(),
@@ -180,71 +185,72 @@ impl std::fmt::Debug for ToolChoice {
     }
 }
 
-/// A function by its name.
+/// Reference to a function.
 #[derive(Clone, Default, PartialEq)]
 pub struct NamedFunction {
-    /// Its name.
+    /// Name of the function.
     pub function: ToolName,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(NamedFunction {} always { function => "function" });
 
-/// A custom tool by its name.
+/// Reference to a custom tool.
 #[derive(Clone, Default, PartialEq)]
 pub struct NamedCustom {
-    /// Its name.
+    /// Name of the tool.
     pub custom: ToolName,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(NamedCustom {} always { custom => "custom" });
 
-/// A name.
+/// Name of a tool, in an object.
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolName {
-    /// It.
+    /// The name.
     pub name: String,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ToolName {} always { name => "name" });
 
-/// Some of the tools that are offered.
+/// A subset of the request's tools.
 #[derive(Clone, Default, PartialEq)]
 pub struct AllowedTools {
-    /// Which, and whether one of them has to be called.
+    /// The tools, and whether the model must call one of them.
     pub allowed_tools: AllowedSet,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(AllowedTools {} always { allowed_tools => "allowed_tools" });
 
-/// Which tools, and whether one of them has to be called.
+/// Allowed tools, and whether the model must call one of them.
 #[derive(Clone, Default, PartialEq)]
 pub struct AllowedSet {
     /// `auto` or `required`.
     pub mode: String,
-    /// Each by type and name.
+    /// References by type and name.
     pub tools: Vec<AllowedTool>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(AllowedSet {} always { mode => "mode", tools => "tools" });
 
-/// One of the tools that may be called. Not any [`NamedTool`]: then one set could be within the other without end.
+/// Reference to an allowed tool. Not a [`NamedTool`], which could contain further sets.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub enum AllowedTool {
-    /// This function.
+    /// A function.
     Function(NamedFunction),
-    /// This custom tool.
+    /// A custom tool.
     Custom(NamedCustom),
-    /// Any other, as it was given.
+    /// An object of another type, unchanged.
     Other(Json),
 }
 

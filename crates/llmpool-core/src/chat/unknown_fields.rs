@@ -1,146 +1,96 @@
-//! What the sender said that a type does not name.
+//! Fields of a JSON object that a type has no field for.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer};
-use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::Value;
-use serde_json::value::RawValue;
+use serde::ser::SerializeMap;
 
-/// Any JSON value as its text, so that numbers keep their digits.
-#[derive(Clone)]
-pub struct Json(Box<RawValue>);
+use super::json::Json;
 
-impl Json {
-    /// The JSON of a value.
-    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        serde_json::value::to_raw_value(value).map(Self)
-    }
+/// Up to this many fields are compared with each other to find duplicates; more are hashed.
+const MAX_PAIRWISE: usize = 8;
 
-    /// The JSON text.
-    pub fn get(&self) -> &str {
-        self.0.get()
-    }
-
-    /// The value, numbers as far as `serde_json` holds them.
-    pub fn value(&self) -> Value {
-        serde_json::from_str(self.get()).unwrap_or_default()
-    }
-}
-
-impl From<Box<RawValue>> for Json {
-    fn from(raw: Box<RawValue>) -> Self {
-        Self(raw)
-    }
-}
-
-impl PartialEq for Json {
-    fn eq(&self, other: &Self) -> bool {
-        let read = |json: &Self| serde_json::from_str::<Value>(json.get()).ok();
-        self.get() == other.get() || read(self).is_some_and(|value| read(other) == Some(value))
-    }
-}
-
-impl fmt::Debug for Json {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Json({} bytes)", self.get().len())
-    }
-}
-
-impl Serialize for Json {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::deserialize(deserializer).map(Self)
-    }
-}
-
-/// So many members are compared with each other rather than sorted.
-const FEW: usize = 8;
-
-/// Members that a type does not name, in the order in which they came, and those of its own that were explicitly `null`.
+/// Fields that a type does not name, in their original order.
 ///
-/// Takes no memory of its own as long as there are no unknown members.
+/// Also remembers which of the named fields were `null`, so that decoding and encoding gives equal JSON. Allocates nothing as long
+/// as there are no unknown fields. `Debug` shows the number of fields only.
 #[derive(Clone, Default)]
 pub struct UnknownFields {
-    /// One bit for each named member that was `null`.
+    /// One bit for each named field that was `null`.
     nulls: u64,
-    /// One bit for each named list that was there and empty, and for each member that is always written and was not there.
+    /// One bit for each named list that was present and empty, and for each required field that was missing.
     marks: u64,
-    members: Vec<(Cow<'static, str>, Json)>,
+    fields: Vec<(Cow<'static, str>, Json)>,
 }
 
 impl PartialEq for UnknownFields {
-    /// An empty list and one that is not there mean the same.
+    /// An empty list and a missing one are equal.
     fn eq(&self, other: &Self) -> bool {
-        self.nulls == other.nulls && self.members == other.members
+        self.nulls == other.nulls && self.fields == other.fields
     }
 }
 
 impl UnknownFields {
-    /// Whether there are no unknown members.
+    /// Returns whether there are no unknown fields.
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.fields.is_empty()
     }
 
-    /// An unknown member.
+    /// Returns the value of an unknown field.
     pub fn get(&self, name: &str) -> Option<&Json> {
         self.iter()
             .find(|(known, _)| *known == name)
             .map(|(_, json)| json)
     }
 
-    /// Sets an unknown member. Naming a member that the type has a field for would say it twice: use the field.
+    /// Sets an unknown field. Do not use it for a field that the type names: the object would contain the field twice.
     pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: Json) {
         let name = name.into();
-        match self.members.iter_mut().find(|(known, _)| *known == name) {
+        match self.fields.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = value,
-            None => self.members.push((name, value)),
+            None => self.fields.push((name, value)),
         }
     }
 
-    /// As it was read; [`forget_repeated`](Self::forget_repeated) comes after the last.
+    /// Appends a field without looking for duplicates. Call [`remove_duplicates`](Self::remove_duplicates) after the last one.
     pub(crate) fn push(&mut self, name: String, value: Json) {
-        self.members.push((name.into(), value));
+        self.fields.push((name.into(), value));
     }
 
-    /// Of members with one name the last counts.
-    pub(crate) fn forget_repeated(&mut self) {
-        let few = self.members.len() <= FEW;
-        let differ = |(at, (name, _)): (usize, &(Cow<'_, str>, Json))| {
-            self.members[..at].iter().all(|(other, _)| other != name)
+    /// Keeps the last of each repeated field.
+    pub(crate) fn remove_duplicates(&mut self) {
+        let is_first = |(index, (name, _)): (usize, &(Cow<'_, str>, Json))| {
+            self.fields[..index].iter().all(|(other, _)| other != name)
         };
-        if few && self.members.iter().enumerate().all(differ) {
+        if self.fields.len() <= MAX_PAIRWISE && self.fields.iter().enumerate().all(is_first) {
             return;
         }
-        // Each is looked at once: a sender may write very many.
+        // Linear, because the sender decides how many fields there are.
         let mut last: HashMap<&str, usize> = HashMap::new();
-        for (at, (name, _)) in self.members.iter().enumerate() {
-            last.insert(name, at);
+        for (index, (name, _)) in self.fields.iter().enumerate() {
+            last.insert(name, index);
         }
-        let mut lasts: Vec<_> = last.into_values().collect();
-        lasts.sort_unstable();
-        let mut lasts = lasts.into_iter().peekable();
-        let mut places = 0..;
-        self.members
-            .retain(|_| places.next().is_some_and(|at| lasts.next_if_eq(&at).is_some()));
+        let mut kept: Vec<_> = last.into_values().collect();
+        kept.sort_unstable();
+        let mut kept = kept.into_iter().peekable();
+        let mut indexes = 0..;
+        self.fields.retain(|_| {
+            indexes
+                .next()
+                .is_some_and(|index| kept.next_if_eq(&index).is_some())
+        });
     }
 
-    /// Takes an unknown member out.
+    /// Removes an unknown field and returns its value.
     pub fn remove(&mut self, name: &str) -> Option<Json> {
-        let at = self.members.iter().position(|(known, _)| known == name)?;
-        Some(self.members.remove(at).1)
+        let index = self.fields.iter().position(|(known, _)| known == name)?;
+        Some(self.fields.remove(index).1)
     }
 
-    /// The unknown members in order.
+    /// Returns the unknown fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.members.iter().map(|(name, json)| (name.as_ref(), json))
+        self.fields.iter().map(|(name, json)| (name.as_ref(), json))
     }
 
     pub(crate) fn set_null(&mut self, bit: u32) {
@@ -163,7 +113,8 @@ impl UnknownFields {
         self.nulls & (1 << bit) != 0
     }
 
-    pub(crate) fn serialize_members<M: SerializeMap>(
+    /// Writes all fields except those in `skip`.
+    pub(crate) fn serialize_fields<M: SerializeMap>(
         &self,
         map: &mut M,
         skip: &[&str],
@@ -177,6 +128,6 @@ impl UnknownFields {
 
 impl fmt::Debug for UnknownFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "UnknownFields({} members)", self.members.len())
+        write!(f, "UnknownFields({})", self.fields.len())
     }
 }

@@ -1,20 +1,20 @@
-//! What a call used, as the provider counts it.
+//! Token usage as reported by the provider.
 
 use super::lenient_u64::LenientU64;
 use super::unknown_fields::UnknownFields;
 use super::wire_object::wire_object;
 
-/// What a call used. Whatever the provider did not say is `None`, never 0.
+/// Token usage of a call. Counts that the provider did not report are `None`, never 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
     pub(crate) prompt_tokens: Option<LenientU64>,
     pub(crate) completion_tokens: Option<LenientU64>,
     pub(crate) total_tokens: Option<LenientU64>,
-    /// What the prompt tokens consist of.
+    /// Breakdown of the prompt tokens.
     pub prompt_tokens_details: Option<PromptTokensDetails>,
-    /// What the completion tokens consist of.
+    /// Breakdown of the completion tokens.
     pub completion_tokens_details: Option<CompletionTokensDetails>,
-    /// Anything else, such as DeepSeek's cache counts.
+    /// Unknown fields, such as DeepSeek's cache counts.
     pub extra: UnknownFields,
 }
 
@@ -26,13 +26,13 @@ wire_object!(Usage {
     completion_tokens_details => "completion_tokens_details",
 });
 
-/// Parts of the prompt tokens: contained in them, not added to them.
+/// Breakdown of the prompt tokens. The counts are included in the prompt tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PromptTokensDetails {
     pub(crate) cached_tokens: Option<LenientU64>,
     pub(crate) audio_tokens: Option<LenientU64>,
     pub(crate) cache_write_tokens: Option<LenientU64>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -43,25 +43,25 @@ wire_object!(PromptTokensDetails {
 });
 
 impl PromptTokensDetails {
-    /// Tokens that were written to a cache.
+    /// Returns the tokens that were written to a cache.
     pub fn cache_write_tokens(&self) -> Option<u64> {
         self.cache_write_tokens.map(|tokens| tokens.0)
     }
 
-    /// Tokens of audio.
+    /// Returns the audio tokens.
     pub fn audio_tokens(&self) -> Option<u64> {
         self.audio_tokens.map(|tokens| tokens.0)
     }
 }
 
-/// Parts of the completion tokens: contained in them, not added to them.
+/// Breakdown of the completion tokens. The counts are included in the completion tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CompletionTokensDetails {
     pub(crate) reasoning_tokens: Option<LenientU64>,
     pub(crate) audio_tokens: Option<LenientU64>,
     pub(crate) accepted_prediction_tokens: Option<LenientU64>,
     pub(crate) rejected_prediction_tokens: Option<LenientU64>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -73,24 +73,24 @@ wire_object!(CompletionTokensDetails {
 });
 
 impl CompletionTokensDetails {
-    /// Tokens of audio.
+    /// Returns the audio tokens.
     pub fn audio_tokens(&self) -> Option<u64> {
         self.audio_tokens.map(|tokens| tokens.0)
     }
 
-    /// Tokens of a given prediction that became part of the answer.
+    /// Returns the tokens of a supplied prediction that became part of the answer.
     pub fn accepted_prediction_tokens(&self) -> Option<u64> {
         self.accepted_prediction_tokens.map(|tokens| tokens.0)
     }
 
-    /// Tokens of a given prediction that did not, and are paid for.
+    /// Returns the tokens of a supplied prediction that were not used; they are billed.
     pub fn rejected_prediction_tokens(&self) -> Option<u64> {
         self.rejected_prediction_tokens.map(|tokens| tokens.0)
     }
 }
 
 impl Usage {
-    /// A usage of prompt and completion tokens.
+    /// Creates a usage with these counts and their sum.
     pub fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
         Self {
             prompt_tokens: Some(LenientU64(prompt_tokens)),
@@ -100,35 +100,35 @@ impl Usage {
         }
     }
 
-    /// Tokens of the prompt, cached ones included.
+    /// Returns the prompt tokens, including cached ones.
     pub fn prompt_tokens(&self) -> Option<u64> {
         self.prompt_tokens.map(|tokens| tokens.0)
     }
 
-    /// Tokens of the answer, reasoning included.
+    /// Returns the completion tokens, including reasoning.
     pub fn completion_tokens(&self) -> Option<u64> {
         self.completion_tokens.map(|tokens| tokens.0)
     }
 
-    /// Tokens in all.
+    /// Returns the total tokens.
     pub fn total_tokens(&self) -> Option<u64> {
         self.total_tokens.map(|tokens| tokens.0)
     }
 
-    /// Prompt tokens that were read from a cache, whatever the provider calls them. They are part of the prompt tokens.
+    /// Returns the prompt tokens that were read from a cache, under any provider's name for them. They are included in the prompt tokens.
     pub fn cached_tokens(&self) -> Option<u64> {
         let details = self.prompt_tokens_details.as_ref();
-        let usual = details.and_then(|details| details.cached_tokens);
-        // As DeepSeek and Moonshot tell it.
-        let elsewhere = || {
+        let in_details = details.and_then(|details| details.cached_tokens);
+        // Top-level fields of DeepSeek and Moonshot.
+        let in_extra = || {
             let names = ["prompt_cache_hit_tokens", "cached_tokens"];
-            let said = names.iter().find_map(|name| self.extra.get(name))?;
-            serde_json::from_str::<LenientU64>(said.get()).ok()
+            let json = names.iter().find_map(|name| self.extra.get(name))?;
+            serde_json::from_str::<LenientU64>(json.get()).ok()
         };
-        usual.or_else(elsewhere).map(|tokens| tokens.0)
+        in_details.or_else(in_extra).map(|tokens| tokens.0)
     }
 
-    /// Completion tokens that were reasoning.
+    /// Returns the completion tokens that were reasoning.
     pub fn reasoning_tokens(&self) -> Option<u64> {
         self.completion_tokens_details
             .as_ref()?
@@ -136,7 +136,7 @@ impl Usage {
             .map(|tokens| tokens.0)
     }
 
-    /// Whether it says nothing: `{}`, or nothing but nulls.
+    /// Returns whether there are no counts: `{}`, or nulls only.
     pub fn is_empty(&self) -> bool {
         let Self {
             prompt_tokens,

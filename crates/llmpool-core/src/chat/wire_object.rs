@@ -1,35 +1,31 @@
-//! Reading and writing a struct as a JSON object that keeps what it does not know.
+//! Serde implementations for structs that keep unknown fields.
 //!
-//! `serde(flatten)` would do the same by buffering every member first. The macro makes implementations for structs that stand
-//! in plain sight; it makes no types.
+//! `serde(flatten)` would do the same, but buffers every field first. The macros implement traits for types that are written out
+//! in full; they declare no types.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::response_format::EmptyObject;
-use super::unknown_fields::UnknownFields;
-
-/// A member's name, borrowed from the text unless it has escapes.
+/// Name of a field, borrowed from the input unless it has escapes.
 #[derive(Deserialize)]
 pub(crate) struct FieldName<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
-/// How a field is read and written: options leave themselves out when empty, plain values are always there.
-pub(crate) trait Field: Sized {
-    type Read<'de>: Deserialize<'de>;
+/// Decoding and encoding of a field that is left out when it is empty.
+pub(crate) trait OptionalField: Sized {
+    type Decoded<'de>: Deserialize<'de>;
 
-    fn put(&mut self, read: Self::Read<'_>);
+    fn set(&mut self, value: Self::Decoded<'_>);
     fn is_absent(&self) -> bool;
     fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error>;
 }
 
-impl<T: serde::Serialize + for<'de> Deserialize<'de>> Field for Option<T> {
-    type Read<'de> = T;
+impl<T: serde::Serialize + for<'de> Deserialize<'de>> OptionalField for Option<T> {
+    type Decoded<'de> = T;
 
-    fn put(&mut self, read: T) {
-        *self = Some(read);
+    fn set(&mut self, value: T) {
+        *self = Some(value);
     }
 
     fn is_absent(&self) -> bool {
@@ -44,11 +40,11 @@ impl<T: serde::Serialize + for<'de> Deserialize<'de>> Field for Option<T> {
     }
 }
 
-impl<T: serde::Serialize + for<'de> Deserialize<'de>> Field for Vec<T> {
-    type Read<'de> = Vec<T>;
+impl<T: serde::Serialize + for<'de> Deserialize<'de>> OptionalField for Vec<T> {
+    type Decoded<'de> = Vec<T>;
 
-    fn put(&mut self, read: Vec<T>) {
-        *self = read;
+    fn set(&mut self, value: Vec<T>) {
+        *self = value;
     }
 
     fn is_absent(&self) -> bool {
@@ -64,48 +60,51 @@ impl<T: serde::Serialize + for<'de> Deserialize<'de>> Field for Vec<T> {
     }
 }
 
-/// `wire_object!(Type { field => "member" } always { other => "other" })`: `always` writes a member even when it is empty, unless it was
-/// read as null or not there and is empty still.
+/// `wire_object!(Type { field => "name" } always { required => "name" })` implements serde's traits for a struct with a field
+/// `extra: UnknownFields`.
+///
+/// A field under `always` is written even if it is empty, unless it is empty and was `null` or missing when it was decoded.
 macro_rules! wire_object {
     ($type:ident { $($field:ident => $name:literal),* $(,)? } $(always { $($must:ident => $must_name:literal),* $(,)? })?) => {
         impl $type {
-            /// The members that have a field.
-            #[allow(dead_code, reason = "asked of what is translated only")]
+            /// Names of the fields that the type has.
+            #[allow(dead_code, reason = "used for translated types only")]
             pub(crate) const FIELD_NAMES: &[&str] = &[$($name,)* $($($must_name),*)?];
 
-            /// Whether this member was said: set, explicitly null, an empty list, or unknown to the type but there.
-            pub fn has(&self, member: &str) -> bool {
+            /// Returns whether the object has this field: a value, an explicit `null`, an empty list, or an unknown field.
+            pub fn has(&self, name: &str) -> bool {
                 let mut _bit = 0;
                 $(
-                    if member == $name {
-                        return !crate::chat::wire_object::Field::is_absent(&self.$field)
+                    if name == $name {
+                        return !crate::chat::wire_object::OptionalField::is_absent(&self.$field)
                             || self.extra.is_null(_bit)
                             || self.extra.is_marked(_bit);
                     }
                     _bit += 1;
                 )*
                 $($(
-                    if member == $must_name {
+                    if name == $must_name {
                         return !(self.extra.is_marked(_bit) && crate::chat::wire_object::is_default(&self.$must));
                     }
                     _bit += 1;
                 )*)?
-                self.extra.get(member).is_some()
+                self.extra.get(name).is_some()
             }
 
-            /// Writes every member into an open object, but for those named in `skip`.
-            pub fn serialize_members<M: serde::ser::SerializeMap>(
+            /// Writes all fields except those in `skip` into an open object.
+            #[doc(hidden)]
+            pub fn serialize_fields<M: serde::ser::SerializeMap>(
                 &self,
                 map: &mut M,
                 skip: &[&str],
             ) -> Result<(), M::Error> {
                 let mut _bit = crate::chat::wire_object::count(&[$($name),*]);
                 $($(
-                    let unsaid = self.extra.is_marked(_bit) && crate::chat::wire_object::is_default(&self.$must);
-                    let null = self.extra.is_null(_bit) && crate::chat::wire_object::is_default(&self.$must);
-                    if null && !skip.contains(&$must_name) {
+                    let is_missing = self.extra.is_marked(_bit) && crate::chat::wire_object::is_default(&self.$must);
+                    let is_null = self.extra.is_null(_bit) && crate::chat::wire_object::is_default(&self.$must);
+                    if is_null && !skip.contains(&$must_name) {
                         map.serialize_entry($must_name, &())?;
-                    } else if !unsaid && !skip.contains(&$must_name) {
+                    } else if !is_missing && !skip.contains(&$must_name) {
                         map.serialize_entry($must_name, &self.$must)?;
                     }
                     _bit += 1;
@@ -113,8 +112,8 @@ macro_rules! wire_object {
                 let mut _bit = 0;
                 $(
                     if !skip.contains(&$name) {
-                        if !crate::chat::wire_object::Field::is_absent(&self.$field) {
-                            crate::chat::wire_object::Field::write(&self.$field, $name, map)?;
+                        if !crate::chat::wire_object::OptionalField::is_absent(&self.$field) {
+                            crate::chat::wire_object::OptionalField::write(&self.$field, $name, map)?;
                         } else if self.extra.is_null(_bit) {
                             map.serialize_entry($name, &())?;
                         } else if self.extra.is_marked(_bit) {
@@ -123,15 +122,15 @@ macro_rules! wire_object {
                     }
                     _bit += 1;
                 )*
-                self.extra.serialize_members(map, skip)
+                self.extra.serialize_fields(map, skip)
             }
 
-            /// Lets a member be written as null as long as nothing is set there.
-            #[allow(dead_code, unused_variables, reason = "few types have members that must be there and may be null")]
-            pub(crate) fn set_null(&mut self, member: &str) {
+            /// Writes the field as `null` as long as it is empty.
+            #[allow(dead_code, unused_variables, reason = "few types have required fields that may be null")]
+            pub(crate) fn set_null(&mut self, name: &str) {
                 let mut _bit = 0;
                 $(
-                    if member == $name {
+                    if name == $name {
                         return self.extra.set_null(_bit);
                     }
                     _bit += 1;
@@ -139,8 +138,8 @@ macro_rules! wire_object {
             }
         }
 
-        impl crate::chat::wire_object::HasUnknownFields for $type {
-            fn extra_mut(&mut self) -> &mut crate::chat::UnknownFields {
+        impl crate::chat::valid_fields::HasUnknownFields for $type {
+            fn unknown_fields_mut(&mut self) -> &mut crate::chat::UnknownFields {
                 &mut self.extra
             }
         }
@@ -148,42 +147,42 @@ macro_rules! wire_object {
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 let mut map = crate::chat::wire_object::open(serializer)?;
-                self.serialize_members(&mut map, &[])?;
+                self.serialize_fields(&mut map, &[])?;
                 serde::ser::SerializeMap::end(map)
             }
         }
 
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Members;
-                impl<'de> serde::de::Visitor<'de> for Members {
+                struct ObjectVisitor;
+                impl<'de> serde::de::Visitor<'de> for ObjectVisitor {
                     type Value = $type;
 
                     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                         f.write_str("an object")
                     }
 
-                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut members: A) -> Result<$type, A::Error> {
-                        let mut read = $type::default();
-                        // Until they come.
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut fields: A) -> Result<$type, A::Error> {
+                        let mut object = $type::default();
+                        // Marked as long as they are missing.
                         let mut _bit = crate::chat::wire_object::count(&[$($name),*]);
                         $($(
                             let _ = $must_name;
-                            read.extra.mark(_bit);
+                            object.extra.mark(_bit);
                             _bit += 1;
                         )*)?
-                        while let Some(crate::chat::wire_object::FieldName(name)) = members.next_key()? {
+                        while let Some(crate::chat::wire_object::FieldName(name)) = fields.next_key()? {
                             let mut _bit = 0;
                             $(
                                 if name == $name {
-                                    match members.next_value()? {
+                                    match fields.next_value()? {
                                         Some(value) => {
-                                            crate::chat::wire_object::Field::put(&mut read.$field, value);
-                                            if crate::chat::wire_object::Field::is_absent(&read.$field) {
-                                                read.extra.mark(_bit);
+                                            crate::chat::wire_object::OptionalField::set(&mut object.$field, value);
+                                            if crate::chat::wire_object::OptionalField::is_absent(&object.$field) {
+                                                object.extra.mark(_bit);
                                             }
                                         }
-                                        None => read.extra.set_null(_bit),
+                                        None => object.extra.set_null(_bit),
                                     }
                                     continue;
                                 }
@@ -191,35 +190,37 @@ macro_rules! wire_object {
                             )*
                             $($(
                                 if name == $must_name {
-                                    read.extra.unmark(_bit);
-                                    match members.next_value()? {
-                                        Some(value) => read.$must = value,
-                                        None => read.extra.set_null(_bit),
+                                    object.extra.unmark(_bit);
+                                    match fields.next_value()? {
+                                        Some(value) => object.$must = value,
+                                        None => object.extra.set_null(_bit),
                                     }
                                     continue;
                                 }
                                 _bit += 1;
                             )*)?
-                            let value = members.next_value()?;
-                            read.extra.push(name.into_owned(), value);
+                            let value = fields.next_value()?;
+                            object.extra.push(name.into_owned(), value);
                         }
-                        read.extra.forget_repeated();
-                        Ok(read)
+                        object.extra.remove_duplicates();
+                        Ok(object)
                     }
                 }
-                deserializer.deserialize_map(Members)
+                deserializer.deserialize_map(ObjectVisitor)
             }
         }
     };
 }
 
-/// `tagged_enum!(Enum { Variant(Struct) => "type" })`: objects that are told apart by their `type`. What is of another type, or does not fit, is
-/// kept as it is. `untagged Variant(Struct) => "member"` is for those that may leave their type out, told by another member.
+/// `tagged_enum!(Enum { Variant(Struct) => "type" })` implements serde's traits for an enum of objects that differ by their `type`.
+///
+/// An object of another type, or one that cannot be decoded, becomes `Other`. `untagged Variant(Struct) => "name"` is the variant
+/// for objects without a type that have the named field.
 macro_rules! tagged_enum {
     ($type:ident { $($variant:ident($struct:ty) => $tag:literal),* $(,)? }
         $(untagged $bare:ident($bare_struct:ty) => $member:literal)?) => {
         impl $type {
-            /// Its `type`; empty where it says none.
+            /// Returns the `type` of the object. Empty if it has none.
             pub fn kind(&self) -> std::borrow::Cow<'_, str> {
                 match self {
                     $( Self::$variant(_) => $tag.into(), )*
@@ -247,7 +248,7 @@ macro_rules! tagged_enum {
                             _ => Self::Other(json),
                         },
                     )?
-                    #[allow(unreachable_patterns, reason = "where all that say no type were read")]
+                    #[allow(unreachable_patterns, reason = "an untagged variant takes all objects without a type")]
                     _ => Self::Other(json),
                 }
             }
@@ -260,7 +261,7 @@ macro_rules! tagged_enum {
                         Self::$variant(value) => {
                             let mut map = crate::chat::wire_object::open(serializer)?;
                             serde::ser::SerializeMap::serialize_entry(&mut map, "type", $tag)?;
-                            value.serialize_members(&mut map, &["type"])?;
+                            value.serialize_fields(&mut map, &["type"])?;
                             serde::ser::SerializeMap::end(map)
                         }
                     )*
@@ -288,7 +289,7 @@ macro_rules! tagged_enum {
     };
 }
 
-/// `opaque_debug!(A, B)`: `{:?}` names them and shows nothing that somebody wrote.
+/// `opaque_debug!(A, B)` implements `Debug` as the name of the type, so that no user text is shown.
 macro_rules! opaque_debug {
     ($($type:ident),* $(,)?) => {
         $(
@@ -301,54 +302,20 @@ macro_rules! opaque_debug {
     };
 }
 
-/// The `type` that an object says; `None` where it is no object or says none.
+/// Returns the `type` of an object. Returns `None` if the value is not an object or has no type.
 pub(crate) fn type_of(json: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
-    struct Tag<'a> {
+    struct TypeField<'a> {
         #[serde(borrow, rename = "type")]
         kind: Option<FieldName<'a>>,
     }
     if !json.trim_start().starts_with('{') {
         return None;
     }
-    let tag: Tag<'_> = serde_json::from_str(json).ok()?;
+    let tag: TypeField<'_> = serde_json::from_str(json).ok()?;
     tag.kind.map(|name| name.0)
 }
 
-/// An object that keeps what it does not know.
-pub(crate) trait HasUnknownFields {
-    fn extra_mut(&mut self) -> &mut UnknownFields;
-}
-
-/// An object whose members are not all what they should be: those that are not are kept as if they were unknown. `None` where it is no
-/// object, or where what has to be there is not.
-pub(crate) fn decode_valid_fields<T: HasUnknownFields + DeserializeOwned>(json: &[u8]) -> Option<T> {
-    let all: EmptyObject = serde_json::from_slice(json).ok()?;
-    let read = |members: &UnknownFields| {
-        let object = EmptyObject {
-            extra: members.clone(),
-        };
-        serde_json::from_str::<T>(&serde_json::to_string(&object).ok()?).ok()
-    };
-    let (mut fitting, mut odd) = (UnknownFields::default(), UnknownFields::default());
-    for (name, json) in all.extra.iter() {
-        let mut alone = UnknownFields::default();
-        alone.push(name.to_owned(), json.clone());
-        let fits = if read(&alone).is_some() {
-            &mut fitting
-        } else {
-            &mut odd
-        };
-        fits.push(name.to_owned(), json.clone());
-    }
-    let mut read = read(&fitting)?;
-    for (name, json) in odd.iter() {
-        read.extra_mut().push(name.to_owned(), json.clone());
-    }
-    Some(read)
-}
-
-/// So many members.
 pub(crate) const fn count(names: &[&str]) -> u32 {
     names.len() as u32
 }

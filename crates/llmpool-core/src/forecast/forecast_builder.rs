@@ -47,7 +47,7 @@ impl ForecastBuilder {
         self.waiting_calls -= 1;
     }
 
-    /// Attributes the given time, during which no event happens, to what the waiting calls wait for. Calls `reason` only if a call waits.
+    /// Adds the given time, during which no event happens, to the waiting time of the current reason. Calls `reason` only if a call waits.
     pub(super) fn pass_time(&mut self, time: Duration, reason: impl FnOnce() -> Option<WaitReason>) {
         if self.waiting_calls == 0 {
             return;

@@ -26,9 +26,10 @@ pub struct Forecast {
     pub model_limit: Option<Utilization>,
     /// The usage of its keys, over all models.
     pub keys: Vec<KeyUsage>,
-    /// The wait of all calls together by what the head of the queue waited for, in descending order. Includes calls that gave up.
+    /// The waiting time of all calls together, by the limit for which the head of the queue waited; longest first. Includes the calls that gave
+    /// up.
     pub wait_reasons: Vec<(WaitReason, Duration)>,
-    /// The number of calls that were rejected as too late by what they would have waited for, in descending order.
+    /// The number of `too_late` rejections by the limit that would have delayed the call too long; highest first.
     pub rejection_reasons: Vec<(WaitReason, u64)>,
     /// The span, divided into 240 bins.
     pub bins: Vec<TimeBin>,

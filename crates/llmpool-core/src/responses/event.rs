@@ -1,4 +1,4 @@
-//! Events of a stream.
+//! Events of a streamed response.
 
 use std::fmt;
 
@@ -9,12 +9,13 @@ use super::item::Item;
 use super::part::ItemPart;
 use super::response::Response;
 use crate::chat::string_enum::string_enum;
-use crate::chat::wire_object::decode_valid_fields;
+use crate::chat::valid_fields::decode_valid_fields;
 use crate::chat::wire_object::wire_object;
 use crate::chat::{Json, LenientU64, UnknownFields};
 
-/// What an event tells.
+/// Type of an event.
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum EventKind {
     /// `response.queued`.
     Queued,
@@ -132,7 +133,7 @@ pub enum EventKind {
     WebSearchInProgress,
     /// `response.web_search_call.searching`.
     WebSearchSearching,
-    /// Any other; new ones come often and are to be passed over.
+    /// A type that has no variant. New ones are added often; ignore those you do not know.
     Other(Box<str>),
 }
 
@@ -203,44 +204,44 @@ impl Default for EventKind {
     }
 }
 
-/// One event of a stream. One type for all kinds: which members are there depends on the kind.
+/// One event of a stream. One struct for all types of events: the type decides which fields are set.
 #[derive(Clone, Default, PartialEq)]
 pub struct ResponseEvent {
-    /// What it tells.
+    /// Type of the event, `type` in JSON.
     pub kind: EventKind,
     pub(crate) sequence_number: Option<LenientU64>,
-    /// The response as it is now.
+    /// State of the response.
     pub response: Option<Box<Response>>,
-    /// The item that begins, or as it ended.
+    /// An item that was added or is done.
     pub item: Option<Item>,
-    /// The part that begins, or as it ended.
+    /// A part that was added or is done.
     pub part: Option<ItemPart>,
-    /// Of the item that this belongs to.
+    /// ID of the item that the event belongs to.
     pub item_id: Option<String>,
     pub(crate) output_index: Option<LenientU64>,
     pub(crate) content_index: Option<LenientU64>,
     pub(crate) summary_index: Option<LenientU64>,
-    /// What is new.
+    /// Added text or data.
     pub delta: Option<EventDelta>,
-    /// A whole text.
+    /// Complete text.
     pub text: Option<String>,
-    /// A whole refusal.
+    /// Complete refusal.
     pub refusal: Option<String>,
-    /// The whole arguments of a call.
+    /// Complete arguments of a call.
     pub arguments: Option<String>,
-    /// The whole input of a custom tool.
+    /// Complete input of a custom tool.
     pub input: Option<String>,
-    /// The name of the function that is called.
+    /// Name of the called function.
     pub name: Option<String>,
-    /// Code that is run as a whole, or the code of an error.
+    /// Complete code of the code interpreter, or the code of an error.
     pub code: Option<String>,
-    /// The words of an error.
+    /// Message of an error.
     pub message: Option<String>,
-    /// The member of the request that an error is about.
+    /// Parameter of the request that an error refers to.
     pub param: Option<String>,
-    /// How likely the tokens were.
+    /// Log probabilities of the tokens.
     pub logprobs: Option<Vec<Json>>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -266,13 +267,15 @@ wire_object!(ResponseEvent {
 } always { kind => "type" });
 
 impl ResponseEvent {
-    /// Decodes the data of an event. Members that are not what they should be are kept as they are, in `extra`: one that is odd does not
-    /// spoil the stream.
+    /// Decodes the data of an event. Fields with values of an unexpected type are kept in `extra`, so that they do not end the stream.
+    ///
+    /// # Errors
+    /// If the data is not an object. The error may quote the data.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
         crate::chat::from_json(json).or_else(|error| decode_valid_fields(json).ok_or(error))
     }
 
-    /// An event of a kind, with nothing in it yet.
+    /// Creates an event without fields.
     pub fn new(kind: EventKind) -> Self {
         Self {
             kind,
@@ -280,34 +283,34 @@ impl ResponseEvent {
         }
     }
 
-    /// Its place in the stream, from 0.
+    /// Returns the position of the event in the stream, from 0.
     pub fn sequence_number(&self) -> Option<u64> {
         self.sequence_number.map(|number| number.0)
     }
 
-    /// Sets its place in the stream.
+    /// Sets the position of the event in the stream.
     #[must_use]
-    pub fn at(mut self, sequence_number: u64) -> Self {
+    pub fn with_sequence_number(mut self, sequence_number: u64) -> Self {
         self.sequence_number = Some(LenientU64(sequence_number));
         self
     }
 
-    /// The place of its item in the output.
+    /// Returns the position of the item in the output.
     pub fn output_index(&self) -> Option<u64> {
         self.output_index.map(|index| index.0)
     }
 
-    /// The place of its part in the item's content.
+    /// Returns the position of the part in the content of the item.
     pub fn content_index(&self) -> Option<u64> {
         self.content_index.map(|index| index.0)
     }
 
-    /// The place of its part in the item's summary.
+    /// Returns the position of the part in the summary of the item.
     pub fn summary_index(&self) -> Option<u64> {
         self.summary_index.map(|index| index.0)
     }
 
-    /// What is new, if it is a text.
+    /// Returns the delta if it is a string.
     pub fn delta_text(&self) -> Option<&str> {
         match self.delta.as_ref()? {
             EventDelta::Text(text) => Some(text),
@@ -316,12 +319,13 @@ impl ResponseEvent {
     }
 }
 
-/// What is new: a text nearly always.
+/// What an event adds, nearly always a string.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub enum EventDelta {
-    /// A text.
+    /// A string.
     Text(String),
-    /// Anything else.
+    /// Any other value.
     Other(Json),
 }
 
@@ -371,7 +375,7 @@ impl fmt::Debug for ResponseEvent {
             EventKind::Other(_) => "other",
             known => known.as_str(),
         };
-        f.debug_struct("Event")
+        f.debug_struct("ResponseEvent")
             .field("kind", &kind)
             .field("sequence_number", &self.sequence_number())
             .field("output_index", &self.output_index())

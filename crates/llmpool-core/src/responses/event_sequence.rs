@@ -1,7 +1,8 @@
-//! In which order events may come: for tests, for the simulator, and for whoever doubts a provider.
+//! Validation of the order of events in a streamed response.
 //!
-//! `created`, `in_progress`, then items: each is added, its parts are added, grow and are done, and it is done; one terminal event is the
-//! end. Items may be open side by side. What is done says the whole of what came in pieces.
+//! `created` and `in_progress` come first, then items. Each item is added, its parts are added, extended and done, and then the item
+//! is done. Several items may be open at once. One terminal event ends the stream. A part, item or response that is done repeats
+//! the complete text of its deltas.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,295 +12,303 @@ use super::item::Item;
 use super::part::ItemPart;
 use super::response::ResponseStatus;
 
-/// A stream that is being checked.
+/// Validator for the events of one stream. Used by tests, and to check a provider.
 #[derive(Clone, Debug, Default)]
 pub struct EventSequence {
     events: u64,
-    stage: Stage,
+    phase: StreamPhase,
     response_id: Option<String>,
-    items: Vec<Slot>,
-    /// The place of an item that ended early: none may come after it.
-    cut: bool,
+    items: Vec<ItemState>,
+    /// Whether an item ended as incomplete. No other item may follow it.
+    has_incomplete_item: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
+enum StreamPhase {
     #[default]
-    Nothing,
+    Empty,
     Created,
     InProgress,
-    /// An error was told; only `response.failed` may follow.
+    /// After an error event. Only `response.failed` may follow.
     Error,
-    Over,
+    Ended,
 }
 
-/// An item of the output.
+/// State of an output item.
 #[derive(Clone, Debug)]
-struct Slot {
+struct ItemState {
     id: Option<String>,
     kind: String,
-    parts: Vec<Text>,
-    summary: Vec<Text>,
+    parts: Vec<TextState>,
+    summary: Vec<TextState>,
     /// Arguments, input or code.
-    input: Text,
+    input: TextState,
     done: bool,
 }
 
-/// A text that comes in pieces.
+/// State of a text that is streamed as deltas.
 #[derive(Clone, Default)]
-struct Text {
+struct TextState {
     kind: String,
-    so_far: String,
-    has_pieces: bool,
-    told: bool,
+    text: String,
+    has_deltas: bool,
+    /// Whether an event with the complete text has arrived.
+    is_complete: bool,
     done: bool,
 }
 
-/// What is wrong with a stream.
+/// A violation of the order of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SequenceError {
-    /// The number of the event, from 0; how many there were, where it is the end that is wrong.
+    /// Index of the event, from 0. The number of events if the stream ended too early.
     pub event: u64,
-    /// The kind of the event; empty at the end.
+    /// Type of the event. Empty if the stream ended too early.
     pub kind: String,
-    /// What is wrong.
-    pub why: Cow<'static, str>,
+    /// The violated rule.
+    pub reason: Cow<'static, str>,
 }
 
-type Verdict = Result<(), Cow<'static, str>>;
+type RuleCheck = Result<(), Cow<'static, str>>;
 
 impl EventSequence {
-    /// A stream that has not begun.
+    /// Creates a validator for a stream that has not begun.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Checks the next event. After the first one that is broken nothing more can be said.
+    /// Checks the next event. The state is undefined after an error.
     pub fn push(&mut self, event: &ResponseEvent) -> Result<(), SequenceError> {
         let number = self.events;
         self.events += 1;
-        self.check(event, number).map_err(|why| SequenceError {
+        self.check(event, number).map_err(|reason| SequenceError {
             event: number,
             kind: event.kind.as_str().to_owned(),
-            why,
+            reason,
         })
     }
 
-    /// Checks that this may be the end.
+    /// Checks that the stream may end here.
     pub fn end(&self) -> Result<(), SequenceError> {
-        match self.stage {
-            Stage::Over | Stage::Error => Ok(()),
+        match self.phase {
+            StreamPhase::Ended | StreamPhase::Error => Ok(()),
             _ => Err(SequenceError {
                 event: self.events,
                 kind: String::new(),
-                why: "it ends without a terminal event".into(),
+                reason: "the stream ends without a terminal event".into(),
             }),
         }
     }
 
-    fn check(&mut self, event: &ResponseEvent, number: u64) -> Verdict {
+    fn check(&mut self, event: &ResponseEvent, number: u64) -> RuleCheck {
         ensure(
             event.sequence_number() == Some(number),
-            "its sequence_number is not one more than the last",
+            "sequence_number is not one more than the last",
         )?;
-        ensure(self.stage != Stage::Over, "it comes after the terminal event")?;
-        let may_fail = self.stage != Stage::Error || event.kind == EventKind::Failed;
+        ensure(self.phase != StreamPhase::Ended, "event after the terminal event")?;
+        let may_fail = self.phase != StreamPhase::Error || event.kind == EventKind::Failed;
         ensure(may_fail, "only response.failed may follow an error")?;
         match &event.kind {
             EventKind::Created => {
-                ensure(self.stage == Stage::Nothing, "it is not the first event")?;
-                self.stage = Stage::Created;
-                self.begin(event)
+                ensure(
+                    self.phase == StreamPhase::Empty,
+                    "response.created is not the first event",
+                )?;
+                self.phase = StreamPhase::Created;
+                self.check_created(event)
             }
-            _ if self.stage == Stage::Nothing => Err("response.created has to be the first event".into()),
+            _ if self.phase == StreamPhase::Empty => Err("the first event is not response.created".into()),
             EventKind::Queued => {
-                ensure(self.stage == Stage::Created, "it comes too late")?;
-                self.same_response(event, &[ResponseStatus::Queued])
+                ensure(
+                    self.phase == StreamPhase::Created,
+                    "response.queued after response.in_progress",
+                )?;
+                self.check_response(event, &[ResponseStatus::Queued])
             }
             EventKind::InProgress => {
-                ensure(self.stage == Stage::Created, "it comes twice or too late")?;
-                self.stage = Stage::InProgress;
-                self.same_response(event, &[ResponseStatus::InProgress])
+                ensure(
+                    self.phase == StreamPhase::Created,
+                    "response.in_progress is repeated or too late",
+                )?;
+                self.phase = StreamPhase::InProgress;
+                self.check_response(event, &[ResponseStatus::InProgress])
             }
             EventKind::Error => {
-                self.stage = Stage::Error;
-                ensure(event.message.is_some(), "it has no message")
+                self.phase = StreamPhase::Error;
+                ensure(event.message.is_some(), "missing message")
             }
-            EventKind::Completed => self.terminal(event, ResponseStatus::Completed),
-            EventKind::Incomplete => self.terminal(event, ResponseStatus::Incomplete),
-            EventKind::Failed => self.terminal(event, ResponseStatus::Failed),
+            EventKind::Completed => self.check_terminal(event, ResponseStatus::Completed),
+            EventKind::Incomplete => self.check_terminal(event, ResponseStatus::Incomplete),
+            EventKind::Failed => self.check_terminal(event, ResponseStatus::Failed),
             EventKind::Other(_) => Ok(()),
-            _ if self.stage == Stage::Created => Err("it comes before response.in_progress".into()),
-            EventKind::ItemAdded => self.item_added(event),
-            EventKind::ItemDone => self.item_done(event),
-            _ => self.of_item(event),
+            _ if self.phase == StreamPhase::Created => Err("event before response.in_progress".into()),
+            EventKind::ItemAdded => self.add_item(event),
+            EventKind::ItemDone => self.finish_item(event),
+            _ => self.check_item_event(event),
         }
     }
 
-    fn begin(&mut self, event: &ResponseEvent) -> Verdict {
-        let response = event.response.as_ref().ok_or("it has no response")?;
+    fn check_created(&mut self, event: &ResponseEvent) -> RuleCheck {
+        let response = event.response.as_ref().ok_or("missing response")?;
         self.response_id.clone_from(&response.id);
-        ensure(response.id.is_some(), "its response has no id")?;
-        ensure(response.output.is_empty(), "its response has output already")?;
-        self.same_response(event, &[ResponseStatus::InProgress, ResponseStatus::Queued])
+        ensure(response.id.is_some(), "the response has no id")?;
+        ensure(response.output.is_empty(), "the new response has output")?;
+        self.check_response(event, &[ResponseStatus::InProgress, ResponseStatus::Queued])
     }
 
-    fn same_response(&self, event: &ResponseEvent, allowed: &[ResponseStatus]) -> Verdict {
-        let response = event.response.as_ref().ok_or("it has no response")?;
+    fn check_response(&self, event: &ResponseEvent, allowed: &[ResponseStatus]) -> RuleCheck {
+        let response = event.response.as_ref().ok_or("missing response")?;
         ensure(
             response.id == self.response_id,
-            "its response has another id than before",
+            "the id of the response has changed",
         )?;
         let status = response.status.as_ref();
         ensure(
             status.is_some_and(|status| allowed.contains(status)),
-            "its response has another status than it says",
+            "the status of the response does not fit the event",
         )
     }
 
-    fn terminal(&mut self, event: &ResponseEvent, status: ResponseStatus) -> Verdict {
+    fn check_terminal(&mut self, event: &ResponseEvent, status: ResponseStatus) -> RuleCheck {
         let failed = status == ResponseStatus::Failed;
-        self.same_response(event, &[status])?;
-        self.stage = Stage::Over;
+        self.check_response(event, &[status])?;
+        self.phase = StreamPhase::Ended;
         if failed {
             return Ok(());
         }
         ensure(
-            self.items.iter().all(|slot| slot.done),
-            "an item was added and is not done",
+            self.items.iter().all(|state| state.done),
+            "an added item is not done",
         )?;
         let output = event.response.as_ref().map(|response| &response.output);
         let output = output.map_or(&[][..], |output| &output[..]);
-        let same = output.len() == self.items.len()
+        let same_items = output.len() == self.items.len()
             && output
                 .iter()
                 .zip(&self.items)
-                .all(|(item, slot)| item.id() == slot.id.as_deref() && item.kind() == slot.kind);
-        ensure(same, "its response has other items than were done")?;
-        let whole = output
+                .all(|(item, state)| item.id() == state.id.as_deref() && item.kind() == state.kind);
+        ensure(
+            same_items,
+            "the items of the response differ from the finished items",
+        )?;
+        let same_texts = output
             .iter()
             .zip(&self.items)
-            .all(|(item, slot)| slot.is_whole_in(item));
-        ensure(whole, "its response says something else than its items")
+            .all(|(item, state)| state.matches(item));
+        ensure(same_texts, "the text of the response differs from its items")
     }
 
-    fn item_added(&mut self, event: &ResponseEvent) -> Verdict {
-        let item = event.item.as_ref().ok_or("it has no item")?;
-        let index = event.output_index().ok_or("it has no output_index")?;
+    fn add_item(&mut self, event: &ResponseEvent) -> RuleCheck {
+        let item = event.item.as_ref().ok_or("missing item")?;
+        let index = event.output_index().ok_or("missing output_index")?;
         ensure(
             index == self.items.len() as u64,
-            "its output_index is not the next one",
+            "output_index is not the next one",
         )?;
-        ensure(!self.cut, "it comes after an item that is incomplete")?;
-        let id = item.id().ok_or("its item has no id")?;
+        ensure(!self.has_incomplete_item, "item after an incomplete item")?;
+        let id = item.id().ok_or("the item has no id")?;
         ensure(
-            self.items.iter().all(|slot| slot.id.as_deref() != Some(id)),
-            "its item has the id of another one",
+            self.items.iter().all(|state| state.id.as_deref() != Some(id)),
+            "the item has the id of another item",
         )?;
-        self.items.push(Slot {
+        self.items.push(ItemState {
             id: Some(id.to_owned()),
             kind: item.kind().into_owned(),
             parts: Vec::new(),
             summary: Vec::new(),
-            input: Text::default(),
+            input: TextState::default(),
             done: false,
         });
         Ok(())
     }
 
-    fn item_done(&mut self, event: &ResponseEvent) -> Verdict {
-        let item = event.item.as_ref().ok_or("it has no item")?;
-        let index = event.output_index().ok_or("it has no output_index")?;
-        let slot = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.items.get_mut(index));
-        let slot = slot.ok_or("its item was not added")?;
-        ensure(!slot.done, "its item is done already")?;
+    fn finish_item(&mut self, event: &ResponseEvent) -> RuleCheck {
+        let item = event.item.as_ref().ok_or("missing item")?;
+        let state = open_item(&mut self.items, event)?;
         ensure(
-            item.id() == slot.id.as_deref() && item.kind() == slot.kind,
-            "its item is another one than was added",
+            item.id() == state.id.as_deref() && item.kind() == state.kind,
+            "id or type of the item has changed",
         )?;
-        let texts = || slot.parts.iter().chain(&slot.summary);
+        let texts = || state.parts.iter().chain(&state.summary);
         ensure(
-            texts().all(|text| text.done) && slot.input.is_settled(),
-            "a part of its item is not done",
+            texts().all(|text| text.done) && state.input.is_settled(),
+            "a part of the item is not done",
         )?;
         ensure(
-            slot.is_whole_in(item),
-            "its item says something else than its pieces",
+            state.matches(item),
+            "the text of the item differs from the deltas",
         )?;
-        slot.done = true;
-        self.cut |= item.status() == Some("incomplete");
+        state.done = true;
+        self.has_incomplete_item |= item.status() == Some("incomplete");
         Ok(())
     }
 
-    fn of_item(&mut self, event: &ResponseEvent) -> Verdict {
-        let index = event.output_index().ok_or("it has no output_index")?;
-        let slot = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.items.get_mut(index));
-        let slot = slot.ok_or("its item was not added")?;
-        ensure(!slot.done, "its item is done already")?;
-        let other = event.item_id.is_some() && event.item_id != slot.id;
-        ensure(!other, "its item_id is that of another item")?;
+    fn check_item_event(&mut self, event: &ResponseEvent) -> RuleCheck {
+        let state = open_item(&mut self.items, event)?;
+        let other = event.item_id.is_some() && event.item_id != state.id;
+        ensure(!other, "item_id does not fit output_index")?;
         let needs_id = !matches!(
             event.kind,
             EventKind::ShellCommandAdded | EventKind::ShellCommandDelta | EventKind::ShellCommandDone
         );
-        ensure(event.item_id.is_some() || !needs_id, "it has no item_id")?;
-        slot.grow(event)
+        ensure(event.item_id.is_some() || !needs_id, "missing item_id")?;
+        state.apply(event)
     }
 }
 
-impl Slot {
-    fn grow(&mut self, event: &ResponseEvent) -> Verdict {
+impl ItemState {
+    fn apply(&mut self, event: &ResponseEvent) -> RuleCheck {
         match &event.kind {
-            EventKind::ContentPartAdded => self.part_added(event),
+            EventKind::ContentPartAdded => self.add_part(event),
             EventKind::ContentPartDone => {
-                let part = event.part.as_ref().ok_or("it has no part")?;
-                content(&mut self.parts, event, &part.kind())?.done(said_by(part))
+                let part = event.part.as_ref().ok_or("missing part")?;
+                part_mut(&mut self.parts, event, &part.kind())?.finish(text_of(part))
             }
-            EventKind::TextDelta => content(&mut self.parts, event, "output_text")?.delta(event),
+            EventKind::TextDelta => part_mut(&mut self.parts, event, "output_text")?.push_delta(event),
             EventKind::TextDone => {
-                content(&mut self.parts, event, "output_text")?.whole(event.text.as_deref())
+                part_mut(&mut self.parts, event, "output_text")?.complete(event.text.as_deref())
             }
-            EventKind::RefusalDelta => content(&mut self.parts, event, "refusal")?.delta(event),
+            EventKind::RefusalDelta => part_mut(&mut self.parts, event, "refusal")?.push_delta(event),
             EventKind::RefusalDone => {
-                content(&mut self.parts, event, "refusal")?.whole(event.refusal.as_deref())
+                part_mut(&mut self.parts, event, "refusal")?.complete(event.refusal.as_deref())
             }
-            EventKind::ReasoningDelta => content(&mut self.parts, event, "reasoning_text")?.delta(event),
+            EventKind::ReasoningDelta => {
+                part_mut(&mut self.parts, event, "reasoning_text")?.push_delta(event)
+            }
             EventKind::ReasoningDone => {
-                content(&mut self.parts, event, "reasoning_text")?.whole(event.text.as_deref())
+                part_mut(&mut self.parts, event, "reasoning_text")?.complete(event.text.as_deref())
             }
-            EventKind::AnnotationAdded => content(&mut self.parts, event, "output_text").map(|_| ()),
-            EventKind::SummaryPartAdded => self.summary_added(event),
+            EventKind::AnnotationAdded => part_mut(&mut self.parts, event, "output_text").map(|_| ()),
+            EventKind::SummaryPartAdded => self.add_summary_part(event),
             EventKind::SummaryPartDone => {
-                let part = event.part.as_ref().ok_or("it has no part")?;
-                self.summary(event)?.done(said_by(part))
+                let part = event.part.as_ref().ok_or("missing part")?;
+                self.summary_part(event)?.finish(text_of(part))
             }
-            EventKind::SummaryTextDelta => self.summary(event)?.delta(event),
-            EventKind::SummaryTextDone => self.summary(event)?.whole(event.text.as_deref()),
-            EventKind::ArgumentsDelta => self.input("function_call")?.delta(event),
-            EventKind::ArgumentsDone => self.input("function_call")?.whole(event.arguments.as_deref()),
-            EventKind::CustomInputDelta => self.input("custom_tool_call")?.delta(event),
-            EventKind::CustomInputDone => self.input("custom_tool_call")?.whole(event.input.as_deref()),
-            EventKind::McpArgumentsDelta => self.input("mcp_call")?.delta(event),
-            EventKind::McpArgumentsDone => self.input("mcp_call")?.whole(event.arguments.as_deref()),
-            EventKind::CodeDelta => self.input("code_interpreter_call")?.delta(event),
-            EventKind::CodeDone => self.input("code_interpreter_call")?.whole(event.code.as_deref()),
-            other => match hosted(other) {
-                Some(kind) => ensure(self.kind == kind, "its item is of another type"),
+            EventKind::SummaryTextDelta => self.summary_part(event)?.push_delta(event),
+            EventKind::SummaryTextDone => self.summary_part(event)?.complete(event.text.as_deref()),
+            EventKind::ArgumentsDelta => self.input("function_call")?.push_delta(event),
+            EventKind::ArgumentsDone => self.input("function_call")?.complete(event.arguments.as_deref()),
+            EventKind::CustomInputDelta => self.input("custom_tool_call")?.push_delta(event),
+            EventKind::CustomInputDone => self.input("custom_tool_call")?.complete(event.input.as_deref()),
+            EventKind::McpArgumentsDelta => self.input("mcp_call")?.push_delta(event),
+            EventKind::McpArgumentsDone => self.input("mcp_call")?.complete(event.arguments.as_deref()),
+            EventKind::CodeDelta => self.input("code_interpreter_call")?.push_delta(event),
+            EventKind::CodeDone => self
+                .input("code_interpreter_call")?
+                .complete(event.code.as_deref()),
+            other => match hosted_item_type(other) {
+                Some(kind) => ensure(self.kind == kind, "the item has another type"),
                 None => Ok(()),
             },
         }
     }
 
-    fn part_added(&mut self, event: &ResponseEvent) -> Verdict {
-        let part = event.part.as_ref().ok_or("it has no part")?;
-        let index = event.content_index().ok_or("it has no content_index")?;
+    fn add_part(&mut self, event: &ResponseEvent) -> RuleCheck {
+        let part = event.part.as_ref().ok_or("missing part")?;
+        let index = event.content_index().ok_or("missing content_index")?;
         ensure(
             index == self.parts.len() as u64,
-            "its content_index is not the next one",
+            "content_index is not the next one",
         )?;
         let fits = match self.kind.as_str() {
             "message" => matches!(part, ItemPart::OutputText(_) | ItemPart::Refusal(_)),
@@ -308,137 +317,151 @@ impl Slot {
         };
         ensure(
             fits || matches!(part, ItemPart::Other(_)),
-            "its item has no such parts",
+            "an item of this type has no such part",
         )?;
-        self.parts.push(Text::of(part.kind()));
+        self.parts.push(TextState::new(part.kind()));
         Ok(())
     }
 
-    fn summary_added(&mut self, event: &ResponseEvent) -> Verdict {
-        ensure(self.kind == "reasoning", "its item has no summary")?;
-        let index = event.summary_index().ok_or("it has no summary_index")?;
+    fn add_summary_part(&mut self, event: &ResponseEvent) -> RuleCheck {
+        ensure(self.kind == "reasoning", "an item of this type has no summary")?;
+        let index = event.summary_index().ok_or("missing summary_index")?;
         ensure(
             index == self.summary.len() as u64,
-            "its summary_index is not the next one",
+            "summary_index is not the next one",
         )?;
-        self.summary.push(Text::of("summary_text".into()));
+        self.summary.push(TextState::new("summary_text".into()));
         Ok(())
     }
 
-    fn summary(&mut self, event: &ResponseEvent) -> Result<&mut Text, Cow<'static, str>> {
-        let index = event.summary_index().ok_or("it has no summary_index")?;
+    fn summary_part(&mut self, event: &ResponseEvent) -> Result<&mut TextState, Cow<'static, str>> {
+        let index = event.summary_index().ok_or("missing summary_index")?;
         let text = usize::try_from(index)
             .ok()
             .and_then(|index| self.summary.get_mut(index));
-        text.ok_or_else(|| "its part was not added".into())
+        text.ok_or_else(|| "the part was not added".into())
     }
 
-    fn input(&mut self, kind: &str) -> Result<&mut Text, Cow<'static, str>> {
-        ensure(self.kind == kind, "its item is of another type")?;
+    fn input(&mut self, kind: &str) -> Result<&mut TextState, Cow<'static, str>> {
+        ensure(self.kind == kind, "the item has another type")?;
         Ok(&mut self.input)
     }
 
-    /// Whether what is done says the whole of what came in pieces.
-    fn is_whole_in(&self, item: &Item) -> bool {
-        let said = |parts: &[ItemPart], texts: &[Text]| {
+    /// Returns whether the finished item has the complete text of the deltas.
+    fn matches(&self, item: &Item) -> bool {
+        let texts_match = |parts: &[ItemPart], texts: &[TextState]| {
             parts.len() == texts.len()
                 && parts.iter().zip(texts).all(|(part, text)| {
-                    part.kind() == text.kind && said_by(part).is_none_or(|said| said == text.so_far)
+                    part.kind() == text.kind && text_of(part).is_none_or(|complete| complete == text.text)
                 })
         };
-        let input = |whole: &str| !self.input.told || whole == self.input.so_far;
+        let input_matches = |complete: &str| !self.input.is_complete || complete == self.input.text;
         match item {
             Item::Message(message) => match &message.content {
-                Some(crate::chat::Content::Parts(parts)) => said(parts, &self.parts),
+                Some(crate::chat::Content::Parts(parts)) => texts_match(parts, &self.parts),
                 _ => self.parts.is_empty(),
             },
             Item::Reasoning(reasoning) => {
-                said(&reasoning.summary, &self.summary)
-                    && said(reasoning.content.as_deref().unwrap_or_default(), &self.parts)
+                texts_match(&reasoning.summary, &self.summary)
+                    && texts_match(reasoning.content.as_deref().unwrap_or_default(), &self.parts)
             }
-            Item::FunctionCall(call) => input(&call.arguments),
-            Item::CustomToolCall(call) => input(&call.input),
+            Item::FunctionCall(call) => input_matches(&call.arguments),
+            Item::CustomToolCall(call) => input_matches(&call.input),
             _ => true,
         }
     }
 }
 
-impl Text {
-    fn of(kind: Cow<'_, str>) -> Self {
+impl TextState {
+    fn new(kind: Cow<'_, str>) -> Self {
         Self {
             kind: kind.into_owned(),
             ..Self::default()
         }
     }
 
-    fn delta(&mut self, event: &ResponseEvent) -> Verdict {
-        ensure(!self.told && !self.done, "it comes after the whole text")?;
-        self.so_far += event.delta_text().ok_or("it has no delta")?;
-        self.has_pieces = true;
+    fn push_delta(&mut self, event: &ResponseEvent) -> RuleCheck {
+        ensure(!self.is_complete && !self.done, "delta after the complete text")?;
+        self.text += event.delta_text().ok_or("missing delta")?;
+        self.has_deltas = true;
         Ok(())
     }
 
-    fn whole(&mut self, whole: Option<&str>) -> Verdict {
-        let whole = whole.ok_or("it does not say the whole")?;
-        ensure(!self.told, "the whole was said already")?;
+    fn complete(&mut self, text: Option<&str>) -> RuleCheck {
+        let text = text.ok_or("the complete text is missing")?;
+        ensure(!self.is_complete, "the complete text was sent before")?;
         ensure(
-            !self.has_pieces || whole == self.so_far,
-            "the whole is another text than the pieces",
+            !self.has_deltas || text == self.text,
+            "the complete text differs from the deltas",
         )?;
-        whole.clone_into(&mut self.so_far);
-        self.told = true;
+        text.clone_into(&mut self.text);
+        self.is_complete = true;
         Ok(())
     }
 
-    fn done(&mut self, whole: Option<&str>) -> Verdict {
-        ensure(!self.done, "its part is done already")?;
-        ensure(self.told || whole.is_none(), "the whole text was not said before")?;
+    fn finish(&mut self, text: Option<&str>) -> RuleCheck {
+        ensure(!self.done, "the part is already done")?;
         ensure(
-            whole.is_none_or(|whole| whole == self.so_far),
-            "its part is another text than the pieces",
+            self.is_complete || text.is_none(),
+            "the complete text was not sent before",
+        )?;
+        ensure(
+            text.is_none_or(|text| text == self.text),
+            "the text of the part differs from the deltas",
         )?;
         self.done = true;
         Ok(())
     }
 
-    /// Nothing came, or the whole was said.
+    /// Returns whether there were no deltas, or the complete text was sent.
     fn is_settled(&self) -> bool {
-        self.told || !self.has_pieces
+        self.is_complete || !self.has_deltas
     }
 }
 
-impl fmt::Debug for Text {
+impl fmt::Debug for TextState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Text({} bytes)", self.so_far.len())
+        write!(f, "TextState({} bytes)", self.text.len())
     }
 }
 
-fn ensure(right: bool, why: &'static str) -> Verdict {
-    if right { Ok(()) } else { Err(why.into()) }
+fn ensure(holds: bool, violation: &'static str) -> RuleCheck {
+    if holds { Ok(()) } else { Err(violation.into()) }
 }
 
-fn content<'a>(
-    parts: &'a mut [Text],
+fn part_mut<'a>(
+    parts: &'a mut [TextState],
     event: &ResponseEvent,
     kind: &str,
-) -> Result<&'a mut Text, Cow<'static, str>> {
-    let index = event.content_index().ok_or("it has no content_index")?;
+) -> Result<&'a mut TextState, Cow<'static, str>> {
+    let index = event.content_index().ok_or("missing content_index")?;
     let text = usize::try_from(index).ok().and_then(|index| parts.get_mut(index));
-    let text = text.ok_or("its part was not added")?;
-    ensure(text.kind == kind, "its part is of another type")?;
-    ensure(!text.done, "its part is done already")?;
+    let text = text.ok_or("the part was not added")?;
+    ensure(text.kind == kind, "the part has another type")?;
+    ensure(!text.done, "the part is already done")?;
     Ok(text)
 }
 
-fn said_by(part: &ItemPart) -> Option<&str> {
+fn open_item<'a>(
+    items: &'a mut [ItemState],
+    event: &ResponseEvent,
+) -> Result<&'a mut ItemState, Cow<'static, str>> {
+    let index = event.output_index().ok_or("missing output_index")?;
+    let state = usize::try_from(index).ok().and_then(|index| items.get_mut(index));
+    let state = state.ok_or("the item was not added")?;
+    ensure(!state.done, "the item is already done")?;
+    Ok(state)
+}
+
+fn text_of(part: &ItemPart) -> Option<&str> {
     match part {
         ItemPart::Refusal(part) => Some(&part.refusal),
         other => other.text(),
     }
 }
 
-/// The item that an event of a tool is about, where the provider runs it.
-fn hosted(kind: &EventKind) -> Option<&'static str> {
+/// Returns the type of the item that an event of a hosted tool belongs to.
+fn hosted_item_type(kind: &EventKind) -> Option<&'static str> {
     use EventKind as Kind;
     match kind {
         Kind::CodeInterpreterCompleted
@@ -462,9 +485,9 @@ fn hosted(kind: &EventKind) -> Option<&'static str> {
 impl fmt::Display for SequenceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.kind.is_empty() {
-            return write!(f, "after {} events: {}", self.event, self.why);
+            return write!(f, "after {} events: {}", self.event, self.reason);
         }
-        write!(f, "event {} ({}): {}", self.event, self.kind, self.why)
+        write!(f, "event {} ({}): {}", self.event, self.kind, self.reason)
     }
 }
 

@@ -1,8 +1,11 @@
-//! The other vocabulary: requests, answers and events of the Responses API.
+//! The Responses API: requests, responses and events.
 //!
-//! As in [`chat`](crate::chat), what these types do not name is kept and said again; reading is lenient, writing leaves out what is absent.
+//! As in [`chat`](crate::chat), the types keep everything that they have no field for; decoding is lenient, and encoding leaves out
+//! absent fields. Structs with public fields gain fields in minor releases: build them with `..Default::default()`.
 //!
-//! Always true: decode and encode again gives equal JSON; `{:?}` shows opaque_debug and sizes, never a text somebody wrote.
+//! Invariant: decoding and encoding gives equal JSON.
+//!
+//! Invariant: `Debug` shows types and sizes, never text of a user or model.
 
 mod event;
 mod event_sequence;

@@ -1,28 +1,29 @@
-//! Parts of messages, outputs and reasoning.
+//! Content parts of items.
 
 use crate::chat::wire_object::{opaque_debug, tagged_enum, wire_object};
 use crate::chat::{InputAudio, Json, UnknownFields};
 
-/// One part of what an item says.
+/// One content part of an item.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub enum ItemPart {
-    /// A text that was sent.
+    /// Text input.
     InputText(ItemText),
-    /// An image that was sent.
+    /// An input image.
     InputImage(ImageInput),
-    /// A document that was sent.
+    /// An input file.
     InputFile(FileInput),
-    /// Sound that was sent.
+    /// Audio input.
     InputAudio(AudioInput),
-    /// A text of the model.
+    /// Text of the model.
     OutputText(OutputText),
-    /// The model refuses.
+    /// A refusal of the model.
     Refusal(ItemRefusal),
-    /// Reasoning as it came.
+    /// Reasoning in full.
     ReasoningText(ItemText),
-    /// Reasoning in short.
+    /// Summary of reasoning.
     SummaryText(ItemText),
-    /// Any other, as it was given.
+    /// An object of another type, unchanged.
     Other(Json),
 }
 
@@ -38,12 +39,12 @@ tagged_enum!(ItemPart {
 });
 
 impl ItemPart {
-    /// A text that is sent.
+    /// Creates a text input.
     pub fn input_text(text: impl Into<String>) -> Self {
         Self::InputText(ItemText::new(text))
     }
 
-    /// A text of the model.
+    /// Creates a text of the model.
     pub fn output_text(text: impl Into<String>) -> Self {
         Self::OutputText(OutputText {
             text: text.into(),
@@ -52,7 +53,7 @@ impl ItemPart {
         })
     }
 
-    /// What the model said in refusing.
+    /// Creates a refusal.
     pub fn refusal(refusal: impl Into<String>) -> Self {
         Self::Refusal(ItemRefusal {
             refusal: refusal.into(),
@@ -60,7 +61,7 @@ impl ItemPart {
         })
     }
 
-    /// Its text, of whatever kind; of a refusal none.
+    /// Returns the text of an input, output, reasoning or summary part. Returns `None` for a refusal.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::InputText(part) | Self::ReasoningText(part) | Self::SummaryText(part) => Some(&part.text),
@@ -70,19 +71,19 @@ impl ItemPart {
     }
 }
 
-/// A text.
+/// Text.
 #[derive(Clone, Default, PartialEq)]
 pub struct ItemText {
-    /// It.
+    /// The text.
     pub text: String,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ItemText {} always { text => "text" });
 
 impl ItemText {
-    /// This text.
+    /// Creates a part with this text.
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -91,33 +92,33 @@ impl ItemText {
     }
 }
 
-/// An image.
+/// An input image.
 #[derive(Clone, Default, PartialEq)]
 pub struct ImageInput {
     /// An `https:` or `data:` URL.
     pub image_url: Option<String>,
-    /// Of an image that was sent before.
+    /// ID of an uploaded image.
     pub file_id: Option<String>,
-    /// `low`, `high`, `auto`, `original`.
+    /// Resolution at which the model sees the image: `low`, `high`, `auto`, `original`.
     pub detail: Option<String>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ImageInput { image_url => "image_url", file_id => "file_id", detail => "detail" });
 
-/// A document.
+/// An input file.
 #[derive(Clone, Default, PartialEq)]
 pub struct FileInput {
-    /// Of a document that was sent before.
+    /// ID of an uploaded file.
     pub file_id: Option<String>,
-    /// Where it is.
+    /// URL of the file.
     pub file_url: Option<String>,
-    /// Its content, as a `data:` URL or in base64.
+    /// Content as a `data:` URL or in base64.
     pub file_data: Option<String>,
-    /// Its name.
+    /// Name of the file.
     pub filename: Option<String>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -128,38 +129,38 @@ wire_object!(FileInput {
     filename => "filename",
 });
 
-/// Sound.
+/// Audio input.
 #[derive(Clone, Default, PartialEq)]
 pub struct AudioInput {
-    /// It, and its format.
+    /// Audio data and its format.
     pub input_audio: InputAudio,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(AudioInput {} always { input_audio => "input_audio" });
 
-/// A text of the model.
+/// Text of the model.
 #[derive(Clone, Default, PartialEq)]
 pub struct OutputText {
-    /// It.
+    /// The text.
     pub text: String,
-    /// Where it comes from: `[{"type": "url_citation", …}]`.
+    /// Sources of the text: `[{"type": "url_citation", …}]`.
     pub annotations: Vec<Json>,
-    /// How likely its tokens were.
+    /// Log probabilities of the tokens.
     pub logprobs: Option<Vec<Json>>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(OutputText { logprobs => "logprobs" } always { text => "text", annotations => "annotations" });
 
-/// What the model said in refusing.
+/// A refusal of the model.
 #[derive(Clone, Default, PartialEq)]
 pub struct ItemRefusal {
-    /// It.
+    /// Text of the refusal.
     pub refusal: String,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 

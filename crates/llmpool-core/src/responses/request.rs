@@ -1,4 +1,4 @@
-//! What is asked.
+//! Requests for responses.
 
 use std::fmt;
 
@@ -6,68 +6,68 @@ use super::item::Item;
 use crate::chat::wire_object::{opaque_debug, tagged_enum, wire_object};
 use crate::chat::{Content, EmptyObject, Json, UnknownFields};
 
-/// A request for a response. Absent fields are left out; anything without a field goes into `extra`.
+/// A request for a response. Absent fields are not sent; parameters without a field go into `extra`.
 #[derive(Clone, Default, PartialEq)]
 pub struct ResponsesRequest {
-    /// The model; a bound target puts its own in place.
+    /// Model. Targets replace it by their own.
     pub model: Option<String>,
-    /// A text of the user, or items.
+    /// Text of the user, or input items.
     pub input: Option<Content<Item>>,
-    /// Goes before all input; not carried over by `previous_response_id`.
+    /// Instructions that precede the input. Not carried over by `previous_response_id`.
     pub instructions: Option<String>,
-    /// Most tokens of the answer, reasoning included; at least 16.
+    /// Limit on the tokens of the answer, including reasoning; at least 16.
     pub max_output_tokens: Option<u64>,
-    /// Most calls of tools that the provider runs.
+    /// Limit on calls of tools that the provider runs.
     pub max_tool_calls: Option<u64>,
-    /// 0 to 2.
+    /// Sampling temperature, 0 to 2.
     pub temperature: Option<f64>,
-    /// 0 to 1.
+    /// Nucleus sampling: share of the probability mass, 0 to 1.
     pub top_p: Option<f64>,
-    /// How many alternatives of each token, 0 to 20.
+    /// Number of most likely tokens to return for each position, 0 to 20.
     pub top_logprobs: Option<u32>,
-    /// The form of the answer, and how much is said.
+    /// Format and verbosity of the answer.
     pub text: Option<TextOptions>,
-    /// Tools the model may call.
+    /// Tools that the model may call.
     pub tools: Vec<ResponsesTool>,
-    /// `"none"`, `"auto"`, `"required"`, or a tool.
+    /// Whether and which tools the model must call: `"none"`, `"auto"`, `"required"`, or a tool.
     pub tool_choice: Option<Json>,
-    /// Whether several tools may be called at once.
+    /// Whether the model may call several tools at once.
     pub parallel_tool_calls: Option<bool>,
-    /// How much is thought, and what is shown of it.
+    /// Effort and summary of the reasoning.
     pub reasoning: Option<Reasoning>,
-    /// Whether the provider keeps the answer. Absent means that it does.
+    /// Whether the provider stores the response. The default is `true`.
     pub store: Option<bool>,
-    /// The response that this one goes on from.
+    /// ID of the response that this request continues.
     pub previous_response_id: Option<String>,
-    /// The conversation that this belongs to.
+    /// Conversation that the request belongs to: its ID, or an object with it.
     pub conversation: Option<Json>,
-    /// What else the answer shall carry.
+    /// Additional data to include in the response.
     pub include: Vec<String>,
-    /// Whether events come as they happen.
+    /// Whether to stream events.
     pub stream: Option<bool>,
-    /// What a stream shall carry.
+    /// Options for streams.
     pub stream_options: Option<Json>,
-    /// Whether it is made while nobody waits.
+    /// Whether to process the request in the background.
     pub background: Option<bool>,
-    /// `auto` or `disabled`.
+    /// Handling of input beyond the context window: `auto` or `disabled`.
     pub truncation: Option<String>,
-    /// Up to 16 pairs of texts that the provider keeps with the answer.
+    /// Up to 16 pairs of strings that the provider stores with the response.
     pub metadata: Option<Json>,
-    /// `auto`, `default`, `flex`, `priority` and what else there is.
+    /// Service tier: `auto`, `default`, `flex`, `priority`, or another one of the provider.
     pub service_tier: Option<String>,
-    /// The end user, hashed, for the provider's abuse detection.
+    /// Hashed ID of the end user, for abuse detection.
     pub safety_identifier: Option<String>,
-    /// Calls with the same key find what they have in common in the provider's cache.
+    /// Key that routes requests with a common prefix to the same cache of the provider.
     pub prompt_cache_key: Option<String>,
-    /// How long the provider's cache keeps it.
+    /// Retention of the provider's prompt cache: `in_memory`, `24h`.
     pub prompt_cache_retention: Option<String>,
-    /// The end user, for the provider's abuse detection, in the old way.
+    /// ID of the end user, for abuse detection, deprecated.
     pub user: Option<String>,
-    /// A template that the provider keeps.
+    /// Reference to a prompt template that the provider stores.
     pub prompt: Option<Json>,
-    /// How what came before is shortened.
+    /// Options for compaction of the context.
     pub context_management: Option<Json>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -104,7 +104,7 @@ wire_object!(ResponsesRequest {
 });
 
 impl ResponsesRequest {
-    /// A request with one text of the user.
+    /// Creates a request with the text of a user message.
     pub fn user(text: impl Into<String>) -> Self {
         Self {
             input: Some(Content::Text(text.into())),
@@ -113,42 +113,43 @@ impl ResponsesRequest {
     }
 }
 
-/// How much is thought, and what is shown of it.
+/// Effort and summary of the reasoning.
 #[derive(Clone, Default, PartialEq)]
 pub struct Reasoning {
-    /// `none`, `minimal`, `low`, `medium`, `high` and what else a model knows.
+    /// Effort: `none`, `minimal`, `low`, `medium`, `high`, or another value that the model supports.
     pub effort: Option<String>,
-    /// `auto`, `concise`, `detailed`.
+    /// Summary: `auto`, `concise`, `detailed`.
     pub summary: Option<String>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(Reasoning { effort => "effort", summary => "summary" });
 
-/// The form of the answer, and how much is said.
+/// Format and verbosity of the answer.
 #[derive(Clone, Default, PartialEq)]
 pub struct TextOptions {
-    /// The form.
+    /// Format of the answer.
     pub format: Option<TextFormat>,
-    /// `low`, `medium`, `high`.
+    /// Length of the answer: `low`, `medium`, `high`.
     pub verbosity: Option<String>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(TextOptions { format => "format", verbosity => "verbosity" });
 
-/// The form of the answer.
+/// Format of the answer.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub enum TextFormat {
-    /// Text, as without this.
+    /// Plain text, the default.
     Text(EmptyObject),
     /// Any JSON object.
     JsonObject(EmptyObject),
     /// JSON that follows a schema.
     JsonSchema(FlatSchema),
-    /// Any other, as it was given.
+    /// An object of another type, unchanged.
     Other(Json),
 }
 
@@ -158,18 +159,18 @@ tagged_enum!(TextFormat {
     JsonSchema(FlatSchema) => "json_schema",
 });
 
-/// A schema and its name, side by side with its type.
+/// A JSON schema format, with schema and name beside the `type`.
 #[derive(Clone, Default, PartialEq)]
 pub struct FlatSchema {
-    /// Letters, digits, `_` and `-`, at most 64.
+    /// Name: letters, digits, `_` and `-`, at most 64.
     pub name: String,
-    /// What the answer is for; the model reads it.
+    /// Purpose of the answer, for the model.
     pub description: Option<String>,
     /// A JSON Schema.
     pub schema: Option<Json>,
-    /// Whether the answer has to follow it exactly.
+    /// Whether the answer must follow the schema exactly.
     pub strict: Option<bool>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -181,29 +182,30 @@ wire_object!(FlatSchema {
 
 /// A tool that the model may call.
 #[derive(Clone, PartialEq)]
+#[non_exhaustive]
 pub enum ResponsesTool {
-    /// A function with arguments in JSON.
+    /// A function with JSON arguments.
     Function(FunctionResponsesTool),
-    /// A tool whose input is a text.
+    /// A tool whose input is text.
     Custom(CustomResponsesTool),
-    /// Any other, as it was given: those that the provider runs.
+    /// A tool of another type, unchanged: those that the provider runs.
     Other(Json),
 }
 
 tagged_enum!(ResponsesTool { Function(FunctionResponsesTool) => "function", Custom(CustomResponsesTool) => "custom" });
 
-/// A function that may be called.
+/// A function that the model may call.
 #[derive(Clone, Default, PartialEq)]
 pub struct FunctionResponsesTool {
-    /// Letters, digits, `_` and `-`, at most 64.
+    /// Name: letters, digits, `_` and `-`, at most 64.
     pub name: String,
-    /// What it is for; the model reads it.
+    /// Purpose, for the model.
     pub description: Option<String>,
-    /// The JSON Schema of its arguments.
+    /// JSON Schema of the arguments.
     pub parameters: Option<Json>,
-    /// Whether arguments have to follow the schema exactly. Absent means that they have to.
+    /// Whether the arguments must follow the schema exactly. The default is `true`.
     pub strict: Option<bool>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -213,16 +215,16 @@ wire_object!(FunctionResponsesTool {
     strict => "strict",
 } always { name => "name" });
 
-/// A tool whose input is a text.
+/// A tool whose input is text.
 #[derive(Clone, Default, PartialEq)]
 pub struct CustomResponsesTool {
-    /// Its name.
+    /// Name of the tool.
     pub name: String,
-    /// What it is for; the model reads it.
+    /// Purpose, for the model.
     pub description: Option<String>,
     /// `{"type": "text"}`, or a grammar.
     pub format: Option<Json>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 

@@ -1,7 +1,7 @@
-//! What ties a request to the account that made something, and what an answer holds that will tie those that follow.
+//! References of requests to resources that belong to one account.
 //!
-//! A provider keeps responses and conversations for one account, and only that account can read what it has encrypted. Members that are odd
-//! or nested deeply hide nothing: each is looked at on its own.
+//! A provider stores responses and conversations for the account that created them, and only that account can use its encrypted
+//! reasoning. Fields are parsed independently, so that an invalid or deeply nested one does not hide the others.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,129 +11,137 @@ use serde_json::value::RawValue;
 
 use crate::chat::wire_object::FieldName;
 
-/// Something a request refers to that only the account that made it knows.
+/// A reference of a request to a resource that only the account that created it can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceRef<'a> {
-    /// The member of the request that refers to it.
-    pub member: &'static str,
-    /// Its id, or the encrypted text itself.
-    pub made: Cow<'a, str>,
-    /// Whether the request makes no sense without it. A reasoning item that is but an id is looked for by some providers, and by others not.
-    pub needed: bool,
+    /// Field of the request that contains the reference.
+    pub field: &'static str,
+    /// ID of the resource, or the encrypted text itself.
+    pub resource: Cow<'a, str>,
+    /// Whether the request fails without the resource. A reasoning item that consists of its ID is required by some providers only.
+    pub required: bool,
 }
 
-/// What ties a request; nothing where it is no JSON object.
+/// Finds the references in the body of a request. Empty if the body is not a JSON object.
 pub fn resource_refs(request: &[u8]) -> Vec<ResourceRef<'_>> {
-    let mut ties = Vec::new();
-    let mut tie = |member, made: Option<_>, needed| {
-        ties.extend(made.map(|made| ResourceRef { member, made, needed }));
+    let mut refs = Vec::new();
+    let mut add = |field, resource: Option<_>, required| {
+        refs.extend(resource.map(|resource| ResourceRef {
+            field,
+            resource,
+            required,
+        }));
     };
-    for (name, value) in read(request).unwrap_or(Members(Vec::new())).0 {
+    for (name, value) in fields_of(request) {
         match &*name {
-            "previous_response_id" => tie("previous_response_id", text(value), true),
-            "conversation" => tie("conversation", conversation(value), true),
+            "previous_response_id" => add("previous_response_id", string(value), true),
+            "conversation" => add("conversation", conversation_id(value), true),
             "input" => items(value).for_each(|item| {
                 if item.is_bare_reasoning() {
-                    tie("reasoning", item.id.clone(), false);
+                    add("reasoning", item.id.clone(), false);
                 }
                 if item.is("item_reference") {
-                    tie("item_reference", item.id, true);
+                    add("item_reference", item.id, true);
                 }
-                tie("encrypted_content", item.encrypted_content, true);
+                add("encrypted_content", item.encrypted_content, true);
             }),
             _ => {}
         }
     }
-    ties
+    refs
 }
 
-/// What an answer, or an event with one or with an item, holds that requests will refer to.
+/// Returns the resources in a response, or in an event with a response or an item, that later requests can refer to.
 pub fn created_resources(answer: &[u8]) -> Vec<String> {
-    let Some(answer) = read(answer) else {
-        return Vec::new();
-    };
-    let mut made: Vec<Cow<'_, str>> = Vec::new();
-    let is = |name: &str| answer.0.iter().find(|(known, _)| known == name);
-    let inner = is("response").or_else(|| is("item"));
-    let whole = match inner {
-        Some((_, value)) => read(value.get().as_bytes()).unwrap_or(answer),
-        None => answer,
-    };
-    for (name, value) in whole.0 {
+    let fields = fields_of(answer);
+    let field = |name: &str| fields.iter().find(|(known, _)| known == name);
+    let inner = field("response").or_else(|| field("item"));
+    let inner = inner.and_then(|(_, value)| parse_fields(value.get().as_bytes()));
+    let mut resources: Vec<Cow<'_, str>> = Vec::new();
+    for (name, value) in inner.unwrap_or(fields) {
         match &*name {
-            "id" | "encrypted_content" => made.extend(text(value)),
-            "conversation" => made.extend(conversation(value)),
+            "id" | "encrypted_content" => resources.extend(string(value)),
+            "conversation" => resources.extend(conversation_id(value)),
             "output" => {
-                made.extend(items(value).flat_map(|item| item.id.into_iter().chain(item.encrypted_content)));
+                let items = items(value);
+                resources.extend(items.flat_map(|item| item.id.into_iter().chain(item.encrypted_content)));
             }
             _ => {}
         }
     }
-    made.into_iter().map(Cow::into_owned).collect()
+    resources.into_iter().map(Cow::into_owned).collect()
 }
 
-/// The members of an object, those said twice twice.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+type RawFields<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+/// All fields of an object, repeated ones included.
+struct RawObject<'a>(RawFields<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Members<'de>;
+        struct RawObjectVisitor;
+        impl<'de> Visitor<'de> for RawObjectVisitor {
+            type Value = RawObject<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject<'de>, A::Error> {
+                let mut fields = Vec::new();
                 while let Some(FieldName(name)) = map.next_key()? {
-                    members.push((name, map.next_value()?));
+                    fields.push((name, map.next_value()?));
                 }
-                Ok(Members(members))
+                Ok(RawObject(fields))
             }
         }
-        deserializer.deserialize_map(Object)
+        deserializer.deserialize_map(RawObjectVisitor)
     }
 }
 
-fn read(json: &[u8]) -> Option<Members<'_>> {
-    serde_json::from_slice(json).ok()
+fn parse_fields(json: &[u8]) -> Option<RawFields<'_>> {
+    let object: Option<RawObject<'_>> = serde_json::from_slice(json).ok();
+    object.map(|object| object.0)
 }
 
-fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+/// Returns the fields of an object, or none if the value is not an object.
+fn fields_of(json: &[u8]) -> RawFields<'_> {
+    parse_fields(json).unwrap_or_default()
+}
+
+fn string(value: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str(value.get()).ok().map(|FieldName(text)| text)
 }
 
-/// By its name, or as an object with an id.
-fn conversation(value: &RawValue) -> Option<Cow<'_, str>> {
-    text(value).or_else(|| Item::of(value).id)
+/// Returns the ID of a conversation, which is a string or a field of an object.
+fn conversation_id(value: &RawValue) -> Option<Cow<'_, str>> {
+    string(value).or_else(|| RawItem::parse(value).id)
 }
 
-fn items(value: &RawValue) -> impl Iterator<Item = Item<'_>> {
+fn items(value: &RawValue) -> impl Iterator<Item = RawItem<'_>> {
     let items: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
-    items.into_iter().map(Item::of)
+    items.into_iter().map(RawItem::parse)
 }
 
 #[derive(Default)]
-struct Item<'a> {
+struct RawItem<'a> {
     kind: Option<Cow<'a, str>>,
     id: Option<Cow<'a, str>>,
     encrypted_content: Option<Cow<'a, str>>,
-    /// Whether it says more than its summary and how far it is.
-    says_more: bool,
+    /// Whether the item has content beside its summary and status.
+    has_content: bool,
 }
 
-impl<'a> Item<'a> {
-    fn of(value: &'a RawValue) -> Self {
+impl<'a> RawItem<'a> {
+    fn parse(value: &'a RawValue) -> Self {
         let mut item = Self::default();
-        for (name, value) in read(value.get().as_bytes()).map_or(Vec::new(), |members| members.0) {
+        for (name, value) in fields_of(value.get().as_bytes()) {
             match &*name {
-                "type" => item.kind = text(value),
-                "id" => item.id = text(value),
-                "encrypted_content" => item.encrypted_content = text(value),
+                "type" => item.kind = string(value),
+                "id" => item.id = string(value),
+                "encrypted_content" => item.encrypted_content = string(value),
                 "summary" | "status" => {}
-                _ => item.says_more |= !matches!(value.get(), "null" | "[]"),
+                _ => item.has_content |= !matches!(value.get(), "null" | "[]"),
             }
         }
         item
@@ -144,7 +152,7 @@ impl<'a> Item<'a> {
     }
 
     fn is_bare_reasoning(&self) -> bool {
-        self.is("reasoning") && self.encrypted_content.is_none() && !self.says_more
+        self.is("reasoning") && self.encrypted_content.is_none() && !self.has_content
     }
 }
 
@@ -156,9 +164,9 @@ mod tests {
 
     // L10
     #[test]
-    fn what_is_odd_hides_nothing() {
+    fn invalid_fields_do_not_hide_references() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        for (request, member) in [
+        for (request, field) in [
             (
                 r#"{"input":[{"type":"reasoning","encrypted_content":"e"},{"id":5,"content":"x"},7,null]}"#,
                 "encrypted_content",
@@ -174,10 +182,10 @@ mod tests {
                 "previous_response_id",
             ),
         ] {
-            let ties = resource_refs(request.as_bytes());
+            let refs = resource_refs(request.as_bytes());
             assert!(
-                matches!(&ties[..], [tie] if tie.member == member && tie.needed),
-                "{ties:?}"
+                matches!(&refs[..], [only] if only.field == field && only.required),
+                "{refs:?}"
             );
         }
         assert_eq!(
@@ -192,39 +200,41 @@ mod tests {
 
     // L10
     #[test]
-    fn reasoning_that_is_but_an_id_is_better_sent_to_its_maker() {
-        let needs = |item: Value| {
+    fn bare_reasoning_id_is_an_optional_reference() {
+        let required = |item: Value| {
             let request = json!({"input": [item]}).to_string();
-            resource_refs(request.as_bytes()).first().map(|tie| tie.needed)
+            resource_refs(request.as_bytes())
+                .first()
+                .map(|first| first.required)
         };
         assert_eq!(
-            needs(json!({"type": "reasoning", "id": "rs", "summary": []})),
+            required(json!({"type": "reasoning", "id": "rs", "summary": []})),
             Some(false)
         );
-        let seen = json!({"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "t"}], "content": []});
-        assert_eq!(needs(seen), Some(false));
-        let told = json!({"type": "reasoning", "id": "rs", "summary": [], "content": [{"type": "reasoning_text", "text": "t"}]});
-        assert_eq!(needs(told), None);
+        let empty = json!({"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "t"}], "content": []});
+        assert_eq!(required(empty), Some(false));
+        let full = json!({"type": "reasoning", "id": "rs", "summary": [], "content": [{"type": "reasoning_text", "text": "t"}]});
+        assert_eq!(required(full), None);
         assert_eq!(
-            needs(json!({"type": "reasoning", "id": "rs", "encrypted_content": "e"})),
+            required(json!({"type": "reasoning", "id": "rs", "encrypted_content": "e"})),
             Some(true)
         );
     }
 
-    fn ties(request: &Value) -> Vec<(&'static str, String)> {
+    fn refs(request: &Value) -> Vec<(&'static str, String)> {
         let text = request.to_string();
-        let ties = resource_refs(text.as_bytes());
-        ties.into_iter()
-            .map(|tie| (tie.member, tie.made.into_owned()))
+        let refs = resource_refs(text.as_bytes());
+        refs.into_iter()
+            .map(|found| (found.field, found.resource.into_owned()))
             .collect()
     }
 
     // L10
     #[test]
-    fn everything_that_only_its_maker_knows_ties_a_request() {
+    fn all_references_of_a_request_are_found() {
         let free =
             json!({"model": "m", "input": "resp_1", "previous_response_id": null, "conversation": null});
-        assert_eq!(ties(&free), []);
+        assert_eq!(refs(&free), []);
         let items = json!([
             {"role": "user", "content": "hi"},
             {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "secr\"et"},
@@ -244,16 +254,16 @@ mod tests {
             ("reasoning", "rs_2"),
         ];
         assert_eq!(
-            ties(&tied),
-            expected.map(|(member, made)| (member, made.to_owned()))
+            refs(&tied),
+            expected.map(|(field, resource)| (field, resource.to_owned()))
         );
         let named = json!({"conversation": "conv_2", "input": {"odd": true}});
-        assert_eq!(ties(&named), [("conversation", "conv_2".to_owned())]);
+        assert_eq!(refs(&named), [("conversation", "conv_2".to_owned())]);
     }
 
     // L10
     #[test]
-    fn an_answer_tells_what_it_made_whole_or_in_an_event() {
+    fn created_resources_are_found_in_responses_and_events() {
         let answer = json!({"id": "resp_1", "conversation": {"id": "conv_1"}, "output": [
             {"type": "reasoning", "id": "rs_1", "encrypted_content": "secret"},
             {"type": "message", "id": "msg_1", "content": []},

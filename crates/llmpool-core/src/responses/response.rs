@@ -1,4 +1,4 @@
-//! The plain answer.
+//! Responses.
 
 use std::fmt;
 
@@ -6,61 +6,63 @@ use super::item::Item;
 use super::part::ItemPart;
 use super::request::{Reasoning, ResponsesTool, TextOptions};
 use crate::chat::string_enum::string_enum;
-use crate::chat::wire_object::{decode_valid_fields, opaque_debug, wire_object};
+use crate::chat::valid_fields::decode_valid_fields;
+use crate::chat::wire_object::{opaque_debug, wire_object};
 use crate::chat::{Content, Json, LenientU64, UnknownFields};
 
-/// A response, finished or not.
+/// A response, finished or in progress.
 #[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Response {
-    /// The provider's id of it; the next turn can go on from it.
+    /// ID of the response, for `previous_response_id` of the next request.
     pub id: Option<String>,
     /// `response`.
     pub object: Option<String>,
-    /// Seconds since 1970 at which it was begun; a whole number or not.
+    /// Creation time in seconds since 1970, sometimes with a fraction.
     pub created_at: Option<Json>,
-    /// Seconds since 1970 at which it was completed.
+    /// Completion time in seconds since 1970.
     pub completed_at: Option<Json>,
-    /// How far it is.
+    /// Status of the response.
     pub status: Option<ResponseStatus>,
-    /// Why it failed.
+    /// Why the response failed.
     pub error: Option<ResponseError>,
-    /// Why it is incomplete.
+    /// Why the response is incomplete.
     pub incomplete_details: Option<IncompleteDetails>,
-    /// What went before all input.
+    /// Instructions of the request.
     pub instructions: Option<Json>,
-    /// The model that answered.
+    /// Model that generated the response.
     pub model: Option<String>,
-    /// What came of it, in the order in which it happened.
+    /// Output items, in order.
     pub output: Vec<Item>,
-    /// What it used; null until the end.
+    /// Token usage; `null` until the response is finished.
     pub usage: Option<ResponsesUsage>,
-    /// As asked for.
+    /// As in the request.
     pub max_output_tokens: Option<u64>,
-    /// As asked for.
+    /// As in the request.
     pub max_tool_calls: Option<u64>,
-    /// As asked for.
+    /// As in the request.
     pub parallel_tool_calls: Option<bool>,
-    /// The response that it goes on from.
+    /// ID of the previous response.
     pub previous_response_id: Option<String>,
-    /// As asked for.
+    /// As in the request.
     pub reasoning: Option<Reasoning>,
-    /// As asked for.
+    /// As in the request.
     pub temperature: Option<f64>,
-    /// As asked for.
+    /// As in the request.
     pub top_p: Option<f64>,
-    /// As asked for.
+    /// As in the request.
     pub text: Option<TextOptions>,
-    /// As asked for.
+    /// As in the request.
     pub tool_choice: Option<Json>,
-    /// As asked for.
+    /// As in the request.
     pub tools: Vec<ResponsesTool>,
-    /// As asked for.
+    /// As in the request.
     pub truncation: Option<String>,
-    /// As asked for.
+    /// As in the request.
     pub metadata: Option<Json>,
-    /// Which tier served it.
+    /// Service tier that processed the request.
     pub service_tier: Option<String>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -89,22 +91,23 @@ wire_object!(Response {
     service_tier => "service_tier",
 } always { output => "output", tools => "tools" });
 
-/// How far a response is.
+/// Status of a response.
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ResponseStatus {
-    /// It waits to be begun.
+    /// Waiting to be processed.
     Queued,
-    /// It is being made.
+    /// Being generated.
     InProgress,
-    /// It is whole.
+    /// Complete.
     Completed,
-    /// It ended early: see the details.
+    /// Ended early, see [`Response::incomplete_details`].
     Incomplete,
-    /// It failed: see the error.
+    /// Failed, see [`Response::error`].
     Failed,
-    /// Somebody stopped it.
+    /// Cancelled by a request.
     Cancelled,
-    /// Anything else.
+    /// A status that has no variant.
     Other(Box<str>),
 }
 
@@ -119,12 +122,13 @@ string_enum!(ResponseStatus {
 
 /// Why a response failed.
 #[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ResponseError {
-    /// `server_error`, `rate_limit_exceeded`, `invalid_prompt` and others.
+    /// Error code: `server_error`, `rate_limit_exceeded`, `invalid_prompt` and others.
     pub code: Option<String>,
-    /// The provider's words.
+    /// Message of the provider.
     pub message: Option<String>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -132,26 +136,28 @@ wire_object!(ResponseError { code => "code", message => "message" });
 
 /// Why a response is incomplete.
 #[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct IncompleteDetails {
     /// `max_output_tokens` or `content_filter`.
     pub reason: Option<String>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(IncompleteDetails { reason => "reason" });
 
-/// What a response used.
+/// Token usage of a response.
 #[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ResponsesUsage {
     pub(crate) input_tokens: Option<LenientU64>,
-    /// Parts of the input.
+    /// Breakdown of the input tokens.
     pub input_tokens_details: Option<InputTokensDetails>,
     pub(crate) output_tokens: Option<LenientU64>,
-    /// Parts of the output.
+    /// Breakdown of the output tokens.
     pub output_tokens_details: Option<OutputTokensDetails>,
     pub(crate) total_tokens: Option<LenientU64>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -164,64 +170,69 @@ wire_object!(ResponsesUsage {
 });
 
 impl ResponsesUsage {
-    /// Tokens of the input, cached ones included.
+    /// Returns the input tokens, including cached ones.
     pub fn input_tokens(&self) -> Option<u64> {
         self.input_tokens.map(|tokens| tokens.0)
     }
 
-    /// Tokens of the output, reasoning included.
+    /// Returns the output tokens, including reasoning.
     pub fn output_tokens(&self) -> Option<u64> {
         self.output_tokens.map(|tokens| tokens.0)
     }
 
-    /// Tokens in all.
+    /// Returns the total tokens.
     pub fn total_tokens(&self) -> Option<u64> {
         self.total_tokens.map(|tokens| tokens.0)
     }
 }
 
-/// Parts of the input.
+/// Breakdown of the input tokens. The counts are included in the input tokens.
 #[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct InputTokensDetails {
     pub(crate) cached_tokens: Option<LenientU64>,
     pub(crate) cache_write_tokens: Option<LenientU64>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(InputTokensDetails { cached_tokens => "cached_tokens", cache_write_tokens => "cache_write_tokens" });
 
 impl InputTokensDetails {
-    /// Tokens that were read from a cache.
+    /// Returns the tokens that were read from a cache.
     pub fn cached_tokens(&self) -> Option<u64> {
         self.cached_tokens.map(|tokens| tokens.0)
     }
 }
 
-/// Parts of the output.
+/// Breakdown of the output tokens. The counts are included in the output tokens.
 #[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct OutputTokensDetails {
     pub(crate) reasoning_tokens: Option<LenientU64>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(OutputTokensDetails { reasoning_tokens => "reasoning_tokens" });
 
 impl OutputTokensDetails {
-    /// Tokens that were reasoning.
+    /// Returns the tokens that were reasoning.
     pub fn reasoning_tokens(&self) -> Option<u64> {
         self.reasoning_tokens.map(|tokens| tokens.0)
     }
 }
 
 impl Response {
-    /// Decodes the body of an answer. Members that are not what they should be are kept as they are, in `extra`.
+    /// Decodes the body of an answer. Fields with values of an unexpected type are kept in `extra`.
+    ///
+    /// # Errors
+    /// If the body is not an object. The error may quote the body.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
         crate::chat::from_json(json).or_else(|error| decode_valid_fields(json).ok_or(error))
     }
 
-    /// All texts of the model, joined.
+    /// Returns the text of all output messages, joined. Empty if there are none.
     pub fn text(&self) -> String {
         let messages = self.output.iter().filter_map(|item| match item {
             Item::Message(message) | Item::EasyMessage(message) => message.content.as_ref(),
@@ -230,11 +241,11 @@ impl Response {
         let mut text = String::new();
         for content in messages {
             match content {
-                Content::Text(said) => text += said,
+                Content::Text(whole) => text += whole,
                 Content::Parts(parts) => parts
                     .iter()
                     .filter_map(ItemPart::text)
-                    .for_each(|said| text += said),
+                    .for_each(|part| text += part),
             }
         }
         text

@@ -131,8 +131,13 @@ impl Attempts {
             return self.record_ambiguous(failure.kind, has_other_key);
         }
         self.decision = match blame {
-            Blame::Request if failure.kind == FailureKind::StreamOptionsRefused => {
-                self.retry_without_stream_options(added_stream_options)
+            Blame::Request
+                if failure.kind == FailureKind::StreamOptionsRefused
+                    && added_stream_options
+                    && !self.has_retried_stream_options =>
+            {
+                self.has_retried_stream_options = true;
+                Decision::AttemptNow
             }
             Blame::Request => Decision::Stop,
             Blame::Key => Decision::AttemptWithOtherKey,
@@ -174,14 +179,6 @@ impl Attempts {
         }
         self.decision = Decision::Stop;
         KeyOutcome::Unchanged
-    }
-
-    fn retry_without_stream_options(&mut self, added_by_us: bool) -> Decision {
-        if !added_by_us || self.has_retried_stream_options {
-            return Decision::Stop;
-        }
-        self.has_retried_stream_options = true;
-        Decision::AttemptNow
     }
 
     fn back_off(&mut self, failure: &Failure, now: Timestamp) -> Decision {

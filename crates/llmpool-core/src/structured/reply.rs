@@ -36,7 +36,7 @@ pub fn parse_choice<T: DeserializeOwned>(choice: &Choice) -> Result<T, ReplyErro
     if is(FinishReason::is_filtered) {
         return Err(ReplyError::Filtered);
     }
-    let text = text(&choice.message);
+    let text = choice.message.text();
     if text.trim().is_empty() {
         return Err(ReplyError::NoContent);
     }
@@ -58,30 +58,19 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ReplyError> {
 }
 
 fn refusal(message: &Message) -> Option<String> {
-    let in_parts = || {
-        joined(message, |part| match part {
-            Part::Refusal(part) => Some(&part.refusal),
-            _ => None,
-        })
-    };
-    let said = message.refusal.clone().or_else(in_parts)?;
-    (!said.is_empty()).then_some(said)
+    let refusal = message.refusal.clone().unwrap_or_else(|| refusal_parts(message));
+    (!refusal.is_empty()).then_some(refusal)
 }
 
-fn text(message: &Message) -> String {
-    match message.text() {
-        Some(text) => text.to_owned(),
-        None => joined(message, Part::as_text).unwrap_or_default(),
-    }
-}
-
-/// The texts of parts of one kind.
-fn joined(message: &Message, text: impl Fn(&Part) -> Option<&str>) -> Option<String> {
+fn refusal_parts(message: &Message) -> String {
     let Some(Content::Parts(parts)) = &message.content else {
-        return None;
+        return String::new();
     };
-    let texts: Vec<_> = parts.iter().filter_map(text).collect();
-    (!texts.is_empty()).then(|| texts.concat())
+    let refusals = parts.iter().filter_map(|part| match part {
+        Part::Refusal(part) => Some(part.refusal.as_str()),
+        _ => None,
+    });
+    refusals.collect()
 }
 
 /// Why a reply is no value. Neither `Display` nor `Debug` shows what the model wrote.

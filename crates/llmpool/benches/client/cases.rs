@@ -87,7 +87,7 @@ async fn read(target: &OpenAiCompatible, request: &ChatRequest) {
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.unwrap();
         for choice in &chunk.choices {
-            text += choice.delta.text().map_or(0, str::len);
+            text += choice.delta.text().len();
             finished |= choice.finish_reason.is_some();
         }
         usage = chunk.usage.or(usage);

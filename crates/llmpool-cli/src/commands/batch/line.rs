@@ -253,7 +253,7 @@ mod tests {
         ] {
             let line = read(text.as_bytes(), 1, all).unwrap();
             assert_eq!(line.request.messages.len(), 2, "{text}");
-            assert_eq!(line.request.messages[0].text(), Some(expected), "{text}");
+            assert_eq!(line.request.messages[0].text(), expected, "{text}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! One answer, from the model to the page.
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use llmpool::chat::{ChatChunk, ChatRequest};
@@ -48,17 +49,21 @@ pub(super) async fn stream(
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
         page.reasoning(reasoning(&chunk).unwrap_or_default())?;
-        let text = said(&chunk).unwrap_or_default();
-        heard.push_str(text);
-        page.text(text)?;
+        let text = text_or_refusal(&chunk);
+        heard.push_str(&text);
+        page.text(&text)?;
     }
     Ok(stream.report())
 }
 
-/// The next piece of the answer, or of a refusal in its place.
-fn said(chunk: &ChatChunk) -> Option<&str> {
-    let refused = || chunk.choices.first()?.delta.refusal.as_deref();
-    chunk.text().or_else(refused)
+/// Returns the next piece of the answer, or of a refusal if there is no text.
+fn text_or_refusal(chunk: &ChatChunk) -> Cow<'_, str> {
+    let text = chunk.text();
+    let refusal = || chunk.choices.first()?.delta.refusal.as_deref();
+    match refusal() {
+        Some(refusal) if text.is_empty() => Cow::Borrowed(refusal),
+        _ => text,
+    }
 }
 
 fn reasoning(chunk: &ChatChunk) -> Option<&str> {

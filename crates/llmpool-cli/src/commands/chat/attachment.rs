@@ -148,10 +148,7 @@ mod tests {
     fn texts_go_into_the_question_and_images_beside_it() {
         let text = Attachment::of("a.txt".to_owned(), b"\xef\xbb\xbfone ``` two".to_vec()).unwrap();
         let asked = message("What is this?", std::slice::from_ref(&text));
-        assert_eq!(
-            asked.text(),
-            Some("What is this?\n\na.txt:\n````\none ``` two\n````")
-        );
+        assert_eq!(asked.text(), "What is this?\n\na.txt:\n````\none ``` two\n````");
         let image = Attachment::of("b.png".to_owned(), b"\x89PNG".to_vec()).unwrap();
         let asked = serde_json::to_value(message("?", &[image, text])).unwrap();
         assert_eq!(asked["content"][0]["type"], "text");

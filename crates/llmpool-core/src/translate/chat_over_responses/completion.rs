@@ -99,7 +99,7 @@ impl CompletionOutput {
             message,
             finish_reason: Some(finish_reason),
             logprobs: chat_logprobs(&self.content.logprobs),
-            ..Choice::at(0)
+            ..Choice::with_index(0)
         };
         choice.set_null("logprobs");
         choice

@@ -109,7 +109,7 @@ impl Conversation {
 /// The text of a message, with the name of what is none.
 fn shown(message: &Message) -> String {
     let Some(Content::Parts(parts)) = &message.content else {
-        return message.text().unwrap_or_default().to_owned();
+        return message.text().into_owned();
     };
     let shown = parts.iter().map(|part| match part {
         Part::Image(_) => "(an image)".to_owned(),
@@ -127,7 +127,7 @@ mod tests {
         let messages = conversation.messages();
         messages
             .iter()
-            .map(|message| message.text().unwrap().to_owned())
+            .map(|message| message.text().into_owned())
             .collect()
     }
 

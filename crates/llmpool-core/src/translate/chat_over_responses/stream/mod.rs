@@ -16,6 +16,7 @@ use super::finish_reason::{failure, finish_reason};
 use super::lenient_items::repair_item;
 use crate::chat::{ChatChunk, EmptyObject, Json, UnknownFields};
 use crate::responses::{EventDelta, EventKind, Item, Response, ResponseEvent, ResponseStatus};
+use crate::stream_view::EventRepeat;
 use crate::translate::FailedResponse;
 use crate::translate::image_items::{IMAGES, item_to_image};
 
@@ -27,6 +28,8 @@ pub struct EventToChunkTranslator {
     items: OutputItems,
     chunks: ChunkQueue,
     is_finished: bool,
+    /// Template of the last event, if it added text to the last item and did nothing else.
+    text_template: Option<u32>,
 }
 
 /// Why an event has no chunks.
@@ -54,20 +57,33 @@ impl EventToChunkTranslator {
         self.chunks.pop()
     }
 
-    /// Translates the data of an event.
+    /// Translates the data of an event. `repeat` is what [`StreamView`](crate::stream_view::StreamView) recognised in it.
     ///
     /// # Errors
     ///
     /// Fails if the data is not an event, or if the event reports that the response failed.
-    pub fn push_data(&mut self, data: &[u8]) -> Result<(), EventError> {
-        if let Some(item) = self.items.last_with_text()
-            && let Some(text) = text_delta::parse(data, item)
+    pub fn push_data(&mut self, data: &[u8], repeat: Option<&EventRepeat>) -> Result<(), EventError> {
+        if let Some(repeat) = repeat
+            && self.text_template == Some(repeat.template())
+            && let Some(item) = self.items.last_with_text()
+            && let Some(text) = text_delta::text(data, repeat)
         {
             message::push_text(item, text, &[], &mut self.chunks);
             return Ok(());
         }
         let event = ResponseEvent::decode(data).map_err(|_| EventError::Malformed)?;
+        self.text_template = self.text_template_of(data, &event, repeat);
         self.push(event).map_err(EventError::Failed)
+    }
+
+    fn text_template_of(
+        &mut self,
+        data: &[u8],
+        event: &ResponseEvent,
+        repeat: Option<&EventRepeat>,
+    ) -> Option<u32> {
+        let (repeat, item) = (repeat?, self.items.last_with_text()?);
+        text_delta::is_text_only(data, event, repeat, item).then(|| repeat.template())
     }
 
     /// Translates an event.

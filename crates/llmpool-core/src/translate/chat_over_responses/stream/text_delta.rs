@@ -1,35 +1,36 @@
 //! Fast path for the most frequent event, a text delta in the middle of a message.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use super::output_items::StreamedItem;
+use crate::responses::{EventKind, ResponseEvent};
+use crate::stream_view::{EventRepeat, VaryingField};
 
-#[derive(Deserialize)]
-struct TextDelta<'a> {
-    #[serde(borrow)]
-    item_id: Option<Cow<'a, str>>,
-    output_index: Option<u64>,
-    #[serde(borrow)]
-    delta: Cow<'a, str>,
-    #[serde(borrow, default)]
-    logprobs: Option<&'a RawValue>,
+/// Returns whether an event does nothing but add text to `item`, so that its repeats do the same.
+pub(super) fn is_text_only(
+    data: &[u8],
+    event: &ResponseEvent,
+    repeat: &EventRepeat,
+    item: &StreamedItem,
+) -> bool {
+    let continues_item = match &event.item_id {
+        Some(id) => Some(id) == item.id.as_ref(),
+        None => event.output_index().is_none() || event.output_index() == item.output_index,
+    };
+    event.kind == EventKind::TextDelta
+        && continues_item
+        && event.logprobs.as_ref().is_none_or(Vec::is_empty)
+        && varies_in_delta(data, repeat)
 }
 
-/// Parses the text of a delta that continues `item` and has no log probabilities. Returns `None` for any other event.
-pub(super) fn parse(data: &[u8], item: &StreamedItem) -> Option<String> {
-    if !data.starts_with(b"{\"type\":\"response.output_text.delta\",") {
-        return None;
-    }
-    let event: TextDelta<'_> = serde_json::from_str(std::str::from_utf8(data).ok()?).ok()?;
-    let has_logprobs = event
-        .logprobs
-        .is_some_and(|logprobs| !matches!(logprobs.get(), "[]" | "null"));
-    let continues_item = match &event.item_id {
-        Some(id) => Some(&**id) == item.id.as_deref(),
-        None => event.output_index.is_none() || event.output_index == item.output_index,
-    };
-    (continues_item && !has_logprobs && !event.delta.is_empty()).then(|| event.delta.into_owned())
+/// Returns the text of an event whose template is known to be text only. Returns `None` if the text is empty.
+pub(super) fn text(data: &[u8], repeat: &EventRepeat) -> Option<String> {
+    repeat
+        .string(data, VaryingField::Delta)
+        .filter(|text| !text.is_empty())
+}
+
+/// Returns whether the varying `delta` is the field that decoding reads.
+fn varies_in_delta(data: &[u8], repeat: &EventRepeat) -> bool {
+    let (probe, probe_repeat) = repeat.probe(data);
+    let text = probe_repeat.string(&probe, VaryingField::Delta);
+    text.is_some() && ResponseEvent::decode(&probe).is_ok_and(|event| event.delta_text() == text.as_deref())
 }

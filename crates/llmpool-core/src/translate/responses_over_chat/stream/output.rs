@@ -42,7 +42,8 @@ impl StreamedOutput {
     }
 
     pub(super) fn push_event(&mut self, event: ResponseEvent) {
-        self.events.push_back(event.at(self.next_sequence_number));
+        self.events
+            .push_back(event.with_sequence_number(self.next_sequence_number));
         self.next_sequence_number += 1;
     }
 

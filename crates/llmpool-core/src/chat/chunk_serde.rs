@@ -1,0 +1,192 @@
+//! Decoding and encoding of chunks.
+//!
+//! Several fields have the same value in every chunk of a stream. The decoder keeps those strings and hands out shared copies,
+//! so a text chunk allocates its list of choices and its text only.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::chunk::{ChatChunk, ChunkChoice};
+use super::wire_object::FieldName;
+
+/// Strings of the last chunk that are likely to be the same in the next one.
+#[derive(Clone, Default)]
+pub(super) struct StringCache {
+    id: Option<Arc<str>>,
+    object: Option<Arc<str>>,
+    model: Option<Arc<str>>,
+    system_fingerprint: Option<Arc<str>>,
+    service_tier: Option<Arc<str>>,
+}
+
+impl StringCache {
+    /// Decodes a chunk, sharing the strings that equal those of the last one.
+    pub(super) fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
+        let Ok(text) = std::str::from_utf8(data) else {
+            return serde_json::from_slice(data);
+        };
+        // `from_str` is cheaper than `from_slice`: it does not check every string for valid UTF-8.
+        let mut json = serde_json::Deserializer::from_str(text);
+        let chunk = ChunkVisitor { cache: self }.deserialize(&mut json)?;
+        json.end()?;
+        Ok(chunk)
+    }
+}
+
+struct ChunkVisitor<'a> {
+    cache: &'a mut StringCache,
+}
+
+impl<'de> DeserializeSeed<'de> for ChunkVisitor<'_> {
+    type Value = ChatChunk;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<ChatChunk, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+/// Names of the fields. The position of a name is its bit in [`UnknownFields`](super::UnknownFields).
+const NAMES: [&str; 8] = [
+    "id",
+    "object",
+    "created",
+    "model",
+    "system_fingerprint",
+    "service_tier",
+    "choices",
+    "usage",
+];
+
+/// Bit of the choices. Marked as long as they are missing.
+const CHOICES: u32 = 6;
+
+impl<'de> Visitor<'de> for ChunkVisitor<'_> {
+    type Value = ChatChunk;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a chunk of a chat completion")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<ChatChunk, A::Error> {
+        let mut chunk = ChatChunk::default();
+        chunk.extra.mark(CHOICES);
+        let cache = self.cache;
+        while let Some(FieldName(name)) = fields.next_key()? {
+            let bit = NAMES.iter().position(|known| *known == name);
+            let mut cached = |last: &mut Option<Arc<str>>| fields.next_value_seed(CachedString(last));
+            let is_set = match bit {
+                Some(0) => set(&mut chunk.id, cached(&mut cache.id)?),
+                Some(1) => set(&mut chunk.object, cached(&mut cache.object)?),
+                Some(2) => set(&mut chunk.created, fields.next_value()?),
+                Some(3) => set(&mut chunk.model, cached(&mut cache.model)?),
+                Some(4) => set(
+                    &mut chunk.system_fingerprint,
+                    cached(&mut cache.system_fingerprint)?,
+                ),
+                Some(5) => set(&mut chunk.service_tier, cached(&mut cache.service_tier)?),
+                Some(6) => match fields.next_value::<Option<Vec<ChunkChoice>>>()? {
+                    Some(choices) => {
+                        chunk.choices = choices;
+                        chunk.extra.unmark(CHOICES);
+                        true
+                    }
+                    None => false,
+                },
+                Some(_) => set(&mut chunk.usage, fields.next_value()?),
+                None => {
+                    let value = fields.next_value()?;
+                    chunk.extra.push(name.into_owned(), value);
+                    true
+                }
+            };
+            if let Some(bit) = bit.filter(|_| !is_set) {
+                chunk.extra.set_null(bit as u32);
+            }
+        }
+        chunk.extra.remove_duplicates();
+        Ok(chunk)
+    }
+}
+
+fn set<T>(field: &mut Option<T>, value: Option<T>) -> bool {
+    *field = value;
+    field.is_some()
+}
+
+/// A string that likely equals the cached one.
+struct CachedString<'a>(&'a mut Option<Arc<str>>);
+
+impl<'de> DeserializeSeed<'de> for CachedString<'_> {
+    type Value = Option<Arc<str>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let Some(FieldName(text)) = Option::<FieldName<'de>>::deserialize(deserializer)? else {
+            return Ok(None);
+        };
+        if self.0.as_deref() != Some(text.as_ref()) {
+            *self.0 = Some(Arc::from(text.as_ref()));
+        }
+        Ok(self.0.clone())
+    }
+}
+
+impl<'de> Deserialize<'de> for ChatChunk {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ChunkVisitor {
+            cache: &mut StringCache::default(),
+        }
+        .deserialize(deserializer)
+    }
+}
+
+impl Serialize for ChatChunk {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let strings = [
+            ("id", &self.id),
+            ("object", &self.object),
+            ("model", &self.model),
+            ("system_fingerprint", &self.system_fingerprint),
+            ("service_tier", &self.service_tier),
+        ];
+        for (name, text) in strings {
+            if let Some(text) = text {
+                map.serialize_entry(name, &**text)?;
+            }
+        }
+        if let Some(created) = &self.created {
+            map.serialize_entry("created", created)?;
+        }
+        if !self.choices.is_empty() || !(self.extra.is_null(CHOICES) || self.extra.is_marked(CHOICES)) {
+            map.serialize_entry("choices", &self.choices)?;
+        }
+        if let Some(usage) = &self.usage {
+            map.serialize_entry("usage", usage)?;
+        }
+        for (bit, name) in NAMES.iter().enumerate() {
+            if self.extra.is_null(bit as u32) && self.is_absent(bit) {
+                map.serialize_entry(name, &())?;
+            }
+        }
+        self.extra.serialize_fields(&mut map, &[])?;
+        map.end()
+    }
+}
+
+impl ChatChunk {
+    fn is_absent(&self, bit: usize) -> bool {
+        match bit {
+            0 => self.id.is_none(),
+            1 => self.object.is_none(),
+            2 => self.created.is_none(),
+            3 => self.model.is_none(),
+            4 => self.system_fingerprint.is_none(),
+            5 => self.service_tier.is_none(),
+            6 => self.choices.is_empty(),
+            _ => self.usage.is_none(),
+        }
+    }
+}

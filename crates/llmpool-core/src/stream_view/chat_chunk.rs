@@ -1,0 +1,220 @@
+//! Classification of chat completion chunks.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::event_flags::EventFacts;
+use super::json_fields::{is_non_empty, mark_an_error, output_length};
+use crate::chat::wire_object::FieldName;
+use crate::chat::{FinishReason, LenientU64, Usage};
+use crate::sse::SseEvent;
+
+/// Classifies an event of a stream of chunks.
+pub(super) fn classify(event: &SseEvent) -> EventFacts {
+    let Ok(chunk) = serde_json::from_slice::<ChunkFields<'_>>(&event.data) else {
+        return match without_duplicates(event) {
+            Some(event) => classify(&event),
+            None => EventFacts::unreadable(event.name.as_deref()),
+        };
+    };
+    let mut facts = EventFacts::default();
+    facts.flags.error = chunk.is_error(event);
+    let choices = chunk.choices.unwrap_or_default();
+    for choice in &choices {
+        let bit = 1_u128 << choice.index.map_or(0, |index| index.0).min(127);
+        facts.choices |= bit;
+        if choice.is_finished() {
+            facts.finished |= bit;
+        }
+        facts.flags.content |= choice.has_content();
+        facts.output_bytes += choice.delta.as_ref().map_or(0, DeltaFields::output_bytes);
+    }
+    let nested = chunk.x_groq.and_then(|groq| groq.usage);
+    let usages = [chunk.usage, nested]
+        .into_iter()
+        .chain(choices.iter().map(|choice| choice.usage));
+    if let Some(usage) = usages.flatten().rfind(|usage| has_counts(usage)) {
+        facts.usage = Some(event.data.slice_ref(usage.get().as_bytes()));
+        facts.flags.usage_only = choices.is_empty();
+    }
+    facts
+}
+
+/// Returns the event with only the last of each repeated field, if that makes it readable.
+fn without_duplicates(event: &SseEvent) -> Option<SseEvent> {
+    let value: serde_json::Value = serde_json::from_slice(&event.data).ok()?;
+    let data = Bytes::from(serde_json::to_vec(&value).ok()?);
+    let is_readable =
+        data.len() < event.data.len() && serde_json::from_slice::<ChunkFields<'_>>(&data).is_ok();
+    is_readable.then(|| SseEvent {
+        data,
+        name: event.name.clone(),
+    })
+}
+
+#[derive(Deserialize)]
+struct ChunkFields<'a> {
+    #[serde(borrow, default)]
+    choices: Option<Vec<ChoiceFields<'a>>>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    x_groq: Option<GroqFields<'a>>,
+    // Some providers mark errors with these fields instead of `error`.
+    #[serde(borrow, default)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    code: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error_code: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct GroqFields<'a> {
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct ChoiceFields<'a> {
+    #[serde(default)]
+    index: Option<LenientU64>,
+    #[serde(borrow, default)]
+    delta: Option<DeltaFields<'a>>,
+    #[serde(borrow, default)]
+    finish_reason: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+/// Output in a delta or message.
+pub(super) struct DeltaFields<'a> {
+    /// Bytes of all non-empty fields except `role` and `tool_calls`.
+    bytes: usize,
+    tool_calls: Option<&'a RawValue>,
+}
+
+impl ChunkFields<'_> {
+    fn is_error(&self, event: &SseEvent) -> bool {
+        let groq = self.x_groq.as_ref().and_then(|groq| groq.error);
+        let choices = self.choices.as_deref().unwrap_or_default();
+        event.name.as_deref() == Some(b"error")
+            || [self.error, groq].into_iter().flatten().any(is_non_empty)
+            || choices.iter().any(ChoiceFields::is_error)
+            || (choices.is_empty() && mark_an_error(self.object, self.code, self.error_code))
+    }
+}
+
+impl ChoiceFields<'_> {
+    fn finish_reason(&self) -> &str {
+        self.finish_reason.map_or("", |raw| raw.get().trim_matches('"'))
+    }
+
+    fn is_finished(&self) -> bool {
+        !matches!(self.finish_reason(), "" | "null")
+    }
+
+    fn is_error(&self) -> bool {
+        self.error.is_some_and(is_non_empty) || FinishReason::from(self.finish_reason()).is_failure()
+    }
+
+    fn has_content(&self) -> bool {
+        self.is_finished() || self.delta.as_ref().is_some_and(DeltaFields::has_content)
+    }
+}
+
+impl DeltaFields<'_> {
+    fn has_content(&self) -> bool {
+        self.bytes > 0 || self.has_tool_call()
+    }
+
+    fn has_tool_call(&self) -> bool {
+        self.tool_calls.is_some_and(|calls| has_tool_call(calls.get()))
+    }
+
+    /// Returns the bytes of output, JSON escapes included.
+    pub(super) fn output_bytes(&self) -> usize {
+        let calls = self.tool_calls.filter(|_| self.has_tool_call());
+        self.bytes + calls.map_or(0, |calls| calls.get().len())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for DeltaFields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DeltaVisitor;
+        impl<'de> Visitor<'de> for DeltaVisitor {
+            type Value = DeltaFields<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a delta")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+                let mut delta = DeltaFields {
+                    bytes: 0,
+                    tool_calls: None,
+                };
+                while let Some(FieldName(name)) = fields.next_key()? {
+                    match name.as_ref() {
+                        "role" => {
+                            fields.next_value::<IgnoredAny>()?;
+                        }
+                        "tool_calls" => delta.tool_calls = fields.next_value()?,
+                        _ => {
+                            let value = fields.next_value::<&RawValue>()?;
+                            if is_non_empty(value) {
+                                delta.bytes += output_length(value).max(1);
+                            }
+                        }
+                    }
+                }
+                Ok(delta)
+            }
+        }
+        deserializer.deserialize_map(DeltaVisitor)
+    }
+}
+
+/// Returns whether a usage has at least one count.
+fn has_counts(usage: &RawValue) -> bool {
+    is_non_empty(usage) && serde_json::from_str::<Usage>(usage.get()).is_ok_and(|usage| !usage.is_empty())
+}
+
+/// Returns whether a list of tool call deltas has a name or a piece of arguments.
+fn has_tool_call(calls: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Call<'a> {
+        #[serde(borrow, default)]
+        function: Option<CallFields<'a>>,
+        #[serde(borrow, default)]
+        custom: Option<CallFields<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct CallFields<'a> {
+        #[serde(borrow, default)]
+        name: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        arguments: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        input: Option<&'a RawValue>,
+    }
+    let Ok(calls) = serde_json::from_str::<Option<Vec<Call<'_>>>>(calls) else {
+        return true;
+    };
+    calls
+        .into_iter()
+        .flatten()
+        .flat_map(|call| [call.function, call.custom])
+        .flatten()
+        .flat_map(|call| [call.name, call.arguments, call.input])
+        .flatten()
+        .any(is_non_empty)
+}

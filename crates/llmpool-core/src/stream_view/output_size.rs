@@ -1,0 +1,55 @@
+//! Size of an answer, as the basis of a token estimate where the provider reports no usage.
+
+use serde::Deserialize;
+
+use super::chat_chunk::DeltaFields;
+use super::response_event;
+
+/// Size of the output so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OutputSize {
+    events: u32,
+    bytes: u64,
+}
+
+impl OutputSize {
+    /// Adds an event with this many bytes of output. Zero bytes are no event.
+    pub(super) fn add(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.events = self.events.saturating_add(1);
+            self.bytes += bytes as u64;
+        }
+    }
+
+    /// Estimates the tokens: one for four bytes, and at least one for each event.
+    pub(super) fn estimated_tokens(self) -> u32 {
+        let by_length = u32::try_from(self.bytes.div_ceil(4)).unwrap_or(u32::MAX);
+        by_length.max(self.events)
+    }
+}
+
+/// Estimates the output tokens of a complete answer in either format from its length. Returns `None` if the body is not an answer.
+pub fn estimated_tokens(body: &[u8]) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Completion<'a> {
+        #[serde(borrow)]
+        choices: Vec<CompletionChoice<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct CompletionChoice<'a> {
+        #[serde(borrow, default)]
+        message: Option<DeltaFields<'a>>,
+    }
+    let mut size = OutputSize::default();
+    match serde_json::from_slice::<Completion<'_>>(body) {
+        Ok(completion) => {
+            let messages = completion
+                .choices
+                .iter()
+                .filter_map(|choice| choice.message.as_ref());
+            messages.for_each(|message| size.add(message.output_bytes()));
+        }
+        Err(_) => size.add(response_event::output_bytes_of(body)?),
+    }
+    Some(size.estimated_tokens())
+}

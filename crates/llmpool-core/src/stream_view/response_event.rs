@@ -1,0 +1,139 @@
+//! Classification of events of the Responses API.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::event_flags::EventFacts;
+use super::json_fields::{is_non_empty, mark_an_error, output_length};
+use crate::responses::{Item, Response, ResponseStatus, ResponsesUsage};
+use crate::sse::SseEvent;
+use crate::translate::usage;
+
+/// Classifies an event of a response.
+pub(super) fn classify(event: &SseEvent) -> EventFacts {
+    let Ok(fields) = serde_json::from_slice::<ResponseEventFields<'_>>(&event.data) else {
+        return EventFacts::unreadable(event.name.as_deref());
+    };
+    let kind = fields.kind.as_deref().unwrap_or_default();
+    let mut facts = EventFacts::default();
+    facts.flags.error = fields.is_error(kind);
+    // Each finished item counts: a stream that breaks off may have no later event that names it.
+    facts.flags.creates_resources = matches!(
+        kind,
+        "response.created" | "response.completed" | "response.incomplete" | "response.output_item.done"
+    );
+    match kind {
+        "response.completed" | "response.incomplete" => {
+            // Some servers send the response itself as the event.
+            let response = fields
+                .response
+                .map_or(&event.data[..], |response| response.get().as_bytes());
+            let summary = ResponseSummary::parse(response);
+            facts.flags.error |= summary.failed;
+            facts.flags.content = true;
+            facts.terminal = true;
+            facts.usage = summary.usage;
+        }
+        "response.output_item.added" => {
+            facts.flags.content = fields.item.is_some_and(|item| is_named_call(item.get()));
+        }
+        // What was not streamed as deltas arrives here.
+        "response.output_item.done" => facts.flags.content = fields.item.is_some(),
+        "response.output_text.done"
+        | "response.refusal.done"
+        | "response.function_call_arguments.done"
+        | "response.custom_tool_call_input.done" => facts.flags.content = true,
+        _ if kind.ends_with(".delta") => {
+            let delta = fields.delta.filter(|delta| is_non_empty(delta));
+            facts.flags.content = delta.is_some();
+            facts.output_bytes = delta.map_or(0, output_length);
+        }
+        _ => {}
+    }
+    facts
+}
+
+#[derive(Deserialize)]
+struct ResponseEventFields<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    delta: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    item: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    response: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+    // Fields of errors that are not events.
+    #[serde(borrow, default)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    code: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error_code: Option<&'a RawValue>,
+}
+
+impl ResponseEventFields<'_> {
+    fn is_error(&self, kind: &str) -> bool {
+        matches!(kind, "error" | "response.failed")
+            || self.error.is_some_and(is_non_empty)
+            || (kind.is_empty() && mark_an_error(self.object, self.code, self.error_code))
+            || mark_an_error(self.object, None, None)
+    }
+}
+
+/// Returns whether an item is a call with a name.
+fn is_named_call(item: &str) -> bool {
+    match serde_json::from_str(item) {
+        Ok(Item::FunctionCall(call)) => !call.name.is_empty(),
+        Ok(Item::CustomToolCall(call)) => !call.name.is_empty(),
+        _ => false,
+    }
+}
+
+/// Status and usage of the response in a terminal event.
+struct ResponseSummary {
+    failed: bool,
+    /// In the Chat Completions vocabulary.
+    usage: Option<Bytes>,
+}
+
+impl ResponseSummary {
+    fn parse(response: &[u8]) -> Self {
+        #[derive(Default, Deserialize)]
+        struct Fields {
+            #[serde(default)]
+            status: Option<ResponseStatus>,
+            #[serde(default)]
+            usage: Option<ResponsesUsage>,
+        }
+        let fields: Fields = serde_json::from_slice(response).unwrap_or_default();
+        let usage = fields.usage.map(|usage| usage::to_chat(&usage));
+        let usage = usage.filter(|usage| !usage.is_empty());
+        Self {
+            failed: matches!(
+                fields.status,
+                Some(ResponseStatus::Failed | ResponseStatus::Cancelled)
+            ),
+            usage: usage.and_then(|usage| serde_json::to_vec(&usage).ok().map(Bytes::from)),
+        }
+    }
+}
+
+/// Returns the bytes of output in the body of a response. Returns `None` if the body is not a response.
+pub(super) fn output_bytes_of(body: &[u8]) -> Option<usize> {
+    let response = Response::decode(body)
+        .ok()
+        .filter(|response| response.has("output"))?;
+    let calls = response.output.iter().map(|item| match item {
+        Item::FunctionCall(call) => call.name.len() + call.arguments.len(),
+        Item::CustomToolCall(call) => call.name.len() + call.input.len(),
+        Item::Reasoning(item) => item.text().len(),
+        _ => 0,
+    });
+    Some(response.text().len() + calls.sum::<usize>())
+}

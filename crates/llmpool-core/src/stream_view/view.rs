@@ -1,0 +1,154 @@
+//! State of one stream, updated with every event.
+
+use bytes::Bytes;
+
+use super::event_flags::{EventFacts, EventFlags};
+use super::output_size::OutputSize;
+use super::repeat::{EventRepeat, EventTemplate};
+use super::{chat_chunk, response_event};
+use crate::api_format::ApiFormat;
+use crate::sse::SseEvent;
+
+/// Limit on templates that are learned without one of them being of use.
+const MAX_UNUSED_TEMPLATES: u8 = 8;
+
+/// State of one stream: whether it has content, is complete, and what usage it reported.
+#[derive(Clone, Debug)]
+pub struct StreamView {
+    api_format: ApiFormat,
+    /// Choices by index, one bit each. Indexes from 127 on share the last bit.
+    choices: u128,
+    finished: u128,
+    has_terminal_event: bool,
+    done: bool,
+    content: bool,
+    usage: Option<Bytes>,
+    output: OutputSize,
+    template: Option<EventTemplate>,
+    templates_learned: u32,
+    unused_templates: u8,
+}
+
+/// The classification of one event. It travels with the event to the decoder.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Observation {
+    /// Facts about the event.
+    pub flags: EventFlags,
+    /// Set if the event equals an earlier one except for a few values.
+    pub repeat: Option<EventRepeat>,
+}
+
+impl StreamView {
+    /// Creates the view of a stream in `api_format` that has not begun.
+    pub fn new(api_format: ApiFormat) -> Self {
+        Self {
+            api_format,
+            choices: 0,
+            finished: 0,
+            has_terminal_event: false,
+            done: false,
+            content: false,
+            usage: None,
+            output: OutputSize::default(),
+            template: None,
+            templates_learned: 0,
+            unused_templates: 0,
+        }
+    }
+
+    /// Classifies the next event and updates the state.
+    pub fn observe(&mut self, event: &SseEvent) -> Observation {
+        if event.data.starts_with(b"[DONE]") {
+            self.done = true;
+            let flags = EventFlags {
+                done: true,
+                ..EventFlags::default()
+            };
+            return Observation { flags, repeat: None };
+        }
+        // Some servers keep the connection alive with empty events.
+        if event.data.trim_ascii().is_empty() && event.name.is_none() {
+            return Observation::default();
+        }
+        let known = self
+            .template
+            .as_ref()
+            .and_then(|template| template.recognise(event));
+        let (facts, repeat) = match known {
+            Some((facts, repeat)) => {
+                self.unused_templates = 0;
+                (facts, Some(repeat))
+            }
+            None => {
+                let facts = self.classify(event);
+                self.learn(event, &facts);
+                (facts, None)
+            }
+        };
+        let flags = facts.flags;
+        self.apply(facts);
+        Observation { flags, repeat }
+    }
+
+    /// Returns whether the stream ended properly: with `[DONE]`, a terminal event, or a finish reason for every choice.
+    pub fn is_complete(&self) -> bool {
+        self.done || self.has_terminal_event || (self.choices != 0 && self.choices == self.finished)
+    }
+
+    /// Returns whether `[DONE]` has arrived.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Returns whether an event with content has arrived.
+    pub fn has_content(&self) -> bool {
+        self.content
+    }
+
+    /// Returns the JSON text of the last usage that has at least one count, in the Chat Completions vocabulary.
+    pub fn usage(&self) -> Option<&Bytes> {
+        self.usage.as_ref()
+    }
+
+    /// Estimates the output tokens so far from the length of the output.
+    pub fn estimated_tokens(&self) -> u32 {
+        self.output.estimated_tokens()
+    }
+
+    fn classify(&self, event: &SseEvent) -> EventFacts {
+        match self.api_format {
+            ApiFormat::ChatCompletions => chat_chunk::classify(event),
+            ApiFormat::Responses => response_event::classify(event),
+        }
+    }
+
+    fn learn(&mut self, event: &SseEvent, facts: &EventFacts) {
+        let is_worthwhile = facts.output_bytes > 0 && facts.is_output_only();
+        if !is_worthwhile || self.unused_templates >= MAX_UNUSED_TEMPLATES {
+            return;
+        }
+        self.unused_templates += 1;
+        let number = self.templates_learned;
+        if let Some(template) = EventTemplate::learn(number, event, |event| self.classify(event)) {
+            self.templates_learned = self.templates_learned.wrapping_add(1);
+            self.template = Some(template);
+        }
+    }
+
+    fn apply(&mut self, facts: EventFacts) {
+        self.choices |= facts.choices;
+        self.finished |= facts.finished;
+        self.has_terminal_event |= facts.terminal;
+        self.content |= facts.flags.content;
+        self.output.add(facts.output_bytes);
+        if facts.usage.is_some() {
+            self.usage = facts.usage;
+        }
+    }
+}
+
+impl Default for StreamView {
+    fn default() -> Self {
+        Self::new(ApiFormat::default())
+    }
+}

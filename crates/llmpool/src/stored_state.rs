@@ -1,0 +1,186 @@
+//! The state file: what `save_key_states` stores and `load_key_states` and `saved_status` read.
+//!
+//! A key is identified by a fingerprint that is salted per file, so that the file reveals nothing about the keys. Responses and encrypted
+//! items are identified by fingerprints too. Timestamps are milliseconds since the Unix epoch, because the clocks of two processes have
+//! different origins.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use llmpool_core::limits::CooldownReason;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, ErrorKind};
+use crate::secrets::Secret;
+
+const VERSION: u32 = 1;
+
+/// The content of a state file.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredState {
+    version: u32,
+    /// The salt of the key fingerprints.
+    pub(crate) salt: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) saved_at: Option<u64>,
+    /// The keys that are in a cooldown or disabled.
+    pub(crate) keys: Vec<StoredKey>,
+    #[serde(default, rename = "made", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) affinities: Vec<StoredAffinity>,
+    /// The keys with attempts in flight; for display only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) loads: Vec<StoredLoad>,
+    /// The rate limits and wait queues of the models; for display only.
+    #[serde(default, rename = "rates", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) models: Vec<StoredModel>,
+}
+
+/// A key that is in a cooldown or disabled.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredKey {
+    pub(crate) provider: String,
+    pub(crate) fingerprint: String,
+    pub(crate) state: StoredKeyState,
+    /// The end of the cooldown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<u64>,
+}
+
+/// Why a stored key is not used.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StoredKeyState {
+    Throttled,
+    NoQuota,
+    Invalid,
+    Disabled,
+}
+
+/// The resources that one key created, oldest first.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredAffinity {
+    pub(crate) provider: String,
+    pub(crate) fingerprint: String,
+    /// Fingerprints in hexadecimal.
+    #[serde(rename = "by_it")]
+    pub(crate) resources: Vec<String>,
+}
+
+/// The number of attempts in flight with a key.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredLoad {
+    pub(crate) provider: String,
+    pub(crate) fingerprint: String,
+    pub(crate) in_flight: u32,
+}
+
+/// The rate limit and wait queue of a model.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredModel {
+    #[serde(rename = "model")]
+    pub(crate) id: String,
+    /// The available tokens of the rate limit; `None` without a rate limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) available: Option<u32>,
+    pub(crate) waiting: usize,
+}
+
+impl StoredKeyState {
+    /// Returns the state to store for a cooldown, or `None` if the cooldown is about a target and not the key.
+    pub(crate) fn from_cooldown(reason: CooldownReason) -> Option<Self> {
+        match reason {
+            CooldownReason::Throttled => Some(Self::Throttled),
+            CooldownReason::NoQuota => Some(Self::NoQuota),
+            CooldownReason::Invalid => Some(Self::Invalid),
+            CooldownReason::Forbidden | CooldownReason::Overloaded | CooldownReason::Broken => None,
+        }
+    }
+
+    /// Returns the reason of the cooldown, or `None` if the key is disabled.
+    pub(crate) fn cooldown(self) -> Option<CooldownReason> {
+        match self {
+            Self::Throttled => Some(CooldownReason::Throttled),
+            Self::NoQuota => Some(CooldownReason::NoQuota),
+            Self::Invalid => Some(CooldownReason::Invalid),
+            Self::Disabled => None,
+        }
+    }
+}
+
+impl StoredState {
+    /// Creates an empty state.
+    pub(crate) fn new(salt: String, saved_at: u64) -> Self {
+        Self {
+            version: VERSION,
+            salt,
+            saved_at: Some(saved_at),
+            keys: Vec::new(),
+            affinities: Vec::new(),
+            loads: Vec::new(),
+            models: Vec::new(),
+        }
+    }
+
+    /// Reads a state file. Returns `None` if it does not exist.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, Error> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unusable(path, &error.to_string())),
+        };
+        let state: Self = serde_json::from_str(&text).map_err(|error| unusable(path, &error.to_string()))?;
+        if state.version != VERSION {
+            let message = format!("unsupported version {}, expected {VERSION}", state.version);
+            return Err(unusable(path, &message));
+        }
+        Ok(Some(state))
+    }
+
+    /// Replaces a state file.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
+        self.replace(path)
+            .map_err(|error| unusable(path, &error.to_string()))
+    }
+
+    /// Writes a new file and renames it, so that a crash leaves either the old or the new file.
+    fn replace(&self, path: &Path) -> io::Result<()> {
+        let mut new_path = path.as_os_str().to_owned();
+        new_path.push(".new");
+        let new_path = Path::new(&new_path);
+        let mut file = create_private(new_path)?;
+        file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(new_path, path)
+    }
+}
+
+/// Returns the fingerprint that identifies a key in a state file with this salt.
+pub(crate) fn fingerprint(key: &Secret, salt: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(salt.as_bytes());
+    hash.update(b"\0llmpool key state\0");
+    hash.update(key.expose().as_bytes());
+    hash.finalize()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Creates or truncates a file that only its owner can read.
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn unusable(path: &Path, problem: &str) -> Error {
+    let path = path.display();
+    let message = format!("state file {path}: {problem}; remove the file to start without saved states");
+    Error::new(ErrorKind::Config, message)
+}
