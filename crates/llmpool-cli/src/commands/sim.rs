@@ -30,7 +30,7 @@ async fn serve(sim: Sim) -> Result<(), ExitCode> {
 fn scenario(named: &Path) -> Result<Scenario, String> {
     let place = named.display();
     match ready_name(named) {
-        Some(name) => Scenario::ready(name)
+        Some(name) => Scenario::built_in(name)
             .map_err(|error| format!("{place}: {error}; the name of a file has a / or ends in .json")),
         None => {
             let text =

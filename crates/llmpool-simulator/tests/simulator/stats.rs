@@ -1,16 +1,16 @@
-//! That the stats are right, above all when clients leave.
+//! Statistics, in particular when clients disconnect.
 
 use std::time::{Duration, Instant};
 
-use llmpool_simulator::{Phase, RequestKind, Simulator, Stats};
+use llmpool_simulator::{AbortPhase, RequestKind, Simulator, Stats};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::client::{Client, PATIENCE, chat, chat_body, request, stream};
+use crate::client::{Client, TIMEOUT, chat, chat_body, request, stream};
 use crate::simulate;
 
 #[tokio::test]
-async fn requests_are_counted_by_key_and_status_and_logged_in_order() {
+async fn requests_are_counted_and_logged_in_order() {
     let provider = simulate(
         r#"{"keys": [{"key": "a", "label": "first", "script": [{"status": 500}]}, {"key": "b"}], "models": ["m"]}"#,
     )
@@ -64,13 +64,13 @@ async fn requests_are_counted_by_key_and_status_and_logged_in_order() {
 }
 
 #[tokio::test]
-async fn the_stats_page_tells_the_same_and_counts_itself_out() {
+async fn stats_endpoint_excludes_itself_and_secrets() {
     let provider = simulate(r#"{"keys": [{"key": "KEY-CANARY"}], "echo": true}"#).await;
     chat(provider.addr(), "KEY-CANARY", stream()).await.unwrap();
     let mut client = Client::connect(provider.addr()).await;
     client.send("GET", "/stats", "", "").await;
     let page = client.reply().await.unwrap();
-    assert!(!page.text().contains("CANARY"), "a key or prompt in the stats");
+    assert!(!page.text().contains("CANARY"), "a key or a prompt in the stats");
     assert_eq!(
         (&page.json()["requests"], &page.json()["requests_with_bytes"]),
         (&json!(1), &json!(1))
@@ -88,20 +88,33 @@ async fn the_stats_page_tells_the_same_and_counts_itself_out() {
     );
 }
 
-/// L45: who leaves is noticed within 200 ms, also while nothing is being sent.
+/// A disconnect is noticed within 200 ms, also while nothing is sent.
+// L45
 #[tokio::test]
-async fn a_client_that_leaves_is_noticed_in_every_phase() {
+async fn disconnect_is_recorded_in_every_phase() {
     for (behaviour, body, phase) in [
-        (r#"{"stall": "before_head"}"#, json!({}), Phase::BeforeHead),
-        (r#"{"ok": true, "head_delay": 60}"#, json!({}), Phase::BeforeHead),
-        (r#"{"stall": "after_head"}"#, json!({}), Phase::MidStream),
-        (r#"{"stall": "after_head"}"#, stream(), Phase::MidStream),
-        (r#"{"stall": {"after_events": 2}}"#, stream(), Phase::MidStream),
-        (r#"{"stall": {"after_bytes": 9}}"#, json!({}), Phase::MidStream),
+        (r#"{"stall": "before_head"}"#, json!({}), AbortPhase::BeforeHead),
+        (
+            r#"{"ok": true, "head_delay": 60}"#,
+            json!({}),
+            AbortPhase::BeforeHead,
+        ),
+        (r#"{"stall": "after_head"}"#, json!({}), AbortPhase::MidStream),
+        (r#"{"stall": "after_head"}"#, stream(), AbortPhase::MidStream),
+        (
+            r#"{"stall": {"after_events": 2}}"#,
+            stream(),
+            AbortPhase::MidStream,
+        ),
+        (
+            r#"{"stall": {"after_bytes": 9}}"#,
+            json!({}),
+            AbortPhase::MidStream,
+        ),
         (
             r#"{"ok": true, "first_chunk_delay": 60}"#,
             stream(),
-            Phase::MidStream,
+            AbortPhase::MidStream,
         ),
     ] {
         let provider = simulate(&format!(
@@ -110,20 +123,20 @@ async fn a_client_that_leaves_is_noticed_in_every_phase() {
         .await;
         let mut client = Client::connect(provider.addr()).await;
         client.chat("k", &body).await;
-        if phase == Phase::MidStream {
+        if phase == AbortPhase::MidStream {
             assert_eq!(client.head().await.unwrap().0, 200);
         } else {
             provider
-                .wait_for(|stats| stats.in_flight == 1, PATIENCE)
+                .wait_for(|stats| stats.in_flight == 1, TIMEOUT)
                 .await
                 .unwrap();
         }
-        assert_abort_noticed(&provider, client, phase, Some(0)).await;
+        assert_abort_recorded(&provider, client, phase, Some(0)).await;
     }
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_before_its_request_is_complete_is_noticed() {
+async fn disconnect_while_sending_is_recorded() {
     let whole = chat_body(&json!({}));
     let head = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: s\r\ncontent-length: {}\r\n\r\n",
@@ -138,32 +151,32 @@ async fn a_client_that_leaves_before_its_request_is_complete_is_noticed() {
         client.write(sent.as_bytes()).await;
         let arrived = |stats: &Stats| stats.bytes_received == sent.len() as u64;
         provider
-            .wait_for(|stats| arrived(stats) && stats.requests == requests, PATIENCE)
+            .wait_for(|stats| arrived(stats) && stats.requests == requests, TIMEOUT)
             .await
             .unwrap();
-        assert_abort_noticed(&provider, client, Phase::Reading, None).await;
+        assert_abort_recorded(&provider, client, AbortPhase::Reading, None).await;
         assert_eq!(provider.stats().requests_with_bytes, 1);
     }
 }
 
-async fn assert_abort_noticed(provider: &Simulator, client: Client, phase: Phase, key: Option<usize>) {
-    let left = Instant::now();
+async fn assert_abort_recorded(provider: &Simulator, client: Client, phase: AbortPhase, key: Option<usize>) {
+    let disconnected = Instant::now();
     drop(client);
-    let noticed = |stats: &Stats| stats.aborts.len() == 1 && stats.connections_open == 0;
-    let stats = provider.wait_for(noticed, PATIENCE).await.unwrap();
+    let is_recorded = |stats: &Stats| stats.aborts.len() == 1 && stats.connections_open == 0;
+    let stats = provider.wait_for(is_recorded, TIMEOUT).await.unwrap();
     assert!(
-        left.elapsed() < Duration::from_millis(200),
+        disconnected.elapsed() < Duration::from_millis(200),
         "{:?}",
-        left.elapsed()
+        disconnected.elapsed()
     );
     assert_eq!((stats.aborts[0].phase, stats.aborts[0].key), (phase, key));
     assert_eq!(stats.in_flight, 0);
     assert!(stats.keys.iter().all(|key| key.in_flight == 0));
 }
 
-/// L41: whatever happened, nothing stays in flight.
+// L41
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_requests_that_end_in_all_ways_leave_nothing_in_flight() {
+async fn in_flight_is_0_after_1000_mixed_requests() {
     let provider = simulate(
         r#"{"keys": [{"key": "a"}, {"key": "b"}], "chunk_delay": 0.001, "answer": "a b c", "behaviours": [
             {"status": 500, "probability": 0.1},
@@ -179,17 +192,17 @@ async fn a_thousand_requests_that_end_in_all_ways_leave_nothing_in_flight() {
     for number in 0..1000u64 {
         clients.spawn(async move {
             let key = if number % 2 == 0 { "a" } else { "b" };
-            let patience = Duration::from_millis(1 + number % 40);
-            // Most leave somewhere in the middle; that is the point.
-            let _ = tokio::time::timeout(patience, chat(addr, key, stream())).await;
+            let timeout = Duration::from_millis(1 + number % 40);
+            // Most clients disconnect before the end, which is intended.
+            let _ = tokio::time::timeout(timeout, chat(addr, key, stream())).await;
         });
         if clients.len() >= 100 {
             clients.join_next().await.unwrap().unwrap();
         }
     }
     while clients.join_next().await.is_some() {}
-    let quiet = |stats: &Stats| stats.connections_open == 0 && stats.in_flight == 0;
-    let stats = provider.wait_for(quiet, PATIENCE).await.unwrap();
+    let is_idle = |stats: &Stats| stats.connections_open == 0 && stats.in_flight == 0;
+    let stats = provider.wait_for(is_idle, TIMEOUT).await.unwrap();
     assert!(
         stats
             .keys
@@ -200,7 +213,7 @@ async fn a_thousand_requests_that_end_in_all_ways_leave_nothing_in_flight() {
 }
 
 #[tokio::test]
-async fn four_hundred_requests_at_once_are_no_trouble() {
+async fn concurrent_400_requests_are_in_flight() {
     let provider = simulate(
         r#"{"answer": "a b", "keys": [{"key": "k"}], "behaviours": [{"stall": {"after_events": 1}}]}"#,
     )
@@ -217,7 +230,7 @@ async fn four_hundred_requests_at_once_are_no_trouble() {
     }
     let clients = clients.join_all().await;
     let stats = provider
-        .wait_for(|stats| stats.in_flight == 400, PATIENCE)
+        .wait_for(|stats| stats.in_flight == 400, TIMEOUT)
         .await
         .unwrap();
     assert_eq!(
@@ -230,15 +243,15 @@ async fn four_hundred_requests_at_once_are_no_trouble() {
     );
     drop(clients);
     let stats = provider
-        .wait_for(|stats| stats.aborts.len() == 400, PATIENCE)
+        .wait_for(|stats| stats.aborts.len() == 400, TIMEOUT)
         .await
         .unwrap();
     assert_eq!((stats.in_flight, stats.keys[0].max_in_flight), (0, 400));
 }
 
-/// L44: a request is in flight until its last byte.
+// L44
 #[tokio::test]
-async fn a_request_leaves_flight_with_the_end_of_its_body_and_not_before() {
+async fn request_is_in_flight_until_body_end() {
     let provider = simulate(r#"{"answer": "a b", "chunk_delay": 0.02}"#).await;
     let mut client = Client::connect(provider.addr()).await;
     client.chat("k", &stream()).await;
@@ -253,9 +266,9 @@ async fn a_request_leaves_flight_with_the_end_of_its_body_and_not_before() {
     assert_eq!(provider.stats().in_flight, 0);
 }
 
-/// A client may close as soon as it has read `[DONE]`: that is the end, not an abort.
+/// A client may disconnect as soon as it has read `[DONE]`.
 #[tokio::test]
-async fn leaving_after_the_done_marker_is_no_abort() {
+async fn disconnect_after_done_is_not_an_abort() {
     let provider = simulate(r#"{"answer": "a b"}"#).await;
     for _ in 0..50 {
         let mut client = Client::connect(provider.addr()).await;
@@ -264,14 +277,14 @@ async fn leaving_after_the_done_marker_is_no_abort() {
         while client.chunk().await.unwrap().unwrap() != b"data: [DONE]\n\n" {}
     }
     let stats = provider
-        .wait_for(|stats| stats.connections_open == 0, PATIENCE)
+        .wait_for(|stats| stats.connections_open == 0, TIMEOUT)
         .await
         .unwrap();
     assert_eq!((stats.requests, stats.aborts.len()), (50, 0));
 }
 
 #[tokio::test]
-async fn what_is_not_reached_is_told_with_what_was() {
+async fn wait_timeout_contains_the_stats() {
     let provider = simulate("{}").await;
     chat(provider.addr(), "k", json!({})).await.unwrap();
     let missed = provider

@@ -1,20 +1,20 @@
-//! That the ready scenarios do what the README says of them.
+//! The built-in scenarios do what the README says.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use llmpool_simulator::{Offline, Scenario, Simulator};
+use llmpool_simulator::{OfflineSimulator, Scenario, Simulator};
 use serde_json::json;
 
 use crate::client::{End, stream};
-use crate::offline::{ask, connect, pass};
+use crate::offline::{advance, ask, connect};
 
-fn ready(name: &str) -> Offline {
-    Simulator::offline(Scenario::ready(name).unwrap()).unwrap()
+fn built_in(name: &str) -> OfflineSimulator {
+    Simulator::offline(Scenario::built_in(name).unwrap()).unwrap()
 }
 
-/// How many requests in a row pass.
-async fn passed(provider: &Offline, key: &str) -> usize {
+/// Returns the number of successive requests that pass.
+async fn passed(provider: &OfflineSimulator, key: &str) -> usize {
     let mut count = 0;
     while count < 100 && ask(provider, key).await.unwrap().status == 200 {
         count += 1;
@@ -23,18 +23,18 @@ async fn passed(provider: &Offline, key: &str) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rate_limited_gives_each_key_its_own_limit() {
-    let provider = ready("rate-limited");
+async fn rate_limited_limits_each_key_separately() {
+    let provider = built_in("rate-limited");
     for key in ["sk-sim-a", "sk-sim-b", "sk-sim-c"] {
         assert_eq!(passed(&provider, key).await, 10, "{key}");
     }
-    pass(60.0).await;
+    advance(60.0).await;
     assert_eq!(passed(&provider, "sk-sim-b").await, 10);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_account_gives_all_keys_one_limit() {
-    let provider = ready("one-account");
+async fn one_account_limits_all_keys_together() {
+    let provider = built_in("one-account");
     assert_eq!(passed(&provider, "sk-sim-a").await, 30);
     for key in ["sk-sim-b", "sk-sim-c"] {
         let refused = ask(&provider, key).await.unwrap();
@@ -46,8 +46,8 @@ async fn one_account_gives_all_keys_one_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dying_keys_die_each_in_its_own_way() {
-    let provider = ready("dying-keys");
+async fn dying_keys_fail_at_their_times() {
+    let provider = built_in("dying-keys");
     let mut counts = BTreeMap::new();
     for key in ["invalid", "poor", "daily", "revoked", "alive"] {
         counts.insert(key, passed(&provider, &format!("sk-sim-{key}")).await);
@@ -60,40 +60,40 @@ async fn dying_keys_die_each_in_its_own_way() {
         ("alive", 100),
     ];
     assert_eq!(counts, BTreeMap::from(expected));
-    pass(60.0).await;
+    advance(60.0).await;
     for (key, count) in [("poor", 0), ("daily", 10), ("revoked", 0), ("alive", 100)] {
         assert_eq!(passed(&provider, &format!("sk-sim-{key}")).await, count, "{key}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_over_after_a_minute() {
-    let provider = ready("outage");
-    let mut seen = Vec::new();
+async fn outage_lasts_one_minute() {
+    let provider = built_in("outage");
+    let mut results = Vec::new();
     for _ in 0..4 {
-        seen.push(ask(&provider, "k").await.map(|reply| reply.status));
-        pass(30.0).await;
+        results.push(ask(&provider, "k").await.map(|reply| reply.status));
+        advance(30.0).await;
     }
-    assert_eq!(seen, [Ok(200), Ok(503), Err(End::Cut), Ok(200)]);
+    assert_eq!(results, [Ok(200), Ok(503), Err(End::Cut), Ok(200)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn flaky_fails_in_many_ways_and_mostly_does_not() {
-    let provider = ready("flaky");
-    let (mut well, mut cut, mut silent) = (0, 0, 0);
+async fn flaky_fails_one_request_in_five() {
+    let provider = built_in("flaky");
+    let (mut ok, mut cut, mut stalled) = (0, 0, 0);
     for _ in 0..300 {
         let mut client = connect(&provider);
         client.chat("k", &stream()).await;
         match tokio::time::timeout(Duration::from_secs(5), client.reply()).await {
             Ok(Ok(reply)) if reply.end == End::Cut => cut += 1,
-            Ok(Ok(reply)) => well += usize::from(reply.status == 200),
+            Ok(Ok(reply)) => ok += usize::from(reply.status == 200),
             Ok(Err(_)) => cut += 1,
-            Err(_) => silent += 1,
+            Err(_) => stalled += 1,
         }
     }
     let statuses = provider.stats().statuses;
-    assert!((210..285).contains(&well), "{well} of 300");
-    assert!(cut > 0 && silent > 0, "{cut} {silent}");
+    assert!((210..285).contains(&ok), "{ok} of 300");
+    assert!(cut > 0 && stalled > 0, "{cut} {stalled}");
     assert!(
         [500, 503, 529].iter().all(|status| statuses.contains_key(status)),
         "{statuses:?}"
@@ -101,9 +101,9 @@ async fn flaky_fails_in_many_ways_and_mostly_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_makes_one_wait_for_the_first_token() {
+async fn slow_delays_the_first_token() {
     let start = tokio::time::Instant::now();
-    let provider = ready("slow");
+    let provider = built_in("slow");
     let mut client = connect(&provider);
     client.chat("k", &json!({"stream": true, "max_tokens": 2})).await;
     client.head().await.unwrap();

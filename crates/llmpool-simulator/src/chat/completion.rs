@@ -1,19 +1,18 @@
-//! Proper answers to chat requests, plain and as streams of the same content.
+//! The chat completion that answers a request, as one body or as a stream of the same content.
 //!
-//! A stream is made event by event as it is sent, so that a long one costs no memory.
+//! Stream events are generated while they are sent, so the length of a stream does not affect memory use.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::chat::ChatRequest;
-use crate::draft::{Asked, Draft, Says, Wanted};
+use super::request::ParsedChatRequest;
+use crate::answer_draft::{AnswerDraft, DraftKind, DraftRequest, RequestedOutput};
 use crate::errors;
-use crate::outgoing::Answer;
 use crate::random::SplitMix64;
+use crate::response::{AnswerEncoder, DONE};
 use crate::scenario::{Scenario, UsagePolicy};
-use crate::words::Words;
 
-/// A completion, ready to be told either way.
+/// A chat completion with all its choices.
 #[derive(Clone, Debug)]
 pub(crate) struct Completion {
     id: String,
@@ -21,27 +20,27 @@ pub(crate) struct Completion {
     created: u64,
     model: String,
     choices: u32,
-    draft: Draft,
-    /// `None` if usage is not told in this form of the answer.
+    draft: AnswerDraft,
+    /// `None` if this answer reports no usage.
     usage: Option<Value>,
-    /// Events before the usage carry `"usage": null`.
+    /// Whether the events before the usage event carry `"usage": null`.
     usage_announced: bool,
     done: bool,
 }
 
 impl Completion {
-    /// The answer to a request; `number` makes its ids, `created` is seconds since 1970.
-    pub(crate) fn new(scenario: &Scenario, request: &ChatRequest, number: u64, created: u64) -> Self {
+    /// Creates the answer to `request`. `number` determines the ids; `created` is in seconds since the Unix epoch.
+    pub(crate) fn new(scenario: &Scenario, request: &ParsedChatRequest, number: u64, created: u64) -> Self {
         let mut random = SplitMix64::new(scenario.seed, number);
-        let asked = Asked {
-            wanted: request.wanted().unwrap_or(Wanted::Text),
+        let draft_request = DraftRequest {
+            output: request.requested_output().unwrap_or(RequestedOutput::Text),
             user_text: request.last_user_text(),
             max_tokens: request.max_tokens(),
         };
-        let draft = Draft::new(scenario, asked);
-        let told = match scenario.usage {
+        let draft = AnswerDraft::new(scenario, draft_request);
+        let reports_usage = match scenario.usage {
             UsagePolicy::Always => true,
-            UsagePolicy::OnRequest => !request.streams() || request.includes_usage(),
+            UsagePolicy::OnRequest => !request.is_streaming() || request.includes_usage(),
             UsagePolicy::Never => false,
         };
         Self {
@@ -50,20 +49,21 @@ impl Completion {
             created,
             model: request.model.clone(),
             choices: request.choices(),
-            usage: told.then(|| usage(request, &draft)),
-            usage_announced: told && request.includes_usage(),
+            usage: reports_usage.then(|| usage(request, &draft)),
+            usage_announced: reports_usage && request.includes_usage(),
             draft,
             done: scenario.done,
         }
     }
 
-    /// How long it is in tokens, all choices together.
+    /// Returns the tokens of reasoning and content of all choices together.
     pub(crate) fn tokens(&self) -> usize {
         self.draft.tokens() * self.choices as usize
     }
 
-    /// Choices take turns: a row of roles, one of each piece of the content, and a row of finish reasons.
-    fn row(&self, row: usize, rows: usize, index: usize) -> Bytes {
+    /// Returns the event of choice `index` in `row`. The first row holds the roles, the last the finish reasons, each
+    /// row between them one piece of every choice.
+    fn row_event(&self, row: usize, rows: usize, index: usize) -> Bytes {
         match row {
             0 => self.chunk(index, &self.first_delta(), None),
             last if last + 1 == rows => self.chunk(index, &json!({}), Some(self.finish_reason())),
@@ -98,32 +98,32 @@ impl Completion {
     }
 
     fn finish_reason(&self) -> &'static str {
-        match self.draft.says {
+        match self.draft.kind {
             _ if self.draft.cut_short => "length",
-            Says::Text | Says::Refusal => "stop",
-            Says::ToolCall { .. } => "tool_calls",
+            DraftKind::Text | DraftKind::Refusal => "stop",
+            DraftKind::ToolCall { .. } => "tool_calls",
         }
     }
 
     fn message(&self) -> Value {
         let mut message = json!({"role": "assistant", "content": null, "refusal": null});
-        let whole = self.draft.words.whole();
-        match &self.draft.says {
-            Says::Text => message["content"] = json!(whole),
-            Says::Refusal => message["refusal"] = json!(whole),
-            Says::ToolCall { name } => message["tool_calls"] = json!([self.tool_call(name, &whole)]),
+        let text = self.draft.text.full_text();
+        match &self.draft.kind {
+            DraftKind::Text => message["content"] = json!(text),
+            DraftKind::Refusal => message["refusal"] = json!(text),
+            DraftKind::ToolCall { name } => message["tool_calls"] = json!([self.tool_call(name, &text)]),
         }
         if let Some(reasoning) = &self.draft.reasoning {
-            message["reasoning_content"] = json!(reasoning.whole());
+            message["reasoning_content"] = json!(reasoning.full_text());
         }
         message
     }
 
     fn first_delta(&self) -> Value {
-        match &self.draft.says {
-            Says::Text => json!({"role": "assistant", "content": "", "refusal": null}),
-            Says::Refusal => json!({"role": "assistant", "content": null, "refusal": ""}),
-            Says::ToolCall { name } => {
+        match &self.draft.kind {
+            DraftKind::Text => json!({"role": "assistant", "content": "", "refusal": null}),
+            DraftKind::Refusal => json!({"role": "assistant", "content": null, "refusal": ""}),
+            DraftKind::ToolCall { name } => {
                 let mut call = self.tool_call(name, "");
                 call["index"] = json!(0);
                 json!({"role": "assistant", "content": null, "tool_calls": [call]})
@@ -131,18 +131,19 @@ impl Completion {
         }
     }
 
-    /// The reasoning comes before what is said.
+    /// Returns the delta of one piece. The pieces of the reasoning come before those of the content.
     fn delta(&self, piece: usize) -> Value {
-        let thoughts = self.draft.reasoning.as_ref();
-        let thought = thoughts.map_or(0, Words::pieces);
-        if let Some(reasoning) = thoughts.filter(|_| piece < thought) {
+        let reasoning_pieces = self.draft.reasoning_pieces();
+        if let Some(reasoning) = self.draft.reasoning.as_ref().filter(|_| piece < reasoning_pieces) {
             return json!({"reasoning_content": reasoning.piece(piece)});
         }
-        let text = self.draft.words.piece(piece - thought);
-        match self.draft.says {
-            Says::Text => json!({"content": text}),
-            Says::Refusal => json!({"refusal": text}),
-            Says::ToolCall { .. } => json!({"tool_calls": [{"index": 0, "function": {"arguments": text}}]}),
+        let text = self.draft.text.piece(piece - reasoning_pieces);
+        match self.draft.kind {
+            DraftKind::Text => json!({"content": text}),
+            DraftKind::Refusal => json!({"refusal": text}),
+            DraftKind::ToolCall { .. } => {
+                json!({"tool_calls": [{"index": 0, "function": {"arguments": text}}]})
+            }
         }
     }
 
@@ -151,8 +152,8 @@ impl Completion {
     }
 }
 
-impl Answer for Completion {
-    fn plain(&self) -> Bytes {
+impl AnswerEncoder for Completion {
+    fn plain_body(&self) -> Bytes {
         let choices: Vec<Value> = (0..self.choices)
             .map(|index| {
                 json!({
@@ -171,14 +172,13 @@ impl Answer for Completion {
     }
 
     fn events(self) -> impl Iterator<Item = Bytes> + Send + 'static {
-        let thought = self.draft.reasoning.as_ref().map_or(0, Words::pieces);
-        let rows = 1 + thought + self.draft.words.pieces() + 1;
+        let rows = 1 + self.draft.reasoning_pieces() + self.draft.text.pieces() + 1;
         let usage = self.usage_event();
         let done = self.done.then_some(DONE);
         let choices = self.choices as usize;
         let events = (0..rows * choices).map(move |position| {
             let (row, index) = (position / choices, position % choices);
-            self.row(row, rows, index)
+            self.row_event(row, rows, index)
         });
         events.chain(usage).chain(done)
     }
@@ -188,7 +188,7 @@ impl Answer for Completion {
     }
 }
 
-fn usage(request: &ChatRequest, draft: &Draft) -> Value {
+fn usage(request: &ParsedChatRequest, draft: &AnswerDraft) -> Value {
     let prompt = request.prompt_words();
     let completion = draft.tokens() * request.choices() as usize;
     let mut usage = json!({
@@ -203,10 +203,7 @@ fn usage(request: &ChatRequest, draft: &Draft) -> Value {
     usage
 }
 
-/// What ends a stream.
-pub(crate) const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
-
-/// One server-sent event.
+/// Returns one server-sent event.
 fn event(data: &Value) -> Bytes {
     Bytes::from(format!("data: {data}\n\n"))
 }
@@ -223,17 +220,17 @@ mod tests {
         let scenario = Scenario::from_json(scenario).unwrap();
         Completion::new(
             &scenario,
-            &ChatRequest::parse(full.to_string().as_bytes()).unwrap(),
+            &ParsedChatRequest::parse(full.to_string().as_bytes()).unwrap(),
             1,
             1_700_000_000,
         )
     }
 
     fn plain(scenario: &str, request: &Value) -> Value {
-        serde_json::from_slice(&completion(scenario, request).plain()).unwrap()
+        serde_json::from_slice(&completion(scenario, request).plain_body()).unwrap()
     }
 
-    /// The JSON events, and whether `[DONE]` came last.
+    /// Returns the JSON events, and whether the stream ends with `[DONE]`.
     fn stream(scenario: &str, request: &Value) -> (Vec<Value>, bool) {
         let mut request = request.clone();
         request["stream"] = json!(true);
@@ -264,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_assembled_is_the_plain_answer() {
+    fn assembled_stream_equals_plain_answer() {
         for scenario in [
             "{}",
             r#"{"answer": "eins zwei  drei 世界", "words_per_chunk": 2}"#,
@@ -286,14 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn the_chunk_count_is_exact_and_repeats_the_answer() {
+    fn chunk_count_is_exact_and_repeats_the_answer() {
         let (events, _) = stream(r#"{"answer": "a b c", "chunk_count": 7}"#, &json!({}));
         assert_eq!(events.len(), 1 + 7 + 1);
         assert_eq!(text(&events, 0), "a b c a b c a ".trim_end().to_owned() + " ");
     }
 
     #[test]
-    fn max_tokens_cuts_and_says_length() {
+    fn max_tokens_truncates_with_reason_length() {
         let answer = plain(r#"{"answer": "a b c"}"#, &json!({"max_tokens": 2}));
         assert_eq!(answer["choices"][0]["finish_reason"], "length");
         assert_eq!(answer["usage"]["completion_tokens"], 2);
@@ -304,39 +301,39 @@ mod tests {
     }
 
     #[test]
-    fn usage_is_told_when_the_policy_says_so() {
-        let asked = json!({"stream_options": {"include_usage": true}});
-        for (scenario, request, told) in [
+    fn usage_follows_the_policy() {
+        let with_usage = json!({"stream_options": {"include_usage": true}});
+        for (scenario, request, expected) in [
             ("{}", json!({}), false),
-            ("{}", asked.clone(), true),
+            ("{}", with_usage.clone(), true),
             (r#"{"usage": "always"}"#, json!({}), true),
-            (r#"{"usage": "never"}"#, asked.clone(), false),
+            (r#"{"usage": "never"}"#, with_usage.clone(), false),
         ] {
             let (events, _) = stream(scenario, &request);
             let last = events.last().unwrap();
-            assert_eq!(last["usage"].is_object(), told, "{scenario}");
-            assert_eq!(last["choices"] == json!([]), told, "{scenario}");
+            assert_eq!(last["usage"].is_object(), expected, "{scenario}");
+            assert_eq!(last["choices"] == json!([]), expected, "{scenario}");
         }
-        let (events, _) = stream("{}", &asked);
+        let (events, _) = stream("{}", &with_usage);
         assert_eq!(events[0].get("usage"), Some(&Value::Null));
         assert_eq!(plain(r#"{"usage": "never"}"#, &json!({})).get("usage"), None);
         assert_eq!(plain("{}", &json!({}))["usage"]["prompt_tokens"], 3);
     }
 
     #[test]
-    fn the_done_marker_can_be_left_out() {
+    fn done_marker_can_be_disabled() {
         assert!(!stream(r#"{"done": false}"#, &json!({})).1);
     }
 
     #[test]
-    fn the_prompt_is_only_repeated_where_asked() {
+    fn prompt_is_echoed_only_with_echo() {
         let content = |scenario| plain(scenario, &json!({}))["choices"][0]["message"]["content"].clone();
         assert!(!content("{}").as_str().unwrap().contains("what is this"));
         assert_eq!(content(r#"{"echo": true}"#), "what is this");
     }
 
     #[test]
-    fn a_forced_tool_is_called_with_arguments_that_fit() {
+    fn forced_tool_call_has_valid_arguments() {
         let request = || {
             json!({
                 "tool_choice": "required",
@@ -368,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_and_reasoning_stand_where_clients_look_for_them() {
+    fn refusal_and_reasoning_use_the_standard_fields() {
         let scenario = r#"{"answer": "a b", "reasoning": "d e", "refusal": "I will not."}"#;
         let plain = plain(scenario, &json!({}));
         let message = &plain["choices"][0]["message"];
@@ -398,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_structured_answer_fits_its_schema() {
+    fn structured_answer_fits_its_schema() {
         let schema = json!({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]});
         let format = json!({"type": "json_schema", "json_schema": {"name": "r", "schema": schema}});
         let answer = plain("{}", &json!({"response_format": format}));

@@ -1,19 +1,20 @@
-//! The smallest value that fits a JSON Schema, so that forced tool calls and structured answers parse.
+//! A small value that is valid for a JSON Schema, so that forced tool calls and structured answers parse.
 //!
-//! Knows what schemas of tools and typed answers use: types, properties, enums, constants, alternatives, local
-//! references, least lengths and minima. Anything else is ignored, and so may not fit.
+//! Supports what schemas of tools and typed answers use: `type`, `properties`, `required`, `enum`, `const`, `anyOf`,
+//! `oneOf`, `allOf`, local `$ref`, `minLength`, `minItems` and `minimum`. Ignores every other keyword, so the value
+//! may violate it.
 
 use serde_json::{Map, Value, json};
 
-/// Deeper than this a schema refers to itself; `null` ends it.
+/// Maximum nesting of a sample. A recursive schema reaches it; the value there is `null`.
 const MAX_DEPTH: usize = 16;
-/// Values in one sample; a schema that branches and refers to itself would grow without bound before it is deep.
+/// Maximum number of values in a sample. A recursive schema with branches grows exponentially within `MAX_DEPTH`.
 const MAX_VALUES: usize = 10_000;
-/// Most items or characters invented to satisfy a minimum.
+/// Maximum number of items or characters generated for `minItems` or `minLength`.
 const MAX_FILLER: u64 = 64;
 
-/// A value for the schema; `null` for what is no schema.
-pub(crate) fn fitting(schema: &Value) -> Value {
+/// Returns a value for the schema; `null` if `schema` is not a schema.
+pub(crate) fn value_for(schema: &Value) -> Value {
     Sampler {
         root: schema,
         left: MAX_VALUES,
@@ -23,7 +24,7 @@ pub(crate) fn fitting(schema: &Value) -> Value {
 
 struct Sampler<'a> {
     root: &'a Value,
-    /// Values that may still be made.
+    /// Values that may still be generated.
     left: usize,
 }
 
@@ -44,14 +45,14 @@ impl Sampler<'_> {
         }
         if let Some(first) = ["anyOf", "oneOf", "allOf"]
             .iter()
-            .find_map(|word| schema[word].get(0))
+            .find_map(|keyword| schema[keyword].get(0))
         {
             return self.value(first, depth - 1);
         }
         match kind(schema) {
             "object" => self.object(schema, depth),
             "array" => self.array(schema, depth),
-            "string" => Value::String("x".repeat(filler(schema, "minLength", 4))),
+            "string" => Value::String("x".repeat(minimum_length(schema, "minLength", 4))),
             "integer" | "number" => number(schema),
             "boolean" => json!(false),
             _ => Value::Null,
@@ -63,16 +64,16 @@ impl Sampler<'_> {
             return json!({});
         };
         let required = schema["required"].as_array();
-        let wanted = |name: &str| required.is_none_or(|names| names.iter().any(|entry| entry == name));
+        let is_required = |name: &str| required.is_none_or(|names| names.iter().any(|entry| entry == name));
         let members = properties
             .iter()
-            .filter(|(name, _)| wanted(name))
+            .filter(|(name, _)| is_required(name))
             .map(|(name, property)| (name.clone(), self.value(property, depth - 1)));
         Value::Object(members.collect::<Map<_, _>>())
     }
 
     fn array(&mut self, schema: &Value, depth: usize) -> Value {
-        let count = filler(schema, "minItems", 0);
+        let count = minimum_length(schema, "minItems", 0);
         let item = || self.value(&schema["items"], depth - 1);
         Value::Array(std::iter::repeat_with(item).take(count).collect())
     }
@@ -87,9 +88,9 @@ fn kind(schema: &Value) -> &str {
     }
 }
 
-fn filler(schema: &Value, minimum: &str, default: usize) -> usize {
-    let least = schema[minimum].as_u64().map(|least| least.min(MAX_FILLER));
-    least.map_or(default, |least| least as usize)
+fn minimum_length(schema: &Value, keyword: &str, default: usize) -> usize {
+    let minimum = schema[keyword].as_u64().map(|minimum| minimum.min(MAX_FILLER));
+    minimum.map_or(default, |minimum| minimum as usize)
 }
 
 fn number(schema: &Value) -> Value {
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_has_what_its_schema_requires() {
+    fn value_has_all_required_members() {
         let schema = json!({
             "type": "object",
             "properties": {
@@ -121,17 +122,17 @@ mod tests {
         let expected = json!({
             "city": "xxxx", "unit": "celsius", "days": 1, "tags": [false, false], "place": {"lat": 0},
         });
-        assert_eq!(fitting(&schema), expected);
+        assert_eq!(value_for(&schema), expected);
     }
 
     #[test]
-    fn a_schema_that_refers_to_itself_comes_to_an_end() {
+    fn recursive_schema_terminates() {
         let list = json!({"type": "object", "properties": {"next": {"$ref": "#"}}});
-        assert!(fitting(&list).is_object());
+        assert!(value_for(&list).is_object());
         let tree = json!({"type": "array", "items": {"$ref": "#"}, "minItems": 2});
-        assert_eq!(fitting(&tree).as_array().map(Vec::len), Some(2));
-        assert_eq!(fitting(&json!({"$ref": "#"})), Value::Null);
+        assert_eq!(value_for(&tree).as_array().map(Vec::len), Some(2));
+        assert_eq!(value_for(&json!({"$ref": "#"})), Value::Null);
         let bush = json!({"type": "array", "items": {"$ref": "#"}, "minItems": 64});
-        assert!(fitting(&bush).to_string().matches('[').count() <= MAX_VALUES);
+        assert!(value_for(&bush).to_string().matches('[').count() <= MAX_VALUES);
     }
 }

@@ -1,22 +1,25 @@
-//! Times of day as providers write them. All are rounded up to a second: an earlier one would invite a client too soon.
+//! Dates and durations as providers format them.
+//!
+//! Invariant: a formatted time is never earlier than the given one, so a client that waits for it does not retry too
+//! soon.
 
 use std::time::{Duration, SystemTime};
 
 const DAY: u64 = 24 * 3600;
 const BEIJING: Duration = Duration::from_secs(8 * 3600);
 
-/// As in `retry-after` and `date`: `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// Formats an HTTP date, rounded up to a second: `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub(crate) fn http_date(time: SystemTime) -> String {
     httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(unix_seconds_up(time)))
 }
 
-/// `1994-11-06T08:49:37Z`.
+/// Formats a date by RFC 3339, rounded up to a second: `1994-11-06T08:49:37Z`.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     let (date, clock) = date_and_clock(unix_seconds_up(time));
     format!("{date}T{clock}Z")
 }
 
-/// `1994-11-06 16:49:37`, as a clock in China shows it.
+/// Formats a date in the time zone of Beijing, rounded up to a second: `1994-11-06 16:49:37`.
 pub(crate) fn beijing(time: SystemTime) -> String {
     let (date, clock) = date_and_clock(unix_seconds_up(time + BEIJING));
     format!("{date} {clock}")
@@ -26,8 +29,25 @@ fn unix_seconds_up(time: SystemTime) -> u64 {
     seconds_up(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
+/// Returns whole seconds, rounded up.
 pub(crate) fn seconds_up(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}
+
+/// Formats a duration as Go does, in whole milliseconds rounded up: `1h2m3s`, `6m0s`, `7.66s`, `20ms`, `0s`.
+pub(crate) fn go_duration(duration: Duration) -> String {
+    let millis = duration.as_nanos().div_ceil(1_000_000);
+    if (1..1000).contains(&millis) {
+        return format!("{millis}ms");
+    }
+    let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
+    let seconds = format!("{}.{:03}", millis / 1000 % 60, millis % 1000);
+    let seconds = seconds.trim_end_matches('0').trim_end_matches('.');
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m{seconds}s"),
+        _ => format!("{hours}h{minutes}m{seconds}s"),
+    }
 }
 
 fn date_and_clock(unix_seconds: u64) -> (String, String) {
@@ -39,7 +59,8 @@ fn date_and_clock(unix_seconds: u64) -> (String, String) {
     )
 }
 
-/// Year, month and day so many days after 1970-01-01. Years begin in March here, so that the leap day is their last.
+/// Returns year, month and day of the date `days` days after 1970-01-01. Counts years from March, so the leap day is
+/// the last day of a year.
 fn date(days: u64) -> (u64, u64, u64) {
     const DAYS_OF_400_YEARS: u64 = 146_097;
     let from_march_of_0 = days + 719_468;
@@ -57,12 +78,29 @@ fn date(days: u64) -> (u64, u64, u64) {
 mod tests {
     use super::*;
 
+    #[test]
+    fn go_durations_round_up_to_milliseconds() {
+        for (millis, text) in [
+            (0, "0s"),
+            (20, "20ms"),
+            (1000, "1s"),
+            (7660, "7.66s"),
+            (10_000, "10s"),
+            (360_000, "6m0s"),
+            (3_723_000, "1h2m3s"),
+            (3_600_000, "1h0m0s"),
+        ] {
+            assert_eq!(go_duration(Duration::from_millis(millis)), text);
+        }
+        assert_eq!(go_duration(Duration::from_nanos(1)), "1ms");
+    }
+
     fn at(seconds: u64, nanos: u32) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos)
     }
 
     #[test]
-    fn a_moment_is_the_same_in_all_forms_and_never_early() {
+    fn all_formats_agree_and_round_up() {
         let moment = at(784_111_776, 1);
         assert_eq!(http_date(moment), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(rfc3339(moment), "1994-11-06T08:49:37Z");
@@ -70,9 +108,9 @@ mod tests {
         assert_eq!(rfc3339(at(784_111_777, 0)), "1994-11-06T08:49:37Z");
     }
 
-    /// Against the library that the other form comes from, over leap years and centuries.
+    /// Compares with the `httpdate` crate over leap years and centuries.
     #[test]
-    fn every_day_is_the_one_that_http_dates_say() {
+    fn dates_match_httpdate() {
         const MONTHS: [&str; 12] = [
             "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
         ];

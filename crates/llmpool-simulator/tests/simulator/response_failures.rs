@@ -1,25 +1,18 @@
-//! What goes wrong with chat goes wrong with responses, and counts as it does.
+//! Behaviours and limits on the Responses endpoint.
 
 use std::time::{Duration, Instant};
 
-use llmpool_simulator::{RequestKind, Simulator};
+use llmpool_simulator::RequestKind;
 use serde_json::{Value, json};
 
-use crate::client::{Client, End, chat, post};
+use crate::behaviours::always;
+use crate::client::{Client, End, chat, post, stream};
 use crate::response_events::{events, types};
 use crate::responses::{ask, body};
 use crate::simulate;
 
-async fn always(behaviour: &str) -> Simulator {
-    simulate(&format!(r#"{{"answer": "a b c", "behaviours": [{behaviour}]}}"#)).await
-}
-
-fn stream() -> Value {
-    json!({"stream": true})
-}
-
 #[tokio::test]
-async fn statuses_scripts_and_limits_strike_both_formats() {
+async fn rules_apply_to_both_formats() {
     let provider = simulate(
         r#"{"script": [{"status": 503, "retry_after": 2}, {"ok": true}, {"status": 418, "on": "chat_completions"}],
             "behaviours": [{"limit": 2, "per": 60}]}"#,
@@ -36,7 +29,7 @@ async fn statuses_scripts_and_limits_strike_both_formats() {
 }
 
 #[tokio::test]
-async fn limits_count_it_as_a_chat_call() {
+async fn limits_count_responses_like_chat() {
     let provider = simulate(
         r#"{"keys": [{"key": "k", "limits": {"requests": 3, "tokens": 1000, "window": "sliding"}}]}"#,
     )
@@ -79,7 +72,7 @@ async fn limits_count_it_as_a_chat_call() {
 }
 
 #[tokio::test]
-async fn a_stream_is_cut_reset_or_silent_at_any_point() {
+async fn stream_can_be_cut_reset_or_stalled() {
     for count in 0..13 {
         let provider = always(&format!(r#"{{"cut": {{"after_events": {count}}}}}"#)).await;
         let reply = ask(provider.addr(), "k", stream()).await.unwrap();
@@ -102,12 +95,12 @@ async fn a_stream_is_cut_reset_or_silent_at_any_point() {
     for _ in 0..3 {
         assert!(client.chunk().await.unwrap().is_some());
     }
-    assert!(client.silent().await);
+    assert!(client.is_silent().await);
     assert_eq!(provider.stats().in_flight, 1);
 }
 
 #[tokio::test]
-async fn the_first_token_may_be_slow() {
+async fn head_and_first_event_can_be_delayed() {
     let provider = always(r#"{"ok": true, "head_delay": 0.04, "first_chunk_delay": 0.05}"#).await;
     let mut client = Client::connect(provider.addr()).await;
     let start = Instant::now();
@@ -121,7 +114,7 @@ async fn the_first_token_may_be_slow() {
 }
 
 #[tokio::test]
-async fn an_error_in_a_200_is_a_body_or_two_events() {
+async fn error_in_200_is_a_body_or_two_events() {
     let provider = always(r#"{"error_in_200": "plain"}"#).await;
     for extra in [json!({}), stream()] {
         let reply = ask(provider.addr(), "k", extra).await.unwrap();
@@ -134,7 +127,7 @@ async fn an_error_in_a_200_is_a_body_or_two_events() {
     for (place, before, output) in [
         (r#""first_event""#, 0, 0),
         (r#"{"after_events": 5}"#, 5, 0),
-        // created, in_progress, and all eight of the message
+        // created, in_progress, and the eight events of the message
         (r#"{"after_events": 10}"#, 10, 1),
         (r#"{"after_events": 99}"#, 10, 1),
     ] {
@@ -165,7 +158,7 @@ async fn an_error_in_a_200_is_a_body_or_two_events() {
 }
 
 #[tokio::test]
-async fn what_broke_cannot_be_continued_and_what_was_whole_can() {
+async fn only_complete_responses_can_be_continued() {
     let provider =
         simulate(r#"{"answer": "a b", "script": [{"error_in_200": {"after_events": 9}}, {"ok": true}]}"#)
             .await;
