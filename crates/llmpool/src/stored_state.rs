@@ -8,7 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use llmpool_core::limits::limiter::CooldownReason;
+use llmpool_core::limits::CooldownReason;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
