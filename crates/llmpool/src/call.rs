@@ -9,9 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use llmpool_core::failure::status_policy::{self, KeyAction, KeyScope};
 use llmpool_core::failure::{Blame, Failure, FailureKind};
-use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::limiter::{CooldownReason, KeyConstraint, ProvisionalCooldown, WaitReason};
-use llmpool_core::limits::wait_queue::{AcquireRequest, Ticket};
+use llmpool_core::limits::KeyId;
+use llmpool_core::limits::{AcquireRequest, Ticket};
+use llmpool_core::limits::{CooldownReason, KeyConstraint, ProvisionalCooldown, WaitReason};
 use llmpool_core::routing::attempts::{Attempts, KeyOutcome, NextAction};
 use llmpool_core::time::Timestamp;
 
@@ -71,7 +71,7 @@ pub(crate) async fn run(
                     });
                 }
             }
-            NextAction::Backoff(_) if !target.provider.admission.spend_retry(target.id) => {
+            NextAction::Backoff(_) if !target.provider.admission.try_spend_retry(target.id) => {
                 observe::retry_budget_exhausted(&call.report);
                 return Err(call.give_up());
             }
@@ -117,7 +117,7 @@ impl<'a> Call<'a> {
             deadlines: CallDeadlines { timeouts, deadline },
             started,
             admitted: started,
-            ticket: admission.fresh_call(target.id, started),
+            ticket: admission.record_call(target.id, started),
             attempts: Attempts::new(
                 target.retry,
                 target.keys.len(),
@@ -168,7 +168,7 @@ impl<'a> Call<'a> {
             .target
             .provider
             .admission
-            .enter(self.target.id, acquire_request);
+            .acquire(self.target.id, acquire_request);
         let acquired = if self.options.fail_fast {
             fail_fast::while_keys_are_usable(self.target, self.constraint, permit).await
         } else {
@@ -184,7 +184,7 @@ impl<'a> Call<'a> {
             Ok(Err(rejection)) => Err(self.reject(rejection)),
             Err(availability) => Err(self.reject(Rejection::TooLate {
                 ready_at: availability.until(),
-                why: WaitReason::Keys(availability),
+                why: WaitReason::KeysUnavailable(availability),
             })),
         }
     }
@@ -206,7 +206,7 @@ impl<'a> Call<'a> {
                 });
                 match &mut reply {
                     Reply::Stream { frames, .. } => {
-                        permit.succeeded();
+                        permit.record_success();
                         self.report.first_content = Some(self.report.elapsed);
                         let target = self.target.clone();
                         frames.hold(StreamPermit { permit, target });
@@ -245,9 +245,9 @@ impl<'a> Call<'a> {
     fn apply_failure(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, request: EncodedRequest) {
         let target = self.target;
         let added = request.added_stream_options;
-        let has_other_key = target.provider.admission.look(|limiter| {
+        let has_other_key = target.provider.admission.with_limiter(|limiter| {
             limiter.has_other_key(target.id, |other| {
-                other == key || self.attempts.is_rejected_by(other) || !limiter.binds(self.constraint, other)
+                other == key || self.attempts.is_rejected_by(other) || !limiter.allows(self.constraint, other)
             })
         });
         let outcome = self
@@ -259,7 +259,7 @@ impl<'a> Call<'a> {
         }
         let blames_target = matches!(failure.blame(), Blame::Target | Blame::Network);
         if blames_target && failure.kind != FailureKind::DeadConnection {
-            permit.target_failed(failure.retry_after);
+            permit.record_target_failure(failure.retry_after);
         }
         let action = target.on_status.action(failure.status);
         match outcome {
@@ -269,8 +269,8 @@ impl<'a> Call<'a> {
             KeyOutcome::ProvisionalCooldown => {
                 let pause = failure.retry_after.unwrap_or(PROVISIONAL_COOLDOWN);
                 self.cooldowns.extend(match failure.kind {
-                    FailureKind::RateLimited => permit.refused(CooldownReason::Throttled, Some(pause)),
-                    _ => permit.refused_unclearly(pause),
+                    FailureKind::RateLimited => permit.record_refusal(CooldownReason::Throttled, Some(pause)),
+                    _ => permit.record_unclear_refusal(pause),
                 });
             }
             KeyOutcome::RestoreAll => {
@@ -298,7 +298,7 @@ impl<'a> Call<'a> {
             Some(KeyAction::Park { pause, scope }) => (Some(scope), named.max(Some(pause))),
             Some(KeyAction::Ignore) | None => (None, named),
         };
-        permit.refused(status_policy::cooldown_reason(failure.kind, scope), pause);
+        permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), pause);
         observe::key_unavailable(&self.target.provider, key);
     }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use llmpool_core::limits::key::KeyAvailability;
-use llmpool_core::limits::limiter::KeyConstraint;
+use llmpool_core::limits::KeyAvailability;
+use llmpool_core::limits::KeyConstraint;
 use llmpool_core::time::Timestamp;
 
 use crate::clock;
@@ -45,12 +45,12 @@ async fn keys_unusable(target: &Target, constraint: KeyConstraint) -> KeyAvailab
 
 /// Returns the availability of the key that recovers first, if no key is usable and none has an attempt in flight.
 fn unusable_until(target: &Target, constraint: KeyConstraint) -> Option<KeyAvailability> {
-    target.provider.admission.look(|limiter| {
+    target.provider.admission.with_limiter(|limiter| {
         let keys = limiter.keys_of(target.id).iter();
-        let keys = keys.filter(|key| limiter.binds(constraint, **key));
+        let keys = keys.filter(|key| limiter.allows(constraint, **key));
         let mut first: Option<KeyAvailability> = None;
         for &key in keys {
-            let availability = limiter.key_state_at(target.id, key);
+            let availability = limiter.key_availability_at(target.id, key);
             let is_usable = matches!(
                 availability,
                 KeyAvailability::Healthy | KeyAvailability::Throttled(_) | KeyAvailability::Probing

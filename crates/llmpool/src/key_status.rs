@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use llmpool_core::limits::key::KeyAvailability;
+use llmpool_core::limits::KeyAvailability;
 
 use crate::secrets::KeyLabel;
 

@@ -1,6 +1,6 @@
 //! Log records: labels, kinds and durations; never a key, a prompt or a text of the provider.
 
-use llmpool_core::limits::key::KeyId;
+use llmpool_core::limits::KeyId;
 use tracing::{debug, warn};
 
 use crate::provider::Provider;
@@ -42,7 +42,9 @@ pub(crate) fn retry_budget_exhausted(report: &CallReport) {
 }
 
 pub(crate) fn key_unavailable(provider: &Provider, key: KeyId) {
-    let state = provider.admission.look(|limiter| limiter.key_state(key));
+    let state = provider
+        .admission
+        .with_limiter(|limiter| limiter.key_availability(key));
     let key = &provider.key(key).label;
     warn!(target: "llmpool", provider = %provider.id, key = %key, state = state.as_str(), "key unavailable");
 }

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Uri, header};
+use llmpool_core::limits::KeyId;
 use llmpool_core::limits::Limits;
-use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::limiter::TargetLimits;
+use llmpool_core::limits::TargetLimits;
 use llmpool_core::provider_profile::ProviderProfile;
 use llmpool_core::routing::retry::RetryPolicy;
 
@@ -127,7 +127,9 @@ impl OpenAiCompatibleBuilder {
             .pool_for(uri);
         Ok(OpenAiCompatible::from_target(Target {
             id,
-            counts_tokens: provider.admission.look(|limiter| limiter.counts_tokens(id)),
+            counts_tokens: provider
+                .admission
+                .with_limiter(|limiter| limiter.counts_tokens(id)),
             expected_output: settings.expected_output_tokens,
             on_status: settings.on_status,
             name: format!("{}/{model}", provider.id).into(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use llmpool_core::limits::fairness::Caller;
+pub use llmpool_core::limits::Caller;
 
 /// Options of a single call. By default, the target's settings apply.
 ///

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::HeaderValue;
 use llmpool_core::failure::Failure;
-use llmpool_core::limits::affinity::Affinity;
-use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::limiter::TargetId;
-use llmpool_core::limits::shared_quota::SharedQuotaDetector;
+use llmpool_core::limits::Affinity;
+use llmpool_core::limits::KeyId;
+use llmpool_core::limits::SharedQuotaDetector;
+use llmpool_core::limits::TargetId;
 
 use crate::clock;
 use crate::key_status::{KeyState, KeyStatus};
@@ -99,15 +99,15 @@ impl Provider {
         ids: impl IntoIterator<Item = KeyId>,
     ) -> Vec<KeyStatus> {
         let now = clock::now();
-        self.admission.look(|limiter| {
+        self.admission.with_limiter(|limiter| {
             let status = |id: KeyId| {
                 let group = limiter.group_of(id).map(|group| limiter.members(group));
                 let others = group.unwrap_or_default().iter().filter(|other| **other != id);
-                let (own, account) = limiter.configured(id);
+                let (own, account) = limiter.configured_limits(id);
                 let limits = account.map_or(own, |account| own.stricter(&account));
                 let availability = match target {
-                    Some(target) => limiter.key_state_at(target, id),
-                    None => limiter.key_state(id),
+                    Some(target) => limiter.key_availability_at(target, id),
+                    None => limiter.key_availability(id),
                 };
                 KeyStatus {
                     label: self.key(id).label.clone(),

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use llmpool_core::failure::FailureKind;
+use llmpool_core::limits::KeyAvailability;
 use llmpool_core::limits::LimitKind;
-use llmpool_core::limits::key::KeyAvailability;
-use llmpool_core::limits::limiter::{Unsatisfiable, WaitReason};
+use llmpool_core::limits::{Unsatisfiable, WaitReason};
 use llmpool_core::time::Timestamp;
 
 use crate::error::{Error, ErrorKind};
-use crate::limits::{LONGEST_LINE, Rejection};
+use crate::limits::{MAX_WAITING, Rejection};
 
 /// A time this far away counts as never.
 const NEVER: Duration = Duration::from_secs(10 * 366 * 86_400);
@@ -25,8 +25,8 @@ pub(crate) fn rejection_error(rejection: Rejection, now: Timestamp) -> Error {
         Rejection::Unsatisfiable(reason) => {
             return Error::new(ErrorKind::Unsendable, unsatisfiable_message(reason));
         }
-        Rejection::Full { ready_at } => {
-            let message = format!("the wait queue is full ({LONGEST_LINE} calls)");
+        Rejection::QueueFull { ready_at } => {
+            let message = format!("the wait queue is full ({MAX_WAITING} calls)");
             (Error::new(ErrorKind::LimitReached, message), Some(ready_at))
         }
         Rejection::TooLate { ready_at, why } => {
@@ -75,12 +75,12 @@ fn wait_message(why: WaitReason) -> (ErrorKind, &'static str) {
         WaitReason::TargetConcurrency => {
             limit("no concurrency slot of the model is free before the deadline")
         }
-        WaitReason::Concurrency => limit("no concurrency slot of a key is free before the deadline"),
-        WaitReason::TargetRests => attempt(
+        WaitReason::KeyConcurrency => limit("no concurrency slot of a key is free before the deadline"),
+        WaitReason::TargetCooldown => attempt(
             FailureKind::Overloaded,
             "the provider asked for a pause that ends after the deadline",
         ),
-        WaitReason::Keys(availability) => match availability {
+        WaitReason::KeysUnavailable(availability) => match availability {
             KeyAvailability::Invalid(_) => attempt(FailureKind::InvalidKey, "the provider refuses every key"),
             KeyAvailability::NoQuota(_) => attempt(FailureKind::NoQuota, "every key is out of quota"),
             KeyAvailability::Throttled(_) => attempt(FailureKind::RateLimited, "every key is throttled"),

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::Json;
 use llmpool_core::failure::status_policy::StatusPolicy;
-use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::limiter::TargetId;
+use llmpool_core::limits::KeyId;
+use llmpool_core::limits::TargetId;
 use llmpool_core::provider_profile::KeyHeader;
 use llmpool_core::routing::retry::RetryPolicy;
 

@@ -23,8 +23,8 @@ pub(super) fn limit(reason: WaitReason) -> &'static str {
         WaitReason::KeyLimits(LimitKind::Requests) => "the keys' request rate",
         WaitReason::KeyLimits(LimitKind::Tokens) => "the keys' tokens per minute",
         WaitReason::KeyLimits(LimitKind::Day) => "the keys' requests per day",
-        WaitReason::Concurrency => "the keys' max_concurrency",
-        WaitReason::TargetRests | WaitReason::Keys(_) => "cooldowns",
+        WaitReason::KeyConcurrency => "the keys' max_concurrency",
+        WaitReason::TargetCooldown | WaitReason::KeysUnavailable(_) => "cooldowns",
     }
 }
 
@@ -36,8 +36,8 @@ pub(super) fn limit_kind(reason: WaitReason) -> &'static str {
             LimitKind::Tokens => "tokens per minute",
             LimitKind::Day => "requests per day",
         },
-        WaitReason::TargetConcurrency | WaitReason::Concurrency => "max_concurrency",
-        WaitReason::TargetRests | WaitReason::Keys(_) => "cooldowns",
+        WaitReason::TargetConcurrency | WaitReason::KeyConcurrency => "max_concurrency",
+        WaitReason::TargetCooldown | WaitReason::KeysUnavailable(_) => "cooldowns",
     }
 }
 
@@ -51,8 +51,8 @@ pub(super) fn json_name(reason: WaitReason) -> &'static str {
         WaitReason::KeyLimits(LimitKind::Requests) => "key_requests",
         WaitReason::KeyLimits(LimitKind::Tokens) => "key_tokens",
         WaitReason::KeyLimits(LimitKind::Day) => "key_requests_a_day",
-        WaitReason::Concurrency => "key_concurrency",
-        WaitReason::TargetRests | WaitReason::Keys(_) => "pauses",
+        WaitReason::KeyConcurrency => "key_concurrency",
+        WaitReason::TargetCooldown | WaitReason::KeysUnavailable(_) => "pauses",
     }
 }
 
