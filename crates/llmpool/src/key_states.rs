@@ -8,11 +8,11 @@ use llmpool_core::limits::{KeyAvailability, KeyId};
 
 use crate::error::Error;
 use crate::openai_compatible::OpenAiCompatible;
+use crate::provider::Provider;
 use crate::providers::Providers;
 use crate::stored_state::{
-    StoredAffinity, StoredKey, StoredKeyState, StoredLoad, StoredModel, StoredState, fingerprint,
+    StoredAffinity, StoredKey, StoredKeyState, StoredLoad, StoredModel, StoredState, VERSION, fingerprint,
 };
-use crate::target::Provider;
 use crate::{clock, random};
 
 impl Providers {
@@ -27,7 +27,13 @@ impl Providers {
             random::fresh_seed(),
             random::mixed(wall_now.as_nanos() as u64)
         );
-        let mut state = StoredState::new(salt, wall_now.as_millis() as u64);
+        let mut state = StoredState {
+            version: VERSION,
+            salt,
+            saved_at: Some(wall_now.as_millis() as u64),
+            models: self.models().map(stored_model).collect(),
+            ..StoredState::default()
+        };
         for provider in self.pools() {
             let fingerprints = fingerprints(&provider, &state.salt);
             state.keys.extend(stored_keys(&provider, &fingerprints, wall_now));
@@ -36,7 +42,6 @@ impl Providers {
                 .extend(stored_affinities(&provider, &fingerprints));
             state.loads.extend(stored_loads(&provider, &fingerprints));
         }
-        state.models = self.models().map(stored_model).collect();
         state.write(path.as_ref())
     }
 

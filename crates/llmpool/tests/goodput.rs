@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use llmpool::chat::ChatRequest;
 use llmpool::forecast::{Arrivals, Traffic};
-use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings};
+use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible};
 use llmpool_simulator::{Scenario, Simulator};
 
 const CALLERS: usize = 64;
@@ -48,9 +48,16 @@ async fn many_callers_use_four_keys_fully_without_refusals() {
         ..KeyLimits::default()
     };
     let pool = ApiKeyPool::with_limits("sim", ["a", "b", "c", "d"].map(|key| (key.into(), limits))).unwrap();
+<<<<<<< HEAD
     let target =
         OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), TargetSettings::default()).unwrap();
     let prediction = target
+=======
+    let target = OpenAiCompatible::builder(&pool, "m", &simulator.url())
+        .build()
+        .unwrap();
+    let told = target
+>>>>>>> main
         .forecast(&Traffic {
             arrivals: Arrivals::Callers(CALLERS as u32),
             burst: None,

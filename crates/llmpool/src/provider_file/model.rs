@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use llmpool_core::api_format::ApiFormat;
+use llmpool_core::limits::Limits;
 
 use super::field::{Field, Fields};
 use super::reader::{FileReader, is_comment};
 use crate::base_url::endpoint;
-use crate::openai_compatible::TargetSettings;
 use crate::provider_entry::{ModelEntry, ProviderEntry};
+use crate::target_settings::TargetSettings;
 
 /// The names of the fields of a model.
 const MODEL_FIELDS: [&str; 20] = [
@@ -124,22 +125,17 @@ impl<'a> FileReader<'a> {
         let defaults = TargetSettings::default();
         let api_formats =
             [ApiFormat::ChatCompletions, ApiFormat::Responses].map(|format| (format.as_str(), format));
+        let rate_limit = self.rate_limit(members);
         let limits = self.limits(members);
         let get = |name| members.get_non_null(name);
         TargetSettings {
             api: get("api")
                 .and_then(|field| self.one_of(&field, &api_formats))
                 .unwrap_or_default(),
-            rate_limit: self.rate_limit(members),
-            rpm: limits.rpm,
-            tpm: limits.tpm,
-            rpd: limits.rpd,
-            max_concurrency: limits.max_concurrency,
+            limits: Limits { rate_limit, ..limits },
             expected_output_tokens: self.optional_integer(members, "expected_output_tokens", 1, u32::MAX),
             breaker: self.optional_integer(members, "breaker", 1, 1_000_000),
-            on_status: get("on_status")
-                .map(|field| self.status_policy(&field))
-                .unwrap_or_default(),
+            on_status: self.status_policy(get("on_status")),
             learn_limits: get("learn_limits")
                 .and_then(|field| self.boolean(&field))
                 .unwrap_or(true),
@@ -151,18 +147,12 @@ impl<'a> FileReader<'a> {
                 .map_or(defaults.retry_delay, |delay| {
                     Duration::from_secs_f64(delay.min(86_400.0))
                 }),
-            timeouts: get("timeouts")
-                .map(|field| self.timeouts(&field))
-                .unwrap_or_default(),
+            timeouts: self.timeouts(get("timeouts")),
             context_window: self
                 .optional_integer(members, "context_window", 1, u32::MAX)
                 .unwrap_or(defaults.context_window),
-            api_params: get("api_params")
-                .map(|field| self.api_params(&field))
-                .unwrap_or_default(),
-            headers: get("headers")
-                .map(|field| self.headers(&field))
-                .unwrap_or_default(),
+            api_params: self.api_params(get("api_params")),
+            headers: self.headers(get("headers")),
         }
     }
 
