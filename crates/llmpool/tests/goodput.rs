@@ -48,16 +48,10 @@ async fn many_callers_use_four_keys_fully_without_refusals() {
         ..KeyLimits::default()
     };
     let pool = ApiKeyPool::with_limits("sim", ["a", "b", "c", "d"].map(|key| (key.into(), limits))).unwrap();
-<<<<<<< HEAD
-    let target =
-        OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), TargetSettings::default()).unwrap();
-    let prediction = target
-=======
     let target = OpenAiCompatible::builder(&pool, "m", &simulator.url())
         .build()
         .unwrap();
-    let told = target
->>>>>>> main
+    let prediction = target
         .forecast(&Traffic {
             arrivals: Arrivals::Callers(CALLERS as u32),
             burst: None,
