@@ -282,7 +282,7 @@ fn descriptions_are_kept_wherever_a_doc_comment_stands() {
 
 fn refused<T: JsonSchema>() -> (String, Unsupported, String) {
     let error: SchemaError = json_schema::<T>().unwrap_err();
-    (error.at().to_owned(), error.why().clone(), error.to_string())
+    (error.path().to_owned(), error.reason().clone(), error.to_string())
 }
 
 #[test]
@@ -587,7 +587,7 @@ fn what_a_type_says_itself_is_kept_out_of_sight() {
     };
     assert_eq!(mismatch.to_string(), "[0]: refused by the type");
     assert_eq!(
-        (mismatch.path().as_str(), mismatch.why()),
+        (mismatch.path().as_str(), mismatch.reason()),
         ("[0]", "refused by the type")
     );
     assert_eq!(mismatch.detail(), "I do not like CANARY");

@@ -24,7 +24,7 @@ impl OpenAiCompatible {
     pub async fn list_models_with(&self, options: &CallOptions) -> Result<ModelList, Error> {
         let Answer { reply, report, .. } = call::run(self.target(), &Question, options).await?;
         let listed = match &reply {
-            Reply::Plain { body, .. } => ModelList::read(body),
+            Reply::Plain { body, .. } => ModelList::decode_lenient(body),
             Reply::Stream { .. } => None,
         };
         listed.ok_or_else(|| raw::invalid_response(report))
