@@ -1,12 +1,12 @@
-//! What can be said on the command line.
+//! Command line arguments.
 
 mod chat;
 mod config;
 mod plan;
+mod shared;
 
-use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Effects, Style};
@@ -14,9 +14,12 @@ use clap::builder::Styles;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
-pub(crate) use self::chat::{Batch, Chat, Order};
-pub(crate) use self::config::{Config, Init, Show, Validate};
-pub(crate) use self::plan::{Calls, Plan, burst, callers, latency, rate, tokens};
+pub(crate) use self::chat::{BatchArgs, ChatArgs, OutputOrder};
+pub(crate) use self::config::{ConfigCommand, InitArgs, ShowArgs, ValidateArgs};
+pub(crate) use self::plan::{
+    PlanArgs, TrafficArgs, parse_burst, parse_callers, parse_latency, parse_rate, parse_tokens,
+};
+pub(crate) use self::shared::{ConfigFileArgs, StateFileArgs, non_empty, parse_seconds};
 
 /// One interface over every OpenAI-compatible provider.
 #[derive(Debug, Parser)]
@@ -24,36 +27,36 @@ pub(crate) use self::plan::{Calls, Plan, burst, callers, latency, rate, tokens};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Say nothing on stderr but errors
+    /// Print only errors to stderr
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 }
 
 const AFTER_HELP: &str = "\
 Examples:
-  llmpool chat \"Hello\"                 one answer; without a prompt, a talk in the terminal
+  llmpool chat \"Hello\"                 print one answer; without a prompt, start an interactive chat
   llmpool config init                  write a provider.json
-  llmpool check                        which keys work?
+  llmpool check                        test every API key
 
 Exit codes:
-    0  ok
-    1  failed
-    2  the command line, or a line of a batch, is wrong
-   75  limited or timed out: the same may do later
+    0  success
+    1  failure
+    2  invalid command line or batch line
+   75  rate limited or timed out; retry later
    77  credentials refused
-   78  the configuration is wrong or missing
-  130  Ctrl-C
+   78  configuration missing or invalid
+  130  interrupted with Ctrl-C
 
 Environment:
-  LLMPOOL_CONFIG   the provider file, as --config
-  LLMPOOL_MODEL    the model, as --model
-  LLMPOOL_STATE    the state file, as --state
-  LLMPOOL_HISTORY  where a talk remembers its questions; empty for nowhere
-  OPENAI_API_KEY   a provider where there is no file, with OPENAI_BASE_URL, OPENAI_ORG_ID
-                   and OPENAI_PROJECT_ID where they are set
-  NO_COLOR         no colours; CLICOLOR_FORCE=1 for colours in a pipe too";
+  LLMPOOL_CONFIG   provider file, same as --config
+  LLMPOOL_MODEL    model, same as --model
+  LLMPOOL_STATE    state file, same as --state
+  LLMPOOL_HISTORY  file with the prompt history of interactive chats; empty disables it
+  OPENAI_API_KEY   defines a provider if there is no provider file; OPENAI_BASE_URL, OPENAI_ORG_ID
+                   and OPENAI_PROJECT_ID apply if set
+  NO_COLOR         disables colours; CLICOLOR_FORCE=1 enables them in pipes";
 
-/// As everything else that llmpool says.
+/// The same colours as in `terminal`.
 const STYLES: Styles = Styles::styled()
     .header(Style::new().effects(Effects::BOLD))
     .usage(Style::new().effects(Effects::BOLD))
@@ -65,91 +68,46 @@ const STYLES: Styles = Styles::styled()
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Ask a model and print its answer
-    Chat(Chat),
-    /// Ask the providers which keys they accept
-    Check(Check),
+    /// Send a prompt to a model and print the answer
+    Chat(ChatArgs),
+    /// Test which API keys the providers accept
+    Check(CheckArgs),
     /// List the configured models
-    Models(Models),
-    /// Write, show and check the provider file
+    Models(ModelsArgs),
+    /// Write, show and validate the provider file
     #[command(subcommand)]
-    Config(Config),
+    Config(ConfigCommand),
     /// Show the keys and limits of a state file
-    Status(Status),
-    /// Foretell what becomes of traffic under the limits of a model and its keys
-    Plan(Plan),
-    /// Run a provider that misbehaves on request
-    Sim(Sim),
-    /// Print the completions of a shell
-    Completions(Completions),
-    /// Print the manual
-    Man(Man),
+    Status(StatusArgs),
+    /// Simulate traffic against the configured limits
+    Plan(PlanArgs),
+    /// Run a simulated provider with configurable faults
+    Sim(SimArgs),
+    /// Print shell completions
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man(ManArgs),
     /// Print the version
     Version,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Source {
-    /// The provider file [default: ./provider.json, then the user's configuration folder]
-    #[arg(long, env = "LLMPOOL_CONFIG", hide_env = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    config: Option<OsString>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct State {
-    /// Keep what is known of keys in FILE: read before, written after; llmpool status shows it
-    #[arg(long = "state", env = "LLMPOOL_STATE", hide_env = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    file: Option<OsString>,
-}
-
-impl State {
-    /// The file that was named; a variable that is set to nothing names none.
-    pub(crate) fn file(&self) -> Option<PathBuf> {
-        self.file
-            .clone()
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from)
-    }
-}
-
-impl Source {
-    /// The file that was named; a variable that is set to nothing names none.
-    pub(crate) fn config(&self) -> Option<&Path> {
-        self.config
-            .as_deref()
-            .filter(|path| !path.is_empty())
-            .map(Path::new)
-    }
-}
-
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    const YEAR: Duration = Duration::from_secs(366 * 86_400);
-    let seconds = text
-        .parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds
-        .filter(|seconds| !seconds.is_zero() && *seconds <= YEAR)
-        .ok_or_else(|| "give seconds, more than 0 and at most a year".to_owned())
-}
-
-#[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  llmpool check\n  llmpool check -m openai/gpt-4o-mini --json\n  llmpool check --call\n\n\
-                  Asks for the list of models with every key, and once with a key that nobody has; no provider bills that.\n\
-                  The exit code is 77 where a key was refused, and 0 also where nothing could be told or nobody was there."
+                  Lists the models with every key, and once with an invalid key. Providers do not bill for that.\n\
+                  The exit code is 77 if a key is refused. It is 0 if a result is inconclusive or a provider is unreachable."
 )]
-pub(crate) struct Check {
-    /// Only this model, as provider/model
+pub(crate) struct CheckArgs {
+    /// Check only this model, as provider/model
     #[arg(short, long, env = "LLMPOOL_MODEL", hide_env = true)]
     pub(crate) model: Option<String>,
     #[command(flatten)]
-    pub(crate) source: Source,
-    /// Make one short streamed call for each model too, which is billed
+    pub(crate) config: ConfigFileArgs,
+    /// Also make one short streaming call for each model, which is billed
     #[arg(long)]
     pub(crate) call: bool,
-    /// Longest time for an answer
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    /// Timeout of a request
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     pub(crate) timeout: Duration,
     /// Print JSON
     #[arg(long)]
@@ -158,9 +116,9 @@ pub(crate) struct Check {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  llmpool models\n  llmpool models --json | jq -r '.[].id'")]
-pub(crate) struct Models {
+pub(crate) struct ModelsArgs {
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) config: ConfigFileArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -169,15 +127,15 @@ pub(crate) struct Models {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  llmpool chat --jsonl questions.jsonl --state keys.state > answers.jsonl
-  llmpool status --state keys.state          in another terminal, meanwhile
+  llmpool chat --jsonl prompts.jsonl --state keys.state > answers.jsonl
+  llmpool status --state keys.state          in another terminal, at the same time
 
-What is free now is what has come back since the file was written, had nothing been sent.")]
-pub(crate) struct Status {
+AVAILABLE includes what the limits have refilled since the file was saved, assuming no further calls.")]
+pub(crate) struct StatusArgs {
     #[command(flatten)]
-    pub(crate) state: State,
+    pub(crate) state: StateFileArgs,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) config: ConfigFileArgs,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -189,16 +147,16 @@ Examples:
   llmpool completions bash > ~/.local/share/bash-completion/completions/llmpool
   llmpool completions zsh > ~/.zfunc/_llmpool
   llmpool completions fish > ~/.config/fish/completions/llmpool.fish")]
-pub(crate) struct Completions {
-    /// Which shell
+pub(crate) struct CompletionsArgs {
+    /// The shell
     #[arg(value_enum)]
     pub(crate) shell: Shell,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  llmpool man | man -l -\n  llmpool man --folder ~/.local/share/man/man1")]
-pub(crate) struct Man {
-    /// Write the pages of all commands into this folder
+pub(crate) struct ManArgs {
+    /// Write the manual pages of all commands to this directory
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub(crate) folder: Option<PathBuf>,
 }
@@ -208,14 +166,14 @@ pub(crate) struct Man {
     after_help = "Examples:\n  llmpool sim --scenario rate-limited\n  llmpool sim --scenario flaky --seed 7\n  \
                         llmpool sim --scenario ./mine.json --listen 127.0.0.1:0"
 )]
-pub(crate) struct Sim {
-    /// Where to listen; port 0 takes a free one
+pub(crate) struct SimArgs {
+    /// Address to listen on; port 0 picks a free port
     #[arg(long, default_value = "127.0.0.1:8089", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
-    /// What the provider is like: the name of a ready scenario, or a JSON file (with a / or .json in its name)
+    /// Behaviour of the provider: the name of a built-in scenario, or a JSON file whose name contains / or ends in .json
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) scenario: Option<PathBuf>,
-    /// Decides what happens by chance, instead of the scenario's seed
+    /// Random seed, instead of the scenario's
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 }

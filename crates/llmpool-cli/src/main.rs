@@ -1,10 +1,13 @@
-//! The `llmpool` command: answers on stdout, everything else on stderr, and an exit code that says what went wrong.
+//! The `llmpool` command. Prints answers to stdout and everything else to stderr, and returns an exit code for the cause of a failure.
 
+mod blocking;
 mod cli;
 mod commands;
+mod context;
 mod exit;
-mod say;
-mod settings;
+mod format;
+mod output;
+mod problem;
 mod table;
 mod terminal;
 
@@ -15,23 +18,23 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     if cli.quiet {
-        say::be_quiet();
+        output::set_quiet();
     }
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return exit::failed("the operating system gives no more threads or files");
+        return problem::failed("cannot start the async runtime: out of threads or file descriptors");
     };
     let code = runtime.block_on(async {
-        if commands::hears_ctrl_c(&cli) {
+        if commands::handles_ctrl_c(&cli) {
             return commands::run(cli).await;
         }
         tokio::select! {
-            // Listens before anything is said: who reads it may press Ctrl-C at once.
+            // The signal handler is installed before the command prints anything: the user may press Ctrl-C right after the first output.
             biased;
-            _ = tokio::signal::ctrl_c() => exit::code(exit::INTERRUPTED),
+            _ = tokio::signal::ctrl_c() => ExitCode::from(exit::INTERRUPTED),
             code = commands::run(cli) => code,
         }
     });
-    // A thread that still reads stdin is not waited for.
+    // Does not wait for a thread that is still blocked reading stdin.
     runtime.shutdown_background();
     code
 }

@@ -1,69 +1,68 @@
-//! Rows under one another, as wide as the screen and not wider; into a pipe as wide as they are.
+//! Tables in text: wrapped to the width of the terminal, unwrapped in a file or a pipe.
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table as Grid};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement};
 
-use crate::terminal::{Look, Screen};
+use crate::terminal::{Screen, Style};
 
-/// The narrowest screen that a table is laid out for.
-const NARROWEST: u16 = 20;
+/// The width to which tables are laid out on narrower terminals, in columns.
+const MIN_WIDTH: u16 = 20;
 
-/// Rows of cells.
+/// Rows of styled cells.
 pub(crate) struct Table {
-    grid: Grid,
+    grid: comfy_table::Table,
     screen: Screen,
 }
 
 impl Table {
-    /// Columns without names.
+    /// Creates a table without a header.
     pub(crate) fn new(screen: Screen) -> Self {
-        let mut grid = Grid::new();
+        let mut grid = comfy_table::Table::new();
         grid.load_style(NOTHING);
-        match screen.paint.colours {
+        match screen.painter.colours {
             true => grid.enforce_styling(),
             false => grid.force_no_tty(),
         };
         grid.style_text_only();
         if let Some(width) = screen.width {
             grid.set_content_arrangement(ContentArrangement::Dynamic)
-                .set_width(width.max(NARROWEST));
+                .set_width(width.max(MIN_WIDTH));
         }
         Self { grid, screen }
     }
 
-    /// Columns with names.
     pub(crate) fn with_header(screen: Screen, names: &[&str]) -> Self {
         let mut table = Self::new(screen);
-        let names = names.iter().map(|name| table.cell(Look::Strong, name));
+        let names = names.iter().map(|name| table.cell(Style::Strong, name));
         let names: Vec<_> = names.collect();
         table.grid.set_header(names);
         table
     }
 
-    pub(crate) fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = (Look, T)>) {
+    pub(crate) fn add_row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = (Style, T)>) {
         let cells = cells
             .into_iter()
-            .map(|(look, text)| self.cell(look, text.as_ref()));
+            .map(|(style, text)| self.cell(style, text.as_ref()));
         let cells: Vec<_> = cells.collect();
         self.grid.add_row(cells);
     }
 
-    /// The lines, each begun with so many blanks.
-    pub(crate) fn draw(mut self, indent: usize) -> String {
+    /// Returns the lines of the table, each indented by this many spaces.
+    pub(crate) fn render(mut self, indent: usize) -> String {
         if let Some(width) = self.screen.width {
             let indent = u16::try_from(indent).unwrap_or(0);
-            self.grid.set_width(width.saturating_sub(indent).max(NARROWEST));
+            self.grid.set_width(width.saturating_sub(indent).max(MIN_WIDTH));
         }
-        let widest = self.grid.column_max_content_widths();
+        let widths = self.grid.column_max_content_widths();
         for column in self.grid.column_iter_mut() {
             column.set_padding((0, 2));
         }
-        // Names are not broken where there is room beside them.
+        // The first column holds names: it is not wrapped unless it needs half of the screen.
         let half = self.screen.width.map_or(u16::MAX, |width| width / 2);
         if let Some(first) = self
             .grid
             .column_mut(0)
-            .filter(|_| widest.first().is_some_and(|first| *first < half))
+            .filter(|_| widths.first().is_some_and(|first| *first < half))
         {
             first.set_constraint(ColumnConstraint::ContentWidth);
         }
@@ -75,19 +74,19 @@ impl Table {
         lines.map(|line| line + "\n").collect()
     }
 
-    fn cell(&self, look: Look, text: &str) -> Cell {
+    fn cell(&self, style: Style, text: &str) -> Cell {
         let cell = Cell::new(text);
-        if !self.screen.paint.colours {
+        if !self.screen.painter.colours {
             return cell;
         }
-        match look {
-            Look::Plain => cell,
-            Look::Strong => cell.add_attribute(Attribute::Bold),
-            Look::Dim => cell.add_attribute(Attribute::Dim),
-            Look::Good => cell.fg(Color::DarkGreen),
-            Look::Bad => cell.fg(Color::DarkRed).add_attribute(Attribute::Bold),
-            Look::Doubtful => cell.fg(Color::DarkYellow),
-            Look::Hint | Look::Code => cell.fg(Color::DarkCyan),
+        match style {
+            Style::Plain => cell,
+            Style::Strong => cell.add_attribute(Attribute::Bold),
+            Style::Dim => cell.add_attribute(Attribute::Dim),
+            Style::Good => cell.fg(Color::DarkGreen),
+            Style::Bad => cell.fg(Color::DarkRed).add_attribute(Attribute::Bold),
+            Style::Warning => cell.fg(Color::DarkYellow),
+            Style::Hint | Style::Code => cell.fg(Color::DarkCyan),
         }
     }
 }

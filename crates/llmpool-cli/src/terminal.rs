@@ -1,49 +1,48 @@
-//! What a terminal can show, and how things look on it. Nothing here writes.
+//! Capabilities of the terminal, and the styles of text. Writes nothing.
 //!
-//! Colours follow `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR` and whether somebody looks, in the way of clap's own output. Widths follow
-//! `COLUMNS`, then the terminal; what goes into a file or a pipe has no width.
+//! Colours follow `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR` and whether the stream is a terminal, as in clap's own output. The width is
+//! `COLUMNS`, then that of the terminal; a file or a pipe has no width.
 
 pub(crate) mod markdown;
 
 use std::fmt::{self, Display};
 
 use anstream::{AutoStream, ColorChoice};
-use anstyle::{AnsiColor, Effects, Style};
+use anstyle::{AnsiColor, Effects};
 use console::Term;
 
-/// What is known of where text goes to.
+/// Width and colours of an output stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Screen {
-    /// In columns; `None` where lines may be as long as they like.
+    /// In columns; `None` for a file or a pipe, where lines are not wrapped.
     pub(crate) width: Option<u16>,
-    pub(crate) paint: Paint,
+    pub(crate) painter: Painter,
 }
 
-/// Whether there are colours.
+/// Applies styles if colours are enabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Paint {
+pub(crate) struct Painter {
     pub(crate) colours: bool,
 }
 
-/// What a piece of text is to the one who reads it.
+/// The role of a piece of text, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum Style {
     Plain,
-    /// A heading, or the name of what is spoken of.
+    /// A heading, or the subject of a message.
     Strong,
-    /// Beside the point.
+    /// Secondary information.
     Dim,
     Good,
     Bad,
-    Doubtful,
-    /// What could be done.
+    Warning,
     Hint,
     Code,
 }
 
-/// A piece of text as it looks.
-pub(crate) struct Painted<T> {
-    style: Style,
+/// Text with the escape codes of its style.
+pub(crate) struct StyledText<T> {
+    style: anstyle::Style,
     text: T,
 }
 
@@ -51,58 +50,59 @@ impl Screen {
     pub(crate) fn stdout() -> Self {
         Self {
             width: width(&Term::stdout()),
-            paint: Paint::of(AutoStream::choice(&std::io::stdout())),
+            painter: Painter::new(AutoStream::choice(&std::io::stdout())),
         }
     }
 
     pub(crate) fn stderr() -> Self {
         Self {
             width: width(&Term::stderr()),
-            paint: Paint::of(AutoStream::choice(&std::io::stderr())),
+            painter: Painter::new(AutoStream::choice(&std::io::stderr())),
         }
     }
 }
 
 fn width(term: &Term) -> Option<u16> {
-    let told = std::env::var("COLUMNS").ok();
-    let told = told.and_then(|columns| columns.parse().ok());
-    told.filter(|columns| *columns > 0)
+    let columns = std::env::var("COLUMNS").ok();
+    let columns = columns.and_then(|columns| columns.parse().ok());
+    columns
+        .filter(|columns| *columns > 0)
         .or_else(|| term.size_checked().map(|(_, columns)| columns))
 }
 
-impl Paint {
-    fn of(choice: ColorChoice) -> Self {
+impl Painter {
+    fn new(choice: ColorChoice) -> Self {
         Self {
             colours: choice != ColorChoice::Never,
         }
     }
 
-    pub(crate) fn paint<T: Display>(self, look: Look, text: T) -> Painted<T> {
+    pub(crate) fn paint<T: Display>(self, style: Style, text: T) -> StyledText<T> {
         let style = match self.colours {
-            true => look.style(),
-            false => Style::new(),
+            true => style.ansi(),
+            false => anstyle::Style::new(),
         };
-        Painted { style, text }
+        StyledText { style, text }
     }
 }
 
-impl Look {
-    pub(crate) fn style(self) -> Style {
-        let in_colour = |colour: AnsiColor| colour.on_default();
+impl Style {
+    /// Returns the escape codes of the style.
+    pub(crate) fn ansi(self) -> anstyle::Style {
+        let colour = |colour: AnsiColor| colour.on_default();
         match self {
-            Self::Plain => Style::new(),
+            Self::Plain => anstyle::Style::new(),
             Self::Strong => Effects::BOLD.into(),
             Self::Dim => Effects::DIMMED.into(),
-            Self::Good => in_colour(AnsiColor::Green),
-            Self::Bad => in_colour(AnsiColor::Red).effects(Effects::BOLD),
-            Self::Doubtful => in_colour(AnsiColor::Yellow),
-            Self::Hint => in_colour(AnsiColor::Cyan),
-            Self::Code => in_colour(AnsiColor::Cyan),
+            Self::Good => colour(AnsiColor::Green),
+            Self::Bad => colour(AnsiColor::Red).effects(Effects::BOLD),
+            Self::Warning => colour(AnsiColor::Yellow),
+            Self::Hint | Self::Code => colour(AnsiColor::Cyan),
         }
     }
 }
 
-impl<T: Display> Display for Painted<T> {
+impl<T: Display> Display for StyledText<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { style, text } = self;
         write!(f, "{style}{text}{style:#}")

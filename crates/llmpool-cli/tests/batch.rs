@@ -1,4 +1,4 @@
-//! Batches as a person meets them: the real command, the simulator on a real socket.
+//! Runs batches with the built command against the simulator.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use llmpool_simulator::{Simulator, Stats};
 use serde_json::Value;
-use support::{Folder, ended, interrupt, llmpool, provider_file, simulator, start};
+use support::{Folder, interrupt, llmpool, provider_file, simulator, start, wait_for_exit};
 
 const BATCH: [&str; 3] = ["chat", "--jsonl", "in.jsonl"];
 
-/// A folder with a provider of one model and these lines.
+/// Creates a directory with a provider file (one model) and these input lines.
 fn folder(simulator: &Simulator, lines: impl IntoIterator<Item: AsRef<str>>) -> Folder {
     let folder = Folder::new();
     let lines: String = lines
@@ -37,20 +37,20 @@ fn batch<'a>(more: &[&'a str]) -> Vec<&'a str> {
 
 const VARIABLES: [(&str, &str); 2] = [("KEY", "k"), ("LLMPOOL_CONFIG", "p.json")];
 
-/// Runs a batch in a folder: exit code, rows, stderr.
+/// Runs a batch. Returns the exit code, the rows on stdout, and stderr.
 fn run(folder: &Folder, more: &[&str]) -> (i32, Vec<Value>, String) {
     let (code, out, err) = llmpool(&folder.0, &batch(more), "", &VARIABLES);
     (code, rows(&out), err)
 }
 
 fn rows(text: &str) -> Vec<Value> {
-    assert!(text.is_empty() || text.ends_with('\n'), "half a line: {text}");
+    assert!(text.is_empty() || text.ends_with('\n'), "incomplete row: {text}");
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
 
-fn kept(folder: &Folder) -> Vec<Value> {
+fn output_rows(folder: &Folder) -> Vec<Value> {
     rows(&std::fs::read_to_string(folder.0.join("out.jsonl")).unwrap())
 }
 
@@ -68,19 +68,19 @@ fn attempts(rows: &[Value]) -> u64 {
         .sum()
 }
 
-async fn until(simulator: &Simulator, condition: impl Fn(&Stats) -> bool) {
+async fn wait_until(simulator: &Simulator, condition: impl Fn(&Stats) -> bool) {
     let reached = simulator.wait_for(condition, Duration::from_secs(10)).await;
     assert!(reached.is_ok(), "{reached:?}");
 }
 
-fn begin(folder: &Path, more: &[&str]) -> Child {
+fn start_batch(folder: &Path, more: &[&str]) -> Child {
     let mut child = start(folder, &batch(more), &VARIABLES);
     drop(child.stdin.take());
     child
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_form_is_asked_and_answered_as_openai_does() {
+async fn every_line_format_gets_a_row_in_openai_format() {
     let simulator = simulator(r#"{"keys":[{"key":"k"}],"models":["m"],"echo":true}"#).await;
     let folder = folder(
         &simulator,
@@ -126,7 +126,7 @@ async fn every_form_is_asked_and_answered_as_openai_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lines_may_name_any_model_that_is_configured() {
+async fn line_can_name_any_configured_model() {
     let simulator = simulator("{}").await;
     let lines = [r#"{"prompt":"a","model":"p/m"}"#, r#"{"prompt":"b","model":"n"}"#];
     let folder = folder(&simulator, lines);
@@ -140,12 +140,12 @@ async fn lines_may_name_any_model_that_is_configured() {
     for more in [&[][..], &["-m", "n"]] {
         let (code, rows, err) = run(&folder, more);
         assert_eq!(code, 0, "{err}");
-        let asked: Vec<_> = rows
+        let models: Vec<_> = rows
             .iter()
             .map(|row| (&row["report"]["target"], &row["response"]["body"]["model"]))
             .collect();
         assert_eq!(
-            asked,
+            models,
             [(&"p/m".into(), &"m".into()), (&"p/n".into(), &"n".into())]
         );
     }
@@ -156,7 +156,7 @@ async fn lines_may_name_any_model_that_is_configured() {
         (code, err.as_str()),
         (
             2,
-            "error: no model is named, and there are 2\nhint: say which with -m: p/m, p/n\n"
+            "error: no model was specified, and 2 are configured\nhint: pass one of these with -m: p/m, p/n\n"
         )
     );
     let (code, rows, _) = run(&folder, &["-m", "n"]);
@@ -164,7 +164,7 @@ async fn lines_may_name_any_model_that_is_configured() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_come_in_the_order_of_the_lines_or_as_they_are_done() {
+async fn rows_are_in_input_order_or_in_completion_order() {
     const SLOW_FIRST: &str = r#"{"script":[{"ok":true,"head_delay":0.5}]}"#;
     let expected: Vec<_> = (1..=8).map(|number| number.to_string()).collect();
     let in_order = simulator(SLOW_FIRST).await;
@@ -185,7 +185,7 @@ async fn rows_come_in_the_order_of_the_lines_or_as_they_are_done() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_more_calls_are_under_way_than_allowed() {
+async fn concurrency_limits_calls_in_flight() {
     let simulator = simulator(r#"{"head_delay":0.05}"#).await;
     let (code, rows, err) = run(&folder(&simulator, prompts(20)), &["--concurrency", "3"]);
     assert_eq!((code, rows.len()), (0, 20), "{err}");
@@ -193,7 +193,7 @@ async fn no_more_calls_are_under_way_than_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn broken_lines_are_told_at_once_and_nothing_is_sent() {
+async fn invalid_lines_are_all_reported_and_nothing_is_sent() {
     let simulator = simulator("{}").await;
     let folder = folder(
         &simulator,
@@ -210,30 +210,30 @@ async fn broken_lines_are_told_at_once_and_nothing_is_sent() {
     assert_eq!((code, rows.len()), (2, 0));
     assert_eq!(
         err,
-        "error: in.jsonl has 4 broken lines, so nothing is sent\n\
-         in.jsonl:2:12: this is not JSON: expected value\n  hint: mend the syntax; a line has to hold one whole value\n\
-         in.jsonl:4: line 3 has the same id\n  hint: give each an id of its own; a line without one is called by its number\n\
-         in.jsonl:5: no model p/other is configured; there are p/m\n  hint: name one of them, or remove the line's model and say -m\n\
-         in.jsonl:6:20: a value is not a sequence\n  hint: change the value\n"
+        "error: in.jsonl: 4 invalid lines; nothing sent\n\
+         in.jsonl:2:12: invalid JSON: expected value\n  hint: write one complete JSON value on each line\n\
+         in.jsonl:4: duplicate id; line 3 has the same\n  hint: give each line a unique id; the default id of a line is its number\n\
+         in.jsonl:5: no model p/other is configured; there are p/m\n  hint: name a configured model, or remove the model from the line and pass -m\n\
+         in.jsonl:6:20: wrong type of a value: expected a sequence\n  hint: replace it with a sequence\n"
     );
     assert_eq!(simulator.stats().requests, 0);
     assert!(!folder.0.join("out.jsonl").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_run_answered_is_not_asked_again() {
+async fn killed_batch_resumes_where_it_ended() {
     let before = simulator(
         r#"{"script":[{"ok":true},{"ok":true},{"ok":true}],"behaviours":[{"stall":"before_head"}]}"#,
     )
     .await;
     let folder = folder(&before, prompts(6));
     let more = ["--output", "out.jsonl", "--concurrency", "1"];
-    let mut child = begin(&folder.0, &more);
-    until(&before, |stats| stats.requests == 4).await;
+    let mut child = start_batch(&folder.0, &more);
+    wait_until(&before, |stats| stats.requests == 4).await;
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(ids(&kept(&folder)), ["1", "2", "3"]);
-    // As if the kill had come in the middle of the last write.
+    assert_eq!(ids(&output_rows(&folder)), ["1", "2", "3"]);
+    // Simulates a kill during the last write.
     let path = folder.0.join("out.jsonl");
     let length = std::fs::metadata(&path).unwrap().len();
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
@@ -246,37 +246,37 @@ async fn what_a_killed_run_answered_is_not_asked_again() {
         (code, err.as_str()),
         (
             0,
-            "llmpool: the last line of out.jsonl was cut short; it is removed and asked again\n\
+            "llmpool: the last line of out.jsonl is incomplete; removing it and sending its prompt again\n\
              llmpool: 6 lines: 2 answered earlier, 4 answered, 0 failed, #s, 8 prompt + 8 completion tokens\n"
         )
     );
-    assert_eq!(ids(&kept(&folder)), ["1", "2", "3", "4", "5", "6"]);
+    assert_eq!(ids(&output_rows(&folder)), ["1", "2", "3", "4", "5", "6"]);
     assert_eq!(after.stats().requests, 4);
 
     let (code, _, err) = run(&folder, &more);
     assert_eq!(code, 0, "{err}");
     assert!(err.contains("6 answered earlier, 0 answered"), "{err}");
-    assert_eq!((after.stats().requests, kept(&folder).len()), (4, 6));
+    assert_eq!((after.stats().requests, output_rows(&folder).len()), (4, 6));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ctrl_c_keeps_what_was_finished_even_out_of_turn() {
+async fn ctrl_c_keeps_finished_rows_even_out_of_order() {
     let scenario = r#"{"script":[{"stall":"before_head"},{"ok":true},{"ok":true}],"behaviours":[{"stall":"before_head"}]}"#;
     let simulator = simulator(scenario).await;
     let folder = folder(&simulator, prompts(6));
-    let child = begin(&folder.0, &["--output", "out.jsonl", "--concurrency", "2"]);
-    // The fourth is asked once two are answered; one of the first two never is.
-    until(&simulator, |stats| stats.requests == 4).await;
+    let child = start_batch(&folder.0, &["--output", "out.jsonl", "--concurrency", "2"]);
+    // The fourth call starts when two are answered; one of the first two never is.
+    wait_until(&simulator, |stats| stats.requests == 4).await;
     interrupt(&child);
-    let (code, out, err) = ended(child);
+    let (code, out, err) = wait_for_exit(child);
     assert_eq!((code, out.as_str(), err.as_str()), (130, "", ""));
-    let rows = kept(&folder);
+    let rows = output_rows(&folder);
     assert_eq!(rows.len(), 2, "{rows:?}");
     assert!(rows.iter().all(|row| row["error"].is_null()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn failed_lines_are_asked_again_and_the_newest_row_counts() {
+async fn failed_lines_are_retried_and_the_last_row_counts() {
     let simulator = simulator(r#"{"script":[{"ok":true},{"status":500},{"status":400}]}"#).await;
     let folder = folder(&simulator, prompts(3));
     let more = ["--output", "out.jsonl", "--concurrency", "1"];
@@ -286,10 +286,10 @@ async fn failed_lines_are_asked_again_and_the_newest_row_counts() {
         (
             1,
             "llmpool: 3 lines: 1 answered, 2 failed (1 invalid request, 1 server error), #s, 2 prompt + 29 completion tokens\n\
-             hint: the same command asks only the failed lines again\n"
+             hint: run the same command again to retry only the failed lines\n"
         )
     );
-    let rows = kept(&folder);
+    let rows = output_rows(&folder);
     assert_eq!(
         (&rows[1]["response"], &rows[1]["error"]["kind"]),
         (&Value::Null, &"server_error".into())
@@ -308,14 +308,14 @@ async fn failed_lines_are_asked_again_and_the_newest_row_counts() {
         err.contains("3 lines: 1 answered earlier, 2 answered, 0 failed"),
         "{err}"
     );
-    assert_eq!(ids(&kept(&folder)), ["1", "2", "3", "2", "3"]);
+    assert_eq!(ids(&output_rows(&folder)), ["1", "2", "3", "2", "3"]);
     let (_, _, err) = run(&folder, &more);
     assert!(err.contains("3 answered earlier, 0 answered"), "{err}");
     assert_eq!(simulator.stats().requests, 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exit_codes_say_whether_later_or_other_keys_would_help() {
+async fn exit_code_depends_on_the_failures() {
     for (behaviour, code, reason) in [
         (r#"{"status":429,"retry_after":30}"#, 75, "rate limited"),
         (r#"{"status":503}"#, 75, "overloaded"),
@@ -334,17 +334,21 @@ async fn exit_codes_say_whether_later_or_other_keys_would_help() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refused_keys_end_a_batch_at_once() {
+async fn refused_keys_fail_the_batch_at_once() {
     for status in [401, 402] {
         let simulator = simulator(&format!(r#"{{"behaviours":[{{"status":{status}}}]}}"#)).await;
         let folder = folder(&simulator, prompts(50));
-        // With the time that calls have unless it is said, each line would wait a minute for the key's next trial.
+        // Without fail-fast, each line would wait up to the default timeout for the next probe of the key.
         let began = std::time::Instant::now();
         let (_, rows, err) = run(&folder, &["--concurrency", "2"]);
         assert_eq!(rows.len(), 50, "{err}");
         assert!(began.elapsed() < Duration::from_secs(20), "{err}");
         assert!(simulator.stats().requests <= 2);
-        assert_eq!(attempts(&rows), simulator.stats().requests, "each is told of");
+        assert_eq!(
+            attempts(&rows),
+            simulator.stats().requests,
+            "every attempt is reported"
+        );
     }
 }
 
@@ -356,7 +360,7 @@ fn limited_to(simulator: &Simulator, rate: f64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lines_wait_for_limits_within_their_time() {
+async fn calls_wait_for_limits_until_their_timeout() {
     let simulator = simulator("{}").await;
     let folder = folder(&simulator, prompts(3));
     folder.write("p.json", &limited_to(&simulator, 2.5));
@@ -375,24 +379,24 @@ async fn lines_wait_for_limits_within_their_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lines_wait_longer_than_callers_without_a_time() {
+async fn calls_wait_longer_than_the_default_queue_timeout() {
     let simulator = simulator(r#"{"head_delay":0.3}"#).await;
     let folder = folder(&simulator, prompts(3));
     folder.write("p.json", &limited_to(&simulator, 0.02));
-    let child = begin(&folder.0, &["--output", "out.jsonl"]);
-    until(&simulator, |stats| stats.statuses.contains_key(&200)).await;
+    let child = start_batch(&folder.0, &["--output", "out.jsonl"]);
+    wait_until(&simulator, |stats| stats.statuses.contains_key(&200)).await;
     interrupt(&child);
-    let (code, _, err) = ended(child);
+    let (code, _, err) = wait_for_exit(child);
     assert_eq!(code, 130, "{err}");
     assert!(
-        kept(&folder).iter().all(|row| row["error"].is_null()),
+        output_rows(&folder).iter().all(|row| row["error"].is_null()),
         "{:?}",
-        kept(&folder)
+        output_rows(&folder)
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_hundred_lines_over_a_flaky_key_are_each_answered_once() {
+async fn every_line_is_answered_once_despite_a_flaky_key() {
     let keys = ["sk-canary-one", "sk-canary-two", "sk-canary-three"];
     let [one, two, three] = keys;
     let scenario = format!(
@@ -409,7 +413,7 @@ async fn five_hundred_lines_over_a_flaky_key_are_each_answered_once() {
     folder.write("p.json", &file);
     let (code, out, err) = llmpool(&folder.0, &batch(&["--output", "out.jsonl"]), "", &VARIABLES);
     assert_eq!((code, out.as_str()), (0, ""), "{err}");
-    let rows = kept(&folder);
+    let rows = output_rows(&folder);
     let answers: BTreeMap<_, _> = rows
         .iter()
         .map(|row| (row["id"].as_str().unwrap(), text(row).unwrap()))
@@ -423,15 +427,15 @@ async fn five_hundred_lines_over_a_flaky_key_are_each_answered_once() {
     let stats = simulator.stats();
     assert!(stats.statuses[&500] > 0);
     assert_eq!((stats.statuses[&200], attempts(&rows)), (500, stats.requests));
-    let kept = std::fs::read_to_string(folder.0.join("out.jsonl")).unwrap();
-    assert!(keys.iter().all(|key| !kept.contains(key)));
+    let written = std::fs::read_to_string(folder.0.join("out.jsonl")).unwrap();
+    assert!(keys.iter().all(|key| !written.contains(key)));
     let summary = "llmpool: 500 lines: 500 answered, 0 failed, #s, 1500 prompt + 1500 completion tokens\n";
     assert!(err.ends_with(summary), "{err}");
     assert!(!err.contains("canary"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_written_over_several_lines_is_one_row() {
+async fn multi_line_response_becomes_one_row() {
     let body = "{\n \"choices\": [{\n  \"message\": {\"content\": \"a\\nb\"}}],\n \"timings\": {\n  \"ms\": 1.50\n }\n}";
     let raw =
         serde_json::json!({"behaviours": [{"raw": {"body": body, "content_type": "application/json"}}]});
@@ -440,28 +444,31 @@ async fn an_answer_written_over_several_lines_is_one_row() {
     assert_eq!((code, rows.len()), (0, 2), "{err}");
     assert_eq!(text(&rows[0]), Some("a\nb"));
     assert_eq!(rows[0]["response"]["body"]["timings"]["ms"], 1.5);
-    assert!(err.contains("2 completion tokens (of 2 estimated)"), "{err}");
+    assert!(
+        err.contains("2 completion tokens (usage of 2 estimated)"),
+        "{err}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_leaves_ends_it_quietly() {
+async fn closed_stdout_ends_the_batch_without_error() {
     let simulator = simulator(r#"{"head_delay":0.02}"#).await;
     let folder = folder(&simulator, prompts(200));
-    let mut child = begin(&folder.0, &["--concurrency", "1"]);
+    let mut child = start_batch(&folder.0, &["--concurrency", "1"]);
     drop(child.stdout.take());
-    let (code, _, err) = ended(child);
+    let (code, _, err) = wait_for_exit(child);
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(simulator.stats().requests < 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_stands_still_does_not_deafen_it() {
+async fn ctrl_c_works_while_stdout_is_blocked() {
     use std::io::Read;
-    // One answer is more than a pipe holds.
+    // One answer is larger than the buffer of a pipe.
     let answer = serde_json::json!({"answer": "many words ".repeat(20_000)});
     let simulator = simulator(&answer.to_string()).await;
     let folder = folder(&simulator, prompts(2));
-    let mut child = begin(&folder.0, &[]);
+    let mut child = start_batch(&folder.0, &[]);
     child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
     interrupt(&child);
     let began = std::time::Instant::now();
@@ -476,30 +483,30 @@ async fn a_reader_that_stands_still_does_not_deafen_it() {
 }
 
 #[test]
-fn the_documented_questions_have_answers_as_documented() {
+fn documented_batch_has_the_documented_fields() {
     let page = include_str!("../../../docs/commands.md");
     let (_, rest) = page.split_once("```jsonl\n").unwrap();
-    let (questions, rest) = rest.split_once("```\n").unwrap();
+    let (prompts, rest) = rest.split_once("```\n").unwrap();
     let folder = Folder::new();
-    folder.write("questions.jsonl", questions);
-    let command = ["chat", "--jsonl", "questions.jsonl", "--output", "answers.jsonl"];
+    folder.write("prompts.jsonl", prompts);
+    let command = ["chat", "--jsonl", "prompts.jsonl", "--output", "answers.jsonl"];
     let (code, out, err) = llmpool(&folder.0, &command, "", &[]);
     assert_eq!((code, out.as_str()), (0, ""), "{err}");
     let answers = rows(&std::fs::read_to_string(folder.0.join("answers.jsonl")).unwrap());
-    assert_eq!(ids(&answers), ["1", "in-french", "a-talk", "as-openai"]);
+    assert_eq!(ids(&answers), ["1", "in-french", "conversation", "as-openai"]);
 
     let (_, rest) = rest.split_once("```json\n").unwrap();
-    let shown: Value = serde_json::from_str(rest.split_once("```").unwrap().0).unwrap();
-    let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(members(&shown), members(&answers[1]));
+    let documented: Value = serde_json::from_str(rest.split_once("```").unwrap().0).unwrap();
+    let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(fields(&documented), fields(&answers[1]));
     for part in ["/report", "/report/attempts/0"] {
-        let [shown, found] = [&shown, &answers[1]].map(|row| members(row.pointer(part).unwrap()));
-        assert_eq!(shown, found);
+        let [expected, actual] = [&documented, &answers[1]].map(|row| fields(row.pointer(part).unwrap()));
+        assert_eq!(actual, expected);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_is_no_output_is_left_as_it_is() {
+async fn file_that_is_not_batch_output_is_not_changed() {
     let simulator = simulator("{}").await;
     let folder = folder(&simulator, prompts(2));
     for (name, content) in [
@@ -516,7 +523,7 @@ async fn a_file_that_is_no_output_is_left_as_it_is() {
             (code, err.as_str()),
             (
                 2,
-                format!("error: {name} cannot be used: its line 1 is no answer of a batch\nhint: name another file, or remove the line\n").as_str()
+                format!("error: cannot use {name} as output: line 1 is not a row of a batch\nhint: pass another file with --output, or remove the line\n").as_str()
             )
         );
         assert_eq!(std::fs::read(folder.0.join(name)).unwrap(), before);
@@ -525,7 +532,7 @@ async fn a_file_that_is_no_output_is_left_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_batches_do_not_write_one_file() {
+async fn output_file_of_a_running_batch_is_refused() {
     let simulator = simulator("{}").await;
     let folder = folder(&simulator, prompts(2));
     let file = std::fs::File::create(folder.0.join("out.jsonl")).unwrap();
@@ -535,14 +542,14 @@ async fn two_batches_do_not_write_one_file() {
         (code, err.as_str()),
         (
             2,
-            "error: out.jsonl cannot be used: another batch is writing it\n"
+            "error: out.jsonl is in use by another batch\nhint: wait for the other batch, or pass another file with --output\n"
         )
     );
     assert_eq!(simulator.stats().requests, 0);
 }
 
 #[test]
-fn with_nothing_configured_the_simulator_answers_a_batch_from_stdin() {
+fn batch_on_stdin_is_answered_by_the_simulator() {
     let folder = Folder::new();
     let (code, out, err) = llmpool(&folder.0, &["chat", "--jsonl"], "\"a\"\n\"b\"", &[]);
     assert_eq!((code, ids(&rows(&out))), (0, vec!["1", "2"]), "{err}");
@@ -551,13 +558,13 @@ fn with_nothing_configured_the_simulator_answers_a_batch_from_stdin() {
     let (code, _, err) = llmpool(&folder.0, &["chat", "--jsonl"], "\"a\"\nb", &[]);
     assert_eq!(code, 2);
     assert!(
-        err.contains("\nstdin:2: this is neither a text nor an object\n  hint: "),
+        err.contains("\nstdin:2: expected a string or an object\n  hint: "),
         "{err}"
     );
 }
 
 #[test]
-fn what_makes_no_sense_together_is_a_matter_of_usage() {
+fn conflicting_options_are_a_usage_error() {
     let folder = Folder::new();
     for arguments in [
         &["--jsonl", "in.jsonl", "hi"][..],
@@ -578,7 +585,7 @@ fn what_makes_no_sense_together_is_a_matter_of_usage() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_batch_does_is_seen_from_another_terminal() {
+async fn status_shows_the_calls_of_a_running_batch() {
     let simulator = simulator(r#"{"head_delay": 4}"#).await;
     let folder = folder(&simulator, prompts(8));
     let variables = [
@@ -591,20 +598,20 @@ async fn what_a_batch_does_is_seen_from_another_terminal() {
         &["chat", "--jsonl", "in.jsonl", "--concurrency", "3"],
         &variables,
     );
-    // It is written every other second; what cannot be read yet is not there yet.
-    let under_way = || {
+    // The state file is saved every two seconds; until the first save, status fails.
+    let in_flight = || {
         let (_, out, _) = llmpool(&folder.0, &["status", "--json"], "", &variables);
-        let told: Value = serde_json::from_str(&out).ok()?;
-        told["keys"][0]["in_flight"].as_u64().filter(|calls| *calls > 0)
+        let status: Value = serde_json::from_str(&out).ok()?;
+        status["keys"][0]["in_flight"].as_u64().filter(|calls| *calls > 0)
     };
     let began = std::time::Instant::now();
-    let seen = loop {
-        match under_way() {
+    let calls = loop {
+        match in_flight() {
             Some(calls) => break calls,
-            None => assert!(began.elapsed().as_secs() < 30, "nothing is under way"),
+            None => assert!(began.elapsed().as_secs() < 30, "no call is in flight"),
         }
     };
-    assert_eq!(seen, 3);
+    assert_eq!(calls, 3);
     interrupt(&batch);
-    assert_eq!(ended(batch).0, 130);
+    assert_eq!(wait_for_exit(batch).0, 130);
 }

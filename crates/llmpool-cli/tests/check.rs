@@ -1,4 +1,4 @@
-//! `llmpool check` as a person meets it.
+//! Runs `llmpool check` against the simulator.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -6,7 +6,7 @@ mod support;
 use serde_json::Value;
 use support::{Folder, llmpool, simulator};
 
-/// Every way in which a list of models can be answered.
+/// One key for every kind of response to a list of models.
 const SCENARIO: &str = r#"{
   "models": ["small"],
   "keys": [
@@ -50,8 +50,8 @@ fn check(file: &str, arguments: &[&str]) -> (i32, String, String) {
     (code, out, err)
 }
 
-/// Times and fingerprints of keys are blanked.
-fn blanked(out: &str) -> String {
+/// Replaces times and key fingerprints with `#`.
+fn masked(out: &str) -> String {
     let blank = |word: &str| {
         let (bare, end) = word.split_at(word.trim_end_matches(['\n', ',']).len());
         let number = bare.strip_suffix('s').unwrap_or_default();
@@ -79,63 +79,63 @@ fn json(file: &str, arguments: &[&str]) -> (i32, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_key_is_judged_by_what_its_list_of_models_says_and_no_more() {
+async fn verdict_of_a_key_depends_on_its_list_of_models() {
     let simulator = simulator(SCENARIO).await;
     let file = file(&simulator.url(), "small", &KEYS);
     let (code, out, err) = check(&file, &[]);
     assert_eq!(code, 77, "{out}{err}");
     let expected = format!("p/small  {}/models\n", simulator.url())
-        + r#"  key-1 (#)  accepted     #s
-  key-2 (#)  refused      invalid API key, 401, "Wrong key: [key].", #s
-  key-3 (#)  refused      quota exhausted, 402, "Insufficient balance.", #s
-  key-4 (#)  cannot tell  it may not list models, but perhaps call them; --call finds out, 403, "You have insufficient permissions for this operation.", #s
-  key-5 (#)  cannot tell  there is no list at this URL; is base_url right? --call finds out, 404, "The model does not exist or you do not have access to it.", #s
-  key-6 (#)  cannot tell  its rate is used up at the moment, 429, "Rate limit reached for requests.", #s
-  key-7 (#)  cannot tell  the provider is in trouble, 500, "The server had an error while processing your request.", #s
-  key-8 (#)  cannot tell  the answer is no list of models; is base_url right?, 200, #s
-1 accepted, 2 refused, 5 cannot tell, 0 unreachable
+        + r#"  key-1 (#)  accepted      #s
+  key-2 (#)  refused       invalid API key, 401, "Wrong key: [key].", #s
+  key-3 (#)  refused       quota exhausted, 402, "Insufficient balance.", #s
+  key-4 (#)  inconclusive  the key may not list models; test it with --call, 403, "You have insufficient permissions for this operation.", #s
+  key-5 (#)  inconclusive  no list of models at this URL; check base_url, or test the key with --call, 404, "The model does not exist or you do not have access to it.", #s
+  key-6 (#)  inconclusive  rate limit reached; retry later, 429, "Rate limit reached for requests.", #s
+  key-7 (#)  inconclusive  server error of the provider; retry later, 500, "The server had an error while processing your request.", #s
+  key-8 (#)  inconclusive  the response is not a list of models; check base_url, 200, #s
+1 accepted, 2 refused, 5 inconclusive, 0 unreachable
 "#;
-    assert_eq!(blanked(&out), expected, "{out}");
+    assert_eq!(masked(&out), expected, "{out}");
     assert_eq!(
         simulator.stats().requests,
         9,
-        "one for each key, and one with nobody's"
+        "one for each key, and one with an invalid key"
     );
-    let (code, told) = json(&file, &[]);
+    let (code, report) = json(&file, &[]);
     assert_eq!(code, 77);
-    let verdicts: Vec<_> = told[0]["keys"]
+    let verdicts: Vec<_> = report[0]["keys"]
         .as_array()
         .unwrap()
         .iter()
         .map(|key| key["verdict"].as_str().unwrap())
         .collect();
-    let doubts = ["cannot_tell"; 5];
+    let inconclusive = ["cannot_tell"; 5];
     assert_eq!(
         verdicts,
-        [&["accepted", "refused", "refused"][..], &doubts].concat()
+        [&["accepted", "refused", "refused"][..], &inconclusive].concat()
     );
     assert_eq!(
-        (&told[0]["model"], &told[0]["keys"][0]["lists_model"]),
+        (&report[0]["model"], &report[0]["keys"][0]["lists_model"]),
         (&Value::from("p/small"), &Value::from(true))
     );
     assert_eq!(
-        (&told[0]["keys"][2]["why"], &told[0]["keys"][2]["status"]),
+        (&report[0]["keys"][2]["why"], &report[0]["keys"][2]["status"]),
         (&Value::from("quota exhausted"), &Value::from(402))
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_that_everybody_may_see_proves_nothing() {
+async fn list_shown_for_any_key_is_inconclusive() {
     let simulator = simulator("{}").await;
-    let (code, told) = json(&file(&simulator.url(), "any", &["k"]), &[]);
-    let key = &told[0]["keys"][0];
+    let (code, report) = json(&file(&simulator.url(), "any", &["k"]), &[]);
+    let key = &report[0]["keys"][0];
     assert_eq!(
         (code, &key["verdict"], &key["why"]),
         (0, &Value::from("cannot_tell"), &Value::from("takes any key"))
     );
-    let (code, told) = json(&file(&simulator.url(), "any", &["k"]), &["--call"]);
+    let (code, report) = json(&file(&simulator.url(), "any", &["k"]), &["--call"]);
     assert_eq!(code, 0);
-    let call = &told[0]["call"];
+    let call = &report[0]["call"];
     assert_eq!(
         (&call["failure"], &call["stream_options"]),
         (&Value::Null, &Value::from("told"))
@@ -144,29 +144,29 @@ async fn a_list_that_everybody_may_see_proves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_there_is_no_refusal() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0")
+async fn unreachable_provider_is_not_a_refusal() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
-    let (code, out, _) = check(&file(&format!("http://{nobody}/v1"), "m", &["sk-canary-a"]), &[]);
+    let (code, out, _) = check(&file(&format!("http://{closed}/v1"), "m", &["sk-canary-a"]), &[]);
     assert_eq!(code, 0);
     assert!(
         out.contains("  unreachable  connection failed, ") && out.ends_with("1 unreachable\n"),
         "{out}"
     );
-    // Listens, and never answers.
+    // A server that accepts connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", silent.local_addr().unwrap());
-    let (code, told) = json(&file(&url, "m", &["k"]), &["--timeout", "0.3"]);
+    let (code, report) = json(&file(&url, "m", &["k"]), &["--timeout", "0.3"]);
     assert_eq!(
-        (code, &told[0]["keys"][0]["verdict"]),
+        (code, &report[0]["keys"][0]["verdict"]),
         (0, &Value::from("unreachable"))
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_of_one_account_are_told_and_so_are_limits() {
+async fn shared_quota_and_limits_are_reported() {
     let simulator = simulator(
         r#"{"accounts": [{"name": "a", "organization": "org-a", "limits": {"requests": 60}}],
             "keys": [{"key": "sk-canary-1", "account": "a"}, {"key": "sk-canary-2", "account": "a"}, {"key": "sk-canary-3"}]}"#,
@@ -176,11 +176,12 @@ async fn keys_of_one_account_are_told_and_so_are_limits() {
     let (code, out, err) = check(&file(&simulator.url(), "m", &keys), &["--call"]);
     assert_eq!(code, 0, "{out}");
     assert!(
-        err.contains("llmpool: this makes 1 billed call of at most 16 tokens\n"),
+        err.contains("llmpool: making 1 billed call of at most 16 tokens\n"),
         "{err}"
     );
-    let says = "  warning: key-1 (#), key-2 (#) are one quota: together they give what one of them does\n";
-    assert!(blanked(&out).contains(says), "{out}");
+    let warning =
+        "  warning: key-1 (#), key-2 (#) share one quota: together they have the limits of a single key\n";
+    assert!(masked(&out).contains(warning), "{out}");
     let call = out.lines().find(|line| line.contains("call with")).unwrap();
     assert!(
         call.contains("streamed in ") && call.contains("59 of 60 requests left"),
@@ -191,22 +192,22 @@ async fn keys_of_one_account_are_told_and_so_are_limits() {
         simulator.url()
     );
     let (_, out, _) = check(&declared, &[]);
-    assert!(blanked(&out).contains(says), "{out}");
+    assert!(masked(&out).contains(warning), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_shows_what_the_list_cannot() {
+async fn call_reports_failure_and_usage_support() {
     let refuses = r#"{"keys": [{"key": "k", "behaviours": [{"status": 401, "on": "chat"}]}]}"#;
-    let knows_no_options = r#"{"behaviours": [{"refuse_stream_options": "openai"}]}"#;
-    let says_no_usage = r#"{"usage": "never"}"#;
+    let without_stream_options = r#"{"behaviours": [{"refuse_stream_options": "openai"}]}"#;
+    let without_usage = r#"{"usage": "never"}"#;
     for (scenario, code, failure, stream_options) in [
         (refuses, 77, Value::from("invalid API key"), Value::Null),
-        (knows_no_options, 0, Value::Null, Value::from("refused")),
-        (says_no_usage, 0, Value::Null, Value::from("ignored")),
+        (without_stream_options, 0, Value::Null, Value::from("refused")),
+        (without_usage, 0, Value::Null, Value::from("ignored")),
     ] {
         let simulator = simulator(scenario).await;
-        let (exit, told) = json(&file(&simulator.url(), "m", &["k"]), &["--call"]);
-        let call = &told[0]["call"];
+        let (exit, report) = json(&file(&simulator.url(), "m", &["k"]), &["--call"]);
+        let call = &report[0]["call"];
         assert_eq!(
             (exit, &call["failure"], &call["stream_options"]),
             (code, &failure, &stream_options),
@@ -216,7 +217,7 @@ async fn a_call_shows_what_the_list_cannot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_environment_and_a_single_model_can_be_checked_too() {
+async fn provider_from_the_environment_can_be_checked() {
     let simulator = simulator(r#"{"models": ["large"], "keys": [{"key": "sk-canary-a"}]}"#).await;
     let folder = Folder::new();
     let variables = [
@@ -226,7 +227,7 @@ async fn the_environment_and_a_single_model_can_be_checked_too() {
     let (code, out, err) = llmpool(&folder.0, &["check", "-m", "small"], "", &variables);
     assert_eq!(code, 0, "{err}");
     assert!(
-        out.contains("openai/small") && out.contains("accepted  the model is not in its list, "),
+        out.contains("openai/small") && out.contains("accepted  model not in the list, "),
         "{out}"
     );
     let (code, _, err) = llmpool(&folder.0, &["check"], "", &[]);
@@ -234,13 +235,13 @@ async fn the_environment_and_a_single_model_can_be_checked_too() {
         (code, err.as_str()),
         (
             78,
-            "error: no provider is configured\nhint: set OPENAI_API_KEY, or let llmpool config init write a provider.json\n"
+            "error: no provider is configured\nhint: set OPENAI_API_KEY, or run llmpool config init to write a provider.json\n"
         )
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn models_with_the_same_keys_are_asked_about_once() {
+async fn models_with_the_same_keys_share_one_check() {
     let simulator = simulator(r#"{"models": ["large"], "keys": [{"key": "a"}, {"key": "b"}]}"#).await;
     let model = |name: &str, keys: &str| {
         let url = simulator.url();
@@ -253,27 +254,27 @@ async fn models_with_the_same_keys_are_asked_about_once() {
         model("small", "\"a\", \"b\""),
         model("third", "\"b\""),
     ];
-    let (code, told) = json(&format!(r#"{{"p": [{}]}}"#, models.join(", ")), &[]);
+    let (code, report) = json(&format!(r#"{{"p": [{}]}}"#, models.join(", ")), &[]);
     assert_eq!(code, 0);
-    let lists: Vec<_> = (0..3).map(|at| &told[at]["keys"][0]["lists_model"]).collect();
+    let lists: Vec<_> = (0..3).map(|at| &report[at]["keys"][0]["lists_model"]).collect();
     assert_eq!(lists, [true, false, false]);
     assert_eq!(
         simulator.stats().requests,
         2 + 1 + 1 + 1,
-        "and nobody's key twice"
+        "and the invalid key twice"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_base_url_without_its_version_is_guessed_and_what_its_query_holds_is_not_shown() {
+async fn missing_version_in_base_url_is_suggested() {
     let simulator = simulator(SCENARIO).await;
     let url = simulator.url().replace("/v1", "?code=canary");
     let (code, out, err) = check(&file(&url, "small", &["sk-canary-lost"]), &[]);
-    let place = simulator.url().replace("/v1", "");
+    let base = simulator.url().replace("/v1", "");
     assert_eq!(code, 0, "{out}{err}");
-    assert!(out.contains(&format!("{place}/models?code=…\n")), "{out}");
-    let hint = format!("  hint: no list of models is there; perhaps base_url should be {place}/v1\n");
+    assert!(out.contains(&format!("{base}/models?code=…\n")), "{out}");
+    let hint = format!("  hint: no list of models at this URL; try base_url {base}/v1\n");
     assert!(out.contains(&hint), "{out}");
-    let (_, told) = json(&file(&url, "small", &["sk-canary-lost"]), &[]);
-    assert_eq!(told[0]["likely_base_url"], format!("{place}/v1"));
+    let (_, report) = json(&file(&url, "small", &["sk-canary-lost"]), &[]);
+    assert_eq!(report[0]["likely_base_url"], format!("{base}/v1"));
 }

@@ -1,54 +1,54 @@
-//! The command line as a person meets it: whole outputs and exit codes.
+//! Runs the built command and compares complete outputs and exit codes.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
 
 use std::time::Duration;
 
-use support::{Folder, ended, interrupt, llmpool, provider_file, simulator, start};
+use support::{Folder, interrupt, llmpool, provider_file, simulator, start, wait_for_exit};
 
-const NOTHING: &str = "llmpool: nothing is configured, so the built-in simulator answers\n\
-                       hint: for a real model set OPENAI_API_KEY and say -m MODEL, or let llmpool config init write a provider.json\n";
+const SIMULATOR_NOTE: &str = "llmpool: no provider is configured; the built-in simulator answers\n\
+                              hint: to use a real model, set OPENAI_API_KEY and pass -m MODEL, or run llmpool config init to write a provider.json\n";
 
 #[test]
-fn with_nothing_configured_the_simulator_answers_and_says_so() {
+fn chat_without_configuration_is_answered_by_the_simulator() {
     let folder = Folder::new();
     let (code, out, err) = llmpool(&folder.0, &["chat", "Hello"], "", &[]);
     assert_eq!(code, 0, "{err}");
     assert!(out.starts_with("Hello! This is the built-in simulator of llmpool") && out.ends_with('\n'));
     let summary =
         "llmpool: simulator/built-in: 1 prompt + 29 completion tokens, first content #s, total #s\n";
-    assert_eq!(err, format!("{NOTHING}{summary}"));
+    assert_eq!(err, format!("{SIMULATOR_NOTE}{summary}"));
 }
 
 #[test]
-fn a_named_model_without_a_provider_is_a_matter_of_configuration() {
+fn model_without_provider_is_a_configuration_error() {
     let folder = Folder::new();
     for arguments in [["chat", "-m", "openai/x", "hi"].as_slice(), &["models"]] {
         let (code, out, err) = llmpool(&folder.0, arguments, "", &[]);
         assert_eq!((code, out.as_str()), (78, ""));
         assert_eq!(
             err,
-            "error: no provider is configured\nhint: set OPENAI_API_KEY, or let llmpool config init write a provider.json\n"
+            "error: no provider is configured\nhint: set OPENAI_API_KEY, or run llmpool config init to write a provider.json\n"
         );
     }
 }
 
 #[test]
-fn no_prompt_is_a_matter_of_usage() {
+fn missing_prompt_is_a_usage_error() {
     let folder = Folder::new();
     let (code, _, err) = llmpool(&folder.0, &["chat"], "", &[]);
     assert_eq!(
         (code, err.as_str()),
         (
             2,
-            "error: there is no prompt\nhint: give one as an argument or on stdin, or run llmpool chat in a terminal\n"
+            "error: no prompt was given\nhint: pass it as an argument or on stdin, or run llmpool chat in a terminal\n"
         )
     );
 }
 
 #[test]
-fn a_bad_file_is_told_whole_and_nothing_of_it_is_used() {
+fn invalid_provider_file_reports_all_errors_and_is_not_loaded() {
     let folder = Folder::new();
     folder.write(
         "bad.json",
@@ -62,7 +62,7 @@ fn a_bad_file_is_told_whole_and_nothing_of_it_is_used() {
         assert_eq!((code, out.as_str()), (78, ""));
         assert_eq!(
             err,
-            "error: bad.json has 4 defects, so nothing of it is used\n\
+            "error: bad.json: 4 errors; file not loaded\n\
              bad.json:2:3: p[0].model_name: missing required field\n  hint: add it, as in \"model_name\": \"gpt-4o-mini\"\n\
              bad.json:2:17: p[0].model_nam: unknown field\n  hint: did you mean `model_name`?\n\
              bad.json:2:35: p[0].api_keys[0]: environment variable NOPE is not set\n  hint: set it, as in export NOPE=…\n\
@@ -72,7 +72,7 @@ fn a_bad_file_is_told_whole_and_nothing_of_it_is_used() {
 }
 
 #[test]
-fn the_schema_is_json() {
+fn config_schema_prints_json() {
     let folder = Folder::new();
     let (code, out, err) = llmpool(&folder.0, &["config", "schema"], "", &[]);
     assert_eq!((code, err.as_str()), (0, ""));
@@ -80,7 +80,7 @@ fn the_schema_is_json() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_file_of_the_folder_is_used_and_named_and_stdin_is_appended() {
+async fn local_provider_file_is_used_and_stdin_is_appended() {
     let simulator = simulator(r#"{"keys":[{"key":"k"}],"echo":true}"#).await;
     let folder = Folder::new();
     folder.write("provider.json", &provider_file(&simulator.url()));
@@ -105,14 +105,14 @@ async fn the_file_of_the_folder_is_used_and_named_and_stdin_is_appended() {
     let (code, _, err) = llmpool(&folder.0, &["chat", "-m", "p/other", "x"], "", &[("KEY", "k")]);
     assert_eq!(code, 2);
     assert!(
-        err.ends_with("error: no model p/other is configured\nhint: there are p/m\n"),
+        err.ends_with("error: no model p/other is configured; there are p/m\n"),
         "{err}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exit_codes_say_what_went_wrong() {
-    for (status, code, words) in [
+async fn exit_code_depends_on_the_failure() {
+    for (status, code, kind) in [
         (401, 77, "invalid API key"),
         (403, 77, "permission denied"),
         (429, 75, "rate limited"),
@@ -133,7 +133,7 @@ async fn exit_codes_say_what_went_wrong() {
         );
         assert_eq!((found, out.as_str()), (code, ""), "{status}: {err}");
         assert!(
-            err.starts_with(&format!("error: p/m: {words} after 1 attempt in #s: key-1 (")),
+            err.starts_with(&format!("error: p/m: {kind} after 1 attempt in #s: key-1 (")),
             "{status}: {err}"
         );
         assert!(!err.contains("Bearer"));
@@ -141,7 +141,7 @@ async fn exit_codes_say_what_went_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_in_the_environment_alone_makes_a_provider() {
+async fn api_key_in_the_environment_defines_a_provider() {
     let simulator = simulator(r#"{"keys":[{"key":"k"}],"answer":"yes"}"#).await;
     let folder = Folder::new();
     let url = simulator.url();
@@ -153,54 +153,54 @@ async fn a_key_in_the_environment_alone_makes_a_provider() {
         (code, err.as_str()),
         (
             2,
-            "error: no model is named\nhint: say which with -m, as in -m gpt-4o-mini\n"
+            "error: no model was specified\nhint: pass one with -m, for example -m gpt-4o-mini\n"
         )
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ctrl_c_ends_a_stream_at_once_and_the_provider_sees_it() {
+async fn ctrl_c_aborts_a_stream_and_its_connection() {
     let simulator = simulator(r#"{"behaviours":[{"stall":{"after_events":3}}]}"#).await;
     let folder = Folder::new();
     let url = simulator.url();
     let variables = [("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", url.as_str())];
     let mut child = start(&folder.0, &["chat", "-m", "any", "hi"], &variables);
     drop(child.stdin.take());
-    let words = tokio::task::spawn_blocking(move || {
+    let result = tokio::task::spawn_blocking(move || {
         use std::io::Read;
         let mut byte = [0];
         child.stdout.as_mut().unwrap().read_exact(&mut byte).unwrap();
         interrupt(&child);
-        ended(child)
+        wait_for_exit(child)
     });
-    let (code, _, err) = words.await.unwrap();
+    let (code, _, err) = result.await.unwrap();
     assert_eq!((code, err.as_str()), (130, ""));
-    let left = simulator
+    let aborted = simulator
         .wait_for(
             |stats| stats.connections_open == 0 && stats.aborts.len() == 1,
             Duration::from_secs(2),
         )
         .await;
-    assert!(left.is_ok(), "{left:?}");
+    assert!(aborted.is_ok(), "{aborted:?}");
 }
 
 #[test]
-fn ctrl_c_is_heard_while_stdin_is_awaited() {
+fn ctrl_c_ends_the_command_while_it_reads_stdin() {
     let folder = Folder::new();
     let mut child = start(&folder.0, &["chat", "hi"], &[]);
     let stdin = child.stdin.take();
-    // Too early, and there would be nobody to hear it: the command has to be waiting.
-    while !sleeps(child.id()) {
+    // Waits until the signal handler is installed: the command then sleeps.
+    while !is_sleeping(child.id()) {
         std::thread::sleep(Duration::from_millis(5));
     }
     interrupt(&child);
-    let (code, out, _) = ended(child);
+    let (code, out, _) = wait_for_exit(child);
     assert_eq!((code, out.as_str()), (130, ""));
     drop(stdin);
 }
 
-/// Whether every thread of a process waits, one of them for its stdin.
-fn sleeps(process: u32) -> bool {
+/// Returns whether all threads of the process sleep, one of them in a read of stdin.
+fn is_sleeping(process: u32) -> bool {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{process}/task")) else {
         return false;
     };
@@ -211,18 +211,18 @@ fn sleeps(process: u32) -> bool {
 }
 
 #[test]
-fn a_prompt_beyond_the_limit_is_one_clear_line() {
+fn too_long_stdin_is_a_usage_error() {
     let folder = Folder::new();
     let (code, out, err) = llmpool(&folder.0, &["chat"], &"é".repeat(17 << 20), &[]);
     assert_eq!((code, out.as_str()), (2, ""));
     assert_eq!(
         err,
-        "error: stdin cannot be used: it is longer than 32 MiB, more than any provider takes\nhint: send less of it\n"
+        "error: stdin is longer than 32 MiB, more than any provider accepts\nhint: shorten the input\n"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_prompt_that_the_provider_finds_too_long_is_told_as_such() {
+async fn request_too_large_for_the_provider_is_reported() {
     let simulator = simulator(r#"{"behaviours":[{"status":413}]}"#).await;
     let folder = Folder::new();
     folder.write("provider.json", &provider_file(&simulator.url()));
@@ -232,7 +232,7 @@ async fn a_prompt_that_the_provider_finds_too_long_is_told_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_variable_set_to_nothing_says_nothing() {
+async fn empty_environment_variables_count_as_unset() {
     let simulator = simulator(r#"{"keys":[{"key":"k"}],"answer":"yes"}"#).await;
     let folder = Folder::new();
     folder.write("provider.json", &provider_file(&simulator.url()));
@@ -247,7 +247,7 @@ async fn a_variable_set_to_nothing_says_nothing() {
 }
 
 #[test]
-fn the_completions_are_taken_by_a_real_shell() {
+fn bash_completions_work_in_bash() {
     let script = format!(
         "source <('{}' completions bash) && complete -p llmpool && COMP_WORDS=(llmpool con) COMP_CWORD=1 && _llmpool llmpool con llmpool && echo \"${{COMPREPLY[@]}}\"",
         env!("CARGO_BIN_EXE_llmpool")
@@ -256,20 +256,20 @@ fn the_completions_are_taken_by_a_real_shell() {
         .args(["--norc", "-c", &script])
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(
-        said.contains("-F _llmpool llmpool\n") && said.ends_with("\nconfig\n"),
-        "{said}"
+        stdout.contains("-F _llmpool llmpool\n") && stdout.ends_with("\nconfig\n"),
+        "{stdout}"
     );
 }
 
 #[test]
-fn every_command_has_a_page_of_the_manual() {
+fn every_command_has_a_manual_page() {
     let folder = Folder::new();
     let (code, out, err) = llmpool(&folder.0, &["man", "--folder", "pages"], "", &[]);
     assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
@@ -301,7 +301,7 @@ fn every_command_has_a_page_of_the_manual() {
 }
 
 #[test]
-fn a_reader_that_has_left_is_no_error() {
+fn closed_stdout_is_not_an_error() {
     let folder = Folder::new();
     folder.write("provider.json", &provider_file("http://127.0.0.1:1/v1"));
     for arguments in [

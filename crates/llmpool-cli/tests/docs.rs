@@ -1,7 +1,7 @@
-//! What the documentation shows is what the commands say: its examples are run, one after the other, in a folder of their own.
+//! Runs the examples of the documentation in order, in a new directory, and compares their output.
 //!
-//! A ```console block has commands behind `$ `, and below each what it says on stdout and stderr; a line `…` stands for any lines, and
-//! times for any times. A ```json block that is headed by the name of a file in bold is that file.
+//! A ```console block contains commands after `$ `, each followed by its output on stdout and stderr. A line `…` matches any number of
+//! lines, and a time matches any time. A ```json block below a file name in bold is the content of that file.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -12,12 +12,12 @@ use std::process::Command;
 
 use support::{Folder, simulator};
 
-/// Where the documentation's simulator listens.
+/// The address of the simulator in the documentation.
 const ADDRESS: &str = "127.0.0.1:8089";
 
-/// A piece of a page.
+/// A file or a command of the documentation.
 #[derive(Debug, PartialEq)]
-enum Piece {
+enum Example {
     File {
         name: String,
         text: String,
@@ -25,12 +25,12 @@ enum Piece {
     Command {
         line: usize,
         command: String,
-        says: String,
+        output: String,
     },
 }
 
-fn pieces(page: &str) -> Vec<Piece> {
-    let mut pieces = Vec::new();
+fn examples(page: &str) -> Vec<Example> {
+    let mut examples = Vec::new();
     let mut block: Option<(&str, String)> = None;
     let mut heading = "";
     for (index, line) in page.lines().enumerate() {
@@ -46,27 +46,27 @@ fn pieces(page: &str) -> Vec<Piece> {
                     .and_then(|rest| rest.strip_suffix("**"));
                 if let Some(name) = name.filter(|_| kind.starts_with("json")) {
                     let (name, text) = (name.to_owned(), std::mem::take(text));
-                    pieces.push(Piece::File { name, text });
+                    examples.push(Example::File { name, text });
                 }
                 block = None;
             }
-            Some(("console", _)) => match (line.strip_prefix("$ "), pieces.last_mut()) {
-                (Some(command), _) => pieces.push(Piece::Command {
+            Some(("console", _)) => match (line.strip_prefix("$ "), examples.last_mut()) {
+                (Some(command), _) => examples.push(Example::Command {
                     line: index + 1,
                     command: command.to_owned(),
-                    says: String::new(),
+                    output: String::new(),
                 }),
-                (None, Some(Piece::Command { says, .. })) => *says += &format!("{line}\n"),
-                (None, _) => panic!("line {}: there is no command above", index + 1),
+                (None, Some(Example::Command { output, .. })) => *output += &format!("{line}\n"),
+                (None, _) => panic!("line {}: output without a command", index + 1),
             },
             Some((_, text)) => *text += &format!("{line}\n"),
         }
     }
-    pieces
+    examples
 }
 
-/// Without times, and with one blank between words: an address is as long as its port.
-fn steady(line: &str) -> String {
+/// Masks times, and joins words with single spaces: the width of a column depends on the port.
+fn normalize(line: &str) -> String {
     let word = |word: &str| {
         let bare = word.trim_end_matches([',', '.', ';', ')']);
         let is_time = bare
@@ -80,44 +80,48 @@ fn steady(line: &str) -> String {
     line.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether lines are as documented, where `…` stands for any number of lines.
-fn is_as_documented(said: &[String], documented: &[String]) -> bool {
+/// Returns whether the lines match the documented ones, in which `…` matches any number of lines.
+fn matches_documented(actual: &[String], documented: &[String]) -> bool {
     match documented.split_first() {
-        None => said.is_empty(),
+        None => actual.is_empty(),
         Some((first, rest)) if first == "…" => {
-            (0..=said.len()).any(|skipped| is_as_documented(&said[skipped..], rest))
+            (0..=actual.len()).any(|skipped| matches_documented(&actual[skipped..], rest))
         }
-        Some((first, rest)) => said.first() == Some(first) && is_as_documented(&said[1..], rest),
+        Some((first, rest)) => actual.first() == Some(first) && matches_documented(&actual[1..], rest),
     }
 }
 
 async fn run(page: &str) {
     let page =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page)).unwrap();
-    let pieces = pieces(&page);
-    let files: BTreeMap<&str, &str> = pieces
+    let examples = examples(&page);
+    let files: BTreeMap<&str, &str> = examples
         .iter()
-        .filter_map(|piece| match piece {
-            Piece::File { name, text } => Some((name.as_str(), text.as_str())),
-            Piece::Command { .. } => None,
+        .filter_map(|example| match example {
+            Example::File { name, text } => Some((name.as_str(), text.as_str())),
+            Example::Command { .. } => None,
         })
         .collect();
     let simulator = simulator(files["scenario.json"]).await;
     let address = simulator.url().replace("http://", "").replace("/v1", "");
-    let here = |text: &str| text.replace(ADDRESS, &address);
+    let with_address = |text: &str| text.replace(ADDRESS, &address);
     let folder = Folder::new();
     let bin = Path::new(env!("CARGO_BIN_EXE_llmpool")).parent().unwrap();
     let mut commands = 0;
-    for piece in &pieces {
-        let (line, command, says) = match piece {
-            Piece::File { name, text } => {
-                folder.write(name, &here(text));
+    for example in &examples {
+        let (line, command, expected) = match example {
+            Example::File { name, text } => {
+                folder.write(name, &with_address(text));
                 continue;
             }
-            Piece::Command { line, command, says } => (line, command, says),
+            Example::Command {
+                line,
+                command,
+                output,
+            } => (line, command, output),
         };
-        let output = Command::new("sh")
-            .args(["-c", &format!("exec 2>&1; {}", here(command))])
+        let result = Command::new("sh")
+            .args(["-c", &format!("exec 2>&1; {}", with_address(command))])
             .current_dir(&folder.0)
             .env_clear()
             .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
@@ -126,28 +130,28 @@ async fn run(page: &str) {
             .envs([("KEY_1", "sk-one"), ("KEY_2", "sk-two"), ("KEY_3", "sk-three")])
             .output()
             .unwrap();
-        let said = String::from_utf8(output.stdout)
+        let actual = String::from_utf8(result.stdout)
             .unwrap()
             .replace(&address, ADDRESS);
-        let lines = |text: &str| text.lines().map(steady).collect::<Vec<_>>();
+        let lines = |text: &str| text.lines().map(normalize).collect::<Vec<_>>();
         assert!(
-            is_as_documented(&lines(&said), &lines(says)),
-            "line {line}: $ {command}\nsays\n{said}\nand not\n{says}"
+            matches_documented(&lines(&actual), &lines(expected)),
+            "line {line}: $ {command}\nactual output:\n{actual}\nexpected output:\n{expected}"
         );
         commands += 1;
     }
-    assert!(commands > 0, "there is no example");
+    assert!(commands > 0, "the page has no example");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_examples_of_commands_say_what_they_say() {
+async fn examples_of_commands_md_have_the_documented_output() {
     run("docs/commands.md").await;
 }
 
 #[test]
-fn an_example_is_compared_line_by_line() {
+fn documented_lines_match_with_wildcards() {
     let lines = |text: &str| text.split('|').map(str::to_owned).collect::<Vec<_>>();
-    for (said, documented, same) in [
+    for (actual, documented, expected) in [
         ("a|b", "a|b", true),
         ("a|b|c", "a|…|c", true),
         ("a|c", "a|…|c", true),
@@ -156,13 +160,13 @@ fn an_example_is_compared_line_by_line() {
         ("a|b", "a", false),
     ] {
         assert_eq!(
-            is_as_documented(&lines(said), &lines(documented)),
-            same,
-            "{said} {documented}"
+            matches_documented(&lines(actual), &lines(documented)),
+            expected,
+            "{actual} {documented}"
         );
     }
     assert_eq!(
-        steady("total 0.35s, (2.00s) 3s items"),
+        normalize("total 0.35s, (2.00s) 3s items"),
         "total #s, (2.00s) #s items"
     );
 }

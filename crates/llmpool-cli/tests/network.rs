@@ -1,4 +1,4 @@
-//! Ways to a provider other than a plain socket: TLS with the roots that the system names, and proxies.
+//! Connections through TLS with the system's root certificates, and through proxies of the environment.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -14,8 +14,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// A port on which TLS is taken off before the bytes go on to `inner`. Answers the port and its authority's certificate.
-async fn tls_before(inner: String) -> (u16, String) {
+/// Terminates TLS in front of `inner`. Returns the port and the PEM certificate of its authority.
+async fn tls_proxy(inner: String) -> (u16, String) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
@@ -49,21 +49,22 @@ async fn tls_before(inner: String) -> (u16, String) {
     (port, authority.pem())
 }
 
-/// A proxy that leads every tunnel to `inner`, and every request for a whole URL too. Answers its port, and what it was told.
+/// A proxy that connects every tunnel and forwards every request with an absolute URL to `inner`. Returns its port and a channel with the
+/// request line and the credentials of every request.
 async fn proxy_to(inner: String) -> (u16, tokio::sync::mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (told, heard) = tokio::sync::mpsc::unbounded_channel();
+    let (requests, received) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            let (told, inner) = (told.clone(), inner.clone());
-            tokio::spawn(async move { relay(socket, &inner, &told).await });
+            let (requests, inner) = (requests.clone(), inner.clone());
+            tokio::spawn(async move { relay(socket, &inner, &requests).await });
         }
     });
-    (port, heard)
+    (port, received)
 }
 
-async fn relay(socket: TcpStream, inner: &str, told: &tokio::sync::mpsc::UnboundedSender<String>) {
+async fn relay(socket: TcpStream, inner: &str, requests: &tokio::sync::mpsc::UnboundedSender<String>) {
     let mut outside = BufReader::new(socket);
     let mut head = Vec::new();
     loop {
@@ -80,7 +81,9 @@ async fn relay(socket: TcpStream, inner: &str, told: &tokio::sync::mpsc::Unbound
         .iter()
         .find(|line| line.to_ascii_lowercase().starts_with("proxy-authorization:"));
     let credentials = credentials.map_or("", |line| line.split(": ").nth(1).unwrap().trim());
-    told.send(format!("{} | {credentials}", head[0].trim())).unwrap();
+    requests
+        .send(format!("{} | {credentials}", head[0].trim()))
+        .unwrap();
     let mut inside = TcpStream::connect(inner).await.unwrap();
     if head[0].starts_with("CONNECT") {
         outside.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
@@ -102,9 +105,9 @@ fn address(url: &str) -> String {
 const SCENARIO: &str = r#"{"keys":[{"key":"k"}],"answer":"yes"}"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tls_trusts_the_roots_of_the_system_and_nobody_else() {
+async fn tls_accepts_only_certificates_of_the_system_roots() {
     let simulator = simulator(SCENARIO).await;
-    let (port, authority) = tls_before(address(&simulator.url())).await;
+    let (port, authority) = tls_proxy(address(&simulator.url())).await;
     let folder = Folder::new();
     folder.write("roots.pem", &authority);
     let url = format!("https://localhost:{port}/v1");
@@ -118,8 +121,8 @@ async fn tls_trusts_the_roots_of_the_system_and_nobody_else() {
     let (code, out, err) = llmpool(&folder.0, &chat, "", &trusted);
     assert_eq!((code, out.as_str()), (0, "yes\n"), "{err}");
 
-    let (_, stranger) = tls_before(String::new()).await;
-    folder.write("roots.pem", &stranger);
+    let (_, unrelated) = tls_proxy(String::new()).await;
+    folder.write("roots.pem", &unrelated);
     let file = format!(
         r#"{{"p":[{{"model_name":"m","api_keys":["k"],"base_url":"{url}","max_retries":0,"rate_limit_capacity":null}}]}}"#
     );
@@ -131,9 +134,9 @@ async fn tls_trusts_the_roots_of_the_system_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn proxies_of_the_environment_are_used() {
+async fn proxy_of_the_environment_is_used() {
     let simulator = simulator(SCENARIO).await;
-    let (proxy, mut heard) = proxy_to(address(&simulator.url())).await;
+    let (proxy, mut received) = proxy_to(address(&simulator.url())).await;
     let folder = Folder::new();
     let proxy = format!("http://me:secret@127.0.0.1:{proxy}");
     let chat = ["chat", "-m", "any", "hi"];
@@ -145,7 +148,7 @@ async fn proxies_of_the_environment_are_used() {
     let (code, out, err) = llmpool(&folder.0, &chat, "", &variables);
     assert_eq!((code, out.as_str()), (0, "yes\n"), "{err}");
     assert_eq!(
-        heard.recv().await.unwrap(),
+        received.recv().await.unwrap(),
         "POST http://provider.invalid/v1/chat/completions HTTP/1.1 | Basic bWU6c2VjcmV0"
     );
 
@@ -161,10 +164,10 @@ async fn proxies_of_the_environment_are_used() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_sees_of_tls_where_it_leads_and_no_key() {
+async fn proxy_of_a_tls_connection_sees_only_the_host() {
     let simulator = simulator(SCENARIO).await;
-    let (port, authority) = tls_before(address(&simulator.url())).await;
-    let (proxy, mut heard) = proxy_to(format!("127.0.0.1:{port}")).await;
+    let (port, authority) = tls_proxy(address(&simulator.url())).await;
+    let (proxy, mut received) = proxy_to(format!("127.0.0.1:{port}")).await;
     let folder = Folder::new();
     folder.write("roots.pem", &authority);
     let roots = folder.0.join("roots.pem").display().to_string();
@@ -177,5 +180,8 @@ async fn a_proxy_sees_of_tls_where_it_leads_and_no_key() {
     ];
     let (code, out, err) = llmpool(&folder.0, &["chat", "-m", "any", "hi"], "", &variables);
     assert_eq!((code, out.as_str()), (0, "yes\n"), "{err}");
-    assert_eq!(heard.recv().await.unwrap(), "CONNECT localhost:443 HTTP/1.1 | ");
+    assert_eq!(
+        received.recv().await.unwrap(),
+        "CONNECT localhost:443 HTTP/1.1 | "
+    );
 }

@@ -1,4 +1,4 @@
-//! `llmpool plan` as a person meets it.
+//! Runs `llmpool plan`.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -20,7 +20,7 @@ fn run(folder: &Folder, arguments: &[&str]) -> (i32, String, String) {
     llmpool(&folder.0, &arguments, "", &[])
 }
 
-/// What is told of the only model.
+/// Returns the JSON of the only model.
 fn json(file: &str, arguments: &[&str]) -> Value {
     let folder = Folder::new();
     folder.write("provider.json", file);
@@ -33,52 +33,52 @@ fn models(folder: &Folder, arguments: &[&str]) -> Vec<Value> {
     let arguments: Vec<&str> = arguments.iter().chain(&["--json"]).copied().collect();
     let (code, out, err) = run(folder, &arguments);
     assert_eq!(code, 0, "{err}");
-    let mut told: Value = serde_json::from_str(&out).unwrap();
-    serde_json::from_value(told["models"].take()).unwrap()
+    let mut report: Value = serde_json::from_str(&out).unwrap();
+    serde_json::from_value(report["models"].take()).unwrap()
 }
 
 #[test]
-fn a_plan_is_told_whole_and_the_keys_need_not_be_there() {
+fn plan_is_printed_without_the_keys_being_set() {
     let (code, out, err) = plan(FOUR_KEYS, &["--callers", "64", "--latency", "0.3", "--for", "60"]);
     assert_eq!((code, err.as_str()), (0, "llmpool: using ./provider.json\n"));
     let expected = "\
 p/m: 4 keys
-64 callers for 60 s, 500 + 300 tokens and 0.30 s each
+64 callers for 60 s; 500 + 300 tokens and 0.30 s per call
 
-offered      1256 calls, 20.9 a second
-answered     1200 in time, 20.0 a second
-turned away  none
-wait         p50 2.91 s, p90 2.91 s, p99 2.91 s, at most 3.01 s
-waited for   its keys' rates of requests (100 %)
-tokens       960000, 960000 a minute
-key-1        300 calls, 100 % of its rate of requests
-key-2        300 calls, 100 % of its rate of requests
-key-3        300 calls, 100 % of its rate of requests
-key-4        300 calls, 100 % of its rate of requests
+offered     1256 calls, 20.9/s
+answered    1200 within the simulated time, 20.0/s
+rejected    none
+wait        p50 2.91 s, p90 2.91 s, p99 2.91 s, max 3.01 s
+waited for  the keys' request rate (100 %)
+tokens      960000, 960000 per minute
+key-1       300 calls, 100 % of its request rate
+key-2       300 calls, 100 % of its request rate
+key-3       300 calls, 100 % of its request rate
+key-4       300 calls, 100 % of its request rate
 
-came         @-------------------------------------------  up to 67.2 a second
-served       --------------------------------------------  up to 22.4 a second
+offered      @-------------------------------------------  up to 67.2/s
+served       --------------------------------------------  up to 22.4/s
 longest wait =#@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@  up to 3.01 s
 
-For 99 of 100 calls waiting at most 1.00 s, none turned away:
-  11 keys like the first, each with an account of its own (now 4)
-  \"rate_limit_capacity\": 1, \"rate_limit_refill_rate\": 68.8 would do (now none, which does too)
-  which gives p50 0.87 s, p90 0.87 s, p99 0.87 s, at most 1.12 s
+Recommended for a p99 wait of at most 1.00 s without rejections:
+  11 keys with the limits of the first one and separate accounts (configured: 4)
+  \"rate_limit_capacity\": 1, \"rate_limit_refill_rate\": 68.8, or no rate limit as configured
+  gives p50 0.87 s, p90 0.87 s, p99 0.87 s, max 1.12 s
 ";
     assert_eq!(out, expected, "{out}");
     assert!(!out.contains("canary"));
 }
 
 #[test]
-fn what_is_recommended_is_enough() {
+fn recommended_limits_are_sufficient_and_fewer_keys_are_not() {
     let traffic = ["--rate", "30", "--for", "120", "--latency", "1"];
-    let told = json(FOUR_KEYS, &traffic);
+    let report = json(FOUR_KEYS, &traffic);
     assert_eq!(
-        (&told["enough"], &told["model"]),
+        (&report["enough"], &report["model"]),
         (&Value::from(false), &Value::from("p/m"))
     );
-    assert!(told["shed"]["rate"].as_f64().unwrap() > 0.0);
-    let advice = &told["recommended"];
+    assert!(report["shed"]["rate"].as_f64().unwrap() > 0.0);
+    let advice = &report["recommended"];
     let key = r#"{"key": "k#", "rpm": 300}"#;
     let keys: Vec<_> = (0..advice["keys"].as_u64().unwrap())
         .map(|at| key.replace('#', &at.to_string()))
@@ -99,16 +99,16 @@ fn what_is_recommended_is_enough() {
 }
 
 #[test]
-fn what_keys_cannot_help_is_said() {
+fn limit_that_keys_cannot_change_is_reported() {
     let slots = r#"{"p": [{"model_name": "m", "api_keys": ["k"], "base_url": "https://h/v1", "rate_limit_capacity": null, "max_concurrency": 2}]}"#;
     let (code, out, _) = plan(slots, &["--rate", "3", "--latency", "1", "--for", "60"]);
-    let says = "No number of keys and no rate give 99 of 100 calls waiting at most 1.00 s, none turned away: \
-                the model's max_concurrency stands in the way.\n";
-    assert!(code == 0 && out.ends_with(says), "{out}");
+    let advice = "No number of keys and no rate gives a p99 wait of at most 1.00 s without rejections: \
+                  the model's max_concurrency is the limit.\n";
+    assert!(code == 0 && out.ends_with(advice), "{out}");
     let tokens = r#"{"p": [{"model_name": "m", "api_keys": ["k"], "base_url": "https://h/v1", "rate_limit_capacity": null, "tpm": 1000}]}"#;
     let (_, out, _) = plan(tokens, &["--rate", "1", "--prompt-tokens", "2000", "--for", "60"]);
     assert!(
-        out.contains("100 %: ") && out.contains(" need more tokens than a limit ever has\n"),
+        out.contains("100 %: ") && out.contains(" need more tokens than a limit allows\n"),
         "{out}"
     );
     let (_, out, _) = plan(
@@ -128,17 +128,17 @@ fn what_keys_cannot_help_is_said() {
 }
 
 #[test]
-fn a_trace_is_played_again() {
+fn trace_is_replayed() {
     let folder = Folder::new();
     let file = r#"{"p": [{"model_name": "m", "api_keys": [{"key": "k", "max_concurrency": 1}], "base_url": "https://h/v1", "rate_limit_capacity": null}]}"#;
     folder.write("provider.json", file);
     let lines = "{\"at\": 1000, \"latency\": 4, \"caller\": \"a\"}\n\n{\"at\": 1002.5, \"caller\": \"b\"}\n{\"at\": 1001, \"latency\": 1}\n";
     folder.write("calls.jsonl", lines);
-    let told = models(&folder, &["--trace", "calls.jsonl", "--latency", "2"]).remove(0);
-    assert_eq!(told["offered"], 3);
-    // The second waits for the first, the third for both.
-    assert_eq!(told["wait_seconds"]["max"], 3.0);
-    assert_eq!(told["waited_for"][0]["limit"], "key_concurrency");
+    let report = models(&folder, &["--trace", "calls.jsonl", "--latency", "2"]).remove(0);
+    assert_eq!(report["offered"], 3);
+    // The second call waits for the first one, the third for both.
+    assert_eq!(report["wait_seconds"]["max"], 3.0);
+    assert_eq!(report["waited_for"][0]["limit"], "key_concurrency");
     let dates = r#"{"at": "2026-01-31T12:00:00Z", "latency": 4, "completion_tokens": 7}
 {"at": "2026-01-31T13:00:02.5+01:00"}
 {"at": "2026-01-31T12:00:01Z", "latency": 1}"#;
@@ -148,7 +148,7 @@ fn a_trace_is_played_again() {
         &["--trace", "dates.jsonl", "--latency", "2", "--for", "10"],
     )
     .remove(0);
-    assert_eq!(dated["wait_seconds"], told["wait_seconds"]);
+    assert_eq!(dated["wait_seconds"], report["wait_seconds"]);
     assert_eq!(dated["tokens"], 500 + 7 + 2 * (500 + 300));
 }
 
@@ -157,41 +157,41 @@ const SHARED: &str = r#"{"p": [
   {"model_name": "small", "base_url": "https://h/v1", "rate_limit_capacity": null, "api_keys": [{"key": "file:/no/such", "rpm": 120}, {"key": "${B}", "rpm": 120}]}]}"#;
 
 #[test]
-fn several_models_share_the_calls_and_the_keys_that_they_have_in_common() {
+fn models_share_calls_and_common_keys() {
     let folder = Folder::new();
     folder.write("provider.json", SHARED);
     let traffic = r#"{"rate": 5, "for": 120, "latency": 1, "latency_p95": 2.5, "burst": {"calls": 10, "every": 60}, "seed": 4,
       "models": [{"model": "p/small", "share": 3}, {"model": "big", "share": 1}]}"#;
     folder.write("traffic.json", traffic);
-    let told = models(&folder, &["--traffic", "traffic.json"]);
-    let ids: Vec<_> = told
+    let report = models(&folder, &["--traffic", "traffic.json"]);
+    let ids: Vec<_> = report
         .iter()
         .map(|model| model["model"].as_str().unwrap())
         .collect();
     assert_eq!(ids, ["p/small", "p/big"]);
-    let offered: Vec<_> = told
+    let offered: Vec<_> = report
         .iter()
         .map(|model| model["offered"].as_f64().unwrap())
         .collect();
     assert!((offered[0] / offered[1] - 3.0).abs() < 0.6, "{offered:?}");
-    let keys = |model: usize| told[model]["keys"].as_array().unwrap().clone();
+    let keys = |model: usize| report[model]["keys"].as_array().unwrap().clone();
     assert_eq!((keys(0).len(), keys(1).len()), (2, 1));
-    assert_eq!(keys(0)[0], keys(1)[0], "one key has one use");
+    assert_eq!(keys(0)[0], keys(1)[0], "a shared key has one utilization");
     assert_eq!(keys(0)[0]["most_used"]["limit"], "key_requests");
     let (_, out, _) = run(&folder, &["--traffic", "traffic.json"]);
     assert!(
         out.starts_with(
-            "p/small: 2 keys, 75 % of the calls\n5 calls a second by chance and 10 at once every 60 s"
+            "p/small: 2 keys, 75 % of the calls\n5 calls/s at random times plus 10 at once every 60 s"
         ),
         "{out}"
     );
     assert!(
-        out.contains("\n\np/big: 1 key, 25 % of the calls\n5 calls"),
+        out.contains("\n\np/big: 1 key, 25 % of the calls\n5 calls/s"),
         "{out}"
     );
     folder.write("trace.jsonl", "{\"at\": 1, \"model\": \"big\"}\n{\"at\": 2, \"model\": \"small\"}\n{\"at\": 3, \"model\": \"big\"}\n");
-    let told = models(&folder, &["--trace", "trace.jsonl"]);
-    let offered: Vec<_> = told
+    let report = models(&folder, &["--trace", "trace.jsonl"]);
+    let offered: Vec<_> = report
         .iter()
         .map(|model| (model["model"].clone(), model["offered"].clone()))
         .collect();
@@ -202,21 +202,22 @@ fn several_models_share_the_calls_and_the_keys_that_they_have_in_common() {
 }
 
 #[test]
-fn fewer_keys_are_recommended_where_fewer_do() {
+fn fewer_keys_are_recommended_if_sufficient() {
     let (code, out, _) = plan(FOUR_KEYS, &["--rate", "3", "--for", "120"]);
-    let says = "The 4 keys are enough for 99 of 100 calls waiting at most 1.00 s, none turned away; 1 key would do.\n";
-    assert!(code == 0 && out.ends_with(says), "{out}");
-    let told = json(FOUR_KEYS, &["--rate", "3", "--for", "120"]);
+    let advice =
+        "The 4 keys are sufficient for a p99 wait of at most 1.00 s without rejections; so is 1 key.\n";
+    assert!(code == 0 && out.ends_with(advice), "{out}");
+    let report = json(FOUR_KEYS, &["--rate", "3", "--for", "120"]);
     assert_eq!(
-        (&told["enough"], &told["recommended"]),
+        (&report["enough"], &report["recommended"]),
         (&Value::from(true), &serde_json::json!({"keys": 1}))
     );
 }
 
 #[test]
-fn a_document_has_its_names() {
-    let told = json(FOUR_KEYS, &["--rate", "30", "--for", "60", "--latency", "1:2"]);
-    let mut names: Vec<&str> = told.as_object().unwrap().keys().map(String::as_str).collect();
+fn json_fields_are_stable() {
+    let report = json(FOUR_KEYS, &["--rate", "30", "--for", "60", "--latency", "1:2"]);
+    let mut names: Vec<&str> = report.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
     let expected = [
         "answered",
@@ -237,30 +238,30 @@ fn a_document_has_its_names() {
         "waited_for",
     ];
     assert_eq!(names, expected);
-    assert_eq!(told["binding_limit"], "key_requests");
-    assert_eq!(told["turned_away_for"][0]["limit"], "key_requests");
-    let parts = told["over_time"].as_array().unwrap();
+    assert_eq!(report["binding_limit"], "key_requests");
+    assert_eq!(report["turned_away_for"][0]["limit"], "key_requests");
+    let parts = report["over_time"].as_array().unwrap();
     assert_eq!(parts.len(), 60);
-    let came: u64 = parts.iter().map(|part| part["offered"].as_u64().unwrap()).sum();
-    assert_eq!(told["offered"], came);
-    assert_eq!(told["keys"][3]["key"], "key-4");
+    let offered: u64 = parts.iter().map(|part| part["offered"].as_u64().unwrap()).sum();
+    assert_eq!(report["offered"], offered);
+    assert_eq!(report["keys"][3]["key"], "key-4");
 }
 
 #[test]
-fn callers_without_end_are_refused_before_memory_is() {
+fn too_many_calls_are_refused_early() {
     let free = r#"{"p": [{"model_name": "m", "api_keys": ["k"], "base_url": "https://h/v1", "rate_limit_capacity": null}]}"#;
     let (code, out, err) = plan(free, &["--callers", "1000", "--latency", "0.001"]);
     assert_eq!((code, out.as_str()), (2, ""));
     assert!(
         err.contains(
-            "the traffic has more than 2000000 calls, the maximum of a forecast\nhint: make --for shorter"
+            "the traffic has more than 2000000 calls, the maximum of a forecast\nhint: shorten --for"
         ),
         "{err}"
     );
 }
 
 #[test]
-fn wrong_input_is_told_once_with_its_place() {
+fn invalid_input_is_reported_with_its_location() {
     let folder = Folder::new();
     folder.write("provider.json", FOUR_KEYS);
     folder.write("bad.jsonl", "{\"at\": 1}\n{\"at\": 2, \"tokens\": 5}\n");
@@ -280,7 +281,7 @@ fn wrong_input_is_told_once_with_its_place() {
         r#"{"rate": 1, "models": [{"model": "m", "share": 1}, {"model": "m", "share": 2}]}"#,
     );
     folder.write("odd.jsonl", "{\"at\": 1, \"latency\": -1}\n");
-    for (arguments, code, says) in [
+    for (arguments, code, message) in [
         (
             &["--trace", "bad.jsonl"][..],
             2,
@@ -290,17 +291,17 @@ fn wrong_input_is_told_once_with_its_place() {
         (
             &["--trace", "odd.jsonl"],
             2,
-            "odd.jsonl:1: \"latency\" has to be seconds",
+            "odd.jsonl:1: \"latency\" must be a number of seconds",
         ),
         (
             &["--trace", "when.jsonl"],
             2,
-            "when.jsonl:2: \"at\" has to be seconds, or a date",
+            "when.jsonl:2: \"at\" must be a number of seconds or a date",
         ),
         (
             &["--trace", "other.jsonl"],
             2,
-            "other.jsonl:1: no model p/other is configured\nhint: there are p/m",
+            "other.jsonl:1: no model p/other is configured; there are p/m",
         ),
         (
             &["--traffic", "bad.json"],
@@ -310,17 +311,17 @@ fn wrong_input_is_told_once_with_its_place() {
         (
             &["--traffic", "both.json"],
             2,
-            "both.json: say either rate, which may be even, or callers",
+            "both.json: expected either \"rate\" (optionally with \"even\") or \"callers\"",
         ),
         (
             &["--traffic", "zero.json"],
             2,
-            "zero.json: rate: give calls a second, more than 0",
+            "zero.json: rate: expected calls per second greater than 0",
         ),
         (
             &["--traffic", "tail.json"],
             2,
-            "tail.json: latency: P95 has to be at least the mean",
+            "tail.json: latency: P95 must be between 1 and 3.8 times the mean",
         ),
         (
             &["--traffic", "model.json"],
@@ -330,7 +331,7 @@ fn wrong_input_is_told_once_with_its_place() {
         (
             &["--traffic", "twice.json"],
             2,
-            "twice.json: models[1]: m is there twice",
+            "twice.json: models[1]: duplicate model m",
         ),
         (
             &["--traffic", "zero.json", "--latency", "1"],
@@ -340,11 +341,11 @@ fn wrong_input_is_told_once_with_its_place() {
         (
             &["--rate", "1", "--latency", "1:9"],
             2,
-            "P95 has to be at least the mean",
+            "P95 must be between 1 and 3.8 times the mean",
         ),
-        (&["--trace", "missing.jsonl"], 2, "missing.jsonl cannot be read"),
-        (&["--rate", "0"], 2, "give calls a second, more than 0"),
-        (&["--rate", "1", "--burst", "5"], 2, "as in 100@60"),
+        (&["--trace", "missing.jsonl"], 2, "cannot read missing.jsonl"),
+        (&["--rate", "0"], 2, "expected calls per second greater than 0"),
+        (&["--rate", "1", "--burst", "5"], 2, "such as 100@60"),
         (
             &["--rate", "100000", "--for", "86400"],
             2,
@@ -361,14 +362,14 @@ fn wrong_input_is_told_once_with_its_place() {
     ] {
         let (exit, out, err) = run(&folder, arguments);
         assert_eq!((exit, out.as_str()), (code, ""), "{arguments:?}: {err}");
-        assert!(err.contains(says), "{arguments:?}: {err}");
+        assert!(err.contains(message), "{arguments:?}: {err}");
     }
     let (exit, _, err) = run(&Folder::new(), &["--rate", "1"]);
     assert_eq!(
         (exit, err.as_str()),
         (
             78,
-            "error: there is no provider.json to plan with\nhint: llmpool config init writes one; or name one with --config\n"
+            "error: no provider file was found\nhint: run llmpool config init to write one, or pass one with --config\n"
         )
     );
 }

@@ -1,6 +1,6 @@
-//! What every command says, whole: good and bad, wide and narrow, with colours and without.
+//! Snapshots of the complete output of every command: success and errors, wide and narrow, with and without colours.
 //!
-//! After a change that is meant: `INSTA_UPDATE=always cargo test -p llmpool-cli --test snapshots`, and read what changed.
+//! After an intended change run `INSTA_UPDATE=always cargo test -p llmpool-cli --test snapshots` and review the diff.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -9,15 +9,15 @@ use std::io::{BufRead, BufReader};
 
 use insta::assert_snapshot;
 use llmpool_simulator::Simulator;
-use support::{Folder, ended, interrupt, llmpool, simulator, start};
+use support::{Folder, interrupt, llmpool, simulator, start, wait_for_exit};
 
 const NARROW: (&str, &str) = ("COLUMNS", "60");
 const WIDE: (&str, &str) = ("COLUMNS", "120");
 const COLOURED: (&str, &str) = ("CLICOLOR_FORCE", "1");
 const KEYS: [(&str, &str); 2] = [("KEY_1", "sk-canary-fine"), ("KEY_2", "sk-canary-gone")];
 
-/// Two providers: one with a good and a refused key, one whose server is not there.
-const FILE: &str = r#"{
+/// Two providers: `good` has an accepted and a refused key, the server of `away` is unreachable.
+const PROVIDER_FILE: &str = r#"{
   "good": [
     {
       "model_name": "small",
@@ -40,15 +40,16 @@ const SCENARIO: &str = r#"{
   ]
 }"#;
 
-struct Scene {
+/// A directory to run commands in, with the simulator.
+struct Environment {
     folder: Folder,
-    /// Stands for the simulator's address in what is shown.
+    /// Of the simulator; its port is masked in the output.
     url: String,
     _simulator: Option<Simulator>,
 }
 
-impl Scene {
-    /// Nothing is configured.
+impl Environment {
+    /// Creates a directory without configuration.
     fn empty() -> Self {
         Self {
             folder: Folder::new(),
@@ -57,27 +58,27 @@ impl Scene {
         }
     }
 
-    /// Two providers are configured, and one of them is there.
+    /// Creates a directory with the provider file, and starts the simulator for the provider `good`.
     async fn configured() -> Self {
         let simulator = simulator(SCENARIO).await;
-        let scene = Self {
+        let environment = Self {
             folder: Folder::new(),
             url: simulator.url(),
             _simulator: Some(simulator),
         };
-        scene
+        environment
             .folder
-            .write("provider.json", &FILE.replace("URL", &scene.url));
-        scene
+            .write("provider.json", &PROVIDER_FILE.replace("URL", &environment.url));
+        environment
     }
 
-    /// Everything that a command says.
-    fn says(&self, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    /// Runs a command with the keys set. Returns its exit code and output.
+    fn output(&self, arguments: &[&str], variables: &[(&str, &str)]) -> String {
         let variables: Vec<_> = KEYS.iter().chain(variables).copied().collect();
-        self.says_with(arguments, &variables)
+        self.output_with(arguments, &variables)
     }
 
-    fn says_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    fn output_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> String {
         let (code, out, err) = llmpool(&self.folder.0, arguments, "", variables);
         for text in [&out, &err] {
             assert!(!text.contains("canary"), "{text}");
@@ -97,19 +98,19 @@ impl Scene {
             .next()
             .unwrap_or_default()
             .trim_end_matches("/v1");
-        // As long as it was, for the columns behind it.
-        steady(&text.replace(port, &"#".repeat(port.len())))
+        // Masked with the same length, so that the columns after it do not move.
+        mask(&text.replace(port, &"#".repeat(port.len())))
     }
 }
 
-/// Members of JSON that are times have no value.
-fn without_times(text: &str) -> String {
+/// Masks the durations in JSON, whose names end in `_s`.
+fn mask_json_durations(text: &str) -> String {
     let mut pieces = text.split("_s\":");
     let mut bare = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         let number = piece.len()
             - piece
-                .trim_start_matches(|sign: char| sign.is_ascii_digit() || sign == '.')
+                .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')
                 .len();
         let shown = if number > 0 { "#" } else { "" };
         bare += &format!("_s\":{shown}{}", &piece[number..]);
@@ -117,10 +118,10 @@ fn without_times(text: &str) -> String {
     bare
 }
 
-/// Without what differs from run to run, and with escape codes to read.
-fn steady(text: &str) -> String {
-    let text = without_times(&text.replace('\u{1b}', "␛"));
-    let mut steady = String::new();
+/// Masks durations, and makes escape codes visible.
+fn mask(text: &str) -> String {
+    let text = mask_json_durations(&text.replace('\u{1b}', "␛"));
+    let mut masked = String::new();
     for piece in text.split_inclusive([' ', '\n', ',', '(', ')', ':', ';']) {
         let (word, end) = piece.split_at(
             piece.len()
@@ -136,15 +137,15 @@ fn steady(text: &str) -> String {
         let is_time = bare
             .strip_suffix('s')
             .is_some_and(|number| number.contains('.') && number.parse::<f64>().is_ok());
-        steady += if is_time { "#s" } else { word };
-        steady += end;
+        masked += if is_time { "#s" } else { word };
+        masked += end;
     }
-    steady
+    masked
 }
 
 #[test]
 fn help_of_every_command() {
-    let scene = Scene::empty();
+    let environment = Environment::empty();
     for command in [
         "",
         "chat",
@@ -164,43 +165,49 @@ fn help_of_every_command() {
     ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let name = if command.is_empty() { "llmpool" } else { command }.replace(' ', "-");
-        assert_snapshot!(format!("help-{name}"), scene.says(&arguments, &[WIDE]));
+        assert_snapshot!(format!("help-{name}"), environment.output(&arguments, &[WIDE]));
     }
-    assert_snapshot!("help-narrow", scene.says(&["chat", "--help"], &[NARROW]));
+    assert_snapshot!("help-narrow", environment.output(&["chat", "--help"], &[NARROW]));
     assert_snapshot!(
         "help-coloured",
-        scene.says(&["config", "--help"], &[WIDE, COLOURED])
+        environment.output(&["config", "--help"], &[WIDE, COLOURED])
     );
 }
 
 #[test]
-fn the_command_line_itself() {
-    let scene = Scene::empty();
-    assert_snapshot!("version", scene.says(&["version"], &[]));
-    assert_snapshot!("no-command", scene.says(&[], &[WIDE]));
-    assert_snapshot!("unknown-command", scene.says(&["chta"], &[]));
+fn usage_errors_and_generated_files() {
+    let environment = Environment::empty();
+    assert_snapshot!("version", environment.output(&["version"], &[]));
+    assert_snapshot!("no-command", environment.output(&[], &[WIDE]));
+    assert_snapshot!("unknown-command", environment.output(&["chta"], &[]));
     assert_snapshot!(
         "unknown-option",
-        scene.says(&["chat", "--modell", "x"], &[COLOURED])
+        environment.output(&["chat", "--modell", "x"], &[COLOURED])
     );
-    assert_snapshot!("completions-fish", scene.says(&["completions", "fish"], &[]));
-    assert_snapshot!("completions-unknown", scene.says(&["completions", "tcsh"], &[]));
-    assert_snapshot!("man", scene.says(&["man"], &[]));
+    assert_snapshot!(
+        "completions-fish",
+        environment.output(&["completions", "fish"], &[])
+    );
+    assert_snapshot!(
+        "completions-unknown",
+        environment.output(&["completions", "tcsh"], &[])
+    );
+    assert_snapshot!("man", environment.output(&["man"], &[]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn chat() {
-    let scene = Scene::configured().await;
+    let environment = Environment::configured().await;
     let small = ["chat", "-m", "good/small", "Hello"];
-    assert_snapshot!("chat", scene.says(&small, &[]));
+    assert_snapshot!("chat", environment.output(&small, &[]));
     assert_snapshot!(
         "chat-quiet",
-        scene.says(&["-q", "chat", "-m", "good/small", "Hello"], &[])
+        environment.output(&["-q", "chat", "-m", "good/small", "Hello"], &[])
     );
-    assert_snapshot!("chat-coloured", scene.says(&small, &[COLOURED]));
+    assert_snapshot!("chat-coloured", environment.output(&small, &[COLOURED]));
     assert_snapshot!(
         "chat-no-color",
-        scene.says(&small, &[("NO_COLOR", "1"), ("CLICOLOR", "1")])
+        environment.output(&small, &[("NO_COLOR", "1"), ("CLICOLOR", "1")])
     );
     let dry = [
         "chat",
@@ -211,34 +218,40 @@ async fn chat() {
         "--dry-run",
         "Hello",
     ];
-    assert_snapshot!("chat-dry-run", scene.says(&dry, &[]));
-    assert_snapshot!("chat-which-model", scene.says(&["chat", "Hello"], &[]));
+    assert_snapshot!("chat-dry-run", environment.output(&dry, &[]));
+    assert_snapshot!(
+        "chat-ambiguous-model",
+        environment.output(&["chat", "Hello"], &[])
+    );
     assert_snapshot!(
         "chat-unknown-model",
-        scene.says(&["chat", "-m", "good/smal", "Hello"], &[])
+        environment.output(&["chat", "-m", "good/smal", "Hello"], &[])
     );
     assert_snapshot!(
-        "chat-nobody-there",
-        scene.says(&["chat", "-m", "away/large", "Hello"], &[])
+        "chat-unreachable",
+        environment.output(&["chat", "-m", "away/large", "Hello"], &[])
     );
-    assert_snapshot!("chat-no-prompt", scene.says(&["chat", "-m", "good/small"], &[]));
     assert_snapshot!(
-        "chat-no-file",
-        scene.says(&["chat", "-m", "good/small", "-f", "nowhere.txt", "Hello"], &[])
+        "chat-no-prompt",
+        environment.output(&["chat", "-m", "good/small"], &[])
     );
-    scene.folder.write("data.bin", "a\0b");
     assert_snapshot!(
-        "chat-no-text",
-        scene.says(&["chat", "-m", "good/small", "-f", "data.bin", "Hello"], &[])
+        "chat-missing-attachment",
+        environment.output(&["chat", "-m", "good/small", "-f", "nowhere.txt", "Hello"], &[])
     );
-    scene.folder.write(
+    environment.folder.write("data.bin", "a\0b");
+    assert_snapshot!(
+        "chat-unsupported-attachment",
+        environment.output(&["chat", "-m", "good/small", "-f", "data.bin", "Hello"], &[])
+    );
+    environment.folder.write(
         "lines.jsonl",
         "\"One\"\n{\"id\": \"two\", \"prompt\": 2}\nthree\n",
     );
     let batch = ["chat", "-m", "good/small", "--jsonl", "lines.jsonl"];
-    assert_snapshot!("chat-broken-lines", scene.says(&batch, &[]));
-    scene.folder.write(
-        "questions.jsonl",
+    assert_snapshot!("chat-batch-invalid-lines", environment.output(&batch, &[]));
+    environment.folder.write(
+        "prompts.jsonl",
         "\"One\"\n{\"id\": \"two\", \"prompt\": \"Two\"}\n",
     );
     let batch = [
@@ -246,65 +259,73 @@ async fn chat() {
         "-m",
         "good/small",
         "--jsonl",
-        "questions.jsonl",
+        "prompts.jsonl",
         "--output",
         "answers.jsonl",
     ];
-    assert_snapshot!("chat-batch", scene.says(&batch, &[]));
-    assert_snapshot!("chat-batch-again-coloured", scene.says(&batch, &[COLOURED]));
-    scene.folder.write(
+    assert_snapshot!("chat-batch", environment.output(&batch, &[]));
+    assert_snapshot!(
+        "chat-batch-resumed-coloured",
+        environment.output(&batch, &[COLOURED])
+    );
+    environment.folder.write(
         "provider.json",
         "{\"p\": [{\"model_nam\": \"m\", \"api_keys\": [\"${NOPE}\"], \"base_url\": \"h\"}]}",
     );
-    assert_snapshot!("chat-bad-file", scene.says(&small, &[]));
-    assert_snapshot!("chat-bad-file-coloured", scene.says(&small, &[COLOURED]));
+    assert_snapshot!("chat-invalid-provider-file", environment.output(&small, &[]));
+    assert_snapshot!(
+        "chat-invalid-provider-file-coloured",
+        environment.output(&small, &[COLOURED])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_key_is_told_with_what_helps() {
-    let scene = Scene::configured().await;
-    let only = FILE.replace("URL", &scene.url).replace("\"${KEY_1}\", ", "");
-    scene.folder.write("provider.json", &only);
+async fn chat_with_refused_key() {
+    let environment = Environment::configured().await;
+    let only = PROVIDER_FILE
+        .replace("URL", &environment.url)
+        .replace("\"${KEY_1}\", ", "");
+    environment.folder.write("provider.json", &only);
     assert_snapshot!(
         "chat-refused",
-        scene.says(&["chat", "-m", "good/small", "Hello"], &[])
+        environment.output(&["chat", "-m", "good/small", "Hello"], &[])
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn check_and_models() {
-    let scene = Scene::configured().await;
-    assert_snapshot!("check", scene.says(&["check"], &[]));
+    let environment = Environment::configured().await;
+    assert_snapshot!("check", environment.output(&["check"], &[]));
     assert_snapshot!(
         "check-narrow-coloured",
-        scene.says(&["check"], &[NARROW, COLOURED])
+        environment.output(&["check"], &[NARROW, COLOURED])
     );
-    assert_snapshot!("check-json", scene.says(&["check", "--json"], &[]));
+    assert_snapshot!("check-json", environment.output(&["check", "--json"], &[]));
     assert_snapshot!(
         "check-call-wide",
-        scene.says(&["check", "-m", "small", "--call"], &[WIDE])
+        environment.output(&["check", "-m", "small", "--call"], &[WIDE])
     );
-    assert_snapshot!("models", scene.says(&["models"], &[]));
+    assert_snapshot!("models", environment.output(&["models"], &[]));
     assert_snapshot!(
         "models-narrow-coloured",
-        scene.says(&["models"], &[NARROW, COLOURED])
+        environment.output(&["models"], &[NARROW, COLOURED])
     );
-    assert_snapshot!("models-json", scene.says(&["models", "--json"], &[]));
-    let empty = Scene::empty();
-    assert_snapshot!("check-nothing", empty.says(&["check"], &[]));
-    assert_snapshot!("models-nothing", empty.says(&["models"], &[]));
+    assert_snapshot!("models-json", environment.output(&["models", "--json"], &[]));
+    let empty = Environment::empty();
+    assert_snapshot!("check-unconfigured", empty.output(&["check"], &[]));
+    assert_snapshot!("models-unconfigured", empty.output(&["models"], &[]));
     assert_snapshot!(
         "models-environment",
-        empty.says(&["models"], &[("OPENAI_API_KEY", "sk-canary-env")])
+        empty.output(&["models"], &[("OPENAI_API_KEY", "sk-canary-env")])
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn config() {
-    let scene = Scene::configured().await;
+    let environment = Environment::configured().await;
     assert_snapshot!(
         "config-show",
-        scene.says(
+        environment.output(
             &["config", "show"],
             &[
                 ("LLMPOOL_MODEL", ""),
@@ -315,51 +336,57 @@ async fn config() {
     let large = ["config", "show", "-m", "large"];
     assert_snapshot!(
         "config-show-narrow-coloured",
-        scene.says(&large, &[NARROW, COLOURED])
+        environment.output(&large, &[NARROW, COLOURED])
     );
     assert_snapshot!(
         "config-show-without-keys",
-        scene.says_with(&["config", "show", "-m", "small"], &[WIDE])
+        environment.output_with(&["config", "show", "-m", "small"], &[WIDE])
     );
     assert_snapshot!(
         "config-show-json",
-        scene.says(&["config", "show", "-m", "large", "--json"], &[])
+        environment.output(&["config", "show", "-m", "large", "--json"], &[])
     );
-    assert_snapshot!("config-validate", scene.says(&["config", "validate"], &[]));
-    scene.folder.write(
+    assert_snapshot!(
+        "config-validate",
+        environment.output(&["config", "validate"], &[])
+    );
+    environment.folder.write(
         "other.json",
         "{\"p\": [{\"model_name\": \"m\", \"api_keys\": [\"${KEY_1}\", \"sk-canary-literal\"], \"base_url\": \"http://api.example/v1\",\n\
          \"rate_limit_capacity\": 500, \"rate_limit_refill_rate\": 60}]}",
     );
     let both = ["config", "validate", "provider.json", "other.json"];
-    assert_snapshot!("config-validate-hints", scene.says(&both, &[]));
-    assert_snapshot!("config-validate-hints-coloured", scene.says(&both, &[COLOURED]));
+    assert_snapshot!("config-validate-hints", environment.output(&both, &[]));
+    assert_snapshot!(
+        "config-validate-hints-coloured",
+        environment.output(&both, &[COLOURED])
+    );
     assert_snapshot!(
         "config-validate-hints-json",
-        scene.says(&["config", "validate", "other.json", "--json"], &[])
+        environment.output(&["config", "validate", "other.json", "--json"], &[])
     );
-    scene.folder.write(
+    environment.folder.write(
         "bad.json",
         "{\"p\": [{\"model_nam\": \"m\", \"api_keys\": [], \"base_url\": \"h\"}]}",
     );
     assert_snapshot!(
-        "config-validate-bad",
-        scene.says(&["config", "validate", "provider.json", "bad.json"], &[])
+        "config-validate-errors",
+        environment.output(&["config", "validate", "provider.json", "bad.json"], &[])
     );
     assert_snapshot!(
-        "config-validate-bad-json",
-        scene.says(&["config", "validate", "bad.json", "--json"], &[])
+        "config-validate-errors-json",
+        environment.output(&["config", "validate", "bad.json", "--json"], &[])
     );
     assert_snapshot!(
-        "config-validate-no-file",
-        scene.says(&["config", "validate", "nowhere.json"], &[])
+        "config-validate-missing-file",
+        environment.output(&["config", "validate", "nowhere.json"], &[])
     );
-    let empty = Scene::empty();
+    let empty = Environment::empty();
     assert_snapshot!(
-        "config-validate-nothing",
-        empty.says(&["config", "validate"], &[])
+        "config-validate-unconfigured",
+        empty.output(&["config", "validate"], &[])
     );
-    assert_snapshot!("config-show-nothing", empty.says(&["config", "show"], &[]));
+    assert_snapshot!("config-show-unconfigured", empty.output(&["config", "show"], &[]));
     let environment = [
         ("OPENAI_API_KEY", "sk-canary-env"),
         ("OPENAI_BASE_URL", "http://h/v1?key=canary"),
@@ -367,25 +394,28 @@ async fn config() {
     ];
     assert_snapshot!(
         "config-show-environment",
-        empty.says(&["config", "show"], &environment)
+        empty.output(&["config", "show"], &environment)
     );
     assert_snapshot!(
         "config-validate-environment",
-        empty.says(&["config", "validate"], &environment)
+        empty.output(&["config", "validate"], &environment)
     );
 }
 
 #[test]
 fn config_init() {
-    let scene = Scene::empty();
-    let read = |name: &str| std::fs::read_to_string(scene.folder.0.join(name)).unwrap();
-    assert_snapshot!("config-init", scene.says(&["config", "init"], &[]));
+    let environment = Environment::empty();
+    let read = |name: &str| std::fs::read_to_string(environment.folder.0.join(name)).unwrap();
+    assert_snapshot!("config-init", environment.output(&["config", "init"], &[]));
     assert_snapshot!("config-init-file", read("provider.json"));
     assert_eq!(
         read("provider.schema.json"),
         llmpool::provider_file::PROVIDER_SCHEMA
     );
-    assert_snapshot!("config-init-again", scene.says(&["config", "init"], &[]));
+    assert_snapshot!(
+        "config-init-existing-file",
+        environment.output(&["config", "init"], &[])
+    );
     let own = [
         "config",
         "init",
@@ -395,14 +425,17 @@ fn config_init() {
         "--base-url",
         "http://127.0.0.1:8088/v1",
     ];
-    assert_snapshot!("config-init-no-model", scene.says(&own, &[]));
+    assert_snapshot!("config-init-no-model", environment.output(&own, &[]));
     let whole: Vec<&str> = own
         .iter()
         .chain(&["--model", "m", "--key-env", "A", "--key-env", "B"])
         .copied()
         .collect();
-    assert_snapshot!("config-init-own", scene.says(&whole, &[("A", "canary")]));
-    assert_snapshot!("config-init-own-file", read("own.json"));
+    assert_snapshot!(
+        "config-init-custom-provider",
+        environment.output(&whole, &[("A", "canary")])
+    );
+    assert_snapshot!("config-init-custom-provider-file", read("own.json"));
     let wrong = [
         "config",
         "init",
@@ -414,33 +447,35 @@ fn config_init() {
         "--model",
         "m",
     ];
-    assert_snapshot!("config-init-wrong", scene.says(&wrong, &[]));
-    assert!(!scene.folder.0.join("wrong.json").exists());
+    assert_snapshot!("config-init-invalid", environment.output(&wrong, &[]));
+    assert!(!environment.folder.0.join("wrong.json").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn status() {
-    let scene = Scene::configured().await;
-    assert_snapshot!("status-no-name", scene.says(&["status"], &[]));
+    let environment = Environment::configured().await;
+    assert_snapshot!("status-no-name", environment.output(&["status"], &[]));
     assert_snapshot!(
         "status-no-file",
-        scene.says(&["status", "--state", "keys.state"], &[])
+        environment.output(&["status", "--state", "keys.state"], &[])
     );
     // The refused key comes first, and the limit refills too slowly to be seen.
-    let file = FILE.replace("URL", &scene.url).replace("2.0", "0.001");
+    let file = PROVIDER_FILE
+        .replace("URL", &environment.url)
+        .replace("2.0", "0.001");
     let file = file
         .replacen("${KEY_1}", "${KEY_3}", 1)
         .replace("env:KEY_2", "env:KEY_1")
         .replace("KEY_3", "KEY_2");
-    scene.folder.write("provider.json", &file);
-    let said = scene.says(
+    environment.folder.write("provider.json", &file);
+    let chat = environment.output(
         &["chat", "-m", "good/small", "--state", "keys.state", "Hello"],
         &[],
     );
-    assert!(said.contains("exit code 0"), "{said}");
-    let state = std::fs::read_to_string(scene.folder.0.join("keys.state")).unwrap();
+    assert!(chat.contains("exit code 0"), "{chat}");
+    let state = std::fs::read_to_string(environment.folder.0.join("keys.state")).unwrap();
     assert!(!state.contains("canary"));
-    let seconds = |text: String| {
+    let mask_seconds = |text: String| {
         let words: Vec<_> = text.split(' ').collect();
         let is_time = |at: usize| {
             words[at].parse::<u32>().is_ok() && words.get(at + 1).is_some_and(|next| next.trim() == "s")
@@ -450,25 +485,25 @@ async fn status() {
     };
     assert_snapshot!(
         "status",
-        seconds(scene.says(&["status", "--state", "keys.state"], &[]))
+        mask_seconds(environment.output(&["status", "--state", "keys.state"], &[]))
     );
-    let coloured = scene.says(&["status", "--state", "keys.state"], &[NARROW, COLOURED]);
-    assert_snapshot!("status-narrow-coloured", seconds(coloured));
+    let coloured = environment.output(&["status", "--state", "keys.state"], &[NARROW, COLOURED]);
+    assert_snapshot!("status-narrow-coloured", mask_seconds(coloured));
     assert_snapshot!(
         "status-json",
-        scene.says(&["status", "--state", "keys.state", "--json"], &[])
+        environment.output(&["status", "--state", "keys.state", "--json"], &[])
     );
-    scene.folder.write("broken.state", "{");
+    environment.folder.write("broken.state", "{");
     assert_snapshot!(
-        "status-broken",
-        scene.says(&["status", "--state", "broken.state"], &[])
+        "status-invalid-file",
+        environment.output(&["status", "--state", "broken.state"], &[])
     );
     let saved = serde_json::json!({
-        "version": 1, "salt": "s", "saved_at": 0, "keys": [{"provider": "good", "fingerprint": "nobody's", "state": "disabled"}],
+        "version": 1, "salt": "s", "saved_at": 0, "keys": [{"provider": "good", "fingerprint": "unknown", "state": "disabled"}],
         "rates": [{"model": "good/small", "available": 0, "waiting": 7}],
     });
-    scene.folder.write("old.state", &saved.to_string());
-    let days = |text: String| {
+    environment.folder.write("old.state", &saved.to_string());
+    let mask_days = |text: String| {
         let words = text.split(' ').map(|word| {
             if word.parse::<u64>().is_ok_and(|days| days > 20_000) {
                 "#"
@@ -481,46 +516,49 @@ async fn status() {
     let old = ["status", "--state", "old.state"];
     assert_snapshot!(
         "status-old-narrow-coloured",
-        days(scene.says(&old, &[NARROW, COLOURED]))
+        mask_days(environment.output(&old, &[NARROW, COLOURED]))
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plan() {
-    let scene = Scene::configured().await;
+    let environment = Environment::configured().await;
     let plan = ["plan", "-m", "small", "--rate", "4", "--for", "120"];
-    assert_snapshot!("plan", scene.says(&plan, &[]));
+    assert_snapshot!("plan", environment.output(&plan, &[]));
     assert_snapshot!(
         "plan-narrow-coloured",
-        scene.says(&plan, &[NARROW, COLOURED, ("LANG", "C.UTF-8")])
+        environment.output(&plan, &[NARROW, COLOURED, ("LANG", "C.UTF-8")])
     );
-    assert_snapshot!("plan-wide", scene.says(&plan, &[WIDE]));
+    assert_snapshot!("plan-wide", environment.output(&plan, &[WIDE]));
     let json: Vec<&str> = plan.iter().chain(&["--json"]).copied().collect();
-    assert_snapshot!("plan-json", scene.says(&json, &[]));
+    assert_snapshot!("plan-json", environment.output(&json, &[]));
     assert_snapshot!(
-        "plan-nothing-asked",
-        scene.says(&["plan", "-m", "small"], &[WIDE])
+        "plan-no-traffic",
+        environment.output(&["plan", "-m", "small"], &[WIDE])
     );
     assert_snapshot!(
-        "plan-bad-number",
-        scene.says(&["plan", "-m", "small", "--rate", "0"], &[])
+        "plan-invalid-rate",
+        environment.output(&["plan", "-m", "small", "--rate", "0"], &[])
     );
-    assert_snapshot!("plan-no-file", Scene::empty().says(&["plan", "--rate", "1"], &[]));
+    assert_snapshot!(
+        "plan-no-file",
+        Environment::empty().output(&["plan", "--rate", "1"], &[])
+    );
 }
 
 #[test]
 fn sim() {
-    let scene = Scene::empty();
+    let environment = Environment::empty();
     assert_snapshot!(
         "sim-unknown-scenario",
-        scene.says(&["sim", "--scenario", "falky"], &[WIDE])
+        environment.output(&["sim", "--scenario", "falky"], &[WIDE])
     );
     assert_snapshot!(
-        "sim-bad-address",
-        scene.says(&["sim", "--listen", "nowhere"], &[])
+        "sim-invalid-address",
+        environment.output(&["sim", "--listen", "nowhere"], &[])
     );
-    // It runs until somebody ends it.
-    let mut child = start(&scene.folder.0, &["sim", "--listen", "127.0.0.1:0"], &[]);
+    // The simulator runs until it is interrupted.
+    let mut child = start(&environment.folder.0, &["sim", "--listen", "127.0.0.1:0"], &[]);
     let mut url = String::new();
     BufReader::new(child.stdout.as_mut().unwrap())
         .read_line(&mut url)
@@ -530,7 +568,7 @@ fn sim() {
         .read_line(&mut note)
         .unwrap();
     interrupt(&child);
-    let (code, rest, err) = ended(child);
+    let (code, rest, err) = wait_for_exit(child);
     assert!(
         url.starts_with("http://127.0.0.1:") && url.ends_with("/v1\n"),
         "{url}"

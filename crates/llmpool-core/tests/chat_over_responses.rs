@@ -1,4 +1,4 @@
-//! Chats as responses and back: nothing that has an equivalent is lost, and what has none is named.
+//! Translation for a chat client over a Responses target: the request, the complete response, and the stream.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use llmpool_core::api_format::ApiFormat;
@@ -14,17 +14,20 @@ fn chat(value: &Value) -> ChatRequest {
     serde_json::from_str(&value.to_string()).unwrap_or_else(|error| panic!("{error} in {value}"))
 }
 
-/// The request in the other format, and what was left out.
-fn over(value: &Value) -> (Value, Vec<String>) {
-    let done = translate::chat_request_to_responses(&chat(value))
+/// Returns the translated request and the paths of dropped fields.
+fn translate_request(value: &Value) -> (Value, Vec<String>) {
+    let translated = translate::chat_request_to_responses(&chat(value))
         .unwrap_or_else(|error| panic!("{error} in {value}"));
-    (serde_json::to_value(&done.request).unwrap(), done.dropped)
+    (
+        serde_json::to_value(&translated.request).unwrap(),
+        translated.dropped,
+    )
 }
 
 // O20, O21, O22
 #[test]
-fn every_field_of_a_chat_has_its_place() {
-    let (request, dropped) = over(&json!({
+fn chat_request_fields_are_mapped_to_responses() {
+    let (request, dropped) = translate_request(&json!({
         "model": "m",
         "messages": [
             {"role": "system", "content": "Be brief."},
@@ -97,13 +100,13 @@ fn every_field_of_a_chat_has_its_place() {
 }
 
 #[test]
-fn only_a_single_leading_text_of_the_system_becomes_instructions() {
+fn single_leading_system_message_becomes_instructions() {
     let messages = |roles: &[&str]| {
         let messages: Vec<Value> = roles
             .iter()
             .map(|role| json!({"role": role, "content": "x"}))
             .collect();
-        let (request, _) = over(&json!({"messages": messages}));
+        let (request, _) = translate_request(&json!({"messages": messages}));
         (
             request["instructions"].is_string(),
             request["input"].as_array().unwrap().len(),
@@ -117,7 +120,7 @@ fn only_a_single_leading_text_of_the_system_becomes_instructions() {
 
 // O21
 #[test]
-fn what_the_answer_would_be_wrong_without_is_refused_by_name() {
+fn unsupported_chat_fields_are_refused_by_path() {
     let user = json!([{"role": "user", "content": "x"}]);
     for (member, value) in [
         ("n", json!(2)),
@@ -180,8 +183,8 @@ fn what_the_answer_would_be_wrong_without_is_refused_by_name() {
 }
 
 #[test]
-fn what_matters_little_is_left_out_and_reported() {
-    let (request, dropped) = over(&json!({
+fn harmless_chat_fields_are_dropped_and_reported() {
+    let (request, dropped) = translate_request(&json!({
         "messages": [
             {"role": "user", "name": "ann", "content": "x"},
             {"role": "assistant", "content": "y", "reasoning_content": "hm"},
@@ -204,28 +207,28 @@ fn what_matters_little_is_left_out_and_reported() {
 }
 
 #[test]
-fn reasoning_that_is_not_kept_is_asked_for_whole_where_it_is_known_that_the_model_thinks() {
-    let asks = |more: Value| {
+fn encrypted_reasoning_is_requested_if_not_stored() {
+    let is_requested = |more: Value| {
         let mut chat = json!({"messages": [{"role": "user", "content": "x"}]});
         chat.as_object_mut()
             .unwrap()
             .extend(more.as_object().unwrap().clone());
-        over(&chat).0["include"] == json!(["reasoning.encrypted_content"])
+        translate_request(&chat).0["include"] == json!(["reasoning.encrypted_content"])
     };
-    assert!(asks(json!({"reasoning_effort": "low"})));
-    assert!(asks(json!({"reasoning": {"summary": "auto"}})));
-    assert!(asks(
+    assert!(is_requested(json!({"reasoning_effort": "low"})));
+    assert!(is_requested(json!({"reasoning": {"summary": "auto"}})));
+    assert!(is_requested(
         json!({"reasoning_effort": "low", "include": ["reasoning.encrypted_content"]})
     ));
-    // Models that do not think refuse to be asked.
-    assert!(!asks(json!({})));
-    assert!(!asks(json!({"reasoning_effort": "none"})));
-    assert!(!asks(json!({"reasoning_effort": "low", "store": true})));
+    // Models without reasoning refuse this value of `include`.
+    assert!(!is_requested(json!({})));
+    assert!(!is_requested(json!({"reasoning_effort": "none"})));
+    assert!(!is_requested(json!({"reasoning_effort": "low", "store": true})));
 }
 
 #[test]
-fn members_of_the_other_format_are_taken_over_and_none_is_said_twice() {
-    let (request, dropped) = over(&json!({
+fn responses_fields_in_chat_request_are_adopted_once() {
+    let (request, dropped) = translate_request(&json!({
         "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "x"}],
         "logprobs": true, "include": ["reasoning.encrypted_content"], "instructions": "i", "truncation": "auto",
         "verbosity": "low", "text": {"format": {"type": "text"}, "verbosity": "high", "x": 1},
@@ -246,23 +249,23 @@ fn members_of_the_other_format_are_taken_over_and_none_is_said_twice() {
         ("include", json!("x")),
         ("reasoning", json!("much")),
     ] {
-        let asked = chat(&json!({"messages": [{"role": "user", "content": "x"}], param: value}));
+        let request = chat(&json!({"messages": [{"role": "user", "content": "x"}], param: value}));
         assert_eq!(
-            translate::chat_request_to_responses(&asked).unwrap_err().param,
+            translate::chat_request_to_responses(&request).unwrap_err().param,
             param
         );
     }
 }
 
-/// Each is said of a request with `MARK`, which is found in the other request, or named among what was left out.
+/// Each request contains `MARK` in one member. Either the translated request contains it, or the path of the member is reported.
 // O21
 #[test]
-fn nothing_is_lost_without_a_word() {
+fn every_chat_request_member_is_kept_or_reported() {
     let user = json!([{"role": "user", "content": "x"}]);
-    let of_user = |members: Value| said_of(json!({"role": "user", "content": "a"}), members);
-    let of_model = |members: Value| said_of(json!({"role": "assistant", "content": "a"}), members);
+    let of_user = |members: Value| message_with(json!({"role": "user", "content": "a"}), members);
+    let of_model = |members: Value| message_with(json!({"role": "assistant", "content": "a"}), members);
     let of_tool = |members: Value| {
-        said_of(
+        message_with(
             json!({"role": "tool", "tool_call_id": "c", "content": "a"}),
             members,
         )
@@ -354,15 +357,15 @@ fn nothing_is_lost_without_a_word() {
             json!({"messages": user, "stream": true, "stream_options": {"x": "MARK"}}),
         ),
     ] {
-        let (request, dropped) = over(&value);
+        let (request, dropped) = translate_request(&value);
         assert!(
             request.to_string().contains("MARK") != dropped.iter().any(|path| path == name),
-            "{name}: {request} without {dropped:?}"
+            "{name}: translated to {request}, dropped {dropped:?}"
         );
     }
 }
 
-fn said_of(mut message: Value, members: Value) -> Value {
+fn message_with(mut message: Value, members: Value) -> Value {
     let Value::Object(members) = members else {
         panic!("{members}")
     };
@@ -371,7 +374,7 @@ fn said_of(mut message: Value, members: Value) -> Value {
 }
 
 #[test]
-fn numbers_that_nobody_can_hold_go_along_as_they_were_written() {
+fn numbers_out_of_range_keep_their_notation() {
     let chat = r#"{"messages":[{"role":"user","content":"x"}],"stream_options":{"include_obfuscation":1e999},"top_k":1e999}"#;
     let chat: ChatRequest = serde_json::from_str(chat).unwrap();
     let request =
@@ -383,14 +386,14 @@ fn response(value: Value) -> Response {
     Response::decode(value.to_string().as_bytes()).unwrap()
 }
 
-fn completion(value: Value) -> Value {
+fn translate_response(value: Value) -> Value {
     serde_json::to_value(translate::response_to_completion(response(value)).unwrap()).unwrap()
 }
 
 // O17, O23, L67
 #[test]
-fn a_response_is_told_as_a_completion() {
-    let told = completion(json!({
+fn response_fields_are_mapped_to_completion() {
+    let completion = translate_response(json!({
         "id": "resp_1", "object": "response", "created_at": 17.0, "status": "completed", "model": "m", "service_tier": "default",
         "metadata": {"a": "b"},
         "output": [
@@ -409,7 +412,7 @@ fn a_response_is_told_as_a_completion() {
                   "output_tokens_details": {"reasoning_tokens": 3}, "total_tokens": 12},
     }));
     assert_eq!(
-        told,
+        completion,
         json!({
             "id": "resp_1", "object": "chat.completion", "created": 17, "model": "m", "service_tier": "default", "metadata": {"a": "b"},
             "choices": [{"index": 0, "finish_reason": "tool_calls",
@@ -434,7 +437,7 @@ fn a_response_is_told_as_a_completion() {
 }
 
 #[test]
-fn reasoning_comes_back_as_it_went() {
+fn reasoning_items_are_restored_in_the_next_turn() {
     let reasoning = json!([
         {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "One."}], "encrypted_content": "gAAA"},
         {"type": "reasoning", "id": "rs_2", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]},
@@ -444,16 +447,16 @@ fn reasoning_comes_back_as_it_went() {
     output.push(
         json!({"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}"}),
     );
-    let told = completion(json!({"id": "r", "status": "completed", "output": output}));
-    let chat = |store: bool| json!({"store": store, "messages": [told["choices"][0]["message"]]});
-    let (request, dropped) = over(&chat(true));
+    let completion = translate_response(json!({"id": "r", "status": "completed", "output": output}));
+    let chat = |store: bool| json!({"store": store, "messages": [completion["choices"][0]["message"]]});
+    let (request, dropped) = translate_request(&chat(true));
     assert_eq!(dropped, [] as [&str; 0]);
     assert_eq!(
         request["input"].as_array().unwrap()[..3],
         reasoning.as_array().unwrap()[..]
     );
-    // What is not kept is asked for whole; and what has nothing but an id would be looked for in vain.
-    let (request, dropped) = over(&chat(false));
+    // If the response is not stored, encrypted reasoning is requested, and an item that has only an id is left out.
+    let (request, dropped) = translate_request(&chat(false));
     assert_eq!(dropped, ["messages[0].reasoning_details"]);
     assert_eq!(request["include"], json!(["reasoning.encrypted_content"]));
     assert_eq!(
@@ -465,14 +468,14 @@ fn reasoning_comes_back_as_it_went() {
 
 // L76
 #[test]
-fn how_it_ended_is_told() {
+fn response_status_determines_finish_reason() {
     let finish = |status: &str, reason: Value, output: Value| {
         let details = if reason.is_null() {
             Value::Null
         } else {
             json!({"reason": reason})
         };
-        completion(json!({"status": status, "incomplete_details": details, "output": output}))["choices"][0]["finish_reason"].clone()
+        translate_response(json!({"status": status, "incomplete_details": details, "output": output}))["choices"][0]["finish_reason"].clone()
     };
     let call = json!([{"type": "function_call", "call_id": "c", "name": "f", "arguments": ""}]);
     assert_eq!(finish("completed", Value::Null, json!([])), "stop");
@@ -496,17 +499,17 @@ fn how_it_ended_is_told() {
             .as_deref(),
         Some("server_error")
     );
-    let empty = completion(json!({"status": "completed", "output": []}));
+    let empty = translate_response(json!({"status": "completed", "output": []}));
     assert_eq!(
         empty["choices"][0]["message"]["content"],
         Value::Null,
-        "no message item is no empty text"
+        "without a message item the content is null"
     );
-    assert_eq!(empty.get("usage"), None, "usage that was not said is not 0");
+    assert_eq!(empty.get("usage"), None, "unreported usage is absent");
 }
 
-/// The data of an event, its type first, as servers send it.
-fn data(event: &Value) -> String {
+/// Returns the data of an event with its type first, as servers send it.
+fn event_data(event: &Value) -> String {
     let mut rest = event.clone();
     let kind = rest.as_object_mut().unwrap().remove("type").unwrap();
     let rest = rest.to_string();
@@ -514,7 +517,7 @@ fn data(event: &Value) -> String {
     format!("{{\"type\":{kind}{comma}{}", &rest[1..])
 }
 
-fn assembled(events: &[Value]) -> ChatCompletion {
+fn assemble(events: &[Value]) -> ChatCompletion {
     let (mut translator, mut read, mut assembler) = (
         EventToChunkTranslator::new(),
         EventToChunkTranslator::new(),
@@ -522,7 +525,7 @@ fn assembled(events: &[Value]) -> ChatCompletion {
     );
     let mut view = StreamView::new(ApiFormat::Responses);
     for event in events {
-        let data = data(event);
+        let data = event_data(event);
         let observation = view.observe(&SseEvent {
             data: data.clone().into(),
             name: None,
@@ -533,9 +536,12 @@ fn assembled(events: &[Value]) -> ChatCompletion {
         read.push(ResponseEvent::decode(data.as_bytes()).unwrap())
             .unwrap();
         let (chunks, same) = (take_chunks(&mut translator), take_chunks(&mut read));
-        assert_eq!(chunks, same, "read in short and in full");
+        assert_eq!(
+            chunks, same,
+            "the fast path and the full decoder give the same chunks"
+        );
         for chunk in chunks {
-            // As it would travel.
+            // Encoded and decoded, as on the wire.
             let wire = serde_json::to_string(&chunk).unwrap();
             assembler.push(serde_json::from_str(&wire).unwrap());
         }
@@ -544,9 +550,9 @@ fn assembled(events: &[Value]) -> ChatCompletion {
     assembler.finish()
 }
 
-/// What a single event is.
-fn pushed(translator: &mut EventToChunkTranslator, event: &Value) -> Result<Vec<ChatChunk>, EventError> {
-    translator.push_data(data(event).as_bytes(), None)?;
+/// Returns the chunks of a single event.
+fn push_event(translator: &mut EventToChunkTranslator, event: &Value) -> Result<Vec<ChatChunk>, EventError> {
+    translator.push_data(event_data(event).as_bytes(), None)?;
     Ok(take_chunks(translator))
 }
 
@@ -554,7 +560,7 @@ fn take_chunks(translator: &mut EventToChunkTranslator) -> Vec<ChatChunk> {
     std::iter::from_fn(|| translator.next_chunk()).collect()
 }
 
-/// Members that are null when plain and absent from a stream.
+/// Removes null members: they are written in a complete answer and absent from a stream.
 fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(members) => members
@@ -567,7 +573,7 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// How much of what could be said is left out of the events.
+/// Which members and events a provider sends. With `false` they are missing.
 #[derive(Clone, Copy, Debug)]
 struct Gaps {
     ids: bool,
@@ -586,7 +592,7 @@ fn gaps() -> impl Strategy<Value = Gaps> {
         any::<bool>(),
     )
         .prop_map(|(ids, places, added, deltas, items)| Gaps {
-            // Nothing would tell interleaved items apart otherwise; here they come one after another.
+            // The items follow one another, because interleaved items could not be told apart without ids and indexes.
             ids,
             places,
             added,
@@ -595,7 +601,7 @@ fn gaps() -> impl Strategy<Value = Gaps> {
         })
 }
 
-/// An output item, its pieces between the quotes.
+/// Returns an output item of a kind from 0 to 5 whose text is the joined pieces.
 fn item(number: usize, kind: u8, pieces: &[String]) -> Value {
     let whole = pieces.concat();
     match kind {
@@ -664,41 +670,41 @@ fn events_of(number: usize, kind: u8, pieces: &[String], gaps: Gaps) -> Vec<Valu
 }
 
 proptest! {
-    /// Whatever a provider leaves out, the stream put together is the plain answer.
+    /// Whatever a provider leaves out, the assembled chunks equal the translation of the complete response.
     // U14, U15, L74, L75
     #[test]
-    fn a_stream_is_told_as_the_plain_answer_is(
+    fn assembled_chunks_equal_translated_response(
         items in prop::collection::vec((0_u8..6, prop::collection::vec("[a-z\u{e9}\u{4e2d}]{1,3}", 1..4), gaps()), 0..6),
         cut in any::<bool>(),
     ) {
-        // One that says neither in the stream is known by its place in the end.
+        // An item without id and index in the stream is identified by its position in the final output.
         let output: Vec<Value> = items.iter().enumerate().map(|(number, (kind, pieces, _))| item(number, *kind, pieces)).collect();
         let status = if cut { "incomplete" } else { "completed" };
         let response = json!({"id": "resp_1", "object": "response", "created_at": 5, "model": "m", "status": status, "output": output,
             "incomplete_details": if cut { json!({"reason": "max_output_tokens"}) } else { Value::Null },
             "usage": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}});
         let mut events = vec![json!({"type": "response.created", "response": {"id": "resp_1", "model": "m", "created_at": 5}})];
-        let mut shown = true;
+        let mut is_streamed = true;
         for (number, (kind, pieces, gaps)) in items.iter().enumerate() {
-            // What is told only at the end comes last.
-            shown &= gaps.items;
-            events.extend(events_of(number, *kind, pieces, Gaps { items: shown, ..*gaps }));
+            // Items that only the final output contains come last.
+            is_streamed &= gaps.items;
+            events.extend(events_of(number, *kind, pieces, Gaps { items: is_streamed, ..*gaps }));
         }
         events.push(json!({"type": format!("response.{status}"), "response": response}));
-        let plain = serde_json::to_value(translate::response_to_completion(super_response(&response)).unwrap()).unwrap();
-        let streamed = serde_json::to_value(assembled(&events)).unwrap();
+        let plain = serde_json::to_value(translate::response_to_completion(response_from(&response)).unwrap()).unwrap();
+        let streamed = serde_json::to_value(assemble(&events)).unwrap();
         prop_assert_eq!(without_nulls(streamed), without_nulls(plain));
     }
 }
 
-fn super_response(value: &Value) -> Response {
+fn response_from(value: &Value) -> Response {
     response(value.clone())
 }
 
-/// What each of these streams says, however little of it came in pieces and whatever was left out around it.
+/// Each stream lacks some events or members. Its chunks still contain the expected text exactly once.
 // U15, L75
 #[test]
-fn whatever_is_left_out_of_events_everything_is_told_once() {
+fn streams_with_missing_events_send_everything_once() {
     let message = json!({"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "hello", "annotations": []}]});
     let begun = json!({"type": "message", "id": "m", "role": "assistant", "content": []});
     let call =
@@ -710,9 +716,9 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
     let end = |output: Value| json!({"type": "response.completed", "response": {"id": "r", "status": "completed", "output": output}});
     let delta = |text: &str| json!({"type": "response.output_text.delta", "delta": text});
     let refused = json!({"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "hello", "annotations": []}, {"type": "refusal", "refusal": "no"}]});
-    for (what, events, said) in [
+    for (case, events, expected) in [
         (
-            "arguments in one",
+            "complete arguments without deltas",
             vec![
                 added(&call_begun),
                 json!({"type": "response.function_call_arguments.done", "output_index": 0, "item_id": "fc", "arguments": "{\"a\":1}"}),
@@ -721,7 +727,7 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
             "{\"a\":1}",
         ),
         (
-            "arguments in one and nothing behind them",
+            "complete arguments, then an empty output",
             vec![
                 added(&call_begun),
                 json!({"type": "response.function_call_arguments.done", "arguments": "{\"a\":1}"}),
@@ -730,7 +736,7 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
             "{\"a\":1}",
         ),
         (
-            "a text in one",
+            "complete text without deltas",
             vec![
                 added(&begun),
                 json!({"type": "response.output_text.done", "output_index": 0, "item_id": "m", "content_index": 0, "text": "hello"}),
@@ -739,22 +745,22 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
             "hello",
         ),
         (
-            "a text of the end only",
+            "text only in the final output",
             vec![added(&begun), end(json!([message]))],
             "hello",
         ),
         (
-            "the rest of a text",
+            "deltas with only the beginning of the text",
             vec![added(&begun), delta("hel"), done(&message), end(json!([message]))],
             "hello",
         ),
         (
-            "a text nobody announced",
+            "text without an item event",
             vec![delta("hel"), delta("lo"), done(&message), end(json!([]))],
             "hello",
         ),
         (
-            "another id in the end",
+            "another item id in the final output",
             vec![
                 json!({"type": "response.output_item.added", "item": begun}),
                 json!({"type": "response.output_text.delta", "item_id": "m", "delta": "hello"}),
@@ -766,7 +772,7 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
             "hello",
         ),
         (
-            "a text behind a call, known by its place",
+            "text deltas after a call, identified by index",
             vec![
                 added(&begun),
                 json!({"type": "response.output_item.added", "output_index": 1, "item": call_begun}),
@@ -779,7 +785,7 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
             "hello",
         ),
         (
-            "a refusal in one behind a text",
+            "complete refusal after text deltas",
             vec![
                 added(&begun),
                 json!({"type": "response.output_text.delta", "item_id": "m", "content_index": 0, "delta": "hello"}),
@@ -790,7 +796,7 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
             "hello|no",
         ),
         (
-            "an end that is bare",
+            "terminal event without a response object",
             vec![
                 delta("hello"),
                 json!({"type": "response.completed", "id": "r", "status": "completed", "usage": {"input_tokens": 1, "output_tokens": 2}}),
@@ -798,7 +804,7 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
             "hello",
         ),
         (
-            "events nobody knows, with members of any kind",
+            "unknown events with members of any type",
             vec![
                 delta("hel"),
                 json!({"type": "acme:progress", "message": {"text": "x"}}),
@@ -810,7 +816,7 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
             "hello",
         ),
         (
-            "a member that is not what it should be",
+            "delta with a member of the wrong type",
             vec![
                 json!({"type": "response.output_text.delta", "delta": "hello", "logprobs": {}}),
                 end(json!([])),
@@ -818,34 +824,34 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
             "hello",
         ),
         (
-            "arguments that are an object",
+            "arguments as an object",
             vec![end(
                 json!([{"type": "function_call", "id": 7, "call_id": 5, "name": "f", "arguments": {"a": 1}}]),
             )],
             "{\"a\":1}",
         ),
         (
-            "a part with an odd member",
+            "part with a member of the wrong type",
             vec![end(
                 json!([{"type": "message", "id": 7, "role": "assistant", "content": [{"type": "output_text", "text": "hello", "annotations": [], "logprobs": {}}]}]),
             )],
             "hello",
         ),
     ] {
-        let answer = assembled(&events);
+        let answer = assemble(&events);
         let message = &answer.choices[0].message;
         let calls = message
             .tool_calls
             .iter()
             .filter_map(|call| call.function.as_ref()?.arguments.clone())
             .filter(|arguments| arguments != "{}");
-        let told: Vec<String> = [answer.text()]
+        let texts: Vec<String> = [answer.text()]
             .into_iter()
             .chain(message.refusal.clone())
             .chain(calls)
             .filter(|text| !text.is_empty())
             .collect();
-        assert_eq!(told.join("|"), said, "{what}");
+        assert_eq!(texts.join("|"), expected, "{case}");
         let last = events.last().unwrap();
         let called = events
             .iter()
@@ -855,18 +861,18 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
             .finish_reason
             .as_ref()
             .map(llmpool_core::chat::FinishReason::as_str);
-        assert_eq!(reason, Some(if called { "tool_calls" } else { "stop" }), "{what}");
+        assert_eq!(reason, Some(if called { "tool_calls" } else { "stop" }), "{case}");
         let plain = &last["response"];
         if plain["output"]
             .as_array()
             .is_some_and(|output| !output.is_empty())
         {
             let plain = translate::response_to_completion(response(plain.clone())).unwrap();
-            assert_eq!(plain.text(), answer.text(), "{what}");
+            assert_eq!(plain.text(), answer.text(), "{case}");
             assert_eq!(
                 plain.choices[0].message.tool_calls.len(),
                 message.tool_calls.len(),
-                "{what}"
+                "{case}"
             );
         }
     }
@@ -874,10 +880,10 @@ fn whatever_is_left_out_of_events_everything_is_told_once() {
 
 // U15, L76
 #[test]
-fn how_a_stream_ended_is_told_whatever_is_left_out() {
+fn terminal_event_determines_finish_reason_or_error() {
     let mut translator = EventToChunkTranslator::new();
     let cut = json!({"type": "response.incomplete", "response": {"id": "r", "incomplete_details": {"reason": "max_output_tokens"}, "output": []}});
-    let chunks = pushed(&mut translator, &cut).unwrap();
+    let chunks = push_event(&mut translator, &cut).unwrap();
     assert_eq!(
         chunks.last().unwrap().choices[0]
             .finish_reason
@@ -891,8 +897,8 @@ fn how_a_stream_ended_is_told_whatever_is_left_out() {
         json!({"type": "response.completed", "response": {"id": "r", "status": "in_progress", "output": []}}),
         json!({"type": "error", "code": 500, "message": "m"}),
     ] {
-        let undecoded = pushed(&mut EventToChunkTranslator::new(), &broken).unwrap_err();
-        assert!(matches!(undecoded, EventError::Failed(_)), "{broken}");
+        let error = push_event(&mut EventToChunkTranslator::new(), &broken).unwrap_err();
+        assert!(matches!(error, EventError::Failed(_)), "{broken}");
     }
     for status in ["queued", "in_progress"] {
         let not_yet = response(json!({"id": "r", "status": status, "output": []}));
@@ -907,7 +913,7 @@ fn how_a_stream_ended_is_told_whatever_is_left_out() {
 }
 
 #[test]
-fn what_comes_with_a_whole_response_only_comes_with_its_stream_too() {
+fn members_without_deltas_are_sent_in_streams_too() {
     let text = json!({"type": "output_text", "text": "a", "annotations": [], "logprobs": [{"token": "a", "logprob": -0.5}]});
     let output = json!([
         {"type": "message", "id": "m", "role": "assistant", "content": [text]},
@@ -920,7 +926,7 @@ fn what_comes_with_a_whole_response_only_comes_with_its_stream_too() {
         plain["choices"][0]["message"]["images"][0]["image_url"]["url"],
         "data:image/png;base64,IMG"
     );
-    let streamed = assembled(&[
+    let streamed = assemble(&[
         json!({"type": "response.output_item.done", "output_index": 0, "item": output[0]}),
         json!({"type": "response.output_item.done", "output_index": 1, "item": output[1]}),
         json!({"type": "response.completed", "response": whole}),
@@ -932,7 +938,7 @@ fn what_comes_with_a_whole_response_only_comes_with_its_stream_too() {
 }
 
 #[test]
-fn no_number_and_no_depth_breaks_a_translation() {
+fn huge_numbers_and_deep_nesting_are_translated() {
     let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
     for token in [r#"{"token":"a","logprob":-1e999}"#, &deep] {
         let part = format!(r#"{{"type":"output_text","text":"a","annotations":[],"logprobs":[{token}]}}"#);
@@ -958,7 +964,7 @@ fn no_number_and_no_depth_breaks_a_translation() {
 
 // U15, O23, L74
 #[test]
-fn tool_calls_are_counted_by_themselves() {
+fn tool_call_index_counts_only_tool_calls() {
     let events = [
         json!({"type": "response.output_item.added", "output_index": 0, "item": {"type": "reasoning", "id": "rs", "summary": []}}),
         json!({"type": "response.output_item.added", "output_index": 1, "item": {"type": "function_call", "id": "a", "call_id": "call_a", "name": "f", "arguments": ""}}),
@@ -969,7 +975,7 @@ fn tool_calls_are_counted_by_themselves() {
     let mut translator = EventToChunkTranslator::new();
     let mut pieces = Vec::new();
     for event in &events {
-        for chunk in pushed(&mut translator, event).unwrap() {
+        for chunk in push_event(&mut translator, event).unwrap() {
             pieces.extend(
                 chunk.choices[0]
                     .delta
@@ -988,14 +994,14 @@ fn tool_calls_are_counted_by_themselves() {
 
 // U15
 #[test]
-fn a_stream_that_fails_says_so() {
+fn failure_event_is_an_error_without_provider_text() {
     let failed = [
         json!({"type": "response.failed", "response": {"status": "failed", "error": {"code": "server_error", "message": "m"}}}),
         json!({"type": "error", "code": "server_error", "message": "m", "param": null}),
     ];
     for event in failed {
-        let Err(EventError::Failed(failed)) = pushed(&mut EventToChunkTranslator::new(), &event) else {
-            panic!("it failed")
+        let Err(EventError::Failed(failed)) = push_event(&mut EventToChunkTranslator::new(), &event) else {
+            panic!("{event} did not fail")
         };
         assert_eq!(
             (failed.code.as_deref(), failed.message.as_deref()),

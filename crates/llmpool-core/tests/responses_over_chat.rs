@@ -1,9 +1,7 @@
-//! Requests for responses as chats, completions as responses, chunks as events; and there and back again.
+//! Translation for a Responses client over a Chat Completions target: the request, the complete completion, and the stream.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use llmpool_core::chat::{
-    Assembler, ChatChunk, ChatCompletion, ChatRequest, Content, FinishReason, Part, Usage,
-};
+use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, Content, FinishReason, Part, Usage};
 use llmpool_core::responses::{EventKind, EventSequence, Response, ResponseEvent, ResponsesRequest};
 use llmpool_core::translate::{
     self, ChatCapabilities, ChunkToEventTranslator, EventToChunkTranslator, FailedResponse, ReasoningEcho,
@@ -13,28 +11,28 @@ use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-fn read<T: DeserializeOwned>(value: &Value) -> T {
+fn parse<T: DeserializeOwned>(value: &Value) -> T {
     serde_json::from_str(&value.to_string()).unwrap_or_else(|error| panic!("{error} in {value}"))
 }
 
-fn write<T: serde::Serialize>(value: &T) -> Value {
+fn to_json<T: serde::Serialize>(value: &T) -> Value {
     serde_json::to_value(value).unwrap()
 }
 
-fn over(value: &Value, accent: ChatCapabilities) -> (Value, Vec<String>) {
-    let request: ResponsesRequest = read(value);
-    let done = translate::responses_request_to_chat(&request, accent)
+fn translate_request(value: &Value, capabilities: ChatCapabilities) -> (Value, Vec<String>) {
+    let request: ResponsesRequest = parse(value);
+    let translated = translate::responses_request_to_chat(&request, capabilities)
         .unwrap_or_else(|error| panic!("{error} in {value}"));
-    (write(&done.request), done.dropped)
+    (to_json(&translated.request), translated.dropped)
 }
 
-fn frame(request: &Value) -> ResponseEnvelope {
-    ResponseEnvelope::new(&read(request), "seed", 17)
+fn envelope(request: &Value) -> ResponseEnvelope {
+    ResponseEnvelope::new(&parse(request), "seed", 17)
 }
 
 #[test]
-fn every_field_of_a_request_has_its_place() {
-    let (chat, dropped) = over(
+fn responses_request_fields_are_mapped_to_chat() {
+    let (chat, dropped) = translate_request(
         &json!({
             "model": "m", "instructions": "Be brief.",
             "input": [
@@ -107,7 +105,7 @@ fn every_field_of_a_request_has_its_place() {
 }
 
 #[test]
-fn what_a_chat_cannot_do_is_refused_by_name() {
+fn unsupported_responses_fields_are_refused_by_path() {
     for (param, member, value) in [
         ("previous_response_id", "previous_response_id", json!("resp_1")),
         ("conversation", "conversation", json!("c")),
@@ -148,7 +146,7 @@ fn what_a_chat_cannot_do_is_refused_by_name() {
             json!([{"type": "function_call_output", "call_id": "c", "output": [{"type": "input_image", "image_url": "x"}]}]),
         ),
     ] {
-        let request: ResponsesRequest = read(&json!({"model": "m", member: value}));
+        let request: ResponsesRequest = parse(&json!({"model": "m", member: value}));
         let refused =
             translate::responses_request_to_chat(&request, ChatCapabilities::default()).unwrap_err();
         assert_eq!(refused.param, param, "{refused}");
@@ -156,13 +154,13 @@ fn what_a_chat_cannot_do_is_refused_by_name() {
 }
 
 #[test]
-fn what_matters_little_is_left_out_and_reported_and_accents_are_kept() {
+fn harmless_fields_are_dropped_and_capabilities_respected() {
     let request = json!({
         "input": [{"type": "reasoning", "id": "rs_1", "summary": []}, {"role": "developer", "content": "x"}],
         "reasoning": {"summary": "auto"}, "include": ["reasoning.encrypted_content"], "top_logprobs": 2,
         "max_tool_calls": 1, "truncation": "auto", "max_output_tokens": 7,
     });
-    let (chat, dropped) = over(
+    let (chat, dropped) = translate_request(
         &request,
         ChatCapabilities {
             developer_role: false,
@@ -188,8 +186,8 @@ fn what_matters_little_is_left_out_and_reported_and_accents_are_kept() {
 }
 
 #[test]
-fn members_of_a_chat_are_taken_over_and_none_is_said_twice() {
-    let (chat, dropped) = over(
+fn chat_fields_in_responses_request_are_adopted_once() {
+    let (chat, dropped) = translate_request(
         &json!({
             "input": "x", "max_output_tokens": 100, "max_tokens": 50, "reasoning": {"effort": "low"}, "reasoning_effort": "high",
             "text": {"format": {"type": "json_object"}, "verbosity": "low"}, "response_format": {"type": "text"}, "verbosity": "high",
@@ -215,17 +213,18 @@ fn members_of_a_chat_are_taken_over_and_none_is_said_twice() {
         ("functions", "functions", json!([{"name": "f"}])),
         ("seed", "seed", json!("x")),
     ] {
-        let asked = read(&json!({"input": "x", name: value}));
-        let refused = translate::responses_request_to_chat(&asked, ChatCapabilities::default()).unwrap_err();
+        let request = parse(&json!({"input": "x", name: value}));
+        let refused =
+            translate::responses_request_to_chat(&request, ChatCapabilities::default()).unwrap_err();
         assert_eq!(refused.param, param);
     }
 }
 
-/// Each is said of a request with `MARK`, which is found in the other request, or named among what was left out.
+/// Each request contains `MARK` in one member. Either the translated request contains it, or the path of the member is reported.
 // O21
 #[test]
-fn nothing_is_lost_without_a_word() {
-    let thought = |more: Value| {
+fn every_responses_request_member_is_kept_or_reported() {
+    let reasoning = |more: Value| {
         let mut item = json!({"type": "reasoning", "id": "rs", "summary": [], "encrypted_content": "MARK"});
         item.as_object_mut()
             .unwrap()
@@ -271,10 +270,10 @@ fn nothing_is_lost_without_a_word() {
             "input[0].content[0].x",
             of_user(json!({"type": "input_text", "text": "u", "x": "MARK"})),
         ),
-        ("input[0].encrypted_content", thought(json!({}))),
+        ("input[0].encrypted_content", reasoning(json!({}))),
         (
             "input[0].encrypted_content",
-            thought(json!({"summary": [{"type": "summary_text", "text": "t"}]})),
+            reasoning(json!({"summary": [{"type": "summary_text", "text": "t"}]})),
         ),
         (
             "input[0].y",
@@ -295,31 +294,31 @@ fn nothing_is_lost_without_a_word() {
         ("truncation", json!({"input": "x", "truncation": "MARK"})),
         ("include: MARK", json!({"input": "x", "include": ["MARK"]})),
     ] {
-        let accent = ChatCapabilities {
+        let capabilities = ChatCapabilities {
             reasoning_echo: ReasoningEcho::Content,
             ..ChatCapabilities::default()
         };
-        let (chat, dropped) = over(&value, accent);
+        let (chat, dropped) = translate_request(&value, capabilities);
         assert!(
             chat.to_string().contains("MARK") != dropped.iter().any(|path| path == name),
-            "{name}: {chat} without {dropped:?}"
+            "{name}: translated to {chat}, dropped {dropped:?}"
         );
     }
 }
 
 #[test]
-fn results_follow_their_calls_whatever_was_said_meanwhile() {
+fn tool_outputs_are_moved_directly_behind_their_calls() {
     let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": ""});
-    let result = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": id});
-    let said = |role: &str, text: &str| json!({"role": role, "content": text});
-    let thought =
+    let output = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": id});
+    let message = |role: &str, text: &str| json!({"role": role, "content": text});
+    let reasoning =
         |id: &str| json!({"type": "reasoning", "id": id, "summary": [{"type": "summary_text", "text": id}]});
-    let accent = ChatCapabilities {
+    let capabilities = ChatCapabilities {
         reasoning_echo: ReasoningEcho::Content,
         ..ChatCapabilities::default()
     };
     let shape = |items: Value| {
-        let (chat, _) = over(&json!({"input": items}), accent);
+        let (chat, _) = translate_request(&json!({"input": items}), capabilities);
         let messages = chat["messages"].as_array().unwrap().iter().map(|message| {
             let calls = message["tool_calls"].as_array().map_or(0, Vec::len);
             let id = message["tool_call_id"].as_str().unwrap_or_default();
@@ -332,45 +331,45 @@ fn results_follow_their_calls_whatever_was_said_meanwhile() {
     };
     assert_eq!(
         shape(json!([
-            said("user", "x"),
-            thought("r1"),
+            message("user", "x"),
+            reasoning("r1"),
             call("1"),
-            thought("r2"),
+            reasoning("r2"),
             call("2"),
-            result("1"),
-            result("2")
+            output("1"),
+            output("2")
         ])),
         ["user 0", "assistant 2  r1\n\nr2", "tool 0 1", "tool 0 2"]
     );
     assert_eq!(
         shape(json!([
             call("1"),
-            said("assistant", "wait"),
-            result("1"),
-            said("user", "?")
+            message("assistant", "wait"),
+            output("1"),
+            message("user", "?")
         ])),
         ["assistant 1", "tool 0 1", "assistant 0", "user 0"]
     );
     assert_eq!(
         shape(json!([
             call("1"),
-            said("assistant", "a"),
+            message("assistant", "a"),
             call("2"),
-            said("user", "?"),
-            result("2"),
-            result("1")
+            message("user", "?"),
+            output("2"),
+            output("1")
         ])),
         ["assistant 1", "tool 0 1", "assistant 1", "tool 0 2", "user 0"]
     );
-    // An id that is used again belongs to its latest call; a result of nothing stays where it is.
+    // A repeated id belongs to its latest call. An output without a call stays in its place.
     assert_eq!(
         shape(json!([
             call("1"),
-            result("1"),
-            said("user", "?"),
+            output("1"),
+            message("user", "?"),
             call("1"),
-            result("1"),
-            result("9")
+            output("1"),
+            output("9")
         ])),
         [
             "assistant 1",
@@ -384,14 +383,14 @@ fn results_follow_their_calls_whatever_was_said_meanwhile() {
 }
 
 #[test]
-fn what_openai_has_for_itself_stays_away_from_others() {
+fn openai_extensions_are_not_sent_to_other_providers() {
     let plain = ChatCapabilities {
         developer_role: false,
         max_completion_tokens: false,
         openai_extensions: false,
         reasoning_echo: ReasoningEcho::Dropped,
     };
-    let (chat, dropped) = over(
+    let (chat, dropped) = translate_request(
         &json!({"input": "x", "store": true, "metadata": {"a": "b"}, "service_tier": "flex", "safety_identifier": "s",
             "prompt_cache_key": "k", "prompt_cache_retention": "24h", "text": {"verbosity": "low"}, "user": "u"}),
         plain,
@@ -412,7 +411,7 @@ fn what_openai_has_for_itself_stays_away_from_others() {
     assert_eq!(dropped, names);
 
     let function = |name: &str| json!({"type": "function", "name": name});
-    let (chat, _) = over(
+    let (chat, _) = translate_request(
         &json!({"input": "x", "tools": [function("f"), function("g")],
             "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [function("g")]}}),
         plain,
@@ -423,7 +422,7 @@ fn what_openai_has_for_itself_stays_away_from_others() {
         json!([{"type": "function", "function": {"name": "g"}}])
     );
 
-    for (param, asked) in [
+    for (param, request) in [
         (
             "tools[0].type",
             json!({"tools": [{"type": "custom", "name": "sh"}]}),
@@ -434,7 +433,7 @@ fn what_openai_has_for_itself_stays_away_from_others() {
         ),
     ] {
         assert_eq!(
-            translate::responses_request_to_chat(&read(&asked), plain)
+            translate::responses_request_to_chat(&parse(&request), plain)
                 .unwrap_err()
                 .param,
             param
@@ -443,11 +442,11 @@ fn what_openai_has_for_itself_stays_away_from_others() {
 }
 
 #[test]
-fn calls_and_what_was_said_before_them_are_one_message_and_what_was_said_after_is_another() {
+fn tool_calls_join_the_preceding_assistant_message() {
     let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": ""});
-    let said = |text: &str| json!({"role": "assistant", "content": text});
-    let (chat, _) = over(
-        &json!({"input": [said("a"), call("1"), call("2"), said("b"), call("3")]}),
+    let message = |text: &str| json!({"role": "assistant", "content": text});
+    let (chat, _) = translate_request(
+        &json!({"input": [message("a"), call("1"), call("2"), message("b"), call("3")]}),
         ChatCapabilities::default(),
     );
     let shape: Vec<_> = chat["messages"]
@@ -462,17 +461,17 @@ fn calls_and_what_was_said_before_them_are_one_message_and_what_was_said_after_i
         })
         .collect();
     assert_eq!(shape, [(Some("a"), 2), (Some("b"), 1)]);
-    let (chat, _) = over(&json!({"input": [call("1")]}), ChatCapabilities::default());
+    let (chat, _) = translate_request(&json!({"input": [call("1")]}), ChatCapabilities::default());
     assert_eq!(
         chat["messages"][0]["content"],
         Value::Null,
-        "no text is no empty text"
+        "without a message the content is null"
     );
 }
 
 #[test]
-fn a_completion_is_told_as_a_whole_response() {
-    let completion: ChatCompletion = read(&json!({
+fn completion_fields_are_mapped_to_response() {
+    let completion: ChatCompletion = parse(&json!({
         "id": "c1", "created": 5, "model": "served", "choices": [{"index": 0, "finish_reason": "tool_calls",
             "logprobs": {"content": [{"token": "Hi"}]},
             "message": {"role": "assistant", "content": "Hi", "reasoning_content": "Hm.",
@@ -481,9 +480,9 @@ fn a_completion_is_told_as_a_whole_response() {
         "usage": {"prompt_tokens": 5, "completion_tokens": 7, "prompt_cache_hit_tokens": 2},
     }));
     let request = json!({"model": "asked", "input": "x", "instructions": "i", "temperature": 0.5, "tools": [{"type": "function", "name": "f"}], "metadata": {"a": "b"}});
-    let told = write(&translate::completion_to_response(completion, &frame(&request)).unwrap());
+    let response = to_json(&translate::completion_to_response(completion, &envelope(&request)).unwrap());
     assert_eq!(
-        told,
+        response,
         json!({
             "id": "resp_seed", "object": "response", "created_at": 17, "completed_at": null, "status": "completed", "error": null,
             "incomplete_details": null, "instructions": "i", "model": "served", "max_output_tokens": null, "max_tool_calls": null,
@@ -504,10 +503,10 @@ fn a_completion_is_told_as_a_whole_response() {
 
 // L76
 #[test]
-fn how_a_completion_ended_is_told() {
+fn finish_reason_determines_response_and_item_status() {
     let end = |reason: &str| {
         let completion = json!({"choices": [{"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": "x"}}]});
-        let response = translate::completion_to_response(read(&completion), &frame(&json!({})));
+        let response = translate::completion_to_response(parse(&completion), &envelope(&json!({})));
         response.map(|response| {
             let item = response.output[0].status().unwrap().to_owned();
             (
@@ -517,42 +516,42 @@ fn how_a_completion_ended_is_told() {
             )
         })
     };
-    let told = |status: &str, reason: Option<&str>, item: &str| {
+    let expected = |status: &str, reason: Option<&str>, item: &str| {
         Ok((status.to_owned(), reason.map(str::to_owned), item.to_owned()))
     };
     for reason in ["stop", "tool_calls", "eos", "end_turn", ""] {
-        assert_eq!(end(reason), told("completed", None, "completed"));
+        assert_eq!(end(reason), expected("completed", None, "completed"));
     }
     for reason in ["length", "model_length", "max_tokens"] {
         assert_eq!(
             end(reason),
-            told("incomplete", Some("max_output_tokens"), "incomplete")
+            expected("incomplete", Some("max_output_tokens"), "incomplete")
         );
     }
     for reason in ["content_filter", "sensitive"] {
         assert_eq!(
             end(reason),
-            told("incomplete", Some("content_filter"), "incomplete")
+            expected("incomplete", Some("content_filter"), "incomplete")
         );
     }
     for reason in ["error", "insufficient_system_resource", "network_error"] {
         assert!(end(reason).is_err(), "{reason}");
     }
-    let unsaid = translate::completion_to_response(
-        read(&json!({"choices": [{"message": {"content": "x"}}]})),
-        &frame(&json!({})),
+    let response = translate::completion_to_response(
+        parse(&json!({"choices": [{"message": {"content": "x"}}]})),
+        &envelope(&json!({})),
     )
     .unwrap();
     assert!(
-        unsaid.usage.is_none() && unsaid.has("usage"),
-        "usage that was not said is null and no 0"
+        response.usage.is_none() && response.has("usage"),
+        "unreported usage is null"
     );
 }
 
 fn events_of(chunks: &[Value], failed: Option<&FailedResponse>) -> Vec<ResponseEvent> {
-    let mut translator = ChunkToEventTranslator::new(frame(&json!({"model": "m"})));
+    let mut translator = ChunkToEventTranslator::new(envelope(&json!({"model": "m"})));
     for chunk in chunks {
-        translator.push(read::<ChatChunk>(chunk));
+        translator.push(parse::<ChatChunk>(chunk));
     }
     match failed {
         Some(failed) => translator.fail(failed),
@@ -560,17 +559,20 @@ fn events_of(chunks: &[Value], failed: Option<&FailedResponse>) -> Vec<ResponseE
     }
     let events: Vec<_> = std::iter::from_fn(|| translator.next_event()).collect();
     translator.finish();
-    assert!(translator.next_event().is_none(), "there is one end");
-    // As they would travel.
-    events.iter().map(|event| read(&write(event))).collect()
+    assert!(
+        translator.next_event().is_none(),
+        "a finished stream has no more events"
+    );
+    // Encoded and decoded, as on the wire.
+    events.iter().map(|event| parse(&to_json(event))).collect()
 }
 
-fn check(events: &[ResponseEvent]) {
+fn assert_valid_sequence(events: &[ResponseEvent]) {
     let mut grammar = EventSequence::new();
     for event in events {
         grammar
             .push(event)
-            .unwrap_or_else(|broken| panic!("{broken}\n{:#}", write(&events)));
+            .unwrap_or_else(|broken| panic!("{broken}\n{:#}", to_json(&events)));
     }
     grammar.end().unwrap();
 }
@@ -579,12 +581,12 @@ fn chunk(delta: &Value) -> Value {
     json!({"id": "c1", "model": "m", "choices": [{"index": 0, "delta": delta}]})
 }
 
-/// Pieces of calls of one kind: nobody mixes them under one index.
-fn deltas(least: usize) -> impl Strategy<Value = Vec<Value>> {
-    any::<bool>().prop_flat_map(move |custom| prop::collection::vec(a_delta(custom), least..12))
+/// Returns deltas whose tool calls are all functions or all custom tools, because no provider mixes them under one index.
+fn deltas(min: usize) -> impl Strategy<Value = Vec<Value>> {
+    any::<bool>().prop_flat_map(move |custom| prop::collection::vec(delta(custom), min..12))
 }
 
-fn a_delta(custom: bool) -> impl Strategy<Value = Value> {
+fn delta(custom: bool) -> impl Strategy<Value = Value> {
     let text = "[a-c\u{e9}\u{4e2d}]{0,3}";
     let call = (
         prop::option::of(0_u64..3),
@@ -592,11 +594,11 @@ fn a_delta(custom: bool) -> impl Strategy<Value = Value> {
         prop::option::of(prop_oneof![Just("".to_owned()), "[fg]"]),
         prop::option::of(text),
     );
-    let call = call.prop_map(move |(index, id, name, said)| {
+    let call = call.prop_map(move |(index, id, name, arguments)| {
         let mut call = if custom {
-            json!({"type": "custom", "custom": {"name": name, "input": said}})
+            json!({"type": "custom", "custom": {"name": name, "input": arguments}})
         } else {
-            json!({"function": {"name": name, "arguments": said}})
+            json!({"function": {"name": name, "arguments": arguments}})
         };
         call["index"] = json!(index);
         call["id"] = json!(id);
@@ -614,47 +616,47 @@ fn a_delta(custom: bool) -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Whatever a provider streams, what is made of it follows the grammar, and the last event has all that was streamed.
+    /// For any chunks, the events are in a valid order, and the response in the last event equals the translated completion.
     // L74, L75
     #[test]
-    fn whatever_is_streamed_the_events_are_in_order(
+    fn events_of_any_chunks_are_in_order_and_complete(
         deltas in deltas(0),
         reason in prop::option::of(prop::sample::select(&["stop", "length", "tool_calls", "content_filter", "odd"][..])),
         usage in any::<bool>(),
-        breaks in prop::bool::weighted(0.2),
+        is_broken in prop::bool::weighted(0.2),
     ) {
         let mut chunks: Vec<Value> = deltas.iter().map(chunk).collect();
         chunks.extend(reason.map(|reason| json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})));
         chunks.extend(usage.then(|| json!({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}})));
         let failed = FailedResponse { code: None, message: Some("m".to_owned()) };
-        let events = events_of(&chunks, Some(&failed).filter(|_| breaks));
-        check(&events);
-        if breaks {
+        let events = events_of(&chunks, Some(&failed).filter(|_| is_broken));
+        assert_valid_sequence(&events);
+        if is_broken {
             prop_assert_eq!(&events.last().unwrap().kind, &EventKind::Failed);
             return Ok(());
         }
         let mut assembler = Assembler::new();
-        chunks.iter().for_each(|chunk| assembler.push(read(chunk)));
+        chunks.iter().for_each(|chunk| assembler.push(parse(chunk)));
         let whole = assembler.finish();
-        let told = events.last().unwrap().response.as_ref().unwrap();
-        prop_assert_eq!(told.usage.is_some(), usage);
+        let streamed = events.last().unwrap().response.as_ref().unwrap();
+        prop_assert_eq!(streamed.usage.is_some(), usage);
         if whole.choices.is_empty() {
             return Ok(());
         }
-        let plain = translate::completion_to_response(whole, &frame(&json!({"model": "m"}))).unwrap();
-        prop_assert_eq!(told.text(), plain.text());
-        prop_assert_eq!(calls(told), calls(&plain));
-        prop_assert_eq!(&told.status, &plain.status);
-        prop_assert_eq!(&told.incomplete_details, &plain.incomplete_details);
+        let plain = translate::completion_to_response(whole, &envelope(&json!({"model": "m"}))).unwrap();
+        prop_assert_eq!(streamed.text(), plain.text());
+        prop_assert_eq!(calls(streamed), calls(&plain));
+        prop_assert_eq!(&streamed.status, &plain.status);
+        prop_assert_eq!(&streamed.incomplete_details, &plain.incomplete_details);
     }
 
-    /// There and back: the chunks of the events of chunks say what the chunks said.
+    /// Translating chunks to events and back gives the same texts and tool calls.
     #[test]
-    fn a_stream_that_is_translated_twice_says_the_same(deltas in deltas(1)) {
+    fn stream_translated_to_events_and_back_is_unchanged(deltas in deltas(1)) {
         let mut chunks: Vec<Value> = deltas.iter().map(chunk).collect();
         chunks.push(json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}));
         let (mut once, mut twice) = (Assembler::new(), Assembler::new());
-        chunks.iter().for_each(|chunk| once.push(read(chunk)));
+        chunks.iter().for_each(|chunk| once.push(parse(chunk)));
         let mut back = EventToChunkTranslator::new();
         for event in events_of(&chunks, None) {
             back.push(event).unwrap();
@@ -663,40 +665,30 @@ proptest! {
             }
         }
         let (once, twice) = (once.finish(), twice.finish());
-        prop_assert_eq!(said(&once), said(&twice));
-    }
-
-    /// There and back: a chat that has an equivalent is the same afterwards.
-    // O20
-    #[test]
-    fn a_chat_that_is_translated_twice_is_the_same(chat in a_chat()) {
-        let there = translate::chat_request_to_responses(&read::<ChatRequest>(&chat)).unwrap();
-        prop_assert_eq!(&there.dropped, &[] as &[String]);
-        let accent = ChatCapabilities { reasoning_echo: ReasoningEcho::Details, ..ChatCapabilities::default() };
-        let back = translate::responses_request_to_chat(&there.request, accent).unwrap();
-        prop_assert_eq!(&back.dropped, &[] as &[String]);
-        prop_assert_eq!(write(&back.request), chat);
+        prop_assert_eq!(text_and_calls(&once), text_and_calls(&twice));
     }
 }
 
-/// Names and arguments in order. Ids are not compared: one that comes behind the name is too late for what was told.
+/// Returns the sorted names and arguments of all calls. Ids are not compared, because one that follows the name comes too late for the
+/// event that starts the item.
 fn calls(response: &Response) -> Vec<(String, String)> {
-    let items = response.output.iter().map(write);
+    let items = response.output.iter().map(to_json);
     let calls = items.filter_map(|item| {
-        let said = item.get("arguments").or_else(|| item.get("input"))?;
-        Some((item["name"].as_str()?.to_owned(), said.as_str()?.to_owned()))
+        let arguments = item.get("arguments").or_else(|| item.get("input"))?;
+        Some((item["name"].as_str()?.to_owned(), arguments.as_str()?.to_owned()))
     });
     let mut calls: Vec<_> = calls.collect();
     calls.sort();
     calls
 }
 
-fn said(completion: &ChatCompletion) -> (String, String, Vec<(String, String)>) {
+/// Returns text, refusal, and the sorted names and arguments of all calls.
+fn text_and_calls(completion: &ChatCompletion) -> (String, String, Vec<(String, String)>) {
     let message = &completion.choices[0].message;
     let mut calls: Vec<_> = message
         .tool_calls
         .iter()
-        .map(write)
+        .map(to_json)
         .map(|call| {
             let whole = call
                 .get("function")
@@ -716,102 +708,10 @@ fn said(completion: &ChatCompletion) -> (String, String, Vec<(String, String)>) 
     (text, message.refusal.clone().unwrap_or_default(), calls)
 }
 
-fn a_chat() -> impl Strategy<Value = Value> {
-    let text = || "[a-z ]{1,6}".prop_map(Value::from);
-    let part = prop_oneof![
-        text().prop_map(|text| json!({"type": "text", "text": text})),
-        Just(json!({"type": "image_url", "image_url": {"url": "data:x", "detail": "high"}})),
-        Just(json!({"type": "input_audio", "input_audio": {"data": "AA==", "format": "mp3"}})),
-        Just(json!({"type": "file", "file": {"file_id": "f"}})),
-    ];
-    let content = prop_oneof![text(), prop::collection::vec(part, 2..4).prop_map(Value::from)];
-    let user = (prop::sample::select(&["user", "developer"][..]), content)
-        .prop_map(|(role, content)| json!([{"role": role, "content": content}]));
-    let reasoning =
-        json!([{"type": "reasoning.encrypted", "data": "gA", "id": "rs_1", "format": "openai-responses-v1"}]);
-    let turn = (prop::option::of(text()), any::<bool>(), any::<bool>(), text()).prop_map(
-        move |(said, thinks, custom, result)| {
-            // Without a text it would be one with what was said just before.
-            let said = if thinks { said } else { said.or(Some("so".into())) };
-            let mut message = json!({"role": "assistant", "content": said});
-            if thinks {
-                message["reasoning_details"] = reasoning.clone();
-            }
-            let mut calls = vec![
-                json!({"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{"}}),
-            ];
-            if custom {
-                calls
-                    .push(json!({"id": "call_2", "type": "custom", "custom": {"name": "sh", "input": "ls"}}));
-            }
-            message["tool_calls"] = calls.clone().into();
-            let results = calls
-                .iter()
-                .map(|call| json!({"role": "tool", "tool_call_id": call["id"], "content": result}));
-            let mut turn = vec![message];
-            turn.extend(results);
-            Value::from(turn)
-        },
-    );
-    let answer = (text(), prop::option::of(text())).prop_map(|(said, refusal)| {
-        let mut message = json!({"role": "assistant", "content": said});
-        if let Some(refusal) = refusal {
-            message["refusal"] = refusal;
-        }
-        json!([message])
-    });
-    let settings = prop::sample::subsequence(
-        vec![
-            ("temperature", json!(0.5)),
-            ("top_p", json!(0.25)),
-            ("max_completion_tokens", json!(50)),
-            ("parallel_tool_calls", json!(false)),
-            ("reasoning_effort", json!("high")),
-            ("verbosity", json!("low")),
-            ("metadata", json!({"a": "b"})),
-            ("service_tier", json!("flex")),
-            ("user", json!("u")),
-            ("safety_identifier", json!("s")),
-            ("prompt_cache_key", json!("k")),
-            ("logprobs", json!(true)),
-            ("tool_choice", json!("required")),
-            ("tool_choice", json!({"type": "custom", "custom": {"name": "sh"}})),
-            ("response_format", json!({"type": "json_object"})),
-            (
-                "response_format",
-                json!({"type": "json_schema", "json_schema": {"name": "a", "description": "d", "schema": {"type": "object"}, "strict": false}}),
-            ),
-            (
-                "tools",
-                json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}, "strict": false}}, {"type": "custom", "custom": {"name": "sh"}}]),
-            ),
-            ("unknown", json!([1])),
-        ],
-        0..10,
-    );
-    let turns = prop::collection::vec(prop_oneof![user, turn, answer], 1..6);
-    (any::<bool>(), turns, settings).prop_map(|(system, turns, settings)| {
-        let mut messages = Vec::new();
-        if system {
-            messages.push(json!({"role": "system", "content": "Be brief."}));
-        }
-        messages.extend(
-            turns
-                .into_iter()
-                .flat_map(|turn| turn.as_array().unwrap().clone()),
-        );
-        let mut chat = json!({"model": "m", "messages": messages, "store": false});
-        for (name, value) in settings {
-            chat[name] = value;
-        }
-        chat
-    })
-}
-
-/// Each says `MARK`, which the response has in the end, streamed and plain, and the events follow the grammar.
+/// Each answer contains `MARK`, and so does the response, both streamed and complete. The events are in a valid order.
 // L77
 #[test]
-fn odd_answers_lose_nothing_on_the_way() {
+fn unusual_answers_are_translated_without_loss() {
     let call = json!({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}]});
     let encrypted =
         json!({"type": "reasoning.encrypted", "data": "MARK", "id": "rs_1", "format": "openai-responses-v1"});
@@ -860,51 +760,52 @@ fn odd_answers_lose_nothing_on_the_way() {
         let mut chunks: Vec<Value> = deltas.iter().map(chunk).collect();
         chunks.push(json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}));
         let events = events_of(&chunks, None);
-        check(&events);
-        let told = write(&events.last().unwrap().response);
+        assert_valid_sequence(&events);
+        let streamed = to_json(&events.last().unwrap().response);
         assert!(
-            told["output"].to_string().contains("MARK"),
+            streamed["output"].to_string().contains("MARK"),
             "streamed: {deltas:?}: {}",
-            told["output"]
+            streamed["output"]
         );
         let mut assembler = Assembler::new();
-        chunks.iter().for_each(|chunk| assembler.push(read(chunk)));
+        chunks.iter().for_each(|chunk| assembler.push(parse(chunk)));
         let plain =
-            write(&translate::completion_to_response(assembler.finish(), &frame(&json!({}))).unwrap());
+            to_json(&translate::completion_to_response(assembler.finish(), &envelope(&json!({}))).unwrap());
         assert!(
             plain["output"].to_string().contains("MARK"),
             "plain: {deltas:?}: {}",
             plain["output"]
         );
-        let kinds = |told: &Value| {
-            let items = told["output"].as_array().unwrap().iter();
+        let kinds = |response: &Value| {
+            let items = response["output"].as_array().unwrap().iter();
             let mut kinds: Vec<_> = items
                 .map(|item| item["type"].as_str().unwrap().to_owned())
                 .collect();
             kinds.sort();
             kinds
         };
-        assert_eq!(kinds(&told), kinds(&plain), "{deltas:?}");
-        let ids = |told: &Value| {
-            let items = told["output"].as_array().unwrap().iter();
+        assert_eq!(kinds(&streamed), kinds(&plain), "{deltas:?}");
+        let ids = |response: &Value| {
+            let items = response["output"].as_array().unwrap().iter();
             let mut ids: Vec<_> = items
                 .map(|item| item["call_id"].as_str().unwrap_or_default().to_owned())
                 .collect();
             ids.retain(|id| !id.is_empty());
             ids
         };
-        let (streamed, plain) = (ids(&told), ids(&plain));
+        let (streamed_ids, plain_ids) = (ids(&streamed), ids(&plain));
         assert!(
-            streamed.len() == plain.len()
-                && (streamed.len() < 2 || streamed[0] != streamed[1] && plain[0] != plain[1]),
-            "{streamed:?} {plain:?}"
+            streamed_ids.len() == plain_ids.len()
+                && (streamed_ids.len() < 2
+                    || streamed_ids[0] != streamed_ids[1] && plain_ids[0] != plain_ids[1]),
+            "{streamed_ids:?} {plain_ids:?}"
         );
     }
 }
 
 // L77
 #[test]
-fn two_pieces_of_reasoning_stay_two_with_what_only_their_maker_can_read() {
+fn encrypted_reasoning_items_stay_separate() {
     let item = |number: u8| json!({"type": "reasoning", "id": format!("rs_{number}"), "summary": [{"type": "summary_text", "text": format!("t{number}")}], "encrypted_content": format!("e{number}")});
     let mut translator = EventToChunkTranslator::new();
     for number in [1, 2] {
@@ -915,12 +816,12 @@ fn two_pieces_of_reasoning_stay_two_with_what_only_their_maker_can_read() {
     let end = json!({"type": "response.completed", "response": {"id": "r", "status": "completed", "output": [item(1), item(2)]}});
     translator.push_data(end.to_string().as_bytes(), None).unwrap();
     let chunks: Vec<Value> = std::iter::from_fn(|| translator.next_chunk())
-        .map(|chunk| write(&chunk))
+        .map(|chunk| to_json(&chunk))
         .collect();
     let events = events_of(&chunks, None);
-    check(&events);
-    let output = write(&events.last().unwrap().response)["output"].clone();
-    let said = |number: usize| {
+    assert_valid_sequence(&events);
+    let output = to_json(&events.last().unwrap().response)["output"].clone();
+    let text_and_encrypted = |number: usize| {
         let item = &output[number];
         (
             item["content"][0]["text"].as_str().unwrap().to_owned(),
@@ -928,44 +829,44 @@ fn two_pieces_of_reasoning_stay_two_with_what_only_their_maker_can_read() {
         )
     };
     assert_eq!(
-        [said(0), said(1)],
+        [text_and_encrypted(0), text_and_encrypted(1)],
         [("t1", "e1"), ("t2", "e2")].map(|(text, encrypted)| (text.to_owned(), encrypted.to_owned()))
     );
 }
 
 // L77
 #[test]
-fn empty_frames_and_ends_say_nothing_of_a_response() {
-    let frame = json!({"id": "", "object": "", "created": 0, "model": "", "choices": [{"index": 0, "delta": {}, "finish_reason": ""}]});
-    let said = json!({"id": "c1", "model": "served", "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "length"}]});
-    let events = events_of(&[frame.clone(), said, frame], None);
-    check(&events);
-    let last = write(&events.last().unwrap().response);
+fn empty_strings_in_chunks_count_as_absent() {
+    let empty = json!({"id": "", "object": "", "created": 0, "model": "", "choices": [{"index": 0, "delta": {}, "finish_reason": ""}]});
+    let text = json!({"id": "c1", "model": "served", "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "length"}]});
+    let events = events_of(&[empty.clone(), text, empty], None);
+    assert_valid_sequence(&events);
+    let last = to_json(&events.last().unwrap().response);
     assert_eq!(
         (&last["model"], &last["status"]),
         (&json!("served"), &json!("incomplete"))
     );
-    assert_ne!(write(&events[0].response)["model"], "");
+    assert_ne!(to_json(&events[0].response)["model"], "");
 }
 
 // L67
 #[test]
-fn what_is_cached_is_counted_once_whatever_it_is_called() {
-    for said in [
+fn cached_tokens_are_counted_once_under_any_name() {
+    for json in [
         json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "prompt_tokens_details": {"cached_tokens": 4}}),
         json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 6}),
         json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "cached_tokens": 4}),
         json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, "prompt_cache_hit_tokens": 4, "prompt_tokens_details": {"cached_tokens": 4}}),
     ] {
-        let usage: Usage = read(&said);
+        let usage: Usage = parse(&json);
         assert_eq!(
             (usage.prompt_tokens(), usage.cached_tokens(), usage.total_tokens()),
             (Some(10), Some(4), Some(15)),
-            "{said}"
+            "{json}"
         );
-        let answer = json!({"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}], "usage": said});
-        let frame = frame(&json!({}));
-        let response = translate::completion_to_response(read(&answer), &frame).unwrap();
+        let answer = json!({"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}], "usage": json});
+        let envelope = envelope(&json!({}));
+        let response = translate::completion_to_response(parse(&answer), &envelope).unwrap();
         let used = response.usage.as_ref().unwrap();
         let cached = used
             .input_tokens_details
@@ -974,7 +875,7 @@ fn what_is_cached_is_counted_once_whatever_it_is_called() {
         assert_eq!(
             (used.input_tokens(), cached, used.total_tokens()),
             (Some(10), Some(4), Some(15)),
-            "{said}"
+            "{json}"
         );
         let back = translate::response_to_completion(response)
             .unwrap()
@@ -983,42 +884,42 @@ fn what_is_cached_is_counted_once_whatever_it_is_called() {
         assert_eq!(
             (back.prompt_tokens(), back.cached_tokens(), back.total_tokens()),
             (Some(10), Some(4), Some(15)),
-            "{said}"
+            "{json}"
         );
     }
 }
 
 #[test]
-fn what_a_usage_says_beside_its_counts_goes_along_into_the_other_format_and_back() {
-    let said = json!({"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, "cost": 0.50,
+fn unknown_usage_members_survive_translation_and_back() {
+    let usage = json!({"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, "cost": 0.50,
         "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0, "audio_tokens": 3, "video_tokens": 4},
         "completion_tokens_details": {"reasoning_tokens": 0, "accepted_prediction_tokens": 5}});
-    let answer = json!({"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}], "usage": said});
-    let frame = frame(&json!({}));
-    let response = translate::completion_to_response(read(&answer), &frame).unwrap();
+    let answer = json!({"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}], "usage": usage});
+    let envelope = envelope(&json!({}));
+    let response = translate::completion_to_response(parse(&answer), &envelope).unwrap();
     assert_eq!(
-        write(&translate::response_to_completion(response).unwrap().usage),
-        said
+        to_json(&translate::response_to_completion(response).unwrap().usage),
+        usage
     );
 }
 
 // U08
 #[test]
-fn debug_of_what_is_translated_shows_no_words_of_anybody() {
+fn debug_output_of_translations_contains_no_user_text() {
     const CANARY: &str = "CANARY";
     let failed = FailedResponse {
         code: Some(CANARY.into()),
         message: Some(CANARY.into()),
     };
-    let asked = json!({"input": CANARY, "include": [CANARY], CANARY: CANARY});
-    let asked: ResponsesRequest = serde_json::from_value(asked).unwrap();
-    let translated = translate::responses_request_to_chat(&asked, ChatCapabilities::default()).unwrap();
+    let request = json!({"input": CANARY, "include": [CANARY], CANARY: CANARY});
+    let request: ResponsesRequest = serde_json::from_value(request).unwrap();
+    let translated = translate::responses_request_to_chat(&request, ChatCapabilities::default()).unwrap();
     let kinds: [EventKind; 2] = [CANARY.into(), "response.created".into()];
-    let shown = format!(
+    let output = format!(
         "{failed:?} {:?} {translated:?} {kinds:?} {:?}",
         translate::EventError::Failed(failed.clone()),
         FinishReason::from(CANARY)
     );
-    assert!(!shown.contains(CANARY), "{shown}");
-    assert!(shown.contains("Created"), "{shown}");
+    assert!(!output.contains(CANARY), "{output}");
+    assert!(output.contains("Created"), "{output}");
 }

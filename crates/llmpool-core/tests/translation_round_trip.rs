@@ -1,6 +1,7 @@
-//! Requests for responses as chats and back: what has an equivalent is the same afterwards.
+//! Requests that are translated to the other format and back: everything with an equivalent is unchanged.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use llmpool_core::chat::ChatRequest;
 use llmpool_core::responses::ResponsesRequest;
 use llmpool_core::translate::{self, ChatCapabilities, ReasoningEcho};
 use proptest::prelude::*;
@@ -13,8 +14,9 @@ fn text() -> impl Strategy<Value = Value> {
     "[a-z ]{1,6}".prop_map(Value::from)
 }
 
-/// Of anybody but the model. A lone part that is a text comes back as a text.
-fn said_to_it() -> impl Strategy<Value = Vec<Value>> {
+/// Returns a message that the model did not write. Its text parts have an unknown member: a single part without one would come back as a
+/// string.
+fn input_message() -> impl Strategy<Value = Vec<Value>> {
     let part = prop_oneof![
         text().prop_map(|text| json!({"type": "input_text", "text": text, "cached": true})),
         Just(json!({"type": "input_image", "image_url": "data:x", "detail": "high"})),
@@ -50,64 +52,64 @@ fn reasoning() -> impl Strategy<Value = Value> {
         })
 }
 
-/// What the model thought, said and called, and what became of its calls.
+/// Returns reasoning, message and tool calls of the model, and the outputs of the calls.
 fn turn() -> impl Strategy<Value = Vec<Value>> {
     let message = prop::collection::vec(any::<bool>(), 1..3).prop_flat_map(|parts| {
         let parts: Vec<_> = parts.into_iter().map(|_| text()).collect();
         parts.prop_map(|texts| texts.iter().filter_map(Value::as_str).collect::<String>())
     });
-    let message = (message, prop::option::of(text())).prop_map(|(said, refusal)| {
-        let mut parts = vec![json!({"type": "output_text", "text": said, "annotations": [], "logprobs": []})];
+    let message = (message, prop::option::of(text())).prop_map(|(text, refusal)| {
+        let mut parts = vec![json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})];
         parts.extend(refusal.map(|refusal| json!({"type": "refusal", "refusal": refusal})));
         json!({"type": "message", "role": "assistant", "content": parts})
     });
     let calls = prop::collection::vec((any::<bool>(), text()), 0..3);
-    let thought = prop::collection::vec(reasoning(), 0..3);
-    (thought, prop::option::of(message), calls).prop_map(|(thought, message, calls)| {
+    let reasoning = prop::collection::vec(reasoning(), 0..3);
+    (reasoning, prop::option::of(message), calls).prop_map(|(reasoning, message, calls)| {
         let mut turn = if message.is_none() && calls.is_empty() {
             Vec::new()
         } else {
-            thought
+            reasoning
         };
         turn.extend(message);
-        turn.extend(calls.iter().map(|(custom, said)| {
+        turn.extend(calls.iter().map(|(custom, text)| {
             if *custom {
-                json!({"type": "custom_tool_call", "name": "sh", "input": said})
+                json!({"type": "custom_tool_call", "name": "sh", "input": text})
             } else {
-                json!({"type": "function_call", "name": "f", "arguments": said})
+                json!({"type": "function_call", "name": "f", "arguments": text})
             }
         }));
-        turn.extend(calls.iter().map(|(custom, said)| {
+        turn.extend(calls.iter().map(|(custom, text)| {
             let kind = if *custom {
                 "custom_tool_call_output"
             } else {
                 "function_call_output"
             };
-            json!({"type": kind, "output": said})
+            json!({"type": kind, "output": text})
         }));
         turn
     })
 }
 
-/// Items of all turns. Ids of calls may come again in another turn, those of reasoning may not.
+/// Returns the items of several turns. Call ids can repeat in another turn, ids of reasoning cannot.
 fn input() -> impl Strategy<Value = Vec<Value>> {
-    prop::collection::vec((said_to_it(), turn()), 1..5).prop_map(|turns| {
-        let mut thoughts = 0..;
+    prop::collection::vec((input_message(), turn()), 1..5).prop_map(|turns| {
+        let mut reasoning_ids = 0..;
         let mut items = Vec::new();
-        for (asked, mut turn) in turns {
-            let (mut calls, mut results) = (0.., 0..);
+        for (message, mut turn) in turns {
+            let (mut call_ids, mut output_ids) = (0.., 0..);
             for item in &mut turn {
                 let kind = item["type"].as_str().unwrap().to_owned();
                 match kind.as_str() {
-                    "reasoning" => item["id"] = format!("rs_{}", thoughts.next().unwrap()).into(),
+                    "reasoning" => item["id"] = format!("rs_{}", reasoning_ids.next().unwrap()).into(),
                     "message" => {}
                     kind if kind.ends_with("_output") => {
-                        item["call_id"] = format!("call_{}", results.next().unwrap()).into();
+                        item["call_id"] = format!("call_{}", output_ids.next().unwrap()).into();
                     }
-                    _ => item["call_id"] = format!("call_{}", calls.next().unwrap()).into(),
+                    _ => item["call_id"] = format!("call_{}", call_ids.next().unwrap()).into(),
                 }
             }
-            items.extend(asked);
+            items.extend(message);
             items.append(&mut turn);
         }
         items
@@ -154,21 +156,21 @@ fn settings() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
     )
 }
 
-fn a_request() -> impl Strategy<Value = Value> {
+fn responses_request() -> impl Strategy<Value = Value> {
     (input(), settings(), any::<bool>(), prop::option::of(0..5_u32)).prop_map(
-        |(items, settings, keeps, logprobs)| {
-            let mut request = json!({"model": "m", "store": keeps});
+        |(items, settings, is_stored, logprobs)| {
+            let mut request = json!({"model": "m", "store": is_stored});
             for (name, value) in settings {
                 request[name] = value;
             }
-            let thinks =
+            let has_reasoning =
                 request.get("reasoning").is_some() || items.iter().any(|item| item["type"] == "reasoning");
             let mut include = Vec::new();
             if let Some(top) = logprobs {
                 include.push(LOGPROBS);
                 request["top_logprobs"] = top.into();
             }
-            if thinks && !keeps {
+            if has_reasoning && !is_stored {
                 include.push(ENCRYPTED);
             }
             if !include.is_empty() {
@@ -180,29 +182,135 @@ fn a_request() -> impl Strategy<Value = Value> {
     )
 }
 
-/// What is not kept and has nothing but an id is not sent.
-fn is_but_an_id(item: &Value) -> bool {
+/// Returns whether a reasoning item has only an id. Such items are not sent unless the response is stored.
+fn has_only_id(item: &Value) -> bool {
     item["type"] == "reasoning"
         && item["summary"] == json!([])
         && item.get("content").is_none()
         && item.get("encrypted_content").is_none()
 }
 
+fn chat_request() -> impl Strategy<Value = Value> {
+    let part = prop_oneof![
+        text().prop_map(|text| json!({"type": "text", "text": text})),
+        Just(json!({"type": "image_url", "image_url": {"url": "data:x", "detail": "high"}})),
+        Just(json!({"type": "input_audio", "input_audio": {"data": "AA==", "format": "mp3"}})),
+        Just(json!({"type": "file", "file": {"file_id": "f"}})),
+    ];
+    let content = prop_oneof![text(), prop::collection::vec(part, 2..4).prop_map(Value::from)];
+    let user = (prop::sample::select(&["user", "developer"][..]), content)
+        .prop_map(|(role, content)| json!([{"role": role, "content": content}]));
+    let reasoning =
+        json!([{"type": "reasoning.encrypted", "data": "gA", "id": "rs_1", "format": "openai-responses-v1"}]);
+    let turn = (prop::option::of(text()), any::<bool>(), any::<bool>(), text()).prop_map(
+        move |(text, has_reasoning, has_custom_call, result)| {
+            // Without text and reasoning, the calls would join the preceding message.
+            let text = if has_reasoning {
+                text
+            } else {
+                text.or(Some("so".into()))
+            };
+            let mut message = json!({"role": "assistant", "content": text});
+            if has_reasoning {
+                message["reasoning_details"] = reasoning.clone();
+            }
+            let mut calls = vec![
+                json!({"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{"}}),
+            ];
+            if has_custom_call {
+                calls
+                    .push(json!({"id": "call_2", "type": "custom", "custom": {"name": "sh", "input": "ls"}}));
+            }
+            message["tool_calls"] = calls.clone().into();
+            let results = calls
+                .iter()
+                .map(|call| json!({"role": "tool", "tool_call_id": call["id"], "content": result}));
+            let mut turn = vec![message];
+            turn.extend(results);
+            Value::from(turn)
+        },
+    );
+    let answer = (text(), prop::option::of(text())).prop_map(|(text, refusal)| {
+        let mut message = json!({"role": "assistant", "content": text});
+        if let Some(refusal) = refusal {
+            message["refusal"] = refusal;
+        }
+        json!([message])
+    });
+    let settings = prop::sample::subsequence(
+        vec![
+            ("temperature", json!(0.5)),
+            ("top_p", json!(0.25)),
+            ("max_completion_tokens", json!(50)),
+            ("parallel_tool_calls", json!(false)),
+            ("reasoning_effort", json!("high")),
+            ("verbosity", json!("low")),
+            ("metadata", json!({"a": "b"})),
+            ("service_tier", json!("flex")),
+            ("user", json!("u")),
+            ("safety_identifier", json!("s")),
+            ("prompt_cache_key", json!("k")),
+            ("logprobs", json!(true)),
+            ("tool_choice", json!("required")),
+            ("tool_choice", json!({"type": "custom", "custom": {"name": "sh"}})),
+            ("response_format", json!({"type": "json_object"})),
+            (
+                "response_format",
+                json!({"type": "json_schema", "json_schema": {"name": "a", "description": "d", "schema": {"type": "object"}, "strict": false}}),
+            ),
+            (
+                "tools",
+                json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}, "strict": false}}, {"type": "custom", "custom": {"name": "sh"}}]),
+            ),
+            ("unknown", json!([1])),
+        ],
+        0..10,
+    );
+    let turns = prop::collection::vec(prop_oneof![user, turn, answer], 1..6);
+    (any::<bool>(), turns, settings).prop_map(|(has_system, turns, settings)| {
+        let mut messages = Vec::new();
+        if has_system {
+            messages.push(json!({"role": "system", "content": "Be brief."}));
+        }
+        messages.extend(
+            turns
+                .into_iter()
+                .flat_map(|turn| turn.as_array().unwrap().clone()),
+        );
+        let mut chat = json!({"model": "m", "messages": messages, "store": false});
+        for (name, value) in settings {
+            chat[name] = value;
+        }
+        chat
+    })
+}
+
 proptest! {
     // O20
     #[test]
-    fn a_request_for_a_response_that_is_translated_twice_is_the_same(mut request in a_request()) {
-        let asked: ResponsesRequest = serde_json::from_str(&request.to_string()).unwrap();
-        let accent = ChatCapabilities { reasoning_echo: ReasoningEcho::Details, ..ChatCapabilities::default() };
-        let there = translate::responses_request_to_chat(&asked, accent).unwrap();
-        prop_assert_eq!(&there.dropped, &[] as &[String]);
-        let back = translate::chat_request_to_responses(&there.request).unwrap();
+    fn responses_request_translated_to_chat_and_back_is_unchanged(mut request in responses_request()) {
+        let original: ResponsesRequest = serde_json::from_str(&request.to_string()).unwrap();
+        let capabilities = ChatCapabilities { reasoning_echo: ReasoningEcho::Details, ..ChatCapabilities::default() };
+        let translated = translate::responses_request_to_chat(&original, capabilities).unwrap();
+        prop_assert_eq!(&translated.dropped, &[] as &[String]);
+        let back = translate::chat_request_to_responses(&translated.request).unwrap();
         if request["store"] == false {
             let items = request["input"].as_array_mut().unwrap();
-            items.retain(|item| !is_but_an_id(item));
+            items.retain(|item| !has_only_id(item));
         } else {
             prop_assert_eq!(&back.dropped, &[] as &[String]);
         }
         prop_assert_eq!(serde_json::to_value(&back.request).unwrap(), request);
+    }
+
+    // O20
+    #[test]
+    fn chat_request_translated_to_responses_and_back_is_unchanged(chat in chat_request()) {
+        let translated = translate::chat_request_to_responses(&serde_json::from_str::<ChatRequest>(&chat.to_string()).unwrap()).unwrap();
+        prop_assert_eq!(&translated.dropped, &[] as &[String]);
+        let capabilities = ChatCapabilities { reasoning_echo: ReasoningEcho::Details, ..ChatCapabilities::default() };
+        let back = translate::responses_request_to_chat(&translated.request, capabilities).unwrap();
+        prop_assert_eq!(&back.dropped, &[] as &[String]);
+        prop_assert_eq!(serde_json::to_value(&back.request).unwrap(), chat);
     }
 }

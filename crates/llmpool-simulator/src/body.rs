@@ -1,4 +1,5 @@
-//! A response body in pieces, each sent by itself and in its own time, with an end of its own kind.
+//! A response body in chunks that are sent with delays and flushed one by one, and that may end before it is
+//! complete.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -13,44 +14,45 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
 use crate::behaviour::AfterResponse;
-use crate::connection::{Break, Link};
-use crate::exchange::Exchange;
+use crate::connection::{ConnectionBreak, ConnectionHandle};
+use crate::in_flight::InFlightRequest;
 
-/// The pieces of a body and its length, where that is announced.
-pub(crate) struct Pieces {
+/// The chunks of a body, and its length if that is announced.
+pub(crate) struct BodyChunks {
     iter: Box<dyn Iterator<Item = Bytes> + Send>,
     length: Option<u64>,
 }
 
-/// What follows the last piece.
+/// What happens after the last chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum BodyEnd {
     /// The response is complete.
     Complete,
-    /// Nothing, until the client leaves.
+    /// No more bytes; the connection stays open until the client closes it.
     Stall,
-    /// The connection breaks.
-    Break(Break),
+    /// The connection is broken.
+    Break(ConnectionBreak),
 }
 
-/// The body of a response: owns the exchange, and ends it when it is dropped.
+/// The body of a response. Dropping it ends the request that it owns.
 pub(crate) struct PacedBody {
-    pieces: Pieces,
-    /// Fetched ahead, so that the last piece is known to be the last and carries the end of the body with it.
+    chunks: BodyChunks,
+    /// The next chunk. Fetched ahead, so that the last chunk can be reported to the server together with the end of
+    /// the body.
     next: Option<Bytes>,
-    ending: Ending,
-    after: AfterResponse,
+    end: BodyEnd,
+    after_response: AfterResponse,
     chunk_delay: Duration,
     timer: Option<Pin<Box<Sleep>>>,
-    /// The last piece has not been flushed yet.
+    /// Whether the last chunk has not been flushed yet.
     unflushed: bool,
     sent: u64,
-    exchange: Exchange,
-    link: Arc<Link>,
+    request: InFlightRequest,
+    connection: Arc<ConnectionHandle>,
 }
 
-impl Pieces {
-    /// A body of known length, in one piece.
+impl BodyChunks {
+    /// Creates a body of known length in one chunk.
     pub(crate) fn whole(bytes: Bytes) -> Self {
         Self {
             length: Some(bytes.len() as u64),
@@ -58,7 +60,7 @@ impl Pieces {
         }
     }
 
-    /// A body whose length nobody knows before its end.
+    /// Creates a body of unknown length.
     pub(crate) fn stream(iter: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
         Self {
             iter: Box::new(iter),
@@ -66,7 +68,8 @@ impl Pieces {
         }
     }
 
-    /// Splits at the given sizes; what is left is one piece more.
+    /// Splits a body into chunks of the given sizes; the rest is one more chunk. `announced`: whether the length is
+    /// announced.
     pub(crate) fn split(mut bytes: Bytes, sizes: Vec<usize>, announced: bool) -> Self {
         let length = announced.then_some(bytes.len() as u64);
         let mut sizes = sizes.into_iter();
@@ -80,6 +83,7 @@ impl Pieces {
         }
     }
 
+    /// Sends no bytes, but announces the same length.
     pub(crate) fn none(self) -> Self {
         Self {
             iter: Box::new(std::iter::empty()),
@@ -87,7 +91,8 @@ impl Pieces {
         }
     }
 
-    /// Sends `count` pieces of a stream, or half of a body that is one piece; announces the length of all.
+    /// Sends `count` chunks of a stream, or half of a body of known length (none for a count of 0). The announced
+    /// length stays.
     pub(crate) fn first_events(self, count: usize) -> Self {
         match self.length {
             None => Self {
@@ -99,12 +104,12 @@ impl Pieces {
         }
     }
 
-    /// Sends exactly the first `left` bytes; announces the length of all.
-    pub(crate) fn first_bytes(self, mut left: usize) -> Self {
-        let iter = self.iter.map_while(move |piece| {
-            let taken = piece.len().min(left);
-            left -= taken;
-            (taken > 0).then(|| piece.slice(..taken))
+    /// Sends exactly the first `remaining` bytes. The announced length stays.
+    pub(crate) fn first_bytes(self, mut remaining: usize) -> Self {
+        let iter = self.iter.map_while(move |chunk| {
+            let taken = chunk.len().min(remaining);
+            remaining -= taken;
+            (taken > 0).then(|| chunk.slice(..taken))
         });
         Self {
             iter: Box::new(iter),
@@ -113,46 +118,52 @@ impl Pieces {
     }
 }
 
-impl fmt::Debug for Pieces {
+impl fmt::Debug for BodyChunks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pieces")
+        f.debug_struct("BodyChunks")
             .field("length", &self.length)
             .finish_non_exhaustive()
     }
 }
 
 impl PacedBody {
-    /// A body that is sent at once and completes.
-    pub(crate) fn new(mut pieces: Pieces, exchange: Exchange, link: Arc<Link>) -> Self {
+    /// Creates a body that is sent without delays and completes.
+    pub(crate) fn new(
+        mut chunks: BodyChunks,
+        request: InFlightRequest,
+        connection: Arc<ConnectionHandle>,
+    ) -> Self {
         Self {
-            next: next_piece(&mut pieces),
-            pieces,
-            ending: Ending::Complete,
-            after: AfterResponse::KeepOpen,
+            next: next_chunk(&mut chunks),
+            chunks,
+            end: BodyEnd::Complete,
+            after_response: AfterResponse::KeepOpen,
             chunk_delay: Duration::ZERO,
             timer: None,
             unflushed: false,
             sent: 0,
-            exchange,
-            link,
+            request,
+            connection,
         }
     }
 
-    pub(crate) fn paced(mut self, first: Duration, later: Duration) -> Self {
+    /// Sets the delays before the first chunk and before each later one.
+    pub(crate) fn with_delays(mut self, first: Duration, later: Duration) -> Self {
         self.timer = timer(first);
         self.chunk_delay = later;
         self
     }
 
-    pub(crate) fn ending(mut self, ending: Ending, after: AfterResponse) -> Self {
-        self.ending = ending;
-        self.after = after;
+    /// Sets what happens after the last chunk, and to the connection of a complete response.
+    pub(crate) fn with_end(mut self, end: BodyEnd, after_response: AfterResponse) -> Self {
+        self.end = end;
+        self.after_response = after_response;
         self
     }
 
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if std::mem::take(&mut self.unflushed) {
-            // The server flushes when the body has nothing for it, so each piece leaves in a write of its own.
+            // The server flushes when the body is pending, so each chunk is written separately.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -163,13 +174,13 @@ impl PacedBody {
         Poll::Ready(())
     }
 
-    fn end(&mut self) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.ending {
-            Ending::Complete => Poll::Ready(None),
-            Ending::Stall => Poll::Pending,
-            Ending::Break(how) => {
-                self.exchange.finish();
-                self.link.break_off(how);
+    fn poll_end(&mut self) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.end {
+            BodyEnd::Complete => Poll::Ready(None),
+            BodyEnd::Stall => Poll::Pending,
+            BodyEnd::Break(how) => {
+                self.request.finish();
+                self.connection.request_break(how);
                 Poll::Pending
             }
         }
@@ -185,48 +196,49 @@ impl Body for PacedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         std::task::ready!(self.poll_wait(cx));
-        let Some(piece) = self.next.take() else {
-            return self.end();
+        let Some(chunk) = self.next.take() else {
+            return self.poll_end();
         };
-        self.next = next_piece(&mut self.pieces);
+        self.next = next_chunk(&mut self.chunks);
         self.unflushed = true;
-        self.sent += piece.len() as u64;
+        self.sent += chunk.len() as u64;
         if self.next.is_some() {
             self.timer = timer(self.chunk_delay);
         }
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.next.is_none() && self.ending == Ending::Complete
+        self.next.is_none() && self.end == BodyEnd::Complete
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.pieces
+        self.chunks
             .length
             .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
-/// The server drops a body as soon as it has all of it, before the bytes are flushed; or when the client has left. It
-/// takes an announced length as all of it, whatever ending was planned.
+/// The server drops a body when it has taken all of it (before the bytes are flushed), or when the client has
+/// disconnected. It considers a body complete once the announced length has been sent, even if a stall or a break was
+/// to follow.
 impl Drop for PacedBody {
     fn drop(&mut self) {
-        let complete = self.is_end_stream() || self.pieces.length == Some(self.sent);
+        let complete = self.is_end_stream() || self.chunks.length == Some(self.sent);
         if !complete {
             return;
         }
-        self.exchange.finish();
-        match self.ending {
-            Ending::Complete | Ending::Stall => self.link.response_done(self.after),
-            Ending::Break(how) => self.link.break_off(how),
+        self.request.finish();
+        match self.end {
+            BodyEnd::Complete | BodyEnd::Stall => self.connection.response_done(self.after_response),
+            BodyEnd::Break(how) => self.connection.request_break(how),
         }
     }
 }
 
-/// An empty piece would be dropped by the server, and with it its turn.
-fn next_piece(pieces: &mut Pieces) -> Option<Bytes> {
-    pieces.iter.find(|piece| !piece.is_empty())
+/// Returns the next chunk that is not empty. The server does not flush for an empty one.
+fn next_chunk(chunks: &mut BodyChunks) -> Option<Bytes> {
+    chunks.iter.find(|chunk| !chunk.is_empty())
 }
 
 fn timer(delay: Duration) -> Option<Pin<Box<Sleep>>> {
@@ -240,18 +252,18 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::scenario::Scenario;
-    use crate::stats::{Arrival, Recorder, RequestKind};
+    use crate::stats::{Recorder, RequestKind, RequestOrigin};
 
-    fn collect(pieces: Pieces) -> Vec<Vec<u8>> {
-        pieces.iter.map(Vec::from).collect()
+    fn collect(chunks: BodyChunks) -> Vec<Vec<u8>> {
+        chunks.iter.map(Vec::from).collect()
     }
 
-    fn events() -> Pieces {
-        Pieces::stream([&b"abc"[..], b"de", b"f"].into_iter().map(Bytes::from_static))
+    fn events() -> BodyChunks {
+        BodyChunks::stream([&b"abc"[..], b"de", b"f"].into_iter().map(Bytes::from_static))
     }
 
     #[test]
-    fn any_number_of_bytes_is_cut_exactly() {
+    fn byte_cut_is_exact() {
         for count in 0..8 {
             let sent = collect(events().first_bytes(count)).concat();
             assert_eq!(sent, &b"abcdef"[..count.min(6)]);
@@ -259,37 +271,39 @@ mod tests {
     }
 
     #[test]
-    fn events_are_counted_in_streams_and_a_plain_body_is_halved() {
+    fn event_cut_halves_a_plain_body() {
         assert_eq!(collect(events().first_events(2)), [&b"abc"[..], b"de"]);
-        let plain = || Pieces::whole(Bytes::from_static(b"abcdef"));
+        let plain = || BodyChunks::whole(Bytes::from_static(b"abcdef"));
         assert_eq!(collect(plain().first_events(3)), [b"abc"]);
         assert!(collect(plain().first_events(0)).is_empty());
         assert_eq!(
             plain().first_events(3).length,
             Some(6),
-            "the whole length is still announced"
+            "the whole length is announced"
         );
     }
 
     #[test]
-    fn recorded_bytes_are_split_where_asked() {
-        let split = |sizes| collect(Pieces::split(Bytes::from_static(b"abcdef"), sizes, false));
+    fn recorded_body_is_split_into_writes() {
+        let split = |sizes| collect(BodyChunks::split(Bytes::from_static(b"abcdef"), sizes, false));
         assert_eq!(split(vec![1, 2]), [&b"a"[..], b"bc", b"def"]);
         assert_eq!(split(vec![4, 9]), [&b"abcd"[..], b"ef"]);
         assert_eq!(split(vec![]), [b"abcdef"]);
     }
 
-    /// L54: the server writes what it has when a body is pending, so a pause between pieces is a write for each.
+    /// The server flushes when a body is pending, so a pending poll after each chunk means a write of its own for
+    /// each.
+    // L54
     #[test]
-    fn the_server_gets_to_flush_after_each_piece() {
+    fn body_is_pending_after_each_chunk() {
         let recorder = Arc::new(Recorder::new(&Scenario::default(), Clock::start(0.0)));
-        let link = Link::open(Arc::clone(&recorder));
-        let arrival = Arrival {
-            connection: link.id(),
+        let connection = ConnectionHandle::open(Arc::clone(&recorder));
+        let origin = RequestOrigin {
+            connection: connection.id(),
             key: None,
             kind: RequestKind::Chat,
         };
-        let mut body = PacedBody::new(events(), Exchange::begin(recorder, arrival), link);
+        let mut body = PacedBody::new(events(), InFlightRequest::begin(recorder, origin), connection);
         let mut polled = Vec::new();
         while !body.is_end_stream() {
             polled.push(

@@ -1,22 +1,20 @@
-//! The provider's time.
-//!
-//! It is tokio's, so that it stands still and jumps with the rest in a test with paused time; dates are told by it too,
-//! as wrong as the scenario wants them.
+//! The provider's clock. It reads tokio's clock, so tests can pause and advance it; its dates include the scenario's
+//! skew.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// A clock that started with the provider.
+/// A clock that starts with the provider.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     started: Instant,
-    /// What the provider's calendar said then.
+    /// The provider's date at `started`, skew included.
     date: SystemTime,
 }
 
 impl Clock {
-    /// Starts now; `skew` is how many seconds the provider's calendar is fast, or slow if below 0.
+    /// Starts the clock now. `skew` is in seconds; a positive skew makes the provider's dates run ahead.
     pub(crate) fn start(skew: f64) -> Self {
         Self {
             started: Instant::now(),
@@ -24,18 +22,18 @@ impl Clock {
         }
     }
 
-    /// The time since the start.
+    /// Returns the time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// The date, as far as the provider knows.
+    /// Returns the provider's date, skew included.
     pub(crate) fn date(&self) -> SystemTime {
         self.date + self.elapsed()
     }
 }
 
-/// A skew that leaves the calendar is none; scenarios are checked for it.
+/// Returns `date` unchanged if the result is not representable. Scenario validation limits the skew to a year.
 fn skewed(date: SystemTime, skew: f64) -> SystemTime {
     let distance = Duration::try_from_secs_f64(skew.abs()).unwrap_or_default();
     let skewed = if skew < 0.0 {
@@ -51,7 +49,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn paused_time_stands_still_and_jumps() {
+    async fn clock_follows_paused_time() {
         let clock = Clock::start(0.0);
         let date = clock.date();
         assert_eq!(clock.elapsed(), Duration::ZERO);
@@ -61,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_skew_goes_both_ways() {
+    fn skew_can_be_positive_or_negative() {
         let date = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
         assert_eq!(skewed(date, 1.5), date + Duration::from_millis(1500));
         assert_eq!(skewed(date, -1.5), date - Duration::from_millis(1500));

@@ -1,7 +1,8 @@
-//! The socket below the HTTP server: counts what comes in, and breaks the connection where a behaviour says so.
+//! The stream below the HTTP server: counts the bytes received, and breaks the connection where a behaviour requires
+//! it.
 //!
-//! A break is asked for through the [`Link`] while the server is being polled, and happens in the flush that follows,
-//! when all that was written before has reached the socket. That is what makes a cut exact to the byte.
+//! A break is requested through the [`ConnectionHandle`] while the server is polled. It happens in the next flush,
+//! after all earlier bytes have reached the socket, so a cut is exact to the byte.
 
 use std::io;
 use std::pin::Pin;
@@ -15,38 +16,40 @@ use crate::stats::Recorder;
 
 /// How a connection is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Break {
-    /// An orderly end of the stream, wherever the response stands.
+pub(crate) enum ConnectionBreak {
+    /// An orderly end of the stream (FIN).
     End,
-    /// A reset, where the stream can do that.
+    /// A TCP reset; an orderly end on streams without resets.
     Reset,
 }
 
-/// What handler, response body and socket of one connection know of each other.
+/// The state that handler, response body and stream of a connection share. The connection counts as closed when all
+/// of them have dropped it.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct ConnectionHandle {
     id: u64,
     recorder: Arc<Recorder>,
-    state: Mutex<LinkState>,
+    state: Mutex<ConnectionState>,
 }
 
 #[derive(Debug)]
-struct LinkState {
-    /// Between requests: the next byte is the first of a new one.
+struct ConnectionState {
+    /// Whether no request is in progress: the next byte starts a new one.
     idle: bool,
-    /// Bytes of a request have come, and its head is not complete yet.
+    /// Whether bytes of a request have arrived but its head is incomplete.
     head_incomplete: bool,
     drop_on_reuse: bool,
-    broken: Option<Break>,
+    /// The break to perform at the next flush.
+    requested_break: Option<ConnectionBreak>,
 }
 
-impl Link {
+impl ConnectionHandle {
     pub(crate) fn open(recorder: Arc<Recorder>) -> Arc<Self> {
-        let state = LinkState {
+        let state = ConnectionState {
             idle: true,
             head_incomplete: false,
             drop_on_reuse: false,
-            broken: None,
+            requested_break: None,
         };
         Arc::new(Self {
             id: recorder.connection_opened(),
@@ -59,28 +62,32 @@ impl Link {
         self.id
     }
 
-    /// The head of a request is complete.
+    /// Records that the head of a request is complete.
     pub(crate) fn head_read(&self) {
         self.lock().head_incomplete = false;
     }
 
-    /// Breaks the connection at the next flush. Only to be called while the connection is being polled.
-    pub(crate) fn break_off(&self, how: Break) {
-        self.lock().broken = Some(how);
+    /// Breaks the connection at the next flush. Must be called while the connection is polled: nothing wakes it
+    /// otherwise.
+    pub(crate) fn request_break(&self, how: ConnectionBreak) {
+        self.lock().requested_break = Some(how);
     }
 
-    /// The response was handed over to its last byte.
+    /// Records that the server has taken the last byte of a response.
     pub(crate) fn response_done(&self, after: AfterResponse) {
         let mut state = self.lock();
         state.idle = true;
         match after {
             AfterResponse::KeepOpen | AfterResponse::Close => {}
-            AfterResponse::DropIdle => state.broken = Some(Break::End),
+            AfterResponse::DropIdle => state.requested_break = Some(ConnectionBreak::End),
             AfterResponse::DropOnReuse => state.drop_on_reuse = true,
         }
     }
 
-    /// Counts bytes; says whether the connection ends here instead of taking them.
+    /// Counts received bytes.
+    ///
+    /// # Errors
+    /// Fails for the first bytes of a request on a connection that is dropped on reuse.
     fn received(&self, count: usize) -> io::Result<()> {
         let mut state = self.lock();
         let first_of_request = state.idle;
@@ -88,7 +95,7 @@ impl Link {
         state.idle = false;
         state.head_incomplete |= first_of_request && !dropped;
         drop(state);
-        self.recorder.bytes(count, first_of_request);
+        self.recorder.bytes_received(count, first_of_request);
         if dropped {
             Err(io::ErrorKind::ConnectionAborted.into())
         } else {
@@ -96,39 +103,42 @@ impl Link {
         }
     }
 
-    fn broken(&self) -> Option<Break> {
-        self.lock().broken
+    fn requested_break(&self) -> Option<ConnectionBreak> {
+        self.lock().requested_break
     }
 
-    fn lock(&self) -> MutexGuard<'_, LinkState> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The connection ends when socket, handler and body have all let go of it.
-impl Drop for Link {
+impl Drop for ConnectionHandle {
     fn drop(&mut self) {
         let unfinished = self.lock().head_incomplete;
         self.recorder.connection_closed(self.id, unfinished);
     }
 }
 
-/// A stream that reports to its [`Link`] and obeys it.
+/// A stream that counts received bytes and performs the break requested through its [`ConnectionHandle`].
 #[derive(Debug)]
-pub(crate) struct Socket<S> {
+pub(crate) struct InstrumentedStream<S> {
     stream: S,
-    /// Makes the end of the stream a reset.
+    /// Makes closing the stream a reset.
     reset: fn(&S) -> io::Result<()>,
-    link: Arc<Link>,
+    connection: Arc<ConnectionHandle>,
 }
 
-impl<S> Socket<S> {
-    pub(crate) fn new(stream: S, reset: fn(&S) -> io::Result<()>, link: Arc<Link>) -> Self {
-        Self { stream, reset, link }
+impl<S> InstrumentedStream<S> {
+    pub(crate) fn new(stream: S, reset: fn(&S) -> io::Result<()>, connection: Arc<ConnectionHandle>) -> Self {
+        Self {
+            stream,
+            reset,
+            connection,
+        }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for InstrumentedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -138,12 +148,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         match buf.filled().len() - before {
             0 => Poll::Ready(Ok(())),
-            count => Poll::Ready(self.link.received(count)),
+            count => Poll::Ready(self.connection.received(count)),
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for InstrumentedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -162,10 +172,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        match self.link.broken() {
+        match self.connection.requested_break() {
             None => return Poll::Ready(Ok(())),
-            Some(Break::End) => {}
-            Some(Break::Reset) => (self.reset)(&self.stream)?,
+            Some(ConnectionBreak::End) => {}
+            Some(ConnectionBreak::Reset) => (self.reset)(&self.stream)?,
         }
         Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
     }

@@ -1,7 +1,7 @@
-//! Embeddings: for each text a vector of length 1 that is the same every time.
+//! `POST /v1/embeddings`: returns a deterministic unit vector for each input.
 //!
-//! The vector depends on the text alone, whatever the model, key or seed. Fewer dimensions are the first of the many, as
-//! with models that are trained for it.
+//! The vector depends only on the input, not on the model, key or seed. A vector with fewer dimensions points in the
+//! direction of the first components of a longer one, as with models trained for shortening.
 
 mod base64;
 mod vector;
@@ -10,44 +10,44 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::chat::{Refusal, invalid, unreadable};
+use crate::errors::ErrorResponse;
 use crate::random::hash;
 use vector::unit_vector;
 
-/// OpenAI's most inputs in a request.
+/// The largest number of inputs that OpenAI accepts in a request.
 const MAX_INPUTS: usize = 2048;
-const DIMENSIONS: usize = 1536;
+const DEFAULT_DIMENSIONS: usize = 1536;
 const MAX_DIMENSIONS: usize = 3072;
 
-/// What a client asks for, checked.
+/// A validated embeddings request.
 #[derive(Debug)]
 pub(crate) struct EmbeddingsRequest {
     pub(crate) model: String,
-    inputs: Vec<Input>,
+    inputs: Vec<EmbeddedText>,
     dimensions: usize,
-    encoding: Encoding,
+    encoding: VectorEncoding,
 }
 
-/// One text, of which no more is known than this.
+/// What is kept of one input.
 #[derive(Debug, PartialEq)]
-struct Input {
+struct EmbeddedText {
     hash: u64,
-    /// As usage tells them: words, or the tokens that were sent.
+    /// The tokens that usage reports: the words of a text, or the length of a token array.
     tokens: usize,
-    /// As limits count them before anybody has counted: a quarter of the characters, or the tokens that were sent.
+    /// The tokens that limits count: a quarter of the characters of a text, or the length of a token array.
     estimate: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Encoding {
+enum VectorEncoding {
     #[default]
     Float,
     Base64,
 }
 
 #[derive(Deserialize)]
-struct Wire {
+struct EmbeddingsJson {
     model: Option<String>,
     #[serde(default)]
     input: Value,
@@ -56,51 +56,57 @@ struct Wire {
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
+struct EmbeddingsBody<'a> {
     object: &'static str,
-    data: Vec<Entry>,
+    data: Vec<EmbeddingEntry>,
     model: &'a str,
     usage: Value,
 }
 
 #[derive(Serialize)]
-struct Entry {
+struct EmbeddingEntry {
     object: &'static str,
     index: usize,
-    embedding: Embedding,
+    embedding: EncodedVector,
 }
 
-enum Embedding {
+enum EncodedVector {
     Floats(Vec<f32>),
     Base64(String),
 }
 
 impl EmbeddingsRequest {
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        let wire: Wire = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
-        let model = wire
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, ErrorResponse> {
+        let fields: EmbeddingsJson =
+            serde_json::from_slice(body).map_err(|error| ErrorResponse::unparsable(&error))?;
+        let model = fields
             .model
-            .ok_or_else(|| invalid("model", "you must provide a model parameter"))?;
+            .ok_or_else(|| ErrorResponse::invalid("model", "you must provide a model parameter"))?;
         Ok(Self {
             model,
-            inputs: inputs(&wire.input)?,
-            dimensions: dimensions(wire.dimensions)?,
-            encoding: encoding(wire.encoding_format)?,
+            inputs: inputs(&fields.input)?,
+            dimensions: dimensions(fields.dimensions)?,
+            encoding: encoding(fields.encoding_format)?,
         })
     }
 
-    pub(crate) fn estimate(&self) -> usize {
+    /// Returns the tokens that limits count.
+    pub(crate) fn estimated_tokens(&self) -> usize {
         self.inputs.iter().map(|input| input.estimate).sum()
     }
 
-    pub(crate) fn answer(&self) -> Bytes {
-        let entries = self.inputs.iter().enumerate().map(|(index, input)| Entry {
-            object: "embedding",
-            index,
-            embedding: self.embedding(input),
-        });
+    pub(crate) fn answer_body(&self) -> Bytes {
+        let entries = self
+            .inputs
+            .iter()
+            .enumerate()
+            .map(|(index, input)| EmbeddingEntry {
+                object: "embedding",
+                index,
+                embedding: self.embedding(input),
+            });
         let tokens: usize = self.inputs.iter().map(|input| input.tokens).sum();
-        let answer = Answer {
+        let answer = EmbeddingsBody {
             object: "list",
             data: entries.collect(),
             model: &self.model,
@@ -109,19 +115,19 @@ impl EmbeddingsRequest {
         Bytes::from(serde_json::to_vec(&answer).unwrap_or_default())
     }
 
-    fn embedding(&self, input: &Input) -> Embedding {
+    fn embedding(&self, input: &EmbeddedText) -> EncodedVector {
         let vector = unit_vector(input.hash, self.dimensions);
         match self.encoding {
-            Encoding::Float => Embedding::Floats(vector),
-            Encoding::Base64 => {
+            VectorEncoding::Float => EncodedVector::Floats(vector),
+            VectorEncoding::Base64 => {
                 let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
-                Embedding::Base64(base64::encode(&bytes))
+                EncodedVector::Base64(base64::encode(&bytes))
             }
         }
     }
 }
 
-impl Input {
+impl EmbeddedText {
     fn text(text: &str) -> Self {
         Self {
             hash: hash(text.as_bytes()),
@@ -140,7 +146,7 @@ impl Input {
     }
 }
 
-impl Serialize for Embedding {
+impl Serialize for EncodedVector {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Floats(numbers) => numbers.serialize(serializer),
@@ -149,48 +155,60 @@ impl Serialize for Embedding {
     }
 }
 
-/// A text, several, one as tokens, or several as tokens; none may be empty.
-fn inputs(input: &Value) -> Result<Vec<Input>, Refusal> {
-    let wrong = || {
-        invalid(
+/// Reads one text, a list of texts, one token array, or a list of token arrays. None may be empty.
+fn inputs(input: &Value) -> Result<Vec<EmbeddedText>, ErrorResponse> {
+    let wrong_input = || {
+        ErrorResponse::invalid(
             "input",
             "'input' must be a string, strings, or arrays of tokens, none of them empty.",
         )
     };
     let inputs = match input {
-        Value::Null => return Err(invalid("input", "you must provide an input parameter")),
-        Value::String(_) => vec![one(input)],
-        Value::Array(items) if items.len() > MAX_INPUTS && !items[0].is_u64() => {
-            return Err(invalid("input", "'input' must have at most 2048 entries."));
+        Value::Null => {
+            return Err(ErrorResponse::invalid(
+                "input",
+                "you must provide an input parameter",
+            ));
         }
-        Value::Array(items) if items.first().is_some_and(Value::is_u64) => vec![one(input)],
-        Value::Array(items) if !items.is_empty() => items.iter().map(one).collect(),
-        _ => return Err(wrong()),
+        Value::String(_) => vec![parse_input(input)],
+        Value::Array(items) if items.len() > MAX_INPUTS && !items[0].is_u64() => {
+            return Err(ErrorResponse::invalid(
+                "input",
+                "'input' must have at most 2048 entries.",
+            ));
+        }
+        Value::Array(items) if items.first().is_some_and(Value::is_u64) => vec![parse_input(input)],
+        Value::Array(items) if !items.is_empty() => items.iter().map(parse_input).collect(),
+        _ => return Err(wrong_input()),
     };
-    inputs.into_iter().collect::<Option<_>>().ok_or_else(wrong)
+    inputs.into_iter().collect::<Option<_>>().ok_or_else(wrong_input)
 }
 
-fn one(input: &Value) -> Option<Input> {
+fn parse_input(input: &Value) -> Option<EmbeddedText> {
     match input {
-        Value::String(text) if !text.is_empty() => Some(Input::text(text)),
+        Value::String(text) if !text.is_empty() => Some(EmbeddedText::text(text)),
         Value::Array(tokens) if !tokens.is_empty() => {
             let tokens: Option<Vec<u64>> = tokens.iter().map(Value::as_u64).collect();
-            tokens.map(|tokens| Input::tokens(&tokens))
+            tokens.map(|tokens| EmbeddedText::tokens(&tokens))
         }
         _ => None,
     }
 }
 
-fn dimensions(asked: Option<u64>) -> Result<usize, Refusal> {
-    let dimensions = asked.map_or(Some(DIMENSIONS), |asked| usize::try_from(asked).ok());
+fn dimensions(requested: Option<u64>) -> Result<usize, ErrorResponse> {
+    let dimensions = requested.map_or(Some(DEFAULT_DIMENSIONS), |requested| {
+        usize::try_from(requested).ok()
+    });
     dimensions
         .filter(|dimensions| (1..=MAX_DIMENSIONS).contains(dimensions))
-        .ok_or_else(|| invalid("dimensions", "'dimensions' must be from 1 to 3072."))
+        .ok_or_else(|| ErrorResponse::invalid("dimensions", "'dimensions' must be from 1 to 3072."))
 }
 
-fn encoding(asked: Option<Value>) -> Result<Encoding, Refusal> {
-    asked.map_or(Ok(Encoding::default()), |asked| {
-        let known = serde_json::from_value(asked);
-        known.map_err(|_| invalid("encoding_format", "'encoding_format' must be float or base64."))
+fn encoding(requested: Option<Value>) -> Result<VectorEncoding, ErrorResponse> {
+    requested.map_or(Ok(VectorEncoding::default()), |requested| {
+        let encoding = serde_json::from_value(requested);
+        encoding.map_err(|_| {
+            ErrorResponse::invalid("encoding_format", "'encoding_format' must be float or base64.")
+        })
     })
 }

@@ -1,35 +1,63 @@
-//! The bodies of refusals, in OpenAI's shape unless a dialect is asked for.
+//! Error responses in OpenAI's format, and the two formats in which servers reject `stream_options`.
 
+use hyper::StatusCode;
 use serde_json::{Value, json};
 
-/// An error object: `{"error": {message, type, param, code}}`, all four always present.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ErrorBody<'a> {
-    pub(crate) message: &'a str,
-    pub(crate) kind: &'a str,
-    pub(crate) param: Option<&'a str>,
-    pub(crate) code: Option<&'a str>,
+/// An error response: a status and a JSON body.
+///
+/// Messages name fields and positions. They never quote the request, except for the model's name.
+#[derive(Debug)]
+pub(crate) struct ErrorResponse {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
 }
 
-impl ErrorBody<'_> {
-    pub(crate) fn to_json(&self) -> Value {
-        json!({"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}})
+impl ErrorResponse {
+    /// Returns an `invalid_request_error` without a code.
+    pub(crate) fn new(status: StatusCode, message: &str, param: Option<&str>) -> Self {
+        Self {
+            status,
+            body: error_object(message, "invalid_request_error", param, None),
+        }
+    }
+
+    /// Returns a 400 for the parameter `param`.
+    pub(crate) fn invalid(param: &str, message: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message, Some(param))
+    }
+
+    /// Returns a 400 for a body that does not deserialize. Reports only the position: serde's message may quote the
+    /// request.
+    pub(crate) fn unparsable(error: &serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let message = if error.is_data() {
+            format!("A field has the wrong type (line {line}, column {column}).")
+        } else {
+            format!("We could not parse the JSON body of your request (line {line}, column {column}).")
+        };
+        Self::new(StatusCode::BAD_REQUEST, &message, None)
+    }
+
+    /// Returns a 404 `model_not_found`.
+    pub(crate) fn unknown_model(model: &str) -> Self {
+        let message = format!("The model `{model}` does not exist or you do not have access to it.");
+        Self::new(StatusCode::NOT_FOUND, &message, None).with_code("model_not_found")
+    }
+
+    /// Sets the error's `code`.
+    pub(crate) fn with_code(mut self, code: &str) -> Self {
+        self.body["error"]["code"] = code.into();
+        self
     }
 }
 
-/// What OpenAI sends with a status; `code` replaces the usual code.
+/// Returns the body that OpenAI sends with a status; `code` replaces the default code.
 pub(crate) fn for_status(status: u16, code: Option<&str>) -> Value {
     if code == Some("insufficient_quota") {
         let message = "You exceeded your current quota, please check your plan and billing details.";
-        return ErrorBody {
-            message,
-            kind: "insufficient_quota",
-            param: None,
-            code,
-        }
-        .to_json();
+        return error_object(message, "insufficient_quota", None, code);
     }
-    let (message, kind, usual) = match status {
+    let (message, kind, default_code) = match status {
         401 => (
             "Incorrect API key provided.",
             "invalid_request_error",
@@ -68,31 +96,27 @@ pub(crate) fn for_status(status: u16, code: Option<&str>) -> Value {
         ),
         _ => ("The request is not valid.", "invalid_request_error", None),
     };
-    ErrorBody {
-        message,
-        kind,
-        param: None,
-        code: code.or(usual),
-    }
-    .to_json()
+    error_object(message, kind, None, code.or(default_code))
 }
 
-/// An error that is told inside a 200.
+/// Returns the error object sent in the body of a 200 response.
 pub(crate) fn in_band() -> Value {
     for_status(500, None)
 }
 
-pub(crate) fn stream_options_refused_openai() -> Value {
-    ErrorBody {
-        message: "Unknown parameter: 'stream_options'.",
-        kind: "invalid_request_error",
-        param: Some("stream_options"),
-        code: Some("unknown_parameter"),
-    }
-    .to_json()
+/// Returns the body of OpenAI's 400 for an unknown parameter.
+pub(crate) fn stream_options_rejected_openai() -> Value {
+    let param = "stream_options";
+    error_object(
+        "Unknown parameter: 'stream_options'.",
+        "invalid_request_error",
+        Some(param),
+        Some("unknown_parameter"),
+    )
 }
 
-pub(crate) fn stream_options_refused_fastapi() -> Value {
+/// Returns the body of FastAPI's 422 for an unknown field.
+pub(crate) fn stream_options_rejected_fastapi() -> Value {
     json!({"detail": [{
         "type": "extra_forbidden",
         "loc": ["body", "stream_options"],
@@ -100,12 +124,17 @@ pub(crate) fn stream_options_refused_fastapi() -> Value {
     }]})
 }
 
+/// Returns `{"error": {message, type, param, code}}`, with all four members present.
+fn error_object(message: &str, kind: &str, param: Option<&str>, code: Option<&str>) -> Value {
+    json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_error_object_has_all_four_members() {
+    fn error_objects_have_all_four_members() {
         for status in [400, 401, 402, 403, 404, 413, 418, 429, 500, 502, 503, 504, 529] {
             let body = for_status(status, None);
             let mut members: Vec<_> = body["error"]
@@ -120,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn quota_gone_and_rate_reached_are_told_apart_by_code_and_type() {
+    fn quota_and_rate_errors_differ_in_code_and_type() {
         assert_eq!(for_status(429, None)["error"]["code"], "rate_limit_exceeded");
         let quota = for_status(429, Some("insufficient_quota"));
         assert_eq!(

@@ -1,7 +1,8 @@
-//! An OpenAI-compatible provider on a real socket that misbehaves on request.
+//! A simulated OpenAI-compatible provider for testing clients of language models.
 //!
-//! Clients of language models fail where no test looks: a key runs dry, a stream breaks in the middle, a server goes
-//! silent. This provider does all of that when told to, on a loopback port, and says afterwards what it saw.
+//! It listens on a real socket (or serves in-memory pipes), answers with a fixed text, and fails as configured: rate
+//! limits, invalid keys, broken streams, silent servers, dead connections. Afterwards its [`Stats`] show every
+//! request that arrived.
 //!
 //! ```
 //! use llmpool_simulator::{Scenario, Simulator};
@@ -16,48 +17,78 @@
 //! # }
 //! ```
 //!
-//! Always true: a request is in flight until its response's last byte, a cut or the client's departure, and 0 are in
-//! flight when all ended; a body cut after n bytes has n bytes; the same seed misbehaves in the same way; neither keys
-//! nor prompts appear in stats, errors or debug output, and prompts appear in answers only where `echo` is set.
+//! # What can be configured
+//!
+//! | aspect | in a [`Scenario`] | default |
+//! |---|---|---|
+//! | accepted keys, each with limits and behaviours of its own | [`keys`](Scenario::keys): [`SimulatedKey`] | any key, or none |
+//! | accounts whose limits several keys share | [`accounts`](Scenario::accounts): [`SimulatedAccount`] | none |
+//! | requests, tokens, concurrency and quota of a key or account | [`ProviderLimits`] | unlimited |
+//! | whose rate limit headers and error bodies are sent | [`dialect`](Scenario::dialect): [`ProviderDialect`] | OpenAI |
+//! | existing models | [`models`](Scenario::models) | any model |
+//! | text, reasoning, refusal and tool arguments of an answer | [`answer`](Scenario::answer), [`echo`](Scenario::echo), [`reasoning`](Scenario::reasoning), [`refusal`](Scenario::refusal), [`tool_arguments`](Scenario::tool_arguments) | a text that names the simulator |
+//! | number and size of stream events | [`words_per_chunk`](Scenario::words_per_chunk), [`chunk_count`](Scenario::chunk_count), [`done`](Scenario::done) | one word per event, `[DONE]` at the end |
+//! | delays | [`head_delay`](Scenario::head_delay), [`first_chunk_delay`](Scenario::first_chunk_delay), [`chunk_delay`](Scenario::chunk_delay) | 0 s |
+//! | token usage in responses | [`usage`](Scenario::usage): [`UsagePolicy`] | as requested |
+//! | the connection after a response | [`after_response`](Scenario::after_response): [`AfterResponse`] | stays open |
+//! | failures of the first requests | [`script`](Scenario::script): [`Behaviour`] | none |
+//! | failures by probability, time, endpoint or rate | [`behaviours`](Scenario::behaviours): [`Behaviour`] | none |
+//! | wrong dates | [`clock_skew`](Scenario::clock_skew) | 0 s |
+//! | random decisions | [`seed`](Scenario::seed) | 0 |
+//!
+//! [`Scenario::built_in`] returns one of the scenarios that ship with the crate. The README is the manual of the JSON
+//! format.
+//!
+//! # Invariants
+//!
+//! - A request is in flight from the arrival of its head to the last byte of its response, a cut, or the client's disconnect.
+//!   When all requests have ended, `in_flight` is 0.
+//! - A body cut after n bytes has exactly n bytes.
+//! - The same seed and the same requests produce the same failures.
+//! - Statistics, errors and debug output contain no keys and no prompts. Answers contain a prompt only with
+//!   [`Scenario::echo`].
 
-mod answer;
+mod answer_draft;
+mod answer_text;
 mod behaviour;
 mod body;
-mod calendar;
 mod chat;
 mod clock;
 mod connection;
 mod dialect;
-mod draft;
 mod embeddings;
 mod errors;
-mod exchange;
-mod gate;
+mod in_flight;
+mod key_limiters;
 mod limits;
 mod offline;
-mod outgoing;
 mod random;
-mod ready;
+mod reply;
+mod response;
 mod responses;
+mod retry_after;
 mod rules;
-mod sample;
 mod scenario;
+mod schema_sample;
+mod seconds;
 mod server;
 mod service;
 mod stats;
-mod words;
+mod time_format;
 
-pub use behaviour::{
-    Action, AfterResponse, Behaviour, Endpoint, ErrorIn200, PaceOverride, Point, RateLimit, Raw, RefusalForm,
-    Reply, RetryAfter, RetryAfterForm, StatusReply,
+pub use behaviour::{AfterResponse, Behaviour, BehaviourAction, DelayOverride, EndpointFilter, SlidingLimit};
+pub use dialect::ProviderDialect;
+pub use limits::{
+    LimitExceeded, ProviderLimitKind, ProviderLimiter, ProviderLimits, RequestQuota, TimedRequest,
+    WindowKind, WindowStatus,
 };
-pub use dialect::Dialect;
-pub use limits::{Account, Denied, Gauge, Limits, Meter, Quota, Sent, WindowKind};
-pub use offline::Offline;
+pub use offline::OfflineSimulator;
+pub use reply::{ErrorIn200, RecordedBody, ResponsePoint, SimulatedReply, StatusReply, StreamOptionsRefusal};
+pub use retry_after::{RetryAfter, RetryAfterForm};
 pub use scenario::{Scenario, ScenarioError, SimulatedAccount, SimulatedKey, UsagePolicy};
 pub use server::Simulator;
 pub use stats::{
-    Abort, AccountStats, ConnectionStats, KeyStats, LogEntry, NotReached, Phase, RequestKind, Stats,
+    Abort, AbortPhase, AccountStats, ConnectionStats, KeyStats, LogEntry, RequestKind, Stats, WaitTimeout,
 };
 
 #[cfg(doctest)]

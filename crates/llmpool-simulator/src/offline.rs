@@ -1,4 +1,4 @@
-//! The provider itself, without a socket of its own.
+//! The simulator without a socket.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,31 +12,33 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::clock::Clock;
-use crate::connection::{Link, Socket};
+use crate::connection::{ConnectionHandle, InstrumentedStream};
 use crate::scenario::{Scenario, ScenarioError};
 use crate::service::Service;
-use crate::stats::{NotReached, Recorder, Stats};
+use crate::stats::{Recorder, Stats, WaitTimeout};
 
-/// A simulated provider that serves whatever connections it is given, over pipes in memory too. All the time it reads
-/// is tokio's, so with such pipes and paused time an hour of limits and outages passes in no time. Clones are the same
-/// provider.
+/// A simulated provider that serves the connections it is given, in-memory pipes included.
+///
+/// It reads only tokio's clock, so a test with such pipes and paused time covers hours of limits and outages in
+/// milliseconds. Clones share one provider.
 #[derive(Clone, Debug)]
-pub struct Offline {
+pub struct OfflineSimulator {
     service: Arc<Service>,
     recorder: Arc<Recorder>,
 }
 
-impl Offline {
+impl OfflineSimulator {
     pub(crate) fn new(scenario: Scenario) -> Result<Self, ScenarioError> {
-        scenario.check()?;
+        scenario.validate()?;
         let clock = Clock::start(scenario.clock_skew);
         let recorder = Arc::new(Recorder::new(&scenario, clock));
         let service = Arc::new(Service::new(scenario, clock, Arc::clone(&recorder)));
         Ok(Self { service, recorder })
     }
 
-    /// Serves one connection, which is open from now on and until the client or a behaviour ends it; then the future
-    /// is ready, and dropping it earlier ends the connection too. A reset is an end without a word here.
+    /// Serves one connection. The connection counts as open from this call on. The returned future completes when the
+    /// client or a behaviour closes the connection; dropping it earlier closes the connection too. A pipe has no TCP
+    /// reset, so a reset is an orderly end.
     pub fn serve<S>(&self, io: S) -> impl Future<Output = ()> + Send + use<S>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -44,7 +46,7 @@ impl Offline {
         self.serve_resettable(io, |_| Ok(()))
     }
 
-    /// As [`serve`](Self::serve); `reset` makes sure that the end of the connection is a reset.
+    /// As [`serve`](Self::serve). `reset` makes closing the stream a reset.
     pub(crate) fn serve_resettable<S>(
         &self,
         io: S,
@@ -53,49 +55,49 @@ impl Offline {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let link = Link::open(Arc::clone(&self.recorder));
+        let connection = ConnectionHandle::open(Arc::clone(&self.recorder));
         let service = Arc::clone(&self.service);
-        let socket = TokioIo::new(Socket::new(io, reset, Arc::clone(&link)));
+        let stream = TokioIo::new(InstrumentedStream::new(io, reset, Arc::clone(&connection)));
         let answer = service_fn(move |request| {
-            let (service, link) = (Arc::clone(&service), Arc::clone(&link));
-            async move { Ok::<_, Infallible>(service.answer(link, request).await) }
+            let (service, connection) = (Arc::clone(&service), Arc::clone(&connection));
+            async move { Ok::<_, Infallible>(service.answer(connection, request).await) }
         });
         async move {
-            // An error here is a client that left or a break we asked for; both are in the stats. The date is not
-            // hyper's but the provider's.
+            // An error is a disconnected client or a requested break; the statistics have both. The service sets the
+            // date, which may be skewed.
             let _ = http1::Builder::new()
                 .half_close(false)
                 .auto_date_header(false)
-                .serve_connection(socket, answer)
+                .serve_connection(stream, answer)
                 .await;
         }
     }
 
-    /// What it saw so far.
+    /// Returns a snapshot of the statistics.
     pub fn stats(&self) -> Stats {
         self.recorder.snapshot()
     }
 
-    /// Begins the counters and lists of the stats anew. Rules and limits keep what they remember.
+    /// Resets the statistics. The state of rules and limits is kept.
     pub fn reset_stats(&self) {
         self.recorder.reset();
     }
 
-    /// Waits until the stats are as asked for and returns them; looks after every change, without polling. The
-    /// predicate runs under the lock of the stats, so it should only look.
+    /// Waits until the statistics satisfy `condition` and returns them. Evaluates `condition` after every change,
+    /// under the lock of the statistics, so it must be fast and must not call the simulator. Cancel safe.
     ///
     /// # Errors
-    /// [`NotReached`], with the stats as they were, after `timeout`.
+    /// Returns [`WaitTimeout`] with the current statistics after `timeout`.
     pub async fn wait_for(
         &self,
-        reached: impl FnMut(&Stats) -> bool,
+        condition: impl FnMut(&Stats) -> bool,
         timeout: Duration,
-    ) -> Result<Stats, NotReached> {
-        self.recorder.wait_for(reached, timeout).await
+    ) -> Result<Stats, WaitTimeout> {
+        self.recorder.wait_for(condition, timeout).await
     }
 
-    /// From now on no end of a connection is a client that went away.
-    pub(crate) fn stopping(&self) {
-        self.recorder.stopping();
+    /// Stops recording closed connections as aborts by the client.
+    pub(crate) fn mark_stopping(&self) {
+        self.recorder.mark_stopping();
     }
 }

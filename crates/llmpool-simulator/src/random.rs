@@ -1,12 +1,12 @@
-//! Chance that can be repeated: splitmix64, because the same scenario and seed must misbehave in the same way on every
-//! machine and in every version of every library.
+//! Reproducible pseudo-random numbers (splitmix64). The same scenario and seed must produce the same failures on
+//! every machine and with every version of the dependencies, so the generator is implemented here.
 
-/// A small generator; good enough to roll dice with, and for nothing secret.
+/// A splitmix64 generator. Not suitable for secrets.
 #[derive(Clone, Debug)]
 pub(crate) struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// A generator for one stream of numbers: the same seed with another stream gives unrelated numbers.
+    /// Creates the generator of one stream. Streams of the same seed are unrelated.
     pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut start = Self(stream);
         Self(seed ^ start.next())
@@ -20,20 +20,20 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// Uniform from -1 up to 1.
+    /// Returns a number uniform in [-1, 1).
     pub(crate) fn signed_unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     }
 
-    /// True with the given probability; always true from 1.0 on.
+    /// Returns `true` with the given probability; always for 1.0 and above.
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
-        // 53 bits are what an f64 holds exactly, so this is uniform in [0, 1).
+        // An f64 holds 53 bits exactly, so this is uniform in [0, 1).
         let roll = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
         roll < probability
     }
 }
 
-/// A number for some bytes (FNV-1a): the same everywhere, and nothing to rely on against an adversary.
+/// Returns the FNV-1a hash. Not collision resistant.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -45,20 +45,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_are_those_of_the_published_algorithm() {
+    fn numbers_match_the_reference_implementation() {
         let mut random = SplitMix64(1_234_567);
         assert_eq!(random.next(), 6_457_827_717_110_365_317);
         assert_eq!(random.next(), 3_203_168_211_198_807_973);
     }
 
     #[test]
-    fn hashes_are_those_of_the_published_algorithm() {
+    fn hashes_match_the_reference_values() {
         assert_eq!(hash(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(hash(b"foobar"), 0x8594_4171_f739_67e8);
     }
 
     #[test]
-    fn chance_is_as_frequent_as_it_says() {
+    fn chance_matches_its_probability() {
         let mut random = SplitMix64::new(1, 0);
         let hits = (0..10_000).filter(|_| random.chance(0.2)).count();
         assert!((1_850..2_150).contains(&hits), "{hits} of 10000");

@@ -1,19 +1,20 @@
-//! The Responses API: a request, what is remembered of earlier ones, and the answer to it.
+//! `POST /v1/responses`: parses a request, stores earlier responses, and encodes the answer.
 //!
-//! What an answer says is the [draft](crate::draft) that a chat request gets; here is its form. Always true: events are
-//! numbered from 0 without a gap; each item and part is opened and closed once; what was streamed is what the last event
-//! holds as a whole.
+//! The content of an answer is the [draft](crate::answer_draft) that a chat request gets too.
+//!
+//! Invariants: events are numbered from 0 without gaps; each item and part is opened and closed once; the last event
+//! contains exactly what was streamed.
 
-mod answer;
 mod fields;
 mod input;
 mod item;
-mod object;
 mod owner;
 mod request;
+mod simulated;
 mod store;
+mod template;
 
-pub(crate) use answer::ResponseAnswer;
-pub(crate) use owner::Owner;
-pub(crate) use request::ResponsesRequest;
-pub(crate) use store::Store;
+pub(crate) use owner::ResponseOwner;
+pub(crate) use request::ParsedResponsesRequest;
+pub(crate) use simulated::SimulatedResponse;
+pub(crate) use store::ResponseStore;

@@ -1,45 +1,47 @@
-//! Which behaviour strikes a request.
+//! The rules of a scenario: decides the reply to each request.
 //!
-//! Asked in order: the script of the key, its rules, the global script, the global rules. The first that strikes
-//! decides, so a later limit counts only what came past the earlier ones. Rules that stand before the limits of keys are
-//! asked by themselves, and scripts never stand there. Time is an argument, and chance is drawn per
-//! rule: the n-th request a rule sees fares the same in every run, whatever other rules drew before.
+//! Order: the script of the key, the rules of the key, the global script, the global rules. The first one that
+//! applies decides, so a limit counts only the requests that earlier rules let pass. Rules with `before_limits` are
+//! tried separately, before the limits of the key are checked; scripts cannot have that flag.
+//!
+//! Time is an argument. Each rule has its own random stream, so the decision for the n-th request that a rule sees is
+//! the same in every run, whatever the other rules do.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::behaviour::{
-    Action, AfterResponse, Behaviour, Endpoint, Pace, RefusalForm, Reply, RetryAfter, StatusReply,
-};
+use crate::behaviour::{AfterResponse, Behaviour, BehaviourAction, ResponseDelays};
 use crate::errors;
-use crate::limits::{Window, WindowKind};
+use crate::limits::{LimitWindow, WindowKind};
 use crate::random::SplitMix64;
+use crate::reply::{SimulatedReply, StatusReply, StreamOptionsRefusal};
+use crate::retry_after::RetryAfter;
 use crate::scenario::Scenario;
+use crate::stats::RequestKind;
 
-/// Every rule of a scenario, with what it remembers.
+/// All rules of a scenario with their state.
 #[derive(Debug)]
 pub(crate) struct Rules {
     global: RuleSet,
     keys: Vec<RuleSet>,
-    default: Verdict,
+    default: ReplyPlan,
 }
 
-/// What rules may know of a request.
+/// The properties of a request that rules depend on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Facts {
-    /// One of those that stand for a single path or two.
-    pub(crate) endpoint: Endpoint,
+pub(crate) struct RequestInfo {
+    pub(crate) kind: RequestKind,
     /// Index of the key in the scenario.
     pub(crate) key: Option<usize>,
     /// Whether the request sets `stream_options`.
     pub(crate) stream_options: bool,
 }
 
-/// How a request is to be treated.
+/// The reply to a request, and how it is sent.
 #[derive(Clone, Debug)]
-pub(crate) struct Verdict {
-    pub(crate) reply: Reply,
-    pub(crate) pace: Pace,
+pub(crate) struct ReplyPlan {
+    pub(crate) reply: SimulatedReply,
+    pub(crate) delays: ResponseDelays,
     pub(crate) after_response: AfterResponse,
     pub(crate) headers: Vec<(String, String)>,
 }
@@ -47,98 +49,100 @@ pub(crate) struct Verdict {
 #[derive(Debug)]
 struct RuleSet {
     script: VecDeque<Behaviour>,
-    rules: Vec<Rule>,
+    rules: Vec<ActiveRule>,
 }
 
 #[derive(Debug)]
-struct Rule {
+struct ActiveRule {
     behaviour: Behaviour,
-    dice: SplitMix64,
-    memory: Memory,
+    random: SplitMix64,
+    state: RuleState,
 }
 
 /// What a rule remembers of earlier requests.
 #[derive(Debug)]
-enum Memory {
-    Nothing,
-    /// What passed in the last span.
-    Window(Window),
-    /// When the throttling ends, once it has begun.
-    Throttled(Option<Duration>),
+enum RuleState {
+    Stateless,
+    /// The requests that passed a limit.
+    Window(LimitWindow),
+    /// When the throttling ends; `None` before the first request.
+    ThrottledUntil(Option<Duration>),
 }
 
 impl Rules {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         let mut streams = 0..;
-        let mut set = |script: &[Behaviour], behaviours: &[Behaviour]| RuleSet {
+        let mut rule_set = |script: &[Behaviour], behaviours: &[Behaviour]| RuleSet {
             script: script.iter().cloned().collect(),
             rules: behaviours
                 .iter()
                 .zip(streams.by_ref())
                 .map(|(behaviour, stream)| {
-                    Rule::new(behaviour.clone(), SplitMix64::new(scenario.seed, stream))
+                    ActiveRule::new(behaviour.clone(), SplitMix64::new(scenario.seed, stream))
                 })
                 .collect(),
         };
         Self {
-            global: set(&scenario.script, &scenario.behaviours),
+            global: rule_set(&scenario.script, &scenario.behaviours),
             keys: scenario
                 .keys
                 .iter()
-                .map(|key| set(&key.script, &key.behaviours))
+                .map(|key| rule_set(&key.script, &key.behaviours))
                 .collect(),
-            default: Verdict::of(Reply::Ok, scenario),
+            default: ReplyPlan::new(SimulatedReply::Ok, scenario),
         }
     }
 
-    /// What happens to a request before its key's limits are asked, if anything does. `now` is since the start.
-    pub(crate) fn before_limits(&mut self, facts: Facts, now: Duration) -> Option<Verdict> {
-        let mut verdict = self.default.clone();
-        self.of(facts.key)
-            .any(|set| set.rules_strike(true, facts, now, &mut verdict))
-            .then_some(verdict)
+    /// Returns the reply of a rule with `before_limits`, if one applies. `now` is the time since the provider's
+    /// start.
+    pub(crate) fn decide_before_limits(&mut self, request: RequestInfo, now: Duration) -> Option<ReplyPlan> {
+        let mut plan = self.default.clone();
+        self.sets_of(request.key)
+            .any(|set| set.apply_rules(true, request, now, &mut plan))
+            .then_some(plan)
     }
 
-    /// What happens to a request that came past them. `now` is since the start.
-    pub(crate) fn decide(&mut self, facts: Facts, now: Duration) -> Verdict {
-        let mut verdict = self.default.clone();
-        // The first that strikes has written the verdict.
-        self.of(facts.key).any(|set| {
-            set.script_strikes(facts, &mut verdict) || set.rules_strike(false, facts, now, &mut verdict)
+    /// Returns the reply to a request that passed the limits of its key. `now` is the time since the provider's
+    /// start.
+    pub(crate) fn decide(&mut self, request: RequestInfo, now: Duration) -> ReplyPlan {
+        let mut plan = self.default.clone();
+        // The first rule that applies changes the plan. If none does, the default remains.
+        self.sets_of(request.key).any(|set| {
+            set.apply_script(request, &mut plan) || set.apply_rules(false, request, now, &mut plan)
         });
-        verdict
+        plan
     }
 
-    fn of(&mut self, key: Option<usize>) -> impl Iterator<Item = &mut RuleSet> {
+    fn sets_of(&mut self, key: Option<usize>) -> impl Iterator<Item = &mut RuleSet> {
         let key = key.and_then(|index| self.keys.get_mut(index));
         key.into_iter().chain([&mut self.global])
     }
 }
 
-impl Facts {
-    /// A request without `stream_options`.
-    pub(crate) fn new(endpoint: Endpoint, key: Option<usize>) -> Self {
+impl RequestInfo {
+    /// Creates the properties of a request without `stream_options`.
+    pub(crate) fn new(kind: RequestKind, key: Option<usize>) -> Self {
         Self {
-            endpoint,
+            kind,
             key,
             stream_options: false,
         }
     }
 }
 
-impl Verdict {
-    /// This reply, as the scenario treats a request that no rule strikes.
-    pub(crate) fn of(reply: Reply, scenario: &Scenario) -> Self {
+impl ReplyPlan {
+    /// Creates a plan for this reply with the scenario's delays and connection handling.
+    pub(crate) fn new(reply: SimulatedReply, scenario: &Scenario) -> Self {
         Self {
             reply,
-            pace: scenario.pace(),
+            delays: scenario.delays(),
             after_response: scenario.after_response,
             headers: Vec::new(),
         }
     }
 
-    /// The same with these headers before its own; what is said twice is said by the last.
-    pub(crate) fn after(self, headers: Vec<(String, String)>) -> Self {
+    /// Adds headers before the existing ones. Of two headers with one name the later one is sent.
+    pub(crate) fn with_headers_first(self, headers: Vec<(String, String)>) -> Self {
         Self {
             headers: headers.into_iter().chain(self.headers).collect(),
             ..self
@@ -147,86 +151,87 @@ impl Verdict {
 }
 
 impl RuleSet {
-    fn rules_strike(
+    /// Applies the first matching rule. Returns whether one applied.
+    fn apply_rules(
         &mut self,
         before_limits: bool,
-        facts: Facts,
+        request: RequestInfo,
         now: Duration,
-        verdict: &mut Verdict,
+        plan: &mut ReplyPlan,
     ) -> bool {
         self.rules
             .iter_mut()
             .filter(|rule| rule.behaviour.before_limits == before_limits)
-            .any(|rule| rule.strikes(facts, now, verdict))
+            .any(|rule| rule.apply(request, now, plan))
     }
 
-    /// An entry is used up even if it lets the request pass, so that entries and requests stay in step.
-    fn script_strikes(&mut self, facts: Facts, verdict: &mut Verdict) -> bool {
-        let Some(entry) = self
-            .script
-            .pop_front_if(|entry| entry.on.includes(facts.endpoint))
-        else {
+    /// Applies the next script entry for this kind of request. The entry is removed even if it lets the request pass,
+    /// so that entries and requests stay aligned.
+    fn apply_script(&mut self, request: RequestInfo, plan: &mut ReplyPlan) -> bool {
+        let Some(entry) = self.script.pop_front_if(|entry| entry.on.matches(request.kind)) else {
             return false;
         };
-        Rule::new(entry, SplitMix64::new(0, 0)).strikes(facts, Duration::ZERO, verdict)
+        ActiveRule::new(entry, SplitMix64::new(0, 0)).apply(request, Duration::ZERO, plan)
     }
 }
 
-impl Rule {
-    fn new(behaviour: Behaviour, dice: SplitMix64) -> Self {
-        let memory = match behaviour.action {
-            Action::Limit(rate) => Memory::Window(Window::new(WindowKind::Sliding, rate.limit, rate.per)),
-            Action::ThrottleOnce(_) => Memory::Throttled(None),
-            Action::Reply(_) | Action::RefuseStreamOptions(_) => Memory::Nothing,
+impl ActiveRule {
+    fn new(behaviour: Behaviour, random: SplitMix64) -> Self {
+        let state = match behaviour.action {
+            BehaviourAction::Limit(rate) => {
+                RuleState::Window(LimitWindow::new(WindowKind::Sliding, rate.limit, rate.per))
+            }
+            BehaviourAction::ThrottleOnce(_) => RuleState::ThrottledUntil(None),
+            BehaviourAction::Reply(_) | BehaviourAction::RefuseStreamOptions(_) => RuleState::Stateless,
         };
         Self {
             behaviour,
-            dice,
-            memory,
+            random,
+            state,
         }
     }
 
-    /// Writes its will into the verdict and says true, or lets the request pass.
-    fn strikes(&mut self, facts: Facts, now: Duration, verdict: &mut Verdict) -> bool {
-        if !self.behaviour.on.includes(facts.endpoint) || !self.behaviour.holds(now) {
+    /// Writes the rule's reply into the plan and returns `true`, or lets the request pass and returns `false`.
+    fn apply(&mut self, request: RequestInfo, now: Duration, plan: &mut ReplyPlan) -> bool {
+        if !self.behaviour.on.matches(request.kind) || !self.behaviour.is_active(now) {
             return false;
         }
         if self
             .behaviour
             .probability
-            .is_some_and(|probability| !self.dice.chance(probability))
+            .is_some_and(|probability| !self.random.chance(probability))
         {
             return false;
         }
-        let Some(reply) = self.reply(facts, now, verdict) else {
+        let Some(reply) = self.reply(request, now, plan) else {
             return false;
         };
-        verdict.reply = reply;
-        verdict.pace = self.behaviour.pace.over(verdict.pace);
-        verdict.after_response = self.behaviour.after_response.unwrap_or(verdict.after_response);
-        verdict.headers.extend(self.behaviour.headers.iter().cloned());
+        plan.reply = reply;
+        plan.delays = self.behaviour.delays.apply_to(plan.delays);
+        plan.after_response = self.behaviour.after_response.unwrap_or(plan.after_response);
+        plan.headers.extend(self.behaviour.headers.iter().cloned());
         true
     }
 
-    fn reply(&mut self, facts: Facts, now: Duration, verdict: &mut Verdict) -> Option<Reply> {
-        match (&self.behaviour.action, &mut self.memory) {
-            (Action::Reply(reply), _) => Some(reply.clone()),
-            (Action::RefuseStreamOptions(form), _) => {
-                facts.stream_options.then(|| refused_stream_options(*form))
+    fn reply(&mut self, request: RequestInfo, now: Duration, plan: &mut ReplyPlan) -> Option<SimulatedReply> {
+        match (&self.behaviour.action, &mut self.state) {
+            (BehaviourAction::Reply(reply), _) => Some(reply.clone()),
+            (BehaviourAction::RefuseStreamOptions(form), _) => {
+                request.stream_options.then(|| stream_options_rejected(*form))
             }
-            (Action::Limit(rate), Memory::Window(window)) => {
-                let refused = over_limit(window, now);
+            (BehaviourAction::Limit(rate), RuleState::Window(window)) => {
+                let wait = try_acquire(window, now).err();
                 if rate.rate_headers {
-                    verdict.headers.extend(rate_headers(window, now));
+                    plan.headers.extend(rate_headers(window, now));
                 }
-                refused.map(|wait| {
+                wait.map(|wait| {
                     throttled(RetryAfter {
                         wait,
                         form: rate.retry_after_form,
                     })
                 })
             }
-            (Action::ThrottleOnce(retry_after), Memory::Throttled(until)) => {
+            (BehaviourAction::ThrottleOnce(retry_after), RuleState::ThrottledUntil(until)) => {
                 let until = *until.get_or_insert(now + retry_after.wait);
                 (now < until).then(|| {
                     throttled(RetryAfter {
@@ -235,32 +240,24 @@ impl Rule {
                     })
                 })
             }
-            (Action::Limit(_) | Action::ThrottleOnce(_), _) => None,
+            (BehaviourAction::Limit(_) | BehaviourAction::ThrottleOnce(_), _) => None,
         }
     }
 }
 
-impl Endpoint {
-    fn includes(self, endpoint: Self) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Chat => matches!(endpoint, Self::ChatCompletions | Self::Responses),
-            one => one == endpoint,
+/// Counts a request in the window if it fits; otherwise returns the time until it does.
+fn try_acquire(window: &mut LimitWindow, now: Duration) -> Result<(), Duration> {
+    match window.wait_for(1, now) {
+        Some(wait) if !wait.is_zero() => Err(wait),
+        _ => {
+            window.spend(1, now);
+            Ok(())
         }
     }
 }
 
-/// Lets a request into the window, or says how long until there is room.
-fn over_limit(window: &mut Window, now: Duration) -> Option<Duration> {
-    let wait = window.wait(1, now).filter(|wait| !wait.is_zero());
-    if wait.is_none() {
-        window.spend(1, now);
-    }
-    wait
-}
-
-/// The headers of OpenAI: what is left, and how long until nothing is used any more.
-fn rate_headers(window: &mut Window, now: Duration) -> [(String, String); 3] {
+/// Returns OpenAI's request headers: limit, remaining requests, and time until the whole limit is available.
+fn rate_headers(window: &mut LimitWindow, now: Duration) -> [(String, String); 3] {
     [
         ("x-ratelimit-limit-requests".into(), window.limit().to_string()),
         (
@@ -269,21 +266,21 @@ fn rate_headers(window: &mut Window, now: Duration) -> [(String, String); 3] {
         ),
         (
             "x-ratelimit-reset-requests".into(),
-            format!("{}ms", window.reset(now).as_millis()),
+            format!("{}ms", window.time_to_full(now).as_millis()),
         ),
     ]
 }
 
-fn throttled(retry_after: RetryAfter) -> Reply {
-    Reply::Status(StatusReply::throttled(retry_after))
+fn throttled(retry_after: RetryAfter) -> SimulatedReply {
+    SimulatedReply::Status(StatusReply::throttled(retry_after))
 }
 
-fn refused_stream_options(form: RefusalForm) -> Reply {
+fn stream_options_rejected(form: StreamOptionsRefusal) -> SimulatedReply {
     let (status, body) = match form {
-        RefusalForm::Openai => (400, errors::stream_options_refused_openai()),
-        RefusalForm::Fastapi => (422, errors::stream_options_refused_fastapi()),
+        StreamOptionsRefusal::Openai => (400, errors::stream_options_rejected_openai()),
+        StreamOptionsRefusal::Fastapi => (422, errors::stream_options_rejected_fastapi()),
     };
-    Reply::Status(StatusReply {
+    SimulatedReply::Status(StatusReply {
         body: Some(body),
         ..StatusReply::new(status)
     })
@@ -293,8 +290,8 @@ fn refused_stream_options(form: RefusalForm) -> Reply {
 mod tests {
     use super::*;
 
-    const CHAT: Facts = Facts {
-        endpoint: Endpoint::ChatCompletions,
+    const CHAT: RequestInfo = RequestInfo {
+        kind: RequestKind::Chat,
         key: None,
         stream_options: false,
     };
@@ -303,9 +300,9 @@ mod tests {
         Rules::new(&Scenario::from_json(json).unwrap())
     }
 
-    fn status(verdict: &Verdict) -> u16 {
-        match &verdict.reply {
-            Reply::Status(reply) => reply.status,
+    fn status(plan: &ReplyPlan) -> u16 {
+        match &plan.reply {
+            SimulatedReply::Status(reply) => reply.status,
             _ => 200,
         }
     }
@@ -317,35 +314,35 @@ mod tests {
     }
 
     #[test]
-    fn a_script_is_used_up_one_entry_per_request_and_then_rules_hold() {
+    fn script_entries_come_before_rules() {
         let mut rules =
             rules(r#"{"script": [{"status": 500}, {"ok": true}], "behaviours": [{"status": 503}]}"#);
         assert_eq!(statuses(&mut rules, 4), [500, 200, 503, 503]);
     }
 
     #[test]
-    fn a_key_has_its_own_script_and_falls_back_to_the_global_rules() {
+    fn key_script_comes_before_global_rules() {
         let mut rules = rules(
             r#"{"keys": [{"key": "a", "script": [{"status": 401}]}, {"key": "b"}], "behaviours": [{"status": 503}]}"#,
         );
-        let mut ask = |key| {
+        let mut decide = |key| {
             status(&rules.decide(
-                Facts {
+                RequestInfo {
                     key: Some(key),
                     ..CHAT
                 },
                 Duration::ZERO,
             ))
         };
-        assert_eq!([ask(1), ask(0), ask(0)], [503, 401, 503]);
+        assert_eq!([decide(1), decide(0), decide(0)], [503, 401, 503]);
     }
 
     #[test]
-    fn a_rule_for_chat_does_not_touch_the_list_of_models() {
+    fn chat_rule_ignores_model_requests() {
         let mut rules =
             rules(r#"{"script": [{"status": 500}], "behaviours": [{"status": 401, "on": "models"}]}"#);
-        let models = Facts {
-            endpoint: Endpoint::Models,
+        let models = RequestInfo {
+            kind: RequestKind::Models,
             ..CHAT
         };
         assert_eq!(status(&rules.decide(models, Duration::ZERO)), 401);
@@ -353,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_for_chat_looks_at_both_formats_unless_it_names_one() {
+    fn endpoint_filter_selects_formats() {
         for (on, chat, responses) in [
             ("chat", 500, 500),
             ("chat_completions", 500, 200),
@@ -362,17 +359,17 @@ mod tests {
             ("any", 500, 500),
         ] {
             let mut rules = rules(&format!(r#"{{"behaviours": [{{"status": 500, "on": "{on}"}}]}}"#));
-            let mut on_endpoint = |endpoint| {
-                let facts = Facts::new(endpoint, None);
-                status(&rules.decide(facts, Duration::ZERO))
+            let mut decide = |kind| {
+                let request = RequestInfo::new(kind, None);
+                status(&rules.decide(request, Duration::ZERO))
             };
-            let struck = [Endpoint::ChatCompletions, Endpoint::Responses].map(&mut on_endpoint);
-            assert_eq!(struck, [chat, responses], "{on}");
+            let statuses = [RequestKind::Chat, RequestKind::Responses].map(&mut decide);
+            assert_eq!(statuses, [chat, responses], "{on}");
         }
     }
 
     #[test]
-    fn chance_is_the_same_for_the_same_seed_and_differs_between_rules() {
+    fn random_rules_are_reproducible_by_seed() {
         let json = |seed: u64| {
             format!(r#"{{"seed": {seed}, "behaviours": [{{"status": 500, "probability": 0.5}}]}}"#)
         };
@@ -383,16 +380,16 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_holds_in_every_window_and_says_when_there_is_room() {
+    fn limit_denies_with_exact_wait() {
         let mut rules = rules(r#"{"behaviours": [{"limit": 2, "per": 10, "rate_headers": true}]}"#);
         let mut at = |seconds| rules.decide(CHAT, Duration::from_secs(seconds));
         assert_eq!([status(&at(0)), status(&at(4))], [200, 200]);
-        let Reply::Status(refused) = at(6).reply else {
-            panic!("the third in 10 s passed")
+        let SimulatedReply::Status(refused) = at(6).reply else {
+            panic!("the third request in 10 s passed")
         };
         assert_eq!(refused.retry_after.unwrap().wait, Duration::from_secs(4));
         let again = at(10);
-        assert_eq!(status(&again), 200, "the first has left the window");
+        assert_eq!(status(&again), 200, "the first request has left the window");
         assert!(
             again
                 .headers
@@ -402,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_holds_from_its_beginning_until_before_its_end() {
+    fn rule_is_active_from_start_until_end() {
         let mut rules = rules(
             r#"{"behaviours": [{"status": 503, "from": 10, "until": 70}, {"status": 418, "from": 100}]}"#,
         );
@@ -412,34 +409,34 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_the_limits_is_asked_there_and_only_there() {
+    fn before_limits_rules_are_tried_only_there() {
         let mut rules = rules(
             r#"{"script": [{"status": 418}],
                 "behaviours": [{"status": 503, "before_limits": true, "until": 5}, {"status": 500}]}"#,
         );
-        let mut before = |seconds| {
+        let mut decide_before = |seconds| {
             rules
-                .before_limits(CHAT, Duration::from_secs(seconds))
-                .map(|it| status(&it))
+                .decide_before_limits(CHAT, Duration::from_secs(seconds))
+                .map(|plan| status(&plan))
         };
-        assert_eq!([before(0), before(5)], [Some(503), None]);
+        assert_eq!([decide_before(0), decide_before(5)], [Some(503), None]);
         assert_eq!(statuses(&mut rules, 2), [418, 500]);
     }
 
     #[test]
-    fn throttling_once_ends_for_good() {
+    fn throttle_once_does_not_repeat() {
         let mut rules = rules(r#"{"behaviours": [{"throttle_once": 5}]}"#);
         let mut at = |seconds| status(&rules.decide(CHAT, Duration::from_secs(seconds)));
         assert_eq!([at(7), at(11), at(12), at(100)], [429, 429, 200, 200]);
     }
 
     #[test]
-    fn only_requests_with_stream_options_are_refused_for_them() {
+    fn requests_without_stream_options_pass() {
         let mut rules = rules(r#"{"behaviours": [{"refuse_stream_options": "fastapi"}]}"#);
         assert_eq!(statuses(&mut rules, 1), [200]);
         assert_eq!(
             status(&rules.decide(
-                Facts {
+                RequestInfo {
                     stream_options: true,
                     ..CHAT
                 },

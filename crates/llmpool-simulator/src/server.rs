@@ -1,4 +1,4 @@
-//! The socket: accepts connections until it is stopped.
+//! The simulator on a TCP socket.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,35 +8,36 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::offline::Offline;
+use crate::offline::OfflineSimulator;
 use crate::scenario::{Scenario, ScenarioError};
-use crate::stats::{NotReached, Stats};
+use crate::stats::{Stats, WaitTimeout};
 
-/// A simulated provider, running until it is stopped or dropped.
+/// A simulated provider on a TCP socket. Runs until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Simulator {
     addr: SocketAddr,
-    provider: Offline,
-    /// Says stop, when used or dropped; the accepting task holds the only receiver until all is closed.
+    provider: OfflineSimulator,
+    /// Stops the accepting task when written or dropped. The task holds the only receiver until all connections are
+    /// closed.
     stop: watch::Sender<()>,
 }
 
 impl Simulator {
-    /// Starts on a free port of 127.0.0.1. Needs a tokio runtime with IO and time.
+    /// Starts on a free port of 127.0.0.1. Requires a tokio runtime with IO and time enabled.
     ///
     /// # Errors
-    /// `InvalidInput` if the scenario cannot be played; whatever binding fails with.
+    /// Returns `InvalidInput` for an invalid scenario, or the error of binding the socket.
     pub async fn start(scenario: Scenario) -> io::Result<Self> {
         Self::start_on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), scenario).await
     }
 
-    /// Starts on a given address; port 0 means a free one.
+    /// Starts on an address; port 0 selects a free port.
     ///
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_on(addr: SocketAddr, scenario: Scenario) -> io::Result<Self> {
-        let provider =
-            Offline::new(scenario).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let provider = OfflineSimulator::new(scenario)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
         let (stop, stopped) = watch::channel(());
@@ -44,51 +45,51 @@ impl Simulator {
         Ok(Self { addr, provider, stop })
     }
 
-    /// The same provider without a socket, for connections of the caller's own making. Its time begins now.
+    /// Creates a provider without a socket, for in-memory connections. Its clock starts now.
     ///
     /// # Errors
-    /// A scenario that cannot be played.
-    pub fn offline(scenario: Scenario) -> Result<Offline, ScenarioError> {
-        Offline::new(scenario)
+    /// Returns an error for an invalid scenario.
+    pub fn offline(scenario: Scenario) -> Result<OfflineSimulator, ScenarioError> {
+        OfflineSimulator::new(scenario)
     }
 
-    /// What to configure as a client's base URL: `http://127.0.0.1:PORT/v1`.
+    /// Returns the base URL for clients: `http://127.0.0.1:PORT/v1`.
     pub fn url(&self) -> String {
         format!("http://{}/v1", self.addr)
     }
 
-    /// Where it listens.
+    /// Returns the address of the socket.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// What it saw so far.
+    /// Returns a snapshot of the statistics.
     pub fn stats(&self) -> Stats {
         self.provider.stats()
     }
 
-    /// Begins the counters and lists of the stats anew. Rules and limits keep what they remember.
+    /// Resets the statistics. The state of rules and limits is kept.
     pub fn reset_stats(&self) {
         self.provider.reset_stats();
     }
 
-    /// Waits until the stats are as asked for and returns them; looks after every change, without polling. The
-    /// predicate runs under the lock of the stats, so it should only look.
+    /// Waits until the statistics satisfy `condition` and returns them. Evaluates `condition` after every change,
+    /// under the lock of the statistics, so it must be fast and must not call the simulator. Cancel safe.
     ///
     /// # Errors
-    /// [`NotReached`], with the stats as they were, after `timeout`.
+    /// Returns [`WaitTimeout`] with the current statistics after `timeout`.
     pub async fn wait_for(
         &self,
-        reached: impl FnMut(&Stats) -> bool,
+        condition: impl FnMut(&Stats) -> bool,
         timeout: Duration,
-    ) -> Result<Stats, NotReached> {
-        self.provider.wait_for(reached, timeout).await
+    ) -> Result<Stats, WaitTimeout> {
+        self.provider.wait_for(condition, timeout).await
     }
 
-    /// Stops accepting and closes all connections, whatever is under way on them; returns when that is done. The
-    /// stats stay readable. Dropping the simulator does the same without waiting.
+    /// Stops accepting, closes all connections, and returns when they are closed. Requests in flight do not count as
+    /// aborted. The statistics remain available. Dropping the simulator does the same without waiting.
     pub async fn stop(&self) {
-        self.provider.stopping();
+        self.provider.mark_stopping();
         self.stop.send_replace(());
         self.stop.closed().await;
     }
@@ -96,21 +97,21 @@ impl Simulator {
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        self.provider.stopping();
+        self.provider.mark_stopping();
     }
 }
 
-async fn accept(listener: TcpListener, provider: Offline, mut stopped: watch::Receiver<()>) {
+async fn accept(listener: TcpListener, provider: OfflineSimulator, mut stopped: watch::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    // Each event is to leave at once; where this fails the connection is gone anyway.
+                    // Send each event at once. This fails only if the connection is closed already.
                     let _ = stream.set_nodelay(true);
                     connections.spawn(provider.serve_resettable(stream, TcpStream::set_zero_linger));
                 }
-                // Out of file descriptors, mostly: give those who have one the time to finish.
+                // Usually out of file descriptors: wait for open connections to finish.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next() => {}

@@ -1,4 +1,4 @@
-//! A request from its head to a response: understand, check the key, read, ask the rules, answer.
+//! The HTTP service: routes a request, checks its key, reads its body, and decides the response.
 
 mod calls;
 
@@ -15,37 +15,38 @@ use serde_json::{Value, json};
 
 use crate::behaviour::AfterResponse;
 use crate::body::PacedBody;
-use crate::chat::Refusal;
 use crate::clock::Clock;
-use crate::connection::{Break, Link};
-use crate::exchange::Exchange;
-use crate::gate::Gate;
-use crate::outgoing::Outgoing;
-use crate::responses::Store;
-use crate::rules::{Facts, Rules, Verdict};
+use crate::connection::{ConnectionBreak, ConnectionHandle};
+use crate::errors::ErrorResponse;
+use crate::in_flight::InFlightRequest;
+use crate::key_limiters::KeyLimiters;
+use crate::response::PlannedResponse;
+use crate::responses::ResponseStore;
+use crate::rules::{ReplyPlan, RequestInfo, Rules};
 use crate::scenario::Scenario;
-use crate::stats::{Arrival, Recorder, RequestKind};
+use crate::stats::{Recorder, RequestKind, RequestOrigin};
 
-/// The largest request body taken; a larger one is answered with 413.
+/// Maximum size of a request body in bytes; a larger one gets 413.
 const MAX_BODY: usize = 32 * 1024 * 1024;
-/// What `GET /v1/models` lists when the scenario accepts any model.
+/// The model that `GET /v1/models` lists if the scenario accepts any model.
 const DEFAULT_MODEL: &str = "simulator";
 
 pub(crate) type ResponseBody = Either<Full<Bytes>, PacedBody>;
 
-/// What answers requests, shared by all connections.
+/// The service that answers requests. Shared by all connections.
 #[derive(Debug)]
 pub(crate) struct Service {
     scenario: Scenario,
     clock: Clock,
     rules: Mutex<Rules>,
-    gate: Arc<Gate>,
+    limiters: Arc<KeyLimiters>,
     recorder: Arc<Recorder>,
-    store: Arc<Store>,
+    store: Arc<ResponseStore>,
+    /// The number of requests so far; determines their ids.
     requests: AtomicU64,
 }
 
-/// What a path and method ask for.
+/// The endpoint for a path and method.
 #[derive(Debug, PartialEq)]
 enum Route {
     Chat,
@@ -55,25 +56,27 @@ enum Route {
     Model(String),
     Stats,
     ResetStats,
+    /// The path exists with this other method.
     WrongMethod(&'static str),
     Unknown,
 }
 
-/// What the `Authorization` header says.
+/// The result of checking the `Authorization` header.
 #[derive(Clone, Copy, Debug)]
-enum Caller {
-    /// A key of the scenario.
+enum RequestAuth {
+    /// A key of the scenario, by index.
     Key(usize),
-    /// Any caller, because the scenario has no keys.
-    Anyone,
-    Refused,
+    /// The scenario has no keys and accepts every request.
+    Anonymous,
+    /// No key of the scenario.
+    Rejected,
 }
 
 impl Service {
     pub(crate) fn new(scenario: Scenario, clock: Clock, recorder: Arc<Recorder>) -> Self {
         let rules = Mutex::new(Rules::new(&scenario));
         Self {
-            gate: Arc::new(Gate::new(&scenario, clock)),
+            limiters: Arc::new(KeyLimiters::new(&scenario, clock)),
             scenario,
             clock,
             rules,
@@ -83,9 +86,13 @@ impl Service {
         }
     }
 
-    pub(crate) async fn answer(&self, link: Arc<Link>, request: Request<Incoming>) -> Response<ResponseBody> {
-        link.head_read();
-        let mut response = self.route(link, request).await;
+    pub(crate) async fn answer(
+        &self,
+        connection: Arc<ConnectionHandle>,
+        request: Request<Incoming>,
+    ) -> Response<ResponseBody> {
+        connection.head_read();
+        let mut response = self.route(connection, request).await;
         let date = httpdate::fmt_http_date(self.clock.date());
         if let Ok(date) = HeaderValue::from_str(&date) {
             response.headers_mut().insert(DATE, date);
@@ -93,10 +100,14 @@ impl Service {
         response
     }
 
-    async fn route(&self, link: Arc<Link>, request: Request<Incoming>) -> Response<ResponseBody> {
-        match Route::of(request.method(), request.uri().path()) {
+    async fn route(
+        &self,
+        connection: Arc<ConnectionHandle>,
+        request: Request<Incoming>,
+    ) -> Response<ResponseBody> {
+        match Route::new(request.method(), request.uri().path()) {
             Route::Stats => {
-                self.about_itself(&link, request, || json!(self.recorder.snapshot()))
+                self.control_response(&connection, request, || json!(self.recorder.snapshot()))
                     .await
             }
             Route::ResetStats => {
@@ -104,23 +115,23 @@ impl Service {
                     self.recorder.reset();
                     json!({"reset": true})
                 };
-                self.about_itself(&link, request, reset).await
+                self.control_response(&connection, request, reset).await
             }
-            route => self.play(route, link, request).await.map(Either::Right),
+            route => self.simulate(route, connection, request).await.map(Either::Right),
         }
     }
 
-    /// Answers a request that is not for the provider, and does not count as one.
-    async fn about_itself(
+    /// Answers a request to the simulator itself. It does not count as a request to the provider.
+    async fn control_response(
         &self,
-        link: &Link,
+        connection: &ConnectionHandle,
         request: Request<Incoming>,
         answer: impl FnOnce() -> Value,
     ) -> Response<ResponseBody> {
-        self.recorder.not_a_request();
-        // Whatever a client sends with it is of no interest, but must be out of the way of its next request.
+        self.recorder.uncount_request_bytes();
+        // Read the unused body, so that the connection can serve the next request.
         let _ = Limited::new(request.into_body(), MAX_BODY).collect().await;
-        link.response_done(AfterResponse::KeepOpen);
+        connection.response_done(AfterResponse::KeepOpen);
         let mut response = Response::new(Either::Left(Full::from(answer().to_string())));
         response
             .headers_mut()
@@ -128,52 +139,60 @@ impl Service {
         response
     }
 
-    async fn play(&self, route: Route, link: Arc<Link>, request: Request<Incoming>) -> Response<PacedBody> {
-        let caller = self.caller(request.headers());
-        let key = match caller {
-            Caller::Key(index) => Some(index),
-            Caller::Anyone | Caller::Refused => None,
+    async fn simulate(
+        &self,
+        route: Route,
+        connection: Arc<ConnectionHandle>,
+        request: Request<Incoming>,
+    ) -> Response<PacedBody> {
+        let auth = self.authenticate(request.headers());
+        let key = match auth {
+            RequestAuth::Key(index) => Some(index),
+            RequestAuth::Anonymous | RequestAuth::Rejected => None,
         };
-        let arrival = Arrival {
-            connection: link.id(),
+        let origin = RequestOrigin {
+            connection: connection.id(),
             key,
             kind: route.kind(),
         };
-        let mut exchange = Exchange::begin(Arc::clone(&self.recorder), arrival);
+        let mut in_flight = InFlightRequest::begin(Arc::clone(&self.recorder), origin);
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let bodyless = request.method() == Method::HEAD;
+        let omit_body = request.method() == Method::HEAD;
 
-        let outgoing = match read(request.into_body()).await {
+        let response = match read_body(request.into_body()).await {
             Ok(body) => {
-                exchange.request_read();
-                self.respond(route, caller, &body, number, &mut exchange)
+                in_flight.request_read();
+                self.respond(route, auth, &body, number, &mut in_flight)
             }
-            Err(Unread::TooLarge) => Outgoing::too_large(),
-            Err(Unread::ClientLeft) => {
-                // Nobody is there to read an answer; dropping the exchange notes the abort.
-                drop(exchange);
-                link.break_off(Break::End);
+            Err(ReadBodyError::TooLarge) => PlannedResponse::too_large(),
+            Err(ReadBodyError::Disconnected) => {
+                // The client has disconnected: dropping the request records the abort.
+                drop(in_flight);
+                connection.request_break(ConnectionBreak::End);
                 return std::future::pending().await;
             }
         };
-        outgoing.bodyless(bodyless).send(number, exchange, link).await
+        response
+            .without_body(omit_body)
+            .send(number, in_flight, connection)
+            .await
     }
 
-    fn before_limits(&self, facts: Facts) -> Option<Verdict> {
-        self.rules().before_limits(facts, self.clock.elapsed())
+    fn decide_before_limits(&self, request: RequestInfo) -> Option<ReplyPlan> {
+        self.rules().decide_before_limits(request, self.clock.elapsed())
     }
 
-    fn decide(&self, facts: Facts) -> Verdict {
-        self.rules().decide(facts, self.clock.elapsed())
+    fn decide(&self, request: RequestInfo) -> ReplyPlan {
+        self.rules().decide(request, self.clock.elapsed())
     }
 
     fn rules(&self) -> MutexGuard<'_, Rules> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn caller(&self, headers: &HeaderMap) -> Caller {
+    fn authenticate(&self, headers: &HeaderMap) -> RequestAuth {
         if self.scenario.keys.is_empty() {
-            return Caller::Anyone;
+            return RequestAuth::Anonymous;
         }
         let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let key = given
@@ -185,7 +204,7 @@ impl Service {
                 .iter()
                 .position(|known| known.key == key.trim())
         });
-        index.map_or(Caller::Refused, Caller::Key)
+        index.map_or(RequestAuth::Rejected, RequestAuth::Key)
     }
 
     fn has_model(&self, model: &str) -> bool {
@@ -193,20 +212,20 @@ impl Service {
     }
 
     fn model_list(&self) -> Value {
-        let named: Vec<Value> = match self.scenario.models.as_slice() {
+        let models: Vec<Value> = match self.scenario.models.as_slice() {
             [] => vec![model_entry(DEFAULT_MODEL)],
-            models => models.iter().map(|model| model_entry(model)).collect(),
+            names => names.iter().map(|model| model_entry(model)).collect(),
         };
-        json!({"object": "list", "data": named})
+        json!({"object": "list", "data": models})
     }
 
-    fn model(&self, id: &str) -> Result<Value, Refusal> {
+    fn model(&self, id: &str) -> Result<Value, ErrorResponse> {
         self.check_model(id).map(|()| model_entry(id))
     }
 }
 
 impl Route {
-    fn of(method: &Method, path: &str) -> Self {
+    fn new(method: &Method, path: &str) -> Self {
         match path {
             "/stats" => return Self::only(method, "GET", Self::Stats),
             "/stats/reset" => return Self::only(method, "POST", Self::ResetStats),
@@ -243,20 +262,20 @@ impl Route {
     }
 }
 
-enum Unread {
+enum ReadBodyError {
     TooLarge,
-    ClientLeft,
+    Disconnected,
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Unread> {
-    // An announced length is refused before it is sent.
+async fn read_body(body: Incoming) -> Result<Bytes, ReadBodyError> {
+    // Reject by the announced length, before the client sends the body.
     if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(Unread::TooLarge);
+        return Err(ReadBodyError::TooLarge);
     }
     match Limited::new(body, MAX_BODY).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLarge),
-        Err(_) => Err(Unread::ClientLeft),
+        Err(error) if error.is::<LengthLimitError>() => Err(ReadBodyError::TooLarge),
+        Err(_) => Err(ReadBodyError::Disconnected),
     }
 }
 
@@ -273,22 +292,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_known_with_and_without_the_version() {
+    fn paths_work_with_and_without_version() {
         for (path, route) in [
             ("/chat/completions", Route::Chat),
             ("/responses", Route::Responses),
             ("/embeddings", Route::Embeddings),
         ] {
             let versioned = format!("/v1{path}");
-            assert_eq!(Route::of(&Method::GET, &versioned), Route::WrongMethod("POST"));
-            assert_eq!(Route::of(&Method::POST, &versioned), route);
-            assert_eq!(Route::of(&Method::POST, path), route);
+            assert_eq!(Route::new(&Method::GET, &versioned), Route::WrongMethod("POST"));
+            assert_eq!(Route::new(&Method::POST, &versioned), route);
+            assert_eq!(Route::new(&Method::POST, path), route);
         }
         assert_eq!(
-            Route::of(&Method::GET, "/v1/models/a/b"),
+            Route::new(&Method::GET, "/v1/models/a/b"),
             Route::Model("a/b".into())
         );
-        assert_eq!(Route::of(&Method::GET, "/v1/models/"), Route::Unknown);
-        assert_eq!(Route::of(&Method::GET, "/v1/stats"), Route::Unknown);
+        assert_eq!(Route::new(&Method::GET, "/v1/models/"), Route::Unknown);
+        assert_eq!(Route::new(&Method::GET, "/v1/stats"), Route::Unknown);
     }
 }

@@ -1,6 +1,7 @@
-//! What the simulator saw, for tests to assert on: requests, connections, aborts, and when each came.
+//! Statistics for assertions in tests: requests, connections and aborts, with their times.
 //!
-//! It never holds a key or a prompt: keys go by label. The lists are bounded; counters go on when a list is full.
+//! Invariant: the statistics never contain a key or a prompt. Keys are identified by label and index. Lists are
+//! bounded; when a list is full, counters continue.
 
 mod recorder;
 
@@ -10,181 +11,183 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::limits::Meter;
+use crate::limits::ProviderLimitKind;
 
-pub(crate) use recorder::{Arrival, Entry, Recorder};
+pub(crate) use recorder::{LogIndex, Recorder, RequestOrigin};
 
-/// Entries kept in each of the lists of [`Stats`].
+/// Maximum number of entries in each list of [`Stats`].
 const MAX_ENTRIES: usize = 100_000;
 
-/// What the simulator saw since it started or was reset. Times are milliseconds since it started.
+/// Statistics since the simulator started or since the last reset. Times are in milliseconds since the start.
+///
+/// Each list keeps its first 100,000 entries.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Stats {
-    /// Requests whose head arrived, whatever became of them. Asking for the stats themselves does not count.
+    /// Requests whose head arrived, except requests to `/stats`.
     pub requests: u64,
-    /// Requests of which at least one byte arrived, even if the head never became complete or the connection was
-    /// dropped on reuse. What is missing from it never left the client.
+    /// Requests of which at least one byte arrived, including those with an incomplete head and those that hit a
+    /// connection dropped on reuse. A request that is not counted here never left the client.
     pub requests_with_bytes: u64,
     /// Bytes read from all connections.
     pub bytes_received: u64,
     /// Connections accepted.
     pub connections_opened: u64,
-    /// Connections open now.
+    /// Open connections.
     pub connections_open: u64,
-    /// Requests being answered now: from the head's arrival to the response's last byte, a cut or an abort.
+    /// Requests in flight: from the arrival of the head to the last byte of the response, a cut, or an abort.
     pub in_flight: u64,
-    /// The most there ever were of them at once.
+    /// Maximum of `in_flight`.
     pub max_in_flight: u64,
-    /// How many responses began with each status.
+    /// Number of responses by status.
     pub statuses: BTreeMap<u16, u64>,
-    /// One for each key of the scenario, in its order.
+    /// One entry for each key, in the order of the scenario.
     pub keys: Vec<KeyStats>,
-    /// One for each account of the scenario, in its order.
+    /// One entry for each account, in the order of the scenario.
     pub accounts: Vec<AccountStats>,
-    /// Connections in the order they were accepted.
+    /// Connections in the order of acceptance.
     pub connections: Vec<ConnectionStats>,
-    /// Requests whose client went away before the response was complete.
+    /// Requests whose client disconnected before the response was complete.
     pub aborts: Vec<Abort>,
-    /// Requests in the order they arrived.
+    /// Requests in the order of arrival.
     pub log: Vec<LogEntry>,
-    /// Entries that found their list full.
+    /// Entries that were dropped because their list was full.
     pub entries_dropped: u64,
 }
 
-/// What one key saw.
+/// Statistics of one key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct KeyStats {
-    /// Position in the scenario, from 0.
+    /// Index in the scenario, from 0.
     pub index: usize,
-    /// The key's label; the key itself is not kept here.
+    /// The label of the key.
     pub label: String,
     /// Requests with this key.
     pub requests: u64,
-    /// Requests being answered now.
+    /// Requests in flight.
     pub in_flight: u64,
-    /// The most there ever were of them at once.
+    /// Maximum of `in_flight`.
     pub max_in_flight: u64,
-    /// How many responses began with each status.
+    /// Number of responses by status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Requests that the [limits](crate::Limits) of the key or its account denied for now, whatever status the dialect
-    /// gives to that. What rules refuse is not counted here.
+    /// Requests denied by the [limits](crate::ProviderLimits) of the key or its account, except by a quota. The
+    /// status depends on the dialect. Requests rejected by rules are not counted.
     pub rate_limited: u64,
-    /// Requests that were denied because a [quota](crate::Quota) was used up.
+    /// Requests denied because a [quota](crate::RequestQuota) was used up.
     pub out_of_quota: u64,
 }
 
-/// What one account saw, all its keys together.
+/// Statistics of one account, all its keys together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AccountStats {
-    /// Its name in the scenario.
+    /// The name in the scenario.
     pub name: String,
-    /// Requests with its keys.
+    /// Requests with keys of the account.
     pub requests: u64,
-    /// Requests being answered now.
+    /// Requests in flight.
     pub in_flight: u64,
-    /// The most there ever were of them at once.
+    /// Maximum of `in_flight`.
     pub max_in_flight: u64,
-    /// As [`KeyStats::rate_limited`].
+    /// See [`KeyStats::rate_limited`].
     pub rate_limited: u64,
-    /// As [`KeyStats::out_of_quota`].
+    /// See [`KeyStats::out_of_quota`].
     pub out_of_quota: u64,
 }
 
-/// One connection.
+/// A connection.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ConnectionStats {
-    /// Counted from 0 since the simulator started.
+    /// A number counted from 0; resets do not affect it.
     pub id: u64,
-    /// Requests whose head arrived on it.
+    /// Requests whose head arrived on this connection.
     pub requests: u64,
-    /// When it was accepted.
+    /// Time of acceptance.
     pub opened_ms: f64,
-    /// When it ended, by whichever side.
+    /// Time at which either side closed it; `None` while it is open.
     pub closed_ms: Option<f64>,
 }
 
-/// One request.
+/// A request in the log.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LogEntry {
-    /// When its head arrived.
+    /// Arrival of the head.
     pub at_ms: f64,
-    /// Index of the key it came with, if that is a key of the scenario.
+    /// Index of the key in the scenario; `None` without a key of the scenario.
     pub key: Option<usize>,
-    /// The status of the response, once that has begun; `None` for ever if it never does.
+    /// Status of the response; `None` until its head is sent.
     pub status: Option<u16>,
-    /// What the limits of its key or account had run out of, if that is why it was refused.
-    pub denied: Option<Meter>,
-    /// The connection it came on.
+    /// The limit that denied the request, if one did.
+    pub denied: Option<ProviderLimitKind>,
+    /// Id of the connection.
     pub connection: u64,
-    /// What it asked for.
+    /// The endpoint.
     pub kind: RequestKind,
-    /// When it ended: last byte of the response, a cut, or an abort.
+    /// Time of the last byte of the response, a cut, or an abort; `None` while in flight.
     pub ended_ms: Option<f64>,
 }
 
-/// What a request asks for.
+/// The endpoint of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestKind {
-    /// A chat completion.
+    /// `POST /v1/chat/completions`.
     Chat,
-    /// A response.
+    /// `POST /v1/responses`.
     Responses,
-    /// Embeddings.
+    /// `POST /v1/embeddings`.
     Embeddings,
-    /// The models, or one of them.
+    /// `GET /v1/models` or `GET /v1/models/{id}`.
     Models,
-    /// Something that does not exist here.
+    /// Any other path or method.
     Unknown,
 }
 
-/// A client that went away.
+/// A request that the client aborted by disconnecting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Abort {
-    /// When it was noticed.
+    /// Time at which the simulator noticed the abort.
     pub at_ms: f64,
-    /// Index of the key, where one was told.
+    /// Index of the key in the scenario, if known.
     pub key: Option<usize>,
-    /// The connection.
+    /// Id of the connection.
     pub connection: u64,
-    /// How far the request had come.
-    pub phase: Phase,
+    /// The progress of the request.
+    pub phase: AbortPhase,
 }
 
-/// How far a request had come.
+/// The progress of an aborted request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// It was not complete yet.
+pub enum AbortPhase {
+    /// The request was not complete.
     Reading,
-    /// It was complete, and the response had not begun.
+    /// The request was complete; the head of the response was not sent.
     BeforeHead,
-    /// The response had begun, and was not complete.
+    /// The head of the response was sent; the body was not complete.
     MidStream,
 }
 
-/// What was waited for did not come about in time; holds what was the case then.
+/// The error of a wait whose condition did not become true in time. Holds the statistics at the timeout.
 #[derive(Clone, Debug)]
-pub struct NotReached(pub Box<Stats>);
+pub struct WaitTimeout(pub Box<Stats>);
 
 impl Stats {
-    /// What the key with this label saw.
+    /// Returns the statistics of the key with this label.
     pub fn key(&self, label: &str) -> Option<&KeyStats> {
         self.keys.iter().find(|key| key.label == label)
     }
 
-    /// The requests that came with one key of the scenario, in the order they arrived.
+    /// Returns the logged requests of the key with this index, in the order of arrival.
     pub fn requests_of(&self, key: usize) -> impl Iterator<Item = &LogEntry> {
         self.log.iter().filter(move |entry| entry.key == Some(key))
     }
 
-    /// What the account with this name saw.
+    /// Returns the statistics of the account with this name.
     pub fn account(&self, name: &str) -> Option<&AccountStats> {
         self.accounts.iter().find(|account| account.name == name)
     }
 
-    /// When the calls of a model with one key of the scenario arrived, since the simulator started: to be judged by
-    /// [`Limits::denials`](crate::Limits::denials), for example.
+    /// Returns the arrival times of the model calls with the key of this index, as durations since the start. They
+    /// can be passed to [`ProviderLimits::denials`](crate::ProviderLimits::denials).
     pub fn arrivals_of(&self, key: usize) -> impl Iterator<Item = Duration> {
         self.requests_of(key)
             .filter(|entry| entry.kind.is_call())
@@ -193,7 +196,7 @@ impl Stats {
 }
 
 impl RequestKind {
-    /// Whether [limits](crate::Limits) count it.
+    /// Returns whether [limits](crate::ProviderLimits) count the request.
     fn is_call(self) -> bool {
         match self {
             Self::Chat | Self::Responses | Self::Embeddings => true,
@@ -202,10 +205,10 @@ impl RequestKind {
     }
 }
 
-impl fmt::Display for NotReached {
+impl fmt::Display for WaitTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the simulator did not get there in time; it saw {:?}", self.0)
+        write!(f, "condition not reached in time; statistics: {:?}", self.0)
     }
 }
 
-impl std::error::Error for NotReached {}
+impl std::error::Error for WaitTimeout {}

@@ -1,4 +1,4 @@
-//! Follow-ups to a provider that keeps responses for the account that made them, and lets nobody else read what it encrypted.
+//! Follow-up requests to a provider that stores responses per account and encrypts items so that only the same account can read them.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::time::Duration;
@@ -46,13 +46,16 @@ fn options() -> CallOptions {
     }
 }
 
-async fn ask(model: &OpenAiResponsesCompatible, members: Value) -> Result<Value, llmpool::Error> {
+async fn respond(model: &OpenAiResponsesCompatible, members: Value) -> Result<Value, llmpool::Error> {
     let answer = model.create_response_with(&request(members), &options()).await?;
     Ok(serde_json::to_value(&answer.response).unwrap())
 }
 
-/// As [`ask`], of a stream; answers with the response of its last event.
-async fn ask_stream(model: &OpenAiResponsesCompatible, members: Value) -> Result<Value, llmpool::Error> {
+/// Like [`respond`], for a stream: returns the response of the last event.
+async fn respond_streamed(
+    model: &OpenAiResponsesCompatible,
+    members: Value,
+) -> Result<Value, llmpool::Error> {
     let mut events = model
         .create_response_stream_with(&request(members), &options())
         .await?;
@@ -68,48 +71,48 @@ async fn ask_stream(model: &OpenAiResponsesCompatible, members: Value) -> Result
 
 // L10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_follow_up_goes_to_the_key_that_made_the_response() {
+async fn follow_up_goes_to_the_key_that_created_the_response() {
     let simulator = simulator().await;
     let model = model(&simulator, &KEYS);
-    let talks = (0..12).map(|talk| {
+    let conversations = (0..12).map(|conversation| {
         let model = model.clone();
         tokio::spawn(async move {
             let mut last: Option<Value> = None;
             for turn in 0..6 {
                 let id = last.as_ref().map(|last| last["id"].clone());
-                let members = json!({"input": format!("{talk} {turn}"), "previous_response_id": id});
+                let members = json!({"input": format!("{conversation} {turn}"), "previous_response_id": id});
                 last = Some(if turn % 2 == 0 {
-                    ask_stream(&model, members).await.unwrap()
+                    respond_streamed(&model, members).await.unwrap()
                 } else {
-                    ask(&model, members).await.unwrap()
+                    respond(&model, members).await.unwrap()
                 });
             }
         })
     });
-    for talk in talks.collect::<Vec<_>>() {
-        talk.await.unwrap();
+    for conversation in conversations.collect::<Vec<_>>() {
+        conversation.await.unwrap();
     }
     let stats = simulator.stats();
-    assert_eq!(stats.requests, 72, "no answer had to be asked for twice");
+    assert_eq!(stats.requests, 72, "no request was repeated");
     assert!(
         stats.keys.iter().all(|key| key.requests >= 6),
-        "the talks are spread"
+        "the conversations are spread over the keys"
     );
 }
 
 // L10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_encrypted_goes_back_to_who_can_read_it() {
+async fn encrypted_items_go_to_the_key_that_can_read_them() {
     let simulator = simulator().await;
     let model = model(&simulator, &KEYS);
-    for talk in 0..8 {
-        let mut input = vec![json!({"role": "user", "content": format!("talk {talk}")})];
+    for conversation in 0..8 {
+        let mut input = vec![json!({"role": "user", "content": format!("conversation {conversation}")})];
         for turn in 0..3 {
             let members = json!({"input": input, "store": false, "include": ["reasoning.encrypted_content"]});
             let answer = if turn % 2 == 0 {
-                ask(&model, members).await.unwrap()
+                respond(&model, members).await.unwrap()
             } else {
-                ask_stream(&model, members).await.unwrap()
+                respond_streamed(&model, members).await.unwrap()
             };
             let output = answer["output"].as_array().unwrap();
             assert!(
@@ -125,10 +128,10 @@ async fn what_was_encrypted_goes_back_to_who_can_read_it() {
 
 // L10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_nobody_knows_is_refused_by_name_and_sent_to_nobody() {
+async fn unknown_response_id_is_rejected_without_a_request() {
     let simulator = simulator().await;
-    let unknown = || json!({"input": "hi", "previous_response_id": "resp_of_somebody"});
-    let error = ask(&model(&simulator, &KEYS), unknown()).await.unwrap_err();
+    let unknown = || json!({"input": "hi", "previous_response_id": "resp_unknown"});
+    let error = respond(&model(&simulator, &KEYS), unknown()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsendable);
     let text = error.to_string();
     assert!(
@@ -136,18 +139,20 @@ async fn what_nobody_knows_is_refused_by_name_and_sent_to_nobody() {
         "{text}"
     );
     assert_eq!(simulator.stats().requests, 0);
-    // One account is the only one that could know.
-    let error = ask(&model(&simulator, &KEYS[..1]), unknown()).await.unwrap_err();
+    // With a single account, only that account can know the response.
+    let error = respond(&model(&simulator, &KEYS[..1]), unknown())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidRequest));
     assert_eq!(simulator.stats().requests, 1);
 }
 
 // L10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_follow_up_never_moves_to_another_key() {
+async fn follow_up_never_switches_to_another_key() {
     let simulator = simulator().await;
     let model = model(&simulator, &KEYS);
-    let first = ask(&model, json!({"input": "hi"})).await.unwrap();
+    let first = respond(&model, json!({"input": "hi"})).await.unwrap();
     let used = simulator
         .stats()
         .keys
@@ -172,7 +177,7 @@ async fn a_follow_up_never_moves_to_another_key() {
     }
     assert_eq!(simulator.stats().requests, 1);
     model.model().set_key_enabled(&label, true);
-    ask(
+    respond(
         &model,
         json!({"input": "and?", "previous_response_id": first["id"]}),
     )
@@ -183,7 +188,7 @@ async fn a_follow_up_never_moves_to_another_key() {
 
 // L10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_of_one_account_share_what_it_made() {
+async fn keys_of_one_account_share_its_responses() {
     let keys: Vec<Value> = KEYS
         .iter()
         .map(|key| json!({"key": key, "account": "one"}))
@@ -201,22 +206,22 @@ async fn keys_of_one_account_share_what_it_made() {
     let model = OpenAiResponsesCompatible::with_settings(&pool, "m", &simulator.url(), settings()).unwrap();
     let mut id = Value::Null;
     for _ in 0..8 {
-        id = ask(&model, json!({"input": "hi", "previous_response_id": id}))
+        id = respond(&model, json!({"input": "hi", "previous_response_id": id}))
             .await
             .unwrap()["id"]
             .clone();
     }
     assert!(
         simulator.stats().keys.iter().all(|key| key.requests == 2),
-        "any of them will do"
+        "every key of the account is used"
     );
 }
 
 // L10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_made_what_outlives_the_process_and_a_key_that_is_gone_is_told() {
+async fn affinity_is_saved_and_responses_of_removed_keys_are_rejected() {
     let simulator = simulator().await;
-    let folder = std::env::temp_dir().join(format!("llmpool-made-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("llmpool-affinity-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("states.json");
     let load = |keys: &[&'static str]| {
@@ -228,36 +233,36 @@ async fn who_made_what_outlives_the_process_and_a_key_that_is_gone_is_told() {
         (providers, model)
     };
     let (providers, first) = load(&KEYS);
-    let mut made = Vec::new();
+    let mut ids = Vec::new();
     for _ in 0..8 {
-        made.push(ask(&first, json!({"input": "hi"})).await.unwrap()["id"].clone());
+        ids.push(respond(&first, json!({"input": "hi"})).await.unwrap()["id"].clone());
     }
     providers.save_key_states(&path).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(!text.contains("canary") && !text.contains("resp_"), "{text}");
     let (_, second) = load(&KEYS);
-    // Not in the order in which keys would be picked anyway.
-    for id in made.iter().rev() {
-        ask(&second, json!({"input": "and?", "previous_response_id": id}))
+    // In reverse, because the least recently used keys would be selected in the original order.
+    for id in ids.iter().rev() {
+        respond(&second, json!({"input": "and?", "previous_response_id": id}))
             .await
             .unwrap();
     }
     assert_eq!(simulator.stats().requests, 16);
     let (_, third) = load(&KEYS[1..]);
-    let mut refused = 0;
-    for id in &made {
-        match ask(&third, json!({"input": "and?", "previous_response_id": id})).await {
+    let mut rejected = 0;
+    for id in &ids {
+        match respond(&third, json!({"input": "and?", "previous_response_id": id})).await {
             Ok(_) => {}
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Unsendable, "{error}");
-                refused += 1;
+                rejected += 1;
             }
         }
     }
     assert_eq!(
-        (refused, simulator.stats().requests),
+        (rejected, simulator.stats().requests),
         (2, 22),
-        "those of the key that is gone"
+        "the responses of the removed key are rejected"
     );
     let states = third.model().key_status();
     assert!(states.iter().all(|key| key.state == KeyState::Healthy));

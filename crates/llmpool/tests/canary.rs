@@ -1,4 +1,4 @@
-//! Nothing that somebody wrote, and no key, shows in any output: not in logs at any level, not in `Debug` or `Display`.
+//! No prompt and no key appears in any output: not in logs at any level, not in `Debug` or `Display`.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -36,9 +36,9 @@ fn request_with_canaries() -> ChatRequest {
     request
 }
 
-/// Calls that hang, wait in vain, are dropped, or panic; bytes as they come; and settings that hold a key.
-async fn paths_that_end_early(request: &ChatRequest) -> String {
-    let mut shown = String::new();
+/// Returns the output of calls that hang, time out, are dropped or panic, of raw streams, and of settings that contain a key.
+async fn output_of_early_ends(request: &ChatRequest) -> String {
+    let mut output = String::new();
     let hangs = Server::start(|_, _| Play::SendAndHang(stream_of(&recorded())[..600].to_vec())).await;
     let mut settings = TargetSettings {
         rate_limit: Some((3, 0.001)),
@@ -47,9 +47,9 @@ async fn paths_that_end_early(request: &ChatRequest) -> String {
     settings.headers.insert("x-api-key", KEY.parse().unwrap());
     let params = serde_json::value::to_raw_value(PROMPT).unwrap();
     settings.api_params.push(("instructions".to_owned(), params));
-    shown += &format!("{settings:?}");
+    output += &format!("{settings:?}");
     let providers = Providers::builder().model("p", "m", &hangs.url, [KEY], settings);
-    shown += &format!("{providers:?}");
+    output += &format!("{providers:?}");
     let providers = providers.build().unwrap();
     let target = providers.model("p/m").unwrap();
     let short = CallOptions {
@@ -64,14 +64,15 @@ async fn paths_that_end_early(request: &ChatRequest) -> String {
     let body = serde_json::to_vec(request).unwrap();
     let mut raw = target.raw_chat_stream(body.into()).await.unwrap();
     let frame = raw.next().await.unwrap().unwrap();
-    shown += &format!("{frame:?} {raw:?}");
+    output += &format!("{frame:?} {raw:?}");
     drop(raw);
-    let refused = target.chat_with(request, &short).await.unwrap_err();
+    let rejected = target.chat_with(request, &short).await.unwrap_err();
     assert!(
-        refused.attempts().is_empty(),
-        "the limit admits no fourth: {refused}"
+        rejected.attempts().is_empty(),
+        "the limit admits no fourth request: {rejected}"
     );
-    shown + &format!("{late} {late:?} {panicked} {panicked:?} {refused} {refused:?} {providers:?} {target:?}")
+    output
+        + &format!("{late} {late:?} {panicked} {panicked:?} {rejected} {rejected:?} {providers:?} {target:?}")
 }
 
 fn target(server: &Server, settings: TargetSettings) -> OpenAiCompatible {
@@ -81,7 +82,7 @@ fn target(server: &Server, settings: TargetSettings) -> OpenAiCompatible {
 
 // U08, O03, L80
 #[tokio::test]
-async fn no_prompt_and_no_key_in_any_output() {
+async fn no_output_contains_prompts_or_keys() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -89,7 +90,7 @@ async fn no_prompt_and_no_key_in_any_output() {
         .with_writer(move || writer.clone())
         .finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    let mut shown = String::new();
+    let mut output = String::new();
     let echo = format!(
         r#"{{"error":{{"message":"you sent {PROMPT} with {KEY}","code":"{KEY}","param":"{PROMPT} {KEY}"}}}}"#
     );
@@ -131,7 +132,7 @@ async fn no_prompt_and_no_key_in_any_output() {
                     && !error.param().unwrap_or_default().contains(KEY)
                     && !error.request_id().unwrap_or_default().contains(KEY)
             );
-            shown += &format!(
+            output += &format!(
                 "{error} {error:?} {:?} {target:?} {request:?} {options:?}",
                 target.key_status()
             );
@@ -151,51 +152,51 @@ async fn no_prompt_and_no_key_in_any_output() {
     .await;
     let target = target(&server, TargetSettings::default());
     let stream = target.chat_stream(&ChatRequest::user(PROMPT)).await.unwrap();
-    shown += &format!("{stream:?}");
+    output += &format!("{stream:?}");
     let error = stream.assemble().await.unwrap_err();
     assert!(
         error.partial().unwrap().text().contains(PROMPT),
-        "the partial answer is the caller's to have"
+        "the caller gets the partial answer"
     );
-    shown += &format!("{error} {error:?} {:?}", error.partial());
+    output += &format!("{error} {error:?} {:?}", error.partial());
     let answer = target.chat(&ChatRequest::user(PROMPT)).await.unwrap();
-    shown += &format!("{answer:?} {:?}", answer.report);
-    let spilled = [
+    output += &format!("{answer:?} {:?}", answer.report);
+    let error_event = [
         piece(r#"{"content":"a"}"#, "null"),
         format!(r#"{{"error":{{"message":"{KEY} {PROMPT}","code":"{KEY}"}}}}"#),
     ];
-    let spilled = stream_of(&spilled);
-    let server = Server::start(move |_, _| Play::Send(spilled.clone())).await;
+    let error_event = stream_of(&error_event);
+    let server = Server::start(move |_, _| Play::Send(error_event.clone())).await;
     let target = self::target(&server, TargetSettings::default());
     let stream = target.chat_stream(&ChatRequest::user(PROMPT)).await;
     let error = stream.unwrap().assemble().await.unwrap_err();
-    for words in [error.provider_message(), error.code()] {
-        assert!(!words.unwrap().contains("KEY-CANARY"), "{words:?}");
+    for text in [error.provider_message(), error.code()] {
+        assert!(!text.unwrap().contains("KEY-CANARY"), "{text:?}");
     }
-    shown += &format!("{error} {error:?}");
+    output += &format!("{error} {error:?}");
     let bad = format!(
         r#"{{"p":[{{"model_name":"m","api_keys":["{KEY}",1],"base_url":"x","headers":{{"a":"{KEY}\n"}}}}]}}"#
     );
     let error = Providers::from_json(&bad).unwrap_err();
-    shown += &format!("{error} {error:?}");
-    shown += &paths_that_end_early(&request_with_canaries()).await;
+    output += &format!("{error} {error:?}");
+    output += &output_of_early_ends(&request_with_canaries()).await;
     let panic = std::thread::spawn(move || {
         let pool = ApiKeyPool::new("p", [KEY]).unwrap();
         panic!("{pool:?} {:?}", pool.least_loaded_key());
     })
     .join()
     .unwrap_err();
-    shown += panic.downcast_ref::<String>().unwrap();
-    shown += &String::from_utf8_lossy(&log.0.lock().unwrap());
+    output += panic.downcast_ref::<String>().unwrap();
+    output += &String::from_utf8_lossy(&log.0.lock().unwrap());
     assert!(
-        shown.contains("attempt failed") && shown.contains("key rests"),
+        output.contains("attempt failed") && output.contains("key rests"),
         "the log was captured"
     );
     for canary in [PROMPT, KEY] {
         assert!(
-            !shown.contains(canary),
+            !output.contains(canary),
             "…{}…",
-            &shown[shown.find(canary).unwrap().saturating_sub(200)..][..300]
+            &output[output.find(canary).unwrap().saturating_sub(200)..][..300]
         );
     }
 }

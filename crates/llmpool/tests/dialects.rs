@@ -1,4 +1,4 @@
-//! Providers' ways: every example works by its base URL alone, and keys go where they are wanted.
+//! The examples of provider files, and the headers in which providers expect keys.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -16,15 +16,15 @@ fn key(_: &str) -> Option<String> {
 }
 
 #[test]
-fn there_is_an_example_for_every_provider_and_each_is_read_without_a_defect() {
+fn every_known_provider_has_a_valid_example_file() {
     let folder = format!("{}/../../examples/providers", env!("CARGO_MANIFEST_DIR"));
-    let mut seen = Vec::new();
+    let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let file = ProviderFile::read(&path, &key).unwrap_or_else(|error| panic!("{error}"));
         assert!(file.warnings.is_empty(), "{:?}", file.warnings);
         let name = file.providers[0].id.clone();
-        seen.push(if name == "llama-cpp" {
+        names.push(if name == "llama-cpp" {
             "llama.cpp".to_owned()
         } else {
             name
@@ -37,7 +37,7 @@ fn there_is_an_example_for_every_provider_and_each_is_read_without_a_defect() {
     }
     for profile in PROFILES {
         assert!(
-            seen.iter().any(|name| name == profile.name),
+            names.iter().any(|name| name == profile.name),
             "{} has no example",
             profile.name
         );
@@ -45,7 +45,7 @@ fn there_is_an_example_for_every_provider_and_each_is_read_without_a_defect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_goes_into_the_header_that_its_provider_wants() {
+async fn key_is_sent_in_the_header_of_its_provider() {
     for (url, header) in [
         ("http://api.openai.com/v1", "authorization: bearer sk-1"),
         ("http://mine.openai.azure.com/openai/v1", "api-key: sk-1"),

@@ -1,4 +1,4 @@
-//! A pool against the simulator: how load spreads, and what dead, throttled and flaky keys do to a crowd.
+//! A key pool against the simulator: load balancing, and many calls over invalid, throttled and unreliable keys.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ fn target(simulator: &Simulator, keys: &[&str], max_concurrency: Option<u32>) ->
     OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), settings).unwrap()
 }
 
-/// Runs `calls` calls, `workers` at a time; answers the attempts each one reported.
+/// Runs `calls` calls, `workers` at a time. Returns the sum of the attempts that they report.
 async fn run(target: &OpenAiCompatible, calls: usize, workers: usize) -> usize {
     let slots = Arc::new(tokio::sync::Semaphore::new(workers));
     let tasks: Vec<_> = (0..calls)
@@ -58,12 +58,12 @@ fn per_key(simulator: &Simulator) -> Vec<u64> {
 }
 
 const FOUR: &str = r#"{"keys":[{"key":"a"},{"key":"b"},{"key":"c"},{"key":"d"}],"head_delay":0.2}"#;
-const QUICK: &str = r#"{"keys":[{"key":"a"},{"key":"b"},{"key":"c"},{"key":"d"}]}"#;
+const FAST: &str = r#"{"keys":[{"key":"a"},{"key":"b"},{"key":"c"},{"key":"d"}]}"#;
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 
 // U02, O07
 #[tokio::test]
-async fn a_hundred_calls_at_once_put_25_on_each_of_four_keys() {
+async fn concurrent_calls_spread_evenly_over_keys() {
     let simulator = simulator(FOUR).await;
     run(&target(&simulator, &KEYS, None), 100, 100).await;
     assert!(
@@ -74,8 +74,8 @@ async fn a_hundred_calls_at_once_put_25_on_each_of_four_keys() {
 }
 
 #[tokio::test]
-async fn forty_calls_one_after_another_put_ten_on_each_key() {
-    let simulator = simulator(QUICK).await;
+async fn consecutive_calls_spread_evenly_over_keys() {
+    let simulator = simulator(FAST).await;
     run(&target(&simulator, &KEYS, None), 40, 1).await;
     assert_eq!(per_key(&simulator), [10, 10, 10, 10]);
 }
@@ -83,7 +83,7 @@ async fn forty_calls_one_after_another_put_ten_on_each_key() {
 // U04, O01, O12
 #[tokio::test]
 async fn four_workers_open_at_most_four_connections() {
-    let simulator = simulator(QUICK).await;
+    let simulator = simulator(FAST).await;
     run(&target(&simulator, &KEYS, None), 40, 4).await;
     assert!(
         simulator.stats().connections_opened <= 4,
@@ -94,15 +94,15 @@ async fn four_workers_open_at_most_four_connections() {
 
 // O12
 #[tokio::test]
-async fn thirty_calls_one_after_another_over_three_keys_open_one_connection() {
-    let simulator = simulator(QUICK).await;
+async fn consecutive_calls_over_several_keys_reuse_one_connection() {
+    let simulator = simulator(FAST).await;
     run(&target(&simulator, &KEYS[..3], None), 30, 1).await;
     assert_eq!(simulator.stats().connections_opened, 1);
 }
 
 // L01, O04
 #[tokio::test]
-async fn four_hundred_calls_survive_a_dead_a_throttled_and_two_flaky_keys() {
+async fn calls_succeed_with_invalid_throttled_and_unreliable_keys() {
     let simulator = simulator(
         r#"{"head_delay":0.2,"seed":7,"keys":[
             {"key":"dead","behaviours":[{"status":401}]},
@@ -118,11 +118,11 @@ async fn four_hundred_calls_survive_a_dead_a_throttled_and_two_flaky_keys() {
     assert!(stats.keys.iter().all(|key| key.max_in_flight <= 8));
 
     let dead: Vec<_> = stats.requests_of(0).collect();
-    let refused = dead
+    let rejected_at = dead
         .iter()
         .filter_map(|entry| entry.ended_ms)
         .fold(f64::MAX, f64::min);
-    assert!(dead.len() <= 8 && dead.iter().all(|entry| entry.at_ms <= refused + 5.0));
+    assert!(dead.len() <= 8 && dead.iter().all(|entry| entry.at_ms <= rejected_at + 5.0));
 
     let mut rest = stats.requests_of(1).peekable();
     let mut batches = 0;
@@ -140,12 +140,12 @@ async fn four_hundred_calls_survive_a_dead_a_throttled_and_two_flaky_keys() {
         }
         assert!(in_flight <= 8);
     }
-    assert!(batches >= 2, "the throttled key is tried again after its time");
+    assert!(batches >= 2, "the throttled key is used again after its cooldown");
     assert!(target.key_status().iter().all(|key| key.in_flight == 0));
 }
 
 #[tokio::test]
-async fn a_dead_connection_is_replaced_without_spending_a_retry_and_told_as_such() {
+async fn stale_connection_is_replaced_without_using_a_retry() {
     let simulator = simulator(r#"{"keys":[{"key":"a"}],"after_response":"drop_on_reuse"}"#).await;
     let pool = ApiKeyPool::new("sim", ["a"]).unwrap();
     let settings = TargetSettings {
@@ -173,7 +173,7 @@ async fn a_dead_connection_is_replaced_without_spending_a_retry_and_told_as_such
     assert_eq!(
         u64::from(spent),
         simulator.stats().requests_with_bytes,
-        "the dead ones took a permit too"
+        "attempts over stale connections take from the limit too"
     );
     assert_eq!(target.key_status()[0].in_flight, 0);
 }

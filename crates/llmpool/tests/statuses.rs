@@ -1,4 +1,4 @@
-//! What statuses do to a key where the provider file says so, in paused time.
+//! Configured actions on a key for response statuses. Time is paused.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -13,7 +13,7 @@ use support::{Play, Scripted, completion, error};
 
 const MINUTES: Duration = Duration::from_secs(300);
 
-/// Two models over the keys "bad", which is answered with a status, and "good".
+/// Returns two models over the keys "bad", for which the provider responds with `status`, and "good".
 fn two_models(status: u16, headers: &'static str, action: KeyAction) -> (OpenAiCompatible, OpenAiCompatible) {
     let script = Scripted::new(move |_, seen| match &*seen.key {
         "bad" => Play::Send(error(status, headers, "x")),
@@ -31,10 +31,10 @@ fn two_models(status: u16, headers: &'static str, action: KeyAction) -> (OpenAiC
     (model("one"), model("two"))
 }
 
-/// How many requests a call needs.
-async fn requests(model: &OpenAiCompatible) -> usize {
-    let (ask, options) = (ChatRequest::user("hi"), CallOptions::default());
-    let answer = model.chat_with(&ask, &options).await.unwrap();
+/// Makes a call. Returns the number of its attempts.
+async fn attempts(model: &OpenAiCompatible) -> usize {
+    let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
+    let answer = model.chat_with(&request, &options).await.unwrap();
     answer.report.attempts.len()
 }
 
@@ -44,7 +44,7 @@ fn state(model: &OpenAiCompatible) -> KeyState {
 
 // L05
 #[tokio::test(start_paused = true)]
-async fn a_parked_key_rests_as_long_as_is_set_or_longer_where_the_provider_says_so() {
+async fn parked_key_waits_for_the_longer_of_setting_and_retry_after() {
     let (pause, scope) = (MINUTES, KeyScope::Key);
     for (headers, seconds) in [
         ("", 300),
@@ -52,50 +52,54 @@ async fn a_parked_key_rests_as_long_as_is_set_or_longer_where_the_provider_says_
         ("retry-after: 900\r\n", 900),
     ] {
         let (one, two) = two_models(418, headers, KeyAction::Park { pause, scope });
-        assert_eq!(requests(&one).await, 2, "it goes on with the other key");
+        assert_eq!(attempts(&one).await, 2, "the call continues with the other key");
         assert!(matches!(state(&one), KeyState::Invalid(_)), "{:?}", state(&one));
         tokio::time::advance(Duration::from_secs(seconds - 1)).await;
-        assert_eq!((requests(&one).await, requests(&two).await), (1, 1));
+        assert_eq!((attempts(&one).await, attempts(&two).await), (1, 1));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(requests(&two).await, 2, "then it is tried again");
+        assert_eq!(attempts(&two).await, 2, "the key is used again");
     }
 }
 
 // L05
 #[tokio::test(start_paused = true)]
-async fn a_key_may_rest_for_one_model_only() {
+async fn key_parked_for_one_model_serves_the_other() {
     let (pause, scope) = (MINUTES, KeyScope::Model);
     let (one, two) = two_models(429, "", KeyAction::Park { pause, scope });
-    assert_eq!(requests(&one).await, 2);
+    assert_eq!(attempts(&one).await, 2);
     assert!(matches!(state(&one), KeyState::Forbidden(_)), "{:?}", state(&one));
-    assert_eq!((requests(&one).await, state(&two)), (1, KeyState::Healthy));
-    assert_eq!(requests(&two).await, 2, "the other model has yet to find out");
+    assert_eq!((attempts(&one).await, state(&two)), (1, KeyState::Healthy));
+    assert_eq!(attempts(&two).await, 2, "the other model tries the key itself");
 }
 
 // L05
 #[tokio::test(start_paused = true)]
-async fn a_disabled_key_waits_for_an_operator() {
+async fn disabled_key_stays_disabled_until_it_is_enabled() {
     for scope in [KeyScope::Key, KeyScope::Model] {
         let (one, two) = two_models(402, "", KeyAction::Disable { scope });
-        assert_eq!(requests(&one).await, 2);
+        assert_eq!(attempts(&one).await, 2);
         tokio::time::advance(Duration::from_secs(40 * 86_400)).await;
-        assert_eq!(requests(&one).await, 1, "{scope:?}");
-        let of_two = if scope == KeyScope::Key { 1 } else { 2 };
-        assert_eq!(requests(&two).await, of_two, "{scope:?}");
+        assert_eq!(attempts(&one).await, 1, "{scope:?}");
+        let expected = if scope == KeyScope::Key { 1 } else { 2 };
+        assert_eq!(attempts(&two).await, expected, "{scope:?}");
         let label = one.key_status()[0].label.clone();
         assert!(one.set_key_enabled(&label, true));
-        assert_eq!(requests(&one).await, 2, "{scope:?}: enabled, and tried again");
+        assert_eq!(
+            attempts(&one).await,
+            2,
+            "{scope:?}: the enabled key is used again"
+        );
     }
 }
 
 // L05
 #[tokio::test(start_paused = true)]
-async fn an_ignored_status_leaves_the_key_in_use() {
+async fn ignored_status_keeps_the_key_healthy() {
     let (one, _) = two_models(401, "", KeyAction::Ignore);
-    assert_eq!(requests(&one).await, 2);
+    assert_eq!(attempts(&one).await, 2);
     assert_eq!(state(&one), KeyState::Healthy);
     let (other, _) = two_models(403, "", KeyAction::Ignore);
-    assert_eq!(requests(&other).await, 2);
+    assert_eq!(attempts(&other).await, 2);
     assert_eq!(state(&other), KeyState::Healthy);
 }
 
@@ -110,8 +114,8 @@ fn on_status_of_a_provider_file_is_parsed_and_checked() {
         file.map(|file| file.providers[0].models[0].settings.on_status.clone())
             .map_err(|error| error.to_string())
     };
-    let right = r#"{"418":{"action":"park","seconds":1.5,"scope":"model"},"403":{"action":"disable"},"404":{"action":"ignore"}}"#;
-    let policy = read(right).unwrap();
+    let valid = r#"{"418":{"action":"park","seconds":1.5,"scope":"model"},"403":{"action":"disable"},"404":{"action":"ignore"}}"#;
+    let policy = read(valid).unwrap();
     let parked = KeyAction::Park {
         pause: Duration::from_millis(1500),
         scope: KeyScope::Model,

@@ -1,4 +1,4 @@
-//! Four timeouts, each for what it is for, and the error says which one it was. Time is paused.
+//! The four timeouts: when each applies, and that the error names it. Time is paused.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// All different, so that it shows which one it was.
+/// Returns a target whose timeouts all differ, so that the elapsed time identifies the timeout.
 fn target(connector: Arc<dyn Connect>) -> OpenAiCompatible {
     let pool = ApiKeyPool::new("p", ["k"]).unwrap();
     let settings = TargetSettings {
@@ -33,9 +33,10 @@ fn target(connector: Arc<dyn Connect>) -> OpenAiCompatible {
     OpenAiCompatible::with_connector(&pool, "m", "http://scripted/v1", settings, connector).unwrap()
 }
 
-async fn ended(target: &OpenAiCompatible, stream: bool) -> (ErrorKind, Duration) {
-    let (began, request, options) = (Instant::now(), ChatRequest::user("hi"), CallOptions::default());
-    let ended = if stream {
+/// Makes a call that fails. Returns the kind of its error and the elapsed time.
+async fn failure_of(target: &OpenAiCompatible, stream: bool) -> (ErrorKind, Duration) {
+    let (started, request, options) = (Instant::now(), ChatRequest::user("hi"), CallOptions::default());
+    let result = if stream {
         match target.chat_stream_with(&request, &options).await {
             Ok(stream) => stream.assemble().await,
             Err(error) => Err(error),
@@ -43,7 +44,7 @@ async fn ended(target: &OpenAiCompatible, stream: bool) -> (ErrorKind, Duration)
     } else {
         target.chat_with(&request, &options).await
     };
-    (ended.unwrap_err().kind(), began.elapsed())
+    (result.unwrap_err().kind(), started.elapsed())
 }
 
 struct Unreachable;
@@ -54,25 +55,26 @@ impl Connect for Unreachable {
     }
 }
 
-fn begun(more: &[&str]) -> Vec<u8> {
-    [STREAM_HEAD.as_bytes(), &events(more)].concat()
+/// Returns the head of a streamed response and some events.
+fn stream_start(data: &[&str]) -> Vec<u8> {
+    [STREAM_HEAD.as_bytes(), &events(data)].concat()
 }
 
 // L61
 #[tokio::test(start_paused = true)]
-async fn no_connection_is_the_connect_timeout() {
-    let (kind, after) = ended(&target(Arc::new(Unreachable)), true).await;
+async fn unreachable_server_fails_with_connect_timeout() {
+    let (kind, after) = failure_of(&target(Arc::new(Unreachable)), true).await;
     assert_eq!(kind, ErrorKind::Attempt(FailureKind::ConnectTimeout));
     assert_eq!(after.as_secs(), 2);
 }
 
 // L61
 #[tokio::test(start_paused = true)]
-async fn a_stream_without_content_is_the_first_content_timeout_whatever_else_comes() {
+async fn stream_without_content_fails_with_first_content_timeout() {
     let role = piece(r#"{"role":"assistant","content":""}"#, "null");
-    for head in [Vec::new(), begun(&[]), begun(&[&role])] {
+    for head in [Vec::new(), stream_start(&[]), stream_start(&[&role])] {
         let script = Scripted::new(move |_, _| Play::SendAndHang(head.clone()));
-        let (kind, after) = ended(&target(script), true).await;
+        let (kind, after) = failure_of(&target(script), true).await;
         assert_eq!(kind, ErrorKind::Attempt(FailureKind::FirstContentTimeout));
         assert_eq!(after.as_secs(), 30);
     }
@@ -80,45 +82,46 @@ async fn a_stream_without_content_is_the_first_content_timeout_whatever_else_com
 
 // L61
 #[tokio::test(start_paused = true)]
-async fn silence_after_content_is_the_idle_timeout() {
+async fn stalled_stream_fails_with_idle_timeout() {
     let word = piece(r#"{"content":"x"}"#, "null");
-    let script = Scripted::new(move |_, _| Play::SendInTwo(begun(&[&word]), 6 * SECOND, events(&[&word])));
-    let (kind, after) = ended(&target(script), true).await;
+    let script =
+        Scripted::new(move |_, _| Play::SendInTwo(stream_start(&[&word]), 6 * SECOND, events(&[&word])));
+    let (kind, after) = failure_of(&target(script), true).await;
     assert_eq!(kind, ErrorKind::Attempt(FailureKind::IdleTimeout));
-    assert_eq!(after.as_secs(), 6 + 7, "a byte begins it anew");
+    assert_eq!(after.as_secs(), 6 + 7, "each read restarts the timeout");
 }
 
 // L61
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_never_rests_ends_with_the_total_and_not_before() {
+async fn endless_stream_fails_with_total_timeout() {
     let script = Scripted::new(|_, _| {
         Play::Drip(
-            begun(&[]),
+            stream_start(&[]),
             5 * SECOND,
             events(&[&piece(r#"{"content":"x"}"#, "null")]),
         )
     });
-    let (kind, after) = ended(&target(script), true).await;
+    let (kind, after) = failure_of(&target(script), true).await;
     assert_eq!(kind, ErrorKind::Attempt(FailureKind::DeadlineExceeded));
     assert_eq!(after.as_secs(), 100);
 }
 
 // L62
 #[tokio::test(start_paused = true)]
-async fn a_plain_answer_that_stops_in_its_body_is_the_idle_timeout() {
+async fn stalled_response_body_fails_with_idle_timeout() {
     let part =
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{\"id\":".to_vec();
     let script = Scripted::new(move |_, _| Play::SendAndHang(part.clone()));
-    let (kind, after) = ended(&target(script), false).await;
+    let (kind, after) = failure_of(&target(script), false).await;
     assert_eq!(kind, ErrorKind::Attempt(FailureKind::IdleTimeout));
     assert_eq!(after.as_secs(), 7);
 }
 
 // L61
 #[tokio::test(start_paused = true)]
-async fn a_plain_answer_may_take_its_time_up_to_the_total() {
+async fn response_without_stream_has_only_the_total_timeout_for_its_head() {
     let script = Scripted::new(|_, _| Play::SendAndHang(Vec::new()));
-    let (kind, after) = ended(&target(script), false).await;
+    let (kind, after) = failure_of(&target(script), false).await;
     assert_eq!(kind, ErrorKind::Attempt(FailureKind::DeadlineExceeded));
     assert_eq!(after.as_secs(), 100);
 }

@@ -1,4 +1,4 @@
-//! Connections that end or hesitate at the worst moment.
+//! Connections that close just before a request, and streams that are always ready.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -25,48 +25,49 @@ fn target(connector: Arc<dyn Connect>) -> OpenAiCompatible {
     OpenAiCompatible::with_connector(&pool, "m", "http://scripted/v1", settings, connector).unwrap()
 }
 
-/// Connections that look alive so many times more, and are closed at the next look.
-struct ClosingBehindOurBack {
+/// Opens connections that report being open for `reads` more reads, and then being closed.
+struct ClosingConnector {
     inner: Arc<Scripted>,
-    looks: Arc<AtomicU32>,
+    reads: Arc<AtomicU32>,
 }
 
-struct Io {
+struct ClosingIo {
     io: BoxIo,
-    looks: Arc<AtomicU32>,
+    reads: Arc<AtomicU32>,
 }
 
-const NORMAL: u32 = u32::MAX;
+/// The connection stays open.
+const OPEN: u32 = u32::MAX;
 
-impl Connect for ClosingBehindOurBack {
+impl Connect for ClosingConnector {
     fn connect(&self, origin: &http::Uri) -> BoxFuture<'static, Result<Connected, ConnectError>> {
-        let (connected, looks) = (self.inner.connect(origin), self.looks.clone());
-        looks.store(NORMAL, Ordering::SeqCst);
+        let (connected, reads) = (self.inner.connect(origin), self.reads.clone());
+        reads.store(OPEN, Ordering::SeqCst);
         Box::pin(async move {
             let io = connected.await?.io;
-            Ok(Connected::direct(Io { io, looks }))
+            Ok(Connected::direct(ClosingIo { io, reads }))
         })
     }
 }
 
-impl AsyncRead for Io {
+impl AsyncRead for ClosingIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        match self.looks.load(Ordering::SeqCst) {
-            NORMAL => Pin::new(&mut self.io).poll_read(cx, buf),
+        match self.reads.load(Ordering::SeqCst) {
+            OPEN => Pin::new(&mut self.io).poll_read(cx, buf),
             0 => Poll::Ready(Ok(())),
             left => {
-                self.looks.store(left - 1, Ordering::SeqCst);
+                self.reads.store(left - 1, Ordering::SeqCst);
                 Poll::Pending
             }
         }
     }
 }
 
-impl AsyncWrite for Io {
+impl AsyncWrite for ClosingIo {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -85,30 +86,30 @@ impl AsyncWrite for Io {
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_between_the_look_and_the_request_is_replaced() {
-    for looks in 0..2 {
+async fn connection_closed_after_the_pool_check_is_replaced() {
+    for reads in 0..2 {
         let inner = Scripted::new(|_, _| Play::Send(completion("ok")));
-        let connector = Arc::new(ClosingBehindOurBack {
+        let connector = Arc::new(ClosingConnector {
             inner: inner.clone(),
-            looks: Arc::new(AtomicU32::new(NORMAL)),
+            reads: Arc::new(AtomicU32::new(OPEN)),
         });
         let target = target(connector.clone());
         let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
         target.chat_with(&request, &options).await.unwrap();
-        connector.looks.store(looks, Ordering::SeqCst);
+        connector.reads.store(reads, Ordering::SeqCst);
         let answer = target.chat_with(&request, &options).await.unwrap();
         assert_eq!(
             (answer.text(), answer.report.upstream_requests()),
             ("ok".into(), 1),
-            "{looks} looks"
+            "{reads} reads"
         );
-        assert_eq!(inner.connections.load(Ordering::SeqCst), 2, "{looks} looks");
+        assert_eq!(inner.connections.load(Ordering::SeqCst), 2, "{reads} reads");
     }
 }
 
-/// In a runtime's main future the runtime asks to yield, and comes back only after it was let go.
+// The main future of a runtime has a cooperative budget too: once it is used up, IO returns pending until the future yields.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_is_always_ready_does_not_starve_its_reader() {
+async fn stream_that_is_always_ready_yields_to_the_runtime() {
     let script = Scripted::new(|_, _| {
         let piece = piece(r#"{"content":"a word "}"#, "null");
         let mut bytes = support::STREAM_HEAD.as_bytes().to_vec();
@@ -125,7 +126,7 @@ async fn a_stream_that_is_always_ready_does_not_starve_its_reader() {
     while let Some(chunk) = stream.next().await {
         chunk.unwrap();
         chunks += 1;
-        // As slow as the provider, without giving way.
+        // As slow as the provider, without yielding.
         std::thread::sleep(Duration::from_micros(200));
     }
     assert_eq!(chunks, 600);

@@ -1,67 +1,66 @@
-//! What can be said to `llmpool chat`.
+//! Arguments of `llmpool chat`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::{Source, State, seconds};
+use super::shared::{ConfigFileArgs, StateFileArgs, non_empty, parse_seconds};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  llmpool chat                                      a talk, in a terminal: /help tells what it knows
+  llmpool chat                                      interactive chat; /help lists its commands
   llmpool chat \"Hello\"
   git diff | llmpool chat \"Write a commit message\"
   llmpool chat -f error.log -f screen.png \"What went wrong?\"
   llmpool chat -m openai/gpt-4o-mini --json \"Hello\" | jq .usage
-  llmpool chat --jsonl questions.jsonl --output answers.jsonl
+  llmpool chat --jsonl prompts.jsonl --output answers.jsonl
 
-A line of a batch is \"a prompt\", or {\"id\": …, \"prompt\": …, \"system\": …}, or a Chat Completions
-request with \"messages\", or a line of OpenAI's batches. Ended early, the same command with --output
-goes on.")]
-pub(crate) struct Chat {
-    /// The prompt; what comes on stdin is appended, and - stands for stdin alone
+A batch line is \"a prompt\", {\"id\": …, \"prompt\": …, \"system\": …}, a Chat Completions request with
+\"messages\", or a line of an OpenAI batch file. To resume an interrupted batch, run the same
+command with --output again.")]
+pub(crate) struct ChatArgs {
+    /// Prompt; stdin is appended to it if it is not a terminal. - reads only stdin
     pub(crate) prompt: Vec<String>,
-    /// The model, as provider/model
+    /// Model, as provider/model
     #[arg(short, long, env = "LLMPOOL_MODEL", hide_env = true)]
     pub(crate) model: Option<String>,
     #[command(flatten)]
-    pub(crate) source: Source,
-    /// Instructions for the model
+    pub(crate) config: ConfigFileArgs,
+    /// System prompt
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
-    /// Send a file along: a text, an image or a PDF; may be said several times
+    /// Attach a text, image or PDF file; can be repeated
     #[arg(short, long = "file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
-    /// Print the whole answer as JSON
+    /// Print the complete response as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Wait for the whole answer
+    /// Do not stream; print the answer when it is complete
     #[arg(short = 'S', long)]
     pub(crate) no_stream: bool,
-    /// Print the request as JSON, and send nothing
+    /// Print the request as JSON without sending it
     #[arg(long, conflicts_with_all = ["json", "no_stream"])]
     pub(crate) dry_run: bool,
     #[command(flatten)]
-    pub(crate) state: State,
+    pub(crate) state: StateFileArgs,
     #[command(flatten)]
-    pub(crate) batch: Batch,
+    pub(crate) batch: BatchArgs,
 }
 
-impl Chat {
-    /// The model that was named; a variable that is set to nothing names none.
+impl ChatArgs {
     pub(crate) fn model(&self) -> Option<&str> {
-        self.model.as_deref().filter(|model| !model.is_empty())
+        non_empty(self.model.as_ref())
     }
 }
 
-/// Many questions at once.
+/// Arguments of a batch.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Batches")]
 #[group(multiple = true, conflicts_with_all = ["prompt", "files", "json", "no_stream", "dry_run"])]
-pub(crate) struct Batch {
-    /// Ask every line of FILE and answer each with a line of JSON; without FILE, or with -, lines come on stdin
+pub(crate) struct BatchArgs {
+    /// Send every line of FILE and print one JSON line for each; reads stdin without FILE or with -
     #[arg(
         long,
         value_name = "FILE",
@@ -69,34 +68,34 @@ pub(crate) struct Batch {
         default_missing_value = "-"
     )]
     pub(crate) jsonl: Option<PathBuf>,
-    /// Append the answers to FILE, and skip the lines that it answers already [default: stdout]
+    /// Append the answers to FILE, and skip lines that it already has an answer for [default: stdout]
     #[arg(long, value_name = "FILE", requires = "jsonl")]
     pub(crate) output: Option<PathBuf>,
-    /// Write answers in the order of the lines, or each when it is done
+    /// Order of the answers
     #[arg(long, value_enum, default_value_t, requires = "jsonl")]
-    pub(crate) order: Order,
-    /// Most calls under way at once
+    pub(crate) order: OutputOrder,
+    /// Maximum number of concurrent calls
     #[arg(
         long,
         value_name = "N",
-        // Keeps three calls of five seconds going each second, and does not flood a small model on this machine.
+        // Sustains three calls a second at five seconds each, and does not overload a small local model.
         default_value_t = 16,
-        // More sockets than these would meet the usual limit of open files.
+        // The usual limit of open files allows about this many sockets.
         value_parser = clap::value_parser!(u16).range(1..=1000),
         requires = "jsonl"
     )]
     pub(crate) concurrency: u16,
-    /// Longest time for a call, with its waits for limits and its retries
-    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds, requires = "jsonl")]
+    /// Timeout of a call, including waits for limits and retries
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = parse_seconds, requires = "jsonl")]
     pub(crate) timeout: Duration,
 }
 
-/// When an answer of a batch is written.
+/// The order in which the answers of a batch are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Order {
-    /// In the order of the lines
+pub(crate) enum OutputOrder {
+    /// In the order of the input lines
     #[default]
     Input,
-    /// When it is done
+    /// Each as soon as it is complete
     Done,
 }

@@ -1,18 +1,18 @@
-//! `llmpool chat --jsonl`: many questions, one JSON line each, answered with one JSON line each.
+//! `llmpool chat --jsonl`: sends the prompts of a JSON Lines file concurrently, and writes one JSON line for each.
 //!
-//! Everything is read and checked before the first call: a mistake is told at once, and not after an hour.
+//! All lines are read and validated before the first call, so that an error is reported before anything is sent.
 
-mod input;
-mod line;
-mod output;
+mod batch_input;
+mod batch_line;
+mod batch_request;
+mod batch_row;
+mod batch_summary;
+mod output_file;
 mod progress;
-mod questions;
-mod row;
-mod tally;
-mod turns;
+mod reorderer;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -20,145 +20,144 @@ use indicatif::ProgressBar;
 use llmpool::{CallOptions, ChatResponse, Error, LlmInterface};
 use tokio::task::JoinSet;
 
-use self::output::{Kept, Output};
-use self::questions::Question;
-use self::tally::Tally;
-use self::turns::Turns;
-use super::chat::{Warn, providers};
-use super::state::Remembered;
-use crate::cli::{self, Chat};
-use crate::{exit, say};
+use self::batch_request::BatchRequest;
+use self::batch_summary::BatchSummary;
+use self::output_file::{BatchOutput, OutputFile};
+use self::reorderer::Reorderer;
+use crate::blocking::run_blocking;
+use crate::cli::{BatchArgs, ChatArgs};
+use crate::context::ProviderSource;
+use crate::context::state_file::StateFile;
+use crate::{exit, output, problem};
 
-pub(super) async fn run(chat: &Chat, source: PathBuf) -> Result<(), ExitCode> {
-    let (_simulator, providers) = providers(chat, Warn::Yes).await?;
-    let kept = Remembered::load(&chat.state, &providers)?;
-    let mut questions = questions::read(chat, source, &providers).await?;
-    let (output, answered) = output(chat.batch.output.clone()).await?;
-    let lines = questions.len();
-    questions.retain(|question| !answered.contains(&question.line.name));
-    let skipped = lines - questions.len();
-    let began = Instant::now();
-    let mut batch = Batch {
+pub(crate) async fn run(args: &ChatArgs) -> Result<(), ExitCode> {
+    let source = ProviderSource::load(&args.config)?.print_warnings();
+    let (_simulator, providers) = source.providers_or_simulator(args.model()).await?;
+    let state = StateFile::load(&args.state, &providers)?;
+    let mut requests = batch_request::read_all(args, &providers).await?;
+    let (output, answered) = open_output(args.batch.output.clone()).await?;
+    let lines = requests.len();
+    requests.retain(|request| !answered.contains(&request.line.id));
+    let skipped = lines - requests.len();
+    let start = Instant::now();
+    let mut batch = BatchRun {
         calls: JoinSet::new(),
-        turns: Turns::new(chat.batch.order),
-        bar: progress::bar(questions.len(), &output),
+        reorderer: Reorderer::new(args.batch.order),
+        progress: progress::bar(requests.len(), &output),
         output,
-        tally: Tally::new(skipped),
+        summary: BatchSummary::new(skipped),
     };
-    kept.during(&providers, batch.ask(questions, &chat.batch))
+    state
+        .save_during(&providers, batch.send_all(requests, &args.batch))
         .await??;
-    batch.bar.finish_and_clear();
-    say::note(batch.tally.summary(began.elapsed()));
-    batch.ending()
+    batch.progress.finish_and_clear();
+    output::note(batch.summary.text(start.elapsed()));
+    batch.exit_result()
 }
 
-/// Whether a path stands for stdin or stdout.
-fn is_standard(path: &Path) -> bool {
-    path == Path::new("-")
-}
-
-async fn output(path: Option<PathBuf>) -> Result<(Output, HashSet<String>), ExitCode> {
-    let Some(path) = path.filter(|path| !is_standard(path)) else {
-        return Ok((Output::Stdout, HashSet::new()));
+/// Opens the output, and returns the ids of the lines that it already has an answer for.
+async fn open_output(path: Option<PathBuf>) -> Result<(BatchOutput, HashSet<String>), ExitCode> {
+    let Some(path) = path.filter(|path| !batch_input::is_standard_stream(path)) else {
+        return Ok((BatchOutput::Stdout, HashSet::new()));
     };
-    // On a thread of its own, so that Ctrl-C is heard while a long file is read.
-    let opened = tokio::task::spawn_blocking(move || Kept::open(&path)).await;
-    let (kept, answered) = opened.unwrap_or(Err(exit::code(exit::FAILED)))?;
-    Ok((Output::File(kept), answered))
+    let opened = run_blocking(move || OutputFile::open(&path)).await;
+    let (file, answered) = opened.map_err(|problem| problem.exit(exit::USAGE))?;
+    Ok((BatchOutput::File(file), answered))
 }
 
-/// A batch under way. However it ends, its file has everything that was finished.
-struct Batch {
-    calls: JoinSet<Done>,
-    turns: Turns,
-    output: Output,
-    tally: Tally,
-    bar: ProgressBar,
+/// A running batch. When it is dropped early, finished rows are still written to the output file.
+struct BatchRun {
+    calls: JoinSet<FinishedLine>,
+    reorderer: Reorderer,
+    output: BatchOutput,
+    summary: BatchSummary,
+    progress: ProgressBar,
 }
 
-/// What became of a line.
-struct Done {
-    turn: usize,
-    name: String,
-    number: u64,
-    outcome: Result<ChatResponse, Error>,
+/// The result of one line.
+struct FinishedLine {
+    /// The position among the lines that were sent, from 0.
+    position: usize,
+    id: String,
+    line_number: u64,
+    result: Result<ChatResponse, Error>,
 }
 
-impl Batch {
-    async fn ask(&mut self, questions: Vec<Question>, said: &cli::Batch) -> Result<(), ExitCode> {
+impl BatchRun {
+    async fn send_all(&mut self, requests: Vec<BatchRequest>, args: &BatchArgs) -> Result<(), ExitCode> {
         let options = CallOptions {
-            timeout: Some(said.timeout),
-            // Where every key is refused, each line would wait for the same refusal.
+            timeout: Some(args.timeout),
+            // If every key is refused, the remaining lines fail at once instead of waiting for the same refusal.
             fail_fast: true,
             ..CallOptions::default()
         };
-        let mut questions = questions.into_iter().enumerate();
+        let mut requests = requests.into_iter().enumerate();
         loop {
-            while self.calls.len() < usize::from(said.concurrency)
-                && let Some((turn, question)) = questions.next()
+            while self.calls.len() < usize::from(args.concurrency)
+                && let Some((position, request)) = requests.next()
             {
-                self.calls.spawn(ask(turn, question, options.clone()));
+                self.calls.spawn(send(position, request, options.clone()));
             }
-            let Some(done) = self.calls.join_next().await else {
+            let Some(finished) = self.calls.join_next().await else {
                 return Ok(());
             };
-            match done {
-                Ok(done) => self.take(&done)?,
+            match finished {
+                Ok(finished) => self.record(&finished)?,
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
-            while let Some(row) = self.turns.next() {
+            while let Some(row) = self.reorderer.pop_ready() {
                 self.output.write(row).await?;
             }
         }
     }
 
-    fn take(&mut self, done: &Done) -> Result<(), ExitCode> {
-        let row = row::write(&done.name, done.number, &done.outcome)
-            .map_err(|error| exit::failed(&format!("an answer cannot be written as JSON: {error}")))?;
-        self.turns.done(done.turn, row);
-        self.tally.note(&done.outcome);
-        self.bar.inc(1);
-        self.bar
-            .set_message(format!("({} failed)", self.tally.failures()));
+    fn record(&mut self, finished: &FinishedLine) -> Result<(), ExitCode> {
+        let row = batch_row::encode(&finished.id, finished.line_number, &finished.result)
+            .map_err(|error| problem::failed(format!("cannot encode an answer as JSON: {error}")))?;
+        self.reorderer.insert(finished.position, row);
+        self.summary.add(&finished.result);
+        self.progress.inc(1);
+        self.progress
+            .set_message(format!("({} failed)", self.summary.failures()));
         Ok(())
     }
 
-    fn ending(&self) -> Result<(), ExitCode> {
-        if self.tally.failures() > 0 && matches!(self.output, Output::File(_)) {
-            let when = match self.tally.may_do_later() {
-                true => " later",
-                false => "",
-            };
-            say::hint(format!("the same command{when} asks only the failed lines again"));
+    /// Returns the exit code of the failed lines, if any failed, and prints how to retry them.
+    fn exit_result(&self) -> Result<(), ExitCode> {
+        if self.summary.failures() > 0 && matches!(self.output, BatchOutput::File(_)) {
+            output::hint(match self.summary.has_temporary_failures() {
+                true => "run the same command later to retry only the failed lines",
+                false => "run the same command again to retry only the failed lines",
+            });
         }
-        match self.tally.code() {
+        match self.summary.exit_code() {
             0 => Ok(()),
-            code => Err(exit::code(code)),
+            code => Err(ExitCode::from(code)),
         }
     }
 }
 
-impl Drop for Batch {
+impl Drop for BatchRun {
     fn drop(&mut self) {
-        while let Some(done) = self.calls.try_join_next() {
-            if let Ok(done) = done {
-                let _ = self.take(&done);
+        while let Some(finished) = self.calls.try_join_next() {
+            if let Ok(finished) = finished {
+                let _ = self.record(&finished);
             }
         }
-        if let Output::File(kept) = &self.output {
-            while let Some(row) = self.turns.rest() {
-                let _ = kept.append(&row);
+        if let BatchOutput::File(file) = &self.output {
+            while let Some(row) = self.reorderer.pop_any() {
+                let _ = file.append(&row);
             }
         }
     }
 }
 
-async fn ask(turn: usize, question: Question, options: CallOptions) -> Done {
-    let Question { line, model } = question;
-    Done {
-        turn,
-        outcome: model.chat_with(&line.request, &options).await,
-        name: line.name,
-        number: line.number,
+async fn send(position: usize, request: BatchRequest, options: CallOptions) -> FinishedLine {
+    let BatchRequest { line, model } = request;
+    FinishedLine {
+        position,
+        result: model.chat_with(&line.request, &options).await,
+        id: line.id,
+        line_number: line.number,
     }
 }

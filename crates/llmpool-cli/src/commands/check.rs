@@ -1,6 +1,8 @@
-//! `llmpool check`: which keys their providers accept, and what a short call shows.
+//! `llmpool check`: tests which keys the providers accept, and with `--call` whether streaming works.
 
-mod told;
+mod checked_model;
+mod report_json;
+mod report_text;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,93 +10,70 @@ use std::time::Duration;
 use llmpool::check::{CallCheck, KeyCheckOutcome, ModelCheck};
 use llmpool::{LlmInterface, OpenAiCompatible};
 
-use super::{chat, code, print};
-use crate::cli::Check;
+use self::checked_model::CheckedModel;
+use crate::cli::{CheckArgs, non_empty};
+use crate::context::{ProviderSource, select_model};
 use crate::terminal::Screen;
-use crate::{exit, say, settings};
+use crate::{exit, format, output};
 
-/// What became of one model.
-struct Checked {
-    /// `provider/model`.
-    id: String,
-    /// The model's own name.
-    name: String,
-    base_url: String,
-    keys: ModelCheck,
-    call: Option<CallCheck>,
-}
-
-pub(crate) async fn run(check: &Check) -> ExitCode {
-    code(ask(check).await)
-}
-
-async fn ask(check: &Check) -> Result<(), ExitCode> {
-    let models = models(check)?;
-    if check.call {
-        let calls = match models.len() {
-            1 => "1 billed call".to_owned(),
-            several => format!("{several} billed calls"),
-        };
-        say::note(format!("this makes {calls} of at most 16 tokens"));
+pub(crate) async fn run(args: &CheckArgs) -> Result<(), ExitCode> {
+    let models = models(args)?;
+    if args.call {
+        let calls = format::count(models.len(), "billed call");
+        output::note(format!("making {calls} of at most 16 tokens"));
     }
-    let mut checked: Vec<Checked> = Vec::new();
+    let mut checked: Vec<CheckedModel> = Vec::new();
     for model in models {
-        let keys = match checked.iter().find(|other| other.is_of_keys(&model)) {
-            Some(other) => other.keys.clone(),
-            None => model.check_keys(check.timeout).await,
-        };
-        let call = match check.call {
-            true => call(&model, &keys, check.timeout).await,
-            false => None,
-        };
-        checked.push(Checked {
-            id: model.id().to_owned(),
-            name: model.model_name().to_owned(),
-            base_url: model.base_url().to_owned(),
-            keys,
-            call,
-        });
+        checked.push(check(model, args, &checked).await);
     }
-    if check.json {
-        print(&format!("{}\n", told::as_json(&checked)))?;
-    } else {
-        print(&told::as_text(&checked, Screen::stdout()))?;
+    output::print(&match args.json {
+        true => format!("{}\n", report_json::render(&checked)),
+        false => report_text::render(&checked, Screen::stdout()),
+    })?;
+    match checked.iter().any(CheckedModel::is_refused) {
+        true => Err(ExitCode::from(exit::CREDENTIALS)),
+        false => Ok(()),
     }
-    if checked.iter().any(Checked::is_refused) {
-        return Err(exit::code(exit::CREDENTIALS));
-    }
-    Ok(())
 }
 
-/// Those that are configured, or the one that was named.
-fn models(check: &Check) -> Result<Vec<OpenAiCompatible>, ExitCode> {
-    let providers = settings::find(&check.source)?.warn().providers()?;
-    let named = check.model.as_deref().filter(|model| !model.is_empty());
-    if named.is_some() || providers.takes_any_model() {
-        return Ok(vec![chat::choose(&providers, named)?]);
+/// Returns the requested model, or all configured ones.
+fn models(args: &CheckArgs) -> Result<Vec<OpenAiCompatible>, ExitCode> {
+    let providers = ProviderSource::load(&args.config)?.print_warnings().providers()?;
+    let requested = non_empty(args.model.as_ref());
+    if requested.is_some() || providers.takes_any_model() {
+        return Ok(vec![select_model(&providers, requested)?]);
     }
     Ok(providers.models().cloned().collect())
 }
 
-/// With the first key that may be accepted.
-async fn call(model: &OpenAiCompatible, keys: &ModelCheck, timeout: Duration) -> Option<CallCheck> {
-    let usable = |verdict| !matches!(verdict, KeyCheckOutcome::Rejected(_));
-    let key = keys.keys.iter().find(|key| usable(key.outcome))?;
-    model.check_call(&key.key, timeout).await
+/// Checks the keys of a model, unless a model with the same keys at the same base URL is checked already.
+async fn check(model: OpenAiCompatible, args: &CheckArgs, checked: &[CheckedModel]) -> CheckedModel {
+    let keys = match checked.iter().find(|other| has_same_keys(other, &model)) {
+        Some(other) => other.keys.clone(),
+        None => model.check_keys(args.timeout).await,
+    };
+    let call = match args.call {
+        true => call(&model, &keys, args.timeout).await,
+        false => None,
+    };
+    CheckedModel {
+        id: model.id().to_owned(),
+        name: model.model_name().to_owned(),
+        base_url: model.base_url().to_owned(),
+        keys,
+        call,
+    }
 }
 
-impl Checked {
-    /// Whether it was asked where this model is, with the same keys.
-    fn is_of_keys(&self, model: &OpenAiCompatible) -> bool {
-        let keys = model.key_status();
-        let asked = self.keys.keys.iter().map(|key| &key.key);
-        self.base_url == model.base_url() && asked.eq(keys.iter().map(|key| &key.label))
-    }
+fn has_same_keys(checked: &CheckedModel, model: &OpenAiCompatible) -> bool {
+    let keys = model.key_status();
+    let checked_keys = checked.keys.keys.iter().map(|key| &key.key);
+    checked.base_url == model.base_url() && checked_keys.eq(keys.iter().map(|key| &key.label))
+}
 
-    fn is_refused(&self) -> bool {
-        let mut keys = self.keys.keys.iter();
-        let call = self.call.as_ref().and_then(|call| call.failure);
-        keys.any(|key| matches!(key.outcome, KeyCheckOutcome::Rejected(_)))
-            || call.is_some_and(told::is_refusal)
-    }
+/// Makes a call with the first key that is not refused. `None` if there is no such key.
+async fn call(model: &OpenAiCompatible, keys: &ModelCheck, timeout: Duration) -> Option<CallCheck> {
+    let is_usable = |outcome| !matches!(outcome, KeyCheckOutcome::Rejected(_));
+    let key = keys.keys.iter().find(|key| is_usable(key.outcome))?;
+    model.check_call(&key.key, timeout).await
 }

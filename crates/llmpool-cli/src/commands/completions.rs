@@ -1,4 +1,4 @@
-//! `llmpool completions` and `llmpool man`: what shells and readers want to know of the command line, made from the command line itself.
+//! `llmpool completions` and `llmpool man`: shell completions and manual pages, generated from the command line definition.
 
 use std::fs;
 use std::path::Path;
@@ -7,34 +7,33 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{code, print};
-use crate::cli::{Cli, Man};
-use crate::exit;
+use crate::cli::{Cli, ManArgs};
+use crate::{output, problem};
 
-pub(crate) fn run(shell: Shell) -> ExitCode {
+pub(crate) fn run(shell: Shell) -> Result<(), ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "llmpool", &mut script);
-    code(print(&String::from_utf8_lossy(&script)))
+    output::print(&String::from_utf8_lossy(&script))
 }
 
-/// The page of the command itself, or all pages into a folder.
-pub(crate) fn man(man: &Man) -> ExitCode {
-    code(match &man.folder {
-        None => page(&Cli::command()).and_then(|page| print(&page)),
-        Some(folder) => all(folder),
-    })
+/// Prints the manual page of `llmpool`, or writes the pages of all commands to a directory.
+pub(crate) fn man(args: &ManArgs) -> Result<(), ExitCode> {
+    match &args.folder {
+        None => output::print(&page(&Cli::command())?),
+        Some(directory) => write_pages(directory),
+    }
 }
 
 fn page(command: &clap::Command) -> Result<String, ExitCode> {
     let mut page = Vec::new();
-    let rendered = clap_mangen::Man::new(command.clone()).render(&mut page);
-    rendered.map_err(|error| exit::failed(&format!("the page cannot be made: {error}")))?;
+    clap_mangen::Man::new(command.clone())
+        .render(&mut page)
+        .map_err(|error| problem::failed(format!("cannot generate the manual page: {error}")))?;
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
-fn all(folder: &Path) -> Result<(), ExitCode> {
-    let shown = folder.display();
-    let unwritable = |error: std::io::Error| exit::failed(&format!("{shown} cannot be written: {error}"));
-    fs::create_dir_all(folder).map_err(unwritable)?;
-    clap_mangen::generate_to(Cli::command(), folder).map_err(unwritable)
+fn write_pages(directory: &Path) -> Result<(), ExitCode> {
+    fs::create_dir_all(directory)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
+        .map_err(|error| problem::failed(format!("cannot write to {}: {error}", directory.display())))
 }

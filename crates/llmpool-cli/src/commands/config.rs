@@ -1,23 +1,24 @@
-//! `llmpool config`: is the provider file right, what holds, and what may stand in it.
+//! `llmpool config`: writes, shows and validates the provider file.
 
-mod examples;
-mod hints;
 mod init;
+mod provider_templates;
+mod server_location;
 mod show;
+mod suspicious_settings;
 mod validate;
 
 use std::process::ExitCode;
 
 use llmpool::provider_file::PROVIDER_SCHEMA;
 
-use super::{code, print};
-use crate::cli::Config;
+use crate::cli::ConfigCommand;
+use crate::output;
 
-pub(crate) async fn run(config: Config) -> ExitCode {
-    code(match config {
-        Config::Init(init) => init::run(init).await,
-        Config::Show(show) => show::run(&show),
-        Config::Validate(validate) => validate::run(&validate),
-        Config::Schema => print(PROVIDER_SCHEMA),
-    })
+pub(crate) async fn run(command: ConfigCommand) -> Result<(), ExitCode> {
+    match command {
+        ConfigCommand::Init(args) => init::run(args).await,
+        ConfigCommand::Show(args) => show::run(&args),
+        ConfigCommand::Validate(args) => validate::run(&args),
+        ConfigCommand::Schema => output::print(PROVIDER_SCHEMA),
+    }
 }

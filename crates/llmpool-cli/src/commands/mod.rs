@@ -1,4 +1,4 @@
-//! One file for each command.
+//! Dispatch to the commands, one file each.
 
 mod batch;
 mod chat;
@@ -8,55 +8,46 @@ mod config;
 mod models;
 mod plan;
 mod sim;
-mod state;
 mod status;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command};
-use crate::exit;
+use crate::cli::{ChatArgs, Cli, Command};
+use crate::output;
 
-/// Whether Ctrl-C is the command's own business, and not the end of it.
-pub(crate) fn hears_ctrl_c(cli: &Cli) -> bool {
-    matches!(&cli.command, Command::Chat(chat) if chat::is_talk(chat))
+/// Returns whether the command handles Ctrl-C itself. Any other command is ended by it.
+pub(crate) fn handles_ctrl_c(cli: &Cli) -> bool {
+    matches!(&cli.command, Command::Chat(args) if is_interactive(args))
 }
 
+/// Runs the command and returns its exit code.
 pub(crate) async fn run(cli: Cli) -> ExitCode {
-    match cli.command {
-        Command::Chat(chat) if chat::is_talk(&chat) => chat::talk::run(chat).await,
-        Command::Chat(chat) => chat::run(chat).await,
-        Command::Check(check) => check::run(&check).await,
-        Command::Models(models) => models::run(&models),
-        Command::Config(config) => config::run(config).await,
-        Command::Status(status) => status::run(&status),
-        Command::Completions(completions) => completions::run(completions.shell),
-        Command::Man(man) => completions::man(&man),
-        Command::Version => code(print(concat!("llmpool ", env!("CARGO_PKG_VERSION"), "\n"))),
-        Command::Plan(plan) => plan::run(plan).await,
-        Command::Sim(sim) => sim::run(sim).await,
+    dispatch(cli.command)
+        .await
+        .map_or_else(|code| code, |()| ExitCode::SUCCESS)
+}
+
+async fn dispatch(command: Command) -> Result<(), ExitCode> {
+    match command {
+        Command::Chat(args) if args.batch.jsonl.is_some() => batch::run(&args).await,
+        Command::Chat(args) if is_interactive(&args) => chat::interactive::run(args).await,
+        Command::Chat(args) => chat::run(args).await,
+        Command::Check(args) => check::run(&args).await,
+        Command::Models(args) => models::run(&args),
+        Command::Config(command) => config::run(command).await,
+        Command::Status(args) => status::run(&args),
+        Command::Completions(args) => completions::run(args.shell),
+        Command::Man(args) => completions::man(&args),
+        Command::Version => output::print(concat!("llmpool ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Plan(args) => plan::run(args).await,
+        Command::Sim(args) => sim::run(args).await,
     }
 }
 
-/// Writes to stdout. A reader that has left is a reason to stop, not an error.
-fn print(text: &str) -> Result<(), ExitCode> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ExitCode::SUCCESS),
-        Err(error) => Err(exit::failed(&format!("stdout cannot be written: {error}"))),
-    }
-}
-
-/// The exit code of a command that either went through or knows its code.
-fn code(done: Result<(), ExitCode>) -> ExitCode {
-    done.map_or_else(|code| code, |()| ExitCode::SUCCESS)
-}
-
-/// So many of something.
-pub(crate) fn counted(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        several => format!("{several} {what}s"),
-    }
+/// Returns whether `llmpool chat` starts an interactive chat: there is no prompt, and all streams are terminals.
+fn is_interactive(args: &ChatArgs) -> bool {
+    let is_one_call =
+        !args.prompt.is_empty() || args.batch.jsonl.is_some() || args.json || args.no_stream || args.dry_run;
+    !is_one_call && io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal()
 }

@@ -1,42 +1,39 @@
-//! `llmpool models`: what is configured.
+//! `llmpool models`: lists the configured models.
 
 use std::process::ExitCode;
 
 use llmpool::{LlmInterface, OpenAiCompatible};
 
-use super::{code, print};
-use crate::cli::Models;
+use crate::cli::ModelsArgs;
+use crate::context::ProviderSource;
+use crate::output;
 use crate::table::Table;
-use crate::terminal::{Look, Screen};
-use crate::{say, settings};
+use crate::terminal::{Screen, Style};
 
-pub(crate) fn run(models: &Models) -> ExitCode {
-    code(list(models))
-}
-
-fn list(models: &Models) -> Result<(), ExitCode> {
-    let providers = settings::find(&models.source)?.providers()?;
+pub(crate) fn run(args: &ModelsArgs) -> Result<(), ExitCode> {
+    let providers = ProviderSource::load(&args.config)?.providers()?;
     if providers.takes_any_model() {
-        say::note("the provider from OPENAI_API_KEY takes any model's name");
+        output::note("the provider from OPENAI_API_KEY accepts any model name");
     }
-    let rows: Vec<&OpenAiCompatible> = providers.models().collect();
-    if models.json {
-        let rows: Vec<_> = rows.iter().map(|model| as_json(model)).collect();
-        return print(&format!("{}\n", serde_json::Value::Array(rows)));
+    let models: Vec<&OpenAiCompatible> = providers.models().collect();
+    if args.json {
+        let models: Vec<_> = models.iter().map(|model| to_json(model)).collect();
+        return output::print(&format!("{}\n", serde_json::Value::Array(models)));
     }
     let mut table = Table::with_header(Screen::stdout(), &["MODEL", "KEYS", "CONTEXT", "BASE URL"]);
-    for model in rows {
-        table.row([
-            (Look::Plain, model.id().to_owned()),
-            (Look::Plain, model.key_status().len().to_string()),
-            (Look::Plain, model.context_window().to_string()),
-            (Look::Plain, model.redacted_base_url()),
-        ]);
+    for model in models {
+        let cells = [
+            model.id().to_owned(),
+            model.key_status().len().to_string(),
+            model.context_window().to_string(),
+            model.redacted_base_url(),
+        ];
+        table.add_row(cells.map(|cell| (Style::Plain, cell)));
     }
-    print(&table.draw(0))
+    output::print(&table.render(0))
 }
 
-fn as_json(model: &OpenAiCompatible) -> serde_json::Value {
+fn to_json(model: &OpenAiCompatible) -> serde_json::Value {
     serde_json::json!({
         "id": model.id(),
         "base_url": model.redacted_base_url(),

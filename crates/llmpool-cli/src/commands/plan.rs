@@ -1,65 +1,48 @@
-//! `llmpool plan`: what becomes of traffic under the limits of models and their keys, and what would be enough for it.
+//! `llmpool plan`: simulates traffic against the limits of models and their keys, and recommends limits that are sufficient.
 
 mod advice;
 mod chart;
-mod document;
-mod setup;
-mod text;
+mod limit_labels;
+mod plan_json;
+mod plan_report;
+mod plan_setup;
+mod plan_text;
 mod trace;
 mod traffic;
-mod words;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use advice::Advice;
-use chart::Chart;
-use llmpool::forecast::{Forecast, Traffic};
-use setup::{Setup, Unforetold};
-
-use super::{code, print};
-use crate::cli::Plan;
-use crate::exit;
+use self::advice::Advice;
+use self::chart::Chart;
+use self::plan_report::{ModelPlan, PlanReport};
+use self::plan_setup::{ForecastError, PlanSetup};
+use crate::blocking::run_blocking;
+use crate::cli::PlanArgs;
+use crate::output;
 use crate::terminal::Screen;
 
-/// Everything that is told.
-struct Told {
-    setup: Setup,
-    traffic: Traffic,
-    target_wait: Duration,
-    /// One for each model that calls are for.
-    models: Vec<Model>,
+pub(crate) async fn run(args: PlanArgs) -> Result<(), ExitCode> {
+    run_blocking(move || plan(&args)).await
 }
 
-struct Model {
-    forecast: Forecast,
-    advice: Advice,
-}
-
-pub(crate) async fn run(plan: Plan) -> ExitCode {
-    // On a thread of its own, so that Ctrl-C is heard while it counts.
-    let told = tokio::task::spawn_blocking(move || foretell(&plan)).await;
-    code(told.unwrap_or_else(|_| Err(exit::failed("the forecast broke off"))))
-}
-
-fn foretell(plan: &Plan) -> Result<(), ExitCode> {
-    let mut setup = Setup::find(plan)?;
-    let traffic = traffic::read(plan, &mut setup)?;
-    let forecasts = setup.forecast(&traffic).map_err(Unforetold::ended)?;
-    let advised = forecasts.into_iter().enumerate().map(|(at, forecast)| {
-        let advice = Advice::seek(&setup, at, &traffic, &forecast, plan.target_wait)?;
-        Ok(Model { forecast, advice })
+fn plan(args: &PlanArgs) -> Result<(), ExitCode> {
+    let mut setup = PlanSetup::load(args)?;
+    let traffic = traffic::from_args(args, &mut setup)?;
+    let forecasts = setup.forecast(&traffic).map_err(ForecastError::exit)?;
+    let models = forecasts.into_iter().enumerate().map(|(index, forecast)| {
+        let advice = Advice::find(&setup, index, &traffic, &forecast, args.target_wait)?;
+        Ok(ModelPlan { forecast, advice })
     });
-    let models = advised.collect::<Result<Vec<_>, ExitCode>>()?;
-    let told = Told {
+    let models = models.collect::<Result<Vec<_>, ExitCode>>()?;
+    let report = PlanReport {
         setup,
         traffic,
-        target_wait: plan.target_wait,
+        target_wait: args.target_wait,
         models,
     };
-    if plan.json {
-        return print(&format!("{}\n", document::of(&told)));
+    if args.json {
+        return output::print(&format!("{}\n", plan_json::render(&report)));
     }
     let screen = Screen::stdout();
-    print(&text::of(&told, screen, Chart::on(screen)))
+    output::print(&plan_text::render(&report, screen, Chart::new(screen)))
 }

@@ -1,73 +1,109 @@
-//! `llmpool sim`: the simulator as a server.
+//! `llmpool sim`: runs the simulator as a server.
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use llmpool_simulator::{Scenario, Simulator};
+use crate::cli::SimArgs;
 
-use super::{code, print};
-use crate::cli::Sim;
-use crate::{exit, say};
-
-pub(crate) async fn run(sim: Sim) -> ExitCode {
-    code(serve(sim).await)
+#[cfg(feature = "simulator")]
+pub(crate) async fn run(args: SimArgs) -> Result<(), ExitCode> {
+    enabled::serve(args).await
 }
 
-async fn serve(sim: Sim) -> Result<(), ExitCode> {
-    let mut scenario = match &sim.scenario {
-        None => Scenario::default(),
-        Some(named) => scenario(named).map_err(|message| exit::with(exit::CONFIG, &message))?,
-    };
-    scenario.seed = sim.seed.unwrap_or(scenario.seed);
-    let simulator = Simulator::start_on(sim.listen, scenario)
-        .await
-        .map_err(|error| exit::failed(&format!("{}: {error}", sim.listen)))?;
-    print(&format!("{}\n", simulator.url()))?;
-    say::note("counts are at /stats; Ctrl-C ends it");
-    std::future::pending().await
+/// Explains how to get the simulator.
+#[cfg(not(feature = "simulator"))]
+#[expect(clippy::unused_async, reason = "same signature as with the feature")]
+pub(crate) async fn run(args: SimArgs) -> Result<(), ExitCode> {
+    use crate::exit;
+    use crate::problem::Problem;
+    let SimArgs {
+        listen,
+        scenario,
+        seed,
+    } = args;
+    let _ = (listen, scenario, seed);
+    Err(
+        Problem::new("this llmpool was built without the `simulator` feature")
+            .with_hint("build it with the default features: cargo install llmpool-cli")
+            .exit(exit::FAILED),
+    )
 }
 
-fn scenario(named: &Path) -> Result<Scenario, String> {
-    let place = named.display();
-    match ready_name(named) {
-        Some(name) => Scenario::ready(name)
-            .map_err(|error| format!("{place}: {error}; the name of a file has a / or ends in .json")),
-        None => {
-            let text =
-                std::fs::read_to_string(named).map_err(|error| format!("{place} cannot be read: {error}"))?;
-            Scenario::from_json(&text).map_err(|error| format!("{place}: {error}"))
-        }
-    }
-}
+#[cfg(feature = "simulator")]
+mod enabled {
+    use std::path::Path;
+    use std::process::ExitCode;
 
-/// Names and files look different, so that no file that happens to be there changes what a name means.
-fn ready_name(named: &Path) -> Option<&str> {
-    let name = named.to_str()?;
-    let is_file = name.contains(['/', std::path::MAIN_SEPARATOR]) || name.ends_with(".json");
-    (!is_file).then_some(name)
-}
+    use llmpool_simulator::{Scenario, Simulator};
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    use crate::cli::SimArgs;
+    use crate::problem::{self, Problem};
+    use crate::{exit, output};
 
-    #[test]
-    fn a_name_is_ready_and_a_file_has_a_slash_or_an_ending() {
-        assert_eq!(ready_name(Path::new("flaky")), Some("flaky"));
-        for file in ["flaky.json", "./flaky", "a/flaky", "/flaky"] {
-            assert_eq!(ready_name(Path::new(file)), None, "{file}");
-        }
+    /// Serves until the process is interrupted.
+    pub(super) async fn serve(args: SimArgs) -> Result<(), ExitCode> {
+        let mut scenario = match &args.scenario {
+            None => Scenario::default(),
+            Some(name) => load_scenario(name).map_err(|problem| problem.exit(exit::CONFIG))?,
+        };
+        scenario.seed = args.seed.unwrap_or(scenario.seed);
+        let simulator = Simulator::start_on(args.listen, scenario)
+            .await
+            .map_err(|error| problem::failed(format!("cannot listen on {}: {error}", args.listen)))?;
+        output::print(&format!("{}\n", simulator.url()))?;
+        output::note("statistics at /stats; stop with Ctrl-C");
+        std::future::pending().await
     }
 
-    #[test]
-    fn a_wrong_name_is_told_which_there_are_and_a_wrong_file_why() {
-        let message = scenario(Path::new("falky")).unwrap_err();
-        assert!(
-            message.starts_with("falky: ") && message.contains("dying-keys, flaky"),
-            "{message}"
-        );
-        assert!(scenario(Path::new("flaky")).is_ok());
-        let message = scenario(Path::new("no/such.json")).unwrap_err();
-        assert!(message.starts_with("no/such.json cannot be read: "), "{message}");
+    /// Loads a built-in scenario by its name, or a scenario file.
+    fn load_scenario(name: &Path) -> Result<Scenario, Problem> {
+        let shown = name.display();
+        match built_in_name(name) {
+            Some(name) => Scenario::built_in(name).map_err(|error| {
+                Problem::new(format!("{shown}: {error}"))
+                    .with_hint("to load a file, give a path that contains / or ends in .json")
+            }),
+            None => {
+                let text = std::fs::read_to_string(name)
+                    .map_err(|error| Problem::new(format!("cannot read {shown}: {error}")))?;
+                Scenario::from_json(&text).map_err(|error| Problem::new(format!("{shown}: {error}")))
+            }
+        }
+    }
+
+    /// Returns the name of a built-in scenario, or `None` for a path. A path contains a slash or ends in `.json`, so that an existing file
+    /// never changes what a name refers to.
+    fn built_in_name(name: &Path) -> Option<&str> {
+        let name = name.to_str()?;
+        let is_path = name.contains(['/', std::path::MAIN_SEPARATOR]) || name.ends_with(".json");
+        (!is_path).then_some(name)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn scenario_with_slash_or_json_suffix_is_a_path() {
+            assert_eq!(built_in_name(Path::new("flaky")), Some("flaky"));
+            for path in ["flaky.json", "./flaky", "a/flaky", "/flaky"] {
+                assert_eq!(built_in_name(Path::new(path)), None, "{path}");
+            }
+        }
+
+        #[test]
+        fn unknown_scenario_lists_the_known_ones() {
+            let message = load_scenario(Path::new("falky")).unwrap_err().message;
+            assert!(
+                message.starts_with("falky: ") && message.contains("dying-keys, flaky"),
+                "{message}"
+            );
+            assert!(load_scenario(Path::new("flaky")).is_ok());
+        }
+
+        #[test]
+        fn unreadable_scenario_file_is_an_error_with_its_path() {
+            let message = load_scenario(Path::new("no/such.json")).unwrap_err().message;
+            assert!(message.starts_with("cannot read no/such.json: "), "{message}");
+        }
     }
 }

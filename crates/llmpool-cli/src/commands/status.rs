@@ -1,4 +1,4 @@
-//! `llmpool status`: what another command, or a program with the library, wrote down of its keys and limits.
+//! `llmpool status`: shows the keys and limits that another command, or a program with the library, saved to a state file.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -8,51 +8,46 @@ use llmpool::provider_file::ProviderFile;
 use llmpool::{RateLimitStatus, SavedKey, SavedModel, SavedStatus};
 use serde_json::{Value, json};
 
-use super::{code, counted, print};
-use crate::cli::Status;
-use crate::exit;
-use crate::settings::{self, Found};
+use crate::cli::StatusArgs;
+use crate::context::{ProviderSource, read_provider_file};
+use crate::format::json_seconds;
+use crate::problem::{self, Problem};
 use crate::table::Table;
-use crate::terminal::{Look, Screen};
+use crate::terminal::{Screen, Style};
+use crate::{exit, format, output};
 
-pub(crate) fn run(status: &Status) -> ExitCode {
-    code(show(status))
-}
-
-fn show(status: &Status) -> Result<(), ExitCode> {
-    let Some(path) = status.state.file() else {
-        return Err(exit::hinting(
-            exit::USAGE,
-            "no state file is named",
-            "name the one that llmpool chat --state FILE or save_key_states writes, with --state or LLMPOOL_STATE",
-        ));
+pub(crate) fn run(args: &StatusArgs) -> Result<(), ExitCode> {
+    let Some(path) = args.state.file() else {
+        return Err(Problem::new("no state file was specified")
+            .with_hint("pass the file that llmpool chat --state FILE or save_key_states writes, with --state or LLMPOOL_STATE")
+            .exit(exit::USAGE));
     };
-    let (providers, file) = match settings::find(&status.source)? {
-        Found::File { path, providers } => (providers, Some(settings::read(&path)?)),
+    let (providers, file) = match ProviderSource::load(&args.config)? {
+        ProviderSource::File { path, providers } => (providers, Some(read_provider_file(&path)?)),
         other => (other.providers()?, None),
     };
     if !path.exists() {
-        return Err(exit::hinting(
-            exit::FAILED,
-            &format!("there is no state file {}", path.display()),
-            "it is written once a command or a program that keeps it has begun",
-        ));
+        return Err(
+            Problem::new(format!("state file {} does not exist", path.display()))
+                .with_hint("start a command with --state, such as llmpool chat; it creates the file")
+                .exit(exit::FAILED),
+        );
     }
-    let saved = providers.saved_status(&path).map_err(|error| exit::of(&error))?;
-    let limits = file.map_or_else(BTreeMap::new, |file| limits(&file));
-    if status.json {
-        return print(&format!("{}\n", as_json(&saved, &limits)));
-    }
-    let name = path.display().to_string();
-    print(&as_text(&name, &saved, &limits, Screen::stdout()))
+    let saved = providers
+        .saved_status(&path)
+        .map_err(|error| problem::exit_with(&error))?;
+    let limits = file.map_or_else(BTreeMap::new, |file| limits_by_model(&file));
+    output::print(&match args.json {
+        true => format!("{}\n", to_json(&saved, &limits)),
+        false => to_text(&path.display().to_string(), &saved, &limits, Screen::stdout()),
+    })
 }
 
-/// By the model's id, each limit by its name in the provider file.
-type Limits = BTreeMap<String, Vec<(&'static str, f64)>>;
+/// By model id: the limits that are not in the state file, with their names in the provider file.
+type LimitsByModel = BTreeMap<String, Vec<(&'static str, u32)>>;
 
-/// What every model is limited to beside its requests at once and a second.
-fn limits(file: &ProviderFile) -> Limits {
-    let mut limits = Limits::new();
+fn limits_by_model(file: &ProviderFile) -> LimitsByModel {
+    let mut limits = LimitsByModel::new();
     for provider in &file.providers {
         for model in &provider.models {
             let settings = &model.settings;
@@ -62,22 +57,30 @@ fn limits(file: &ProviderFile) -> Limits {
                 ("rpd", settings.rpd),
                 ("max_concurrency", settings.max_concurrency),
             ];
-            let set = all
-                .into_iter()
-                .filter_map(|(name, most)| Some((name, f64::from(most?))));
+            let set = all.into_iter().filter_map(|(name, limit)| Some((name, limit?)));
             limits.insert(format!("{}/{}", provider.id, model.model_name), set.collect());
         }
     }
     limits
 }
 
-fn as_text(name: &str, saved: &SavedStatus, limits: &Limits, screen: Screen) -> String {
-    let paint = screen.paint;
-    let age = saved.age.map_or("at a time it does not say".to_owned(), |age| {
-        format!("{} ago", in_words(age))
+fn to_text(name: &str, saved: &SavedStatus, limits: &LimitsByModel, screen: Screen) -> String {
+    let age = saved.age.map_or("at an unknown time".to_owned(), |age| {
+        format!("{} ago", rough_duration(age))
     });
-    let mut text = format!("{} saved {age}\n\n", paint.paint(Look::Strong, name));
-    let mut models = Table::with_header(screen, &["MODEL", "LIMITS", "FREE NOW", "WAITING"]);
+    let mut text = format!("{} saved {age}\n\n", screen.painter.paint(Style::Strong, name));
+    text += &model_table(saved, limits, screen);
+    text.push('\n');
+    text += &key_table(saved, screen);
+    if saved.unknown_keys > 0 {
+        let keys = format::count(saved.unknown_keys, "key");
+        text += &format!("\n{keys} in the state file but not in the provider file\n");
+    }
+    text
+}
+
+fn model_table(saved: &SavedStatus, limits: &LimitsByModel, screen: Screen) -> String {
+    let mut table = Table::with_header(screen, &["MODEL", "LIMITS", "AVAILABLE", "WAITING"]);
     for SavedModel {
         id,
         rate_limit,
@@ -85,18 +88,20 @@ fn as_text(name: &str, saved: &SavedStatus, limits: &Limits, screen: Screen) -> 
         ..
     } in &saved.models
     {
-        let free = rate_limit.map_or(String::new(), |rate| rate.available_tokens.to_string());
-        let row = [
+        let available = rate_limit.map_or(String::new(), |rate| rate.available_tokens.to_string());
+        let cells = [
             id.clone(),
-            limits_of(*rate_limit, limits.get(id)),
-            free,
+            limits_text(*rate_limit, limits.get(id)),
+            available,
             waiting.to_string(),
         ];
-        models.row(row.map(|cell| (Look::Plain, cell)));
+        table.add_row(cells.map(|cell| (Style::Plain, cell)));
     }
-    text += &models.draw(0);
-    text.push('\n');
-    let mut keys = Table::with_header(screen, &["PROVIDER", "KEY", "STATE", "BACK IN", "UNDER WAY"]);
+    table.render(0)
+}
+
+fn key_table(saved: &SavedStatus, screen: Screen) -> String {
+    let mut table = Table::with_header(screen, &["PROVIDER", "KEY", "STATE", "RETRY IN", "IN FLIGHT"]);
     for SavedKey {
         provider,
         label,
@@ -106,39 +111,34 @@ fn as_text(name: &str, saved: &SavedStatus, limits: &Limits, screen: Screen) -> 
         ..
     } in &saved.keys
     {
-        let look = match *state {
-            "healthy" => Look::Good,
-            "throttled" => Look::Doubtful,
-            _ => Look::Bad,
+        let style = match *state {
+            "healthy" => Style::Good,
+            "throttled" => Style::Warning,
+            _ => Style::Bad,
         };
-        let back_in = match retry_in {
-            // The next call finds out.
+        let retry_in = match retry_in {
+            // The next call probes the key.
             Some(Duration::ZERO) => "now".to_owned(),
-            Some(left) => in_words(*left),
+            Some(left) => rough_duration(*left),
             None => String::new(),
         };
-        keys.row([
-            (Look::Plain, provider.clone()),
-            (Look::Plain, label.to_string()),
-            (look, (*state).to_owned()),
-            (Look::Plain, back_in),
-            (Look::Plain, in_flight.to_string()),
+        table.add_row([
+            (Style::Plain, provider.clone()),
+            (Style::Plain, label.to_string()),
+            (style, (*state).to_owned()),
+            (Style::Plain, retry_in),
+            (Style::Plain, in_flight.to_string()),
         ]);
     }
-    text += &keys.draw(0);
-    if saved.unknown_keys > 0 {
-        let keys = counted(saved.unknown_keys, "key");
-        text += &format!("\n{keys} of the file not in the provider file\n");
-    }
-    text
+    table.render(0)
 }
 
-fn limits_of(rate: Option<RateLimitStatus>, others: Option<&Vec<(&'static str, f64)>>) -> String {
-    let rate = rate.map(|rate| format!("{} at once, {} a second", rate.capacity, rate.refill_rate));
+fn limits_text(rate: Option<RateLimitStatus>, others: Option<&Vec<(&'static str, u32)>>) -> String {
+    let rate = rate.map(|rate| format!("burst {}, {}/s", rate.capacity, rate.refill_rate));
     let others = others
         .into_iter()
         .flatten()
-        .map(|(name, most)| format!("{name} {most}"));
+        .map(|(name, limit)| format!("{name} {limit}"));
     let all: Vec<_> = rate.into_iter().chain(others).collect();
     match &all[..] {
         [] => "none".to_owned(),
@@ -146,8 +146,9 @@ fn limits_of(rate: Option<RateLimitStatus>, others: Option<&Vec<(&'static str, f
     }
 }
 
-fn in_words(span: Duration) -> String {
-    match span.as_secs() {
+/// Formats a duration in its largest unit that has at least two.
+fn rough_duration(duration: Duration) -> String {
+    match duration.as_secs() {
         seconds if seconds < 120 => format!("{seconds} s"),
         seconds if seconds < 7200 => format!("{} min", seconds / 60),
         seconds if seconds < 172_800 => format!("{} h", seconds / 3600),
@@ -155,31 +156,29 @@ fn in_words(span: Duration) -> String {
     }
 }
 
-fn as_json(saved: &SavedStatus, limits: &Limits) -> Value {
-    let seconds = |span: Duration| (span.as_secs_f64() * 1e3).round() / 1e3;
+fn to_json(saved: &SavedStatus, limits: &LimitsByModel) -> Value {
     let models = saved.models.iter().map(|model| {
-        let limit = model.rate_limit.map(|limit| {
+        let rate_limit = model.rate_limit.map(|rate| {
             json!({
-                "capacity": limit.capacity,
-                "refill_rate": limit.refill_rate,
-                "available_tokens": limit.available_tokens,
+                "capacity": rate.capacity,
+                "refill_rate": rate.refill_rate,
+                "available_tokens": rate.available_tokens,
             })
         });
-        let others = limits.get(&model.id).into_iter().flatten();
-        let others: BTreeMap<_, _> = others.map(|(name, most)| (*name, *most as u64)).collect();
-        json!({"id": model.id, "rate_limit": limit, "limits": others, "waiting": model.waiting})
+        let limits: BTreeMap<_, _> = limits.get(&model.id).into_iter().flatten().copied().collect();
+        json!({"id": model.id, "rate_limit": rate_limit, "limits": limits, "waiting": model.waiting})
     });
     let keys = saved.keys.iter().map(|key| {
         json!({
             "provider": key.provider,
             "key": key.label.to_string(),
             "state": key.state,
-            "back_in_s": key.retry_in.map(seconds),
+            "back_in_s": key.retry_in.map(json_seconds),
             "in_flight": key.in_flight,
         })
     });
     json!({
-        "age_s": saved.age.map(seconds),
+        "age_s": saved.age.map(json_seconds),
         "models": models.collect::<Value>(),
         "keys": keys.collect::<Value>(),
         "unknown_keys": saved.unknown_keys,
@@ -191,15 +190,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_told_in_the_unit_that_matters() {
-        for (seconds, words) in [
+    fn duration_has_its_largest_unit_with_at_least_two() {
+        for (seconds, text) in [
             (0, "0 s"),
             (119, "119 s"),
             (120, "2 min"),
             (7200, "2 h"),
             (172_800, "2 days"),
         ] {
-            assert_eq!(in_words(Duration::from_secs(seconds)), words);
+            assert_eq!(rough_duration(Duration::from_secs(seconds)), text);
         }
     }
 }

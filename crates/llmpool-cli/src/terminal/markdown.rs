@@ -1,203 +1,203 @@
-//! Markdown that is shown as it comes, piece by piece: headings and strong words bold, code in its colour, quotes dim.
+//! Colours streamed Markdown: headings and strong text bold, code coloured, quotes dim.
 //!
-//! Always true: no sign is taken away and none is added. What is shown is the text itself, only painted; so nothing is lost where a guess
-//! about a star was wrong, and what is copied from the terminal is the markdown. How the text is cut into pieces makes no difference.
+//! Invariant: without escape codes, the output is the input. Markup is coloured but never removed, so a wrong guess about an asterisk loses
+//! nothing, and text copied from the terminal is Markdown. Invariant: how the input is split into pieces does not change the output.
 
 use std::fmt::Write;
 
-use super::{Look, Paint};
+use super::{Painter, Style};
 
-/// What was shown so far, as far as it says how the rest looks.
+/// Colours the pieces of one text.
 #[derive(Debug)]
-pub(crate) struct Markdown {
-    paint: Paint,
-    /// Signs of which it is not known yet what they mean.
+pub(crate) struct MarkdownPainter {
+    painter: Painter,
+    /// Characters whose meaning depends on the next one.
     held: String,
-    line: Line,
-    /// Whether this is inside of a fence, and of which signs the fence is.
+    line: LineKind,
+    /// The character of the open code fence.
     fence: Option<char>,
     strong: bool,
     code: bool,
-    /// How the last sign looked that was shown.
-    shown: Look,
-    /// The last sign that was shown, a blank at the beginning of a line.
+    /// The style that is active in the output.
+    style: Style,
+    /// The last character of the output; a space at the start of a line.
     last: char,
 }
 
-/// What kind of line it is.
+/// The kind of the current line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
-    /// Not known yet.
-    Begun,
+enum LineKind {
+    /// Not yet known.
+    Undecided,
     Text,
     Heading,
     Quote,
-    /// The line of a fence itself.
+    /// The line that opens or closes a code fence.
     Fence,
 }
 
-impl Markdown {
-    pub(crate) fn new(paint: Paint) -> Self {
+impl MarkdownPainter {
+    pub(crate) fn new(painter: Painter) -> Self {
         Self {
-            paint,
+            painter,
             held: String::new(),
-            line: Line::Begun,
+            line: LineKind::Undecided,
             fence: None,
             strong: false,
             code: false,
-            shown: Look::Plain,
+            style: Style::Plain,
             last: ' ',
         }
     }
 
-    /// What to show of this piece.
+    /// Returns the output for the next piece.
     pub(crate) fn push(&mut self, text: &str) -> String {
-        if !self.paint.colours {
+        if !self.painter.colours {
             return text.to_owned();
         }
         let mut out = String::with_capacity(text.len() + 16);
-        for sign in text.chars() {
-            self.sign(sign, &mut out);
+        for c in text.chars() {
+            self.push_char(c, &mut out);
         }
-        self.look(Look::Plain, &mut out);
+        self.set_style(Style::Plain, &mut out);
         out
     }
 
-    /// What was held back.
+    /// Returns the output for the characters that are still held.
     pub(crate) fn finish(&mut self) -> String {
         let mut out = String::new();
-        self.let_go(None, &mut out);
-        self.look(Look::Plain, &mut out);
+        self.flush_held(None, &mut out);
+        self.set_style(Style::Plain, &mut out);
         out
     }
 
-    fn sign(&mut self, sign: char, out: &mut String) {
-        if sign == '\n' {
-            self.let_go(Some(sign), out);
+    fn push_char(&mut self, c: char, out: &mut String) {
+        if c == '\n' {
+            self.flush_held(Some(c), out);
             return self.end_line(out);
         }
-        if self.line == Line::Begun && self.may_begin_a_line_with(sign) {
-            return self.held.push(sign);
+        if self.line == LineKind::Undecided && self.can_be_line_mark(c) {
+            return self.held.push(c);
         }
-        if self.is_of_a_run(sign) {
-            return self.held.push(sign);
+        if self.is_in_run(c) {
+            return self.held.push(c);
         }
-        self.let_go(Some(sign), out);
-        match self.is_of_a_run(sign) {
-            true => self.held.push(sign),
-            false => self.show(sign, out),
+        self.flush_held(Some(c), out);
+        match self.is_in_run(c) {
+            true => self.held.push(c),
+            false => self.write(c, out),
         }
     }
 
-    /// Whether what is held and this sign may still turn out to be the mark at the beginning of a line.
-    fn may_begin_a_line_with(&self, sign: char) -> bool {
+    /// Returns whether the held characters with this one can be the mark at the start of a line.
+    fn can_be_line_mark(&self, c: char) -> bool {
         let mark = self.held.trim_start_matches(' ');
-        match (mark.chars().next(), sign) {
+        match (mark.chars().next(), c) {
             (None, ' ') => self.held.len() < 3,
             (None, '#' | '`' | '~' | '>') => true,
-            (Some(first @ ('#' | '`' | '~')), sign) => sign == first,
+            (Some(first @ ('#' | '`' | '~')), c) => c == first,
             _ => false,
         }
     }
 
-    /// Whether this sign continues what is held, or begins something that has to be held: stars and backticks come in runs.
-    fn is_of_a_run(&self, sign: char) -> bool {
-        let in_fence = self.fence.is_some() || self.line == Line::Fence;
+    /// Returns whether the character continues the held ones or starts a run of asterisks or backticks, which is held until it ends.
+    fn is_in_run(&self, c: char) -> bool {
+        let in_fence = self.fence.is_some() || self.line == LineKind::Fence;
         match self.held.chars().next() {
-            _ if in_fence || self.line == Line::Begun => false,
-            None => sign == '*' || sign == '`',
-            Some(first) => sign == first,
+            _ if in_fence || self.line == LineKind::Undecided => false,
+            None => c == '*' || c == '`',
+            Some(first) => c == first,
         }
     }
 
-    /// What is held means something now that the next sign is known.
-    fn let_go(&mut self, next: Option<char>, out: &mut String) {
+    /// Writes the held characters; their meaning is decided by the next character.
+    fn flush_held(&mut self, next: Option<char>, out: &mut String) {
         let held = std::mem::take(&mut self.held);
         let mark = held.trim_start_matches(' ');
-        if self.line == Line::Begun {
-            self.line = self.kind(mark, next);
-            if self.line == Line::Fence {
+        if self.line == LineKind::Undecided {
+            self.line = self.line_kind(mark, next);
+            if self.line == LineKind::Fence {
                 let opens = self.fence.is_none();
                 self.fence = mark.chars().next().filter(|_| opens);
             }
         }
-        let is_inline = self.line != Line::Fence && self.fence.is_none();
+        let is_inline = self.line != LineKind::Fence && self.fence.is_none();
         match mark {
-            "`" if is_inline => self.around(&held, out, |line| line.code = !line.code),
-            "**" | "***" if is_inline && !self.code && self.is_flank(next) => {
-                self.around(&held, out, |line| line.strong = !line.strong);
+            "`" if is_inline => self.write_mark(&held, out, |painter| painter.code = !painter.code),
+            "**" | "***" if is_inline && !self.code && self.is_flanking(next) => {
+                self.write_mark(&held, out, |painter| painter.strong = !painter.strong);
             }
-            _ => held.chars().for_each(|sign| self.show(sign, out)),
+            _ => held.chars().for_each(|c| self.write(c, out)),
         }
     }
 
-    /// A mark looks like what it is around.
-    fn around(&mut self, mark: &str, out: &mut String, turn: fn(&mut Self)) {
+    /// Writes a mark in the style of the text that it encloses, and toggles the style.
+    fn write_mark(&mut self, mark: &str, out: &mut String, toggle: fn(&mut Self)) {
         let was_on = self.strong || self.code;
         if !was_on {
-            turn(self);
+            toggle(self);
         }
-        mark.chars().for_each(|sign| self.show(sign, out));
+        mark.chars().for_each(|c| self.write(c, out));
         if was_on {
-            turn(self);
+            toggle(self);
         }
     }
 
-    /// Stars begin something before a word, and end it behind one.
-    fn is_flank(&self, next: Option<char>) -> bool {
+    /// Returns whether asterisks here can open strong text (before a word) or close it (after one).
+    fn is_flanking(&self, next: Option<char>) -> bool {
         match self.strong {
             true => !self.last.is_whitespace(),
             false => next.is_some_and(|next| !next.is_whitespace()),
         }
     }
 
-    fn kind(&self, mark: &str, next: Option<char>) -> Line {
+    fn line_kind(&self, mark: &str, next: Option<char>) -> LineKind {
         let count = mark.chars().count();
         let ends = |next: Option<char>| next.is_none_or(char::is_whitespace);
         match (self.fence, mark.chars().next()) {
-            (Some(open), Some(first)) if first == open && count >= 3 => Line::Fence,
-            (Some(_), _) => Line::Text,
-            (None, Some('`' | '~')) if count >= 3 => Line::Fence,
-            (None, Some('#')) if count <= 6 && ends(next) => Line::Heading,
-            (None, Some('>')) => Line::Quote,
-            (None, _) => Line::Text,
+            (Some(open), Some(first)) if first == open && count >= 3 => LineKind::Fence,
+            (Some(_), _) => LineKind::Text,
+            (None, Some('`' | '~')) if count >= 3 => LineKind::Fence,
+            (None, Some('#')) if count <= 6 && ends(next) => LineKind::Heading,
+            (None, Some('>')) => LineKind::Quote,
+            (None, _) => LineKind::Text,
         }
     }
 
-    fn show(&mut self, sign: char, out: &mut String) {
-        if self.line == Line::Begun {
-            self.line = Line::Text;
+    fn write(&mut self, c: char, out: &mut String) {
+        if self.line == LineKind::Undecided {
+            self.line = LineKind::Text;
         }
-        let look = match self.line {
-            Line::Fence => Look::Dim,
-            _ if self.fence.is_some() || self.code => Look::Code,
-            Line::Heading => Look::Strong,
-            _ if self.strong => Look::Strong,
-            Line::Quote => Look::Dim,
-            Line::Text | Line::Begun => Look::Plain,
+        let style = match self.line {
+            LineKind::Fence => Style::Dim,
+            _ if self.fence.is_some() || self.code => Style::Code,
+            LineKind::Heading => Style::Strong,
+            _ if self.strong => Style::Strong,
+            LineKind::Quote => Style::Dim,
+            LineKind::Text | LineKind::Undecided => Style::Plain,
         };
-        self.look(look, out);
-        out.push(sign);
-        self.last = sign;
+        self.set_style(style, out);
+        out.push(c);
+        self.last = c;
     }
 
     fn end_line(&mut self, out: &mut String) {
-        // What is open at the end of a line was meant otherwise, or will not be missed.
+        // Strong text and code do not span lines here: a lone mark must not colour the rest of the answer.
         (self.strong, self.code) = (false, false);
-        self.look(Look::Plain, out);
+        self.set_style(Style::Plain, out);
         out.push('\n');
-        (self.line, self.last) = (Line::Begun, ' ');
+        (self.line, self.last) = (LineKind::Undecided, ' ');
     }
 
-    fn look(&mut self, look: Look, out: &mut String) {
-        if look == self.shown {
+    fn set_style(&mut self, style: Style, out: &mut String) {
+        if style == self.style {
             return;
         }
-        if self.shown != Look::Plain {
-            let _ = write!(out, "{}", self.shown.style().render_reset());
+        if self.style != Style::Plain {
+            let _ = write!(out, "{}", self.style.ansi().render_reset());
         }
-        let _ = write!(out, "{}", look.style().render());
-        self.shown = look;
+        let _ = write!(out, "{}", style.ansi().render());
+        self.style = style;
     }
 }
 
@@ -205,38 +205,38 @@ impl Markdown {
 mod tests {
     use super::*;
 
-    const COLOURED: Paint = Paint { colours: true };
+    const COLOURED: Painter = Painter { colours: true };
 
-    /// With what is bold in [], code in {}, and what is dim in ().
-    fn shown(pieces: &[&str]) -> String {
-        let mut markdown = Markdown::new(COLOURED);
+    /// Returns the output with [] around bold, {} around code and () around dim text.
+    fn painted(pieces: &[&str]) -> String {
+        let mut markdown = MarkdownPainter::new(COLOURED);
         let mut text: String = pieces.iter().map(|piece| markdown.push(piece)).collect();
         text += &markdown.finish();
         let mut close = "";
-        let mut told = String::new();
+        let mut visible = String::new();
         let mut rest = text.as_str();
         while let Some(at) = rest.find('\u{1b}') {
-            told += &rest[..at];
+            visible += &rest[..at];
             let end = at + rest[at..].find('m').unwrap() + 1;
             match &rest[at + 2..end - 1] {
-                "0" => told += std::mem::take(&mut close),
-                "1" => (told, close) = (told + "[", "]"),
-                "2" => (told, close) = (told + "(", ")"),
-                "36" => (told, close) = (told + "{", "}"),
+                "0" => visible += std::mem::take(&mut close),
+                "1" => (visible, close) = (visible + "[", "]"),
+                "2" => (visible, close) = (visible + "(", ")"),
+                "36" => (visible, close) = (visible + "{", "}"),
                 other => panic!("{other}"),
             }
             rest = &rest[end..];
         }
-        // Where a piece ends the paint is put away, and taken up again.
-        (told + rest)
+        // The style is reset at the end of a piece and set again by the next one.
+        (visible + rest)
             .replace("][", "")
             .replace("}{", "")
             .replace(")(", "")
     }
 
     #[test]
-    fn what_is_meant_is_painted() {
-        for (text, painted) in [
+    fn markup_is_coloured() {
+        for (text, expected) in [
             ("plain", "plain"),
             ("# Heading\ntext", "[# Heading]\ntext"),
             ("####### no heading", "####### no heading"),
@@ -259,27 +259,27 @@ mod tests {
             ("#", "[#]"),
             ("```", "(```)"),
         ] {
-            assert_eq!(shown(&[text]), painted, "{text:?}");
+            assert_eq!(painted(&[text]), expected, "{text:?}");
         }
     }
 
     #[test]
-    fn without_colours_it_is_the_text() {
-        let mut markdown = Markdown::new(Paint { colours: false });
+    fn without_colours_text_is_unchanged() {
+        let mut markdown = MarkdownPainter::new(Painter { colours: false });
         assert_eq!(markdown.push("# **a**"), "# **a**");
         assert_eq!(markdown.finish(), "");
     }
 
     proptest::proptest! {
         #[test]
-        fn no_sign_is_lost_or_added_and_pieces_make_no_difference(
-            signs in proptest::collection::vec(proptest::sample::select(vec!["#", "`", "~", "*", " ", "\n", "a", "ä", ">", "```", "**"]), 0..40),
+        fn text_is_preserved_however_it_is_split(
+            tokens in proptest::collection::vec(proptest::sample::select(vec!["#", "`", "~", "*", " ", "\n", "a", "ä", ">", "```", "**"]), 0..40),
             cut in 0_usize..40,
         ) {
-            let text: String = signs.concat();
-            let cut = cut.min(signs.len());
-            let whole = shown(&[&text]);
-            let pieces = shown(&[&signs[..cut].concat(), &signs[cut..].concat()]);
+            let text: String = tokens.concat();
+            let cut = cut.min(tokens.len());
+            let whole = painted(&[&text]);
+            let pieces = painted(&[&tokens[..cut].concat(), &tokens[cut..].concat()]);
             let bare = |text: &str| text.replace(['[', ']', '{', '}', '(', ')'], "");
             proptest::prop_assert_eq!(bare(&whole), &text[..]);
             proptest::prop_assert_eq!(pieces, whole);

@@ -1,4 +1,4 @@
-//! Runs the command as a person would, with nothing configured around it.
+//! Runs the built command in a temporary directory with a clean environment.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use llmpool_simulator::{Scenario, Simulator};
 
-/// A folder of its own, gone at the end.
+/// A new directory that is removed on drop.
 pub struct Folder(pub PathBuf);
 
 impl Folder {
@@ -39,7 +39,7 @@ impl Drop for Folder {
     }
 }
 
-/// Starts the command in a folder.
+/// Starts the command in a directory.
 pub fn start(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_llmpool"))
         .args(arguments)
@@ -54,7 +54,7 @@ pub fn start(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> C
         .unwrap()
 }
 
-/// Runs the command to its end. Answers exit code, stdout, and stderr with times blanked.
+/// Runs the command to its end. Returns the exit code, stdout, and stderr with times masked.
 pub fn llmpool(
     folder: &Path,
     arguments: &[&str],
@@ -62,19 +62,19 @@ pub fn llmpool(
     variables: &[(&str, &str)],
 ) -> (i32, String, String) {
     let mut child = start(folder, arguments, variables);
-    // A command that fails early does not read its input.
+    // Fails if the command ends before it reads its input.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    ended(child)
+    wait_for_exit(child)
 }
 
-/// Waits for the end of the command.
-pub fn ended(child: Child) -> (i32, String, String) {
+/// Waits for the end of the command. Returns the same as [`llmpool`].
+pub fn wait_for_exit(child: Child) -> (i32, String, String) {
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (
         output.status.code().unwrap(),
         text(output.stdout),
-        without_times(&text(output.stderr)),
+        mask_times(&text(output.stderr)),
     )
 }
 
@@ -86,20 +86,20 @@ pub fn interrupt(child: &Child) {
     assert!(sent.unwrap().success());
 }
 
-/// `0.03s` becomes `#s`.
-fn without_times(text: &str) -> String {
-    let mut shown = String::new();
+/// Masks times: `0.03s` becomes `#s`.
+fn mask_times(text: &str) -> String {
+    let mut masked = String::new();
     for (index, word) in text.split(' ').enumerate() {
         if index > 0 {
-            shown.push(' ');
+            masked.push(' ');
         }
         let number = word
             .trim_end_matches([',', '\n', ':'])
             .strip_suffix('s')
             .filter(|number| number.parse::<f64>().is_ok());
-        shown += &number.map_or_else(|| word.to_owned(), |number| word.replacen(number, "#", 1));
+        masked += &number.map_or_else(|| word.to_owned(), |number| word.replacen(number, "#", 1));
     }
-    shown
+    masked
 }
 
 pub async fn simulator(scenario: &str) -> Simulator {

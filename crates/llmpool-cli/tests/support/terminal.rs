@@ -1,4 +1,4 @@
-//! A real terminal, driven from outside: tmux draws it, types into it, pastes and resizes.
+//! A real terminal, driven through tmux.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -6,45 +6,49 @@ use std::time::{Duration, Instant};
 
 use super::Folder;
 
-/// The longest that anything on the screen is waited for: a small model on a busy machine is slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait for text on the screen: a small model on a busy machine is slow.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A terminal with a shell command in it, gone at the end.
+/// A terminal that runs a shell command. Killed on drop.
 pub struct Terminal {
     folder: Folder,
     socket: PathBuf,
 }
 
-/// Whether there is a tmux. Where tests must not be left out, there has to be one.
-pub fn is_there() -> bool {
+/// Returns whether tmux is installed.
+///
+/// # Panics
+///
+/// In CI, where no test may be skipped, if it is not.
+pub fn is_available() -> bool {
     let found = Command::new("tmux").arg("-V").output().is_ok();
     assert!(found || std::env::var_os("CI").is_none(), "tmux is not installed");
     found
 }
 
 impl Terminal {
-    /// Runs a shell command in a terminal of this size, with nothing but these variables around it.
+    /// Runs a shell command in a terminal of this size (columns, rows) with only these environment variables.
     pub fn start(folder: Folder, size: (u16, u16), command: &str, variables: &[(&str, &str)]) -> Self {
         let socket = folder.0.join("tmux");
-        // What was on the screen is there to be looked at also when the command has ended.
+        // Keeps the screen after the command has ended.
         folder.write("tmux.conf", "set -g remain-on-exit on\n");
         let terminal = Self { folder, socket };
         let (columns, rows) = (size.0.to_string(), size.1.to_string());
         let home = format!("HOME={}", terminal.folder.0.display());
-        let set: Vec<String> = variables
+        let assignments: Vec<String> = variables
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        let around = [
+        let defaults = [
             "PATH=/usr/bin:/bin",
             "LANG=C.UTF-8",
             "TERM=screen-256color",
             &home,
         ];
         let mut arguments = vec!["new-session", "-d", "-x", &columns, "-y", &rows, "env", "-i"];
-        arguments.extend(around);
-        arguments.extend(set.iter().map(String::as_str));
-        // Ctrl-C is the command's alone, as in an interactive shell.
+        arguments.extend(defaults);
+        arguments.extend(assignments.iter().map(String::as_str));
+        // As in an interactive shell, Ctrl-C does not end the shell itself.
         let command = format!(
             "trap : INT; cd '{}' && {{ {command}; }}",
             terminal.folder.0.display()
@@ -58,24 +62,24 @@ impl Terminal {
         &self.folder.0
     }
 
-    /// Presses keys by their names, as in `Enter`, `C-c`, `M-Enter`.
+    /// Presses keys by their tmux names, such as `Enter`, `C-c` and `M-Enter`.
     pub fn press(&self, keys: &[&str]) -> &Self {
         self.tmux(&[&["send-keys"], keys].concat());
         self
     }
 
-    /// Types a text as it is.
+    /// Types text.
     pub fn write(&self, text: &str) -> &Self {
         self.tmux(&["send-keys", "-l", text]);
         self
     }
 
-    /// Types a line.
+    /// Types a line and presses Enter.
     pub fn enter(&self, line: &str) -> &Self {
         self.write(line).press(&["Enter"])
     }
 
-    /// Pastes a text at once, as terminals do that tell of it.
+    /// Pastes text with bracketed paste.
     pub fn paste(&self, text: &str) -> &Self {
         let file = self.folder.0.join("pasted");
         std::fs::write(&file, text).unwrap();
@@ -95,34 +99,34 @@ impl Terminal {
         self
     }
 
-    /// Everything that is and was on the screen, lines that were too long for it in one piece.
+    /// Returns the screen with its scrollback; wrapped lines are joined.
     pub fn text(&self) -> String {
         let shown = self.tmux(&["capture-pane", "-p", "-J", "-S", "-"]);
         let lines = shown.lines().map(str::trim_end);
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// The screen as it is, with colours.
+    /// Returns the screen with its colour escape codes.
     pub fn coloured(&self) -> String {
         self.tmux(&["capture-pane", "-p", "-e"])
     }
 
-    /// Waits until the text has this so many times.
+    /// Waits until the text occurs this many times, and returns the screen.
     pub fn wait_for(&self, what: &str, times: usize) -> String {
         self.wait_until(&format!("{what:?} {times} time(s)"), |text| {
             text.matches(what).count() >= times
         })
     }
 
-    /// Waits until the text is so.
-    pub fn wait_until(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
-        let began = Instant::now();
+    /// Waits until the condition holds for the screen, and returns the screen.
+    pub fn wait_until(&self, what: &str, condition: impl Fn(&str) -> bool) -> String {
+        let start = Instant::now();
         loop {
             let text = self.text();
-            if is_so(&text) {
+            if condition(&text) {
                 return text;
             }
-            assert!(began.elapsed() < PATIENCE, "{what} did not come:\n{text}");
+            assert!(start.elapsed() < TIMEOUT, "{what} did not appear:\n{text}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }

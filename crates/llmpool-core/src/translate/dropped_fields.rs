@@ -52,7 +52,12 @@ impl DroppedFields {
     }
 }
 
-/// Returns the unknown members, except those named in `reserved`.
+/// Returns the unknown members, for another type.
+pub(super) fn copy_unknown(extra: &UnknownFields) -> UnknownFields {
+    without(extra, &[])
+}
+
+/// Returns the unknown members, except those named in `reserved`, for another type.
 pub(super) fn without(extra: &UnknownFields, reserved: &[&str]) -> UnknownFields {
     let mut kept = UnknownFields::default();
     for (name, json) in extra.iter().filter(|(name, _)| !reserved.contains(name)) {

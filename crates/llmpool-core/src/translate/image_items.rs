@@ -1,6 +1,6 @@
 //! Generated images: `images` of a chat message, as OpenRouter sends them, and image generation items of a response.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::chat::Json;
 use crate::responses::HostedItem;
@@ -12,27 +12,19 @@ const BASE64: &str = ";base64,";
 
 /// Translates `[{"type": "image_url", "image_url": {"url": "data:image/png;base64,…"}}]` to items without ids.
 pub(super) fn images_to_items(images: &Json) -> Vec<HostedItem> {
-    #[derive(serde::Deserialize)]
-    struct Image {
-        image_url: Url,
-    }
-    #[derive(serde::Deserialize)]
-    struct Url {
-        url: String,
-    }
-    let images: Vec<Image> = serde_json::from_str(images.get()).unwrap_or_default();
-    let urls = images.into_iter().map(|image| image.image_url.url);
-    urls.filter_map(|url| {
+    let images: Vec<Value> = serde_json::from_str(images.get()).unwrap_or_default();
+    let items = images.iter().filter_map(|image| {
+        let url = image["image_url"]["url"].as_str()?;
         // The result is the encoded image, or its URL if the image is not embedded.
-        let result = url.split_once(BASE64).map_or(url.as_str(), |(_, data)| data);
+        let result = url.split_once(BASE64).map_or(url, |(_, data)| data);
         let mut item = HostedItem {
             status: Some("completed".to_owned()),
             ..HostedItem::default()
         };
         item.extra.insert("result", Json::of(result).ok()?);
         Some(item)
-    })
-    .collect()
+    });
+    items.collect()
 }
 
 /// Translates an image generation item to an element of `images`. Returns `None` if it has no image yet.

@@ -32,5 +32,9 @@ pub use translated_request::TranslatedRequest;
 pub use unsupported_field::UnsupportedField;
 pub use usage::parse_usage;
 
+/// Value of `include` with which a response contains log probabilities.
+const INCLUDE_LOGPROBS: &str = "message.output_text.logprobs";
+/// Value of `include` with which a response contains encrypted reasoning.
+const INCLUDE_ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
 /// Stands between two parts of reasoning that are joined to one text.
 const REASONING_SEPARATOR: &str = "\n\n";

@@ -112,11 +112,7 @@ impl ReasoningDetails {
 
 /// Returns the text of a block of any format.
 fn block_text(block: &Json) -> Option<String> {
-    #[derive(Deserialize)]
-    struct BlockText {
-        text: Option<String>,
-        summary: Option<String>,
-    }
-    let block: BlockText = serde_json::from_str(block.get()).ok()?;
-    block.text.or(block.summary)
+    let block = block.value();
+    let text = block["text"].as_str().or_else(|| block["summary"].as_str());
+    text.map(str::to_owned)
 }

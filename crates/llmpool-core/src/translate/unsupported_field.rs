@@ -32,10 +32,27 @@ impl UnsupportedField {
     /// Returns an error for the first of `checks` whose condition holds. A check is a condition, the field, and the reason.
     pub(super) fn check<const N: usize>(checks: [(bool, &str, &'static str); N]) -> Result<(), Self> {
         match checks.into_iter().find(|(unsupported, ..)| *unsupported) {
-            Some((_, param, reason)) => Err(Self::new(param, reason)),
+            Some((_, param, reason)) => unsupported(param, reason),
             None => Ok(()),
         }
     }
+}
+
+/// Returns the error of an unsupported field.
+pub(super) fn unsupported<T>(param: impl Into<String>, reason: &'static str) -> Result<T, UnsupportedField> {
+    Err(UnsupportedField::new(param, reason))
+}
+
+/// Translates each element of the list at `path`, together with its own path. Stops at the first error.
+pub(super) fn translate_each<T, U>(
+    list: &[T],
+    path: &str,
+    mut translate: impl FnMut(&T, String) -> Result<U, UnsupportedField>,
+) -> Result<Vec<U>, UnsupportedField> {
+    let elements = list.iter().enumerate();
+    elements
+        .map(|(index, element)| translate(element, format!("{path}[{index}]")))
+        .collect()
 }
 
 impl fmt::Display for UnsupportedField {

@@ -1,4 +1,4 @@
-//! Base64 with padding, as RFC 4648 has it.
+//! Base64 encoding with padding, as in RFC 4648.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -6,7 +6,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     bytes.chunks(3).flat_map(quad).collect()
 }
 
-/// Up to three bytes as four characters.
+/// Encodes up to three bytes as four characters.
 fn quad(bytes: &[u8]) -> [char; 4] {
     let byte = |index| u32::from(bytes.get(index).copied().unwrap_or(0));
     let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_examples_of_the_rfc() {
+    fn examples_of_the_rfc_are_encoded() {
         for (bytes, text) in [
             ("", ""),
             ("f", "Zg=="),

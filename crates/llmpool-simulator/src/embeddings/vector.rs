@@ -1,8 +1,9 @@
-//! A direction for a number.
+//! Deterministic unit vectors.
 
 use crate::random::SplitMix64;
 
-/// A vector of length 1, the same for the same number; shorter ones point where the longer ones begin.
+/// Returns the vector of length 1 for a hash. The components of a shorter vector are proportional to the first
+/// components of a longer one.
 pub(super) fn unit_vector(hash: u64, dimensions: usize) -> Vec<f32> {
     let mut random = SplitMix64::new(hash, 0);
     let numbers: Vec<f64> = (0..dimensions).map(|_| random.signed_unit()).collect();
@@ -19,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn vectors_have_length_1_and_differ() {
+    fn vectors_have_length_1_and_differ_by_hash() {
         for dimensions in [1, 2, 1536] {
             let vector = unit_vector(7, dimensions);
             let square: f32 = vector.iter().map(|number| number * number).sum();

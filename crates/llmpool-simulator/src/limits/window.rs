@@ -1,66 +1,67 @@
-//! How often something may happen in a time, counted in the three ways that providers count.
+//! A limit per span of time, counted in one of the three ways that providers use.
 //!
-//! It counts in integers, so a wait is exact to the nanosecond.
+//! Counts in integers, so waits are exact to the nanosecond.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// How a limit over a time is counted.
+/// How a limit per span of time is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowKind {
-    /// A bucket as large as the limit that refills all the time: what rested may come at once, so up to twice the limit
-    /// passes in one span.
+    /// Token bucket: holds the limit and refills continuously. Up to twice the limit passes in one span, after a
+    /// pause.
     #[default]
     Bucket,
-    /// A count that begins anew at each multiple of the time: up to twice the limit passes around such a moment.
+    /// Fixed window: the count restarts at each multiple of the span. Up to twice the limit passes around such a
+    /// boundary.
     #[serde(alias = "fixed_minute")]
     Fixed,
-    /// A log of what passed: in no span whatever does more than the limit pass. What came at t is out at t + time.
+    /// Sliding window: at most the limit passes in any span. A request at time `t` stops counting at `t + span`.
     Sliding,
 }
 
-/// A limit over a time, with what is spent of it. A time that is earlier than one before counts as that one.
+/// A limit per span of time, and its usage. A time earlier than one in a previous call is treated as that one.
 #[derive(Clone, Debug)]
-pub(crate) struct Window {
+pub(crate) struct LimitWindow {
     limit: u32,
     per: Duration,
-    spent: Spent,
-    /// The latest time it heard of.
+    usage: WindowUsage,
+    /// The latest time passed to a method.
     latest: Duration,
 }
 
 #[derive(Clone, Debug)]
-enum Spent {
-    /// What is missing in the bucket at `latest`, in units of which a whole one has as many as the time has
-    /// nanoseconds: so each nanosecond gives back exactly `limit` of them.
+enum WindowUsage {
+    /// Units missing from the bucket at `latest`. One request or token is `per` (in nanoseconds) units, so the bucket
+    /// refills by exactly `limit` units per nanosecond.
     Bucket(u128),
-    /// How much came since the last multiple of the time.
+    /// The amount spent since the last multiple of `per`.
     Fixed(u64),
-    /// What came in the last span.
-    Sliding(Log),
+    /// The amounts spent in the last span.
+    Sliding(SlidingLog),
 }
 
-/// When something came and how much, no more than needed to tell whether the limit is reached.
+/// Times and amounts. Holds only the entries that can affect a decision.
 #[derive(Clone, Debug, Default)]
-struct Log {
+struct SlidingLog {
     /// Oldest first.
     entries: VecDeque<(Duration, u32)>,
     sum: u64,
 }
 
-impl Window {
-    /// `limit` and `per` of 0 count as the smallest that there is.
+impl LimitWindow {
+    /// A `limit` of 0 is raised to 1, a `per` of 0 to 1 ns.
     pub(crate) fn new(kind: WindowKind, limit: u32, per: Duration) -> Self {
         Self {
             limit: limit.max(1),
             per: per.max(Duration::from_nanos(1)),
-            spent: match kind {
-                WindowKind::Bucket => Spent::Bucket(0),
-                WindowKind::Fixed => Spent::Fixed(0),
-                WindowKind::Sliding => Spent::Sliding(Log::default()),
+            usage: match kind {
+                WindowKind::Bucket => WindowUsage::Bucket(0),
+                WindowKind::Fixed => WindowUsage::Fixed(0),
+                WindowKind::Sliding => WindowUsage::Sliding(SlidingLog::default()),
             },
             latest: Duration::ZERO,
         }
@@ -70,75 +71,75 @@ impl Window {
         self.limit
     }
 
-    /// How long until `amount` fits: 0 if it does now, `None` if it never will.
-    pub(crate) fn wait(&mut self, amount: u32, now: Duration) -> Option<Duration> {
+    /// Returns the time until `amount` fits: 0 if it fits now, `None` if it is larger than the limit.
+    pub(crate) fn wait_for(&mut self, amount: u32, now: Duration) -> Option<Duration> {
         self.advance(now);
         let free = self.limit.checked_sub(amount)?;
-        Some(match &self.spent {
-            Spent::Bucket(missing) => self.time_to_refill(missing.saturating_sub(self.units(free))),
-            Spent::Fixed(spent) if *spent <= u64::from(free) => Duration::ZERO,
-            Spent::Fixed(_) => self.to_next_multiple(),
-            Spent::Sliding(log) => log
-                .last_in_the_way_of(u64::from(free))
-                .map_or(Duration::ZERO, |at| self.to_leave(at)),
+        Some(match &self.usage {
+            WindowUsage::Bucket(missing) => self.time_to_refill(missing.saturating_sub(self.units(free))),
+            WindowUsage::Fixed(spent) if *spent <= u64::from(free) => Duration::ZERO,
+            WindowUsage::Fixed(_) => self.time_to_next_multiple(),
+            WindowUsage::Sliding(log) => log
+                .last_blocking_entry(u64::from(free))
+                .map_or(Duration::ZERO, |at| self.time_to_expiry(at)),
         })
     }
 
-    /// Spends `amount`, whether there is room or not. Debts are not kept: at most the whole limit is missing.
+    /// Spends `amount`, even if it does not fit. Usage beyond the limit is not carried over as debt.
     pub(crate) fn spend(&mut self, amount: u32, now: Duration) {
         self.advance(now);
         let units = self.units(amount);
         let all = self.units(self.limit);
-        match &mut self.spent {
-            Spent::Bucket(missing) => *missing = (*missing + units).min(all),
-            Spent::Fixed(spent) => *spent = (*spent + u64::from(amount)).min(u64::from(self.limit)),
-            Spent::Sliding(log) => log.add(self.latest, amount, u64::from(self.limit)),
+        match &mut self.usage {
+            WindowUsage::Bucket(missing) => *missing = (*missing + units).min(all),
+            WindowUsage::Fixed(spent) => *spent = (*spent + u64::from(amount)).min(u64::from(self.limit)),
+            WindowUsage::Sliding(log) => log.add(self.latest, amount, u64::from(self.limit)),
         }
     }
 
-    /// How many whole ones may pass now.
+    /// Returns the amount that fits now, rounded down.
     pub(crate) fn remaining(&mut self, now: Duration) -> u32 {
         self.advance(now);
-        let spent = match &self.spent {
-            Spent::Bucket(missing) => missing.div_ceil(self.per.as_nanos()),
-            Spent::Fixed(spent) => u128::from(*spent),
-            Spent::Sliding(log) => u128::from(log.sum),
+        let spent = match &self.usage {
+            WindowUsage::Bucket(missing) => missing.div_ceil(self.per.as_nanos()),
+            WindowUsage::Fixed(spent) => u128::from(*spent),
+            WindowUsage::Sliding(log) => u128::from(log.sum),
         };
         self.limit
             .saturating_sub(u32::try_from(spent).unwrap_or(u32::MAX))
     }
 
-    /// How long until the whole limit is there again if nothing more comes.
-    pub(crate) fn reset(&mut self, now: Duration) -> Duration {
+    /// Returns the time until the whole limit is available again, if nothing is spent.
+    pub(crate) fn time_to_full(&mut self, now: Duration) -> Duration {
         self.advance(now);
-        match &self.spent {
-            Spent::Bucket(missing) => self.time_to_refill(*missing),
-            Spent::Fixed(0) => Duration::ZERO,
-            Spent::Fixed(_) => self.to_next_multiple(),
-            Spent::Sliding(log) => log
+        match &self.usage {
+            WindowUsage::Bucket(missing) => self.time_to_refill(*missing),
+            WindowUsage::Fixed(0) => Duration::ZERO,
+            WindowUsage::Fixed(_) => self.time_to_next_multiple(),
+            WindowUsage::Sliding(log) => log
                 .entries
                 .back()
-                .map_or(Duration::ZERO, |(at, _)| self.to_leave(*at)),
+                .map_or(Duration::ZERO, |(at, _)| self.time_to_expiry(*at)),
         }
     }
 
-    /// Gives back what time has given back since the last call.
+    /// Refills, restarts or expires usage for the time since the last call.
     fn advance(&mut self, now: Duration) {
         let before = self.latest;
         self.latest = now.max(before);
         let (per, limit) = (self.per, u128::from(self.limit));
         let latest = self.latest;
-        match &mut self.spent {
-            Spent::Bucket(missing) => {
+        match &mut self.usage {
+            WindowUsage::Bucket(missing) => {
                 let refilled = (latest - before).as_nanos().saturating_mul(limit);
                 *missing = missing.saturating_sub(refilled);
             }
-            Spent::Fixed(spent) => {
+            WindowUsage::Fixed(spent) => {
                 if before.as_nanos() / per.as_nanos() != latest.as_nanos() / per.as_nanos() {
                     *spent = 0;
                 }
             }
-            Spent::Sliding(log) => log.forget_while(|at, _| at.saturating_add(per) <= latest),
+            WindowUsage::Sliding(log) => log.remove_while(|at, _| at.saturating_add(per) <= latest),
         }
     }
 
@@ -150,30 +151,32 @@ impl Window {
         Duration::from_nanos_u128(units.div_ceil(u128::from(self.limit)))
     }
 
-    /// Until what came at `at` is out of the log.
-    fn to_leave(&self, at: Duration) -> Duration {
+    /// Returns the time until the entry at `at` expires.
+    fn time_to_expiry(&self, at: Duration) -> Duration {
         at.saturating_add(self.per) - self.latest
     }
 
-    fn to_next_multiple(&self) -> Duration {
+    fn time_to_next_multiple(&self) -> Duration {
         let per = self.per.as_nanos();
         Duration::from_nanos_u128(per - self.latest.as_nanos() % per)
     }
 }
 
-impl Log {
-    /// Whoever is denied and asks on is logged too, if that counts; what cannot decide anything any more is dropped.
+impl SlidingLog {
+    /// Adds an entry, and removes the oldest entries while the others alone reach the limit. This keeps the log short
+    /// if denied requests count.
     fn add(&mut self, at: Duration, amount: u32, limit: u64) {
         self.entries.push_back((at, amount));
         self.sum += u64::from(amount);
-        self.forget_while(|_, rest| rest >= limit);
+        self.remove_while(|_, rest| rest >= limit);
     }
 
-    /// Drops the oldest as long as the test says so; it gets the time of the oldest and the sum without it.
-    fn forget_while(&mut self, needless: impl Fn(Duration, u64) -> bool) {
+    /// Removes the oldest entry while `is_obsolete` returns true. Its arguments are the time of the oldest entry and
+    /// the sum of the others.
+    fn remove_while(&mut self, is_obsolete: impl Fn(Duration, u64) -> bool) {
         while let Some((at, amount)) = self.entries.front().copied() {
             let rest = self.sum - u64::from(amount);
-            if !needless(at, rest) {
+            if !is_obsolete(at, rest) {
                 return;
             }
             self.entries.pop_front();
@@ -181,15 +184,15 @@ impl Log {
         }
     }
 
-    /// The time of the youngest entry that has to leave until no more than `free` are left.
-    fn last_in_the_way_of(&self, free: u64) -> Option<Duration> {
+    /// Returns the time of the newest entry that must expire before the sum is at most `free`.
+    fn last_blocking_entry(&self, free: u64) -> Option<Duration> {
         let mut rest = self.sum;
-        let in_the_way = self.entries.iter().take_while(|(_, amount)| {
+        let blocking = self.entries.iter().take_while(|(_, amount)| {
             let before = rest;
             rest -= u64::from(*amount);
             before > free
         });
-        in_the_way.last().map(|(at, _)| *at)
+        blocking.last().map(|(at, _)| *at)
     }
 }
 
@@ -205,15 +208,15 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn passes(window: &mut Window, amount: u32, now: Duration) -> bool {
-        let room = window.wait(amount, now) == Some(Duration::ZERO);
+    fn passes(window: &mut LimitWindow, amount: u32, now: Duration) -> bool {
+        let room = window.wait_for(amount, now) == Some(Duration::ZERO);
         if room {
             window.spend(amount, now);
         }
         room
     }
 
-    /// Bursts and pauses, so that limits are reached and left again.
+    /// Returns times with bursts and pauses, so that limits fill up and free up again.
     fn times(seed: u64) -> Vec<Duration> {
         let mut random = SplitMix64::new(seed, 0);
         let mut now = Duration::ZERO;
@@ -227,8 +230,8 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_lets_its_size_through_at_once_and_refills_all_the_time() {
-        let mut window = Window::new(WindowKind::Bucket, 3, seconds(60));
+    fn bucket_allows_a_burst_and_refills_continuously() {
+        let mut window = LimitWindow::new(WindowKind::Bucket, 3, seconds(60));
         let mut at = |now| passes(&mut window, 1, now);
         assert_eq!([at(seconds(9)); 1], [true]);
         assert_eq!(
@@ -239,8 +242,8 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_window_begins_anew_at_each_multiple() {
-        let mut window = Window::new(WindowKind::Fixed, 2, seconds(60));
+    fn fixed_window_restarts_at_each_multiple() {
+        let mut window = LimitWindow::new(WindowKind::Fixed, 2, seconds(60));
         let mut at = |now| passes(&mut window, 1, now);
         assert_eq!(
             [at(seconds(59)), at(seconds(59)), at(seconds(60) - NANO)],
@@ -253,8 +256,8 @@ mod tests {
     }
 
     #[test]
-    fn a_sliding_window_forgets_each_request_after_exactly_its_time() {
-        let mut window = Window::new(WindowKind::Sliding, 2, seconds(60));
+    fn sliding_window_expires_each_request_exactly() {
+        let mut window = LimitWindow::new(WindowKind::Sliding, 2, seconds(60));
         let mut at = |now| passes(&mut window, 1, now);
         assert_eq!(
             [at(seconds(0)), at(seconds(40)), at(seconds(60) - NANO)],
@@ -267,16 +270,16 @@ mod tests {
     }
 
     #[test]
-    fn in_no_span_does_more_than_the_kind_allows_pass() {
+    fn no_span_exceeds_the_bound_of_its_kind() {
         let (limit, per) = (5, seconds(10));
         for kind in KINDS {
             for seed in 0..20 {
-                let mut window = Window::new(kind, limit, per);
+                let mut window = LimitWindow::new(kind, limit, per);
                 let passed: Vec<Duration> = times(seed)
                     .into_iter()
                     .filter(|now| passes(&mut window, 1, *now))
                     .collect();
-                let most = passed
+                let busiest = passed
                     .iter()
                     .map(|start| {
                         passed
@@ -291,14 +294,17 @@ mod tests {
                 } else {
                     2 * limit
                 };
-                assert!((5..=allowed as usize).contains(&most), "{kind:?} {seed}: {most}");
+                assert!(
+                    (5..=allowed as usize).contains(&busiest),
+                    "{kind:?} {seed}: {busiest}"
+                );
             }
         }
     }
 
-    /// Against counting by hand.
+    /// Compares with a count over the whole list.
     #[test]
-    fn exactly_what_fits_passes() {
+    fn amounts_pass_exactly_when_they_fit() {
         let (limit, per) = (7, seconds(10));
         let spent = |passed: &[(Duration, u32)], since: &dyn Fn(Duration) -> bool| -> u32 {
             passed
@@ -309,8 +315,8 @@ mod tests {
         };
         for seed in 0..20 {
             let mut random = SplitMix64::new(seed, 2);
-            let mut fixed = (Window::new(WindowKind::Fixed, limit, per), Vec::new());
-            let mut sliding = (Window::new(WindowKind::Sliding, limit, per), Vec::new());
+            let mut fixed = (LimitWindow::new(WindowKind::Fixed, limit, per), Vec::new());
+            let mut sliding = (LimitWindow::new(WindowKind::Sliding, limit, per), Vec::new());
             for now in times(seed) {
                 let amount = (random.next() % 8) as u32;
                 let this_span =
@@ -331,43 +337,47 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_exact_for_any_amount() {
+    fn wait_is_exact_for_any_amount() {
         for kind in KINDS {
             for seed in 0..20 {
                 let mut random = SplitMix64::new(seed, 1);
-                let mut window = Window::new(kind, 7, seconds(10));
+                let mut window = LimitWindow::new(kind, 7, seconds(10));
                 let mut denied = 0;
                 for now in times(seed) {
                     let amount = (random.next() % 7) as u32 + 1;
-                    let wait = window.wait(amount, now).unwrap();
+                    let wait = window.wait_for(amount, now).unwrap();
                     if wait.is_zero() {
                         window.spend(amount, now);
                         continue;
                     }
                     denied += 1;
-                    assert_eq!(window.clone().wait(amount, now + wait), Some(Duration::ZERO));
+                    assert_eq!(window.clone().wait_for(amount, now + wait), Some(Duration::ZERO));
                     assert_ne!(
-                        window.clone().wait(amount, now + wait - NANO),
+                        window.clone().wait_for(amount, now + wait - NANO),
                         Some(Duration::ZERO)
                     );
                 }
                 assert!(
                     denied > 20,
-                    "{kind:?} {seed}: only {denied} denied, too few to tell"
+                    "{kind:?} {seed}: only {denied} denials, too few for the test"
                 );
             }
         }
     }
 
     #[test]
-    fn what_remains_passes_and_no_more_and_all_is_back_at_the_reset() {
+    fn remaining_amount_fits_and_returns_at_reset() {
         for kind in KINDS {
-            let mut window = Window::new(kind, 7, seconds(10));
+            let mut window = LimitWindow::new(kind, 7, seconds(10));
             for now in times(3) {
                 let remaining = window.remaining(now);
-                assert!(remaining == 0 || window.wait(remaining, now) == Some(Duration::ZERO));
-                assert_ne!(window.wait(remaining + 1, now), Some(Duration::ZERO), "{kind:?}");
-                let reset = window.reset(now);
+                assert!(remaining == 0 || window.wait_for(remaining, now) == Some(Duration::ZERO));
+                assert_ne!(
+                    window.wait_for(remaining + 1, now),
+                    Some(Duration::ZERO),
+                    "{kind:?}"
+                );
+                let reset = window.time_to_full(now);
                 assert_eq!(window.clone().remaining(now + reset), 7, "{kind:?}");
                 assert!(
                     reset.is_zero() || window.clone().remaining(now + reset - NANO) < 7,
@@ -379,26 +389,29 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_limit_never_passes() {
+    fn amount_above_the_limit_never_fits() {
         for kind in KINDS {
-            assert_eq!(Window::new(kind, 3, seconds(60)).wait(4, seconds(0)), None);
+            assert_eq!(
+                LimitWindow::new(kind, 3, seconds(60)).wait_for(4, seconds(0)),
+                None
+            );
         }
     }
 
     #[test]
-    fn a_log_of_the_denied_stays_short_and_denies_as_a_whole_one_would() {
-        let mut window = Window::new(WindowKind::Sliding, 3, seconds(60));
+    fn sliding_log_stays_short_when_denials_count() {
+        let mut window = LimitWindow::new(WindowKind::Sliding, 3, seconds(60));
         for second in 0..1000 {
             window.spend(1, seconds(second));
         }
-        let Spent::Sliding(log) = &window.spent else {
-            panic!("sliding")
+        let WindowUsage::Sliding(log) = &window.usage else {
+            panic!("not a sliding window")
         };
         assert_eq!(log.entries.len(), 3);
         assert_eq!(
-            window.wait(1, seconds(999)),
+            window.wait_for(1, seconds(999)),
             Some(seconds(58)),
-            "the one of second 997 has to leave"
+            "the entry of second 997 must expire first"
         );
     }
 }

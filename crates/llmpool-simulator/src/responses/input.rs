@@ -1,50 +1,53 @@
-//! The input of a request: whether its items are such, and what an answer needs to know of them.
+//! Validates the input items of a request and summarizes them.
 //!
-//! Nothing of a message is kept but the text of the user's last one.
+//! The only text that is kept is that of the last user message.
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
 use super::fields::{missing, text, wrong_type, wrong_value};
-use crate::chat::{Refusal, text_of};
+use crate::chat::text_of;
+use crate::errors::ErrorResponse;
 
-/// What items say, in all.
+/// A summary of the input items.
 #[derive(Debug, Default)]
-pub(super) struct Input {
+pub(super) struct InputSummary {
+    /// Words of all texts, which usage reports as tokens.
     pub(super) words: usize,
+    /// Characters of all texts, from which token limits are estimated.
     pub(super) chars: usize,
-    /// `Some` if there is a message of the user; the text of the last one.
+    /// The text of the last user message; `None` if there is no user message.
     pub(super) user_text: Option<String>,
-    /// The calls that are here, by `call_id`.
+    /// The `call_id` of each function call.
     pub(super) calls: HashSet<String>,
-    /// The calls whose outputs are here.
+    /// The `call_id` of each function call output.
     pub(super) outputs: HashSet<String>,
-    /// Items that stand here only by their ids.
+    /// The ids of item references.
     pub(super) references: Vec<String>,
-    /// What reasoning items carry as `encrypted_content`.
+    /// The `encrypted_content` of each reasoning item.
     pub(super) encrypted: Vec<String>,
 }
 
-impl Input {
-    pub(super) fn read(input: &Value) -> Result<Self, Refusal> {
-        let mut read = Self::default();
+impl InputSummary {
+    pub(super) fn parse(input: &Value) -> Result<Self, ErrorResponse> {
+        let mut summary = Self::default();
         match input {
             Value::String(text) => {
-                read.count(text);
-                read.user_text = Some(text.clone());
+                summary.count(text);
+                summary.user_text = Some(text.clone());
             }
             Value::Array(items) if items.is_empty() => {
                 return Err(wrong_value("input", "at least one item"));
             }
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    read.item(item, &format!("input[{index}]"))?;
+                    summary.item(item, &format!("input[{index}]"))?;
                 }
             }
             _ => return Err(wrong_type("input", "a string or an array of items")),
         }
-        Ok(read)
+        Ok(summary)
     }
 
     fn count(&mut self, text: &str) {
@@ -52,12 +55,12 @@ impl Input {
         self.chars += text.chars().count();
     }
 
-    fn item(&mut self, item: &Value, place: &str) -> Result<(), Refusal> {
+    fn item(&mut self, item: &Value, place: &str) -> Result<(), ErrorResponse> {
         if !item.is_object() {
             return Err(wrong_type(place, "an object"));
         }
         match item["type"].as_str() {
-            // With a role and without a type it is a message.
+            // An item with a role and without a type is a message.
             None if item["type"].is_null() && item["role"].is_string() => self.message(item, place),
             None => Err(missing(&format!("{place}.type"))),
             Some("message") => self.message(item, place),
@@ -78,7 +81,7 @@ impl Input {
         }
     }
 
-    fn message(&mut self, message: &Value, place: &str) -> Result<(), Refusal> {
+    fn message(&mut self, message: &Value, place: &str) -> Result<(), ErrorResponse> {
         let role = text(message, place, "role")?;
         if !["user", "assistant", "system", "developer"].contains(&role) {
             return Err(wrong_value(
@@ -88,15 +91,15 @@ impl Input {
         }
         let content = &message["content"];
         check_content(content, role == "assistant", &format!("{place}.content"))?;
-        let said = text_of(content);
-        self.count(&said);
+        let text = text_of(content);
+        self.count(&text);
         if role == "user" {
-            self.user_text = Some(said);
+            self.user_text = Some(text);
         }
         Ok(())
     }
 
-    fn output(&mut self, item: &Value, place: &str) -> Result<(), Refusal> {
+    fn output(&mut self, item: &Value, place: &str) -> Result<(), ErrorResponse> {
         self.outputs.insert(text(item, place, "call_id")?.to_owned());
         let output = &item["output"];
         match output {
@@ -113,7 +116,7 @@ impl Input {
         }
     }
 
-    fn reasoning(&mut self, item: &Value, place: &str) -> Result<(), Refusal> {
+    fn reasoning(&mut self, item: &Value, place: &str) -> Result<(), ErrorResponse> {
         if !item["summary"].is_array() {
             return Err(missing(&format!("{place}.summary")));
         }
@@ -123,8 +126,8 @@ impl Input {
     }
 }
 
-/// Content is a string, or a list of parts that this side of the conversation can send.
-fn check_content(content: &Value, of_assistant: bool, place: &str) -> Result<(), Refusal> {
+/// Checks that content is a string, or a list of parts that are allowed for its role.
+fn check_content(content: &Value, is_assistant: bool, place: &str) -> Result<(), ErrorResponse> {
     let parts = match content {
         Value::String(_) => return Ok(()),
         Value::Array(parts) => parts,
@@ -133,7 +136,7 @@ fn check_content(content: &Value, of_assistant: bool, place: &str) -> Result<(),
     };
     for (index, part) in parts.iter().enumerate() {
         let place = format!("{place}[{index}]");
-        match (text(part, &place, "type")?, of_assistant) {
+        match (text(part, &place, "type")?, is_assistant) {
             ("input_text", false) | ("output_text", true) => text(part, &place, "text")?,
             ("refusal", true) => text(part, &place, "refusal")?,
             ("input_image" | "input_file" | "input_audio", false) => continue,
@@ -147,7 +150,7 @@ fn check_content(content: &Value, of_assistant: bool, place: &str) -> Result<(),
     Ok(())
 }
 
-/// Items of tools that the provider would run by itself: they are let pass, and mean nothing.
+/// Returns whether an item belongs to a tool that the provider runs. Such items are accepted and ignored.
 fn is_hosted(kind: &str) -> bool {
     let of_tool = kind.ends_with("_call") || kind.ends_with("_call_output") || kind.starts_with("mcp_");
     of_tool || kind == "compaction" || kind.contains(':')
@@ -160,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_item_is_refused_with_its_place_and_without_its_content() {
+    fn invalid_item_is_rejected_without_its_content() {
         let canary = "my secret prompt";
         for (input, param) in [
             (json!(7), "input"),
@@ -192,19 +195,19 @@ mod tests {
             ),
             (json!([{"type": "reasoning", "id": canary}]), "input[0].summary"),
         ] {
-            let refusal = Input::read(&input).unwrap_err();
+            let error = InputSummary::parse(&input).unwrap_err();
             assert_eq!(
-                (refusal.status.as_u16(), &refusal.body["error"]["param"]),
+                (error.status.as_u16(), &error.body["error"]["param"]),
                 (400, &json!(param)),
                 "{input}"
             );
-            assert!(!refusal.body.to_string().contains(canary));
+            assert!(!error.body.to_string().contains(canary));
         }
     }
 
     #[test]
-    fn every_item_is_read_for_what_it_is() {
-        let input = Input::read(&json!([
+    fn valid_items_are_summarized() {
+        let input = InputSummary::parse(&json!([
             {"role": "developer", "content": "be brief"},
             {"role": "user", "content": [{"type": "input_text", "text": "one two"}, {"type": "input_image", "image_url": "x"}]},
             {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "three"}, {"type": "refusal", "refusal": "no"}]},

@@ -1,65 +1,72 @@
-//! One item of an answer: a message, a call, or reasoning; whole, and as the events that build it.
+//! An output item: a message, a function call, or reasoning, as an object and as the events that build it.
 
 use serde_json::{Value, json};
 
-use crate::words::Words;
+use crate::answer_text::AnswerText;
 
-/// An item that has come to its end, or to the end of what was allowed.
+/// An item of the output.
 #[derive(Clone, Debug)]
-pub(super) struct Item {
+pub(super) struct SimulatedItem {
     pub(super) id: String,
-    pub(super) kind: Kind,
-    pub(super) words: Words,
+    pub(super) kind: OutputItemKind,
+    pub(super) text: AnswerText,
+    /// Whether the text was not truncated.
     pub(super) complete: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(super) enum OutputItemKind {
     Message,
     Refusal,
-    Call { call_id: String, name: String },
-    Reasoning { shown: Shown, encrypted: Option<String> },
+    FunctionCall {
+        call_id: String,
+        name: String,
+    },
+    Reasoning {
+        visibility: ReasoningVisibility,
+        encrypted: Option<String>,
+    },
 }
 
-/// How much of its reasoning a model lets be seen.
+/// The part of the reasoning that the response shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Shown {
+pub(super) enum ReasoningVisibility {
     Raw,
     Summary,
-    Nothing,
+    Hidden,
 }
 
-/// How the text of an item travels.
-struct Channel {
-    /// The events that open and close its part, if it stands in one.
+/// The names of the events and members that carry the text of an item.
+struct EventNames {
+    /// Prefix of the events that open and close the content part; `None` if the text is not in a part.
     part: Option<&'static str>,
-    /// The events of its pieces and of its end.
+    /// Prefix of the text events.
     text: &'static str,
-    /// What counts the parts.
-    index: &'static str,
-    /// Where the whole text stands in the last of them.
-    whole: &'static str,
+    /// The member with the index of the part.
+    part_index: &'static str,
+    /// The member with the full text in the last text event.
+    full_text: &'static str,
 }
 
 const CONTENT_PART: Option<&str> = Some("response.content_part");
 
-impl Item {
-    /// How many events build it.
+impl SimulatedItem {
+    /// Returns the number of events that build the item.
     pub(super) fn event_count(&self) -> usize {
-        let channel = self.kind.channel();
-        2 + channel.map_or(0, |channel| {
-            let parts = if channel.part.is_some() { 2 } else { 0 };
-            parts + self.words.pieces() + 1
+        let names = self.kind.event_names();
+        2 + names.map_or(0, |names| {
+            let parts = if names.part.is_some() { 2 } else { 0 };
+            parts + self.text.pieces() + 1
         })
     }
 
-    /// The events that build it, in their order.
+    /// Returns the events that build the item, without sequence numbers.
     pub(super) fn events(self, output_index: usize) -> impl Iterator<Item = Value> + Send + 'static {
         let last = self.event_count() - 1;
         (0..=last).map(move |position| match position {
-            0 => json!({"type": "response.output_item.added", "output_index": output_index, "item": self.opened()}),
+            0 => json!({"type": "response.output_item.added", "output_index": output_index, "item": self.open_object()}),
             end if end == last => {
-                json!({"type": "response.output_item.done", "output_index": output_index, "item": self.closed()})
+                json!({"type": "response.output_item.done", "output_index": output_index, "item": self.closed_object()})
             }
             inner => {
                 let mut event = self.inner_event(inner - 1);
@@ -70,19 +77,22 @@ impl Item {
         })
     }
 
-    /// The item as it stands in the output.
-    pub(super) fn closed(&self) -> Value {
+    /// Returns the finished item.
+    pub(super) fn closed_object(&self) -> Value {
         let status = if self.complete { "completed" } else { "incomplete" };
-        let text = self.words.whole();
-        let mut item = self.frame(status);
+        let text = self.text.full_text();
+        let mut item = self.empty_object(status);
         match &self.kind {
-            Kind::Message | Kind::Refusal => item["content"] = json!([self.part(&text)]),
-            Kind::Call { .. } => item["arguments"] = json!(text),
-            Kind::Reasoning { shown, encrypted } => {
-                match shown {
-                    Shown::Raw => item["content"] = json!([self.part(&text)]),
-                    Shown::Summary => item["summary"] = json!([self.part(&text)]),
-                    Shown::Nothing => {}
+            OutputItemKind::Message | OutputItemKind::Refusal => item["content"] = json!([self.part(&text)]),
+            OutputItemKind::FunctionCall { .. } => item["arguments"] = json!(text),
+            OutputItemKind::Reasoning {
+                visibility,
+                encrypted,
+            } => {
+                match visibility {
+                    ReasoningVisibility::Raw => item["content"] = json!([self.part(&text)]),
+                    ReasoningVisibility::Summary => item["summary"] = json!([self.part(&text)]),
+                    ReasoningVisibility::Hidden => {}
                 }
                 if let Some(encrypted) = encrypted {
                     item["encrypted_content"] = json!(encrypted);
@@ -92,21 +102,21 @@ impl Item {
         item
     }
 
-    /// The item before anything is in it.
-    fn opened(&self) -> Value {
-        self.frame("in_progress")
+    /// Returns the item without content, at its start.
+    fn open_object(&self) -> Value {
+        self.empty_object("in_progress")
     }
 
-    fn frame(&self, status: &str) -> Value {
+    fn empty_object(&self, status: &str) -> Value {
         let id = &self.id;
         match &self.kind {
-            Kind::Message | Kind::Refusal => {
+            OutputItemKind::Message | OutputItemKind::Refusal => {
                 json!({"id": id, "type": "message", "role": "assistant", "status": status, "content": []})
             }
-            Kind::Call { call_id, name } => json!({
+            OutputItemKind::FunctionCall { call_id, name } => json!({
                 "id": id, "type": "function_call", "status": status, "call_id": call_id, "name": name, "arguments": "",
             }),
-            Kind::Reasoning { .. } => {
+            OutputItemKind::Reasoning { .. } => {
                 json!({"id": id, "type": "reasoning", "status": status, "summary": []})
             }
         }
@@ -114,91 +124,96 @@ impl Item {
 
     fn part(&self, text: &str) -> Value {
         match self.kind {
-            Kind::Refusal => json!({"type": "refusal", "refusal": text}),
-            Kind::Reasoning {
-                shown: Shown::Summary,
+            OutputItemKind::Refusal => json!({"type": "refusal", "refusal": text}),
+            OutputItemKind::Reasoning {
+                visibility: ReasoningVisibility::Summary,
                 ..
             } => json!({"type": "summary_text", "text": text}),
-            Kind::Reasoning { .. } => json!({"type": "reasoning_text", "text": text}),
-            Kind::Message | Kind::Call { .. } => {
+            OutputItemKind::Reasoning { .. } => json!({"type": "reasoning_text", "text": text}),
+            OutputItemKind::Message | OutputItemKind::FunctionCall { .. } => {
                 json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
             }
         }
     }
 
-    /// What happens between the item's opening and its closing.
+    /// Returns an event between those that open and close the item.
     fn inner_event(&self, position: usize) -> Value {
-        let Some(channel) = self.kind.channel() else {
+        let Some(names) = self.kind.event_names() else {
             return Value::Null;
         };
-        let Some(part) = channel.part else {
-            return self.text_event(&channel, position);
+        let Some(part) = names.part else {
+            return self.text_event(&names, position);
         };
         let last = self.event_count() - 3;
         let mut event = match position {
             0 => json!({"type": format!("{part}.added"), "part": self.part("")}),
             end if end == last => {
-                json!({"type": format!("{part}.done"), "part": self.part(&self.words.whole())})
+                json!({"type": format!("{part}.done"), "part": self.part(&self.text.full_text())})
             }
-            inner => self.text_event(&channel, inner - 1),
+            inner => self.text_event(&names, inner - 1),
         };
-        event[channel.index] = json!(0);
+        event[names.part_index] = json!(0);
         event
     }
 
-    fn text_event(&self, channel: &Channel, position: usize) -> Value {
-        let mut event = if position < self.words.pieces() {
-            json!({"type": format!("{}.delta", channel.text), "delta": self.words.piece(position)})
+    fn text_event(&self, names: &EventNames, position: usize) -> Value {
+        let mut event = if position < self.text.pieces() {
+            json!({"type": format!("{}.delta", names.text), "delta": self.text.piece(position)})
         } else {
-            json!({"type": format!("{}.done", channel.text), channel.whole: self.words.whole()})
+            json!({"type": format!("{}.done", names.text), names.full_text: self.text.full_text()})
         };
         match &self.kind {
-            Kind::Message => event["logprobs"] = json!([]),
-            Kind::Call { name, .. } if event.get("delta").is_none() => event["name"] = json!(name),
-            Kind::Call { .. } | Kind::Refusal | Kind::Reasoning { .. } => {}
+            OutputItemKind::Message => event["logprobs"] = json!([]),
+            OutputItemKind::FunctionCall { name, .. } if event.get("delta").is_none() => {
+                event["name"] = json!(name);
+            }
+            OutputItemKind::FunctionCall { .. }
+            | OutputItemKind::Refusal
+            | OutputItemKind::Reasoning { .. } => {}
         }
         event
     }
 }
 
-impl Kind {
-    fn channel(&self) -> Option<Channel> {
-        let content = Channel {
+impl OutputItemKind {
+    fn event_names(&self) -> Option<EventNames> {
+        let content = EventNames {
             part: CONTENT_PART,
             text: "response.output_text",
-            index: "content_index",
-            whole: "text",
+            part_index: "content_index",
+            full_text: "text",
         };
         Some(match self {
             Self::Message => content,
-            Self::Refusal => Channel {
+            Self::Refusal => EventNames {
                 text: "response.refusal",
-                whole: "refusal",
+                full_text: "refusal",
                 ..content
             },
-            Self::Call { .. } => Channel {
+            Self::FunctionCall { .. } => EventNames {
                 part: None,
                 text: "response.function_call_arguments",
-                whole: "arguments",
+                full_text: "arguments",
                 ..content
             },
             Self::Reasoning {
-                shown: Shown::Raw, ..
-            } => Channel {
+                visibility: ReasoningVisibility::Raw,
+                ..
+            } => EventNames {
                 text: "response.reasoning_text",
                 ..content
             },
             Self::Reasoning {
-                shown: Shown::Summary,
+                visibility: ReasoningVisibility::Summary,
                 ..
-            } => Channel {
+            } => EventNames {
                 part: Some("response.reasoning_summary_part"),
                 text: "response.reasoning_summary_text",
-                index: "summary_index",
+                part_index: "summary_index",
                 ..content
             },
             Self::Reasoning {
-                shown: Shown::Nothing,
+                visibility: ReasoningVisibility::Hidden,
                 ..
             } => return None,
         })

@@ -1,4 +1,4 @@
-//! A request of the Responses API, as far as the simulator cares.
+//! Parsing of Responses requests. Reads only the fields that change the simulated answer.
 
 use std::collections::HashSet;
 
@@ -6,71 +6,80 @@ use hyper::StatusCode;
 use serde_json::{Map, Value};
 
 use super::fields::{self, missing, text, wrong_type, wrong_value};
-use super::input::Input;
-use super::store::Memory;
-use super::{Owner, Store};
-use crate::chat::{Refusal, invalid, unreadable};
-use crate::draft::{Asked, Wanted};
+use super::input::InputSummary;
+use super::store::StoredResponse;
+use super::{ResponseOwner, ResponseStore};
+use crate::answer_draft::{DraftRequest, RequestedOutput};
+use crate::errors::ErrorResponse;
 
-/// What a client asks for, checked.
+/// A validated Responses request.
 #[derive(Debug)]
-pub(crate) struct ResponsesRequest {
+pub(crate) struct ParsedResponsesRequest {
     pub(crate) model: String,
-    pub(super) input: Input,
-    /// All but the input.
+    pub(super) input: InputSummary,
+    /// All fields except `input`.
     pub(super) fields: Map<String, Value>,
 }
 
-impl ResponsesRequest {
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Refusal> {
+impl ParsedResponsesRequest {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, ErrorResponse> {
         let mut fields: Map<String, Value> =
-            serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
-        fields::check(&fields)?;
-        let input = Input::read(&fields.remove("input").unwrap_or_default())?;
+            serde_json::from_slice(body).map_err(|error| ErrorResponse::unparsable(&error))?;
+        fields::validate(&fields)?;
+        let input = InputSummary::parse(&fields.remove("input").unwrap_or_default())?;
         let request = Self {
             model: fields["model"].as_str().unwrap_or_default().to_owned(),
             input,
             fields,
         };
-        request.check_tools()?;
-        request.check_format()?;
-        request.wanted()?;
+        request.validate_tools()?;
+        request.validate_format()?;
+        request.requested_output()?;
         Ok(request)
     }
 
-    /// What the earlier turns were, as this owner knows them; a refusal where it does not.
-    pub(crate) fn history(&self, owner: Owner, seed: u64, store: &Store) -> Result<History, Refusal> {
+    /// Returns the conversation up to the answer.
+    ///
+    /// # Errors
+    /// The request refers to a response, item or encrypted content that does not belong to this owner, or has an output
+    /// without a call.
+    pub(crate) fn turn_context(
+        &self,
+        owner: ResponseOwner,
+        seed: u64,
+        store: &ResponseStore,
+    ) -> Result<TurnContext, ErrorResponse> {
         let earlier = match self.field("previous_response_id").as_str() {
-            None => Memory::default(),
+            None => StoredResponse::default(),
             Some(id) => {
-                let known = store.response(owner, id).ok_or_else(unknown_response)?;
-                Memory::clone(&known)
+                let response = store.get(owner, id).ok_or_else(unknown_response)?;
+                StoredResponse::clone(&response)
             }
         };
         if self
             .input
             .encrypted
             .iter()
-            .any(|sealed| !owner.opens(seed, sealed))
+            .any(|encrypted| !owner.can_decrypt(seed, encrypted))
         {
             return Err(foreign_content());
         }
         let mut calls = earlier.open_calls.clone();
         calls.extend(self.input.calls.iter().cloned());
         for id in &self.input.references {
-            calls.extend(store.item(owner, id).ok_or_else(unknown_item)?);
+            calls.extend(store.find_item(owner, id).ok_or_else(unknown_item)?);
         }
         if !self.input.outputs.is_subset(&calls) {
             let message = "No tool call found for a function call output.";
-            return Err(invalid("input", message));
+            return Err(ErrorResponse::invalid("input", message));
         }
-        Ok(History {
+        Ok(TurnContext {
             open_calls: calls.difference(&self.input.outputs).cloned().collect(),
             ..self.with_input(earlier)
         })
     }
 
-    pub(crate) fn streams(&self) -> bool {
+    pub(crate) fn is_streaming(&self) -> bool {
         self.field("stream") == true
     }
 
@@ -79,58 +88,59 @@ impl ResponsesRequest {
     }
 
     pub(crate) fn max_tokens(&self) -> Option<usize> {
-        let most = self.field("max_output_tokens").as_u64()?;
-        Some(usize::try_from(most).unwrap_or(usize::MAX))
+        let limit = self.field("max_output_tokens").as_u64()?;
+        Some(usize::try_from(limit).unwrap_or(usize::MAX))
     }
 
-    /// Roughly the prompt's tokens: its words, with those of the turns before.
-    pub(super) fn prompt_words(&self, history: &History) -> usize {
-        history.words + self.instructions().split_whitespace().count()
+    /// Returns the number of words in the prompt and in earlier turns, which usage reports as input tokens.
+    pub(super) fn prompt_words(&self, context: &TurnContext) -> usize {
+        context.words + self.instructions().split_whitespace().count()
     }
 
-    /// The prompt's tokens as most providers estimate them before they have counted: a quarter of its characters.
-    pub(crate) fn prompt_estimate(&self, history: &History) -> usize {
-        (history.chars + self.instructions().chars().count()).div_ceil(4)
+    /// Returns the estimate that token limits use: a quarter of the characters of the prompt and of earlier turns,
+    /// rounded up.
+    pub(crate) fn prompt_estimate(&self, context: &TurnContext) -> usize {
+        (context.chars + self.instructions().chars().count()).div_ceil(4)
     }
 
     fn instructions(&self) -> &str {
         self.field("instructions").as_str().unwrap_or_default()
     }
 
-    pub(super) fn stores(&self) -> bool {
+    pub(super) fn is_stored(&self) -> bool {
         self.field("store") != false
     }
 
     pub(super) fn includes(&self, what: &str) -> bool {
-        let asked = self.field("include").as_array();
-        asked.is_some_and(|asked| asked.iter().any(|included| included == what))
+        let include = self.field("include").as_array();
+        include.is_some_and(|include| include.iter().any(|included| included == what))
     }
 
-    pub(super) fn asked(&self, history: &History) -> Asked<'_> {
-        let said = history.user_text.clone();
-        Asked {
-            wanted: self.wanted().unwrap_or(Wanted::Text),
-            user_text: said.filter(|text| !text.trim().is_empty()),
+    pub(super) fn draft_request(&self, context: &TurnContext) -> DraftRequest<'_> {
+        let user_text = context.user_text.clone();
+        DraftRequest {
+            output: self.requested_output().unwrap_or(RequestedOutput::Text),
+            user_text: user_text.filter(|text| !text.trim().is_empty()),
             max_tokens: self.max_tokens(),
         }
     }
 
-    /// A field; `null` where it is absent.
+    /// Returns a field; `null` if it is absent.
     pub(super) fn field(&self, name: &str) -> &Value {
         self.fields.get(name).unwrap_or(&Value::Null)
     }
 
-    /// Instructions are of this turn alone; all else goes on to the next.
-    fn with_input(&self, earlier: Memory) -> History {
-        History {
+    /// Adds the input to the earlier turns. Instructions apply only to their own turn.
+    fn with_input(&self, earlier: StoredResponse) -> TurnContext {
+        TurnContext {
             words: earlier.words + self.input.words,
             chars: earlier.chars + self.input.chars,
             user_text: self.input.user_text.clone().or(earlier.user_text),
-            ..History::default()
+            ..TurnContext::default()
         }
     }
 
-    fn check_tools(&self) -> Result<(), Refusal> {
+    fn validate_tools(&self) -> Result<(), ErrorResponse> {
         for (index, tool) in self.tools().enumerate() {
             let place = format!("tools[{index}]");
             if let "function" | "custom" = text(tool, &place, "type")? {
@@ -140,7 +150,7 @@ impl ResponsesRequest {
         Ok(())
     }
 
-    fn check_format(&self) -> Result<(), Refusal> {
+    fn validate_format(&self) -> Result<(), ErrorResponse> {
         let place = "text.format";
         let format = &self.field("text")["format"];
         if format.is_null() {
@@ -157,49 +167,54 @@ impl ResponsesRequest {
         }
     }
 
-    /// What kind of answer is asked for; an error where a tool is forced that is not there.
-    fn wanted(&self) -> Result<Wanted<'_>, Refusal> {
+    /// Returns the kind of output that the request asks for.
+    ///
+    /// # Errors
+    /// `tool_choice` forces a function that `tools` does not list.
+    fn requested_output(&self) -> Result<RequestedOutput<'_>, ErrorResponse> {
         let choice = self.field("tool_choice");
         let forced = match choice {
-            Value::Null => return Ok(self.wanted_text()),
-            Value::String(word) => match word.as_str() {
-                "none" | "auto" => return Ok(self.wanted_text()),
-                "required" => self.function(|_| true),
+            Value::Null => return Ok(self.text_output()),
+            Value::String(mode) => match mode.as_str() {
+                "none" | "auto" => return Ok(self.text_output()),
+                "required" => self.find_function(|_| true),
                 _ => return Err(wrong_value("tool_choice", "none, auto, required or an object")),
             },
             choice => match text(choice, "tool_choice", "type")? {
                 "function" => {
-                    let wanted = text(choice, "tool_choice", "name")?;
-                    self.function(|name| name == wanted)
+                    let forced_name = text(choice, "tool_choice", "name")?;
+                    self.find_function(|name| name == forced_name)
                 }
                 "allowed_tools" => {
                     let allowed = choice["tools"].as_array();
                     let allowed = allowed.ok_or_else(|| wrong_type("tool_choice.tools", "an array"))?;
                     if choice["mode"] != "required" {
-                        return Ok(self.wanted_text());
+                        return Ok(self.text_output());
                     }
-                    self.function(|name| allowed.iter().any(|tool| tool["name"] == name))
+                    self.find_function(|name| allowed.iter().any(|tool| tool["name"] == name))
                 }
-                _ => return Ok(self.wanted_text()),
+                _ => return Ok(self.text_output()),
             },
         };
-        forced.ok_or_else(|| invalid("tool_choice", "'tool_choice' names no function of 'tools'."))
+        forced.ok_or_else(|| {
+            ErrorResponse::invalid("tool_choice", "'tool_choice' names no function of 'tools'.")
+        })
     }
 
-    fn wanted_text(&self) -> Wanted<'_> {
+    fn text_output(&self) -> RequestedOutput<'_> {
         let format = &self.field("text")["format"];
         match format["type"].as_str() {
-            Some("json_schema") => Wanted::Json(&format["schema"]),
-            Some("json_object") => Wanted::Json(&Value::Null),
-            _ => Wanted::Text,
+            Some("json_schema") => RequestedOutput::Json(&format["schema"]),
+            Some("json_object") => RequestedOutput::Json(&Value::Null),
+            _ => RequestedOutput::Text,
         }
     }
 
-    fn function(&self, is_wanted: impl Fn(&str) -> bool) -> Option<Wanted<'_>> {
+    fn find_function(&self, matches: impl Fn(&str) -> bool) -> Option<RequestedOutput<'_>> {
         let functions = self.tools().filter(|tool| tool["type"] == "function");
         let mut named = functions.filter_map(|tool| Some((tool["name"].as_str()?, &tool["parameters"])));
-        let (name, parameters) = named.find(|(name, _)| is_wanted(name))?;
-        Some(Wanted::ToolCall { name, parameters })
+        let (name, parameters) = named.find(|(name, _)| matches(name))?;
+        Some(RequestedOutput::ToolCall { name, parameters })
     }
 
     pub(super) fn tools(&self) -> impl Iterator<Item = &Value> {
@@ -207,26 +222,28 @@ impl ResponsesRequest {
     }
 }
 
-/// A conversation up to the answer that is now due.
+/// A summary of the conversation up to the answer.
 #[derive(Debug, Default)]
-pub(crate) struct History {
+pub(crate) struct TurnContext {
     pub(super) words: usize,
     pub(super) chars: usize,
+    /// The text of the last user message.
     pub(super) user_text: Option<String>,
+    /// The `call_id` of each function call without an output.
     pub(super) open_calls: HashSet<String>,
 }
 
-fn unknown_response() -> Refusal {
+fn unknown_response() -> ErrorResponse {
     let message = "Previous response with this id not found.";
-    invalid("previous_response_id", message).coded("previous_response_not_found")
+    ErrorResponse::invalid("previous_response_id", message).with_code("previous_response_not_found")
 }
 
-fn unknown_item() -> Refusal {
+fn unknown_item() -> ErrorResponse {
     let message = "An item that 'input' refers to is not found.";
-    Refusal::new(StatusCode::NOT_FOUND, message, Some("input"))
+    ErrorResponse::new(StatusCode::NOT_FOUND, message, Some("input"))
 }
 
-fn foreign_content() -> Refusal {
+fn foreign_content() -> ErrorResponse {
     let message = "The encrypted content of a reasoning item could not be verified.";
-    Refusal::new(StatusCode::BAD_REQUEST, message, None).coded("invalid_encrypted_content")
+    ErrorResponse::new(StatusCode::BAD_REQUEST, message, None).with_code("invalid_encrypted_content")
 }

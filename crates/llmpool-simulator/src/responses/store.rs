@@ -1,92 +1,97 @@
-//! What is remembered of responses, for `previous_response_id` and references to items.
+//! Stores responses for `previous_response_id` and item references.
 //!
-//! Bounded: the oldest are forgotten. What the user said is kept only where it may be echoed.
+//! The store is bounded and evicts the oldest responses. User text is stored only if the scenario echoes it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::owner::Owner;
+use super::owner::ResponseOwner;
 
 const MAX_RESPONSES: usize = 10_000;
-/// Characters of all remembered texts together.
-const MAX_CHARS: usize = 16 * 1024 * 1024;
+/// Maximum number of bytes of all stored texts and call ids together.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// The responses that can be continued.
 #[derive(Debug, Default)]
-pub(crate) struct Store(Mutex<Shelf>);
+pub(crate) struct ResponseStore(Mutex<StoredResponses>);
 
 #[derive(Debug, Default)]
-struct Shelf {
-    responses: HashMap<String, (Owner, Arc<Memory>)>,
+struct StoredResponses {
+    responses: HashMap<String, (ResponseOwner, Arc<StoredResponse>)>,
     oldest_first: VecDeque<String>,
-    chars: usize,
+    bytes: usize,
 }
 
-/// What the next turn has to know of all turns before.
+/// A stored response with a summary of all turns up to it.
 #[derive(Clone, Default)]
-pub(super) struct Memory {
+pub(super) struct StoredResponse {
+    /// Words of all turns.
     pub(super) words: usize,
+    /// Characters of all turns.
     pub(super) chars: usize,
-    /// What the user said last, if that may be echoed.
+    /// The text of the last user message, if the scenario echoes it.
     pub(super) user_text: Option<String>,
-    /// Calls that wait for an output, by `call_id`.
+    /// The `call_id` of each function call without an output.
     pub(super) open_calls: HashSet<String>,
-    /// The items of the response itself: their ids, and the `call_id` of those that have one.
+    /// The items of the response itself: the id, and the `call_id` of a function call.
     pub(super) items: Vec<(String, Option<String>)>,
 }
 
-impl Store {
-    pub(super) fn remember(&self, owner: Owner, id: &str, memory: Memory) {
-        let mut shelf = self.lock();
-        shelf.chars += memory.size();
-        shelf.responses.insert(id.to_owned(), (owner, Arc::new(memory)));
-        shelf.oldest_first.push_back(id.to_owned());
-        while shelf.oldest_first.len() > MAX_RESPONSES || shelf.chars > MAX_CHARS {
-            shelf.forget_oldest();
+impl ResponseStore {
+    pub(super) fn insert(&self, owner: ResponseOwner, id: &str, response: StoredResponse) {
+        let mut stored = self.lock();
+        stored.bytes += response.size();
+        stored
+            .responses
+            .insert(id.to_owned(), (owner, Arc::new(response)));
+        stored.oldest_first.push_back(id.to_owned());
+        while stored.oldest_first.len() > MAX_RESPONSES || stored.bytes > MAX_BYTES {
+            stored.evict_oldest();
         }
     }
 
-    /// The response with this id, if it is this owner's.
-    pub(super) fn response(&self, owner: Owner, id: &str) -> Option<Arc<Memory>> {
-        let shelf = self.lock();
-        let (_, memory) = shelf.responses.get(id).filter(|(whose, _)| *whose == owner)?;
-        Some(Arc::clone(memory))
+    /// Returns the response with this id if it belongs to this owner.
+    pub(super) fn get(&self, owner: ResponseOwner, id: &str) -> Option<Arc<StoredResponse>> {
+        let stored = self.lock();
+        let (_, response) = stored.responses.get(id).filter(|(other, _)| *other == owner)?;
+        Some(Arc::clone(response))
     }
 
-    /// The `call_id` of an item of this owner; `None` if there is no such item.
-    pub(super) fn item(&self, owner: Owner, id: &str) -> Option<Option<String>> {
-        let shelf = self.lock();
-        let mine = shelf.responses.values().filter(|(whose, _)| *whose == owner);
-        let mut items = mine.flat_map(|(_, memory)| &memory.items);
+    /// Returns the `call_id` of an item of this owner; `None` if the owner has no such item.
+    pub(super) fn find_item(&self, owner: ResponseOwner, id: &str) -> Option<Option<String>> {
+        let stored = self.lock();
+        let owned = stored.responses.values().filter(|(other, _)| *other == owner);
+        let mut items = owned.flat_map(|(_, response)| &response.items);
         items.find(|(item, _)| item == id).map(|(_, call)| call.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shelf> {
+    fn lock(&self) -> MutexGuard<'_, StoredResponses> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shelf {
-    fn forget_oldest(&mut self) {
+impl StoredResponses {
+    fn evict_oldest(&mut self) {
         let oldest = self.oldest_first.pop_front();
-        if let Some((_, memory)) = oldest.and_then(|id| self.responses.remove(&id)) {
-            self.chars -= memory.size();
+        if let Some((_, response)) = oldest.and_then(|id| self.responses.remove(&id)) {
+            self.bytes -= response.size();
         }
     }
 }
 
-impl Memory {
+impl StoredResponse {
+    /// Returns the bytes that count towards `MAX_BYTES`.
     fn size(&self) -> usize {
         let calls: usize = self.open_calls.iter().map(String::len).sum();
         self.user_text.as_ref().map_or(0, String::len) + calls
     }
 }
 
-/// Shows nothing of what was said.
-impl fmt::Debug for Memory {
+/// Shows no text of the conversation.
+impl fmt::Debug for StoredResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Memory")
+        f.debug_struct("StoredResponse")
             .field("words", &self.words)
             .finish_non_exhaustive()
     }
@@ -98,21 +103,21 @@ mod tests {
     use crate::scenario::Scenario;
 
     #[test]
-    fn the_oldest_are_forgotten_by_number_and_by_size() {
-        let owner = Owner::of(&Scenario::default(), None);
-        let store = Store::default();
-        let known = |id: &str| store.response(owner, id).is_some();
+    fn oldest_responses_are_evicted_by_number_and_size() {
+        let owner = ResponseOwner::new(&Scenario::default(), None);
+        let store = ResponseStore::default();
+        let contains = |id: &str| store.get(owner, id).is_some();
         for number in 0..=MAX_RESPONSES {
-            store.remember(owner, &number.to_string(), Memory::default());
+            store.insert(owner, &number.to_string(), StoredResponse::default());
         }
-        assert!(!known("0") && known("1"));
-        let long = Memory {
-            user_text: Some("x".repeat(MAX_CHARS / 2 + 1)),
-            ..Memory::default()
+        assert!(!contains("0") && contains("1"));
+        let long = StoredResponse {
+            user_text: Some("x".repeat(MAX_BYTES / 2 + 1)),
+            ..StoredResponse::default()
         };
-        store.remember(owner, "long", long.clone());
-        assert!(known("1000") && known("long"));
-        store.remember(owner, "longer", long);
-        assert!(!known("1000") && !known("long") && known("longer"));
+        store.insert(owner, "long", long.clone());
+        assert!(contains("1000") && contains("long"));
+        store.insert(owner, "longer", long);
+        assert!(!contains("1000") && !contains("long") && contains("longer"));
     }
 }

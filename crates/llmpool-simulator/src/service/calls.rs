@@ -1,176 +1,192 @@
-//! What the provider is asked to do: calls of a model, and its models. Each passes the same rules and limits.
+//! Model calls and model lists: applies the rules and limits to a valid request and creates its response.
 
 use std::sync::Arc;
 
 use hyper::StatusCode;
 
-use super::{Caller, Route, Service, unix_seconds};
-use crate::answer::Completion;
-use crate::behaviour::{Endpoint, ErrorIn200, Reply};
-use crate::chat::{ChatRequest, Refusal};
+use super::{RequestAuth, Route, Service, unix_seconds};
+use crate::chat::{Completion, ParsedChatRequest};
 use crate::embeddings::EmbeddingsRequest;
-use crate::errors;
-use crate::exchange::Exchange;
-use crate::gate::Passage;
-use crate::outgoing::{Content, Outgoing};
-use crate::responses::{Owner, ResponseAnswer, ResponsesRequest};
-use crate::rules::{Facts, Verdict};
+use crate::errors::{self, ErrorResponse};
+use crate::in_flight::InFlightRequest;
+use crate::key_limiters::LimitDecision;
+use crate::reply::{ErrorIn200, SimulatedReply};
+use crate::response::{PlannedResponse, ResponseContent};
+use crate::responses::{ParsedResponsesRequest, ResponseOwner, SimulatedResponse};
+use crate::rules::{ReplyPlan, RequestInfo};
+use crate::stats::RequestKind;
 
-/// A request as it came.
-pub(super) struct Call<'a> {
-    /// The index of its key in the scenario.
+/// A request with an accepted key.
+pub(super) struct ModelCall<'a> {
+    /// Index of the key in the scenario.
     key: Option<usize>,
     body: &'a [u8],
-    /// How many came before it.
+    /// The number of earlier requests.
     number: u64,
-    exchange: &'a mut Exchange,
+    in_flight: &'a mut InFlightRequest,
 }
 
 impl Service {
     pub(super) fn respond(
         &self,
         route: Route,
-        caller: Caller,
+        auth: RequestAuth,
         body: &[u8],
         number: u64,
-        exchange: &mut Exchange,
-    ) -> Outgoing {
-        let key = match caller {
-            Caller::Refused => {
-                return Outgoing::refusal(StatusCode::UNAUTHORIZED, &errors::for_status(401, None));
+        in_flight: &mut InFlightRequest,
+    ) -> PlannedResponse {
+        let key = match auth {
+            RequestAuth::Rejected => {
+                return PlannedResponse::error(StatusCode::UNAUTHORIZED, &errors::for_status(401, None));
             }
-            Caller::Key(index) => Some(index),
-            Caller::Anyone => None,
+            RequestAuth::Key(index) => Some(index),
+            RequestAuth::Anonymous => None,
         };
-        let call = Call {
+        let call = ModelCall {
             key,
             body,
             number,
-            exchange,
+            in_flight,
         };
-        let outgoing = match route {
+        let response = match route {
             Route::Chat => self.chat(call),
             Route::Responses => self.responses(call),
             Route::Embeddings => self.embeddings(call),
             Route::Models => self.models(key, Ok(self.model_list())),
             Route::Model(id) => self.models(key, self.model(&id)),
-            Route::WrongMethod(allow) => Ok(Outgoing::wrong_method(allow)),
-            Route::Stats | Route::ResetStats | Route::Unknown => Ok(Outgoing::unknown_path()),
+            Route::WrongMethod(allow) => Ok(PlannedResponse::wrong_method(allow)),
+            Route::Stats | Route::ResetStats | Route::Unknown => Ok(PlannedResponse::unknown_path()),
         };
-        outgoing.unwrap_or_else(Outgoing::from)
+        response.unwrap_or_else(PlannedResponse::from)
     }
 
-    fn chat(&self, call: Call<'_>) -> Result<Outgoing, Refusal> {
-        let request = ChatRequest::parse(call.body)?;
+    fn chat(&self, call: ModelCall<'_>) -> Result<PlannedResponse, ErrorResponse> {
+        let request = ParsedChatRequest::parse(call.body)?;
         self.check_model(&request.model)?;
-        let facts = Facts {
+        let info = RequestInfo {
             stream_options: request.has_stream_options(),
-            ..Facts::new(Endpoint::ChatCompletions, call.key)
+            ..RequestInfo::new(RequestKind::Chat, call.key)
         };
         let created = unix_seconds(self.clock.date());
         let completion = Completion::new(&self.scenario, &request, call.number, created);
-        let most = request
+        let max_tokens = request
             .max_tokens()
-            .map(|most| most.saturating_mul(request.choices() as usize));
-        let tokens = tokens(request.prompt_estimate(), most, completion.tokens());
-        Ok(self.play_call(facts, tokens, call.exchange, |error| {
-            Content::answer(completion, request.streams(), error)
+            .map(|max| max.saturating_mul(request.choices() as usize));
+        let tokens = limited_tokens(request.prompt_estimate(), max_tokens, completion.tokens());
+        Ok(self.respond_to_call(info, tokens, call.in_flight, |error| {
+            ResponseContent::answer(completion, request.is_streaming(), error)
         }))
     }
 
-    fn responses(&self, call: Call<'_>) -> Result<Outgoing, Refusal> {
-        let request = ResponsesRequest::parse(call.body)?;
+    fn responses(&self, call: ModelCall<'_>) -> Result<PlannedResponse, ErrorResponse> {
+        let request = ParsedResponsesRequest::parse(call.body)?;
         self.check_model(&request.model)?;
-        let owner = Owner::of(&self.scenario, call.key);
-        let history = request.history(owner, self.scenario.seed, &self.store)?;
-        let facts = Facts {
+        let owner = ResponseOwner::new(&self.scenario, call.key);
+        let context = request.turn_context(owner, self.scenario.seed, &self.store)?;
+        let info = RequestInfo {
             stream_options: request.has_stream_options(),
-            ..Facts::new(Endpoint::Responses, call.key)
+            ..RequestInfo::new(RequestKind::Responses, call.key)
         };
-        let prompt = request.prompt_estimate(&history);
+        let prompt = request.prompt_estimate(&context);
         let created = unix_seconds(self.clock.date());
-        let answer = ResponseAnswer::new(
+        let answer = SimulatedResponse::new(
             &self.scenario,
             &request,
-            history,
+            context,
             (owner, Arc::clone(&self.store)),
             (call.number, created),
         );
-        let tokens = tokens(prompt, request.max_tokens(), answer.tokens());
-        Ok(self.play_call(facts, tokens, call.exchange, |error| {
-            Content::answer(answer, request.streams(), error)
+        let tokens = limited_tokens(prompt, request.max_tokens(), answer.tokens());
+        Ok(self.respond_to_call(info, tokens, call.in_flight, |error| {
+            ResponseContent::answer(answer, request.is_streaming(), error)
         }))
     }
 
-    fn embeddings(&self, call: Call<'_>) -> Result<Outgoing, Refusal> {
+    fn embeddings(&self, call: ModelCall<'_>) -> Result<PlannedResponse, ErrorResponse> {
         let request = EmbeddingsRequest::parse(call.body)?;
         self.check_model(&request.model)?;
-        let facts = Facts::new(Endpoint::Embeddings, call.key);
-        let tokens = tokens(request.estimate(), None, 0);
-        Ok(self.play_call(facts, tokens, call.exchange, |error| {
-            Content::document(request.answer(), error)
+        let info = RequestInfo::new(RequestKind::Embeddings, call.key);
+        let tokens = limited_tokens(request.estimated_tokens(), None, 0);
+        Ok(self.respond_to_call(info, tokens, call.in_flight, |error| {
+            ResponseContent::document(request.answer_body(), error)
         }))
     }
 
-    /// What becomes of a call that is valid.
-    fn play_call(
+    /// Creates the response to a valid call from the rules and limits. `answer` returns the normal answer, with an
+    /// in-band error at the given position.
+    fn respond_to_call(
         &self,
-        facts: Facts,
+        info: RequestInfo,
         tokens: u32,
-        exchange: &mut Exchange,
-        proper: impl FnOnce(Option<ErrorIn200>) -> Content,
-    ) -> Outgoing {
-        let verdict = self
-            .before_limits(facts)
-            .unwrap_or_else(|| self.limited(facts, tokens, exchange));
-        Outgoing::by(verdict, self.clock.date(), proper)
+        in_flight: &mut InFlightRequest,
+        answer: impl FnOnce(Option<ErrorIn200>) -> ResponseContent,
+    ) -> PlannedResponse {
+        let plan = self
+            .decide_before_limits(info)
+            .unwrap_or_else(|| self.decide_with_limits(info, tokens, in_flight));
+        PlannedResponse::from_plan(plan, self.clock.date(), answer)
     }
 
-    /// What the limits of the key say, and if they let the request pass, the rules; with the headers of the limits in
-    /// any case.
-    fn limited(&self, facts: Facts, tokens: u32, exchange: &mut Exchange) -> Verdict {
+    /// Checks the limits of the key, then the rules if the request passes. The plan has the rate limit headers in
+    /// either case.
+    fn decide_with_limits(
+        &self,
+        info: RequestInfo,
+        tokens: u32,
+        in_flight: &mut InFlightRequest,
+    ) -> ReplyPlan {
         let (dialect, date) = (self.scenario.dialect, self.clock.date());
-        let Passage { result, standing } = self.gate.enter(facts.key, tokens);
-        let headers = dialect.headers(&standing, result.as_ref().err(), date);
-        let verdict = match result {
-            Ok(permit) => {
-                exchange.admitted(permit);
-                self.decide(facts)
+        let LimitDecision { result, report } = self.limiters.try_acquire(info.key, tokens);
+        let headers = dialect.headers(&report, result.as_ref().err(), date);
+        let plan = match result {
+            Ok(slot) => {
+                in_flight.limits_passed(slot);
+                self.decide(info)
             }
-            Err(denied) => {
-                exchange.denied(denied.by);
-                Verdict::of(Reply::Status(dialect.refusal(&denied, date)), &self.scenario)
+            Err(exceeded) => {
+                in_flight.denied(exceeded.limit);
+                ReplyPlan::new(
+                    SimulatedReply::Status(dialect.refusal(&exceeded, date)),
+                    &self.scenario,
+                )
             }
         };
-        verdict.after(headers)
+        plan.with_headers_first(headers)
     }
 
     fn models(
         &self,
         key: Option<usize>,
-        list: Result<serde_json::Value, Refusal>,
-    ) -> Result<Outgoing, Refusal> {
+        list: Result<serde_json::Value, ErrorResponse>,
+    ) -> Result<PlannedResponse, ErrorResponse> {
         let list = list?;
-        let facts = Facts::new(Endpoint::Models, key);
-        let verdict = self.before_limits(facts).unwrap_or_else(|| self.decide(facts));
+        let info = RequestInfo::new(RequestKind::Models, key);
+        let plan = self
+            .decide_before_limits(info)
+            .unwrap_or_else(|| self.decide(info));
         let date = self.clock.date();
-        let headers = self.scenario.dialect.headers(&self.gate.look(key), None, date);
-        Ok(Outgoing::by(verdict.after(headers), date, |error| {
-            Content::document(list.to_string().into(), error)
-        }))
+        let headers = self
+            .scenario
+            .dialect
+            .headers(&self.limiters.organization_report(key), None, date);
+        Ok(PlannedResponse::from_plan(
+            plan.with_headers_first(headers),
+            date,
+            |error| ResponseContent::document(list.to_string().into(), error),
+        ))
     }
 
-    pub(super) fn check_model(&self, model: &str) -> Result<(), Refusal> {
+    pub(super) fn check_model(&self, model: &str) -> Result<(), ErrorResponse> {
         if self.has_model(model) {
             Ok(())
         } else {
-            Err(Refusal::unknown_model(model))
+            Err(ErrorResponse::unknown_model(model))
         }
     }
 }
 
-/// What a request counts for a limit of tokens: its prompt, and the most it allows for the answer, or the answer itself
-/// where it allows any.
-fn tokens(prompt: usize, most: Option<usize>, answer: usize) -> u32 {
-    u32::try_from(prompt.saturating_add(most.unwrap_or(answer))).unwrap_or(u32::MAX)
+/// Returns the tokens that a request counts towards limits: the prompt plus `max_tokens`, or plus the length of the
+/// answer if the request sets no maximum.
+fn limited_tokens(prompt: usize, max_tokens: Option<usize>, answer: usize) -> u32 {
+    u32::try_from(prompt.saturating_add(max_tokens.unwrap_or(answer))).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Where everything is counted: one lock, held for a few instructions, and a notification after each change.
+//! Records statistics under one short lock and notifies waiters after each change.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,45 +6,45 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::limits::Meter;
+use crate::limits::ProviderLimitKind;
 use crate::scenario::Scenario;
 
 use super::{
-    Abort, AccountStats, ConnectionStats, KeyStats, LogEntry, MAX_ENTRIES, NotReached, Phase, RequestKind,
-    Stats,
+    Abort, AbortPhase, AccountStats, ConnectionStats, KeyStats, LogEntry, MAX_ENTRIES, RequestKind, Stats,
+    WaitTimeout,
 };
 
-/// Keeps [`Stats`] and wakes who waits for them to change.
+/// Holds the [`Stats`] and wakes waiters when they change.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<RecorderState>,
     changed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
+struct RecorderState {
     stats: Stats,
-    /// The index of each key's account.
+    /// For each key, the index of its account.
     account_of: Vec<Option<usize>>,
     next_connection: u64,
-    /// Grows with each reset, so that what began before one does not write into the lists after it.
+    /// Number of resets. A request from before a reset must not change the lists after it.
     generation: u64,
-    /// After a stop, what ends is no client that went away.
+    /// Whether the simulator is stopping; closed connections are no aborts then.
     stopping: bool,
 }
 
-/// A request on arrival.
+/// The connection, key and endpoint of a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Arrival {
+pub(crate) struct RequestOrigin {
     pub(crate) connection: u64,
     pub(crate) key: Option<usize>,
     pub(crate) kind: RequestKind,
 }
 
-/// A request's place in the log, if it got one.
+/// The position of a request in the log; none if the log was full.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct LogIndex {
     generation: u64,
     index: Option<usize>,
 }
@@ -67,7 +67,7 @@ impl Recorder {
         };
         Self {
             clock,
-            state: Mutex::new(State {
+            state: Mutex::new(RecorderState {
                 stats,
                 account_of: scenario.keys.iter().map(|key| scenario.account_of(key)).collect(),
                 next_connection: 0,
@@ -84,25 +84,25 @@ impl Recorder {
 
     pub(crate) async fn wait_for(
         &self,
-        mut reached: impl FnMut(&Stats) -> bool,
+        mut condition: impl FnMut(&Stats) -> bool,
         timeout: Duration,
-    ) -> Result<Stats, NotReached> {
+    ) -> Result<Stats, WaitTimeout> {
         let deadline = tokio::time::Instant::now() + timeout;
         loop {
-            // Made before looking: it hears every change from its making on, so none is missed.
+            // Created before the check, so that no change between the check and the wait is missed.
             let changed = self.changed.notified();
-            if let Some(stats) = self.if_reached(&mut reached) {
+            if let Some(stats) = self.stats_if(&mut condition) {
                 return Ok(stats);
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
                 return self
-                    .if_reached(&mut reached)
-                    .ok_or_else(|| NotReached(Box::new(self.snapshot())));
+                    .stats_if(&mut condition)
+                    .ok_or_else(|| WaitTimeout(Box::new(self.snapshot())));
             }
         }
     }
 
-    /// Counters and lists begin anew; what is open or in flight stays counted as such.
+    /// Resets counters and lists. Open connections and requests in flight remain counted.
     pub(crate) fn reset(&self) {
         self.change(|state| {
             state.generation += 1;
@@ -111,19 +111,19 @@ impl Recorder {
                 connections_open: old.connections_open,
                 in_flight: old.in_flight,
                 max_in_flight: old.in_flight,
-                keys: old.keys.into_iter().map(KeyStats::reset).collect(),
-                accounts: old.accounts.into_iter().map(AccountStats::reset).collect(),
+                keys: old.keys.into_iter().map(KeyStats::after_reset).collect(),
+                accounts: old.accounts.into_iter().map(AccountStats::after_reset).collect(),
                 connections: old
                     .connections
                     .into_iter()
-                    .filter_map(ConnectionStats::reset)
+                    .filter_map(ConnectionStats::after_reset)
                     .collect(),
                 ..Stats::default()
             };
         });
     }
 
-    pub(crate) fn stopping(&self) {
+    pub(crate) fn mark_stopping(&self) {
         self.lock().stopping = true;
     }
 
@@ -146,43 +146,44 @@ impl Recorder {
         })
     }
 
-    /// `unfinished`: bytes of a request had come, but never its whole head.
-    pub(crate) fn connection_closed(&self, id: u64, unfinished: bool) {
+    /// `head_incomplete`: whether bytes of a request arrived but not its whole head.
+    pub(crate) fn connection_closed(&self, id: u64, head_incomplete: bool) {
         let at_ms = self.now_ms();
         self.change(|state| {
             state.stats.connections_open -= 1;
             if let Some(connection) = state.stats.connection(id) {
                 connection.closed_ms = Some(at_ms);
             }
-            if unfinished {
-                state.aborted(Abort {
+            if head_incomplete {
+                state.record_abort(Abort {
                     at_ms,
                     key: None,
                     connection: id,
-                    phase: Phase::Reading,
+                    phase: AbortPhase::Reading,
                 });
             }
         });
     }
 
-    pub(crate) fn bytes(&self, count: usize, first_of_request: bool) {
+    /// `first_of_request`: whether the bytes start a new request.
+    pub(crate) fn bytes_received(&self, count: usize, first_of_request: bool) {
         self.change(|state| {
             state.stats.bytes_received += count as u64;
             state.stats.requests_with_bytes += u64::from(first_of_request);
         });
     }
 
-    /// The request whose first byte was counted asks about the simulator itself.
-    pub(crate) fn not_a_request(&self) {
+    /// Undoes the count of a request's first byte, because the request is for `/stats`.
+    pub(crate) fn uncount_request_bytes(&self) {
         self.change(|state| {
             state.stats.requests_with_bytes = state.stats.requests_with_bytes.saturating_sub(1);
         });
     }
 
-    pub(crate) fn arrived(&self, arrival: Arrival) -> Entry {
+    pub(crate) fn request_arrived(&self, origin: RequestOrigin) -> LogIndex {
         let at_ms = self.now_ms();
         self.change(|state| {
-            if let Some(account) = state.account_of(arrival.key) {
+            if let Some(account) = state.account_of(origin.key) {
                 account.requests += 1;
                 account.in_flight += 1;
                 account.max_in_flight = account.max_in_flight.max(account.in_flight);
@@ -191,19 +192,19 @@ impl Recorder {
             stats.requests += 1;
             stats.in_flight += 1;
             stats.max_in_flight = stats.max_in_flight.max(stats.in_flight);
-            if let Some(connection) = stats.connection(arrival.connection) {
+            if let Some(connection) = stats.connection(origin.connection) {
                 connection.requests += 1;
             }
-            if let Some(key) = stats.key_at(arrival.key) {
+            if let Some(key) = stats.key_at(origin.key) {
                 key.requests += 1;
                 key.in_flight += 1;
                 key.max_in_flight = key.max_in_flight.max(key.in_flight);
             }
-            let Arrival {
+            let RequestOrigin {
                 connection,
                 key,
                 kind,
-            } = arrival;
+            } = origin;
             let entry = LogEntry {
                 at_ms,
                 key,
@@ -214,78 +215,96 @@ impl Recorder {
                 ended_ms: None,
             };
             let index = push(&mut stats.log, entry, &mut stats.entries_dropped);
-            Entry {
+            LogIndex {
                 generation: state.generation,
                 index,
             }
         })
     }
 
-    pub(crate) fn answered(&self, arrival: Arrival, entry: Entry, status: u16) {
+    pub(crate) fn response_started(&self, origin: RequestOrigin, log_index: LogIndex, status: u16) {
         self.change(|state| {
-            if let Some(logged) = state.entry(entry) {
+            if let Some(logged) = state.log_entry(log_index) {
                 logged.status = Some(status);
             }
             *state.stats.statuses.entry(status).or_default() += 1;
-            if let Some(key) = state.stats.key_at(arrival.key) {
+            if let Some(key) = state.stats.key_at(origin.key) {
                 *key.statuses.entry(status).or_default() += 1;
             }
         });
     }
 
-    pub(crate) fn denied(&self, arrival: Arrival, entry: Entry, by: Meter) {
-        let count = |rate: &mut u64, quota: &mut u64| *if by == Meter::Quota { quota } else { rate } += 1;
+    pub(crate) fn request_denied(
+        &self,
+        origin: RequestOrigin,
+        log_index: LogIndex,
+        limit: ProviderLimitKind,
+    ) {
+        let count = |rate: &mut u64, quota: &mut u64| {
+            let counter = if limit == ProviderLimitKind::Quota {
+                quota
+            } else {
+                rate
+            };
+            *counter += 1;
+        };
         self.change(|state| {
-            if let Some(logged) = state.entry(entry) {
-                logged.denied = Some(by);
+            if let Some(logged) = state.log_entry(log_index) {
+                logged.denied = Some(limit);
             }
-            if let Some(key) = state.stats.key_at(arrival.key) {
+            if let Some(key) = state.stats.key_at(origin.key) {
                 count(&mut key.rate_limited, &mut key.out_of_quota);
             }
-            if let Some(account) = state.account_of(arrival.key) {
+            if let Some(account) = state.account_of(origin.key) {
                 count(&mut account.rate_limited, &mut account.out_of_quota);
             }
         });
     }
 
-    /// `aborted_in`: the phase in which the client went away, if it did.
-    pub(crate) fn ended(&self, arrival: Arrival, entry: Entry, aborted_in: Option<Phase>) {
+    /// `aborted_in`: the phase in which the client disconnected, if it did.
+    pub(crate) fn request_ended(
+        &self,
+        origin: RequestOrigin,
+        log_index: LogIndex,
+        aborted_in: Option<AbortPhase>,
+    ) {
         let at_ms = self.now_ms();
         self.change(|state| {
             state.stats.in_flight -= 1;
-            if let Some(key) = state.stats.key_at(arrival.key) {
+            if let Some(key) = state.stats.key_at(origin.key) {
                 key.in_flight -= 1;
             }
-            if let Some(account) = state.account_of(arrival.key) {
+            if let Some(account) = state.account_of(origin.key) {
                 account.in_flight -= 1;
             }
-            if let Some(logged) = state.entry(entry) {
+            if let Some(logged) = state.log_entry(log_index) {
                 logged.ended_ms = Some(at_ms);
             }
             if let Some(phase) = aborted_in {
-                state.aborted(Abort {
+                state.record_abort(Abort {
                     at_ms,
-                    key: arrival.key,
-                    connection: arrival.connection,
+                    key: origin.key,
+                    connection: origin.connection,
                     phase,
                 });
             }
         });
     }
 
-    fn if_reached(&self, reached: &mut impl FnMut(&Stats) -> bool) -> Option<Stats> {
+    fn stats_if(&self, condition: &mut impl FnMut(&Stats) -> bool) -> Option<Stats> {
         let state = self.lock();
-        reached(&state.stats).then(|| state.stats.clone())
+        condition(&state.stats).then(|| state.stats.clone())
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut RecorderState) -> T) -> T {
         let result = change(&mut self.lock());
         self.changed.notify_waiters();
         result
     }
 
-    /// A test's predicate may panic under the lock; the numbers are right all the same.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// Ignores poisoning: the condition of a waiting test may panic under the lock, but it does not change the
+    /// statistics.
+    fn lock(&self) -> MutexGuard<'_, RecorderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -294,9 +313,11 @@ impl Recorder {
     }
 }
 
-impl State {
-    fn entry(&mut self, entry: Entry) -> Option<&mut LogEntry> {
-        let index = entry.index.filter(|_| entry.generation == self.generation)?;
+impl RecorderState {
+    fn log_entry(&mut self, log_index: LogIndex) -> Option<&mut LogEntry> {
+        let index = log_index
+            .index
+            .filter(|_| log_index.generation == self.generation)?;
         self.stats.log.get_mut(index)
     }
 
@@ -305,7 +326,7 @@ impl State {
         self.stats.accounts.get_mut(account)
     }
 
-    fn aborted(&mut self, abort: Abort) {
+    fn record_abort(&mut self, abort: Abort) {
         if !self.stopping {
             push(&mut self.stats.aborts, abort, &mut self.stats.entries_dropped);
         }
@@ -317,7 +338,7 @@ impl Stats {
         self.keys.get_mut(index?)
     }
 
-    /// The list is in order of ids, but resets leave gaps.
+    /// Finds a connection. The list is sorted by id, with gaps after resets.
     fn connection(&mut self, id: u64) -> Option<&mut ConnectionStats> {
         let index = self
             .connections
@@ -328,7 +349,7 @@ impl Stats {
 }
 
 impl KeyStats {
-    fn reset(self) -> Self {
+    fn after_reset(self) -> Self {
         let Self {
             index,
             label,
@@ -346,7 +367,7 @@ impl KeyStats {
 }
 
 impl AccountStats {
-    fn reset(self) -> Self {
+    fn after_reset(self) -> Self {
         Self {
             max_in_flight: self.in_flight,
             in_flight: self.in_flight,
@@ -357,7 +378,7 @@ impl AccountStats {
 }
 
 impl ConnectionStats {
-    fn reset(self) -> Option<Self> {
+    fn after_reset(self) -> Option<Self> {
         self.closed_ms.is_none().then_some(Self { requests: 0, ..self })
     }
 }
@@ -375,7 +396,7 @@ fn push<T>(list: &mut Vec<T>, item: T, dropped: &mut u64) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const ARRIVAL: Arrival = Arrival {
+    const ORIGIN: RequestOrigin = RequestOrigin {
         connection: 0,
         key: Some(0),
         kind: RequestKind::Chat,
@@ -386,49 +407,49 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_keeps_what_is_open_and_forgets_the_rest() {
+    fn reset_keeps_open_connections_and_requests() {
         let recorder = recorder();
         let closed = recorder.connection_opened();
         let open = recorder.connection_opened();
         recorder.connection_closed(closed, false);
-        let entry = recorder.arrived(ARRIVAL);
+        let before_reset = recorder.request_arrived(ORIGIN);
         recorder.reset();
         let stats = recorder.snapshot();
         assert_eq!((stats.requests, stats.in_flight, stats.max_in_flight), (0, 1, 1));
         assert_eq!(stats.keys[0].in_flight, 1);
         assert_eq!(stats.connections.iter().map(|c| c.id).collect::<Vec<_>>(), [open]);
 
-        let later = recorder.arrived(ARRIVAL);
-        recorder.answered(ARRIVAL, entry, 500);
-        recorder.ended(ARRIVAL, entry, None);
+        let after_reset = recorder.request_arrived(ORIGIN);
+        recorder.response_started(ORIGIN, before_reset, 500);
+        recorder.request_ended(ORIGIN, before_reset, None);
         assert_eq!(
             recorder.snapshot().log[0].status,
             None,
-            "an old request wrote into a new entry"
+            "a request from before the reset changed a new entry"
         );
-        recorder.ended(ARRIVAL, later, None);
+        recorder.request_ended(ORIGIN, after_reset, None);
         assert_eq!(recorder.snapshot().in_flight, 0);
     }
 
     #[test]
-    fn a_full_list_drops_and_counts() {
+    fn full_list_drops_and_counts_entries() {
         let (mut list, mut dropped) = (vec![0; MAX_ENTRIES], 0);
         assert_eq!(push(&mut list, 1, &mut dropped), None);
         assert_eq!((list.len(), dropped), (MAX_ENTRIES, 1));
     }
 
     #[tokio::test]
-    async fn waiting_ends_with_the_change_or_with_the_state_at_the_timeout() {
+    async fn wait_returns_on_change_or_timeout() {
         let recorder = recorder();
         let reached = async {
             recorder
                 .wait_for(|stats| stats.requests == 1, Duration::from_secs(5))
                 .await
         };
-        let change = async { recorder.arrived(ARRIVAL) };
+        let change = async { recorder.request_arrived(ORIGIN) };
         let (stats, _) = tokio::join!(reached, change);
         assert_eq!(stats.unwrap().in_flight, 1);
-        let NotReached(stats) = recorder
+        let WaitTimeout(stats) = recorder
             .wait_for(|stats| stats.requests == 9, Duration::ZERO)
             .await
             .unwrap_err();

@@ -1,4 +1,4 @@
-//! What a well-behaved simulator answers.
+//! Answers of a simulator without failures.
 
 use llmpool_simulator::{Scenario, Simulator};
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::client::{Client, End, chat, request, stream};
 use crate::simulate;
 
 #[tokio::test]
-async fn a_plain_answer_looks_like_a_real_one() {
+async fn plain_answer_has_openai_shape() {
     let provider = simulate("{}").await;
     let reply = chat(provider.addr(), "any", json!({"model": "small"}))
         .await
@@ -30,7 +30,7 @@ async fn a_plain_answer_looks_like_a_real_one() {
 }
 
 #[tokio::test]
-async fn each_event_of_a_stream_is_sent_by_itself() {
+async fn each_stream_event_is_its_own_chunk() {
     let provider = simulate(r#"{"answer": "a b c"}"#).await;
     let reply = chat(provider.addr(), "any", stream()).await.unwrap();
     assert_eq!(
@@ -46,7 +46,7 @@ async fn each_event_of_a_stream_is_sent_by_itself() {
 }
 
 #[tokio::test]
-async fn models_are_listed_and_found() {
+async fn models_are_listed_and_retrieved() {
     let provider = simulate(r#"{"models": ["small", "org/large"]}"#).await;
     let list = request(provider.addr(), "GET", "/v1/models", "k").await.json();
     assert_eq!(
@@ -75,7 +75,7 @@ async fn models_are_listed_and_found() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_answered_is_refused_in_the_usual_shape() {
+async fn invalid_requests_get_error_objects() {
     let provider = simulate("{}").await;
     let mut client = Client::connect(provider.addr()).await;
     for (method, path, body, status) in [
@@ -90,11 +90,11 @@ async fn what_cannot_be_answered_is_refused_in_the_usual_shape() {
         assert_eq!(reply.status, status, "{method} {path}");
         assert!(reply.json()["error"]["message"].is_string());
     }
-    assert_eq!(provider.stats().connections_opened, 1, "all on one connection");
+    assert_eq!(provider.stats().connections_opened, 1, "more than one connection");
 }
 
 #[tokio::test]
-async fn a_head_request_leaves_no_trace_of_an_abort() {
+async fn head_request_does_not_count_as_aborted() {
     let provider = simulate("{}").await;
     let mut client = Client::connect(provider.addr()).await;
     client.send("HEAD", "/v1/models", "k", "").await;
@@ -106,7 +106,7 @@ async fn a_head_request_leaves_no_trace_of_an_abort() {
 }
 
 #[tokio::test]
-async fn only_the_keys_of_the_scenario_are_accepted() {
+async fn unknown_key_gets_401() {
     let provider = Simulator::start(Scenario::with_keys(["sk-good"])).await.unwrap();
     assert_eq!(
         chat(provider.addr(), "sk-good", json!({})).await.unwrap().status,
@@ -127,7 +127,7 @@ async fn only_the_keys_of_the_scenario_are_accepted() {
 }
 
 #[tokio::test]
-async fn a_body_above_the_limit_is_refused_before_it_is_sent() {
+async fn oversized_body_is_rejected_before_it_is_sent() {
     let provider = simulate("{}").await;
     let mut client = Client::connect(provider.addr()).await;
     let length = 32 * 1024 * 1024 + 1;
@@ -138,7 +138,7 @@ async fn a_body_above_the_limit_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
-async fn an_invalid_scenario_does_not_start() {
+async fn invalid_scenario_does_not_start() {
     let scenario = Scenario {
         words_per_chunk: 0,
         ..Scenario::default()
@@ -149,7 +149,7 @@ async fn an_invalid_scenario_does_not_start() {
 }
 
 #[test]
-fn every_scenario_of_the_readme_is_valid() {
+fn readme_scenarios_are_valid() {
     let readme = include_str!("../../README.md");
     let blocks: Vec<&str> = readme
         .split("```json\n")

@@ -1,4 +1,4 @@
-//! Each way to misbehave, byte for byte.
+//! Each behaviour, checked byte for byte.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::client::{Client, End, Reply, chat, stream};
 use crate::simulate;
 
-/// A simulator that always does the same.
-async fn always(behaviour: &str) -> Simulator {
+/// Starts a simulator that applies one behaviour to every request.
+pub(crate) async fn always(behaviour: &str) -> Simulator {
     simulate(&format!(r#"{{"answer": "a b c", "behaviours": [{behaviour}]}}"#)).await
 }
 
@@ -22,7 +22,7 @@ async fn statuses(provider: &Simulator, count: usize) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn a_status_has_the_body_and_headers_of_a_real_one_unless_told_otherwise() {
+async fn status_has_openai_body_by_default() {
     for (behaviour, status, code) in [
         (r#"{"status": 400}"#, 400, Value::Null),
         (r#"{"status": 401}"#, 401, json!("invalid_api_key")),
@@ -50,7 +50,7 @@ async fn a_status_has_the_body_and_headers_of_a_real_one_unless_told_otherwise()
 }
 
 #[tokio::test]
-async fn a_status_can_be_told_everything() {
+async fn status_fields_can_be_overridden() {
     let provider =
         always(r#"{"status": 503, "retry_after": 1.5, "headers": {"x-a": "b"}, "body": "<html>"}"#).await;
     let reply = chat(provider.addr(), "k", json!({})).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_status_can_be_told_everything() {
 }
 
 #[tokio::test]
-async fn a_status_without_a_body_ends_with_its_head() {
+async fn status_204_has_no_body() {
     let provider = always(r#"{"status": 204}"#).await;
     let mut client = Client::connect(provider.addr()).await;
     client.chat("k", &json!({})).await;
@@ -86,7 +86,7 @@ async fn a_status_without_a_body_ends_with_its_head() {
 }
 
 #[tokio::test]
-async fn a_script_is_played_once_and_per_key() {
+async fn key_script_is_used_once() {
     let provider = simulate(
         r#"{"keys": [{"key": "a", "script": [{"status": 500}, {"ok": true}, {"status": 429}]}, {"key": "b"}]}"#,
     )
@@ -100,7 +100,7 @@ async fn a_script_is_played_once_and_per_key() {
 }
 
 #[tokio::test]
-async fn the_same_seed_fails_the_same_requests() {
+async fn same_seed_fails_the_same_requests() {
     let scenario =
         |seed| format!(r#"{{"seed": {seed}, "behaviours": [{{"status": 500, "probability": 0.5}}]}}"#);
     let first = statuses(&simulate(&scenario(7)).await, 32).await;
@@ -109,7 +109,7 @@ async fn the_same_seed_fails_the_same_requests() {
 }
 
 #[tokio::test]
-async fn a_limit_lets_its_number_through_and_tells_the_time() {
+async fn limit_rejects_with_retry_after() {
     let provider = always(r#"{"limit": 2, "per": 60, "rate_headers": true}"#).await;
     let first = chat(provider.addr(), "k", json!({})).await.unwrap();
     assert_eq!(first.header("x-ratelimit-remaining-requests"), Some("1"));
@@ -120,7 +120,7 @@ async fn a_limit_lets_its_number_through_and_tells_the_time() {
 }
 
 #[tokio::test]
-async fn after_the_time_a_limit_told_a_request_passes() {
+async fn request_passes_after_retry_after() {
     let provider = always(r#"{"limit": 1, "per": 0.1, "retry_after_form": "ms"}"#).await;
     assert_eq!(statuses(&provider, 1).await, [200]);
     let refused = chat(provider.addr(), "k", json!({})).await.unwrap();
@@ -130,10 +130,10 @@ async fn after_the_time_a_limit_told_a_request_passes() {
 }
 
 #[tokio::test]
-async fn stream_options_are_refused_in_both_dialects() {
-    let asks = json!({"stream": true, "stream_options": {"include_usage": true}});
+async fn stream_options_are_rejected_in_both_forms() {
+    let body = json!({"stream": true, "stream_options": {"include_usage": true}});
     let provider = always(r#"{"refuse_stream_options": "openai"}"#).await;
-    let refused = chat(provider.addr(), "k", asks.clone()).await.unwrap();
+    let refused = chat(provider.addr(), "k", body.clone()).await.unwrap();
     assert_eq!(
         (refused.status, &refused.json()["error"]["param"]),
         (400, &json!("stream_options"))
@@ -141,7 +141,7 @@ async fn stream_options_are_refused_in_both_dialects() {
     assert_eq!(chat(provider.addr(), "k", stream()).await.unwrap().status, 200);
 
     let provider = always(r#"{"refuse_stream_options": "fastapi"}"#).await;
-    let refused = chat(provider.addr(), "k", asks).await.unwrap();
+    let refused = chat(provider.addr(), "k", body).await.unwrap();
     assert_eq!(
         (refused.status, &refused.json()["detail"][0]["loc"][1]),
         (422, &json!("stream_options"))
@@ -149,7 +149,7 @@ async fn stream_options_are_refused_in_both_dialects() {
 }
 
 #[tokio::test]
-async fn a_cut_before_the_head_sends_nothing() {
+async fn cut_before_head_sends_nothing() {
     let provider = always(r#"{"cut": "before_head"}"#).await;
     assert_eq!(chat(provider.addr(), "k", json!({})).await.unwrap_err(), End::Cut);
     let provider = always(r#"{"cut": "before_head", "reset": true}"#).await;
@@ -161,18 +161,22 @@ async fn a_cut_before_the_head_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_cut_after_the_head_sends_no_body() {
+async fn cut_after_head_sends_no_body() {
     let provider = always(r#"{"cut": "after_head"}"#).await;
     for body in [json!({}), stream()] {
         let reply = chat(provider.addr(), "k", body).await.unwrap();
         assert_eq!((reply.status, reply.end, reply.body().len()), (200, End::Cut, 0));
     }
     let stats = provider.stats();
-    assert_eq!((stats.aborts.len(), stats.in_flight), (0, 0), "a cut is no abort");
+    assert_eq!(
+        (stats.aborts.len(), stats.in_flight),
+        (0, 0),
+        "a cut counted as an abort"
+    );
 }
 
 #[tokio::test]
-async fn a_cut_after_events_sends_exactly_those() {
+async fn cut_after_events_is_exact() {
     for count in 0..8 {
         let provider = always(&format!(r#"{{"cut": {{"after_events": {count}}}}}"#)).await;
         let reply = chat(provider.addr(), "k", stream()).await.unwrap();
@@ -184,9 +188,10 @@ async fn a_cut_after_events_sends_exactly_those() {
     assert_eq!((plain.end, plain.body().len()), (End::Cut, announced / 2));
 }
 
-/// L52: a truncated answer is told from a whole one at any byte.
+/// A truncated answer differs from a complete one at every byte.
+// L52
 #[tokio::test]
-async fn a_cut_after_bytes_is_exact() {
+async fn cut_after_bytes_is_exact() {
     for body in [json!({}), stream()] {
         let whole = chat(always_cut(usize::MAX).await.addr(), "k", body.clone())
             .await
@@ -216,7 +221,7 @@ async fn always_cut(count: usize) -> Simulator {
 }
 
 #[tokio::test]
-async fn a_cut_behind_the_last_byte_of_a_plain_answer_still_closes_the_connection() {
+async fn cut_after_last_byte_closes_the_connection() {
     let provider = always_cut(usize::MAX).await;
     let mut client = Client::connect(provider.addr()).await;
     client.chat("k", &json!({})).await;
@@ -226,15 +231,15 @@ async fn a_cut_behind_the_last_byte_of_a_plain_answer_still_closes_the_connectio
 }
 
 #[tokio::test]
-async fn a_reset_in_the_middle_of_a_stream_is_one() {
+async fn reset_in_a_stream_reaches_the_client() {
     let provider = always(r#"{"cut": {"after_events": 2}, "reset": true}"#).await;
     let mut client = Client::connect(provider.addr()).await;
     client.chat("k", &stream()).await;
     client.head().await.unwrap();
-    // A reset may overtake bytes that are still unread, as it does in the wild, so only the end is certain.
+    // A reset may discard bytes that the client has not read yet, so only the end is certain.
     let end = loop {
         match client.chunk().await {
-            Ok(chunk) => assert!(chunk.is_some(), "a proper end"),
+            Ok(chunk) => assert!(chunk.is_some(), "the stream ended normally"),
             Err(end) => break end,
         }
     };
@@ -242,7 +247,7 @@ async fn a_reset_in_the_middle_of_a_stream_is_one() {
 }
 
 #[tokio::test]
-async fn a_stall_is_silent_from_its_point_on() {
+async fn stall_sends_nothing_after_its_point() {
     for (point, pieces) in [(r#""after_head""#, 0), (r#"{"after_events": 2}"#, 2)] {
         let provider = always(&format!(r#"{{"stall": {point}}}"#)).await;
         let mut client = Client::connect(provider.addr()).await;
@@ -251,17 +256,17 @@ async fn a_stall_is_silent_from_its_point_on() {
         for _ in 0..pieces {
             assert!(client.chunk().await.unwrap().is_some());
         }
-        assert!(client.silent().await);
+        assert!(client.is_silent().await);
         assert_eq!(provider.stats().in_flight, 1);
     }
     let provider = always(r#"{"stall": "before_head"}"#).await;
     let mut client = Client::connect(provider.addr()).await;
     client.chat("k", &json!({})).await;
-    assert!(client.silent().await);
+    assert!(client.is_silent().await);
 }
 
 #[tokio::test]
-async fn recorded_bytes_are_served_as_they_are() {
+async fn recorded_body_is_sent_byte_for_byte() {
     let recorded = "data: {\"x\":\"世\"}\r\n\r\n: ping\n\ndata: [DONE]";
     let raw = json!({"raw": {"body": recorded, "writes": [13, 1]}});
     let provider = always(&raw.to_string()).await;
@@ -284,9 +289,9 @@ async fn recorded_bytes_are_served_as_they_are() {
     );
 }
 
-/// L56: success in the status, failure in the body.
+// L56
 #[tokio::test]
-async fn an_error_may_hide_in_a_200() {
+async fn error_in_200_is_sent_at_its_position() {
     let events = |reply: &Reply| reply.pieces.len();
     let error = |reply: &Reply| {
         let last = String::from_utf8(reply.pieces.last().unwrap().clone()).unwrap();
@@ -315,7 +320,7 @@ async fn an_error_may_hide_in_a_200() {
 }
 
 #[tokio::test]
-async fn delays_fall_where_they_are_asked_for() {
+async fn delays_apply_to_head_and_events() {
     let provider = simulate(
         r#"{"answer": "a", "head_delay": 0.04, "first_chunk_delay": 0.05, "chunk_delay": 0.02,
             "script": [{"ok": true, "head_delay": 0, "first_chunk_delay": 0, "chunk_delay": 0}]}"#,

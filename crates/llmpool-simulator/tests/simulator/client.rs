@@ -1,4 +1,4 @@
-//! A client that shows what a normal one hides: chunk borders, exact lengths, and how a connection ended.
+//! An HTTP client that exposes chunk boundaries, exact lengths, and how a connection ended.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 
 use End::Complete;
 
-/// Longer than anything here should take; a test that reaches it has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of every wait. A test that reaches it has failed.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Client<S = TcpStream> {
     socket: BufReader<S>,
@@ -20,12 +20,12 @@ pub(crate) struct Client<S = TcpStream> {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
-    /// The chunks of a chunked body, the whole of another.
+    /// The chunks of a chunked body; one piece for any other body.
     pub(crate) pieces: Vec<Vec<u8>>,
     pub(crate) end: End,
 }
 
-/// How a response ended.
+/// The end of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Complete,
@@ -63,7 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             .await;
     }
 
-    /// Status and headers, or how the connection ended without them.
+    /// Returns status and headers, or how the connection ended without them.
     pub(crate) async fn head(&mut self) -> Result<(u16, Vec<(String, String)>), End> {
         let status_line = self.line().await?;
         let status = status_line.split(' ').nth(1).unwrap().parse().unwrap();
@@ -107,13 +107,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         Ok(if size == 0 { None } else { pieces.pop() })
     }
 
-    /// How the connection ends, if it does so without another byte.
+    /// Returns how the connection ends. Panics if another byte arrives.
     pub(crate) async fn end(&mut self) -> End {
         self.line().await.unwrap_err()
     }
 
-    /// Whether nothing comes for a while.
-    pub(crate) async fn silent(&mut self) -> bool {
+    /// Returns whether no byte arrives within 60 ms.
+    pub(crate) async fn is_silent(&mut self) -> bool {
         tokio::time::timeout(Duration::from_millis(60), self.socket.fill_buf())
             .await
             .is_err()
@@ -132,9 +132,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     async fn exactly(&mut self, length: usize, pieces: &mut Vec<Vec<u8>>) -> End {
         let mut bytes = Vec::new();
         let mut limited = (&mut self.socket).take(length as u64);
-        let read = tokio::time::timeout(PATIENCE, limited.read_to_end(&mut bytes))
+        let read = tokio::time::timeout(TIMEOUT, limited.read_to_end(&mut bytes))
             .await
-            .expect("a silent server");
+            .expect("no bytes from the server");
         let end = match read {
             Ok(_) if bytes.len() == length => Complete,
             Ok(_) => End::Cut,
@@ -146,9 +146,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     async fn line(&mut self) -> Result<String, End> {
         let mut line = String::new();
-        match tokio::time::timeout(PATIENCE, self.socket.read_line(&mut line))
+        match tokio::time::timeout(TIMEOUT, self.socket.read_line(&mut line))
             .await
-            .expect("a silent server")
+            .expect("no bytes from the server")
         {
             Ok(_) if line.ends_with("\r\n") => Ok(line.trim_end().to_owned()),
             Ok(_) => {
@@ -181,21 +181,21 @@ impl Reply {
     }
 }
 
-/// One chat request on a connection of its own.
+/// Sends a chat request on a new connection.
 pub(crate) async fn chat(addr: SocketAddr, key: &str, extra: Value) -> Result<Reply, End> {
     let mut client = Client::connect(addr).await;
     client.chat(key, &extra).await;
     client.reply().await
 }
 
-/// One request with a body on a connection of its own.
+/// Sends a request with a body on a new connection.
 pub(crate) async fn post(addr: SocketAddr, path: &str, key: &str, body: &Value) -> Result<Reply, End> {
     let mut client = Client::connect(addr).await;
     client.send("POST", path, key, &body.to_string()).await;
     client.reply().await
 }
 
-/// One request without a body on a connection of its own.
+/// Sends a request without a body on a new connection.
 pub(crate) async fn request(addr: SocketAddr, method: &str, path: &str, key: &str) -> Reply {
     let mut client = Client::connect(addr).await;
     client.send(method, path, key, "").await;

@@ -1,15 +1,15 @@
-//! What becomes of a connection after a response, and of all of them at the end.
+//! Connections after a response and when the simulator stops.
 
 use std::time::Duration;
 
 use llmpool_simulator::{Scenario, Simulator};
 use serde_json::json;
 
-use crate::client::{Client, End, PATIENCE, chat, stream};
+use crate::client::{Client, End, TIMEOUT, chat, stream};
 use crate::simulate;
 
 #[tokio::test]
-async fn a_connection_stays_open_and_is_used_again() {
+async fn connection_is_reused_by_default() {
     let provider = simulate("{}").await;
     let mut client = Client::connect(provider.addr()).await;
     for body in [json!({}), stream(), json!({})] {
@@ -28,7 +28,7 @@ async fn a_connection_stays_open_and_is_used_again() {
 }
 
 #[tokio::test]
-async fn an_announced_close_follows_the_response() {
+async fn close_is_announced_and_performed() {
     let provider = simulate(r#"{"after_response": "close"}"#).await;
     for body in [json!({}), stream()] {
         let mut client = Client::connect(provider.addr()).await;
@@ -43,7 +43,7 @@ async fn an_announced_close_follows_the_response() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_can_be_dropped_without_a_word() {
+async fn drop_idle_closes_without_announcement() {
     let provider = simulate(r#"{"after_response": "drop_idle"}"#).await;
     for body in [json!({}), stream()] {
         let mut client = Client::connect(provider.addr()).await;
@@ -56,29 +56,32 @@ async fn an_idle_connection_can_be_dropped_without_a_word() {
 }
 
 #[tokio::test]
-async fn a_reuse_can_be_made_to_hit_a_dead_connection_every_time() {
+async fn drop_on_reuse_closes_on_the_next_request() {
     let provider = simulate(r#"{"script": [{"ok": true, "after_response": "drop_on_reuse"}]}"#).await;
     let mut client = Client::connect(provider.addr()).await;
     client.chat("k", &stream()).await;
     assert_eq!(client.reply().await.unwrap().end, End::Complete);
-    assert!(client.silent().await, "it looks alive until it is used");
+    assert!(
+        client.is_silent().await,
+        "the connection was closed before its reuse"
+    );
     client.chat("k", &stream()).await;
     assert_eq!(client.reply().await.unwrap_err(), End::Cut);
     assert_eq!(chat(provider.addr(), "k", json!({})).await.unwrap().status, 200);
     let stats = provider
-        .wait_for(|stats| stats.connections[0].closed_ms.is_some(), PATIENCE)
+        .wait_for(|stats| stats.connections[0].closed_ms.is_some(), TIMEOUT)
         .await
         .unwrap();
     assert_eq!(
         (stats.requests, stats.requests_with_bytes),
         (2, 3),
-        "the lost one left bytes, but never counted"
+        "the lost request must count only in requests_with_bytes"
     );
     assert_eq!(stats.aborts, []);
 }
 
 #[tokio::test]
-async fn stopping_closes_everything_and_frees_the_port() {
+async fn stop_closes_connections_and_frees_the_port() {
     let provider = simulate(r#"{"behaviours": [{"stall": "after_head"}]}"#).await;
     let addr = provider.addr();
     let mut client = Client::connect(addr).await;
@@ -98,12 +101,12 @@ async fn stopping_closes_everything_and_frees_the_port() {
 }
 
 #[tokio::test]
-async fn dropping_the_simulator_stops_it() {
+async fn dropped_simulator_closes_connections() {
     let provider = simulate(r#"{"behaviours": [{"stall": "before_head"}]}"#).await;
     let mut client = Client::connect(provider.addr()).await;
     client.chat("k", &json!({})).await;
     provider
-        .wait_for(|stats| stats.in_flight == 1, PATIENCE)
+        .wait_for(|stats| stats.in_flight == 1, TIMEOUT)
         .await
         .unwrap();
     drop(provider);

@@ -1,4 +1,4 @@
-//! Embeddings over a socket.
+//! The embeddings endpoint.
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ fn floats(entry: &Value) -> Vec<f32> {
     numbers.map(|number| number.as_f64().unwrap() as f32).collect()
 }
 
-/// What a client makes of base64: little-endian numbers of 32 bits.
+/// Decodes base64 as clients do: little-endian 32-bit floats.
 fn decoded(text: &str) -> Vec<f32> {
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let sixes = text
@@ -40,10 +40,10 @@ fn decoded(text: &str) -> Vec<f32> {
 }
 
 #[tokio::test]
-async fn each_text_has_its_own_vector_of_length_1_in_both_encodings() {
+async fn each_text_has_its_own_unit_vector() {
     let provider = simulate("{}").await;
-    let asked = json!({"input": ["one two", "three", "one two"]});
-    let answer = embed(provider.addr(), asked.clone()).await.json();
+    let body = json!({"input": ["one two", "three", "one two"]});
+    let answer = embed(provider.addr(), body.clone()).await.json();
     assert_eq!(
         (&answer["object"], &answer["model"]),
         (&json!("list"), &json!("m"))
@@ -62,7 +62,7 @@ async fn each_text_has_its_own_vector_of_length_1_in_both_encodings() {
     assert_eq!(entries[0]["embedding"], entries[2]["embedding"]);
     assert_ne!(entries[0]["embedding"], entries[1]["embedding"]);
 
-    let mut encoded = asked;
+    let mut encoded = body;
     encoded["encoding_format"] = json!("base64");
     let answer = embed(provider.addr(), encoded).await.json();
     for (entry, encoded) in entries.iter().zip(answer["data"].as_array().unwrap()) {
@@ -71,7 +71,7 @@ async fn each_text_has_its_own_vector_of_length_1_in_both_encodings() {
 }
 
 #[tokio::test]
-async fn every_form_of_input_and_any_dimensions_will_do() {
+async fn all_input_forms_and_dimensions_are_accepted() {
     let provider = simulate("{}").await;
     for (input, count, tokens) in [
         (json!("one two"), 1, 2),
@@ -95,7 +95,7 @@ async fn every_form_of_input_and_any_dimensions_will_do() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_embedded_is_refused() {
+async fn invalid_embedding_input_is_rejected() {
     let provider = simulate(r#"{"models": ["m"]}"#).await;
     for (extra, param) in [
         (json!({}), "input"),
@@ -126,23 +126,23 @@ async fn what_cannot_be_embedded_is_refused() {
 }
 
 #[tokio::test]
-async fn limits_count_them_and_rules_strike_where_they_say_so() {
+async fn limits_and_rules_apply_to_embeddings() {
     let provider = simulate(
         r#"{"keys": [{"key": "k", "limits": {"requests": 2, "window": "sliding"}}],
             "script": [{"status": 500}, {"status": 503, "on": "embeddings"}]}"#,
     )
     .await;
-    let asked = json!({"input": "a"});
+    let body = json!({"input": "a"});
     assert_eq!(
-        embed(provider.addr(), asked.clone()).await.status,
+        embed(provider.addr(), body.clone()).await.status,
         200,
-        "the first entry is for chat"
+        "a script entry for chat applied to embeddings"
     );
     let chat = crate::client::chat(provider.addr(), "k", json!({}))
         .await
         .unwrap();
     assert_eq!(chat.status, 500);
-    assert_eq!(embed(provider.addr(), asked).await.status, 429);
+    assert_eq!(embed(provider.addr(), body).await.status, 429);
     assert_eq!(provider.stats().log[0].kind, RequestKind::Embeddings);
 
     let provider = simulate(r#"{"behaviours": [{"error_in_200": "plain", "on": "embeddings"}]}"#).await;

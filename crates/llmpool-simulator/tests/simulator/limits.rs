@@ -1,18 +1,18 @@
-//! Limits of keys and accounts, as a client meets them.
+//! Limits of keys and accounts over HTTP.
 
 use std::time::Duration;
 
-use llmpool_simulator::{Limits, Meter, Simulator, WindowKind};
+use llmpool_simulator::{ProviderLimitKind, ProviderLimits, Simulator, WindowKind};
 use serde_json::json;
 
-use crate::client::{Client, End, PATIENCE, Reply, chat, request, stream};
+use crate::client::{Client, End, Reply, TIMEOUT, chat, request, stream};
 use crate::simulate;
 
 async fn ask(provider: &Simulator, key: &str) -> Reply {
     chat(provider.addr(), key, json!({})).await.unwrap()
 }
 
-/// One key `k` in an account with these limits.
+/// Starts a simulator with a key `k` in an account with these limits.
 async fn limited(dialect: &str, limits: &str) -> Simulator {
     simulate(&format!(
         r#"{{"dialect": "{dialect}", "answer": "a b",
@@ -23,7 +23,7 @@ async fn limited(dialect: &str, limits: &str) -> Simulator {
 }
 
 #[tokio::test]
-async fn every_answer_and_refusal_of_a_limited_key_tells_what_is_left() {
+async fn responses_of_limited_keys_have_rate_headers() {
     let provider = limited(
         "openai",
         r#"{"requests": 2, "tokens": 1000, "window": "sliding"}"#,
@@ -36,7 +36,7 @@ async fn every_answer_and_refusal_of_a_limited_key_tells_what_is_left() {
                 reply.status,
                 reply.header("x-ratelimit-limit-requests"),
                 reply.header("x-ratelimit-remaining-requests"),
-                // 13 characters of prompt are 4 tokens, and the answer has 2 words.
+                // 13 characters of the prompt count as 4 tokens, the 2 words of the answer as 2.
                 reply.header("x-ratelimit-remaining-tokens"),
             ),
             (status, Some("2"), Some(requests), Some(tokens))
@@ -54,12 +54,12 @@ async fn every_answer_and_refusal_of_a_limited_key_tells_what_is_left() {
 }
 
 #[tokio::test]
-async fn after_the_time_it_told_a_request_passes_in_each_kind_of_window() {
+async fn request_passes_after_wait_in_each_window() {
     for window in ["bucket", "fixed", "sliding"] {
         let limits = format!(r#"{{"requests": 2, "per": 0.3, "window": "{window}"}}"#);
         let provider = limited("openai", &limits).await;
         let mut reply = ask(&provider, "k").await;
-        // A slow machine may need more than three.
+        // On a slow machine more than two requests may pass before one is denied.
         for _ in 0..50 {
             if reply.status == 429 {
                 break;
@@ -68,7 +68,7 @@ async fn after_the_time_it_told_a_request_passes_in_each_kind_of_window() {
         }
         let wait = reply
             .header("retry-after-ms")
-            .expect("a refusal")
+            .expect("a denied request")
             .parse()
             .unwrap();
         assert!((1..=300).contains(&wait), "{window}: {wait} ms");
@@ -78,7 +78,7 @@ async fn after_the_time_it_told_a_request_passes_in_each_kind_of_window() {
 }
 
 #[tokio::test]
-async fn the_allowed_answer_counts_and_not_only_the_given_one() {
+async fn max_tokens_counts_towards_token_limit() {
     let provider = limited("openai", r#"{"tokens": 1000, "window": "sliding"}"#).await;
     let reply = chat(provider.addr(), "k", json!({"max_tokens": 100, "n": 2}))
         .await
@@ -94,12 +94,12 @@ async fn the_allowed_answer_counts_and_not_only_the_given_one() {
             &refused.json()["error"]["type"]
         ),
         (429, None, &json!("tokens")),
-        "it will never fit, so there is no time to tell"
+        "retry-after for a request that never fits"
     );
 }
 
 #[tokio::test]
-async fn keys_of_one_account_are_refused_together_and_the_stats_tell_both() {
+async fn account_limit_applies_to_all_its_keys() {
     let provider = simulate(
         r#"{"accounts": [{"name": "one", "limits": {"requests": 3, "window": "sliding"}}],
             "keys": [{"key": "a", "account": "one"}, {"key": "b", "account": "one"}, {"key": "c"}]}"#,
@@ -120,7 +120,7 @@ async fn keys_of_one_account_are_refused_together_and_the_stats_tell_both() {
     );
     assert_eq!((account.in_flight, account.max_in_flight), (0, 1));
     let denied: Vec<_> = stats.log.iter().map(|entry| entry.denied).collect();
-    let requests = Some(Meter::Requests);
+    let requests = Some(ProviderLimitKind::Requests);
     assert_eq!(denied, [None, None, None, requests, requests, None]);
 
     let page = request(provider.addr(), "GET", "/stats", "").await.json();
@@ -135,25 +135,25 @@ async fn keys_of_one_account_are_refused_together_and_the_stats_tell_both() {
 }
 
 #[tokio::test]
-async fn what_a_client_sent_can_be_judged_by_other_limits_afterwards() {
+async fn recorded_arrivals_can_be_checked_against_limits() {
     let provider = simulate(r#"{"keys": [{"key": "k"}]}"#).await;
     for _ in 0..4 {
         ask(&provider, "k").await;
     }
     request(provider.addr(), "GET", "/v1/models", "k").await;
-    let limits = Limits {
+    let limits = ProviderLimits {
         requests: std::num::NonZeroU32::new(3),
         window: WindowKind::Sliding,
-        ..Limits::default()
+        ..ProviderLimits::default()
     };
     let arrivals: Vec<Duration> = provider.stats().arrivals_of(0).collect();
-    assert_eq!(arrivals.len(), 4, "only chat requests are counted");
+    assert_eq!(arrivals.len(), 4, "a model request was counted");
     let denials = limits.denials(arrivals);
     assert_eq!((denials.len(), denials[0].0), (1, 3));
 }
 
 #[tokio::test]
-async fn a_place_is_taken_until_the_last_byte_or_the_end_of_the_client() {
+async fn concurrency_slot_is_held_until_body_end() {
     let provider = simulate(
         r#"{"answer": "a b c", "keys": [{"key": "k", "limits": {"concurrency": 1}, "script": [
             {"stall": {"after_events": 1}}, {"ok": true, "chunk_delay": 0.01}]}]}"#,
@@ -166,7 +166,7 @@ async fn a_place_is_taken_until_the_last_byte_or_the_end_of_the_client() {
     assert_eq!((refused.status, refused.header("retry-after")), (429, None));
     drop(stalled);
     provider
-        .wait_for(|stats| stats.in_flight == 0, PATIENCE)
+        .wait_for(|stats| stats.in_flight == 0, TIMEOUT)
         .await
         .unwrap();
 
@@ -176,11 +176,14 @@ async fn a_place_is_taken_until_the_last_byte_or_the_end_of_the_client() {
     assert_eq!(ask(&provider, "k").await.status, 429);
     while slow.chunk().await.unwrap().is_some() {}
     assert_eq!(ask(&provider, "k").await.status, 200);
-    assert_eq!(provider.stats().log[1].denied, Some(Meter::Concurrency));
+    assert_eq!(
+        provider.stats().log[1].denied,
+        Some(ProviderLimitKind::Concurrency)
+    );
 }
 
 #[tokio::test]
-async fn each_dialect_refuses_over_the_wire_as_it_says() {
+async fn each_dialect_sends_its_rate_error() {
     for (dialect, status, header) in [
         ("openai", 429, Some("x-ratelimit-reset-requests")),
         ("groq", 429, Some("x-ratelimit-reset-requests")),
@@ -193,7 +196,7 @@ async fn each_dialect_refuses_over_the_wire_as_it_says() {
     ] {
         let provider = limited(dialect, r#"{"requests": 1}"#).await;
         assert_eq!(ask(&provider, "k").await.status, 200);
-        // A refusal is no stream, whatever was asked for.
+        // An error is never streamed.
         let refused = chat(provider.addr(), "k", stream()).await.unwrap();
         assert_eq!(
             (refused.status, refused.header("content-type"), refused.end),

@@ -1,26 +1,23 @@
-//! The simulator over a real socket, seen by a client that looks at every byte.
+//! Tests of the simulator with a client that checks every byte.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests: what fails here has failed the test"
-)]
+#![expect(clippy::unwrap_used, reason = "test helpers may panic")]
 
 mod answers;
 mod behaviours;
+mod built_in;
 mod client;
 mod connections;
-mod counting;
 mod embeddings;
 mod limits;
 mod offline;
-mod ready;
 mod response_events;
+mod response_failures;
 mod responses;
-mod responses_misbehave;
+mod stats;
 
 use llmpool_simulator::{Scenario, Simulator};
 
-/// Starts a simulator that plays this scenario.
+/// Starts a simulator with this scenario.
 async fn simulate(scenario: &str) -> Simulator {
     Simulator::start(Scenario::from_json(scenario).unwrap())
         .await

@@ -1,41 +1,41 @@
-//! The provider over pipes in memory, where hours pass in no time.
+//! The simulator over in-memory pipes with paused time.
 
 use std::time::Duration;
 
-use llmpool_simulator::{Offline, Phase, Scenario, Simulator};
+use llmpool_simulator::{AbortPhase, OfflineSimulator, Scenario, Simulator};
 use serde_json::json;
 use tokio::io::DuplexStream;
 
-use crate::client::{Client, End, PATIENCE, Reply, stream};
+use crate::client::{Client, End, Reply, TIMEOUT, stream};
 
-fn offline(scenario: &str) -> Offline {
+fn offline(scenario: &str) -> OfflineSimulator {
     Simulator::offline(Scenario::from_json(scenario).unwrap()).unwrap()
 }
 
-pub(crate) fn connect(provider: &Offline) -> Client<DuplexStream> {
+pub(crate) fn connect(provider: &OfflineSimulator) -> Client<DuplexStream> {
     let (client, server) = tokio::io::duplex(64 * 1024);
     tokio::spawn(provider.serve(server));
     Client::over(client)
 }
 
-pub(crate) async fn ask(provider: &Offline, key: &str) -> Result<Reply, End> {
+pub(crate) async fn ask(provider: &OfflineSimulator, key: &str) -> Result<Reply, End> {
     let mut client = connect(provider);
     client.chat(key, &json!({})).await;
     client.reply().await
 }
 
-pub(crate) async fn pass(seconds: f64) {
+pub(crate) async fn advance(seconds: f64) {
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_day_of_limits_passes_in_no_time() {
+async fn daily_limit_follows_paused_time() {
     let provider = offline(
         r#"{"keys": [{"key": "k", "limits": {"requests": 1, "requests_per_day": 3, "window": "sliding"}}]}"#,
     );
     let mut statuses = Vec::new();
     for wait in [0.0, 59.0, 1.0, 60.0, 60.0, 86_400.0 - 180.0] {
-        pass(wait).await;
+        advance(wait).await;
         statuses.push(ask(&provider, "k").await.unwrap().status);
     }
     assert_eq!(statuses, [200, 429, 200, 200, 429, 200]);
@@ -46,26 +46,26 @@ async fn a_day_of_limits_passes_in_no_time() {
         .collect();
     let expected = [0.0, 59.0, 60.0, 120.0, 180.0, 86_400.0];
     for (arrival, expected) in arrivals.iter().zip(expected) {
-        // The clock of a paused runtime goes by milliseconds.
+        // A paused runtime advances in whole milliseconds.
         assert!((arrival - expected).abs() < 0.1, "{arrivals:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn dates_follow_the_paused_clock() {
+async fn date_header_follows_paused_time() {
     let provider = offline("{}");
     let date = async || {
         let reply = ask(&provider, "k").await.unwrap();
         httpdate::parse_http_date(reply.header("date").unwrap()).unwrap()
     };
     let before = date().await;
-    pass(7200.0).await;
+    advance(7200.0).await;
     let passed = date().await.duration_since(before).unwrap();
     assert!((7200..7202).contains(&passed.as_secs()), "{passed:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_wrong_is_wrong_in_every_date_and_in_no_span() {
+async fn clock_skew_shifts_dates_and_no_durations() {
     let seconds_of = |reply: &Reply, header: &str| {
         let date = httpdate::parse_http_date(reply.header(header).unwrap()).unwrap();
         date.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64
@@ -96,28 +96,24 @@ async fn a_clock_that_is_wrong_is_wrong_in_every_date_and_in_no_span() {
     }
 }
 
-/// An outage of what stands in front of the provider is no 429, and costs nothing.
 #[tokio::test(start_paused = true)]
-async fn an_outage_begins_and_ends_in_its_time_and_counts_for_no_limit() {
+async fn outage_before_limits_counts_towards_no_limit() {
     let provider = offline(
         r#"{"keys": [{"key": "k", "limits": {"requests": 2, "per": 1000, "window": "sliding"}}],
             "behaviours": [{"status": 503, "on": "any", "before_limits": true, "from": 10, "until": 40},
                            {"cut": "before_head", "reset": true, "before_limits": true, "from": 40, "until": 70}]}"#,
     );
-    let mut seen = Vec::new();
+    let mut results = Vec::new();
     for wait in [0.0, 10.0, 29.0, 1.0, 29.0, 1.0, 1.0] {
-        pass(wait).await;
-        seen.push(ask(&provider, "k").await.map(|reply| reply.status));
+        advance(wait).await;
+        results.push(ask(&provider, "k").await.map(|reply| reply.status));
     }
-    let refused = Err(End::Cut);
-    assert_eq!(
-        seen,
-        [Ok(200), Ok(503), Ok(503), refused, refused, Ok(200), Ok(429)]
-    );
+    let cut = Err(End::Cut);
+    assert_eq!(results, [Ok(200), Ok(503), Ok(503), cut, cut, Ok(200), Ok(429)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_behind_the_limits_counts_for_them() {
+async fn request_failed_by_a_rule_counts_towards_limits() {
     let provider =
         offline(r#"{"keys": [{"key": "k", "limits": {"requests": 1}}], "behaviours": [{"status": 500}]}"#);
     let failed = ask(&provider, "k").await.unwrap();
@@ -129,7 +125,7 @@ async fn a_rule_behind_the_limits_counts_for_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_and_its_end_are_the_same_as_on_a_socket() {
+async fn stream_over_pipe_equals_stream_over_socket() {
     let provider = offline(r#"{"answer": "a b", "first_chunk_delay": 5, "chunk_delay": 5}"#);
     let start = tokio::time::Instant::now();
     let mut client = connect(&provider);
@@ -150,39 +146,42 @@ async fn a_stream_and_its_end_are_the_same_as_on_a_socket() {
     assert_eq!(
         (reply.end, reply.pieces.len()),
         (End::Cut, 2),
-        "pipes have no reset"
+        "a pipe has no reset"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_leaves_and_a_connection_that_is_dropped_are_noticed() {
+async fn disconnect_and_dropped_connection_are_recorded() {
     let provider = offline(r#"{"behaviours": [{"stall": "before_head"}]}"#);
     let mut client = connect(&provider);
     client.chat("k", &json!({})).await;
     provider
-        .wait_for(|stats| stats.in_flight == 1, PATIENCE)
+        .wait_for(|stats| stats.in_flight == 1, TIMEOUT)
         .await
         .unwrap();
     drop(client);
     let stats = provider
-        .wait_for(|stats| stats.connections_open == 0, PATIENCE)
+        .wait_for(|stats| stats.connections_open == 0, TIMEOUT)
         .await
         .unwrap();
-    assert_eq!((stats.in_flight, stats.aborts[0].phase), (0, Phase::BeforeHead));
+    assert_eq!(
+        (stats.in_flight, stats.aborts[0].phase),
+        (0, AbortPhase::BeforeHead)
+    );
 
     let (_client, server) = tokio::io::duplex(64);
     let connection = provider.serve(server);
     assert_eq!(
         provider.stats().connections_open,
         1,
-        "it is open before it is polled"
+        "the connection is not open before it is polled"
     );
     drop(connection);
     assert_eq!(provider.stats().connections_open, 0);
 }
 
 #[tokio::test]
-async fn a_scenario_that_cannot_be_played_is_refused() {
+async fn invalid_scenario_is_rejected() {
     let scenario = Scenario {
         words_per_chunk: 0,
         ..Scenario::default()
@@ -196,13 +195,13 @@ async fn a_scenario_that_cannot_be_played_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_used_up_quota_refuses_everything_until_it_is_reset() {
+async fn used_up_quota_denies_until_its_reset() {
     let provider = offline(
         r#"{"dialect": "glm", "accounts": [{"name": "a", "limits": {"quota": {"requests": 1, "resets_after": 3600}}}],
             "keys": [{"key": "k", "account": "a"}, {"key": "other"}]}"#,
     );
     assert_eq!(ask(&provider, "k").await.unwrap().status, 200);
-    pass(3599.0).await;
+    advance(3599.0).await;
     let refused = ask(&provider, "k").await.unwrap();
     assert_eq!(
         (refused.status, &refused.json()["error"]["code"]),
@@ -212,20 +211,19 @@ async fn a_used_up_quota_refuses_everything_until_it_is_reset() {
     let stats = provider.stats();
     assert_eq!((stats.keys[0].out_of_quota, stats.keys[0].rate_limited), (1, 0));
     assert_eq!(stats.accounts[0].out_of_quota, 1);
-    pass(1.0).await;
+    advance(1.0).await;
     assert_eq!(ask(&provider, "k").await.unwrap().status, 200);
 }
 
-/// A script is for requests that pass.
 #[tokio::test(start_paused = true)]
-async fn what_the_limits_refuse_uses_up_no_script() {
+async fn denied_request_uses_no_script_entry() {
     let provider = offline(
         r#"{"keys": [{"key": "k", "limits": {"requests": 1, "window": "sliding"},
                       "script": [{"ok": true}, {"status": 418}]}]}"#,
     );
     let mut statuses = Vec::new();
     for wait in [0.0, 1.0, 59.0] {
-        pass(wait).await;
+        advance(wait).await;
         statuses.push(ask(&provider, "k").await.unwrap().status);
     }
     assert_eq!(statuses, [200, 429, 418]);

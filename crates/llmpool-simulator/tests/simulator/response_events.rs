@@ -1,10 +1,10 @@
-//! A client that believes nothing: reads the events of a response, and checks that they build what the last one says.
+//! Reads the events of a response stream and checks that they build the response in the last event.
 
 use serde_json::{Value, json};
 
 use crate::client::Reply;
 
-/// The events of a stream, each in a piece of its own; and whether `[DONE]` came last.
+/// Returns the events of a stream, and whether it ends with `[DONE]`. Checks that each event is a chunk of its own.
 pub(crate) fn events(reply: &Reply) -> (Vec<Value>, bool) {
     let mut pieces: Vec<&str> = reply
         .pieces
@@ -30,7 +30,7 @@ pub(crate) fn types(events: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// The response that a proper stream told, after checking that all came in its place.
+/// Returns the final response of a complete stream, after checking the order and content of all events.
 pub(crate) fn response(reply: &Reply) -> Value {
     let (events, done) = events(reply);
     assert!(done, "no [DONE]");
@@ -38,13 +38,13 @@ pub(crate) fn response(reply: &Reply) -> Value {
     let (opening, events) = events.split_at(2);
     assert_eq!(types(opening), ["response.created", "response.in_progress"]);
     for event in opening {
-        let begun = &event["response"];
+        let started = &event["response"];
         assert_eq!(
-            (&begun["status"], &begun["output"]),
+            (&started["status"], &started["output"]),
             (&json!("in_progress"), &json!([]))
         );
         assert_eq!(
-            (&begun["usage"], &begun["id"]),
+            (&started["usage"], &started["id"]),
             (&Value::Null, &last["response"]["id"])
         );
     }
@@ -64,12 +64,12 @@ pub(crate) fn response(reply: &Reply) -> Value {
     response.clone()
 }
 
-/// Reads one item from its opening to its closing.
+/// Reads the events of one item and returns it with the remaining events.
 fn item(events: &[Value], index: usize) -> (Value, &[Value]) {
     let end = events
         .iter()
         .position(|event| event["type"] == "response.output_item.done");
-    let (events, left) = events.split_at(end.expect("an item that is never closed") + 1);
+    let (events, left) = events.split_at(end.expect("an item without an output_item.done event") + 1);
     let (first, rest) = events.split_first().unwrap();
     let (last, inner) = rest.split_last().unwrap();
     assert_eq!(first["type"], "response.output_item.added");
@@ -124,7 +124,7 @@ fn item(events: &[Value], index: usize) -> (Value, &[Value]) {
     (closed, left)
 }
 
-/// Reads a part that is opened, filled and closed.
+/// Reads the events of a content part and returns the part.
 fn part(events: &[Value], name: &str, index: &str) -> Value {
     let frame = match name {
         "response.reasoning_summary" => "response.reasoning_summary_part",
@@ -160,7 +160,7 @@ fn part(events: &[Value], name: &str, index: &str) -> Value {
     last["part"].clone()
 }
 
-/// Joins deltas, and gives the event that ends them.
+/// Joins the deltas and returns the text with the event that ends them.
 fn text<'a>(events: &'a [Value], name: &str) -> (String, &'a Value) {
     let (done, deltas) = events.split_last().unwrap();
     assert_eq!(done["type"], format!("{name}.done"));

@@ -1,4 +1,4 @@
-//! The Responses API as it should be.
+//! The Responses endpoint without failures.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use crate::client::{End, Reply, chat, post};
 use crate::response_events::{events, response, types};
 use crate::simulate;
 
-/// An answer without its ids, and with its times as whether they are told.
+/// An answer without ids; times are replaced by whether they are set.
 const EVERY_MEMBER: &str = r#"{
     "id": null, "object": "response", "created_at": true, "completed_at": true, "status": "completed",
     "background": false, "error": null, "frequency_penalty": 0.0, "incomplete_details": null,
@@ -22,7 +22,7 @@ const EVERY_MEMBER: &str = r#"{
         {"type": "output_text", "text": "eins zwei  drei 世界", "annotations": [], "logprobs": []}]}]
 }"#;
 
-/// A request with the members of `extra`; the input is what `chat` says.
+/// Returns a request with the members of `extra` and the prompt of the chat tests.
 pub(crate) fn body(extra: &Value) -> Value {
     let mut body = json!({"model": "m", "input": "PROMPT-CANARY"});
     body.as_object_mut()
@@ -35,8 +35,8 @@ pub(crate) async fn ask(addr: SocketAddr, key: &str, extra: Value) -> Result<Rep
     post(addr, "/v1/responses", key, &body(&extra)).await
 }
 
-/// The same answer, plain and assembled from a stream; they differ in their ids alone.
-async fn both(scenario: &str, extra: Value) -> Value {
+/// Requests an answer with and without streaming, checks that they differ only in their ids, and returns one.
+async fn plain_and_streamed(scenario: &str, extra: Value) -> Value {
     let provider = simulate(scenario).await;
     let plain = ask(provider.addr(), "k", extra.clone()).await.unwrap();
     assert_eq!(
@@ -82,9 +82,9 @@ fn weather() -> Value {
 }
 
 #[tokio::test]
-async fn an_answer_has_every_member_and_says_what_chat_says() {
+async fn answer_has_every_member_and_the_chat_text() {
     let scenario = r#"{"answer": "eins zwei  drei 世界", "words_per_chunk": 2}"#;
-    let answer = both(
+    let answer = plain_and_streamed(
         scenario,
         json!({"instructions": "be brief", "metadata": {"a": "b"}}),
     )
@@ -105,22 +105,22 @@ async fn an_answer_has_every_member_and_says_what_chat_says() {
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": chat["usage"]["total_tokens"],
     });
-    let told = without_ids(answer);
+    let answer = without_ids(answer);
     let mut expected: Value = serde_json::from_str(EVERY_MEMBER).unwrap();
     expected["usage"] = usage;
-    assert_eq!(told, expected);
+    assert_eq!(answer, expected);
 }
 
 #[tokio::test]
-async fn what_was_asked_for_is_told_back() {
-    let asked = json!({
+async fn request_fields_are_echoed_in_the_response() {
+    let request = json!({
         "max_output_tokens": 1000, "max_tool_calls": 3, "parallel_tool_calls": false, "prompt_cache_key": "p",
         "reasoning": {"effort": "low", "summary": "auto"}, "safety_identifier": "s", "store": false,
         "temperature": 0.5, "text": {"format": {"type": "json_object"}, "verbosity": "low"}, "top_logprobs": 2,
         "tool_choice": "none", "tools": weather(), "top_p": 0.25, "truncation": "auto", "user": "u",
     });
-    let answer = both("{}", asked.clone()).await;
-    for (member, value) in asked.as_object().unwrap() {
+    let answer = plain_and_streamed("{}", request.clone()).await;
+    for (member, value) in request.as_object().unwrap() {
         if member != "tools" {
             assert_eq!(answer[member], *value, "{member}");
         }
@@ -134,7 +134,7 @@ async fn what_was_asked_for_is_told_back() {
 }
 
 #[tokio::test]
-async fn events_come_in_their_order_and_each_by_itself() {
+async fn events_are_ordered_and_sent_separately() {
     let provider = simulate(r#"{"answer": "a b"}"#).await;
     let reply = ask(provider.addr(), "k", json!({"stream": true})).await.unwrap();
     assert_eq!(
@@ -172,14 +172,18 @@ async fn events_come_in_their_order_and_each_by_itself() {
 }
 
 #[tokio::test]
-async fn a_forced_tool_is_called() {
+async fn forced_tool_is_called() {
     let named = json!({"type": "function", "name": "weather"});
     let allowed = json!({"type": "allowed_tools", "mode": "required", "tools": [named]});
     let other = json!({"type": "function", "name": "other"});
     let tools = json!([other, weather()[0]]);
     for choice in [named.clone(), allowed] {
-        let answer = both("{}", json!({"tools": tools, "tool_choice": choice})).await;
-        assert_eq!(answer["output"].as_array().unwrap().len(), 1, "no message");
+        let answer = plain_and_streamed("{}", json!({"tools": tools, "tool_choice": choice})).await;
+        assert_eq!(
+            answer["output"].as_array().unwrap().len(),
+            1,
+            "a message beside the call"
+        );
         let call = &answer["output"][0];
         assert_eq!(
             (&call["type"], &call["name"]),
@@ -189,7 +193,7 @@ async fn a_forced_tool_is_called() {
         assert!(call["call_id"].as_str().unwrap().starts_with("call_"));
         assert_eq!(answer["status"], "completed");
     }
-    let required = both(
+    let required = plain_and_streamed(
         r#"{"tool_arguments": "{\"city\": \"Paris\"}"}"#,
         json!({"tools": weather(), "tool_choice": "required"}),
     );
@@ -197,15 +201,15 @@ async fn a_forced_tool_is_called() {
     let schema = json!({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]});
     let format = json!({"text": {"format": {"type": "json_schema", "name": "r", "schema": schema}}});
     assert_eq!(
-        both("{}", format).await["output"][0]["content"][0]["text"],
+        plain_and_streamed("{}", format).await["output"][0]["content"][0]["text"],
         "{\"ok\":false}"
     );
 }
 
 #[tokio::test]
-async fn what_is_cut_short_says_so_on_the_item_and_the_response() {
-    let most = json!({"max_output_tokens": 16});
-    let answer = both(r#"{"answer": "a b c", "chunk_count": 17}"#, most.clone()).await;
+async fn truncated_answer_is_incomplete() {
+    let limit = json!({"max_output_tokens": 16});
+    let answer = plain_and_streamed(r#"{"answer": "a b c", "chunk_count": 17}"#, limit.clone()).await;
     assert_eq!(answer["status"], "incomplete");
     assert_eq!(
         answer["incomplete_details"],
@@ -217,19 +221,19 @@ async fn what_is_cut_short_says_so_on_the_item_and_the_response() {
     );
     assert_eq!(answer["usage"]["output_tokens"], 16);
 
-    let whole = both(r#"{"answer": "a b c", "chunk_count": 16}"#, most.clone()).await;
+    let whole = plain_and_streamed(r#"{"answer": "a b c", "chunk_count": 16}"#, limit.clone()).await;
     assert_eq!(
         (&whole["status"], &whole["output"][0]["status"]),
         (&json!("completed"), &json!("completed"))
     );
 
-    let thoughts = "t ".repeat(17);
-    let thinking = format!(r#"{{"answer": "a", "reasoning": "{}"}}"#, thoughts.trim());
-    let answer = both(&thinking, most).await;
+    let reasoning = "t ".repeat(17);
+    let with_reasoning = format!(r#"{{"answer": "a", "reasoning": "{}"}}"#, reasoning.trim());
+    let answer = plain_and_streamed(&with_reasoning, limit).await;
     assert_eq!(
         answer["output"].as_array().unwrap().len(),
         1,
-        "nothing after what is incomplete"
+        "an item after the incomplete one"
     );
     let item = &answer["output"][0];
     assert_eq!(
@@ -240,7 +244,7 @@ async fn what_is_cut_short_says_so_on_the_item_and_the_response() {
 }
 
 #[tokio::test]
-async fn reasoning_comes_before_the_answer_and_shows_what_was_asked_for() {
+async fn reasoning_item_has_the_requested_visibility() {
     let scenario = r#"{"answer": "a b", "reasoning": "let me see", "words_per_chunk": 2}"#;
     let include = json!(["reasoning.encrypted_content"]);
     for (extra, summary, content, sealed) in [
@@ -263,7 +267,7 @@ async fn reasoning_comes_before_the_answer_and_shows_what_was_asked_for() {
             true,
         ),
     ] {
-        let answer = both(scenario, extra).await;
+        let answer = plain_and_streamed(scenario, extra).await;
         let (reasoning, message) = (&answer["output"][0], &answer["output"][1]);
         assert_eq!(
             (&reasoning["summary"], &reasoning["content"]),
@@ -273,7 +277,7 @@ async fn reasoning_comes_before_the_answer_and_shows_what_was_asked_for() {
         assert_eq!(message["content"][0]["text"], "a b");
         assert_eq!(answer["usage"]["output_tokens"], 5);
     }
-    let refusal = both(r#"{"refusal": "I will not."}"#, json!({})).await;
+    let refusal = plain_and_streamed(r#"{"refusal": "I will not."}"#, json!({})).await;
     assert_eq!(
         refusal["output"][0]["content"],
         json!([{"type": "refusal", "refusal": "I will not."}])
@@ -282,7 +286,7 @@ async fn reasoning_comes_before_the_answer_and_shows_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_response_is_continued_by_its_account_alone() {
+async fn response_is_continued_only_by_its_account() {
     let provider = simulate(
         r#"{"echo": true, "accounts": [{"name": "team"}],
             "keys": [{"key": "a", "account": "team"}, {"key": "b", "account": "team"}, {"key": "c"}]}"#,
@@ -310,11 +314,11 @@ async fn a_response_is_continued_by_its_account_alone() {
             assert_eq!(second["previous_response_id"], first["id"]);
             assert_eq!(
                 second["output"][0]["content"][0]["text"], "PROMPT-CANARY",
-                "of the turn before"
+                "not the text of the previous turn"
             );
             assert_eq!(
                 second["usage"]["input_tokens"], 4,
-                "two turns, without the instructions of the first"
+                "the instructions of the first turn were counted"
             );
         }
         let never = json!({"previous_response_id": "resp_never"});
@@ -327,21 +331,21 @@ async fn a_response_is_continued_by_its_account_alone() {
         assert_eq!(
             refused(provider.addr(), "a", next).await,
             unknown,
-            "it was not to be stored"
+            "a response with store: false was stored"
         );
     }
     assert!(!format!("{provider:?}").contains("PROMPT-CANARY"));
 }
 
 #[tokio::test]
-async fn encrypted_reasoning_is_taken_back_from_its_account_alone() {
+async fn encrypted_reasoning_is_bound_to_its_account() {
     let provider = simulate(
         r#"{"reasoning": "hm", "accounts": [{"name": "team"}],
             "keys": [{"key": "a", "account": "team"}, {"key": "b", "account": "team"}, {"key": "c"}]}"#,
     )
     .await;
-    let asked = json!({"include": ["reasoning.encrypted_content"], "store": false});
-    let first = ask(provider.addr(), "a", asked).await.unwrap().json();
+    let request = json!({"include": ["reasoning.encrypted_content"], "store": false});
+    let first = ask(provider.addr(), "a", request).await.unwrap().json();
     let mut input = vec![json!({"role": "user", "content": "PROMPT-CANARY"})];
     input.extend(first["output"].as_array().unwrap().iter().cloned());
     input.push(json!({"role": "user", "content": "go on"}));
@@ -362,7 +366,7 @@ async fn encrypted_reasoning_is_taken_back_from_its_account_alone() {
 }
 
 #[tokio::test]
-async fn an_output_belongs_to_a_call() {
+async fn call_output_needs_a_matching_call() {
     let provider = simulate(r#"{"keys": [{"key": "a"}, {"key": "b"}]}"#).await;
     let tools = json!({"tools": weather(), "tool_choice": "required"});
     let first = ask(provider.addr(), "a", tools).await.unwrap().json();
@@ -391,7 +395,7 @@ async fn an_output_belongs_to_a_call() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_none_is_refused_with_its_mistake() {
+async fn invalid_request_names_param_and_code() {
     let provider = simulate(r#"{"models": ["m"]}"#).await;
     for (extra, param, code) in [
         (json!({"model": null}), "model", "missing_required_parameter"),

@@ -16,8 +16,8 @@ pub(crate) const NAMES: [&str; 10] = [
     "typed-paced",
     "raw-burst",
     "typed-burst",
-    "told-paced",
-    "told-burst",
+    "translated-paced",
+    "translated-burst",
     "floor-plain",
     "floor-paced",
     "floor-burst",
@@ -54,7 +54,7 @@ impl Client {
             ("raw", _) => Self::Raw(target(&base, ApiFormat::ChatCompletions), encoded(true)),
             ("typed", "plain") => Self::Plain(target(&base, ApiFormat::ChatCompletions), request()),
             ("typed", _) => Self::Typed(target(&base, ApiFormat::ChatCompletions), request()),
-            ("told", _) => Self::Typed(target(&base, ApiFormat::Responses), request()),
+            ("translated", _) => Self::Typed(target(&base, ApiFormat::Responses), request()),
             _ => panic!("unknown case {case}; known: {}", NAMES.join(" ")),
         }
     }

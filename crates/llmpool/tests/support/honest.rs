@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use llmpool_simulator::{Account, Limits, Meter, WindowKind};
+use llmpool_simulator::{ProviderLimitKind, ProviderLimiter, ProviderLimits, WindowKind};
 use tokio::time::Instant;
 
 use super::{COMPLETION, Play, Scripted, Seen, answer, error};
@@ -60,13 +60,13 @@ impl Honest {
         tells: bool,
         account_of: impl Fn(&str) -> String + Send + Sync + 'static,
     ) -> Self {
-        let limits = Limits {
+        let limits = ProviderLimits {
             requests: NonZeroU32::new(limit),
             per: span,
             window,
-            ..Limits::default()
+            ..ProviderLimits::default()
         };
-        let accounts: Mutex<BTreeMap<String, Account>> = Mutex::default();
+        let accounts: Mutex<BTreeMap<String, ProviderLimiter>> = Mutex::default();
         let log: Arc<Mutex<Log>> = Arc::default();
         let latency = Arc::new(Mutex::new(Latency {
             from: Duration::from_millis(300),
@@ -78,9 +78,9 @@ impl Honest {
             let mut accounts = accounts.lock().unwrap();
             let account = accounts
                 .entry(account_of(&seen.key))
-                .or_insert_with(|| Account::new(limits));
+                .or_insert_with(|| ProviderLimiter::new(limits));
             let now = seen.at - begun;
-            let denied = account.admit(0, now).err();
+            let denied = account.try_acquire(0, now).err();
             let headers = if tells { left(account, now) } else { String::new() };
             let mut log = noted.lock().unwrap();
             match denied {
@@ -115,8 +115,8 @@ impl Honest {
     }
 }
 
-fn left(account: &mut Account, now: Duration) -> String {
-    let gauge = account.gauge(Meter::Requests, now).unwrap();
+fn left(account: &mut ProviderLimiter, now: Duration) -> String {
+    let gauge = account.window_status(ProviderLimitKind::Requests, now).unwrap();
     format!(
         "x-ratelimit-limit-requests: {}\r\nx-ratelimit-remaining-requests: {}\r\nx-ratelimit-reset-requests: {}ms\r\n",
         gauge.limit,

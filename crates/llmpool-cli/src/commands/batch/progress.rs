@@ -1,15 +1,15 @@
-//! A bar for the person who watches.
+//! The progress bar of a batch.
 
 use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
-use super::output::Output;
+use super::output_file::BatchOutput;
 
-/// A bar on stderr, gone at the end; hidden where nobody watches, or where the rows scroll by on the same terminal.
-pub(super) fn bar(lines: usize, output: &Output) -> ProgressBar {
-    let rows_are_seen = matches!(output, Output::Stdout) && io::stdout().is_terminal();
-    if rows_are_seen || !io::stderr().is_terminal() {
+/// Creates a progress bar on stderr that is cleared at the end. Hidden if stderr is not a terminal, or if rows are printed to the same one.
+pub(super) fn bar(lines: usize, output: &BatchOutput) -> ProgressBar {
+    let rows_on_terminal = matches!(output, BatchOutput::Stdout) && io::stdout().is_terminal();
+    if rows_on_terminal || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {elapsed}, {eta} left")

@@ -1,22 +1,25 @@
-//! Files that go with a question: texts, images and PDF documents, told apart by what is in them.
+//! Files attached to a prompt: text, images and PDF documents, recognised by their content.
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use llmpool::chat::{Message, Part};
 
-use crate::commands::counted;
+use crate::blocking::run_blocking;
+use crate::problem::Problem;
+use crate::{exit, format};
 
-/// The most that is read of a file, in bytes: no provider takes more.
-const LARGEST: u64 = 20 << 20;
+/// The largest file that is accepted, in bytes; no provider accepts more.
+const MAX_FILE_BYTES: u64 = 20 << 20;
 
-/// The longest run of backticks that a fence may have to be longer than.
-const MOST_BACKTICKS: usize = 64;
+/// The longest run of backticks in a text that its fence is made longer than.
+const MAX_BACKTICKS: usize = 64;
 
-/// A file, ready to go.
+/// The content of an attached file.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Attachment {
     Text { name: String, text: String },
@@ -24,41 +27,42 @@ pub(super) enum Attachment {
     Document { name: String, url: String },
 }
 
-/// Why a file cannot go, and what helps.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Unusable {
-    pub(super) problem: String,
-    pub(super) hint: &'static str,
+/// Loads files, or prints the first error.
+pub(super) async fn load_all(paths: Vec<PathBuf>) -> Result<Vec<Attachment>, ExitCode> {
+    let load = move || paths.iter().map(|path| Attachment::load(path)).collect();
+    let loaded: Result<Vec<_>, Problem> = run_blocking(load).await;
+    loaded.map_err(|problem| problem.exit(exit::USAGE))
 }
 
 impl Attachment {
-    /// Reads a file. Waits for the disk: not for the thread that drives connections.
-    pub(super) fn read(path: &Path) -> Result<Self, Unusable> {
+    /// Loads a file. Blocks on the file system.
+    pub(super) fn load(path: &Path) -> Result<Self, Problem> {
         let shown = path.display();
-        let unreadable = |error: std::io::Error| Unusable {
-            problem: format!("{shown} cannot be read: {error}"),
-            hint: "give the path of an existing file",
+        let unreadable = |error: std::io::Error| {
+            Problem::new(format!("cannot read {shown}: {error}"))
+                .with_hint("give the path of an existing file")
         };
         let file = File::open(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
-        file.take(LARGEST + 1)
+        file.take(MAX_FILE_BYTES + 1)
             .read_to_end(&mut bytes)
             .map_err(unreadable)?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(Unusable {
-                problem: format!("{shown} is longer than {} MiB", LARGEST >> 20),
-                hint: "send a part of it, or a smaller image; no provider takes more",
-            });
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(
+                Problem::new(format!("{shown} is larger than {} MiB", MAX_FILE_BYTES >> 20))
+                    .with_hint("attach a part of the file, or a smaller image; no provider accepts more"),
+            );
         }
         let name = path.file_name().unwrap_or(path.as_os_str());
-        Self::of(name.to_string_lossy().into_owned(), bytes).ok_or_else(|| Unusable {
-            problem: format!("{shown} is no text (UTF-8), no image (PNG, JPEG, GIF, WebP) and no PDF"),
-            hint: "convert it to one of these",
+        Self::from_bytes(name.to_string_lossy().into_owned(), bytes).ok_or_else(|| {
+            Problem::new(format!("{shown} has an unsupported format"))
+                .with_hint("convert it to text (UTF-8), an image (PNG, JPEG, GIF, WebP) or a PDF")
         })
     }
 
-    fn of(name: String, bytes: Vec<u8>) -> Option<Self> {
-        let kind = match &bytes[..] {
+    /// Recognises the format by the first bytes. `None` if it is not supported.
+    fn from_bytes(name: String, bytes: Vec<u8>) -> Option<Self> {
+        let media_type = match &bytes[..] {
             [0x89, b'P', b'N', b'G', ..] => "image/png",
             [0xff, 0xd8, 0xff, ..] => "image/jpeg",
             [b'G', b'I', b'F', b'8', ..] => "image/gif",
@@ -70,26 +74,27 @@ impl Attachment {
                 return (!text.contains('\0')).then_some(Self::Text { name, text });
             }
         };
-        let url = format!("data:{kind};base64,{}", STANDARD.encode(bytes));
-        Some(match kind {
+        let url = format!("data:{media_type};base64,{}", STANDARD.encode(bytes));
+        Some(match media_type {
             "application/pdf" => Self::Document { name, url },
             _ => Self::Image { name, url },
         })
     }
 
-    /// What it is, in words.
-    pub(super) fn told(&self) -> String {
+    /// Returns the name with the kind of content, as in `notes.txt (3 lines)`.
+    pub(super) fn description(&self) -> String {
         match self {
-            Self::Text { name, text } => format!("{name} ({})", counted(text.lines().count(), "line")),
-            Self::Image { name, .. } => format!("{name} (an image)"),
-            Self::Document { name, .. } => format!("{name} (a PDF)"),
+            Self::Text { name, text } => format!("{name} ({})", format::count(text.lines().count(), "line")),
+            Self::Image { name, .. } => format!("{name} (image)"),
+            Self::Document { name, .. } => format!("{name} (PDF)"),
         }
     }
 }
 
-/// A question with its files: one text where that is possible, which every provider takes, else parts.
-pub(super) fn message(question: &str, attachments: &[Attachment]) -> Message {
-    let mut text = question.to_owned();
+/// Returns a user message with attachments. Text files become part of the prompt, so that a message without images and documents is plain
+/// text, which every provider accepts.
+pub(super) fn user_message(prompt: &str, attachments: &[Attachment]) -> Message {
+    let mut text = prompt.to_owned();
     let mut parts = Vec::new();
     for attachment in attachments {
         match attachment {
@@ -112,10 +117,10 @@ pub(super) fn message(question: &str, attachments: &[Attachment]) -> Message {
     Message::user(parts)
 }
 
-/// Backticks, more than the text has in a row.
+/// Returns a fence of backticks that is longer than any run of backticks in the text.
 fn fence(text: &str) -> String {
-    let runs = text.split(|sign| sign != '`').map(str::len);
-    let longest = runs.max().unwrap_or(0).min(MOST_BACKTICKS);
+    let runs = text.split(|c| c != '`').map(str::len);
+    let longest = runs.max().unwrap_or(0).min(MAX_BACKTICKS);
     "`".repeat((longest + 1).max(3))
 }
 
@@ -123,41 +128,39 @@ fn fence(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn told(bytes: &[u8]) -> Option<String> {
-        Attachment::of("f".to_owned(), bytes.to_vec()).map(|attachment| attachment.told())
-    }
-
     #[test]
-    fn what_it_is_is_seen_from_its_bytes() {
-        for (bytes, is) in [
+    fn format_is_recognised_by_content() {
+        for (bytes, expected) in [
             (&b"one\ntwo\n"[..], Some("f (2 lines)")),
             (b"", Some("f (0 lines)")),
-            (b"\x89PNG\r\n\x1a\n", Some("f (an image)")),
-            (b"\xff\xd8\xff\xe0", Some("f (an image)")),
-            (b"GIF89a", Some("f (an image)")),
-            (b"RIFF\0\0\0\0WEBPVP8 ", Some("f (an image)")),
-            (b"%PDF-1.7", Some("f (a PDF)")),
+            (b"\x89PNG\r\n\x1a\n", Some("f (image)")),
+            (b"\xff\xd8\xff\xe0", Some("f (image)")),
+            (b"GIF89a", Some("f (image)")),
+            (b"RIFF\0\0\0\0WEBPVP8 ", Some("f (image)")),
+            (b"%PDF-1.7", Some("f (PDF)")),
             (b"a\0b", None),
             (b"\xff\xfe\x00", None),
         ] {
-            assert_eq!(told(bytes).as_deref(), is, "{bytes:?}");
+            let attachment = Attachment::from_bytes("f".to_owned(), bytes.to_vec());
+            let description = attachment.map(|attachment| attachment.description());
+            assert_eq!(description.as_deref(), expected, "{bytes:?}");
         }
     }
 
     #[test]
-    fn texts_go_into_the_question_and_images_beside_it() {
-        let text = Attachment::of("a.txt".to_owned(), b"\xef\xbb\xbfone ``` two".to_vec()).unwrap();
-        let asked = message("What is this?", std::slice::from_ref(&text));
-        assert_eq!(asked.text(), "What is this?\n\na.txt:\n````\none ``` two\n````");
-        let image = Attachment::of("b.png".to_owned(), b"\x89PNG".to_vec()).unwrap();
-        let asked = serde_json::to_value(message("?", &[image, text])).unwrap();
-        assert_eq!(asked["content"][0]["type"], "text");
+    fn text_file_joins_the_prompt_and_image_is_a_part() {
+        let text = Attachment::from_bytes("a.txt".to_owned(), b"\xef\xbb\xbfone ``` two".to_vec()).unwrap();
+        let message = user_message("What is this?", std::slice::from_ref(&text));
+        assert_eq!(message.text(), "What is this?\n\na.txt:\n````\none ``` two\n````");
+        let image = Attachment::from_bytes("b.png".to_owned(), b"\x89PNG".to_vec()).unwrap();
+        let message = serde_json::to_value(user_message("?", &[image, text])).unwrap();
+        assert_eq!(message["content"][0]["type"], "text");
         assert_eq!(
-            asked["content"][1]["image_url"]["url"],
+            message["content"][1]["image_url"]["url"],
             "data:image/png;base64,iVBORw=="
         );
         assert_eq!(
-            asked["content"][0]["text"],
+            message["content"][0]["text"],
             "?\n\na.txt:\n````\none ``` two\n````"
         );
     }

@@ -1,4 +1,4 @@
-//! `llmpool config init`: a provider file to begin with.
+//! `llmpool config init`: writes a new provider file.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -8,147 +8,157 @@ use std::process::ExitCode;
 use llmpool::provider_file::{PROVIDER_SCHEMA, ProviderFile};
 use serde_json::Value;
 
-use super::examples::{self, EXAMPLES};
-use super::hints;
-use crate::cli::Init;
-use crate::commands::counted;
-use crate::{exit, say, settings};
+use super::provider_templates::{self, TEMPLATES};
+use super::server_location;
+use crate::blocking::run_blocking;
+use crate::cli::InitArgs;
+use crate::context::diagnostics;
+use crate::problem::{self, Problem};
+use crate::{exit, format, output};
 
-const SCHEMA: &str = "provider.schema.json";
+const SCHEMA_FILE: &str = "provider.schema.json";
 
-/// Everything that the file depends on.
+/// The settings that the new file contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Answers {
-    provider: String,
+struct NewProvider {
+    name: String,
     base_url: String,
     model: String,
-    /// Variables that hold keys; none where the server asks for none.
-    key_env: Vec<String>,
+    /// Environment variables of the keys; empty if the server needs no key.
+    key_variables: Vec<String>,
 }
 
-/// Asks on a thread of its own, so that Ctrl-C is heard.
-pub(super) async fn run(init: Init) -> Result<(), ExitCode> {
-    let done = tokio::task::spawn_blocking(move || begin(&init)).await;
-    done.unwrap_or_else(|_| Err(exit::failed("the questions broke off")))
+pub(super) async fn run(args: InitArgs) -> Result<(), ExitCode> {
+    run_blocking(move || init(&args)).await
 }
 
-fn begin(init: &Init) -> Result<(), ExitCode> {
-    let shown = init.file.display();
-    if init.file.exists() {
-        let problem = format!("{shown} is there already and stays as it is");
-        let hint = "give another name, as in llmpool config init other.json, or change it by hand";
-        return Err(exit::hinting(exit::USAGE, &problem, hint));
+fn init(args: &InitArgs) -> Result<(), ExitCode> {
+    let shown = args.file.display();
+    if args.file.exists() {
+        return Err(Problem::new(format!("{shown} already exists"))
+            .with_hint("edit it, or give another name, for example llmpool config init other.json")
+            .exit(exit::USAGE));
     }
-    let answers = match io::stdin().is_terminal() && io::stderr().is_terminal() {
-        true => asked(init).map_err(|error| exit::failed(&format!("the answer cannot be read: {error}")))?,
-        false => Some(init.clone()),
+    let args = match io::stdin().is_terminal() && io::stderr().is_terminal() {
+        true => prompt_for_missing(args)
+            .map_err(|error| problem::failed(format!("cannot read the answer: {error}")))?
+            .ok_or_else(|| ExitCode::from(exit::INTERRUPTED))?,
+        false => args.clone(),
     };
-    let answers = answers.map_or_else(|| Err(exit::code(exit::INTERRUPTED)), |init| complete(&init))?;
-    let text = text(&answers);
-    check(&text)?;
-    create(&init.file, &text).map_err(|error| unwritable(&init.file, &error))?;
-    write_schema(&init.file)?;
-    say::note(format!(
-        "wrote {shown}, and {SCHEMA} by which editors complete and check it"
+    let provider = new_provider(&args).map_err(|problem| problem.exit(exit::USAGE))?;
+    let text = file_text(&provider);
+    validate(&text)?;
+    create(&args.file, &text).map_err(|error| cannot_write(&args.file, &error))?;
+    write_schema(&args.file)?;
+    output::note(format!(
+        "wrote {shown}, and {SCHEMA_FILE} for completion and validation in editors"
     ));
-    next(init, &answers);
+    print_next_steps(&args, &provider);
     Ok(())
 }
 
-/// What is not said yet, from the person at the terminal; `None` where nobody answers.
-fn asked(init: &Init) -> io::Result<Option<Init>> {
-    let mut init = init.clone();
-    if init.provider.is_none() {
-        say::under(format!("Providers: {}, or a name of your own", examples::names()));
-        let Some(provider) = question("Provider", EXAMPLES[0].name)? else {
+/// Prompts for the settings that no option gives. `None` at the end of the input.
+fn prompt_for_missing(args: &InitArgs) -> io::Result<Option<InitArgs>> {
+    let mut args = args.clone();
+    if args.provider.is_none() {
+        output::line(format!(
+            "Providers: {}, or any other name",
+            provider_templates::names()
+        ));
+        let Some(provider) = prompt("Provider", TEMPLATES[0].name)? else {
             return Ok(None);
         };
-        init.provider = Some(provider);
+        args.provider = Some(provider);
     }
-    let example = init.provider.as_deref().and_then(examples::named);
-    let questions = [
+    let template = args.provider.as_deref().and_then(provider_templates::find);
+    let settings = [
         (
             "Base URL",
-            &mut init.base_url,
-            example.map(|example| example.base_url),
-            example.is_none(),
+            &mut args.base_url,
+            template.map(|template| template.base_url),
+            template.is_none(),
         ),
         (
             "Model",
-            &mut init.model,
-            example.map(|example| example.model),
+            &mut args.model,
+            template.map(|template| template.model),
             true,
         ),
     ];
-    for (what, said, usual, is_asked) in questions {
-        if said.is_none() && is_asked {
-            match question(what, usual.unwrap_or_default())? {
-                Some(answer) => *said = Some(answer).filter(|answer| !answer.is_empty()),
+    for (label, setting, default, is_needed) in settings {
+        if setting.is_none() && is_needed {
+            match prompt(label, default.unwrap_or_default())? {
+                Some(answer) => *setting = Some(answer).filter(|answer| !answer.is_empty()),
                 None => return Ok(None),
             }
         }
     }
-    if init.key_env.is_empty() && example.is_none_or(|example| example.key.is_some()) {
-        let usual = example.and_then(|example| example.key).unwrap_or_default();
-        let what = "Variables that hold the keys, with blanks between them";
-        let Some(variables) = question(what, usual)? else {
+    if args.key_env.is_empty() && template.is_none_or(|template| template.key.is_some()) {
+        let default = template.and_then(|template| template.key).unwrap_or_default();
+        let Some(variables) = prompt("Environment variables of the keys, separated by spaces", default)?
+        else {
             return Ok(None);
         };
-        init.key_env = variables.split_whitespace().map(str::to_owned).collect();
+        args.key_env = variables.split_whitespace().map(str::to_owned).collect();
     }
-    Ok(Some(init))
+    Ok(Some(args))
 }
 
-/// The answer, or the usual one where there is none; `None` at the end of the input.
-fn question(what: &str, usual: &str) -> io::Result<Option<String>> {
-    let suggestion = match usual {
+/// Prints a prompt and reads the answer, or the default for an empty one. `None` at the end of the input.
+fn prompt(label: &str, default: &str) -> io::Result<Option<String>> {
+    let suggestion = match default {
         "" => String::new(),
-        usual => format!(" [{usual}]"),
+        default => format!(" [{default}]"),
     };
     let mut err = io::stderr();
-    write!(err, "{what}{suggestion}: ")?;
+    write!(err, "{label}{suggestion}: ")?;
     err.flush()?;
     let mut line = String::new();
     if io::stdin().lock().read_line(&mut line)? == 0 {
         return Ok(None);
     }
     Ok(Some(match line.trim() {
-        "" => usual.to_owned(),
-        said => said.to_owned(),
+        "" => default.to_owned(),
+        answer => answer.to_owned(),
     }))
 }
 
-/// What was said, and what is usual where nothing was.
-fn complete(init: &Init) -> Result<Answers, ExitCode> {
-    let provider = init.provider.as_deref().unwrap_or(EXAMPLES[0].name);
-    let example = examples::named(provider);
-    let missing = |what: &str, option: &str| {
-        let problem = format!("{provider} is none of the known providers, so its {what} has to be said");
-        let hint = format!("say {option}, or one of {}", examples::names());
-        exit::hinting(exit::USAGE, &problem, &hint)
+/// Completes the options with the template of the provider.
+fn new_provider(args: &InitArgs) -> Result<NewProvider, Problem> {
+    let name = args.provider.as_deref().unwrap_or(TEMPLATES[0].name);
+    let template = provider_templates::find(name);
+    let missing = |setting: &str, option: &str| {
+        Problem::new(format!(
+            "the {setting} is required for provider {name}, which has no template"
+        ))
+        .with_hint(format!(
+            "pass {option}, or choose a known provider: {}",
+            provider_templates::names()
+        ))
     };
-    let usual = |said: &Option<String>, usual: Option<&str>| said.clone().or(usual.map(str::to_owned));
-    let base_url = usual(&init.base_url, example.map(|example| example.base_url));
-    let model = usual(&init.model, example.map(|example| example.model));
-    let key_env = match &init.key_env[..] {
-        [] => example
-            .and_then(|example| example.key)
+    let or_default =
+        |option: &Option<String>, default: Option<&str>| option.clone().or(default.map(str::to_owned));
+    let base_url = or_default(&args.base_url, template.map(|template| template.base_url));
+    let model = or_default(&args.model, template.map(|template| template.model));
+    let key_variables = match &args.key_env[..] {
+        [] => template
+            .and_then(|template| template.key)
             .map(str::to_owned)
             .into_iter()
             .collect(),
-        said => said.to_vec(),
+        variables => variables.to_vec(),
     };
-    Ok(Answers {
+    Ok(NewProvider {
         base_url: base_url.ok_or_else(|| missing("base URL", "--base-url"))?,
         model: model.ok_or_else(|| missing("model", "--model"))?,
-        provider: provider.to_owned(),
-        key_env,
+        name: name.to_owned(),
+        key_variables,
     })
 }
 
-fn text(answers: &Answers) -> String {
+fn file_text(provider: &NewProvider) -> String {
     let quoted = |text: &str| Value::from(text).to_string();
-    let keys = match &answers.key_env[..] {
+    let keys = match &provider.key_variables[..] {
         [] => quoted("none"),
         variables => {
             let references = variables
@@ -157,122 +167,121 @@ fn text(answers: &Answers) -> String {
             references.collect::<Vec<_>>().join(", ")
         }
     };
-    // A server of one's own has no limit but what it can do at once.
-    let limits = match hints::is_local(&answers.base_url) {
+    // A local server has no rate limit; only its concurrency is limited.
+    let (comment, limits) = match server_location::is_local(&provider.base_url) {
         true => (
-            "At most 4 requests at once",
+            "At most 4 concurrent requests",
             "\"rate_limit_capacity\": null,\n      \"max_concurrency\": 4",
         ),
         false => (
-            "At most 10 requests at once, then 2 a second",
+            "A burst of 10 requests, then 2 per second",
             "\"rate_limit_capacity\": 10,\n      \"rate_limit_refill_rate\": 2.0",
         ),
     };
     format!(
         r#"{{
-  "$schema": "./{SCHEMA}",
-  "//": "Models by provider. llmpool config validate checks this file, config show tells what holds, and check asks the providers.",
-  {provider}: [
+  "$schema": "./{SCHEMA_FILE}",
+  "//": "Models by provider. llmpool config validate validates this file, config show prints the effective settings, and check tests the keys.",
+  {name}: [
     {{
       "model_name": {model},
-      "//api_keys": "Of several keys the least loaded healthy one is taken. ${{NAME}} is a variable, file:PATH a file; for limits of one key write {{\"key\": \"${{NAME}}\", \"rpm\": 60}}.",
+      "//api_keys": "Each call uses the least loaded healthy key. ${{NAME}} is an environment variable, file:PATH a file. Limits of one key: {{\"key\": \"${{NAME}}\", \"rpm\": 60}}.",
       "api_keys": [{keys}],
       "base_url": {base_url},
-      "//limits": "{limits}. Also: rpm, tpm, rpd, max_concurrency; null is no limit. llmpool plan tells what they give.",
-      {rate}
+      "//limits": "{comment}. See also rpm, tpm, rpd and max_concurrency; null means no limit. llmpool plan simulates their effect.",
+      {limits}
     }}
   ]
 }}
 "#,
-        limits = limits.0,
-        rate = limits.1,
-        provider = quoted(&answers.provider),
-        model = quoted(&answers.model),
-        base_url = quoted(&answers.base_url),
+        name = quoted(&provider.name),
+        model = quoted(&provider.model),
+        base_url = quoted(&provider.base_url),
     )
 }
 
-/// What is written has to be right but for the variables, which may be set later.
-fn check(text: &str) -> Result<(), ExitCode> {
+/// Validates the new file, with all environment variables assumed to be set: the user can set them later.
+fn validate(text: &str) -> Result<(), ExitCode> {
     let env = |_: &str| Some("set".to_owned());
-    let checked = ProviderFile::parse(text, "the file", &env);
-    checked.map(drop).map_err(|error| {
-        let defects = counted(error.diagnostics().len(), "defect");
-        say::error(format!(
-            "with these answers the file would have {defects}, so it is not written"
-        ));
-        settings::list_defects(error.file(), error.diagnostics());
-        exit::code(exit::USAGE)
+    let file = ProviderFile::parse(text, "new file", &env);
+    file.map(drop).map_err(|error| {
+        let errors = format::count(error.diagnostics().len(), "error");
+        output::print_error(format!("{errors} in these settings; file not written"));
+        diagnostics::list_errors(error.diagnostics());
+        ExitCode::from(exit::USAGE)
     })
 }
 
+/// Creates a file. Fails if it exists.
 fn create(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(text.as_bytes())
 }
 
-/// Beside the file. One that is there already is the same, or somebody's own.
-fn write_schema(beside: &Path) -> Result<(), ExitCode> {
-    let path = beside.with_file_name(SCHEMA);
+/// Writes the JSON Schema to the directory of the provider file, unless a file with its name exists.
+fn write_schema(provider_file: &Path) -> Result<(), ExitCode> {
+    let path = provider_file.with_file_name(SCHEMA_FILE);
     match create(&path, PROVIDER_SCHEMA) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(unwritable(&path, &error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(cannot_write(&path, &error)),
         _ => Ok(()),
     }
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> ExitCode {
-    exit::failed(&format!("{} cannot be written: {error}", path.display()))
+fn cannot_write(path: &Path, error: &io::Error) -> ExitCode {
+    problem::failed(format!("cannot write {}: {error}", path.display()))
 }
 
-/// What is left to do.
-fn next(init: &Init, answers: &Answers) {
-    let unset = answers
-        .key_env
+fn print_next_steps(args: &InitArgs, provider: &NewProvider) {
+    let unset = provider
+        .key_variables
         .iter()
         .filter(|name| std::env::var_os(name).is_none());
     let unset: Vec<_> = unset.map(|name| format!("export {name}=…")).collect();
     if !unset.is_empty() {
-        say::hint(format!("set the key first: {}", unset.join("; ")));
+        output::hint(format!("set the API key: {}", unset.join("; ")));
     }
-    let source = match init.file == Path::new("provider.json") {
+    let option = match args.file == Path::new("provider.json") {
         true => String::new(),
-        false => format!(" --config {}", init.file.display()),
+        false => format!(" --config {}", args.file.display()),
     };
-    say::hint(format!("then llmpool check{source}, and llmpool chat{source}"));
+    output::hint(format!(
+        "test the key with llmpool check{option}, then start with llmpool chat{option}"
+    ));
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::suspicious_settings;
     use super::*;
 
     #[test]
-    fn every_provider_gives_a_file_that_is_right_and_has_nothing_to_warn_of() {
-        for example in EXAMPLES {
-            let init = Init {
+    fn every_template_gives_a_valid_file_without_warnings() {
+        for template in TEMPLATES {
+            let args = InitArgs {
                 file: "provider.json".into(),
-                provider: Some(example.name.to_owned()),
+                provider: Some(template.name.to_owned()),
                 model: None,
                 base_url: None,
                 key_env: Vec::new(),
             };
-            let text = text(&complete(&init).unwrap());
-            let env = |name: &str| (Some(name) == example.key).then(|| "sk".to_owned());
+            let text = file_text(&new_provider(&args).unwrap());
+            let env = |name: &str| (Some(name) == template.key).then(|| "sk".to_owned());
             let file = ProviderFile::parse(&text, "f", &env).unwrap();
-            assert!(file.warnings.is_empty(), "{}: {:?}", example.name, file.warnings);
-            let hints = super::super::hints::of(&[("f".to_owned(), file)]);
+            assert!(file.warnings.is_empty(), "{}: {:?}", template.name, file.warnings);
+            let hints = suspicious_settings::find(&[("f".to_owned(), file)]);
             assert!(hints[0].is_empty(), "{hints:?}");
         }
     }
 
     #[test]
-    fn what_is_said_cannot_break_the_file() {
-        let answers = Answers {
-            provider: "my\"own".to_owned(),
+    fn special_characters_in_settings_are_escaped() {
+        let provider = NewProvider {
+            name: "my\"own".to_owned(),
             base_url: "https://h/\"v1".to_owned(),
             model: "a\\b\n".to_owned(),
-            key_env: vec!["A".to_owned(), "B".to_owned()],
+            key_variables: vec!["A".to_owned(), "B".to_owned()],
         };
-        let file: Value = serde_json::from_str(&text(&answers)).unwrap();
+        let file: Value = serde_json::from_str(&file_text(&provider)).unwrap();
         assert_eq!(file["my\"own"][0]["model_name"], "a\\b\n");
         assert_eq!(file["my\"own"][0]["api_keys"][1], "${B}");
     }

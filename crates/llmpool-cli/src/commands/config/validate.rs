@@ -1,4 +1,4 @@
-//! `llmpool config validate`: can these files be used, and is that what was meant?
+//! `llmpool config validate`: reports all errors, warnings and hints of provider files.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,138 +7,133 @@ use llmpool::Providers;
 use llmpool::provider_file::{Diagnostic, ProviderFile, ProviderFileError};
 use serde_json::{Value, json};
 
-use super::hints;
-use crate::cli::Validate;
-use crate::commands::{counted, print};
-use crate::settings::{self, Found};
-use crate::{exit, say};
+use super::suspicious_settings;
+use crate::cli::ValidateArgs;
+use crate::context::{ProviderSource, diagnostics, environment_variable, paths};
+use crate::problem::Problem;
+use crate::{exit, format, output};
 
-/// What became of one file.
-struct Checked {
+/// The result for one file.
+struct ValidatedFile {
     name: String,
-    /// How many models there are, or what is wrong.
+    /// The number of models, or the errors.
     models: Result<usize, Vec<Diagnostic>>,
     warnings: Vec<Diagnostic>,
     hints: Vec<Diagnostic>,
 }
 
-pub(super) fn run(validate: &Validate) -> Result<(), ExitCode> {
-    let files = match validate.files.is_empty() {
-        false => validate.files.clone(),
-        true => match settings::file(&validate.source) {
+pub(super) fn run(args: &ValidateArgs) -> Result<(), ExitCode> {
+    let files = match args.files.is_empty() {
+        false => args.files.clone(),
+        true => match paths::provider_file(&args.config) {
             Some(file) => vec![file],
-            None => return without_a_file(validate),
+            None => return without_file(args),
         },
     };
-    let checked = check(&files);
-    match validate.json {
-        true => print(&format!("{}\n", checked.iter().map(as_json).collect::<Value>()))?,
-        false => tell(&checked)?,
+    let validated = validate(&files);
+    match args.json {
+        true => output::print(&format!("{}\n", validated.iter().map(to_json).collect::<Value>()))?,
+        false => print_text(&validated)?,
     }
-    match checked.iter().all(|file| file.models.is_ok()) {
+    match validated.iter().all(|file| file.models.is_ok()) {
         true => Ok(()),
-        false => Err(exit::code(exit::CONFIG)),
+        false => Err(ExitCode::from(exit::CONFIG)),
     }
 }
 
-fn without_a_file(validate: &Validate) -> Result<(), ExitCode> {
-    match settings::find(&validate.source)? {
-        Found::Environment(_) if validate.json => print("[]\n"),
-        Found::Environment(_) => {
-            print("ok: no provider file, but a provider from OPENAI_API_KEY that takes any model's name\n")
+fn without_file(args: &ValidateArgs) -> Result<(), ExitCode> {
+    match ProviderSource::load(&args.config)? {
+        ProviderSource::Environment(_) if args.json => output::print("[]\n"),
+        ProviderSource::Environment(_) => {
+            output::print("ok: no provider file; the provider from OPENAI_API_KEY accepts any model name\n")
         }
-        Found::File { .. } | Found::Nothing => Err(exit::hinting(
-            exit::CONFIG,
-            "there is no provider file",
-            "llmpool config init writes one; or name one with --config",
-        )),
+        ProviderSource::File { .. } | ProviderSource::Unconfigured => {
+            Err(Problem::new("no provider file was found")
+                .with_hint("run llmpool config init to write one, or pass one with --config")
+                .exit(exit::CONFIG))
+        }
     }
 }
 
-fn check(paths: &[PathBuf]) -> Vec<Checked> {
-    let read = paths.iter().map(|path| read(path));
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
-    for (path, read) in paths.iter().zip(read) {
-        let name = path.display().to_string();
-        match read {
-            Ok(file) => good.push((name, file)),
-            Err(error) => bad.push(Checked {
-                name,
-                models: Err(error.diagnostics().to_vec()),
-                warnings: Vec::new(),
-                hints: Vec::new(),
-            }),
-        }
-    }
-    let hints = hints::of(&good);
-    let good = good.into_iter().zip(hints).map(|((name, file), hints)| Checked {
-        name,
-        warnings: file.warnings,
-        hints,
-        models: Ok(file.providers.iter().map(|provider| provider.models.len()).sum()),
+/// Validates files in the given order.
+fn validate(paths: &[PathBuf]) -> Vec<ValidatedFile> {
+    let results: Vec<_> = paths
+        .iter()
+        .map(|path| (path.display().to_string(), load(path)))
+        .collect();
+    let valid = results
+        .iter()
+        .filter_map(|(name, result)| Some((name.clone(), result.as_ref().ok()?.clone())));
+    let mut hints = suspicious_settings::find(&valid.collect::<Vec<_>>()).into_iter();
+    let validated = results.into_iter().map(|(name, result)| match result {
+        Ok(file) => ValidatedFile {
+            name,
+            models: Ok(file.providers.iter().map(|provider| provider.models.len()).sum()),
+            warnings: file.warnings,
+            hints: hints.next().unwrap_or_default(),
+        },
+        Err(error) => ValidatedFile {
+            name,
+            models: Err(error.diagnostics().to_vec()),
+            warnings: Vec::new(),
+            hints: Vec::new(),
+        },
     });
-    let mut checked: Vec<_> = good.chain(bad).collect();
-    let place = |checked: &Checked| {
-        paths
-            .iter()
-            .position(|path| path.display().to_string() == checked.name)
-    };
-    checked.sort_by_key(place);
-    checked
+    validated.collect()
 }
 
-/// The file, if it can also be used.
-fn read(path: &Path) -> Result<ProviderFile, ProviderFileError> {
-    let file = ProviderFile::read(path, &settings::variable)?;
+/// Reads a file, and builds its providers to find errors that concern several entries.
+fn load(path: &Path) -> Result<ProviderFile, ProviderFileError> {
+    let file = ProviderFile::read(path, &environment_variable)?;
     match Providers::from_provider_file(file.clone()) {
         Ok(_) => Ok(file),
         Err(error) => {
-            let diagnostic = Diagnostic::about_file(
-                path.display().to_string(),
-                error.to_string(),
-                "change it and check again",
-            );
-            Err(diagnostic.into())
+            let help = "correct the setting and run llmpool config validate again";
+            Err(Diagnostic::about_file(path.display().to_string(), error.to_string(), help).into())
         }
     }
 }
 
-fn tell(checked: &[Checked]) -> Result<(), ExitCode> {
-    for file in checked {
+fn print_text(files: &[ValidatedFile]) -> Result<(), ExitCode> {
+    for file in files {
         match &file.models {
-            Err(defects) => settings::tell_defects(&file.name, defects),
+            Err(errors) => diagnostics::print_errors(&file.name, errors),
             Ok(models) => {
                 for warning in &file.warnings {
-                    settings::tell_warning(&file.name, warning);
+                    diagnostics::print_warning(warning);
                 }
                 for hint in &file.hints {
-                    say::hint(format!("{}{}", settings::place(&file.name, hint), hint.message));
-                    say::more(&hint.help);
+                    output::hint(format!("{}{}", diagnostics::location(hint), hint.message));
+                    output::continuation(&hint.help);
                 }
-                print(&format!("ok: {}, {}\n", file.name, counted(*models, "model")))?;
+                output::print(&format!(
+                    "ok: {}, {}\n",
+                    file.name,
+                    format::count(*models, "model")
+                ))?;
             }
         }
     }
     Ok(())
 }
 
-fn as_json(file: &Checked) -> Value {
-    let all = |defects: &[Diagnostic]| defects.iter().map(defect_as_json).collect::<Value>();
-    let (models, defects) = match &file.models {
+fn to_json(file: &ValidatedFile) -> Value {
+    let all = |diagnostics: &[Diagnostic]| diagnostics.iter().map(diagnostic_to_json).collect::<Value>();
+    let (models, errors) = match &file.models {
         Ok(models) => (Some(models), &[][..]),
-        Err(defects) => (None, &defects[..]),
+        Err(errors) => (None, &errors[..]),
     };
     json!({
         "file": file.name,
         "ok": models.is_some(),
         "models": models,
-        "defects": all(defects),
+        "defects": all(errors),
         "warnings": all(&file.warnings),
         "hints": all(&file.hints),
     })
 }
 
-fn defect_as_json(defect: &Diagnostic) -> Value {
+fn diagnostic_to_json(diagnostic: &Diagnostic) -> Value {
     let Diagnostic {
         line,
         column,
@@ -146,6 +141,6 @@ fn defect_as_json(defect: &Diagnostic) -> Value {
         message,
         help,
         ..
-    } = defect;
+    } = diagnostic;
     json!({"line": line, "column": column, "field": field, "problem": message, "cure": help})
 }

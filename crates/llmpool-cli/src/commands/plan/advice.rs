@@ -1,94 +1,96 @@
-//! What would be enough: found by trying, with the same forecast.
+//! Searches for the limits and the number of keys that are sufficient, by repeated simulation.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use llmpool::forecast::{Arrivals, Forecast, Traffic};
 
-use super::setup::{Setup, Unforetold};
+use super::plan_setup::{ForecastError, PlanSetup};
 
-/// More calls than these are not tried twenty times over.
-const MOST_CALLS: u64 = 200_000;
-const MOST_KEYS: usize = 4096;
-const MOST_CAPACITY: usize = 1 << 20;
-/// A rate has to be above the average, or what piles up by chance is never worked off.
+/// Traffic with more calls is not simulated repeatedly: a search takes about twenty simulations.
+const MAX_CALLS: u64 = 200_000;
+const MAX_KEYS: usize = 4096;
+const MAX_CAPACITY: usize = 1 << 20;
+/// The recommended rate is this multiple of the average rate: at the average itself, a queue that builds up by chance never empties.
 const HEADROOM: f64 = 1.25;
 
-/// What would be enough for 99 of 100 calls of a model to wait no longer than wanted, and for none to be turned away.
+/// What is sufficient for 99 % of a model's calls to wait no longer than the target, and for none to be rejected.
 pub(super) enum Advice {
-    /// The file as it is, and as it would be with only so many of its keys.
-    Enough { keys: usize },
-    /// These instead.
+    /// The configuration is sufficient, even with only this many keys.
+    Sufficient { keys: usize },
+    /// Another configuration is sufficient.
     Change(Box<Change>),
-    /// No number of keys and no rate: something else binds, as this forecast without them shows.
-    Elsewhere(Box<Forecast>),
-    /// It would take too long to find out.
+    /// No number of keys and no rate is sufficient. Holds the forecast without those limits, which shows the limit that remains.
+    OtherLimit(Box<Forecast>),
+    /// Not searched: the traffic has too many calls.
     Unknown,
 }
 
-/// What to change.
+/// A sufficient configuration.
 pub(super) struct Change {
-    /// So many keys like the first, each with an account of its own.
+    /// The number of keys, all with the limits of the first one and separate accounts.
     pub(super) keys: usize,
-    /// The model's own rate: so many at once.
+    /// The burst of the model's rate limit, in requests.
     pub(super) capacity: u32,
-    /// And so many a second.
+    /// The rate of the model's rate limit, in requests per second.
     pub(super) refill_rate: f64,
-    /// What becomes of the traffic then.
+    /// The forecast with this configuration.
     pub(super) forecast: Forecast,
 }
 
 impl Advice {
-    /// For one of the models, as long as the others stay as they are.
-    pub(super) fn seek(
-        setup: &Setup,
-        at: usize,
+    /// Searches for one planned model, with the other models unchanged. `current` is its forecast.
+    pub(super) fn find(
+        setup: &PlanSetup,
+        index: usize,
         traffic: &Traffic,
-        now: &Forecast,
-        wait: Duration,
+        current: &Forecast,
+        target_wait: Duration,
     ) -> Result<Self, ExitCode> {
-        if now.offered > MOST_CALLS {
+        if current.offered > MAX_CALLS {
             return Ok(Self::Unknown);
         }
-        let search = Search {
+        let search = AdviceSearch {
             setup,
-            at,
+            index,
             traffic,
-            wait,
+            target_wait,
         };
-        match search.run(now) {
+        match search.run(current) {
             Ok(advice) => Ok(advice),
-            Err(Unforetold::TooManyCalls(_)) => Ok(Self::Unknown),
-            Err(wrong @ Unforetold::Wrong(_)) => Err(wrong.ended()),
+            Err(ForecastError::TooManyCalls(_)) => Ok(Self::Unknown),
+            Err(error @ ForecastError::Invalid(_)) => Err(error.exit()),
         }
     }
 }
 
-struct Search<'a> {
-    setup: &'a Setup,
-    at: usize,
+struct AdviceSearch<'a> {
+    setup: &'a PlanSetup,
+    index: usize,
     traffic: &'a Traffic,
-    wait: Duration,
+    target_wait: Duration,
 }
 
-impl Search<'_> {
-    fn run(&self, now: &Forecast) -> Result<Advice, Unforetold> {
-        let (setup, at) = (self.setup, self.at);
-        if self.is_enough(now) {
-            let present = setup.model(at).map_or(1, |model| model.api_keys.len());
-            let keys = least(present, |keys| self.try_out(&setup.with_keys(at, keys)))?;
-            let keys = keys.unwrap_or(present);
-            return Ok(Advice::Enough { keys });
+impl AdviceSearch<'_> {
+    fn run(&self, current: &Forecast) -> Result<Advice, ForecastError> {
+        let (setup, index) = (self.setup, self.index);
+        if self.is_sufficient(current) {
+            let configured = setup.entry(index).map_or(1, |model| model.api_keys.len());
+            let keys = smallest(configured, |keys| self.simulate(&setup.with_keys(index, keys)))?;
+            let keys = keys.unwrap_or(configured);
+            return Ok(Advice::Sufficient { keys });
         }
-        let free = setup.with_rate(at, None);
-        let Some(keys) = least(MOST_KEYS, |keys| self.try_out(&free.with_keys(at, keys)))? else {
-            let unbound = self.forecast(&free.with_keys(at, MOST_KEYS))?;
-            return Ok(Advice::Elsewhere(Box::new(unbound)));
+        let unlimited = setup.with_rate(index, None);
+        let Some(keys) = smallest(MAX_KEYS, |keys| self.simulate(&unlimited.with_keys(index, keys)))? else {
+            let forecast = self.forecast(&unlimited.with_keys(index, MAX_KEYS))?;
+            return Ok(Advice::OtherLimit(Box::new(forecast)));
         };
-        let refill_rate = rounded_up(self.average(&self.forecast(&free.with_keys(at, keys))?) * HEADROOM);
-        let many = setup.with_keys(at, keys);
-        let with_capacity = |capacity: usize| many.with_rate(at, Some((capacity as u32, refill_rate)));
-        let capacity = least(MOST_CAPACITY, |capacity| self.try_out(&with_capacity(capacity)))?;
+        let average = self.average_rate(&self.forecast(&unlimited.with_keys(index, keys))?);
+        let refill_rate = round_up(average * HEADROOM);
+        let with_keys = setup.with_keys(index, keys);
+        let with_capacity =
+            |capacity: usize| with_keys.with_rate(index, Some((capacity as u32, refill_rate)));
+        let capacity = smallest(MAX_CAPACITY, |capacity| self.simulate(&with_capacity(capacity)))?;
         let Some(capacity) = capacity else {
             return Ok(Advice::Unknown);
         };
@@ -100,53 +102,54 @@ impl Search<'_> {
         })))
     }
 
-    fn forecast(&self, setup: &Setup) -> Result<Forecast, Unforetold> {
-        Ok(setup.forecast(self.traffic)?.swap_remove(self.at))
+    fn forecast(&self, setup: &PlanSetup) -> Result<Forecast, ForecastError> {
+        Ok(setup.forecast(self.traffic)?.swap_remove(self.index))
     }
 
-    fn try_out(&self, setup: &Setup) -> Result<bool, Unforetold> {
-        Ok(self.is_enough(&self.forecast(setup)?))
+    /// Returns whether the setup is sufficient.
+    fn simulate(&self, setup: &PlanSetup) -> Result<bool, ForecastError> {
+        Ok(self.is_sufficient(&self.forecast(setup)?))
     }
 
-    fn is_enough(&self, told: &Forecast) -> bool {
-        told.rejected.total() == 0 && told.wait_quantile(0.99) <= self.wait
+    fn is_sufficient(&self, forecast: &Forecast) -> bool {
+        forecast.rejected.total() == 0 && forecast.wait_quantile(0.99) <= self.target_wait
     }
 
-    /// Calls a second: of callers as many as they make when nothing keeps them waiting.
-    fn average(&self, unbound: &Forecast) -> f64 {
+    /// Returns the average calls per second: the offered rate, or the rate at which callers call when they never wait.
+    fn average_rate(&self, unlimited: &Forecast) -> f64 {
         match self.traffic.arrivals {
-            Arrivals::Callers(_) => unbound.goodput(),
-            _ => unbound.offered as f64 / unbound.span.as_secs_f64(),
+            Arrivals::Callers(_) => unlimited.goodput(),
+            _ => unlimited.offered as f64 / unlimited.span.as_secs_f64(),
         }
     }
 }
 
-/// To three digits, or to whole numbers where these are more.
-fn rounded_up(rate: f64) -> f64 {
+/// Rounds up to three significant digits, or to an integer if that is more precise.
+fn round_up(rate: f64) -> f64 {
     let digits = 2 - rate.log10().floor() as i32;
     let scale = 10_f64.powi(digits.max(0));
     (rate * scale).ceil() / scale
 }
 
-/// The least number up to `most` that is enough, where more is never less.
-fn least<E>(most: usize, is_enough: impl Fn(usize) -> Result<bool, E>) -> Result<Option<usize>, E> {
-    let (mut too_few, mut enough) = (0, 1);
-    while !is_enough(enough)? {
-        if enough >= most {
+/// Returns the smallest number from 1 to `max` that is sufficient, by binary search. Requires that any larger number is sufficient too.
+fn smallest<E>(max: usize, is_sufficient: impl Fn(usize) -> Result<bool, E>) -> Result<Option<usize>, E> {
+    let (mut too_small, mut sufficient) = (0, 1);
+    while !is_sufficient(sufficient)? {
+        if sufficient >= max {
             return Ok(None);
         }
-        too_few = enough;
-        enough = (enough * 2).min(most);
+        too_small = sufficient;
+        sufficient = (sufficient * 2).min(max);
     }
-    while too_few + 1 < enough {
-        let middle = too_few.midpoint(enough);
-        if is_enough(middle)? {
-            enough = middle;
+    while too_small + 1 < sufficient {
+        let middle = too_small.midpoint(sufficient);
+        if is_sufficient(middle)? {
+            sufficient = middle;
         } else {
-            too_few = middle;
+            too_small = middle;
         }
     }
-    Ok(Some(enough))
+    Ok(Some(sufficient))
 }
 
 #[cfg(test)]
@@ -154,16 +157,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_least_that_is_enough_is_found() {
-        for wanted in [1, 2, 3, 7, 8, 9, 65, 100] {
-            let found = least(100, |number| Ok::<_, ()>(number >= wanted));
-            assert_eq!(found, Ok(Some(wanted)));
+    fn smallest_sufficient_number_is_found() {
+        for expected in [1, 2, 3, 7, 8, 9, 65, 100] {
+            let found = smallest(100, |number| Ok::<_, ()>(number >= expected));
+            assert_eq!(found, Ok(Some(expected)));
         }
-        assert_eq!(least(100, |_| Ok::<_, ()>(false)), Ok(None));
+        assert_eq!(smallest(100, |_| Ok::<_, ()>(false)), Ok(None));
     }
 
     #[test]
-    fn rates_are_rounded_up_to_three_digits_and_print_so() {
+    fn rate_is_rounded_up_to_three_digits() {
         for (rate, rounded) in [
             (0.123_41, "0.124"),
             (25.0, "25"),
@@ -171,7 +174,7 @@ mod tests {
             (6.594, "6.6"),
             (1234.5, "1235"),
         ] {
-            assert_eq!(rounded_up(rate).to_string(), rounded);
+            assert_eq!(round_up(rate).to_string(), rounded);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Recorded calls, a line of JSON each.
+//! Reads recorded calls from a JSON Lines file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,17 +12,18 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::setup::Setup;
-use crate::{exit, say};
+use super::plan_setup::PlanSetup;
+use crate::problem::{self, Problem};
+use crate::{exit, output};
 
-/// Calls that are further apart than this were hardly meant to be, in seconds.
-const LONGEST: f64 = 1e9;
+/// The longest trace, in seconds. Longer ones have a wrong timestamp.
+const MAX_SECONDS: f64 = 1e9;
 
 /// A line of a trace.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
-    /// Seconds since whenever, or a date as in RFC 3339.
+struct TraceLine {
+    /// Seconds since any origin, or an RFC 3339 date.
     at: Value,
     model: Option<String>,
     prompt_tokens: Option<u32>,
@@ -30,99 +31,126 @@ struct Line {
     completion_tokens: Option<u32>,
     /// In seconds.
     latency: Option<f64>,
-    /// Whatever tells one from another.
+    /// Any value that identifies the caller.
     caller: Option<Value>,
+    /// The line number, from 1.
+    #[serde(skip)]
+    number: usize,
+    /// `at` in seconds.
+    #[serde(skip)]
+    seconds: f64,
 }
 
-/// The calls, from the first on. Those that name no model are for the one that was named, or the only one there is.
+/// Reads a trace. Lines without a model are for the requested one, or the only one. Adds the models to the setup.
 pub(super) fn read(
     path: &Path,
-    named: Option<&str>,
-    setup: &mut Setup,
+    requested: Option<&str>,
+    setup: &mut PlanSetup,
 ) -> Result<Vec<RecordedCall>, ExitCode> {
-    let name = path.display();
-    let wrong = |problem: String| exit::with(exit::USAGE, &problem);
-    let text =
-        std::fs::read_to_string(path).map_err(|error| wrong(format!("{name} cannot be read: {error}")))?;
-    let lines = text.lines().enumerate();
-    let lines = lines.filter(|(_, line)| !line.trim().is_empty());
-    let read = lines.map(|(number, line)| {
-        let number = number + 1;
-        let read = line_of(line).map_err(|problem| wrong(format!("{name}:{number}{problem}")));
-        read.map(|(at, line)| (number, at, line))
-    });
-    let lines = read.collect::<Result<Vec<_>, _>>()?;
-    let first = lines.iter().map(|(_, at, _)| *at).fold(f64::INFINITY, f64::min);
-    let last = lines
+    let lines = parse_file(path).map_err(|problem| problem.exit(exit::USAGE))?;
+    if lines.iter().any(|line| line.model.is_none()) {
+        setup.plan_single(requested)?;
+    }
+    let providers = setup.providers().map_err(|error| problem::exit_with(&error))?;
+    let start = lines
         .iter()
-        .map(|(_, at, _)| *at)
-        .fold(f64::NEG_INFINITY, f64::max);
-    if lines.is_empty() || last - first > LONGEST {
-        let problem =
-            format!("{name} has no calls, or they are decades apart; a line is {{\"at\": SECONDS}}");
-        return Err(wrong(problem));
-    }
-    if lines.iter().any(|(_, _, line)| line.model.is_none()) {
-        setup.ask_one(named)?;
-    }
-    let providers = setup.providers().map_err(|error| exit::of(&error))?;
+        .map(|line| line.seconds)
+        .fold(f64::INFINITY, f64::min);
     let mut callers = BTreeMap::new();
-    let recorded = lines.into_iter().map(|(number, at, line)| {
-        let model = model(line.model.as_deref(), &providers, setup);
-        let next = callers.len() as u64 + 1;
-        let caller = line
-            .caller
-            .map_or(0, |caller| *callers.entry(caller.to_string()).or_insert(next));
+    let calls = lines.into_iter().map(|line| {
+        let model = model_index(line.model.as_deref(), &providers, setup)
+            .map_err(|problem| problem.at(location(path, line.number)).exit(exit::USAGE))?;
+        let next_caller = callers.len() as u64 + 1;
+        let caller = line.caller.map_or(0, |caller| {
+            *callers.entry(caller.to_string()).or_insert(next_caller)
+        });
         Ok(RecordedCall {
-            at: Duration::from_secs_f64(at - first),
+            at: Duration::from_secs_f64(line.seconds - start),
             prompt_tokens: line.prompt_tokens,
             output_tokens: line.completion_tokens,
             latency: line.latency.map(Duration::from_secs_f64),
             caller,
-            model: model.map_err(|problem| wrong(format!("{name}:{number}: {problem}")))?,
+            model,
         })
     });
-    recorded.collect()
+    calls.collect()
 }
 
-/// The column and what is wrong there; the line is known better elsewhere.
-pub(super) fn defect(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or(&text);
-    format!(":{}: {what}", error.column().max(1))
+fn parse_file(path: &Path) -> Result<Vec<TraceLine>, Problem> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Problem::new(format!("cannot read {name}: {error}")))?;
+    let mut lines = Vec::new();
+    for (index, text) in text.lines().enumerate() {
+        if !text.trim().is_empty() {
+            lines.push(parse_line(text, index + 1, path)?);
+        }
+    }
+    let example = "a line is {\"at\": SECONDS}";
+    let Some((first, last)) = time_range(&lines) else {
+        return Err(Problem::new(format!("{name} has no calls")).with_hint(example));
+    };
+    if last - first > MAX_SECONDS {
+        return Err(
+            Problem::new(format!("{name} spans more than 30 years")).with_hint("correct the times in \"at\"")
+        );
+    }
+    Ok(lines)
 }
 
-/// A line and when its call came, in seconds.
-fn line_of(text: &str) -> Result<(f64, Line), String> {
-    let line: Line = serde_json::from_str(text).map_err(|error| defect(&error))?;
-    let at = instant(&line.at);
-    let at = at.ok_or(": \"at\" has to be seconds, or a date as in \"2026-01-31T12:00:00Z\"")?;
+fn time_range(lines: &[TraceLine]) -> Option<(f64, f64)> {
+    let times = lines.iter().map(|line| line.seconds);
+    Some((times.clone().reduce(f64::min)?, times.reduce(f64::max)?))
+}
+
+fn parse_line(text: &str, number: usize, path: &Path) -> Result<TraceLine, Problem> {
+    let mut line: TraceLine = serde_json::from_str(text).map_err(|error| {
+        let (column, message) = column_and_message(&error);
+        Problem::new(message).at(format_args!("{}:{column}", location(path, number)))
+    })?;
+    let invalid = |message: &str| Problem::new(message).at(location(path, number));
+    line.number = number;
+    line.seconds = parse_time(&line.at).ok_or_else(|| {
+        invalid("\"at\" must be a number of seconds or a date such as \"2026-01-31T12:00:00Z\"")
+    })?;
     if line
         .latency
-        .is_some_and(|latency| !(0.0..=LONGEST).contains(&latency))
+        .is_some_and(|latency| !(0.0..=MAX_SECONDS).contains(&latency))
     {
-        return Err(": \"latency\" has to be seconds, at least 0".to_owned());
+        return Err(invalid("\"latency\" must be a number of seconds from 0 up"));
     }
-    Ok((at, line))
+    Ok(line)
 }
 
-fn instant(at: &Value) -> Option<f64> {
+fn location(path: &Path, line: usize) -> String {
+    format!("{}:{line}", path.display())
+}
+
+/// Splits a JSON error into its column and its message without the position.
+pub(super) fn column_and_message(error: &serde_json::Error) -> (usize, String) {
+    let text = error.to_string();
+    let message = text.split(" at line ").next().unwrap_or(&text);
+    (error.column().max(1), message.to_owned())
+}
+
+/// Parses a time in seconds, or an RFC 3339 date.
+fn parse_time(at: &Value) -> Option<f64> {
     match at {
         Value::Number(seconds) => seconds.as_f64().filter(|seconds| seconds.is_finite()),
         Value::String(date) => {
             let date = OffsetDateTime::parse(date, &Rfc3339).ok()?;
-            // Nanoseconds since 1970, as exactly as an `f64` has them: to a quarter of a microsecond.
+            // An `f64` holds seconds since 1970 to a quarter of a microsecond.
             Some(date.unix_timestamp_nanos() as f64 / 1e9)
         }
         _ => None,
     }
 }
 
-/// The place of a call's model among those that calls are for.
-fn model(named: Option<&str>, providers: &Providers, setup: &mut Setup) -> Result<usize, String> {
-    let Some(named) = named else { return Ok(0) };
-    let place = setup.ask(providers, named, 1.0);
-    place.map_err(|error| say::one_line(&error.to_string()))
+/// Returns the index of a call's model among the planned ones, and adds it if it is new.
+fn model_index(name: Option<&str>, providers: &Providers, setup: &mut PlanSetup) -> Result<usize, Problem> {
+    let Some(name) = name else { return Ok(0) };
+    let index = setup.add(providers, name, 1.0);
+    index.map_err(|error| Problem::new(output::one_line(&error.to_string())))
 }
 
 #[cfg(test)]
@@ -130,13 +158,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_seconds_or_dates() {
-        let at = |json: &str| instant(&serde_json::from_str(json).unwrap());
+    fn time_is_seconds_or_a_date() {
+        let at = |json: &str| parse_time(&serde_json::from_str(json).unwrap());
         assert_eq!(at("12.5"), Some(12.5));
         assert_eq!(at(r#""1970-01-01T00:01:00.250Z""#), Some(60.25));
         assert_eq!(at(r#""1970-01-01T02:00:00+02:00""#), Some(0.0));
-        for wrong in [r#""yesterday""#, r#""12.5""#, "null", "[]"] {
-            assert_eq!(at(wrong), None, "{wrong}");
+        for invalid in [r#""yesterday""#, r#""12.5""#, "null", "[]"] {
+            assert_eq!(at(invalid), None, "{invalid}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From the command line or a file to traffic.
+//! Builds the traffic of a plan from the command line, a trace or a traffic file.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -8,33 +8,35 @@ use std::time::Duration;
 use llmpool::forecast::{Arrivals, Burst, LogNormal, Traffic};
 use serde::Deserialize;
 
-use super::setup::Setup;
+use super::plan_setup::PlanSetup;
 use super::trace;
-use crate::cli::{self, Calls, Plan};
+use crate::cli::{self, PlanArgs, TrafficArgs, non_empty};
 use crate::exit;
+use crate::problem::Problem;
 
-const USUAL_SPAN: Duration = Duration::from_secs(600);
+const DEFAULT_SPAN: Duration = Duration::from_secs(600);
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is to come, and which models of the setup it is for.
-pub(super) fn read(plan: &Plan, setup: &mut Setup) -> Result<Traffic, ExitCode> {
-    let named = plan.model.as_deref().filter(|model| !model.is_empty());
-    let calls = &plan.calls;
-    let wrong = |problem: String| exit::with(exit::USAGE, &problem);
-    let arrivals = if let Some(path) = &calls.who.traffic {
-        return from_file(path, named, setup);
-    } else if let Some(path) = &calls.who.trace {
-        Arrivals::Recorded(trace::read(path, named, setup)?)
+/// Builds the traffic, and adds the models that receive it to the setup.
+pub(super) fn from_args(args: &PlanArgs, setup: &mut PlanSetup) -> Result<Traffic, ExitCode> {
+    let requested = non_empty(args.model.as_ref());
+    let traffic = &args.traffic;
+    let arrivals = if let Some(path) = &traffic.arrivals.traffic {
+        return read_file(path, requested, setup);
+    } else if let Some(path) = &traffic.arrivals.trace {
+        Arrivals::Recorded(trace::read(path, requested, setup)?)
     } else {
-        setup.ask_one(named)?;
-        arrivals(calls.who.callers, calls.who.rate, calls.even).map_err(wrong)?
+        setup.plan_single(requested)?;
+        arrivals(traffic.arrivals.callers, traffic.arrivals.rate, traffic.even)
+            .map_err(|problem| problem.exit(exit::USAGE))?
     };
-    Ok(of_calls(arrivals, calls))
+    Ok(with_arrivals(arrivals, traffic))
 }
 
-fn of_calls(arrivals: Arrivals, calls: &Calls) -> Traffic {
-    let span = match &arrivals {
-        // The last one belongs to it.
-        Arrivals::Recorded(recorded) => recorded.iter().map(|call| call.at).max().map(|last| {
+fn with_arrivals(arrivals: Arrivals, args: &TrafficArgs) -> Traffic {
+    let recorded_span = match &arrivals {
+        // One second more than the time of the last call, so that it is included.
+        Arrivals::Recorded(calls) => calls.iter().map(|call| call.at).max().map(|last| {
             let second = Duration::from_secs(1);
             last.max(second) + second
         }),
@@ -42,35 +44,37 @@ fn of_calls(arrivals: Arrivals, calls: &Calls) -> Traffic {
     };
     Traffic {
         arrivals,
-        burst: calls.burst.map(|(calls, every)| Burst { calls, every }),
-        span: calls.span.or(span).unwrap_or(USUAL_SPAN),
-        latency: calls.latency,
-        prompt_tokens: calls.prompt_tokens,
-        output_tokens: calls.answer_tokens,
-        expected_output: calls.max_tokens,
-        patience: calls.patience,
-        seed: calls.seed,
+        burst: args.burst.map(|(calls, every)| Burst { calls, every }),
+        span: args.span.or(recorded_span).unwrap_or(DEFAULT_SPAN),
+        latency: args.latency,
+        prompt_tokens: args.prompt_tokens,
+        output_tokens: args.answer_tokens,
+        expected_output: args.max_tokens,
+        patience: args.patience,
+        seed: args.seed,
     }
 }
 
-fn arrivals(callers: Option<u32>, rate: Option<f64>, even: bool) -> Result<Arrivals, String> {
+fn arrivals(callers: Option<u32>, rate: Option<f64>, even: bool) -> Result<Arrivals, Problem> {
     match (callers, rate) {
         (Some(callers), None) if !even => Ok(Arrivals::Callers(callers)),
         (None, Some(per_second)) if even => Ok(Arrivals::Even { per_second }),
         (None, Some(per_second)) => Ok(Arrivals::Random { per_second }),
-        _ => Err("say either rate, which may be even, or callers".to_owned()),
+        _ => Err(Problem::new(
+            "expected either \"rate\" (optionally with \"even\") or \"callers\"",
+        )),
     }
 }
 
-/// What a traffic file says; times in seconds.
+/// The contents of a traffic file; durations in seconds.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Said {
+struct TrafficFile {
     rate: Option<f64>,
     #[serde(default)]
     even: bool,
     callers: Option<u32>,
-    burst: Option<SaidBurst>,
+    burst: Option<BurstEntry>,
     #[serde(rename = "for")]
     span: Option<f64>,
     latency: Option<f64>,
@@ -81,104 +85,122 @@ struct Said {
     answer_tokens_p95: Option<f64>,
     max_tokens: Option<u32>,
     patience: Option<f64>,
-    #[serde(default = "one")]
+    #[serde(default = "default_seed")]
     seed: u64,
     #[serde(default)]
-    models: Vec<Share>,
+    models: Vec<ModelShare>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SaidBurst {
+struct BurstEntry {
     calls: u32,
     every: f64,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Share {
+struct ModelShare {
     model: String,
     share: f64,
 }
 
-fn one() -> u64 {
+fn default_seed() -> u64 {
     1
 }
 
-fn from_file(path: &Path, named: Option<&str>, setup: &mut Setup) -> Result<Traffic, ExitCode> {
-    let name = path.display();
-    let wrong = |problem: String| exit::with(exit::USAGE, &format!("{name}{problem}"));
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(format!(" cannot be read: {error}")))?;
-    let said: Said = serde_json::from_str(&text)
-        .map_err(|error| wrong(format!(":{}{}", error.line().max(1), trace::defect(&error))))?;
-    if said.models.is_empty() {
-        setup.ask_one(named)?;
+fn read_file(path: &Path, requested: Option<&str>, setup: &mut PlanSetup) -> Result<Traffic, ExitCode> {
+    let file = parse_file(path).map_err(|problem| problem.exit(exit::USAGE))?;
+    let invalid = |problem: Problem| problem.at(path.display()).exit(exit::USAGE);
+    if file.models.is_empty() {
+        setup.plan_single(requested)?;
     } else {
-        ask(&said.models, setup).map_err(|problem| wrong(format!(": {problem}")))?;
+        add_models(&file.models, setup).map_err(invalid)?;
     }
-    said.traffic().map_err(|problem| wrong(format!(": {problem}")))
+    file.into_traffic().map_err(invalid)
 }
 
-fn ask(models: &[Share], setup: &mut Setup) -> Result<(), String> {
-    let providers = setup.providers().map_err(|error| error.to_string())?;
-    for (at, Share { model, share }) in models.iter().enumerate() {
+fn parse_file(path: &Path) -> Result<TrafficFile, Problem> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Problem::new(format!("cannot read {name}: {error}")))?;
+    serde_json::from_str(&text).map_err(|error| {
+        let (column, message) = trace::column_and_message(&error);
+        Problem::new(message).at(format_args!("{name}:{}:{column}", error.line().max(1)))
+    })
+}
+
+fn add_models(models: &[ModelShare], setup: &mut PlanSetup) -> Result<(), Problem> {
+    let providers = setup
+        .providers()
+        .map_err(|error| Problem::new(error.to_string()))?;
+    for (index, ModelShare { model, share }) in models.iter().enumerate() {
         if !(share.is_finite() && *share > 0.0) {
-            return Err(format!("models[{at}].share: give a number above 0"));
+            return Err(Problem::new(format!(
+                "models[{index}].share: expected a number greater than 0"
+            )));
         }
-        let place = setup.ask(&providers, model, *share);
-        match place {
-            Ok(place) if place == at => {}
-            Ok(_) => return Err(format!("models[{at}]: {model} is there twice; remove one")),
-            Err(error) => return Err(format!("models[{at}].model: {error}")),
+        match setup.add(&providers, model, *share) {
+            Ok(added) if added == index => {}
+            Ok(_) => {
+                return Err(Problem::new(format!("models[{index}]: duplicate model {model}"))
+                    .with_hint("remove one of the entries"));
+            }
+            Err(error) => return Err(Problem::new(format!("models[{index}].model: {error}"))),
         }
     }
     Ok(())
 }
 
-impl Said {
-    /// By the same rules as on the command line.
-    fn traffic(self) -> Result<Traffic, String> {
-        let rate = said("rate", self.rate, cli::rate)?;
-        let callers = said("callers", self.callers, cli::callers)?;
+impl TrafficFile {
+    /// Validates the fields with the parsers of the command line.
+    fn into_traffic(self) -> Result<Traffic, Problem> {
+        let rate = parse_field("rate", self.rate, cli::parse_rate)?;
+        let callers = parse_field("callers", self.callers, cli::parse_callers)?;
         let burst = self.burst.map(|burst| format!("{}@{}", burst.calls, burst.every));
-        let burst = said("burst", burst, cli::burst)?;
-        let spread = |name, mean: Option<f64>, p95: Option<f64>, usual: &str, rule: Rule<LogNormal>| {
-            let mean = mean.map_or_else(|| usual.to_owned(), |mean| mean.to_string());
-            let both = p95.map_or_else(|| mean.clone(), |p95| format!("{mean}:{p95}"));
-            rule(&both).map_err(|problem| format!("{name}: {problem}"))
-        };
+        let burst = parse_field("burst", burst, cli::parse_burst)?;
+        let distribution =
+            |name, mean: Option<f64>, p95: Option<f64>, default: &str, parse: FieldParser<LogNormal>| {
+                let mean = mean.map_or_else(|| default.to_owned(), |mean| mean.to_string());
+                let text = p95.map_or_else(|| mean.clone(), |p95| format!("{mean}:{p95}"));
+                parse(&text).map_err(|message| Problem::new(message).at(name))
+            };
         Ok(Traffic {
             arrivals: arrivals(callers, rate, self.even)?,
             burst: burst.map(|(calls, every)| Burst { calls, every }),
-            span: said("for", self.span, cli::seconds)?.unwrap_or(USUAL_SPAN),
-            latency: spread("latency", self.latency, self.latency_p95, "3", cli::latency)?,
-            prompt_tokens: spread(
+            span: parse_field("for", self.span, cli::parse_seconds)?.unwrap_or(DEFAULT_SPAN),
+            latency: distribution("latency", self.latency, self.latency_p95, "3", cli::parse_latency)?,
+            prompt_tokens: distribution(
                 "prompt_tokens",
                 self.prompt_tokens,
                 self.prompt_tokens_p95,
                 "500",
-                cli::tokens,
+                cli::parse_tokens,
             )?,
-            output_tokens: spread(
+            output_tokens: distribution(
                 "answer_tokens",
                 self.answer_tokens,
                 self.answer_tokens_p95,
                 "300",
-                cli::tokens,
+                cli::parse_tokens,
             )?,
             expected_output: self.max_tokens,
-            patience: said("patience", self.patience, cli::seconds)?.unwrap_or(Duration::from_secs(30)),
+            patience: parse_field("patience", self.patience, cli::parse_seconds)?.unwrap_or(DEFAULT_PATIENCE),
             seed: self.seed,
         })
     }
 }
 
-/// What the command line makes of a text.
-type Rule<T> = fn(&str) -> Result<T, String>;
+/// A parser of the command line.
+type FieldParser<T> = fn(&str) -> Result<T, String>;
 
-fn said<T>(name: &str, value: Option<impl Display>, rule: Rule<T>) -> Result<Option<T>, String> {
-    let checked = value.map(|value| rule(&value.to_string()));
-    checked
+fn parse_field<T>(
+    name: &str,
+    value: Option<impl Display>,
+    parse: FieldParser<T>,
+) -> Result<Option<T>, Problem> {
+    let parsed = value.map(|value| parse(&value.to_string()));
+    parsed
         .transpose()
-        .map_err(|problem| format!("{name}: {problem}"))
+        .map_err(|message| Problem::new(message).at(name))
 }

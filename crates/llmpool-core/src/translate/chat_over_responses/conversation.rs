@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use crate::chat::{Content, Message, Part, Role, ToolCall};
+use crate::chat::{Content, Message, Part, Role, ToolCall, UnknownFields};
 use crate::responses::{
     AudioInput, FileInput, ImageInput, Item, ItemPart, ItemText, MessageItem, ReasoningItem, ToolOutputItem,
 };
-use crate::translate::dropped_fields::DroppedFields;
+use crate::translate::dropped_fields::{DroppedFields, copy_unknown};
 use crate::translate::reasoning_details::{REASONING_DETAILS, ReasoningDetails};
 use crate::translate::tool_call_parts::ToolCallParts;
-use crate::translate::unsupported_field::{UNKNOWN_ROLE, UNKNOWN_TYPE};
+use crate::translate::unsupported_field::{UNKNOWN_ROLE, UNKNOWN_TYPE, translate_each, unsupported};
 use crate::translate::{REASONING_SEPARATOR, UnsupportedField};
 
 /// The conversation of a Responses request.
@@ -89,21 +89,24 @@ impl InputBuilder<'_> {
             Some(Role::Assistant) => self.push_assistant_message(message),
             Some(Role::Tool) => self.push_tool_output(message),
             Some(Role::Function) => {
-                Err(self.unsupported("role", "this deprecated role has no equivalent; use tools"))
+                self.unsupported("role", "this deprecated role has no equivalent; use tools")
             }
-            Some(Role::Other(_)) | None => Err(self.unsupported("role", UNKNOWN_ROLE)),
+            Some(Role::Other(_)) | None => self.unsupported("role", UNKNOWN_ROLE),
         }
     }
 
-    fn unsupported(&self, field: &str, reason: &'static str) -> UnsupportedField {
-        UnsupportedField::new(format!("{}.{field}", self.path), reason)
+    fn unsupported<T>(&self, field: &str, reason: &'static str) -> Result<T, UnsupportedField> {
+        unsupported(format!("{}.{field}", self.path), reason)
+    }
+
+    fn keep_unknown(&mut self, message: &Message, reserved: &[&str]) -> UnknownFields {
+        self.dropped.keep_unknown(&message.extra, reserved, &self.path)
     }
 
     fn push_input_message(&mut self, role: &Role, message: &Message) -> Result<(), UnsupportedField> {
         self.drop_fields(message, &[]);
         let content = self.input_content(message)?;
-        let reserved = MessageItem::FIELD_NAMES;
-        let extra = self.dropped.keep_unknown(&message.extra, reserved, &self.path);
+        let extra = self.keep_unknown(message, MessageItem::FIELD_NAMES);
         self.items.push(Item::Message(MessageItem {
             role: Some(role.clone()),
             content,
@@ -138,22 +141,23 @@ impl InputBuilder<'_> {
             None => None,
             Some(Content::Text(text)) => Some(Content::Text(text.clone())),
             Some(Content::Parts(parts)) => {
-                let parts = parts.iter().enumerate();
-                let parts = parts.map(|(index, part)| {
-                    input_part(part, &format!("{}.content[{index}]", self.path), self.dropped)
-                });
-                Some(Content::Parts(parts.collect::<Result<_, _>>()?))
+                let translate = |part: &Part, path: String| input_part(part, &path, self.dropped);
+                Some(Content::Parts(translate_each(
+                    parts,
+                    &format!("{}.content", self.path),
+                    translate,
+                )?))
             }
         })
     }
 
     fn push_assistant_message(&mut self, message: &Message) -> Result<(), UnsupportedField> {
         if message.audio.is_some() {
-            return Err(self.unsupported("audio", "the Responses API has no audio output"));
+            return self.unsupported("audio", "the Responses API has no audio output");
         }
         if message.function_call.is_some() {
             let reason = "function_call is deprecated and has no equivalent; use tool_calls";
-            return Err(self.unsupported("function_call", reason));
+            return self.unsupported("function_call", reason);
         }
         let mut kept = self.push_reasoning(message);
         kept.extend(["refusal", "tool_calls"]);
@@ -218,13 +222,12 @@ impl InputBuilder<'_> {
     fn push_tool_call(&mut self, index: usize, call: &ToolCall) -> Result<(), UnsupportedField> {
         let path = format!("{}.tool_calls[{index}]", self.path);
         if call.id.as_ref().is_none_or(String::is_empty) {
-            let reason = "a tool call needs an id, to which its output refers";
-            return Err(UnsupportedField::new(path, reason));
+            return unsupported(path, "a tool call needs an id, to which its output refers");
         }
         let (kind, extra) = match (&call.function, &call.custom) {
             (Some(function), None) => ("function", &function.extra),
             (None, Some(custom)) => ("custom", &custom.extra),
-            _ => return Err(UnsupportedField::new(path, UNKNOWN_TYPE)),
+            _ => return unsupported(path, UNKNOWN_TYPE),
         };
         self.dropped.push_unknown(&call.extra, &path);
         self.dropped.push_unknown(extra, &format!("{path}.{kind}"));
@@ -241,16 +244,16 @@ impl InputBuilder<'_> {
 
     fn push_tool_output(&mut self, message: &Message) -> Result<(), UnsupportedField> {
         self.drop_fields(message, &["tool_call_id"]);
-        let call_id = message.tool_call_id.clone().filter(|id| !id.is_empty());
-        let reason = "name the tool call of which this is the result";
-        let call_id = call_id.ok_or_else(|| self.unsupported("tool_call_id", reason))?;
+        let call_id = message.tool_call_id.clone().unwrap_or_default();
+        if call_id.is_empty() {
+            return self.unsupported("tool_call_id", "name the tool call of which this is the result");
+        }
         let is_custom = self.custom_call_ids.contains(&call_id);
         let output = self.input_content(message)?;
-        let reserved = ToolOutputItem::FIELD_NAMES;
         let item = ToolOutputItem {
             call_id,
             output,
-            extra: self.dropped.keep_unknown(&message.extra, reserved, &self.path),
+            extra: self.keep_unknown(message, ToolOutputItem::FIELD_NAMES),
             ..ToolOutputItem::default()
         };
         self.items.push(if is_custom {
@@ -267,7 +270,7 @@ fn input_part(part: &Part, path: &str, dropped: &mut DroppedFields) -> Result<It
     Ok(match part {
         Part::Text(part) => ItemPart::InputText(ItemText {
             text: part.text.clone(),
-            extra: dropped.keep_unknown(&part.extra, &[], path),
+            extra: copy_unknown(&part.extra),
         }),
         Part::Image(part) => {
             let image = &part.image_url;
@@ -281,7 +284,7 @@ fn input_part(part: &Part, path: &str, dropped: &mut DroppedFields) -> Result<It
         }
         Part::Audio(part) => ItemPart::InputAudio(AudioInput {
             input_audio: part.input_audio.clone(),
-            extra: dropped.keep_unknown(&part.extra, &[], path),
+            extra: copy_unknown(&part.extra),
         }),
         Part::File(part) => {
             let file = &part.file;
@@ -295,8 +298,7 @@ fn input_part(part: &Part, path: &str, dropped: &mut DroppedFields) -> Result<It
             })
         }
         Part::Refusal(_) | Part::Thinking(_) | Part::Other(_) => {
-            let reason = "the Responses API has no such part in this message";
-            return Err(UnsupportedField::new(path, reason));
+            return unsupported(path, "the Responses API has no such part in this message");
         }
     })
 }
@@ -315,8 +317,7 @@ fn output_part(
             return Ok(None);
         }
         _ => {
-            let reason = "the Responses API has no such part in an assistant message";
-            return Err(UnsupportedField::new(path, reason));
+            return unsupported(path, "the Responses API has no such part in an assistant message");
         }
     };
     dropped.push_unknown(extra, &path);

@@ -1,5 +1,7 @@
 //! Content of message items, separated into what a chat message keeps in different fields.
 
+use std::collections::BTreeMap;
+
 use super::lenient_items::repair_part;
 use crate::chat::{Content, Json};
 use crate::responses::ItemPart;
@@ -43,17 +45,8 @@ impl MessageContent {
 
 /// Returns log probabilities in the chat format, or `None` if there are none. Numbers keep their notation.
 pub(super) fn chat_logprobs(tokens: &[Json]) -> Option<Json> {
-    #[derive(serde::Serialize)]
-    struct ChatLogprobs<'a> {
-        content: &'a [Json],
-        refusal: (),
-    }
     if tokens.is_empty() {
         return None;
     }
-    Json::of(&ChatLogprobs {
-        content: tokens,
-        refusal: (),
-    })
-    .ok()
+    Json::of(&BTreeMap::from([("content", Some(tokens)), ("refusal", None)])).ok()
 }

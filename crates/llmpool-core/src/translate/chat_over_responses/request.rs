@@ -7,13 +7,11 @@ use super::tools::{translate_tool, translate_tool_choice};
 use crate::chat::{ChatRequest, Json, ResponseFormat, Stop};
 use crate::responses::{FlatSchema, Reasoning, ResponsesRequest, TextFormat, TextOptions};
 use crate::translate::dropped_fields::{DroppedFields, adopt_unknown};
-use crate::translate::unsupported_field::UNKNOWN_TYPE;
-use crate::translate::{TranslatedRequest, UnsupportedField};
+use crate::translate::unsupported_field::{UNKNOWN_TYPE, translate_each, unsupported};
+use crate::translate::{INCLUDE_ENCRYPTED_REASONING, INCLUDE_LOGPROBS, TranslatedRequest, UnsupportedField};
 
 /// The smallest `max_output_tokens` that the Responses API accepts.
 const MIN_OUTPUT_TOKENS: u64 = 16;
-const INCLUDE_LOGPROBS: &str = "message.output_text.logprobs";
-const INCLUDE_ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
 
 /// Translates a chat request to a Responses request.
 ///
@@ -29,14 +27,15 @@ pub fn chat_request_to_responses(
     check_supported(chat)?;
     let adopted: ResponsesRequest = adopt_unknown(&chat.extra)?;
     if adopted.input.is_some() {
-        let reason = "messages and input both hold a conversation; send only messages";
-        return Err(UnsupportedField::new("input", reason));
+        return unsupported(
+            "input",
+            "messages and input both hold a conversation; send only messages",
+        );
     }
     let mut dropped = DroppedFields::default();
     let store = chat.store.unwrap_or(false);
     let has_instructions = adopted.instructions.is_some();
     let input = input_items(&chat.messages, has_instructions, store, &mut dropped)?;
-    let tools = chat.tools.iter().enumerate();
     let mut request = ResponsesRequest {
         model: chat.model.clone(),
         input: Some(input.items.into()),
@@ -45,9 +44,9 @@ pub fn chat_request_to_responses(
         temperature: chat.temperature,
         top_p: chat.top_p,
         text: text_options(chat, adopted.text, &mut dropped)?,
-        tools: tools
-            .map(|(index, tool)| translate_tool(index, tool, &mut dropped))
-            .collect::<Result<_, _>>()?,
+        tools: translate_each(&chat.tools, "tools", |tool, path| {
+            translate_tool(tool, &path, &mut dropped)
+        })?,
         tool_choice: match &chat.tool_choice {
             Some(choice) => Some(translate_tool_choice(choice, &mut dropped)?),
             None => None,
@@ -201,8 +200,10 @@ fn text_format(format: &ResponseFormat, dropped: &mut DroppedFields) -> Result<T
         ResponseFormat::JsonSchema(format) => {
             let schema = &format.json_schema;
             if schema.schema.is_none() {
-                let reason = "the Responses API requires a schema here";
-                return Err(UnsupportedField::new(format!("{SCHEMA_PATH}.schema"), reason));
+                return unsupported(
+                    format!("{SCHEMA_PATH}.schema"),
+                    "the Responses API requires a schema here",
+                );
             }
             dropped.push_unknown(&format.extra, "response_format");
             TextFormat::JsonSchema(FlatSchema {
@@ -214,7 +215,7 @@ fn text_format(format: &ResponseFormat, dropped: &mut DroppedFields) -> Result<T
             })
         }
         ResponseFormat::Other(_) => {
-            return Err(UnsupportedField::new("response_format.type", UNKNOWN_TYPE));
+            return unsupported("response_format.type", UNKNOWN_TYPE);
         }
     })
 }

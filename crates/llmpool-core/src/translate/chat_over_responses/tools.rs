@@ -7,17 +7,16 @@ use crate::responses::{CustomResponsesTool, FunctionResponsesTool, ResponsesTool
 use crate::translate::UnsupportedField;
 use crate::translate::dropped_fields::DroppedFields;
 use crate::translate::tagged_object;
-use crate::translate::unsupported_field::UNKNOWN_TYPE;
+use crate::translate::unsupported_field::{UNKNOWN_TYPE, translate_each, unsupported};
 
 pub(super) fn translate_tool(
-    index: usize,
     tool: &Tool,
+    path: &str,
     dropped: &mut DroppedFields,
 ) -> Result<ResponsesTool, UnsupportedField> {
-    let path = format!("tools[{index}]");
     Ok(match tool {
         Tool::Function(tool) => {
-            dropped.push_unknown(&tool.extra, &path);
+            dropped.push_unknown(&tool.extra, path);
             let function = &tool.function;
             let no_parameters = || Json::of(&json!({"type": "object", "properties": {}})).ok();
             ResponsesTool::Function(FunctionResponsesTool {
@@ -30,7 +29,7 @@ pub(super) fn translate_tool(
             })
         }
         Tool::Custom(tool) => {
-            dropped.push_unknown(&tool.extra, &path);
+            dropped.push_unknown(&tool.extra, path);
             let custom = &tool.custom;
             ResponsesTool::Custom(CustomResponsesTool {
                 name: custom.name.clone(),
@@ -39,7 +38,7 @@ pub(super) fn translate_tool(
                 extra: dropped.keep_unknown(&custom.extra, &["type"], &format!("{path}.custom")),
             })
         }
-        Tool::Other(_) => return Err(UnsupportedField::new(format!("{path}.type"), UNKNOWN_TYPE)),
+        Tool::Other(_) => return unsupported(format!("{path}.type"), UNKNOWN_TYPE),
     })
 }
 
@@ -58,7 +57,7 @@ pub(super) fn translate_tool_choice(
         }
         ToolChoice::Named(NamedTool::Allowed(allowed)) => allowed_tools(allowed, dropped)?,
         ToolChoice::Named(NamedTool::Other(_)) => {
-            return Err(UnsupportedField::new("tool_choice.type", UNKNOWN_TYPE));
+            return unsupported("tool_choice.type", UNKNOWN_TYPE);
         }
     };
     Json::of(&choice).map_err(|_| UnsupportedField::new(PATH, "it cannot be encoded as JSON"))
@@ -68,9 +67,10 @@ fn allowed_tools(allowed: &AllowedTools, dropped: &mut DroppedFields) -> Result<
     dropped.push_unknown(&allowed.extra, "tool_choice");
     let set = &allowed.allowed_tools;
     dropped.push_unknown(&set.extra, "tool_choice.allowed_tools");
-    let tools = set.tools.iter().enumerate().map(|(index, tool)| {
-        let path = format!("tool_choice.allowed_tools.tools[{index}]");
-        match tool {
+    let tools = translate_each(
+        &set.tools,
+        "tool_choice.allowed_tools.tools",
+        |tool, path| match tool {
             AllowedTool::Function(named) => Ok(flat_name(
                 "function",
                 &named.function,
@@ -81,10 +81,9 @@ fn allowed_tools(allowed: &AllowedTools, dropped: &mut DroppedFields) -> Result<
             AllowedTool::Custom(named) => {
                 Ok(flat_name("custom", &named.custom, &named.extra, &path, dropped))
             }
-            AllowedTool::Other(_) => Err(UnsupportedField::new(format!("{path}.type"), UNKNOWN_TYPE)),
-        }
-    });
-    let tools = tools.collect::<Result<Vec<_>, _>>()?;
+            AllowedTool::Other(_) => unsupported(format!("{path}.type"), UNKNOWN_TYPE),
+        },
+    )?;
     Ok(json!({"type": "allowed_tools", "mode": set.mode, "tools": tools}))
 }
 

@@ -7,12 +7,15 @@ use crate::chat::{
     AudioPart, Content, FilePart, FileSource, ImagePart, ImageUrl, Json, Message, Part, Role, TextPart,
 };
 use crate::responses::{
-    Item, ItemPart, MessageItem, OutputText, ReasoningItem, ResponsesRequest, ToolOutputItem,
+    CustomToolCallItem, FunctionCallItem, Item, ItemPart, MessageItem, OutputText, ReasoningItem,
+    ResponsesRequest, ToolOutputItem,
 };
-use crate::translate::dropped_fields::DroppedFields;
+use crate::translate::dropped_fields::{DroppedFields, copy_unknown};
 use crate::translate::reasoning_details::item_to_blocks;
 use crate::translate::tool_call_parts::ToolCallParts;
-use crate::translate::unsupported_field::{HOSTED_TOOL, NO_CUSTOM_TOOLS, UNKNOWN_ROLE, UNKNOWN_TYPE};
+use crate::translate::unsupported_field::{
+    HOSTED_TOOL, NO_CUSTOM_TOOLS, UNKNOWN_ROLE, UNKNOWN_TYPE, translate_each, unsupported,
+};
 use crate::translate::{REASONING_SEPARATOR, UnsupportedField};
 
 /// Translates instructions and input to messages.
@@ -25,15 +28,14 @@ pub(super) fn chat_messages(
         capabilities,
         messages: Vec::new(),
         pending_reasoning: Vec::new(),
-        reasoning_blocks: Vec::new(),
         dropped,
     };
     let instructions = request.instructions.as_ref();
     let instructions = instructions.map(|text| Message::system(text.as_str()));
-    builder.messages.extend(instructions);
+    instructions.into_iter().for_each(|message| builder.push(message));
     match &request.input {
         None => {}
-        Some(Content::Text(text)) => builder.messages.push(Message::user(text.as_str())),
+        Some(Content::Text(text)) => builder.push(Message::user(text.as_str())),
         Some(Content::Parts(items)) => {
             for (index, item) in items.iter().enumerate() {
                 builder.push_item(item, &format!("input[{index}]"))?;
@@ -41,16 +43,16 @@ pub(super) fn chat_messages(
         }
     }
     builder.drop_pending_reasoning();
-    builder.complete_message();
-    Ok(move_outputs_behind_calls(builder.messages))
+    let messages = builder.messages.into_iter().map(with_reasoning_details);
+    Ok(move_outputs_behind_calls(messages))
 }
 
 /// Moves each tool message directly behind the message with its call, because providers refuse any other order.
-fn move_outputs_behind_calls(messages: Vec<Message>) -> Vec<Message> {
+fn move_outputs_behind_calls(messages: impl Iterator<Item = Message>) -> Vec<Message> {
     let mut caller_of: HashMap<String, usize> = HashMap::new();
     let mut outputs: HashMap<usize, Vec<Message>> = HashMap::new();
     let mut others = Vec::new();
-    for (index, message) in messages.into_iter().enumerate() {
+    for (index, message) in messages.enumerate() {
         let call_ids = message.tool_calls.iter().filter_map(|call| call.id.clone());
         caller_of.extend(call_ids.map(|id| (id, index)));
         let call_id = message.tool_call_id.as_ref();
@@ -70,47 +72,41 @@ fn move_outputs_behind_calls(messages: Vec<Message>) -> Vec<Message> {
 /// Appends items to a list of messages. Tool calls are added to the preceding assistant message.
 struct MessageBuilder<'a> {
     capabilities: ChatCapabilities,
-    messages: Vec<Message>,
+    /// The messages with the blocks of their `reasoning_details`.
+    messages: Vec<(Message, Vec<Json>)>,
     /// Reasoning items, with their paths, that precede the next assistant message.
     pending_reasoning: Vec<(String, ReasoningItem)>,
-    /// `reasoning_details` of the last message.
-    reasoning_blocks: Vec<Json>,
     dropped: &'a mut DroppedFields,
 }
 
 impl MessageBuilder<'_> {
     fn push_item(&mut self, item: &Item, path: &str) -> Result<(), UnsupportedField> {
-        let unsupported_type = |reason| Err(UnsupportedField::new(format!("{path}.type"), reason));
+        let unsupported_type = |reason| unsupported(format!("{path}.type"), reason);
         match item {
             Item::Message(message) | Item::EasyMessage(message) => self.push_message(message, path)?,
             Item::CustomToolCall(_) if !self.capabilities.openai_extensions => {
                 return unsupported_type(NO_CUSTOM_TOOLS);
             }
-            Item::FunctionCall(call) => {
-                self.dropped.push_unknown(&call.extra, path);
-                self.push_tool_call(item);
-            }
-            Item::CustomToolCall(call) => {
-                self.dropped.push_unknown(&call.extra, path);
-                self.push_tool_call(item);
+            Item::FunctionCall(FunctionCallItem { extra, .. })
+            | Item::CustomToolCall(CustomToolCallItem { extra, .. }) => {
+                self.dropped.push_unknown(extra, path);
+                let call = ToolCallParts::from_item(item).map(ToolCallParts::into_chat);
+                self.assistant_message(true).tool_calls.extend(call);
             }
             Item::FunctionCallOutput(output) | Item::CustomToolCallOutput(output) => {
                 self.push_tool_output(output, path)?;
             }
             Item::Reasoning(item) => self.pending_reasoning.push((path.to_owned(), item.clone())),
             Item::Reference(_) => {
-                let reason = "the provider of this model stores no responses; send the item itself";
-                return Err(UnsupportedField::new(path, reason));
+                return unsupported(
+                    path,
+                    "the provider of this model stores no responses; send the item itself",
+                );
             }
             Item::Other(_) => return unsupported_type(UNKNOWN_TYPE),
             _ => return unsupported_type(HOSTED_TOOL),
         }
         Ok(())
-    }
-
-    fn push_tool_call(&mut self, item: &Item) {
-        let call = ToolCallParts::from_item(item).map(ToolCallParts::into_chat);
-        self.assistant_message(true).tool_calls.extend(call);
     }
 
     /// Returns the assistant message to write to, with the pending reasoning added to it.
@@ -119,7 +115,7 @@ impl MessageBuilder<'_> {
     /// message has tool calls already: calls of one turn belong together.
     fn assistant_message(&mut self, is_tool_call: bool) -> &mut Message {
         let continues = |last: &Message| self.pending_reasoning.is_empty() || !last.tool_calls.is_empty();
-        let last = self.messages.last();
+        let last = self.messages.last().map(|(message, _)| message);
         let is_open = last.is_some_and(|last| last.role == Some(Role::Assistant) && continues(last));
         if !(is_tool_call && is_open) {
             let mut message = Message {
@@ -131,24 +127,18 @@ impl MessageBuilder<'_> {
         }
         self.attach_pending_reasoning();
         let last = self.messages.len() - 1;
-        &mut self.messages[last]
+        &mut self.messages[last].0
     }
 
     fn push(&mut self, message: Message) {
-        self.complete_message();
-        self.messages.push(message);
-    }
-
-    /// Writes the collected `reasoning_details` to the last message.
-    fn complete_message(&mut self) {
-        let blocks = std::mem::take(&mut self.reasoning_blocks);
-        if let Some(last) = self.messages.last_mut().filter(|_| !blocks.is_empty()) {
-            last.reasoning_details = Json::of(&blocks).ok();
-        }
+        self.messages.push((message, Vec::new()));
     }
 
     /// Adds the pending reasoning to the last message in the way that the provider requires.
     fn attach_pending_reasoning(&mut self) {
+        let Some((message, blocks)) = self.messages.last_mut() else {
+            return;
+        };
         for (path, item) in std::mem::take(&mut self.pending_reasoning) {
             match self.capabilities.reasoning_echo {
                 ReasoningEcho::Dropped => self.dropped.push(path),
@@ -156,11 +146,9 @@ impl MessageBuilder<'_> {
                     if item.encrypted_content.is_some() {
                         self.dropped.push(format!("{path}.encrypted_content"));
                     }
-                    if let Some(last) = self.messages.last_mut() {
-                        append_reasoning(&mut last.reasoning_content, &item.text());
-                    }
+                    append_reasoning(&mut message.reasoning_content, &item.text());
                 }
-                ReasoningEcho::Details => self.reasoning_blocks.extend(item_to_blocks(&item)),
+                ReasoningEcho::Details => blocks.extend(item_to_blocks(&item)),
             }
         }
     }
@@ -180,7 +168,7 @@ impl MessageBuilder<'_> {
             Some(Role::Assistant) => return self.push_assistant_message(item, path),
             Some(Role::Developer) if !self.capabilities.developer_role => Role::System,
             Some(role @ (Role::System | Role::Developer | Role::User)) => role.clone(),
-            _ => return Err(UnsupportedField::new(format!("{path}.role"), UNKNOWN_ROLE)),
+            _ => return unsupported(format!("{path}.role"), UNKNOWN_ROLE),
         };
         self.drop_pending_reasoning();
         let content = self.input_content(item.content.as_ref(), path)?;
@@ -222,8 +210,7 @@ impl MessageBuilder<'_> {
                 for (index, part) in parts.iter().enumerate() {
                     let path = format!("{path}.output[{index}]");
                     let Some(text) = part.text() else {
-                        let reason = "the output of a tool must be text in a chat";
-                        return Err(UnsupportedField::new(path, reason));
+                        return unsupported(path, "the output of a tool must be text in a chat");
                     };
                     output += text;
                     if let ItemPart::InputText(part) = part {
@@ -257,11 +244,20 @@ impl MessageBuilder<'_> {
         {
             return Ok(Some(Content::Text(part.text.clone())));
         }
-        let parts = parts.iter().enumerate();
-        let parts =
-            parts.map(|(index, part)| input_part(part, &format!("{path}.content[{index}]"), self.dropped));
-        Ok(Some(Content::Parts(parts.collect::<Result<_, _>>()?)))
+        let translate = |part: &ItemPart, path: String| input_part(part, &path, self.dropped);
+        Ok(Some(Content::Parts(translate_each(
+            parts,
+            &format!("{path}.content"),
+            translate,
+        )?)))
     }
+}
+
+fn with_reasoning_details((mut message, blocks): (Message, Vec<Json>)) -> Message {
+    if !blocks.is_empty() {
+        message.reasoning_details = Json::of(&blocks).ok();
+    }
+    message
 }
 
 fn append_reasoning(reasoning: &mut Option<String>, text: &str) {
@@ -307,8 +303,7 @@ impl AssistantContent {
                 self.refusal.get_or_insert_default().push_str(&part.refusal);
             }
             _ => {
-                let reason = "a chat has no such part in an assistant message";
-                return Err(UnsupportedField::new(path, reason));
+                return unsupported(path, "a chat has no such part in an assistant message");
             }
         }
         Ok(())
@@ -328,7 +323,7 @@ fn input_part(part: &ItemPart, path: &str, dropped: &mut DroppedFields) -> Resul
     Ok(match part {
         ItemPart::InputText(part) => Part::Text(TextPart {
             text: part.text.clone(),
-            extra: dropped.keep_unknown(&part.extra, &[], path),
+            extra: copy_unknown(&part.extra),
         }),
         ItemPart::OutputText(part) => {
             drop_text_details(part, path, dropped);
@@ -347,12 +342,12 @@ fn input_part(part: &ItemPart, path: &str, dropped: &mut DroppedFields) -> Resul
                     detail: part.detail.clone(),
                     ..ImageUrl::default()
                 },
-                extra: dropped.keep_unknown(&part.extra, &[], path),
+                extra: copy_unknown(&part.extra),
             })
         }
         ItemPart::InputAudio(part) => Part::Audio(AudioPart {
             input_audio: part.input_audio.clone(),
-            extra: dropped.keep_unknown(&part.extra, &[], path),
+            extra: copy_unknown(&part.extra),
         }),
         ItemPart::InputFile(part) if part.file_url.is_none() => Part::File(FilePart {
             file: FileSource {
@@ -364,9 +359,11 @@ fn input_part(part: &ItemPart, path: &str, dropped: &mut DroppedFields) -> Resul
             extra: dropped.keep_unknown(&part.extra, &["file"], path),
         }),
         ItemPart::InputFile(_) => {
-            let reason = "a chat accepts no files by URL; send the file itself";
-            return Err(UnsupportedField::new(format!("{path}.file_url"), reason));
+            return unsupported(
+                format!("{path}.file_url"),
+                "a chat accepts no files by URL; send the file itself",
+            );
         }
-        _ => return Err(UnsupportedField::new(format!("{path}.type"), UNKNOWN_TYPE)),
+        _ => return unsupported(format!("{path}.type"), UNKNOWN_TYPE),
     })
 }

@@ -5,12 +5,9 @@ use super::conversation::chat_messages;
 use super::tools::{ChatToolChoice, translate_tool, translate_tool_choice};
 use crate::chat::{ChatRequest, JsonSchemaFormat, NamedSchema, ResponseFormat, StreamOptions};
 use crate::responses::{ResponsesRequest, TextFormat, TextOptions};
-use crate::translate::dropped_fields::{DroppedFields, adopt_unknown};
-use crate::translate::unsupported_field::UNKNOWN_TYPE;
-use crate::translate::{TranslatedRequest, UnsupportedField};
-
-const INCLUDE_LOGPROBS: &str = "message.output_text.logprobs";
-const INCLUDE_ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
+use crate::translate::dropped_fields::{DroppedFields, adopt_unknown, copy_unknown};
+use crate::translate::unsupported_field::{UNKNOWN_TYPE, translate_each, unsupported};
+use crate::translate::{INCLUDE_ENCRYPTED_REASONING, INCLUDE_LOGPROBS, TranslatedRequest, UnsupportedField};
 
 /// Translates a Responses request to a chat request.
 ///
@@ -32,9 +29,9 @@ pub fn responses_request_to_chat(
         Some(choice) => translate_tool_choice(choice, capabilities, &mut dropped)?,
         None => ChatToolChoice::default(),
     };
-    let tools = request.tools.iter().enumerate();
-    let tools = tools.map(|(index, tool)| translate_tool(index, tool, capabilities, &mut dropped));
-    let mut tools: Vec<_> = tools.collect::<Result<_, _>>()?;
+    let mut tools = translate_each(&request.tools, "tools", |tool, path| {
+        translate_tool(tool, &path, capabilities)
+    })?;
     if let Some(allowed) = allowed {
         tools.retain(|tool| allowed.contains(tool));
     }
@@ -250,16 +247,13 @@ fn set_text_options(
     dropped.push_unknown(&text.extra, "text");
     set_or_drop(&mut chat.verbosity, text.verbosity.as_ref(), "verbosity", dropped);
     if let Some(format) = &text.format {
-        let replaced = chat.response_format.replace(response_format(format, dropped)?);
+        let replaced = chat.response_format.replace(response_format(format)?);
         dropped.push_if([(replaced.is_some(), "response_format")]);
     }
     Ok(())
 }
 
-fn response_format(
-    format: &TextFormat,
-    dropped: &mut DroppedFields,
-) -> Result<ResponseFormat, UnsupportedField> {
+fn response_format(format: &TextFormat) -> Result<ResponseFormat, UnsupportedField> {
     Ok(match format {
         TextFormat::Text(empty) => ResponseFormat::Text(empty.clone()),
         TextFormat::JsonObject(empty) => ResponseFormat::JsonObject(empty.clone()),
@@ -269,10 +263,10 @@ fn response_format(
                 description: schema.description.clone(),
                 schema: schema.schema.clone(),
                 strict: schema.strict,
-                extra: dropped.keep_unknown(&schema.extra, &[], "text.format"),
+                extra: copy_unknown(&schema.extra),
             },
             ..JsonSchemaFormat::default()
         }),
-        TextFormat::Other(_) => return Err(UnsupportedField::new("text.format.type", UNKNOWN_TYPE)),
+        TextFormat::Other(_) => return unsupported("text.format.type", UNKNOWN_TYPE),
     })
 }

@@ -6,20 +6,18 @@ use super::capabilities::ChatCapabilities;
 use crate::chat::{CustomDefinition, CustomTool, FunctionDefinition, FunctionTool, Json, Tool, ToolChoice};
 use crate::responses::ResponsesTool;
 use crate::translate::UnsupportedField;
-use crate::translate::dropped_fields::DroppedFields;
+use crate::translate::dropped_fields::{DroppedFields, copy_unknown};
 use crate::translate::tagged_object;
-use crate::translate::unsupported_field::{HOSTED_TOOL, NO_CUSTOM_TOOLS};
+use crate::translate::unsupported_field::{HOSTED_TOOL, NO_CUSTOM_TOOLS, translate_each, unsupported};
 
 const TOOL_CHOICE: &str = "tool_choice";
 
 pub(super) fn translate_tool(
-    index: usize,
     tool: &ResponsesTool,
+    path: &str,
     capabilities: ChatCapabilities,
-    dropped: &mut DroppedFields,
 ) -> Result<Tool, UnsupportedField> {
-    let path = format!("tools[{index}]");
-    let unsupported = |reason| Err(UnsupportedField::new(format!("{path}.type"), reason));
+    let unsupported_type = |reason| unsupported(format!("{path}.type"), reason);
     Ok(match tool {
         ResponsesTool::Function(tool) => Tool::Function(FunctionTool {
             function: FunctionDefinition {
@@ -27,21 +25,23 @@ pub(super) fn translate_tool(
                 description: tool.description.clone(),
                 parameters: tool.parameters.clone(),
                 strict: tool.strict,
-                extra: dropped.keep_unknown(&tool.extra, &[], &path),
+                extra: copy_unknown(&tool.extra),
             },
             ..FunctionTool::default()
         }),
-        ResponsesTool::Custom(_) if !capabilities.openai_extensions => return unsupported(NO_CUSTOM_TOOLS),
+        ResponsesTool::Custom(_) if !capabilities.openai_extensions => {
+            return unsupported_type(NO_CUSTOM_TOOLS);
+        }
         ResponsesTool::Custom(tool) => Tool::Custom(CustomTool {
             custom: CustomDefinition {
                 name: tool.name.clone(),
                 description: tool.description.clone(),
                 format: tool.format.as_ref().map(custom_format),
-                extra: dropped.keep_unknown(&tool.extra, &[], &path),
+                extra: copy_unknown(&tool.extra),
             },
             ..CustomTool::default()
         }),
-        ResponsesTool::Other(_) => return unsupported(HOSTED_TOOL),
+        ResponsesTool::Other(_) => return unsupported_type(HOSTED_TOOL),
     })
 }
 
@@ -58,22 +58,20 @@ fn custom_format(format: &Json) -> Json {
 pub(super) struct ChatToolChoice {
     pub(super) choice: Option<ToolChoice>,
     /// The only tools to send, if the provider does not support `allowed_tools`.
-    pub(super) allowed: Option<AllowedToolNames>,
+    pub(super) allowed: Option<AllowedNames>,
 }
 
-/// Types and names of the tools that the model may call.
-pub(super) struct AllowedToolNames(Vec<(String, String)>);
+/// The tools that the model may call, as elements of a chat's `allowed_tools`.
+pub(super) struct AllowedNames(Vec<Value>);
 
-impl AllowedToolNames {
+impl AllowedNames {
     pub(super) fn contains(&self, tool: &Tool) -> bool {
-        let (kind, name) = match tool {
-            Tool::Function(tool) => ("function", &tool.function.name),
-            Tool::Custom(tool) => ("custom", &tool.custom.name),
+        let name = match tool {
+            Tool::Function(tool) => nested_name("function", &tool.function.name.as_str().into()),
+            Tool::Custom(tool) => nested_name("custom", &tool.custom.name.as_str().into()),
             Tool::Other(_) => return false,
         };
-        self.0
-            .iter()
-            .any(|allowed| allowed.0 == kind && allowed.1 == *name)
+        self.0.contains(&name)
     }
 }
 
@@ -86,12 +84,9 @@ pub(super) fn translate_tool_choice(
         mode @ Value::String(_) => parse_choice(&mode),
         Value::Object(members) => match members.get("type").and_then(Value::as_str) {
             Some("allowed_tools") => allowed_tools(&members, capabilities, dropped),
-            _ => parse_choice(&nested_name(&members, TOOL_CHOICE, dropped)?),
+            _ => parse_choice(&named_tool(&members, TOOL_CHOICE, dropped)?),
         },
-        _ => Err(UnsupportedField::new(
-            TOOL_CHOICE,
-            "expected a string or an object",
-        )),
+        _ => unsupported(TOOL_CHOICE, "expected a string or an object"),
     }
 }
 
@@ -113,33 +108,23 @@ fn allowed_tools(
     drop_others(members, &["type", "mode", "tools"], TOOL_CHOICE, dropped);
     let mode = members.get("mode").cloned().unwrap_or_default();
     let tools = members.get("tools").and_then(Value::as_array);
-    let tools = tools.into_iter().flatten().enumerate().map(|(index, tool)| {
-        let path = format!("{TOOL_CHOICE}.tools[{index}]");
-        match tool {
-            Value::Object(members) => nested_name(members, &path, dropped),
-            _ => Err(UnsupportedField::new(path, "expected an object")),
-        }
-    });
-    let tools = tools.collect::<Result<Vec<_>, _>>()?;
+    let tools = tools.map_or(&[][..], Vec::as_slice);
+    let tools = translate_each(tools, "tool_choice.tools", |tool, path| match tool {
+        Value::Object(members) => named_tool(members, &path, dropped),
+        _ => unsupported(path, "expected an object"),
+    })?;
     if capabilities.openai_extensions {
         return parse_choice(
             &json!({"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}),
         );
     }
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let names = tools.iter().map(|tool| {
-        let kind = text(&tool["type"]);
-        let name = text(&tool[kind.as_str()]["name"]);
-        (kind, name)
-    });
     Ok(ChatToolChoice {
-        allowed: Some(AllowedToolNames(names.collect())),
+        allowed: Some(AllowedNames(tools)),
         ..parse_choice(&mode)?
     })
 }
 
-/// Turns `{"type": kind, "name": …}` into `{"type": kind, kind: {"name": …}}`.
-fn nested_name(
+fn named_tool(
     members: &Map<String, Value>,
     path: &str,
     dropped: &mut DroppedFields,
@@ -147,11 +132,14 @@ fn nested_name(
     match members.get("type").and_then(Value::as_str) {
         Some(kind @ ("function" | "custom")) => {
             drop_others(members, &["type", "name"], path, dropped);
-            let name = members.get("name").cloned().unwrap_or_default();
-            Ok(json!({"type": kind, kind: {"name": name}}))
+            Ok(nested_name(kind, members.get("name").unwrap_or(&Value::Null)))
         }
-        _ => Err(UnsupportedField::new(format!("{path}.type"), HOSTED_TOOL)),
+        _ => unsupported(format!("{path}.type"), HOSTED_TOOL),
     }
+}
+
+fn nested_name(kind: &str, name: &Value) -> Value {
+    json!({"type": kind, kind: {"name": name}})
 }
 
 fn drop_others(members: &Map<String, Value>, kept: &[&str], path: &str, dropped: &mut DroppedFields) {

@@ -4,6 +4,7 @@
 //! complete response.
 
 mod chunk_queue;
+mod event_piece;
 mod message;
 mod output_items;
 mod reasoning;
@@ -11,11 +12,12 @@ mod text_delta;
 mod tool_calls;
 
 use self::chunk_queue::ChunkQueue;
+use self::event_piece::{EventPiece, PieceKind};
 use self::output_items::{OutputItems, StreamedItem};
 use super::finish_reason::{failure, finish_reason};
 use super::lenient_items::repair_item;
 use crate::chat::{ChatChunk, EmptyObject, Json, UnknownFields};
-use crate::responses::{EventDelta, EventKind, Item, Response, ResponseEvent, ResponseStatus};
+use crate::responses::{EventKind, Item, Response, ResponseEvent, ResponseStatus};
 use crate::stream_view::EventRepeat;
 use crate::translate::FailedResponse;
 use crate::translate::image_items::{IMAGES, item_to_image};
@@ -111,7 +113,7 @@ impl EventToChunkTranslator {
                     message: event.message,
                 });
             }
-            _ => self.push_part(event),
+            _ => self.push_piece(event),
         }
         Ok(())
     }
@@ -125,35 +127,26 @@ impl EventToChunkTranslator {
     }
 
     /// Translates a delta, or a complete text of which no deltas arrived.
-    fn push_part(&mut self, mut event: ResponseEvent) {
-        let is_complete = matches!(
-            event.kind,
-            EventKind::TextDone
-                | EventKind::RefusalDone
-                | EventKind::ArgumentsDone
-                | EventKind::CustomInputDone
-        );
-        let Some(text) = take_text(&mut event).filter(|text| !text.is_empty()) else {
+    fn push_piece(&mut self, mut event: ResponseEvent) {
+        let Some(piece) = EventPiece::take(&mut event) else {
             return;
         };
-        let item = self.items.of_event(&event);
-        if is_complete && *item.sent_bytes(&event.kind) > 0 {
+        let item = self.items.of_piece(&event, piece.kind);
+        if piece.is_complete && item.sent_bytes(piece.kind) > 0 {
             return;
         }
+        let text = piece.text;
         let logprobs = event.logprobs.as_deref().unwrap_or_default();
         let chunks = &mut self.chunks;
-        match event.kind {
-            EventKind::TextDelta | EventKind::TextDone => message::push_text(item, text, logprobs, chunks),
-            EventKind::RefusalDelta | EventKind::RefusalDone => {
-                message::push_refusal(item, text, logprobs, chunks);
+        match piece.kind {
+            PieceKind::Text => message::push_text(item, text, logprobs, chunks),
+            PieceKind::Refusal => message::push_refusal(item, text, logprobs, chunks),
+            PieceKind::Arguments => tool_calls::push_arguments(item, false, text, chunks),
+            PieceKind::CustomInput => tool_calls::push_arguments(item, true, text, chunks),
+            PieceKind::Reasoning => reasoning::push_delta(item, false, event.content_index(), &text, chunks),
+            PieceKind::ReasoningSummary => {
+                reasoning::push_delta(item, true, event.summary_index(), &text, chunks);
             }
-            EventKind::ArgumentsDelta | EventKind::ArgumentsDone => {
-                tool_calls::push_arguments(item, false, text, chunks);
-            }
-            EventKind::CustomInputDelta | EventKind::CustomInputDone => {
-                tool_calls::push_arguments(item, true, text, chunks);
-            }
-            _ => reasoning::push_delta(item, &event, &text, chunks),
         }
     }
 
@@ -189,26 +182,6 @@ impl EventToChunkTranslator {
         self.chunks
             .push_end(*response, finish_reason, self.items.has_tool_calls());
         Ok(())
-    }
-}
-
-/// Takes the delta of an event, or its complete text.
-fn take_text(event: &mut ResponseEvent) -> Option<String> {
-    match event.kind {
-        EventKind::TextDone => event.text.take(),
-        EventKind::RefusalDone => event.refusal.take(),
-        EventKind::ArgumentsDone => event.arguments.take(),
-        EventKind::CustomInputDone => event.input.take(),
-        EventKind::TextDelta
-        | EventKind::RefusalDelta
-        | EventKind::ArgumentsDelta
-        | EventKind::CustomInputDelta
-        | EventKind::ReasoningDelta
-        | EventKind::SummaryTextDelta => match event.delta.take()? {
-            EventDelta::Text(text) => Some(text),
-            EventDelta::Other(_) => None,
-        },
-        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The output items of a stream: which item an event belongs to, and what of it was sent.
 
-use crate::responses::{EventKind, Item, ResponseEvent};
+use super::event_piece::PieceKind;
+use crate::responses::{Item, ResponseEvent};
 
 /// The items of the stream so far, in the order in which they started.
 #[derive(Clone, Debug, Default)]
@@ -10,7 +11,7 @@ pub(super) struct OutputItems {
 }
 
 /// An output item, and how much of it was sent to the client.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct StreamedItem {
     kind: ItemKind,
     pub(super) id: Option<String>,
@@ -31,11 +32,12 @@ pub(super) struct StreamedItem {
     pub(super) is_done: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum ItemKind {
     Message,
     ToolCall,
     Reasoning,
+    #[default]
     Other,
 }
 
@@ -54,9 +56,9 @@ impl OutputItems {
     }
 
     /// Returns the item of which an event carries a piece, and adds it if it is unknown.
-    pub(super) fn of_event(&mut self, event: &ResponseEvent) -> &mut StreamedItem {
+    pub(super) fn of_piece(&mut self, event: &ResponseEvent, kind: PieceKind) -> &mut StreamedItem {
         let key = ItemKey {
-            kind: ItemKind::of_event(&event.kind),
+            kind: ItemKind::of_piece(kind),
             id: event.item_id.as_deref(),
             output_index: event.output_index(),
         };
@@ -124,12 +126,7 @@ impl OutputItems {
             id: key.id.map(str::to_owned),
             output_index: key.output_index,
             tool_call_index: is_tool_call.then_some(self.tool_calls),
-            is_named: false,
-            text_bytes: 0,
-            refusal_bytes: 0,
-            other_bytes: 0,
-            reasoning_part: None,
-            is_done: false,
+            ..StreamedItem::default()
         });
         self.tool_calls += u64::from(is_tool_call);
         self.items.len() - 1
@@ -137,12 +134,12 @@ impl OutputItems {
 }
 
 impl StreamedItem {
-    /// Counts the sent bytes of what an event carries.
-    pub(super) fn sent_bytes(&mut self, event: &EventKind) -> &mut usize {
-        match event {
-            EventKind::TextDelta | EventKind::TextDone => &mut self.text_bytes,
-            EventKind::RefusalDelta | EventKind::RefusalDone => &mut self.refusal_bytes,
-            _ => &mut self.other_bytes,
+    /// Returns how many bytes of the text to which a piece belongs were sent.
+    pub(super) fn sent_bytes(&self, kind: PieceKind) -> usize {
+        match kind {
+            PieceKind::Text => self.text_bytes,
+            PieceKind::Refusal => self.refusal_bytes,
+            _ => self.other_bytes,
         }
     }
 }
@@ -157,13 +154,11 @@ impl ItemKind {
         }
     }
 
-    fn of_event(event: &EventKind) -> Self {
-        match event {
-            EventKind::TextDelta | EventKind::TextDone | EventKind::RefusalDelta | EventKind::RefusalDone => {
-                Self::Message
-            }
-            EventKind::ReasoningDelta | EventKind::SummaryTextDelta => Self::Reasoning,
-            _ => Self::ToolCall,
+    fn of_piece(kind: PieceKind) -> Self {
+        match kind {
+            PieceKind::Text | PieceKind::Refusal => Self::Message,
+            PieceKind::Arguments | PieceKind::CustomInput => Self::ToolCall,
+            PieceKind::Reasoning | PieceKind::ReasoningSummary => Self::Reasoning,
         }
     }
 }

@@ -2,23 +2,18 @@
 
 use super::chunk_queue::ChunkQueue;
 use super::output_items::{StreamedItem, unsent};
-use crate::responses::{EventKind, ReasoningItem, ResponseEvent};
+use crate::responses::ReasoningItem;
 use crate::translate::REASONING_SEPARATOR;
 use crate::translate::reasoning_details::{REASONING_DETAILS, item_to_blocks};
 
-/// Sends a delta of the full reasoning or of its summary.
+/// Sends a delta of the full reasoning, or of its summary. `index` is that of the part.
 pub(super) fn push_delta(
     item: &mut StreamedItem,
-    event: &ResponseEvent,
+    is_summary: bool,
+    index: Option<u64>,
     text: &str,
     chunks: &mut ChunkQueue,
 ) {
-    let is_summary = event.kind == EventKind::SummaryTextDelta;
-    let index = if is_summary {
-        event.summary_index()
-    } else {
-        event.content_index()
-    };
     let part = Some((is_summary, index.unwrap_or(0)));
     let is_new_part = item.reasoning_part != part;
     // The text of an item contains the separators between its parts, but not the one before its first part.

@@ -1,37 +1,22 @@
 //! Text, refusals and annotations of a streamed message.
 
 use super::output::StreamedOutput;
-use crate::chat::{Content, Json, Role};
+use crate::chat::{Content, Json};
 use crate::responses::{EventKind, Item, ItemPart, MessageItem};
 use crate::translate::tagged_object;
 
 /// Appends text and its log probabilities to the current message.
 pub(super) fn push_text(output: &mut StreamedOutput, text: String, logprobs: Vec<Json>) {
     if !text.is_empty() || !logprobs.is_empty() {
-        push(output, ItemPart::output_text(""), text, Some(logprobs));
+        output.push_text(ItemPart::output_text(""), text, Some(logprobs));
     }
 }
 
 /// Appends to the refusal of the current message.
 pub(super) fn push_refusal(output: &mut StreamedOutput, text: String) {
     if !text.is_empty() {
-        push(output, ItemPart::refusal(""), text, None);
+        output.push_text(ItemPart::refusal(""), text, None);
     }
-}
-
-fn push(output: &mut StreamedOutput, part: ItemPart, text: String, logprobs: Option<Vec<Json>>) {
-    let is_message = |item: &Item| matches!(item, Item::Message(_));
-    output.push_text(is_message, new_message, part, text, logprobs);
-}
-
-fn new_message(output: &StreamedOutput) -> Item {
-    Item::Message(MessageItem {
-        id: Some(output.next_item_id("msg")),
-        role: Some(Role::Assistant),
-        status: Some("in_progress".to_owned()),
-        content: Some(Content::Parts(Vec::new())),
-        ..MessageItem::default()
-    })
 }
 
 /// Annotations that arrived before their text.

@@ -29,7 +29,6 @@ use crate::translate::reasoning_details::REASONING_DETAILS;
 /// Push each chunk, then [`finish`](Self::finish) or [`fail`](Self::fail), and take the events with [`next_event`](Self::next_event).
 #[derive(Clone, Debug)]
 pub struct ChunkToEventTranslator {
-    envelope: ResponseEnvelope,
     output: StreamedOutput,
     tool_calls: ToolCallStream,
     reasoning: ReasoningStream,
@@ -46,8 +45,7 @@ impl ChunkToEventTranslator {
     /// Returns a translator for a new stream.
     pub fn new(envelope: ResponseEnvelope) -> Self {
         Self {
-            output: StreamedOutput::new(envelope.clone()),
-            envelope,
+            output: StreamedOutput::new(envelope),
             tool_calls: ToolCallStream::default(),
             reasoning: ReasoningStream::default(),
             annotations: PendingAnnotations::default(),
@@ -97,7 +95,7 @@ impl ChunkToEventTranslator {
         self.tool_calls.finish(&mut self.output);
         self.reasoning.finish(&mut self.output);
         let output = self.output.finish(incomplete_reason.is_some());
-        let response = self.envelope.finished(
+        let response = self.output.envelope.finished(
             output,
             incomplete_reason,
             self.usage.as_ref(),
@@ -118,7 +116,7 @@ impl ChunkToEventTranslator {
         }
         self.start();
         self.is_finished = true;
-        let response = self.envelope.failed(failure);
+        let response = self.output.envelope.failed(failure);
         let mut error = ResponseEvent::new(EventKind::Error);
         error.code = response.error.as_ref().and_then(|error| error.code.clone());
         let message = failure.message.clone();
@@ -139,7 +137,7 @@ impl ChunkToEventTranslator {
             return;
         }
         for kind in [EventKind::Created, EventKind::InProgress] {
-            let mut response = self.envelope.started();
+            let mut response = self.output.envelope.started();
             response.model = self.model.clone().or(response.model);
             self.push_response(kind, response);
         }

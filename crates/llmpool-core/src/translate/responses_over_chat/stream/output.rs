@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::chat::{Content, Json, LenientU64};
-use crate::responses::{EventDelta, EventKind, HostedItem, Item, ItemPart, MessageItem, ResponseEvent};
+use crate::chat::{Content, Json, LenientU64, Role};
+use crate::responses::{
+    EventDelta, EventKind, HostedItem, Item, ItemPart, MessageItem, ReasoningItem, ResponseEvent,
+};
 use crate::translate::responses_over_chat::envelope::ResponseEnvelope;
 use crate::translate::responses_over_chat::incomplete_reason::item_status;
 
@@ -12,7 +14,7 @@ use crate::translate::responses_over_chat::incomplete_reason::item_status;
 /// Messages and reasoning are written one after the other: the current one ends when another item starts.
 #[derive(Clone, Debug)]
 pub(super) struct StreamedOutput {
-    envelope: ResponseEnvelope,
+    pub(super) envelope: ResponseEnvelope,
     items: Vec<WrittenItem>,
     /// Index of the message or reasoning item that is being written.
     current: Option<usize>,
@@ -47,13 +49,8 @@ impl StreamedOutput {
         self.next_sequence_number += 1;
     }
 
-    pub(super) fn item_id(&self, prefix: &str, index: usize) -> String {
-        self.envelope.item_id(prefix, index)
-    }
-
-    /// Returns the id of the item that starts next.
-    pub(super) fn next_item_id(&self, prefix: &str) -> String {
-        self.item_id(prefix, self.items.len())
+    fn next_item_id(&self, prefix: &str) -> Option<String> {
+        Some(self.envelope.item_id(prefix, self.items.len()))
     }
 
     /// Returns the message or reasoning item that is being written, with its index.
@@ -87,24 +84,22 @@ impl StreamedOutput {
     }
 
     pub(super) fn push_image(&mut self, mut item: HostedItem) {
-        item.id = Some(self.next_item_id("ig"));
+        item.id = self.next_item_id("ig");
         self.push_complete(Item::ImageGenerationCall(item));
     }
 
-    /// Appends text to a part of the current item, which `is_same_kind` has to accept. Starts the item with `new_item` and the part with
-    /// `new_part` as needed.
-    pub(super) fn push_text(
-        &mut self,
-        is_same_kind: fn(&Item) -> bool,
-        new_item: impl FnOnce(&Self) -> Item,
-        new_part: ItemPart,
-        text: String,
-        logprobs: Option<Vec<Json>>,
-    ) {
+    /// Appends text to the part of the same kind as `new_part`. Starts the part, and the message or reasoning item to which it belongs, if
+    /// they are not being written.
+    pub(super) fn push_text(&mut self, new_part: ItemPart, text: String, logprobs: Option<Vec<Json>>) {
+        let is_reasoning = matches!(new_part, ItemPart::ReasoningText(_));
         let index = match self.current() {
-            Some((index, item)) if is_same_kind(item) => index,
+            Some((index, item)) if matches!(item, Item::Reasoning(_)) == is_reasoning => index,
             _ => {
-                let item = new_item(self);
+                let item = if is_reasoning {
+                    self.new_reasoning()
+                } else {
+                    self.new_message()
+                };
                 let index = self.start_item(item);
                 self.current = Some(index);
                 index
@@ -136,6 +131,23 @@ impl StreamedOutput {
         event.delta = Some(EventDelta::Text(text));
         event.logprobs = logprobs;
         self.push_event(event);
+    }
+
+    fn new_message(&self) -> Item {
+        Item::Message(MessageItem {
+            id: self.next_item_id("msg"),
+            role: Some(Role::Assistant),
+            status: Some("in_progress".to_owned()),
+            content: Some(Content::Parts(Vec::new())),
+            ..MessageItem::default()
+        })
+    }
+
+    fn new_reasoning(&self) -> Item {
+        Item::Reasoning(ReasoningItem {
+            id: self.next_item_id("rs"),
+            ..ReasoningItem::default()
+        })
     }
 
     /// Returns the index of the part of the same kind as `new_part`, which is added if there is none.

@@ -17,20 +17,8 @@ pub(super) fn push_text(output: &mut StreamedOutput, text: &str) {
     } else {
         text.strip_prefix(REASONING_SEPARATOR).unwrap_or(text)
     };
-    let new_item = |output: &StreamedOutput| {
-        Item::Reasoning(ReasoningItem {
-            id: Some(output.next_item_id("rs")),
-            ..ReasoningItem::default()
-        })
-    };
     let part = ItemPart::ReasoningText(ItemText::default());
-    output.push_text(
-        |item| matches!(item, Item::Reasoning(_)),
-        new_item,
-        part,
-        text.to_owned(),
-        None,
-    );
+    output.push_text(part, text.to_owned(), None);
 }
 
 /// Returns whether a reasoning item is being written.

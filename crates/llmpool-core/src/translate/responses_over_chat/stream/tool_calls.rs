@@ -58,10 +58,10 @@ impl ToolCallStream {
         };
         let mut call = std::mem::take(call);
         if call.call_id.is_empty() {
-            call.call_id = output.item_id("call", number);
+            call.call_id = output.envelope.item_id("call", number);
         }
         let arguments = std::mem::take(&mut call.arguments);
-        let id = output.item_id(call.item_prefix(), number);
+        let id = output.envelope.item_id(call.item_prefix(), number);
         let index = output.start_item(call.into_item(Some(id), Some("in_progress".to_owned())));
         self.calls[number] = CallState::Started(index);
         output.push_arguments(index, arguments);

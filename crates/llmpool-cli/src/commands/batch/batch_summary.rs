@@ -1,0 +1,175 @@
+//! The results of a batch in one line and one exit code.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use llmpool::{CallReport, ChatResponse, Error, UsageSource};
+
+use super::batch_row;
+use crate::{exit, format};
+
+#[derive(Debug, Default)]
+pub(super) struct BatchSummary {
+    /// Lines that the output file already has an answer for.
+    skipped: usize,
+    answered: usize,
+    /// The number of failed lines by kind of error.
+    failed: BTreeMap<&'static str, usize>,
+    /// The exit codes of the failures.
+    codes: BTreeSet<u8>,
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    /// Answers without reported usage; their tokens are not in the sums.
+    unknown: usize,
+    /// Answers whose usage is an estimate.
+    estimated: usize,
+}
+
+impl BatchSummary {
+    pub(super) fn new(skipped: usize) -> Self {
+        Self {
+            skipped,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn add(&mut self, result: &Result<ChatResponse, Error>) {
+        match result {
+            Ok(response) => {
+                self.answered += 1;
+                self.add_usage(&response.report);
+            }
+            Err(error) => {
+                *self.failed.entry(batch_row::kind_name(error.kind())).or_default() += 1;
+                self.codes.insert(exit::code_for(error.kind()));
+            }
+        }
+    }
+
+    fn add_usage(&mut self, report: &CallReport) {
+        self.estimated += usize::from(report.usage_source == UsageSource::Estimated);
+        let usage = report.usage.as_ref();
+        let tokens = usage.and_then(|usage| usage.prompt_tokens().zip(usage.completion_tokens()));
+        match tokens {
+            Some((prompt, completion)) => {
+                self.prompt_tokens = self.prompt_tokens.saturating_add(prompt);
+                self.completion_tokens = self.completion_tokens.saturating_add(completion);
+            }
+            None => self.unknown += 1,
+        }
+    }
+
+    pub(super) fn failures(&self) -> usize {
+        self.failed.values().sum()
+    }
+
+    /// Formats the summary line.
+    pub(super) fn text(&self, elapsed: Duration) -> String {
+        let (skipped, failures) = (self.skipped, self.failures());
+        let lines = format::count(skipped + self.answered + failures, "line");
+        let earlier = match skipped {
+            0 => String::new(),
+            _ => format!("{skipped} answered earlier, "),
+        };
+        let caveats = [(self.estimated, "estimated"), (self.unknown, "unknown")];
+        let caveats = caveats.map(|(answers, source)| (answers > 0).then(|| format!("{answers} {source}")));
+        let caveats: Vec<String> = caveats.into_iter().flatten().collect();
+        let caveats = match &caveats[..] {
+            [] => String::new(),
+            some => format!(" (usage of {})", some.join(", ")),
+        };
+        format!(
+            "{lines}: {earlier}{} answered, {failures} failed{}, {:.1}s, {} prompt + {} completion tokens{caveats}",
+            self.answered,
+            self.reasons(),
+            elapsed.as_secs_f64(),
+            self.prompt_tokens,
+            self.completion_tokens,
+        )
+    }
+
+    fn reasons(&self) -> String {
+        let reasons: Vec<_> = self
+            .failed
+            .iter()
+            .map(|(reason, lines)| format!("{lines} {reason}"))
+            .collect();
+        match reasons.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", reasons.join(", ")),
+        }
+    }
+
+    /// Returns 0 without failures, 75 or 77 if it is the code of all failures, else 1.
+    pub(super) fn exit_code(&self) -> u8 {
+        match (self.codes.first(), self.codes.len()) {
+            (None, _) => 0,
+            (Some(&code @ (exit::TEMPORARY | exit::CREDENTIALS)), 1) => code,
+            _ => exit::FAILED,
+        }
+    }
+
+    /// Returns whether a later retry can succeed for some of the failed lines.
+    pub(super) fn has_temporary_failures(&self) -> bool {
+        self.codes.contains(&exit::TEMPORARY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use llmpool::chat::Usage;
+    use llmpool::{ErrorKind, FailureKind};
+
+    use super::*;
+
+    fn summary(failures: &[ErrorKind]) -> BatchSummary {
+        let mut summary = BatchSummary::default();
+        for kind in failures {
+            summary.add(&Err(Error::new(*kind, "x")));
+        }
+        summary
+    }
+
+    #[test]
+    fn exit_code_is_common_to_all_failures_or_1() {
+        let limited = ErrorKind::Attempt(FailureKind::RateLimited);
+        let refused = ErrorKind::Attempt(FailureKind::InvalidKey);
+        let denied = ErrorKind::Attempt(FailureKind::PermissionDenied);
+        for (failures, code) in [
+            (&[][..], 0),
+            (&[limited, ErrorKind::LimitReached], 75),
+            (&[refused, denied], 77),
+            (&[limited, refused], 1),
+            (&[limited, ErrorKind::Attempt(FailureKind::ServerError)], 1),
+            (&[ErrorKind::Unsendable], 1),
+        ] {
+            assert_eq!(summary(failures).exit_code(), code, "{failures:?}");
+        }
+    }
+
+    #[test]
+    fn unreported_usage_is_counted_as_unknown() {
+        let mut summary = summary(&[ErrorKind::LimitReached]);
+        summary.skipped = 2;
+        for (usage, usage_source) in [
+            (Some(Usage::new(3, 4)), UsageSource::Provider),
+            (Some(Usage::new(10, 20)), UsageSource::Estimated),
+            (None, UsageSource::Unknown),
+        ] {
+            let report = CallReport {
+                usage,
+                usage_source,
+                ..CallReport::default()
+            };
+            summary.add(&Ok(ChatResponse {
+                report,
+                ..ChatResponse::default()
+            }));
+        }
+        assert_eq!(
+            summary.text(Duration::from_millis(1250)),
+            "6 lines: 2 answered earlier, 3 answered, 1 failed (1 limit reached), 1.2s, \
+             13 prompt + 24 completion tokens (usage of 1 estimated, 1 unknown)"
+        );
+    }
+}

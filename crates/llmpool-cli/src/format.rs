@@ -1,0 +1,16 @@
+//! Numbers and durations in output.
+
+use std::time::Duration;
+
+/// Formats a count with its noun, as in `1 line` and `2 lines`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        several => format!("{several} {noun}s"),
+    }
+}
+
+/// Returns a duration in seconds, rounded to milliseconds, as JSON output has it.
+pub(crate) fn json_seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e3).round() / 1e3
+}

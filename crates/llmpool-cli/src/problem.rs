@@ -1,0 +1,98 @@
+//! Errors as the user sees them: what failed, and a hint that fixes it.
+
+use std::process::ExitCode;
+
+use llmpool::{Error, ErrorKind, FailureKind};
+
+use crate::{exit, output};
+
+/// What failed and where, and optionally a hint that names a command or an edit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    /// Prefixes the message with a location, such as `calls.jsonl:2`.
+    pub(crate) fn at(self, location: impl std::fmt::Display) -> Self {
+        Self {
+            message: format!("{location}: {}", self.message),
+            ..self
+        }
+    }
+
+    pub(crate) fn print(&self) {
+        output::print_error(&self.message);
+        if let Some(hint) = &self.hint {
+            output::error_detail("hint:", hint);
+        }
+    }
+
+    /// Prints the problem and returns the exit code, for use as the error of a command.
+    pub(crate) fn exit(self, code: u8) -> ExitCode {
+        self.print();
+        ExitCode::from(code)
+    }
+}
+
+/// Prints an error without a hint and returns the exit code 1.
+pub(crate) fn failed(message: impl Into<String>) -> ExitCode {
+    Problem::new(message).exit(exit::FAILED)
+}
+
+/// Prints an error of the library and returns its exit code.
+pub(crate) fn exit_with(error: &Error) -> ExitCode {
+    print(error);
+    ExitCode::from(exit::code_for(error.kind()))
+}
+
+/// Prints an error of the library with the provider's own message and a hint.
+pub(crate) fn print(error: &Error) {
+    output::print_error(error);
+    if let Some(message) = error.provider_message() {
+        let label = match error.kind() {
+            // No provider was reached: the message comes from the connection.
+            ErrorKind::Attempt(FailureKind::Connect) => "cause:",
+            _ => "provider message:",
+        };
+        output::error_detail(label, output::one_line(message));
+    }
+    if let Some(hint) = hint_for(error) {
+        output::error_detail("hint:", hint);
+    }
+}
+
+/// Returns what helps against most errors of this kind.
+fn hint_for(error: &Error) -> Option<String> {
+    let hint = match error.kind() {
+        ErrorKind::Attempt(FailureKind::InvalidKey | FailureKind::PermissionDenied) => {
+            "run llmpool check to test every key"
+        }
+        ErrorKind::Attempt(FailureKind::Connect | FailureKind::ConnectTimeout) => {
+            "check that the server is running and that base_url is correct; llmpool config show prints where base_url is set"
+        }
+        ErrorKind::Attempt(FailureKind::ContextLength) => {
+            "shorten the prompt, or choose a model with a larger context window"
+        }
+        _ => {
+            let wait = error.retry_after().filter(|wait| !wait.is_zero())?;
+            return Some(format!("retry in {:.1}s", wait.as_secs_f64()));
+        }
+    };
+    Some(hint.to_owned())
+}

@@ -1,0 +1,55 @@
+//! Classification of the events that carry a piece of an item.
+
+use crate::responses::{EventDelta, EventKind, ResponseEvent};
+
+/// A piece of an item: a delta, or the complete text.
+pub(super) struct EventPiece {
+    pub(super) kind: PieceKind,
+    /// Never empty.
+    pub(super) text: String,
+    /// Whether this is the complete text, which usually arrived as deltas before.
+    pub(super) is_complete: bool,
+}
+
+/// What a piece belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PieceKind {
+    Text,
+    Refusal,
+    /// Arguments of a function call.
+    Arguments,
+    /// Input of a custom tool call.
+    CustomInput,
+    Reasoning,
+    ReasoningSummary,
+}
+
+impl EventPiece {
+    /// Takes the piece out of an event. Returns `None` if there is none, or if it is empty.
+    pub(super) fn take(event: &mut ResponseEvent) -> Option<Self> {
+        let (kind, complete) = match event.kind {
+            EventKind::TextDelta => (PieceKind::Text, None),
+            EventKind::TextDone => (PieceKind::Text, Some(event.text.take())),
+            EventKind::RefusalDelta => (PieceKind::Refusal, None),
+            EventKind::RefusalDone => (PieceKind::Refusal, Some(event.refusal.take())),
+            EventKind::ArgumentsDelta => (PieceKind::Arguments, None),
+            EventKind::ArgumentsDone => (PieceKind::Arguments, Some(event.arguments.take())),
+            EventKind::CustomInputDelta => (PieceKind::CustomInput, None),
+            EventKind::CustomInputDone => (PieceKind::CustomInput, Some(event.input.take())),
+            EventKind::ReasoningDelta => (PieceKind::Reasoning, None),
+            EventKind::SummaryTextDelta => (PieceKind::ReasoningSummary, None),
+            _ => return None,
+        };
+        let is_complete = complete.is_some();
+        let text = match (complete, event.delta.take()) {
+            (Some(complete), _) => complete?,
+            (None, Some(EventDelta::Text(text))) => text,
+            (None, _) => return None,
+        };
+        (!text.is_empty()).then_some(Self {
+            kind,
+            text,
+            is_complete,
+        })
+    }
+}

@@ -1,0 +1,268 @@
+//! The limiters of all keys and accounts of a scenario.
+//!
+//! Invariant: a request is counted by the limiter of its key and that of its account, or by neither.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::dialect::LimitReport;
+use crate::limits::{LimitExceeded, ProviderLimitKind, ProviderLimiter, WindowStatus};
+use crate::scenario::Scenario;
+
+/// The limiters of a scenario, and the keys they apply to.
+#[derive(Debug)]
+pub(crate) struct KeyLimiters {
+    limiters: Mutex<Vec<ProviderLimiter>>,
+    keys: Vec<LimitedKey>,
+    clock: Clock,
+}
+
+/// The limiters and the organization of a key.
+#[derive(Debug, Default)]
+struct LimitedKey {
+    /// Indexes into [`KeyLimiters::limiters`]: the key's own limiter, that of its account, or both.
+    limiters: Vec<usize>,
+    organization: Option<String>,
+}
+
+/// The result of checking a request against the limits.
+#[derive(Debug)]
+pub(crate) struct LimitDecision {
+    pub(crate) result: Result<InFlightSlot, LimitExceeded>,
+    /// The limits after the decision.
+    pub(crate) report: LimitReport,
+}
+
+/// A request that passed the limits and is in flight until this is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlightSlot {
+    limiters: Arc<KeyLimiters>,
+    key: Option<usize>,
+}
+
+impl KeyLimiters {
+    pub(crate) fn new(scenario: &Scenario, clock: Clock) -> Self {
+        let mut limiters = Vec::new();
+        let mut add_limiter = |limits| {
+            limiters.push(ProviderLimiter::new(limits));
+            limiters.len() - 1
+        };
+        let shared: Vec<Option<usize>> = scenario
+            .accounts
+            .iter()
+            .map(|account| account.limits.map(&mut add_limiter))
+            .collect();
+        let keys = scenario.keys.iter().map(|key| {
+            let account = scenario.account_of(key);
+            LimitedKey {
+                limiters: [
+                    key.limits.map(&mut add_limiter),
+                    account.and_then(|index| shared[index]),
+                ]
+                .into_iter()
+                .flatten()
+                .collect(),
+                organization: account.and_then(|index| scenario.accounts[index].organization.clone()),
+            }
+        });
+        Self {
+            keys: keys.collect(),
+            limiters: Mutex::new(limiters),
+            clock,
+        }
+    }
+
+    /// Lets a request with this number of tokens pass, or denies it.
+    pub(crate) fn try_acquire(self: &Arc<Self>, key: Option<usize>, tokens: u32) -> LimitDecision {
+        let mut limiters = self.lock();
+        // Read under the lock, so that the times of successive calls never decrease.
+        let now = self.clock.elapsed();
+        let result =
+            try_acquire(&mut self.limiters_of(key, &mut limiters), tokens, now).map(|()| InFlightSlot {
+                limiters: Arc::clone(self),
+                key,
+            });
+        let mut scarcest = |limit| scarcest(&mut self.limiters_of(key, &mut limiters), limit, now);
+        let report = LimitReport {
+            requests: scarcest(ProviderLimitKind::Requests),
+            tokens: scarcest(ProviderLimitKind::Tokens),
+            day: scarcest(ProviderLimitKind::Day),
+            ..self.organization_report(key)
+        };
+        LimitDecision { result, report }
+    }
+
+    /// Returns a report with only the organization, for model requests, which do not count towards limits.
+    pub(crate) fn organization_report(&self, key: Option<usize>) -> LimitReport {
+        LimitReport {
+            organization: self
+                .limited_key(key)
+                .and_then(|limited| limited.organization.clone()),
+            ..LimitReport::default()
+        }
+    }
+
+    fn release(&self, key: Option<usize>) {
+        let mut limiters = self.lock();
+        for limiter in self.limiters_of(key, &mut limiters) {
+            limiter.release();
+        }
+    }
+
+    fn limited_key(&self, key: Option<usize>) -> Option<&LimitedKey> {
+        self.keys.get(key?)
+    }
+
+    fn limiters_of<'a>(
+        &self,
+        key: Option<usize>,
+        all: &'a mut [ProviderLimiter],
+    ) -> Vec<&'a mut ProviderLimiter> {
+        let indexes = self.limited_key(key).map_or(&[][..], |limited| &limited.limiters);
+        all.iter_mut()
+            .enumerate()
+            .filter(|(index, _)| indexes.contains(index))
+            .map(|(_, limiter)| limiter)
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<ProviderLimiter>> {
+        self.limiters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for InFlightSlot {
+    fn drop(&mut self) {
+        self.limiters.release(self.key);
+    }
+}
+
+/// Counts the request in all limiters if it passes all of them. Of several denials returns the one with the longest
+/// wait.
+fn try_acquire(
+    limiters: &mut [&mut ProviderLimiter],
+    tokens: u32,
+    now: Duration,
+) -> Result<(), LimitExceeded> {
+    let denials = limiters
+        .iter_mut()
+        .filter_map(|limiter| limiter.check(tokens, now).err());
+    let Some(longest) = denials.max_by_key(wait_or_max) else {
+        limiters.iter_mut().for_each(|limiter| limiter.spend(tokens, now));
+        return Ok(());
+    };
+    let counted = limiters
+        .iter_mut()
+        .map(|limiter| limiter.count_denied(longest, tokens, now));
+    Err(counted.max_by_key(wait_or_max).unwrap_or(longest))
+}
+
+fn wait_or_max(exceeded: &LimitExceeded) -> Duration {
+    exceeded.wait.unwrap_or(Duration::MAX)
+}
+
+/// Returns the status with the least remaining, of all limiters that have this limit.
+fn scarcest(
+    limiters: &mut [&mut ProviderLimiter],
+    limit: ProviderLimitKind,
+    now: Duration,
+) -> Option<WindowStatus> {
+    let statuses = limiters
+        .iter_mut()
+        .filter_map(|limiter| limiter.window_status(limit, now));
+    statuses.min_by_key(|status| status.remaining)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limiters(json: &str) -> Arc<KeyLimiters> {
+        Arc::new(KeyLimiters::new(
+            &Scenario::from_json(json).unwrap(),
+            Clock::start(0.0),
+        ))
+    }
+
+    /// Returns the limit that denies a request. A request that passes stays in flight.
+    fn denied_by(limiters: &Arc<KeyLimiters>, key: usize) -> Option<ProviderLimitKind> {
+        match limiters.try_acquire(Some(key), 1).result {
+            Ok(slot) => {
+                std::mem::forget(slot);
+                None
+            }
+            Err(exceeded) => Some(exceeded.limit),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_of_an_account_share_its_limits() {
+        let limiters = limiters(
+            r#"{"accounts": [{"name": "a", "limits": {"requests": 2, "window": "sliding"}}, {"name": "free"}],
+                "keys": [{"key": "k0", "account": "a"}, {"key": "k1", "account": "a"}, {"key": "k2"},
+                         {"key": "k3", "account": "free"}]}"#,
+        );
+        assert_eq!([denied_by(&limiters, 0), denied_by(&limiters, 1)], [None, None]);
+        let full = Some(ProviderLimitKind::Requests);
+        assert_eq!([denied_by(&limiters, 0), denied_by(&limiters, 1)], [full, full]);
+        assert_eq!([denied_by(&limiters, 2), denied_by(&limiters, 3)], [None, None]);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(denied_by(&limiters, 1), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_denied_by_account_is_not_counted_by_key() {
+        let limiters = limiters(
+            r#"{"accounts": [{"name": "a", "limits": {"requests": 1, "per": 1, "window": "sliding"}}],
+                "keys": [{"key": "k", "account": "a", "limits": {"requests": 2, "window": "sliding"}}]}"#,
+        );
+        assert_eq!(
+            [denied_by(&limiters, 0), denied_by(&limiters, 0)],
+            [None, Some(ProviderLimitKind::Requests)]
+        );
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(
+            denied_by(&limiters, 0),
+            None,
+            "the denied request counted for the key"
+        );
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let denied = limiters.try_acquire(Some(0), 1).result.unwrap_err();
+        assert_eq!(
+            denied.wait,
+            Some(Duration::from_secs(58)),
+            "the limit of the key is reached"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dropped_slot_is_released_by_key_and_account() {
+        let limiters = limiters(
+            r#"{"accounts": [{"name": "a", "limits": {"concurrency": 1}}],
+                "keys": [{"key": "k0", "account": "a"}, {"key": "k1", "account": "a", "limits": {"concurrency": 1}}]}"#,
+        );
+        let slot = limiters.try_acquire(Some(1), 1).result.unwrap();
+        let full = Some(ProviderLimitKind::Concurrency);
+        assert_eq!([denied_by(&limiters, 0), denied_by(&limiters, 1)], [full, full]);
+        drop(slot);
+        assert_eq!([denied_by(&limiters, 1), denied_by(&limiters, 0)], [None, full]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn report_has_the_scarcest_status() {
+        let limiters = limiters(
+            r#"{"accounts": [{"name": "a", "limits": {"requests": 100}, "organization": "org-a"}],
+                "keys": [{"key": "k", "account": "a", "limits": {"requests": 5, "tokens": 50}}]}"#,
+        );
+        let report = limiters.try_acquire(Some(0), 20).report;
+        let remaining = |status: Option<WindowStatus>| status.map(|status| (status.limit, status.remaining));
+        assert_eq!(remaining(report.requests), Some((5, 4)));
+        assert_eq!(remaining(report.tokens), Some((50, 30)));
+        assert_eq!(
+            (report.day, report.organization.as_deref()),
+            (None, Some("org-a"))
+        );
+        assert_eq!(limiters.try_acquire(None, 20).report, LimitReport::default());
+    }
+}

@@ -1,0 +1,111 @@
+//! The configuration of a provider's limits.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::window::WindowKind;
+use crate::scenario::ScenarioError;
+use crate::seconds::{self, MAX_DURATION};
+
+/// The limits that a provider enforces for a key or an account. The default has no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderLimits {
+    /// Requests in [`per`](Self::per). Default: unlimited.
+    pub requests: Option<NonZeroU32>,
+    /// Tokens in [`per`](Self::per), prompt and answer together. Default: unlimited.
+    pub tokens: Option<NonZeroU32>,
+    /// The window of `requests` and `tokens`. More than 0, at most a year. Default 60 s.
+    #[serde(deserialize_with = "seconds::deserialize")]
+    pub per: Duration,
+    /// Requests in 24 hours. Default: unlimited.
+    pub requests_per_day: Option<NonZeroU32>,
+    /// Requests in flight. A request is in flight until the last byte of its response. Default: unlimited.
+    pub concurrency: Option<NonZeroU32>,
+    /// How `requests`, `tokens` and `requests_per_day` are counted. Default [`WindowKind::Bucket`].
+    pub window: WindowKind,
+    /// Whether a request that is denied by any limit except `quota` counts as a request without tokens. Default
+    /// `false`.
+    pub count_denied: bool,
+    /// A quota of requests, as with prepaid credit. Default: unlimited.
+    pub quota: Option<RequestQuota>,
+}
+
+/// A number of requests after which a provider denies all further ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestQuota {
+    /// The number of requests that pass. 0 denies every request.
+    pub requests: u32,
+    /// The time from the last request that passed until the quota is full again. Default: never.
+    #[serde(default, deserialize_with = "seconds::deserialize_some")]
+    pub resets_after: Option<Duration>,
+}
+
+/// One of the limits in [`ProviderLimits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderLimitKind {
+    /// [`ProviderLimits::requests`].
+    Requests,
+    /// [`ProviderLimits::tokens`].
+    Tokens,
+    /// [`ProviderLimits::requests_per_day`].
+    Day,
+    /// [`ProviderLimits::concurrency`].
+    Concurrency,
+    /// [`ProviderLimits::quota`].
+    Quota,
+}
+
+impl ProviderLimits {
+    pub(crate) fn validate(&self, place: &str) -> Result<(), ScenarioError> {
+        let error = |problem: &str| Err(ScenarioError::new(format!("{place}{problem}")));
+        let Self {
+            requests,
+            tokens,
+            per,
+            requests_per_day,
+            concurrency,
+            window: _,
+            count_denied: _,
+            quota,
+        } = *self;
+        let numbers = [requests, tokens, requests_per_day, concurrency];
+        if numbers.iter().all(Option::is_none) && quota.is_none() {
+            return error(
+                " has no limit; give requests, tokens, requests_per_day, concurrency or quota, or remove the field",
+            );
+        }
+        let reset = quota.and_then(|quota| quota.resets_after);
+        if reset.is_some() && quota.is_some_and(|quota| quota.requests == 0) {
+            return error(
+                ".quota has 0 requests, so resets_after has no effect; give at least 1 request or remove resets_after",
+            );
+        }
+        if per.is_zero() || reset.is_some_and(|reset| reset.is_zero()) {
+            return error(" has a duration of 0; give one above 0");
+        }
+        if per.max(reset.unwrap_or_default()) > MAX_DURATION {
+            return error(" has a duration of more than a year; give a shorter one");
+        }
+        Ok(())
+    }
+}
+
+impl Default for ProviderLimits {
+    fn default() -> Self {
+        Self {
+            requests: None,
+            tokens: None,
+            per: Duration::from_secs(60),
+            requests_per_day: None,
+            concurrency: None,
+            window: WindowKind::default(),
+            count_denied: false,
+            quota: None,
+        }
+    }
+}

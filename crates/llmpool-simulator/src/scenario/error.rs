@@ -1,0 +1,37 @@
+//! The error for a scenario that cannot be simulated.
+
+use std::fmt;
+
+/// An invalid scenario. The message names the field and how to fix it. It never contains a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScenarioError(String);
+
+impl ScenarioError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+
+    /// Converts a deserialization error. serde quotes unexpected strings, and such a string may be a misplaced key,
+    /// so the quote is removed.
+    pub(super) fn from_json(error: &serde_json::Error) -> Self {
+        let message = error.to_string();
+        Self(match (message.find("string \""), message.rfind("\", expected")) {
+            (Some(start), Some(end)) if start < end => {
+                format!(
+                    "{}a string, expected{}",
+                    &message[..start],
+                    &message[end + "\", expected".len()..]
+                )
+            }
+            _ => message,
+        })
+    }
+}
+
+impl fmt::Display for ScenarioError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid scenario: {}", self.0)
+    }
+}
+
+impl std::error::Error for ScenarioError {}
