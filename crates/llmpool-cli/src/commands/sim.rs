@@ -11,7 +11,6 @@ pub(crate) async fn run(args: SimArgs) -> Result<(), ExitCode> {
 
 /// Explains how to get the simulator.
 #[cfg(not(feature = "simulator"))]
-#[expect(clippy::unused_async, reason = "same signature as with the feature")]
 pub(crate) async fn run(args: SimArgs) -> Result<(), ExitCode> {
     use crate::exit;
     use crate::problem::Problem;
