@@ -73,7 +73,9 @@ impl ProviderSource {
         output::hint(
             "to use a real model, set OPENAI_API_KEY and pass -m MODEL, or run llmpool config init to write a provider.json",
         );
-        let (simulator, providers) = simulated::start().await.map_err(problem::failed)?;
+        let (simulator, providers) = simulated::start()
+            .await
+            .map_err(|problem| problem.exit(exit::FAILED))?;
         Ok((Some(simulator), providers))
     }
 }
