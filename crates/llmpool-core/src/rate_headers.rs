@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::limits::observed_limits::{LimitSnapshot, LimitSnapshots};
+use crate::limits::{LimitSnapshot, LimitSnapshots};
 use crate::provider_error::ProviderError;
 use crate::time_format::{parse_duration, parse_http_date, parse_wait, plausible_wait};
 

@@ -1,22 +1,22 @@
-//! An instant as a number, so that time can be an argument.
+//! Timestamps as plain numbers, so that time can be an argument.
 
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// Nanoseconds since an origin the caller chooses (the shell uses the start of the process, `plan` uses zero).
+/// A time in nanoseconds since an origin that the caller chooses: the start of the process in the library, zero in forecasts.
 ///
-/// Arithmetic saturates: [`Timestamp::MAX`] means "never" and stays "never".
+/// Arithmetic saturates: [`Timestamp::MAX`] means "never", and stays so.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The origin itself.
+    /// The origin.
     pub const ZERO: Self = Self(0);
     /// Later than everything: "never".
     pub const MAX: Self = Self(u64::MAX);
 
-    /// The instant `nanos` nanoseconds after the origin.
+    /// Returns the time `nanos` nanoseconds after the origin.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
@@ -26,17 +26,17 @@ impl Timestamp {
         self.0
     }
 
-    /// How long after `earlier` this is; zero if it is not after.
+    /// Returns the duration from `earlier` to this time; zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// This instant moved `nanos` later.
+    /// Adds `nanos` nanoseconds.
     pub const fn saturating_add_nanos(self, nanos: u64) -> Self {
         Self(self.0.saturating_add(nanos))
     }
 
-    /// This instant moved `nanos` earlier, at most to the origin.
+    /// Subtracts `nanos` nanoseconds; the result is at least the origin.
     pub const fn saturating_sub_nanos(self, nanos: u64) -> Self {
         Self(self.0.saturating_sub(nanos))
     }
@@ -45,16 +45,16 @@ impl Timestamp {
 impl Add<Duration> for Timestamp {
     type Output = Self;
 
-    fn add(self, span: Duration) -> Self {
-        self.saturating_add_nanos(nanos_of(span))
+    fn add(self, duration: Duration) -> Self {
+        self.saturating_add_nanos(nanos_of(duration))
     }
 }
 
 impl Sub<Duration> for Timestamp {
     type Output = Self;
 
-    fn sub(self, span: Duration) -> Self {
-        self.saturating_sub_nanos(nanos_of(span))
+    fn sub(self, duration: Duration) -> Self {
+        self.saturating_sub_nanos(nanos_of(duration))
     }
 }
 
@@ -67,9 +67,9 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// A span in nanoseconds; spans longer than 584 years become the longest there is.
-fn nanos_of(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+/// Converts to nanoseconds; saturates after 584 years.
+fn nanos_of(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

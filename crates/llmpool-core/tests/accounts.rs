@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use llmpool_core::limits::key::{KeyAvailability, KeyId, KeyLimits};
-use llmpool_core::limits::limiter::{
-    AcquireOutcome, CooldownReason, Grant, KeyConstraint, Limiter, QuotaGroupId, TargetId,
+use llmpool_core::limits::{
+    AcquireOutcome, CooldownReason, Demand, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits,
+    LimitSnapshot, LimitSnapshots, Limiter, Limits, QuotaGroupId, TargetId,
 };
-use llmpool_core::limits::observed_limits::{LimitSnapshot, LimitSnapshots};
-use llmpool_core::limits::{Demand, Limits};
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
 
@@ -36,14 +34,14 @@ fn take(
     key: KeyId,
     now: Timestamp,
 ) -> Option<Grant> {
-    match limiter.take(target, demand, KeyConstraint::Key(key), now) {
+    match limiter.acquire(target, demand, KeyConstraint::Key(key), now) {
         AcquireOutcome::Granted(grant) => Some(grant),
         _ => None,
     }
 }
 
 fn refuse(limiter: &mut Limiter, mut grant: Grant, why: CooldownReason, pause: u64, now: Timestamp) {
-    limiter.refused(&grant, why, Some(Duration::from_secs(pause)), now);
+    limiter.record_refusal(&grant, why, Some(Duration::from_secs(pause)), now);
     limiter.release(&mut grant, true, now);
 }
 
@@ -56,7 +54,10 @@ fn an_account_that_grows_keeps_its_rest() {
     refuse(&mut limiter, grant, CooldownReason::NoQuota, 3600, START);
     join(&mut limiter, &keys, Limits::default(), seconds(1));
     for key in keys {
-        assert_eq!(limiter.key_state(key), KeyAvailability::NoQuota(seconds(3600)));
+        assert_eq!(
+            limiter.key_availability(key),
+            KeyAvailability::NoQuota(seconds(3600))
+        );
     }
 }
 
@@ -74,15 +75,18 @@ fn what_a_key_was_told_before_concerns_its_account() {
     }
     join(&mut limiter, &keys, Limits::default(), seconds(1));
     assert_eq!(
-        limiter.key_state(keys[0]),
+        limiter.key_availability(keys[0]),
         KeyAvailability::Throttled(seconds(60))
     );
     assert_eq!(
-        limiter.key_state(keys[1]),
+        limiter.key_availability(keys[1]),
         KeyAvailability::Throttled(seconds(60))
     );
     // That a key is not valid says nothing of the others.
-    assert_eq!(limiter.key_state(keys[2]), KeyAvailability::Invalid(seconds(90)));
+    assert_eq!(
+        limiter.key_availability(keys[2]),
+        KeyAvailability::Invalid(seconds(90))
+    );
     assert!(take(&mut limiter, target, Demand::ONE, keys[1], seconds(59)).is_none());
     assert!(take(&mut limiter, target, Demand::ONE, keys[1], seconds(60)).is_some());
 }
@@ -95,7 +99,7 @@ fn an_answer_from_before_the_account_was_known_lets_all_of_it_rest() {
     join(&mut limiter, &keys, Limits::default(), START);
     refuse(&mut limiter, grant, CooldownReason::Throttled, 60, seconds(1));
     assert_eq!(
-        limiter.key_state(keys[1]),
+        limiter.key_availability(keys[1]),
         KeyAvailability::Throttled(seconds(61))
     );
 }
@@ -152,11 +156,7 @@ fn attempts_under_way_take_slots_of_an_account_that_is_found_out_meanwhile() {
     held[0] = take(&mut limiter, target, Demand::ONE, keys[2], START).unwrap();
     assert!(take(&mut limiter, target, Demand::ONE, keys[0], START).is_none());
     for grant in &mut held {
-        assert!(
-            limiter.end_as_expected(grant, START).is_none(),
-            "an account is looked at with care"
-        );
-        limiter.succeeded(grant, START);
+        limiter.record_success(grant, START);
         limiter.release(grant, true, START);
     }
     for _ in 0..2 {
@@ -172,7 +172,7 @@ fn an_account_is_known_by_its_old_name_when_it_turns_out_to_be_another() {
     let both = join(&mut limiter, &keys[1..3], Limits::default(), START);
     for group in [one, other, both] {
         assert_eq!(limiter.members(group), keys);
-        let answer = limiter.take(target, Demand::ONE, KeyConstraint::Group(group), START);
+        let answer = limiter.acquire(target, Demand::ONE, KeyConstraint::Group(group), START);
         assert!(matches!(answer, AcquireOutcome::Granted(_)), "{answer:?}");
     }
 }
@@ -190,14 +190,14 @@ fn what_a_key_learned_moves_to_its_account_and_ends_with_it() {
         ..LimitSnapshots::default()
     };
     let mut grant = take(&mut limiter, target, Demand::ONE, keys[0], START).unwrap();
-    limiter.observed(&grant, &told(60, 0, 30), START);
+    limiter.record_limits(&grant, &told(60, 0, 30), START);
     limiter.release(&mut grant, true, START);
     join(&mut limiter, &keys, Limits::default(), START);
     for key in &keys {
         assert!(take(&mut limiter, target, Demand::ONE, *key, seconds(29)).is_none());
     }
     let mut grant = take(&mut limiter, target, Demand::ONE, keys[0], seconds(31)).unwrap();
-    limiter.observed(&grant, &told(6000, 4000, 30), seconds(31));
+    limiter.record_limits(&grant, &told(6000, 4000, 30), seconds(31));
     limiter.release(&mut grant, true, seconds(31));
     for _ in 0..2000 {
         assert!(take(&mut limiter, target, Demand::ONE, keys[0], seconds(31)).is_some());
@@ -276,17 +276,17 @@ proptest! {
                 Do::Refuse(which, of_account, pause) if !held.is_empty() => {
                     let (grant, _) = &held[which.index(held.len())];
                     let why = if of_account { CooldownReason::Throttled } else { CooldownReason::Invalid };
-                    limiter.refused(grant, why, Some(Duration::from_secs(pause)), now);
+                    limiter.record_refusal(grant, why, Some(Duration::from_secs(pause)), now);
                 }
                 Do::Succeed(which) if !held.is_empty() => {
                     let (grant, _) = &held[which.index(held.len())];
-                    limiter.succeeded(grant, now);
+                    limiter.record_success(grant, now);
                 }
                 Do::Join(one, other) => {
-                    let before: Vec<_> = keys.iter().map(|key| limiter.key_state(*key)).collect();
+                    let before: Vec<_> = keys.iter().map(|key| limiter.key_availability(*key)).collect();
                     join(&mut limiter, &[keys[one], keys[other]], limits, now);
                     for (key, before) in keys.iter().zip(before) {
-                        let after = limiter.key_state(*key);
+                        let after = limiter.key_availability(*key);
                         prop_assert!(after.until() >= before.until(), "{:?} after {:?}", after, before);
                     }
                 }
@@ -306,9 +306,9 @@ proptest! {
         for key in &keys {
             later = later + Duration::from_secs(100);
             let grant = take(&mut limiter, target, Demand::ONE, *key, later);
-            prop_assert!(grant.is_some(), "{:?}", limiter.key_state(*key));
+            prop_assert!(grant.is_some(), "{:?}", limiter.key_availability(*key));
             let mut grant = grant.unwrap();
-            limiter.succeeded(&grant, later);
+            limiter.record_success(&grant, later);
             limiter.release(&mut grant, true, later);
         }
     }

@@ -1,33 +1,31 @@
-//! The desk against an obvious model: everything that was granted is written down, and what may be granted is counted from that anew.
+//! The admission against a plain model: all grants are logged, and what may be granted is computed from the log each time.
 //!
-//! Two models of one provider share three keys: one with few slots, one with a rate, one that shares an account with it or not. Callers
-//! come and go, attempts succeed, fail, are never sent, are settled; limits are changed; time passes, and timers fire when they should.
+//! Two targets of one provider share three keys: one with few slots, one with a rate limit, and one that may share an account with the second.
+//! Requests arrive and are cancelled; attempts succeed, fail, are never sent, are settled; limits change; time passes, and timers fire.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use llmpool_core::limits::admission::{Admission, AdmissionOutcome, Rejection};
-use llmpool_core::limits::key::{KeyAvailability, KeyId, KeyLimits};
-use llmpool_core::limits::limiter::{CooldownReason, Grant, KeyConstraint, TargetId};
-use llmpool_core::limits::rate_limit::RateLimit;
-use llmpool_core::limits::wait_queue::{AcquireRequest, Caller, Ticket};
-use llmpool_core::limits::{Demand, Limits};
+use llmpool_core::limits::{
+    AcquireRequest, Admission, AdmissionOutcome, Caller, CooldownReason, Demand, Grant, KeyAvailability,
+    KeyConstraint, KeyId, KeyLimits, Limits, RateLimit, Rejection, TargetId, Ticket,
+};
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 const START: Timestamp = Timestamp::from_nanos(3_600_000_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
-/// The pieces in which a minute is counted, and its guard.
-const GRAIN: Duration = Duration::from_millis(750);
+/// Segments of a minute window, and its guard.
+const GUARD: Duration = Duration::from_millis(750);
 
 #[derive(Clone, Debug)]
-enum Do {
-    Enter {
+enum Action {
+    Acquire {
         target: usize,
         caller: u64,
-        bound: Option<usize>,
+        constrained_to: Option<usize>,
         patience: u16,
         tokens: u8,
     },
@@ -38,54 +36,54 @@ enum Do {
         outcome: u8,
         tokens: u8,
     },
-    Pass(u16),
+    Advance(u16),
     Reload(u8),
 }
 
-/// A bucket as anybody would count it: what is missing is the sum of what was taken and has not come back since.
+/// A token bucket computed from a log: the missing tokens are the charges that have not refilled since.
 #[derive(Clone, Debug)]
 struct PlainBucket {
     capacity: u64,
     period: u64,
-    /// When what was taken by which ticket; refunds take their entry away.
+    /// Time, amount and ticket of each charge; a refund removes its entry.
     log: Vec<(Timestamp, u64, u64)>,
 }
 
-/// What a pause may have taken from a bucket: counted only where being careful is right.
-const PAUSE: u64 = u64::MAX;
+/// Ticket of what a cooldown may have taken from a bucket. Counted only by strict checks.
+const COOLDOWN: u64 = u64::MAX;
 
 impl PlainBucket {
-    fn missing(&self, now: Timestamp, careful: bool) -> u64 {
+    fn missing(&self, now: Timestamp, strict: bool) -> u64 {
         let (mut missing, mut at) = (0_u64, Timestamp::ZERO);
-        for (taken_at, amount, _) in self.log.iter().filter(|(_, _, by)| careful || *by != PAUSE) {
+        for (taken_at, amount, _) in self.log.iter().filter(|(_, _, by)| strict || *by != COOLDOWN) {
             missing = missing.saturating_sub(taken_at.since(at).as_nanos() as u64) + amount * self.period;
             at = *taken_at;
         }
         missing.saturating_sub(now.since(at).as_nanos() as u64)
     }
 
-    fn has_one(&self, now: Timestamp, careful: bool) -> bool {
-        self.missing(now, careful) + self.period <= self.capacity * self.period
+    fn has_one(&self, now: Timestamp, strict: bool) -> bool {
+        self.missing(now, strict) + self.period <= self.capacity * self.period
     }
 
-    /// After a pause there is one at most.
-    fn leave_one(&mut self, now: Timestamp) {
-        let there = (self.capacity * self.period).saturating_sub(self.missing(now, true)) / self.period;
-        if there > 1 {
-            self.log.push((now, there - 1, PAUSE));
+    /// A cooldown leaves at most one token.
+    fn cap_at_one(&mut self, now: Timestamp) {
+        let available = (self.capacity * self.period).saturating_sub(self.missing(now, true)) / self.period;
+        if available > 1 {
+            self.log.push((now, available - 1, COOLDOWN));
         }
     }
 }
 
 #[derive(Debug)]
-struct Out {
+struct Attempt {
     grant: Grant,
     ticket: u64,
     target: usize,
     key: usize,
 }
 
-struct World {
+struct Model {
     admission: Admission<u64>,
     keys: Vec<KeyId>,
     targets: Vec<TargetId>,
@@ -93,27 +91,27 @@ struct World {
     target_slots: u32,
     rates: BTreeMap<usize, PlainBucket>,
     rate: PlainBucket,
-    /// Reserved or used tokens of the second target: when, by which ticket, how many.
+    /// Tokens charged to the second target: time, ticket and amount.
     tokens: Vec<(Timestamp, u64, u32)>,
     tpm: u32,
     now: Timestamp,
     next_ticket: u64,
     waiting: BTreeMap<u64, (usize, AcquireRequest, Timestamp)>,
-    out: Vec<Out>,
-    told: Vec<u64>,
-    /// Whether any key was ever refused, so that pauses may have ended.
+    attempts: Vec<Attempt>,
+    woken: Vec<u64>,
+    /// Whether a key was ever refused, so that cooldowns may have ended.
     refused: bool,
-    /// Granted since everybody was last quiet.
-    fresh: Vec<(u64, usize, AcquireRequest)>,
-    /// The keys' states when last looked at.
-    last: Vec<KeyAvailability>,
+    /// Granted since all wake-ups were last processed.
+    new_grants: Vec<(u64, usize, AcquireRequest)>,
+    /// Availability of the keys when all wake-ups were last processed.
+    availability: Vec<KeyAvailability>,
 }
 
-fn quota(capacity: u64, period_ms: u64) -> RateLimit {
+fn rate_limit(capacity: u64, period_ms: u64) -> RateLimit {
     RateLimit::new(capacity as u32, 1000.0 / period_ms as f64).unwrap()
 }
 
-impl World {
+impl Model {
     fn new(shared: bool) -> Self {
         let mut admission = Admission::default();
         let slots = [Some(2), None, None];
@@ -127,9 +125,9 @@ impl World {
             ..KeyLimits::default()
         };
         let keys = vec![
-            admission.limiter_mut().add_key(limits(slots[0], None)),
-            admission.limiter_mut().add_key(limits(None, Some(quota(2, 500)))),
-            admission.limiter_mut().add_key(limits(None, None)),
+            admission.add_key(limits(slots[0], None)),
+            admission.add_key(limits(None, Some(rate_limit(2, 500)))),
+            admission.add_key(limits(None, None)),
         ];
         let bucket = |capacity, period_ms: u64| PlainBucket {
             capacity,
@@ -138,19 +136,17 @@ impl World {
         };
         let mut rates = BTreeMap::from([(1, bucket(2, 500))]);
         if shared {
-            // The account of the last two has a rate of its own.
+            // The account of the last two has a rate limit of its own.
             let account = Limits {
-                rate_limit: Some(quota(3, 250)),
+                rate_limit: Some(rate_limit(3, 250)),
                 ..Limits::default()
             };
-            admission
-                .limiter_mut()
-                .join_keys(&keys[1..], account, false, START);
+            admission.join_keys(&keys[1..], account, false, START, &mut Vec::new());
             rates.insert(9, bucket(3, 250));
         }
         let (tpm, target_slots) = (200, 3);
         let targets = vec![
-            admission.add_target(&keys, Some(quota(4, 200)), START),
+            admission.add_target(&keys, Some(rate_limit(4, 200)), START),
             admission.add_target(
                 &keys[..],
                 Limits {
@@ -174,11 +170,11 @@ impl World {
             now: START,
             next_ticket: 0,
             waiting: BTreeMap::new(),
-            out: Vec::new(),
-            told: Vec::new(),
+            attempts: Vec::new(),
+            woken: Vec::new(),
             refused: false,
-            fresh: Vec::new(),
-            last: vec![KeyAvailability::Healthy; 3],
+            new_grants: Vec::new(),
+            availability: vec![KeyAvailability::Healthy; 3],
         }
     }
 
@@ -189,16 +185,16 @@ impl World {
     }
 
     fn in_flight(&self, key: usize) -> u32 {
-        self.out.iter().filter(|out| out.key == key).count() as u32
+        self.attempts.iter().filter(|attempt| attempt.key == key).count() as u32
     }
 
-    /// Whether the key could be used now, counted from what was written down.
+    /// Returns whether the key can be used now, computed from the log.
     fn key_is_free(&self, key: usize) -> bool {
-        let state = self.admission.limiter().key_state(self.keys[key]);
+        let state = self.admission.limiter().key_availability(self.keys[key]);
         let usable = match state {
             KeyAvailability::Healthy => true,
             KeyAvailability::Probing | KeyAvailability::Disabled => false,
-            resting => resting.until().is_some_and(|until| until <= self.now),
+            availability => availability.until().is_some_and(|until| until <= self.now),
         };
         let slots = self.slots[key].is_none_or(|most| self.in_flight(key) < most);
         let rate = self
@@ -213,13 +209,13 @@ impl World {
         counted.map(|(_, _, tokens)| tokens).sum()
     }
 
-    /// Whether the target itself admits it now; `careful`: with everything counted that may still count.
-    fn target_admits(&self, target: usize, demand: Demand, careful: bool) -> bool {
+    /// Returns whether the target itself admits `demand` now. `strict`: also counts what may no longer count.
+    fn target_admits(&self, target: usize, demand: Demand, strict: bool) -> bool {
         if target == 0 {
-            return self.rate.has_one(self.now, careful);
+            return self.rate.has_one(self.now, strict);
         }
-        let busy = self.out.iter().filter(|out| out.target == 1).count() as u32;
-        let span = if careful { MINUTE + GRAIN } else { MINUTE };
+        let busy = self.attempts.iter().filter(|attempt| attempt.target == 1).count() as u32;
+        let span = if strict { MINUTE + GUARD } else { MINUTE };
         busy < self.target_slots && self.tokens_within(span, self.now) + demand.tokens <= self.tpm
     }
 
@@ -231,12 +227,19 @@ impl World {
         grant: Grant,
     ) -> Result<(), TestCaseError> {
         let key = self.keys.iter().position(|id| Some(*id) == grant.key()).unwrap();
-        self.fresh.push((ticket, target, *request));
+        self.new_grants.push((ticket, target, *request));
         if let KeyConstraint::Key(id) = request.constraint {
             prop_assert_eq!(Some(id), grant.key());
         }
-        let rests = self.last[key].until().is_some_and(|until| until > self.now);
-        prop_assert!(!rests, "key {} rests: {:?}", key, self.last[key]);
+        let cools_down = self.availability[key]
+            .until()
+            .is_some_and(|until| until > self.now);
+        prop_assert!(
+            !cools_down,
+            "key {} cools down: {:?}",
+            key,
+            self.availability[key]
+        );
         let slots = self.slots[key].is_none_or(|most| self.in_flight(key) < most);
         prop_assert!(slots, "key {} has no slot", key);
         prop_assert!(
@@ -248,14 +251,14 @@ impl World {
         for bucket in &buckets {
             prop_assert!(
                 self.rates[bucket].has_one(self.now, false),
-                "rate {} is used up",
+                "rate limit {} is used up",
                 bucket
             );
         }
         for bucket in buckets {
             let rate = self.rates.get_mut(&bucket).unwrap();
             if self.refused {
-                rate.leave_one(self.now);
+                rate.cap_at_one(self.now);
             }
             rate.log.push((self.now, 1, ticket));
         }
@@ -264,7 +267,7 @@ impl World {
         } else {
             self.tokens.push((self.now, ticket, request.demand.tokens));
         }
-        self.out.push(Out {
+        self.attempts.push(Attempt {
             grant,
             ticket,
             target,
@@ -273,21 +276,21 @@ impl World {
         Ok(())
     }
 
-    fn states(&self) -> Vec<KeyAvailability> {
+    fn current_availability(&self) -> Vec<KeyAvailability> {
         self.keys
             .iter()
-            .map(|id| self.admission.limiter().key_state(*id))
+            .map(|id| self.admission.limiter().key_availability(*id))
             .collect()
     }
 
-    fn take_note(
+    fn record_outcome(
         &mut self,
         ticket: u64,
         target: usize,
         request: AcquireRequest,
-        answer: AdmissionOutcome,
+        result: AdmissionOutcome,
     ) -> Result<(), TestCaseError> {
-        match answer {
+        match result {
             AdmissionOutcome::Granted(grant) => {
                 self.waiting.remove(&ticket);
                 self.granted(ticket, target, &request, grant)?;
@@ -296,12 +299,12 @@ impl World {
                 prop_assert!(until > self.now && until <= request.deadline);
                 self.waiting.insert(ticket, (target, request, until));
             }
-            AdmissionOutcome::Refused(refusal) => {
+            AdmissionOutcome::Rejected(rejection) => {
                 self.waiting.remove(&ticket);
-                match refusal {
+                match rejection {
                     Rejection::TooLate { ready_at, .. } => {
                         let late = ready_at.is_some_and(|at| at > request.deadline);
-                        prop_assert!(late || self.now >= request.deadline, "{refusal:?}");
+                        prop_assert!(late || self.now >= request.deadline, "{rejection:?}");
                     }
                     other => prop_assert!(false, "{other:?}"),
                 }
@@ -310,7 +313,7 @@ impl World {
         Ok(())
     }
 
-    /// Those who wait, each once for calls in a row.
+    /// The callers that wait, without repetitions in a row.
     fn callers(&self) -> Vec<u64> {
         let callers = self.waiting.values().map(|(_, request, _)| request.caller.id);
         let mut callers: Vec<_> = callers.collect();
@@ -318,46 +321,46 @@ impl World {
         callers
     }
 
-    /// Of each line the one who came first.
+    /// The oldest waiter of each queue.
     fn firsts(&self) -> Vec<u64> {
-        let mut lines = Vec::new();
+        let mut queues = Vec::new();
         let mut firsts = Vec::new();
         for (ticket, (target, request, _)) in &self.waiting {
-            let line = (*target, request.constraint);
-            if !lines.contains(&line) {
-                lines.push(line);
+            let queue = (*target, request.constraint);
+            if !queues.contains(&queue) {
+                queues.push(queue);
                 firsts.push(*ticket);
             }
         }
         firsts
     }
 
-    /// Lets everybody ask again who was told to, until nobody is.
-    fn settle_down(&mut self) -> Result<(), TestCaseError> {
-        // Whoever stood before somebody and went away meanwhile has held him up.
-        let stood = self.callers();
+    /// Polls all woken waiters until none is woken.
+    fn process_wakes(&mut self) -> Result<(), TestCaseError> {
+        // A waiter that leaves meanwhile has held up the ones behind it.
+        let before = self.callers();
         let firsts = self.firsts();
-        while let Some(ticket) = self.told.pop() {
+        while let Some(ticket) = self.woken.pop() {
             let Some(&(target, request, _)) = self.waiting.get(&ticket) else {
                 continue;
             };
-            let mut told = std::mem::take(&mut self.told);
-            let answer = self
+            let mut wakes = std::mem::take(&mut self.woken);
+            let result = self
                 .admission
-                .poll(self.targets[target], &request, &ticket, self.now, &mut told);
-            self.told = told;
-            self.take_note(ticket, target, request, answer)?;
+                .poll(self.targets[target], &request, &ticket, self.now, &mut wakes);
+            self.woken = wakes;
+            self.record_outcome(ticket, target, request, result)?;
         }
-        self.last = self.states();
+        self.availability = self.current_availability();
         let callers = self.callers();
-        let alone = |caller| stood == [caller] && callers == [caller];
-        // Nobody of the same caller who came before still waits for the same, nor at the other target for a key that would do.
-        for (ticket, target, request) in std::mem::take(&mut self.fresh) {
+        let is_alone = |caller| before == [caller] && callers == [caller];
+        // No older request of the same caller still waits for the same target, nor at the other target for a key that it could use.
+        for (ticket, target, request) in std::mem::take(&mut self.new_grants) {
             for (older, (of, theirs, _)) in self.waiting.range(..ticket) {
                 let same = theirs.caller == request.caller && theirs.constraint == request.constraint;
-                // Only the first of a line may go: he holds up those behind him whatever they need.
+                // Only the head of a queue is granted: it holds up those behind it whatever they demand.
                 let is_first = firsts.contains(older);
-                let any = alone(request.caller.id) && request.constraint == KeyConstraint::Any && is_first;
+                let any = is_alone(request.caller.id) && request.constraint == KeyConstraint::Any && is_first;
                 let same = same && (*of == target || any && self.target_admits(*of, theirs.demand, true));
                 prop_assert!(!same, "{older} was overtaken by {ticket}");
             }
@@ -365,8 +368,8 @@ impl World {
         Ok(())
     }
 
-    /// Time passes, and every timer fires at its instant.
-    fn pass(&mut self, until: Timestamp) -> Result<(), TestCaseError> {
+    /// Advances the time; every timer fires when it is due.
+    fn advance(&mut self, until: Timestamp) -> Result<(), TestCaseError> {
         loop {
             let next = self
                 .waiting
@@ -376,8 +379,8 @@ impl World {
             match next {
                 Some((at, ticket)) if at <= until => {
                     self.now = self.now.max(at);
-                    self.told.push(ticket);
-                    self.settle_down()?;
+                    self.woken.push(ticket);
+                    self.process_wakes()?;
                 }
                 _ => break,
             }
@@ -386,7 +389,7 @@ impl World {
         Ok(())
     }
 
-    /// Nobody is forgotten: whoever is first, and could go by what was written down, has gone.
+    /// Checks that no head waits that could be granted according to the log.
     fn check(&self) -> Result<(), TestCaseError> {
         for (key, id) in self.keys.iter().enumerate() {
             prop_assert_eq!(self.admission.limiter().in_flight(*id), self.in_flight(key));
@@ -400,7 +403,7 @@ impl World {
                 .values()
                 .all(|(_, request, _)| request.deadline > self.now)
         );
-        // Somebody waits for any key at a target that admits him, and a key is free that nobody older could be waiting for.
+        // A waiter for any key is forgotten if its target admits it and a key is free.
         let heads: Vec<_> = self
             .waiting
             .values()
@@ -408,7 +411,7 @@ impl World {
             .collect();
         let admitted = |target: usize| {
             let mut here = heads.iter().filter(|(of, _, _)| *of == target);
-            // With several callers any of their first may be the head.
+            // With several callers, the first request of any of them may be the head.
             here.clone().count() > 0
                 && here.all(|(_, request, _)| self.target_admits(target, request.demand, true))
         };
@@ -419,24 +422,24 @@ impl World {
             !forgotten,
             "at {:?} of {:?} {free:?} are free: {:?}",
             self.now,
-            self.states(),
+            self.current_availability(),
             self.waiting
         );
         Ok(())
     }
 
-    fn play(&mut self, step: Do) -> Result<(), TestCaseError> {
-        let mut told = Vec::new();
+    fn apply(&mut self, step: Action) -> Result<(), TestCaseError> {
+        let mut wakes = Vec::new();
         match step {
-            Do::Pass(millis) => {
+            Action::Advance(millis) => {
                 let until = self.now + Duration::from_millis(u64::from(millis));
-                // Each timer is an event of its own, so that pauses end where the model sees them.
-                self.pass(until)?;
+                // Each timer is an event of its own, so that the model sees when cooldowns end.
+                self.advance(until)?;
             }
-            Do::Enter {
+            Action::Acquire {
                 target,
                 caller,
-                bound,
+                constrained_to,
                 patience,
                 tokens,
             } => {
@@ -449,74 +452,67 @@ impl World {
                         requests: 1,
                         tokens: if target == 1 { u32::from(tokens) + 1 } else { 0 },
                     },
-                    constraint: bound.map_or(KeyConstraint::Any, |key| KeyConstraint::Key(self.keys[key])),
+                    constraint: constrained_to
+                        .map_or(KeyConstraint::Any, |key| KeyConstraint::Key(self.keys[key])),
                     deadline: self.now + Duration::from_millis(u64::from(patience) * 10 + 1),
                 };
-                let answer =
+                let result =
                     self.admission
-                        .acquire(self.targets[target], &request, &ticket, self.now, &mut told);
-                self.told.extend(told);
-                self.take_note(ticket, target, request, answer)?;
+                        .acquire(self.targets[target], &request, &ticket, self.now, &mut wakes);
+                self.woken.extend(wakes);
+                self.record_outcome(ticket, target, request, result)?;
             }
-            Do::Cancel(which) if !self.waiting.is_empty() => {
+            Action::Cancel(which) if !self.waiting.is_empty() => {
                 let ticket = *self.waiting.keys().nth(which.index(self.waiting.len())).unwrap();
                 let (target, request, _) = self.waiting.remove(&ticket).unwrap();
                 self.admission
-                    .cancel(self.targets[target], &request, self.now, &mut told);
-                self.told.extend(told);
+                    .cancel(self.targets[target], &request, self.now, &mut wakes);
+                self.woken.extend(wakes);
             }
-            Do::End {
+            Action::End {
                 which,
                 used,
                 outcome,
                 tokens,
-            } if !self.out.is_empty() => {
-                let mut out = self.out.swap_remove(which.index(self.out.len()));
+            } if !self.attempts.is_empty() => {
+                let mut attempt = self.attempts.swap_remove(which.index(self.attempts.len()));
                 let now = self.now;
                 self.refused |= matches!(outcome, 1 | 2);
-                let limiter = self.admission.limiter_mut();
+                let (admission, grant) = (&mut self.admission, &attempt.grant);
                 match outcome {
-                    0 => {
-                        limiter.succeeded(&out.grant, now);
-                    }
+                    0 => admission.record_success(grant, now, &mut wakes),
                     1 => {
-                        limiter.refused(
-                            &out.grant,
-                            CooldownReason::Throttled,
-                            Some(Duration::from_millis(1500)),
-                            now,
-                        );
+                        let duration = Some(Duration::from_millis(1500));
+                        admission.record_refusal(grant, CooldownReason::Throttled, duration, now, &mut wakes);
                     }
                     2 => {
-                        limiter.refused(&out.grant, CooldownReason::Invalid, None, now);
+                        admission.record_refusal(grant, CooldownReason::Invalid, None, now, &mut wakes);
                     }
                     _ => {}
                 }
-                self.last = self.states();
-                if used && out.target == 1 {
+                self.availability = self.current_availability();
+                if used && attempt.target == 1 {
                     self.admission
-                        .settle(&mut out.grant, u32::from(tokens), now, &mut told);
+                        .settle(&mut attempt.grant, u32::from(tokens), now, &mut wakes);
                     let entry = self
                         .tokens
                         .iter_mut()
-                        .find(|(_, ticket, _)| *ticket == out.ticket);
+                        .find(|(_, ticket, _)| *ticket == attempt.ticket);
                     entry.unwrap().2 = u32::from(tokens);
                 }
                 if !used {
-                    let ticket = out.ticket;
+                    let ticket = attempt.ticket;
                     self.rate.log.retain(|(_, _, by)| *by != ticket);
                     self.rates
                         .values_mut()
                         .for_each(|rate| rate.log.retain(|(_, _, by)| *by != ticket));
                     self.tokens.retain(|(_, by, _)| *by != ticket);
                 }
-                self.admission.release(&mut out.grant, used, now, &mut told);
-                self.admission
-                    .serve_target(self.targets[out.target], now, &mut told);
-                self.told.extend(told);
+                self.admission.release(&mut attempt.grant, used, now, &mut wakes);
+                self.woken.extend(wakes);
             }
-            Do::Reload(most) => {
-                // A tighter or looser number of slots for the second target, as a reload brings it.
+            Action::Reload(most) => {
+                // A configuration reload with fewer or more slots for the second target.
                 self.target_slots = u32::from(most) + 1;
                 let limits = Limits {
                     tpm: Some(self.tpm),
@@ -525,47 +521,47 @@ impl World {
                 };
                 let target = self.targets[1];
                 self.admission
-                    .limiter_mut()
-                    .set_target_limits(target, limits, self.now);
-                self.admission.serve_target(target, self.now, &mut told);
-                self.told.extend(told);
+                    .set_target_limits(target, limits, self.now, &mut wakes);
+                self.woken.extend(wakes);
             }
-            Do::Cancel(_) | Do::End { .. } => {}
+            Action::Cancel(_) | Action::End { .. } => {}
         }
-        self.settle_down()?;
+        self.process_wakes()?;
         self.check()
     }
 }
 
-fn steps() -> impl Strategy<Value = Vec<Do>> {
-    let enter = (
+fn steps() -> impl Strategy<Value = Vec<Action>> {
+    let acquire = (
         0_usize..2,
         0_u64..3,
         prop::option::weighted(0.2, 0_usize..3),
         0_u16..400,
         0_u8..60,
     );
-    let enter = enter.prop_map(|(target, caller, bound, patience, tokens)| Do::Enter {
-        target,
-        caller,
-        bound,
-        patience,
-        tokens,
-    });
+    let acquire = acquire.prop_map(
+        |(target, caller, constrained_to, patience, tokens)| Action::Acquire {
+            target,
+            caller,
+            constrained_to,
+            patience,
+            tokens,
+        },
+    );
     let end = (any::<Index>(), prop::bool::weighted(0.8), 0_u8..8, 0_u8..80);
-    let end = end.prop_map(|(which, used, outcome, tokens)| Do::End {
+    let end = end.prop_map(|(which, used, outcome, tokens)| Action::End {
         which,
         used,
         outcome,
         tokens,
     });
     let step = prop_oneof![
-        6 => enter,
-        1 => any::<Index>().prop_map(Do::Cancel),
+        6 => acquire,
+        1 => any::<Index>().prop_map(Action::Cancel),
         4 => end,
-        4 => (0_u16..3000).prop_map(Do::Pass),
-        1 => (10_000_u16..65_000).prop_map(Do::Pass),
-        1 => (0_u8..4).prop_map(Do::Reload),
+        4 => (0_u16..3000).prop_map(Action::Advance),
+        1 => (10_000_u16..65_000).prop_map(Action::Advance),
+        1 => (0_u8..4).prop_map(Action::Reload),
     ];
     prop::collection::vec(step, 1..80)
 }
@@ -574,19 +570,19 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2000), ..ProptestConfig::default() })]
 
     #[test]
-    fn the_desk_does_what_anybody_would_count(steps in steps(), shared in any::<bool>()) {
-        let mut world = World::new(shared);
+    fn admission_matches_the_model(steps in steps(), shared in any::<bool>()) {
+        let mut model = Model::new(shared);
         for step in steps {
-            world.play(step)?;
+            model.apply(step)?;
         }
-        // In the end everything comes back.
-        let deadline = world.now + Duration::from_secs(3600);
-        world.pass(deadline)?;
-        prop_assert!(world.waiting.is_empty());
-        let mut told = Vec::new();
-        for mut out in std::mem::take(&mut world.out) {
-            world.admission.release(&mut out.grant, true, world.now, &mut told);
+        // Finally all waiters are served or rejected, and all grants are released.
+        let deadline = model.now + Duration::from_secs(3600);
+        model.advance(deadline)?;
+        prop_assert!(model.waiting.is_empty());
+        let mut wakes = Vec::new();
+        for mut attempt in std::mem::take(&mut model.attempts) {
+            model.admission.release(&mut attempt.grant, true, model.now, &mut wakes);
         }
-        prop_assert!(world.keys.iter().all(|key| world.admission.limiter().in_flight(*key) == 0));
+        prop_assert!(model.keys.iter().all(|key| model.admission.limiter().in_flight(*key) == 0));
     }
 }

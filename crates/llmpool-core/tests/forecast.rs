@@ -6,10 +6,7 @@ use std::time::Duration;
 use llmpool_core::forecast::{
     Arrivals, Burst, Forecast, LogNormal, ModelSetup, RecordedCall, TooManyCalls, Traffic, forecast,
 };
-use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::limiter::{Limiter, TargetId, WaitReason};
-use llmpool_core::limits::rate_limit::RateLimit;
-use llmpool_core::limits::{LimitKind, Limits};
+use llmpool_core::limits::{KeyLimits, LimitKind, Limiter, Limits, RateLimit, TargetId, WaitReason};
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
 
@@ -136,7 +133,7 @@ fn binding_limit_is_reported() {
         (limiter_with(4, slots(9), slots(1)), WaitReason::TargetConcurrency),
         (
             limiter_with(1, slots(1), Limits::default()),
-            WaitReason::Concurrency,
+            WaitReason::KeyConcurrency,
         ),
         (
             limiter_with(1, tokens, Limits::default()),
@@ -192,14 +189,14 @@ fn wait_reason_follows_the_currently_binding_limit() {
     assert_eq!(
         forecast.wait_reasons,
         [
-            (WaitReason::Concurrency, Duration::from_secs(slots)),
+            (WaitReason::KeyConcurrency, Duration::from_secs(slots)),
             (
                 WaitReason::Target(LimitKind::Requests),
                 Duration::from_secs(2 + 4 + 6 + 8 + 10)
             ),
         ]
     );
-    assert_eq!(forecast.binding_limit(), Some(WaitReason::Concurrency));
+    assert_eq!(forecast.binding_limit(), Some(WaitReason::KeyConcurrency));
 }
 
 #[test]

@@ -3,13 +3,10 @@
 
 use std::time::Duration;
 
-use llmpool_core::limits::bucket::Bucket;
-use llmpool_core::limits::key::{KeyAvailability, KeyId, KeyLimits};
-use llmpool_core::limits::limiter::{
-    AcquireOutcome, CooldownReason, Grant, KeyConstraint, Limiter, TargetId, Unsatisfiable, Wait, WaitReason,
+use llmpool_core::limits::{
+    AcquireOutcome, Bucket, CooldownReason, Demand, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits,
+    LimitKind, Limiter, Limits, RateLimit, TargetId, Unsatisfiable, Wait, WaitReason,
 };
-use llmpool_core::limits::rate_limit::RateLimit;
-use llmpool_core::limits::{Demand, LimitKind, Limits};
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
 
@@ -39,7 +36,7 @@ fn limiter(
 }
 
 fn take(limiter: &mut Limiter, target: TargetId, now: Timestamp) -> Result<Grant, Wait> {
-    match limiter.take(target, Demand::ONE, KeyConstraint::Any, now) {
+    match limiter.acquire(target, Demand::ONE, KeyConstraint::Any, now) {
         AcquireOutcome::Granted(grant) => Ok(grant),
         AcquireOutcome::Wait(wait) => Err(wait),
         AcquireOutcome::Unsatisfiable(never) => panic!("{never:?}"),
@@ -51,7 +48,7 @@ fn take(limiter: &mut Limiter, target: TargetId, now: Timestamp) -> Result<Grant
 fn probes_that_end_unanswered_let_two_try_and_then_four() {
     let (mut limiter, _, target) = limiter(1, None, None);
     let mut refused = take(&mut limiter, target, START).unwrap();
-    limiter.refused(&refused, CooldownReason::Invalid, None, START);
+    limiter.record_refusal(&refused, CooldownReason::Invalid, None, START);
     limiter.release(&mut refused, true, START);
     let now = seconds(100.0);
     for expected in [1, 2, 4, 8] {
@@ -74,17 +71,17 @@ fn one_tries_a_forbidden_key_and_only_its_answer_counts() {
     let mut before: Vec<Grant> = (0..4)
         .map(|_| take(&mut limiter, target, START).unwrap())
         .collect();
-    limiter.refused(&before[0], CooldownReason::Forbidden, None, START);
-    let KeyAvailability::Forbidden(until) = limiter.key_state_at(target, keys[0]) else {
-        panic!("{:?}", limiter.key_state_at(target, keys[0]));
+    limiter.record_refusal(&before[0], CooldownReason::Forbidden, None, START);
+    let KeyAvailability::Forbidden(until) = limiter.key_availability_at(target, keys[0]) else {
+        panic!("{:?}", limiter.key_availability_at(target, keys[0]));
     };
-    limiter.refused(&before[1], CooldownReason::Forbidden, None, START);
-    let state = limiter.key_state_at(target, keys[0]);
+    limiter.record_refusal(&before[1], CooldownReason::Forbidden, None, START);
+    let state = limiter.key_availability_at(target, keys[0]);
     assert_eq!(state, KeyAvailability::Forbidden(until), "a burst counts once");
     let longer = until.since(START) + Duration::from_secs(5);
-    limiter.refused(&before[1], CooldownReason::Forbidden, Some(longer), START);
+    limiter.record_refusal(&before[1], CooldownReason::Forbidden, Some(longer), START);
     let until = START + longer;
-    let state = limiter.key_state_at(target, keys[0]);
+    let state = limiter.key_availability_at(target, keys[0]);
     assert_eq!(
         state,
         KeyAvailability::Forbidden(until),
@@ -96,11 +93,17 @@ fn one_tries_a_forbidden_key_and_only_its_answer_counts() {
         limiter.release(grant, true, until);
     }
     assert!(take(&mut limiter, target, until).is_err(), "one finds out");
-    limiter.succeeded(&before[3], until);
+    limiter.record_success(&before[3], until);
     limiter.release(&mut before[3], true, until);
-    assert_eq!(limiter.key_state_at(target, keys[0]), KeyAvailability::Probing);
-    limiter.succeeded(&probe, until);
-    assert_eq!(limiter.key_state_at(target, keys[0]), KeyAvailability::Healthy);
+    assert_eq!(
+        limiter.key_availability_at(target, keys[0]),
+        KeyAvailability::Probing
+    );
+    limiter.record_success(&probe, until);
+    assert_eq!(
+        limiter.key_availability_at(target, keys[0]),
+        KeyAvailability::Healthy
+    );
 }
 
 // L11
@@ -111,11 +114,14 @@ fn what_is_known_from_elsewhere_never_ends_a_rest_earlier_and_an_operator_ends_i
     limiter.set_cooldown(keys[0], CooldownReason::NoQuota, seconds(5000.0), START);
     limiter.set_cooldown(keys[1], CooldownReason::Throttled, seconds(5.0), START);
     for key in &keys {
-        assert_eq!(limiter.key_state(*key), KeyAvailability::NoQuota(seconds(5000.0)));
+        assert_eq!(
+            limiter.key_availability(*key),
+            KeyAvailability::NoQuota(seconds(5000.0))
+        );
     }
     limiter.set_enabled(keys[1], true, START);
     for key in &keys {
-        assert_eq!(limiter.key_state(*key), KeyAvailability::Healthy);
+        assert_eq!(limiter.key_availability(*key), KeyAvailability::Healthy);
     }
 }
 
@@ -124,13 +130,13 @@ fn what_is_known_from_elsewhere_never_ends_a_rest_earlier_and_an_operator_ends_i
 fn a_target_without_a_breaker_is_shut_by_named_times_only() {
     let (mut limiter, _, target) = limiter(1, None, None);
     let mut grant = take(&mut limiter, target, START).unwrap();
-    limiter.target_failed(&grant, Some(Duration::from_secs(1)), START);
+    limiter.record_target_failure(&grant, Some(Duration::from_secs(1)), START);
     limiter.release(&mut grant, true, START);
     assert!(take(&mut limiter, target, START).is_err(), "so long as was named");
     for second in 1..6 {
         let now = seconds(f64::from(second));
         let mut grant = take(&mut limiter, target, now).unwrap();
-        limiter.target_failed(&grant, None, now);
+        limiter.record_target_failure(&grant, None, now);
         limiter.release(&mut grant, true, now);
         let mut next = take(&mut limiter, target, now).unwrap();
         limiter.release(&mut next, true, now);
@@ -145,7 +151,7 @@ fn a_refusal_that_may_be_the_calls_fault_teaches_nothing_of_a_rate() {
         let now = seconds(f64::from(second));
         let mut grant = take(&mut limiter, target, now).unwrap();
         let cooldown = limiter
-            .refused_unclearly(&grant, Duration::from_secs(10), now)
+            .record_unclear_refusal(&grant, Duration::from_secs(10), now)
             .unwrap();
         limiter.release(&mut grant, true, now);
         assert!(
@@ -165,7 +171,7 @@ fn the_end_of_a_pause_only_moves_later() {
         .map(|_| take(&mut limiter, target, START).unwrap())
         .collect();
     for (mut grant, pause) in grants.into_iter().zip([10, 60, 1]) {
-        limiter.refused(
+        limiter.record_refusal(
             &grant,
             CooldownReason::Throttled,
             Some(Duration::from_secs(pause)),
@@ -174,7 +180,7 @@ fn the_end_of_a_pause_only_moves_later() {
         limiter.release(&mut grant, true, START);
     }
     assert_eq!(
-        limiter.key_state(keys[0]),
+        limiter.key_availability(keys[0]),
         KeyAvailability::Throttled(seconds(60.0))
     );
     let wait = take(&mut limiter, target, seconds(59.0)).unwrap_err();
@@ -190,21 +196,21 @@ fn news_of_an_earlier_time_changes_nothing() {
         take(&mut limiter, target, START).unwrap(),
         take(&mut limiter, target, START).unwrap(),
     );
-    limiter.refused(&refused, CooldownReason::Invalid, None, START);
-    limiter.succeeded(&slow, START);
+    limiter.record_refusal(&refused, CooldownReason::Invalid, None, START);
+    limiter.record_success(&slow, START);
     assert_eq!(
-        limiter.key_state(keys[0]),
+        limiter.key_availability(keys[0]),
         KeyAvailability::Invalid(seconds(60.0))
     );
     let probe = take(&mut limiter, target, seconds(60.0)).unwrap();
-    limiter.succeeded(&slow, seconds(60.0));
-    assert_eq!(limiter.key_state(keys[0]), KeyAvailability::Probing);
+    limiter.record_success(&slow, seconds(60.0));
+    assert_eq!(limiter.key_availability(keys[0]), KeyAvailability::Probing);
     assert!(
         take(&mut limiter, target, seconds(61.0)).is_err(),
         "one probe at a time"
     );
-    limiter.succeeded(&probe, seconds(61.0));
-    assert_eq!(limiter.key_state(keys[0]), KeyAvailability::Healthy);
+    limiter.record_success(&probe, seconds(61.0));
+    assert_eq!(limiter.key_availability(keys[0]), KeyAvailability::Healthy);
 }
 
 #[test]
@@ -213,9 +219,9 @@ fn a_pause_without_a_known_end_doubles_to_an_hour_and_begins_anew_after_a_succes
     let mut now = START;
     let mut refuse = |limiter: &mut Limiter| {
         let mut grant = take(limiter, target, now).unwrap();
-        limiter.refused(&grant, CooldownReason::Invalid, None, now);
+        limiter.record_refusal(&grant, CooldownReason::Invalid, None, now);
         limiter.release(&mut grant, true, now);
-        let KeyAvailability::Invalid(until) = limiter.key_state(keys[0]) else {
+        let KeyAvailability::Invalid(until) = limiter.key_availability(keys[0]) else {
             panic!()
         };
         let pause = until.since(now).as_secs();
@@ -225,8 +231,8 @@ fn a_pause_without_a_known_end_doubles_to_an_hour_and_begins_anew_after_a_succes
     let pauses: Vec<_> = (0..8).map(|_| refuse(&mut limiter)).collect();
     assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
     let grant = take(&mut limiter, target, now).unwrap();
-    limiter.succeeded(&grant, now);
-    assert_eq!(limiter.key_state(keys[0]), KeyAvailability::Healthy);
+    limiter.record_success(&grant, now);
+    assert_eq!(limiter.key_availability(keys[0]), KeyAvailability::Healthy);
 }
 
 #[test]
@@ -234,7 +240,7 @@ fn a_refusal_that_was_the_calls_fault_is_taken_back_unless_more_is_known_by_now(
     let (mut limiter, keys, target) = limiter(1, None, None);
     let grant = take(&mut limiter, target, START).unwrap();
     let cooldown = limiter
-        .refused(
+        .record_refusal(
             &grant,
             CooldownReason::Throttled,
             Some(Duration::from_secs(10)),
@@ -242,10 +248,10 @@ fn a_refusal_that_was_the_calls_fault_is_taken_back_unless_more_is_known_by_now(
         )
         .unwrap();
     limiter.restore(cooldown, START);
-    assert_eq!(limiter.key_state(keys[0]), KeyAvailability::Healthy);
+    assert_eq!(limiter.key_availability(keys[0]), KeyAvailability::Healthy);
     let grant = take(&mut limiter, target, START).unwrap();
     let cooldown = limiter
-        .refused(
+        .record_refusal(
             &grant,
             CooldownReason::Throttled,
             Some(Duration::from_secs(10)),
@@ -253,10 +259,10 @@ fn a_refusal_that_was_the_calls_fault_is_taken_back_unless_more_is_known_by_now(
         )
         .unwrap();
     let later = take(&mut limiter, target, seconds(10.0)).unwrap();
-    limiter.refused(&later, CooldownReason::Invalid, None, seconds(10.0));
+    limiter.record_refusal(&later, CooldownReason::Invalid, None, seconds(10.0));
     limiter.restore(cooldown, seconds(10.0));
     assert_eq!(
-        limiter.key_state(keys[0]),
+        limiter.key_availability(keys[0]),
         KeyAvailability::Invalid(seconds(70.0))
     );
 }
@@ -265,11 +271,11 @@ fn a_refusal_that_was_the_calls_fault_is_taken_back_unless_more_is_known_by_now(
 fn a_probe_that_was_refused_unclearly_and_acquitted_leaves_nobody_probing() {
     let (mut limiter, keys, target) = limiter(1, None, None);
     let mut grant = take(&mut limiter, target, START).unwrap();
-    limiter.refused(&grant, CooldownReason::Invalid, None, START);
+    limiter.record_refusal(&grant, CooldownReason::Invalid, None, START);
     limiter.release(&mut grant, true, START);
     let mut probe = take(&mut limiter, target, seconds(60.0)).unwrap();
     let cooldown = limiter
-        .refused(
+        .record_refusal(
             &probe,
             CooldownReason::Throttled,
             Some(Duration::from_secs(10)),
@@ -279,7 +285,7 @@ fn a_probe_that_was_refused_unclearly_and_acquitted_leaves_nobody_probing() {
     limiter.release(&mut probe, true, seconds(60.0));
     limiter.restore(cooldown, seconds(61.0));
     assert_eq!(
-        limiter.key_state(keys[0]),
+        limiter.key_availability(keys[0]),
         KeyAvailability::Invalid(seconds(60.0))
     );
     assert!(
@@ -302,16 +308,16 @@ fn what_a_late_answer_says_of_a_key_in_use_again_is_believed() {
     })];
     let target = limiter.add_target(&keys, None, START);
     let [slow, dead, quick] = [0; 3].map(|_| take(&mut limiter, target, START).unwrap());
-    limiter.refused(
+    limiter.record_refusal(
         &quick,
         CooldownReason::Throttled,
         Some(Duration::from_secs(1)),
         START,
     );
     take(&mut limiter, target, seconds(1.0)).unwrap();
-    assert_eq!(limiter.key_state(keys[0]), KeyAvailability::Healthy);
+    assert_eq!(limiter.key_availability(keys[0]), KeyAvailability::Healthy);
     let cooldown = limiter
-        .refused(
+        .record_refusal(
             &slow,
             CooldownReason::Throttled,
             Some(Duration::from_secs(60)),
@@ -319,13 +325,13 @@ fn what_a_late_answer_says_of_a_key_in_use_again_is_believed() {
         )
         .unwrap();
     assert_eq!(
-        limiter.key_state(keys[0]),
+        limiter.key_availability(keys[0]),
         KeyAvailability::Throttled(seconds(61.1))
     );
     limiter.restore(cooldown, seconds(1.2));
-    limiter.refused(&dead, CooldownReason::Invalid, None, seconds(1.3));
+    limiter.record_refusal(&dead, CooldownReason::Invalid, None, seconds(1.3));
     assert_eq!(
-        limiter.key_state(keys[0]),
+        limiter.key_availability(keys[0]),
         KeyAvailability::Invalid(seconds(61.3))
     );
 }
@@ -335,7 +341,7 @@ fn what_a_late_answer_says_of_a_key_in_use_again_is_believed() {
 fn a_key_without_a_rate_is_tried_by_one_when_its_pause_is_over() {
     let (mut limiter, keys, target) = limiter(1, None, None);
     let [refused, late] = [0; 2].map(|_| take(&mut limiter, target, START).unwrap());
-    limiter.refused(
+    limiter.record_refusal(
         &refused,
         CooldownReason::Throttled,
         Some(Duration::from_secs(1)),
@@ -346,19 +352,19 @@ fn a_key_without_a_rate_is_tried_by_one_when_its_pause_is_over() {
         let wait = take(&mut limiter, target, seconds(1.0)).unwrap_err();
         assert_eq!((wait.until, wait.slot), (Timestamp::MAX, true));
     }
-    limiter.refused(
+    limiter.record_refusal(
         &late,
         CooldownReason::Throttled,
         Some(Duration::from_secs(60)),
         seconds(1.5),
     );
     assert_eq!(
-        limiter.key_state(keys[0]),
+        limiter.key_availability(keys[0]),
         KeyAvailability::Throttled(seconds(61.5))
     );
-    limiter.succeeded(&probe, seconds(2.0));
+    limiter.record_success(&probe, seconds(2.0));
     assert_eq!(
-        limiter.key_state(keys[0]),
+        limiter.key_availability(keys[0]),
         KeyAvailability::Throttled(seconds(61.5))
     );
 }
@@ -370,7 +376,7 @@ fn a_denied_request_has_taken_nothing() {
     let mut first = take(&mut limiter, target, START).unwrap();
     for _ in 0..3 {
         let wait = take(&mut limiter, target, START).unwrap_err();
-        assert_eq!((wait.why, wait.slot), (WaitReason::Concurrency, true));
+        assert_eq!((wait.why, wait.slot), (WaitReason::KeyConcurrency, true));
     }
     assert_eq!(limiter.bucket(target).unwrap().available(START), 4);
     limiter.release(&mut first, true, START);
@@ -398,11 +404,11 @@ fn what_can_never_be_is_told_at_once() {
         tokens: 0,
     };
     assert_eq!(
-        limiter.take(target, big, KeyConstraint::Any, START),
+        limiter.acquire(target, big, KeyConstraint::Any, START),
         AcquireOutcome::Unsatisfiable(Unsatisfiable::MoreThanCapacity { capacity: 2 })
     );
     assert_eq!(
-        limiter.take(other, Demand::ONE, KeyConstraint::Key(keys[0]), START),
+        limiter.acquire(other, Demand::ONE, KeyConstraint::Key(keys[0]), START),
         AcquireOutcome::Unsatisfiable(Unsatisfiable::UnknownKey)
     );
 }
@@ -436,7 +442,7 @@ fn rpm_of_zero_is_unsatisfiable() {
     ] {
         take(&mut limiter, target, START).unwrap_err();
         assert_eq!(
-            limiter.never(target, Demand::ONE, KeyConstraint::Any),
+            limiter.unsatisfiable(target, Demand::ONE, KeyConstraint::Any),
             Some(Unsatisfiable::MoreThanCapacity { capacity: 0 })
         );
     }
@@ -501,11 +507,11 @@ fn a_key_whose_rate_is_used_up_comes_back_by_itself_and_a_refund_brings_it_back_
         (wait.until, wait.slot, wait.why),
         (seconds(1.0), false, WaitReason::KeyLimits(LimitKind::Requests))
     );
-    assert_eq!(limiter.key_state(key), KeyAvailability::Healthy);
+    assert_eq!(limiter.key_availability(key), KeyAvailability::Healthy);
     limiter.release(&mut grants[0], false, START);
     let again = take(&mut limiter, target, START).unwrap();
     assert!(take(&mut limiter, target, seconds(0.999)).is_err());
-    limiter.refused(
+    limiter.record_refusal(
         &again,
         CooldownReason::Throttled,
         Some(Duration::from_millis(500)),
@@ -555,7 +561,7 @@ proptest! {
         let (mut now, mut used) = (START, Vec::new());
         for pause in pauses {
             now = now.saturating_add_nanos(pause);
-            while bucket.take(1, 0, now).is_ok() {
+            while bucket.try_charge(1, 0, now).is_ok() {
                 used.push(now);
             }
         }
@@ -583,17 +589,17 @@ proptest! {
         for step in steps {
             match step {
                 Do::Pass { millis } => now = now + Duration::from_millis(u64::from(millis)),
-                Do::Acquire { target } => match limiter.take(targets[target], Demand::ONE, KeyConstraint::Any, now) {
+                Do::Acquire { target } => match limiter.acquire(targets[target], Demand::ONE, KeyConstraint::Any, now) {
                     AcquireOutcome::Granted(grant) => out.push((grant, now)),
                     AcquireOutcome::Wait(wait) => {
                         prop_assert!(wait.until > now);
                         let mut later = limiter.clone();
                         if !wait.slot {
                             let early = wait.until - Duration::from_nanos(1);
-                            prop_assert!(matches!(later.take(targets[target], Demand::ONE, KeyConstraint::Any, early.max(now)), AcquireOutcome::Wait(_)));
+                            prop_assert!(matches!(later.acquire(targets[target], Demand::ONE, KeyConstraint::Any, early.max(now)), AcquireOutcome::Wait(_)));
                         }
                         if !wait.slot {
-                            let then = later.take(targets[target], Demand::ONE, KeyConstraint::Any, wait.until);
+                            let then = later.acquire(targets[target], Demand::ONE, KeyConstraint::Any, wait.until);
                             // When one thing has come back, another may be missing.
                             let next = matches!(then, AcquireOutcome::Wait(next) if next.why != wait.why);
                             prop_assert!(matches!(then, AcquireOutcome::Granted(_)) || next, "{wait:?} {then:?}");
@@ -604,10 +610,10 @@ proptest! {
                 Do::Back { which, used, outcome } if !out.is_empty() => {
                     let (mut grant, taken) = out.swap_remove(which.index(out.len()));
                     match outcome {
-                        0 => { limiter.succeeded(&grant, now); }
-                        1 => { limiter.refused(&grant, CooldownReason::Throttled, Some(Duration::from_millis(1500)), now); }
-                        2 => { limiter.refused(&grant, CooldownReason::Invalid, None, now); }
-                        3 => { limiter.refused(&grant, CooldownReason::NoQuota, None, now); }
+                        0 => { limiter.record_success(&grant, now); }
+                        1 => { limiter.record_refusal(&grant, CooldownReason::Throttled, Some(Duration::from_millis(1500)), now); }
+                        2 => { limiter.record_refusal(&grant, CooldownReason::Invalid, None, now); }
+                        3 => { limiter.record_refusal(&grant, CooldownReason::NoQuota, None, now); }
                         _ => {}
                     }
                     limiter.release(&mut grant, used, now);

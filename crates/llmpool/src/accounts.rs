@@ -1,7 +1,6 @@
 //! Accounts that keys share according to the configuration.
 
-use llmpool_core::limits::Limits;
-use llmpool_core::limits::key::{KeyId, KeyLimits};
+use llmpool_core::limits::{KeyId, KeyLimits, Limits};
 
 use crate::limits::SharedAdmission;
 

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use llmpool_core::api_format::ApiFormat;
-use llmpool_core::limits::affinity::AffinityError;
-use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::limiter::KeyConstraint;
+use llmpool_core::limits::{AffinityError, KeyConstraint, KeyId};
 use llmpool_core::responses::{ResourceRef, created_resources, resource_refs};
 use sha2::{Digest, Sha256};
 
@@ -35,7 +33,7 @@ impl AffinityRecorder {
         let resources: Vec<u64> = resources.iter().map(|resource| fingerprint(resource)).collect();
         let mut affinity = self.provider.affinity();
         for resource in resources {
-            affinity.note(resource, self.key);
+            affinity.record(resource, self.key);
         }
     }
 }
@@ -60,7 +58,7 @@ pub(crate) fn key_constraint(target: &Target, body: &[u8]) -> Result<KeyConstrai
     let constraint = target
         .provider
         .admission
-        .look(|limiter| affinity.constraint(&required, &preferred, limiter, target.id));
+        .with_limiter(|limiter| affinity.constraint(&required, &preferred, limiter, target.id));
     constraint.map_err(|error| {
         let first = refs.iter().find(|reference| reference.required);
         let member = first.map_or("", |reference| reference.field);
@@ -78,10 +76,10 @@ fn message(refs: &[ResourceRef<'_>], error: AffinityError) -> String {
             "{members} refers to a resource of an unknown account, and the keys belong to {accounts} accounts; send the earlier items in full, \
              or use only the key that created the resource"
         ),
-        AffinityError::Elsewhere => format!(
+        AffinityError::OtherAccount => format!(
             "{members} refers to a resource of a key that this model does not use; send the earlier items in full"
         ),
-        AffinityError::Torn => {
+        AffinityError::Conflicting => {
             format!("{members} refers to resources of different accounts; send the earlier items in full")
         }
     }

@@ -9,12 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use llmpool_core::failure::status_policy::{self, KeyAction, KeyScope};
 use llmpool_core::failure::{Blame, Failure, FailureKind};
-use llmpool_core::limits::LimitKind;
-use llmpool_core::limits::key::{KeyAvailability, KeyId};
-use llmpool_core::limits::limiter::{
-    CooldownReason, KeyConstraint, ProvisionalCooldown, Unsatisfiable, WaitReason,
+use llmpool_core::limits::{
+    AcquireRequest, CooldownReason, KeyAvailability, KeyConstraint, KeyId, LimitKind, ProvisionalCooldown,
+    Ticket, Unsatisfiable, WaitReason,
 };
-use llmpool_core::limits::wait_queue::{AcquireRequest, Ticket};
 use llmpool_core::routing::attempts::{Attempts, KeyOutcome, NextAction};
 use llmpool_core::time::Timestamp;
 
@@ -23,7 +21,7 @@ use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{self, CallDeadlines, Rendered, Reply};
 use crate::fail_fast;
-use crate::limits::{LONGEST_LINE, Permit, Rejection};
+use crate::limits::{MAX_WAITING, Permit, Rejection};
 use crate::observe;
 use crate::options::CallOptions;
 use crate::report::{AttemptReport, CallReport, TraceId};
@@ -83,7 +81,7 @@ pub(crate) async fn run(
                     });
                 }
             }
-            NextAction::Backoff(_) if !target.provider.admission.spend_retry(target.id) => {
+            NextAction::Backoff(_) if !target.provider.admission.try_spend_retry(target.id) => {
                 observe::no_retry_left(&call.report);
                 return Err(call.give_up());
             }
@@ -128,7 +126,7 @@ impl<'a> Call<'a> {
             patience: CallDeadlines { timeouts, deadline },
             started,
             entered: started,
-            ticket: admission.fresh_call(target.id, started),
+            ticket: admission.record_call(target.id, started),
             attempts: Attempts::new(
                 target.retry,
                 target.keys.len(),
@@ -179,7 +177,7 @@ impl<'a> Call<'a> {
             constraint: self.constraint,
             deadline,
         };
-        let line = self.target.provider.admission.enter(self.target.id, request);
+        let line = self.target.provider.admission.acquire(self.target.id, request);
         let entered = if self.options.fail_fast {
             fail_fast::while_a_key_is_of_use(self.target, self.constraint, line).await
         } else {
@@ -195,7 +193,7 @@ impl<'a> Call<'a> {
             Ok(Err(refusal)) => Err(self.turned_away(refusal)),
             Err(state) => Err(self.turned_away(Rejection::TooLate {
                 ready_at: state.until(),
-                why: WaitReason::Keys(state),
+                why: WaitReason::KeysUnavailable(state),
             })),
         }
     }
@@ -217,7 +215,7 @@ impl<'a> Call<'a> {
                 });
                 match &mut reply {
                     Reply::Stream { frames, .. } => {
-                        permit.succeeded();
+                        permit.record_success();
                         self.report.first_content = Some(self.report.elapsed);
                         let target = self.target.clone();
                         frames.hold(StreamPermit { permit, target });
@@ -255,9 +253,9 @@ impl<'a> Call<'a> {
     /// Lets the core judge a failure, and does to the keys what it says.
     fn judge(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, rendered: Rendered) {
         let added = rendered.added_stream_options;
-        let other_key = self.target.provider.admission.look(|limiter| {
+        let other_key = self.target.provider.admission.with_limiter(|limiter| {
             limiter.has_other_key(self.target.id, |known| {
-                known == key || self.attempts.is_rejected_by(known) || !limiter.binds(self.constraint, known)
+                known == key || self.attempts.is_rejected_by(known) || !limiter.allows(self.constraint, known)
             })
         });
         let verdict = self
@@ -269,7 +267,7 @@ impl<'a> Call<'a> {
         }
         let of_target = matches!(failure.blame(), Blame::Target | Blame::Network);
         if of_target && failure.kind != FailureKind::DeadConnection {
-            permit.target_failed(failure.retry_after);
+            permit.record_target_failure(failure.retry_after);
         }
         let action = self.target.on_status.action(failure.status);
         match verdict {
@@ -279,8 +277,8 @@ impl<'a> Call<'a> {
             KeyOutcome::ProvisionalCooldown => {
                 let pause = failure.retry_after.unwrap_or(PROVISIONAL_REST);
                 self.cooldown.extend(match failure.kind {
-                    FailureKind::RateLimited => permit.refused(CooldownReason::Throttled, Some(pause)),
-                    _ => permit.refused_unclearly(pause),
+                    FailureKind::RateLimited => permit.record_refusal(CooldownReason::Throttled, Some(pause)),
+                    _ => permit.record_unclear_refusal(pause),
                 });
             }
             KeyOutcome::RestoreAll => {
@@ -309,7 +307,7 @@ impl<'a> Call<'a> {
             Some(KeyAction::Park { pause, scope }) => (Some(scope), named.max(Some(pause))),
             Some(KeyAction::Ignore) | None => (None, named),
         };
-        permit.refused(status_policy::cooldown_reason(failure.kind, scope), pause);
+        permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), pause);
         observe::key_rests(&self.target.provider, key);
     }
 
@@ -360,8 +358,8 @@ impl<'a> Call<'a> {
             Rejection::Unsatisfiable(never) => {
                 return Error::new(ErrorKind::Unsendable, never_message(never)).with_report(report);
             }
-            Rejection::Full { ready_at } => {
-                let message = format!("{LONGEST_LINE} calls wait for it already");
+            Rejection::QueueFull { ready_at } => {
+                let message = format!("{MAX_WAITING} calls wait for it already");
                 let error = match self.last.take() {
                     Some(failure) => Error::from_failure(failure),
                     None => Error::new(ErrorKind::LimitReached, message),
@@ -429,16 +427,16 @@ fn refused_error(why: WaitReason, wait: Option<Duration>) -> Error {
             ErrorKind::LimitReached,
             "the model had no free slot before the deadline",
         ),
-        WaitReason::TargetRests => (
+        WaitReason::TargetCooldown => (
             ErrorKind::Attempt(FailureKind::Overloaded),
             "the provider asked for a pause that lasts longer than the deadline",
         ),
         WaitReason::KeyLimits(counts) => (ErrorKind::LimitReached, key_limit(counts)),
-        WaitReason::Concurrency => (
+        WaitReason::KeyConcurrency => (
             ErrorKind::LimitReached,
             "no key had a free slot before the deadline",
         ),
-        WaitReason::Keys(state) => match state {
+        WaitReason::KeysUnavailable(state) => match state {
             KeyAvailability::Invalid(_) => (
                 ErrorKind::Attempt(FailureKind::InvalidKey),
                 "every key was refused",

@@ -10,11 +10,11 @@ use http::{HeaderMap, Method, Request, header};
 use http_body_util::Full;
 use llmpool_core::chat::ChatRequest;
 use llmpool_core::failure::{Blame, Failure, FailureKind};
-use llmpool_core::limits::key::KeyId;
+use llmpool_core::limits::KeyId;
 use llmpool_core::models::ModelList;
 use llmpool_core::rate_headers::LimitHeaders;
 
-pub use llmpool_core::limits::observed_limits::{LimitSnapshot, LimitSnapshots};
+pub use llmpool_core::limits::{LimitSnapshot, LimitSnapshots};
 
 use crate::base_url;
 use crate::call::RequestEncoder;
@@ -381,7 +381,7 @@ fn parse_limit_headers(headers: &HeaderMap) -> (Option<LimitSnapshots>, Option<S
 
 /// Groups the keys that share an account, by response headers or by configuration. Groups of one are omitted.
 fn shared_accounts(target: &Target, keys: &[KeyCheck]) -> Vec<Vec<KeyLabel>> {
-    let configured: Vec<_> = target.provider.admission.look(|limiter| {
+    let configured: Vec<_> = target.provider.admission.with_limiter(|limiter| {
         let groups = target.keys.iter().map(|key| limiter.group_of(*key));
         groups.collect()
     });

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, header, response};
 use http_body_util::Full;
 use llmpool_core::failure::{Failure, FailureKind, classify};
-use llmpool_core::limits::key::KeyId;
+use llmpool_core::limits::KeyId;
 use llmpool_core::provider_error::{self, ProviderError};
 use llmpool_core::rate_headers::ErrorHeaders;
 use llmpool_core::time::Timestamp;
@@ -169,9 +169,9 @@ async fn send(
     let request = || request(target, key, rendered);
     let handed = |handed: bool| {
         if handed {
-            permit.hand_over();
+            permit.mark_used();
         } else {
-            permit.take_back();
+            permit.mark_unused();
         }
     };
     hand_over(target, request, handed, patience, sent_by, head_by).await

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use llmpool_core::limits::key::KeyAvailability;
-use llmpool_core::limits::limiter::KeyConstraint;
+use llmpool_core::limits::{KeyAvailability, KeyConstraint};
 
 use crate::clock;
 use crate::target::Target;
@@ -44,13 +43,13 @@ async fn keys_spent(target: &Target, constraint: KeyConstraint) -> KeyAvailabili
 
 /// The state of the key that comes back first, if all are of no use and nobody is still being answered.
 fn spent_as(target: &Target, constraint: KeyConstraint) -> Option<KeyAvailability> {
-    target.provider.admission.look(|limiter| {
+    target.provider.admission.with_limiter(|limiter| {
         let mut spent: Option<KeyAvailability> = None;
         for &key in limiter.keys_of(target.id) {
-            if !limiter.binds(constraint, key) {
+            if !limiter.allows(constraint, key) {
                 continue;
             }
-            let state = limiter.key_state_at(target.id, key);
+            let state = limiter.key_availability_at(target.id, key);
             let is_of_use = matches!(
                 state,
                 KeyAvailability::Healthy | KeyAvailability::Throttled(_) | KeyAvailability::Probing

@@ -7,7 +7,7 @@ pub use llmpool_core::forecast::{
     TooManyCalls, Traffic, Utilization,
 };
 use llmpool_core::forecast::{ModelSetup, forecast};
-use llmpool_core::limits::limiter::Limiter;
+use llmpool_core::limits::Limiter;
 
 use crate::clock;
 use crate::openai_compatible::OpenAiCompatible;
@@ -59,7 +59,7 @@ impl OpenAiCompatible {
             .collect();
         let limiters = providers
             .iter()
-            .map(|provider| provider.admission.look(Limiter::clone));
+            .map(|provider| provider.admission.with_limiter(Limiter::clone));
         forecast(limiters.collect(), &models, traffic, clock::now())
     }
 }

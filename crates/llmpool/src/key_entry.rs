@@ -1,6 +1,6 @@
 //! One API key with its limits, as configured.
 
-use llmpool_core::limits::key::KeyLimits;
+use llmpool_core::limits::KeyLimits;
 
 use crate::secrets::Secret;
 

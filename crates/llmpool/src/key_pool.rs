@@ -3,10 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use llmpool_core::limits::Demand;
-use llmpool_core::limits::key::{KeyId, KeyLimits};
-use llmpool_core::limits::limiter::{KeyConstraint, TargetId};
-use llmpool_core::limits::wait_queue::{AcquireRequest, Caller, Ticket};
+use llmpool_core::limits::{
+    AcquireRequest, Caller, Demand, KeyConstraint, KeyId, KeyLimits, TargetId, Ticket,
+};
 use llmpool_core::time::Timestamp;
 
 use crate::accounts::{self, ConfiguredAccounts};
@@ -139,7 +138,7 @@ impl ApiKeyPool {
         };
         let mut permit = self.provider.admission.try_acquire(self.bare, &request)?;
         // What is done with the key is not seen from here, so it counts as used.
-        permit.hand_over();
+        permit.mark_used();
         Some(KeyLease {
             key: permit.key()?,
             provider: self.provider.clone(),

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
-use llmpool_core::limits::key::{KeyAvailability, KeyId};
+use llmpool_core::limits::{KeyAvailability, KeyId};
 
 use crate::error::Error;
 use crate::openai_compatible::OpenAiCompatible;
 use crate::providers::Providers;
 use crate::stored_state::{
-    StoredAffinity, StoredKey, StoredKeyState, StoredLoad, StoredModel, StoredState, fingerprint,
+    StoredAffinity, StoredKey, StoredKeyState, StoredLoad, StoredModel, StoredState, VERSION, fingerprint,
 };
 use crate::target::Provider;
 use crate::{clock, random};
@@ -27,7 +27,13 @@ impl Providers {
             random::fresh_seed(),
             random::mixed(wall_now.as_nanos() as u64)
         );
-        let mut state = StoredState::new(salt, wall_now.as_millis() as u64);
+        let mut state = StoredState {
+            version: VERSION,
+            salt,
+            saved_at: Some(wall_now.as_millis() as u64),
+            models: self.models().map(stored_model).collect(),
+            ..StoredState::default()
+        };
         for provider in self.pools() {
             let fingerprints = fingerprints(&provider, &state.salt);
             state.keys.extend(stored_keys(&provider, &fingerprints, wall_now));
@@ -36,7 +42,6 @@ impl Providers {
                 .extend(stored_affinities(&provider, &fingerprints));
             state.loads.extend(stored_loads(&provider, &fingerprints));
         }
-        state.models = self.models().map(stored_model).collect();
         state.write(path.as_ref())
     }
 
@@ -82,10 +87,10 @@ fn fingerprints(provider: &Provider, salt: &str) -> Vec<String> {
 fn stored_keys(provider: &Provider, fingerprints: &[String], wall_now: Duration) -> Vec<StoredKey> {
     let now = clock::now();
     let ids = provider.admission.key_ids();
-    let known: Vec<_> = provider.admission.look(|limiter| {
+    let known: Vec<_> = provider.admission.with_limiter(|limiter| {
         let known = ids
             .iter()
-            .map(|id| (limiter.key_state(*id), limiter.known_cooldown(*id)));
+            .map(|id| (limiter.key_availability(*id), limiter.known_cooldown(*id)));
         known.collect()
     });
     let keys = fingerprints.iter().zip(known);
@@ -107,7 +112,7 @@ fn stored_keys(provider: &Provider, fingerprints: &[String], wall_now: Duration)
 
 fn stored_affinities(provider: &Provider, fingerprints: &[String]) -> Vec<StoredAffinity> {
     let mut by_key: BTreeMap<KeyId, Vec<String>> = BTreeMap::new();
-    for (resource, key) in provider.affinity().known() {
+    for (resource, key) in provider.affinity().entries() {
         let resources = by_key.entry(key).or_default();
         resources.push(format!("{resource:016x}"));
     }
@@ -155,7 +160,7 @@ fn load_affinity(provider: &Provider, id: KeyId, stored: &StoredAffinity) {
     let mut affinity = provider.affinity();
     for resource in &stored.resources {
         if let Ok(resource) = u64::from_str_radix(resource, 16) {
-            affinity.note(resource, id);
+            affinity.record(resource, id);
         }
     }
 }

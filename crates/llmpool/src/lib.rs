@@ -65,10 +65,9 @@ pub use llmpool_core::chat;
 pub use llmpool_core::embeddings;
 pub use llmpool_core::failure::FailureKind;
 pub use llmpool_core::failure::status_policy::{KeyAction, KeyScope, StatusPolicy};
-pub use llmpool_core::limits::key::{KeyAvailability as KeyState, KeyLimits};
-pub use llmpool_core::limits::limiter::WaitReason;
-pub use llmpool_core::limits::rate_limit::{RateLimit, RateLimitError};
-pub use llmpool_core::limits::{LimitKind, Limits};
+pub use llmpool_core::limits::{
+    KeyAvailability as KeyState, KeyLimits, LimitKind, Limits, RateLimit, RateLimitError, WaitReason,
+};
 pub use llmpool_core::models;
 pub use llmpool_core::responses;
 pub use llmpool_core::sse::SseEvent;

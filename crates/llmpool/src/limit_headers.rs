@@ -3,8 +3,7 @@
 use std::hash::{DefaultHasher, Hasher};
 
 use http::HeaderMap;
-use llmpool_core::limits::Limits;
-use llmpool_core::limits::key::KeyId;
+use llmpool_core::limits::{KeyId, Limits};
 use llmpool_core::rate_headers::LimitHeaders;
 
 use crate::clock;
@@ -20,7 +19,7 @@ pub(crate) fn record(target: &Target, permit: &Permit, headers: &HeaderMap) {
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
     let LimitHeaders { limits, account } = LimitHeaders::parse(headers, || Some(clock::wall_now()));
     if let Some(limits) = &limits {
-        permit.observed(limits);
+        permit.record_limits(limits);
     }
     if target.provider.keys.len() < 2 {
         return;
@@ -31,7 +30,7 @@ pub(crate) fn record(target: &Target, permit: &Permit, headers: &HeaderMap) {
             target
                 .provider
                 .kinship()
-                .answered(key, account.map(fingerprint), &requests, clock::now());
+                .observe(key, account.map(fingerprint), &requests, clock::now());
         if let Some(keys) = shared {
             join_keys(&target.provider, &keys);
         }
@@ -40,15 +39,15 @@ pub(crate) fn record(target: &Target, permit: &Permit, headers: &HeaderMap) {
 
 /// Joins keys that were found to share an account, so that the account's limits apply once to all of them.
 fn join_keys(provider: &Provider, keys: &[KeyId]) {
-    let is_joined = provider.admission.look(|limiter| {
+    let is_joined = provider.admission.with_limiter(|limiter| {
         let group = limiter.group_of(keys[0]);
         group.is_some() && keys.iter().all(|key| limiter.group_of(*key) == group)
     });
     if is_joined {
         return;
     }
-    let (limits, learn) = provider.admission.look(|limiter| {
-        let limits = keys.iter().map(|key| match limiter.configured(*key) {
+    let (limits, learn) = provider.admission.with_limiter(|limiter| {
+        let limits = keys.iter().map(|key| match limiter.configured_limits(*key) {
             (own, Some(account)) => own.stricter(&account),
             (own, None) => own,
         });

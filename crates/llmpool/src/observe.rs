@@ -1,6 +1,6 @@
 //! What is told to logs: labels, kinds and times; never a key, never a prompt, never the provider's own words.
 
-use llmpool_core::limits::key::KeyId;
+use llmpool_core::limits::KeyId;
 use tracing::{debug, warn};
 
 use crate::report::{AttemptReport, CallReport};
@@ -42,7 +42,9 @@ pub(crate) fn no_retry_left(report: &CallReport) {
 }
 
 pub(crate) fn key_rests(provider: &Provider, key: KeyId) {
-    let state = provider.admission.look(|limiter| limiter.key_state(key));
+    let state = provider
+        .admission
+        .with_limiter(|limiter| limiter.key_availability(key));
     let key = &provider.key(key).label;
     warn!(target: "llmpool", provider = %provider.id, key = %key, state = state.as_str(), "key rests");
 }

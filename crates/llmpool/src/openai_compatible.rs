@@ -13,10 +13,7 @@ use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest, ChunkDecoder, StreamOptions};
 use llmpool_core::failure::status_policy::StatusPolicy;
 use llmpool_core::failure::{Failure, FailureKind};
-use llmpool_core::limits::Limits;
-use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::limiter::TargetLimits;
-use llmpool_core::limits::rate_limit::{RateLimit, RateLimitError};
+use llmpool_core::limits::{KeyId, Limits, RateLimit, RateLimitError, TargetLimits};
 use llmpool_core::provider_profile::ProviderProfile;
 use llmpool_core::responses::Response;
 use llmpool_core::routing::retry::RetryPolicy;
@@ -185,7 +182,9 @@ impl OpenAiCompatible {
         let id = provider.admission.add_target(keys, limits);
         let target = Target {
             id,
-            counts_tokens: provider.admission.look(|limiter| limiter.counts_tokens(id)),
+            counts_tokens: provider
+                .admission
+                .with_limiter(|limiter| limiter.counts_tokens(id)),
             expected_output: settings.expected_output_tokens,
             on_status: settings.on_status,
             name: format!("{}/{model}", provider.id).into(),

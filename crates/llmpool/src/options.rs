@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use llmpool_core::limits::fairness::Caller;
+pub use llmpool_core::limits::Caller;
 
 /// What a caller may say about one call. The default leaves everything to the target.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderMap, HeaderValue};
-use llmpool_core::limits::key::KeyLimits;
+use llmpool_core::limits::KeyLimits;
 
 use crate::error::{Error, ErrorKind};
 use crate::key_entry::KeyEntry;

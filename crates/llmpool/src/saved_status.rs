@@ -81,39 +81,34 @@ impl Providers {
 
     /// Returns all configured keys, and the number of stored keys that are not configured.
     fn saved_keys(&self, state: &StoredState, wall_now: Duration) -> (Vec<SavedKey>, usize) {
-        let pools = self.pools();
-        let keys = pools
-            .iter()
-            .flat_map(|provider| provider.keys.iter().map(move |key| (provider, key)));
-        let keys: Vec<_> = keys
-            .map(|(provider, key)| (provider, key, fingerprint(&key.secret, &state.salt)))
+        let stored = state.keys.iter();
+        let stored: HashMap<_, _> = stored
+            .map(|key| ((&*key.provider, &*key.fingerprint), key))
             .collect();
-        let stored = state
-            .keys
-            .iter()
-            .map(|key| ((&*key.provider, &*key.fingerprint), key));
-        let mut stored: HashMap<_, _> = stored.collect();
-        let loads = state
-            .loads
-            .iter()
-            .map(|load| ((&*load.provider, &*load.fingerprint), load.in_flight));
-        let loads: HashMap<_, _> = loads.collect();
-        let keys = keys.iter().map(|(provider, key, fingerprint)| {
-            let id = (&*provider.id, &**fingerprint);
-            let (state, retry_in) = stored
-                .remove(&id)
-                .map_or(("healthy", None), |stored| key_state(stored, wall_now));
-            SavedKey {
-                provider: provider.id.clone(),
-                label: key.label.clone(),
-                state,
-                retry_in,
-                in_flight: loads.get(&id).copied().unwrap_or(0),
+        let loads = state.loads.iter();
+        let loads: HashMap<_, _> = loads
+            .map(|load| ((&*load.provider, &*load.fingerprint), load.in_flight))
+            .collect();
+        let mut keys = Vec::new();
+        let mut unknown = stored.len();
+        for provider in self.pools() {
+            for key in &provider.keys {
+                let fingerprint = fingerprint(&key.secret, &state.salt);
+                let id = (&*provider.id, &*fingerprint);
+                let found = stored.get(&id);
+                unknown -= usize::from(found.is_some());
+                let (state, retry_in) = found.map_or(("healthy", None), |key| key_state(key, wall_now));
+                keys.push(SavedKey {
+                    provider: provider.id.clone(),
+                    label: key.label.clone(),
+                    state,
+                    retry_in,
+                    in_flight: loads.get(&id).copied().unwrap_or(0),
+                });
             }
-        });
-        let mut keys: Vec<_> = keys.collect();
+        }
         keys.sort_by(|a, b| a.provider.cmp(&b.provider));
-        (keys, stored.len())
+        (keys, unknown)
     }
 }
 

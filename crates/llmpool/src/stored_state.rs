@@ -8,32 +8,32 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use llmpool_core::limits::limiter::CooldownReason;
+use llmpool_core::limits::CooldownReason;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind};
 use crate::secrets::Secret;
 
-const VERSION: u32 = 1;
+/// The version of the file format.
+pub(crate) const VERSION: u32 = 1;
 
-/// The content of a state file.
-#[derive(Serialize, Deserialize)]
+/// The content of a state file. Members that a file of an earlier release does not have are empty.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct StoredState {
-    version: u32,
+    pub(crate) version: u32,
     /// The salt of the key fingerprints.
     pub(crate) salt: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) saved_at: Option<u64>,
     /// The keys that are in a cooldown or disabled.
     pub(crate) keys: Vec<StoredKey>,
-    #[serde(default, rename = "made", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "made")]
     pub(crate) affinities: Vec<StoredAffinity>,
     /// The keys with attempts in flight; for display only.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) loads: Vec<StoredLoad>,
     /// The rate limits and wait queues of the models; for display only.
-    #[serde(default, rename = "rates", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "rates")]
     pub(crate) models: Vec<StoredModel>,
 }
 
@@ -44,7 +44,6 @@ pub(crate) struct StoredKey {
     pub(crate) fingerprint: String,
     pub(crate) state: StoredKeyState,
     /// The end of the cooldown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<u64>,
 }
 
@@ -82,7 +81,6 @@ pub(crate) struct StoredModel {
     #[serde(rename = "model")]
     pub(crate) id: String,
     /// The available tokens of the rate limit; `None` without a rate limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) available: Option<u32>,
     pub(crate) waiting: usize,
 }
@@ -110,19 +108,6 @@ impl StoredKeyState {
 }
 
 impl StoredState {
-    /// Creates an empty state.
-    pub(crate) fn new(salt: String, saved_at: u64) -> Self {
-        Self {
-            version: VERSION,
-            salt,
-            saved_at: Some(saved_at),
-            keys: Vec::new(),
-            affinities: Vec::new(),
-            loads: Vec::new(),
-            models: Vec::new(),
-        }
-    }
-
     /// Reads a state file. Returns `None` if it does not exist.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, Error> {
         let text = match fs::read_to_string(path) {

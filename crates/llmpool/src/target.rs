@@ -9,10 +9,7 @@ use llmpool_core::api_format::ApiFormat;
 use llmpool_core::estimate::OutputLengths;
 use llmpool_core::failure::Failure;
 use llmpool_core::failure::status_policy::StatusPolicy;
-use llmpool_core::limits::affinity::Affinity;
-use llmpool_core::limits::key::{KeyAvailability, KeyId};
-use llmpool_core::limits::limiter::TargetId;
-use llmpool_core::limits::shared_quota::SharedQuotaDetector;
+use llmpool_core::limits::{Affinity, KeyAvailability, KeyId, SharedQuotaDetector, TargetId};
 use llmpool_core::provider_profile::KeyHeader;
 use llmpool_core::routing::retry::RetryPolicy;
 use serde_json::value::RawValue;
@@ -242,17 +239,17 @@ impl Provider {
         target: Option<TargetId>,
         ids: impl IntoIterator<Item = KeyId>,
     ) -> Vec<KeyStatus> {
-        self.admission.look(|limiter| {
+        self.admission.with_limiter(|limiter| {
             let status = |id: KeyId| {
                 let kin = limiter.group_of(id).map(|group| limiter.members(group));
                 let kin = kin.unwrap_or_default().iter().filter(|other| **other != id);
-                let (own, account) = limiter.configured(id);
+                let (own, account) = limiter.configured_limits(id);
                 let all = account.map_or(own, |account| own.stricter(&account));
                 KeyStatus {
                     label: self.key(id).label.clone(),
                     state: target.map_or_else(
-                        || limiter.key_state(id),
-                        |target| limiter.key_state_at(target, id),
+                        || limiter.key_availability(id),
+                        |target| limiter.key_availability_at(target, id),
                     ),
                     in_flight: limiter.in_flight(id),
                     configured_per_minute: all.per_minute(),

@@ -4,15 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llmpool_core::limits::Demand;
-use llmpool_core::limits::bucket::Bucket;
-use llmpool_core::limits::limiter::{KeyConstraint, TargetId};
-use llmpool_core::limits::rate_limit::{RateLimit, RateLimitError};
-use llmpool_core::limits::wait_queue::{AcquireRequest, Caller, Ticket};
+use llmpool_core::limits::{
+    AcquireRequest, Bucket, Caller, Demand, KeyConstraint, RateLimit, RateLimitError, TargetId, Ticket,
+};
 use llmpool_core::time::Timestamp;
 
 use crate::clock;
-use crate::limits::{LONGEST_LINE, Rejection, SharedAdmission};
+use crate::limits::{MAX_WAITING, Rejection, SharedAdmission};
 
 /// A token bucket: starts full, refills steadily, serves waiters in order of arrival. A clone is another handle on the same one.
 #[derive(Clone)]
@@ -68,7 +66,7 @@ impl TokenBucket {
             .admission
             .try_acquire(self.target, &request(tokens, Ticket(u64::MAX), Timestamp::MAX));
         taken.is_some_and(|mut permit| {
-            permit.hand_over();
+            permit.mark_used();
             true
         })
     }
@@ -77,10 +75,10 @@ impl TokenBucket {
     /// Dropping the future takes nothing.
     pub async fn acquire(&self, tokens: u32, timeout: Option<Duration>) -> Result<(), AcquireError> {
         let deadline = timeout.map_or(Timestamp::MAX, |timeout| clock::now() + timeout);
-        let request = request(tokens, self.admission.ticket(), deadline);
-        match self.admission.enter(self.target, request).await {
+        let request = request(tokens, self.admission.next_ticket(), deadline);
+        match self.admission.acquire(self.target, request).await {
             Ok(mut permit) => {
-                permit.hand_over();
+                permit.mark_used();
                 Ok(())
             }
             Err(Rejection::TooLate { ready_at, .. }) => {
@@ -89,7 +87,7 @@ impl TokenBucket {
                     ready_in: ready_at.map(|at| at.since(now)),
                 })
             }
-            Err(Rejection::Full { ready_at }) => Err(AcquireError::Full {
+            Err(Rejection::QueueFull { ready_at }) => Err(AcquireError::Full {
                 ready_in: ready_at.since(clock::now()),
             }),
             Err(Rejection::Unsatisfiable(_)) => Err(AcquireError::MoreThanCapacity {
@@ -116,11 +114,11 @@ impl TokenBucket {
 
 pub(crate) fn status_of(admission: &SharedAdmission, target: TargetId) -> Option<RateLimitStatus> {
     let waiting = admission.waiting(target);
-    admission.look(|limiter| {
+    admission.with_limiter(|limiter| {
         let bucket: &Bucket = limiter.bucket(target)?;
         Some(RateLimitStatus {
-            capacity: bucket.quota().capacity(),
-            refill_rate: bucket.quota().per_second(),
+            capacity: bucket.rate_limit().capacity(),
+            refill_rate: bucket.rate_limit().per_second(),
             available_tokens: bucket.available(clock::now()),
             waiting,
         })
@@ -157,7 +155,7 @@ impl fmt::Display for AcquireError {
             }
             Self::Full { ready_in } => write!(
                 f,
-                "{LONGEST_LINE} wait already; the earliest would be in {:.1}s",
+                "{MAX_WAITING} wait already; the earliest would be in {:.1}s",
                 ready_in.as_secs_f64()
             ),
             Self::Timeout { ready_in: None } => f.write_str("not served in time"),
@@ -281,7 +279,7 @@ mod tests {
     async fn ten_thousand_may_wait_and_no_more() {
         let bucket = TokenBucket::new(1, 1.0).unwrap();
         assert!(bucket.try_acquire(1));
-        let mut waiting: Vec<_> = (0..LONGEST_LINE)
+        let mut waiting: Vec<_> = (0..MAX_WAITING)
             .map(|_| Box::pin(bucket.acquire(1, None)))
             .collect();
         for waiter in &mut waiting {
@@ -294,7 +292,7 @@ mod tests {
         };
         assert_eq!(ready_in.as_secs(), 10_001);
         waiting.pop();
-        assert_eq!(bucket.rate_limit_status().waiting, LONGEST_LINE - 1);
+        assert_eq!(bucket.rate_limit_status().waiting, MAX_WAITING - 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
-//! The lock-and-wake shell under every order of events: the very files of the library, over loom's mutex and its wakers.
+//! The library's lock and wakers under every interleaving: its own files, compiled against loom's mutex.
 //!
-//! Time stands still here, so whoever waits is only ever woken by somebody else; a lost wake-up is a deadlock, and loom reports it.
+//! Time does not advance, so a waiter is only ever woken by another thread. A lost wake-up is a deadlock, which loom reports.
 #![allow(
     dead_code,
     unused_imports,
@@ -12,7 +12,7 @@
 #[path = "../src/limits/mod.rs"]
 mod limits;
 
-/// Stands in for the library's own.
+/// Replaces the library's `sync`.
 mod sync {
     pub(crate) use std::sync::Arc;
 
@@ -20,7 +20,7 @@ mod sync {
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 }
 
-/// Stands in for the library's own.
+/// Replaces the library's `clock`.
 mod clock {
     use std::task::{Context, Poll};
 
@@ -30,7 +30,7 @@ mod clock {
         Timestamp::from_nanos(1_000_000_000)
     }
 
-    /// Never fires.
+    /// A timer that never fires.
     #[derive(Debug, Default)]
     pub(crate) struct Timer;
 
@@ -48,25 +48,23 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use limits::SharedAdmission;
-use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::limiter::{KeyConstraint, TargetId};
-use llmpool_core::limits::rate_limit::RateLimit;
-use llmpool_core::limits::wait_queue::{AcquireRequest, Caller};
-use llmpool_core::limits::{Demand, Limits};
+use llmpool_core::limits::{
+    AcquireRequest, Caller, Demand, KeyConstraint, KeyLimits, Limits, RateLimit, TargetId,
+};
 use llmpool_core::time::Timestamp;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use sync::Arc;
 
-/// One key with one slot.
-struct Shop {
+/// A target with one key that has one slot.
+struct SingleSlot {
     admission: Arc<SharedAdmission>,
     target: TargetId,
-    inside: AtomicUsize,
+    holders: AtomicUsize,
 }
 
-impl Shop {
-    fn open(burst: Option<RateLimit>) -> Arc<Self> {
+impl SingleSlot {
+    fn new(rate_limit: Option<RateLimit>) -> Arc<Self> {
         let admission = Arc::new(SharedAdmission::default());
         let limits = Limits {
             max_concurrency: Some(1),
@@ -76,17 +74,17 @@ impl Shop {
             limits,
             ..KeyLimits::default()
         });
-        let target = admission.add_target(&[key], burst);
+        let target = admission.add_target(&[key], rate_limit);
         Arc::new(Self {
             admission,
             target,
-            inside: AtomicUsize::new(0),
+            holders: AtomicUsize::new(0),
         })
     }
 
     fn request(&self) -> AcquireRequest {
         AcquireRequest {
-            ticket: self.admission.ticket(),
+            ticket: self.admission.next_ticket(),
             caller: Caller::default(),
             demand: Demand::ONE,
             constraint: KeyConstraint::Any,
@@ -94,99 +92,148 @@ impl Shop {
         }
     }
 
-    /// Waits, is inside alone, and leaves.
-    fn visit(&self) {
-        let enter = self.admission.enter(self.target, self.request());
-        let mut permit = loom::future::block_on(enter).unwrap();
+    /// Waits for a permit, checks that no other is held, and releases it.
+    fn acquire_and_release(&self) {
+        let acquire = self.admission.acquire(self.target, self.request());
+        let mut permit = loom::future::block_on(acquire).unwrap();
         assert_eq!(
-            self.inside.fetch_add(1, Ordering::SeqCst),
+            self.holders.fetch_add(1, Ordering::SeqCst),
             0,
             "two grants of one slot"
         );
-        permit.hand_over();
-        self.inside.fetch_sub(1, Ordering::SeqCst);
+        permit.mark_used();
+        self.holders.fetch_sub(1, Ordering::SeqCst);
         drop(permit);
     }
 
-    /// Waits for a moment, and goes away if it takes longer.
-    fn glance(&self) {
-        let mut enter = pin!(self.admission.enter(self.target, self.request()));
-        if let std::task::Poll::Ready(permit) = enter.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    /// Polls once for a permit, and cancels if it is pending.
+    fn poll_and_cancel(&self) {
+        let mut acquire = pin!(self.admission.acquire(self.target, self.request()));
+        if let std::task::Poll::Ready(permit) = acquire.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        {
             assert_eq!(
-                self.inside.fetch_add(1, Ordering::SeqCst),
+                self.holders.fetch_add(1, Ordering::SeqCst),
                 0,
                 "two grants of one slot"
             );
-            self.inside.fetch_sub(1, Ordering::SeqCst);
+            self.holders.fetch_sub(1, Ordering::SeqCst);
             drop(permit);
         }
     }
 }
 
-fn at_once(shop: &Arc<Shop>, visits: Vec<fn(&Shop)>) {
-    let threads: Vec<_> = visits
+fn run_threads(slot: &Arc<SingleSlot>, actions: Vec<fn(&SingleSlot)>) {
+    let threads: Vec<_> = actions
         .into_iter()
-        .map(|visit| {
-            let shop = shop.clone();
-            thread::spawn(move || visit(&shop))
+        .map(|action| {
+            let slot = slot.clone();
+            thread::spawn(move || action(&slot))
         })
         .collect();
     for thread in threads {
         thread.join().unwrap();
     }
-    let free = shop
+    let free = slot
         .admission
-        .look(|limiter| limiter.key_ids().iter().all(|key| limiter.in_flight(*key) == 0));
-    assert!(free && shop.admission.waiting(shop.target) == 0);
+        .with_limiter(|limiter| limiter.key_ids().iter().all(|key| limiter.in_flight(*key) == 0));
+    assert!(free && slot.admission.waiting(slot.target) == 0);
 }
 
 #[test]
-fn nobody_is_forgotten_and_nobody_is_let_in_twice() {
+fn every_waiter_is_served_and_the_slot_is_granted_once() {
     loom::model(|| {
-        let shop = Shop::open(None);
-        at_once(&shop, vec![Shop::visit, Shop::visit]);
+        let slot = SingleSlot::new(None);
+        run_threads(
+            &slot,
+            vec![SingleSlot::acquire_and_release, SingleSlot::acquire_and_release],
+        );
     });
 }
 
 #[test]
-fn who_goes_away_takes_no_wake_up_along() {
+fn cancelled_waiter_passes_its_wake_up_on() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(|| {
-        let shop = Shop::open(None);
-        at_once(&shop, vec![Shop::visit, Shop::glance, Shop::visit]);
-    });
-}
-
-#[test]
-fn a_reset_reaches_those_who_wait_for_the_rate() {
-    loom::model(|| {
-        let shop = Shop::open(Some(RateLimit::new(1, 0.001).unwrap()));
-        shop.visit();
-        at_once(&shop, vec![Shop::visit, |shop| shop.admission.reset(shop.target)]);
-    });
-}
-
-#[test]
-fn a_key_that_is_enabled_again_reaches_those_who_wait_for_it() {
-    loom::model(|| {
-        let shop = Shop::open(None);
-        let key = shop.admission.key_ids()[0];
-        shop.admission.set_enabled(key, false);
-        at_once(
-            &shop,
+        let slot = SingleSlot::new(None);
+        run_threads(
+            &slot,
             vec![
-                |shop| {
-                    let request = AcquireRequest {
-                        // Nothing but an operator brings it back.
-                        deadline: Timestamp::MAX,
-                        ..shop.request()
-                    };
-                    let entered = loom::future::block_on(shop.admission.enter(shop.target, request));
-                    drop(entered.unwrap());
-                },
-                |shop| shop.admission.set_enabled(shop.admission.key_ids()[0], true),
+                SingleSlot::acquire_and_release,
+                SingleSlot::poll_and_cancel,
+                SingleSlot::acquire_and_release,
             ],
         );
+    });
+}
+
+#[test]
+fn reset_wakes_waiters_for_the_rate() {
+    loom::model(|| {
+        let slot = SingleSlot::new(Some(RateLimit::new(1, 0.001).unwrap()));
+        slot.acquire_and_release();
+        run_threads(
+            &slot,
+            vec![SingleSlot::acquire_and_release, |slot| {
+                slot.admission.reset(slot.target)
+            }],
+        );
+    });
+}
+
+#[test]
+fn enabled_key_wakes_its_waiters() {
+    loom::model(|| {
+        let slot = SingleSlot::new(None);
+        let key = slot.admission.key_ids()[0];
+        slot.admission.set_enabled(key, false);
+        run_threads(
+            &slot,
+            vec![
+                |slot| {
+                    let request = AcquireRequest {
+                        // A disabled key returns at no known time.
+                        deadline: Timestamp::MAX,
+                        ..slot.request()
+                    };
+                    let result = loom::future::block_on(slot.admission.acquire(slot.target, request));
+                    drop(result.unwrap());
+                },
+                |slot| slot.admission.set_enabled(slot.admission.key_ids()[0], true),
+            ],
+        );
+    });
+}
+
+#[test]
+fn settled_tokens_wake_waiters_for_them() {
+    loom::model(|| {
+        let admission = Arc::new(SharedAdmission::default());
+        let limits = Limits {
+            tpm: Some(100),
+            ..Limits::default()
+        };
+        let key = admission.add_key(KeyLimits::default());
+        let target = admission.add_target(&[key], limits);
+        let request = |admission: &SharedAdmission| AcquireRequest {
+            ticket: admission.next_ticket(),
+            caller: Caller::default(),
+            demand: Demand {
+                requests: 1,
+                tokens: 80,
+            },
+            constraint: KeyConstraint::Any,
+            deadline: Timestamp::MAX,
+        };
+        let mut held = admission.try_acquire(target, &request(&admission)).unwrap();
+        held.mark_used();
+        let waiting = admission.clone();
+        let waiter = thread::spawn(move || {
+            let request = request(&waiting);
+            drop(loom::future::block_on(waiting.acquire(target, request)).unwrap());
+        });
+        held.settle(10);
+        waiter.join().unwrap();
+        drop(held);
     });
 }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::{Blame, Certainty, Failure, FailureKind};
-use crate::limits::limiter::CooldownReason;
+use crate::limits::CooldownReason;
 
 /// What happens to the key of an attempt that was answered with a given status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::outcome::{Forecast, TimeBin};
 use super::utilization::{KeyUsage, Utilization};
-use crate::limits::admission::Rejection;
-use crate::limits::limiter::WaitReason;
+use crate::limits::{Rejection, WaitReason};
 use crate::time::Timestamp;
 
 /// The number of [`Forecast::bins`].
@@ -78,7 +77,7 @@ impl ForecastBuilder {
                 rejected.too_late += 1;
                 *entry(&mut self.forecast.rejection_reasons, why) += 1;
             }
-            Rejection::Full { .. } => rejected.queue_full += 1,
+            Rejection::QueueFull { .. } => rejected.queue_full += 1,
             Rejection::Unsatisfiable(_) => rejected.unsatisfiable += 1,
         }
         self.update_bin(now, |bin| bin.rejected += 1);

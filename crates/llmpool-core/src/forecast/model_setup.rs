@@ -1,6 +1,6 @@
 //! A model of a forecast.
 
-use crate::limits::limiter::TargetId;
+use crate::limits::TargetId;
 
 /// A model that receives a share of the calls.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::utilization::{KeyUsage, Utilization};
-use crate::limits::limiter::WaitReason;
+use crate::limits::WaitReason;
 
 /// The forecast of one model's calls.
 #[derive(Clone, Debug, Default, PartialEq)]

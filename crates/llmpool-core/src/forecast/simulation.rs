@@ -12,10 +12,9 @@ use super::outcome::Forecast;
 use super::traffic::Traffic;
 use super::utilization::{UsageTotals, key_usage, model_utilization};
 use crate::estimate::{self, OutputLengths};
-use crate::limits::Demand;
-use crate::limits::admission::{Admission, AdmissionOutcome};
-use crate::limits::limiter::{Grant, KeyConstraint, Limiter};
-use crate::limits::wait_queue::{AcquireRequest, Caller, Ticket};
+use crate::limits::{
+    AcquireRequest, Admission, AdmissionOutcome, Caller, Demand, Grant, KeyConstraint, Limiter, Ticket,
+};
 use crate::time::Timestamp;
 
 /// The maximum number of calls in a forecast. More would take minutes.
@@ -159,7 +158,7 @@ impl<'a> Simulation<'a> {
             let now = self.now;
             for (state, model) in self.model_states.iter_mut().zip(self.models) {
                 let admission = &mut self.admissions[model.limiter];
-                let reason = || admission.waits_for(model.target, now);
+                let reason = || admission.wait_reason(model.target, now);
                 state.builder.pass_time(elapsed, reason);
             }
         }
@@ -279,7 +278,7 @@ impl<'a> Simulation<'a> {
                 self.schedule(until, SimulationEvent::Timer(index));
             }
             AdmissionOutcome::Granted(grant) => self.serve(index, grant),
-            AdmissionOutcome::Refused(rejection) => {
+            AdmissionOutcome::Rejected(rejection) => {
                 self.model_states[model]
                     .builder
                     .record_rejection(rejection, self.now);

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use crate::limits::key::KeyId;
-use crate::limits::limiter::{Limiter, TargetId, WaitReason};
-use crate::limits::{LimitKind, Limits};
+use crate::limits::{KeyId, LimitKind, Limiter, Limits, TargetId, WaitReason};
 
 /// The usage of a key within the span, over all models.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,7 +60,7 @@ pub(super) fn model_utilization(
 /// Returns the usage of a key. `totals` holds the usage of all keys of the limiter, by index.
 pub(super) fn key_usage(limiter: &Limiter, key: KeyId, totals: &[UsageTotals], span: Duration) -> KeyUsage {
     let key_totals = &totals[key.index()];
-    let (own_limits, account_limits) = limiter.configured(key);
+    let (own_limits, account_limits) = limiter.configured_limits(key);
     let account_totals = limiter.group_of(key).map(|group| {
         let mut sum = UsageTotals::default();
         let members = limiter.members(group).iter();
@@ -74,7 +72,7 @@ pub(super) fn key_usage(limiter: &Limiter, key: KeyId, totals: &[UsageTotals], s
         .map(|(limits, totals)| used_shares(&limits, &totals, span).collect::<Vec<_>>());
     let used = used_shares(&own_limits, key_totals, span).chain(of_account.into_iter().flatten());
     let used = used.map(|(kind, share)| Utilization {
-        limit: kind.map_or(WaitReason::Concurrency, WaitReason::KeyLimits),
+        limit: kind.map_or(WaitReason::KeyConcurrency, WaitReason::KeyLimits),
         share,
     });
     KeyUsage {

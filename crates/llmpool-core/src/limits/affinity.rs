@@ -1,98 +1,103 @@
-//! Which key made what later requests refer to: responses, conversations, encrypted items.
+//! Which key created what later requests refer to: responses, conversations, encrypted items.
 //!
-//! Always true: a request that refers to something goes to an account that made it or to none.
+//! Invariant: a request that refers to a resource is sent to an account that created it, or rejected.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::key::KeyId;
-use super::limiter::{KeyConstraint, Limiter, TargetId};
+use super::key_constraint::KeyConstraint;
+use super::limiter::Limiter;
+use super::target::TargetId;
 
-/// So much is remembered of each provider; the oldest is forgotten first.
-pub const MOST_REMEMBERED: usize = 10_000;
+/// Maximum number of resources kept per provider; the oldest are removed first.
+pub const MAX_RECORDED: usize = 10_000;
 
-/// Who made what, each known by a fingerprint.
+/// The key that created each resource, by the resource's fingerprint.
 #[derive(Clone, Debug, Default)]
 pub struct Affinity {
-    makers: HashMap<u64, KeyId>,
-    /// The oldest first.
+    keys: HashMap<u64, KeyId>,
+    /// Oldest first.
     order: VecDeque<u64>,
 }
 
-/// Why a request that refers to something cannot be sent.
+/// Why a request that refers to resources cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AffinityError {
-    /// Which of several accounts made it is not known.
+    /// It is unknown which of several accounts created the resource.
     Unknown {
-        /// So many accounts it could be.
+        /// Number of accounts of the target.
         accounts: usize,
     },
-    /// None of the target's accounts made it.
-    Elsewhere,
-    /// It refers to what different accounts made.
-    Torn,
+    /// No account of the target created the resource.
+    OtherAccount,
+    /// The resources were created by different accounts.
+    Conflicting,
 }
 
 impl Affinity {
-    /// A key made something.
-    pub fn note(&mut self, made: u64, key: KeyId) {
-        if self.makers.insert(made, key).is_some() {
+    /// Records that a key created a resource.
+    pub fn record(&mut self, resource: u64, key: KeyId) {
+        if self.keys.insert(resource, key).is_some() {
             return;
         }
-        self.order.push_back(made);
-        if self.order.len() > MOST_REMEMBERED
+        self.order.push_back(resource);
+        if self.order.len() > MAX_RECORDED
             && let Some(oldest) = self.order.pop_front()
         {
-            self.makers.remove(&oldest);
+            self.keys.remove(&oldest);
         }
     }
 
-    /// What is remembered, the oldest first.
-    pub fn known(&self) -> impl Iterator<Item = (u64, KeyId)> + '_ {
-        let makers = self.order.iter();
-        makers.filter_map(|made| Some((*made, *self.makers.get(made)?)))
+    /// All recorded resources with their keys, oldest first.
+    pub fn entries(&self) -> impl Iterator<Item = (u64, KeyId)> + '_ {
+        let resources = self.order.iter();
+        resources.filter_map(|resource| Some((*resource, *self.keys.get(resource)?)))
     }
 
-    /// Which keys of a target a request may use that refers to all that is `needed`; `better`: what it refers to and may do without. What is
-    /// not known goes with what is: it belongs to the same talk. With one account there is nothing to choose.
+    /// Returns the keys of a target that may serve a request with these references.
+    ///
+    /// `needed`: resources that the provider must find; `preferred`: resources that the request can do without. An unknown resource is assumed
+    /// to belong to the same account as the known ones. With a single account any key may serve.
     pub fn constraint(
         &self,
         needed: &[u64],
-        better: &[u64],
+        preferred: &[u64],
         limiter: &Limiter,
         target: TargetId,
     ) -> Result<KeyConstraint, AffinityError> {
-        let home = |key: KeyId| {
-            limiter
-                .group_of(key)
-                .map_or(KeyConstraint::Key(key), KeyConstraint::Group)
+        let account_of = |key: &KeyId| {
+            let group = limiter.group_of(*key);
+            group.map_or(KeyConstraint::Key(*key), KeyConstraint::Group)
         };
-        let mut accounts: Vec<KeyConstraint> = limiter.keys_of(target).iter().map(|key| home(*key)).collect();
-        accounts.sort_unstable();
-        accounts.dedup();
+        let accounts = sorted(limiter.keys_of(target).iter().map(account_of));
         if accounts.len() < 2 {
             return Ok(KeyConstraint::Any);
         }
-        let homes = |made: &[u64]| {
-            let makers = made.iter().filter_map(|made| self.makers.get(made));
-            let mut homes: Vec<KeyConstraint> = makers.map(|key| home(*key)).collect();
-            homes.sort_unstable();
-            homes.dedup();
-            homes
+        let creators = |resources: &[u64]| {
+            let keys = resources.iter().filter_map(|resource| self.keys.get(resource));
+            sorted(keys.map(account_of))
         };
-        let liked = || match homes(better)[..] {
-            [home] if accounts.contains(&home) => Some(home),
+        let preferred = || match creators(preferred)[..] {
+            [account] if accounts.contains(&account) => Some(account),
             _ => None,
         };
-        match homes(needed)[..] {
-            [] if needed.is_empty() => Ok(liked().unwrap_or(KeyConstraint::Any)),
-            [] => liked().ok_or(AffinityError::Unknown {
+        match creators(needed)[..] {
+            [] if needed.is_empty() => Ok(preferred().unwrap_or(KeyConstraint::Any)),
+            [] => preferred().ok_or(AffinityError::Unknown {
                 accounts: accounts.len(),
             }),
-            [home] if accounts.contains(&home) => Ok(home),
-            [_] => Err(AffinityError::Elsewhere),
-            [..] => Err(AffinityError::Torn),
+            [account] if accounts.contains(&account) => Ok(account),
+            [_] => Err(AffinityError::OtherAccount),
+            [..] => Err(AffinityError::Conflicting),
         }
     }
+}
+
+fn sorted(constraints: impl Iterator<Item = KeyConstraint>) -> Vec<KeyConstraint> {
+    let mut constraints: Vec<_> = constraints.collect();
+    constraints.sort_unstable();
+    constraints.dedup();
+    constraints
 }
 
 #[cfg(test)]
@@ -106,15 +111,15 @@ mod tests {
 
     // L10
     #[test]
-    fn what_was_made_is_asked_of_its_maker_or_of_nobody() {
+    fn reference_is_sent_to_the_account_that_created_it() {
         let mut limiter = Limiter::new();
         let keys: Vec<_> = (0..4).map(|_| limiter.add_key(KeyLimits::default())).collect();
         let all = limiter.add_target(&keys, Limits::default(), NOW);
         let two = limiter.add_target(&keys[..2], Limits::default(), NOW);
         let one = limiter.add_target(&keys[..1], Limits::default(), NOW);
         let mut affinity = Affinity::default();
-        for (made, key) in [(10, 0), (11, 1), (12, 2), (13, 3)] {
-            affinity.note(made, keys[key]);
+        for (resource, key) in [(10, 0), (11, 1), (12, 2), (13, 3)] {
+            affinity.record(resource, keys[key]);
         }
         let constraint =
             |limiter: &Limiter, needed: &[u64], target| affinity.constraint(needed, &[], limiter, target);
@@ -123,7 +128,7 @@ mod tests {
         assert_eq!(
             constraint(&limiter, &[99], one),
             Ok(KeyConstraint::Any),
-            "no choice"
+            "single key"
         );
         assert_eq!(
             constraint(&limiter, &[99], all),
@@ -133,18 +138,22 @@ mod tests {
             constraint(&limiter, &[99, 12], all),
             Ok(KeyConstraint::Key(keys[2]))
         );
-        assert_eq!(constraint(&limiter, &[10, 12], all), Err(AffinityError::Torn));
-        assert_eq!(constraint(&limiter, &[12], two), Err(AffinityError::Elsewhere));
+        assert_eq!(
+            constraint(&limiter, &[10, 12], all),
+            Err(AffinityError::Conflicting)
+        );
+        assert_eq!(constraint(&limiter, &[12], two), Err(AffinityError::OtherAccount));
 
-        let better =
-            |needed: &[u64], better: &[u64], target| affinity.constraint(needed, better, &limiter, target);
-        assert_eq!(better(&[], &[12], all), Ok(KeyConstraint::Key(keys[2])));
-        assert_eq!(better(&[10], &[12], all), Ok(KeyConstraint::Key(keys[0])));
-        assert_eq!(better(&[99], &[12], all), Ok(KeyConstraint::Key(keys[2])));
-        for nobody in [&[99][..], &[10, 12]] {
-            assert_eq!(better(&[], nobody, all), Ok(KeyConstraint::Any));
+        let preferring = |needed: &[u64], preferred: &[u64], target| {
+            affinity.constraint(needed, preferred, &limiter, target)
+        };
+        assert_eq!(preferring(&[], &[12], all), Ok(KeyConstraint::Key(keys[2])));
+        assert_eq!(preferring(&[10], &[12], all), Ok(KeyConstraint::Key(keys[0])));
+        assert_eq!(preferring(&[99], &[12], all), Ok(KeyConstraint::Key(keys[2])));
+        for unusable in [&[99][..], &[10, 12]] {
+            assert_eq!(preferring(&[], unusable, all), Ok(KeyConstraint::Any));
         }
-        assert_eq!(better(&[], &[12], two), Ok(KeyConstraint::Any));
+        assert_eq!(preferring(&[], &[12], two), Ok(KeyConstraint::Any));
 
         let group = limiter.join_keys(&keys[1..3], Limits::default(), false, NOW);
         assert_eq!(constraint(&limiter, &[12], all), Ok(KeyConstraint::Group(group)));
@@ -155,7 +164,7 @@ mod tests {
         assert_eq!(
             constraint(&limiter, &[12], two),
             Ok(KeyConstraint::Group(group)),
-            "another key of it"
+            "another key of the group"
         );
         limiter.join_keys(&keys, Limits::default(), false, NOW);
         assert_eq!(
@@ -167,15 +176,15 @@ mod tests {
 
     // L10
     #[test]
-    fn the_oldest_is_forgotten_first() {
+    fn oldest_resource_is_removed_first() {
         let mut affinity = Affinity::default();
-        let most = MOST_REMEMBERED as u64;
-        for made in 0..most + 5 {
-            affinity.note(made, KeyId(0));
-            affinity.note(made, KeyId(1));
+        let max = MAX_RECORDED as u64;
+        for resource in 0..max + 5 {
+            affinity.record(resource, KeyId(0));
+            affinity.record(resource, KeyId(1));
         }
-        let known: Vec<_> = affinity.known().collect();
-        assert_eq!(known.len(), MOST_REMEMBERED);
-        assert_eq!(known[0], (5, KeyId(1)));
+        let entries: Vec<_> = affinity.entries().collect();
+        assert_eq!(entries.len(), MAX_RECORDED);
+        assert_eq!(entries[0], (5, KeyId(1)));
     }
 }

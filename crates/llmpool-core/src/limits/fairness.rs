@@ -1,22 +1,22 @@
-//! Whose turn it is, between callers who share what there is.
+//! Start-time fair queueing between callers.
 //!
-//! Start-time fair queueing: every caller has a clock of his own that each grant moves on by one over his weight, and the caller whose
-//! clock is furthest behind goes next. Who comes back after a silence starts where the others are: silence saves nothing up, and calls
-//! that left without a grant cost nothing.
+//! Every caller has a clock that each grant advances by one over the caller's weight, and the caller with the earliest clock is served next. A
+//! caller returning from idle starts at the current time of the queue: idling accumulates no credit, and calls that leave without a grant cost
+//! nothing.
 
 use std::collections::BTreeMap;
 
-/// Who calls. Calls of one caller are served by ticket; callers share what there is by weight.
+/// Who sends a request. Requests of one caller are served in ticket order; callers share capacity by weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Caller {
-    /// Which one.
+    /// Identity of the caller.
     pub id: u64,
-    /// His share, compared with the shares of others who wait; 0 counts as 1.
+    /// Share relative to other callers that wait; 0 counts as 1.
     pub weight: u32,
 }
 
 impl Caller {
-    /// A caller with the same share as everybody else.
+    /// Returns a caller of weight 1.
     pub const fn new(id: u64) -> Self {
         Self { id, weight: 1 }
     }
@@ -28,48 +28,46 @@ impl Default for Caller {
     }
 }
 
-/// One grant on the clock of a caller of weight 1.
+/// Advance of the clock per grant, for a caller of weight 1.
 const GRANT: u64 = 1 << 20;
-const FEW: usize = 64;
+/// Clocks kept before outdated ones are removed.
+const MAX_CLOCKS: usize = 64;
 
-/// The clocks of the callers.
+/// The fair clocks of all callers.
 #[derive(Clone, Debug, Default)]
 pub struct FairClocks {
-    /// Where the last one served stood before he was.
+    /// The clock of the last caller before its grant.
     now: u64,
-    /// The last one served, and his clock; where there is one caller only, this is all there is.
+    /// The last caller and its clock. With a single caller the maps below stay empty.
     last: (u64, u64),
-    /// Of the others.
+    /// Clocks of the other callers.
     clocks: BTreeMap<u64, u64>,
-    /// In how many lines a caller waits, and where his clock stood when he began: who waits in one already is no newcomer in another.
+    /// For each waiting caller, the number of queues it waits in, and its clock when it began to wait. A caller that waits in one queue is not
+    /// new in another.
     waiting: BTreeMap<u64, (usize, u64)>,
 }
 
 impl FairClocks {
-    fn clock(&self, caller: Caller) -> u64 {
-        self.clock_of(caller).max(self.now)
-    }
-
-    /// A caller begins to wait in a line. Answers where his clock stands.
-    pub(super) fn begins_to_wait(&mut self, caller: Caller) -> u64 {
-        let new = self.clock(caller);
+    /// Records that a caller begins to wait in a queue, and returns its clock.
+    pub(super) fn start_waiting(&mut self, caller: Caller) -> u64 {
         let own = self.clock_of(caller);
-        let (lines, since) = self.waiting.entry(caller.id).or_insert((0, new));
-        *lines += 1;
+        let start = own.max(self.now);
+        let (queues, since) = self.waiting.entry(caller.id).or_insert((0, start));
+        *queues += 1;
         own.max(*since)
     }
 
-    /// None of a caller's waits in a line any more.
-    pub(super) fn ends_waiting(&mut self, caller: Caller) {
-        if let Some((lines, _)) = self.waiting.get_mut(&caller.id) {
-            *lines -= 1;
-            if *lines == 0 {
+    /// Records that a caller no longer waits in a queue.
+    pub(super) fn stop_waiting(&mut self, caller: Caller) {
+        if let Some((queues, _)) = self.waiting.get_mut(&caller.id) {
+            *queues -= 1;
+            if *queues == 0 {
                 self.waiting.remove(&caller.id);
             }
         }
     }
 
-    /// Where a caller's clock stands, for somebody of his who waits already.
+    /// The clock of a caller that waits already.
     pub(super) fn clock_of(&self, caller: Caller) -> u64 {
         if self.last.0 == caller.id {
             return self.last.1;
@@ -77,28 +75,24 @@ impl FairClocks {
         self.clocks.get(&caller.id).copied().unwrap_or(0)
     }
 
-    /// A caller was served.
+    /// Advances the clock of a caller that was granted a request.
     #[inline(always)]
-    pub fn served(&mut self, caller: Caller) {
-        let start = self.clock(caller);
+    pub fn record_grant(&mut self, caller: Caller) {
+        let start = self.clock_of(caller).max(self.now);
         self.now = start;
         if self.last.0 != caller.id {
-            self.keep_last();
+            self.store_last();
         }
         self.last = (caller.id, start + GRANT / u64::from(caller.weight.max(1)));
     }
 
-    fn keep_last(&mut self) {
+    fn store_last(&mut self) {
         let (id, clock) = self.last;
-        if self.clocks.len() >= FEW && !self.clocks.contains_key(&id) {
-            self.forget();
+        if self.clocks.len() >= MAX_CLOCKS && !self.clocks.contains_key(&id) {
+            // A clock that is not ahead carries no information.
+            let now = self.now;
+            self.clocks.retain(|_, clock| *clock > now);
         }
         self.clocks.insert(id, clock);
-    }
-
-    /// Clocks that are behind say nothing. Those ahead are of callers who wait or were just served.
-    fn forget(&mut self) {
-        let now = self.now;
-        self.clocks.retain(|_, clock| *clock > now);
     }
 }

@@ -1,111 +1,79 @@
-//! Whether something may be used that others decide about: a key, an account, a target.
+//! Health of a key, quota group or target, judged by the provider's responses.
 //!
-//! In use; at rest until an instant; or being tried out by a single attempt. Every change begins a new epoch, and an answer to an attempt
-//! of an earlier epoch is old news.
+//! It is healthy, in a cooldown, or being probed by a few attempts. Every change begins a new epoch, and the response to an attempt of an
+//! earlier epoch is stale.
 //!
-//! One attempt probes. Where it ends without an answer (its caller went away, or had no time left) two may probe, then four: otherwise
-//! callers who all have little time left would come one after another and find out nothing.
+//! A single attempt probes first. If it ends without a response (cancelled, or out of time), two attempts may probe, then four, and so on:
+//! otherwise a series of callers with short deadlines would probe one after another and learn nothing.
 //!
-//! Always true: a known end of a rest never moves earlier while the rest lasts; nothing rests without an end; the first probe is alone.
+//! Invariant: a known end of a cooldown never moves earlier while the cooldown lasts; every cooldown ends; the first probe is alone.
 
 use std::time::Duration;
 
+use super::cooldown::CooldownReason;
 use crate::time::Timestamp;
 
-/// Why something rests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CooldownReason {
-    /// A rate that refills by itself.
-    Throttled,
-    /// No quota or money left.
-    NoQuota,
-    /// The provider refuses the key.
-    Invalid,
-    /// The provider refuses the key for one model.
-    Forbidden,
-    /// The target asked for a pause.
-    Overloaded,
-    /// The target failed time and again.
-    Broken,
-}
+/// Limit of the doubling of concurrent probes.
+const MAX_DOUBLINGS: u32 = 10;
 
-impl CooldownReason {
-    /// The pause when the provider named none: the first, and the longest it doubles to.
-    fn unknown_pause(self) -> (Duration, Duration) {
-        let (first, longest) = match self {
-            Self::Throttled | Self::Overloaded => (1, 60),
-            Self::Broken => (5, 60),
-            Self::NoQuota => (30, 3600),
-            Self::Invalid | Self::Forbidden => (60, 3600),
-        };
-        (Duration::from_secs(first), Duration::from_secs(longest))
-    }
-
-    /// Whether it is an account that rests, where keys share one.
-    pub(super) fn is_of_account(self) -> bool {
-        matches!(self, Self::Throttled | Self::NoQuota)
-    }
-
-    /// Whether only an answer can tell that it is over.
-    fn needs_probe(self) -> bool {
-        !matches!(self, Self::Throttled | Self::Overloaded)
-    }
-}
-
-/// What is known at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HealthState {
-    InUse,
+    Healthy,
     /// Not used before `until`.
-    Resting {
-        why: CooldownReason,
+    Cooldown {
+        reason: CooldownReason,
         until: Timestamp,
     },
-    /// Probes are under way; `until` is kept for the case that they end without an answer.
+    /// Probes are in flight. `until` is the end of the previous cooldown, which is restored if they end without a response.
     Probing {
-        why: CooldownReason,
+        reason: CooldownReason,
         until: Timestamp,
-        under_way: u32,
+        in_flight: u32,
     },
 }
 
 impl HealthState {
-    /// Until when it rests, or would if its probes ended without an answer, and why.
-    pub(super) fn rest(self) -> Option<(Timestamp, CooldownReason)> {
+    /// End and reason of the cooldown, including one that is being probed.
+    pub(super) fn cooldown(self) -> Option<(Timestamp, CooldownReason)> {
         match self {
-            Self::InUse => None,
-            Self::Resting { why, until } | Self::Probing { why, until, .. } => Some((until, why)),
+            Self::Healthy => None,
+            Self::Cooldown { reason, until } | Self::Probing { reason, until, .. } => Some((until, reason)),
+        }
+    }
+
+    /// Returns the state without its probes.
+    fn without_probes(self) -> Self {
+        match self {
+            Self::Probing { reason, until, .. } => Self::Cooldown { reason, until },
+            state => state,
         }
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Health {
-    standing: HealthState,
+    state: HealthState,
     epoch: u32,
-    /// Refusals in a row for which the provider named no time.
-    unknown_pauses: u32,
-    /// Probes that ended without an answer.
+    /// Refusals in a row for which the provider named no duration.
+    default_cooldowns: u32,
+    /// Rounds of probes that ended without a response.
     unanswered: u32,
 }
 
-/// Doubling the probes ends here.
-const MOST_DOUBLINGS: u32 = 10;
-
-/// A condition to return to.
+/// An earlier health to return to, valid while `epoch` is current.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SavedHealth {
     epoch: u32,
-    standing: HealthState,
-    unknown_pauses: u32,
+    state: HealthState,
+    default_cooldowns: u32,
 }
 
 impl Health {
     pub(super) fn new() -> Self {
         Self {
-            standing: HealthState::InUse,
+            state: HealthState::Healthy,
             epoch: 0,
-            unknown_pauses: 0,
+            default_cooldowns: 0,
             unanswered: 0,
         }
     }
@@ -114,199 +82,177 @@ impl Health {
         self.epoch
     }
 
-    pub(super) fn standing(&self) -> HealthState {
-        self.standing
+    pub(super) fn state(&self) -> HealthState {
+        self.state
     }
 
-    /// Neither at rest nor tried out.
-    #[inline(always)]
-    pub(super) fn is_in_use(&self) -> bool {
-        matches!(self.standing, HealthState::InUse)
-    }
-
-    /// When the rest ends; `None` while there is none, or while a probe decides.
+    /// Returns the end of the cooldown; `None` without one, or while it is being probed.
     pub(super) fn cooldown_until(&self) -> Option<Timestamp> {
-        match self.standing {
-            HealthState::Resting { until, .. } => Some(until),
-            HealthState::InUse | HealthState::Probing { .. } => None,
+        match self.state {
+            HealthState::Cooldown { until, .. } => Some(until),
+            HealthState::Healthy | HealthState::Probing { .. } => None,
         }
     }
 
-    /// Whether as many probe as may.
+    /// Returns whether the maximum of concurrent probes is in flight.
     pub(super) fn is_probed(&self) -> bool {
-        matches!(self.standing, HealthState::Probing { under_way, .. } if under_way >= 1 << self.unanswered)
+        matches!(self.state, HealthState::Probing { in_flight, .. } if in_flight >= 1 << self.unanswered)
     }
 
-    /// An attempt begins; the first one after a rest is the probe, unless time alone ended the rest and `paced` says that those who come
-    /// now cannot all come at once. Answers whether this was the end of a rest.
-    pub(super) fn reserve(&mut self, paced: bool, now: Timestamp) -> bool {
-        let (why, until) = match &mut self.standing {
-            HealthState::InUse => return false,
-            HealthState::Probing { under_way, .. } => {
-                *under_way += 1;
+    /// Records the start of an attempt and returns whether it ends a cooldown.
+    ///
+    /// The first attempt after a cooldown is a probe, unless the cooldown ends by time alone and a rate limit (`paced`) keeps all waiting
+    /// attempts from starting at once.
+    pub(super) fn begin_attempt(&mut self, paced: bool, now: Timestamp) -> bool {
+        let (reason, until) = match &mut self.state {
+            HealthState::Healthy => return false,
+            HealthState::Probing { in_flight, .. } => {
+                *in_flight += 1;
                 return false;
             }
-            HealthState::Resting { why, until } => (*why, *until),
+            HealthState::Cooldown { reason, until } => (*reason, *until),
         };
         if until > now {
             return false;
         }
-        self.standing = if why.needs_probe() || !paced {
+        self.state = if reason.needs_probe() || !paced {
             HealthState::Probing {
-                why,
+                reason,
                 until,
-                under_way: 1,
+                in_flight: 1,
             }
         } else {
-            HealthState::InUse
+            HealthState::Healthy
         };
         self.epoch += 1;
         true
     }
 
-    /// An attempt ends. A probe that ends without an answer leaves the question open for the next attempt.
-    pub(super) fn release(&mut self, epoch: u32) {
-        if let HealthState::Probing {
-            why,
-            until,
-            under_way,
-        } = &mut self.standing
+    /// Records the end of an attempt. The next attempt probes again if the last probe ends without a response.
+    pub(super) fn end_attempt(&mut self, epoch: u32) {
+        if let HealthState::Probing { in_flight, .. } = &mut self.state
             && epoch == self.epoch
         {
-            *under_way -= 1;
-            if *under_way == 0 {
-                // Those of one round count once, lest eleven of them let a thousand through.
-                self.unanswered = (self.unanswered + 1).min(MOST_DOUBLINGS);
-                self.standing = HealthState::Resting {
-                    why: *why,
-                    until: *until,
-                };
+            *in_flight -= 1;
+            if *in_flight == 0 {
+                // One round counts once, so that eleven probes do not allow a thousand next time.
+                self.unanswered = (self.unanswered + 1).min(MAX_DOUBLINGS);
+                self.state = self.state.without_probes();
             }
         }
     }
 
-    /// Whether success of an attempt of `epoch` would change nothing.
-    pub(super) fn is_untroubled(&self, epoch: u32) -> bool {
-        epoch == self.epoch && self.is_in_use() && self.unknown_pauses == 0
-    }
-
-    /// An attempt of `epoch` got through. Answers whether it changed anything.
+    /// Records the success of an attempt of `epoch` and returns whether the state changed.
     #[inline(always)]
-    pub(super) fn succeeded(&mut self, epoch: u32) -> bool {
+    pub(super) fn record_success(&mut self, epoch: u32) -> bool {
         if epoch != self.epoch {
             return false;
         }
-        let changed = self.standing != HealthState::InUse;
-        self.standing = HealthState::InUse;
-        self.unknown_pauses = 0;
+        let changed = self.state != HealthState::Healthy;
+        self.state = HealthState::Healthy;
+        self.default_cooldowns = 0;
         self.unanswered = 0;
         changed
     }
 
-    /// An attempt of `epoch` was refused. A burst that fails together counts as one refusal. The answer can take it back.
-    pub(super) fn refused(
+    /// Records the refusal of an attempt of `epoch`. Refusals of attempts of one epoch count once. The returned state reverts it.
+    pub(super) fn record_refusal(
         &mut self,
         epoch: u32,
-        why: CooldownReason,
-        pause: Option<Duration>,
+        reason: CooldownReason,
+        duration: Option<Duration>,
         now: Timestamp,
     ) -> Option<SavedHealth> {
         if epoch != self.epoch {
-            return self.late_refusal(why, pause, now);
+            return self.record_late_refusal(reason, duration, now);
         }
-        let standing = match self.standing {
-            // The probe ends with this answer; nobody would be left to end it.
-            HealthState::Probing { why, until, .. } => HealthState::Resting { why, until },
-            standing => standing,
-        };
-        let unknown_pauses = self.unknown_pauses;
-        let until = now + pause.unwrap_or_else(|| self.next_unknown_pause(why));
-        self.rest(why, until.max(self.cooldown_until().unwrap_or(until)));
+        let (state, default_cooldowns) = (self.state.without_probes(), self.default_cooldowns);
+        let until = now + duration.unwrap_or_else(|| self.next_default_duration(reason));
+        self.start_cooldown(reason, until.max(self.cooldown_until().unwrap_or(until)));
         Some(SavedHealth {
             epoch: self.epoch,
-            standing,
-            unknown_pauses,
+            state,
+            default_cooldowns,
         })
     }
 
-    /// A refusal of an attempt from before the last change. It never shortens a rest and never doubles one, but what it says of something
-    /// that is in use again is believed.
-    pub(super) fn late_refusal(
+    /// Records the refusal of an attempt of an earlier epoch. It never shortens a cooldown and never doubles one, but it starts one if the
+    /// state is healthy again.
+    pub(super) fn record_late_refusal(
         &mut self,
-        why: CooldownReason,
-        pause: Option<Duration>,
+        reason: CooldownReason,
+        duration: Option<Duration>,
         now: Timestamp,
     ) -> Option<SavedHealth> {
-        let pause = match (&mut self.standing, pause) {
-            (HealthState::Resting { until, .. }, Some(pause)) => {
-                *until = (*until).max(now + pause);
+        let duration = match (&mut self.state, duration) {
+            (HealthState::Cooldown { until, .. }, Some(duration)) => {
+                *until = (*until).max(now + duration);
                 return None;
             }
-            (HealthState::InUse | HealthState::Probing { .. }, Some(pause)) => pause,
-            (HealthState::InUse, None) if why.needs_probe() => why.unknown_pause().0,
+            (HealthState::Healthy | HealthState::Probing { .. }, Some(duration)) => duration,
+            (HealthState::Healthy, None) if reason.needs_probe() => reason.default_durations().0,
             _ => return None,
         };
-        let standing = match self.standing {
-            HealthState::Probing { why, until, .. } => HealthState::Resting { why, until },
-            standing => standing,
-        };
-        self.rest(why, now + pause);
+        let state = self.state.without_probes();
+        self.start_cooldown(reason, now + duration);
         Some(SavedHealth {
             epoch: self.epoch,
-            standing,
-            unknown_pauses: self.unknown_pauses,
+            state,
+            default_cooldowns: self.default_cooldowns,
         })
     }
 
-    /// Rests until an instant, whatever was known before.
-    pub(super) fn rest(&mut self, why: CooldownReason, until: Timestamp) {
-        self.standing = HealthState::Resting { why, until };
+    /// Starts a cooldown, whatever the state was.
+    pub(super) fn start_cooldown(&mut self, reason: CooldownReason, until: Timestamp) {
+        self.state = HealthState::Cooldown { reason, until };
         self.unanswered = 0;
         self.epoch += 1;
     }
 
-    /// What is known of another one is true of this one as well. The rest that ends later stays, and attempts from before count as late.
+    /// Merges the health of another group into this one. The later cooldown stays, and attempts in flight count as stale.
     pub(super) fn merge(&mut self, other: &Self) {
         let epoch = self.epoch.max(other.epoch) + 1;
-        let rests = [&*self, other].map(|health| health.standing.rest());
-        if let Some((until, why)) = rests.into_iter().flatten().max_by_key(|(until, _)| *until) {
-            self.rest(why, until);
+        let cooldowns = [&*self, other].map(|health| health.state.cooldown());
+        if let Some((until, reason)) = cooldowns.into_iter().flatten().max_by_key(|(until, _)| *until) {
+            self.start_cooldown(reason, until);
         }
-        self.unknown_pauses = self.unknown_pauses.max(other.unknown_pauses);
+        self.default_cooldowns = self.default_cooldowns.max(other.default_cooldowns);
         self.epoch = epoch;
     }
 
-    /// What is known of a key concerns its account, as far as it is of that kind; then the key itself is as good as new.
-    pub(super) fn take_over(&mut self, key: &mut Self) {
-        if key.standing.rest().is_some_and(|(_, why)| why.is_of_account()) {
+    /// Moves a key's cooldown to its group, if it is of a kind that concerns the whole group.
+    pub(super) fn take_group_cooldown(&mut self, key: &mut Self) {
+        if key
+            .state
+            .cooldown()
+            .is_some_and(|(_, reason)| reason.is_of_group())
+        {
             self.merge(key);
-            key.reinstate();
+            key.reset();
         }
     }
 
-    /// In use from now on, whatever was known before.
-    pub(super) fn reinstate(&mut self) {
+    /// Sets the state to healthy, whatever it was.
+    pub(super) fn reset(&mut self) {
         *self = Self {
-            standing: HealthState::InUse,
             epoch: self.epoch + 1,
-            unknown_pauses: 0,
-            unanswered: 0,
+            ..Self::new()
         };
     }
 
-    /// Takes a refusal back, unless something else has happened since.
+    /// Reverts a refusal, unless the state changed since.
     pub(super) fn restore(&mut self, before: SavedHealth) {
         if before.epoch == self.epoch {
-            self.standing = before.standing;
-            self.unknown_pauses = before.unknown_pauses;
+            self.state = before.state;
+            self.default_cooldowns = before.default_cooldowns;
             self.epoch += 1;
         }
     }
 
-    fn next_unknown_pause(&mut self, why: CooldownReason) -> Duration {
-        let (first, longest) = why.unknown_pause();
-        let doubled = first.saturating_mul(1 << self.unknown_pauses.min(16));
-        self.unknown_pauses = self.unknown_pauses.saturating_add(1);
+    fn next_default_duration(&mut self, reason: CooldownReason) -> Duration {
+        let (first, longest) = reason.default_durations();
+        let doubled = first.saturating_mul(1 << self.default_cooldowns.min(16));
+        self.default_cooldowns = self.default_cooldowns.saturating_add(1);
         doubled.min(longest)
     }
 }

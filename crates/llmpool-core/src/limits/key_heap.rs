@@ -1,47 +1,48 @@
 //! The usable keys of a set, the least loaded first.
 //!
-//! An indexed min-heap in which four stand at the top, side by side, and every place has four children, which stand together too: the load
-//! of a key anywhere in it changes in O(log n), and that of one of few keys without anybody moving. It keeps a copy of every key's load,
-//! so whoever changes a key must tell the heap.
+//! An indexed heap of width four: four entries at the top, and four children below each entry, always stored side by side. The load of a
+//! key changes in O(log n), and without moving any entry if there are at most four. The heap holds a copy of every key's load, so the
+//! owner must call [`KeyHeap::update`] after each change of a key.
 //!
-//! Always true: places are taken from the first on, and those behind the last taken one are [`VACANT`], up to a whole four.
+//! Invariant: entries are stored without gaps; the rest up to a multiple of four is [`VACANT`].
 
 use std::num::NonZeroU64;
 
-use super::key::{Key, KeyId};
+use super::key::KeyId;
+use super::key_record::KeyRecord;
 
 const ABSENT: u32 = u32::MAX;
-/// So many stand at the top and below every place.
+/// Entries at the top, and children of each entry.
 const WIDTH: usize = 4;
 /// More loaded than any key.
-const VACANT: Entry = Entry {
-    load: Load(u128::MAX),
+const VACANT: HeapEntry = HeapEntry {
+    load: KeyLoad(u128::MAX),
     id: KeyId(u32::MAX),
 };
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeyHeap {
-    /// The four at the top, and then for one place after the other the four below it.
-    heap: Vec<Entry>,
+    /// The four entries at the top, then the four children of each entry in order.
+    heap: Vec<HeapEntry>,
     len: usize,
-    /// Where each key of the ledger stands in `heap`, or `ABSENT`.
-    places: Vec<u32>,
+    /// For each key of the limiter its index in `heap`, or `ABSENT`.
+    indices: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    load: Load,
+struct HeapEntry {
+    load: KeyLoad,
     id: KeyId,
 }
 
-/// Attempts under way per weight first; between equals the one that has rested longest. Lower is less loaded.
+/// Attempts in flight per weight, then the time of last use. Lower is less loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Load(u128);
+struct KeyLoad(u128);
 
-impl Load {
+impl KeyLoad {
     #[inline(always)]
-    fn of(key: &Key) -> Self {
-        // In parts of 2^-32: equal shares are equal, and shares of weights up to 2^16 are never mistaken for one another.
+    fn of(key: &KeyRecord) -> Self {
+        // In units of 2^-32: exact enough to tell apart all fractions of weights up to 2^16.
         let per_weight = (u64::from(key.limit_set.in_flight) << 32) / NonZeroU64::from(key.weight);
         Self(u128::from(per_weight) << 64 | u128::from(key.last_used))
     }
@@ -49,136 +50,140 @@ impl Load {
 
 impl KeyHeap {
     #[inline(always)]
-    pub(super) fn peek(&self) -> Option<KeyId> {
+    fn peek(&self) -> Option<KeyId> {
         let top = self.four_at(0)?;
         Some(top[least(top)].id).filter(|_| self.len > 0)
     }
 
-    /// The least loaded of those that `fits`. Looks at no more keys than are less loaded than the answer, and at those next to them.
+    /// Returns the least loaded key that `fits`. Visits only keys that are less loaded than the result, and their children.
+    #[inline(always)]
     pub(super) fn first_that(&self, fits: impl Fn(KeyId) -> bool) -> Option<KeyId> {
-        // Nearly always the first will do.
+        // Nearly always the first key fits.
         let first = self.peek()?;
         if fits(first) {
             return Some(first);
         }
-        let mut front: Vec<usize> = self.taken_at(0).collect();
+        self.search(fits)
+    }
+
+    fn search(&self, fits: impl Fn(KeyId) -> bool) -> Option<KeyId> {
+        let mut front: Vec<usize> = self.occupied_from(0).collect();
         while let Some(nearest) = (0..front.len()).min_by_key(|at| self.heap[front[*at]].load) {
-            let place = front.swap_remove(nearest);
-            let id = self.heap[place].id;
+            let index = front.swap_remove(nearest);
+            let id = self.heap[index].id;
             if fits(id) {
                 return Some(id);
             }
-            front.extend(self.taken_at(below(place)));
+            front.extend(self.occupied_from(children(index)));
         }
         None
     }
 
-    /// Puts a key where its load belongs, whether it was in the heap or not.
+    /// Inserts a key, or moves it to where its load belongs.
     #[inline(always)]
-    pub(super) fn update(&mut self, id: KeyId, key: &Key) {
-        let load = Load::of(key);
-        let place = match self.places.get(id.index()) {
-            Some(&place) if place != ABSENT => place as usize,
-            _ => self.new_place(id),
+    pub(super) fn update(&mut self, id: KeyId, key: &KeyRecord) {
+        let load = KeyLoad::of(key);
+        let index = match self.indices.get(id.index()) {
+            Some(&index) if index != ABSENT => index as usize,
+            _ => self.append(id),
         };
         if self.heap.len() == WIDTH {
-            // Among few nobody moves.
-            self.heap[place] = Entry { load, id };
+            self.heap[index] = HeapEntry { load, id };
         } else {
-            self.settle(place, Entry { load, id });
+            self.place(index, HeapEntry { load, id });
         }
     }
 
-    /// The first vacant place, for a key that has none.
-    fn new_place(&mut self, id: KeyId) -> usize {
-        if self.places.len() <= id.index() {
-            self.places.resize(id.index() + 1, ABSENT);
+    /// Appends a vacant entry for a key that has none, and returns its index.
+    fn append(&mut self, id: KeyId) -> usize {
+        if self.indices.len() <= id.index() {
+            self.indices.resize(id.index() + 1, ABSENT);
         }
         if self.len == self.heap.len() {
             self.heap.extend([VACANT; WIDTH]);
         }
-        self.places[id.index()] = self.len as u32;
+        self.indices[id.index()] = self.len as u32;
         self.len += 1;
         self.len - 1
     }
 
     #[inline(always)]
     pub(super) fn remove(&mut self, id: KeyId) {
-        let place = self.places.get(id.index()).filter(|place| **place != ABSENT);
-        if let Some(&place) = place {
-            self.vacate(place as usize, id);
+        let index = self.indices.get(id.index()).filter(|index| **index != ABSENT);
+        if let Some(&index) = index {
+            self.remove_at(index as usize, id);
         }
     }
 
-    fn vacate(&mut self, place: usize, id: KeyId) {
-        self.places[id.index()] = ABSENT;
+    fn remove_at(&mut self, index: usize, id: KeyId) {
+        self.indices[id.index()] = ABSENT;
         self.len -= 1;
         let last = std::mem::replace(&mut self.heap[self.len], VACANT);
         if last.id != id {
-            self.settle(place, last);
+            self.place(index, last);
         }
     }
 
-    /// Moves an entry from a place to where it belongs, and others out of its way.
-    fn settle(&mut self, mut place: usize, entry: Entry) {
-        place = self.rise(place, &entry);
-        place = self.sink(place, &entry);
-        self.put(place, entry);
+    /// Stores an entry where it belongs, starting the search at `index`.
+    fn place(&mut self, mut index: usize, entry: HeapEntry) {
+        index = self.rise(index, &entry);
+        index = self.sink(index, &entry);
+        self.put(index, entry);
     }
 
-    fn rise(&mut self, mut place: usize, entry: &Entry) -> usize {
-        while place >= WIDTH {
-            let parent = place / WIDTH - 1;
+    fn rise(&mut self, mut index: usize, entry: &HeapEntry) -> usize {
+        while index >= WIDTH {
+            let parent = index / WIDTH - 1;
             let above = self.heap[parent];
             if above.load <= entry.load {
                 break;
             }
-            self.put(place, above);
-            place = parent;
+            self.put(index, above);
+            index = parent;
         }
-        place
+        index
     }
 
-    fn sink(&mut self, mut place: usize, entry: &Entry) -> usize {
-        while let Some(children) = self.four_at(below(place)) {
-            let at = least(children);
-            let child = children[at];
+    fn sink(&mut self, mut index: usize, entry: &HeapEntry) -> usize {
+        while let Some(four) = self.four_at(children(index)) {
+            let at = least(four);
+            let child = four[at];
             if child.load >= entry.load {
                 break;
             }
-            self.put(place, child);
-            place = below(place) + at;
+            self.put(index, child);
+            index = children(index) + at;
         }
-        place
+        index
     }
 
-    /// The four that stand together from a place on.
+    /// The four entries stored side by side from an index on.
     #[inline(always)]
-    fn four_at(&self, first: usize) -> Option<&[Entry; WIDTH]> {
+    fn four_at(&self, first: usize) -> Option<&[HeapEntry; WIDTH]> {
         self.heap.get(first..)?.first_chunk()
     }
 
-    /// Those of their places that are taken.
-    fn taken_at(&self, first: usize) -> std::ops::Range<usize> {
+    /// The indices of those that are not vacant.
+    fn occupied_from(&self, first: usize) -> std::ops::Range<usize> {
         first.min(self.len)..(first + WIDTH).min(self.len)
     }
 
     #[inline(always)]
-    fn put(&mut self, place: usize, entry: Entry) {
-        self.heap[place] = entry;
-        self.places[entry.id.index()] = place as u32;
+    fn put(&mut self, index: usize, entry: HeapEntry) {
+        self.heap[index] = entry;
+        self.indices[entry.id.index()] = index as u32;
     }
 }
 
-/// Where the four begin that stand below a place.
+/// Index of the first of an entry's four children.
 #[inline(always)]
-fn below(place: usize) -> usize {
-    WIDTH * (place + 1)
+fn children(index: usize) -> usize {
+    WIDTH * (index + 1)
 }
 
-/// Where the least loaded of four stands among them. Without a loop, since this is where a take spends its time.
+/// Position of the least loaded of four entries. Without a loop, since an acquire spends its time here.
 #[inline(always)]
-fn least(four: &[Entry; WIDTH]) -> usize {
+fn least(four: &[HeapEntry; WIDTH]) -> usize {
     let first = usize::from(four[1].load < four[0].load);
     let second = 2 + usize::from(four[3].load < four[2].load);
     if four[second].load < four[first].load {
@@ -195,36 +200,38 @@ mod tests {
     use proptest::prelude::*;
 
     /// By cross-multiplication, which is exact.
-    fn by_load(a: &Key, b: &Key) -> std::cmp::Ordering {
-        let load = |of: &Key, other: &Key| u64::from(of.limit_set.in_flight) * u64::from(other.weight.get());
+    fn by_load(a: &KeyRecord, b: &KeyRecord) -> std::cmp::Ordering {
+        let load = |of: &KeyRecord, other: &KeyRecord| {
+            u64::from(of.limit_set.in_flight) * u64::from(other.weight.get())
+        };
         (load(a, b), a.last_used).cmp(&(load(b, a), b.last_used))
     }
 
     proptest! {
-        /// Whatever happened before, the first is the least loaded of those inside.
+        /// After any series of updates and removals, the first key is the least loaded one in the heap.
         #[test]
-        fn the_first_is_the_least_loaded(
+        fn heap_first_key_is_least_loaded(
             weights in prop::collection::vec(prop_oneof![1_u32..5, 990_u32..=1000], 1..20),
             steps in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![0_u32..6, 980_u32..1010], any::<bool>()), 0..100),
         ) {
-            let mut keys: Vec<Key> = weights
+            let mut keys: Vec<KeyRecord> = weights
                 .iter()
-                .map(|&weight| Key::new(KeyLimits { weight, ..KeyLimits::default() }))
+                .map(|&weight| KeyRecord::new(KeyLimits { weight, ..KeyLimits::default() }))
                 .collect();
             let mut heap = KeyHeap::default();
             let mut inside = vec![false; keys.len()];
-            for (turn, (which, load, keep)) in steps.into_iter().enumerate() {
+            for (seq, (which, load, insert)) in steps.into_iter().enumerate() {
                 let index = which.index(keys.len());
                 let id = KeyId(index as u32);
                 keys[index].limit_set.in_flight = load;
-                keys[index].last_used = turn as u64;
-                if keep { heap.update(id, &keys[index]) } else { heap.remove(id) }
-                inside[index] = keep;
+                keys[index].last_used = seq as u64;
+                if insert { heap.update(id, &keys[index]) } else { heap.remove(id) }
+                inside[index] = insert;
                 let expected = (0..keys.len() as u32)
                     .map(KeyId)
                     .filter(|id| inside[id.index()])
                     .min_by(|a, b| by_load(&keys[a.index()], &keys[b.index()]));
-                // Keys that were never touched have equal order; only then may another one stand first.
+                // `min_by` returns the first of equal keys, and only unused keys are equal.
                 prop_assert_eq!(heap.peek(), expected);
                 let odd = (0..keys.len() as u32)
                     .map(KeyId)

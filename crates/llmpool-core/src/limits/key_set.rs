@@ -1,12 +1,13 @@
-//! The keys that one or more targets may use: the usable ones in order of load, the resting ones in order of return.
+//! The keys that one or more targets may use: usable ones in order of load, the others in order of return.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use super::demand::Demand;
-use super::key::{Key, KeyId};
+use super::key::KeyId;
 use super::key_heap::KeyHeap;
+use super::key_record::KeyRecord;
 use super::key_table::KeyTable;
 use crate::time::Timestamp;
 
@@ -14,47 +15,41 @@ use crate::time::Timestamp;
 pub(super) struct KeySet {
     members: Vec<KeyId>,
     usable: KeyHeap,
-    /// Ends of pauses. An entry whose key has another end by now is stale, and skipped when it comes up.
+    /// Times at which keys return. An entry that differs from its key's `away_until` is stale and skipped.
     returns: BinaryHeap<Reverse<(Timestamp, KeyId)>>,
-    /// For each key of the ledger, the instant until which it is counted as away in `resting_count`.
-    resting: Vec<Option<Timestamp>>,
-    resting_count: usize,
-    /// What all members together can take at once and in a second, where each of them is limited.
-    bound: Option<Bound>,
+    /// For each key of the limiter, the time until which it counts as away.
+    away_until: Vec<Option<Timestamp>>,
+    away: usize,
+    /// The combined rate of all members, if each of them is limited.
+    combined_rate: Option<CombinedRate>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Bound {
-    at_once: f64,
+#[derive(Clone, Copy, Debug, Default)]
+struct CombinedRate {
+    capacity: f64,
     per_second: f64,
 }
 
 impl KeySet {
     pub(super) fn new(members: Vec<KeyId>, key_table: &KeyTable, now: Timestamp) -> Self {
-        let resting = vec![None; key_table.keys.len()];
         let mut set = Self {
             members,
             usable: KeyHeap::default(),
             returns: BinaryHeap::new(),
-            resting,
-            resting_count: 0,
-            bound: None,
+            away_until: vec![None; key_table.keys.len()],
+            away: 0,
+            combined_rate: None,
         };
-        set.renew(key_table, now);
+        set.refresh(key_table, now);
         set
     }
 
-    /// Takes note that limits or accounts of members changed.
-    pub(super) fn renew(&mut self, key_table: &KeyTable, now: Timestamp) {
-        self.bound = self.members.iter().try_fold(
-            Bound {
-                at_once: 0.0,
-                per_second: 0.0,
-            },
-            |sum, id| sum.and(&key_table.keys[id.index()]),
-        );
+    /// Updates everything after limits or quota groups of members changed.
+    pub(super) fn refresh(&mut self, key_table: &KeyTable, now: Timestamp) {
+        let mut keys = self.members.iter().map(|id| &key_table.keys[id.index()]);
+        self.combined_rate = keys.try_fold(CombinedRate::default(), CombinedRate::with);
         for id in self.members.clone() {
-            self.changed(id, key_table, now);
+            self.update(id, key_table, now);
         }
     }
 
@@ -62,66 +57,38 @@ impl KeySet {
         &self.members
     }
 
-    pub(super) fn has(&self, id: KeyId) -> bool {
+    pub(super) fn contains(&self, id: KeyId) -> bool {
         self.members.binary_search(&id).is_ok()
     }
 
-    /// Takes note that the load or condition of a member changed.
-    pub(super) fn changed(&mut self, id: KeyId, key_table: &KeyTable, now: Timestamp) {
-        let away = key_table
-            .available_at(id, Demand::ONE, now)
-            .map(|(until, _)| until);
-        self.note_rest(id, away);
-        self.place(
-            id,
-            &key_table.keys[id.index()],
-            away.is_none() && !key_table.is_occupied(id),
-        );
-    }
-
-    /// As [`changed`](Self::changed), for a member that has nothing but slots.
-    #[inline(always)]
-    pub(super) fn load_changed(&mut self, id: KeyId, key: &Key) {
-        if self.resting_count > 0 {
-            self.note_rest(id, None);
-        }
-        self.place(id, key, key.limit_set.has_slot());
-    }
-
-    #[inline(always)]
-    fn place(&mut self, id: KeyId, key: &Key, usable: bool) {
-        if usable {
-            self.usable.update(id, key);
+    /// Updates the order after the load, limits or health of a member changed.
+    pub(super) fn update(&mut self, id: KeyId, key_table: &KeyTable, now: Timestamp) {
+        let away = key_table.available_at(id, Demand::ONE, now);
+        self.set_away(id, away.map(|(until, _)| until));
+        if away.is_none() && !key_table.is_occupied(id) {
+            self.usable.update(id, &key_table.keys[id.index()]);
         } else {
             self.usable.remove(id);
         }
     }
 
-    /// The least loaded usable key.
+    /// Returns the least loaded usable key that `fits`.
     #[inline(always)]
-    pub(super) fn least_loaded(&mut self, key_table: &KeyTable, now: Timestamp) -> Option<KeyId> {
-        if !self.returns.is_empty() {
-            self.wake(key_table, now);
-        }
-        self.usable.peek()
-    }
-
-    /// The least loaded usable key that `fits`.
     pub(super) fn least_loaded_that(
         &mut self,
         key_table: &KeyTable,
         now: Timestamp,
         fits: impl Fn(KeyId) -> bool,
     ) -> Option<KeyId> {
-        self.wake(key_table, now);
+        self.return_due(key_table, now);
         self.usable.first_that(fits)
     }
 
-    /// The next resting key to return, and when; `None` when none rests.
+    /// Returns the next key to return and when; `None` if time returns none.
     pub(super) fn next_return(&mut self, key_table: &KeyTable, now: Timestamp) -> Option<(Timestamp, KeyId)> {
-        self.wake(key_table, now);
+        self.return_due(key_table, now);
         while let Some(&Reverse((until, id))) = self.returns.peek() {
-            if self.resting[id.index()] == Some(until) {
+            if self.away_until[id.index()] == Some(until) {
                 return Some((until, id));
             }
             self.returns.pop();
@@ -129,54 +96,52 @@ impl KeySet {
         None
     }
 
-    /// Whether nothing but time can bring a key back: no slot is occupied and no probe under way on a key in use.
-    pub(super) fn all_in_cooldown(&mut self, key_table: &KeyTable, now: Timestamp) -> bool {
-        self.wake(key_table, now);
-        self.resting_count == self.members.len()
+    /// Returns whether only time can return a key: none is merely occupied.
+    pub(super) fn all_away(&mut self, key_table: &KeyTable, now: Timestamp) -> bool {
+        self.return_due(key_table, now);
+        self.away == self.members.len()
     }
 
-    /// How long `requests` take at least, where every member is limited.
+    /// Returns a lower bound of the time that `requests` take, if every member has a rate limit.
     pub(super) fn least_time(&self, requests: u64) -> Duration {
-        let bound = self.bound.filter(|bound| requests as f64 > bound.at_once);
-        bound.map_or(Duration::ZERO, |bound| {
-            Duration::try_from_secs_f64((requests as f64 - bound.at_once) / bound.per_second * 0.999_999)
+        let rate = self.combined_rate;
+        let rate = rate.filter(|rate| requests as f64 > rate.capacity);
+        rate.map_or(Duration::ZERO, |rate| {
+            Duration::try_from_secs_f64((requests as f64 - rate.capacity) / rate.per_second * 0.999_999)
                 .unwrap_or_default()
         })
     }
 
-    fn wake(&mut self, key_table: &KeyTable, now: Timestamp) {
+    /// Updates the keys whose time to return has come.
+    fn return_due(&mut self, key_table: &KeyTable, now: Timestamp) {
         while let Some(&Reverse((until, id))) = self.returns.peek() {
             if until > now {
                 break;
             }
             self.returns.pop();
-            self.changed(id, key_table, now);
+            self.update(id, key_table, now);
         }
     }
 
-    #[inline(always)]
-    fn note_rest(&mut self, id: KeyId, until: Option<Timestamp>) {
-        if self.resting[id.index()] != until {
-            self.note_other_rest(id, until);
+    fn set_away(&mut self, id: KeyId, until: Option<Timestamp>) {
+        let known = &mut self.away_until[id.index()];
+        if *known == until {
+            return;
         }
-    }
-
-    fn note_other_rest(&mut self, id: KeyId, until: Option<Timestamp>) {
-        let noted = &mut self.resting[id.index()];
-        self.resting_count = self.resting_count + usize::from(until.is_some()) - usize::from(noted.is_some());
-        *noted = until;
+        self.away = self.away + usize::from(until.is_some()) - usize::from(known.is_some());
+        *known = until;
         if let Some(until) = until {
             self.returns.push(Reverse((until, id)));
         }
     }
 }
 
-impl Bound {
-    fn and(self, key: &Key) -> Option<Self> {
+impl CombinedRate {
+    fn with(self, key: &KeyRecord) -> Option<Self> {
         let rates = key.limit_set.limits().rate_limits();
         let slowest = rates.reduce(|a, b| if b.per_second() < a.per_second() { b } else { a })?;
         Some(Self {
-            at_once: self.at_once + f64::from(slowest.capacity()),
+            capacity: self.capacity + f64::from(slowest.capacity()),
             per_second: self.per_second + slowest.per_second(),
         })
     }

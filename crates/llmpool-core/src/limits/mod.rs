@@ -1,28 +1,55 @@
-//! What may be used, by whom, and when again.
+//! Which attempts may start, on which key, and when.
 //!
-//! A [`limiter::Limiter`] decides; a [`wait_queue::WaitQueue`] says whose turn it is to ask. Both are plain values: the shell puts one
-//! lock around them and adds wakers.
+//! A [`Limiter`] decides, and a [`WaitQueue`] orders the requests that have to wait. [`Admission`] combines both. All are
+//! plain values: the library adds a lock, wakers and timers.
 
-pub mod admission;
-pub mod affinity;
-pub mod bucket;
+mod admission;
+mod affinity;
+mod bucket;
+mod cooldown;
 mod demand;
-pub mod fairness;
+mod denial;
+mod fairness;
+mod grant;
 mod health;
-pub mod key;
+mod key;
+mod key_constraint;
 mod key_heap;
+mod key_record;
 mod key_set;
+mod key_sets;
 mod key_table;
-pub mod limit_set;
-pub mod limiter;
+mod limit_set;
+mod limit_snapshot;
+mod limiter;
 #[allow(clippy::module_inception, reason = "the file of the struct `Limits`")]
 mod limits;
 mod model_denials;
-pub mod observed_limits;
-pub mod rate_limit;
-pub mod shared_quota;
-pub mod wait_queue;
-pub mod window;
+mod observed_limits;
+mod quota_group;
+mod rate_limit;
+mod shared_quota;
+mod target;
+mod wait_queue;
+mod window;
 
+pub use self::admission::{Admission, AdmissionOutcome, MAX_WAITING, Rejection};
+pub use self::affinity::{Affinity, AffinityError, MAX_RECORDED};
+pub use self::bucket::{Bucket, BucketDenied};
+pub use self::cooldown::CooldownReason;
 pub use self::demand::Demand;
+pub use self::denial::{AcquireOutcome, Unsatisfiable, Wait, WaitReason};
+pub use self::fairness::{Caller, FairClocks};
+pub use self::grant::Grant;
+pub use self::key::{KeyAvailability, KeyId, KeyLimits};
+pub use self::key_constraint::KeyConstraint;
+pub use self::key_table::ProvisionalCooldown;
+pub use self::limit_snapshot::{LimitSnapshot, LimitSnapshots};
+pub use self::limiter::Limiter;
 pub use self::limits::{LimitKind, Limits};
+pub use self::quota_group::QuotaGroupId;
+pub use self::rate_limit::{RateLimit, RateLimitError};
+pub use self::shared_quota::SharedQuotaDetector;
+pub use self::target::{TargetId, TargetLimits};
+pub use self::wait_queue::{AcquireRequest, QueueHead, QueuePosition, Ticket, WaitQueue};
+pub use self::window::{SlidingWindow, WindowCharge};

@@ -1,15 +1,16 @@
-//! Keys that the provider refuses for one model, though they are valid.
+//! Keys that the provider rejects for one model, though they are valid.
 //!
-//! Always true: only the answer to an attempt that began after a refusal changes what that refusal said, and only its own end counts as
-//! the end of a probe.
+//! Invariant: only the response to an attempt that began after a denial changes that denial, and only the end of such an attempt ends
+//! a probe.
 
 use std::time::Duration;
 
-use super::health::{CooldownReason, Health, HealthState};
+use super::cooldown::CooldownReason;
+use super::health::{Health, HealthState};
 use super::key::KeyId;
 use crate::time::Timestamp;
 
-/// The keys that one target may not use, or is finding out about.
+/// The keys that one target may not use, or is probing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModelDenials {
     keys: Vec<(KeyId, Health)>,
@@ -21,70 +22,75 @@ impl ModelDenials {
         self.keys.is_empty()
     }
 
-    /// Whether a key may not be used now.
-    pub(super) fn forbids(&self, id: KeyId, now: Timestamp) -> bool {
-        self.of(id).is_some_and(|health| {
+    /// Returns whether a key must not be used now.
+    pub(super) fn denies(&self, id: KeyId, now: Timestamp) -> bool {
+        self.get(id).is_some_and(|health| {
             health.is_probed() || health.cooldown_until().is_some_and(|until| until > now)
         })
     }
 
-    /// Until when it is not used; `None` where it is not forbidden, or a probe decides.
+    /// Returns the end of a key's denial; `None` if it is not denied, or is being probed.
     pub(super) fn until(&self, id: KeyId) -> Option<Timestamp> {
-        self.of(id)?.cooldown_until()
+        self.get(id)?.cooldown_until()
     }
 
-    pub(super) fn standing(&self, id: KeyId) -> Option<HealthState> {
-        self.of(id).map(Health::standing)
+    pub(super) fn state(&self, id: KeyId) -> Option<HealthState> {
+        self.get(id).map(Health::state)
     }
 
-    /// An attempt begins; it is a probe if its key is forbidden. Answers by which number its answer is known.
-    pub(super) fn reserve(&mut self, id: KeyId, now: Timestamp) -> Option<u32> {
-        let health = self.of_mut(id)?;
-        health.reserve(false, now);
+    /// Records the start of an attempt and returns the epoch of the denial; the attempt is a probe if its key is denied.
+    pub(super) fn begin_attempt(&mut self, id: KeyId, now: Timestamp) -> Option<u32> {
+        let health = self.get_mut(id)?;
+        health.begin_attempt(false, now);
         Some(health.epoch())
     }
 
-    /// An attempt ends.
-    pub(super) fn release(&mut self, id: KeyId, epoch: Option<u32>) {
-        if let (Some(health), Some(epoch)) = (self.of_mut(id), epoch) {
-            health.release(epoch);
+    pub(super) fn end_attempt(&mut self, id: KeyId, epoch: Option<u32>) {
+        if let (Some(health), Some(epoch)) = (self.get_mut(id), epoch) {
+            health.end_attempt(epoch);
         }
     }
 
-    /// An attempt got through. Answers whether that changed anything.
-    pub(super) fn succeeded(&mut self, id: KeyId, epoch: Option<u32>) -> bool {
-        let is_news = self.of(id).is_some_and(|health| Some(health.epoch()) == epoch);
-        if is_news {
-            self.allow(id);
+    /// Records the success of an attempt and returns whether it lifts a denial.
+    pub(super) fn record_success(&mut self, id: KeyId, epoch: Option<u32>) -> bool {
+        let lifts = self.get(id).is_some_and(|health| Some(health.epoch()) == epoch);
+        if lifts {
+            self.remove(id);
         }
-        is_news
+        lifts
     }
 
-    /// An attempt was refused.
-    pub(super) fn refused(&mut self, id: KeyId, epoch: Option<u32>, pause: Option<Duration>, now: Timestamp) {
-        match (self.of_mut(id), epoch) {
-            (Some(health), Some(epoch)) => health.refused(epoch, CooldownReason::Forbidden, pause, now),
-            (Some(health), None) => health.late_refusal(CooldownReason::Forbidden, pause, now),
+    pub(super) fn record_refusal(
+        &mut self,
+        id: KeyId,
+        epoch: Option<u32>,
+        duration: Option<Duration>,
+        now: Timestamp,
+    ) {
+        let reason = CooldownReason::Forbidden;
+        match (self.get_mut(id), epoch) {
+            (Some(health), Some(epoch)) => health.record_refusal(epoch, reason, duration, now),
+            (Some(health), None) => health.record_late_refusal(reason, duration, now),
             (None, _) => {
                 let mut health = Health::new();
-                let before = health.refused(health.epoch(), CooldownReason::Forbidden, pause, now);
+                let before = health.record_refusal(health.epoch(), reason, duration, now);
                 self.keys.push((id, health));
                 before
             }
         };
     }
 
-    /// Whatever was known of this key.
-    pub(super) fn allow(&mut self, id: KeyId) {
+    /// Removes the denial of a key.
+    pub(super) fn remove(&mut self, id: KeyId) {
         self.keys.retain(|(key, _)| *key != id);
     }
 
-    fn of(&self, id: KeyId) -> Option<&Health> {
+    fn get(&self, id: KeyId) -> Option<&Health> {
         let mut keys = self.keys.iter();
         keys.find(|(key, _)| *key == id).map(|(_, health)| health)
     }
 
-    fn of_mut(&mut self, id: KeyId) -> Option<&mut Health> {
+    fn get_mut(&mut self, id: KeyId) -> Option<&mut Health> {
         let mut keys = self.keys.iter_mut();
         keys.find(|(key, _)| *key == id).map(|(_, health)| health)
     }

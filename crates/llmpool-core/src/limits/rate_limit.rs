@@ -1,39 +1,38 @@
-//! How much may be used at once, and how fast it comes back.
+//! Burst and refill rate of a token bucket.
 
 use std::fmt;
 
-/// Sub-nanosecond steps, so that the time for one token is a whole number and a burst of `capacity` single takes costs
-/// exactly as much as one take of `capacity`.
+/// Steps per nanosecond. A token takes a whole number of steps, so that single charges add up exactly to one large charge.
 pub(super) const STEPS_PER_NANO: u128 = 1_000_000;
 const STEPS_PER_SECOND: f64 = 1e15;
-/// A bucket that needs longer than this to fill is a typing mistake, and would leave the range in which sums are exact.
-const LONGEST_FILL: u128 = 100 * 365 * 86_400 * 1_000_000_000 * STEPS_PER_NANO;
+/// A longer time to fill is a configuration error, and would leave the range in which sums are exact.
+const MAX_STEPS_TO_FILL: u128 = 100 * 365 * 86_400 * 1_000_000_000 * STEPS_PER_NANO;
+/// Factor by which a minute is stretched, so that requests sent evenly may arrive a little unevenly.
+const MINUTE_GUARD: f64 = 1.002;
 
-/// A burst of `capacity` and a steady rate; both above zero by construction.
+/// A burst of requests and a steady refill rate; both are above zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     capacity: u32,
     steps_per_token: u128,
 }
 
-/// Why a pair of capacity and rate is no quota.
+/// Why a capacity and a rate do not make a rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateLimitError {
-    /// The capacity is zero: nothing could ever be taken.
+    /// The capacity is zero.
     NoCapacity,
-    /// The rate is zero, negative, or not a finite number.
+    /// The rate is zero, negative, or not finite.
     BadRate,
     /// Filling the bucket once would take more than a hundred years.
     TooSlow,
 }
 
-/// By so much a minute is longer than its limit asks for.
-const GUARD: f64 = 1.002;
-
 impl RateLimit {
-    /// A quota of `capacity` tokens at once, refilled at `per_second` tokens a second.
+    /// Returns a rate limit of `capacity` requests at once and `per_second` requests per second.
     ///
-    /// The rate is rounded down to whole steps of a millionth of a nanosecond, so the quota is never exceeded.
+    /// The rate is rounded down to whole steps of 10⁻¹⁵ s per request, so it is never exceeded. Fails if one of them is zero, the rate is not
+    /// finite, or filling the bucket would take more than a hundred years.
     pub fn new(capacity: u32, per_second: f64) -> Result<Self, RateLimitError> {
         if capacity == 0 {
             return Err(RateLimitError::NoCapacity);
@@ -41,10 +40,10 @@ impl RateLimit {
         if !per_second.is_finite() || per_second <= 0.0 {
             return Err(RateLimitError::BadRate);
         }
-        // `as` saturates, and an absurdly low rate is then refused below.
+        // `as` saturates, and such a rate is rejected below.
         let steps_per_token = ((STEPS_PER_SECOND / per_second).ceil() as u128).max(1);
         match u128::from(capacity).checked_mul(steps_per_token) {
-            Some(fill) if fill <= LONGEST_FILL => Ok(Self {
+            Some(fill) if fill <= MAX_STEPS_TO_FILL => Ok(Self {
                 capacity,
                 steps_per_token,
             }),
@@ -52,24 +51,24 @@ impl RateLimit {
         }
     }
 
-    /// At most `most` in any 60 s as the other side sees it, up to `burst` of them at once.
+    /// Returns a rate limit that admits at most `limit` requests in any 60 s, up to `burst` of them at once.
     ///
-    /// Paced rather than counted: the period is a 500th longer than the limit asks for, so that what was evenly sent may arrive
-    /// a little unevenly. A larger burst lowers the rate by as much.
-    pub fn per_minute(most: u32, burst: u32) -> Result<Self, RateLimitError> {
-        let burst = burst.min(most);
+    /// Requests are paced over a minute that is 0.2 % longer, since they may arrive less evenly than they were sent. A larger burst lowers the
+    /// rate accordingly. Fails if `limit` or `burst` is zero.
+    pub fn per_minute(limit: u32, burst: u32) -> Result<Self, RateLimitError> {
+        let burst = burst.min(limit);
         if burst == 0 {
             return Err(RateLimitError::NoCapacity);
         }
-        Self::new(burst, f64::from(most - burst + 1) / (60.0 * GUARD))
+        Self::new(burst, f64::from(limit - burst + 1) / (60.0 * MINUTE_GUARD))
     }
 
-    /// The most that can be taken at once, in tokens.
+    /// The largest burst of requests.
     pub fn capacity(&self) -> u32 {
         self.capacity
     }
 
-    /// Tokens that come back in a second.
+    /// The refill rate in requests per second.
     pub fn per_second(&self) -> f64 {
         STEPS_PER_SECOND / self.steps_per_token as f64
     }
@@ -90,7 +89,7 @@ impl RateLimit {
 impl fmt::Display for RateLimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoCapacity => "a capacity of 0 would never admit anything",
+            Self::NoCapacity => "a capacity of 0 would never admit a request",
             Self::BadRate => "the refill rate must be a finite number above 0",
             Self::TooSlow => "filling this bucket once would take more than a hundred years",
         })
@@ -105,7 +104,7 @@ mod tests {
 
     // O15
     #[test]
-    fn a_rate_that_never_refills_is_refused_instead_of_divided_by() {
+    fn rate_limit_without_refill_is_rejected() {
         assert_eq!(RateLimit::new(0, 1.0), Err(RateLimitError::NoCapacity));
         for bad in [0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             assert_eq!(RateLimit::new(1, bad), Err(RateLimitError::BadRate), "{bad}");
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_never_rounded_up() {
+    fn rate_is_never_rounded_up() {
         for rate in [0.5, 1.0, 3.0, 7.7, 1e9, 1e18] {
             assert!(
                 RateLimit::new(10, rate).unwrap().per_second() <= rate * (1.0 + 1e-15),

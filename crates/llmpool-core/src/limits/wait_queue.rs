@@ -1,43 +1,44 @@
-//! Where the callers of one target wait, and whose turn it is to ask.
+//! The wait queue of one target.
 //!
-//! A ticket is given once, on first arrival, and a retry comes back with it, so an old call is never behind a younger one of the same
-//! caller. Between callers the order is [fair](super::fairness). Calls bound to one key or account stand in a line of their own: they must
-//! not hold up those that any key would serve.
+//! A ticket is assigned once, on first arrival, and a retry keeps it, so a call never waits behind a younger call of the same caller. Between
+//! callers the order is [fair](super::fairness). Requests constrained to a key or quota group wait in queues of their own, so that they do not
+//! hold up requests that any key can serve.
 //!
-//! Always true: of each caller the oldest ticket is first; what is summed up is exactly what those who stand there need.
+//! Invariant: of each caller the oldest ticket is first; `requests` equals the sum over the caller's waiters.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::demand::Demand;
-pub use super::fairness::Caller;
-use super::fairness::FairClocks;
-use super::limiter::KeyConstraint;
+use super::fairness::{Caller, FairClocks};
+use super::key_constraint::KeyConstraint;
 use crate::time::Timestamp;
 
-/// More callers than this are not counted when an arrival asks how many are before him; more of a caller's own neither, where he is in
-/// the midst of them.
-const FEW: usize = 64;
+/// Limit of callers, and of older requests of the same caller, that [`WaitQueue::ahead`] visits.
+const MAX_VISITED: usize = 64;
 
-/// A call's place in line: lower is older.
+/// A call's place in the order of arrival; lower is older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// Someone who wants a grant.
+/// A request for a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcquireRequest {
-    /// The place in line.
+    /// Order of arrival.
     pub ticket: Ticket,
-    /// Who calls.
+    /// Who sends the request.
     pub caller: Caller,
-    /// What is needed.
+    /// What the attempt takes from the limits.
     pub demand: Demand,
-    /// Which keys will do.
+    /// Which keys it may use.
     pub constraint: KeyConstraint,
     /// When the caller gives up.
     pub deadline: Timestamp,
 }
 
-/// Where somebody stands who is first of his caller: by his caller's clock, then by ticket.
+/// Position of a caller's first request: by the caller's fair clock, then by ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueuePosition {
     clock: u64,
@@ -46,41 +47,42 @@ pub struct QueuePosition {
 }
 
 impl QueuePosition {
-    /// Whose turn it is.
+    /// The ticket of the request.
     pub fn ticket(&self) -> Ticket {
         self.ticket
     }
 }
 
-/// The first of a line.
+/// The next request to serve.
 #[derive(Debug)]
 pub struct QueueHead<'a, S> {
-    /// Where he stands.
-    pub turn: QueuePosition,
-    /// What he wants.
+    /// Its position in the queue.
+    pub position: QueuePosition,
+    /// The request itself.
     pub request: &'a AcquireRequest,
-    /// What is kept for him.
+    /// The data stored with the request.
     pub waiter: &'a S,
 }
 
-/// The callers of one target who wait, each with whatever the shell keeps for it (`S`).
+/// The waiting requests of one target, each stored with data of type `S`.
 #[derive(Debug)]
 pub struct WaitQueue<S> {
-    lines: BTreeMap<KeyConstraint, ConstraintQueue<S>>,
-    waiting: usize,
+    queues: BTreeMap<KeyConstraint, ConstraintQueue<S>>,
+    len: usize,
 }
 
+/// Requests of one constraint.
 #[derive(Debug)]
 struct ConstraintQueue<S> {
     callers: BTreeMap<Caller, CallerQueue<S>>,
-    /// The first of every caller.
+    /// The first request of every caller.
     firsts: BTreeSet<QueuePosition>,
 }
 
 #[derive(Debug)]
 struct CallerQueue<S> {
-    seats: BTreeMap<Ticket, (AcquireRequest, S)>,
-    /// The requests that all of them need together.
+    waiters: BTreeMap<Ticket, (AcquireRequest, S)>,
+    /// Requests that all waiters demand together.
     requests: u64,
     first: QueuePosition,
 }
@@ -88,332 +90,171 @@ struct CallerQueue<S> {
 impl<S> Default for WaitQueue<S> {
     fn default() -> Self {
         Self {
-            lines: BTreeMap::new(),
-            waiting: 0,
+            queues: BTreeMap::new(),
+            len: 0,
         }
     }
 }
 
 impl<S> WaitQueue<S> {
-    /// How many wait.
+    /// The number of waiting requests.
     pub fn len(&self) -> usize {
-        self.waiting
+        self.len
     }
 
-    /// Whether nobody waits.
+    /// Returns whether no request waits.
     pub fn is_empty(&self) -> bool {
-        self.waiting == 0
+        self.len == 0
     }
 
-    /// Whether somebody who arrives with this binding would find someone waiting.
-    pub fn must_queue(&self, constraint: KeyConstraint) -> bool {
-        self.lines.contains_key(&constraint)
+    /// Returns whether a request with this constraint waits.
+    pub fn has_waiters(&self, constraint: KeyConstraint) -> bool {
+        self.queues.contains_key(&constraint)
     }
 
-    /// The requests of everyone certainly served before this arrival: those of his caller with an older ticket, and of every other caller as
-    /// many as his share is. A lower bound: where many callers wait, or where he is in the midst of many, some are not counted.
+    /// Returns how many requests are certainly served before this one: older ones of the same caller, and every other caller's fair share.
+    ///
+    /// A lower bound: with many callers, or in the middle of a long queue, some are not counted.
     pub fn ahead(&self, request: &AcquireRequest) -> u64 {
-        let Some(line) = self.lines.get(&request.constraint) else {
+        let Some(queue) = self.queues.get(&request.constraint) else {
             return 0;
         };
-        let (own, before) = match line.callers.get(&request.caller) {
-            None => (0, 0),
-            Some(queue) => queue.before(request.ticket),
-        };
-        let others = line
-            .callers
-            .iter()
-            .filter(|(caller, _)| **caller != request.caller);
-        let others = others.take(FEW).map(|(caller, queue)| {
-            // Each of mine lets him have as many as his weight is of mine; the first of his may come after me.
+        let own = queue.callers.get(&request.caller);
+        let (requests, before) = own.map_or((0, 0), |own| own.before(request.ticket));
+        let others = queue.callers.iter();
+        let others = others.filter(|(caller, _)| **caller != request.caller);
+        let others = others.take(MAX_VISITED).map(|(caller, other)| {
+            // Each own request lets the other caller have `weight / own weight`; its first one may come after this request.
             let share = u64::from(caller.weight.max(1)) * before / u64::from(request.caller.weight.max(1));
-            share.saturating_sub(1).min(queue.seats.len() as u64)
+            share.saturating_sub(1).min(other.waiters.len() as u64)
         });
-        own + others.sum::<u64>()
+        requests + others.sum::<u64>()
     }
 
-    /// Takes a seat.
-    pub fn join(&mut self, request: AcquireRequest, waiter: S, fair: &mut FairClocks) {
-        let line = self
-            .lines
+    /// Inserts a request.
+    pub fn insert(&mut self, request: AcquireRequest, waiter: S, fair: &mut FairClocks) {
+        let queue = self
+            .queues
             .entry(request.constraint)
             .or_insert_with(|| ConstraintQueue {
                 callers: BTreeMap::new(),
                 firsts: BTreeSet::new(),
             });
-        let queue = line.callers.entry(request.caller).or_insert_with(|| {
-            let turn = QueuePosition {
-                clock: fair.begins_to_wait(request.caller),
+        let own = queue.callers.entry(request.caller).or_insert_with(|| {
+            let first = QueuePosition {
+                clock: fair.start_waiting(request.caller),
                 ticket: request.ticket,
                 caller: request.caller,
             };
-            line.firsts.insert(turn);
+            queue.firsts.insert(first);
             CallerQueue {
-                seats: BTreeMap::new(),
+                waiters: BTreeMap::new(),
                 requests: 0,
-                first: turn,
+                first,
             }
         });
-        if request.ticket < queue.first.ticket {
-            line.firsts.remove(&queue.first);
-            queue.first.ticket = request.ticket;
-            line.firsts.insert(queue.first);
+        if request.ticket < own.first.ticket {
+            queue.firsts.remove(&own.first);
+            own.first.ticket = request.ticket;
+            queue.firsts.insert(own.first);
         }
-        if queue.seats.insert(request.ticket, (request, waiter)).is_none() {
-            queue.requests += u64::from(request.demand.requests);
-            self.waiting += 1;
+        if own.waiters.insert(request.ticket, (request, waiter)).is_none() {
+            own.requests += u64::from(request.demand.requests);
+            self.len += 1;
         }
     }
 
-    /// Leaves the room, granted or not; who was granted was [served](Fair::served) before. Answers what was kept for the seat.
-    pub fn leave(&mut self, request: &AcquireRequest, fair: &mut FairClocks) -> Option<S> {
-        let line = self.lines.get_mut(&request.constraint)?;
-        let queue = line.callers.get_mut(&request.caller)?;
-        let (left, waiter) = queue.seats.remove(&request.ticket)?;
-        queue.requests -= u64::from(left.demand.requests);
-        self.waiting -= 1;
-        if queue.first.ticket == request.ticket {
-            line.firsts.remove(&queue.first);
-            match queue.seats.first_key_value() {
+    /// Removes a request and returns its data. If it was granted, [`FairClocks::record_grant`] must be called before.
+    pub fn remove(&mut self, request: &AcquireRequest, fair: &mut FairClocks) -> Option<S> {
+        let queue = self.queues.get_mut(&request.constraint)?;
+        let own = queue.callers.get_mut(&request.caller)?;
+        let (removed, waiter) = own.waiters.remove(&request.ticket)?;
+        own.requests -= u64::from(removed.demand.requests);
+        self.len -= 1;
+        if own.first.ticket == request.ticket {
+            queue.firsts.remove(&own.first);
+            match own.waiters.first_key_value() {
                 None => {
-                    line.callers.remove(&request.caller);
-                    fair.ends_waiting(request.caller);
+                    queue.callers.remove(&request.caller);
+                    fair.stop_waiting(request.caller);
                 }
                 Some((next, _)) => {
-                    queue.first = QueuePosition {
-                        clock: queue.first.clock.max(fair.clock_of(request.caller)),
+                    own.first = QueuePosition {
+                        clock: own.first.clock.max(fair.clock_of(request.caller)),
                         ticket: *next,
                         caller: request.caller,
                     };
-                    line.firsts.insert(queue.first);
+                    queue.firsts.insert(own.first);
                 }
             }
         }
-        if line.callers.is_empty() {
-            self.lines.remove(&request.constraint);
+        if queue.callers.is_empty() {
+            self.queues.remove(&request.constraint);
         }
         Some(waiter)
     }
 
-    /// What is kept for a seat.
+    /// The data stored with a request.
     pub fn waiter_mut(&mut self, request: &AcquireRequest) -> Option<&mut S> {
-        let queue = self
-            .lines
-            .get_mut(&request.constraint)?
-            .callers
-            .get_mut(&request.caller)?;
-        queue.seats.get_mut(&request.ticket).map(|(_, waiter)| waiter)
+        let queue = self.queues.get_mut(&request.constraint)?;
+        let own = queue.callers.get_mut(&request.caller)?;
+        own.waiters.get_mut(&request.ticket).map(|(_, waiter)| waiter)
     }
 
-    /// The first of a line.
+    /// The next request to serve of those with a constraint.
     pub fn head(&self, constraint: KeyConstraint) -> Option<QueueHead<'_, S>> {
-        let line = self.lines.get(&constraint)?;
-        let turn = *line.firsts.first()?;
-        let (request, waiter) = line.callers.get(&turn.caller)?.seats.get(&turn.ticket)?;
+        let queue = self.queues.get(&constraint)?;
+        let position = *queue.firsts.first()?;
+        let (request, waiter) = queue
+            .callers
+            .get(&position.caller)?
+            .waiters
+            .get(&position.ticket)?;
         Some(QueueHead {
-            turn,
+            position,
             request,
             waiter,
         })
     }
 
-    /// Moves those to where they belong now whose callers were served elsewhere, as far as they would be first.
-    pub fn freshen(&mut self, constraint: KeyConstraint, fair: &FairClocks) {
-        let Some(line) = self.lines.get_mut(&constraint) else {
+    /// Updates the positions of callers that were granted requests in other queues, until the head is up to date.
+    pub fn refresh(&mut self, constraint: KeyConstraint, fair: &FairClocks) {
+        let Some(queue) = self.queues.get_mut(&constraint) else {
             return;
         };
-        while let Some(&stale) = line.firsts.first() {
+        while let Some(&stale) = queue.firsts.first() {
             let clock = fair.clock_of(stale.caller);
-            let Some(queue) = line
-                .callers
-                .get_mut(&stale.caller)
-                .filter(|_| clock > stale.clock)
-            else {
+            let own = queue.callers.get_mut(&stale.caller);
+            let Some(own) = own.filter(|_| clock > stale.clock) else {
                 return;
             };
-            line.firsts.remove(&stale);
-            queue.first.clock = clock;
-            line.firsts.insert(queue.first);
+            queue.firsts.remove(&stale);
+            own.first.clock = clock;
+            queue.firsts.insert(own.first);
         }
     }
 
-    /// The lines in which somebody waits, the one whose head is first.
-    pub fn lines(&self) -> Vec<KeyConstraint> {
-        let mut lines: Vec<_> = self
-            .lines
-            .iter()
-            .filter_map(|(constraint, line)| Some((*line.firsts.first()?, *constraint)))
-            .collect();
-        lines.sort_unstable();
-        lines.into_iter().map(|(_, constraint)| constraint).collect()
+    /// The constraints of waiting requests, ordered by their heads.
+    pub fn constraints(&self) -> Vec<KeyConstraint> {
+        let queues = self.queues.iter();
+        let heads = queues.filter_map(|(constraint, queue)| Some((*queue.firsts.first()?, *constraint)));
+        let mut heads: Vec<_> = heads.collect();
+        heads.sort_unstable();
+        heads.into_iter().map(|(_, constraint)| constraint).collect()
     }
 }
 
 impl<S> CallerQueue<S> {
-    /// The requests of those with an older ticket, and how many they are.
+    /// Returns the demanded requests of older tickets, and the number of those tickets.
     fn before(&self, ticket: Ticket) -> (u64, u64) {
-        match self.seats.last_key_value() {
-            Some((youngest, _)) if *youngest < ticket => (self.requests, self.seats.len() as u64),
+        match self.waiters.last_key_value() {
+            Some((youngest, _)) if *youngest < ticket => (self.requests, self.waiters.len() as u64),
             _ => {
-                let mut sum = (0, 0);
-                for (_, (request, _)) in self.seats.range(..ticket).take(FEW) {
-                    sum.0 += u64::from(request.demand.requests);
-                    sum.1 += 1;
-                }
-                sum
+                let older = self.waiters.range(..ticket).take(MAX_VISITED);
+                older.fold((0, 0), |(requests, count), (_, (request, _))| {
+                    (requests + u64::from(request.demand.requests), count + 1)
+                })
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(ticket: u64) -> AcquireRequest {
-        of(Caller::default(), ticket)
-    }
-
-    fn of(caller: Caller, ticket: u64) -> AcquireRequest {
-        AcquireRequest {
-            ticket: Ticket(ticket),
-            caller,
-            demand: Demand::ONE,
-            constraint: KeyConstraint::Any,
-            deadline: Timestamp::MAX,
-        }
-    }
-
-    /// Serves the head of the line of those whom any key would serve.
-    /// Who waits in one line already is no newcomer in another, however many others were served meanwhile.
-    #[test]
-    fn calls_of_one_caller_go_by_ticket_in_all_lines() {
-        let (one, two) = (Caller::new(1), Caller::new(2));
-        let (mut here, mut there, mut fair) =
-            (WaitQueue::default(), WaitQueue::default(), FairClocks::default());
-        here.join(of(one, 1), (), &mut fair);
-        (0..5).for_each(|_| fair.served(two));
-        there.join(of(one, 2), (), &mut fair);
-        here.join(of(one, 3), (), &mut fair);
-        here.leave(&of(one, 1), &mut fair);
-        let turn = |queue: &WaitQueue<()>| queue.head(KeyConstraint::Any).unwrap().turn;
-        assert!(turn(&there) < turn(&here));
-        there.leave(&of(one, 2), &mut fair);
-        here.leave(&of(one, 3), &mut fair);
-        // And who comes back after a silence begins where a newcomer does.
-        (0..5).for_each(|_| fair.served(two));
-        here.join(of(one, 4), (), &mut fair);
-        there.join(of(Caller::new(3), 5), (), &mut fair);
-        assert_eq!(turn(&here).clock, turn(&there).clock);
-    }
-
-    fn serve(queue: &mut WaitQueue<()>, fair: &mut FairClocks) -> Option<AcquireRequest> {
-        let head = *queue.head(KeyConstraint::Any)?.request;
-        fair.served(head.caller);
-        queue.leave(&head, fair);
-        Some(head)
-    }
-
-    #[test]
-    fn a_retry_comes_back_to_its_old_place() {
-        let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
-        for ticket in [7, 9, 3] {
-            queue.join(request(ticket), (), &mut fair);
-        }
-        let head = |queue: &WaitQueue<()>| queue.head(KeyConstraint::Any).unwrap().turn.ticket();
-        assert_eq!(head(&queue), Ticket(3));
-        assert_eq!(queue.ahead(&request(8)), 2);
-        assert_eq!(queue.ahead(&request(10)), 3);
-        queue.leave(&request(3), &mut fair);
-        assert_eq!(head(&queue), Ticket(7));
-    }
-
-    #[test]
-    fn an_empty_room_keeps_no_line() {
-        let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
-        queue.join(request(1), (), &mut fair);
-        assert!(queue.must_queue(KeyConstraint::Any));
-        assert_eq!(queue.leave(&request(1), &mut fair), Some(()));
-        assert_eq!(queue.leave(&request(1), &mut fair), None);
-        assert!(queue.is_empty() && !queue.must_queue(KeyConstraint::Any) && queue.lines().is_empty());
-    }
-
-    #[test]
-    fn a_single_call_waits_behind_at_most_one_of_each_other_caller() {
-        let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
-        for ticket in 0..700 {
-            queue.join(of(Caller::new(ticket % 7), ticket), (), &mut fair);
-        }
-        for served in 0..200 {
-            let lone = of(Caller::new(99), 1000 + served);
-            queue.join(lone, (), &mut fair);
-            let before = std::iter::from_fn(|| serve(&mut queue, &mut fair)).take_while(|head| *head != lone);
-            let before: Vec<_> = before.map(|head| head.caller.id).collect();
-            let mut distinct = before.clone();
-            distinct.sort_unstable();
-            distinct.dedup();
-            assert_eq!(before.len(), distinct.len(), "{before:?}");
-            if queue.is_empty() {
-                return;
-            }
-        }
-    }
-
-    #[test]
-    fn callers_share_by_weight_and_in_order_of_their_tickets() {
-        let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
-        let heavy = Caller { id: 1, weight: 3 };
-        let light = Caller { id: 2, weight: 1 };
-        for ticket in 0..400 {
-            queue.join(
-                of(if ticket % 2 == 0 { heavy } else { light }, ticket),
-                (),
-                &mut fair,
-            );
-        }
-        let served: Vec<_> = (0..200).map(|_| serve(&mut queue, &mut fair).unwrap()).collect();
-        let of_heavy = served.iter().filter(|served| served.caller == heavy);
-        assert_eq!(of_heavy.clone().count(), 150);
-        assert!(of_heavy.is_sorted_by_key(|served| served.ticket));
-    }
-
-    #[test]
-    fn what_left_without_a_grant_costs_its_caller_nothing() {
-        let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
-        let (one, two) = (Caller::new(1), Caller::new(2));
-        for ticket in 0..100 {
-            queue.join(of(one, ticket), (), &mut fair);
-        }
-        (0..100).for_each(|ticket| {
-            queue.leave(&of(one, ticket), &mut fair);
-        });
-        for ticket in 100..120 {
-            queue.join(of(if ticket < 110 { two } else { one }, ticket), (), &mut fair);
-        }
-        let first: Vec<_> = (0..4)
-            .map(|_| serve(&mut queue, &mut fair).unwrap().caller.id)
-            .collect();
-        assert_eq!(first.iter().filter(|id| **id == 1).count(), 2, "{first:?}");
-    }
-
-    #[test]
-    fn who_was_silent_saved_nothing_up() {
-        let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
-        let (busy, silent) = (Caller::new(1), Caller::new(2));
-        for ticket in 0..500 {
-            queue.join(of(busy, ticket), (), &mut fair);
-            serve(&mut queue, &mut fair);
-        }
-        for ticket in 500..520 {
-            queue.join(
-                of(if ticket < 510 { busy } else { silent }, ticket),
-                (),
-                &mut fair,
-            );
-        }
-        let first: Vec<_> = (0..8)
-            .map(|_| serve(&mut queue, &mut fair).unwrap().caller.id)
-            .collect();
-        assert_eq!(first.iter().filter(|id| **id == 2).count(), 4, "{first:?}");
     }
 }

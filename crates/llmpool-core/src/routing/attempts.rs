@@ -8,7 +8,7 @@
 //! spending a retry.)
 
 use crate::failure::{Blame, Certainty, Failure, FailureKind};
-use crate::limits::key::KeyId;
+use crate::limits::KeyId;
 use crate::seeded_rng::SeededRng;
 use crate::time::Timestamp;
 
@@ -213,8 +213,8 @@ impl Attempts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::key::KeyLimits;
-    use crate::limits::limiter::Limiter;
+    use crate::limits::KeyLimits;
+    use crate::limits::Limiter;
     use std::time::Duration;
 
     const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);

@@ -52,7 +52,7 @@ fn permits(keys: usize, mut permits: Permits, calls: usize) {
 
 fn cancel(waiters: usize, calls: usize) {
     let mut waiters = Waiters::new(waiters);
-    waiters.enter();
+    waiters.acquire_all();
     let region = Region::new(ALLOCATOR);
     waiters.cancel(calls);
     let change = region.change();
@@ -62,7 +62,7 @@ fn cancel(waiters: usize, calls: usize) {
 fn bytes_for_each_of(waiters: usize) -> usize {
     let mut desk = Waiters::new(waiters);
     let region = Region::new(ALLOCATOR);
-    desk.enter();
+    desk.acquire_all();
     let change = region.change();
     (change.bytes_allocated - change.bytes_deallocated) / waiters
 }

@@ -1,18 +1,16 @@
-//! What one permit costs when nobody waits: taken, found healthy, settled, given back. And what those cost who wait.
+//! Cost of an uncontended permit (acquired, settled, released with success), and of waiting calls.
 
 use std::hint::black_box;
 use std::task::Waker;
 use std::time::Duration;
 
-use llmpool_core::limits::admission::{Admission, AdmissionOutcome, LONGEST_LINE};
-use llmpool_core::limits::key::KeyLimits;
-use llmpool_core::limits::limiter::{KeyConstraint, TargetId};
-use llmpool_core::limits::rate_limit::RateLimit;
-use llmpool_core::limits::wait_queue::{AcquireRequest, Caller, Ticket};
-use llmpool_core::limits::{Demand, Limits};
+use llmpool_core::limits::{
+    AcquireRequest, Admission, AdmissionOutcome, Caller, Demand, KeyConstraint, KeyLimits, Limits,
+    MAX_WAITING, RateLimit, TargetId, Ticket,
+};
 use llmpool_core::time::Timestamp;
 
-/// A desk with so many keys and one target.
+/// An admission with a number of keys and one target.
 pub(crate) struct Permits {
     admission: Admission<()>,
     target: TargetId,
@@ -22,7 +20,7 @@ pub(crate) struct Permits {
 }
 
 impl Permits {
-    /// Keys with slots; the target has a rate.
+    /// Keys with slots; the target has a rate limit.
     pub(crate) fn new(keys: usize) -> Self {
         let limits = Limits {
             max_concurrency: Some(8),
@@ -31,7 +29,7 @@ impl Permits {
         Self::with_limits(keys, limits, Demand::ONE)
     }
 
-    /// Keys with every kind of limit; the target has a rate.
+    /// Keys with every kind of limit; the target has a rate limit.
     pub(crate) fn with_all_limits(keys: usize) -> Self {
         let limits = Limits {
             rate_limit: Some(RateLimit::new(1000, 4e6 / 60.0).unwrap()),
@@ -54,9 +52,7 @@ impl Permits {
             limits,
             ..KeyLimits::default()
         };
-        let keys: Vec<_> = (0..keys)
-            .map(|_| admission.limiter_mut().add_key(limits))
-            .collect();
+        let keys: Vec<_> = (0..keys).map(|_| admission.add_key(limits)).collect();
         let limits = Limits {
             rate_limit: Some(RateLimit::new(1_000_000, 1e6).unwrap()),
             ..Limits::default()
@@ -86,7 +82,7 @@ impl Permits {
             self.admission
                 .acquire(self.target, &request, &(), self.now, &mut wakes)
         else {
-            panic!("nobody waits, and nothing is used up")
+            panic!("denied without contention")
         };
         black_box(&grant);
         self.now = self.now + Duration::from_micros(100);
@@ -97,7 +93,7 @@ impl Permits {
     }
 }
 
-/// A desk at which so many wait, in as many lines as their number needs.
+/// An admission with a number of waiters, spread over as many queues as needed.
 pub(crate) struct Waiters {
     admission: Admission<Waker>,
     now: Timestamp,
@@ -115,14 +111,14 @@ impl Waiters {
             },
             ..KeyLimits::default()
         };
-        let key = admission.limiter_mut().add_key(limits);
-        let targets: Vec<_> = (0..waiters.div_ceil(LONGEST_LINE))
+        let key = admission.add_key(limits);
+        let targets: Vec<_> = (0..waiters.div_ceil(MAX_WAITING))
             .map(|_| admission.add_target(&[key], Limits::default(), now))
             .collect();
         let request = request(0);
         let mut wakes = Vec::new();
-        let answer = admission.acquire(targets[0], &request, Waker::noop(), now, &mut wakes);
-        assert!(matches!(answer, AdmissionOutcome::Granted(_)));
+        let outcome = admission.acquire(targets[0], &request, Waker::noop(), now, &mut wakes);
+        assert!(matches!(outcome, AdmissionOutcome::Granted(_)));
         Self {
             admission,
             now,
@@ -132,17 +128,17 @@ impl Waiters {
         }
     }
 
-    pub(crate) fn enter(&mut self) {
+    pub(crate) fn acquire_all(&mut self) {
         let mut wakes = Vec::new();
         for (target, request) in &self.waiting {
-            let answer = self
+            let outcome = self
                 .admission
                 .acquire(*target, request, Waker::noop(), self.now, &mut wakes);
-            assert!(matches!(answer, AdmissionOutcome::Wait(_)));
+            assert!(matches!(outcome, AdmissionOutcome::Wait(_)));
         }
     }
 
-    /// So many of them go away, from all over the lines.
+    /// Cancels a number of waiters from all over the queues.
     pub(crate) fn cancel(&mut self, calls: usize) {
         let mut wakes = Vec::new();
         for at in 0..calls {

@@ -1,7 +1,9 @@
-//! Waiting for one's turn: the room and the ledger of the core behind one short lock.
+//! Waiting for permits: core's admission behind one short lock, with wakers and timers.
 
-mod admission;
+mod acquire;
 mod permit;
+mod shared_admission;
 
-pub(crate) use admission::{LONGEST_LINE, Rejection, SharedAdmission};
+pub(crate) use llmpool_core::limits::{MAX_WAITING, Rejection};
 pub(crate) use permit::Permit;
+pub(crate) use shared_admission::SharedAdmission;

@@ -2,21 +2,19 @@
 
 use std::time::Duration;
 
-use llmpool_core::limits::key::KeyId;
-use llmpool_core::limits::limiter::{CooldownReason, Grant, ProvisionalCooldown};
-use llmpool_core::limits::observed_limits::LimitSnapshots;
+use llmpool_core::limits::{CooldownReason, Grant, KeyId, LimitSnapshots, ProvisionalCooldown};
 
-use super::SharedAdmission;
+use super::shared_admission::SharedAdmission;
 use crate::sync::Arc;
 
-/// A key's slot and reserved quota, as a value: dropping it gives the slot back, and the quota too unless the request was
-/// handed to a connection.
+/// A concurrency slot on a key plus reserved quota. Dropping it frees the slot, and refunds the quota unless the request was handed to a
+/// connection.
 #[derive(Debug)]
 pub(crate) struct Permit {
     admission: Arc<SharedAdmission>,
     grant: Grant,
-    used: bool,
-    given_back: bool,
+    is_used: bool,
+    is_released: bool,
 }
 
 impl Permit {
@@ -24,76 +22,92 @@ impl Permit {
         Self {
             admission,
             grant,
-            used: false,
-            given_back: false,
+            is_used: false,
+            is_released: false,
         }
     }
 
-    /// The reserved key; `None` where the target has none.
+    /// The reserved key; `None` if the target has none.
     pub(crate) fn key(&self) -> Option<KeyId> {
         self.grant.key()
     }
 
-    /// The request goes to a connection now: from here on its quota is spent.
-    pub(crate) fn hand_over(&mut self) {
-        self.used = true;
+    /// Marks the quota as spent: the request is handed to a connection.
+    pub(crate) fn mark_used(&mut self) {
+        self.is_used = true;
     }
 
-    /// The connection gave the request back unwritten.
-    pub(crate) fn take_back(&mut self) {
-        self.used = false;
+    /// Marks the quota as unspent: the connection returned the request unwritten.
+    pub(crate) fn mark_unused(&mut self) {
+        self.is_used = false;
     }
 
-    /// Whether the request was handed to a connection.
+    /// Returns whether the request was handed to a connection.
     pub(crate) fn is_used(&self) -> bool {
-        self.used
+        self.is_used
     }
 
-    /// The attempt got through: the key is healthy.
-    pub(crate) fn succeeded(&self) {
-        self.admission.succeeded(&self.grant);
+    /// Records that the attempt succeeded.
+    pub(crate) fn record_success(&self) {
+        let grant = &self.grant;
+        self.admission
+            .change(|admission, now, wakes| admission.record_success(grant, now, wakes));
     }
 
-    /// The attempt got through and is over: as [`succeeded`](Self::succeeded) and a drop, in one step.
+    /// Records that the attempt succeeded, and releases the permit, in one step.
     pub(crate) fn complete(mut self) {
-        self.given_back = true;
-        self.admission.complete(&mut self.grant);
+        self.is_released = true;
+        let grant = &mut self.grant;
+        self.admission
+            .change(|admission, now, wakes| admission.complete(grant, now, wakes));
     }
 
-    /// The target failed; it rests where it named a time or where that is configured.
-    pub(crate) fn target_failed(&self, pause: Option<Duration>) {
-        self.admission.target_failed(&self.grant, pause);
+    /// Records that the target failed. It cools down for `duration`, or without one if its circuit breaker opens.
+    pub(crate) fn record_target_failure(&self, duration: Option<Duration>) {
+        let grant = &self.grant;
+        self.admission
+            .change(|admission, now, wakes| admission.record_target_failure(grant, duration, now, wakes));
     }
 
-    /// The provider said what is left of its limits.
-    pub(crate) fn observed(&self, sights: &LimitSnapshots) {
-        self.admission.observed(&self.grant, sights);
+    /// Records the limits that the response reports.
+    pub(crate) fn record_limits(&self, snapshots: &LimitSnapshots) {
+        let grant = &self.grant;
+        self.admission
+            .change(|admission, now, wakes| admission.record_limits(grant, snapshots, now, wakes));
     }
 
-    /// So many tokens of the model it really were, instead of the estimate.
+    /// Corrects the reserved tokens from the estimate to those used.
     pub(crate) fn settle(&mut self, tokens: u32) {
-        self.admission.settle(&mut self.grant, tokens);
+        let grant = &mut self.grant;
+        self.admission
+            .change(|admission, now, wakes| admission.settle(grant, tokens, now, wakes));
     }
 
-    /// The provider refused the key, which rests: for `pause`, or where none was named for a time that doubles.
-    pub(crate) fn refused(
+    /// Records that the provider refused the key, which cools down: for `duration`, or without one for a time that doubles.
+    pub(crate) fn record_refusal(
         &self,
-        why: CooldownReason,
-        pause: Option<Duration>,
+        reason: CooldownReason,
+        duration: Option<Duration>,
     ) -> Option<ProvisionalCooldown> {
-        self.admission.refused(&self.grant, why, pause)
+        let grant = &self.grant;
+        self.admission
+            .change(|admission, now, wakes| admission.record_refusal(grant, reason, duration, now, wakes))
     }
 
-    /// The provider refused the call, and perhaps because of the key, which rests until that is known.
-    pub(crate) fn refused_unclearly(&self, pause: Duration) -> Option<ProvisionalCooldown> {
-        self.admission.refused_unclearly(&self.grant, pause)
+    /// Records a refusal that may be due to the key, which cools down until that is known.
+    pub(crate) fn record_unclear_refusal(&self, duration: Duration) -> Option<ProvisionalCooldown> {
+        let grant = &self.grant;
+        self.admission
+            .change(|admission, now, wakes| admission.record_unclear_refusal(grant, duration, now, wakes))
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if !self.given_back {
-            self.admission.release(&mut self.grant, self.used);
+        if !self.is_released {
+            let (grant, is_used) = (&mut self.grant, self.is_used);
+            self.admission
+                .change(|admission, now, wakes| admission.release(grant, is_used, now, wakes));
         }
     }
 }

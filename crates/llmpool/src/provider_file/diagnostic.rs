@@ -24,10 +24,7 @@ pub struct Diagnostic {
 
 /// The errors in a provider file, at least one. A file with an error is not loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProviderFileError {
-    file: String,
-    diagnostics: Vec<Diagnostic>,
-}
+pub struct ProviderFileError(Vec<Diagnostic>);
 
 impl Diagnostic {
     /// Creates a diagnostic about the whole file.
@@ -44,26 +41,26 @@ impl Diagnostic {
 }
 
 impl ProviderFileError {
-    pub(super) fn new(file: &str, mut diagnostics: Vec<Diagnostic>) -> Self {
-        diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
-        let file = file.to_owned();
-        Self { file, diagnostics }
+    /// `errors` must not be empty.
+    pub(super) fn new(mut errors: Vec<Diagnostic>) -> Self {
+        errors.sort_by_key(|error| (error.line, error.column));
+        Self(errors)
     }
 
     /// Returns the path or name of the file.
     pub fn file(&self) -> &str {
-        &self.file
+        self.0.first().map_or("", |error| &error.file)
     }
 
     /// Returns all errors, in the order of the file.
     pub fn diagnostics(&self) -> &[Diagnostic] {
-        &self.diagnostics
+        &self.0
     }
 }
 
 impl From<Diagnostic> for ProviderFileError {
     fn from(diagnostic: Diagnostic) -> Self {
-        Self::new(&diagnostic.file.clone(), vec![diagnostic])
+        Self(vec![diagnostic])
     }
 }
 
@@ -85,17 +82,12 @@ impl fmt::Display for Diagnostic {
 
 impl fmt::Display for ProviderFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.diagnostics.len() > 1 {
-            let count = self.diagnostics.len();
-            writeln!(f, "{}: {count} errors; file not loaded", self.file)?;
+        if let [only] = &self.0[..] {
+            return only.fmt(f);
         }
-        for (index, diagnostic) in self.diagnostics.iter().enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
-            diagnostic.fmt(f)?;
-        }
-        Ok(())
+        let count = self.0.len();
+        write!(f, "{}: {count} errors; file not loaded", self.file())?;
+        self.0.iter().try_for_each(|error| write!(f, "\n{error}"))
     }
 }
 

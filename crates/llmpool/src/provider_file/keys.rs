@@ -1,6 +1,6 @@
 //! Reading the keys of a model.
 
-use llmpool_core::limits::key::KeyLimits;
+use llmpool_core::limits::KeyLimits;
 
 use super::field::{Field, JsonKind};
 use super::reader::FileReader;

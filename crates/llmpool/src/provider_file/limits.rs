@@ -1,7 +1,6 @@
 //! Reading rate limits and other limits of models and keys.
 
-use llmpool_core::limits::Limits;
-use llmpool_core::limits::rate_limit::RateLimit;
+use llmpool_core::limits::{Limits, RateLimit};
 
 use super::field::{Field, Fields};
 use super::reader::FileReader;

@@ -137,9 +137,7 @@ impl<'a> FileReader<'a> {
             max_concurrency: limits.max_concurrency,
             expected_output_tokens: self.optional_integer(members, "expected_output_tokens", 1, u32::MAX),
             breaker: self.optional_integer(members, "breaker", 1, 1_000_000),
-            on_status: get("on_status")
-                .map(|field| self.status_policy(&field))
-                .unwrap_or_default(),
+            on_status: self.status_policy(get("on_status")),
             learn_limits: get("learn_limits")
                 .and_then(|field| self.boolean(&field))
                 .unwrap_or(true),
@@ -151,18 +149,12 @@ impl<'a> FileReader<'a> {
                 .map_or(defaults.retry_delay, |delay| {
                     Duration::from_secs_f64(delay.min(86_400.0))
                 }),
-            timeouts: get("timeouts")
-                .map(|field| self.timeouts(&field))
-                .unwrap_or_default(),
+            timeouts: self.timeouts(get("timeouts")),
             context_window: self
                 .optional_integer(members, "context_window", 1, u32::MAX)
                 .unwrap_or(defaults.context_window),
-            api_params: get("api_params")
-                .map(|field| self.api_params(&field))
-                .unwrap_or_default(),
-            headers: get("headers")
-                .map(|field| self.headers(&field))
-                .unwrap_or_default(),
+            api_params: self.api_params(get("api_params")),
+            headers: self.headers(get("headers")),
         }
     }
 

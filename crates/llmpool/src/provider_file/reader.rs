@@ -37,7 +37,7 @@ impl<'a> FileReader<'a> {
     pub(super) fn into_warnings(self) -> Result<Vec<Diagnostic>, ProviderFileError> {
         match self.errors.is_empty() {
             true => Ok(self.warnings),
-            false => Err(ProviderFileError::new(self.file, self.errors)),
+            false => Err(ProviderFileError::new(self.errors)),
         }
     }
 

@@ -29,8 +29,8 @@ const RESERVED_PARAMS: [&str; 4] = ["model", "messages", "stream", "stream_optio
 const MAX_SECONDS: f64 = 3e9;
 
 impl<'a> FileReader<'a> {
-    pub(super) fn api_params(&mut self, field: &Field<'a>) -> Vec<(String, Box<RawValue>)> {
-        let members = self.object(field);
+    pub(super) fn api_params(&mut self, field: Option<Field<'a>>) -> Vec<(String, Box<RawValue>)> {
+        let members = field.and_then(|field| self.object(&field));
         let mut params = Vec::new();
         for (name, field) in members.iter().flat_map(Fields::iter) {
             if RESERVED_PARAMS.contains(&&**name) {
@@ -42,8 +42,8 @@ impl<'a> FileReader<'a> {
         params
     }
 
-    pub(super) fn headers(&mut self, field: &Field<'a>) -> HeaderMap {
-        let members = self.object(field);
+    pub(super) fn headers(&mut self, field: Option<Field<'a>>) -> HeaderMap {
+        let members = field.and_then(|field| self.object(&field));
         let mut headers = HeaderMap::new();
         for (name, field) in members.iter().flat_map(Fields::iter) {
             if let Some((name, value)) = self.header(name, &field) {
@@ -74,12 +74,10 @@ impl<'a> FileReader<'a> {
         Some((header, value))
     }
 
-    pub(super) fn timeouts(&mut self, field: &Field<'a>) -> Timeouts {
+    pub(super) fn timeouts(&mut self, field: Option<Field<'a>>) -> Timeouts {
         let defaults = Timeouts::default();
-        let Some(members) = self.object_of(field, &TIMEOUT_FIELDS) else {
-            return defaults;
-        };
-        let mut timeout = |name, default| match members.get(name) {
+        let members = field.and_then(|field| self.object_of(&field, &TIMEOUT_FIELDS));
+        let mut timeout = |name, default| match members.as_ref().and_then(|members| members.get(name)) {
             Some(field) => self.timeout(&field),
             None => default,
         };

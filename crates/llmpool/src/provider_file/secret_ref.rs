@@ -23,6 +23,15 @@ pub(super) struct UnresolvedRef {
     pub(super) help: String,
 }
 
+impl UnresolvedRef {
+    fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            help: help.into(),
+        }
+    }
+}
+
 impl SecretRef {
     /// Parses `${NAME}` and `env:NAME` as variables, `file:PATH` as a file, and anything else as the secret itself.
     pub(super) fn parse(text: &str) -> Self {
@@ -40,40 +49,27 @@ impl SecretRef {
 
     /// Reads the secret. Surrounding whitespace of variables and files is removed.
     pub(super) fn resolve(&self, env: Environment<'_>) -> Result<Secret, UnresolvedRef> {
-        let unresolved = |message: String, help: String| Err(UnresolvedRef { message, help });
         let text = match self {
             Self::Literal(secret) => return Ok(secret.clone()),
-            Self::Unclosed => return unresolved("unclosed reference".into(), "write it as ${NAME}".into()),
+            Self::Unclosed => return Err(UnresolvedRef::new("unclosed reference", "write it as ${NAME}")),
             Self::Variable(name) if name.is_empty() => {
-                return unresolved(
-                    "the reference has no variable name".into(),
-                    "write it as ${NAME}".into(),
-                );
+                let message = "the reference has no variable name";
+                return Err(UnresolvedRef::new(message, "write it as ${NAME}"));
             }
-            Self::Variable(name) => match env(name) {
-                Some(text) => text,
-                None => {
-                    return unresolved(
-                        format!("environment variable {name} is not set"),
-                        format!("set it, as in export {name}=…"),
-                    );
-                }
-            },
-            Self::File(path) => match std::fs::read_to_string(path) {
-                Ok(text) => text,
-                Err(error) => {
-                    return unresolved(
-                        format!("cannot read file {path}: {error}"),
-                        "check the path and the file's permissions".into(),
-                    );
-                }
-            },
+            Self::Variable(name) => env(name).ok_or_else(|| {
+                let message = format!("environment variable {name} is not set");
+                UnresolvedRef::new(message, format!("set it, as in export {name}=…"))
+            })?,
+            Self::File(path) => std::fs::read_to_string(path).map_err(|error| {
+                let message = format!("cannot read file {path}: {error}");
+                UnresolvedRef::new(message, "check the path and the file's permissions")
+            })?,
         };
         match text.trim() {
-            "" => unresolved(
-                "the referenced variable or file is empty".into(),
-                "store the key in it".into(),
-            ),
+            "" => Err(UnresolvedRef::new(
+                "the referenced variable or file is empty",
+                "store the key in it",
+            )),
             secret => Ok(Secret::from(secret)),
         }
     }

@@ -8,22 +8,11 @@ use super::reader::FileReader;
 const FIELDS: [&str; 3] = ["action", "seconds", "scope"];
 const SCOPES: [(&str, KeyScope); 2] = [("key", KeyScope::Key), ("model", KeyScope::Model)];
 
-#[derive(Clone, Copy)]
-enum Action {
-    Park,
-    Disable,
-    Ignore,
-}
-
-const ACTIONS: [(&str, Action); 3] = [
-    ("park", Action::Park),
-    ("disable", Action::Disable),
-    ("ignore", Action::Ignore),
-];
+const ACTIONS: [(&str, &str); 3] = [("park", "park"), ("disable", "disable"), ("ignore", "ignore")];
 
 impl<'a> FileReader<'a> {
-    pub(super) fn status_policy(&mut self, field: &Field<'a>) -> StatusPolicy {
-        let members = self.object(field);
+    pub(super) fn status_policy(&mut self, field: Option<Field<'a>>) -> StatusPolicy {
+        let members = field.and_then(|field| self.object(&field));
         let members = members.iter().flat_map(Fields::iter);
         let entries = members.filter_map(|(status, field)| {
             let number = status.parse().ok().filter(|status| (300..600).contains(status));
@@ -53,14 +42,14 @@ impl<'a> FileReader<'a> {
             return None;
         };
         match (self.one_of(&action, &ACTIONS)?, pause) {
-            (Action::Park, Some(pause)) if !pause.is_zero() => Some(KeyAction::Park { pause, scope }),
-            (Action::Park, _) => {
+            ("park", Some(pause)) if !pause.is_zero() => Some(KeyAction::Park { pause, scope }),
+            ("park", _) => {
                 let help = "add \"seconds\" with a positive number";
                 self.error(field, "the action park needs a pause", help);
                 None
             }
-            (Action::Disable, None) => Some(KeyAction::Disable { scope }),
-            (Action::Ignore, None) => Some(KeyAction::Ignore),
+            ("disable", None) => Some(KeyAction::Disable { scope }),
+            (_, None) => Some(KeyAction::Ignore),
             (_, Some(_)) => {
                 let message = "only the action park has a pause";
                 let help = "remove \"seconds\", or set \"action\" to \"park\"";

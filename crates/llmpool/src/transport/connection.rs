@@ -33,7 +33,7 @@ pub(crate) struct Connection {
     absolute_form: bool,
     proxy_authorization: Option<HeaderValue>,
     /// Whether the connection has carried an exchange before.
-    is_reused: bool,
+    pub(super) is_reused: bool,
 }
 
 /// Why an exchange has no response.
@@ -75,11 +75,6 @@ impl Connection {
         let is_open = self.drive();
         self.gate.leave();
         is_open && self.sender.is_ready()
-    }
-
-    /// Marks the connection as one that has carried an exchange.
-    pub(super) fn set_reused(&mut self) {
-        self.is_reused = true;
     }
 
     /// Sends a request and waits for the head of the response.

@@ -80,7 +80,7 @@ impl ConnectionPool {
         if !connection.is_usable() {
             return;
         }
-        connection.set_reused();
+        connection.is_reused = true;
         let now = clock::now();
         let mut idle = self.lock();
         let expired = idle.partition_point(|idle| now.since(idle.since) > IDLE_TIMEOUT);

@@ -17,8 +17,8 @@ pub(super) fn wait_shares(forecast: &Forecast) -> impl Iterator<Item = (WaitReas
 pub(super) fn limit(reason: WaitReason) -> String {
     let owner = match reason {
         WaitReason::Target(_) | WaitReason::TargetConcurrency => "the model's ",
-        WaitReason::KeyLimits(_) | WaitReason::Concurrency => "the keys' ",
-        WaitReason::TargetRests | WaitReason::Keys(_) => "",
+        WaitReason::KeyLimits(_) | WaitReason::KeyConcurrency => "the keys' ",
+        WaitReason::TargetCooldown | WaitReason::KeysUnavailable(_) => "",
     };
     format!("{owner}{}", limit_kind(reason))
 }
@@ -31,8 +31,8 @@ pub(super) fn limit_kind(reason: WaitReason) -> &'static str {
             LimitKind::Tokens => "tokens per minute",
             LimitKind::Day => "requests per day",
         },
-        WaitReason::TargetConcurrency | WaitReason::Concurrency => "max_concurrency",
-        WaitReason::TargetRests | WaitReason::Keys(_) => "cooldowns",
+        WaitReason::TargetConcurrency | WaitReason::KeyConcurrency => "max_concurrency",
+        WaitReason::TargetCooldown | WaitReason::KeysUnavailable(_) => "cooldowns",
     }
 }
 
@@ -46,8 +46,8 @@ pub(super) fn json_name(reason: WaitReason) -> &'static str {
         WaitReason::KeyLimits(LimitKind::Requests) => "key_requests",
         WaitReason::KeyLimits(LimitKind::Tokens) => "key_tokens",
         WaitReason::KeyLimits(LimitKind::Day) => "key_requests_a_day",
-        WaitReason::Concurrency => "key_concurrency",
-        WaitReason::TargetRests | WaitReason::Keys(_) => "pauses",
+        WaitReason::KeyConcurrency => "key_concurrency",
+        WaitReason::TargetCooldown | WaitReason::KeysUnavailable(_) => "pauses",
     }
 }
 

@@ -1,0 +1,222 @@
+//! Serving of the wait queues: which waiters a change concerns, and in which order the limiter is asked on their behalf.
+
+use super::super::denial::AcquireOutcome;
+use super::super::key::KeyId;
+use super::super::key_constraint::KeyConstraint;
+use super::super::target::TargetId;
+use super::super::wait_queue::{AcquireRequest, QueueHead, QueuePosition};
+use super::blocked_heads::BlockedHead;
+use super::{Admission, Waiter};
+use crate::time::Timestamp;
+
+impl<W: Clone> Admission<W> {
+    /// Serves a target's queues after a change that no event of a key reports: of a head, the time, or the target's limits or health.
+    ///
+    /// All heads are blocked before any of them is served, so that a younger head cannot overtake one that was not blocked yet.
+    pub(super) fn serve_target(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<W>) {
+        if self.waiting == 0 {
+            return;
+        }
+        let Some(set) = self.limiter.set_of(target) else {
+            while self.serve_head(target, KeyConstraint::Any, now, wakes) == Some(true) {}
+            return;
+        };
+        for constraint in self.queues[target.index()].constraints() {
+            self.block_head(target, constraint);
+        }
+        // Also if this target's queue is empty: a head that left it may have held the timer for other queues.
+        let sets = self.limiter.neighbour_sets(set);
+        if self.blocked.any(sets) {
+            let sets = sets.to_vec();
+            self.serve_sets(&sets, now, wakes);
+        }
+    }
+
+    /// Serves the queues that wait for a key that changed.
+    pub(super) fn serve_key(&mut self, key: Option<KeyId>, now: Timestamp, wakes: &mut Vec<W>) {
+        let Some(key) = key.filter(|_| self.waiting > 0) else {
+            return;
+        };
+        let sets = self.limiter.sets_of_key(key);
+        if self.blocked.any(sets) {
+            let sets = sets.to_vec();
+            self.serve_sets(&sets, now, wakes);
+        }
+    }
+
+    /// Serves the heads that wait for keys of these sets, the oldest first whatever its target.
+    ///
+    /// Once a head that any key of a set would serve is denied, no other head of that set is served: it holds the timer for those behind it.
+    fn serve_sets(&mut self, sets: &[usize], now: Timestamp, wakes: &mut Vec<W>) {
+        let mut open: Vec<(usize, Option<BlockedHead>)> = sets.iter().map(|set| (*set, None)).collect();
+        loop {
+            let heads = open.iter().enumerate();
+            let heads =
+                heads.filter_map(|(at, (set, previous))| Some((self.blocked.next(*set, *previous)?, at)));
+            let Some((head, at)) = heads.min() else { return };
+            let (_, target, constraint) = head;
+            if self.refresh_head(head) {
+                continue;
+            }
+            match self.serve_head(target, constraint, now, wakes) {
+                Some(true) => {}
+                Some(false)
+                    if constraint == KeyConstraint::Any && self.blocked.contains(open[at].0, &head) =>
+                {
+                    open.swap_remove(at);
+                }
+                Some(false) | None => open[at].1 = Some(head),
+            }
+        }
+    }
+
+    /// Acquires on behalf of the head of a queue and returns whether it was granted; `None` if the queue is empty.
+    fn serve_head(
+        &mut self,
+        target: TargetId,
+        constraint: KeyConstraint,
+        now: Timestamp,
+        wakes: &mut Vec<W>,
+    ) -> Option<bool> {
+        let QueueHead {
+            position,
+            request,
+            waiter,
+        } = self.queues[target.index()].head(constraint)?;
+        let (request, known) = (*request, waiter.wait);
+        match self.acquire_now(target, &request, now) {
+            AcquireOutcome::Granted(grant) => {
+                wakes.extend(self.remove(target, &request));
+                self.granted.insert((target, request.ticket), grant);
+                self.block_head(target, constraint);
+                Some(true)
+            }
+            AcquireOutcome::Wait(wait) => {
+                if wait.why.is_of_target() {
+                    self.unblock(target, position, constraint);
+                }
+                if known != Some(wait)
+                    && let Some(waiter) = self.queues[target.index()].waiter_mut(&request)
+                {
+                    waiter.wait = Some(wait);
+                    wakes.push(waiter.waker.clone());
+                }
+                Some(false)
+            }
+            // Checked on arrival. If a limit shrinks later, the request waits until its deadline.
+            AcquireOutcome::Unsatisfiable(_) => {
+                self.unblock(target, position, constraint);
+                Some(false)
+            }
+        }
+    }
+
+    /// Acquires from the limiter without queueing, and advances the caller's fair clock on success.
+    #[inline(always)]
+    pub(super) fn acquire_now(
+        &mut self,
+        target: TargetId,
+        request: &AcquireRequest,
+        now: Timestamp,
+    ) -> AcquireOutcome {
+        let outcome = self
+            .limiter
+            .acquire(target, request.demand, request.constraint, now);
+        if matches!(outcome, AcquireOutcome::Granted(_)) {
+            self.fair.record_grant(request.caller);
+        }
+        outcome
+    }
+
+    /// Moves a blocked head whose position is outdated, because its caller was granted something elsewhere, and returns whether it was.
+    fn refresh_head(&mut self, blocked: BlockedHead) -> bool {
+        let (position, target, constraint) = blocked;
+        let queue = &mut self.queues[target.index()];
+        queue.refresh(constraint, &self.fair);
+        if queue.head(constraint).map(|head| head.position) == Some(position) {
+            return false;
+        }
+        self.unblock(target, position, constraint);
+        self.block_head(target, constraint);
+        true
+    }
+
+    /// Adds the head of a queue to those that wait for keys.
+    fn block_head(&mut self, target: TargetId, constraint: KeyConstraint) {
+        let head = self.queues[target.index()].head(constraint);
+        if let (Some(head), Some(set)) = (head, self.limiter.set_of(target)) {
+            self.blocked.insert(set, (head.position, target, constraint));
+        }
+    }
+
+    fn unblock(&mut self, target: TargetId, position: QueuePosition, constraint: KeyConstraint) {
+        if let Some(set) = self.limiter.set_of(target) {
+            self.blocked.remove(set, &(position, target, constraint));
+        }
+    }
+
+    /// Returns whether a new request must queue behind others.
+    pub(super) fn must_queue(&self, target: TargetId, constraint: KeyConstraint) -> bool {
+        self.waiting > 0 && (self.queues[target.index()].has_waiters(constraint) || self.is_contended(target))
+    }
+
+    /// Returns whether a head waits for a key that this target could use.
+    fn is_contended(&self, target: TargetId) -> bool {
+        let set = self.limiter.set_of(target);
+        set.is_some_and(|set| self.blocked.any(self.limiter.neighbour_sets(set)))
+    }
+
+    /// Queues a request. If it becomes the head, the previous head no longer holds a timer, and is served again once it is the head.
+    pub(super) fn insert(&mut self, target: TargetId, request: AcquireRequest, waker: W) {
+        let queue = &mut self.queues[target.index()];
+        let previous = queue
+            .head(request.constraint)
+            .map(|head| (head.position, *head.request));
+        let before = queue.len();
+        queue.insert(request, Waiter { waker, wait: None }, &mut self.fair);
+        self.waiting += queue.len() - before;
+        let Some((position, second)) = previous else {
+            return;
+        };
+        let head = queue.head(request.constraint).map(|head| head.position);
+        if head == Some(position) {
+            return;
+        }
+        if let Some(waiter) = queue.waiter_mut(&second) {
+            waiter.wait = None;
+        }
+        self.unblock(target, position, request.constraint);
+    }
+
+    /// Removes a request from its queue and serves the next one if it was the head.
+    pub(super) fn leave(
+        &mut self,
+        target: TargetId,
+        request: &AcquireRequest,
+        now: Timestamp,
+        wakes: &mut Vec<W>,
+    ) {
+        let was_head = self.is_head(target, request);
+        self.remove(target, request);
+        if was_head {
+            self.serve_target(target, now, wakes);
+        }
+    }
+
+    /// Removes a request from its queue without serving the next one.
+    fn remove(&mut self, target: TargetId, request: &AcquireRequest) -> Option<W> {
+        let queue = &mut self.queues[target.index()];
+        let head = queue.head(request.constraint).map(|head| head.position);
+        let waiter = queue.remove(request, &mut self.fair);
+        self.waiting -= usize::from(waiter.is_some());
+        if let Some(position) = head.filter(|head| head.ticket() == request.ticket) {
+            self.unblock(target, position, request.constraint);
+        }
+        waiter.map(|waiter| waiter.waker)
+    }
+
+    pub(super) fn is_head(&self, target: TargetId, request: &AcquireRequest) -> bool {
+        let head = self.queues[target.index()].head(request.constraint);
+        head.is_some_and(|head| head.position.ticket() == request.ticket)
+    }
+}

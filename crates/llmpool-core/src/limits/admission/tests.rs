@@ -1,0 +1,469 @@
+use std::time::Duration;
+
+use super::super::key::KeyLimits;
+use super::super::limit_snapshot::LimitSnapshot;
+use super::super::limits::Limits;
+use super::super::rate_limit::RateLimit;
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
+
+fn request(ticket: u64, constraint: KeyConstraint) -> AcquireRequest {
+    AcquireRequest {
+        ticket: Ticket(ticket),
+        caller: Caller::default(),
+        demand: Demand::ONE,
+        constraint,
+        deadline: NOW + Duration::from_secs(60),
+    }
+}
+
+fn granted(outcome: AdmissionOutcome) -> Grant {
+    match outcome {
+        AdmissionOutcome::Granted(grant) => grant,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn slots(limit: u32) -> Limits {
+    Limits {
+        max_concurrency: Some(limit),
+        ..Limits::default()
+    }
+}
+
+/// A slot of a target and one of a key are freed together, while a younger call of another target already waits for the key.
+#[test]
+fn waiter_for_its_target_is_not_overtaken_on_a_key() {
+    let mut admission: Admission<u64> = Admission::default();
+    let limits = KeyLimits {
+        limits: slots(1),
+        ..KeyLimits::default()
+    };
+    let keys = [admission.add_key(limits)];
+    let narrow = admission.add_target(&keys, slots(1), NOW);
+    let wide = admission.add_target(&keys, None, NOW);
+    let mut wakes = Vec::new();
+    let mut held = granted(admission.acquire(narrow, &request(0, KeyConstraint::Any), &0, NOW, &mut wakes));
+    for (ticket, target, constraint) in [
+        (1, narrow, KeyConstraint::Key(keys[0])),
+        (2, narrow, KeyConstraint::Any),
+        (3, wide, KeyConstraint::Any),
+    ] {
+        let outcome = admission.acquire(target, &request(ticket, constraint), &ticket, NOW, &mut wakes);
+        assert!(matches!(outcome, AdmissionOutcome::Wait(_)), "{outcome:?}");
+    }
+    let mut order = Vec::new();
+    for _ in 0..3 {
+        wakes.clear();
+        admission.release(&mut held, true, NOW, &mut wakes);
+        let next = [
+            (1, narrow, KeyConstraint::Key(keys[0])),
+            (2, narrow, KeyConstraint::Any),
+            (3, wide, KeyConstraint::Any),
+        ];
+        let mut next = next
+            .into_iter()
+            .filter(|(ticket, _, _)| admission.granted.keys().any(|(_, own)| own.0 == *ticket));
+        let (ticket, target, constraint) = next.next().expect("no waiter was granted");
+        order.push(ticket);
+        held = granted(admission.poll(target, &request(ticket, constraint), &ticket, NOW, &mut wakes));
+    }
+    assert_eq!(order, [1, 2, 3]);
+}
+
+fn request_with_tokens(ticket: u64, tokens: u32) -> AcquireRequest {
+    AcquireRequest {
+        demand: Demand { requests: 1, tokens },
+        deadline: NOW + Duration::from_secs(10),
+        ..request(ticket, KeyConstraint::Any)
+    }
+}
+
+fn with_tpm_10_000(of_key: bool) -> (Admission<u64>, TargetId) {
+    let mut admission: Admission<u64> = Admission::default();
+    let tokens = Limits {
+        tpm: Some(10_000),
+        ..Limits::default()
+    };
+    let (of_key, of_target) = if of_key {
+        (tokens, Limits::default())
+    } else {
+        (Limits::default(), tokens)
+    };
+    let limits = KeyLimits {
+        limits: of_key,
+        ..KeyLimits::default()
+    };
+    let key = admission.add_key(limits);
+    let target = admission.add_target(&[key], of_target, NOW);
+    (admission, target)
+}
+
+// L36
+#[test]
+fn request_is_not_rejected_for_tokens_that_may_be_returned() {
+    for of_key in [false, true] {
+        let (mut admission, target) = with_tpm_10_000(of_key);
+        let mut wakes = Vec::new();
+        let mut held = Vec::new();
+        for ticket in 0..20 {
+            match admission.acquire(
+                target,
+                &request_with_tokens(ticket, 4096),
+                &ticket,
+                NOW,
+                &mut wakes,
+            ) {
+                AdmissionOutcome::Granted(grant) => held.push(grant),
+                AdmissionOutcome::Wait(_) => {}
+                rejected @ AdmissionOutcome::Rejected(_) => panic!("{rejected:?}"),
+            }
+        }
+        assert_eq!(held.len(), 2);
+        let mut next = 2;
+        while let Some(mut grant) = held.pop() {
+            admission.settle(&mut grant, 5, NOW, &mut wakes);
+            admission.release(&mut grant, true, NOW, &mut wakes);
+            while next < 20
+                && let AdmissionOutcome::Granted(grant) =
+                    admission.poll(target, &request_with_tokens(next, 4096), &next, NOW, &mut wakes)
+            {
+                held.push(grant);
+                next += 1;
+            }
+        }
+        assert_eq!(next, 20, "of key: {of_key}");
+    }
+}
+
+// O14
+#[test]
+fn waiter_is_woken_when_tokens_turn_out_to_be_used() {
+    for of_key in [false, true] {
+        let (mut admission, target) = with_tpm_10_000(of_key);
+        let mut wakes = Vec::new();
+        let first = request_with_tokens(0, 9000);
+        let mut grant = granted(admission.acquire(target, &first, &0, NOW, &mut wakes));
+        let second = request_with_tokens(1, 2000);
+        let outcome = admission.acquire(target, &second, &1, NOW, &mut wakes);
+        assert!(matches!(outcome, AdmissionOutcome::Wait(_)), "{outcome:?}");
+        admission.settle(&mut grant, 9000, NOW, &mut wakes);
+        admission.release(&mut grant, true, NOW, &mut wakes);
+        assert!(wakes.contains(&1), "of key: {of_key}");
+        for outcome in [
+            admission.poll(target, &second, &1, NOW, &mut wakes),
+            admission.acquire(target, &request_with_tokens(2, 2000), &2, NOW, &mut wakes),
+        ] {
+            let too_late = matches!(outcome, AdmissionOutcome::Rejected(Rejection::TooLate { ready_at: Some(at), .. })
+                if at > NOW + Duration::from_secs(50));
+            assert!(too_late, "of key: {of_key}: {outcome:?}");
+        }
+    }
+}
+
+/// A target with keys of its own, and another one that no change of the first concerns.
+struct Fixture {
+    admission: Admission<u64>,
+    keys: Vec<KeyId>,
+    target: TargetId,
+    other: TargetId,
+    wakes: Vec<u64>,
+}
+
+impl Fixture {
+    fn new(keys: usize, of_key: Limits, of_target: Limits) -> Self {
+        let mut admission: Admission<u64> = Admission::default();
+        let limits = KeyLimits {
+            limits: of_key,
+            ..KeyLimits::default()
+        };
+        let keys: Vec<_> = (0..keys).map(|_| admission.add_key(limits)).collect();
+        let target = TargetLimits {
+            limits: of_target,
+            breaker: Some(1),
+        };
+        let target = admission.add_target(&keys, target, NOW);
+        let other = admission.add_key(limits);
+        let other = admission.add_target(&[other], Limits::default(), NOW);
+        Self {
+            admission,
+            keys,
+            target,
+            other,
+            wakes: Vec::new(),
+        }
+    }
+
+    fn acquire(&mut self, ticket: u64, constraint: KeyConstraint) -> AdmissionOutcome {
+        let request = patient(ticket, constraint);
+        self.admission
+            .acquire(self.target, &request, &ticket, NOW, &mut self.wakes)
+    }
+
+    fn grant(&mut self, ticket: u64) -> Grant {
+        granted(self.acquire(ticket, KeyConstraint::Any))
+    }
+
+    fn wait(&mut self, ticket: u64, constraint: KeyConstraint) {
+        let outcome = self.acquire(ticket, constraint);
+        assert!(
+            matches!(outcome, AdmissionOutcome::Wait(_)),
+            "{ticket}: {outcome:?}"
+        );
+    }
+
+    /// Queues a request for a key of another target that is disabled; no change of this fixture concerns it.
+    fn wait_elsewhere(&mut self) {
+        let request = patient(99, KeyConstraint::Any);
+        let key = self.admission.limiter().keys_of(self.other)[0];
+        self.admission.set_enabled(key, false, NOW, &mut self.wakes);
+        let outcome = self
+            .admission
+            .acquire(self.other, &request, &99, NOW, &mut self.wakes);
+        assert!(matches!(outcome, AdmissionOutcome::Wait(_)), "{outcome:?}");
+        self.wakes.clear();
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Admission<u64>, &mut Vec<u64>)) -> Vec<u64> {
+        self.wakes.clear();
+        change(&mut self.admission, &mut self.wakes);
+        std::mem::take(&mut self.wakes)
+    }
+
+    /// Lets the only key cool down, and queues ticket 1 behind it.
+    fn cool_down(&mut self, reason: CooldownReason, seconds: u64) -> (Grant, Option<ProvisionalCooldown>) {
+        let grant = self.grant(0);
+        let duration = Some(Duration::from_secs(seconds));
+        let cooldown = self
+            .admission
+            .record_refusal(&grant, reason, duration, NOW, &mut self.wakes);
+        self.wait(1, KeyConstraint::Any);
+        self.wait_elsewhere();
+        (grant, cooldown)
+    }
+}
+
+fn patient(ticket: u64, constraint: KeyConstraint) -> AcquireRequest {
+    AcquireRequest {
+        deadline: Timestamp::MAX,
+        ..request(ticket, constraint)
+    }
+}
+
+fn unlimited() -> Fixture {
+    Fixture::new(1, Limits::default(), Limits::default())
+}
+
+#[test]
+fn release_wakes_the_waiter_for_the_slot() {
+    for (of_key, of_target) in [(slots(1), Limits::default()), (Limits::default(), slots(1))] {
+        for used in [true, false] {
+            let mut fixture = Fixture::new(1, of_key, of_target);
+            let mut grant = fixture.grant(0);
+            fixture.wait(1, KeyConstraint::Any);
+            fixture.wait(2, KeyConstraint::Any);
+            fixture.wait_elsewhere();
+            let wakes = fixture.change(|admission, wakes| admission.release(&mut grant, used, NOW, wakes));
+            assert_eq!(wakes, [1, 2], "granted, and next to hold the timer");
+        }
+    }
+}
+
+#[test]
+fn complete_wakes_the_waiter_for_the_slot() {
+    let mut fixture = Fixture::new(1, slots(1), Limits::default());
+    let mut grant = fixture.grant(0);
+    fixture.wait(1, KeyConstraint::Any);
+    fixture.wait_elsewhere();
+    let wakes = fixture.change(|admission, wakes| admission.complete(&mut grant, NOW, wakes));
+    assert_eq!(wakes, [1]);
+}
+
+#[test]
+fn cancel_of_a_granted_waiter_wakes_the_next_one() {
+    let mut fixture = Fixture::new(1, slots(1), Limits::default());
+    let mut grant = fixture.grant(0);
+    fixture.wait(1, KeyConstraint::Any);
+    fixture.wait(2, KeyConstraint::Any);
+    fixture.wait_elsewhere();
+    fixture.change(|admission, wakes| admission.release(&mut grant, true, NOW, wakes));
+    let target = fixture.target;
+    let wakes = fixture.change(|admission, wakes| {
+        admission.cancel(target, &patient(1, KeyConstraint::Any), NOW, wakes);
+    });
+    assert_eq!(wakes, [2]);
+}
+
+#[test]
+fn settle_wakes_the_waiter_for_tokens() {
+    for of_key in [false, true] {
+        let (mut admission, target) = with_tpm_10_000(of_key);
+        let mut wakes = Vec::new();
+        let first = request_with_tokens(0, 9000);
+        let mut grant = granted(admission.acquire(target, &first, &0, NOW, &mut wakes));
+        let outcome = admission.acquire(target, &request_with_tokens(1, 2000), &1, NOW, &mut wakes);
+        assert!(matches!(outcome, AdmissionOutcome::Wait(_)), "{outcome:?}");
+        wakes.clear();
+        admission.settle(&mut grant, 5, NOW, &mut wakes);
+        assert_eq!(wakes, [1], "of key: {of_key}");
+    }
+}
+
+#[test]
+fn success_of_a_probe_wakes_the_waiter() {
+    let mut fixture = unlimited();
+    let mut refused = fixture.grant(0);
+    let change = |admission: &mut Admission<u64>, wakes: &mut Vec<u64>| {
+        let duration = Some(Duration::ZERO);
+        admission.record_refusal(&refused, CooldownReason::Invalid, duration, NOW, wakes);
+    };
+    fixture.change(change);
+    fixture
+        .admission
+        .release(&mut refused, true, NOW, &mut Vec::new());
+    let probe = fixture.grant(1);
+    fixture.wait(2, KeyConstraint::Any);
+    fixture.wait_elsewhere();
+    let wakes = fixture.change(|admission, wakes| admission.record_success(&probe, NOW, wakes));
+    assert_eq!(wakes, [2]);
+}
+
+#[test]
+fn success_of_a_target_probe_wakes_the_waiter() {
+    let mut fixture = unlimited();
+    let mut failed = fixture.grant(0);
+    let duration = Some(Duration::ZERO);
+    fixture.change(|admission, wakes| admission.record_target_failure(&failed, duration, NOW, wakes));
+    fixture.admission.release(&mut failed, true, NOW, &mut Vec::new());
+    let probe = fixture.grant(1);
+    fixture.wait(2, KeyConstraint::Any);
+    fixture.wait_elsewhere();
+    let wakes = fixture.change(|admission, wakes| admission.record_success(&probe, NOW, wakes));
+    assert_eq!(wakes, [2]);
+}
+
+/// The wait of the head changes from a slot to the end of the cooldown.
+#[test]
+fn refusal_wakes_the_waiter_for_the_key() {
+    for unclear in [false, true] {
+        let mut fixture = Fixture::new(1, slots(1), Limits::default());
+        let grant = fixture.grant(0);
+        fixture.wait(1, KeyConstraint::Any);
+        fixture.wait_elsewhere();
+        let duration = Duration::from_secs(10);
+        let wakes = fixture.change(|admission, wakes| {
+            if unclear {
+                admission.record_unclear_refusal(&grant, duration, NOW, wakes);
+            } else {
+                admission.record_refusal(&grant, CooldownReason::Invalid, Some(duration), NOW, wakes);
+            }
+        });
+        assert_eq!(wakes, [1], "unclear: {unclear}");
+    }
+}
+
+#[test]
+fn target_failure_wakes_the_waiter_for_the_target() {
+    let mut fixture = Fixture::new(1, Limits::default(), slots(1));
+    let grant = fixture.grant(0);
+    fixture.wait(1, KeyConstraint::Any);
+    fixture.wait_elsewhere();
+    let duration = Some(Duration::from_secs(10));
+    let wakes =
+        fixture.change(|admission, wakes| admission.record_target_failure(&grant, duration, NOW, wakes));
+    assert_eq!(wakes, [1]);
+}
+
+#[test]
+fn reported_limit_wakes_the_waiter_for_the_key() {
+    let mut fixture = Fixture::new(1, slots(1), Limits::default());
+    let grant = fixture.grant(0);
+    fixture.wait(1, KeyConstraint::Any);
+    fixture.wait_elsewhere();
+    let used_up = LimitSnapshot {
+        limit: Some(10),
+        remaining: Some(0),
+        reset: Some(Duration::from_secs(20)),
+    };
+    let snapshots = LimitSnapshots {
+        requests: used_up,
+        ..LimitSnapshots::default()
+    };
+    let wakes = fixture.change(|admission, wakes| admission.record_limits(&grant, &snapshots, NOW, wakes));
+    assert_eq!(wakes, [1]);
+}
+
+#[test]
+fn restore_wakes_the_waiter_for_the_key() {
+    let mut fixture = unlimited();
+    let (_, cooldown) = fixture.cool_down(CooldownReason::Throttled, 10);
+    let wakes = fixture.change(|admission, wakes| admission.restore(cooldown.unwrap(), NOW, wakes));
+    assert_eq!(wakes, [1]);
+}
+
+#[test]
+fn enabled_key_wakes_its_waiter() {
+    let mut fixture = unlimited();
+    let key = fixture.keys[0];
+    fixture.change(|admission, wakes| admission.set_enabled(key, false, NOW, wakes));
+    fixture.wait(1, KeyConstraint::Any);
+    fixture.wait_elsewhere();
+    let wakes = fixture.change(|admission, wakes| admission.set_enabled(key, true, NOW, wakes));
+    assert_eq!(wakes, [1]);
+}
+
+#[test]
+fn longer_cooldown_wakes_the_waiter_for_the_key() {
+    let mut fixture = unlimited();
+    fixture.cool_down(CooldownReason::Throttled, 10);
+    let (key, until) = (fixture.keys[0], NOW + Duration::from_secs(20));
+    let wakes = fixture.change(|admission, wakes| {
+        admission.set_cooldown(key, CooldownReason::Throttled, until, NOW, wakes);
+    });
+    assert_eq!(wakes, [1]);
+}
+
+/// The group takes over the cooldown of its other key.
+#[test]
+fn joined_keys_wake_the_waiter_for_one_of_them() {
+    let mut fixture = Fixture::new(2, slots(1), Limits::default());
+    let keys = fixture.keys.clone();
+    let held = [fixture.grant(0), fixture.grant(1)];
+    let of_second = held.iter().find(|grant| grant.key() == Some(keys[1])).unwrap();
+    fixture.wait(2, KeyConstraint::Key(keys[0]));
+    fixture.wait_elsewhere();
+    let duration = Some(Duration::from_secs(10));
+    let reason = CooldownReason::NoQuota;
+    let wakes = fixture.change(|admission, wakes| {
+        admission.record_refusal(of_second, reason, duration, NOW, wakes);
+    });
+    assert!(wakes.is_empty(), "another key: {wakes:?}");
+    let wakes = fixture.change(|admission, wakes| {
+        admission.join_keys(&keys, Limits::default(), false, NOW, wakes);
+    });
+    assert_eq!(wakes, [2]);
+}
+
+#[test]
+fn reset_wakes_the_waiter_for_the_rate() {
+    let rate_limit = RateLimit::new(1, 0.05).ok();
+    let mut fixture = Fixture::new(1, Limits::default(), rate_limit.into());
+    fixture.grant(0);
+    fixture.wait(1, KeyConstraint::Any);
+    fixture.wait_elsewhere();
+    let target = fixture.target;
+    let wakes = fixture.change(|admission, wakes| admission.reset(target, NOW, wakes));
+    assert_eq!(wakes, [1]);
+}
+
+#[test]
+fn looser_limit_wakes_the_waiter_for_the_target() {
+    let mut fixture = Fixture::new(1, Limits::default(), slots(1));
+    fixture.grant(0);
+    fixture.wait(1, KeyConstraint::Any);
+    fixture.wait_elsewhere();
+    let target = fixture.target;
+    let wakes = fixture.change(|admission, wakes| admission.set_target_limits(target, slots(2), NOW, wakes));
+    assert_eq!(wakes, [1]);
+}

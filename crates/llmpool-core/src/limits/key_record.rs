@@ -1,0 +1,44 @@
+//! The limits, load and health of one key.
+
+use std::num::NonZeroU32;
+
+use super::health::{Health, HealthState};
+use super::key::KeyLimits;
+use super::limit_set::LimitSet;
+use super::observed_limits::ObservedLimits;
+
+/// One key. Only the key table changes it.
+#[derive(Clone, Debug)]
+pub(super) struct KeyRecord {
+    pub(super) weight: NonZeroU32,
+    pub(super) limit_set: LimitSet,
+    /// Sequence number of its last reservation.
+    pub(super) last_used: u64,
+    pub(super) health: Health,
+    pub(super) disabled: bool,
+    /// Index of its quota group, if it shares one.
+    pub(super) group: Option<usize>,
+}
+
+impl KeyRecord {
+    pub(super) fn new(limits: KeyLimits) -> Self {
+        let mut limit_set = LimitSet::new(limits.limits);
+        if limits.learn {
+            limit_set.observed = ObservedLimits::enabled();
+        }
+        Self {
+            weight: NonZeroU32::new(limits.weight).unwrap_or(NonZeroU32::MIN),
+            limit_set,
+            last_used: 0,
+            health: Health::new(),
+            disabled: false,
+            group: None,
+        }
+    }
+
+    /// Returns whether it is healthy, enabled, and in no group that could be unhealthy.
+    #[inline]
+    pub(super) fn is_plainly_healthy(&self) -> bool {
+        !self.disabled && self.group.is_none() && self.health.state() == HealthState::Healthy
+    }
+}

@@ -1,0 +1,101 @@
+//! The key sets of all targets, and which keys and sets affect each other.
+
+use super::key::KeyId;
+use super::key_set::KeySet;
+use super::key_table::KeyTable;
+use super::quota_group::QuotaGroupId;
+use crate::time::Timestamp;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeySets {
+    sets: Vec<KeySet>,
+    /// For each key, the sets that contain it or a key of its group; nearly always one.
+    of_key: Vec<Vec<usize>>,
+    /// For each set, the sets that share a key or group with it, itself included.
+    neighbours: Vec<Vec<usize>>,
+}
+
+impl KeySets {
+    /// Adds a key that is in no set yet.
+    pub(super) fn add_key(&mut self) {
+        self.of_key.push(Vec::new());
+    }
+
+    /// Returns the index of the set with these keys, which is created if it does not exist.
+    pub(super) fn get_or_insert(&mut self, keys: &[KeyId], key_table: &KeyTable, now: Timestamp) -> usize {
+        let mut members = keys.to_vec();
+        members.sort_unstable();
+        members.dedup();
+        if let Some(known) = self.sets.iter().position(|set| set.members() == members) {
+            return known;
+        }
+        let index = self.sets.len();
+        let mut neighbours = vec![index];
+        for id in &members {
+            for member in key_table.group_members(*id).as_slice() {
+                let sets = &mut self.of_key[member.index()];
+                for &other in sets.iter().filter(|other| **other != index) {
+                    if !neighbours.contains(&other) {
+                        neighbours.push(other);
+                        self.neighbours[other].push(index);
+                    }
+                }
+                if !sets.contains(&index) {
+                    sets.push(index);
+                }
+            }
+        }
+        self.neighbours.push(neighbours);
+        self.sets.push(KeySet::new(members, key_table, now));
+        index
+    }
+
+    /// Updates the sets after keys were joined into a group.
+    pub(super) fn join(&mut self, group: QuotaGroupId, key_table: &KeyTable, now: Timestamp) {
+        let members = key_table.members(group);
+        let mut sets: Vec<usize> = members
+            .iter()
+            .flat_map(|id| self.of_key[id.index()].clone())
+            .collect();
+        sets.sort_unstable();
+        sets.dedup();
+        for id in members {
+            self.of_key[id.index()].clone_from(&sets);
+        }
+        for &set in &sets {
+            let neighbours = &mut self.neighbours[set];
+            neighbours.extend(&sets);
+            neighbours.sort_unstable();
+            neighbours.dedup();
+            self.sets[set].refresh(key_table, now);
+        }
+    }
+
+    /// Updates all sets after a key changed, and with it perhaps the other keys of its group.
+    #[inline(always)]
+    pub(super) fn update(&mut self, id: KeyId, key_table: &KeyTable, now: Timestamp) {
+        for &member in key_table.group_members(id).as_slice() {
+            for &set in &self.of_key[member.index()] {
+                if self.sets[set].contains(member) {
+                    self.sets[set].update(member, key_table, now);
+                }
+            }
+        }
+    }
+
+    pub(super) fn get(&self, set: usize) -> &KeySet {
+        &self.sets[set]
+    }
+
+    pub(super) fn get_mut(&mut self, set: usize) -> &mut KeySet {
+        &mut self.sets[set]
+    }
+
+    pub(super) fn of_key(&self, key: KeyId) -> &[usize] {
+        &self.of_key[key.index()]
+    }
+
+    pub(super) fn neighbours(&self, set: usize) -> &[usize] {
+        &self.neighbours[set]
+    }
+}

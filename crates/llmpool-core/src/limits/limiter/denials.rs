@@ -1,0 +1,185 @@
+//! Why requests are denied, and when they could be granted.
+
+use super::super::demand::Demand;
+use super::super::denial::{Denial, Unsatisfiable, Wait, WaitReason};
+use super::super::key::{KeyAvailability, KeyId};
+use super::super::key_constraint::KeyConstraint;
+use super::super::limits::LimitKind;
+use super::super::target::{TargetId, TargetState};
+use super::Limiter;
+use crate::time::Timestamp;
+
+impl Limiter {
+    /// Returns why a request can never be granted; `None` if it can.
+    pub fn unsatisfiable(
+        &self,
+        target: TargetId,
+        demand: Demand,
+        constraint: KeyConstraint,
+    ) -> Option<Unsatisfiable> {
+        let TargetState {
+            limit_set, key_set, ..
+        } = &self.targets[target.index()];
+        let exceeds = |(kind, limit)| Unsatisfiable::exceeds(demand, kind, limit);
+        if let Some(exceeded) = limit_set.exceeded_limit(demand) {
+            return Some(exceeds(exceeded));
+        }
+        if key_set.is_none() && constraint == KeyConstraint::Any {
+            return None;
+        }
+        let keys = self.keys_of(target).iter();
+        let mut keys = keys.filter(|id| self.key_table.allows(constraint, **id));
+        let first = match keys.next() {
+            None => return Some(Unsatisfiable::UnknownKey),
+            Some(id) => self.key_table.exceeded_limit(*id, demand)?,
+        };
+        keys.all(|id| self.key_table.exceeded_limit(*id, demand).is_some())
+            .then(|| exceeds(first))
+    }
+
+    /// Returns what a request would wait for now. Reserves nothing.
+    pub fn wait_reason(
+        &mut self,
+        target: TargetId,
+        demand: Demand,
+        constraint: KeyConstraint,
+        now: Timestamp,
+    ) -> WaitReason {
+        let state = &self.targets[target.index()];
+        if let Some(Denial::Wait(wait)) = state.denies(demand, now) {
+            return wait.why;
+        }
+        let needs_key = constraint != KeyConstraint::Any || state.key_set.is_some();
+        if needs_key
+            && self.find_key(target, demand, constraint, now).is_none()
+            && let Denial::Wait(wait) = self.no_key(target, demand, constraint, now)
+        {
+            return wait.why;
+        }
+        // Only older requests are in its way.
+        WaitReason::Target(LimitKind::Requests)
+    }
+
+    /// Returns a lower bound of the time at which a request could be granted after `ahead` others. It counts occupied slots as free and
+    /// unsettled tokens as unused.
+    pub fn earliest(
+        &mut self,
+        target: TargetId,
+        demand: Demand,
+        ahead: u64,
+        constraint: KeyConstraint,
+        now: Timestamp,
+    ) -> Timestamp {
+        let TargetState {
+            limit_set,
+            key_set,
+            health,
+            ..
+        } = &self.targets[target.index()];
+        let by_target = limit_set
+            .ready_at(demand, ahead, now)
+            .max(health.cooldown_until().unwrap_or(now));
+        let by_key = match (constraint, *key_set) {
+            (KeyConstraint::Key(id), Some(_)) => self
+                .key_table
+                .available_at(id, Demand::ONE, now)
+                .map_or(now, |(until, _)| until),
+            (KeyConstraint::Any, Some(set)) => {
+                self.earliest_of_set(set, ahead + u64::from(demand.requests), now)
+            }
+            (_, _) => now,
+        };
+        by_target.max(by_key)
+    }
+
+    fn earliest_of_set(&mut self, set: usize, requests: u64, now: Timestamp) -> Timestamp {
+        let set = self.key_sets.get_mut(set);
+        let by_rate = now + set.least_time(requests);
+        if !set.all_away(&self.key_table, now) {
+            return by_rate;
+        }
+        let first = set
+            .next_return(&self.key_table, now)
+            .map_or(now, |(until, _)| until);
+        first.max(by_rate)
+    }
+
+    /// Returns the denial of a request for which no key is usable.
+    pub(super) fn no_key(
+        &mut self,
+        target: TargetId,
+        demand: Demand,
+        constraint: KeyConstraint,
+        now: Timestamp,
+    ) -> Denial {
+        let state = &self.targets[target.index()];
+        let serves_any = constraint == KeyConstraint::Any
+            && demand.tokens == 0
+            && demand.requests <= 1
+            && state.denials.is_empty();
+        match (state.key_set, constraint) {
+            (None, _) => Denial::Unsatisfiable(Unsatisfiable::UnknownKey),
+            (Some(set), KeyConstraint::Key(id)) if !self.key_sets.get(set).contains(id) => {
+                Denial::Unsatisfiable(Unsatisfiable::UnknownKey)
+            }
+            (Some(set), _) if serves_any => Denial::Wait(self.wait_for_any_key(set, now)),
+            (Some(_), _) => Denial::Wait(self.wait_for_matching_key(target, demand, constraint, now)),
+        }
+    }
+
+    fn wait_for_any_key(&mut self, set: usize, now: Timestamp) -> Wait {
+        let set = self.key_sets.get_mut(set);
+        let slot = !set.all_away(&self.key_table, now);
+        let first = set.next_return(&self.key_table, now);
+        self.wait_for(first, slot, Demand::ONE, now)
+    }
+
+    /// Like [`wait_for_any_key`](Self::wait_for_any_key) for a request that not every key can serve. Visits every key.
+    fn wait_for_matching_key(
+        &self,
+        target: TargetId,
+        demand: Demand,
+        constraint: KeyConstraint,
+        now: Timestamp,
+    ) -> Wait {
+        let (mut slot, mut may_regain) = (false, false);
+        let mut first: Option<(Timestamp, KeyId)> = None;
+        let denials = &self.targets[target.index()].denials;
+        let keys = self.keys_of(target).iter();
+        for &id in keys.filter(|id| self.key_table.allows(constraint, **id)) {
+            let away = self.key_table.available_at(id, demand, now);
+            may_regain |=
+                matches!(away, Some((_, Some(LimitKind::Tokens)))) && self.key_table.may_regain_tokens(id);
+            let away = away.map(|(until, _)| until);
+            let denied = denials.until(id).filter(|until| *until > now);
+            match away.max(denied) {
+                Some(until) => first = first.into_iter().chain([(until, id)]).min(),
+                None => slot = true,
+            }
+        }
+        let wait = self.wait_for(first, slot, demand, now);
+        Wait {
+            slot: slot || may_regain,
+            ..wait
+        }
+    }
+
+    fn wait_for(
+        &self,
+        first: Option<(Timestamp, KeyId)>,
+        slot: bool,
+        demand: Demand,
+        now: Timestamp,
+    ) -> Wait {
+        let until = first.map_or(Timestamp::MAX, |(until, _)| until);
+        let why = match first {
+            Some((_, id)) if !slot => match self.key_table.available_at(id, demand, now) {
+                Some((_, Some(kind))) => WaitReason::KeyLimits(kind),
+                Some((_, None)) => WaitReason::KeysUnavailable(self.key_availability(id)),
+                None => WaitReason::KeysUnavailable(KeyAvailability::Forbidden(until)),
+            },
+            _ => WaitReason::KeyConcurrency,
+        };
+        Wait { until, slot, why }
+    }
+}

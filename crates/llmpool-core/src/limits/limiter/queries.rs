@@ -1,0 +1,123 @@
+//! Read access to the limiter.
+
+use super::super::bucket::Bucket;
+use super::super::cooldown::CooldownReason;
+use super::super::key::{KeyAvailability, KeyId};
+use super::super::key_constraint::KeyConstraint;
+use super::super::limits::Limits;
+use super::super::quota_group::QuotaGroupId;
+use super::super::target::TargetId;
+use super::Limiter;
+use crate::time::Timestamp;
+
+impl Limiter {
+    /// Returns the key sets that an event at this key can concern: those that contain it or a key of its group.
+    pub(in crate::limits) fn sets_of_key(&self, key: KeyId) -> &[usize] {
+        self.key_sets.of_key(key)
+    }
+
+    /// Returns the key sets that share keys or groups with a set, itself included.
+    pub(in crate::limits) fn neighbour_sets(&self, set: usize) -> &[usize] {
+        self.key_sets.neighbours(set)
+    }
+
+    /// Returns the key set of a target.
+    pub(in crate::limits) fn set_of(&self, target: TargetId) -> Option<usize> {
+        self.targets[target.index()].key_set
+    }
+
+    /// Returns whether a limit counts tokens for this target, so that its requests need a token estimate.
+    pub fn counts_tokens(&self, target: TargetId) -> bool {
+        let mut keys = self.keys_of(target).iter();
+        self.targets[target.index()].limit_set.counts_tokens()
+            || keys.any(|id| self.key_table.counts_tokens(*id))
+    }
+
+    /// Returns whether observed limits tighten those of a key.
+    pub fn observes_limits(&self, key: KeyId) -> bool {
+        self.key_table.shared_limits(key).observed.is_enabled()
+    }
+
+    /// The attempts of a key in flight.
+    pub fn in_flight(&self, key: KeyId) -> u32 {
+        self.key_table.keys[key.index()].limit_set.in_flight
+    }
+
+    /// Returns whether a key can be used, and if not, why.
+    pub fn key_availability(&self, key: KeyId) -> KeyAvailability {
+        self.key_table.availability(key)
+    }
+
+    /// Returns the end and reason of a key's cooldown, even while it is being probed.
+    pub fn known_cooldown(&self, key: KeyId) -> Option<(Timestamp, CooldownReason)> {
+        self.key_table.known_cooldown(key)
+    }
+
+    /// Like [`key_availability`](Self::key_availability), for the model of one target.
+    pub fn key_availability_at(&self, target: TargetId, key: KeyId) -> KeyAvailability {
+        let denial = self.targets[target.index()].denials.state(key);
+        match (self.key_availability(key), denial) {
+            (KeyAvailability::Healthy, Some(denial)) => denial.into(),
+            (availability, _) => availability,
+        }
+    }
+
+    /// Returns whether a constraint allows a key.
+    pub fn allows(&self, constraint: KeyConstraint, key: KeyId) -> bool {
+        self.key_table.allows(constraint, key)
+    }
+
+    /// Returns the quota group of a key, declared or detected.
+    pub fn group_of(&self, key: KeyId) -> Option<QuotaGroupId> {
+        self.key_table.group_id(key)
+    }
+
+    /// The keys of a quota group.
+    pub fn members(&self, group: QuotaGroupId) -> &[KeyId] {
+        self.key_table.members(group)
+    }
+
+    /// The configured limits of a key, and those of its quota group.
+    pub fn configured_limits(&self, key: KeyId) -> (Limits, Option<Limits>) {
+        let own = self.key_table.keys[key.index()].limit_set.limits();
+        (*own, self.key_table.group_limits(key).copied())
+    }
+
+    /// The configured limits of a target.
+    pub fn target_limits(&self, target: TargetId) -> &Limits {
+        self.targets[target.index()].limit_set.limits()
+    }
+
+    /// The keys of a target, in the order in which they were added.
+    pub fn keys_of(&self, target: TargetId) -> &[KeyId] {
+        self.set_of(target)
+            .map(|set| self.key_sets.get(set).members())
+            .unwrap_or_default()
+    }
+
+    /// The requests per minute that the provider was observed to allow a key or its group.
+    pub fn observed_per_minute(&self, key: KeyId) -> Option<f64> {
+        self.key_table.shared_limits(key).observed.per_minute()
+    }
+
+    /// Returns whether a target has a healthy key that is not `excluded`.
+    pub fn has_other_key(&self, target: TargetId, excluded: impl Fn(KeyId) -> bool) -> bool {
+        let mut keys = self.keys_of(target).iter();
+        keys.any(|id| !excluded(*id) && self.key_availability_at(target, *id) == KeyAvailability::Healthy)
+    }
+
+    /// All keys, in the order in which they were added.
+    pub fn key_ids(&self) -> Vec<KeyId> {
+        (0..self.key_table.keys.len() as u32).map(KeyId).collect()
+    }
+
+    /// All targets, in the order in which they were added.
+    pub fn target_ids(&self) -> impl Iterator<Item = TargetId> + use<> {
+        (0..self.targets.len() as u32).map(TargetId)
+    }
+
+    /// The bucket of a target's `rate_limit`, if it has one.
+    pub fn bucket(&self, target: TargetId) -> Option<&Bucket> {
+        self.targets[target.index()].limit_set.bucket()
+    }
+}

@@ -1,0 +1,99 @@
+//! A rate inferred from refusals, and the recent requests that led to them.
+
+use super::super::bucket::Bucket;
+use super::super::rate_limit::RateLimit;
+use super::observed_limit::ready_in;
+use super::{MINUTE, NO_SEQ};
+use crate::time::Timestamp;
+
+/// Factor from the rate that led to a refusal to the rate to try next.
+pub(super) const TIGHTEN: f64 = 0.85;
+/// Factor per minute without a refusal.
+const RELAX: f64 = 1.05;
+
+/// Requests per minute inferred from refusals.
+#[derive(Clone, Debug)]
+pub(super) struct InferredRate {
+    per_minute: f64,
+    bucket: Bucket,
+    relax_at: Timestamp,
+    in_effect_until: Timestamp,
+}
+
+impl InferredRate {
+    pub(super) fn new(per_minute: f64, now: Timestamp) -> Option<Self> {
+        let per_minute = per_minute.max(1.0);
+        let rate_limit = RateLimit::new(1, per_minute / MINUTE.as_secs_f64()).ok()?;
+        Some(Self {
+            per_minute,
+            bucket: Bucket::new(rate_limit, NO_SEQ),
+            relax_at: now + MINUTE,
+            in_effect_until: now + MINUTE * 2,
+        })
+    }
+
+    pub(super) fn per_minute(&self) -> f64 {
+        self.per_minute
+    }
+
+    pub(super) fn ready_at(&self, now: Timestamp) -> Timestamp {
+        ready_in(&self.bucket, 1, now)
+    }
+
+    /// Returns whether it has been in effect for its minimum time.
+    pub(super) fn may_end(&self, now: Timestamp) -> bool {
+        now >= self.in_effect_until
+    }
+
+    pub(super) fn charge(&mut self, now: Timestamp) {
+        if now >= self.relax_at {
+            self.relax_at = now + MINUTE;
+            self.per_minute *= RELAX;
+            if let Ok(rate_limit) = RateLimit::new(1, self.per_minute / MINUTE.as_secs_f64()) {
+                self.bucket.set_rate_limit(rate_limit, NO_SEQ, now);
+            }
+        }
+        self.bucket.charge(1, NO_SEQ, now);
+    }
+}
+
+/// Approximate number of requests in the last minute, from counters of this minute and the previous one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RecentRequests {
+    minute: u64,
+    count: u32,
+    previous: u32,
+}
+
+impl RecentRequests {
+    pub(super) fn record(&mut self, now: Timestamp) {
+        self.advance_to(now.as_nanos() / MINUTE.as_nanos() as u64);
+        self.count += 1;
+    }
+
+    fn advance_to(&mut self, minute: u64) {
+        if minute != self.minute {
+            self.previous = if minute == self.minute + 1 { self.count } else { 0 };
+            self.count = 0;
+            self.minute = minute;
+        }
+    }
+
+    pub(super) fn add(&mut self, mut other: Self) {
+        let minute = self.minute.max(other.minute);
+        self.advance_to(minute);
+        other.advance_to(minute);
+        self.count = self.count.saturating_add(other.count);
+        self.previous = self.previous.saturating_add(other.previous);
+    }
+
+    pub(super) fn per_minute(&self, now: Timestamp) -> f64 {
+        let minute = MINUTE.as_nanos() as u64;
+        let passed = (now.as_nanos() % minute) as f64 / minute as f64;
+        match (now.as_nanos() / minute).saturating_sub(self.minute) {
+            0 => f64::from(self.count) + f64::from(self.previous) * (1.0 - passed),
+            1 => f64::from(self.count) * (1.0 - passed),
+            _ => 0.0,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Keys that share one provider-side limit because they belong to one account.
+
+use super::health::Health;
+use super::key::KeyId;
+use super::key_record::KeyRecord;
+use super::limit_set::LimitSet;
+use super::limits::Limits;
+use crate::time::Timestamp;
+
+/// Index of a quota group in its limiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QuotaGroupId(pub(super) u32);
+
+impl QuotaGroupId {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The shared limits and health of one account's keys.
+#[derive(Clone, Debug)]
+pub(super) struct QuotaGroup {
+    pub(super) limit_set: LimitSet,
+    pub(super) health: Health,
+    pub(super) members: Vec<KeyId>,
+    /// Index of the group that this one was merged into.
+    pub(super) merged_into: Option<usize>,
+}
+
+impl QuotaGroup {
+    pub(super) fn new() -> Self {
+        Self {
+            limit_set: LimitSet::new(Limits::default()),
+            health: Health::new(),
+            members: Vec::new(),
+            merged_into: None,
+        }
+    }
+
+    /// Merges another group of the same account into this one.
+    pub(super) fn merge(&mut self, other: Self, seq: u64, now: Timestamp) {
+        self.limit_set.merge(&other.limit_set, seq, now);
+        self.limit_set.observed.merge(other.limit_set.observed, now);
+        self.health.merge(&other.health);
+        self.members.extend(other.members);
+    }
+
+    /// Inserts a key that belonged to the account all along; its usage and observed limits become the group's.
+    pub(super) fn insert(&mut self, id: KeyId, key: &mut KeyRecord, seq: u64, now: Timestamp) {
+        if key.last_used > 0 {
+            self.limit_set.merge(&key.limit_set, seq, now);
+        }
+        let observed = std::mem::take(&mut key.limit_set.observed);
+        self.limit_set.observed.merge(observed, now);
+        self.health.take_group_cooldown(&mut key.health);
+        self.members.push(id);
+    }
+}

@@ -1,0 +1,97 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const ONE_DAY: Duration = Duration::from_secs(86_400);
+const START: Timestamp = Timestamp::from_nanos(7 * DAY.segment + 5);
+
+#[test]
+fn charge_before_reset_is_not_refunded_after_it() {
+    for mut window in [SlidingWindow::day(10), SlidingWindow::minute(10)] {
+        let before = window.charge(10, START);
+        window.reset();
+        window.charge(10, START);
+        assert!(!window.correct(before, 10, 0));
+        assert_eq!(window.available(START), 0);
+    }
+}
+
+// L08
+#[test]
+fn request_above_daily_cap_waits_for_next_day() {
+    let mut window = SlidingWindow::day(3);
+    let charge = [0; 3].map(|_| {
+        assert_eq!(window.ready_at(1, START), START);
+        window.charge(1, START)
+    });
+    let ready = window.ready_at(1, START);
+    assert!(ready >= START + ONE_DAY && ready <= START + ONE_DAY + Duration::from_secs(900));
+    assert_eq!(
+        window.ready_at(4, START),
+        ready + ONE_DAY,
+        "at most three in any day"
+    );
+    assert!(window.correct(charge[0], 1, 0));
+    assert_eq!((window.ready_at(1, START), window.available(START)), (START, 1));
+    assert_eq!(SlidingWindow::day(0).ready_at(1, START), Timestamp::MAX);
+}
+
+#[test]
+fn upward_correction_is_debt_and_is_paid_first() {
+    let mut window = SlidingWindow::minute(100);
+    let charge = window.charge(60, START);
+    assert!(!window.correct(charge, 60, 150));
+    assert_eq!(window.available(START), 0);
+    let ready = window.ready_at(1, START);
+    assert!(ready > START + Duration::from_secs(60) && ready < START + Duration::from_secs(61));
+    assert!(!window.correct(charge, 150, 150) && window.correct(charge, 150, 10));
+    assert_eq!(window.available(START), 90);
+}
+
+#[test]
+fn expired_charge_is_not_corrected() {
+    let mut window = SlidingWindow::minute(100);
+    let old = window.charge(60, START);
+    let later = START + Duration::from_secs(70);
+    window.charge(1, later);
+    assert!(!window.correct(old, 60, 0));
+    assert_eq!(window.available(later), 99);
+}
+
+proptest! {
+    /// No span exceeds the limit, and a charge succeeds at the time that `ready_at` returns.
+    #[test]
+    fn window_never_exceeds_its_cap(
+        limit in 1_u32..30,
+        day in any::<bool>(),
+        steps in prop::collection::vec((0_u64..30_000, 1_u32..4, any::<bool>(), prop::option::of(0_u32..4)), 1..200),
+    ) {
+        let mut window = if day { SlidingWindow::day(limit) } else { SlidingWindow::minute(limit) };
+        let (span, unit) = if day { (ONE_DAY, 1000) } else { (Duration::from_secs(60), 1) };
+        let (mut now, mut charges) = (START, Vec::new());
+        for (pause, amount, wait, real) in steps {
+            let amount = amount.min(limit);
+            now = now + Duration::from_millis(pause * unit);
+            let ready = window.ready_at(u64::from(amount), now);
+            prop_assert_eq!(ready > now, window.available(now) < amount);
+            if ready > now && wait {
+                let early = ready - Duration::from_nanos(1);
+                prop_assert_eq!(window.ready_at(u64::from(amount), early), ready);
+                now = ready;
+            }
+            if window.ready_at(u64::from(amount), now) == now {
+                let charge = window.charge(amount, now);
+                let real = real.map_or(amount, |real| real.min(amount));
+                prop_assert_eq!(window.correct(charge, amount, real), real < amount);
+                charges.push((now, real));
+            }
+        }
+        for (first, (from, _)) in charges.iter().enumerate() {
+            let within = charges[first..].iter().filter(|(to, _)| to.since(*from) <= span);
+            prop_assert!(within.map(|(_, amount)| *amount).sum::<u32>() <= limit);
+        }
+        prop_assert!(window.segments.len() as u64 <= window.shape.count);
+    }
+}
