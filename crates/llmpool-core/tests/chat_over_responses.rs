@@ -573,17 +573,18 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// Which members and events a provider sends. With `false` they are missing.
+/// Which members and events the stream contains.
 #[derive(Clone, Copy, Debug)]
-struct Gaps {
+struct StreamContents {
     ids: bool,
-    places: bool,
-    added: bool,
+    indexes: bool,
+    item_starts: bool,
     deltas: bool,
+    /// Complete items; without them only the final output contains the item.
     items: bool,
 }
 
-fn gaps() -> impl Strategy<Value = Gaps> {
+fn contents() -> impl Strategy<Value = StreamContents> {
     (
         any::<bool>(),
         any::<bool>(),
@@ -591,11 +592,11 @@ fn gaps() -> impl Strategy<Value = Gaps> {
         any::<bool>(),
         any::<bool>(),
     )
-        .prop_map(|(ids, places, added, deltas, items)| Gaps {
+        .prop_map(|(ids, indexes, item_starts, deltas, items)| StreamContents {
             // The items follow one another, because interleaved items could not be told apart without ids and indexes.
             ids,
-            places,
-            added,
+            indexes,
+            item_starts,
             deltas,
             items,
         })
@@ -626,20 +627,20 @@ fn item(number: usize, kind: u8, pieces: &[String]) -> Value {
     }
 }
 
-fn events_of(number: usize, kind: u8, pieces: &[String], gaps: Gaps) -> Vec<Value> {
-    if !gaps.items {
+fn events_of(number: usize, kind: u8, pieces: &[String], contents: StreamContents) -> Vec<Value> {
+    if !contents.items {
         return Vec::new();
     }
     let whole = item(number, kind, pieces);
-    let mut begun = whole.clone();
+    let mut started = whole.clone();
     for name in ["arguments", "input"] {
-        if begun.get(name).is_some() {
-            begun[name] = "".into();
+        if started.get(name).is_some() {
+            started[name] = "".into();
         }
     }
     for name in ["content", "summary"] {
-        if begun.get(name).is_some() {
-            begun[name] = json!([]);
+        if started.get(name).is_some() {
+            started[name] = json!([]);
         }
     }
     let delta = match kind {
@@ -650,19 +651,19 @@ fn events_of(number: usize, kind: u8, pieces: &[String], gaps: Gaps) -> Vec<Valu
         _ => "response.refusal.delta",
     };
     let mut events = Vec::new();
-    if gaps.added {
-        events.push(json!({"type": "response.output_item.added", "item": begun}));
+    if contents.item_starts {
+        events.push(json!({"type": "response.output_item.added", "item": started}));
     }
-    if gaps.added && gaps.deltas && kind < 5 {
+    if contents.item_starts && contents.deltas && kind < 5 {
         let deltas = pieces.iter().map(|piece| json!({"type": delta, "item_id": whole["id"], "delta": piece, "summary_index": 0, "content_index": 0}));
         events.extend(deltas);
     }
     events.push(json!({"type": "response.output_item.done", "item": whole}));
     for event in &mut events {
-        if gaps.places {
+        if contents.indexes {
             event["output_index"] = number.into();
         }
-        if !gaps.ids {
+        if !contents.ids {
             event.as_object_mut().unwrap().remove("item_id");
         }
     }
@@ -674,7 +675,7 @@ proptest! {
     // U14, U15, L74, L75
     #[test]
     fn assembled_chunks_equal_translated_response(
-        items in prop::collection::vec((0_u8..6, prop::collection::vec("[a-z\u{e9}\u{4e2d}]{1,3}", 1..4), gaps()), 0..6),
+        items in prop::collection::vec((0_u8..6, prop::collection::vec("[a-z\u{e9}\u{4e2d}]{1,3}", 1..4), contents()), 0..6),
         cut in any::<bool>(),
     ) {
         // An item without id and index in the stream is identified by its position in the final output.
@@ -685,10 +686,10 @@ proptest! {
             "usage": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}});
         let mut events = vec![json!({"type": "response.created", "response": {"id": "resp_1", "model": "m", "created_at": 5}})];
         let mut is_streamed = true;
-        for (number, (kind, pieces, gaps)) in items.iter().enumerate() {
+        for (number, (kind, pieces, contents)) in items.iter().enumerate() {
             // Items that only the final output contains come last.
-            is_streamed &= gaps.items;
-            events.extend(events_of(number, *kind, pieces, Gaps { items: is_streamed, ..*gaps }));
+            is_streamed &= contents.items;
+            events.extend(events_of(number, *kind, pieces, StreamContents { items: is_streamed, ..*contents }));
         }
         events.push(json!({"type": format!("response.{status}"), "response": response}));
         let plain = serde_json::to_value(translate::response_to_completion(response_from(&response)).unwrap()).unwrap();
@@ -706,7 +707,7 @@ fn response_from(value: &Value) -> Response {
 #[test]
 fn streams_with_missing_events_send_everything_once() {
     let message = json!({"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "hello", "annotations": []}]});
-    let begun = json!({"type": "message", "id": "m", "role": "assistant", "content": []});
+    let started = json!({"type": "message", "id": "m", "role": "assistant", "content": []});
     let call =
         json!({"type": "function_call", "id": "fc", "call_id": "c1", "name": "f", "arguments": "{\"a\":1}"});
     let call_begun =
@@ -738,7 +739,7 @@ fn streams_with_missing_events_send_everything_once() {
         (
             "complete text without deltas",
             vec![
-                added(&begun),
+                added(&started),
                 json!({"type": "response.output_text.done", "output_index": 0, "item_id": "m", "content_index": 0, "text": "hello"}),
                 end(json!([message])),
             ],
@@ -746,12 +747,17 @@ fn streams_with_missing_events_send_everything_once() {
         ),
         (
             "text only in the final output",
-            vec![added(&begun), end(json!([message]))],
+            vec![added(&started), end(json!([message]))],
             "hello",
         ),
         (
             "deltas with only the beginning of the text",
-            vec![added(&begun), delta("hel"), done(&message), end(json!([message]))],
+            vec![
+                added(&started),
+                delta("hel"),
+                done(&message),
+                end(json!([message])),
+            ],
             "hello",
         ),
         (
@@ -762,7 +768,7 @@ fn streams_with_missing_events_send_everything_once() {
         (
             "another item id in the final output",
             vec![
-                json!({"type": "response.output_item.added", "item": begun}),
+                json!({"type": "response.output_item.added", "item": started}),
                 json!({"type": "response.output_text.delta", "item_id": "m", "delta": "hello"}),
                 json!({"type": "response.output_item.done", "item": message}),
                 end(
@@ -774,7 +780,7 @@ fn streams_with_missing_events_send_everything_once() {
         (
             "text deltas after a call, identified by index",
             vec![
-                added(&begun),
+                added(&started),
                 json!({"type": "response.output_item.added", "output_index": 1, "item": call_begun}),
                 json!({"type": "response.function_call_arguments.delta", "output_index": 1, "delta": "{}"}),
                 json!({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "hel"}),
@@ -787,7 +793,7 @@ fn streams_with_missing_events_send_everything_once() {
         (
             "complete refusal after text deltas",
             vec![
-                added(&begun),
+                added(&started),
                 json!({"type": "response.output_text.delta", "item_id": "m", "content_index": 0, "delta": "hello"}),
                 json!({"type": "response.refusal.done", "item_id": "m", "content_index": 1, "refusal": "no"}),
                 done(&refused),
