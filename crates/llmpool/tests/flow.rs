@@ -10,8 +10,8 @@ use std::time::Duration;
 use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
 use llmpool::{
-    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, Limits, LlmInterface,
-    OpenAiCompatible, Providers, TargetSettings, TokenBucket,
+    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, Limits, LlmInterface, ModelEntry,
+    OpenAiCompatible, Providers, RateLimit, TargetSettings, TokenBucket,
 };
 use support::{Play, Scripted, completion, error};
 use tokio::time::Instant;
@@ -43,12 +43,19 @@ fn key(name: &str, max_concurrency: Option<u32>) -> KeyEntry {
 }
 
 fn target(script: &Arc<Scripted>, pool: &ApiKeyPool, settings: TargetSettings) -> OpenAiCompatible {
-    OpenAiCompatible::with_connector(pool, "m", "http://scripted/v1", settings, script.clone()).unwrap()
+    OpenAiCompatible::builder(pool, "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(script.clone())
+        .build()
+        .unwrap()
 }
 
 fn limited(capacity: u32, per_second: f64) -> TargetSettings {
     TargetSettings {
-        rate_limit: Some((capacity, per_second)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(capacity, per_second).unwrap()),
+            ..Limits::default()
+        },
         ..TargetSettings::default()
     }
 }
@@ -139,11 +146,8 @@ async fn a_call_that_cannot_make_it_is_refused_at_once_and_told_when_it_could_ha
     assert_eq!(before.elapsed(), Duration::ZERO);
     assert_eq!(refused.kind(), ErrorKind::LimitReached);
     // 5 have gone, 20 stand before it: the 21st token from now comes after 2.1 s.
-    assert_eq!(refused.retry_after().unwrap().as_millis().div_ceil(10), 210);
-    assert!(
-        refused.to_string().contains("the earliest would be in 2.1s"),
-        "{refused}"
-    );
+    assert_eq!(refused.retry_in().unwrap().as_millis().div_ceil(10), 210);
+    assert!(refused.to_string().contains("next slot in 2.1 s"), "{refused}");
     let admitted = target
         .chat_with(&ChatRequest::user("hi"), &within(2.2))
         .await
@@ -245,7 +249,7 @@ async fn with_every_key_throttled_a_call_waits_for_the_first_to_return() {
         error
     };
     assert_eq!(too_short.kind(), ErrorKind::Attempt(FailureKind::RateLimited));
-    assert_eq!(too_short.retry_after().unwrap().as_secs(), 7);
+    assert_eq!(too_short.retry_in().unwrap().as_secs(), 7);
 }
 
 #[tokio::test(start_paused = true)]
@@ -261,7 +265,7 @@ async fn a_refused_key_is_asked_by_one_probe_after_its_time() {
         .await
         .unwrap_err();
     assert_eq!(first.kind(), ErrorKind::Attempt(FailureKind::InvalidKey));
-    assert_eq!(first.retry_after().unwrap().as_secs(), 60);
+    assert_eq!(first.retry_in().unwrap().as_secs(), 60);
     tokio::time::sleep(Duration::from_millis(59_990)).await;
     assert_eq!(script.requests(), 1);
     let mut crowd = Vec::new();
@@ -278,7 +282,7 @@ async fn a_refused_key_is_asked_by_one_probe_after_its_time() {
             "{error}"
         );
         assert_eq!(
-            error.retry_after().unwrap().as_secs().div_ceil(10),
+            error.retry_in().unwrap().as_secs().div_ceil(10),
             12,
             "the pause has doubled"
         );
@@ -353,9 +357,15 @@ async fn a_key_has_one_load_across_the_models_of_its_provider() {
     let settings = TargetSettings::default;
     let providers = Providers::builder()
         .connector(script.clone())
-        .model("p", "one", url, ["a", "b"], settings())
-        .model("p", "two", url, ["b", "c", "a"], settings())
-        .model("q", "one", url, ["a"], settings())
+        .model(
+            "p",
+            ModelEntry::new("one", url, ["a", "b"]).with_settings(settings()),
+        )
+        .model(
+            "p",
+            ModelEntry::new("two", url, ["b", "c", "a"]).with_settings(settings()),
+        )
+        .model("q", ModelEntry::new("one", url, ["a"]).with_settings(settings()))
         .build()
         .unwrap();
     let model = |id: &str| providers.model(id).unwrap();
@@ -408,8 +418,14 @@ async fn nobody_is_overtaken_by_another_model_on_a_key_that_both_use() {
         };
         let providers = Providers::builder()
             .connector(script.clone())
-            .model("p", "one", "http://scripted/v1", keys(&["a"]), settings())
-            .model("p", "two", "http://scripted/v1", keys(second_keys), settings())
+            .model(
+                "p",
+                ModelEntry::new("one", "http://scripted/v1", keys(&["a"])).with_settings(settings()),
+            )
+            .model(
+                "p",
+                ModelEntry::new("two", "http://scripted/v1", keys(second_keys)).with_settings(settings()),
+            )
             .build()
             .unwrap();
         let models = ["p/one", "p/two"].map(|id| providers.model(id).unwrap());
@@ -503,17 +519,13 @@ async fn after_any_mix_of_ends_nothing_is_in_flight() {
             .connector(script.clone())
             .model(
                 "p",
-                "one",
-                "http://scripted/v1",
-                keys(["a", "b"]),
-                limited(1000, 1000.0),
+                ModelEntry::new("one", "http://scripted/v1", keys(["a", "b"]))
+                    .with_settings(limited(1000, 1000.0)),
             )
             .model(
                 "p",
-                "two",
-                "http://scripted/v1",
-                keys(["b", "c"]),
-                limited(1000, 1000.0),
+                ModelEntry::new("two", "http://scripted/v1", keys(["b", "c"]))
+                    .with_settings(limited(1000, 1000.0)),
             )
             .build()
             .unwrap();
@@ -568,14 +580,23 @@ async fn a_time_that_is_over_is_not_waited_for_again() {
         ..TargetSettings::default()
     };
     let slow = TargetSettings {
-        rate_limit: Some((2, 1.0)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(2, 1.0).unwrap()),
+            ..Limits::default()
+        },
         ..none()
     };
     let url = "http://scripted/v1";
     let providers = Providers::builder()
         .connector(script.clone())
-        .model("p", "free", url, [key("a", Some(1))], none())
-        .model("p", "slow", url, [key("a", Some(1))], slow)
+        .model(
+            "p",
+            ModelEntry::new("free", url, [key("a", Some(1))]).with_settings(none()),
+        )
+        .model(
+            "p",
+            ModelEntry::new("slow", url, [key("a", Some(1))]).with_settings(slow),
+        )
         .build()
         .unwrap();
     let (free, slow) = (

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use llmpool::chat::ChatRequest;
 use llmpool::forecast::{Arrivals, Traffic};
-use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings};
+use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible};
 use llmpool_simulator::{Scenario, Simulator};
 
 const CALLERS: usize = 64;
@@ -48,8 +48,9 @@ async fn a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
         ..KeyLimits::default()
     };
     let pool = ApiKeyPool::with_limits("sim", ["a", "b", "c", "d"].map(|key| (key.into(), limits))).unwrap();
-    let target =
-        OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), TargetSettings::default()).unwrap();
+    let target = OpenAiCompatible::builder(&pool, "m", &simulator.url())
+        .build()
+        .unwrap();
     let told = target
         .forecast(&Traffic {
             arrivals: Arrivals::Callers(CALLERS as u32),

@@ -12,7 +12,7 @@ use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
 use llmpool::{
     ApiKeyPool, CallOptions, Caller, Error, ErrorKind, FailureKind, KeyLimits, KeyState, Limits,
-    LlmInterface, OpenAiCompatible, Providers, RateLimit, TargetSettings,
+    LlmInterface, ModelEntry, OpenAiCompatible, Providers, RateLimit, TargetSettings,
 };
 use llmpool_simulator::WindowKind;
 use support::honest::Honest;
@@ -37,7 +37,11 @@ fn pool(keys: &[&str], limits: Limits) -> ApiKeyPool {
 }
 
 fn target(script: &Arc<Scripted>, pool: &ApiKeyPool, settings: TargetSettings) -> OpenAiCompatible {
-    OpenAiCompatible::with_connector(pool, "m", "http://scripted/v1", settings, script.clone()).unwrap()
+    OpenAiCompatible::builder(pool, "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(script.clone())
+        .build()
+        .unwrap()
 }
 
 fn no_retries() -> TargetSettings {
@@ -485,7 +489,7 @@ async fn a_breaker_that_was_asked_for_opens_after_five_failures_and_lets_one_try
         (ErrorKind::Attempt(FailureKind::Overloaded), 5)
     );
     assert!(
-        refused.retry_after().unwrap() > Duration::from_secs(4),
+        refused.retry_in().unwrap() > Duration::from_secs(4),
         "it is told when"
     );
     let (answered, _) = offer(&target, 10.0, 30, within(1.0)).await;
@@ -500,7 +504,10 @@ async fn a_breaker_that_was_asked_for_opens_after_five_failures_and_lets_one_try
 async fn callers_share_fairly_and_a_lone_call_waits_for_one_of_each() {
     let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_millis(50), completion("ok")));
     let settings = TargetSettings {
-        rate_limit: Some((1, 16.0)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(1, 16.0).unwrap()),
+            ..Limits::default()
+        },
         ..no_retries()
     };
     let target = target(&script, &pool(&["a"], Limits::default()), settings);
@@ -588,7 +595,7 @@ async fn when_no_key_has_quota_left_a_call_fails_at_once_and_says_when() {
         .unwrap_err();
     assert!(begun.elapsed() <= Duration::from_millis(50));
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::NoQuota));
-    assert!(error.retry_after().unwrap() > Duration::from_secs(7000));
+    assert!(error.retry_in().unwrap() > Duration::from_secs(7000));
     assert_eq!(script.requests(), 2);
 }
 
@@ -597,7 +604,10 @@ async fn when_no_key_has_quota_left_a_call_fails_at_once_and_says_when() {
 async fn a_limit_of_our_own_is_told_with_a_time_and_blames_nobody() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let settings = TargetSettings {
-        rate_limit: Some((1, 0.1)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(1, 0.1).unwrap()),
+            ..Limits::default()
+        },
         breaker: Some(1),
         ..no_retries()
     };
@@ -612,7 +622,7 @@ async fn a_limit_of_our_own_is_told_with_a_time_and_blames_nobody() {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::LimitReached);
-        assert_eq!(error.retry_after().unwrap().as_secs_f64().round(), 10.0);
+        assert_eq!(error.retry_in().unwrap().as_secs_f64().round(), 10.0);
     }
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
     target
@@ -634,8 +644,11 @@ fn used(tokens: u32) -> Vec<u8> {
 async fn tokens_are_reserved_and_settled_and_requests_go_their_own_way() {
     let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_millis(500), used(100)));
     let settings = TargetSettings {
-        tpm: Some(6000),
-        rate_limit: Some((1000, 1000.0)),
+        limits: Limits {
+            tpm: Some(6000),
+            rate_limit: Some(RateLimit::new(1000, 1000.0).unwrap()),
+            ..Limits::default()
+        },
         expected_output_tokens: Some(120),
         ..no_retries()
     };
@@ -661,7 +674,10 @@ async fn tokens_are_reserved_and_settled_and_requests_go_their_own_way() {
 async fn a_call_that_needs_more_tokens_than_a_minute_has_is_told_so() {
     let script = Scripted::new(|_, _| Play::Send(used(100)));
     let settings = TargetSettings {
-        tpm: Some(1000),
+        limits: Limits {
+            tpm: Some(1000),
+            ..Limits::default()
+        },
         ..no_retries()
     };
     let target = target(&script, &pool(&["a"], Limits::default()), settings);
@@ -671,7 +687,7 @@ async fn a_call_that_needs_more_tokens_than_a_minute_has_is_told_so() {
     };
     let error = target.chat_with(&request, &within(10.0)).await.unwrap_err();
     assert_eq!((error.kind(), script.requests()), (ErrorKind::Unsendable, 0));
-    assert!(error.to_string().contains("limit is 1000 a minute"), "{error}");
+    assert!(error.to_string().contains("limit is 1000 per minute"), "{error}");
 }
 
 // L36
@@ -728,15 +744,17 @@ async fn what_is_known_of_keys_outlives_the_process() {
             .connector(script.clone())
             .model(
                 "p",
-                "m",
-                "http://scripted/v1",
-                [
-                    "sk-canary-dead",
-                    "sk-canary-broke",
-                    "sk-canary-off",
-                    "sk-canary-good",
-                ],
-                no_retries(),
+                ModelEntry::new(
+                    "m",
+                    "http://scripted/v1",
+                    [
+                        "sk-canary-dead",
+                        "sk-canary-broke",
+                        "sk-canary-off",
+                        "sk-canary-good",
+                    ],
+                )
+                .with_settings(no_retries()),
             )
             .build()
             .unwrap()
@@ -913,7 +931,7 @@ async fn a_pause_longer_than_the_call_is_not_begun() {
         .await
         .unwrap_err();
     assert_eq!((begun.elapsed(), script.requests()), (Duration::ZERO, 1));
-    assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+    assert_eq!(error.retry_in(), Some(Duration::from_secs(3600)));
     assert_eq!(error.report().attempts.len(), 1);
 }
 
@@ -937,7 +955,7 @@ async fn a_stream_that_breaks_after_content_is_not_asked_for_again() {
         .chat_stream_with(&ChatRequest::user("0"), &within(60.0))
         .await
         .unwrap();
-    stream.assemble().await.unwrap_err();
+    stream.into_response().await.unwrap_err();
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!(script.requests(), 1);
 }
@@ -948,7 +966,10 @@ async fn a_stream_that_breaks_after_content_is_not_asked_for_again() {
 async fn a_large_call_is_not_starved_by_small_ones() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let settings = TargetSettings {
-        tpm: Some(1000),
+        limits: Limits {
+            tpm: Some(1000),
+            ..Limits::default()
+        },
         learn_limits: false,
         ..no_retries()
     };
@@ -994,14 +1015,10 @@ async fn one_callers_bad_prompts_slow_nobody_else_down() {
         }
     });
     let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
-    let target = OpenAiCompatible::with_connector(
-        &pool,
-        "m",
-        "http://scripted/v1",
-        TargetSettings::default(),
-        script,
-    )
-    .unwrap();
+    let target = OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .connector(script)
+        .build()
+        .unwrap();
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..960_u64 {
         let target = target.clone();
@@ -1029,18 +1046,14 @@ async fn one_callers_bad_prompts_slow_nobody_else_down() {
 async fn no_key_in_use_is_told_without_a_time() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
-    let target = OpenAiCompatible::with_connector(
-        &pool,
-        "m",
-        "http://scripted/v1",
-        TargetSettings::default(),
-        script,
-    )
-    .unwrap();
+    let target = OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .connector(script)
+        .build()
+        .unwrap();
     for key in pool.status() {
         pool.set_enabled(&key.label, false);
     }
     let error = target.chat(&ChatRequest::user("hi")).await.unwrap_err();
     assert_eq!(error.to_string(), "p/m: every key is disabled; enable one");
-    assert_eq!(error.retry_after(), None);
+    assert_eq!(error.retry_in(), None);
 }

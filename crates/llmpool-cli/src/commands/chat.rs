@@ -122,7 +122,7 @@ async fn stream_to_end(
     request: &ChatRequest,
 ) -> Result<ChatResponse, llmpool::Error> {
     let stream = model.chat_stream(request).await?;
-    stream.assemble().await
+    stream.into_response().await
 }
 
 fn print_response(response: &ChatResponse, json: bool) -> Result<(), ExitCode> {

@@ -50,10 +50,10 @@ fn limits_by_model(file: &ProviderFile) -> LimitsByModel {
         for model in &provider.models {
             let settings = &model.settings;
             let all = [
-                ("rpm", settings.rpm),
-                ("tpm", settings.tpm),
-                ("rpd", settings.rpd),
-                ("max_concurrency", settings.max_concurrency),
+                ("rpm", settings.limits.rpm),
+                ("tpm", settings.limits.tpm),
+                ("rpd", settings.limits.rpd),
+                ("max_concurrency", settings.limits.max_concurrency),
             ];
             let set = all.into_iter().filter_map(|(name, limit)| Some((name, limit?)));
             limits.insert(format!("{}/{}", provider.id, model.model_name), set.collect());

@@ -131,15 +131,9 @@ mod tests {
             (Some(Usage::new(10, 20)), UsageSource::Estimated),
             (None, UsageSource::Unknown),
         ] {
-            let report = CallReport {
-                usage,
-                usage_source,
-                ..CallReport::default()
-            };
-            summary.add(&Ok(ChatResponse {
-                report,
-                ..ChatResponse::default()
-            }));
+            let mut response = ChatResponse::default();
+            (response.report.usage, response.report.usage_source) = (usage, usage_source);
+            summary.add(&Ok(response));
         }
         assert_eq!(
             summary.text(Duration::from_millis(1250)),

@@ -199,7 +199,7 @@ impl Session {
 
     fn print_models(&self) {
         let painter = output::painter();
-        if self.providers.takes_any_model() {
+        if self.providers.accepts_any_model() {
             output::line(format!(
                 "current model: {}; /model NAME accepts any name",
                 self.model.id()

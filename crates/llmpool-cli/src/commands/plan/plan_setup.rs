@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use llmpool::forecast::{Forecast, TooManyCalls, Traffic};
-use llmpool::{Error, KeyEntry, ModelEntry, OpenAiCompatible, ProviderEntry, Providers, Secret};
+use llmpool::{Error, KeyEntry, ModelEntry, OpenAiCompatible, ProviderEntry, Providers, RateLimit, Secret};
 
 use crate::cli::PlanArgs;
 use crate::context::{paths, read_provider_file_without_keys, select_model};
@@ -128,11 +128,11 @@ impl PlanSetup {
         })
     }
 
-    /// Returns the setup with another rate limit (burst and requests per second), or none, for a planned model.
-    pub(super) fn with_rate(&self, index: usize, rate: Option<(u32, f64)>) -> Self {
+    /// Returns the setup with another rate limit, or none, for a planned model.
+    pub(super) fn with_rate(&self, index: usize, rate_limit: Option<RateLimit>) -> Self {
         self.modified(index, |model| {
-            model.settings.rate_limit = rate;
-            model.settings.rpm = None;
+            model.settings.limits.rate_limit = rate_limit;
+            model.settings.limits.rpm = None;
         })
     }
 }

@@ -233,9 +233,9 @@ fn recommended_keys(change: &Change, configured: usize) -> String {
 }
 
 fn configured_rate(entry: &ModelEntry) -> String {
-    let settings = &entry.settings;
-    match (settings.rate_limit, settings.rpm) {
-        (Some((capacity, rate)), _) => format!(" (configured: {capacity} and {rate})"),
+    let limits = &entry.settings.limits;
+    match (limits.rate_limit, limits.rpm) {
+        (Some(limit), _) => format!(" (configured: {} and {})", limit.capacity(), limit.per_second()),
         (None, Some(rpm)) => format!(" instead of \"rpm\": {rpm}"),
         (None, None) => ", or no rate limit as configured".to_owned(),
     }
