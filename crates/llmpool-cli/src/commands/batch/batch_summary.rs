@@ -93,7 +93,7 @@ impl BatchSummary {
 #[cfg(test)]
 mod tests {
     use llmpool::chat::Usage;
-    use llmpool::{CallReport, ErrorKind, FailureKind, UsageSource};
+    use llmpool::{ErrorKind, FailureKind, UsageSource};
 
     use super::*;
 
