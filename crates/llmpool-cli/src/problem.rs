@@ -56,8 +56,8 @@ pub(crate) fn failed(message: impl Into<String>) -> ExitCode {
 }
 
 /// Prints an error of the library and returns its exit code.
-pub(crate) fn exit_with(error: &Error) -> ExitCode {
-    print(error);
+pub(crate) fn exit_with(error: Error) -> ExitCode {
+    print(&error);
     ExitCode::from(exit::code_for(error.kind()))
 }
 

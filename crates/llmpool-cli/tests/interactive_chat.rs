@@ -142,7 +142,7 @@ async fn prompts_can_be_typed_pasted_and_recalled() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answer_can_be_stopped_and_retried_and_errors_do_not_end_the_chat() {
+async fn stopped_answer_can_be_retried_and_errors_keep_the_chat() {
     if !terminal::is_available() {
         return;
     }

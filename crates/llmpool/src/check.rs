@@ -329,7 +329,7 @@ async fn list_models(
 }
 
 fn model_names(body: &[u8]) -> Option<Vec<String>> {
-    let list = ModelList::read(body)?;
+    let list = ModelList::decode_lenient(body)?;
     list.data.into_iter().map(|model| model.id).collect()
 }
 

@@ -23,6 +23,6 @@ impl OpenAiCompatible {
     pub async fn list_models_with(&self, options: &CallOptions) -> Result<ModelList, Error> {
         let request = EncodedRequest::new(Endpoint::Models, Bytes::new(), false);
         let mut answer = raw::complete(self.target(), &request, options).await?;
-        answer.decode(ModelList::read)
+        answer.decode(ModelList::decode_lenient)
     }
 }

@@ -33,9 +33,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), ExitCode> {
                 .exit(exit::FAILED),
         );
     }
-    let saved = providers
-        .saved_status(&path)
-        .map_err(|error| problem::exit_with(&error))?;
+    let saved = providers.saved_status(&path).map_err(problem::exit_with)?;
     let limits = file.map_or_else(BTreeMap::new, |file| limits_by_model(&file));
     output::print(&match args.json {
         true => format!("{}\n", to_json(&saved, &limits)),

@@ -52,13 +52,13 @@ const ESCAPED: &str = r#""\u0061""#;
 #[derive(Clone, Copy, Debug)]
 pub struct EventRepeat {
     template: u32,
-    spans: [Span; MAX_VARYING],
+    spans: [ValueSpan; MAX_VARYING],
     len: usize,
 }
 
 /// Position of one value in the event's data, quotes included.
 #[derive(Clone, Copy, Debug)]
-struct Span {
+struct ValueSpan {
     field: VaryingField,
     start: u32,
     end: u32,
@@ -112,7 +112,7 @@ impl EventRepeat {
 
     /// Finds the varying values of an event. A field counts only if its name occurs once.
     fn find(template: u32, data: &[u8]) -> Option<Self> {
-        let mut spans: Vec<Span> = FIELDS.into_iter().filter_map(|field| field.find(data)).collect();
+        let mut spans: Vec<ValueSpan> = FIELDS.into_iter().filter_map(|field| field.find(data)).collect();
         spans.sort_unstable_by_key(|span| span.start);
         let mut found = Self {
             template,
@@ -137,7 +137,7 @@ impl VaryingField {
         }
     }
 
-    fn find(self, data: &[u8]) -> Option<Span> {
+    fn find(self, data: &[u8]) -> Option<ValueSpan> {
         let mut places = memmem::find_iter(data, self.name());
         let (place, None) = (places.next()?, places.next()) else {
             return None;
@@ -148,7 +148,7 @@ impl VaryingField {
             .position(|byte| !matches!(byte, b':' | b' '))?;
         let start = after_name + gap;
         let end = start + self.value_length(&data[start..])?;
-        Some(Span {
+        Some(ValueSpan {
             field: self,
             start: u32::try_from(start).ok()?,
             end: u32::try_from(end).ok()?,
@@ -249,7 +249,7 @@ impl EventTemplate {
         if event.name != self.name {
             return None;
         }
-        let none = Span {
+        let none = ValueSpan {
             field: VaryingField::Obfuscation,
             start: 0,
             end: 0,
@@ -265,7 +265,7 @@ impl EventTemplate {
             rest = rest.strip_prefix(&*known.before)?;
             let start = event.data.len() - rest.len();
             let length = known.field.value_length(rest)?;
-            *span = Span {
+            *span = ValueSpan {
                 field: known.field,
                 start: u32::try_from(start).ok()?,
                 end: u32::try_from(start + length).ok()?,

@@ -49,7 +49,7 @@ impl PlanSetup {
 
     /// Sends all calls to the requested model, or to the only one.
     pub(super) fn plan_single(&mut self, requested: Option<&str>) -> Result<(), ExitCode> {
-        let providers = self.providers().map_err(|error| problem::exit_with(&error))?;
+        let providers = self.providers().map_err(problem::exit_with)?;
         let model = select_model(&providers, requested)?;
         self.planned = vec![PlannedModel {
             id: model.id().to_owned(),
@@ -144,7 +144,7 @@ impl ForecastError {
             Self::TooManyCalls(error) => Problem::new(error.to_string())
                 .with_hint("shorten --for, or lower the rate or the number of callers")
                 .exit(exit::USAGE),
-            Self::Invalid(error) => problem::exit_with(&error),
+            Self::Invalid(error) => problem::exit_with(error),
         }
     }
 }
