@@ -8,10 +8,9 @@
 mod input;
 mod vector;
 
-use std::fmt;
-
+use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::string_enum::string_enum;
-use crate::chat::wire_object::wire_object;
+use crate::chat::wire_object::{partial_debug, wire_object};
 use crate::chat::{LenientU64, UnknownFields, Usage};
 
 pub use input::EmbeddingInput;
@@ -35,11 +34,11 @@ pub struct EmbeddingRequest {
 }
 
 wire_object!(EmbeddingRequest {
-    model => "model",
-    input => "input",
-    encoding_format => "encoding_format",
-    dimensions => "dimensions",
-    user => "user",
+    model,
+    input,
+    encoding_format,
+    dimensions,
+    user,
 });
 
 impl EmbeddingRequest {
@@ -81,10 +80,10 @@ pub struct EmbeddingResponse {
 }
 
 wire_object!(EmbeddingResponse {
-    object => "object",
-    model => "model",
-    usage => "usage",
-} always { data => "data" });
+    object,
+    model,
+    usage,
+} always { data });
 
 impl EmbeddingResponse {
     /// Decodes the body of an answer. Vectors are looked at when their numbers are asked for.
@@ -115,7 +114,16 @@ pub struct Embedding {
     pub extra: UnknownFields,
 }
 
-wire_object!(Embedding { object => "object", index => "index", embedding => "embedding" });
+wire_object!(Embedding {
+    object,
+    index,
+    embedding
+});
+
+lenient_getters!(Embedding {
+    /// Which input it belongs to, from 0.
+    index,
+});
 
 impl Embedding {
     /// The vector of the input at this place.
@@ -128,40 +136,14 @@ impl Embedding {
         }
     }
 
-    /// Which input it belongs to, from 0.
-    pub fn index(&self) -> Option<u64> {
-        self.index.map(|index| index.0)
-    }
-
     /// The numbers of the vector.
     pub fn floats(&self) -> Result<Vec<f32>, VectorError> {
         self.embedding.as_ref().ok_or(VectorError::Absent)?.floats()
     }
 }
 
-impl fmt::Debug for EmbeddingRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbeddingRequest")
-            .field("input", &self.input)
-            .field("dimensions", &self.dimensions)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(EmbeddingRequest { input, dimensions });
 
-impl fmt::Debug for EmbeddingResponse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbeddingResponse")
-            .field("data", &self.data)
-            .field("usage", &self.usage)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(EmbeddingResponse { data, usage });
 
-impl fmt::Debug for Embedding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Embedding")
-            .field("index", &self.index())
-            .field("embedding", &self.embedding)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Embedding { index(), embedding });

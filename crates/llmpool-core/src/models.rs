@@ -2,9 +2,8 @@
 //!
 //! Always true: decode and encode again gives equal JSON; `{:?}` shows ids of models and nothing else that was written.
 
-use std::fmt;
-
-use crate::chat::wire_object::wire_object;
+use crate::chat::lenient_u64::lenient_getters;
+use crate::chat::wire_object::{partial_debug, wire_object};
 use crate::chat::{LenientU64, UnknownFields};
 
 /// The models of a provider.
@@ -18,7 +17,7 @@ pub struct ModelList {
     pub extra: UnknownFields,
 }
 
-wire_object!(ModelList { object => "object" } always { data => "data" });
+wire_object!(ModelList { object } always { data });
 
 impl ModelList {
     /// A list of these models.
@@ -59,7 +58,17 @@ pub struct Model {
     pub extra: UnknownFields,
 }
 
-wire_object!(Model { id => "id", object => "object", created => "created", owned_by => "owned_by" });
+wire_object!(Model {
+    id,
+    object,
+    created,
+    owned_by
+});
+
+lenient_getters!(Model {
+    /// Seconds since 1970 at which it was made, as the provider says.
+    created,
+});
 
 impl Model {
     /// A model of this name, made so many seconds after 1970.
@@ -72,25 +81,8 @@ impl Model {
             extra: UnknownFields::default(),
         }
     }
-
-    /// Seconds since 1970 at which it was made, as the provider says.
-    pub fn created(&self) -> Option<u64> {
-        self.created.map(|created| created.0)
-    }
 }
 
-impl fmt::Debug for ModelList {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ModelList")
-            .field("data", &self.data)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(ModelList { data });
 
-impl fmt::Debug for Model {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Model")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Model { id });

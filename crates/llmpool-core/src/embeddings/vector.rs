@@ -5,8 +5,8 @@ use std::fmt;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer};
-use serde::ser::{Serialize, Serializer};
 
 use crate::chat::Json;
 
@@ -17,10 +17,11 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// A vector. What was read is written again as it came.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize)]
 pub struct Vector(Form);
 
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 enum Form {
     /// As it came.
     Read(Json),
@@ -103,16 +104,6 @@ impl fmt::Display for VectorError {
 }
 
 impl std::error::Error for VectorError {}
-
-impl Serialize for Vector {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            Form::Read(json) => json.serialize(serializer),
-            Form::Numbers(floats) => floats.serialize(serializer),
-            Form::Base64(text) => serializer.serialize_str(text),
-        }
-    }
-}
 
 impl<'de> Deserialize<'de> for Vector {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
