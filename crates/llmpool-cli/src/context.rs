@@ -34,11 +34,11 @@ impl ProviderSource {
     /// Prints every error of the provider file or the environment, and returns the exit code.
     pub(crate) fn load(args: &ConfigFileArgs) -> Result<Self, ExitCode> {
         let Some(path) = paths::provider_file(args) else {
-            let providers = Providers::from_env().map_err(|error| problem::exit_with(&error))?;
+            let providers = Providers::from_env().map_err(problem::exit_with)?;
             return Ok(providers.map_or(Self::Unconfigured, Self::Environment));
         };
         let file = read_provider_file(&path)?;
-        let providers = Providers::from_provider_file(file).map_err(|error| problem::exit_with(&error))?;
+        let providers = Providers::from_provider_file(file).map_err(problem::exit_with)?;
         Ok(Self::File { path, providers })
     }
 
@@ -66,27 +66,28 @@ impl ProviderSource {
         self,
         model: Option<&str>,
     ) -> Result<(Option<BuiltInSimulator>, Providers), ExitCode> {
-        if !matches!(self, Self::Unconfigured) || model.is_some() || !BuiltInSimulator::IS_AVAILABLE {
+        if !matches!(self, Self::Unconfigured) || model.is_some() || !cfg!(feature = "simulator") {
             return Ok((None, self.providers()?));
         }
         output::note("no provider is configured; the built-in simulator answers");
         output::hint(
             "to use a real model, set OPENAI_API_KEY and pass -m MODEL, or run llmpool config init to write a provider.json",
         );
-        let (simulator, providers) = BuiltInSimulator::start().await.map_err(problem::failed)?;
+        let (simulator, providers) = simulated::start()
+            .await
+            .map_err(|problem| problem.exit(exit::FAILED))?;
         Ok((Some(simulator), providers))
     }
 }
 
 /// Reads and validates a provider file, or prints all of its errors.
 pub(crate) fn read_provider_file(path: &Path) -> Result<ProviderFile, ExitCode> {
-    ProviderFile::read(path, &environment_variable).map_err(|error| diagnostics::exit_with(&error))
+    ProviderFile::read(path, &environment_variable).map_err(diagnostics::exit_with)
 }
 
 /// Reads a provider file for a command that sends nothing: the keys that it refers to need not be set. Prints all of its errors.
 pub(crate) fn read_provider_file_without_keys(path: &Path) -> Result<ProviderFile, ExitCode> {
-    ProviderFile::read_with_placeholders(path, &environment_variable)
-        .map_err(|error| diagnostics::exit_with(&error))
+    ProviderFile::read_with_placeholders(path, &environment_variable).map_err(diagnostics::exit_with)
 }
 
 pub(crate) fn environment_variable(name: &str) -> Option<String> {
@@ -103,9 +104,7 @@ pub(crate) fn select_model(
     requested: Option<&str>,
 ) -> Result<OpenAiCompatible, ExitCode> {
     if let Some(requested) = requested {
-        return providers
-            .model(requested)
-            .map_err(|error| problem::exit_with(&error));
+        return providers.model(requested).map_err(problem::exit_with);
     }
     let models: Vec<_> = providers.models().collect();
     let problem = match models.as_slice() {

@@ -10,6 +10,7 @@ mod output;
 mod problem;
 mod table;
 mod terminal;
+mod token_totals;
 
 use std::process::ExitCode;
 

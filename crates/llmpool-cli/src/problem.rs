@@ -56,8 +56,8 @@ pub(crate) fn failed(message: impl Into<String>) -> ExitCode {
 }
 
 /// Prints an error of the library and returns its exit code.
-pub(crate) fn exit_with(error: &Error) -> ExitCode {
-    print(error);
+pub(crate) fn exit_with(error: Error) -> ExitCode {
+    print(&error);
     ExitCode::from(exit::code_for(error.kind()))
 }
 
@@ -78,8 +78,8 @@ pub(crate) fn print(error: &Error) {
 }
 
 /// Returns what helps against most errors of this kind.
-fn hint_for(error: &Error) -> Option<String> {
-    let hint = match error.kind() {
+fn hint_for(error: &Error) -> Option<&'static str> {
+    Some(match error.kind() {
         ErrorKind::Attempt(FailureKind::InvalidKey | FailureKind::PermissionDenied) => {
             "run llmpool check to test every key"
         }
@@ -89,10 +89,6 @@ fn hint_for(error: &Error) -> Option<String> {
         ErrorKind::Attempt(FailureKind::ContextLength) => {
             "shorten the prompt, or choose a model with a larger context window"
         }
-        _ => {
-            let wait = error.retry_after().filter(|wait| !wait.is_zero())?;
-            return Some(format!("retry in {:.1}s", wait.as_secs_f64()));
-        }
-    };
-    Some(hint.to_owned())
+        _ => return None,
+    })
 }

@@ -142,7 +142,7 @@ async fn prompts_can_be_typed_pasted_and_recalled() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answer_can_be_stopped_and_retried_and_errors_do_not_end_the_chat() {
+async fn stopped_answer_can_be_retried_and_errors_keep_the_chat() {
     if !terminal::is_available() {
         return;
     }
@@ -170,7 +170,7 @@ async fn answer_can_be_stopped_and_retried_and_errors_do_not_end_the_chat() {
     terminal.enter("/model").wait_for("* one/m\n  two/m", 1);
     terminal
         .enter("/model two")
-        .wait_for("no model two is configured", 1);
+        .wait_for("model two is not configured", 1);
     terminal.enter("/model two/m").wait_for("switched to two/m", 1);
     terminal.resize(30, 12);
     terminal.write("narrow").wait_for("> narrow", 1);

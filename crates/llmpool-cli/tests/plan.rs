@@ -301,7 +301,7 @@ fn invalid_input_is_reported_with_its_location() {
         (
             &["--trace", "other.jsonl"],
             2,
-            "other.jsonl:1: no model p/other is configured; there are p/m",
+            "other.jsonl:1: model p/other is not configured; configured models: p/m",
         ),
         (
             &["--traffic", "bad.json"],
@@ -326,7 +326,7 @@ fn invalid_input_is_reported_with_its_location() {
         (
             &["--traffic", "model.json"],
             2,
-            "model.json: models[0].model: no model x is configured",
+            "model.json: models[0].model: model x is not configured",
         ),
         (
             &["--traffic", "twice.json"],
@@ -354,7 +354,7 @@ fn invalid_input_is_reported_with_its_location() {
         (
             &["--rate", "1", "-m", "p/other"],
             2,
-            "no model p/other is configured",
+            "model p/other is not configured",
         ),
         (&["--rate", "1", "--callers", "2"], 2, "cannot be used with"),
         (&["--rate", "1", "--config", "nowhere.json"], 78, "nowhere.json"),

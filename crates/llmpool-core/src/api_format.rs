@@ -1,6 +1,6 @@
-//! The two formats that providers speak.
+//! The API formats of providers.
 
-/// The format that a target speaks.
+/// API format of a target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ApiFormat {
     /// `POST …/chat/completions`.
@@ -11,7 +11,7 @@ pub enum ApiFormat {
 }
 
 impl ApiFormat {
-    /// The path behind the base URL.
+    /// Returns the path below the base URL.
     pub fn path(self) -> &'static str {
         match self {
             Self::ChatCompletions => "chat/completions",
@@ -19,7 +19,7 @@ impl ApiFormat {
         }
     }
 
-    /// As configuration names it.
+    /// Returns the name of the format in configuration files.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ChatCompletions => "chat_completions",

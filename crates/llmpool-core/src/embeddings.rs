@@ -1,9 +1,10 @@
-//! The vocabulary of embeddings: what is asked, and vectors as numbers or as base64.
+//! Embeddings: requests and responses, with vectors as numbers or as base64.
 //!
-//! A vector stays the text it came as until somebody wants its numbers: who only passes it on spends nothing on it, and no
-//! number changes its digits on the way.
+//! A decoded vector keeps its JSON text until its numbers are requested, so that forwarding it costs nothing and changes no digit.
 //!
-//! Always true: decode and encode again gives equal JSON; `{:?}` shows shapes and sizes, never a text somebody wrote.
+//! Invariant: decoding and encoding gives equal JSON.
+//!
+//! Invariant: `Debug` shows types and sizes, never text of a user.
 
 mod input;
 mod vector;
@@ -16,20 +17,20 @@ use crate::chat::{LenientU64, UnknownFields, Usage};
 pub use input::EmbeddingInput;
 pub use vector::{Vector, VectorError};
 
-/// A request for embeddings. Absent fields are left out; anything without a field goes into `extra`.
+/// A request for embeddings. Absent fields are not sent; parameters without a field go into `extra`.
 #[derive(Clone, Default, PartialEq)]
 pub struct EmbeddingRequest {
-    /// The model.
+    /// Model. Targets replace it by their own.
     pub model: Option<String>,
-    /// What is to be embedded.
+    /// Input to embed.
     pub input: Option<EmbeddingInput>,
-    /// How the vectors shall be written. Providers write numbers unless asked otherwise.
+    /// Encoding of the vectors. The default of providers is [`EncodingFormat::Float`].
     pub encoding_format: Option<EncodingFormat>,
-    /// How many numbers a vector shall have, where the model lets that be chosen.
+    /// Number of dimensions of the vectors, for models that support a choice.
     pub dimensions: Option<u32>,
-    /// The end user, for the provider's abuse detection.
+    /// ID of the end user, for abuse detection.
     pub user: Option<String>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -42,7 +43,7 @@ wire_object!(EmbeddingRequest {
 });
 
 impl EmbeddingRequest {
-    /// A request for this input and nothing else.
+    /// Creates a request for this input.
     pub fn new(input: impl Into<EmbeddingInput>) -> Self {
         Self {
             input: Some(input.into()),
@@ -51,31 +52,33 @@ impl EmbeddingRequest {
     }
 }
 
-/// How vectors are written.
+/// Encoding of vectors.
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum EncodingFormat {
     /// A list of numbers.
     Float,
     /// Little-endian `f32` in base64: a quarter of the bytes.
     Base64,
-    /// Anything else a provider knows.
+    /// An encoding that has no variant.
     Other(Box<str>),
 }
 
 string_enum!(EncodingFormat { Float => "float", Base64 => "base64" });
 
-/// An answer with embeddings.
+/// A response with embeddings.
 #[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct EmbeddingResponse {
     /// `list`.
     pub object: Option<String>,
-    /// The embeddings, as a rule by index.
+    /// Embeddings, as a rule ordered by index.
     pub data: Vec<Embedding>,
-    /// The model that answered.
+    /// Model that computed the embeddings.
     pub model: Option<String>,
-    /// What the call used.
+    /// Token usage.
     pub usage: Option<Usage>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -86,12 +89,18 @@ wire_object!(EmbeddingResponse {
 } always { data });
 
 impl EmbeddingResponse {
-    /// Decodes the body of an answer. Vectors are looked at when their numbers are asked for.
+    /// Decodes the body of an answer. Vectors are validated when their numbers are requested.
+    ///
+    /// # Errors
+    /// If the body is not a response with embeddings. The error may quote the body.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
         crate::chat::from_json(json)
     }
 
-    /// The numbers of every vector, in the order of the inputs: by index, in which not every provider answers.
+    /// Returns the numbers of all vectors in the order of the inputs, whatever the order in the response.
+    ///
+    /// # Errors
+    /// If a vector is missing or invalid.
     pub fn vectors(&self) -> Result<Vec<Vec<f32>>, VectorError> {
         let mut ordered: Vec<_> = self.data.iter().enumerate().collect();
         ordered.sort_by_key(|(place, embedding)| embedding.index().unwrap_or(*place as u64));
@@ -102,15 +111,16 @@ impl EmbeddingResponse {
     }
 }
 
-/// The vector of one input.
+/// The embedding of one input.
 #[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Embedding {
     /// `embedding`.
     pub object: Option<String>,
     index: Option<LenientU64>,
     /// The vector.
     pub embedding: Option<Vector>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -121,12 +131,12 @@ wire_object!(Embedding {
 });
 
 lenient_getters!(Embedding {
-    /// Which input it belongs to, from 0.
+    /// Returns the index of the input, from 0.
     index,
 });
 
 impl Embedding {
-    /// The vector of the input at this place.
+    /// Creates the embedding of the input at this index.
     pub fn new(index: u64, vector: Vector) -> Self {
         Self {
             object: Some("embedding".to_owned()),
@@ -136,7 +146,10 @@ impl Embedding {
         }
     }
 
-    /// The numbers of the vector.
+    /// Returns the numbers of the vector.
+    ///
+    /// # Errors
+    /// If the vector is missing or invalid.
     pub fn floats(&self) -> Result<Vec<f32>, VectorError> {
         self.embedding.as_ref().ok_or(VectorError::Absent)?.floats()
     }

@@ -22,7 +22,7 @@ pub enum FailureKind {
     TooLarge,
     /// The provider's moderation blocks the content: code `content_filter` or `content_policy_violation`.
     ContentFilter,
-    /// The provider does not serve the model: 404 with code `model_not_found`.
+    /// The provider does not serve the model: code `model_not_found` or a similar one with any 4xx status, usually 404.
     ModelNotFound,
     /// The endpoint does not support `stream_options`: 400 or 422 whose error names that member as its `param`.
     StreamOptionsRefused,

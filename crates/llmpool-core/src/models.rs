@@ -1,26 +1,29 @@
-//! The vocabulary of listing models.
+//! Lists of models.
 //!
-//! Always true: decode and encode again gives equal JSON; `{:?}` shows ids of models and nothing else that was written.
+//! Invariant: decoding and encoding gives equal JSON.
+//!
+//! Invariant: `Debug` shows IDs of models and no other text.
 
 use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::wire_object::{partial_debug, wire_object};
 use crate::chat::{LenientU64, UnknownFields};
 
-/// The models of a provider.
+/// Models of a provider.
 #[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ModelList {
     /// `list`.
     pub object: Option<String>,
     /// The models.
     pub data: Vec<Model>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ModelList { object } always { data });
 
 impl ModelList {
-    /// A list of these models.
+    /// Creates a list of models.
     pub fn new(models: impl Into<Vec<Model>>) -> Self {
         Self {
             object: Some("list".to_owned()),
@@ -30,12 +33,15 @@ impl ModelList {
     }
 
     /// Decodes the body of an answer.
+    ///
+    /// # Errors
+    /// If the body is not a list of models. The error may quote the body.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
         crate::chat::from_json(json)
     }
 
-    /// The models that an answer lists, also where the provider sends them with nothing around them; `None` where it is no list.
-    pub fn read(json: &[u8]) -> Option<Self> {
+    /// Decodes the body of an answer, which is a list object or, with some providers, a bare array. Returns `None` if it is neither.
+    pub fn decode_lenient(json: &[u8]) -> Option<Self> {
         if json.trim_ascii_start().starts_with(b"[") {
             let models: Vec<Model> = serde_json::from_slice(json).ok()?;
             return Some(Self::new(models));
@@ -46,15 +52,16 @@ impl ModelList {
 
 /// One model.
 #[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Model {
-    /// The name to ask for it by.
+    /// Name of the model in requests.
     pub id: Option<String>,
     /// `model`.
     pub object: Option<String>,
     created: Option<LenientU64>,
-    /// Who offers it.
+    /// Organisation that owns the model.
     pub owned_by: Option<String>,
-    /// Anything else.
+    /// Unknown fields.
     pub extra: UnknownFields,
 }
 
@@ -66,12 +73,12 @@ wire_object!(Model {
 });
 
 lenient_getters!(Model {
-    /// Seconds since 1970 at which it was made, as the provider says.
+    /// Returns the creation time in seconds since 1970, as reported by the provider.
     created,
 });
 
 impl Model {
-    /// A model of this name, made so many seconds after 1970.
+    /// Creates a model. `created` is in seconds since 1970.
     pub fn new(id: impl Into<String>, created: u64, owned_by: impl Into<String>) -> Self {
         Self {
             id: Some(id.into()),

@@ -1,125 +1,129 @@
-//! Bytes to server-sent events, as the WHATWG event-stream rules read them.
+//! Decoding of server-sent events by the WHATWG specification.
 //!
-//! Lines end in LF, CRLF or CR; an event ends at an empty line; a half event at the end of the stream is no event. Events
-//! are framed on bytes, so a read may end anywhere, also inside a code point or between CR and LF. An event that lies
-//! whole within one read is a slice of it, not a copy.
+//! Lines end in LF, CRLF or CR. An event ends at an empty line; an incomplete event at the end of the stream is dropped. Decoding
+//! works on bytes, so a read may end anywhere, even inside a code point or between CR and LF. An event that lies within one read
+//! is a slice of it, not a copy.
 //!
-//! Always true: any split of the same bytes gives the same events; work is linear in the bytes; no more than the limit
-//! (plus one read) is ever held back.
+//! Invariant: any split of the same bytes gives the same events.
+//!
+//! Invariant: decoding takes linear time, and at most the limit plus one read is buffered.
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
-/// One event with data. Comments, and events without data, are no events.
+/// One event with data. Comments and events without data are skipped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SseEvent {
-    /// The `data` lines, joined by LF.
+    /// Values of the `data` lines, joined by LF.
     pub data: Bytes,
-    /// The `event` line, if there was one.
+    /// Value of the last `event` line, unless it is empty.
     pub name: Option<Bytes>,
 }
 
-/// An event grew beyond the limit. The stream cannot be read any further.
+/// An event exceeds the limit. The decoder cannot continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong {
+pub struct EventTooLong {
     /// The limit, in bytes.
     pub limit: usize,
 }
 
-/// Turns pieces of a byte stream into events.
+/// Decoder for the events of one byte stream.
 #[derive(Debug)]
 pub struct SseDecoder {
     limit: usize,
-    /// The piece being read; what was taken from it is gone.
+    /// Rest of the current read.
     input: Bytes,
-    /// How much of `input` has been searched without finding the end of an event.
+    /// Bytes at the beginning of `input` that do not contain the end of the event.
     searched: usize,
-    /// The beginning of an event whose end has not come.
+    /// Beginning of an event whose end has not arrived.
     held: BytesMut,
-    line: Line,
+    line: LineState,
     at_start: bool,
 }
 
-/// Where in a line the search stands.
+/// Position of the search within a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
+enum LineState {
     /// At the start of a line.
     Empty,
-    /// At the start of a line, behind a CR: an LF now would still belong to the line before.
+    /// At the start of a line, after a CR. An LF here belongs to the end of the line before.
     AfterCr,
     /// Inside a line.
-    Begun,
+    Started,
 }
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 impl SseDecoder {
-    /// A decoder that refuses events of more than `limit` bytes.
+    /// Creates a decoder that fails on events of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
             input: Bytes::new(),
             searched: 0,
             held: BytesMut::new(),
-            line: Line::Empty,
+            line: LineState::Empty,
             at_start: true,
         }
     }
 
-    /// Takes the next piece of the stream. Take all events with [`next_event`](Self::next_event) before the next piece:
-    /// what is left over is kept, at the price of a copy.
-    pub fn push(&mut self, piece: Bytes) {
+    /// Adds the next read of the stream. Call [`next_event`](Self::next_event) until it returns `None` before adding another one;
+    /// otherwise the remaining bytes are copied.
+    pub fn push(&mut self, read: Bytes) {
         if self.input.is_empty() {
-            self.input = piece;
+            self.input = read;
             self.searched = 0;
             return;
         }
-        let mut joined = BytesMut::with_capacity(self.input.len() + piece.len());
+        let mut joined = BytesMut::with_capacity(self.input.len() + read.len());
         joined.extend_from_slice(&self.input);
-        joined.extend_from_slice(&piece);
+        joined.extend_from_slice(&read);
         self.input = joined.freeze();
     }
 
-    /// The next whole event, `None` when more bytes are needed.
-    pub fn next_event(&mut self) -> Result<Option<SseEvent>, TooLong> {
+    /// Returns the next complete event, or `None` if more bytes are needed.
+    ///
+    /// # Errors
+    /// If an event exceeds the limit.
+    pub fn next_event(&mut self) -> Result<Option<SseEvent>, EventTooLong> {
         while let Some(end) = self.find_end() {
-            let block = self.cut(end);
+            let block = self.take_block(end);
             if block.len() > self.limit {
-                return Err(TooLong { limit: self.limit });
+                return Err(EventTooLong { limit: self.limit });
             }
-            if let Some(event) = self.read(&block) {
+            if let Some(event) = self.parse(&block) {
                 return Ok(Some(event));
             }
         }
         self.hold_input();
         if self.held.len() > self.limit {
-            return Err(TooLong { limit: self.limit });
+            return Err(EventTooLong { limit: self.limit });
         }
         Ok(None)
     }
 
-    /// Searches for the end of the current event: the place in `input` behind an empty line.
+    /// Returns the end of the current event: the position in `input` after an empty line.
     fn find_end(&mut self) -> Option<usize> {
         loop {
             let rest = &self.input[self.searched..];
             let first = *rest.first()?;
             match (self.line, first) {
-                (Line::AfterCr, b'\n') => {
+                (LineState::AfterCr, b'\n') => {
                     self.searched += 1;
-                    self.line = Line::Empty;
+                    self.line = LineState::Empty;
                 }
-                (Line::Empty | Line::AfterCr, b'\n' | b'\r') => {
+                (LineState::Empty | LineState::AfterCr, b'\n' | b'\r') => {
                     self.searched += 1;
-                    self.line = line_behind(first);
+                    self.line = line_after(first);
                     return Some(self.searched);
                 }
                 _ => match memchr2(b'\n', b'\r', rest) {
                     Some(at) => {
-                        self.line = line_behind(rest[at]);
+                        self.line = line_after(rest[at]);
                         self.searched += at + 1;
                     }
                     None => {
-                        self.line = Line::Begun;
+                        self.line = LineState::Started;
                         self.searched = self.input.len();
                         return None;
                     }
@@ -128,8 +132,8 @@ impl SseDecoder {
         }
     }
 
-    /// Takes everything up to `end` out of `input`, behind what was held.
-    fn cut(&mut self, end: usize) -> Bytes {
+    /// Removes the bytes up to `end` from `input` and returns them after those in `held`.
+    fn take_block(&mut self, end: usize) -> Bytes {
         let tail = self.input.split_to(end);
         self.searched = 0;
         if self.held.is_empty() {
@@ -145,7 +149,7 @@ impl SseDecoder {
         self.searched = 0;
     }
 
-    fn read(&mut self, block: &Bytes) -> Option<SseEvent> {
+    fn parse(&mut self, block: &Bytes) -> Option<SseEvent> {
         let mut from = 0;
         if self.at_start {
             self.at_start = false;
@@ -153,21 +157,25 @@ impl SseDecoder {
                 from = BOM.len();
             }
         }
-        read_block(block, from)
+        parse_block(block, from)
     }
 }
 
-fn line_behind(end: u8) -> Line {
-    if end == b'\r' { Line::AfterCr } else { Line::Empty }
+fn line_after(end: u8) -> LineState {
+    if end == b'\r' {
+        LineState::AfterCr
+    } else {
+        LineState::Empty
+    }
 }
 
-/// Reads the lines of one block, which ends with an empty line.
-fn read_block(block: &Bytes, mut from: usize) -> Option<SseEvent> {
+/// Parses the lines of one block, which ends with an empty line.
+fn parse_block(block: &Bytes, mut from: usize) -> Option<SseEvent> {
     let mut data: Option<Bytes> = None;
     let mut joined: Option<BytesMut> = None;
     let mut name = None;
     while let Some(length) = memchr2(b'\n', b'\r', &block[from..]) {
-        let (field, value) = field_of(block, from, from + length);
+        let (field, value) = split_field(block, from, from + length);
         match field {
             b"data" => match (&mut data, &mut joined) {
                 (first @ None, _) => *first = Some(value),
@@ -189,8 +197,8 @@ fn read_block(block: &Bytes, mut from: usize) -> Option<SseEvent> {
     })
 }
 
-/// Splits a line at its first colon; one space behind the colon belongs to neither side.
-fn field_of(block: &Bytes, from: usize, to: usize) -> (&[u8], Bytes) {
+/// Splits a line at its first colon. One space after the colon is dropped.
+fn split_field(block: &Bytes, from: usize, to: usize) -> (&[u8], Bytes) {
     let line = &block[from..to];
     let Some(colon) = memchr::memchr(b':', line) else {
         return (line, Bytes::new());
@@ -205,9 +213,9 @@ fn field_of(block: &Bytes, from: usize, to: usize) -> (&[u8], Bytes) {
 }
 
 impl std::fmt::Debug for SseEvent {
-    /// Shows lengths only: the data is somebody's text.
+    /// Shows lengths only, because the data contains user text.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Event")
+        f.debug_struct("SseEvent")
             .field("data_bytes", &self.data.len())
             .field("named", &self.name.is_some())
             .finish()
@@ -219,13 +227,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    type Plain = (Option<String>, String);
+    type NameAndData = (Option<String>, String);
 
-    fn decode(pieces: &[&[u8]]) -> Vec<Plain> {
+    fn decode(reads: &[&[u8]]) -> Vec<NameAndData> {
         let mut decoder = SseDecoder::new(1 << 20);
         let mut events = Vec::new();
-        for piece in pieces {
-            decoder.push(Bytes::copy_from_slice(piece));
+        for read in reads {
+            decoder.push(Bytes::copy_from_slice(read));
             while let Some(event) = decoder.next_event().unwrap() {
                 let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
                 events.push((event.name.as_ref().map(text), text(&event.data)));
@@ -234,7 +242,7 @@ mod tests {
         events
     }
 
-    fn data(texts: &[&str]) -> Vec<Plain> {
+    fn data(texts: &[&str]) -> Vec<NameAndData> {
         texts.iter().map(|text| (None, (*text).to_owned())).collect()
     }
 
@@ -251,7 +259,7 @@ mod tests {
 
     // L48, L49, L51
     #[test]
-    fn the_vectors_of_the_standard() {
+    fn vectors_of_the_specification_decode() {
         assert_eq!(decode(&[CORPUS[0].as_bytes()]), data(&["{\"a\":1}", "[DONE]"]));
         assert_eq!(decode(&[CORPUS[1].as_bytes()]), data(&["one\ntwo", "[DONE]"]));
         assert_eq!(decode(&[CORPUS[2].as_bytes()]), data(&["old mac", "two\nlines"]));
@@ -274,7 +282,7 @@ mod tests {
 
     // L47
     #[test]
-    fn every_single_split_of_the_corpus_gives_the_same_events() {
+    fn every_split_of_the_corpus_gives_the_same_events() {
         for text in CORPUS {
             let bytes = text.as_bytes();
             let whole = decode(&[bytes]);
@@ -282,7 +290,7 @@ mod tests {
                 assert_eq!(
                     decode(&[&bytes[..at], &bytes[at..]]),
                     whole,
-                    "{text:?} cut at {at}"
+                    "{text:?} split at {at}"
                 );
             }
             let single: Vec<&[u8]> = bytes.chunks(1).collect();
@@ -291,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_over_is_kept_with_its_borders() {
+    fn push_before_all_events_are_taken_keeps_the_rest() {
         let mut decoder = SseDecoder::new(1 << 20);
         let mut read = Vec::new();
         decoder.push(Bytes::from_static(b"data: a\n\ndata: b\n\nda"));
@@ -305,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_within_one_read_is_a_slice_of_it() {
+    fn event_within_one_read_is_a_slice_of_it() {
         let read = Bytes::from_static(b"data: text\n\n");
         let mut decoder = SseDecoder::new(100);
         decoder.push(read.clone());
@@ -315,27 +323,27 @@ mod tests {
 
     // L48
     #[test]
-    fn a_partial_line_is_bounded() {
+    fn buffered_line_is_bounded() {
         let mut decoder = SseDecoder::new(64);
         for _ in 0..6 {
             decoder.push(Bytes::from_static(b"data: 56789"));
             if let Err(error) = decoder.next_event() {
-                assert_eq!(error, TooLong { limit: 64 });
+                assert_eq!(error, EventTooLong { limit: 64 });
                 return;
             }
         }
-        panic!("66 bytes were held against a limit of 64");
+        panic!("66 bytes were buffered with a limit of 64");
     }
 
     #[test]
-    fn a_whole_event_beyond_the_limit_is_refused_too() {
+    fn event_above_the_limit_within_one_read_is_an_error() {
         let mut decoder = SseDecoder::new(8);
         decoder.push(Bytes::from_static(b"data: 0123456789\n\n"));
-        assert_eq!(decoder.next_event(), Err(TooLong { limit: 8 }));
+        assert_eq!(decoder.next_event(), Err(EventTooLong { limit: 8 }));
     }
 
-    /// The standard read naively, over all bytes at once.
-    fn reference(bytes: &[u8]) -> Vec<Plain> {
+    /// A direct implementation of the specification over all bytes at once.
+    fn reference(bytes: &[u8]) -> Vec<NameAndData> {
         let text = String::from_utf8_lossy(bytes).into_owned();
         let text = text
             .strip_prefix('\u{feff}')
@@ -386,7 +394,7 @@ mod tests {
     proptest! {
         // L47, L48
         #[test]
-        fn any_split_reads_as_the_standard_says(text in stream_text(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12)) {
+        fn any_split_decodes_like_the_reference(text in stream_text(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12)) {
             let bytes = text.as_bytes();
             let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
             cuts.sort_unstable();

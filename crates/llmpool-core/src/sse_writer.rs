@@ -1,24 +1,25 @@
-//! Server-sent events to bytes.
+//! Encoding of server-sent events.
 //!
-//! Always true: what is written here reads as the events it was made of, comments between them or not, and behind whatever broke off.
+//! Invariant: the encoded events decode to the same events, with or without comments between them, and after an event that broke
+//! off.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// A comment that keeps a connection busy between two events. One line and no more: an empty line behind it would end an event, and some
-/// clients tell their callers of an empty one.
+/// A comment that keeps an idle connection open. A single line: an empty line after it would end an event, and some clients report
+/// empty events.
 pub const KEEP_ALIVE: Bytes = Bytes::from_static(b": ping\n");
 
-/// The end of a stream of chunks.
+/// The event that ends a stream of chunks.
 pub const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
-/// An event with this data.
+/// Encodes an event without a name.
 pub fn event(data: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(data.len() + 16);
     put_data(&mut out, data);
     out.freeze()
 }
 
-/// An event with a name.
+/// Encodes an event with a name.
 pub fn named_event(name: &str, data: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(name.len() + data.len() + 24);
     out.put_slice(b"event: ");
@@ -28,8 +29,8 @@ pub fn named_event(name: &str, data: &[u8]) -> Bytes {
     out.freeze()
 }
 
-/// As [`event`], behind bytes that may have broken off within an event: whatever that was, it is over.
-pub fn event_after_a_break(data: &[u8]) -> Bytes {
+/// Encodes an event after bytes that may have ended within another event. That event is ended first.
+pub fn event_after_truncation(data: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(data.len() + 16);
     out.put_slice(b"\n\n");
     put_data(&mut out, data);
@@ -52,15 +53,15 @@ mod tests {
     use super::*;
     use crate::sse::SseDecoder;
 
-    /// Names and data.
-    fn read(bytes: &[u8]) -> Vec<(Option<Bytes>, Bytes)> {
+    /// Returns names and data.
+    fn decode(bytes: &[u8]) -> Vec<(Option<Bytes>, Bytes)> {
         let mut decoder = SseDecoder::new(1 << 20);
         decoder.push(Bytes::copy_from_slice(bytes));
         let events = std::iter::from_fn(|| decoder.next_event().unwrap());
         events.map(|event| (event.name, event.data)).collect()
     }
 
-    /// As official clients read: whatever a line holds, an empty one ends an event, with data or without.
+    /// Counts events as the official clients do: every empty line ends one, with data or without.
     fn dispatched(bytes: &[u8]) -> usize {
         let lines = bytes.split(|byte| *byte == b'\n');
         lines.filter(|line| line.is_empty()).count().saturating_sub(1)
@@ -68,7 +69,7 @@ mod tests {
 
     // L50
     #[test]
-    fn keeping_alive_is_no_event_to_anybody() {
+    fn keep_alive_comments_are_not_events() {
         let events = [event(b"{\"a\":1}"), named_event("x", b"{}"), DONE];
         let quiet = events.concat();
         let mut busy = KEEP_ALIVE.to_vec();
@@ -77,7 +78,7 @@ mod tests {
             busy.extend_from_slice(&KEEP_ALIVE);
             busy.extend_from_slice(&KEEP_ALIVE);
         }
-        assert_eq!(read(&busy), read(&quiet));
+        assert_eq!(decode(&busy), decode(&quiet));
         assert_eq!(
             (dispatched(&busy) + 1, dispatched(&quiet)),
             (events.len() + 1, events.len())
@@ -86,7 +87,7 @@ mod tests {
 
     // L59
     #[test]
-    fn an_error_is_an_event_of_its_own_wherever_what_came_before_broke_off() {
+    fn event_after_a_truncated_event_is_decoded() {
         let error = b"{\"error\":{}}";
         let whole = [
             event(b"{\"a\":\"\xc3\xa9\"}"),
@@ -96,22 +97,22 @@ mod tests {
         ]
         .concat();
         for cut in 0..=whole.len() {
-            let broken = [&whole[..cut], &event_after_a_break(error)].concat();
-            let (name, data) = read(&broken).pop().unwrap();
-            assert_eq!((name, &data[..]), (None, &error[..]), "cut at {cut}");
+            let broken = [&whole[..cut], &event_after_truncation(error)].concat();
+            let (name, data) = decode(&broken).pop().unwrap();
+            assert_eq!((name, &data[..]), (None, &error[..]), "truncated at {cut}");
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(data in prop::collection::vec("[^\r]{1,8}", 0..4), name in "[a-z.]{1,8}") {
+        fn encoded_events_decode(data in prop::collection::vec("[^\r]{1,8}", 0..4), name in "[a-z.]{1,8}") {
             let written: Vec<u8> = data.iter().flat_map(|data| [event(data.as_bytes()), named_event(&name, data.as_bytes())].concat()).collect();
-            let read = read(&written);
+            let decoded = decode(&written);
             let expected: Vec<_> = data.iter().flat_map(|data| {
                 let data = Bytes::copy_from_slice(data.as_bytes());
                 [(None, data.clone()), (Some(Bytes::from(name.clone())), data)]
             }).collect();
-            prop_assert_eq!(read, expected);
+            prop_assert_eq!(decoded, expected);
         }
     }
 }

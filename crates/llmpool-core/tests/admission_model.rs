@@ -475,10 +475,11 @@ impl Model {
                 outcome,
                 tokens,
             } if !self.attempts.is_empty() => {
-                let mut attempt = self.attempts.swap_remove(which.index(self.attempts.len()));
+                let index = which.index(self.attempts.len());
+                let grant = self.attempts[index].grant;
                 let now = self.now;
                 self.refused |= matches!(outcome, 1 | 2);
-                let (admission, grant) = (&mut self.admission, &attempt.grant);
+                let (admission, grant) = (&mut self.admission, &grant);
                 match outcome {
                     0 => admission.record_success(grant, now, &mut wakes),
                     1 => {
@@ -491,6 +492,10 @@ impl Model {
                     _ => {}
                 }
                 self.availability = self.current_availability();
+                // Grants that this caused precede the settlement.
+                self.woken.append(&mut wakes);
+                self.process_wakes()?;
+                let mut attempt = self.attempts.swap_remove(index);
                 if used && attempt.target == 1 {
                     self.admission
                         .settle(&mut attempt.grant, u32::from(tokens), now, &mut wakes);

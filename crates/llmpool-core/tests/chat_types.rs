@@ -73,7 +73,7 @@ proptest! {
     /// Whatever a part, tool, choice or format is: it is read, and written as it was.
     // L77
     #[test]
-    fn whatever_it_is_it_is_written_as_it_was_read(value in any_json(KINDS)) {
+    fn any_json_encodes_as_it_was_decoded(value in any_json(KINDS)) {
         prop_assert_eq!(&again::<Part>(&value), &value);
         prop_assert_eq!(&again::<Tool>(&value), &value);
         prop_assert_eq!(&again::<ToolChoice>(&value), &value);
@@ -82,7 +82,7 @@ proptest! {
 }
 
 #[test]
-fn known_shapes_are_typed() {
+fn known_objects_become_typed_variants() {
     let part = |value: Value| {
         serde_json::from_value::<Value>(value).map(|value| Part::from(Json::of(&value).unwrap()))
     };
@@ -119,7 +119,7 @@ fn known_shapes_are_typed() {
 
 // L77
 #[test]
-fn empty_lists_nulls_and_what_is_missing_stay_so() {
+fn empty_lists_nulls_and_missing_fields_are_preserved() {
     for message in [
         json!({"role": "assistant", "content": "a", "tool_calls": []}),
         json!({"role": "assistant", "content": null, "tool_calls": null, "annotations": [], "audio": {"id": "a"}}),
@@ -143,7 +143,7 @@ fn empty_lists_nulls_and_what_is_missing_stay_so() {
 }
 
 #[test]
-fn what_is_made_is_what_the_wire_has() {
+fn constructors_give_the_expected_json() {
     let request = ChatRequest {
         response_format: Some(ResponseFormat::json_schema(
             "answer",
@@ -194,7 +194,7 @@ fn assembled(deltas: &[Value]) -> ChatCompletion {
 /// Mistral's reasoning models stream parts, and then texts.
 // L77
 #[test]
-fn content_that_comes_in_parts_is_put_together() {
+fn content_parts_are_assembled() {
     let thinking =
         |text: &str| json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]});
     let answer = assembled(&[
@@ -218,7 +218,7 @@ fn content_that_comes_in_parts_is_put_together() {
 }
 
 #[test]
-fn custom_calls_are_put_together() {
+fn custom_tool_calls_are_assembled() {
     let piece = |piece: Value| json!({"tool_calls": [piece]});
     let answer = assembled(&[
         piece(json!({"index": 0, "id": "c", "type": "custom", "custom": {"name": "sh", "input": ""}})),
@@ -233,7 +233,7 @@ fn custom_calls_are_put_together() {
 }
 
 #[test]
-fn how_likely_tokens_were_is_typed_and_keeps_its_text() {
+fn logprobs_are_typed_and_keep_their_text() {
     let text = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"a"},"logprobs":{"content":[{"token":"a","logprob":-0.10000000000000000001,"bytes":[97],"top_logprobs":[{"token":"b","logprob":-2.5,"bytes":null}]}],"refusal":null}}]}"#;
     let answer = ChatCompletion::decode(text.as_bytes()).unwrap();
     let logprobs = answer.choices[0].token_logprobs().unwrap().content.unwrap();
@@ -249,7 +249,7 @@ fn how_likely_tokens_were_is_typed_and_keeps_its_text() {
 }
 
 #[test]
-fn what_is_nested_without_end_is_read_in_one_look() {
+fn deeply_nested_json_decodes_in_linear_time() {
     let nested = |open: &str, close: &str| format!("{}null{}", open.repeat(50_000), close.repeat(50_000));
     let thinking = nested(r#"{"type":"thinking","thinking":["#, "]}");
     let answer = format!(r#"{{"choices":[{{"message":{{"role":"assistant","content":[{thinking}]}}}}]}}"#);
@@ -273,7 +273,7 @@ fn what_is_nested_without_end_is_read_in_one_look() {
 }
 
 #[test]
-fn of_unknown_members_with_one_name_the_last_counts_however_many_there_are() {
+fn last_of_repeated_unknown_fields_is_kept() {
     let few: ChatRequest = serde_json::from_str(r#"{"messages":[],"x":1,"y":2,"x":3}"#).unwrap();
     assert_eq!(
         serde_json::to_string(&few).unwrap(),

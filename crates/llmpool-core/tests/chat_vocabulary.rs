@@ -69,7 +69,7 @@ fn events(body: &str) -> Vec<String> {
 
 // L77
 #[test]
-fn every_captured_request_answer_and_chunk_is_written_as_it_was_read() {
+fn captured_chat_json_encodes_as_it_was_decoded() {
     for (name, body) in fixtures("request") {
         let original = by_value(serde_json::from_str(&body).unwrap());
         assert_eq!(by_value(again::<ChatRequest>(&body)), original, "{name}");
@@ -97,7 +97,7 @@ fn every_captured_request_answer_and_chunk_is_written_as_it_was_read() {
 }
 
 #[test]
-fn nulls_are_kept_and_absent_members_stay_absent() {
+fn nulls_are_kept_and_absent_fields_stay_absent() {
     for text in [
         r#"{"messages":[{"role":"assistant","content":null,"refusal":null}],"stop":null,"tools":null}"#,
         r#"{"messages":[{"role":"user","content":""}]}"#,
@@ -112,7 +112,7 @@ fn nulls_are_kept_and_absent_members_stay_absent() {
 
 // O26
 #[test]
-fn absent_members_are_left_out_of_a_request() {
+fn absent_fields_are_left_out_of_a_request() {
     let request = ChatRequest::new([Message::system("s"), Message::user("u"), Message::tool("id", "r")]);
     let expected = json!({"messages": [
         {"role": "system", "content": "s"}, {"role": "user", "content": "u"},
@@ -121,7 +121,7 @@ fn absent_members_are_left_out_of_a_request() {
 }
 
 #[test]
-fn what_a_stream_repeats_is_said_once_and_what_it_pieces_out_is_joined() {
+fn repeated_unknown_fields_are_replaced_and_deltas_joined() {
     let mut assembler = Assembler::new();
     for number in 1..=3 {
         let chunk = format!(
@@ -141,7 +141,7 @@ fn what_a_stream_repeats_is_said_once_and_what_it_pieces_out_is_joined() {
 }
 
 #[test]
-fn unknown_numbers_keep_their_text() {
+fn unknown_numbers_keep_their_digits() {
     let text = r#"{"choices":[],"cost":0.10000000000000000000001}"#;
     let read: ChatCompletion = serde_json::from_str(text).unwrap();
     assert!(
@@ -153,7 +153,7 @@ fn unknown_numbers_keep_their_text() {
 
 // L77
 #[test]
-fn odd_answers_are_read() {
+fn unusual_answers_are_decoded() {
     let read = |text: &str| {
         serde_json::from_str::<ChatCompletion>(text).unwrap_or_else(|error| panic!("{error}: {text}"))
     };
@@ -205,7 +205,7 @@ fn calls(deltas: &[Value]) -> Vec<(String, String, String)> {
 
 // L72, L73
 #[test]
-fn pieces_of_tool_calls_find_their_call() {
+fn tool_call_deltas_are_assigned_to_their_call() {
     let piece = |index: Option<u64>, id: Option<&str>, name: Option<&str>, arguments: &str| {
         let mut piece = json!({"function": {"arguments": arguments}});
         if let Some(index) = index {
@@ -255,7 +255,7 @@ fn pieces_of_tool_calls_find_their_call() {
 }
 
 #[test]
-fn captured_streams_assemble_to_plain_answers() {
+fn captured_streams_assemble_to_complete_answers() {
     for (name, body) in fixtures("response")
         .into_iter()
         .filter(|(name, _)| name.starts_with("chat-stream") && name != "chat-stream-raw")
@@ -285,7 +285,7 @@ fn captured_streams_assemble_to_plain_answers() {
 
 // U14, L65
 #[test]
-fn repeated_usage_is_never_summed_and_empty_usage_changes_nothing() {
+fn repeated_usage_is_not_summed_and_empty_usage_is_ignored() {
     let usage =
         |count: u64| json!({"choices": [], "usage": {"prompt_tokens": count, "completion_tokens": count}});
     let answer = assembled(&[
@@ -311,7 +311,7 @@ fn piece(delta: Value) -> Value {
 
 // L77
 #[test]
-fn an_empty_finish_reason_and_empty_frames_say_nothing() {
+fn empty_finish_reasons_and_empty_chunks_are_ignored() {
     let end = |reason: &str| json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]});
     let answer = assembled(&[piece(json!({"content": "a"})), end("length"), end("")]);
     assert_eq!(answer.choices[0].finish_reason, Some(FinishReason::Length));
@@ -334,7 +334,7 @@ fn an_empty_finish_reason_and_empty_frames_say_nothing() {
 }
 
 #[test]
-fn rare_members_of_deltas_are_put_together_where_a_message_has_them() {
+fn rare_delta_fields_are_assembled_into_message_fields() {
     let audio = [
         json!({"id": "a1", "transcript": "Hel"}),
         json!({"id": "a1", "transcript": "lo", "data": "QUJD"}),
@@ -366,7 +366,7 @@ fn rare_members_of_deltas_are_put_together_where_a_message_has_them() {
 
 /// Written anew with every chunk, what there is so far would be copied two thousand million times.
 #[test]
-fn members_that_come_with_every_chunk_are_put_together_once() {
+fn fields_in_every_chunk_are_merged_in_linear_time() {
     let mut assembler = Assembler::new();
     for number in 0..60_000 {
         let delta = json!({"reasoning_details": [{"text": format!("word {number} ")}], "thinking": "a few words ", "x": number});
@@ -380,7 +380,7 @@ fn members_that_come_with_every_chunk_are_put_together_once() {
 
 // L66
 #[test]
-fn a_usage_that_says_nothing_hides_none_behind_it() {
+fn empty_usage_does_not_hide_usage_in_other_places() {
     let nothing = json!({"prompt_tokens": null, "completion_tokens": null});
     for (chunk, tokens) in [
         (
@@ -409,7 +409,7 @@ fn a_usage_that_says_nothing_hides_none_behind_it() {
 }
 
 #[test]
-fn log_probabilities_of_all_pieces_are_joined_with_their_numbers_as_they_were_written() {
+fn logprobs_of_all_deltas_are_joined_with_exact_numbers() {
     let chunk = |logprobs: &str| {
         format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"a"}},"logprobs":{logprobs}}}]}}"#)
     };
@@ -428,7 +428,7 @@ fn log_probabilities_of_all_pieces_are_joined_with_their_numbers_as_they_were_wr
 }
 
 #[test]
-fn the_text_of_an_answer_is_that_of_choice_0_with_its_parts_joined() {
+fn text_joins_the_parts_of_choice_0() {
     let choice = |index: u64, content: Value| json!({"index": index, "message": {"content": content}});
     let parts = json!([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "Hello "}, {"type": "text", "text": "world"}]);
     let answer = json!({"choices": [choice(1, json!("one")), choice(0, parts)]});
@@ -443,7 +443,7 @@ fn the_text_of_an_answer_is_that_of_choice_0_with_its_parts_joined() {
 
 // U08
 #[test]
-fn debug_shows_no_text_that_somebody_wrote() {
+fn debug_shows_no_user_text() {
     const CANARY: &str = "CANARY";
     let mut request = ChatRequest::new([
         Message::user(CANARY),
@@ -481,7 +481,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn unknown_members_survive_everywhere(extra in prop::collection::btree_map("x_[a-z\"\\\\\u{e9}]{1,6}", any_json(), 0..5)) {
+    fn unknown_fields_survive_in_every_type(extra in prop::collection::btree_map("x_[a-z\"\\\\\u{e9}]{1,6}", any_json(), 0..5)) {
         let with = |mut value: Value| {
             value.as_object_mut().unwrap().extend(extra.clone());
             value

@@ -1,4 +1,4 @@
-//! The ledger against what anybody could count by hand.
+//! The limiter against counts that are computed separately.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn seconds(seconds: f64) -> Timestamp {
 fn limiter(
     keys: usize,
     max_concurrency: Option<u32>,
-    quota: Option<(u32, f64)>,
+    rate_limit: Option<(u32, f64)>,
 ) -> (Limiter, Vec<KeyId>, TargetId) {
     let mut limiter = Limiter::new();
     let limits = KeyLimits {
@@ -30,30 +30,30 @@ fn limiter(
         ..KeyLimits::default()
     };
     let keys: Vec<_> = (0..keys).map(|_| limiter.add_key(limits)).collect();
-    let quota = quota.map(|(capacity, rate)| RateLimit::new(capacity, rate).unwrap());
-    let target = limiter.add_target(&keys, quota, START);
+    let rate_limit = rate_limit.map(|(capacity, rate)| RateLimit::new(capacity, rate).unwrap());
+    let target = limiter.add_target(&keys, rate_limit, START);
     (limiter, keys, target)
 }
 
-fn take(limiter: &mut Limiter, target: TargetId, now: Timestamp) -> Result<Grant, Wait> {
+fn acquire(limiter: &mut Limiter, target: TargetId, now: Timestamp) -> Result<Grant, Wait> {
     match limiter.acquire(target, Demand::ONE, KeyConstraint::Any, now) {
         AcquireOutcome::Granted(grant) => Ok(grant),
         AcquireOutcome::Wait(wait) => Err(wait),
-        AcquireOutcome::Unsatisfiable(never) => panic!("{never:?}"),
+        AcquireOutcome::Unsatisfiable(reason) => panic!("{reason:?}"),
     }
 }
 
 // L17
 #[test]
-fn probes_that_end_unanswered_let_two_try_and_then_four() {
+fn unanswered_probes_double_for_the_next_round() {
     let (mut limiter, _, target) = limiter(1, None, None);
-    let mut refused = take(&mut limiter, target, START).unwrap();
+    let mut refused = acquire(&mut limiter, target, START).unwrap();
     limiter.record_refusal(&refused, CooldownReason::Invalid, None, START);
     limiter.release(&mut refused, true, START);
     let now = seconds(100.0);
     for expected in [1, 2, 4, 8] {
         let mut probes: Vec<Grant> = Vec::new();
-        while let Ok(probe) = take(&mut limiter, target, now) {
+        while let Ok(probe) = acquire(&mut limiter, target, now) {
             probes.push(probe);
         }
         assert_eq!(probes.len(), expected);
@@ -63,13 +63,13 @@ fn probes_that_end_unanswered_let_two_try_and_then_four() {
     }
 }
 
-/// Attempts from before, however they end, say nothing of a key that was forbidden meanwhile.
+/// Attempts that began before the denial reveal nothing about it, however they end.
 // L17
 #[test]
-fn one_tries_a_forbidden_key_and_only_its_answer_counts() {
+fn forbidden_key_is_probed_by_one_attempt_only() {
     let (mut limiter, keys, target) = limiter(1, None, None);
     let mut before: Vec<Grant> = (0..4)
-        .map(|_| take(&mut limiter, target, START).unwrap())
+        .map(|_| acquire(&mut limiter, target, START).unwrap())
         .collect();
     limiter.record_refusal(&before[0], CooldownReason::Forbidden, None, START);
     let KeyAvailability::Forbidden(until) = limiter.key_availability_at(target, keys[0]) else {
@@ -85,14 +85,14 @@ fn one_tries_a_forbidden_key_and_only_its_answer_counts() {
     assert_eq!(
         state,
         KeyAvailability::Forbidden(until),
-        "a longer time that was named"
+        "a longer duration that was named"
     );
 
-    let probe = take(&mut limiter, target, until).unwrap();
+    let probe = acquire(&mut limiter, target, until).unwrap();
     for grant in &mut before[..3] {
         limiter.release(grant, true, until);
     }
-    assert!(take(&mut limiter, target, until).is_err(), "one finds out");
+    assert!(acquire(&mut limiter, target, until).is_err(), "a single probe");
     limiter.record_success(&before[3], until);
     limiter.release(&mut before[3], true, until);
     assert_eq!(
@@ -108,7 +108,7 @@ fn one_tries_a_forbidden_key_and_only_its_answer_counts() {
 
 // L11
 #[test]
-fn what_is_known_from_elsewhere_never_ends_a_rest_earlier_and_an_operator_ends_it() {
+fn restored_cooldown_never_ends_earlier_but_enabling_clears_it() {
     let (mut limiter, keys, _) = limiter(2, None, None);
     limiter.join_keys(&keys, Limits::default(), true, START);
     limiter.set_cooldown(keys[0], CooldownReason::NoQuota, seconds(5000.0), START);
@@ -127,36 +127,39 @@ fn what_is_known_from_elsewhere_never_ends_a_rest_earlier_and_an_operator_ends_i
 
 // L15
 #[test]
-fn a_target_without_a_breaker_is_shut_by_named_times_only() {
+fn target_without_breaker_cools_down_only_for_named_durations() {
     let (mut limiter, _, target) = limiter(1, None, None);
-    let mut grant = take(&mut limiter, target, START).unwrap();
+    let mut grant = acquire(&mut limiter, target, START).unwrap();
     limiter.record_target_failure(&grant, Some(Duration::from_secs(1)), START);
     limiter.release(&mut grant, true, START);
-    assert!(take(&mut limiter, target, START).is_err(), "so long as was named");
+    assert!(
+        acquire(&mut limiter, target, START).is_err(),
+        "for the named duration"
+    );
     for second in 1..6 {
         let now = seconds(f64::from(second));
-        let mut grant = take(&mut limiter, target, now).unwrap();
+        let mut grant = acquire(&mut limiter, target, now).unwrap();
         limiter.record_target_failure(&grant, None, now);
         limiter.release(&mut grant, true, now);
-        let mut next = take(&mut limiter, target, now).unwrap();
+        let mut next = acquire(&mut limiter, target, now).unwrap();
         limiter.release(&mut next, true, now);
     }
 }
 
 // L93
 #[test]
-fn a_refusal_that_may_be_the_calls_fault_teaches_nothing_of_a_rate() {
+fn unclear_refusal_infers_no_rate() {
     let (mut limiter, keys, target) = limiter(1, None, None);
     for second in 0..200 {
         let now = seconds(f64::from(second));
-        let mut grant = take(&mut limiter, target, now).unwrap();
+        let mut grant = acquire(&mut limiter, target, now).unwrap();
         let cooldown = limiter
             .record_unclear_refusal(&grant, Duration::from_secs(10), now)
             .unwrap();
         limiter.release(&mut grant, true, now);
         assert!(
-            take(&mut limiter, target, now).is_err(),
-            "it rests until that is known"
+            acquire(&mut limiter, target, now).is_err(),
+            "cools down until the cause is known"
         );
         limiter.restore(cooldown, now);
     }
@@ -165,10 +168,10 @@ fn a_refusal_that_may_be_the_calls_fault_teaches_nothing_of_a_rate() {
 
 // L11
 #[test]
-fn the_end_of_a_pause_only_moves_later() {
+fn end_of_a_cooldown_only_moves_later() {
     let (mut limiter, keys, target) = limiter(1, None, None);
     let grants: Vec<_> = (0..3)
-        .map(|_| take(&mut limiter, target, START).unwrap())
+        .map(|_| acquire(&mut limiter, target, START).unwrap())
         .collect();
     for (mut grant, pause) in grants.into_iter().zip([10, 60, 1]) {
         limiter.record_refusal(
@@ -183,18 +186,18 @@ fn the_end_of_a_pause_only_moves_later() {
         limiter.key_availability(keys[0]),
         KeyAvailability::Throttled(seconds(60.0))
     );
-    let wait = take(&mut limiter, target, seconds(59.0)).unwrap_err();
+    let wait = acquire(&mut limiter, target, seconds(59.0)).unwrap_err();
     assert_eq!((wait.until, wait.slot), (seconds(60.0), false));
-    assert!(take(&mut limiter, target, seconds(60.0)).is_ok());
+    assert!(acquire(&mut limiter, target, seconds(60.0)).is_ok());
 }
 
 // L17
 #[test]
-fn news_of_an_earlier_time_changes_nothing() {
+fn response_of_an_earlier_epoch_changes_nothing() {
     let (mut limiter, keys, target) = limiter(1, None, None);
     let (slow, refused) = (
-        take(&mut limiter, target, START).unwrap(),
-        take(&mut limiter, target, START).unwrap(),
+        acquire(&mut limiter, target, START).unwrap(),
+        acquire(&mut limiter, target, START).unwrap(),
     );
     limiter.record_refusal(&refused, CooldownReason::Invalid, None, START);
     limiter.record_success(&slow, START);
@@ -202,11 +205,11 @@ fn news_of_an_earlier_time_changes_nothing() {
         limiter.key_availability(keys[0]),
         KeyAvailability::Invalid(seconds(60.0))
     );
-    let probe = take(&mut limiter, target, seconds(60.0)).unwrap();
+    let probe = acquire(&mut limiter, target, seconds(60.0)).unwrap();
     limiter.record_success(&slow, seconds(60.0));
     assert_eq!(limiter.key_availability(keys[0]), KeyAvailability::Probing);
     assert!(
-        take(&mut limiter, target, seconds(61.0)).is_err(),
+        acquire(&mut limiter, target, seconds(61.0)).is_err(),
         "one probe at a time"
     );
     limiter.record_success(&probe, seconds(61.0));
@@ -214,11 +217,11 @@ fn news_of_an_earlier_time_changes_nothing() {
 }
 
 #[test]
-fn a_pause_without_a_known_end_doubles_to_an_hour_and_begins_anew_after_a_success() {
+fn default_cooldown_doubles_to_an_hour_until_a_success() {
     let (mut limiter, keys, target) = limiter(1, None, None);
     let mut now = START;
     let mut refuse = |limiter: &mut Limiter| {
-        let mut grant = take(limiter, target, now).unwrap();
+        let mut grant = acquire(limiter, target, now).unwrap();
         limiter.record_refusal(&grant, CooldownReason::Invalid, None, now);
         limiter.release(&mut grant, true, now);
         let KeyAvailability::Invalid(until) = limiter.key_availability(keys[0]) else {
@@ -230,15 +233,15 @@ fn a_pause_without_a_known_end_doubles_to_an_hour_and_begins_anew_after_a_succes
     };
     let pauses: Vec<_> = (0..8).map(|_| refuse(&mut limiter)).collect();
     assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
-    let grant = take(&mut limiter, target, now).unwrap();
+    let grant = acquire(&mut limiter, target, now).unwrap();
     limiter.record_success(&grant, now);
     assert_eq!(limiter.key_availability(keys[0]), KeyAvailability::Healthy);
 }
 
 #[test]
-fn a_refusal_that_was_the_calls_fault_is_taken_back_unless_more_is_known_by_now() {
+fn restored_refusal_keeps_what_changed_since() {
     let (mut limiter, keys, target) = limiter(1, None, None);
-    let grant = take(&mut limiter, target, START).unwrap();
+    let grant = acquire(&mut limiter, target, START).unwrap();
     let cooldown = limiter
         .record_refusal(
             &grant,
@@ -249,7 +252,7 @@ fn a_refusal_that_was_the_calls_fault_is_taken_back_unless_more_is_known_by_now(
         .unwrap();
     limiter.restore(cooldown, START);
     assert_eq!(limiter.key_availability(keys[0]), KeyAvailability::Healthy);
-    let grant = take(&mut limiter, target, START).unwrap();
+    let grant = acquire(&mut limiter, target, START).unwrap();
     let cooldown = limiter
         .record_refusal(
             &grant,
@@ -258,7 +261,7 @@ fn a_refusal_that_was_the_calls_fault_is_taken_back_unless_more_is_known_by_now(
             START,
         )
         .unwrap();
-    let later = take(&mut limiter, target, seconds(10.0)).unwrap();
+    let later = acquire(&mut limiter, target, seconds(10.0)).unwrap();
     limiter.record_refusal(&later, CooldownReason::Invalid, None, seconds(10.0));
     limiter.restore(cooldown, seconds(10.0));
     assert_eq!(
@@ -268,12 +271,12 @@ fn a_refusal_that_was_the_calls_fault_is_taken_back_unless_more_is_known_by_now(
 }
 
 #[test]
-fn a_probe_that_was_refused_unclearly_and_acquitted_leaves_nobody_probing() {
+fn restored_probe_refusal_leaves_no_probe_in_flight() {
     let (mut limiter, keys, target) = limiter(1, None, None);
-    let mut grant = take(&mut limiter, target, START).unwrap();
+    let mut grant = acquire(&mut limiter, target, START).unwrap();
     limiter.record_refusal(&grant, CooldownReason::Invalid, None, START);
     limiter.release(&mut grant, true, START);
-    let mut probe = take(&mut limiter, target, seconds(60.0)).unwrap();
+    let mut probe = acquire(&mut limiter, target, seconds(60.0)).unwrap();
     let cooldown = limiter
         .record_refusal(
             &probe,
@@ -289,14 +292,14 @@ fn a_probe_that_was_refused_unclearly_and_acquitted_leaves_nobody_probing() {
         KeyAvailability::Invalid(seconds(60.0))
     );
     assert!(
-        take(&mut limiter, target, seconds(61.0)).is_ok(),
+        acquire(&mut limiter, target, seconds(61.0)).is_ok(),
         "the next one probes again"
     );
 }
 
 // L11
 #[test]
-fn what_a_late_answer_says_of_a_key_in_use_again_is_believed() {
+fn late_refusal_of_a_healthy_key_starts_a_cooldown() {
     let mut limiter = Limiter::new();
     let limits = Limits {
         rate_limit: Some(RateLimit::new(9, 9.0).unwrap()),
@@ -307,14 +310,14 @@ fn what_a_late_answer_says_of_a_key_in_use_again_is_believed() {
         ..KeyLimits::default()
     })];
     let target = limiter.add_target(&keys, None, START);
-    let [slow, dead, quick] = [0; 3].map(|_| take(&mut limiter, target, START).unwrap());
+    let [slow, dead, quick] = [0; 3].map(|_| acquire(&mut limiter, target, START).unwrap());
     limiter.record_refusal(
         &quick,
         CooldownReason::Throttled,
         Some(Duration::from_secs(1)),
         START,
     );
-    take(&mut limiter, target, seconds(1.0)).unwrap();
+    acquire(&mut limiter, target, seconds(1.0)).unwrap();
     assert_eq!(limiter.key_availability(keys[0]), KeyAvailability::Healthy);
     let cooldown = limiter
         .record_refusal(
@@ -338,18 +341,18 @@ fn what_a_late_answer_says_of_a_key_in_use_again_is_believed() {
 
 // L16
 #[test]
-fn a_key_without_a_rate_is_tried_by_one_when_its_pause_is_over() {
+fn key_without_a_rate_is_probed_after_its_cooldown() {
     let (mut limiter, keys, target) = limiter(1, None, None);
-    let [refused, late] = [0; 2].map(|_| take(&mut limiter, target, START).unwrap());
+    let [refused, late] = [0; 2].map(|_| acquire(&mut limiter, target, START).unwrap());
     limiter.record_refusal(
         &refused,
         CooldownReason::Throttled,
         Some(Duration::from_secs(1)),
         START,
     );
-    let probe = take(&mut limiter, target, seconds(1.0)).unwrap();
+    let probe = acquire(&mut limiter, target, seconds(1.0)).unwrap();
     for _ in 0..1000 {
-        let wait = take(&mut limiter, target, seconds(1.0)).unwrap_err();
+        let wait = acquire(&mut limiter, target, seconds(1.0)).unwrap_err();
         assert_eq!((wait.until, wait.slot), (Timestamp::MAX, true));
     }
     limiter.record_refusal(
@@ -371,32 +374,32 @@ fn a_key_without_a_rate_is_tried_by_one_when_its_pause_is_over() {
 
 // L34
 #[test]
-fn a_denied_request_has_taken_nothing() {
+fn denied_request_charges_nothing() {
     let (mut limiter, keys, target) = limiter(1, Some(1), Some((5, 0.001)));
-    let mut first = take(&mut limiter, target, START).unwrap();
+    let mut first = acquire(&mut limiter, target, START).unwrap();
     for _ in 0..3 {
-        let wait = take(&mut limiter, target, START).unwrap_err();
+        let wait = acquire(&mut limiter, target, START).unwrap_err();
         assert_eq!((wait.why, wait.slot), (WaitReason::KeyConcurrency, true));
     }
     assert_eq!(limiter.bucket(target).unwrap().available(START), 4);
     limiter.release(&mut first, true, START);
     let grants: Vec<_> = (0..4)
         .map(|_| {
-            let mut grant = take(&mut limiter, target, START).unwrap();
+            let mut grant = acquire(&mut limiter, target, START).unwrap();
             limiter.release(&mut grant, true, START);
             grant
         })
         .collect();
     assert_eq!(grants.len(), 4);
     assert_eq!(
-        take(&mut limiter, target, START).unwrap_err().why,
+        acquire(&mut limiter, target, START).unwrap_err().why,
         WaitReason::Target(LimitKind::Requests)
     );
     assert_eq!(limiter.in_flight(keys[0]), 0);
 }
 
 #[test]
-fn what_can_never_be_is_told_at_once() {
+fn unsatisfiable_request_is_rejected_at_once() {
     let (mut limiter, keys, target) = limiter(1, None, Some((2, 1.0)));
     let other = limiter.add_target(&[], None, START);
     let big = Demand {
@@ -413,7 +416,7 @@ fn what_can_never_be_is_told_at_once() {
     );
 }
 
-fn most_in_a_minute(at: &[Timestamp]) -> usize {
+fn max_in_a_minute(at: &[Timestamp]) -> usize {
     let minute = Duration::from_secs(60);
     let windows = at.iter().enumerate();
     let counts = windows.map(|(first, from)| {
@@ -440,7 +443,7 @@ fn rpm_of_zero_is_unsatisfiable() {
         limiter.add_target(&[key], None, START),
         limiter.add_target(&[], none, START),
     ] {
-        take(&mut limiter, target, START).unwrap_err();
+        acquire(&mut limiter, target, START).unwrap_err();
         assert_eq!(
             limiter.unsatisfiable(target, Demand::ONE, KeyConstraint::Any),
             Some(Unsatisfiable::MoreThanCapacity { capacity: 0 })
@@ -450,7 +453,7 @@ fn rpm_of_zero_is_unsatisfiable() {
 
 // L28
 #[test]
-fn four_keys_of_sixty_a_minute_give_two_hundred_and_forty_and_never_more_each() {
+fn four_keys_at_60_rpm_serve_240_and_never_more_each() {
     let mut limiter = Limiter::new();
     let limits = KeyLimits {
         limits: Limits {
@@ -464,7 +467,7 @@ fn four_keys_of_sixty_a_minute_give_two_hundred_and_forty_and_never_more_each() 
     let (mut now, end) = (START, seconds(600.0));
     let mut used: Vec<Vec<Timestamp>> = vec![Vec::new(); keys.len()];
     while now < end {
-        match take(&mut limiter, target, now) {
+        match acquire(&mut limiter, target, now) {
             Ok(mut grant) => {
                 used[grant.key().unwrap().index()].push(now);
                 limiter.release(&mut grant, true, now);
@@ -483,14 +486,14 @@ fn four_keys_of_sixty_a_minute_give_two_hundred_and_forty_and_never_more_each() 
         }
     }
     for used in &used {
-        assert!(most_in_a_minute(used) <= 60, "{}", most_in_a_minute(used));
+        assert!(max_in_a_minute(used) <= 60, "{}", max_in_a_minute(used));
     }
     let sum: usize = used.iter().map(Vec::len).sum();
     assert!(sum as f64 >= 0.99 * 2400.0, "{sum} of 2400");
 }
 
 #[test]
-fn a_key_whose_rate_is_used_up_comes_back_by_itself_and_a_refund_brings_it_back_at_once() {
+fn used_up_key_returns_with_time_or_a_refund() {
     let (mut limiter, ..) = limiter(0, None, None);
     let limits = KeyLimits {
         limits: Limits {
@@ -501,16 +504,16 @@ fn a_key_whose_rate_is_used_up_comes_back_by_itself_and_a_refund_brings_it_back_
     };
     let key = limiter.add_key(limits);
     let target = limiter.add_target(&[key], None, START);
-    let mut grants = [0, 1].map(|_| take(&mut limiter, target, START).unwrap());
-    let wait = take(&mut limiter, target, START).unwrap_err();
+    let mut grants = [0, 1].map(|_| acquire(&mut limiter, target, START).unwrap());
+    let wait = acquire(&mut limiter, target, START).unwrap_err();
     assert_eq!(
         (wait.until, wait.slot, wait.why),
         (seconds(1.0), false, WaitReason::KeyLimits(LimitKind::Requests))
     );
     assert_eq!(limiter.key_availability(key), KeyAvailability::Healthy);
     limiter.release(&mut grants[0], false, START);
-    let again = take(&mut limiter, target, START).unwrap();
-    assert!(take(&mut limiter, target, seconds(0.999)).is_err());
+    let again = acquire(&mut limiter, target, START).unwrap();
+    assert!(acquire(&mut limiter, target, seconds(0.999)).is_err());
     limiter.record_refusal(
         &again,
         CooldownReason::Throttled,
@@ -518,46 +521,46 @@ fn a_key_whose_rate_is_used_up_comes_back_by_itself_and_a_refund_brings_it_back_
         START,
     );
     assert_eq!(
-        take(&mut limiter, target, seconds(0.6)).unwrap_err().until,
+        acquire(&mut limiter, target, seconds(0.6)).unwrap_err().until,
         seconds(1.0)
     );
-    assert!(take(&mut limiter, target, seconds(1.0)).is_ok());
+    assert!(acquire(&mut limiter, target, seconds(1.0)).is_ok());
 }
 
 #[derive(Clone, Debug)]
-enum Do {
+enum Action {
     Acquire {
         target: usize,
     },
-    Back {
+    Release {
         which: prop::sample::Index,
         used: bool,
         outcome: u8,
     },
-    Pass {
+    Advance {
         millis: u16,
     },
 }
 
-fn steps() -> impl Strategy<Value = Vec<Do>> {
+fn steps() -> impl Strategy<Value = Vec<Action>> {
     let step = prop_oneof![
-        4 => (0_usize..2).prop_map(|target| Do::Acquire { target }),
+        4 => (0_usize..2).prop_map(|target| Action::Acquire { target }),
         4 => (any::<prop::sample::Index>(), any::<bool>(), 0_u8..6)
-            .prop_map(|(which, used, outcome)| Do::Back { which, used, outcome }),
-        2 => (0_u16..3000).prop_map(|millis| Do::Pass { millis }),
+            .prop_map(|(which, used, outcome)| Action::Release { which, used, outcome }),
+        2 => (0_u16..3000).prop_map(|millis| Action::Advance { millis }),
     ];
     prop::collection::vec(step, 1..120)
 }
 
 proptest! {
-    /// `per_minute` keeps its word whatever is asked when: in no 60 s more than so many.
+    /// A bucket of `per_minute` reason admits more than the limit in any 60 s.
     #[test]
-    fn so_many_a_minute_and_no_more(
-        most in 1_u32..80,
+    fn per_minute_limit_holds_for_any_60_seconds(
+        limit in 1_u32..80,
         burst in 1_u32..80,
         pauses in prop::collection::vec(prop_oneof![Just(0_u64), 0_u64..3_000_000_000, 50_000_000_000_u64..70_000_000_000], 50..300),
     ) {
-        let mut bucket = Bucket::new(RateLimit::per_minute(most, burst).unwrap(), 0);
+        let mut bucket = Bucket::new(RateLimit::per_minute(limit, burst).unwrap(), 0);
         let (mut now, mut used) = (START, Vec::new());
         for pause in pauses {
             now = now.saturating_add_nanos(pause);
@@ -565,32 +568,32 @@ proptest! {
                 used.push(now);
             }
         }
-        prop_assert!(most_in_a_minute(&used) <= most as usize);
+        prop_assert!(max_in_a_minute(&used) <= limit as usize);
     }
 
-    /// Counts are those of the grants that are out, no key has more than it may, a resting key is never handed out, the rate
-    /// holds for what was used, and a denial names the instant at which the same request succeeds if nothing else happens.
+    /// In-flight counts equal the grants that are held, no key exceeds its slots, the rate limit holds for used grants, and the time of a denial
+    /// is exact if nothing else happens.
     #[test]
-    fn whatever_happens_the_ledger_counts_right(steps in steps(), most in prop::option::of(1_u32..4), capacity in 1_u32..6) {
+    fn any_sequence_keeps_the_limiter_invariants(steps in steps(), limit in prop::option::of(1_u32..4), capacity in 1_u32..6) {
         let mut limiter = Limiter::new();
-        let slots = Limits { max_concurrency: most, ..Limits::default() };
+        let slots = Limits { max_concurrency: limit, ..Limits::default() };
         let limits = KeyLimits { limits: slots, learn: false, ..KeyLimits::default() };
-        let metered = KeyLimits { limits: Limits { rate_limit: Some(RateLimit::new(2, 1.5).unwrap()), ..slots }, ..limits };
-        let keys = [limits, metered, limits].map(|limits| limiter.add_key(limits));
+        let rate_limited = KeyLimits { limits: Limits { rate_limit: Some(RateLimit::new(2, 1.5).unwrap()), ..slots }, ..limits };
+        let keys = [limits, rate_limited, limits].map(|limits| limiter.add_key(limits));
         let rate = 2.0;
-        let quota = RateLimit::new(capacity, rate).unwrap();
+        let rate_limit = RateLimit::new(capacity, rate).unwrap();
         let targets = [
-            limiter.add_target(&keys, Some(quota), START),
+            limiter.add_target(&keys, Some(rate_limit), START),
             limiter.add_target(&keys[1..], None, START),
         ];
         let mut now = START;
-        let mut out: Vec<(Grant, Timestamp)> = Vec::new();
+        let mut held: Vec<(Grant, Timestamp)> = Vec::new();
         let mut used_at: Vec<Timestamp> = Vec::new();
         for step in steps {
             match step {
-                Do::Pass { millis } => now = now + Duration::from_millis(u64::from(millis)),
-                Do::Acquire { target } => match limiter.acquire(targets[target], Demand::ONE, KeyConstraint::Any, now) {
-                    AcquireOutcome::Granted(grant) => out.push((grant, now)),
+                Action::Advance { millis } => now = now + Duration::from_millis(u64::from(millis)),
+                Action::Acquire { target } => match limiter.acquire(targets[target], Demand::ONE, KeyConstraint::Any, now) {
+                    AcquireOutcome::Granted(grant) => held.push((grant, now)),
                     AcquireOutcome::Wait(wait) => {
                         prop_assert!(wait.until > now);
                         let mut later = limiter.clone();
@@ -600,15 +603,15 @@ proptest! {
                         }
                         if !wait.slot {
                             let then = later.acquire(targets[target], Demand::ONE, KeyConstraint::Any, wait.until);
-                            // When one thing has come back, another may be missing.
+                            // Another limit may deny the request then.
                             let next = matches!(then, AcquireOutcome::Wait(next) if next.why != wait.why);
                             prop_assert!(matches!(then, AcquireOutcome::Granted(_)) || next, "{wait:?} {then:?}");
                         }
                     }
-                    AcquireOutcome::Unsatisfiable(never) => prop_assert!(false, "{never:?}"),
+                    AcquireOutcome::Unsatisfiable(reason) => prop_assert!(false, "{reason:?}"),
                 },
-                Do::Back { which, used, outcome } if !out.is_empty() => {
-                    let (mut grant, taken) = out.swap_remove(which.index(out.len()));
+                Action::Release { which, used, outcome } if !held.is_empty() => {
+                    let (mut grant, acquired_at) = held.swap_remove(which.index(held.len()));
                     match outcome {
                         0 => { limiter.record_success(&grant, now); }
                         1 => { limiter.record_refusal(&grant, CooldownReason::Throttled, Some(Duration::from_millis(1500)), now); }
@@ -618,18 +621,18 @@ proptest! {
                     }
                     limiter.release(&mut grant, used, now);
                     if used && grant.target() == targets[0] {
-                        used_at.push(taken);
+                        used_at.push(acquired_at);
                     }
                 }
-                Do::Back { .. } => {}
+                Action::Release { .. } => {}
             }
             for key in &keys {
-                let expected = out.iter().filter(|(grant, _)| grant.key() == Some(*key)).count();
+                let expected = held.iter().filter(|(grant, _)| grant.key() == Some(*key)).count();
                 prop_assert_eq!(limiter.in_flight(*key) as usize, expected);
-                prop_assert!(most.is_none_or(|most| limiter.in_flight(*key) <= most));
+                prop_assert!(limit.is_none_or(|limit| limiter.in_flight(*key) <= limit));
             }
         }
-        used_at.extend(out.iter().filter(|(grant, _)| grant.target() == targets[0]).map(|(_, taken)| *taken));
+        used_at.extend(held.iter().filter(|(grant, _)| grant.target() == targets[0]).map(|(_, acquired_at)| *acquired_at));
         used_at.sort_unstable();
         for (first, from) in used_at.iter().enumerate() {
             for (last, to) in used_at.iter().enumerate().skip(first) {
@@ -637,7 +640,7 @@ proptest! {
                 prop_assert!((last - first + 1) as f64 <= allowed + 1e-6);
             }
         }
-        for (mut grant, _) in out.drain(..) {
+        for (mut grant, _) in held.drain(..) {
             limiter.release(&mut grant, true, now);
         }
         prop_assert!(keys.iter().all(|key| limiter.in_flight(*key) == 0));

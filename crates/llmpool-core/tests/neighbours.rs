@@ -29,7 +29,7 @@ fn value(text: &str) -> Value {
 
 // L77
 #[test]
-fn captured_embeddings_and_models_are_written_as_they_were_read() {
+fn captured_embeddings_and_models_encode_as_they_were_decoded() {
     for name in ["embeddings.request", "embeddings-base64.request"] {
         let text = fixture(name);
         assert_eq!(value(&again::<EmbeddingRequest>(&text)), value(&text), "{name}");
@@ -43,7 +43,7 @@ fn captured_embeddings_and_models_are_written_as_they_were_read() {
 }
 
 #[test]
-fn captured_vectors_are_numbers_either_way() {
+fn captured_vectors_decode_from_both_encodings() {
     let plain = EmbeddingResponse::decode(fixture("embeddings.response").as_bytes()).unwrap();
     let vectors = plain.vectors().unwrap();
     assert_eq!(vectors.len(), 2);
@@ -57,13 +57,13 @@ fn captured_vectors_are_numbers_either_way() {
 }
 
 #[test]
-fn the_digits_of_a_vector_are_kept() {
+fn vector_digits_are_kept() {
     let text = r#"{"data":[{"embedding":[0.10000000000000000000001,1e-3,2]}]}"#;
     assert!(again::<EmbeddingResponse>(text).contains("[0.10000000000000000000001,1e-3,2]"));
 }
 
 #[test]
-fn every_kind_of_input_is_known_and_kept() {
+fn every_kind_of_input_is_typed_and_preserved() {
     let read = |text: &str| serde_json::from_str::<EmbeddingInput>(text).unwrap();
     assert_eq!(read(r#""a""#), EmbeddingInput::from("a"));
     assert_eq!(read(r#" [ "a" , "b" ] "#), EmbeddingInput::from(["a", "b"]));
@@ -91,7 +91,7 @@ fn every_kind_of_input_is_known_and_kept() {
 
 // O26
 #[test]
-fn absent_members_of_an_embedding_request_are_left_out() {
+fn absent_fields_of_an_embedding_request_are_left_out() {
     let mut request = EmbeddingRequest::new(["a", "b"]);
     assert_eq!(
         serde_json::to_value(&request).unwrap(),
@@ -106,7 +106,7 @@ fn absent_members_of_an_embedding_request_are_left_out() {
 }
 
 #[test]
-fn vectors_are_in_the_order_of_the_inputs() {
+fn vectors_are_in_input_order() {
     let read = |text: &str| EmbeddingResponse::decode(text.as_bytes()).unwrap().vectors();
     let mixed = r#"{"data":[{"index":1,"embedding":[1]},{"index":"0","embedding":[0]}]}"#;
     assert_eq!(read(mixed).unwrap(), [[0.0], [1.0]]);
@@ -116,7 +116,7 @@ fn vectors_are_in_the_order_of_the_inputs() {
 }
 
 #[test]
-fn broken_vectors_say_what_is_broken() {
+fn invalid_vectors_report_the_reason() {
     let floats = |text: &str| serde_json::from_str::<Embedding>(text).unwrap().floats();
     assert_eq!(floats("{}"), Err(VectorError::Absent));
     assert_eq!(floats(r#"{"embedding":null}"#), Err(VectorError::Absent));
@@ -136,7 +136,7 @@ fn broken_vectors_say_what_is_broken() {
 }
 
 #[test]
-fn models_are_made_and_read() {
+fn model_lists_are_created_and_decoded() {
     let list = ModelList::new([Model::new("m", 17, "llmpool")]);
     let expected = json!({"object": "list", "data": [
         {"id": "m", "object": "model", "created": 17, "owned_by": "llmpool"}]});
@@ -152,7 +152,7 @@ fn models_are_made_and_read() {
 
 // U08
 #[test]
-fn debug_of_embeddings_and_models_shows_no_text_that_somebody_wrote() {
+fn debug_of_embeddings_and_models_shows_no_user_text() {
     const CANARY: &str = "CANARY";
     let mut request = EmbeddingRequest::new(CANARY);
     request.user = Some(CANARY.into());
@@ -172,7 +172,7 @@ fn debug_of_embeddings_and_models_shows_no_text_that_somebody_wrote() {
 
 proptest! {
     #[test]
-    fn numbers_survive_both_ways_of_writing(bits in prop::collection::vec(any::<u32>(), 0..20)) {
+    fn vectors_survive_both_encodings(bits in prop::collection::vec(any::<u32>(), 0..20)) {
         let floats: Vec<f32> = bits.iter().map(|bits| f32::from_bits(*bits)).collect();
         let packed = serde_json::to_string(&Vector::base64_from_floats(&floats)).unwrap();
         let read: Vector = serde_json::from_str(&packed).unwrap();
@@ -187,7 +187,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_said_of_an_embedding_is_said_again(text in "[A-Za-z0-9+/=]{0,16}", extra in "[a-z]{1,5}") {
+    fn any_embedding_encodes_as_it_was_decoded(text in "[A-Za-z0-9+/=]{0,16}", extra in "[a-z]{1,5}") {
         let answer = json!({"data": [{"index": 0, "embedding": text, (format!("x_{extra}")): [1, null]}], "id": extra});
         prop_assert_eq!(value(&again::<EmbeddingResponse>(&answer.to_string())), answer);
     }

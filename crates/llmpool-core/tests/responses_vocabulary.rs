@@ -65,7 +65,7 @@ const STREAMS: [&str; 2] = ["responses-stream", "responses-stream-tools"];
 
 // L77
 #[test]
-fn every_captured_request_answer_and_event_is_written_as_it_was_read() {
+fn captured_responses_json_encodes_as_it_was_decoded() {
     for name in PLAIN.iter().chain(&STREAMS) {
         let request = serde_json::from_str(&fixture(&format!("{name}.request"))).unwrap();
         assert_eq!(
@@ -140,7 +140,7 @@ proptest! {
     /// Whatever an item, part or tool is: it is read, and written as it was.
     // L77
     #[test]
-    fn whatever_it_is_it_is_written_as_it_was_read(value in any_json()) {
+    fn any_json_encodes_as_it_was_decoded(value in any_json()) {
         prop_assert_eq!(&again::<Item>(&value), &value);
         prop_assert_eq!(&again::<ItemPart>(&value), &value);
         prop_assert_eq!(&again::<ResponsesTool>(&value), &value);
@@ -148,7 +148,7 @@ proptest! {
 }
 
 #[test]
-fn known_items_are_typed() {
+fn known_items_become_typed_variants() {
     let item = |value: Value| Item::from(Json::of(&value).unwrap());
     let Item::EasyMessage(message) = item(json!({"role": "user", "content": "hi"})) else {
         panic!("no type, but a role")
@@ -223,13 +223,13 @@ fn check(events: &[Value]) -> Result<(), String> {
 
 // L75
 #[test]
-fn a_good_stream_is_accepted() {
+fn valid_event_sequence_is_accepted() {
     assert_eq!(check(&good()), Ok(()));
 }
 
 // L75
 #[test]
-fn a_stream_that_fails_is_accepted_and_so_is_one_that_is_cut_by_its_length() {
+fn failed_and_truncated_event_sequences_are_accepted() {
     let failed = json!({"type": "response.failed", "response": {"id": "resp_1", "status": "failed", "output": [], "error": {"code": "server_error", "message": "m"}}});
     let error = json!({"type": "error", "code": "server_error", "message": "m", "param": null});
     let with = |more: &[Value]| check(&numbered(good().into_iter().take(11).chain(more.iter().cloned())));
@@ -248,7 +248,7 @@ fn a_stream_that_fails_is_accepted_and_so_is_one_that_is_cut_by_its_length() {
 /// One change makes a good stream a broken one, and the message says what is wrong.
 // L75
 #[test]
-fn each_broken_stream_is_rejected() {
+fn each_violation_of_the_event_sequence_is_reported() {
     type Change = fn(&mut Vec<Value>);
     let table: [(&str, Change, bool); 33] = [
         (
@@ -432,7 +432,7 @@ fn each_broken_stream_is_rejected() {
 
 // L75
 #[test]
-fn what_a_real_server_leaves_out_is_noticed() {
+fn missing_sequence_numbers_of_a_real_server_are_reported() {
     for name in STREAMS {
         let broken = check(&events(&fixture(&format!("{name}.response")))).unwrap_err();
         assert!(broken.contains("sequence_number"), "{broken}");
@@ -440,7 +440,7 @@ fn what_a_real_server_leaves_out_is_noticed() {
 }
 
 #[test]
-fn all_fifty_eight_kinds_are_known() {
+fn all_documented_event_types_have_a_variant() {
     let facts = include_str!("fixtures/response-events.txt");
     let kinds: Vec<&str> = facts.lines().collect();
     assert_eq!(kinds.len(), 58);
@@ -452,7 +452,7 @@ fn all_fifty_eight_kinds_are_known() {
 }
 
 #[test]
-fn what_a_server_says_is_at_hand() {
+fn accessors_work_on_captured_responses() {
     let response = Response::decode(fixture("responses.response").as_bytes()).unwrap();
     assert_eq!(response.status, Some(ResponseStatus::Completed));
     assert!(!response.text().is_empty());

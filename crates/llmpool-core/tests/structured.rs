@@ -46,7 +46,7 @@ struct Item {
     parts: Vec<Item>,
 }
 
-/// Somebody.
+/// A person.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Person {
     #[schemars(length(min = 1))]
@@ -113,7 +113,7 @@ const ORDER: &str = include_str!("fixtures/structured/order.schema.json");
 
 // L79
 #[test]
-fn one_type_gives_one_text_in_the_order_of_its_fields() {
+fn schema_is_stable_and_in_field_order() {
     // Kept as a file: the text may not change from run to run, nor with a new version of what makes it.
     let text = self::text::<Order>();
     assert_eq!(text, serde_json::from_str::<Value>(ORDER).unwrap().to_string());
@@ -130,7 +130,7 @@ fn one_type_gives_one_text_in_the_order_of_its_fields() {
 }
 
 #[test]
-fn the_format_is_what_a_chat_request_has() {
+fn schema_becomes_a_strict_response_format() {
     let format = json_schema::<Card>().unwrap();
     let expected = r#"{"type":"json_schema","json_schema":{"name":"Card","schema":{"type":"object","properties":{"digits":{"type":"string"},"active":{"type":"boolean"}},"required":["digits","active"],"additionalProperties":false},"strict":true}}"#;
     assert_eq!(serde_json::to_string(&format).unwrap(), expected);
@@ -267,7 +267,7 @@ fn every_schema_is_of_the_strict_subset() {
 }
 
 #[test]
-fn descriptions_are_kept_wherever_a_doc_comment_stands() {
+fn doc_comments_become_descriptions() {
     let order = schema::<Order>();
     assert_eq!(order["description"], "An order of the shop.");
     let described = |pointer: &str| order.pointer(pointer).unwrap()["description"].clone();
@@ -275,14 +275,14 @@ fn descriptions_are_kept_wherever_a_doc_comment_stands() {
     // Nothing may stand beside a reference, so this one is written out.
     assert_eq!(described("/properties/buyer"), "Who pays.");
     assert_eq!(described("/properties/delivery"), "Where to.");
-    assert_eq!(described("/$defs/Person"), "Somebody.");
+    assert_eq!(described("/$defs/Person"), "A person.");
     assert_eq!(described("/$defs/State/anyOf/1"), "The money came.");
     assert_eq!(described("/$defs/Payment/anyOf/1"), "By card.");
 }
 
 fn refused<T: JsonSchema>() -> (String, Unsupported, String) {
     let error: SchemaError = json_schema::<T>().unwrap_err();
-    (error.at().to_owned(), error.why().clone(), error.to_string())
+    (error.path().to_owned(), error.reason().clone(), error.to_string())
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn what_strict_schemas_cannot_say_is_refused_with_its_place() {
     let keyword = (
         "Extended.name".to_owned(),
         Unsupported::Keyword("if".to_owned()),
-        "Extended.name: strict schemas have no `if`".to_owned(),
+        "Extended.name: strict schemas do not support `if`".to_owned(),
     );
     assert_eq!(refused::<Extended>(), keyword);
     for root in [
@@ -359,7 +359,7 @@ fn error<T: DeserializeOwned + std::fmt::Debug>(text: &str) -> String {
 
 // L53
 #[test]
-fn a_reply_cut_off_by_its_length_is_truncated_whatever_it_holds() {
+fn reply_at_the_token_limit_is_truncated() {
     for text in ["{\"digits\":\"1", "{\"digits\":\"1\",\"active\":true}", ""] {
         let cut = answer(json!({"finish_reason": "length", "message": {"content": text}}));
         assert_eq!(parse_reply::<Card>(&cut), Err(ReplyError::Truncated));
@@ -370,14 +370,14 @@ fn a_reply_cut_off_by_its_length_is_truncated_whatever_it_holds() {
 }
 
 #[test]
-fn a_captured_reply_is_a_value() {
+fn captured_reply_parses() {
     let body = include_str!("fixtures/llama-cpp/chat-json-schema.response");
     let answer = ChatCompletion::decode(body.split_once("\r\n\r\n").unwrap().1.as_bytes()).unwrap();
     assert!(parse_reply::<Value>(&answer).unwrap().is_object());
 }
 
 #[test]
-fn a_refusal_is_told_from_no_content() {
+fn refusal_differs_from_missing_content() {
     let refusals = [
         json!({"message": {"content": null, "refusal": "CANARY"}}),
         json!({"finish_reason": "length", "message": {"content": "", "refusal": "CANARY"}}),
@@ -409,7 +409,7 @@ fn a_refusal_is_told_from_no_content() {
 }
 
 #[test]
-fn fences_and_parts_are_read() {
+fn fenced_and_multi_part_replies_parse() {
     let card = Card {
         digits: "``` 1".to_owned(),
         active: true,
@@ -431,7 +431,7 @@ fn fences_and_parts_are_read() {
 }
 
 #[test]
-fn what_is_not_json_is_told_by_line_and_column_of_the_text() {
+fn invalid_json_is_reported_with_line_and_column() {
     let place = |text: &str| match parse_reply::<Card>(&says(text)) {
         Err(ReplyError::NotJson { line, column }) => (line, column),
         other => panic!("{other:?}"),
@@ -442,11 +442,14 @@ fn what_is_not_json_is_told_by_line_and_column_of_the_text() {
     assert_eq!(place("{} {}"), (1, 4));
     // Not JSON comes before not of the type.
     assert_eq!(place("{\"active\": 1, x"), (1, 15));
-    assert_eq!(error::<Card>("x"), "the reply is not JSON from line 1, column 1");
+    assert_eq!(
+        error::<Card>("x"),
+        "the reply is not valid JSON at line 1, column 1"
+    );
 }
 
 #[test]
-fn a_mismatch_is_told_by_its_place_and_its_kind() {
+fn mismatch_is_reported_with_path_and_reason() {
     #[derive(Debug, Deserialize)]
     #[allow(dead_code, reason = "never read")]
     struct Basket {
@@ -561,7 +564,7 @@ fn a_mismatch_is_told_by_its_place_and_its_kind() {
         let error = parse_reply::<Basket>(&says(&reply.to_string())).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("the reply is not what was asked for: {expected}")
+            format!("the reply does not fit the requested type: {expected}")
         );
         let shown = format!("{error:?}");
         assert!(!shown.contains("CANARY") && !shown.contains("4711"), "{shown}");
@@ -573,7 +576,7 @@ fn a_mismatch_is_told_by_its_place_and_its_kind() {
 }
 
 #[test]
-fn what_a_type_says_itself_is_kept_out_of_sight() {
+fn message_of_the_type_is_not_displayed() {
     #[derive(Debug)]
     struct Picky;
     impl<'de> Deserialize<'de> for Picky {
@@ -585,10 +588,10 @@ fn what_a_type_says_itself_is_kept_out_of_sight() {
     let ReplyError::Mismatch(mismatch) = parse_reply::<Vec<Picky>>(&says("[\"CANARY\"]")).unwrap_err() else {
         panic!("not a mismatch")
     };
-    assert_eq!(mismatch.to_string(), "[0]: refused by the type");
+    assert_eq!(mismatch.to_string(), "[0]: rejected by the type");
     assert_eq!(
-        (mismatch.path().as_str(), mismatch.why()),
-        ("[0]", "refused by the type")
+        (mismatch.path().as_str(), mismatch.reason()),
+        ("[0]", "rejected by the type")
     );
     assert_eq!(mismatch.detail(), "I do not like CANARY");
     assert!(!format!("{mismatch:?}").contains("CANARY"));
@@ -601,7 +604,7 @@ fn what_a_type_says_itself_is_kept_out_of_sight() {
     }
     assert!(error::<Closed>("{\"CANARY\": 1}").ends_with("$: unknown field, expected `a`"));
     // What reading as a value hides is still an error, without its text.
-    assert!(error::<Closed>("{\"a\": 1, \"a\": 2}").ends_with("$: refused by the type"));
+    assert!(error::<Closed>("{\"a\": 1, \"a\": 2}").ends_with("$: rejected by the type"));
 }
 
 /// Whether a value keeps to a schema of the strict subset.
@@ -731,7 +734,7 @@ fn any_order() -> impl Strategy<Value = Order> {
 
 proptest! {
     #[test]
-    fn a_value_keeps_to_the_schema_of_its_type_and_comes_back(order in any_order(), fenced in any::<bool>()) {
+    fn valid_values_match_the_schema_and_parse_back(order in any_order(), fenced in any::<bool>()) {
         let schema = schema::<Order>();
         prop_assert!(keeps(&schema, &schema, &serde_json::to_value(&order).unwrap()));
         let text = serde_json::to_string_pretty(&order).unwrap();
@@ -740,7 +743,7 @@ proptest! {
     }
 
     #[test]
-    fn a_value_that_lacks_a_member_or_has_one_more_does_not_keep_to_the_schema(order in any_order(), nth in 0..10usize) {
+    fn missing_or_additional_fields_violate_the_schema(order in any_order(), nth in 0..10usize) {
         let schema = schema::<Order>();
         let whole = serde_json::to_value(&order).unwrap();
         let mut less = whole.clone();
@@ -753,7 +756,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_of_any_reply_is_in_its_error(text in "[ -~]{0,3}CANARY[ -~]{0,20}", inside in any::<bool>()) {
+    fn errors_contain_no_text_of_the_reply(text in "[ -~]{0,3}CANARY[ -~]{0,20}", inside in any::<bool>()) {
         let reply = if inside { json!({"digits": "1", "active": text}).to_string() } else { text };
         let error = parse_reply::<Card>(&says(&reply)).unwrap_err();
         let shown = format!("{error} {error:?}");

@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
-use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings};
+use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -82,7 +82,7 @@ impl Task {
         };
         let keys = self.keys.iter().map(|key| (key.as_str().into(), limits));
         let pool = ApiKeyPool::with_limits("sim", keys).unwrap();
-        OpenAiCompatible::with_settings(&pool, "m", &self.url, TargetSettings::default()).unwrap()
+        OpenAiCompatible::builder(&pool, "m", &self.url).build().unwrap()
     }
 }
 

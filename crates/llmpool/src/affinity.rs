@@ -8,7 +8,8 @@ use llmpool_core::responses::{ResourceRef, created_resources, resource_refs};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind};
-use crate::target::{Provider, Target};
+use crate::provider::Provider;
+use crate::target::Target;
 
 /// Records the resources that a key creates.
 pub(crate) struct AffinityRecorder {
@@ -40,7 +41,7 @@ impl AffinityRecorder {
 
 /// Returns whether requests can refer to resources of one of several keys. Chat completions create no resources.
 fn needs_affinity(target: &Target) -> bool {
-    target.wire == ApiFormat::Responses && target.provider.keys.len() > 1
+    target.format == ApiFormat::Responses && target.provider.keys.len() > 1
 }
 
 /// Returns which keys may be used for a request.

@@ -1,7 +1,7 @@
-//! The one loop: what is asked goes out, and what comes back is either the answer or the reason why there is none.
+//! The retry loop: the only place that sends a request again.
 //!
-//! It carries bytes. What to send is rendered once its target is known, and kept while the target stays the same; what
-//! comes back is decoded by whoever called. `Attempts` in the core decides what comes next, and nothing else tries again.
+//! The loop carries bytes. A request is encoded once its target is known; the answer is decoded by the function that started the call.
+//! `Attempts` in the core decides what happens next.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,80 +9,70 @@ use std::time::Duration;
 use bytes::Bytes;
 use llmpool_core::failure::status_policy::{self, KeyAction, KeyScope};
 use llmpool_core::failure::{Blame, Failure, FailureKind};
-use llmpool_core::limits::{
-    AcquireRequest, CooldownReason, KeyAvailability, KeyConstraint, KeyId, LimitKind, ProvisionalCooldown,
-    Ticket, Unsatisfiable, WaitReason,
-};
+use llmpool_core::limits::KeyId;
+use llmpool_core::limits::{AcquireRequest, Ticket};
+use llmpool_core::limits::{CooldownReason, KeyConstraint, ProvisionalCooldown, WaitReason};
 use llmpool_core::routing::attempts::{Attempts, KeyOutcome, NextAction};
 use llmpool_core::time::Timestamp;
 
 use crate::affinity;
 use crate::clock;
+use crate::encoded_request::{EncodedRequest, RequestEncoder};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{self, CallDeadlines, Rendered, Reply};
+use crate::exchange::{self, CallDeadlines, Reply};
 use crate::fail_fast;
-use crate::limits::{MAX_WAITING, Permit, Rejection};
+use crate::limits::{Permit, Rejection};
 use crate::observe;
 use crate::options::CallOptions;
+use crate::rejection;
 use crate::report::{AttemptReport, CallReport, TraceId};
 use crate::target::Target;
 use crate::tokens::{self, StreamPermit};
 
-/// A wait in line ends after this where the caller named no deadline of his own.
-const LONGEST_STAY: Duration = Duration::from_secs(30);
-/// The total of a call whose target has none configured is far enough away to be none.
+/// The longest wait for a permit where the caller sets no timeout.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// The total timeout of a call without one: practically infinite.
 const NO_TOTAL: Duration = Duration::from_secs(366 * 86_400);
-/// How long a key rests until another key's answer shows whether it was to blame.
-const PROVISIONAL_REST: Duration = Duration::from_secs(10);
+/// The cooldown of a key until another key's answer shows whether the key or the request was to blame.
+const PROVISIONAL_COOLDOWN: Duration = Duration::from_secs(10);
+/// The cooldown of a key that is refused until an operator enables it: practically infinite.
+const UNTIL_ENABLED: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-/// Until somebody enables the key again.
-const FOR_GOOD: Duration = Duration::from_secs(100 * 366 * 86_400);
-
-/// A time so far away is none that anybody could wait for.
-const NEVER: Duration = Duration::from_secs(10 * 366 * 86_400);
-
-/// What somebody wants to send, encoded once it is known where to.
-pub(crate) trait RequestEncoder: Sync {
-    /// Encodes the request for this target.
-    fn render(&self, target: &Target) -> Result<Rendered, Error>;
-}
-
-/// An answer and what happened on the way to it.
-pub(crate) struct Answer {
+/// A completed call: the answer, and what happened on the way to it.
+pub(crate) struct CallOutcome {
     pub(crate) reply: Reply,
     pub(crate) report: CallReport,
     pub(crate) started: Timestamp,
-    /// The body that was answered.
-    pub(crate) sent: Bytes,
+    pub(crate) request_body: Bytes,
 }
 
-/// Runs one call to its answer: a whole plain body, or a stream whose first content has come.
+/// Runs a call to a complete answer, or to the first content of a stream.
 pub(crate) async fn run(
     target: &Arc<Target>,
-    outgoing: &dyn RequestEncoder,
+    encoder: &dyn RequestEncoder,
     options: &CallOptions,
-) -> Result<Answer, Error> {
-    let mut call = Call::begin(target, options);
+) -> Result<CallOutcome, Error> {
+    let mut call = Call::new(target, options);
     let mut now = call.started;
     loop {
         match call.attempts.next(now) {
             NextAction::Admit => {
-                let rendered = call.render(outgoing)?;
-                let Some(permit) = call.enter(&rendered).await? else {
+                let request = call.encode(encoder)?;
+                let Some(permit) = call.acquire(&request).await? else {
                     return Err(call.give_up());
                 };
-                let sent = rendered.body.clone();
-                if let Some(reply) = call.attempt(permit, rendered).await? {
-                    return Ok(Answer {
+                let request_body = request.body.clone();
+                if let Some(reply) = call.attempt(permit, request).await? {
+                    return Ok(CallOutcome {
                         reply,
                         report: call.report,
                         started: call.started,
-                        sent,
+                        request_body,
                     });
                 }
             }
             NextAction::Backoff(_) if !target.provider.admission.try_spend_retry(target.id) => {
-                observe::no_retry_left(&call.report);
+                observe::retry_budget_exhausted(&call.report);
                 return Err(call.give_up());
             }
             NextAction::Backoff(until) => clock::sleep_until(until).await,
@@ -95,23 +85,24 @@ pub(crate) async fn run(
 struct Call<'a> {
     target: &'a Arc<Target>,
     options: &'a CallOptions,
-    patience: CallDeadlines,
+    deadlines: CallDeadlines,
     started: Timestamp,
-    /// When the last permit was given.
-    entered: Timestamp,
+    /// When the last permit was acquired.
+    admitted: Timestamp,
     ticket: Ticket,
     attempts: Attempts,
-    rendered: Option<Rendered>,
-    /// Which keys the request may use.
+    /// The encoded request, kept for the next attempt.
+    request: Option<EncodedRequest>,
+    /// The keys that the request may use.
     constraint: KeyConstraint,
-    last: Option<Failure>,
-    /// Rests to take back should it turn out that the call is to blame.
-    cooldown: Vec<ProvisionalCooldown>,
+    last_failure: Option<Failure>,
+    /// Cooldowns to revert if the request turns out to be at fault.
+    cooldowns: Vec<ProvisionalCooldown>,
     report: CallReport,
 }
 
 impl<'a> Call<'a> {
-    fn begin(target: &'a Arc<Target>, options: &'a CallOptions) -> Self {
+    fn new(target: &'a Arc<Target>, options: &'a CallOptions) -> Self {
         let started = clock::now();
         let timeouts = options.timeouts.unwrap_or(target.timeouts);
         let deadline = started + options.timeout.or(timeouts.total).unwrap_or(NO_TOTAL);
@@ -119,13 +110,13 @@ impl<'a> Call<'a> {
         let trace_id = options
             .trace_id
             .clone()
-            .map_or_else(TraceId::mint, TraceId::Given);
+            .map_or_else(TraceId::generate, TraceId::Given);
         Self {
             target,
             options,
-            patience: CallDeadlines { timeouts, deadline },
+            deadlines: CallDeadlines { timeouts, deadline },
             started,
-            entered: started,
+            admitted: started,
             ticket: admission.record_call(target.id, started),
             attempts: Attempts::new(
                 target.retry,
@@ -133,10 +124,10 @@ impl<'a> Call<'a> {
                 deadline,
                 crate::random::fresh_seed(),
             ),
-            rendered: None,
+            request: None,
             constraint: KeyConstraint::Any,
-            last: None,
-            cooldown: Vec::new(),
+            last_failure: None,
+            cooldowns: Vec::new(),
             report: CallReport {
                 target: target.name.clone(),
                 trace_id,
@@ -145,66 +136,66 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// What to send: encoded once, and kept while it stays the same.
-    fn render(&mut self, outgoing: &dyn RequestEncoder) -> Result<Rendered, Error> {
-        match self.rendered.take() {
-            Some(rendered) => Ok(rendered),
-            None => {
-                let rendered = outgoing
-                    .render(self.target)
-                    .and_then(|rendered| {
-                        self.constraint = affinity::key_constraint(self.target, &rendered.body)?;
-                        Ok(rendered)
-                    })
-                    .map_err(|error| error.with_report(self.closing_report()))?;
-                self.report.dropped.clone_from(&rendered.dropped);
-                Ok(rendered)
-            }
+    /// Returns the encoded request of the previous attempt, or encodes it.
+    fn encode(&mut self, encoder: &dyn RequestEncoder) -> Result<EncodedRequest, Error> {
+        if let Some(request) = self.request.take() {
+            return Ok(request);
         }
+        let encoded = encoder.encode(self.target).and_then(|request| {
+            self.constraint = affinity::key_constraint(self.target, &request.body)?;
+            Ok(request)
+        });
+        let request = encoded.map_err(|error| error.with_report(self.take_report()))?;
+        self.report.dropped.clone_from(&request.dropped);
+        Ok(request)
     }
 
-    /// Waits for a permit. `None` where the key it came with would cost a retry that is no longer there.
-    async fn enter(&mut self, rendered: &Rendered) -> Result<Option<Permit>, Error> {
+    /// Waits for a permit. Returns `None` if its key would cost a retry and none is left.
+    async fn acquire(&mut self, request: &EncodedRequest) -> Result<Option<Permit>, Error> {
         let arrived = clock::now();
         let deadline = match self.options.timeout {
-            Some(_) => self.patience.deadline,
-            None => self.patience.deadline.min(arrived + LONGEST_STAY),
+            Some(_) => self.deadlines.deadline,
+            None => self.deadlines.deadline.min(arrived + MAX_WAIT),
         };
-        let request = AcquireRequest {
+        let acquire_request = AcquireRequest {
             ticket: self.ticket,
             caller: self.options.caller,
-            demand: tokens::need_of(self.target, rendered),
+            demand: tokens::demand(self.target, request),
             constraint: self.constraint,
             deadline,
         };
-        let line = self.target.provider.admission.acquire(self.target.id, request);
-        let entered = if self.options.fail_fast {
-            fail_fast::while_a_key_is_of_use(self.target, self.constraint, line).await
+        let permit = self
+            .target
+            .provider
+            .admission
+            .acquire(self.target.id, acquire_request);
+        let acquired = if self.options.fail_fast {
+            fail_fast::while_keys_are_usable(self.target, self.constraint, permit).await
         } else {
-            Ok(line.await)
+            Ok(permit.await)
         };
-        self.entered = clock::now();
-        self.report.waited += self.entered.since(arrived);
-        match entered {
+        self.admitted = clock::now();
+        self.report.waited += self.admitted.since(arrived);
+        match acquired {
             Ok(Ok(permit)) => {
-                let allowed = permit.key().is_some_and(|key| self.attempts.try_use_key(key));
-                Ok(Some(permit).filter(|_| allowed))
+                let is_allowed = permit.key().is_some_and(|key| self.attempts.try_use_key(key));
+                Ok(Some(permit).filter(|_| is_allowed))
             }
-            Ok(Err(refusal)) => Err(self.turned_away(refusal)),
-            Err(state) => Err(self.turned_away(Rejection::TooLate {
-                ready_at: state.until(),
-                why: WaitReason::KeysUnavailable(state),
+            Ok(Err(rejection)) => Err(self.reject(rejection)),
+            Err(availability) => Err(self.reject(Rejection::TooLate {
+                ready_at: availability.until(),
+                why: WaitReason::KeysUnavailable(availability),
             })),
         }
     }
 
-    /// Makes one attempt. `None` where it failed and the next step is the core's to say.
-    async fn attempt(&mut self, mut permit: Permit, rendered: Rendered) -> Result<Option<Reply>, Error> {
+    /// Makes one attempt. Returns `None` if it failed, for the loop to decide what follows.
+    async fn attempt(&mut self, mut permit: Permit, request: EncodedRequest) -> Result<Option<Reply>, Error> {
         let Some(key) = permit.key() else { return Ok(None) };
-        let answer = exchange::once(self.target, &mut permit, &rendered, &self.patience).await;
+        let result = exchange::once(self.target, &mut permit, &request, &self.deadlines).await;
         let ended = clock::now();
-        let duration = ended.since(self.entered);
-        match answer {
+        let duration = ended.since(self.admitted);
+        match result {
             Ok(mut reply) => {
                 self.report.elapsed = ended.since(self.started);
                 let head = reply.head();
@@ -229,14 +220,14 @@ impl<'a> Call<'a> {
             }
             Err(failure) => {
                 let failure = self.target.provider.masked(self.target.on_status.apply(failure));
-                self.note_failure(&permit, &failure, key, duration);
-                self.judge(&mut permit, failure, key, rendered);
+                self.report_failure(&permit, &failure, key, duration);
+                self.apply_failure(&mut permit, failure, key, request);
                 Ok(None)
             }
         }
     }
 
-    fn note_failure(&mut self, permit: &Permit, failure: &Failure, key: KeyId, duration: Duration) {
+    fn report_failure(&mut self, permit: &Permit, failure: &Failure, key: KeyId, duration: Duration) {
         let attempt = self.attempt_report(key, Some(failure.kind), failure.status, duration);
         let attempt = AttemptReport {
             request_id: failure.request_id.clone(),
@@ -250,65 +241,65 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Lets the core judge a failure, and does to the keys what it says.
-    fn judge(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, rendered: Rendered) {
-        let added = rendered.added_stream_options;
-        let other_key = self.target.provider.admission.with_limiter(|limiter| {
-            limiter.has_other_key(self.target.id, |known| {
-                known == key || self.attempts.is_rejected_by(known) || !limiter.allows(self.constraint, known)
+    /// Applies a failure to the limits and the state of the key, and records it for the next step.
+    fn apply_failure(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, request: EncodedRequest) {
+        let target = self.target;
+        let added = request.added_stream_options;
+        let has_other_key = target.provider.admission.with_limiter(|limiter| {
+            limiter.has_other_key(target.id, |other| {
+                other == key || self.attempts.is_rejected_by(other) || !limiter.allows(self.constraint, other)
             })
         });
-        let verdict = self
+        let outcome = self
             .attempts
-            .record_failure(&failure, key, added, other_key, clock::now());
+            .record_failure(&failure, key, added, has_other_key, clock::now());
         if failure.status.is_some_and(|status| (400..500).contains(&status)) {
-            // Refused before any token was read or written.
+            // The provider refused before it processed a token.
             permit.settle(0);
         }
-        let of_target = matches!(failure.blame(), Blame::Target | Blame::Network);
-        if of_target && failure.kind != FailureKind::DeadConnection {
+        let blames_target = matches!(failure.blame(), Blame::Target | Blame::Network);
+        if blames_target && failure.kind != FailureKind::DeadConnection {
             permit.record_target_failure(failure.retry_after);
         }
-        let action = self.target.on_status.action(failure.status);
-        match verdict {
+        let action = target.on_status.action(failure.status);
+        match outcome {
             KeyOutcome::Unchanged => {}
             KeyOutcome::Cooldown | KeyOutcome::ProvisionalCooldown if action == Some(KeyAction::Ignore) => {}
-            KeyOutcome::Cooldown => self.rest(permit, &failure, key, action),
+            KeyOutcome::Cooldown => self.cool_down(permit, &failure, key, action),
             KeyOutcome::ProvisionalCooldown => {
-                let pause = failure.retry_after.unwrap_or(PROVISIONAL_REST);
-                self.cooldown.extend(match failure.kind {
+                let pause = failure.retry_after.unwrap_or(PROVISIONAL_COOLDOWN);
+                self.cooldowns.extend(match failure.kind {
                     FailureKind::RateLimited => permit.record_refusal(CooldownReason::Throttled, Some(pause)),
                     _ => permit.record_unclear_refusal(pause),
                 });
             }
             KeyOutcome::RestoreAll => {
-                self.cooldown
-                    .drain(..)
-                    .for_each(|cooldown| self.target.provider.admission.restore(cooldown));
+                let cooldowns = self.cooldowns.drain(..);
+                cooldowns.for_each(|cooldown| target.provider.admission.restore(cooldown));
             }
         }
         if failure.kind == FailureKind::StreamOptionsRefused && added {
-            self.target.facts.refused_stream_options();
+            target.capabilities.reject_stream_options();
         } else {
-            self.rendered = Some(rendered);
+            self.request = Some(request);
         }
-        self.last = Some(failure);
+        self.last_failure = Some(failure);
     }
 
-    /// The key of an attempt is to blame.
-    fn rest(&self, permit: &Permit, failure: &Failure, key: KeyId, action: Option<KeyAction>) {
+    /// Cools down the key of a failed attempt, or disables it if the status policy says so.
+    fn cool_down(&self, permit: &Permit, failure: &Failure, key: KeyId, action: Option<KeyAction>) {
         let named = failure.retry_after;
         let (scope, pause) = match action {
             Some(KeyAction::Disable { scope: KeyScope::Key }) => {
                 self.target.provider.admission.set_enabled(key, false);
-                return observe::key_rests(&self.target.provider, key);
+                return observe::key_unavailable(&self.target.provider, key);
             }
-            Some(KeyAction::Disable { scope }) => (Some(scope), Some(FOR_GOOD)),
+            Some(KeyAction::Disable { scope }) => (Some(scope), Some(UNTIL_ENABLED)),
             Some(KeyAction::Park { pause, scope }) => (Some(scope), named.max(Some(pause))),
             Some(KeyAction::Ignore) | None => (None, named),
         };
         permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), pause);
-        observe::key_rests(&self.target.provider, key);
+        observe::key_unavailable(&self.target.provider, key);
     }
 
     fn attempt_report(
@@ -328,138 +319,45 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Returns the error of a call that ends after its last attempt.
     fn give_up(&mut self) -> Error {
-        let report = self.closing_report();
-        let now = clock::now();
-        let Some(failure) = self.last.take() else {
-            return Error::new(ErrorKind::LimitReached, "the call's deadline has passed").with_report(report);
+        let Some(failure) = self.last_failure.take() else {
+            let message = "the call's deadline has passed";
+            return Error::new(ErrorKind::LimitReached, message).with_report(self.take_report());
         };
-        let retry_after = match failure.blame() {
-            // Another key may return earlier than the last one that refused.
-            Blame::Key => Some(self.next_chance(now)).filter(|wait| *wait < NEVER),
+        let wait = match failure.blame() {
+            // Another key may be available earlier than the key that failed last.
+            Blame::Key => {
+                let ready_at = self.target.provider.admission.earliest(self.target.id);
+                rejection::retry_in(ready_at, clock::now())
+            }
             Blame::Request => None,
             Blame::Target | Blame::Network => failure.retry_after,
         };
-        let error = Error::from_failure(failure).with_report(report);
-        match retry_after {
-            Some(wait) => error.with_retry_after(wait),
+        self.failure_error(failure, wait)
+    }
+
+    /// Returns the error of a call that is not admitted: its last failure, if there was an attempt.
+    fn reject(&mut self, rejection: Rejection) -> Error {
+        let is_final = matches!(rejection, Rejection::Unsatisfiable(_));
+        let error = rejection::rejection_error(rejection, clock::now());
+        match self.last_failure.take() {
+            Some(failure) if !is_final => self.failure_error(failure, error.retry_in()),
+            _ => error.with_report(self.take_report()),
+        }
+    }
+
+    fn failure_error(&mut self, failure: Failure, retry_in: Option<Duration>) -> Error {
+        let retry_in = retry_in.or(failure.retry_after);
+        let error = Error::from_failure(failure).with_report(self.take_report());
+        match retry_in {
+            Some(wait) => error.with_retry_in(wait),
             None => error,
         }
     }
 
-    fn next_chance(&self, now: Timestamp) -> Duration {
-        self.target.provider.admission.earliest(self.target.id).since(now)
-    }
-
-    fn turned_away(&mut self, refusal: Rejection) -> Error {
-        let report = self.closing_report();
-        let now = clock::now();
-        let (ready_at, why) = match refusal {
-            Rejection::Unsatisfiable(never) => {
-                return Error::new(ErrorKind::Unsendable, never_message(never)).with_report(report);
-            }
-            Rejection::QueueFull { ready_at } => {
-                let message = format!("{MAX_WAITING} calls wait for it already");
-                let error = match self.last.take() {
-                    Some(failure) => Error::from_failure(failure),
-                    None => Error::new(ErrorKind::LimitReached, message),
-                };
-                return error.with_report(report).with_retry_after(ready_at.since(now));
-            }
-            Rejection::TooLate { ready_at, why } => (ready_at.filter(|at| at.since(now) < NEVER), why),
-        };
-        let error = match self.last.take() {
-            Some(failure) => Error::from_failure(failure),
-            None => refused_error(why, ready_at.map(|at| at.since(now))),
-        };
-        let error = error.with_report(report);
-        match ready_at {
-            Some(at) => error.with_retry_after(at.since(now)),
-            None => error,
-        }
-    }
-
-    fn closing_report(&mut self) -> CallReport {
+    fn take_report(&mut self) -> CallReport {
         self.report.elapsed = clock::now().since(self.started);
         std::mem::take(&mut self.report)
     }
-}
-
-fn never_message(never: Unsatisfiable) -> String {
-    match never {
-        Unsatisfiable::MoreThanCapacity { capacity } => {
-            format!("it needs more than the {capacity} that the rate limit ever admits at once")
-        }
-        Unsatisfiable::MoreTokensThanLimit { tokens, limit } => {
-            format!(
-                "it needs about {tokens} tokens and the limit is {limit} a minute; make the prompt or max_tokens smaller"
-            )
-        }
-        Unsatisfiable::UnknownKey => {
-            "it is bound to a key or account that this target does not have".to_owned()
-        }
-    }
-}
-
-fn target_limit(counts: LimitKind) -> &'static str {
-    match counts {
-        LimitKind::Requests => "the rate limit admits it only after the deadline",
-        LimitKind::Tokens => "the limit of tokens a minute admits it only after the deadline",
-        LimitKind::Day => "the limit of requests a day is reached",
-    }
-}
-
-fn key_limit(counts: LimitKind) -> &'static str {
-    match counts {
-        LimitKind::Requests => "the rate limits of its keys admit it only after the deadline",
-        LimitKind::Tokens => "the limits of tokens a minute of its keys admit it only after the deadline",
-        LimitKind::Day => "the limits of requests a day of its keys are reached",
-    }
-}
-
-fn refused_error(why: WaitReason, wait: Option<Duration>) -> Error {
-    let when = wait.map_or(String::new(), |wait| {
-        format!("; the earliest would be in {:.1}s", wait.as_secs_f64())
-    });
-    let (kind, what) = match why {
-        WaitReason::Target(counts) => (ErrorKind::LimitReached, target_limit(counts)),
-        WaitReason::TargetConcurrency => (
-            ErrorKind::LimitReached,
-            "the model had no free slot before the deadline",
-        ),
-        WaitReason::TargetCooldown => (
-            ErrorKind::Attempt(FailureKind::Overloaded),
-            "the provider asked for a pause that lasts longer than the deadline",
-        ),
-        WaitReason::KeyLimits(counts) => (ErrorKind::LimitReached, key_limit(counts)),
-        WaitReason::KeyConcurrency => (
-            ErrorKind::LimitReached,
-            "no key had a free slot before the deadline",
-        ),
-        WaitReason::KeysUnavailable(state) => match state {
-            KeyAvailability::Invalid(_) => (
-                ErrorKind::Attempt(FailureKind::InvalidKey),
-                "every key was refused",
-            ),
-            KeyAvailability::NoQuota(_) => {
-                (ErrorKind::Attempt(FailureKind::NoQuota), "no key has quota left")
-            }
-            KeyAvailability::Throttled(_) => (
-                ErrorKind::Attempt(FailureKind::RateLimited),
-                "every key is throttled",
-            ),
-            KeyAvailability::Forbidden(_) => (
-                ErrorKind::Attempt(FailureKind::PermissionDenied),
-                "no key may use this model",
-            ),
-            KeyAvailability::Disabled => (
-                ErrorKind::Attempt(FailureKind::InvalidKey),
-                "every key is disabled; enable one",
-            ),
-            KeyAvailability::Healthy | KeyAvailability::Probing => {
-                (ErrorKind::LimitReached, "no key was free before the deadline")
-            }
-        },
-    };
-    Error::new(kind, format!("{what}{when}"))
 }

@@ -17,10 +17,12 @@ use llmpool_core::rate_headers::LimitHeaders;
 pub use llmpool_core::limits::{LimitSnapshot, LimitSnapshots};
 
 use crate::base_url;
-use crate::call::RequestEncoder;
+use crate::chat_encoder::ChatEncoder;
 use crate::clock;
-use crate::exchange::{self, CallDeadlines, Endpoint, Rendered};
-use crate::openai_compatible::{OpenAiCompatible, Typed};
+use crate::encoded_request::{EncodedRequest, RequestEncoder};
+use crate::endpoint::Endpoint;
+use crate::exchange::{self, CallDeadlines};
+use crate::openai_compatible::OpenAiCompatible;
 use crate::options::Timeouts;
 use crate::secrets::{KeyLabel, mask_secrets};
 use crate::stream::{RawEventStream, StreamLimits};
@@ -163,7 +165,7 @@ impl OpenAiCompatible {
             }
         }
         ModelCheck {
-            url: base_url::redacted(&target.uris.of(Endpoint::Models).to_string()),
+            url: base_url::redacted(&target.uris.get(Endpoint::Models).to_string()),
             suggested_base_url: suggested_base_url(target, &keys),
             shared_accounts: shared_accounts(target, &keys),
             keys,
@@ -195,11 +197,11 @@ impl OpenAiCompatible {
         };
         let deadlines = deadlines(timeout);
         loop {
-            let typed = Typed {
+            let encoder = ChatEncoder {
                 request: &request,
                 stream: true,
             };
-            let Ok(rendered) = typed.render(target) else {
+            let Ok(rendered) = encoder.encode(target) else {
                 check.failure = Some(FailureKind::InvalidRequest);
                 return Some(check);
             };
@@ -208,7 +210,7 @@ impl OpenAiCompatible {
             };
             let failure = target.provider.masked(failure);
             if failure.kind == FailureKind::StreamOptionsRefused && rendered.added_stream_options {
-                target.facts.refused_stream_options();
+                target.capabilities.reject_stream_options();
                 check.stream_usage = StreamUsage::Rejected;
                 continue;
             }
@@ -293,7 +295,7 @@ struct ModelListResponse {
 
 /// Returns whether the provider lists its models for an invalid key.
 async fn lists_for_any_key(target: &Target, timeout: Duration) -> bool {
-    let add_key = |headers: &mut HeaderMap| target.add_nobodys_key(headers, INVALID_KEY);
+    let add_key = |headers: &mut HeaderMap| target.add_foreign_key(headers, INVALID_KEY);
     let response = list_models(target, add_key, timeout).await;
     response.is_ok_and(|response| response.models.is_some())
 }
@@ -307,7 +309,7 @@ async fn list_models(
     let request = || {
         let mut request = Request::new(Full::new(Bytes::new()));
         *request.method_mut() = Method::GET;
-        *request.uri_mut() = target.uris.of(Endpoint::Models).clone();
+        *request.uri_mut() = target.uris.get(Endpoint::Models).clone();
         *request.headers_mut() = target.headers.clone();
         request.headers_mut().remove(header::CONTENT_TYPE);
         add_key(request.headers_mut());
@@ -327,19 +329,19 @@ async fn list_models(
 }
 
 fn model_names(body: &[u8]) -> Option<Vec<String>> {
-    let list = ModelList::read(body)?;
+    let list = ModelList::decode_lenient(body)?;
     list.data.into_iter().map(|model| model.id).collect()
 }
 
 async fn call(
     target: &Target,
     key: KeyId,
-    rendered: &Rendered,
+    rendered: &EncodedRequest,
     deadlines: &CallDeadlines,
     check: &mut CallCheck,
 ) -> Result<(), Failure> {
     let started = clock::now();
-    let request = || exchange::request(target, Some(key), rendered);
+    let request = || exchange::http_request(target, Some(key), rendered);
     let head_by = (deadlines.deadline, FailureKind::DeadlineExceeded);
     let (head, body) = exchange::hand_over(target, request, |_| {}, deadlines, started, head_by).await?;
     check.status = Some(head.status.as_u16());
@@ -352,7 +354,7 @@ async fn call(
         idle: None,
         deadline: deadlines.deadline,
     };
-    let mut events = RawEventStream::new(body, target.wire, limits, None);
+    let mut events = RawEventStream::new(body, target.format, limits, None);
     while let Some(event) = events.next_event().await {
         if event?.flags.content {
             check.content_events += 1;

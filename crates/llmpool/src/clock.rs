@@ -1,7 +1,7 @@
-//! The only place that reads or waits for time.
+//! The only module that reads clocks and waits.
 //!
-//! Time is tokio's, so tests can pause it; it is monotonic, so a wall clock that is set changes nothing. Wall time is read
-//! for one purpose: to understand absolute times in answers that carry no `Date` of their own.
+//! Time is tokio's: tests can pause it, and it is monotonic, so adjusting the system clock has no effect. Wall-clock time is used for state
+//! files, and for absolute times in answers without a `Date` header.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,26 +12,26 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use llmpool_core::time::Timestamp;
 use tokio::time::{Instant, Sleep};
 
-/// An hour is long enough to wait before looking again; tokio's timers do not reach to the end of time.
-const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+/// The longest sleep before the timer is armed again: tokio's timers have a maximum.
+const MAX_SLEEP: Duration = Duration::from_secs(3600);
 
 fn origin() -> Instant {
     static ORIGIN: OnceLock<Instant> = OnceLock::new();
     *ORIGIN.get_or_init(Instant::now)
 }
 
-/// Now, counted from an origin that is the same for the whole process.
+/// Returns the current time, measured from one origin per process.
 pub(crate) fn now() -> Timestamp {
     let origin = origin();
     Timestamp::ZERO + Instant::now().saturating_duration_since(origin)
 }
 
-/// Wall time since 1970.
+/// Returns the wall-clock time since 1970.
 pub(crate) fn wall_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// A timer that can be set again and again; unset it never fires.
+/// A timer that can be moved. It never fires unless it is set.
 #[derive(Debug, Default)]
 pub(crate) struct Timer {
     at: Option<Timestamp>,
@@ -39,20 +39,21 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    /// Fires at `at`; [`Timestamp::MAX`] means never.
+    /// Creates a timer that fires at `at`; [`Timestamp::MAX`] means never.
     pub(crate) fn at(at: Timestamp) -> Self {
         let mut timer = Self::default();
         timer.set(at);
         timer
     }
 
-    /// Moves the timer. Nothing is armed before the next poll.
+    /// Moves the timer. It is armed by the next poll.
     pub(crate) fn set(&mut self, at: Timestamp) {
         self.at = Some(at).filter(|at| *at != Timestamp::MAX);
     }
 
-    /// Ready once the time has come. An earlier arming is left alone: it fires, looks, and goes back to sleep, so a
-    /// timer that only ever moves later costs nothing per move.
+    /// Returns `Ready` once the time has passed.
+    ///
+    /// A sleep that was armed for an earlier time is kept and extended when it fires, so moving the timer later costs nothing.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };
         loop {
@@ -76,7 +77,7 @@ impl Timer {
     }
 }
 
-/// Waits until `at`.
+/// Sleeps until `at`.
 pub(crate) async fn sleep_until(at: Timestamp) {
     let mut timer = Timer::at(at);
     std::future::poll_fn(|cx| timer.poll(cx)).await;
@@ -85,11 +86,11 @@ pub(crate) async fn sleep_until(at: Timestamp) {
 fn instant_of(at: Timestamp) -> Instant {
     origin()
         .checked_add(at.since(Timestamp::ZERO))
-        .unwrap_or_else(|| Instant::now() + LONGEST_SLEEP)
+        .unwrap_or_else(|| Instant::now() + MAX_SLEEP)
 }
 
 fn sleep_end(at: Timestamp) -> Instant {
-    instant_of(at).min(Instant::now() + LONGEST_SLEEP)
+    instant_of(at).min(Instant::now() + MAX_SLEEP)
 }
 
 #[cfg(test)]
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_timer_that_moved_later_fires_at_its_last_time_only() {
+    async fn timer_moved_later_fires_only_at_new_time() {
         let start = now();
         let mut timer = Timer::at(start + Duration::from_secs(1));
         let first = std::future::poll_fn(|cx| Poll::Ready(timer.poll(cx))).await;
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_timer_that_moved_earlier_fires_earlier() {
+    async fn timer_moved_earlier_fires_at_new_time() {
         let start = now();
         let mut timer = Timer::at(start + Duration::from_secs(5000));
         let first = std::future::poll_fn(|cx| Poll::Ready(timer.poll(cx))).await;

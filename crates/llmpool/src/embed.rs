@@ -1,16 +1,15 @@
-//! Embeddings: texts in, vectors out, with the keys, limits and retries of every call.
+//! Embeddings, with the keys, limits and retries of every call.
 
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_core::future::BoxFuture;
-use llmpool_core::embeddings::{EmbeddingRequest, EmbeddingResponse};
-use serde::ser::{SerializeMap, Serializer};
+use llmpool_core::chat::Usage;
+use llmpool_core::embeddings::{EmbeddingRequest, EmbeddingResponse, VectorError};
 
-use crate::call::{self, Answer, RequestEncoder};
-use crate::error::{Error, ErrorKind};
-use crate::exchange::{Endpoint, Rendered, Reply};
+use crate::encoded_request::{EncodedRequest, RequestEncoder, encode_body};
+use crate::endpoint::Endpoint;
+use crate::error::Error;
 use crate::openai_compatible::OpenAiCompatible;
 use crate::options::{CallOptions, DEFAULT_OPTIONS};
 use crate::raw;
@@ -18,7 +17,7 @@ use crate::report::CallReport;
 use crate::target::Target;
 use crate::tokens;
 
-/// A model that turns texts into vectors.
+/// A model that converts texts to vectors.
 ///
 /// ```no_run
 /// use llmpool::embeddings::EmbeddingRequest;
@@ -48,20 +47,39 @@ pub trait EmbeddingInterface: Send + Sync {
     }
 }
 
-/// The vectors, and what happened on the way to them.
+/// The vectors of an input, and the report of the call.
 #[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct EmbeddingAnswer {
-    /// The answer.
+    /// The provider's response.
     pub response: EmbeddingResponse,
     /// What happened during the call; never serialised.
     pub report: CallReport,
 }
 
-impl std::ops::Deref for EmbeddingAnswer {
-    type Target = EmbeddingResponse;
+impl EmbeddingAnswer {
+    /// Creates an answer with an empty report, for implementations of [`EmbeddingInterface`].
+    pub fn new(response: EmbeddingResponse) -> Self {
+        Self {
+            response,
+            report: CallReport::default(),
+        }
+    }
 
-    fn deref(&self) -> &EmbeddingResponse {
-        &self.response
+    /// Sets the report.
+    pub fn with_report(mut self, report: CallReport) -> Self {
+        self.report = report;
+        self
+    }
+
+    /// Returns the vectors in the order of the texts. Fails if one is neither a list of numbers nor their base64.
+    pub fn vectors(&self) -> Result<Vec<Vec<f32>>, VectorError> {
+        self.response.vectors()
+    }
+
+    /// Returns the usage: see [`CallReport::usage`].
+    pub fn usage(&self) -> Option<&Usage> {
+        self.report.usage.as_ref()
     }
 }
 
@@ -80,7 +98,18 @@ impl EmbeddingInterface for OpenAiCompatible {
         request: &'a EmbeddingRequest,
         options: &'a CallOptions,
     ) -> BoxFuture<'a, Result<EmbeddingAnswer, Error>> {
-        Box::pin(embed(self.target(), request, options))
+        Box::pin(async move {
+            let mut answer = raw::complete(self.target(), &EmbeddingEncoder(request), options).await?;
+            let expected = request.input.as_ref().and_then(|input| input.count());
+            let response = answer.decode(|body| {
+                let response = EmbeddingResponse::decode(body).ok()?;
+                let is_complete = expected.is_none_or(|expected| expected == response.data.len());
+                Some(response).filter(|response| response.has("data") && is_complete)
+            })?;
+            let estimate = || Some(tokens::estimated_input(&answer.request_body));
+            answer.report.note_usage(response.usage.clone(), estimate);
+            Ok(EmbeddingAnswer::new(response).with_report(answer.report))
+        })
     }
 }
 
@@ -100,59 +129,18 @@ macro_rules! impl_for_pointers {
 
 impl_for_pointers!(&T, Box<T>, Arc<T>);
 
-async fn embed(
-    target: &Arc<Target>,
-    request: &EmbeddingRequest,
-    options: &CallOptions,
-) -> Result<EmbeddingAnswer, Error> {
-    let Answer {
-        reply,
-        mut report,
-        sent,
-        ..
-    } = call::run(target, &Texts(request), options).await?;
-    let Reply::Plain { body, .. } = reply else {
-        return Err(raw::invalid_response(report));
-    };
-    let response = EmbeddingResponse::decode(&body).ok();
-    let asked = request.input.as_ref().and_then(|input| input.count());
-    let fits = |response: &EmbeddingResponse| {
-        response.has("data") && asked.is_none_or(|asked| asked == response.data.len())
-    };
-    let Some(response) = response.filter(fits) else {
-        return Err(raw::invalid_response(report));
-    };
-    report.note_usage(response.usage.clone(), || Some(tokens::estimated_input(&sent)));
-    Ok(EmbeddingAnswer { response, report })
-}
+/// An embedding request to encode.
+struct EmbeddingEncoder<'a>(&'a EmbeddingRequest);
 
-/// A request on its way out.
-struct Texts<'a>(&'a EmbeddingRequest);
-
-impl RequestEncoder for Texts<'_> {
-    fn render(&self, target: &Target) -> Result<Rendered, Error> {
-        let body = encode(self.0, target).map_err(|error| {
-            Error::new(ErrorKind::Unsendable, "the request cannot be encoded").with_source(error)
-        })?;
-        Ok(Rendered {
-            at: Endpoint::Embeddings,
-            ..Rendered::new(Bytes::from(body), false)
-        })
+impl RequestEncoder for EmbeddingEncoder<'_> {
+    fn encode(&self, target: &Target) -> Result<EncodedRequest, Error> {
+        let Self(request) = self;
+        let body = encode_body(
+            target,
+            &["model"],
+            |name| request.has(name),
+            |map| request.serialize_fields(map, &["model"]),
+        )?;
+        Ok(EncodedRequest::new(Endpoint::Embeddings, body, false))
     }
-}
-
-fn encode(request: &EmbeddingRequest, target: &Target) -> Result<Vec<u8>, serde_json::Error> {
-    const OURS: [&str; 1] = ["model"];
-    let mut body = Vec::with_capacity(512);
-    let mut json = serde_json::Serializer::new(&mut body);
-    let mut map = json.serialize_map(None)?;
-    map.serialize_entry("model", &target.model)?;
-    request.serialize_fields(&mut map, &OURS)?;
-    for (name, value) in &target.api_params {
-        if !request.has(name) && !OURS.contains(&name.as_str()) {
-            map.serialize_entry(name, value)?;
-        }
-    }
-    map.end()?;
-    Ok(body)
 }

@@ -1,19 +1,19 @@
-//! One opaque error that answers questions.
+//! The error of calls and configuration.
 //!
-//! `Display` says what went wrong in our words, with key labels and without a word of the prompt or of the provider: the
-//! provider's own message may echo either, and is given only to who asks for it.
+//! `Display` and `Debug` contain key labels, but no key, no prompt and no text of the provider, which may echo either. The provider's
+//! message is only available from [`Error::provider_message`].
 
 use std::fmt;
 use std::time::Duration;
 
 use llmpool_core::chat::ChatCompletion;
-use llmpool_core::failure::{Failure, FailureKind};
+use llmpool_core::failure::{Blame, Failure, FailureKind};
 
 use crate::base_url::BaseUrlError;
 use crate::provider_file::ProviderFileError;
 use crate::report::{AttemptReport, CallReport};
 
-/// Why a call has no answer, or a configuration no effect.
+/// The error of a failed call or of an invalid configuration.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -21,38 +21,38 @@ struct Inner {
     message: String,
     failure: Option<Failure>,
     param: Option<String>,
-    retry_after: Option<Duration>,
+    retry_in: Option<Duration>,
     report: CallReport,
     partial: Option<Box<ChatCompletion>>,
     provider_file: Option<ProviderFileError>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// What kind of error it is.
+/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The configuration is wrong; the message says where and what to do.
+    /// The configuration is invalid; the message names the place and the fix.
     Config,
-    /// No such provider or model is configured.
+    /// The provider or model is not configured.
     UnknownModel,
-    /// The request cannot be sent at all: it cannot be encoded, or asks for more than a limit ever admits.
+    /// The request cannot be sent: it cannot be encoded for its target, or exceeds what a limit ever admits.
     Unsendable,
-    /// Our own limits would admit the call only after its deadline. Nothing was sent.
+    /// The configured limits admit the call only after its deadline. Nothing was sent.
     LimitReached,
-    /// The last attempt failed so, or every key is in this state.
+    /// The failure of the last attempt, or the state of every key.
     Attempt(FailureKind),
 }
 
 impl Error {
-    /// An error of this kind. The message is lower case, without a full stop, and holds no secret and no prompt.
+    /// Creates an error. By convention the message is lower case, has no full stop, and contains no secret and no prompt.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
             message: message.into(),
             failure: None,
             param: None,
-            retry_after: None,
+            retry_in: None,
             report: CallReport::default(),
             partial: None,
             provider_file: None,
@@ -60,10 +60,10 @@ impl Error {
         }))
     }
 
-    /// An attempt that failed.
+    /// Creates the error of a failed attempt.
     pub fn from_failure(failure: Failure) -> Self {
         let mut error = Self::new(ErrorKind::Attempt(failure.kind), failure.kind.as_str());
-        error.0.retry_after = failure.retry_after;
+        error.0.retry_in = failure.retry_after;
         error.0.failure = Some(failure);
         error
     }
@@ -74,83 +74,98 @@ impl Error {
         self
     }
 
-    /// Adds which member of the request is at fault.
+    /// Adds the request field that is at fault.
     pub(crate) fn with_param(mut self, param: impl Into<String>) -> Self {
         self.0.param = Some(param.into());
         self
     }
 
-    /// Adds what happened during the call.
+    /// Adds the report of the call.
     pub fn with_report(mut self, report: CallReport) -> Self {
         self.0.report = report;
         self
     }
 
-    /// Adds when another try makes sense.
-    pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
-        self.0.retry_after = Some(retry_after);
+    /// Adds the time after which a retry can succeed.
+    pub fn with_retry_in(mut self, retry_in: Duration) -> Self {
+        self.0.retry_in = Some(retry_in);
         self
     }
 
-    /// Adds what had been received of the answer.
+    /// Adds the part of the answer that was received.
     pub fn with_partial(mut self, partial: ChatCompletion) -> Self {
         self.0.partial = Some(Box::new(partial));
         self
     }
 
-    /// What kind of error it is.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The HTTP status of the last answer, if one came.
+    /// Returns whether the same call can succeed later without a change to the request, the keys or the configuration.
+    ///
+    /// True for limits, throttled keys, exhausted quotas, overload, server errors, timeouts and broken connections.
+    pub fn is_temporary(&self) -> bool {
+        match self.0.kind {
+            ErrorKind::LimitReached => true,
+            ErrorKind::Attempt(
+                FailureKind::RateLimited | FailureKind::NoQuota | FailureKind::DeadlineExceeded,
+            ) => true,
+            ErrorKind::Attempt(kind) => matches!(kind.blame(), Blame::Target | Blame::Network),
+            ErrorKind::Config | ErrorKind::UnknownModel | ErrorKind::Unsendable => false,
+        }
+    }
+
+    /// Returns the HTTP status of the last attempt, if it got an answer.
     pub fn status(&self) -> Option<u16> {
         self.0.failure.as_ref()?.status
     }
 
-    /// The shortest wait after which another try makes sense, if it is known.
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.0.retry_after
+    /// Returns the time after which a retry can succeed, if known. Measured from the end of the call.
+    pub fn retry_in(&self) -> Option<Duration> {
+        self.0.retry_in
     }
 
-    /// The target's id, `provider/model`; empty when there was none.
+    /// Returns the target's id, `provider/model`; empty if the error does not belong to a call.
     pub fn target(&self) -> &str {
         &self.0.report.target
     }
 
-    /// Every attempt that was made.
+    /// Returns all attempts of the call, in order.
     pub fn attempts(&self) -> &[AttemptReport] {
         &self.0.report.attempts
     }
 
-    /// What happened during the call.
+    /// Returns the report of the call.
     pub fn report(&self) -> &CallReport {
         &self.0.report
     }
 
-    /// The provider's id of the last exchange.
+    /// Returns the provider's id of the last attempt (`x-request-id`).
     pub fn request_id(&self) -> Option<&str> {
         self.0.failure.as_ref()?.request_id.as_deref()
     }
 
-    /// The provider's error code.
+    /// Returns the provider's error code.
     pub fn code(&self) -> Option<&str> {
         self.0.failure.as_ref()?.code.as_deref()
     }
 
-    /// The member of the request that is at fault, as a path, where the provider or the translation names it. As with the provider's
-    /// words: for the caller, not for logs.
+    /// Returns the path of the request field at fault, if the provider or the translation names one.
+    ///
+    /// It may echo the prompt: show it to the caller, do not log it.
     pub fn param(&self) -> Option<&str> {
-        let said = || self.0.failure.as_ref()?.param.as_deref();
-        self.0.param.as_deref().or_else(said)
+        let provider_param = || self.0.failure.as_ref()?.param.as_deref();
+        self.0.param.as_deref().or_else(provider_param)
     }
 
-    /// The provider's own words, masked for keys. They may echo the prompt: show them to the caller, do not log them.
+    /// Returns the provider's message with keys masked. It may echo the prompt: show it to the caller, do not log it.
     pub fn provider_message(&self) -> Option<&str> {
         self.0.failure.as_ref()?.message.as_deref()
     }
 
-    /// What had been received of the answer when a stream broke.
+    /// Returns the part of the answer that was received before a stream failed.
     pub fn partial(&self) -> Option<&ChatCompletion> {
         self.0.partial.as_deref()
     }
@@ -180,40 +195,53 @@ impl From<BaseUrlError> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { message, report, .. } = &*self.0;
+        let Inner {
+            kind,
+            message,
+            retry_in,
+            report,
+            ..
+        } = &*self.0;
         if !report.target.is_empty() {
             write!(f, "{}: ", report.target)?;
         }
         f.write_str(message)?;
-        let tries = report.attempts.len() + report.unsent.len();
-        if tries == 0 {
-            return Ok(());
+        write_attempts(f, report)?;
+        match retry_in {
+            Some(wait) if !wait.is_zero() && self.is_temporary() => {
+                let action = match kind {
+                    ErrorKind::LimitReached => "next slot",
+                    _ => "retry",
+                };
+                write!(f, "; {action} in {:.1} s", wait.as_secs_f64())
+            }
+            _ => Ok(()),
         }
-        let plural = if tries == 1 { "attempt" } else { "attempts" };
-        write!(
-            f,
-            " after {tries} {plural} in {:.1}s",
-            report.elapsed.as_secs_f64()
-        )?;
-        write_tries(f, report)
     }
 }
 
-/// Each try with its key, runs of the same told once.
-fn write_tries(f: &mut fmt::Formatter<'_>, report: &CallReport) -> fmt::Result {
-    let mut tries: Vec<(String, usize)> = Vec::new();
+/// Writes each attempt with its key and outcome; consecutive equal attempts are written once with their number.
+fn write_attempts(f: &mut fmt::Formatter<'_>, report: &CallReport) -> fmt::Result {
+    let count = report.attempts.len() + report.unsent.len();
+    if count == 0 {
+        return Ok(());
+    }
+    let plural = if count == 1 { "" } else { "s" };
+    let elapsed = report.elapsed.as_secs_f64();
+    write!(f, " after {count} attempt{plural} in {elapsed:.1}s")?;
+    let mut runs: Vec<(String, usize)> = Vec::new();
     for attempt in report.attempts.iter().chain(&report.unsent) {
         let outcome = attempt.failure.map_or("answered", FailureKind::as_str);
         let status = attempt.status.map(|status| format!(" ({status})"));
-        let told = format!("{} {outcome}{}", attempt.key, status.unwrap_or_default());
-        match tries.last_mut() {
-            Some((last, times)) if *last == told => *times += 1,
-            _ => tries.push((told, 1)),
+        let text = format!("{} {outcome}{}", attempt.key, status.unwrap_or_default());
+        match runs.last_mut() {
+            Some((last, times)) if *last == text => *times += 1,
+            _ => runs.push((text, 1)),
         }
     }
-    for (index, (told, times)) in tries.iter().enumerate() {
-        f.write_str(if index == 0 { ": " } else { ", " })?;
-        f.write_str(told)?;
+    for (index, (text, times)) in runs.iter().enumerate() {
+        let separator = if index == 0 { ": " } else { ", " };
+        write!(f, "{separator}{text}")?;
         if *times > 1 {
             write!(f, " ({times} times)")?;
         }
@@ -227,7 +255,7 @@ impl fmt::Debug for Error {
             .field("kind", &self.0.kind)
             .field("message", &self.0.message)
             .field("failure", &self.0.failure)
-            .field("retry_after", &self.0.retry_after)
+            .field("retry_in", &self.0.retry_in)
             .field("report", &self.0.report)
             .field("partial", &self.0.partial.is_some())
             .finish_non_exhaustive()

@@ -13,6 +13,8 @@ use llmpool_core::time::Timestamp;
 
 use crate::affinity::AffinityRecorder;
 use crate::clock::{self, Timer};
+use crate::encoded_request::EncodedRequest;
+use crate::endpoint::Endpoint;
 use crate::limit_headers;
 use crate::limits::Permit;
 use crate::options::Timeouts;
@@ -32,41 +34,6 @@ const LONGEST_PREFIX: usize = 1 << 20;
 const ECHOES: usize = 4;
 /// How often a request may come back unwritten before we believe that there is no connection to be had.
 const MOST_UNWRITTEN: u32 = 8;
-
-/// What a target is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    /// Answers, in the format that the target speaks.
-    Answers,
-    Embeddings,
-    /// The list of models; asked without a body.
-    Models,
-}
-
-/// What is sent, already encoded for its target.
-#[derive(Clone, Debug)]
-pub(crate) struct Rendered {
-    pub(crate) at: Endpoint,
-    pub(crate) body: Bytes,
-    pub(crate) stream: bool,
-    /// Whether `stream_options` was ours, not the caller's.
-    pub(crate) added_stream_options: bool,
-    /// What was left out because the format has no place for it.
-    pub(crate) dropped: Vec<String>,
-}
-
-impl Rendered {
-    /// A request for an answer.
-    pub(crate) fn new(body: Bytes, stream: bool) -> Self {
-        Self {
-            at: Endpoint::Answers,
-            body,
-            stream,
-            added_stream_options: false,
-            dropped: Vec::new(),
-        }
-    }
-}
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +72,7 @@ impl Reply {
 pub(crate) async fn once(
     target: &Target,
     permit: &mut Permit,
-    rendered: &Rendered,
+    request: &EncodedRequest,
     patience: &CallDeadlines,
 ) -> Result<Reply, Failure> {
     let sent_by = clock::now();
@@ -117,7 +84,7 @@ pub(crate) async fn once(
     let (head, body) = send(
         target,
         permit,
-        rendered,
+        request,
         patience,
         sent_by,
         limits.first_content_at,
@@ -132,13 +99,18 @@ pub(crate) async fn once(
         status: head.status.as_u16(),
         request_id: request_id(&head.headers),
     };
-    if rendered.stream && !is_json(&head.headers) {
-        let most = LONGEST_PREFIX + ECHOES * rendered.body.len();
-        return first_content(kept, RawEventStream::new(body, target.wire, limits, maker), most).await;
+    if request.stream && !is_json(&head.headers) {
+        let most = LONGEST_PREFIX + ECHOES * request.body.len();
+        return first_content(
+            kept,
+            RawEventStream::new(body, target.format, limits, maker),
+            most,
+        )
+        .await;
     }
     let body = whole(body, patience).await?;
-    check_plain(&head, &body, rendered.at)?;
-    if rendered.stream {
+    check_plain(&head, &body, request.endpoint)?;
+    if request.stream {
         // The provider ignored that a stream was asked for, and its answer is no stream.
         return Err(Failure {
             status: Some(kept.status),
@@ -155,18 +127,18 @@ pub(crate) async fn once(
 async fn send(
     target: &Target,
     permit: &mut Permit,
-    rendered: &Rendered,
+    request: &EncodedRequest,
     patience: &CallDeadlines,
     sent_by: Timestamp,
     first_content_at: Timestamp,
 ) -> Result<(response::Parts, Body), Failure> {
-    let head_by = if rendered.stream && first_content_at < patience.deadline {
+    let head_by = if request.stream && first_content_at < patience.deadline {
         (first_content_at, FailureKind::FirstContentTimeout)
     } else {
         (patience.deadline, FailureKind::DeadlineExceeded)
     };
     let key = permit.key();
-    let request = || request(target, key, rendered);
+    let build = || http_request(target, key, request);
     let handed = |handed: bool| {
         if handed {
             permit.mark_used();
@@ -174,7 +146,7 @@ async fn send(
             permit.mark_unused();
         }
     };
-    hand_over(target, request, handed, patience, sent_by, head_by).await
+    hand_over(target, build, handed, patience, sent_by, head_by).await
 }
 
 /// Hands a request to a connection and waits for the head of its answer, until an instant that has a name. `handed` is told when the
@@ -225,12 +197,16 @@ pub(crate) async fn hand_over(
     Err(Failure::new(FailureKind::Connect))
 }
 
-pub(crate) fn request(target: &Target, key: Option<KeyId>, rendered: &Rendered) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(rendered.body.clone()));
+pub(crate) fn http_request(
+    target: &Target,
+    key: Option<KeyId>,
+    encoded: &EncodedRequest,
+) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(encoded.body.clone()));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = target.uris.of(rendered.at).clone();
+    *request.uri_mut() = target.uris.get(encoded.endpoint).clone();
     *request.headers_mut() = target.headers.clone();
-    if rendered.at == Endpoint::Models {
+    if encoded.endpoint == Endpoint::Models {
         *request.method_mut() = Method::GET;
         request.headers_mut().remove(header::CONTENT_TYPE);
     }

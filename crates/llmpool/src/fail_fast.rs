@@ -1,7 +1,7 @@
-//! Calls that do not wait for keys that the provider refuses.
+//! Rejects calls while no key is usable.
 //!
-//! A call with much time waits for them too, since a refused key is tried again after a minute. That is right where one key of several is
-//! in trouble; where all are, every call of many would wait for the same refusal.
+//! By default a call waits for refused keys, since they are probed again after a minute. With `fail_fast` the calls of a batch do not all
+//! wait for the same refusal.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -9,61 +9,58 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use llmpool_core::limits::{KeyAvailability, KeyConstraint};
+use llmpool_core::limits::KeyAvailability;
+use llmpool_core::limits::KeyConstraint;
+use llmpool_core::time::Timestamp;
 
 use crate::clock;
 use crate::target::Target;
 
-/// How soon a call in line notices that every key was refused.
-const NOTICED_AFTER: Duration = Duration::from_secs(1);
+/// The interval at which a waiting call checks the keys.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Waits for what `wait` waits for, as long as a key that the call may use may be of use; `Err` with the state of the keys once none is.
-pub(crate) async fn while_a_key_is_of_use<T>(
+/// Awaits `wait` while at least one key that the call may use is usable. Fails with the availability of the key that recovers first.
+pub(crate) async fn while_keys_are_usable<T>(
     target: &Arc<Target>,
     constraint: KeyConstraint,
     wait: impl Future<Output = T>,
 ) -> Result<T, KeyAvailability> {
-    let (mut wait, mut spent) = (pin!(wait), pin!(keys_spent(target, constraint)));
+    let (mut wait, mut unusable) = (pin!(wait), pin!(keys_unusable(target, constraint)));
     poll_fn(|cx| match wait.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Ok(done)),
-        Poll::Pending => spent.as_mut().poll(cx).map(Err),
+        Poll::Pending => unusable.as_mut().poll(cx).map(Err),
     })
     .await
 }
 
-/// Resolves once no key of the target is of use any more.
-async fn keys_spent(target: &Target, constraint: KeyConstraint) -> KeyAvailability {
+/// Resolves once no key of the target is usable.
+async fn keys_unusable(target: &Target, constraint: KeyConstraint) -> KeyAvailability {
     loop {
-        if let Some(state) = spent_as(target, constraint) {
-            return state;
+        if let Some(availability) = unusable_until(target, constraint) {
+            return availability;
         }
-        clock::sleep_until(clock::now() + NOTICED_AFTER).await;
+        clock::sleep_until(clock::now() + CHECK_INTERVAL).await;
     }
 }
 
-/// The state of the key that comes back first, if all are of no use and nobody is still being answered.
-fn spent_as(target: &Target, constraint: KeyConstraint) -> Option<KeyAvailability> {
+/// Returns the availability of the key that recovers first, if no key is usable and none has an attempt in flight.
+fn unusable_until(target: &Target, constraint: KeyConstraint) -> Option<KeyAvailability> {
     target.provider.admission.with_limiter(|limiter| {
-        let mut spent: Option<KeyAvailability> = None;
-        for &key in limiter.keys_of(target.id) {
-            if !limiter.allows(constraint, key) {
-                continue;
-            }
-            let state = limiter.key_availability_at(target.id, key);
-            let is_of_use = matches!(
-                state,
+        let keys = limiter.keys_of(target.id).iter();
+        let keys = keys.filter(|key| limiter.allows(constraint, **key));
+        let mut first: Option<KeyAvailability> = None;
+        for &key in keys {
+            let availability = limiter.key_availability_at(target.id, key);
+            let is_usable = matches!(
+                availability,
                 KeyAvailability::Healthy | KeyAvailability::Throttled(_) | KeyAvailability::Probing
             );
-            if is_of_use || limiter.in_flight(key) > 0 {
+            if is_usable || limiter.in_flight(key) > 0 {
                 return None;
             }
-            let comes_back =
-                |state: KeyAvailability| state.until().map_or(u64::MAX, |until| until.as_nanos());
-            spent = spent
-                .into_iter()
-                .chain([state])
-                .min_by_key(|state| comes_back(*state));
+            let recovers_at = |availability: &KeyAvailability| availability.until().unwrap_or(Timestamp::MAX);
+            first = first.into_iter().chain([availability]).min_by_key(recovers_at);
         }
-        spent
+        first
     })
 }

@@ -11,7 +11,7 @@ use llmpool_core::limits::Limiter;
 
 use crate::clock;
 use crate::openai_compatible::OpenAiCompatible;
-use crate::target::Provider;
+use crate::provider::Provider;
 use crate::tokens;
 
 impl OpenAiCompatible {
@@ -53,7 +53,7 @@ impl OpenAiCompatible {
                     }),
                     target: target.id,
                     share: *share,
-                    expected_output: tokens::most_by_default(target).or(target.expected_output),
+                    expected_output: tokens::default_max_tokens(target).or(target.expected_output),
                 }
             })
             .collect();

@@ -1,4 +1,4 @@
-//! The one interface: ask for an answer, or for a stream of it.
+//! The interface of language models: complete answers and streams.
 
 use std::fmt;
 use std::pin::Pin;
@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
-use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest};
+use llmpool_core::chat::{
+    Assembler, ChatChunk, ChatCompletion, ChatRequest, FinishReason, Message, ToolCall, Usage,
+};
 
 use crate::error::Error;
 use crate::options::{CallOptions, DEFAULT_OPTIONS};
@@ -54,20 +56,54 @@ pub trait LlmInterface: Send + Sync {
     }
 }
 
-/// A whole answer, and what happened on the way to it.
+/// A complete answer, and the report of the call.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ChatResponse {
-    /// The answer.
+    /// The provider's response.
     pub completion: ChatCompletion,
     /// What happened during the call; never serialised.
     pub report: CallReport,
 }
 
-impl std::ops::Deref for ChatResponse {
-    type Target = ChatCompletion;
+impl ChatResponse {
+    /// Creates an answer with an empty report, for implementations of [`LlmInterface`].
+    pub fn new(completion: ChatCompletion) -> Self {
+        Self {
+            completion,
+            report: CallReport::default(),
+        }
+    }
 
-    fn deref(&self) -> &ChatCompletion {
-        &self.completion
+    /// Sets the report.
+    pub fn with_report(mut self, report: CallReport) -> Self {
+        self.report = report;
+        self
+    }
+
+    /// Returns the text of the first choice, all its text parts joined; empty if there is none.
+    pub fn text(&self) -> String {
+        self.completion.text().into()
+    }
+
+    /// Returns the message of the first choice, to append to the conversation.
+    pub fn message(&self) -> Option<&Message> {
+        self.completion.first().map(|choice| &choice.message)
+    }
+
+    /// Returns the tool calls of the first choice.
+    pub fn tool_calls(&self) -> &[ToolCall] {
+        self.message().map_or(&[], |message| &message.tool_calls)
+    }
+
+    /// Returns why the first choice ended.
+    pub fn finish_reason(&self) -> Option<&FinishReason> {
+        self.completion.first()?.finish_reason.as_ref()
+    }
+
+    /// Returns the usage: see [`CallReport::usage`].
+    pub fn usage(&self) -> Option<&Usage> {
+        self.report.usage.as_ref()
     }
 }
 
@@ -103,26 +139,28 @@ macro_rules! impl_for_pointers {
 
 impl_for_pointers!(&T, Box<T>, Arc<T>);
 
-/// Chunks of an answer as they come. Ends after an error.
+/// The chunks of a streamed answer. Ends after an error.
+///
+/// Dropping it closes the connection and releases the key.
 pub struct ChatStream(Pin<Box<dyn ChunkSource>>);
 
-/// A stream of chunks that can tell what happened.
+/// A stream of chunks with a report.
 pub(crate) trait ChunkSource: Stream<Item = Result<ChatChunk, Error>> + Send {
     fn report(&self) -> CallReport;
 }
 
 impl ChatStream {
-    /// A stream made of any stream of chunks.
+    /// Creates a stream of any chunks with an empty report, for implementations of [`LlmInterface`].
     pub fn new(chunks: impl Stream<Item = Result<ChatChunk, Error>> + Send + 'static) -> Self {
         Self::with_report(chunks, CallReport::default())
     }
 
-    /// A stream made of any stream of chunks, with a report of what happened.
+    /// Creates a stream of any chunks with a report.
     pub fn with_report(
         chunks: impl Stream<Item = Result<ChatChunk, Error>> + Send + 'static,
         report: CallReport,
     ) -> Self {
-        Self::from_source(Reported {
+        Self::from_source(ReportedChunks {
             chunks: Box::pin(chunks),
             report,
         })
@@ -132,18 +170,35 @@ impl ChatStream {
         Self(Box::pin(source))
     }
 
-    /// The next chunk; `None` at the end.
+    /// Returns the next chunk, or `None` at the end.
     pub async fn next(&mut self) -> Option<Result<ChatChunk, Error>> {
         std::future::poll_fn(|cx| self.0.as_mut().poll_next(cx)).await
     }
 
-    /// What happened so far; complete once the stream has ended.
+    /// Returns what has happened so far; complete once the stream has ended.
     pub fn report(&self) -> CallReport {
         self.0.report()
     }
 
-    /// Reads to the end and puts the answer together. An error carries what had come.
-    pub async fn assemble(mut self) -> Result<ChatResponse, Error> {
+    /// Returns the next text of the first choice, skipping chunks without text; `None` at the end.
+    pub async fn next_text(&mut self) -> Option<Result<String, Error>> {
+        loop {
+            match self.next().await? {
+                Ok(chunk) => {
+                    let text = chunk.text();
+                    if !text.is_empty() {
+                        return Some(Ok(text.into_owned()));
+                    }
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// Reads the stream to its end and returns the complete answer.
+    ///
+    /// An error carries what was received before it: see [`Error::partial`].
+    pub async fn into_response(mut self) -> Result<ChatResponse, Error> {
         let mut assembler = Assembler::new();
         while let Some(chunk) = self.next().await {
             match chunk {
@@ -151,10 +206,7 @@ impl ChatStream {
                 Err(error) => return Err(error.with_partial(assembler.finish())),
             }
         }
-        Ok(ChatResponse {
-            completion: assembler.finish(),
-            report: self.report(),
-        })
+        Ok(ChatResponse::new(assembler.finish()).with_report(self.report()))
     }
 }
 
@@ -174,12 +226,12 @@ impl fmt::Debug for ChatStream {
     }
 }
 
-struct Reported<S> {
+struct ReportedChunks<S> {
     chunks: Pin<Box<S>>,
     report: CallReport,
 }
 
-impl<S: Stream> Stream for Reported<S> {
+impl<S: Stream> Stream for ReportedChunks<S> {
     type Item = S::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
@@ -187,7 +239,7 @@ impl<S: Stream> Stream for Reported<S> {
     }
 }
 
-impl<S: Stream<Item = Result<ChatChunk, Error>> + Send> ChunkSource for Reported<S> {
+impl<S: Stream<Item = Result<ChatChunk, Error>> + Send> ChunkSource for ReportedChunks<S> {
     fn report(&self) -> CallReport {
         self.report.clone()
     }

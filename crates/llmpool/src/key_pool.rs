@@ -11,9 +11,10 @@ use llmpool_core::time::Timestamp;
 use crate::accounts::{self, ConfiguredAccounts};
 use crate::error::{Error, ErrorKind};
 use crate::key_entry::KeyEntry;
+use crate::key_status::KeyStatus;
 use crate::limits::{Permit, SharedAdmission};
+use crate::provider::{ApiKey, Provider};
 use crate::secrets::{KeyLabel, Secret};
-use crate::target::{ApiKey, KeyStatus, Provider};
 
 /// The keys of one provider, with one load and one state for each, however many models use them.
 ///

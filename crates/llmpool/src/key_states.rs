@@ -8,11 +8,11 @@ use llmpool_core::limits::{KeyAvailability, KeyId};
 
 use crate::error::Error;
 use crate::openai_compatible::OpenAiCompatible;
+use crate::provider::Provider;
 use crate::providers::Providers;
 use crate::stored_state::{
     StoredAffinity, StoredKey, StoredKeyState, StoredLoad, StoredModel, StoredState, VERSION, fingerprint,
 };
-use crate::target::Provider;
 use crate::{clock, random};
 
 impl Providers {

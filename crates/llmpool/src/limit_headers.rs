@@ -9,7 +9,8 @@ use llmpool_core::rate_headers::LimitHeaders;
 use crate::clock;
 use crate::limits::Permit;
 use crate::observe;
-use crate::target::{Provider, Target};
+use crate::provider::Provider;
+use crate::target::Target;
 
 /// Records the limits of the key in the headers of a response, and detects keys that share an account.
 pub(crate) fn record(target: &Target, permit: &Permit, headers: &HeaderMap) {
@@ -29,7 +30,7 @@ pub(crate) fn record(target: &Target, permit: &Permit, headers: &HeaderMap) {
         let shared =
             target
                 .provider
-                .kinship()
+                .shared_quota()
                 .observe(key, account.map(fingerprint), &requests, clock::now());
         if let Some(keys) = shared {
             join_keys(&target.provider, &keys);
@@ -59,7 +60,7 @@ fn join_keys(provider: &Provider, keys: &[KeyId]) {
         ..limits
     };
     provider.admission.join_keys(keys, limits, learn);
-    observe::one_quota(provider, keys);
+    observe::quota_shared(provider, keys);
 }
 
 fn fingerprint(account: &str) -> u64 {

@@ -1,15 +1,14 @@
-//! Which models a provider offers.
+//! The list of models that a provider offers.
 
 use bytes::Bytes;
 use llmpool_core::models::ModelList;
 
-use crate::call::{self, Answer, RequestEncoder};
+use crate::encoded_request::EncodedRequest;
+use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::exchange::{Endpoint, Rendered, Reply};
 use crate::openai_compatible::OpenAiCompatible;
 use crate::options::{CallOptions, DEFAULT_OPTIONS};
 use crate::raw;
-use crate::target::Target;
 
 impl OpenAiCompatible {
     /// Returns the models that the provider offers, with default options: see [`list_models_with`](Self::list_models_with).
@@ -22,22 +21,8 @@ impl OpenAiCompatible {
     /// Keys may see different models: [`check_keys`](Self::check_keys) lists the models of each key. The call counts as one request
     /// towards the limits. Dropping the future closes the connection and releases the key.
     pub async fn list_models_with(&self, options: &CallOptions) -> Result<ModelList, Error> {
-        let Answer { reply, report, .. } = call::run(self.target(), &Question, options).await?;
-        let listed = match &reply {
-            Reply::Plain { body, .. } => ModelList::read(body),
-            Reply::Stream { .. } => None,
-        };
-        listed.ok_or_else(|| raw::invalid_response(report))
-    }
-}
-
-struct Question;
-
-impl RequestEncoder for Question {
-    fn render(&self, _: &Target) -> Result<Rendered, Error> {
-        Ok(Rendered {
-            at: Endpoint::Models,
-            ..Rendered::new(Bytes::new(), false)
-        })
+        let request = EncodedRequest::new(Endpoint::Models, Bytes::new(), false);
+        let mut answer = raw::complete(self.target(), &request, options).await?;
+        answer.decode(ModelList::decode_lenient)
     }
 }

@@ -1,10 +1,10 @@
-//! What is told to logs: labels, kinds and times; never a key, never a prompt, never the provider's own words.
+//! Log records: labels, kinds and durations; never a key, a prompt or a text of the provider.
 
 use llmpool_core::limits::KeyId;
 use tracing::{debug, warn};
 
+use crate::provider::Provider;
 use crate::report::{AttemptReport, CallReport};
-use crate::target::Provider;
 
 pub(crate) fn attempt_failed(report: &CallReport, attempt: &AttemptReport) {
     debug!(
@@ -19,7 +19,7 @@ pub(crate) fn attempt_failed(report: &CallReport, attempt: &AttemptReport) {
     );
 }
 
-pub(crate) fn one_quota(provider: &Provider, keys: &[KeyId]) {
+pub(crate) fn quota_shared(provider: &Provider, keys: &[KeyId]) {
     let labels: Vec<_> = keys
         .iter()
         .map(|key| provider.key(*key).label.to_string())
@@ -28,23 +28,23 @@ pub(crate) fn one_quota(provider: &Provider, keys: &[KeyId]) {
         target: "llmpool",
         provider = %provider.id,
         keys = labels.join(", "),
-        "these {} keys are one quota: they share one account, so more of them do not give more", keys.len()
+        "these {} keys share the quota of one account; adding keys of that account does not add quota", keys.len()
     );
 }
 
-pub(crate) fn no_retry_left(report: &CallReport) {
+pub(crate) fn retry_budget_exhausted(report: &CallReport) {
     debug!(
         target: "llmpool",
         trace_id = %report.trace_id,
         target_id = %report.target,
-        "not tried again: the target's share of retries is used up"
+        "not retried: the retry budget of the target is exhausted"
     );
 }
 
-pub(crate) fn key_rests(provider: &Provider, key: KeyId) {
+pub(crate) fn key_unavailable(provider: &Provider, key: KeyId) {
     let state = provider
         .admission
         .with_limiter(|limiter| limiter.key_availability(key));
     let key = &provider.key(key).label;
-    warn!(target: "llmpool", provider = %provider.id, key = %key, state = state.as_str(), "key rests");
+    warn!(target: "llmpool", provider = %provider.id, key = %key, state = state.as_str(), "key unavailable");
 }

@@ -1,35 +1,31 @@
-//! A model behind a Responses API: asked in its own words, or as a chat that is translated.
+//! Models behind a Responses API.
 
 use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use llmpool_core::api_format::ApiFormat;
-use llmpool_core::chat::{ChatChunk, ChatRequest};
-use llmpool_core::failure::{Failure, FailureKind};
-use llmpool_core::responses::{Reasoning, Response, ResponseEvent, ResponsesRequest, TextOptions};
-use llmpool_core::translate::{self, EventToChunkTranslator};
-use serde::ser::{SerializeMap, Serializer};
+use llmpool_core::chat::{ChatRequest, Usage};
+use llmpool_core::failure::FailureKind;
+use llmpool_core::responses::{Response, ResponseEvent, ResponsesRequest};
+use llmpool_core::translate;
 
-use crate::call::{self, Answer, RequestEncoder};
-use crate::error::{Error, ErrorKind};
-use crate::exchange::{Rendered, Reply};
-use crate::interface::{ChatResponse, ChatStream, ChunkSource, LlmInterface};
+use crate::error::Error;
+use crate::interface::{ChatResponse, ChatStream, LlmInterface};
 use crate::key_pool::ApiKeyPool;
-use crate::openai_compatible::{OpenAiCompatible, TargetSettings};
+use crate::openai_compatible::OpenAiCompatible;
+use crate::openai_compatible_builder::OpenAiCompatibleBuilder;
 use crate::options::{CallOptions, DEFAULT_OPTIONS};
 use crate::provider_file::ProviderFile;
 use crate::providers::Providers;
 use crate::raw::{self, RawStream};
 use crate::report::CallReport;
-use crate::target::Target;
-use crate::tokens;
+use crate::responses_encoder::ResponsesEncoder;
 
-/// A model that is asked through the Responses API. A clone is another handle on the same target.
+/// A model behind a Responses API. A clone is another handle to the same target.
 ///
 /// As an [`LlmInterface`] it translates chat requests and answers; a request field without an equivalent is an error that names it.
 /// [`create_response`](Self::create_response) and [`create_response_stream`](Self::create_response_stream) use the format itself.
@@ -38,66 +34,57 @@ pub struct OpenAiResponsesCompatible {
     model: OpenAiCompatible,
 }
 
-/// A whole response, and what happened on the way to it.
+/// A complete response, and the report of the call.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ResponseAnswer {
-    /// The answer.
+    /// The provider's response.
     pub response: Response,
     /// What happened during the call; never serialised.
     pub report: CallReport,
 }
 
-impl std::ops::Deref for ResponseAnswer {
-    type Target = Response;
+impl ResponseAnswer {
+    /// Returns the text of all message items, joined; empty if there is none.
+    pub fn text(&self) -> String {
+        self.response.text()
+    }
 
-    fn deref(&self) -> &Response {
-        &self.response
+    /// Returns the usage: see [`CallReport::usage`].
+    pub fn usage(&self) -> Option<&Usage> {
+        self.report.usage.as_ref()
     }
 }
 
 impl OpenAiResponsesCompatible {
-    /// A model at a base URL, with the keys of a pool and no limit of its own. Models over one pool share its load.
+    /// Adds a model without limits of its own to a key pool: see [`OpenAiCompatible::new`].
     ///
-    /// The base URL is joined as it is with `responses`: it has to carry `/v1` where the provider wants it.
+    /// `responses` is appended to the base URL, so it must end with `/v1` if the provider's path has it.
     pub fn new(pool: &ApiKeyPool, model: impl Into<String>, base_url: &str) -> Result<Self, Error> {
-        Self::with_settings(pool, model, base_url, TargetSettings::default())
+        OpenAiCompatible::builder(pool, model, base_url).build_responses()
     }
 
-    /// A model at a base URL, with everything set; `api` need not be.
-    pub fn with_settings(
-        pool: &ApiKeyPool,
-        model: impl Into<String>,
-        base_url: &str,
-        settings: TargetSettings,
-    ) -> Result<Self, Error> {
-        let settings = TargetSettings {
-            api: ApiFormat::Responses,
-            ..settings
-        };
-        let model = OpenAiCompatible::with_settings(pool, model, base_url, settings)?;
-        Ok(Self { model })
+    /// Returns the same model as a Responses client, or `None` if it is not configured with `"api": "responses"`.
+    pub fn from_model(model: &OpenAiCompatible) -> Option<Self> {
+        let is_responses = model.target().format == ApiFormat::Responses;
+        is_responses.then(|| Self { model: model.clone() })
     }
 
-    /// The model that was configured with `"api": "responses"`; `None` where it speaks another format.
-    pub fn of(model: &OpenAiCompatible) -> Option<Self> {
-        let speaks = model.target().wire == ApiFormat::Responses;
-        speaks.then(|| Self { model: model.clone() })
-    }
-
-    /// Loads a `provider.json` of which every model is asked through the Responses API, whatever it says of `api`. Every call makes its own
-    /// pools and limits: load once and share.
+    /// Loads a `provider.json` whose models all use the Responses API, whatever their `api` field.
+    ///
+    /// Each call creates separate pools and limits: load once and share. Fails with [`ErrorKind::Config`](crate::ErrorKind::Config).
     pub fn load_from_json_file(path: impl AsRef<Path>) -> Result<Providers, Error> {
         let env = |name: &str| std::env::var(name).ok();
         let mut file = ProviderFile::read(path.as_ref(), &env)?;
-        let models = file
-            .providers
-            .iter_mut()
-            .flat_map(|provider| &mut provider.models);
-        models.for_each(|model| model.settings.api = ApiFormat::Responses);
+        for provider in &mut file.providers {
+            for model in &mut provider.models {
+                model.settings.api = ApiFormat::Responses;
+            }
+        }
         Providers::from_provider_file(file)
     }
 
-    /// The model with its keys, states and limits.
+    /// Returns the model with its keys, key states and limits.
     pub fn model(&self) -> &OpenAiCompatible {
         &self.model
     }
@@ -121,26 +108,17 @@ impl OpenAiResponsesCompatible {
         request: &ResponsesRequest,
         options: &CallOptions,
     ) -> Result<ResponseAnswer, Error> {
-        let outgoing = Native {
+        let encoder = ResponsesEncoder {
             request,
             stream: false,
         };
-        let Answer {
-            reply,
-            mut report,
-            sent,
-            ..
-        } = call::run(self.model.target(), &outgoing, options).await?;
-        let Reply::Plain { body, .. } = reply else {
-            return Err(raw::invalid_response(report));
-        };
-        let decoded = Response::decode(&body).ok();
-        let Some(response) = decoded.filter(|response| response.has("output")) else {
-            return Err(raw::invalid_response(report));
-        };
-        report.note_usage(translate::parse_usage(&body), || {
-            tokens::estimated_plain(&sent, &body)
-        });
+        let mut answer = raw::complete(self.model.target(), &encoder, options).await?;
+        let response = answer.decode(|body| {
+            let response = Response::decode(body).ok();
+            response.filter(|response| response.has("output"))
+        })?;
+        answer.note_usage(translate::parse_usage(&answer.body));
+        let report = answer.report;
         Ok(ResponseAnswer { response, report })
     }
 
@@ -153,12 +131,21 @@ impl OpenAiResponsesCompatible {
         request: &ResponsesRequest,
         options: &CallOptions,
     ) -> Result<EventStream, Error> {
-        let outgoing = Native {
+        let encoder = ResponsesEncoder {
             request,
             stream: true,
         };
-        let frames = raw::stream(self.model.target(), &outgoing, options).await?;
-        Ok(EventStream { frames })
+        let events = raw::stream(self.model.target(), &encoder, options).await?;
+        Ok(EventStream { events })
+    }
+}
+
+impl OpenAiCompatibleBuilder {
+    /// Builds a model that uses the Responses API, whatever `settings.api` is. Fails as [`build`](Self::build) does.
+    pub fn build_responses(mut self) -> Result<OpenAiResponsesCompatible, Error> {
+        self.settings.api = ApiFormat::Responses;
+        let model = self.build()?;
+        Ok(OpenAiResponsesCompatible { model })
     }
 }
 
@@ -196,112 +183,33 @@ impl fmt::Debug for OpenAiResponsesCompatible {
     }
 }
 
-/// A request in the format's own words on its way out.
-struct Native<'a> {
-    request: &'a ResponsesRequest,
-    stream: bool,
-}
-
-impl RequestEncoder for Native<'_> {
-    fn render(&self, target: &Target) -> Result<Rendered, Error> {
-        render(self.request, self.stream, target)
-    }
-}
-
-/// Members that a chat says only in part get the rest from the target's parameters. `keeps`: whether the chat says if it is to be kept.
-pub(crate) fn complete(request: &mut ResponsesRequest, keeps: bool, target: &Target) {
-    for (name, value) in &target.api_params {
-        match name.as_str() {
-            "store" if !keeps => request.store = None,
-            "include" => {
-                let more: Vec<String> = serde_json::from_str(value.get()).unwrap_or_default();
-                let more = more.into_iter().filter(|what| !request.include.contains(what));
-                let more: Vec<_> = more.collect();
-                request.include.extend(more);
-            }
-            "reasoning" => {
-                if let (Some(said), Ok(rest)) = (
-                    &mut request.reasoning,
-                    serde_json::from_str::<Reasoning>(value.get()),
-                ) {
-                    said.effort = said.effort.take().or(rest.effort);
-                    said.summary = said.summary.take().or(rest.summary);
-                }
-            }
-            "text" => {
-                if let (Some(said), Ok(rest)) = (
-                    &mut request.text,
-                    serde_json::from_str::<TextOptions>(value.get()),
-                ) {
-                    said.format = said.format.take().or(rest.format);
-                    said.verbosity = said.verbosity.take().or(rest.verbosity);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Encodes a request for a target.
-pub(crate) fn render(request: &ResponsesRequest, stream: bool, target: &Target) -> Result<Rendered, Error> {
-    const OURS: [&str; 2] = ["model", "stream"];
-    // Refused where nothing is streamed.
-    const OF_STREAMS: [&str; 3] = ["model", "stream", "stream_options"];
-    let skipped: &[&str] = if stream { &OURS } else { &OF_STREAMS };
-    let write = || {
-        let mut body = Vec::with_capacity(512);
-        let mut json = serde_json::Serializer::new(&mut body);
-        let mut map = json.serialize_map(None)?;
-        map.serialize_entry("model", &target.model)?;
-        request.serialize_fields(&mut map, skipped)?;
-        if stream {
-            map.serialize_entry("stream", &true)?;
-        }
-        for (name, value) in &target.api_params {
-            if !request.has(name) && !skipped.contains(&name.as_str()) {
-                map.serialize_entry(name, value)?;
-            }
-        }
-        map.end()?;
-        Ok::<_, serde_json::Error>(body)
-    };
-    let body = write().map_err(|error| {
-        Error::new(ErrorKind::Unsendable, "the request cannot be encoded").with_source(error)
-    })?;
-    Ok(Rendered::new(Bytes::from(body), stream))
-}
-
-/// The events of a response as they come. Ends after an error.
+/// The events of a streamed response. Ends after an error.
 ///
-/// Dropping it closes the connection and frees the key.
+/// Dropping it closes the connection and releases the key.
 pub struct EventStream {
-    frames: RawStream,
+    events: RawStream,
 }
 
 impl EventStream {
-    /// The next event; `None` at the end.
+    /// Returns the next event, or `None` at the end.
     pub async fn next(&mut self) -> Option<Result<ResponseEvent, Error>> {
         std::future::poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// What happened so far; complete once the stream has ended.
+    /// Returns what has happened so far; complete once the stream has ended.
     pub fn report(&self) -> &CallReport {
-        self.frames.report()
+        self.events.report()
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ResponseEvent, Error>>> {
-        loop {
-            let frame = match std::task::ready!(self.frames.poll_frame(cx)) {
-                Some(Ok(frame)) if frame.flags.done => continue,
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            };
-            return Poll::Ready(Some(match ResponseEvent::decode(&frame.event.data) {
+        Poll::Ready(match ready!(self.events.poll_json(cx)) {
+            Some(Ok(event)) => Some(match ResponseEvent::decode(&event.event.data) {
                 Ok(event) => Ok(event),
-                Err(_) => Err(self.frames.fail(Failure::new(FailureKind::InvalidResponse))),
-            }));
-        }
+                Err(_) => Err(self.events.fail(FailureKind::InvalidResponse)),
+            }),
+            Some(Err(error)) => Some(Err(error)),
+            None => None,
+        })
     }
 }
 
@@ -318,53 +226,5 @@ impl fmt::Debug for EventStream {
         f.debug_struct("EventStream")
             .field("report", self.report())
             .finish_non_exhaustive()
-    }
-}
-
-/// Events told as chunks.
-pub(crate) struct TranslatedChunks {
-    frames: RawStream,
-    translator: EventToChunkTranslator,
-}
-
-impl TranslatedChunks {
-    pub(crate) fn new(frames: RawStream) -> Self {
-        Self {
-            frames,
-            translator: EventToChunkTranslator::new(),
-        }
-    }
-}
-
-impl Stream for TranslatedChunks {
-    type Item = Result<ChatChunk, Error>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        loop {
-            if let Some(chunk) = this.translator.next_chunk() {
-                return Poll::Ready(Some(Ok(chunk)));
-            }
-            let frame = match std::task::ready!(this.frames.poll_frame(cx)) {
-                Some(Ok(frame)) if frame.flags.done => continue,
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            };
-            if this
-                .translator
-                .push_data(&frame.event.data, frame.repeat.as_ref())
-                .is_err()
-            {
-                let failure = Failure::new(FailureKind::InvalidResponse);
-                return Poll::Ready(Some(Err(this.frames.fail(failure))));
-            }
-        }
-    }
-}
-
-impl ChunkSource for TranslatedChunks {
-    fn report(&self) -> CallReport {
-        self.frames.report().clone()
     }
 }

@@ -1,28 +1,33 @@
-//! What a caller may say about one call.
+//! Options of a single call.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use llmpool_core::limits::Caller;
 
-/// What a caller may say about one call. The default leaves everything to the target.
+/// Options of a single call. By default, the target's settings apply.
+///
+/// Construct it with `..CallOptions::default()`: fields will be added.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CallOptions {
-    /// How long the whole call may take: waiting, attempts, pauses and body. `None`: the target's `total` (600 s unless
-    /// configured), and then a wait in line ends after 30 s. A call that cannot make it is refused as soon as that is known.
+    /// The time for the whole call: waiting, attempts, backoff and body.
+    ///
+    /// A call that cannot meet it is rejected as soon as that is known. `None`, the default: the target's `total` timeout applies (600 s
+    /// unless configured), and waiting for a permit ends after 30 s.
     pub timeout: Option<Duration>,
     /// Overrides the target's timeouts.
     pub timeouts: Option<Timeouts>,
-    /// Carried in reports and log records. `None`: every call gets an id of its own.
+    /// The trace id of reports and log records. `None`, the default: each call generates one.
     pub trace_id: Option<Arc<str>>,
-    /// Who calls: waiting callers share a target fairly.
+    /// The caller on whose behalf the call is made. Callers that wait for the same target share it fairly, by weight.
     pub caller: Caller,
-    /// Whether the call fails as soon as the provider has refused every key (invalid, without quota, not for this model), or all are disabled.
-    /// Default: it waits, as long as its time allows, since each is tried again after a while. Many calls in a row want it.
+    /// Whether the call fails at once when no key is usable: each is invalid, out of quota, forbidden for the model, or disabled.
+    ///
+    /// Default: `false`, the call waits for a key to recover while its deadline allows. Set it for batches of calls.
     pub fail_fast: bool,
 }
 
-/// The options of a call that names none.
+/// The options of a call without options.
 pub(crate) static DEFAULT_OPTIONS: CallOptions = CallOptions {
     timeout: None,
     timeouts: None,
@@ -31,17 +36,18 @@ pub(crate) static DEFAULT_OPTIONS: CallOptions = CallOptions {
     fail_fast: false,
 };
 
-/// The four timeouts of an attempt and its call; `None` switches one off.
+/// The timeouts of a call and its attempts. `None` disables a timeout.
+///
+/// Construct it with `..Timeouts::default()`: fields will be added.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timeouts {
-    /// To open a connection. Default 5 s.
+    /// The time to open a connection. Default: 5 s.
     pub connect: Option<Duration>,
-    /// From sending the request to the first content of a stream; not used for plain calls. Default 300 s.
+    /// The time from sending a request to the first content of a stream. Not used for calls without a stream. Default: 300 s.
     pub first_content: Option<Duration>,
-    /// Between two bytes of an answer while we wait for the provider: in a stream after its first content, in a plain
-    /// answer after its head. Default 60 s.
+    /// The time between two bytes of an answer: in a stream after its first content, otherwise after the response head. Default: 60 s.
     pub idle: Option<Duration>,
-    /// For the whole call. Default 600 s.
+    /// The time for the whole call. Default: 600 s.
     pub total: Option<Duration>,
 }
 

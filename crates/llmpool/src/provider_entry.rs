@@ -1,8 +1,10 @@
 //! Providers and their models, as configured by a provider file or in code.
 
+use llmpool_core::limits::Limits;
+
 use crate::base_url::redacted;
 use crate::key_entry::KeyEntry;
-use crate::openai_compatible::TargetSettings;
+use crate::target_settings::TargetSettings;
 
 /// A provider with its models.
 #[derive(Clone, Debug)]
@@ -27,6 +29,34 @@ pub struct ModelEntry {
 }
 
 impl ModelEntry {
+    /// Creates a model with default settings. Keys are strings, [`Secret`](crate::Secret)s, or [`KeyEntry`]s with weight and limits.
+    ///
+    /// A path such as `chat/completions` is appended to the base URL, so it must end with `/v1` if the provider's path has it.
+    pub fn new(
+        model_name: impl Into<String>,
+        base_url: impl Into<String>,
+        keys: impl IntoIterator<Item = impl Into<KeyEntry>>,
+    ) -> Self {
+        Self {
+            model_name: model_name.into(),
+            api_keys: keys.into_iter().map(Into::into).collect(),
+            base_url: base_url.into(),
+            settings: TargetSettings::default(),
+        }
+    }
+
+    /// Replaces all settings.
+    pub fn with_settings(mut self, settings: TargetSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Sets the limits of the model.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.settings.limits = limits;
+        self
+    }
+
     /// Returns the base URL for display. Values of query parameters are replaced, because they may contain a key.
     pub fn redacted_base_url(&self) -> String {
         redacted(&self.base_url)

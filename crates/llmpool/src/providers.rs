@@ -1,4 +1,4 @@
-//! Everything that is configured: which models there are, and the pools, limits and connections they share.
+//! The configured models, and the pools, limits and connections that they share.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,26 +11,26 @@ use llmpool_core::limits::KeyLimits;
 use crate::error::{Error, ErrorKind};
 use crate::key_entry::KeyEntry;
 use crate::key_pool::ApiKeyPool;
-use crate::openai_compatible::{OpenAiCompatible, TargetSettings};
+use crate::openai_compatible::OpenAiCompatible;
+use crate::provider::Provider;
 use crate::provider_entry::ProviderEntry;
 use crate::provider_file::{Diagnostic, Environment, ProviderFile};
-use crate::providers_builder::ProvidersBuilder;
 use crate::secrets::Secret;
-use crate::target::Provider;
+use crate::target_settings::TargetSettings;
 use crate::transport::{Connect, ConnectionPools, NetConnector};
 
-/// The configured providers. Models of one provider share the load and state of the keys they have in common.
+/// The configured providers and their models. Models of one provider share the load and state of common keys.
 ///
-/// A clone is another handle on the same providers; loading a file twice makes two sets that share nothing.
+/// A clone is another handle to the same providers. Loading a file twice creates two sets that share nothing.
 #[derive(Clone)]
 pub struct Providers {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    /// By id, `provider/model`.
+    /// The configured models by id, `provider/model`.
     models: BTreeMap<String, OpenAiCompatible>,
-    /// A provider that takes any model's name, as the environment makes one.
+    /// A provider that accepts any model name, from the environment.
     open: Option<OpenProvider>,
     warnings: Vec<Diagnostic>,
 }
@@ -43,23 +43,27 @@ struct OpenProvider {
 }
 
 impl Providers {
-    /// Loads a `provider.json`; references are resolved in the process's environment.
+    /// Loads a `provider.json`. References are resolved in the environment of the process.
+    ///
+    /// Fails with [`ErrorKind::Config`]; the message lists all errors with location and fix.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::from_provider_file(ProviderFile::read(path.as_ref(), &process_env)?)
     }
 
-    /// Loads the text of a `provider.json`.
+    /// Loads the text of a `provider.json`, as [`from_file`](Self::from_file) does.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         Self::from_provider_file(ProviderFile::parse(text, "provider.json", &process_env)?)
     }
 
-    /// The provider that `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID` describe: any model's
-    /// name will do, and no limit is set. `None` when there is no key.
+    /// Creates the provider `openai` from `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID`. It accepts any
+    /// model name and has no limits.
+    ///
+    /// Returns `None` if there is no key. Fails with [`ErrorKind::Config`] if a variable cannot be used.
     pub fn from_env() -> Result<Option<Self>, Error> {
         Self::from_env_with(&process_env)
     }
 
-    /// As [`from_env`](Self::from_env), looking variables up in `env`.
+    /// As [`from_env`](Self::from_env), with variables looked up in `env`.
     pub fn from_env_with(env: Environment<'_>) -> Result<Option<Self>, Error> {
         let Some(key) = env("OPENAI_API_KEY").filter(|key| !key.trim().is_empty()) else {
             return Ok(None);
@@ -86,12 +90,7 @@ impl Providers {
         }))
     }
 
-    /// Providers put together in code; none of their models has a limit unless its settings say so.
-    pub fn builder() -> ProvidersBuilder {
-        ProvidersBuilder::default()
-    }
-
-    /// Creates the providers of a checked file.
+    /// Creates the providers of a parsed provider file.
     pub fn from_provider_file(file: ProviderFile) -> Result<Self, Error> {
         let connector = Arc::new(NetConnector::from_env());
         Self::with_connector(file.providers, file.warnings, connector)
@@ -108,7 +107,7 @@ impl Providers {
         warnings: Vec<Diagnostic>,
         connector: Arc<dyn Connect>,
     ) -> Result<Self, Error> {
-        let connections = ConnectionPools::new(connector);
+        let connections = Arc::new(ConnectionPools::new(connector));
         let mut models = BTreeMap::new();
         for provider in providers {
             add_provider(provider, &connections, &mut models)?;
@@ -122,7 +121,9 @@ impl Providers {
         })
     }
 
-    /// A model by its id `provider/model`, or by the model's name alone where only one provider has it.
+    /// Returns a model by its id `provider/model`, or by its name alone if only one provider has it.
+    ///
+    /// Fails with [`ErrorKind::UnknownModel`]; the message lists the configured models.
     pub fn model(&self, id: &str) -> Result<OpenAiCompatible, Error> {
         if let Some(model) = self.shared.models.get(id) {
             return Ok(model.clone());
@@ -141,28 +142,28 @@ impl Providers {
                 let ids: Vec<_> = several.iter().map(|model| model.id()).collect();
                 Err(Error::new(
                     ErrorKind::UnknownModel,
-                    format!("{id} is ambiguous: say one of {}", ids.join(", ")),
+                    format!("model {id} is ambiguous; use one of {}", ids.join(", ")),
                 ))
             }
         }
     }
 
-    /// Every configured model, by id. Empty where any name is taken.
+    /// Returns every configured model in the order of ids. Empty if any model name is accepted.
     pub fn models(&self) -> impl Iterator<Item = &OpenAiCompatible> {
         self.shared.models.values()
     }
 
-    /// Whether any model's name is taken, as with a provider from the environment.
-    pub fn takes_any_model(&self) -> bool {
+    /// Returns whether any model name is accepted, as with a provider from the environment.
+    pub fn accepts_any_model(&self) -> bool {
         self.shared.open.is_some()
     }
 
-    /// What in the file works but deserves a look.
+    /// Returns the warnings of the provider file.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.shared.warnings
     }
 
-    /// Every pool of keys once.
+    /// Returns each key pool once.
     pub(crate) fn pools(&self) -> Vec<Arc<Provider>> {
         let mut pools: Vec<Arc<Provider>> = Vec::new();
         let open = self.shared.open.iter().map(|open| &open.pool.provider);
@@ -178,7 +179,10 @@ impl Providers {
         let known: Vec<_> = self.models().map(OpenAiCompatible::id).collect();
         Error::new(
             ErrorKind::UnknownModel,
-            format!("no model {id} is configured; there are {}", known.join(", ")),
+            format!(
+                "model {id} is not configured; configured models: {}",
+                known.join(", ")
+            ),
         )
     }
 }
@@ -189,21 +193,21 @@ impl OpenProvider {
         if name.is_empty() {
             return Err(Error::new(
                 ErrorKind::UnknownModel,
-                "the model has no name; say which one",
+                "the model name is empty; use openai/MODEL",
             ));
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(model) = known.get(name) {
             return Ok(model.clone());
         }
-        let settings = self.settings.clone();
-        let model = OpenAiCompatible::with_settings(&self.pool, name, &self.base_url, settings)?;
+        let builder = OpenAiCompatible::builder(&self.pool, name, &self.base_url);
+        let model = builder.settings(self.settings.clone()).build()?;
         known.insert(name.to_owned(), model.clone());
         Ok(model)
     }
 }
 
-/// The headers that official clients make of these variables.
+/// Returns the headers that OpenAI's clients send for these variables.
 fn account_headers(env: Environment<'_>) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     for (variable, header) in [
@@ -216,7 +220,7 @@ fn account_headers(env: Environment<'_>) -> Result<HeaderMap, Error> {
         let value = HeaderValue::try_from(value.trim()).map_err(|_| {
             Error::new(
                 ErrorKind::Config,
-                format!("{variable} cannot be sent in a header"),
+                format!("{variable} contains characters that a header cannot carry"),
             )
         })?;
         headers.insert(header, value);
@@ -224,10 +228,10 @@ fn account_headers(env: Environment<'_>) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
-/// One pool for all keys of a provider; each model uses those it names.
+/// Adds the models of a provider over one pool of all its keys. Each model uses its own keys only.
 fn add_provider(
     provider: ProviderEntry,
-    connections: &ConnectionPools,
+    connections: &Arc<ConnectionPools>,
     models: &mut BTreeMap<String, OpenAiCompatible>,
 ) -> Result<(), Error> {
     let mut keys: Vec<KeyEntry> = Vec::new();
@@ -249,7 +253,7 @@ fn add_provider(
                 let label = entry.secret.label(at + 1);
                 let id = &provider.id;
                 let problem = format!(
-                    "{id}: {label} has different limits at different models; give it the same at each"
+                    "{id}: {label} has different limits in different models; use the same limits in each"
                 );
                 return Err(Error::new(ErrorKind::Config, problem));
             }
@@ -259,16 +263,13 @@ fn add_provider(
     for model in provider.models {
         let named = keys.iter().zip(pool.key_ids());
         let named = named.filter(|(known, _)| model.api_keys.iter().any(|key| key.secret == known.secret));
-        let named: Vec<_> = named.map(|(_, id)| id).collect();
-        let target = OpenAiCompatible::over_keys(
-            &pool,
-            &named,
-            model.model_name,
-            &model.base_url,
-            model.settings,
-            connections,
-        )?;
-        models.insert(target.id().to_owned(), target);
+        let named = named.map(|(_, id)| id).collect();
+        let model = OpenAiCompatible::builder(&pool, model.model_name, model.base_url)
+            .settings(model.settings)
+            .keys(named)
+            .connections(connections.clone())
+            .build()?;
+        models.insert(model.id().to_owned(), model);
     }
     Ok(())
 }
@@ -278,7 +279,7 @@ fn process_env(name: &str) -> Option<String> {
 }
 
 impl OpenAiCompatible {
-    /// Loads a `provider.json` for the Chat Completions API. Every call makes its own pools and limits: load once and share.
+    /// Loads a `provider.json`, as [`Providers::from_file`] does. Each call creates separate pools and limits: load once and share.
     pub fn load_from_json_file(path: impl AsRef<Path>) -> Result<Providers, Error> {
         Providers::from_file(path)
     }
@@ -289,7 +290,7 @@ impl fmt::Debug for Providers {
         let ids: Vec<_> = self.models().map(OpenAiCompatible::id).collect();
         f.debug_struct("Providers")
             .field("models", &ids)
-            .field("takes_any_model", &self.takes_any_model())
+            .field("accepts_any_model", &self.accepts_any_model())
             .finish()
     }
 }

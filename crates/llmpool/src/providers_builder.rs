@@ -1,57 +1,48 @@
-//! Providers put together in code.
+//! Builds providers in code.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::base_url::endpoint;
 use crate::error::{Error, ErrorKind};
-use crate::key_entry::KeyEntry;
-use crate::openai_compatible::TargetSettings;
 use crate::provider_entry::{ModelEntry, ProviderEntry};
 use crate::providers::Providers;
 use crate::transport::{Connect, NetConnector};
 
-/// Puts providers together in code: the models of one provider share the load and state of the keys they have in common, as
-/// those of a file do.
+/// Builds providers in code. Models of one provider share the load and state of common keys, as with a provider file.
 ///
 /// ```
-/// use llmpool::{Providers, TargetSettings};
+/// use llmpool::{Limits, ModelEntry, Providers, RateLimit};
 ///
-/// let limited = TargetSettings { rate_limit: Some((20, 2.0)), ..TargetSettings::default() };
-/// let providers = Providers::builder()
-///     .model("openai", "gpt-4o-mini", "https://api.openai.com/v1", ["sk-one", "sk-two"], limited)
-///     .model("local", "smollm2", "http://127.0.0.1:8088/v1", ["any"], TargetSettings::default())
-///     .build()?;
+/// let limits = Limits { rate_limit: Some(RateLimit::new(20, 2.0)?), ..Limits::default() };
+/// let gpt = ModelEntry::new("gpt-4o-mini", "https://api.openai.com/v1", ["sk-one", "sk-two"]).with_limits(limits);
+/// let smollm = ModelEntry::new("smollm2", "http://127.0.0.1:8088/v1", ["any"]);
+/// let providers = Providers::builder().model("openai", gpt).model("local", smollm).build()?;
 /// assert_eq!(providers.model("local/smollm2")?.id(), "local/smollm2");
-/// # Ok::<(), llmpool::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Default)]
+#[must_use]
 pub struct ProvidersBuilder {
     providers: Vec<ProviderEntry>,
     connector: Option<Arc<dyn Connect>>,
 }
 
+impl Providers {
+    /// Returns a builder. Models have no limits unless their settings set some.
+    pub fn builder() -> ProvidersBuilder {
+        ProvidersBuilder::default()
+    }
+}
+
 impl ProvidersBuilder {
-    /// Adds a model to a provider. Keys are texts, [`Secret`](crate::Secret)s, or [`KeyEntry`]s with weight and limits.
-    pub fn model(
-        mut self,
-        provider: &str,
-        model_name: &str,
-        base_url: &str,
-        keys: impl IntoIterator<Item = impl Into<KeyEntry>>,
-        settings: TargetSettings,
-    ) -> Self {
-        let entry = ModelEntry {
-            model_name: model_name.to_owned(),
-            api_keys: keys.into_iter().map(Into::into).collect(),
-            base_url: base_url.to_owned(),
-            settings,
-        };
+    /// Adds a model to the provider with this name.
+    pub fn model(mut self, provider: &str, model: ModelEntry) -> Self {
         match self.providers.iter_mut().find(|known| known.id == provider) {
-            Some(known) => known.models.push(entry),
+            Some(known) => known.models.push(model),
             None => self.providers.push(ProviderEntry {
                 id: provider.to_owned(),
-                models: vec![entry],
+                models: vec![model],
             }),
         }
         self
@@ -63,8 +54,10 @@ impl ProvidersBuilder {
         self
     }
 
-    /// The providers. Fails on the first that cannot be: a name that is empty, has a slash or is there twice, no keys, a URL
-    /// that cannot be used, a rate limit of 0.
+    /// Builds the providers.
+    ///
+    /// Fails with [`ErrorKind::Config`] at the first invalid entry: a name that is empty, contains a slash or occurs twice, a model
+    /// without keys, a base URL that does not parse, or a limit of 0.
     pub fn build(self) -> Result<Providers, Error> {
         for provider in &self.providers {
             check(provider)?;
@@ -77,29 +70,29 @@ impl ProvidersBuilder {
 }
 
 fn check(provider: &ProviderEntry) -> Result<(), Error> {
-    let wrong = |problem: String| Err(Error::new(ErrorKind::Config, problem));
+    let invalid = |problem: String| Err(Error::new(ErrorKind::Config, problem));
     let id = &provider.id;
     if id.is_empty() || id.contains('/') {
-        return wrong(format!(
-            "provider {id:?}: a provider's name is not empty and has no slash"
+        return invalid(format!(
+            "provider {id:?}: a provider name must not be empty or contain a slash"
         ));
     }
     for (at, model) in provider.models.iter().enumerate() {
         let name = &model.model_name;
         if name.is_empty() {
-            return wrong(format!("{id}: a model's name is not empty"));
+            return invalid(format!("{id}: a model name must not be empty"));
         }
         if provider.models[..at]
             .iter()
             .any(|earlier| earlier.model_name == *name)
         {
-            return wrong(format!("{id}/{name} is there twice: rename or remove one"));
+            return invalid(format!("{id}/{name}: duplicate model; rename or remove one"));
         }
         if model.api_keys.is_empty() {
-            return wrong(format!("{id}/{name} has no keys: give at least one"));
+            return invalid(format!("{id}/{name}: no keys; add at least one"));
         }
         if let Err(error) = endpoint(&model.base_url, "chat/completions") {
-            return wrong(format!("{id}/{name}: {error}"));
+            return invalid(format!("{id}/{name}: {error}"));
         }
     }
     Ok(())
@@ -115,31 +108,33 @@ impl fmt::Debug for ProvidersBuilder {
 
 #[cfg(test)]
 mod tests {
+    use llmpool_core::limits::Limits;
+
     use super::*;
 
-    fn fails(builder: ProvidersBuilder) -> String {
+    fn build_error(builder: ProvidersBuilder) -> String {
         let error = builder.build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         error.to_string()
     }
 
     #[test]
-    fn what_cannot_be_is_refused_with_its_name() {
-        let good = || TargetSettings::default();
+    fn invalid_entries_are_rejected_by_name() {
         let url = "http://h/v1";
-        let one =
-            |id: &str, model: &str, url: &str| Providers::builder().model(id, model, url, ["k"], good());
-        assert!(fails(one("a/b", "m", url)).starts_with("provider \"a/b\""));
-        assert!(fails(one("p", "", url)).starts_with("p: a model's name"));
-        assert!(fails(one("p", "m", "h/v1")).starts_with("p/m: invalid base URL"));
-        assert!(fails(one("p", "m", url).model("p", "m", url, ["k"], good())).contains("p/m is there twice"));
-        assert!(
-            fails(Providers::builder().model("p", "m", url, [""; 0], good())).contains("p/m has no keys")
-        );
-        let never = TargetSettings {
-            rate_limit: Some((0, 1.0)),
-            ..good()
+        let model = |name: &str, url: &str| ModelEntry::new(name, url, ["k"]);
+        let one = |id: &str, name: &str, url: &str| Providers::builder().model(id, model(name, url));
+        assert!(build_error(one("a/b", "m", url)).starts_with("provider \"a/b\""));
+        assert!(build_error(one("p", "", url)).starts_with("p: a model name"));
+        assert!(build_error(one("p", "m", "h/v1")).starts_with("p/m: invalid base URL"));
+        let twice = one("p", "m", url).model("p", model("m", url));
+        assert!(build_error(twice).starts_with("p/m: duplicate model"));
+        let without_keys = ModelEntry::new("m", url, [""; 0]);
+        assert!(build_error(Providers::builder().model("p", without_keys)).starts_with("p/m: no keys"));
+        let never = Limits {
+            rpm: Some(0),
+            ..Limits::default()
         };
-        assert!(fails(Providers::builder().model("p", "m", url, ["k"], never)).contains("capacity of 0"));
+        let never = Providers::builder().model("p", model("m", url).with_limits(never));
+        assert!(build_error(never).contains("capacity of 0"));
     }
 }

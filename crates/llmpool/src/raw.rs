@@ -1,31 +1,32 @@
-//! Answers as they come: bytes and a side view of them, with the same permits, retries and report as every call.
-//!
-//! The typed interfaces decode on top of this; whoever passes an answer on need not decode it at all.
+//! Answers as bytes: undecoded, with a side view, and with the permits, retries and report of every call.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use llmpool_core::chat::Usage;
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::time::Timestamp;
-use llmpool_core::translate;
 
-use crate::call::{self, Answer, RequestEncoder};
+use crate::call::{self, CallOutcome};
 use crate::clock;
+use crate::encoded_request::RequestEncoder;
 use crate::error::Error;
-use crate::exchange::{Rendered, Reply};
+use crate::exchange::Reply;
 use crate::options::CallOptions;
+use crate::provider::Provider;
 use crate::report::CallReport;
 use crate::stream::{RawEvent, RawEventStream};
-use crate::target::{Provider, Target};
+use crate::target::Target;
 use crate::tokens;
 
-/// A whole answer as it came.
+/// A complete answer as the provider sent it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct RawResponse {
     /// The body.
     pub body: Bytes,
@@ -33,81 +34,85 @@ pub struct RawResponse {
     pub report: CallReport,
 }
 
-/// The events of an answer as they come, each with its side view. Ends after an error.
+/// The events of an answer as the provider sends them, each with its flags. Ends after an error.
 ///
-/// Dropping it closes the connection and frees the key.
+/// Dropping it closes the connection and releases the key.
 pub struct RawStream {
     provider: Arc<Provider>,
+    /// Events received before the first content.
     prefix: VecDeque<RawEvent>,
-    frames: Box<RawEventStream>,
+    events: Box<RawEventStream>,
     report: CallReport,
     started: Timestamp,
-    /// What was asked, for an estimate should the provider not say what it used.
-    sent: Bytes,
+    /// The body of the request, for an estimate if the provider reports no usage.
+    request_body: Bytes,
     ended: bool,
 }
 
-/// A request that is already encoded.
-pub(crate) struct Encoded {
+/// A complete answer that is not yet decoded.
+pub(crate) struct CompleteAnswer {
     pub(crate) body: Bytes,
-    pub(crate) stream: bool,
+    pub(crate) request_body: Bytes,
+    pub(crate) report: CallReport,
 }
 
-impl RequestEncoder for Encoded {
-    fn render(&self, _: &Target) -> Result<Rendered, Error> {
-        Ok(Rendered::new(self.body.clone(), self.stream))
+impl CompleteAnswer {
+    /// Decodes the body. Fails with [`FailureKind::InvalidResponse`] where `decode` returns `None`.
+    pub(crate) fn decode<T>(&mut self, decode: impl FnOnce(&[u8]) -> Option<T>) -> Result<T, Error> {
+        decode(&self.body).ok_or_else(|| invalid_response(std::mem::take(&mut self.report)))
+    }
+
+    /// Records the usage that the provider reported, else an estimate.
+    pub(crate) fn note_usage(&mut self, usage: Option<Usage>) {
+        self.report
+            .note_usage(usage, || tokens::estimated_plain(&self.request_body, &self.body));
     }
 }
 
-/// Runs a plain call over bytes.
-pub(crate) async fn plain(
+/// Runs a call to its complete answer.
+pub(crate) async fn complete(
     target: &Arc<Target>,
-    body: Bytes,
+    encoder: &dyn RequestEncoder,
     options: &CallOptions,
-) -> Result<RawResponse, Error> {
-    let outgoing = Encoded { body, stream: false };
-    let Answer {
-        reply,
-        mut report,
-        sent,
-        ..
-    } = call::run(target, &outgoing, options).await?;
-    let Reply::Plain { body, .. } = reply else {
-        return Err(invalid_response(report));
-    };
-    report.note_usage(translate::parse_usage(&body), || {
-        tokens::estimated_plain(&sent, &body)
-    });
-    Ok(RawResponse { body, report })
+) -> Result<CompleteAnswer, Error> {
+    let outcome = call::run(target, encoder, options).await?;
+    match outcome.reply {
+        Reply::Plain { body, .. } => Ok(CompleteAnswer {
+            body,
+            request_body: outcome.request_body,
+            report: outcome.report,
+        }),
+        Reply::Stream { .. } => Err(invalid_response(outcome.report)),
+    }
 }
 
 /// Runs a streamed call up to its first content.
 pub(crate) async fn stream(
     target: &Arc<Target>,
-    outgoing: &dyn RequestEncoder,
+    encoder: &dyn RequestEncoder,
     options: &CallOptions,
 ) -> Result<RawStream, Error> {
-    let Answer {
+    let CallOutcome {
         reply,
         report,
         started,
-        sent,
-    } = call::run(target, outgoing, options).await?;
-    let Reply::Stream { prefix, frames, .. } = reply else {
-        return Err(invalid_response(report));
-    };
-    Ok(RawStream {
-        provider: target.provider.clone(),
-        prefix: prefix.into(),
-        frames,
-        report,
-        started,
-        sent,
-        ended: false,
-    })
+        request_body,
+    } = call::run(target, encoder, options).await?;
+    match reply {
+        Reply::Stream { prefix, frames, .. } => Ok(RawStream {
+            provider: target.provider.clone(),
+            prefix: prefix.into(),
+            events: frames,
+            report,
+            started,
+            request_body,
+            ended: false,
+        }),
+        Reply::Plain { .. } => Err(invalid_response(report)),
+    }
 }
 
-pub(crate) fn invalid_response(mut report: CallReport) -> Error {
+fn invalid_response(mut report: CallReport) -> Error {
     if let Some(attempt) = report.attempts.last_mut() {
         attempt.failure = Some(FailureKind::InvalidResponse);
     }
@@ -115,26 +120,36 @@ pub(crate) fn invalid_response(mut report: CallReport) -> Error {
 }
 
 impl RawStream {
-    /// The next event; `None` at the end.
+    /// Returns the next event, or `None` at the end.
     pub async fn next(&mut self) -> Option<Result<RawEvent, Error>> {
-        std::future::poll_fn(|cx| self.poll_frame(cx)).await
+        std::future::poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// What happened so far; complete once the stream has ended.
+    /// Returns what has happened so far; complete once the stream has ended.
     pub fn report(&self) -> &CallReport {
         &self.report
     }
 
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Error>>> {
+    /// Polls for the next event with JSON data: any but `[DONE]`.
+    pub(crate) fn poll_json(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Error>>> {
+        loop {
+            match ready!(self.poll_event(cx)) {
+                Some(Ok(event)) if event.flags.done => {}
+                event => return Poll::Ready(event),
+            }
+        }
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Error>>> {
         if self.ended {
             return Poll::Ready(None);
         }
-        if let Some(frame) = self.prefix.pop_front() {
-            return Poll::Ready(Some(Ok(frame)));
+        if let Some(event) = self.prefix.pop_front() {
+            return Poll::Ready(Some(Ok(event)));
         }
-        Poll::Ready(match std::task::ready!(self.frames.poll_event(cx)) {
-            Some(Ok(frame)) => Some(Ok(frame)),
-            Some(Err(failure)) => Some(Err(self.fail(failure))),
+        Poll::Ready(match ready!(self.events.poll_event(cx)) {
+            Some(Ok(event)) => Some(Ok(event)),
+            Some(Err(failure)) => Some(Err(self.fail_with(failure))),
             None => {
                 self.end();
                 None
@@ -142,10 +157,14 @@ impl RawStream {
         })
     }
 
-    /// Ends the stream with an error.
-    pub(crate) fn fail(&mut self, mut failure: Failure) -> Error {
+    /// Ends the stream with an error of this kind.
+    pub(crate) fn fail(&mut self, kind: FailureKind) -> Error {
+        self.fail_with(Failure::new(kind))
+    }
+
+    fn fail_with(&mut self, mut failure: Failure) -> Error {
         self.end();
-        self.frames.close();
+        self.events.close();
         if let Some(attempt) = self.report.attempts.last_mut() {
             attempt.failure = Some(failure.kind);
             failure.status = failure.status.or(attempt.status);
@@ -158,11 +177,11 @@ impl RawStream {
     fn end(&mut self) {
         self.ended = true;
         self.report.elapsed = clock::now().since(self.started);
-        let view = self.frames.view();
+        let view = self.events.view();
         let usage = view.usage().and_then(|json| serde_json::from_slice(json).ok());
         self.report
-            .note_usage(usage, || tokens::estimated_stream(&self.sent, view));
-        self.sent = Bytes::new();
+            .note_usage(usage, || tokens::estimated_stream(&self.request_body, view));
+        self.request_body = Bytes::new();
     }
 }
 
@@ -170,7 +189,7 @@ impl Stream for RawStream {
     type Item = Result<RawEvent, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_frame(cx)
+        self.poll_event(cx)
     }
 }
 

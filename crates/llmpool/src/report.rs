@@ -1,4 +1,4 @@
-//! What happened during a call: on the answer, at the end of a stream, on the error.
+//! Reports of calls: available from the answer, the stream and the error.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,63 +10,67 @@ use llmpool_core::failure::FailureKind;
 
 use crate::secrets::KeyLabel;
 
-/// What happened during one call. Never part of what is serialised.
+/// The report of one call. Never serialised with the answer.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct CallReport {
     /// The target's id, `provider/model`.
     pub target: Arc<str>,
-    /// The call's trace id: the caller's, or one made for this call.
+    /// The trace id given by the caller, or generated for this call.
     pub trace_id: TraceId,
-    /// Every request that was handed to a connection, in order.
+    /// Every attempt whose request was handed to a connection, in order.
     pub attempts: Vec<AttemptReport>,
-    /// Tries that ended before the request was handed to a connection: no connection could be opened.
+    /// Attempts for which no connection could be opened.
     pub unsent: Vec<AttemptReport>,
-    /// Time spent waiting for permits.
+    /// The time spent waiting for permits.
     pub waited: Duration,
-    /// Time from the start of the call to its answer; for a stream, to its end.
+    /// The time from the start of the call to its answer or error; for a stream, to its end.
     pub elapsed: Duration,
-    /// For a stream, time from the start of the call to the first content.
+    /// For a stream, the time from the start of the call to the first content.
     pub first_content: Option<Duration>,
-    /// What the call used, in tokens: what the provider said, else an estimate from the lengths of prompt and answer. `None` while it is
-    /// not over, and where there was nothing to estimate: missing usage is never 0.
+    /// The tokens that the call used: as reported by the provider, else estimated from the lengths of prompt and answer.
+    ///
+    /// `None` while a stream is running, and where there is nothing to estimate. Missing usage is never reported as 0.
     pub usage: Option<Usage>,
-    /// Where `usage` comes from.
+    /// The source of `usage`.
     pub usage_source: UsageSource,
-    /// Harmless members of the request that had no equivalent at the target and were left out.
+    /// Request fields left out because the target's format has no equivalent and they do not change the answer's meaning.
     pub dropped: Vec<String>,
 }
 
-/// One exchange.
+/// One attempt of a call.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct AttemptReport {
-    /// The key it was made with.
+    /// The label of the key.
     pub key: KeyLabel,
-    /// What went wrong; `None` when it got through.
+    /// The kind of failure, or `None` if the attempt succeeded.
     pub failure: Option<FailureKind>,
-    /// The HTTP status of the answer, if one came.
+    /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// From the hand-over to the end; for a stream that got through, to its first content.
+    /// The time from the permit to the end of the attempt; for a stream that succeeded, to its first content.
     pub duration: Duration,
-    /// The reused connection was dead before any byte of the answer: most likely the provider never saw this request.
+    /// Whether a reused connection turned out to be dead before the first byte of the answer. The provider most likely never received
+    /// the request.
     pub dead_connection: bool,
-    /// The provider's id of the exchange.
+    /// The provider's id of the attempt (`x-request-id`).
     pub request_id: Option<String>,
 }
 
-/// Where a usage comes from.
+/// The source of a usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UsageSource {
-    /// The provider said so.
+    /// Reported by the provider.
     Provider,
-    /// Estimated, because the provider did not say: from the length of the texts, within about a quarter.
+    /// Estimated from the length of the texts, to within about 25 %.
     Estimated,
-    /// Nobody said.
+    /// Not reported and not estimated.
     #[default]
     Unknown,
 }
 
 impl UsageSource {
-    /// The source as reports and metrics print it.
+    /// Returns the source as reports and metrics print it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Provider => "provider",
@@ -77,19 +81,20 @@ impl UsageSource {
 }
 
 impl CallReport {
-    /// Takes over what the provider said of usage, else an estimate; a usage that says nothing is none.
+    /// Sets the usage to the reported one, else to an estimate. An empty usage counts as missing.
     pub(crate) fn note_usage(&mut self, usage: Option<Usage>, estimate: impl FnOnce() -> Option<Usage>) {
-        let said = usage.filter(|usage| !usage.is_empty());
-        (self.usage, self.usage_source) = match said {
-            Some(usage) => (Some(usage), UsageSource::Provider),
-            None => match estimate() {
-                Some(usage) => (Some(usage), UsageSource::Estimated),
-                None => (None, UsageSource::Unknown),
-            },
-        };
+        self.usage_source = UsageSource::Provider;
+        self.usage = usage.filter(|usage| !usage.is_empty());
+        if self.usage.is_none() {
+            self.usage_source = UsageSource::Estimated;
+            self.usage = estimate();
+        }
+        if self.usage.is_none() {
+            self.usage_source = UsageSource::Unknown;
+        }
     }
 
-    /// How many requests the provider received, as far as can be known from here.
+    /// Returns the number of requests that the provider received, as far as the client can know: attempts on dead connections excluded.
     pub fn upstream_requests(&self) -> usize {
         self.attempts
             .iter()
@@ -98,24 +103,27 @@ impl CallReport {
     }
 }
 
-/// A call's trace id.
+/// The trace id of a call.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TraceId {
-    /// No call was made yet.
+    /// No call yet.
     #[default]
     None,
     /// Given by the caller.
     Given(Arc<str>),
-    /// Made for this call.
-    Minted(u128),
+    /// Generated for this call.
+    Generated(u128),
 }
 
 impl TraceId {
-    /// An id of its own for every call.
-    pub(crate) fn mint() -> Self {
+    /// Returns a new id.
+    pub(crate) fn generate() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let call = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self::Minted(u128::from(crate::random::process_seed()) << 64 | u128::from(crate::random::mixed(call)))
+        Self::Generated(
+            u128::from(crate::random::process_seed()) << 64 | u128::from(crate::random::mixed(call)),
+        )
     }
 }
 
@@ -124,7 +132,7 @@ impl fmt::Display for TraceId {
         match self {
             Self::None => Ok(()),
             Self::Given(id) => f.write_str(id),
-            Self::Minted(id) => write!(f, "{id:032x}"),
+            Self::Generated(id) => write!(f, "{id:032x}"),
         }
     }
 }
@@ -141,8 +149,8 @@ mod tests {
 
     // U17, O30
     #[test]
-    fn two_calls_get_two_trace_ids() {
-        let (first, second) = (TraceId::mint(), TraceId::mint());
+    fn generated_trace_ids_differ() {
+        let (first, second) = (TraceId::generate(), TraceId::generate());
         assert_ne!(first, second);
         assert_eq!(first.to_string().len(), 32);
     }

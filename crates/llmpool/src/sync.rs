@@ -1,4 +1,4 @@
-//! What the lock-and-wake shell is made of, in one place: `tests/loom.rs` puts its own in here.
+//! The synchronisation primitives of the shared admission. `tests/loom.rs` replaces this module with loom's.
 
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use std::sync::{Arc, Mutex, MutexGuard};

@@ -1,4 +1,4 @@
-//! A rate limit of its own, for whatever a caller wants to pace.
+//! A token bucket for pacing anything.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,55 +12,55 @@ use llmpool_core::time::Timestamp;
 use crate::clock;
 use crate::limits::{MAX_WAITING, Rejection, SharedAdmission};
 
-/// A token bucket: starts full, refills steadily, serves waiters in order of arrival. A clone is another handle on the same one.
+/// A token bucket that starts full, refills steadily and serves waiters in order of arrival. A clone is another handle to the same bucket.
 #[derive(Clone)]
 pub struct TokenBucket {
     admission: Arc<SharedAdmission>,
     target: TargetId,
 }
 
-/// What a bucket holds.
+/// The state of a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RateLimitStatus {
-    /// The most it holds.
+    /// The largest number of tokens.
     pub capacity: u32,
-    /// Tokens that come back in a second.
+    /// Tokens refilled per second.
     pub refill_rate: f64,
-    /// Whole tokens that can be taken now.
+    /// Whole tokens available now.
     pub available_tokens: u32,
-    /// How many wait.
+    /// The number of waiters.
     pub waiting: usize,
 }
 
-/// Why nothing was acquired. Nothing was taken.
+/// Why no tokens were acquired. The bucket is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcquireError {
-    /// So many wait already that it was not let in.
+    /// The wait queue is full.
     Full {
-        /// When it could have been served, counted from now.
+        /// The time after which the tokens would be available, measured from the rejection.
         ready_in: Duration,
     },
-    /// It could not be served in time.
+    /// The tokens are available only after the timeout.
     Timeout {
-        /// How long it would have had to wait at least, measured from the refusal.
+        /// The time after which the tokens would be available, measured from the rejection; `None` if unknown.
         ready_in: Option<Duration>,
     },
-    /// It asks for more than the bucket ever holds.
+    /// The request exceeds the capacity.
     MoreThanCapacity {
-        /// The most that can be acquired at once.
+        /// The largest number of tokens that can be acquired at once.
         capacity: u32,
     },
 }
 
 impl TokenBucket {
-    /// A full bucket of `capacity` tokens, refilled at `refill_rate` tokens a second.
+    /// Creates a full bucket of `capacity` tokens, refilled at `refill_rate` tokens per second. Fails if either is 0.
     pub fn new(capacity: u32, refill_rate: f64) -> Result<Self, RateLimitError> {
         let admission = Arc::new(SharedAdmission::default());
         let target = admission.add_target(&[], Some(RateLimit::new(capacity, refill_rate)?));
         Ok(Self { admission, target })
     }
 
-    /// Takes `tokens` if they are there and nobody waits for them.
+    /// Acquires `tokens` if they are available and no waiter precedes. Returns whether it did; never waits.
     pub fn try_acquire(&self, tokens: u32) -> bool {
         let taken = self
             .admission
@@ -71,8 +71,9 @@ impl TokenBucket {
         })
     }
 
-    /// Waits in line for `tokens`, at most for `timeout`. What cannot be served in time is refused as soon as that is known.
-    /// Dropping the future takes nothing.
+    /// Waits for `tokens`, at most for `timeout`. A request that cannot be served in time is rejected as soon as that is known.
+    ///
+    /// Dropping the future acquires nothing.
     pub async fn acquire(&self, tokens: u32, timeout: Option<Duration>) -> Result<(), AcquireError> {
         let deadline = timeout.map_or(Timestamp::MAX, |timeout| clock::now() + timeout);
         let request = request(tokens, self.admission.next_ticket(), deadline);
@@ -96,7 +97,7 @@ impl TokenBucket {
         }
     }
 
-    /// What the bucket holds.
+    /// Returns the state of the bucket.
     pub fn rate_limit_status(&self) -> RateLimitStatus {
         status_of(&self.admission, self.target).unwrap_or(RateLimitStatus {
             capacity: 0,
@@ -106,7 +107,7 @@ impl TokenBucket {
         })
     }
 
-    /// Fills the bucket.
+    /// Refills the bucket.
     pub fn reset_rate_limit(&self) {
         self.admission.reset(self.target);
     }
@@ -149,17 +150,21 @@ impl fmt::Display for AcquireError {
             Self::Timeout { ready_in: Some(wait) } => {
                 write!(
                     f,
-                    "not served in time; the earliest would be in {:.1}s",
+                    "the bucket serves the request only after the timeout; next slot in {:.1} s",
                     wait.as_secs_f64()
                 )
             }
             Self::Full { ready_in } => write!(
                 f,
-                "{MAX_WAITING} wait already; the earliest would be in {:.1}s",
+                "the wait queue is full ({MAX_WAITING} requests); next slot in {:.1} s",
                 ready_in.as_secs_f64()
             ),
-            Self::Timeout { ready_in: None } => f.write_str("not served in time"),
-            Self::MoreThanCapacity { capacity } => write!(f, "more than the bucket's capacity of {capacity}"),
+            Self::Timeout { ready_in: None } => {
+                f.write_str("the bucket serves the request only after the timeout")
+            }
+            Self::MoreThanCapacity { capacity } => {
+                write!(f, "the request exceeds the capacity of {capacity} of the bucket")
+            }
         }
     }
 }

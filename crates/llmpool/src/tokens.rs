@@ -1,4 +1,4 @@
-//! How many tokens a call needs and how many it used; looked at only where a limit counts them.
+//! The tokens that a call needs and uses; only computed where a limit counts tokens.
 
 use std::sync::Arc;
 
@@ -9,43 +9,45 @@ use llmpool_core::stream_view::{self, StreamView};
 use llmpool_core::translate;
 use serde::Deserialize;
 
-use crate::exchange::{Endpoint, Rendered};
+use crate::encoded_request::EncodedRequest;
+use crate::endpoint::Endpoint;
 use crate::limits::Permit;
 use crate::target::Target;
 
-/// The members of a request that bound its answer.
+/// The fields of a request that bound the length of its answer.
 #[derive(Deserialize)]
-struct Bounds {
+struct AnswerBounds {
     max_completion_tokens: Option<u32>,
     max_tokens: Option<u32>,
     max_output_tokens: Option<u32>,
     n: Option<u32>,
 }
 
-impl Bounds {
-    fn most(&self) -> Option<u32> {
+impl AnswerBounds {
+    fn max_tokens(&self) -> Option<u32> {
         let chat = self.max_completion_tokens.or(self.max_tokens);
         chat.or(self.max_output_tokens)
     }
 }
 
-/// What a call needs.
-pub(crate) fn need_of(target: &Target, Rendered { at, body, .. }: &Rendered) -> Demand {
-    if !target.counts_tokens || *at == Endpoint::Models {
+/// Returns the demand of a request: an estimate of its prompt plus the expected answer.
+pub(crate) fn demand(target: &Target, request: &EncodedRequest) -> Demand {
+    let EncodedRequest { endpoint, body, .. } = request;
+    if !target.counts_tokens || *endpoint == Endpoint::Models {
         return Demand::ONE;
     }
-    if *at == Endpoint::Embeddings {
+    if *endpoint == Endpoint::Embeddings {
         return Demand {
             tokens: estimate::tokens(body).max(1),
             ..Demand::ONE
         };
     }
-    let bounds: Option<Bounds> = serde_json::from_slice(body).ok();
+    let bounds: Option<AnswerBounds> = serde_json::from_slice(body).ok();
     let each = bounds
         .as_ref()
-        .and_then(Bounds::most)
+        .and_then(AnswerBounds::max_tokens)
         .or(target.expected_output)
-        .or_else(|| target.facts.long_answer())
+        .or_else(|| target.capabilities.p95_answer_length())
         .unwrap_or(estimate::DEFAULT_OUTPUT_TOKENS);
     let choices = bounds.and_then(|bounds| bounds.n).unwrap_or(1).max(1);
     let tokens = estimate::tokens(body).saturating_add(each.saturating_mul(choices));
@@ -55,41 +57,41 @@ pub(crate) fn need_of(target: &Target, Rendered { at, body, .. }: &Rendered) -> 
     }
 }
 
-/// The most tokens that an answer may have where a call leaves it to the target's `api_params`.
-pub(crate) fn most_by_default(target: &Target) -> Option<u32> {
-    let said = |name| {
+/// Returns the maximum answer length in tokens that the target's `api_params` set.
+pub(crate) fn default_max_tokens(target: &Target) -> Option<u32> {
+    let param = |name| {
         let (_, value) = target.api_params.iter().find(|(known, _)| known == name)?;
         serde_json::from_str(value.get()).ok()
     };
-    let bounds = Bounds {
-        max_completion_tokens: said("max_completion_tokens"),
-        max_tokens: said("max_tokens"),
-        max_output_tokens: said("max_output_tokens"),
+    let bounds = AnswerBounds {
+        max_completion_tokens: param("max_completion_tokens"),
+        max_tokens: param("max_tokens"),
+        max_output_tokens: param("max_output_tokens"),
         n: None,
     };
-    bounds.most()
+    bounds.max_tokens()
 }
 
-/// What a plain answer used, for a provider that does not say.
-pub(crate) fn estimated_plain(sent: &[u8], body: &[u8]) -> Option<Usage> {
-    stream_view::estimated_tokens(body).map(|answer| estimated(sent, answer))
+/// Estimates the usage of a complete answer.
+pub(crate) fn estimated_plain(request: &[u8], body: &[u8]) -> Option<Usage> {
+    stream_view::estimated_tokens(body).map(|answer| estimated(request, answer))
 }
 
-/// What an answer without words used, for a provider that does not say.
-pub(crate) fn estimated_input(sent: &[u8]) -> Usage {
-    estimated(sent, 0)
+/// Estimates the usage of an answer without text.
+pub(crate) fn estimated_input(request: &[u8]) -> Usage {
+    estimated(request, 0)
 }
 
-/// What a stream used so far, for a provider that does not say.
-pub(crate) fn estimated_stream(sent: &[u8], view: &StreamView) -> Option<Usage> {
-    Some(estimated(sent, view.estimated_tokens())).filter(|_| view.has_content())
+/// Estimates the usage of a stream so far, if it has content.
+pub(crate) fn estimated_stream(request: &[u8], view: &StreamView) -> Option<Usage> {
+    Some(estimated(request, view.estimated_tokens())).filter(|_| view.has_content())
 }
 
-fn estimated(sent: &[u8], answer: u32) -> Usage {
-    Usage::new(u64::from(estimate::tokens(sent)), u64::from(answer))
+fn estimated(request: &[u8], answer: u32) -> Usage {
+    Usage::new(u64::from(estimate::tokens(request)), u64::from(answer))
 }
 
-/// Corrects what was reserved by what a plain answer says.
+/// Settles the reserved tokens with the usage that a complete answer reports.
 pub(crate) fn settle_plain(target: &Target, permit: &mut Permit, body: &[u8]) {
     if target.counts_tokens {
         settle(target, permit, translate::parse_usage(body));
@@ -100,14 +102,14 @@ fn settle(target: &Target, permit: &mut Permit, usage: Option<Usage>) {
     let Some(usage) = usage else { return };
     let tokens = |tokens: Option<u64>| tokens.map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX));
     if let Some(answer) = tokens(usage.completion_tokens()) {
-        target.facts.note_answer(answer);
+        target.capabilities.record_answer_length(answer);
     }
     if let Some(all) = tokens(usage.total_tokens()) {
         permit.settle(all);
     }
 }
 
-/// A stream's permit, and whose estimate its usage corrects.
+/// The permit of a stream, and the target whose answer lengths it updates.
 #[derive(Debug)]
 pub(crate) struct StreamPermit {
     pub(crate) permit: Permit,
@@ -115,7 +117,7 @@ pub(crate) struct StreamPermit {
 }
 
 impl StreamPermit {
-    /// The stream has ended, having said this of its usage.
+    /// Settles the reserved tokens with the usage that the stream reported, and releases the permit.
     pub(crate) fn end(mut self, usage: Option<&[u8]>) {
         if self.target.counts_tokens {
             let usage = usage.and_then(|json| serde_json::from_slice(json).ok());

@@ -6,8 +6,8 @@ use std::time::Duration;
 use llmpool::KeyEntry;
 use llmpool::responses::{EventKind, ResponsesRequest};
 use llmpool::{
-    ApiFormat, ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState,
-    OpenAiResponsesCompatible, Providers, TargetSettings,
+    ApiFormat, ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, ModelEntry,
+    OpenAiCompatible, OpenAiResponsesCompatible, Providers, TargetSettings,
 };
 use llmpool_simulator::{Scenario, Simulator};
 use serde_json::{Value, json};
@@ -32,7 +32,10 @@ fn settings() -> TargetSettings {
 
 fn model(simulator: &Simulator, keys: &[&str]) -> OpenAiResponsesCompatible {
     let pool = ApiKeyPool::new("p", keys.iter().copied()).unwrap();
-    OpenAiResponsesCompatible::with_settings(&pool, "m", &simulator.url(), settings()).unwrap()
+    OpenAiCompatible::builder(&pool, "m", &simulator.url())
+        .settings(settings())
+        .build_responses()
+        .unwrap()
 }
 
 fn request(members: Value) -> ResponsesRequest {
@@ -203,7 +206,10 @@ async fn keys_of_one_account_share_its_responses() {
         quota_group: Some("one".to_owned()),
     };
     let pool = ApiKeyPool::from_entries("p", KEYS.map(entry)).unwrap();
-    let model = OpenAiResponsesCompatible::with_settings(&pool, "m", &simulator.url(), settings()).unwrap();
+    let model = OpenAiCompatible::builder(&pool, "m", &simulator.url())
+        .settings(settings())
+        .build_responses()
+        .unwrap();
     let mut id = Value::Null;
     for _ in 0..8 {
         id = respond(&model, json!({"input": "hi", "previous_response_id": id}))
@@ -225,11 +231,13 @@ async fn affinity_is_saved_and_responses_of_removed_keys_are_rejected() {
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("states.json");
     let load = |keys: &[&'static str]| {
-        let builder =
-            Providers::builder().model("p", "m", &simulator.url(), keys.iter().copied(), settings());
+        let builder = Providers::builder().model(
+            "p",
+            ModelEntry::new("m", &simulator.url(), keys.iter().copied()).with_settings(settings()),
+        );
         let providers = builder.build().unwrap();
         providers.load_key_states(&path).unwrap();
-        let model = OpenAiResponsesCompatible::of(&providers.model("p/m").unwrap()).unwrap();
+        let model = OpenAiResponsesCompatible::from_model(&providers.model("p/m").unwrap()).unwrap();
         (providers, model)
     };
     let (providers, first) = load(&KEYS);

@@ -19,7 +19,10 @@ fn target(server: &Server, keys: &[&str], max_retries: u32) -> OpenAiCompatible 
         retry_delay: Duration::from_millis(5),
         ..TargetSettings::default()
     };
-    OpenAiCompatible::with_settings(&pool, "m", &server.url, settings).unwrap()
+    OpenAiCompatible::builder(&pool, "m", &server.url)
+        .settings(settings)
+        .build()
+        .unwrap()
 }
 
 fn ask() -> ChatRequest {
@@ -56,7 +59,7 @@ async fn a_stream_assembled_is_the_plain_answer_with_its_usage() {
     let target = target(&server, &["k"], 0);
     for _ in 0..3 {
         let stream = target.chat_stream(&ask()).await.unwrap();
-        let answer = stream.assemble().await.unwrap();
+        let answer = stream.into_response().await.unwrap();
         assert_eq!(answer.text(), "Hello world");
         assert_eq!(answer.report.usage.as_ref().unwrap().total_tokens(), Some(5));
         assert!(answer.report.first_content.is_some() && all_idle(&target));
@@ -95,16 +98,16 @@ async fn usage_of_a_tool_call_and_late_usage_are_taken_and_none_is_none() {
         .chat_stream_with(&ask(), &options)
         .await
         .unwrap()
-        .assemble()
+        .into_response()
         .await
         .unwrap();
-    assert_eq!(late.choices[0].message.tool_calls.len(), 1);
+    assert_eq!(late.tool_calls().len(), 1);
     assert_eq!(late.report.usage.as_ref().unwrap().total_tokens(), Some(9));
     let none = target
         .chat_stream_with(&ask(), &options)
         .await
         .unwrap()
-        .assemble()
+        .into_response()
         .await
         .unwrap();
     assert_eq!(none.report.usage_source, UsageSource::Estimated);
@@ -193,7 +196,7 @@ async fn with_every_key_out_of_quota_a_call_fails_at_once_and_says_when() {
     let error = target.chat(&ask()).await.unwrap_err();
     assert!(start.elapsed() < Duration::from_millis(50));
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::NoQuota));
-    let wait = error.retry_after().unwrap().as_secs();
+    let wait = error.retry_in().unwrap().as_secs();
     assert!((2990..=3000).contains(&wait), "{wait}");
     assert_eq!(server.requests(), 2);
 }
@@ -234,7 +237,7 @@ async fn refused_stream_options_are_learned_once() {
     let target = target(&server, &["k"], 0);
     for _ in 0..3 {
         let stream = target.chat_stream(&ask()).await.unwrap();
-        assert_eq!(stream.assemble().await.unwrap().text(), "Hello world");
+        assert_eq!(stream.into_response().await.unwrap().text(), "Hello world");
     }
     assert_eq!(server.requests(), 4);
 }
@@ -288,7 +291,7 @@ async fn a_stream_cut_at_every_byte() {
         .await;
         let target = target(&server, &["a", "b"], 1);
         let outcome = match target.chat_stream(&ask()).await {
-            Ok(stream) => stream.assemble().await,
+            Ok(stream) => stream.into_response().await,
             Err(error) => Err(error),
         };
         let moved_on = server.requests() == 2;
@@ -338,7 +341,7 @@ async fn an_error_inside_a_200_is_a_failure_and_moves_on() {
     let target = target(&server, &["a", "b", "c"], 1);
     assert_eq!(target.chat(&ask()).await.unwrap().text(), "ok");
     let stream = target.chat_stream(&ask()).await.unwrap();
-    assert_eq!(stream.assemble().await.unwrap().text(), "Hello world");
+    assert_eq!(stream.into_response().await.unwrap().text(), "Hello world");
     assert_eq!(server.requests(), 4);
 }
 
@@ -356,7 +359,7 @@ async fn an_answer_that_breaks_off_is_never_whole_however_its_provider_says_so()
         let broken = [piece(half, "null"), error.to_owned(), "[DONE]".to_owned()];
         let server = Server::start(move |_, _| Play::Send(stream_of(&broken))).await;
         let stream = target(&server, &["a"], 0).chat_stream(&ask()).await.unwrap();
-        let broken = stream.assemble().await.unwrap_err();
+        let broken = stream.into_response().await.unwrap_err();
         assert_eq!(broken.partial().unwrap().text(), "half", "{error}");
 
         // Before any content it is a failure like any other, and never a stream that was cut.
@@ -395,7 +398,7 @@ async fn an_empty_success_is_no_answer() {
     let target = target(&server, &["k"], 2);
     let stream = target.chat_stream(&ask()).await.unwrap();
     let report = stream.report();
-    assert_eq!(stream.assemble().await.unwrap().text(), "Hello world");
+    assert_eq!(stream.into_response().await.unwrap().text(), "Hello world");
     assert_eq!(report.attempts[1].failure, Some(FailureKind::InvalidResponse));
     let error = target.chat(&ask()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));

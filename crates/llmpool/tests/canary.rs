@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use llmpool::chat::{ChatRequest, Message};
-use llmpool::{ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, Providers, TargetSettings};
+use llmpool::{
+    ApiKeyPool, CallOptions, Limits, LlmInterface, ModelEntry, OpenAiCompatible, Providers, RateLimit,
+    TargetSettings,
+};
 use support::{Play, Server, answer, completion, piece, recorded, stream_of};
 
 const PROMPT: &str = "PROMPT-CANARY";
@@ -41,14 +44,22 @@ async fn output_of_early_ends(request: &ChatRequest) -> String {
     let mut output = String::new();
     let hangs = Server::start(|_, _| Play::SendAndHang(stream_of(&recorded())[..600].to_vec())).await;
     let mut settings = TargetSettings {
-        rate_limit: Some((3, 0.001)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(3, 0.001).unwrap()),
+            ..Limits::default()
+        },
         ..TargetSettings::default()
     };
     settings.headers.insert("x-api-key", KEY.parse().unwrap());
     let params = serde_json::value::to_raw_value(PROMPT).unwrap();
-    settings.api_params.push(("instructions".to_owned(), params));
+    settings
+        .api_params
+        .push(("instructions".to_owned(), params.into()));
     output += &format!("{settings:?}");
-    let providers = Providers::builder().model("p", "m", &hangs.url, [KEY], settings);
+    let providers = Providers::builder().model(
+        "p",
+        ModelEntry::new("m", &hangs.url, [KEY]).with_settings(settings),
+    );
     output += &format!("{providers:?}");
     let providers = providers.build().unwrap();
     let target = providers.model("p/m").unwrap();
@@ -77,7 +88,10 @@ async fn output_of_early_ends(request: &ChatRequest) -> String {
 
 fn target(server: &Server, settings: TargetSettings) -> OpenAiCompatible {
     let pool = ApiKeyPool::new("p", [KEY.to_owned(), format!("{KEY}-2")]).unwrap();
-    OpenAiCompatible::with_settings(&pool, "m", &server.url, settings).unwrap()
+    OpenAiCompatible::builder(&pool, "m", &server.url)
+        .settings(settings)
+        .build()
+        .unwrap()
 }
 
 // U08, O03, L80
@@ -153,7 +167,7 @@ async fn no_output_contains_prompts_or_keys() {
     let target = target(&server, TargetSettings::default());
     let stream = target.chat_stream(&ChatRequest::user(PROMPT)).await.unwrap();
     output += &format!("{stream:?}");
-    let error = stream.assemble().await.unwrap_err();
+    let error = stream.into_response().await.unwrap_err();
     assert!(
         error.partial().unwrap().text().contains(PROMPT),
         "the caller gets the partial answer"
@@ -169,7 +183,7 @@ async fn no_output_contains_prompts_or_keys() {
     let server = Server::start(move |_, _| Play::Send(error_event.clone())).await;
     let target = self::target(&server, TargetSettings::default());
     let stream = target.chat_stream(&ChatRequest::user(PROMPT)).await;
-    let error = stream.unwrap().assemble().await.unwrap_err();
+    let error = stream.unwrap().into_response().await.unwrap_err();
     for text in [error.provider_message(), error.code()] {
         assert!(!text.unwrap().contains("KEY-CANARY"), "{text:?}");
     }
@@ -189,7 +203,7 @@ async fn no_output_contains_prompts_or_keys() {
     output += panic.downcast_ref::<String>().unwrap();
     output += &String::from_utf8_lossy(&log.0.lock().unwrap());
     assert!(
-        output.contains("attempt failed") && output.contains("key rests"),
+        output.contains("attempt failed") && output.contains("key unavailable"),
         "the log was captured"
     );
     for canary in [PROMPT, KEY] {

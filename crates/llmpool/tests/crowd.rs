@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
-use llmpool::{CallOptions, KeyLimits, Limits, LlmInterface, Providers, TargetSettings, TokenBucket};
+use llmpool::{CallOptions, KeyLimits, Limits, LlmInterface, ModelEntry, Providers, TokenBucket};
 use support::{Play, Server, completion, recorded, stream_of};
 
 /// Everybody is served as soon as those before him are done, so a single lost wake-up stands still until its deadline.
@@ -34,20 +34,8 @@ async fn two_thousand_calls_that_come_and_go_on_few_slots_all_end() {
         names.iter().map(entry).collect()
     };
     let providers = Providers::builder()
-        .model(
-            "p",
-            "one",
-            &server.url,
-            keys(&["a", "b"]),
-            TargetSettings::default(),
-        )
-        .model(
-            "p",
-            "two",
-            &server.url,
-            keys(&["b", "c"]),
-            TargetSettings::default(),
-        )
+        .model("p", ModelEntry::new("one", &server.url, keys(&["a", "b"])))
+        .model("p", ModelEntry::new("two", &server.url, keys(&["b", "c"])))
         .build()
         .unwrap();
     let models = ["p/one", "p/two"].map(|id| providers.model(id).unwrap());
@@ -59,7 +47,7 @@ async fn two_thousand_calls_that_come_and_go_on_few_slots_all_end() {
                 let call = async {
                     if number % 3 == 0 {
                         let stream = model.chat_stream_with(&request, &options).await.unwrap();
-                        assert_eq!(stream.assemble().await.unwrap().text(), "Hello world");
+                        assert_eq!(stream.into_response().await.unwrap().text(), "Hello world");
                     } else {
                         assert_eq!(model.chat_with(&request, &options).await.unwrap().text(), "ok");
                     }

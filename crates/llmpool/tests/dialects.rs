@@ -5,9 +5,7 @@ mod support;
 
 use llmpool::chat::ChatRequest;
 use llmpool::provider_file::ProviderFile;
-use llmpool::{
-    ApiKeyPool, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible, Providers, TargetSettings,
-};
+use llmpool::{ApiKeyPool, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible, Providers};
 use llmpool_core::provider_profile::PROFILES;
 use support::{Play, Scripted, completion};
 
@@ -31,7 +29,7 @@ fn every_known_provider_has_a_valid_example_file() {
         });
         let providers = Providers::from_provider_file(file).unwrap();
         for model in providers.models() {
-            let responds = OpenAiResponsesCompatible::of(model).is_some();
+            let responds = OpenAiResponsesCompatible::from_model(model).is_some();
             assert_eq!(responds, path.ends_with("openai-responses.json"));
         }
     }
@@ -56,9 +54,10 @@ async fn key_is_sent_in_the_header_of_its_provider() {
     ] {
         let script = Scripted::new(|_, _| Play::Send(completion("ok")));
         let pool = ApiKeyPool::new("p", ["sk-1"]).unwrap();
-        let target =
-            OpenAiCompatible::with_connector(&pool, "m", url, TargetSettings::default(), script.clone())
-                .unwrap();
+        let target = OpenAiCompatible::builder(&pool, "m", url)
+            .connector(script.clone())
+            .build()
+            .unwrap();
         target.chat(&ChatRequest::user("hi")).await.unwrap();
         let seen = script.seen.lock().unwrap();
         assert!(seen[0].head.contains(header), "{}", seen[0].head);

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
-use llmpool::{ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, TargetSettings};
+use llmpool::{ApiKeyPool, CallOptions, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings};
 use llmpool_simulator::{Scenario, Simulator};
 
 const CAPACITY: u32 = 1000;
@@ -29,10 +29,16 @@ async fn polled(polls: usize, streamed: bool) -> Outcome {
         .unwrap();
     let pool = ApiKeyPool::new("p", ["k"]).unwrap();
     let settings = TargetSettings {
-        rate_limit: Some((CAPACITY, 0.001)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(CAPACITY, 0.001).unwrap()),
+            ..Limits::default()
+        },
         ..TargetSettings::default()
     };
-    let target = OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), settings).unwrap();
+    let target = OpenAiCompatible::builder(&pool, "m", &simulator.url())
+        .settings(settings)
+        .build()
+        .unwrap();
     let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
     let mut call: Pin<Box<dyn Future<Output = ()> + '_>> = if streamed {
         Box::pin(async {

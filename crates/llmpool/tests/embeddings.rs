@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use llmpool::embeddings::{EmbeddingRequest, EncodingFormat};
 use llmpool::{
-    ApiKeyPool, CallOptions, EmbeddingInterface, ErrorKind, FailureKind, OpenAiCompatible, TargetSettings,
-    UsageSource,
+    ApiKeyPool, CallOptions, EmbeddingInterface, ErrorKind, FailureKind, Limits, OpenAiCompatible,
+    TargetSettings, UsageSource,
 };
 use llmpool_simulator::{Scenario, Simulator};
 use serde_json::{Value, json};
@@ -29,7 +29,10 @@ fn settings() -> TargetSettings {
 
 fn model_with(simulator: &Simulator, settings: TargetSettings) -> OpenAiCompatible {
     let pool = ApiKeyPool::new("p", KEYS).unwrap();
-    OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), settings).unwrap()
+    OpenAiCompatible::builder(&pool, "m", &simulator.url())
+        .settings(settings)
+        .build()
+        .unwrap()
 }
 
 fn options() -> CallOptions {
@@ -120,7 +123,10 @@ async fn a_provider_that_does_not_say_what_embeddings_used_gets_an_estimate() {
 async fn texts_count_towards_the_tokens_of_a_minute() {
     let simulator = simulator(json!({})).await;
     let settings = TargetSettings {
-        tpm: Some(100),
+        limits: Limits {
+            tpm: Some(100),
+            ..Limits::default()
+        },
         ..settings()
     };
     let model = model_with(&simulator, settings);

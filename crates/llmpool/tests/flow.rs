@@ -1,4 +1,4 @@
-//! Who is admitted when, and what is left behind, in paused time.
+//! Order and accounting of admission, in paused time.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
 use llmpool::{
-    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, Limits, LlmInterface,
-    OpenAiCompatible, Providers, TargetSettings, TokenBucket,
+    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, Limits, LlmInterface, ModelEntry,
+    OpenAiCompatible, Providers, RateLimit, TargetSettings, TokenBucket,
 };
 use support::{Play, Scripted, completion, error};
 use tokio::time::Instant;
@@ -43,12 +43,19 @@ fn key(name: &str, max_concurrency: Option<u32>) -> KeyEntry {
 }
 
 fn target(script: &Arc<Scripted>, pool: &ApiKeyPool, settings: TargetSettings) -> OpenAiCompatible {
-    OpenAiCompatible::with_connector(pool, "m", "http://scripted/v1", settings, script.clone()).unwrap()
+    OpenAiCompatible::builder(pool, "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(script.clone())
+        .build()
+        .unwrap()
 }
 
 fn limited(capacity: u32, per_second: f64) -> TargetSettings {
     TargetSettings {
-        rate_limit: Some((capacity, per_second)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(capacity, per_second).unwrap()),
+            ..Limits::default()
+        },
         ..TargetSettings::default()
     }
 }
@@ -64,7 +71,7 @@ fn in_flight(target: &OpenAiCompatible) -> Vec<u32> {
     target.key_status().iter().map(|key| key.in_flight).collect()
 }
 
-/// Starts a call in a task of its own and lets it get as far as it can without time passing.
+/// Starts a call in a task of its own and runs it until it waits for time to pass.
 async fn start(
     target: &OpenAiCompatible,
     options: CallOptions,
@@ -79,7 +86,7 @@ async fn start(
 
 // U09, O13
 #[tokio::test(start_paused = true)]
-async fn two_hundred_calls_leave_in_order_and_never_more_than_the_limit() {
+async fn two_hundred_calls_are_sent_in_order_within_the_limit() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let target = target(&script, &pool(&["a", "b"], None), limited(5, 10.0));
     let calls: Vec<_> = (0..200)
@@ -110,7 +117,7 @@ async fn two_hundred_calls_leave_in_order_and_never_more_than_the_limit() {
     assert_eq!(pairs.filter(|(a, b)| tickets[*a] > tickets[*b]).count(), 0);
     for (first, from) in seen.iter().enumerate() {
         for (last, to) in seen.iter().enumerate().skip(first) {
-            // Tokio's clock moves in whole milliseconds.
+            // Tokio's clock advances in whole milliseconds.
             let allowed = 5.0 + 10.0 * ((to.at - from.at).as_secs_f64() + 0.001);
             assert!((last - first + 1) as f64 <= allowed, "requests {first} to {last}");
         }
@@ -124,7 +131,7 @@ async fn two_hundred_calls_leave_in_order_and_never_more_than_the_limit() {
 
 // O14
 #[tokio::test(start_paused = true)]
-async fn a_call_that_cannot_make_it_is_refused_at_once_and_told_when_it_could_have_gone() {
+async fn hopeless_call_is_rejected_at_once_with_the_earliest_time() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let target = target(&script, &pool(&["a"], None), limited(5, 10.0));
     let mut waiting = Vec::new();
@@ -138,12 +145,9 @@ async fn a_call_that_cannot_make_it_is_refused_at_once_and_told_when_it_could_ha
         .unwrap_err();
     assert_eq!(before.elapsed(), Duration::ZERO);
     assert_eq!(refused.kind(), ErrorKind::LimitReached);
-    // 5 have gone, 20 stand before it: the 21st token from now comes after 2.1 s.
-    assert_eq!(refused.retry_after().unwrap().as_millis().div_ceil(10), 210);
-    assert!(
-        refused.to_string().contains("the earliest would be in 2.1s"),
-        "{refused}"
-    );
+    // 5 were sent and 20 wait before it: the 21st token refills after 2.1 s.
+    assert_eq!(refused.retry_in().unwrap().as_millis().div_ceil(10), 210);
+    assert!(refused.to_string().contains("next slot in 2.1 s"), "{refused}");
     let admitted = target
         .chat_with(&ChatRequest::user("hi"), &within(2.2))
         .await
@@ -157,7 +161,7 @@ async fn a_call_that_cannot_make_it_is_refused_at_once_and_told_when_it_could_ha
 
 // U01, O06
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_ends_without_a_key_changes_no_count() {
+async fn wait_without_a_grant_changes_no_count() {
     let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(20), completion("ok")));
     let target = target(&script, &pool(&["a", "b"], Some(1)), TargetSettings::default());
     let busy = [
@@ -183,7 +187,7 @@ async fn a_wait_that_ends_without_a_key_changes_no_count() {
 
 // U11, O16
 #[tokio::test(start_paused = true)]
-async fn a_stay_in_line_ends_once_and_is_no_attempt() {
+async fn wait_ends_once_and_is_no_attempt() {
     let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(100), completion("ok")));
     let target = target(&script, &pool(&["a"], Some(1)), TargetSettings::default());
     let busy = start(&target, CallOptions::default()).await;
@@ -192,7 +196,7 @@ async fn a_stay_in_line_ends_once_and_is_no_attempt() {
     assert_eq!(
         before.elapsed().as_secs(),
         30,
-        "with five retries left it is still one wait"
+        "one wait, even with five retries left"
     );
     assert_eq!((late.kind(), late.attempts().len()), (ErrorKind::LimitReached, 0));
     busy.await.unwrap().unwrap();
@@ -200,7 +204,7 @@ async fn a_stay_in_line_ends_once_and_is_no_attempt() {
 
 // O16
 #[tokio::test(start_paused = true)]
-async fn who_leaves_the_line_takes_nothing_with_him() {
+async fn cancelled_waiter_takes_no_quota() {
     let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(5), completion("ok")));
     let target = target(&script, &pool(&["a"], Some(1)), limited(3, 0.001));
     let busy = start(&target, CallOptions::default()).await;
@@ -220,7 +224,7 @@ async fn who_leaves_the_line_takes_nothing_with_him() {
 
 // U06, O08, L13
 #[tokio::test(start_paused = true)]
-async fn with_every_key_throttled_a_call_waits_for_the_first_to_return() {
+async fn call_waits_for_the_first_key_to_return() {
     let script = Scripted::new(|number, seen| match (number, &*seen.key) {
         (0..2, "a") => Play::Send(error(429, "retry-after: 7\r\n", "rate_limit_exceeded")),
         (0..2, _) => Play::Send(error(429, "retry-after: 3\r\n", "rate_limit_exceeded")),
@@ -245,11 +249,11 @@ async fn with_every_key_throttled_a_call_waits_for_the_first_to_return() {
         error
     };
     assert_eq!(too_short.kind(), ErrorKind::Attempt(FailureKind::RateLimited));
-    assert_eq!(too_short.retry_after().unwrap().as_secs(), 7);
+    assert_eq!(too_short.retry_in().unwrap().as_secs(), 7);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_key_is_asked_by_one_probe_after_its_time() {
+async fn refused_key_is_probed_once_after_its_cooldown() {
     let script = Scripted::new(|number, _| match number {
         0 => Play::Send(error(401, "", "invalid_api_key")),
         1 => Play::SendAfter(Duration::from_secs(1), error(401, "", "invalid_api_key")),
@@ -261,7 +265,7 @@ async fn a_refused_key_is_asked_by_one_probe_after_its_time() {
         .await
         .unwrap_err();
     assert_eq!(first.kind(), ErrorKind::Attempt(FailureKind::InvalidKey));
-    assert_eq!(first.retry_after().unwrap().as_secs(), 60);
+    assert_eq!(first.retry_in().unwrap().as_secs(), 60);
     tokio::time::sleep(Duration::from_millis(59_990)).await;
     assert_eq!(script.requests(), 1);
     let mut crowd = Vec::new();
@@ -269,7 +273,7 @@ async fn a_refused_key_is_asked_by_one_probe_after_its_time() {
         crowd.push(start(&target, within(3.0)).await);
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(script.requests(), 2, "one probe, and nobody beside it");
+    assert_eq!(script.requests(), 2, "a single probe");
     for call in crowd {
         let error = call.await.unwrap().unwrap_err();
         assert_eq!(
@@ -278,9 +282,9 @@ async fn a_refused_key_is_asked_by_one_probe_after_its_time() {
             "{error}"
         );
         assert_eq!(
-            error.retry_after().unwrap().as_secs().div_ceil(10),
+            error.retry_in().unwrap().as_secs().div_ceil(10),
             12,
-            "the pause has doubled"
+            "the cooldown has doubled"
         );
     }
     tokio::time::sleep(Duration::from_secs(121)).await;
@@ -299,7 +303,7 @@ async fn a_refused_key_is_asked_by_one_probe_after_its_time() {
 
 // L17
 #[tokio::test(start_paused = true)]
-async fn an_abandoned_probe_leaves_the_question_to_the_next_one() {
+async fn abandoned_probe_is_followed_by_another() {
     let script = Scripted::new(|number, _| match number {
         0 => Play::Send(error(401, "", "invalid_api_key")),
         1 => Play::SendAndHang(Vec::new()),
@@ -324,7 +328,7 @@ async fn an_abandoned_probe_leaves_the_question_to_the_next_one() {
 
 // U10, O10, O11
 #[tokio::test(start_paused = true)]
-async fn what_is_made_anew_is_new_and_shares_nothing_by_name() {
+async fn new_pools_share_nothing_by_name() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let first = target(&script, &pool(&["a"], None), limited(3, 0.001));
     let second = target(&script, &pool(&["b"], None), limited(50, 0.001));
@@ -347,15 +351,21 @@ async fn what_is_made_anew_is_new_and_shares_nothing_by_name() {
 
 // O29
 #[tokio::test(start_paused = true)]
-async fn a_key_has_one_load_across_the_models_of_its_provider() {
+async fn key_has_one_load_across_the_models_of_its_provider() {
     let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(5), completion("ok")));
     let url = "http://scripted/v1";
     let settings = TargetSettings::default;
     let providers = Providers::builder()
         .connector(script.clone())
-        .model("p", "one", url, ["a", "b"], settings())
-        .model("p", "two", url, ["b", "c", "a"], settings())
-        .model("q", "one", url, ["a"], settings())
+        .model(
+            "p",
+            ModelEntry::new("one", url, ["a", "b"]).with_settings(settings()),
+        )
+        .model(
+            "p",
+            ModelEntry::new("two", url, ["b", "c", "a"]).with_settings(settings()),
+        )
+        .model("q", ModelEntry::new("one", url, ["a"]).with_settings(settings()))
         .build()
         .unwrap();
     let model = |id: &str| providers.model(id).unwrap();
@@ -367,13 +377,13 @@ async fn a_key_has_one_load_across_the_models_of_its_provider() {
     assert_eq!(
         in_flight(&model("p/one")),
         [10, 10],
-        "a and b, as both models load them"
+        "a and b, as both models use them"
     );
     assert_eq!(in_flight(&model("p/two")), [10, 10, 10]);
     assert_eq!(
         in_flight(&model("q/one")),
         [0],
-        "another provider's key is another key"
+        "a separate key for each provider"
     );
     for call in calls {
         call.await.unwrap().unwrap();
@@ -389,9 +399,9 @@ async fn a_key_has_one_load_across_the_models_of_its_provider() {
     );
 }
 
-/// Calls of two models that wait for the same key go by ticket, whichever of them looks first when the key returns.
+/// Calls of two models that wait for the same key are served in ticket order, whichever polls first when the key returns.
 #[tokio::test(start_paused = true)]
-async fn nobody_is_overtaken_by_another_model_on_a_key_that_both_use() {
+async fn call_is_not_overtaken_by_another_model_on_a_shared_key() {
     for second_keys in [["a"].as_slice(), &["a", "dead"]] {
         let script =
             Scripted::new(
@@ -408,8 +418,14 @@ async fn nobody_is_overtaken_by_another_model_on_a_key_that_both_use() {
         };
         let providers = Providers::builder()
             .connector(script.clone())
-            .model("p", "one", "http://scripted/v1", keys(&["a"]), settings())
-            .model("p", "two", "http://scripted/v1", keys(second_keys), settings())
+            .model(
+                "p",
+                ModelEntry::new("one", "http://scripted/v1", keys(&["a"])).with_settings(settings()),
+            )
+            .model(
+                "p",
+                ModelEntry::new("two", "http://scripted/v1", keys(second_keys)).with_settings(settings()),
+            )
             .build()
             .unwrap();
         let models = ["p/one", "p/two"].map(|id| providers.model(id).unwrap());
@@ -442,7 +458,7 @@ async fn nobody_is_overtaken_by_another_model_on_a_key_that_both_use() {
 
 // L28
 #[tokio::test(start_paused = true)]
-async fn so_many_a_minute_for_each_key_and_nobody_is_refused() {
+async fn rpm_of_each_key_holds_without_refusals() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let limits = KeyLimits {
         limits: Limits {
@@ -454,12 +470,12 @@ async fn so_many_a_minute_for_each_key_and_nobody_is_refused() {
     let keys = ["a", "b", "c", "d"].map(|key| (key.into(), limits));
     let pool = ApiKeyPool::with_limits("p", keys).unwrap();
     let target = target(&script, &pool, TargetSettings::default());
-    let begun = Instant::now();
+    let started = Instant::now();
     let workers: Vec<_> = (0..16)
         .map(|_| {
             let target = target.clone();
             tokio::spawn(async move {
-                while begun.elapsed() < Duration::from_secs(300) {
+                while started.elapsed() < Duration::from_secs(300) {
                     target.chat(&ChatRequest::user("hi")).await.unwrap();
                 }
             })
@@ -484,11 +500,11 @@ async fn so_many_a_minute_for_each_key_and_nobody_is_refused() {
     }
 }
 
-/// Successes, refusals, broken connections, deadlines, cancellations and panics in any mix leave every count at 0, and what
-/// was reported is what was sent.
+/// Successes, refusals, broken connections, deadlines, cancellations and panics in any mix leave every count at 0, and reports match the
+/// requests sent.
 // U03, O05
 #[tokio::test(start_paused = true)]
-async fn after_any_mix_of_ends_nothing_is_in_flight() {
+async fn any_mix_of_outcomes_leaves_nothing_in_flight() {
     for seed in 0..40_usize {
         let script = Scripted::new(move |number, _| match (number * 7 + seed) % 9 {
             0 => Play::Send(error(500, "", "server_error")),
@@ -503,17 +519,13 @@ async fn after_any_mix_of_ends_nothing_is_in_flight() {
             .connector(script.clone())
             .model(
                 "p",
-                "one",
-                "http://scripted/v1",
-                keys(["a", "b"]),
-                limited(1000, 1000.0),
+                ModelEntry::new("one", "http://scripted/v1", keys(["a", "b"]))
+                    .with_settings(limited(1000, 1000.0)),
             )
             .model(
                 "p",
-                "two",
-                "http://scripted/v1",
-                keys(["b", "c"]),
-                limited(1000, 1000.0),
+                ModelEntry::new("two", "http://scripted/v1", keys(["b", "c"]))
+                    .with_settings(limited(1000, 1000.0)),
             )
             .build()
             .unwrap();
@@ -524,7 +536,7 @@ async fn after_any_mix_of_ends_nothing_is_in_flight() {
                 tokio::spawn(async move {
                     let call = async {
                         let outcome = target.chat_with(&ChatRequest::user("hi"), &within(8.0)).await;
-                        assert!(number % 5 != 0, "a panic with a call just ended");
+                        assert!(number % 5 != 0, "panic after a call ended");
                         match outcome {
                             Ok(answer) => answer.report.attempts.len(),
                             Err(error) => error.attempts().len(),
@@ -555,9 +567,9 @@ async fn after_any_mix_of_ends_nothing_is_in_flight() {
     }
 }
 
-/// Somebody whose turn it was not when a key came back does not keep looking at the clock for it.
+/// A waiter that is not served when a key returns does not poll for that time again.
 #[tokio::test(start_paused = true)]
-async fn a_time_that_is_over_is_not_waited_for_again() {
+async fn passed_time_is_not_waited_for_again() {
     let script = Scripted::new(|number, _| match number {
         0 => Play::Send(completion("ok")),
         1 => Play::Send(error(429, "retry-after: 5\r\n", "rate_limit_exceeded")),
@@ -568,14 +580,23 @@ async fn a_time_that_is_over_is_not_waited_for_again() {
         ..TargetSettings::default()
     };
     let slow = TargetSettings {
-        rate_limit: Some((2, 1.0)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(2, 1.0).unwrap()),
+            ..Limits::default()
+        },
         ..none()
     };
     let url = "http://scripted/v1";
     let providers = Providers::builder()
         .connector(script.clone())
-        .model("p", "free", url, [key("a", Some(1))], none())
-        .model("p", "slow", url, [key("a", Some(1))], slow)
+        .model(
+            "p",
+            ModelEntry::new("free", url, [key("a", Some(1))]).with_settings(none()),
+        )
+        .model(
+            "p",
+            ModelEntry::new("slow", url, [key("a", Some(1))]).with_settings(slow),
+        )
         .build()
         .unwrap();
     let (free, slow) = (
@@ -595,6 +616,6 @@ async fn a_time_that_is_over_is_not_waited_for_again() {
     for call in calls {
         call.await.unwrap().unwrap();
     }
-    // Paused time moves only when nobody has anything to do, so whoever keeps asking would hold it.
+    // Paused time advances only when all tasks are idle, so a busy loop would stop it.
     assert_eq!(script.requests(), 5);
 }

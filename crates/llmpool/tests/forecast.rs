@@ -37,7 +37,11 @@ fn target(script: Arc<Scripted>, key_limits: Limits, settings: TargetSettings) -
         ..KeyLimits::default()
     };
     let pool = ApiKeyPool::with_limits("p", ["a", "b"].map(|key| (key.into(), limits))).unwrap();
-    OpenAiCompatible::with_connector(&pool, "m", "http://scripted/v1", settings, script).unwrap()
+    OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(script)
+        .build()
+        .unwrap()
 }
 
 fn forecast(target: &OpenAiCompatible, calls: Vec<RecordedCall>, tokens: (u32, u32)) -> Forecast {
@@ -106,7 +110,10 @@ async fn waits_match_the_forecast() {
         ..Limits::default()
     };
     let settings = TargetSettings {
-        rate_limit: Some((8, 5.0)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(8, 5.0).unwrap()),
+            ..Limits::default()
+        },
         ..TargetSettings::default()
     };
     let target = target(script, key_limits, settings);

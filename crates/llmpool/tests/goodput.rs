@@ -1,4 +1,4 @@
-//! A minute on a real socket: how much of four keys' limits a crowd gets out of a provider that keeps them, and whether that was foretold.
+//! A minute over real sockets: how much of four keys' limits many callers use, against a provider that enforces them, compared with the forecast.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use llmpool::chat::ChatRequest;
 use llmpool::forecast::{Arrivals, Traffic};
-use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings};
+use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible};
 use llmpool_simulator::{Scenario, Simulator};
 
 const CALLERS: usize = 64;
 const SPAN: Duration = Duration::from_secs(60);
-/// What an answer takes: those asked for in the span come so much later.
+/// Time per response, by which the last responses arrive after the span.
 const LATENCY: Duration = Duration::from_millis(300);
 
 /// Four keys, 300 requests in any 60 s each, announced in headers.
@@ -36,7 +36,7 @@ fn jain(served: &[u64]) -> f64 {
 
 // L28
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
+async fn many_callers_use_four_keys_fully_without_refusals() {
     let simulator = Simulator::start(Scenario::from_json(SCENARIO).unwrap())
         .await
         .unwrap();
@@ -48,9 +48,10 @@ async fn a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
         ..KeyLimits::default()
     };
     let pool = ApiKeyPool::with_limits("sim", ["a", "b", "c", "d"].map(|key| (key.into(), limits))).unwrap();
-    let target =
-        OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), TargetSettings::default()).unwrap();
-    let told = target
+    let target = OpenAiCompatible::builder(&pool, "m", &simulator.url())
+        .build()
+        .unwrap();
+    let prediction = target
         .forecast(&Traffic {
             arrivals: Arrivals::Callers(CALLERS as u32),
             burst: None,
@@ -65,16 +66,16 @@ async fn a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
         .unwrap();
     let waits: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let served: Arc<[AtomicU64; CALLERS]> = Arc::new([const { AtomicU64::new(0) }; CALLERS]);
-    let begun = Instant::now();
+    let started = Instant::now();
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {
             let (target, served, waits) = (target.clone(), served.clone(), waits.clone());
             tokio::spawn(async move {
-                while begun.elapsed() < SPAN {
+                while started.elapsed() < SPAN {
                     let answer = target.chat(&ChatRequest::user("hi")).await;
                     let answer = answer.unwrap_or_else(|error| panic!("{error}"));
                     waits.lock().unwrap().push(answer.report.waited);
-                    if begun.elapsed() <= SPAN + LATENCY {
+                    if started.elapsed() <= SPAN + LATENCY {
                         served[caller].fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -106,11 +107,11 @@ async fn a_crowd_uses_four_keys_to_the_full_and_is_never_refused() {
     let mut waits = std::mem::take(&mut *waits.lock().unwrap());
     waits.sort_unstable();
     let longest = waits[waits.len() * 99 / 100].as_secs_f64();
-    let foretold = told.wait_quantile(0.99).as_secs_f64();
+    let forecast = prediction.wait_quantile(0.99).as_secs_f64();
     println!(
-        "foretold: {} answered, p99 wait {foretold:.3}s; it was {longest:.3}s",
-        told.answered
+        "forecast: {} responses, p99 wait {forecast:.3}s; measured {longest:.3}s",
+        prediction.answered
     );
-    assert!((told.answered as f64 / answered as f64 - 1.0).abs() <= 0.05);
-    assert!((foretold / longest - 1.0).abs() <= 0.05);
+    assert!((prediction.answered as f64 / answered as f64 - 1.0).abs() <= 0.05);
+    assert!((forecast / longest - 1.0).abs() <= 0.05);
 }

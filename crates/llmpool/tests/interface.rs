@@ -51,7 +51,12 @@ impl LlmInterface for Parrot {
         request: &'a ChatRequest,
         options: &'a CallOptions,
     ) -> BoxFuture<'a, Result<ChatResponse, Error>> {
-        Box::pin(async move { self.chat_stream_with(request, options).await?.assemble().await })
+        Box::pin(async move {
+            self.chat_stream_with(request, options)
+                .await?
+                .into_response()
+                .await
+        })
     }
 
     fn chat_stream_with<'a>(
@@ -67,10 +72,8 @@ impl LlmInterface for Parrot {
             })
             .collect();
         words.push_back(Ok(chunk("{}", "\"stop\"")));
-        let report = CallReport {
-            target: "zoo/parrot".into(),
-            ..CallReport::default()
-        };
+        let mut report = CallReport::default();
+        report.target = "zoo/parrot".into();
         Box::pin(async move { Ok(ChatStream::with_report(Words(words), report)) })
     }
 }
@@ -112,7 +115,7 @@ async fn anybody_can_implement_the_interface_and_pass_it_by_any_pointer() {
         let answer = answer.unwrap();
         assert_eq!((&*answer.text(), &*answer.report.target), ("a b", "zoo/parrot"));
         assert_eq!(
-            (answer.usage.as_ref(), answer.report.usage_source),
+            (answer.usage(), answer.report.usage_source),
             (None, UsageSource::Unknown)
         );
     }
@@ -135,7 +138,7 @@ async fn a_stream_is_owned_and_can_be_read_in_another_task() {
         let request = ChatRequest::user("a b");
         Parrot.chat_stream(&request).await.unwrap()
     };
-    let answer = tokio::spawn(stream.assemble()).await.unwrap().unwrap();
+    let answer = tokio::spawn(stream.into_response()).await.unwrap().unwrap();
     assert_eq!(answer.text(), "a b");
-    assert_eq!(answer.choices[0].finish_reason.as_ref().unwrap().as_str(), "stop");
+    assert_eq!(answer.finish_reason().unwrap().as_str(), "stop");
 }

@@ -1,4 +1,4 @@
-//! Limits against a provider that keeps its own, in paused time: never broken, and none of them wasted.
+//! Limits against a provider that enforces its own, in paused time: never exceeded, and fully used.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -12,7 +12,7 @@ use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
 use llmpool::{
     ApiKeyPool, CallOptions, Caller, Error, ErrorKind, FailureKind, KeyLimits, KeyState, Limits,
-    LlmInterface, OpenAiCompatible, Providers, RateLimit, TargetSettings,
+    LlmInterface, ModelEntry, OpenAiCompatible, Providers, RateLimit, TargetSettings,
 };
 use llmpool_simulator::WindowKind;
 use support::honest::Honest;
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 const WINDOWS: [WindowKind; 3] = [WindowKind::Bucket, WindowKind::Fixed, WindowKind::Sliding];
 
-fn a_minute(requests: u32) -> Limits {
+fn rpm(requests: u32) -> Limits {
     Limits {
         rpm: Some(requests),
         ..Limits::default()
@@ -37,7 +37,11 @@ fn pool(keys: &[&str], limits: Limits) -> ApiKeyPool {
 }
 
 fn target(script: &Arc<Scripted>, pool: &ApiKeyPool, settings: TargetSettings) -> OpenAiCompatible {
-    OpenAiCompatible::with_connector(pool, "m", "http://scripted/v1", settings, script.clone()).unwrap()
+    OpenAiCompatible::builder(pool, "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(script.clone())
+        .build()
+        .unwrap()
 }
 
 fn no_retries() -> TargetSettings {
@@ -62,17 +66,17 @@ fn number_of(seen: &support::Seen) -> usize {
         .unwrap()
 }
 
-/// Offers calls at a steady rate, whatever becomes of them; each says its number. Answers how many got through.
+/// Starts numbered calls at a steady rate, whatever their outcome. Returns how many succeeded.
 async fn offer(
     target: &OpenAiCompatible,
     per_second: f64,
     seconds: u64,
     options: CallOptions,
 ) -> (usize, Vec<Error>) {
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..(per_second * seconds as f64) as usize {
-        tokio::time::sleep_until(begun + Duration::from_secs_f64(number as f64 / per_second)).await;
+        tokio::time::sleep_until(started + Duration::from_secs_f64(number as f64 / per_second)).await;
         let (target, options) = (target.clone(), options.clone());
         calls.spawn(async move {
             target
@@ -90,29 +94,29 @@ async fn offer(
     (answered, errors)
 }
 
-/// Four keys at 60 a minute, three times as much offered for ten minutes.
+/// Four keys at 60 rpm, under three times that load for ten minutes.
 // L28
 #[tokio::test(start_paused = true)]
-async fn all_of_the_limit_is_used_and_none_of_it_broken() {
+async fn limits_are_fully_used_and_never_exceeded() {
     for window in WINDOWS {
-        for tells in [false, true] {
-            let provider = Honest::new(window, 60, tells, str::to_owned);
-            let pool = pool(&["a", "b", "c", "d"], a_minute(60));
+        for reports in [false, true] {
+            let provider = Honest::new(window, 60, reports, str::to_owned);
+            let pool = pool(&["a", "b", "c", "d"], rpm(60));
             let target = target(&provider.script, &pool, no_retries());
-            let begun = Instant::now();
+            let started = Instant::now();
             let (answered, errors) = offer(&target, 12.0, 600, CallOptions::default()).await;
             let within = provider.script.seen.lock().unwrap();
             let in_time = within
                 .iter()
-                .filter(|seen| seen.at <= begun + Duration::from_secs(600))
+                .filter(|seen| seen.at <= started + Duration::from_secs(600))
                 .count();
-            let (_, refused) = provider.counts(begun);
+            let (_, refused) = provider.counts(started);
             assert_eq!(refused, 0, "{window:?}");
             assert!(
                 in_time - 4 >= 2376,
-                "{window:?}, tells {tells}: {in_time} of 2400"
+                "{window:?}, reports {reports}: {in_time} of 2400"
             );
-            assert!(within.is_sorted_by_key(number_of), "by ticket");
+            assert!(within.is_sorted_by_key(number_of), "in ticket order");
             assert_eq!(answered, within.len());
             assert!(
                 errors.iter().all(|error| error.kind() == ErrorKind::LimitReached),
@@ -123,23 +127,23 @@ async fn all_of_the_limit_is_used_and_none_of_it_broken() {
     }
 }
 
-/// Limits of a second or ten, told in headers or not, under a pace that keeps them: what is told must not slow anybody down much.
+/// Windows of 1 s or 10 s, reported in headers or not, at a rate within them: the reports must not reduce throughput much.
 // L28
 #[tokio::test(start_paused = true)]
 async fn short_windows_are_not_waited_out() {
     for (span, limit) in [(1, 5), (10, 50), (20, 100)] {
         for window in WINDOWS {
-            for tells in [false, true] {
+            for reports in [false, true] {
                 let span = Duration::from_secs(span);
-                let provider = Honest::per(span, window, limit, tells, str::to_owned);
-                let pool = pool(&["a", "b", "c", "d"], a_minute(300));
+                let provider = Honest::per(span, window, limit, reports, str::to_owned);
+                let pool = pool(&["a", "b", "c", "d"], rpm(300));
                 let target = target(&provider.script, &pool, TargetSettings::default());
-                let begun = Instant::now();
+                let started = Instant::now();
                 offer(&target, 40.0, 120, CallOptions::default()).await;
-                let (passed, refused) = provider.counts(begun);
-                let late = provider.counts(begun + Duration::from_secs(120)).0;
+                let (passed, refused) = provider.counts(started);
+                let late = provider.counts(started + Duration::from_secs(120)).0;
                 let case = format!(
-                    "{limit} in {span:?}, {window:?}, told {tells}: {} of 2400, {refused} refused",
+                    "{limit} in {span:?}, {window:?}, reported {reports}: {} of 2400, {refused} refused",
                     passed - late
                 );
                 println!("{case}");
@@ -150,10 +154,10 @@ async fn short_windows_are_not_waited_out() {
     }
 }
 
-/// A pace that is a little too high for a window of a second, of which nothing is told.
+/// A rate slightly above a window of 1 s that no header reports.
 // L28
 #[tokio::test(start_paused = true)]
-async fn refusals_in_the_first_seconds_do_not_teach_a_pace_of_minutes() {
+async fn early_refusals_infer_no_rate_for_minutes() {
     let provider = Honest::per(
         Duration::from_secs(1),
         WindowKind::Sliding,
@@ -170,10 +174,10 @@ async fn refusals_in_the_first_seconds_do_not_teach_a_pace_of_minutes() {
         &pool(&["a", "b", "c", "d"], too_high),
         TargetSettings::default(),
     );
-    let begun = Instant::now();
+    let started = Instant::now();
     offer(&target, 40.0, 60, CallOptions::default()).await;
-    let (passed, refused) = provider.counts(begun);
-    let late = provider.counts(begun + Duration::from_secs(60)).0;
+    let (passed, refused) = provider.counts(started);
+    let late = provider.counts(started + Duration::from_secs(60)).0;
     println!("{} of 1200, {refused} refused", passed - late);
     assert!(
         passed - late >= 900,
@@ -184,16 +188,16 @@ async fn refusals_in_the_first_seconds_do_not_teach_a_pace_of_minutes() {
 
 // L07
 #[tokio::test(start_paused = true)]
-async fn one_account_behind_three_keys_is_found_out_and_used_to_the_full() {
+async fn shared_account_of_three_keys_is_detected_and_fully_used() {
     for window in WINDOWS {
         let provider = Honest::new(window, 60, true, |_| "one".to_owned());
-        let pool = pool(&["a", "b", "c"], a_minute(60));
+        let pool = pool(&["a", "b", "c"], rpm(60));
         let target = target(&provider.script, &pool, TargetSettings::default());
-        let begun = Instant::now();
+        let started = Instant::now();
         offer(&target, 9.0, 660, CallOptions::default()).await;
-        // The first minute is the time to find out.
-        let (passed, refused) = provider.counts(begun + Duration::from_secs(60));
-        let passed = passed - provider.counts(begun + Duration::from_secs(660)).0;
+        // The first minute is for the detection.
+        let (passed, refused) = provider.counts(started + Duration::from_secs(60));
+        let passed = passed - provider.counts(started + Duration::from_secs(660)).0;
         assert!(passed >= 594, "{window:?}: {passed} of 600");
         assert!(refused <= 3, "{window:?}: {refused}");
         for key in target.key_status() {
@@ -202,8 +206,8 @@ async fn one_account_behind_three_keys_is_found_out_and_used_to_the_full() {
     }
 }
 
-/// So many callers that call again and again, as a service does: what is left then says little about when it was said.
-async fn call_on_and_on(target: &OpenAiCompatible, callers: usize, seconds: u64) {
+/// Runs a number of callers that call continuously, so that responses overtake each other.
+async fn call_continuously(target: &OpenAiCompatible, callers: usize, seconds: u64) {
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..callers {
@@ -222,13 +226,13 @@ async fn call_on_and_on(target: &OpenAiCompatible, callers: usize, seconds: u64)
 
 // L07
 #[tokio::test(start_paused = true)]
-async fn keys_of_their_own_stay_apart_however_answers_overtake_each_other() {
+async fn separate_accounts_stay_separate_with_reordered_responses() {
     for window in WINDOWS {
         for (from, to, callers, limit) in [(0.3, 3.0, 24, 60), (0.5, 1.5, 24, 300), (1.0, 20.0, 100, 300)] {
-            let provider = Honest::new(window, limit, true, str::to_owned).takes(from, to);
-            let pool = pool(&["a", "b", "c"], a_minute(limit));
+            let provider = Honest::new(window, limit, true, str::to_owned).with_latency(from, to);
+            let pool = pool(&["a", "b", "c"], rpm(limit));
             let target = target(&provider.script, &pool, TargetSettings::default());
-            call_on_and_on(&target, callers, 300).await;
+            call_continuously(&target, callers, 300).await;
             for key in target.key_status() {
                 let case = format!("{window:?}, {from} to {to} s, {callers} callers, {limit}");
                 assert!(key.shares_with.is_empty(), "{case}: {key:?}");
@@ -239,13 +243,13 @@ async fn keys_of_their_own_stay_apart_however_answers_overtake_each_other() {
 
 // L07
 #[tokio::test(start_paused = true)]
-async fn one_account_is_found_out_however_answers_overtake_each_other() {
+async fn shared_account_is_detected_with_reordered_responses() {
     for window in [WindowKind::Fixed, WindowKind::Sliding] {
         for (from, to, callers, limit) in [(0.3, 3.0, 24, 60), (0.5, 1.5, 24, 300), (1.0, 6.0, 60, 300)] {
-            let provider = Honest::new(window, limit, true, |_| "one".to_owned()).takes(from, to);
-            let pool = pool(&["a", "b", "c"], a_minute(limit));
+            let provider = Honest::new(window, limit, true, |_| "one".to_owned()).with_latency(from, to);
+            let pool = pool(&["a", "b", "c"], rpm(limit));
             let target = target(&provider.script, &pool, TargetSettings::default());
-            call_on_and_on(&target, callers, 600).await;
+            call_continuously(&target, callers, 600).await;
             for key in target.key_status() {
                 let case = format!("{window:?}, {from} to {to} s, {callers} callers, {limit}");
                 assert_eq!(key.shares_with.len(), 2, "{case}: {key:?}");
@@ -256,21 +260,21 @@ async fn one_account_is_found_out_however_answers_overtake_each_other() {
 
 // L07
 #[tokio::test(start_paused = true)]
-async fn a_declared_account_is_one_limit_and_one_pause() {
+async fn declared_account_shares_limit_and_cooldown() {
     let provider = Honest::new(WindowKind::Sliding, 60, false, |_| "one".to_owned());
     let entry = |key: &str| KeyEntry {
         secret: key.into(),
         limits: KeyLimits {
-            limits: a_minute(60),
+            limits: rpm(60),
             ..KeyLimits::default()
         },
         quota_group: Some("org-1".to_owned()),
     };
     let pool = ApiKeyPool::from_entries("p", ["a", "b", "c"].map(entry)).unwrap();
     let target = target(&provider.script, &pool, no_retries());
-    let begun = Instant::now();
+    let started = Instant::now();
     offer(&target, 3.0, 600, CallOptions::default()).await;
-    let (passed, refused) = provider.counts(begun);
+    let (passed, refused) = provider.counts(started);
     assert_eq!(refused, 0);
     assert!(passed >= 594, "{passed}");
 
@@ -283,22 +287,22 @@ async fn a_declared_account_is_one_limit_and_one_pause() {
     });
     let pool = ApiKeyPool::from_entries("p", ["a", "b", "c"].map(entry)).unwrap();
     let target = self::target(&script, &pool, TargetSettings::default());
-    let begun = Instant::now();
+    let started = Instant::now();
     target
         .chat_with(&ChatRequest::user("hi"), &within(60.0))
         .await
         .unwrap();
     assert!(
-        begun.elapsed() >= Duration::from_secs(20),
-        "the pause is the account's"
+        started.elapsed() >= Duration::from_secs(20),
+        "the whole account cools down"
     );
     assert_eq!(script.requests(), 2);
 }
 
-/// Every way in which a key can die, each with the time after which it is tried again.
+/// Every way in which a key can fail for good, each with its time until the next probe.
 // L01, L06
 #[tokio::test(start_paused = true)]
-async fn with_one_key_alive_of_eight_every_call_succeeds() {
+async fn one_healthy_key_of_eight_serves_every_call() {
     let script = Scripted::new(|_, seen| match &*seen.key {
         "revoked" => Play::Send(error(401, "", "invalid_api_key")),
         "unpaid" => Play::Send(error(402, "", "payment_required")),
@@ -327,7 +331,7 @@ async fn with_one_key_alive_of_eight_every_call_succeeds() {
     for seen in script.seen.lock().unwrap().iter() {
         *tries.entry(seen.key.clone()).or_default() += 1;
     }
-    // 60, 120, 240 s; 30, 60, 120, 240 s; 120 s; and what is unclear for 10 s each.
+    // Cooldowns of 60, 120, 240 s; 30, 60, 120, 240 s; 120 s; and 10 s for each unclear refusal.
     let most = [
         ("revoked", 3),
         ("forbidden", 3),
@@ -344,7 +348,7 @@ async fn with_one_key_alive_of_eight_every_call_succeeds() {
 
 // L16
 #[tokio::test(start_paused = true)]
-async fn a_thousand_callers_at_the_instant_of_reopening_send_one_probe() {
+async fn a_thousand_waiters_at_the_end_of_a_cooldown_send_one_probe() {
     for (status, code, headers) in [
         (401, "invalid_api_key", ""),
         (429, "insufficient_quota", "retry-after: 60\r\n"),
@@ -364,7 +368,7 @@ async fn a_thousand_callers_at_the_instant_of_reopening_send_one_probe() {
             .chat_with(&ChatRequest::user("0"), &within(5.0))
             .await
             .unwrap_err();
-        let begun = Instant::now();
+        let started = Instant::now();
         let calls: Vec<_> = (0..1000)
             .map(|number| {
                 let target = target.clone();
@@ -380,14 +384,14 @@ async fn a_thousand_callers_at_the_instant_of_reopening_send_one_probe() {
         for call in calls {
             call.await.unwrap().unwrap();
         }
-        assert!(begun.elapsed() < Duration::from_secs(70));
+        assert!(started.elapsed() < Duration::from_secs(70));
         assert_eq!(script.requests(), 1001);
     }
 }
 
 // L17
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_is_dropped_leaves_the_question_to_the_next() {
+async fn dropped_probe_is_followed_by_another() {
     let script = Scripted::new(|number, _| match number {
         0 => Play::Send(error(401, "", "invalid_api_key")),
         1 => Play::SendAndHang(Vec::new()),
@@ -410,14 +414,14 @@ async fn a_probe_that_is_dropped_leaves_the_question_to_the_next() {
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
 }
 
-/// A minute in which the provider answers nothing but 503, under a steady load.
+/// A minute in which the provider only returns 503, under a steady load.
 // L12, L15
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_not_made_worse_and_its_end_is_no_storm() {
-    let begun = Instant::now();
+async fn outage_and_recovery_cause_no_retry_storm() {
+    let started = Instant::now();
     let (from, to) = (Duration::from_secs(30), Duration::from_secs(90));
     let script = Scripted::new(move |_, seen| {
-        let at = seen.at - begun;
+        let at = seen.at - started;
         if at >= from && at < to {
             Play::Send(error(503, "", "overloaded"))
         } else {
@@ -432,7 +436,7 @@ async fn an_outage_is_not_made_worse_and_its_end_is_no_storm() {
         .lock()
         .unwrap()
         .iter()
-        .map(|seen| seen.at - begun)
+        .map(|seen| seen.at - started)
         .collect();
     let count = |from: Duration, to: Duration| seen.iter().filter(|at| **at >= from && **at < to).count();
     let during = count(from, to);
@@ -456,10 +460,10 @@ async fn an_outage_is_not_made_worse_and_its_end_is_no_storm() {
 
 // L12
 #[tokio::test(start_paused = true)]
-async fn a_breaker_that_was_asked_for_opens_after_five_failures_and_lets_one_try() {
-    let begun = Instant::now();
+async fn configured_breaker_opens_after_five_failures_and_probes() {
+    let started = Instant::now();
     let script = Scripted::new(move |_, seen| {
-        if seen.at - begun < Duration::from_secs(12) {
+        if seen.at - started < Duration::from_secs(12) {
             Play::Send(error(500, "", "broken"))
         } else {
             Play::SendAfter(Duration::from_millis(100), completion("ok"))
@@ -485,30 +489,33 @@ async fn a_breaker_that_was_asked_for_opens_after_five_failures_and_lets_one_try
         (ErrorKind::Attempt(FailureKind::Overloaded), 5)
     );
     assert!(
-        refused.retry_after().unwrap() > Duration::from_secs(4),
-        "it is told when"
+        refused.retry_in().unwrap() > Duration::from_secs(4),
+        "the error says when to retry"
     );
     let (answered, _) = offer(&target, 10.0, 30, within(1.0)).await;
-    // Probes after 5 s and 10 s more; everything once the second one came through.
+    // Probes after 5 s and another 10 s; all calls pass once the second probe succeeded.
     assert!((140..=160).contains(&answered), "{answered}");
     let failed = script.requests() - answered;
-    // The queue behind the second probe has little time left: probes may end unanswered before one succeeds.
-    assert!((6..=10).contains(&failed), "five and a probe: {failed}");
+    // Calls queued behind the second probe have little time left: probes may end without a response before one succeeds.
+    assert!((6..=10).contains(&failed), "five plus probes: {failed}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_share_fairly_and_a_lone_call_waits_for_one_of_each() {
+async fn callers_share_fairly_and_single_call_waits_for_one_of_each() {
     let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_millis(50), completion("ok")));
     let settings = TargetSettings {
-        rate_limit: Some((1, 16.0)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(1, 16.0).unwrap()),
+            ..Limits::default()
+        },
         ..no_retries()
     };
     let target = target(&script, &pool(&["a"], Limits::default()), settings);
     let served: Arc<Mutex<[usize; 8]>> = Arc::default();
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut workers = Vec::new();
     for caller in 0..8_u64 {
-        // One of them has ten times the workers.
+        // One caller has ten times the workers.
         for _ in 0..if caller == 0 { 40 } else { 4 } {
             let (target, served) = (target.clone(), served.clone());
             workers.push(tokio::spawn(async move {
@@ -516,7 +523,7 @@ async fn callers_share_fairly_and_a_lone_call_waits_for_one_of_each() {
                     caller: Caller::new(caller),
                     ..within(100.0)
                 };
-                while begun.elapsed() < Duration::from_secs(120) {
+                while started.elapsed() < Duration::from_secs(120) {
                     target.chat_with(&ChatRequest::user("0"), &options).await.unwrap();
                     served.lock().unwrap()[caller as usize] += 1;
                 }
@@ -524,12 +531,12 @@ async fn callers_share_fairly_and_a_lone_call_waits_for_one_of_each() {
         }
     }
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let lone = CallOptions {
+    let single = CallOptions {
         caller: Caller::new(99),
         ..within(100.0)
     };
     let before = script.requests();
-    target.chat_with(&ChatRequest::user("0"), &lone).await.unwrap();
+    target.chat_with(&ChatRequest::user("0"), &single).await.unwrap();
     let passed = script.requests() - before;
     assert!(passed <= 8 + 2, "{passed}");
     for worker in workers {
@@ -546,7 +553,7 @@ async fn callers_share_fairly_and_a_lone_call_waits_for_one_of_each() {
 
 // L08
 #[tokio::test(start_paused = true)]
-async fn a_key_past_its_day_is_not_asked_again() {
+async fn key_above_its_daily_limit_is_not_used() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let limits = |rpd| KeyLimits {
         limits: Limits {
@@ -570,7 +577,7 @@ async fn a_key_past_its_day_is_not_asked_again() {
 
 // L04
 #[tokio::test(start_paused = true)]
-async fn when_no_key_has_quota_left_a_call_fails_at_once_and_says_when() {
+async fn call_without_quota_fails_at_once_with_a_retry_time() {
     let script = Scripted::new(|_, _| Play::Send(error(429, "retry-after: 7200\r\n", "insufficient_quota")));
     let target = target(
         &script,
@@ -581,23 +588,26 @@ async fn when_no_key_has_quota_left_a_call_fails_at_once_and_says_when() {
         .chat_with(&ChatRequest::user("0"), &within(10.0))
         .await
         .unwrap_err();
-    let begun = Instant::now();
+    let started = Instant::now();
     let error = target
         .chat_with(&ChatRequest::user("0"), &within(10.0))
         .await
         .unwrap_err();
-    assert!(begun.elapsed() <= Duration::from_millis(50));
+    assert!(started.elapsed() <= Duration::from_millis(50));
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::NoQuota));
-    assert!(error.retry_after().unwrap() > Duration::from_secs(7000));
+    assert!(error.retry_in().unwrap() > Duration::from_secs(7000));
     assert_eq!(script.requests(), 2);
 }
 
 // L14
 #[tokio::test(start_paused = true)]
-async fn a_limit_of_our_own_is_told_with_a_time_and_blames_nobody() {
+async fn configured_limit_is_reported_with_a_retry_time() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let settings = TargetSettings {
-        rate_limit: Some((1, 0.1)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(1, 0.1).unwrap()),
+            ..Limits::default()
+        },
         breaker: Some(1),
         ..no_retries()
     };
@@ -612,7 +622,7 @@ async fn a_limit_of_our_own_is_told_with_a_time_and_blames_nobody() {
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::LimitReached);
-        assert_eq!(error.retry_after().unwrap().as_secs_f64().round(), 10.0);
+        assert_eq!(error.retry_in().unwrap().as_secs_f64().round(), 10.0);
     }
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
     target
@@ -631,16 +641,19 @@ fn used(tokens: u32) -> Vec<u8> {
 
 // L33, L36
 #[tokio::test(start_paused = true)]
-async fn tokens_are_reserved_and_settled_and_requests_go_their_own_way() {
+async fn tokens_are_reserved_and_settled_separately_from_requests() {
     let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_millis(500), used(100)));
     let settings = TargetSettings {
-        tpm: Some(6000),
-        rate_limit: Some((1000, 1000.0)),
+        limits: Limits {
+            tpm: Some(6000),
+            rate_limit: Some(RateLimit::new(1000, 1000.0).unwrap()),
+            ..Limits::default()
+        },
         expected_output_tokens: Some(120),
         ..no_retries()
     };
     let target = target(&script, &pool(&["a"], Limits::default()), settings);
-    let begun = Instant::now();
+    let started = Instant::now();
     offer(&target, 10.0, 300, CallOptions::default()).await;
     let seen: Vec<Instant> = script.seen.lock().unwrap().iter().map(|seen| seen.at).collect();
     for (first, from) in seen.iter().enumerate() {
@@ -652,16 +665,19 @@ async fn tokens_are_reserved_and_settled_and_requests_go_their_own_way() {
     }
     let in_time = seen
         .iter()
-        .filter(|at| **at - begun <= Duration::from_secs(300))
+        .filter(|at| **at - started <= Duration::from_secs(300))
         .count();
     assert!(in_time >= 285, "{in_time} of 300");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_needs_more_tokens_than_a_minute_has_is_told_so() {
+async fn call_above_tpm_is_rejected() {
     let script = Scripted::new(|_, _| Play::Send(used(100)));
     let settings = TargetSettings {
-        tpm: Some(1000),
+        limits: Limits {
+            tpm: Some(1000),
+            ..Limits::default()
+        },
         ..no_retries()
     };
     let target = target(&script, &pool(&["a"], Limits::default()), settings);
@@ -671,14 +687,14 @@ async fn a_call_that_needs_more_tokens_than_a_minute_has_is_told_so() {
     };
     let error = target.chat_with(&request, &within(10.0)).await.unwrap_err();
     assert_eq!((error.kind(), script.requests()), (ErrorKind::Unsendable, 0));
-    assert!(error.to_string().contains("limit is 1000 a minute"), "{error}");
+    assert!(error.to_string().contains("limit is 1000 per minute"), "{error}");
 }
 
 // L36
 #[tokio::test(start_paused = true)]
-async fn without_a_limit_of_tokens_nobody_asks_for_their_number() {
+async fn tokens_are_not_estimated_without_tpm() {
     let script = Scripted::new(|_, _| Play::Send(used(100)));
-    let target = target(&script, &pool(&["a"], a_minute(600)), no_retries());
+    let target = target(&script, &pool(&["a"], rpm(600)), no_retries());
     let huge = ChatRequest {
         max_tokens: Some(u64::from(u32::MAX)),
         ..ChatRequest::user("hi")
@@ -687,7 +703,7 @@ async fn without_a_limit_of_tokens_nobody_asks_for_their_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_takes_a_key_out_and_puts_it_back() {
+async fn operator_disables_and_enables_a_key() {
     let script = Scripted::new(|_, seen| match &*seen.key {
         "dead" => Play::Send(error(401, "", "invalid_api_key")),
         _ => Play::Send(completion("ok")),
@@ -705,15 +721,15 @@ async fn an_operator_takes_a_key_out_and_puts_it_back() {
         async move { target.chat_with(&ChatRequest::user("0"), &within(100.0)).await }
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     assert!(target.set_key_enabled(&labels[1], true));
     waiting.await.unwrap().unwrap();
-    assert_eq!(begun.elapsed(), Duration::ZERO, "who waits is woken");
+    assert_eq!(started.elapsed(), Duration::ZERO, "the waiter is woken");
     assert!(!target.set_key_enabled(&llmpool::Secret::from("other").label(1), true));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_known_of_keys_outlives_the_process() {
+async fn key_states_survive_a_restart() {
     let folder = std::env::temp_dir().join(format!("llmpool-states-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("states.json");
@@ -728,21 +744,27 @@ async fn what_is_known_of_keys_outlives_the_process() {
             .connector(script.clone())
             .model(
                 "p",
-                "m",
-                "http://scripted/v1",
-                [
-                    "sk-canary-dead",
-                    "sk-canary-broke",
-                    "sk-canary-off",
-                    "sk-canary-good",
-                ],
-                no_retries(),
+                ModelEntry::new(
+                    "m",
+                    "http://scripted/v1",
+                    [
+                        "sk-canary-dead",
+                        "sk-canary-broke",
+                        "sk-canary-off",
+                        "sk-canary-good",
+                    ],
+                )
+                .with_settings(no_retries()),
             )
             .build()
             .unwrap()
     };
     let first = load();
-    assert_eq!(first.load_key_states(&path).unwrap(), 0, "there is no file yet");
+    assert_eq!(
+        first.load_key_states(&path).unwrap(),
+        0,
+        "the file does not exist yet"
+    );
     let model = first.model("p/m").unwrap();
     for _ in 0..4 {
         model
@@ -755,13 +777,13 @@ async fn what_is_known_of_keys_outlives_the_process() {
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(!text.contains("canary") && text.contains("no_quota"), "{text}");
     let saved = load().saved_status(&path).unwrap();
-    let told: Vec<_> = saved
+    let saved_states: Vec<_> = saved
         .keys
         .iter()
         .map(|key| (key.state, key.retry_in.is_some()))
         .collect();
     assert_eq!(
-        told,
+        saved_states,
         [
             ("invalid", true),
             ("no quota", true),
@@ -781,11 +803,11 @@ async fn what_is_known_of_keys_outlives_the_process() {
             .await
             .unwrap();
     }
-    assert_eq!(script.requests() - before, 4, "only the good one was asked");
+    assert_eq!(script.requests() - before, 4, "only the healthy key is used");
     let states: Vec<_> = model.key_status().iter().map(|key| key.state.as_str()).collect();
     assert_eq!(states, ["invalid", "no quota", "disabled", "healthy"]);
 
-    // One finds out about the dead one while the states are written down again.
+    // The invalid key is being probed while the states are saved again.
     tokio::time::sleep(Duration::from_secs(100)).await;
     let probing = tokio::spawn(async move {
         let (one, other) = (ChatRequest::user("0"), ChatRequest::user("1"));
@@ -804,7 +826,11 @@ async fn what_is_known_of_keys_outlives_the_process() {
     assert_eq!(states(), ["probing", "no quota", "disabled", "healthy"]);
     second.save_key_states(&path).unwrap();
     probing.abort();
-    assert_eq!(load().load_key_states(&path).unwrap(), 3, "it may still be dead");
+    assert_eq!(
+        load().load_key_states(&path).unwrap(),
+        3,
+        "it may still be invalid"
+    );
 
     std::fs::write(&path, "{").unwrap();
     let error = second.load_key_states(&path).unwrap_err().to_string();
@@ -817,13 +843,13 @@ async fn what_is_known_of_keys_outlives_the_process() {
 
 // L94
 #[tokio::test(start_paused = true)]
-async fn quota_that_comes_back_within_the_minute_is_believed_at_the_first_success() {
+async fn returned_quota_is_used_after_the_first_success() {
     let again = Arc::new(AtomicBool::new(false));
     let tries = Arc::new(AtomicUsize::new(0));
-    let (told, counted) = (again.clone(), tries.clone());
+    let (has_quota, counted) = (again.clone(), tries.clone());
     let script = Scripted::new(move |_, _| {
         counted.fetch_add(1, Ordering::SeqCst);
-        if told.load(Ordering::SeqCst) {
+        if has_quota.load(Ordering::SeqCst) {
             Play::Send(completion("ok"))
         } else {
             Play::Send(error(429, "", "exceeded_current_quota_error"))
@@ -850,8 +876,8 @@ async fn quota_that_comes_back_within_the_minute_is_believed_at_the_first_succes
 
 // L03
 #[tokio::test(start_paused = true)]
-async fn a_known_reset_is_kept_however_far_away() {
-    let begun = Instant::now();
+async fn distant_reset_time_is_respected() {
+    let started = Instant::now();
     let script = Scripted::new(|_, seen| match &*seen.key {
         "empty" => Play::Send(error(429, "retry-after: 10800\r\n", "insufficient_quota")),
         _ => Play::Send(completion("ok")),
@@ -876,7 +902,7 @@ async fn a_known_reset_is_kept_however_far_away() {
     let empty = seen
         .iter()
         .filter(|seen| seen.key == "empty")
-        .map(|seen| seen.at - begun);
+        .map(|seen| seen.at - started);
     let empty: Vec<_> = empty.collect();
     assert_eq!(empty.len(), 2, "{empty:?}");
     assert!(empty[1] >= Duration::from_secs(10_800), "{empty:?}");
@@ -884,7 +910,7 @@ async fn a_known_reset_is_kept_however_far_away() {
 
 // L21
 #[tokio::test(start_paused = true)]
-async fn nothing_but_the_one_loop_tries_again() {
+async fn only_the_retry_loop_retries() {
     let script = Scripted::new(|_, _| Play::Send(error(500, "", "broken")));
     let settings = TargetSettings {
         max_retries: 2,
@@ -900,26 +926,26 @@ async fn nothing_but_the_one_loop_tries_again() {
 
 // L26
 #[tokio::test(start_paused = true)]
-async fn a_pause_longer_than_the_call_is_not_begun() {
+async fn backoff_beyond_the_deadline_fails_at_once() {
     let script = Scripted::new(|_, _| Play::Send(error(503, "retry-after: 3600\r\n", "overloaded")));
     let target = target(
         &script,
         &pool(&["a"], Limits::default()),
         TargetSettings::default(),
     );
-    let begun = Instant::now();
+    let started = Instant::now();
     let error = target
         .chat_with(&ChatRequest::user("0"), &within(10.0))
         .await
         .unwrap_err();
-    assert_eq!((begun.elapsed(), script.requests()), (Duration::ZERO, 1));
-    assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+    assert_eq!((started.elapsed(), script.requests()), (Duration::ZERO, 1));
+    assert_eq!(error.retry_in(), Some(Duration::from_secs(3600)));
     assert_eq!(error.report().attempts.len(), 1);
 }
 
 // L27
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_breaks_after_content_is_not_asked_for_again() {
+async fn stream_cut_after_content_is_not_retried() {
     let script = Scripted::new(|_, _| {
         let mut bytes = support::STREAM_HEAD.as_bytes().to_vec();
         bytes.extend(support::events(&[&support::piece(
@@ -937,18 +963,21 @@ async fn a_stream_that_breaks_after_content_is_not_asked_for_again() {
         .chat_stream_with(&ChatRequest::user("0"), &within(60.0))
         .await
         .unwrap();
-    stream.assemble().await.unwrap_err();
+    stream.into_response().await.unwrap_err();
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!(script.requests(), 1);
 }
 
-/// Strictly in order: a large call at the head is not passed by small ones, and waits no longer than its own tokens take.
+/// Strict order: small calls do not pass a large one at the head, which waits no longer than its own tokens take.
 // L40
 #[tokio::test(start_paused = true)]
-async fn a_large_call_is_not_starved_by_small_ones() {
+async fn large_call_is_not_starved_by_small_ones() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let settings = TargetSettings {
-        tpm: Some(1000),
+        limits: Limits {
+            tpm: Some(1000),
+            ..Limits::default()
+        },
         learn_limits: false,
         ..no_retries()
     };
@@ -957,7 +986,7 @@ async fn a_large_call_is_not_starved_by_small_ones() {
         max_tokens: Some(tokens),
         ..ChatRequest::user(name)
     };
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..400 {
         let (name, tokens) = if number == 20 {
@@ -974,18 +1003,18 @@ async fn a_large_call_is_not_starved_by_small_ones() {
     let place = seen
         .iter()
         .position(|seen| seen.body["messages"][0]["content"] == "large");
-    assert_eq!(place, Some(20), "nobody passed it");
+    assert_eq!(place, Some(20), "no call passed it");
     assert!(
-        seen[20].at - begun <= Duration::from_secs(125),
+        seen[20].at - started <= Duration::from_secs(125),
         "{:?}",
-        seen[20].at - begun
+        seen[20].at - started
     );
 }
 
-/// Other callers are not slowed down by one whose prompts are refused without a clear reason.
+/// Prompts that are refused without a clear reason do not slow down other callers.
 // L93
 #[tokio::test(start_paused = true)]
-async fn one_callers_bad_prompts_slow_nobody_else_down() {
+async fn bad_prompts_of_one_caller_do_not_slow_down_others() {
     let script = Scripted::new(|_, seen| {
         if seen.body["messages"][0]["content"] == "bad" {
             Play::Send(answer(403, "", r#"{"error":{"message":"flagged"}}"#))
@@ -994,14 +1023,10 @@ async fn one_callers_bad_prompts_slow_nobody_else_down() {
         }
     });
     let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
-    let target = OpenAiCompatible::with_connector(
-        &pool,
-        "m",
-        "http://scripted/v1",
-        TargetSettings::default(),
-        script,
-    )
-    .unwrap();
+    let target = OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .connector(script)
+        .build()
+        .unwrap();
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..960_u64 {
         let target = target.clone();
@@ -1026,21 +1051,17 @@ async fn one_callers_bad_prompts_slow_nobody_else_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_key_in_use_is_told_without_a_time() {
+async fn disabled_keys_are_reported_without_a_retry_time() {
     let script = Scripted::new(|_, _| Play::Send(completion("ok")));
     let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
-    let target = OpenAiCompatible::with_connector(
-        &pool,
-        "m",
-        "http://scripted/v1",
-        TargetSettings::default(),
-        script,
-    )
-    .unwrap();
+    let target = OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .connector(script)
+        .build()
+        .unwrap();
     for key in pool.status() {
         pool.set_enabled(&key.label, false);
     }
     let error = target.chat(&ChatRequest::user("hi")).await.unwrap_err();
     assert_eq!(error.to_string(), "p/m: every key is disabled; enable one");
-    assert_eq!(error.retry_after(), None);
+    assert_eq!(error.retry_in(), None);
 }

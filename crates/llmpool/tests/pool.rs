@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
-use llmpool::{ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings};
+use llmpool::{
+    ApiKeyPool, CallOptions, KeyLimits, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings,
+};
 use llmpool_simulator::{Scenario, Simulator};
 
 async fn simulator(scenario: &str) -> Simulator {
@@ -27,7 +29,10 @@ fn target(simulator: &Simulator, keys: &[&str], max_concurrency: Option<u32>) ->
         retry_delay: Duration::from_millis(20),
         ..TargetSettings::default()
     };
-    OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), settings).unwrap()
+    OpenAiCompatible::builder(&pool, "m", &simulator.url())
+        .settings(settings)
+        .build()
+        .unwrap()
 }
 
 /// Runs `calls` calls, `workers` at a time. Returns the sum of the attempts that they report.
@@ -150,10 +155,16 @@ async fn stale_connection_is_replaced_without_using_a_retry() {
     let pool = ApiKeyPool::new("sim", ["a"]).unwrap();
     let settings = TargetSettings {
         max_retries: 0,
-        rate_limit: Some((1000, 0.001)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(1000, 0.001).unwrap()),
+            ..Limits::default()
+        },
         ..TargetSettings::default()
     };
-    let target = OpenAiCompatible::with_settings(&pool, "m", &simulator.url(), settings).unwrap();
+    let target = OpenAiCompatible::builder(&pool, "m", &simulator.url())
+        .settings(settings)
+        .build()
+        .unwrap();
     let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
     target.chat_with(&request, &options).await.unwrap();
     for _ in 0..3 {

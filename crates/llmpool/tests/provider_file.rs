@@ -1,6 +1,7 @@
 //! Reading `provider.json`: accepted files, and one diagnostic with file, line, field and help for each error.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use llmpool::RateLimit;
 use llmpool::provider_file::{PROVIDER_SCHEMA, ProviderFile};
 use llmpool::{ErrorKind, Providers};
 use proptest::prelude::*;
@@ -40,20 +41,20 @@ fn file_of_the_original_framework_loads_unchanged() {
     assert_eq!(
         (
             openai.settings.max_retries,
-            openai.settings.rate_limit,
+            openai.settings.limits.rate_limit,
             openai.settings.context_window
         ),
-        (3, Some((20, 2.5)), 128_000)
+        (3, Some(RateLimit::new(20, 2.5).unwrap()), 128_000)
     );
     assert_eq!(openai.api_keys.len(), 2);
     let local = &file.providers[1].models[0];
     assert_eq!(
         (
             local.settings.max_retries,
-            local.settings.rate_limit,
+            local.settings.limits.rate_limit,
             local.settings.context_window
         ),
-        (5, Some((10, 1.0)), 200_000)
+        (5, Some(RateLimit::new(10, 1.0).unwrap()), 200_000)
     );
 }
 
@@ -167,14 +168,21 @@ fn rpm_replaces_the_default_rate_limit() {
     let of = |members: &str| {
         let file = parse(&with(members)).unwrap();
         let settings = &file.providers[0].models[0].settings;
-        (settings.rate_limit, settings.rpm, file.warnings.len())
+        (
+            settings.limits.rate_limit,
+            settings.limits.rpm,
+            file.warnings.len(),
+        )
     };
-    assert_eq!(of(""), (Some((10, 1.0)), None, 1));
+    assert_eq!(of(""), (Some(RateLimit::new(10, 1.0).unwrap()), None, 1));
     assert_eq!(of(r#","rpm":60"#), (None, Some(60), 0));
-    assert_eq!(of(r#","rpm":null"#), (Some((10, 1.0)), None, 1));
+    assert_eq!(
+        of(r#","rpm":null"#),
+        (Some(RateLimit::new(10, 1.0).unwrap()), None, 1)
+    );
     assert_eq!(
         of(r#","rpm":60,"rate_limit_capacity":5"#),
-        (Some((5, 1.0)), Some(60), 0)
+        (Some(RateLimit::new(5, 1.0).unwrap()), Some(60), 0)
     );
     let key =
         r#"{"p":[{"model_name":"m","api_keys":[{"key":"k","rpm":30}],"base_url":"http://h/v1","rpm":100}]}"#;

@@ -45,7 +45,7 @@ async fn real_model_streams_what_it_answers_plainly() {
     let Some(model) = real_model() else { return };
     let plain = model.chat(&request()).await.unwrap();
     let stream = model.chat_stream(&request()).await.unwrap();
-    let streamed = stream.assemble().await.unwrap();
+    let streamed = stream.into_response().await.unwrap();
     assert!(!plain.text().is_empty());
     assert_eq!(plain.text(), streamed.text());
     for answer in [&plain, &streamed] {
@@ -121,9 +121,9 @@ async fn real_model_calls_a_tool_plain_streamed_and_through_its_responses_api() 
     for model in models {
         let plain = model.chat_with(&asked, &options).await.unwrap();
         let stream = model.chat_stream_with(&asked, &options).await.unwrap();
-        let streamed = stream.assemble().await.unwrap();
+        let streamed = stream.into_response().await.unwrap();
         for answer in [&plain, &streamed] {
-            let choice = answer.first().unwrap();
+            let choice = answer.completion.first().unwrap();
             assert_eq!(choice.finish_reason, Some(FinishReason::ToolCalls));
             // It may be made several times at once.
             assert!(!choice.message.tool_calls.is_empty());
@@ -136,7 +136,7 @@ async fn real_model_calls_a_tool_plain_streamed_and_through_its_responses_api() 
             }
         }
         let arguments = |answer: &ChatResponse| {
-            let calls = answer.first().unwrap().message.tool_calls.iter();
+            let calls = answer.completion.first().unwrap().message.tool_calls.iter();
             calls
                 .map(|call| call.function.clone().unwrap().arguments)
                 .collect::<Vec<_>>()
@@ -146,7 +146,7 @@ async fn real_model_calls_a_tool_plain_streamed_and_through_its_responses_api() 
         let mut further = asked.clone();
         further.tool_choice = Some(ToolChoice::Mode(ToolMode::None));
         further.max_tokens = Some(24);
-        let said = plain.first().unwrap().message.clone();
+        let said = plain.completion.first().unwrap().message.clone();
         let results = said
             .tool_calls
             .iter()
@@ -173,16 +173,16 @@ async fn real_model_answers_in_the_shape_of_a_type() {
         ..request_of("Anna is 30 years old. Who is she?")
     };
     let plain = model.chat(&asked).await.unwrap();
-    let person: Person = parse_reply(&plain).unwrap();
+    let person: Person = parse_reply(&plain.completion).unwrap();
     let stream = model.chat_stream(&asked).await.unwrap();
-    let streamed = stream.assemble().await.unwrap();
-    assert_eq!(parse_reply::<Person>(&streamed), Ok(person));
+    let streamed = stream.into_response().await.unwrap();
+    assert_eq!(parse_reply::<Person>(&streamed.completion), Ok(person));
     let cut = ChatRequest {
         max_tokens: Some(2),
         ..asked
     };
     let cut = model.chat(&cut).await.unwrap();
-    assert_eq!(parse_reply::<Person>(&cut), Err(ReplyError::Truncated));
+    assert_eq!(parse_reply::<Person>(&cut.completion), Err(ReplyError::Truncated));
 }
 
 #[tokio::test]
@@ -197,13 +197,18 @@ async fn real_model_gives_several_choices_and_says_how_likely_tokens_were() {
     };
     let plain = model.chat(&asked).await.unwrap();
     let stream = model.chat_stream(&asked).await.unwrap();
-    let streamed = stream.assemble().await.unwrap();
+    let streamed = stream.into_response().await.unwrap();
     for answer in [&plain, &streamed] {
         assert_eq!(
-            answer.choices.iter().map(Choice::index).collect::<Vec<_>>(),
+            answer
+                .completion
+                .choices
+                .iter()
+                .map(Choice::index)
+                .collect::<Vec<_>>(),
             [0, 1]
         );
-        for choice in &answer.choices {
+        for choice in &answer.completion.choices {
             assert!(choice.finish_reason.is_some());
             let tokens = choice.token_logprobs().unwrap().content.unwrap();
             assert!((1..=8).contains(&tokens.len()), "{}", tokens.len());
@@ -253,13 +258,13 @@ async fn real_model_answers_the_same_through_its_responses_api() {
     let chat = model.chat_with(&request(), &options).await.unwrap();
     let plain = responses.chat_with(&request(), &options).await.unwrap();
     let stream = responses.chat_stream_with(&request(), &options).await.unwrap();
-    let streamed = stream.assemble().await.unwrap();
+    let streamed = stream.into_response().await.unwrap();
     assert!(!chat.text().is_empty());
     assert_eq!(chat.text(), plain.text());
     assert_eq!(chat.text(), streamed.text());
     for answer in [&plain, &streamed] {
         assert_eq!(answer.report.usage_source, UsageSource::Provider);
-        assert_eq!(answer.usage, answer.report.usage);
+        assert_eq!(answer.completion.usage, answer.report.usage);
         assert_eq!(answer.report.upstream_requests(), 1);
     }
     let native = ResponsesRequest {

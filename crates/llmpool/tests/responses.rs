@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
-use llmpool::chat::{ChatRequest, FinishReason, Message, Stop};
+use llmpool::chat::{ChatRequest, FinishReason, Json, Message, Stop};
 use llmpool::responses::{EventKind, ResponseEvent, ResponseStatus, ResponsesRequest};
 use llmpool::{
     ApiFormat, ApiKeyPool, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible,
@@ -21,7 +21,11 @@ fn target(script: Arc<Scripted>, max_retries: u32) -> OpenAiCompatible {
         max_retries,
         ..TargetSettings::default()
     };
-    OpenAiCompatible::with_connector(&pool, "m", "http://scripted/v1", settings, script).unwrap()
+    OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(script)
+        .build()
+        .unwrap()
 }
 
 fn response(status: &str) -> Value {
@@ -73,7 +77,7 @@ async fn a_chat_is_sent_as_a_request_for_a_response_and_its_answer_is_a_completi
     let script = plain("completed");
     let answer = target(script.clone(), 0).chat(&request()).await.unwrap();
     assert_eq!(answer.text(), "Hello");
-    assert_eq!(answer.choices[0].finish_reason, Some(FinishReason::ToolCalls));
+    assert_eq!(answer.finish_reason(), Some(&FinishReason::ToolCalls));
     assert_eq!(answer.report.dropped, ["seed"]);
     assert_eq!(answer.report.usage_source, UsageSource::Provider);
     let usage = answer.report.usage.as_ref().unwrap();
@@ -93,7 +97,7 @@ async fn what_a_chat_says_in_part_is_completed_from_the_targets_parameters() {
     let params = json!({"store": true, "include": ["file_search_call.results"], "reasoning": {"effort": "low", "summary": "auto"},
         "text": {"verbosity": "low", "format": {"type": "json_object"}}});
     let params = params.as_object().unwrap().iter();
-    let params = params.map(|(name, value)| (name.clone(), serde_json::value::to_raw_value(value).unwrap()));
+    let params = params.map(|(name, value)| (name.clone(), Json::of(value).unwrap()));
     let settings = TargetSettings {
         api: ApiFormat::Responses,
         api_params: params.collect(),
@@ -101,8 +105,11 @@ async fn what_a_chat_says_in_part_is_completed_from_the_targets_parameters() {
     };
     let script = plain("completed");
     let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
-    let target =
-        OpenAiCompatible::with_connector(&pool, "m", "http://scripted/v1", settings, script.clone()).unwrap();
+    let target = OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(script.clone())
+        .build()
+        .unwrap();
     let asked = json!({"messages": [{"role": "user", "content": "hi"}], "logprobs": true, "reasoning_effort": "high",
         "response_format": {"type": "text"}, "stream_options": {"include_obfuscation": false}});
     let asked: ChatRequest = serde_json::from_value(asked).unwrap();
@@ -143,14 +150,11 @@ async fn a_stream_put_together_is_the_plain_answer() {
     for done in [true, false] {
         let script = Scripted::new(move |_, _| Play::Send(sent(&stream("completed"), done)));
         let stream = target(script, 0).chat_stream(&request()).await.unwrap();
-        let streamed = stream.assemble().await.unwrap();
+        let streamed = stream.into_response().await.unwrap();
         assert_eq!(streamed.text(), whole.text());
-        assert_eq!(
-            streamed.choices[0].message.tool_calls,
-            whole.choices[0].message.tool_calls
-        );
-        assert_eq!(streamed.choices[0].finish_reason, whole.choices[0].finish_reason);
-        assert_eq!(streamed.usage, whole.usage);
+        assert_eq!(streamed.tool_calls(), whole.tool_calls());
+        assert_eq!(streamed.finish_reason(), whole.finish_reason());
+        assert_eq!(streamed.completion.usage, whole.completion.usage);
         assert_eq!(streamed.report.usage, whole.report.usage);
     }
 }
@@ -159,12 +163,12 @@ async fn a_stream_put_together_is_the_plain_answer() {
 #[tokio::test(start_paused = true)]
 async fn incomplete_is_length_and_no_error() {
     let whole = target(plain("incomplete"), 0).chat(&request()).await.unwrap();
-    assert_eq!(whole.choices[0].finish_reason, Some(FinishReason::Length));
+    assert_eq!(whole.finish_reason(), Some(&FinishReason::Length));
     let script = Scripted::new(|_, _| Play::Send(sent(&stream("incomplete"), false)));
     let stream = target(script, 0).chat_stream(&request()).await.unwrap();
     assert_eq!(
-        stream.assemble().await.unwrap().choices[0].finish_reason,
-        Some(FinishReason::Length)
+        stream.into_response().await.unwrap().finish_reason(),
+        Some(&FinishReason::Length)
     );
 }
 
@@ -197,7 +201,7 @@ async fn a_response_that_failed_is_tried_again_and_never_an_answer() {
                 .chat_stream(&request())
                 .await
                 .unwrap()
-                .assemble()
+                .into_response()
                 .await
                 .unwrap()
         } else {
@@ -223,7 +227,7 @@ async fn a_stream_that_fails_after_content_is_an_error_and_one_that_is_cut_is_tr
     for (events, kind) in [(failing, FailureKind::ServerError), (cut, FailureKind::Truncated)] {
         let script = Scripted::new(move |_, _| Play::Send(sent(&events, false)));
         let stream = target(script.clone(), 3).chat_stream(&request()).await.unwrap();
-        let error = stream.assemble().await.unwrap_err();
+        let error = stream.into_response().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Attempt(kind));
         assert_eq!(error.partial().unwrap().text(), "Hello");
         assert_eq!(script.requests(), 1, "nothing is tried again after content");
@@ -243,7 +247,7 @@ async fn a_request_that_is_said_again_is_no_content_however_long_it_is() {
         Scripted::new(move |number, _| Play::Send(sent(if number == 0 { &broken } else { &whole }, false)));
     let asked = ChatRequest::new([Message::system(long), Message::user("hi")]);
     let stream = target(script.clone(), 1).chat_stream(&asked).await;
-    assert_eq!(stream.unwrap().assemble().await.unwrap().text(), "Hello");
+    assert_eq!(stream.unwrap().into_response().await.unwrap().text(), "Hello");
     assert_eq!(script.requests(), 2);
 }
 
@@ -261,8 +265,8 @@ async fn events_that_nobody_knows_do_not_end_a_stream() {
     );
     let script = Scripted::new(move |_, _| Play::Send(sent(&events, false)));
     let answer = target(script.clone(), 0).chat_stream(&request()).await;
-    assert_eq!(answer.unwrap().assemble().await.unwrap().text(), "Hello");
-    let native = OpenAiResponsesCompatible::of(&target(script, 0)).unwrap();
+    assert_eq!(answer.unwrap().into_response().await.unwrap().text(), "Hello");
+    let native = OpenAiResponsesCompatible::from_model(&target(script, 0)).unwrap();
     let mut events = native
         .create_response_stream(&ResponsesRequest::user("x"))
         .await
@@ -289,7 +293,7 @@ async fn what_was_encrypted_in_an_answer_that_broke_off_goes_back_to_its_maker()
             answer(200, "", &response("completed").to_string())
         })
     });
-    let model = OpenAiResponsesCompatible::of(&target(script, 0)).unwrap();
+    let model = OpenAiResponsesCompatible::from_model(&target(script, 0)).unwrap();
     let mut events = model
         .create_response_stream(&ResponsesRequest::user("x"))
         .await
@@ -338,10 +342,10 @@ async fn the_format_itself_is_spoken_too() {
         ..ResponsesRequest::user("hi")
     };
     let script = plain("incomplete");
-    let native = OpenAiResponsesCompatible::of(&target(script.clone(), 0)).unwrap();
+    let native = OpenAiResponsesCompatible::from_model(&target(script.clone(), 0)).unwrap();
     let answer = native.create_response(&request).await.unwrap();
     assert_eq!(
-        (answer.text().as_str(), answer.status.clone()),
+        (answer.text().as_str(), answer.response.status.clone()),
         ("Hello", Some(ResponseStatus::Incomplete))
     );
     assert_eq!(answer.report.usage.as_ref().unwrap().total_tokens(), Some(5));
@@ -350,7 +354,7 @@ async fn the_format_itself_is_spoken_too() {
         json!({"model": "m", "input": "hi", "store": true})
     );
     let script = Scripted::new(|_, _| Play::Send(sent(&stream("completed"), true)));
-    let native = OpenAiResponsesCompatible::of(&target(script.clone(), 0)).unwrap();
+    let native = OpenAiResponsesCompatible::from_model(&target(script.clone(), 0)).unwrap();
     let mut stream = native.create_response_stream(&request).await.unwrap();
     let mut kinds: Vec<EventKind> = Vec::new();
     while let Some(event) = stream.next().await {
@@ -374,7 +378,8 @@ fn a_provider_file_says_which_format_a_model_speaks() {
     let path = folder.join("provider.json");
     std::fs::write(&path, file).unwrap();
     let speaks = |providers: &Providers| {
-        ["p/a", "p/b"].map(|id| OpenAiResponsesCompatible::of(&providers.model(id).unwrap()).is_some())
+        ["p/a", "p/b"]
+            .map(|id| OpenAiResponsesCompatible::from_model(&providers.model(id).unwrap()).is_some())
     };
     assert_eq!(speaks(&Providers::from_file(&path).unwrap()), [true, false]);
     assert_eq!(

@@ -30,7 +30,11 @@ fn target(connector: Arc<dyn Connect>) -> OpenAiCompatible {
         },
         ..TargetSettings::default()
     };
-    OpenAiCompatible::with_connector(&pool, "m", "http://scripted/v1", settings, connector).unwrap()
+    OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(connector)
+        .build()
+        .unwrap()
 }
 
 /// Makes a call that fails. Returns the kind of its error and the elapsed time.
@@ -38,7 +42,7 @@ async fn failure_of(target: &OpenAiCompatible, stream: bool) -> (ErrorKind, Dura
     let (started, request, options) = (Instant::now(), ChatRequest::user("hi"), CallOptions::default());
     let result = if stream {
         match target.chat_stream_with(&request, &options).await {
-            Ok(stream) => stream.assemble().await,
+            Ok(stream) => stream.into_response().await,
             Err(error) => Err(error),
         }
     } else {

@@ -22,7 +22,11 @@ fn target(connector: Arc<dyn Connect>) -> OpenAiCompatible {
         max_retries: 0,
         ..TargetSettings::default()
     };
-    OpenAiCompatible::with_connector(&pool, "m", "http://scripted/v1", settings, connector).unwrap()
+    OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(connector)
+        .build()
+        .unwrap()
 }
 
 /// Opens connections that report being open for `reads` more reads, and then being closed.

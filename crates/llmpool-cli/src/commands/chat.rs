@@ -103,7 +103,7 @@ async fn print_answer(
             true => model.chat(request).await,
             false => stream_to_end(model, request).await,
         };
-        let response = response.map_err(|error| problem::exit_with(&error))?;
+        let response = response.map_err(problem::exit_with)?;
         print_response(&response, args.json)?;
         response.report
     } else {
@@ -122,7 +122,7 @@ async fn stream_to_end(
     request: &ChatRequest,
 ) -> Result<ChatResponse, llmpool::Error> {
     let stream = model.chat_stream(request).await?;
-    stream.assemble().await
+    stream.into_response().await
 }
 
 fn print_response(response: &ChatResponse, json: bool) -> Result<(), ExitCode> {

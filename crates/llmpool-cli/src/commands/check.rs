@@ -40,7 +40,7 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<(), ExitCode> {
 fn models(args: &CheckArgs) -> Result<Vec<OpenAiCompatible>, ExitCode> {
     let providers = ProviderSource::load(&args.config)?.print_warnings().providers()?;
     let requested = non_empty(args.model.as_ref());
-    if requested.is_some() || providers.takes_any_model() {
+    if requested.is_some() || providers.accepts_any_model() {
         return Ok(vec![select_model(&providers, requested)?]);
     }
     Ok(providers.models().cloned().collect())

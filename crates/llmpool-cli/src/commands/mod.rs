@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod models;
 mod plan;
+#[cfg(feature = "simulator")]
 mod sim;
 mod status;
 
@@ -41,7 +42,10 @@ async fn dispatch(command: Command) -> Result<(), ExitCode> {
         Command::Man(args) => completions::man(&args),
         Command::Version => output::print(concat!("llmpool ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Plan(args) => plan::run(args).await,
+        #[cfg(feature = "simulator")]
         Command::Sim(args) => sim::run(args).await,
+        #[cfg(not(feature = "simulator"))]
+        Command::Sim(_) => Err(crate::context::simulated::unavailable().exit(crate::exit::FAILED)),
     }
 }
 

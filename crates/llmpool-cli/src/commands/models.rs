@@ -12,7 +12,7 @@ use crate::terminal::{Screen, Style};
 
 pub(crate) fn run(args: &ModelsArgs) -> Result<(), ExitCode> {
     let providers = ProviderSource::load(&args.config)?.providers()?;
-    if providers.takes_any_model() {
+    if providers.accepts_any_model() {
         output::note("the provider from OPENAI_API_KEY accepts any model name");
     }
     let models: Vec<&OpenAiCompatible> = providers.models().collect();

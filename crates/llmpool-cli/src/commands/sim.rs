@@ -1,109 +1,78 @@
 //! `llmpool sim`: runs the simulator as a server.
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use llmpool_simulator::{Scenario, Simulator};
+
 use crate::cli::SimArgs;
+use crate::problem::{self, Problem};
+use crate::{exit, output};
 
-#[cfg(feature = "simulator")]
+/// Serves until the process is interrupted.
 pub(crate) async fn run(args: SimArgs) -> Result<(), ExitCode> {
-    enabled::serve(args).await
+    let mut scenario = match &args.scenario {
+        None => Scenario::default(),
+        Some(name) => load_scenario(name).map_err(|problem| problem.exit(exit::CONFIG))?,
+    };
+    scenario.seed = args.seed.unwrap_or(scenario.seed);
+    let simulator = Simulator::start_on(args.listen, scenario)
+        .await
+        .map_err(|error| problem::failed(format!("cannot listen on {}: {error}", args.listen)))?;
+    output::print(&format!("{}\n", simulator.url()))?;
+    output::note("statistics at /stats; stop with Ctrl-C");
+    std::future::pending().await
 }
 
-/// Explains how to get the simulator.
-#[cfg(not(feature = "simulator"))]
-#[expect(clippy::unused_async, reason = "same signature as with the feature")]
-pub(crate) async fn run(args: SimArgs) -> Result<(), ExitCode> {
-    use crate::exit;
-    use crate::problem::Problem;
-    let SimArgs {
-        listen,
-        scenario,
-        seed,
-    } = args;
-    let _ = (listen, scenario, seed);
-    Err(
-        Problem::new("this llmpool was built without the `simulator` feature")
-            .with_hint("build it with the default features: cargo install llmpool-cli")
-            .exit(exit::FAILED),
-    )
+/// Loads a built-in scenario by its name, or a scenario file.
+fn load_scenario(name: &Path) -> Result<Scenario, Problem> {
+    let shown = name.display();
+    match built_in_name(name) {
+        Some(name) => Scenario::built_in(name).map_err(|error| {
+            Problem::new(format!("{shown}: {error}"))
+                .with_hint("to load a file, give a path that contains / or ends in .json")
+        }),
+        None => {
+            let text = std::fs::read_to_string(name)
+                .map_err(|error| Problem::new(format!("cannot read {shown}: {error}")))?;
+            Scenario::from_json(&text).map_err(|error| Problem::new(format!("{shown}: {error}")))
+        }
+    }
 }
 
-#[cfg(feature = "simulator")]
-mod enabled {
-    use std::path::Path;
-    use std::process::ExitCode;
+/// Returns the name of a built-in scenario, or `None` for a path. A path contains a slash or ends in `.json`, so that an existing file
+/// never changes what a name refers to.
+fn built_in_name(name: &Path) -> Option<&str> {
+    let name = name.to_str()?;
+    let is_path = name.contains(['/', std::path::MAIN_SEPARATOR]) || name.ends_with(".json");
+    (!is_path).then_some(name)
+}
 
-    use llmpool_simulator::{Scenario, Simulator};
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    use crate::cli::SimArgs;
-    use crate::problem::{self, Problem};
-    use crate::{exit, output};
-
-    /// Serves until the process is interrupted.
-    pub(super) async fn serve(args: SimArgs) -> Result<(), ExitCode> {
-        let mut scenario = match &args.scenario {
-            None => Scenario::default(),
-            Some(name) => load_scenario(name).map_err(|problem| problem.exit(exit::CONFIG))?,
-        };
-        scenario.seed = args.seed.unwrap_or(scenario.seed);
-        let simulator = Simulator::start_on(args.listen, scenario)
-            .await
-            .map_err(|error| problem::failed(format!("cannot listen on {}: {error}", args.listen)))?;
-        output::print(&format!("{}\n", simulator.url()))?;
-        output::note("statistics at /stats; stop with Ctrl-C");
-        std::future::pending().await
-    }
-
-    /// Loads a built-in scenario by its name, or a scenario file.
-    fn load_scenario(name: &Path) -> Result<Scenario, Problem> {
-        let shown = name.display();
-        match built_in_name(name) {
-            Some(name) => Scenario::built_in(name).map_err(|error| {
-                Problem::new(format!("{shown}: {error}"))
-                    .with_hint("to load a file, give a path that contains / or ends in .json")
-            }),
-            None => {
-                let text = std::fs::read_to_string(name)
-                    .map_err(|error| Problem::new(format!("cannot read {shown}: {error}")))?;
-                Scenario::from_json(&text).map_err(|error| Problem::new(format!("{shown}: {error}")))
-            }
+    #[test]
+    fn scenario_with_slash_or_json_suffix_is_a_path() {
+        assert_eq!(built_in_name(Path::new("flaky")), Some("flaky"));
+        for path in ["flaky.json", "./flaky", "a/flaky", "/flaky"] {
+            assert_eq!(built_in_name(Path::new(path)), None, "{path}");
         }
     }
 
-    /// Returns the name of a built-in scenario, or `None` for a path. A path contains a slash or ends in `.json`, so that an existing file
-    /// never changes what a name refers to.
-    fn built_in_name(name: &Path) -> Option<&str> {
-        let name = name.to_str()?;
-        let is_path = name.contains(['/', std::path::MAIN_SEPARATOR]) || name.ends_with(".json");
-        (!is_path).then_some(name)
+    #[test]
+    fn unknown_scenario_lists_the_known_ones() {
+        let message = load_scenario(Path::new("falky")).unwrap_err().message;
+        assert!(
+            message.starts_with("falky: ") && message.contains("dying-keys, flaky"),
+            "{message}"
+        );
+        assert!(load_scenario(Path::new("flaky")).is_ok());
     }
 
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn scenario_with_slash_or_json_suffix_is_a_path() {
-            assert_eq!(built_in_name(Path::new("flaky")), Some("flaky"));
-            for path in ["flaky.json", "./flaky", "a/flaky", "/flaky"] {
-                assert_eq!(built_in_name(Path::new(path)), None, "{path}");
-            }
-        }
-
-        #[test]
-        fn unknown_scenario_lists_the_known_ones() {
-            let message = load_scenario(Path::new("falky")).unwrap_err().message;
-            assert!(
-                message.starts_with("falky: ") && message.contains("dying-keys, flaky"),
-                "{message}"
-            );
-            assert!(load_scenario(Path::new("flaky")).is_ok());
-        }
-
-        #[test]
-        fn unreadable_scenario_file_is_an_error_with_its_path() {
-            let message = load_scenario(Path::new("no/such.json")).unwrap_err().message;
-            assert!(message.starts_with("cannot read no/such.json: "), "{message}");
-        }
+    #[test]
+    fn unreadable_scenario_file_is_an_error_with_its_path() {
+        let message = load_scenario(Path::new("no/such.json")).unwrap_err().message;
+        assert!(message.starts_with("cannot read no/such.json: "), "{message}");
     }
 }

@@ -33,9 +33,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), ExitCode> {
                 .exit(exit::FAILED),
         );
     }
-    let saved = providers
-        .saved_status(&path)
-        .map_err(|error| problem::exit_with(&error))?;
+    let saved = providers.saved_status(&path).map_err(problem::exit_with)?;
     let limits = file.map_or_else(BTreeMap::new, |file| limits_by_model(&file));
     output::print(&match args.json {
         true => format!("{}\n", to_json(&saved, &limits)),
@@ -52,10 +50,10 @@ fn limits_by_model(file: &ProviderFile) -> LimitsByModel {
         for model in &provider.models {
             let settings = &model.settings;
             let all = [
-                ("rpm", settings.rpm),
-                ("tpm", settings.tpm),
-                ("rpd", settings.rpd),
-                ("max_concurrency", settings.max_concurrency),
+                ("rpm", settings.limits.rpm),
+                ("tpm", settings.limits.tpm),
+                ("rpd", settings.limits.rpd),
+                ("max_concurrency", settings.limits.max_concurrency),
             ];
             let set = all.into_iter().filter_map(|(name, limit)| Some((name, limit?)));
             limits.insert(format!("{}/{}", provider.id, model.model_name), set.collect());

@@ -7,7 +7,7 @@ use llmpool::provider_file::{Diagnostic, ProviderFileError};
 use crate::{exit, format, output};
 
 /// Prints all errors of a provider file and returns the exit code.
-pub(crate) fn exit_with(error: &ProviderFileError) -> ExitCode {
+pub(crate) fn exit_with(error: ProviderFileError) -> ExitCode {
     print_errors(error.file(), error.diagnostics());
     ExitCode::from(exit::CONFIG)
 }

@@ -21,9 +21,7 @@ impl StateFile {
     pub(crate) fn load(args: &StateFileArgs, providers: &Providers) -> Result<Self, ExitCode> {
         let path = args.file();
         if let Some(path) = &path {
-            providers
-                .load_key_states(path)
-                .map_err(|error| problem::exit_with(&error))?;
+            providers.load_key_states(path).map_err(problem::exit_with)?;
         }
         Ok(Self(path))
     }
@@ -52,8 +50,6 @@ impl StateFile {
         let Some(path) = &self.0 else {
             return Ok(());
         };
-        providers
-            .save_key_states(path)
-            .map_err(|error| problem::exit_with(&error))
+        providers.save_key_states(path).map_err(problem::exit_with)
     }
 }

@@ -1,4 +1,4 @@
-//! What is to be embedded.
+//! Input of embedding requests.
 
 use std::fmt;
 
@@ -7,24 +7,25 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
 use crate::chat::Json;
 
-/// What is to be embedded: one vector for each text or list of tokens.
+/// Input to embed. Each text or list of tokens gives one vector.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum EmbeddingInput {
     /// One text.
     Text(String),
     /// Several texts.
     Texts(Vec<String>),
-    /// One text, as the ids of its tokens.
+    /// One text as token IDs.
     Tokens(Vec<u32>),
-    /// Several texts, as the ids of their tokens.
+    /// Several texts as token IDs.
     TokenLists(Vec<Vec<u32>>),
-    /// Anything else a provider takes, such as pictures.
+    /// Any other input, such as images.
     Other(Json),
 }
 
 impl EmbeddingInput {
-    /// How many vectors are asked for; unknown where the input is of another kind.
+    /// Returns the number of vectors that the input gives. Returns `None` for [`EmbeddingInput::Other`].
     pub fn count(&self) -> Option<usize> {
         match self {
             Self::Text(_) | Self::Tokens(_) => Some(1),
@@ -34,20 +35,20 @@ impl EmbeddingInput {
         }
     }
 
-    /// The kind is read from the beginning; what then does not keep to it is kept as it is.
-    fn known(json: &Json) -> Option<Self> {
-        let mut beginning = json.get().bytes().filter(|byte| !byte.is_ascii_whitespace());
-        match (beginning.next()?, beginning.next()?) {
-            (b'"', _) => read(json).map(Self::Text),
-            (b'[', b'"' | b']') => read(json).map(Self::Texts),
-            (b'[', b'0'..=b'9') => read(json).map(Self::Tokens),
-            (b'[', b'[') => read(json).map(Self::TokenLists),
+    /// Parses the input as the variant that its first characters indicate.
+    fn parse(json: &Json) -> Option<Self> {
+        let mut start = json.get().bytes().filter(|byte| !byte.is_ascii_whitespace());
+        match (start.next()?, start.next()?) {
+            (b'"', _) => parse(json).map(Self::Text),
+            (b'[', b'"' | b']') => parse(json).map(Self::Texts),
+            (b'[', b'0'..=b'9') => parse(json).map(Self::Tokens),
+            (b'[', b'[') => parse(json).map(Self::TokenLists),
             _ => None,
         }
     }
 }
 
-fn read<T: DeserializeOwned>(json: &Json) -> Option<T> {
+fn parse<T: DeserializeOwned>(json: &Json) -> Option<T> {
     serde_json::from_str(json.get()).ok()
 }
 
@@ -84,7 +85,7 @@ impl<const N: usize> From<[&str; N]> for EmbeddingInput {
 impl<'de> Deserialize<'de> for EmbeddingInput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Json::deserialize(deserializer)?;
-        Ok(Self::known(&json).unwrap_or(Self::Other(json)))
+        Ok(Self::parse(&json).unwrap_or(Self::Other(json)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Vectors as they are written: numbers, or base64 of little-endian `f32`.
+//! Embedding vectors, encoded as numbers or as base64 of little-endian `f32`.
 
 use std::fmt;
 
@@ -10,56 +10,61 @@ use serde::de::{Deserialize, Deserializer};
 
 use crate::chat::Json;
 
-/// Some servers leave the padding out.
+/// Accepts missing padding, which some servers leave out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A vector. What was read is written again as it came.
+/// An embedding vector. A decoded vector is encoded unchanged.
 #[derive(Clone, PartialEq, Serialize)]
-pub struct Vector(Form);
+pub struct Vector(VectorEncoding);
 
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
-enum Form {
-    /// As it came.
-    Read(Json),
+enum VectorEncoding {
+    /// JSON of a decoded vector.
+    Json(Json),
     Numbers(Vec<f32>),
     Base64(String),
 }
 
 impl Vector {
-    /// A vector written as a list of numbers.
+    /// Creates a vector that is encoded as a list of numbers.
     pub fn from_floats(floats: impl Into<Vec<f32>>) -> Self {
-        Self(Form::Numbers(floats.into()))
+        Self(VectorEncoding::Numbers(floats.into()))
     }
 
-    /// A vector written as base64.
+    /// Creates a vector that is encoded as base64.
     pub fn base64_from_floats(floats: &[f32]) -> Self {
         let bytes: Vec<u8> = floats.iter().flat_map(|float| float.to_le_bytes()).collect();
-        Self(Form::Base64(BASE64.encode(bytes)))
+        Self(VectorEncoding::Base64(BASE64.encode(bytes)))
     }
 
-    /// Whether it is written as base64.
+    /// Returns whether the vector is encoded as base64.
     pub fn is_base64(&self) -> bool {
         match &self.0 {
-            Form::Read(json) => json.get().starts_with('"'),
-            Form::Numbers(_) => false,
-            Form::Base64(_) => true,
+            VectorEncoding::Json(json) => json.get().starts_with('"'),
+            VectorEncoding::Numbers(_) => false,
+            VectorEncoding::Base64(_) => true,
         }
     }
 
-    /// The numbers, whichever way they are written.
+    /// Returns the numbers.
+    ///
+    /// # Errors
+    /// If the encoding is invalid.
     pub fn floats(&self) -> Result<Vec<f32>, VectorError> {
         match &self.0 {
-            Form::Read(json) if self.is_base64() => {
+            VectorEncoding::Json(json) if self.is_base64() => {
                 let text: String = serde_json::from_str(json.get()).map_err(|_| VectorError::NotBase64)?;
                 from_base64(&text)
             }
-            Form::Read(json) => serde_json::from_str(json.get()).map_err(|_| VectorError::NotNumbers),
-            Form::Numbers(floats) => Ok(floats.clone()),
-            Form::Base64(text) => from_base64(text),
+            VectorEncoding::Json(json) => {
+                serde_json::from_str(json.get()).map_err(|_| VectorError::NotNumbers)
+            }
+            VectorEncoding::Numbers(floats) => Ok(floats.clone()),
+            VectorEncoding::Base64(text) => from_base64(text),
         }
     }
 }
@@ -73,20 +78,20 @@ fn from_base64(text: &str) -> Result<Vec<f32>, VectorError> {
     Ok(floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
-/// Why a vector has no numbers.
+/// Why the numbers of a vector cannot be returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VectorError {
-    /// There is none.
+    /// The embedding has no vector.
     Absent,
-    /// It is a text, but not in base64.
+    /// The vector is a string but not base64.
     NotBase64,
-    /// It is base64 of so many bytes, which are not a whole number of `f32`.
+    /// The length of the base64 data is not a multiple of 4 bytes.
     NotWhole {
-        /// How many bytes.
+        /// Length in bytes.
         bytes: usize,
     },
-    /// It is neither a text nor a list of numbers.
+    /// The vector is neither a string nor a list of numbers.
     NotNumbers,
 }
 
@@ -94,11 +99,11 @@ impl fmt::Display for VectorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => f.write_str("the embedding has no vector"),
-            Self::NotBase64 => f.write_str("the vector is a text but not base64"),
+            Self::NotBase64 => f.write_str("the vector is a string but not valid base64"),
             Self::NotWhole { bytes } => {
-                write!(f, "the vector has {bytes} bytes, not a whole number of f32")
+                write!(f, "the vector has {bytes} bytes, which is not a multiple of 4")
             }
-            Self::NotNumbers => f.write_str("the vector is neither a list of numbers nor base64"),
+            Self::NotNumbers => f.write_str("the vector is neither a list of numbers nor a base64 string"),
         }
     }
 }
@@ -107,16 +112,16 @@ impl std::error::Error for VectorError {}
 
 impl<'de> Deserialize<'de> for Vector {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Json::deserialize(deserializer).map(|json| Self(Form::Read(json)))
+        Json::deserialize(deserializer).map(|json| Self(VectorEncoding::Json(json)))
     }
 }
 
 impl fmt::Debug for Vector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Form::Read(json) => write!(f, "Vector({} bytes)", json.get().len()),
-            Form::Numbers(floats) => write!(f, "Vector({} numbers)", floats.len()),
-            Form::Base64(text) => write!(f, "Vector({} bytes)", text.len()),
+            VectorEncoding::Json(json) => write!(f, "Vector({} bytes)", json.get().len()),
+            VectorEncoding::Numbers(floats) => write!(f, "Vector({} numbers)", floats.len()),
+            VectorEncoding::Base64(text) => write!(f, "Vector({} bytes)", text.len()),
         }
     }
 }

@@ -5,12 +5,13 @@ use crate::limits::TargetId;
 /// A model that receives a share of the calls.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ModelSetup {
-    /// The index of its limiter among those of the forecast.
+    /// The index of the model's limiter in the forecast's list of limiters.
     pub limiter: usize,
     /// The target in that limiter.
     pub target: TargetId,
     /// Its share of the calls, relative to the shares of the other models. Ignored for recorded calls, which name their model.
     pub share: f64,
-    /// Output tokens that a call reserves if a limit counts tokens. `None`: the 95th percentile of the responses so far, as for real calls.
+    /// Output tokens that a call reserves if a limit counts tokens. `None`: the 95th percentile of the output lengths
+    /// so far.
     pub expected_output: Option<u32>,
 }

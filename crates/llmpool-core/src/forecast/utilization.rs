@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::limits::{KeyId, LimitKind, Limiter, Limits, TargetId, WaitReason};
 
-/// The usage of a key within the span, over all models.
+/// The usage of a key over all models, in the time that the forecast covers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KeyUsage {
     /// The key.
@@ -13,20 +13,21 @@ pub struct KeyUsage {
     pub calls: u64,
     /// Prompt and output tokens of these calls.
     pub tokens: u64,
-    /// The most used of its own limits and those of its account, if it has any.
+    /// The limit with the highest utilization among those of the key and of its account, if any is set.
     pub most_used: Option<Utilization>,
 }
 
-/// A limit and the share of it that was used.
+/// The utilization of one limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Utilization {
     /// The limit.
     pub limit: WaitReason,
-    /// The used share of what the limit allows in the span, from 0 to 1.
+    /// Used amount divided by what the limit allows in the time that the forecast covers. Above 1 where calls used more tokens than they
+    /// reserved, or where a window ends after the forecast.
     pub share: f64,
 }
 
-/// The usage of a key or a model within the span.
+/// The usage of a key or a model in the time that the forecast covers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct UsageTotals {
     pub(super) calls: u64,
@@ -43,7 +44,7 @@ impl UsageTotals {
     }
 }
 
-/// Returns the most used of a model's own limits.
+/// Returns the limit of a model with the highest utilization, key limits aside.
 pub(super) fn model_utilization(
     limiter: &Limiter,
     target: TargetId,

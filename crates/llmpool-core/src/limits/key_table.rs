@@ -352,7 +352,7 @@ impl KeyTable {
         limit_sets.any(LimitSet::may_regain_tokens)
     }
 
-    /// Returns a limit of the key or its group that `demand` exceeds for good.
+    /// Returns a limit of the key or its group that can never admit `demand`.
     pub(super) fn exceeded_limit(&self, id: KeyId, demand: Demand) -> Option<(LimitKind, u32)> {
         let mut limit_sets = self.limit_sets(id);
         limit_sets.find_map(|limit_set| limit_set.exceeded_limit(demand))

@@ -110,7 +110,9 @@ impl LimitSet {
 
     /// Returns whether a rate limit keeps waiting attempts from starting all at once.
     pub(super) fn is_paced(&self) -> bool {
-        self.buckets().next().is_some() || self.observed.is_paced()
+        let counters = self.counters.as_ref();
+        counters.is_some_and(|counters| counters.buckets.iter().any(Option::is_some))
+            || self.observed.is_paced()
     }
 
     #[inline(always)]
@@ -186,7 +188,7 @@ impl LimitSet {
         }
     }
 
-    /// Returns a limit that `demand` exceeds for good, and what it admits at most.
+    /// Returns a limit that can never admit `demand`, and the most that it admits.
     pub(super) fn exceeded_limit(&self, demand: Demand) -> Option<(LimitKind, u32)> {
         if self.limits.per_minute_bucket().is_err() {
             return Some((LimitKind::Requests, 0));

@@ -119,9 +119,10 @@ impl Limiter {
         let key_table = &self.key_table;
         let key_set = self.key_sets.get_mut((*key_set)?);
         key_set.least_loaded_that(key_table, now, |id| {
+            // The set offers only keys that are usable for one request.
             key_table.allows(constraint, id)
                 && !denials.denies(id, now)
-                && key_table.is_usable(id, demand, now)
+                && (demand == Demand::ONE || key_table.is_usable(id, demand, now))
         })
     }
 

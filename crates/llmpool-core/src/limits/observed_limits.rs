@@ -12,13 +12,12 @@ mod tests;
 use std::time::Duration;
 
 use self::inferred_rate::{InferredRate, RecentRequests, TIGHTEN};
-use self::observed_limit::ObservedLimit;
 pub(super) use self::observed_limit::refill_counter;
+use self::observed_limit::{MINUTE, ObservedLimit};
 use super::demand::Demand;
 use super::limit_snapshot::LimitSnapshots;
 use crate::time::Timestamp;
 
-const MINUTE: Duration = Duration::from_secs(60);
 /// A single refusal after fewer requests per minute than this infers no rate; a second one within `RELATED` does.
 const MIN_RATE: f64 = 20.0;
 const RELATED: Duration = Duration::from_secs(300);
@@ -28,8 +27,6 @@ const SAME_BURST: Duration = Duration::from_millis(500);
 const SNAPSHOT_LIFETIME: Duration = Duration::from_secs(120);
 /// An inferred rate above the recent rate times this is removed.
 const IRRELEVANT: f64 = 2.0;
-/// Sequence number of charges that are never refunded: observed limits are too coarse for it.
-const NO_SEQ: u64 = 0;
 
 /// What is observed of a key's or quota group's limits.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +88,7 @@ impl ObservedLimits {
         self.bounds.as_ref()?.per_minute()
     }
 
+    #[inline(always)]
     pub(super) fn ready_at(&self, demand: Demand, now: Timestamp) -> Timestamp {
         self.bounds
             .as_ref()

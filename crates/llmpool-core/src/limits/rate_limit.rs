@@ -70,7 +70,14 @@ impl RateLimit {
 
     /// The refill rate in requests per second.
     pub fn per_second(&self) -> f64 {
-        STEPS_PER_SECOND / self.steps_per_token as f64
+        let rate = STEPS_PER_SECOND / self.steps_per_token as f64;
+        // Undoes the rounding of `new` for rates with few decimals, so that 0.3 is shown as 0.3.
+        let rounded = (rate * 1e9).round() / 1e9;
+        if (rounded - rate).abs() < rate * 1e-12 {
+            rounded
+        } else {
+            rate
+        }
     }
 
     pub(super) fn steps_for(&self, amount: u64) -> u128 {

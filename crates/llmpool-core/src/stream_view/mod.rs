@@ -17,6 +17,4 @@ pub use repeat::{EventRepeat, VaryingField};
 pub use view::{Observation, StreamView};
 
 #[cfg(test)]
-mod response_tests;
-#[cfg(test)]
 mod tests;

@@ -49,13 +49,13 @@ const MAX_VARYING: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub struct EventRepeat {
     template: u32,
-    spans: [Span; MAX_VARYING],
+    spans: [ValueSpan; MAX_VARYING],
     len: usize,
 }
 
 /// Position of one value in the event's data, quotes included.
 #[derive(Clone, Copy, Debug)]
-struct Span {
+struct ValueSpan {
     field: VaryingField,
     start: u32,
     end: u32,
@@ -109,7 +109,7 @@ impl EventRepeat {
 
     /// Finds the varying values of an event. A field counts only if its name occurs once.
     fn find(template: u32, data: &[u8]) -> Option<Self> {
-        let mut spans: Vec<Span> = FIELDS.into_iter().filter_map(|field| field.find(data)).collect();
+        let mut spans: Vec<ValueSpan> = FIELDS.into_iter().filter_map(|field| field.find(data)).collect();
         spans.sort_unstable_by_key(|span| span.start);
         let mut found = Self {
             template,
@@ -134,7 +134,7 @@ impl VaryingField {
         }
     }
 
-    fn find(self, data: &[u8]) -> Option<Span> {
+    fn find(self, data: &[u8]) -> Option<ValueSpan> {
         let mut places = memmem::find_iter(data, self.name());
         let (place, None) = (places.next()?, places.next()) else {
             return None;
@@ -145,7 +145,7 @@ impl VaryingField {
             .position(|byte| !matches!(byte, b':' | b' '))?;
         let start = after_name + gap;
         let end = start + self.value_length(&data[start..])?;
-        Some(Span {
+        Some(ValueSpan {
             field: self,
             start: u32::try_from(start).ok()?,
             end: u32::try_from(end).ok()?,
@@ -239,7 +239,7 @@ impl EventTemplate {
         if event.name != self.name {
             return None;
         }
-        let none = Span {
+        let none = ValueSpan {
             field: VaryingField::Obfuscation,
             start: 0,
             end: 0,
@@ -255,7 +255,7 @@ impl EventTemplate {
             rest = rest.strip_prefix(&*known.before)?;
             let start = event.data.len() - rest.len();
             let length = known.field.value_length(rest)?;
-            *span = Span {
+            *span = ValueSpan {
                 field: known.field,
                 start: u32::try_from(start).ok()?,
                 end: u32::try_from(start + length).ok()?,

@@ -1,3 +1,5 @@
+mod responses;
+
 use bytes::Bytes;
 
 use super::*;

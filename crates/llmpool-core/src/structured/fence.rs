@@ -1,13 +1,13 @@
-//! JSON in a fence of Markdown, as models like to write it.
+//! JSON in a Markdown code fence, which many models add.
 
 const FENCE: &str = "```";
 
-/// The inside of a text that is one fenced block, or the text itself.
-pub(super) fn unfenced(text: &str) -> &str {
-    inside(text.trim()).unwrap_or(text)
+/// Returns the content of a text that is one fenced block, and otherwise the text itself.
+pub(super) fn strip_fence(text: &str) -> &str {
+    fence_content(text.trim()).unwrap_or(text)
 }
 
-fn inside(text: &str) -> Option<&str> {
+fn fence_content(text: &str) -> Option<&str> {
     let block = text.strip_prefix(FENCE)?.strip_suffix(FENCE)?;
     let language = block
         .bytes()
@@ -16,8 +16,8 @@ fn inside(text: &str) -> Option<&str> {
     Some(&block[language..])
 }
 
-/// Line and column, from 1, of a place in `part`, counted in the `whole` text that it is a slice of.
-pub(super) fn place(whole: &str, part: &str, line: usize, column: usize) -> (usize, usize) {
+/// Converts a position in `part`, as line and column from 1, to the position in `whole`, of which `part` is a slice.
+pub(super) fn position_in_whole(whole: &str, part: &str, line: usize, column: usize) -> (usize, usize) {
     let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
     let before = whole.get(..start).unwrap_or_default();
     let lines = before.matches('\n').count();
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_fence_around_everything_is_taken_off() {
+    fn single_fence_is_stripped() {
         for text in [
             "{}",
             "```json\n{}\n```",
@@ -38,7 +38,7 @@ mod tests {
             " \n```JSON {}``` ",
             "```{}```",
         ] {
-            assert_eq!(unfenced(text).trim(), "{}", "{text}");
+            assert_eq!(strip_fence(text).trim(), "{}", "{text}");
         }
         for text in [
             "```json\n{}",
@@ -47,17 +47,20 @@ mod tests {
             "```",
             "``````json",
         ] {
-            assert_eq!(unfenced(text), text);
+            assert_eq!(strip_fence(text), text);
         }
-        assert_eq!(unfenced("```\n{}\n```\n```\n{}\n```").trim(), "{}\n```\n```\n{}");
+        assert_eq!(
+            strip_fence("```\n{}\n```\n```\n{}\n```").trim(),
+            "{}\n```\n```\n{}"
+        );
     }
 
     #[test]
-    fn places_are_those_of_the_whole_text() {
+    fn positions_refer_to_the_whole_text() {
         let whole = "\n ```json\n{\n x}\n```";
-        assert_eq!(place(whole, unfenced(whole), 3, 2), (4, 2));
+        assert_eq!(position_in_whole(whole, strip_fence(whole), 3, 2), (4, 2));
         let whole = "```json {x}```";
-        assert_eq!(place(whole, unfenced(whole), 1, 3), (1, 10));
-        assert_eq!(place("{x}", "{x}", 1, 2), (1, 2));
+        assert_eq!(position_in_whole(whole, strip_fence(whole), 1, 3), (1, 10));
+        assert_eq!(position_in_whole("{x}", "{x}", 1, 2), (1, 2));
     }
 }

@@ -1,37 +1,37 @@
-//! Where a value is not what a type expects, told without the value.
+//! Errors for JSON that does not fit a type, without text of the model.
 //!
-//! The errors of `serde_json` quote what they found, and the names of members they went through may be the model's too. Here a
-//! place is made of the names that the type knows, and only kinds of values are told.
+//! Errors of `serde_json` quote values and map keys that the model wrote. A [`Mismatch`] contains only field names that the type
+//! declares, and types of values.
 
 use std::fmt;
 
 use serde::de::{Expected, Unexpected};
 
-/// Where a reply is not what a type expects, and what was expected there.
+/// Position at which a reply does not fit a type, and what was expected there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mismatch {
     /// From the inside out.
-    path: Vec<Segment>,
-    why: String,
+    path: Vec<PathSegment>,
+    reason: String,
     detail: String,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum Segment {
-    /// A field or variant that the type knows.
+pub(super) enum PathSegment {
+    /// A field or variant that the type declares.
     Name(&'static str),
     Index(usize),
-    /// A name that the model chose.
+    /// A map key, which the model chose.
     Key,
 }
 
 impl Mismatch {
-    /// The place, such as `items[3].price`; `$` is the whole reply, and `*` stands for a name that the type does not know.
+    /// Returns the position, such as `items[3].price`. `$` is the reply itself; `*` stands for a name that the type does not declare.
     pub fn path(&self) -> String {
         let mut path = String::new();
         for segment in self.path.iter().rev() {
             match segment {
-                Segment::Index(index) => path.push_str(&format!("[{index}]")),
+                PathSegment::Index(index) => path.push_str(&format!("[{index}]")),
                 name => {
                     path.push_str(if path.is_empty() { "" } else { "." });
                     path.push_str(name.name());
@@ -41,42 +41,42 @@ impl Mismatch {
         if path.is_empty() { "$".to_owned() } else { path }
     }
 
-    /// What is wrong there, such as `invalid type: string, expected f64`.
-    pub fn why(&self) -> &str {
-        &self.why
+    /// Returns the reason, such as `invalid type: string, expected f64`.
+    pub fn reason(&self) -> &str {
+        &self.reason
     }
 
-    /// The whole message of whoever found it. It may quote the reply, so it is in no `Display` and no `Debug`.
+    /// Returns the full message of the type's own validation. It may quote the reply, so `Display` and `Debug` leave it out.
     pub fn detail(&self) -> &str {
         if self.detail.is_empty() {
-            &self.why
+            &self.reason
         } else {
             &self.detail
         }
     }
 
-    pub(super) fn within(mut self, segment: Segment) -> Self {
+    pub(super) fn within(mut self, segment: PathSegment) -> Self {
         self.path.push(segment);
         self
     }
 
-    /// What `serde_json` refused and a second look did not.
-    pub(super) fn elsewhere(error: &serde_json::Error) -> Self {
+    /// Creates a mismatch without a position, from an error that only `serde_json` itself reports.
+    pub(super) fn without_path(error: &serde_json::Error) -> Self {
         serde::de::Error::custom(error)
     }
 
-    fn plain(why: String) -> Self {
+    fn with_reason(reason: String) -> Self {
         Self {
             path: Vec::new(),
-            why,
+            reason,
             detail: String::new(),
         }
     }
 }
 
-impl Segment {
-    /// The name if it is one of those that the type knows.
-    pub(super) fn of(name: &str, known: &'static [&'static str]) -> Self {
+impl PathSegment {
+    /// Returns the name if the type declares it, and otherwise [`PathSegment::Key`].
+    pub(super) fn new(name: &str, known: &'static [&'static str]) -> Self {
         let known = known.iter().find(|known| **known == name);
         known.map_or(Self::Key, |known| Self::Name(known))
     }
@@ -93,36 +93,36 @@ impl serde::de::Error for Mismatch {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self {
             detail: message.to_string(),
-            ..Self::plain("refused by the type".to_owned())
+            ..Self::with_reason("rejected by the type".to_owned())
         }
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::plain(format!("invalid type: {}, expected {expected}", kind(found)))
+        Self::with_reason(format!("invalid type: {}, expected {expected}", kind(found)))
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::plain(format!("invalid value: {}, expected {expected}", kind(found)))
+        Self::with_reason(format!("invalid value: {}, expected {expected}", kind(found)))
     }
 
     fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
-        Self::plain(format!("invalid length {length}, expected {expected}"))
+        Self::with_reason(format!("invalid length {length}, expected {expected}"))
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::plain(format!("missing field `{field}`"))
+        Self::with_reason(format!("missing field `{field}`"))
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::plain(format!("duplicate field `{field}`"))
+        Self::with_reason(format!("duplicate field `{field}`"))
     }
 
     fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
-        Self::plain(format!("unknown variant, expected {}", one_of(expected)))
+        Self::with_reason(format!("unknown variant, expected {}", one_of(expected)))
     }
 
     fn unknown_field(_: &str, expected: &'static [&'static str]) -> Self {
-        Self::plain(format!("unknown field, expected {}", one_of(expected)))
+        Self::with_reason(format!("unknown field, expected {}", one_of(expected)))
     }
 }
 
@@ -135,7 +135,7 @@ fn kind(found: Unexpected<'_>) -> &'static str {
         Unexpected::Unit => "null",
         Unexpected::Seq => "array",
         Unexpected::Map => "object",
-        _ => "another",
+        _ => "other",
     }
 }
 
@@ -150,7 +150,7 @@ fn one_of(names: &[&str]) -> String {
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path(), self.why)
+        write!(f, "{}: {}", self.path(), self.reason)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Replies that are values: the schema a type asks for, and the value a reply holds.
+//! Structured output: JSON schemas of Rust types, and typed values from replies.
 //!
 //! ```
 //! use llmpool_core::chat::ChatRequest;
@@ -19,16 +19,19 @@
 //! # Ok::<(), llmpool_core::structured::SchemaError>(())
 //! ```
 //!
-//! Always true: one type gives one text, byte for byte, in every run, with properties in the order of the fields, so that
-//! providers find the prompt in their caches; no error shows what the model wrote.
+//! Invariant: a type gives the same schema, byte for byte, in every run, with properties in the order of the fields. Providers can
+//! therefore cache prompts that contain it.
+//!
+//! Invariant: `Display` and `Debug` of errors show no text of the model.
 
 mod fence;
 mod format;
 mod mismatch;
-mod reader;
+
 mod reply;
 mod schema_error;
 mod strict;
+mod value_deserializer;
 
 pub use format::json_schema;
 pub use mismatch::Mismatch;

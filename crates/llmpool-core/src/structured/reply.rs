@@ -1,39 +1,39 @@
-//! The value that a reply holds, or why it holds none.
+//! Typed values from replies.
 
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::fence::{place, unfenced};
+use super::fence::{position_in_whole, strip_fence};
 use super::mismatch::Mismatch;
-use super::reader;
+use super::value_deserializer;
 use crate::chat::{ChatCompletion, Choice, Content, FinishReason, Message, Part};
 
-/// The value that the first choice of an answer holds. JSON in one Markdown fence is taken out of it.
+/// Parses the first choice of a completion as JSON of type `T`. A Markdown code fence around the JSON is stripped.
 ///
 /// # Errors
-/// For every reply that is not the whole JSON of a `T`; see [`ReplyError`].
-pub fn parse_reply<T: DeserializeOwned>(answer: &ChatCompletion) -> Result<T, ReplyError> {
-    match answer.choices.first() {
+/// If the reply is not complete JSON of a `T`; see [`ReplyError`].
+pub fn parse_reply<T: DeserializeOwned>(completion: &ChatCompletion) -> Result<T, ReplyError> {
+    match completion.choices.first() {
         Some(choice) => parse_choice(choice),
         None => Err(ReplyError::NoContent),
     }
 }
 
-/// The value that a choice holds, as [`parse_reply`] finds it.
+/// Parses a choice, like [`parse_reply`].
 ///
 /// # Errors
-/// For every choice that is not the whole JSON of a `T`; see [`ReplyError`].
+/// If the choice is not complete JSON of a `T`; see [`ReplyError`].
 pub fn parse_choice<T: DeserializeOwned>(choice: &Choice) -> Result<T, ReplyError> {
     if let Some(refusal) = refusal(&choice.message) {
         return Err(ReplyError::Refused(Refusal(refusal)));
     }
-    let is = |what: fn(&FinishReason) -> bool| choice.finish_reason.as_ref().is_some_and(what);
-    if is(FinishReason::is_truncated) {
+    let finish_reason = choice.finish_reason.as_ref();
+    if finish_reason.is_some_and(FinishReason::is_truncated) {
         return Err(ReplyError::Truncated);
     }
-    if is(FinishReason::is_filtered) {
+    if finish_reason.is_some_and(FinishReason::is_filtered) {
         return Err(ReplyError::Filtered);
     }
     let text = choice.message.text();
@@ -44,14 +44,14 @@ pub fn parse_choice<T: DeserializeOwned>(choice: &Choice) -> Result<T, ReplyErro
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ReplyError> {
-    let json = unfenced(text);
+    let json = strip_fence(text);
     serde_json::from_str(json).map_err(|error| match serde_json::from_str::<Value>(json) {
         Ok(value) => {
-            let found = reader::mismatch::<T>(&value);
-            ReplyError::Mismatch(found.unwrap_or_else(|| Mismatch::elsewhere(&error)))
+            let mismatch = value_deserializer::find_mismatch::<T>(&value);
+            ReplyError::Mismatch(mismatch.unwrap_or_else(|| Mismatch::without_path(&error)))
         }
         Err(error) => {
-            let (line, column) = place(text, json, error.line(), error.column());
+            let (line, column) = position_in_whole(text, json, error.line(), error.column());
             ReplyError::NotJson { line, column }
         }
     })
@@ -73,35 +73,35 @@ fn refusal_parts(message: &Message) -> String {
     refusals.collect()
 }
 
-/// Why a reply is no value. Neither `Display` nor `Debug` shows what the model wrote.
+/// Why a reply is not a value of the requested type. `Display` and `Debug` show no text of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplyError {
-    /// The limit of tokens cut it off: ask again with a higher one.
+    /// The token limit was reached. Repeat the request with a higher limit.
     Truncated,
-    /// The provider's moderation cut it off.
+    /// The provider's content filter ended the reply.
     Filtered,
-    /// The model refuses.
+    /// The model refused to answer.
     Refused(Refusal),
-    /// There is no text in it, perhaps because the model calls a tool instead.
+    /// The reply has no text, for example because the model calls a tool.
     NoContent,
-    /// It is not JSON, or not only JSON.
+    /// The text is not JSON, or not only JSON.
     NotJson {
-        /// The line of the text, from 1.
+        /// Line in the text, from 1.
         line: usize,
-        /// The byte of the line, from 1; 0 is before its first.
+        /// Byte in the line, from 1; 0 is before the first byte.
         column: usize,
     },
-    /// It is JSON, but not of this type.
+    /// The text is JSON that does not fit the type.
     Mismatch(Mismatch),
 }
 
-/// What the model says when it refuses.
+/// The text of a refusal.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Refusal(String);
 
 impl Refusal {
-    /// The model's words.
+    /// Returns the text.
     pub fn text(&self) -> &str {
         &self.0
     }
@@ -116,14 +116,14 @@ impl fmt::Debug for Refusal {
 impl fmt::Display for ReplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Truncated => f.write_str("the reply was cut off by the limit of tokens"),
-            Self::Filtered => f.write_str("the reply was cut off by the provider's content filter"),
-            Self::Refused(_) => f.write_str("the model refuses"),
+            Self::Truncated => f.write_str("the reply was truncated at the token limit"),
+            Self::Filtered => f.write_str("the reply was ended by the provider's content filter"),
+            Self::Refused(_) => f.write_str("the model refused to answer"),
             Self::NoContent => f.write_str("the reply has no content"),
             Self::NotJson { line, column } => {
-                write!(f, "the reply is not JSON from line {line}, column {column}")
+                write!(f, "the reply is not valid JSON at line {line}, column {column}")
             }
-            Self::Mismatch(mismatch) => write!(f, "the reply is not what was asked for: {mismatch}"),
+            Self::Mismatch(mismatch) => write!(f, "the reply does not fit the requested type: {mismatch}"),
         }
     }
 }

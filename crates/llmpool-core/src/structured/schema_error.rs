@@ -1,47 +1,47 @@
-//! Why a type has no strict schema.
+//! Errors for types that have no strict schema.
 
 use std::fmt;
 
-/// Why a type has no strict schema, and where in it.
+/// Error for a type that has no strict schema, with the position in the type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaError {
-    at: String,
-    why: Unsupported,
+    path: String,
+    reason: Unsupported,
 }
 
 impl SchemaError {
-    pub(super) fn new(at: String, why: Unsupported) -> Self {
-        Self { at, why }
+    pub(super) fn new(path: String, reason: Unsupported) -> Self {
+        Self { path, reason }
     }
 
-    /// Where: the type and the fields down to it, such as `Order.items[].prices`.
-    pub fn at(&self) -> &str {
-        &self.at
+    /// Returns the position: the type and the fields that lead to it, such as `Order.items[].prices`.
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
-    /// What strict schemas do not have.
-    pub fn why(&self) -> &Unsupported {
-        &self.why
+    /// Returns the unsupported feature.
+    pub fn reason(&self) -> &Unsupported {
+        &self.reason
     }
 }
 
-/// What strict schemas do not have.
+/// A feature that strict schemas do not support.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unsupported {
-    /// A whole reply that is no object.
+    /// A reply that is not an object.
     Root,
-    /// An object whose names are not known beforehand.
+    /// A map: an object with arbitrary keys.
     Map,
-    /// A value of any kind.
+    /// A value of any type.
     Any,
-    /// A list whose places have different types.
+    /// A tuple: a list with a type for each position.
     Tuple,
-    /// An enum whose members are those of the struct around it.
+    /// An enum flattened into a struct.
     FlattenedEnum,
-    /// Something that cannot be referred to, or contains itself without end.
+    /// A reference that cannot be resolved, or that is recursive without an end.
     Reference(String),
-    /// Any other keyword of JSON Schema.
+    /// Another keyword of JSON Schema.
     Keyword(String),
 }
 
@@ -49,25 +49,29 @@ impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => {
-                f.write_str("a reply has to be a struct with named fields: make this a field of one")
+                f.write_str("a reply must be a struct with named fields; make this type a field of one")
             }
-            Self::Map => {
-                f.write_str("strict schemas have no maps: use a list of structs with a key and a value")
+            Self::Map => f.write_str(
+                "strict schemas do not support maps; use a list of structs with a key and a value",
+            ),
+            Self::Any => f.write_str(
+                "strict schemas do not support values of any type; use a specific type, or a string",
+            ),
+            Self::Tuple => f.write_str("strict schemas do not support tuples; use a struct"),
+            Self::FlattenedEnum => {
+                f.write_str("strict schemas do not support flattened enums; make the enum a field")
             }
-            Self::Any => {
-                f.write_str("strict schemas have no values of any kind: name a type, or ask for a text")
+            Self::Reference(name) => {
+                write!(f, "strict schemas do not support the reference to `{name}` here")
             }
-            Self::Tuple => f.write_str("strict schemas have no tuples: use a struct"),
-            Self::FlattenedEnum => f.write_str("strict schemas have no flattened enums: make it a field"),
-            Self::Reference(name) => write!(f, "strict schemas cannot refer to `{name}` here"),
-            Self::Keyword(name) => write!(f, "strict schemas have no `{name}`"),
+            Self::Keyword(name) => write!(f, "strict schemas do not support `{name}`"),
         }
     }
 }
 
 impl fmt::Display for SchemaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.at, self.why)
+        write!(f, "{}: {}", self.path, self.reason)
     }
 }
 

@@ -1,16 +1,15 @@
-//! From a schema of the whole language to one of the strict subset.
+//! Conversion of JSON schemas to the strict subset.
 //!
-//! What only describes is dropped, what has an equivalent is rewritten, anything else is refused: a keyword that a provider does
-//! not know fails the whole request. Definitions are written in the order in which they are first referred to, and only those
-//! that are.
+//! Annotations are dropped, keywords with an equivalent are rewritten, and all others are errors, because a keyword that a provider
+//! does not support fails the whole request. Definitions are written in the order of their first reference; unused ones are dropped.
 
 use serde_json::{Map, Value, json};
 
 use super::schema_error::{SchemaError, Unsupported};
 
-type Members = Map<String, Value>;
+type JsonObject = Map<String, Value>;
 
-/// What a type's own check repeats when the reply is parsed, or what only tells of it.
+/// Keywords that the type itself validates when the reply is parsed, and annotations.
 const DROPPED: [&str; 20] = [
     "$comment",
     "$schema",
@@ -34,7 +33,8 @@ const DROPPED: [&str; 20] = [
     "writeOnly",
 ];
 
-const UNDERSTOOD: [&str; 12] = [
+/// Keywords that are converted.
+const CONVERTED: [&str; 12] = [
     "$defs",
     "$ref",
     "additionalProperties",
@@ -52,42 +52,43 @@ const UNDERSTOOD: [&str; 12] = [
 const ROOT: &str = "#";
 const DEFINITIONS: &str = "#/$defs/";
 
-/// The strict form of a generated schema.
-pub(super) fn strict(type_name: &str, generated: &Value) -> Result<Value, SchemaError> {
+/// Converts a generated schema to the strict subset.
+pub(super) fn to_strict(type_name: &str, generated: &Value) -> Result<Value, SchemaError> {
     let Some(root) = generated.as_object() else {
         return Err(SchemaError::new(type_name.to_owned(), Unsupported::Root));
     };
-    let mut writer = Writer {
+    let mut converter = StrictConverter {
         root,
-        wanted: Vec::new(),
+        referenced: Vec::new(),
         open: Vec::new(),
         merging: Vec::new(),
-        at: vec![type_name.to_owned()],
+        path: vec![type_name.to_owned()],
     };
-    writer.document()
+    converter.document()
 }
 
-struct Writer<'a> {
-    root: &'a Members,
-    /// Definitions that were referred to, in order.
-    wanted: Vec<String>,
-    /// References in whose place their definition is being written.
+struct StrictConverter<'a> {
+    root: &'a JsonObject,
+    /// Names of referenced definitions, in order of their first reference.
+    referenced: Vec<String>,
+    /// References that are being replaced by their definition.
     open: Vec<String>,
-    /// References whose members are being joined with others.
+    /// References whose properties are being merged into another object.
     merging: Vec<String>,
-    at: Vec<String>,
+    /// Position in the type, for errors.
+    path: Vec<String>,
 }
 
-impl Writer<'_> {
+impl StrictConverter<'_> {
     fn document(&mut self) -> Result<Value, SchemaError> {
         let body = self.root_body()?;
-        let mut document = self.within(ROOT, |writer| writer.plain(&body))?;
-        let mut definitions = Members::new();
-        while let Some(name) = self.wanted.get(definitions.len()).cloned() {
-            self.at = vec![name.clone()];
+        let mut document = self.within(ROOT, |converter| converter.plain(&body))?;
+        let mut definitions = JsonObject::new();
+        while let Some(name) = self.referenced.get(definitions.len()).cloned() {
+            self.path = vec![name.clone()];
             let reference = format!("{DEFINITIONS}{name}");
             let body = Value::Object(self.definition(&reference)?);
-            let written = self.within(&reference, |writer| writer.node(&body))?;
+            let written = self.within(&reference, |converter| converter.node(&body))?;
             definitions.insert(name, Value::Object(written));
         }
         if !definitions.is_empty() {
@@ -96,10 +97,10 @@ impl Writer<'_> {
         Ok(Value::Object(document))
     }
 
-    /// The root is never a reference: a struct around another is written as that other.
-    fn root_body(&self) -> Result<Members, SchemaError> {
+    /// Returns the root schema, which cannot be a reference: a newtype struct is replaced by the type that it contains.
+    fn root_body(&self) -> Result<JsonObject, SchemaError> {
         let mut body = self.root.clone();
-        // Structs around each other in a circle have no members at all.
+        // Bounded, because newtype structs could contain each other.
         let mut hops = 0..=object(self.root, "$defs").len();
         while let (Some(reference), Some(_)) = (reference(&body), hops.next()) {
             let mut target = self.definition(reference)?;
@@ -110,22 +111,22 @@ impl Writer<'_> {
         }
         match body.get("type").and_then(Value::as_str) {
             Some("object") => Ok(body),
-            _ => Err(self.refused(Unsupported::Root)),
+            _ => Err(self.unsupported(Unsupported::Root)),
         }
     }
 
-    fn node(&mut self, schema: &Value) -> Result<Members, SchemaError> {
+    fn node(&mut self, schema: &Value) -> Result<JsonObject, SchemaError> {
         let Some(schema) = schema.as_object() else {
-            return Err(self.refused(Unsupported::Any));
+            return Err(self.unsupported(Unsupported::Any));
         };
         match reference(schema) {
-            Some(reference) => self.referring(reference, schema),
+            Some(reference) => self.convert_reference(reference, schema),
             None => self.plain(schema),
         }
     }
 
-    /// Nothing may stand beside a reference: with a description or members of its own, the definition is written in its place.
-    fn referring(&mut self, reference: &str, schema: &Members) -> Result<Members, SchemaError> {
+    /// Converts a reference. A reference allows no other keywords, so with a description or properties it is replaced by its definition.
+    fn convert_reference(&mut self, reference: &str, schema: &JsonObject) -> Result<JsonObject, SchemaError> {
         if schema.contains_key("properties") {
             return self.merged(reference, schema);
         }
@@ -134,29 +135,29 @@ impl Writer<'_> {
                 let mut body = self.definition(reference)?;
                 body.insert("description".to_owned(), description.clone());
                 let body = Value::Object(body);
-                self.within(reference, |writer| writer.node(&body))
+                self.within(reference, |converter| converter.node(&body))
             }
             _ => self.bare(reference),
         }
     }
 
-    fn bare(&mut self, reference: &str) -> Result<Members, SchemaError> {
+    fn bare(&mut self, reference: &str) -> Result<JsonObject, SchemaError> {
         if reference != ROOT {
             self.definition(reference)?;
             let name = reference.trim_start_matches(DEFINITIONS);
-            if !self.wanted.iter().any(|wanted| wanted == name) {
-                self.wanted.push(name.to_owned());
+            if !self.referenced.iter().any(|known| known == name) {
+                self.referenced.push(name.to_owned());
             }
         }
         Ok(members([("$ref", json!(reference))]))
     }
 
-    /// A variant with its tag inside: the tag, then the members of the struct it holds.
-    fn merged(&mut self, reference: &str, schema: &Members) -> Result<Members, SchemaError> {
+    /// Merges the tag of an internally tagged variant with the properties of the struct that it contains.
+    fn merged(&mut self, reference: &str, schema: &JsonObject) -> Result<JsonObject, SchemaError> {
         let mut body = self.definition(reference)?;
-        let endless = self.merging.iter().any(|merging| merging == reference);
-        if endless || body.get("type").and_then(Value::as_str) != Some("object") {
-            return Err(self.refused(Unsupported::Reference(reference.to_owned())));
+        let is_recursive = self.merging.iter().any(|merging| merging == reference);
+        if is_recursive || body.get("type").and_then(Value::as_str) != Some("object") {
+            return Err(self.unsupported(Unsupported::Reference(reference.to_owned())));
         }
         let mut properties = object(schema, "properties");
         for (name, property) in object(&body, "properties") {
@@ -172,7 +173,7 @@ impl Writer<'_> {
         written
     }
 
-    fn plain(&mut self, schema: &Members) -> Result<Members, SchemaError> {
+    fn plain(&mut self, schema: &JsonObject) -> Result<JsonObject, SchemaError> {
         self.check_keywords(schema)?;
         if let Some(branches) = branches(schema) {
             return self.any_of(schema, branches);
@@ -180,34 +181,34 @@ impl Writer<'_> {
         match types(schema).as_slice() {
             ["object"] => self.object(schema),
             ["array"] => self.array(schema),
-            [] => Err(self.refused(Unsupported::Any)),
+            [] => Err(self.unsupported(Unsupported::Any)),
             [kind @ ("object" | "array"), "null"] => self.nullable(schema, kind),
             [_] | [_, "null"] => Ok(scalar(schema)),
-            _ => Err(self.refused(Unsupported::Any)),
+            _ => Err(self.unsupported(Unsupported::Any)),
         }
     }
 
-    fn check_keywords(&self, schema: &Members) -> Result<(), SchemaError> {
+    fn check_keywords(&self, schema: &JsonObject) -> Result<(), SchemaError> {
         for (keyword, value) in schema {
             let keyword = keyword.as_str();
             match keyword {
-                "patternProperties" => return Err(self.refused(Unsupported::Map)),
+                "patternProperties" => return Err(self.unsupported(Unsupported::Map)),
                 "additionalProperties" | "unevaluatedProperties" if *value != json!(false) => {
-                    return Err(self.refused(Unsupported::Map));
+                    return Err(self.unsupported(Unsupported::Map));
                 }
-                "prefixItems" => return Err(self.refused(Unsupported::Tuple)),
+                "prefixItems" => return Err(self.unsupported(Unsupported::Tuple)),
                 "unevaluatedProperties" | "uniqueItems" => {}
-                known if DROPPED.contains(&known) || UNDERSTOOD.contains(&known) => {}
-                other => return Err(self.refused(Unsupported::Keyword(other.to_owned()))),
+                known if DROPPED.contains(&known) || CONVERTED.contains(&known) => {}
+                other => return Err(self.unsupported(Unsupported::Keyword(other.to_owned()))),
             }
         }
         Ok(())
     }
 
-    /// `oneOf` is not in the subset; the branches of an enum exclude each other by themselves.
-    fn any_of(&mut self, schema: &Members, branches: &[Value]) -> Result<Members, SchemaError> {
+    /// Converts `oneOf` to `anyOf`, the only form in the subset. The variants of an enum exclude each other anyway.
+    fn any_of(&mut self, schema: &JsonObject, branches: &[Value]) -> Result<JsonObject, SchemaError> {
         if schema.contains_key("properties") || schema.contains_key("type") {
-            return Err(self.refused(Unsupported::FlattenedEnum));
+            return Err(self.unsupported(Unsupported::FlattenedEnum));
         }
         let mut written = Vec::with_capacity(branches.len());
         for branch in branches {
@@ -218,12 +219,12 @@ impl Writer<'_> {
         Ok(any_of)
     }
 
-    fn object(&mut self, schema: &Members) -> Result<Members, SchemaError> {
-        let mut properties = Members::new();
+    fn object(&mut self, schema: &JsonObject) -> Result<JsonObject, SchemaError> {
+        let mut properties = JsonObject::new();
         for (name, property) in object(schema, "properties") {
-            self.at.push(format!(".{name}"));
+            self.path.push(format!(".{name}"));
             let written = self.node(&property)?;
-            self.at.pop();
+            self.path.pop();
             properties.insert(name, Value::Object(written));
         }
         let required: Vec<_> = properties.keys().cloned().collect();
@@ -237,21 +238,21 @@ impl Writer<'_> {
         Ok(object)
     }
 
-    fn array(&mut self, schema: &Members) -> Result<Members, SchemaError> {
+    fn array(&mut self, schema: &JsonObject) -> Result<JsonObject, SchemaError> {
         let Some(items) = schema.get("items") else {
-            return Err(self.refused(Unsupported::Any));
+            return Err(self.unsupported(Unsupported::Any));
         };
-        self.at.push("[]".to_owned());
+        self.path.push("[]".to_owned());
         let items = self.node(items)?;
-        self.at.pop();
+        self.path.pop();
         let mut array = members([("type", json!("array"))]);
         array.extend(described(schema));
         array.insert("items".to_owned(), Value::Object(items));
         Ok(array)
     }
 
-    /// A list of types is known to be taken for scalars only.
-    fn nullable(&mut self, schema: &Members, kind: &str) -> Result<Members, SchemaError> {
+    /// Converts a nullable object or array. Providers accept a list of types for scalars only.
+    fn nullable(&mut self, schema: &JsonObject, kind: &str) -> Result<JsonObject, SchemaError> {
         let mut value = schema.clone();
         value.insert("type".to_owned(), json!(kind));
         value.remove("description");
@@ -261,16 +262,16 @@ impl Writer<'_> {
         Ok(nullable)
     }
 
-    fn definition(&self, reference: &str) -> Result<Members, SchemaError> {
+    fn definition(&self, reference: &str) -> Result<JsonObject, SchemaError> {
         let found = match reference.strip_prefix(DEFINITIONS) {
             Some(name) => self.root.get("$defs").and_then(|all| all.get(name)),
             None => None,
         };
         match found {
             Some(Value::Object(definition)) => Ok(definition.clone()),
-            Some(_) => Err(self.refused(Unsupported::Any)),
+            Some(_) => Err(self.unsupported(Unsupported::Any)),
             None if reference == ROOT => Ok(self.root.clone()),
-            None => Err(self.refused(Unsupported::Reference(reference.to_owned()))),
+            None => Err(self.unsupported(Unsupported::Reference(reference.to_owned()))),
         }
     }
 
@@ -281,21 +282,21 @@ impl Writer<'_> {
         written
     }
 
-    fn refused(&self, why: Unsupported) -> SchemaError {
-        SchemaError::new(self.at.concat(), why)
+    fn unsupported(&self, reason: Unsupported) -> SchemaError {
+        SchemaError::new(self.path.concat(), reason)
     }
 }
 
-fn reference(schema: &Members) -> Option<&str> {
+fn reference(schema: &JsonObject) -> Option<&str> {
     schema.get("$ref").and_then(Value::as_str)
 }
 
-fn branches(schema: &Members) -> Option<&[Value]> {
+fn branches(schema: &JsonObject) -> Option<&[Value]> {
     let branches = schema.get("anyOf").or_else(|| schema.get("oneOf"))?;
     branches.as_array().map(Vec::as_slice)
 }
 
-fn types(schema: &Members) -> Vec<&str> {
+fn types(schema: &JsonObject) -> Vec<&str> {
     match schema.get("type") {
         Some(Value::Array(types)) => types.iter().filter_map(Value::as_str).collect(),
         Some(Value::String(only)) => vec![only],
@@ -303,13 +304,13 @@ fn types(schema: &Members) -> Vec<&str> {
     }
 }
 
-/// A text, number, truth value or null, perhaps one of a few.
-fn scalar(schema: &Members) -> Members {
+/// Converts a string, number, boolean or null, with its allowed values.
+fn scalar(schema: &JsonObject) -> JsonObject {
     let values = match (schema.get("const"), schema.get("enum")) {
         (Some(only), _) => Some(json!([only])),
         (None, values) => values.cloned(),
     };
-    let mut scalar: Members = schema
+    let mut scalar: JsonObject = schema
         .get("type")
         .map(|kind| ("type".to_owned(), kind.clone()))
         .into_iter()
@@ -319,7 +320,7 @@ fn scalar(schema: &Members) -> Members {
     scalar
 }
 
-fn described(schema: &Members) -> Members {
+fn described(schema: &JsonObject) -> JsonObject {
     let description = schema.get("description").cloned();
     description
         .map(|text| ("description".to_owned(), text))
@@ -327,7 +328,7 @@ fn described(schema: &Members) -> Members {
         .collect()
 }
 
-fn object(schema: &Members, keyword: &str) -> Members {
+fn object(schema: &JsonObject, keyword: &str) -> JsonObject {
     schema
         .get(keyword)
         .and_then(Value::as_object)
@@ -335,7 +336,7 @@ fn object(schema: &Members, keyword: &str) -> Members {
         .unwrap_or_default()
 }
 
-fn members<const N: usize>(members: [(&str, Value); N]) -> Members {
+fn members<const N: usize>(members: [(&str, Value); N]) -> JsonObject {
     members
         .map(|(name, value)| (name.to_owned(), value))
         .into_iter()

@@ -8,7 +8,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use llmpool::chat::{ChatRequest, Message};
-use llmpool::{ApiFormat, ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, TargetSettings};
+use llmpool::{
+    ApiFormat, ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings,
+};
 
 pub(crate) const NAMES: [&str; 10] = [
     "plain",
@@ -63,7 +65,7 @@ impl Client {
         match self {
             Self::Plain(target, request) => {
                 let answer = target.chat(request).await.unwrap();
-                assert_eq!(answer.usage.as_ref().unwrap().total_tokens(), Some(55));
+                assert_eq!(answer.usage().unwrap().total_tokens(), Some(55));
                 assert_eq!(answer.text().len(), 116);
             }
             Self::Raw(target, body) => {
@@ -145,8 +147,14 @@ fn target(base: &str, api: ApiFormat) -> OpenAiCompatible {
     let pool = ApiKeyPool::with_limits("bench", keys).unwrap();
     let settings = TargetSettings {
         api,
-        rate_limit: Some((1_000_000, 1_000_000.0)),
+        limits: Limits {
+            rate_limit: Some(RateLimit::new(1_000_000, 1_000_000.0).unwrap()),
+            ..Limits::default()
+        },
         ..TargetSettings::default()
     };
-    OpenAiCompatible::with_settings(&pool, "gpt-4o-mini", base, settings).unwrap()
+    OpenAiCompatible::builder(&pool, "gpt-4o-mini", base)
+        .settings(settings)
+        .build()
+        .unwrap()
 }

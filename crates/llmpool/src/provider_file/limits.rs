@@ -32,7 +32,7 @@ impl<'a> FileReader<'a> {
     }
 
     /// Reads the capacity and refill rate of a model. A model without them gets the default, unless it sets `rpm`.
-    pub(super) fn rate_limit(&mut self, members: &Fields<'a>) -> Option<(u32, f64)> {
+    pub(super) fn rate_limit(&mut self, members: &Fields<'a>) -> Option<RateLimit> {
         let capacity = members.get("rate_limit_capacity");
         let rate = members.get("rate_limit_refill_rate");
         if capacity.is_none() && rate.is_none() {
@@ -51,17 +51,16 @@ impl<'a> FileReader<'a> {
             }
             None => DEFAULT_CAPACITY,
         };
-        let per_second = match rate {
-            Some(field) => {
-                let per_second = self.positive_number(&field)?;
-                if let Err(error) = RateLimit::new(burst, per_second) {
-                    self.error(&field, &error.to_string(), "use a higher rate");
-                }
-                per_second
-            }
-            None => DEFAULT_REFILL_RATE,
+        let Some(field) = rate else {
+            return RateLimit::new(burst, DEFAULT_REFILL_RATE).ok();
         };
-        Some((burst, per_second))
+        match RateLimit::new(burst, self.positive_number(&field)?) {
+            Ok(rate_limit) => Some(rate_limit),
+            Err(error) => {
+                self.error(&field, &error.to_string(), "use a higher rate");
+                None
+            }
+        }
     }
 
     fn positive_number(&mut self, field: &Field<'a>) -> Option<f64> {

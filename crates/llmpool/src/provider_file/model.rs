@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use llmpool_core::api_format::ApiFormat;
+use llmpool_core::limits::Limits;
 
 use super::field::{Field, Fields};
 use super::reader::{FileReader, is_comment};
 use crate::base_url::endpoint;
-use crate::openai_compatible::TargetSettings;
 use crate::provider_entry::{ModelEntry, ProviderEntry};
+use crate::target_settings::TargetSettings;
 
 /// The names of the fields of a model.
 const MODEL_FIELDS: [&str; 20] = [
@@ -124,17 +125,14 @@ impl<'a> FileReader<'a> {
         let defaults = TargetSettings::default();
         let api_formats =
             [ApiFormat::ChatCompletions, ApiFormat::Responses].map(|format| (format.as_str(), format));
+        let rate_limit = self.rate_limit(members);
         let limits = self.limits(members);
         let get = |name| members.get_non_null(name);
         TargetSettings {
             api: get("api")
                 .and_then(|field| self.one_of(&field, &api_formats))
                 .unwrap_or_default(),
-            rate_limit: self.rate_limit(members),
-            rpm: limits.rpm,
-            tpm: limits.tpm,
-            rpd: limits.rpd,
-            max_concurrency: limits.max_concurrency,
+            limits: Limits { rate_limit, ..limits },
             expected_output_tokens: self.optional_integer(members, "expected_output_tokens", 1, u32::MAX),
             breaker: self.optional_integer(members, "breaker", 1, 1_000_000),
             on_status: self.status_policy(get("on_status")),

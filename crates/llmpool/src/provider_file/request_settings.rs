@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::value::RawValue;
+use llmpool_core::chat::Json;
 
 use super::field::{Field, Fields};
 use super::reader::FileReader;
@@ -29,7 +29,7 @@ const RESERVED_PARAMS: [&str; 4] = ["model", "messages", "stream", "stream_optio
 const MAX_SECONDS: f64 = 3e9;
 
 impl<'a> FileReader<'a> {
-    pub(super) fn api_params(&mut self, field: Option<Field<'a>>) -> Vec<(String, Box<RawValue>)> {
+    pub(super) fn api_params(&mut self, field: Option<Field<'a>>) -> Vec<(String, Json)> {
         let members = field.and_then(|field| self.object(&field));
         let mut params = Vec::new();
         for (name, field) in members.iter().flat_map(Fields::iter) {
@@ -37,7 +37,7 @@ impl<'a> FileReader<'a> {
                 let message = "each call sets this parameter itself";
                 self.error(&field, message, "remove it from api_params");
             }
-            params.push((name.to_string(), field.value.to_owned()));
+            params.push((name.to_string(), field.value.to_owned().into()));
         }
         params
     }

@@ -49,8 +49,14 @@ impl Scene {
             ..TargetSettings::default()
         };
         Self {
-            chat: OpenAiCompatible::with_settings(&pool, name, provider, settings.clone()).unwrap(),
-            responses: OpenAiResponsesCompatible::with_settings(&pool, name, provider, settings).unwrap(),
+            chat: OpenAiCompatible::builder(&pool, name, provider)
+                .settings(settings.clone())
+                .build()
+                .unwrap(),
+            responses: OpenAiCompatible::builder(&pool, name, provider)
+                .settings(settings)
+                .build_responses()
+                .unwrap(),
         }
     }
 }

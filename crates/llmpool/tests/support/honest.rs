@@ -1,5 +1,5 @@
-//! A provider that keeps the limits it announces, in paused time: one account, or one for each key. What it lets pass is the
-//! simulator's to say, which shares nothing with the library.
+//! A provider that enforces the limits it reports, in paused time: one account, or one per key. The simulator decides what it admits, and shares
+//! no code with the library.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -17,7 +17,7 @@ pub struct Honest {
     latency: Arc<Mutex<Latency>>,
 }
 
-/// How long answers take: evenly spread over a range, the same in each run.
+/// Latencies spread evenly over a range, the same in each run.
 struct Latency {
     from: Duration,
     to: Duration,
@@ -42,22 +42,23 @@ struct Log {
 }
 
 impl Honest {
-    /// `limit` requests a minute for each account, which `account_of` names for a key. `tells`: whether headers say what is left.
+    /// Admits `limit` requests per minute for each account; `account_of` maps a key to its account. `reports`: whether headers report the remaining
+    /// requests.
     pub fn new(
         window: WindowKind,
         limit: u32,
-        tells: bool,
+        reports: bool,
         account_of: impl Fn(&str) -> String + Send + Sync + 'static,
     ) -> Self {
-        Self::per(Duration::from_secs(60), window, limit, tells, account_of)
+        Self::per(Duration::from_secs(60), window, limit, reports, account_of)
     }
 
-    /// As [`new`](Self::new), with another span than a minute.
+    /// Like [`new`](Self::new), with another window than a minute.
     pub fn per(
         span: Duration,
         window: WindowKind,
         limit: u32,
-        tells: bool,
+        reports: bool,
         account_of: impl Fn(&str) -> String + Send + Sync + 'static,
     ) -> Self {
         let limits = ProviderLimits {
@@ -81,7 +82,11 @@ impl Honest {
                 .or_insert_with(|| ProviderLimiter::new(limits));
             let now = seen.at - begun;
             let denied = account.try_acquire(0, now).err();
-            let headers = if tells { left(account, now) } else { String::new() };
+            let headers = if reports {
+                left(account, now)
+            } else {
+                String::new()
+            };
             let mut log = noted.lock().unwrap();
             match denied {
                 None => {
@@ -99,8 +104,8 @@ impl Honest {
         Self { script, log, latency }
     }
 
-    /// From now on an answer takes so many seconds, this one more and that one less, so that they overtake each other.
-    pub fn takes(self, from: f64, to: f64) -> Self {
+    /// Sets a range of latencies in seconds, so that responses overtake each other.
+    pub fn with_latency(self, from: f64, to: f64) -> Self {
         let mut latency = self.latency.lock().unwrap();
         latency.from = Duration::from_secs_f64(from);
         latency.to = Duration::from_secs_f64(to);
@@ -108,7 +113,7 @@ impl Honest {
         self
     }
 
-    /// Requests that passed from `from` on, and refusals in all.
+    /// Returns the requests admitted since `from`, and all refusals.
     pub fn counts(&self, from: Instant) -> (usize, usize) {
         let log = self.log.lock().unwrap();
         (log.passed.iter().filter(|at| **at >= from).count(), log.refused)

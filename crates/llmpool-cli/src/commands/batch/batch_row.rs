@@ -95,7 +95,7 @@ fn row_error(error: &Error) -> RowError<'_> {
         kind: identifier(kind_name(error.kind())),
         message: error.to_string(),
         status: error.status(),
-        retry_after_s: error.retry_after().map(json_seconds),
+        retry_after_s: error.retry_in().map(json_seconds),
         code: error.code(),
         provider_message: error.provider_message(),
     }
@@ -180,10 +180,9 @@ mod tests {
     use super::*;
 
     fn answered(body: &str) -> Result<ChatResponse, Error> {
-        Ok(ChatResponse {
-            completion: ChatCompletion::decode(body.as_bytes()).unwrap(),
-            report: CallReport::default(),
-        })
+        Ok(ChatResponse::new(
+            ChatCompletion::decode(body.as_bytes()).unwrap(),
+        ))
     }
 
     #[test]
@@ -209,9 +208,9 @@ mod tests {
     #[test]
     fn failed_row_is_not_answered() {
         let error =
-            Error::new(ErrorKind::LimitReached, "too late").with_retry_after(Duration::from_millis(1500));
+            Error::new(ErrorKind::LimitReached, "too late").with_retry_in(Duration::from_millis(1500));
         let row = encode("x", 1, &Err(error)).unwrap();
-        let failed = r#""response":null,"error":{"kind":"limit_reached","message":"too late","status":null,"retry_after_s":1.5,"#;
+        let failed = r#""response":null,"error":{"kind":"limit_reached","message":"too late; next slot in 1.5 s","status":null,"retry_after_s":1.5,"#;
         assert!(row.contains(failed), "{row}");
         assert!(!parse(row.as_bytes()).unwrap().is_answered);
     }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use llmpool::{CallReport, ChatResponse, Error, UsageSource};
+use llmpool::{ChatResponse, Error};
 
 use super::batch_row;
+use crate::token_totals::TokenTotals;
 use crate::{exit, format};
 
 #[derive(Debug, Default)]
@@ -17,12 +18,7 @@ pub(super) struct BatchSummary {
     failed: BTreeMap<&'static str, usize>,
     /// The exit codes of the failures.
     codes: BTreeSet<u8>,
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    /// Answers without reported usage; their tokens are not in the sums.
-    unknown: usize,
-    /// Answers whose usage is an estimate.
-    estimated: usize,
+    tokens: TokenTotals,
 }
 
 impl BatchSummary {
@@ -37,25 +33,12 @@ impl BatchSummary {
         match result {
             Ok(response) => {
                 self.answered += 1;
-                self.add_usage(&response.report);
+                self.tokens.add(&response.report);
             }
             Err(error) => {
                 *self.failed.entry(batch_row::kind_name(error.kind())).or_default() += 1;
                 self.codes.insert(exit::code_for(error.kind()));
             }
-        }
-    }
-
-    fn add_usage(&mut self, report: &CallReport) {
-        self.estimated += usize::from(report.usage_source == UsageSource::Estimated);
-        let usage = report.usage.as_ref();
-        let tokens = usage.and_then(|usage| usage.prompt_tokens().zip(usage.completion_tokens()));
-        match tokens {
-            Some((prompt, completion)) => {
-                self.prompt_tokens = self.prompt_tokens.saturating_add(prompt);
-                self.completion_tokens = self.completion_tokens.saturating_add(completion);
-            }
-            None => self.unknown += 1,
         }
     }
 
@@ -71,20 +54,12 @@ impl BatchSummary {
             0 => String::new(),
             _ => format!("{skipped} answered earlier, "),
         };
-        let caveats = [(self.estimated, "estimated"), (self.unknown, "unknown")];
-        let caveats = caveats.map(|(answers, source)| (answers > 0).then(|| format!("{answers} {source}")));
-        let caveats: Vec<String> = caveats.into_iter().flatten().collect();
-        let caveats = match &caveats[..] {
-            [] => String::new(),
-            some => format!(" (usage of {})", some.join(", ")),
-        };
         format!(
-            "{lines}: {earlier}{} answered, {failures} failed{}, {:.1}s, {} prompt + {} completion tokens{caveats}",
+            "{lines}: {earlier}{} answered, {failures} failed{}, {:.1}s, {}",
             self.answered,
             self.reasons(),
             elapsed.as_secs_f64(),
-            self.prompt_tokens,
-            self.completion_tokens,
+            self.tokens,
         )
     }
 
@@ -118,7 +93,7 @@ impl BatchSummary {
 #[cfg(test)]
 mod tests {
     use llmpool::chat::Usage;
-    use llmpool::{ErrorKind, FailureKind};
+    use llmpool::{ErrorKind, FailureKind, UsageSource};
 
     use super::*;
 
@@ -156,15 +131,9 @@ mod tests {
             (Some(Usage::new(10, 20)), UsageSource::Estimated),
             (None, UsageSource::Unknown),
         ] {
-            let report = CallReport {
-                usage,
-                usage_source,
-                ..CallReport::default()
-            };
-            summary.add(&Ok(ChatResponse {
-                report,
-                ..ChatResponse::default()
-            }));
+            let mut response = ChatResponse::default();
+            (response.report.usage, response.report.usage_source) = (usage, usage_source);
+            summary.add(&Ok(response));
         }
         assert_eq!(
             summary.text(Duration::from_millis(1250)),

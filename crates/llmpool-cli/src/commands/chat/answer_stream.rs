@@ -32,7 +32,7 @@ impl AnswerError {
     /// Prints the error and returns its exit code.
     pub(super) fn exit(self) -> ExitCode {
         match self {
-            Self::Call(error) => problem::exit_with(&error),
+            Self::Call(error) => problem::exit_with(error),
             Self::Output(code) => code,
         }
     }

@@ -171,18 +171,18 @@ impl Session {
         if !is_empty {
             self.conversation.set_answer(answer);
         }
+        let is_incomplete = !matches!(result, Some(Ok(_)));
         match result {
             Some(Ok(report)) => self.record(&report, is_empty),
             Some(Err(AnswerError::Output(code))) => return Err(code),
             Some(Err(AnswerError::Call(error))) => {
                 problem::print(&error);
                 output::error_detail("hint:", after_partial_answer(is_empty));
-                self.usage.add_incomplete(is_empty);
             }
-            None => {
-                output::line(format!("stopped; {}", after_partial_answer(is_empty)));
-                self.usage.add_incomplete(is_empty);
-            }
+            None => output::line(format!("stopped; {}", after_partial_answer(is_empty))),
+        }
+        if is_incomplete && !is_empty {
+            self.usage.add_incomplete();
         }
         // A failed save is printed and does not end the chat.
         let _ = self.state_file.save(&self.providers);
@@ -199,7 +199,7 @@ impl Session {
 
     fn print_models(&self) {
         let painter = output::painter();
-        if self.providers.takes_any_model() {
+        if self.providers.accepts_any_model() {
             output::line(format!(
                 "current model: {}; /model NAME accepts any name",
                 self.model.id()

@@ -33,8 +33,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<(), ExitCode> {
 /// Returns the settings of the models in a provider file. Keys need not be set; an unset one is shown as such.
 fn file_models(args: &ShowArgs, path: &std::path::Path) -> Result<Vec<ModelValues>, ExitCode> {
     let file = read_provider_file_without_keys(path)?;
-    let providers =
-        Providers::from_provider_file(file.clone()).map_err(|error| problem::exit_with(&error))?;
+    let providers = Providers::from_provider_file(file.clone()).map_err(problem::exit_with)?;
     let requested = non_empty(args.model.as_ref())
         .map(|model| select_model(&providers, Some(model)))
         .transpose()?;

@@ -28,9 +28,9 @@ pub(super) fn find(files: &[(String, ProviderFile)]) -> Vec<Vec<Diagnostic>> {
         for provider in &file.providers {
             for (index, model) in provider.models.iter().enumerate() {
                 let path = format!("{}[{index}]", provider.id);
-                if let Some((capacity, rate)) = model.settings.rate_limit {
-                    hints.extend(unusual_capacity(file, &path, capacity));
-                    hints.extend(unusual_rate(file, &path, rate));
+                if let Some(limit) = model.settings.limits.rate_limit {
+                    hints.extend(unusual_capacity(file, &path, limit.capacity()));
+                    hints.extend(unusual_rate(file, &path, limit.per_second()));
                 }
                 hints.extend(unencrypted(file, &path, &model.base_url));
                 for (index, key) in model.api_keys.iter().enumerate() {

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use llmpool::RateLimit;
 use llmpool::forecast::{Arrivals, Forecast, Traffic};
 
 use super::plan_setup::{ForecastError, PlanSetup};
@@ -89,7 +90,7 @@ impl AdviceSearch<'_> {
         let refill_rate = round_up(average * HEADROOM);
         let with_keys = setup.with_keys(index, keys);
         let with_capacity =
-            |capacity: usize| with_keys.with_rate(index, Some((capacity as u32, refill_rate)));
+            |capacity: usize| with_keys.with_rate(index, RateLimit::new(capacity as u32, refill_rate).ok());
         let capacity = smallest(MAX_CAPACITY, |capacity| self.simulate(&with_capacity(capacity)))?;
         let Some(capacity) = capacity else {
             return Ok(Advice::Unknown);

@@ -14,18 +14,13 @@ pub(super) fn wait_shares(forecast: &Forecast) -> impl Iterator<Item = (WaitReas
 }
 
 /// Returns the name of a limit with its owner.
-pub(super) fn limit(reason: WaitReason) -> &'static str {
-    match reason {
-        WaitReason::Target(LimitKind::Requests) => "the model's request rate",
-        WaitReason::Target(LimitKind::Tokens) => "the model's tokens per minute",
-        WaitReason::Target(LimitKind::Day) => "the model's requests per day",
-        WaitReason::TargetConcurrency => "the model's max_concurrency",
-        WaitReason::KeyLimits(LimitKind::Requests) => "the keys' request rate",
-        WaitReason::KeyLimits(LimitKind::Tokens) => "the keys' tokens per minute",
-        WaitReason::KeyLimits(LimitKind::Day) => "the keys' requests per day",
-        WaitReason::KeyConcurrency => "the keys' max_concurrency",
-        WaitReason::TargetCooldown | WaitReason::KeysUnavailable(_) => "cooldowns",
-    }
+pub(super) fn limit(reason: WaitReason) -> String {
+    let owner = match reason {
+        WaitReason::Target(_) | WaitReason::TargetConcurrency => "the model's ",
+        WaitReason::KeyLimits(_) | WaitReason::KeyConcurrency => "the keys' ",
+        WaitReason::TargetCooldown | WaitReason::KeysUnavailable(_) => "",
+    };
+    format!("{owner}{}", limit_kind(reason))
 }
 
 /// Returns the name of a limit without its owner.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use llmpool::forecast::{Forecast, TooManyCalls, Traffic};
-use llmpool::{Error, KeyEntry, ModelEntry, OpenAiCompatible, ProviderEntry, Providers, Secret};
+use llmpool::{Error, KeyEntry, ModelEntry, OpenAiCompatible, ProviderEntry, Providers, RateLimit, Secret};
 
 use crate::cli::PlanArgs;
 use crate::context::{paths, read_provider_file_without_keys, select_model};
@@ -49,7 +49,7 @@ impl PlanSetup {
 
     /// Sends all calls to the requested model, or to the only one.
     pub(super) fn plan_single(&mut self, requested: Option<&str>) -> Result<(), ExitCode> {
-        let providers = self.providers().map_err(|error| problem::exit_with(&error))?;
+        let providers = self.providers().map_err(problem::exit_with)?;
         let model = select_model(&providers, requested)?;
         self.planned = vec![PlannedModel {
             id: model.id().to_owned(),
@@ -128,11 +128,11 @@ impl PlanSetup {
         })
     }
 
-    /// Returns the setup with another rate limit (burst and requests per second), or none, for a planned model.
-    pub(super) fn with_rate(&self, index: usize, rate: Option<(u32, f64)>) -> Self {
+    /// Returns the setup with another rate limit, or none, for a planned model.
+    pub(super) fn with_rate(&self, index: usize, rate_limit: Option<RateLimit>) -> Self {
         self.modified(index, |model| {
-            model.settings.rate_limit = rate;
-            model.settings.rpm = None;
+            model.settings.limits.rate_limit = rate_limit;
+            model.settings.limits.rpm = None;
         })
     }
 }
@@ -144,7 +144,7 @@ impl ForecastError {
             Self::TooManyCalls(error) => Problem::new(error.to_string())
                 .with_hint("shorten --for, or lower the rate or the number of callers")
                 .exit(exit::USAGE),
-            Self::Invalid(error) => problem::exit_with(&error),
+            Self::Invalid(error) => problem::exit_with(error),
         }
     }
 }

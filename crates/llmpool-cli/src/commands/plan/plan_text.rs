@@ -113,7 +113,7 @@ fn rejected_text(forecast: &Forecast) -> String {
         return "none".to_owned();
     }
     let main_reason = forecast.rejection_reasons.first();
-    let main_reason = main_reason.map_or("", |(reason, _)| limit(*reason));
+    let main_reason = main_reason.map_or(String::new(), |(reason, _)| limit(*reason));
     let causes = [
         (
             rejections.too_late,
@@ -213,11 +213,11 @@ fn advice_text(report: &PlanReport, model: &ModelPlan, entry: &ModelEntry) -> St
     }
 }
 
-fn remaining_limit(unlimited: &Forecast) -> &'static str {
+fn remaining_limit(unlimited: &Forecast) -> String {
     match unlimited.binding_limit() {
-        _ if unlimited.rejected.unsatisfiable > 0 => "a token limit below the tokens of one call",
+        _ if unlimited.rejected.unsatisfiable > 0 => "a token limit below the tokens of one call".to_owned(),
         Some(reason) => limit(reason),
-        None => "the maximum queue length",
+        None => "the maximum queue length".to_owned(),
     }
 }
 
@@ -233,9 +233,9 @@ fn recommended_keys(change: &Change, configured: usize) -> String {
 }
 
 fn configured_rate(entry: &ModelEntry) -> String {
-    let settings = &entry.settings;
-    match (settings.rate_limit, settings.rpm) {
-        (Some((capacity, rate)), _) => format!(" (configured: {capacity} and {rate})"),
+    let limits = &entry.settings.limits;
+    match (limits.rate_limit, limits.rpm) {
+        (Some(limit), _) => format!(" (configured: {} and {})", limit.capacity(), limit.per_second()),
         (None, Some(rpm)) => format!(" instead of \"rpm\": {rpm}"),
         (None, None) => ", or no rate limit as configured".to_owned(),
     }

@@ -51,7 +51,7 @@ pub(super) fn read(
     if lines.iter().any(|line| line.model.is_none()) {
         setup.plan_single(requested)?;
     }
-    let providers = setup.providers().map_err(|error| problem::exit_with(&error))?;
+    let providers = setup.providers().map_err(problem::exit_with)?;
     let start = lines
         .iter()
         .map(|line| line.seconds)

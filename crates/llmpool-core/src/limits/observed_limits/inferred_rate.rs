@@ -2,8 +2,7 @@
 
 use super::super::bucket::Bucket;
 use super::super::rate_limit::RateLimit;
-use super::observed_limit::ready_in;
-use super::{MINUTE, NO_SEQ};
+use super::observed_limit::{MINUTE, NO_SEQ, ready_in};
 use crate::time::Timestamp;
 
 /// Factor from the rate that led to a refusal to the rate to try next.

@@ -9,9 +9,11 @@ use std::time::Duration;
 use super::super::bucket::{Bucket, BucketDenied};
 use super::super::limit_snapshot::LimitSnapshot;
 use super::super::rate_limit::RateLimit;
-use super::{MINUTE, NO_SEQ};
 use crate::time::Timestamp;
 
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+/// Sequence number of charges that are never refunded: observed limits are too coarse for it.
+pub(super) const NO_SEQ: u64 = 0;
 /// Tolerance between reported ends of one window: they are rounded to seconds, and responses take time.
 const JITTER: Duration = Duration::from_secs(2);
 /// A window that ends this soon is over before the report is of use.

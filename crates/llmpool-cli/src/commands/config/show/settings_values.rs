@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use llmpool::provider_file::{ProviderFile, SourceMap};
 use llmpool::{
-    KeyEntry, KeyLabel, LlmInterface, ModelEntry, OpenAiCompatible, ProviderEntry, Secret, TargetSettings,
-    Timeouts,
+    KeyEntry, KeyLabel, Limits, LlmInterface, ModelEntry, OpenAiCompatible, ProviderEntry, Secret,
+    TargetSettings, Timeouts,
 };
 use serde_json::{Value, json};
 
@@ -182,11 +182,7 @@ fn key_text(key: &KeyEntry, labels: &[(Secret, KeyLabel)]) -> String {
 fn target_values(settings: &TargetSettings) -> Vec<(&'static str, Value)> {
     let TargetSettings {
         api,
-        rate_limit,
-        rpm,
-        tpm,
-        rpd,
-        max_concurrency,
+        limits,
         expected_output_tokens,
         breaker,
         on_status,
@@ -198,6 +194,13 @@ fn target_values(settings: &TargetSettings) -> Vec<(&'static str, Value)> {
         api_params,
         headers,
     } = settings;
+    let Limits {
+        rate_limit,
+        rpm,
+        tpm,
+        rpd,
+        max_concurrency,
+    } = *limits;
     let seconds = |duration: Option<Duration>| duration.map(|duration| duration.as_secs_f64());
     let Timeouts {
         connect,
@@ -212,9 +215,12 @@ fn target_values(settings: &TargetSettings) -> Vec<(&'static str, Value)> {
         ("api", json!(api.as_str())),
         (
             "rate_limit_capacity",
-            json!(rate_limit.map(|(capacity, _)| capacity)),
+            json!(rate_limit.map(|limit| limit.capacity())),
         ),
-        ("rate_limit_refill_rate", json!(rate_limit.map(|(_, rate)| rate))),
+        (
+            "rate_limit_refill_rate",
+            json!(rate_limit.map(|limit| limit.per_second())),
+        ),
         ("rpm", json!(rpm)),
         ("tpm", json!(tpm)),
         ("rpd", json!(rpd)),

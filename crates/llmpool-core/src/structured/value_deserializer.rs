@@ -1,4 +1,4 @@
-//! Reads a type from a value a second time, to find out where it fails.
+//! Deserialization of a JSON value with errors that name the position.
 
 use serde::Deserialize;
 use serde::de::value::BorrowedStrDeserializer;
@@ -9,30 +9,30 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
-use super::mismatch::{Mismatch, Segment};
+use super::mismatch::{Mismatch, PathSegment};
 
-/// Where `T` cannot be read from the value, if so.
-pub(super) fn mismatch<'de, T: Deserialize<'de>>(value: &'de Value) -> Option<Mismatch> {
-    T::deserialize(Reader(value)).err()
+/// Deserializes a `T` and returns the error, if any.
+pub(super) fn find_mismatch<'de, T: Deserialize<'de>>(value: &'de Value) -> Option<Mismatch> {
+    T::deserialize(ValueDeserializer(value)).err()
 }
 
-struct Reader<'de>(&'de Value);
+struct ValueDeserializer<'de>(&'de Value);
 
-impl<'de> Reader<'de> {
-    fn members<V: Visitor<'de>>(
+impl<'de> ValueDeserializer<'de> {
+    fn visit_object<V: Visitor<'de>>(
         members: &'de Map<String, Value>,
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Mismatch> {
-        visitor.visit_map(Members {
+        visitor.visit_map(ObjectAccess {
             members: members.iter(),
             value: None,
             known,
         })
     }
 
-    fn items<V: Visitor<'de>>(items: &'de [Value], visitor: V) -> Result<V::Value, Mismatch> {
-        let mut rest = Items {
+    fn visit_array<V: Visitor<'de>>(items: &'de [Value], visitor: V) -> Result<V::Value, Mismatch> {
+        let mut rest = ArrayAccess {
             items: items.iter().enumerate(),
         };
         let read = visitor.visit_seq(&mut rest)?;
@@ -43,7 +43,7 @@ impl<'de> Reader<'de> {
     }
 }
 
-impl<'de> Deserializer<'de> for Reader<'de> {
+impl<'de> Deserializer<'de> for ValueDeserializer<'de> {
     type Error = Mismatch;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
@@ -56,8 +56,8 @@ impl<'de> Deserializer<'de> for Reader<'de> {
                 (_, _, number) => visitor.visit_f64(number.unwrap_or(f64::NAN)),
             },
             Value::String(text) => visitor.visit_borrowed_str(text),
-            Value::Array(items) => Self::items(items, visitor),
-            Value::Object(members) => Self::members(members, &[], visitor),
+            Value::Array(items) => Self::visit_array(items, visitor),
+            Value::Object(members) => Self::visit_object(members, &[], visitor),
         }
     }
 
@@ -73,7 +73,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Mismatch> {
-        // `RawValue` and its like are between serde_json and itself.
+        // `RawValue` and similar types are known to `serde_json` only.
         if name.starts_with("$serde_json::private") {
             return self
                 .0
@@ -90,7 +90,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
         visitor: V,
     ) -> Result<V::Value, Mismatch> {
         match self.0 {
-            Value::Object(members) => Self::members(members, fields, visitor),
+            Value::Object(members) => Self::visit_object(members, fields, visitor),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -109,7 +109,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
             },
             _ => return self.deserialize_any(visitor),
         };
-        visitor.visit_enum(Variant { name, value, known })
+        visitor.visit_enum(VariantAccessor { name, value, known })
     }
 
     forward_to_deserialize_any! {
@@ -118,20 +118,20 @@ impl<'de> Deserializer<'de> for Reader<'de> {
     }
 }
 
-struct Items<'de> {
+struct ArrayAccess<'de> {
     items: std::iter::Enumerate<std::slice::Iter<'de, Value>>,
 }
 
-impl<'de> SeqAccess<'de> for &mut Items<'de> {
+impl<'de> SeqAccess<'de> for &mut ArrayAccess<'de> {
     type Error = Mismatch;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Mismatch> {
         let Some((index, item)) = self.items.next() else {
             return Ok(None);
         };
-        let read = seed.deserialize(Reader(item));
+        let read = seed.deserialize(ValueDeserializer(item));
         read.map(Some)
-            .map_err(|error| error.within(Segment::Index(index)))
+            .map_err(|error| error.within(PathSegment::Index(index)))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -139,14 +139,14 @@ impl<'de> SeqAccess<'de> for &mut Items<'de> {
     }
 }
 
-struct Members<'de> {
+struct ObjectAccess<'de> {
     members: serde_json::map::Iter<'de>,
-    /// The member whose name was read.
+    /// Value of the field whose name was read last.
     value: Option<(&'de str, &'de Value)>,
     known: &'static [&'static str],
 }
 
-impl<'de> MapAccess<'de> for Members<'de> {
+impl<'de> MapAccess<'de> for ObjectAccess<'de> {
     type Error = Mismatch;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Mismatch> {
@@ -154,23 +154,23 @@ impl<'de> MapAccess<'de> for Members<'de> {
             return Ok(None);
         };
         self.value = Some((name, value));
-        seed.deserialize(Key(name)).map(Some)
+        seed.deserialize(KeyDeserializer(name)).map(Some)
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Mismatch> {
         let Some((name, value)) = self.value.take() else {
-            return Err(Mismatch::custom("a value was read before its name"));
+            return Err(Mismatch::custom("a value was requested before its name"));
         };
         let known = self.known;
-        let read = seed.deserialize(Reader(value));
-        read.map_err(|error| error.within(Segment::of(name, known)))
+        let read = seed.deserialize(ValueDeserializer(value));
+        read.map_err(|error| error.within(PathSegment::new(name, known)))
     }
 }
 
-/// A member's name, which maps may read as a number.
-struct Key<'de>(&'de str);
+/// Deserializer of a field name, which maps may deserialize as a number.
+struct KeyDeserializer<'de>(&'de str);
 
-impl<'de> Key<'de> {
+impl<'de> KeyDeserializer<'de> {
     fn integer<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         if let Ok(number) = self.0.parse() {
             return visitor.visit_u64(number);
@@ -190,7 +190,7 @@ macro_rules! integers {
     };
 }
 
-impl<'de> Deserializer<'de> for Key<'de> {
+impl<'de> Deserializer<'de> for KeyDeserializer<'de> {
     type Error = Mismatch;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
@@ -228,18 +228,21 @@ impl<'de> Deserializer<'de> for Key<'de> {
     }
 }
 
-struct Variant<'de> {
+struct VariantAccessor<'de> {
     name: &'de str,
-    /// What the variant holds, if it was given as an object.
+    /// Content of the variant, if it is an object.
     value: Option<&'de Value>,
     known: &'static [&'static str],
 }
 
-impl<'de> Variant<'de> {
-    fn read<T>(self, read: impl FnOnce(Reader<'de>) -> Result<T, Mismatch>) -> Result<T, Mismatch> {
-        let segment = Segment::of(self.name, self.known);
+impl<'de> VariantAccessor<'de> {
+    fn read<T>(
+        self,
+        read: impl FnOnce(ValueDeserializer<'de>) -> Result<T, Mismatch>,
+    ) -> Result<T, Mismatch> {
+        let segment = PathSegment::new(self.name, self.known);
         match self.value {
-            Some(value) => read(Reader(value)).map_err(|error| error.within(segment)),
+            Some(value) => read(ValueDeserializer(value)).map_err(|error| error.within(segment)),
             None => Err(Mismatch::invalid_type(
                 Unexpected::Str(self.name),
                 &"a variant with its content",
@@ -248,7 +251,7 @@ impl<'de> Variant<'de> {
     }
 }
 
-impl<'de> EnumAccess<'de> for Variant<'de> {
+impl<'de> EnumAccess<'de> for VariantAccessor<'de> {
     type Error = Mismatch;
     type Variant = Self;
 
@@ -258,7 +261,7 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
     }
 }
 
-impl<'de> VariantAccess<'de> for Variant<'de> {
+impl<'de> VariantAccess<'de> for VariantAccessor<'de> {
     type Error = Mismatch;
 
     fn unit_variant(self) -> Result<(), Mismatch> {

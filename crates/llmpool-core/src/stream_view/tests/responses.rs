@@ -1,10 +1,10 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::*;
 use crate::api_format::ApiFormat;
 use crate::chat::Usage;
 use crate::sse::SseEvent;
+use crate::stream_view::{EventFlags, StreamView};
 
 fn observe(view: &mut StreamView, event: &Value) -> EventFlags {
     view.observe(&SseEvent {

@@ -1,0 +1,116 @@
+//! Encodes chat requests for targets of either format.
+
+use llmpool_core::api_format::ApiFormat;
+use llmpool_core::chat::{ChatRequest, StreamOptions};
+use llmpool_core::responses::{Reasoning, ResponsesRequest, TextOptions};
+use llmpool_core::translate::{self, TranslatedRequest};
+use serde::ser::SerializeMap;
+
+use crate::encoded_request::{EncodedRequest, RequestEncoder, encode_body};
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind};
+use crate::responses_encoder::ResponsesEncoder;
+use crate::target::Target;
+
+/// A chat request to encode.
+pub(crate) struct ChatEncoder<'a> {
+    pub(crate) request: &'a ChatRequest,
+    pub(crate) stream: bool,
+}
+
+impl RequestEncoder for ChatEncoder<'_> {
+    fn encode(&self, target: &Target) -> Result<EncodedRequest, Error> {
+        match target.format {
+            ApiFormat::ChatCompletions => self.encode_chat(target),
+            ApiFormat::Responses => self.encode_responses(target),
+        }
+    }
+}
+
+impl ChatEncoder<'_> {
+    fn encode_chat(&self, target: &Target) -> Result<EncodedRequest, Error> {
+        const RESERVED: [&str; 3] = ["model", "stream", "stream_options"];
+        let (options, added_stream_options) = self.stream_options(target);
+        let body = encode_body(
+            target,
+            &RESERVED,
+            |name| self.request.has(name),
+            |map| {
+                self.request.serialize_fields(map, &RESERVED)?;
+                if self.stream {
+                    map.serialize_entry("stream", &true)?;
+                }
+                options
+                    .iter()
+                    .try_for_each(|options| map.serialize_entry("stream_options", options))
+            },
+        )?;
+        Ok(EncodedRequest {
+            added_stream_options,
+            ..EncodedRequest::new(Endpoint::Generation, body, self.stream)
+        })
+    }
+
+    fn encode_responses(&self, target: &Target) -> Result<EncodedRequest, Error> {
+        let TranslatedRequest { mut request, dropped } = translate::chat_request_to_responses(self.request)
+            .map_err(|refused| {
+            Error::new(ErrorKind::Unsendable, refused.to_string()).with_param(refused.param)
+        })?;
+        merge_api_params(&mut request, self.request.store.is_some(), target);
+        let encoder = ResponsesEncoder {
+            request: &request,
+            stream: self.stream,
+        };
+        Ok(EncodedRequest {
+            dropped,
+            ..encoder.encode(target)?
+        })
+    }
+
+    /// Returns the `stream_options` to send, and whether they were added to the caller's request.
+    fn stream_options(&self, target: &Target) -> (Option<StreamOptions>, bool) {
+        let mut options = match &self.request.stream_options {
+            _ if !self.stream => return (None, false),
+            Some(options) => options.clone(),
+            None if target.capabilities.accepts_stream_options() => StreamOptions::default(),
+            None => return (None, false),
+        };
+        options.include_usage = options.include_usage.or(Some(true));
+        (Some(options), self.request.stream_options.is_none())
+    }
+}
+
+/// Completes the fields that a translated chat request sets only in part with those of `api_params`.
+///
+/// `has_store`: whether the chat request sets `store`.
+fn merge_api_params(request: &mut ResponsesRequest, has_store: bool, target: &Target) {
+    for (name, value) in &target.api_params {
+        match name.as_str() {
+            "store" if !has_store => request.store = None,
+            "include" => {
+                let mut more: Vec<String> = serde_json::from_str(value.get()).unwrap_or_default();
+                more.retain(|name| !request.include.contains(name));
+                request.include.extend(more);
+            }
+            "reasoning" => {
+                if let (Some(own), Ok(default)) = (
+                    &mut request.reasoning,
+                    serde_json::from_str::<Reasoning>(value.get()),
+                ) {
+                    own.effort = own.effort.take().or(default.effort);
+                    own.summary = own.summary.take().or(default.summary);
+                }
+            }
+            "text" => {
+                if let (Some(own), Ok(default)) = (
+                    &mut request.text,
+                    serde_json::from_str::<TextOptions>(value.get()),
+                ) {
+                    own.format = own.format.take().or(default.format);
+                    own.verbosity = own.verbosity.take().or(default.verbosity);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The endpoints of a target and their URIs.
+
+use http::Uri;
+use llmpool_core::api_format::ApiFormat;
+
+use crate::base_url::endpoint;
+use crate::error::Error;
+
+/// What a request asks of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// Chat or Responses, by the target's format.
+    Generation,
+    Embeddings,
+    /// The list of models; a GET request without a body.
+    Models,
+}
+
+/// The URI of each endpoint of a target.
+pub(crate) struct EndpointUris {
+    generation: Uri,
+    embeddings: Uri,
+    models: Uri,
+}
+
+impl EndpointUris {
+    /// Joins the base URL with the path of each endpoint. Fails if the base URL does not parse.
+    pub(crate) fn new(base_url: &str, format: ApiFormat) -> Result<Self, Error> {
+        Ok(Self {
+            generation: endpoint(base_url, format.path())?,
+            embeddings: endpoint(base_url, "embeddings")?,
+            models: endpoint(base_url, "models")?,
+        })
+    }
+
+    pub(crate) fn get(&self, endpoint: Endpoint) -> &Uri {
+        match endpoint {
+            Endpoint::Generation => &self.generation,
+            Endpoint::Embeddings => &self.embeddings,
+            Endpoint::Models => &self.models,
+        }
+    }
+}
