@@ -1,17 +1,17 @@
-//! The API formats of providers.
+//! The API formats that providers offer.
 
-/// API format of a target.
+/// The API format that a target uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ApiFormat {
-    /// `POST …/chat/completions`.
+    /// Chat Completions: `POST …/chat/completions`.
     #[default]
     ChatCompletions,
-    /// `POST …/responses`.
+    /// Responses: `POST …/responses`.
     Responses,
 }
 
 impl ApiFormat {
-    /// Returns the path below the base URL.
+    /// Returns the path of the endpoint, relative to the base URL.
     pub fn path(self) -> &'static str {
         match self {
             Self::ChatCompletions => "chat/completions",
@@ -19,7 +19,7 @@ impl ApiFormat {
         }
     }
 
-    /// Returns the name of the format in configuration files.
+    /// Returns the name of the format as used in configuration files.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ChatCompletions => "chat_completions",

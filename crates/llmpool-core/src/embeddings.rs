@@ -1,10 +1,10 @@
 //! Embeddings: requests and responses, with vectors as numbers or as base64.
 //!
-//! A decoded vector keeps its JSON text until its numbers are requested, so that forwarding it costs nothing and changes no digit.
+//! A decoded vector keeps its JSON text until its numbers are requested. Forwarding a vector therefore costs nothing and preserves every digit.
 //!
-//! Invariant: decoding and encoding gives equal JSON.
+//! Invariant: decoding JSON and encoding the result gives equal JSON.
 //!
-//! Invariant: `Debug` shows types and sizes, never text of a user.
+//! Invariant: `Debug` output shows types and sizes, never a user's text.
 
 mod input;
 mod vector;
@@ -17,20 +17,20 @@ use crate::chat::{LenientU64, UnknownFields, Usage};
 pub use input::EmbeddingInput;
 pub use vector::{Vector, VectorError};
 
-/// A request for embeddings. Absent fields are not sent; parameters without a field go into `extra`.
+/// A request for embeddings. Fields that are `None` are not sent. Parameters without a field go into `extra`.
 #[derive(Clone, Default, PartialEq)]
 pub struct EmbeddingRequest {
-    /// Model. Targets replace it by their own.
+    /// Name of the model. A target replaces it with the name of its own model.
     pub model: Option<String>,
-    /// Input to embed.
+    /// Texts or tokens to embed.
     pub input: Option<EmbeddingInput>,
-    /// Encoding of the vectors. The default of providers is [`EncodingFormat::Float`].
+    /// Encoding of the vectors in the response. If absent, providers use [`EncodingFormat::Float`].
     pub encoding_format: Option<EncodingFormat>,
-    /// Number of dimensions of the vectors, for models that support a choice.
+    /// Number of dimensions of the vectors, for models that can shorten them.
     pub dimensions: Option<u32>,
-    /// ID of the end user, for abuse detection.
+    /// Identifier of the end user, for abuse detection by the provider.
     pub user: Option<String>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -43,7 +43,7 @@ wire_object!(EmbeddingRequest {
 });
 
 impl EmbeddingRequest {
-    /// Creates a request for this input.
+    /// Creates a request to embed `input`. All other fields are absent.
     pub fn new(input: impl Into<EmbeddingInput>) -> Self {
         Self {
             input: Some(input.into()),
@@ -52,33 +52,33 @@ impl EmbeddingRequest {
     }
 }
 
-/// Encoding of vectors.
+/// Encoding of the vectors in a response.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EncodingFormat {
-    /// A list of numbers.
+    /// A vector is a JSON list of numbers.
     Float,
-    /// Little-endian `f32` in base64: a quarter of the bytes.
+    /// A vector is a base64 string of little-endian `f32` values, with roughly a quarter of the bytes of a list of numbers.
     Base64,
-    /// An encoding that has no variant.
+    /// An encoding that this enum does not define.
     Other(Box<str>),
 }
 
 string_enum!(EncodingFormat { Float => "float", Base64 => "base64" });
 
-/// A response with embeddings.
+/// A response to a request for embeddings.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct EmbeddingResponse {
-    /// `list`.
+    /// Object type: `list`.
     pub object: Option<String>,
-    /// Embeddings, as a rule ordered by index.
+    /// One embedding per text or list of tokens in the input, usually ordered by index.
     pub data: Vec<Embedding>,
-    /// Model that computed the embeddings.
+    /// Name of the model that computed the embeddings.
     pub model: Option<String>,
-    /// Token usage.
+    /// Tokens used by the request. `None` if not reported.
     pub usage: Option<Usage>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -89,7 +89,7 @@ wire_object!(EmbeddingResponse {
 } always { data });
 
 impl EmbeddingResponse {
-    /// Decodes the body of an answer. Vectors are validated when their numbers are requested.
+    /// Decodes the body of a response. Vectors are validated when their numbers are requested.
     ///
     /// # Errors
     /// If the body is not a response with embeddings. The error may quote the body.
@@ -97,7 +97,7 @@ impl EmbeddingResponse {
         crate::chat::from_json(json)
     }
 
-    /// Returns the numbers of all vectors in the order of the inputs, whatever the order in the response.
+    /// Returns the numbers of all vectors in the order of the inputs, regardless of the order in the response.
     ///
     /// # Errors
     /// If a vector is missing or invalid.
@@ -111,16 +111,16 @@ impl EmbeddingResponse {
     }
 }
 
-/// The embedding of one input.
+/// The embedding of one text or list of tokens.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Embedding {
-    /// `embedding`.
+    /// Object type: `embedding`.
     pub object: Option<String>,
     index: Option<LenientU64>,
-    /// The vector.
+    /// The vector. `None` if the provider sent none.
     pub embedding: Option<Vector>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -131,12 +131,12 @@ wire_object!(Embedding {
 });
 
 lenient_getters!(Embedding {
-    /// Returns the index of the input, from 0.
+    /// Returns the zero-based index of the embedded text or list of tokens in the input.
     index,
 });
 
 impl Embedding {
-    /// Creates the embedding of the input at this index.
+    /// Creates the embedding of the text or list of tokens at the zero-based `index` of the input.
     pub fn new(index: u64, vector: Vector) -> Self {
         Self {
             object: Some("embedding".to_owned()),

@@ -1,22 +1,22 @@
-//! Lists of models.
+//! Lists of the models that a provider offers.
 //!
-//! Invariant: decoding and encoding gives equal JSON.
+//! Invariant: decoding JSON and encoding the result gives equal JSON.
 //!
-//! Invariant: `Debug` shows IDs of models and no other text.
+//! Invariant: `Debug` output shows model IDs and no other text.
 
 use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::wire_object::{partial_debug, wire_object};
 use crate::chat::{LenientU64, UnknownFields};
 
-/// Models of a provider.
+/// A list of the models that a provider offers.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ModelList {
-    /// `list`.
+    /// Object type: `list`.
     pub object: Option<String>,
-    /// The models.
+    /// The models, in the order of the provider.
     pub data: Vec<Model>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -32,7 +32,7 @@ impl ModelList {
         }
     }
 
-    /// Decodes the body of an answer.
+    /// Decodes the body of a response.
     ///
     /// # Errors
     /// If the body is not a list of models. The error may quote the body.
@@ -40,7 +40,7 @@ impl ModelList {
         crate::chat::from_json(json)
     }
 
-    /// Decodes the body of an answer, which is a list object or, with some providers, a bare array. Returns `None` if it is neither.
+    /// Decodes the body of a response that is a list object or, as some providers send, a bare array. Returns `None` if the body is neither.
     pub fn decode_lenient(json: &[u8]) -> Option<Self> {
         if json.trim_ascii_start().starts_with(b"[") {
             let models: Vec<Model> = serde_json::from_slice(json).ok()?;
@@ -50,18 +50,18 @@ impl ModelList {
     }
 }
 
-/// One model.
+/// One model that a provider offers.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Model {
-    /// Name of the model in requests.
+    /// Name by which requests refer to the model.
     pub id: Option<String>,
-    /// `model`.
+    /// Object type: `model`.
     pub object: Option<String>,
     created: Option<LenientU64>,
-    /// Organisation that owns the model.
+    /// Name of the organisation that owns the model.
     pub owned_by: Option<String>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -73,12 +73,12 @@ wire_object!(Model {
 });
 
 lenient_getters!(Model {
-    /// Returns the creation time in seconds since 1970, as reported by the provider.
+    /// Returns the creation time of the model in seconds since 1970. `None` if the provider does not report a number.
     created,
 });
 
 impl Model {
-    /// Creates a model. `created` is in seconds since 1970.
+    /// Creates a model with the given ID. `created` is in seconds since 1970.
     pub fn new(id: impl Into<String>, created: u64, owned_by: impl Into<String>) -> Self {
         Self {
             id: Some(id.into()),

@@ -1,52 +1,52 @@
-//! Decoding of server-sent events by the WHATWG specification.
+//! Decoding of server-sent events as specified by WHATWG.
 //!
-//! Lines end in LF, CRLF or CR. An event ends at an empty line; an incomplete event at the end of the stream is dropped. Decoding
-//! works on bytes, so a read may end anywhere, even inside a code point or between CR and LF. An event that lies within one read
-//! is a slice of it, not a copy.
+//! Lines end with LF, CRLF or CR. An event ends at an empty line; an incomplete event at the end of the stream is dropped. The decoder works on
+//! bytes, so a read may end anywhere, even inside a code point or between CR and LF. An event that lies within one read is a slice of that read, not
+//! a copy.
 //!
-//! Invariant: any split of the same bytes gives the same events.
+//! Invariant: the events do not depend on how the bytes are split into reads.
 //!
-//! Invariant: decoding takes linear time, and at most the limit plus one read is buffered.
+//! Invariant: decoding takes linear time. The decoder buffers at most one read more than its limit.
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
-/// One event with data. Comments and events without data are skipped.
+/// A server-sent event with data. The decoder skips comments and events without data.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SseEvent {
-    /// Values of the `data` lines, joined by LF.
+    /// Values of the event's `data` lines, joined by LF.
     pub data: Bytes,
-    /// Value of the last `event` line, unless it is empty.
+    /// Value of the event's last `event` line. `None` if there is no such line, or the value is empty.
     pub name: Option<Bytes>,
 }
 
-/// An event exceeds the limit. The decoder cannot continue.
+/// The error for an event that exceeds the size limit. The decoder cannot continue after this error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventTooLong {
-    /// The limit, in bytes.
+    /// The maximum size of an event in bytes.
     pub limit: usize,
 }
 
-/// Decoder for the events of one byte stream.
+/// A decoder for the server-sent events of one byte stream.
 #[derive(Debug)]
 pub struct SseDecoder {
     limit: usize,
-    /// Rest of the current read.
+    /// Bytes of the current read that are not decoded yet.
     input: Bytes,
-    /// Bytes at the beginning of `input` that do not contain the end of the event.
+    /// Number of bytes at the beginning of `input` that were searched for the end of the event without finding it.
     searched: usize,
-    /// Beginning of an event whose end has not arrived.
+    /// Beginning of an event, from earlier reads, whose end has not arrived yet.
     held: BytesMut,
     line: LineState,
     at_start: bool,
 }
 
-/// Position of the search within a line.
+/// Where in a line the search for the end of an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LineState {
     /// At the start of a line.
     Empty,
-    /// At the start of a line, after a CR. An LF here belongs to the end of the line before.
+    /// At the start of a line, after a CR. A following LF belongs to the end of the previous line.
     AfterCr,
     /// Inside a line.
     Started,
@@ -67,8 +67,9 @@ impl SseDecoder {
         }
     }
 
-    /// Adds the next read of the stream. Call [`next_event`](Self::next_event) until it returns `None` before adding another one;
-    /// otherwise the remaining bytes are copied.
+    /// Adds the next read of the stream.
+    ///
+    /// Call [`next_event`](Self::next_event) until it returns `None` before adding another read. Otherwise the remaining bytes are copied.
     pub fn push(&mut self, read: Bytes) {
         if self.input.is_empty() {
             self.input = read;
@@ -81,10 +82,10 @@ impl SseDecoder {
         self.input = joined.freeze();
     }
 
-    /// Returns the next complete event, or `None` if more bytes are needed.
+    /// Returns the next complete event. `None` if more bytes are needed.
     ///
     /// # Errors
-    /// If an event exceeds the limit.
+    /// If an event exceeds the size limit.
     pub fn next_event(&mut self) -> Result<Option<SseEvent>, EventTooLong> {
         while let Some(end) = self.find_end() {
             let block = self.take_block(end);
@@ -102,7 +103,7 @@ impl SseDecoder {
         Ok(None)
     }
 
-    /// Returns the end of the current event: the position in `input` after an empty line.
+    /// Returns the end of the current event: the position in `input` after an empty line. `None` if the end has not arrived.
     fn find_end(&mut self) -> Option<usize> {
         loop {
             let rest = &self.input[self.searched..];
@@ -132,7 +133,7 @@ impl SseDecoder {
         }
     }
 
-    /// Removes the bytes up to `end` from `input` and returns them after those in `held`.
+    /// Removes the first `end` bytes from `input`. Returns the bytes in `held` followed by the removed bytes.
     fn take_block(&mut self, end: usize) -> Bytes {
         let tail = self.input.split_to(end);
         self.searched = 0;
@@ -169,7 +170,7 @@ fn line_after(end: u8) -> LineState {
     }
 }
 
-/// Parses the lines of one block, which ends with an empty line.
+/// Parses the lines of one block, which ends with an empty line. Returns `None` if the block has no data.
 fn parse_block(block: &Bytes, mut from: usize) -> Option<SseEvent> {
     let mut data: Option<Bytes> = None;
     let mut joined: Option<BytesMut> = None;
@@ -197,7 +198,7 @@ fn parse_block(block: &Bytes, mut from: usize) -> Option<SseEvent> {
     })
 }
 
-/// Splits a line at its first colon. One space after the colon is dropped.
+/// Splits the line between `from` and `to` at its first colon into name and value. Drops one space after the colon.
 fn split_field(block: &Bytes, from: usize, to: usize) -> (&[u8], Bytes) {
     let line = &block[from..to];
     let Some(colon) = memchr::memchr(b':', line) else {
@@ -213,7 +214,7 @@ fn split_field(block: &Bytes, from: usize, to: usize) -> (&[u8], Bytes) {
 }
 
 impl std::fmt::Debug for SseEvent {
-    /// Shows lengths only, because the data contains user text.
+    /// Shows only the lengths of the fields, because the data contains user text.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SseEvent")
             .field("data_bytes", &self.data.len())

@@ -1,25 +1,25 @@
 //! Encoding of server-sent events.
 //!
-//! Invariant: the encoded events decode to the same events, with or without comments between them, and after an event that broke
-//! off.
+//! Invariant: decoding the encoded events yields the original events. This also holds with comments between the events, and after an event that was
+//! cut off.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// A comment that keeps an idle connection open. A single line: an empty line after it would end an event, and some clients report
-/// empty events.
+/// A comment line that keeps an idle connection open. No empty line follows the comment, because an empty line would end an event, and some clients
+/// report empty events.
 pub const KEEP_ALIVE: Bytes = Bytes::from_static(b": ping\n");
 
-/// The event that ends a stream of chunks.
+/// The event `[DONE]`, which ends a stream of chat completion chunks.
 pub const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
-/// Encodes an event without a name.
+/// Encodes an event that has data and no name.
 pub fn event(data: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(data.len() + 16);
     put_data(&mut out, data);
     out.freeze()
 }
 
-/// Encodes an event with a name.
+/// Encodes an event that has a name and data.
 pub fn named_event(name: &str, data: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(name.len() + data.len() + 24);
     out.put_slice(b"event: ");
@@ -29,7 +29,7 @@ pub fn named_event(name: &str, data: &[u8]) -> Bytes {
     out.freeze()
 }
 
-/// Encodes an event after bytes that may have ended within another event. That event is ended first.
+/// Encodes an event that follows bytes which may have ended in the middle of another event. Ends the other event first.
 pub fn event_after_truncation(data: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(data.len() + 16);
     out.put_slice(b"\n\n");

@@ -1,19 +1,19 @@
-//! Timestamps as plain numbers, so that time can be an argument.
+//! Timestamps as plain numbers, so that functions can take the current time as an argument.
 
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A time in nanoseconds since an origin that the caller chooses: the start of the process in the library, zero in forecasts.
+/// A time in nanoseconds since an origin that the caller chooses: the start of the process in the `llmpool` crate, zero in forecasts.
 ///
-/// Arithmetic saturates: [`Timestamp::MAX`] means "never", and stays so.
+/// Arithmetic saturates. [`Timestamp::MAX`] means "never", and adding a duration to it leaves it unchanged.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The origin.
+    /// The origin of all timestamps.
     pub const ZERO: Self = Self(0);
-    /// Later than everything: "never".
+    /// The latest time, which stands for "never".
     pub const MAX: Self = Self(u64::MAX);
 
     /// Returns the time `nanos` nanoseconds after the origin.
@@ -21,22 +21,22 @@ impl Timestamp {
         Self(nanos)
     }
 
-    /// Nanoseconds since the origin.
+    /// Returns the number of nanoseconds since the origin.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// Returns the duration from `earlier` to this time; zero if `earlier` is later.
+    /// Returns the duration from `earlier` to this time. Zero if `earlier` is later than this time.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// Adds `nanos` nanoseconds.
+    /// Adds `nanos` nanoseconds. The result is at most [`Timestamp::MAX`].
     pub const fn saturating_add_nanos(self, nanos: u64) -> Self {
         Self(self.0.saturating_add(nanos))
     }
 
-    /// Subtracts `nanos` nanoseconds; the result is at least the origin.
+    /// Subtracts `nanos` nanoseconds. The result is at least [`Timestamp::ZERO`].
     pub const fn saturating_sub_nanos(self, nanos: u64) -> Self {
         Self(self.0.saturating_sub(nanos))
     }
@@ -67,7 +67,7 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// Converts to nanoseconds; saturates after 584 years.
+/// Converts a duration to nanoseconds. Durations of more than 584 years saturate.
 fn nanos_of(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

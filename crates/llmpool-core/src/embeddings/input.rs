@@ -1,4 +1,4 @@
-//! Input of embedding requests.
+//! The input of an embedding request.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
 use crate::chat::Json;
 
-/// Input to embed. Each text or list of tokens gives one vector.
+/// The input of an embedding request. Each text or list of tokens yields one vector.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
@@ -16,16 +16,16 @@ pub enum EmbeddingInput {
     Text(String),
     /// Several texts.
     Texts(Vec<String>),
-    /// One text as token IDs.
+    /// One text, as a list of token IDs.
     Tokens(Vec<u32>),
-    /// Several texts as token IDs.
+    /// Several texts, each as a list of token IDs.
     TokenLists(Vec<Vec<u32>>),
-    /// Any other input, such as images.
+    /// Input of another type, such as images, as raw JSON.
     Other(Json),
 }
 
 impl EmbeddingInput {
-    /// Returns the number of vectors that the input gives. Returns `None` for [`EmbeddingInput::Other`].
+    /// Returns the number of vectors that the input yields. `None` for [`EmbeddingInput::Other`].
     pub fn count(&self) -> Option<usize> {
         match self {
             Self::Text(_) | Self::Tokens(_) => Some(1),
@@ -35,7 +35,7 @@ impl EmbeddingInput {
         }
     }
 
-    /// Parses the input as the variant that its first characters indicate.
+    /// Parses the input as the variant that its first characters indicate. `None` if the input does not match that variant.
     fn parse(json: &Json) -> Option<Self> {
         let mut start = json.get().bytes().filter(|byte| !byte.is_ascii_whitespace());
         match (start.next()?, start.next()?) {

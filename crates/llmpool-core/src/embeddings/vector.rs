@@ -10,20 +10,20 @@ use serde::de::{Deserialize, Deserializer};
 
 use crate::chat::Json;
 
-/// Accepts missing padding, which some servers leave out.
+/// Accepts base64 without padding, because some servers omit it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// An embedding vector. A decoded vector is encoded unchanged.
+/// An embedding vector. Encoding a decoded vector yields the JSON from which it was decoded.
 #[derive(Clone, PartialEq, Serialize)]
 pub struct Vector(VectorEncoding);
 
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 enum VectorEncoding {
-    /// JSON of a decoded vector.
+    /// JSON text from which the vector was decoded.
     Json(Json),
     Numbers(Vec<f32>),
     Base64(String),
@@ -50,10 +50,10 @@ impl Vector {
         }
     }
 
-    /// Returns the numbers.
+    /// Returns the numbers of the vector.
     ///
     /// # Errors
-    /// If the encoding is invalid.
+    /// If the encoding of the vector is invalid.
     pub fn floats(&self) -> Result<Vec<f32>, VectorError> {
         match &self.0 {
             VectorEncoding::Json(json) if self.is_base64() => {
@@ -84,11 +84,11 @@ fn from_base64(text: &str) -> Result<Vec<f32>, VectorError> {
 pub enum VectorError {
     /// The embedding has no vector.
     Absent,
-    /// The vector is a string but not base64.
+    /// The vector is a string that is not valid base64.
     NotBase64,
-    /// The length of the base64 data is not a multiple of 4 bytes.
+    /// The base64 string does not encode whole numbers: its decoded length is not a multiple of 4 bytes.
     NotWhole {
-        /// Length in bytes.
+        /// Decoded length of the vector in bytes.
         bytes: usize,
     },
     /// The vector is neither a string nor a list of numbers.

@@ -1,11 +1,11 @@
 //! Admission: the wait queues and the limiter of one provider.
 //!
-//! Every change goes through [`Admission`]. A change that may let a waiter proceed serves the queue heads that it concerns, oldest first across
-//! all targets that compete for the key, and appends to `wakes` the wakers of exactly those waiters that were granted or whose time to retry
-//! changed. `W` is the shell's waker; the shell calls the wakers after it released its lock.
+//! Every change goes through [`Admission`]. A change that may let a waiting request proceed serves the queue heads that it concerns, oldest first
+//! across all targets that compete for the key. It appends to `wakes` the wakers of exactly those requests that were granted or whose time to retry
+//! changed. `W` is the waker type of the library, which calls the wakers after it has released its lock.
 //!
-//! Invariant: every grant is either in `granted` or handed out, never both. Of the waiters for a key set, only the first that is denied holds
-//! a timer.
+//! Invariant: every grant is either stored in `granted` or handed out, never both. Of the requests that wait for keys of one key set, only the first
+//! that is denied has a time to retry.
 
 mod blocked_heads;
 mod outcome;
@@ -34,28 +34,28 @@ use super::target::{TargetId, TargetLimits};
 use super::wait_queue::{AcquireRequest, Ticket, WaitQueue};
 use crate::time::Timestamp;
 
-/// Maximum number of waiters per target.
+/// Maximum number of waiting requests per target. Further requests are rejected as [`Rejection::QueueFull`].
 pub const MAX_WAITING: usize = 10_000;
 
-/// The wait queues and the limiter of one provider.
+/// The wait queues and the limiter of one provider. All changes to either go through this type.
 #[derive(Debug)]
 pub struct Admission<W> {
     limiter: Limiter,
-    /// One queue per target.
+    /// One wait queue per target, indexed by target.
     queues: Vec<WaitQueue<Waiter<W>>>,
-    /// Waiters of all queues together.
+    /// Number of waiting requests in all queues together.
     waiting: usize,
-    /// The order among callers, across all queues.
+    /// Fair clocks of the callers, which order callers in all queues.
     fair: FairClocks,
     blocked: BlockedHeads,
-    /// Granted while waiting, and not yet picked up.
+    /// Grants of requests that were served while they waited, until the next [`Admission::poll`] of the request hands the grant out.
     granted: BTreeMap<(TargetId, Ticket), Grant>,
 }
 
 #[derive(Debug)]
 struct Waiter<W> {
     waker: W,
-    /// The last denial, from when the waiter was the head of its queue.
+    /// The denial that the request last received as the head of its queue. `None` if the request has not been the head yet.
     wait: Option<Wait>,
 }
 
@@ -73,7 +73,7 @@ impl<W> Default for Admission<W> {
 }
 
 impl<W: Clone> Admission<W> {
-    /// Returns an admission for an existing limiter, with empty queues.
+    /// Returns an admission with empty queues for an existing limiter.
     pub fn over(limiter: Limiter) -> Self {
         let mut admission = Self::default();
         for target in limiter.target_ids() {
@@ -83,17 +83,17 @@ impl<W: Clone> Admission<W> {
         admission
     }
 
-    /// Read access to the limiter.
+    /// Returns the limiter, for queries.
     pub fn limiter(&self) -> &Limiter {
         &self.limiter
     }
 
-    /// Adds a key that no target uses yet.
+    /// Adds a key, which no target uses yet.
     pub fn add_key(&mut self, limits: KeyLimits) -> KeyId {
         self.limiter.add_key(limits)
     }
 
-    /// Adds a target with an empty queue: see [`Limiter::add_target`].
+    /// Adds a target with an empty wait queue: see [`Limiter::add_target`].
     pub fn add_target(
         &mut self,
         keys: &[KeyId],
@@ -112,7 +112,7 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// The number of waiters for this target.
+    /// Returns the number of requests that wait for a target.
     pub fn waiting(&self, target: TargetId) -> usize {
         self.queues[target.index()].len()
     }
@@ -131,14 +131,14 @@ impl<W: Clone> Admission<W> {
             .earliest(target, Demand::ONE, ahead, KeyConstraint::Any, now)
     }
 
-    /// Returns what the first waiter that any key would serve waits for; `None` if none waits.
+    /// Returns what the first waiting request of a target waits for, considering only requests that may use any key. `None` if no such request waits.
     pub fn wait_reason(&mut self, target: TargetId, now: Timestamp) -> Option<WaitReason> {
         let head = self.queues[target.index()].head(KeyConstraint::Any)?;
         let demand = head.request.demand;
         Some(self.limiter.wait_reason(target, demand, KeyConstraint::Any, now))
     }
 
-    /// Acquires a grant if it is available at once and no older request waits for it. Never queues.
+    /// Acquires a grant if one is available at once and no older request waits for the same keys. Never queues the request.
     pub fn try_acquire(
         &mut self,
         target: TargetId,
@@ -154,7 +154,7 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Grants a request at once, queues it, or rejects it.
+    /// Grants a request at once, queues the request, or rejects it.
     #[inline(always)]
     pub fn acquire(
         &mut self,
@@ -176,7 +176,7 @@ impl<W: Clone> Admission<W> {
         self.queue(target, request, waker, now, wakes)
     }
 
-    /// Queues a request that cannot be granted at once, or rejects it.
+    /// Queues a request that cannot be granted at once, or rejects the request if it could not be granted before its deadline.
     fn queue(
         &mut self,
         target: TargetId,
@@ -203,7 +203,7 @@ impl<W: Clone> Admission<W> {
         self.poll(target, request, waker, now, wakes)
     }
 
-    /// Polls a queued request, after it was woken or at the time of its last [`AdmissionOutcome::Wait`].
+    /// Polls a queued request. To be called when the request is woken, and at the time of its last [`AdmissionOutcome::Wait`].
     pub fn poll(
         &mut self,
         target: TargetId,
@@ -221,7 +221,7 @@ impl<W: Clone> Admission<W> {
         let waiter = self.queues[target.index()].waiter_mut(request);
         let wait = waiter.and_then(|waiter| {
             waiter.waker.clone_from(waker);
-            // A time that has passed is outdated: an older waiter holds the timer meanwhile.
+            // A retry time in the past is outdated: an older request has taken over the timer.
             waiter.wait.filter(|wait| wait.until > now)
         });
         let hopeless = wait.is_some_and(|wait| !wait.slot && wait.until > request.deadline);
@@ -247,7 +247,7 @@ impl<W: Clone> Admission<W> {
         AdmissionOutcome::Rejected(Rejection::TooLate { ready_at, why })
     }
 
-    /// Removes a queued request; if it was granted meanwhile, the grant is released unused.
+    /// Removes a queued request. If the request was granted in the meantime, the grant is released unused.
     pub fn cancel(&mut self, target: TargetId, request: &AcquireRequest, now: Timestamp, wakes: &mut Vec<W>) {
         match self.granted.remove(&(target, request.ticket)) {
             Some(mut grant) => self.release(&mut grant, false, now, wakes),
@@ -262,8 +262,8 @@ impl<W: Clone> Admission<W> {
         self.serve_after(grant, made_room, now, wakes);
     }
 
-    /// Corrects the tokens of a grant: see [`Limiter::settle`]. To be called before the release, so that freed tokens and the freed slot
-    /// go to the oldest waiter.
+    /// Corrects the tokens of a grant: see [`Limiter::settle`]. Settle before the release, so that the freed tokens and the freed slot go to the
+    /// oldest waiting request together.
     pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp, wakes: &mut Vec<W>) {
         if self.limiter.settle(grant, tokens, now) {
             self.serve_after(grant, true, now, wakes);
@@ -285,7 +285,7 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Records a refusal because of the key: see [`Limiter::record_refusal`].
+    /// Records that the provider refused an attempt because of its key: see [`Limiter::record_refusal`].
     pub fn record_refusal(
         &mut self,
         grant: &Grant,
@@ -299,7 +299,7 @@ impl<W: Clone> Admission<W> {
         cooldown
     }
 
-    /// Records a refusal of unclear cause: see [`Limiter::record_unclear_refusal`].
+    /// Records a rate limit refusal of unclear cause: see [`Limiter::record_unclear_refusal`].
     pub fn record_unclear_refusal(
         &mut self,
         grant: &Grant,
@@ -312,7 +312,7 @@ impl<W: Clone> Admission<W> {
         cooldown
     }
 
-    /// Records a failure of the target: see [`Limiter::record_target_failure`].
+    /// Records that an attempt failed because of its target: see [`Limiter::record_target_failure`].
     pub fn record_target_failure(
         &mut self,
         grant: &Grant,
@@ -324,7 +324,7 @@ impl<W: Clone> Admission<W> {
         self.serve_target(grant.target(), now, wakes);
     }
 
-    /// Records what a response reveals of its key's limits.
+    /// Records the rate limits that a response reports for its key: see [`Limiter::record_limits`].
     pub fn record_limits(
         &mut self,
         grant: &Grant,
@@ -387,23 +387,23 @@ impl<W: Clone> Admission<W> {
         self.serve_target(target, now, wakes);
     }
 
-    /// Fills the buckets of a target and clears its windows.
+    /// Fills the buckets of a target and clears its windows: see [`Limiter::reset`].
     pub fn reset(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<W>) {
         self.limiter.reset(target);
         self.serve_target(target, now, wakes);
     }
 
-    /// Records a new call in the retry budget: see [`Limiter::record_call`].
+    /// Records a new call in the retry budget of its target: see [`Limiter::record_call`].
     pub fn record_call(&mut self, target: TargetId, now: Timestamp) {
         self.limiter.record_call(target, now);
     }
 
-    /// Spends one retry of the target's retry budget, and returns whether there was one.
+    /// Spends one retry from the target's retry budget. Returns whether the budget had a retry left.
     pub fn try_spend_retry(&mut self, target: TargetId, now: Timestamp) -> bool {
         self.limiter.try_spend_retry(target, now)
     }
 
-    /// Serves the queues that a change to a grant concerns: those of its key, and those of its target if `target_changed`.
+    /// Serves the queues that a change to a grant concerns: those that wait for its key and, if `target_changed`, those of its target.
     #[inline(always)]
     fn serve_after(&mut self, grant: &Grant, target_changed: bool, now: Timestamp, wakes: &mut Vec<W>) {
         if target_changed {

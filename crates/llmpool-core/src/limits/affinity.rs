@@ -1,6 +1,9 @@
-//! Which key created what later requests refer to: responses, conversations, encrypted items.
+//! Affinity: which key created the resources that later requests refer to (responses, conversations, encrypted items).
 //!
-//! Invariant: a request that refers to a resource is sent to an account that created it, or rejected.
+//! A resource can be used only with the account that created it. Keys of one quota group belong to the same account; a key without a group is an
+//! account of its own.
+//!
+//! Invariant: a request that refers to a resource is either sent to the account that created the resource, or rejected.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,33 +12,33 @@ use super::key_constraint::KeyConstraint;
 use super::limiter::Limiter;
 use super::target::TargetId;
 
-/// Maximum number of resources kept per provider; the oldest are removed first.
+/// Maximum number of resources recorded per provider. Beyond this number, recording a resource removes the oldest.
 pub const MAX_RECORDED: usize = 10_000;
 
-/// The key that created each resource, by the resource's fingerprint.
+/// The key that created each recorded resource. Resources are identified by their fingerprints.
 #[derive(Clone, Debug, Default)]
 pub struct Affinity {
     keys: HashMap<u64, KeyId>,
-    /// Oldest first.
+    /// Fingerprints of the recorded resources, oldest first.
     order: VecDeque<u64>,
 }
 
 /// Why a request that refers to resources cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AffinityError {
-    /// It is unknown which of several accounts created the resource.
+    /// The resource is unknown, and the target uses several accounts.
     Unknown {
-        /// Number of accounts of the target.
+        /// Number of accounts that the target uses.
         accounts: usize,
     },
-    /// No account of the target created the resource.
+    /// The account that created the resource is not one that the target uses.
     OtherAccount,
-    /// The resources were created by different accounts.
+    /// The request refers to resources of different accounts.
     Conflicting,
 }
 
 impl Affinity {
-    /// Records that a key created a resource.
+    /// Records the key that created a resource. `resource` is the fingerprint of the resource.
     pub fn record(&mut self, resource: u64, key: KeyId) {
         if self.keys.insert(resource, key).is_some() {
             return;
@@ -48,7 +51,7 @@ impl Affinity {
         }
     }
 
-    /// All recorded resources with their keys, oldest first.
+    /// Returns the fingerprints of all recorded resources with their keys, oldest first.
     pub fn entries(&self) -> impl Iterator<Item = (u64, KeyId)> + '_ {
         let resources = self.order.iter();
         resources.filter_map(|resource| Some((*resource, *self.keys.get(resource)?)))
@@ -56,8 +59,11 @@ impl Affinity {
 
     /// Returns the keys of a target that may serve a request with these references.
     ///
-    /// `needed`: resources that the provider must find; `preferred`: resources that the request can do without. An unknown resource is assumed
-    /// to belong to the same account as the known ones. With a single account any key may serve.
+    /// `needed` are the fingerprints of resources that the provider must find; `preferred` those of resources that the request can do without. A
+    /// needed resource that is not recorded is assumed to belong to the same account as the recorded ones. If the target uses a single account, any
+    /// key may serve the request.
+    ///
+    /// Fails if the account is unknown, is not used by the target, or differs between the needed resources.
     pub fn constraint(
         &self,
         needed: &[u64],

@@ -1,16 +1,18 @@
 //! A token bucket with exact integer arithmetic.
 //!
-//! Providers refill continuously and allow short bursts, so this is a bucket rather than a fixed window: a window admits twice its limit around
-//! an edge. All times are computed in integers, so "ready at `t`" is exact.
+//! Providers refill continuously and allow short bursts, and so does a token bucket. A fixed window would not: it admits twice its limit around the
+//! edge between two windows. All times are computed in integers, so "ready at `t`" is exact. Levels are measured in steps, fractions of a nanosecond
+//! of refill time.
 //!
-//! A charge can be refunded, and the bucket is then as if it had never been charged. That differs from adding the tokens back: without the charge
-//! the bucket might have been full in the meantime, and the overflow would have been lost. So the bucket remembers its earlier levels, as far
-//! as a refund may need them.
+//! A charge can be refunded, which leaves the bucket as if the charge had never been made. That differs from adding the tokens back: without the
+//! charge the bucket might have been full in the meantime, and the overflow would have been lost. Therefore the bucket remembers the levels before
+//! earlier charges ("peaks"), as far as a refund may need them.
 //!
-//! Charges carry a sequence number from the caller, so that one number serves all buckets that an attempt is charged to. Numbers must grow from
-//! change to change; a bucket without refunds needs none.
+//! The caller gives each charge a sequence number, so that one number serves all buckets that an attempt is charged to. Sequence numbers must
+//! increase with every change of the bucket. A bucket whose charges are never refunded can use the same number throughout.
 //!
-//! Invariant: what is charged and not refunded in any span is at most `capacity + rate * span`, except around a reset.
+//! Invariant: the charges in any span, less refunds, are at most `capacity + rate * span`. Only a reset, or a charge beyond what is available, can
+//! exceed this.
 
 #[cfg(test)]
 mod tests;
@@ -20,28 +22,32 @@ use std::collections::VecDeque;
 use super::rate_limit::{RateLimit, STEPS_PER_NANO};
 use crate::time::Timestamp;
 
-/// Maximum number of older peaks. Beyond it the oldest are merged: a refund of an earlier charge may then return less, never more.
+/// Maximum number of older peaks. Beyond this number, the two oldest peaks are merged. A refund of a charge made before may then return fewer tokens
+/// than it took, never more.
 const MAX_PEAKS: usize = 64;
 
-/// Parts of a token, to carry a fraction from one rate limit to another.
+/// Parts per token, the unit in which fractions of a token are carried over from one rate limit to another.
 const PARTS: u128 = 1 << 20;
 
-/// Upper bound of a level: later than any timestamp, and low enough that sums do not overflow.
+/// Upper bound of a bucket level in steps. It is later than any timestamp, and low enough for sums of levels not to overflow.
 const MAX_STEPS: u128 = 1 << 124;
 
-/// A token bucket. Starts full. Reads no clock: the caller passes `now`, and a `now` earlier than a previous one only makes it stricter.
+/// A token bucket, initially full.
+///
+/// The bucket reads no clock: the caller passes `now`. If `now` is earlier than in a previous call, the bucket admits less, never more.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     rate_limit: RateLimit,
-    /// Steps of all charges that were not refunded.
+    /// Sum of all charges that were not refunded, in steps.
     charged: i128,
     /// The peak before the latest charge.
     latest: Peak,
-    /// Peaks before older charges. Each is higher than all later ones; the first decides now, a later one decides after refunds.
+    /// Peaks before earlier charges, oldest first. Each is higher than every later peak. The first peak determines the current level; refunds can
+    /// make a later peak decisive.
     older: VecDeque<Peak>,
 }
 
-/// The level of a bucket before a charge: the time of the charge minus all earlier charges, in steps.
+/// The level of a bucket just before a charge. Its height is the time of the charge minus the sum of all earlier charges, in steps.
 #[derive(Clone, Copy, Debug)]
 struct Peak {
     seq: u64,
@@ -51,17 +57,17 @@ struct Peak {
 /// Why a bucket denies an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BucketDenied {
-    /// Available at this time, if nothing else is charged before.
+    /// The amount is available at this time, provided that nothing else is charged before.
     Until(Timestamp),
-    /// Never available: the amount exceeds the capacity.
+    /// The amount is never available, because it exceeds the capacity of the bucket.
     Never {
-        /// Tokens in a full bucket.
+        /// Maximum number of tokens that the bucket holds.
         capacity: u32,
     },
 }
 
 impl Bucket {
-    /// Returns a full bucket. Charges up to `seq` cannot be refunded to it.
+    /// Returns a full bucket. Charges with sequence numbers up to and including `seq` cannot be refunded.
     pub fn new(rate_limit: RateLimit, seq: u64) -> Self {
         Self {
             rate_limit,
@@ -71,19 +77,19 @@ impl Bucket {
         }
     }
 
-    /// Capacity and refill rate.
+    /// Returns the capacity and refill rate of the bucket.
     pub fn rate_limit(&self) -> &RateLimit {
         &self.rate_limit
     }
 
-    /// Charges `amount` if it is available, else returns when it will be. Never waits.
+    /// Charges `amount` if that many tokens are available. Otherwise charges nothing and returns when they will be. Never waits.
     pub fn try_charge(&mut self, amount: u32, seq: u64, now: Timestamp) -> Result<(), BucketDenied> {
         self.check(amount, now)?;
         self.charge(amount, seq, now);
         Ok(())
     }
 
-    /// Checks whether `amount` is available, without charging it.
+    /// Checks whether `amount` tokens are available, without charging them.
     pub fn check(&self, amount: u32, now: Timestamp) -> Result<(), BucketDenied> {
         if self.has(amount, now) {
             return Ok(());
@@ -102,25 +108,28 @@ impl Bucket {
         if full_at <= now {
             return amount <= self.rate_limit.capacity();
         }
-        // Compared in steps: as timestamps, all times near the end of the range would be equal.
+        // Compares in steps, because timestamps near the end of the range would all be equal.
         full_at + self.rate_limit.steps_for(u64::from(amount)) <= now + self.rate_limit.steps_to_fill()
     }
 
-    /// Returns the earliest time at which the last of `total` tokens is available, if they are charged in portions as early as possible.
-    /// `now` if all are available already.
+    /// Returns the earliest time at which `total` tokens can have been charged, if they are charged in portions as early as possible.
+    ///
+    /// `total` may exceed the capacity. Returns `now` if that many tokens are already available.
     pub fn ready_at(&self, total: u64, now: Timestamp) -> Timestamp {
         let full_at = self.full_at().max(steps_at(now)) + self.rate_limit.steps_for(total);
         timestamp_at(full_at.saturating_sub(self.rate_limit.steps_to_fill())).max(now)
     }
 
-    /// Charges `amount` whether it is available or not. What is missing becomes debt, which is paid before anything else.
+    /// Charges `amount` even if fewer tokens are available. The missing tokens become debt, which is repaid from the refill before tokens become
+    /// available again.
     #[inline(always)]
     pub fn charge(&mut self, amount: u32, seq: u64, now: Timestamp) {
         self.push_peak(seq, steps_at(now).cast_signed() - self.charged);
         self.charged += self.steps_for(amount);
     }
 
-    /// Refunds the charge with this sequence number: the bucket is then as if it had never been charged.
+    /// Refunds the charge with the sequence number `seq`: the bucket is left as if this charge had never been made. `amount` must be the charged
+    /// amount.
     pub fn refund(&mut self, amount: u32, seq: u64) {
         let steps = self.steps_for(amount);
         self.charged -= steps;
@@ -138,7 +147,7 @@ impl Bucket {
         self.older.drain(later - exceeded..later);
     }
 
-    /// The whole tokens available now; 0 while in debt.
+    /// Returns the number of whole tokens available at `now`; 0 while the bucket is in debt.
     pub fn available(&self, now: Timestamp) -> u32 {
         let missing = self.full_at().saturating_sub(steps_at(now));
         let available =
@@ -151,7 +160,7 @@ impl Bucket {
         self.start_at(seq, -self.charged);
     }
 
-    /// Reduces the available tokens to `limit`.
+    /// Reduces the available tokens to at most `limit`.
     pub fn cap_at(&mut self, limit: u32, seq: u64, now: Timestamp) {
         let available = self.available(now);
         if available > limit {
@@ -159,7 +168,9 @@ impl Bucket {
         }
     }
 
-    /// Replaces the rate limit. Available tokens stay, up to the new capacity; missing tokens stay missing; earlier charges can no longer be
+    /// Replaces the rate limit.
+    ///
+    /// Available tokens are kept, up to the new capacity, and debt is kept. A larger capacity adds no tokens. Earlier charges can no longer be
     /// refunded.
     pub fn set_rate_limit(&mut self, rate_limit: RateLimit, seq: u64, now: Timestamp) {
         if rate_limit == self.rate_limit {
@@ -182,7 +193,7 @@ impl Bucket {
         self.start_at(seq, full_at.cast_signed());
     }
 
-    /// The time, in steps, at which the bucket will be full if nothing more is charged.
+    /// Returns the time, in steps, at which the bucket will be full if nothing more is charged.
     #[inline(always)]
     fn full_at(&self) -> u128 {
         let height = self.older.front().unwrap_or(&self.latest).height;
@@ -225,7 +236,7 @@ fn steps_at(at: Timestamp) -> u128 {
     u128::from(at.as_nanos()) * STEPS_PER_NANO
 }
 
-/// Rounds up, so that the tokens are available at the returned time.
+/// Converts steps to a timestamp. Rounds up, so that the tokens are available at the returned time.
 fn timestamp_at(steps: u128) -> Timestamp {
     Timestamp::from_nanos(u64::try_from(steps.div_ceil(STEPS_PER_NANO)).unwrap_or(u64::MAX))
 }

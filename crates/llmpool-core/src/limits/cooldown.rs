@@ -1,26 +1,27 @@
-//! Reasons for a cooldown.
+//! Reasons for a cooldown: a period in which a key, quota group or target is not used.
 
 use std::time::Duration;
 
 /// Why a key, quota group or target cools down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CooldownReason {
-    /// Rate limited; the rate refills by itself.
+    /// The provider's rate limit refused a request. The rate refills with time.
     Throttled,
-    /// No quota or credit left.
+    /// The account has no quota or credit left.
     NoQuota,
-    /// The provider rejects the key.
+    /// The provider rejects the key for every model.
     Invalid,
     /// The provider rejects the key for one model.
     Forbidden,
-    /// The target asked for a pause.
+    /// The target is overloaded, or asked the client to wait.
     Overloaded,
-    /// The target's circuit breaker opened.
+    /// The circuit breaker of the target opened: too many attempts in a row failed.
     Broken,
 }
 
 impl CooldownReason {
-    /// Returns the cooldown to use when the provider names none: the first one, and the maximum of its doubling.
+    /// Returns the durations to use if the provider names none: that of the first cooldown, and the maximum. Each further cooldown in a row doubles
+    /// the duration.
     pub(super) fn default_durations(self) -> (Duration, Duration) {
         let (first, longest) = match self {
             Self::Throttled | Self::Overloaded => (1, 60),
@@ -31,12 +32,12 @@ impl CooldownReason {
         (Duration::from_secs(first), Duration::from_secs(longest))
     }
 
-    /// Returns whether the whole quota group cools down, where keys share one.
+    /// Returns whether the cooldown applies to the whole quota group of a key. Otherwise it applies to the key alone.
     pub(super) fn is_of_group(self) -> bool {
         matches!(self, Self::Throttled | Self::NoQuota)
     }
 
-    /// Returns whether only a response can show that the cooldown is over.
+    /// Returns whether an attempt must succeed before the key, quota group or target counts as healthy. Otherwise the end of the cooldown suffices.
     pub(super) fn needs_probe(self) -> bool {
         !matches!(self, Self::Throttled | Self::Overloaded)
     }

@@ -13,20 +13,20 @@ use crate::time::Timestamp;
     reason = "a grant is the common outcome, and is moved on at once"
 )]
 pub enum AcquireOutcome {
-    /// Everything that the attempt needs was reserved.
+    /// The attempt may start. Its demand and its concurrency slots are reserved.
     Granted(Grant),
-    /// Denied for now; nothing was reserved.
+    /// The request is denied for now, and nothing is reserved.
     Wait(Wait),
-    /// Can never be granted under the current limits.
+    /// The request can never be granted under the current limits.
     Unsatisfiable(Unsatisfiable),
 }
 
 /// When to retry a denied request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Time of the next retry; [`Timestamp::MAX`] if time alone does not help.
+    /// Time of the next retry. [`Timestamp::MAX`] if the passing of time alone does not help.
     pub until: Timestamp,
-    /// Whether the end of an attempt in flight may help.
+    /// Whether the request might be granted earlier, when an attempt in flight ends.
     pub slot: bool,
     /// What the request waits for.
     pub why: WaitReason,
@@ -37,20 +37,20 @@ pub struct Wait {
 pub enum WaitReason {
     /// A rate limit, token limit or daily limit of the target.
     Target(LimitKind),
-    /// A concurrency slot of the target.
+    /// A free concurrency slot of the target.
     TargetConcurrency,
-    /// The end of the target's cooldown.
+    /// The end of the target's cooldown, or of the probe that tests the target afterwards.
     TargetCooldown,
-    /// A limit that every usable key has used up.
+    /// A rate limit, token limit or daily limit of the keys: no usable key has enough left. Holds the limit of the key that becomes available first.
     KeyLimits(LimitKind),
-    /// A concurrency slot of any key.
+    /// A free concurrency slot, or the end of a probe, of any key.
     KeyConcurrency,
-    /// A key: none is available. Holds the availability of the key that returns first.
+    /// A usable key: all keys are disabled, cooling down or denied. Holds the availability of the key that becomes usable first.
     KeysUnavailable(KeyAvailability),
 }
 
 impl WaitReason {
-    /// Returns whether the target itself is the obstacle, whatever its keys.
+    /// Returns whether the target itself denies the request, regardless of its keys.
     pub fn is_of_target(self) -> bool {
         matches!(
             self,
@@ -62,19 +62,19 @@ impl WaitReason {
 /// Why a request can never be granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsatisfiable {
-    /// It needs more requests at once than a limit admits.
+    /// The request needs more requests at once than a limit allows.
     MoreThanCapacity {
-        /// Requests that the limit admits at once.
+        /// Maximum number of requests that the limit allows at once.
         capacity: u32,
     },
-    /// It needs more tokens than the limit per minute.
+    /// The request needs more tokens than the limit allows per minute.
     MoreTokensThanLimit {
         /// Estimated tokens of the request.
         tokens: u32,
-        /// Tokens per minute.
+        /// Maximum number of tokens per minute.
         limit: u32,
     },
-    /// It is constrained to a key or account that the target does not use.
+    /// The request is constrained to a key or quota group that the target does not use.
     UnknownKey,
 }
 
@@ -90,7 +90,7 @@ impl Unsatisfiable {
     }
 }
 
-/// An outcome without a grant.
+/// The outcome of an acquire that was not granted.
 pub(super) enum Denial {
     Wait(Wait),
     Unsatisfiable(Unsatisfiable),

@@ -5,54 +5,56 @@ use super::key::KeyId;
 use super::limit_set::Charge;
 use super::target::TargetId;
 
-/// Permission for one attempt. Invariant: passed to [`Limiter::release`](super::limiter::Limiter::release) exactly once.
+/// Permission for one attempt, which reserves its demand and concurrency slots in the limiter.
+///
+/// Invariant: every grant is passed to [`Limiter::release`](super::limiter::Limiter::release) exactly once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     pub(super) target: TargetId,
-    /// Index of the key, or [`NO_KEY`]: smaller than an `Option`, since every attempt carries it.
+    /// Index of the key, or [`NO_KEY`] if the target has no keys. Smaller than an `Option`, which matters because every attempt carries a grant.
     pub(super) key: u32,
     /// Epoch of the target's health at the start of the attempt.
     pub(super) epoch: u32,
-    /// Charged demand: the token estimate until it is settled.
+    /// Charged demand. The tokens are an estimate until they are settled.
     pub(super) demand: Demand,
-    /// Whether the attempt may still turn out to use fewer tokens than charged.
+    /// Whether the tokens are still an estimate, of which settling may return a part.
     pub(super) unsettled: bool,
-    /// Sequence number of the charge in the token buckets.
+    /// Sequence number under which the attempt was charged to the token buckets.
     pub(super) seq: u64,
     pub(super) charge: Charge,
     pub(super) reservation: KeyReservation,
-    /// Epoch of the key's denial for this model, if the key was denied when it was reserved.
+    /// Epoch of the key's denial for this model. `None` if the key was not denied when the attempt started.
     pub(super) denial_epoch: Option<u32>,
 }
 
 pub(super) const NO_KEY: u32 = u32::MAX;
 
 impl Grant {
-    /// The reserved key; `None` if the target has no keys (a bare token bucket).
+    /// Returns the reserved key. `None` if the target has no keys (a bare token bucket).
     #[inline(always)]
     pub fn key(&self) -> Option<KeyId> {
         Some(KeyId(self.key)).filter(|_| self.key != NO_KEY)
     }
 
-    /// The target of the attempt.
+    /// Returns the target of the attempt.
     pub fn target(&self) -> TargetId {
         self.target
     }
 }
 
-/// What an attempt holds of its key and quota group.
+/// What an attempt reserves from its key and the key's quota group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct KeyReservation {
-    /// Epoch of the key's health.
+    /// Epoch of the key's health when the attempt started.
     pub(super) epoch: u32,
-    /// Epoch of the group's health; `None` if the key belonged to no group when it was reserved.
+    /// Epoch of the quota group's health when the attempt started. `None` if the key belonged to no group at that time.
     pub(super) group_epoch: Option<u32>,
     pub(super) charge: Charge,
     pub(super) group_charge: Charge,
 }
 
 impl KeyReservation {
-    /// The reservation of an attempt without a key.
+    /// The reservation of an attempt that uses no key.
     pub(super) const NONE: Self = Self {
         epoch: 0,
         group_epoch: None,

@@ -1,30 +1,30 @@
-//! Health of a key, quota group or target, judged by the provider's responses.
+//! Health of a key, quota group or target, judged by the provider's responses. In this file, these three are called a *subject*.
 //!
-//! It is healthy, in a cooldown, or being probed by a few attempts. Every change begins a new epoch, and the response to an attempt of an
-//! earlier epoch is stale.
+//! A subject is healthy, in a cooldown, or being probed. A probe is an attempt that tests the subject after a cooldown. Every change of the health
+//! begins a new epoch; the response to an attempt that started in an earlier epoch is stale.
 //!
-//! A single attempt probes first. If it ends without a response (cancelled, or out of time), two attempts may probe, then four, and so on:
-//! otherwise a series of callers with short deadlines would probe one after another and learn nothing.
+//! At first a single attempt probes. If it ends without a response (cancelled, or out of time), two attempts may probe at once, then four, and so on.
+//! Otherwise a series of callers with short deadlines could probe one after another without ever receiving a response.
 //!
-//! Invariant: a known end of a cooldown never moves earlier while the cooldown lasts; every cooldown ends; the first probe is alone.
+//! Invariant: during a cooldown its end never moves to an earlier time; every cooldown ends; the first probe is alone.
 
 use std::time::Duration;
 
 use super::cooldown::CooldownReason;
 use crate::time::Timestamp;
 
-/// Limit of the doubling of concurrent probes.
+/// Maximum number of times that the number of concurrent probes is doubled.
 const MAX_DOUBLINGS: u32 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HealthState {
     Healthy,
-    /// Not used before `until`.
+    /// The subject is not used before `until`. Afterwards, the next attempt may be a probe.
     Cooldown {
         reason: CooldownReason,
         until: Timestamp,
     },
-    /// Probes are in flight. `until` is the end of the previous cooldown, which is restored if they end without a response.
+    /// `in_flight` probes are running. If all of them end without a response, the cooldown that ended at `until` is restored.
     Probing {
         reason: CooldownReason,
         until: Timestamp,
@@ -33,7 +33,7 @@ pub(super) enum HealthState {
 }
 
 impl HealthState {
-    /// End and reason of the cooldown, including one that is being probed.
+    /// Returns the end and the reason of the cooldown, also if the cooldown has ended and is being probed. `None` if healthy.
     pub(super) fn cooldown(self) -> Option<(Timestamp, CooldownReason)> {
         match self {
             Self::Healthy => None,
@@ -41,7 +41,7 @@ impl HealthState {
         }
     }
 
-    /// Returns the state without its probes.
+    /// Returns the state with probes replaced by the cooldown that they test.
     fn without_probes(self) -> Self {
         match self {
             Self::Probing { reason, until, .. } => Self::Cooldown { reason, until },
@@ -54,13 +54,13 @@ impl HealthState {
 pub(super) struct Health {
     state: HealthState,
     epoch: u32,
-    /// Refusals in a row for which the provider named no duration.
+    /// Number of refusals in a row for which the provider named no duration.
     default_cooldowns: u32,
-    /// Rounds of probes that ended without a response.
+    /// Number of rounds of probes in a row that ended without a response.
     unanswered: u32,
 }
 
-/// An earlier health to return to, valid while `epoch` is current.
+/// An earlier health, to which [`Health::restore`] can return while `epoch` is the current epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SavedHealth {
     epoch: u32,
@@ -86,7 +86,7 @@ impl Health {
         self.state
     }
 
-    /// Returns the end of the cooldown; `None` without one, or while it is being probed.
+    /// Returns the end of the cooldown. `None` if healthy or being probed.
     pub(super) fn cooldown_until(&self) -> Option<Timestamp> {
         match self.state {
             HealthState::Cooldown { until, .. } => Some(until),
@@ -94,15 +94,15 @@ impl Health {
         }
     }
 
-    /// Returns whether the maximum of concurrent probes is in flight.
+    /// Returns whether the maximum number of concurrent probes is in flight.
     pub(super) fn is_probed(&self) -> bool {
         matches!(self.state, HealthState::Probing { in_flight, .. } if in_flight >= 1 << self.unanswered)
     }
 
-    /// Records the start of an attempt and returns whether it ends a cooldown.
+    /// Records the start of an attempt. Returns whether the attempt ends a cooldown.
     ///
-    /// The first attempt after a cooldown is a probe, unless the cooldown ends by time alone and a rate limit (`paced`) keeps all waiting
-    /// attempts from starting at once.
+    /// The first attempt after a cooldown is a probe, with one exception: if the reason of the cooldown passes with time and a rate limit (`paced`)
+    /// keeps waiting attempts from starting all at once, the subject counts as healthy without a probe.
     pub(super) fn begin_attempt(&mut self, paced: bool, now: Timestamp) -> bool {
         let (reason, until) = match &mut self.state {
             HealthState::Healthy => return false,
@@ -128,21 +128,22 @@ impl Health {
         true
     }
 
-    /// Records the end of an attempt. The next attempt probes again if the last probe ends without a response.
+    /// Records the end of an attempt that started in `epoch`. If it was the last running probe and no response arrived, the next attempt is a probe
+    /// again.
     pub(super) fn end_attempt(&mut self, epoch: u32) {
         if let HealthState::Probing { in_flight, .. } = &mut self.state
             && epoch == self.epoch
         {
             *in_flight -= 1;
             if *in_flight == 0 {
-                // One round counts once, so that eleven probes do not allow a thousand next time.
+                // Counts a round of probes once, however many probes it had: eleven unanswered probes must not allow a thousand in the next round.
                 self.unanswered = (self.unanswered + 1).min(MAX_DOUBLINGS);
                 self.state = self.state.without_probes();
             }
         }
     }
 
-    /// Records the success of an attempt of `epoch` and returns whether the state changed.
+    /// Records the success of an attempt that started in `epoch`. Returns whether the health changed.
     #[inline(always)]
     pub(super) fn record_success(&mut self, epoch: u32) -> bool {
         if epoch != self.epoch {
@@ -155,7 +156,9 @@ impl Health {
         changed
     }
 
-    /// Records the refusal of an attempt of `epoch`. Refusals of attempts of one epoch count once. The returned state reverts it.
+    /// Records the refusal of an attempt that started in `epoch`. Several refusals in one epoch count as one.
+    ///
+    /// Returns the health before the refusal, to revert it. `None` if the refusal started no cooldown.
     pub(super) fn record_refusal(
         &mut self,
         epoch: u32,
@@ -176,8 +179,10 @@ impl Health {
         })
     }
 
-    /// Records the refusal of an attempt of an earlier epoch. It never shortens a cooldown and never doubles one, but it starts one if the
-    /// state is healthy again.
+    /// Records the refusal of an attempt that started in an earlier epoch.
+    ///
+    /// Such a refusal can extend a cooldown, but never shortens or doubles one. If there is no cooldown any more, it may start one. Returns the
+    /// health before the refusal, to revert it; `None` if the refusal started no cooldown.
     pub(super) fn record_late_refusal(
         &mut self,
         reason: CooldownReason,
@@ -202,14 +207,14 @@ impl Health {
         })
     }
 
-    /// Starts a cooldown, whatever the state was.
+    /// Starts a cooldown, whatever the previous state.
     pub(super) fn start_cooldown(&mut self, reason: CooldownReason, until: Timestamp) {
         self.state = HealthState::Cooldown { reason, until };
         self.unanswered = 0;
         self.epoch += 1;
     }
 
-    /// Merges the health of another group into this one. The later cooldown stays, and attempts in flight count as stale.
+    /// Merges the health of another subject into this one. The cooldown that ends later applies. Attempts in flight become stale.
     pub(super) fn merge(&mut self, other: &Self) {
         let epoch = self.epoch.max(other.epoch) + 1;
         let cooldowns = [&*self, other].map(|health| health.state.cooldown());
@@ -220,7 +225,7 @@ impl Health {
         self.epoch = epoch;
     }
 
-    /// Moves a key's cooldown to its group, if it is of a kind that concerns the whole group.
+    /// Moves the cooldown of a key to this quota group, if the reason of the cooldown concerns the whole group.
     pub(super) fn take_group_cooldown(&mut self, key: &mut Self) {
         if key
             .state
@@ -232,7 +237,7 @@ impl Health {
         }
     }
 
-    /// Sets the state to healthy, whatever it was.
+    /// Sets the state to healthy, whatever the previous state.
     pub(super) fn reset(&mut self) {
         *self = Self {
             epoch: self.epoch + 1,
@@ -240,7 +245,7 @@ impl Health {
         };
     }
 
-    /// Reverts a refusal, unless the state changed since.
+    /// Reverts a refusal, unless the state has changed since the refusal.
     pub(super) fn restore(&mut self, before: SavedHealth) {
         if before.epoch == self.epoch {
             self.state = before.state;

@@ -1,29 +1,29 @@
-//! Keys as callers of the limiter see them: identity, limits, availability.
+//! API keys as users of the limiter see them: identity, limits, availability.
 
 use super::cooldown::CooldownReason;
 use super::health::HealthState;
 use super::limits::Limits;
 use crate::time::Timestamp;
 
-/// Index of a key in its limiter.
+/// Index of an API key in its limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub(super) u32);
 
 impl KeyId {
-    /// The position, counted from 0 in the order in which keys were added.
+    /// Returns the zero-based index of the key, in the order in which keys were added.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// Limits of one key.
+/// Limits and weight of one API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyLimits {
-    /// Weight for load balancing: keys are compared by attempts in flight per weight. At least 1, which is the default.
+    /// Weight of the key in load balancing: the key with the fewest attempts in flight per weight is used first. At least 1; the default is 1.
     pub weight: u32,
-    /// Rates, tokens and concurrency.
+    /// Configured limits on rate, tokens and concurrency. Default: none.
     pub limits: Limits,
-    /// Whether observed limits (response headers, refusals) tighten the configured ones. Default: `true`.
+    /// Whether observed limits, which response headers and refusals reveal, tighten the configured limits. Default: `true`.
     pub learn: bool,
 }
 
@@ -40,24 +40,24 @@ impl Default for KeyLimits {
 /// Whether a key can be used, and if not, why and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyAvailability {
-    /// Can be used.
+    /// The key can be used, as far as its limits allow.
     Healthy,
-    /// Rate limited, itself or its quota group, until this time.
+    /// A rate limit of the provider refused a request of the key or its quota group. The key is not used until this time.
     Throttled(Timestamp),
-    /// Its account has no quota left; one attempt probes at this time.
+    /// The account of the key has no quota left. From this time on, one attempt may probe the key.
     NoQuota(Timestamp),
-    /// The provider rejects it; one attempt probes at this time.
+    /// The provider rejects this key. From this time on, one attempt may probe it.
     Invalid(Timestamp),
-    /// The provider rejects it for this model; one attempt probes at this time.
+    /// The provider rejects this key for one model. From this time on, one attempt may probe the key with that model.
     Forbidden(Timestamp),
-    /// One attempt is probing whether it can be used again.
+    /// An attempt in flight is testing whether the key can be used again.
     Probing,
-    /// Disabled by an operator.
+    /// The key was disabled by an operator.
     Disabled,
 }
 
 impl KeyAvailability {
-    /// The name of the state in reports and metrics.
+    /// Returns the name of the state in reports and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
@@ -70,7 +70,7 @@ impl KeyAvailability {
         }
     }
 
-    /// The end of the cooldown, if one is known.
+    /// Returns the end of the cooldown. `None` for a key that is healthy, being probed or disabled.
     pub fn until(self) -> Option<Timestamp> {
         match self {
             Self::Throttled(until) | Self::NoQuota(until) | Self::Invalid(until) | Self::Forbidden(until) => {

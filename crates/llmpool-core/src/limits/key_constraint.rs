@@ -9,8 +9,8 @@ pub enum KeyConstraint {
     /// Any key of the target.
     #[default]
     Any,
-    /// This key only: a follow-up that no other key can continue.
+    /// Only this key, because the attempt refers to a resource that belongs to the key's account.
     Key(KeyId),
-    /// Any key of this quota group.
+    /// Any key of the target that belongs to this quota group.
     Group(QuotaGroupId),
 }

@@ -1,10 +1,10 @@
-//! The usable keys of a set, the least loaded first.
+//! The usable keys of a key set, ordered by load.
 //!
-//! An indexed heap of width four: four entries at the top, and four children below each entry, always stored side by side. The load of a
-//! key changes in O(log n), and without moving any entry if there are at most four. The heap holds a copy of every key's load, so the
-//! owner must call [`KeyHeap::update`] after each change of a key.
+//! An indexed heap of width four: four entries at the top, and four children below each entry, always stored side by side. Changing the load of a key
+//! takes O(log n) steps. With at most four keys, no entry has to move. The heap holds a copy of every key's load, so its owner must call
+//! [`KeyHeap::update`] after each change of a key.
 //!
-//! Invariant: entries are stored without gaps; the rest up to a multiple of four is [`VACANT`].
+//! Invariant: entries are stored without gaps. They are padded with [`VACANT`] to a multiple of four.
 
 use std::num::NonZeroU64;
 
@@ -12,9 +12,9 @@ use super::key::KeyId;
 use super::key_record::KeyRecord;
 
 const ABSENT: u32 = u32::MAX;
-/// Entries at the top, and children of each entry.
+/// Number of entries at the top, and of children of each entry.
 const WIDTH: usize = 4;
-/// More loaded than any key.
+/// Padding entry. Its load is higher than that of any key.
 const VACANT: HeapEntry = HeapEntry {
     load: KeyLoad(u128::MAX),
     id: KeyId(u32::MAX),
@@ -22,10 +22,10 @@ const VACANT: HeapEntry = HeapEntry {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeyHeap {
-    /// The four entries at the top, then the four children of each entry in order.
+    /// The four entries at the top, followed by the four children of each entry, in the order of their parents.
     heap: Vec<HeapEntry>,
     len: usize,
-    /// For each key of the limiter its index in `heap`, or `ABSENT`.
+    /// For each key of the limiter, the index of its entry in `heap`; `ABSENT` if the key has none.
     indices: Vec<u32>,
 }
 
@@ -35,14 +35,14 @@ struct HeapEntry {
     id: KeyId,
 }
 
-/// Attempts in flight per weight, then the time of last use. Lower is less loaded.
+/// Load of a key: attempts in flight per weight. Between equal loads, the key that was used less recently comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct KeyLoad(u128);
 
 impl KeyLoad {
     #[inline(always)]
     fn of(key: &KeyRecord) -> Self {
-        // In units of 2^-32: exact enough to tell apart all fractions of weights up to 2^16.
+        // Scaled by 2^32, which is exact enough to tell apart all fractions of weights up to 2^16.
         let per_weight = (u64::from(key.limit_set.in_flight) << 32) / NonZeroU64::from(key.weight);
         Self(u128::from(per_weight) << 64 | u128::from(key.last_used))
     }
@@ -55,10 +55,10 @@ impl KeyHeap {
         Some(top[least(top)].id).filter(|_| self.len > 0)
     }
 
-    /// Returns the least loaded key that `fits`. Visits only keys that are less loaded than the result, and their children.
+    /// Returns the least loaded key that satisfies `fits`. Visits only keys that are less loaded than the result, and their children.
     #[inline(always)]
     pub(super) fn first_that(&self, fits: impl Fn(KeyId) -> bool) -> Option<KeyId> {
-        // Nearly always the first key fits.
+        // The first key satisfies `fits` almost always.
         let first = self.peek()?;
         if fits(first) {
             return Some(first);
@@ -79,7 +79,7 @@ impl KeyHeap {
         None
     }
 
-    /// Inserts a key, or moves it to where its load belongs.
+    /// Inserts a key, or moves its entry if the load changed.
     #[inline(always)]
     pub(super) fn update(&mut self, id: KeyId, key: &KeyRecord) {
         let load = KeyLoad::of(key);
@@ -94,7 +94,7 @@ impl KeyHeap {
         }
     }
 
-    /// Appends a vacant entry for a key that has none, and returns its index.
+    /// Appends a vacant entry for a key that is not in the heap. Returns the index of the entry.
     fn append(&mut self, id: KeyId) -> usize {
         if self.indices.len() <= id.index() {
             self.indices.resize(id.index() + 1, ABSENT);
@@ -124,7 +124,7 @@ impl KeyHeap {
         }
     }
 
-    /// Stores an entry where it belongs, starting the search at `index`.
+    /// Stores an entry at its place in the order, starting the search at `index`.
     fn place(&mut self, mut index: usize, entry: HeapEntry) {
         index = self.rise(index, &entry);
         index = self.sink(index, &entry);
@@ -157,13 +157,13 @@ impl KeyHeap {
         index
     }
 
-    /// The four entries stored side by side from an index on.
+    /// Returns the four entries that start at index `first`. `None` past the end of the heap.
     #[inline(always)]
     fn four_at(&self, first: usize) -> Option<&[HeapEntry; WIDTH]> {
         self.heap.get(first..)?.first_chunk()
     }
 
-    /// The indices of those that are not vacant.
+    /// Returns the indices of the entries that are not vacant, among the four that start at index `first`.
     fn occupied_from(&self, first: usize) -> std::ops::Range<usize> {
         first.min(self.len)..(first + WIDTH).min(self.len)
     }
@@ -175,13 +175,13 @@ impl KeyHeap {
     }
 }
 
-/// Index of the first of an entry's four children.
+/// Returns the index of the first of an entry's four children.
 #[inline(always)]
 fn children(index: usize) -> usize {
     WIDTH * (index + 1)
 }
 
-/// Position of the least loaded of four entries. Without a loop, since an acquire spends its time here.
+/// Returns the position, from 0 to 3, of the least loaded of four entries. Written without a loop, because an acquire spends much of its time here.
 #[inline(always)]
 fn least(four: &[HeapEntry; WIDTH]) -> usize {
     let first = usize::from(four[1].load < four[0].load);

@@ -7,16 +7,16 @@ use super::key::KeyLimits;
 use super::limit_set::LimitSet;
 use super::observed_limits::ObservedLimits;
 
-/// One key. Only the key table changes it.
+/// The state of one key. Modified only by the key table.
 #[derive(Clone, Debug)]
 pub(super) struct KeyRecord {
     pub(super) weight: NonZeroU32,
     pub(super) limit_set: LimitSet,
-    /// Sequence number of its last reservation.
+    /// Sequence number of the most recent reservation of this key.
     pub(super) last_used: u64,
     pub(super) health: Health,
     pub(super) disabled: bool,
-    /// Index of its quota group, if it shares one.
+    /// Index of the quota group of this key. `None` if the key belongs to none.
     pub(super) group: Option<usize>,
 }
 
@@ -36,7 +36,7 @@ impl KeyRecord {
         }
     }
 
-    /// Returns whether it is healthy, enabled, and in no group that could be unhealthy.
+    /// Returns whether the key is healthy and enabled, and belongs to no quota group that could be unhealthy.
     #[inline]
     pub(super) fn is_plainly_healthy(&self) -> bool {
         !self.disabled && self.group.is_none() && self.health.state() == HealthState::Healthy

@@ -1,4 +1,7 @@
-//! The keys that one or more targets may use: usable ones in order of load, the others in order of return.
+//! A key set: the keys that one or more targets may use.
+//!
+//! Usable keys are ordered by load. A key that is cooling down, disabled or out of a limit is *away*; such keys are ordered by the time at which they
+//! *return*. A key whose slots are all in use is neither usable nor away.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -15,12 +18,12 @@ use crate::time::Timestamp;
 pub(super) struct KeySet {
     members: Vec<KeyId>,
     usable: KeyHeap,
-    /// Times at which keys return. An entry that differs from its key's `away_until` is stale and skipped.
+    /// Times at which keys return. An entry that differs from its key's `away_until` is stale and is skipped.
     returns: BinaryHeap<Reverse<(Timestamp, KeyId)>>,
-    /// For each key of the limiter, the time until which it counts as away.
+    /// For each key of the limiter, the time until which the key is away. `None` if it is not away.
     away_until: Vec<Option<Timestamp>>,
     away: usize,
-    /// The combined rate of all members, if each of them is limited.
+    /// Sum of the rate limits of all members. `None` if a member has no rate limit.
     combined_rate: Option<CombinedRate>,
 }
 
@@ -44,7 +47,7 @@ impl KeySet {
         set
     }
 
-    /// Updates everything after limits or quota groups of members changed.
+    /// Recomputes the state of all members. To be called after limits or quota groups changed.
     pub(super) fn refresh(&mut self, key_table: &KeyTable, now: Timestamp) {
         let mut keys = self.members.iter().map(|id| &key_table.keys[id.index()]);
         self.combined_rate = keys.try_fold(CombinedRate::default(), CombinedRate::with);
@@ -61,7 +64,7 @@ impl KeySet {
         self.members.binary_search(&id).is_ok()
     }
 
-    /// Updates the order after the load, limits or health of a member changed.
+    /// Updates the state of one member. To be called after its load, limits or health changed.
     pub(super) fn update(&mut self, id: KeyId, key_table: &KeyTable, now: Timestamp) {
         let away = key_table.available_at(id, Demand::ONE, now);
         self.set_away(id, away.map(|(until, _)| until));
@@ -72,7 +75,7 @@ impl KeySet {
         }
     }
 
-    /// Returns the least loaded usable key that `fits`.
+    /// Returns the least loaded usable key that satisfies `fits`.
     #[inline(always)]
     pub(super) fn least_loaded_that(
         &mut self,
@@ -84,7 +87,7 @@ impl KeySet {
         self.usable.first_that(fits)
     }
 
-    /// Returns the next key to return and when; `None` if time returns none.
+    /// Returns the key that returns next, and the time at which it does. `None` if no key is away.
     pub(super) fn next_return(&mut self, key_table: &KeyTable, now: Timestamp) -> Option<(Timestamp, KeyId)> {
         self.return_due(key_table, now);
         while let Some(&Reverse((until, id))) = self.returns.peek() {
@@ -96,13 +99,13 @@ impl KeySet {
         None
     }
 
-    /// Returns whether only time can return a key: none is merely occupied.
+    /// Returns whether all keys are away, so that the end of an attempt in flight cannot make any of them usable.
     pub(super) fn all_away(&mut self, key_table: &KeyTable, now: Timestamp) -> bool {
         self.return_due(key_table, now);
         self.away == self.members.len()
     }
 
-    /// Returns a lower bound of the time that `requests` take, if every member has a rate limit.
+    /// Returns a lower bound of the time that the keys together need to admit `requests`. Zero if a member has no rate limit.
     pub(super) fn least_time(&self, requests: u64) -> Duration {
         let rate = self.combined_rate;
         let rate = rate.filter(|rate| requests as f64 > rate.capacity);

@@ -1,4 +1,4 @@
-//! The key sets of all targets, and which keys and sets affect each other.
+//! The key sets of all targets: the keys that each target may use, and which keys and sets affect each other through quota groups.
 
 use super::key::KeyId;
 use super::key_set::KeySet;
@@ -9,19 +9,19 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeySets {
     sets: Vec<KeySet>,
-    /// For each key, the sets that contain it or a key of its group; nearly always one.
+    /// For each key, the indices of the sets that contain the key or another key of its quota group. Nearly always a single set.
     of_key: Vec<Vec<usize>>,
-    /// For each set, the sets that share a key or group with it, itself included.
+    /// For each set, the indices of the sets that share a key or a quota group with it, including the set itself.
     neighbours: Vec<Vec<usize>>,
 }
 
 impl KeySets {
-    /// Adds a key that is in no set yet.
+    /// Adds a key, which belongs to no set yet.
     pub(super) fn add_key(&mut self) {
         self.of_key.push(Vec::new());
     }
 
-    /// Returns the index of the set with these keys, which is created if it does not exist.
+    /// Returns the index of the set with exactly these keys. Creates the set if it does not exist.
     pub(super) fn get_or_insert(&mut self, keys: &[KeyId], key_table: &KeyTable, now: Timestamp) -> usize {
         let mut members = keys.to_vec();
         members.sort_unstable();
@@ -50,7 +50,7 @@ impl KeySets {
         index
     }
 
-    /// Updates the sets after keys were joined into a group.
+    /// Updates the sets after keys joined a quota group.
     pub(super) fn join(&mut self, group: QuotaGroupId, key_table: &KeyTable, now: Timestamp) {
         let members = key_table.members(group);
         let mut sets: Vec<usize> = members
@@ -71,7 +71,7 @@ impl KeySets {
         }
     }
 
-    /// Updates all sets after a key changed, and with it perhaps the other keys of its group.
+    /// Updates all sets that a change of a key may affect: those that contain the key or another key of its quota group.
     #[inline(always)]
     pub(super) fn update(&mut self, id: KeyId, key_table: &KeyTable, now: Timestamp) {
         for &member in key_table.group_members(id).as_slice() {

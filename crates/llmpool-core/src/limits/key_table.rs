@@ -1,9 +1,9 @@
 //! All keys of one provider and their quota groups.
 //!
-//! A key in a quota group shares the group's limits and its cooldowns for rate and quota. What concerns the key alone (rejected, disabled,
-//! its own limits) stays with the key. Cost grows with the keys of one group.
+//! The keys of a quota group share the group's limits and the cooldowns for rate limits and quota. A key's own limits, its rejection by the provider
+//! and its being disabled concern the key alone. The cost of an operation grows with the number of keys in one group.
 //!
-//! Invariant: `in_flight` of a key or group equals its attempts that are not yet released.
+//! Invariant: `in_flight` of a key or group equals the number of its attempts that have not been released.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(super) struct KeyTable {
     groups: Vec<QuotaGroup>,
 }
 
-/// A cooldown that can be reverted, should the request and not the key turn out to be at fault.
+/// A cooldown that can be reverted. Reverting is needed if the request, not the key, turns out to be the cause of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProvisionalCooldown {
     key: KeyId,
@@ -34,7 +34,7 @@ pub struct ProvisionalCooldown {
 }
 
 impl ProvisionalCooldown {
-    /// The key that cools down.
+    /// Returns the key that cools down.
     pub fn key(&self) -> KeyId {
         self.key
     }
@@ -46,7 +46,7 @@ impl KeyTable {
         KeyId((self.keys.len() - 1) as u32)
     }
 
-    /// Joins keys into one group. A key that is in a group already brings its whole group along.
+    /// Joins keys into one quota group. If a key already belongs to a group, the whole group joins.
     pub(super) fn join(
         &mut self,
         keys: &[KeyId],
@@ -89,7 +89,7 @@ impl KeyTable {
         QuotaGroupId(index as u32)
     }
 
-    /// Follows merged groups to the one that is current.
+    /// Returns the index of the group into which `group` was merged, or of `group` itself if it was not merged.
     fn current(&self, group: QuotaGroupId) -> usize {
         let mut index = group.index();
         while let Some(merged_into) = self.groups[index].merged_into {
@@ -111,7 +111,7 @@ impl KeyTable {
         &self.groups[self.current(group)].members
     }
 
-    /// Returns the keys that an event at this key can concern: those of its group, else itself.
+    /// Returns the keys that a change of this key can affect: all keys of its quota group, or the key alone if it belongs to none.
     pub(super) fn group_members(&self, id: KeyId) -> GroupMembers<'_> {
         match self.group_of(id) {
             Some(group) => GroupMembers::Group(&group.members),
@@ -135,7 +135,8 @@ impl KeyTable {
         }
     }
 
-    /// Returns the end and reason of its cooldown or its group's, whichever ends later, even while it is being probed.
+    /// Returns the end and the reason of the cooldown of the key or its quota group, also if it is being probed. If both have a cooldown, the one
+    /// that ends later counts.
     pub(super) fn known_cooldown(&self, id: KeyId) -> Option<(Timestamp, CooldownReason)> {
         let own = self.keys[id.index()].health.state().cooldown();
         let group = self.group_of(id);
@@ -143,7 +144,8 @@ impl KeyTable {
         own.into_iter().chain(group).max_by_key(|(until, _)| *until)
     }
 
-    /// Returns the end of its cooldowns; `None` if time does not end any.
+    /// Returns the end of the cooldowns of the key and its quota group, whichever is later. [`Timestamp::MAX`] if the key is disabled; `None` if
+    /// there is no cooldown, or it is being probed.
     fn cooldown_until(&self, id: KeyId) -> Option<Timestamp> {
         let key = &self.keys[id.index()];
         if key.disabled {
@@ -153,8 +155,8 @@ impl KeyTable {
         key.health.cooldown_until().max(group)
     }
 
-    /// Returns when the passing of time makes the key available for `demand`, and which limit is the last to allow it (`None`: a cooldown).
-    /// `None`: now.
+    /// Returns the time from which the key is available for `demand`, apart from occupied slots, and the limit that delays it longest. Without a
+    /// limit, the reason is a cooldown. Returns `None` if the key is available at `now`.
     pub(super) fn available_at(
         &self,
         id: KeyId,
@@ -174,7 +176,8 @@ impl KeyTable {
         limited.max(cooldown.map(|until| (until, None)))
     }
 
-    /// Returns whether only attempts in flight make it unavailable: they use all slots, or probe.
+    /// Returns whether attempts in flight make the key unavailable, because they use all slots or probe the key. A quota group's slots and probes
+    /// count too.
     #[inline(always)]
     pub(super) fn is_occupied(&self, id: KeyId) -> bool {
         let key = &self.keys[id.index()];
@@ -188,7 +191,7 @@ impl KeyTable {
         !self.is_occupied(id) && self.available_at(id, demand, now).is_none()
     }
 
-    /// Charges an attempt to its key and group. `paced` says that the target has a rate limit.
+    /// Charges an attempt to its key and the key's quota group. `paced`: whether the target has a rate limit.
     pub(super) fn reserve(
         &mut self,
         id: KeyId,
@@ -221,7 +224,7 @@ impl KeyTable {
         reservation
     }
 
-    /// Returns the limits that a reservation is charged to, with its charges.
+    /// Returns the limit sets to which a reservation was charged, those of the key and its quota group, each with its charge.
     #[inline(always)]
     pub(super) fn charged(
         &mut self,
@@ -234,7 +237,7 @@ impl KeyTable {
         [Some((&mut key.limit_set, reservation.charge)), group]
     }
 
-    /// Frees the slots of a reservation and ends its probes.
+    /// Frees the slots of a reservation. A probe that is still running ends without a response.
     pub(super) fn release(&mut self, id: KeyId, reservation: &KeyReservation) {
         let key = &mut self.keys[id.index()];
         key.limit_set.in_flight -= 1;
@@ -247,7 +250,7 @@ impl KeyTable {
         }
     }
 
-    /// Records the success of an attempt and returns whether the health of its key or group changed.
+    /// Records the success of an attempt. Returns whether the health of its key or quota group changed.
     pub(super) fn record_success(&mut self, id: KeyId, reservation: &KeyReservation) -> bool {
         let key = &mut self.keys[id.index()];
         let own = key.health.record_success(reservation.epoch);
@@ -256,7 +259,8 @@ impl KeyTable {
         own || group
     }
 
-    /// Records the refusal of an attempt because of its key or group.
+    /// Records that an attempt was refused because of its key or quota group. Returns the started cooldown, which can be reverted; `None` if the
+    /// refusal started none.
     pub(super) fn record_refusal(
         &mut self,
         id: KeyId,
@@ -283,7 +287,7 @@ impl KeyTable {
         })
     }
 
-    /// Returns the limits that observed rates of this key belong to: its group's, else its own.
+    /// Returns the limits to which the rates observed for this key apply: those of its quota group, or of the key alone if it belongs to none.
     pub(super) fn shared_limits_mut(&mut self, id: KeyId) -> &mut LimitSet {
         match self.keys[id.index()].group {
             Some(group) => &mut self.groups[group].limit_set,
@@ -296,13 +300,13 @@ impl KeyTable {
             .map_or(&self.keys[id.index()].limit_set, |group| &group.limit_set)
     }
 
-    /// Reverts a cooldown, unless the health changed since.
+    /// Reverts a cooldown, unless the health has changed since the cooldown started.
     pub(super) fn restore(&mut self, cooldown: ProvisionalCooldown) {
         self.health_mut(cooldown.key, cooldown.of_group)
             .restore(cooldown.before);
     }
 
-    /// Sets a cooldown of the key, or of its group if the reason concerns the group. A cooldown that ends later stays.
+    /// Sets a cooldown of the key, or of its quota group if the reason concerns the whole group. Has no effect if a current cooldown ends later.
     pub(super) fn set_cooldown(&mut self, id: KeyId, reason: CooldownReason, until: Timestamp) {
         let health = self.health_mut(id, reason.is_of_group());
         if health.cooldown_until().is_none_or(|known| known < until) {
@@ -310,7 +314,7 @@ impl KeyTable {
         }
     }
 
-    /// Sets the key and its group to healthy.
+    /// Sets the key and its quota group to healthy.
     pub(super) fn reset_health(&mut self, id: KeyId) {
         let key = &mut self.keys[id.index()];
         key.health.reset();
@@ -340,19 +344,19 @@ impl KeyTable {
         self.group_of(id).map(|group| group.limit_set.limits())
     }
 
-    /// Returns whether a limit of the key or its group counts tokens.
+    /// Returns whether a limit of the key or its quota group counts tokens.
     pub(super) fn counts_tokens(&self, id: KeyId) -> bool {
         let mut limit_sets = self.limit_sets(id);
         limit_sets.any(LimitSet::counts_tokens)
     }
 
-    /// Returns whether an attempt in flight may give tokens of this key or its group back.
+    /// Returns whether an attempt in flight may still return estimated tokens to a limit of the key or its quota group.
     pub(super) fn may_regain_tokens(&self, id: KeyId) -> bool {
         let mut limit_sets = self.limit_sets(id);
         limit_sets.any(LimitSet::may_regain_tokens)
     }
 
-    /// Returns a limit of the key or its group that can never admit `demand`.
+    /// Returns a limit of the key or its quota group that can never admit `demand`, with the maximum that it admits.
     pub(super) fn exceeded_limit(&self, id: KeyId, demand: Demand) -> Option<(LimitKind, u32)> {
         let mut limit_sets = self.limit_sets(id);
         limit_sets.find_map(|limit_set| limit_set.exceeded_limit(demand))
@@ -364,7 +368,7 @@ impl KeyTable {
     }
 }
 
-/// One key, or all keys of its group.
+/// The keys that share limits with a key.
 pub(super) enum GroupMembers<'a> {
     One(KeyId),
     Group(&'a [KeyId]),

@@ -1,6 +1,6 @@
-//! All limits of one target, key or quota group.
+//! A limit set: the counters behind all limits of one target, key or quota group.
 //!
-//! An attempt is charged to all of them or to none, and each refills by itself.
+//! An attempt is charged to every counter of the set or to none. Each counter refills independently.
 
 use super::bucket::{Bucket, BucketDenied};
 use super::demand::Demand;
@@ -13,11 +13,11 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug)]
 pub(super) struct LimitSet {
     pub(super) in_flight: u32,
-    /// Attempts allowed in flight at once; `u32::MAX` is no limit.
+    /// Maximum number of attempts in flight. `u32::MAX` if unlimited.
     slots: u32,
-    /// Buckets and windows, if there are any. Boxed, since most keys have slots only and many keys should lie close together.
+    /// Buckets and windows; `None` if no limit needs one. Boxed because most keys have only slots and should lie close together in memory.
     counters: Option<Box<Counters>>,
-    /// What the provider revealed of its limits, where that is less.
+    /// Limits that the provider has revealed, where they are stricter than the configured ones.
     pub(super) observed: ObservedLimits,
     limits: Box<Limits>,
 }
@@ -26,12 +26,12 @@ pub(super) struct LimitSet {
 struct Counters {
     buckets: [Option<Bucket>; 2],
     tokens: Option<SlidingWindow>,
-    /// Tokens charged by attempts that may still turn out to use fewer.
+    /// Tokens charged by attempts that are not settled yet. Some of them may be returned.
     unsettled: u64,
     day: Option<SlidingWindow>,
 }
 
-/// Where an attempt is counted in the windows, to correct it later. Buckets find it by its sequence number.
+/// Where an attempt is counted in the windows, for later corrections. Buckets identify the attempt by its sequence number instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Charge {
     tokens: Option<WindowCharge>,
@@ -39,7 +39,7 @@ pub(super) struct Charge {
 }
 
 impl Charge {
-    /// Counted in no window.
+    /// The charge of an attempt that is counted in no window.
     pub(super) const NONE: Self = Self {
         tokens: None,
         day: None,
@@ -59,12 +59,12 @@ impl LimitSet {
         limit_set
     }
 
-    /// The limits as configured.
+    /// Returns the configured limits.
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Replaces the limits. What was charged stays charged, and no new allowance is added.
+    /// Replaces the configured limits. Earlier charges keep counting, and the change adds no new allowance.
     pub(super) fn set_limits(&mut self, limits: Limits, seq: u64, now: Timestamp) {
         *self.limits = limits;
         let per_minute = limits.per_minute_bucket();
@@ -81,7 +81,7 @@ impl LimitSet {
         }
     }
 
-    /// The bucket of `rate_limit`.
+    /// Returns the token bucket of the configured `rate_limit`. `None` if there is no such limit.
     pub(super) fn bucket(&self) -> Option<&Bucket> {
         self.counters.as_ref()?.buckets[0].as_ref()
     }
@@ -120,7 +120,8 @@ impl LimitSet {
         self.in_flight < self.slots
     }
 
-    /// Returns when buckets, windows and observed limits admit `demand`, and which of them does so last. `None`: now.
+    /// Returns the time at which buckets, windows and observed limits all admit `demand`, and the limit that does so last. `None` if they do at
+    /// `now`.
     #[inline(always)]
     pub(super) fn available_at(&self, demand: Demand, now: Timestamp) -> Option<(Timestamp, LimitKind)> {
         let counters = self.counters.as_ref();
@@ -129,7 +130,7 @@ impl LimitSet {
         counted.max(Some((observed, LimitKind::Requests)).filter(|_| observed > now))
     }
 
-    /// Charges an attempt, whether there is room or not.
+    /// Charges an attempt to all counters, even beyond a limit.
     #[inline(always)]
     pub(super) fn charge(&mut self, demand: Demand, seq: u64, now: Timestamp) -> Charge {
         self.in_flight += 1;
@@ -140,7 +141,7 @@ impl LimitSet {
         }
     }
 
-    /// Declares the tokens of a charge final.
+    /// Declares the tokens of a charge final: they are no longer an estimate.
     pub(super) fn close(&mut self, charge: Charge, tokens: u32) {
         if let (Some(_), Some(counters)) = (charge.tokens, &mut self.counters) {
             counters.unsettled = counters.unsettled.saturating_sub(tokens.into());
@@ -160,7 +161,7 @@ impl LimitSet {
         self.settle(charge, demand.tokens, 0);
     }
 
-    /// Corrects the tokens of a charge from `before` to `tokens`, and returns whether that makes room.
+    /// Corrects the tokens of a charge from `before` to `tokens`. Returns whether that makes tokens available.
     #[inline(always)]
     pub(super) fn settle(&mut self, charge: Charge, before: u32, tokens: u32) -> bool {
         let counters = self.counters.as_mut();
@@ -173,14 +174,14 @@ impl LimitSet {
         }
     }
 
-    /// Empties the buckets to one request after a cooldown, so that waiting attempts are paced instead of starting all at once.
+    /// Reduces every bucket to at most one request. Called after a cooldown, so that waiting attempts are paced instead of starting all at once.
     pub(super) fn resume(&mut self, seq: u64, now: Timestamp) {
         for bucket in self.buckets_mut() {
             bucket.cap_at(1, seq, now);
         }
     }
 
-    /// Adds what another set counted. How many requests of the last minute that includes is unknown, so attempts are paced from here on.
+    /// Adds the charges of another limit set. The number of recent requests in `other` is unknown, so every bucket is reduced to at most one request.
     pub(super) fn merge(&mut self, other: &Self, seq: u64, now: Timestamp) {
         self.resume(seq, now);
         if let (Some(own), Some(other)) = (&mut self.counters, &other.counters) {
@@ -188,7 +189,7 @@ impl LimitSet {
         }
     }
 
-    /// Returns a limit that can never admit `demand`, and the most that it admits.
+    /// Returns a limit that can never admit `demand`, with the maximum that it admits. `None` if there is no such limit.
     pub(super) fn exceeded_limit(&self, demand: Demand) -> Option<(LimitKind, u32)> {
         if self.limits.per_minute_bucket().is_err() {
             return Some((LimitKind::Requests, 0));
@@ -204,8 +205,8 @@ impl LimitSet {
             .map(|limit| (LimitKind::Tokens, limit))
     }
 
-    /// Returns a lower bound of the time at which `demand` is admitted after `ahead` other requests. Unsettled tokens and tokens of the
-    /// requests ahead are not counted, since they may turn out to be unused.
+    /// Returns a lower bound of the time at which `demand` is admitted after `ahead` other requests. Unsettled tokens and the tokens of the requests
+    /// ahead are not counted, because they may turn out to be unused.
     pub(super) fn ready_at(&self, demand: Demand, ahead: u64, now: Timestamp) -> Timestamp {
         let requests = ahead + u64::from(demand.requests);
         let buckets = self.buckets().map(|bucket| bucket.ready_at(requests, now));
@@ -222,7 +223,7 @@ impl LimitSet {
         self.counters.as_ref().map_or(0, |counters| counters.unsettled)
     }
 
-    /// Returns whether an attempt in flight may give tokens back.
+    /// Returns whether an attempt in flight may still return estimated tokens.
     pub(super) fn may_regain_tokens(&self) -> bool {
         self.unsettled() > 0
     }
@@ -258,7 +259,7 @@ impl Counters {
         }
     }
 
-    /// Returns when all counters admit `demand`, and which does so last. `None`: now.
+    /// Returns the time at which all counters admit `demand`, and the limit that does so last. `None` if they do at `now`.
     fn available_at(&self, demand: Demand, now: Timestamp) -> Option<(Timestamp, LimitKind)> {
         let windows = [
             (&self.tokens, demand.tokens, LimitKind::Tokens),

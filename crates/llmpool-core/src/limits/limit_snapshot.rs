@@ -1,23 +1,23 @@
-//! Rate limit state as one response reports it.
+//! Rate limit state that the headers of one response report.
 
 use std::time::Duration;
 
-/// State of one limit as a response reports it. `None` means not reported.
+/// State of one limit that the headers of a response report. A field is `None` if the response does not report it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitSnapshot {
-    /// The limit itself.
+    /// Maximum number of requests or tokens.
     pub limit: Option<u32>,
-    /// What is left of it.
+    /// Number of requests or tokens that are left.
     pub remaining: Option<u32>,
-    /// Time until it is full again, from the response on.
+    /// Time from the response until the full limit is available again.
     pub reset: Option<Duration>,
 }
 
-/// State of the limits for requests and tokens as a response reports it.
+/// State of the limits on requests and on tokens that the headers of a response report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitSnapshots {
-    /// The limit for requests.
+    /// State of the limit on requests.
     pub requests: LimitSnapshot,
-    /// The limit for tokens.
+    /// State of the limit on tokens.
     pub tokens: LimitSnapshot,
 }

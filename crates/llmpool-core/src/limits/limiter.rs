@@ -1,10 +1,10 @@
-//! The limiter: every limit of one provider, checked and charged in one step.
+//! The limiter: all limits of one provider, checked and charged in one step.
 //!
-//! Keys are shared by all targets that use them, so a key has one load across all models. An acquire reserves everything that applies or
-//! nothing at all, and a denial says when to retry, what it waits for, or that it can never be granted.
+//! Keys are shared by all targets that use them, so a key has one load across all models. An acquire either reserves everything that the attempt
+//! needs, or nothing. A denial says what the request waits for and when to retry, or that the request can never be granted.
 //!
-//! Invariant: attempts in flight equal the grants not yet released. A grant that is released unused leaves every limit as if it had never
-//! been granted.
+//! Invariant: the attempts in flight are the grants that have not been released. A grant that is released unused leaves every limit as if the grant
+//! had never existed.
 
 mod denials;
 mod queries;
@@ -27,13 +27,13 @@ use super::quota_group::QuotaGroupId;
 use super::target::{TargetId, TargetLimits, TargetState};
 use crate::time::Timestamp;
 
-/// Every limit of one provider. Reads no clock: the caller passes `now`.
+/// All limits of one provider. Reads no clock: the caller passes `now`.
 #[derive(Clone, Debug, Default)]
 pub struct Limiter {
     key_table: KeyTable,
     key_sets: KeySets,
     targets: Vec<TargetState>,
-    /// Number of charges and other bucket changes so far.
+    /// Sequence number of the most recent charge or other bucket change.
     seq: u64,
 }
 
@@ -43,15 +43,16 @@ impl Limiter {
         Self::default()
     }
 
-    /// Adds a key that no target uses yet.
+    /// Adds a key, which no target uses yet.
     pub fn add_key(&mut self, limits: KeyLimits) -> KeyId {
         self.key_sets.add_key();
         self.key_table.add(limits)
     }
 
-    /// Joins keys, and the groups they are in already, into one quota group that shares `limits` and cooldowns for rate and quota.
+    /// Joins keys into one quota group that shares `limits` and the cooldowns for rate limits and quota. If a key already belongs to a group, the
+    /// whole group joins.
     ///
-    /// Each key also keeps its own limits. `learn`: whether observed limits tighten the group's.
+    /// Each key also keeps its own limits. `learn`: whether observed limits tighten the limits of the group.
     pub fn join_keys(&mut self, keys: &[KeyId], limits: Limits, learn: bool, now: Timestamp) -> QuotaGroupId {
         let seq = self.next_seq();
         let group = self.key_table.join(keys, limits, learn, seq, now);
@@ -59,7 +60,7 @@ impl Limiter {
         group
     }
 
-    /// Adds a target that may use `keys`; without keys only its own limits apply.
+    /// Adds a target that may use `keys`. If `keys` is empty, only the limits of the target apply.
     pub fn add_target(
         &mut self,
         keys: &[KeyId],
@@ -75,7 +76,7 @@ impl Limiter {
         TargetId((self.targets.len() - 1) as u32)
     }
 
-    /// Replaces the limits of a target. What was charged stays charged, and no new allowance is added.
+    /// Replaces the limits of a target. Earlier charges keep counting, and the change adds no new allowance.
     pub fn set_target_limits(&mut self, target: TargetId, limits: impl Into<TargetLimits>, now: Timestamp) {
         let TargetLimits { limits, breaker } = limits.into();
         let seq = self.next_seq();
@@ -106,7 +107,7 @@ impl Limiter {
         }
     }
 
-    /// Returns the least loaded key that an attempt may use; reserves nothing.
+    /// Returns the least loaded key that an attempt may use, without reserving anything.
     #[inline(always)]
     fn find_key(
         &mut self,
@@ -119,7 +120,7 @@ impl Limiter {
         let key_table = &self.key_table;
         let key_set = self.key_sets.get_mut((*key_set)?);
         key_set.least_loaded_that(key_table, now, |id| {
-            // The set offers only keys that are usable for one request.
+            // The set offers only keys that are usable for one request, so a larger demand is checked here.
             key_table.allows(constraint, id)
                 && !denials.denies(id, now)
                 && (demand == Demand::ONE || key_table.is_usable(id, demand, now))
@@ -153,10 +154,10 @@ impl Limiter {
         grant
     }
 
-    /// Releases a grant. Afterwards it can only be settled.
+    /// Releases a grant. Afterwards the grant may only be settled.
     ///
-    /// `used`: whether the request was handed to a connection; an unused grant is refunded. Returns whether that makes room at the target
-    /// itself, whatever the keys.
+    /// `used`: whether the request was handed to a connection; an unused grant is refunded. Returns whether the release makes room in the limits of
+    /// the target, as opposed to those of its key.
     #[inline(always)]
     pub fn release(&mut self, grant: &mut Grant, used: bool, now: Timestamp) -> bool {
         self.close(grant);
@@ -174,7 +175,7 @@ impl Limiter {
             self.key_table.release(id, &grant.reservation);
             self.key_sets.update(id, &self.key_table, now);
         }
-        // A waiter for tokens may now learn that they are not returned.
+        // A request that waits for tokens may now learn that these tokens are not returned.
         let had_tokens = grant.demand.tokens > 0;
         if !used {
             grant.demand.tokens = 0;
@@ -182,7 +183,7 @@ impl Limiter {
         !used || was_full || was_probe || had_tokens
     }
 
-    /// Corrects the tokens of a grant from the estimate to `tokens`, and returns whether that makes room.
+    /// Corrects the tokens of a grant from the estimate to the actual number, `tokens`. Returns whether that makes tokens available.
     #[inline(always)]
     pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp) -> bool {
         self.close(grant);
@@ -197,7 +198,7 @@ impl Limiter {
         made_room
     }
 
-    /// Declares the charged tokens of a grant final.
+    /// Declares the charged tokens of a grant final: they are no longer an estimate.
     #[inline(always)]
     fn close(&mut self, grant: &mut Grant) {
         if std::mem::take(&mut grant.unsettled) {
@@ -206,7 +207,7 @@ impl Limiter {
         }
     }
 
-    /// Returns the limits that a grant is charged to, with its charges: target, key and quota group.
+    /// Returns the limit sets to which a grant was charged (target, key and quota group), each with its charge.
     #[inline(always)]
     fn charges(&mut self, grant: &Grant) -> impl Iterator<Item = (&mut LimitSet, Charge)> {
         let target = &mut self.targets[grant.target.index()].limit_set;
@@ -217,7 +218,7 @@ impl Limiter {
         std::iter::once((target, grant.charge)).chain(keys.into_iter().flatten().flatten())
     }
 
-    /// Records that an attempt succeeded: its key and target are healthy. Returns whether they were not before.
+    /// Records that an attempt succeeded, which shows that its key and target are healthy. Returns whether any of them was not healthy before.
     #[inline(always)]
     pub fn record_success(&mut self, grant: &Grant, now: Timestamp) -> bool {
         let target = &mut self.targets[grant.target.index()];
@@ -234,8 +235,10 @@ impl Limiter {
         changed
     }
 
-    /// Records that the provider refused an attempt because of its key, which cools down: for `duration`, or without one for a time that
-    /// doubles with each refusal. The returned value reverts it.
+    /// Records that the provider refused an attempt because of its key, and starts a cooldown of the key.
+    ///
+    /// The cooldown lasts for `duration`. If that is `None`, it lasts for a default time that doubles with each refusal in a row. Returns the
+    /// cooldown, which can be reverted; `None` if the refusal started none.
     pub fn record_refusal(
         &mut self,
         grant: &Grant,
@@ -260,7 +263,8 @@ impl Limiter {
         cooldown
     }
 
-    /// Like [`record_refusal`](Self::record_refusal) for a rate limit that may have another cause: observed limits stay as they are.
+    /// Records a rate limit refusal of which the key may not be the cause. The key cools down for `duration`, as with
+    /// [`record_refusal`](Self::record_refusal), but observed limits stay unchanged.
     pub fn record_unclear_refusal(
         &mut self,
         grant: &Grant,
@@ -276,8 +280,9 @@ impl Limiter {
         cooldown
     }
 
-    /// Records that an attempt failed because of its target. The target cools down for `duration`, or without one if its circuit breaker
-    /// opens.
+    /// Records that an attempt failed because of its target.
+    ///
+    /// The target cools down for `duration`. If that is `None`, it cools down only if the failure opens its circuit breaker.
     pub fn record_target_failure(&mut self, grant: &Grant, duration: Option<Duration>, now: Timestamp) {
         let target = &mut self.targets[grant.target.index()];
         target.failures = target.failures.saturating_add(1);
@@ -294,7 +299,7 @@ impl Limiter {
         }
     }
 
-    /// Records what a response reveals of its key's limits.
+    /// Records the rate limits that a response reports for its key. They become observed limits.
     pub fn record_limits(&mut self, grant: &Grant, snapshots: &LimitSnapshots, now: Timestamp) {
         let Some(id) = grant.key() else { return };
         let limit_set = self.key_table.shared_limits_mut(id);
@@ -303,13 +308,14 @@ impl Limiter {
         self.key_sets.update(id, &self.key_table, now);
     }
 
-    /// Reverts a cooldown, unless the key's health changed since.
+    /// Reverts a cooldown, unless the key's health has changed since the cooldown started.
     pub fn restore(&mut self, cooldown: ProvisionalCooldown, now: Timestamp) {
         self.key_table.restore(cooldown);
         self.key_sets.update(cooldown.key(), &self.key_table, now);
     }
 
-    /// Enables or disables a key. Enabling also clears every cooldown and denial of it and its group. Attempts in flight continue.
+    /// Enables or disables a key. Attempts in flight continue. Enabling also ends every cooldown and denial of the key, and the cooldown of its quota
+    /// group.
     pub fn set_enabled(&mut self, key: KeyId, enabled: bool, now: Timestamp) {
         self.key_table.keys[key.index()].disabled = !enabled;
         if enabled {
@@ -321,7 +327,7 @@ impl Limiter {
         self.key_sets.update(key, &self.key_table, now);
     }
 
-    /// Sets a cooldown that is known from elsewhere, such as an earlier run.
+    /// Sets a cooldown that is known from elsewhere, for example from an earlier run. Has no effect if a current cooldown ends later.
     pub fn set_cooldown(&mut self, key: KeyId, reason: CooldownReason, until: Timestamp, now: Timestamp) {
         self.key_table.set_cooldown(key, reason, until);
         self.key_sets.update(key, &self.key_table, now);
@@ -333,12 +339,12 @@ impl Limiter {
         self.targets[target.index()].limit_set.reset(seq);
     }
 
-    /// Records a new call, which earns its target a fraction of a retry.
+    /// Records a new call in the retry budget of its target. Each call adds a fraction of a retry to the budget.
     pub fn record_call(&mut self, target: TargetId, now: Timestamp) {
         self.targets[target.index()].retry_budget.record_call(now);
     }
 
-    /// Spends one retry of the target's retry budget, and returns whether there was one.
+    /// Spends one retry from the target's retry budget. Returns whether the budget had a retry left.
     pub fn try_spend_retry(&mut self, target: TargetId, now: Timestamp) -> bool {
         self.targets[target.index()].retry_budget.try_spend(now)
     }

@@ -2,37 +2,37 @@
 
 use super::rate_limit::{RateLimit, RateLimitError};
 
-/// Limits of one target, key or account. All of them apply at once; `None` means no limit of that kind.
+/// Limits of one target, key or account. All of them apply at once. A limit that is `None` does not apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest burst of requests and requests per second.
+    /// Maximum burst of requests, and the rate in requests per second at which the burst refills.
     pub rate_limit: Option<RateLimit>,
-    /// Requests in any 60 s. They are paced; the burst is that of `rate_limit`, else one request. A larger burst lowers the pace
-    /// accordingly: see [`RateLimit::per_minute`].
+    /// Maximum number of requests in any 60 s. Requests are paced. The burst is that of `rate_limit`, or one request if there is none. A larger burst
+    /// lowers the pace: see [`RateLimit::per_minute`].
     pub rpm: Option<u32>,
-    /// Model tokens (prompt and answer) in any 60 s.
+    /// Maximum number of model tokens (prompt and answer) in any 60 s.
     pub tpm: Option<u32>,
-    /// Requests in any 24 h.
+    /// Maximum number of requests in any 24 h.
     pub rpd: Option<u32>,
-    /// Attempts in flight at once.
+    /// Maximum number of attempts in flight at once.
     pub max_concurrency: Option<u32>,
 }
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LimitKind {
-    /// Requests: burst, per second or per minute.
+    /// Requests: the burst, or requests per second or per minute.
     Requests,
-    /// Tokens per minute.
+    /// Model tokens per minute.
     Tokens,
     /// Requests per day.
     Day,
 }
 
 impl Limits {
-    /// The token bucket that paces requests to `rpm`, if `rpm` is set.
+    /// Returns the token bucket that paces requests to `rpm`. `None` if `rpm` is not set.
     ///
-    /// Fails where no bucket can have that rate, above all for an `rpm` of zero.
+    /// Fails if no token bucket can have that rate, above all if `rpm` is 0.
     pub fn per_minute_bucket(&self) -> Result<Option<RateLimit>, RateLimitError> {
         let rate_limit = self.rpm.map(|rpm| RateLimit::per_minute(rpm, self.burst()));
         rate_limit.transpose()
@@ -42,13 +42,13 @@ impl Limits {
         self.rate_limit.map_or(1, |rate_limit| rate_limit.capacity())
     }
 
-    /// The token buckets that all requests have to pass. A pace that no bucket can have is left out.
+    /// Returns the rate limits of the token buckets that all requests have to pass. Leaves out an `rpm` that no bucket can have.
     pub(crate) fn rate_limits(&self) -> impl Iterator<Item = RateLimit> {
         let per_minute = self.per_minute_bucket().ok().flatten();
         [self.rate_limit, per_minute].into_iter().flatten()
     }
 
-    /// Long-run requests per minute, if requests are limited.
+    /// Returns the long-run maximum of requests per minute. `None` if requests are not limited.
     pub fn per_minute(&self) -> Option<f64> {
         let rates = self.rate_limits();
         rates
@@ -56,9 +56,10 @@ impl Limits {
             .reduce(f64::min)
     }
 
-    /// Returns the stricter one of each limit.
+    /// Returns, for each kind of limit, the stricter of the two.
     ///
-    /// Invariant: requests are not paced more slowly than by one of the two. The burst is therefore at most that of the lower `rpm`.
+    /// Invariant: the result does not pace requests more slowly than both `self` and `other` do. Therefore its burst is at most that of the lower
+    /// `rpm`.
     pub fn stricter(&self, other: &Self) -> Self {
         let least = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
         let slower = |a: RateLimit, b: RateLimit| if b.per_second() < a.per_second() { b } else { a };

@@ -1,7 +1,11 @@
-//! Which attempts may start, on which key, and when.
+//! Limits: which attempts may start, on which key, and when.
 //!
-//! A [`Limiter`] decides, and a [`WaitQueue`] orders the requests that have to wait. [`Admission`] combines both. All are
-//! plain values: the library adds a lock, wakers and timers.
+//! A [`Limiter`] decides whether an attempt may start, and a [`WaitQueue`] orders the requests that have to wait. [`Admission`] combines both. All of
+//! them are plain values without locks, wakers or timers, which the `llmpool` crate adds.
+//!
+//! Terms: a *target* is one model at one base URL. A *quota group* consists of the keys of one account. A *demand* is what an attempt takes from the
+//! limits, and a *grant* is its reservation. A *cooldown* is a period in which a key, quota group or target is not used, and a *probe* is an attempt
+//! that tests it afterwards. Health changes are numbered by *epochs*: a response to an attempt of an earlier epoch is stale.
 
 mod admission;
 mod affinity;

@@ -1,7 +1,9 @@
-//! Keys that the provider rejects for one model, though they are valid.
+//! Model denials: valid keys that the provider rejects for one model.
 //!
-//! Invariant: only the response to an attempt that began after a denial changes that denial, and only the end of such an attempt ends
-//! a probe.
+//! Every denial has an epoch, by which it is known whether an attempt began before or after the denial.
+//!
+//! Invariant: attempts that began before a denial do not affect it. The response to a later attempt may change the denial, and the end of a later
+//! attempt may end its probe.
 
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use super::health::{Health, HealthState};
 use super::key::KeyId;
 use crate::time::Timestamp;
 
-/// The keys that one target may not use, or is probing.
+/// The keys that one target may not use, including those that are being probed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModelDenials {
     keys: Vec<(KeyId, Health)>,
@@ -22,14 +24,14 @@ impl ModelDenials {
         self.keys.is_empty()
     }
 
-    /// Returns whether a key must not be used now.
+    /// Returns whether a key must not be used at `now`.
     pub(super) fn denies(&self, id: KeyId, now: Timestamp) -> bool {
         self.get(id).is_some_and(|health| {
             health.is_probed() || health.cooldown_until().is_some_and(|until| until > now)
         })
     }
 
-    /// Returns the end of a key's denial; `None` if it is not denied, or is being probed.
+    /// Returns the end of a key's denial. `None` if the key is not denied, or is being probed.
     pub(super) fn until(&self, id: KeyId) -> Option<Timestamp> {
         self.get(id)?.cooldown_until()
     }
@@ -38,7 +40,7 @@ impl ModelDenials {
         self.get(id).map(Health::state)
     }
 
-    /// Records the start of an attempt and returns the epoch of the denial; the attempt is a probe if its key is denied.
+    /// Records the start of an attempt, which is a probe if its key is denied. Returns the epoch of the denial; `None` if the key is not denied.
     pub(super) fn begin_attempt(&mut self, id: KeyId, now: Timestamp) -> Option<u32> {
         let health = self.get_mut(id)?;
         health.begin_attempt(false, now);
@@ -51,7 +53,7 @@ impl ModelDenials {
         }
     }
 
-    /// Records the success of an attempt and returns whether it lifts a denial.
+    /// Records the success of an attempt. Returns whether that lifts a denial.
     pub(super) fn record_success(&mut self, id: KeyId, epoch: Option<u32>) -> bool {
         let lifts = self.get(id).is_some_and(|health| Some(health.epoch()) == epoch);
         if lifts {
@@ -80,7 +82,7 @@ impl ModelDenials {
         };
     }
 
-    /// Removes the denial of a key.
+    /// Removes the denial of a key, if there is one.
     pub(super) fn remove(&mut self, id: KeyId) {
         self.keys.retain(|(key, _)| *key != id);
     }

@@ -1,8 +1,8 @@
-//! Limits that the provider reveals, where they are stricter than the configured ones.
+//! Observed limits: limits that the provider reveals, where they are stricter than the configured ones.
 //!
-//! There are two sources: response headers that report what remains, and refusals that no header announced. Both only tighten; the configured
-//! limits stay the ceiling. A reported limit is used until the time it names; a rate inferred from refusals is relaxed by 5 % every minute without
-//! one.
+//! There are two sources: response headers that report how much of a limit remains, and refusals that no header announced. Both can only tighten the
+//! configured limits. A reported limit applies until the time that the header names. A rate inferred from refusals is relaxed by 5 % for every minute
+//! without a refusal.
 
 mod inferred_rate;
 mod observed_limit;
@@ -18,21 +18,21 @@ use super::demand::Demand;
 use super::limit_snapshot::LimitSnapshots;
 use crate::time::Timestamp;
 
-/// A single refusal after fewer requests per minute than this infers no rate; a second one within `RELATED` does.
+/// Minimum requests per minute for a single refusal to infer a rate. Below this rate, a second refusal within `RELATED` is needed.
 const MIN_RATE: f64 = 20.0;
 const RELATED: Duration = Duration::from_secs(300);
-/// Refusals closer than this belong to one burst.
+/// Refusals closer together than this belong to one burst and count as one.
 const SAME_BURST: Duration = Duration::from_millis(500);
-/// A limit without an end is removed after this time without a new snapshot.
+/// Time without a new report after which a limit without a known end is removed.
 const SNAPSHOT_LIFETIME: Duration = Duration::from_secs(120);
-/// An inferred rate above the recent rate times this is removed.
+/// An inferred rate is removed when it exceeds the recent request rate by more than this factor.
 const IRRELEVANT: f64 = 2.0;
 
-/// What is observed of a key's or quota group's limits.
+/// The limits observed for a key or quota group.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ObservedLimits {
     enabled: bool,
-    /// Limits currently in effect. Boxed, since most keys have none.
+    /// Limits currently in effect. Boxed, because most keys have none.
     bounds: Option<Box<ObservedBounds>>,
     recent: RecentRequests,
     refused_at: Option<Timestamp>,
@@ -43,7 +43,7 @@ pub(super) struct ObservedLimits {
 struct ObservedBounds {
     requests: ObservedLimit,
     tokens: ObservedLimit,
-    /// When each of the two was last reported.
+    /// When the limits on requests (index 0) and on tokens (index 1) were last reported.
     reported_at: [Timestamp; 2],
     rate: Option<InferredRate>,
 }
@@ -60,7 +60,7 @@ impl ObservedLimits {
         self.enabled = true;
     }
 
-    /// Merges what was observed of the same limits elsewhere: the stricter one of each applies.
+    /// Merges observations of the same limits, made with another key. Of each limit, the stricter observation applies.
     pub(super) fn merge(&mut self, other: Self, now: Timestamp) {
         if !self.enabled {
             return;
@@ -83,7 +83,7 @@ impl ObservedLimits {
         self.bounds.as_ref().is_some_and(|bounds| bounds.is_paced())
     }
 
-    /// The requests per minute that observed limits admit, if they do not end soon.
+    /// Returns the requests per minute that observed limits allow. `None` if there are none, or they end soon.
     pub(super) fn per_minute(&self) -> Option<f64> {
         self.bounds.as_ref()?.per_minute()
     }
@@ -117,7 +117,7 @@ impl ObservedLimits {
         }
     }
 
-    /// Records the limits that a response reports. `others`: other attempts in flight, which it may not have counted.
+    /// Records the limits that a response reports. `others`: number of other attempts in flight, which the response may not have counted.
     pub(super) fn record_snapshots(&mut self, snapshots: &LimitSnapshots, others: u32, now: Timestamp) {
         if !self.enabled {
             return;
@@ -127,7 +127,7 @@ impl ObservedLimits {
         self.bounds = Some(bounds).filter(|bounds| !bounds.is_empty());
     }
 
-    /// Records a refusal for a rate limit.
+    /// Records that the provider refused a request because of a rate limit.
     pub(super) fn record_refusal(&mut self, now: Timestamp) {
         if !self.enabled {
             return;
@@ -135,7 +135,7 @@ impl ObservedLimits {
         if let Some(bounds) = &mut self.bounds
             && !matches!(bounds.requests, ObservedLimit::Unknown)
         {
-            // A reported limit says more than the refusal, except for an assumed window.
+            // A reported limit is more precise than the refusal, unless the length of its window is assumed.
             bounds.requests.widen(now);
             bounds.reported_at[0] = now;
             return;
@@ -147,7 +147,7 @@ impl ObservedLimits {
         self.refused_at = Some(now);
         let sent = std::mem::take(&mut self.sent_since_refusal);
         let inferred = match since.filter(|since| *since <= RELATED) {
-            // Includes the cooldown in between, so this is the rate that the provider admits.
+            // The time includes the cooldown between the refusals, so this is the rate that the provider admits.
             Some(since) => f64::from(sent) * MINUTE.div_duration_f64(since.max(Duration::from_secs(1))),
             None if self.recent.per_minute(now) < MIN_RATE => return,
             None => self.recent.per_minute(now) * TIGHTEN,
@@ -206,7 +206,7 @@ impl ObservedBounds {
         }
     }
 
-    /// Removes limits that responses no longer report: the provider changed them.
+    /// Removes limits that responses no longer report, because the provider has changed them.
     fn remove_outdated(&mut self, now: Timestamp) {
         let limits = [&mut self.requests, &mut self.tokens];
         for (limit, reported_at) in limits.into_iter().zip(self.reported_at) {

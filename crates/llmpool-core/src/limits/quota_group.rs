@@ -1,4 +1,4 @@
-//! Keys that share one provider-side limit because they belong to one account.
+//! Quota groups: keys that share one limit of the provider because they belong to one account.
 
 use super::health::Health;
 use super::key::KeyId;
@@ -23,7 +23,7 @@ pub(super) struct QuotaGroup {
     pub(super) limit_set: LimitSet,
     pub(super) health: Health,
     pub(super) members: Vec<KeyId>,
-    /// Index of the group that this one was merged into.
+    /// Index of the group into which this group was merged. `None` if this group is current.
     pub(super) merged_into: Option<usize>,
 }
 
@@ -37,7 +37,7 @@ impl QuotaGroup {
         }
     }
 
-    /// Merges another group of the same account into this one.
+    /// Merges another group of the same account into this group.
     pub(super) fn merge(&mut self, other: Self, seq: u64, now: Timestamp) {
         self.limit_set.merge(&other.limit_set, seq, now);
         self.limit_set.observed.merge(other.limit_set.observed, now);
@@ -45,7 +45,8 @@ impl QuotaGroup {
         self.members.extend(other.members);
     }
 
-    /// Inserts a key that belonged to the account all along; its usage and observed limits become the group's.
+    /// Adds a key to the group. The key is assumed to have always belonged to the account, so its charges and observed limits are added to those of
+    /// the group.
     pub(super) fn insert(&mut self, id: KeyId, key: &mut KeyRecord, seq: u64, now: Timestamp) {
         if key.last_used > 0 {
             self.limit_set.merge(&key.limit_set, seq, now);

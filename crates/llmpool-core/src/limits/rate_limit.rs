@@ -2,37 +2,38 @@
 
 use std::fmt;
 
-/// Steps per nanosecond. A token takes a whole number of steps, so that single charges add up exactly to one large charge.
+/// Steps per nanosecond. A token refills in a whole number of steps, so that many single charges add up exactly to one large charge.
 pub(super) const STEPS_PER_NANO: u128 = 1_000_000;
 const STEPS_PER_SECOND: f64 = 1e15;
-/// A longer time to fill is a configuration error, and would leave the range in which sums are exact.
+/// Maximum time to fill a bucket, in steps: 100 years. A longer time is a configuration error and could overflow sums of levels.
 const MAX_STEPS_TO_FILL: u128 = 100 * 365 * 86_400 * 1_000_000_000 * STEPS_PER_NANO;
-/// Factor by which a minute is stretched, so that requests sent evenly may arrive a little unevenly.
+/// Factor by which a minute is lengthened, as a guard for requests that are sent evenly but arrive less evenly.
 const MINUTE_GUARD: f64 = 1.002;
 
-/// A burst of requests and a steady refill rate; both are above zero.
+/// A burst of requests and a steady refill rate. Both are above 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     capacity: u32,
     steps_per_token: u128,
 }
 
-/// Why a capacity and a rate do not make a rate limit.
+/// Why a capacity and a rate do not form a rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateLimitError {
-    /// The capacity is zero.
+    /// The capacity is 0.
     NoCapacity,
-    /// The rate is zero, negative, or not finite.
+    /// The rate is 0, negative, or not finite.
     BadRate,
     /// Filling the bucket once would take more than a hundred years.
     TooSlow,
 }
 
 impl RateLimit {
-    /// Returns a rate limit of `capacity` requests at once and `per_second` requests per second.
+    /// Returns a rate limit of `capacity` requests at once, refilled at `per_second` requests per second.
     ///
-    /// The rate is rounded down to whole steps of 10⁻¹⁵ s per request, so it is never exceeded. Fails if one of them is zero, the rate is not
-    /// finite, or filling the bucket would take more than a hundred years.
+    /// The rate is rounded down to whole steps of 10⁻¹⁵ s per request, so that the given rate is never exceeded.
+    ///
+    /// Fails if `capacity` is 0, if `per_second` is not a finite number above 0, or if filling the bucket would take more than a hundred years.
     pub fn new(capacity: u32, per_second: f64) -> Result<Self, RateLimitError> {
         if capacity == 0 {
             return Err(RateLimitError::NoCapacity);
@@ -40,7 +41,7 @@ impl RateLimit {
         if !per_second.is_finite() || per_second <= 0.0 {
             return Err(RateLimitError::BadRate);
         }
-        // `as` saturates, and such a rate is rejected below.
+        // The cast saturates. Rates for which it does are rejected below.
         let steps_per_token = ((STEPS_PER_SECOND / per_second).ceil() as u128).max(1);
         match u128::from(capacity).checked_mul(steps_per_token) {
             Some(fill) if fill <= MAX_STEPS_TO_FILL => Ok(Self {
@@ -51,10 +52,10 @@ impl RateLimit {
         }
     }
 
-    /// Returns a rate limit that admits at most `limit` requests in any 60 s, up to `burst` of them at once.
+    /// Returns a rate limit that admits at most `limit` requests in any 60 s, of which up to `burst` at once.
     ///
-    /// Requests are paced over a minute that is 0.2 % longer, since they may arrive less evenly than they were sent. A larger burst lowers the
-    /// rate accordingly. Fails if `limit` or `burst` is zero.
+    /// Requests are paced over a minute that is 0.2 % longer, because they may arrive less evenly than they were sent. A larger burst lowers the
+    /// rate, so that the burst and the refill together stay within `limit`. Fails if `limit` or `burst` is 0.
     pub fn per_minute(limit: u32, burst: u32) -> Result<Self, RateLimitError> {
         let burst = burst.min(limit);
         if burst == 0 {
@@ -63,12 +64,12 @@ impl RateLimit {
         Self::new(burst, f64::from(limit - burst + 1) / (60.0 * MINUTE_GUARD))
     }
 
-    /// The largest burst of requests.
+    /// Returns the maximum burst, in requests.
     pub fn capacity(&self) -> u32 {
         self.capacity
     }
 
-    /// The refill rate in requests per second.
+    /// Returns the refill rate in requests per second.
     pub fn per_second(&self) -> f64 {
         let rate = STEPS_PER_SECOND / self.steps_per_token as f64;
         // Undoes the rounding of `new` for rates with few decimals, so that 0.3 is shown as 0.3.
@@ -80,7 +81,7 @@ impl RateLimit {
         }
     }
 
-    /// Lowers the capacity to at most `burst`, at the same rate.
+    /// Returns the same rate limit with a capacity of at most `burst`.
     pub(super) fn with_burst_at_most(self, burst: u32) -> Self {
         Self {
             capacity: self.capacity.min(burst),

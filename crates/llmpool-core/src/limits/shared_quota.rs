@@ -1,12 +1,12 @@
-//! Detection of keys that share one account.
+//! Detection of keys that belong to one account, and therefore share one quota.
 //!
-//! There are two signs. A response may name the account in a header (`openai-organization`). Or the remaining count shows it: an account counts down
-//! with every request, so each response has a number of its own. Keys of one account partition a range of numbers without gaps and without
-//! duplicates, while keys of separate accounts see the same numbers. The order of the responses does not matter. If other clients use the account
-//! too, there are gaps, and nothing is concluded.
+//! There are two signs. First, a response may name the account in a header (`openai-organization`). Second, responses may report the remaining
+//! requests of the account. The account counts down with every request, so each response reports a different number: keys of one account partition a
+//! range of numbers without gaps and duplicates, while keys of separate accounts report the same numbers. The order of the responses does not matter.
+//! If other clients use the account too, there are gaps, and nothing is concluded.
 //!
-//! The remaining count of a continuously refilling limit grows with time. There the time at which the limit would be full replaces it: every request
-//! moves it by one, and time does not.
+//! The remaining count of a continuously refilling limit grows with time. For such a limit, the count is replaced by the time at which the limit
+//! would be full: each request moves that time by the same amount, and the passing of time does not move it.
 
 mod counter_trace;
 mod partition;
@@ -22,12 +22,12 @@ use super::limit_snapshot::LimitSnapshot;
 use super::observed_limits;
 use crate::time::Timestamp;
 
-/// Maximum number of keys whose counters are compared, each with each; with more keys only account names are used.
+/// Maximum number of keys whose counters are compared in pairs. With more keys, only account names are used.
 const MAX_COMPARED: usize = 64;
-/// Responses of a key between two comparisons.
+/// Number of responses of a key from one comparison to the next.
 const COMPARE_EVERY: u8 = 4;
 
-/// Detects which keys of one provider share an account.
+/// Detects which keys of one provider belong to the same account.
 #[derive(Clone, Debug, Default)]
 pub struct SharedQuotaDetector {
     keys: Vec<KeyObservations>,
@@ -35,20 +35,20 @@ pub struct SharedQuotaDetector {
 
 #[derive(Clone, Debug, Default)]
 struct KeyObservations {
-    /// Fingerprint of the account's name.
+    /// Fingerprint of the account's name. `None` if no response has named the account.
     account: Option<u64>,
-    /// Index of the first key known to share the account.
+    /// Index of the first key that is known to belong to the same account. `None` if there is no such key.
     shared_with: Option<usize>,
     by_remaining: CounterTrace,
     by_refill: CounterTrace,
-    /// Responses since the last comparison.
+    /// Number of responses since the last comparison.
     responses: u8,
 }
 
 impl SharedQuotaDetector {
-    /// Records a response: the fingerprint of its account name and the remaining requests, if reported.
+    /// Records a response to a request of `key`: the fingerprint of the account's name, and the remaining requests, if reported.
     ///
-    /// Returns all keys now known to share the account of this key, if some of them were not known before.
+    /// If this reveals new keys of the same account, returns all keys that are known to belong to the account.
     pub fn observe(
         &mut self,
         key: KeyId,
@@ -78,14 +78,14 @@ impl SharedQuotaDetector {
         keys.map(|(at, _)| at).collect()
     }
 
-    /// Returns the keys whose counters partition a range together with this key's.
+    /// Returns the keys whose counters, together with the counter of the key at index `at`, partition a range.
     fn find_shared(&self, at: usize, trace: impl Fn(&KeyObservations) -> &CounterTrace) -> Vec<usize> {
         let own = trace(&self.keys[at]);
         let mut others: Vec<usize> = (0..self.keys.len())
             .filter(|other| *other != at && !self.have_different_accounts(at, *other))
             .filter(|other| Partition::is_long_enough(trace(&self.keys[*other])))
             .collect();
-        // Keys that explain most of the range come first: the fewer gaps remain, the less an unrelated key fits in.
+        // Starts with keys that explain most of the range: the fewer gaps remain, the less likely an unrelated key fits into them.
         others.sort_by_key(|other| {
             let in_range = own.count_in_range(trace(&self.keys[*other]));
             Reverse((self.are_joined(at, *other), in_range))
@@ -106,7 +106,8 @@ impl SharedQuotaDetector {
         self.keys[one].shared_with.is_some() && self.keys[one].shared_with == self.keys[other].shared_with
     }
 
-    /// Joins these keys and all that are joined with one of them, and returns them if that is new.
+    /// Joins the found keys, the key at index `at`, and all keys already joined with any of them. Returns the joined keys, or `None` if they were
+    /// already joined.
     fn join(&mut self, at: usize, found: &[usize]) -> Option<Vec<KeyId>> {
         let mut new = found.iter().filter(|other| **other != at);
         if new.all(|other| self.are_joined(at, *other)) {
@@ -127,9 +128,9 @@ impl SharedQuotaDetector {
 }
 
 impl KeyObservations {
-    /// Records the remaining requests and returns whether it is time to compare.
+    /// Records the remaining requests. Returns whether it is time for a comparison.
     fn record(&mut self, requests: &LimitSnapshot, now: Timestamp) -> bool {
-        // Refused requests are not counted, and report 0.
+        // The provider does not count refused requests, and reports 0 for them.
         let Some(remaining) = requests.remaining.filter(|remaining| *remaining > 0) else {
             return false;
         };

@@ -1,4 +1,4 @@
-//! A target of the limiter: its limits and health, whatever the key.
+//! A target of the limiter: its limits, circuit breaker and health, regardless of the keys.
 
 use super::demand::Demand;
 use super::denial::{Denial, Unsatisfiable, Wait, WaitReason};
@@ -15,19 +15,19 @@ use crate::time::Timestamp;
 pub struct TargetId(pub(super) u32);
 
 impl TargetId {
-    /// The position, counted from 0 in the order in which targets were added.
+    /// Returns the zero-based index of the target, in the order in which targets were added.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// Limits of a target, whatever the key.
+/// Limits of a target, which apply regardless of the key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TargetLimits {
-    /// Rates, tokens and concurrency.
+    /// Configured limits on rate, tokens and concurrency. Default: none.
     pub limits: Limits,
-    /// Circuit breaker: after this many failures in a row that blame the target it cools down, and is then probed by a single
-    /// attempt. `None`: never, which is right where no other target can serve.
+    /// Circuit breaker: number of failures in a row, blamed on the target, after which the target cools down. Afterwards a single attempt probes it.
+    /// `None` disables the breaker, which is right if no other target can serve the requests.
     pub breaker: Option<u32>,
 }
 
@@ -49,11 +49,11 @@ impl From<Limits> for TargetLimits {
 #[derive(Clone, Debug)]
 pub(super) struct TargetState {
     pub(super) limit_set: LimitSet,
-    /// Index of its key set; `None` if it uses no keys.
+    /// Index of the target's key set. `None` if the target uses no keys.
     pub(super) key_set: Option<usize>,
     pub(super) health: Health,
     pub(super) breaker: Option<u32>,
-    /// Failures in a row that blame the target.
+    /// Number of failures in a row that were blamed on the target.
     pub(super) failures: u32,
     pub(super) retry_budget: RetryBudget,
     pub(super) denials: ModelDenials,
@@ -72,7 +72,7 @@ impl TargetState {
         }
     }
 
-    /// Returns why the target itself denies an attempt, whatever its keys; `None` if it does not.
+    /// Returns why the target itself denies an attempt, regardless of its keys. `None` if it does not.
     pub(super) fn denies(&self, demand: Demand, now: Timestamp) -> Option<Denial> {
         let wait = |until, slot, why| Some(Denial::Wait(Wait { until, slot, why }));
         if self.health.is_probed() {

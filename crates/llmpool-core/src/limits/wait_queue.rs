@@ -1,10 +1,10 @@
 //! The wait queue of one target.
 //!
-//! A ticket is assigned once, on first arrival, and a retry keeps it, so a call never waits behind a younger call of the same caller. Between
-//! callers the order is [fair](super::fairness). Requests constrained to a key or quota group wait in queues of their own, so that they do not
+//! A call receives its ticket once, on arrival, and keeps it when it is retried. Thus a call never waits behind a younger call of the same caller.
+//! Between callers the order is [fair](super::fairness). Requests constrained to a key or quota group wait in separate queues, so that they do not
 //! hold up requests that any key can serve.
 //!
-//! Invariant: of each caller the oldest ticket is first; `requests` equals the sum over the caller's waiters.
+//! Invariant: the first request of each caller is the one with the oldest ticket. `requests` equals the sum over the caller's waiting requests.
 
 #[cfg(test)]
 mod tests;
@@ -16,29 +16,29 @@ use super::fairness::{Caller, FairClocks};
 use super::key_constraint::KeyConstraint;
 use crate::time::Timestamp;
 
-/// Limit of callers, and of older requests of the same caller, that [`WaitQueue::ahead`] visits.
+/// Maximum number of callers, and of older requests of the same caller, that [`WaitQueue::ahead`] visits.
 const MAX_VISITED: usize = 64;
 
-/// A call's place in the order of arrival; lower is older.
+/// A call's place in the order of arrival. A lower number means an earlier arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
 /// A request for a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcquireRequest {
-    /// Order of arrival.
+    /// Place of the call in the order of arrival.
     pub ticket: Ticket,
-    /// Who sends the request.
+    /// The caller that sends the request.
     pub caller: Caller,
     /// What the attempt takes from the limits.
     pub demand: Demand,
-    /// Which keys it may use.
+    /// Which keys the attempt may use.
     pub constraint: KeyConstraint,
     /// When the caller gives up.
     pub deadline: Timestamp,
 }
 
-/// Position of a caller's first request: by the caller's fair clock, then by ticket.
+/// Position of a caller's first request in a queue: ordered by the caller's fair clock, then by ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueuePosition {
     clock: u64,
@@ -47,18 +47,18 @@ pub struct QueuePosition {
 }
 
 impl QueuePosition {
-    /// The ticket of the request.
+    /// Returns the ticket of the request.
     pub fn ticket(&self) -> Ticket {
         self.ticket
     }
 }
 
-/// The next request to serve.
+/// The request that a queue serves next.
 #[derive(Debug)]
 pub struct QueueHead<'a, S> {
-    /// Its position in the queue.
+    /// Position of the request in the queue.
     pub position: QueuePosition,
-    /// The request itself.
+    /// The waiting request.
     pub request: &'a AcquireRequest,
     /// The data stored with the request.
     pub waiter: &'a S,
@@ -71,18 +71,18 @@ pub struct WaitQueue<S> {
     len: usize,
 }
 
-/// Requests of one constraint.
+/// The waiting requests that have the same key constraint.
 #[derive(Debug)]
 struct ConstraintQueue<S> {
     callers: BTreeMap<Caller, CallerQueue<S>>,
-    /// The first request of every caller.
+    /// The position of each caller's first request.
     firsts: BTreeSet<QueuePosition>,
 }
 
 #[derive(Debug)]
 struct CallerQueue<S> {
     waiters: BTreeMap<Ticket, (AcquireRequest, S)>,
-    /// Requests that all waiters demand together.
+    /// Sum of the requests that the caller's waiting attempts demand.
     requests: u64,
     first: QueuePosition,
 }
@@ -97,24 +97,25 @@ impl<S> Default for WaitQueue<S> {
 }
 
 impl<S> WaitQueue<S> {
-    /// The number of waiting requests.
+    /// Returns the number of waiting requests.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Returns whether no request waits.
+    /// Returns whether no request is waiting.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Returns whether a request with this constraint waits.
+    /// Returns whether a request with this constraint is waiting.
     pub fn has_waiters(&self, constraint: KeyConstraint) -> bool {
         self.queues.contains_key(&constraint)
     }
 
-    /// Returns how many requests are certainly served before this one: older ones of the same caller, and every other caller's fair share.
+    /// Returns how many requests are certain to be served before this one: the older requests of the same caller, and the fair share of every other
+    /// caller.
     ///
-    /// A lower bound: with many callers, or in the middle of a long queue, some are not counted.
+    /// The result is a lower bound: with many callers, or in the middle of a long queue, some requests are not counted.
     pub fn ahead(&self, request: &AcquireRequest) -> u64 {
         let Some(queue) = self.queues.get(&request.constraint) else {
             return 0;
@@ -124,14 +125,14 @@ impl<S> WaitQueue<S> {
         let others = queue.callers.iter();
         let others = others.filter(|(caller, _)| **caller != request.caller);
         let others = others.take(MAX_VISITED).map(|(caller, other)| {
-            // Each own request lets the other caller have `weight / own weight`; its first one may come after this request.
+            // For each own request, the other caller may be granted `weight / own weight` requests. Its first request may still come after this one.
             let share = u64::from(caller.weight.max(1)) * before / u64::from(request.caller.weight.max(1));
             share.saturating_sub(1).min(other.waiters.len() as u64)
         });
         requests + others.sum::<u64>()
     }
 
-    /// Inserts a request.
+    /// Inserts a request, and stores `waiter` with it.
     pub fn insert(&mut self, request: AcquireRequest, waiter: S, fair: &mut FairClocks) {
         let queue = self
             .queues
@@ -164,7 +165,8 @@ impl<S> WaitQueue<S> {
         }
     }
 
-    /// Removes a request and returns its data. If it was granted, [`FairClocks::record_grant`] must be called before.
+    /// Removes a request and returns the data stored with it. `None` if the request is not in the queue. If the request was granted, call
+    /// [`FairClocks::record_grant`] first.
     pub fn remove(&mut self, request: &AcquireRequest, fair: &mut FairClocks) -> Option<S> {
         let queue = self.queues.get_mut(&request.constraint)?;
         let own = queue.callers.get_mut(&request.caller)?;
@@ -194,14 +196,14 @@ impl<S> WaitQueue<S> {
         Some(waiter)
     }
 
-    /// The data stored with a request.
+    /// Returns the data stored with a request. `None` if the request is not in the queue.
     pub fn waiter_mut(&mut self, request: &AcquireRequest) -> Option<&mut S> {
         let queue = self.queues.get_mut(&request.constraint)?;
         let own = queue.callers.get_mut(&request.caller)?;
         own.waiters.get_mut(&request.ticket).map(|(_, waiter)| waiter)
     }
 
-    /// The next request to serve of those with a constraint.
+    /// Returns the request to serve next among those with this constraint. `None` if no such request is waiting.
     pub fn head(&self, constraint: KeyConstraint) -> Option<QueueHead<'_, S>> {
         let queue = self.queues.get(&constraint)?;
         let position = *queue.firsts.first()?;
@@ -217,7 +219,7 @@ impl<S> WaitQueue<S> {
         })
     }
 
-    /// Updates the positions of callers that were granted requests in other queues, until the head is up to date.
+    /// Updates the positions of callers that were granted requests from other queues, as far as needed to find the correct head.
     pub fn refresh(&mut self, constraint: KeyConstraint, fair: &FairClocks) {
         let Some(queue) = self.queues.get_mut(&constraint) else {
             return;
@@ -234,7 +236,7 @@ impl<S> WaitQueue<S> {
         }
     }
 
-    /// The constraints of waiting requests, ordered by their heads.
+    /// Returns the constraints of all waiting requests, ordered by the positions of their heads.
     pub fn constraints(&self) -> Vec<KeyConstraint> {
         let queues = self.queues.iter();
         let heads = queues.filter_map(|(constraint, queue)| Some((*queue.firsts.first()?, *constraint)));
@@ -245,7 +247,7 @@ impl<S> WaitQueue<S> {
 }
 
 impl<S> CallerQueue<S> {
-    /// Returns the demanded requests of older tickets, and the number of those tickets.
+    /// Returns the sum of the requests demanded with older tickets, and the number of these tickets.
     fn before(&self, ticket: Ticket) -> (u64, u64) {
         match self.waiters.last_key_value() {
             Some((youngest, _)) if *youngest < ticket => (self.requests, self.waiters.len() as u64),

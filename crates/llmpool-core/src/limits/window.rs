@@ -1,10 +1,11 @@
-//! Sliding-window counter: a cap on what may be charged in any span of 60 s or 24 h, in bounded memory.
+//! Sliding-window counter: a maximum of charges in any span of 60 s or 24 h, in bounded memory.
 //!
-//! Charges are counted in segments of the span, and a segment counts as long as any part of it lies within the last span. So the window may admit
-//! up to one segment too late, never too early. A charge can be corrected as long as it counts.
+//! Charges are counted in *segments* of the span. A segment counts as long as any part of it lies within the last span. Therefore the window may
+//! admit a charge up to a segment later than necessary (two with the guard of a minute window), never too early. A charge can be corrected as long as
+//! its segment counts.
 //!
-//! Invariant: what is charged in any span is at most `limit`, except for upward corrections; these are debt, and deny everything until they
-//! leave the span.
+//! Invariant: the charges in any span are at most `limit`, except after upward corrections and charges beyond the limit. The excess is debt: nothing
+//! is available until enough charges have left the span.
 
 #[cfg(test)]
 mod tests;
@@ -21,11 +22,11 @@ const SECOND: u64 = 1_000_000_000;
 struct WindowShape {
     /// Length of a segment in nanoseconds.
     segment: u64,
-    /// Number of segments for which a segment counts.
+    /// Number of segments, starting with a segment itself, after which that segment no longer counts.
     count: u64,
 }
 
-/// 60 s, plus a guard of one segment for requests that arrive less evenly than they were sent.
+/// 60 s, plus a guard of one segment because requests may arrive less evenly than they were sent.
 const MINUTE: WindowShape = WindowShape {
     segment: SECOND / 4,
     count: 240 + 1 + 1,
@@ -35,15 +36,17 @@ const DAY: WindowShape = WindowShape {
     count: 96 + 1,
 };
 
-/// A sliding-window counter over 60 s or 24 h. Reads no clock; a `now` earlier than a previous one only makes it stricter.
+/// A sliding-window counter over 60 s or 24 h.
+///
+/// The window reads no clock: the caller passes `now`. If `now` is earlier than in a previous call, the window admits less, never more.
 #[derive(Clone, Debug)]
 pub struct SlidingWindow {
     limit: u32,
     shape: WindowShape,
     charged: u64,
-    /// Segments with charges, oldest first.
+    /// Segments with charges that still count, oldest first.
     segments: VecDeque<WindowSegment>,
-    /// The first segment that may be charged: a charge from before a reset must not correct a later one.
+    /// Number of the first segment that may be charged. It ensures that a correction of a charge made before a reset does not affect later charges.
     first: u64,
 }
 
@@ -53,20 +56,20 @@ struct WindowSegment {
     charged: u64,
 }
 
-/// The segment of a charge, to correct it later.
+/// Identifies the segment of a charge, for later corrections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowCharge {
-    /// Segment number plus one.
+    /// Number of the segment plus 1.
     segment: NonZeroU64,
 }
 
 impl SlidingWindow {
-    /// Returns a window of 60 s.
+    /// Returns an empty window of 60 s that admits `limit`.
     pub fn minute(limit: u32) -> Self {
         Self::new(limit, MINUTE)
     }
 
-    /// Returns a window of 24 h.
+    /// Returns an empty window of 24 h that admits `limit`.
     pub fn day(limit: u32) -> Self {
         Self::new(limit, DAY)
     }
@@ -81,17 +84,17 @@ impl SlidingWindow {
         }
     }
 
-    /// The cap.
+    /// Returns the maximum of charges in the span of the window.
     pub fn limit(&self) -> u32 {
         self.limit
     }
 
-    /// Changes the cap. Charges stay.
+    /// Changes the maximum. Earlier charges keep counting.
     pub fn set_limit(&mut self, limit: u32) {
         self.limit = limit;
     }
 
-    /// What can be charged now.
+    /// Returns the amount that can be charged at `now`.
     pub fn available(&self, now: Timestamp) -> u32 {
         let expired = self.segments.iter();
         let expired = expired.take_while(|segment| self.expiry_of(segment.number) <= now);
@@ -99,9 +102,9 @@ impl SlidingWindow {
         u32::try_from(u64::from(self.limit).saturating_sub(charged)).unwrap_or(u32::MAX)
     }
 
-    /// Returns the earliest time at which the last of `total` can be charged, if it is charged in portions as early as possible.
+    /// Returns the earliest time at which `total` can have been charged, if it is charged in portions as early as possible.
     ///
-    /// `now` if everything fits already, [`Timestamp::MAX`] if the cap is 0.
+    /// Returns `now` if `total` is already available, and [`Timestamp::MAX`] if the limit is 0.
     pub fn ready_at(&self, total: u64, now: Timestamp) -> Timestamp {
         if self.limit == 0 || total == 0 {
             return if total == 0 { now } else { Timestamp::MAX };
@@ -113,7 +116,7 @@ impl SlidingWindow {
         ready.saturating_add_nanos(spans.saturating_mul(span))
     }
 
-    /// Returns when `amount` can be charged, if `unsettled` of the charges turn out to be unused.
+    /// Returns the earliest time at which `amount` can be charged, assuming that `unsettled` of the charges turn out to be unused.
     pub fn ready_at_without(&self, unsettled: u64, amount: u64, now: Timestamp) -> Timestamp {
         if amount > u64::from(self.limit) {
             return Timestamp::MAX;
@@ -121,7 +124,7 @@ impl SlidingWindow {
         self.reduced_to((u64::from(self.limit) - amount).saturating_add(unsettled), now)
     }
 
-    /// Returns when at most `rest` of the charges still counts.
+    /// Returns the earliest time at which at most `rest` of the charges still counts.
     fn reduced_to(&self, rest: u64, now: Timestamp) -> Timestamp {
         if self.charged <= rest {
             return now;
@@ -136,10 +139,10 @@ impl SlidingWindow {
         now
     }
 
-    /// Charges `amount`, whether there is room or not.
+    /// Charges `amount`, even beyond the limit.
     pub fn charge(&mut self, amount: u32, now: Timestamp) -> WindowCharge {
         self.remove_expired(now);
-        // A clock that stepped back charges the latest segment, which keeps the order and is stricter.
+        // If the clock has stepped back, charges the latest segment. That keeps the order of segments and admits less.
         let latest = self.segments.back().map_or(self.first, |last| last.number);
         let number = (now.as_nanos() / self.shape.segment).max(latest);
         self.charged += u64::from(amount);
@@ -155,7 +158,7 @@ impl SlidingWindow {
         }
     }
 
-    /// Corrects a charge from `before` to `amount`, unless it has expired, and returns whether that makes room.
+    /// Corrects a charge from `before` to `amount`, unless its segment no longer counts. Returns whether that makes room.
     pub fn correct(&mut self, charge: WindowCharge, before: u32, amount: u32) -> bool {
         let number = charge.segment.get() - 1;
         let found = self
@@ -164,7 +167,7 @@ impl SlidingWindow {
         let Some(segment) = found.ok().and_then(|at| self.segments.get_mut(at)) else {
             return false;
         };
-        // Saturates, since the charge may stem from an earlier window if the limit was removed and set again.
+        // Saturates, because the limit may have been removed and set again, and the charge may stem from the earlier window.
         let corrected = (segment.charged + u64::from(amount)).saturating_sub(u64::from(before));
         self.charged = self.charged + corrected - segment.charged;
         segment.charged = corrected;
@@ -204,7 +207,7 @@ impl SlidingWindow {
         }
     }
 
-    /// The time from which a segment no longer counts.
+    /// Returns the time from which a segment no longer counts.
     fn expiry_of(&self, segment: u64) -> Timestamp {
         let end = segment.saturating_add(self.shape.count);
         Timestamp::from_nanos(end.saturating_mul(self.shape.segment))

@@ -11,7 +11,7 @@ use crate::chat::wire_object::FieldName;
 use crate::chat::{FinishReason, LenientU64, Usage};
 use crate::sse::SseEvent;
 
-/// Classifies an event of a stream of chunks.
+/// Classifies an event of a stream of chat completion chunks.
 pub(super) fn classify(event: &SseEvent) -> EventFacts {
     let Ok(chunk) = serde_json::from_slice::<ChunkFields<'_>>(&event.data) else {
         return match without_duplicates(event) {
@@ -42,7 +42,7 @@ pub(super) fn classify(event: &SseEvent) -> EventFacts {
     facts
 }
 
-/// Returns the event with only the last of each repeated field, if that makes it readable.
+/// Removes repeated fields from the event, keeping only the last occurrence of each. Returns `None` if the event is unreadable even so.
 fn without_duplicates(event: &SseEvent) -> Option<SseEvent> {
     let value: serde_json::Value = serde_json::from_slice(&event.data).ok()?;
     let data = Bytes::from(serde_json::to_vec(&value).ok()?);
@@ -64,7 +64,7 @@ struct ChunkFields<'a> {
     error: Option<&'a RawValue>,
     #[serde(borrow, default)]
     x_groq: Option<GroqFields<'a>>,
-    // Some providers mark errors with these fields instead of `error`.
+    // Some providers mark errors with the following fields instead of `error`.
     #[serde(borrow, default)]
     object: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -95,9 +95,9 @@ struct ChoiceFields<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// Output in a delta or message.
+/// Output in the delta or message of a choice.
 pub(super) struct DeltaFields<'a> {
-    /// Bytes of all non-empty fields except `role` and `tool_calls`.
+    /// Total length of all non-empty fields except `role` and `tool_calls`, in bytes of JSON text.
     bytes: usize,
     tool_calls: Option<&'a RawValue>,
 }
@@ -140,7 +140,7 @@ impl DeltaFields<'_> {
         self.tool_calls.is_some_and(|calls| has_tool_call(calls.get()))
     }
 
-    /// Returns the bytes of output, JSON escapes included.
+    /// Returns the length of the output as JSON text, in bytes.
     pub(super) fn output_bytes(&self) -> usize {
         let calls = self.tool_calls.filter(|_| self.has_tool_call());
         self.bytes + calls.map_or(0, |calls| calls.get().len())
@@ -183,12 +183,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for DeltaFields<'a> {
     }
 }
 
-/// Returns whether a usage has at least one count.
+/// Returns whether a usage object has at least one token count.
 fn has_counts(usage: &RawValue) -> bool {
     is_non_empty(usage) && serde_json::from_str::<Usage>(usage.get()).is_ok_and(|usage| !usage.is_empty())
 }
 
-/// Returns whether a list of tool call deltas has a name or a piece of arguments.
+/// Returns whether any tool call in a JSON list of deltas has a name or a piece of arguments.
 fn has_tool_call(calls: &str) -> bool {
     #[derive(Deserialize)]
     struct Call<'a> {

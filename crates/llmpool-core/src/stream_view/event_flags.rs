@@ -1,4 +1,4 @@
-//! Facts about one event of a stream.
+//! Facts about one event of a stream, found by classifying the event.
 
 use bytes::Bytes;
 
@@ -12,32 +12,32 @@ pub struct EventFlags {
     pub error: bool,
     /// The event is `[DONE]`.
     pub done: bool,
-    /// The event carries usage and no choice.
+    /// The event carries usage but no choices.
     pub usage_only: bool,
     /// The event is not valid JSON.
     pub corrupt: bool,
-    /// The event names resources of the provider that later requests can refer to: a response, an item, or encrypted reasoning.
+    /// The event names resources of the provider to which later requests can refer: a response, an item, or encrypted reasoning.
     pub creates_resources: bool,
 }
 
-/// Everything that [`StreamView`](super::StreamView) takes from one event.
+/// Everything that [`StreamView`](super::StreamView) needs to know about one event.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EventFacts {
     pub(super) flags: EventFlags,
-    /// Choices in the event, one bit per index. Indexes from 127 on share the last bit.
+    /// Set of the choices in the event: bit `n` stands for the choice with index `n`. Indexes from 127 on share the last bit.
     pub(super) choices: u128,
-    /// Choices with a finish reason in the event.
+    /// Set of the choices that have a finish reason in the event, with the same bits as `choices`.
     pub(super) finished: u128,
-    /// Whether the event is the terminal event of a response.
+    /// Whether the event ends a stream of the Responses API.
     pub(super) terminal: bool,
-    /// JSON text of the event's usage in the Chat Completions vocabulary, if it has at least one count.
+    /// JSON text of the event's usage, with the field names of Chat Completions. `None` without at least one count.
     pub(super) usage: Option<Bytes>,
-    /// Bytes of output in the event, JSON escapes included.
+    /// Length of the output in the event as JSON text, in bytes.
     pub(super) output_bytes: usize,
 }
 
 impl EventFacts {
-    /// Facts about an event that is not a JSON object of the expected shape.
+    /// Returns the facts about an event that is not a JSON object of the expected shape.
     pub(super) fn unreadable(name: Option<&[u8]>) -> Self {
         let error = name == Some(b"error");
         let flags = EventFlags {
@@ -51,7 +51,7 @@ impl EventFacts {
         }
     }
 
-    /// Returns whether the event does nothing but add output, so that another one like it changes no other state of the stream.
+    /// Returns whether the event only adds output. Another event of the same shape then changes nothing else in the state of the stream.
     pub(super) fn is_output_only(&self) -> bool {
         let flags = EventFlags {
             content: self.flags.content,

@@ -1,4 +1,4 @@
-//! Small questions about JSON values that both formats ask.
+//! Properties of JSON values that are needed for both API formats.
 
 use serde_json::value::RawValue;
 
@@ -15,13 +15,13 @@ pub(super) fn is_non_empty(raw: &RawValue) -> bool {
     !matches!(text, "null" | "false" | "\"\"") && !is_empty_between('[', ']') && !is_empty_between('{', '}')
 }
 
-/// Returns the length of the value in bytes of JSON, without the quotes of a string.
+/// Returns the length of the value as JSON text in bytes, not counting the quotes of a string.
 pub(super) fn output_length(raw: &RawValue) -> usize {
     let quotes = if raw.get().starts_with('"') { 2 } else { 0 };
     raw.get().len() - quotes
 }
 
-/// Returns whether these fields, in an object without output, mark an error.
+/// Returns whether these fields, of an object without output, show that the object is an error.
 pub(super) fn mark_an_error(
     object: Option<&RawValue>,
     code: Option<&RawValue>,

@@ -1,7 +1,10 @@
-//! Classification of streamed events: whether an event has content, is an error, reports usage, or ends the stream.
+//! Classification of streamed events: whether an event has output, is an error, reports usage, or ends the stream.
 //!
-//! Each event is classified once. The result travels with it, so that code that only forwards bytes need not decode them, and
-//! decoders can reuse what the classification found.
+//! Each event is classified once, and the result is passed along with the event. Code that only forwards bytes therefore need not decode the event,
+//! and decoders can reuse what the classification found.
+//!
+//! Most events of a stream differ from an earlier event in a few strings only. A *template* is an event without these strings. An event that matches
+//! a template needs no full classification.
 
 mod chat_chunk;
 mod event_flags;

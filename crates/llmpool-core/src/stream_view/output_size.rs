@@ -1,11 +1,11 @@
-//! Size of an answer, as the basis of a token estimate where the provider reports no usage.
+//! The length of an answer, from which its tokens are estimated if the provider reports no usage.
 
 use serde::Deserialize;
 
 use super::chat_chunk::DeltaFields;
 use super::response_event;
 
-/// Size of the output so far.
+/// Length of the output that has arrived, and the number of events that carried it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct OutputSize {
     events: u32,
@@ -13,7 +13,7 @@ pub(super) struct OutputSize {
 }
 
 impl OutputSize {
-    /// Adds an event with this many bytes of output. Zero bytes are no event.
+    /// Adds an event with `bytes` bytes of output. An event without output is not counted.
     pub(super) fn add(&mut self, bytes: usize) {
         if bytes > 0 {
             self.events = self.events.saturating_add(1);
@@ -21,14 +21,14 @@ impl OutputSize {
         }
     }
 
-    /// Estimates the tokens: one for four bytes, and at least one for each event.
+    /// Estimates the output tokens: one for every four bytes, but at least one for each event.
     pub(super) fn estimated_tokens(self) -> u32 {
         let by_length = u32::try_from(self.bytes.div_ceil(4)).unwrap_or(u32::MAX);
         by_length.max(self.events)
     }
 }
 
-/// Estimates the output tokens of a complete answer in either format from its length. Returns `None` if the body is not an answer.
+/// Estimates the output tokens of a complete answer in either API format, from its length. Returns `None` if the body is not an answer.
 pub fn estimated_tokens(body: &[u8]) -> Option<u32> {
     #[derive(Deserialize)]
     struct Completion<'a> {

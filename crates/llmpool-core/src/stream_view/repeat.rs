@@ -1,9 +1,9 @@
-//! Recognition of events that repeat an earlier one with other strings.
+//! Recognition of events that equal an earlier event except for a few strings.
 //!
-//! The events of a stream differ from each other in a word or two. Where every byte around the strings is the same as in an
-//! earlier event, the classification and most of the decoding of that event still hold.
+//! Consecutive events of a stream often differ in one or two strings only. If all bytes around these strings are the same as in an earlier event, its
+//! classification and most of its decoding still apply. A *template* is such an earlier event without the strings.
 //!
-//! Invariant: for valid JSON, the facts that a template gives for an event are those that a full classification gives.
+//! Invariant: for an event of valid JSON, a template yields the same facts as a full classification.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use memchr::{memchr2, memmem};
 use super::event_flags::EventFacts;
 use crate::sse::SseEvent;
 
-/// Fields whose values differ from event to event.
+/// A field whose value differs from event to event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VaryingField {
     /// `content`, a string.
@@ -26,7 +26,7 @@ pub enum VaryingField {
     Arguments,
     /// `delta`, a string.
     Delta,
-    /// `obfuscation`, a string: OpenAI's padding that hides the length of the text.
+    /// `obfuscation`, a string: padding with which OpenAI hides the length of the text.
     Obfuscation,
     /// `sequence_number`, a whole number.
     SequenceNumber,
@@ -42,13 +42,13 @@ const FIELDS: [VaryingField; 7] = [
     VaryingField::SequenceNumber,
 ];
 
-/// Limit on varying fields in one event. Events with more are not recognised.
+/// Maximum number of varying fields in one event. Events with more are not recognised.
 const MAX_VARYING: usize = 4;
 
-/// A string with an escape, whose length shows whether output is counted in bytes of JSON.
+/// A JSON string with an escape sequence. Its length shows whether output is counted in bytes of JSON text.
 const ESCAPED: &str = r#""\u0061""#;
 
-/// The positions of the varying values in an event that equals an earlier event everywhere else.
+/// The positions of the varying values in an event that equals an earlier event in all other bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct EventRepeat {
     template: u32,
@@ -56,7 +56,7 @@ pub struct EventRepeat {
     len: usize,
 }
 
-/// Position of one value in the event's data, quotes included.
+/// Position of one value in the data of the event, including the quotes of a string.
 #[derive(Clone, Copy, Debug)]
 struct ValueSpan {
     field: VaryingField,
@@ -65,34 +65,36 @@ struct ValueSpan {
 }
 
 impl EventRepeat {
-    /// Returns the number of the template. Two events of one stream with the same number differ in their varying values only.
+    /// Returns the number of the template that the event matches. Two events of one stream with the same number differ only in their varying values.
     pub fn template(&self) -> u32 {
         self.template
     }
 
-    /// Returns the varying values as JSON text, in order. `data` is the data of the event.
+    /// Returns the varying fields with their values as JSON text, in the order of the event. `data` is the data of the event.
     pub fn values<'a>(&self, data: &'a [u8]) -> impl Iterator<Item = (VaryingField, &'a [u8])> {
         let spans = self.spans.into_iter().take(self.len);
         spans.filter_map(|span| Some((span.field, data.get(span.start as usize..span.end as usize)?)))
     }
 
-    /// Returns the string of a field. Returns `None` if the field does not vary or its text is not a valid string.
+    /// Returns the decoded string of a varying field. `None` if the field does not vary, or its value is not a valid string. `data` is the data of
+    /// the event.
     pub fn string(&self, data: &[u8], field: VaryingField) -> Option<String> {
         let (_, json) = self.values(data).find(|(known, _)| *known == field)?;
         serde_json::from_slice(json).ok()
     }
 
-    /// Returns the event with a different string in each place, and the positions there. Decoding it shows which string goes where.
+    /// Returns the event with a different string in place of each varying string, and the positions of these strings. Decoding the event shows where
+    /// the decoder puts each string.
     pub fn probe(&self, data: &[u8]) -> (Vec<u8>, Self) {
         self.with_strings(data, |index| format!("\"probe {index}\""))
     }
 
-    /// Returns the event with empty strings, and the positions there.
+    /// Returns the event with an empty string in place of each varying string, and the positions of these strings.
     pub fn blank(&self, data: &[u8]) -> (Vec<u8>, Self) {
         self.with_strings(data, |_| "\"\"".to_owned())
     }
 
-    /// Replaces every string by the JSON text that `value` returns for its index.
+    /// Replaces each varying string with the JSON text that `value` returns for the index of the field.
     fn with_strings(&self, data: &[u8], value: impl Fn(usize) -> String) -> (Vec<u8>, Self) {
         let (mut replaced, mut spans, mut copied) = (Vec::with_capacity(data.len()), *self, 0);
         for (index, span) in spans.spans.iter_mut().take(self.len).enumerate() {
@@ -110,7 +112,7 @@ impl EventRepeat {
         (replaced, spans)
     }
 
-    /// Finds the varying values of an event. A field counts only if its name occurs once.
+    /// Finds the varying values of an event. A field varies only if its name occurs exactly once in the event.
     fn find(template: u32, data: &[u8]) -> Option<Self> {
         let mut spans: Vec<ValueSpan> = FIELDS.into_iter().filter_map(|field| field.find(data)).collect();
         spans.sort_unstable_by_key(|span| span.start);
@@ -155,7 +157,7 @@ impl VaryingField {
         })
     }
 
-    /// Returns the length of the value at the beginning of `data`.
+    /// Returns the length in bytes of the value at the beginning of `data`.
     fn value_length(self, data: &[u8]) -> Option<usize> {
         match self {
             Self::SequenceNumber => data.iter().position(|byte| !byte.is_ascii_digit()),
@@ -165,7 +167,7 @@ impl VaryingField {
     }
 }
 
-/// Returns the length of the string at the beginning of `data`, quotes included.
+/// Returns the length in bytes of the JSON string at the beginning of `data`, including its quotes.
 fn string_length(data: &[u8]) -> Option<usize> {
     if data.first() != Some(&b'"') {
         return None;
@@ -180,29 +182,31 @@ fn string_length(data: &[u8]) -> Option<usize> {
     }
 }
 
-/// An event without its varying values.
+/// An event without its varying values, to recognise later events that differ only in these.
 #[derive(Clone)]
 pub(super) struct EventTemplate {
     number: u32,
     name: Option<Bytes>,
     fields: Vec<TemplateField>,
     after: Box<[u8]>,
-    /// Facts about the event with empty strings.
+    /// Facts about the event if all its varying strings are empty.
     blank: EventFacts,
 }
 
 #[derive(Clone)]
 struct TemplateField {
-    /// Bytes between the field before and this one.
+    /// Bytes of the event between the previous varying value and this one.
     before: Box<[u8]>,
     field: VaryingField,
-    /// Bytes of output that a non-empty string here adds besides its own, if the string is output. A tool call counts as a whole.
+    /// Bytes of output that any non-empty string in this field adds to its own length; `None` if the string is not output. A tool call, for example,
+    /// counts as a whole.
     output_overhead: Option<usize>,
 }
 
 impl EventTemplate {
-    /// Makes a template of an event. Returns `None` if the event has no varying output, does more than add output, or has output whose
-    /// size is not the sum of its strings.
+    /// Makes a template from an event.
+    ///
+    /// Returns `None` if the event has no varying output, does more than add output, or has output whose length is not the sum of its strings.
     pub(super) fn learn(
         number: u32,
         event: &SseEvent,
@@ -244,7 +248,8 @@ impl EventTemplate {
         })
     }
 
-    /// Returns the facts about an event and the positions of its varying values. Returns `None` if it differs anywhere else.
+    /// Returns the facts about an event that matches the template, and the positions of its varying values. `None` if the event differs from the
+    /// template in other bytes.
     pub(super) fn recognise(&self, event: &SseEvent) -> Option<(EventFacts, EventRepeat)> {
         if event.name != self.name {
             return None;
@@ -282,7 +287,7 @@ impl EventTemplate {
 }
 
 impl fmt::Debug for EventTemplate {
-    /// Shows no text of the event.
+    /// Shows no text of the event, because it contains user text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventTemplate")
             .field("number", &self.number)

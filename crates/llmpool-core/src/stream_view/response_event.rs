@@ -1,4 +1,4 @@
-//! Classification of events of the Responses API.
+//! Classification of events of a Responses API stream.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::responses::{Item, Response, ResponseStatus, ResponsesUsage};
 use crate::sse::SseEvent;
 use crate::translate::usage;
 
-/// Classifies an event of a response.
+/// Classifies an event of a Responses API stream.
 pub(super) fn classify(event: &SseEvent) -> EventFacts {
     let Ok(fields) = serde_json::from_slice::<ResponseEventFields<'_>>(&event.data) else {
         return EventFacts::unreadable(event.name.as_deref());
@@ -20,14 +20,14 @@ pub(super) fn classify(event: &SseEvent) -> EventFacts {
     let kind = fields.kind.as_deref().unwrap_or_default();
     let mut facts = EventFacts::default();
     facts.flags.error = fields.is_error(kind);
-    // Each finished item counts: a stream that breaks off may have no later event that names it.
+    // Every finished item counts, because a stream that breaks off may contain no later event that names the item.
     facts.flags.creates_resources = matches!(
         kind,
         "response.created" | "response.completed" | "response.incomplete" | "response.output_item.done"
     );
     match kind {
         "response.completed" | "response.incomplete" => {
-            // Some servers send the response itself as the event.
+            // Some servers send the response object itself as the event.
             let response = fields
                 .response
                 .map_or(&event.data[..], |response| response.get().as_bytes());
@@ -40,7 +40,7 @@ pub(super) fn classify(event: &SseEvent) -> EventFacts {
         "response.output_item.added" => {
             facts.flags.content = fields.item.is_some_and(|item| is_named_call(item.get()));
         }
-        // What was not streamed as deltas arrives here.
+        // This event is the first to carry output that was not streamed as deltas.
         "response.output_item.done" => facts.flags.content = fields.item.is_some(),
         "response.output_text.done"
         | "response.refusal.done"
@@ -68,7 +68,7 @@ struct ResponseEventFields<'a> {
     response: Option<&'a RawValue>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
-    // Fields of errors that are not events.
+    // Fields of error objects, which some servers send in place of an event.
     #[serde(borrow, default)]
     object: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -86,7 +86,7 @@ impl ResponseEventFields<'_> {
     }
 }
 
-/// Returns whether an item is a call with a name.
+/// Returns whether an item is a tool call with a name.
 fn is_named_call(item: &str) -> bool {
     match serde_json::from_str(item) {
         Ok(Item::FunctionCall(call)) => !call.name.is_empty(),
@@ -95,10 +95,10 @@ fn is_named_call(item: &str) -> bool {
     }
 }
 
-/// Status and usage of the response in a terminal event.
+/// Status and usage of the response, as a terminal event carries them.
 struct ResponseSummary {
     failed: bool,
-    /// In the Chat Completions vocabulary.
+    /// Usage with the field names of Chat Completions.
     usage: Option<Bytes>,
 }
 
@@ -124,7 +124,7 @@ impl ResponseSummary {
     }
 }
 
-/// Returns the bytes of output in the body of a response. Returns `None` if the body is not a response.
+/// Returns the length of the output in the body of a response, in bytes. `None` if the body is not a response.
 pub(super) fn output_bytes_of(body: &[u8]) -> Option<usize> {
     let response = Response::decode(body)
         .ok()

@@ -1,4 +1,4 @@
-//! State of one stream, updated with every event.
+//! The state of one stream, updated with every event.
 
 use bytes::Bytes;
 
@@ -9,14 +9,14 @@ use super::{chat_chunk, response_event};
 use crate::api_format::ApiFormat;
 use crate::sse::SseEvent;
 
-/// Limit on templates that are learned without one of them being of use.
+/// Maximum number of templates that are learned in a row without any of them matching a later event.
 const MAX_UNUSED_TEMPLATES: u8 = 8;
 
-/// State of one stream: whether it has content, is complete, and what usage it reported.
+/// The state of one stream: whether output has arrived, whether the stream is complete, and the usage that was reported.
 #[derive(Clone, Debug)]
 pub struct StreamView {
     api_format: ApiFormat,
-    /// Choices by index, one bit each. Indexes from 127 on share the last bit.
+    /// Set of the choices that have appeared: bit `n` stands for the choice with index `n`. Indexes from 127 on share the last bit.
     pub(super) choices: u128,
     pub(super) finished: u128,
     has_terminal_event: bool,
@@ -29,17 +29,17 @@ pub struct StreamView {
     unused_templates: u8,
 }
 
-/// The classification of one event. It travels with the event to the decoder.
+/// The classification of one event. It is passed to the decoder along with the event.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Observation {
     /// Facts about the event.
     pub flags: EventFlags,
-    /// Set if the event equals an earlier one except for a few values.
+    /// Positions of the varying values, if the event equals an earlier event except for these values.
     pub repeat: Option<EventRepeat>,
 }
 
 impl StreamView {
-    /// Creates the view of a stream in `api_format` that has not begun.
+    /// Creates the view of a stream in `api_format` of which no event has arrived.
     pub fn new(api_format: ApiFormat) -> Self {
         Self {
             api_format,
@@ -56,7 +56,7 @@ impl StreamView {
         }
     }
 
-    /// Classifies the next event and updates the state.
+    /// Classifies the next event and updates the state of the stream.
     pub fn observe(&mut self, event: &SseEvent) -> Observation {
         if event.data.starts_with(b"[DONE]") {
             self.done = true;
@@ -66,7 +66,7 @@ impl StreamView {
             };
             return Observation { flags, repeat: None };
         }
-        // Some servers keep the connection alive with empty events.
+        // Some servers keep the connection open with empty events.
         if event.data.trim_ascii().is_empty() && event.name.is_none() {
             return Observation::default();
         }
@@ -100,17 +100,17 @@ impl StreamView {
         self.done
     }
 
-    /// Returns whether an event with content has arrived.
+    /// Returns whether an event with output has arrived.
     pub fn has_content(&self) -> bool {
         self.content
     }
 
-    /// Returns the JSON text of the last usage that has at least one count, in the Chat Completions vocabulary.
+    /// Returns the JSON text of the last reported usage that has at least one count, with the field names of Chat Completions.
     pub fn usage(&self) -> Option<&Bytes> {
         self.usage.as_ref()
     }
 
-    /// Estimates the output tokens so far from the length of the output.
+    /// Estimates the number of output tokens that have arrived, from the length of the output.
     pub fn estimated_tokens(&self) -> u32 {
         self.output.estimated_tokens()
     }

@@ -1,4 +1,4 @@
-//! Queue heads that wait for a key.
+//! Queue heads that wait for a key. The head of a wait queue is the request that is served next.
 
 use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -7,10 +7,10 @@ use super::super::key_constraint::KeyConstraint;
 use super::super::target::TargetId;
 use super::super::wait_queue::QueuePosition;
 
-/// The head of one queue, ordered by its position.
+/// The head of one queue: its position, which decides the order among heads, its target and its key constraint.
 pub(super) type BlockedHead = (QueuePosition, TargetId, KeyConstraint);
 
-/// For each key set, the queue heads that wait for one of its keys or are yet to be served.
+/// For each key set, the queue heads that wait for one of its keys or are about to be served.
 #[derive(Debug, Default)]
 pub(super) struct BlockedHeads {
     by_set: Vec<BTreeSet<BlockedHead>>,
@@ -35,12 +35,12 @@ impl BlockedHeads {
         self.by_set[set].contains(head)
     }
 
-    /// Returns whether a head waits for a key of one of these sets.
+    /// Returns whether any head waits for a key of any of these sets.
     pub(super) fn any(&self, sets: &[usize]) -> bool {
         sets.iter().any(|set| !self.by_set[*set].is_empty())
     }
 
-    /// Returns the first head of a set that comes after `previous`.
+    /// Returns the first head of a set in order of position. If `previous` is given, returns the first head after `previous`.
     pub(super) fn next(&self, set: usize, previous: Option<BlockedHead>) -> Option<BlockedHead> {
         let heads = &self.by_set[set];
         match previous {

@@ -1,4 +1,4 @@
-//! Outcomes of an acquire that may have to queue.
+//! Outcomes of an acquire that may wait in a queue.
 
 use super::super::denial::{Unsatisfiable, WaitReason};
 use super::super::grant::Grant;
@@ -11,29 +11,29 @@ use crate::time::Timestamp;
     reason = "a grant is the common outcome, and is moved on at once"
 )]
 pub enum AdmissionOutcome {
-    /// Granted; leaves the queue.
+    /// The request was granted and is no longer queued.
     Granted(Grant),
-    /// Rejected; leaves the queue.
+    /// The request was rejected and is no longer queued.
     Rejected(Rejection),
-    /// Queued: poll again when woken, and at this time, which is at most the deadline.
+    /// The request is queued. The caller polls again when it is woken, and at this time at the latest, which is never after the request's deadline.
     Wait(Timestamp),
 }
 
 /// Why a request is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// It cannot be granted before its deadline.
+    /// The request cannot be granted before its deadline.
     TooLate {
-        /// The earliest time at which it could have been granted, if known.
+        /// The earliest time at which the request could have been granted. `None` if unknown.
         ready_at: Option<Timestamp>,
-        /// What it would have waited for.
+        /// What the request would have waited for.
         why: WaitReason,
     },
-    /// The wait queue of the target is full.
+    /// The wait queue of the target is full: it holds [`MAX_WAITING`](super::MAX_WAITING) requests.
     QueueFull {
-        /// The earliest time at which it could have been granted.
+        /// The earliest time at which the request could have been granted.
         ready_at: Timestamp,
     },
-    /// It can never be granted under the current limits.
+    /// The request can never be granted under the current limits.
     Unsatisfiable(Unsatisfiable),
 }

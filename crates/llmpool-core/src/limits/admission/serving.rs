@@ -1,4 +1,7 @@
-//! Serving of the wait queues: which waiters a change concerns, and in which order the limiter is asked on their behalf.
+//! Serving of the wait queues: which waiting requests a change concerns, and in which order they ask the limiter.
+//!
+//! The head of a queue is the request that is served next. A head is *blocked* while it is registered in `BlockedHeads` as waiting for a key of its
+//! target's key set.
 
 use super::super::denial::AcquireOutcome;
 use super::super::key::KeyId;
@@ -10,9 +13,10 @@ use super::{Admission, Waiter};
 use crate::time::Timestamp;
 
 impl<W: Clone> Admission<W> {
-    /// Serves a target's queues after a change that no event of a key reports: of a head, the time, or the target's limits or health.
+    /// Serves the queues of a target after a change that does not belong to a key: a new queue head, the passing of time, or a change of the target's
+    /// limits or health.
     ///
-    /// All heads are blocked before any of them is served, so that a younger head cannot overtake one that was not blocked yet.
+    /// Registers all heads as blocked before it serves any of them. Otherwise a younger head could overtake an older head that is not registered yet.
     pub(super) fn serve_target(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<W>) {
         if self.waiting == 0 {
             return;
@@ -24,7 +28,7 @@ impl<W: Clone> Admission<W> {
         for constraint in self.queues[target.index()].constraints() {
             self.block_head(target, constraint);
         }
-        // Also if this target's queue is empty: a head that left it may have held the timer for other queues.
+        // Needed even if this target's queue is empty: a head that has left the queue may have held the timer for other queues.
         let sets = self.limiter.neighbour_sets(set);
         if self.blocked.any(sets) {
             let sets = sets.to_vec();
@@ -32,7 +36,7 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Serves the queues that wait for a key that changed.
+    /// Serves the queues that wait for a changed key. Without a key, does nothing.
     pub(super) fn serve_key(&mut self, key: Option<KeyId>, now: Timestamp, wakes: &mut Vec<W>) {
         let Some(key) = key.filter(|_| self.waiting > 0) else {
             return;
@@ -44,9 +48,9 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Serves the heads that wait for keys of these sets, the oldest first whatever its target.
+    /// Serves the heads that wait for keys of these sets, the oldest head first, whatever its target.
     ///
-    /// Once a head that any key of a set would serve is denied, no other head of that set is served: it holds the timer for those behind it.
+    /// A head that may use any key holds the timer for its set when it is denied: the other heads of that set are not served in this pass.
     fn serve_sets(&mut self, sets: &[usize], now: Timestamp, wakes: &mut Vec<W>) {
         let mut open: Vec<(usize, Option<BlockedHead>)> = sets.iter().map(|set| (*set, None)).collect();
         loop {
@@ -70,7 +74,7 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Acquires on behalf of the head of a queue and returns whether it was granted; `None` if the queue is empty.
+    /// Acquires a grant for the head of a queue. Returns whether the head was granted, or `None` if the queue is empty.
     fn serve_head(
         &mut self,
         target: TargetId,
@@ -103,7 +107,7 @@ impl<W: Clone> Admission<W> {
                 }
                 Some(false)
             }
-            // Checked on arrival. If a limit shrinks later, the request waits until its deadline.
+            // `acquire` has already rejected unsatisfiable requests. If a limit shrinks afterwards, the request waits until its deadline.
             AcquireOutcome::Unsatisfiable(_) => {
                 self.unblock(target, position, constraint);
                 Some(false)
@@ -111,7 +115,7 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Acquires from the limiter without queueing, and advances the caller's fair clock on success.
+    /// Acquires from the limiter without queueing. On success, advances the caller's fair clock.
     #[inline(always)]
     pub(super) fn acquire_now(
         &mut self,
@@ -128,7 +132,8 @@ impl<W: Clone> Admission<W> {
         outcome
     }
 
-    /// Moves a blocked head whose position is outdated, because its caller was granted something elsewhere, and returns whether it was.
+    /// Updates the position of a blocked head and returns whether the position had changed. A position changes when its caller is granted a request
+    /// in another queue.
     fn refresh_head(&mut self, blocked: BlockedHead) -> bool {
         let (position, target, constraint) = blocked;
         let queue = &mut self.queues[target.index()];
@@ -141,7 +146,7 @@ impl<W: Clone> Admission<W> {
         true
     }
 
-    /// Adds the head of a queue to those that wait for keys.
+    /// Registers the head of a queue as waiting for a key of the target's key set.
     fn block_head(&mut self, target: TargetId, constraint: KeyConstraint) {
         let head = self.queues[target.index()].head(constraint);
         if let (Some(head), Some(set)) = (head, self.limiter.set_of(target)) {
@@ -155,18 +160,19 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Returns whether a new request must queue behind others.
+    /// Returns whether a new request must be queued because older requests wait for the same keys.
     pub(super) fn must_queue(&self, target: TargetId, constraint: KeyConstraint) -> bool {
         self.waiting > 0 && (self.queues[target.index()].has_waiters(constraint) || self.is_contended(target))
     }
 
-    /// Returns whether a head waits for a key that this target could use.
+    /// Returns whether the head of any queue waits for a key that this target could use.
     fn is_contended(&self, target: TargetId) -> bool {
         let set = self.limiter.set_of(target);
         set.is_some_and(|set| self.blocked.any(self.limiter.neighbour_sets(set)))
     }
 
-    /// Queues a request. If it becomes the head, the previous head no longer holds a timer, and is served again once it is the head.
+    /// Queues a request. If the request becomes the head of its queue, the previous head loses its timer, and is served again when it returns to the
+    /// head.
     pub(super) fn insert(&mut self, target: TargetId, request: AcquireRequest, waker: W) {
         let queue = &mut self.queues[target.index()];
         let previous = queue
@@ -188,7 +194,7 @@ impl<W: Clone> Admission<W> {
         self.unblock(target, position, request.constraint);
     }
 
-    /// Removes a request from its queue and serves the next one if it was the head.
+    /// Removes a request from its queue. If the request was the head, serves the next request.
     pub(super) fn leave(
         &mut self,
         target: TargetId,
@@ -203,7 +209,7 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Removes a request from its queue without serving the next one.
+    /// Removes a request from its queue without serving the next request.
     fn remove(&mut self, target: TargetId, request: &AcquireRequest) -> Option<W> {
         let queue = &mut self.queues[target.index()];
         let head = queue.head(request.constraint).map(|head| head.position);

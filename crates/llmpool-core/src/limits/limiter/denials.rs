@@ -10,7 +10,7 @@ use super::Limiter;
 use crate::time::Timestamp;
 
 impl Limiter {
-    /// Returns why a request can never be granted; `None` if it can.
+    /// Returns why a request can never be granted. `None` if it can be granted at some time.
     pub fn unsatisfiable(
         &self,
         target: TargetId,
@@ -37,7 +37,7 @@ impl Limiter {
             .then(|| exceeds(first))
     }
 
-    /// Returns what a request would wait for now. Reserves nothing.
+    /// Returns what a request would wait for at `now`, without reserving anything.
     pub fn wait_reason(
         &mut self,
         target: TargetId,
@@ -56,12 +56,12 @@ impl Limiter {
         {
             return wait.why;
         }
-        // Only older requests are in its way.
+        // Only older requests delay the request.
         WaitReason::Target(LimitKind::Requests)
     }
 
-    /// Returns a lower bound of the time at which a request could be granted after `ahead` others. It counts occupied slots as free and
-    /// unsettled tokens as unused.
+    /// Returns a lower bound of the time at which a request could be granted after `ahead` others. Occupied slots count as free and unsettled tokens
+    /// as unused.
     pub fn earliest(
         &mut self,
         target: TargetId,
@@ -134,7 +134,8 @@ impl Limiter {
         self.wait_for(first, slot, Demand::ONE, now)
     }
 
-    /// Like [`wait_for_any_key`](Self::wait_for_any_key) for a request that not every key can serve. Visits every key.
+    /// Returns the wait of a request that not every key of the target can serve. Visits every key, unlike
+    /// [`wait_for_any_key`](Self::wait_for_any_key).
     fn wait_for_matching_key(
         &self,
         target: TargetId,

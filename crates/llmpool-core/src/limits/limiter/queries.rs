@@ -1,4 +1,4 @@
-//! Read access to the limiter.
+//! Queries of the limiter, which change nothing.
 
 use super::super::bucket::Bucket;
 use super::super::cooldown::CooldownReason;
@@ -11,34 +11,34 @@ use super::Limiter;
 use crate::time::Timestamp;
 
 impl Limiter {
-    /// Returns the key sets that an event at this key can concern: those that contain it or a key of its group.
+    /// Returns the indices of the key sets that a change of this key can affect: those that contain the key or another key of its quota group.
     pub(in crate::limits) fn sets_of_key(&self, key: KeyId) -> &[usize] {
         self.key_sets.of_key(key)
     }
 
-    /// Returns the key sets that share keys or groups with a set, itself included.
+    /// Returns the indices of the key sets that share keys or quota groups with a set, including the set itself.
     pub(in crate::limits) fn neighbour_sets(&self, set: usize) -> &[usize] {
         self.key_sets.neighbours(set)
     }
 
-    /// Returns the key set of a target.
+    /// Returns the index of the key set of a target. `None` if the target has no keys.
     pub(in crate::limits) fn set_of(&self, target: TargetId) -> Option<usize> {
         self.targets[target.index()].key_set
     }
 
-    /// Returns whether a limit counts tokens for this target, so that its requests need a token estimate.
+    /// Returns whether any limit counts tokens for this target. If so, requests need a token estimate.
     pub fn counts_tokens(&self, target: TargetId) -> bool {
         let mut keys = self.keys_of(target).iter();
         self.targets[target.index()].limit_set.counts_tokens()
             || keys.any(|id| self.key_table.counts_tokens(*id))
     }
 
-    /// Returns whether observed limits tighten those of a key.
+    /// Returns whether observed limits tighten the configured limits of a key.
     pub fn observes_limits(&self, key: KeyId) -> bool {
         self.key_table.shared_limits(key).observed.is_enabled()
     }
 
-    /// The attempts of a key in flight.
+    /// Returns the number of attempts in flight that use a key.
     pub fn in_flight(&self, key: KeyId) -> u32 {
         self.key_table.keys[key.index()].limit_set.in_flight
     }
@@ -48,12 +48,13 @@ impl Limiter {
         self.key_table.availability(key)
     }
 
-    /// Returns the end and reason of a key's cooldown, even while it is being probed.
+    /// Returns the end and the reason of the cooldown of a key or its quota group, also if it is being probed.
     pub fn known_cooldown(&self, key: KeyId) -> Option<(Timestamp, CooldownReason)> {
         self.key_table.known_cooldown(key)
     }
 
-    /// Like [`key_availability`](Self::key_availability), for the model of one target.
+    /// Returns whether a key can be used for the model of one target, and if not, why. Unlike [`key_availability`](Self::key_availability), considers
+    /// that the provider may reject the key for this model.
     pub fn key_availability_at(&self, target: TargetId, key: KeyId) -> KeyAvailability {
         let denial = self.targets[target.index()].denials.state(key);
         match (self.key_availability(key), denial) {
@@ -67,56 +68,56 @@ impl Limiter {
         self.key_table.allows(constraint, key)
     }
 
-    /// Returns the quota group of a key, declared or detected.
+    /// Returns the quota group of a key, whether configured or detected. `None` if the key belongs to none.
     pub fn group_of(&self, key: KeyId) -> Option<QuotaGroupId> {
         self.key_table.group_id(key)
     }
 
-    /// The keys of a quota group.
+    /// Returns the keys of a quota group.
     pub fn members(&self, group: QuotaGroupId) -> &[KeyId] {
         self.key_table.members(group)
     }
 
-    /// The configured limits of a key, and those of its quota group.
+    /// Returns the configured limits of a key, and those of its quota group if it belongs to one.
     pub fn configured_limits(&self, key: KeyId) -> (Limits, Option<Limits>) {
         let own = self.key_table.keys[key.index()].limit_set.limits();
         (*own, self.key_table.group_limits(key).copied())
     }
 
-    /// The configured limits of a target.
+    /// Returns the configured limits of a target.
     pub fn target_limits(&self, target: TargetId) -> &Limits {
         self.targets[target.index()].limit_set.limits()
     }
 
-    /// The keys of a target, in the order in which they were added.
+    /// Returns the keys of a target, in the order in which they were added to the limiter.
     pub fn keys_of(&self, target: TargetId) -> &[KeyId] {
         self.set_of(target)
             .map(|set| self.key_sets.get(set).members())
             .unwrap_or_default()
     }
 
-    /// The requests per minute that the provider was observed to allow a key or its group.
+    /// Returns the requests per minute that observed limits allow a key or its quota group. `None` if no rate was observed.
     pub fn observed_per_minute(&self, key: KeyId) -> Option<f64> {
         self.key_table.shared_limits(key).observed.per_minute()
     }
 
-    /// Returns whether a target has a healthy key that is not `excluded`.
+    /// Returns whether a target has a healthy key for which `excluded` returns `false`.
     pub fn has_other_key(&self, target: TargetId, excluded: impl Fn(KeyId) -> bool) -> bool {
         let mut keys = self.keys_of(target).iter();
         keys.any(|id| !excluded(*id) && self.key_availability_at(target, *id) == KeyAvailability::Healthy)
     }
 
-    /// All keys, in the order in which they were added.
+    /// Returns all keys, in the order in which they were added.
     pub fn key_ids(&self) -> Vec<KeyId> {
         (0..self.key_table.keys.len() as u32).map(KeyId).collect()
     }
 
-    /// All targets, in the order in which they were added.
+    /// Returns all targets, in the order in which they were added.
     pub fn target_ids(&self) -> impl Iterator<Item = TargetId> + use<> {
         (0..self.targets.len() as u32).map(TargetId)
     }
 
-    /// The bucket of a target's `rate_limit`, if it has one.
+    /// Returns the token bucket of a target's `rate_limit`. `None` if the target has no such limit.
     pub fn bucket(&self, target: TargetId) -> Option<&Bucket> {
         self.targets[target.index()].limit_set.bucket()
     }

@@ -1,16 +1,16 @@
-//! A rate inferred from refusals, and the recent requests that led to them.
+//! A request rate inferred from refusals, and a count of the recent requests that led to them.
 
 use super::super::bucket::Bucket;
 use super::super::rate_limit::RateLimit;
 use super::observed_limit::{MINUTE, NO_SEQ, ready_in};
 use crate::time::Timestamp;
 
-/// Factor from the rate that led to a refusal to the rate to try next.
+/// Factor from the request rate that led to a refusal to the rate to try next.
 pub(super) const TIGHTEN: f64 = 0.85;
-/// Factor per minute without a refusal.
+/// Factor by which an inferred rate grows per minute without a refusal.
 const RELAX: f64 = 1.05;
 
-/// Requests per minute inferred from refusals.
+/// A request rate inferred from refusals.
 #[derive(Clone, Debug)]
 pub(super) struct InferredRate {
     per_minute: f64,
@@ -39,7 +39,7 @@ impl InferredRate {
         ready_in(&self.bucket, 1, now)
     }
 
-    /// Returns whether it has been in effect for its minimum time.
+    /// Returns whether the rate has been in effect for its minimum time and may be removed.
     pub(super) fn may_end(&self, now: Timestamp) -> bool {
         now >= self.in_effect_until
     }
@@ -56,7 +56,7 @@ impl InferredRate {
     }
 }
 
-/// Approximate number of requests in the last minute, from counters of this minute and the previous one.
+/// Approximate number of requests in the last minute, from counters of the current minute and the previous one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RecentRequests {
     minute: u64,

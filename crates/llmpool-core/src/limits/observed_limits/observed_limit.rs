@@ -1,8 +1,8 @@
 //! One limit as response headers report it.
 //!
-//! Headers do not tell how long a window is. A window that ends within seconds is not waited out, since the report is as old as the response; neither
-//! is one whose end moves away. Both are treated as limits that refill evenly over the longest reported time to an end, and over twice as long
-//! after a refusal shows that this was too short.
+//! A report names what remains and the time until the limit is full again, but not how long a window is. Two kinds of reported windows are not taken
+//! literally: a window that ends within seconds, because the report is as old as the response, and a window whose end moves away. Both are treated as
+//! limits that refill evenly over a *span*, the longest reported time until an end. If a refusal shows that the span is too short, it is doubled.
 
 use std::time::Duration;
 
@@ -12,34 +12,34 @@ use super::super::rate_limit::RateLimit;
 use crate::time::Timestamp;
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
-/// Sequence number of charges that are never refunded: observed limits are too coarse for it.
+/// Sequence number of all charges to observed limits. The charges are never refunded, because observed limits are too coarse for it.
 pub(super) const NO_SEQ: u64 = 0;
-/// Tolerance between reported ends of one window: they are rounded to seconds, and responses take time.
+/// Tolerance between two reported ends of the same window: reports are rounded to seconds, and responses take time.
 const JITTER: Duration = Duration::from_secs(2);
-/// A window that ends this soon is over before the report is of use.
+/// A window that ends within this time is over before its report is of use.
 const SHORT: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug, Default)]
 pub(super) enum ObservedLimit {
     #[default]
     Unknown,
-    /// Refills continuously, in a minute when empty.
+    /// The limit refills continuously. An empty bucket is full after a minute.
     Refilling(Bucket),
-    /// Refills evenly over `span`.
+    /// The limit refills evenly. An empty bucket is full after `span`.
     Rolling { bucket: Bucket, span: Duration },
-    /// `remaining` until a new window begins at `until`.
+    /// The limit allows `remaining` more until a new window begins at `until`.
     Fixed {
         remaining: u32,
         until: Timestamp,
-        /// The end as first reported.
+        /// The end of the window as it was first reported.
         first_until: Timestamp,
-        /// The longest reported time to an end.
+        /// The longest reported time until the end of the window.
         span: Duration,
     },
 }
 
 impl ObservedLimit {
-    /// The bucket of a limit that refills evenly.
+    /// Returns the token bucket of a limit that refills evenly. `None` for other limits.
     pub(super) fn bucket(&self) -> Option<&Bucket> {
         match self {
             Self::Refilling(bucket) | Self::Rolling { bucket, .. } => Some(bucket),
@@ -70,7 +70,7 @@ impl ObservedLimit {
         }
     }
 
-    /// Records a report. `others`: attempts in flight that it may not have counted.
+    /// Records what a response reports. `others`: number of other attempts in flight, which the response may not have counted.
     pub(super) fn record_snapshot(&mut self, snapshot: &LimitSnapshot, others: u32, now: Timestamp) {
         let (Some(reported), Some(reset)) = (snapshot.remaining, snapshot.reset) else {
             return;
@@ -98,14 +98,14 @@ impl ObservedLimit {
                     *span = reset;
                 }
             }
-            // The end of a fixed window does not move.
+            // The end has moved away, which that of a fixed window does not do.
             Self::Fixed {
                 first_until, span, ..
             } if *first_until > now && until.since(*first_until) > JITTER => {
                 let span = reset.max(*span);
                 *self = rolling(snapshot.limit, remaining, span, now).unwrap_or_default();
             }
-            // A response to an older request may arrive late: within one window, the remainder only shrinks.
+            // The response to an older request may arrive late. Within one window, the remaining amount never grows.
             Self::Fixed {
                 remaining: known,
                 until: end,
@@ -130,7 +130,7 @@ impl ObservedLimit {
         }
     }
 
-    /// Merges another observation of the same limit: the one that admits less applies.
+    /// Merges another observation of the same limit. The observation that currently admits less applies.
     pub(super) fn merge(&mut self, other: Self, now: Timestamp) {
         let remaining = |limit: &Self| match limit {
             Self::Unknown => u32::MAX,
@@ -143,7 +143,7 @@ impl ObservedLimit {
         }
     }
 
-    /// Doubles an assumed span after a refusal that the limit should have prevented.
+    /// Doubles an assumed span. To be called after a refusal that the limit should have prevented.
     pub(super) fn widen(&mut self, now: Timestamp) {
         let Self::Rolling { bucket, span } = self else {
             return;
@@ -168,7 +168,7 @@ fn evenly(limit: u32, span: Duration) -> Option<RateLimit> {
     RateLimit::new(limit, f64::from(limit) / span.as_secs_f64()).ok()
 }
 
-/// Returns when a bucket admits `amount`, or its whole capacity if that is less.
+/// Returns the time at which a bucket admits `amount`. If `amount` exceeds the capacity, returns the time at which the bucket is full.
 pub(super) fn ready_in(bucket: &Bucket, amount: u32, now: Timestamp) -> Timestamp {
     match bucket.check(amount.min(bucket.rate_limit().capacity()), now) {
         Err(BucketDenied::Until(until)) => until,
@@ -176,7 +176,8 @@ pub(super) fn ready_in(bucket: &Bucket, amount: u32, now: Timestamp) -> Timestam
     }
 }
 
-/// Returns the rate of a limit that refills continuously: its time to full is in proportion to what is missing, a minute for all of it.
+/// Returns the rate of a limit that refills continuously. `None` if the report does not fit such a limit: the time until it is full must be in
+/// proportion to what is missing, with a minute for the whole limit.
 fn refill_rate(snapshot: &LimitSnapshot, remaining: u32, reset: Duration) -> Option<RateLimit> {
     let limit = snapshot.limit.filter(|limit| *limit > 0)?;
     let missing = f64::from(limit.checked_sub(remaining)?);
@@ -189,8 +190,10 @@ fn refill_rate(snapshot: &LimitSnapshot, remaining: u32, reset: Duration) -> Opt
     evenly(limit, MINUTE)
 }
 
-/// For a limit that refills continuously, returns a number that grows by one with every request and does not change with time: the requests that
-/// would have emptied it since time zero.
+/// Returns a counter of the requests charged to a continuously refilling limit. `None` for other limits.
+///
+/// The counter grows by 1 with every request and does not change with time. It is the time at which the limit will be full, expressed as the number
+/// of requests that refill in that time.
 pub(in crate::limits) fn refill_counter(snapshot: &LimitSnapshot, now: Timestamp) -> Option<f64> {
     let (remaining, reset) = (snapshot.remaining?, snapshot.reset?);
     let rate_limit = refill_rate(snapshot, remaining, reset)?;

@@ -1,19 +1,19 @@
-//! The latest counter values of one key.
+//! The most recent values of an account's request counter that responses of one key reported.
 
 use std::collections::VecDeque;
 
-/// One request. Counters are kept in thousandths, since times fall between whole numbers.
+/// One request, in the unit of counter values. Counters are kept in thousandths of a request, because times fall between whole numbers.
 pub(super) const ONE: i64 = 1000;
-/// After this many values in a row far from the others, the counter was reset.
+/// Number of values in a row, far from the others, that show that the counter was reset.
 const MAX_OUTLIERS: u8 = 3;
-/// Maximum number of values kept.
+/// Maximum number of values kept per key.
 const MAX_NUMBERS: usize = 128;
 
-/// The latest counter values of one key, which grow with every request of the account.
+/// The most recent counter values that responses of one key reported. The counter grows with every request of the account.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CounterTrace {
     numbers: VecDeque<i64>,
-    /// Values in a row far from the others.
+    /// Number of values in a row that were far from the others.
     outliers: u8,
 }
 
@@ -25,7 +25,7 @@ impl CounterTrace {
     /// Appends a value. Clears the trace if the value shows that the counter was reset.
     pub(super) fn push(&mut self, number: i64) {
         let (first, last) = self.range();
-        // Responses that were overtaken arrive late.
+        // Tolerates smaller values, because a response may arrive after that of a later request.
         let late = (8 * ONE).max((last - first) / 2);
         let is_near = (last - late..=last + 64 * ONE).contains(&number);
         self.outliers = if is_near || self.numbers.is_empty() {
@@ -51,7 +51,7 @@ impl CounterTrace {
         self.outliers = 0;
     }
 
-    /// Returns how many values of another trace lie within this one's range.
+    /// Returns how many values of another trace lie within the range of this trace.
     pub(super) fn count_in_range(&self, other: &Self) -> usize {
         let (first, last) = self.range();
         let numbers = other.numbers.iter();
@@ -64,7 +64,7 @@ impl CounterTrace {
     }
 }
 
-/// Returns whether two values belong to the same request.
+/// Returns whether two counter values belong to the same request.
 pub(super) fn is_same(one: i64, other: i64) -> bool {
     (one - other).abs() < ONE / 2
 }

@@ -1,18 +1,21 @@
 //! A range of counter values, partitioned among keys.
+//!
+//! The values of keys that belong to one account take turns: a *turn* is a run of consecutive values of the same key.
 
 use super::counter_trace::{CounterTrace, ONE, is_same};
 
-/// Minimum length of a range without gaps. If only half of the numbers were visible, one such range in four billion would occur by chance.
+/// Minimum length of a range without gaps. If only half of all numbers were seen, a range of this length would occur by chance once in four billion
+/// cases.
 const MIN_LENGTH: usize = 32;
-/// Minimum number of times that the next number belongs to another key: a key that merely continues after another one shares nothing.
+/// Minimum number of turns in a range. A key that merely continues where another key stopped takes only one turn.
 const MIN_TURNS: usize = 16;
 /// Minimum number of turns of each key.
 const MIN_TURNS_PER_KEY: usize = 5;
 
-/// Counter values of keys that never had the same value.
+/// Counter values of several keys, no two of which reported the same value.
 #[derive(Default)]
 pub(super) struct Partition {
-    /// Each value with its key, in ascending order.
+    /// Each counter value with the index of its key, in ascending order of values.
     numbers: Vec<(i64, usize)>,
 }
 
@@ -22,7 +25,7 @@ impl Partition {
         trace.numbers().len() >= MIN_TURNS_PER_KEY
     }
 
-    /// Adds a key, unless it shares a value with one that was added before.
+    /// Adds the values of a key, unless a key that was added before has one of these values.
     pub(super) fn insert(&mut self, key: usize, trace: &CounterTrace) {
         let numbers = trace.numbers().iter();
         if numbers.clone().any(|number| self.contains(*number)) {
@@ -38,7 +41,7 @@ impl Partition {
         near.into_iter().any(|(known, _)| is_same(*known, number))
     }
 
-    /// Returns the keys that take turns in a range without gaps.
+    /// Returns the indices of the keys that take turns in a range without gaps.
     pub(super) fn keys_without_gap(&self) -> Vec<usize> {
         let follows = |one: &(i64, usize), next: &(i64, usize)| next.0 - one.0 < ONE * 3 / 2;
         let mut found = Vec::new();
