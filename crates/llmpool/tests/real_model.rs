@@ -100,8 +100,7 @@ async fn real_model_takes_its_keys_and_refuses_others_without_a_call() {
 
 fn weather() -> Tool {
     let parameters = json!({"type": "object", "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]}}, "required": ["city"]});
-    let parameters = serde_json::value::to_raw_value(&parameters).unwrap();
-    Tool::function("get_weather", "Tells the weather of a city.", parameters.into())
+    Tool::function("get_weather", "Tells the weather of a city.", parameters)
 }
 
 #[tokio::test]
