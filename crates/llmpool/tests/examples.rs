@@ -212,7 +212,7 @@ fn command(example: &str) -> Command {
         program.display()
     );
     let mut command = Command::new(program);
-    command.env_clear().current_dir(std::env::temp_dir());
+    command.env_clear().current_dir(directory());
     command
 }
 
