@@ -198,7 +198,7 @@ mod tests {
 
     // U02, O07
     #[test]
-    fn a_hundred_leases_of_four_keys_are_twenty_five_each() {
+    fn hundred_leases_are_spread_evenly_over_four_keys() {
         let pool = ApiKeyPool::new("p", ["a", "b", "c", "d"]).unwrap();
         let leases = leases(&pool, 100);
         assert!(pool.status().iter().all(|key| key.in_flight == 25));
@@ -217,7 +217,7 @@ mod tests {
 
     // U13, O24
     #[test]
-    fn a_key_given_twice_is_one_key() {
+    fn repeated_key_is_added_once() {
         let pool = ApiKeyPool::new("p", ["a", "a", "b"]).unwrap();
         assert_eq!(pool.len(), 2);
         let _leases = leases(&pool, 10);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_key_is_not_handed_out() {
+    fn key_without_free_slots_is_not_leased() {
         let limits = KeyLimits {
             limits: Limits {
                 max_concurrency: Some(2),
@@ -259,7 +259,7 @@ mod tests {
 
     // U10
     #[test]
-    fn two_pools_of_one_name_share_nothing() {
+    fn pools_with_the_same_name_share_nothing() {
         let (one, two) = (
             ApiKeyPool::new("p", ["a"]).unwrap(),
             ApiKeyPool::new("p", ["a"]).unwrap(),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_pool_and_an_unusable_key_are_refused_by_position() {
+    fn empty_pool_and_invalid_key_are_rejected() {
         assert!(ApiKeyPool::new("p", Vec::<String>::new()).is_err());
         let error = ApiKeyPool::new("p", ["fine", "canary key"]).unwrap_err();
         assert!(error.to_string().contains("key 2") && !format!("{error:?}").contains("canary"));
