@@ -60,7 +60,7 @@ fn limited(capacity: u32, per_second: f64) -> TargetSettings {
     }
 }
 
-fn within(seconds: f64) -> CallOptions {
+fn timeout_of(seconds: f64) -> CallOptions {
     CallOptions {
         timeout: Some(Duration::from_secs_f64(seconds)),
         ..CallOptions::default()
@@ -140,7 +140,7 @@ async fn hopeless_call_is_rejected_at_once_with_the_earliest_time() {
     }
     let before = Instant::now();
     let refused = target
-        .chat_with(&ChatRequest::user("hi"), &within(2.0))
+        .chat_with(&ChatRequest::user("hi"), &timeout_of(2.0))
         .await
         .unwrap_err();
     assert_eq!(before.elapsed(), Duration::ZERO);
@@ -149,7 +149,7 @@ async fn hopeless_call_is_rejected_at_once_with_the_earliest_time() {
     assert_eq!(refused.retry_in().unwrap().as_millis().div_ceil(10), 210);
     assert!(refused.to_string().contains("next slot in 2.1 s"), "{refused}");
     let admitted = target
-        .chat_with(&ChatRequest::user("hi"), &within(2.2))
+        .chat_with(&ChatRequest::user("hi"), &timeout_of(2.2))
         .await
         .unwrap();
     assert_eq!(admitted.report.waited.as_millis().div_ceil(10), 210);
@@ -171,7 +171,7 @@ async fn wait_without_a_grant_changes_no_count() {
     let before = Instant::now();
     for _ in 0..3 {
         let late = target
-            .chat_with(&ChatRequest::user("hi"), &within(1.0))
+            .chat_with(&ChatRequest::user("hi"), &timeout_of(1.0))
             .await
             .unwrap_err();
         assert_eq!(late.kind(), ErrorKind::LimitReached);
@@ -242,7 +242,7 @@ async fn call_waits_for_the_first_key_to_return() {
         let target = self::target(&script, &pool(&["a"], None), TargetSettings::default());
         let before = Instant::now();
         let error = target
-            .chat_with(&ChatRequest::user("hi"), &within(5.0))
+            .chat_with(&ChatRequest::user("hi"), &timeout_of(5.0))
             .await
             .unwrap_err();
         assert_eq!(before.elapsed(), Duration::ZERO);
@@ -261,7 +261,7 @@ async fn refused_key_is_probed_once_after_its_cooldown() {
     });
     let target = target(&script, &pool(&["a"], None), TargetSettings::default());
     let first = target
-        .chat_with(&ChatRequest::user("hi"), &within(1.0))
+        .chat_with(&ChatRequest::user("hi"), &timeout_of(1.0))
         .await
         .unwrap_err();
     assert_eq!(first.kind(), ErrorKind::Attempt(FailureKind::InvalidKey));
@@ -270,7 +270,7 @@ async fn refused_key_is_probed_once_after_its_cooldown() {
     assert_eq!(script.requests(), 1);
     let mut crowd = Vec::new();
     for _ in 0..20 {
-        crowd.push(start(&target, within(3.0)).await);
+        crowd.push(start(&target, timeout_of(3.0)).await);
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(script.requests(), 2, "a single probe");
@@ -291,7 +291,7 @@ async fn refused_key_is_probed_once_after_its_cooldown() {
     let crowd: Vec<_> = (0..20)
         .map(|_| {
             let target = target.clone();
-            tokio::spawn(async move { target.chat_with(&ChatRequest::user("hi"), &within(5.0)).await })
+            tokio::spawn(async move { target.chat_with(&ChatRequest::user("hi"), &timeout_of(5.0)).await })
         })
         .collect();
     for call in crowd {
@@ -311,7 +311,7 @@ async fn abandoned_probe_is_followed_by_another() {
     });
     let target = target(&script, &pool(&["a"], None), TargetSettings::default());
     target
-        .chat_with(&ChatRequest::user("hi"), &within(1.0))
+        .chat_with(&ChatRequest::user("hi"), &timeout_of(1.0))
         .await
         .unwrap_err();
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -431,7 +431,7 @@ async fn call_is_not_overtaken_by_another_model_on_a_shared_key() {
         let models = ["p/one", "p/two"].map(|id| providers.model(id).unwrap());
         for model in models.iter().rev() {
             model
-                .chat_with(&ChatRequest::user("first"), &within(1.0))
+                .chat_with(&ChatRequest::user("first"), &timeout_of(1.0))
                 .await
                 .unwrap_err();
         }
@@ -535,7 +535,7 @@ async fn any_mix_of_outcomes_leaves_nothing_in_flight() {
                 let target = models[number as usize * 3 % 7 % 2].clone();
                 tokio::spawn(async move {
                     let call = async {
-                        let outcome = target.chat_with(&ChatRequest::user("hi"), &within(8.0)).await;
+                        let outcome = target.chat_with(&ChatRequest::user("hi"), &timeout_of(8.0)).await;
                         assert!(number % 5 != 0, "panic after a call ended");
                         match outcome {
                             Ok(answer) => answer.report.attempts.len(),
@@ -603,10 +603,10 @@ async fn passed_time_is_not_waited_for_again() {
         providers.model("p/free").unwrap(),
         providers.model("p/slow").unwrap(),
     );
-    slow.chat_with(&ChatRequest::user("hi"), &within(1.0))
+    slow.chat_with(&ChatRequest::user("hi"), &timeout_of(1.0))
         .await
         .unwrap();
-    slow.chat_with(&ChatRequest::user("hi"), &within(1.0))
+    slow.chat_with(&ChatRequest::user("hi"), &timeout_of(1.0))
         .await
         .unwrap_err();
     let mut calls = Vec::new();

@@ -133,7 +133,7 @@ async fn stream_error_carries_the_partial_response() {
 }
 
 #[tokio::test]
-async fn a_stream_is_owned_and_can_be_read_in_another_tchat_by_value() {
+async fn stream_is_owned_and_readable_in_another_task() {
     let stream = {
         let request = ChatRequest::user("a b");
         EchoModel.chat_stream(&request).await.unwrap()

@@ -51,14 +51,14 @@ fn no_retries() -> TargetSettings {
     }
 }
 
-fn within(seconds: f64) -> CallOptions {
+fn timeout_of(seconds: f64) -> CallOptions {
     CallOptions {
         timeout: Some(Duration::from_secs_f64(seconds)),
         ..CallOptions::default()
     }
 }
 
-fn number_of(seen: &support::Seen) -> usize {
+fn call_number(seen: &support::Seen) -> usize {
     seen.body["messages"][0]["content"]
         .as_str()
         .unwrap()
@@ -66,8 +66,8 @@ fn number_of(seen: &support::Seen) -> usize {
         .unwrap()
 }
 
-/// Starts numbered calls at a steady rate, whatever their outcome. Returns how many succeeded.
-async fn offer(
+/// Starts numbered calls at a constant rate. Returns the number of successes, and the errors.
+async fn run_at_rate(
     target: &OpenAiCompatible,
     per_second: f64,
     seconds: u64,
@@ -104,9 +104,9 @@ async fn limits_are_fully_used_and_never_exceeded() {
             let pool = pool(&["a", "b", "c", "d"], rpm(60));
             let target = target(&provider.script, &pool, no_retries());
             let started = Instant::now();
-            let (answered, errors) = offer(&target, 12.0, 600, CallOptions::default()).await;
-            let within = provider.script.seen.lock().unwrap();
-            let in_time = within
+            let (answered, errors) = run_at_rate(&target, 12.0, 600, CallOptions::default()).await;
+            let seen = provider.script.seen.lock().unwrap();
+            let in_time = seen
                 .iter()
                 .filter(|seen| seen.at <= started + Duration::from_secs(600))
                 .count();
@@ -116,8 +116,8 @@ async fn limits_are_fully_used_and_never_exceeded() {
                 in_time - 4 >= 2376,
                 "{window:?}, reports {reports}: {in_time} of 2400"
             );
-            assert!(within.is_sorted_by_key(number_of), "in ticket order");
-            assert_eq!(answered, within.len());
+            assert!(seen.is_sorted_by_key(call_number), "in ticket order");
+            assert_eq!(answered, seen.len());
             assert!(
                 errors.iter().all(|error| error.kind() == ErrorKind::LimitReached),
                 "{:?}",
@@ -139,7 +139,7 @@ async fn short_windows_are_not_waited_out() {
                 let pool = pool(&["a", "b", "c", "d"], rpm(300));
                 let target = target(&provider.script, &pool, TargetSettings::default());
                 let started = Instant::now();
-                offer(&target, 40.0, 120, CallOptions::default()).await;
+                run_at_rate(&target, 40.0, 120, CallOptions::default()).await;
                 let (passed, refused) = provider.counts(started);
                 let late = provider.counts(started + Duration::from_secs(120)).0;
                 let case = format!(
@@ -175,7 +175,7 @@ async fn early_refusals_infer_no_rate_for_minutes() {
         TargetSettings::default(),
     );
     let started = Instant::now();
-    offer(&target, 40.0, 60, CallOptions::default()).await;
+    run_at_rate(&target, 40.0, 60, CallOptions::default()).await;
     let (passed, refused) = provider.counts(started);
     let late = provider.counts(started + Duration::from_secs(60)).0;
     println!("{} of 1200, {refused} refused", passed - late);
@@ -194,7 +194,7 @@ async fn shared_account_of_three_keys_is_detected_and_fully_used() {
         let pool = pool(&["a", "b", "c"], rpm(60));
         let target = target(&provider.script, &pool, TargetSettings::default());
         let started = Instant::now();
-        offer(&target, 9.0, 660, CallOptions::default()).await;
+        run_at_rate(&target, 9.0, 660, CallOptions::default()).await;
         // The first minute is for the detection.
         let (passed, refused) = provider.counts(started + Duration::from_secs(60));
         let passed = passed - provider.counts(started + Duration::from_secs(660)).0;
@@ -273,7 +273,7 @@ async fn declared_account_shares_limit_and_cooldown() {
     let pool = ApiKeyPool::from_entries("p", ["a", "b", "c"].map(entry)).unwrap();
     let target = target(&provider.script, &pool, no_retries());
     let started = Instant::now();
-    offer(&target, 3.0, 600, CallOptions::default()).await;
+    run_at_rate(&target, 3.0, 600, CallOptions::default()).await;
     let (passed, refused) = provider.counts(started);
     assert_eq!(refused, 0);
     assert!(passed >= 594, "{passed}");
@@ -289,7 +289,7 @@ async fn declared_account_shares_limit_and_cooldown() {
     let target = self::target(&script, &pool, TargetSettings::default());
     let started = Instant::now();
     target
-        .chat_with(&ChatRequest::user("hi"), &within(60.0))
+        .chat_with(&ChatRequest::user("hi"), &timeout_of(60.0))
         .await
         .unwrap();
     assert!(
@@ -299,7 +299,7 @@ async fn declared_account_shares_limit_and_cooldown() {
     assert_eq!(script.requests(), 2);
 }
 
-/// Every way in which a key can fail for good, each with its time until the next probe.
+/// One key for each kind of refusal, with its cooldown until the next probe.
 // L01, L06
 #[tokio::test(start_paused = true)]
 async fn one_healthy_key_of_eight_serves_every_call() {
@@ -325,7 +325,7 @@ async fn one_healthy_key_of_eight_serves_every_call() {
     ];
     let pool = pool(&keys, Limits::default());
     let target = target(&script, &pool, no_retries());
-    let (answered, errors) = offer(&target, 2.0, 300, within(20.0)).await;
+    let (answered, errors) = run_at_rate(&target, 2.0, 300, timeout_of(20.0)).await;
     assert_eq!((answered, errors.len()), (600, 0), "{:?}", errors.first());
     let mut tries: BTreeMap<String, usize> = BTreeMap::new();
     for seen in script.seen.lock().unwrap().iter() {
@@ -365,7 +365,7 @@ async fn a_thousand_waiters_at_the_end_of_a_cooldown_send_one_probe() {
         let pool = pool(&["a"], Limits::default());
         let target = target(&script, &pool, no_retries());
         target
-            .chat_with(&ChatRequest::user("0"), &within(5.0))
+            .chat_with(&ChatRequest::user("0"), &timeout_of(5.0))
             .await
             .unwrap_err();
         let started = Instant::now();
@@ -374,7 +374,7 @@ async fn a_thousand_waiters_at_the_end_of_a_cooldown_send_one_probe() {
                 let target = target.clone();
                 tokio::spawn(async move {
                     target
-                        .chat_with(&ChatRequest::user(number.to_string()), &within(120.0))
+                        .chat_with(&ChatRequest::user(number.to_string()), &timeout_of(120.0))
                         .await
                 })
             })
@@ -400,15 +400,15 @@ async fn dropped_probe_is_followed_by_another() {
     let pool = pool(&["a"], Limits::default());
     let target = target(&script, &pool, no_retries());
     target
-        .chat_with(&ChatRequest::user("0"), &within(5.0))
+        .chat_with(&ChatRequest::user("0"), &timeout_of(5.0))
         .await
         .unwrap_err();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    let (request, options) = (ChatRequest::user("1"), within(90.0));
+    let (request, options) = (ChatRequest::user("1"), timeout_of(90.0));
     let probe = tokio::time::timeout(Duration::from_secs(1), target.chat_with(&request, &options));
     probe.await.unwrap_err();
     target
-        .chat_with(&ChatRequest::user("2"), &within(5.0))
+        .chat_with(&ChatRequest::user("2"), &timeout_of(5.0))
         .await
         .unwrap();
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
@@ -430,7 +430,7 @@ async fn outage_and_recovery_cause_no_retry_storm() {
     });
     let pool = pool(&["a", "b"], Limits::default());
     let target = target(&script, &pool, TargetSettings::default());
-    let (_, errors) = offer(&target, 50.0, 150, within(60.0)).await;
+    let (_, errors) = run_at_rate(&target, 50.0, 150, timeout_of(60.0)).await;
     let seen: Vec<Duration> = script
         .seen
         .lock()
@@ -476,12 +476,12 @@ async fn configured_breaker_opens_after_five_failures_and_probes() {
     let target = target(&script, &pool(&["a", "b"], Limits::default()), settings);
     for _ in 0..5 {
         target
-            .chat_with(&ChatRequest::user("0"), &within(1.0))
+            .chat_with(&ChatRequest::user("0"), &timeout_of(1.0))
             .await
             .unwrap_err();
     }
     let refused = target
-        .chat_with(&ChatRequest::user("0"), &within(1.0))
+        .chat_with(&ChatRequest::user("0"), &timeout_of(1.0))
         .await
         .unwrap_err();
     assert_eq!(
@@ -492,7 +492,7 @@ async fn configured_breaker_opens_after_five_failures_and_probes() {
         refused.retry_in().unwrap() > Duration::from_secs(4),
         "the error says when to retry"
     );
-    let (answered, _) = offer(&target, 10.0, 30, within(1.0)).await;
+    let (answered, _) = run_at_rate(&target, 10.0, 30, timeout_of(1.0)).await;
     // Probes after 5 s and another 10 s; all calls pass once the second probe succeeded.
     assert!((140..=160).contains(&answered), "{answered}");
     let failed = script.requests() - answered;
@@ -521,7 +521,7 @@ async fn callers_share_fairly_and_single_call_waits_for_one_of_each() {
             workers.push(tokio::spawn(async move {
                 let options = CallOptions {
                     caller: Caller::new(caller),
-                    ..within(100.0)
+                    ..timeout_of(100.0)
                 };
                 while started.elapsed() < Duration::from_secs(120) {
                     target.chat_with(&ChatRequest::user("0"), &options).await.unwrap();
@@ -533,7 +533,7 @@ async fn callers_share_fairly_and_single_call_waits_for_one_of_each() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     let single = CallOptions {
         caller: Caller::new(99),
-        ..within(100.0)
+        ..timeout_of(100.0)
     };
     let before = script.requests();
     target.chat_with(&ChatRequest::user("0"), &single).await.unwrap();
@@ -567,7 +567,7 @@ async fn key_above_its_daily_limit_is_not_used() {
     let target = target(&script, &pool, no_retries());
     for _ in 0..10 {
         target
-            .chat_with(&ChatRequest::user("0"), &within(1.0))
+            .chat_with(&ChatRequest::user("0"), &timeout_of(1.0))
             .await
             .unwrap();
     }
@@ -585,12 +585,12 @@ async fn call_without_quota_fails_at_once_with_a_retry_time() {
         TargetSettings::default(),
     );
     target
-        .chat_with(&ChatRequest::user("0"), &within(10.0))
+        .chat_with(&ChatRequest::user("0"), &timeout_of(10.0))
         .await
         .unwrap_err();
     let started = Instant::now();
     let error = target
-        .chat_with(&ChatRequest::user("0"), &within(10.0))
+        .chat_with(&ChatRequest::user("0"), &timeout_of(10.0))
         .await
         .unwrap_err();
     assert!(started.elapsed() <= Duration::from_millis(50));
@@ -613,12 +613,12 @@ async fn configured_limit_is_reported_with_a_retry_time() {
     };
     let target = target(&script, &pool(&["a"], Limits::default()), settings);
     target
-        .chat_with(&ChatRequest::user("0"), &within(1.0))
+        .chat_with(&ChatRequest::user("0"), &timeout_of(1.0))
         .await
         .unwrap();
     for _ in 0..20 {
         let error = target
-            .chat_with(&ChatRequest::user("0"), &within(1.0))
+            .chat_with(&ChatRequest::user("0"), &timeout_of(1.0))
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::LimitReached);
@@ -626,7 +626,7 @@ async fn configured_limit_is_reported_with_a_retry_time() {
     }
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
     target
-        .chat_with(&ChatRequest::user("0"), &within(11.0))
+        .chat_with(&ChatRequest::user("0"), &timeout_of(11.0))
         .await
         .unwrap();
 }
@@ -654,14 +654,14 @@ async fn tokens_are_reserved_and_settled_separately_from_requests() {
     };
     let target = target(&script, &pool(&["a"], Limits::default()), settings);
     let started = Instant::now();
-    offer(&target, 10.0, 300, CallOptions::default()).await;
+    run_at_rate(&target, 10.0, 300, CallOptions::default()).await;
     let seen: Vec<Instant> = script.seen.lock().unwrap().iter().map(|seen| seen.at).collect();
     for (first, from) in seen.iter().enumerate() {
-        let within = seen[first..]
+        let count = seen[first..]
             .iter()
             .take_while(|at| **at - *from <= Duration::from_secs(60))
             .count();
-        assert!(within <= 60, "{within} answers of 100 tokens in a minute of 6000");
+        assert!(count <= 60, "{count} answers of 100 tokens in a minute of 6000");
     }
     let in_time = seen
         .iter()
@@ -685,7 +685,7 @@ async fn call_above_tpm_is_rejected() {
         max_tokens: Some(5000),
         ..ChatRequest::user("hi")
     };
-    let error = target.chat_with(&request, &within(10.0)).await.unwrap_err();
+    let error = target.chat_with(&request, &timeout_of(10.0)).await.unwrap_err();
     assert_eq!((error.kind(), script.requests()), (ErrorKind::Unsendable, 0));
     assert!(error.to_string().contains("limit is 1000 per minute"), "{error}");
 }
@@ -699,7 +699,7 @@ async fn tokens_are_not_estimated_without_tpm() {
         max_tokens: Some(u64::from(u32::MAX)),
         ..ChatRequest::user("hi")
     };
-    target.chat_with(&huge, &within(10.0)).await.unwrap();
+    target.chat_with(&huge, &timeout_of(10.0)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -712,13 +712,17 @@ async fn operator_disables_and_enables_a_key() {
     let labels: Vec<_> = target.key_status().into_iter().map(|key| key.label).collect();
     assert!(target.set_key_enabled(&labels[1], false));
     let error = target
-        .chat_with(&ChatRequest::user("0"), &within(10.0))
+        .chat_with(&ChatRequest::user("0"), &timeout_of(10.0))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidKey));
     let waiting = tokio::spawn({
         let target = target.clone();
-        async move { target.chat_with(&ChatRequest::user("0"), &within(100.0)).await }
+        async move {
+            target
+                .chat_with(&ChatRequest::user("0"), &timeout_of(100.0))
+                .await
+        }
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
     let started = Instant::now();
@@ -768,7 +772,7 @@ async fn key_states_survive_a_restart() {
     let model = first.model("p/m").unwrap();
     for _ in 0..4 {
         model
-            .chat_with(&ChatRequest::user("0"), &within(10.0))
+            .chat_with(&ChatRequest::user("0"), &timeout_of(10.0))
             .await
             .unwrap();
     }
@@ -799,7 +803,7 @@ async fn key_states_survive_a_restart() {
     let model = second.model("p/m").unwrap();
     for _ in 0..4 {
         model
-            .chat_with(&ChatRequest::user("0"), &within(10.0))
+            .chat_with(&ChatRequest::user("0"), &timeout_of(10.0))
             .await
             .unwrap();
     }
@@ -811,7 +815,7 @@ async fn key_states_survive_a_restart() {
     tokio::time::sleep(Duration::from_secs(100)).await;
     let probing = tokio::spawn(async move {
         let (one, other) = (ChatRequest::user("0"), ChatRequest::user("1"));
-        let options = within(600.0);
+        let options = timeout_of(600.0);
         tokio::join!(model.chat_with(&one, &options), model.chat_with(&other, &options))
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -844,9 +848,9 @@ async fn key_states_survive_a_restart() {
 // L94
 #[tokio::test(start_paused = true)]
 async fn returned_quota_is_used_after_the_first_success() {
-    let again = Arc::new(AtomicBool::new(false));
+    let quota_restored = Arc::new(AtomicBool::new(false));
     let tries = Arc::new(AtomicUsize::new(0));
-    let (has_quota, counted) = (again.clone(), tries.clone());
+    let (has_quota, counted) = (quota_restored.clone(), tries.clone());
     let script = Scripted::new(move |_, _| {
         counted.fetch_add(1, Ordering::SeqCst);
         if has_quota.load(Ordering::SeqCst) {
@@ -857,18 +861,18 @@ async fn returned_quota_is_used_after_the_first_success() {
     });
     let target = target(&script, &pool(&["a"], Limits::default()), no_retries());
     target
-        .chat_with(&ChatRequest::user("0"), &within(1.0))
+        .chat_with(&ChatRequest::user("0"), &timeout_of(1.0))
         .await
         .unwrap_err();
     assert_eq!(target.key_status()[0].state.as_str(), "no quota");
     target
-        .chat_with(&ChatRequest::user("0"), &within(40.0))
+        .chat_with(&ChatRequest::user("0"), &timeout_of(40.0))
         .await
         .unwrap_err();
     assert_eq!(tries.load(Ordering::SeqCst), 2, "one probe after 30 s");
-    again.store(true, Ordering::SeqCst);
+    quota_restored.store(true, Ordering::SeqCst);
     target
-        .chat_with(&ChatRequest::user("0"), &within(70.0))
+        .chat_with(&ChatRequest::user("0"), &timeout_of(70.0))
         .await
         .unwrap();
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
@@ -889,11 +893,11 @@ async fn distant_reset_time_is_respected() {
     );
     for _ in 0..18 {
         target
-            .chat_with(&ChatRequest::user("0"), &within(5.0))
+            .chat_with(&ChatRequest::user("0"), &timeout_of(5.0))
             .await
             .unwrap();
         target
-            .chat_with(&ChatRequest::user("0"), &within(5.0))
+            .chat_with(&ChatRequest::user("0"), &timeout_of(5.0))
             .await
             .unwrap();
         tokio::time::sleep(Duration::from_secs(660)).await;
@@ -918,7 +922,7 @@ async fn only_the_retry_loop_retries() {
     };
     let target = target(&script, &pool(&["a"], Limits::default()), settings);
     let error = target
-        .chat_with(&ChatRequest::user("0"), &within(60.0))
+        .chat_with(&ChatRequest::user("0"), &timeout_of(60.0))
         .await
         .unwrap_err();
     assert_eq!((script.requests(), error.report().attempts.len()), (3, 3));
@@ -935,7 +939,7 @@ async fn backoff_beyond_the_deadline_fails_at_once() {
     );
     let started = Instant::now();
     let error = target
-        .chat_with(&ChatRequest::user("0"), &within(10.0))
+        .chat_with(&ChatRequest::user("0"), &timeout_of(10.0))
         .await
         .unwrap_err();
     assert_eq!((started.elapsed(), script.requests()), (Duration::ZERO, 1));
@@ -960,7 +964,7 @@ async fn stream_cut_after_content_is_not_retried() {
         TargetSettings::default(),
     );
     let stream = target
-        .chat_stream_with(&ChatRequest::user("0"), &within(60.0))
+        .chat_stream_with(&ChatRequest::user("0"), &timeout_of(60.0))
         .await
         .unwrap();
     stream.into_response().await.unwrap_err();
@@ -982,7 +986,7 @@ async fn large_call_is_not_starved_by_small_ones() {
         ..no_retries()
     };
     let target = target(&script, &pool(&["a"], Limits::default()), settings);
-    let asking = |name: &str, tokens| ChatRequest {
+    let request = |name: &str, tokens| ChatRequest {
         max_tokens: Some(tokens),
         ..ChatRequest::user(name)
     };
@@ -994,16 +998,16 @@ async fn large_call_is_not_starved_by_small_ones() {
         } else {
             ("small", 80)
         };
-        let (target, request) = (target.clone(), asking(name, tokens));
-        calls.spawn(async move { target.chat_with(&request, &within(600.0)).await.is_ok() });
+        let (target, request) = (target.clone(), request(name, tokens));
+        calls.spawn(async move { target.chat_with(&request, &timeout_of(600.0)).await.is_ok() });
         tokio::task::yield_now().await;
     }
     calls.join_all().await;
     let seen = script.seen.lock().unwrap();
-    let place = seen
+    let position = seen
         .iter()
         .position(|seen| seen.body["messages"][0]["content"] == "large");
-    assert_eq!(place, Some(20), "no call passed it");
+    assert_eq!(position, Some(20), "no call passed it");
     assert!(
         seen[20].at - started <= Duration::from_secs(125),
         "{:?}",
