@@ -427,7 +427,7 @@ fn fenced_and_multi_part_replies_parse() {
         format!(" {json}\n"),
         format!("```\n{json}```\n"),
     ] {
-        assert_eq!(parse_reply::<Card>(&says(&text)).unwrap(), card);
+        assert_eq!(parse_reply::<Card>(&completion_of(&text)).unwrap(), card);
     }
     let (start, end) = json.split_at(9);
     let parts = json!([{"type": "text", "text": start}, {"type": "thinking"}, {"type": "text", "text": end}]);
@@ -471,7 +471,7 @@ fn mismatch_is_reported_with_path_and_reason() {
     let good = json!({
         "items": [{"title": "t", "price": 1, "count": 1, "labels": null, "parts": []}], "states": ["open"],
         "deliveries": ["Pickup"], "by_number": {"1": 1.5}, "raw": {"a": 1}, "size": [1, 2], "payment": {"kind": "Cash"}});
-    parse_reply::<Basket>(&says(&good.to_string())).unwrap();
+    parse_reply::<Basket>(&completion_of(&good.to_string())).unwrap();
     let table = [
         (
             "/items/0/price",
@@ -568,7 +568,7 @@ fn mismatch_is_reported_with_path_and_reason() {
     for (pointer, value, expected) in table {
         let mut reply = good.clone();
         *reply.pointer_mut(pointer).unwrap() = value;
-        let error = parse_reply::<Basket>(&says(&reply.to_string())).unwrap_err();
+        let error = parse_reply::<Basket>(&completion_of(&reply.to_string())).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("the reply does not fit the requested type: {expected}")
@@ -592,7 +592,7 @@ fn message_of_the_type_is_not_displayed() {
             Err(serde::de::Error::custom(format!("I do not like {text}")))
         }
     }
-    let ReplyError::Mismatch(mismatch) = parse_reply::<Vec<Picky>>(&says("[\"CANARY\"]")).unwrap_err() else {
+    let ReplyError::Mismatch(mismatch) = parse_reply::<Vec<Picky>>(&completion_of("[\"CANARY\"]")).unwrap_err() else {
         panic!("not a mismatch")
     };
     assert_eq!(mismatch.to_string(), "[0]: rejected by the type");
@@ -743,10 +743,10 @@ proptest! {
     #[test]
     fn valid_values_match_the_schema_and_parse_back(order in any_order(), fenced in any::<bool>()) {
         let schema = schema::<Order>();
-        prop_assert!(keeps(&schema, &schema, &serde_json::to_value(&order).unwrap()));
+        prop_assert!(is_valid(&schema, &schema, &serde_json::to_value(&order).unwrap()));
         let text = serde_json::to_string_pretty(&order).unwrap();
         let text = if fenced { format!("```json\n{text}\n```") } else { text };
-        prop_assert_eq!(parse_reply::<Order>(&says(&text)).unwrap(), order);
+        prop_assert_eq!(parse_reply::<Order>(&completion_of(&text)).unwrap(), order);
     }
 
     #[test]
@@ -756,16 +756,16 @@ proptest! {
         let mut less = whole.clone();
         let name = whole.as_object().unwrap().keys().nth(nth).unwrap();
         less.as_object_mut().unwrap().remove(name);
-        prop_assert!(!keeps(&schema, &schema, &less));
+        prop_assert!(!is_valid(&schema, &schema, &less));
         let mut more = whole;
         more["x"] = json!(1);
-        prop_assert!(!keeps(&schema, &schema, &more));
+        prop_assert!(!is_valid(&schema, &schema, &more));
     }
 
     #[test]
     fn errors_contain_no_text_of_the_reply(text in "[ -~]{0,3}CANARY[ -~]{0,20}", inside in any::<bool>()) {
         let reply = if inside { json!({"digits": "1", "active": text}).to_string() } else { text };
-        let error = parse_reply::<Card>(&says(&reply)).unwrap_err();
+        let error = parse_reply::<Card>(&completion_of(&reply)).unwrap_err();
         let output = format!("{error} {error:?}");
         prop_assert!(!output.contains("CANARY"));
     }
