@@ -10,7 +10,7 @@ use llmpool::{
     ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyState, LlmInterface, OpenAiCompatible,
     TargetSettings, UsageSource,
 };
-use support::{Play, Server, answer, completion, error, events, piece, recorded, stream_of};
+use support::{Action, Server, answer, chunk_json, completion, error, events, recorded, stream_of};
 
 fn target(server: &Server, keys: &[&str], max_retries: u32) -> OpenAiCompatible {
     let pool = ApiKeyPool::new("p", keys.iter().copied()).unwrap();
@@ -36,7 +36,7 @@ fn all_idle(target: &OpenAiCompatible) -> bool {
 // O26
 #[tokio::test]
 async fn chat_returns_text_usage_and_report() {
-    let server = Server::start(|_, _| Play::Send(completion("Hello"))).await;
+    let server = Server::start(|_, _| Action::Send(completion("Hello"))).await;
     let target = target(&server, &["k"], 0);
     let answer = target.chat(&hello()).await.unwrap();
     assert_eq!(answer.text(), "Hello");
@@ -44,9 +44,9 @@ async fn chat_returns_text_usage_and_report() {
     assert_eq!(answer.report.usage_source, UsageSource::Provider);
     assert_eq!((answer.report.attempts.len(), &*answer.report.target), (1, "p/m"));
     assert_eq!(answer.report.attempts[0].request_id.as_deref(), Some("req-1"));
-    let seen = server.seen.lock().unwrap()[0].clone();
+    let received = server.received.lock().unwrap()[0].clone();
     assert_eq!(
-        seen.body,
+        received.body,
         serde_json::json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
     );
     assert!(all_idle(&target));
@@ -55,7 +55,7 @@ async fn chat_returns_text_usage_and_report() {
 // U14
 #[tokio::test]
 async fn assembled_stream_has_text_and_usage() {
-    let server = Server::start(|_, _| Play::Send(stream_of(&recorded()))).await;
+    let server = Server::start(|_, _| Action::Send(stream_of(&recorded()))).await;
     let target = target(&server, &["k"], 0);
     for _ in 0..3 {
         let stream = target.chat_stream(&hello()).await.unwrap();
@@ -70,7 +70,7 @@ async fn assembled_stream_has_text_and_usage() {
         "streams reuse the connection"
     );
     assert_eq!(
-        server.seen.lock().unwrap()[0].body["stream_options"]["include_usage"],
+        server.received.lock().unwrap()[0].body["stream_options"]["include_usage"],
         true
     );
 }
@@ -81,13 +81,13 @@ async fn late_usage_is_recorded_and_missing_usage_is_estimated() {
     let call =
         r#"{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]}"#;
     let server = Server::start(move |number, _| match number {
-        0 => Play::Send(answer(200, "", r#"{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":4,"completion_tokens":1,"total_tokens":5}}"#)),
-        1 => Play::SendInTwo(
-            stream_of(&[piece(call, "null"), piece("{}", r#""tool_calls""#)])[..].strip_suffix(b"0\r\n\r\n").unwrap().to_vec(),
+        0 => Action::Send(answer(200, "", r#"{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":4,"completion_tokens":1,"total_tokens":5}}"#)),
+        1 => Action::SendInTwo(
+            stream_of(&[chunk_json(call, "null"), chunk_json("{}", r#""tool_calls""#)])[..].strip_suffix(b"0\r\n\r\n").unwrap().to_vec(),
             Duration::from_millis(1500),
             [events(&[r#"{"choices":[],"usage":{"total_tokens":9}}"#, "[DONE]"]), b"0\r\n\r\n".to_vec()].concat(),
         ),
-        _ => Play::Send(stream_of(&[piece(call, "null"), piece("{}", r#""tool_calls""#), "[DONE]".to_owned()])),
+        _ => Action::Send(stream_of(&[chunk_json(call, "null"), chunk_json("{}", r#""tool_calls""#), "[DONE]".to_owned()])),
     })
     .await;
     let target = target(&server, &["k"], 0);
@@ -129,7 +129,7 @@ async fn number_of_requests_depends_on_the_status() {
         (500, "x", 3),
         (503, "x", 3),
     ] {
-        let server = Server::start(move |_, _| Play::Send(error(status, "", code))).await;
+        let server = Server::start(move |_, _| Action::Send(error(status, "", code))).await;
         let target = target(&server, &["k"], 2);
         let error = target.chat(&hello()).await.unwrap_err();
         assert_eq!(server.requests(), requests, "{status}");
@@ -145,7 +145,7 @@ async fn number_of_requests_depends_on_the_status() {
 // U12, O25
 #[tokio::test]
 async fn failure_without_retries_is_an_error_after_one_attempt() {
-    let server = Server::start(|_, _| Play::Send(error(500, "", "x"))).await;
+    let server = Server::start(|_, _| Action::Send(error(500, "", "x"))).await;
     let error = target(&server, &["k"], 0).chat(&hello()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::ServerError));
     assert_eq!(server.requests(), 1);
@@ -154,10 +154,10 @@ async fn failure_without_retries_is_an_error_after_one_attempt() {
 // L01, O04
 #[tokio::test]
 async fn refused_keys_are_replaced_at_once_and_not_used_again() {
-    let server = Server::start(|_, seen| match seen.key.as_str() {
-        "good" => Play::Send(completion("ok")),
-        "poor" => Play::Send(error(402, "", "x")),
-        _ => Play::Send(error(401, "", "invalid_api_key")),
+    let server = Server::start(|_, received| match received.key.as_str() {
+        "good" => Action::Send(completion("ok")),
+        "poor" => Action::Send(error(402, "", "x")),
+        _ => Action::Send(error(401, "", "invalid_api_key")),
     })
     .await;
     let target = target(&server, &["bad1", "bad2", "poor", "good"], 0);
@@ -173,8 +173,8 @@ async fn refused_keys_are_replaced_at_once_and_not_used_again() {
 #[tokio::test]
 async fn rate_limited_key_cools_down_for_the_retry_after_time() {
     let server = Server::start(|number, _| match number {
-        0 => Play::Send(error(429, "retry-after-ms: 300\r\n", "rate_limit_exceeded")),
-        _ => Play::Send(completion("ok")),
+        0 => Action::Send(error(429, "retry-after-ms: 300\r\n", "rate_limit_exceeded")),
+        _ => Action::Send(completion("ok")),
     })
     .await;
     let target = target(&server, &["k"], 1);
@@ -189,7 +189,7 @@ async fn rate_limited_key_cools_down_for_the_retry_after_time() {
 #[tokio::test]
 async fn call_without_quota_fails_at_once_with_a_retry_time() {
     let server =
-        Server::start(|_, _| Play::Send(error(429, "retry-after: 3000\r\n", "insufficient_quota"))).await;
+        Server::start(|_, _| Action::Send(error(429, "retry-after: 3000\r\n", "insufficient_quota"))).await;
     let target = target(&server, &["a", "b"], 5);
     target.chat(&hello()).await.unwrap_err();
     let start = Instant::now();
@@ -204,10 +204,12 @@ async fn call_without_quota_fails_at_once_with_a_retry_time() {
 // L93
 #[tokio::test]
 async fn unclear_refusal_by_two_keys_blames_the_request() {
-    let server = Server::start(|_, seen| match seen.body["messages"][0]["content"].as_str() {
-        Some("poison") => Play::Send(error(403, "", "some_moderation_word")),
-        _ => Play::Send(completion("ok")),
-    })
+    let server = Server::start(
+        |_, received| match received.body["messages"][0]["content"].as_str() {
+            Some("poison") => Action::Send(error(403, "", "some_moderation_word")),
+            _ => Action::Send(completion("ok")),
+        },
+    )
     .await;
     let target = target(&server, &["a", "b", "c"], 5);
     let error = target.chat(&ChatRequest::user("poison")).await.unwrap_err();
@@ -226,11 +228,11 @@ async fn unclear_refusal_by_two_keys_blames_the_request() {
 async fn rejected_stream_options_are_learned_once() {
     let refusal =
         r#"{"error":{"message":"x","type":"invalid_request_error","param":"stream_options","code":null}}"#;
-    let server = Server::start(move |_, seen| {
-        if seen.body.get("stream_options").is_some() {
-            Play::Send(answer(400, "", refusal))
+    let server = Server::start(move |_, received| {
+        if received.body.get("stream_options").is_some() {
+            Action::Send(answer(400, "", refusal))
         } else {
-            Play::Send(stream_of(&recorded()))
+            Action::Send(stream_of(&recorded()))
         }
     })
     .await;
@@ -246,13 +248,13 @@ async fn rejected_stream_options_are_learned_once() {
 async fn closed_idle_connection_is_replaced_within_the_attempt() {
     // The server closes the connection after its first response without `connection: close`; the client may notice only after sending.
     let server = Server::start(|number, _| match number {
-        0 => Play::SendAndClose(completion("one")),
-        _ => Play::Send(completion("more")),
+        0 => Action::SendAndClose(completion("one")),
+        _ => Action::Send(completion("more")),
     })
     .await;
     let target = target(&server, &["k"], 0);
     target.chat(&hello()).await.unwrap();
-    server.gone(1).await;
+    server.wait_closed(1).await;
     let answer = target.chat(&hello()).await.unwrap();
     assert_eq!(answer.text(), "more");
     assert_eq!(answer.report.upstream_requests(), 1);
@@ -262,15 +264,15 @@ async fn closed_idle_connection_is_replaced_within_the_attempt() {
 // O12, O01
 #[tokio::test]
 async fn one_connection_is_reused_by_all_keys() {
-    let server = Server::start(|_, _| Play::Send(completion("ok"))).await;
+    let server = Server::start(|_, _| Action::Send(completion("ok"))).await;
     let target = target(&server, &["a", "b", "c"], 0);
     for _ in 0..30 {
         target.chat(&hello()).await.unwrap();
     }
     assert_eq!(server.connections.load(std::sync::atomic::Ordering::SeqCst), 1);
-    let seen = server.seen.lock().unwrap();
+    let received = server.received.lock().unwrap();
     for key in ["a", "b", "c"] {
-        assert_eq!(seen.iter().filter(|seen| seen.key == key).count(), 10);
+        assert_eq!(received.iter().filter(|received| received.key == key).count(), 10);
     }
 }
 
@@ -285,8 +287,8 @@ async fn stream_cut_at_any_byte_is_retried_or_fails() {
     for cut in 0..whole.len() {
         let (first, rest) = (whole[..cut].to_vec(), whole.clone());
         let server = Server::start(move |number, _| match number {
-            0 => Play::SendAndClose(first.clone()),
-            _ => Play::Send(rest.clone()),
+            0 => Action::SendAndClose(first.clone()),
+            _ => Action::Send(rest.clone()),
         })
         .await;
         let target = target(&server, &["a", "b"], 1);
@@ -328,21 +330,23 @@ async fn stream_cut_at_any_byte_is_retried_or_fails() {
 // L56
 #[tokio::test]
 async fn error_in_a_200_response_is_retried_with_another_key() {
-    let server = Server::start(|number, seen| match (number, seen.body.get("stream").is_some()) {
-        (0, false) => Play::Send(answer(
-            200,
-            "",
-            r#"{"error":{"message":"x","code":"rate_limit_exceeded"}}"#,
-        )),
-        (2, true) => {
-            let mut bytes = support::STREAM_HEAD.as_bytes().to_vec();
-            bytes.extend(events(&[r#"{"error":{"message":"x","code":500}}"#]));
-            bytes.extend(b"0\r\n\r\n");
-            Play::Send(bytes)
-        }
-        (_, true) => Play::Send(stream_of(&recorded())),
-        (_, false) => Play::Send(completion("ok")),
-    })
+    let server = Server::start(
+        |number, received| match (number, received.body.get("stream").is_some()) {
+            (0, false) => Action::Send(answer(
+                200,
+                "",
+                r#"{"error":{"message":"x","code":"rate_limit_exceeded"}}"#,
+            )),
+            (2, true) => {
+                let mut bytes = support::STREAM_HEAD.as_bytes().to_vec();
+                bytes.extend(events(&[r#"{"error":{"message":"x","code":500}}"#]));
+                bytes.extend(b"0\r\n\r\n");
+                Action::Send(bytes)
+            }
+            (_, true) => Action::Send(stream_of(&recorded())),
+            (_, false) => Action::Send(completion("ok")),
+        },
+    )
     .await;
     let target = target(&server, &["a", "b", "c"], 1);
     assert_eq!(target.chat(&hello()).await.unwrap().text(), "ok");
@@ -362,15 +366,15 @@ async fn provider_error_after_content_is_never_a_complete_response() {
         r#"{"error_code":336501,"error_msg":"Rate limit"}"#,
         r#"{"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}"#,
     ] {
-        let broken = [piece(half, "null"), error.to_owned(), "[DONE]".to_owned()];
-        let server = Server::start(move |_, _| Play::Send(stream_of(&broken))).await;
+        let broken = [chunk_json(half, "null"), error.to_owned(), "[DONE]".to_owned()];
+        let server = Server::start(move |_, _| Action::Send(stream_of(&broken))).await;
         let stream = target(&server, &["a"], 0).chat_stream(&hello()).await.unwrap();
         let broken = stream.into_response().await.unwrap_err();
         assert_eq!(broken.partial().unwrap().text(), "half", "{error}");
 
         // Before any content the error is an ordinary failure, not a truncated stream.
         let first = [error.to_owned()];
-        let server = Server::start(move |_, _| Play::Send(stream_of(&first))).await;
+        let server = Server::start(move |_, _| Action::Send(stream_of(&first))).await;
         let refused = target(&server, &["a"], 0)
             .chat_stream(&hello())
             .await
@@ -383,7 +387,7 @@ async fn provider_error_after_content_is_never_a_complete_response() {
         );
     }
     let body = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"half"},"finish_reason":"insufficient_system_resource"}]}"#;
-    let server = Server::start(move |_, _| Play::Send(answer(200, "", body))).await;
+    let server = Server::start(move |_, _| Action::Send(answer(200, "", body))).await;
     let plain = target(&server, &["a"], 0).chat(&hello()).await;
     assert!(matches!(plain.unwrap_err().kind(), ErrorKind::Attempt(_)));
 }
@@ -391,15 +395,17 @@ async fn provider_error_after_content_is_never_a_complete_response() {
 // U12, L56
 #[tokio::test]
 async fn success_without_choices_is_an_invalid_response() {
-    let server = Server::start(|number, seen| match (number, seen.body.get("stream").is_some()) {
-        (0, true) => Play::Send(stream_of(&["[DONE]".to_owned()])),
-        (1, true) => Play::Send(stream_of(&[
-            piece(r#"{"role":"assistant"}"#, "null"),
-            "[DONE]".to_owned(),
-        ])),
-        (_, true) => Play::Send(stream_of(&recorded())),
-        (_, false) => Play::Send(answer(200, "", r#"{"id":"c","usage":{"total_tokens":1}}"#)),
-    })
+    let server = Server::start(
+        |number, received| match (number, received.body.get("stream").is_some()) {
+            (0, true) => Action::Send(stream_of(&["[DONE]".to_owned()])),
+            (1, true) => Action::Send(stream_of(&[
+                chunk_json(r#"{"role":"assistant"}"#, "null"),
+                "[DONE]".to_owned(),
+            ])),
+            (_, true) => Action::Send(stream_of(&recorded())),
+            (_, false) => Action::Send(answer(200, "", r#"{"id":"c","usage":{"total_tokens":1}}"#)),
+        },
+    )
     .await;
     let target = target(&server, &["k"], 2);
     let stream = target.chat_stream(&hello()).await.unwrap();
@@ -413,7 +419,7 @@ async fn success_without_choices_is_an_invalid_response() {
 // U11
 #[tokio::test]
 async fn timeout_covers_all_attempts() {
-    let server = Server::start(|_, _| Play::SendAndHang(Vec::new())).await;
+    let server = Server::start(|_, _| Action::SendAndHang(Vec::new())).await;
     let target = target(&server, &["k"], 5);
     let options = CallOptions {
         timeout: Some(Duration::from_millis(150)),

@@ -8,14 +8,14 @@ use std::time::Duration;
 use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
 use llmpool::{CallOptions, KeyLimits, Limits, LlmInterface, ModelEntry, Providers, TokenBucket};
-use support::{Play, Server, completion, recorded, stream_of};
+use support::{Action, Server, completion, recorded, stream_of};
 
 /// Each release wakes the next waiter, so one lost wake-up blocks its queue until a deadline passes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_thousand_calls_on_few_slots_all_complete() {
-    let server = Server::start(|number, seen| match seen.body.get("stream") {
-        Some(_) => Play::Send(stream_of(&recorded())),
-        None => Play::SendAfter(Duration::from_micros(number as u64 % 7 * 100), completion("ok")),
+    let server = Server::start(|number, received| match received.body.get("stream") {
+        Some(_) => Action::Send(stream_of(&recorded())),
+        None => Action::SendAfter(Duration::from_micros(number as u64 % 7 * 100), completion("ok")),
     })
     .await;
     let keys = |names: &[&str]| -> Vec<_> {

@@ -18,7 +18,7 @@ struct Outcome {
     /// Tokens taken from the rate limit and not refunded.
     spent: u32,
     /// Requests of which the provider received at least one byte.
-    seen: u64,
+    received: u64,
 }
 
 /// Polls a call `polls` times, with a millisecond for the network after each poll, and drops it.
@@ -70,11 +70,11 @@ async fn drop_after(polls: usize, streamed: bool) -> Outcome {
             .await;
         assert!(aborted.is_ok(), "the provider saw no abort after {polls} polls");
     }
-    let seen = simulator.stats().requests_with_bytes;
+    let received = simulator.stats().requests_with_bytes;
     Outcome {
         finished,
         spent,
-        seen,
+        received,
     }
 }
 
@@ -87,8 +87,8 @@ async fn drop_after_each_number_of_polls(streamed: bool) {
             "one call, one token: {outcome:?} after {polls} polls"
         );
         assert!(
-            u64::from(outcome.spent) >= outcome.seen,
-            "a request seen by the provider costs a token: {outcome:?} after {polls} polls"
+            u64::from(outcome.spent) >= outcome.received,
+            "a request received by the provider costs a token: {outcome:?} after {polls} polls"
         );
         outcomes.push(outcome);
         if outcome.finished {
@@ -104,7 +104,7 @@ async fn drop_after_each_number_of_polls(streamed: bool) {
         "dropped before the request was sent: {outcomes:?}"
     );
     assert!(
-        count(|outcome| !outcome.finished && outcome.spent == 1 && outcome.seen == 1) > 0,
+        count(|outcome| !outcome.finished && outcome.spent == 1 && outcome.received == 1) > 0,
         "dropped during the response: {outcomes:?}"
     );
 }

@@ -12,9 +12,9 @@ use llmpool::{
     Providers, TargetSettings, UsageSource,
 };
 use serde_json::{Value, json};
-use support::{Play, STREAM_HEAD, Scripted, answer, events};
+use support::{Action, STREAM_HEAD, ScriptedProvider, answer, events};
 
-fn target(script: Arc<Scripted>, max_retries: u32) -> OpenAiCompatible {
+fn target(script: Arc<ScriptedProvider>, max_retries: u32) -> OpenAiCompatible {
     let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
     let settings = TargetSettings {
         api: ApiFormat::Responses,
@@ -61,8 +61,8 @@ fn encode_stream(stream: &[Value], done: bool) -> Vec<u8> {
     [STREAM_HEAD.as_bytes(), &events(&texts), b"0\r\n\r\n"].concat()
 }
 
-fn plain(status: &'static str) -> Arc<Scripted> {
-    Scripted::new(move |_, _| Play::Send(answer(200, "", &response(status).to_string())))
+fn plain(status: &'static str) -> Arc<ScriptedProvider> {
+    ScriptedProvider::new(move |_, _| Action::Send(answer(200, "", &response(status).to_string())))
 }
 
 fn request() -> ChatRequest {
@@ -85,9 +85,9 @@ async fn chat_is_translated_to_a_response_request_and_back() {
         (usage.prompt_tokens(), usage.cached_tokens(), usage.total_tokens()),
         (Some(3), Some(1), Some(5))
     );
-    let seen = script.seen.lock().unwrap();
+    let received = script.received.lock().unwrap();
     assert_eq!(
-        seen[0].body,
+        received[0].body,
         json!({"model": "m", "instructions": "Be brief.", "store": false, "input": [{"type": "message", "role": "user", "content": "hi"}]})
     );
 }
@@ -119,8 +119,8 @@ async fn target_parameters_complete_partly_set_chat_fields() {
         ..request
     };
     target.chat(&without_store).await.unwrap();
-    let seen = script.seen.lock().unwrap();
-    let body = &seen[0].body;
+    let received = script.received.lock().unwrap();
+    let body = &received[0].body;
     assert_eq!(body["store"], true);
     assert_eq!(
         body["include"],
@@ -136,7 +136,7 @@ async fn target_parameters_complete_partly_set_chat_fields() {
         json!({"format": {"type": "text"}, "verbosity": "low"})
     );
     assert_eq!(body.get("stream_options"), None, "not allowed without streaming");
-    assert_eq!(seen[1].body["store"], false);
+    assert_eq!(received[1].body["store"], false);
 }
 
 // U14
@@ -144,7 +144,8 @@ async fn target_parameters_complete_partly_set_chat_fields() {
 async fn assembled_stream_equals_the_plain_response() {
     let plain_answer = target(plain("completed"), 0).chat(&request()).await.unwrap();
     for done in [true, false] {
-        let script = Scripted::new(move |_, _| Play::Send(encode_stream(&stream("completed"), done)));
+        let script =
+            ScriptedProvider::new(move |_, _| Action::Send(encode_stream(&stream("completed"), done)));
         let stream = target(script, 0).chat_stream(&request()).await.unwrap();
         let streamed = stream.into_response().await.unwrap();
         assert_eq!(streamed.text(), plain_answer.text());
@@ -160,7 +161,7 @@ async fn assembled_stream_equals_the_plain_response() {
 async fn incomplete_response_has_finish_reason_length() {
     let plain_answer = target(plain("incomplete"), 0).chat(&request()).await.unwrap();
     assert_eq!(plain_answer.finish_reason(), Some(&FinishReason::Length));
-    let script = Scripted::new(|_, _| Play::Send(encode_stream(&stream("incomplete"), false)));
+    let script = ScriptedProvider::new(|_, _| Action::Send(encode_stream(&stream("incomplete"), false)));
     let stream = target(script, 0).chat_stream(&request()).await.unwrap();
     assert_eq!(
         stream.into_response().await.unwrap().finish_reason(),
@@ -184,8 +185,8 @@ async fn failed_response_is_retried_and_never_returned() {
                 answer(200, "", &response("failed").to_string())
             }
         };
-        let script = Scripted::new(move |number, _| {
-            Play::Send(match (number, streamed) {
+        let script = ScriptedProvider::new(move |number, _| {
+            Action::Send(match (number, streamed) {
                 (0, streamed) => bad(streamed),
                 (_, true) => encode_stream(&stream("completed"), true),
                 (_, false) => answer(200, "", &response("completed").to_string()),
@@ -221,7 +222,7 @@ async fn stream_failing_after_content_is_an_error_without_retry() {
     let mut cut = stream("completed");
     cut.truncate(6);
     for (events, kind) in [(failing, FailureKind::ServerError), (cut, FailureKind::Truncated)] {
-        let script = Scripted::new(move |_, _| Play::Send(encode_stream(&events, false)));
+        let script = ScriptedProvider::new(move |_, _| Action::Send(encode_stream(&events, false)));
         let stream = target(script.clone(), 3).chat_stream(&request()).await.unwrap();
         let error = stream.into_response().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Attempt(kind));
@@ -239,8 +240,8 @@ async fn long_echo_of_the_request_is_not_content() {
     let failed = json!({"type": "response.failed", "response": response("failed")});
     let broken = vec![start("response.created"), start("response.in_progress"), failed];
     let whole = stream("completed");
-    let script = Scripted::new(move |number, _| {
-        Play::Send(encode_stream(if number == 0 { &broken } else { &whole }, false))
+    let script = ScriptedProvider::new(move |number, _| {
+        Action::Send(encode_stream(if number == 0 { &broken } else { &whole }, false))
     });
     let request = ChatRequest::new([Message::system(long), Message::user("hi")]);
     let stream = target(script.clone(), 1).chat_stream(&request).await;
@@ -260,7 +261,7 @@ async fn unknown_events_do_not_end_a_stream() {
         5,
         json!({"type": "response.output_text.delta", "output_index": 0, "delta": "", "logprobs": {}}),
     );
-    let script = Scripted::new(move |_, _| Play::Send(encode_stream(&events, false)));
+    let script = ScriptedProvider::new(move |_, _| Action::Send(encode_stream(&events, false)));
     let answer = target(script.clone(), 0).chat_stream(&request()).await;
     assert_eq!(answer.unwrap().into_response().await.unwrap().text(), "Hello");
     let native = OpenAiResponsesCompatible::from_model(&target(script, 0)).unwrap();
@@ -283,8 +284,8 @@ async fn encrypted_item_of_a_truncated_stream_keeps_its_affinity() {
         json!({"type": "response.created", "response": {"id": "resp_1", "status": "in_progress", "output": []}}),
         json!({"type": "response.output_item.done", "output_index": 0, "item": {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}}),
     ];
-    let script = Scripted::new(move |number, _| {
-        Play::Send(if number == 0 {
+    let script = ScriptedProvider::new(move |number, _| {
+        Action::Send(if number == 0 {
             encode_stream(&broken, false)
         } else {
             answer(200, "", &response("completed").to_string())
@@ -347,10 +348,10 @@ async fn native_responses_calls_return_responses_and_events() {
     );
     assert_eq!(answer.report.usage.as_ref().unwrap().total_tokens(), Some(5));
     assert_eq!(
-        script.seen.lock().unwrap()[0].body,
+        script.received.lock().unwrap()[0].body,
         json!({"model": "m", "input": "hi", "store": true})
     );
-    let script = Scripted::new(|_, _| Play::Send(encode_stream(&stream("completed"), true)));
+    let script = ScriptedProvider::new(|_, _| Action::Send(encode_stream(&stream("completed"), true)));
     let native = OpenAiResponsesCompatible::from_model(&target(script.clone(), 0)).unwrap();
     let mut stream = native.create_response_stream(&request).await.unwrap();
     let mut kinds: Vec<EventKind> = Vec::new();
@@ -361,7 +362,7 @@ async fn native_responses_calls_return_responses_and_events() {
     }
     assert_eq!((kinds.len(), kinds.last()), (9, Some(&EventKind::Completed)));
     assert_eq!(stream.report().usage.as_ref().unwrap().total_tokens(), Some(5));
-    assert_eq!(script.seen.lock().unwrap()[0].body["stream"], true);
+    assert_eq!(script.received.lock().unwrap()[0].body["stream"], true);
 }
 
 #[test]
