@@ -1,7 +1,7 @@
-//! Assembly of chunks into a complete chat completion.
+//! Assembly of the chunks of a stream into a complete chat completion.
 //!
-//! Invariant: an assembled stream equals the completion that the same answer would be without streaming, however it was split.
-//! Repeated usage is never summed.
+//! Invariant: however an answer is split into chunks, the assembled completion equals the completion that the answer would be without streaming. If
+//! usage is reported repeatedly, the last report counts; reports are never summed.
 
 use std::sync::Arc;
 
@@ -23,26 +23,26 @@ use super::wire_object::partial_debug;
 #[derive(Clone, Default)]
 pub struct Assembler {
     completion: ChatCompletion,
-    /// One for each choice of `completion`.
+    /// States of the choices, in the order of the choices in `completion`.
     choices: Vec<ChoiceState>,
 }
 
-/// State of a choice beside what the completion has of it.
+/// State of a choice that the completion itself does not contain.
 #[derive(Clone, Default)]
 struct ChoiceState {
     tool_calls: ToolCallMatcher,
-    /// Log probabilities of each delta, joined at the end.
+    /// Log probabilities of each delta. They are joined when the completion is finished.
     logprobs: Vec<Json>,
     unknown_fields: MergedFields,
 }
 
 impl Assembler {
-    /// Creates an assembler that has no chunks.
+    /// Creates an assembler to which no chunks have been added.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds the next chunk.
+    /// Adds the next chunk of the stream.
     pub fn push(&mut self, chunk: ChatChunk) {
         let usage = chunk.usage();
         let completion = &mut self.completion;
@@ -66,7 +66,7 @@ impl Assembler {
         }
     }
 
-    /// Returns whether every choice so far has a finish reason.
+    /// Returns whether every choice that has appeared has a finish reason.
     pub fn is_done(&self) -> bool {
         let choices = &self.completion.choices;
         let is_finished = |choice: &Choice| choice.finish_reason.as_ref().is_some_and(is_stated);
@@ -78,7 +78,7 @@ impl Assembler {
         self.clone().finish()
     }
 
-    /// Returns the completion.
+    /// Returns the completion assembled from all chunks.
     pub fn finish(mut self) -> ChatCompletion {
         for (choice, state) in self.completion.choices.iter_mut().zip(&self.choices) {
             choice.logprobs = join_logprobs(&state.logprobs);
@@ -101,7 +101,7 @@ impl Assembler {
         merge_delta(&mut choice.message, piece.delta, state);
     }
 
-    /// Returns the choice with this index, adding it if it is new.
+    /// Returns the choice with this index. Adds the choice if it is new.
     fn choice_mut(&mut self, index: u64) -> (&mut Choice, &mut ChoiceState) {
         let choices = &mut self.completion.choices;
         let position = choices
@@ -115,12 +115,12 @@ impl Assembler {
     }
 }
 
-/// Returns whether the reason is not empty. Some providers send an empty one in every chunk.
+/// Returns whether the reason is not empty. Some providers send an empty reason in every chunk.
 fn is_stated(reason: &FinishReason) -> bool {
     reason.class() != FinishClass::Missing
 }
 
-/// Replaces a value by a later one, unless that is empty, as in the chunks that Azure adds at both ends of a stream.
+/// Replaces a text with a later text, unless the later text is empty. Azure, for example, adds chunks with empty fields at both ends of a stream.
 fn replace_text(known: &mut Option<String>, text: Option<Arc<str>>) {
     if let Some(text) = text
         && (known.is_none() || (!text.is_empty() && known.as_deref() != Some(&text)))
@@ -129,7 +129,7 @@ fn replace_text(known: &mut Option<String>, text: Option<Arc<str>>) {
     }
 }
 
-/// Sets a field of the message that [`Delta`] has no field for.
+/// Sets a field of the message for which [`Delta`] has no field.
 fn set_field(message: &mut Message, name: &str, json: Json) {
     match name {
         "reasoning_details" => message.reasoning_details = Some(json),
@@ -185,7 +185,7 @@ fn merge_function(function: &mut FunctionCall, piece: FunctionCall) {
     replace_fields(&mut function.extra, &piece.extra, &[]);
 }
 
-/// Appends content. Text is joined; once there are parts, text becomes another part.
+/// Appends a piece of content. Two texts are joined. If the content or the piece consists of parts, the result consists of parts.
 fn append_content(content: &mut Option<Content>, piece: Option<Content>) {
     *content = match (content.take(), piece) {
         (None, piece) => piece,
@@ -232,7 +232,7 @@ fn append_thought(thoughts: &mut Vec<Thought>, piece: Thought) {
     }
 }
 
-/// Sets the name, unless a non-empty one is known.
+/// Sets the name, unless a non-empty name is already known.
 fn set_name(name: &mut Option<String>, piece: Option<String>) {
     if name.as_deref().unwrap_or_default().is_empty() {
         *name = piece.or(name.take());
@@ -247,14 +247,14 @@ fn append(text: &mut Option<String>, piece: Option<String>) {
     }
 }
 
-/// Copies unknown fields outside of deltas; a later value replaces an earlier one.
+/// Copies unknown fields from outside of a delta, except those in `skip`. A later value replaces an earlier value.
 fn replace_fields(into: &mut UnknownFields, from: &UnknownFields, skip: &[&str]) {
     for (name, json) in from.iter().filter(|(name, _)| !skip.contains(name)) {
         into.insert(name.to_owned(), json.clone());
     }
 }
 
-/// Joins the lists in `{"content": […], "refusal": […]}` of all deltas.
+/// Joins the lists in the log probabilities `{"content": […], "refusal": […]}` of all deltas.
 fn join_logprobs(pieces: &[Json]) -> Option<Json> {
     let [first, rest @ ..] = pieces else { return None };
     let mut merged = MergedFields::default();

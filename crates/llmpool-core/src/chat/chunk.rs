@@ -17,37 +17,37 @@ use super::wire_object::{partial_debug, wire_object};
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ChatChunk {
-    /// ID of the completion, the same in all chunks.
+    /// ID of the completion, which is the same in all chunks.
     pub id: Option<Arc<str>>,
-    /// `chat.completion.chunk`.
+    /// Object type: `chat.completion.chunk`.
     pub object: Option<Arc<str>>,
     pub(crate) created: Option<LenientU64>,
-    /// Model that generated the completion.
+    /// Name of the model that generated the completion.
     pub model: Option<Arc<str>>,
-    /// Fingerprint of the backend's configuration.
+    /// Identifier of the backend configuration, to detect when the provider changes it.
     pub system_fingerprint: Option<Arc<str>>,
     /// Service tier that processed the request.
     pub service_tier: Option<Arc<str>>,
-    /// Deltas of the choices. Empty in a chunk that only carries usage.
+    /// What the chunk adds to each choice. Empty in a chunk that only carries usage.
     pub choices: Vec<ChunkChoice>,
-    /// Token usage, as a rule in the last chunk. [`usage()`](Self::usage) also finds it in other places.
+    /// Token usage, usually in the last chunk. [`usage()`](Self::usage) also finds usage in other places of the chunk.
     pub usage: Option<Usage>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
-/// The next delta of one choice.
+/// What one chunk adds to one choice, with the state of the choice.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ChunkChoice {
     pub(crate) index: Option<LenientU64>,
-    /// What the chunk adds to the choice.
+    /// What the chunk adds to the message of the choice.
     pub delta: Delta,
-    /// Why the model stopped, in the last chunk of the choice.
+    /// Why the model stopped generating the choice. `None` except in the last chunk of the choice.
     pub finish_reason: Option<FinishReason>,
     /// Log probabilities of the tokens in this delta.
     pub logprobs: Option<Json>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -58,7 +58,7 @@ wire_object!(ChunkChoice {
 } always { delta });
 
 impl ChunkChoice {
-    /// Creates a delta of the first choice.
+    /// Creates a delta for the choice with index 0.
     pub(crate) fn first(delta: Delta) -> Self {
         Self {
             index: Some(LenientU64(0)),
@@ -67,30 +67,30 @@ impl ChunkChoice {
         }
     }
 
-    /// Returns the index of the choice. A missing index is 0.
+    /// Returns the zero-based index of the choice. If the provider sends no index, returns 0.
     pub fn index(&self) -> u64 {
         self.index.map_or(0, |index| index.0)
     }
 }
 
-/// What one chunk adds to a choice.
+/// What one chunk adds to the message of a choice.
 #[derive(Clone, Default, PartialEq)]
 pub struct Delta {
-    /// The next piece of content, nearly always a string.
+    /// The next piece of the content, nearly always a string.
     pub content: Option<Content>,
-    /// Role of the message, sent once.
+    /// Role of the message, usually only in the first delta.
     pub role: Option<Role>,
-    /// The next piece of a refusal.
+    /// The next piece of the refusal.
     pub refusal: Option<String>,
-    /// The next piece of reasoning, under the name that DeepSeek and many others use.
+    /// The next piece of the reasoning, under the name that DeepSeek and many other providers use.
     pub reasoning_content: Option<String>,
-    /// The next piece of reasoning, under the name that OpenRouter, Groq and vLLM use.
+    /// The next piece of the reasoning, under the name that OpenRouter, Groq and vLLM use.
     pub reasoning: Option<String>,
-    /// Deltas of tool calls.
+    /// The next pieces of tool calls.
     pub tool_calls: Vec<ToolCallDelta>,
-    /// The next piece of a function call in the deprecated form.
+    /// The next piece of a function call in its deprecated form.
     pub function_call: Option<FunctionCall>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -105,26 +105,27 @@ wire_object!(Delta {
 });
 
 impl Delta {
-    /// Returns the text of the delta: all text parts, joined. Empty if there are none.
+    /// Returns the text of the delta: all text parts of its content, joined. Empty if there are none.
     pub fn text(&self) -> Cow<'_, str> {
         self.content.as_ref().map(Content::text).unwrap_or_default()
     }
 }
 
 lenient_getters!(ChatChunk {
-    /// Returns the creation time in seconds since 1970, as reported by the provider.
+    /// Returns the creation time of the completion in seconds since 1970. `None` if the provider does not report a number.
     created,
 });
 
 impl ChatChunk {
-    /// Returns the text that the chunk adds to the first choice: all text parts, joined. Empty if there are none.
+    /// Returns the text that the chunk adds to the choice with index 0: all text parts, joined. Empty if there are none.
     pub fn text(&self) -> Cow<'_, str> {
         let mut choices = self.choices.iter();
         let first = choices.find(|choice| choice.index() == 0);
         first.map(|choice| choice.delta.text()).unwrap_or_default()
     }
 
-    /// Returns the usage that has at least one count, from the top level, a choice, or Groq's `x_groq`.
+    /// Returns the first usage with at least one count, from the top level, a choice, or Groq's `x_groq` field. `None` if the chunk has no usage with
+    /// counts.
     pub fn usage(&self) -> Option<Usage> {
         let has_counts = |usage: &Usage| !usage.is_empty();
         let parse = |json: &Json| serde_json::from_str(json.get()).ok().filter(has_counts);
@@ -140,7 +141,7 @@ impl ChatChunk {
         top_level.cloned().or_else(in_choice).or_else(in_groq)
     }
 
-    /// Returns whether the chunk carries usage and no choice.
+    /// Returns whether the chunk carries usage but no choices.
     pub fn is_usage_only(&self) -> bool {
         self.choices.is_empty() && self.usage().is_some()
     }

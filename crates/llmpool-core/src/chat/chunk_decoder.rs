@@ -1,10 +1,10 @@
 //! Decoding of the chunks of one stream.
 //!
-//! A chunk that [`StreamView`](crate::stream_view::StreamView) recognised as a repeat of an earlier one is a copy of that chunk
-//! with other strings. Every other chunk is parsed.
+//! Most chunks of a stream equal an earlier chunk except for a few strings. [`StreamView`](crate::stream_view::StreamView) recognises such a repeat.
+//! It is then decoded by copying the earlier chunk and replacing the strings (the fast path). Every other chunk is parsed.
 //!
-//! Invariant: the fast path gives the chunk that parsing gives. It is used for a template only after a probe with distinct
-//! strings gave the same chunk both ways.
+//! Invariant: the fast path yields the same chunk as parsing. It is used only for templates (chunks without their varying strings) for which a test
+//! with distinct strings has confirmed this.
 
 use serde_json::value::RawValue;
 
@@ -15,30 +15,30 @@ use super::json::Json;
 use super::repair::repair;
 use crate::stream_view::{EventRepeat, VaryingField};
 
-/// Decoder for the chunks of one stream.
+/// A decoder for the chunks of one stream.
 #[derive(Clone, Default)]
 pub struct ChunkDecoder {
     cache: StringCache,
     prototype: Option<Prototype>,
 }
 
-/// The chunk that all repeats of one template have in common.
+/// The chunk that all repeats of one template have in common, with empty strings.
 #[derive(Clone)]
 struct Prototype {
     template: u32,
-    /// `None` if repeats of this template have to be parsed.
+    /// The common chunk. `None` if repeats of this template have to be parsed.
     chunk: Option<ChatChunk>,
 }
 
 impl ChunkDecoder {
-    /// Creates a decoder for a stream that has not begun.
+    /// Creates a decoder for a stream of which no event has been decoded.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Decodes the data of one event.
     ///
-    /// Values of an unexpected type are converted where their meaning is clear.
+    /// A value of an unexpected type is converted if its meaning is clear, for example a number as ID.
     ///
     /// # Errors
     /// If the data is not a chunk. The error may quote the data.
@@ -46,10 +46,11 @@ impl ChunkDecoder {
         self.cache.decode(data).or_else(|error| repair(data).ok_or(error))
     }
 
-    /// Decodes the data of an event that [`StreamView`](crate::stream_view::StreamView) observed. `repeat` is what it recognised.
+    /// Decodes the data of an event that [`StreamView`](crate::stream_view::StreamView) has observed. `repeat` is the repeat that the stream view
+    /// recognised, if any.
     ///
     /// # Errors
-    /// As [`decode`](Self::decode).
+    /// See [`decode`](Self::decode).
     #[doc(hidden)]
     pub fn decode_observed(
         &mut self,
@@ -74,7 +75,7 @@ impl ChunkDecoder {
         Some(chunk)
     }
 
-    /// Parses the event with empty strings. Returns `None` if filling in strings does not give the same as parsing.
+    /// Parses the event with empty strings. Returns `None` if filling strings into the result would not yield the same chunk as parsing.
     fn prototype_chunk(&mut self, data: &[u8], repeat: &EventRepeat) -> Option<ChatChunk> {
         let (probe, probe_repeat) = repeat.probe(data);
         let parsed = self.cache.decode(&probe).ok()?;
@@ -87,7 +88,7 @@ impl ChunkDecoder {
     }
 }
 
-/// Puts the varying values of an event into a chunk.
+/// Puts the varying values of an event into a chunk. Returns `None` if a value does not fit.
 fn fill(chunk: &mut ChatChunk, data: &[u8], repeat: &EventRepeat) -> Option<()> {
     for (field, json) in repeat.values(data) {
         if field == VaryingField::Obfuscation {

@@ -1,7 +1,7 @@
 //! Decoding and encoding of chunks.
 //!
-//! Several fields have the same value in every chunk of a stream. The decoder keeps those strings and hands out shared copies,
-//! so a text chunk allocates its list of choices and its text only.
+//! Several fields have the same value in every chunk of a stream. The decoder keeps these strings and shares them between chunks. A text chunk
+//! therefore allocates only its list of choices and its text.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::chunk::{ChatChunk, ChunkChoice};
 use super::wire_object::FieldName;
 
-/// Strings of the last chunk that are likely to be the same in the next one.
+/// Strings of the previous chunk that are likely to be the same in the next chunk.
 #[derive(Clone, Default)]
 pub(super) struct StringCache {
     id: Option<Arc<str>>,
@@ -23,12 +23,12 @@ pub(super) struct StringCache {
 }
 
 impl StringCache {
-    /// Decodes a chunk, sharing the strings that equal those of the last one.
+    /// Decodes a chunk. Strings that equal those of the previous chunk are shared with it.
     pub(super) fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
         let Ok(text) = std::str::from_utf8(data) else {
             return serde_json::from_slice(data);
         };
-        // `from_str` is cheaper than `from_slice`: it does not check every string for valid UTF-8.
+        // `from_str` is cheaper than `from_slice`, which validates every string as UTF-8.
         let mut json = serde_json::Deserializer::from_str(text);
         let chunk = ChunkVisitor { cache: self }.deserialize(&mut json)?;
         json.end()?;
@@ -48,7 +48,7 @@ impl<'de> DeserializeSeed<'de> for ChunkVisitor<'_> {
     }
 }
 
-/// Names of the fields. The position of a name is its bit in [`UnknownFields`](super::UnknownFields).
+/// Names of the fields. The position of a name is the number of its bit in [`UnknownFields`](super::UnknownFields).
 const NAMES: [&str; 8] = [
     "id",
     "object",
@@ -60,7 +60,7 @@ const NAMES: [&str; 8] = [
     "usage",
 ];
 
-/// Bit of the choices. Marked as long as they are missing.
+/// Number of the bit that stands for `choices` in [`UnknownFields`](super::UnknownFields). The bit is set if the field is missing.
 const CHOICES: u32 = 6;
 
 impl<'de> Visitor<'de> for ChunkVisitor<'_> {
@@ -116,7 +116,7 @@ fn set<T>(field: &mut Option<T>, value: Option<T>) -> bool {
     field.is_some()
 }
 
-/// A string that likely equals the cached one.
+/// Decodes a string that is likely to equal the cached string.
 struct CachedString<'a>(&'a mut Option<Arc<str>>);
 
 impl<'de> DeserializeSeed<'de> for CachedString<'_> {

@@ -1,4 +1,4 @@
-//! Content that is either a string or a list of parts.
+//! Message content, which is either a string or a list of parts.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,18 +9,18 @@ use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 
 use super::part::Part;
 
-/// A string, or a list of parts of several types.
+/// Message content: a string, or a list of parts of various types.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Content<P = Part> {
-    /// A string.
+    /// The content is a string.
     Text(String),
-    /// Parts: text, images, audio, files.
+    /// The content is a list of parts: text, images, audio, files.
     Parts(Vec<P>),
 }
 
 impl Content {
-    /// Returns the text: all text parts, joined. Reasoning and refusals are left out. Borrows if there is one text only.
+    /// Returns the text: all text parts, joined, without reasoning and refusals. Borrows if there is a single text.
     pub fn text(&self) -> Cow<'_, str> {
         let mut texts = self.texts();
         let first = texts.next().unwrap_or_default();
@@ -30,7 +30,7 @@ impl Content {
         }
     }
 
-    /// Returns the text if it is the only part apart from reasoning.
+    /// Returns the text if a single text is the only content apart from reasoning. Otherwise returns `None`.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -42,7 +42,7 @@ impl Content {
         }
     }
 
-    /// Returns all text parts in order. Reasoning and refusals are left out.
+    /// Returns all text parts in order, without reasoning and refusals.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         let (single, parts) = match self {
             Self::Text(text) => (Some(text.as_str()), &[][..]),

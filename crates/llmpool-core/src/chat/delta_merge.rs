@@ -1,7 +1,7 @@
-//! Merging of unknown fields of deltas.
+//! Merging of the unknown fields of deltas.
 //!
-//! Strings and lists are concatenated; of other values the last one is kept. The merged JSON is written once at the end, because
-//! writing it after every chunk would take quadratic time.
+//! Strings and lists are concatenated. Of other values, the last value is kept. The merged JSON is written only once, at the end, because writing it
+//! after every chunk would take quadratic time.
 
 use super::empty_object::EmptyObject;
 use super::json::Json;
@@ -15,16 +15,16 @@ pub(super) struct MergedFields(Vec<(String, MergedValue)>);
 enum MergedValue {
     Text(String),
     List(Vec<Json>),
-    /// An object whose fields are merged.
+    /// An object, the fields of which are merged in the same way.
     Object(MergedFields),
     Other(Json),
 }
 
-/// Name of the object whose fields are merged: its data and transcript are streamed.
+/// Name of the field that holds an object whose fields are merged, because the data and transcript of audio are streamed in pieces.
 const AUDIO: &str = "audio";
 
 impl MergedFields {
-    /// Merges the fields of a delta.
+    /// Merges the unknown fields of a delta into these fields.
     pub(super) fn merge(&mut self, delta: &UnknownFields) {
         for (name, value) in delta.iter() {
             let value = MergedValue::parse(name, value);
@@ -35,7 +35,7 @@ impl MergedFields {
         }
     }
 
-    /// Merges the fields of an object. Returns whether the value is an object.
+    /// Merges the fields of an object into these fields. Returns whether `object` is an object; if not, nothing is merged.
     pub(super) fn merge_object(&mut self, object: &Json) -> bool {
         let object: Option<EmptyObject> = serde_json::from_str(object.get()).ok();
         object.is_some_and(|object| {
@@ -44,7 +44,7 @@ impl MergedFields {
         })
     }
 
-    /// Returns all fields as one object.
+    /// Returns all fields as one JSON object. `None` if there are no fields.
     pub(super) fn to_object(&self) -> Option<Json> {
         let mut object = EmptyObject::default();
         for (name, json) in self.to_fields() {
@@ -53,7 +53,7 @@ impl MergedFields {
         Json::of(&object).ok()
     }
 
-    /// Returns the merged fields in order.
+    /// Returns the names and values of the merged fields, in the order in which they first appeared.
     pub(super) fn to_fields(&self) -> impl Iterator<Item = (&str, Json)> {
         let fields = self.0.iter();
         fields.filter_map(|(name, value)| Some((name.as_str(), value.to_json()?)))
@@ -87,7 +87,7 @@ impl MergedValue {
             (Self::Object(known), Self::Object(more)) => {
                 for (name, value) in more.0 {
                     match known.get_mut(&name) {
-                        // The ID is repeated, not continued.
+                        // The ID of the audio is repeated in each delta, not continued.
                         Some(known) if name == "id" => *known = value,
                         Some(known) => known.merge(value),
                         None => known.0.push((name, value)),

@@ -1,12 +1,12 @@
-//! Objects without named fields.
+//! JSON objects for which no fields are defined.
 
 use super::unknown_fields::UnknownFields;
 use super::wire_object::{opaque_debug, wire_object};
 
-/// An object without named fields, such as a response format that consists of its `type`.
+/// A JSON object for which no fields are defined, for example a response format that consists of its `type`.
 #[derive(Clone, Default, PartialEq)]
 pub struct EmptyObject {
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 

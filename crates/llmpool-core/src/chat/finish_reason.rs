@@ -1,4 +1,4 @@
-//! Reasons for which a model stopped generating a choice.
+//! Reasons why a model stops generating a choice.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use super::string_enum::string_enum;
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FinishReason {
-    /// A natural end or a stop sequence.
+    /// The answer came to a natural end or reached a stop sequence.
     Stop,
-    /// The token limit was reached.
+    /// The answer reached the token limit.
     Length,
     /// The model calls tools.
     ToolCalls,
@@ -18,7 +18,7 @@ pub enum FinishReason {
     ContentFilter,
     /// The model calls a function, in the deprecated form.
     FunctionCall,
-    /// A reason that has no variant, as the provider sent it.
+    /// A reason that this enum does not define, as the provider sent it.
     Other(Box<str>),
 }
 
@@ -30,33 +30,34 @@ string_enum!(FinishReason {
     FunctionCall => "function_call",
 });
 
-/// Meaning of a finish reason, independent of the provider's name for it.
+/// Meaning of a finish reason, regardless of the provider's name for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FinishClass {
-    /// The reason is empty; the choice is not finished.
+    /// The reason is empty, so the choice is not finished.
     Missing,
     /// The choice is complete.
     Complete,
-    /// The token limit or the end of the context window was reached.
+    /// The answer reached the token limit or the end of the context window.
     Truncated,
     /// The provider's content filter removed content.
     Filtered,
-    /// The provider failed.
+    /// The provider failed while it generated the choice.
     Failed,
 }
 
 impl FinishReason {
-    /// Returns whether the choice ended at the token limit or at the end of the context window, under any provider's name for it.
+    /// Returns whether the choice was cut off at the token limit or at the end of the context window. Recognises the names of various providers for
+    /// this.
     pub fn is_truncated(&self) -> bool {
         self.class() == FinishClass::Truncated
     }
 
-    /// Returns whether a content filter ended the choice, under any provider's name for it.
+    /// Returns whether a content filter ended the choice. Recognises the names of various providers for this.
     pub fn is_filtered(&self) -> bool {
         self.class() == FinishClass::Filtered
     }
 
-    /// Returns whether the provider failed while it generated the choice.
+    /// Returns whether the provider failed while it generated the choice. Recognises the names of various providers for this.
     pub fn is_failure(&self) -> bool {
         self.class() == FinishClass::Failed
     }

@@ -1,4 +1,4 @@
-//! JSON values that keep their text.
+//! JSON values that preserve their text.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// A JSON value as its text, so that numbers keep all their digits and objects the order of their fields.
+/// A JSON value stored as text, which preserves all digits of numbers and the order of fields in objects.
 ///
-/// `Debug` shows the length only.
+/// `Debug` output shows only the length of the text.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Json(Box<RawValue>);
 
 impl Json {
-    /// Serializes a value.
+    /// Serializes a value to JSON.
     ///
     /// # Errors
-    /// If the value cannot be serialized as JSON, such as a map whose keys are not strings.
+    /// If the value cannot be represented in JSON, for example a map with keys that are not strings.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
         serde_json::value::to_raw_value(value).map(Self)
     }
@@ -27,7 +27,7 @@ impl Json {
         self.0.get()
     }
 
-    /// Parses the text. Numbers have the precision of [`serde_json::Number`]; a value nested too deeply becomes `null`.
+    /// Parses the JSON text. Numbers have the precision of [`serde_json::Number`]. A value that is nested too deeply for the parser becomes `null`.
     pub fn value(&self) -> Value {
         serde_json::from_str(self.get()).unwrap_or_default()
     }
@@ -47,7 +47,7 @@ impl From<Value> for Json {
 }
 
 impl PartialEq for Json {
-    /// Compares the values, so that white space and escapes make no difference.
+    /// Compares the parsed values, so that white space and escapes in the text make no difference.
     fn eq(&self, other: &Self) -> bool {
         let parse = |json: &Self| serde_json::from_str::<Value>(json.get()).ok();
         self.get() == other.get() || parse(self).is_some_and(|value| parse(other) == Some(value))

@@ -1,11 +1,11 @@
-//! Whole numbers in the forms that providers send.
+//! Whole numbers in the various forms in which providers send them.
 
 use std::fmt;
 
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// A whole number. Also decodes from a float (rounded down) and from a string that holds a number; negative numbers become 0.
+/// A whole number. Can also be decoded from a float (rounded down) or from a string that contains a number. Negative numbers become 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct LenientU64(pub(crate) u64);
 
@@ -28,7 +28,7 @@ impl<'de> Deserialize<'de> for LenientU64 {
             }
 
             fn visit_f64<E>(self, value: f64) -> Result<LenientU64, E> {
-                // `as` saturates: negative numbers become 0.
+                // The cast saturates: negative numbers become 0.
                 Ok(LenientU64(value as u64))
             }
 

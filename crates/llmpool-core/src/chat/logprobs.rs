@@ -8,39 +8,39 @@ use super::wire_object::opaque_debug;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct Logprobs {
-    /// Tokens of the content.
+    /// Tokens of the content, with their log probabilities. `None` if not reported.
     #[serde(default)]
     pub content: Option<Vec<TokenLogprob>>,
-    /// Tokens of a refusal.
+    /// Tokens of the refusal, with their log probabilities. `None` if not reported.
     #[serde(default)]
     pub refusal: Option<Vec<TokenLogprob>>,
 }
 
-/// A token and its log probability.
+/// A token of the answer and its log probability.
 #[derive(Clone, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct TokenLogprob {
     /// Text of the token.
     pub token: String,
-    /// Natural logarithm of the probability; -9999 stands for a very unlikely token.
+    /// Natural logarithm of the token's probability. -9999 stands for a very unlikely token.
     pub logprob: f64,
-    /// UTF-8 bytes of the token, for tokens that are part of a character.
+    /// UTF-8 bytes of the token. Needed where a character is split into several tokens. `None` if not reported.
     #[serde(default)]
     pub bytes: Option<Vec<u8>>,
-    /// Most likely tokens at this position.
+    /// The most likely tokens at this position, with their log probabilities.
     #[serde(default)]
     pub top_logprobs: Vec<TopLogprob>,
 }
 
-/// A token that was likely at a position.
+/// One of the most likely tokens at a position of the answer.
 #[derive(Clone, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct TopLogprob {
     /// Text of the token.
     pub token: String,
-    /// Natural logarithm of the probability.
+    /// Natural logarithm of the token's probability.
     pub logprob: f64,
-    /// UTF-8 bytes of the token.
+    /// UTF-8 bytes of the token. `None` if not reported.
     #[serde(default)]
     pub bytes: Option<Vec<u8>>,
 }

@@ -14,20 +14,20 @@ use super::wire_object::wire_object;
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Role {
-    /// Instructions to the model.
+    /// Instructions to the model (`system`).
     System,
-    /// Instructions to the model, the name that newer OpenAI models use.
+    /// Instructions to the model (`developer`), the name that newer OpenAI models use.
     Developer,
-    /// The end user.
+    /// Input of the end user.
     #[default]
     User,
-    /// The model.
+    /// Output of the model.
     Assistant,
     /// The result of a tool call.
     Tool,
     /// The result of a function call, in the deprecated form.
     Function,
-    /// A role that has no variant.
+    /// A role that this enum does not define.
     Other(Box<str>),
 }
 
@@ -40,34 +40,34 @@ string_enum!(Role {
     Function => "function",
 });
 
-/// A message of a conversation. One type for all roles: the role decides which fields are meaningful.
+/// A message of a conversation. This type serves all roles; the role decides which fields are meaningful.
 #[derive(Clone, Default, PartialEq)]
 pub struct Message {
     /// Role of the author.
     pub role: Option<Role>,
-    /// Content. Absent or null beside tool calls.
+    /// Content of the message. Often `None` in a message with tool calls.
     pub content: Option<Content>,
-    /// Name that distinguishes authors of the same role.
+    /// Name of the author, to distinguish several authors of the same role.
     pub name: Option<String>,
-    /// Refusal of the model, in place of content.
+    /// Text with which the model refuses to answer. Takes the place of the content.
     pub refusal: Option<String>,
-    /// Reasoning, under the name that DeepSeek and many others use. Some providers require it in later requests.
+    /// Reasoning of the model, under the name that DeepSeek and many other providers use. Some providers require it in later requests.
     pub reasoning_content: Option<String>,
-    /// Reasoning, under the name that OpenRouter, Groq and vLLM use.
+    /// Reasoning of the model, under the name that OpenRouter, Groq and vLLM use.
     pub reasoning: Option<String>,
-    /// Reasoning blocks of OpenRouter, to be sent back unchanged.
+    /// Reasoning blocks of OpenRouter, to be sent back unchanged in later requests.
     pub reasoning_details: Option<Json>,
-    /// Tool calls of the model.
+    /// Tool calls that the model makes.
     pub tool_calls: Vec<ToolCall>,
-    /// ID of the tool call that this message is the result of.
+    /// ID of the tool call whose result this message is.
     pub tool_call_id: Option<String>,
-    /// Function call of the model, in the deprecated form.
+    /// Function call that the model makes, in the deprecated form.
     pub function_call: Option<FunctionCall>,
-    /// Audio output: `{"id", "data", "transcript", "expires_at"}`. In a request, the ID of an earlier one.
+    /// Audio output: `{"id", "data", "transcript", "expires_at"}`. In a request, the ID of an earlier audio output.
     pub audio: Option<Json>,
-    /// Sources of the content: `[{"type": "url_citation", …}]`.
+    /// Sources to which the content refers: `[{"type": "url_citation", …}]`.
     pub annotations: Option<Vec<Json>>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -101,17 +101,17 @@ impl Message {
         Self::new(Role::System, content)
     }
 
-    /// Creates a message of the end user.
+    /// Creates a message from the end user.
     pub fn user(content: impl Into<Content>) -> Self {
         Self::new(Role::User, content)
     }
 
-    /// Creates a message of the model.
+    /// Creates a message from the model.
     pub fn assistant(content: impl Into<Content>) -> Self {
         Self::new(Role::Assistant, content)
     }
 
-    /// Creates the result of the tool call with this ID.
+    /// Creates a message with the result of the tool call whose ID is `call_id`.
     pub fn tool(call_id: impl Into<String>, content: impl Into<Content>) -> Self {
         Self {
             tool_call_id: Some(call_id.into()),

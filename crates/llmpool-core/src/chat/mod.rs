@@ -1,9 +1,9 @@
 //! Chat Completions: requests, completions and chunks.
 //!
-//! The types keep everything that they have no field for: unknown fields, unknown variants, and the digits of numbers. Decoding
-//! is lenient, because providers deviate from the specification; encoding leaves out absent fields.
+//! The types preserve what they do not define: unknown fields, unknown variants, and all digits of numbers. Decoding is lenient, because
+//! providers deviate from the specification. Encoding omits absent fields.
 //!
-//! Structs with public fields gain fields in minor releases. Build them with `..Default::default()` or their constructors:
+//! Minor releases add fields to structs with public fields. Build such structs with `..Default::default()` or with their constructors:
 //!
 //! ```
 //! use llmpool_core::chat::{ChatRequest, Message};
@@ -15,9 +15,9 @@
 //! # assert_eq!(request.messages.len(), 2);
 //! ```
 //!
-//! Invariant: decoding and encoding gives equal JSON.
+//! Invariant: decoding JSON and encoding the result gives equal JSON.
 //!
-//! Invariant: `Debug` shows types and sizes, never text of a user or model.
+//! Invariant: `Debug` output shows types and sizes, never the text of a user or model.
 
 mod assembler;
 mod chunk;
@@ -72,11 +72,11 @@ pub use tool_definition::{
 pub use unknown_fields::UnknownFields;
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 
-/// Decodes JSON. Validating UTF-8 once is cheaper than validating every string in it.
+/// Decodes JSON. Validates the input as UTF-8 once, which is cheaper than validating every string separately.
 pub(crate) fn from_json<'a, T: serde::Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
     match std::str::from_utf8(json) {
         Ok(text) => serde_json::from_str(text),
-        // Fails too, with an error that names the position.
+        // Also fails, but with an error that names the position.
         Err(_) => serde_json::from_slice(json),
     }
 }

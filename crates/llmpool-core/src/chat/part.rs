@@ -18,9 +18,9 @@ pub enum Part {
     File(FilePart),
     /// A refusal of the model.
     Refusal(RefusalPart),
-    /// Reasoning, in the form that Mistral sends.
+    /// Reasoning of the model, in the form that Mistral uses.
     Thinking(ThinkingPart),
-    /// An object of another type, unchanged.
+    /// A part of another type, as raw JSON.
     Other(Json),
 }
 
@@ -42,7 +42,7 @@ impl Part {
         })
     }
 
-    /// Creates an image part with an `https:` or `data:` URL.
+    /// Creates an image part. `url` is an `https:` or `data:` URL.
     pub fn image(url: impl Into<String>) -> Self {
         let image_url = ImageUrl {
             url: url.into(),
@@ -54,7 +54,7 @@ impl Part {
         })
     }
 
-    /// Creates an audio part. `data` is base64, `format` is `wav` or `mp3`.
+    /// Creates an audio part. `data` is the audio in base64, and `format` is `wav` or `mp3`.
     pub fn audio(data: impl Into<String>, format: impl Into<String>) -> Self {
         let input_audio = InputAudio {
             data: data.into(),
@@ -67,7 +67,7 @@ impl Part {
         })
     }
 
-    /// Creates a file part. `data` is a `data:` URL.
+    /// Creates a file part. `data` is the content of the file as a `data:` URL.
     pub fn file(name: impl Into<String>, data: impl Into<String>) -> Self {
         let file = FileSource {
             filename: Some(name.into()),
@@ -80,7 +80,7 @@ impl Part {
         })
     }
 
-    /// Returns the text of a text part.
+    /// Returns the text of a text part. `None` for a part of another type.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(part) => Some(&part.text),
@@ -89,47 +89,47 @@ impl Part {
     }
 }
 
-/// Text.
+/// A part with text.
 #[derive(Clone, Default, PartialEq)]
 pub struct TextPart {
     /// The text.
     pub text: String,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(TextPart {} always { text });
 
-/// An image.
+/// A part with an image.
 #[derive(Clone, Default, PartialEq)]
 pub struct ImagePart {
-    /// URL of the image, and options.
+    /// URL of the image, and how the model sees it.
     pub image_url: ImageUrl,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(ImagePart {} always { image_url });
 
-/// URL of an image, and options.
+/// URL of an image, and how the model sees it.
 #[derive(Clone, Default, PartialEq)]
 pub struct ImageUrl {
-    /// An `https:` or `data:` URL.
+    /// URL of the image, either `https:` or `data:`.
     pub url: String,
-    /// Resolution at which the model sees the image: `low`, `high`, `auto`.
+    /// Resolution at which the model sees the image: `low`, `high` or `auto`.
     pub detail: Option<String>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(ImageUrl { detail } always { url });
 
-/// Audio.
+/// A part with audio input.
 #[derive(Clone, Default, PartialEq)]
 pub struct AudioPart {
-    /// The audio.
+    /// The audio data and its format.
     pub input_audio: InputAudio,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -138,37 +138,37 @@ wire_object!(AudioPart {} always { input_audio });
 /// Audio data and its format.
 #[derive(Clone, Default, PartialEq)]
 pub struct InputAudio {
-    /// The audio in base64.
+    /// The audio data in base64.
     pub data: String,
-    /// `wav` or `mp3`.
+    /// Format of the audio data: `wav` or `mp3`.
     pub format: String,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(InputAudio {} always { data, format });
 
-/// A file.
+/// A part with a file.
 #[derive(Clone, Default, PartialEq)]
 pub struct FilePart {
-    /// ID or content of the file.
+    /// The ID or the content of the file.
     pub file: FileSource,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(FilePart {} always { file });
 
-/// ID of an uploaded file, or its content.
+/// The ID of an uploaded file, or the content of a file.
 #[derive(Clone, Default, PartialEq)]
 pub struct FileSource {
-    /// ID of an uploaded file.
+    /// ID of a file that was uploaded to the provider.
     pub file_id: Option<String>,
-    /// Content as a `data:` URL or in base64.
+    /// Content of the file, as a `data:` URL or in base64.
     pub file_data: Option<String>,
     /// Name of the file.
     pub filename: Option<String>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -178,42 +178,42 @@ wire_object!(FileSource {
     filename
 });
 
-/// A refusal of the model.
+/// A part with a refusal of the model.
 #[derive(Clone, Default, PartialEq)]
 pub struct RefusalPart {
     /// Text of the refusal.
     pub refusal: String,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(RefusalPart {} always { refusal });
 
-/// Reasoning.
+/// A part with reasoning of the model, in the form that Mistral uses.
 #[derive(Clone, Default, PartialEq)]
 pub struct ThinkingPart {
-    /// Pieces of reasoning, as a rule text.
+    /// Pieces of the reasoning, usually text.
     pub thinking: Vec<Thought>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(ThinkingPart {} always { thinking });
 
-/// A piece of reasoning. Not a [`Part`], which could contain further reasoning.
+/// A piece of reasoning. Not a [`Part`], because a part could contain further reasoning.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Thought {
-    /// Text.
+    /// A piece of text.
     Text(TextPart),
-    /// An object of another type, unchanged.
+    /// A piece of another type, as raw JSON.
     Other(Json),
 }
 
 tagged_enum!(Thought { Text => "text" });
 
 impl Thought {
-    /// Returns the text of a text piece.
+    /// Returns the text of a text piece. `None` for a piece of another type.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(part) => Some(&part.text),

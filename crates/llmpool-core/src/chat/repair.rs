@@ -1,17 +1,18 @@
-//! Repair of completions and chunks with values of an unexpected type.
+//! Repair of completions and chunks in which values have an unexpected type.
 //!
-//! Some providers send a number as ID, arguments as an object, or an empty list in place of usage. Only JSON that cannot be decoded
-//! as it is gets here; valid completions keep every byte.
+//! Some providers send a number as ID, tool call arguments as an object, or an empty list in place of usage. Only JSON that cannot be decoded
+//! otherwise is repaired; valid completions keep every byte.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// Decodes a completion or chunk after converting values of an unexpected type, or dropping those whose meaning is unclear. Returns
-/// `None` if it still cannot be decoded.
+/// Decodes a completion or chunk in which values have an unexpected type.
+///
+/// Converts such values, or drops them if their meaning is unclear. Returns `None` if the result still cannot be decoded.
 pub(super) fn repair<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
     let mut value: Value = serde_json::from_slice(json).ok()?;
     repair_completion(value.as_object_mut()?);
-    // Through text, because `RawValue` decodes from text only.
+    // Goes through JSON text, because `RawValue` can be decoded from text only.
     serde_json::from_str(&value.to_string()).ok()
 }
 
@@ -111,7 +112,7 @@ fn repair_function(function: &mut Map<String, Value>) {
     make_strings(function, &["name", "arguments", "input"]);
 }
 
-/// Drops nulls from a list; wraps any other value in a list.
+/// Drops the nulls from a list. Wraps any other value in a list.
 fn make_list(value: &mut Value) {
     match value {
         Value::Array(items) => items.retain(|item| !item.is_null()),
@@ -144,14 +145,14 @@ fn make_strings(fields: &mut Map<String, Value>, names: &[&str]) {
     }
 }
 
-/// Replaces any value but a string or null by its JSON text.
+/// Replaces any value with its JSON text, except strings and null.
 fn make_string(value: &mut Value) {
     if !value.is_string() && !value.is_null() {
         *value = Value::String(value.to_string());
     }
 }
 
-/// Removes a field whose value is neither null nor valid.
+/// Removes the field `name`, unless its value is null or valid.
 fn retain_if(fields: &mut Map<String, Value>, name: &str, is_valid: impl Fn(&Value) -> bool) {
     if fields
         .get(name)

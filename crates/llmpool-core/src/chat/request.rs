@@ -12,80 +12,80 @@ use super::tool_definition::{Tool, ToolChoice};
 use super::unknown_fields::UnknownFields;
 use super::wire_object::{partial_debug, wire_object};
 
-/// A request for a chat completion. Absent fields are not sent; parameters without a field go into `extra`.
+/// A request for a chat completion. Fields that are `None` or empty are not sent. Parameters without a field go into `extra`.
 #[derive(Clone, Default, PartialEq)]
 pub struct ChatRequest {
-    /// Messages of the conversation.
+    /// Messages of the conversation, oldest first.
     pub messages: Vec<Message>,
-    /// Model. Targets replace it by their own.
+    /// Name of the model. A target replaces it with the name of its own model.
     pub model: Option<String>,
-    /// Limit on the tokens of the answer, including reasoning.
+    /// Maximum number of tokens in the answer, including reasoning.
     pub max_completion_tokens: Option<u64>,
-    /// Limit on the tokens of the answer, under the name that older servers expect.
+    /// Maximum number of tokens in the answer, under the name that older servers expect.
     pub max_tokens: Option<u64>,
-    /// Sampling temperature, 0 to 2.
+    /// Sampling temperature, from 0 to 2.
     pub temperature: Option<f64>,
-    /// Nucleus sampling: share of the probability mass, 0 to 1.
+    /// Nucleus sampling: the model samples only from the most likely tokens, whose probabilities sum to this share, from 0 to 1.
     pub top_p: Option<f64>,
-    /// Number of choices. The default is 1.
+    /// Number of alternative answers to generate. If absent, providers generate 1.
     pub n: Option<u32>,
-    /// Strings at which the model stops.
+    /// Strings at which the model stops generating.
     pub stop: Option<Stop>,
-    /// Seed for repeatable sampling.
+    /// Seed that makes sampling repeatable, as far as the provider supports it.
     pub seed: Option<i64>,
-    /// Penalty on frequent tokens, -2 to 2.
+    /// Penalty for tokens in proportion to how often they have occurred, from -2 to 2.
     pub frequency_penalty: Option<f64>,
-    /// Penalty on tokens that have occurred, -2 to 2.
+    /// Penalty for tokens that have occurred at all, from -2 to 2.
     pub presence_penalty: Option<f64>,
-    /// Whether to return log probabilities.
+    /// Whether to return the log probabilities of the tokens.
     pub logprobs: Option<bool>,
-    /// Number of most likely tokens to return for each position, 0 to 20.
+    /// Number of most likely tokens to return for each position of the answer, from 0 to 20.
     pub top_logprobs: Option<u32>,
-    /// Whether to stream. Set by `chat` and `chat_stream`.
+    /// Whether to stream the answer. The methods `chat` and `chat_stream` of the `llmpool` crate set this field.
     pub stream: Option<bool>,
-    /// Options for streams. By default usage is requested.
+    /// Options for streams. If absent, the `llmpool` crate requests usage at the end of a stream.
     pub stream_options: Option<StreamOptions>,
-    /// Format of the answer.
+    /// Format that the answer must have. If absent, the answer is plain text.
     pub response_format: Option<ResponseFormat>,
     /// Tools that the model may call.
     pub tools: Vec<Tool>,
-    /// Whether and which tools the model must call.
+    /// Whether the model must call tools, and which.
     pub tool_choice: Option<ToolChoice>,
-    /// Whether the model may call several tools at once.
+    /// Whether the model may call several tools in one answer.
     pub parallel_tool_calls: Option<bool>,
-    /// Effort spent on reasoning: `low`, `medium`, `high`, or another value that the model supports.
+    /// Effort that the model spends on reasoning: `low`, `medium`, `high`, or another value that the model supports.
     pub reasoning_effort: Option<String>,
-    /// Length of the answer: `low`, `medium`, `high`.
+    /// Level of detail of the answer: `low`, `medium` or `high`.
     pub verbosity: Option<String>,
-    /// Bias of token probabilities, -100 to 100, by token ID.
+    /// Object that maps token IDs to a bias of the token's probability, from -100 to 100.
     pub logit_bias: Option<Json>,
-    /// Output types: `["text"]`, `["text", "audio"]`.
+    /// Types of output: `["text"]` or `["text", "audio"]`.
     pub modalities: Option<Vec<String>>,
-    /// Voice and format of audio output.
+    /// Voice and format of audio output, as an object.
     pub audio: Option<Json>,
-    /// Predicted content of most of the answer: `{"type": "content", "content": …}`.
+    /// Expected content of most of the answer, which speeds up generation: `{"type": "content", "content": …}`.
     pub prediction: Option<Json>,
-    /// Options for web search by the provider.
+    /// Options for web search by the provider, as an object.
     pub web_search_options: Option<Json>,
-    /// Whether the provider stores the answer. The default is `false`.
+    /// Whether the provider stores the answer. If absent, it does not.
     pub store: Option<bool>,
-    /// Up to 16 pairs of strings that the provider stores with the answer.
+    /// Object with up to 16 pairs of strings that the provider stores with the answer.
     pub metadata: Option<Json>,
-    /// Service tier: `auto`, `default`, `flex`, `priority`, or another one of the provider.
+    /// Service tier: `auto`, `default`, `flex`, `priority`, or another tier of the provider.
     pub service_tier: Option<String>,
-    /// Hashed ID of the end user, for abuse detection.
+    /// Hashed identifier of the end user, for abuse detection by the provider.
     pub safety_identifier: Option<String>,
-    /// Key that routes requests with a common prefix to the same cache of the provider.
+    /// Key by which the provider routes requests with a common prefix to the same prompt cache.
     pub prompt_cache_key: Option<String>,
-    /// Retention of the provider's prompt cache: `in_memory`, `24h`.
+    /// How long the provider keeps the prompt cached: `in_memory` or `24h`.
     pub prompt_cache_retention: Option<String>,
-    /// ID of the end user, for abuse detection, deprecated.
+    /// Identifier of the end user, for abuse detection by the provider. Deprecated in favour of `safety_identifier`.
     pub user: Option<String>,
-    /// Functions that the model may call, the deprecated form of tools.
+    /// Functions that the model may call. Deprecated in favour of `tools`.
     pub functions: Vec<Json>,
-    /// Whether and which function the model must call, deprecated.
+    /// Whether the model must call a function, and which. Deprecated in favour of `tool_choice`.
     pub function_call: Option<Json>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -127,7 +127,7 @@ wire_object!(ChatRequest {
 } always { messages });
 
 impl ChatRequest {
-    /// Creates a request with these messages.
+    /// Creates a request with these messages. All other fields are absent.
     pub fn new(messages: impl Into<Vec<Message>>) -> Self {
         Self {
             messages: messages.into(),
@@ -135,7 +135,7 @@ impl ChatRequest {
         }
     }
 
-    /// Creates a request with one user message.
+    /// Creates a request with a single message of the end user.
     pub fn user(text: impl Into<String>) -> Self {
         Self::new([Message::user(text.into())])
     }
@@ -144,21 +144,21 @@ impl ChatRequest {
 /// Options for streams.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamOptions {
-    /// Whether the last chunk reports usage.
+    /// Whether the provider reports usage in an additional chunk at the end of the stream.
     pub include_usage: Option<bool>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(StreamOptions { include_usage });
 
-/// Strings at which the model stops.
+/// Strings at which the model stops generating.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Stop {
     /// One string.
     One(String),
-    /// Up to four strings.
+    /// A list of strings. Most providers allow up to four.
     Any(Vec<String>),
 }
 

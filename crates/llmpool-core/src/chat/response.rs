@@ -1,4 +1,4 @@
-//! Chat completions.
+//! Complete chat completions, the answers without streaming.
 
 use super::finish_reason::FinishReason;
 use super::json::Json;
@@ -10,26 +10,26 @@ use super::unknown_fields::UnknownFields;
 use super::usage::Usage;
 use super::wire_object::{partial_debug, wire_object};
 
-/// A chat completion.
+/// A complete chat completion.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ChatCompletion {
-    /// ID of the completion.
+    /// ID of the completion, assigned by the provider.
     pub id: Option<String>,
-    /// `chat.completion`.
+    /// Object type: `chat.completion`.
     pub object: Option<String>,
     pub(crate) created: Option<LenientU64>,
-    /// Model that generated the completion.
+    /// Name of the model that generated the completion.
     pub model: Option<String>,
-    /// Choices, in the order in which the provider lists them.
+    /// Alternative answers, in the order in which the provider lists them.
     pub choices: Vec<Choice>,
-    /// Token usage.
+    /// Tokens used by the request. `None` if not reported.
     pub usage: Option<Usage>,
     /// Service tier that processed the request.
     pub service_tier: Option<String>,
-    /// Fingerprint of the backend's configuration.
+    /// Identifier of the backend configuration, to detect when the provider changes it.
     pub system_fingerprint: Option<String>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -44,12 +44,12 @@ wire_object!(ChatCompletion {
 } always { choices });
 
 lenient_getters!(ChatCompletion {
-    /// Returns the creation time in seconds since 1970, as reported by the provider.
+    /// Returns the creation time in seconds since 1970. `None` if the provider does not report a number.
     created,
 });
 
 impl ChatCompletion {
-    /// Decodes the body of an answer. Values of an unexpected type are converted where their meaning is clear.
+    /// Decodes the body of a response. A value of an unexpected type is converted if its meaning is clear.
     ///
     /// # Errors
     /// If the body is not a chat completion. The error may quote the body.
@@ -57,12 +57,12 @@ impl ChatCompletion {
         super::from_json(json).or_else(|error| repair(json).ok_or(error))
     }
 
-    /// Returns the choice with the lowest index.
+    /// Returns the choice with the lowest index. `None` if there are no choices.
     pub fn first(&self) -> Option<&Choice> {
         self.choices.iter().min_by_key(|choice| choice.index())
     }
 
-    /// Returns the text of the first choice: all text parts, joined. Empty if there are none.
+    /// Returns the text of the choice with the lowest index: all text parts, joined. Empty if there are none.
     pub fn text(&self) -> String {
         let first = self.first();
         first
@@ -71,18 +71,18 @@ impl ChatCompletion {
     }
 }
 
-/// One of the alternative answers.
+/// A choice: one of the alternative answers.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Choice {
     pub(crate) index: Option<LenientU64>,
-    /// Message of the model.
+    /// The message that the model generated.
     pub message: Message,
-    /// Why the model stopped.
+    /// Why the model stopped generating the choice. `None` if not reported.
     pub finish_reason: Option<FinishReason>,
-    /// Log probabilities of the tokens. [`token_logprobs`](Self::token_logprobs) decodes them.
+    /// Log probabilities of the tokens as raw JSON. [`token_logprobs`](Self::token_logprobs) decodes them.
     pub logprobs: Option<Json>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -101,12 +101,12 @@ impl Choice {
         }
     }
 
-    /// Decodes the log probabilities. Returns `None` if there are none in OpenAI's format.
+    /// Decodes the log probabilities of the tokens. `None` if there are none in OpenAI's format.
     pub fn token_logprobs(&self) -> Option<Logprobs> {
         serde_json::from_str(self.logprobs.as_ref()?.get()).ok()
     }
 
-    /// Returns the index of the choice. A missing index is 0.
+    /// Returns the zero-based index of the choice. If the provider sends no index, returns 0.
     pub fn index(&self) -> u64 {
         self.index.map_or(0, |index| index.0)
     }

@@ -1,21 +1,21 @@
-//! Formats that a request can demand of the answer.
+//! Answer formats that a request can demand.
 
 use super::empty_object::EmptyObject;
 use super::json::Json;
 use super::unknown_fields::UnknownFields;
 use super::wire_object::{opaque_debug, tagged_enum, wire_object};
 
-/// Format of the answer.
+/// The format that an answer must have.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ResponseFormat {
-    /// Plain text, the default of all providers.
+    /// Plain text, which is the default of all providers.
     Text(EmptyObject),
     /// Any JSON object.
     JsonObject(EmptyObject),
-    /// JSON that follows a schema.
+    /// JSON that follows a given schema.
     JsonSchema(JsonSchemaFormat),
-    /// A format of another type, unchanged.
+    /// A format of another type, as raw JSON.
     Other(Json),
 }
 
@@ -26,7 +26,7 @@ tagged_enum!(ResponseFormat {
 });
 
 impl ResponseFormat {
-    /// Creates the format for JSON that follows `schema` strictly. `name` consists of letters, digits, `_` and `-`.
+    /// Creates the format for JSON that follows `schema` strictly. `name` consists of at most 64 letters, digits, `_` and `-`.
     pub fn json_schema(name: impl Into<String>, schema: Json) -> Self {
         let json_schema = NamedSchema {
             name: name.into(),
@@ -41,29 +41,29 @@ impl ResponseFormat {
     }
 }
 
-/// JSON that follows a schema.
+/// The format for JSON that follows a given schema.
 #[derive(Clone, Default, PartialEq)]
 pub struct JsonSchemaFormat {
-    /// The schema and its name.
+    /// The JSON Schema with its name and options.
     pub json_schema: NamedSchema,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(JsonSchemaFormat {} always { json_schema });
 
-/// A schema and its name.
+/// A JSON Schema with its name and options.
 #[derive(Clone, Default, PartialEq)]
 pub struct NamedSchema {
-    /// Name: letters, digits, `_` and `-`, at most 64.
+    /// Name of the schema: at most 64 letters, digits, `_` and `-`.
     pub name: String,
-    /// Purpose of the answer, for the model.
+    /// Purpose of the answer, as a hint for the model.
     pub description: Option<String>,
-    /// A JSON Schema.
+    /// The JSON Schema that the answer follows.
     pub schema: Option<Json>,
-    /// Whether the answer must follow the schema exactly.
+    /// Whether the answer must follow the schema exactly. If absent, it need not.
     pub strict: Option<bool>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 

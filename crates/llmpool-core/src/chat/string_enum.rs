@@ -1,12 +1,12 @@
-//! Enums that are strings in JSON and keep strings that have no variant.
+//! Enums that are strings in JSON and preserve strings for which they have no variant.
 
 /// `string_enum!(Enum { Variant => "text" })` implements string conversions, serde's traits and `Debug`.
 ///
-/// `Debug` shows an unknown string only if it looks like an identifier.
+/// `Debug` output shows a string without a variant only if it looks like an identifier.
 macro_rules! string_enum {
     ($type:ident { $($variant:ident => $text:literal),* $(,)? }) => {
         impl $type {
-            /// Returns the string that stands for the value in JSON.
+            /// Returns the string that represents the value in JSON.
             pub fn as_str(&self) -> &str {
                 match self {
                     $( Self::$variant => $text, )*

@@ -1,4 +1,4 @@
-//! Tool calls, complete and as deltas.
+//! Tool calls, both complete and as deltas in a stream.
 
 use std::fmt;
 
@@ -6,25 +6,25 @@ use super::lenient_u64::{LenientU64, lenient_getters};
 use super::unknown_fields::UnknownFields;
 use super::wire_object::{opaque_debug, partial_debug, wire_object};
 
-/// A tool call of the model.
+/// A tool call that the model makes.
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolCall {
-    /// ID that the result of the call refers to.
+    /// ID of the call, to which the message with the result refers.
     pub id: Option<String>,
-    /// Type of the tool: `function`, `custom`, or another one that the provider supports.
+    /// Type of the tool: `function`, `custom`, or another type that the provider supports.
     pub kind: Option<String>,
-    /// The called function and its arguments.
+    /// The called function and its arguments, if the tool is a function.
     pub function: Option<FunctionCall>,
-    /// The called custom tool and its input.
+    /// The called custom tool and its input, if the tool is a custom tool.
     pub custom: Option<CustomCall>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(ToolCall { id, kind => "type", function, custom });
 
 impl ToolCall {
-    /// Creates a call of a function. `arguments` is JSON.
+    /// Creates a call of a function. `arguments` is JSON text.
     pub fn function(id: impl Into<String>, name: impl Into<String>, arguments: impl Into<String>) -> Self {
         let function = FunctionCall {
             name: Some(name.into()),
@@ -57,27 +57,27 @@ impl ToolCall {
     }
 }
 
-/// Name and arguments of a called function.
+/// Name of a called function and its arguments.
 #[derive(Clone, Default, PartialEq)]
 pub struct FunctionCall {
     /// Name of the function.
     pub name: Option<String>,
-    /// Arguments as JSON text. Models sometimes write invalid JSON; the text is passed on unchanged.
+    /// Arguments as JSON text. The text is passed on unchanged, because models sometimes write invalid JSON.
     pub arguments: Option<String>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(FunctionCall { name, arguments });
 
-/// Name and input of a called custom tool.
+/// Name of a called custom tool and its input.
 #[derive(Clone, Default, PartialEq)]
 pub struct CustomCall {
     /// Name of the tool.
     pub name: Option<String>,
-    /// Input, any text.
+    /// Input of the tool, which can be any text.
     pub input: Option<String>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -89,15 +89,15 @@ opaque_debug!(CustomCall);
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolCallDelta {
     pub(crate) index: Option<LenientU64>,
-    /// ID of the call, as a rule in its first piece only.
+    /// ID of the call, usually in its first piece only.
     pub id: Option<String>,
-    /// Type of the tool, as a rule in the first piece only.
+    /// Type of the tool, usually in the first piece only.
     pub kind: Option<String>,
     /// The next piece of the function's name and arguments.
     pub function: Option<FunctionCallDelta>,
     /// The next piece of the custom tool's name and input.
     pub custom: Option<CustomCall>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -110,7 +110,7 @@ wire_object!(ToolCallDelta {
 });
 
 lenient_getters!(ToolCallDelta {
-    /// Returns the index of the call within the message. Some providers leave it out.
+    /// Returns the zero-based index of the call within the message. `None` if the provider omits it, as some do.
     index,
 });
 

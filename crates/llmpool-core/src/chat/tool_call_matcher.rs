@@ -1,12 +1,12 @@
 //! Assignment of tool call deltas to the tool calls of a message.
 //!
-//! Providers leave out indexes and IDs, repeat or omit them after the first delta, use one index or ID for several calls, or send
-//! complete calls with neither. A known ID decides, then the index unless a new ID claims it, then the position. In any case a
-//! different name, or arguments that begin again after complete ones, start another call.
+//! Providers omit indexes or IDs, send them in the first delta only, use the same index or ID for several calls, or send complete calls with neither.
+//! A delta is assigned by its ID if that is known. Otherwise it is assigned by its index, unless the delta has a new ID. Without ID and index it is
+//! assigned by its position. In each case, a different name, or arguments that begin again after complete arguments, start another call.
 
 use super::tool::ToolCallDelta;
 
-/// Tool calls of one message, as far as they have arrived.
+/// The tool calls of one message, as far as they have arrived.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ToolCallMatcher {
     calls: Vec<TrackedCall>,
@@ -17,12 +17,12 @@ struct TrackedCall {
     index: Option<u64>,
     id: Option<String>,
     name: Option<String>,
-    /// Whether the arguments so far end like an object.
+    /// Whether the arguments that have arrived end with the end of a JSON object.
     ends_like_object: bool,
 }
 
 impl ToolCallMatcher {
-    /// Returns the position of the call that a delta belongs to. A delta that starts a call gets the next position.
+    /// Returns the position of the tool call to which a delta belongs. A delta that starts a new call gets the next position.
     pub(crate) fn position_of(&mut self, delta: &ToolCallDelta) -> usize {
         let id = delta.id.as_deref().filter(|id| !id.is_empty());
         let index = delta.index();
@@ -72,7 +72,7 @@ impl TrackedCall {
     }
 }
 
-/// Name and arguments in a delta of a function call or custom tool call.
+/// Name and arguments, or input, in the delta of a tool call.
 struct CallFragment<'a> {
     name: Option<&'a str>,
     arguments: &'a str,
@@ -91,7 +91,8 @@ impl<'a> CallFragment<'a> {
         }
     }
 
-    /// Returns whether the delta starts another call. Some providers send the name once, others with every delta of the call.
+    /// Returns whether the delta starts another call. A repeated name alone does not show that, because some providers send the name with every delta
+    /// of a call.
     fn starts_another(&self, call: &TrackedCall) -> bool {
         match (self.name, call.name.as_deref()) {
             (Some(name), Some(known)) if name != known => true,

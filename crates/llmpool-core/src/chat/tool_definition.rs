@@ -1,4 +1,4 @@
-//! Definitions of tools, and the choice among them.
+//! Definitions of tools, and which of them the model must call.
 
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer};
@@ -12,18 +12,18 @@ use super::wire_object::{opaque_debug, tagged_enum, wire_object};
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Tool {
-    /// A function with JSON arguments.
+    /// A function whose arguments are JSON.
     Function(FunctionTool),
-    /// A tool whose input is text.
+    /// A custom tool, whose input is any text.
     Custom(CustomTool),
-    /// An object of another type, unchanged.
+    /// A tool of another type, as raw JSON.
     Other(Json),
 }
 
 tagged_enum!(Tool { Function => "function", Custom => "custom" });
 
 impl Tool {
-    /// Creates a function tool. `parameters` is the JSON Schema of its arguments.
+    /// Creates a function tool. `parameters` is the JSON Schema of the function's arguments.
     pub fn function(
         name: impl Into<String>,
         description: impl Into<String>,
@@ -45,9 +45,9 @@ impl Tool {
 /// A function that the model may call.
 #[derive(Clone, Default, PartialEq)]
 pub struct FunctionTool {
-    /// Definition of the function.
+    /// Name, purpose and parameters of the function.
     pub function: FunctionDefinition,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -56,15 +56,15 @@ wire_object!(FunctionTool {} always { function });
 /// Name, purpose and parameters of a function.
 #[derive(Clone, Default, PartialEq)]
 pub struct FunctionDefinition {
-    /// Name: letters, digits, `_` and `-`, at most 64.
+    /// Name of the function: at most 64 letters, digits, `_` and `-`.
     pub name: String,
-    /// Purpose, for the model.
+    /// Purpose of the function, as a hint for the model.
     pub description: Option<String>,
-    /// JSON Schema of the arguments. Absent for a function without arguments.
+    /// JSON Schema of the arguments. `None` for a function without arguments.
     pub parameters: Option<Json>,
-    /// Whether the arguments must follow the schema exactly. The default is `false`.
+    /// Whether the arguments must follow the schema exactly. If absent, they need not.
     pub strict: Option<bool>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -74,12 +74,12 @@ wire_object!(FunctionDefinition {
     strict,
 } always { name });
 
-/// A tool whose input is text.
+/// A custom tool, whose input is any text.
 #[derive(Clone, Default, PartialEq)]
 pub struct CustomTool {
-    /// Definition of the tool.
+    /// Name, purpose and input format of the tool.
     pub custom: CustomDefinition,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -90,22 +90,22 @@ wire_object!(CustomTool {} always { custom });
 pub struct CustomDefinition {
     /// Name of the tool.
     pub name: String,
-    /// Purpose, for the model.
+    /// Purpose of the tool, as a hint for the model.
     pub description: Option<String>,
-    /// `{"type": "text"}`, or a grammar.
+    /// Format of the input: `{"type": "text"}`, or an object with a grammar. If absent, any text.
     pub format: Option<Json>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(CustomDefinition { description, format } always { name });
 
-/// Whether and which tools the model must call.
+/// Whether the model must call tools, and which.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum ToolChoice {
-    /// `none`, `auto` or `required`.
+    /// A general mode: `none`, `auto` or `required`.
     Mode(ToolMode),
     /// A specific tool, or a set of allowed tools.
     Named(NamedTool),
@@ -115,29 +115,29 @@ pub enum ToolChoice {
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ToolMode {
-    /// It must not.
+    /// The model must not call any tool.
     None,
-    /// The model decides.
+    /// The model decides whether to call tools.
     Auto,
-    /// It must call at least one.
+    /// The model must call at least one tool.
     Required,
-    /// A mode that has no variant.
+    /// A mode that this enum does not define.
     Other(Box<str>),
 }
 
 string_enum!(ToolMode { None => "none", Auto => "auto", Required => "required" });
 
-/// A tool that the model must call, or a set of tools that it may call.
+/// A tool that the model must call, or a set of tools that the model may call.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum NamedTool {
-    /// A function.
+    /// The function that the model must call.
     Function(NamedFunction),
-    /// A custom tool.
+    /// The custom tool that the model must call.
     Custom(NamedCustom),
-    /// A subset of the request's tools.
+    /// The subset of the request's tools to which the model is restricted.
     Allowed(AllowedTools),
-    /// An object of another type, unchanged.
+    /// An object of another type, as raw JSON.
     Other(Json),
 }
 
@@ -181,64 +181,64 @@ impl std::fmt::Debug for ToolChoice {
     }
 }
 
-/// Reference to a function.
+/// Reference to a function by its name.
 #[derive(Clone, Default, PartialEq)]
 pub struct NamedFunction {
-    /// Name of the function.
+    /// Object that holds the name of the function.
     pub function: ToolName,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(NamedFunction {} always { function });
 
-/// Reference to a custom tool.
+/// Reference to a custom tool by its name.
 #[derive(Clone, Default, PartialEq)]
 pub struct NamedCustom {
-    /// Name of the tool.
+    /// Object that holds the name of the tool.
     pub custom: ToolName,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(NamedCustom {} always { custom });
 
-/// Name of a tool, in an object.
+/// Object that holds the name of a tool.
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolName {
-    /// The name.
+    /// Name of the tool.
     pub name: String,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(ToolName {} always { name });
 
-/// A subset of the request's tools.
+/// A restriction to a subset of the request's tools.
 #[derive(Clone, Default, PartialEq)]
 pub struct AllowedTools {
-    /// The tools, and whether the model must call one of them.
+    /// The allowed tools, and whether the model must call one of them.
     pub allowed_tools: AllowedSet,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(AllowedTools {} always { allowed_tools });
 
-/// Allowed tools, and whether the model must call one of them.
+/// The allowed tools, and whether the model must call one of them.
 #[derive(Clone, Default, PartialEq)]
 pub struct AllowedSet {
-    /// `auto` or `required`.
+    /// `auto` if the model may call one of the tools, `required` if it must.
     pub mode: String,
-    /// References by type and name.
+    /// References to the allowed tools by type and name.
     pub tools: Vec<AllowedTool>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(AllowedSet {} always { mode, tools });
 
-/// Reference to an allowed tool. Not a [`NamedTool`], which could contain further sets.
+/// Reference to an allowed tool. Not a [`NamedTool`], because that could contain further sets of allowed tools.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum AllowedTool {
@@ -246,7 +246,7 @@ pub enum AllowedTool {
     Function(NamedFunction),
     /// A custom tool.
     Custom(NamedCustom),
-    /// An object of another type, unchanged.
+    /// A reference of another type, as raw JSON.
     Other(Json),
 }
 

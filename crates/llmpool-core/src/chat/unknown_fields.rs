@@ -1,4 +1,4 @@
-//! Fields of a JSON object that a type has no field for.
+//! Fields of a JSON object that the Rust type for the object does not define.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,24 +8,24 @@ use serde::ser::SerializeMap;
 
 use super::json::Json;
 
-/// Up to this many fields are compared with each other to find duplicates; more are hashed.
+/// Maximum number of fields that are compared in pairs to find duplicates. Larger numbers of fields are hashed.
 const MAX_PAIRWISE: usize = 8;
 
-/// Fields that a type does not name, in their original order.
+/// Fields of a JSON object that the Rust type for the object does not define, in their original order.
 ///
-/// Also remembers which of the named fields were `null`, so that decoding and encoding gives equal JSON. Allocates nothing as long
-/// as there are no unknown fields. `Debug` shows the number of fields only.
+/// Also records which of the defined fields were `null`, so that encoding a decoded object gives equal JSON. Allocates nothing if there are no
+/// unknown fields. `Debug` output shows only the number of fields.
 #[derive(Clone, Default)]
 pub struct UnknownFields {
-    /// One bit for each named field that was `null`.
+    /// One bit for each defined field; set if the field was `null`.
     nulls: u64,
-    /// One bit for each named list that was present and empty, and for each required field that was missing.
+    /// One bit for each defined field; set if the field is a list that was present but empty, or a required field that was missing.
     marks: u64,
     fields: Vec<(Cow<'static, str>, Json)>,
 }
 
 impl PartialEq for UnknownFields {
-    /// An empty list and a missing one are equal.
+    /// Compares the fields and nulls. An empty list and a missing list are equal.
     fn eq(&self, other: &Self) -> bool {
         self.nulls == other.nulls && self.fields == other.fields
     }
@@ -37,14 +37,14 @@ impl UnknownFields {
         self.fields.is_empty()
     }
 
-    /// Returns the value of an unknown field.
+    /// Returns the value of an unknown field. `None` if there is no such field.
     pub fn get(&self, name: &str) -> Option<&Json> {
         self.iter()
             .find(|(known, _)| *known == name)
             .map(|(_, json)| json)
     }
 
-    /// Sets an unknown field. Do not use it for a field that the type names: the object would contain the field twice.
+    /// Sets an unknown field. Must not be used for a field that the type defines, because the JSON object would then contain the field twice.
     pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: Json) {
         let name = name.into();
         match self.fields.iter_mut().find(|(known, _)| *known == name) {
@@ -53,12 +53,12 @@ impl UnknownFields {
         }
     }
 
-    /// Appends a field without looking for duplicates. Call [`remove_duplicates`](Self::remove_duplicates) after the last one.
+    /// Appends a field without looking for duplicates. Call [`remove_duplicates`](Self::remove_duplicates) after the last field.
     pub(crate) fn push(&mut self, name: String, value: Json) {
         self.fields.push((name.into(), value));
     }
 
-    /// Keeps the last of each repeated field.
+    /// Removes duplicates: of fields with the same name, only the last is kept.
     pub(crate) fn remove_duplicates(&mut self) {
         let is_first = |(index, (name, _)): (usize, &(Cow<'_, str>, Json))| {
             self.fields[..index].iter().all(|(other, _)| other != name)
@@ -66,7 +66,7 @@ impl UnknownFields {
         if self.fields.len() <= MAX_PAIRWISE && self.fields.iter().enumerate().all(is_first) {
             return;
         }
-        // Linear, because the sender decides how many fields there are.
+        // Takes linear time, because the sender determines the number of fields.
         let mut last: HashMap<&str, usize> = HashMap::new();
         for (index, (name, _)) in self.fields.iter().enumerate() {
             last.insert(name, index);
@@ -82,13 +82,13 @@ impl UnknownFields {
         });
     }
 
-    /// Removes an unknown field and returns its value.
+    /// Removes an unknown field. Returns its value, or `None` if there was no such field.
     pub fn remove(&mut self, name: &str) -> Option<Json> {
         let index = self.fields.iter().position(|(known, _)| known == name)?;
         Some(self.fields.remove(index).1)
     }
 
-    /// Returns the unknown fields in order.
+    /// Returns the names and values of the unknown fields, in their original order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.fields.iter().map(|(name, json)| (name.as_ref(), json))
     }
@@ -113,7 +113,7 @@ impl UnknownFields {
         self.nulls & (1 << bit) != 0
     }
 
-    /// Writes all fields except those in `skip`.
+    /// Writes all fields to `map`, except those whose names are in `skip`.
     pub(crate) fn serialize_fields<M: SerializeMap>(
         &self,
         map: &mut M,

@@ -1,20 +1,20 @@
-//! Token usage as reported by the provider.
+//! Token usage as the provider reports it.
 
 use super::lenient_u64::{LenientU64, lenient_getters};
 use super::unknown_fields::UnknownFields;
 use super::wire_object::wire_object;
 
-/// Token usage of a call. Counts that the provider did not report are `None`, never 0.
+/// Token usage of a call. A count is `None`, never 0, if the provider did not report it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
     pub(crate) prompt_tokens: Option<LenientU64>,
     pub(crate) completion_tokens: Option<LenientU64>,
     pub(crate) total_tokens: Option<LenientU64>,
-    /// Breakdown of the prompt tokens.
+    /// Breakdown of the prompt tokens. `None` if not reported.
     pub prompt_tokens_details: Option<PromptTokensDetails>,
-    /// Breakdown of the completion tokens.
+    /// Breakdown of the completion tokens. `None` if not reported.
     pub completion_tokens_details: Option<CompletionTokensDetails>,
-    /// Unknown fields, such as DeepSeek's cache counts.
+    /// Fields that this type does not define, for example DeepSeek's cache counts.
     pub extra: UnknownFields,
 }
 
@@ -26,13 +26,13 @@ wire_object!(Usage {
     completion_tokens_details,
 });
 
-/// Breakdown of the prompt tokens. The counts are included in the prompt tokens.
+/// Breakdown of the prompt tokens. Each count is part of the number of prompt tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PromptTokensDetails {
     pub(crate) cached_tokens: Option<LenientU64>,
     pub(crate) audio_tokens: Option<LenientU64>,
     pub(crate) cache_write_tokens: Option<LenientU64>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -43,20 +43,20 @@ wire_object!(PromptTokensDetails {
 });
 
 lenient_getters!(PromptTokensDetails {
-    /// Returns the tokens that were written to a cache.
+    /// Returns the number of prompt tokens that were written to a cache.
     cache_write_tokens,
-    /// Returns the audio tokens.
+    /// Returns the number of audio tokens in the prompt.
     audio_tokens,
 });
 
-/// Breakdown of the completion tokens. The counts are included in the completion tokens.
+/// Breakdown of the completion tokens. Each count is part of the number of completion tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CompletionTokensDetails {
     pub(crate) reasoning_tokens: Option<LenientU64>,
     pub(crate) audio_tokens: Option<LenientU64>,
     pub(crate) accepted_prediction_tokens: Option<LenientU64>,
     pub(crate) rejected_prediction_tokens: Option<LenientU64>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -68,25 +68,25 @@ wire_object!(CompletionTokensDetails {
 });
 
 lenient_getters!(CompletionTokensDetails {
-    /// Returns the audio tokens.
+    /// Returns the number of audio tokens in the answer.
     audio_tokens,
-    /// Returns the tokens of a supplied prediction that became part of the answer.
+    /// Returns the number of tokens of the request's prediction that became part of the answer.
     accepted_prediction_tokens,
-    /// Returns the tokens of a supplied prediction that were not used; they are billed.
+    /// Returns the number of tokens of the request's prediction that did not become part of the answer. These are billed, too.
     rejected_prediction_tokens,
 });
 
 lenient_getters!(Usage {
-    /// Returns the prompt tokens, including cached ones.
+    /// Returns the number of prompt tokens, including those read from a cache.
     prompt_tokens,
-    /// Returns the completion tokens, including reasoning.
+    /// Returns the number of completion tokens, including those of reasoning.
     completion_tokens,
-    /// Returns the total tokens.
+    /// Returns the number of prompt and completion tokens together.
     total_tokens,
 });
 
 impl Usage {
-    /// Creates a usage with these counts and their sum.
+    /// Creates a usage with these counts and their sum as the total.
     pub fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
         Self {
             prompt_tokens: Some(LenientU64(prompt_tokens)),
@@ -96,11 +96,12 @@ impl Usage {
         }
     }
 
-    /// Returns the prompt tokens that were read from a cache, under any provider's name for them. They are included in the prompt tokens.
+    /// Returns the number of prompt tokens that were read from a cache. They are part of the prompt tokens. Recognises the names of various providers
+    /// for this count.
     pub fn cached_tokens(&self) -> Option<u64> {
         let details = self.prompt_tokens_details.as_ref();
         let in_details = details.and_then(|details| details.cached_tokens);
-        // Top-level fields of DeepSeek and Moonshot.
+        // DeepSeek and Moonshot report the count in a top-level field.
         let in_extra = || {
             let names = ["prompt_cache_hit_tokens", "cached_tokens"];
             let json = names.iter().find_map(|name| self.extra.get(name))?;
@@ -109,7 +110,7 @@ impl Usage {
         in_details.or_else(in_extra).map(|tokens| tokens.0)
     }
 
-    /// Returns the completion tokens that were reasoning.
+    /// Returns the number of completion tokens that were used for reasoning.
     pub fn reasoning_tokens(&self) -> Option<u64> {
         self.completion_tokens_details
             .as_ref()?
@@ -117,7 +118,7 @@ impl Usage {
             .map(|tokens| tokens.0)
     }
 
-    /// Returns whether there are no counts: `{}`, or nulls only.
+    /// Returns whether the provider reported no counts, but an empty object or only nulls.
     pub fn is_empty(&self) -> bool {
         let Self {
             prompt_tokens,

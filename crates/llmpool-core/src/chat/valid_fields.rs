@@ -1,18 +1,18 @@
-//! Decoding of objects in which some fields have values of an unexpected type.
+//! Decoding of JSON objects in which some fields have values of an unexpected type.
 
 use serde::de::DeserializeOwned;
 
 use super::empty_object::EmptyObject;
 use super::unknown_fields::UnknownFields;
 
-/// A type that keeps unknown fields.
+/// A type that preserves fields of a JSON object that it does not define.
 pub(crate) trait HasUnknownFields {
     fn unknown_fields_mut(&mut self) -> &mut UnknownFields;
 }
 
-/// Decodes the fields that have the expected type and keeps the others as unknown fields.
+/// Decodes the fields that have the expected type, and keeps all other fields as unknown fields.
 ///
-/// Returns `None` if the value is not an object, or if a required field is missing or has the wrong type.
+/// Returns `None` if the JSON is not an object, or if a required field is missing or has an unexpected type.
 pub(crate) fn decode_valid_fields<T: HasUnknownFields + DeserializeOwned>(json: &[u8]) -> Option<T> {
     let object: EmptyObject = serde_json::from_slice(json).ok()?;
     let (mut valid, mut invalid) = (EmptyObject::default(), Vec::new());

@@ -1,7 +1,6 @@
-//! Serde implementations for structs that keep unknown fields.
+//! Implementations of serde's traits for structs that keep unknown fields.
 //!
-//! `serde(flatten)` would do the same, but buffers every field first. The macros implement traits for types that are written out
-//! in full; they declare no types.
+//! `serde(flatten)` would do the same, but buffers every field first. The macros only implement traits; the types themselves are written out in full.
 
 use std::borrow::Cow;
 
@@ -11,11 +10,11 @@ use serde::de::DeserializeOwned;
 use super::json::Json;
 use super::valid_fields::HasUnknownFields;
 
-/// Name of a field, borrowed from the input unless it has escapes.
+/// Name of a field. Borrowed from the input unless the name contains escapes.
 #[derive(Deserialize)]
 pub(crate) struct FieldName<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
-/// A field that is left out when it is empty.
+/// A field that is not written if it is empty.
 pub(crate) trait OptionalField {
     type Decoded<'de>: Deserialize<'de>;
 
@@ -47,7 +46,7 @@ impl<T: for<'de> Deserialize<'de>> OptionalField for Vec<T> {
     }
 }
 
-/// The name of a field in JSON: that of the Rust field, unless another is given.
+/// Returns the name of a field in JSON: the given name, or else the name of the Rust field.
 macro_rules! field_name {
     ($field:ident) => {
         stringify!($field)
@@ -57,10 +56,10 @@ macro_rules! field_name {
     };
 }
 
-/// `wire_object!(Type { field, kind => "type" } always { required })` implements serde's traits for a struct with a field
-/// `extra: UnknownFields`.
+/// `wire_object!(Type { field, kind => "type" } always { required })` implements serde's traits for a struct with a field `extra: UnknownFields`.
 ///
-/// A field under `always` is written even if it is empty, unless it is empty and was `null` or missing when it was decoded.
+/// `kind => "type"` gives a field another name in JSON. A field under `always` is written even if it is empty, except if it was `null` or missing
+/// when the struct was decoded.
 macro_rules! wire_object {
     (
         $type:ident { $($field:ident $(=> $name:literal)?),* $(,)? }
@@ -72,13 +71,13 @@ macro_rules! wire_object {
             const REQUIRED: &[&str] = &[$($(field_name!($must $($must_name)?)),*)?];
 
             impl $type {
-                /// Names of the fields that the type has, the required ones first. A field's position is its bit in `extra`.
+                /// Names of the fields that the type defines, the required fields first. The position of a field is the number of its bit in `extra`.
                 pub(crate) const FIELD_NAMES: &[&str] = &[
                     $($(field_name!($must $($must_name)?),)*)?
                     $(field_name!($field $($name)?)),*
                 ];
 
-                /// Returns whether the object has this field: a value, an explicit `null`, an empty list, or an unknown field.
+                /// Returns whether the JSON object has this field: with a value, an explicit `null`, an empty list, or as an unknown field.
                 pub fn has(&self, name: &str) -> bool {
                     let mut _bit = 0;
                     $($(
@@ -96,7 +95,7 @@ macro_rules! wire_object {
                     self.extra.get(name).is_some()
                 }
 
-                /// Writes all fields except those in `skip` into an open object.
+                /// Writes all fields to `map`, except those whose names are in `skip`.
                 #[doc(hidden)]
                 pub fn serialize_fields<M: serde::ser::SerializeMap>(
                     &self,
@@ -131,7 +130,7 @@ macro_rules! wire_object {
                     self.extra.serialize_fields(map, skip)
                 }
 
-                /// Writes the field as `null` as long as it is empty.
+                /// Causes the field to be written as `null` if it is empty.
                 #[allow(dead_code, reason = "few types have fields that are written as null")]
                 pub(crate) fn set_null(&mut self, name: &str) {
                     if let Some(bit) = Self::FIELD_NAMES.iter().position(|known| *known == name) {
@@ -171,7 +170,7 @@ macro_rules! wire_object {
 
                 fn visit_map<A: serde::de::MapAccess<'de>>(self, mut fields: A) -> Result<$type, A::Error> {
                     let mut object = $type::default();
-                    // Marked as long as they are missing.
+                    // A required field counts as missing until it is decoded.
                     (0..REQUIRED.len()).for_each(|bit| object.extra.mark(bit as u32));
                     while let Some(FieldName(name)) = fields.next_key()? {
                         let mut _bit = 0;
@@ -212,14 +211,14 @@ macro_rules! wire_object {
     };
 }
 
-/// `tagged_enum!(Enum { Variant => "type" })` implements serde's traits for an enum of objects that differ by their `type`.
+/// `tagged_enum!(Enum { Variant => "type" })` implements serde's traits for an enum of objects that differ in their `type` field.
 ///
-/// An object of another type, or one that cannot be decoded, becomes `Other`. `untagged Variant(Struct) => "name"` is the variant
-/// for objects without a type that have the named field.
+/// An object of another type, or an object that cannot be decoded, becomes `Other`. `untagged Variant(Struct) => "name"` declares the variant for
+/// objects that have no type but a field `name`.
 macro_rules! tagged_enum {
     ($type:ident { $($variant:ident => $tag:literal),* $(,)? } $(untagged $bare:ident($bare_struct:ty) => $member:literal)?) => {
         impl $type {
-            /// Returns the `type` of the object. Empty if it has none.
+            /// Returns the `type` field of the object. Empty if there is none.
             pub fn kind(&self) -> std::borrow::Cow<'_, str> {
                 match self {
                     $( Self::$variant(_) => $tag.into(), )*
@@ -281,7 +280,7 @@ macro_rules! tagged_enum {
     };
 }
 
-/// `opaque_debug!(A, B)` implements `Debug` as the name of the type, so that no user text is shown.
+/// `opaque_debug!(A, B)` implements `Debug` for each type as the name of the type, so that no user text is shown.
 macro_rules! opaque_debug {
     ($($type:ident),* $(,)?) => {
         $(
@@ -294,8 +293,7 @@ macro_rules! opaque_debug {
     };
 }
 
-/// `partial_debug!(Type { field, list.len(), getter() })` implements `Debug` with only the named fields, so that no user text is
-/// shown.
+/// `partial_debug!(Type { field, list.len(), getter() })` implements `Debug` with only the named fields, so that no user text is shown.
 macro_rules! partial_debug {
     ($type:ident { $($field:ident $(($($none:tt)?))? $(.$method:ident())?),* }) => {
         impl std::fmt::Debug for $type {
@@ -308,7 +306,7 @@ macro_rules! partial_debug {
     };
 }
 
-/// Returns the `type` of an object. Returns `None` if the value is not an object or has no type.
+/// Returns the `type` field of a JSON object. `None` if the value is not an object, or has no type.
 pub(crate) fn type_of(json: &Json) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct TypeField<'a> {
@@ -322,7 +320,7 @@ pub(crate) fn type_of(json: &Json) -> Option<Cow<'_, str>> {
     tag.kind.map(|name| name.0)
 }
 
-/// Decodes an object whose `type` the enum keeps.
+/// Decodes an object whose `type` field was already used to choose the variant of an enum.
 pub(crate) fn decode_tagged<T: HasUnknownFields + DeserializeOwned>(json: &Json) -> Option<T> {
     let mut object: T = serde_json::from_str(json.get()).ok()?;
     object.unknown_fields_mut().remove("type");

@@ -1,4 +1,4 @@
-//! Events of a streamed response.
+//! Events of a streamed response, in the Responses API.
 
 use std::fmt;
 
@@ -134,7 +134,7 @@ pub enum EventKind {
     WebSearchInProgress,
     /// `response.web_search_call.searching`.
     WebSearchSearching,
-    /// A type that has no variant. New ones are added often; ignore those you do not know.
+    /// A type that this enum does not define. Providers often add event types; ignore those that you do not know.
     Other(Box<str>),
 }
 
@@ -205,44 +205,44 @@ impl Default for EventKind {
     }
 }
 
-/// One event of a stream. One struct for all types of events: the type decides which fields are set.
+/// One event of a streamed response. This struct serves all types of events; the type decides which fields are set.
 #[derive(Clone, Default, PartialEq)]
 pub struct ResponseEvent {
-    /// Type of the event, `type` in JSON.
+    /// Type of the event (`type` in JSON).
     pub kind: EventKind,
     pub(crate) sequence_number: Option<LenientU64>,
-    /// State of the response.
+    /// The response in its current state.
     pub response: Option<Box<Response>>,
-    /// An item that was added or is done.
+    /// The item that was added or is done.
     pub item: Option<Item>,
-    /// A part that was added or is done.
+    /// The content part that was added or is done.
     pub part: Option<ItemPart>,
-    /// ID of the item that the event belongs to.
+    /// ID of the item to which the event belongs.
     pub item_id: Option<String>,
     pub(crate) output_index: Option<LenientU64>,
     pub(crate) content_index: Option<LenientU64>,
     pub(crate) summary_index: Option<LenientU64>,
-    /// Added text or data.
+    /// Text or data that the event adds.
     pub delta: Option<EventDelta>,
-    /// Complete text.
+    /// The complete text, after its last delta.
     pub text: Option<String>,
-    /// Complete refusal.
+    /// The complete refusal, after its last delta.
     pub refusal: Option<String>,
-    /// Complete arguments of a call.
+    /// The complete arguments of a call, after their last delta.
     pub arguments: Option<String>,
-    /// Complete input of a custom tool.
+    /// The complete input of a custom tool, after its last delta.
     pub input: Option<String>,
     /// Name of the called function.
     pub name: Option<String>,
-    /// Complete code of the code interpreter, or the code of an error.
+    /// The complete code for the code interpreter, or the code of an error.
     pub code: Option<String>,
-    /// Message of an error.
+    /// Message of an error event.
     pub message: Option<String>,
-    /// Parameter of the request that an error refers to.
+    /// Parameter of the request to which an error refers.
     pub param: Option<String>,
-    /// Log probabilities of the tokens.
+    /// Log probabilities of the tokens in the text or delta.
     pub logprobs: Option<Vec<Json>>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -268,26 +268,26 @@ wire_object!(ResponseEvent {
 } always { kind => "type" });
 
 lenient_getters!(ResponseEvent {
-    /// Returns the position of the event in the stream, from 0.
+    /// Returns the zero-based position of the event in the stream.
     sequence_number,
-    /// Returns the position of the item in the output.
+    /// Returns the zero-based position of the item in the output of the response.
     output_index,
-    /// Returns the position of the part in the content of the item.
+    /// Returns the zero-based position of the part in the content of the item.
     content_index,
-    /// Returns the position of the part in the summary of the item.
+    /// Returns the zero-based position of the part in the summary of the reasoning item.
     summary_index,
 });
 
 impl ResponseEvent {
-    /// Decodes the data of an event. Fields with values of an unexpected type are kept in `extra`, so that they do not end the stream.
+    /// Decodes the data of an event. A field with a value of an unexpected type is kept in `extra`, so that it does not end the stream.
     ///
     /// # Errors
-    /// If the data is not an object. The error may quote the data.
+    /// If the data is not a JSON object. The error may quote the data.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
         crate::chat::from_json(json).or_else(|error| decode_valid_fields(json).ok_or(error))
     }
 
-    /// Creates an event without fields.
+    /// Creates an event that has a type and no other fields.
     pub fn new(kind: EventKind) -> Self {
         Self {
             kind,
@@ -295,14 +295,14 @@ impl ResponseEvent {
         }
     }
 
-    /// Sets the position of the event in the stream.
+    /// Sets the zero-based position of the event in the stream.
     #[must_use]
     pub fn with_sequence_number(mut self, sequence_number: u64) -> Self {
         self.sequence_number = Some(LenientU64(sequence_number));
         self
     }
 
-    /// Returns the delta if it is a string.
+    /// Returns the delta of the event if it is a string.
     pub fn delta_text(&self) -> Option<&str> {
         match self.delta.as_ref()? {
             EventDelta::Text(text) => Some(text),
@@ -311,14 +311,14 @@ impl ResponseEvent {
     }
 }
 
-/// What an event adds, nearly always a string.
+/// Text or data that an event adds, nearly always a string.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum EventDelta {
     /// A string.
     Text(String),
-    /// Any other value.
+    /// Data that is not a string, as raw JSON.
     Other(Json),
 }
 

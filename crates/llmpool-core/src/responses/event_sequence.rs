@@ -1,8 +1,8 @@
 //! Validation of the order of events in a streamed response.
 //!
-//! `created` and `in_progress` come first, then items. Each item is added, its parts are added, extended and done, and then the item
-//! is done. Several items may be open at once. One terminal event ends the stream. A part, item or response that is done repeats
-//! the complete text of its deltas.
+//! `response.created` and `response.in_progress` come first, followed by events of items. Each item is added, its parts are added, extended by deltas
+//! and done, and finally the item itself is done. Several items may be open at once. One terminal event ends the stream. The event that ends a part,
+//! item or response repeats the complete text of the deltas.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,14 +12,14 @@ use super::item::Item;
 use super::part::ItemPart;
 use super::response::ResponseStatus;
 
-/// Validator for the events of one stream. Used by tests, and to check a provider.
+/// A validator for the events of one stream. Used in tests, and to check the events of a provider.
 #[derive(Clone, Debug, Default)]
 pub struct EventSequence {
     events: u64,
     phase: StreamPhase,
     response_id: Option<String>,
     items: Vec<ItemState>,
-    /// Whether an item ended as incomplete. No other item may follow it.
+    /// Whether an item has ended with the status `incomplete`. No other item may follow it.
     has_incomplete_item: bool,
 }
 
@@ -29,24 +29,24 @@ enum StreamPhase {
     Empty,
     Created,
     InProgress,
-    /// After an error event. Only `response.failed` may follow.
+    /// An error event has arrived. Only `response.failed` may follow.
     Error,
     Ended,
 }
 
-/// State of an output item.
+/// State of one output item.
 #[derive(Clone, Debug)]
 struct ItemState {
     id: Option<String>,
     kind: String,
     parts: Vec<TextState>,
     summary: Vec<TextState>,
-    /// Arguments, input or code.
+    /// Arguments, input or code of the item, if it is a call.
     input: TextState,
     done: bool,
 }
 
-/// State of a text that is streamed as deltas.
+/// State of one text that is streamed as deltas.
 #[derive(Clone, Default)]
 struct TextState {
     kind: String,
@@ -57,27 +57,29 @@ struct TextState {
     done: bool,
 }
 
-/// A violation of the order of events.
+/// An event that violates the order of events, or a stream that ended too early.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SequenceError {
-    /// Index of the event, from 0. The number of events if the stream ended too early.
+    /// Zero-based index of the offending event. If the stream ended too early, this is the number of events received.
     pub event: u64,
-    /// Type of the event. Empty if the stream ended too early.
+    /// Type of the offending event. Empty if the stream ended too early.
     pub kind: String,
-    /// The violated rule.
+    /// The rule that was violated, as text.
     pub reason: Cow<'static, str>,
 }
 
 type RuleCheck = Result<(), Cow<'static, str>>;
 
 impl EventSequence {
-    /// Creates a validator for a stream that has not begun.
+    /// Creates a validator for a stream of which no event has arrived.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Checks the next event. The state is undefined after an error.
+    /// Checks the next event of the stream.
+    ///
+    /// Fails if the event violates the order of events. The validator cannot be used after an error.
     pub fn push(&mut self, event: &ResponseEvent) -> Result<(), SequenceError> {
         let number = self.events;
         self.events += 1;
@@ -88,7 +90,9 @@ impl EventSequence {
         })
     }
 
-    /// Checks that the stream may end here.
+    /// Checks that the stream may end after the events so far.
+    ///
+    /// Fails if no terminal event has arrived.
     pub fn end(&self) -> Result<(), SequenceError> {
         match self.phase {
             StreamPhase::Ended | StreamPhase::Error => Ok(()),
@@ -347,7 +351,7 @@ impl ItemState {
         Ok(&mut self.input)
     }
 
-    /// Returns whether the finished item has the complete text of the deltas.
+    /// Returns whether the finished item contains the complete text of its deltas.
     fn matches(&self, item: &Item) -> bool {
         let texts_match = |parts: &[ItemPart], texts: &[TextState]| {
             parts.len() == texts.len()
@@ -413,7 +417,7 @@ impl TextState {
         Ok(())
     }
 
-    /// Returns whether there were no deltas, or the complete text was sent.
+    /// Returns whether the text needs no further event: either there were no deltas, or the complete text has arrived.
     fn is_settled(&self) -> bool {
         self.is_complete || !self.has_deltas
     }
@@ -460,7 +464,7 @@ fn text_of(part: &ItemPart) -> Option<&str> {
     }
 }
 
-/// Returns the type of the item that an event of a hosted tool belongs to.
+/// Returns the type of the item to which an event of a hosted tool belongs. `None` for other events.
 fn hosted_item_type(kind: &EventKind) -> Option<&'static str> {
     use EventKind as Kind;
     match kind {

@@ -1,11 +1,11 @@
 //! The Responses API: requests, responses and events.
 //!
-//! As in [`chat`](crate::chat), the types keep everything that they have no field for; decoding is lenient, and encoding leaves out
-//! absent fields. Structs with public fields gain fields in minor releases: build them with `..Default::default()`.
+//! As in [`chat`](crate::chat), the types preserve fields and variants that they do not define. Decoding is lenient, and encoding omits absent
+//! fields. Minor releases add fields to structs with public fields, so build such structs with `..Default::default()`.
 //!
-//! Invariant: decoding and encoding gives equal JSON.
+//! Invariant: decoding JSON and encoding the result gives equal JSON.
 //!
-//! Invariant: `Debug` shows types and sizes, never text of a user or model.
+//! Invariant: `Debug` output shows types and sizes, never the text of a user or model.
 
 mod event;
 mod event_sequence;

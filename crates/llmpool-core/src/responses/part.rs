@@ -1,4 +1,4 @@
-//! Content parts of items.
+//! Content parts, of which the items of inputs and outputs consist.
 
 use crate::chat::wire_object::{opaque_debug, tagged_enum, wire_object};
 use crate::chat::{InputAudio, Json, UnknownFields};
@@ -7,23 +7,23 @@ use crate::chat::{InputAudio, Json, UnknownFields};
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ItemPart {
-    /// Text input.
+    /// Text of the user or of a tool.
     InputText(ItemText),
-    /// An input image.
+    /// An image in the input.
     InputImage(ImageInput),
-    /// An input file.
+    /// A file in the input.
     InputFile(FileInput),
-    /// Audio input.
+    /// Audio in the input.
     InputAudio(AudioInput),
-    /// Text of the model.
+    /// Text that the model generated.
     OutputText(OutputText),
     /// A refusal of the model.
     Refusal(ItemRefusal),
-    /// Reasoning in full.
+    /// A part of the full reasoning.
     ReasoningText(ItemText),
-    /// Summary of reasoning.
+    /// A part of the summary of the reasoning.
     SummaryText(ItemText),
-    /// An object of another type, unchanged.
+    /// A part of another type, as raw JSON.
     Other(Json),
 }
 
@@ -39,12 +39,12 @@ tagged_enum!(ItemPart {
 });
 
 impl ItemPart {
-    /// Creates a text input.
+    /// Creates a part with input text.
     pub fn input_text(text: impl Into<String>) -> Self {
         Self::InputText(ItemText::new(text))
     }
 
-    /// Creates a text of the model.
+    /// Creates a part with text of the model.
     pub fn output_text(text: impl Into<String>) -> Self {
         Self::OutputText(OutputText {
             text: text.into(),
@@ -53,7 +53,7 @@ impl ItemPart {
         })
     }
 
-    /// Creates a refusal.
+    /// Creates a part with a refusal of the model.
     pub fn refusal(refusal: impl Into<String>) -> Self {
         Self::Refusal(ItemRefusal {
             refusal: refusal.into(),
@@ -61,7 +61,7 @@ impl ItemPart {
         })
     }
 
-    /// Returns the text of an input, output, reasoning or summary part. Returns `None` for a refusal.
+    /// Returns the text of an input, output, reasoning or summary part. `None` for a part of another type, such as a refusal.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::InputText(part) | Self::ReasoningText(part) | Self::SummaryText(part) => Some(&part.text),
@@ -71,12 +71,12 @@ impl ItemPart {
     }
 }
 
-/// Text.
+/// A part that consists of text.
 #[derive(Clone, Default, PartialEq)]
 pub struct ItemText {
-    /// The text.
+    /// Text of the part.
     pub text: String,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -92,16 +92,16 @@ impl ItemText {
     }
 }
 
-/// An input image.
+/// An image in the input, given by URL or ID.
 #[derive(Clone, Default, PartialEq)]
 pub struct ImageInput {
-    /// An `https:` or `data:` URL.
+    /// URL of the image, either `https:` or `data:`.
     pub image_url: Option<String>,
-    /// ID of an uploaded image.
+    /// ID of an image that was uploaded to the provider.
     pub file_id: Option<String>,
-    /// Resolution at which the model sees the image: `low`, `high`, `auto`, `original`.
+    /// Resolution at which the model sees the image: `low`, `high`, `auto` or `original`.
     pub detail: Option<String>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -111,18 +111,18 @@ wire_object!(ImageInput {
     detail
 });
 
-/// An input file.
+/// A file in the input, given by ID, URL or content.
 #[derive(Clone, Default, PartialEq)]
 pub struct FileInput {
-    /// ID of an uploaded file.
+    /// ID of a file that was uploaded to the provider.
     pub file_id: Option<String>,
     /// URL of the file.
     pub file_url: Option<String>,
-    /// Content as a `data:` URL or in base64.
+    /// Content of the file, as a `data:` URL or in base64.
     pub file_data: Option<String>,
     /// Name of the file.
     pub filename: Option<String>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -133,27 +133,27 @@ wire_object!(FileInput {
     filename,
 });
 
-/// Audio input.
+/// Audio in the input.
 #[derive(Clone, Default, PartialEq)]
 pub struct AudioInput {
-    /// Audio data and its format.
+    /// The audio data and its format.
     pub input_audio: InputAudio,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(AudioInput {} always { input_audio });
 
-/// Text of the model.
+/// Text that the model generated.
 #[derive(Clone, Default, PartialEq)]
 pub struct OutputText {
-    /// The text.
+    /// The generated text.
     pub text: String,
-    /// Sources of the text: `[{"type": "url_citation", …}]`.
+    /// Sources to which the text refers: `[{"type": "url_citation", …}]`.
     pub annotations: Vec<Json>,
-    /// Log probabilities of the tokens.
+    /// Log probabilities of the tokens. `None` if not requested.
     pub logprobs: Option<Vec<Json>>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -164,7 +164,7 @@ wire_object!(OutputText { logprobs } always { text, annotations });
 pub struct ItemRefusal {
     /// Text of the refusal.
     pub refusal: String,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 

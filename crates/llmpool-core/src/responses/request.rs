@@ -1,71 +1,71 @@
-//! Requests for responses.
+//! Requests of the Responses API.
 
 use super::item::Item;
 use crate::chat::wire_object::{opaque_debug, partial_debug, tagged_enum, wire_object};
 use crate::chat::{Content, EmptyObject, Json, UnknownFields};
 
-/// A request for a response. Absent fields are not sent; parameters without a field go into `extra`.
+/// A request for a response. Fields that are `None` or empty are not sent. Parameters without a field go into `extra`.
 #[derive(Clone, Default, PartialEq)]
 pub struct ResponsesRequest {
-    /// Model. Targets replace it by their own.
+    /// Name of the model. A target replaces it with the name of its own model.
     pub model: Option<String>,
-    /// Text of the user, or input items.
+    /// The input: a text of the user, or a list of items.
     pub input: Option<Content<Item>>,
-    /// Instructions that precede the input. Not carried over by `previous_response_id`.
+    /// Instructions to the model that precede the input. Instructions of the response named by `previous_response_id` do not apply.
     pub instructions: Option<String>,
-    /// Limit on the tokens of the answer, including reasoning; at least 16.
+    /// Maximum number of tokens in the answer, including reasoning. At least 16.
     pub max_output_tokens: Option<u64>,
-    /// Limit on calls of tools that the provider runs.
+    /// Maximum number of calls of tools that the provider runs.
     pub max_tool_calls: Option<u64>,
-    /// Sampling temperature, 0 to 2.
+    /// Sampling temperature, from 0 to 2.
     pub temperature: Option<f64>,
-    /// Nucleus sampling: share of the probability mass, 0 to 1.
+    /// Nucleus sampling: the model samples only from the most likely tokens, whose probabilities sum to this share, from 0 to 1.
     pub top_p: Option<f64>,
-    /// Number of most likely tokens to return for each position, 0 to 20.
+    /// Number of most likely tokens to return for each position of the answer, from 0 to 20.
     pub top_logprobs: Option<u32>,
-    /// Format and verbosity of the answer.
+    /// Format and level of detail of the answer.
     pub text: Option<TextOptions>,
     /// Tools that the model may call.
     pub tools: Vec<ResponsesTool>,
-    /// Whether and which tools the model must call: `"none"`, `"auto"`, `"required"`, or a tool.
+    /// Whether the model must call tools, and which: `"none"`, `"auto"`, `"required"`, or an object that names a tool.
     pub tool_choice: Option<Json>,
-    /// Whether the model may call several tools at once.
+    /// Whether the model may call several tools in one answer.
     pub parallel_tool_calls: Option<bool>,
-    /// Effort and summary of the reasoning.
+    /// Effort of the reasoning, and whether to summarise it.
     pub reasoning: Option<Reasoning>,
-    /// Whether the provider stores the response. The default is `true`.
+    /// Whether the provider stores the response. If absent, it does.
     pub store: Option<bool>,
     /// ID of the response that this request continues.
     pub previous_response_id: Option<String>,
-    /// Conversation that the request belongs to: its ID, or an object with it.
+    /// Conversation to which the request belongs: its ID, or an object with its ID.
     pub conversation: Option<Json>,
-    /// Additional data to include in the response.
+    /// Names of additional data to include in the response, for example `reasoning.encrypted_content`.
     pub include: Vec<String>,
-    /// Whether to stream events.
+    /// Whether to stream the response as events.
     pub stream: Option<bool>,
-    /// Options for streams.
+    /// Options for streams, as an object.
     pub stream_options: Option<Json>,
-    /// Whether to process the request in the background.
+    /// Whether the provider processes the request in the background, so that the response is fetched later.
     pub background: Option<bool>,
-    /// Handling of input beyond the context window: `auto` or `disabled`.
+    /// What to do with input beyond the context window: drop items (`auto`) or fail (`disabled`).
     pub truncation: Option<String>,
-    /// Up to 16 pairs of strings that the provider stores with the response.
+    /// Object with up to 16 pairs of strings that the provider stores with the response.
     pub metadata: Option<Json>,
-    /// Service tier: `auto`, `default`, `flex`, `priority`, or another one of the provider.
+    /// Service tier: `auto`, `default`, `flex`, `priority`, or another tier of the provider.
     pub service_tier: Option<String>,
-    /// Hashed ID of the end user, for abuse detection.
+    /// Hashed identifier of the end user, for abuse detection by the provider.
     pub safety_identifier: Option<String>,
-    /// Key that routes requests with a common prefix to the same cache of the provider.
+    /// Key by which the provider routes requests with a common prefix to the same prompt cache.
     pub prompt_cache_key: Option<String>,
-    /// Retention of the provider's prompt cache: `in_memory`, `24h`.
+    /// How long the provider keeps the prompt cached: `in_memory` or `24h`.
     pub prompt_cache_retention: Option<String>,
-    /// ID of the end user, for abuse detection, deprecated.
+    /// Identifier of the end user, for abuse detection by the provider. Deprecated in favour of `safety_identifier`.
     pub user: Option<String>,
-    /// Reference to a prompt template that the provider stores.
+    /// Reference to a prompt template that the provider stores, as an object.
     pub prompt: Option<Json>,
-    /// Options for compaction of the context.
+    /// Options for the compaction of earlier context.
     pub context_management: Option<Json>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -102,7 +102,7 @@ wire_object!(ResponsesRequest {
 });
 
 impl ResponsesRequest {
-    /// Creates a request with the text of a user message.
+    /// Creates a request with a single text of the user. All other fields are absent.
     pub fn user(text: impl Into<String>) -> Self {
         Self {
             input: Some(Content::Text(text.into())),
@@ -111,43 +111,43 @@ impl ResponsesRequest {
     }
 }
 
-/// Effort and summary of the reasoning.
+/// Effort of the reasoning, and whether to summarise it.
 #[derive(Clone, Default, PartialEq)]
 pub struct Reasoning {
-    /// Effort: `none`, `minimal`, `low`, `medium`, `high`, or another value that the model supports.
+    /// Effort that the model spends on reasoning: `none`, `minimal`, `low`, `medium`, `high`, or another value that the model supports.
     pub effort: Option<String>,
-    /// Summary: `auto`, `concise`, `detailed`.
+    /// Level of detail of the summary: `auto`, `concise` or `detailed`. If absent, there is no summary.
     pub summary: Option<String>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(Reasoning { effort, summary });
 
-/// Format and verbosity of the answer.
+/// Format and level of detail of the answer.
 #[derive(Clone, Default, PartialEq)]
 pub struct TextOptions {
-    /// Format of the answer.
+    /// Format that the answer must have. If absent, the answer is plain text.
     pub format: Option<TextFormat>,
-    /// Length of the answer: `low`, `medium`, `high`.
+    /// Level of detail of the answer: `low`, `medium` or `high`.
     pub verbosity: Option<String>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(TextOptions { format, verbosity });
 
-/// Format of the answer.
+/// The format that an answer must have.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum TextFormat {
-    /// Plain text, the default.
+    /// Plain text, which is the default.
     Text(EmptyObject),
     /// Any JSON object.
     JsonObject(EmptyObject),
-    /// JSON that follows a schema.
+    /// JSON that follows a given schema.
     JsonSchema(FlatSchema),
-    /// An object of another type, unchanged.
+    /// A format of another type, as raw JSON.
     Other(Json),
 }
 
@@ -157,18 +157,18 @@ tagged_enum!(TextFormat {
     JsonSchema => "json_schema",
 });
 
-/// A JSON schema format, with schema and name beside the `type`.
+/// The format for JSON that follows a given schema. In JSON, its fields are next to the `type`, not in an object of their own.
 #[derive(Clone, Default, PartialEq)]
 pub struct FlatSchema {
-    /// Name: letters, digits, `_` and `-`, at most 64.
+    /// Name of the schema: at most 64 letters, digits, `_` and `-`.
     pub name: String,
-    /// Purpose of the answer, for the model.
+    /// Purpose of the answer, as a hint for the model.
     pub description: Option<String>,
-    /// A JSON Schema.
+    /// The JSON Schema that the answer follows.
     pub schema: Option<Json>,
     /// Whether the answer must follow the schema exactly.
     pub strict: Option<bool>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -182,11 +182,11 @@ wire_object!(FlatSchema {
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ResponsesTool {
-    /// A function with JSON arguments.
+    /// A function whose arguments are JSON.
     Function(FunctionResponsesTool),
-    /// A tool whose input is text.
+    /// A custom tool, whose input is any text.
     Custom(CustomResponsesTool),
-    /// A tool of another type, unchanged: those that the provider runs.
+    /// A tool of another type, as raw JSON. Tools that the provider runs are of this kind.
     Other(Json),
 }
 
@@ -195,15 +195,15 @@ tagged_enum!(ResponsesTool { Function => "function", Custom => "custom" });
 /// A function that the model may call.
 #[derive(Clone, Default, PartialEq)]
 pub struct FunctionResponsesTool {
-    /// Name: letters, digits, `_` and `-`, at most 64.
+    /// Name of the function: at most 64 letters, digits, `_` and `-`.
     pub name: String,
-    /// Purpose, for the model.
+    /// Purpose of the function, as a hint for the model.
     pub description: Option<String>,
     /// JSON Schema of the arguments.
     pub parameters: Option<Json>,
-    /// Whether the arguments must follow the schema exactly. The default is `true`.
+    /// Whether the arguments must follow the schema exactly. If absent, they must.
     pub strict: Option<bool>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -213,16 +213,16 @@ wire_object!(FunctionResponsesTool {
     strict,
 } always { name });
 
-/// A tool whose input is text.
+/// A custom tool, whose input is any text.
 #[derive(Clone, Default, PartialEq)]
 pub struct CustomResponsesTool {
     /// Name of the tool.
     pub name: String,
-    /// Purpose, for the model.
+    /// Purpose of the tool, as a hint for the model.
     pub description: Option<String>,
-    /// `{"type": "text"}`, or a grammar.
+    /// Format of the input: `{"type": "text"}`, or an object with a grammar. If absent, any text.
     pub format: Option<Json>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 

@@ -1,7 +1,7 @@
-//! References of requests to resources that belong to one account.
+//! References in requests to resources that belong to one account.
 //!
-//! A provider stores responses and conversations for the account that created them, and only that account can use its encrypted
-//! reasoning. Fields are parsed independently, so that an invalid or deeply nested one does not hide the others.
+//! A provider stores responses and conversations for the account that created them, and only that account can use the encrypted reasoning that it
+//! received. Each field of a request is parsed on its own, so that an invalid or deeply nested field does not hide the references in other fields.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,18 +11,19 @@ use serde_json::value::RawValue;
 
 use crate::chat::wire_object::FieldName;
 
-/// A reference of a request to a resource that only the account that created it can use.
+/// A reference in a request to a resource that only the account that created the resource can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceRef<'a> {
-    /// Field of the request that contains the reference.
+    /// Name of the request's field or item type that contains the reference.
     pub field: &'static str,
-    /// ID of the resource, or the encrypted text itself.
+    /// ID of the resource, or the encrypted text if the resource is encrypted reasoning.
     pub resource: Cow<'a, str>,
-    /// Whether the request fails without the resource. A reasoning item that consists of its ID is required by some providers only.
+    /// Whether the request fails without the resource. `false` only for a reasoning item that consists of its ID, because not all providers need the
+    /// referenced item.
     pub required: bool,
 }
 
-/// Finds the references in the body of a request. Empty if the body is not a JSON object.
+/// Returns the references in the body of a request to resources of one account. Empty if the body is not a JSON object.
 pub fn resource_refs(request: &[u8]) -> Vec<ResourceRef<'_>> {
     let mut refs = Vec::new();
     let mut add = |field, resource: Option<_>, required| {
@@ -51,7 +52,7 @@ pub fn resource_refs(request: &[u8]) -> Vec<ResourceRef<'_>> {
     refs
 }
 
-/// Returns the resources in a response, or in an event with a response or an item, that later requests can refer to.
+/// Returns the resources to which later requests can refer. `answer` is a response, or an event that contains a response or an item.
 pub fn created_resources(answer: &[u8]) -> Vec<String> {
     let fields = fields_of(answer);
     let field = |name: &str| fields.iter().find(|(known, _)| known == name);
@@ -74,7 +75,7 @@ pub fn created_resources(answer: &[u8]) -> Vec<String> {
 
 type RawFields<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
-/// All fields of an object, repeated ones included.
+/// All fields of a JSON object, including repeated fields.
 struct RawObject<'a>(RawFields<'a>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
@@ -104,7 +105,7 @@ fn parse_fields(json: &[u8]) -> Option<RawFields<'_>> {
     object.map(|object| object.0)
 }
 
-/// Returns the fields of an object, or none if the value is not an object.
+/// Returns the fields of a JSON object. Empty if the value is not an object.
 fn fields_of(json: &[u8]) -> RawFields<'_> {
     parse_fields(json).unwrap_or_default()
 }
@@ -113,7 +114,7 @@ fn string(value: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str(value.get()).ok().map(|FieldName(text)| text)
 }
 
-/// Returns the ID of a conversation, which is a string or a field of an object.
+/// Returns the ID of a conversation from the ID itself or from an object with an `id` field.
 fn conversation_id(value: &RawValue) -> Option<Cow<'_, str>> {
     string(value).or_else(|| RawItem::parse(value).id)
 }
@@ -128,7 +129,7 @@ struct RawItem<'a> {
     kind: Option<Cow<'a, str>>,
     id: Option<Cow<'a, str>>,
     encrypted_content: Option<Cow<'a, str>>,
-    /// Whether the item has content beside its summary and status.
+    /// Whether the item has other content than its summary and status.
     has_content: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Responses.
+//! Responses: the answers to requests of the Responses API.
 
 use std::fmt;
 
@@ -11,59 +11,59 @@ use crate::chat::valid_fields::decode_valid_fields;
 use crate::chat::wire_object::{opaque_debug, partial_debug, wire_object};
 use crate::chat::{Content, Json, LenientU64, UnknownFields};
 
-/// A response, finished or in progress.
+/// A response of the Responses API, finished or still in progress.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Response {
-    /// ID of the response, for `previous_response_id` of the next request.
+    /// ID of the response, for the field `previous_response_id` of the next request.
     pub id: Option<String>,
-    /// `response`.
+    /// Object type: `response`.
     pub object: Option<String>,
-    /// Creation time in seconds since 1970, sometimes with a fraction.
+    /// Creation time in seconds since 1970, as raw JSON because some providers send a fraction.
     pub created_at: Option<Json>,
-    /// Completion time in seconds since 1970.
+    /// Completion time in seconds since 1970, as raw JSON. `None` until the response is completed.
     pub completed_at: Option<Json>,
-    /// Status of the response.
+    /// Whether the response is in progress, completed, or ended otherwise.
     pub status: Option<ResponseStatus>,
-    /// Why the response failed.
+    /// Why the response failed. `None` unless it did.
     pub error: Option<ResponseError>,
-    /// Why the response is incomplete.
+    /// Why the response is incomplete. `None` unless it is.
     pub incomplete_details: Option<IncompleteDetails>,
     /// Instructions of the request.
     pub instructions: Option<Json>,
-    /// Model that generated the response.
+    /// Name of the model that generated the response.
     pub model: Option<String>,
-    /// Output items, in order.
+    /// Items that the model generated, in order.
     pub output: Vec<Item>,
-    /// Token usage; `null` until the response is finished.
+    /// Tokens used by the request. `None` until the response is finished, or if not reported.
     pub usage: Option<ResponsesUsage>,
-    /// As in the request.
+    /// Maximum number of tokens in the answer, from the request.
     pub max_output_tokens: Option<u64>,
-    /// As in the request.
+    /// Maximum number of calls of tools that the provider runs, from the request.
     pub max_tool_calls: Option<u64>,
-    /// As in the request.
+    /// Whether the model may call several tools in one answer, from the request.
     pub parallel_tool_calls: Option<bool>,
-    /// ID of the previous response.
+    /// ID of the response that this response continues.
     pub previous_response_id: Option<String>,
-    /// As in the request.
+    /// Effort and summary of the reasoning, from the request.
     pub reasoning: Option<Reasoning>,
-    /// As in the request.
+    /// Sampling temperature, from the request.
     pub temperature: Option<f64>,
-    /// As in the request.
+    /// Share of probabilities for nucleus sampling, from the request.
     pub top_p: Option<f64>,
-    /// As in the request.
+    /// Format and level of detail of the answer, from the request.
     pub text: Option<TextOptions>,
-    /// As in the request.
+    /// Whether the model must call tools, and which, from the request.
     pub tool_choice: Option<Json>,
-    /// As in the request.
+    /// Tools that the model may call, from the request.
     pub tools: Vec<ResponsesTool>,
-    /// As in the request.
+    /// What to do with input beyond the context window, from the request.
     pub truncation: Option<String>,
-    /// As in the request.
+    /// Object with pairs of strings, from the request.
     pub metadata: Option<Json>,
     /// Service tier that processed the request.
     pub service_tier: Option<String>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -96,19 +96,19 @@ wire_object!(Response {
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResponseStatus {
-    /// Waiting to be processed.
+    /// The response is waiting to be processed.
     Queued,
-    /// Being generated.
+    /// The response is being generated.
     InProgress,
-    /// Complete.
+    /// The response is complete.
     Completed,
-    /// Ended early, see [`Response::incomplete_details`].
+    /// The response ended early. [`Response::incomplete_details`] says why.
     Incomplete,
-    /// Failed, see [`Response::error`].
+    /// The response failed. [`Response::error`] says why.
     Failed,
-    /// Cancelled by a request.
+    /// The response was cancelled by a request of the client.
     Cancelled,
-    /// A status that has no variant.
+    /// A status that this enum does not define.
     Other(Box<str>),
 }
 
@@ -125,11 +125,11 @@ string_enum!(ResponseStatus {
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ResponseError {
-    /// Error code: `server_error`, `rate_limit_exceeded`, `invalid_prompt` and others.
+    /// Error code, for example `server_error`, `rate_limit_exceeded` or `invalid_prompt`.
     pub code: Option<String>,
-    /// Message of the provider.
+    /// Error message of the provider.
     pub message: Option<String>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -139,9 +139,9 @@ wire_object!(ResponseError { code, message });
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct IncompleteDetails {
-    /// `max_output_tokens` or `content_filter`.
+    /// The cause: `max_output_tokens` or `content_filter`.
     pub reason: Option<String>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -152,13 +152,13 @@ wire_object!(IncompleteDetails { reason });
 #[non_exhaustive]
 pub struct ResponsesUsage {
     pub(crate) input_tokens: Option<LenientU64>,
-    /// Breakdown of the input tokens.
+    /// Breakdown of the input tokens. `None` if not reported.
     pub input_tokens_details: Option<InputTokensDetails>,
     pub(crate) output_tokens: Option<LenientU64>,
-    /// Breakdown of the output tokens.
+    /// Breakdown of the output tokens. `None` if not reported.
     pub output_tokens_details: Option<OutputTokensDetails>,
     pub(crate) total_tokens: Option<LenientU64>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -171,21 +171,21 @@ wire_object!(ResponsesUsage {
 });
 
 lenient_getters!(ResponsesUsage {
-    /// Returns the input tokens, including cached ones.
+    /// Returns the number of input tokens, including those read from a cache.
     input_tokens,
-    /// Returns the output tokens, including reasoning.
+    /// Returns the number of output tokens, including those of reasoning.
     output_tokens,
-    /// Returns the total tokens.
+    /// Returns the number of input and output tokens together.
     total_tokens,
 });
 
-/// Breakdown of the input tokens. The counts are included in the input tokens.
+/// Breakdown of the input tokens. Each count is part of the number of input tokens.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct InputTokensDetails {
     pub(crate) cached_tokens: Option<LenientU64>,
     pub(crate) cache_write_tokens: Option<LenientU64>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -195,36 +195,36 @@ wire_object!(InputTokensDetails {
 });
 
 lenient_getters!(InputTokensDetails {
-    /// Returns the tokens that were read from a cache.
+    /// Returns the number of input tokens that were read from a cache.
     cached_tokens,
 });
 
-/// Breakdown of the output tokens. The counts are included in the output tokens.
+/// Breakdown of the output tokens. Each count is part of the number of output tokens.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct OutputTokensDetails {
     pub(crate) reasoning_tokens: Option<LenientU64>,
-    /// Unknown fields.
+    /// Fields that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(OutputTokensDetails { reasoning_tokens });
 
 lenient_getters!(OutputTokensDetails {
-    /// Returns the tokens that were reasoning.
+    /// Returns the number of output tokens that were used for reasoning.
     reasoning_tokens,
 });
 
 impl Response {
-    /// Decodes the body of an answer. Fields with values of an unexpected type are kept in `extra`.
+    /// Decodes the body of a response. A field with a value of an unexpected type is kept in `extra`.
     ///
     /// # Errors
-    /// If the body is not an object. The error may quote the body.
+    /// If the body is not a JSON object. The error may quote the body.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
         crate::chat::from_json(json).or_else(|error| decode_valid_fields(json).ok_or(error))
     }
 
-    /// Returns the text of all output messages, joined. Empty if there are none.
+    /// Returns the text of all messages in the output, joined. Empty if there are none.
     pub fn text(&self) -> String {
         let messages = self.output.iter().filter_map(|item| match item {
             Item::Message(message) | Item::EasyMessage(message) => message.content.as_ref(),
