@@ -25,7 +25,7 @@ pub(crate) struct EmbeddingsRequest {
     pub(crate) model: String,
     inputs: Vec<EmbeddedText>,
     dimensions: usize,
-    encoding: VectorEncoding,
+    encoding: RequestedEncoding,
 }
 
 /// What is kept of one input.
@@ -40,7 +40,7 @@ struct EmbeddedText {
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum VectorEncoding {
+enum RequestedEncoding {
     #[default]
     Float,
     Base64,
@@ -118,8 +118,8 @@ impl EmbeddingsRequest {
     fn embedding(&self, input: &EmbeddedText) -> EncodedVector {
         let vector = unit_vector(input.hash, self.dimensions);
         match self.encoding {
-            VectorEncoding::Float => EncodedVector::Floats(vector),
-            VectorEncoding::Base64 => {
+            RequestedEncoding::Float => EncodedVector::Floats(vector),
+            RequestedEncoding::Base64 => {
                 let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
                 EncodedVector::Base64(base64::encode(&bytes))
             }
@@ -204,8 +204,8 @@ fn dimensions(requested: Option<u64>) -> Result<usize, ErrorResponse> {
         .ok_or_else(|| ErrorResponse::invalid("dimensions", "'dimensions' must be from 1 to 3072."))
 }
 
-fn encoding(requested: Option<Value>) -> Result<VectorEncoding, ErrorResponse> {
-    requested.map_or(Ok(VectorEncoding::default()), |requested| {
+fn encoding(requested: Option<Value>) -> Result<RequestedEncoding, ErrorResponse> {
+    requested.map_or(Ok(RequestedEncoding::default()), |requested| {
         let encoding = serde_json::from_value(requested);
         encoding.map_err(|_| {
             ErrorResponse::invalid("encoding_format", "'encoding_format' must be float or base64.")

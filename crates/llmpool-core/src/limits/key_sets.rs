@@ -2,7 +2,7 @@
 
 use super::key::KeyId;
 use super::key_set::KeySet;
-use super::key_table::KeyTable;
+use super::key_table::{KeyTable, sorted};
 use super::quota_group::QuotaGroupId;
 use crate::time::Timestamp;
 
@@ -23,9 +23,7 @@ impl KeySets {
 
     /// Returns the index of the set with these keys, which is created if it does not exist.
     pub(super) fn get_or_insert(&mut self, keys: &[KeyId], key_table: &KeyTable, now: Timestamp) -> usize {
-        let mut members = keys.to_vec();
-        members.sort_unstable();
-        members.dedup();
+        let members = sorted(keys.to_vec());
         if let Some(known) = self.sets.iter().position(|set| set.members == members) {
             return known;
         }
@@ -53,12 +51,8 @@ impl KeySets {
     /// Updates the sets after keys were joined into a group.
     pub(super) fn join(&mut self, group: QuotaGroupId, key_table: &KeyTable, now: Timestamp) {
         let members = key_table.members(group);
-        let mut sets: Vec<usize> = members
-            .iter()
-            .flat_map(|id| self.of_key[id.index()].clone())
-            .collect();
-        sets.sort_unstable();
-        sets.dedup();
+        let sets = members.iter().flat_map(|id| self.of_key[id.index()].clone());
+        let sets = sorted(sets.collect());
         for id in members {
             self.of_key[id.index()].clone_from(&sets);
         }

@@ -180,10 +180,6 @@ impl KeyTable {
             || group.is_some_and(|group| group.health.is_probed() || !group.limit_set.has_slot())
     }
 
-    pub(super) fn is_usable(&self, id: KeyId, demand: Demand, now: Timestamp) -> bool {
-        !self.is_occupied(id) && self.available_at(id, demand, now).is_none()
-    }
-
     /// Charges an attempt to its key and group. `paced` says that the target has a rate limit.
     pub(super) fn reserve(
         &mut self,
@@ -287,11 +283,6 @@ impl KeyTable {
         }
     }
 
-    pub(super) fn shared_limits(&self, id: KeyId) -> &LimitSet {
-        self.group_of(id)
-            .map_or(&self.keys[id.index()].limit_set, |group| &group.limit_set)
-    }
-
     /// Reverts a cooldown, unless the health changed since.
     pub(super) fn restore(&mut self, cooldown: ProvisionalCooldown) {
         self.health_mut(cooldown.key, cooldown.of_group)
@@ -332,20 +323,15 @@ impl KeyTable {
         }
     }
 
-    /// Returns a limit of the key or its group that can never admit `demand`.
-    pub(super) fn exceeded_limit(&self, id: KeyId, demand: Demand) -> Option<(LimitKind, u32)> {
-        let mut limit_sets = self.limit_sets(id);
-        limit_sets.find_map(|limit_set| limit_set.exceeded_limit(demand))
-    }
-
-    /// The limits of a key, and those of its group.
+    /// The limits of a key, then those of its group, which observed limits belong to.
     pub(super) fn limit_sets(&self, id: KeyId) -> impl Iterator<Item = &LimitSet> {
         let group = self.group_of(id).map(|group| &group.limit_set);
         std::iter::once(&self.keys[id.index()].limit_set).chain(group)
     }
 }
 
-fn sorted<T: Ord>(mut items: Vec<T>) -> Vec<T> {
+/// Returns the items in order, without repetitions.
+pub(super) fn sorted<T: Ord>(mut items: Vec<T>) -> Vec<T> {
     items.sort_unstable();
     items.dedup();
     items

@@ -122,7 +122,7 @@ impl Limiter {
             // The set offers only keys that are usable for one request.
             key_table.allows(constraint, id)
                 && !denials.denies(id, now)
-                && (demand == Demand::ONE || key_table.is_usable(id, demand, now))
+                && (demand == Demand::ONE || key_table.available_at(id, demand, now).is_none())
         })
     }
 

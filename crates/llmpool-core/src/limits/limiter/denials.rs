@@ -22,6 +22,10 @@ impl Limiter {
             limit_set, key_set, ..
         } = &self.targets[target.index()];
         let exceeds = |(kind, limit)| Unsatisfiable::exceeds(demand, kind, limit);
+        let exceeded_limit = |id: &KeyId| {
+            let mut limit_sets = self.key_table.limit_sets(*id);
+            limit_sets.find_map(|limit_set| limit_set.exceeded_limit(demand))
+        };
         if let Some(exceeded) = limit_set.exceeded_limit(demand) {
             return Some(exceeds(exceeded));
         }
@@ -32,9 +36,9 @@ impl Limiter {
         let mut keys = keys.filter(|id| self.key_table.allows(constraint, **id));
         let first = match keys.next() {
             None => return Some(Unsatisfiable::UnknownKey),
-            Some(id) => self.key_table.exceeded_limit(*id, demand)?,
+            Some(id) => exceeded_limit(id)?,
         };
-        keys.all(|id| self.key_table.exceeded_limit(*id, demand).is_some())
+        keys.all(|id| exceeded_limit(id).is_some())
             .then(|| exceeds(first))
     }
 
@@ -158,11 +162,9 @@ impl Limiter {
                 None => slot = true,
             }
         }
-        let wait = self.wait_for(first, slot, demand, now);
-        Wait {
-            slot: slot || may_regain,
-            ..wait
-        }
+        let mut wait = self.wait_for(first, slot, demand, now);
+        wait.slot |= may_regain;
+        wait
     }
 
     fn wait_for(

@@ -36,7 +36,8 @@ impl Limiter {
 
     /// Returns whether observed limits tighten those of a key.
     pub fn observes_limits(&self, key: KeyId) -> bool {
-        self.key_table.shared_limits(key).observed.enabled
+        let shared = self.key_table.limit_sets(key).last();
+        shared.is_some_and(|limit_set| limit_set.observed.enabled)
     }
 
     /// The attempts of a key in flight.
@@ -98,7 +99,7 @@ impl Limiter {
 
     /// The requests per minute that the provider was observed to allow a key or its group.
     pub fn observed_per_minute(&self, key: KeyId) -> Option<f64> {
-        self.key_table.shared_limits(key).observed.per_minute()
+        self.key_table.limit_sets(key).last()?.observed.per_minute()
     }
 
     /// Returns whether a target has a healthy key that is not `excluded`.
