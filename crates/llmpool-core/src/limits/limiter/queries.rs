@@ -94,7 +94,8 @@ impl Limiter {
     /// The keys of a target, in the order in which they were added.
     pub fn keys_of(&self, target: TargetId) -> &[KeyId] {
         self.set_of(target)
-            .map_or(&[], |set| &self.key_sets.sets[set].members)
+            .map(|set| &self.key_sets.sets[set].members[..])
+            .unwrap_or_default()
     }
 
     /// The requests per minute that the provider was observed to allow a key or its group.
