@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use llmpool_core::limits::{
-    Denial, CooldownReason, Demand, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits,
-    LimitSnapshot, LimitSnapshots, Limiter, Limits, QuotaGroupId, TargetId,
+    CooldownReason, Demand, Denial, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits, LimitSnapshot,
+    LimitSnapshots, Limiter, Limits, QuotaGroupId, TargetId,
 };
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;

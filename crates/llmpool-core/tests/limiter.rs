@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use llmpool_core::limits::{
-    Denial, Bucket, CooldownReason, Demand, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits,
+    Bucket, CooldownReason, Demand, Denial, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits,
     LimitKind, Limiter, Limits, RateLimit, TargetId, Unsatisfiable, Wait, WaitReason,
 };
 use llmpool_core::time::Timestamp;
@@ -413,7 +413,9 @@ fn unsatisfiable_request_is_rejected_at_once() {
     };
     assert_eq!(
         limiter.acquire(target, big, KeyConstraint::Any, START),
-        Err(Denial::Unsatisfiable(Unsatisfiable::MoreThanCapacity { capacity: 2 }))
+        Err(Denial::Unsatisfiable(Unsatisfiable::MoreThanCapacity {
+            capacity: 2
+        }))
     );
     assert_eq!(
         limiter.acquire(other, Demand::ONE, KeyConstraint::Key(keys[0]), START),

@@ -166,9 +166,7 @@ impl Bucket {
         let grown = u128::from(after.saturating_sub(before)) * PARTS;
         let shrunk = u128::from(before.saturating_sub(after)) * PARTS;
         let missing = (missing.saturating_add(grown)).saturating_sub(shrunk);
-        let missing = missing
-            .saturating_mul(rate_limit.steps_per_token)
-            .div_ceil(PARTS);
+        let missing = missing.saturating_mul(rate_limit.steps_per_token).div_ceil(PARTS);
         self.rate_limit = rate_limit;
         self.charged = 0;
         let full_at = steps_at(now).saturating_add(missing).min(MAX_STEPS);

@@ -95,7 +95,6 @@ impl RateLimit {
     pub(super) fn steps_to_fill(&self) -> u128 {
         self.steps_for(u64::from(self.capacity))
     }
-
 }
 
 impl fmt::Display for RateLimitError {
