@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use super::super::denial::Denial;
+use super::super::grant::Grant;
 use super::super::key::KeyId;
 use super::super::key_constraint::KeyConstraint;
 use super::super::target::TargetId;
