@@ -226,7 +226,7 @@ async fn cancelled_waiter_takes_no_quota() {
 
 #[tokio::test(start_paused = true)]
 async fn call_that_is_dropped_after_it_was_sent_keeps_its_quota() {
-    let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(5), completion("ok")));
+    let script = ScriptedProvider::new(|_, _| Action::SendAfter(Duration::from_secs(5), completion("ok")));
     let target = target(&script, &pool(&["a"], Some(1)), limited(3, 0.001));
     let sent = start(&target, CallOptions::default()).await;
     assert_eq!((script.requests(), in_flight(&target)), (1, vec![1]));
@@ -264,7 +264,7 @@ async fn call_that_is_dropped_before_it_is_sent_returns_its_quota() {
 /// The estimate of the first call leaves no room for a second one, its usage does.
 #[tokio::test(start_paused = true)]
 async fn completed_call_returns_the_tokens_it_did_not_use() {
-    let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+    let script = ScriptedProvider::new(|_, _| Action::Send(completion("ok")));
     let settings = TargetSettings {
         limits: Limits {
             tpm: Some(6000),
@@ -276,7 +276,7 @@ async fn completed_call_returns_the_tokens_it_did_not_use() {
     let target = target(&script, &pool(&["a"], None), settings);
     for _ in 0..2 {
         target
-            .chat_with(&ChatRequest::user("hi"), &within(1.0))
+            .chat_with(&ChatRequest::user("hi"), &timeout_of(1.0))
             .await
             .unwrap();
     }
