@@ -87,6 +87,7 @@ pub use llmpool_core::models;
 pub use llmpool_core::responses;
 pub use llmpool_core::sse::SseEvent;
 pub use llmpool_core::stream_view::EventFlags;
+#[cfg(feature = "structured")]
 pub use llmpool_core::structured;
 pub use openai_compatible::OpenAiCompatible;
 pub use openai_compatible_builder::OpenAiCompatibleBuilder;

@@ -10,6 +10,9 @@ mod connection;
 mod net;
 mod poll_gate;
 mod pool;
+mod tcp;
+#[cfg_attr(not(feature = "rustls"), path = "no_tls.rs")]
+mod tls;
 
 pub(crate) use body::{Body, send};
 pub use connect::{BoxIo, Connect, ConnectError, Connected, Io};
