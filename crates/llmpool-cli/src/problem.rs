@@ -72,7 +72,7 @@ pub(crate) fn print(error: &Error) {
         };
         output::error_detail(label, output::one_line(message));
     }
-    if let Some(hint) = hint_for(error) {
+    if let Some(hint) = error.help().or_else(|| hint_for(error)) {
         output::error_detail("hint:", hint);
     }
 }

@@ -1,4 +1,4 @@
-//! One attempt: a request handed to a connection, and its answer up to the first content.
+//! One attempt: sends a request over a connection, and reads the response up to the first content.
 
 use std::time::Duration;
 
@@ -22,147 +22,150 @@ use crate::stream::{RawEvent, RawEventStream, StreamLimits};
 use crate::target::Target;
 use crate::transport::{self, Body, SendError};
 
-/// The most that is read of an error's body.
-const LONGEST_ERROR: usize = 64 << 10;
-/// The most that is read of a plain answer.
-const LONGEST_BODY: usize = 256 << 20;
-/// How long the body of an error may take; its status is known already.
+/// Limit on what is read of the body of an error, in bytes.
+const MAX_ERROR_BYTES: usize = 64 << 10;
+/// Limit on the body of a complete response, in bytes.
+const MAX_BODY_BYTES: usize = 256 << 20;
+/// How long the body of an error may take. The status is already known.
 const ERROR_BODY_GRACE: Duration = Duration::from_secs(5);
-/// The most that is held back of a stream before its first content, beside what it may say again of its request.
-const LONGEST_PREFIX: usize = 1 << 20;
-/// How often a stream says its request again before its first content: queued, created, in progress, and escaped otherwise.
-const ECHOES: usize = 4;
-/// How often a request may come back unwritten before we believe that there is no connection to be had.
-const MOST_UNWRITTEN: u32 = 8;
+/// Limit on what is buffered of a stream before its first content, in bytes, without repetitions of the request.
+const MAX_PREFIX_BYTES: usize = 1 << 20;
+/// How often a stream may repeat its request before its first content: in the events queued, created and in progress, and once more for
+/// a longer escaping.
+const MAX_REQUEST_ECHOES: usize = 4;
+/// How often a request may be returned unsent by a closing connection before the attempt fails.
+const MAX_UNSENT: u32 = 8;
 
-/// How long things may take.
+/// Timeouts and deadline of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallDeadlines {
     pub(crate) timeouts: Timeouts,
     pub(crate) deadline: Timestamp,
 }
 
-/// What came back.
-pub(crate) enum Reply {
-    /// The whole body of a plain answer.
-    Plain { head: Head, body: Bytes },
-    /// A stream whose first content has come: everything up to there, and the rest.
+/// The response to an attempt.
+pub(crate) enum AttemptResponse {
+    /// A response that is not a stream, with its complete body.
+    Complete { head: ResponseHead, body: Bytes },
+    /// A stream with content: the events up to the first content, and the remaining stream.
     Stream {
-        head: Head,
+        head: ResponseHead,
         prefix: Vec<RawEvent>,
-        frames: Box<RawEventStream>,
+        events: Box<RawEventStream>,
     },
 }
 
-/// What is kept of an answer's head.
-pub(crate) struct Head {
+/// Status and id of a response.
+pub(crate) struct ResponseHead {
     pub(crate) status: u16,
     pub(crate) request_id: Option<String>,
 }
 
-impl Reply {
-    pub(crate) fn head(&self) -> &Head {
+impl AttemptResponse {
+    pub(crate) fn head(&self) -> &ResponseHead {
         match self {
-            Self::Plain { head, .. } | Self::Stream { head, .. } => head,
+            Self::Complete { head, .. } | Self::Stream { head, .. } => head,
         }
     }
 }
 
-/// Makes one attempt. The permit tells afterwards whether the request was handed to a connection.
-pub(crate) async fn once(
+/// Performs one attempt. Afterwards, the permit records whether the request was given to a connection.
+pub(crate) async fn send_attempt(
     target: &Target,
     permit: &mut Permit,
     request: &EncodedRequest,
-    patience: &CallDeadlines,
-) -> Result<Reply, Failure> {
-    let sent_by = clock::now();
+    deadlines: &CallDeadlines,
+) -> Result<AttemptResponse, Failure> {
+    let started = clock::now();
     let limits = StreamLimits {
-        first_content_at: end_of(sent_by, patience.timeouts.first_content).min(patience.deadline),
-        idle: patience.timeouts.idle,
-        deadline: patience.deadline,
+        first_content_at: after(started, deadlines.timeouts.first_content).min(deadlines.deadline),
+        idle: deadlines.timeouts.idle,
+        deadline: deadlines.deadline,
     };
-    let (head, body) = send(
+    let (parts, body) = send_with_permit(
         target,
         permit,
         request,
-        patience,
-        sent_by,
+        deadlines,
+        started,
         limits.first_content_at,
     )
     .await?;
-    limit_headers::record(target, permit, &head.headers);
-    let maker = AffinityRecorder::new(target, permit.key());
-    if !head.status.is_success() {
-        return Err(refusal(&head, body, patience).await);
+    limit_headers::record(target, permit, &parts.headers);
+    let recorder = AffinityRecorder::new(target, permit.key());
+    if !parts.status.is_success() {
+        return Err(read_error(&parts, body, deadlines).await);
     }
-    let kept = Head {
-        status: head.status.as_u16(),
-        request_id: request_id(&head.headers),
+    let head = ResponseHead {
+        status: parts.status.as_u16(),
+        request_id: request_id(&parts.headers),
     };
-    if request.stream && !is_json(&head.headers) {
-        let most = LONGEST_PREFIX + ECHOES * request.body.len();
-        return first_content(
-            kept,
-            RawEventStream::new(body, target.format, limits, maker),
-            most,
+    if request.stream && !is_json(&parts.headers) {
+        let max_prefix = MAX_PREFIX_BYTES + MAX_REQUEST_ECHOES * request.body.len();
+        return read_until_content(
+            head,
+            RawEventStream::new(body, target.format, limits, recorder),
+            max_prefix,
         )
         .await;
     }
-    let body = whole(body, patience).await?;
-    check_plain(&head, &body, request.endpoint)?;
+    let body = read_body(body, deadlines).await?;
+    check_body(&parts, &body, request.endpoint)?;
     if request.stream {
-        // The provider ignored that a stream was asked for, and its answer is no stream.
+        // The provider ignored `stream: true`.
         return Err(Failure {
-            status: Some(kept.status),
+            status: Some(head.status),
             ..Failure::new(FailureKind::InvalidResponse)
         });
     }
-    if let Some(maker) = maker {
-        maker.record(&body);
+    if let Some(recorder) = recorder {
+        recorder.record(&body);
     }
-    Ok(Reply::Plain { head: kept, body })
+    Ok(AttemptResponse::Complete { head, body })
 }
 
-/// Hands the request to a connection and waits for the head of the answer.
-async fn send(
+/// Sends the request of a call and returns the head of the response and its unread body.
+async fn send_with_permit(
     target: &Target,
     permit: &mut Permit,
     request: &EncodedRequest,
-    patience: &CallDeadlines,
-    sent_by: Timestamp,
+    deadlines: &CallDeadlines,
+    started: Timestamp,
     first_content_at: Timestamp,
 ) -> Result<(response::Parts, Body), Failure> {
-    let head_by = if request.stream && first_content_at < patience.deadline {
+    let head_by = if request.stream && first_content_at < deadlines.deadline {
         (first_content_at, FailureKind::FirstContentTimeout)
     } else {
-        (patience.deadline, FailureKind::DeadlineExceeded)
+        (deadlines.deadline, FailureKind::DeadlineExceeded)
     };
     let key = permit.key();
     let build = || http_request(target, key, request);
-    let handed = |handed: bool| {
-        if handed {
+    let on_handoff = |is_sent: bool| {
+        if is_sent {
             permit.mark_used();
         } else {
             permit.mark_unused();
         }
     };
-    hand_over(target, build, handed, patience, sent_by, head_by).await
+    send_request(target, build, on_handoff, deadlines, started, head_by).await
 }
 
-/// Hands a request to a connection and waits for the head of its answer, until an instant that has a name. `handed` is told when the
-/// request is with a connection, and when it came back unwritten.
-pub(crate) async fn hand_over(
+/// Sends a request and returns the head of the response and its unread body.
+///
+/// Fails with the given kind if the head is not received by `head_by`. `on_handoff` is called with true when the request is given to a
+/// connection, and with false when the connection returns it unsent.
+pub(crate) async fn send_request(
     target: &Target,
     request: impl Fn() -> Request<Full<Bytes>>,
-    mut handed: impl FnMut(bool),
-    patience: &CallDeadlines,
-    sent_by: Timestamp,
-    (head_by, late): (Timestamp, FailureKind),
+    mut on_handoff: impl FnMut(bool),
+    deadlines: &CallDeadlines,
+    started: Timestamp,
+    (head_by, late_kind): (Timestamp, FailureKind),
 ) -> Result<(response::Parts, Body), Failure> {
-    let mut now = sent_by;
-    for _ in 0..MOST_UNWRITTEN {
-        let connect_by = end_of(now, patience.timeouts.connect);
-        let connection = match within(connect_by.min(patience.deadline), target.connections.acquire()).await {
+    let mut now = started;
+    for _ in 0..MAX_UNSENT {
+        let connect_by = after(now, deadlines.timeouts.connect);
+        let connection = match timeout_at(connect_by.min(deadlines.deadline), target.connections.acquire()).await {
             Some(Ok(connection)) => connection,
             Some(Err(error)) => {
                 let message = Some(error.to_string());
@@ -171,20 +174,20 @@ pub(crate) async fn hand_over(
                     ..Failure::new(FailureKind::Connect)
                 });
             }
-            None if connect_by < patience.deadline => return Err(Failure::new(FailureKind::ConnectTimeout)),
+            None if connect_by < deadlines.deadline => return Err(Failure::new(FailureKind::ConnectTimeout)),
             None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
         };
-        handed(true);
-        match within(
+        on_handoff(true);
+        match timeout_at(
             head_by,
             transport::send(connection, target.connections.clone(), request()),
         )
         .await
         {
-            None => return Err(Failure::new(late)),
-            Some(Ok(answer)) => return Ok(answer),
+            None => return Err(Failure::new(late_kind)),
+            Some(Ok(response)) => return Ok(response),
             Some(Err(SendError::NotSent)) => {
-                handed(false);
+                on_handoff(false);
                 now = clock::now();
             }
             Some(Err(SendError::StaleConnection)) => return Err(Failure::new(FailureKind::DeadConnection)),
@@ -197,6 +200,7 @@ pub(crate) async fn hand_over(
     Err(Failure::new(FailureKind::Connect))
 }
 
+/// Creates the HTTP request of an encoded request, with the key if there is one.
 pub(crate) fn http_request(
     target: &Target,
     key: Option<KeyId>,
@@ -216,30 +220,30 @@ pub(crate) fn http_request(
     request
 }
 
-/// Reads a stream up to its first content or terminal event. Until then, or until more than `most` bytes are held back, an error is still a
-/// failure that may be repeated.
-async fn first_content(head: Head, mut frames: RawEventStream, most: usize) -> Result<Reply, Failure> {
+/// Reads a stream up to its first content or terminal event, or until more than `max_prefix` bytes are buffered. Until then, an error fails
+/// the attempt, and the call can be retried.
+async fn read_until_content(head: ResponseHead, mut events: RawEventStream, max_prefix: usize) -> Result<AttemptResponse, Failure> {
     let mut prefix = Vec::new();
-    let mut held = 0;
+    let mut buffered = 0;
     loop {
-        match frames.next_event().await {
-            Some(Ok(frame)) => {
-                held += frame.event.data.len();
-                let shown = frame.flags.content || frame.flags.done;
-                if frame.flags.done && !frames.view().has_content() {
-                    // A stream that ends before it has begun is no answer.
+        match events.next_event().await {
+            Some(Ok(event)) => {
+                buffered += event.event.data.len();
+                let has_content = event.flags.content || event.flags.done;
+                if event.flags.done && !events.view().has_content() {
+                    // A stream without content is not an answer.
                     return Err(Failure {
                         status: Some(head.status),
                         request_id: head.request_id,
                         ..Failure::new(FailureKind::InvalidResponse)
                     });
                 }
-                prefix.push(frame);
-                if shown || held > most {
-                    return Ok(Reply::Stream {
+                prefix.push(event);
+                if has_content || buffered > max_prefix {
+                    return Ok(AttemptResponse::Stream {
                         head,
                         prefix,
-                        frames: Box::new(frames),
+                        events: Box::new(events),
                     });
                 }
             }
@@ -251,49 +255,49 @@ async fn first_content(head: Head, mut frames: RawEventStream, most: usize) -> R
                     ..failure
                 });
             }
-            // Only a stream with a terminal event ends cleanly, and that was shown.
+            // A stream without an error ends with a terminal event, which returned above.
             None => return Err(Failure::new(FailureKind::Truncated)),
         }
     }
 }
 
-/// Reads a whole plain body.
-pub(crate) async fn whole(mut body: Body, patience: &CallDeadlines) -> Result<Bytes, Failure> {
+/// Reads a body to its end.
+pub(crate) async fn read_body(mut body: Body, deadlines: &CallDeadlines) -> Result<Bytes, Failure> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let mut timer = Timer::default();
     loop {
-        let idle_by = end_of(clock::now(), patience.timeouts.idle);
-        timer.set(idle_by.min(patience.deadline));
-        let piece = std::future::poll_fn(|cx| match body.poll_data(cx) {
-            std::task::Poll::Ready(piece) => std::task::Poll::Ready(Some(piece)),
+        let idle_by = after(clock::now(), deadlines.timeouts.idle);
+        timer.set(idle_by.min(deadlines.deadline));
+        let chunk = std::future::poll_fn(|cx| match body.poll_data(cx) {
+            std::task::Poll::Ready(chunk) => std::task::Poll::Ready(Some(chunk)),
             std::task::Poll::Pending => timer.poll(cx).map(|()| None),
         })
         .await;
-        match piece {
-            Some(Some(Ok(piece))) if first.is_none() => first = Some(piece),
-            Some(Some(Ok(piece))) => {
+        match chunk {
+            Some(Some(Ok(chunk))) if first.is_none() => first = Some(chunk),
+            Some(Some(Ok(chunk))) => {
                 if rest.is_empty()
                     && let Some(first) = &first
                 {
                     rest.extend_from_slice(first);
                 }
-                rest.extend_from_slice(&piece);
-                if rest.len() > LONGEST_BODY {
+                rest.extend_from_slice(&chunk);
+                if rest.len() > MAX_BODY_BYTES {
                     return Err(Failure::new(FailureKind::InvalidResponse));
                 }
             }
             Some(None) if rest.is_empty() => return Ok(first.unwrap_or_default()),
             Some(None) => return Ok(rest.freeze()),
             Some(Some(Err(_))) => return Err(Failure::new(FailureKind::ConnectionLost)),
-            None if idle_by < patience.deadline => return Err(Failure::new(FailureKind::IdleTimeout)),
+            None if idle_by < deadlines.deadline => return Err(Failure::new(FailureKind::IdleTimeout)),
             None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
         }
     }
 }
 
-/// A success whose body is an error, or no answer at all, is a failure.
-fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), Failure> {
+/// Fails if the body of a successful response contains an error or is not JSON.
+fn check_body(head: &response::Parts, body: &[u8], endpoint: Endpoint) -> Result<(), Failure> {
     if let Some(error) = provider_error::find_error_in_success(body) {
         let failure = llmpool_core::failure::classify_in_stream(&error);
         let request_id = failure.request_id.clone().or_else(|| request_id(&head.headers));
@@ -306,8 +310,8 @@ fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), 
     let body = body.trim_ascii();
     let looks_like_json = match body.first() {
         Some(b'{') => body.ends_with(b"}"),
-        // Some providers list their models without anything around them.
-        Some(b'[') => body.ends_with(b"]") && at == Endpoint::Models,
+        // Some providers return the list of models as a bare array.
+        Some(b'[') => body.ends_with(b"]") && endpoint == Endpoint::Models,
         _ => false,
     };
     if looks_like_json {
@@ -321,15 +325,16 @@ fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), 
     })
 }
 
-pub(crate) async fn refusal(head: &response::Parts, mut body: Body, patience: &CallDeadlines) -> Failure {
-    let by = (clock::now() + ERROR_BODY_GRACE).min(patience.deadline);
+/// Reads the body of an error response and classifies it.
+pub(crate) async fn read_error(head: &response::Parts, mut body: Body, deadlines: &CallDeadlines) -> Failure {
+    let deadline = (clock::now() + ERROR_BODY_GRACE).min(deadlines.deadline);
     let mut text = BytesMut::new();
-    // A body that breaks or hangs leaves us with the status, which is enough.
-    let _ = within(by, async {
-        while text.len() < LONGEST_ERROR
-            && let Some(Ok(piece)) = body.data().await
+    // If the body breaks off or hangs, the status alone is classified.
+    let _ = timeout_at(deadline, async {
+        while text.len() < MAX_ERROR_BYTES
+            && let Some(Ok(chunk)) = body.data().await
         {
-            text.extend_from_slice(&piece);
+            text.extend_from_slice(&chunk);
         }
     })
     .await;
@@ -340,11 +345,11 @@ pub(crate) async fn refusal(head: &response::Parts, mut body: Body, patience: &C
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers
+    let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
-    kind.is_some_and(|kind| {
-        kind.trim_start()
+    content_type.is_some_and(|content_type| {
+        content_type.trim_start()
             .to_ascii_lowercase()
             .starts_with("application/json")
     })
@@ -357,14 +362,14 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn end_of(start: Timestamp, span: Option<Duration>) -> Timestamp {
+fn after(start: Timestamp, span: Option<Duration>) -> Timestamp {
     span.map_or(Timestamp::MAX, |span| start + span)
 }
 
-/// The future's output, or `None` once `by` has come.
-async fn within<T>(by: Timestamp, future: impl Future<Output = T>) -> Option<T> {
+/// Returns the output of the future, or `None` after `deadline`.
+async fn timeout_at<T>(deadline: Timestamp, future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
-    let mut timer = Timer::at(by);
+    let mut timer = Timer::at(deadline);
     std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
         std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
         std::task::Poll::Pending => timer.poll(cx).map(|()| None),

@@ -16,7 +16,7 @@ use crate::call::{self, CallOutcome};
 use crate::clock;
 use crate::encoded_request::RequestEncoder;
 use crate::error::Error;
-use crate::exchange::Reply;
+use crate::exchange::AttemptResponse;
 use crate::options::CallOptions;
 use crate::provider::Provider;
 use crate::report::CallReport;
@@ -77,12 +77,12 @@ pub(crate) async fn complete(
 ) -> Result<CompleteAnswer, Error> {
     let outcome = call::run(target, encoder, options).await?;
     match outcome.reply {
-        Reply::Plain { body, .. } => Ok(CompleteAnswer {
+        AttemptResponse::Complete { body, .. } => Ok(CompleteAnswer {
             body,
             request_body: outcome.request_body,
             report: outcome.report,
         }),
-        Reply::Stream { .. } => Err(invalid_response(outcome.report)),
+        AttemptResponse::Stream { .. } => Err(invalid_response(outcome.report)),
     }
 }
 
@@ -99,7 +99,7 @@ pub(crate) async fn stream(
         request_body,
     } = call::run(target, encoder, options).await?;
     match reply {
-        Reply::Stream { prefix, frames, .. } => Ok(RawStream {
+        AttemptResponse::Stream { prefix, frames, .. } => Ok(RawStream {
             provider: target.provider.clone(),
             prefix: prefix.into(),
             events: frames,
@@ -108,7 +108,7 @@ pub(crate) async fn stream(
             request_body,
             ended: false,
         }),
-        Reply::Plain { .. } => Err(invalid_response(report)),
+        AttemptResponse::Complete { .. } => Err(invalid_response(report)),
     }
 }
 

@@ -835,7 +835,7 @@ async fn key_states_survive_a_restart() {
     std::fs::write(&path, "{").unwrap();
     let error = second.load_key_states(&path).unwrap_err().to_string();
     assert!(
-        error.contains("states.json") && error.contains("remove the file"),
+        error.to_string().contains("states.json") && error.help().unwrap().contains("remove the file"),
         "{error}"
     );
     std::fs::remove_dir_all(&folder).unwrap();
@@ -1062,6 +1062,7 @@ async fn disabled_keys_are_reported_without_a_retry_time() {
         pool.set_enabled(&key.label, false);
     }
     let error = target.chat(&ChatRequest::user("hi")).await.unwrap_err();
-    assert_eq!(error.to_string(), "p/m: every key is disabled; enable one");
+    assert_eq!(error.to_string(), "p/m: every key is disabled");
+    assert_eq!(error.help(), Some("enable a key"));
     assert_eq!(error.retry_in(), None);
 }

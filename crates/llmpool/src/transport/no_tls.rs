@@ -7,7 +7,7 @@ use super::connect::{ConnectError, Connected};
 
 /// Fails for every connection.
 #[derive(Clone, Default)]
-pub(super) struct TlsConnector;
+pub(super) struct TlsConnector {}
 
 impl TlsConnector {
     pub(super) async fn connect(self, _: Uri, _: Option<Intercept>) -> Result<Connected, ConnectError> {
