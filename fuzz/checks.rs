@@ -104,7 +104,7 @@ pub fn assembled(input: &[u8]) {
     let lines = || input.split(|byte| *byte == b'\n');
     let (mut assembler, mut chunks) = (Assembler::new(), ChunkToEventTranslator::new(frame()));
     for line in lines() {
-        if let Ok(chunk) = ChunkDecoder::new().decode(line, None) {
+        if let Ok(chunk) = ChunkDecoder::new().decode(line) {
             chunks.push(chunk.clone());
             assembler.push(chunk);
         }
@@ -189,8 +189,8 @@ fn read_chunks(events: &[SseEvent]) {
     let (mut view, mut decoder) = (StreamView::default(), ChunkDecoder::new());
     for event in events {
         let repeat = view.observe(event).repeat;
-        let decoded = decoder.decode(&event.data, repeat.as_ref());
-        let alone = ChunkDecoder::new().decode(&event.data, None);
+        let decoded = decoder.decode_observed(&event.data, repeat.as_ref());
+        let alone = ChunkDecoder::new().decode(&event.data);
         assert!(decoded.ok() == alone.ok());
     }
 }

@@ -9,10 +9,9 @@
 mod input;
 mod vector;
 
-use std::fmt;
-
+use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::string_enum::string_enum;
-use crate::chat::wire_object::wire_object;
+use crate::chat::wire_object::{partial_debug, wire_object};
 use crate::chat::{LenientU64, UnknownFields, Usage};
 
 pub use input::EmbeddingInput;
@@ -36,11 +35,11 @@ pub struct EmbeddingRequest {
 }
 
 wire_object!(EmbeddingRequest {
-    model => "model",
-    input => "input",
-    encoding_format => "encoding_format",
-    dimensions => "dimensions",
-    user => "user",
+    model,
+    input,
+    encoding_format,
+    dimensions,
+    user,
 });
 
 impl EmbeddingRequest {
@@ -84,10 +83,10 @@ pub struct EmbeddingResponse {
 }
 
 wire_object!(EmbeddingResponse {
-    object => "object",
-    model => "model",
-    usage => "usage",
-} always { data => "data" });
+    object,
+    model,
+    usage,
+} always { data });
 
 impl EmbeddingResponse {
     /// Decodes the body of an answer. Vectors are validated when their numbers are requested.
@@ -125,7 +124,16 @@ pub struct Embedding {
     pub extra: UnknownFields,
 }
 
-wire_object!(Embedding { object => "object", index => "index", embedding => "embedding" });
+wire_object!(Embedding {
+    object,
+    index,
+    embedding
+});
+
+lenient_getters!(Embedding {
+    /// Returns the index of the input, from 0.
+    index,
+});
 
 impl Embedding {
     /// Creates the embedding of the input at this index.
@@ -138,11 +146,6 @@ impl Embedding {
         }
     }
 
-    /// Returns the index of the input, from 0.
-    pub fn index(&self) -> Option<u64> {
-        self.index.map(|index| index.0)
-    }
-
     /// Returns the numbers of the vector.
     ///
     /// # Errors
@@ -152,29 +155,8 @@ impl Embedding {
     }
 }
 
-impl fmt::Debug for EmbeddingRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbeddingRequest")
-            .field("input", &self.input)
-            .field("dimensions", &self.dimensions)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(EmbeddingRequest { input, dimensions });
 
-impl fmt::Debug for EmbeddingResponse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmbeddingResponse")
-            .field("data", &self.data)
-            .field("usage", &self.usage)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(EmbeddingResponse { data, usage });
 
-impl fmt::Debug for Embedding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Embedding")
-            .field("index", &self.index())
-            .field("embedding", &self.embedding)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Embedding { index(), embedding });

@@ -4,9 +4,8 @@
 //!
 //! Invariant: `Debug` shows IDs of models and no other text.
 
-use std::fmt;
-
-use crate::chat::wire_object::wire_object;
+use crate::chat::lenient_u64::lenient_getters;
+use crate::chat::wire_object::{partial_debug, wire_object};
 use crate::chat::{LenientU64, UnknownFields};
 
 /// Models of a provider.
@@ -21,7 +20,7 @@ pub struct ModelList {
     pub extra: UnknownFields,
 }
 
-wire_object!(ModelList { object => "object" } always { data => "data" });
+wire_object!(ModelList { object } always { data });
 
 impl ModelList {
     /// Creates a list of models.
@@ -66,7 +65,17 @@ pub struct Model {
     pub extra: UnknownFields,
 }
 
-wire_object!(Model { id => "id", object => "object", created => "created", owned_by => "owned_by" });
+wire_object!(Model {
+    id,
+    object,
+    created,
+    owned_by
+});
+
+lenient_getters!(Model {
+    /// Returns the creation time in seconds since 1970, as reported by the provider.
+    created,
+});
 
 impl Model {
     /// Creates a model. `created` is in seconds since 1970.
@@ -79,25 +88,8 @@ impl Model {
             extra: UnknownFields::default(),
         }
     }
-
-    /// Returns the creation time in seconds since 1970, as reported by the provider.
-    pub fn created(&self) -> Option<u64> {
-        self.created.map(|created| created.0)
-    }
 }
 
-impl fmt::Debug for ModelList {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ModelList")
-            .field("data", &self.data)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(ModelList { data });
 
-impl fmt::Debug for Model {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Model")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Model { id });

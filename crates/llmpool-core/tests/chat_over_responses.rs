@@ -466,6 +466,16 @@ fn reasoning_items_are_restored_in_the_next_turn() {
     assert_eq!(request["input"][2]["type"], "function_call");
 }
 
+#[test]
+fn malformed_reasoning_details_are_reported_as_dropped() {
+    for details in [json!("text"), json!({"type": "reasoning.text"})] {
+        let (request, dropped) = translate_request(&json!({
+            "messages": [{"role": "assistant", "content": "a", "reasoning_details": details}],
+        }));
+        assert_eq!(dropped, ["messages[0].reasoning_details"], "{request}");
+    }
+}
+
 // L76
 #[test]
 fn response_status_determines_finish_reason() {
@@ -965,6 +975,53 @@ fn huge_numbers_and_deep_nesting_are_translated() {
                 .get()
                 .contains(token)
         );
+    }
+}
+
+#[test]
+fn log_probabilities_of_a_complete_refusal_are_sent() {
+    let event = json!({"type": "response.refusal.done", "refusal": "No.", "logprobs": [{"token": "No.", "logprob": -0.5}]});
+    let chunks = push_event(&mut EventToChunkTranslator::new(), &event).unwrap();
+    let choice = &chunks[0].choices[0];
+    assert_eq!(choice.delta.refusal.as_deref(), Some("No."));
+    let logprobs = choice.logprobs.as_ref().unwrap().value();
+    assert!(logprobs.to_string().contains("-0.5"), "{logprobs}");
+}
+
+#[test]
+fn text_after_decoded_events_goes_to_its_own_item() {
+    let added = |id: &str| json!({"type": "response.output_item.added", "item": {"type": "message", "id": id, "role": "assistant", "content": []}});
+    let text =
+        |id: &str, text: &str| json!({"type": "response.output_text.delta", "item_id": id, "delta": text});
+    let mut translator = EventToChunkTranslator::new();
+    let mut view = StreamView::new(ApiFormat::Responses);
+    let mut push_data = |translator: &mut EventToChunkTranslator, event: &Value| {
+        let data = event_data(event);
+        let observation = view.observe(&SseEvent {
+            data: data.clone().into(),
+            name: None,
+        });
+        translator
+            .push_data(data.as_bytes(), observation.repeat.as_ref())
+            .unwrap();
+        observation.repeat.is_some()
+    };
+    for event in [added("a"), text("a", "1"), text("a", "2")] {
+        push_data(&mut translator, &event);
+    }
+    for event in [added("b"), text("b", "3")] {
+        let event = ResponseEvent::decode(event_data(&event).as_bytes()).unwrap();
+        translator.push(event).unwrap();
+    }
+    assert!(push_data(&mut translator, &text("a", "4")));
+    take_chunks(&mut translator);
+    let done = |id: &str, text: &str| {
+        json!({"type": "response.output_item.done", "item": {"type": "message", "id": id, "role": "assistant",
+        "content": [{"type": "output_text", "text": text, "annotations": []}]}})
+    };
+    for event in [done("a", "124"), done("b", "3")] {
+        let chunks = push_event(&mut translator, &event).unwrap();
+        assert_eq!(chunks, [], "the text of each item was sent completely");
     }
 }
 

@@ -180,7 +180,7 @@ fn assembled(chunks: &[Value]) -> ChatCompletion {
     let mut decoder = ChunkDecoder::new();
     let mut assembler = Assembler::new();
     for chunk in chunks {
-        assembler.push(decoder.decode(chunk.to_string().as_bytes(), None).unwrap());
+        assembler.push(decoder.decode(chunk.to_string().as_bytes()).unwrap());
     }
     assembler.finish()
 }

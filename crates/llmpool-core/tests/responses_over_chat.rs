@@ -708,6 +708,24 @@ fn text_and_calls(completion: &ChatCompletion) -> (String, String, Vec<(String, 
     (text, message.refusal.clone().unwrap_or_default(), calls)
 }
 
+#[test]
+fn arguments_before_the_name_become_one_delta() {
+    let deltas = [
+        json!({"tool_calls": [{"index": 0, "id": "c", "function": {"arguments": "{\"a\""}}]}),
+        json!({"tool_calls": [{"index": 0, "function": {"arguments": ":1"}}]}),
+        json!({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "}"}}]}),
+    ];
+    let events = events_of(&deltas.each_ref().map(chunk), None);
+    assert_valid_sequence(&events);
+    let pieces: Vec<Value> = events
+        .iter()
+        .map(to_json)
+        .filter(|event| event["type"] == "response.function_call_arguments.delta")
+        .map(|event| event["delta"].clone())
+        .collect();
+    assert_eq!(pieces, [r#"{"a":1}"#]);
+}
+
 /// Each answer contains `MARK`, and so does the response, both streamed and complete. The events are in a valid order.
 // L77
 #[test]

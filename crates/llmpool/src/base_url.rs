@@ -91,6 +91,7 @@ pub(crate) fn suggested(base_url: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Error, ErrorKind};
 
     #[test]
     fn endpoint_joins_with_one_slash_and_rejects_invalid_urls() {
@@ -128,7 +129,8 @@ mod tests {
             "http://x/v1#y",
             "not a url",
         ] {
-            assert!(endpoint(bad, "x").is_err(), "{bad}");
+            let error = Error::from(endpoint(bad, "x").unwrap_err());
+            assert_eq!(error.kind(), ErrorKind::Config, "{bad}");
         }
     }
 

@@ -35,7 +35,10 @@ impl Stream for DecodedChunks {
         let this = self.get_mut();
         Poll::Ready(match ready!(this.events.poll_json(cx)) {
             Some(Ok(event)) => Some(
-                match this.decoder.decode(&event.event.data, event.repeat.as_ref()) {
+                match this
+                    .decoder
+                    .decode_observed(&event.event.data, event.repeat.as_ref())
+                {
                     Ok(chunk) => Ok(chunk),
                     Err(_) => Err(this.events.fail(FailureKind::InvalidResponse)),
                 },

@@ -74,6 +74,10 @@ impl ApiKeyPool {
                 let problem = format!("key {} is empty or cannot be sent in a header", position + 1);
                 return Err(Error::new(ErrorKind::Config, problem));
             };
+            limits
+                .limits
+                .per_minute_bucket()
+                .map_err(|error| Error::new(ErrorKind::Config, format!("key {}: {error}", position + 1)))?;
             let own = match &quota_group {
                 Some(_) => accounts::own_limits(limits),
                 None => limits,
@@ -266,6 +270,18 @@ mod tests {
         );
         let _lease = one.least_loaded_key();
         assert_eq!(two.status()[0].in_flight, 0);
+    }
+
+    #[test]
+    fn key_with_an_rpm_of_zero_is_a_config_error() {
+        for quota_group in [None, Some("account".to_owned())] {
+            let mut entry = KeyEntry::from("a");
+            entry.quota_group = quota_group;
+            entry.limits.limits.rpm = Some(0);
+            let error = ApiKeyPool::from_entries("p", [KeyEntry::from("b"), entry]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains("key 2"), "{error}");
+        }
     }
 
     #[test]

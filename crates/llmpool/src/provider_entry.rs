@@ -1,5 +1,7 @@
 //! Providers and their models, as configured by a provider file or in code.
 
+use std::fmt;
+
 use llmpool_core::limits::Limits;
 
 use crate::base_url::redacted;
@@ -16,7 +18,7 @@ pub struct ProviderEntry {
 }
 
 /// A model of a provider.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ModelEntry {
     /// The model name that is sent to the provider.
     pub model_name: String,
@@ -60,5 +62,34 @@ impl ModelEntry {
     /// Returns the base URL for display. Values of query parameters are replaced, because they may contain a key.
     pub fn redacted_base_url(&self) -> String {
         redacted(&self.base_url)
+    }
+}
+
+impl fmt::Debug for ModelEntry {
+    /// Redacts the base URL, whose query may contain a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelEntry")
+            .field("model_name", &self.model_name)
+            .field("api_keys", &self.api_keys)
+            .field("base_url", &self.redacted_base_url())
+            .field("settings", &self.settings)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_of_a_model_contains_no_key() {
+        let model = ModelEntry::new("m", "https://h/v1?code=canary-query", ["canary-key"]);
+        let provider = ProviderEntry {
+            id: "p".to_owned(),
+            models: vec![model],
+        };
+        let debug = format!("{provider:?}");
+        assert!(!debug.contains("canary"), "{debug}");
+        assert!(debug.contains("https://h/v1?code=…"), "{debug}");
     }
 }

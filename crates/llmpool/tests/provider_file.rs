@@ -83,9 +83,9 @@ fn each_invalid_file_has_its_diagnostic() {
     let table: Vec<(String, String)> = vec![
         ("".into(), "provider.json:1:1: invalid JSON: EOF while parsing a value; fix the JSON syntax at this position".into()),
         ("{\n  \"p\": [,]\n}".into(), "provider.json:2:9: invalid JSON: expected value; fix the JSON syntax at this position".into()),
-        ("[]".into(), "provider.json:1:1: expected an object, found an array; enclose it in { }".into()),
+        ("[]".into(), "provider.json:1:1: expected an object, found an array; write an object such as {\"openai\": [{…}]}".into()),
         ("{}".into(), "provider.json:1:1: no provider is defined; add one, as in {\"openai\": [{…}]}".into()),
-        (r#"{"p":{}}"#.into(), "provider.json:1:6: p: expected an array, found an object; enclose it in [ ]".into()),
+        (r#"{"p":{}}"#.into(), "provider.json:1:6: p: expected an array, found an object; write an array such as [{\"model_name\": \"gpt-4o-mini\", …}]".into()),
         (r#"{"p":[]}"#.into(), "provider.json:1:6: p: the provider has no models; add a model, or remove the provider".into()),
         (r#"{"a/b":[]}"#.into(), "provider.json: 2 errors; file not loaded\nprovider.json:1:8: a/b: a provider name must not be empty or contain a slash or whitespace; rename it; models are addressed as provider/model\nprovider.json:1:8: a/b: the provider has no models; add a model, or remove the provider".into()),
         (with(r#","rate_limit_refil_rate":1"#), format!("provider.json:1:97: {model}.rate_limit_refil_rate: unknown field; did you mean `rate_limit_refill_rate`?")),
@@ -99,7 +99,18 @@ fn each_invalid_file_has_its_diagnostic() {
         (with(r#","learn_limits":1"#), format!("provider.json:1:88: {model}.learn_limits: expected a boolean, found a number; write true or false without quotes")),
         (with(r#","api":"soap""#), format!("provider.json:1:79: {model}.api: unknown value; use one of \"chat_completions\", \"responses\"")),
         (with(r#","pricing":1"#), format!("provider.json:1:83: {model}.pricing: this version does not support this field; remove it")),
-        (with(r#","max_retries":-1"#), format!("provider.json:1:87: {model}.max_retries: the number is negative; use a positive number")),
+        (with(r#","max_retries":-1"#), format!("provider.json:1:87: {model}.max_retries: expected an integer from 0 to 100; use an integer in this range")),
+        (with(r#","rpm":-1"#), format!("provider.json:1:79: {model}.rpm: expected an integer from 1 to 4294967295; use an integer in this range")),
+        (with(r#","retry_delay":-1"#), format!("provider.json:1:87: {model}.retry_delay: the number is negative; use 0 or a larger number")),
+        (with(r#","timeouts":{"idle":-1}"#), format!("provider.json:1:92: {model}.timeouts.idle: the number is negative; use a positive number of seconds")),
+        (with(r#","rate_limit_capacity":-1"#), format!("provider.json:1:95: {model}.rate_limit_capacity: the number is negative; use a positive number, or null for no limit; max_concurrency limits parallel requests, rpd requests per day")),
+        (with(r#","on_status":{"429":"park"}"#), format!("provider.json:1:92: {model}.on_status.429: expected an object, found a string; write an object such as {{\"action\": \"disable\"}}")),
+        (with(r#","on_status":{"429":{}}"#), format!("provider.json:1:92: {model}.on_status.429.action: missing required field; add it, as in \"action\": \"disable\"")),
+        (with(r#","on_status":{"429":{"seconds":1}}"#), format!("provider.json:1:92: {model}.on_status.429.action: missing required field; add it, as in \"action\": \"park\"")),
+        (r#"{"p":[{"model_name":"m","api_keys":[null],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: expected a string, found null; give a value or remove the field")),
+        (r#"{"p":[{"model_name":7,"api_keys":["${SET}"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:21: {model}.model_name: expected a string, found a number; enclose it in double quotes")),
+        (r#"{"p":[{"model_name":["m"],"api_keys":["${SET}"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:21: {model}.model_name: expected a string, found an array; write a string in double quotes")),
+        (r#"{"p":[{"model_name":null,"api_keys":["${SET}"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:21: {model}.model_name: expected a string, found null; give a value or remove the field")),
         (with(r#","max_retries":1.5"#), format!("provider.json:1:87: {model}.max_retries: expected an integer from 0 to 100; use an integer in this range")),
         (with(r#","retry_delay":1e999"#), format!("provider.json:1:87: {model}.retry_delay: the number is too large; use a smaller number")),
         (with(r#","retry_delay":"1""#), format!("provider.json:1:87: {model}.retry_delay: expected a number, found a string; write a number without quotes, such as 20")),
@@ -189,6 +200,8 @@ fn rpm_replaces_the_default_rate_limit() {
     let file = parse(key).unwrap();
     let limits = file.providers[0].models[0].api_keys[0].limits.limits;
     assert_eq!((limits.rate_limit, limits.rpm), (None, Some(30)));
+    let bucket = limits.per_minute_bucket().unwrap().unwrap();
+    assert!((bucket.per_second() * 60.0 - 30.0).abs() < 0.1 && bucket.per_second() < 0.5);
 }
 
 // O28

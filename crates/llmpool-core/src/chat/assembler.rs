@@ -3,7 +3,6 @@
 //! Invariant: an assembled stream equals the completion that the same answer would be without streaming, however it was split.
 //! Repeated usage is never summed.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::chunk::{ChatChunk, ChunkChoice, Delta};
@@ -18,6 +17,7 @@ use super::response::{ChatCompletion, Choice};
 use super::tool::{FunctionCall, ToolCall, ToolCallDelta};
 use super::tool_call_matcher::ToolCallMatcher;
 use super::unknown_fields::UnknownFields;
+use super::wire_object::partial_debug;
 
 /// Assembles the chunks of a stream into a [`ChatCompletion`].
 #[derive(Clone, Default)]
@@ -264,10 +264,4 @@ fn join_logprobs(pieces: &[Json]) -> Option<Json> {
     merged.to_object()
 }
 
-impl fmt::Debug for Assembler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Assembler")
-            .field("completion", &self.completion)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Assembler { completion });

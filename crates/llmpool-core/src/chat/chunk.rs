@@ -1,18 +1,17 @@
 //! Chunks of a streamed chat completion.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use super::content::Content;
 use super::finish_reason::FinishReason;
 use super::json::Json;
-use super::lenient_u64::LenientU64;
+use super::lenient_u64::{LenientU64, lenient_getters};
 use super::message::Role;
 use super::tool::{FunctionCall, ToolCallDelta};
 use super::unknown_fields::UnknownFields;
 use super::usage::Usage;
-use super::wire_object::wire_object;
+use super::wire_object::{partial_debug, wire_object};
 
 /// One chunk of a streamed chat completion.
 #[derive(Clone, Default, PartialEq)]
@@ -53,10 +52,10 @@ pub struct ChunkChoice {
 }
 
 wire_object!(ChunkChoice {
-    index => "index",
-    finish_reason => "finish_reason",
-    logprobs => "logprobs",
-} always { delta => "delta" });
+    index,
+    finish_reason,
+    logprobs,
+} always { delta });
 
 impl ChunkChoice {
     /// Creates a delta of the first choice.
@@ -96,13 +95,13 @@ pub struct Delta {
 }
 
 wire_object!(Delta {
-    content => "content",
-    role => "role",
-    refusal => "refusal",
-    reasoning_content => "reasoning_content",
-    reasoning => "reasoning",
-    tool_calls => "tool_calls",
-    function_call => "function_call",
+    content,
+    role,
+    refusal,
+    reasoning_content,
+    reasoning,
+    tool_calls,
+    function_call,
 });
 
 impl Delta {
@@ -111,6 +110,11 @@ impl Delta {
         self.content.as_ref().map(Content::text).unwrap_or_default()
     }
 }
+
+lenient_getters!(ChatChunk {
+    /// Returns the creation time in seconds since 1970, as reported by the provider.
+    created,
+});
 
 impl ChatChunk {
     /// Returns the text that the chunk adds to the first choice: all text parts, joined. Empty if there are none.
@@ -136,11 +140,6 @@ impl ChatChunk {
         top_level.cloned().or_else(in_choice).or_else(in_groq)
     }
 
-    /// Returns the creation time in seconds since 1970, as reported by the provider.
-    pub fn created(&self) -> Option<u64> {
-        self.created.map(|created| created.0)
-    }
-
     /// Returns whether the chunk carries usage and no choice.
     pub fn is_usage_only(&self) -> bool {
         self.choices.is_empty() && self.usage().is_some()
@@ -152,29 +151,8 @@ struct GroqExtension {
     usage: Option<Usage>,
 }
 
-impl fmt::Debug for ChatChunk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChatChunk")
-            .field("choices", &self.choices)
-            .field("usage", &self.usage)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(ChatChunk { choices, usage });
 
-impl fmt::Debug for ChunkChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChunkChoice")
-            .field("index", &self.index())
-            .field("delta", &self.delta)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(ChunkChoice { index(), delta });
 
-impl fmt::Debug for Delta {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Delta")
-            .field("content", &self.content)
-            .field("tool_calls", &self.tool_calls.len())
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Delta { content, tool_calls.len() });

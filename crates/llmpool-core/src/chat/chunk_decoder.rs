@@ -36,21 +36,30 @@ impl ChunkDecoder {
         Self::default()
     }
 
-    /// Decodes the data of one event. `repeat` is what [`StreamView`](crate::stream_view::StreamView) recognised in it.
+    /// Decodes the data of one event.
     ///
     /// Values of an unexpected type are converted where their meaning is clear.
     ///
     /// # Errors
     /// If the data is not a chunk. The error may quote the data.
-    pub fn decode(
+    pub fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
+        self.cache.decode(data).or_else(|error| repair(data).ok_or(error))
+    }
+
+    /// Decodes the data of an event that [`StreamView`](crate::stream_view::StreamView) observed. `repeat` is what it recognised.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    #[doc(hidden)]
+    pub fn decode_observed(
         &mut self,
         data: &[u8],
         repeat: Option<&EventRepeat>,
     ) -> Result<ChatChunk, serde_json::Error> {
-        if let Some(chunk) = repeat.and_then(|repeat| self.decode_repeat(data, repeat)) {
-            return Ok(chunk);
+        match repeat.and_then(|repeat| self.decode_repeat(data, repeat)) {
+            Some(chunk) => Ok(chunk),
+            None => self.decode(data),
         }
-        self.cache.decode(data).or_else(|error| repair(data).ok_or(error))
     }
 
     fn decode_repeat(&mut self, data: &[u8], repeat: &EventRepeat) -> Option<ChatChunk> {
@@ -156,7 +165,7 @@ mod tests {
                         data[place] = byte;
                     }
                     let repeat = observe(&mut view, &data);
-                    let (used, fresh) = (decoder.decode(&data, repeat.as_ref()), ChunkDecoder::new().decode(&data, None));
+                    let (used, fresh) = (decoder.decode_observed(&data, repeat.as_ref()), ChunkDecoder::new().decode(&data));
                     prop_assert_eq!(used.is_ok(), fresh.is_ok());
                     if let (Ok(used), Ok(fresh)) = (used, fresh) {
                         prop_assert!(used == fresh, "{}", String::from_utf8_lossy(&data));

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
-use serde::ser::{Serialize, Serializer};
 
 use super::part::Part;
 
 /// A string, or a list of parts of several types.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Content<P = Part> {
     /// A string.
     Text(String),
@@ -66,15 +67,6 @@ impl<P> From<String> for Content<P> {
 impl<P> From<Vec<P>> for Content<P> {
     fn from(parts: Vec<P>) -> Self {
         Self::Parts(parts)
-    }
-}
-
-impl<P: Serialize> Serialize for Content<P> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Parts(parts) => parts.serialize(serializer),
-        }
     }
 }
 

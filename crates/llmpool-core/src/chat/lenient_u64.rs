@@ -2,18 +2,12 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
-use serde::ser::{Serialize, Serializer};
 
 /// A whole number. Also decodes from a float (rounded down) and from a string that holds a number; negative numbers become 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct LenientU64(pub(crate) u64);
-
-impl Serialize for LenientU64 {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.0)
-    }
-}
 
 impl<'de> Deserialize<'de> for LenientU64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -49,3 +43,19 @@ impl<'de> Deserialize<'de> for LenientU64 {
         deserializer.deserialize_any(NumberVisitor)
     }
 }
+
+/// `lenient_getters!(Type { field })` implements getters that return the fields as `Option<u64>`.
+macro_rules! lenient_getters {
+    ($type:ident { $($(#[$doc:meta])* $field:ident),* $(,)? }) => {
+        impl $type {
+            $(
+                $(#[$doc])*
+                pub fn $field(&self) -> Option<u64> {
+                    self.$field.map(|number| number.0)
+                }
+            )*
+        }
+    };
+}
+
+pub(crate) use lenient_getters;

@@ -72,18 +72,18 @@ pub struct Message {
 }
 
 wire_object!(Message {
-    role => "role",
-    content => "content",
-    name => "name",
-    refusal => "refusal",
-    reasoning_content => "reasoning_content",
-    reasoning => "reasoning",
-    reasoning_details => "reasoning_details",
-    tool_calls => "tool_calls",
-    tool_call_id => "tool_call_id",
-    function_call => "function_call",
-    audio => "audio",
-    annotations => "annotations",
+    role,
+    content,
+    name,
+    refusal,
+    reasoning_content,
+    reasoning,
+    reasoning_details,
+    tool_calls,
+    tool_call_id,
+    function_call,
+    audio,
+    annotations,
 });
 
 impl Message {

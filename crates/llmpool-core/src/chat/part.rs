@@ -25,12 +25,12 @@ pub enum Part {
 }
 
 tagged_enum!(Part {
-    Text(TextPart) => "text",
-    Image(ImagePart) => "image_url",
-    Audio(AudioPart) => "input_audio",
-    File(FilePart) => "file",
-    Refusal(RefusalPart) => "refusal",
-    Thinking(ThinkingPart) => "thinking",
+    Text => "text",
+    Image => "image_url",
+    Audio => "input_audio",
+    File => "file",
+    Refusal => "refusal",
+    Thinking => "thinking",
 });
 
 impl Part {
@@ -98,7 +98,7 @@ pub struct TextPart {
     pub extra: UnknownFields,
 }
 
-wire_object!(TextPart {} always { text => "text" });
+wire_object!(TextPart {} always { text });
 
 /// An image.
 #[derive(Clone, Default, PartialEq)]
@@ -109,7 +109,7 @@ pub struct ImagePart {
     pub extra: UnknownFields,
 }
 
-wire_object!(ImagePart {} always { image_url => "image_url" });
+wire_object!(ImagePart {} always { image_url });
 
 /// URL of an image, and options.
 #[derive(Clone, Default, PartialEq)]
@@ -122,7 +122,7 @@ pub struct ImageUrl {
     pub extra: UnknownFields,
 }
 
-wire_object!(ImageUrl { detail => "detail" } always { url => "url" });
+wire_object!(ImageUrl { detail } always { url });
 
 /// Audio.
 #[derive(Clone, Default, PartialEq)]
@@ -133,7 +133,7 @@ pub struct AudioPart {
     pub extra: UnknownFields,
 }
 
-wire_object!(AudioPart {} always { input_audio => "input_audio" });
+wire_object!(AudioPart {} always { input_audio });
 
 /// Audio data and its format.
 #[derive(Clone, Default, PartialEq)]
@@ -146,7 +146,7 @@ pub struct InputAudio {
     pub extra: UnknownFields,
 }
 
-wire_object!(InputAudio {} always { data => "data", format => "format" });
+wire_object!(InputAudio {} always { data, format });
 
 /// A file.
 #[derive(Clone, Default, PartialEq)]
@@ -157,7 +157,7 @@ pub struct FilePart {
     pub extra: UnknownFields,
 }
 
-wire_object!(FilePart {} always { file => "file" });
+wire_object!(FilePart {} always { file });
 
 /// ID of an uploaded file, or its content.
 #[derive(Clone, Default, PartialEq)]
@@ -172,7 +172,11 @@ pub struct FileSource {
     pub extra: UnknownFields,
 }
 
-wire_object!(FileSource { file_id => "file_id", file_data => "file_data", filename => "filename" });
+wire_object!(FileSource {
+    file_id,
+    file_data,
+    filename
+});
 
 /// A refusal of the model.
 #[derive(Clone, Default, PartialEq)]
@@ -183,7 +187,7 @@ pub struct RefusalPart {
     pub extra: UnknownFields,
 }
 
-wire_object!(RefusalPart {} always { refusal => "refusal" });
+wire_object!(RefusalPart {} always { refusal });
 
 /// Reasoning.
 #[derive(Clone, Default, PartialEq)]
@@ -194,7 +198,7 @@ pub struct ThinkingPart {
     pub extra: UnknownFields,
 }
 
-wire_object!(ThinkingPart {} always { thinking => "thinking" });
+wire_object!(ThinkingPart {} always { thinking });
 
 /// A piece of reasoning. Not a [`Part`], which could contain further reasoning.
 #[derive(Clone, PartialEq)]
@@ -206,7 +210,7 @@ pub enum Thought {
     Other(Json),
 }
 
-tagged_enum!(Thought { Text(TextPart) => "text" });
+tagged_enum!(Thought { Text => "text" });
 
 impl Thought {
     /// Returns the text of a text piece.

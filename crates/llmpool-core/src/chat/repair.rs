@@ -251,9 +251,7 @@ mod tests {
         );
         let chunk =
             json!({"choices": [{"index": 0, "delta": calls, "finish_reason": {"type": "tool_calls"}}]});
-        let read = ChunkDecoder::new()
-            .decode(chunk.to_string().as_bytes(), None)
-            .unwrap();
+        let read = ChunkDecoder::new().decode(chunk.to_string().as_bytes()).unwrap();
         assert_eq!(read.choices[0].delta.tool_calls[0].id.as_deref(), Some("7"));
         assert_eq!(
             read.choices[0].finish_reason.as_ref().unwrap().as_str(),

@@ -2,15 +2,15 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
-use serde::ser::{Serialize, Serializer};
 
 use super::json::Json;
 use super::message::Message;
 use super::response_format::ResponseFormat;
 use super::tool_definition::{Tool, ToolChoice};
 use super::unknown_fields::UnknownFields;
-use super::wire_object::wire_object;
+use super::wire_object::{partial_debug, wire_object};
 
 /// A request for a chat completion. Absent fields are not sent; parameters without a field go into `extra`.
 #[derive(Clone, Default, PartialEq)]
@@ -90,41 +90,41 @@ pub struct ChatRequest {
 }
 
 wire_object!(ChatRequest {
-    model => "model",
-    max_completion_tokens => "max_completion_tokens",
-    max_tokens => "max_tokens",
-    temperature => "temperature",
-    top_p => "top_p",
-    n => "n",
-    stop => "stop",
-    seed => "seed",
-    frequency_penalty => "frequency_penalty",
-    presence_penalty => "presence_penalty",
-    logprobs => "logprobs",
-    top_logprobs => "top_logprobs",
-    stream => "stream",
-    stream_options => "stream_options",
-    response_format => "response_format",
-    tools => "tools",
-    tool_choice => "tool_choice",
-    parallel_tool_calls => "parallel_tool_calls",
-    reasoning_effort => "reasoning_effort",
-    verbosity => "verbosity",
-    logit_bias => "logit_bias",
-    modalities => "modalities",
-    audio => "audio",
-    prediction => "prediction",
-    web_search_options => "web_search_options",
-    store => "store",
-    metadata => "metadata",
-    service_tier => "service_tier",
-    safety_identifier => "safety_identifier",
-    prompt_cache_key => "prompt_cache_key",
-    prompt_cache_retention => "prompt_cache_retention",
-    user => "user",
-    functions => "functions",
-    function_call => "function_call",
-} always { messages => "messages" });
+    model,
+    max_completion_tokens,
+    max_tokens,
+    temperature,
+    top_p,
+    n,
+    stop,
+    seed,
+    frequency_penalty,
+    presence_penalty,
+    logprobs,
+    top_logprobs,
+    stream,
+    stream_options,
+    response_format,
+    tools,
+    tool_choice,
+    parallel_tool_calls,
+    reasoning_effort,
+    verbosity,
+    logit_bias,
+    modalities,
+    audio,
+    prediction,
+    web_search_options,
+    store,
+    metadata,
+    service_tier,
+    safety_identifier,
+    prompt_cache_key,
+    prompt_cache_retention,
+    user,
+    functions,
+    function_call,
+} always { messages });
 
 impl ChatRequest {
     /// Creates a request with these messages.
@@ -150,24 +150,16 @@ pub struct StreamOptions {
     pub extra: UnknownFields,
 }
 
-wire_object!(StreamOptions { include_usage => "include_usage" });
+wire_object!(StreamOptions { include_usage });
 
 /// Strings at which the model stops.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Stop {
     /// One string.
     One(String),
     /// Up to four strings.
     Any(Vec<String>),
-}
-
-impl Serialize for Stop {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::One(text) => serializer.serialize_str(text),
-            Self::Any(texts) => texts.serialize(serializer),
-        }
-    }
 }
 
 impl<'de> Deserialize<'de> for Stop {
@@ -205,12 +197,4 @@ impl fmt::Debug for Stop {
     }
 }
 
-impl fmt::Debug for ChatRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChatRequest")
-            .field("messages", &self.messages)
-            .field("tools", &self.tools.len())
-            .field("stream", &self.stream)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(ChatRequest { messages, tools.len(), stream });

@@ -1,16 +1,14 @@
 //! Chat completions.
 
-use std::fmt;
-
 use super::finish_reason::FinishReason;
 use super::json::Json;
-use super::lenient_u64::LenientU64;
+use super::lenient_u64::{LenientU64, lenient_getters};
 use super::logprobs::Logprobs;
 use super::message::Message;
 use super::repair::repair;
 use super::unknown_fields::UnknownFields;
 use super::usage::Usage;
-use super::wire_object::wire_object;
+use super::wire_object::{partial_debug, wire_object};
 
 /// A chat completion.
 #[derive(Clone, Default, PartialEq)]
@@ -36,14 +34,19 @@ pub struct ChatCompletion {
 }
 
 wire_object!(ChatCompletion {
-    id => "id",
-    object => "object",
-    created => "created",
-    model => "model",
-    usage => "usage",
-    service_tier => "service_tier",
-    system_fingerprint => "system_fingerprint",
-} always { choices => "choices" });
+    id,
+    object,
+    created,
+    model,
+    usage,
+    service_tier,
+    system_fingerprint,
+} always { choices });
+
+lenient_getters!(ChatCompletion {
+    /// Returns the creation time in seconds since 1970, as reported by the provider.
+    created,
+});
 
 impl ChatCompletion {
     /// Decodes the body of an answer. Values of an unexpected type are converted where their meaning is clear.
@@ -66,11 +69,6 @@ impl ChatCompletion {
             .map(|choice| choice.message.text().into_owned())
             .unwrap_or_default()
     }
-
-    /// Returns the creation time in seconds since 1970, as reported by the provider.
-    pub fn created(&self) -> Option<u64> {
-        self.created.map(|created| created.0)
-    }
 }
 
 /// One of the alternative answers.
@@ -89,10 +87,10 @@ pub struct Choice {
 }
 
 wire_object!(Choice {
-    index => "index",
-    finish_reason => "finish_reason",
-    logprobs => "logprobs",
-} always { message => "message" });
+    index,
+    finish_reason,
+    logprobs,
+} always { message });
 
 impl Choice {
     /// Creates an empty choice with this index.
@@ -114,20 +112,6 @@ impl Choice {
     }
 }
 
-impl fmt::Debug for ChatCompletion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChatCompletion")
-            .field("choices", &self.choices)
-            .field("usage", &self.usage)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(ChatCompletion { choices, usage });
 
-impl fmt::Debug for Choice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Choice")
-            .field("index", &self.index())
-            .field("message", &self.message)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Choice { index(), message });

@@ -20,9 +20,9 @@ pub enum ResponseFormat {
 }
 
 tagged_enum!(ResponseFormat {
-    Text(EmptyObject) => "text",
-    JsonObject(EmptyObject) => "json_object",
-    JsonSchema(JsonSchemaFormat) => "json_schema",
+    Text => "text",
+    JsonObject => "json_object",
+    JsonSchema => "json_schema",
 });
 
 impl ResponseFormat {
@@ -50,7 +50,7 @@ pub struct JsonSchemaFormat {
     pub extra: UnknownFields,
 }
 
-wire_object!(JsonSchemaFormat {} always { json_schema => "json_schema" });
+wire_object!(JsonSchemaFormat {} always { json_schema });
 
 /// A schema and its name.
 #[derive(Clone, Default, PartialEq)]
@@ -68,9 +68,9 @@ pub struct NamedSchema {
 }
 
 wire_object!(NamedSchema {
-    description => "description",
-    schema => "schema",
-    strict => "strict",
-} always { name => "name" });
+    description,
+    schema,
+    strict,
+} always { name });
 
 opaque_debug!(JsonSchemaFormat, NamedSchema);

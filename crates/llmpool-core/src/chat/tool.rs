@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::lenient_u64::LenientU64;
+use super::lenient_u64::{LenientU64, lenient_getters};
 use super::unknown_fields::UnknownFields;
-use super::wire_object::{opaque_debug, wire_object};
+use super::wire_object::{opaque_debug, partial_debug, wire_object};
 
 /// A tool call of the model.
 #[derive(Clone, Default, PartialEq)]
@@ -21,7 +21,7 @@ pub struct ToolCall {
     pub extra: UnknownFields,
 }
 
-wire_object!(ToolCall { id => "id", kind => "type", function => "function", custom => "custom" });
+wire_object!(ToolCall { id, kind => "type", function, custom });
 
 impl ToolCall {
     /// Creates a call of a function. `arguments` is JSON.
@@ -52,7 +52,7 @@ pub struct FunctionCall {
     pub extra: UnknownFields,
 }
 
-wire_object!(FunctionCall { name => "name", arguments => "arguments" });
+wire_object!(FunctionCall { name, arguments });
 
 /// Name and input of a called custom tool.
 #[derive(Clone, Default, PartialEq)]
@@ -65,7 +65,7 @@ pub struct CustomCall {
     pub extra: UnknownFields,
 }
 
-wire_object!(CustomCall { name => "name", input => "input" });
+wire_object!(CustomCall { name, input });
 
 opaque_debug!(CustomCall);
 
@@ -86,30 +86,22 @@ pub struct ToolCallDelta {
 }
 
 wire_object!(ToolCallDelta {
-    index => "index",
-    id => "id",
+    index,
+    id,
     kind => "type",
-    function => "function",
-    custom => "custom",
+    function,
+    custom,
 });
 
-impl ToolCallDelta {
+lenient_getters!(ToolCallDelta {
     /// Returns the index of the call within the message. Some providers leave it out.
-    pub fn index(&self) -> Option<u64> {
-        self.index.map(|index| index.0)
-    }
-}
+    index,
+});
 
 /// The next piece of a function's name and arguments.
 pub type FunctionCallDelta = FunctionCall;
 
-impl fmt::Debug for ToolCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ToolCall")
-            .field("function", &self.function)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(ToolCall { function });
 
 impl fmt::Debug for FunctionCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

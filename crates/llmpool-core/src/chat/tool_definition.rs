@@ -1,7 +1,7 @@
 //! Definitions of tools, and the choice among them.
 
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer};
-use serde::ser::{Serialize, Serializer};
 
 use super::json::Json;
 use super::string_enum::string_enum;
@@ -20,7 +20,7 @@ pub enum Tool {
     Other(Json),
 }
 
-tagged_enum!(Tool { Function(FunctionTool) => "function", Custom(CustomTool) => "custom" });
+tagged_enum!(Tool { Function => "function", Custom => "custom" });
 
 impl Tool {
     /// Creates a function tool. `parameters` is the JSON Schema of its arguments.
@@ -47,7 +47,7 @@ pub struct FunctionTool {
     pub extra: UnknownFields,
 }
 
-wire_object!(FunctionTool {} always { function => "function" });
+wire_object!(FunctionTool {} always { function });
 
 /// Name, purpose and parameters of a function.
 #[derive(Clone, Default, PartialEq)]
@@ -65,10 +65,10 @@ pub struct FunctionDefinition {
 }
 
 wire_object!(FunctionDefinition {
-    description => "description",
-    parameters => "parameters",
-    strict => "strict",
-} always { name => "name" });
+    description,
+    parameters,
+    strict,
+} always { name });
 
 /// A tool whose input is text.
 #[derive(Clone, Default, PartialEq)]
@@ -79,7 +79,7 @@ pub struct CustomTool {
     pub extra: UnknownFields,
 }
 
-wire_object!(CustomTool {} always { custom => "custom" });
+wire_object!(CustomTool {} always { custom });
 
 /// Name, purpose and input format of a custom tool.
 #[derive(Clone, Default, PartialEq)]
@@ -94,10 +94,11 @@ pub struct CustomDefinition {
     pub extra: UnknownFields,
 }
 
-wire_object!(CustomDefinition { description => "description", format => "format" } always { name => "name" });
+wire_object!(CustomDefinition { description, format } always { name });
 
 /// Whether and which tools the model must call.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum ToolChoice {
     /// `none`, `auto` or `required`.
@@ -137,9 +138,9 @@ pub enum NamedTool {
 }
 
 tagged_enum!(NamedTool {
-    Function(NamedFunction) => "function",
-    Custom(NamedCustom) => "custom",
-    Allowed(AllowedTools) => "allowed_tools",
+    Function => "function",
+    Custom => "custom",
+    Allowed => "allowed_tools",
 });
 
 impl ToolChoice {
@@ -153,15 +154,6 @@ impl ToolChoice {
             function,
             ..NamedFunction::default()
         }))
-    }
-}
-
-impl Serialize for ToolChoice {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Mode(mode) => mode.serialize(serializer),
-            Self::Named(tool) => tool.serialize(serializer),
-        }
     }
 }
 
@@ -194,7 +186,7 @@ pub struct NamedFunction {
     pub extra: UnknownFields,
 }
 
-wire_object!(NamedFunction {} always { function => "function" });
+wire_object!(NamedFunction {} always { function });
 
 /// Reference to a custom tool.
 #[derive(Clone, Default, PartialEq)]
@@ -205,7 +197,7 @@ pub struct NamedCustom {
     pub extra: UnknownFields,
 }
 
-wire_object!(NamedCustom {} always { custom => "custom" });
+wire_object!(NamedCustom {} always { custom });
 
 /// Name of a tool, in an object.
 #[derive(Clone, Default, PartialEq)]
@@ -216,7 +208,7 @@ pub struct ToolName {
     pub extra: UnknownFields,
 }
 
-wire_object!(ToolName {} always { name => "name" });
+wire_object!(ToolName {} always { name });
 
 /// A subset of the request's tools.
 #[derive(Clone, Default, PartialEq)]
@@ -227,7 +219,7 @@ pub struct AllowedTools {
     pub extra: UnknownFields,
 }
 
-wire_object!(AllowedTools {} always { allowed_tools => "allowed_tools" });
+wire_object!(AllowedTools {} always { allowed_tools });
 
 /// Allowed tools, and whether the model must call one of them.
 #[derive(Clone, Default, PartialEq)]
@@ -240,7 +232,7 @@ pub struct AllowedSet {
     pub extra: UnknownFields,
 }
 
-wire_object!(AllowedSet {} always { mode => "mode", tools => "tools" });
+wire_object!(AllowedSet {} always { mode, tools });
 
 /// Reference to an allowed tool. Not a [`NamedTool`], which could contain further sets.
 #[derive(Clone, PartialEq)]
@@ -254,7 +246,7 @@ pub enum AllowedTool {
     Other(Json),
 }
 
-tagged_enum!(AllowedTool { Function(NamedFunction) => "function", Custom(NamedCustom) => "custom" });
+tagged_enum!(AllowedTool { Function => "function", Custom => "custom" });
 
 opaque_debug!(
     FunctionTool,

@@ -1,6 +1,6 @@
 //! Token usage as reported by the provider.
 
-use super::lenient_u64::LenientU64;
+use super::lenient_u64::{LenientU64, lenient_getters};
 use super::unknown_fields::UnknownFields;
 use super::wire_object::wire_object;
 
@@ -19,11 +19,11 @@ pub struct Usage {
 }
 
 wire_object!(Usage {
-    prompt_tokens => "prompt_tokens",
-    completion_tokens => "completion_tokens",
-    total_tokens => "total_tokens",
-    prompt_tokens_details => "prompt_tokens_details",
-    completion_tokens_details => "completion_tokens_details",
+    prompt_tokens,
+    completion_tokens,
+    total_tokens,
+    prompt_tokens_details,
+    completion_tokens_details,
 });
 
 /// Breakdown of the prompt tokens. The counts are included in the prompt tokens.
@@ -37,22 +37,17 @@ pub struct PromptTokensDetails {
 }
 
 wire_object!(PromptTokensDetails {
-    cached_tokens => "cached_tokens",
-    audio_tokens => "audio_tokens",
-    cache_write_tokens => "cache_write_tokens",
+    cached_tokens,
+    audio_tokens,
+    cache_write_tokens,
 });
 
-impl PromptTokensDetails {
+lenient_getters!(PromptTokensDetails {
     /// Returns the tokens that were written to a cache.
-    pub fn cache_write_tokens(&self) -> Option<u64> {
-        self.cache_write_tokens.map(|tokens| tokens.0)
-    }
-
+    cache_write_tokens,
     /// Returns the audio tokens.
-    pub fn audio_tokens(&self) -> Option<u64> {
-        self.audio_tokens.map(|tokens| tokens.0)
-    }
-}
+    audio_tokens,
+});
 
 /// Breakdown of the completion tokens. The counts are included in the completion tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -66,28 +61,29 @@ pub struct CompletionTokensDetails {
 }
 
 wire_object!(CompletionTokensDetails {
-    reasoning_tokens => "reasoning_tokens",
-    audio_tokens => "audio_tokens",
-    accepted_prediction_tokens => "accepted_prediction_tokens",
-    rejected_prediction_tokens => "rejected_prediction_tokens",
+    reasoning_tokens,
+    audio_tokens,
+    accepted_prediction_tokens,
+    rejected_prediction_tokens,
 });
 
-impl CompletionTokensDetails {
+lenient_getters!(CompletionTokensDetails {
     /// Returns the audio tokens.
-    pub fn audio_tokens(&self) -> Option<u64> {
-        self.audio_tokens.map(|tokens| tokens.0)
-    }
-
+    audio_tokens,
     /// Returns the tokens of a supplied prediction that became part of the answer.
-    pub fn accepted_prediction_tokens(&self) -> Option<u64> {
-        self.accepted_prediction_tokens.map(|tokens| tokens.0)
-    }
-
+    accepted_prediction_tokens,
     /// Returns the tokens of a supplied prediction that were not used; they are billed.
-    pub fn rejected_prediction_tokens(&self) -> Option<u64> {
-        self.rejected_prediction_tokens.map(|tokens| tokens.0)
-    }
-}
+    rejected_prediction_tokens,
+});
+
+lenient_getters!(Usage {
+    /// Returns the prompt tokens, including cached ones.
+    prompt_tokens,
+    /// Returns the completion tokens, including reasoning.
+    completion_tokens,
+    /// Returns the total tokens.
+    total_tokens,
+});
 
 impl Usage {
     /// Creates a usage with these counts and their sum.
@@ -98,21 +94,6 @@ impl Usage {
             total_tokens: Some(LenientU64(prompt_tokens.saturating_add(completion_tokens))),
             ..Self::default()
         }
-    }
-
-    /// Returns the prompt tokens, including cached ones.
-    pub fn prompt_tokens(&self) -> Option<u64> {
-        self.prompt_tokens.map(|tokens| tokens.0)
-    }
-
-    /// Returns the completion tokens, including reasoning.
-    pub fn completion_tokens(&self) -> Option<u64> {
-        self.completion_tokens.map(|tokens| tokens.0)
-    }
-
-    /// Returns the total tokens.
-    pub fn total_tokens(&self) -> Option<u64> {
-        self.total_tokens.map(|tokens| tokens.0)
     }
 
     /// Returns the prompt tokens that were read from a cache, under any provider's name for them. They are included in the prompt tokens.

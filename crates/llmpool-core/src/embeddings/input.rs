@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
-use serde::ser::{Serialize, Serializer};
 
 use crate::chat::Json;
 
 /// Input to embed. Each text or list of tokens gives one vector.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum EmbeddingInput {
     /// One text.
@@ -78,18 +79,6 @@ impl From<&[&str]> for EmbeddingInput {
 impl<const N: usize> From<[&str; N]> for EmbeddingInput {
     fn from(texts: [&str; N]) -> Self {
         Self::from(texts.as_slice())
-    }
-}
-
-impl Serialize for EmbeddingInput {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Texts(texts) => texts.serialize(serializer),
-            Self::Tokens(tokens) => tokens.serialize(serializer),
-            Self::TokenLists(lists) => lists.serialize(serializer),
-            Self::Other(json) => json.serialize(serializer),
-        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer};
-use serde::ser::{Serialize, Serializer};
 
 use crate::chat::Json;
 
@@ -17,10 +17,11 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// An embedding vector. A decoded vector is encoded unchanged.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize)]
 pub struct Vector(VectorEncoding);
 
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 enum VectorEncoding {
     /// JSON of a decoded vector.
     Json(Json),
@@ -108,16 +109,6 @@ impl fmt::Display for VectorError {
 }
 
 impl std::error::Error for VectorError {}
-
-impl Serialize for Vector {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            VectorEncoding::Json(json) => json.serialize(serializer),
-            VectorEncoding::Numbers(floats) => floats.serialize(serializer),
-            VectorEncoding::Base64(text) => serializer.serialize_str(text),
-        }
-    }
-}
 
 impl<'de> Deserialize<'de> for Vector {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

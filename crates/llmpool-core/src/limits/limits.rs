@@ -34,9 +34,12 @@ impl Limits {
     ///
     /// Fails where no bucket can have that rate, above all for an `rpm` of zero.
     pub fn per_minute_bucket(&self) -> Result<Option<RateLimit>, RateLimitError> {
-        let burst = self.rate_limit.map_or(1, |rate_limit| rate_limit.capacity());
-        let rate_limit = self.rpm.map(|rpm| RateLimit::per_minute(rpm, burst));
+        let rate_limit = self.rpm.map(|rpm| RateLimit::per_minute(rpm, self.burst()));
         rate_limit.transpose()
+    }
+
+    fn burst(&self) -> u32 {
+        self.rate_limit.map_or(1, |rate_limit| rate_limit.capacity())
     }
 
     /// The token buckets that all requests have to pass. A pace that no bucket can have is left out.
@@ -54,11 +57,17 @@ impl Limits {
     }
 
     /// Returns the stricter one of each limit.
+    ///
+    /// Invariant: requests are not paced more slowly than by one of the two. The burst is therefore at most that of the lower `rpm`.
     pub fn stricter(&self, other: &Self) -> Self {
         let least = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
         let slower = |a: RateLimit, b: RateLimit| if b.per_second() < a.per_second() { b } else { a };
+        let rate_limit = self.rate_limit.into_iter().chain(other.rate_limit).reduce(slower);
+        let rpm_and_burst = |limits: &Self| Some((limits.rpm?, limits.burst()));
+        let lowest_rpm = [self, other].into_iter().filter_map(rpm_and_burst).min();
+        let max_burst = lowest_rpm.map_or(u32::MAX, |(_, burst)| burst);
         Self {
-            rate_limit: self.rate_limit.into_iter().chain(other.rate_limit).reduce(slower),
+            rate_limit: rate_limit.map(|rate_limit| rate_limit.with_burst_at_most(max_burst)),
             rpm: least(self.rpm, other.rpm),
             tpm: least(self.tpm, other.tpm),
             rpd: least(self.rpd, other.rpd),
@@ -72,6 +81,45 @@ impl From<Option<RateLimit>> for Limits {
         Self {
             rate_limit,
             ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(rate_limit: Option<(u32, f64)>, rpm: Option<u32>) -> Limits {
+        Limits {
+            rate_limit: rate_limit.map(|(burst, rate)| RateLimit::new(burst, rate).unwrap()),
+            rpm,
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn burst_of_one_side_does_not_slow_the_rpm_of_the_other() {
+        let joint = limits(Some((20, 10.0)), None).stricter(&limits(None, Some(30)));
+        let per_minute = joint.per_minute().unwrap();
+        assert!((29.9..30.0).contains(&per_minute), "{per_minute}");
+        assert_eq!(joint.per_minute_bucket().unwrap().unwrap().capacity(), 1);
+    }
+
+    #[test]
+    fn stricter_limits_are_not_slower_than_both_sides() {
+        let rate_limits = [None, Some((1, 0.3)), Some((20, 10.0)), Some((50, 0.5))];
+        let rpms = [None, Some(1), Some(30), Some(35), Some(60)];
+        let sides = || {
+            rate_limits
+                .into_iter()
+                .flat_map(|rate_limit| rpms.map(|rpm| limits(rate_limit, rpm)))
+        };
+        for (a, b) in sides().flat_map(|a| sides().map(move |b| (a, b))) {
+            let joint = a.stricter(&b);
+            let slowest = a.per_minute().into_iter().chain(b.per_minute()).reduce(f64::min);
+            assert!(joint.per_minute() >= slowest, "{a:?} {b:?} {joint:?}");
+            assert_eq!(joint.rpm, a.rpm.into_iter().chain(b.rpm).min());
+            assert_eq!(joint, b.stricter(&a));
         }
     }
 }

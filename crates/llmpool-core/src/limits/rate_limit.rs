@@ -80,6 +80,14 @@ impl RateLimit {
         }
     }
 
+    /// Lowers the capacity to at most `burst`, at the same rate.
+    pub(super) fn with_burst_at_most(self, burst: u32) -> Self {
+        Self {
+            capacity: self.capacity.min(burst),
+            ..self
+        }
+    }
+
     pub(super) fn steps_for(&self, amount: u64) -> u128 {
         u128::from(amount) * self.steps_per_token
     }
@@ -128,6 +136,16 @@ mod tests {
                 RateLimit::new(10, rate).unwrap().per_second() <= rate * (1.0 + 1e-15),
                 "{rate}"
             );
+        }
+    }
+    #[test]
+    fn burst_and_pace_of_a_minute_add_up_to_its_limit() {
+        for limit in (1..2_000).chain([60_000, 1_000_000]) {
+            for burst in [1, 2, 20, limit] {
+                let rate_limit = RateLimit::per_minute(limit, burst).unwrap();
+                let refilled = (rate_limit.per_second() * 60.0 * MINUTE_GUARD).round() as u32;
+                assert_eq!(refilled + rate_limit.capacity() - 1, limit, "burst {burst}");
+            }
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer};
-use serde::ser::{Serialize, Serializer};
 
 use super::item::Item;
 use super::part::ItemPart;
 use super::response::Response;
+use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::string_enum::string_enum;
 use crate::chat::valid_fields::decode_valid_fields;
 use crate::chat::wire_object::wire_object;
@@ -246,25 +247,36 @@ pub struct ResponseEvent {
 }
 
 wire_object!(ResponseEvent {
-    sequence_number => "sequence_number",
-    response => "response",
-    item => "item",
-    part => "part",
-    item_id => "item_id",
-    output_index => "output_index",
-    content_index => "content_index",
-    summary_index => "summary_index",
-    delta => "delta",
-    text => "text",
-    refusal => "refusal",
-    arguments => "arguments",
-    input => "input",
-    name => "name",
-    code => "code",
-    message => "message",
-    param => "param",
-    logprobs => "logprobs",
+    sequence_number,
+    response,
+    item,
+    part,
+    item_id,
+    output_index,
+    content_index,
+    summary_index,
+    delta,
+    text,
+    refusal,
+    arguments,
+    input,
+    name,
+    code,
+    message,
+    param,
+    logprobs,
 } always { kind => "type" });
+
+lenient_getters!(ResponseEvent {
+    /// Returns the position of the event in the stream, from 0.
+    sequence_number,
+    /// Returns the position of the item in the output.
+    output_index,
+    /// Returns the position of the part in the content of the item.
+    content_index,
+    /// Returns the position of the part in the summary of the item.
+    summary_index,
+});
 
 impl ResponseEvent {
     /// Decodes the data of an event. Fields with values of an unexpected type are kept in `extra`, so that they do not end the stream.
@@ -283,31 +295,11 @@ impl ResponseEvent {
         }
     }
 
-    /// Returns the position of the event in the stream, from 0.
-    pub fn sequence_number(&self) -> Option<u64> {
-        self.sequence_number.map(|number| number.0)
-    }
-
     /// Sets the position of the event in the stream.
     #[must_use]
     pub fn with_sequence_number(mut self, sequence_number: u64) -> Self {
         self.sequence_number = Some(LenientU64(sequence_number));
         self
-    }
-
-    /// Returns the position of the item in the output.
-    pub fn output_index(&self) -> Option<u64> {
-        self.output_index.map(|index| index.0)
-    }
-
-    /// Returns the position of the part in the content of the item.
-    pub fn content_index(&self) -> Option<u64> {
-        self.content_index.map(|index| index.0)
-    }
-
-    /// Returns the position of the part in the summary of the item.
-    pub fn summary_index(&self) -> Option<u64> {
-        self.summary_index.map(|index| index.0)
     }
 
     /// Returns the delta if it is a string.
@@ -320,7 +312,8 @@ impl ResponseEvent {
 }
 
 /// What an event adds, nearly always a string.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 #[non_exhaustive]
 pub enum EventDelta {
     /// A string.
@@ -338,15 +331,6 @@ impl From<&str> for EventDelta {
 impl From<String> for EventDelta {
     fn from(text: String) -> Self {
         Self::Text(text)
-    }
-}
-
-impl Serialize for EventDelta {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Other(json) => json.serialize(serializer),
-        }
     }
 }
 

@@ -63,30 +63,30 @@ pub enum Item {
 }
 
 tagged_enum!(Item {
-    Message(MessageItem) => "message",
-    FunctionCall(FunctionCallItem) => "function_call",
-    FunctionCallOutput(ToolOutputItem) => "function_call_output",
-    CustomToolCall(CustomToolCallItem) => "custom_tool_call",
-    CustomToolCallOutput(ToolOutputItem) => "custom_tool_call_output",
-    Reasoning(ReasoningItem) => "reasoning",
-    Reference(ItemReference) => "item_reference",
-    Compaction(HostedItem) => "compaction",
-    WebSearchCall(HostedItem) => "web_search_call",
-    FileSearchCall(HostedItem) => "file_search_call",
-    CodeInterpreterCall(HostedItem) => "code_interpreter_call",
-    ImageGenerationCall(HostedItem) => "image_generation_call",
-    ComputerCall(HostedItem) => "computer_call",
-    ComputerCallOutput(HostedItem) => "computer_call_output",
-    LocalShellCall(HostedItem) => "local_shell_call",
-    LocalShellCallOutput(HostedItem) => "local_shell_call_output",
-    ShellCall(HostedItem) => "shell_call",
-    ShellCallOutput(HostedItem) => "shell_call_output",
-    ApplyPatchCall(HostedItem) => "apply_patch_call",
-    ApplyPatchCallOutput(HostedItem) => "apply_patch_call_output",
-    McpCall(HostedItem) => "mcp_call",
-    McpListTools(HostedItem) => "mcp_list_tools",
-    McpApprovalRequest(HostedItem) => "mcp_approval_request",
-    McpApprovalResponse(HostedItem) => "mcp_approval_response",
+    Message => "message",
+    FunctionCall => "function_call",
+    FunctionCallOutput => "function_call_output",
+    CustomToolCall => "custom_tool_call",
+    CustomToolCallOutput => "custom_tool_call_output",
+    Reasoning => "reasoning",
+    Reference => "item_reference",
+    Compaction => "compaction",
+    WebSearchCall => "web_search_call",
+    FileSearchCall => "file_search_call",
+    CodeInterpreterCall => "code_interpreter_call",
+    ImageGenerationCall => "image_generation_call",
+    ComputerCall => "computer_call",
+    ComputerCallOutput => "computer_call_output",
+    LocalShellCall => "local_shell_call",
+    LocalShellCallOutput => "local_shell_call_output",
+    ShellCall => "shell_call",
+    ShellCallOutput => "shell_call_output",
+    ApplyPatchCall => "apply_patch_call",
+    ApplyPatchCallOutput => "apply_patch_call_output",
+    McpCall => "mcp_call",
+    McpListTools => "mcp_list_tools",
+    McpApprovalRequest => "mcp_approval_request",
+    McpApprovalResponse => "mcp_approval_response",
 } untagged EasyMessage(MessageItem) => "role");
 
 impl Item {
@@ -161,11 +161,11 @@ pub struct MessageItem {
 }
 
 wire_object!(MessageItem {
-    id => "id",
-    role => "role",
-    status => "status",
-    content => "content",
-    phase => "phase",
+    id,
+    role,
+    status,
+    content,
+    phase,
 });
 
 /// A function call of the model.
@@ -185,10 +185,10 @@ pub struct FunctionCallItem {
     pub extra: UnknownFields,
 }
 
-wire_object!(FunctionCallItem { id => "id", status => "status" } always {
-    call_id => "call_id",
-    name => "name",
-    arguments => "arguments",
+wire_object!(FunctionCallItem { id, status } always {
+    call_id,
+    name,
+    arguments,
 });
 
 /// The result of a tool call.
@@ -206,7 +206,7 @@ pub struct ToolOutputItem {
     pub extra: UnknownFields,
 }
 
-wire_object!(ToolOutputItem { id => "id", output => "output", status => "status" } always { call_id => "call_id" });
+wire_object!(ToolOutputItem { id, output, status } always { call_id });
 
 /// A custom tool call of the model.
 #[derive(Clone, Default, PartialEq)]
@@ -225,10 +225,10 @@ pub struct CustomToolCallItem {
     pub extra: UnknownFields,
 }
 
-wire_object!(CustomToolCallItem { id => "id", status => "status" } always {
-    call_id => "call_id",
-    name => "name",
-    input => "input",
+wire_object!(CustomToolCallItem { id, status } always {
+    call_id,
+    name,
+    input,
 });
 
 /// Reasoning of the model, to be sent back unchanged in the next request.
@@ -249,11 +249,11 @@ pub struct ReasoningItem {
 }
 
 wire_object!(ReasoningItem {
-    id => "id",
-    content => "content",
-    encrypted_content => "encrypted_content",
-    status => "status",
-} always { summary => "summary" });
+    id,
+    content,
+    encrypted_content,
+    status,
+} always { summary });
 
 impl ReasoningItem {
     /// Returns summary and full reasoning, as far as the provider returns them, with an empty line between the parts.
@@ -273,7 +273,7 @@ pub struct ItemReference {
     pub extra: UnknownFields,
 }
 
-wire_object!(ItemReference {} always { id => "id" });
+wire_object!(ItemReference {} always { id });
 
 /// An item of a tool that the provider runs. Its specific fields are unknown fields.
 #[derive(Clone, Default, PartialEq)]
@@ -286,7 +286,7 @@ pub struct HostedItem {
     pub extra: UnknownFields,
 }
 
-wire_object!(HostedItem { id => "id", status => "status" });
+wire_object!(HostedItem { id, status });
 
 opaque_debug!(
     MessageItem,

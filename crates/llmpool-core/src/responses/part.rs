@@ -28,14 +28,14 @@ pub enum ItemPart {
 }
 
 tagged_enum!(ItemPart {
-    InputText(ItemText) => "input_text",
-    InputImage(ImageInput) => "input_image",
-    InputFile(FileInput) => "input_file",
-    InputAudio(AudioInput) => "input_audio",
-    OutputText(OutputText) => "output_text",
-    Refusal(ItemRefusal) => "refusal",
-    ReasoningText(ItemText) => "reasoning_text",
-    SummaryText(ItemText) => "summary_text",
+    InputText => "input_text",
+    InputImage => "input_image",
+    InputFile => "input_file",
+    InputAudio => "input_audio",
+    OutputText => "output_text",
+    Refusal => "refusal",
+    ReasoningText => "reasoning_text",
+    SummaryText => "summary_text",
 });
 
 impl ItemPart {
@@ -80,7 +80,7 @@ pub struct ItemText {
     pub extra: UnknownFields,
 }
 
-wire_object!(ItemText {} always { text => "text" });
+wire_object!(ItemText {} always { text });
 
 impl ItemText {
     /// Creates a part with this text.
@@ -105,7 +105,11 @@ pub struct ImageInput {
     pub extra: UnknownFields,
 }
 
-wire_object!(ImageInput { image_url => "image_url", file_id => "file_id", detail => "detail" });
+wire_object!(ImageInput {
+    image_url,
+    file_id,
+    detail
+});
 
 /// An input file.
 #[derive(Clone, Default, PartialEq)]
@@ -123,10 +127,10 @@ pub struct FileInput {
 }
 
 wire_object!(FileInput {
-    file_id => "file_id",
-    file_url => "file_url",
-    file_data => "file_data",
-    filename => "filename",
+    file_id,
+    file_url,
+    file_data,
+    filename,
 });
 
 /// Audio input.
@@ -138,7 +142,7 @@ pub struct AudioInput {
     pub extra: UnknownFields,
 }
 
-wire_object!(AudioInput {} always { input_audio => "input_audio" });
+wire_object!(AudioInput {} always { input_audio });
 
 /// Text of the model.
 #[derive(Clone, Default, PartialEq)]
@@ -153,7 +157,7 @@ pub struct OutputText {
     pub extra: UnknownFields,
 }
 
-wire_object!(OutputText { logprobs => "logprobs" } always { text => "text", annotations => "annotations" });
+wire_object!(OutputText { logprobs } always { text, annotations });
 
 /// A refusal of the model.
 #[derive(Clone, Default, PartialEq)]
@@ -164,7 +168,7 @@ pub struct ItemRefusal {
     pub extra: UnknownFields,
 }
 
-wire_object!(ItemRefusal {} always { refusal => "refusal" });
+wire_object!(ItemRefusal {} always { refusal });
 
 opaque_debug!(
     ItemText,

@@ -1,9 +1,7 @@
 //! Requests for responses.
 
-use std::fmt;
-
 use super::item::Item;
-use crate::chat::wire_object::{opaque_debug, tagged_enum, wire_object};
+use crate::chat::wire_object::{opaque_debug, partial_debug, tagged_enum, wire_object};
 use crate::chat::{Content, EmptyObject, Json, UnknownFields};
 
 /// A request for a response. Absent fields are not sent; parameters without a field go into `extra`.
@@ -72,35 +70,35 @@ pub struct ResponsesRequest {
 }
 
 wire_object!(ResponsesRequest {
-    model => "model",
-    input => "input",
-    instructions => "instructions",
-    max_output_tokens => "max_output_tokens",
-    max_tool_calls => "max_tool_calls",
-    temperature => "temperature",
-    top_p => "top_p",
-    top_logprobs => "top_logprobs",
-    text => "text",
-    tools => "tools",
-    tool_choice => "tool_choice",
-    parallel_tool_calls => "parallel_tool_calls",
-    reasoning => "reasoning",
-    store => "store",
-    previous_response_id => "previous_response_id",
-    conversation => "conversation",
-    include => "include",
-    stream => "stream",
-    stream_options => "stream_options",
-    background => "background",
-    truncation => "truncation",
-    metadata => "metadata",
-    service_tier => "service_tier",
-    safety_identifier => "safety_identifier",
-    prompt_cache_key => "prompt_cache_key",
-    prompt_cache_retention => "prompt_cache_retention",
-    user => "user",
-    prompt => "prompt",
-    context_management => "context_management",
+    model,
+    input,
+    instructions,
+    max_output_tokens,
+    max_tool_calls,
+    temperature,
+    top_p,
+    top_logprobs,
+    text,
+    tools,
+    tool_choice,
+    parallel_tool_calls,
+    reasoning,
+    store,
+    previous_response_id,
+    conversation,
+    include,
+    stream,
+    stream_options,
+    background,
+    truncation,
+    metadata,
+    service_tier,
+    safety_identifier,
+    prompt_cache_key,
+    prompt_cache_retention,
+    user,
+    prompt,
+    context_management,
 });
 
 impl ResponsesRequest {
@@ -124,7 +122,7 @@ pub struct Reasoning {
     pub extra: UnknownFields,
 }
 
-wire_object!(Reasoning { effort => "effort", summary => "summary" });
+wire_object!(Reasoning { effort, summary });
 
 /// Format and verbosity of the answer.
 #[derive(Clone, Default, PartialEq)]
@@ -137,7 +135,7 @@ pub struct TextOptions {
     pub extra: UnknownFields,
 }
 
-wire_object!(TextOptions { format => "format", verbosity => "verbosity" });
+wire_object!(TextOptions { format, verbosity });
 
 /// Format of the answer.
 #[derive(Clone, PartialEq)]
@@ -154,9 +152,9 @@ pub enum TextFormat {
 }
 
 tagged_enum!(TextFormat {
-    Text(EmptyObject) => "text",
-    JsonObject(EmptyObject) => "json_object",
-    JsonSchema(FlatSchema) => "json_schema",
+    Text => "text",
+    JsonObject => "json_object",
+    JsonSchema => "json_schema",
 });
 
 /// A JSON schema format, with schema and name beside the `type`.
@@ -175,10 +173,10 @@ pub struct FlatSchema {
 }
 
 wire_object!(FlatSchema {
-    description => "description",
-    schema => "schema",
-    strict => "strict",
-} always { name => "name" });
+    description,
+    schema,
+    strict,
+} always { name });
 
 /// A tool that the model may call.
 #[derive(Clone, PartialEq)]
@@ -192,7 +190,7 @@ pub enum ResponsesTool {
     Other(Json),
 }
 
-tagged_enum!(ResponsesTool { Function(FunctionResponsesTool) => "function", Custom(CustomResponsesTool) => "custom" });
+tagged_enum!(ResponsesTool { Function => "function", Custom => "custom" });
 
 /// A function that the model may call.
 #[derive(Clone, Default, PartialEq)]
@@ -210,10 +208,10 @@ pub struct FunctionResponsesTool {
 }
 
 wire_object!(FunctionResponsesTool {
-    description => "description",
-    parameters => "parameters",
-    strict => "strict",
-} always { name => "name" });
+    description,
+    parameters,
+    strict,
+} always { name });
 
 /// A tool whose input is text.
 #[derive(Clone, Default, PartialEq)]
@@ -228,7 +226,7 @@ pub struct CustomResponsesTool {
     pub extra: UnknownFields,
 }
 
-wire_object!(CustomResponsesTool { description => "description", format => "format" } always { name => "name" });
+wire_object!(CustomResponsesTool { description, format } always { name });
 
 opaque_debug!(
     Reasoning,
@@ -238,12 +236,4 @@ opaque_debug!(
     CustomResponsesTool
 );
 
-impl fmt::Debug for ResponsesRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponsesRequest")
-            .field("input", &self.input)
-            .field("tools", &self.tools.len())
-            .field("stream", &self.stream)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(ResponsesRequest { input, tools.len(), stream });

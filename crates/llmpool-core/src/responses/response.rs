@@ -5,9 +5,10 @@ use std::fmt;
 use super::item::Item;
 use super::part::ItemPart;
 use super::request::{Reasoning, ResponsesTool, TextOptions};
+use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::string_enum::string_enum;
 use crate::chat::valid_fields::decode_valid_fields;
-use crate::chat::wire_object::{opaque_debug, wire_object};
+use crate::chat::wire_object::{opaque_debug, partial_debug, wire_object};
 use crate::chat::{Content, Json, LenientU64, UnknownFields};
 
 /// A response, finished or in progress.
@@ -67,29 +68,29 @@ pub struct Response {
 }
 
 wire_object!(Response {
-    id => "id",
-    object => "object",
-    created_at => "created_at",
-    completed_at => "completed_at",
-    status => "status",
-    error => "error",
-    incomplete_details => "incomplete_details",
-    instructions => "instructions",
-    model => "model",
-    usage => "usage",
-    max_output_tokens => "max_output_tokens",
-    max_tool_calls => "max_tool_calls",
-    parallel_tool_calls => "parallel_tool_calls",
-    previous_response_id => "previous_response_id",
-    reasoning => "reasoning",
-    temperature => "temperature",
-    top_p => "top_p",
-    text => "text",
-    tool_choice => "tool_choice",
-    truncation => "truncation",
-    metadata => "metadata",
-    service_tier => "service_tier",
-} always { output => "output", tools => "tools" });
+    id,
+    object,
+    created_at,
+    completed_at,
+    status,
+    error,
+    incomplete_details,
+    instructions,
+    model,
+    usage,
+    max_output_tokens,
+    max_tool_calls,
+    parallel_tool_calls,
+    previous_response_id,
+    reasoning,
+    temperature,
+    top_p,
+    text,
+    tool_choice,
+    truncation,
+    metadata,
+    service_tier,
+} always { output, tools });
 
 /// Status of a response.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -132,7 +133,7 @@ pub struct ResponseError {
     pub extra: UnknownFields,
 }
 
-wire_object!(ResponseError { code => "code", message => "message" });
+wire_object!(ResponseError { code, message });
 
 /// Why a response is incomplete.
 #[derive(Clone, Default, PartialEq)]
@@ -144,7 +145,7 @@ pub struct IncompleteDetails {
     pub extra: UnknownFields,
 }
 
-wire_object!(IncompleteDetails { reason => "reason" });
+wire_object!(IncompleteDetails { reason });
 
 /// Token usage of a response.
 #[derive(Clone, Default, PartialEq)]
@@ -162,29 +163,21 @@ pub struct ResponsesUsage {
 }
 
 wire_object!(ResponsesUsage {
-    input_tokens => "input_tokens",
-    input_tokens_details => "input_tokens_details",
-    output_tokens => "output_tokens",
-    output_tokens_details => "output_tokens_details",
-    total_tokens => "total_tokens",
+    input_tokens,
+    input_tokens_details,
+    output_tokens,
+    output_tokens_details,
+    total_tokens,
 });
 
-impl ResponsesUsage {
+lenient_getters!(ResponsesUsage {
     /// Returns the input tokens, including cached ones.
-    pub fn input_tokens(&self) -> Option<u64> {
-        self.input_tokens.map(|tokens| tokens.0)
-    }
-
+    input_tokens,
     /// Returns the output tokens, including reasoning.
-    pub fn output_tokens(&self) -> Option<u64> {
-        self.output_tokens.map(|tokens| tokens.0)
-    }
-
+    output_tokens,
     /// Returns the total tokens.
-    pub fn total_tokens(&self) -> Option<u64> {
-        self.total_tokens.map(|tokens| tokens.0)
-    }
-}
+    total_tokens,
+});
 
 /// Breakdown of the input tokens. The counts are included in the input tokens.
 #[derive(Clone, Default, PartialEq)]
@@ -196,14 +189,15 @@ pub struct InputTokensDetails {
     pub extra: UnknownFields,
 }
 
-wire_object!(InputTokensDetails { cached_tokens => "cached_tokens", cache_write_tokens => "cache_write_tokens" });
+wire_object!(InputTokensDetails {
+    cached_tokens,
+    cache_write_tokens
+});
 
-impl InputTokensDetails {
+lenient_getters!(InputTokensDetails {
     /// Returns the tokens that were read from a cache.
-    pub fn cached_tokens(&self) -> Option<u64> {
-        self.cached_tokens.map(|tokens| tokens.0)
-    }
-}
+    cached_tokens,
+});
 
 /// Breakdown of the output tokens. The counts are included in the output tokens.
 #[derive(Clone, Default, PartialEq)]
@@ -214,14 +208,12 @@ pub struct OutputTokensDetails {
     pub extra: UnknownFields,
 }
 
-wire_object!(OutputTokensDetails { reasoning_tokens => "reasoning_tokens" });
+wire_object!(OutputTokensDetails { reasoning_tokens });
 
-impl OutputTokensDetails {
+lenient_getters!(OutputTokensDetails {
     /// Returns the tokens that were reasoning.
-    pub fn reasoning_tokens(&self) -> Option<u64> {
-        self.reasoning_tokens.map(|tokens| tokens.0)
-    }
-}
+    reasoning_tokens,
+});
 
 impl Response {
     /// Decodes the body of an answer. Fields with values of an unexpected type are kept in `extra`.
@@ -260,21 +252,10 @@ impl fmt::Debug for IncompleteDetails {
     }
 }
 
-impl fmt::Debug for ResponsesUsage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponsesUsage")
-            .field("input_tokens", &self.input_tokens())
-            .field("output_tokens", &self.output_tokens())
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(ResponsesUsage { input_tokens(), output_tokens() });
 
-impl fmt::Debug for Response {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Response")
-            .field("status", &self.status)
-            .field("output", &self.output)
-            .field("usage", &self.usage)
-            .finish_non_exhaustive()
-    }
-}
+partial_debug!(Response {
+    status,
+    output,
+    usage
+});

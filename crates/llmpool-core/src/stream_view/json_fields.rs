@@ -17,7 +17,8 @@ pub(super) fn is_non_empty(raw: &RawValue) -> bool {
 
 /// Returns the length of the value in bytes of JSON, without the quotes of a string.
 pub(super) fn output_length(raw: &RawValue) -> usize {
-    raw.get().trim_matches('"').len()
+    let quotes = if raw.get().starts_with('"') { 2 } else { 0 };
+    raw.get().len() - quotes
 }
 
 /// Returns whether these fields, in an object without output, mark an error.

@@ -6,10 +6,10 @@ use super::chat_chunk::DeltaFields;
 use super::response_event;
 
 /// Size of the output so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct OutputSize {
     events: u32,
-    bytes: u64,
+    pub(super) bytes: u64,
 }
 
 impl OutputSize {

@@ -45,6 +45,9 @@ const FIELDS: [VaryingField; 7] = [
 /// Limit on varying fields in one event. Events with more are not recognised.
 const MAX_VARYING: usize = 4;
 
+/// A string with an escape, whose length shows whether output is counted in bytes of JSON.
+const ESCAPED: &str = r#""\u0061""#;
+
 /// The positions of the varying values in an event that equals an earlier event everywhere else.
 #[derive(Clone, Copy, Debug)]
 pub struct EventRepeat {
@@ -193,12 +196,13 @@ struct TemplateField {
     /// Bytes between the field before and this one.
     before: Box<[u8]>,
     field: VaryingField,
-    /// Whether a string here is output.
-    is_output: bool,
+    /// Bytes of output that a non-empty string here adds besides its own, if the string is output. A tool call counts as a whole.
+    output_overhead: Option<usize>,
 }
 
 impl EventTemplate {
-    /// Makes a template of an event. Returns `None` if the event has no varying output, or does more than add output.
+    /// Makes a template of an event. Returns `None` if the event has no varying output, does more than add output, or has output whose
+    /// size is not the sum of its strings.
     pub(super) fn learn(
         number: u32,
         event: &SseEvent,
@@ -206,26 +210,32 @@ impl EventTemplate {
     ) -> Option<Self> {
         let data = &event.data;
         let found = EventRepeat::find(number, data)?;
-        let facts_with = |filled: Option<usize>| {
-            let value = |index| if filled == Some(index) { "\"x\"" } else { "\"\"" }.to_owned();
+        let facts_with = |value: &dyn Fn(usize) -> &'static str| {
+            let data = found.with_strings(data, |index| value(index).to_owned()).0;
             let facts = classify(&SseEvent {
-                data: Bytes::from(found.with_strings(data, value).0),
+                data: Bytes::from(data),
                 name: event.name.clone(),
             });
             facts.is_output_only().then_some(facts)
         };
-        let blank = facts_with(None)?;
+        let blank = facts_with(&|_| "\"\"")?;
         let (mut fields, mut copied) = (Vec::new(), 0);
+        let mut bytes_of_all = blank.output_bytes;
         for (index, span) in found.spans.iter().take(found.len).enumerate() {
-            let filled = facts_with(Some(index))?;
+            let filled = facts_with(&|other| if other == index { "\"x\"" } else { "\"\"" })?;
+            let added = filled.output_bytes.checked_sub(blank.output_bytes)?;
+            let output_overhead = added.checked_sub(1);
+            bytes_of_all += output_overhead.map_or(0, |overhead| overhead + ESCAPED.len() - 2);
             fields.push(TemplateField {
                 before: data.get(copied..span.start as usize)?.into(),
                 field: span.field,
-                is_output: filled.output_bytes > blank.output_bytes,
+                output_overhead,
             });
             copied = span.end as usize;
         }
-        fields.iter().any(|field| field.is_output).then(|| Self {
+        let is_sum = facts_with(&|_| ESCAPED)?.output_bytes == bytes_of_all;
+        let has_output = fields.iter().any(|field| field.output_overhead.is_some());
+        (is_sum && has_output).then(|| Self {
             number,
             name: event.name.clone(),
             fields,
@@ -261,9 +271,9 @@ impl EventTemplate {
                 end: u32::try_from(start + length).ok()?,
             };
             let is_empty_string = length == 2;
-            if known.is_output && !is_empty_string {
+            if let Some(overhead) = known.output_overhead.filter(|_| !is_empty_string) {
                 facts.flags.content = true;
-                facts.output_bytes += length - 2;
+                facts.output_bytes += overhead + length - 2;
             }
             rest = &rest[length..];
         }

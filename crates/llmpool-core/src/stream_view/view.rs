@@ -17,13 +17,13 @@ const MAX_UNUSED_TEMPLATES: u8 = 8;
 pub struct StreamView {
     api_format: ApiFormat,
     /// Choices by index, one bit each. Indexes from 127 on share the last bit.
-    choices: u128,
-    finished: u128,
+    pub(super) choices: u128,
+    pub(super) finished: u128,
     has_terminal_event: bool,
     done: bool,
     content: bool,
     usage: Option<Bytes>,
-    output: OutputSize,
+    pub(super) output: OutputSize,
     template: Option<EventTemplate>,
     templates_learned: u32,
     unused_templates: u8,

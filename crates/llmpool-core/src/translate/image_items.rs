@@ -37,3 +37,24 @@ pub(super) fn item_to_image(item: &HostedItem) -> Option<Json> {
     };
     Json::of(&json!({"type": "image_url", "image_url": {"url": url}})).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn malformed_image_does_not_drop_the_others() {
+        let images = json!([
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+            {"type": "image_url", "image_url": 7},
+            "image",
+            {"type": "image_url", "image_url": {"url": "https://h/i.png"}},
+        ]);
+        let items = images_to_items(&Json::of(&images).unwrap());
+        let results: Vec<Value> = items
+            .iter()
+            .map(|item| item.extra.get("result").unwrap().value())
+            .collect();
+        assert_eq!(results, [json!("AA=="), json!("https://h/i.png")]);
+    }
+}

@@ -35,3 +35,27 @@ pub(super) fn flatten(object: &Json) -> Json {
     });
     flat.unwrap_or_else(|| object.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Json {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn nested_object_is_not_nested_again() {
+        let nested = json(r#"{"type":"url_citation","url_citation":{"url":"u"}}"#);
+        assert_eq!(nest(&nested).value(), nested.value());
+        let flat = json(r#"{"type":"url_citation","url":"u"}"#);
+        assert_eq!(nest(&flat).value(), nested.value());
+    }
+
+    #[test]
+    fn flattened_object_keeps_sibling_fields() {
+        let nested = json(r#"{"type":"url_citation","url_citation":{"url":"u"},"index":3}"#);
+        let flat = json!({"type": "url_citation", "url": "u", "index": 3});
+        assert_eq!(flatten(&nested).value(), flat);
+    }
+}

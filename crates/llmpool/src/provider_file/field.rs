@@ -133,18 +133,6 @@ impl JsonKind {
             Self::Null => "null",
         }
     }
-
-    /// Returns how to write a value of this kind, for hints.
-    pub(super) fn syntax(self) -> &'static str {
-        match self {
-            Self::Object => "enclose it in { }",
-            Self::Array => "enclose it in [ ]",
-            Self::String => "enclose it in double quotes",
-            Self::Number => "write a number without quotes, such as 20",
-            Self::Bool => "write true or false without quotes",
-            Self::Null => "write null without quotes",
-        }
-    }
 }
 
 /// The offsets of the lines of a text, for converting pieces of the text to positions.

@@ -23,7 +23,7 @@ const NO_KEY: [&str; 2] = ["none", "EMPTY"];
 impl<'a> FileReader<'a> {
     /// Reads the keys of a model. Duplicates and keys in plain text are warnings.
     pub(super) fn keys(&mut self, field: &Field<'a>) -> Vec<KeyEntry> {
-        let Some(items) = self.array(field) else {
+        let Some(items) = self.array(field, r#"["${OPENAI_API_KEY}"]"#) else {
             return Vec::new();
         };
         if items.is_empty() {
@@ -84,7 +84,7 @@ impl<'a> FileReader<'a> {
 
     /// Reads a key with limits: where its secret is, its limits, and its quota group.
     fn key_object(&mut self, field: &Field<'a>) -> Option<(Option<Field<'a>>, KeyLimits, Option<String>)> {
-        let members = self.object_of(field, &KEY_FIELDS)?;
+        let members = self.object_of(field, &KEY_FIELDS, r#"{"key": "${OPENAI_API_KEY}"}"#)?;
         let weight = members.get("weight");
         let weight = weight.and_then(|field| self.integer(&field, 1, 1000));
         let limits = self.limits(&members);

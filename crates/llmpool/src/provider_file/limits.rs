@@ -64,9 +64,9 @@ impl<'a> FileReader<'a> {
     }
 
     fn positive_number(&mut self, field: &Field<'a>) -> Option<f64> {
-        let number = self.number(field)?;
+        let help = "use a positive number, or null for no limit; max_concurrency limits parallel requests, rpd requests per day";
+        let number = self.non_negative_number(field, help)?;
         if number == 0.0 {
-            let help = "use a positive number, or null for no limit; max_concurrency limits parallel requests, rpd requests per day";
             self.error(field, ADMITS_NOTHING, help);
             return None;
         }

@@ -41,19 +41,21 @@ const REQUIRED: [(&str, &str); 3] = [
     ("base_url", "\"https://api.openai.com/v1\""),
 ];
 
+const FILE_EXAMPLE: &str = r#"{"openai": [{…}]}"#;
+
 impl<'a> FileReader<'a> {
     /// Reads all providers of the file.
     pub(super) fn providers(&mut self, file: &Field<'a>) -> Vec<ProviderEntry> {
         let mut providers = Vec::new();
-        let members = self.object(file);
+        let members = self.object(file, FILE_EXAMPLE);
         for (id, field) in members.iter().flat_map(Fields::iter) {
             if *id != "$schema" && !is_comment(id) {
                 providers.extend(self.provider(id, &field));
             }
         }
         if providers.is_empty() && !self.has_errors() {
-            let help = "add one, as in {\"openai\": [{…}]}";
-            self.error(file, "no provider is defined", help);
+            let help = format!("add one, as in {FILE_EXAMPLE}");
+            self.error(file, "no provider is defined", &help);
         }
         if self.without_rate_limit > 0 {
             let count = self.without_rate_limit;
@@ -75,7 +77,7 @@ impl<'a> FileReader<'a> {
                 "rename it; models are addressed as provider/model",
             );
         }
-        let items = self.array(field)?;
+        let items = self.array(field, r#"[{"model_name": "gpt-4o-mini", …}]"#)?;
         if items.is_empty() {
             let help = "add a model, or remove the provider";
             self.error(field, "the provider has no models", help);
@@ -103,7 +105,7 @@ impl<'a> FileReader<'a> {
     }
 
     fn model(&mut self, field: &Field<'a>) -> Option<ModelEntry> {
-        let members = self.object_of(field, &MODEL_FIELDS)?;
+        let members = self.object_of(field, &MODEL_FIELDS, r#"{"model_name": "gpt-4o-mini", …}"#)?;
         for (name, example) in REQUIRED {
             if members.get(name).is_none() {
                 self.missing(field, &members, name, example);
@@ -143,7 +145,7 @@ impl<'a> FileReader<'a> {
                 .optional_integer(members, "max_retries", 0, 100)
                 .unwrap_or(defaults.max_retries),
             retry_delay: get("retry_delay")
-                .and_then(|field| self.number(&field))
+                .and_then(|field| self.non_negative_number(&field, "use 0 or a larger number"))
                 .map_or(defaults.retry_delay, |delay| {
                     Duration::from_secs_f64(delay.min(86_400.0))
                 }),

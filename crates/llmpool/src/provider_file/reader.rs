@@ -65,10 +65,14 @@ impl<'a> FileReader<'a> {
         }
     }
 
-    fn wrong_kind(&mut self, field: &Field<'a>, expected: JsonKind) {
+    fn wrong_kind(&mut self, field: &Field<'a>, expected: JsonKind, help: &str) {
         let found = JsonKind::of(field.value);
         let message = format!("expected {}, found {}", expected.as_str(), found.as_str());
-        self.error(field, &message, expected.syntax());
+        let help = match found {
+            JsonKind::Null => "give a value or remove the field",
+            _ => help,
+        };
+        self.error(field, &message, help);
     }
 
     /// Records that `owner` has no member `name`.
@@ -81,19 +85,33 @@ impl<'a> FileReader<'a> {
         self.error(&field, "missing required field", &help);
     }
 
-    /// Reads an object with any members. Duplicate members are errors.
-    pub(super) fn object(&mut self, field: &Field<'a>) -> Option<Fields<'a>> {
-        self.checked_object(field, None)
+    /// Reads an object with any members. Duplicate members are errors. Hints show the example.
+    pub(super) fn object(&mut self, field: &Field<'a>, example: &str) -> Option<Fields<'a>> {
+        self.checked_object(field, None, example)
     }
 
     /// Reads an object with these members and comments. Duplicate and unknown members are errors.
-    pub(super) fn object_of(&mut self, field: &Field<'a>, known: &[&str]) -> Option<Fields<'a>> {
-        self.checked_object(field, Some(known))
+    pub(super) fn object_of(
+        &mut self,
+        field: &Field<'a>,
+        known: &[&str],
+        example: &str,
+    ) -> Option<Fields<'a>> {
+        self.checked_object(field, Some(known), example)
     }
 
-    fn checked_object(&mut self, field: &Field<'a>, known: Option<&[&str]>) -> Option<Fields<'a>> {
+    fn checked_object(
+        &mut self,
+        field: &Field<'a>,
+        known: Option<&[&str]>,
+        example: &str,
+    ) -> Option<Fields<'a>> {
         let Some(members) = field.members() else {
-            self.wrong_kind(field, JsonKind::Object);
+            self.wrong_kind(
+                field,
+                JsonKind::Object,
+                &format!("write an object such as {example}"),
+            );
             return None;
         };
         let allows_comments = known.is_some() || field.path.is_empty();
@@ -131,10 +149,14 @@ impl<'a> FileReader<'a> {
         self.error(field, "unknown field", &help);
     }
 
-    pub(super) fn array(&mut self, field: &Field<'a>) -> Option<Vec<Field<'a>>> {
+    pub(super) fn array(&mut self, field: &Field<'a>, example: &str) -> Option<Vec<Field<'a>>> {
         let items = field.items();
         if items.is_none() {
-            self.wrong_kind(field, JsonKind::Array);
+            self.wrong_kind(
+                field,
+                JsonKind::Array,
+                &format!("write an array such as {example}"),
+            );
         }
         items
     }
@@ -142,7 +164,11 @@ impl<'a> FileReader<'a> {
     /// Reads a string with at least one character that is not whitespace.
     pub(super) fn string(&mut self, field: &Field<'a>) -> Option<String> {
         let Ok(text) = serde_json::from_str::<String>(field.value.get()) else {
-            self.wrong_kind(field, JsonKind::String);
+            let help = match JsonKind::of(field.value) {
+                JsonKind::Number | JsonKind::Bool => "enclose it in double quotes",
+                _ => "write a string in double quotes",
+            };
+            self.wrong_kind(field, JsonKind::String, help);
             return None;
         };
         if text.trim().is_empty() {
@@ -170,29 +196,36 @@ impl<'a> FileReader<'a> {
     pub(super) fn boolean(&mut self, field: &Field<'a>) -> Option<bool> {
         let value = serde_json::from_str(field.value.get()).ok();
         if value.is_none() {
-            self.wrong_kind(field, JsonKind::Bool);
+            self.wrong_kind(field, JsonKind::Bool, "write true or false without quotes");
         }
         value
     }
 
-    /// Reads a finite number that is not negative.
+    /// Reads a finite number.
     pub(super) fn number(&mut self, field: &Field<'a>) -> Option<f64> {
         if JsonKind::of(field.value) != JsonKind::Number {
-            self.wrong_kind(field, JsonKind::Number);
+            self.wrong_kind(
+                field,
+                JsonKind::Number,
+                "write a number without quotes, such as 20",
+            );
             return None;
         }
         let number = serde_json::from_str::<f64>(field.value.get()).ok();
-        match number.filter(|number| number.is_finite()) {
-            Some(number) if number < 0.0 => {
-                self.error(field, "the number is negative", "use a positive number");
-                None
-            }
-            Some(number) => Some(number),
-            None => {
-                self.error(field, "the number is too large", "use a smaller number");
-                None
-            }
+        let number = number.filter(|number| number.is_finite());
+        if number.is_none() {
+            self.error(field, "the number is too large", "use a smaller number");
         }
+        number
+    }
+
+    /// Reads a finite number that is not negative. `help` says which numbers are allowed.
+    pub(super) fn non_negative_number(&mut self, field: &Field<'a>, help: &str) -> Option<f64> {
+        let number = self.number(field)?;
+        if number < 0.0 {
+            self.error(field, "the number is negative", help);
+        }
+        (number >= 0.0).then_some(number)
     }
 
     /// Reads an integer within these bounds, both inclusive.

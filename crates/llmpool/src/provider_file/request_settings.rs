@@ -30,7 +30,7 @@ const MAX_SECONDS: f64 = 3e9;
 
 impl<'a> FileReader<'a> {
     pub(super) fn api_params(&mut self, field: Option<Field<'a>>) -> Vec<(String, Json)> {
-        let members = field.and_then(|field| self.object(&field));
+        let members = field.and_then(|field| self.object(&field, r#"{"temperature": 0.5}"#));
         let mut params = Vec::new();
         for (name, field) in members.iter().flat_map(Fields::iter) {
             if RESERVED_PARAMS.contains(&&**name) {
@@ -43,7 +43,7 @@ impl<'a> FileReader<'a> {
     }
 
     pub(super) fn headers(&mut self, field: Option<Field<'a>>) -> HeaderMap {
-        let members = field.and_then(|field| self.object(&field));
+        let members = field.and_then(|field| self.object(&field, r#"{"x-title": "my app"}"#));
         let mut headers = HeaderMap::new();
         for (name, field) in members.iter().flat_map(Fields::iter) {
             if let Some((name, value)) = self.header(name, &field) {
@@ -76,7 +76,7 @@ impl<'a> FileReader<'a> {
 
     pub(super) fn timeouts(&mut self, field: Option<Field<'a>>) -> Timeouts {
         let defaults = Timeouts::default();
-        let members = field.and_then(|field| self.object_of(&field, &TIMEOUT_FIELDS));
+        let members = field.and_then(|field| self.object_of(&field, &TIMEOUT_FIELDS, r#"{"idle": 30}"#));
         let mut timeout = |name, default| match members.as_ref().and_then(|members| members.get(name)) {
             Some(field) => self.timeout(&field),
             None => default,
@@ -104,7 +104,7 @@ impl<'a> FileReader<'a> {
 
     /// Reads a number of seconds.
     pub(super) fn duration(&mut self, field: &Field<'a>) -> Option<Duration> {
-        let seconds = self.number(field)?;
+        let seconds = self.non_negative_number(field, "use a positive number of seconds")?;
         Some(Duration::from_secs_f64(seconds.min(MAX_SECONDS)))
     }
 }

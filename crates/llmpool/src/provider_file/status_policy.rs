@@ -12,7 +12,7 @@ const ACTIONS: [(&str, &str); 3] = [("park", "park"), ("disable", "disable"), ("
 
 impl<'a> FileReader<'a> {
     pub(super) fn status_policy(&mut self, field: Option<Field<'a>>) -> StatusPolicy {
-        let members = field.and_then(|field| self.object(&field));
+        let members = field.and_then(|field| self.object(&field, r#"{"418": {"action": "disable"}}"#));
         let members = members.iter().flat_map(Fields::iter);
         let entries = members.filter_map(|(status, field)| {
             let number = status.parse().ok().filter(|status| (300..600).contains(status));
@@ -27,7 +27,7 @@ impl<'a> FileReader<'a> {
     }
 
     fn key_action(&mut self, field: &Field<'a>) -> Option<KeyAction> {
-        let members = self.object_of(field, &FIELDS)?;
+        let members = self.object_of(field, &FIELDS, r#"{"action": "disable"}"#)?;
         let scope = match members.get("scope") {
             Some(scope) => self.one_of(&scope, &SCOPES)?,
             None => KeyScope::default(),
@@ -38,7 +38,12 @@ impl<'a> FileReader<'a> {
             None => None,
         };
         let Some(action) = members.get("action") else {
-            self.missing(field, &members, "action", "\"park\"");
+            let example = if pause.is_some() {
+                "\"park\""
+            } else {
+                "\"disable\""
+            };
+            self.missing(field, &members, "action", example);
             return None;
         };
         match (self.one_of(&action, &ACTIONS)?, pause) {

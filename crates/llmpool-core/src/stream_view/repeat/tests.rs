@@ -28,6 +28,11 @@ fn similar_events() -> Vec<String> {
         chunk(r#"{"content":"usage"}"#),
         chunk(r#"{"tool_calls":[{"index":0,"function":{"arguments":""}}]}"#),
         chunk(r#"{"tool_calls":[{"index":0,"function":{"arguments":"x"}}]}"#),
+        chunk(r#"{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"x"}}]}"#),
+        chunk(r#"{"tool_calls":[{"index":0,"function":{"arguments":"x","content":"y"}}]}"#),
+        chunk(r#"{"tool_calls":[{"index":0,"function":{"arguments":"x","content":"longer"}}]}"#),
+        r#"{"choices":[{"index":0,"delta":{"content":"\u00e9"}}],"id":1,"id":2}"#.into(),
+        r#"{"choices":[{"index":0,"delta":{"content":"\u00e9"}}],"usage":1,"usage":null}"#.into(),
         r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}],"x":{"finish_reason":null}}"#.into(),
         r#"{"choices":[{"index":1,"delta":{"content":"x"},"finish_reason":null}]}"#.into(),
         r#"{"choices":[{"index":1,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"x"}}]},"finish_reason":null}]}"#.into(),
@@ -42,7 +47,14 @@ fn similar_events() -> Vec<String> {
 fn assert_same(view: &mut StreamView, data: &str) {
     let mut fresh = StreamView::default();
     let full = fresh.observe(&event(data)).flags;
+    (view.choices, view.finished, view.output) = Default::default();
     assert_eq!(view.observe(&event(data)).flags, full, "{data}");
+    assert_eq!(view.output, fresh.output, "{data}");
+    assert_eq!(
+        (view.choices, view.finished),
+        (fresh.choices, fresh.finished),
+        "{data}"
+    );
     if let Some(usage) = fresh.usage() {
         assert_eq!(view.usage(), Some(usage), "{data}");
     }
@@ -99,6 +111,20 @@ fn text_deltas_of_both_formats_are_recognised() {
         }
         assert_eq!(view.estimated_tokens(), 6);
     }
+}
+
+#[test]
+fn repeated_tool_call_counts_like_the_first_one() {
+    let delta = chunk(r#"{"tool_calls":[{"index":0,"function":{"arguments":"abcd"}}]}"#);
+    let mut view = StreamView::default();
+    view.observe(&event(&delta));
+    let of_one = view.output.bytes;
+    assert_eq!(
+        of_one,
+        r#"[{"index":0,"function":{"arguments":"abcd"}}]"#.len() as u64
+    );
+    assert!(view.observe(&event(&delta)).repeat.is_some());
+    assert_eq!(view.output.bytes, 2 * of_one);
 }
 
 #[test]

@@ -74,8 +74,10 @@ impl EventToChunkTranslator {
             return Ok(());
         }
         let event = ResponseEvent::decode(data).map_err(|_| EventError::Malformed)?;
-        self.text_template = self.text_template_of(data, &event, repeat);
-        self.push(event).map_err(EventError::Failed)
+        let text_template = self.text_template_of(data, &event, repeat);
+        self.push(event).map_err(EventError::Failed)?;
+        self.text_template = text_template;
+        Ok(())
     }
 
     fn text_template_of(
@@ -94,6 +96,7 @@ impl EventToChunkTranslator {
     ///
     /// Fails if the event reports that the response failed.
     pub fn push(&mut self, mut event: ResponseEvent) -> Result<(), FailedResponse> {
+        self.text_template = None;
         match event.kind {
             EventKind::Created | EventKind::InProgress | EventKind::Queued => {
                 if let Some(response) = &event.response {
