@@ -105,7 +105,7 @@ async fn local_provider_file_is_used_and_stdin_is_appended() {
     let (code, _, err) = llmpool(&folder.0, &["chat", "-m", "p/other", "x"], "", &[("KEY", "k")]);
     assert_eq!(code, 2);
     assert!(
-        err.ends_with("error: model p/other is not configured\nhint: configured models: p/m\n"),
+        err.ends_with("error: model p/other is not configured\nhint: use a configured model: p/m\n"),
         "{err}"
     );
 }

@@ -63,7 +63,7 @@ impl Error {
     }
 
     /// Creates the error of a failed attempt.
-    pub fn from_failure(failure: Failure) -> Self {
+    pub(crate) fn from_failure(failure: Failure) -> Self {
         let mut error = Self::new(ErrorKind::Attempt(failure.kind), failure.kind.as_str());
         error.0.retry_in = failure.retry_after;
         error.0.failure = Some(failure);

@@ -7,6 +7,8 @@ pub use llmpool_core::forecast::{
     TooManyCalls, Traffic, Utilization,
 };
 use llmpool_core::forecast::{ModelSetup, forecast};
+pub use llmpool_core::limits::{KeyAvailability, KeyId};
+pub use llmpool_core::time::Timestamp;
 use llmpool_core::limits::Limiter;
 
 use crate::clock;

@@ -176,7 +176,7 @@ impl Providers {
     fn unknown(&self, id: &str) -> Error {
         let known: Vec<_> = self.models().map(OpenAiCompatible::id).collect();
         Error::new(ErrorKind::UnknownModel, format!("model {id} is not configured"))
-            .with_help(format!("configured models: {}", known.join(", ")))
+            .with_help(format!("use a configured model: {}", known.join(", ")))
     }
 }
 

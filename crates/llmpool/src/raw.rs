@@ -76,7 +76,7 @@ pub(crate) async fn complete(
     options: &CallOptions,
 ) -> Result<CompleteAnswer, Error> {
     let outcome = call::run(target, encoder, options).await?;
-    match outcome.reply {
+    match outcome.response {
         AttemptResponse::Complete { body, .. } => Ok(CompleteAnswer {
             body,
             request_body: outcome.request_body,
@@ -93,16 +93,16 @@ pub(crate) async fn stream(
     options: &CallOptions,
 ) -> Result<RawStream, Error> {
     let CallOutcome {
-        reply,
+        response,
         report,
         started,
         request_body,
     } = call::run(target, encoder, options).await?;
-    match reply {
-        AttemptResponse::Stream { prefix, frames, .. } => Ok(RawStream {
+    match response {
+        AttemptResponse::Stream { prefix, events, .. } => Ok(RawStream {
             provider: target.provider.clone(),
             prefix: prefix.into(),
-            events: frames,
+            events,
             report,
             started,
             request_body,

@@ -780,7 +780,7 @@ async fn key_states_survive_a_restart() {
     let saved_states: Vec<_> = saved
         .keys
         .iter()
-        .map(|key| (key.state, key.retry_in.is_some()))
+        .map(|key| (key.state.as_str(), key.retry_in.is_some()))
         .collect();
     assert_eq!(
         saved_states,
@@ -833,7 +833,7 @@ async fn key_states_survive_a_restart() {
     );
 
     std::fs::write(&path, "{").unwrap();
-    let error = second.load_key_states(&path).unwrap_err().to_string();
+    let error = second.load_key_states(&path).unwrap_err();
     assert!(
         error.to_string().contains("states.json") && error.help().unwrap().contains("remove the file"),
         "{error}"

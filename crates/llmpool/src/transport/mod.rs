@@ -8,10 +8,12 @@ mod body;
 mod connect;
 mod connection;
 mod net;
+#[cfg(not(feature = "rustls"))]
+mod no_tls;
 mod poll_gate;
 mod pool;
 mod tcp;
-#[cfg_attr(not(feature = "rustls"), path = "no_tls.rs")]
+#[cfg(feature = "rustls")]
 mod tls;
 
 pub(crate) use body::{Body, send};

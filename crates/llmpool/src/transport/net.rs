@@ -6,7 +6,10 @@ use hyper_util::client::proxy::matcher::Matcher;
 use tower_service::Service;
 
 use super::connect::{Connect, ConnectError, Connected};
+#[cfg(not(feature = "rustls"))]
+use super::no_tls::NoTls as TlsConnector;
 use super::tcp::{http_proxy, tcp};
+#[cfg(feature = "rustls")]
 use super::tls::TlsConnector;
 
 /// Opens TCP and TLS connections, through the proxy that `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` configure, if any.

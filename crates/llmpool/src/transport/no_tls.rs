@@ -7,9 +7,9 @@ use super::connect::{ConnectError, Connected};
 
 /// Fails for every connection.
 #[derive(Clone, Default)]
-pub(super) struct TlsConnector {}
+pub(super) struct NoTls {}
 
-impl TlsConnector {
+impl NoTls {
     pub(super) async fn connect(self, _: Uri, _: Option<Intercept>) -> Result<Connected, ConnectError> {
         Err(ConnectError::new("https:// URLs need the feature `rustls` of the crate llmpool"))
     }
