@@ -21,7 +21,7 @@ pub(crate) use self::plan::{
 };
 pub(crate) use self::shared::{ConfigFileArgs, StateFileArgs, non_empty, parse_seconds};
 
-/// One interface over every OpenAI-compatible provider.
+/// One interface to every OpenAI-compatible provider.
 #[derive(Debug, Parser)]
 #[command(name = "llmpool", version, styles = STYLES, after_help = AFTER_HELP, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Cli {

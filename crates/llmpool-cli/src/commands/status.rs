@@ -1,4 +1,4 @@
-//! `llmpool status`: shows the keys and limits that another command, or a program with the library, saved to a state file.
+//! `llmpool status`: shows the key states and limits in a state file, which another command or a program that uses the library saved.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;

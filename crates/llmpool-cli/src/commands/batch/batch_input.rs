@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::batch_line::{self, BatchLine, LineError};
 
-/// The longest line that is read, in bytes; no provider accepts more.
+/// The maximum length of a line, in bytes: no provider accepts a larger request.
 const MAX_LINE_BYTES: usize = 32 << 20;
 
 /// The lines of an input.
@@ -57,7 +57,7 @@ pub(super) fn read(mut source: impl BufRead, system: Option<&str>) -> io::Result
     Ok(input)
 }
 
-/// Reads the next line into `text`. Returns whether the line fits into `max` bytes, of which a longer one is cut; `None` at the end.
+/// Reads the next line into `text`, at most `max` bytes of it. Returns whether the whole line fits, or `None` at the end of the input.
 fn read_line(source: &mut impl BufRead, text: &mut Vec<u8>, max: usize) -> io::Result<Option<bool>> {
     text.clear();
     source.by_ref().take(max as u64 + 1).read_until(b'\n', text)?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::json_seconds;
 
-/// The bytes that every row starts with.
+/// The first bytes of every row.
 const ROW_START: &[u8] = b"{\"id\":";
 
 #[derive(Serialize)]

@@ -156,7 +156,11 @@ impl Session {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Sends the conversation and prints the answer to its last prompt. Only a failed write to stdout ends the chat.
+    /// Sends the conversation and prints the answer to its last prompt. Prints failed calls and lets the chat go on.
+    ///
+    /// # Errors
+    ///
+    /// Fails, which ends the chat, if stdout cannot be written.
     async fn request_answer(&mut self) -> Result<(), ExitCode> {
         let request = self.conversation.request();
         let mut answer = String::new();

@@ -6,7 +6,7 @@ use reedline::{Completer, CompletionResult, Span, Suggestion};
 
 use super::slash_command::COMMANDS;
 
-/// The number of paths that are suggested at once.
+/// The maximum number of paths suggested at once.
 const MAX_PATHS: usize = 100;
 
 /// Completes commands, model names after `/model`, and paths after `/file`.

@@ -41,7 +41,7 @@ impl Conversation {
         self.turns.clear();
     }
 
-    /// Adds a prompt. Removes the last one if it has no answer: many models reject two user messages in a row.
+    /// Adds a prompt. If the previous prompt was never answered, replaces it: many models reject two user messages in a row.
     pub(super) fn push_prompt(&mut self, prompt: Message) {
         self.turns.pop_if(|last| last.answer.is_none());
         self.turns.push(Turn { prompt, answer: None });
