@@ -84,9 +84,9 @@ fn message(refs: &[ResourceRef<'_>], error: AffinityError) -> String {
         AffinityError::Unknown { accounts } => format!(
             "{members} refers to a resource of an unknown account, and the keys belong to {accounts} accounts"
         ),
-        AffinityError::OtherAccount => format!(
-            "{members} refers to a resource of a key that this model does not use"
-        ),
+        AffinityError::OtherAccount => {
+            format!("{members} refers to a resource of a key that this model does not use")
+        }
         AffinityError::Conflicting => {
             format!("{members} refers to resources of different accounts")
         }

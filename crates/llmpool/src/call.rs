@@ -19,7 +19,7 @@ use crate::affinity;
 use crate::clock;
 use crate::encoded_request::{EncodedRequest, RequestEncoder};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{self, CallDeadlines, AttemptResponse};
+use crate::exchange::{self, AttemptResponse, CallDeadlines};
 use crate::fail_fast;
 use crate::limits::{Permit, Rejection};
 use crate::observe;
@@ -190,7 +190,11 @@ impl<'a> Call<'a> {
     }
 
     /// Makes one attempt. Returns `None` if it failed, for the loop to decide what follows.
-    async fn attempt(&mut self, mut permit: Permit, request: EncodedRequest) -> Result<Option<AttemptResponse>, Error> {
+    async fn attempt(
+        &mut self,
+        mut permit: Permit,
+        request: EncodedRequest,
+    ) -> Result<Option<AttemptResponse>, Error> {
         let Some(key) = permit.key() else { return Ok(None) };
         let result = exchange::send_attempt(self.target, &mut permit, &request, &self.deadlines).await;
         let ended = clock::now();

@@ -165,7 +165,9 @@ pub(crate) async fn send_request(
     let mut now = started;
     for _ in 0..MAX_UNSENT {
         let connect_by = after(now, deadlines.timeouts.connect);
-        let connection = match timeout_at(connect_by.min(deadlines.deadline), target.connections.acquire()).await {
+        let connection = match timeout_at(connect_by.min(deadlines.deadline), target.connections.acquire())
+            .await
+        {
             Some(Ok(connection)) => connection,
             Some(Err(error)) => {
                 let message = Some(error.to_string());
@@ -222,7 +224,11 @@ pub(crate) fn http_request(
 
 /// Reads a stream up to its first content or terminal event, or until more than `max_prefix` bytes are buffered. Until then, an error fails
 /// the attempt, and the call can be retried.
-async fn read_until_content(head: ResponseHead, mut events: RawEventStream, max_prefix: usize) -> Result<AttemptResponse, Failure> {
+async fn read_until_content(
+    head: ResponseHead,
+    mut events: RawEventStream,
+    max_prefix: usize,
+) -> Result<AttemptResponse, Failure> {
     let mut prefix = Vec::new();
     let mut buffered = 0;
     loop {
@@ -349,7 +355,8 @@ fn is_json(headers: &HeaderMap) -> bool {
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     content_type.is_some_and(|content_type| {
-        content_type.trim_start()
+        content_type
+            .trim_start()
             .to_ascii_lowercase()
             .starts_with("application/json")
     })

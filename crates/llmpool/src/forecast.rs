@@ -7,9 +7,9 @@ pub use llmpool_core::forecast::{
     TooManyCalls, Traffic, Utilization,
 };
 use llmpool_core::forecast::{ModelSetup, forecast};
+use llmpool_core::limits::Limiter;
 pub use llmpool_core::limits::{KeyAvailability, KeyId};
 pub use llmpool_core::time::Timestamp;
-use llmpool_core::limits::Limiter;
 
 use crate::clock;
 use crate::openai_compatible::OpenAiCompatible;

@@ -33,7 +33,9 @@ pub(crate) fn rejection_error(rejection: Rejection, now: Timestamp) -> Error {
             let (kind, message) = wait_message(why);
             let error = Error::new(kind, message);
             match why {
-                WaitReason::KeysUnavailable(KeyAvailability::Disabled) => return error.with_help("enable a key"),
+                WaitReason::KeysUnavailable(KeyAvailability::Disabled) => {
+                    return error.with_help("enable a key");
+                }
                 _ => (error, ready_at),
             }
         }
@@ -47,11 +49,9 @@ pub(crate) fn rejection_error(rejection: Rejection, now: Timestamp) -> Error {
 fn unsatisfiable(reason: Unsatisfiable) -> Error {
     let error = |message: String| Error::new(ErrorKind::Unsendable, message);
     match reason {
-        Unsatisfiable::MoreThanCapacity { capacity } => {
-            error(format!(
-                "the request needs more than the rate limit's capacity of {capacity}"
-            ))
-        }
+        Unsatisfiable::MoreThanCapacity { capacity } => error(format!(
+            "the request needs more than the rate limit's capacity of {capacity}"
+        )),
         Unsatisfiable::MoreTokensThanLimit { tokens, limit } => error(format!(
             "the request needs about {tokens} tokens and the limit is {limit} per minute"
         ))
@@ -95,9 +95,7 @@ fn wait_message(why: WaitReason) -> (ErrorKind, &'static str) {
             KeyAvailability::Forbidden(_) => {
                 attempt(FailureKind::PermissionDenied, "no key may use this model")
             }
-            KeyAvailability::Disabled => {
-                attempt(FailureKind::InvalidKey, "every key is disabled")
-            }
+            KeyAvailability::Disabled => attempt(FailureKind::InvalidKey, "every key is disabled"),
             KeyAvailability::Healthy | KeyAvailability::Probing => {
                 limit("no key is free before the deadline")
             }

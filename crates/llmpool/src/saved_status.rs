@@ -98,7 +98,8 @@ impl Providers {
                 let id = (&*provider.id, &*fingerprint);
                 let found = stored.get(&id);
                 unknown -= usize::from(found.is_some());
-                let (state, retry_in) = found.map_or((KeyState::Healthy, None), |key| key_state(key, wall_now));
+                let (state, retry_in) =
+                    found.map_or((KeyState::Healthy, None), |key| key_state(key, wall_now));
                 keys.push(SavedKey {
                     provider: provider.id.clone(),
                     label: key.label.clone(),

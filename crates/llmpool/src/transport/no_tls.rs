@@ -11,6 +11,8 @@ pub(super) struct NoTls {}
 
 impl NoTls {
     pub(super) async fn connect(self, _: Uri, _: Option<Intercept>) -> Result<Connected, ConnectError> {
-        Err(ConnectError::new("https:// URLs need the feature `rustls` of the crate llmpool"))
+        Err(ConnectError::new(
+            "https:// URLs need the feature `rustls` of the crate llmpool",
+        ))
     }
 }

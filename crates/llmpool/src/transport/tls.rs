@@ -26,7 +26,11 @@ impl TlsConnector {
         origin: Uri,
         proxy: Option<Intercept>,
     ) -> Result<Connected, ConnectError> {
-        let config = self.config.get_or_init(platform_tls).clone().map_err(ConnectError::new)?;
+        let config = self
+            .config
+            .get_or_init(platform_tls)
+            .clone()
+            .map_err(ConnectError::new)?;
         let Some(proxy) = proxy else {
             let io = over_tls(tcp(), config)
                 .call(origin)

@@ -14,7 +14,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::plan_setup::PlanSetup;
 use crate::problem::{self, Problem};
-use crate::{exit, output};
+use crate::exit;
 
 /// The longest trace, in seconds. Longer ones have a wrong timestamp.
 const MAX_SECONDS: f64 = 1e9;

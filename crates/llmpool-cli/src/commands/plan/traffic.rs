@@ -131,9 +131,7 @@ fn parse_file(path: &Path) -> Result<TrafficFile, Problem> {
 }
 
 fn add_models(models: &[ModelShare], setup: &mut PlanSetup) -> Result<(), Problem> {
-    let providers = setup
-        .providers()
-        .map_err(|error| Problem::from(&error))?;
+    let providers = setup.providers().map_err(|error| Problem::from(&error))?;
     for (index, ModelShare { model, share }) in models.iter().enumerate() {
         if !(share.is_finite() && *share > 0.0) {
             return Err(Problem::new(format!(
