@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::plan_setup::PlanSetup;
-use crate::problem::{self, Problem};
 use crate::exit;
+use crate::problem::{self, Problem};
 
 /// The longest trace, in seconds. Longer ones have a wrong timestamp.
 const MAX_SECONDS: f64 = 1e9;
