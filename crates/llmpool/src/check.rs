@@ -319,7 +319,7 @@ async fn list_models(
     let (head, body) =
         exchange::send_request(target, request, |_| {}, &deadlines, clock::now(), head_by).await?;
     if !head.status.is_success() {
-        return Err(exchange::read_error(&head, body, &deadlines).await);
+        return Err(exchange::read_failure(&head, body, &deadlines).await);
     }
     let body = exchange::read_body(body, &deadlines).await?;
     Ok(ModelListResponse {
@@ -347,7 +347,7 @@ async fn call(
     check.status = Some(head.status.as_u16());
     (check.limits, _) = parse_limit_headers(&head.headers);
     if !head.status.is_success() {
-        return Err(exchange::read_error(&head, body, deadlines).await);
+        return Err(exchange::read_failure(&head, body, deadlines).await);
     }
     let limits = StreamLimits {
         first_content_at: deadlines.deadline,

@@ -1,4 +1,4 @@
-//! One attempt: sends a request over a connection, and reads the response up to the first content.
+//! One attempt: sends a request over a connection and reads the response up to the first content.
 
 use std::time::Duration;
 
@@ -22,18 +22,18 @@ use crate::stream::{RawEvent, RawEventStream, StreamLimits};
 use crate::target::Target;
 use crate::transport::{self, Body, SendError};
 
-/// Limit on what is read of the body of an error, in bytes.
-const MAX_ERROR_BYTES: usize = 64 << 10;
-/// Limit on the body of a complete response, in bytes.
-const MAX_BODY_BYTES: usize = 256 << 20;
-/// How long the body of an error may take. The status is already known.
+/// Maximum number of bytes read of an error response.
+const MAX_ERROR_BODY: usize = 64 << 10;
+/// Maximum number of bytes read of a plain response.
+const MAX_BODY: usize = 256 << 20;
+/// Maximum time to read the body of an error response, whose status is already known.
 const ERROR_BODY_GRACE: Duration = Duration::from_secs(5);
-/// Limit on what is buffered of a stream before its first content, in bytes, without repetitions of the request.
-const MAX_PREFIX_BYTES: usize = 1 << 20;
-/// How often a stream may repeat its request before its first content: in the events queued, created and in progress, and once more for
-/// a longer escaping.
-const MAX_REQUEST_ECHOES: usize = 4;
-/// How often a request may be returned unsent by a closing connection before the attempt fails.
+/// Maximum number of bytes buffered before the first content of a stream, in addition to echoes of the request.
+const MAX_PREFIX: usize = 1 << 20;
+/// Maximum number of echoes of the request before the first content: in the events queued, created and in progress, and one more for
+/// different escaping.
+const MAX_ECHOES: usize = 4;
+/// Maximum number of connections that close before the request is written, within one attempt.
 const MAX_UNSENT: u32 = 8;
 
 /// Timeouts and deadline of a call.
@@ -43,11 +43,11 @@ pub(crate) struct CallDeadlines {
     pub(crate) deadline: Timestamp,
 }
 
-/// The response to an attempt.
+/// Successful result of an attempt.
 pub(crate) enum AttemptResponse {
-    /// A response that is not a stream, with its complete body.
+    /// The complete body of a response that is not streamed.
     Complete { head: ResponseHead, body: Bytes },
-    /// A stream with content: the events up to the first content, and the remaining stream.
+    /// A stream that has reached its first content: the events up to there, and the remaining stream.
     Stream {
         head: ResponseHead,
         prefix: Vec<RawEvent>,
@@ -55,7 +55,7 @@ pub(crate) enum AttemptResponse {
     },
 }
 
-/// Status and id of a response.
+/// Status and request id of a response.
 pub(crate) struct ResponseHead {
     pub(crate) status: u16,
     pub(crate) request_id: Option<String>,
@@ -69,68 +69,71 @@ impl AttemptResponse {
     }
 }
 
-/// Performs one attempt. Afterwards, the permit records whether the request was given to a connection.
+/// Makes one attempt. Marks the permit as used if the request was passed to a connection.
 pub(crate) async fn send_attempt(
     target: &Target,
     permit: &mut Permit,
     request: &EncodedRequest,
     deadlines: &CallDeadlines,
 ) -> Result<AttemptResponse, Failure> {
-    let started = clock::now();
+    let sent_by = clock::now();
     let limits = StreamLimits {
-        first_content_at: after(started, deadlines.timeouts.first_content).min(deadlines.deadline),
+        first_content_at: end_of(sent_by, deadlines.timeouts.first_content).min(deadlines.deadline),
         idle: deadlines.timeouts.idle,
         deadline: deadlines.deadline,
     };
-    let (parts, body) = send_with_permit(
+    let (head, body) = send(
         target,
         permit,
         request,
         deadlines,
-        started,
+        sent_by,
         limits.first_content_at,
     )
     .await?;
-    limit_headers::record(target, permit, &parts.headers);
-    let recorder = AffinityRecorder::new(target, permit.key());
-    if !parts.status.is_success() {
-        return Err(read_error(&parts, body, deadlines).await);
+    limit_headers::record(target, permit, &head.headers);
+    let affinity = AffinityRecorder::new(target, permit.key());
+    if !head.status.is_success() {
+        return Err(read_failure(&head, body, deadlines).await);
     }
-    let head = ResponseHead {
-        status: parts.status.as_u16(),
-        request_id: request_id(&parts.headers),
+    let response_head = ResponseHead {
+        status: head.status.as_u16(),
+        request_id: request_id(&head.headers),
     };
-    if request.stream && !is_json(&parts.headers) {
-        let max_prefix = MAX_PREFIX_BYTES + MAX_REQUEST_ECHOES * request.body.len();
-        return read_until_content(
-            head,
-            RawEventStream::new(body, target.format, limits, recorder),
+    if request.stream && !is_json(&head.headers) {
+        let max_prefix = MAX_PREFIX + MAX_ECHOES * request.body.len();
+        return first_content(
+            response_head,
+            RawEventStream::new(body, target.format, limits, affinity),
             max_prefix,
         )
         .await;
     }
     let body = read_body(body, deadlines).await?;
-    check_body(&parts, &body, request.endpoint)?;
+    check_plain(&head, &body, request.endpoint)?;
     if request.stream {
-        // The provider ignored `stream: true`.
+        // The provider ignored `stream` and sent a plain response.
         return Err(Failure {
-            status: Some(head.status),
+            status: Some(response_head.status),
             ..Failure::new(FailureKind::InvalidResponse)
         });
     }
-    if let Some(recorder) = recorder {
-        recorder.record(&body);
+    if let Some(affinity) = affinity {
+        affinity.record(&body);
     }
-    Ok(AttemptResponse::Complete { head, body })
+    Ok(AttemptResponse::Complete {
+        head: response_head,
+        body,
+    })
 }
 
-/// Sends the request of a call and returns the head of the response and its unread body.
-async fn send_with_permit(
+/// Sends the request and waits for the response head.
+async fn send(
     target: &Target,
     permit: &mut Permit,
     request: &EncodedRequest,
     deadlines: &CallDeadlines,
-    started: Timestamp,
+    sent_by: Timestamp,
     first_content_at: Timestamp,
 ) -> Result<(response::Parts, Body), Failure> {
     let head_by = if request.stream && first_content_at < deadlines.deadline {
@@ -140,33 +143,31 @@ async fn send_with_permit(
     };
     let key = permit.key();
     let build = || http_request(target, key, request);
-    let on_handoff = |is_sent: bool| {
-        if is_sent {
+    let on_send = |sent: bool| {
+        if sent {
             permit.mark_used();
         } else {
             permit.mark_unused();
         }
     };
-    send_request(target, build, on_handoff, deadlines, started, head_by).await
+    send_request(target, build, on_send, deadlines, sent_by, head_by).await
 }
 
-/// Sends a request and returns the head of the response and its unread body.
+/// Sends a request and waits for the response head until `head_by`, after which the attempt fails with `late`.
 ///
-/// Fails with the given kind if the head is not received by `head_by`. `on_handoff` is called with true when the request is given to a
-/// connection, and with false when the connection returns it unsent.
+/// Calls `on_send` with `true` when the request is passed to a connection, and with `false` if that connection did not write it.
 pub(crate) async fn send_request(
     target: &Target,
     request: impl Fn() -> Request<Full<Bytes>>,
-    mut on_handoff: impl FnMut(bool),
+    mut on_send: impl FnMut(bool),
     deadlines: &CallDeadlines,
-    started: Timestamp,
-    (head_by, late_kind): (Timestamp, FailureKind),
+    sent_by: Timestamp,
+    (head_by, late): (Timestamp, FailureKind),
 ) -> Result<(response::Parts, Body), Failure> {
-    let mut now = started;
+    let mut now = sent_by;
     for _ in 0..MAX_UNSENT {
-        let connect_by = after(now, deadlines.timeouts.connect);
-        let connection = match timeout_at(connect_by.min(deadlines.deadline), target.connections.acquire())
-            .await
+        let connect_by = end_of(now, deadlines.timeouts.connect);
+        let connection = match within(connect_by.min(deadlines.deadline), target.connections.acquire()).await
         {
             Some(Ok(connection)) => connection,
             Some(Err(error)) => {
@@ -179,17 +180,17 @@ pub(crate) async fn send_request(
             None if connect_by < deadlines.deadline => return Err(Failure::new(FailureKind::ConnectTimeout)),
             None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
         };
-        on_handoff(true);
-        match timeout_at(
+        on_send(true);
+        match within(
             head_by,
             transport::send(connection, target.connections.clone(), request()),
         )
         .await
         {
-            None => return Err(Failure::new(late_kind)),
-            Some(Ok(response)) => return Ok(response),
+            None => return Err(Failure::new(late)),
+            Some(Ok(answer)) => return Ok(answer),
             Some(Err(SendError::NotSent)) => {
-                on_handoff(false);
+                on_send(false);
                 now = clock::now();
             }
             Some(Err(SendError::StaleConnection)) => return Err(Failure::new(FailureKind::DeadConnection)),
@@ -202,7 +203,6 @@ pub(crate) async fn send_request(
     Err(Failure::new(FailureKind::Connect))
 }
 
-/// Creates the HTTP request of an encoded request, with the key if there is one.
 pub(crate) fn http_request(
     target: &Target,
     key: Option<KeyId>,
@@ -222,22 +222,18 @@ pub(crate) fn http_request(
     request
 }
 
-/// Reads a stream up to its first content or terminal event, or until more than `max_prefix` bytes are buffered. Until then, an error fails
-/// the attempt, and the call can be retried.
-async fn read_until_content(
-    head: ResponseHead,
-    mut events: RawEventStream,
-    max_prefix: usize,
-) -> Result<AttemptResponse, Failure> {
+/// Reads a stream up to its first content or terminal event. Until then, or until more than `max_prefix` bytes are buffered, an error is
+/// a failure of the attempt, which can be retried.
+async fn first_content(head: ResponseHead, mut events: RawEventStream, max_prefix: usize) -> Result<AttemptResponse, Failure> {
     let mut prefix = Vec::new();
     let mut buffered = 0;
     loop {
         match events.next_event().await {
             Some(Ok(event)) => {
                 buffered += event.event.data.len();
-                let has_content = event.flags.content || event.flags.done;
+                let is_visible = event.flags.content || event.flags.done;
                 if event.flags.done && !events.view().has_content() {
-                    // A stream without content is not an answer.
+                    // A stream that ends without content is not a valid response.
                     return Err(Failure {
                         status: Some(head.status),
                         request_id: head.request_id,
@@ -245,7 +241,7 @@ async fn read_until_content(
                     });
                 }
                 prefix.push(event);
-                if has_content || buffered > max_prefix {
+                if is_visible || buffered > max_prefix {
                     return Ok(AttemptResponse::Stream {
                         head,
                         prefix,
@@ -261,35 +257,35 @@ async fn read_until_content(
                     ..failure
                 });
             }
-            // A stream without an error ends with a terminal event, which returned above.
+            // Without a terminal event, the stream was truncated; a terminal event has returned above.
             None => return Err(Failure::new(FailureKind::Truncated)),
         }
     }
 }
 
-/// Reads a body to its end.
+/// Reads the complete body of a response that is not streamed.
 pub(crate) async fn read_body(mut body: Body, deadlines: &CallDeadlines) -> Result<Bytes, Failure> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let mut timer = Timer::default();
     loop {
-        let idle_by = after(clock::now(), deadlines.timeouts.idle);
+        let idle_by = end_of(clock::now(), deadlines.timeouts.idle);
         timer.set(idle_by.min(deadlines.deadline));
-        let chunk = std::future::poll_fn(|cx| match body.poll_data(cx) {
-            std::task::Poll::Ready(chunk) => std::task::Poll::Ready(Some(chunk)),
+        let piece = std::future::poll_fn(|cx| match body.poll_data(cx) {
+            std::task::Poll::Ready(piece) => std::task::Poll::Ready(Some(piece)),
             std::task::Poll::Pending => timer.poll(cx).map(|()| None),
         })
         .await;
-        match chunk {
-            Some(Some(Ok(chunk))) if first.is_none() => first = Some(chunk),
-            Some(Some(Ok(chunk))) => {
+        match piece {
+            Some(Some(Ok(piece))) if first.is_none() => first = Some(piece),
+            Some(Some(Ok(piece))) => {
                 if rest.is_empty()
                     && let Some(first) = &first
                 {
                     rest.extend_from_slice(first);
                 }
-                rest.extend_from_slice(&chunk);
-                if rest.len() > MAX_BODY_BYTES {
+                rest.extend_from_slice(&piece);
+                if rest.len() > MAX_BODY {
                     return Err(Failure::new(FailureKind::InvalidResponse));
                 }
             }
@@ -302,8 +298,8 @@ pub(crate) async fn read_body(mut body: Body, deadlines: &CallDeadlines) -> Resu
     }
 }
 
-/// Fails if the body of a successful response contains an error or is not JSON.
-fn check_body(head: &response::Parts, body: &[u8], endpoint: Endpoint) -> Result<(), Failure> {
+/// Returns a failure if the body of a success contains an error or is not JSON.
+fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), Failure> {
     if let Some(error) = provider_error::find_error_in_success(body) {
         let failure = llmpool_core::failure::classify_in_stream(&error);
         let request_id = failure.request_id.clone().or_else(|| request_id(&head.headers));
@@ -316,8 +312,8 @@ fn check_body(head: &response::Parts, body: &[u8], endpoint: Endpoint) -> Result
     let body = body.trim_ascii();
     let looks_like_json = match body.first() {
         Some(b'{') => body.ends_with(b"}"),
-        // Some providers return the list of models as a bare array.
-        Some(b'[') => body.ends_with(b"]") && endpoint == Endpoint::Models,
+        // Some providers return the model list as a bare array.
+        Some(b'[') => body.ends_with(b"]") && at == Endpoint::Models,
         _ => false,
     };
     if looks_like_json {
@@ -331,16 +327,20 @@ fn check_body(head: &response::Parts, body: &[u8], endpoint: Endpoint) -> Result
     })
 }
 
-/// Reads the body of an error response and classifies it.
-pub(crate) async fn read_error(head: &response::Parts, mut body: Body, deadlines: &CallDeadlines) -> Failure {
-    let deadline = (clock::now() + ERROR_BODY_GRACE).min(deadlines.deadline);
+/// Reads an error response and classifies it.
+pub(crate) async fn read_failure(
+    head: &response::Parts,
+    mut body: Body,
+    deadlines: &CallDeadlines,
+) -> Failure {
+    let by = (clock::now() + ERROR_BODY_GRACE).min(deadlines.deadline);
     let mut text = BytesMut::new();
-    // If the body breaks off or hangs, the status alone is classified.
-    let _ = timeout_at(deadline, async {
-        while text.len() < MAX_ERROR_BYTES
-            && let Some(Ok(chunk)) = body.data().await
+    // If the body is incomplete or late, the status is sufficient.
+    let _ = within(by, async {
+        while text.len() < MAX_ERROR_BODY
+            && let Some(Ok(piece)) = body.data().await
         {
-            text.extend_from_slice(&chunk);
+            text.extend_from_slice(&piece);
         }
     })
     .await;
@@ -351,12 +351,11 @@ pub(crate) async fn read_error(head: &response::Parts, mut body: Body, deadlines
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers
+    let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
-    content_type.is_some_and(|content_type| {
-        content_type
-            .trim_start()
+    kind.is_some_and(|kind| {
+        kind.trim_start()
             .to_ascii_lowercase()
             .starts_with("application/json")
     })
@@ -369,14 +368,14 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn after(start: Timestamp, span: Option<Duration>) -> Timestamp {
+fn end_of(start: Timestamp, span: Option<Duration>) -> Timestamp {
     span.map_or(Timestamp::MAX, |span| start + span)
 }
 
-/// Returns the output of the future, or `None` after `deadline`.
-async fn timeout_at<T>(deadline: Timestamp, future: impl Future<Output = T>) -> Option<T> {
+/// Returns the future's output, or `None` if it is not ready by `by`.
+async fn within<T>(by: Timestamp, future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
-    let mut timer = Timer::at(deadline);
+    let mut timer = Timer::at(by);
     std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
         std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
         std::task::Poll::Pending => timer.poll(cx).map(|()| None),

@@ -83,7 +83,7 @@ impl ChatResponse {
 
     /// Returns the text of the first choice, all its text parts joined; empty if there is none.
     pub fn text(&self) -> String {
-        self.completion.text().into()
+        self.completion.text()
     }
 
     /// Returns the message of the first choice, to append to the conversation.
