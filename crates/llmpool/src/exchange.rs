@@ -224,7 +224,11 @@ pub(crate) fn http_request(
 
 /// Reads a stream up to its first content or terminal event. Until then, or until more than `max_prefix` bytes are buffered, an error is
 /// a failure of the attempt, which can be retried.
-async fn first_content(head: ResponseHead, mut events: RawEventStream, max_prefix: usize) -> Result<AttemptResponse, Failure> {
+async fn first_content(
+    head: ResponseHead,
+    mut events: RawEventStream,
+    max_prefix: usize,
+) -> Result<AttemptResponse, Failure> {
     let mut prefix = Vec::new();
     let mut buffered = 0;
     loop {
