@@ -28,6 +28,8 @@
 //!
 //! `structured` (default): the module `structured`, with the crate schemars.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod api_format;
 pub mod chat;
 pub mod embeddings;

@@ -47,6 +47,8 @@
 //! | `structured` | the module `structured`: JSON schemas of Rust types with schemars, and typed answers |
 //! | `tracing` | log records with the crate tracing, under the target `llmpool`; without it, nothing is logged |
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod accounts;
 mod affinity;
 mod base_url;
