@@ -101,8 +101,7 @@ async fn real_model_key_check_accepts_valid_and_rejects_wrong_keys() {
 
 fn weather() -> Tool {
     let parameters = json!({"type": "object", "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]}}, "required": ["city"]});
-    let parameters = serde_json::value::to_raw_value(&parameters).unwrap();
-    Tool::function("get_weather", "Returns the weather of a city.", parameters.into())
+    Tool::function("get_weather", "Returns the weather of a city.", parameters)
 }
 
 #[tokio::test]
