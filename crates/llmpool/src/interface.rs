@@ -10,6 +10,7 @@ use futures_core::future::BoxFuture;
 use llmpool_core::chat::{
     Assembler, ChatChunk, ChatCompletion, ChatRequest, FinishReason, Message, ToolCall, Usage,
 };
+#[cfg(feature = "structured")]
 use llmpool_core::structured::{ReplyError, parse_reply};
 use serde::de::DeserializeOwned;
 
@@ -85,7 +86,7 @@ impl ChatResponse {
 
     /// Returns the text of the first choice, all its text parts joined; empty if there is none.
     pub fn text(&self) -> String {
-        self.completion.text().into()
+        self.completion.text()
     }
 
     /// Returns the message of the first choice, to append to the conversation.
@@ -99,6 +100,7 @@ impl ChatResponse {
     }
 
     /// Parses the text of the first choice as JSON of type `T`: see [`parse_choice`](llmpool_core::structured::parse_choice).
+    #[cfg(feature = "structured")]
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ReplyError> {
         parse_reply(&self.completion)
     }

@@ -166,6 +166,6 @@ fn create_private(path: &Path) -> io::Result<File> {
 
 fn unusable(path: &Path, problem: &str) -> Error {
     let path = path.display();
-    let message = format!("state file {path}: {problem}; remove the file to start without saved states");
-    Error::new(ErrorKind::Config, message)
+    let error = Error::new(ErrorKind::Config, format!("state file {path}: {problem}"));
+    error.with_help("remove the file to start without saved states")
 }
