@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use llmpool_core::limits::{
-    CooldownReason, Demand, Denial, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits, LimitSnapshot,
+    CooldownReason, Demand, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits, LimitSnapshot,
     LimitSnapshots, Limiter, Limits, QuotaGroupId, TargetId,
 };
 use llmpool_core::time::Timestamp;
