@@ -272,10 +272,11 @@ impl<'a> Call<'a> {
             KeyOutcome::Cooldown => self.cool_down(permit, &failure, key, action),
             KeyOutcome::ProvisionalCooldown => {
                 let pause = failure.retry_after.unwrap_or(PROVISIONAL_COOLDOWN);
-                self.cooldowns.extend(match failure.kind {
-                    FailureKind::RateLimited => permit.record_refusal(CooldownReason::Throttled, Some(pause)),
-                    _ => permit.record_unclear_refusal(pause),
-                });
+                let reason = match failure.kind {
+                    FailureKind::RateLimited => CooldownReason::Throttled,
+                    _ => CooldownReason::Unclear,
+                };
+                self.cooldowns.extend(permit.record_refusal(reason, Some(pause)));
             }
             KeyOutcome::RestoreAll => {
                 let cooldowns = self.cooldowns.drain(..);

@@ -89,7 +89,7 @@ impl StoredKeyState {
     /// Returns the state to store for a cooldown, or `None` if the cooldown is about a target and not the key.
     pub(crate) fn from_cooldown(reason: CooldownReason) -> Option<Self> {
         match reason {
-            CooldownReason::Throttled => Some(Self::Throttled),
+            CooldownReason::Throttled | CooldownReason::Unclear => Some(Self::Throttled),
             CooldownReason::NoQuota => Some(Self::NoQuota),
             CooldownReason::Invalid => Some(Self::Invalid),
             CooldownReason::Forbidden | CooldownReason::Overloaded | CooldownReason::Broken => None,
