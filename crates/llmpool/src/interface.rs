@@ -12,7 +12,6 @@ use llmpool_core::chat::{
 };
 #[cfg(feature = "structured")]
 use llmpool_core::structured::{ReplyError, parse_reply};
-use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::options::{CallOptions, DEFAULT_OPTIONS};
@@ -101,7 +100,7 @@ impl ChatResponse {
 
     /// Parses the text of the first choice as JSON of type `T`: see [`parse_choice`](llmpool_core::structured::parse_choice).
     #[cfg(feature = "structured")]
-    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ReplyError> {
+    pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, ReplyError> {
         parse_reply(&self.completion)
     }
 
