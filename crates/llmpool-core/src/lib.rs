@@ -1,31 +1,35 @@
 //! The decisions of llmpool, as pure functions and values.
 //!
-//! This crate uses no async runtime, sockets, clocks or environment variables: the caller passes the current time and random seeds as
-//! arguments. Every decision can therefore be tested with tables, fuzzed, model-checked, and run in virtual time. The `llmpool` crate adds
-//! connections, timers and locks.
+//! This crate has no runtime, socket, clock or environment: the caller passes `now` and a seed. Every decision can therefore be
+//! tested as a table, fuzzed, model-checked, and run in virtual time. The `llmpool` crate adds connections, timers and locks.
 //!
 //! # Stability
 //!
 //! Depend on `llmpool`, not on this crate. The types that users need are re-exported there: [`chat`], [`responses`], [`embeddings`],
-//! [`models`], [`structured`], and some single types. The re-exported items follow semantic versioning. Everything else in this crate is internal
-//! and may change in any release.
+//! [`models`], `structured`, and some single types. Those follow semantic versioning. Everything else in this crate is internal:
+//! it may change in any release.
 //!
 //! # Modules
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`chat`], [`responses`], [`embeddings`], [`models`] | types of the wire formats, which preserve unknown fields |
-//! | [`structured`] | JSON schemas of Rust types, and typed replies |
+//! | [`chat`], [`responses`], [`embeddings`], [`models`] | types of the wire formats; unknown fields are kept |
+//! | `structured` | JSON schemas of Rust types, and typed replies |
 //! | [`translate`] | translation between Chat Completions and Responses |
 //! | [`sse`], [`sse_writer`], [`stream_view`] | server-sent events: decoding, encoding, classification |
 //! | [`api_format`], [`provider_profile`] | formats and peculiarities of providers |
 //! | [`failure`], [`provider_error`], [`rate_headers`] | classification of failed requests |
-//! | [`limits`] | limiter, wait queues, token buckets, sliding windows, health of keys and targets |
+//! | [`limits`] | limiter, wait queue, buckets, windows, key and target health |
 //! | [`routing`] | attempts, retries and the retry budget of one call |
 //! | [`estimate`], [`forecast`], [`time`] | token estimates, forecasts in virtual time, timestamps |
 //! | [`seeded_rng`] | deterministic random numbers |
+//!
+//! # Features
+//!
+//! `structured` (default): the module `structured`, with the crate schemars.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod api_format;
 pub mod chat;
 pub mod embeddings;
@@ -43,6 +47,7 @@ pub mod seeded_rng;
 pub mod sse;
 pub mod sse_writer;
 pub mod stream_view;
+#[cfg(feature = "structured")]
 pub mod structured;
 pub mod time;
 mod time_format;

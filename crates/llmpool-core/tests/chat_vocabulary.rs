@@ -323,9 +323,9 @@ fn empty_finish_reasons_and_empty_chunks_are_ignored() {
     assembler.push(serde_json::from_value(end("")).unwrap());
     assert!(!assembler.is_done());
     // Azure starts and ends a stream with such chunks.
-    let frame = json!({"id": "", "object": "", "created": 0, "model": "", "choices": [{"index": 0, "finish_reason": null}]});
-    let said = json!({"id": "c1", "object": "chat.completion.chunk", "created": 17, "model": "m", "choices": [{"index": 0, "delta": {"content": "hi"}}]});
-    let answer = assembled(&[frame.clone(), said, frame]);
+    let empty_chunk = json!({"id": "", "object": "", "created": 0, "model": "", "choices": [{"index": 0, "finish_reason": null}]});
+    let content_chunk = json!({"id": "c1", "object": "chat.completion.chunk", "created": 17, "model": "m", "choices": [{"index": 0, "delta": {"content": "hi"}}]});
+    let answer = assembled(&[empty_chunk.clone(), content_chunk, empty_chunk]);
     assert_eq!(
         (
             answer.id.as_deref(),

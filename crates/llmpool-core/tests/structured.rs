@@ -592,7 +592,9 @@ fn message_of_the_type_is_not_displayed() {
             Err(serde::de::Error::custom(format!("I do not like {text}")))
         }
     }
-    let ReplyError::Mismatch(mismatch) = parse_reply::<Vec<Picky>>(&completion_of("[\"CANARY\"]")).unwrap_err() else {
+    let ReplyError::Mismatch(mismatch) =
+        parse_reply::<Vec<Picky>>(&completion_of("[\"CANARY\"]")).unwrap_err()
+    else {
         panic!("not a mismatch")
     };
     assert_eq!(mismatch.to_string(), "[0]: rejected by the type");

@@ -10,8 +10,8 @@ use futures_core::future::BoxFuture;
 use llmpool_core::chat::{
     Assembler, ChatChunk, ChatCompletion, ChatRequest, FinishReason, Message, ToolCall, Usage,
 };
+#[cfg(feature = "structured")]
 use llmpool_core::structured::{ReplyError, parse_reply};
-use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::options::{CallOptions, DEFAULT_OPTIONS};
@@ -85,7 +85,7 @@ impl ChatResponse {
 
     /// Returns the text of the first choice, all its text parts joined; empty if there is none.
     pub fn text(&self) -> String {
-        self.completion.text().into()
+        self.completion.text()
     }
 
     /// Returns the message of the first choice, to append to the conversation.
@@ -99,7 +99,8 @@ impl ChatResponse {
     }
 
     /// Parses the text of the first choice as JSON of type `T`: see [`parse_choice`](llmpool_core::structured::parse_choice).
-    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ReplyError> {
+    #[cfg(feature = "structured")]
+    pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, ReplyError> {
         parse_reply(&self.completion)
     }
 

@@ -125,7 +125,7 @@ impl Providers {
 
     /// Returns a model by its id `provider/model`, or by its name alone if only one provider has it.
     ///
-    /// Fails with [`ErrorKind::UnknownModel`]; the message lists the configured models.
+    /// Fails with [`ErrorKind::UnknownModel`]; its [help](Error::help) lists the configured models.
     pub fn model(&self, id: &str) -> Result<OpenAiCompatible, Error> {
         self.model_with(id, ApiFormat::ChatCompletions)
     }
@@ -147,10 +147,8 @@ impl Providers {
             [] => Err(self.unknown(id)),
             several => {
                 let ids: Vec<_> = several.iter().map(|model| model.id()).collect();
-                Err(Error::new(
-                    ErrorKind::UnknownModel,
-                    format!("model {id} is ambiguous; use one of {}", ids.join(", ")),
-                ))
+                let error = Error::new(ErrorKind::UnknownModel, format!("model {id} is ambiguous"));
+                Err(error.with_help(format!("use one of {}", ids.join(", "))))
             }
         }
     }
@@ -184,13 +182,8 @@ impl Providers {
 
     fn unknown(&self, id: &str) -> Error {
         let known: Vec<_> = self.models().map(OpenAiCompatible::id).collect();
-        Error::new(
-            ErrorKind::UnknownModel,
-            format!(
-                "model {id} is not configured; configured models: {}",
-                known.join(", ")
-            ),
-        )
+        Error::new(ErrorKind::UnknownModel, format!("model {id} is not configured"))
+            .with_help(format!("use a configured model: {}", known.join(", ")))
     }
 }
 
@@ -198,10 +191,8 @@ impl OpenProvider {
     fn model(&self, id: &str, format: ApiFormat) -> Result<OpenAiCompatible, Error> {
         let name = id.strip_prefix("openai/").unwrap_or(id);
         if name.is_empty() {
-            return Err(Error::new(
-                ErrorKind::UnknownModel,
-                "the model name is empty; use openai/MODEL",
-            ));
+            let error = Error::new(ErrorKind::UnknownModel, "the model name is empty");
+            return Err(error.with_help("use openai/MODEL"));
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let id = (format, name.to_owned());
@@ -264,10 +255,8 @@ fn add_provider(
             Some(at) => {
                 let label = entry.secret.label(at + 1);
                 let id = &provider.id;
-                let problem = format!(
-                    "{id}: {label} has different limits in different models; use the same limits in each"
-                );
-                return Err(Error::new(ErrorKind::Config, problem));
+                let problem = format!("{id}: {label} has different limits in different models");
+                return Err(Error::new(ErrorKind::Config, problem).with_help("use the same limits in each"));
             }
         }
     }

@@ -9,10 +9,8 @@ use super::wire_object::opaque_debug;
 #[non_exhaustive]
 pub struct Logprobs {
     /// Tokens of the content, with their log probabilities. `None` if not reported.
-    #[serde(default)]
     pub content: Option<Vec<TokenLogprob>>,
     /// Tokens of the refusal, with their log probabilities. `None` if not reported.
-    #[serde(default)]
     pub refusal: Option<Vec<TokenLogprob>>,
 }
 
@@ -25,7 +23,6 @@ pub struct TokenLogprob {
     /// Natural logarithm of the token's probability. -9999 stands for a very unlikely token.
     pub logprob: f64,
     /// UTF-8 bytes of the token. Needed where a character is split into several tokens. `None` if not reported.
-    #[serde(default)]
     pub bytes: Option<Vec<u8>>,
     /// The most likely tokens at this position, with their log probabilities.
     #[serde(default)]
@@ -41,7 +38,6 @@ pub struct TopLogprob {
     /// Natural logarithm of the token's probability.
     pub logprob: f64,
     /// UTF-8 bytes of the token. `None` if not reported.
-    #[serde(default)]
     pub bytes: Option<Vec<u8>>,
 }
 

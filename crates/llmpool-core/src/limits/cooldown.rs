@@ -7,6 +7,8 @@ use std::time::Duration;
 pub enum CooldownReason {
     /// The provider's rate limit refused a request. The rate refills with time.
     Throttled,
+    /// Refused, perhaps because of a rate limit. Like `Throttled`, but no rate is inferred from it.
+    Unclear,
     /// The account has no quota or credit left.
     NoQuota,
     /// The provider rejects the key for every model.
@@ -24,7 +26,7 @@ impl CooldownReason {
     /// the duration.
     pub(super) fn default_durations(self) -> (Duration, Duration) {
         let (first, longest) = match self {
-            Self::Throttled | Self::Overloaded => (1, 60),
+            Self::Throttled | Self::Unclear | Self::Overloaded => (1, 60),
             Self::Broken => (5, 60),
             Self::NoQuota => (30, 3600),
             Self::Invalid | Self::Forbidden => (60, 3600),
@@ -34,11 +36,11 @@ impl CooldownReason {
 
     /// Returns whether the cooldown applies to the whole quota group of a key. Otherwise it applies to the key alone.
     pub(super) fn is_of_group(self) -> bool {
-        matches!(self, Self::Throttled | Self::NoQuota)
+        matches!(self, Self::Throttled | Self::Unclear | Self::NoQuota)
     }
 
     /// Returns whether an attempt must succeed before the key, quota group or target counts as healthy. Otherwise the end of the cooldown suffices.
     pub(super) fn needs_probe(self) -> bool {
-        !matches!(self, Self::Throttled | Self::Overloaded)
+        !matches!(self, Self::Throttled | Self::Unclear | Self::Overloaded)
     }
 }

@@ -11,8 +11,7 @@ use super::target::TargetId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     pub(super) target: TargetId,
-    /// Index of the key, or [`NO_KEY`] if the target has no keys. Smaller than an `Option`, which matters because every attempt carries a grant.
-    pub(super) key: u32,
+    pub(super) key: Option<KeyId>,
     /// Epoch of the target's health at the start of the attempt.
     pub(super) epoch: u32,
     /// Charged demand. The tokens are an estimate until they are settled.
@@ -27,13 +26,11 @@ pub struct Grant {
     pub(super) denial_epoch: Option<u32>,
 }
 
-pub(super) const NO_KEY: u32 = u32::MAX;
-
 impl Grant {
     /// Returns the reserved key. `None` if the target has no keys (a bare token bucket).
     #[inline(always)]
     pub fn key(&self) -> Option<KeyId> {
-        Some(KeyId(self.key)).filter(|_| self.key != NO_KEY)
+        self.key
     }
 
     /// Returns the target of the attempt.
@@ -43,7 +40,7 @@ impl Grant {
 }
 
 /// What an attempt reserves from its key and the key's quota group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyReservation {
     /// Epoch of the key's health when the attempt started.
     pub(super) epoch: u32,
@@ -51,14 +48,4 @@ pub(super) struct KeyReservation {
     pub(super) group_epoch: Option<u32>,
     pub(super) charge: Charge,
     pub(super) group_charge: Charge,
-}
-
-impl KeyReservation {
-    /// The reservation of an attempt that uses no key.
-    pub(super) const NONE: Self = Self {
-        epoch: 0,
-        group_epoch: None,
-        charge: Charge::NONE,
-        group_charge: Charge::NONE,
-    };
 }

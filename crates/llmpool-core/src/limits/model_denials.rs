@@ -5,6 +5,7 @@
 //! Invariant: attempts that began before a denial do not affect it. The response to a later attempt may change the denial, and the end of a later
 //! attempt may end its probe.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::cooldown::CooldownReason;
@@ -15,7 +16,7 @@ use crate::time::Timestamp;
 /// The keys that one target may not use, including those that are being probed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModelDenials {
-    keys: Vec<(KeyId, Health)>,
+    keys: BTreeMap<KeyId, Health>,
 }
 
 impl ModelDenials {
@@ -26,36 +27,39 @@ impl ModelDenials {
 
     /// Returns whether a key must not be used at `now`.
     pub(super) fn denies(&self, id: KeyId, now: Timestamp) -> bool {
-        self.get(id).is_some_and(|health| {
+        self.keys.get(&id).is_some_and(|health| {
             health.is_probed() || health.cooldown_until().is_some_and(|until| until > now)
         })
     }
 
     /// Returns the end of a key's denial. `None` if the key is not denied, or is being probed.
     pub(super) fn until(&self, id: KeyId) -> Option<Timestamp> {
-        self.get(id)?.cooldown_until()
+        self.keys.get(&id)?.cooldown_until()
     }
 
     pub(super) fn state(&self, id: KeyId) -> Option<HealthState> {
-        self.get(id).map(Health::state)
+        self.keys.get(&id).map(Health::state)
     }
 
     /// Records the start of an attempt, which is a probe if its key is denied. Returns the epoch of the denial; `None` if the key is not denied.
     pub(super) fn begin_attempt(&mut self, id: KeyId, now: Timestamp) -> Option<u32> {
-        let health = self.get_mut(id)?;
+        let health = self.keys.get_mut(&id)?;
         health.begin_attempt(false, now);
         Some(health.epoch())
     }
 
     pub(super) fn end_attempt(&mut self, id: KeyId, epoch: Option<u32>) {
-        if let (Some(health), Some(epoch)) = (self.get_mut(id), epoch) {
+        if let (Some(health), Some(epoch)) = (self.keys.get_mut(&id), epoch) {
             health.end_attempt(epoch);
         }
     }
 
     /// Records the success of an attempt. Returns whether that lifts a denial.
     pub(super) fn record_success(&mut self, id: KeyId, epoch: Option<u32>) -> bool {
-        let lifts = self.get(id).is_some_and(|health| Some(health.epoch()) == epoch);
+        let lifts = self
+            .keys
+            .get(&id)
+            .is_some_and(|health| Some(health.epoch()) == epoch);
         if lifts {
             self.remove(id);
         }
@@ -70,13 +74,13 @@ impl ModelDenials {
         now: Timestamp,
     ) {
         let reason = CooldownReason::Forbidden;
-        match (self.get_mut(id), epoch) {
+        match (self.keys.get_mut(&id), epoch) {
             (Some(health), Some(epoch)) => health.record_refusal(epoch, reason, duration, now),
             (Some(health), None) => health.record_late_refusal(reason, duration, now),
             (None, _) => {
-                let mut health = Health::new();
+                let mut health = Health::default();
                 let before = health.record_refusal(health.epoch(), reason, duration, now);
-                self.keys.push((id, health));
+                self.keys.insert(id, health);
                 before
             }
         };
@@ -84,16 +88,6 @@ impl ModelDenials {
 
     /// Removes the denial of a key, if there is one.
     pub(super) fn remove(&mut self, id: KeyId) {
-        self.keys.retain(|(key, _)| *key != id);
-    }
-
-    fn get(&self, id: KeyId) -> Option<&Health> {
-        let mut keys = self.keys.iter();
-        keys.find(|(key, _)| *key == id).map(|(_, health)| health)
-    }
-
-    fn get_mut(&mut self, id: KeyId) -> Option<&mut Health> {
-        let mut keys = self.keys.iter_mut();
-        keys.find(|(key, _)| *key == id).map(|(_, health)| health)
+        self.keys.remove(&id);
     }
 }

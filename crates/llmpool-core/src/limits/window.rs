@@ -41,7 +41,7 @@ const DAY: WindowShape = WindowShape {
 /// The window reads no clock: the caller passes `now`. If `now` is earlier than in a previous call, the window admits less, never more.
 #[derive(Clone, Debug)]
 pub struct SlidingWindow {
-    limit: u32,
+    pub(super) limit: u32,
     shape: WindowShape,
     charged: u64,
     /// Segments with charges that still count, oldest first.
@@ -82,24 +82,6 @@ impl SlidingWindow {
             segments: VecDeque::new(),
             first: 0,
         }
-    }
-
-    /// Returns the maximum of charges in the span of the window.
-    pub fn limit(&self) -> u32 {
-        self.limit
-    }
-
-    /// Changes the maximum. Earlier charges keep counting.
-    pub fn set_limit(&mut self, limit: u32) {
-        self.limit = limit;
-    }
-
-    /// Returns the amount that can be charged at `now`.
-    pub fn available(&self, now: Timestamp) -> u32 {
-        let expired = self.segments.iter();
-        let expired = expired.take_while(|segment| self.expiry_of(segment.number) <= now);
-        let charged = self.charged - expired.map(|segment| segment.charged).sum::<u64>();
-        u32::try_from(u64::from(self.limit).saturating_sub(charged)).unwrap_or(u32::MAX)
     }
 
     /// Returns the earliest time at which `total` can have been charged, if it is charged in portions as early as possible.

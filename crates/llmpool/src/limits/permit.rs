@@ -93,13 +93,6 @@ impl Permit {
         self.admission
             .change(|admission, now, wakes| admission.record_refusal(grant, reason, duration, now, wakes))
     }
-
-    /// Records a refusal that may be due to the key, which cools down until that is known.
-    pub(crate) fn record_unclear_refusal(&self, duration: Duration) -> Option<ProvisionalCooldown> {
-        let grant = &self.grant;
-        self.admission
-            .change(|admission, now, wakes| admission.record_unclear_refusal(grant, duration, now, wakes))
-    }
 }
 
 impl Drop for Permit {

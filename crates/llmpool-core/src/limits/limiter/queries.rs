@@ -4,6 +4,8 @@ use super::super::bucket::Bucket;
 use super::super::cooldown::CooldownReason;
 use super::super::key::{KeyAvailability, KeyId};
 use super::super::key_constraint::KeyConstraint;
+use super::super::key_sets::KeySets;
+use super::super::limit_set::LimitSet;
 use super::super::limits::Limits;
 use super::super::quota_group::QuotaGroupId;
 use super::super::target::TargetId;
@@ -11,14 +13,13 @@ use super::Limiter;
 use crate::time::Timestamp;
 
 impl Limiter {
-    /// Returns the indices of the key sets that a change of this key can affect: those that contain the key or another key of its quota group.
-    pub(in crate::limits) fn sets_of_key(&self, key: KeyId) -> &[usize] {
-        self.key_sets.of_key(key)
+    pub(in crate::limits) fn target_count(&self) -> usize {
+        self.targets.len()
     }
 
-    /// Returns the indices of the key sets that share keys or quota groups with a set, including the set itself.
-    pub(in crate::limits) fn neighbour_sets(&self, set: usize) -> &[usize] {
-        self.key_sets.neighbours(set)
+    /// The key sets of all targets.
+    pub(in crate::limits) fn key_sets(&self) -> &KeySets {
+        &self.key_sets
     }
 
     /// Returns the index of the key set of a target. `None` if the target has no keys.
@@ -30,12 +31,13 @@ impl Limiter {
     pub fn counts_tokens(&self, target: TargetId) -> bool {
         let mut keys = self.keys_of(target).iter();
         self.targets[target.index()].limit_set.counts_tokens()
-            || keys.any(|id| self.key_table.counts_tokens(*id))
+            || keys.any(|id| self.key_table.limit_sets(*id).any(LimitSet::counts_tokens))
     }
 
     /// Returns whether observed limits tighten the configured limits of a key.
     pub fn observes_limits(&self, key: KeyId) -> bool {
-        self.key_table.shared_limits(key).observed.is_enabled()
+        let shared = self.key_table.limit_sets(key).last();
+        shared.is_some_and(|limit_set| limit_set.observed.enabled)
     }
 
     /// Returns the number of attempts in flight that use a key.
@@ -70,7 +72,8 @@ impl Limiter {
 
     /// Returns the quota group of a key, whether configured or detected. `None` if the key belongs to none.
     pub fn group_of(&self, key: KeyId) -> Option<QuotaGroupId> {
-        self.key_table.group_id(key)
+        let group = self.key_table.keys[key.index()].group;
+        group.map(|group| QuotaGroupId(group as u32))
     }
 
     /// Returns the keys of a quota group.
@@ -80,8 +83,8 @@ impl Limiter {
 
     /// Returns the configured limits of a key, and those of its quota group if it belongs to one.
     pub fn configured_limits(&self, key: KeyId) -> (Limits, Option<Limits>) {
-        let own = self.key_table.keys[key.index()].limit_set.limits();
-        (*own, self.key_table.group_limits(key).copied())
+        let mut limits = self.key_table.limit_sets(key).map(LimitSet::limits).copied();
+        (limits.next().unwrap_or_default(), limits.next())
     }
 
     /// Returns the configured limits of a target.
@@ -92,13 +95,13 @@ impl Limiter {
     /// Returns the keys of a target, in the order in which they were added to the limiter.
     pub fn keys_of(&self, target: TargetId) -> &[KeyId] {
         self.set_of(target)
-            .map(|set| self.key_sets.get(set).members())
+            .map(|set| &self.key_sets.sets[set].members[..])
             .unwrap_or_default()
     }
 
     /// Returns the requests per minute that observed limits allow a key or its quota group. `None` if no rate was observed.
     pub fn observed_per_minute(&self, key: KeyId) -> Option<f64> {
-        self.key_table.shared_limits(key).observed.per_minute()
+        self.key_table.limit_sets(key).last()?.observed.per_minute()
     }
 
     /// Returns whether a target has a healthy key for which `excluded` returns `false`.
@@ -110,11 +113,6 @@ impl Limiter {
     /// Returns all keys, in the order in which they were added.
     pub fn key_ids(&self) -> Vec<KeyId> {
         (0..self.key_table.keys.len() as u32).map(KeyId).collect()
-    }
-
-    /// Returns all targets, in the order in which they were added.
-    pub fn target_ids(&self) -> impl Iterator<Item = TargetId> + use<> {
-        (0..self.targets.len() as u32).map(TargetId)
     }
 
     /// Returns the token bucket of a target's `rate_limit`. `None` if the target has no such limit.

@@ -12,16 +12,12 @@ const MAX_NUMBERS: usize = 128;
 /// The most recent counter values that responses of one key reported. The counter grows with every request of the account.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CounterTrace {
-    numbers: VecDeque<i64>,
+    pub(super) numbers: VecDeque<i64>,
     /// Number of values in a row that were far from the others.
     outliers: u8,
 }
 
 impl CounterTrace {
-    pub(super) fn numbers(&self) -> &VecDeque<i64> {
-        &self.numbers
-    }
-
     /// Appends a value. Clears the trace if the value shows that the counter was reset.
     pub(super) fn push(&mut self, number: i64) {
         let (first, last) = self.range();

@@ -22,12 +22,12 @@ pub(super) struct Partition {
 impl Partition {
     /// Returns whether a trace has enough values for its key to be found.
     pub(super) fn is_long_enough(trace: &CounterTrace) -> bool {
-        trace.numbers().len() >= MIN_TURNS_PER_KEY
+        trace.numbers.len() >= MIN_TURNS_PER_KEY
     }
 
     /// Adds the values of a key, unless a key that was added before has one of these values.
     pub(super) fn insert(&mut self, key: usize, trace: &CounterTrace) {
-        let numbers = trace.numbers().iter();
+        let numbers = trace.numbers.iter();
         if numbers.clone().any(|number| self.contains(*number)) {
             return;
         }
