@@ -1,4 +1,5 @@
-//! Log records: labels, kinds and durations; never a key, a prompt or a text of the provider.
+//! The log records of this library. They contain key labels, kinds of failures and durations, but never a key, a prompt or a text from the
+//! provider.
 
 use llmpool_core::limits::KeyId;
 use tracing::{debug, warn};

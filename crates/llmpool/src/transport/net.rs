@@ -1,4 +1,5 @@
-//! Connections over the network: TCP with `TCP_NODELAY`, TLS with the platform's root certificates, proxies from the environment.
+//! Opens connections over the network: TCP with `TCP_NODELAY`, TLS with the platform's root certificates, and proxies from environment
+//! variables.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,10 +17,11 @@ use super::connect::{Connect, ConnectError, Connected};
 
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// Opens TCP and TLS connections, through the proxy that `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` configure, if any.
+/// Opens TCP and TLS connections, through a proxy if `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` configure one.
 pub(crate) struct NetConnector {
     proxies: Matcher,
-    /// Loaded for the first TLS connection, because reading the platform's root certificates takes milliseconds.
+    /// The TLS configuration. It is created for the first TLS connection, because reading the platform's root certificates takes
+    /// milliseconds.
     tls: Arc<OnceLock<Result<rustls::ClientConfig, String>>>,
 }
 
@@ -95,7 +97,7 @@ fn tcp() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    // Detects idle connections that a router on the path has dropped, before a call uses them.
+    // Keepalive probes detect idle connections that a router on the path has dropped, before a call uses them.
     connector.set_keepalive(Some(KEEPALIVE));
     connector.set_keepalive_interval(Some(KEEPALIVE));
     connector.set_keepalive_retries(Some(3));
