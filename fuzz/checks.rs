@@ -1,4 +1,4 @@
-//! What has to hold for any input: for the fuzzers, and for the replay of their corpus by the tests.
+//! Properties that hold for any input, for the fuzzers and for the tests that replay their corpus.
 
 use bytes::Bytes;
 use llmpool::provider_file::ProviderFile;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Any bytes, in any pieces, give the same events and chunks. The first byte says how long the pieces are.
+/// Bytes decode to the same events and chunks for any split. The first byte is the length of the pieces.
 pub fn sse(input: &[u8]) {
     let Some((size, bytes)) = input.split_first() else {
         return;
@@ -23,15 +23,15 @@ pub fn sse(input: &[u8]) {
     let whole = decode(std::iter::once(bytes));
     let pieces = decode(bytes.chunks(usize::from(*size).max(1)));
     assert!(whole == pieces);
-    read_chunks(&whole.unwrap_or_default());
+    check_chunks(&whole.unwrap_or_default());
 }
 
-/// Any text is read or refused with words.
+/// Text parses as a provider file or is rejected with diagnostics.
 pub fn provider_json(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
-    // A reference to a file would read this machine.
+    // A `file:` reference would read files of this machine.
     if text.contains("file:") {
         return;
     }
@@ -40,21 +40,21 @@ pub fn provider_json(input: &[u8]) {
     }
 }
 
-/// Any text is read as whatever it may be or refused; what was read is written as it was.
+/// Text that decodes as a type of the vocabulary encodes to the same JSON.
 pub fn vocabulary(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
-    again::<ChatRequest>(text);
-    again::<ChatCompletion>(text);
-    again::<ChatChunk>(text);
-    again::<ResponsesRequest>(text);
-    again::<Response>(text);
-    again::<responses::ResponseEvent>(text);
+    check_round_trip::<ChatRequest>(text);
+    check_round_trip::<ChatCompletion>(text);
+    check_round_trip::<ChatChunk>(text);
+    check_round_trip::<ResponsesRequest>(text);
+    check_round_trip::<Response>(text);
+    check_round_trip::<responses::ResponseEvent>(text);
 }
 
-/// Any request is translated or refused by the name of a field, there and back; any answer too.
-pub fn translated(input: &[u8]) {
+/// Requests and responses are translated in both directions, or rejected with the name of a field.
+pub fn translate(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
@@ -64,7 +64,7 @@ pub fn translated(input: &[u8]) {
                 &done.request,
                 ChatCapabilities::default(),
             )),
-            Err(refused) => assert!(!refused.param.is_empty()),
+            Err(field) => assert!(!field.param.is_empty()),
         }
     }
     if let Ok(request) = serde_json::from_str::<ResponsesRequest>(text) {
@@ -78,10 +78,10 @@ pub fn translated(input: &[u8]) {
             openai_extensions: false,
             reasoning_echo: ReasoningEcho::Content,
         };
-        for accent in [ChatCapabilities::default(), details, plain] {
-            match translate::responses_request_to_chat(&request, accent) {
+        for capabilities in [ChatCapabilities::default(), details, plain] {
+            match translate::responses_request_to_chat(&request, capabilities) {
                 Ok(done) => drop(translate::chat_request_to_responses(&done.request)),
-                Err(refused) => assert!(!refused.param.is_empty()),
+                Err(field) => assert!(!field.param.is_empty()),
             }
         }
         drop(responses::resource_refs(input));
@@ -91,35 +91,35 @@ pub fn translated(input: &[u8]) {
     if let Ok(response) = Response::decode(input)
         && let Ok(completion) = translate::response_to_completion(response)
     {
-        drop(translate::completion_to_response(completion, &frame()));
+        drop(translate::completion_to_response(completion, &envelope()));
     }
     if let Ok(completion) = ChatCompletion::decode(input) {
-        drop(translate::completion_to_response(completion, &frame()));
+        drop(translate::completion_to_response(completion, &envelope()));
     }
     drop(translate::parse_usage(input));
 }
 
-/// Any lines of JSON, as chunks and as events: they are put together, translated and seen, and what is made of chunks is in order.
-pub fn assembled(input: &[u8]) {
+/// Lines of JSON are assembled, translated and observed, as chunks and as events; the events translated from chunks are a valid sequence.
+pub fn assemble(input: &[u8]) {
     let lines = || input.split(|byte| *byte == b'\n');
-    let (mut assembler, mut chunks) = (Assembler::new(), ChunkToEventTranslator::new(frame()));
+    let (mut assembler, mut chunks) = (Assembler::new(), ChunkToEventTranslator::new(envelope()));
     for line in lines() {
         if let Ok(chunk) = ChunkDecoder::new().decode(line) {
             chunks.push(chunk.clone());
             assembler.push(chunk);
         }
     }
-    // An even number of bytes ends well, so that both ends are tried.
+    // The parity of the length selects how the stream ends, so that both ends are covered.
     if input.len().is_multiple_of(2) {
         chunks.finish();
     } else {
         chunks.fail(&FailedResponse::default());
     }
-    let mut grammar = EventSequence::new();
+    let mut sequence = EventSequence::new();
     while let Some(event) = chunks.next_event() {
-        assert_eq!(grammar.push(&event), Ok(()));
+        assert_eq!(sequence.push(&event), Ok(()));
     }
-    assert_eq!(grammar.end(), Ok(()));
+    assert_eq!(sequence.end(), Ok(()));
     drop(assembler.finish());
     let (mut translator, mut assembler) = (EventToChunkTranslator::new(), Assembler::new());
     let mut view = StreamView::new(ApiFormat::Responses);
@@ -136,30 +136,30 @@ pub fn assembled(input: &[u8]) {
     drop(assembler.finish());
 }
 
-fn frame() -> ResponseEnvelope {
+fn envelope() -> ResponseEnvelope {
     ResponseEnvelope::new(&ResponsesRequest::default(), "seed", 0)
 }
 
-fn again<T: Serialize + DeserializeOwned>(text: &str) {
-    let Ok(read) = serde_json::from_str::<T>(text) else {
+fn check_round_trip<T: Serialize + DeserializeOwned>(text: &str) {
+    let Ok(decoded) = serde_json::from_str::<T>(text) else {
         return;
     };
-    let written = serde_json::to_string(&read).unwrap_or_default();
-    let Ok(again) = serde_json::from_str::<T>(&written) else {
-        panic!("what was written is not read: {written}")
+    let encoded = serde_json::to_string(&decoded).unwrap_or_default();
+    let Ok(again) = serde_json::from_str::<T>(&encoded) else {
+        panic!("the encoded text does not decode: {encoded}")
     };
     let (first, second) = (
-        serde_json::to_value(&read).ok(),
+        serde_json::to_value(&decoded).ok(),
         serde_json::to_value(&again).ok(),
     );
     assert_eq!(first, second);
-    // A member that is there twice is kept once, so only texts without one are compared with what was written.
+    // A repeated member is kept once, so only texts without repetitions are compared with the input.
     let original: Option<Value> = serde_json::from_str(text).ok();
     let same = original.as_ref().map(by_value) == first.as_ref().map(by_value);
-    assert!(same || has_what_is_normalised(text), "{text} became {written}");
+    assert!(same || is_normalised_by_decoding(text), "{text} became {encoded}");
 }
 
-/// Numbers by their value: `1` may be written as `1.0`, and a number in quotes as a number.
+/// Replaces numbers by floats, since `1` may be encoded as `1.0`.
 fn by_value(value: &Value) -> Value {
     match value {
         Value::Number(number) => Value::from(number.as_f64()),
@@ -172,20 +172,20 @@ fn by_value(value: &Value) -> Value {
     }
 }
 
-/// Whether a text has what reading makes one of several: counts that are no plain whole numbers, and members that are there twice.
-fn has_what_is_normalised(text: &str) -> bool {
+/// Returns whether decoding may normalise the text: it has escapes, repeated members, or counts, which may not be plain integers.
+fn is_normalised_by_decoding(text: &str) -> bool {
     const COUNTS: [&str; 6] = ["tokens", "index", "created", "number", "_tokens", "n\""];
     let mut names = Vec::new();
-    let doubled = text.split('"').skip(1).step_by(2).any(|name| {
+    let has_repeated_member = text.split('"').skip(1).step_by(2).any(|name| {
         let known = names.contains(&name);
         names.push(name);
         known
     });
-    doubled || text.contains('\\') || COUNTS.iter().any(|count| text.contains(count))
+    has_repeated_member || text.contains('\\') || COUNTS.iter().any(|count| text.contains(count))
 }
 
 /// Asserts that every event decodes as it does on its own.
-fn read_chunks(events: &[SseEvent]) {
+fn check_chunks(events: &[SseEvent]) {
     let (mut view, mut decoder) = (StreamView::default(), ChunkDecoder::new());
     for event in events {
         let repeat = view.observe(event).repeat;

@@ -1,8 +1,8 @@
-//! See `assembled` in `checks.rs`.
+//! See `assemble` in `checks.rs`.
 #![no_main]
 
 #[path = "../checks.rs"]
 #[allow(dead_code, reason = "each fuzzer uses its own part")]
 mod checks;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::assembled(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::assemble(input));

@@ -1,8 +1,8 @@
-//! See `translated` in `checks.rs`.
+//! See `translate` in `checks.rs`.
 #![no_main]
 
 #[path = "../checks.rs"]
 #[allow(dead_code, reason = "each fuzzer uses its own part")]
 mod checks;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::translated(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::translate(input));

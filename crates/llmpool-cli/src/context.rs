@@ -34,7 +34,7 @@ impl ProviderSource {
     /// Prints every error of the provider file or the environment, and returns the exit code.
     pub(crate) fn load(args: &ConfigFileArgs) -> Result<Self, ExitCode> {
         let Some(path) = paths::provider_file(args) else {
-            let providers = Providers::from_env().map_err(problem::exit_with)?;
+            let providers = Providers::from_env_with(&environment_variable).map_err(problem::exit_with)?;
             return Ok(providers.map_or(Self::Unconfigured, Self::Environment));
         };
         let file = read_provider_file(&path)?;

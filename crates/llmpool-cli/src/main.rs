@@ -1,5 +1,7 @@
 //! The `llmpool` command. Prints answers to stdout and everything else to stderr, and returns an exit code for the cause of a failure.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod blocking;
 mod cli;
 mod commands;

@@ -23,6 +23,8 @@
 //! | [`routing`] | attempts, retries and the retry budget of one call |
 //! | [`estimate`], [`forecast`], [`time`] | token estimates, forecasts in virtual time, timestamps |
 //! | [`seeded_rng`] | deterministic random numbers |
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 pub mod api_format;
 pub mod chat;
 pub mod embeddings;

@@ -1,4 +1,4 @@
-//! What messages, tools and formats are made of: typed where it is known, kept where it is not.
+//! Parts of messages, tools and formats: known ones are typed, unknown ones are preserved.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use llmpool_core::chat::{
@@ -10,13 +10,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-fn again<T: Serialize + DeserializeOwned>(value: &Value) -> Value {
+fn round_trip<T: Serialize + DeserializeOwned>(value: &Value) -> Value {
     let read: T =
         serde_json::from_str(&value.to_string()).unwrap_or_else(|error| panic!("{error} in {value}"));
     serde_json::to_value(&read).unwrap()
 }
 
-/// Any JSON, and often something like what is meant.
+/// Arbitrary JSON, often similar to a known type.
 fn any_json(kinds: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -70,14 +70,14 @@ const KINDS: &[&str] = &[
 ];
 
 proptest! {
-    /// Whatever a part, tool, choice or format is: it is read, and written as it was.
+    /// Any part, tool, tool choice or format decodes, and encodes to the same JSON.
     // L77
     #[test]
     fn any_json_encodes_as_it_was_decoded(value in any_json(KINDS)) {
-        prop_assert_eq!(&again::<Part>(&value), &value);
-        prop_assert_eq!(&again::<Tool>(&value), &value);
-        prop_assert_eq!(&again::<ToolChoice>(&value), &value);
-        prop_assert_eq!(&again::<ResponseFormat>(&value), &value);
+        prop_assert_eq!(&round_trip::<Part>(&value), &value);
+        prop_assert_eq!(&round_trip::<Tool>(&value), &value);
+        prop_assert_eq!(&round_trip::<ToolChoice>(&value), &value);
+        prop_assert_eq!(&round_trip::<ResponseFormat>(&value), &value);
     }
 }
 
@@ -99,7 +99,7 @@ fn known_objects_become_typed_variants() {
     let wrong = part(json!({"type": "image_url", "image_url": "https://h/i.png"})).unwrap();
     assert!(
         matches!(wrong, Part::Other(_)),
-        "a text where an object belongs is kept"
+        "a string in place of an object is preserved"
     );
     assert_eq!(wrong.kind(), "image_url");
     let choice: ToolChoice = serde_json::from_str("\"required\"").unwrap();
@@ -127,7 +127,7 @@ fn empty_lists_nulls_and_missing_fields_are_preserved() {
         json!({"content": [{"type": "file", "file": {"file_id": "f"}}, {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]}),
         json!({"reasoning_details": [{"type": "reasoning.text", "text": "t"}]}),
     ] {
-        assert_eq!(again::<Message>(&message), message);
+        assert_eq!(round_trip::<Message>(&message), message);
     }
     for answer in [
         json!({"id": "x"}),
@@ -135,11 +135,11 @@ fn empty_lists_nulls_and_missing_fields_are_preserved() {
         json!({"choices": [{"index": 0}]}),
         json!({"choices": []}),
     ] {
-        assert_eq!(again::<ChatCompletion>(&answer), answer);
-        assert_eq!(again::<ChatChunk>(&answer), answer);
+        assert_eq!(round_trip::<ChatCompletion>(&answer), answer);
+        assert_eq!(round_trip::<ChatChunk>(&answer), answer);
     }
     let request = json!({"tools": [], "functions": [], "stop": null, "modalities": ["text"], "metadata": {"a": "b"}, "messages": []});
-    assert_eq!(again::<ChatRequest>(&request), request);
+    assert_eq!(round_trip::<ChatRequest>(&request), request);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn constructors_give_the_expected_json() {
     assert_eq!(serde_json::to_value(&request).unwrap(), wire);
     assert_eq!(
         serde_json::from_value::<Value>(wire)
-            .map(|wire| again::<ChatRequest>(&wire))
+            .map(|wire| round_trip::<ChatRequest>(&wire))
             .unwrap(),
         serde_json::to_value(&request).unwrap()
     );
@@ -191,7 +191,7 @@ fn assembled(deltas: &[Value]) -> ChatCompletion {
     assembler.finish()
 }
 
-/// Mistral's reasoning models stream parts, and then texts.
+/// Mistral's reasoning models stream parts first, then strings.
 // L77
 #[test]
 fn content_parts_are_assembled() {

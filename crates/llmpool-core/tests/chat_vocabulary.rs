@@ -1,4 +1,4 @@
-//! The vocabulary against real traffic of a real server, and against what providers get wrong.
+//! The chat vocabulary, tested with captured traffic and with unusual JSON of providers.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::path::PathBuf;
@@ -39,19 +39,19 @@ fn fixtures(ending: &str) -> Vec<(String, String)> {
     found
 }
 
-fn again<T: serde::Serialize + serde::de::DeserializeOwned>(text: &str) -> Value {
+fn round_trip<T: serde::Serialize + serde::de::DeserializeOwned>(text: &str) -> Value {
     let read: T = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"));
     serde_json::to_value(&read).unwrap()
 }
 
-/// A `temperature` of `0` is written as `0.0`: the same value in another text.
-fn by_value(value: Value) -> Value {
+/// Replaces numbers by floats, since a `temperature` of `0` is encoded as `0.0`.
+fn normalize_numbers(value: Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64()),
-        Value::Array(items) => items.into_iter().map(by_value).collect(),
+        Value::Array(items) => items.into_iter().map(normalize_numbers).collect(),
         Value::Object(members) => members
             .into_iter()
-            .map(|(name, value)| (name, by_value(value)))
+            .map(|(name, value)| (name, normalize_numbers(value)))
             .collect(),
         other => other,
     }
@@ -71,8 +71,12 @@ fn events(body: &str) -> Vec<String> {
 #[test]
 fn captured_chat_json_encodes_as_it_was_decoded() {
     for (name, body) in fixtures("request") {
-        let original = by_value(serde_json::from_str(&body).unwrap());
-        assert_eq!(by_value(again::<ChatRequest>(&body)), original, "{name}");
+        let original = normalize_numbers(serde_json::from_str(&body).unwrap());
+        assert_eq!(
+            normalize_numbers(round_trip::<ChatRequest>(&body)),
+            original,
+            "{name}"
+        );
     }
     for (name, body) in fixtures("response") {
         if name == "chat-stream-raw" {
@@ -81,14 +85,14 @@ fn captured_chat_json_encodes_as_it_was_decoded() {
         if name.starts_with("chat-stream") {
             for event in events(&body).iter().filter(|event| *event != "[DONE]") {
                 assert_eq!(
-                    again::<ChatChunk>(event),
+                    round_trip::<ChatChunk>(event),
                     serde_json::from_str::<Value>(event).unwrap(),
                     "{name}"
                 );
             }
         } else {
             assert_eq!(
-                again::<ChatCompletion>(&body),
+                round_trip::<ChatCompletion>(&body),
                 serde_json::from_str::<Value>(&body).unwrap(),
                 "{name}"
             );
@@ -104,7 +108,7 @@ fn nulls_are_kept_and_absent_fields_stay_absent() {
         r#"{"messages":[{"role":"wizard","content":[{"type":"text","text":"x"}]}],"x":{"y":[1.0e2,null]}}"#,
     ] {
         assert_eq!(
-            again::<ChatRequest>(text),
+            round_trip::<ChatRequest>(text),
             serde_json::from_str::<Value>(text).unwrap()
         );
     }
@@ -222,26 +226,26 @@ fn tool_call_deltas_are_assigned_to_their_call() {
     let two = [("a", "f", "{1}"), ("b", "g", "{2}")]
         .map(|(id, name, arguments)| (id.into(), name.into(), arguments.into()));
     let table = [
-        // As it should be: by index, mixed.
+        // Interleaved, identified by index.
         vec![
             piece(Some(0), Some("a"), Some("f"), "{"),
             piece(Some(1), Some("b"), Some("g"), "{"),
             piece(Some(0), None, None, "1}"),
             piece(Some(1), None, None, "2}"),
         ],
-        // Every call at index 0, told apart by a new id.
+        // Every call at index 0, identified by a new id.
         vec![
             piece(Some(0), Some("a"), Some("f"), "{1}"),
             piece(Some(0), Some("b"), Some("g"), "{"),
             piece(Some(0), None, None, "2}"),
         ],
-        // No index: by id, and by place where there is none.
+        // Without index: by id, and without an id by position.
         vec![
             piece(None, Some("a"), Some("f"), "{1}"),
             piece(None, Some("b"), Some("g"), "{"),
             piece(None, None, None, "2}"),
         ],
-        // The id is repeated in every piece.
+        // The id is repeated in every delta.
         vec![
             piece(Some(0), Some("a"), Some("f"), "{"),
             piece(Some(0), Some("a"), None, "1}"),
@@ -318,10 +322,10 @@ fn empty_finish_reasons_and_empty_chunks_are_ignored() {
     let mut assembler = Assembler::new();
     assembler.push(serde_json::from_value(end("")).unwrap());
     assert!(!assembler.is_done());
-    // As Azure frames a stream.
-    let frame = json!({"id": "", "object": "", "created": 0, "model": "", "choices": [{"index": 0, "finish_reason": null}]});
-    let said = json!({"id": "c1", "object": "chat.completion.chunk", "created": 17, "model": "m", "choices": [{"index": 0, "delta": {"content": "hi"}}]});
-    let answer = assembled(&[frame.clone(), said, frame]);
+    // Azure starts and ends a stream with such chunks.
+    let empty_chunk = json!({"id": "", "object": "", "created": 0, "model": "", "choices": [{"index": 0, "finish_reason": null}]});
+    let content_chunk = json!({"id": "c1", "object": "chat.completion.chunk", "created": 17, "model": "m", "choices": [{"index": 0, "delta": {"content": "hi"}}]});
+    let answer = assembled(&[empty_chunk.clone(), content_chunk, empty_chunk]);
     assert_eq!(
         (
             answer.id.as_deref(),
@@ -364,7 +368,7 @@ fn rare_delta_fields_are_assembled_into_message_fields() {
     assert_eq!(message.extra.get("odd").unwrap().get(), r#""xy""#);
 }
 
-/// Written anew with every chunk, what there is so far would be copied two thousand million times.
+/// Re-encoding the merged fields for each chunk would be quadratic: about 2 * 10^9 copied elements.
 #[test]
 fn fields_in_every_chunk_are_merged_in_linear_time() {
     let mut assembler = Assembler::new();
@@ -459,8 +463,8 @@ fn debug_shows_no_user_text() {
         "content": CANARY, "reasoning": CANARY, "x": CANARY, "tool_calls": [{"id": CANARY, "function": {"arguments": CANARY}}]}}]})).unwrap();
     let mut assembler = Assembler::new();
     assembler.push(chunk.clone());
-    let shown = format!("{request:?} {chunk:?} {assembler:?} {:?}", assembler.partial());
-    assert!(!shown.contains(CANARY), "{shown}");
+    let output = format!("{request:?} {chunk:?} {assembler:?} {:?}", assembler.partial());
+    assert!(!output.contains(CANARY), "{output}");
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
@@ -488,12 +492,12 @@ proptest! {
         };
         let message = with(json!({"role": "user", "content": "x"}));
         let request = with(json!({"messages": [message], "stream_options": with(json!({"include_usage": true}))}));
-        prop_assert_eq!(again::<ChatRequest>(&request.to_string()), request);
+        prop_assert_eq!(round_trip::<ChatRequest>(&request.to_string()), request);
         let usage = with(json!({"prompt_tokens": 1}));
         let answer = with(json!({"choices": [with(json!({"index": 0, "message": message}))], "usage": usage}));
-        prop_assert_eq!(again::<ChatCompletion>(&answer.to_string()), answer);
+        prop_assert_eq!(round_trip::<ChatCompletion>(&answer.to_string()), answer);
         let call = with(json!({"index": 0, "function": with(json!({"name": "f"}))}));
         let chunk = with(json!({"choices": [with(json!({"index": 0, "delta": with(json!({"tool_calls": [call]}))}))]}));
-        prop_assert_eq!(again::<ChatChunk>(&chunk.to_string()), chunk);
+        prop_assert_eq!(round_trip::<ChatChunk>(&chunk.to_string()), chunk);
     }
 }

@@ -1,4 +1,4 @@
-//! The Responses vocabulary against real traffic of a real server, and the grammar of its streams against good and broken ones.
+//! The Responses vocabulary, tested with captured traffic, and the rules for event sequences, tested with valid and invalid streams.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::path::PathBuf;
@@ -24,20 +24,20 @@ fn fixture(name: &str) -> String {
     body.unwrap().1.to_owned()
 }
 
-fn again<T: Serialize + DeserializeOwned>(value: &Value) -> Value {
+fn round_trip<T: Serialize + DeserializeOwned>(value: &Value) -> Value {
     let read: T =
         serde_json::from_str(&value.to_string()).unwrap_or_else(|error| panic!("{error} in {value}"));
     serde_json::to_value(&read).unwrap()
 }
 
-/// A `temperature` of `0` is written as `0.0`: the same value in another text.
-fn by_value(value: Value) -> Value {
+/// Replaces numbers by floats, since a `temperature` of `0` is encoded as `0.0`.
+fn normalize_numbers(value: Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64()),
-        Value::Array(items) => items.into_iter().map(by_value).collect(),
+        Value::Array(items) => items.into_iter().map(normalize_numbers).collect(),
         Value::Object(members) => members
             .into_iter()
-            .map(|(name, value)| (name, by_value(value)))
+            .map(|(name, value)| (name, normalize_numbers(value)))
             .collect(),
         other => other,
     }
@@ -69,20 +69,20 @@ fn captured_responses_json_encodes_as_it_was_decoded() {
     for name in PLAIN.iter().chain(&STREAMS) {
         let request = serde_json::from_str(&fixture(&format!("{name}.request"))).unwrap();
         assert_eq!(
-            by_value(again::<ResponsesRequest>(&request)),
-            by_value(request),
+            normalize_numbers(round_trip::<ResponsesRequest>(&request)),
+            normalize_numbers(request),
             "{name}"
         );
     }
     for name in PLAIN {
         let answer = serde_json::from_str(&fixture(&format!("{name}.response"))).unwrap();
-        assert_eq!(again::<Response>(&answer), answer, "{name}");
+        assert_eq!(round_trip::<Response>(&answer), answer, "{name}");
     }
     for name in STREAMS {
         let events = events(&fixture(&format!("{name}.response")));
         assert!(events.len() > 8);
         for event in events {
-            assert_eq!(again::<ResponseEvent>(&event), event, "{name}");
+            assert_eq!(round_trip::<ResponseEvent>(&event), event, "{name}");
         }
     }
 }
@@ -137,13 +137,13 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Whatever an item, part or tool is: it is read, and written as it was.
+    /// Any item, part or tool decodes, and encodes to the same JSON.
     // L77
     #[test]
     fn any_json_encodes_as_it_was_decoded(value in any_json()) {
-        prop_assert_eq!(&again::<Item>(&value), &value);
-        prop_assert_eq!(&again::<ItemPart>(&value), &value);
-        prop_assert_eq!(&again::<ResponsesTool>(&value), &value);
+        prop_assert_eq!(&round_trip::<Item>(&value), &value);
+        prop_assert_eq!(&round_trip::<ItemPart>(&value), &value);
+        prop_assert_eq!(&round_trip::<ResponsesTool>(&value), &value);
     }
 }
 
@@ -163,8 +163,8 @@ fn known_items_become_typed_variants() {
     assert!(matches!(search, Item::WebSearchCall(_)) && search.id() == Some("ws_1"));
 }
 
-/// A text, two calls of functions side by side, and reasoning with a summary.
-fn good() -> Vec<Value> {
+/// A valid stream: a text, two interleaved function calls, and reasoning with a summary.
+fn valid_stream() -> Vec<Value> {
     let response = |status: &str, output: Value, usage: Value| json!({"id": "resp_1", "object": "response", "status": status, "output": output, "tools": [], "usage": usage});
     let text = json!({"type": "output_text", "text": "Hi you", "annotations": []});
     let reasoning =
@@ -224,7 +224,7 @@ fn check(events: &[Value]) -> Result<(), String> {
 // L75
 #[test]
 fn valid_event_sequence_is_accepted() {
-    assert_eq!(check(&good()), Ok(()));
+    assert_eq!(check(&valid_stream()), Ok(()));
 }
 
 // L75
@@ -232,11 +232,15 @@ fn valid_event_sequence_is_accepted() {
 fn failed_and_truncated_event_sequences_are_accepted() {
     let failed = json!({"type": "response.failed", "response": {"id": "resp_1", "status": "failed", "output": [], "error": {"code": "server_error", "message": "m"}}});
     let error = json!({"type": "error", "code": "server_error", "message": "m", "param": null});
-    let with = |more: &[Value]| check(&numbered(good().into_iter().take(11).chain(more.iter().cloned())));
+    let with = |more: &[Value]| {
+        check(&numbered(
+            valid_stream().into_iter().take(11).chain(more.iter().cloned()),
+        ))
+    };
     assert_eq!(with(std::slice::from_ref(&failed)), Ok(()));
     assert_eq!(with(&[error.clone(), failed]), Ok(()));
     assert_eq!(with(&[error]), Ok(()));
-    let mut cut = good();
+    let mut cut = valid_stream();
     cut.drain(15..25);
     cut[14]["item"]["status"] = "incomplete".into();
     cut[15]["type"] = "response.incomplete".into();
@@ -245,7 +249,7 @@ fn failed_and_truncated_event_sequences_are_accepted() {
     assert_eq!(check(&numbered(cut)), Ok(()));
 }
 
-/// One change makes a good stream a broken one, and the message says what is wrong.
+/// Each change violates one rule of a valid stream, and the error names that rule.
 // L75
 #[test]
 fn each_violation_of_the_event_sequence_is_reported() {
@@ -420,7 +424,7 @@ fn each_violation_of_the_event_sequence_is_reported() {
         ("without a terminal event", |events| drop(events.pop()), true),
     ];
     for (number, (rule, change, renumber)) in table.into_iter().enumerate() {
-        let mut events = good();
+        let mut events = valid_stream();
         change(&mut events);
         if renumber {
             events = numbered(events);

@@ -1,4 +1,4 @@
-//! Schemas of types in the strict subset, and replies as values.
+//! JSON Schemas of Rust types in the strict subset, and replies parsed as values.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -96,7 +96,7 @@ struct Terms {
 
 fn named<T: JsonSchema>() -> NamedSchema {
     let ResponseFormat::JsonSchema(format) = json_schema::<T>().unwrap() else {
-        panic!("it is a schema")
+        panic!("not a JSON schema format")
     };
     format.json_schema
 }
@@ -114,7 +114,7 @@ const ORDER: &str = include_str!("fixtures/structured/order.schema.json");
 // L79
 #[test]
 fn schema_is_stable_and_in_field_order() {
-    // Kept as a file: the text may not change from run to run, nor with a new version of what makes it.
+    // Compared with a file: the text must not change between runs or with a new version of `schemars`.
     let text = self::text::<Order>();
     assert_eq!(text, serde_json::from_str::<Value>(ORDER).unwrap().to_string());
     for _ in 0..20 {
@@ -143,7 +143,7 @@ fn schema_becomes_a_strict_response_format() {
     assert!(name.starts_with("__name_that"));
 }
 
-/// Every node is of the strict subset, whatever the type.
+/// Asserts that every node is in the strict subset.
 fn assert_strict(node: &Value) {
     let members = node.as_object().unwrap();
     let allowed: &[&str] = if members.contains_key("$ref") {
@@ -187,7 +187,7 @@ fn assert_strict(node: &Value) {
 
 #[test]
 #[allow(dead_code, reason = "only their schemas are of interest")]
-fn every_schema_is_of_the_strict_subset() {
+fn every_schema_is_in_the_strict_subset() {
     #[derive(JsonSchema)]
     struct Transparent(Wide);
 
@@ -203,7 +203,7 @@ fn every_schema_is_of_the_strict_subset() {
         #[schemars(email, regex(pattern = "x"), extend("examples" = ["x"]))]
         g: String,
         h: Result<String, Untagged>,
-        /// Described, though it is a reference that leads back here.
+        /// A description of a recursive reference.
         i: Option<Box<Wide>>,
         /// Described.
         j: Vec<Untagged>,
@@ -253,15 +253,19 @@ fn every_schema_is_of_the_strict_subset() {
         {
             assert!(
                 schema.pointer(reference).is_some(),
-                "{reference} leads nowhere in {text}"
+                "{reference} does not resolve in {text}"
             );
         }
     }
     let wide = schema::<Wide>();
     let left = wide.pointer("/$defs/Recursive/anyOf/1/properties/of/properties/left");
     let bare = json!({"$ref": "#/$defs/Recursive"});
-    assert_eq!(left, Some(&bare), "a circle is not unrolled for a description");
-    // A struct around another is written as that other.
+    assert_eq!(
+        left,
+        Some(&bare),
+        "a recursive reference is not inlined for its description"
+    );
+    // A transparent struct has the schema of its field.
     let names = |schema: &Value| schema["required"].clone();
     assert_eq!(names(&schema::<Wide>()), names(&schema::<Transparent>()));
 }
@@ -272,7 +276,7 @@ fn doc_comments_become_descriptions() {
     assert_eq!(order["description"], "An order of the shop.");
     let described = |pointer: &str| order.pointer(pointer).unwrap()["description"].clone();
     assert_eq!(described("/properties/number"), "As printed on the bill.");
-    // Nothing may stand beside a reference, so this one is written out.
+    // No keyword may accompany `$ref`, so this reference is inlined.
     assert_eq!(described("/properties/buyer"), "Who pays.");
     assert_eq!(described("/properties/delivery"), "Where to.");
     assert_eq!(described("/$defs/Person"), "A person.");
@@ -280,14 +284,14 @@ fn doc_comments_become_descriptions() {
     assert_eq!(described("/$defs/Payment/anyOf/1"), "By card.");
 }
 
-fn refused<T: JsonSchema>() -> (String, Unsupported, String) {
+fn schema_error<T: JsonSchema>() -> (String, Unsupported, String) {
     let error: SchemaError = json_schema::<T>().unwrap_err();
     (error.path().to_owned(), error.reason().clone(), error.to_string())
 }
 
 #[test]
 #[allow(dead_code, reason = "only their schemas are of interest")]
-fn what_strict_schemas_cannot_say_is_refused_with_its_place() {
+fn unsupported_schema_is_rejected_with_path_and_reason() {
     #[derive(JsonSchema)]
     struct Within<T> {
         list: Vec<Holder<T>>,
@@ -317,29 +321,32 @@ fn what_strict_schemas_cannot_say_is_refused_with_its_place() {
         State(Payment),
     }
 
-    let (at, why, message) = refused::<Within<HashMap<String, u8>>>();
-    assert!(at.ends_with(".value"), "{at}");
-    assert_eq!(why, Unsupported::Map);
+    let (path, reason, message) = schema_error::<Within<HashMap<String, u8>>>();
+    assert!(path.ends_with(".value"), "{path}");
+    assert_eq!(reason, Unsupported::Map);
     assert!(message.contains("use a list of structs with a key and a value"));
-    assert_eq!(refused::<Within<HashMap<i8, u8>>>().1, Unsupported::Map);
-    assert_eq!(refused::<Within<Value>>().1, Unsupported::Any);
-    assert_eq!(refused::<Within<Vec<Value>>>().1, Unsupported::Any);
-    assert_eq!(refused::<Within<(u8, String)>>().1, Unsupported::Tuple);
-    assert_eq!(refused::<Flat>().1, Unsupported::Map);
-    assert_eq!(refused::<FlatEnum>().1, Unsupported::FlattenedEnum);
-    assert!(matches!(refused::<Within<OfEnum>>().1, Unsupported::Reference(_)));
+    assert_eq!(schema_error::<Within<HashMap<i8, u8>>>().1, Unsupported::Map);
+    assert_eq!(schema_error::<Within<Value>>().1, Unsupported::Any);
+    assert_eq!(schema_error::<Within<Vec<Value>>>().1, Unsupported::Any);
+    assert_eq!(schema_error::<Within<(u8, String)>>().1, Unsupported::Tuple);
+    assert_eq!(schema_error::<Flat>().1, Unsupported::Map);
+    assert_eq!(schema_error::<FlatEnum>().1, Unsupported::FlattenedEnum);
+    assert!(matches!(
+        schema_error::<Within<OfEnum>>().1,
+        Unsupported::Reference(_)
+    ));
     let keyword = (
         "Extended.name".to_owned(),
         Unsupported::Keyword("if".to_owned()),
         "Extended.name: strict schemas do not support `if`".to_owned(),
     );
-    assert_eq!(refused::<Extended>(), keyword);
+    assert_eq!(schema_error::<Extended>(), keyword);
     for root in [
-        refused::<Vec<Item>>(),
-        refused::<State>(),
-        refused::<Payment>(),
-        refused::<Option<Item>>(),
-        refused::<String>(),
+        schema_error::<Vec<Item>>(),
+        schema_error::<State>(),
+        schema_error::<Payment>(),
+        schema_error::<Option<Item>>(),
+        schema_error::<String>(),
     ] {
         assert_eq!(root.1, Unsupported::Root, "{}", root.2);
     }
@@ -349,12 +356,12 @@ fn answer(choice: Value) -> ChatCompletion {
     serde_json::from_value(json!({"choices": [choice]})).unwrap()
 }
 
-fn says(text: &str) -> ChatCompletion {
+fn completion_of(text: &str) -> ChatCompletion {
     answer(json!({"finish_reason": "stop", "message": {"role": "assistant", "content": text}}))
 }
 
 fn error<T: DeserializeOwned + std::fmt::Debug>(text: &str) -> String {
-    parse_reply::<T>(&says(text)).unwrap_err().to_string()
+    parse_reply::<T>(&completion_of(text)).unwrap_err().to_string()
 }
 
 // L53
@@ -420,7 +427,7 @@ fn fenced_and_multi_part_replies_parse() {
         format!(" {json}\n"),
         format!("```\n{json}```\n"),
     ] {
-        assert_eq!(parse_reply::<Card>(&says(&text)).unwrap(), card);
+        assert_eq!(parse_reply::<Card>(&completion_of(&text)).unwrap(), card);
     }
     let (start, end) = json.split_at(9);
     let parts = json!([{"type": "text", "text": start}, {"type": "thinking"}, {"type": "text", "text": end}]);
@@ -432,7 +439,7 @@ fn fenced_and_multi_part_replies_parse() {
 
 #[test]
 fn invalid_json_is_reported_with_line_and_column() {
-    let place = |text: &str| match parse_reply::<Card>(&says(text)) {
+    let place = |text: &str| match parse_reply::<Card>(&completion_of(text)) {
         Err(ReplyError::NotJson { line, column }) => (line, column),
         other => panic!("{other:?}"),
     };
@@ -440,7 +447,7 @@ fn invalid_json_is_reported_with_line_and_column() {
     assert_eq!(place("{\n  \"digits\": x}"), (2, 13));
     assert_eq!(place("```json\n{\n  \"digits\": x}\n```"), (3, 13));
     assert_eq!(place("{} {}"), (1, 4));
-    // Not JSON comes before not of the type.
+    // A syntax error is reported before a type mismatch.
     assert_eq!(place("{\"active\": 1, x"), (1, 15));
     assert_eq!(
         error::<Card>("x"),
@@ -464,7 +471,7 @@ fn mismatch_is_reported_with_path_and_reason() {
     let good = json!({
         "items": [{"title": "t", "price": 1, "count": 1, "labels": null, "parts": []}], "states": ["open"],
         "deliveries": ["Pickup"], "by_number": {"1": 1.5}, "raw": {"a": 1}, "size": [1, 2], "payment": {"kind": "Cash"}});
-    parse_reply::<Basket>(&says(&good.to_string())).unwrap();
+    parse_reply::<Basket>(&completion_of(&good.to_string())).unwrap();
     let table = [
         (
             "/items/0/price",
@@ -561,16 +568,16 @@ fn mismatch_is_reported_with_path_and_reason() {
     for (pointer, value, expected) in table {
         let mut reply = good.clone();
         *reply.pointer_mut(pointer).unwrap() = value;
-        let error = parse_reply::<Basket>(&says(&reply.to_string())).unwrap_err();
+        let error = parse_reply::<Basket>(&completion_of(&reply.to_string())).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("the reply does not fit the requested type: {expected}")
         );
-        let shown = format!("{error:?}");
-        assert!(!shown.contains("CANARY") && !shown.contains("4711"), "{shown}");
+        let output = format!("{error:?}");
+        assert!(!output.contains("CANARY") && !output.contains("4711"), "{output}");
         assert!(
             std::error::Error::source(&error).is_none(),
-            "a source would be shown"
+            "an error source would be displayed"
         );
     }
 }
@@ -585,7 +592,9 @@ fn message_of_the_type_is_not_displayed() {
             Err(serde::de::Error::custom(format!("I do not like {text}")))
         }
     }
-    let ReplyError::Mismatch(mismatch) = parse_reply::<Vec<Picky>>(&says("[\"CANARY\"]")).unwrap_err() else {
+    let ReplyError::Mismatch(mismatch) =
+        parse_reply::<Vec<Picky>>(&completion_of("[\"CANARY\"]")).unwrap_err()
+    else {
         panic!("not a mismatch")
     };
     assert_eq!(mismatch.to_string(), "[0]: rejected by the type");
@@ -603,19 +612,19 @@ fn message_of_the_type_is_not_displayed() {
         a: u8,
     }
     assert!(error::<Closed>("{\"CANARY\": 1}").ends_with("$: unknown field, expected `a`"));
-    // What reading as a value hides is still an error, without its text.
+    // A repeated member is an error too, without its text.
     assert!(error::<Closed>("{\"a\": 1, \"a\": 2}").ends_with("$: rejected by the type"));
 }
 
-/// Whether a value keeps to a schema of the strict subset.
-fn keeps(root: &Value, schema: &Value, value: &Value) -> bool {
+/// Returns whether a value is valid for a schema in the strict subset.
+fn is_valid(root: &Value, schema: &Value, value: &Value) -> bool {
     if let Some(reference) = schema.get("$ref") {
         let target = root.pointer(reference.as_str().unwrap().trim_start_matches('#'));
-        return keeps(root, target.unwrap(), value);
+        return is_valid(root, target.unwrap(), value);
     }
     if let Some(branches) = schema.get("anyOf") {
         let branches = branches.as_array().unwrap();
-        return branches.iter().any(|branch| keeps(root, branch, value));
+        return branches.iter().any(|branch| is_valid(root, branch, value));
     }
     let types = match &schema["type"] {
         Value::Array(types) => types.clone(),
@@ -633,10 +642,10 @@ fn keeps(root: &Value, schema: &Value, value: &Value) -> bool {
                 && properties.iter().all(|(name, property)| {
                     members
                         .get(name)
-                        .is_some_and(|member| keeps(root, property, member))
+                        .is_some_and(|member| is_valid(root, property, member))
                 })
         }
-        Value::Array(items) => items.iter().all(|item| keeps(root, &schema["items"], item)),
+        Value::Array(items) => items.iter().all(|item| is_valid(root, &schema["items"], item)),
         _ => true,
     };
     allowed && inside && types.iter().any(|kind| is_of(value, kind.as_str().unwrap()))
@@ -668,7 +677,7 @@ fn any_person() -> impl Strategy<Value = Person> {
 fn any_item() -> impl Strategy<Value = Item> {
     let alone = (
         ".{0,6}",
-        // Decimals may come back one digit further along; these are exact.
+        // Other decimals may change in their last digit; these are exact.
         any::<i32>().prop_map(|quarters| f64::from(quarters) / 4.0),
         any::<u8>(),
         prop::option::of(prop::collection::vec(".{0,3}", 0..3)),
@@ -736,10 +745,10 @@ proptest! {
     #[test]
     fn valid_values_match_the_schema_and_parse_back(order in any_order(), fenced in any::<bool>()) {
         let schema = schema::<Order>();
-        prop_assert!(keeps(&schema, &schema, &serde_json::to_value(&order).unwrap()));
+        prop_assert!(is_valid(&schema, &schema, &serde_json::to_value(&order).unwrap()));
         let text = serde_json::to_string_pretty(&order).unwrap();
         let text = if fenced { format!("```json\n{text}\n```") } else { text };
-        prop_assert_eq!(parse_reply::<Order>(&says(&text)).unwrap(), order);
+        prop_assert_eq!(parse_reply::<Order>(&completion_of(&text)).unwrap(), order);
     }
 
     #[test]
@@ -749,17 +758,17 @@ proptest! {
         let mut less = whole.clone();
         let name = whole.as_object().unwrap().keys().nth(nth).unwrap();
         less.as_object_mut().unwrap().remove(name);
-        prop_assert!(!keeps(&schema, &schema, &less));
+        prop_assert!(!is_valid(&schema, &schema, &less));
         let mut more = whole;
         more["x"] = json!(1);
-        prop_assert!(!keeps(&schema, &schema, &more));
+        prop_assert!(!is_valid(&schema, &schema, &more));
     }
 
     #[test]
     fn errors_contain_no_text_of_the_reply(text in "[ -~]{0,3}CANARY[ -~]{0,20}", inside in any::<bool>()) {
         let reply = if inside { json!({"digits": "1", "active": text}).to_string() } else { text };
-        let error = parse_reply::<Card>(&says(&reply)).unwrap_err();
-        let shown = format!("{error} {error:?}");
-        prop_assert!(!shown.contains("CANARY"));
+        let error = parse_reply::<Card>(&completion_of(&reply)).unwrap_err();
+        let output = format!("{error} {error:?}");
+        prop_assert!(!output.contains("CANARY"));
     }
 }

@@ -48,6 +48,8 @@
 //! - Statistics, errors and debug output contain no keys and no prompts. Answers contain a prompt only with
 //!   [`Scenario::echo`].
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod answer_draft;
 mod answer_text;
 mod behaviour;

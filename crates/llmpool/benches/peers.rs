@@ -1,13 +1,12 @@
-//! llmpool under the load of `scripts/bench-peers`: callers that ask, wait for the answer, and ask again.
+//! llmpool under the load of `scripts/bench-peers`: closed-loop callers, each with one call at a time.
 //!
-//! A subject of that comparison is a process of its own. It reads its task as a line of JSON, gets ready, says `ready`, begins
-//! when it reads another line, and ends with a line of JSON that says what became of every call.
-//! `benches/peers/load.py` does the same for the others; nothing is computed in either, so that all are judged by the same
-//! arithmetic.
+//! Each compared client runs in its own process. The process reads its task as one line of JSON, prints `ready`, starts the load
+//! after the next line, and ends with one line of JSON with the result of every call. `benches/peers/load.py` does the same for
+//! the other clients. Neither computes statistics, so that all results are evaluated by the same code.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a bench talks to the terminal, and a failed unwrap is a failed bench"
+    reason = "a bench prints to the terminal, and a failed unwrap is a failed bench"
 )]
 
 use std::time::Duration;
@@ -17,42 +16,42 @@ use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// What a caller does after a failure before it asks again, as in `load.py`.
+/// Pause of a caller after a failure, as in `load.py`.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let Some(task) = Task::read() else {
-        // `cargo bench` alone: nobody reads what would be said.
+        // Run by `cargo bench` without a task.
         return println!("see scripts/bench-peers");
     };
     let target = task.target();
-    // What is done once is not what is measured. It may fail: then the others will tell.
-    let _ = ask(&target).await;
+    // Excludes one-time costs from the measurement. A failure shows in the measured calls too.
+    let _ = call(&target).await;
     println!("ready");
     line().unwrap();
 
-    let begun = Instant::now();
+    let started = Instant::now();
     let callers: Vec<_> = (0..task.callers)
-        .map(|_| tokio::spawn(caller(target.clone(), begun, task.span, task.latency)))
+        .map(|_| tokio::spawn(caller(target.clone(), started, task.span, task.latency)))
         .collect();
-    let mut seen = Vec::new();
+    let mut results = Vec::new();
     for caller in callers {
-        seen.push(caller.await.unwrap());
+        results.push(caller.await.unwrap());
     }
-    println!("{}", report(&seen));
+    println!("{}", report(&results));
 }
 
-/// What is to be done, as the other side of the pipe says it.
+/// The load, read from standard input.
 struct Task {
     url: String,
     keys: Vec<String>,
-    /// What the provider gives to a key.
+    /// Requests per minute that the provider admits per key.
     per_minute: u32,
     callers: usize,
-    /// Calls begin for so long …
+    /// Time during which calls start.
     span: Duration,
-    /// … and those asked at the very end may take so much longer.
+    /// Additional time for the last calls to finish.
     latency: Duration,
 }
 
@@ -86,64 +85,71 @@ impl Task {
     }
 }
 
-/// What became of one caller's calls. Times are seconds since the load began.
+/// Results of one caller. Times are in seconds since the start of the load.
 #[derive(Default)]
-struct Seen {
-    /// When each answer was there, and how long it took.
+struct CallerResult {
+    /// End and duration of each successful call.
     answers: Vec<(f64, f64)>,
     failed: u64,
-    /// Whether the time was up before the last one ended.
+    /// Whether the time ended during the last call.
     open: bool,
     first_error: Option<(f64, String)>,
 }
 
-async fn caller(target: OpenAiCompatible, begun: Instant, span: Duration, latency: Duration) -> Seen {
-    let mut seen = Seen::default();
-    while begun.elapsed() < span {
-        let asked = Instant::now();
-        let Ok(answer) = tokio::time::timeout_at(begun + span + latency, ask(&target)).await else {
-            seen.open = true;
+async fn caller(
+    target: OpenAiCompatible,
+    started: Instant,
+    span: Duration,
+    latency: Duration,
+) -> CallerResult {
+    let mut results = CallerResult::default();
+    while started.elapsed() < span {
+        let call_started = Instant::now();
+        let Ok(answer) = tokio::time::timeout_at(started + span + latency, call(&target)).await else {
+            results.open = true;
             break;
         };
-        let ended = begun.elapsed().as_secs_f64();
+        let ended = started.elapsed().as_secs_f64();
         match answer {
-            Ok(()) => seen.answers.push((ended, asked.elapsed().as_secs_f64())),
+            Ok(()) => results
+                .answers
+                .push((ended, call_started.elapsed().as_secs_f64())),
             Err(error) => {
-                seen.failed += 1;
-                seen.first_error.get_or_insert((ended, error));
+                results.failed += 1;
+                results.first_error.get_or_insert((ended, error));
                 tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
             }
         }
     }
-    seen
+    results
 }
 
-async fn ask(target: &OpenAiCompatible) -> Result<(), String> {
+async fn call(target: &OpenAiCompatible) -> Result<(), String> {
     let answer = target.chat(&ChatRequest::user("hi")).await;
     answer
         .map(|_| ())
         .map_err(|error| format!("{:?}: {error}", error.kind()))
 }
 
-fn report(seen: &[Seen]) -> Value {
-    let answers = seen.iter().enumerate().flat_map(|(caller, seen)| {
+fn report(results: &[CallerResult]) -> Value {
+    let answers = results.iter().enumerate().flat_map(|(caller, results)| {
         let numbered = move |&(ended, took): &(f64, f64)| json!([caller, ended, took]);
-        seen.answers.iter().map(numbered)
+        results.answers.iter().map(numbered)
     });
-    let first = seen
+    let first = results
         .iter()
-        .filter_map(|seen| seen.first_error.as_ref())
+        .filter_map(|results| results.first_error.as_ref())
         .min_by(|a, b| a.0.total_cmp(&b.0));
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "answers": answers.collect::<Vec<_>>(),
-        "failed": seen.iter().map(|seen| seen.failed).collect::<Vec<_>>(),
-        "open": seen.iter().filter(|seen| seen.open).count(),
+        "failed": results.iter().map(|results| results.failed).collect::<Vec<_>>(),
+        "open": results.iter().filter(|results| results.open).count(),
         "first_error": first.map(|(after, text)| json!({"after": after, "text": text})),
     })
 }
 
-/// The next line of the other side, `None` where it says nothing more.
+/// Reads the next line of standard input; `None` at its end.
 fn line() -> Option<String> {
     let mut line = String::new();
     let read = std::io::stdin().read_line(&mut line).unwrap();

@@ -318,11 +318,11 @@ async fn list_models(
     };
     let head_by = (deadlines.deadline, FailureKind::DeadlineExceeded);
     let (head, body) =
-        exchange::hand_over(target, request, |_| {}, &deadlines, clock::now(), head_by).await?;
+        exchange::send_request(target, request, |_| {}, &deadlines, clock::now(), head_by).await?;
     if !head.status.is_success() {
-        return Err(exchange::refusal(&head, body, &deadlines).await);
+        return Err(exchange::read_failure(&head, body, &deadlines).await);
     }
-    let body = exchange::whole(body, &deadlines).await?;
+    let body = exchange::read_body(body, &deadlines).await?;
     Ok(ModelListResponse {
         headers: head.headers,
         models: model_names(&body),
@@ -344,11 +344,11 @@ async fn call(
     let started = clock::now();
     let request = || exchange::http_request(target, Some(key), rendered);
     let head_by = (deadlines.deadline, FailureKind::DeadlineExceeded);
-    let (head, body) = exchange::hand_over(target, request, |_| {}, deadlines, started, head_by).await?;
+    let (head, body) = exchange::send_request(target, request, |_| {}, deadlines, started, head_by).await?;
     check.status = Some(head.status.as_u16());
     (check.limits, _) = parse_limit_headers(&head.headers);
     if !head.status.is_success() {
-        return Err(exchange::refusal(&head, body, deadlines).await);
+        return Err(exchange::read_failure(&head, body, deadlines).await);
     }
     let limits = StreamLimits {
         first_content_at: deadlines.deadline,

@@ -1,4 +1,4 @@
-//! One attempt: a request handed to a connection, and its answer up to the first content.
+//! One attempt: sends a request over a connection and reads the response up to the first content.
 
 use std::time::Duration;
 
@@ -22,31 +22,32 @@ use crate::stream::{RawEvent, RawEventStream, StreamLimits};
 use crate::target::Target;
 use crate::transport::{self, Body, SendError};
 
-/// The most that is read of an error's body.
-const LONGEST_ERROR: usize = 64 << 10;
-/// The most that is read of a plain answer.
-const LONGEST_BODY: usize = 256 << 20;
-/// How long the body of an error may take; its status is known already.
+/// Maximum number of bytes read of an error response.
+const MAX_ERROR_BODY: usize = 64 << 10;
+/// Maximum number of bytes read of a plain response.
+const MAX_BODY: usize = 256 << 20;
+/// Maximum time to read the body of an error response, whose status is already known.
 const ERROR_BODY_GRACE: Duration = Duration::from_secs(5);
-/// The most that is held back of a stream before its first content, beside what it may say again of its request.
-const LONGEST_PREFIX: usize = 1 << 20;
-/// How often a stream says its request again before its first content: queued, created, in progress, and escaped otherwise.
-const ECHOES: usize = 4;
-/// How often a request may come back unwritten before we believe that there is no connection to be had.
-const MOST_UNWRITTEN: u32 = 8;
+/// Maximum number of bytes buffered before the first content of a stream, in addition to echoes of the request.
+const MAX_PREFIX: usize = 1 << 20;
+/// Maximum number of echoes of the request before the first content: in the events queued, created and in progress, and one more for
+/// different escaping.
+const MAX_ECHOES: usize = 4;
+/// Maximum number of connections that close before the request is written, within one attempt.
+const MAX_UNSENT: u32 = 8;
 
-/// How long things may take.
+/// Timeouts and deadline of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallDeadlines {
     pub(crate) timeouts: Timeouts,
     pub(crate) deadline: Timestamp,
 }
 
-/// What came back.
+/// Successful result of an attempt.
 pub(crate) enum Reply {
-    /// The whole body of a plain answer.
+    /// The complete body of a response that is not streamed.
     Plain { head: Head, body: Bytes },
-    /// A stream whose first content has come: everything up to there, and the rest.
+    /// A stream that has reached its first content: the events up to there, and the remaining stream.
     Stream {
         head: Head,
         prefix: Vec<RawEvent>,
@@ -54,7 +55,7 @@ pub(crate) enum Reply {
     },
 }
 
-/// What is kept of an answer's head.
+/// Status and request id of a response.
 pub(crate) struct Head {
     pub(crate) status: u16,
     pub(crate) request_id: Option<String>,
@@ -68,101 +69,106 @@ impl Reply {
     }
 }
 
-/// Makes one attempt. The permit tells afterwards whether the request was handed to a connection.
+/// Makes one attempt. Marks the permit as used if the request was passed to a connection.
 pub(crate) async fn once(
     target: &Target,
     permit: &mut Permit,
     request: &EncodedRequest,
-    patience: &CallDeadlines,
+    deadlines: &CallDeadlines,
 ) -> Result<Reply, Failure> {
     let sent_by = clock::now();
     let limits = StreamLimits {
-        first_content_at: end_of(sent_by, patience.timeouts.first_content).min(patience.deadline),
-        idle: patience.timeouts.idle,
-        deadline: patience.deadline,
+        first_content_at: end_of(sent_by, deadlines.timeouts.first_content).min(deadlines.deadline),
+        idle: deadlines.timeouts.idle,
+        deadline: deadlines.deadline,
     };
     let (head, body) = send(
         target,
         permit,
         request,
-        patience,
+        deadlines,
         sent_by,
         limits.first_content_at,
     )
     .await?;
     limit_headers::record(target, permit, &head.headers);
-    let maker = AffinityRecorder::new(target, permit.key());
+    let affinity = AffinityRecorder::new(target, permit.key());
     if !head.status.is_success() {
-        return Err(refusal(&head, body, patience).await);
+        return Err(read_failure(&head, body, deadlines).await);
     }
-    let kept = Head {
+    let reply_head = Head {
         status: head.status.as_u16(),
         request_id: request_id(&head.headers),
     };
     if request.stream && !is_json(&head.headers) {
-        let most = LONGEST_PREFIX + ECHOES * request.body.len();
+        let max_prefix = MAX_PREFIX + MAX_ECHOES * request.body.len();
         return first_content(
-            kept,
-            RawEventStream::new(body, target.format, limits, maker),
-            most,
+            reply_head,
+            RawEventStream::new(body, target.format, limits, affinity),
+            max_prefix,
         )
         .await;
     }
-    let body = whole(body, patience).await?;
+    let body = read_body(body, deadlines).await?;
     check_plain(&head, &body, request.endpoint)?;
     if request.stream {
-        // The provider ignored that a stream was asked for, and its answer is no stream.
+        // The provider ignored `stream` and sent a plain response.
         return Err(Failure {
-            status: Some(kept.status),
+            status: Some(reply_head.status),
             ..Failure::new(FailureKind::InvalidResponse)
         });
     }
-    if let Some(maker) = maker {
-        maker.record(&body);
+    if let Some(affinity) = affinity {
+        affinity.record(&body);
     }
-    Ok(Reply::Plain { head: kept, body })
+    Ok(Reply::Plain {
+        head: reply_head,
+        body,
+    })
 }
 
-/// Hands the request to a connection and waits for the head of the answer.
+/// Sends the request and waits for the response head.
 async fn send(
     target: &Target,
     permit: &mut Permit,
     request: &EncodedRequest,
-    patience: &CallDeadlines,
+    deadlines: &CallDeadlines,
     sent_by: Timestamp,
     first_content_at: Timestamp,
 ) -> Result<(response::Parts, Body), Failure> {
-    let head_by = if request.stream && first_content_at < patience.deadline {
+    let head_by = if request.stream && first_content_at < deadlines.deadline {
         (first_content_at, FailureKind::FirstContentTimeout)
     } else {
-        (patience.deadline, FailureKind::DeadlineExceeded)
+        (deadlines.deadline, FailureKind::DeadlineExceeded)
     };
     let key = permit.key();
     let build = || http_request(target, key, request);
-    let handed = |handed: bool| {
-        if handed {
+    let on_send = |sent: bool| {
+        if sent {
             permit.mark_used();
         } else {
             permit.mark_unused();
         }
     };
-    hand_over(target, build, handed, patience, sent_by, head_by).await
+    send_request(target, build, on_send, deadlines, sent_by, head_by).await
 }
 
-/// Hands a request to a connection and waits for the head of its answer, until an instant that has a name. `handed` is told when the
-/// request is with a connection, and when it came back unwritten.
-pub(crate) async fn hand_over(
+/// Sends a request and waits for the response head until `head_by`, after which the attempt fails with `late`.
+///
+/// Calls `on_send` with `true` when the request is passed to a connection, and with `false` if that connection did not write it.
+pub(crate) async fn send_request(
     target: &Target,
     request: impl Fn() -> Request<Full<Bytes>>,
-    mut handed: impl FnMut(bool),
-    patience: &CallDeadlines,
+    mut on_send: impl FnMut(bool),
+    deadlines: &CallDeadlines,
     sent_by: Timestamp,
     (head_by, late): (Timestamp, FailureKind),
 ) -> Result<(response::Parts, Body), Failure> {
     let mut now = sent_by;
-    for _ in 0..MOST_UNWRITTEN {
-        let connect_by = end_of(now, patience.timeouts.connect);
-        let connection = match within(connect_by.min(patience.deadline), target.connections.acquire()).await {
+    for _ in 0..MAX_UNSENT {
+        let connect_by = end_of(now, deadlines.timeouts.connect);
+        let connection = match within(connect_by.min(deadlines.deadline), target.connections.acquire()).await
+        {
             Some(Ok(connection)) => connection,
             Some(Err(error)) => {
                 let message = Some(error.to_string());
@@ -171,10 +177,10 @@ pub(crate) async fn hand_over(
                     ..Failure::new(FailureKind::Connect)
                 });
             }
-            None if connect_by < patience.deadline => return Err(Failure::new(FailureKind::ConnectTimeout)),
+            None if connect_by < deadlines.deadline => return Err(Failure::new(FailureKind::ConnectTimeout)),
             None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
         };
-        handed(true);
+        on_send(true);
         match within(
             head_by,
             transport::send(connection, target.connections.clone(), request()),
@@ -184,7 +190,7 @@ pub(crate) async fn hand_over(
             None => return Err(Failure::new(late)),
             Some(Ok(answer)) => return Ok(answer),
             Some(Err(SendError::NotSent)) => {
-                handed(false);
+                on_send(false);
                 now = clock::now();
             }
             Some(Err(SendError::StaleConnection)) => return Err(Failure::new(FailureKind::DeadConnection)),
@@ -216,18 +222,18 @@ pub(crate) fn http_request(
     request
 }
 
-/// Reads a stream up to its first content or terminal event. Until then, or until more than `most` bytes are held back, an error is still a
-/// failure that may be repeated.
-async fn first_content(head: Head, mut frames: RawEventStream, most: usize) -> Result<Reply, Failure> {
+/// Reads a stream up to its first content or terminal event. Until then, or until more than `max_prefix` bytes are buffered, an error is
+/// a failure of the attempt, which can be retried.
+async fn first_content(head: Head, mut frames: RawEventStream, max_prefix: usize) -> Result<Reply, Failure> {
     let mut prefix = Vec::new();
-    let mut held = 0;
+    let mut buffered = 0;
     loop {
         match frames.next_event().await {
             Some(Ok(frame)) => {
-                held += frame.event.data.len();
-                let shown = frame.flags.content || frame.flags.done;
+                buffered += frame.event.data.len();
+                let is_visible = frame.flags.content || frame.flags.done;
                 if frame.flags.done && !frames.view().has_content() {
-                    // A stream that ends before it has begun is no answer.
+                    // A stream that ends without content is not a valid response.
                     return Err(Failure {
                         status: Some(head.status),
                         request_id: head.request_id,
@@ -235,7 +241,7 @@ async fn first_content(head: Head, mut frames: RawEventStream, most: usize) -> R
                     });
                 }
                 prefix.push(frame);
-                if shown || held > most {
+                if is_visible || buffered > max_prefix {
                     return Ok(Reply::Stream {
                         head,
                         prefix,
@@ -251,20 +257,20 @@ async fn first_content(head: Head, mut frames: RawEventStream, most: usize) -> R
                     ..failure
                 });
             }
-            // Only a stream with a terminal event ends cleanly, and that was shown.
+            // Without a terminal event, the stream was truncated; a terminal event has returned above.
             None => return Err(Failure::new(FailureKind::Truncated)),
         }
     }
 }
 
-/// Reads a whole plain body.
-pub(crate) async fn whole(mut body: Body, patience: &CallDeadlines) -> Result<Bytes, Failure> {
+/// Reads the complete body of a response that is not streamed.
+pub(crate) async fn read_body(mut body: Body, deadlines: &CallDeadlines) -> Result<Bytes, Failure> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let mut timer = Timer::default();
     loop {
-        let idle_by = end_of(clock::now(), patience.timeouts.idle);
-        timer.set(idle_by.min(patience.deadline));
+        let idle_by = end_of(clock::now(), deadlines.timeouts.idle);
+        timer.set(idle_by.min(deadlines.deadline));
         let piece = std::future::poll_fn(|cx| match body.poll_data(cx) {
             std::task::Poll::Ready(piece) => std::task::Poll::Ready(Some(piece)),
             std::task::Poll::Pending => timer.poll(cx).map(|()| None),
@@ -279,20 +285,20 @@ pub(crate) async fn whole(mut body: Body, patience: &CallDeadlines) -> Result<By
                     rest.extend_from_slice(first);
                 }
                 rest.extend_from_slice(&piece);
-                if rest.len() > LONGEST_BODY {
+                if rest.len() > MAX_BODY {
                     return Err(Failure::new(FailureKind::InvalidResponse));
                 }
             }
             Some(None) if rest.is_empty() => return Ok(first.unwrap_or_default()),
             Some(None) => return Ok(rest.freeze()),
             Some(Some(Err(_))) => return Err(Failure::new(FailureKind::ConnectionLost)),
-            None if idle_by < patience.deadline => return Err(Failure::new(FailureKind::IdleTimeout)),
+            None if idle_by < deadlines.deadline => return Err(Failure::new(FailureKind::IdleTimeout)),
             None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
         }
     }
 }
 
-/// A success whose body is an error, or no answer at all, is a failure.
+/// Returns a failure if the body of a success contains an error or is not JSON.
 fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), Failure> {
     if let Some(error) = provider_error::find_error_in_success(body) {
         let failure = llmpool_core::failure::classify_in_stream(&error);
@@ -306,7 +312,7 @@ fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), 
     let body = body.trim_ascii();
     let looks_like_json = match body.first() {
         Some(b'{') => body.ends_with(b"}"),
-        // Some providers list their models without anything around them.
+        // Some providers return the model list as a bare array.
         Some(b'[') => body.ends_with(b"]") && at == Endpoint::Models,
         _ => false,
     };
@@ -321,12 +327,17 @@ fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), 
     })
 }
 
-pub(crate) async fn refusal(head: &response::Parts, mut body: Body, patience: &CallDeadlines) -> Failure {
-    let by = (clock::now() + ERROR_BODY_GRACE).min(patience.deadline);
+/// Reads an error response and classifies it.
+pub(crate) async fn read_failure(
+    head: &response::Parts,
+    mut body: Body,
+    deadlines: &CallDeadlines,
+) -> Failure {
+    let by = (clock::now() + ERROR_BODY_GRACE).min(deadlines.deadline);
     let mut text = BytesMut::new();
-    // A body that breaks or hangs leaves us with the status, which is enough.
+    // If the body is incomplete or late, the status is sufficient.
     let _ = within(by, async {
-        while text.len() < LONGEST_ERROR
+        while text.len() < MAX_ERROR_BODY
             && let Some(Ok(piece)) = body.data().await
         {
             text.extend_from_slice(&piece);
@@ -361,7 +372,7 @@ fn end_of(start: Timestamp, span: Option<Duration>) -> Timestamp {
     span.map_or(Timestamp::MAX, |span| start + span)
 }
 
-/// The future's output, or `None` once `by` has come.
+/// Returns the future's output, or `None` if it is not ready by `by`.
 async fn within<T>(by: Timestamp, future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
     let mut timer = Timer::at(by);

@@ -10,6 +10,8 @@ use futures_core::future::BoxFuture;
 use llmpool_core::chat::{
     Assembler, ChatChunk, ChatCompletion, ChatRequest, FinishReason, Message, ToolCall, Usage,
 };
+use llmpool_core::structured::{ReplyError, parse_reply};
+use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::options::{CallOptions, DEFAULT_OPTIONS};
@@ -95,6 +97,11 @@ impl ChatResponse {
     /// Returns the tool calls of the first choice; empty if the model called no tool.
     pub fn tool_calls(&self) -> &[ToolCall] {
         self.message().map_or(&[], |message| &message.tool_calls)
+    }
+
+    /// Parses the text of the first choice as JSON of type `T`: see [`parse_choice`](llmpool_core::structured::parse_choice).
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ReplyError> {
+        parse_reply(&self.completion)
     }
 
     /// Returns the reason why the first choice ended, if the provider reports one.

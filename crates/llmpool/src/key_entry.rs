@@ -1,6 +1,6 @@
 //! The configuration of one API key: its secret, its limits and its account.
 
-use llmpool_core::limits::KeyLimits;
+use llmpool_core::limits::{KeyLimits, Limits};
 
 use crate::secrets::Secret;
 
@@ -14,6 +14,14 @@ pub struct KeyEntry {
     /// The name of the account to which the key belongs, or `None` if the account is unknown. Keys of one provider with the same account
     /// name share one quota: all limits except `max_concurrency` apply to these keys together.
     pub quota_group: Option<String>,
+}
+
+impl KeyEntry {
+    /// Sets the limits of the key.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits.limits = limits;
+        self
+    }
 }
 
 impl<T: Into<Secret>> From<T> for KeyEntry {

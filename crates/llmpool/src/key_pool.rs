@@ -1,4 +1,4 @@
-//! A pool of API keys that hands out the least loaded healthy one.
+//! A pool of API keys that leases the least loaded healthy key.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,20 +16,20 @@ use crate::limits::{Permit, SharedAdmission};
 use crate::provider::{ApiKey, Provider};
 use crate::secrets::{KeyLabel, Secret};
 
-/// The keys of one provider, with one load and one state for each, however many models use them.
+/// The keys of one provider. Each key has one state and one load, shared by all models that use the pool.
 ///
-/// A clone is another handle on the same pool. Two pools are two pools, whatever their ids.
+/// A clone is a handle to the same pool. Separately created pools share nothing, even with the same provider id.
 #[derive(Clone)]
 pub struct ApiKeyPool {
     pub(crate) provider: Arc<Provider>,
-    /// A target without a quota, for leases.
+    /// A target without limits, for leases.
     bare: TargetId,
 }
 
 impl ApiKeyPool {
-    /// A pool of equal keys. Keys given twice are one key.
+    /// Creates a pool of keys without limits. Repeated keys are added once.
     ///
-    /// Fails when there is no key, or one that cannot be sent in a header; the message names positions, never keys.
+    /// Fails if there is no key, or if a key is empty or not a valid header value. The error contains the position of the key, never the key.
     pub fn new(
         provider_id: impl Into<String>,
         keys: impl IntoIterator<Item = impl Into<Secret>>,
@@ -40,7 +40,9 @@ impl ApiKeyPool {
         )
     }
 
-    /// A pool of keys with weights and most concurrent attempts. Of a key given twice the first limits count.
+    /// Creates a pool of keys with limits and weights. For a repeated key the first limits apply.
+    ///
+    /// Fails as [`new`](Self::new) does, and if a key's `rpm` is 0.
     pub fn with_limits(
         provider_id: impl Into<String>,
         keys: impl IntoIterator<Item = (Secret, KeyLimits)>,
@@ -53,7 +55,9 @@ impl ApiKeyPool {
         Self::from_entries(provider_id, entries)
     }
 
-    /// A pool of keys with weights and limits, some of which may share an account: see [`KeyEntry::quota_group`].
+    /// Creates a pool of keys with limits, some of which may share an account: see [`KeyEntry::quota_group`].
+    ///
+    /// Fails as [`with_limits`](Self::with_limits) does.
     pub fn from_entries(
         provider_id: impl Into<String>,
         keys: impl IntoIterator<Item = KeyEntry>,
@@ -105,34 +109,33 @@ impl ApiKeyPool {
         })
     }
 
-    /// The provider's id.
+    /// Returns the provider's id.
     pub fn provider_id(&self) -> &str {
         &self.provider.id
     }
 
-    /// How many keys there are.
+    /// Returns the number of keys.
     pub fn len(&self) -> usize {
         self.provider.keys.len()
     }
 
-    /// Never: a pool has at least one key.
+    /// Always `false`: a pool has at least one key.
     pub fn is_empty(&self) -> bool {
         self.provider.keys.is_empty()
     }
 
-    /// Every key with its state and load.
+    /// Returns the state and load of every key.
     pub fn status(&self) -> Vec<KeyStatus> {
         self.provider.key_status(None, self.key_ids())
     }
 
-    /// Takes a key out of use, or puts it back into use whatever was known of it. Attempts under way go on; calls that wait go on waiting
-    /// for another key. Answers whether there is such a key.
+    /// Enables or disables a key. Enabling also clears its cooldown. Attempts in flight continue, and waiting calls wait for another key.
+    /// Returns whether the pool has a key with this label.
     pub fn set_enabled(&self, label: &KeyLabel, enabled: bool) -> bool {
         self.provider.set_enabled(label, enabled)
     }
 
-    /// Reserves the least loaded healthy key: picked and counted in one step, counted down when the lease is dropped.
-    /// `None` when no key is usable right now.
+    /// Leases the least loaded healthy key. The lease occupies one slot until it is dropped. Returns `None` if no key is available now.
     pub fn least_loaded_key(&self) -> Option<KeyLease> {
         let request = AcquireRequest {
             ticket: Ticket(u64::MAX),
@@ -142,7 +145,7 @@ impl ApiKeyPool {
             deadline: Timestamp::MAX,
         };
         let mut permit = self.provider.admission.try_acquire(self.bare, &request)?;
-        // What is done with the key is not seen from here, so it counts as used.
+        // Requests with a leased key are not observed, so the lease counts as used.
         permit.mark_used();
         Some(KeyLease {
             key: permit.key()?,
@@ -156,7 +159,7 @@ impl ApiKeyPool {
     }
 }
 
-/// A reserved key. Dropping it gives the slot back.
+/// A leased key. Dropping the lease frees its slot.
 pub struct KeyLease {
     provider: Arc<Provider>,
     key: KeyId,
@@ -164,12 +167,12 @@ pub struct KeyLease {
 }
 
 impl KeyLease {
-    /// The key.
+    /// Returns the key.
     pub fn secret(&self) -> &Secret {
         &self.provider.key(self.key).secret
     }
 
-    /// How the key is shown.
+    /// Returns the label that identifies the key in output.
     pub fn label(&self) -> &KeyLabel {
         &self.provider.key(self.key).label
     }
@@ -202,7 +205,7 @@ mod tests {
 
     // U02, O07
     #[test]
-    fn a_hundred_leases_of_four_keys_are_twenty_five_each() {
+    fn hundred_leases_are_spread_evenly_over_four_keys() {
         let pool = ApiKeyPool::new("p", ["a", "b", "c", "d"]).unwrap();
         let leases = leases(&pool, 100);
         assert!(pool.status().iter().all(|key| key.in_flight == 25));
@@ -221,7 +224,7 @@ mod tests {
 
     // U13, O24
     #[test]
-    fn a_key_given_twice_is_one_key() {
+    fn repeated_key_is_added_once() {
         let pool = ApiKeyPool::new("p", ["a", "a", "b"]).unwrap();
         assert_eq!(pool.len(), 2);
         let _leases = leases(&pool, 10);
@@ -246,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_key_is_not_handed_out() {
+    fn key_without_free_slots_is_not_leased() {
         let limits = KeyLimits {
             limits: Limits {
                 max_concurrency: Some(2),
@@ -263,7 +266,7 @@ mod tests {
 
     // U10
     #[test]
-    fn two_pools_of_one_name_share_nothing() {
+    fn pools_with_the_same_name_share_nothing() {
         let (one, two) = (
             ApiKeyPool::new("p", ["a"]).unwrap(),
             ApiKeyPool::new("p", ["a"]).unwrap(),
@@ -285,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_pool_and_an_unusable_key_are_refused_by_position() {
+    fn empty_pool_and_invalid_key_are_rejected() {
         assert!(ApiKeyPool::new("p", Vec::<String>::new()).is_err());
         let error = ApiKeyPool::new("p", ["fine", "canary key"]).unwrap_err();
         assert!(error.to_string().contains("key 2") && !format!("{error:?}").contains("canary"));

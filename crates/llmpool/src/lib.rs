@@ -16,6 +16,8 @@
 //! Needs a tokio runtime with timers and IO. Dropping a future or a stream of this crate closes its connection, frees its
 //! key, and leaves nothing behind.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod accounts;
 mod affinity;
 mod base_url;

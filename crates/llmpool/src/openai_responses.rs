@@ -13,7 +13,7 @@ use llmpool_core::failure::FailureKind;
 use llmpool_core::responses::{Response, ResponseEvent, ResponsesRequest};
 use llmpool_core::translate;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::interface::{ChatResponse, ChatStream, LlmInterface};
 use crate::key_pool::ApiKeyPool;
 use crate::openai_compatible::OpenAiCompatible;
@@ -66,7 +66,8 @@ impl OpenAiResponsesCompatible {
         OpenAiCompatible::builder(pool, model, base_url).build_responses()
     }
 
-    /// Returns the same model as a Responses client, or `None` if the model is not configured with `"api": "responses"`.
+    /// Returns the same model as a Responses client, or `None` if the model is not configured with `"api": "responses"`: see
+    /// [`Providers::responses_model`].
     pub fn from_model(model: &OpenAiCompatible) -> Option<Self> {
         let is_responses = model.target().format == ApiFormat::Responses;
         is_responses.then(|| Self { model: model.clone() })
@@ -75,7 +76,7 @@ impl OpenAiResponsesCompatible {
     /// Loads a `provider.json`. All its models use the Responses API, whatever their `api` field is.
     ///
     /// Each call of this function creates separate key pools and limits, so load the file once and share the result. Fails with
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config).
+    /// [`ErrorKind::Config`].
     pub fn load_from_json_file(path: impl AsRef<Path>) -> Result<Providers, Error> {
         let env = |name: &str| std::env::var(name).ok();
         let mut file = ProviderFile::read(path.as_ref(), &env)?;
@@ -140,6 +141,22 @@ impl OpenAiResponsesCompatible {
         };
         let events = raw::stream(self.model.target(), &encoder, options).await?;
         Ok(EventStream { events })
+    }
+}
+
+impl Providers {
+    /// Returns a model behind a Responses API by its id, as [`model`](Self::model) does.
+    ///
+    /// Fails with [`ErrorKind::UnknownModel`], or with [`ErrorKind::Config`] if the model uses another API.
+    pub fn responses_model(&self, id: &str) -> Result<OpenAiResponsesCompatible, Error> {
+        let model = self.model_with(id, ApiFormat::Responses)?;
+        OpenAiResponsesCompatible::from_model(&model).ok_or_else(|| {
+            let problem = format!(
+                "{} does not use the Responses API; configure it with \"api\": \"responses\"",
+                model.id()
+            );
+            Error::new(ErrorKind::Config, problem)
+        })
     }
 }
 

@@ -1,11 +1,12 @@
 //! The configured models, and the pools, limits and connections that they share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderMap, HeaderValue};
+use llmpool_core::api_format::ApiFormat;
 use llmpool_core::limits::KeyLimits;
 
 use crate::error::{Error, ErrorKind};
@@ -40,7 +41,7 @@ struct OpenProvider {
     pool: ApiKeyPool,
     base_url: String,
     settings: TargetSettings,
-    known: Mutex<BTreeMap<String, OpenAiCompatible>>,
+    known: Mutex<HashMap<(ApiFormat, String), OpenAiCompatible>>,
 }
 
 impl Providers {
@@ -60,12 +61,14 @@ impl Providers {
     /// Creates the provider `openai` from the environment variables `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_ORG_ID` and
     /// `OPENAI_PROJECT_ID`. The provider accepts any model name and has no limits.
     ///
-    /// Returns `None` if `OPENAI_API_KEY` is not set. Fails with [`ErrorKind::Config`] if a variable has an invalid value.
-    pub fn from_env() -> Result<Option<Self>, Error> {
-        Self::from_env_with(&process_env)
+    /// Fails with [`ErrorKind::Config`] if `OPENAI_API_KEY` is not set or a variable has an invalid value.
+    pub fn from_env() -> Result<Self, Error> {
+        let missing = "OPENAI_API_KEY is not set; set it, or load a provider file";
+        Self::from_env_with(&process_env)?.ok_or_else(|| Error::new(ErrorKind::Config, missing))
     }
 
-    /// Creates the provider `openai` as [`from_env`](Self::from_env) does, from variables that are looked up with `env`.
+    /// Creates the provider `openai` as [`from_env`](Self::from_env) does, from variables that are looked up with `env`. Returns `None` if
+    /// `OPENAI_API_KEY` is not set.
     pub fn from_env_with(env: Environment<'_>) -> Result<Option<Self>, Error> {
         let Some(key) = env("OPENAI_API_KEY").filter(|key| !key.trim().is_empty()) else {
             return Ok(None);
@@ -127,11 +130,16 @@ impl Providers {
     ///
     /// Fails with [`ErrorKind::UnknownModel`] if no such model is configured. The message lists the configured models.
     pub fn model(&self, id: &str) -> Result<OpenAiCompatible, Error> {
+        self.model_with(id, ApiFormat::ChatCompletions)
+    }
+
+    /// Returns a model as [`model`](Self::model) does. If the provider accepts any model name, the model uses the API format `format`.
+    pub(crate) fn model_with(&self, id: &str, format: ApiFormat) -> Result<OpenAiCompatible, Error> {
         if let Some(model) = self.shared.models.get(id) {
             return Ok(model.clone());
         }
         if let Some(open) = &self.shared.open {
-            return open.model(id);
+            return open.model(id, format);
         }
         let by_name: Vec<_> = self
             .models()
@@ -191,7 +199,7 @@ impl Providers {
 }
 
 impl OpenProvider {
-    fn model(&self, id: &str) -> Result<OpenAiCompatible, Error> {
+    fn model(&self, id: &str, format: ApiFormat) -> Result<OpenAiCompatible, Error> {
         let name = id.strip_prefix("openai/").unwrap_or(id);
         if name.is_empty() {
             return Err(Error::new(
@@ -200,12 +208,17 @@ impl OpenProvider {
             ));
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(model) = known.get(name) {
+        let id = (format, name.to_owned());
+        if let Some(model) = known.get(&id) {
             return Ok(model.clone());
         }
+        let settings = TargetSettings {
+            api: format,
+            ..self.settings.clone()
+        };
         let builder = OpenAiCompatible::builder(&self.pool, name, &self.base_url);
-        let model = builder.settings(self.settings.clone()).build()?;
-        known.insert(name.to_owned(), model.clone());
+        let model = builder.settings(settings).build()?;
+        known.insert(id, model.clone());
         Ok(model)
     }
 }

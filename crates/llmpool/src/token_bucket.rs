@@ -182,7 +182,7 @@ mod tests {
 
     // U09, O13
     #[tokio::test(start_paused = true)]
-    async fn two_hundred_waiters_are_served_in_order_and_never_too_many() {
+    async fn two_hundred_waiters_are_served_in_order_within_the_rate() {
         let bucket = TokenBucket::new(5, 10.0).unwrap();
         let served = Arc::new(Mutex::new(Vec::new()));
         let start = clock::now();
@@ -206,7 +206,7 @@ mod tests {
         for (from, (_, start)) in served.iter().enumerate() {
             for (to, (_, end)) in served.iter().enumerate().skip(from) {
                 let allowed = 5.0 + 10.0 * (*end - *start).as_secs_f64();
-                // Tokio's clock moves in whole milliseconds.
+                // Tokio's clock advances in whole milliseconds.
                 assert!(
                     (to - from + 1) as f64 <= allowed + 0.011,
                     "{} in {:?}",
@@ -224,7 +224,7 @@ mod tests {
 
     // O14
     #[tokio::test(start_paused = true)]
-    async fn who_cannot_be_served_in_time_is_refused_at_once_and_told_when() {
+    async fn timeout_before_the_next_slot_fails_at_once_with_its_time() {
         let bucket = TokenBucket::new(1, 1.0).unwrap();
         assert!(bucket.try_acquire(1));
         let queued = tokio::spawn({
@@ -247,7 +247,7 @@ mod tests {
 
     // O16
     #[tokio::test(start_paused = true)]
-    async fn a_dropped_waiter_takes_nothing_and_lets_the_next_one_in() {
+    async fn dropped_waiter_takes_nothing_and_wakes_the_next() {
         let bucket = TokenBucket::new(2, 1.0).unwrap();
         assert!(bucket.try_acquire(2));
         let mut big = Box::pin(bucket.acquire(2, None));
@@ -257,7 +257,7 @@ mod tests {
             async move { bucket.acquire(1, None).await }
         });
         tokio::time::sleep(Duration::from_millis(1100)).await;
-        assert!(!small.is_finished(), "nobody overtakes");
+        assert!(!small.is_finished(), "overtook the older waiter");
         drop(big);
         tokio::task::yield_now().await;
         small.await.unwrap().unwrap();
@@ -266,7 +266,7 @@ mod tests {
 
     // O15
     #[tokio::test(start_paused = true)]
-    async fn more_than_the_capacity_is_refused_also_behind_others() {
+    async fn amount_above_capacity_is_rejected_behind_waiters_too() {
         let bucket = TokenBucket::new(2, 1.0).unwrap();
         assert_eq!(
             bucket.acquire(3, None).await,
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ten_thousand_may_wait_and_no_more() {
+    async fn full_wait_queue_rejects_the_next_waiter() {
         let bucket = TokenBucket::new(1, 1.0).unwrap();
         assert!(bucket.try_acquire(1));
         let mut waiting: Vec<_> = (0..MAX_WAITING)
@@ -297,7 +297,7 @@ mod tests {
             assert!(pending.await);
         }
         let Err(AcquireError::Full { ready_in }) = bucket.acquire(1, None).await else {
-            panic!("one too many")
+            panic!("the queue is not full")
         };
         assert_eq!(ready_in.as_secs(), 10_001);
         waiting.pop();
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reset_lets_waiters_in() {
+    async fn reset_wakes_waiters() {
         let bucket = TokenBucket::new(3, 0.001).unwrap();
         assert!(bucket.try_acquire(3));
         let waiting = tokio::spawn({

@@ -1,4 +1,4 @@
-//! Calls over a real socket: what is retried, what is not, and what is left behind.
+//! Calls over a loopback socket: results, retries, key states and connections.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -10,7 +10,7 @@ use llmpool::{
     ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyState, LlmInterface, OpenAiCompatible,
     TargetSettings, UsageSource,
 };
-use support::{Play, Server, answer, completion, error, events, piece, recorded, stream_of};
+use support::{Action, Server, answer, chunk_json, completion, error, events, recorded, stream_of};
 
 fn target(server: &Server, keys: &[&str], max_retries: u32) -> OpenAiCompatible {
     let pool = ApiKeyPool::new("p", keys.iter().copied()).unwrap();
@@ -25,7 +25,7 @@ fn target(server: &Server, keys: &[&str], max_retries: u32) -> OpenAiCompatible 
         .unwrap()
 }
 
-fn ask() -> ChatRequest {
+fn hello() -> ChatRequest {
     ChatRequest::user("hi")
 }
 
@@ -35,18 +35,18 @@ fn all_idle(target: &OpenAiCompatible) -> bool {
 
 // O26
 #[tokio::test]
-async fn a_plain_answer_with_its_usage_and_report() {
-    let server = Server::start(|_, _| Play::Send(completion("Hello"))).await;
+async fn chat_returns_text_usage_and_report() {
+    let server = Server::start(|_, _| Action::Send(completion("Hello"))).await;
     let target = target(&server, &["k"], 0);
-    let answer = target.chat(&ask()).await.unwrap();
+    let answer = target.chat(&hello()).await.unwrap();
     assert_eq!(answer.text(), "Hello");
     assert_eq!(answer.report.usage.as_ref().unwrap().total_tokens(), Some(5));
     assert_eq!(answer.report.usage_source, UsageSource::Provider);
     assert_eq!((answer.report.attempts.len(), &*answer.report.target), (1, "p/m"));
     assert_eq!(answer.report.attempts[0].request_id.as_deref(), Some("req-1"));
-    let seen = server.seen.lock().unwrap()[0].clone();
+    let received = server.received.lock().unwrap()[0].clone();
     assert_eq!(
-        seen.body,
+        received.body,
         serde_json::json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
     );
     assert!(all_idle(&target));
@@ -54,11 +54,11 @@ async fn a_plain_answer_with_its_usage_and_report() {
 
 // U14
 #[tokio::test]
-async fn a_stream_assembled_is_the_plain_answer_with_its_usage() {
-    let server = Server::start(|_, _| Play::Send(stream_of(&recorded()))).await;
+async fn assembled_stream_has_text_and_usage() {
+    let server = Server::start(|_, _| Action::Send(stream_of(&recorded()))).await;
     let target = target(&server, &["k"], 0);
     for _ in 0..3 {
-        let stream = target.chat_stream(&ask()).await.unwrap();
+        let stream = target.chat_stream(&hello()).await.unwrap();
         let answer = stream.into_response().await.unwrap();
         assert_eq!(answer.text(), "Hello world");
         assert_eq!(answer.report.usage.as_ref().unwrap().total_tokens(), Some(5));
@@ -67,35 +67,35 @@ async fn a_stream_assembled_is_the_plain_answer_with_its_usage() {
     assert_eq!(
         server.connections.load(std::sync::atomic::Ordering::SeqCst),
         1,
-        "o12: streams keep the connection"
+        "streams reuse the connection"
     );
     assert_eq!(
-        server.seen.lock().unwrap()[0].body["stream_options"]["include_usage"],
+        server.received.lock().unwrap()[0].body["stream_options"]["include_usage"],
         true
     );
 }
 
 // U14, O17, L68, L71
 #[tokio::test]
-async fn usage_of_a_tool_call_and_late_usage_are_taken_and_none_is_none() {
+async fn late_usage_is_recorded_and_missing_usage_is_estimated() {
     let call =
         r#"{"tool_calls":[{"index":0,"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]}"#;
     let server = Server::start(move |number, _| match number {
-        0 => Play::Send(answer(200, "", r#"{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":4,"completion_tokens":1,"total_tokens":5}}"#)),
-        1 => Play::SendInTwo(
-            stream_of(&[piece(call, "null"), piece("{}", r#""tool_calls""#)])[..].strip_suffix(b"0\r\n\r\n").unwrap().to_vec(),
+        0 => Action::Send(answer(200, "", r#"{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"t","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":4,"completion_tokens":1,"total_tokens":5}}"#)),
+        1 => Action::SendInTwo(
+            stream_of(&[chunk_json(call, "null"), chunk_json("{}", r#""tool_calls""#)])[..].strip_suffix(b"0\r\n\r\n").unwrap().to_vec(),
             Duration::from_millis(1500),
             [events(&[r#"{"choices":[],"usage":{"total_tokens":9}}"#, "[DONE]"]), b"0\r\n\r\n".to_vec()].concat(),
         ),
-        _ => Play::Send(stream_of(&[piece(call, "null"), piece("{}", r#""tool_calls""#), "[DONE]".to_owned()])),
+        _ => Action::Send(stream_of(&[chunk_json(call, "null"), chunk_json("{}", r#""tool_calls""#), "[DONE]".to_owned()])),
     })
     .await;
     let target = target(&server, &["k"], 0);
     let options = CallOptions::default();
-    let plain = target.chat_with(&ask(), &options).await.unwrap();
+    let plain = target.chat_with(&hello(), &options).await.unwrap();
     assert_eq!(plain.report.usage.as_ref().unwrap().total_tokens(), Some(5));
     let late = target
-        .chat_stream_with(&ask(), &options)
+        .chat_stream_with(&hello(), &options)
         .await
         .unwrap()
         .into_response()
@@ -104,7 +104,7 @@ async fn usage_of_a_tool_call_and_late_usage_are_taken_and_none_is_none() {
     assert_eq!(late.tool_calls().len(), 1);
     assert_eq!(late.report.usage.as_ref().unwrap().total_tokens(), Some(9));
     let none = target
-        .chat_stream_with(&ask(), &options)
+        .chat_stream_with(&hello(), &options)
         .await
         .unwrap()
         .into_response()
@@ -120,7 +120,7 @@ async fn usage_of_a_tool_call_and_late_usage_are_taken_and_none_is_none() {
 
 // U06, U07, O08
 #[tokio::test]
-async fn the_number_of_requests_is_what_the_policy_says() {
+async fn number_of_requests_depends_on_the_status() {
     for (status, code, requests) in [
         (400, "x", 1),
         (422, "x", 1),
@@ -129,9 +129,9 @@ async fn the_number_of_requests_is_what_the_policy_says() {
         (500, "x", 3),
         (503, "x", 3),
     ] {
-        let server = Server::start(move |_, _| Play::Send(error(status, "", code))).await;
+        let server = Server::start(move |_, _| Action::Send(error(status, "", code))).await;
         let target = target(&server, &["k"], 2);
-        let error = target.chat(&ask()).await.unwrap_err();
+        let error = target.chat(&hello()).await.unwrap_err();
         assert_eq!(server.requests(), requests, "{status}");
         assert_eq!(error.attempts().len(), requests, "{status}");
         assert_eq!(error.report().upstream_requests(), requests);
@@ -144,25 +144,25 @@ async fn the_number_of_requests_is_what_the_policy_says() {
 
 // U12, O25
 #[tokio::test]
-async fn no_retries_is_one_attempt_and_never_an_empty_success() {
-    let server = Server::start(|_, _| Play::Send(error(500, "", "x"))).await;
-    let error = target(&server, &["k"], 0).chat(&ask()).await.unwrap_err();
+async fn failure_without_retries_is_an_error_after_one_attempt() {
+    let server = Server::start(|_, _| Action::Send(error(500, "", "x"))).await;
+    let error = target(&server, &["k"], 0).chat(&hello()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::ServerError));
     assert_eq!(server.requests(), 1);
 }
 
 // L01, O04
 #[tokio::test]
-async fn a_dead_key_is_left_for_another_at_once_and_not_tried_again() {
-    let server = Server::start(|_, seen| match seen.key.as_str() {
-        "good" => Play::Send(completion("ok")),
-        "poor" => Play::Send(error(402, "", "x")),
-        _ => Play::Send(error(401, "", "invalid_api_key")),
+async fn refused_keys_are_replaced_at_once_and_not_used_again() {
+    let server = Server::start(|_, received| match received.key.as_str() {
+        "good" => Action::Send(completion("ok")),
+        "poor" => Action::Send(error(402, "", "x")),
+        _ => Action::Send(error(401, "", "invalid_api_key")),
     })
     .await;
     let target = target(&server, &["bad1", "bad2", "poor", "good"], 0);
     for _ in 0..20 {
-        target.chat(&ask()).await.unwrap();
+        target.chat(&hello()).await.unwrap();
     }
     assert_eq!(server.requests(), 23);
     let states: Vec<_> = target.key_status().iter().map(|key| key.state.as_str()).collect();
@@ -171,15 +171,15 @@ async fn a_dead_key_is_left_for_another_at_once_and_not_tried_again() {
 
 // U06
 #[tokio::test]
-async fn a_throttled_key_rests_as_long_as_the_provider_said() {
+async fn rate_limited_key_cools_down_for_the_retry_after_time() {
     let server = Server::start(|number, _| match number {
-        0 => Play::Send(error(429, "retry-after-ms: 300\r\n", "rate_limit_exceeded")),
-        _ => Play::Send(completion("ok")),
+        0 => Action::Send(error(429, "retry-after-ms: 300\r\n", "rate_limit_exceeded")),
+        _ => Action::Send(completion("ok")),
     })
     .await;
     let target = target(&server, &["k"], 1);
     let start = Instant::now();
-    let answer = target.chat(&ask()).await.unwrap();
+    let answer = target.chat(&hello()).await.unwrap();
     assert!(start.elapsed() >= Duration::from_millis(300));
     assert_eq!(answer.report.attempts.len(), 2);
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
@@ -187,13 +187,13 @@ async fn a_throttled_key_rests_as_long_as_the_provider_said() {
 
 // L04
 #[tokio::test]
-async fn with_every_key_out_of_quota_a_call_fails_at_once_and_says_when() {
+async fn call_without_quota_fails_at_once_with_a_retry_time() {
     let server =
-        Server::start(|_, _| Play::Send(error(429, "retry-after: 3000\r\n", "insufficient_quota"))).await;
+        Server::start(|_, _| Action::Send(error(429, "retry-after: 3000\r\n", "insufficient_quota"))).await;
     let target = target(&server, &["a", "b"], 5);
-    target.chat(&ask()).await.unwrap_err();
+    target.chat(&hello()).await.unwrap_err();
     let start = Instant::now();
-    let error = target.chat(&ask()).await.unwrap_err();
+    let error = target.chat(&hello()).await.unwrap_err();
     assert!(start.elapsed() < Duration::from_millis(50));
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::NoQuota));
     let wait = error.retry_in().unwrap().as_secs();
@@ -203,11 +203,13 @@ async fn with_every_key_out_of_quota_a_call_fails_at_once_and_says_when() {
 
 // L93
 #[tokio::test]
-async fn a_request_that_two_keys_refuse_unclearly_is_to_blame_itself() {
-    let server = Server::start(|_, seen| match seen.body["messages"][0]["content"].as_str() {
-        Some("poison") => Play::Send(error(403, "", "some_moderation_word")),
-        _ => Play::Send(completion("ok")),
-    })
+async fn unclear_refusal_by_two_keys_blames_the_request() {
+    let server = Server::start(
+        |_, received| match received.body["messages"][0]["content"].as_str() {
+            Some("poison") => Action::Send(error(403, "", "some_moderation_word")),
+            _ => Action::Send(completion("ok")),
+        },
+    )
     .await;
     let target = target(&server, &["a", "b", "c"], 5);
     let error = target.chat(&ChatRequest::user("poison")).await.unwrap_err();
@@ -223,37 +225,37 @@ async fn a_request_that_two_keys_refuse_unclearly_is_to_blame_itself() {
 
 // U18
 #[tokio::test]
-async fn refused_stream_options_are_learned_once() {
+async fn rejected_stream_options_are_learned_once() {
     let refusal =
         r#"{"error":{"message":"x","type":"invalid_request_error","param":"stream_options","code":null}}"#;
-    let server = Server::start(move |_, seen| {
-        if seen.body.get("stream_options").is_some() {
-            Play::Send(answer(400, "", refusal))
+    let server = Server::start(move |_, received| {
+        if received.body.get("stream_options").is_some() {
+            Action::Send(answer(400, "", refusal))
         } else {
-            Play::Send(stream_of(&recorded()))
+            Action::Send(stream_of(&recorded()))
         }
     })
     .await;
     let target = target(&server, &["k"], 0);
     for _ in 0..3 {
-        let stream = target.chat_stream(&ask()).await.unwrap();
+        let stream = target.chat_stream(&hello()).await.unwrap();
         assert_eq!(stream.into_response().await.unwrap().text(), "Hello world");
     }
     assert_eq!(server.requests(), 4);
 }
 
 #[tokio::test]
-async fn a_connection_found_dead_is_replaced_and_told_as_such() {
-    // The server closes after its first answer without saying so; the client finds out before or after it sends.
+async fn closed_idle_connection_is_replaced_within_the_attempt() {
+    // The server closes the connection after its first response without `connection: close`; the client may notice only after sending.
     let server = Server::start(|number, _| match number {
-        0 => Play::SendAndClose(completion("one")),
-        _ => Play::Send(completion("more")),
+        0 => Action::SendAndClose(completion("one")),
+        _ => Action::Send(completion("more")),
     })
     .await;
     let target = target(&server, &["k"], 0);
-    target.chat(&ask()).await.unwrap();
-    server.gone(1).await;
-    let answer = target.chat(&ask()).await.unwrap();
+    target.chat(&hello()).await.unwrap();
+    server.wait_closed(1).await;
+    let answer = target.chat(&hello()).await.unwrap();
     assert_eq!(answer.text(), "more");
     assert_eq!(answer.report.upstream_requests(), 1);
     assert_eq!(server.requests(), 2);
@@ -261,22 +263,22 @@ async fn a_connection_found_dead_is_replaced_and_told_as_such() {
 
 // O12, O01
 #[tokio::test]
-async fn connections_are_kept_and_shared_by_all_keys() {
-    let server = Server::start(|_, _| Play::Send(completion("ok"))).await;
+async fn one_connection_is_reused_by_all_keys() {
+    let server = Server::start(|_, _| Action::Send(completion("ok"))).await;
     let target = target(&server, &["a", "b", "c"], 0);
     for _ in 0..30 {
-        target.chat(&ask()).await.unwrap();
+        target.chat(&hello()).await.unwrap();
     }
     assert_eq!(server.connections.load(std::sync::atomic::Ordering::SeqCst), 1);
-    let seen = server.seen.lock().unwrap();
+    let received = server.received.lock().unwrap();
     for key in ["a", "b", "c"] {
-        assert_eq!(seen.iter().filter(|seen| seen.key == key).count(), 10);
+        assert_eq!(received.iter().filter(|received| received.key == key).count(), 10);
     }
 }
 
 // U03, U05, O02, L57
 #[tokio::test]
-async fn a_stream_cut_at_every_byte() {
+async fn stream_cut_at_any_byte_is_retried_or_fails() {
     let whole = stream_of(&recorded());
     let body_from = support::STREAM_HEAD.len();
     let content = String::from_utf8_lossy(&whole).find("Hello").unwrap();
@@ -285,28 +287,31 @@ async fn a_stream_cut_at_every_byte() {
     for cut in 0..whole.len() {
         let (first, rest) = (whole[..cut].to_vec(), whole.clone());
         let server = Server::start(move |number, _| match number {
-            0 => Play::SendAndClose(first.clone()),
-            _ => Play::Send(rest.clone()),
+            0 => Action::SendAndClose(first.clone()),
+            _ => Action::Send(rest.clone()),
         })
         .await;
         let target = target(&server, &["a", "b"], 1);
-        let outcome = match target.chat_stream(&ask()).await {
+        let outcome = match target.chat_stream(&hello()).await {
             Ok(stream) => stream.into_response().await,
             Err(error) => Err(error),
         };
-        let moved_on = server.requests() == 2;
+        let retried = server.requests() == 2;
         match outcome {
             Ok(answer) => {
                 assert_eq!(answer.text(), "Hello world", "cut at {cut}");
-                assert!(moved_on || cut > finish, "cut at {cut} is no end");
-                if !moved_on && cut < done - 20 {
+                assert!(
+                    retried || cut > finish,
+                    "cut at {cut}: the finish reason was not received"
+                );
+                if !retried && cut < done - 20 {
                     let usage = answer.report.usage.and_then(|usage| usage.total_tokens());
-                    let said = answer.report.usage_source == UsageSource::Provider;
-                    assert_eq!(said, usage == Some(5), "cut at {cut}: {usage:?}");
+                    let reported = answer.report.usage_source == UsageSource::Provider;
+                    assert_eq!(reported, usage == Some(5), "cut at {cut}: {usage:?}");
                 }
             }
             Err(error) => {
-                assert!(!moved_on && cut > content, "cut at {cut}: {error}");
+                assert!(!retried && cut > content, "cut at {cut}: {error}");
                 let partial = error.partial().map(|partial| partial.text()).unwrap_or_default();
                 assert!(
                     "Hello world".starts_with(&partial) && !partial.is_empty(),
@@ -314,41 +319,46 @@ async fn a_stream_cut_at_every_byte() {
                 );
             }
         }
-        assert!(cut > body_from || moved_on, "cut at {cut} in the head moves on");
+        assert!(
+            cut > body_from || retried,
+            "cut at {cut}, in the response head, is retried"
+        );
         assert!(all_idle(&target), "cut at {cut}");
     }
 }
 
 // L56
 #[tokio::test]
-async fn an_error_inside_a_200_is_a_failure_and_moves_on() {
-    let server = Server::start(|number, seen| match (number, seen.body.get("stream").is_some()) {
-        (0, false) => Play::Send(answer(
-            200,
-            "",
-            r#"{"error":{"message":"x","code":"rate_limit_exceeded"}}"#,
-        )),
-        (2, true) => {
-            let mut bytes = support::STREAM_HEAD.as_bytes().to_vec();
-            bytes.extend(events(&[r#"{"error":{"message":"x","code":500}}"#]));
-            bytes.extend(b"0\r\n\r\n");
-            Play::Send(bytes)
-        }
-        (_, true) => Play::Send(stream_of(&recorded())),
-        (_, false) => Play::Send(completion("ok")),
-    })
+async fn error_in_a_200_response_is_retried_with_another_key() {
+    let server = Server::start(
+        |number, received| match (number, received.body.get("stream").is_some()) {
+            (0, false) => Action::Send(answer(
+                200,
+                "",
+                r#"{"error":{"message":"x","code":"rate_limit_exceeded"}}"#,
+            )),
+            (2, true) => {
+                let mut bytes = support::STREAM_HEAD.as_bytes().to_vec();
+                bytes.extend(events(&[r#"{"error":{"message":"x","code":500}}"#]));
+                bytes.extend(b"0\r\n\r\n");
+                Action::Send(bytes)
+            }
+            (_, true) => Action::Send(stream_of(&recorded())),
+            (_, false) => Action::Send(completion("ok")),
+        },
+    )
     .await;
     let target = target(&server, &["a", "b", "c"], 1);
-    assert_eq!(target.chat(&ask()).await.unwrap().text(), "ok");
-    let stream = target.chat_stream(&ask()).await.unwrap();
+    assert_eq!(target.chat(&hello()).await.unwrap().text(), "ok");
+    let stream = target.chat_stream(&hello()).await.unwrap();
     assert_eq!(stream.into_response().await.unwrap().text(), "Hello world");
     assert_eq!(server.requests(), 4);
 }
 
-/// Half an answer is told as whole by nobody, in whichever words a provider says that it broke.
+/// A partial response is never returned as complete, whatever form the provider's error has.
 // L56
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_never_whole_however_its_provider_says_so() {
+async fn provider_error_after_content_is_never_a_complete_response() {
     let half = r#"{"content":"half"}"#;
     for error in [
         r#"{"object":"error","message":"x","type":"server_error","param":null,"code":500}"#,
@@ -356,17 +366,17 @@ async fn an_answer_that_breaks_off_is_never_whole_however_its_provider_says_so()
         r#"{"error_code":336501,"error_msg":"Rate limit"}"#,
         r#"{"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}"#,
     ] {
-        let broken = [piece(half, "null"), error.to_owned(), "[DONE]".to_owned()];
-        let server = Server::start(move |_, _| Play::Send(stream_of(&broken))).await;
-        let stream = target(&server, &["a"], 0).chat_stream(&ask()).await.unwrap();
+        let broken = [chunk_json(half, "null"), error.to_owned(), "[DONE]".to_owned()];
+        let server = Server::start(move |_, _| Action::Send(stream_of(&broken))).await;
+        let stream = target(&server, &["a"], 0).chat_stream(&hello()).await.unwrap();
         let broken = stream.into_response().await.unwrap_err();
         assert_eq!(broken.partial().unwrap().text(), "half", "{error}");
 
-        // Before any content it is a failure like any other, and never a stream that was cut.
+        // Before any content the error is an ordinary failure, not a truncated stream.
         let first = [error.to_owned()];
-        let server = Server::start(move |_, _| Play::Send(stream_of(&first))).await;
+        let server = Server::start(move |_, _| Action::Send(stream_of(&first))).await;
         let refused = target(&server, &["a"], 0)
-            .chat_stream(&ask())
+            .chat_stream(&hello())
             .await
             .map(|_| ())
             .unwrap_err();
@@ -377,44 +387,46 @@ async fn an_answer_that_breaks_off_is_never_whole_however_its_provider_says_so()
         );
     }
     let body = r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"half"},"finish_reason":"insufficient_system_resource"}]}"#;
-    let server = Server::start(move |_, _| Play::Send(answer(200, "", body))).await;
-    let plain = target(&server, &["a"], 0).chat(&ask()).await;
+    let server = Server::start(move |_, _| Action::Send(answer(200, "", body))).await;
+    let plain = target(&server, &["a"], 0).chat(&hello()).await;
     assert!(matches!(plain.unwrap_err().kind(), ErrorKind::Attempt(_)));
 }
 
 // U12, L56
 #[tokio::test]
-async fn an_empty_success_is_no_answer() {
-    let server = Server::start(|number, seen| match (number, seen.body.get("stream").is_some()) {
-        (0, true) => Play::Send(stream_of(&["[DONE]".to_owned()])),
-        (1, true) => Play::Send(stream_of(&[
-            piece(r#"{"role":"assistant"}"#, "null"),
-            "[DONE]".to_owned(),
-        ])),
-        (_, true) => Play::Send(stream_of(&recorded())),
-        (_, false) => Play::Send(answer(200, "", r#"{"id":"c","usage":{"total_tokens":1}}"#)),
-    })
+async fn success_without_choices_is_an_invalid_response() {
+    let server = Server::start(
+        |number, received| match (number, received.body.get("stream").is_some()) {
+            (0, true) => Action::Send(stream_of(&["[DONE]".to_owned()])),
+            (1, true) => Action::Send(stream_of(&[
+                chunk_json(r#"{"role":"assistant"}"#, "null"),
+                "[DONE]".to_owned(),
+            ])),
+            (_, true) => Action::Send(stream_of(&recorded())),
+            (_, false) => Action::Send(answer(200, "", r#"{"id":"c","usage":{"total_tokens":1}}"#)),
+        },
+    )
     .await;
     let target = target(&server, &["k"], 2);
-    let stream = target.chat_stream(&ask()).await.unwrap();
+    let stream = target.chat_stream(&hello()).await.unwrap();
     let report = stream.report();
     assert_eq!(stream.into_response().await.unwrap().text(), "Hello world");
     assert_eq!(report.attempts[1].failure, Some(FailureKind::InvalidResponse));
-    let error = target.chat(&ask()).await.unwrap_err();
+    let error = target.chat(&hello()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
 }
 
 // U11
 #[tokio::test]
-async fn one_deadline_covers_everything() {
-    let server = Server::start(|_, _| Play::SendAndHang(Vec::new())).await;
+async fn timeout_covers_all_attempts() {
+    let server = Server::start(|_, _| Action::SendAndHang(Vec::new())).await;
     let target = target(&server, &["k"], 5);
     let options = CallOptions {
         timeout: Some(Duration::from_millis(150)),
         ..CallOptions::default()
     };
     let start = Instant::now();
-    let error = target.chat_with(&ask(), &options).await.unwrap_err();
+    let error = target.chat_with(&hello(), &options).await.unwrap_err();
     assert!(start.elapsed() < Duration::from_millis(1000));
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::DeadlineExceeded));
     assert!(all_idle(&target));

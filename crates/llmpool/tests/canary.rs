@@ -12,7 +12,7 @@ use llmpool::{
     ApiKeyPool, CallOptions, Limits, LlmInterface, ModelEntry, OpenAiCompatible, Providers, RateLimit,
     TargetSettings,
 };
-use support::{Play, Server, answer, completion, piece, recorded, stream_of};
+use support::{Action, Server, answer, chunk_json, completion, recorded, stream_of};
 
 const PROMPT: &str = "PROMPT-CANARY";
 const KEY: &str = "sk-KEY-CANARY-0123456789";
@@ -42,7 +42,7 @@ fn request_with_canaries() -> ChatRequest {
 /// Returns the output of calls that hang, time out, are dropped or panic, of raw streams, and of settings that contain a key.
 async fn output_of_early_ends(request: &ChatRequest) -> String {
     let mut output = String::new();
-    let hangs = Server::start(|_, _| Play::SendAndHang(stream_of(&recorded())[..600].to_vec())).await;
+    let hangs = Server::start(|_, _| Action::SendAndHang(stream_of(&recorded())[..600].to_vec())).await;
     let mut settings = TargetSettings {
         limits: Limits {
             rate_limit: Some(RateLimit::new(3, 0.001).unwrap()),
@@ -111,7 +111,7 @@ async fn no_output_contains_prompts_or_keys() {
     for status in [400, 401, 402, 403, 404, 413, 422, 429, 500, 503, 200] {
         let body = echo.clone();
         let headers = format!("x-request-id: {KEY}\r\n");
-        let server = Server::start(move |_, _| Play::Send(answer(status, &headers, &body))).await;
+        let server = Server::start(move |_, _| Action::Send(answer(status, &headers, &body))).await;
         let settings = TargetSettings {
             max_retries: 1,
             retry_delay: Duration::from_millis(1),
@@ -160,8 +160,8 @@ async fn no_output_contains_prompts_or_keys() {
     );
     let cut = cut[..cut.len() / 2].to_vec();
     let server = Server::start(move |number, _| match number {
-        0 => Play::SendAndClose(cut.clone()),
-        _ => Play::Send(completion(PROMPT)),
+        0 => Action::SendAndClose(cut.clone()),
+        _ => Action::Send(completion(PROMPT)),
     })
     .await;
     let target = target(&server, TargetSettings::default());
@@ -176,11 +176,11 @@ async fn no_output_contains_prompts_or_keys() {
     let answer = target.chat(&ChatRequest::user(PROMPT)).await.unwrap();
     output += &format!("{answer:?} {:?}", answer.report);
     let error_event = [
-        piece(r#"{"content":"a"}"#, "null"),
+        chunk_json(r#"{"content":"a"}"#, "null"),
         format!(r#"{{"error":{{"message":"{KEY} {PROMPT}","code":"{KEY}"}}}}"#),
     ];
     let error_event = stream_of(&error_event);
-    let server = Server::start(move |_, _| Play::Send(error_event.clone())).await;
+    let server = Server::start(move |_, _| Action::Send(error_event.clone())).await;
     let target = self::target(&server, TargetSettings::default());
     let stream = target.chat_stream(&ChatRequest::user(PROMPT)).await;
     let error = stream.unwrap().into_response().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The fuzzers' kept corpus, replayed on stable: what once was interesting stays harmless.
+//! Replays the checked-in fuzzing corpus on stable Rust.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 #[path = "../../../fuzz/checks.rs"]
@@ -16,26 +16,26 @@ fn replay(target: &str, check: fn(&[u8])) {
 }
 
 #[test]
-fn the_corpus_of_the_decoder_reads_the_same_in_any_pieces() {
+fn sse_corpus_decodes_the_same_for_any_split() {
     replay("sse", checks::sse);
 }
 
 #[test]
-fn the_corpus_of_the_provider_file_is_read_or_refused_with_words() {
+fn provider_file_corpus_parses_or_reports_errors() {
     replay("provider_json", checks::provider_json);
 }
 
 #[test]
-fn the_corpus_of_the_vocabulary_is_written_as_it_was_read() {
+fn vocabulary_corpus_encodes_as_it_was_decoded() {
     replay("vocabulary", checks::vocabulary);
 }
 
 #[test]
-fn the_corpus_of_the_translation_is_translated_or_refused_by_name() {
-    replay("translate", checks::translated);
+fn translation_corpus_translates_or_names_the_field() {
+    replay("translate", checks::translate);
 }
 
 #[test]
-fn the_corpus_of_streams_is_put_together_in_order() {
-    replay("assemble", checks::assembled);
+fn stream_corpus_assembles_to_valid_event_sequences() {
+    replay("assemble", checks::assemble);
 }

@@ -1,4 +1,4 @@
-//! A crowd on several threads: nobody is forgotten, whoever leaves whenever.
+//! Many concurrent calls on several threads: no wake-up is lost, even if waiters are cancelled at any time.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
 use llmpool::{CallOptions, KeyLimits, Limits, LlmInterface, ModelEntry, Providers, TokenBucket};
-use support::{Play, Server, completion, recorded, stream_of};
+use support::{Action, Server, completion, recorded, stream_of};
 
-/// Everybody is served as soon as those before him are done, so a single lost wake-up stands still until its deadline.
+/// Each release wakes the next waiter, so one lost wake-up blocks its queue until a deadline passes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_thousand_calls_that_come_and_go_on_few_slots_all_end() {
-    let server = Server::start(|number, seen| match seen.body.get("stream") {
-        Some(_) => Play::Send(stream_of(&recorded())),
-        None => Play::SendAfter(Duration::from_micros(number as u64 % 7 * 100), completion("ok")),
+async fn two_thousand_calls_on_few_slots_all_complete() {
+    let server = Server::start(|number, received| match received.body.get("stream") {
+        Some(_) => Action::Send(stream_of(&recorded())),
+        None => Action::SendAfter(Duration::from_micros(number as u64 % 7 * 100), completion("ok")),
     })
     .await;
     let keys = |names: &[&str]| -> Vec<_> {
@@ -64,7 +64,7 @@ async fn two_thousand_calls_that_come_and_go_on_few_slots_all_end() {
             call.await.unwrap();
         }
     };
-    // A stay in line ends after 30 s with an error, and there is work for a second or two.
+    // Waiting fails after 30 s by default; the calls take a second or two.
     tokio::time::timeout(Duration::from_secs(25), all).await.unwrap();
     for model in &models {
         assert!(model.key_status().iter().all(|key| key.in_flight == 0));
@@ -72,16 +72,18 @@ async fn two_thousand_calls_that_come_and_go_on_few_slots_all_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_bucket_taken_from_by_many_threads_serves_everybody_in_time() {
+async fn bucket_serves_waiters_of_many_threads_in_time() {
     let bucket = TokenBucket::new(10, 4000.0).unwrap();
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     let waiters: Vec<_> = (0..2000_u64)
         .map(|number| {
             let bucket = bucket.clone();
             tokio::spawn(async move {
                 if number % 4 == 0 {
-                    let leave = Duration::from_micros(number * 37 % 60_000);
-                    return tokio::time::timeout(leave, bucket.acquire(1, None)).await.is_ok();
+                    let timeout = Duration::from_micros(number * 37 % 60_000);
+                    return tokio::time::timeout(timeout, bucket.acquire(1, None))
+                        .await
+                        .is_ok();
                 }
                 bucket.acquire(1, None).await.is_ok()
             })
@@ -91,7 +93,7 @@ async fn a_bucket_taken_from_by_many_threads_serves_everybody_in_time() {
     for waiter in waiters {
         served += u32::from(waiter.await.unwrap());
     }
-    let (most, took) = (10.0 + 4000.0 * begun.elapsed().as_secs_f64(), begun.elapsed());
+    let (most, took) = (10.0 + 4000.0 * started.elapsed().as_secs_f64(), started.elapsed());
     assert!(
         served >= 1500 && f64::from(served) <= most,
         "{served} in {took:?}"

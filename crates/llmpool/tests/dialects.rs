@@ -7,7 +7,7 @@ use llmpool::chat::ChatRequest;
 use llmpool::provider_file::ProviderFile;
 use llmpool::{ApiKeyPool, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible, Providers};
 use llmpool_core::provider_profile::PROFILES;
-use support::{Play, Scripted, completion};
+use support::{Action, ScriptedProvider, completion};
 
 fn key(_: &str) -> Option<String> {
     Some("sk-example".to_owned())
@@ -52,20 +52,20 @@ async fn key_is_sent_in_the_header_of_its_provider() {
             "api-key: sk-1",
         ),
     ] {
-        let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+        let script = ScriptedProvider::new(|_, _| Action::Send(completion("ok")));
         let pool = ApiKeyPool::new("p", ["sk-1"]).unwrap();
         let target = OpenAiCompatible::builder(&pool, "m", url)
             .connector(script.clone())
             .build()
             .unwrap();
         target.chat(&ChatRequest::user("hi")).await.unwrap();
-        let seen = script.seen.lock().unwrap();
-        assert!(seen[0].head.contains(header), "{}", seen[0].head);
+        let received = script.received.lock().unwrap();
+        assert!(received[0].head.contains(header), "{}", received[0].head);
         let other = if header.starts_with("api-key") {
             "authorization:"
         } else {
             "api-key:"
         };
-        assert!(!seen[0].head.contains(other), "{}", seen[0].head);
+        assert!(!received[0].head.contains(other), "{}", received[0].head);
     }
 }

@@ -1,4 +1,4 @@
-//! A call and a stream, dropped after every number of polls: what is given back, and what the provider sees of it.
+//! Calls and streams that are dropped after each possible number of polls: slots and tokens are returned, and the provider sees the abort.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::future::Future;
@@ -11,18 +11,18 @@ use llmpool_simulator::{Scenario, Simulator};
 
 const CAPACITY: u32 = 1000;
 
-/// What became of one call that was polled so often and then dropped.
+/// The effects of one call that was polled a number of times and then dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Outcome {
     finished: bool,
-    /// Taken from the rate limit and not given back.
+    /// Tokens taken from the rate limit and not refunded.
     spent: u32,
-    /// Requests of which the provider got at least a byte.
-    seen: u64,
+    /// Requests of which the provider received at least one byte.
+    received: u64,
 }
 
-/// Polls a call `polls` times, leaving the network a moment after each, and drops it.
-async fn polled(polls: usize, streamed: bool) -> Outcome {
+/// Polls a call `polls` times, with a millisecond for the network after each poll, and drops it.
+async fn drop_after(polls: usize, streamed: bool) -> Outcome {
     let scenario = r#"{"keys":[{"key":"k"}],"answer":"one two three","head_delay":0.03,"chunk_delay":0.002}"#;
     let simulator = Simulator::start(Scenario::from_json(scenario).unwrap())
         .await
@@ -68,27 +68,27 @@ async fn polled(polls: usize, streamed: bool) -> Outcome {
                 Duration::from_millis(200),
             )
             .await;
-        assert!(aborted.is_ok(), "no abort was seen after {polls} polls");
+        assert!(aborted.is_ok(), "the provider saw no abort after {polls} polls");
     }
-    let seen = simulator.stats().requests_with_bytes;
+    let received = simulator.stats().requests_with_bytes;
     Outcome {
         finished,
         spent,
-        seen,
+        received,
     }
 }
 
-async fn every_number_of_polls(streamed: bool) {
+async fn drop_after_each_number_of_polls(streamed: bool) {
     let mut outcomes = Vec::new();
     for polls in 0..500 {
-        let outcome = polled(polls, streamed).await;
+        let outcome = drop_after(polls, streamed).await;
         assert!(
             outcome.spent <= 1,
             "one call, one token: {outcome:?} after {polls} polls"
         );
         assert!(
-            u64::from(outcome.spent) >= outcome.seen,
-            "what the provider saw is spent: {outcome:?} after {polls} polls"
+            u64::from(outcome.spent) >= outcome.received,
+            "a request received by the provider costs a token: {outcome:?} after {polls} polls"
         );
         outcomes.push(outcome);
         if outcome.finished {
@@ -97,25 +97,26 @@ async fn every_number_of_polls(streamed: bool) {
     }
     let last = outcomes.last().unwrap();
     assert!(last.finished && last.spent == 1, "{last:?}");
-    let count = |wanted: fn(&Outcome) -> bool| outcomes[1..].iter().filter(|outcome| wanted(outcome)).count();
+    let count =
+        |predicate: fn(&Outcome) -> bool| outcomes[1..].iter().filter(|outcome| predicate(outcome)).count();
     assert!(
         count(|outcome| outcome.spent == 0) > 0,
-        "dropped before the hand-over: {outcomes:?}"
+        "dropped before the request was sent: {outcomes:?}"
     );
     assert!(
-        count(|outcome| !outcome.finished && outcome.spent == 1 && outcome.seen == 1) > 0,
-        "dropped while the provider answered: {outcomes:?}"
+        count(|outcome| !outcome.finished && outcome.spent == 1 && outcome.received == 1) > 0,
+        "dropped during the response: {outcomes:?}"
     );
 }
 
 // U03, O05, O16
 #[tokio::test]
-async fn a_call_dropped_after_any_number_of_polls() {
-    every_number_of_polls(false).await;
+async fn call_dropped_after_any_number_of_polls_leaks_nothing() {
+    drop_after_each_number_of_polls(false).await;
 }
 
 // U03, O05, O16
 #[tokio::test]
-async fn a_stream_dropped_after_any_number_of_polls() {
-    every_number_of_polls(true).await;
+async fn stream_dropped_after_any_number_of_polls_leaks_nothing() {
+    drop_after_each_number_of_polls(true).await;
 }

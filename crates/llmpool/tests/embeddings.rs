@@ -1,4 +1,4 @@
-//! Embeddings and the list of models, from a provider over a real socket.
+//! Embeddings and the model list, over a loopback socket.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::time::Duration;
@@ -42,15 +42,15 @@ fn options() -> CallOptions {
     }
 }
 
-fn texts(texts: &[&str]) -> EmbeddingRequest {
+fn embedding_request(texts: &[&str]) -> EmbeddingRequest {
     EmbeddingRequest::new(texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
 }
 
 #[tokio::test]
-async fn every_text_gets_its_vector_with_the_numbers_that_were_sent_in_either_form() {
+async fn both_encodings_return_the_same_vector_per_text() {
     let simulator = simulator(json!({})).await;
     let model = model_with(&simulator, settings());
-    let mut request = texts(&["the sea", "a mountain"]);
+    let mut request = embedding_request(&["the sea", "a mountain"]);
     let numbers = model.embed_with(&request, &options()).await.unwrap();
     assert_eq!(numbers.report.attempts.len(), 1);
     assert_eq!(numbers.report.usage_source, UsageSource::Provider);
@@ -69,22 +69,28 @@ async fn every_text_gets_its_vector_with_the_numbers_that_were_sent_in_either_fo
 }
 
 #[tokio::test]
-async fn embeddings_are_retried_and_spread_over_the_keys_as_every_call_is() {
+async fn embeddings_are_retried_and_use_all_keys() {
     let simulator = simulator(json!({
         "script": [{"status": 503, "on": "embeddings"}],
         "keys": [{"key": KEYS[0]}, {"key": KEYS[1]}],
     }))
     .await;
     let model = model_with(&simulator, settings());
-    let answer = model.embed_with(&texts(&["x"]), &options()).await.unwrap();
+    let answer = model
+        .embed_with(&embedding_request(&["x"]), &options())
+        .await
+        .unwrap();
     assert_eq!(answer.report.attempts.len(), 2);
-    model.embed_with(&texts(&["x"]), &options()).await.unwrap();
+    model
+        .embed_with(&embedding_request(&["x"]), &options())
+        .await
+        .unwrap();
     let stats = simulator.stats();
     assert_eq!(stats.keys.len(), 2, "both keys were used: {stats:?}");
 }
 
 #[tokio::test]
-async fn an_answer_with_fewer_vectors_than_texts_is_no_answer() {
+async fn fewer_vectors_than_texts_is_an_invalid_response() {
     let body = json!({"object": "list", "model": "m", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
         "usage": {"prompt_tokens": 2, "total_tokens": 2}});
     for body in [
@@ -96,7 +102,7 @@ async fn an_answer_with_fewer_vectors_than_texts_is_no_answer() {
             simulator(json!({"behaviours": [{"status": 200, "body": body, "on": "embeddings"}]})).await;
         let model = model_with(&simulator, settings());
         let error = model
-            .embed_with(&texts(&["x", "y"]), &options())
+            .embed_with(&embedding_request(&["x", "y"]), &options())
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
@@ -104,13 +110,13 @@ async fn an_answer_with_fewer_vectors_than_texts_is_no_answer() {
 }
 
 #[tokio::test]
-async fn a_provider_that_does_not_say_what_embeddings_used_gets_an_estimate() {
+async fn missing_usage_of_embeddings_is_estimated() {
     let body = json!({"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}]});
     let simulator =
         simulator(json!({"behaviours": [{"status": 200, "body": body, "on": "embeddings"}]})).await;
     let model = model_with(&simulator, settings());
     let answer = model
-        .embed_with(&texts(&["some words to count"]), &options())
+        .embed_with(&embedding_request(&["some words to count"]), &options())
         .await
         .unwrap();
     let usage = answer.report.usage.as_ref().unwrap();
@@ -120,7 +126,7 @@ async fn a_provider_that_does_not_say_what_embeddings_used_gets_an_estimate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn texts_count_towards_the_tokens_of_a_minute() {
+async fn embeddings_above_tpm_are_rejected() {
     let simulator = simulator(json!({})).await;
     let settings = TargetSettings {
         limits: Limits {
@@ -131,7 +137,7 @@ async fn texts_count_towards_the_tokens_of_a_minute() {
     };
     let model = model_with(&simulator, settings);
     let error = model
-        .embed_with(&texts(&[&"many words ".repeat(400)]), &options())
+        .embed_with(&embedding_request(&[&"many words ".repeat(400)]), &options())
         .await
         .unwrap_err();
     assert!(error.to_string().contains("tokens"), "{error}");
@@ -139,7 +145,7 @@ async fn texts_count_towards_the_tokens_of_a_minute() {
 }
 
 #[tokio::test]
-async fn the_models_of_a_provider_are_listed_also_where_the_list_is_bare() {
+async fn models_are_listed_from_an_object_or_a_bare_array() {
     let simulator = simulator(json!({"models": ["small", "large"]})).await;
     let model = model_with(&simulator, settings());
     let models = model.list_models_with(&options()).await.unwrap();
@@ -161,7 +167,7 @@ async fn the_models_of_a_provider_are_listed_also_where_the_list_is_bare() {
 }
 
 #[tokio::test]
-async fn a_list_of_models_that_is_none_is_an_error() {
+async fn response_without_a_model_list_is_an_error() {
     for body in [json!({"models": []}), json!("nothing here"), json!({})] {
         let simulator =
             simulator(json!({"behaviours": [{"status": 200, "body": body, "on": "models"}]})).await;

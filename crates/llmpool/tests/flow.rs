@@ -13,7 +13,7 @@ use llmpool::{
     ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, Limits, LlmInterface, ModelEntry,
     OpenAiCompatible, Providers, RateLimit, TargetSettings, TokenBucket,
 };
-use support::{Play, Scripted, completion, error};
+use support::{Action, ScriptedProvider, completion, error};
 use tokio::time::Instant;
 
 fn pool(keys: &[&str], max_concurrency: Option<u32>) -> ApiKeyPool {
@@ -42,7 +42,7 @@ fn key(name: &str, max_concurrency: Option<u32>) -> KeyEntry {
     }
 }
 
-fn target(script: &Arc<Scripted>, pool: &ApiKeyPool, settings: TargetSettings) -> OpenAiCompatible {
+fn target(script: &Arc<ScriptedProvider>, pool: &ApiKeyPool, settings: TargetSettings) -> OpenAiCompatible {
     OpenAiCompatible::builder(pool, "m", "http://scripted/v1")
         .settings(settings)
         .connector(script.clone())
@@ -60,7 +60,7 @@ fn limited(capacity: u32, per_second: f64) -> TargetSettings {
     }
 }
 
-fn within(seconds: f64) -> CallOptions {
+fn timeout_of(seconds: f64) -> CallOptions {
     CallOptions {
         timeout: Some(Duration::from_secs_f64(seconds)),
         ..CallOptions::default()
@@ -87,7 +87,7 @@ async fn start(
 // U09, O13
 #[tokio::test(start_paused = true)]
 async fn two_hundred_calls_are_sent_in_order_within_the_limit() {
-    let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+    let script = ScriptedProvider::new(|_, _| Action::Send(completion("ok")));
     let target = target(&script, &pool(&["a", "b"], None), limited(5, 10.0));
     let calls: Vec<_> = (0..200)
         .map(|number| {
@@ -101,11 +101,11 @@ async fn two_hundred_calls_are_sent_in_order_within_the_limit() {
     for call in calls {
         call.await.unwrap();
     }
-    let seen = script.seen.lock().unwrap();
-    let tickets: Vec<u32> = seen
+    let received = script.received.lock().unwrap();
+    let tickets: Vec<u32> = received
         .iter()
-        .map(|seen| {
-            seen.body["messages"][0]["content"]
+        .map(|received| {
+            received.body["messages"][0]["content"]
                 .as_str()
                 .unwrap()
                 .parse()
@@ -115,14 +115,14 @@ async fn two_hundred_calls_are_sent_in_order_within_the_limit() {
     let pairs = (0..200).flat_map(|a| (a + 1..200).map(move |b| (a, b)));
     assert_eq!(pairs.clone().count(), 19_900);
     assert_eq!(pairs.filter(|(a, b)| tickets[*a] > tickets[*b]).count(), 0);
-    for (first, from) in seen.iter().enumerate() {
-        for (last, to) in seen.iter().enumerate().skip(first) {
+    for (first, from) in received.iter().enumerate() {
+        for (last, to) in received.iter().enumerate().skip(first) {
             // Tokio's clock advances in whole milliseconds.
             let allowed = 5.0 + 10.0 * ((to.at - from.at).as_secs_f64() + 0.001);
             assert!((last - first + 1) as f64 <= allowed, "requests {first} to {last}");
         }
     }
-    let all = seen.last().unwrap().at - seen[0].at;
+    let all = received.last().unwrap().at - received[0].at;
     assert!(
         all >= Duration::from_millis(19_490) && all <= Duration::from_millis(19_900),
         "{all:?}"
@@ -132,7 +132,7 @@ async fn two_hundred_calls_are_sent_in_order_within_the_limit() {
 // O14
 #[tokio::test(start_paused = true)]
 async fn hopeless_call_is_rejected_at_once_with_the_earliest_time() {
-    let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+    let script = ScriptedProvider::new(|_, _| Action::Send(completion("ok")));
     let target = target(&script, &pool(&["a"], None), limited(5, 10.0));
     let mut waiting = Vec::new();
     for _ in 0..25 {
@@ -140,7 +140,7 @@ async fn hopeless_call_is_rejected_at_once_with_the_earliest_time() {
     }
     let before = Instant::now();
     let refused = target
-        .chat_with(&ChatRequest::user("hi"), &within(2.0))
+        .chat_with(&ChatRequest::user("hi"), &timeout_of(2.0))
         .await
         .unwrap_err();
     assert_eq!(before.elapsed(), Duration::ZERO);
@@ -149,7 +149,7 @@ async fn hopeless_call_is_rejected_at_once_with_the_earliest_time() {
     assert_eq!(refused.retry_in().unwrap().as_millis().div_ceil(10), 210);
     assert!(refused.to_string().contains("next slot in 2.1 s"), "{refused}");
     let admitted = target
-        .chat_with(&ChatRequest::user("hi"), &within(2.2))
+        .chat_with(&ChatRequest::user("hi"), &timeout_of(2.2))
         .await
         .unwrap();
     assert_eq!(admitted.report.waited.as_millis().div_ceil(10), 210);
@@ -162,7 +162,7 @@ async fn hopeless_call_is_rejected_at_once_with_the_earliest_time() {
 // U01, O06
 #[tokio::test(start_paused = true)]
 async fn wait_without_a_grant_changes_no_count() {
-    let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(20), completion("ok")));
+    let script = ScriptedProvider::new(|_, _| Action::SendAfter(Duration::from_secs(20), completion("ok")));
     let target = target(&script, &pool(&["a", "b"], Some(1)), TargetSettings::default());
     let busy = [
         start(&target, CallOptions::default()).await,
@@ -171,7 +171,7 @@ async fn wait_without_a_grant_changes_no_count() {
     let before = Instant::now();
     for _ in 0..3 {
         let late = target
-            .chat_with(&ChatRequest::user("hi"), &within(1.0))
+            .chat_with(&ChatRequest::user("hi"), &timeout_of(1.0))
             .await
             .unwrap_err();
         assert_eq!(late.kind(), ErrorKind::LimitReached);
@@ -188,7 +188,7 @@ async fn wait_without_a_grant_changes_no_count() {
 // U11, O16
 #[tokio::test(start_paused = true)]
 async fn wait_ends_once_and_is_no_attempt() {
-    let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(100), completion("ok")));
+    let script = ScriptedProvider::new(|_, _| Action::SendAfter(Duration::from_secs(100), completion("ok")));
     let target = target(&script, &pool(&["a"], Some(1)), TargetSettings::default());
     let busy = start(&target, CallOptions::default()).await;
     let before = Instant::now();
@@ -205,7 +205,7 @@ async fn wait_ends_once_and_is_no_attempt() {
 // O16
 #[tokio::test(start_paused = true)]
 async fn cancelled_waiter_takes_no_quota() {
-    let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(5), completion("ok")));
+    let script = ScriptedProvider::new(|_, _| Action::SendAfter(Duration::from_secs(5), completion("ok")));
     let target = target(&script, &pool(&["a"], Some(1)), limited(3, 0.001));
     let busy = start(&target, CallOptions::default()).await;
     let (leaving, staying) = (
@@ -225,24 +225,25 @@ async fn cancelled_waiter_takes_no_quota() {
 // U06, O08, L13
 #[tokio::test(start_paused = true)]
 async fn call_waits_for_the_first_key_to_return() {
-    let script = Scripted::new(|number, seen| match (number, &*seen.key) {
-        (0..2, "a") => Play::Send(error(429, "retry-after: 7\r\n", "rate_limit_exceeded")),
-        (0..2, _) => Play::Send(error(429, "retry-after: 3\r\n", "rate_limit_exceeded")),
-        _ => Play::Send(completion("ok")),
+    let script = ScriptedProvider::new(|number, received| match (number, &*received.key) {
+        (0..2, "a") => Action::Send(error(429, "retry-after: 7\r\n", "rate_limit_exceeded")),
+        (0..2, _) => Action::Send(error(429, "retry-after: 3\r\n", "rate_limit_exceeded")),
+        _ => Action::Send(completion("ok")),
     });
     let target = target(&script, &pool(&["a", "b"], None), TargetSettings::default());
     let before = Instant::now();
     let answer = target.chat(&ChatRequest::user("hi")).await.unwrap();
     assert_eq!(before.elapsed().as_millis().div_ceil(10), 300);
     assert_eq!(answer.report.attempts.len(), 3);
-    assert_eq!(script.seen.lock().unwrap()[2].key, "b");
+    assert_eq!(script.received.lock().unwrap()[2].key, "b");
     let too_short = {
-        let script =
-            Scripted::new(|_, _| Play::Send(error(429, "retry-after: 7\r\n", "rate_limit_exceeded")));
+        let script = ScriptedProvider::new(|_, _| {
+            Action::Send(error(429, "retry-after: 7\r\n", "rate_limit_exceeded"))
+        });
         let target = self::target(&script, &pool(&["a"], None), TargetSettings::default());
         let before = Instant::now();
         let error = target
-            .chat_with(&ChatRequest::user("hi"), &within(5.0))
+            .chat_with(&ChatRequest::user("hi"), &timeout_of(5.0))
             .await
             .unwrap_err();
         assert_eq!(before.elapsed(), Duration::ZERO);
@@ -254,14 +255,14 @@ async fn call_waits_for_the_first_key_to_return() {
 
 #[tokio::test(start_paused = true)]
 async fn refused_key_is_probed_once_after_its_cooldown() {
-    let script = Scripted::new(|number, _| match number {
-        0 => Play::Send(error(401, "", "invalid_api_key")),
-        1 => Play::SendAfter(Duration::from_secs(1), error(401, "", "invalid_api_key")),
-        _ => Play::SendAfter(Duration::from_secs(1), completion("ok")),
+    let script = ScriptedProvider::new(|number, _| match number {
+        0 => Action::Send(error(401, "", "invalid_api_key")),
+        1 => Action::SendAfter(Duration::from_secs(1), error(401, "", "invalid_api_key")),
+        _ => Action::SendAfter(Duration::from_secs(1), completion("ok")),
     });
     let target = target(&script, &pool(&["a"], None), TargetSettings::default());
     let first = target
-        .chat_with(&ChatRequest::user("hi"), &within(1.0))
+        .chat_with(&ChatRequest::user("hi"), &timeout_of(1.0))
         .await
         .unwrap_err();
     assert_eq!(first.kind(), ErrorKind::Attempt(FailureKind::InvalidKey));
@@ -270,7 +271,7 @@ async fn refused_key_is_probed_once_after_its_cooldown() {
     assert_eq!(script.requests(), 1);
     let mut crowd = Vec::new();
     for _ in 0..20 {
-        crowd.push(start(&target, within(3.0)).await);
+        crowd.push(start(&target, timeout_of(3.0)).await);
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(script.requests(), 2, "a single probe");
@@ -291,7 +292,7 @@ async fn refused_key_is_probed_once_after_its_cooldown() {
     let crowd: Vec<_> = (0..20)
         .map(|_| {
             let target = target.clone();
-            tokio::spawn(async move { target.chat_with(&ChatRequest::user("hi"), &within(5.0)).await })
+            tokio::spawn(async move { target.chat_with(&ChatRequest::user("hi"), &timeout_of(5.0)).await })
         })
         .collect();
     for call in crowd {
@@ -304,14 +305,14 @@ async fn refused_key_is_probed_once_after_its_cooldown() {
 // L17
 #[tokio::test(start_paused = true)]
 async fn abandoned_probe_is_followed_by_another() {
-    let script = Scripted::new(|number, _| match number {
-        0 => Play::Send(error(401, "", "invalid_api_key")),
-        1 => Play::SendAndHang(Vec::new()),
-        _ => Play::Send(completion("ok")),
+    let script = ScriptedProvider::new(|number, _| match number {
+        0 => Action::Send(error(401, "", "invalid_api_key")),
+        1 => Action::SendAndHang(Vec::new()),
+        _ => Action::Send(completion("ok")),
     });
     let target = target(&script, &pool(&["a"], None), TargetSettings::default());
     target
-        .chat_with(&ChatRequest::user("hi"), &within(1.0))
+        .chat_with(&ChatRequest::user("hi"), &timeout_of(1.0))
         .await
         .unwrap_err();
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -329,7 +330,7 @@ async fn abandoned_probe_is_followed_by_another() {
 // U10, O10, O11
 #[tokio::test(start_paused = true)]
 async fn new_pools_share_nothing_by_name() {
-    let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+    let script = ScriptedProvider::new(|_, _| Action::Send(completion("ok")));
     let first = target(&script, &pool(&["a"], None), limited(3, 0.001));
     let second = target(&script, &pool(&["b"], None), limited(50, 0.001));
     for _ in 0..3 {
@@ -342,7 +343,7 @@ async fn new_pools_share_nothing_by_name() {
     let again = target(&script, &pool(&["c"], None), limited(7, 0.001));
     assert_eq!(again.rate_limit_status().unwrap().available_tokens, 7);
     again.chat(&ChatRequest::user("hi")).await.unwrap();
-    assert_eq!(script.seen.lock().unwrap().last().unwrap().key, "c");
+    assert_eq!(script.received.lock().unwrap().last().unwrap().key, "c");
     let bucket = TokenBucket::new(5, 1.0).unwrap();
     assert!(bucket.try_acquire(5));
     drop(bucket);
@@ -352,7 +353,7 @@ async fn new_pools_share_nothing_by_name() {
 // O29
 #[tokio::test(start_paused = true)]
 async fn key_has_one_load_across_the_models_of_its_provider() {
-    let script = Scripted::new(|_, _| Play::SendAfter(Duration::from_secs(5), completion("ok")));
+    let script = ScriptedProvider::new(|_, _| Action::SendAfter(Duration::from_secs(5), completion("ok")));
     let url = "http://scripted/v1";
     let settings = TargetSettings::default;
     let providers = Providers::builder()
@@ -403,14 +404,13 @@ async fn key_has_one_load_across_the_models_of_its_provider() {
 #[tokio::test(start_paused = true)]
 async fn call_is_not_overtaken_by_another_model_on_a_shared_key() {
     for second_keys in [["a"].as_slice(), &["a", "dead"]] {
-        let script =
-            Scripted::new(
-                |_, seen| match (&*seen.key, seen.body["messages"][0]["content"].as_str()) {
-                    ("dead", _) => Play::Send(error(401, "", "invalid_api_key")),
-                    (_, Some("first")) => Play::Send(error(429, "retry-after: 5\r\n", "rate_limit_exceeded")),
-                    _ => Play::SendAfter(Duration::from_secs(1), completion("ok")),
-                },
-            );
+        let script = ScriptedProvider::new(|_, received| {
+            match (&*received.key, received.body["messages"][0]["content"].as_str()) {
+                ("dead", _) => Action::Send(error(401, "", "invalid_api_key")),
+                (_, Some("first")) => Action::Send(error(429, "retry-after: 5\r\n", "rate_limit_exceeded")),
+                _ => Action::SendAfter(Duration::from_secs(1), completion("ok")),
+            }
+        });
         let keys = |names: &[&str]| -> Vec<_> { names.iter().map(|name| key(name, Some(2))).collect() };
         let settings = || TargetSettings {
             max_retries: 0,
@@ -431,7 +431,7 @@ async fn call_is_not_overtaken_by_another_model_on_a_shared_key() {
         let models = ["p/one", "p/two"].map(|id| providers.model(id).unwrap());
         for model in models.iter().rev() {
             model
-                .chat_with(&ChatRequest::user("first"), &within(1.0))
+                .chat_with(&ChatRequest::user("first"), &timeout_of(1.0))
                 .await
                 .unwrap_err();
         }
@@ -447,10 +447,15 @@ async fn call_is_not_overtaken_by_another_model_on_a_shared_key() {
         for call in calls {
             call.await.unwrap();
         }
-        let seen = script.seen.lock().unwrap();
-        let order: Vec<_> = seen
+        let received = script.received.lock().unwrap();
+        let order: Vec<_> = received
             .iter()
-            .filter_map(|seen| seen.body["messages"][0]["content"].as_str()?.parse::<u32>().ok())
+            .filter_map(|received| {
+                received.body["messages"][0]["content"]
+                    .as_str()?
+                    .parse::<u32>()
+                    .ok()
+            })
             .collect();
         assert_eq!(order, [0, 1, 2, 3, 4, 5, 6, 7], "{second_keys:?}");
     }
@@ -459,7 +464,7 @@ async fn call_is_not_overtaken_by_another_model_on_a_shared_key() {
 // L28
 #[tokio::test(start_paused = true)]
 async fn rpm_of_each_key_holds_without_refusals() {
-    let script = Scripted::new(|_, _| Play::Send(completion("ok")));
+    let script = ScriptedProvider::new(|_, _| Action::Send(completion("ok")));
     let limits = KeyLimits {
         limits: Limits {
             rpm: Some(60),
@@ -484,12 +489,12 @@ async fn rpm_of_each_key_holds_without_refusals() {
     for worker in workers {
         worker.await.unwrap();
     }
-    let seen = script.seen.lock().unwrap();
+    let received = script.received.lock().unwrap();
     for key in ["a", "b", "c", "d"] {
-        let at: Vec<_> = seen
+        let at: Vec<_> = received
             .iter()
-            .filter(|seen| seen.key == key)
-            .map(|seen| seen.at)
+            .filter(|received| received.key == key)
+            .map(|received| received.at)
             .collect();
         let minute = Duration::from_secs(60);
         let most = at.iter().enumerate();
@@ -506,13 +511,13 @@ async fn rpm_of_each_key_holds_without_refusals() {
 #[tokio::test(start_paused = true)]
 async fn any_mix_of_outcomes_leaves_nothing_in_flight() {
     for seed in 0..40_usize {
-        let script = Scripted::new(move |number, _| match (number * 7 + seed) % 9 {
-            0 => Play::Send(error(500, "", "server_error")),
-            1 => Play::Send(error(429, "retry-after: 1\r\n", "rate_limit_exceeded")),
-            2 => Play::SendAndClose(Vec::new()),
-            3 => Play::SendAndHang(b"HTTP/1.1 200 OK\r\n".to_vec()),
-            4 => Play::Send(error(400, "", "bad")),
-            _ => Play::SendAfter(Duration::from_millis(40), completion("ok")),
+        let script = ScriptedProvider::new(move |number, _| match (number * 7 + seed) % 9 {
+            0 => Action::Send(error(500, "", "server_error")),
+            1 => Action::Send(error(429, "retry-after: 1\r\n", "rate_limit_exceeded")),
+            2 => Action::SendAndClose(Vec::new()),
+            3 => Action::SendAndHang(b"HTTP/1.1 200 OK\r\n".to_vec()),
+            4 => Action::Send(error(400, "", "bad")),
+            _ => Action::SendAfter(Duration::from_millis(40), completion("ok")),
         });
         let keys = |names: [&str; 2]| names.map(|name| key(name, Some(2)));
         let providers = Providers::builder()
@@ -535,7 +540,7 @@ async fn any_mix_of_outcomes_leaves_nothing_in_flight() {
                 let target = models[number as usize * 3 % 7 % 2].clone();
                 tokio::spawn(async move {
                     let call = async {
-                        let outcome = target.chat_with(&ChatRequest::user("hi"), &within(8.0)).await;
+                        let outcome = target.chat_with(&ChatRequest::user("hi"), &timeout_of(8.0)).await;
                         assert!(number % 5 != 0, "panic after a call ended");
                         match outcome {
                             Ok(answer) => answer.report.attempts.len(),
@@ -570,10 +575,10 @@ async fn any_mix_of_outcomes_leaves_nothing_in_flight() {
 /// A waiter that is not served when a key returns does not poll for that time again.
 #[tokio::test(start_paused = true)]
 async fn passed_time_is_not_waited_for_again() {
-    let script = Scripted::new(|number, _| match number {
-        0 => Play::Send(completion("ok")),
-        1 => Play::Send(error(429, "retry-after: 5\r\n", "rate_limit_exceeded")),
-        _ => Play::SendAfter(Duration::from_secs(3), completion("ok")),
+    let script = ScriptedProvider::new(|number, _| match number {
+        0 => Action::Send(completion("ok")),
+        1 => Action::Send(error(429, "retry-after: 5\r\n", "rate_limit_exceeded")),
+        _ => Action::SendAfter(Duration::from_secs(3), completion("ok")),
     });
     let none = || TargetSettings {
         max_retries: 0,
@@ -603,10 +608,10 @@ async fn passed_time_is_not_waited_for_again() {
         providers.model("p/free").unwrap(),
         providers.model("p/slow").unwrap(),
     );
-    slow.chat_with(&ChatRequest::user("hi"), &within(1.0))
+    slow.chat_with(&ChatRequest::user("hi"), &timeout_of(1.0))
         .await
         .unwrap();
-    slow.chat_with(&ChatRequest::user("hi"), &within(1.0))
+    slow.chat_with(&ChatRequest::user("hi"), &timeout_of(1.0))
         .await
         .unwrap_err();
     let mut calls = Vec::new();

@@ -12,7 +12,7 @@ use llmpool::{
     ApiKeyPool, KeyLimits, LimitKind, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings,
     WaitReason,
 };
-use support::{COMPLETION, Play, Scripted, answer, completion};
+use support::{Action, COMPLETION, ScriptedProvider, answer, completion};
 
 const LATENCY: Duration = Duration::from_millis(900);
 /// How long a call without a timeout of its own waits for admission.
@@ -31,7 +31,7 @@ fn calls() -> Vec<RecordedCall> {
     calls
 }
 
-fn target(script: Arc<Scripted>, key_limits: Limits, settings: TargetSettings) -> OpenAiCompatible {
+fn target(script: Arc<ScriptedProvider>, key_limits: Limits, settings: TargetSettings) -> OpenAiCompatible {
     let limits = KeyLimits {
         limits: key_limits,
         ..KeyLimits::default()
@@ -102,7 +102,7 @@ fn assert_same(forecast: &Forecast, waits: &[Duration]) {
 
 #[tokio::test(start_paused = true)]
 async fn waits_match_the_forecast() {
-    let script = Scripted::new(|_, _| Play::SendAfter(LATENCY, completion("ok")));
+    let script = ScriptedProvider::new(|_, _| Action::SendAfter(LATENCY, completion("ok")));
     let key_limits = Limits {
         rate_limit: Some(RateLimit::new(5, 10.0).unwrap()),
         rpm: Some(150),
@@ -133,7 +133,7 @@ async fn token_settlement_matches_the_forecast() {
     let usage = format!(r#"{{"prompt_tokens":{prompt},"completion_tokens":{OUTPUT},"total_tokens":{all}}}"#);
     let usage_of_completion = r#""usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}"#;
     let body = COMPLETION.replace(usage_of_completion, &format!(r#""usage":{usage}"#));
-    let script = Scripted::new(move |_, _| Play::SendAfter(LATENCY, answer(200, "", &body)));
+    let script = ScriptedProvider::new(move |_, _| Action::SendAfter(LATENCY, answer(200, "", &body)));
     let key_limits = Limits {
         tpm: Some(6000),
         ..Limits::default()

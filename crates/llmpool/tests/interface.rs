@@ -1,4 +1,4 @@
-//! The interface as somebody else implements it.
+//! `LlmInterface` implemented outside the library.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::borrow::Cow;
@@ -14,8 +14,8 @@ use llmpool::{
     CallOptions, CallReport, ChatResponse, ChatStream, Error, ErrorKind, LlmInterface, UsageSource,
 };
 
-/// Says the last message again, a word at a time; stops in the middle when asked to.
-struct Parrot;
+/// Streams the last message back word by word; fails at the word `nothing`.
+struct EchoModel;
 
 struct Words(VecDeque<Result<ChatChunk, Error>>);
 
@@ -27,7 +27,7 @@ impl Stream for Words {
     }
 }
 
-fn said(request: &ChatRequest) -> Cow<'_, str> {
+fn last_text(request: &ChatRequest) -> Cow<'_, str> {
     let last = request.messages.last();
     last.map(Message::text).unwrap_or_default()
 }
@@ -37,9 +37,9 @@ fn chunk(delta: &str, finish: &str) -> ChatChunk {
     serde_json::from_str(&json).unwrap()
 }
 
-impl LlmInterface for Parrot {
+impl LlmInterface for EchoModel {
     fn model_name(&self) -> &str {
-        "parrot"
+        "echo"
     }
 
     fn context_window(&self) -> u32 {
@@ -64,56 +64,56 @@ impl LlmInterface for Parrot {
         request: &'a ChatRequest,
         _: &'a CallOptions,
     ) -> BoxFuture<'a, Result<ChatStream, Error>> {
-        let mut words: VecDeque<_> = said(request)
+        let mut words: VecDeque<_> = last_text(request)
             .split_inclusive(' ')
             .map(|word| match word {
-                "nothing" => Err(Error::new(ErrorKind::LimitReached, "the parrot is tired")),
+                "nothing" => Err(Error::new(ErrorKind::LimitReached, "no more words")),
                 word => Ok(chunk(&serde_json::json!({ "content": word }).to_string(), "null")),
             })
             .collect();
         words.push_back(Ok(chunk("{}", "\"stop\"")));
         let mut report = CallReport::default();
-        report.target = "zoo/parrot".into();
+        report.target = "test/echo".into();
         Box::pin(async move { Ok(ChatStream::with_report(Words(words), report)) })
     }
 }
 
-async fn ask(model: impl LlmInterface, text: &str) -> Result<ChatResponse, Error> {
-    assert_eq!((model.model_name(), model.context_window()), ("parrot", 7));
+async fn chat_by_value(model: impl LlmInterface, text: &str) -> Result<ChatResponse, Error> {
+    assert_eq!((model.model_name(), model.context_window()), ("echo", 7));
     model.chat(&ChatRequest::user(text)).await
 }
 
 // O30
 #[test]
-fn everything_can_be_shared_between_threads() {
-    fn shared<T: Send + Sync + 'static>() {}
-    fn sent<T: Send + 'static>() {}
-    shared::<llmpool::OpenAiCompatible>();
-    shared::<llmpool::Providers>();
-    shared::<llmpool::ApiKeyPool>();
-    shared::<llmpool::TokenBucket>();
-    shared::<ChatResponse>();
-    shared::<Error>();
-    shared::<CallOptions>();
-    sent::<ChatStream>();
-    sent::<llmpool::RawStream>();
-    sent::<llmpool::KeyLease>();
+fn public_types_are_send_and_sync() {
+    fn assert_send_sync<T: Send + Sync + 'static>() {}
+    fn assert_send<T: Send + 'static>() {}
+    assert_send_sync::<llmpool::OpenAiCompatible>();
+    assert_send_sync::<llmpool::Providers>();
+    assert_send_sync::<llmpool::ApiKeyPool>();
+    assert_send_sync::<llmpool::TokenBucket>();
+    assert_send_sync::<ChatResponse>();
+    assert_send_sync::<Error>();
+    assert_send_sync::<CallOptions>();
+    assert_send::<ChatStream>();
+    assert_send::<llmpool::RawStream>();
+    assert_send::<llmpool::KeyLease>();
 }
 
 #[tokio::test]
-async fn anybody_can_implement_the_interface_and_pass_it_by_any_pointer() {
-    let boxed: Box<dyn LlmInterface> = Box::new(Parrot);
-    let shared: Arc<dyn LlmInterface> = Arc::new(Parrot);
+async fn interface_is_implemented_for_all_pointer_types() {
+    let boxed: Box<dyn LlmInterface> = Box::new(EchoModel);
+    let shared: Arc<dyn LlmInterface> = Arc::new(EchoModel);
     for answer in [
-        ask(Parrot, "a b").await,
-        ask(&Parrot, "a b").await,
-        ask(&boxed, "a b").await,
-        ask(boxed, "a b").await,
-        ask(shared.clone(), "a b").await,
-        ask(&*shared, "a b").await,
+        chat_by_value(EchoModel, "a b").await,
+        chat_by_value(&EchoModel, "a b").await,
+        chat_by_value(&boxed, "a b").await,
+        chat_by_value(boxed, "a b").await,
+        chat_by_value(shared.clone(), "a b").await,
+        chat_by_value(&*shared, "a b").await,
     ] {
         let answer = answer.unwrap();
-        assert_eq!((&*answer.text(), &*answer.report.target), ("a b", "zoo/parrot"));
+        assert_eq!((&*answer.text(), &*answer.report.target), ("a b", "test/echo"));
         assert_eq!(
             (answer.usage(), answer.report.usage_source),
             (None, UsageSource::Unknown)
@@ -122,21 +122,21 @@ async fn anybody_can_implement_the_interface_and_pass_it_by_any_pointer() {
 }
 
 #[tokio::test]
-async fn an_error_in_a_stream_brings_what_had_come() {
-    let error = ask(Parrot, "a b nothing").await.unwrap_err();
+async fn stream_error_carries_the_partial_response() {
+    let error = chat_by_value(EchoModel, "a b nothing").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LimitReached);
     assert_eq!(
         error.partial().map(|answer| answer.text()).as_deref(),
         Some("a b ")
     );
-    assert_eq!(error.to_string(), "the parrot is tired");
+    assert_eq!(error.to_string(), "no more words");
 }
 
 #[tokio::test]
-async fn a_stream_is_owned_and_can_be_read_in_another_task() {
+async fn stream_is_owned_and_readable_in_another_task() {
     let stream = {
         let request = ChatRequest::user("a b");
-        Parrot.chat_stream(&request).await.unwrap()
+        EchoModel.chat_stream(&request).await.unwrap()
     };
     let answer = tokio::spawn(stream.into_response()).await.unwrap().unwrap();
     assert_eq!(answer.text(), "a b");

@@ -1,6 +1,6 @@
 //! Checks `docs/lessons.md`: each lesson has one row, and a test marked with its ID or a file that shows why it cannot happen.
 //!
-//! A test is marked by a comment above its attributes that lists IDs and nothing else: `// L16, U09`.
+//! A test is marked by a comment above its attribute `#[test]` or `#[tokio::test]` that lists IDs and nothing else: `// L16, U09`.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::collections::BTreeSet;
@@ -17,10 +17,58 @@ fn is_lesson_id(text: &str) -> bool {
     digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Returns the lesson IDs that the lines above a test function list.
+/// Returns the lesson IDs of a comment that lists IDs and nothing else.
 fn ids_in_comment(line: &str) -> Option<Vec<&str>> {
     let ids: Vec<_> = line.strip_prefix("// ")?.split(", ").collect();
     ids.iter().all(|id| is_lesson_id(id)).then_some(ids)
+}
+
+/// Returns the IDs of all marked tests in a source file.
+///
+/// # Errors
+///
+/// IDs that mark no test: they do not stand above the attributes of a function, or none of these attributes makes it a test.
+fn marked_ids(source: &str) -> Result<Vec<&str>, Vec<&str>> {
+    let (mut marked, mut pending, mut is_test) = (Vec::new(), Vec::new(), false);
+    for line in source.lines().map(str::trim) {
+        if let Some(ids) = ids_in_comment(line) {
+            pending.extend(ids);
+            is_test = false;
+        } else if line.starts_with("#[") {
+            is_test |= line == "#[test]" || line.starts_with("#[tokio::test");
+        } else if !line.starts_with("//") {
+            let is_marked_test = is_test && line.contains("fn ") && line.contains('(');
+            if !pending.is_empty() && !is_marked_test {
+                return Err(pending);
+            }
+            marked.append(&mut pending);
+            is_test = false;
+        }
+    }
+    if pending.is_empty() {
+        Ok(marked)
+    } else {
+        Err(pending)
+    }
+}
+
+#[test]
+fn only_ids_above_a_test_are_marks() {
+    let marked = "// L01, U02\n#[test]\nfn a() {}\n// O03\n#[cfg(unix)]\n#[tokio::test(start_paused = true)]\n// Why.\nasync fn b() {}";
+    assert_eq!(marked_ids(marked), Ok(vec!["L01", "U02", "O03"]));
+    let of_macro = "proptest! {\n    // L01\n    #[test]\n    fn a(x in 0..1) {}\n}";
+    assert_eq!(marked_ids(of_macro), Ok(vec!["L01"]));
+    for unmarked in [
+        "// L01\nfn helper() {}",
+        "// L01\n#[inline]\nfn helper() {}",
+        "// L01\nstruct A;\n#[test]\nfn a() {}",
+        "#[test]\n// L01\nfn a() {}",
+        "#[test]\nfn a() {}\n// L01\nfn helper() {}",
+        "// L01",
+    ] {
+        assert_eq!(marked_ids(unmarked), Err(vec!["L01"]), "{unmarked}");
+    }
+    assert_eq!(marked_ids("// See L01.\nfn helper() {}"), Ok(vec![]));
 }
 
 /// Collects the IDs of all marked tests below a folder.
@@ -30,22 +78,10 @@ fn collect_marked(folder: &Path, marked: &mut BTreeSet<String>) {
         if path.is_dir() {
             collect_marked(&path, marked);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let mut pending: Vec<&str> = Vec::new();
-            for line in text.lines().map(str::trim) {
-                if let Some(ids) = ids_in_comment(line) {
-                    pending.extend(ids);
-                } else if line.contains("fn ") && line.contains('(') {
-                    marked.extend(pending.drain(..).map(str::to_owned));
-                } else {
-                    let between = line.starts_with("#[") || line.starts_with("//");
-                    assert!(
-                        between || pending.is_empty(),
-                        "{}: {pending:?} mark no test",
-                        path.display()
-                    );
-                }
-            }
+            let source = std::fs::read_to_string(&path).unwrap();
+            let ids =
+                marked_ids(&source).unwrap_or_else(|ids| panic!("{}: {ids:?} mark no test", path.display()));
+            marked.extend(ids.into_iter().map(str::to_owned));
         }
     }
 }

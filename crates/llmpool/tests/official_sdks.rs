@@ -1,10 +1,10 @@
-//! OpenAI's own clients for Python and Node read what llmpool says, in both formats, translated and not. `scripts/test` installs them and
-//! says where they are; without them these tests say that they were skipped.
+//! OpenAI's official clients for Python and Node decode llmpool's responses, in both formats, translated and native. `scripts/test`
+//! installs the clients and passes their locations in environment variables; without the variables the tests print that they were skipped.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
     unreachable_pub,
-    reason = "a failed unwrap is a failed test; a skip is said aloud"
+    reason = "a failed unwrap is a failed test; a skip is printed"
 )]
 
 #[path = "official_sdks/server.rs"]
@@ -21,7 +21,7 @@ use server::Scene;
 
 const KEY: &str = "sk-simulated";
 
-/// What the checks stage, each under the name of its model. The checks know the texts.
+/// Scenarios of the simulator, by model name. The checks expect these texts.
 const SCENES: [(&str, &str); 6] = [
     (
         "plain",
@@ -43,7 +43,7 @@ const SCENES: [(&str, &str); 6] = [
     ("locked", r#"{"keys": [{"key": "sk-another"}]}"#),
 ];
 
-/// What the simulator does not say: reasoning, a search, a text with a citation, and two calls in one answer. Written by hand.
+/// Responses that the simulator cannot generate: reasoning, a search, a text with a citation, and two tool calls. Written by hand.
 const BUSY: [&str; 2] = [
     include_str!("official_sdks/busy/chat.json"),
     include_str!("official_sdks/busy/responses.json"),
@@ -55,58 +55,61 @@ const BUSY_STREAMED: [&str; 2] = [
 
 // L50
 #[tokio::test]
-async fn the_official_python_sdk_reads_what_llmpool_says() {
-    let Some(python) = given("LLMPOOL_TEST_PYTHON") else {
+async fn official_python_sdk_decodes_responses_and_streams() {
+    let Some(python) = path_from_env("LLMPOOL_TEST_PYTHON") else {
         return;
     };
     let mut command = Command::new(python);
-    command.arg(here("check.py"));
+    command.arg(check_file("check.py"));
     check(command).await;
 }
 
 // L50
 #[tokio::test]
-async fn the_official_node_sdk_reads_what_llmpool_says() {
-    let Some(modules) = given("LLMPOOL_TEST_NODE_MODULES") else {
+async fn official_node_sdk_decodes_responses_and_streams() {
+    let Some(modules) = path_from_env("LLMPOOL_TEST_NODE_MODULES") else {
         return;
     };
     let mut command = Command::new("node");
     command
-        .arg(here("check.mjs"))
+        .arg(check_file("check.mjs"))
         .env("LLMPOOL_TEST_NODE_MODULES", modules);
     check(command).await;
 }
 
-fn given(name: &str) -> Option<PathBuf> {
-    let given = env::var_os(name).map(PathBuf::from);
-    if given.is_none() {
+fn path_from_env(name: &str) -> Option<PathBuf> {
+    let path = env::var_os(name).map(PathBuf::from);
+    if path.is_none() {
         println!("skipped: {name} is not set");
     }
-    given
+    path
 }
 
-fn here(name: &str) -> PathBuf {
+fn check_file(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "official_sdks", name]
         .iter()
         .collect()
 }
 
-/// A provider that always says the same, in each format.
-fn always(content_type: &str, [chat, responses]: [&str; 2]) -> String {
-    let says = |on, body| json!({"on": on, "raw": {"content_type": content_type, "body": body}});
-    json!({"behaviours": [says("chat_completions", chat), says("responses", responses)]}).to_string()
+/// Returns a scenario with the same response to every request, one per format.
+fn fixed_response(content_type: &str, [chat, responses]: [&str; 2]) -> String {
+    let raw = |on, body| json!({"on": on, "raw": {"content_type": content_type, "body": body}});
+    json!({"behaviours": [raw("chat_completions", chat), raw("responses", responses)]}).to_string()
 }
 
-/// Runs the checks of a client against a server with all scenes.
+/// Runs the checks of one client against a server with all scenes.
 async fn check(mut command: Command) {
     let mut simulators = Vec::new();
     let mut scenes = BTreeMap::new();
     let busy = [
-        ("busy", always("application/json", BUSY)),
-        ("busy-streamed", always("text/event-stream", BUSY_STREAMED)),
+        ("busy", fixed_response("application/json", BUSY)),
+        (
+            "busy-streamed",
+            fixed_response("text/event-stream", BUSY_STREAMED),
+        ),
     ];
-    let staged = SCENES.map(|(name, scenario)| (name, scenario.to_owned()));
-    for (name, scenario) in staged.into_iter().chain(busy) {
+    let simulated = SCENES.map(|(name, scenario)| (name, scenario.to_owned()));
+    for (name, scenario) in simulated.into_iter().chain(busy) {
         let simulator = Simulator::start(Scenario::from_json(&scenario).unwrap())
             .await
             .unwrap();
@@ -117,9 +120,12 @@ async fn check(mut command: Command) {
     command
         .env("LLMPOOL_TEST_SERVER", server)
         .env("NO_PROXY", "127.0.0.1");
-    let checked = tokio::task::spawn_blocking(move || command.output());
-    let checked = checked.await.unwrap().unwrap();
-    let said = String::from_utf8_lossy(&checked.stdout) + String::from_utf8_lossy(&checked.stderr);
-    println!("{said}");
-    assert!(checked.status.success(), "the client complains, see above");
+    let output = tokio::task::spawn_blocking(move || command.output());
+    let output = output.await.unwrap().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    println!("{text}");
+    assert!(
+        output.status.success(),
+        "checks of the client failed, see the output above"
+    );
 }

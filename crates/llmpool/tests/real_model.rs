@@ -1,9 +1,9 @@
-//! Calls to a real model. `scripts/test` starts one (see `scripts/local-llm`) and says where it is; without it these tests
-//! say that they were skipped.
+//! Calls to a real model. `scripts/test` starts one (see `scripts/local-llm`) and passes its URL in `LLMPOOL_TEST_REAL_URL`; without the
+//! variable the tests print that they were skipped.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a failed unwrap is a failed test; a skip is said aloud"
+    reason = "a failed unwrap is a failed test; a skip is printed"
 )]
 
 use llmpool::chat::{ChatRequest, Choice, FinishReason, Message, Tool, ToolChoice, ToolMode};
@@ -21,7 +21,8 @@ fn real_model() -> Option<OpenAiCompatible> {
         println!("skipped: LLMPOOL_TEST_REAL_URL is not set");
         return None;
     };
-    let keys = std::env::var("LLMPOOL_TEST_REAL_KEYS").expect("keys come with the URL");
+    let keys =
+        std::env::var("LLMPOOL_TEST_REAL_KEYS").expect("LLMPOOL_TEST_REAL_KEYS is set together with the URL");
     let pool = ApiKeyPool::new("local", keys.split(',')).unwrap();
     Some(OpenAiCompatible::new(&pool, "smollm2-135m-instruct", &url).unwrap())
 }
@@ -41,7 +42,7 @@ fn request_of(text: &str) -> ChatRequest {
 }
 
 #[tokio::test]
-async fn real_model_streams_what_it_answers_plainly() {
+async fn real_model_stream_equals_the_plain_response() {
     let Some(model) = real_model() else { return };
     let plain = model.chat(&request()).await.unwrap();
     let stream = model.chat_stream(&request()).await.unwrap();
@@ -56,7 +57,7 @@ async fn real_model_streams_what_it_answers_plainly() {
 }
 
 #[tokio::test]
-async fn real_model_refuses_a_wrong_key_and_the_call_takes_the_right_one() {
+async fn real_model_rejects_a_wrong_key_and_call_uses_the_other() {
     let Some(model) = real_model() else { return };
     let keys = std::env::var("LLMPOOL_TEST_REAL_KEYS").unwrap();
     let right = keys.split(',').next().unwrap();
@@ -69,7 +70,7 @@ async fn real_model_refuses_a_wrong_key_and_the_call_takes_the_right_one() {
 }
 
 #[tokio::test]
-async fn real_model_takes_its_keys_and_refuses_others_without_a_call() {
+async fn real_model_key_check_accepts_valid_and_rejects_wrong_keys() {
     use llmpool::check::{KeyCheckOutcome, StreamUsage};
     let Some(model) = real_model() else { return };
     let timeout = std::time::Duration::from_secs(60);
@@ -81,9 +82,9 @@ async fn real_model_takes_its_keys_and_refuses_others_without_a_call() {
             "{key:?}"
         );
     }
-    let stranger = ApiKeyPool::new("local", ["sk-wrong"]).unwrap();
-    let stranger = OpenAiCompatible::new(&stranger, "no-such-model", model.base_url()).unwrap();
-    let refused = &stranger.check_keys(timeout).await.keys[0];
+    let wrong = ApiKeyPool::new("local", ["sk-wrong"]).unwrap();
+    let wrong = OpenAiCompatible::new(&wrong, "no-such-model", model.base_url()).unwrap();
+    let refused = &wrong.check_keys(timeout).await.keys[0];
     assert_eq!(
         refused.outcome,
         KeyCheckOutcome::Rejected(FailureKind::InvalidKey),
@@ -100,17 +101,16 @@ async fn real_model_takes_its_keys_and_refuses_others_without_a_call() {
 
 fn weather() -> Tool {
     let parameters = json!({"type": "object", "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]}}, "required": ["city"]});
-    let parameters = serde_json::value::to_raw_value(&parameters).unwrap();
-    Tool::function("get_weather", "Tells the weather of a city.", parameters.into())
+    Tool::function("get_weather", "Returns the weather of a city.", parameters)
 }
 
 #[tokio::test]
-async fn real_model_calls_a_tool_plain_streamed_and_through_its_responses_api() {
+async fn real_model_calls_a_tool_in_both_formats_and_streamed() {
     let Some(model) = real_model() else { return };
     let keys = std::env::var("LLMPOOL_TEST_REAL_KEYS").unwrap();
     let pool = ApiKeyPool::new("local", keys.split(',')).unwrap();
     let responses = OpenAiResponsesCompatible::new(&pool, model.model_name(), model.base_url()).unwrap();
-    let asked = ChatRequest {
+    let request = ChatRequest {
         max_tokens: Some(128),
         tools: vec![weather()],
         tool_choice: Some(ToolChoice::Mode(ToolMode::Required)),
@@ -119,13 +119,13 @@ async fn real_model_calls_a_tool_plain_streamed_and_through_its_responses_api() 
     let options = CallOptions::default();
     let models: [&dyn LlmInterface; 2] = [&model, &responses];
     for model in models {
-        let plain = model.chat_with(&asked, &options).await.unwrap();
-        let stream = model.chat_stream_with(&asked, &options).await.unwrap();
+        let plain = model.chat_with(&request, &options).await.unwrap();
+        let stream = model.chat_stream_with(&request, &options).await.unwrap();
         let streamed = stream.into_response().await.unwrap();
         for answer in [&plain, &streamed] {
             let choice = answer.completion.first().unwrap();
             assert_eq!(choice.finish_reason, Some(FinishReason::ToolCalls));
-            // It may be made several times at once.
+            // The model may emit several parallel calls.
             assert!(!choice.message.tool_calls.is_empty());
             for call in &choice.message.tool_calls {
                 assert!(!call.id.as_deref().unwrap_or_default().is_empty());
@@ -142,61 +142,61 @@ async fn real_model_calls_a_tool_plain_streamed_and_through_its_responses_api() 
                 .collect::<Vec<_>>()
         };
         assert_eq!(arguments(&plain), arguments(&streamed));
-        // What became of the call goes back, with the call itself.
-        let mut further = asked.clone();
-        further.tool_choice = Some(ToolChoice::Mode(ToolMode::None));
-        further.max_tokens = Some(24);
-        let said = plain.completion.first().unwrap().message.clone();
-        let results = said
+        // The follow-up request contains the calls and their results.
+        let mut follow_up = request.clone();
+        follow_up.tool_choice = Some(ToolChoice::Mode(ToolMode::None));
+        follow_up.max_tokens = Some(24);
+        let message = plain.completion.first().unwrap().message.clone();
+        let results = message
             .tool_calls
             .iter()
             .map(|call| Message::tool(call.id.clone().unwrap(), "sunny"));
         let results: Vec<_> = results.collect();
-        further.messages.push(said);
-        further.messages.extend(results);
-        let answer = model.chat_with(&further, &options).await.unwrap();
+        follow_up.messages.push(message);
+        follow_up.messages.extend(results);
+        let answer = model.chat_with(&follow_up, &options).await.unwrap();
         assert!(!answer.text().is_empty());
     }
 }
 
 #[tokio::test]
-async fn real_model_answers_in_the_shape_of_a_type() {
+async fn real_model_reply_parses_as_the_requested_type() {
     #[derive(Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
     struct Person {
         name: String,
         age: u32,
     }
     let Some(model) = real_model() else { return };
-    let asked = ChatRequest {
+    let request = ChatRequest {
         max_tokens: Some(128),
         response_format: Some(json_schema::<Person>().unwrap()),
         ..request_of("Anna is 30 years old. Who is she?")
     };
-    let plain = model.chat(&asked).await.unwrap();
+    let plain = model.chat(&request).await.unwrap();
     let person: Person = parse_reply(&plain.completion).unwrap();
-    let stream = model.chat_stream(&asked).await.unwrap();
+    let stream = model.chat_stream(&request).await.unwrap();
     let streamed = stream.into_response().await.unwrap();
     assert_eq!(parse_reply::<Person>(&streamed.completion), Ok(person));
     let cut = ChatRequest {
         max_tokens: Some(2),
-        ..asked
+        ..request
     };
     let cut = model.chat(&cut).await.unwrap();
     assert_eq!(parse_reply::<Person>(&cut.completion), Err(ReplyError::Truncated));
 }
 
 #[tokio::test]
-async fn real_model_gives_several_choices_and_says_how_likely_tokens_were() {
+async fn real_model_returns_several_choices_with_logprobs() {
     let Some(model) = real_model() else { return };
-    let asked = ChatRequest {
+    let request = ChatRequest {
         n: Some(2),
         logprobs: Some(true),
         top_logprobs: Some(3),
         max_tokens: Some(8),
         ..request()
     };
-    let plain = model.chat(&asked).await.unwrap();
-    let stream = model.chat_stream(&asked).await.unwrap();
+    let plain = model.chat(&request).await.unwrap();
+    let stream = model.chat_stream(&request).await.unwrap();
     let streamed = stream.into_response().await.unwrap();
     for answer in [&plain, &streamed] {
         assert_eq!(
@@ -223,21 +223,26 @@ async fn real_model_gives_several_choices_and_says_how_likely_tokens_were() {
 }
 
 #[tokio::test]
-async fn real_model_embeds_texts_in_either_form_and_lists_itself() {
+async fn real_model_embeds_in_both_encodings_and_is_listed() {
     let Some(model) = real_model() else { return };
-    let mut asked = EmbeddingRequest::new(vec!["a cat".to_owned(), "a theorem".to_owned()]);
-    let floats = model.embed(&asked).await.unwrap();
+    let mut request = EmbeddingRequest::new(vec!["a cat".to_owned(), "a theorem".to_owned()]);
+    let floats = model.embed(&request).await.unwrap();
     assert_eq!(floats.report.usage_source, UsageSource::Provider);
     let floats = floats.vectors().unwrap();
     assert!(floats.len() == 2 && floats.iter().all(|vector| vector.len() == 576));
-    asked.encoding_format = Some(EncodingFormat::Base64);
-    let base64 = model.embed(&asked).await.unwrap().vectors().unwrap();
-    let same = |one: &[f32], other: &[f32]| {
+    request.encoding_format = Some(EncodingFormat::Base64);
+    let base64 = model.embed(&request).await.unwrap().vectors().unwrap();
+    let is_close = |one: &[f32], other: &[f32]| {
         one.iter()
             .zip(other)
             .all(|(one, other)| (one - other).abs() < 1e-4)
     };
-    assert!(floats.iter().zip(&base64).all(|(one, other)| same(one, other)));
+    assert!(
+        floats
+            .iter()
+            .zip(&base64)
+            .all(|(one, other)| is_close(one, other))
+    );
     let models = model.list_models().await.unwrap();
     assert!(
         models
@@ -247,9 +252,9 @@ async fn real_model_embeds_texts_in_either_form_and_lists_itself() {
     );
 }
 
-/// The server's Responses API leaves out places and numbers of its events.
+/// The events of the server's Responses API lack indexes and sequence numbers.
 #[tokio::test]
-async fn real_model_answers_the_same_through_its_responses_api() {
+async fn real_model_gives_the_same_text_through_responses() {
     let Some(model) = real_model() else { return };
     let keys = std::env::var("LLMPOOL_TEST_REAL_KEYS").unwrap();
     let pool = ApiKeyPool::new("local", keys.split(',')).unwrap();

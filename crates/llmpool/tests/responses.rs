@@ -1,4 +1,4 @@
-//! Models that are asked through the Responses API.
+//! Models called through the Responses API: translated from chat completions, and native.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod support;
@@ -12,9 +12,9 @@ use llmpool::{
     Providers, TargetSettings, UsageSource,
 };
 use serde_json::{Value, json};
-use support::{Play, STREAM_HEAD, Scripted, answer, events};
+use support::{Action, STREAM_HEAD, ScriptedProvider, answer, events};
 
-fn target(script: Arc<Scripted>, max_retries: u32) -> OpenAiCompatible {
+fn target(script: Arc<ScriptedProvider>, max_retries: u32) -> OpenAiCompatible {
     let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
     let settings = TargetSettings {
         api: ApiFormat::Responses,
@@ -54,15 +54,15 @@ fn stream(status: &str) -> Vec<Value> {
     ]
 }
 
-fn sent(stream: &[Value], done: bool) -> Vec<u8> {
+fn encode_stream(stream: &[Value], done: bool) -> Vec<u8> {
     let mut texts: Vec<String> = stream.iter().map(Value::to_string).collect();
     texts.extend(done.then(|| "[DONE]".to_owned()));
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     [STREAM_HEAD.as_bytes(), &events(&texts), b"0\r\n\r\n"].concat()
 }
 
-fn plain(status: &'static str) -> Arc<Scripted> {
-    Scripted::new(move |_, _| Play::Send(answer(200, "", &response(status).to_string())))
+fn plain(status: &'static str) -> Arc<ScriptedProvider> {
+    ScriptedProvider::new(move |_, _| Action::Send(answer(200, "", &response(status).to_string())))
 }
 
 fn request() -> ChatRequest {
@@ -73,7 +73,7 @@ fn request() -> ChatRequest {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_chat_is_sent_as_a_request_for_a_response_and_its_answer_is_a_completion() {
+async fn chat_is_translated_to_a_response_request_and_back() {
     let script = plain("completed");
     let answer = target(script.clone(), 0).chat(&request()).await.unwrap();
     assert_eq!(answer.text(), "Hello");
@@ -85,15 +85,15 @@ async fn a_chat_is_sent_as_a_request_for_a_response_and_its_answer_is_a_completi
         (usage.prompt_tokens(), usage.cached_tokens(), usage.total_tokens()),
         (Some(3), Some(1), Some(5))
     );
-    let seen = script.seen.lock().unwrap();
+    let received = script.received.lock().unwrap();
     assert_eq!(
-        seen[0].body,
+        received[0].body,
         json!({"model": "m", "instructions": "Be brief.", "store": false, "input": [{"type": "message", "role": "user", "content": "hi"}]})
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_chat_says_in_part_is_completed_from_the_targets_parameters() {
+async fn target_parameters_complete_partly_set_chat_fields() {
     let params = json!({"store": true, "include": ["file_search_call.results"], "reasoning": {"effort": "low", "summary": "auto"},
         "text": {"verbosity": "low", "format": {"type": "json_object"}}});
     let params = params.as_object().unwrap().iter();
@@ -110,17 +110,17 @@ async fn what_a_chat_says_in_part_is_completed_from_the_targets_parameters() {
         .connector(script.clone())
         .build()
         .unwrap();
-    let asked = json!({"messages": [{"role": "user", "content": "hi"}], "logprobs": true, "reasoning_effort": "high",
+    let request = json!({"messages": [{"role": "user", "content": "hi"}], "logprobs": true, "reasoning_effort": "high",
         "response_format": {"type": "text"}, "stream_options": {"include_obfuscation": false}});
-    let asked: ChatRequest = serde_json::from_value(asked).unwrap();
-    target.chat(&asked).await.unwrap();
-    let forgets = ChatRequest {
+    let request: ChatRequest = serde_json::from_value(request).unwrap();
+    target.chat(&request).await.unwrap();
+    let without_store = ChatRequest {
         store: Some(false),
-        ..asked
+        ..request
     };
-    target.chat(&forgets).await.unwrap();
-    let seen = script.seen.lock().unwrap();
-    let body = &seen[0].body;
+    target.chat(&without_store).await.unwrap();
+    let received = script.received.lock().unwrap();
+    let body = &received[0].body;
     assert_eq!(body["store"], true);
     assert_eq!(
         body["include"],
@@ -135,36 +135,33 @@ async fn what_a_chat_says_in_part_is_completed_from_the_targets_parameters() {
         body["text"],
         json!({"format": {"type": "text"}, "verbosity": "low"})
     );
-    assert_eq!(
-        body.get("stream_options"),
-        None,
-        "refused where nothing is streamed"
-    );
-    assert_eq!(seen[1].body["store"], false);
+    assert_eq!(body.get("stream_options"), None, "not allowed without streaming");
+    assert_eq!(received[1].body["store"], false);
 }
 
 // U14
 #[tokio::test(start_paused = true)]
-async fn a_stream_put_together_is_the_plain_answer() {
-    let whole = target(plain("completed"), 0).chat(&request()).await.unwrap();
+async fn assembled_stream_equals_the_plain_response() {
+    let plain_answer = target(plain("completed"), 0).chat(&request()).await.unwrap();
     for done in [true, false] {
-        let script = Scripted::new(move |_, _| Play::Send(sent(&stream("completed"), done)));
+        let script =
+            ScriptedProvider::new(move |_, _| Action::Send(encode_stream(&stream("completed"), done)));
         let stream = target(script, 0).chat_stream(&request()).await.unwrap();
         let streamed = stream.into_response().await.unwrap();
-        assert_eq!(streamed.text(), whole.text());
-        assert_eq!(streamed.tool_calls(), whole.tool_calls());
-        assert_eq!(streamed.finish_reason(), whole.finish_reason());
-        assert_eq!(streamed.completion.usage, whole.completion.usage);
-        assert_eq!(streamed.report.usage, whole.report.usage);
+        assert_eq!(streamed.text(), plain_answer.text());
+        assert_eq!(streamed.tool_calls(), plain_answer.tool_calls());
+        assert_eq!(streamed.finish_reason(), plain_answer.finish_reason());
+        assert_eq!(streamed.completion.usage, plain_answer.completion.usage);
+        assert_eq!(streamed.report.usage, plain_answer.report.usage);
     }
 }
 
 // O09, L76, L53
 #[tokio::test(start_paused = true)]
-async fn incomplete_is_length_and_no_error() {
-    let whole = target(plain("incomplete"), 0).chat(&request()).await.unwrap();
-    assert_eq!(whole.finish_reason(), Some(&FinishReason::Length));
-    let script = Scripted::new(|_, _| Play::Send(sent(&stream("incomplete"), false)));
+async fn incomplete_response_has_finish_reason_length() {
+    let plain_answer = target(plain("incomplete"), 0).chat(&request()).await.unwrap();
+    assert_eq!(plain_answer.finish_reason(), Some(&FinishReason::Length));
+    let script = ScriptedProvider::new(|_, _| Action::Send(encode_stream(&stream("incomplete"), false)));
     let stream = target(script, 0).chat_stream(&request()).await.unwrap();
     assert_eq!(
         stream.into_response().await.unwrap().finish_reason(),
@@ -174,11 +171,11 @@ async fn incomplete_is_length_and_no_error() {
 
 // L56, U15
 #[tokio::test(start_paused = true)]
-async fn a_response_that_failed_is_tried_again_and_never_an_answer() {
+async fn failed_response_is_retried_and_never_returned() {
     let failed_stream = || {
         let mut events = stream("failed");
         events.drain(2..8);
-        sent(&events, false)
+        encode_stream(&events, false)
     };
     for streamed in [false, true] {
         let bad = move |streamed: bool| {
@@ -188,10 +185,10 @@ async fn a_response_that_failed_is_tried_again_and_never_an_answer() {
                 answer(200, "", &response("failed").to_string())
             }
         };
-        let script = Scripted::new(move |number, _| {
-            Play::Send(match (number, streamed) {
+        let script = ScriptedProvider::new(move |number, _| {
+            Action::Send(match (number, streamed) {
                 (0, streamed) => bad(streamed),
-                (_, true) => sent(&stream("completed"), true),
+                (_, true) => encode_stream(&stream("completed"), true),
                 (_, false) => answer(200, "", &response("completed").to_string()),
             })
         });
@@ -219,41 +216,42 @@ async fn a_response_that_failed_is_tried_again_and_never_an_answer() {
 
 // U15, O09, O19
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_fails_after_content_is_an_error_and_one_that_is_cut_is_truncated() {
+async fn stream_failing_after_content_is_an_error_without_retry() {
     let mut failing = stream("failed");
     failing.drain(5..8);
     let mut cut = stream("completed");
     cut.truncate(6);
     for (events, kind) in [(failing, FailureKind::ServerError), (cut, FailureKind::Truncated)] {
-        let script = Scripted::new(move |_, _| Play::Send(sent(&events, false)));
+        let script = ScriptedProvider::new(move |_, _| Action::Send(encode_stream(&events, false)));
         let stream = target(script.clone(), 3).chat_stream(&request()).await.unwrap();
         let error = stream.into_response().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Attempt(kind));
         assert_eq!(error.partial().unwrap().text(), "Hello");
-        assert_eq!(script.requests(), 1, "nothing is tried again after content");
+        assert_eq!(script.requests(), 1, "no retry after content");
     }
 }
 
 // L56
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_said_again_is_no_content_however_long_it_is() {
+async fn long_echo_of_the_request_is_not_content() {
     let long = "x".repeat(300_000);
-    let said = json!({"id": "resp_1", "status": "in_progress", "instructions": long, "output": []});
-    let begun = |kind: &str| json!({"type": kind, "response": said});
+    let echo = json!({"id": "resp_1", "status": "in_progress", "instructions": long, "output": []});
+    let start = |kind: &str| json!({"type": kind, "response": echo});
     let failed = json!({"type": "response.failed", "response": response("failed")});
-    let broken = vec![begun("response.created"), begun("response.in_progress"), failed];
+    let broken = vec![start("response.created"), start("response.in_progress"), failed];
     let whole = stream("completed");
-    let script =
-        Scripted::new(move |number, _| Play::Send(sent(if number == 0 { &broken } else { &whole }, false)));
-    let asked = ChatRequest::new([Message::system(long), Message::user("hi")]);
-    let stream = target(script.clone(), 1).chat_stream(&asked).await;
+    let script = ScriptedProvider::new(move |number, _| {
+        Action::Send(encode_stream(if number == 0 { &broken } else { &whole }, false))
+    });
+    let request = ChatRequest::new([Message::system(long), Message::user("hi")]);
+    let stream = target(script.clone(), 1).chat_stream(&request).await;
     assert_eq!(stream.unwrap().into_response().await.unwrap().text(), "Hello");
     assert_eq!(script.requests(), 2);
 }
 
 // L77
 #[tokio::test(start_paused = true)]
-async fn events_that_nobody_knows_do_not_end_a_stream() {
+async fn unknown_events_do_not_end_a_stream() {
     let mut events = stream("completed");
     events.insert(
         4,
@@ -263,7 +261,7 @@ async fn events_that_nobody_knows_do_not_end_a_stream() {
         5,
         json!({"type": "response.output_text.delta", "output_index": 0, "delta": "", "logprobs": {}}),
     );
-    let script = Scripted::new(move |_, _| Play::Send(sent(&events, false)));
+    let script = ScriptedProvider::new(move |_, _| Action::Send(encode_stream(&events, false)));
     let answer = target(script.clone(), 0).chat_stream(&request()).await;
     assert_eq!(answer.unwrap().into_response().await.unwrap().text(), "Hello");
     let native = OpenAiResponsesCompatible::from_model(&target(script, 0)).unwrap();
@@ -281,14 +279,14 @@ async fn events_that_nobody_knows_do_not_end_a_stream() {
 
 // L10
 #[tokio::test(start_paused = true)]
-async fn what_was_encrypted_in_an_answer_that_broke_off_goes_back_to_its_maker() {
+async fn encrypted_item_of_a_truncated_stream_keeps_its_affinity() {
     let broken = vec![
         json!({"type": "response.created", "response": {"id": "resp_1", "status": "in_progress", "output": []}}),
         json!({"type": "response.output_item.done", "output_index": 0, "item": {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}}),
     ];
-    let script = Scripted::new(move |number, _| {
-        Play::Send(if number == 0 {
-            sent(&broken, false)
+    let script = ScriptedProvider::new(move |number, _| {
+        Action::Send(if number == 0 {
+            encode_stream(&broken, false)
         } else {
             answer(200, "", &response("completed").to_string())
         })
@@ -299,14 +297,14 @@ async fn what_was_encrypted_in_an_answer_that_broke_off_goes_back_to_its_maker()
         .await
         .unwrap();
     while let Some(Ok(_)) = events.next().await {}
-    let asked =
+    let request =
         json!({"input": [{"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}]});
-    let asked: ResponsesRequest = serde_json::from_value(asked).unwrap();
-    model.create_response(&asked).await.unwrap();
+    let request: ResponsesRequest = serde_json::from_value(request).unwrap();
+    model.create_response(&request).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_not_there_yet_is_none() {
+async fn unfinished_response_is_an_invalid_response() {
     for status in ["queued", "in_progress"] {
         let error = target(plain(status), 0).chat(&request()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
@@ -315,7 +313,7 @@ async fn an_answer_that_is_not_there_yet_is_none() {
 
 // O21
 #[tokio::test(start_paused = true)]
-async fn what_has_no_equivalent_is_refused_by_name_before_anything_is_sent() {
+async fn field_without_equivalent_is_rejected_before_sending() {
     let script = plain("completed");
     let request = ChatRequest {
         stop: Some(Stop::One("x".to_owned())),
@@ -336,7 +334,7 @@ async fn what_has_no_equivalent_is_refused_by_name_before_anything_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_format_itself_is_spoken_too() {
+async fn native_responses_calls_return_responses_and_events() {
     let request = ResponsesRequest {
         store: Some(true),
         ..ResponsesRequest::user("hi")
@@ -350,10 +348,10 @@ async fn the_format_itself_is_spoken_too() {
     );
     assert_eq!(answer.report.usage.as_ref().unwrap().total_tokens(), Some(5));
     assert_eq!(
-        script.seen.lock().unwrap()[0].body,
+        script.received.lock().unwrap()[0].body,
         json!({"model": "m", "input": "hi", "store": true})
     );
-    let script = Scripted::new(|_, _| Play::Send(sent(&stream("completed"), true)));
+    let script = ScriptedProvider::new(|_, _| Action::Send(encode_stream(&stream("completed"), true)));
     let native = OpenAiResponsesCompatible::from_model(&target(script.clone(), 0)).unwrap();
     let mut stream = native.create_response_stream(&request).await.unwrap();
     let mut kinds: Vec<EventKind> = Vec::new();
@@ -364,11 +362,11 @@ async fn the_format_itself_is_spoken_too() {
     }
     assert_eq!((kinds.len(), kinds.last()), (9, Some(&EventKind::Completed)));
     assert_eq!(stream.report().usage.as_ref().unwrap().total_tokens(), Some(5));
-    assert_eq!(script.seen.lock().unwrap()[0].body["stream"], true);
+    assert_eq!(script.received.lock().unwrap()[0].body["stream"], true);
 }
 
 #[test]
-fn a_provider_file_says_which_format_a_model_speaks() {
+fn provider_file_selects_the_api_format_of_a_model() {
     let file = r#"{"p": [
         {"model_name": "a", "api_keys": ["k"], "base_url": "http://h/v1", "api": "responses", "rate_limit_capacity": null},
         {"model_name": "b", "api_keys": ["k"], "base_url": "http://h/v1", "rate_limit_capacity": null}
@@ -377,13 +375,13 @@ fn a_provider_file_says_which_format_a_model_speaks() {
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("provider.json");
     std::fs::write(&path, file).unwrap();
-    let speaks = |providers: &Providers| {
+    let is_responses = |providers: &Providers| {
         ["p/a", "p/b"]
             .map(|id| OpenAiResponsesCompatible::from_model(&providers.model(id).unwrap()).is_some())
     };
-    assert_eq!(speaks(&Providers::from_file(&path).unwrap()), [true, false]);
+    assert_eq!(is_responses(&Providers::from_file(&path).unwrap()), [true, false]);
     assert_eq!(
-        speaks(&OpenAiResponsesCompatible::load_from_json_file(&path).unwrap()),
+        is_responses(&OpenAiResponsesCompatible::load_from_json_file(&path).unwrap()),
         [true, true]
     );
     std::fs::remove_dir_all(&folder).unwrap();

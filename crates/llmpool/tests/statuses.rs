@@ -9,15 +9,15 @@ use llmpool::chat::ChatRequest;
 use llmpool::{
     ApiKeyPool, CallOptions, KeyAction, KeyScope, KeyState, LlmInterface, OpenAiCompatible, TargetSettings,
 };
-use support::{Play, Scripted, completion, error};
+use support::{Action, ScriptedProvider, completion, error};
 
 const MINUTES: Duration = Duration::from_secs(300);
 
 /// Returns two models over the keys "bad", for which the provider responds with `status`, and "good".
 fn two_models(status: u16, headers: &'static str, action: KeyAction) -> (OpenAiCompatible, OpenAiCompatible) {
-    let script = Scripted::new(move |_, seen| match &*seen.key {
-        "bad" => Play::Send(error(status, headers, "x")),
-        _ => Play::Send(completion("ok")),
+    let script = ScriptedProvider::new(move |_, received| match &*received.key {
+        "bad" => Action::Send(error(status, headers, "x")),
+        _ => Action::Send(completion("ok")),
     });
     let pool = ApiKeyPool::new("p", ["bad", "good"]).unwrap();
     let model = |name: &str| {

@@ -12,7 +12,7 @@ use llmpool::transport::{Connect, ConnectError, Connected};
 use llmpool::{
     ApiKeyPool, CallOptions, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible, TargetSettings, Timeouts,
 };
-use support::{Play, STREAM_HEAD, Scripted, events, piece};
+use support::{Action, STREAM_HEAD, ScriptedProvider, chunk_json, events};
 use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -75,9 +75,9 @@ async fn unreachable_server_fails_with_connect_timeout() {
 // L61
 #[tokio::test(start_paused = true)]
 async fn stream_without_content_fails_with_first_content_timeout() {
-    let role = piece(r#"{"role":"assistant","content":""}"#, "null");
+    let role = chunk_json(r#"{"role":"assistant","content":""}"#, "null");
     for head in [Vec::new(), stream_start(&[]), stream_start(&[&role])] {
-        let script = Scripted::new(move |_, _| Play::SendAndHang(head.clone()));
+        let script = ScriptedProvider::new(move |_, _| Action::SendAndHang(head.clone()));
         let (kind, after) = failure_of(&target(script), true).await;
         assert_eq!(kind, ErrorKind::Attempt(FailureKind::FirstContentTimeout));
         assert_eq!(after.as_secs(), 30);
@@ -87,9 +87,10 @@ async fn stream_without_content_fails_with_first_content_timeout() {
 // L61
 #[tokio::test(start_paused = true)]
 async fn stalled_stream_fails_with_idle_timeout() {
-    let word = piece(r#"{"content":"x"}"#, "null");
-    let script =
-        Scripted::new(move |_, _| Play::SendInTwo(stream_start(&[&word]), 6 * SECOND, events(&[&word])));
+    let word = chunk_json(r#"{"content":"x"}"#, "null");
+    let script = ScriptedProvider::new(move |_, _| {
+        Action::SendInTwo(stream_start(&[&word]), 6 * SECOND, events(&[&word]))
+    });
     let (kind, after) = failure_of(&target(script), true).await;
     assert_eq!(kind, ErrorKind::Attempt(FailureKind::IdleTimeout));
     assert_eq!(after.as_secs(), 6 + 7, "each read restarts the timeout");
@@ -98,11 +99,11 @@ async fn stalled_stream_fails_with_idle_timeout() {
 // L61
 #[tokio::test(start_paused = true)]
 async fn endless_stream_fails_with_total_timeout() {
-    let script = Scripted::new(|_, _| {
-        Play::Drip(
+    let script = ScriptedProvider::new(|_, _| {
+        Action::Drip(
             stream_start(&[]),
             5 * SECOND,
-            events(&[&piece(r#"{"content":"x"}"#, "null")]),
+            events(&[&chunk_json(r#"{"content":"x"}"#, "null")]),
         )
     });
     let (kind, after) = failure_of(&target(script), true).await;
@@ -115,7 +116,7 @@ async fn endless_stream_fails_with_total_timeout() {
 async fn stalled_response_body_fails_with_idle_timeout() {
     let part =
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{\"id\":".to_vec();
-    let script = Scripted::new(move |_, _| Play::SendAndHang(part.clone()));
+    let script = ScriptedProvider::new(move |_, _| Action::SendAndHang(part.clone()));
     let (kind, after) = failure_of(&target(script), false).await;
     assert_eq!(kind, ErrorKind::Attempt(FailureKind::IdleTimeout));
     assert_eq!(after.as_secs(), 7);
@@ -124,7 +125,7 @@ async fn stalled_response_body_fails_with_idle_timeout() {
 // L61
 #[tokio::test(start_paused = true)]
 async fn response_without_stream_has_only_the_total_timeout_for_its_head() {
-    let script = Scripted::new(|_, _| Play::SendAndHang(Vec::new()));
+    let script = ScriptedProvider::new(|_, _| Action::SendAndHang(Vec::new()));
     let (kind, after) = failure_of(&target(script), false).await;
     assert_eq!(kind, ErrorKind::Attempt(FailureKind::DeadlineExceeded));
     assert_eq!(after.as_secs(), 100);

@@ -13,7 +13,7 @@ use futures_core::future::BoxFuture;
 use llmpool::chat::ChatRequest;
 use llmpool::transport::{BoxIo, Connect, ConnectError, Connected};
 use llmpool::{ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, TargetSettings};
-use support::{Play, Scripted, completion, events, piece};
+use support::{Action, ScriptedProvider, chunk_json, completion, events};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 fn target(connector: Arc<dyn Connect>) -> OpenAiCompatible {
@@ -31,7 +31,7 @@ fn target(connector: Arc<dyn Connect>) -> OpenAiCompatible {
 
 /// Opens connections that report being open for `reads` more reads, and then being closed.
 struct ClosingConnector {
-    inner: Arc<Scripted>,
+    inner: Arc<ScriptedProvider>,
     reads: Arc<AtomicU32>,
 }
 
@@ -92,7 +92,7 @@ impl AsyncWrite for ClosingIo {
 #[tokio::test]
 async fn connection_closed_after_the_pool_check_is_replaced() {
     for reads in 0..2 {
-        let inner = Scripted::new(|_, _| Play::Send(completion("ok")));
+        let inner = ScriptedProvider::new(|_, _| Action::Send(completion("ok")));
         let connector = Arc::new(ClosingConnector {
             inner: inner.clone(),
             reads: Arc::new(AtomicU32::new(OPEN)),
@@ -114,13 +114,13 @@ async fn connection_closed_after_the_pool_check_is_replaced() {
 // The main future of a runtime has a cooperative budget too: once it is used up, IO returns pending until the future yields.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stream_that_is_always_ready_yields_to_the_runtime() {
-    let script = Scripted::new(|_, _| {
-        let piece = piece(r#"{"content":"a word "}"#, "null");
+    let script = ScriptedProvider::new(|_, _| {
+        let piece = chunk_json(r#"{"content":"a word "}"#, "null");
         let mut bytes = support::STREAM_HEAD.as_bytes().to_vec();
         bytes.extend(events(&vec![piece.as_str(); 600]));
         bytes.extend(events(&["[DONE]"]));
         bytes.extend(b"0\r\n\r\n");
-        Play::Send(bytes)
+        Action::Send(bytes)
     });
     script.pipe.store(200, Ordering::SeqCst);
     let target = target(script);

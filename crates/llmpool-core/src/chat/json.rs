@@ -39,6 +39,13 @@ impl From<Box<RawValue>> for Json {
     }
 }
 
+impl From<Value> for Json {
+    fn from(value: Value) -> Self {
+        // Cannot fail: every `Value` can be serialized.
+        Self::of(&value).unwrap_or_else(|_| Self(RawValue::NULL.to_owned()))
+    }
+}
+
 impl PartialEq for Json {
     /// Compares the values, so that white space and escapes make no difference.
     fn eq(&self, other: &Self) -> bool {

@@ -119,6 +119,14 @@ impl Message {
         }
     }
 
+    /// Creates the result of a tool call.
+    pub fn tool_result(call: &ToolCall, content: impl Into<Content>) -> Self {
+        Self {
+            tool_call_id: call.id.clone(),
+            ..Self::new(Role::Tool, content)
+        }
+    }
+
     /// Returns the text of the content: all text parts, joined. Empty if there are none.
     pub fn text(&self) -> Cow<'_, str> {
         self.content.as_ref().map(Content::text).unwrap_or_default()

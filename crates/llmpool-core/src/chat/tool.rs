@@ -39,6 +39,22 @@ impl ToolCall {
             ..Self::default()
         }
     }
+
+    /// Returns the name of the called function; empty if there is none.
+    pub fn name(&self) -> &str {
+        let function = self.function.as_ref();
+        function
+            .and_then(|function| function.name.as_deref())
+            .unwrap_or_default()
+    }
+
+    /// Returns the arguments of the called function as JSON text, which models sometimes get wrong; empty if there are none.
+    pub fn arguments(&self) -> &str {
+        let function = self.function.as_ref();
+        function
+            .and_then(|function| function.arguments.as_deref())
+            .unwrap_or_default()
+    }
 }
 
 /// Name and arguments of a called function.

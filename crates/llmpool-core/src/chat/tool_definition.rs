@@ -24,11 +24,15 @@ tagged_enum!(Tool { Function => "function", Custom => "custom" });
 
 impl Tool {
     /// Creates a function tool. `parameters` is the JSON Schema of its arguments.
-    pub fn function(name: impl Into<String>, description: impl Into<String>, parameters: Json) -> Self {
+    pub fn function(
+        name: impl Into<String>,
+        description: impl Into<String>,
+        parameters: impl Into<Json>,
+    ) -> Self {
         let function = FunctionDefinition {
             name: name.into(),
             description: Some(description.into()),
-            parameters: Some(parameters),
+            parameters: Some(parameters.into()),
             ..FunctionDefinition::default()
         };
         Self::Function(FunctionTool {

@@ -15,7 +15,7 @@ use crate::chat::{ChatCompletion, Choice, Content, FinishReason, Message, Part};
 /// # Errors
 /// If the reply is not complete JSON of a `T`; see [`ReplyError`].
 pub fn parse_reply<T: DeserializeOwned>(completion: &ChatCompletion) -> Result<T, ReplyError> {
-    match completion.choices.first() {
+    match completion.first() {
         Some(choice) => parse_choice(choice),
         None => Err(ReplyError::NoContent),
     }

@@ -1,4 +1,4 @@
-//! The same exchange through llmpool and through bare hyper.
+//! The same exchange through llmpool and through plain hyper.
 
 use std::cell::RefCell;
 
@@ -134,7 +134,7 @@ fn encoded(stream: bool) -> Bytes {
     serde_json::to_vec(&body).unwrap().into()
 }
 
-/// Everything on: three keys with a concurrency limit, a rate limit, all timeouts.
+/// All features enabled: three keys with a concurrency limit, a rate limit, all timeouts.
 fn target(base: &str, api: ApiFormat) -> OpenAiCompatible {
     let limits = KeyLimits {
         limits: Limits {

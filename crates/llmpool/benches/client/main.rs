@@ -1,15 +1,14 @@
-//! What a call and a streamed event cost on the client's side, in instructions and allocations.
+//! Client-side cost of a call and of a streamed event, in instructions and allocations.
 //!
-//! To repeat it: `scripts/bench` (wants valgrind). It runs this program under callgrind twice for every case, with few and
-//! with many calls or events, and divides the difference: what happens once cancels out, and what is left is one call or one
-//! event. Allocations are counted by the program itself, in the same way. The server is a second process, so nothing of it is
-//! counted. `floor-*` is bare hyper over the same exchange.
+//! Run by `scripts/bench`, which requires valgrind: it runs each case twice under callgrind, with few and with many calls or
+//! events, and divides the difference, so that one-time costs cancel out. Allocations are counted by this program in the same
+//! way. The server is a separate process and is not counted. `floor-*` is the same exchange with plain hyper.
 //!
-//! By hand: `client run CASE CALLS EVENTS` prints the allocations of the calls.
+//! Manually: `client run CASE CALLS EVENTS` prints the allocations of the calls.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a bench talks to the terminal, and a failed unwrap is a failed bench"
+    reason = "a bench prints to the terminal, and a failed unwrap is a failed bench"
 )]
 
 mod cases;
@@ -42,7 +41,7 @@ fn main() {
 }
 
 fn permits(keys: usize, mut permits: Permits, calls: usize) {
-    // Every key once, so that what grows has grown.
+    // Uses every key, so that all collections have reached their size.
     (0..keys * 2).for_each(|_| permits.use_one());
     let region = Region::new(ALLOCATOR);
     (0..calls).for_each(|_| permits.use_one());
@@ -75,7 +74,7 @@ fn run(case: &str, calls: usize, events: usize) {
         .unwrap();
     runtime.block_on(async {
         let client = cases::Client::new(case, server.port, events).await;
-        // The first call opens the connection and fills what is filled once.
+        // The first call opens the connection and fills caches.
         client.call().await;
         let region = Region::new(ALLOCATOR);
         for _ in 0..calls {

@@ -142,7 +142,7 @@ impl Waiters {
     pub(crate) fn cancel(&mut self, calls: usize) {
         let mut wakes = Vec::new();
         for at in 0..calls {
-            // A prime apart, so that they are neither the first nor the last.
+            // Spaced by a prime, so that they are spread over the queues.
             let (target, request) = &self.waiting[at * 7919 % self.waiting.len()];
             self.admission.cancel(*target, request, self.now, &mut wakes);
         }

@@ -1,16 +1,16 @@
-//! A provider that answers without thinking, in a process of its own.
+//! A provider with fixed responses, in a separate process.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Long enough for a client under callgrind to be back waiting when the next event comes.
+/// Pause between events. Long enough for a client under callgrind to finish the previous event.
 const PACE: Duration = Duration::from_millis(2);
 
 const PLAIN: &str = r#"{"id":"chatcmpl-AYNHwS2d0lyPbcMKDzNcBzVJvGpVq","object":"chat.completion","created":1732741820,"model":"gpt-4o-mini-2024-07-18","choices":[{"index":0,"message":{"role":"assistant","content":"A token bucket lets short bursts through and holds the long run to a steady rate, which is how most providers count.","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":29,"completion_tokens":26,"total_tokens":55,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}},"service_tier":"default","system_fingerprint":"fp_0705bf87c0"}"#;
 
-/// The server's process; it ends with this value.
+/// The server process; killed when this value is dropped.
 pub(crate) struct Running {
     process: Child,
     pub(crate) port: u16,
@@ -56,7 +56,7 @@ fn answer_all(connection: &TcpStream) {
     while let Some((path, length)) = head(&mut reader) {
         let mut body = vec![0; length];
         reader.read_exact(&mut body).unwrap();
-        // The path says how many events, and whether each comes alone: /paced/200/..., /burst/200/...
+        // The path has the pace and the number of events: /paced/200/..., /burst/200/...
         let mut parts = path.trim_start_matches('/').split('/');
         let (kind, count) = (parts.next().unwrap(), parts.next().unwrap_or("0"));
         let count: usize = count.parse().unwrap_or(0);
@@ -129,7 +129,7 @@ fn response_event(kind: &str, number: usize, members: &str) -> String {
     format!("event: {kind}\ndata: {{\"type\":\"{kind}\",\"sequence_number\":{number},{members}}}\n\n")
 }
 
-/// As many pieces of text, in the words of the Responses API.
+/// Returns the events of a Responses stream with `count` text deltas.
 fn response_events(count: usize) -> impl Iterator<Item = String> {
     const ID: &str = "msg_67c9fdcf37fc8190ba82116e33fb28c507b8b0ad4e5eb654";
     let response = |status: &str, more: &str| {
@@ -145,10 +145,10 @@ fn response_events(count: usize) -> impl Iterator<Item = String> {
         "completed",
         "\"output\":[],\"usage\":{\"input_tokens\":29,\"output_tokens\":26,\"total_tokens\":55}",
     );
-    let begun = response("in_progress", "\"output\":[],\"usage\":null");
+    let in_progress = response("in_progress", "\"output\":[],\"usage\":null");
     let first = [
-        response_event("response.created", 0, &begun),
-        response_event("response.in_progress", 1, &begun),
+        response_event("response.created", 0, &in_progress),
+        response_event("response.in_progress", 1, &in_progress),
         response_event("response.output_item.added", 2, &added),
     ];
     let pieces = (0..count).map(|number| {
@@ -174,7 +174,7 @@ fn paced(mut connection: &TcpStream, events: impl Iterator<Item = String>) -> st
     connection.write_all(b"0\r\n\r\n")
 }
 
-/// Every event in a frame of its own, and all of them in one write.
+/// Writes each event as a separate HTTP chunk, all in one write.
 fn burst(mut connection: &TcpStream, events: impl Iterator<Item = String>) -> std::io::Result<()> {
     let mut answer = STREAM_HEAD.to_owned();
     for event in events {

@@ -1,4 +1,4 @@
-"""What OpenAI's client for Python makes of llmpool's answers. Run by ../official_sdks.rs, which stages the models' scenes."""
+"""Checks of OpenAI's Python client against llmpool. Run by ../official_sdks.rs, which starts one scene per model name."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ TEXT = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
 )
 WORDS = len(TEXT.split())
-ASKED = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is it?"}]
+MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is it?"}]
 USAGE = {"include_usage": True}
 
 
@@ -45,12 +45,12 @@ def same(one, other):
 
 
 def valid(answer):
-    """The client takes what it gets without a look at it: here it is held against its own types."""
+    """Validates an answer against the client's own types, which the client itself does not do."""
     type(answer).model_validate(answer.to_dict())
     return answer
 
 
-def refused(error_class, call):
+def raised_by(error_class, call):
     try:
         call()
     except error_class as error:
@@ -72,8 +72,8 @@ def ends(chunks):
 
 
 @check
-def a_chat_is_answered(client, upstream):
-    answer = valid(client.chat.completions.create(model="plain", messages=ASKED))
+def chat_returns_an_answer(client, upstream):
+    answer = valid(client.chat.completions.create(model="plain", messages=MESSAGES))
     choice = answer.choices[0]
     same((answer.object, answer.model, choice.index), ("chat.completion", "plain", 0))
     same((choice.message.role, choice.message.content), ("assistant", TEXT))
@@ -84,12 +84,12 @@ def a_chat_is_answered(client, upstream):
 
 
 @check
-def a_chat_is_streamed(client, upstream):
-    plain = client.chat.completions.create(model="plain", messages=ASKED)
-    stream = client.chat.completions.create(model="plain", messages=ASKED, stream=True, stream_options=USAGE)
+def chat_streams_chunks(client, upstream):
+    plain = client.chat.completions.create(model="plain", messages=MESSAGES)
+    stream = client.chat.completions.create(model="plain", messages=MESSAGES, stream=True, stream_options=USAGE)
     chunks = [valid(chunk) for chunk in stream]
     same((text_of(chunks), ends(chunks)), (TEXT, ["stop"]))
-    assert len(chunks) > WORDS, "it came in pieces"
+    assert len(chunks) > WORDS, "several chunks"
     same({(chunk.id, chunk.object, chunk.model) for chunk in chunks}, {(chunks[0].id, "chat.completion.chunk", "plain")})
     same(chunks[0].choices[0].delta.role, "assistant")
     same([chunk.usage for chunk in chunks if chunk.usage], [plain.usage])
@@ -97,9 +97,9 @@ def a_chat_is_streamed(client, upstream):
 
 
 @check
-def a_chat_stream_is_put_together(client, upstream):
-    plain = client.chat.completions.create(model="plain", messages=ASKED)
-    with client.chat.completions.stream(model="plain", messages=ASKED, stream_options=USAGE) as stream:
+def chat_stream_is_assembled(client, upstream):
+    plain = client.chat.completions.create(model="plain", messages=MESSAGES)
+    with client.chat.completions.stream(model="plain", messages=MESSAGES, stream_options=USAGE) as stream:
         deltas = [event.delta for event in stream if event.type == "content.delta"]
         whole = stream.get_final_completion()
     same(("".join(deltas), whole.choices[0].message.content), (TEXT, TEXT))
@@ -107,10 +107,10 @@ def a_chat_stream_is_put_together(client, upstream):
 
 
 @check
-def a_chat_calls_a_tool(client, upstream):
-    asked = {"model": "plain", "messages": ASKED, "tools": [CHAT_TOOL], "tool_choice": CHAT_FORCED}
-    answer = valid(client.chat.completions.parse(**asked))
-    with client.chat.completions.stream(**asked) as stream:
+def chat_calls_a_tool(client, upstream):
+    arguments = {"model": "plain", "messages": MESSAGES, "tools": [CHAT_TOOL], "tool_choice": CHAT_FORCED}
+    answer = valid(client.chat.completions.parse(**arguments))
+    with client.chat.completions.stream(**arguments) as stream:
         done = [event for event in stream if event.type == "tool_calls.function.arguments.done"]
         streamed = stream.get_final_completion()
     for choice in (answer.choices[0], streamed.choices[0]):
@@ -123,30 +123,30 @@ def a_chat_calls_a_tool(client, upstream):
 
 
 @check
-def a_chat_goes_on_after_a_call(client, upstream):
-    asked = {"model": "plain", "tools": [CHAT_TOOL]}
-    first = client.chat.completions.create(messages=ASKED, tool_choice=CHAT_FORCED, **asked)
+def chat_accepts_tool_results(client, upstream):
+    arguments = {"model": "plain", "tools": [CHAT_TOOL]}
+    first = client.chat.completions.create(messages=MESSAGES, tool_choice=CHAT_FORCED, **arguments)
     message = first.choices[0].message
     result = {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "Sunny."}
-    second = client.chat.completions.create(messages=[*ASKED, message, result], **asked)
+    second = client.chat.completions.create(messages=[*MESSAGES, message, result], **arguments)
     same(second.choices[0].message.content, TEXT)
 
 
 @check
-def a_chat_answers_in_a_schema(client, upstream):
-    asked = {"model": "plain", "messages": ASKED, "response_format": Verdict}
-    answer = client.chat.completions.parse(**asked)
-    with client.chat.completions.stream(**asked) as stream:
+def chat_reply_follows_a_schema(client, upstream):
+    arguments = {"model": "plain", "messages": MESSAGES, "response_format": Verdict}
+    answer = client.chat.completions.parse(**arguments)
+    with client.chat.completions.stream(**arguments) as stream:
         streamed = stream.get_final_completion()
     for completion in (answer, streamed):
         same(completion.choices[0].message.parsed, Verdict(good=False, reasons=[]))
 
 
 @check
-def a_chat_refuses(client, upstream):
-    asked = {"model": "unwilling", "messages": ASKED, "response_format": Verdict}
-    answer = valid(client.chat.completions.parse(**asked))
-    with client.chat.completions.stream(**asked) as stream:
+def chat_returns_a_refusal(client, upstream):
+    arguments = {"model": "unwilling", "messages": MESSAGES, "response_format": Verdict}
+    answer = valid(client.chat.completions.parse(**arguments))
+    with client.chat.completions.stream(**arguments) as stream:
         deltas = [event.delta for event in stream if event.type == "refusal.delta"]
         streamed = stream.get_final_completion()
     same("".join(deltas), "That I will not do.")
@@ -158,34 +158,34 @@ def a_chat_refuses(client, upstream):
 
 
 @check
-def a_chat_is_cut_at_its_length(client, upstream):
-    asked = {"model": "plain", "messages": ASKED, "max_completion_tokens": 16}
-    answer = client.chat.completions.create(**asked)
+def chat_stops_at_the_token_limit(client, upstream):
+    arguments = {"model": "plain", "messages": MESSAGES, "max_completion_tokens": 16}
+    answer = client.chat.completions.create(**arguments)
     same((answer.choices[0].finish_reason, answer.usage.completion_tokens), ("length", 16))
-    same(ends(client.chat.completions.create(stream=True, **asked)), ["length"])
-    error = refused(openai.LengthFinishReasonError, lambda: client.chat.completions.parse(**asked))
+    same(ends(client.chat.completions.create(stream=True, **arguments)), ["length"])
+    error = raised_by(openai.LengthFinishReasonError, lambda: client.chat.completions.parse(**arguments))
     same(error.completion.usage, answer.usage)
 
 
 @check
-def a_chat_thinks(client, upstream):
-    asked = {"model": "thoughtful", "messages": ASKED}
-    answer = valid(client.chat.completions.create(**asked))
+def chat_returns_reasoning(client, upstream):
+    arguments = {"model": "thoughtful", "messages": MESSAGES}
+    answer = valid(client.chat.completions.create(**arguments))
     message = answer.choices[0].message
     same((message.content, message.reasoning_content), ("It is 42.", "Let me think about it."))
     same(answer.usage.completion_tokens_details.reasoning_tokens, 5)
-    chunks = [valid(chunk) for chunk in client.chat.completions.create(stream=True, **asked)]
+    chunks = [valid(chunk) for chunk in client.chat.completions.create(stream=True, **arguments)]
     thoughts = [getattr(choice.delta, "reasoning_content", None) for chunk in chunks for choice in chunk.choices]
     same(("".join(thought for thought in thoughts if thought), text_of(chunks)), ("Let me think about it.", "It is 42."))
 
 
 @check
-def a_chat_says_much_at_once(client, upstream):
-    asked = {"messages": ASKED, "tools": [CHAT_TOOL], "logprobs": True}
-    answer = valid(client.chat.completions.parse(model="busy", **asked))
-    chunks = [valid(chunk) for chunk in client.chat.completions.create(model="busy-streamed", stream=True, **asked)]
+def chat_returns_reasoning_search_and_calls(client, upstream):
+    arguments = {"messages": MESSAGES, "tools": [CHAT_TOOL], "logprobs": True}
+    answer = valid(client.chat.completions.parse(model="busy", **arguments))
+    chunks = [valid(chunk) for chunk in client.chat.completions.create(model="busy-streamed", stream=True, **arguments)]
     same((text_of(chunks), ends(chunks)), ("I will look.", ["tool_calls"]))
-    with client.chat.completions.stream(model="busy-streamed", stream_options=USAGE, **asked) as stream:
+    with client.chat.completions.stream(model="busy-streamed", stream_options=USAGE, **arguments) as stream:
         streamed = stream.get_final_completion()
     for completion in (answer, streamed):
         choice = completion.choices[0]
@@ -199,25 +199,25 @@ def a_chat_says_much_at_once(client, upstream):
 
 
 @check
-def a_chat_fails_as_its_provider_says(client, upstream):
+def chat_error_of_the_provider_is_raised(client, upstream):
     for stream in (False, True):
-        ask = lambda model: lambda: client.chat.completions.create(model=model, messages=ASKED, stream=stream)
-        same_errors(ask)
+        call = lambda model: lambda: client.chat.completions.create(model=model, messages=MESSAGES, stream=stream)
+        assert_provider_errors(call)
 
 
 @check
-def a_chat_stream_breaks(client, upstream):
-    stream = client.chat.completions.create(model="broken", messages=ASKED, stream=True)
-    error = refused(openai.APIError, lambda: list(stream))
+def chat_stream_error_is_raised(client, upstream):
+    stream = client.chat.completions.create(model="broken", messages=MESSAGES, stream=True)
+    error = raised_by(openai.APIError, lambda: list(stream))
     assert error.message, error
 
 
 @check
-def a_chat_with_what_the_other_format_lacks_is_refused(client, upstream):
-    ask = lambda: client.chat.completions.create(model="plain", messages=ASKED, stop=["x"])
+def chat_field_without_equivalent_is_rejected(client, upstream):
+    call = lambda: client.chat.completions.create(model="plain", messages=MESSAGES, stop=["x"])
     if upstream == "same":
-        return ask()
-    error = refused(openai.BadRequestError, ask)
+        return call()
+    error = raised_by(openai.BadRequestError, call)
     same(error.param, "stop")
     assert "no stop sequences" in error.message, error
 
@@ -226,7 +226,7 @@ def a_chat_with_what_the_other_format_lacks_is_refused(client, upstream):
 
 
 @check
-def a_response_is_answered(client, upstream):
+def response_returns_an_answer(client, upstream):
     answer = valid(client.responses.create(model="plain", instructions="Be brief.", input="What is it?"))
     same((answer.object, answer.model, answer.status), ("response", "plain", "completed"))
     same((answer.output_text, answer.error, answer.incomplete_details), (TEXT, None, None))
@@ -238,7 +238,7 @@ def a_response_is_answered(client, upstream):
 
 
 @check
-def a_response_is_streamed(client, upstream):
+def response_streams_events(client, upstream):
     plain = client.responses.create(model="plain", input="What is it?")
     events = [valid(event) for event in client.responses.create(model="plain", input="What is it?", stream=True)]
     same([event.sequence_number for event in events], list(range(len(events))))
@@ -264,7 +264,7 @@ def a_response_is_streamed(client, upstream):
 
 
 @check
-def a_response_stream_is_put_together(client, upstream):
+def response_stream_is_assembled(client, upstream):
     with client.responses.stream(model="plain", input="What is it?") as stream:
         snapshots = [event.snapshot for event in stream if event.type == "response.output_text.delta"]
         whole = stream.get_final_response()
@@ -273,10 +273,10 @@ def a_response_stream_is_put_together(client, upstream):
 
 
 @check
-def a_response_calls_a_tool(client, upstream):
-    asked = {"model": "plain", "input": "What is it?", "tools": [RESPONSES_TOOL], "tool_choice": RESPONSES_FORCED}
-    answer = valid(client.responses.create(**asked))
-    with client.responses.stream(**asked) as stream:
+def response_calls_a_tool(client, upstream):
+    arguments = {"model": "plain", "input": "What is it?", "tools": [RESPONSES_TOOL], "tool_choice": RESPONSES_FORCED}
+    answer = valid(client.responses.create(**arguments))
+    with client.responses.stream(**arguments) as stream:
         snapshots = [event.snapshot for event in stream if event.type == "response.function_call_arguments.delta"]
         streamed = stream.get_final_response()
     for response in (answer, streamed):
@@ -288,32 +288,32 @@ def a_response_calls_a_tool(client, upstream):
 
 
 @check
-def a_response_goes_on_after_a_call(client, upstream):
-    asked = {"model": "plain", "tools": [RESPONSES_TOOL]}
-    first = client.responses.create(input="What is it?", tool_choice=RESPONSES_FORCED, **asked)
+def response_accepts_tool_results(client, upstream):
+    arguments = {"model": "plain", "tools": [RESPONSES_TOOL]}
+    first = client.responses.create(input="What is it?", tool_choice=RESPONSES_FORCED, **arguments)
     result = {"type": "function_call_output", "call_id": first.output[0].call_id, "output": "Sunny."}
     so_far = [{"role": "user", "content": "What is it?"}, *first.output, result]
-    second = client.responses.create(input=so_far, **asked)
+    second = client.responses.create(input=so_far, **arguments)
     same(second.output_text, TEXT)
-    third = client.responses.create(input=[*so_far, *second.output, {"role": "user", "content": "Sure?"}], **asked)
+    third = client.responses.create(input=[*so_far, *second.output, {"role": "user", "content": "Sure?"}], **arguments)
     same(third.output_text, TEXT)
 
 
 @check
-def a_response_answers_in_a_schema(client, upstream):
-    asked = {"model": "plain", "input": "What is it?", "text_format": Verdict}
-    with client.responses.stream(**asked) as stream:
+def response_reply_follows_a_schema(client, upstream):
+    arguments = {"model": "plain", "input": "What is it?", "text_format": Verdict}
+    with client.responses.stream(**arguments) as stream:
         done = [event.parsed for event in stream if event.type == "response.output_text.done"]
         streamed = stream.get_final_response()
     verdict = Verdict(good=False, reasons=[])
-    same((client.responses.parse(**asked).output_parsed, streamed.output_parsed, done), (verdict, verdict, [verdict]))
+    same((client.responses.parse(**arguments).output_parsed, streamed.output_parsed, done), (verdict, verdict, [verdict]))
 
 
 @check
-def a_response_refuses(client, upstream):
-    asked = {"model": "unwilling", "input": "What is it?"}
-    answer = valid(client.responses.create(**asked))
-    with client.responses.stream(**asked) as stream:
+def response_returns_a_refusal(client, upstream):
+    arguments = {"model": "unwilling", "input": "What is it?"}
+    answer = valid(client.responses.create(**arguments))
+    with client.responses.stream(**arguments) as stream:
         deltas = [event.delta for event in stream if event.type == "response.refusal.delta"]
         streamed = stream.get_final_response()
     same("".join(deltas), "That I will not do.")
@@ -323,10 +323,10 @@ def a_response_refuses(client, upstream):
 
 
 @check
-def a_response_is_cut_at_its_length(client, upstream):
-    asked = {"model": "plain", "input": "What is it?", "max_output_tokens": 16}
-    answer = valid(client.responses.create(**asked))
-    last = [valid(event) for event in client.responses.create(stream=True, **asked)][-1]
+def response_stops_at_the_token_limit(client, upstream):
+    arguments = {"model": "plain", "input": "What is it?", "max_output_tokens": 16}
+    answer = valid(client.responses.create(**arguments))
+    last = [valid(event) for event in client.responses.create(stream=True, **arguments)][-1]
     same(last.type, "response.incomplete")
     for response in (answer, last.response):
         same((response.status, response.incomplete_details.reason), ("incomplete", "max_output_tokens"))
@@ -335,10 +335,10 @@ def a_response_is_cut_at_its_length(client, upstream):
 
 
 @check
-def a_response_thinks(client, upstream):
-    asked = {"model": "thoughtful", "input": "What is it?"}
-    answer = valid(client.responses.create(**asked))
-    with client.responses.stream(**asked) as stream:
+def response_returns_reasoning(client, upstream):
+    arguments = {"model": "thoughtful", "input": "What is it?"}
+    answer = valid(client.responses.create(**arguments))
+    with client.responses.stream(**arguments) as stream:
         events = [event for event in stream]
         streamed = stream.get_final_response()
     deltas = [event.delta for event in events if event.type == "response.reasoning_text.delta"]
@@ -350,12 +350,12 @@ def a_response_thinks(client, upstream):
 
 
 @check
-def a_response_says_much_at_once(client, upstream):
-    asked = {"input": "What is it?", "tools": [RESPONSES_TOOL], "include": ["message.output_text.logprobs"]}
-    answer = valid(client.responses.parse(model="busy", **asked))
-    events = [valid(event) for event in client.responses.create(model="busy-streamed", stream=True, **asked)]
+def response_returns_reasoning_search_and_calls(client, upstream):
+    arguments = {"input": "What is it?", "tools": [RESPONSES_TOOL], "include": ["message.output_text.logprobs"]}
+    answer = valid(client.responses.parse(model="busy", **arguments))
+    events = [valid(event) for event in client.responses.create(model="busy-streamed", stream=True, **arguments)]
     same([event.sequence_number for event in events], list(range(len(events))))
-    with client.responses.stream(model="busy-streamed", **asked) as stream:
+    with client.responses.stream(model="busy-streamed", **arguments) as stream:
         streamed = stream.get_final_response()
     for response in (answer, events[-1].response, streamed):
         kinds = [item.type for item in response.output if item.type != "web_search_call"]
@@ -371,14 +371,14 @@ def a_response_says_much_at_once(client, upstream):
 
 
 @check
-def a_response_fails_as_its_provider_says(client, upstream):
+def response_error_of_the_provider_is_raised(client, upstream):
     for stream in (False, True):
-        ask = lambda model: lambda: client.responses.create(model=model, input="What is it?", stream=stream)
-        same_errors(ask)
+        call = lambda model: lambda: client.responses.create(model=model, input="What is it?", stream=stream)
+        assert_provider_errors(call)
 
 
 @check
-def a_response_stream_breaks(client, upstream):
+def response_stream_error_is_raised(client, upstream):
     events = [valid(event) for event in client.responses.create(model="broken", input="What is it?", stream=True)]
     same([event.sequence_number for event in events], list(range(len(events))))
     (error,) = [event for event in events if event.type == "error"]
@@ -389,25 +389,25 @@ def a_response_stream_breaks(client, upstream):
 
 
 @check
-def a_response_with_what_the_other_format_lacks_is_refused(client, upstream):
-    ask = lambda: client.responses.create(model="plain", input="What is it?", previous_response_id="resp_0")
-    error = refused(openai.BadRequestError, ask)
+def response_field_without_equivalent_is_rejected(client, upstream):
+    call = lambda: client.responses.create(model="plain", input="What is it?", previous_response_id="resp_0")
+    error = raised_by(openai.BadRequestError, call)
     if upstream == "translated":
         same(error.param, "previous_response_id")
     else:
         same(error.code, "previous_response_not_found")
 
 
-def same_errors(ask):
-    """A key that is refused and a request that is, each as the client's own exception."""
-    error = refused(openai.AuthenticationError, ask("locked"))
+def assert_provider_errors(call):
+    """Rejected keys and rejected requests raise the matching exception of the client."""
+    error = raised_by(openai.AuthenticationError, call("locked"))
     same(error.status_code, 401)
     assert "key" in error.message, error
-    error = refused(openai.BadRequestError, ask("picky"))
+    error = raised_by(openai.BadRequestError, call("picky"))
     same((error.status_code, error.type, error.code), (400, "invalid_request_error", "too_hot"))
     same(error.param, "temperature")
     same(error.body["message"], "This is too hot.")
-    same(refused(openai.NotFoundError, ask("unknown")).status_code, 404)
+    same(raised_by(openai.NotFoundError, call("unknown")).status_code, 404)
 
 
 def main():
@@ -420,8 +420,8 @@ def main():
                 function(client, upstream)
             except Exception:
                 failed += 1
-                print(f"--- {function.__name__}, provider asked in the {upstream} format:\n{traceback.format_exc()}")
-    print(f"openai {openai.__version__}: {2 * len(checks) - failed} checks held, {failed} did not")
+                print(f"--- {function.__name__}, {upstream} upstream format:\n{traceback.format_exc()}")
+    print(f"openai {openai.__version__}: {2 * len(checks) - failed} checks passed, {failed} failed")
     sys.exit(1 if failed else 0)
 
 

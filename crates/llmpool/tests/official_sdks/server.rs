@@ -1,8 +1,8 @@
-//! A server in place of the gateway, as thin as it can be: what a client asks in either format is asked of a provider through llmpool, and
-//! what comes back is said in the client's format. It has no policy: no callers, no routes, no limits.
+//! A minimal server in place of the gateway: it forwards requests of either format to a provider through llmpool and responds in the
+//! client's format. It has no callers, routes or limits.
 //!
-//! Below `/same/v1` the provider is asked in the client's format, below `/translated/v1` in the other one. A model's name is that of its
-//! scene.
+//! Below `/same/v1` requests are sent to the provider in the client's format, below `/translated/v1` in the other one. The model name
+//! selects the scene.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -33,9 +33,9 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
 type Reply = Response<Either<Full<Bytes>, Channel<Bytes>>>;
-type Told = Result<(), SendError>;
+type SendResult = Result<(), SendError>;
 
-/// One model at one provider, asked in either format.
+/// One model of one provider, callable in either format.
 pub struct Scene {
     chat: OpenAiCompatible,
     responses: OpenAiResponsesCompatible,
@@ -61,7 +61,7 @@ impl Scene {
     }
 }
 
-/// Serves for as long as the runtime lives, and says where.
+/// Serves until the runtime ends. Returns the base URL.
 pub async fn start(scenes: BTreeMap<&'static str, Scene>) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -78,51 +78,51 @@ pub async fn start(scenes: BTreeMap<&'static str, Scene>) -> String {
 async fn serve(socket: TcpStream, scenes: Arc<BTreeMap<&'static str, Scene>>) {
     let service = service_fn(|request| async {
         let reply = answer(&scenes, request).await;
-        Ok::<_, Infallible>(reply.unwrap_or_else(|refused| refused.reply()))
+        Ok::<_, Infallible>(reply.unwrap_or_else(|error| error.reply()))
     });
-    // A client that leaves ends its connection with an error.
+    // A client that disconnects ends its connection with an error.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(socket), service)
         .await;
 }
 
-async fn answer(scenes: &BTreeMap<&str, Scene>, request: Request<Incoming>) -> Result<Reply, Refused> {
+async fn answer(scenes: &BTreeMap<&str, Scene>, request: Request<Incoming>) -> Result<Reply, ErrorReply> {
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await;
     let body = body
-        .map_err(|error| Refused::invalid(error.to_string()))?
+        .map_err(|error| ErrorReply::invalid(error.to_string()))?
         .to_bytes();
     match path.as_str() {
         "/same/v1/chat/completions" => {
-            let request: ChatRequest = decoded(&body)?;
+            let request: ChatRequest = decode(&body)?;
             chat(&scene(scenes, &request.model)?.chat, &request).await
         }
         "/translated/v1/chat/completions" => {
-            let request: ChatRequest = decoded(&body)?;
+            let request: ChatRequest = decode(&body)?;
             chat(&scene(scenes, &request.model)?.responses, &request).await
         }
         "/same/v1/responses" => {
-            let request: ResponsesRequest = decoded(&body)?;
+            let request: ResponsesRequest = decode(&body)?;
             respond(&scene(scenes, &request.model)?.responses, &request).await
         }
         "/translated/v1/responses" => {
-            let request: ResponsesRequest = decoded(&body)?;
-            respond_by_chat(&scene(scenes, &request.model)?.chat, &request).await
+            let request: ResponsesRequest = decode(&body)?;
+            respond_with_chat(&scene(scenes, &request.model)?.chat, &request).await
         }
-        _ => Err(Refused::new(404, "no such path")),
+        _ => Err(ErrorReply::new(404, "no such path")),
     }
 }
 
-fn decoded<T: for<'a> serde::Deserialize<'a>>(body: &[u8]) -> Result<T, Refused> {
-    serde_json::from_slice(body).map_err(|error| Refused::invalid(error.to_string()))
+fn decode<T: for<'a> serde::Deserialize<'a>>(body: &[u8]) -> Result<T, ErrorReply> {
+    serde_json::from_slice(body).map_err(|error| ErrorReply::invalid(error.to_string()))
 }
 
-fn scene<'a>(scenes: &'a BTreeMap<&str, Scene>, model: &Option<String>) -> Result<&'a Scene, Refused> {
+fn scene<'a>(scenes: &'a BTreeMap<&str, Scene>, model: &Option<String>) -> Result<&'a Scene, ErrorReply> {
     let scene = scenes.get(model.as_deref().unwrap_or_default());
-    scene.ok_or_else(|| Refused::new(404, "no such model"))
+    scene.ok_or_else(|| ErrorReply::new(404, "no such model"))
 }
 
-/// Refused keys are told at once: nobody waits for them to be tried again.
+/// Fails fast: a rejected key is reported at once instead of being probed again.
 fn options() -> CallOptions {
     CallOptions {
         fail_fast: true,
@@ -130,41 +130,41 @@ fn options() -> CallOptions {
     }
 }
 
-async fn chat(model: &dyn LlmInterface, request: &ChatRequest) -> Result<Reply, Refused> {
+async fn chat(model: &dyn LlmInterface, request: &ChatRequest) -> Result<Reply, ErrorReply> {
     if request.stream == Some(true) {
         let stream = model.chat_stream_with(request, &options()).await?;
-        return Ok(streamed(|out| tell_chunks(stream, out)));
+        return Ok(streamed(|out| send_chunks(stream, out)));
     }
     let answer = model.chat_with(request, &options()).await?;
     Ok(whole(200, &answer.completion))
 }
 
-async fn tell_chunks(mut stream: ChatStream, mut out: Out) -> Told {
+async fn send_chunks(mut stream: ChatStream, mut out: Out) -> SendResult {
     while let Some(chunk) = stream.next().await {
         match chunk {
             Ok(chunk) => out.data(&chunk).await?,
-            Err(error) => return out.data(&Refused::from(error).body()).await,
+            Err(error) => return out.data(&ErrorReply::from(error).body()).await,
         }
     }
     out.done().await
 }
 
-async fn respond(model: &OpenAiResponsesCompatible, request: &ResponsesRequest) -> Result<Reply, Refused> {
+async fn respond(model: &OpenAiResponsesCompatible, request: &ResponsesRequest) -> Result<Reply, ErrorReply> {
     if request.stream == Some(true) {
         let stream = model.create_response_stream_with(request, &options()).await?;
-        return Ok(streamed(|out| tell_events(stream, out)));
+        return Ok(streamed(|out| send_events(stream, out)));
     }
     let answer = model.create_response_with(request, &options()).await?;
     Ok(whole(200, &answer.response))
 }
 
-async fn tell_events(mut stream: EventStream, mut out: Out) -> Told {
+async fn send_events(mut stream: EventStream, mut out: Out) -> SendResult {
     let mut number = 0;
     while let Some(event) = stream.next().await {
         match event {
             Ok(event) => out.event(event.kind.as_str(), &event).await?,
             Err(error) => {
-                let Refused { message, code, .. } = error.into();
+                let ErrorReply { message, code, .. } = error.into();
                 let event = json!({"type": "error", "sequence_number": number, "code": code, "message": message, "param": null});
                 return out.event("error", &event).await;
             }
@@ -174,31 +174,34 @@ async fn tell_events(mut stream: EventStream, mut out: Out) -> Told {
     Ok(())
 }
 
-async fn respond_by_chat(model: &OpenAiCompatible, request: &ResponsesRequest) -> Result<Reply, Refused> {
+async fn respond_with_chat(
+    model: &OpenAiCompatible,
+    request: &ResponsesRequest,
+) -> Result<Reply, ErrorReply> {
     static ANSWERS: AtomicUsize = AtomicUsize::new(0);
     let number = ANSWERS.fetch_add(1, Ordering::Relaxed);
-    let frame = ResponseEnvelope::new(request, format!("test{number}"), 1_700_000_000);
+    let envelope = ResponseEnvelope::new(request, format!("test{number}"), 1_700_000_000);
     let chat = translate::responses_request_to_chat(request, ChatCapabilities::default())?.request;
     if request.stream == Some(true) {
         let stream = model.chat_stream_with(&chat, &options()).await?;
-        let translator = ChunkToEventTranslator::new(frame);
-        return Ok(streamed(|out| tell_translated(stream, translator, out)));
+        let translator = ChunkToEventTranslator::new(envelope);
+        return Ok(streamed(|out| send_translated(stream, translator, out)));
     }
     let answer = model.chat_with(&chat, &options()).await?;
     Ok(whole(
         200,
-        &translate::completion_to_response(answer.completion, &frame)?,
+        &translate::completion_to_response(answer.completion, &envelope)?,
     ))
 }
 
-async fn tell_translated(
+async fn send_translated(
     mut stream: ChatStream,
     mut translator: ChunkToEventTranslator,
     mut out: Out,
-) -> Told {
+) -> SendResult {
     loop {
         let chunk = stream.next().await;
-        let over = !matches!(chunk, Some(Ok(_)));
+        let is_last = !matches!(chunk, Some(Ok(_)));
         match chunk {
             Some(Ok(chunk)) => translator.push(chunk),
             Some(Err(error)) => translator.fail(&failed(error)),
@@ -207,14 +210,14 @@ async fn tell_translated(
         while let Some(event) = translator.next_event() {
             out.event(event.kind.as_str(), &event).await?;
         }
-        if over {
+        if is_last {
             return Ok(());
         }
     }
 }
 
 fn failed(error: Error) -> FailedResponse {
-    let Refused { message, code, .. } = error.into();
+    let ErrorReply { message, code, .. } = error.into();
     FailedResponse {
         code,
         message: Some(message),
@@ -226,10 +229,10 @@ fn whole(status: u16, body: &impl Serialize) -> Reply {
     reply(status, "application/json", Either::Left(body))
 }
 
-/// A stream that is told by a task of its own.
-fn streamed<F: Future<Output = Told> + Send + 'static>(tell: impl FnOnce(Out) -> F) -> Reply {
+/// Returns a streamed reply whose body is written by a separate task.
+fn streamed<F: Future<Output = SendResult> + Send + 'static>(write: impl FnOnce(Out) -> F) -> Reply {
     let (sender, channel) = Channel::new(16);
-    tokio::spawn(tell(Out(sender)));
+    tokio::spawn(write(Out(sender)));
     reply(200, "text/event-stream", Either::Right(channel))
 }
 
@@ -240,42 +243,42 @@ fn reply(status: u16, content_type: &str, body: Either<Full<Bytes>, Channel<Byte
     reply.body(body).unwrap()
 }
 
-/// Where events are written, kept alive between any two. Fails when the client has left.
+/// Event sink that writes a keep-alive comment before each event. Fails after the client disconnected.
 struct Out(Sender<Bytes>);
 
 impl Out {
-    async fn data(&mut self, data: &impl Serialize) -> Told {
-        self.send(sse_writer::event(said(data).as_bytes())).await
+    async fn data(&mut self, data: &impl Serialize) -> SendResult {
+        self.send(sse_writer::event(json_of(data).as_bytes())).await
     }
 
-    async fn event(&mut self, name: &str, data: &impl Serialize) -> Told {
-        self.send(sse_writer::named_event(name, said(data).as_bytes()))
+    async fn event(&mut self, name: &str, data: &impl Serialize) -> SendResult {
+        self.send(sse_writer::named_event(name, json_of(data).as_bytes()))
             .await
     }
 
-    async fn done(&mut self) -> Told {
+    async fn done(&mut self) -> SendResult {
         self.send(sse_writer::DONE).await
     }
 
-    async fn send(&mut self, event: Bytes) -> Told {
+    async fn send(&mut self, event: Bytes) -> SendResult {
         self.0.send_data(sse_writer::KEEP_ALIVE).await?;
         self.0.send_data(event).await
     }
 }
 
-fn said(data: &impl Serialize) -> String {
+fn json_of(data: &impl Serialize) -> String {
     serde_json::to_string(data).unwrap()
 }
 
-/// Why there is no answer, as OpenAI says it.
-struct Refused {
+/// Error response in OpenAI's format.
+struct ErrorReply {
     status: u16,
     message: String,
     param: Option<String>,
     code: Option<String>,
 }
 
-impl Refused {
+impl ErrorReply {
     fn new(status: u16, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -302,34 +305,34 @@ impl Refused {
     }
 }
 
-impl From<Error> for Refused {
+impl From<Error> for ErrorReply {
     fn from(error: Error) -> Self {
         let status = match error.kind() {
             ErrorKind::Unsendable => 400,
-            // Known of an earlier call, it has no status.
+            // A key rejected by an earlier call: no response, hence no status.
             ErrorKind::Attempt(FailureKind::InvalidKey) => 401,
             _ => error.status().filter(|status| *status >= 400).unwrap_or(502),
         };
-        let ours = || error.to_string();
+        let message = || error.to_string();
         Self {
             status,
-            message: error.provider_message().map_or_else(ours, str::to_owned),
+            message: error.provider_message().map_or_else(message, str::to_owned),
             param: error.param().map(str::to_owned),
             code: error.code().map(str::to_owned),
         }
     }
 }
 
-impl From<UnsupportedField> for Refused {
-    fn from(refused: UnsupportedField) -> Self {
+impl From<UnsupportedField> for ErrorReply {
+    fn from(field: UnsupportedField) -> Self {
         Self {
-            param: Some(refused.param.clone()),
-            ..Self::invalid(refused.to_string())
+            param: Some(field.param.clone()),
+            ..Self::invalid(field.to_string())
         }
     }
 }
 
-impl From<FailedResponse> for Refused {
+impl From<FailedResponse> for ErrorReply {
     fn from(failed: FailedResponse) -> Self {
         Self {
             code: failed.code,

@@ -9,10 +9,10 @@ use std::time::Duration;
 use llmpool_simulator::{ProviderLimitKind, ProviderLimiter, ProviderLimits, WindowKind};
 use tokio::time::Instant;
 
-use super::{COMPLETION, Play, Scripted, Seen, answer, error};
+use super::{Action, COMPLETION, ReceivedRequest, ScriptedProvider, answer, error};
 
 pub struct Honest {
-    pub script: Arc<Scripted>,
+    pub script: Arc<ScriptedProvider>,
     log: Arc<Mutex<Log>>,
     latency: Arc<Mutex<Latency>>,
 }
@@ -75,12 +75,12 @@ impl Honest {
             random: 7,
         }));
         let (begun, noted, takes) = (Instant::now(), log.clone(), latency.clone());
-        let script = Scripted::new(move |_, seen: &Seen| {
+        let script = ScriptedProvider::new(move |_, received: &ReceivedRequest| {
             let mut accounts = accounts.lock().unwrap();
             let account = accounts
-                .entry(account_of(&seen.key))
+                .entry(account_of(&received.key))
                 .or_insert_with(|| ProviderLimiter::new(limits));
-            let now = seen.at - begun;
+            let now = received.at - begun;
             let denied = account.try_acquire(0, now).err();
             let headers = if reports {
                 left(account, now)
@@ -90,14 +90,14 @@ impl Honest {
             let mut log = noted.lock().unwrap();
             match denied {
                 None => {
-                    log.passed.push(seen.at);
-                    Play::SendAfter(takes.lock().unwrap().next(), answer(200, &headers, COMPLETION))
+                    log.passed.push(received.at);
+                    Action::SendAfter(takes.lock().unwrap().next(), answer(200, &headers, COMPLETION))
                 }
                 Some(denied) => {
                     log.refused += 1;
                     let wait = denied.wait.unwrap().as_millis() + 1;
                     let headers = format!("{headers}retry-after-ms: {wait}\r\n");
-                    Play::Send(error(429, &headers, "rate_limit_exceeded"))
+                    Action::Send(error(429, &headers, "rate_limit_exceeded"))
                 }
             }
         });

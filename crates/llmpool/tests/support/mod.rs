@@ -1,9 +1,9 @@
-//! A provider whose every byte is written down: given by a closure, on a loopback socket or in paused time.
+//! Providers whose responses are given byte by byte by a closure: on a loopback socket, or over pipes in paused time.
 #![allow(
     dead_code,
     unreachable_pub,
     clippy::unwrap_used,
-    reason = "test support: each file uses its own part, and a failed unwrap is a failed test"
+    reason = "test support: each test file uses a part of it, and a failed unwrap is a failed test"
 )]
 
 pub mod honest;
@@ -20,24 +20,24 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// What the server does with one request.
-pub enum Play {
+pub enum Action {
     /// Sends these bytes; the connection stays open.
     Send(Vec<u8>),
     /// Sends these bytes and closes the connection.
     SendAndClose(Vec<u8>),
-    /// Sends these bytes, then nothing more, until the client goes away.
+    /// Sends these bytes, then nothing until the client closes the connection.
     SendAndHang(Vec<u8>),
     /// Sends these bytes after a time; the connection stays open.
     SendAfter(Duration, Vec<u8>),
-    /// Sends these bytes, and after a time those; the connection stays open.
+    /// Sends the first bytes, and the second ones after a pause; the connection stays open.
     SendInTwo(Vec<u8>, Duration, Vec<u8>),
-    /// Sends these bytes, and then those again and again with a pause before each, until the client goes away.
+    /// Sends the first bytes, then the second ones repeatedly with a pause before each, until the client closes the connection.
     Drip(Vec<u8>, Duration, Vec<u8>),
 }
 
-/// One request as it arrived.
+/// A request as the provider received it.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct ReceivedRequest {
     pub key: String,
     /// In lower case.
     pub head: String,
@@ -46,71 +46,72 @@ pub struct Seen {
     pub at: Instant,
 }
 
-type Script = dyn Fn(usize, &Seen) -> Play + Send + Sync;
+type Script = dyn Fn(usize, &ReceivedRequest) -> Action + Send + Sync;
 
-/// A provider without a socket, for tests in paused time: it answers over pipes.
-pub struct Scripted {
-    pub seen: Arc<Mutex<Vec<Seen>>>,
+/// A provider that responds over in-memory pipes, for tests in paused time.
+pub struct ScriptedProvider {
+    pub received: Arc<Mutex<Vec<ReceivedRequest>>>,
     pub connections: AtomicUsize,
-    /// How many bytes a connection holds on their way.
+    /// Buffer size of a connection in bytes.
     pub pipe: AtomicUsize,
-    play: Arc<Script>,
+    respond: Arc<Script>,
 }
 
-impl Scripted {
-    pub fn new(play: impl Fn(usize, &Seen) -> Play + Send + Sync + 'static) -> Arc<Self> {
+impl ScriptedProvider {
+    pub fn new(respond: impl Fn(usize, &ReceivedRequest) -> Action + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
-            seen: Arc::default(),
+            received: Arc::default(),
             connections: AtomicUsize::new(0),
             pipe: AtomicUsize::new(64 << 10),
-            play: Arc::new(play),
+            respond: Arc::new(respond),
         })
     }
 
     pub fn requests(&self) -> usize {
-        self.seen.lock().unwrap().len()
+        self.received.lock().unwrap().len()
     }
 }
 
-impl Connect for Scripted {
+impl Connect for ScriptedProvider {
     fn connect(&self, _: &http::Uri) -> BoxFuture<'static, Result<Connected, ConnectError>> {
         let (ours, theirs) = tokio::io::duplex(self.pipe.load(Ordering::SeqCst));
         let connection = self.connections.fetch_add(1, Ordering::SeqCst);
-        let (seen, play) = (self.seen.clone(), self.play.clone());
-        tokio::spawn(async move { serve(theirs, connection, &seen, &*play).await });
+        let (received, respond) = (self.received.clone(), self.respond.clone());
+        tokio::spawn(async move { serve(theirs, connection, &received, &*respond).await });
         Box::pin(async move { Ok(Connected::direct(ours)) })
     }
 }
 
 pub struct Server {
     pub url: String,
-    pub seen: Arc<Mutex<Vec<Seen>>>,
+    pub received: Arc<Mutex<Vec<ReceivedRequest>>>,
     pub connections: Arc<AtomicUsize>,
-    pub gone: Arc<AtomicUsize>,
+    pub closed: Arc<AtomicUsize>,
     pub changed: Arc<Notify>,
 }
 
 impl Server {
-    /// Starts a server that answers request number `n` (from 0) with `play(n, request)`.
-    pub async fn start(play: impl Fn(usize, &Seen) -> Play + Send + Sync + 'static) -> Self {
+    /// Starts a server that handles request number `n`, from 0, with `respond(n, request)`.
+    pub async fn start(respond: impl Fn(usize, &ReceivedRequest) -> Action + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Self {
             url: format!("http://{}/v1", listener.local_addr().unwrap()),
-            seen: Arc::default(),
+            received: Arc::default(),
             connections: Arc::default(),
-            gone: Arc::default(),
+            closed: Arc::default(),
             changed: Arc::default(),
         };
-        let (seen, connections) = (server.seen.clone(), server.connections.clone());
-        let (gone, changed) = (server.gone.clone(), server.changed.clone());
-        let play = Arc::new(play);
+        let (received, connections) = (server.received.clone(), server.connections.clone());
+        let (closed, changed) = (server.closed.clone(), server.changed.clone());
+        let respond = Arc::new(respond);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let connection = connections.fetch_add(1, Ordering::SeqCst);
-                let (seen, gone, changed, play) = (seen.clone(), gone.clone(), changed.clone(), play.clone());
+                let (received, closed, changed, respond) =
+                    (received.clone(), closed.clone(), changed.clone(), respond.clone());
                 tokio::spawn(async move {
-                    serve(socket, connection, &seen, &*play).await;
-                    gone.fetch_add(1, Ordering::SeqCst);
+                    serve(socket, connection, &received, &*respond).await;
+                    closed.fetch_add(1, Ordering::SeqCst);
                     changed.notify_waiters();
                 });
             }
@@ -119,14 +120,14 @@ impl Server {
     }
 
     pub fn requests(&self) -> usize {
-        self.seen.lock().unwrap().len()
+        self.received.lock().unwrap().len()
     }
 
     /// Waits until `count` connections have ended.
-    pub async fn gone(&self, count: usize) {
+    pub async fn wait_closed(&self, count: usize) {
         loop {
             let changed = self.changed.notified();
-            if self.gone.load(Ordering::SeqCst) >= count {
+            if self.closed.load(Ordering::SeqCst) >= count {
                 return;
             }
             changed.await;
@@ -137,32 +138,32 @@ impl Server {
 async fn serve(
     mut socket: impl AsyncRead + AsyncWrite + Unpin,
     connection: usize,
-    seen: &Mutex<Vec<Seen>>,
-    play: &Script,
+    received: &Mutex<Vec<ReceivedRequest>>,
+    respond: &Script,
 ) {
     let mut buffer = Vec::new();
     while let Some(request) = read_request(&mut socket, &mut buffer, connection).await {
         let number = {
-            let mut seen = seen.lock().unwrap();
-            seen.push(request.clone());
-            seen.len() - 1
+            let mut received = received.lock().unwrap();
+            received.push(request.clone());
+            received.len() - 1
         };
-        let (bytes, then) = match play(number, &request) {
-            Play::Send(bytes) => (bytes, None),
-            Play::SendAndClose(bytes) => (bytes, Some(false)),
-            Play::SendAndHang(bytes) => (bytes, Some(true)),
-            Play::SendAfter(pause, bytes) => {
+        let (bytes, then) = match respond(number, &request) {
+            Action::Send(bytes) => (bytes, None),
+            Action::SendAndClose(bytes) => (bytes, Some(false)),
+            Action::SendAndHang(bytes) => (bytes, Some(true)),
+            Action::SendAfter(pause, bytes) => {
                 tokio::time::sleep(pause).await;
                 (bytes, None)
             }
-            Play::SendInTwo(first, pause, then) => {
+            Action::SendInTwo(first, pause, then) => {
                 if socket.write_all(&first).await.is_err() {
                     return;
                 }
                 tokio::time::sleep(pause).await;
                 (then, None)
             }
-            Play::Drip(first, pause, drop) => {
+            Action::Drip(first, pause, drop) => {
                 let mut next = first;
                 while socket.write_all(&next).await.is_ok() {
                     tokio::time::sleep(pause).await;
@@ -189,7 +190,7 @@ async fn read_request(
     socket: &mut (impl AsyncRead + Unpin),
     buffer: &mut Vec<u8>,
     connection: usize,
-) -> Option<Seen> {
+) -> Option<ReceivedRequest> {
     loop {
         if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
@@ -210,7 +211,7 @@ async fn read_request(
             if buffer.len() >= end + 4 + length {
                 let body = serde_json::from_slice(&buffer[end + 4..end + 4 + length]).unwrap();
                 buffer.drain(..end + 4 + length);
-                return Some(Seen {
+                return Some(ReceivedRequest {
                     key,
                     head,
                     body,
@@ -219,15 +220,15 @@ async fn read_request(
                 });
             }
         }
-        let mut piece = [0; 16 << 10];
-        match socket.read(&mut piece).await {
+        let mut part = [0; 16 << 10];
+        match socket.read(&mut part).await {
             Ok(0) | Err(_) => return None,
-            Ok(read) => buffer.extend_from_slice(&piece[..read]),
+            Ok(read) => buffer.extend_from_slice(&part[..read]),
         }
     }
 }
 
-/// An answer with a length.
+/// Returns a JSON response with a `content-length`.
 pub fn answer(status: u16, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
@@ -259,7 +260,7 @@ pub fn error(status: u16, headers: &str, code: &str) -> Vec<u8> {
 pub const STREAM_HEAD: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// A stream's body in HTTP chunks, one event each, without the last one.
+/// Returns events as HTTP chunks, one each, without the terminating chunk.
 pub fn events(events: &[&str]) -> Vec<u8> {
     events
         .iter()
@@ -270,19 +271,19 @@ pub fn events(events: &[&str]) -> Vec<u8> {
         .collect()
 }
 
-pub fn piece(delta: &str, finish: &str) -> String {
+pub fn chunk_json(delta: &str, finish: &str) -> String {
     format!(
         r#"{{"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{{"index":0,"delta":{delta},"finish_reason":{finish}}}]}}"#
     )
 }
 
-/// A whole recorded stream: role, two words, finish, usage, `[DONE]`.
+/// Returns the events of a complete stream: role, two words, finish reason, usage, `[DONE]`.
 pub fn recorded() -> Vec<String> {
     vec![
-        piece(r#"{"role":"assistant","content":""}"#, "null"),
-        piece(r#"{"content":"Hello"}"#, "null"),
-        piece(r#"{"content":" world"}"#, "null"),
-        piece("{}", r#""stop""#),
+        chunk_json(r#"{"role":"assistant","content":""}"#, "null"),
+        chunk_json(r#"{"content":"Hello"}"#, "null"),
+        chunk_json(r#"{"content":" world"}"#, "null"),
+        chunk_json("{}", r#""stop""#),
         r#"{"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#.to_owned(),
         "[DONE]".to_owned(),
     ]

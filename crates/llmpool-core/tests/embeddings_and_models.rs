@@ -1,4 +1,4 @@
-//! Embeddings and lists of models against real traffic, and against what providers write differently.
+//! Embeddings and model lists, tested with captured traffic and with variants of other providers.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ fn fixture(name: &str) -> String {
     head.unwrap().1.to_owned()
 }
 
-fn again<T: serde::Serialize + serde::de::DeserializeOwned>(text: &str) -> String {
+fn round_trip<T: serde::Serialize + serde::de::DeserializeOwned>(text: &str) -> String {
     let read: T = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"));
     serde_json::to_string(&read).unwrap()
 }
@@ -32,14 +32,22 @@ fn value(text: &str) -> Value {
 fn captured_embeddings_and_models_encode_as_they_were_decoded() {
     for name in ["embeddings.request", "embeddings-base64.request"] {
         let text = fixture(name);
-        assert_eq!(value(&again::<EmbeddingRequest>(&text)), value(&text), "{name}");
+        assert_eq!(
+            value(&round_trip::<EmbeddingRequest>(&text)),
+            value(&text),
+            "{name}"
+        );
     }
     for name in ["embeddings.response", "embeddings-base64.response"] {
         let text = fixture(name);
-        assert_eq!(value(&again::<EmbeddingResponse>(&text)), value(&text), "{name}");
+        assert_eq!(
+            value(&round_trip::<EmbeddingResponse>(&text)),
+            value(&text),
+            "{name}"
+        );
     }
     let text = fixture("models.response");
-    assert_eq!(value(&again::<ModelList>(&text)), value(&text));
+    assert_eq!(value(&round_trip::<ModelList>(&text)), value(&text));
 }
 
 #[test]
@@ -59,7 +67,7 @@ fn captured_vectors_decode_from_both_encodings() {
 #[test]
 fn vector_digits_are_kept() {
     let text = r#"{"data":[{"embedding":[0.10000000000000000000001,1e-3,2]}]}"#;
-    assert!(again::<EmbeddingResponse>(text).contains("[0.10000000000000000000001,1e-3,2]"));
+    assert!(round_trip::<EmbeddingResponse>(text).contains("[0.10000000000000000000001,1e-3,2]"));
 }
 
 #[test]
@@ -102,7 +110,7 @@ fn absent_fields_of_an_embedding_request_are_left_out() {
     let expected = json!({"input": ["a", "b"], "encoding_format": "base64", "dimensions": 3});
     assert_eq!(serde_json::to_value(&request).unwrap(), expected);
     let unknown = r#"{"input":null,"encoding_format":"ubinary","input_type":"query"}"#;
-    assert_eq!(again::<EmbeddingRequest>(unknown), unknown);
+    assert_eq!(round_trip::<EmbeddingRequest>(unknown), unknown);
 }
 
 #[test]
@@ -127,7 +135,7 @@ fn invalid_vectors_report_the_reason() {
     );
     assert_eq!(floats(r#"{"embedding":[1,null]}"#), Err(VectorError::NotNumbers));
     assert_eq!(floats(r#"{"embedding":{}}"#), Err(VectorError::NotNumbers));
-    // Without its padding, and with an escaped slash.
+    // Without padding, and with an escaped slash.
     assert_eq!(floats(r#"{"embedding":"AACAPw"}"#), Ok(vec![1.0]));
     assert_eq!(
         floats(r#"{"embedding":"\/\/\/\/fw=="}"#).unwrap()[0].to_bits(),
@@ -166,8 +174,8 @@ fn debug_of_embeddings_and_models_shows_no_user_text() {
     let error = answer.vectors().unwrap_err();
     let models: ModelList =
         serde_json::from_value(json!({"x": CANARY, "data": [{"owned_by": CANARY}]})).unwrap();
-    let shown = format!("{request:?} {inputs:?} {answer:?} {error:?} {error} {models:?}");
-    assert!(!shown.contains(CANARY), "{shown}");
+    let output = format!("{request:?} {inputs:?} {answer:?} {error:?} {error} {models:?}");
+    assert!(!output.contains(CANARY), "{output}");
 }
 
 proptest! {
@@ -189,6 +197,6 @@ proptest! {
     #[test]
     fn any_embedding_encodes_as_it_was_decoded(text in "[A-Za-z0-9+/=]{0,16}", extra in "[a-z]{1,5}") {
         let answer = json!({"data": [{"index": 0, "embedding": text, (format!("x_{extra}")): [1, null]}], "id": extra});
-        prop_assert_eq!(value(&again::<EmbeddingResponse>(&answer.to_string())), answer);
+        prop_assert_eq!(value(&round_trip::<EmbeddingResponse>(&answer.to_string())), answer);
     }
 }

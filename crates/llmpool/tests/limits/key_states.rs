@@ -1,0 +1,382 @@
+//! Cooldowns, probes and disabled keys, also after a restart.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use llmpool::chat::ChatRequest;
+use llmpool::{
+    ApiKeyPool, ErrorKind, FailureKind, KeyState, Limits, LlmInterface, ModelEntry, OpenAiCompatible,
+    Providers, TargetSettings,
+};
+use tokio::time::Instant;
+
+use crate::support::{Action, ScriptedProvider, answer, completion, error};
+use crate::{no_retries, pool, run_at_rate, target, timeout_of};
+
+/// One key for each kind of refusal, with its cooldown until the next probe.
+// L01, L06
+#[tokio::test(start_paused = true)]
+async fn one_healthy_key_of_eight_serves_every_call() {
+    let script = ScriptedProvider::new(|_, received| match &*received.key {
+        "revoked" => Action::Send(error(401, "", "invalid_api_key")),
+        "unpaid" => Action::Send(error(402, "", "payment_required")),
+        "forbidden" => Action::Send(error(403, "", "insufficient_permissions")),
+        "banned" => Action::Send(answer(403, "", "<html>go away</html>")),
+        "no-quota" => Action::Send(error(429, "", "insufficient_quota")),
+        "until" => Action::Send(error(429, "retry-after: 120\r\n", "rate_limit_exceeded")),
+        "vague" => Action::Send(answer(429, "", "slow down")),
+        _ => Action::SendAfter(Duration::from_millis(200), completion("ok")),
+    });
+    let keys = [
+        "revoked",
+        "unpaid",
+        "forbidden",
+        "banned",
+        "no-quota",
+        "until",
+        "vague",
+        "alive",
+    ];
+    let pool = pool(&keys, Limits::default());
+    let target = target(&script, &pool, no_retries());
+    let (answered, errors) = run_at_rate(&target, 2.0, 300, timeout_of(20.0)).await;
+    assert_eq!((answered, errors.len()), (600, 0), "{:?}", errors.first());
+    let mut tries: BTreeMap<String, usize> = BTreeMap::new();
+    for received in script.received.lock().unwrap().iter() {
+        *tries.entry(received.key.clone()).or_default() += 1;
+    }
+    // Cooldowns of 60, 120, 240 s; 30, 60, 120, 240 s; 120 s; and 10 s for each unclear refusal.
+    let most = [
+        ("revoked", 3),
+        ("forbidden", 3),
+        ("unpaid", 4),
+        ("no-quota", 4),
+        ("until", 3),
+        ("banned", 31),
+        ("vague", 31),
+    ];
+    for (key, most) in most {
+        assert!((1..=most).contains(&tries[key]), "{key}: {tries:?}");
+    }
+}
+
+// L16
+#[tokio::test(start_paused = true)]
+async fn a_thousand_waiters_at_the_end_of_a_cooldown_send_one_probe() {
+    for (status, code, headers) in [
+        (401, "invalid_api_key", ""),
+        (429, "insufficient_quota", "retry-after: 60\r\n"),
+        (429, "rate_limit_exceeded", "retry-after: 60\r\n"),
+        (503, "overloaded", "retry-after: 60\r\n"),
+    ] {
+        let script = ScriptedProvider::new(move |number, _| {
+            if number == 0 {
+                Action::Send(error(status, headers, code))
+            } else {
+                Action::SendAfter(Duration::from_secs(3), completion("ok"))
+            }
+        });
+        let pool = pool(&["a"], Limits::default());
+        let target = target(&script, &pool, no_retries());
+        target
+            .chat_with(&ChatRequest::user("0"), &timeout_of(5.0))
+            .await
+            .unwrap_err();
+        let started = Instant::now();
+        let calls: Vec<_> = (0..1000)
+            .map(|number| {
+                let target = target.clone();
+                tokio::spawn(async move {
+                    target
+                        .chat_with(&ChatRequest::user(number.to_string()), &timeout_of(120.0))
+                        .await
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_secs(62)).await;
+        assert_eq!(script.requests(), 2, "{code}: the refused one and the probe");
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        assert!(started.elapsed() < Duration::from_secs(70));
+        assert_eq!(script.requests(), 1001);
+    }
+}
+
+// L17
+#[tokio::test(start_paused = true)]
+async fn dropped_probe_is_followed_by_another() {
+    let script = ScriptedProvider::new(|number, _| match number {
+        0 => Action::Send(error(401, "", "invalid_api_key")),
+        1 => Action::SendAndHang(Vec::new()),
+        _ => Action::Send(completion("ok")),
+    });
+    let pool = pool(&["a"], Limits::default());
+    let target = target(&script, &pool, no_retries());
+    target
+        .chat_with(&ChatRequest::user("0"), &timeout_of(5.0))
+        .await
+        .unwrap_err();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (request, options) = (ChatRequest::user("1"), timeout_of(90.0));
+    let probe = tokio::time::timeout(Duration::from_secs(1), target.chat_with(&request, &options));
+    probe.await.unwrap_err();
+    target
+        .chat_with(&ChatRequest::user("2"), &timeout_of(5.0))
+        .await
+        .unwrap();
+    assert_eq!(target.key_status()[0].state, KeyState::Healthy);
+}
+
+// L04
+#[tokio::test(start_paused = true)]
+async fn call_without_quota_fails_at_once_with_a_retry_time() {
+    let script =
+        ScriptedProvider::new(|_, _| Action::Send(error(429, "retry-after: 7200\r\n", "insufficient_quota")));
+    let target = target(
+        &script,
+        &pool(&["a", "b"], Limits::default()),
+        TargetSettings::default(),
+    );
+    target
+        .chat_with(&ChatRequest::user("0"), &timeout_of(10.0))
+        .await
+        .unwrap_err();
+    let started = Instant::now();
+    let error = target
+        .chat_with(&ChatRequest::user("0"), &timeout_of(10.0))
+        .await
+        .unwrap_err();
+    assert!(started.elapsed() <= Duration::from_millis(50));
+    assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::NoQuota));
+    assert!(error.retry_in().unwrap() > Duration::from_secs(7000));
+    assert_eq!(script.requests(), 2);
+}
+
+// L94
+#[tokio::test(start_paused = true)]
+async fn returned_quota_is_used_after_the_first_success() {
+    let quota_restored = Arc::new(AtomicBool::new(false));
+    let tries = Arc::new(AtomicUsize::new(0));
+    let (has_quota, counted) = (quota_restored.clone(), tries.clone());
+    let script = ScriptedProvider::new(move |_, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        if has_quota.load(Ordering::SeqCst) {
+            Action::Send(completion("ok"))
+        } else {
+            Action::Send(error(429, "", "exceeded_current_quota_error"))
+        }
+    });
+    let target = target(&script, &pool(&["a"], Limits::default()), no_retries());
+    target
+        .chat_with(&ChatRequest::user("0"), &timeout_of(1.0))
+        .await
+        .unwrap_err();
+    assert_eq!(target.key_status()[0].state.as_str(), "no quota");
+    target
+        .chat_with(&ChatRequest::user("0"), &timeout_of(40.0))
+        .await
+        .unwrap_err();
+    assert_eq!(tries.load(Ordering::SeqCst), 2, "one probe after 30 s");
+    quota_restored.store(true, Ordering::SeqCst);
+    target
+        .chat_with(&ChatRequest::user("0"), &timeout_of(70.0))
+        .await
+        .unwrap();
+    assert_eq!(target.key_status()[0].state, KeyState::Healthy);
+}
+
+// L03
+#[tokio::test(start_paused = true)]
+async fn distant_reset_time_is_respected() {
+    let started = Instant::now();
+    let script = ScriptedProvider::new(|_, received| match &*received.key {
+        "empty" => Action::Send(error(429, "retry-after: 10800\r\n", "insufficient_quota")),
+        _ => Action::Send(completion("ok")),
+    });
+    let target = target(
+        &script,
+        &pool(&["empty", "good"], Limits::default()),
+        no_retries(),
+    );
+    for _ in 0..18 {
+        target
+            .chat_with(&ChatRequest::user("0"), &timeout_of(5.0))
+            .await
+            .unwrap();
+        target
+            .chat_with(&ChatRequest::user("0"), &timeout_of(5.0))
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_secs(660)).await;
+    }
+    let received = script.received.lock().unwrap();
+    let empty = received
+        .iter()
+        .filter(|received| received.key == "empty")
+        .map(|received| received.at - started);
+    let empty: Vec<_> = empty.collect();
+    assert_eq!(empty.len(), 2, "{empty:?}");
+    assert!(empty[1] >= Duration::from_secs(10_800), "{empty:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn operator_disables_and_enables_a_key() {
+    let script = ScriptedProvider::new(|_, received| match &*received.key {
+        "dead" => Action::Send(error(401, "", "invalid_api_key")),
+        _ => Action::Send(completion("ok")),
+    });
+    let target = target(&script, &pool(&["dead", "good"], Limits::default()), no_retries());
+    let labels: Vec<_> = target.key_status().into_iter().map(|key| key.label).collect();
+    assert!(target.set_key_enabled(&labels[1], false));
+    let error = target
+        .chat_with(&ChatRequest::user("0"), &timeout_of(10.0))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidKey));
+    let waiting = tokio::spawn({
+        let target = target.clone();
+        async move {
+            target
+                .chat_with(&ChatRequest::user("0"), &timeout_of(100.0))
+                .await
+        }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let started = Instant::now();
+    assert!(target.set_key_enabled(&labels[1], true));
+    waiting.await.unwrap().unwrap();
+    assert_eq!(started.elapsed(), Duration::ZERO, "the waiter is woken");
+    assert!(!target.set_key_enabled(&llmpool::Secret::from("other").label(1), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn disabled_keys_are_reported_without_a_retry_time() {
+    let script = ScriptedProvider::new(|_, _| Action::Send(completion("ok")));
+    let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
+    let target = OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .connector(script)
+        .build()
+        .unwrap();
+    for key in pool.status() {
+        pool.set_enabled(&key.label, false);
+    }
+    let error = target.chat(&ChatRequest::user("hi")).await.unwrap_err();
+    assert_eq!(error.to_string(), "p/m: every key is disabled; enable one");
+    assert_eq!(error.retry_in(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_states_survive_a_restart() {
+    let folder = std::env::temp_dir().join(format!("llmpool-states-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("states.json");
+    let script = ScriptedProvider::new(|number, received| match &*received.key {
+        "sk-canary-dead" if number > 8 => Action::SendAfter(Duration::from_secs(500), completion("late")),
+        "sk-canary-dead" => Action::Send(error(401, "", "invalid_api_key")),
+        "sk-canary-broke" => Action::Send(error(429, "retry-after: 3600\r\n", "insufficient_quota")),
+        _ => Action::Send(completion("ok")),
+    });
+    let load = || {
+        Providers::builder()
+            .connector(script.clone())
+            .model(
+                "p",
+                ModelEntry::new(
+                    "m",
+                    "http://scripted/v1",
+                    [
+                        "sk-canary-dead",
+                        "sk-canary-broke",
+                        "sk-canary-off",
+                        "sk-canary-good",
+                    ],
+                )
+                .with_settings(no_retries()),
+            )
+            .build()
+            .unwrap()
+    };
+    let first = load();
+    assert_eq!(
+        first.load_key_states(&path).unwrap(),
+        0,
+        "the file does not exist yet"
+    );
+    let model = first.model("p/m").unwrap();
+    for _ in 0..4 {
+        model
+            .chat_with(&ChatRequest::user("0"), &timeout_of(10.0))
+            .await
+            .unwrap();
+    }
+    assert!(model.set_key_enabled(&model.key_status()[2].label, false));
+    first.save_key_states(&path).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("canary") && text.contains("no_quota"), "{text}");
+    let saved = load().saved_status(&path).unwrap();
+    let saved_states: Vec<_> = saved
+        .keys
+        .iter()
+        .map(|key| (key.state, key.retry_in.is_some()))
+        .collect();
+    assert_eq!(
+        saved_states,
+        [
+            ("invalid", true),
+            ("no quota", true),
+            ("disabled", false),
+            ("healthy", false)
+        ]
+    );
+    assert_eq!((saved.unknown_keys, saved.models.len()), (0, 1));
+
+    let second = load();
+    assert_eq!(second.load_key_states(&path).unwrap(), 3);
+    let before = script.requests();
+    let model = second.model("p/m").unwrap();
+    for _ in 0..4 {
+        model
+            .chat_with(&ChatRequest::user("0"), &timeout_of(10.0))
+            .await
+            .unwrap();
+    }
+    assert_eq!(script.requests() - before, 4, "only the healthy key is used");
+    let states: Vec<_> = model.key_status().iter().map(|key| key.state.as_str()).collect();
+    assert_eq!(states, ["invalid", "no quota", "disabled", "healthy"]);
+
+    // The invalid key is being probed while the states are saved again.
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let probing = tokio::spawn(async move {
+        let (one, other) = (ChatRequest::user("0"), ChatRequest::user("1"));
+        let options = timeout_of(600.0);
+        tokio::join!(model.chat_with(&one, &options), model.chat_with(&other, &options))
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let states = || {
+        let model = second.model("p/m").unwrap();
+        model
+            .key_status()
+            .iter()
+            .map(|key| key.state.as_str())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(states(), ["probing", "no quota", "disabled", "healthy"]);
+    second.save_key_states(&path).unwrap();
+    probing.abort();
+    assert_eq!(
+        load().load_key_states(&path).unwrap(),
+        3,
+        "it may still be invalid"
+    );
+
+    std::fs::write(&path, "{").unwrap();
+    let error = second.load_key_states(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("states.json") && error.contains("remove the file"),
+        "{error}"
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -1,0 +1,158 @@
+//! Outages of the provider: retries, backoff and the circuit breaker.
+
+use std::time::Duration;
+
+use llmpool::chat::ChatRequest;
+use llmpool::{ErrorKind, FailureKind, Limits, LlmInterface, TargetSettings};
+use tokio::time::Instant;
+
+use crate::support;
+use crate::support::{Action, ScriptedProvider, completion, error};
+use crate::{no_retries, pool, run_at_rate, target, timeout_of};
+
+/// A minute in which the provider only returns 503, under a steady load.
+// L12, L15
+#[tokio::test(start_paused = true)]
+async fn outage_and_recovery_cause_no_retry_storm() {
+    let started = Instant::now();
+    let (from, to) = (Duration::from_secs(30), Duration::from_secs(90));
+    let script = ScriptedProvider::new(move |_, received| {
+        let at = received.at - started;
+        if at >= from && at < to {
+            Action::Send(error(503, "", "overloaded"))
+        } else {
+            Action::SendAfter(Duration::from_millis(500), completion("ok"))
+        }
+    });
+    let pool = pool(&["a", "b"], Limits::default());
+    let target = target(&script, &pool, TargetSettings::default());
+    let (_, errors) = run_at_rate(&target, 50.0, 150, timeout_of(60.0)).await;
+    let received: Vec<Duration> = script
+        .received
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|received| received.at - started)
+        .collect();
+    let count = |from: Duration, to: Duration| received.iter().filter(|at| **at >= from && **at < to).count();
+    let during = count(from, to);
+    assert!(
+        (3000..=3000 + 10 + 600 + 700 + 30).contains(&during),
+        "{during} requests for 3000 calls"
+    );
+    assert!(!errors.is_empty() && errors.len() <= 3000);
+    for tenth in 0..600 {
+        let at = to + Duration::from_millis(100) * tenth;
+        let most = count(at, at + Duration::from_millis(100));
+        assert!(
+            most <= 10,
+            "{most} requests in 100 ms, {:?} after the end",
+            at - to
+        );
+    }
+    let full = count(to + Duration::from_secs(5), to + Duration::from_secs(15));
+    assert!(full >= 495, "{full} of 500");
+}
+
+// L12
+#[tokio::test(start_paused = true)]
+async fn configured_breaker_opens_after_five_failures_and_probes() {
+    let started = Instant::now();
+    let script = ScriptedProvider::new(move |_, received| {
+        if received.at - started < Duration::from_secs(12) {
+            Action::Send(error(500, "", "broken"))
+        } else {
+            Action::SendAfter(Duration::from_millis(100), completion("ok"))
+        }
+    });
+    let settings = TargetSettings {
+        breaker: Some(5),
+        ..no_retries()
+    };
+    let target = target(&script, &pool(&["a", "b"], Limits::default()), settings);
+    for _ in 0..5 {
+        target
+            .chat_with(&ChatRequest::user("0"), &timeout_of(1.0))
+            .await
+            .unwrap_err();
+    }
+    let refused = target
+        .chat_with(&ChatRequest::user("0"), &timeout_of(1.0))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.kind(), script.requests()),
+        (ErrorKind::Attempt(FailureKind::Overloaded), 5)
+    );
+    assert!(
+        refused.retry_in().unwrap() > Duration::from_secs(4),
+        "the error says when to retry"
+    );
+    let (answered, _) = run_at_rate(&target, 10.0, 30, timeout_of(1.0)).await;
+    // Probes after 5 s and another 10 s; all calls pass once the second probe succeeded.
+    assert!((140..=160).contains(&answered), "{answered}");
+    let failed = script.requests() - answered;
+    // Calls queued behind the second probe have little time left: probes may end without a response before one succeeds.
+    assert!((6..=10).contains(&failed), "five plus probes: {failed}");
+}
+
+// L21
+#[tokio::test(start_paused = true)]
+async fn only_the_retry_loop_retries() {
+    let script = ScriptedProvider::new(|_, _| Action::Send(error(500, "", "broken")));
+    let settings = TargetSettings {
+        max_retries: 2,
+        ..TargetSettings::default()
+    };
+    let target = target(&script, &pool(&["a"], Limits::default()), settings);
+    let error = target
+        .chat_with(&ChatRequest::user("0"), &timeout_of(60.0))
+        .await
+        .unwrap_err();
+    assert_eq!((script.requests(), error.report().attempts.len()), (3, 3));
+}
+
+// L26
+#[tokio::test(start_paused = true)]
+async fn backoff_beyond_the_deadline_fails_at_once() {
+    let script =
+        ScriptedProvider::new(|_, _| Action::Send(error(503, "retry-after: 3600\r\n", "overloaded")));
+    let target = target(
+        &script,
+        &pool(&["a"], Limits::default()),
+        TargetSettings::default(),
+    );
+    let started = Instant::now();
+    let error = target
+        .chat_with(&ChatRequest::user("0"), &timeout_of(10.0))
+        .await
+        .unwrap_err();
+    assert_eq!((started.elapsed(), script.requests()), (Duration::ZERO, 1));
+    assert_eq!(error.retry_in(), Some(Duration::from_secs(3600)));
+    assert_eq!(error.report().attempts.len(), 1);
+}
+
+// L27
+#[tokio::test(start_paused = true)]
+async fn stream_cut_after_content_is_not_retried() {
+    let script = ScriptedProvider::new(|_, _| {
+        let mut bytes = support::STREAM_HEAD.as_bytes().to_vec();
+        bytes.extend(support::events(&[&support::chunk_json(
+            r#"{"content":"Hello"}"#,
+            "null",
+        )]));
+        Action::SendAndClose(bytes)
+    });
+    let target = target(
+        &script,
+        &pool(&["a", "b"], Limits::default()),
+        TargetSettings::default(),
+    );
+    let stream = target
+        .chat_stream_with(&ChatRequest::user("0"), &timeout_of(60.0))
+        .await
+        .unwrap();
+    stream.into_response().await.unwrap_err();
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(script.requests(), 1);
+}

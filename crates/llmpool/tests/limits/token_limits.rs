@@ -1,0 +1,87 @@
+//! Token limits: reservation, settlement and rejection.
+
+use std::time::Duration;
+
+use llmpool::chat::ChatRequest;
+use llmpool::{CallOptions, ErrorKind, Limits, LlmInterface, RateLimit, TargetSettings};
+use tokio::time::Instant;
+
+use crate::support::{Action, ScriptedProvider, answer};
+use crate::{no_retries, pool, rpm, run_at_rate, target, timeout_of};
+
+fn used(tokens: u32) -> Vec<u8> {
+    let body = format!(
+        r#"{{"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"ok"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":10,"completion_tokens":{},"total_tokens":{tokens}}}}}"#,
+        tokens - 10
+    );
+    answer(200, "", &body)
+}
+
+// L33, L36
+#[tokio::test(start_paused = true)]
+async fn tokens_are_reserved_and_settled_separately_from_requests() {
+    let script = ScriptedProvider::new(|_, _| Action::SendAfter(Duration::from_millis(500), used(100)));
+    let settings = TargetSettings {
+        limits: Limits {
+            tpm: Some(6000),
+            rate_limit: Some(RateLimit::new(1000, 1000.0).unwrap()),
+            ..Limits::default()
+        },
+        expected_output_tokens: Some(120),
+        ..no_retries()
+    };
+    let target = target(&script, &pool(&["a"], Limits::default()), settings);
+    let started = Instant::now();
+    run_at_rate(&target, 10.0, 300, CallOptions::default()).await;
+    let received: Vec<Instant> = script
+        .received
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|received| received.at)
+        .collect();
+    for (first, from) in received.iter().enumerate() {
+        let count = received[first..]
+            .iter()
+            .take_while(|at| **at - *from <= Duration::from_secs(60))
+            .count();
+        assert!(count <= 60, "{count} answers of 100 tokens in a minute of 6000");
+    }
+    let in_time = received
+        .iter()
+        .filter(|at| **at - started <= Duration::from_secs(300))
+        .count();
+    assert!(in_time >= 285, "{in_time} of 300");
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_above_tpm_is_rejected() {
+    let script = ScriptedProvider::new(|_, _| Action::Send(used(100)));
+    let settings = TargetSettings {
+        limits: Limits {
+            tpm: Some(1000),
+            ..Limits::default()
+        },
+        ..no_retries()
+    };
+    let target = target(&script, &pool(&["a"], Limits::default()), settings);
+    let request = ChatRequest {
+        max_tokens: Some(5000),
+        ..ChatRequest::user("hi")
+    };
+    let error = target.chat_with(&request, &timeout_of(10.0)).await.unwrap_err();
+    assert_eq!((error.kind(), script.requests()), (ErrorKind::Unsendable, 0));
+    assert!(error.to_string().contains("limit is 1000 per minute"), "{error}");
+}
+
+// L36
+#[tokio::test(start_paused = true)]
+async fn tokens_are_not_estimated_without_tpm() {
+    let script = ScriptedProvider::new(|_, _| Action::Send(used(100)));
+    let target = target(&script, &pool(&["a"], rpm(600)), no_retries());
+    let huge = ChatRequest {
+        max_tokens: Some(u64::from(u32::MAX)),
+        ..ChatRequest::user("hi")
+    };
+    target.chat_with(&huge, &timeout_of(10.0)).await.unwrap();
+}
