@@ -50,6 +50,15 @@ impl Problem {
     }
 }
 
+impl From<&Error> for Problem {
+    fn from(error: &Error) -> Self {
+        Self {
+            message: output::one_line(&error.to_string()),
+            hint: error.help().map(str::to_owned),
+        }
+    }
+}
+
 /// Prints an error without a hint and returns the exit code 1.
 pub(crate) fn failed(message: impl Into<String>) -> ExitCode {
     Problem::new(message).exit(exit::FAILED)
@@ -72,7 +81,7 @@ pub(crate) fn print(error: &Error) {
         };
         output::error_detail(label, output::one_line(message));
     }
-    if let Some(hint) = hint_for(error) {
+    if let Some(hint) = error.help().or_else(|| hint_for(error)) {
         output::error_detail("hint:", hint);
     }
 }

@@ -213,7 +213,7 @@ async fn invalid_lines_are_all_reported_and_nothing_is_sent() {
         "error: in.jsonl: 4 invalid lines; nothing sent\n\
          in.jsonl:2:12: invalid JSON: expected value\n  hint: write one complete JSON value on each line\n\
          in.jsonl:4: duplicate id; line 3 has the same\n  hint: give each line a unique id; the default id of a line is its number\n\
-         in.jsonl:5: model p/other is not configured; configured models: p/m\n  hint: name a configured model, or remove the model from the line and pass -m\n\
+         in.jsonl:5: model p/other is not configured\n  hint: use a configured model: p/m; or remove the model from the line and pass -m\n\
          in.jsonl:6:20: wrong type of a value: expected a sequence\n  hint: replace it with a sequence\n"
     );
     assert_eq!(simulator.stats().requests, 0);

@@ -105,7 +105,7 @@ async fn local_provider_file_is_used_and_stdin_is_appended() {
     let (code, _, err) = llmpool(&folder.0, &["chat", "-m", "p/other", "x"], "", &[("KEY", "k")]);
     assert_eq!(code, 2);
     assert!(
-        err.ends_with("error: model p/other is not configured; configured models: p/m\n"),
+        err.ends_with("error: model p/other is not configured\nhint: use a configured model: p/m\n"),
         "{err}"
     );
 }
@@ -133,7 +133,7 @@ async fn exit_code_depends_on_the_failure() {
         );
         assert_eq!((found, out.as_str()), (code, ""), "{status}: {err}");
         assert!(
-            err.starts_with(&format!("error: p/m: {kind} after 1 attempt in #s: key-1 (")),
+            err.starts_with(&format!("error: p/m: {kind} after 1 attempt in # s: key-1 (")),
             "{status}: {err}"
         );
         assert!(!err.contains("Bearer"));

@@ -301,7 +301,7 @@ fn invalid_input_is_reported_with_its_location() {
         (
             &["--trace", "other.jsonl"],
             2,
-            "other.jsonl:1: model p/other is not configured; configured models: p/m",
+            "other.jsonl:1: model p/other is not configured\nhint: use a configured model: p/m",
         ),
         (
             &["--traffic", "bad.json"],

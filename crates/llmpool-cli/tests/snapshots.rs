@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 
 use insta::assert_snapshot;
 use llmpool_simulator::Simulator;
-use support::{Folder, interrupt, llmpool, simulator, start, wait_for_exit};
+use support::{Folder, interrupt, llmpool, mask_elapsed, simulator, start, wait_for_exit};
 
 const NARROW: (&str, &str) = ("COLUMNS", "60");
 const WIDE: (&str, &str) = ("COLUMNS", "120");
@@ -120,7 +120,7 @@ fn mask_json_durations(text: &str) -> String {
 
 /// Masks durations, and makes escape codes visible.
 fn mask(text: &str) -> String {
-    let text = mask_json_durations(&text.replace('\u{1b}', "␛"));
+    let text = mask_json_durations(&mask_elapsed(&text.replace('\u{1b}', "␛")));
     let mut masked = String::new();
     for piece in text.split_inclusive([' ', '\n', ',', '(', ')', ':', ';']) {
         let (word, end) = piece.split_at(

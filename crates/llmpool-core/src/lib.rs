@@ -6,7 +6,7 @@
 //! # Stability
 //!
 //! Depend on `llmpool`, not on this crate. The types that users need are re-exported there: [`chat`], [`responses`], [`embeddings`],
-//! [`models`], [`structured`], and some single types. Those follow semantic versioning. Everything else in this crate is internal:
+//! [`models`], `structured`, and some single types. Those follow semantic versioning. Everything else in this crate is internal:
 //! it may change in any release.
 //!
 //! # Modules
@@ -14,7 +14,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`chat`], [`responses`], [`embeddings`], [`models`] | types of the wire formats; unknown fields are kept |
-//! | [`structured`] | JSON schemas of Rust types, and typed replies |
+//! | `structured` | JSON schemas of Rust types, and typed replies |
 //! | [`translate`] | translation between Chat Completions and Responses |
 //! | [`sse`], [`sse_writer`], [`stream_view`] | server-sent events: decoding, encoding, classification |
 //! | [`api_format`], [`provider_profile`] | formats and peculiarities of providers |
@@ -23,8 +23,13 @@
 //! | [`routing`] | attempts, retries and the retry budget of one call |
 //! | [`estimate`], [`forecast`], [`time`] | token estimates, forecasts in virtual time, timestamps |
 //! | [`seeded_rng`] | deterministic random numbers |
+//!
+//! # Features
+//!
+//! `structured` (default): the module `structured`, with the crate schemars.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod api_format;
 pub mod chat;
 pub mod embeddings;
@@ -42,6 +47,7 @@ pub mod seeded_rng;
 pub mod sse;
 pub mod sse_writer;
 pub mod stream_view;
+#[cfg(feature = "structured")]
 pub mod structured;
 pub mod time;
 mod time_format;

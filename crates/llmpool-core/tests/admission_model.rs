@@ -479,6 +479,8 @@ impl Model {
                 let grant = self.attempts[index].grant;
                 let now = self.now;
                 self.refused |= matches!(outcome, 1 | 2);
+                // An attempt whose success is recorded together with its release.
+                let completes = used && outcome == 3;
                 let (admission, grant) = (&mut self.admission, &grant);
                 match outcome {
                     0 => admission.record_success(grant, now, &mut wakes),
@@ -491,10 +493,11 @@ impl Model {
                     }
                     _ => {}
                 }
+                // A change of health may grant other requests before this attempt is settled and released.
                 self.availability = self.current_availability();
-                // Grants that this caused precede the settlement.
                 self.woken.append(&mut wakes);
                 self.process_wakes()?;
+                self.check()?;
                 let mut attempt = self.attempts.swap_remove(index);
                 if used && attempt.target == 1 {
                     self.admission
@@ -513,7 +516,11 @@ impl Model {
                         .for_each(|rate| rate.log.retain(|(_, _, by)| *by != ticket));
                     self.tokens.retain(|(_, by, _)| *by != ticket);
                 }
-                self.admission.release(&mut attempt.grant, used, now, &mut wakes);
+                if completes {
+                    self.admission.complete(&mut attempt.grant, now, &mut wakes);
+                } else {
+                    self.admission.release(&mut attempt.grant, used, now, &mut wakes);
+                }
                 self.woken.extend(wakes);
             }
             Action::Reload(most) => {

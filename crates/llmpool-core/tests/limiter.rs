@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use llmpool_core::limits::{
-    AcquireOutcome, Bucket, CooldownReason, Demand, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits,
+    Bucket, CooldownReason, Demand, Denial, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits,
     LimitKind, Limiter, Limits, RateLimit, TargetId, Unsatisfiable, Wait, WaitReason,
 };
 use llmpool_core::time::Timestamp;
@@ -37,9 +37,9 @@ fn limiter(
 
 fn acquire(limiter: &mut Limiter, target: TargetId, now: Timestamp) -> Result<Grant, Wait> {
     match limiter.acquire(target, Demand::ONE, KeyConstraint::Any, now) {
-        AcquireOutcome::Granted(grant) => Ok(grant),
-        AcquireOutcome::Wait(wait) => Err(wait),
-        AcquireOutcome::Unsatisfiable(reason) => panic!("{reason:?}"),
+        Ok(grant) => Ok(grant),
+        Err(Denial::Wait(wait)) => Err(wait),
+        Err(Denial::Unsatisfiable(reason)) => panic!("{reason:?}"),
     }
 }
 
@@ -154,7 +154,12 @@ fn unclear_refusal_infers_no_rate() {
         let now = seconds(f64::from(second));
         let mut grant = acquire(&mut limiter, target, now).unwrap();
         let cooldown = limiter
-            .record_unclear_refusal(&grant, Duration::from_secs(10), now)
+            .record_refusal(
+                &grant,
+                CooldownReason::Unclear,
+                Some(Duration::from_secs(10)),
+                now,
+            )
             .unwrap();
         limiter.release(&mut grant, true, now);
         assert!(
@@ -408,11 +413,13 @@ fn unsatisfiable_request_is_rejected_at_once() {
     };
     assert_eq!(
         limiter.acquire(target, big, KeyConstraint::Any, START),
-        AcquireOutcome::Unsatisfiable(Unsatisfiable::MoreThanCapacity { capacity: 2 })
+        Err(Denial::Unsatisfiable(Unsatisfiable::MoreThanCapacity {
+            capacity: 2
+        }))
     );
     assert_eq!(
         limiter.acquire(other, Demand::ONE, KeyConstraint::Key(keys[0]), START),
-        AcquireOutcome::Unsatisfiable(Unsatisfiable::UnknownKey)
+        Err(Denial::Unsatisfiable(Unsatisfiable::UnknownKey))
     );
 }
 
@@ -564,7 +571,8 @@ proptest! {
         let (mut now, mut used) = (START, Vec::new());
         for pause in pauses {
             now = now.saturating_add_nanos(pause);
-            while bucket.try_charge(1, 0, now).is_ok() {
+            while bucket.check(1, now).is_ok() {
+                bucket.charge(1, 0, now);
                 used.push(now);
             }
         }
@@ -593,22 +601,22 @@ proptest! {
             match step {
                 Action::Advance { millis } => now = now + Duration::from_millis(u64::from(millis)),
                 Action::Acquire { target } => match limiter.acquire(targets[target], Demand::ONE, KeyConstraint::Any, now) {
-                    AcquireOutcome::Granted(grant) => held.push((grant, now)),
-                    AcquireOutcome::Wait(wait) => {
+                    Ok(grant) => held.push((grant, now)),
+                    Err(Denial::Wait(wait)) => {
                         prop_assert!(wait.until > now);
                         let mut later = limiter.clone();
                         if !wait.slot {
                             let early = wait.until - Duration::from_nanos(1);
-                            prop_assert!(matches!(later.acquire(targets[target], Demand::ONE, KeyConstraint::Any, early.max(now)), AcquireOutcome::Wait(_)));
+                            prop_assert!(matches!(later.acquire(targets[target], Demand::ONE, KeyConstraint::Any, early.max(now)), Err(Denial::Wait(_))));
                         }
                         if !wait.slot {
                             let then = later.acquire(targets[target], Demand::ONE, KeyConstraint::Any, wait.until);
                             // Another limit may deny the request then.
-                            let next = matches!(then, AcquireOutcome::Wait(next) if next.why != wait.why);
-                            prop_assert!(matches!(then, AcquireOutcome::Granted(_)) || next, "{wait:?} {then:?}");
+                            let next = matches!(then, Err(Denial::Wait(next)) if next.why != wait.why);
+                            prop_assert!(then.is_ok() || next, "{wait:?} {then:?}");
                         }
                     }
-                    AcquireOutcome::Unsatisfiable(reason) => prop_assert!(false, "{reason:?}"),
+                    Err(Denial::Unsatisfiable(reason)) => prop_assert!(false, "{reason:?}"),
                 },
                 Action::Release { which, used, outcome } if !held.is_empty() => {
                     let (mut grant, acquired_at) = held.swap_remove(which.index(held.len()));

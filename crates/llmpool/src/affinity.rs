@@ -66,7 +66,15 @@ pub(crate) fn key_constraint(target: &Target, body: &[u8]) -> Result<KeyConstrai
     constraint.map_err(|error| {
         let first = refs.iter().find(|reference| reference.required);
         let member = first.map_or("", |reference| reference.field);
-        Error::new(ErrorKind::Unsendable, message(&refs, error)).with_param(member)
+        let help = match error {
+            AffinityError::Unknown { .. } => {
+                "send the earlier items in full, or use only the key that created the resource"
+            }
+            AffinityError::OtherAccount | AffinityError::Conflicting => "send the earlier items in full",
+        };
+        Error::new(ErrorKind::Unsendable, message(&refs, error))
+            .with_param(member)
+            .with_help(help)
     })
 }
 
@@ -77,14 +85,13 @@ fn message(refs: &[ResourceRef<'_>], error: AffinityError) -> String {
     let members = members.join(" and ");
     match error {
         AffinityError::Unknown { accounts } => format!(
-            "{members} refers to a resource of an unknown account, and the keys belong to {accounts} accounts; send the earlier items in full, \
-             or use only the key that created the resource"
+            "{members} refers to a resource of an unknown account, and the keys belong to {accounts} accounts"
         ),
-        AffinityError::OtherAccount => format!(
-            "{members} refers to a resource of a key that this model does not use; send the earlier items in full"
-        ),
+        AffinityError::OtherAccount => {
+            format!("{members} refers to a resource of a key that this model does not use")
+        }
         AffinityError::Conflicting => {
-            format!("{members} refers to resources of different accounts; send the earlier items in full")
+            format!("{members} refers to resources of different accounts")
         }
     }
 }

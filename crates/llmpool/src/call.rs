@@ -19,7 +19,7 @@ use crate::affinity;
 use crate::clock;
 use crate::encoded_request::{EncodedRequest, RequestEncoder};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{self, CallDeadlines, Reply};
+use crate::exchange::{self, AttemptResponse, CallDeadlines};
 use crate::fail_fast;
 use crate::limits::{Permit, Rejection};
 use crate::observe;
@@ -41,7 +41,7 @@ const UNTIL_ENABLED: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 /// The result of a call that succeeded: the answer and the report of the call.
 pub(crate) struct CallOutcome {
-    pub(crate) reply: Reply,
+    pub(crate) response: AttemptResponse,
     pub(crate) report: CallReport,
     pub(crate) started: Timestamp,
     pub(crate) request_body: Bytes,
@@ -63,9 +63,9 @@ pub(crate) async fn run(
                     return Err(call.give_up());
                 };
                 let request_body = request.body.clone();
-                if let Some(reply) = call.attempt(permit, request).await? {
+                if let Some(response) = call.attempt(permit, request).await? {
                     return Ok(CallOutcome {
-                        reply,
+                        response,
                         report: call.report,
                         started: call.started,
                         request_body,
@@ -191,33 +191,37 @@ impl<'a> Call<'a> {
     }
 
     /// Makes one attempt. Returns `None` if the attempt failed; the failure is recorded, and the retry loop decides what follows.
-    async fn attempt(&mut self, mut permit: Permit, request: EncodedRequest) -> Result<Option<Reply>, Error> {
+    async fn attempt(
+        &mut self,
+        mut permit: Permit,
+        request: EncodedRequest,
+    ) -> Result<Option<AttemptResponse>, Error> {
         let Some(key) = permit.key() else { return Ok(None) };
-        let result = exchange::once(self.target, &mut permit, &request, &self.deadlines).await;
+        let result = exchange::send_attempt(self.target, &mut permit, &request, &self.deadlines).await;
         let ended = clock::now();
         let duration = ended.since(self.admitted);
         match result {
-            Ok(mut reply) => {
+            Ok(mut response) => {
                 self.report.elapsed = ended.since(self.started);
-                let head = reply.head();
+                let head = response.head();
                 let attempt = self.attempt_report(key, None, Some(head.status), duration);
                 self.report.attempts.push(AttemptReport {
                     request_id: head.request_id.clone(),
                     ..attempt
                 });
-                match &mut reply {
-                    Reply::Stream { frames, .. } => {
+                match &mut response {
+                    AttemptResponse::Stream { events, .. } => {
                         permit.record_success();
                         self.report.first_content = Some(self.report.elapsed);
                         let target = self.target.clone();
-                        frames.hold(StreamPermit { permit, target });
+                        events.hold(StreamPermit { permit, target });
                     }
-                    Reply::Plain { body, .. } => {
+                    AttemptResponse::Complete { body, .. } => {
                         tokens::settle_plain(self.target, &mut permit, body);
                         permit.complete();
                     }
                 }
-                Ok(Some(reply))
+                Ok(Some(response))
             }
             Err(failure) => {
                 let failure = self.target.provider.masked(self.target.on_status.apply(failure));
@@ -270,10 +274,11 @@ impl<'a> Call<'a> {
             KeyOutcome::Cooldown => self.cool_down(permit, &failure, key, action),
             KeyOutcome::ProvisionalCooldown => {
                 let pause = failure.retry_after.unwrap_or(PROVISIONAL_COOLDOWN);
-                self.cooldowns.extend(match failure.kind {
-                    FailureKind::RateLimited => permit.record_refusal(CooldownReason::Throttled, Some(pause)),
-                    _ => permit.record_unclear_refusal(pause),
-                });
+                let reason = match failure.kind {
+                    FailureKind::RateLimited => CooldownReason::Throttled,
+                    _ => CooldownReason::Unclear,
+                };
+                self.cooldowns.extend(permit.record_refusal(reason, Some(pause)));
             }
             KeyOutcome::RestoreAll => {
                 let cooldowns = self.cooldowns.drain(..);

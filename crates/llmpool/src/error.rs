@@ -19,6 +19,7 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     message: String,
+    help: Option<String>,
     failure: Option<Failure>,
     param: Option<String>,
     retry_in: Option<Duration>,
@@ -32,7 +33,7 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The configuration is invalid; the message names the place and the fix.
+    /// The configuration is invalid; the message names the place.
     Config,
     /// The provider or model is not configured.
     UnknownModel,
@@ -51,6 +52,7 @@ impl Error {
         Self(Box::new(Inner {
             kind,
             message: message.into(),
+            help: None,
             failure: None,
             param: None,
             retry_in: None,
@@ -62,7 +64,7 @@ impl Error {
     }
 
     /// Creates the error of a failed attempt. [`retry_in`](Self::retry_in) is the wait that the provider has requested, if any.
-    pub fn from_failure(failure: Failure) -> Self {
+    pub(crate) fn from_failure(failure: Failure) -> Self {
         let mut error = Self::new(ErrorKind::Attempt(failure.kind), failure.kind.as_str());
         error.0.retry_in = failure.retry_after;
         error.0.failure = Some(failure);
@@ -72,6 +74,12 @@ impl Error {
     /// Adds the error that caused this one, for [`source`](std::error::Error::source).
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
+        self
+    }
+
+    /// Adds a help text that tells the user how to fix the error. The conventions of the message apply.
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
         self
     }
 
@@ -116,6 +124,12 @@ impl Error {
             ErrorKind::Attempt(kind) => matches!(kind.blame(), Blame::Target | Blame::Network),
             ErrorKind::Config | ErrorKind::UnknownModel | ErrorKind::Unsendable => false,
         }
+    }
+
+    /// Returns the help text that tells the user how to fix the error, if there is one: for [`ErrorKind::UnknownModel`], the configured
+    /// models. `Display` does not contain this text.
+    pub fn help(&self) -> Option<&str> {
+        self.0.help.as_deref()
     }
 
     /// Returns the HTTP status of the last attempt, or `None` if the attempt got no response.
@@ -229,7 +243,7 @@ fn write_attempts(f: &mut fmt::Formatter<'_>, report: &CallReport) -> fmt::Resul
     }
     let plural = if count == 1 { "" } else { "s" };
     let elapsed = report.elapsed.as_secs_f64();
-    write!(f, " after {count} attempt{plural} in {elapsed:.1}s")?;
+    write!(f, " after {count} attempt{plural} in {elapsed:.1} s")?;
     let mut runs: Vec<(String, usize)> = Vec::new();
     for attempt in report.attempts.iter().chain(&report.unsent) {
         let outcome = attempt.failure.map_or("answered", FailureKind::as_str);
@@ -255,6 +269,7 @@ impl fmt::Debug for Error {
         f.debug_struct("Error")
             .field("kind", &self.0.kind)
             .field("message", &self.0.message)
+            .field("help", &self.0.help)
             .field("failure", &self.0.failure)
             .field("retry_in", &self.0.retry_in)
             .field("report", &self.0.report)

@@ -44,38 +44,38 @@ pub(crate) struct CallDeadlines {
 }
 
 /// Successful result of an attempt.
-pub(crate) enum Reply {
+pub(crate) enum AttemptResponse {
     /// The complete body of a response that is not streamed.
-    Plain { head: Head, body: Bytes },
+    Complete { head: ResponseHead, body: Bytes },
     /// A stream that has reached its first content: the events up to there, and the remaining stream.
     Stream {
-        head: Head,
+        head: ResponseHead,
         prefix: Vec<RawEvent>,
-        frames: Box<RawEventStream>,
+        events: Box<RawEventStream>,
     },
 }
 
 /// Status and request id of a response.
-pub(crate) struct Head {
+pub(crate) struct ResponseHead {
     pub(crate) status: u16,
     pub(crate) request_id: Option<String>,
 }
 
-impl Reply {
-    pub(crate) fn head(&self) -> &Head {
+impl AttemptResponse {
+    pub(crate) fn head(&self) -> &ResponseHead {
         match self {
-            Self::Plain { head, .. } | Self::Stream { head, .. } => head,
+            Self::Complete { head, .. } | Self::Stream { head, .. } => head,
         }
     }
 }
 
 /// Makes one attempt. Marks the permit as used if the request was passed to a connection.
-pub(crate) async fn once(
+pub(crate) async fn send_attempt(
     target: &Target,
     permit: &mut Permit,
     request: &EncodedRequest,
     deadlines: &CallDeadlines,
-) -> Result<Reply, Failure> {
+) -> Result<AttemptResponse, Failure> {
     let sent_by = clock::now();
     let limits = StreamLimits {
         first_content_at: end_of(sent_by, deadlines.timeouts.first_content).min(deadlines.deadline),
@@ -96,14 +96,14 @@ pub(crate) async fn once(
     if !head.status.is_success() {
         return Err(read_failure(&head, body, deadlines).await);
     }
-    let reply_head = Head {
+    let response_head = ResponseHead {
         status: head.status.as_u16(),
         request_id: request_id(&head.headers),
     };
     if request.stream && !is_json(&head.headers) {
         let max_prefix = MAX_PREFIX + MAX_ECHOES * request.body.len();
         return first_content(
-            reply_head,
+            response_head,
             RawEventStream::new(body, target.format, limits, affinity),
             max_prefix,
         )
@@ -114,15 +114,15 @@ pub(crate) async fn once(
     if request.stream {
         // The provider ignored `stream` and sent a plain response.
         return Err(Failure {
-            status: Some(reply_head.status),
+            status: Some(response_head.status),
             ..Failure::new(FailureKind::InvalidResponse)
         });
     }
     if let Some(affinity) = affinity {
         affinity.record(&body);
     }
-    Ok(Reply::Plain {
-        head: reply_head,
+    Ok(AttemptResponse::Complete {
+        head: response_head,
         body,
     })
 }
@@ -224,15 +224,19 @@ pub(crate) fn http_request(
 
 /// Reads a stream up to its first content or terminal event. Until then, or until more than `max_prefix` bytes are buffered, an error is
 /// a failure of the attempt, which can be retried.
-async fn first_content(head: Head, mut frames: RawEventStream, max_prefix: usize) -> Result<Reply, Failure> {
+async fn first_content(
+    head: ResponseHead,
+    mut events: RawEventStream,
+    max_prefix: usize,
+) -> Result<AttemptResponse, Failure> {
     let mut prefix = Vec::new();
     let mut buffered = 0;
     loop {
-        match frames.next_event().await {
-            Some(Ok(frame)) => {
-                buffered += frame.event.data.len();
-                let is_visible = frame.flags.content || frame.flags.done;
-                if frame.flags.done && !frames.view().has_content() {
+        match events.next_event().await {
+            Some(Ok(event)) => {
+                buffered += event.event.data.len();
+                let is_visible = event.flags.content || event.flags.done;
+                if event.flags.done && !events.view().has_content() {
                     // A stream that ends without content is not a valid response.
                     return Err(Failure {
                         status: Some(head.status),
@@ -240,12 +244,12 @@ async fn first_content(head: Head, mut frames: RawEventStream, max_prefix: usize
                         ..Failure::new(FailureKind::InvalidResponse)
                     });
                 }
-                prefix.push(frame);
+                prefix.push(event);
                 if is_visible || buffered > max_prefix {
-                    return Ok(Reply::Stream {
+                    return Ok(AttemptResponse::Stream {
                         head,
                         prefix,
-                        frames: Box::new(frames),
+                        events: Box::new(events),
                     });
                 }
             }

@@ -8,6 +8,8 @@ pub use llmpool_core::forecast::{
 };
 use llmpool_core::forecast::{ModelSetup, forecast};
 use llmpool_core::limits::Limiter;
+pub use llmpool_core::limits::{KeyAvailability, KeyId};
+pub use llmpool_core::time::Timestamp;
 
 use crate::clock;
 use crate::openai_compatible::OpenAiCompatible;

@@ -10,8 +10,8 @@ use futures_core::future::BoxFuture;
 use llmpool_core::chat::{
     Assembler, ChatChunk, ChatCompletion, ChatRequest, FinishReason, Message, ToolCall, Usage,
 };
+#[cfg(feature = "structured")]
 use llmpool_core::structured::{ReplyError, parse_reply};
-use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::options::{CallOptions, DEFAULT_OPTIONS};
@@ -86,7 +86,7 @@ impl ChatResponse {
 
     /// Returns the text of the first choice, with all text parts joined. Empty if there is no text.
     pub fn text(&self) -> String {
-        self.completion.text().into()
+        self.completion.text()
     }
 
     /// Returns the message of the first choice, to append to the conversation. `None` if `choices` is empty.
@@ -100,7 +100,8 @@ impl ChatResponse {
     }
 
     /// Parses the text of the first choice as JSON of type `T`: see [`parse_choice`](llmpool_core::structured::parse_choice).
-    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ReplyError> {
+    #[cfg(feature = "structured")]
+    pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, ReplyError> {
         parse_reply(&self.completion)
     }
 

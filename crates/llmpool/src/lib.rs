@@ -1,5 +1,7 @@
-//! One interface over every OpenAI-compatible provider: pools of API keys, limits that are never broken, retries that know
-//! what went wrong, and usage that is right.
+//! A client for OpenAI-compatible providers and the Responses API.
+//!
+//! It shares the load among several API keys, keeps within their rate limits, retries only what can succeed, and reports the usage of
+//! every call.
 //!
 //! ```no_run
 //! use llmpool::chat::ChatRequest;
@@ -13,8 +15,37 @@
 //! # }
 //! ```
 //!
-//! Needs a tokio runtime with timers and IO. Dropping a future or a stream of this crate closes its connection, frees its
-//! key, and leaves nothing behind.
+//! # Where to start
+//!
+//! | task | start with |
+//! |---|---|
+//! | load providers and models from a file, the environment or code | [`Providers`], [`Providers::builder`] |
+//! | put a model over a pool of keys | [`ApiKeyPool`], [`OpenAiCompatible::builder`] |
+//! | send a chat, as one answer or as a stream | [`LlmInterface::chat`], [`LlmInterface::chat_stream`], [`chat`] |
+//! | use the Responses API | [`OpenAiResponsesCompatible`], [`responses`] |
+//! | create embeddings | [`EmbeddingInterface`], [`embeddings`] |
+//! | parse answers as a Rust type | module `structured` |
+//! | set a timeout, a trace id or a caller for one call | [`CallOptions`] |
+//! | handle errors, and learn when to retry | [`Error`], [`ErrorKind`] |
+//! | see which keys are in use | [`KeyStatus`], [`KeyState`] |
+//! | limit the rate of other work | [`TokenBucket`] |
+//! | test keys and base URLs | [`check`] |
+//! | simulate traffic against the configured limits | [`forecast`] |
+//! | replace the network in tests | [`transport::Connect`] |
+//!
+//! # Runtime and cancellation
+//!
+//! Calls need a tokio runtime with timers and IO. Dropping a future or a stream of this crate closes its connection and releases its key.
+//!
+//! # Features
+//!
+//! All features are on by default.
+//!
+//! | feature | effect |
+//! |---|---|
+//! | `rustls` | connections to `https://` URLs, with rustls and the root certificates of the platform; without it, calls to such URLs fail |
+//! | `structured` | the module `structured`: JSON schemas of Rust types with schemars, and typed answers |
+//! | `tracing` | log records with the crate tracing, under the target `llmpool`; without it, nothing is logged |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -79,8 +110,8 @@ pub use key_status::{KeyState, KeyStatus};
 pub use llmpool_core::api_format::ApiFormat;
 pub use llmpool_core::chat;
 pub use llmpool_core::embeddings;
-pub use llmpool_core::failure::FailureKind;
 pub use llmpool_core::failure::status_policy::{KeyAction, KeyScope, StatusPolicy};
+pub use llmpool_core::failure::{Blame, FailureKind};
 pub use llmpool_core::limits::KeyLimits;
 pub use llmpool_core::limits::WaitReason;
 pub use llmpool_core::limits::{LimitKind, Limits};
@@ -89,6 +120,7 @@ pub use llmpool_core::models;
 pub use llmpool_core::responses;
 pub use llmpool_core::sse::SseEvent;
 pub use llmpool_core::stream_view::EventFlags;
+#[cfg(feature = "structured")]
 pub use llmpool_core::structured;
 pub use openai_compatible::OpenAiCompatible;
 pub use openai_compatible_builder::OpenAiCompatibleBuilder;

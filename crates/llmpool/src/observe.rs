@@ -1,11 +1,22 @@
 //! The log records of this library. They contain key labels, kinds of failures and durations, but never a key, a prompt or a text from the
 //! provider.
+//!
+//! Without the feature `tracing`, nothing is recorded, and the arguments of records are not computed.
+#![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
 use llmpool_core::limits::KeyId;
+#[cfg(feature = "tracing")]
 use tracing::{debug, warn};
 
 use crate::provider::Provider;
 use crate::report::{AttemptReport, CallReport};
+
+#[cfg(not(feature = "tracing"))]
+macro_rules! discard {
+    ($($record:tt)*) => {};
+}
+#[cfg(not(feature = "tracing"))]
+use {discard as debug, discard as warn};
 
 pub(crate) fn attempt_failed(report: &CallReport, attempt: &AttemptReport) {
     debug!(
@@ -21,14 +32,11 @@ pub(crate) fn attempt_failed(report: &CallReport, attempt: &AttemptReport) {
 }
 
 pub(crate) fn quota_shared(provider: &Provider, keys: &[KeyId]) {
-    let labels: Vec<_> = keys
-        .iter()
-        .map(|key| provider.key(*key).label.to_string())
-        .collect();
+    let label = |key: &KeyId| provider.key(*key).label.to_string();
     warn!(
         target: "llmpool",
         provider = %provider.id,
-        keys = labels.join(", "),
+        keys = keys.iter().map(label).collect::<Vec<_>>().join(", "),
         "these {} keys share the quota of one account; adding keys of that account does not add quota", keys.len()
     );
 }

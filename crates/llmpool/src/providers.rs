@@ -128,7 +128,8 @@ impl Providers {
 
     /// Returns the model with the id `provider/model`. The model name alone is enough if only one provider has a model of that name.
     ///
-    /// Fails with [`ErrorKind::UnknownModel`] if no such model is configured. The message lists the configured models.
+    /// Fails with [`ErrorKind::UnknownModel`] if no such model is configured. The [help](Error::help) of the error lists the configured
+    /// models.
     pub fn model(&self, id: &str) -> Result<OpenAiCompatible, Error> {
         self.model_with(id, ApiFormat::ChatCompletions)
     }
@@ -150,10 +151,8 @@ impl Providers {
             [] => Err(self.unknown(id)),
             several => {
                 let ids: Vec<_> = several.iter().map(|model| model.id()).collect();
-                Err(Error::new(
-                    ErrorKind::UnknownModel,
-                    format!("model {id} is ambiguous; use one of {}", ids.join(", ")),
-                ))
+                let error = Error::new(ErrorKind::UnknownModel, format!("model {id} is ambiguous"));
+                Err(error.with_help(format!("use one of {}", ids.join(", "))))
             }
         }
     }
@@ -188,13 +187,8 @@ impl Providers {
 
     fn unknown(&self, id: &str) -> Error {
         let known: Vec<_> = self.models().map(OpenAiCompatible::id).collect();
-        Error::new(
-            ErrorKind::UnknownModel,
-            format!(
-                "model {id} is not configured; configured models: {}",
-                known.join(", ")
-            ),
-        )
+        Error::new(ErrorKind::UnknownModel, format!("model {id} is not configured"))
+            .with_help(format!("use a configured model: {}", known.join(", ")))
     }
 }
 
@@ -202,10 +196,8 @@ impl OpenProvider {
     fn model(&self, id: &str, format: ApiFormat) -> Result<OpenAiCompatible, Error> {
         let name = id.strip_prefix("openai/").unwrap_or(id);
         if name.is_empty() {
-            return Err(Error::new(
-                ErrorKind::UnknownModel,
-                "the model name is empty; use openai/MODEL",
-            ));
+            let error = Error::new(ErrorKind::UnknownModel, "the model name is empty");
+            return Err(error.with_help("use openai/MODEL"));
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let id = (format, name.to_owned());
@@ -269,10 +261,8 @@ fn add_provider(
             Some(at) => {
                 let label = entry.secret.label(at + 1);
                 let id = &provider.id;
-                let problem = format!(
-                    "{id}: {label} has different limits in different models; use the same limits in each"
-                );
-                return Err(Error::new(ErrorKind::Config, problem));
+                let problem = format!("{id}: {label} has different limits in different models");
+                return Err(Error::new(ErrorKind::Config, problem).with_help("use the same limits in each"));
             }
         }
     }

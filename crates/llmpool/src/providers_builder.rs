@@ -71,7 +71,8 @@ impl ProvidersBuilder {
 }
 
 fn check(provider: &ProviderEntry) -> Result<(), Error> {
-    let invalid = |problem: String| Err(Error::new(ErrorKind::Config, problem));
+    let error = |problem: String| Error::new(ErrorKind::Config, problem);
+    let invalid = |problem: String| Err(error(problem));
     let id = &provider.id;
     if id.is_empty() || id.contains('/') {
         return invalid(format!(
@@ -87,10 +88,10 @@ fn check(provider: &ProviderEntry) -> Result<(), Error> {
             .iter()
             .any(|earlier| earlier.model_name == *name)
         {
-            return invalid(format!("{id}/{name}: duplicate model; rename or remove one"));
+            return Err(error(format!("{id}/{name}: duplicate model")).with_help("rename or remove one"));
         }
         if model.api_keys.is_empty() {
-            return invalid(format!("{id}/{name}: no keys; add at least one"));
+            return Err(error(format!("{id}/{name}: no keys")).with_help("add at least one"));
         }
         if let Err(error) = endpoint(&model.base_url, "chat/completions") {
             return invalid(format!("{id}/{name}: {error}"));

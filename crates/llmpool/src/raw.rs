@@ -16,7 +16,7 @@ use crate::call::{self, CallOutcome};
 use crate::clock;
 use crate::encoded_request::RequestEncoder;
 use crate::error::Error;
-use crate::exchange::Reply;
+use crate::exchange::AttemptResponse;
 use crate::options::CallOptions;
 use crate::provider::Provider;
 use crate::report::CallReport;
@@ -76,13 +76,13 @@ pub(crate) async fn complete(
     options: &CallOptions,
 ) -> Result<CompleteAnswer, Error> {
     let outcome = call::run(target, encoder, options).await?;
-    match outcome.reply {
-        Reply::Plain { body, .. } => Ok(CompleteAnswer {
+    match outcome.response {
+        AttemptResponse::Complete { body, .. } => Ok(CompleteAnswer {
             body,
             request_body: outcome.request_body,
             report: outcome.report,
         }),
-        Reply::Stream { .. } => Err(invalid_response(outcome.report)),
+        AttemptResponse::Stream { .. } => Err(invalid_response(outcome.report)),
     }
 }
 
@@ -93,22 +93,22 @@ pub(crate) async fn stream(
     options: &CallOptions,
 ) -> Result<RawStream, Error> {
     let CallOutcome {
-        reply,
+        response,
         report,
         started,
         request_body,
     } = call::run(target, encoder, options).await?;
-    match reply {
-        Reply::Stream { prefix, frames, .. } => Ok(RawStream {
+    match response {
+        AttemptResponse::Stream { prefix, events, .. } => Ok(RawStream {
             provider: target.provider.clone(),
             prefix: prefix.into(),
-            events: frames,
+            events,
             report,
             started,
             request_body,
             ended: false,
         }),
-        Reply::Plain { .. } => Err(invalid_response(report)),
+        AttemptResponse::Complete { .. } => Err(invalid_response(report)),
     }
 }
 

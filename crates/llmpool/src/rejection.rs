@@ -23,7 +23,7 @@ pub(crate) fn retry_in(at: Timestamp, now: Timestamp) -> Option<Duration> {
 pub(crate) fn rejection_error(rejection: Rejection, now: Timestamp) -> Error {
     let (error, ready_at) = match rejection {
         Rejection::Unsatisfiable(reason) => {
-            return Error::new(ErrorKind::Unsendable, unsatisfiable_message(reason));
+            return unsatisfiable(reason);
         }
         Rejection::QueueFull { ready_at } => {
             let message = format!("the wait queue is full ({MAX_WAITING} calls)");
@@ -31,7 +31,13 @@ pub(crate) fn rejection_error(rejection: Rejection, now: Timestamp) -> Error {
         }
         Rejection::TooLate { ready_at, why } => {
             let (kind, message) = wait_message(why);
-            (Error::new(kind, message), ready_at)
+            let error = Error::new(kind, message);
+            match why {
+                WaitReason::KeysUnavailable(KeyAvailability::Disabled) => {
+                    return error.with_help("enable a key");
+                }
+                _ => (error, ready_at),
+            }
         }
     };
     match ready_at.and_then(|at| retry_in(at, now)) {
@@ -40,16 +46,18 @@ pub(crate) fn rejection_error(rejection: Rejection, now: Timestamp) -> Error {
     }
 }
 
-fn unsatisfiable_message(reason: Unsatisfiable) -> String {
+fn unsatisfiable(reason: Unsatisfiable) -> Error {
+    let error = |message: String| Error::new(ErrorKind::Unsendable, message);
     match reason {
-        Unsatisfiable::MoreThanCapacity { capacity } => {
-            format!("the request needs more than the rate limit's capacity of {capacity}")
-        }
-        Unsatisfiable::MoreTokensThanLimit { tokens, limit } => format!(
-            "the request needs about {tokens} tokens and the limit is {limit} per minute; shorten the prompt or lower max_tokens"
-        ),
+        Unsatisfiable::MoreThanCapacity { capacity } => error(format!(
+            "the request needs more than the rate limit's capacity of {capacity}"
+        )),
+        Unsatisfiable::MoreTokensThanLimit { tokens, limit } => error(format!(
+            "the request needs about {tokens} tokens and the limit is {limit} per minute"
+        ))
+        .with_help("shorten the prompt or lower max_tokens"),
         Unsatisfiable::UnknownKey => {
-            "the request is bound to a key or account that this model does not use".to_owned()
+            error("the request is bound to a key or account that this model does not use".to_owned())
         }
     }
 }
@@ -87,9 +95,7 @@ fn wait_message(why: WaitReason) -> (ErrorKind, &'static str) {
             KeyAvailability::Forbidden(_) => {
                 attempt(FailureKind::PermissionDenied, "no key may use this model")
             }
-            KeyAvailability::Disabled => {
-                attempt(FailureKind::InvalidKey, "every key is disabled; enable one")
-            }
+            KeyAvailability::Disabled => attempt(FailureKind::InvalidKey, "every key is disabled"),
             KeyAvailability::Healthy | KeyAvailability::Probing => {
                 limit("no key is free before the deadline")
             }

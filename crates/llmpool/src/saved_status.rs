@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::error::{Error, ErrorKind};
+use crate::key_status::KeyState;
 use crate::openai_compatible::OpenAiCompatible;
 use crate::providers::Providers;
 use crate::secrets::KeyLabel;
@@ -48,8 +49,8 @@ pub struct SavedKey {
     pub provider: String,
     /// The key's label.
     pub label: KeyLabel,
-    /// The state of the key: `healthy`, `throttled`, `no quota`, `invalid` or `disabled`.
-    pub state: &'static str,
+    /// The state of the key: healthy, throttled, no quota, invalid or disabled.
+    pub state: KeyState,
     /// The time until the key is used or probed again; `None` if the key is healthy or disabled.
     pub retry_in: Option<Duration>,
     /// The number of attempts in flight when the file was written.
@@ -98,7 +99,8 @@ impl Providers {
                 let id = (&*provider.id, &*fingerprint);
                 let found = stored.get(&id);
                 unknown -= usize::from(found.is_some());
-                let (state, retry_in) = found.map_or(("healthy", None), |key| key_state(key, wall_now));
+                let (state, retry_in) =
+                    found.map_or((KeyState::Healthy, None), |key| key_state(key, wall_now));
                 keys.push(SavedKey {
                     provider: provider.id.clone(),
                     label: key.label.clone(),
@@ -113,17 +115,17 @@ impl Providers {
     }
 }
 
-fn key_state(stored: &StoredKey, wall_now: Duration) -> (&'static str, Option<Duration>) {
+fn key_state(stored: &StoredKey, wall_now: Duration) -> (KeyState, Option<Duration>) {
     let state = match stored.state {
-        StoredKeyState::Throttled => "throttled",
-        StoredKeyState::NoQuota => "no quota",
-        StoredKeyState::Invalid => "invalid",
-        StoredKeyState::Disabled => return ("disabled", None),
+        StoredKeyState::Throttled => KeyState::Throttled,
+        StoredKeyState::NoQuota => KeyState::NoQuota,
+        StoredKeyState::Invalid => KeyState::Invalid,
+        StoredKeyState::Disabled => return (KeyState::Disabled, None),
     };
     let until = Duration::from_millis(stored.until.unwrap_or_default());
     match until.saturating_sub(wall_now) {
         // A throttled key whose cooldown is over is used again without a probe.
-        Duration::ZERO if stored.state == StoredKeyState::Throttled => ("healthy", None),
+        Duration::ZERO if stored.state == StoredKeyState::Throttled => (KeyState::Healthy, None),
         remaining => (state, Some(remaining)),
     }
 }

@@ -89,7 +89,7 @@ impl StoredKeyState {
     /// Returns the state to store for a key in a cooldown, or `None` if the cooldown concerns a target and not the key.
     pub(crate) fn from_cooldown(reason: CooldownReason) -> Option<Self> {
         match reason {
-            CooldownReason::Throttled => Some(Self::Throttled),
+            CooldownReason::Throttled | CooldownReason::Unclear => Some(Self::Throttled),
             CooldownReason::NoQuota => Some(Self::NoQuota),
             CooldownReason::Invalid => Some(Self::Invalid),
             CooldownReason::Forbidden | CooldownReason::Overloaded | CooldownReason::Broken => None,
@@ -166,6 +166,6 @@ fn create_private(path: &Path) -> io::Result<File> {
 
 fn unusable(path: &Path, problem: &str) -> Error {
     let path = path.display();
-    let message = format!("state file {path}: {problem}; remove the file to start without saved states");
-    Error::new(ErrorKind::Config, message)
+    let error = Error::new(ErrorKind::Config, format!("state file {path}: {problem}"));
+    error.with_help("remove the file to start without saved states")
 }

@@ -39,12 +39,12 @@ pub enum AcquireError {
     /// The wait queue is full, so the request was rejected at once.
     Full {
         /// The time from the rejection until the tokens would be available.
-        ready_in: Duration,
+        retry_in: Duration,
     },
     /// The tokens would be available only after the timeout.
     Timeout {
         /// The time from the rejection until the tokens would be available; `None` if unknown.
-        ready_in: Option<Duration>,
+        retry_in: Option<Duration>,
     },
     /// The request asks for more tokens than the capacity of the bucket.
     MoreThanCapacity {
@@ -89,11 +89,11 @@ impl TokenBucket {
             Err(Rejection::TooLate { ready_at, .. }) => {
                 let now = clock::now();
                 Err(AcquireError::Timeout {
-                    ready_in: ready_at.map(|at| at.since(now)),
+                    retry_in: ready_at.map(|at| at.since(now)),
                 })
             }
             Err(Rejection::QueueFull { ready_at }) => Err(AcquireError::Full {
-                ready_in: ready_at.since(clock::now()),
+                retry_in: ready_at.since(clock::now()),
             }),
             Err(Rejection::Unsatisfiable(_)) => Err(AcquireError::MoreThanCapacity {
                 capacity: self.rate_limit_status().capacity,
@@ -151,19 +151,19 @@ impl fmt::Debug for TokenBucket {
 impl fmt::Display for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Timeout { ready_in: Some(wait) } => {
+            Self::Timeout { retry_in: Some(wait) } => {
                 write!(
                     f,
                     "the bucket serves the request only after the timeout; next slot in {:.1} s",
                     wait.as_secs_f64()
                 )
             }
-            Self::Full { ready_in } => write!(
+            Self::Full { retry_in } => write!(
                 f,
                 "the wait queue is full ({MAX_WAITING} requests); next slot in {:.1} s",
-                ready_in.as_secs_f64()
+                retry_in.as_secs_f64()
             ),
-            Self::Timeout { ready_in: None } => {
+            Self::Timeout { retry_in: None } => {
                 f.write_str("the bucket serves the request only after the timeout")
             }
             Self::MoreThanCapacity { capacity } => {
@@ -235,13 +235,13 @@ mod tests {
         let start = clock::now();
         let refused = bucket.acquire(1, Some(Duration::from_millis(1500))).await;
         let Err(AcquireError::Timeout {
-            ready_in: Some(ready_in),
+            retry_in: Some(retry_in),
         }) = refused
         else {
             panic!("{refused:?}")
         };
         assert_eq!(clock::now(), start);
-        assert_eq!(ready_in.as_millis(), 2000);
+        assert_eq!(retry_in.as_millis(), 2000);
         queued.await.unwrap().unwrap();
     }
 
@@ -296,10 +296,10 @@ mod tests {
                 std::future::poll_fn(|cx| std::task::Poll::Ready(waiter.as_mut().poll(cx).is_pending()));
             assert!(pending.await);
         }
-        let Err(AcquireError::Full { ready_in }) = bucket.acquire(1, None).await else {
+        let Err(AcquireError::Full { retry_in }) = bucket.acquire(1, None).await else {
             panic!("the queue is not full")
         };
-        assert_eq!(ready_in.as_secs(), 10_001);
+        assert_eq!(retry_in.as_secs(), 10_001);
         waiting.pop();
         assert_eq!(bucket.rate_limit_status().waiting, MAX_WAITING - 1);
     }

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_core::future::BoxFuture;
 use llmpool::KeyEntry;
 use llmpool::chat::ChatRequest;
+use llmpool::transport::{Connect, ConnectError, Connected};
 use llmpool::{
     ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, Limits, LlmInterface, ModelEntry,
     OpenAiCompatible, Providers, RateLimit, TargetSettings, TokenBucket,
@@ -220,6 +222,64 @@ async fn cancelled_waiter_takes_no_quota() {
     staying.await.unwrap().unwrap();
     assert_eq!(target.rate_limit_status().unwrap().available_tokens, 1);
     assert_eq!(in_flight(&target), [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_that_is_dropped_after_it_was_sent_keeps_its_quota() {
+    let script = ScriptedProvider::new(|_, _| Action::SendAfter(Duration::from_secs(5), completion("ok")));
+    let target = target(&script, &pool(&["a"], Some(1)), limited(3, 0.001));
+    let sent = start(&target, CallOptions::default()).await;
+    assert_eq!((script.requests(), in_flight(&target)), (1, vec![1]));
+    sent.abort();
+    assert!(sent.await.unwrap_err().is_cancelled());
+    assert_eq!(in_flight(&target), [0]);
+    assert_eq!(target.rate_limit_status().unwrap().available_tokens, 2);
+}
+
+/// Never connects.
+struct Unreachable;
+
+impl Connect for Unreachable {
+    fn connect(&self, _: &http::Uri) -> BoxFuture<'static, Result<Connected, ConnectError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_that_is_dropped_before_it_is_sent_returns_its_quota() {
+    let target = OpenAiCompatible::builder(&pool(&["a"], Some(1)), "m", "http://unreachable/v1")
+        .settings(limited(3, 0.001))
+        .connector(Arc::new(Unreachable))
+        .build()
+        .unwrap();
+    let connecting = start(&target, CallOptions::default()).await;
+    assert_eq!(in_flight(&target), [1]);
+    assert_eq!(target.rate_limit_status().unwrap().available_tokens, 2);
+    connecting.abort();
+    assert!(connecting.await.unwrap_err().is_cancelled());
+    assert_eq!(in_flight(&target), [0]);
+    assert_eq!(target.rate_limit_status().unwrap().available_tokens, 3);
+}
+
+/// The estimate of the first call leaves no room for a second one, its usage does.
+#[tokio::test(start_paused = true)]
+async fn completed_call_returns_the_tokens_it_did_not_use() {
+    let script = ScriptedProvider::new(|_, _| Action::Send(completion("ok")));
+    let settings = TargetSettings {
+        limits: Limits {
+            tpm: Some(6000),
+            ..Limits::default()
+        },
+        expected_output_tokens: Some(5000),
+        ..TargetSettings::default()
+    };
+    let target = target(&script, &pool(&["a"], None), settings);
+    for _ in 0..2 {
+        target
+            .chat_with(&ChatRequest::user("hi"), &timeout_of(1.0))
+            .await
+            .unwrap();
+    }
 }
 
 // U06, O08, L13

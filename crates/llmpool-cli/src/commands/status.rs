@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use llmpool::provider_file::ProviderFile;
-use llmpool::{RateLimitStatus, SavedKey, SavedModel, SavedStatus};
+use llmpool::{KeyState, RateLimitStatus, SavedKey, SavedModel, SavedStatus};
 use serde_json::{Value, json};
 
 use crate::cli::StatusArgs;
@@ -109,9 +109,9 @@ fn key_table(saved: &SavedStatus, screen: Screen) -> String {
         ..
     } in &saved.keys
     {
-        let style = match *state {
-            "healthy" => Style::Good,
-            "throttled" => Style::Warning,
+        let style = match state {
+            KeyState::Healthy => Style::Good,
+            KeyState::Throttled => Style::Warning,
             _ => Style::Bad,
         };
         let retry_in = match retry_in {
@@ -123,7 +123,7 @@ fn key_table(saved: &SavedStatus, screen: Screen) -> String {
         table.add_row([
             (Style::Plain, provider.clone()),
             (Style::Plain, label.to_string()),
-            (style, (*state).to_owned()),
+            (style, state.to_string()),
             (Style::Plain, retry_in),
             (Style::Plain, in_flight.to_string()),
         ]);
@@ -170,7 +170,7 @@ fn to_json(saved: &SavedStatus, limits: &LimitsByModel) -> Value {
         json!({
             "provider": key.provider,
             "key": key.label.to_string(),
-            "state": key.state,
+            "state": key.state.as_str(),
             "back_in_s": key.retry_in.map(json_seconds),
             "in_flight": key.in_flight,
         })

@@ -20,7 +20,7 @@ pub(crate) async fn start() -> Result<(BuiltInSimulator, Providers), Problem> {
         r#"{{"simulator":[{{"model_name":"built-in","api_keys":["none"],"base_url":"{}","rate_limit_capacity":null}}]}}"#,
         simulator.url()
     );
-    let providers = Providers::from_json(&file).map_err(|error| Problem::new(error.to_string()))?;
+    let providers = Providers::from_json(&file).map_err(|error| Problem::from(&error))?;
     Ok((simulator, providers))
 }
 

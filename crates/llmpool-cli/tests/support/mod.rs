@@ -74,7 +74,7 @@ pub fn wait_for_exit(child: Child) -> (i32, String, String) {
     (
         output.status.code().unwrap(),
         text(output.stdout),
-        mask_times(&text(output.stderr)),
+        mask_elapsed(&mask_times(&text(output.stderr))),
     )
 }
 
@@ -84,6 +84,18 @@ pub fn interrupt(child: &Child) {
         .args(["-INT", &child.id().to_string()])
         .status();
     assert!(sent.unwrap().success());
+}
+
+/// Masks elapsed times: `in 0.3 s` becomes `in # s`.
+pub fn mask_elapsed(text: &str) -> String {
+    let parts: Vec<_> = text
+        .split(" in ")
+        .map(|part| match part.split_once(" s") {
+            Some((number, rest)) if number.parse::<f64>().is_ok() => format!("# s{rest}"),
+            _ => part.to_owned(),
+        })
+        .collect();
+    parts.join(" in ")
 }
 
 /// Masks times: `0.03s` becomes `#s`.

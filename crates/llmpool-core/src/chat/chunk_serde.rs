@@ -146,47 +146,37 @@ impl Serialize for ChatChunk {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         let strings = [
-            ("id", &self.id),
-            ("object", &self.object),
-            ("model", &self.model),
-            ("system_fingerprint", &self.system_fingerprint),
-            ("service_tier", &self.service_tier),
+            (0, &self.id),
+            (1, &self.object),
+            (3, &self.model),
+            (4, &self.system_fingerprint),
+            (5, &self.service_tier),
         ];
-        for (name, text) in strings {
-            if let Some(text) = text {
-                map.serialize_entry(name, &**text)?;
-            }
+        for (bit, text) in strings {
+            self.serialize_field(bit, text.as_deref(), &mut map)?;
         }
-        if let Some(created) = &self.created {
-            map.serialize_entry("created", created)?;
-        }
-        if !self.choices.is_empty() || !(self.extra.is_null(CHOICES) || self.extra.is_marked(CHOICES)) {
-            map.serialize_entry("choices", &self.choices)?;
-        }
-        if let Some(usage) = &self.usage {
-            map.serialize_entry("usage", usage)?;
-        }
-        for (bit, name) in NAMES.iter().enumerate() {
-            if self.extra.is_null(bit as u32) && self.is_absent(bit) {
-                map.serialize_entry(name, &())?;
-            }
-        }
+        self.serialize_field(2, self.created.as_ref(), &mut map)?;
+        let has_choices = !(self.extra.is_null(CHOICES) || self.extra.is_marked(CHOICES));
+        let choices = Some(&self.choices).filter(|choices| has_choices || !choices.is_empty());
+        self.serialize_field(CHOICES, choices, &mut map)?;
+        self.serialize_field(7, self.usage.as_ref(), &mut map)?;
         self.extra.serialize_fields(&mut map, &[])?;
         map.end()
     }
 }
 
 impl ChatChunk {
-    fn is_absent(&self, bit: usize) -> bool {
-        match bit {
-            0 => self.id.is_none(),
-            1 => self.object.is_none(),
-            2 => self.created.is_none(),
-            3 => self.model.is_none(),
-            4 => self.system_fingerprint.is_none(),
-            5 => self.service_tier.is_none(),
-            6 => self.choices.is_empty(),
-            _ => self.usage.is_none(),
+    fn serialize_field<M: SerializeMap>(
+        &self,
+        bit: u32,
+        value: Option<&(impl Serialize + ?Sized)>,
+        map: &mut M,
+    ) -> Result<(), M::Error> {
+        let name = NAMES[bit as usize];
+        match value {
+            Some(value) => map.serialize_entry(name, value),
+            None if self.extra.is_null(bit) => map.serialize_entry(name, &()),
+            None => Ok(()),
         }
     }
 }

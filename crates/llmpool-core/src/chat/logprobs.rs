@@ -9,10 +9,8 @@ use super::wire_object::opaque_debug;
 #[non_exhaustive]
 pub struct Logprobs {
     /// Tokens of the content.
-    #[serde(default)]
     pub content: Option<Vec<TokenLogprob>>,
     /// Tokens of a refusal.
-    #[serde(default)]
     pub refusal: Option<Vec<TokenLogprob>>,
 }
 
@@ -25,7 +23,6 @@ pub struct TokenLogprob {
     /// Natural logarithm of the probability; -9999 stands for a very unlikely token.
     pub logprob: f64,
     /// UTF-8 bytes of the token, for tokens that are part of a character.
-    #[serde(default)]
     pub bytes: Option<Vec<u8>>,
     /// Most likely tokens at this position.
     #[serde(default)]
@@ -41,7 +38,6 @@ pub struct TopLogprob {
     /// Natural logarithm of the probability.
     pub logprob: f64,
     /// UTF-8 bytes of the token.
-    #[serde(default)]
     pub bytes: Option<Vec<u8>>,
 }
 

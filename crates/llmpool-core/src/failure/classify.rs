@@ -5,51 +5,74 @@ use crate::provider_error::ProviderError;
 use crate::rate_headers::ErrorHeaders;
 
 /// Error codes and types that identify the cause, whatever the status. Numeric codes are GLM's.
-const KNOWN_CODES: &[(&str, FailureKind)] = &[
-    ("1000", FailureKind::InvalidKey),
-    ("1001", FailureKind::InvalidKey),
-    ("1002", FailureKind::InvalidKey),
-    ("1003", FailureKind::InvalidKey),
-    ("1004", FailureKind::InvalidKey),
-    ("1113", FailureKind::NoQuota),
-    ("1211", FailureKind::ModelNotFound),
-    ("1261", FailureKind::ContextLength),
-    ("1301", FailureKind::ContentFilter),
-    ("1302", FailureKind::RateLimited),
-    ("1303", FailureKind::RateLimited),
-    ("1304", FailureKind::NoQuota),
-    ("1305", FailureKind::RateLimited),
-    ("1308", FailureKind::NoQuota),
-    ("1310", FailureKind::NoQuota),
-    ("1312", FailureKind::Overloaded),
-    ("AccountOverdueError", FailureKind::NoQuota),
-    ("API_KEY_INVALID", FailureKind::InvalidKey),
-    ("Throttling.AllocationQuota", FailureKind::RateLimited),
-    ("Throttling.RateQuota", FailureKind::RateLimited),
-    ("authentication_error", FailureKind::InvalidKey),
-    ("billing_hard_limit_reached", FailureKind::NoQuota),
-    ("content_filter", FailureKind::ContentFilter),
-    ("content_policy_violation", FailureKind::ContentFilter),
-    ("context_length_exceeded", FailureKind::ContextLength),
-    ("engine_overloaded_error", FailureKind::Overloaded),
-    ("exceed_context_size_error", FailureKind::ContextLength),
-    ("exceeded_current_quota_error", FailureKind::NoQuota),
-    ("incorrect_api_key_error", FailureKind::InvalidKey),
-    ("insufficient_permissions", FailureKind::PermissionDenied),
-    ("invalid_api_key", FailureKind::InvalidKey),
-    ("invalid_authentication_error", FailureKind::InvalidKey),
-    ("limit_requests", FailureKind::RateLimited),
-    ("model_not_found", FailureKind::ModelNotFound),
-    ("overloaded_error", FailureKind::Overloaded),
-    ("permission_error", FailureKind::PermissionDenied),
-    ("rate_limit_error", FailureKind::RateLimited),
-    ("rate_limit_exceeded", FailureKind::RateLimited),
-    ("rate_limit_reached_error", FailureKind::RateLimited),
-    ("requests", FailureKind::RateLimited),
-    ("rpm_rate_limit_exceeded", FailureKind::RateLimited),
-    ("tokens", FailureKind::RateLimited),
-    ("tokens_too_long", FailureKind::ContextLength),
-    ("tpm_rate_limit_exceeded", FailureKind::RateLimited),
+const KNOWN_CODES: &[(FailureKind, &[&str])] = &[
+    (
+        FailureKind::InvalidKey,
+        &[
+            "1000",
+            "1001",
+            "1002",
+            "1003",
+            "1004",
+            "API_KEY_INVALID",
+            "authentication_error",
+            "incorrect_api_key_error",
+            "invalid_api_key",
+            "invalid_authentication_error",
+        ],
+    ),
+    (
+        FailureKind::NoQuota,
+        &[
+            "1113",
+            "1304",
+            "1308",
+            "1310",
+            "AccountOverdueError",
+            "billing_hard_limit_reached",
+            "exceeded_current_quota_error",
+        ],
+    ),
+    (FailureKind::ModelNotFound, &["1211", "model_not_found"]),
+    (
+        FailureKind::ContextLength,
+        &[
+            "1261",
+            "context_length_exceeded",
+            "exceed_context_size_error",
+            "tokens_too_long",
+        ],
+    ),
+    (
+        FailureKind::ContentFilter,
+        &["1301", "content_filter", "content_policy_violation"],
+    ),
+    (
+        FailureKind::RateLimited,
+        &[
+            "1302",
+            "1303",
+            "1305",
+            "Throttling.AllocationQuota",
+            "Throttling.RateQuota",
+            "limit_requests",
+            "rate_limit_error",
+            "rate_limit_exceeded",
+            "rate_limit_reached_error",
+            "requests",
+            "rpm_rate_limit_exceeded",
+            "tokens",
+            "tpm_rate_limit_exceeded",
+        ],
+    ),
+    (
+        FailureKind::Overloaded,
+        &["1312", "engine_overloaded_error", "overloaded_error"],
+    ),
+    (
+        FailureKind::PermissionDenied,
+        &["insufficient_permissions", "permission_error"],
+    ),
 ];
 
 /// Phrases in messages that mean an exhausted quota rather than an exceeded rate, where no code tells the two apart.
@@ -62,7 +85,7 @@ const QUOTA_PHRASES: &[&str] = &[
     "free quota",
 ];
 
-/// Classifies a response with an error status. `error` is its parsed body, if it has one.
+/// Classifies a response with an error status. `error` is the parsed body of the response, if there is one.
 pub fn classify(status: u16, headers: &ErrorHeaders, error: Option<&ProviderError>) -> Failure {
     let empty = ProviderError::default();
     let error = error.unwrap_or(&empty);
@@ -157,10 +180,10 @@ fn rate_or_quota(
 
 fn kind_of_code(error: &ProviderError) -> Option<FailureKind> {
     [&error.code, &error.kind].into_iter().flatten().find_map(|code| {
-        KNOWN_CODES
+        let known = KNOWN_CODES
             .iter()
-            .find(|(known, _)| known == code)
-            .map(|(_, kind)| *kind)
+            .find(|(_, codes)| codes.contains(&code.as_str()));
+        known.map(|(kind, _)| *kind)
     })
 }
 

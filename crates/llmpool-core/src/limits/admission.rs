@@ -7,20 +7,18 @@
 //! Invariant: every grant is either in `granted` or handed out, never both. Of the waiters for a key set, only the first that is denied holds
 //! a timer.
 
-mod blocked_heads;
 mod outcome;
 mod serving;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use self::blocked_heads::BlockedHeads;
 pub use self::outcome::{AdmissionOutcome, Rejection};
 use super::cooldown::CooldownReason;
 use super::demand::Demand;
-use super::denial::{AcquireOutcome, Wait, WaitReason};
+use super::denial::{Denial, Wait, WaitReason};
 use super::fairness::{Caller, FairClocks};
 use super::grant::Grant;
 use super::key::{KeyId, KeyLimits};
@@ -31,7 +29,7 @@ use super::limiter::Limiter;
 use super::limits::Limits;
 use super::quota_group::QuotaGroupId;
 use super::target::{TargetId, TargetLimits};
-use super::wait_queue::{AcquireRequest, Ticket, WaitQueue};
+use super::wait_queue::{AcquireRequest, QueuePosition, Ticket, WaitQueue};
 use crate::time::Timestamp;
 
 /// Maximum number of waiters per target.
@@ -47,10 +45,14 @@ pub struct Admission<W> {
     waiting: usize,
     /// The order among callers, across all queues.
     fair: FairClocks,
-    blocked: BlockedHeads,
+    /// For each key set, the queue heads that wait for one of its keys or are yet to be served.
+    blocked: Vec<BTreeSet<BlockedHead>>,
     /// Granted while waiting, and not yet picked up.
     granted: BTreeMap<(TargetId, Ticket), Grant>,
 }
+
+/// The head of a queue among those that wait for keys, ordered by its position.
+type BlockedHead = (QueuePosition, TargetId, KeyConstraint);
 
 #[derive(Debug)]
 struct Waiter<W> {
@@ -61,28 +63,34 @@ struct Waiter<W> {
 
 impl<W> Default for Admission<W> {
     fn default() -> Self {
-        Self {
-            limiter: Limiter::new(),
+        Self::over(Limiter::new())
+    }
+}
+
+impl<W> Admission<W> {
+    /// Returns an admission for an existing limiter, with empty queues.
+    pub fn over(limiter: Limiter) -> Self {
+        let mut admission = Self {
+            limiter,
             queues: Vec::new(),
             waiting: 0,
             fair: FairClocks::default(),
-            blocked: BlockedHeads::default(),
+            blocked: Vec::new(),
             granted: BTreeMap::new(),
-        }
+        };
+        admission.add_queues();
+        admission
+    }
+
+    /// Adds the queues of targets that have none.
+    fn add_queues(&mut self) {
+        let (targets, sets) = (self.limiter.target_count(), &self.limiter.key_sets().sets);
+        self.queues.resize_with(targets, WaitQueue::default);
+        self.blocked.resize_with(sets.len(), BTreeSet::new);
     }
 }
 
 impl<W: Clone> Admission<W> {
-    /// Returns an admission for an existing limiter, with empty queues.
-    pub fn over(limiter: Limiter) -> Self {
-        let mut admission = Self::default();
-        for target in limiter.target_ids() {
-            admission.add_queue(limiter.set_of(target));
-        }
-        admission.limiter = limiter;
-        admission
-    }
-
     /// Read access to the limiter.
     pub fn limiter(&self) -> &Limiter {
         &self.limiter
@@ -101,32 +109,19 @@ impl<W: Clone> Admission<W> {
         now: Timestamp,
     ) -> TargetId {
         let target = self.limiter.add_target(keys, limits, now);
-        self.add_queue(self.limiter.set_of(target));
+        self.add_queues();
         target
-    }
-
-    fn add_queue(&mut self, set: Option<usize>) {
-        self.queues.push(WaitQueue::default());
-        if let Some(set) = set {
-            self.blocked.add_set(set);
-        }
     }
 
     /// The number of waiters for this target.
     pub fn waiting(&self, target: TargetId) -> usize {
-        self.queues[target.index()].len()
+        self.queues[target.index()].count()
     }
 
     /// Returns a lower bound of the time at which a request that arrives now could be granted.
     pub fn earliest(&mut self, target: TargetId, now: Timestamp) -> Timestamp {
-        let last = AcquireRequest {
-            ticket: Ticket(u64::MAX),
-            caller: Caller::default(),
-            demand: Demand::ONE,
-            constraint: KeyConstraint::Any,
-            deadline: Timestamp::MAX,
-        };
-        let ahead = self.queues[target.index()].ahead(&last);
+        let queue = &self.queues[target.index()];
+        let ahead = queue.ahead(KeyConstraint::Any, Caller::default(), Ticket(u64::MAX));
         self.limiter
             .earliest(target, Demand::ONE, ahead, KeyConstraint::Any, now)
     }
@@ -148,10 +143,7 @@ impl<W: Clone> Admission<W> {
         if self.must_queue(target, request.constraint) {
             return None;
         }
-        match self.acquire_now(target, request, now) {
-            AcquireOutcome::Granted(grant) => Some(grant),
-            AcquireOutcome::Wait(_) | AcquireOutcome::Unsatisfiable(_) => None,
-        }
+        self.acquire_now(target, request, now).ok()
     }
 
     /// Grants a request at once, queues it, or rejects it.
@@ -166,11 +158,11 @@ impl<W: Clone> Admission<W> {
     ) -> AdmissionOutcome {
         if !self.must_queue(target, request.constraint) {
             match self.acquire_now(target, request, now) {
-                AcquireOutcome::Granted(grant) => return AdmissionOutcome::Granted(grant),
-                AcquireOutcome::Unsatisfiable(why) => {
+                Ok(grant) => return AdmissionOutcome::Granted(grant),
+                Err(Denial::Unsatisfiable(why)) => {
                     return AdmissionOutcome::Rejected(Rejection::Unsatisfiable(why));
                 }
-                AcquireOutcome::Wait(_) => {}
+                Err(Denial::Wait(_)) => {}
             }
         }
         self.queue(target, request, waker, now, wakes)
@@ -191,7 +183,7 @@ impl<W: Clone> Admission<W> {
         if let Some(why) = self.limiter.unsatisfiable(target, demand, constraint) {
             return AdmissionOutcome::Rejected(Rejection::Unsatisfiable(why));
         }
-        let ahead = self.queues[target.index()].ahead(request);
+        let ahead = self.queues[target.index()].ahead(constraint, request.caller, request.ticket);
         let ready_at = self.limiter.earliest(target, demand, ahead, constraint, now);
         if ready_at > request.deadline || now >= request.deadline {
             return self.too_late(target, request, Some(ready_at), now);
@@ -295,19 +287,6 @@ impl<W: Clone> Admission<W> {
         wakes: &mut Vec<W>,
     ) -> Option<ProvisionalCooldown> {
         let cooldown = self.limiter.record_refusal(grant, reason, duration, now);
-        self.serve_key(grant.key(), now, wakes);
-        cooldown
-    }
-
-    /// Records a refusal of unclear cause: see [`Limiter::record_unclear_refusal`].
-    pub fn record_unclear_refusal(
-        &mut self,
-        grant: &Grant,
-        duration: Duration,
-        now: Timestamp,
-        wakes: &mut Vec<W>,
-    ) -> Option<ProvisionalCooldown> {
-        let cooldown = self.limiter.record_unclear_refusal(grant, duration, now);
         self.serve_key(grant.key(), now, wakes);
         cooldown
     }

@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::key::KeyId;
 use super::key_constraint::KeyConstraint;
+use super::key_table::sorted;
 use super::limiter::Limiter;
 use super::target::TargetId;
 
@@ -69,13 +70,13 @@ impl Affinity {
             let group = limiter.group_of(*key);
             group.map_or(KeyConstraint::Key(*key), KeyConstraint::Group)
         };
-        let accounts = sorted(limiter.keys_of(target).iter().map(account_of));
+        let accounts = sorted(limiter.keys_of(target).iter().map(account_of).collect());
         if accounts.len() < 2 {
             return Ok(KeyConstraint::Any);
         }
         let creators = |resources: &[u64]| {
             let keys = resources.iter().filter_map(|resource| self.keys.get(resource));
-            sorted(keys.map(account_of))
+            sorted(keys.map(account_of).collect())
         };
         let preferred = || match creators(preferred)[..] {
             [account] if accounts.contains(&account) => Some(account),
@@ -91,13 +92,6 @@ impl Affinity {
             [..] => Err(AffinityError::Conflicting),
         }
     }
-}
-
-fn sorted(constraints: impl Iterator<Item = KeyConstraint>) -> Vec<KeyConstraint> {
-    let mut constraints: Vec<_> = constraints.collect();
-    constraints.sort_unstable();
-    constraints.dedup();
-    constraints
 }
 
 #[cfg(test)]

@@ -76,13 +76,6 @@ impl Bucket {
         &self.rate_limit
     }
 
-    /// Charges `amount` if it is available, else returns when it will be. Never waits.
-    pub fn try_charge(&mut self, amount: u32, seq: u64, now: Timestamp) -> Result<(), BucketDenied> {
-        self.check(amount, now)?;
-        self.charge(amount, seq, now);
-        Ok(())
-    }
-
     /// Checks whether `amount` is available, without charging it.
     pub fn check(&self, amount: u32, now: Timestamp) -> Result<(), BucketDenied> {
         if self.has(amount, now) {
@@ -142,7 +135,7 @@ impl Bucket {
     pub fn available(&self, now: Timestamp) -> u32 {
         let missing = self.full_at().saturating_sub(steps_at(now));
         let available =
-            self.rate_limit.steps_to_fill().saturating_sub(missing) / self.rate_limit.steps_per_token();
+            self.rate_limit.steps_to_fill().saturating_sub(missing) / self.rate_limit.steps_per_token;
         u32::try_from(available).unwrap_or(u32::MAX)
     }
 
@@ -168,14 +161,12 @@ impl Bucket {
         let missing = self.full_at().saturating_sub(steps_at(now));
         let missing = missing
             .saturating_mul(PARTS)
-            .div_ceil(self.rate_limit.steps_per_token());
+            .div_ceil(self.rate_limit.steps_per_token);
         let (before, after) = (self.rate_limit.capacity(), rate_limit.capacity());
         let grown = u128::from(after.saturating_sub(before)) * PARTS;
         let shrunk = u128::from(before.saturating_sub(after)) * PARTS;
         let missing = (missing.saturating_add(grown)).saturating_sub(shrunk);
-        let missing = missing
-            .saturating_mul(rate_limit.steps_per_token())
-            .div_ceil(PARTS);
+        let missing = missing.saturating_mul(rate_limit.steps_per_token).div_ceil(PARTS);
         self.rate_limit = rate_limit;
         self.charged = 0;
         let full_at = steps_at(now).saturating_add(missing).min(MAX_STEPS);

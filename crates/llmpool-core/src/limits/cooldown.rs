@@ -7,6 +7,8 @@ use std::time::Duration;
 pub enum CooldownReason {
     /// Rate limited; the rate refills by itself.
     Throttled,
+    /// Refused, perhaps because of a rate limit. Like `Throttled`, but no rate is inferred from it.
+    Unclear,
     /// No quota or credit left.
     NoQuota,
     /// The provider rejects the key.
@@ -23,7 +25,7 @@ impl CooldownReason {
     /// Returns the cooldown to use when the provider names none: the first one, and the maximum of its doubling.
     pub(super) fn default_durations(self) -> (Duration, Duration) {
         let (first, longest) = match self {
-            Self::Throttled | Self::Overloaded => (1, 60),
+            Self::Throttled | Self::Unclear | Self::Overloaded => (1, 60),
             Self::Broken => (5, 60),
             Self::NoQuota => (30, 3600),
             Self::Invalid | Self::Forbidden => (60, 3600),
@@ -33,11 +35,11 @@ impl CooldownReason {
 
     /// Returns whether the whole quota group cools down, where keys share one.
     pub(super) fn is_of_group(self) -> bool {
-        matches!(self, Self::Throttled | Self::NoQuota)
+        matches!(self, Self::Throttled | Self::Unclear | Self::NoQuota)
     }
 
     /// Returns whether only a response can show that the cooldown is over.
     pub(super) fn needs_probe(self) -> bool {
-        !matches!(self, Self::Throttled | Self::Overloaded)
+        !matches!(self, Self::Throttled | Self::Unclear | Self::Overloaded)
     }
 }

@@ -1,21 +1,14 @@
-//! Outcomes of an acquire: granted, denied for now, or unsatisfiable.
+//! Denials of an acquire: for now, or forever.
 
 use super::demand::Demand;
-use super::grant::Grant;
 use super::key::KeyAvailability;
 use super::limits::LimitKind;
 use crate::time::Timestamp;
 
-/// The outcome of [`Limiter::acquire`](super::limiter::Limiter::acquire).
+/// Why [`Limiter::acquire`](super::limiter::Limiter::acquire) reserved nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a grant is the common outcome, and is moved on at once"
-)]
-pub enum AcquireOutcome {
-    /// Everything that the attempt needs was reserved.
-    Granted(Grant),
-    /// Denied for now; nothing was reserved.
+pub enum Denial {
+    /// Denied for now.
     Wait(Wait),
     /// Can never be granted under the current limits.
     Unsatisfiable(Unsatisfiable),
@@ -86,21 +79,6 @@ impl Unsatisfiable {
                 limit,
             },
             LimitKind::Requests | LimitKind::Day => Self::MoreThanCapacity { capacity: limit },
-        }
-    }
-}
-
-/// An outcome without a grant.
-pub(super) enum Denial {
-    Wait(Wait),
-    Unsatisfiable(Unsatisfiable),
-}
-
-impl From<Denial> for AcquireOutcome {
-    fn from(denial: Denial) -> Self {
-        match denial {
-            Denial::Wait(wait) => Self::Wait(wait),
-            Denial::Unsatisfiable(why) => Self::Unsatisfiable(why),
         }
     }
 }

@@ -9,8 +9,7 @@ use super::target::TargetId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     pub(super) target: TargetId,
-    /// Index of the key, or [`NO_KEY`]: smaller than an `Option`, since every attempt carries it.
-    pub(super) key: u32,
+    pub(super) key: Option<KeyId>,
     /// Epoch of the target's health at the start of the attempt.
     pub(super) epoch: u32,
     /// Charged demand: the token estimate until it is settled.
@@ -25,13 +24,11 @@ pub struct Grant {
     pub(super) denial_epoch: Option<u32>,
 }
 
-pub(super) const NO_KEY: u32 = u32::MAX;
-
 impl Grant {
     /// The reserved key; `None` if the target has no keys (a bare token bucket).
     #[inline(always)]
     pub fn key(&self) -> Option<KeyId> {
-        Some(KeyId(self.key)).filter(|_| self.key != NO_KEY)
+        self.key
     }
 
     /// The target of the attempt.
@@ -41,7 +38,7 @@ impl Grant {
 }
 
 /// What an attempt holds of its key and quota group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyReservation {
     /// Epoch of the key's health.
     pub(super) epoch: u32,
@@ -49,14 +46,4 @@ pub(super) struct KeyReservation {
     pub(super) group_epoch: Option<u32>,
     pub(super) charge: Charge,
     pub(super) group_charge: Charge,
-}
-
-impl KeyReservation {
-    /// The reservation of an attempt without a key.
-    pub(super) const NONE: Self = Self {
-        epoch: 0,
-        group_epoch: None,
-        charge: Charge::NONE,
-        group_charge: Charge::NONE,
-    };
 }

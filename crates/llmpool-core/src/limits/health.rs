@@ -16,8 +16,9 @@ use crate::time::Timestamp;
 /// Limit of the doubling of concurrent probes.
 const MAX_DOUBLINGS: u32 = 10;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum HealthState {
+    #[default]
     Healthy,
     /// Not used before `until`.
     Cooldown {
@@ -50,7 +51,7 @@ impl HealthState {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Health {
     state: HealthState,
     epoch: u32,
@@ -69,15 +70,6 @@ pub(super) struct SavedHealth {
 }
 
 impl Health {
-    pub(super) fn new() -> Self {
-        Self {
-            state: HealthState::Healthy,
-            epoch: 0,
-            default_cooldowns: 0,
-            unanswered: 0,
-        }
-    }
-
     pub(super) fn epoch(&self) -> u32 {
         self.epoch
     }
@@ -236,7 +228,7 @@ impl Health {
     pub(super) fn reset(&mut self) {
         *self = Self {
             epoch: self.epoch + 1,
-            ..Self::new()
+            ..Self::default()
         };
     }
 

@@ -87,9 +87,10 @@ impl From<HealthState> for KeyAvailability {
             HealthState::Healthy => Self::Healthy,
             HealthState::Probing { .. } => Self::Probing,
             HealthState::Cooldown { reason, until } => match reason {
-                CooldownReason::Throttled | CooldownReason::Overloaded | CooldownReason::Broken => {
-                    Self::Throttled(until)
-                }
+                CooldownReason::Throttled
+                | CooldownReason::Unclear
+                | CooldownReason::Overloaded
+                | CooldownReason::Broken => Self::Throttled(until),
                 CooldownReason::NoQuota => Self::NoQuota(until),
                 CooldownReason::Invalid => Self::Invalid(until),
                 CooldownReason::Forbidden => Self::Forbidden(until),

@@ -181,16 +181,11 @@ fn children(index: usize) -> usize {
     WIDTH * (index + 1)
 }
 
-/// Position of the least loaded of four entries. Without a loop, since an acquire spends its time here.
+/// Position of the least loaded of four entries.
 #[inline(always)]
 fn least(four: &[HeapEntry; WIDTH]) -> usize {
-    let first = usize::from(four[1].load < four[0].load);
-    let second = 2 + usize::from(four[3].load < four[2].load);
-    if four[second].load < four[first].load {
-        second
-    } else {
-        first
-    }
+    let lighter = |a: usize, b: usize| if four[b].load < four[a].load { b } else { a };
+    lighter(lighter(0, 1), lighter(2, 3))
 }
 
 #[cfg(test)]
@@ -216,7 +211,7 @@ mod tests {
         ) {
             let mut keys: Vec<KeyRecord> = weights
                 .iter()
-                .map(|&weight| KeyRecord::new(KeyLimits { weight, ..KeyLimits::default() }))
+                .map(|&weight| KeyRecord::new(KeyId(0), KeyLimits { weight, ..KeyLimits::default() }))
                 .collect();
             let mut heap = KeyHeap::default();
             let mut inside = vec![false; keys.len()];

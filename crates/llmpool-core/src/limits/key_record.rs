@@ -3,13 +3,13 @@
 use std::num::NonZeroU32;
 
 use super::health::{Health, HealthState};
-use super::key::KeyLimits;
+use super::key::{KeyId, KeyLimits};
 use super::limit_set::LimitSet;
-use super::observed_limits::ObservedLimits;
 
 /// One key. Only the key table changes it.
 #[derive(Clone, Debug)]
 pub(super) struct KeyRecord {
+    pub(super) id: KeyId,
     pub(super) weight: NonZeroU32,
     pub(super) limit_set: LimitSet,
     /// Sequence number of its last reservation.
@@ -21,16 +21,15 @@ pub(super) struct KeyRecord {
 }
 
 impl KeyRecord {
-    pub(super) fn new(limits: KeyLimits) -> Self {
+    pub(super) fn new(id: KeyId, limits: KeyLimits) -> Self {
         let mut limit_set = LimitSet::new(limits.limits);
-        if limits.learn {
-            limit_set.observed = ObservedLimits::enabled();
-        }
+        limit_set.observed.enabled = limits.learn;
         Self {
+            id,
             weight: NonZeroU32::new(limits.weight).unwrap_or(NonZeroU32::MIN),
             limit_set,
             last_used: 0,
-            health: Health::new(),
+            health: Health::default(),
             disabled: false,
             group: None,
         }

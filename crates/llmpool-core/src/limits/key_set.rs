@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 
 #[derive(Clone, Debug)]
 pub(super) struct KeySet {
-    members: Vec<KeyId>,
+    pub(super) members: Vec<KeyId>,
     usable: KeyHeap,
     /// Times at which keys return. An entry that differs from its key's `away_until` is stale and skipped.
     returns: BinaryHeap<Reverse<(Timestamp, KeyId)>>,
@@ -51,10 +51,6 @@ impl KeySet {
         for id in self.members.clone() {
             self.update(id, key_table, now);
         }
-    }
-
-    pub(super) fn members(&self) -> &[KeyId] {
-        &self.members
     }
 
     pub(super) fn contains(&self, id: KeyId) -> bool {

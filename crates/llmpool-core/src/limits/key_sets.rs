@@ -2,17 +2,17 @@
 
 use super::key::KeyId;
 use super::key_set::KeySet;
-use super::key_table::KeyTable;
+use super::key_table::{KeyTable, sorted};
 use super::quota_group::QuotaGroupId;
 use crate::time::Timestamp;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeySets {
-    sets: Vec<KeySet>,
+    pub(super) sets: Vec<KeySet>,
     /// For each key, the sets that contain it or a key of its group; nearly always one.
-    of_key: Vec<Vec<usize>>,
+    pub(super) of_key: Vec<Vec<usize>>,
     /// For each set, the sets that share a key or group with it, itself included.
-    neighbours: Vec<Vec<usize>>,
+    pub(super) neighbours: Vec<Vec<usize>>,
 }
 
 impl KeySets {
@@ -23,16 +23,14 @@ impl KeySets {
 
     /// Returns the index of the set with these keys, which is created if it does not exist.
     pub(super) fn get_or_insert(&mut self, keys: &[KeyId], key_table: &KeyTable, now: Timestamp) -> usize {
-        let mut members = keys.to_vec();
-        members.sort_unstable();
-        members.dedup();
-        if let Some(known) = self.sets.iter().position(|set| set.members() == members) {
+        let members = sorted(keys.to_vec());
+        if let Some(known) = self.sets.iter().position(|set| set.members == members) {
             return known;
         }
         let index = self.sets.len();
         let mut neighbours = vec![index];
         for id in &members {
-            for member in key_table.group_members(*id).as_slice() {
+            for member in key_table.group_members(*id) {
                 let sets = &mut self.of_key[member.index()];
                 for &other in sets.iter().filter(|other| **other != index) {
                     if !neighbours.contains(&other) {
@@ -53,12 +51,8 @@ impl KeySets {
     /// Updates the sets after keys were joined into a group.
     pub(super) fn join(&mut self, group: QuotaGroupId, key_table: &KeyTable, now: Timestamp) {
         let members = key_table.members(group);
-        let mut sets: Vec<usize> = members
-            .iter()
-            .flat_map(|id| self.of_key[id.index()].clone())
-            .collect();
-        sets.sort_unstable();
-        sets.dedup();
+        let sets = members.iter().flat_map(|id| self.of_key[id.index()].clone());
+        let sets = sorted(sets.collect());
         for id in members {
             self.of_key[id.index()].clone_from(&sets);
         }
@@ -74,28 +68,12 @@ impl KeySets {
     /// Updates all sets after a key changed, and with it perhaps the other keys of its group.
     #[inline(always)]
     pub(super) fn update(&mut self, id: KeyId, key_table: &KeyTable, now: Timestamp) {
-        for &member in key_table.group_members(id).as_slice() {
+        for &member in key_table.group_members(id) {
             for &set in &self.of_key[member.index()] {
                 if self.sets[set].contains(member) {
                     self.sets[set].update(member, key_table, now);
                 }
             }
         }
-    }
-
-    pub(super) fn get(&self, set: usize) -> &KeySet {
-        &self.sets[set]
-    }
-
-    pub(super) fn get_mut(&mut self, set: usize) -> &mut KeySet {
-        &mut self.sets[set]
-    }
-
-    pub(super) fn of_key(&self, key: KeyId) -> &[usize] {
-        &self.of_key[key.index()]
-    }
-
-    pub(super) fn neighbours(&self, set: usize) -> &[usize] {
-        &self.neighbours[set]
     }
 }

@@ -42,8 +42,9 @@ impl ProvisionalCooldown {
 
 impl KeyTable {
     pub(super) fn add(&mut self, limits: KeyLimits) -> KeyId {
-        self.keys.push(KeyRecord::new(limits));
-        KeyId((self.keys.len() - 1) as u32)
+        let id = KeyId(self.keys.len() as u32);
+        self.keys.push(KeyRecord::new(id, limits));
+        id
     }
 
     /// Joins keys into one group. A key that is in a group already brings its whole group along.
@@ -55,8 +56,8 @@ impl KeyTable {
         seq: u64,
         now: Timestamp,
     ) -> QuotaGroupId {
-        let all = keys.iter().flat_map(|id| self.group_members(*id).to_vec());
-        let all = sorted(all.collect());
+        let all = keys.iter().flat_map(|id| self.group_members(*id));
+        let all = sorted(all.copied().collect());
         let known = all.iter().filter_map(|id| self.keys[id.index()].group);
         let known = sorted(known.collect());
         let index = known.first().copied().unwrap_or_else(|| {
@@ -64,7 +65,7 @@ impl KeyTable {
             self.groups.len() - 1
         });
         if learn {
-            self.groups[index].limit_set.observed.enable();
+            self.groups[index].limit_set.observed.enabled = true;
         }
         for &other in known.iter().skip(1) {
             let merged = QuotaGroup {
@@ -91,7 +92,7 @@ impl KeyTable {
 
     /// Follows merged groups to the one that is current.
     fn current(&self, group: QuotaGroupId) -> usize {
-        let mut index = group.index();
+        let mut index = group.0 as usize;
         while let Some(merged_into) = self.groups[index].merged_into {
             index = merged_into;
         }
@@ -102,20 +103,15 @@ impl KeyTable {
         self.keys[id.index()].group.map(|group| &self.groups[group])
     }
 
-    pub(super) fn group_id(&self, id: KeyId) -> Option<QuotaGroupId> {
-        let group = self.keys[id.index()].group;
-        group.map(|group| QuotaGroupId(group as u32))
-    }
-
     pub(super) fn members(&self, group: QuotaGroupId) -> &[KeyId] {
         &self.groups[self.current(group)].members
     }
 
     /// Returns the keys that an event at this key can concern: those of its group, else itself.
-    pub(super) fn group_members(&self, id: KeyId) -> GroupMembers<'_> {
+    pub(super) fn group_members(&self, id: KeyId) -> &[KeyId] {
         match self.group_of(id) {
-            Some(group) => GroupMembers::Group(&group.members),
-            None => GroupMembers::One(id),
+            Some(group) => &group.members,
+            None => std::slice::from_ref(&self.keys[id.index()].id),
         }
     }
 
@@ -184,10 +180,6 @@ impl KeyTable {
             || group.is_some_and(|group| group.health.is_probed() || !group.limit_set.has_slot())
     }
 
-    pub(super) fn is_usable(&self, id: KeyId, demand: Demand, now: Timestamp) -> bool {
-        !self.is_occupied(id) && self.available_at(id, demand, now).is_none()
-    }
-
     /// Charges an attempt to its key and group. `paced` says that the target has a rate limit.
     pub(super) fn reserve(
         &mut self,
@@ -209,7 +201,7 @@ impl KeyTable {
         let mut reservation = KeyReservation {
             epoch: key.health.epoch(),
             charge: key.limit_set.charge(demand, seq, now),
-            ..KeyReservation::NONE
+            ..KeyReservation::default()
         };
         if let Some(group) = group {
             if group.health.begin_attempt(paced, now) {
@@ -291,11 +283,6 @@ impl KeyTable {
         }
     }
 
-    pub(super) fn shared_limits(&self, id: KeyId) -> &LimitSet {
-        self.group_of(id)
-            .map_or(&self.keys[id.index()].limit_set, |group| &group.limit_set)
-    }
-
     /// Reverts a cooldown, unless the health changed since.
     pub(super) fn restore(&mut self, cooldown: ProvisionalCooldown) {
         self.health_mut(cooldown.key, cooldown.of_group)
@@ -336,54 +323,15 @@ impl KeyTable {
         }
     }
 
-    pub(super) fn group_limits(&self, id: KeyId) -> Option<&Limits> {
-        self.group_of(id).map(|group| group.limit_set.limits())
-    }
-
-    /// Returns whether a limit of the key or its group counts tokens.
-    pub(super) fn counts_tokens(&self, id: KeyId) -> bool {
-        let mut limit_sets = self.limit_sets(id);
-        limit_sets.any(LimitSet::counts_tokens)
-    }
-
-    /// Returns whether an attempt in flight may give tokens of this key or its group back.
-    pub(super) fn may_regain_tokens(&self, id: KeyId) -> bool {
-        let mut limit_sets = self.limit_sets(id);
-        limit_sets.any(LimitSet::may_regain_tokens)
-    }
-
-    /// Returns a limit of the key or its group that can never admit `demand`.
-    pub(super) fn exceeded_limit(&self, id: KeyId, demand: Demand) -> Option<(LimitKind, u32)> {
-        let mut limit_sets = self.limit_sets(id);
-        limit_sets.find_map(|limit_set| limit_set.exceeded_limit(demand))
-    }
-
-    fn limit_sets(&self, id: KeyId) -> impl Iterator<Item = &LimitSet> {
+    /// The limits of a key, then those of its group, which observed limits belong to.
+    pub(super) fn limit_sets(&self, id: KeyId) -> impl Iterator<Item = &LimitSet> {
         let group = self.group_of(id).map(|group| &group.limit_set);
         std::iter::once(&self.keys[id.index()].limit_set).chain(group)
     }
 }
 
-/// One key, or all keys of its group.
-pub(super) enum GroupMembers<'a> {
-    One(KeyId),
-    Group(&'a [KeyId]),
-}
-
-impl GroupMembers<'_> {
-    pub(super) fn as_slice(&self) -> &[KeyId] {
-        match self {
-            Self::One(id) => std::slice::from_ref(id),
-            Self::Group(members) => members,
-        }
-    }
-
-    fn to_vec(&self) -> Vec<KeyId> {
-        self.as_slice().to_vec()
-    }
-}
-
-fn sorted<T: Ord>(mut items: Vec<T>) -> Vec<T> {
+/// Returns the items in order, without repetitions.
+pub(super) fn sorted<T: Ord>(mut items: Vec<T>) -> Vec<T> {
     items.sort_unstable();
     items.dedup();
     items

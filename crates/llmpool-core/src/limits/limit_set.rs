@@ -32,18 +32,10 @@ struct Counters {
 }
 
 /// Where an attempt is counted in the windows, to correct it later. Buckets find it by its sequence number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Charge {
     tokens: Option<WindowCharge>,
     day: Option<WindowCharge>,
-}
-
-impl Charge {
-    /// Counted in no window.
-    pub(super) const NONE: Self = Self {
-        tokens: None,
-        day: None,
-    };
 }
 
 impl LimitSet {
@@ -136,7 +128,7 @@ impl LimitSet {
         self.observed.charge(demand, now);
         match &mut self.counters {
             Some(counters) => counters.charge(demand, seq, now),
-            None => Charge::NONE,
+            None => Charge::default(),
         }
     }
 
@@ -194,11 +186,11 @@ impl LimitSet {
             return Some((LimitKind::Requests, 0));
         }
         let requests = self.buckets().map(|bucket| bucket.rate_limit().capacity());
-        let requests = requests.chain(self.day().map(SlidingWindow::limit));
+        let requests = requests.chain(self.day().map(|window| window.limit));
         if let Some(limit) = requests.min().filter(|limit| demand.requests > *limit) {
             return Some((LimitKind::Requests, limit));
         }
-        let limit = self.tokens().map(SlidingWindow::limit);
+        let limit = self.tokens().map(|window| window.limit);
         limit
             .filter(|limit| demand.tokens > *limit)
             .map(|limit| (LimitKind::Tokens, limit))
@@ -252,7 +244,7 @@ impl Counters {
             (&mut self.day, limits.rpd, SlidingWindow::day),
         ] {
             match (window.as_mut(), limit) {
-                (Some(window), Some(limit)) => window.set_limit(limit),
+                (Some(window), Some(limit)) => window.limit = limit,
                 (_, limit) => *window = limit.map(new),
             }
         }

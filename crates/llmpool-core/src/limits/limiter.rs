@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use super::cooldown::CooldownReason;
 use super::demand::Demand;
-use super::denial::AcquireOutcome;
-use super::grant::{Grant, KeyReservation, NO_KEY};
+use super::denial::Denial;
+use super::grant::{Grant, KeyReservation};
 use super::health::HealthState;
 use super::key::{KeyId, KeyLimits};
 use super::key_constraint::KeyConstraint;
@@ -92,17 +92,17 @@ impl Limiter {
         demand: Demand,
         constraint: KeyConstraint,
         now: Timestamp,
-    ) -> AcquireOutcome {
+    ) -> Result<Grant, Denial> {
         let state = &self.targets[target.index()];
         if let Some(denial) = state.denies(demand, now) {
-            return denial.into();
+            return Err(denial);
         }
         if state.key_set.is_none() && constraint == KeyConstraint::Any {
-            return AcquireOutcome::Granted(self.reserve(target, None, demand, now));
+            return Ok(self.reserve(target, None, demand, now));
         }
         match self.find_key(target, demand, constraint, now) {
-            Some(id) => AcquireOutcome::Granted(self.reserve(target, Some(id), demand, now)),
-            None => self.no_key(target, demand, constraint, now).into(),
+            Some(id) => Ok(self.reserve(target, Some(id), demand, now)),
+            None => Err(self.no_key(target, demand, constraint, now)),
         }
     }
 
@@ -117,12 +117,12 @@ impl Limiter {
     ) -> Option<KeyId> {
         let TargetState { denials, key_set, .. } = &self.targets[target.index()];
         let key_table = &self.key_table;
-        let key_set = self.key_sets.get_mut((*key_set)?);
+        let key_set = &mut self.key_sets.sets[(*key_set)?];
         key_set.least_loaded_that(key_table, now, |id| {
             // The set offers only keys that are usable for one request.
             key_table.allows(constraint, id)
                 && !denials.denies(id, now)
-                && (demand == Demand::ONE || key_table.is_usable(id, demand, now))
+                && (demand == Demand::ONE || key_table.available_at(id, demand, now).is_none())
         })
     }
 
@@ -136,13 +136,13 @@ impl Limiter {
         }
         let mut grant = Grant {
             target,
-            key: key.map_or(NO_KEY, |id| id.0),
+            key,
             epoch: state.health.epoch(),
             demand,
             unsettled: demand.tokens > 0,
             seq,
             charge: state.limit_set.charge(demand, seq, now),
-            reservation: KeyReservation::NONE,
+            reservation: KeyReservation::default(),
             denial_epoch: None,
         };
         if let Some(id) = key {
@@ -256,22 +256,6 @@ impl Limiter {
             let limit_set = self.key_table.shared_limits_mut(id);
             limit_set.observed.record_refusal(now);
         }
-        self.key_sets.update(id, &self.key_table, now);
-        cooldown
-    }
-
-    /// Like [`record_refusal`](Self::record_refusal) for a rate limit that may have another cause: observed limits stay as they are.
-    pub fn record_unclear_refusal(
-        &mut self,
-        grant: &Grant,
-        duration: Duration,
-        now: Timestamp,
-    ) -> Option<ProvisionalCooldown> {
-        let id = grant.key()?;
-        let (reason, duration) = (CooldownReason::Throttled, Some(duration));
-        let cooldown = self
-            .key_table
-            .record_refusal(id, &grant.reservation, reason, duration, now);
         self.key_sets.update(id, &self.key_table, now);
         cooldown
     }

@@ -38,7 +38,7 @@ pub use self::affinity::{Affinity, AffinityError, MAX_RECORDED};
 pub use self::bucket::{Bucket, BucketDenied};
 pub use self::cooldown::CooldownReason;
 pub use self::demand::Demand;
-pub use self::denial::{AcquireOutcome, Unsatisfiable, Wait, WaitReason};
+pub use self::denial::{Denial, Unsatisfiable, Wait, WaitReason};
 pub use self::fairness::{Caller, FairClocks};
 pub use self::grant::Grant;
 pub use self::key::{KeyAvailability, KeyId, KeyLimits};

@@ -3,6 +3,7 @@
 //! Invariant: only the response to an attempt that began after a denial changes that denial, and only the end of such an attempt ends
 //! a probe.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::cooldown::CooldownReason;
@@ -13,7 +14,7 @@ use crate::time::Timestamp;
 /// The keys that one target may not use, or is probing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModelDenials {
-    keys: Vec<(KeyId, Health)>,
+    keys: BTreeMap<KeyId, Health>,
 }
 
 impl ModelDenials {
@@ -24,36 +25,39 @@ impl ModelDenials {
 
     /// Returns whether a key must not be used now.
     pub(super) fn denies(&self, id: KeyId, now: Timestamp) -> bool {
-        self.get(id).is_some_and(|health| {
+        self.keys.get(&id).is_some_and(|health| {
             health.is_probed() || health.cooldown_until().is_some_and(|until| until > now)
         })
     }
 
     /// Returns the end of a key's denial; `None` if it is not denied, or is being probed.
     pub(super) fn until(&self, id: KeyId) -> Option<Timestamp> {
-        self.get(id)?.cooldown_until()
+        self.keys.get(&id)?.cooldown_until()
     }
 
     pub(super) fn state(&self, id: KeyId) -> Option<HealthState> {
-        self.get(id).map(Health::state)
+        self.keys.get(&id).map(Health::state)
     }
 
     /// Records the start of an attempt and returns the epoch of the denial; the attempt is a probe if its key is denied.
     pub(super) fn begin_attempt(&mut self, id: KeyId, now: Timestamp) -> Option<u32> {
-        let health = self.get_mut(id)?;
+        let health = self.keys.get_mut(&id)?;
         health.begin_attempt(false, now);
         Some(health.epoch())
     }
 
     pub(super) fn end_attempt(&mut self, id: KeyId, epoch: Option<u32>) {
-        if let (Some(health), Some(epoch)) = (self.get_mut(id), epoch) {
+        if let (Some(health), Some(epoch)) = (self.keys.get_mut(&id), epoch) {
             health.end_attempt(epoch);
         }
     }
 
     /// Records the success of an attempt and returns whether it lifts a denial.
     pub(super) fn record_success(&mut self, id: KeyId, epoch: Option<u32>) -> bool {
-        let lifts = self.get(id).is_some_and(|health| Some(health.epoch()) == epoch);
+        let lifts = self
+            .keys
+            .get(&id)
+            .is_some_and(|health| Some(health.epoch()) == epoch);
         if lifts {
             self.remove(id);
         }
@@ -68,13 +72,13 @@ impl ModelDenials {
         now: Timestamp,
     ) {
         let reason = CooldownReason::Forbidden;
-        match (self.get_mut(id), epoch) {
+        match (self.keys.get_mut(&id), epoch) {
             (Some(health), Some(epoch)) => health.record_refusal(epoch, reason, duration, now),
             (Some(health), None) => health.record_late_refusal(reason, duration, now),
             (None, _) => {
-                let mut health = Health::new();
+                let mut health = Health::default();
                 let before = health.record_refusal(health.epoch(), reason, duration, now);
-                self.keys.push((id, health));
+                self.keys.insert(id, health);
                 before
             }
         };
@@ -82,16 +86,6 @@ impl ModelDenials {
 
     /// Removes the denial of a key.
     pub(super) fn remove(&mut self, id: KeyId) {
-        self.keys.retain(|(key, _)| *key != id);
-    }
-
-    fn get(&self, id: KeyId) -> Option<&Health> {
-        let mut keys = self.keys.iter();
-        keys.find(|(key, _)| *key == id).map(|(_, health)| health)
-    }
-
-    fn get_mut(&mut self, id: KeyId) -> Option<&mut Health> {
-        let mut keys = self.keys.iter_mut();
-        keys.find(|(key, _)| *key == id).map(|(_, health)| health)
+        self.keys.remove(&id);
     }
 }

@@ -31,7 +31,7 @@ const IRRELEVANT: f64 = 2.0;
 /// What is observed of a key's or quota group's limits.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ObservedLimits {
-    enabled: bool,
+    pub(super) enabled: bool,
     /// Limits currently in effect. Boxed, since most keys have none.
     bounds: Option<Box<ObservedBounds>>,
     recent: RecentRequests,
@@ -49,17 +49,6 @@ struct ObservedBounds {
 }
 
 impl ObservedLimits {
-    pub(super) fn enabled() -> Self {
-        Self {
-            enabled: true,
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn enable(&mut self) {
-        self.enabled = true;
-    }
-
     /// Merges what was observed of the same limits elsewhere: the stricter one of each applies.
     pub(super) fn merge(&mut self, other: Self, now: Timestamp) {
         if !self.enabled {
@@ -73,10 +62,6 @@ impl ObservedLimits {
             Some(own) => own.merge(*other, now),
             None => self.bounds = Some(other),
         }
-    }
-
-    pub(super) fn is_enabled(&self) -> bool {
-        self.enabled
     }
 
     pub(super) fn is_paced(&self) -> bool {

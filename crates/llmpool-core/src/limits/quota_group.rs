@@ -11,12 +11,6 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QuotaGroupId(pub(super) u32);
 
-impl QuotaGroupId {
-    pub(super) fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
 /// The shared limits and health of one account's keys.
 #[derive(Clone, Debug)]
 pub(super) struct QuotaGroup {
@@ -31,7 +25,7 @@ impl QuotaGroup {
     pub(super) fn new() -> Self {
         Self {
             limit_set: LimitSet::new(Limits::default()),
-            health: Health::new(),
+            health: Health::default(),
             members: Vec::new(),
             merged_into: None,
         }

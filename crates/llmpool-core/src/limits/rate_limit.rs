@@ -14,7 +14,7 @@ const MINUTE_GUARD: f64 = 1.002;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     capacity: u32,
-    steps_per_token: u128,
+    pub(super) steps_per_token: u128,
 }
 
 /// Why a capacity and a rate do not make a rate limit.
@@ -94,10 +94,6 @@ impl RateLimit {
 
     pub(super) fn steps_to_fill(&self) -> u128 {
         self.steps_for(u64::from(self.capacity))
-    }
-
-    pub(super) fn steps_per_token(&self) -> u128 {
-        self.steps_per_token
     }
 }
 

@@ -64,7 +64,7 @@ impl TargetState {
         Self {
             limit_set: LimitSet::new(limits.limits),
             key_set,
-            health: Health::new(),
+            health: Health::default(),
             breaker: limits.breaker,
             failures: 0,
             retry_budget: RetryBudget::default(),

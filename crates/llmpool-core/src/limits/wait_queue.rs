@@ -42,15 +42,9 @@ pub struct AcquireRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueuePosition {
     clock: u64,
-    ticket: Ticket,
+    /// The ticket of that request.
+    pub ticket: Ticket,
     caller: Caller,
-}
-
-impl QueuePosition {
-    /// The ticket of the request.
-    pub fn ticket(&self) -> Ticket {
-        self.ticket
-    }
 }
 
 /// The next request to serve.
@@ -98,13 +92,8 @@ impl<S> Default for WaitQueue<S> {
 
 impl<S> WaitQueue<S> {
     /// The number of waiting requests.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.len
-    }
-
-    /// Returns whether no request waits.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// Returns whether a request with this constraint waits.
@@ -115,17 +104,17 @@ impl<S> WaitQueue<S> {
     /// Returns how many requests are certainly served before this one: older ones of the same caller, and every other caller's fair share.
     ///
     /// A lower bound: with many callers, or in the middle of a long queue, some are not counted.
-    pub fn ahead(&self, request: &AcquireRequest) -> u64 {
-        let Some(queue) = self.queues.get(&request.constraint) else {
+    pub fn ahead(&self, constraint: KeyConstraint, caller: Caller, ticket: Ticket) -> u64 {
+        let Some(queue) = self.queues.get(&constraint) else {
             return 0;
         };
-        let own = queue.callers.get(&request.caller);
-        let (requests, before) = own.map_or((0, 0), |own| own.before(request.ticket));
+        let own = queue.callers.get(&caller);
+        let (requests, before) = own.map_or((0, 0), |own| own.before(ticket));
         let others = queue.callers.iter();
-        let others = others.filter(|(caller, _)| **caller != request.caller);
-        let others = others.take(MAX_VISITED).map(|(caller, other)| {
+        let others = others.filter(|(other, _)| **other != caller);
+        let others = others.take(MAX_VISITED).map(|(of, other)| {
             // Each own request lets the other caller have `weight / own weight`; its first one may come after this request.
-            let share = u64::from(caller.weight.max(1)) * before / u64::from(request.caller.weight.max(1));
+            let share = u64::from(of.weight.max(1)) * before / u64::from(caller.weight.max(1));
             share.saturating_sub(1).min(other.waiters.len() as u64)
         });
         requests + others.sum::<u64>()
@@ -201,10 +190,15 @@ impl<S> WaitQueue<S> {
         own.waiters.get_mut(&request.ticket).map(|(_, waiter)| waiter)
     }
 
+    /// The position of the head of a queue.
+    pub fn head_position(&self, constraint: KeyConstraint) -> Option<QueuePosition> {
+        self.queues.get(&constraint)?.firsts.first().copied()
+    }
+
     /// The next request to serve of those with a constraint.
     pub fn head(&self, constraint: KeyConstraint) -> Option<QueueHead<'_, S>> {
+        let position = self.head_position(constraint)?;
         let queue = self.queues.get(&constraint)?;
-        let position = *queue.firsts.first()?;
         let (request, waiter) = queue
             .callers
             .get(&position.caller)?

@@ -38,7 +38,7 @@ const DAY: WindowShape = WindowShape {
 /// A sliding-window counter over 60 s or 24 h. Reads no clock; a `now` earlier than a previous one only makes it stricter.
 #[derive(Clone, Debug)]
 pub struct SlidingWindow {
-    limit: u32,
+    pub(super) limit: u32,
     shape: WindowShape,
     charged: u64,
     /// Segments with charges, oldest first.
@@ -79,24 +79,6 @@ impl SlidingWindow {
             segments: VecDeque::new(),
             first: 0,
         }
-    }
-
-    /// The cap.
-    pub fn limit(&self) -> u32 {
-        self.limit
-    }
-
-    /// Changes the cap. Charges stay.
-    pub fn set_limit(&mut self, limit: u32) {
-        self.limit = limit;
-    }
-
-    /// What can be charged now.
-    pub fn available(&self, now: Timestamp) -> u32 {
-        let expired = self.segments.iter();
-        let expired = expired.take_while(|segment| self.expiry_of(segment.number) <= now);
-        let charged = self.charged - expired.map(|segment| segment.charged).sum::<u64>();
-        u32::try_from(u64::from(self.limit).saturating_sub(charged)).unwrap_or(u32::MAX)
     }
 
     /// Returns the earliest time at which the last of `total` can be charged, if it is charged in portions as early as possible.

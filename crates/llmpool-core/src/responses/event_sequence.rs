@@ -69,7 +69,7 @@ pub struct SequenceError {
     pub reason: Cow<'static, str>,
 }
 
-type RuleCheck = Result<(), Cow<'static, str>>;
+type RuleCheck<T = ()> = Result<T, &'static str>;
 
 impl EventSequence {
     /// Creates a validator for a stream that has not begun.
@@ -84,7 +84,7 @@ impl EventSequence {
         self.check(event, number).map_err(|reason| SequenceError {
             event: number,
             kind: event.kind.as_str().to_owned(),
-            reason,
+            reason: reason.into(),
         })
     }
 
@@ -117,7 +117,7 @@ impl EventSequence {
                 self.phase = StreamPhase::Created;
                 self.check_created(event)
             }
-            _ if self.phase == StreamPhase::Empty => Err("the first event is not response.created".into()),
+            _ if self.phase == StreamPhase::Empty => Err("the first event is not response.created"),
             EventKind::Queued => {
                 ensure(
                     self.phase == StreamPhase::Created,
@@ -141,7 +141,7 @@ impl EventSequence {
             EventKind::Incomplete => self.check_terminal(event, ResponseStatus::Incomplete),
             EventKind::Failed => self.check_terminal(event, ResponseStatus::Failed),
             EventKind::Other(_) => Ok(()),
-            _ if self.phase == StreamPhase::Created => Err("event before response.in_progress".into()),
+            _ if self.phase == StreamPhase::Created => Err("event before response.in_progress"),
             EventKind::ItemAdded => self.add_item(event),
             EventKind::ItemDone => self.finish_item(event),
             _ => self.check_item_event(event),
@@ -262,23 +262,17 @@ impl ItemState {
             EventKind::ContentPartAdded => self.add_part(event),
             EventKind::ContentPartDone => {
                 let part = event.part.as_ref().ok_or("missing part")?;
-                part_mut(&mut self.parts, event, &part.kind())?.finish(text_of(part))
+                self.part(event, &part.kind())?.finish(text_of(part))
             }
-            EventKind::TextDelta => part_mut(&mut self.parts, event, "output_text")?.push_delta(event),
-            EventKind::TextDone => {
-                part_mut(&mut self.parts, event, "output_text")?.complete(event.text.as_deref())
-            }
-            EventKind::RefusalDelta => part_mut(&mut self.parts, event, "refusal")?.push_delta(event),
-            EventKind::RefusalDone => {
-                part_mut(&mut self.parts, event, "refusal")?.complete(event.refusal.as_deref())
-            }
-            EventKind::ReasoningDelta => {
-                part_mut(&mut self.parts, event, "reasoning_text")?.push_delta(event)
-            }
-            EventKind::ReasoningDone => {
-                part_mut(&mut self.parts, event, "reasoning_text")?.complete(event.text.as_deref())
-            }
-            EventKind::AnnotationAdded => part_mut(&mut self.parts, event, "output_text").map(|_| ()),
+            EventKind::TextDelta => self.part(event, "output_text")?.push_delta(event),
+            EventKind::TextDone => self.part(event, "output_text")?.complete(event.text.as_deref()),
+            EventKind::RefusalDelta => self.part(event, "refusal")?.push_delta(event),
+            EventKind::RefusalDone => self.part(event, "refusal")?.complete(event.refusal.as_deref()),
+            EventKind::ReasoningDelta => self.part(event, "reasoning_text")?.push_delta(event),
+            EventKind::ReasoningDone => self
+                .part(event, "reasoning_text")?
+                .complete(event.text.as_deref()),
+            EventKind::AnnotationAdded => self.part(event, "output_text").map(|_| ()),
             EventKind::SummaryPartAdded => self.add_summary_part(event),
             EventKind::SummaryPartDone => {
                 let part = event.part.as_ref().ok_or("missing part")?;
@@ -296,7 +290,7 @@ impl ItemState {
             EventKind::CodeDone => self
                 .input("code_interpreter_call")?
                 .complete(event.code.as_deref()),
-            other => match hosted_item_type(other) {
+            other => match hosted_item_type(other.as_str()) {
                 Some(kind) => ensure(self.kind == kind, "the item has another type"),
                 None => Ok(()),
             },
@@ -334,15 +328,20 @@ impl ItemState {
         Ok(())
     }
 
-    fn summary_part(&mut self, event: &ResponseEvent) -> Result<&mut TextState, Cow<'static, str>> {
-        let index = event.summary_index().ok_or("missing summary_index")?;
-        let text = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.summary.get_mut(index));
-        text.ok_or_else(|| "the part was not added".into())
+    fn part(&mut self, event: &ResponseEvent, kind: &str) -> RuleCheck<&mut TextState> {
+        let index = event.content_index().ok_or("missing content_index")?;
+        let text = at(&mut self.parts, index).ok_or("the part was not added")?;
+        ensure(text.kind == kind, "the part has another type")?;
+        ensure(!text.done, "the part is already done")?;
+        Ok(text)
     }
 
-    fn input(&mut self, kind: &str) -> Result<&mut TextState, Cow<'static, str>> {
+    fn summary_part(&mut self, event: &ResponseEvent) -> RuleCheck<&mut TextState> {
+        let index = event.summary_index().ok_or("missing summary_index")?;
+        at(&mut self.summary, index).ok_or("the part was not added")
+    }
+
+    fn input(&mut self, kind: &str) -> RuleCheck<&mut TextState> {
         ensure(self.kind == kind, "the item has another type")?;
         Ok(&mut self.input)
     }
@@ -426,29 +425,16 @@ impl fmt::Debug for TextState {
 }
 
 fn ensure(holds: bool, violation: &'static str) -> RuleCheck {
-    if holds { Ok(()) } else { Err(violation.into()) }
+    if holds { Ok(()) } else { Err(violation) }
 }
 
-fn part_mut<'a>(
-    parts: &'a mut [TextState],
-    event: &ResponseEvent,
-    kind: &str,
-) -> Result<&'a mut TextState, Cow<'static, str>> {
-    let index = event.content_index().ok_or("missing content_index")?;
-    let text = usize::try_from(index).ok().and_then(|index| parts.get_mut(index));
-    let text = text.ok_or("the part was not added")?;
-    ensure(text.kind == kind, "the part has another type")?;
-    ensure(!text.done, "the part is already done")?;
-    Ok(text)
+fn at<T>(list: &mut [T], index: u64) -> Option<&mut T> {
+    list.get_mut(usize::try_from(index).ok()?)
 }
 
-fn open_item<'a>(
-    items: &'a mut [ItemState],
-    event: &ResponseEvent,
-) -> Result<&'a mut ItemState, Cow<'static, str>> {
+fn open_item<'a>(items: &'a mut [ItemState], event: &ResponseEvent) -> RuleCheck<&'a mut ItemState> {
     let index = event.output_index().ok_or("missing output_index")?;
-    let state = usize::try_from(index).ok().and_then(|index| items.get_mut(index));
-    let state = state.ok_or("the item was not added")?;
+    let state = at(items, index).ok_or("the item was not added")?;
     ensure(!state.done, "the item is already done")?;
     Ok(state)
 }
@@ -460,26 +446,18 @@ fn text_of(part: &ItemPart) -> Option<&str> {
     }
 }
 
-/// Returns the type of the item that an event of a hosted tool belongs to.
-fn hosted_item_type(kind: &EventKind) -> Option<&'static str> {
-    use EventKind as Kind;
-    match kind {
-        Kind::CodeInterpreterCompleted
-        | Kind::CodeInterpreterInProgress
-        | Kind::CodeInterpreterInterpreting => Some("code_interpreter_call"),
-        Kind::FileSearchCompleted | Kind::FileSearchInProgress | Kind::FileSearchSearching => {
-            Some("file_search_call")
-        }
-        Kind::ImageCompleted | Kind::ImageGenerating | Kind::ImageInProgress | Kind::ImagePartial => {
-            Some("image_generation_call")
-        }
-        Kind::McpCompleted | Kind::McpFailed | Kind::McpInProgress => Some("mcp_call"),
-        Kind::McpToolsCompleted | Kind::McpToolsFailed | Kind::McpToolsInProgress => Some("mcp_list_tools"),
-        Kind::WebSearchCompleted | Kind::WebSearchInProgress | Kind::WebSearchSearching => {
-            Some("web_search_call")
-        }
-        _ => None,
-    }
+/// Returns the type of the item that an event of a hosted tool belongs to: the part between the dots of the event's type.
+fn hosted_item_type(event: &str) -> Option<&str> {
+    const HOSTED: [&str; 6] = [
+        "code_interpreter_call",
+        "file_search_call",
+        "image_generation_call",
+        "mcp_call",
+        "mcp_list_tools",
+        "web_search_call",
+    ];
+    let item_type = event.split('.').nth(1)?;
+    HOSTED.contains(&item_type).then_some(item_type)
 }
 
 impl fmt::Display for SequenceError {

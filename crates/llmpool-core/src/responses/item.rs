@@ -112,15 +112,13 @@ impl Item {
     }
 
     fn id_and_status(&self) -> (Option<&str>, Option<&str>) {
-        match self {
-            Self::Message(item) | Self::EasyMessage(item) => (item.id.as_deref(), item.status.as_deref()),
-            Self::FunctionCall(item) => (item.id.as_deref(), item.status.as_deref()),
-            Self::FunctionCallOutput(item) | Self::CustomToolCallOutput(item) => {
-                (item.id.as_deref(), item.status.as_deref())
-            }
-            Self::CustomToolCall(item) => (item.id.as_deref(), item.status.as_deref()),
-            Self::Reasoning(item) => (item.id.as_deref(), item.status.as_deref()),
-            Self::Reference(item) => (Some(&item.id), None),
+        let (id, status) = match self {
+            Self::Message(item) | Self::EasyMessage(item) => (&item.id, &item.status),
+            Self::FunctionCall(item) => (&item.id, &item.status),
+            Self::FunctionCallOutput(item) | Self::CustomToolCallOutput(item) => (&item.id, &item.status),
+            Self::CustomToolCall(item) => (&item.id, &item.status),
+            Self::Reasoning(item) => (&item.id, &item.status),
+            Self::Reference(item) => return (Some(&item.id), None),
             Self::Compaction(item)
             | Self::WebSearchCall(item)
             | Self::FileSearchCall(item)
@@ -137,9 +135,10 @@ impl Item {
             | Self::McpCall(item)
             | Self::McpListTools(item)
             | Self::McpApprovalRequest(item)
-            | Self::McpApprovalResponse(item) => (item.id.as_deref(), item.status.as_deref()),
-            Self::Other(_) => (None, None),
-        }
+            | Self::McpApprovalResponse(item) => (&item.id, &item.status),
+            Self::Other(_) => return (None, None),
+        };
+        (id.as_deref(), status.as_deref())
     }
 }
 

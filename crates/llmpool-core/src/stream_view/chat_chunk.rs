@@ -56,42 +56,41 @@ fn without_duplicates(event: &SseEvent) -> Option<SseEvent> {
 
 #[derive(Deserialize)]
 struct ChunkFields<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     choices: Option<Vec<ChoiceFields<'a>>>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     error: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     x_groq: Option<GroqFields<'a>>,
     // Some providers mark errors with these fields instead of `error`.
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     object: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     code: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     error_code: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct GroqFields<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct ChoiceFields<'a> {
-    #[serde(default)]
     index: Option<LenientU64>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     delta: Option<DeltaFields<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
 
@@ -192,18 +191,18 @@ fn has_counts(usage: &RawValue) -> bool {
 fn has_tool_call(calls: &str) -> bool {
     #[derive(Deserialize)]
     struct Call<'a> {
-        #[serde(borrow, default)]
+        #[serde(borrow)]
         function: Option<CallFields<'a>>,
-        #[serde(borrow, default)]
+        #[serde(borrow)]
         custom: Option<CallFields<'a>>,
     }
     #[derive(Deserialize)]
     struct CallFields<'a> {
-        #[serde(borrow, default)]
+        #[serde(borrow)]
         name: Option<&'a RawValue>,
-        #[serde(borrow, default)]
+        #[serde(borrow)]
         arguments: Option<&'a RawValue>,
-        #[serde(borrow, default)]
+        #[serde(borrow)]
         input: Option<&'a RawValue>,
     }
     let Ok(calls) = serde_json::from_str::<Option<Vec<Call<'_>>>>(calls) else {

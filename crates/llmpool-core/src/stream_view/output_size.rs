@@ -37,7 +37,7 @@ pub fn estimated_tokens(body: &[u8]) -> Option<u32> {
     }
     #[derive(Deserialize)]
     struct CompletionChoice<'a> {
-        #[serde(borrow, default)]
+        #[serde(borrow)]
         message: Option<DeltaFields<'a>>,
     }
     let mut size = OutputSize::default();

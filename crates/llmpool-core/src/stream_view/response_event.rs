@@ -58,22 +58,22 @@ pub(super) fn classify(event: &SseEvent) -> EventFacts {
 
 #[derive(Deserialize)]
 struct ResponseEventFields<'a> {
-    #[serde(borrow, default, rename = "type")]
+    #[serde(borrow, rename = "type")]
     kind: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     delta: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     item: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     response: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     error: Option<&'a RawValue>,
     // Fields of errors that are not events.
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     object: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     code: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     error_code: Option<&'a RawValue>,
 }
 
@@ -106,9 +106,7 @@ impl ResponseSummary {
     fn parse(response: &[u8]) -> Self {
         #[derive(Default, Deserialize)]
         struct Fields {
-            #[serde(default)]
             status: Option<ResponseStatus>,
-            #[serde(default)]
             usage: Option<ResponsesUsage>,
         }
         let fields: Fields = serde_json::from_slice(response).unwrap_or_default();

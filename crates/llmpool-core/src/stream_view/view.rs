@@ -13,7 +13,7 @@ use crate::sse::SseEvent;
 const MAX_UNUSED_TEMPLATES: u8 = 8;
 
 /// State of one stream: whether it has content, is complete, and what usage it reported.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct StreamView {
     api_format: ApiFormat,
     /// Choices by index, one bit each. Indexes from 127 on share the last bit.
@@ -43,16 +43,7 @@ impl StreamView {
     pub fn new(api_format: ApiFormat) -> Self {
         Self {
             api_format,
-            choices: 0,
-            finished: 0,
-            has_terminal_event: false,
-            done: false,
-            content: false,
-            usage: None,
-            output: OutputSize::default(),
-            template: None,
-            templates_learned: 0,
-            unused_templates: 0,
+            ..Self::default()
         }
     }
 
@@ -144,11 +135,5 @@ impl StreamView {
         if facts.usage.is_some() {
             self.usage = facts.usage;
         }
-    }
-}
-
-impl Default for StreamView {
-    fn default() -> Self {
-        Self::new(ApiFormat::default())
     }
 }

@@ -12,7 +12,7 @@ use crate::responses::{InputTokensDetails, OutputTokensDetails, ResponsesUsage};
 pub fn parse_usage(body: &[u8]) -> Option<Usage> {
     #[derive(Deserialize)]
     struct Body<'a> {
-        #[serde(borrow, default)]
+        #[serde(borrow)]
         usage: Option<&'a RawValue>,
     }
     let body: Body<'_> = serde_json::from_slice(body).ok()?;

@@ -95,14 +95,6 @@ impl Permit {
         self.admission
             .change(|admission, now, wakes| admission.record_refusal(grant, reason, duration, now, wakes))
     }
-
-    /// Records a refusal for which the key or the request may be to blame, and starts a cooldown of `duration`. Returns the cooldown, to be
-    /// reverted if the request turns out to be to blame.
-    pub(crate) fn record_unclear_refusal(&self, duration: Duration) -> Option<ProvisionalCooldown> {
-        let grant = &self.grant;
-        self.admission
-            .change(|admission, now, wakes| admission.record_unclear_refusal(grant, duration, now, wakes))
-    }
 }
 
 impl Drop for Permit {

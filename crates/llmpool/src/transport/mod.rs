@@ -8,8 +8,13 @@ mod body;
 mod connect;
 mod connection;
 mod net;
+#[cfg(not(feature = "rustls"))]
+mod no_tls;
 mod poll_gate;
 mod pool;
+mod tcp;
+#[cfg(feature = "rustls")]
+mod tls;
 
 pub(crate) use body::{Body, send};
 pub use connect::{BoxIo, Connect, ConnectError, Connected, Io};

@@ -264,7 +264,8 @@ async fn disabled_keys_are_reported_without_a_retry_time() {
         pool.set_enabled(&key.label, false);
     }
     let error = target.chat(&ChatRequest::user("hi")).await.unwrap_err();
-    assert_eq!(error.to_string(), "p/m: every key is disabled; enable one");
+    assert_eq!(error.to_string(), "p/m: every key is disabled");
+    assert_eq!(error.help(), Some("enable a key"));
     assert_eq!(error.retry_in(), None);
 }
 
@@ -320,7 +321,7 @@ async fn key_states_survive_a_restart() {
     let saved_states: Vec<_> = saved
         .keys
         .iter()
-        .map(|key| (key.state, key.retry_in.is_some()))
+        .map(|key| (key.state.as_str(), key.retry_in.is_some()))
         .collect();
     assert_eq!(
         saved_states,
@@ -373,9 +374,9 @@ async fn key_states_survive_a_restart() {
     );
 
     std::fs::write(&path, "{").unwrap();
-    let error = second.load_key_states(&path).unwrap_err().to_string();
+    let error = second.load_key_states(&path).unwrap_err();
     assert!(
-        error.contains("states.json") && error.contains("remove the file"),
+        error.to_string().contains("states.json") && error.help().unwrap().contains("remove the file"),
         "{error}"
     );
     std::fs::remove_dir_all(&folder).unwrap();

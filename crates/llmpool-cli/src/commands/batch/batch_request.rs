@@ -66,9 +66,10 @@ fn model_for(
         (name, _) => providers.model(name.as_deref().unwrap_or_default()),
     };
     model.map_err(|error| {
+        let help = error.help().unwrap_or("use a configured model");
         LineError::new(
             output::one_line(&error.to_string()),
-            "name a configured model, or remove the model from the line and pass -m",
+            format!("{help}; or remove the model from the line and pass -m"),
         )
     })
 }

@@ -93,7 +93,10 @@ fn row_response(response: &ChatResponse) -> RowResponse<'_> {
 fn row_error(error: &Error) -> RowError<'_> {
     RowError {
         kind: identifier(kind_name(error.kind())),
-        message: error.to_string(),
+        message: match error.help() {
+            Some(help) => format!("{error}; {help}"),
+            None => error.to_string(),
+        },
         status: error.status(),
         retry_after_s: error.retry_in().map(json_seconds),
         code: error.code(),

@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::plan_setup::PlanSetup;
+use crate::exit;
 use crate::problem::{self, Problem};
-use crate::{exit, output};
 
 /// The longest trace, in seconds. Longer ones have a wrong timestamp.
 const MAX_SECONDS: f64 = 1e9;
@@ -150,7 +150,7 @@ fn parse_time(at: &Value) -> Option<f64> {
 fn model_index(name: Option<&str>, providers: &Providers, setup: &mut PlanSetup) -> Result<usize, Problem> {
     let Some(name) = name else { return Ok(0) };
     let index = setup.add(providers, name, 1.0);
-    index.map_err(|error| Problem::new(output::one_line(&error.to_string())))
+    index.map_err(|error| Problem::from(&error))
 }
 
 #[cfg(test)]

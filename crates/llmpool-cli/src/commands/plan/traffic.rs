@@ -131,9 +131,7 @@ fn parse_file(path: &Path) -> Result<TrafficFile, Problem> {
 }
 
 fn add_models(models: &[ModelShare], setup: &mut PlanSetup) -> Result<(), Problem> {
-    let providers = setup
-        .providers()
-        .map_err(|error| Problem::new(error.to_string()))?;
+    let providers = setup.providers().map_err(|error| Problem::from(&error))?;
     for (index, ModelShare { model, share }) in models.iter().enumerate() {
         if !(share.is_finite() && *share > 0.0) {
             return Err(Problem::new(format!(
@@ -146,7 +144,7 @@ fn add_models(models: &[ModelShare], setup: &mut PlanSetup) -> Result<(), Proble
                 return Err(Problem::new(format!("models[{index}]: duplicate model {model}"))
                     .with_hint("remove one of the entries"));
             }
-            Err(error) => return Err(Problem::new(format!("models[{index}].model: {error}"))),
+            Err(error) => return Err(Problem::from(&error).at(format_args!("models[{index}].model"))),
         }
     }
     Ok(())

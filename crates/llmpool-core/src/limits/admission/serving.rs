@@ -1,12 +1,15 @@
 //! Serving of the wait queues: which waiters a change concerns, and in which order the limiter is asked on their behalf.
 
-use super::super::denial::AcquireOutcome;
+use std::collections::BTreeSet;
+use std::ops::Bound::{Excluded, Unbounded};
+
+use super::super::denial::Denial;
+use super::super::grant::Grant;
 use super::super::key::KeyId;
 use super::super::key_constraint::KeyConstraint;
 use super::super::target::TargetId;
 use super::super::wait_queue::{AcquireRequest, QueueHead, QueuePosition};
-use super::blocked_heads::BlockedHead;
-use super::{Admission, Waiter};
+use super::{Admission, BlockedHead, Waiter};
 use crate::time::Timestamp;
 
 impl<W: Clone> Admission<W> {
@@ -25,34 +28,25 @@ impl<W: Clone> Admission<W> {
             self.block_head(target, constraint);
         }
         // Also if this target's queue is empty: a head that left it may have held the timer for other queues.
-        let sets = self.limiter.neighbour_sets(set);
-        if self.blocked.any(sets) {
-            let sets = sets.to_vec();
-            self.serve_sets(&sets, now, wakes);
-        }
+        self.serve_sets(self.limiter.key_sets().neighbours[set].clone(), now, wakes);
     }
 
     /// Serves the queues that wait for a key that changed.
     pub(super) fn serve_key(&mut self, key: Option<KeyId>, now: Timestamp, wakes: &mut Vec<W>) {
-        let Some(key) = key.filter(|_| self.waiting > 0) else {
-            return;
-        };
-        let sets = self.limiter.sets_of_key(key);
-        if self.blocked.any(sets) {
-            let sets = sets.to_vec();
-            self.serve_sets(&sets, now, wakes);
+        if let Some(key) = key.filter(|_| self.waiting > 0) {
+            self.serve_sets(self.limiter.key_sets().of_key[key.index()].clone(), now, wakes);
         }
     }
 
     /// Serves the heads that wait for keys of these sets, the oldest first whatever its target.
     ///
     /// Once a head that any key of a set would serve is denied, no other head of that set is served: it holds the timer for those behind it.
-    fn serve_sets(&mut self, sets: &[usize], now: Timestamp, wakes: &mut Vec<W>) {
-        let mut open: Vec<(usize, Option<BlockedHead>)> = sets.iter().map(|set| (*set, None)).collect();
+    fn serve_sets(&mut self, sets: Vec<usize>, now: Timestamp, wakes: &mut Vec<W>) {
+        let mut open: Vec<(usize, Option<BlockedHead>)> = sets.into_iter().map(|set| (set, None)).collect();
         loop {
             let heads = open.iter().enumerate();
-            let heads =
-                heads.filter_map(|(at, (set, previous))| Some((self.blocked.next(*set, *previous)?, at)));
+            let heads = heads
+                .filter_map(|(at, (set, previous))| Some((next_head(&self.blocked[*set], *previous)?, at)));
             let Some((head, at)) = heads.min() else { return };
             let (_, target, constraint) = head;
             if self.refresh_head(head) {
@@ -61,7 +55,7 @@ impl<W: Clone> Admission<W> {
             match self.serve_head(target, constraint, now, wakes) {
                 Some(true) => {}
                 Some(false)
-                    if constraint == KeyConstraint::Any && self.blocked.contains(open[at].0, &head) =>
+                    if constraint == KeyConstraint::Any && self.blocked[open[at].0].contains(&head) =>
                 {
                     open.swap_remove(at);
                 }
@@ -85,13 +79,13 @@ impl<W: Clone> Admission<W> {
         } = self.queues[target.index()].head(constraint)?;
         let (request, known) = (*request, waiter.wait);
         match self.acquire_now(target, &request, now) {
-            AcquireOutcome::Granted(grant) => {
+            Ok(grant) => {
                 wakes.extend(self.remove(target, &request));
                 self.granted.insert((target, request.ticket), grant);
                 self.block_head(target, constraint);
                 Some(true)
             }
-            AcquireOutcome::Wait(wait) => {
+            Err(Denial::Wait(wait)) => {
                 if wait.why.is_of_target() {
                     self.unblock(target, position, constraint);
                 }
@@ -104,7 +98,7 @@ impl<W: Clone> Admission<W> {
                 Some(false)
             }
             // Checked on arrival. If a limit shrinks later, the request waits until its deadline.
-            AcquireOutcome::Unsatisfiable(_) => {
+            Err(Denial::Unsatisfiable(_)) => {
                 self.unblock(target, position, constraint);
                 Some(false)
             }
@@ -118,11 +112,11 @@ impl<W: Clone> Admission<W> {
         target: TargetId,
         request: &AcquireRequest,
         now: Timestamp,
-    ) -> AcquireOutcome {
+    ) -> Result<Grant, Denial> {
         let outcome = self
             .limiter
             .acquire(target, request.demand, request.constraint, now);
-        if matches!(outcome, AcquireOutcome::Granted(_)) {
+        if outcome.is_ok() {
             self.fair.record_grant(request.caller);
         }
         outcome
@@ -133,7 +127,7 @@ impl<W: Clone> Admission<W> {
         let (position, target, constraint) = blocked;
         let queue = &mut self.queues[target.index()];
         queue.refresh(constraint, &self.fair);
-        if queue.head(constraint).map(|head| head.position) == Some(position) {
+        if queue.head_position(constraint) == Some(position) {
             return false;
         }
         self.unblock(target, position, constraint);
@@ -143,15 +137,15 @@ impl<W: Clone> Admission<W> {
 
     /// Adds the head of a queue to those that wait for keys.
     fn block_head(&mut self, target: TargetId, constraint: KeyConstraint) {
-        let head = self.queues[target.index()].head(constraint);
-        if let (Some(head), Some(set)) = (head, self.limiter.set_of(target)) {
-            self.blocked.insert(set, (head.position, target, constraint));
+        let position = self.queues[target.index()].head_position(constraint);
+        if let (Some(position), Some(set)) = (position, self.limiter.set_of(target)) {
+            self.blocked[set].insert((position, target, constraint));
         }
     }
 
     fn unblock(&mut self, target: TargetId, position: QueuePosition, constraint: KeyConstraint) {
         if let Some(set) = self.limiter.set_of(target) {
-            self.blocked.remove(set, &(position, target, constraint));
+            self.blocked[set].remove(&(position, target, constraint));
         }
     }
 
@@ -162,8 +156,13 @@ impl<W: Clone> Admission<W> {
 
     /// Returns whether a head waits for a key that this target could use.
     fn is_contended(&self, target: TargetId) -> bool {
-        let set = self.limiter.set_of(target);
-        set.is_some_and(|set| self.blocked.any(self.limiter.neighbour_sets(set)))
+        let neighbours = &self.limiter.key_sets().neighbours;
+        let mut sets = self
+            .limiter
+            .set_of(target)
+            .into_iter()
+            .flat_map(|set| &neighbours[set]);
+        sets.any(|set| !self.blocked[*set].is_empty())
     }
 
     /// Queues a request. If it becomes the head, the previous head no longer holds a timer, and is served again once it is the head.
@@ -172,14 +171,13 @@ impl<W: Clone> Admission<W> {
         let previous = queue
             .head(request.constraint)
             .map(|head| (head.position, *head.request));
-        let before = queue.len();
+        let before = queue.count();
         queue.insert(request, Waiter { waker, wait: None }, &mut self.fair);
-        self.waiting += queue.len() - before;
+        self.waiting += queue.count() - before;
         let Some((position, second)) = previous else {
             return;
         };
-        let head = queue.head(request.constraint).map(|head| head.position);
-        if head == Some(position) {
+        if queue.head_position(request.constraint) == Some(position) {
             return;
         }
         if let Some(waiter) = queue.waiter_mut(&second) {
@@ -206,17 +204,23 @@ impl<W: Clone> Admission<W> {
     /// Removes a request from its queue without serving the next one.
     fn remove(&mut self, target: TargetId, request: &AcquireRequest) -> Option<W> {
         let queue = &mut self.queues[target.index()];
-        let head = queue.head(request.constraint).map(|head| head.position);
+        let head = queue.head_position(request.constraint);
         let waiter = queue.remove(request, &mut self.fair);
         self.waiting -= usize::from(waiter.is_some());
-        if let Some(position) = head.filter(|head| head.ticket() == request.ticket) {
+        if let Some(position) = head.filter(|head| head.ticket == request.ticket) {
             self.unblock(target, position, request.constraint);
         }
         waiter.map(|waiter| waiter.waker)
     }
 
     pub(super) fn is_head(&self, target: TargetId, request: &AcquireRequest) -> bool {
-        let head = self.queues[target.index()].head(request.constraint);
-        head.is_some_and(|head| head.position.ticket() == request.ticket)
+        let head = self.queues[target.index()].head_position(request.constraint);
+        head.is_some_and(|head| head.ticket == request.ticket)
     }
+}
+
+/// Returns the first head that comes after `previous`.
+fn next_head(heads: &BTreeSet<BlockedHead>, previous: Option<BlockedHead>) -> Option<BlockedHead> {
+    let from = previous.map_or(Unbounded, Excluded);
+    heads.range((from, Unbounded)).next().copied()
 }

@@ -343,23 +343,31 @@ fn success_of_a_target_probe_wakes_the_waiter() {
     assert_eq!(wakes, [2]);
 }
 
+/// A waiter whose time has come is granted by its own timer, not by the success of another attempt.
+#[test]
+fn success_without_a_change_serves_no_queue() {
+    let rate_limit = RateLimit::new(1, 1.0).ok();
+    let mut fixture = Fixture::new(1, Limits::default(), rate_limit.into());
+    let grant = fixture.grant(0);
+    fixture.wait(1, KeyConstraint::Any);
+    let later = NOW + Duration::from_secs(2);
+    let wakes = fixture.change(|admission, wakes| admission.record_success(&grant, later, wakes));
+    assert!(wakes.is_empty(), "{wakes:?}");
+}
+
 /// The wait of the head changes from a slot to the end of the cooldown.
 #[test]
 fn refusal_wakes_the_waiter_for_the_key() {
-    for unclear in [false, true] {
+    for reason in [CooldownReason::Invalid, CooldownReason::Unclear] {
         let mut fixture = Fixture::new(1, slots(1), Limits::default());
         let grant = fixture.grant(0);
         fixture.wait(1, KeyConstraint::Any);
         fixture.wait_elsewhere();
-        let duration = Duration::from_secs(10);
+        let duration = Some(Duration::from_secs(10));
         let wakes = fixture.change(|admission, wakes| {
-            if unclear {
-                admission.record_unclear_refusal(&grant, duration, NOW, wakes);
-            } else {
-                admission.record_refusal(&grant, CooldownReason::Invalid, Some(duration), NOW, wakes);
-            }
+            admission.record_refusal(&grant, reason, duration, NOW, wakes);
         });
-        assert_eq!(wakes, [1], "unclear: {unclear}");
+        assert_eq!(wakes, [1], "{reason:?}");
     }
 }
 

@@ -4,6 +4,7 @@ use super::super::demand::Demand;
 use super::super::denial::{Denial, Unsatisfiable, Wait, WaitReason};
 use super::super::key::{KeyAvailability, KeyId};
 use super::super::key_constraint::KeyConstraint;
+use super::super::limit_set::LimitSet;
 use super::super::limits::LimitKind;
 use super::super::target::{TargetId, TargetState};
 use super::Limiter;
@@ -21,6 +22,10 @@ impl Limiter {
             limit_set, key_set, ..
         } = &self.targets[target.index()];
         let exceeds = |(kind, limit)| Unsatisfiable::exceeds(demand, kind, limit);
+        let exceeded_limit = |id: &KeyId| {
+            let mut limit_sets = self.key_table.limit_sets(*id);
+            limit_sets.find_map(|limit_set| limit_set.exceeded_limit(demand))
+        };
         if let Some(exceeded) = limit_set.exceeded_limit(demand) {
             return Some(exceeds(exceeded));
         }
@@ -31,9 +36,9 @@ impl Limiter {
         let mut keys = keys.filter(|id| self.key_table.allows(constraint, **id));
         let first = match keys.next() {
             None => return Some(Unsatisfiable::UnknownKey),
-            Some(id) => self.key_table.exceeded_limit(*id, demand)?,
+            Some(id) => exceeded_limit(id)?,
         };
-        keys.all(|id| self.key_table.exceeded_limit(*id, demand).is_some())
+        keys.all(|id| exceeded_limit(id).is_some())
             .then(|| exceeds(first))
     }
 
@@ -93,7 +98,7 @@ impl Limiter {
     }
 
     fn earliest_of_set(&mut self, set: usize, requests: u64, now: Timestamp) -> Timestamp {
-        let set = self.key_sets.get_mut(set);
+        let set = &mut self.key_sets.sets[set];
         let by_rate = now + set.least_time(requests);
         if !set.all_away(&self.key_table, now) {
             return by_rate;
@@ -119,7 +124,7 @@ impl Limiter {
             && state.denials.is_empty();
         match (state.key_set, constraint) {
             (None, _) => Denial::Unsatisfiable(Unsatisfiable::UnknownKey),
-            (Some(set), KeyConstraint::Key(id)) if !self.key_sets.get(set).contains(id) => {
+            (Some(set), KeyConstraint::Key(id)) if !self.key_sets.sets[set].contains(id) => {
                 Denial::Unsatisfiable(Unsatisfiable::UnknownKey)
             }
             (Some(set), _) if serves_any => Denial::Wait(self.wait_for_any_key(set, now)),
@@ -128,7 +133,7 @@ impl Limiter {
     }
 
     fn wait_for_any_key(&mut self, set: usize, now: Timestamp) -> Wait {
-        let set = self.key_sets.get_mut(set);
+        let set = &mut self.key_sets.sets[set];
         let slot = !set.all_away(&self.key_table, now);
         let first = set.next_return(&self.key_table, now);
         self.wait_for(first, slot, Demand::ONE, now)
@@ -148,8 +153,8 @@ impl Limiter {
         let keys = self.keys_of(target).iter();
         for &id in keys.filter(|id| self.key_table.allows(constraint, **id)) {
             let away = self.key_table.available_at(id, demand, now);
-            may_regain |=
-                matches!(away, Some((_, Some(LimitKind::Tokens)))) && self.key_table.may_regain_tokens(id);
+            may_regain |= matches!(away, Some((_, Some(LimitKind::Tokens))))
+                && self.key_table.limit_sets(id).any(LimitSet::may_regain_tokens);
             let away = away.map(|(until, _)| until);
             let denied = denials.until(id).filter(|until| *until > now);
             match away.max(denied) {
@@ -157,11 +162,9 @@ impl Limiter {
                 None => slot = true,
             }
         }
-        let wait = self.wait_for(first, slot, demand, now);
-        Wait {
-            slot: slot || may_regain,
-            ..wait
-        }
+        let mut wait = self.wait_for(first, slot, demand, now);
+        wait.slot |= may_regain;
+        wait
     }
 
     fn wait_for(

@@ -4,6 +4,8 @@ use super::super::bucket::Bucket;
 use super::super::cooldown::CooldownReason;
 use super::super::key::{KeyAvailability, KeyId};
 use super::super::key_constraint::KeyConstraint;
+use super::super::key_sets::KeySets;
+use super::super::limit_set::LimitSet;
 use super::super::limits::Limits;
 use super::super::quota_group::QuotaGroupId;
 use super::super::target::TargetId;
@@ -11,14 +13,13 @@ use super::Limiter;
 use crate::time::Timestamp;
 
 impl Limiter {
-    /// Returns the key sets that an event at this key can concern: those that contain it or a key of its group.
-    pub(in crate::limits) fn sets_of_key(&self, key: KeyId) -> &[usize] {
-        self.key_sets.of_key(key)
+    pub(in crate::limits) fn target_count(&self) -> usize {
+        self.targets.len()
     }
 
-    /// Returns the key sets that share keys or groups with a set, itself included.
-    pub(in crate::limits) fn neighbour_sets(&self, set: usize) -> &[usize] {
-        self.key_sets.neighbours(set)
+    /// The key sets of all targets.
+    pub(in crate::limits) fn key_sets(&self) -> &KeySets {
+        &self.key_sets
     }
 
     /// Returns the key set of a target.
@@ -30,12 +31,13 @@ impl Limiter {
     pub fn counts_tokens(&self, target: TargetId) -> bool {
         let mut keys = self.keys_of(target).iter();
         self.targets[target.index()].limit_set.counts_tokens()
-            || keys.any(|id| self.key_table.counts_tokens(*id))
+            || keys.any(|id| self.key_table.limit_sets(*id).any(LimitSet::counts_tokens))
     }
 
     /// Returns whether observed limits tighten those of a key.
     pub fn observes_limits(&self, key: KeyId) -> bool {
-        self.key_table.shared_limits(key).observed.is_enabled()
+        let shared = self.key_table.limit_sets(key).last();
+        shared.is_some_and(|limit_set| limit_set.observed.enabled)
     }
 
     /// The attempts of a key in flight.
@@ -69,7 +71,8 @@ impl Limiter {
 
     /// Returns the quota group of a key, declared or detected.
     pub fn group_of(&self, key: KeyId) -> Option<QuotaGroupId> {
-        self.key_table.group_id(key)
+        let group = self.key_table.keys[key.index()].group;
+        group.map(|group| QuotaGroupId(group as u32))
     }
 
     /// The keys of a quota group.
@@ -79,8 +82,8 @@ impl Limiter {
 
     /// The configured limits of a key, and those of its quota group.
     pub fn configured_limits(&self, key: KeyId) -> (Limits, Option<Limits>) {
-        let own = self.key_table.keys[key.index()].limit_set.limits();
-        (*own, self.key_table.group_limits(key).copied())
+        let mut limits = self.key_table.limit_sets(key).map(LimitSet::limits).copied();
+        (limits.next().unwrap_or_default(), limits.next())
     }
 
     /// The configured limits of a target.
@@ -91,13 +94,13 @@ impl Limiter {
     /// The keys of a target, in the order in which they were added.
     pub fn keys_of(&self, target: TargetId) -> &[KeyId] {
         self.set_of(target)
-            .map(|set| self.key_sets.get(set).members())
+            .map(|set| &self.key_sets.sets[set].members[..])
             .unwrap_or_default()
     }
 
     /// The requests per minute that the provider was observed to allow a key or its group.
     pub fn observed_per_minute(&self, key: KeyId) -> Option<f64> {
-        self.key_table.shared_limits(key).observed.per_minute()
+        self.key_table.limit_sets(key).last()?.observed.per_minute()
     }
 
     /// Returns whether a target has a healthy key that is not `excluded`.
@@ -109,11 +112,6 @@ impl Limiter {
     /// All keys, in the order in which they were added.
     pub fn key_ids(&self) -> Vec<KeyId> {
         (0..self.key_table.keys.len() as u32).map(KeyId).collect()
-    }
-
-    /// All targets, in the order in which they were added.
-    pub fn target_ids(&self) -> impl Iterator<Item = TargetId> + use<> {
-        (0..self.targets.len() as u32).map(TargetId)
     }
 
     /// The bucket of a target's `rate_limit`, if it has one.

@@ -1,6 +1,15 @@
 use super::super::limit_snapshot::LimitSnapshot;
 use super::*;
 
+impl ObservedLimits {
+    fn enabled() -> Self {
+        Self {
+            enabled: true,
+            ..Self::default()
+        }
+    }
+}
+
 const START: Timestamp = Timestamp::from_nanos(600_000_000_000);
 
 fn snapshots(limit: u32, remaining: u32, reset: f64) -> LimitSnapshots {

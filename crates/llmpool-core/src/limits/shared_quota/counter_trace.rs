@@ -12,16 +12,12 @@ const MAX_NUMBERS: usize = 128;
 /// The latest counter values of one key, which grow with every request of the account.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CounterTrace {
-    numbers: VecDeque<i64>,
+    pub(super) numbers: VecDeque<i64>,
     /// Values in a row far from the others.
     outliers: u8,
 }
 
 impl CounterTrace {
-    pub(super) fn numbers(&self) -> &VecDeque<i64> {
-        &self.numbers
-    }
-
     /// Appends a value. Clears the trace if the value shows that the counter was reset.
     pub(super) fn push(&mut self, number: i64) {
         let (first, last) = self.range();

@@ -19,12 +19,12 @@ pub(super) struct Partition {
 impl Partition {
     /// Returns whether a trace has enough values for its key to be found.
     pub(super) fn is_long_enough(trace: &CounterTrace) -> bool {
-        trace.numbers().len() >= MIN_TURNS_PER_KEY
+        trace.numbers.len() >= MIN_TURNS_PER_KEY
     }
 
     /// Adds a key, unless it shares a value with one that was added before.
     pub(super) fn insert(&mut self, key: usize, trace: &CounterTrace) {
-        let numbers = trace.numbers().iter();
+        let numbers = trace.numbers.iter();
         if numbers.clone().any(|number| self.contains(*number)) {
             return;
         }

@@ -4,6 +4,16 @@ use proptest::prelude::*;
 
 use super::*;
 
+impl SlidingWindow {
+    /// What can be charged now.
+    fn available(&self, now: Timestamp) -> u32 {
+        let expired = self.segments.iter();
+        let expired = expired.take_while(|segment| self.expiry_of(segment.number) <= now);
+        let charged = self.charged - expired.map(|segment| segment.charged).sum::<u64>();
+        u32::try_from(u64::from(self.limit).saturating_sub(charged)).unwrap_or(u32::MAX)
+    }
+}
+
 const ONE_DAY: Duration = Duration::from_secs(86_400);
 const START: Timestamp = Timestamp::from_nanos(7 * DAY.segment + 5);
 

@@ -30,9 +30,9 @@ pub(super) fn chat_messages(
         pending_reasoning: Vec::new(),
         dropped,
     };
-    let instructions = request.instructions.as_ref();
-    let instructions = instructions.map(|text| Message::system(text.as_str()));
-    instructions.into_iter().for_each(|message| builder.push(message));
+    if let Some(text) = &request.instructions {
+        builder.push(Message::system(text.as_str()));
+    }
     match &request.input {
         None => {}
         Some(Content::Text(text)) => builder.push(Message::user(text.as_str())),

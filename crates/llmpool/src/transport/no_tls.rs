@@ -1,0 +1,18 @@
+//! Replaces TLS connections if the feature `rustls` is off.
+
+use http::Uri;
+use hyper_util::client::proxy::matcher::Intercept;
+
+use super::connect::{ConnectError, Connected};
+
+/// Fails for every connection.
+#[derive(Clone, Default)]
+pub(super) struct NoTls {}
+
+impl NoTls {
+    pub(super) async fn connect(self, _: Uri, _: Option<Intercept>) -> Result<Connected, ConnectError> {
+        Err(ConnectError::new(
+            "https:// URLs need the feature `rustls` of the crate llmpool",
+        ))
+    }
+}
