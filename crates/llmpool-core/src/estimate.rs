@@ -3,13 +3,13 @@
 //! Used where a limit counts tokens before the provider reports usage, and for providers that never report it. One pass over the bytes, valid
 //! UTF-8 or not, without tables or allocation. For prose and code the estimate is within 25 % of common tokenizers, more often high than low.
 
-/// The expected number of output tokens, until enough responses were recorded and if no maximum is set.
+/// The expected number of output tokens of a request that sets no maximum, until 20 responses of the model are recorded.
 pub const DEFAULT_OUTPUT_TOKENS: u32 = 1024;
 
 /// The tokens of an image or audio clip in a data URL of any length: providers count tiles and seconds, not bytes.
 const DATA_URL_TOKENS: u32 = 1000;
 
-/// Estimates the tokens of a request body or any other text.
+/// Estimates the number of tokens of a request body or of any other text.
 pub fn tokens(text: &[u8]) -> u32 {
     let mut quarter_tokens: u64 = 0;
     let mut rest = text;
@@ -81,7 +81,8 @@ fn non_ascii_quarter_tokens(text: &[u8]) -> u64 {
 /// A histogram of recent output lengths, used to estimate the length of the next response.
 #[derive(Clone, Debug)]
 pub struct OutputLengths {
-    /// The number of responses by class: class `n` ends at `2^(n/2)` tokens.
+    /// The number of responses in each bucket. Bucket `n` counts responses of up to `2^(n/2)` tokens that fit no smaller bucket; the last
+    /// bucket also counts all longer ones.
     counts: [u16; 48],
     total: u16,
 }
@@ -96,7 +97,8 @@ impl Default for OutputLengths {
 }
 
 impl OutputLengths {
-    /// Records the output tokens of a response. Every 1000 responses, the weight of the earlier ones is halved.
+    /// Records the number of output tokens of a response. When 1000 responses are counted, all counts are halved, so that recent responses
+    /// weigh more.
     pub fn record(&mut self, tokens: u32) {
         let class = (f64::from(tokens.max(1)).log2() * 2.0).ceil() as usize;
         self.counts[class.min(47)] += 1;
@@ -107,7 +109,8 @@ impl OutputLengths {
         }
     }
 
-    /// Returns the 95th percentile, rounded up to its class; `None` before 20 responses.
+    /// Returns the 95th percentile of the recorded output lengths in tokens, rounded up to the bound of its bucket. Returns `None` before
+    /// 20 responses are recorded.
     pub fn p95(&self) -> Option<u32> {
         if self.total < 20 {
             return None;

@@ -1,6 +1,6 @@
 //! The cause of a failed attempt, and which party must change before a retry makes sense.
 //!
-//! Retries, key health and target health all read this table. No other code decides anything by status code.
+//! Retries, key health and target health depend only on the [`FailureKind`] and its [`Blame`]. No other code decides by status code.
 
 mod classify;
 pub mod status_policy;
@@ -32,11 +32,11 @@ pub enum FailureKind {
     PermissionDenied,
     /// The account of the key has no quota or credit left: 402, or 429 with code `insufficient_quota` and the like.
     NoQuota,
-    /// The key exceeded a rate that refills by itself: 429.
+    /// The key exceeded a rate limit, which recovers with time: 429.
     RateLimited,
     /// The provider is overloaded, whichever key is used: 503, 529, 498.
     Overloaded,
-    /// The provider failed: other 5xx, 408, 409, or an error inside a 200.
+    /// The provider failed: 408, 409, a 5xx status with no kind of its own, or an error in the body of a 200.
     ServerError,
     /// The response does not follow the format: not JSON, no choices, an event that is too long.
     InvalidResponse,

@@ -9,11 +9,12 @@ use crate::translate::{ChatCapabilities, ReasoningEcho};
 pub struct ProviderProfile {
     /// The short name of the provider.
     pub name: &'static str,
-    /// Its hosts. An entry that starts with `.` matches all subdomains; one that starts with `:` matches the default port of a local server.
+    /// The hosts of the provider. An entry that starts with `.` matches all subdomains; one that starts with `:` matches the default port
+    /// of a local server.
     hosts: &'static [&'static str],
     /// The header that carries the key.
     pub key_header: KeyHeader,
-    /// What its chat completions endpoint supports.
+    /// The parts of the Chat Completions format that the provider supports.
     pub chat_capabilities: ChatCapabilities,
 }
 

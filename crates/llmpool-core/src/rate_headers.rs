@@ -44,7 +44,7 @@ impl ErrorHeaders {
 /// The headers of a response that describe the limits and the account of its key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitHeaders<'a> {
-    /// The reported state of the limits, if there is one worth recording.
+    /// The reported state of the limits; `None` if the headers report none, or only limits that are far from used up.
     pub limits: Option<LimitSnapshots>,
     /// The account of the key: `openai-organization`.
     pub account: Option<&'a str>,

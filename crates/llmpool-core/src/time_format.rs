@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-/// Longer waits are treated as a misread value.
+/// The maximum wait. A longer wait is treated as a misread value.
 const MAX_WAIT: Duration = Duration::from_secs(366 * 86_400);
 
 /// Parses a wait from now: a duration, or a timestamp as an HTTP date, an RFC 3339 date in UTC, or seconds or milliseconds since the Unix
@@ -60,7 +60,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     plausible_wait(Duration::try_from_secs_f64(total).ok()?)
 }
 
-/// Returns the wait unless it is too long to be one.
+/// Returns the wait, or `None` if it is longer than [`MAX_WAIT`].
 pub(crate) fn plausible_wait(wait: Duration) -> Option<Duration> {
     Some(wait).filter(|wait| *wait <= MAX_WAIT)
 }

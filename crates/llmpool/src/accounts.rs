@@ -4,7 +4,7 @@ use llmpool_core::limits::{KeyId, KeyLimits, Limits};
 
 use crate::limits::SharedAdmission;
 
-/// The configured accounts of one provider.
+/// The accounts that the configuration of one provider names, each with its keys.
 #[derive(Debug, Default)]
 pub(crate) struct ConfiguredAccounts(Vec<ConfiguredAccount>);
 
@@ -16,7 +16,8 @@ struct ConfiguredAccount {
     learn: bool,
 }
 
-/// Returns the limits that remain with a key of an account. All except the maximum concurrency become limits of the account.
+/// Returns the limits that apply to a single key of an account: the key's weight and maximum concurrency. All other limits apply to the
+/// account as a whole.
 pub(crate) fn own_limits(limits: KeyLimits) -> KeyLimits {
     KeyLimits {
         limits: Limits {
@@ -28,7 +29,7 @@ pub(crate) fn own_limits(limits: KeyLimits) -> KeyLimits {
 }
 
 impl ConfiguredAccounts {
-    /// Adds a key to the account `name`. The account's limits are the strictest of its keys.
+    /// Adds a key to the account `name`. Each limit of an account is the strictest that any of its keys sets.
     pub(crate) fn add(&mut self, name: String, key: KeyId, key_limits: KeyLimits) {
         let limits = Limits {
             max_concurrency: None,
@@ -49,7 +50,7 @@ impl ConfiguredAccounts {
         }
     }
 
-    /// Creates a quota group for each account.
+    /// Creates a quota group for each account, so that the account's limits apply once to all of its keys.
     pub(crate) fn join_keys(self, admission: &SharedAdmission) {
         for account in self.0 {
             admission.join_keys(&account.keys, account.limits, account.learn);

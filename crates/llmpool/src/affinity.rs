@@ -1,4 +1,5 @@
-//! Routing requests to the account that created the resources to which they refer: see [`llmpool_core::limits::affinity`].
+//! Routes a request that refers to a resource (an earlier response, for example) to the account that created the resource: see
+//! [`llmpool_core::limits::affinity`].
 
 use std::sync::Arc;
 
@@ -11,21 +12,21 @@ use crate::error::{Error, ErrorKind};
 use crate::provider::Provider;
 use crate::target::Target;
 
-/// Records the resources that a key creates.
+/// Records which resources (responses and encrypted items) a key creates.
 pub(crate) struct AffinityRecorder {
     provider: Arc<Provider>,
     key: KeyId,
 }
 
 impl AffinityRecorder {
-    /// Returns `None` if requests to the target need no affinity.
+    /// Creates a recorder for `key`. Returns `None` if there is no key, or if requests to the target need no affinity.
     pub(crate) fn new(target: &Target, key: Option<KeyId>) -> Option<Self> {
         let provider = target.provider.clone();
         let key = key.filter(|_| needs_affinity(target))?;
         Some(Self { provider, key })
     }
 
-    /// Records the resources in a response, or in an event that contains a response or an item.
+    /// Records the resources that `response` creates: the JSON of a response, or of an event that contains a response or an item.
     pub(crate) fn record(&self, response: &[u8]) {
         let resources = created_resources(response);
         if resources.is_empty() {
@@ -39,12 +40,14 @@ impl AffinityRecorder {
     }
 }
 
-/// Returns whether requests can refer to resources of one of several keys. Chat completions create no resources.
+/// Returns whether a request can refer to a resource that only one of several keys can use. False for Chat Completions, which create no
+/// resources.
 fn needs_affinity(target: &Target) -> bool {
     target.format == ApiFormat::Responses && target.provider.keys.len() > 1
 }
 
-/// Returns which keys may be used for a request.
+/// Returns which keys may be used for a request with this JSON body. Fails if the request requires a resource whose account is unknown or
+/// cannot be used.
 pub(crate) fn key_constraint(target: &Target, body: &[u8]) -> Result<KeyConstraint, Error> {
     if !needs_affinity(target) {
         return Ok(KeyConstraint::Any);

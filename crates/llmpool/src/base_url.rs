@@ -1,10 +1,10 @@
-//! Base URLs: validating and joining, redacting for display, and suggesting corrections.
+//! Validates base URLs, appends paths to them, redacts them for display and suggests corrections.
 
 use std::fmt;
 
 use http::Uri;
 
-/// Path suffixes of endpoints, which do not belong in a base URL.
+/// Paths of endpoints. A base URL that ends with one of these paths is a mistake, because the path is appended to the base URL.
 const ENDPOINTS: [&str; 5] = [
     "/chat/completions",
     "/completions",
@@ -13,7 +13,7 @@ const ENDPOINTS: [&str; 5] = [
     "/models",
 ];
 
-/// Why a base URL is not valid.
+/// The reason why a base URL is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BaseUrlError(&'static str);
 
@@ -25,7 +25,8 @@ impl fmt::Display for BaseUrlError {
 
 impl std::error::Error for BaseUrlError {}
 
-/// Appends a path to a base URL, with exactly one slash between them. A path prefix and a query of the base URL are kept.
+/// Appends a path to a base URL, with exactly one slash between the two. Keeps the path prefix and the query of the base URL. Fails if the
+/// base URL is not a valid HTTP URL.
 pub(crate) fn endpoint(base_url: &str, path: &str) -> Result<Uri, BaseUrlError> {
     let base: Uri = base_url.parse().map_err(|_| BaseUrlError("not a URL"))?;
     let scheme = base.scheme_str().unwrap_or_default();
@@ -54,7 +55,7 @@ pub(crate) fn endpoint(base_url: &str, path: &str) -> Result<Uri, BaseUrlError> 
         .map_err(|_| BaseUrlError("no path can be appended to it"))
 }
 
-/// Returns a URL for display. Values of query parameters except `api-version` are replaced, because they may contain a key.
+/// Returns a URL for display. Replaces the values of all query parameters except `api-version` by `…`, because they may contain a key.
 pub(crate) fn redacted(url: &str) -> String {
     let Some((url, query)) = url.split_once('?') else {
         return url.to_owned();
@@ -68,8 +69,8 @@ pub(crate) fn redacted(url: &str) -> String {
     format!("{url}?{}", parameters.join("&"))
 }
 
-/// Suggests a base URL to try instead of one at which no model list was found: without the path of an endpoint, with a repeated `/v1`
-/// removed, or with `/v1` appended if the URL contains no version.
+/// Suggests a correction of a base URL at which no model list was found: removes the path of an endpoint or a repeated `/v1`, or appends
+/// `/v1` if the URL contains no version. Returns `None` if there is nothing to correct.
 pub(crate) fn suggested(base_url: &str) -> Option<String> {
     let url = base_url.split('?').next().unwrap_or_default();
     let url = url.trim_end_matches('/');

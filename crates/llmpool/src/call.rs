@@ -1,7 +1,7 @@
 //! The retry loop: the only place that sends a request again.
 //!
-//! The loop carries bytes. A request is encoded once its target is known; the answer is decoded by the function that started the call.
-//! `Attempts` in the core decides what happens next.
+//! The loop handles requests and answers as bytes: it encodes a request once the target is known, and the function that started the call
+//! decodes the answer. The core's `Attempts` decides whether the loop makes another attempt, backs off or gives up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,16 +29,17 @@ use crate::report::{AttemptReport, CallReport, TraceId};
 use crate::target::Target;
 use crate::tokens::{self, StreamPermit};
 
-/// The longest wait for a permit where the caller sets no timeout.
+/// The longest wait for one permit if the call options set no timeout.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// The total timeout of a call without one: practically infinite.
+/// The total timeout that is used if neither the call options nor the target set one: practically infinite.
 const NO_TOTAL: Duration = Duration::from_secs(366 * 86_400);
-/// The cooldown of a key until another key's answer shows whether the key or the request was to blame.
+/// The cooldown of a key after a refusal for which the key or the request may be to blame. It gives the call time to try another key, whose
+/// answer shows which of the two it is.
 const PROVISIONAL_COOLDOWN: Duration = Duration::from_secs(10);
-/// The cooldown of a key that is refused until an operator enables it: practically infinite.
+/// The cooldown of a key that is out of use for one model until an operator enables the key again: practically infinite.
 const UNTIL_ENABLED: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-/// A completed call: the answer, and what happened on the way to it.
+/// The result of a call that succeeded: the answer and the report of the call.
 pub(crate) struct CallOutcome {
     pub(crate) response: AttemptResponse,
     pub(crate) report: CallReport,
@@ -46,7 +47,7 @@ pub(crate) struct CallOutcome {
     pub(crate) request_body: Bytes,
 }
 
-/// Runs a call to a complete answer, or to the first content of a stream.
+/// Runs a call until its answer is complete or, for a stream, until the first content arrives.
 pub(crate) async fn run(
     target: &Arc<Target>,
     encoder: &dyn RequestEncoder,
@@ -87,16 +88,16 @@ struct Call<'a> {
     options: &'a CallOptions,
     deadlines: CallDeadlines,
     started: Timestamp,
-    /// When the last permit was acquired.
+    /// The time at which the latest permit was acquired.
     admitted: Timestamp,
     ticket: Ticket,
     attempts: Attempts,
-    /// The encoded request, kept for the next attempt.
+    /// The encoded request, kept for the next attempt. `None` if the request must be encoded first.
     request: Option<EncodedRequest>,
     /// The keys that the request may use.
     constraint: KeyConstraint,
     last_failure: Option<Failure>,
-    /// Cooldowns to revert if the request turns out to be at fault.
+    /// Provisional cooldowns that this call has started. They are reverted if the request, not the key, turns out to be at fault.
     cooldowns: Vec<ProvisionalCooldown>,
     report: CallReport,
 }
@@ -136,7 +137,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Returns the encoded request of the previous attempt, or encodes it.
+    /// Returns the encoded request: that of the previous attempt if it can be used again, else a newly encoded one.
     fn encode(&mut self, encoder: &dyn RequestEncoder) -> Result<EncodedRequest, Error> {
         if let Some(request) = self.request.take() {
             return Ok(request);
@@ -150,7 +151,7 @@ impl<'a> Call<'a> {
         Ok(request)
     }
 
-    /// Waits for a permit. Returns `None` if its key would cost a retry and none is left.
+    /// Waits for a permit. Returns `None` if the call has already tried the permit's key and has no retry left to try the key again.
     async fn acquire(&mut self, request: &EncodedRequest) -> Result<Option<Permit>, Error> {
         let arrived = clock::now();
         let deadline = match self.options.timeout {
@@ -189,7 +190,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Makes one attempt. Returns `None` if it failed, for the loop to decide what follows.
+    /// Makes one attempt. Returns `None` if the attempt failed; the failure is recorded, and the retry loop decides what follows.
     async fn attempt(
         &mut self,
         mut permit: Permit,
@@ -245,7 +246,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Applies a failure to the limits and the state of the key, and records it for the next step.
+    /// Applies a failure to the limits and the states of the key and the target, and records the failure for the next decision of the retry
+    /// loop.
     fn apply_failure(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, request: EncodedRequest) {
         let target = self.target;
         let added = request.added_stream_options;
@@ -258,7 +260,7 @@ impl<'a> Call<'a> {
             .attempts
             .record_failure(&failure, key, added, has_other_key, clock::now());
         if failure.status.is_some_and(|status| (400..500).contains(&status)) {
-            // The provider refused before it processed a token.
+            // With a 4xx status, the provider has processed no tokens.
             permit.settle(0);
         }
         let blames_target = matches!(failure.blame(), Blame::Target | Blame::Network);
@@ -291,7 +293,7 @@ impl<'a> Call<'a> {
         self.last_failure = Some(failure);
     }
 
-    /// Cools down the key of a failed attempt, or disables it if the status policy says so.
+    /// Starts a cooldown of the key of a failed attempt, or disables the key if the configured status policy says so.
     fn cool_down(&self, permit: &Permit, failure: &Failure, key: KeyId, action: Option<KeyAction>) {
         let named = failure.retry_after;
         let (scope, pause) = match action {
@@ -324,7 +326,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Returns the error of a call that ends after its last attempt.
+    /// Returns the error of a call that makes no further attempt.
     fn give_up(&mut self) -> Error {
         let Some(failure) = self.last_failure.take() else {
             let message = "the call's deadline has passed";
@@ -342,7 +344,7 @@ impl<'a> Call<'a> {
         self.failure_error(failure, wait)
     }
 
-    /// Returns the error of a call that is not admitted: its last failure, if there was an attempt.
+    /// Returns the error of a call that is not admitted: the failure of its last attempt, or the rejection if there was no attempt.
     fn reject(&mut self, rejection: Rejection) -> Error {
         let is_final = matches!(rejection, Rejection::Unsatisfiable(_));
         let error = rejection::rejection_error(rejection, clock::now());

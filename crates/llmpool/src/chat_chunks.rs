@@ -1,4 +1,4 @@
-//! Chat chunks decoded from the events of a stream, in either format.
+//! Streams of chat chunks, decoded from the events of a Chat Completions stream or translated from those of a Responses stream.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -55,7 +55,7 @@ impl ChunkSource for DecodedChunks {
     }
 }
 
-/// The chunks into which the events of a Responses stream are translated.
+/// The chat chunks of a Responses stream, whose events are translated.
 pub(crate) struct TranslatedChunks {
     events: RawStream,
     translator: EventToChunkTranslator,

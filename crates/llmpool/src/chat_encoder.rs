@@ -1,4 +1,4 @@
-//! Encodes chat requests for targets of either format.
+//! Encodes chat requests for targets that use the Chat Completions or the Responses format.
 
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatRequest, StreamOptions};
@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::responses_encoder::ResponsesEncoder;
 use crate::target::Target;
 
-/// A chat request to encode.
+/// A chat request, encoded once the target and its format are known.
 pub(crate) struct ChatEncoder<'a> {
     pub(crate) request: &'a ChatRequest,
     pub(crate) stream: bool,
@@ -67,7 +67,7 @@ impl ChatEncoder<'_> {
         })
     }
 
-    /// Returns the `stream_options` to send, and whether they were added to the caller's request.
+    /// Returns the `stream_options` to send, and whether they are added although the caller's request sets none.
     fn stream_options(&self, target: &Target) -> (Option<StreamOptions>, bool) {
         let mut options = match &self.request.stream_options {
             _ if !self.stream => return (None, false),
@@ -80,9 +80,10 @@ impl ChatEncoder<'_> {
     }
 }
 
-/// Completes the fields that a translated chat request sets only in part with those of `api_params`.
+/// Adds members of `api_params` to fields that a translated chat request sets only in part: for example, a default `effort` to a
+/// `reasoning` object without one.
 ///
-/// `has_store`: whether the chat request sets `store`.
+/// `has_store` is whether the chat request itself sets `store`. If it does not, a `store` of `api_params` replaces that of the translation.
 fn merge_api_params(request: &mut ResponsesRequest, has_store: bool, target: &Target) {
     for (name, value) in &target.api_params {
         match name.as_str() {

@@ -1,7 +1,7 @@
-//! Checking API keys without billed requests: a key that may list the models can usually call them.
+//! Checks API keys without billed requests, by requesting the list of models: a key that may list the models can usually call them.
 //!
-//! Checks take no permit and change no key's state. A model list proves nothing if the provider shows it without a valid key, so the
-//! list is also requested with an invalid key.
+//! Checks take no permit and change no key's state. A model list proves nothing if the provider also sends it to clients without a valid
+//! key, so the list is also requested with an invalid key.
 
 use std::time::Duration;
 
@@ -30,20 +30,21 @@ use crate::target::Target;
 
 /// The maximum number of keys that are checked at the same time.
 const MAX_PARALLEL_CHECKS: usize = 8;
-/// A key that no provider accepts.
+/// An API key that no provider has issued.
 const INVALID_KEY: &str = "llmpool-check-invalid-key";
 
 /// The result of checking the keys of a model.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ModelCheck {
-    /// The URL of the model list; values of query parameters are replaced.
+    /// The URL of the model list. The values of its query parameters except `api-version` are replaced by `…`, because they may contain a
+    /// key.
     pub url: String,
-    /// A base URL to try instead, if the configured one has no model list.
+    /// A base URL to try instead of the configured one. `None` if a model list was found, or if no better URL can be guessed.
     pub suggested_base_url: Option<String>,
-    /// The results for each key, in the order of the configuration.
+    /// The result for each key, in the order of the configuration.
     pub keys: Vec<KeyCheck>,
-    /// Groups of keys that share one account, as configured or as response headers show.
+    /// Groups of at least two keys that share one account, according to the configuration or to response headers.
     pub shared_accounts: Vec<Vec<KeyLabel>>,
 }
 
@@ -59,7 +60,7 @@ pub struct KeyCheck {
     pub status: Option<u16>,
     /// The provider's error message, with keys masked.
     pub provider_message: Option<String>,
-    /// The models that the key can list; `None` if there is no model list.
+    /// The ids of the models that the key can list; `None` if no model list was received.
     pub models: Option<Vec<String>>,
     /// The rate limits in the response headers.
     pub limits: Option<LimitSnapshots>,
@@ -69,7 +70,7 @@ pub struct KeyCheck {
 }
 
 impl KeyCheck {
-    /// Returns whether the key's model list contains `model`, or `None` if there is no model list.
+    /// Returns whether the key's model list contains `model`, or `None` if no model list was received.
     pub fn lists(&self, model: &str) -> Option<bool> {
         let models = self.models.as_ref()?;
         Some(models.iter().any(|listed| listed == model))
@@ -79,24 +80,24 @@ impl KeyCheck {
 /// Whether the provider accepts a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyCheckOutcome {
-    /// The provider accepts the key, and does not accept an invalid one.
+    /// The provider lists its models for this key but not for an invalid key.
     Accepted,
-    /// The provider rejects the key.
+    /// The provider rejects the key, because it is invalid or out of quota.
     Rejected(FailureKind),
-    /// Only a call can show whether the key is accepted.
+    /// The check does not show whether the key is accepted; a call can: see [`OpenAiCompatible::check_call`].
     Inconclusive(Inconclusive),
     /// The provider did not respond.
     Unreachable(FailureKind),
 }
 
-/// Why a check has no result.
+/// The reason why a check does not show whether the provider accepts a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inconclusive {
     /// The provider lists its models for invalid keys too.
     AcceptsAnyKey,
-    /// There is no model list at the URL.
+    /// The URL has no model list: status 404, 405 or 501.
     NoModelList,
-    /// The key must not list models; it may still be allowed to call them.
+    /// The key is not allowed to list models, but may be allowed to call them.
     ListingForbidden,
     /// The key is rate limited.
     RateLimited,
@@ -118,13 +119,13 @@ pub struct CallCheck {
     pub status: Option<u16>,
     /// The provider's error message, with keys masked.
     pub provider_message: Option<String>,
-    /// The number of events with content; 0 if the call failed before the first.
+    /// The number of received events with content; 0 if the call failed before the first content.
     pub content_events: usize,
     /// How the provider handles `stream_options`.
     pub stream_usage: StreamUsage,
     /// The rate limits in the response headers.
     pub limits: Option<LimitSnapshots>,
-    /// The time from the request to the first content.
+    /// The time from the request to the first content; `None` if there was none.
     pub time_to_first_content: Option<Duration>,
 }
 
@@ -136,15 +137,15 @@ pub enum StreamUsage {
     Unknown,
     /// The stream reported its usage.
     Reported,
-    /// The parameter was accepted, but the stream reported no usage.
+    /// The provider accepted the parameter, but the stream reported no usage.
     Ignored,
     /// The provider rejects the parameter; later calls of the model omit it.
     Rejected,
 }
 
 impl OpenAiCompatible {
-    /// Checks every key of the model without billed requests: requests the model list once with each key, at most eight at a time, and
-    /// once with an invalid key. Each request is abandoned after `timeout`.
+    /// Checks every key of the model without billed requests. Requests the model list once with each key, at most eight at a time, and, if
+    /// a key is accepted, once with an invalid key. Each request fails after `timeout`.
     ///
     /// Models with the same base URL and keys get the same results except for [`KeyCheck::lists`], so checking one of them is enough.
     ///
@@ -172,7 +173,7 @@ impl OpenAiCompatible {
         }
     }
 
-    /// Makes one short streamed call with a key, which is billed. Returns `None` if the model has no such key.
+    /// Makes one short streamed call with a key. The provider bills this call. Returns `None` if the model has no key with this label.
     ///
     /// Takes no permit and changes no key's state. Dropping the future ends the call.
     pub async fn check_call(&self, key: &KeyLabel, timeout: Duration) -> Option<CallCheck> {
@@ -289,7 +290,7 @@ fn outcome_of(failure: &Failure) -> KeyCheckOutcome {
 /// A successful response to a request for the model list.
 struct ModelListResponse {
     headers: HeaderMap,
-    /// The model names; `None` if the body is not a model list.
+    /// The ids of the models; `None` if the body is not a model list.
     models: Option<Vec<String>>,
 }
 
@@ -381,7 +382,7 @@ fn parse_limit_headers(headers: &HeaderMap) -> (Option<LimitSnapshots>, Option<S
     (limits, account.map(str::to_owned))
 }
 
-/// Groups the keys that share an account, by response headers or by configuration. Groups of one are omitted.
+/// Groups the keys that share an account, according to response headers or to the configuration. Omits groups of a single key.
 fn shared_accounts(target: &Target, keys: &[KeyCheck]) -> Vec<Vec<KeyLabel>> {
     let configured: Vec<_> = target.provider.admission.with_limiter(|limiter| {
         let groups = target.keys.iter().map(|key| limiter.group_of(*key));

@@ -1,7 +1,7 @@
 //! The only module that reads clocks and waits.
 //!
-//! Time is tokio's: tests can pause it, and it is monotonic, so adjusting the system clock has no effect. Wall-clock time is used for state
-//! files, and for absolute times in answers without a `Date` header.
+//! All times come from tokio's clock, which tests can pause. The clock is monotonic, so adjusting the system clock has no effect.
+//! Wall-clock time is used only for state files, and for absolute times in responses without a `Date` header.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use llmpool_core::time::Timestamp;
 use tokio::time::{Instant, Sleep};
 
-/// The longest sleep before the timer is armed again: tokio's timers have a maximum.
+/// The longest single sleep of a [`Timer`], which sleeps again if its time has not come, because tokio limits the duration of a sleep.
 const MAX_SLEEP: Duration = Duration::from_secs(3600);
 
 fn origin() -> Instant {
@@ -20,18 +20,18 @@ fn origin() -> Instant {
     *ORIGIN.get_or_init(Instant::now)
 }
 
-/// Returns the current time, measured from one origin per process.
+/// Returns the current time, measured from an origin that is fixed for the process.
 pub(crate) fn now() -> Timestamp {
     let origin = origin();
     Timestamp::ZERO + Instant::now().saturating_duration_since(origin)
 }
 
-/// Returns the wall-clock time since 1970.
+/// Returns the wall-clock time as a duration since the Unix epoch.
 pub(crate) fn wall_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// A timer that can be moved. It never fires unless it is set.
+/// A timer whose time can be changed. A timer that was never set does not fire.
 #[derive(Debug, Default)]
 pub(crate) struct Timer {
     at: Option<Timestamp>,
@@ -39,21 +39,21 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    /// Creates a timer that fires at `at`; [`Timestamp::MAX`] means never.
+    /// Creates a timer that fires at `at`. With [`Timestamp::MAX`], the timer never fires.
     pub(crate) fn at(at: Timestamp) -> Self {
         let mut timer = Self::default();
         timer.set(at);
         timer
     }
 
-    /// Moves the timer. It is armed by the next poll.
+    /// Sets the time at which the timer fires. Takes effect at the next poll.
     pub(crate) fn set(&mut self, at: Timestamp) {
         self.at = Some(at).filter(|at| *at != Timestamp::MAX);
     }
 
-    /// Returns `Ready` once the time has passed.
+    /// Returns `Ready` once the timer's time has passed.
     ///
-    /// A sleep that was armed for an earlier time is kept and extended when it fires, so moving the timer later costs nothing.
+    /// If the time is moved to a later one, the current sleep goes on and is extended when it ends, so moving the time costs nothing.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };
         loop {

@@ -1,4 +1,4 @@
-//! Embeddings, with the keys, limits and retries of every call.
+//! Calls of embedding models. Keys, limits and retries work as for chat calls.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,9 +32,10 @@ use crate::tokens;
 /// # }
 /// ```
 pub trait EmbeddingInterface: Send + Sync {
-    /// Sends a request and returns one vector for each text of its input.
+    /// Sends a request and returns one vector for each text of the request's input.
     ///
-    /// An answer with fewer or more vectors than texts is an error. Dropping the future closes the connection and releases the key.
+    /// Fails if the answer has fewer or more vectors than the input has texts. Dropping the future closes the connection and releases the
+    /// key.
     fn embed_with<'a>(
         &'a self,
         request: &'a EmbeddingRequest,
@@ -47,18 +48,18 @@ pub trait EmbeddingInterface: Send + Sync {
     }
 }
 
-/// The vectors of an input, and the report of the call.
+/// The vectors for the texts of a request, and the report of the call.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct EmbeddingAnswer {
     /// The provider's response.
     pub response: EmbeddingResponse,
-    /// What happened during the call; never serialised.
+    /// The report of the call: attempts, waits and usage. Never serialised.
     pub report: CallReport,
 }
 
 impl EmbeddingAnswer {
-    /// Creates an answer with an empty report, for implementations of [`EmbeddingInterface`].
+    /// Creates an answer with an empty report. For programs that implement [`EmbeddingInterface`] themselves.
     pub fn new(response: EmbeddingResponse) -> Self {
         Self {
             response,
@@ -66,18 +67,18 @@ impl EmbeddingAnswer {
         }
     }
 
-    /// Sets the report.
+    /// Sets the report of the call.
     pub fn with_report(mut self, report: CallReport) -> Self {
         self.report = report;
         self
     }
 
-    /// Returns the vectors in the order of the texts. Fails if one is neither a list of numbers nor their base64.
+    /// Returns the vectors in the order of the texts. Fails if a vector is neither a list of numbers nor a base64 string of 32-bit floats.
     pub fn vectors(&self) -> Result<Vec<Vec<f32>>, VectorError> {
         self.response.vectors()
     }
 
-    /// Returns the usage: see [`CallReport::usage`].
+    /// Returns the tokens that the call used: see [`CallReport::usage`].
     pub fn usage(&self) -> Option<&Usage> {
         self.report.usage.as_ref()
     }
@@ -129,7 +130,7 @@ macro_rules! impl_for_pointers {
 
 impl_for_pointers!(&T, Box<T>, Arc<T>);
 
-/// An embedding request to encode.
+/// An embedding request, encoded once the target is known.
 struct EmbeddingEncoder<'a>(&'a EmbeddingRequest);
 
 impl RequestEncoder for EmbeddingEncoder<'_> {

@@ -1,4 +1,4 @@
-//! Requests encoded for a target, and the trait that encodes them.
+//! Encoded requests, and the trait for encoding a request once its target is known.
 
 use bytes::Bytes;
 use serde::ser::{SerializeMap, Serializer};
@@ -7,22 +7,22 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
 use crate::target::Target;
 
-/// Encodes a request once its target is known.
+/// A request that can be encoded for any target.
 pub(crate) trait RequestEncoder: Sync {
-    /// Returns the request as `target` expects it.
+    /// Encodes the request in the API format of `target`. Fails if the format cannot express the request.
     fn encode(&self, target: &Target) -> Result<EncodedRequest, Error>;
 }
 
-/// A request encoded for its target.
+/// A request that is encoded for its target.
 #[derive(Clone, Debug)]
 pub(crate) struct EncodedRequest {
     pub(crate) endpoint: Endpoint,
     pub(crate) body: Bytes,
-    /// Whether the body asks for a stream.
+    /// Whether the request asks for a streamed answer.
     pub(crate) stream: bool,
-    /// Whether `stream_options` was added here rather than by the caller.
+    /// Whether this library has added `stream_options` to the caller's request.
     pub(crate) added_stream_options: bool,
-    /// Request fields left out because the target's format has no equivalent.
+    /// Paths of the request fields that were left out, because the target's API format has no equivalent.
     pub(crate) dropped: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ impl EncodedRequest {
     }
 }
 
-/// A request that is sent as given, whatever the target.
+/// An encoded request is sent unchanged to any target.
 impl RequestEncoder for EncodedRequest {
     fn encode(&self, _: &Target) -> Result<EncodedRequest, Error> {
         Ok(self.clone())
@@ -47,8 +47,8 @@ impl RequestEncoder for EncodedRequest {
 
 type JsonMap<'a, 'b> = <&'a mut serde_json::Serializer<&'b mut Vec<u8>> as Serializer>::SerializeMap;
 
-/// Encodes a request body: the target's model, the fields that `write_fields` adds, then each of the target's `api_params` that is not
-/// reserved and for which `has_field` is false.
+/// Encodes a request body. The body contains the target's model, the fields that `write_fields` adds, and the target's `api_params` except
+/// those that are `reserved` or that the request sets itself (`has_field`).
 pub(crate) fn encode_body(
     target: &Target,
     reserved: &[&str],

@@ -6,13 +6,13 @@ use llmpool_core::api_format::ApiFormat;
 use crate::base_url::endpoint;
 use crate::error::Error;
 
-/// What a request asks of a target.
+/// An endpoint of the provider's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
-    /// Chat or Responses, by the target's format.
+    /// `chat/completions` or `responses`, depending on the target's API format.
     Generation,
     Embeddings,
-    /// The list of models; a GET request without a body.
+    /// The list of models, which is requested with GET and without a body.
     Models,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct EndpointUris {
 }
 
 impl EndpointUris {
-    /// Joins the base URL with the path of each endpoint. Fails if the base URL does not parse.
+    /// Appends the path of each endpoint to the base URL. Fails if the base URL is invalid.
     pub(crate) fn new(base_url: &str, format: ApiFormat) -> Result<Self, Error> {
         Ok(Self {
             generation: endpoint(base_url, format.path())?,

@@ -1,7 +1,7 @@
 //! The error of calls and configuration.
 //!
-//! `Display` and `Debug` contain key labels, but no key, no prompt and no text of the provider, which may echo either. The provider's
-//! message is only available from [`Error::provider_message`].
+//! `Display` and `Debug` show key labels, but no key, no prompt and no text from the provider, because such a text may repeat a key or a
+//! prompt. The provider's message is available from [`Error::provider_message`] only.
 
 use std::fmt;
 use std::time::Duration;
@@ -37,11 +37,12 @@ pub enum ErrorKind {
     Config,
     /// The provider or model is not configured.
     UnknownModel,
-    /// The request cannot be sent: it cannot be encoded for its target, or exceeds what a limit ever admits.
+    /// The request cannot be sent to its target: the target's API format cannot express the request, or the request is larger than a limit
+    /// ever admits.
     Unsendable,
-    /// The configured limits admit the call only after its deadline. Nothing was sent.
+    /// The call was not sent, because the configured limits would admit it only after its deadline.
     LimitReached,
-    /// The failure of the last attempt, or the state of every key.
+    /// The last attempt failed in this way or, if there was no attempt, no key is usable for this reason.
     Attempt(FailureKind),
 }
 
@@ -62,7 +63,7 @@ impl Error {
         }))
     }
 
-    /// Creates the error of a failed attempt.
+    /// Creates the error of a failed attempt. [`retry_in`](Self::retry_in) is the wait that the provider has requested, if any.
     pub(crate) fn from_failure(failure: Failure) -> Self {
         let mut error = Self::new(ErrorKind::Attempt(failure.kind), failure.kind.as_str());
         error.0.retry_in = failure.retry_after;
@@ -70,19 +71,19 @@ impl Error {
         error
     }
 
-    /// Adds the cause.
+    /// Adds the error that caused this one, for [`source`](std::error::Error::source).
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
-    /// Adds what fixes the error, by the same conventions as the message.
+    /// Adds a help text that tells the user how to fix the error. The conventions of the message apply.
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
         self
     }
 
-    /// Adds the request field that is at fault.
+    /// Adds the path of the request field that is at fault.
     pub(crate) fn with_param(mut self, param: impl Into<String>) -> Self {
         self.0.param = Some(param.into());
         self
@@ -94,13 +95,13 @@ impl Error {
         self
     }
 
-    /// Adds the time after which a retry can succeed.
+    /// Adds the time after which a retry can succeed, measured from the end of the call.
     pub fn with_retry_in(mut self, retry_in: Duration) -> Self {
         self.0.retry_in = Some(retry_in);
         self
     }
 
-    /// Adds the part of the answer that was received.
+    /// Adds the part of the answer that was received before the stream failed.
     pub fn with_partial(mut self, partial: ChatCompletion) -> Self {
         self.0.partial = Some(Box::new(partial));
         self
@@ -113,7 +114,7 @@ impl Error {
 
     /// Returns whether the same call can succeed later without a change to the request, the keys or the configuration.
     ///
-    /// True for limits, throttled keys, exhausted quotas, overload, server errors, timeouts and broken connections.
+    /// True for reached limits, throttled keys, exhausted quotas, overload, server errors, timeouts and broken connections.
     pub fn is_temporary(&self) -> bool {
         match self.0.kind {
             ErrorKind::LimitReached => true,
@@ -125,68 +126,69 @@ impl Error {
         }
     }
 
-    /// Returns what fixes the error, if known, such as the configured models after [`ErrorKind::UnknownModel`]. `Display` does not contain it.
+    /// Returns the help text that tells the user how to fix the error, if there is one: for [`ErrorKind::UnknownModel`], the configured
+    /// models. `Display` does not contain this text.
     pub fn help(&self) -> Option<&str> {
         self.0.help.as_deref()
     }
 
-    /// Returns the HTTP status of the last attempt, if it got an answer.
+    /// Returns the HTTP status of the last attempt, or `None` if the attempt got no response.
     pub fn status(&self) -> Option<u16> {
         self.0.failure.as_ref()?.status
     }
 
-    /// Returns the time after which a retry can succeed, if known. Measured from the end of the call.
+    /// Returns the time after which a retry can succeed, measured from the end of the call, or `None` if that time is unknown.
     pub fn retry_in(&self) -> Option<Duration> {
         self.0.retry_in
     }
 
-    /// Returns the target's id, `provider/model`; empty if the error does not belong to a call.
+    /// Returns the target's id, `provider/model`. Empty if the error does not belong to a call.
     pub fn target(&self) -> &str {
         &self.0.report.target
     }
 
-    /// Returns all attempts of the call, in order.
+    /// Returns the attempts whose request was handed to a connection, in the order in which they were made.
     pub fn attempts(&self) -> &[AttemptReport] {
         &self.0.report.attempts
     }
 
-    /// Returns the report of the call.
+    /// Returns the report of the call; empty if the error does not belong to a call.
     pub fn report(&self) -> &CallReport {
         &self.0.report
     }
 
-    /// Returns the provider's id of the last attempt (`x-request-id`).
+    /// Returns the id that the provider gave to the last attempt (`x-request-id`), if any.
     pub fn request_id(&self) -> Option<&str> {
         self.0.failure.as_ref()?.request_id.as_deref()
     }
 
-    /// Returns the provider's error code.
+    /// Returns the error code of the provider, such as `insufficient_quota`, or `None` if the provider sent none.
     pub fn code(&self) -> Option<&str> {
         self.0.failure.as_ref()?.code.as_deref()
     }
 
-    /// Returns the path of the request field at fault, if the provider or the translation names one.
+    /// Returns the path of the request field at fault, such as `messages[0].name`, if the provider or the translation names a field.
     ///
-    /// It may echo the prompt: show it to the caller, do not log it.
+    /// The path may contain text of the prompt: show it to the caller, but do not log it.
     pub fn param(&self) -> Option<&str> {
         let provider_param = || self.0.failure.as_ref()?.param.as_deref();
         self.0.param.as_deref().or_else(provider_param)
     }
 
-    /// Returns the provider's message with keys masked. It may echo the prompt: show it to the caller, do not log it.
+    /// Returns the provider's error message with keys masked. The message may repeat the prompt: show it to the caller, but do not log it.
     pub fn provider_message(&self) -> Option<&str> {
         self.0.failure.as_ref()?.message.as_deref()
     }
 
-    /// Returns the part of the answer that was received before a stream failed.
+    /// Returns the part of the answer that was received before the stream failed. `None` for errors of other calls.
     pub fn partial(&self) -> Option<&ChatCompletion> {
         self.0.partial.as_deref()
     }
 }
 
 impl Error {
-    /// Returns the errors in a provider file, each with its location and a fix, if that is why it was not loaded. The text of this error
-    /// contains them all.
+    /// Returns the errors in a provider file, each with its location and a fix. `None` if this error has another cause. The text of this
+    /// error contains them all.
     pub fn provider_file_error(&self) -> Option<&ProviderFileError> {
         self.0.provider_file.as_ref()
     }
@@ -233,7 +235,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Writes each attempt with its key and outcome; consecutive equal attempts are written once with their number.
+/// Writes each attempt with its key and outcome. Writes consecutive equal attempts once, with their number.
 fn write_attempts(f: &mut fmt::Formatter<'_>, report: &CallReport) -> fmt::Result {
     let count = report.attempts.len() + report.unsent.len();
     if count == 0 {

@@ -1,7 +1,7 @@
-//! Rejects calls while no key is usable.
+//! The option `fail_fast`: rejects a call while no key is usable.
 //!
-//! By default a call waits for refused keys, since they are probed again after a minute. With `fail_fast` the calls of a batch do not all
-//! wait for the same refusal.
+//! By default, a call waits until a key recovers. With `fail_fast`, the calls of a batch do not each wait for keys that the provider
+//! refuses.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -16,10 +16,11 @@ use llmpool_core::time::Timestamp;
 use crate::clock;
 use crate::target::Target;
 
-/// The interval at which a waiting call checks the keys.
+/// The interval at which a waiting call checks whether a key is usable.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Awaits `wait` while at least one key that the call may use is usable. Fails with the availability of the key that recovers first.
+/// Awaits `wait` as long as at least one key that the call may use is usable. Otherwise fails with the availability of the key that
+/// recovers first.
 pub(crate) async fn while_keys_are_usable<T>(
     target: &Arc<Target>,
     constraint: KeyConstraint,
@@ -33,7 +34,7 @@ pub(crate) async fn while_keys_are_usable<T>(
     .await
 }
 
-/// Resolves once no key of the target is usable.
+/// Resolves once no key of the target that the call may use is usable, with the availability of the key that recovers first.
 async fn keys_unusable(target: &Target, constraint: KeyConstraint) -> KeyAvailability {
     loop {
         if let Some(availability) = unusable_until(target, constraint) {
@@ -43,7 +44,8 @@ async fn keys_unusable(target: &Target, constraint: KeyConstraint) -> KeyAvailab
     }
 }
 
-/// Returns the availability of the key that recovers first, if no key is usable and none has an attempt in flight.
+/// Returns the availability of the key that recovers first. Returns `None` if a key is usable (a throttled key counts as usable) or has an
+/// attempt in flight, whose outcome may show that the key is usable.
 fn unusable_until(target: &Target, constraint: KeyConstraint) -> Option<KeyAvailability> {
     target.provider.admission.with_limiter(|limiter| {
         let keys = limiter.keys_of(target.id).iter();

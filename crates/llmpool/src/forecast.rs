@@ -17,10 +17,11 @@ use crate::provider::Provider;
 use crate::tokens;
 
 impl OpenAiCompatible {
-    /// Forecasts calls under the limits of this model and its keys. Sends nothing. Assumes a provider that obeys the limits and never fails.
+    /// Simulates the calls of `traffic` under the limits of this model and its keys. Sends no request. Assumes that the provider obeys the
+    /// limits and never fails.
     ///
-    /// The forecast begins with the current state of the limits. Attempts that are active now stay active for the whole forecast, so use an
-    /// idle target. Blocks the thread while it simulates: up to seconds for millions of calls.
+    /// The forecast begins with the current state of the limits. Attempts that are active now stay active for the whole forecast, so use a
+    /// model without active calls. Blocks the thread during the simulation, for some seconds if there are millions of calls.
     ///
     /// # Errors
     ///
@@ -30,8 +31,8 @@ impl OpenAiCompatible {
         Ok(forecasts.pop().unwrap_or_default())
     }
 
-    /// Forecasts several models together, each with its relative share of the calls. Returns one forecast per model, in their order. Models of
-    /// one provider share the keys that they have in common.
+    /// Simulates the calls of `traffic` to several models together. Each model comes with its share of the calls, relative to the other
+    /// shares. Returns one forecast per model, in the order of `models`. Models of one provider share the keys that they have in common.
     ///
     /// # Errors
     ///

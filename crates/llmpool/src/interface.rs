@@ -1,4 +1,4 @@
-//! The interface of language models: complete answers and streams.
+//! The interface to language models, with complete and with streamed answers.
 
 use std::fmt;
 use std::pin::Pin;
@@ -20,12 +20,13 @@ use crate::report::CallReport;
 /// A language model that answers chat requests.
 ///
 /// Implemented by [`OpenAiCompatible`](crate::OpenAiCompatible) and [`OpenAiResponsesCompatible`](crate::OpenAiResponsesCompatible), and
-/// through references, `Box` and `Arc`. An implementation of your own needs the four required methods.
+/// through references, `Box` and `Arc`. Programs that implement the trait themselves, for example in tests, write its four required
+/// methods.
 pub trait LlmInterface: Send + Sync {
     /// Returns the model's name without its provider.
     fn model_name(&self) -> &str;
 
-    /// Returns the largest number of tokens that a prompt and its answer may have together.
+    /// Returns the context window: the maximum number of tokens of a prompt and its answer together.
     fn context_window(&self) -> u32;
 
     /// Sends a request and returns the complete answer.
@@ -39,8 +40,8 @@ pub trait LlmInterface: Send + Sync {
 
     /// Sends a request and returns the answer as a stream.
     ///
-    /// Resolves at the first content: earlier failures are retried, later ones are reported by the stream and never retried. Dropping the
-    /// future or the stream closes the connection and releases the key.
+    /// The future resolves when the first content arrives. Failures before that are retried. Later failures are reported by the stream and
+    /// are never retried. Dropping the future or the stream closes the connection and releases the key.
     fn chat_stream_with<'a>(
         &'a self,
         request: &'a ChatRequest,
@@ -64,12 +65,12 @@ pub trait LlmInterface: Send + Sync {
 pub struct ChatResponse {
     /// The provider's response.
     pub completion: ChatCompletion,
-    /// What happened during the call; never serialised.
+    /// The report of the call: attempts, waits and usage. Never serialised.
     pub report: CallReport,
 }
 
 impl ChatResponse {
-    /// Creates an answer with an empty report, for implementations of [`LlmInterface`].
+    /// Creates an answer with an empty report. For programs that implement [`LlmInterface`] themselves.
     pub fn new(completion: ChatCompletion) -> Self {
         Self {
             completion,
@@ -77,23 +78,23 @@ impl ChatResponse {
         }
     }
 
-    /// Sets the report.
+    /// Sets the report of the call.
     pub fn with_report(mut self, report: CallReport) -> Self {
         self.report = report;
         self
     }
 
-    /// Returns the text of the first choice, all its text parts joined; empty if there is none.
+    /// Returns the text of the first choice, with all text parts joined. Empty if there is no text.
     pub fn text(&self) -> String {
         self.completion.text()
     }
 
-    /// Returns the message of the first choice, to append to the conversation.
+    /// Returns the message of the first choice, to append to the conversation. `None` if `choices` is empty.
     pub fn message(&self) -> Option<&Message> {
         self.completion.first().map(|choice| &choice.message)
     }
 
-    /// Returns the tool calls of the first choice.
+    /// Returns the tool calls of the first choice; empty if the model called no tool.
     pub fn tool_calls(&self) -> &[ToolCall] {
         self.message().map_or(&[], |message| &message.tool_calls)
     }
@@ -104,12 +105,12 @@ impl ChatResponse {
         parse_reply(&self.completion)
     }
 
-    /// Returns why the first choice ended.
+    /// Returns the reason why the first choice ended, if the provider reports one.
     pub fn finish_reason(&self) -> Option<&FinishReason> {
         self.completion.first()?.finish_reason.as_ref()
     }
 
-    /// Returns the usage: see [`CallReport::usage`].
+    /// Returns the tokens that the call used: see [`CallReport::usage`].
     pub fn usage(&self) -> Option<&Usage> {
         self.report.usage.as_ref()
     }
@@ -147,23 +148,23 @@ macro_rules! impl_for_pointers {
 
 impl_for_pointers!(&T, Box<T>, Arc<T>);
 
-/// The chunks of a streamed answer. Ends after an error.
+/// The chunks of a streamed answer. The stream ends after its first error.
 ///
-/// Dropping it closes the connection and releases the key.
+/// Dropping the stream closes the connection and releases the key.
 pub struct ChatStream(Pin<Box<dyn ChunkSource>>);
 
-/// A stream of chunks with a report.
+/// A stream of chunks that also reports on its call.
 pub(crate) trait ChunkSource: Stream<Item = Result<ChatChunk, Error>> + Send {
     fn report(&self) -> CallReport;
 }
 
 impl ChatStream {
-    /// Creates a stream of any chunks with an empty report, for implementations of [`LlmInterface`].
+    /// Creates a stream from `chunks`, with an empty report. For programs that implement [`LlmInterface`] themselves.
     pub fn new(chunks: impl Stream<Item = Result<ChatChunk, Error>> + Send + 'static) -> Self {
         Self::with_report(chunks, CallReport::default())
     }
 
-    /// Creates a stream of any chunks with a report.
+    /// Creates a stream from `chunks`, with the given report.
     pub fn with_report(
         chunks: impl Stream<Item = Result<ChatChunk, Error>> + Send + 'static,
         report: CallReport,
@@ -178,17 +179,17 @@ impl ChatStream {
         Self(Box::pin(source))
     }
 
-    /// Returns the next chunk, or `None` at the end.
+    /// Returns the next chunk, or `None` at the end of the stream.
     pub async fn next(&mut self) -> Option<Result<ChatChunk, Error>> {
         std::future::poll_fn(|cx| self.0.as_mut().poll_next(cx)).await
     }
 
-    /// Returns what has happened so far; complete once the stream has ended.
+    /// Returns the report of the call so far. The report is complete once the stream has ended.
     pub fn report(&self) -> CallReport {
         self.0.report()
     }
 
-    /// Returns the next text of the first choice, skipping chunks without text; `None` at the end.
+    /// Returns the next piece of text of the first choice, or `None` at the end of the stream. Skips chunks without text.
     pub async fn next_text(&mut self) -> Option<Result<String, Error>> {
         loop {
             match self.next().await? {
@@ -205,7 +206,7 @@ impl ChatStream {
 
     /// Reads the stream to its end and returns the complete answer.
     ///
-    /// An error carries what was received before it: see [`Error::partial`].
+    /// If the stream fails, the error contains the part of the answer that was received: see [`Error::partial`].
     pub async fn into_response(mut self) -> Result<ChatResponse, Error> {
         let mut assembler = Assembler::new();
         while let Some(chunk) = self.next().await {

@@ -1,18 +1,18 @@
-//! One API key with its limits, as configured.
+//! The configuration of one API key: its secret, its limits and its account.
 
 use llmpool_core::limits::{KeyLimits, Limits};
 
 use crate::secrets::Secret;
 
-/// An API key with its weight and limits.
+/// The configuration of one API key.
 #[derive(Clone, Debug)]
 pub struct KeyEntry {
     /// The key itself.
     pub secret: Secret,
-    /// Weight and limits of the key.
+    /// The weight and the limits of the key.
     pub limits: KeyLimits,
-    /// The name of the account to which the key belongs. Keys of one provider with the same name share one account: their limits of
-    /// requests, tokens and requests per day apply once to all of them together.
+    /// The name of the account to which the key belongs, or `None` if the account is unknown. Keys of one provider with the same account
+    /// name share one quota: all limits except `max_concurrency` apply to these keys together.
     pub quota_group: Option<String>,
 }
 

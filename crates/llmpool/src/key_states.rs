@@ -1,4 +1,4 @@
-//! Saving the states of keys and loading them after a restart.
+//! Saves the states of keys, and loads them after a restart.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -16,10 +16,10 @@ use crate::stored_state::{
 use crate::{clock, random};
 
 impl Providers {
-    /// Saves which keys are in a cooldown and until when, which keys are disabled, and which key created the resources to which requests
-    /// may refer. For [`saved_status`](Self::saved_status), also saves what is in flight and the state of the rate limits.
+    /// Saves which keys are disabled or in a cooldown, when each cooldown ends, and which key created each resource to which requests may
+    /// refer. Also saves the number of attempts in flight and the state of the rate limits, for [`saved_status`](Self::saved_status).
     ///
-    /// The file is replaced as a whole and only its owner can read it. It contains neither keys nor labels.
+    /// The file is replaced as a whole. Only the file's owner can read it. The file contains neither keys nor key labels.
     pub fn save_key_states(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let wall_now = clock::wall_now();
         let salt = format!(
@@ -45,11 +45,11 @@ impl Providers {
         state.write(path.as_ref())
     }
 
-    /// Loads what [`save_key_states`](Self::save_key_states) saved: cooldowns that are not over, disabled keys, and which key created which
-    /// resources. Keys that are no longer configured are ignored.
+    /// Loads what [`save_key_states`](Self::save_key_states) has saved: cooldowns, disabled keys, and which key created which resource.
+    /// Ignores keys that are no longer configured. A key whose cooldown has ended in the meantime is probed before it is used in parallel.
     ///
-    /// Returns the number of keys whose state was loaded; 0 if the file does not exist. Fails if the file cannot be read or is not a state
-    /// file.
+    /// Returns the number of keys whose state was loaded, which is 0 if the file does not exist. Fails if the file cannot be read or is not
+    /// a state file.
     pub fn load_key_states(&self, path: impl AsRef<Path>) -> Result<usize, Error> {
         let Some(state) = StoredState::read(path.as_ref())? else {
             return Ok(0);
@@ -150,7 +150,7 @@ fn load_key(provider: &Provider, id: KeyId, key: &StoredKey, wall_now: Duration)
         return;
     };
     let remaining = Duration::from_millis(key.until.unwrap_or_default()).saturating_sub(wall_now);
-    // A cooldown that is over is loaded too: the key then gets a probe before it is used in parallel.
+    // A cooldown that is over is loaded too, so that the key is probed before it is used in parallel.
     provider
         .admission
         .set_cooldown(id, reason, clock::now() + remaining);

@@ -1,4 +1,4 @@
-//! The state of keys as an operator sees it.
+//! The states of keys, for operators.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,23 +7,24 @@ use llmpool_core::limits::KeyAvailability;
 
 use crate::secrets::KeyLabel;
 
-/// The state and load of a key.
+/// The state, load and limits of a key.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct KeyStatus {
-    /// The key's label: position and fingerprint, never the key itself.
+    /// The key's label: its position and fingerprint, never the key itself.
     pub label: KeyLabel,
-    /// Whether the key is in use, and if not, why.
+    /// Whether the key is usable and, if not, the reason.
     pub state: KeyState,
-    /// The time until the key is used again, or probed by one attempt. `None` for a key that is healthy, probing or disabled.
+    /// The time until the key is used again or probed by one attempt. `None` if the key is healthy, being probed, or disabled.
     pub retry_in: Option<Duration>,
-    /// Attempts in flight.
+    /// The number of attempts in flight.
     pub in_flight: u32,
-    /// The configured requests per minute of the key, or of the account that it shares.
+    /// The maximum number of requests per minute that the configuration sets for the key, or for the account to which the key belongs; the
+    /// stricter of the two. `None` if there is no limit.
     pub configured_per_minute: Option<f64>,
-    /// The requests per minute that the provider was observed to allow.
+    /// The maximum number of requests per minute that the provider's responses reveal. `None` if the responses reveal no limit.
     pub observed_per_minute: Option<f64>,
-    /// The other keys of the same quota group, configured or detected.
+    /// The other keys that share a quota with this key, according to the configuration or to response headers.
     pub shares_with: Vec<KeyLabel>,
 }
 
@@ -31,24 +32,24 @@ pub struct KeyStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyState {
-    /// In use.
+    /// The key is usable.
     Healthy,
-    /// Out of its rate, or that of its account. Used again once `retry_in` has passed.
+    /// The key or its account has exceeded a rate limit. The key is used again once `retry_in` has passed.
     Throttled,
-    /// Out of quota. Probed by one attempt once `retry_in` has passed.
+    /// The account of the key is out of quota. One attempt probes the key once `retry_in` has passed.
     NoQuota,
-    /// Refused by the provider. Probed by one attempt once `retry_in` has passed.
+    /// The provider rejects the key. One attempt probes the key once `retry_in` has passed.
     Invalid,
-    /// Refused by the provider for this model. Probed by one attempt once `retry_in` has passed.
+    /// The provider rejects the key for this model. One attempt probes the key once `retry_in` has passed.
     Forbidden,
-    /// Being probed by one attempt, whose outcome decides.
+    /// One attempt is probing the key. Its outcome decides whether the key is usable.
     Probing,
-    /// Disabled by an operator, or by a configured status policy.
+    /// An operator or a configured status policy has disabled the key.
     Disabled,
 }
 
 impl KeyState {
-    /// Returns the state as reports and metrics print it.
+    /// Returns the name of the state for reports and metrics, such as `no quota`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",

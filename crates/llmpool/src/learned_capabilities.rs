@@ -1,11 +1,11 @@
-//! What the answers of a target reveal about it.
+//! Properties of a target that its answers reveal.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use llmpool_core::estimate::OutputLengths;
 
-/// What the answers of a target have revealed about it so far.
+/// The properties of a target that its answers have revealed so far.
 #[derive(Debug, Default)]
 pub(crate) struct LearnedCapabilities {
     rejects_stream_options: AtomicBool,
@@ -13,7 +13,7 @@ pub(crate) struct LearnedCapabilities {
 }
 
 impl LearnedCapabilities {
-    /// Returns whether `stream_options` may be added to a request that has none.
+    /// Returns whether `stream_options` may be added to a request that does not set them. True until the target rejects them.
     pub(crate) fn accepts_stream_options(&self) -> bool {
         !self.rejects_stream_options.load(Ordering::Relaxed)
     }
@@ -28,7 +28,7 @@ impl LearnedCapabilities {
         self.answer_lengths().record(tokens);
     }
 
-    /// Returns the 95th percentile of the answer lengths in tokens, or `None` until enough answers are known.
+    /// Returns the 95th percentile of the lengths of recent answers in tokens, or `None` before 20 answers are recorded.
     pub(crate) fn p95_answer_length(&self) -> Option<u32> {
         self.answer_lengths().p95()
     }

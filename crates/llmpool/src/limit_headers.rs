@@ -1,4 +1,4 @@
-//! Applying the rate limit and account headers of a response.
+//! Applies the headers of a response that report rate limits and the account of the key.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -12,7 +12,7 @@ use crate::observe;
 use crate::provider::Provider;
 use crate::target::Target;
 
-/// Records the limits of the key in the headers of a response, and detects keys that share an account.
+/// Records the rate limits that the headers of a response report for the key, and detects keys that share an account.
 pub(crate) fn record(target: &Target, permit: &Permit, headers: &HeaderMap) {
     let Some(key) = permit.key() else { return };
     let headers = headers
@@ -38,7 +38,7 @@ pub(crate) fn record(target: &Target, permit: &Permit, headers: &HeaderMap) {
     }
 }
 
-/// Joins keys that were found to share an account, so that the account's limits apply once to all of them.
+/// Joins keys that were found to share an account into one quota group, so that the account's limits apply to all of these keys together.
 fn join_keys(provider: &Provider, keys: &[KeyId]) {
     let is_joined = provider.admission.with_limiter(|limiter| {
         let group = limiter.group_of(keys[0]);

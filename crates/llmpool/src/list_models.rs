@@ -1,4 +1,4 @@
-//! The list of models that a provider offers.
+//! Requests the list of models that a provider offers.
 
 use bytes::Bytes;
 use llmpool_core::models::ModelList;

@@ -1,6 +1,7 @@
-//! Log records: labels, kinds and durations; never a key, a prompt or a text of the provider.
+//! The log records of this library. They contain key labels, kinds of failures and durations, but never a key, a prompt or a text from the
+//! provider.
 //!
-//! Without the feature `tracing`, nothing is recorded and no arguments of records are computed.
+//! Without the feature `tracing`, nothing is recorded, and the arguments of records are not computed.
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
 use llmpool_core::limits::KeyId;

@@ -1,4 +1,4 @@
-//! Models behind OpenAI-compatible endpoints.
+//! Models of providers with an OpenAI-compatible API.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::secrets::KeyLabel;
 use crate::target::Target;
 use crate::token_bucket::{self, RateLimitStatus};
 
-/// A model at one base URL with its key pool. A clone is another handle to the same target.
+/// A model at one base URL, with its key pool. A clone is another handle to the same model.
 #[derive(Clone)]
 pub struct OpenAiCompatible {
     target: Arc<Target>,
@@ -48,17 +48,18 @@ impl OpenAiCompatible {
         &self.target.name
     }
 
-    /// Returns the base URL as configured.
+    /// Returns the base URL as configured. Its query may contain a key: see [`redacted_base_url`](Self::redacted_base_url).
     pub fn base_url(&self) -> &str {
         &self.target.base_url
     }
 
-    /// Returns the base URL for display. Values of query parameters are omitted, because they may contain a key.
+    /// Returns the base URL for display. Replaces the values of all query parameters except `api-version` by `…`, because they may contain
+    /// a key.
     pub fn redacted_base_url(&self) -> String {
         redacted(&self.target.base_url)
     }
 
-    /// Returns the state of the model's rate limit, or `None` if it has none.
+    /// Returns the state of the model's rate limit, or `None` if the model has no rate limit.
     pub fn rate_limit_status(&self) -> Option<RateLimitStatus> {
         token_bucket::status_of(&self.target.provider.admission, self.target.id)
     }
@@ -68,19 +69,20 @@ impl OpenAiCompatible {
         self.target.provider.admission.waiting(self.target.id)
     }
 
-    /// Refills the bucket of the model's rate limit.
+    /// Fills the token bucket of the model's rate limit to its capacity, and clears the model's per-minute and per-day counters.
     pub fn reset_rate_limit(&self) {
         self.target.provider.admission.reset(self.target.id);
     }
 
-    /// Enables or disables a key for all models of its provider. Returns whether there is a key with this label.
+    /// Enables or disables the key with this label, for all models of the provider. Returns whether there is such a key.
     ///
-    /// Attempts in flight continue. Enabling a key discards its earlier state.
+    /// Attempts in flight continue. Enabling a key ends all cooldowns of the key.
     pub fn set_key_enabled(&self, label: &KeyLabel, enabled: bool) -> bool {
         self.target.provider.set_enabled(label, enabled)
     }
 
-    /// Returns the state and load of each key, as seen by this model.
+    /// Returns the state and load of each key of this model. Keys that the provider rejects for this model only are included as
+    /// [`Forbidden`](crate::KeyState::Forbidden).
     pub fn key_status(&self) -> Vec<KeyStatus> {
         let Target {
             provider, id, keys, ..

@@ -1,4 +1,4 @@
-//! Builds models over a key pool.
+//! Builds models that use a key pool.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ use crate::target_settings::TargetSettings;
 use crate::transport::{Connect, ConnectionPools};
 
 impl OpenAiCompatible {
-    /// Adds a model without limits of its own to a key pool. Models over one pool share the load and state of its keys.
+    /// Creates a model that uses the keys of `pool` and has no limits of its own. Models of one pool share the load and states of the keys.
     ///
-    /// `chat/completions` is appended to the base URL, so it must end with `/v1` if the provider's path has it. Fails with
-    /// [`ErrorKind::Config`] if the base URL does not parse.
+    /// `chat/completions` is appended to the base URL, so the base URL must include `/v1` if the provider's endpoints have it in their
+    /// path. Fails with [`ErrorKind::Config`] if the base URL is invalid.
     pub fn new(pool: &ApiKeyPool, model: impl Into<String>, base_url: &str) -> Result<Self, Error> {
         Self::builder(pool, model, base_url).build()
     }
 
-    /// Returns a builder of a model with settings of its own.
+    /// Returns a builder for a model that uses the keys of `pool`, to set limits and other settings.
     pub fn builder(
         pool: &ApiKeyPool,
         model: impl Into<String>,
@@ -81,7 +81,7 @@ impl OpenAiCompatibleBuilder {
         self
     }
 
-    /// Opens connections with `connector` instead of over the network.
+    /// Opens connections with `connector` instead of TCP and TLS, for example in tests.
     pub fn connector(self, connector: Arc<dyn Connect>) -> Self {
         self.connections(Arc::new(ConnectionPools::new(connector)))
     }
@@ -91,15 +91,15 @@ impl OpenAiCompatibleBuilder {
         self
     }
 
-    /// Restricts the model to some keys of the pool. Default: all.
+    /// Restricts the model to these keys of the pool. Default: all keys.
     pub(crate) fn keys(mut self, keys: Vec<KeyId>) -> Self {
         self.keys = Some(keys);
         self
     }
 
-    /// Adds the model to the pool.
+    /// Builds the model.
     ///
-    /// Fails with [`ErrorKind::Config`] if the base URL does not parse, or a limit is 0.
+    /// Fails with [`ErrorKind::Config`] if the base URL is invalid or a limit is 0.
     pub fn build(self) -> Result<OpenAiCompatible, Error> {
         let Self {
             pool,
@@ -155,7 +155,7 @@ impl OpenAiCompatibleBuilder {
     }
 }
 
-/// Adds the headers that every request carries, the key excepted.
+/// Adds the headers that every request has, except the header with the key.
 fn default_headers(mut headers: HeaderMap, uri: &Uri) -> HeaderMap {
     const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("llmpool/", env!("CARGO_PKG_VERSION")));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,4 +1,4 @@
-//! Models behind a Responses API.
+//! Models of providers with a Responses API.
 
 use std::fmt;
 use std::path::Path;
@@ -25,10 +25,12 @@ use crate::raw::{self, RawStream};
 use crate::report::CallReport;
 use crate::responses_encoder::ResponsesEncoder;
 
-/// A model behind a Responses API. A clone is another handle to the same target.
+/// A model of a provider with a Responses API. A clone is another handle to the same model.
 ///
-/// As an [`LlmInterface`] it translates chat requests and answers; a request field without an equivalent is an error that names it.
-/// [`create_response`](Self::create_response) and [`create_response_stream`](Self::create_response_stream) use the format itself.
+/// Implements [`LlmInterface`] by translating chat requests to Responses requests, and the answers back. A call fails if its request has a
+/// field without which the answer would be wrong and that has no equivalent; the error names the field.
+/// [`create_response`](Self::create_response) and [`create_response_stream`](Self::create_response_stream) send Responses requests without
+/// translation.
 #[derive(Clone)]
 pub struct OpenAiResponsesCompatible {
     model: OpenAiCompatible,
@@ -40,39 +42,41 @@ pub struct OpenAiResponsesCompatible {
 pub struct ResponseAnswer {
     /// The provider's response.
     pub response: Response,
-    /// What happened during the call; never serialised.
+    /// The report of the call: attempts, waits and usage. Never serialised.
     pub report: CallReport,
 }
 
 impl ResponseAnswer {
-    /// Returns the text of all message items, joined; empty if there is none.
+    /// Returns the joined text of all message items; empty if there is no text.
     pub fn text(&self) -> String {
         self.response.text()
     }
 
-    /// Returns the usage: see [`CallReport::usage`].
+    /// Returns the tokens that the call used: see [`CallReport::usage`].
     pub fn usage(&self) -> Option<&Usage> {
         self.report.usage.as_ref()
     }
 }
 
 impl OpenAiResponsesCompatible {
-    /// Adds a model without limits of its own to a key pool: see [`OpenAiCompatible::new`].
+    /// Creates a model that uses the keys of `pool` and has no limits of its own: see [`OpenAiCompatible::new`].
     ///
-    /// `responses` is appended to the base URL, so it must end with `/v1` if the provider's path has it.
+    /// `responses` is appended to the base URL, so the base URL must include `/v1` if the provider's endpoints have it in their path.
     pub fn new(pool: &ApiKeyPool, model: impl Into<String>, base_url: &str) -> Result<Self, Error> {
         OpenAiCompatible::builder(pool, model, base_url).build_responses()
     }
 
-    /// Returns the same model as a Responses client: see [`Providers::responses_model`]. `None` if it is not configured with `"api": "responses"`.
+    /// Returns the same model as a Responses client, or `None` if the model is not configured with `"api": "responses"`: see
+    /// [`Providers::responses_model`].
     pub fn from_model(model: &OpenAiCompatible) -> Option<Self> {
         let is_responses = model.target().format == ApiFormat::Responses;
         is_responses.then(|| Self { model: model.clone() })
     }
 
-    /// Loads a `provider.json` whose models all use the Responses API, whatever their `api` field.
+    /// Loads a `provider.json`. All its models use the Responses API, whatever their `api` field is.
     ///
-    /// Each call creates separate pools and limits: load once and share. Fails with [`ErrorKind::Config`].
+    /// Each call of this function creates separate key pools and limits, so load the file once and share the result. Fails with
+    /// [`ErrorKind::Config`].
     pub fn load_from_json_file(path: impl AsRef<Path>) -> Result<Providers, Error> {
         let env = |name: &str| std::env::var(name).ok();
         let mut file = ProviderFile::read(path.as_ref(), &env)?;
@@ -84,7 +88,7 @@ impl OpenAiResponsesCompatible {
         Providers::from_provider_file(file)
     }
 
-    /// Returns the model with its keys, key states and limits.
+    /// Returns the underlying model, which gives access to keys, key states and limits.
     pub fn model(&self) -> &OpenAiCompatible {
         &self.model
     }
@@ -101,8 +105,8 @@ impl OpenAiResponsesCompatible {
 
     /// Sends a request and returns the complete response.
     ///
-    /// A failed response is an error; an incomplete one is not: see its `status`. Dropping the future closes the connection and
-    /// releases the key.
+    /// A response with the status `failed` is an error. A response with the status `incomplete` is returned. Dropping the future closes the
+    /// connection and releases the key.
     pub async fn create_response_with(
         &self,
         request: &ResponsesRequest,
@@ -124,8 +128,8 @@ impl OpenAiResponsesCompatible {
 
     /// Sends a request and returns the response as a stream of events.
     ///
-    /// Resolves at the first content: earlier failures are retried, later ones are reported by the stream and never retried. Dropping the
-    /// future or the stream closes the connection and releases the key.
+    /// The future resolves when the first content arrives. Failures before that are retried. Later failures are reported by the stream and
+    /// are never retried. Dropping the future or the stream closes the connection and releases the key.
     pub async fn create_response_stream_with(
         &self,
         request: &ResponsesRequest,
@@ -199,20 +203,20 @@ impl fmt::Debug for OpenAiResponsesCompatible {
     }
 }
 
-/// The events of a streamed response. Ends after an error.
+/// The events of a streamed response. The stream ends after its first error.
 ///
-/// Dropping it closes the connection and releases the key.
+/// Dropping the stream closes the connection and releases the key.
 pub struct EventStream {
     events: RawStream,
 }
 
 impl EventStream {
-    /// Returns the next event, or `None` at the end.
+    /// Returns the next event, or `None` at the end of the stream.
     pub async fn next(&mut self) -> Option<Result<ResponseEvent, Error>> {
         std::future::poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// Returns what has happened so far; complete once the stream has ended.
+    /// Returns the report of the call so far. The report is complete once the stream has ended.
     pub fn report(&self) -> &CallReport {
         self.events.report()
     }

@@ -1,4 +1,4 @@
-//! The keys of one provider, their admission and their connections.
+//! The keys of one provider, with the state that all calls to the provider share: admission, connections and affinity.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -20,19 +20,19 @@ pub(crate) struct Provider {
     pub(crate) id: String,
     pub(crate) admission: Arc<SharedAdmission>,
     pub(crate) keys: Vec<ApiKey>,
-    /// The connections of targets that bring none of their own.
+    /// The connections of targets without a connector of their own.
     connections: OnceLock<ConnectionPools>,
     shared_quota: Mutex<SharedQuotaDetector>,
     affinity: Mutex<Affinity>,
 }
 
-/// A key in the forms in which it is displayed and sent.
+/// An API key: its label, its secret and the header values with which it is sent.
 pub(crate) struct ApiKey {
     pub(crate) label: KeyLabel,
     pub(crate) secret: Secret,
-    /// `Bearer …`, marked sensitive.
+    /// The header value `Bearer KEY`, marked as sensitive.
     pub(crate) authorization: HeaderValue,
-    /// The key alone, marked sensitive.
+    /// The header value `KEY`, marked as sensitive.
     pub(crate) bare: HeaderValue,
 }
 
@@ -48,23 +48,23 @@ impl Provider {
         }
     }
 
-    /// Locks the detector of keys that share one quota.
+    /// Locks and returns the detector of keys that share one quota.
     pub(crate) fn shared_quota(&self) -> MutexGuard<'_, SharedQuotaDetector> {
         self.shared_quota.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Locks the record of which key created which resource.
+    /// Locks and returns the record of which key created which resource.
     pub(crate) fn affinity(&self) -> MutexGuard<'_, Affinity> {
         self.affinity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the connections of targets that bring none of their own.
+    /// Returns the connections of targets without a connector of their own.
     pub(crate) fn connections(&self) -> &ConnectionPools {
         self.connections
             .get_or_init(|| ConnectionPools::new(Arc::new(NetConnector::from_env())))
     }
 
-    /// Masks the provider's keys in the texts of a failure: providers sometimes echo a key, not only the one that was used.
+    /// Masks all keys of this provider in the texts of a failure, because error messages of providers sometimes contain keys.
     pub(crate) fn masked(&self, mut failure: Failure) -> Failure {
         let texts = [
             &mut failure.message,
@@ -78,7 +78,7 @@ impl Provider {
         failure
     }
 
-    /// Enables or disables the key with this label. Returns whether there is one.
+    /// Enables or disables the key with this label. Returns whether there is such a key.
     pub(crate) fn set_enabled(&self, label: &KeyLabel, enabled: bool) -> bool {
         let position = self.keys.iter().position(|key| key.label == *label);
         let id = position.and_then(|at| self.admission.key_ids().get(at).copied());
@@ -92,7 +92,8 @@ impl Provider {
         &self.keys[id.index()]
     }
 
-    /// Returns the status of each key, as seen by `target` if one is given: a key may be forbidden for one model only.
+    /// Returns the status of each of the keys `ids`. With a `target`, the status includes that the provider rejects a key for this target
+    /// only.
     pub(crate) fn key_status(
         &self,
         target: Option<TargetId>,

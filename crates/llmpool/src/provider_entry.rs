@@ -1,4 +1,4 @@
-//! Providers and their models, as configured by a provider file or in code.
+//! The configuration of providers and their models, which comes from a provider file or from code.
 
 use std::fmt;
 
@@ -8,32 +8,34 @@ use crate::base_url::redacted;
 use crate::key_entry::KeyEntry;
 use crate::target_settings::TargetSettings;
 
-/// A provider with its models.
+/// The configuration of a provider and its models.
 #[derive(Clone, Debug)]
 pub struct ProviderEntry {
-    /// The provider's name; not empty, without a slash.
+    /// The provider's name. Must not be empty or contain a slash.
     pub id: String,
     /// The provider's models.
     pub models: Vec<ModelEntry>,
 }
 
-/// A model of a provider.
+/// The configuration of a model.
 #[derive(Clone)]
 pub struct ModelEntry {
     /// The model name that is sent to the provider.
     pub model_name: String,
-    /// The model's API keys: at least one, without duplicates.
+    /// The model's API keys: at least one key, and no duplicates.
     pub api_keys: Vec<KeyEntry>,
-    /// The URL to which a path such as `chat/completions` is appended.
+    /// The base URL, to which a path such as `chat/completions` is appended.
     pub base_url: String,
-    /// All other settings. A provider file that sets no rate limit gets 10 requests at once and 1.0 requests per second.
+    /// All other settings of the model. In a provider file, a model without a rate limit gets a burst of 10 requests and 1.0 requests per
+    /// second.
     pub settings: TargetSettings,
 }
 
 impl ModelEntry {
-    /// Creates a model with default settings. Keys are strings, [`Secret`](crate::Secret)s, or [`KeyEntry`]s with weight and limits.
+    /// Creates a model with default settings. A key is a string, a [`Secret`](crate::Secret), or a [`KeyEntry`] with weight and limits.
     ///
-    /// A path such as `chat/completions` is appended to the base URL, so it must end with `/v1` if the provider's path has it.
+    /// A path such as `chat/completions` is appended to the base URL, so the base URL must include `/v1` if the provider's endpoints have
+    /// it in their path.
     pub fn new(
         model_name: impl Into<String>,
         base_url: impl Into<String>,
@@ -59,14 +61,15 @@ impl ModelEntry {
         self
     }
 
-    /// Returns the base URL for display. Values of query parameters are replaced, because they may contain a key.
+    /// Returns the base URL for display. Replaces the values of all query parameters except `api-version` by `…`, because they may contain
+    /// a key.
     pub fn redacted_base_url(&self) -> String {
         redacted(&self.base_url)
     }
 }
 
 impl fmt::Debug for ModelEntry {
-    /// Redacts the base URL, whose query may contain a key.
+    /// Redacts the base URL, because its query may contain a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ModelEntry")
             .field("model_name", &self.model_name)

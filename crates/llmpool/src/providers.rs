@@ -20,9 +20,10 @@ use crate::secrets::Secret;
 use crate::target_settings::TargetSettings;
 use crate::transport::{Connect, ConnectionPools, NetConnector};
 
-/// The configured providers and their models. Models of one provider share the load and state of common keys.
+/// The configured providers and their models. Models of one provider share the load and states of the keys that they have in common.
 ///
-/// A clone is another handle to the same providers. Loading a file twice creates two sets that share nothing.
+/// A clone is another handle to the same providers. Loading a file twice creates two independent sets of providers, which do not share
+/// limits or key states.
 #[derive(Clone)]
 pub struct Providers {
     shared: Arc<Shared>,
@@ -31,7 +32,7 @@ pub struct Providers {
 struct Shared {
     /// The configured models by id, `provider/model`.
     models: BTreeMap<String, OpenAiCompatible>,
-    /// A provider that accepts any model name, from the environment.
+    /// The provider that environment variables configure, which accepts any model name.
     open: Option<OpenProvider>,
     warnings: Vec<Diagnostic>,
 }
@@ -44,28 +45,30 @@ struct OpenProvider {
 }
 
 impl Providers {
-    /// Loads a `provider.json`. References are resolved in the environment of the process.
+    /// Loads a `provider.json`. References to environment variables, such as `${NAME}`, are resolved in the environment of the process.
     ///
-    /// Fails with [`ErrorKind::Config`]; the message lists all errors with location and fix.
+    /// Fails with [`ErrorKind::Config`] if the file cannot be loaded. The message lists all errors in the file, each with its location and
+    /// a fix.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::from_provider_file(ProviderFile::read(path.as_ref(), &process_env)?)
     }
 
-    /// Loads the text of a `provider.json`, as [`from_file`](Self::from_file) does.
+    /// Loads providers from the text of a `provider.json`, as [`from_file`](Self::from_file) does from a file.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         Self::from_provider_file(ProviderFile::parse(text, "provider.json", &process_env)?)
     }
 
-    /// Creates the provider `openai` from `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID`. It accepts any
-    /// model name and has no limits.
+    /// Creates the provider `openai` from the environment variables `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_ORG_ID` and
+    /// `OPENAI_PROJECT_ID`. The provider accepts any model name and has no limits.
     ///
-    /// Fails with [`ErrorKind::Config`] if there is no key, or a variable cannot be used.
+    /// Fails with [`ErrorKind::Config`] if `OPENAI_API_KEY` is not set or a variable has an invalid value.
     pub fn from_env() -> Result<Self, Error> {
         let missing = "OPENAI_API_KEY is not set; set it, or load a provider file";
         Self::from_env_with(&process_env)?.ok_or_else(|| Error::new(ErrorKind::Config, missing))
     }
 
-    /// As [`from_env`](Self::from_env), with variables looked up in `env`. Returns `None` if there is no key.
+    /// Creates the provider `openai` as [`from_env`](Self::from_env) does, from variables that are looked up with `env`. Returns `None` if
+    /// `OPENAI_API_KEY` is not set.
     pub fn from_env_with(env: Environment<'_>) -> Result<Option<Self>, Error> {
         let Some(key) = env("OPENAI_API_KEY").filter(|key| !key.trim().is_empty()) else {
             return Ok(None);
@@ -98,7 +101,7 @@ impl Providers {
         Self::with_connector(file.providers, file.warnings, connector)
     }
 
-    /// Creates providers from their entries. A provider file sets some defaults that entries do not have, such as a rate limit.
+    /// Creates providers from entries. An entry without a rate limit has none, unlike a model in a provider file, which gets a default.
     pub fn from_entries(providers: impl IntoIterator<Item = ProviderEntry>) -> Result<Self, Error> {
         let connector = Arc::new(NetConnector::from_env());
         Self::with_connector(providers, Vec::new(), connector)
@@ -123,14 +126,15 @@ impl Providers {
         })
     }
 
-    /// Returns a model by its id `provider/model`, or by its name alone if only one provider has it.
+    /// Returns the model with the id `provider/model`. The model name alone is enough if only one provider has a model of that name.
     ///
-    /// Fails with [`ErrorKind::UnknownModel`]; its [help](Error::help) lists the configured models.
+    /// Fails with [`ErrorKind::UnknownModel`] if no such model is configured. The [help](Error::help) of the error lists the configured
+    /// models.
     pub fn model(&self, id: &str) -> Result<OpenAiCompatible, Error> {
         self.model_with(id, ApiFormat::ChatCompletions)
     }
 
-    /// Returns a model as [`model`](Self::model) does. A provider that accepts any model name serves it in `format`.
+    /// Returns a model as [`model`](Self::model) does. If the provider accepts any model name, the model uses the API format `format`.
     pub(crate) fn model_with(&self, id: &str, format: ApiFormat) -> Result<OpenAiCompatible, Error> {
         if let Some(model) = self.shared.models.get(id) {
             return Ok(model.clone());
@@ -153,22 +157,23 @@ impl Providers {
         }
     }
 
-    /// Returns every configured model in the order of ids. Empty if any model name is accepted.
+    /// Returns all configured models, ordered by id. Empty if the provider comes from environment variables, because it accepts any model
+    /// name.
     pub fn models(&self) -> impl Iterator<Item = &OpenAiCompatible> {
         self.shared.models.values()
     }
 
-    /// Returns whether any model name is accepted, as with a provider from the environment.
+    /// Returns whether any model name is accepted, as by the provider that [`from_env`](Self::from_env) creates.
     pub fn accepts_any_model(&self) -> bool {
         self.shared.open.is_some()
     }
 
-    /// Returns the warnings of the provider file.
+    /// Returns the warnings about the provider file; empty without a file.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.shared.warnings
     }
 
-    /// Returns each key pool once.
+    /// Returns the providers of all models, each provider once.
     pub(crate) fn pools(&self) -> Vec<Arc<Provider>> {
         let mut pools: Vec<Arc<Provider>> = Vec::new();
         let open = self.shared.open.iter().map(|open| &open.pool.provider);
@@ -210,7 +215,8 @@ impl OpenProvider {
     }
 }
 
-/// Returns the headers that OpenAI's clients send for these variables.
+/// Returns the headers that OpenAI's clients send if `OPENAI_ORG_ID` or `OPENAI_PROJECT_ID` is set. Fails if a value cannot be sent in a
+/// header.
 fn account_headers(env: Environment<'_>) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     for (variable, header) in [
@@ -231,7 +237,7 @@ fn account_headers(env: Environment<'_>) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
-/// Adds the models of a provider over one pool of all its keys. Each model uses its own keys only.
+/// Adds the models of a provider. One pool contains the keys of all models; each model uses only its own keys.
 fn add_provider(
     provider: ProviderEntry,
     connections: &Arc<ConnectionPools>,
@@ -280,7 +286,8 @@ fn process_env(name: &str) -> Option<String> {
 }
 
 impl OpenAiCompatible {
-    /// Loads a `provider.json`, as [`Providers::from_file`] does. Each call creates separate pools and limits: load once and share.
+    /// Loads a `provider.json`, as [`Providers::from_file`] does. Each call of this function creates separate key pools and limits, so load
+    /// the file once and share the result.
     pub fn load_from_json_file(path: impl AsRef<Path>) -> Result<Providers, Error> {
         Providers::from_file(path)
     }

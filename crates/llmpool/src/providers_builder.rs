@@ -9,7 +9,8 @@ use crate::provider_entry::{ModelEntry, ProviderEntry};
 use crate::providers::Providers;
 use crate::transport::{Connect, NetConnector};
 
-/// Builds providers in code. Models of one provider share the load and state of common keys, as with a provider file.
+/// Builds [`Providers`] from models that are configured in code. Models of one provider share the load and states of the keys that they
+/// have in common.
 ///
 /// ```
 /// use llmpool::{Limits, ModelEntry, Providers, RateLimit};
@@ -29,14 +30,14 @@ pub struct ProvidersBuilder {
 }
 
 impl Providers {
-    /// Returns a builder. Models have no limits unless their settings set some.
+    /// Returns a builder without models. Models that are added have no limits unless their settings include limits.
     pub fn builder() -> ProvidersBuilder {
         ProvidersBuilder::default()
     }
 }
 
 impl ProvidersBuilder {
-    /// Adds a model to the provider with this name.
+    /// Adds a model to the provider with this name, which is created with its first model.
     pub fn model(mut self, provider: &str, model: ModelEntry) -> Self {
         match self.providers.iter_mut().find(|known| known.id == provider) {
             Some(known) => known.models.push(model),
@@ -48,7 +49,7 @@ impl ProvidersBuilder {
         self
     }
 
-    /// Opens connections with `connector` instead of over the network.
+    /// Opens the connections of all models with `connector` instead of TCP and TLS, for example in tests.
     pub fn connector(mut self, connector: Arc<dyn Connect>) -> Self {
         self.connector = Some(connector);
         self
@@ -56,8 +57,8 @@ impl ProvidersBuilder {
 
     /// Builds the providers.
     ///
-    /// Fails with [`ErrorKind::Config`] at the first invalid entry: a name that is empty, contains a slash or occurs twice, a model
-    /// without keys, a base URL that does not parse, or a limit of 0.
+    /// Fails with [`ErrorKind::Config`] at the first invalid entry: a name that is empty or occurs twice, a provider name that contains a
+    /// slash, a model without keys, an invalid base URL, or a limit of 0.
     pub fn build(self) -> Result<Providers, Error> {
         for provider in &self.providers {
             check(provider)?;

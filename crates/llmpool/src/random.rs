@@ -1,23 +1,23 @@
-//! Random seeds: one per process, mixed with a counter.
+//! Random seeds, made from one seed per process and a counter.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Returns the seed of this process.
+/// Returns the random seed of this process, which is the same on each call.
 pub(crate) fn process_seed() -> u64 {
     static SEED: OnceLock<u64> = OnceLock::new();
     // The standard library seeds its hash maps from the operating system's random source.
     *SEED.get_or_init(|| RandomState::new().hash_one(std::process::id()))
 }
 
-/// Returns a new seed on each call.
+/// Returns a seed that differs on each call.
 pub(crate) fn fresh_seed() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     process_seed() ^ mixed(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Permutes the 64-bit numbers so that neighbours are far apart (splitmix64).
+/// Mixes the bits of a number, so that similar numbers give very different results (splitmix64). The mapping is one-to-one.
 pub(crate) fn mixed(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

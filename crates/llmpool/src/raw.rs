@@ -1,4 +1,4 @@
-//! Answers as bytes: undecoded, with a side view, and with the permits, retries and report of every call.
+//! Calls whose answers are returned as undecoded bytes. Permits, retries and reports work as for all calls.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -28,23 +28,23 @@ use crate::tokens;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RawResponse {
-    /// The body.
+    /// The response body.
     pub body: Bytes,
-    /// What happened during the call.
+    /// The report of the call: attempts, waits and usage.
     pub report: CallReport,
 }
 
-/// The events of an answer as the provider sends them, each with its flags. Ends after an error.
+/// The events of a streamed answer as the provider sends them, each with its flags. The stream ends after its first error.
 ///
-/// Dropping it closes the connection and releases the key.
+/// Dropping the stream closes the connection and releases the key.
 pub struct RawStream {
     provider: Arc<Provider>,
-    /// Events received before the first content.
+    /// Events up to the first content, which were received before the stream was returned to the caller.
     prefix: VecDeque<RawEvent>,
     events: Box<RawEventStream>,
     report: CallReport,
     started: Timestamp,
-    /// The body of the request, for an estimate if the provider reports no usage.
+    /// The body of the request, from which the usage is estimated if the provider reports none.
     request_body: Bytes,
     ended: bool,
 }
@@ -62,14 +62,14 @@ impl CompleteAnswer {
         decode(&self.body).ok_or_else(|| invalid_response(std::mem::take(&mut self.report)))
     }
 
-    /// Records the usage that the provider reported, else an estimate.
+    /// Records the usage that the provider has reported or, if there is none, an estimate.
     pub(crate) fn note_usage(&mut self, usage: Option<Usage>) {
         self.report
             .note_usage(usage, || tokens::estimated_plain(&self.request_body, &self.body));
     }
 }
 
-/// Runs a call to its complete answer.
+/// Runs a call until its answer is complete.
 pub(crate) async fn complete(
     target: &Arc<Target>,
     encoder: &dyn RequestEncoder,
@@ -86,7 +86,7 @@ pub(crate) async fn complete(
     }
 }
 
-/// Runs a streamed call up to its first content.
+/// Runs a streamed call until its first content arrives.
 pub(crate) async fn stream(
     target: &Arc<Target>,
     encoder: &dyn RequestEncoder,
@@ -120,17 +120,17 @@ fn invalid_response(mut report: CallReport) -> Error {
 }
 
 impl RawStream {
-    /// Returns the next event, or `None` at the end.
+    /// Returns the next event, or `None` at the end of the stream.
     pub async fn next(&mut self) -> Option<Result<RawEvent, Error>> {
         std::future::poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// Returns what has happened so far; complete once the stream has ended.
+    /// Returns the report of the call so far. The report is complete once the stream has ended.
     pub fn report(&self) -> &CallReport {
         &self.report
     }
 
-    /// Polls for the next event with JSON data: any but `[DONE]`.
+    /// Polls for the next event with JSON data. Skips `[DONE]`.
     pub(crate) fn poll_json(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Error>>> {
         loop {
             match ready!(self.poll_event(cx)) {
@@ -157,7 +157,7 @@ impl RawStream {
         })
     }
 
-    /// Ends the stream with an error of this kind.
+    /// Ends the stream and returns an error of this kind.
     pub(crate) fn fail(&mut self, kind: FailureKind) -> Error {
         self.fail_with(Failure::new(kind))
     }

@@ -1,4 +1,4 @@
-//! Calls with an encoded request whose answer is returned undecoded.
+//! Calls with a request that is already encoded and an answer that is returned undecoded.
 
 use bytes::Bytes;
 use llmpool_core::translate;
@@ -23,8 +23,8 @@ impl OpenAiCompatible {
 
     /// Sends an encoded chat request unchanged and returns the body of the answer unchanged.
     ///
-    /// The body must name the model and must not ask for a stream; `api_params` are not applied. Dropping the future closes the
-    /// connection and releases the key.
+    /// The body must contain `model` and must not contain `"stream": true`. The configured `api_params` are not added. Dropping the future
+    /// closes the connection and releases the key.
     pub async fn raw_chat_with(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, false);
         let mut answer = raw::complete(self.target(), &request, options).await?;
@@ -35,8 +35,9 @@ impl OpenAiCompatible {
 
     /// Sends an encoded streaming chat request unchanged and returns the events of the answer unchanged.
     ///
-    /// The body must name the model and `"stream": true`, and `stream_options` if usage is wanted; `api_params` are not applied.
-    /// Resolves at the first content. Dropping the future or the stream closes the connection and releases the key.
+    /// The body must contain `model` and `"stream": true`, and `stream_options` if the provider is to report usage. The configured
+    /// `api_params` are not added. The future resolves when the first content arrives. Dropping the future or the stream closes the
+    /// connection and releases the key.
     pub async fn raw_chat_stream_with(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, true);
         raw::stream(self.target(), &request, options).await

@@ -11,15 +11,15 @@ use llmpool_core::time::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::limits::{MAX_WAITING, Rejection};
 
-/// A time this far away counts as never.
+/// A wait of at least this length counts as infinite.
 const NEVER: Duration = Duration::from_secs(10 * 366 * 86_400);
 
-/// Returns the time from `now` until `at`, or `None` if that is practically never.
+/// Returns the time from `now` until `at`, or `None` if `at` is more than ten years away.
 pub(crate) fn retry_in(at: Timestamp, now: Timestamp) -> Option<Duration> {
     Some(at.since(now)).filter(|wait| *wait < NEVER)
 }
 
-/// Returns the error of a rejected call, and the time until a permit is available, if known.
+/// Returns the error of a rejected call. The error contains the time until a permit is available, if known.
 pub(crate) fn rejection_error(rejection: Rejection, now: Timestamp) -> Error {
     let (error, ready_at) = match rejection {
         Rejection::Unsatisfiable(reason) => {

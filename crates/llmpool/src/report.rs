@@ -1,4 +1,4 @@
-//! Reports of calls: available from the answer, the stream and the error.
+//! Reports of calls, which answers, streams and errors contain.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,31 +10,32 @@ use llmpool_core::failure::FailureKind;
 
 use crate::secrets::KeyLabel;
 
-/// The report of one call. Never serialised with the answer.
+/// The report of one call: its attempts, its waits and its usage. Never serialised with the answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct CallReport {
     /// The target's id, `provider/model`.
     pub target: Arc<str>,
-    /// The trace id given by the caller, or generated for this call.
+    /// The trace id that the caller has set or that was generated for this call.
     pub trace_id: TraceId,
-    /// Every attempt whose request was handed to a connection, in order.
+    /// The attempts whose request was handed to a connection, in the order in which they were made.
     pub attempts: Vec<AttemptReport>,
-    /// Attempts for which no connection could be opened.
+    /// The attempts whose request was not sent, because no connection could be opened.
     pub unsent: Vec<AttemptReport>,
-    /// The time spent waiting for permits.
+    /// The total time that the call waited for permits.
     pub waited: Duration,
-    /// The time from the start of the call to its answer or error; for a stream, to its end.
+    /// The time from the start of the call to its answer or error or, for a stream, to the end of the stream.
     pub elapsed: Duration,
-    /// For a stream, the time from the start of the call to the first content.
+    /// The time from the start of the call to the first content of a stream. `None` for other calls.
     pub first_content: Option<Duration>,
-    /// The tokens that the call used: as reported by the provider, else estimated from the lengths of prompt and answer.
+    /// The tokens that the call used: as reported by the provider or, if not reported, estimated from the lengths of prompt and answer.
     ///
-    /// `None` while a stream is running, and where there is nothing to estimate. Missing usage is never reported as 0.
+    /// `None` until a stream has ended, and if the usage can neither be reported nor estimated. An unknown usage is never reported as 0.
     pub usage: Option<Usage>,
-    /// The source of `usage`.
+    /// Whether the provider has reported `usage`, or it is estimated or unknown.
     pub usage_source: UsageSource,
-    /// Request fields left out because the target's format has no equivalent and they do not change the answer's meaning.
+    /// Paths of the request fields that were left out, because the target's API format has no equivalent and the answer is correct without
+    /// them.
     pub dropped: Vec<String>,
 }
 
@@ -44,33 +45,33 @@ pub struct CallReport {
 pub struct AttemptReport {
     /// The label of the key.
     pub key: KeyLabel,
-    /// The kind of failure, or `None` if the attempt succeeded.
+    /// How the attempt failed, or `None` if it succeeded.
     pub failure: Option<FailureKind>,
-    /// The HTTP status, if there was an answer.
+    /// The HTTP status, or `None` if there was no response.
     pub status: Option<u16>,
-    /// The time from the permit to the end of the attempt; for a stream that succeeded, to its first content.
+    /// The time from acquiring the permit to the end of the attempt or, for a stream that succeeded, to its first content.
     pub duration: Duration,
-    /// Whether a reused connection turned out to be dead before the first byte of the answer. The provider most likely never received
-    /// the request.
+    /// Whether the attempt failed because a reused connection was closed before the first byte of the response. In this case the provider
+    /// most likely never received the request.
     pub dead_connection: bool,
-    /// The provider's id of the attempt (`x-request-id`).
+    /// The id that the provider gave to the attempt (`x-request-id`), if any.
     pub request_id: Option<String>,
 }
 
-/// The source of a usage.
+/// The source of the usage in a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UsageSource {
-    /// Reported by the provider.
+    /// The provider has reported the usage.
     Provider,
-    /// Estimated from the length of the texts, to within about 25 %.
+    /// The usage is estimated from the lengths of prompt and answer, usually to within 25 %.
     Estimated,
-    /// Not reported and not estimated.
+    /// The usage is neither reported nor estimated.
     #[default]
     Unknown,
 }
 
 impl UsageSource {
-    /// Returns the source as reports and metrics print it.
+    /// Returns the name of the source for reports and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Provider => "provider",
@@ -81,7 +82,7 @@ impl UsageSource {
 }
 
 impl CallReport {
-    /// Sets the usage to the reported one, else to an estimate. An empty usage counts as missing.
+    /// Sets the usage to `usage` or, if that is `None` or empty, to the estimate.
     pub(crate) fn note_usage(&mut self, usage: Option<Usage>, estimate: impl FnOnce() -> Option<Usage>) {
         self.usage_source = UsageSource::Provider;
         self.usage = usage.filter(|usage| !usage.is_empty());
@@ -94,7 +95,8 @@ impl CallReport {
         }
     }
 
-    /// Returns the number of requests that the provider received, as far as the client can know: attempts on dead connections excluded.
+    /// Returns the number of requests that the provider has received, as far as the client can know. Does not count attempts on dead
+    /// connections.
     pub fn upstream_requests(&self) -> usize {
         self.attempts
             .iter()
@@ -107,17 +109,17 @@ impl CallReport {
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TraceId {
-    /// No call yet.
+    /// There is no call: the report is a default value.
     #[default]
     None,
-    /// Given by the caller.
+    /// The caller has set this id.
     Given(Arc<str>),
-    /// Generated for this call.
+    /// This id was generated for the call.
     Generated(u128),
 }
 
 impl TraceId {
-    /// Returns a new id.
+    /// Generates a new random id.
     pub(crate) fn generate() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let call = NEXT.fetch_add(1, Ordering::Relaxed);

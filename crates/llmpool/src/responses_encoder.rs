@@ -8,7 +8,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::target::Target;
 
-/// A Responses request to encode.
+/// A Responses request, encoded once the target is known.
 pub(crate) struct ResponsesEncoder<'a> {
     pub(crate) request: &'a ResponsesRequest,
     pub(crate) stream: bool,
@@ -16,7 +16,7 @@ pub(crate) struct ResponsesEncoder<'a> {
 
 impl RequestEncoder for ResponsesEncoder<'_> {
     fn encode(&self, target: &Target) -> Result<EncodedRequest, Error> {
-        // Providers refuse `stream_options` without `stream`.
+        // `stream_options` is reserved because providers refuse it without `stream`.
         const RESERVED: [&str; 3] = ["model", "stream", "stream_options"];
         let reserved = if self.stream { &RESERVED[..2] } else { &RESERVED };
         let body = encode_body(

@@ -1,4 +1,4 @@
-//! The status of models and keys in a state file, which another process may have written.
+//! Reads the status of models and keys from a state file, which another process may have written.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,11 +13,11 @@ use crate::secrets::KeyLabel;
 use crate::stored_state::{StoredKey, StoredKeyState, StoredState, fingerprint};
 use crate::token_bucket::RateLimitStatus;
 
-/// The status of the configured models and keys in a state file.
+/// The status of the configured models and keys, read from a state file.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SavedStatus {
-    /// The time since the file was written; `None` if the file does not contain it.
+    /// The time since the file was written; `None` if the file does not say when it was written.
     pub age: Option<Duration>,
     /// The models, ordered by id.
     pub models: Vec<SavedModel>,
@@ -27,20 +27,21 @@ pub struct SavedStatus {
     pub unknown_keys: usize,
 }
 
-/// The rate limit and wait queue of a model in a state file.
+/// The rate limit and wait queue of a model, read from a state file.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SavedModel {
-    /// The id, `provider/model`.
+    /// The model's id, `provider/model`.
     pub id: String,
-    /// The rate limit; `None` if none is configured. `available_tokens` includes the tokens refilled since the file was written, as if no
-    /// request had been sent; it is the capacity if the file does not contain the model.
+    /// The state of the model's rate limit; `None` if no rate limit is configured. `available_tokens` is the number in the file plus the
+    /// tokens refilled since the file was written, as if no request had been sent since. If the file does not contain the model, it is the
+    /// capacity.
     pub rate_limit: Option<RateLimitStatus>,
-    /// The number of calls in the wait queue.
+    /// The number of calls in the wait queue when the file was written.
     pub waiting: usize,
 }
 
-/// The state of a key in a state file.
+/// The state of a key, read from a state file.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SavedKey {
@@ -48,17 +49,17 @@ pub struct SavedKey {
     pub provider: String,
     /// The key's label.
     pub label: KeyLabel,
-    /// The state: healthy, throttled, no quota, invalid or disabled.
+    /// The state of the key: healthy, throttled, no quota, invalid or disabled.
     pub state: KeyState,
-    /// The time until the key is used or probed again; `None` if it is healthy or disabled.
+    /// The time until the key is used or probed again; `None` if the key is healthy or disabled.
     pub retry_in: Option<Duration>,
-    /// The number of attempts in flight.
+    /// The number of attempts in flight when the file was written.
     pub in_flight: u32,
 }
 
 impl Providers {
-    /// Returns the status of the configured models and keys that [`save_key_states`](Self::save_key_states) saved, in this or another
-    /// process. Changes nothing.
+    /// Reads the status of the configured models and keys from a file that [`save_key_states`](Self::save_key_states) has written, in this
+    /// or in another process. Does not change the state of any key.
     ///
     /// Fails if the file does not exist, cannot be read or is not a state file.
     pub fn saved_status(&self, path: impl AsRef<Path>) -> Result<SavedStatus, Error> {
@@ -80,7 +81,7 @@ impl Providers {
         })
     }
 
-    /// Returns all configured keys, and the number of stored keys that are not configured.
+    /// Returns the saved states of all configured keys, and the number of keys in the file that are not configured.
     fn saved_keys(&self, state: &StoredState, wall_now: Duration) -> (Vec<SavedKey>, usize) {
         let stored = state.keys.iter();
         let stored: HashMap<_, _> = stored
@@ -123,7 +124,7 @@ fn key_state(stored: &StoredKey, wall_now: Duration) -> (KeyState, Option<Durati
     };
     let until = Duration::from_millis(stored.until.unwrap_or_default());
     match until.saturating_sub(wall_now) {
-        // A throttled key is used again without a probe.
+        // A throttled key whose cooldown is over is used again without a probe.
         Duration::ZERO if stored.state == StoredKeyState::Throttled => (KeyState::Healthy, None),
         remaining => (state, Some(remaining)),
     }

@@ -1,4 +1,4 @@
-//! API keys, and removing them from text.
+//! API keys and their labels, and the masking of keys in texts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 
-/// An API key. It has no `Display` and no `Serialize`; its `Debug` output is a fingerprint.
+/// An API key. Does not implement `Display` or `Serialize`. Its `Debug` output is a fingerprint.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(Arc<str>);
 
@@ -20,12 +20,12 @@ impl Secret {
         Self(key.into())
     }
 
-    /// Returns the key itself.
+    /// Returns the text of the key.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Returns the label of this key at `position`, starting at 1, of its pool.
+    /// Returns the label of this key. `position` is the key's position in its pool, starting at 1.
     pub fn label(&self, position: usize) -> KeyLabel {
         KeyLabel(format!("key-{position} ({})", self.fingerprint()).into())
     }
@@ -35,7 +35,7 @@ impl Secret {
         self.header("Bearer ")
     }
 
-    /// Returns the key as a header value, or `None` if it contains characters that a header cannot contain.
+    /// Returns the header value `KEY`, or `None` if the key contains characters that a header cannot contain.
     pub(crate) fn bare(&self) -> Option<HeaderValue> {
         self.header("")
     }
@@ -85,26 +85,27 @@ impl From<String> for Secret {
     }
 }
 
-/// The maximum length in characters of a text from a provider; longer ones are cut.
+/// The maximum length of a text from a provider, in characters. Longer texts are cut.
 const MAX_TEXT_CHARS: usize = 4096;
 
-/// Returns a text from a provider with each of `secrets`, and everything that looks like a key, replaced by `[key]`.
+/// Masks keys in a text from a provider: replaces each of `secrets`, and everything that looks like a key, by `[key]`. Cuts the text to
+/// [`MAX_TEXT_CHARS`] characters.
 pub(crate) fn mask_secrets<'a>(text: &str, secrets: impl Iterator<Item = &'a Secret>) -> String {
     let mut text = text.to_owned();
     let mut found: Vec<&str> = secrets
         .map(Secret::expose)
         .filter(|secret| text.contains(secret))
         .collect();
-    // Longest first: one key may be a prefix of another.
+    // The longest key is replaced first, because one key may be a prefix of another.
     found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     for secret in found {
         text = text.replace(secret, "[key]");
     }
-    // Cut last: a key that is cut in half would not be recognised.
+    // The text is cut last, because a key that is cut in half would not be recognised.
     mask_lookalikes(&text).chars().take(MAX_TEXT_CHARS).collect()
 }
 
-/// Replaces words that begin with `sk-`, including those with asterisks: providers echo keys with their middle masked.
+/// Replaces words that begin with `sk-`. A word may contain asterisks, because some providers mask only the middle of a key.
 fn mask_lookalikes(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;

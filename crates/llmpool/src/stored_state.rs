@@ -1,8 +1,8 @@
 //! The state file: what `save_key_states` stores and `load_key_states` and `saved_status` read.
 //!
 //! A key is identified by a fingerprint that is salted per file, so that the file reveals nothing about the keys. Responses and encrypted
-//! items are identified by fingerprints too. Timestamps are milliseconds since the Unix epoch, because the clocks of two processes have
-//! different origins.
+//! items are identified by fingerprints too. Timestamps are milliseconds since the Unix epoch, because monotonic clocks of different
+//! processes have different origins.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ use crate::secrets::Secret;
 /// The version of the file format.
 pub(crate) const VERSION: u32 = 1;
 
-/// The content of a state file. Members that a file of an earlier release does not have are empty.
+/// The content of a state file. Members that are absent, because an earlier release has written the file, are empty.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct StoredState {
@@ -43,11 +43,11 @@ pub(crate) struct StoredKey {
     pub(crate) provider: String,
     pub(crate) fingerprint: String,
     pub(crate) state: StoredKeyState,
-    /// The end of the cooldown.
+    /// The end of the cooldown, in milliseconds since the Unix epoch. `None` for a disabled key.
     pub(crate) until: Option<u64>,
 }
 
-/// Why a stored key is not used.
+/// The reason why a stored key is not used.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StoredKeyState {
@@ -62,7 +62,7 @@ pub(crate) enum StoredKeyState {
 pub(crate) struct StoredAffinity {
     pub(crate) provider: String,
     pub(crate) fingerprint: String,
-    /// Fingerprints in hexadecimal.
+    /// Fingerprints of the resource ids, in hexadecimal.
     #[serde(rename = "by_it")]
     pub(crate) resources: Vec<String>,
 }
@@ -80,13 +80,13 @@ pub(crate) struct StoredLoad {
 pub(crate) struct StoredModel {
     #[serde(rename = "model")]
     pub(crate) id: String,
-    /// The available tokens of the rate limit; `None` without a rate limit.
+    /// The tokens that are available in the model's rate limit bucket; `None` if the model has no rate limit.
     pub(crate) available: Option<u32>,
     pub(crate) waiting: usize,
 }
 
 impl StoredKeyState {
-    /// Returns the state to store for a cooldown, or `None` if the cooldown is about a target and not the key.
+    /// Returns the state to store for a key in a cooldown, or `None` if the cooldown concerns a target and not the key.
     pub(crate) fn from_cooldown(reason: CooldownReason) -> Option<Self> {
         match reason {
             CooldownReason::Throttled | CooldownReason::Unclear => Some(Self::Throttled),
@@ -96,7 +96,7 @@ impl StoredKeyState {
         }
     }
 
-    /// Returns the reason of the cooldown, or `None` if the key is disabled.
+    /// Returns the reason for the stored cooldown, or `None` if the key is disabled.
     pub(crate) fn cooldown(self) -> Option<CooldownReason> {
         match self {
             Self::Throttled => Some(CooldownReason::Throttled),
@@ -108,7 +108,7 @@ impl StoredKeyState {
 }
 
 impl StoredState {
-    /// Reads a state file. Returns `None` if it does not exist.
+    /// Reads a state file. Returns `None` if the file does not exist. Fails if the file cannot be read or has another format or version.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, Error> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -123,13 +123,13 @@ impl StoredState {
         Ok(Some(state))
     }
 
-    /// Replaces a state file.
+    /// Writes a state file, replacing an existing one.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
         self.replace(path)
             .map_err(|error| unusable(path, &error.to_string()))
     }
 
-    /// Writes a new file and renames it, so that a crash leaves either the old or the new file.
+    /// Writes a temporary file and renames it to `path`, so that a crash leaves either the old or the new file, complete.
     fn replace(&self, path: &Path) -> io::Result<()> {
         let mut new_path = path.as_os_str().to_owned();
         new_path.push(".new");

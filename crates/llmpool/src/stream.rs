@@ -1,7 +1,7 @@
-//! The events of one streamed answer: what the transport delivers, classified, under the timeouts of the call.
+//! The events of one streamed answer: reads them from the response body, classifies them, and enforces the timeouts of the call.
 //!
-//! Invariant: the permit is held until the last byte and no longer. The stream ends without an error only after a terminal signal.
-//! Time during which the caller does not poll does not count against the provider.
+//! Invariants: the permit is held exactly until the stream ends. A stream without a terminal event (`[DONE]`, for example) ends with an
+//! error. The time during which the caller does not poll the stream does not count towards the timeouts.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,22 +18,22 @@ use crate::clock::{self, Timer};
 use crate::tokens::StreamPermit;
 use crate::transport::Body;
 
-/// Limit on the size of one event, in bytes.
+/// The maximum size of one event, in bytes.
 const MAX_EVENT_BYTES: usize = 16 << 20;
-/// How long usage may follow the last finish reason.
+/// The maximum wait for an event with usage after the last finish reason.
 const USAGE_GRACE: Duration = Duration::from_secs(10);
-/// How long the end of the body may follow `[DONE]`. The connection can be reused only after it.
+/// The maximum wait for the end of the body after `[DONE]`. Reading the body to its end allows the connection to be reused.
 const END_GRACE: Duration = Duration::from_secs(1);
 
 /// One event of a streamed answer, with its classification.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RawEvent {
-    /// The event, unchanged.
+    /// The event as the provider sent it.
     pub event: SseEvent,
-    /// Facts about the event.
+    /// What the event contains: content, usage, an error or the end of the answer.
     pub flags: EventFlags,
-    /// For the decoder: set if the event equals an earlier one except for a few values.
+    /// Set if the event equals an earlier event of the stream except for a few values, so that it can be decoded faster.
     pub(crate) repeat: Option<EventRepeat>,
 }
 
@@ -45,14 +45,14 @@ pub(crate) struct RawEventStream {
     permit: Option<StreamPermit>,
     recorder: Option<AffinityRecorder>,
     limits: StreamLimits,
-    /// When the wait for the provider began.
+    /// The time at which a poll first found no bytes to read since the last bytes arrived. `None` if no poll has waited since then.
     waiting_since: Option<Timestamp>,
-    /// When the wait for what may follow the terminal signal began.
+    /// The time at which a poll first waited for what may follow the complete answer: usage, or the end of the body.
     complete_since: Option<Timestamp>,
     timer: Timer,
 }
 
-/// Timeouts of a stream.
+/// The timeouts of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamLimits {
     pub(crate) first_content_at: Timestamp,
@@ -61,7 +61,7 @@ pub(crate) struct StreamLimits {
 }
 
 impl RawEventStream {
-    /// Creates a stream over the body of an answer. `recorder` records the resources that the answer creates.
+    /// Creates the stream of the events in `body`. `recorder` records the resources that the answer creates.
     pub(crate) fn new(
         body: Body,
         api_format: ApiFormat,
@@ -81,14 +81,14 @@ impl RawEventStream {
         }
     }
 
-    /// Holds the permit until the end of the stream.
+    /// Stores the permit, which is released when the stream ends or is dropped.
     pub(crate) fn hold(&mut self, permit: StreamPermit) {
         if self.body.is_some() {
             self.permit = Some(permit);
         }
     }
 
-    /// Returns the state of the stream.
+    /// Returns what the events so far have revealed: content, usage, and the end of the answer.
     pub(crate) fn view(&self) -> &StreamView {
         &self.view
     }
@@ -97,12 +97,12 @@ impl RawEventStream {
         std::future::poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// Polls for the next event. Returns `None` after a proper end, and otherwise one failure before `None`.
+    /// Polls for the next event. At the end of a complete answer, returns `None`. If the answer fails, returns one failure and then `None`.
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Failure>>> {
         loop {
             match self.decoder.next_event() {
                 Err(_) => return self.fail(Failure::new(FailureKind::InvalidResponse)),
-                // The body is read to its end only so that the connection can be reused.
+                // Nothing in the rest of the body is used. It is read to its end so that the connection can be reused.
                 Ok(Some(_)) if self.view.is_done() => continue,
                 Ok(Some(event)) => return self.classify(event),
                 Ok(None) => {}
@@ -154,7 +154,7 @@ impl RawEventStream {
         })))
     }
 
-    /// Returns the time until which to wait for the next byte, and the failure if none arrives.
+    /// Returns the time until which to wait for the next byte, and the kind of failure if no byte arrives by then.
     fn next_timeout(&mut self) -> (Timestamp, FailureKind) {
         let StreamLimits {
             first_content_at,
@@ -183,7 +183,7 @@ impl RawEventStream {
         }
     }
 
-    /// Ends the stream: properly after a terminal signal, and otherwise with a failure of this kind.
+    /// Ends the stream: without an error if the answer is complete, otherwise with a failure of the kind `otherwise`.
     fn end(&mut self, otherwise: FailureKind) -> Poll<Option<Result<RawEvent, Failure>>> {
         if self.view.is_complete() {
             self.close();
@@ -197,7 +197,7 @@ impl RawEventStream {
         Poll::Ready(Some(Err(failure)))
     }
 
-    /// Closes the stream: drops the body and settles the permit. Every later poll returns `None`.
+    /// Closes the stream: drops the body, settles the reserved tokens and releases the permit. All later polls return `None`.
     pub(crate) fn close(&mut self) {
         self.body = None;
         if let Some(permit) = self.permit.take() {

@@ -1,4 +1,4 @@
-//! One model at one base URL, with everything that a call to it needs.
+//! A target: one model at one base URL, with everything that a call needs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,26 +26,26 @@ const API_KEY: HeaderName = HeaderName::from_static("api-key");
 pub(crate) struct Target {
     pub(crate) provider: Arc<Provider>,
     pub(crate) id: TargetId,
-    /// The keys of the provider that this target may use.
+    /// The keys of the provider that calls to this target may use.
     pub(crate) keys: Vec<KeyId>,
-    /// `provider/model`.
+    /// The target's id, `provider/model`.
     pub(crate) name: Arc<str>,
     pub(crate) model: String,
     /// The base URL as configured.
     pub(crate) base_url: String,
     pub(crate) format: ApiFormat,
     pub(crate) uris: EndpointUris,
-    /// The header that carries the key.
+    /// The request header in which the key is sent.
     pub(crate) key_header: KeyHeader,
     pub(crate) connections: Arc<ConnectionPool>,
-    /// The headers of every request, the key excepted.
+    /// The headers of every request, except the header with the key.
     pub(crate) headers: HeaderMap,
-    /// Fields added to each request that does not set them itself.
+    /// Fields that are added to each request that does not set them.
     pub(crate) api_params: Vec<(String, Json)>,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeouts: Timeouts,
     pub(crate) context_window: u32,
-    /// Whether a limit counts tokens, so that each call must estimate its demand.
+    /// Whether a limit of the target or of its keys counts tokens, so that the tokens of each call must be estimated.
     pub(crate) counts_tokens: bool,
     pub(crate) expected_output: Option<u32>,
     pub(crate) on_status: StatusPolicy,
@@ -53,14 +53,14 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Adds a key of the provider to the headers of a request.
+    /// Adds the header with the provider's key `key` to a request.
     pub(crate) fn add_key(&self, headers: &mut HeaderMap, key: KeyId) {
         let key = self.provider.key(key);
         let (name, value) = self.key_header_of(&key.authorization, &key.bare);
         headers.insert(name, value.clone());
     }
 
-    /// Adds a key that the provider does not know. Does nothing if it cannot be sent in a header.
+    /// Adds the header with a key that is not in the pool. Does nothing if the key cannot be sent in a header.
     pub(crate) fn add_foreign_key(&self, headers: &mut HeaderMap, key: &'static str) {
         let secret = Secret::from(key);
         if let (Some(authorization), Some(bare)) = (secret.bearer(), secret.bare()) {

@@ -17,39 +17,42 @@ const DEFAULT_CONTEXT_WINDOW: u32 = 200_000;
 
 /// The settings of a target besides its keys, model and base URL.
 ///
-/// Construct it with `..TargetSettings::default()`: fields will be added.
+/// Construct with `..TargetSettings::default()`, because later versions will add fields.
 #[derive(Clone)]
 pub struct TargetSettings {
-    /// The wire format of the target's API. Default: Chat Completions.
+    /// The API format of the target. Default: Chat Completions.
     pub api: ApiFormat,
-    /// Limits of this model, whatever the key. Default: none.
+    /// The limits of this model, for all its keys together. Default: no limits.
     ///
-    /// For `tpm` a call reserves an estimate of its prompt and answer, which is corrected by the usage that the provider reports.
+    /// A call first counts towards `tpm` with an estimate of its prompt and answer tokens. The estimate is replaced by the usage that the
+    /// provider reports.
     pub limits: Limits,
-    /// Tokens reserved for an answer if the request sets no maximum; only used where a limit counts tokens.
+    /// The tokens that are reserved for an answer if the request sets no maximum. Used only if a limit counts tokens.
     ///
-    /// `None`, the default: the 95th percentile of the answers so far, and 1024 until enough of them are known.
+    /// Default: `None`, which reserves the 95th percentile of the lengths of recent answers, or 1024 tokens until 20 answers are known.
     pub expected_output_tokens: Option<u32>,
-    /// Consecutive failures of the target (5xx, timeouts, no connection) that open its circuit breaker.
+    /// The number of consecutive failures of the target (5xx, timeouts, no connection) after which its circuit breaker opens.
     ///
-    /// It stays open for 5 s, doubling up to 60 s, and is then probed by a single call. `None`, the default: it never opens, which is
-    /// right without an alternative target. A pause named by the provider is observed in either case.
+    /// The breaker stays open for 5 s; after that, a single call probes the target. The time doubles with each failed probe, up to 60 s.
+    /// Default: `None`, so that the breaker never opens, which is right for a program without an alternative target. A wait that the
+    /// provider requests is always observed.
     pub breaker: Option<u32>,
-    /// Overrides of what an HTTP status does to a key.
+    /// What happens to the key of an attempt that is answered with a given HTTP status. Default: empty, so that each status is handled in
+    /// the standard way.
     pub on_status: StatusPolicy,
-    /// Whether limits observed in headers and refusals slow down the keys. Default: `true`.
+    /// Whether the limits that response headers and refusals reveal also apply, in addition to the configured limits. Default: `true`.
     pub learn_limits: bool,
-    /// The number of retries after the first attempt. Default: 5.
+    /// The maximum number of retries after the first attempt. Default: 5.
     pub max_retries: u32,
-    /// The upper bound of the first backoff, which doubles with each retry. Default: 1 s.
+    /// The upper bound of the backoff before the first retry. The bound doubles with each retry. Default: 1 s.
     pub retry_delay: Duration,
     /// The timeouts of each attempt and of the whole call.
     pub timeouts: Timeouts,
-    /// The largest number of tokens of a prompt and its answer. Default: 200 000.
+    /// The maximum number of tokens of a prompt and its answer together. Default: 200 000.
     pub context_window: u32,
-    /// Fields added to each request that does not set them itself.
+    /// Fields that are added to each request that does not set them. Default: empty.
     pub api_params: Vec<(String, Json)>,
-    /// Headers sent with every request.
+    /// Headers that are sent with every request. Default: empty.
     pub headers: HeaderMap,
 }
 
@@ -74,7 +77,7 @@ impl Default for TargetSettings {
 }
 
 impl fmt::Debug for TargetSettings {
-    /// Omits the values of headers and parameters, which may be secret.
+    /// Omits the values of headers and parameters, because they may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let params: Vec<_> = self.api_params.iter().map(|(name, _)| name).collect();
         let headers: Vec<_> = self.headers.keys().collect();

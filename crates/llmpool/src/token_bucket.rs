@@ -1,4 +1,4 @@
-//! A token bucket for pacing anything.
+//! A token bucket that programs can use to limit the rate of any operation.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use llmpool_core::time::Timestamp;
 use crate::clock;
 use crate::limits::{MAX_WAITING, Rejection, SharedAdmission};
 
-/// A token bucket that starts full, refills steadily and serves waiters in order of arrival. A clone is another handle to the same bucket.
+/// A token bucket that starts full, refills at a constant rate and serves waiting requests in the order of their arrival. A clone is
+/// another handle to the same bucket.
 #[derive(Clone)]
 pub struct TokenBucket {
     admission: Arc<SharedAdmission>,
@@ -22,45 +23,47 @@ pub struct TokenBucket {
 /// The state of a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RateLimitStatus {
-    /// The largest number of tokens.
+    /// The maximum number of tokens in the bucket.
     pub capacity: u32,
-    /// Tokens refilled per second.
+    /// The number of tokens that are added per second.
     pub refill_rate: f64,
-    /// Whole tokens available now.
+    /// The number of whole tokens in the bucket.
     pub available_tokens: u32,
-    /// The number of waiters.
+    /// The number of waiting requests.
     pub waiting: usize,
 }
 
-/// Why no tokens were acquired. The bucket is unchanged.
+/// The reason why a request for tokens failed. The request has taken no tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcquireError {
-    /// The wait queue is full.
+    /// The wait queue is full, so the request was rejected at once.
     Full {
-        /// The time after which the tokens would be available, measured from the rejection.
+        /// The time from the rejection until the tokens would be available.
         retry_in: Duration,
     },
-    /// The tokens are available only after the timeout.
+    /// The tokens would be available only after the timeout.
     Timeout {
-        /// The time after which the tokens would be available, measured from the rejection; `None` if unknown.
+        /// The time from the rejection until the tokens would be available; `None` if unknown.
         retry_in: Option<Duration>,
     },
-    /// The request exceeds the capacity.
+    /// The request asks for more tokens than the capacity of the bucket.
     MoreThanCapacity {
-        /// The largest number of tokens that can be acquired at once.
+        /// The maximum number of tokens that one request can acquire.
         capacity: u32,
     },
 }
 
 impl TokenBucket {
-    /// Creates a full bucket of `capacity` tokens, refilled at `refill_rate` tokens per second. Fails if either is 0.
+    /// Creates a full bucket of `capacity` tokens, refilled at `refill_rate` tokens per second. Fails if either number is 0 or the rate is
+    /// not a valid number.
     pub fn new(capacity: u32, refill_rate: f64) -> Result<Self, RateLimitError> {
         let admission = Arc::new(SharedAdmission::default());
         let target = admission.add_target(&[], Some(RateLimit::new(capacity, refill_rate)?));
         Ok(Self { admission, target })
     }
 
-    /// Acquires `tokens` if they are available and no waiter precedes. Returns whether it did; never waits.
+    /// Acquires `tokens` without waiting. Returns whether the tokens were acquired: false if there are too few, or if an earlier request
+    /// waits.
     pub fn try_acquire(&self, tokens: u32) -> bool {
         let taken = self
             .admission
@@ -71,9 +74,10 @@ impl TokenBucket {
         })
     }
 
-    /// Waits for `tokens`, at most for `timeout`. A request that cannot be served in time is rejected as soon as that is known.
+    /// Waits for `tokens`, at most for `timeout`; without a limit if that is `None`. Fails as soon as it is known that the tokens will not
+    /// be available in time.
     ///
-    /// Dropping the future acquires nothing.
+    /// Dropping the future cancels the request, which then takes no tokens.
     pub async fn acquire(&self, tokens: u32, timeout: Option<Duration>) -> Result<(), AcquireError> {
         let deadline = timeout.map_or(Timestamp::MAX, |timeout| clock::now() + timeout);
         let request = request(tokens, self.admission.next_ticket(), deadline);
@@ -107,7 +111,7 @@ impl TokenBucket {
         })
     }
 
-    /// Refills the bucket.
+    /// Fills the bucket to its capacity.
     pub fn reset_rate_limit(&self) {
         self.admission.reset(self.target);
     }
@@ -163,7 +167,7 @@ impl fmt::Display for AcquireError {
                 f.write_str("the bucket serves the request only after the timeout")
             }
             Self::MoreThanCapacity { capacity } => {
-                write!(f, "the request exceeds the capacity of {capacity} of the bucket")
+                write!(f, "the request exceeds the bucket's capacity of {capacity}")
             }
         }
     }

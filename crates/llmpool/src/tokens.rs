@@ -1,4 +1,4 @@
-//! The tokens that a call needs and uses; only computed where a limit counts tokens.
+//! Estimates the tokens of a call before it is sent, and settles the estimate with the usage afterwards.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::endpoint::Endpoint;
 use crate::limits::Permit;
 use crate::target::Target;
 
-/// The fields of a request that bound the length of its answer.
+/// The request fields that limit the length of the answer.
 #[derive(Deserialize)]
 struct AnswerBounds {
     max_completion_tokens: Option<u32>,
@@ -30,7 +30,7 @@ impl AnswerBounds {
     }
 }
 
-/// Returns the demand of a request: an estimate of its prompt plus the expected answer.
+/// Returns the demand of a request: one request and, if a limit counts tokens, the estimated prompt tokens plus the expected answer tokens.
 pub(crate) fn demand(target: &Target, request: &EncodedRequest) -> Demand {
     let EncodedRequest { endpoint, body, .. } = request;
     if !target.counts_tokens || *endpoint == Endpoint::Models {
@@ -57,7 +57,7 @@ pub(crate) fn demand(target: &Target, request: &EncodedRequest) -> Demand {
     }
 }
 
-/// Returns the maximum answer length in tokens that the target's `api_params` set.
+/// Returns the maximum answer length in tokens that the target's `api_params` set, if they set one.
 pub(crate) fn default_max_tokens(target: &Target) -> Option<u32> {
     let param = |name| {
         let (_, value) = target.api_params.iter().find(|(known, _)| known == name)?;
@@ -77,12 +77,12 @@ pub(crate) fn estimated_plain(request: &[u8], body: &[u8]) -> Option<Usage> {
     stream_view::estimated_tokens(body).map(|answer| estimated(request, answer))
 }
 
-/// Estimates the usage of an answer without text.
+/// Estimates the usage of a call whose answer contains no text: only the prompt is counted.
 pub(crate) fn estimated_input(request: &[u8]) -> Usage {
     estimated(request, 0)
 }
 
-/// Estimates the usage of a stream so far, if it has content.
+/// Estimates the usage of a stream so far. Returns `None` if the stream has no content.
 pub(crate) fn estimated_stream(request: &[u8], view: &StreamView) -> Option<Usage> {
     Some(estimated(request, view.estimated_tokens())).filter(|_| view.has_content())
 }
@@ -91,7 +91,7 @@ fn estimated(request: &[u8], answer: u32) -> Usage {
     Usage::new(u64::from(estimate::tokens(request)), u64::from(answer))
 }
 
-/// Settles the reserved tokens with the usage that a complete answer reports.
+/// Replaces the estimated tokens of a permit by the usage that a complete answer reports.
 pub(crate) fn settle_plain(target: &Target, permit: &mut Permit, body: &[u8]) {
     if target.counts_tokens {
         settle(target, permit, translate::parse_usage(body));
@@ -109,7 +109,7 @@ fn settle(target: &Target, permit: &mut Permit, usage: Option<Usage>) {
     }
 }
 
-/// The permit of a stream, and the target whose answer lengths it updates.
+/// The permit of a stream, and the target for which the length of the answer is recorded.
 #[derive(Debug)]
 pub(crate) struct StreamPermit {
     pub(crate) permit: Permit,
@@ -117,7 +117,7 @@ pub(crate) struct StreamPermit {
 }
 
 impl StreamPermit {
-    /// Settles the reserved tokens with the usage that the stream reported, and releases the permit.
+    /// Replaces the estimated tokens by the usage that the stream has reported, if any, and releases the permit.
     pub(crate) fn end(mut self, usage: Option<&[u8]>) {
         if self.target.counts_tokens {
             let usage = usage.and_then(|json| serde_json::from_slice(json).ok());

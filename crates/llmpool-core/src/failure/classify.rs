@@ -85,7 +85,7 @@ const QUOTA_PHRASES: &[&str] = &[
     "free quota",
 ];
 
-/// Classifies a response with an error status. `error` is its parsed body, if it has one.
+/// Classifies a response with an error status. `error` is the parsed body of the response, if there is one.
 pub fn classify(status: u16, headers: &ErrorHeaders, error: Option<&ProviderError>) -> Failure {
     let empty = ProviderError::default();
     let error = error.unwrap_or(&empty);

@@ -2,7 +2,7 @@
 //!
 //! Some providers use statuses in their own way, such as 418 for a blocked key or 403 for an unsupported region.
 //!
-//! Invariant: a status without an entry is classified as by default, and a wait that the provider requests is never shortened.
+//! Invariants: a status without an entry is classified in the standard way. A wait that the provider requests is never shortened.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use crate::limits::CooldownReason;
 pub enum KeyAction {
     /// Starts a cooldown.
     Park {
-        /// The minimum length; longer if the provider requests a longer wait.
+        /// The duration of the cooldown. If the provider requests a longer wait, that wait applies.
         pause: Duration,
         /// The models to which the cooldown applies.
         scope: KeyScope,
     },
     /// Takes the key out of use until an operator enables it again.
     Disable {
-        /// The models to which this applies.
+        /// The models for which the key is taken out of use.
         scope: KeyScope,
     },
-    /// Leaves the key in use. Whether the call is retried is decided as by default.
+    /// Leaves the key in use. Does not affect whether the call is retried.
     Ignore,
 }
 
@@ -62,7 +62,7 @@ impl StatusPolicy {
         self.actions.iter().map(|(status, _)| *status)
     }
 
-    /// Returns the action for a status, if one is configured.
+    /// Returns the configured action for a status, or `None` if there is no action or no status.
     pub fn action(&self, status: Option<u16>) -> Option<KeyAction> {
         let found = self.actions.iter().find(|(known, _)| Some(*known) == status);
         found.map(|(_, action)| *action)

@@ -5,7 +5,7 @@ use crate::seeded_rng::SeededRng;
 /// The 95th percentile of the standard normal distribution.
 const NORMAL_P95: f64 = 1.644_853_626_951_472_2;
 
-/// A constant or a log-normal distribution. Latencies and output lengths have such long tails.
+/// A constant or a log-normal distribution, whose long tail is typical of latencies and output lengths.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogNormal {
     mean: f64,
@@ -14,7 +14,7 @@ pub struct LogNormal {
 }
 
 impl LogNormal {
-    /// Creates a constant.
+    /// Creates a distribution that always yields `amount`.
     pub const fn fixed(amount: f64) -> Self {
         Self {
             mean: amount,
@@ -24,7 +24,7 @@ impl LogNormal {
 
     /// Creates a distribution with the given mean and 95th percentile.
     ///
-    /// Returns `None` unless `mean > 0` and `mean <= p95 <= 3.8 * mean`: no log-normal distribution has other values.
+    /// Returns `None` unless `mean > 0` and `mean <= p95 <= 3.8 * mean`, because no log-normal distribution has other values.
     pub fn with_p95(mean: f64, p95: f64) -> Option<Self> {
         let ratio = p95 / mean;
         let discriminant = NORMAL_P95 * NORMAL_P95 - 2.0 * ratio.ln();

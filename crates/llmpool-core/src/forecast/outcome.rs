@@ -24,7 +24,7 @@ pub struct Forecast {
     pub waits: Vec<Duration>,
     /// The most used of the model's own limits, if it has any.
     pub model_limit: Option<Utilization>,
-    /// The usage of its keys, over all models.
+    /// The usage of the model's keys, by the calls of all models.
     pub keys: Vec<KeyUsage>,
     /// The waiting time of all calls together, by the limit for which the head of the queue waited; longest first. Includes the calls that gave
     /// up.

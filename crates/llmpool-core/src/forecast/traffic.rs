@@ -51,15 +51,15 @@ pub enum Arrivals {
 pub struct RecordedCall {
     /// The arrival, from the start of the forecast.
     pub at: Duration,
-    /// The tokens of its prompt.
+    /// The number of tokens of the prompt.
     pub prompt_tokens: Option<u32>,
-    /// The tokens of its response.
+    /// The number of tokens of the response.
     pub output_tokens: Option<u32>,
-    /// The latency of its response.
+    /// The time from admission to the complete response.
     pub latency: Option<Duration>,
-    /// Its caller. Callers are admitted fairly.
+    /// The id of the caller. Waiting callers are admitted fairly.
     pub caller: u64,
-    /// The index of its model. An index that is out of range means the last model.
+    /// The index of the model that the call uses. An index that is out of range means the last model.
     pub model: usize,
 }
 
@@ -68,7 +68,7 @@ pub struct RecordedCall {
 pub struct Burst {
     /// The number of calls.
     pub calls: u32,
-    /// The interval. The first burst comes after one interval.
+    /// The interval between two bursts. The first burst comes one interval after the start.
     pub every: Duration,
 }
 

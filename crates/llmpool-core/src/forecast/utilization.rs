@@ -9,7 +9,7 @@ use crate::limits::{KeyId, LimitKind, Limiter, Limits, TargetId, WaitReason};
 pub struct KeyUsage {
     /// The key.
     pub key: KeyId,
-    /// Calls that were admitted with it.
+    /// The number of calls that were admitted with this key.
     pub calls: u64,
     /// Prompt and output tokens of these calls.
     pub tokens: u64,

@@ -56,7 +56,7 @@ pub struct Attempts {
     rng: SeededRng,
     retries_spent: u32,
     tried_keys: Vec<KeyId>,
-    /// Keys of which an attempt failed for a reason that is, or may be, the key's.
+    /// The keys with a failed attempt for which the key is, or may be, to blame.
     rejecting_keys: Vec<KeyId>,
     decision: Decision,
     has_retried_dead_connection: bool,
@@ -82,7 +82,7 @@ impl Attempts {
         }
     }
 
-    /// Returns what to do at `now`.
+    /// Returns what the call does next, at the time `now`.
     pub fn next(&mut self, now: Timestamp) -> NextAction {
         match self.decision {
             Decision::Stop => NextAction::GiveUp,
@@ -94,7 +94,8 @@ impl Attempts {
         }
     }
 
-    /// Returns whether the call may use the granted key. Returning to a key that it has already tried spends a retry, if one is left.
+    /// Returns whether the call may use the granted key. If the call has already tried this key, using the key again spends a retry;
+    /// returns false if no retry is left.
     pub fn try_use_key(&mut self, key: KeyId) -> bool {
         if self.decision != Decision::AttemptWithOtherKey || !self.tried_keys.contains(&key) {
             return true;
@@ -102,7 +103,7 @@ impl Attempts {
         self.try_spend_retry()
     }
 
-    /// Returns whether an attempt with this key failed for a reason that is, or may be, the key's.
+    /// Returns whether an attempt with this key failed and the key is, or may be, to blame.
     pub fn is_rejected_by(&self, key: KeyId) -> bool {
         self.rejecting_keys.contains(&key)
     }

@@ -20,7 +20,7 @@ const PER_SECOND: u64 = 500;
 /// Earned retries expire after one to two of these intervals.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The retries that the calls of a target have left.
+/// The number of retries that the calls of a target together have left.
 #[derive(Clone, Debug)]
 pub struct RetryBudget {
     /// In thousandths of a retry.
@@ -51,12 +51,13 @@ impl RetryBudget {
         self.earn(PER_CALL);
     }
 
-    /// Records a successful attempt, which earns a part of a retry. It counts in the interval of the latest call or retry.
+    /// Records a successful attempt, which earns a part of a retry. The success counts in the interval of the latest call or retry, because
+    /// this function reads no clock.
     pub fn record_success(&mut self) {
         self.earn(PER_SUCCESS);
     }
 
-    /// Spends one retry. Returns whether one was left.
+    /// Spends one retry. Returns whether a retry was left.
     pub fn try_spend(&mut self, now: Timestamp) -> bool {
         self.advance_to(now);
         let millis = now.since(self.refilled_at).as_millis() as u64;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::seeded_rng::SeededRng;
 
-/// The upper bound of the exponential backoff, unless the base is longer.
+/// The upper bound to which the exponential backoff grows. A longer base is not reduced.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 /// The number of retries of a call, and the backoff between them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
-    /// Retries after the first attempt; 0 means a single attempt. Default 5.
+    /// The maximum number of retries after the first attempt; 0 means a single attempt. Default: 5.
     pub max_retries: u32,
     /// The upper bound of the first backoff. It doubles with each retry, up to one minute. Default 1 s.
     pub base: Duration,

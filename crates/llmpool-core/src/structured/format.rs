@@ -10,16 +10,16 @@ use crate::chat::{Json, ResponseFormat};
 /// Limit of providers on the length of a schema name, in characters.
 const MAX_NAME_LENGTH: usize = 64;
 
-/// Returns the response format for replies of type `T`, as a schema in the strict subset that OpenAI and other providers enforce.
+/// Returns the response format for replies of type `T`: a schema in the subset of JSON Schema that strict mode of OpenAI and other
+/// providers accepts.
 ///
 /// Every object requires all its fields and allows no others; an `Option` is a field that may be `null`. Doc comments become
 /// descriptions, except on fields of a recursive type, because a reference cannot have a description. Bounds, patterns and formats
 /// are left out, because many models reject schemas with them. The type still validates its values when the reply is parsed; state
 /// such rules in doc comments for the model.
 ///
-/// # Errors
-/// If the type needs a feature that the strict subset does not support: maps, tuples, values of any type, flattened enums, or a reply
-/// that is not a struct.
+/// # Errors Fails if the type needs a feature that strict mode does not support: maps, tuples, values of any type, flattened enums, or a
+/// reply that is not a struct.
 pub fn json_schema<T: JsonSchema>() -> Result<ResponseFormat, SchemaError> {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.meta_schema = None);
     let generated = settings.into_generator().into_root_schema_for::<T>().to_value();

@@ -10,7 +10,7 @@ use serde::de::{Expected, Unexpected};
 /// Position at which a reply does not fit a type, and what was expected there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// From the inside out.
+    /// The segments of the path, innermost first.
     path: Vec<PathSegment>,
     reason: String,
     detail: String,
@@ -46,7 +46,7 @@ impl Mismatch {
         &self.reason
     }
 
-    /// Returns the full message of the type's own validation. It may quote the reply, so `Display` and `Debug` leave it out.
+    /// Returns the full message of the type's own validation. The message may quote the reply, so `Display` and `Debug` leave it out.
     pub fn detail(&self) -> &str {
         if self.detail.is_empty() {
             &self.reason

@@ -1,8 +1,8 @@
-//! Errors for types that have no strict schema.
+//! Errors for types whose schema strict mode does not accept.
 
 use std::fmt;
 
-/// Error for a type that has no strict schema, with the position in the type.
+/// Error for a type whose schema strict mode does not accept, with the position of the problem in the type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaError {
     path: String,

@@ -1,4 +1,4 @@
-//! Conversion of JSON schemas to the strict subset.
+//! Converts JSON schemas to the subset of JSON Schema that strict mode accepts.
 //!
 //! Annotations are dropped, keywords with an equivalent are rewritten, and all others are errors, because a keyword that a provider
 //! does not support fails the whole request. Definitions are written in the order of their first reference; unused ones are dropped.
@@ -52,7 +52,7 @@ const CONVERTED: [&str; 12] = [
 const ROOT: &str = "#";
 const DEFINITIONS: &str = "#/$defs/";
 
-/// Converts a generated schema to the strict subset.
+/// Converts a generated schema to the subset of JSON Schema that strict mode accepts.
 pub(super) fn to_strict(type_name: &str, generated: &Value) -> Result<Value, SchemaError> {
     let Some(root) = generated.as_object() else {
         return Err(SchemaError::new(type_name.to_owned(), Unsupported::Root));
@@ -205,7 +205,8 @@ impl StrictConverter<'_> {
         Ok(())
     }
 
-    /// Converts `oneOf` to `anyOf`, the only form in the subset. The variants of an enum exclude each other anyway.
+    /// Converts `oneOf` to `anyOf`, because strict mode accepts only `anyOf`. The meaning is the same, because the variants of an enum
+    /// exclude each other.
     fn any_of(&mut self, schema: &JsonObject, branches: &[Value]) -> Result<JsonObject, SchemaError> {
         if schema.contains_key("properties") || schema.contains_key("type") {
             return Err(self.unsupported(Unsupported::FlattenedEnum));

@@ -1,4 +1,4 @@
-//! Acquiring a permit, at once or by waiting.
+//! Acquires permits: at once, or by waiting in the queue of the target.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use crate::clock::Timer;
 use crate::sync::Arc;
 
 impl SharedAdmission {
-    /// Acquires a permit if it is available at once and no older request waits for it.
+    /// Acquires a permit without waiting. Returns `None` if no permit is available at once, or if an older request waits for one.
     pub(crate) fn try_acquire(
         self: &Arc<Self>,
         target: TargetId,
@@ -22,7 +22,8 @@ impl SharedAdmission {
         Some(Permit::new(self.clone(), grant))
     }
 
-    /// Waits for a permit. Dropping the future leaves the queue, and releases a grant that it received meanwhile.
+    /// Waits for a permit. Dropping the future removes the request from the queue and releases a grant that the request has received in the
+    /// meantime.
     pub(crate) fn acquire(self: &Arc<Self>, target: TargetId, request: AcquireRequest) -> Acquire {
         Acquire {
             admission: self.clone(),
@@ -34,7 +35,8 @@ impl SharedAdmission {
     }
 }
 
-/// Waits in a queue until granted, rejected, or dropped. The timer covers both the next retry and the deadline.
+/// A future that waits in the queue of a target until its request is granted or rejected. The timer fires at the earlier of two times: the
+/// next time at which a grant may be possible, and the deadline.
 #[derive(Debug)]
 pub(crate) struct Acquire {
     admission: Arc<SharedAdmission>,

@@ -1,4 +1,4 @@
-//! The right to make one attempt.
+//! Permits: each gives the right to make one attempt.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use llmpool_core::limits::{CooldownReason, Grant, KeyId, LimitSnapshots, Provisi
 use super::shared_admission::SharedAdmission;
 use crate::sync::Arc;
 
-/// A concurrency slot on a key plus reserved quota. Dropping it frees the slot, and refunds the quota unless the request was handed to a
-/// connection.
+/// The right to make one attempt: a concurrency slot of a key, plus reserved quota. Dropping the permit frees the slot. It also refunds the
+/// quota, unless the request was handed to a connection.
 #[derive(Debug)]
 pub(crate) struct Permit {
     admission: Arc<SharedAdmission>,
@@ -27,27 +27,27 @@ impl Permit {
         }
     }
 
-    /// The reserved key; `None` if the target has none.
+    /// Returns the reserved key, or `None` if the target has no keys.
     pub(crate) fn key(&self) -> Option<KeyId> {
         self.grant.key()
     }
 
-    /// Marks the quota as spent: the request is handed to a connection.
+    /// Marks the quota as spent, because the request is handed to a connection.
     pub(crate) fn mark_used(&mut self) {
         self.is_used = true;
     }
 
-    /// Marks the quota as unspent: the connection returned the request unwritten.
+    /// Marks the quota as unspent, because the connection closed before the request was written.
     pub(crate) fn mark_unused(&mut self) {
         self.is_used = false;
     }
 
-    /// Returns whether the request was handed to a connection.
+    /// Returns whether the quota is spent: the request was handed to a connection.
     pub(crate) fn is_used(&self) -> bool {
         self.is_used
     }
 
-    /// Records that the attempt succeeded.
+    /// Records that the attempt succeeded. The permit keeps its slot.
     pub(crate) fn record_success(&self) {
         let grant = &self.grant;
         self.admission
@@ -62,7 +62,8 @@ impl Permit {
             .change(|admission, now, wakes| admission.complete(grant, now, wakes));
     }
 
-    /// Records that the target failed. It cools down for `duration`, or without one if its circuit breaker opens.
+    /// Records that the target failed. With a `duration`, the target cools down for that time. Without one, it cools down only if this
+    /// failure opens its circuit breaker.
     pub(crate) fn record_target_failure(&self, duration: Option<Duration>) {
         let grant = &self.grant;
         self.admission
@@ -76,14 +77,15 @@ impl Permit {
             .change(|admission, now, wakes| admission.record_limits(grant, snapshots, now, wakes));
     }
 
-    /// Corrects the reserved tokens from the estimate to those used.
+    /// Settles the attempt: replaces the estimated tokens that the limits have counted by the `tokens` that were used.
     pub(crate) fn settle(&mut self, tokens: u32) {
         let grant = &mut self.grant;
         self.admission
             .change(|admission, now, wakes| admission.settle(grant, tokens, now, wakes));
     }
 
-    /// Records that the provider refused the key, which cools down: for `duration`, or without one for a time that doubles.
+    /// Records that the provider refused the key, and starts a cooldown of the key. Without a `duration`, the cooldown doubles with each
+    /// consecutive refusal. Returns a value with which [`SharedAdmission::restore`] reverts the cooldown.
     pub(crate) fn record_refusal(
         &self,
         reason: CooldownReason,

@@ -2,8 +2,8 @@
 //!
 //! Core's [`Admission`] makes all decisions; this file locks it and calls the wakers.
 //!
-//! Invariant: no lock is held across an await, and no waker is called under the lock. Everything depends on the lock and the wakers only, so that
-//! `tests/loom.rs` can explore every interleaving.
+//! Invariant: no lock is held across an await, and no waker is called under the lock. Tasks are synchronised only by the lock and the
+//! wakers, so that `tests/loom.rs` can explore every interleaving.
 
 use std::sync::PoisonError;
 use std::task::Waker;
@@ -17,7 +17,7 @@ use llmpool_core::time::Timestamp;
 use crate::clock;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
-/// The wait queues and limits of one provider, shared by all its calls.
+/// The wait queues and limits of one provider, shared by all calls to the provider.
 #[derive(Debug, Default)]
 pub(crate) struct SharedAdmission {
     admission: Mutex<Admission<Waker>>,
@@ -25,7 +25,8 @@ pub(crate) struct SharedAdmission {
 }
 
 impl SharedAdmission {
-    /// Runs a change under the lock, then wakes the waiters that it concerns.
+    /// Runs `change` under the lock, then wakes the waiters that the change concerns. `change` receives the current time, and the list to
+    /// which it adds the wakers.
     pub(super) fn change<T>(
         &self,
         change: impl FnOnce(&mut Admission<Waker>, Timestamp, &mut Vec<Waker>) -> T,
@@ -41,25 +42,27 @@ impl SharedAdmission {
         self.admission.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the limiter.
+    /// Runs `read` on the limiter under the lock, and returns its result.
     pub(crate) fn with_limiter<T>(&self, read: impl FnOnce(&Limiter) -> T) -> T {
         read(self.lock().limiter())
     }
 
+    /// Adds a key with its limits, and returns its id.
     pub(crate) fn add_key(&self, limits: KeyLimits) -> KeyId {
         self.lock().add_key(limits)
     }
 
+    /// Adds a target that may use `keys`, and returns its id.
     pub(crate) fn add_target(&self, keys: &[KeyId], limits: impl Into<TargetLimits>) -> TargetId {
         self.lock().add_target(keys, limits, clock::now())
     }
 
-    /// All keys, in the order in which they were added.
+    /// Returns all keys, in the order in which they were added.
     pub(crate) fn key_ids(&self) -> Vec<KeyId> {
         self.with_limiter(Limiter::key_ids)
     }
 
-    /// Joins keys into one quota group.
+    /// Joins keys into one quota group with these limits. `learn` is whether limits that responses reveal also apply to the group.
     pub(crate) fn join_keys(&self, keys: &[KeyId], limits: Limits, learn: bool) -> QuotaGroupId {
         self.change(|admission, now, wakes| admission.join_keys(keys, limits, learn, now, wakes))
     }
@@ -69,12 +72,12 @@ impl SharedAdmission {
         self.change(|admission, now, wakes| admission.set_enabled(key, enabled, now, wakes));
     }
 
-    /// Sets a cooldown that is known from an earlier run.
+    /// Puts a key in a cooldown that an earlier run of the program has saved.
     pub(crate) fn set_cooldown(&self, key: KeyId, reason: CooldownReason, until: Timestamp) {
         self.change(|admission, now, wakes| admission.set_cooldown(key, reason, until, now, wakes));
     }
 
-    /// Reverts a cooldown.
+    /// Reverts a provisional cooldown, because the key turned out not to be to blame.
     pub(crate) fn restore(&self, cooldown: ProvisionalCooldown) {
         self.change(|admission, now, wakes| admission.restore(cooldown, now, wakes));
     }
@@ -84,7 +87,7 @@ impl SharedAdmission {
         self.change(|admission, now, wakes| admission.reset(target, now, wakes));
     }
 
-    /// Returns a new ticket, younger than all earlier ones.
+    /// Returns a new ticket, which stands behind all earlier tickets in the order of arrival.
     pub(crate) fn next_ticket(&self) -> Ticket {
         Ticket(self.next_ticket.fetch_add(1, Ordering::Relaxed))
     }
@@ -95,7 +98,7 @@ impl SharedAdmission {
         self.next_ticket()
     }
 
-    /// Spends one retry of the target's retry budget, and returns whether there was one.
+    /// Spends one retry of the target's retry budget. Returns whether a retry was left.
     pub(crate) fn try_spend_retry(&self, target: TargetId) -> bool {
         self.lock().try_spend_retry(target, clock::now())
     }
@@ -105,7 +108,7 @@ impl SharedAdmission {
         self.lock().earliest(target, clock::now())
     }
 
-    /// The number of waiters for this target.
+    /// Returns the number of calls in the wait queue of a target.
     pub(crate) fn waiting(&self, target: TargetId) -> usize {
         self.lock().waiting(target)
     }

@@ -18,11 +18,11 @@ pub struct Diagnostic {
     pub field: String,
     /// What is wrong.
     pub message: String,
-    /// An edit or a command that fixes it.
+    /// An edit or a command that fixes the problem.
     pub help: String,
 }
 
-/// The errors in a provider file, at least one. A file with an error is not loaded.
+/// The errors in a provider file that was not loaded; at least one error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderFileError(Vec<Diagnostic>);
 
@@ -41,7 +41,7 @@ impl Diagnostic {
 }
 
 impl ProviderFileError {
-    /// `errors` must not be empty.
+    /// Creates the error from at least one diagnostic.
     pub(super) fn new(mut errors: Vec<Diagnostic>) -> Self {
         errors.sort_by_key(|error| (error.line, error.column));
         Self(errors)
@@ -52,7 +52,7 @@ impl ProviderFileError {
         self.0.first().map_or("", |error| &error.file)
     }
 
-    /// Returns all errors, in the order of the file.
+    /// Returns all errors, in the order of their locations in the file.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Raw JSON values with their paths and positions.
+//! Undecoded JSON values of a provider file, with their paths and positions.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,13 +6,13 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A value of the file with its path, such as `openai[0].api_keys[2]`.
+/// A JSON value of the file, with its path, such as `openai[0].api_keys[2]`.
 pub(super) struct Field<'a> {
     pub(super) path: String,
     pub(super) value: &'a RawValue,
 }
 
-/// The members of an object in the order of the file, duplicates included.
+/// The members of an object in the order of the file, including duplicates.
 pub(super) struct Fields<'a> {
     path: String,
     members: Vec<(Cow<'a, str>, &'a RawValue)>,
@@ -43,7 +43,7 @@ impl<'a> Field<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Returns the path of a member, whether it exists or not.
+    /// Returns the path that a member of this name has, even if the object has no such member.
     pub(super) fn path_of(&self, name: &str) -> String {
         match &*self.path {
             "" => name.to_owned(),
@@ -51,14 +51,14 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Returns the first member of this name.
+    /// Returns the first member of this name, or `None` if there is none.
     pub(super) fn get(&self, name: &str) -> Option<Field<'a>> {
         let (_, value) = self.members.iter().find(|(known, _)| known == name)?;
         let path = self.path_of(name);
         Some(Field { path, value })
     }
 
-    /// Returns the first member of this name, unless it is `null`.
+    /// Returns the first member of this name, or `None` if there is none or its value is `null`.
     pub(super) fn get_non_null(&self, name: &str) -> Option<Field<'a>> {
         self.get(name).filter(|field| !field.is_null())
     }
@@ -72,7 +72,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The members of an object, deserialized without their paths.
+/// The names and undecoded values of an object's members.
 struct RawMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for RawMembers<'a> {
@@ -122,7 +122,7 @@ impl JsonKind {
         }
     }
 
-    /// Returns the kind with its article, for error messages.
+    /// Returns the name of the kind with an article, such as `a string`, for error messages.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Object => "an object",
@@ -135,7 +135,7 @@ impl JsonKind {
     }
 }
 
-/// The offsets of the lines of a text, for converting pieces of the text to positions.
+/// The offsets of the lines in a text, to find the line and column of a value.
 pub(super) struct LineIndex<'a> {
     text: &'a str,
     line_starts: Vec<usize>,
@@ -150,7 +150,8 @@ impl<'a> LineIndex<'a> {
         }
     }
 
-    /// Returns the line and the column in characters, both starting at 1, of a value of the text.
+    /// Returns the line and column at which a value begins. Both start at 1; columns are counted in characters. `value` must be a slice of
+    /// the text.
     pub(super) fn position(&self, value: &RawValue) -> (usize, usize) {
         let offset = (value.get().as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
         let line = self.line_starts.partition_point(|start| *start <= offset);

@@ -1,4 +1,4 @@
-//! Reading a provider file.
+//! Reads and checks a provider file.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::provider_entry::ProviderEntry;
 /// The JSON Schema (draft 2020-12) of the provider file, for editors and validators.
 pub const PROVIDER_SCHEMA: &str = include_str!("../../schema/provider.schema.json");
 
-/// A checked provider file with all references to keys resolved.
+/// The content of a provider file: checked, and with all references to keys resolved.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ProviderFile {
@@ -36,13 +36,13 @@ impl ProviderFile {
         Self::parse(&read_text(path)?, &path.display().to_string(), env)
     }
 
-    /// Reads and checks a file for use without requests: a reference that cannot be resolved becomes a placeholder key instead of an error.
-    /// Equal references become equal keys.
+    /// Reads and checks a file for a program that sends no requests. A reference that cannot be resolved is replaced by a placeholder key
+    /// and is no error. Equal references get equal keys.
     pub fn read_with_placeholders(path: &Path, env: Environment<'_>) -> Result<Self, ProviderFileError> {
         Self::parse_with(&read_text(path)?, &path.display().to_string(), env, true)
     }
 
-    /// Checks the text of a file. `name` is the file's name in diagnostics.
+    /// Reads and checks the text of a provider file. `name` is the file name in diagnostics. Fails as [`read`](Self::read) does.
     pub fn parse(text: &str, name: &str, env: Environment<'_>) -> Result<Self, ProviderFileError> {
         Self::parse_with(text, name, env, false)
     }
@@ -66,7 +66,7 @@ impl ProviderFile {
         })
     }
 
-    /// Creates a diagnostic about a field, located where the file sets it.
+    /// Creates a diagnostic about a field, such as `openai[0].rpm`, with the location of the field in the file.
     pub fn diagnostic(&self, field: &str, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
         let location = self.source_map.get(field);
         Diagnostic {
@@ -89,7 +89,7 @@ fn read_text(path: &Path) -> Result<String, ProviderFileError> {
 }
 
 fn syntax_error(name: &str, error: &serde_json::Error) -> Diagnostic {
-    // serde_json appends the position to its message.
+    // serde_json appends ` at line … column …` to its message.
     let text = error.to_string();
     let cause = text.split(" at line ").next().unwrap_or_default();
     let message = format!("invalid JSON: {cause}");

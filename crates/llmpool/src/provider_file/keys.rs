@@ -1,4 +1,4 @@
-//! Reading the keys of a model.
+//! Reads the keys of a model.
 
 use llmpool_core::limits::KeyLimits;
 
@@ -17,11 +17,11 @@ const KEY_FIELDS: [&str; 7] = [
     "rpd",
     "quota_group",
 ];
-/// Usual values for servers that need no key; not secret.
+/// Common values of keys for servers that need no key. They are not secret, so they cause no warning about keys in plain text.
 const NO_KEY: [&str; 2] = ["none", "EMPTY"];
 
 impl<'a> FileReader<'a> {
-    /// Reads the keys of a model. Duplicates and keys in plain text are warnings.
+    /// Reads the keys of a model. Duplicate keys and keys in plain text cause warnings.
     pub(super) fn keys(&mut self, field: &Field<'a>) -> Vec<KeyEntry> {
         let Some(items) = self.array(field, r#"["${OPENAI_API_KEY}"]"#) else {
             return Vec::new();
@@ -82,7 +82,7 @@ impl<'a> FileReader<'a> {
         Some((entry, reference))
     }
 
-    /// Reads a key with limits: where its secret is, its limits, and its quota group.
+    /// Reads a key that is an object. Returns the field with the secret, the limits, and the name of the quota group.
     fn key_object(&mut self, field: &Field<'a>) -> Option<(Option<Field<'a>>, KeyLimits, Option<String>)> {
         let members = self.object_of(field, &KEY_FIELDS, r#"{"key": "${OPENAI_API_KEY}"}"#)?;
         let weight = members.get("weight");

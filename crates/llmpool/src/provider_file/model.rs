@@ -1,4 +1,4 @@
-//! Reading providers and models.
+//! Reads providers and models.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ const MODEL_FIELDS: [&str; 20] = [
     "headers",
     "timeouts",
 ];
-/// The required fields of a model, each with an example.
+/// The required fields of a model, each with an example value for error messages.
 const REQUIRED: [(&str, &str); 3] = [
     ("model_name", "\"gpt-4o-mini\""),
     ("api_keys", "[\"${OPENAI_API_KEY}\"]"),

@@ -1,4 +1,4 @@
-//! Reading typed values of a provider file, collecting all errors.
+//! Reads typed values of a provider file, and collects all errors.
 
 use super::diagnostic::{Diagnostic, ProviderFileError};
 use super::field::{Field, Fields, JsonKind, LineIndex};
@@ -8,7 +8,8 @@ use crate::secrets::Secret;
 /// Fields that are planned but not supported by this version.
 const UNSUPPORTED: [&str; 1] = ["pricing"];
 
-/// Reads values of a file. A value that is not valid is recorded as an error and read as `None`, so that reading goes on.
+/// A reader of the values of one file. Records an error for each invalid value and returns `None` for the value, so that reading goes on
+/// and finds further errors.
 pub(super) struct FileReader<'a> {
     file: &'a str,
     lines: LineIndex<'a>,
@@ -16,7 +17,7 @@ pub(super) struct FileReader<'a> {
     allow_placeholders: bool,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
-    /// The number of models that set no rate limit.
+    /// The number of models that set no rate limit and get the default.
     pub(super) without_rate_limit: usize,
 }
 
@@ -33,7 +34,7 @@ impl<'a> FileReader<'a> {
         }
     }
 
-    /// Returns all warnings, or all errors if there are any.
+    /// Returns all warnings. Fails with all errors if there are any.
     pub(super) fn into_warnings(self) -> Result<Vec<Diagnostic>, ProviderFileError> {
         match self.errors.is_empty() {
             true => Ok(self.warnings),
@@ -75,7 +76,7 @@ impl<'a> FileReader<'a> {
         self.error(field, &message, help);
     }
 
-    /// Records that `owner` has no member `name`.
+    /// Records the error that the required member `name` of `owner` is missing.
     pub(super) fn missing(&mut self, owner: &Field<'a>, fields: &Fields<'a>, name: &str, example: &str) {
         let field = Field {
             path: fields.path_of(name),
@@ -85,12 +86,13 @@ impl<'a> FileReader<'a> {
         self.error(&field, "missing required field", &help);
     }
 
-    /// Reads an object with any members. Duplicate members are errors. Hints show the example.
+    /// Reads an object whose members may have any name. Records an error for each duplicate member. `example` is shown in error messages.
     pub(super) fn object(&mut self, field: &Field<'a>, example: &str) -> Option<Fields<'a>> {
         self.checked_object(field, None, example)
     }
 
-    /// Reads an object with these members and comments. Duplicate and unknown members are errors.
+    /// Reads an object whose members have the names in `known` or are comments. Records an error for each duplicate and each unknown
+    /// member.
     pub(super) fn object_of(
         &mut self,
         field: &Field<'a>,
@@ -161,7 +163,7 @@ impl<'a> FileReader<'a> {
         items
     }
 
-    /// Reads a string with at least one character that is not whitespace.
+    /// Reads a string. Records an error if the string is empty or consists of whitespace.
     pub(super) fn string(&mut self, field: &Field<'a>) -> Option<String> {
         let Ok(text) = serde_json::from_str::<String>(field.value.get()) else {
             let help = match JsonKind::of(field.value) {
@@ -178,7 +180,7 @@ impl<'a> FileReader<'a> {
         Some(text)
     }
 
-    /// Reads one of several strings.
+    /// Reads a string that must be one of `choices`, and returns the value that belongs to the choice.
     pub(super) fn one_of<T: Copy>(&mut self, field: &Field<'a>, choices: &[(&str, T)]) -> Option<T> {
         let text = self.string(field)?;
         let found = choices.iter().find(|(name, _)| *name == text);
@@ -219,7 +221,7 @@ impl<'a> FileReader<'a> {
         number
     }
 
-    /// Reads a finite number that is not negative. `help` says which numbers are allowed.
+    /// Reads a finite number that is not negative. `help` tells the user which numbers are allowed.
     pub(super) fn non_negative_number(&mut self, field: &Field<'a>, help: &str) -> Option<f64> {
         let number = self.number(field)?;
         if number < 0.0 {
@@ -228,7 +230,7 @@ impl<'a> FileReader<'a> {
         (number >= 0.0).then_some(number)
     }
 
-    /// Reads an integer within these bounds, both inclusive.
+    /// Reads an integer from `min` to `max`, both inclusive.
     pub(super) fn integer(&mut self, field: &Field<'a>, min: u32, max: u32) -> Option<u32> {
         let number = self.number(field)?;
         if number.fract() != 0.0 || number < f64::from(min) || number > f64::from(max) {
@@ -239,7 +241,7 @@ impl<'a> FileReader<'a> {
         Some(number as u32)
     }
 
-    /// Reads an integer member that may be missing or `null`.
+    /// Reads an integer member. Returns `None` without an error if the member is missing or `null`.
     pub(super) fn optional_integer(
         &mut self,
         fields: &Fields<'a>,
@@ -250,7 +252,8 @@ impl<'a> FileReader<'a> {
         self.integer(&fields.get_non_null(name)?, min, max)
     }
 
-    /// Reads a secret, or a reference to one.
+    /// Reads the secret to which `reference` refers. Records an error at `field` if there is no such secret, unless placeholders are
+    /// allowed.
     pub(super) fn secret(&mut self, field: &Field<'a>, reference: &SecretRef) -> Option<Secret> {
         let resolved = reference.resolve(self.env).or_else(|unresolved| {
             let placeholder = reference.placeholder().filter(|_| self.allow_placeholders);
@@ -262,7 +265,7 @@ impl<'a> FileReader<'a> {
     }
 }
 
-/// Returns whether a member is a comment. JSON has none; a name that begins with `//` marks one.
+/// Returns whether a member is a comment. Because JSON has no comments, members whose name begins with `//` serve as comments.
 pub(super) fn is_comment(name: &str) -> bool {
     name.starts_with("//")
 }

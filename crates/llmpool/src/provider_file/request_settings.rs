@@ -1,4 +1,4 @@
-//! Reading what is sent with every request of a model, and its timeouts.
+//! Reads the parameters and headers that are sent with every request to a model, and the timeouts of the model.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::secret_ref::SecretRef;
 use crate::options::Timeouts;
 
 const TIMEOUT_FIELDS: [&str; 4] = ["connect", "first_content", "idle", "total"];
-/// Headers that the library sets for each request.
+/// Headers that the library sets in each request, so that the file must not set them.
 const RESERVED_HEADERS: [&str; 9] = [
     "api-key",
     "authorization",
@@ -23,9 +23,9 @@ const RESERVED_HEADERS: [&str; 9] = [
     "proxy-authorization",
     "transfer-encoding",
 ];
-/// Request members that each call sets.
+/// Request members that each call sets, so that `api_params` must not contain them.
 const RESERVED_PARAMS: [&str; 4] = ["model", "messages", "stream", "stream_options"];
-/// The longest duration in seconds, about 95 years: longer ones are cut to it, so that deadlines do not overflow.
+/// The maximum duration in seconds, about 95 years. Longer durations are reduced to the maximum, so that deadlines do not overflow.
 const MAX_SECONDS: f64 = 3e9;
 
 impl<'a> FileReader<'a> {
@@ -102,7 +102,7 @@ impl<'a> FileReader<'a> {
         Some(timeout)
     }
 
-    /// Reads a number of seconds.
+    /// Reads a duration in seconds.
     pub(super) fn duration(&mut self, field: &Field<'a>) -> Option<Duration> {
         let seconds = self.non_negative_number(field, "use a positive number of seconds")?;
         Some(Duration::from_secs_f64(seconds.min(MAX_SECONDS)))

@@ -1,23 +1,24 @@
-//! References to secrets outside of the provider file.
+//! References to secrets that are stored outside of the provider file.
 
 use crate::secrets::Secret;
 
-/// Looks up an environment variable; usually [`std::env::var`].
+/// A function that returns the value of an environment variable, or `None` if the variable is not set. Usually a wrapper of
+/// [`std::env::var`].
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Where a secret is read from.
+/// The place from which a secret is read.
 pub(super) enum SecretRef {
-    /// An environment variable.
+    /// The name of an environment variable.
     Variable(String),
     /// The path of a file.
     File(String),
-    /// Text that begins with `${` and does not end with `}`.
+    /// A mistake: text that begins with `${` but does not end with `}`.
     Unclosed,
-    /// The secret itself.
+    /// The secret itself, written in the provider file.
     Literal(Secret),
 }
 
-/// Why a reference has no secret, and how to fix it.
+/// The reason why a reference cannot be resolved, and how to fix it.
 pub(super) struct UnresolvedRef {
     pub(super) message: String,
     pub(super) help: String,
@@ -33,7 +34,7 @@ impl UnresolvedRef {
 }
 
 impl SecretRef {
-    /// Parses `${NAME}` and `env:NAME` as variables, `file:PATH` as a file, and anything else as the secret itself.
+    /// Parses `${NAME}` and `env:NAME` as environment variables, `file:PATH` as a file, and all other text as the secret itself.
     pub(super) fn parse(text: &str) -> Self {
         let braced = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
         match (
@@ -47,7 +48,7 @@ impl SecretRef {
         }
     }
 
-    /// Reads the secret. Surrounding whitespace of variables and files is removed.
+    /// Reads the secret. Removes whitespace at both ends of variables and files.
     pub(super) fn resolve(&self, env: Environment<'_>) -> Result<Secret, UnresolvedRef> {
         let text = match self {
             Self::Literal(secret) => return Ok(secret.clone()),
@@ -74,20 +75,20 @@ impl SecretRef {
         }
     }
 
-    /// Returns whether this refers to a variable or a file, and is not the secret itself.
+    /// Returns whether the secret is stored outside of the provider file, in a variable or a file.
     pub(super) fn is_external(&self) -> bool {
         matches!(self, Self::Variable(_) | Self::File(_))
     }
 
-    /// Returns a secret that stands in for an unresolved reference: equal for equal references, distinct for distinct ones. `None` if the
-    /// reference names neither a variable nor a file.
+    /// Returns a placeholder for the secret of an unresolved reference. Equal references have equal placeholders, and different references
+    /// have different ones. Returns `None` if the reference names neither a variable nor a file.
     pub(super) fn placeholder(&self) -> Option<Secret> {
         let (kind, name) = match self {
             Self::Variable(name) if !name.is_empty() => ("env", name),
             Self::File(path) => ("file", path),
             Self::Variable(_) | Self::Unclosed | Self::Literal(_) => return None,
         };
-        // Hexadecimal, because names may contain characters that a header must not contain.
+        // The name is written in hexadecimal, because names may contain characters that a header must not contain.
         let name: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
         Some(Secret::from(format!("placeholder-for-{kind}-{name}")))
     }

@@ -7,10 +7,11 @@ use serde_json::value::RawValue;
 use super::field::{Field, LineIndex};
 use super::secret_ref::{Environment, SecretRef};
 
-/// The depth of the deepest field of a provider file, such as `openai[0].on_status.418.action`.
+/// The nesting depth down to which locations are recorded. No field of a provider file is deeper: `openai[0].on_status.418.action` is one
+/// of the deepest.
 const MAX_DEPTH: usize = 6;
 
-/// Maps the fields of a provider file, such as `openai[0].api_keys[2]`, to their locations.
+/// A map from the fields of a provider file, such as `openai[0].api_keys[2]`, to their locations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceMap(BTreeMap<String, SourceLocation>);
 
@@ -22,12 +23,13 @@ pub struct SourceLocation {
     pub line: usize,
     /// The column in characters, starting at 1.
     pub column: usize,
-    /// The value itself if it is a reference to a key, such as `${NAME}`. A key is never stored here.
+    /// The text of the value if the value is a reference to a key, such as `${NAME}`. `None` for all other values: a key itself is never
+    /// stored here.
     pub reference: Option<String>,
 }
 
 impl SourceLocation {
-    /// Returns whether the value is a reference that cannot be resolved: a variable that is not set, or a file that cannot be read.
+    /// Returns whether the value is a reference that cannot be resolved, because a variable is not set or a file cannot be read.
     pub fn is_unresolved(&self, env: Environment<'_>) -> bool {
         let reference = self.reference.as_deref().map(SecretRef::parse);
         reference.is_some_and(|reference| reference.resolve(env).is_err())
@@ -35,7 +37,8 @@ impl SourceLocation {
 }
 
 impl SourceMap {
-    /// Returns the locations of all values, nested ones included. The map is empty if the text is not valid JSON.
+    /// Returns the locations of all values in the text of a provider file, including nested values. The map is empty if the text is not
+    /// valid JSON.
     pub fn parse(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut map = Self::default();

@@ -1,4 +1,4 @@
-//! Sending a request over a connection, and the body of its response.
+//! Sends a request over a connection, and reads the body of the response.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// Polls for the next bytes; `None` is the end. At the end the connection is already back in its pool.
+    /// Polls for the next bytes of the body. Returns `None` at the end, when the connection is already back in its pool.
     pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
         let incoming = &mut self.incoming;
         let data = match &mut self.connection {
@@ -59,13 +59,13 @@ impl Body {
         Poll::Ready(data)
     }
 
-    /// Returns the next bytes; `None` is the end.
+    /// Returns the next bytes of the body, or `None` at the end.
     pub(crate) async fn data(&mut self) -> Option<Result<Bytes, hyper::Error>> {
         std::future::poll_fn(|cx| self.poll_data(cx)).await
     }
 }
 
-/// Polls for the next frame with data; trailers are skipped.
+/// Polls for the next frame with data. Skips trailers.
 fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
     loop {
         match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {

@@ -1,4 +1,4 @@
-//! The trait for opening connections. Tests implement it with scripted byte streams.
+//! The trait for opening connections. Tests implement the trait with scripted byte streams.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use futures_core::future::BoxFuture;
 use http::{HeaderValue, Uri};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A bidirectional byte stream.
+/// A bidirectional byte stream, such as a TCP or TLS connection.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
@@ -14,19 +14,19 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 /// A boxed byte stream.
 pub type BoxIo = Box<dyn Io>;
 
-/// Opens connections. The library adds timeouts and retries.
+/// A way to open connections. Implementations need no timeouts or retries, because the library adds them.
 pub trait Connect: Send + Sync + 'static {
-    /// Opens a connection over which requests to `origin` (scheme, host and port) can be sent. Dropping the future cancels the attempt.
+    /// Opens a connection for requests to `origin`, a URI with scheme, host and port. Dropping the future cancels the attempt.
     fn connect(&self, origin: &Uri) -> BoxFuture<'static, Result<Connected, ConnectError>>;
 }
 
 /// An open connection.
 pub struct Connected {
-    /// The byte stream.
+    /// The byte stream over which requests are sent.
     pub io: BoxIo,
-    /// Whether requests are sent to a forward proxy, so that their request line contains the absolute URI.
+    /// Whether the byte stream leads to a forward proxy, so that the request line must contain the absolute URI.
     pub absolute_form: bool,
-    /// The `Proxy-Authorization` header for that proxy.
+    /// The value of the `Proxy-Authorization` header, if a forward proxy requires it.
     pub proxy_authorization: Option<HeaderValue>,
 }
 

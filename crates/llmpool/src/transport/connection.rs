@@ -16,34 +16,36 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::connect::{BoxIo, Connected};
 use super::poll_gate::PollGate;
 
-/// The maximum number of times that one poll drives the connection. Once a task has used up its cooperative budget, tokio wakes it at every
-/// IO operation; without this bound the poll would never return.
+/// The maximum number of times that one poll drives the connection. Without this bound, a poll would never return once the task has used up
+/// its cooperative budget, because tokio then wakes the task at every IO operation.
 const MAX_DRIVES_PER_POLL: u32 = 32;
 
 /// A connection that carries one exchange at a time.
 pub(crate) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
-    /// `None` once the connection is closed. hyper completes a request that it could not send only when its driver is dropped.
+    /// The future that moves bytes between socket and hyper; `None` once the connection is closed. It is dropped then, because only this
+    /// makes hyper complete a request that it could not send.
     driver: Option<http1::Connection<TokioIo<ReadMonitor>, Full<Bytes>>>,
     /// Whether any byte was read since the last request was sent.
     has_read: Arc<AtomicBool>,
     gate: Arc<PollGate>,
-    /// The waker that is passed to hyper: the gate.
+    /// The waker that is passed to hyper: the [`PollGate`], which suppresses wake-ups during a poll.
     waker: Waker,
     absolute_form: bool,
     proxy_authorization: Option<HeaderValue>,
-    /// Whether the connection has carried an exchange before.
+    /// Whether the connection was used for an earlier exchange.
     pub(super) is_reused: bool,
 }
 
-/// Why an exchange has no response.
+/// The reason why an exchange has no response.
 #[derive(Debug)]
 pub(crate) enum SendError {
     /// The connection closed before any byte of the request was written.
     NotSent,
-    /// A reused connection closed before any byte of the response was read: most likely the provider had closed it before the request.
+    /// A reused connection closed before any byte of the response was read. Most likely the provider closed the connection before the
+    /// request arrived.
     StaleConnection,
-    /// The connection broke, or the response was not HTTP.
+    /// The connection broke before the head of the response was complete, or the response was not HTTP.
     ConnectionLost(hyper::Error),
 }
 
@@ -69,7 +71,7 @@ impl Connection {
         }))
     }
 
-    /// Returns whether a request can be sent. Polls the socket, so that a connection that the provider has closed is detected.
+    /// Returns whether a request can be sent. Polls the socket first, to detect whether the provider has closed the connection.
     pub(super) fn is_usable(&mut self) -> bool {
         self.gate.enter(Waker::noop());
         let is_open = self.drive();
@@ -96,7 +98,7 @@ impl Connection {
         }
     }
 
-    /// Adapts a request to a proxy or to its absence.
+    /// Writes the URI and headers of a request in the form that a proxy or, without a proxy, the origin server expects.
     fn prepare(&self, request: &mut Request<Full<Bytes>>) {
         if let Some(authorization) = &self.proxy_authorization {
             request
@@ -110,13 +112,13 @@ impl Connection {
         }
     }
 
-    /// Polls `poll`, which waits for this connection, and drives the connection until `poll` is ready or no more IO is possible.
+    /// Drives the connection until `poll`, which waits for this connection, is ready or no more IO is possible at the moment.
     pub(super) fn poll_driven<T>(
         &mut self,
         cx: &mut Context<'_>,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        // `poll` can only become ready while the driver runs, and the driver has the waker.
+        // `poll` needs no waker, because it can become ready only while the driver runs, and the driver has the waker.
         let mut noop = Context::from_waker(Waker::noop());
         self.gate.enter(cx.waker());
         for drives in 0..=MAX_DRIVES_PER_POLL {
@@ -135,9 +137,9 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Moves bytes between the socket and hyper. Returns whether the connection is still open.
+    /// Moves bytes between socket and hyper. Returns whether the connection is still open.
     ///
-    /// Invariant: called only between `enter` and `leave` of the gate.
+    /// Invariant: this function is called only between [`PollGate::enter`] and [`PollGate::leave`].
     fn drive(&mut self) -> bool {
         let Some(driver) = &mut self.driver else {
             return false;
@@ -151,7 +153,7 @@ impl Connection {
     }
 }
 
-/// A byte stream that records whether anything was read.
+/// A byte stream that records whether any byte was read.
 struct ReadMonitor {
     io: BoxIo,
     has_read: Arc<AtomicBool>,

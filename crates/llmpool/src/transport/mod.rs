@@ -1,8 +1,8 @@
 //! Sending requests over pooled connections.
 //!
-//! There is one pool of connections for each origin, shared by all keys: a key is a header of a request, not a property of a connection.
-//! A connection has no task of its own; the task that uses it drives it. Dropping an exchange therefore closes its socket at once, and a
-//! connection is back in its pool before the caller sees the end of the body.
+//! There is one pool of connections for each origin (scheme, host and port). All keys share the pool, because the key is sent in a header
+//! of each request. A connection has no task of its own: the task that uses the connection drives it. Therefore dropping an exchange closes
+//! its socket at once, and a connection is back in its pool before the caller sees the end of the body.
 
 mod body;
 mod connect;

@@ -1,4 +1,4 @@
-//! Connections over the network: TCP with `TCP_NODELAY`, TLS, proxies from the environment.
+//! Opens connections over the network: TCP with `TCP_NODELAY`, TLS, and proxies from environment variables.
 
 use futures_core::future::BoxFuture;
 use http::Uri;
@@ -12,7 +12,7 @@ use super::tcp::{http_proxy, tcp};
 #[cfg(feature = "rustls")]
 use super::tls::TlsConnector;
 
-/// Opens TCP and TLS connections, through the proxy that `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` configure, if any.
+/// Opens TCP and TLS connections, through a proxy if `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` configure one.
 pub(crate) struct NetConnector {
     proxies: Matcher,
     tls: TlsConnector,

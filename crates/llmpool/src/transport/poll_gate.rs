@@ -1,9 +1,10 @@
 //! A waker that does not wake its task while the task is polling.
 //!
-//! The task that uses a connection also drives it, so most wake-ups from hyper are caused by that task itself: for example, taking data
-//! out of the body makes room for more. Without the gate each of them costs an extra poll.
+//! The task that uses a connection also drives it, so most of hyper's wake-ups are caused by that task itself: for example, when the task
+//! takes data out of the body, there is room for more data. Without the gate, each of these wake-ups would cost an extra poll.
 //!
-//! Invariant: a wake-up outside of a poll wakes the task of the last poll; a wake-up during a poll makes the next `try_park` fail.
+//! Invariants: a wake-up outside of a poll wakes the task that polled last. A wake-up during a poll makes the next `try_park` return
+//! `false`.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,12 +37,13 @@ impl PollGate {
         self.state.store(POLLING, Ordering::SeqCst);
     }
 
-    /// Ends a poll that is ready. Wake-ups during the poll are dropped, because the task polls again anyway if it needs more.
+    /// Ends a poll that returns `Ready`. Discards wake-ups during the poll, because the task polls again anyway if it needs more data.
     pub(super) fn leave(&self) {
         self.state.store(IDLE, Ordering::SeqCst);
     }
 
-    /// Ends a poll that is pending. Returns `false`, and does not end it, if there was a wake-up since `enter` or the last `try_park`.
+    /// Tries to end a poll that returns `Pending`. If there was a wake-up since `enter` or the last `try_park`, returns `false` and the
+    /// poll goes on.
     pub(super) fn try_park(&self) -> bool {
         let is_parked = self
             .state

@@ -1,7 +1,7 @@
-//! Pools of idle connections, one for each origin.
+//! Pools of idle connections, one pool for each origin (scheme, host and port).
 //!
-//! Invariant: every connection in a pool is between two exchanges. The most recently used connection is reused first, so that the surplus
-//! connections of a burst expire.
+//! Invariant: no connection in a pool is in use. The most recently used connection is reused first, so that connections that only a burst
+//! needed expire.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::clock;
 
 /// The maximum number of idle connections to one origin.
 const MAX_IDLE: usize = 256;
-/// How long a connection may be idle and still be reused.
+/// The maximum idle time after which a connection may still be reused.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The connection pools of all origins, shared by all keys and models.
@@ -45,7 +45,7 @@ impl ConnectionPools {
     }
 }
 
-/// Connections to one origin, opened on demand and kept for reuse.
+/// The connections to one origin, opened on demand and kept for reuse.
 pub(crate) struct ConnectionPool {
     origin: Uri,
     connector: Arc<dyn Connect>,
@@ -75,7 +75,7 @@ impl ConnectionPool {
         Connection::open(connected).await.map_err(ConnectError::new)
     }
 
-    /// Returns a connection to the pool after an exchange, or closes it if it cannot be used again.
+    /// Returns a connection to the pool after an exchange, or closes the connection if it cannot be used again.
     pub(super) fn release(&self, mut connection: Box<Connection>) {
         if !connection.is_usable() {
             return;
@@ -85,7 +85,7 @@ impl ConnectionPool {
         let mut idle = self.lock();
         let expired = idle.partition_point(|idle| now.since(idle.since) > IDLE_TIMEOUT);
         let surplus = (idle.len() + 1).saturating_sub(MAX_IDLE);
-        // Dropped, and thereby closed, after the lock is released.
+        // Old connections are closed, by being dropped, after the lock is released.
         let old: Vec<IdleConnection> = match expired.max(surplus) {
             0 => Vec::new(),
             old => idle.drain(..old).collect(),

@@ -16,7 +16,7 @@ use crate::translate::{FailedResponse, REASONING_SEPARATOR, usage};
 ///
 /// # Errors
 ///
-/// A response that failed, was cancelled, or is not finished has no answer.
+/// Fails if the response failed, was cancelled, or is not finished.
 pub fn response_to_completion(response: Response) -> Result<ChatCompletion, FailedResponse> {
     let finish_reason = finish_reason(&response)?;
     let mut output = CompletionOutput::default();

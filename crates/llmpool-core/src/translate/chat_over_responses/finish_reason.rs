@@ -8,7 +8,7 @@ use crate::translate::FailedResponse;
 ///
 /// # Errors
 ///
-/// A response that failed, was cancelled, or is not finished has no answer.
+/// Fails if the response failed, was cancelled, or is not finished.
 pub(super) fn finish_reason(response: &Response) -> Result<FinishReason, FailedResponse> {
     let details = response.incomplete_details.as_ref();
     match &response.status {

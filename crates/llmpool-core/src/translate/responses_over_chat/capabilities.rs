@@ -3,9 +3,9 @@
 /// The optional parts of the Chat Completions format that a provider accepts. The default is what OpenAI accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChatCapabilities {
-    /// Messages with the role `developer`. Without it they are sent as `system`.
+    /// Whether the provider accepts messages with the role `developer`. If not, these messages are sent with the role `system`.
     pub developer_role: bool,
-    /// `max_completion_tokens`. Without it the limit is sent as `max_tokens`.
+    /// Whether the provider accepts `max_completion_tokens`. If not, the limit is sent as `max_tokens`.
     pub max_completion_tokens: bool,
     /// OpenAI's extensions: `store`, `metadata`, `service_tier`, `safety_identifier`, `verbosity`, prompt caching, custom tools and
     /// `allowed_tools`. Without them, custom tools are an error, of the tools only the allowed ones are sent, and the other fields are

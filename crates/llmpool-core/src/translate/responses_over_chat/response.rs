@@ -11,11 +11,11 @@ use crate::translate::reasoning_details::ReasoningDetails;
 use crate::translate::tool_call_parts::ToolCallParts;
 use crate::translate::{FailedResponse, tagged_object};
 
-/// Translates the first choice of a chat completion to a response, which has no other choices.
+/// Translates the first choice of a chat completion to a response. Other choices are left out, because a response has only one.
 ///
 /// # Errors
 ///
-/// Fails if there is no choice, or if its finish reason reports a failure of the provider.
+/// Fails if `choices` is empty, or if the finish reason reports a failure of the provider.
 pub fn completion_to_response(
     completion: ChatCompletion,
     envelope: &ResponseEnvelope,

@@ -5,9 +5,9 @@ use crate::responses::{EventDelta, EventKind, ResponseEvent};
 /// A piece of an item: a delta, or the complete text.
 pub(super) struct EventPiece {
     pub(super) kind: PieceKind,
-    /// Never empty.
+    /// The text of the piece; never empty.
     pub(super) text: String,
-    /// Whether this is the complete text, which usually arrived as deltas before.
+    /// Whether the piece is the complete text, which usually has already arrived in deltas.
     pub(super) is_complete: bool,
 }
 

@@ -24,13 +24,14 @@ use crate::translate::image_items::{IMAGES, item_to_image};
 
 /// Translates the events of one response to chat chunks.
 ///
-/// Push each event, then take the chunks with [`next_chunk`](Self::next_chunk). Most events become one chunk, some none, the last two.
+/// Push each event, then take the chunks with [`next_chunk`](Self::next_chunk). Most events become one chunk. Some become none, and the
+/// last event becomes two.
 #[derive(Clone, Debug, Default)]
 pub struct EventToChunkTranslator {
     items: OutputItems,
     chunks: ChunkQueue,
     is_finished: bool,
-    /// Template of the last event, if it added text to the last item and did nothing else.
+    /// Template of the last event (the shape that it shares with its repeats), if the event only added text to the last item.
     text_template: Option<u32>,
 }
 

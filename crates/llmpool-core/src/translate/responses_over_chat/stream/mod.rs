@@ -24,7 +24,7 @@ use crate::translate::FailedResponse;
 use crate::translate::image_items::{IMAGES, images_to_items};
 use crate::translate::reasoning_details::REASONING_DETAILS;
 
-/// Translates the chunks of one chat completion to response events. Ignores all choices but the first, because a response has no others.
+/// Translates the chunks of one chat completion to response events. Ignores all choices except the first, because a response has only one.
 ///
 /// Push each chunk, then [`finish`](Self::finish) or [`fail`](Self::fail), and take the events with [`next_event`](Self::next_event).
 #[derive(Clone, Debug)]
@@ -79,7 +79,8 @@ impl ChunkToEventTranslator {
         }
     }
 
-    /// Ends the response after the last chunk. The last event carries the usage, which is why it has to wait for this call.
+    /// Ends the response after the last chunk. The last event is created here, because it contains the usage, which can arrive with the
+    /// last chunk.
     ///
     /// The response fails if the finish reason reports a failure of the provider. Does nothing after the end.
     pub fn finish(&mut self) {
