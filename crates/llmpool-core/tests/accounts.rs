@@ -34,10 +34,7 @@ fn acquire(
     key: KeyId,
     now: Timestamp,
 ) -> Option<Grant> {
-    match limiter.acquire(target, demand, KeyConstraint::Key(key), now) {
-        Ok(grant) => Some(grant),
-        _ => None,
-    }
+    limiter.acquire(target, demand, KeyConstraint::Key(key), now).ok()
 }
 
 fn refuse(limiter: &mut Limiter, mut grant: Grant, reason: CooldownReason, cooldown: u64, now: Timestamp) {

@@ -11,8 +11,8 @@ async fn main() -> Result<(), llmpool::Error> {
     let model = OpenAiCompatible::load_from_json_file(path)?.model("openai/gpt-4o-mini")?;
     let answer = model.chat(&ChatRequest::user("Hello")).await?;
     println!("{}", answer.text());
-    if let Some(usage) = answer.usage() {
-        println!("{} tokens", usage.total_tokens().unwrap_or_default());
+    if let Some(tokens) = answer.usage().and_then(|usage| usage.total_tokens()) {
+        println!("{tokens} tokens");
     }
     Ok(())
 }

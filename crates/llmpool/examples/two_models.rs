@@ -18,8 +18,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         for attempt in &answer.report.attempts {
             println!("{} with {}", answer.report.target, attempt.key);
         }
-        let tokens = answer.usage().and_then(|usage| usage.total_tokens());
-        println!("  {} tokens", tokens.unwrap_or_default());
+        if let Some(tokens) = answer.usage().and_then(|usage| usage.total_tokens()) {
+            println!("  {tokens} tokens");
+        }
     }
     Ok(())
 }

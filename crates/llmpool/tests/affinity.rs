@@ -32,7 +32,7 @@ fn settings() -> TargetSettings {
 
 fn model(simulator: &Simulator, keys: &[&str]) -> OpenAiResponsesCompatible {
     let pool = ApiKeyPool::new("p", keys.iter().copied()).unwrap();
-    OpenAiCompatible::builder(&pool, "m", &simulator.url())
+    OpenAiCompatible::builder(&pool, "m", simulator.url())
         .settings(settings())
         .build_responses()
         .unwrap()
@@ -206,7 +206,7 @@ async fn keys_of_one_account_share_its_responses() {
         quota_group: Some("one".to_owned()),
     };
     let pool = ApiKeyPool::from_entries("p", KEYS.map(entry)).unwrap();
-    let model = OpenAiCompatible::builder(&pool, "m", &simulator.url())
+    let model = OpenAiCompatible::builder(&pool, "m", simulator.url())
         .settings(settings())
         .build_responses()
         .unwrap();
@@ -233,7 +233,7 @@ async fn affinity_is_saved_and_responses_of_removed_keys_are_rejected() {
     let load = |keys: &[&'static str]| {
         let builder = Providers::builder().model(
             "p",
-            ModelEntry::new("m", &simulator.url(), keys.iter().copied()).with_settings(settings()),
+            ModelEntry::new("m", simulator.url(), keys.iter().copied()).with_settings(settings()),
         );
         let providers = builder.build().unwrap();
         providers.load_key_states(&path).unwrap();

@@ -35,7 +35,7 @@ async fn drop_after(polls: usize, streamed: bool) -> Outcome {
         },
         ..TargetSettings::default()
     };
-    let target = OpenAiCompatible::builder(&pool, "m", &simulator.url())
+    let target = OpenAiCompatible::builder(&pool, "m", simulator.url())
         .settings(settings)
         .build()
         .unwrap();

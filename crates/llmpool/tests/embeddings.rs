@@ -29,7 +29,7 @@ fn settings() -> TargetSettings {
 
 fn model_with(simulator: &Simulator, settings: TargetSettings) -> OpenAiCompatible {
     let pool = ApiKeyPool::new("p", KEYS).unwrap();
-    OpenAiCompatible::builder(&pool, "m", &simulator.url())
+    OpenAiCompatible::builder(&pool, "m", simulator.url())
         .settings(settings)
         .build()
         .unwrap()

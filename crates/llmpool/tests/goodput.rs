@@ -48,7 +48,7 @@ async fn many_callers_use_four_keys_fully_without_refusals() {
         ..KeyLimits::default()
     };
     let pool = ApiKeyPool::with_limits("sim", ["a", "b", "c", "d"].map(|key| (key.into(), limits))).unwrap();
-    let target = OpenAiCompatible::builder(&pool, "m", &simulator.url())
+    let target = OpenAiCompatible::builder(&pool, "m", simulator.url())
         .build()
         .unwrap();
     let prediction = target

@@ -175,7 +175,7 @@ fn reset_wakes_waiters_for_the_rate() {
         run_threads(
             &slot,
             vec![SingleSlot::acquire_and_release, |slot| {
-                slot.admission.reset(slot.target)
+                slot.admission.reset(slot.target);
             }],
         );
     });
@@ -227,7 +227,7 @@ fn settled_tokens_wake_waiters_for_them() {
         };
         let mut held = admission.try_acquire(target, &request(&admission)).unwrap();
         held.mark_used();
-        let waiting = admission.clone();
+        let waiting = admission;
         let waiter = thread::spawn(move || {
             let request = request(&waiting);
             drop(loom::future::block_on(waiting.acquire(target, request)).unwrap());

@@ -29,7 +29,7 @@ fn target(simulator: &Simulator, keys: &[&str], max_concurrency: Option<u32>) ->
         retry_delay: Duration::from_millis(20),
         ..TargetSettings::default()
     };
-    OpenAiCompatible::builder(&pool, "m", &simulator.url())
+    OpenAiCompatible::builder(&pool, "m", simulator.url())
         .settings(settings)
         .build()
         .unwrap()
@@ -161,7 +161,7 @@ async fn stale_connection_is_replaced_without_using_a_retry() {
         },
         ..TargetSettings::default()
     };
-    let target = OpenAiCompatible::builder(&pool, "m", &simulator.url())
+    let target = OpenAiCompatible::builder(&pool, "m", simulator.url())
         .settings(settings)
         .build()
         .unwrap();

@@ -73,7 +73,7 @@ fn limit_without_new_snapshots_is_removed() {
                 .max(now + Duration::from_millis(10));
             observed.charge(Demand::ONE, now);
         }
-        assert!(!observed.bounds.is_some(), "{first:?}");
+        assert!(observed.bounds.is_none(), "{first:?}");
         assert_eq!(observed.ready_at(Demand::ONE, now), now);
     }
 }
