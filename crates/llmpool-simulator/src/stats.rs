@@ -79,7 +79,7 @@ pub struct KeyStats {
     pub out_of_quota: u64,
 }
 
-/// Statistics of one account: the sums over all its keys.
+/// Statistics of one account, which count the requests with any of its keys.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AccountStats {
     /// The name of the account in the scenario.
