@@ -1,6 +1,7 @@
 //! The content of an answer, independent of the format that encodes it.
 //!
-//! The chat and the Responses endpoint give the same answer to the same question because both encode this draft.
+//! The chat endpoint and the Responses endpoint give the same answer to the same question, because both encode this
+//! draft.
 
 use serde_json::Value;
 
@@ -12,9 +13,9 @@ use crate::schema_sample;
 #[derive(Debug, PartialEq)]
 pub(crate) enum RequestedOutput<'a> {
     Text,
-    /// JSON that is valid for this schema; `null` stands for any object.
+    /// JSON that is valid for this schema. If the schema is `null`, the answer may be any JSON object.
     Json(&'a Value),
-    /// A call of the named tool, whose arguments are valid for the schema `parameters`.
+    /// A call of the tool `name`, with arguments that are valid for the schema `parameters`.
     ToolCall {
         name: &'a str,
         parameters: &'a Value,
@@ -25,7 +26,7 @@ pub(crate) enum RequestedOutput<'a> {
 #[derive(Debug)]
 pub(crate) struct DraftRequest<'a> {
     pub(crate) output: RequestedOutput<'a>,
-    /// The text of the last user message, for [`Scenario::echo`].
+    /// The text of the last user message, which [`Scenario::echo`] returns as the answer.
     pub(crate) user_text: Option<String>,
     /// Maximum number of words in reasoning and content together.
     pub(crate) max_tokens: Option<usize>,
@@ -36,13 +37,13 @@ pub(crate) struct DraftRequest<'a> {
 pub(crate) struct AnswerDraft {
     pub(crate) reasoning: Option<AnswerText>,
     pub(crate) kind: DraftKind,
-    /// The text, the refusal, or the arguments of the tool call.
+    /// The text of the answer, the text of the refusal, or the arguments of the tool call, depending on `kind`.
     pub(crate) text: AnswerText,
     /// Whether `max_tokens` truncated the answer.
     pub(crate) cut_short: bool,
 }
 
-/// What [`AnswerDraft::text`] is.
+/// The meaning of [`AnswerDraft::text`].
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum DraftKind {
     Text,
@@ -66,7 +67,7 @@ impl AnswerDraft {
         }
     }
 
-    /// Returns the number of tokens of reasoning and content together.
+    /// Returns the number of tokens in reasoning and content together. One word is one token.
     pub(crate) fn tokens(&self) -> usize {
         self.reasoning_tokens() + self.text.words()
     }
@@ -75,12 +76,12 @@ impl AnswerDraft {
         self.reasoning.as_ref().map_or(0, AnswerText::words)
     }
 
-    /// Returns the number of pieces that the reasoning is streamed in.
+    /// Returns the number of stream events in which the reasoning is sent.
     pub(crate) fn reasoning_pieces(&self) -> usize {
         self.reasoning.as_ref().map_or(0, AnswerText::pieces)
     }
 
-    /// Keeps the first `limit` words, reasoning first.
+    /// Keeps the first `limit` words of reasoning and content together. The reasoning comes first.
     fn truncate(self, limit: usize) -> Self {
         let cut_short = self.tokens() > limit;
         let content_limit = limit.saturating_sub(self.reasoning_tokens());
@@ -120,7 +121,8 @@ fn content(
     }
 }
 
-/// Returns arguments that are valid for the schema; `{}` for a tool without parameters.
+/// Returns tool call arguments, as JSON text, that are valid for the schema. Returns `{}` for a tool without
+/// parameters.
 fn arguments_for(parameters: &Value) -> String {
     match schema_sample::value_for(parameters) {
         Value::Null => "{}".to_owned(),

@@ -1,6 +1,7 @@
 //! Text split into words. One word stands for one token.
 
-/// A text as words, each with the space that follows it, repeated or truncated to a number of words.
+/// A text that is split into words and is repeated or truncated to a number of words. Each word includes the space that
+/// follows it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AnswerText {
     source: Vec<String>,
@@ -18,7 +19,8 @@ impl AnswerText {
         }
     }
 
-    /// Repeats or truncates the text to exactly `pieces` pieces; `None` leaves it as it is.
+    /// Repeats or truncates the text to exactly `pieces` pieces. `None` leaves the text unchanged. A piece is the part
+    /// of the text that one stream event carries.
     pub(crate) fn repeat_to(self, pieces: Option<usize>) -> Self {
         Self {
             words: pieces.map_or(self.words, |pieces| pieces * self.words_per_piece),
@@ -38,7 +40,7 @@ impl AnswerText {
         self.words
     }
 
-    /// Returns the number of pieces that the text is streamed in.
+    /// Returns the number of pieces in which the text is streamed.
     pub(crate) fn pieces(&self) -> usize {
         self.words.div_ceil(self.words_per_piece)
     }
@@ -54,7 +56,8 @@ impl AnswerText {
         (0..self.pieces()).map(|index| self.piece(index)).collect()
     }
 
-    /// Returns one word. The last word of the source has no trailing space, so it gets one where the text repeats.
+    /// Returns the word at the zero-based `index`. The last word of the source has no trailing space, so a space is
+    /// added to it where the text repeats.
     fn word(&self, index: usize) -> String {
         let word = &self.source[index % self.source.len()];
         let space = if index + 1 < self.words && !word.ends_with(' ') {

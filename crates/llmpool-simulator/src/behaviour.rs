@@ -1,4 +1,4 @@
-//! Behaviours: rules that decide what happens to a request, and when they apply.
+//! Behaviours: rules that each decide what happens to a request and to which requests they apply.
 //!
 //! In JSON a [`Behaviour`] is one flat object with exactly one of the fields `ok`, `status`, `limit`,
 //! `throttle_once`, `stall`, `cut`, `refuse_stream_options`, `raw` and `error_in_200`.
@@ -16,43 +16,45 @@ use crate::scenario::ScenarioError;
 use crate::seconds;
 use crate::stats::RequestKind;
 
-/// The highest [`SlidingLimit::limit`]: the simulator remembers every request in the window.
+/// The maximum value of [`SlidingLimit::limit`], because the simulator remembers every request in the window.
 const MAX_LIMIT: u32 = 1_000_000;
 
-/// A rule: an action, and the requests it applies to.
+/// A rule: an action, and conditions that select the requests it applies to.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
-    /// What the rule does.
+    /// What the rule does with a request.
     pub action: BehaviourAction,
     /// The probability that the rule applies to a request, 0 to 1. Default: it always applies.
     pub probability: Option<f64>,
     /// The endpoints that the rule applies to. Default [`EndpointFilter::Chat`].
     pub on: EndpointFilter,
-    /// The time since the provider's start at which the rule becomes active. Default 0.
+    /// The time at which the rule becomes active, inclusive, since the provider's start. Default 0.
     pub from: Duration,
-    /// The time since the provider's start at which the rule ends. Default: never.
+    /// The time at which the rule stops being active, exclusive, since the provider's start. Default: never.
     pub until: Option<Duration>,
-    /// Whether the rule applies before the [limits](crate::ProviderLimits) of the key are checked, as with an outage
-    /// of a gateway in front of the provider. A request that it answers counts towards no limit. Default `false`.
+    /// Whether the rule applies before the [limits](crate::ProviderLimits) of the key are checked, like an outage of a
+    /// gateway in front of the provider. A request that such a rule answers counts towards no limit. Default `false`.
     pub before_limits: bool,
     /// Headers that the rule adds to the response. Default: none.
     pub headers: Vec<(String, String)>,
-    /// Delays that replace those of the scenario. Default: none.
+    /// Delays that replace the delays of the scenario. Default: none are replaced.
     pub delays: DelayOverride,
-    /// What happens to the connection after the response. Default: the scenario's choice.
+    /// What happens to the connection after the response. Default:
+    /// [`Scenario::after_response`](crate::Scenario::after_response).
     pub after_response: Option<AfterResponse>,
 }
 
 /// What a rule does with a request.
 #[derive(Clone, Debug)]
 pub enum BehaviourAction {
-    /// Gives this reply.
+    /// Answers the request with this reply.
     Reply(SimulatedReply),
-    /// Answers 429 to requests above a limit. Other requests pass to the next rule.
+    /// Answers 429 to requests above a limit. Requests within the limit pass to the next rule.
     Limit(SlidingLimit),
-    /// Answers 429 until this time after the first request has passed. Later requests pass to the next rule.
+    /// Answers 429 to the first request, and to later requests until the given wait has passed since the first request.
+    /// After that, requests pass to the next rule.
     ThrottleOnce(RetryAfter),
-    /// Rejects requests with `stream_options`. Other requests pass to the next rule.
+    /// Rejects requests that set `stream_options`. Other requests pass to the next rule.
     RefuseStreamOptions(StreamOptionsRefusal),
 }
 
@@ -63,9 +65,10 @@ pub struct SlidingLimit {
     pub limit: u32,
     /// The length of the window. More than 0, at most a year.
     pub per: Duration,
-    /// How the 429 reports the wait. Default [`RetryAfterForm::Seconds`].
+    /// The header in which the 429 response reports the wait, and its format. Default [`RetryAfterForm::Seconds`].
     pub retry_after_form: RetryAfterForm,
-    /// Whether all responses carry OpenAI's `x-ratelimit-*-requests` headers. Default `false`.
+    /// Whether responses carry OpenAI's `x-ratelimit-*-requests` headers, whether or not the limit is exceeded. Default
+    /// `false`.
     pub rate_headers: bool,
 }
 
@@ -84,7 +87,7 @@ pub enum EndpointFilter {
     Embeddings,
     /// `GET /v1/models` and `GET /v1/models/{id}`.
     Models,
-    /// All of them.
+    /// All endpoints.
     Any,
 }
 
@@ -97,11 +100,11 @@ pub enum AfterResponse {
     KeepOpen,
     /// The connection is closed, and the response announces it with `connection: close`.
     Close,
-    /// The connection is closed at once and without `connection: close`, as by a load balancer with a short idle
-    /// timeout.
+    /// The connection is closed without `connection: close` immediately after the response, as by a load balancer with
+    /// a short idle timeout.
     DropIdle,
     /// The connection is closed without `connection: close` when the first bytes of the next request arrive. Every
-    /// reuse hits a dead connection, even if the client checks the connection before.
+    /// reuse of the connection fails, even if the client checks before the reuse that the connection is open.
     DropOnReuse,
 }
 
@@ -113,14 +116,14 @@ pub(crate) struct ResponseDelays {
     pub(crate) chunk: Duration,
 }
 
-/// Delays that replace those of the scenario. `None` (the default) keeps the scenario's delay.
+/// Delays that replace the delays of the scenario. `None` (the default) keeps the delay of the scenario.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DelayOverride {
-    /// Replaces [`Scenario::head_delay`](crate::Scenario::head_delay).
+    /// The delay that replaces [`Scenario::head_delay`](crate::Scenario::head_delay).
     pub head_delay: Option<Duration>,
-    /// Replaces [`Scenario::first_chunk_delay`](crate::Scenario::first_chunk_delay).
+    /// The delay that replaces [`Scenario::first_chunk_delay`](crate::Scenario::first_chunk_delay).
     pub first_chunk_delay: Option<Duration>,
-    /// Replaces [`Scenario::chunk_delay`](crate::Scenario::chunk_delay).
+    /// The delay that replaces [`Scenario::chunk_delay`](crate::Scenario::chunk_delay).
     pub chunk_delay: Option<Duration>,
 }
 

@@ -1,5 +1,5 @@
-//! A response body in chunks that are sent with delays and flushed one by one, and that may end before it is
-//! complete.
+//! A response body that is sent in chunks. Each chunk can be delayed and is flushed separately, and the body may end
+//! before it is complete.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -17,34 +17,34 @@ use crate::behaviour::AfterResponse;
 use crate::connection::{ConnectionBreak, ConnectionHandle};
 use crate::in_flight::InFlightRequest;
 
-/// The chunks of a body, and its length if that is announced.
+/// The chunks of a body, and the length of the body in bytes if `content-length` announces it.
 pub(crate) struct BodyChunks {
     iter: Box<dyn Iterator<Item = Bytes> + Send>,
     length: Option<u64>,
 }
 
-/// What happens after the last chunk.
+/// What happens after the last chunk of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyEnd {
     /// The response is complete.
     Complete,
-    /// No more bytes; the connection stays open until the client closes it.
+    /// No more bytes are sent; the connection stays open until the client closes it.
     Stall,
-    /// The connection is broken.
+    /// The connection is broken in the given way.
     Break(ConnectionBreak),
 }
 
-/// The body of a response. Dropping it ends the request that it owns.
+/// The body of a response. Dropping the body ends its request.
 pub(crate) struct PacedBody {
     chunks: BodyChunks,
-    /// The next chunk. Fetched ahead, so that the last chunk can be reported to the server together with the end of
-    /// the body.
+    /// The next chunk, or `None` after the last chunk. Each chunk is fetched ahead, so that the server sees the end of
+    /// the body together with the last chunk.
     next: Option<Bytes>,
     end: BodyEnd,
     after_response: AfterResponse,
     chunk_delay: Duration,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Whether the last chunk has not been flushed yet.
+    /// Whether the chunk that the server took last has not been flushed yet.
     unflushed: bool,
     sent: u64,
     request: InFlightRequest,
@@ -52,7 +52,7 @@ pub(crate) struct PacedBody {
 }
 
 impl BodyChunks {
-    /// Creates a body of known length in one chunk.
+    /// Creates a body that is one chunk and whose length is announced.
     pub(crate) fn whole(bytes: Bytes) -> Self {
         Self {
             length: Some(bytes.len() as u64),
@@ -60,7 +60,7 @@ impl BodyChunks {
         }
     }
 
-    /// Creates a body of unknown length.
+    /// Creates a body whose length is not announced.
     pub(crate) fn stream(iter: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
         Self {
             iter: Box::new(iter),
@@ -68,8 +68,8 @@ impl BodyChunks {
         }
     }
 
-    /// Splits a body into chunks of the given sizes; the rest is one more chunk. `announced`: whether the length is
-    /// announced.
+    /// Splits a body into chunks of the given sizes in bytes. The remaining bytes are one more chunk. `announced`:
+    /// whether the length of the body is announced.
     pub(crate) fn split(mut bytes: Bytes, sizes: Vec<usize>, announced: bool) -> Self {
         let length = announced.then_some(bytes.len() as u64);
         let mut sizes = sizes.into_iter();
@@ -83,7 +83,7 @@ impl BodyChunks {
         }
     }
 
-    /// Sends no bytes, but announces the same length.
+    /// Removes all chunks. The announced length stays.
     pub(crate) fn none(self) -> Self {
         Self {
             iter: Box::new(std::iter::empty()),
@@ -91,8 +91,8 @@ impl BodyChunks {
         }
     }
 
-    /// Sends `count` chunks of a stream, or half of a body of known length (none for a count of 0). The announced
-    /// length stays.
+    /// Keeps the first `count` chunks if the length of the body is not announced. Otherwise keeps half of the bytes, or
+    /// none if `count` is 0. The announced length stays.
     pub(crate) fn first_events(self, count: usize) -> Self {
         match self.length {
             None => Self {
@@ -104,7 +104,7 @@ impl BodyChunks {
         }
     }
 
-    /// Sends exactly the first `remaining` bytes. The announced length stays.
+    /// Keeps exactly the first `remaining` bytes. The announced length stays.
     pub(crate) fn first_bytes(self, mut remaining: usize) -> Self {
         let iter = self.iter.map_while(move |chunk| {
             let taken = chunk.len().min(remaining);
@@ -127,7 +127,7 @@ impl fmt::Debug for BodyChunks {
 }
 
 impl PacedBody {
-    /// Creates a body that is sent without delays and completes.
+    /// Creates a body that is sent completely and without delays.
     pub(crate) fn new(
         mut chunks: BodyChunks,
         request: InFlightRequest,
@@ -154,7 +154,7 @@ impl PacedBody {
         self
     }
 
-    /// Sets what happens after the last chunk, and to the connection of a complete response.
+    /// Sets what happens after the last chunk, and what happens to the connection if the response completes.
     pub(crate) fn with_end(mut self, end: BodyEnd, after_response: AfterResponse) -> Self {
         self.end = end;
         self.after_response = after_response;
@@ -163,7 +163,7 @@ impl PacedBody {
 
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if std::mem::take(&mut self.unflushed) {
-            // The server flushes when the body is pending, so each chunk is written separately.
+            // The server flushes when the body is pending, so returning `Pending` sends each chunk in a separate write.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -219,9 +219,9 @@ impl Body for PacedBody {
     }
 }
 
-/// The server drops a body when it has taken all of it (before the bytes are flushed), or when the client has
-/// disconnected. It considers a body complete once the announced length has been sent, even if a stall or a break was
-/// to follow.
+/// The server drops a body when it has taken the whole body (before the bytes are flushed), or when the client has
+/// disconnected. The server considers a body complete once the announced length has been sent, even if a stall or a
+/// break was to follow.
 impl Drop for PacedBody {
     fn drop(&mut self) {
         let complete = self.is_end_stream() || self.chunks.length == Some(self.sent);
@@ -236,7 +236,8 @@ impl Drop for PacedBody {
     }
 }
 
-/// Returns the next chunk that is not empty. The server does not flush for an empty one.
+/// Returns the next chunk that is not empty, or `None` after the last chunk. Empty chunks are skipped, because the
+/// server does not flush for them.
 fn next_chunk(chunks: &mut BodyChunks) -> Option<Bytes> {
     chunks.iter.find(|chunk| !chunk.is_empty())
 }
@@ -291,8 +292,8 @@ mod tests {
         assert_eq!(split(vec![]), [b"abcdef"]);
     }
 
-    /// The server flushes when a body is pending, so a pending poll after each chunk means a write of its own for
-    /// each.
+    /// The server flushes when a body is pending, so a body that is pending after each chunk sends each chunk in a
+    /// separate write.
     // L54
     #[test]
     fn body_is_pending_after_each_chunk() {

@@ -1,15 +1,15 @@
-//! The provider's clock. It reads tokio's clock, so tests can pause and advance it; its dates include the scenario's
-//! skew.
+//! The provider's clock. The clock reads tokio's clock, so tests can pause and advance it. Its dates include the clock
+//! skew that the scenario configures.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// A clock that starts with the provider.
+/// A clock that starts when the provider starts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     started: Instant,
-    /// The provider's date at `started`, skew included.
+    /// The provider's date at `started`, including the skew.
     date: SystemTime,
 }
 
@@ -22,18 +22,19 @@ impl Clock {
         }
     }
 
-    /// Returns the time since the start.
+    /// Returns the time since the clock started.
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Returns the provider's date, skew included.
+    /// Returns the provider's current date, including the skew.
     pub(crate) fn date(&self) -> SystemTime {
         self.date + self.elapsed()
     }
 }
 
-/// Returns `date` unchanged if the result is not representable. Scenario validation limits the skew to a year.
+/// Returns `date` plus `skew` seconds, or `date` unchanged if the sum is not representable. Scenario validation limits
+/// the skew to a year.
 fn skewed(date: SystemTime, skew: f64) -> SystemTime {
     let distance = Duration::try_from_secs_f64(skew.abs()).unwrap_or_default();
     let skewed = if skew < 0.0 {

@@ -1,8 +1,8 @@
-//! The stream below the HTTP server: counts the bytes received, and breaks the connection where a behaviour requires
-//! it.
+//! The byte stream below the HTTP server. It counts the bytes received, and breaks the connection if a behaviour
+//! requires that.
 //!
-//! A break is requested through the [`ConnectionHandle`] while the server is polled. It happens in the next flush,
-//! after all earlier bytes have reached the socket, so a cut is exact to the byte.
+//! A break is requested through the [`ConnectionHandle`] while the server is polled. The break happens in the next
+//! flush, after all earlier bytes have reached the socket, so the response is cut exactly to the byte.
 
 use std::io;
 use std::pin::Pin;
@@ -19,12 +19,12 @@ use crate::stats::Recorder;
 pub(crate) enum ConnectionBreak {
     /// An orderly end of the stream (FIN).
     End,
-    /// A TCP reset; an orderly end on streams without resets.
+    /// A TCP reset. On a stream that has no resets, an orderly end.
     Reset,
 }
 
-/// The state that handler, response body and stream of a connection share. The connection counts as closed when all
-/// of them have dropped it.
+/// The state that the handler, the response body and the stream of a connection share. The connection counts as closed
+/// when all three have dropped their handle.
 #[derive(Debug)]
 pub(crate) struct ConnectionHandle {
     id: u64,
@@ -34,12 +34,12 @@ pub(crate) struct ConnectionHandle {
 
 #[derive(Debug)]
 struct ConnectionState {
-    /// Whether no request is in progress: the next byte starts a new one.
+    /// Whether no request is in progress, so that the next byte starts a new request.
     idle: bool,
-    /// Whether bytes of a request have arrived but its head is incomplete.
+    /// Whether some bytes of a request have arrived, but not its whole head.
     head_incomplete: bool,
     drop_on_reuse: bool,
-    /// The break to perform at the next flush.
+    /// The break to perform at the next flush, if any.
     requested_break: Option<ConnectionBreak>,
 }
 
@@ -67,8 +67,8 @@ impl ConnectionHandle {
         self.lock().head_incomplete = false;
     }
 
-    /// Breaks the connection at the next flush. Must be called while the connection is polled: nothing wakes it
-    /// otherwise.
+    /// Breaks the connection at the next flush. Must be called while the connection is polled, because this method does
+    /// not wake the connection's task.
     pub(crate) fn request_break(&self, how: ConnectionBreak) {
         self.lock().requested_break = Some(how);
     }
@@ -87,7 +87,7 @@ impl ConnectionHandle {
     /// Counts received bytes.
     ///
     /// # Errors
-    /// Fails for the first bytes of a request on a connection that is dropped on reuse.
+    /// Returns an error for the first bytes of a request on a connection that is dropped on reuse.
     fn received(&self, count: usize) -> io::Result<()> {
         let mut state = self.lock();
         let first_of_request = state.idle;
@@ -123,7 +123,7 @@ impl Drop for ConnectionHandle {
 #[derive(Debug)]
 pub(crate) struct InstrumentedStream<S> {
     stream: S,
-    /// Makes closing the stream a reset.
+    /// Configures the stream so that closing it sends a TCP reset.
     reset: fn(&S) -> io::Result<()>,
     connection: Arc<ConnectionHandle>,
 }

@@ -10,33 +10,37 @@ use crate::limits::{LimitExceeded, ProviderLimitKind, WindowStatus};
 use crate::retry_after::{RetryAfter, RetryAfterForm};
 use crate::time_format;
 
-/// The provider whose rate limit headers and error responses are imitated, for keys with
+/// The provider whose rate limit headers and error responses are imitated for keys with
 /// [limits](crate::ProviderLimits). All other responses follow OpenAI.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderDialect {
-    /// `x-ratelimit-*` with durations such as `6m0s`, `retry-after` and `retry-after-ms`; 429 `insufficient_quota`.
+    /// OpenAI: headers `x-ratelimit-*` with durations such as `6m0s`, `retry-after` and `retry-after-ms`. If the quota
+    /// is used up, status 429 with the code `insufficient_quota`.
     #[default]
     Openai,
-    /// `anthropic-ratelimit-*` with RFC 3339 dates, `retry-after`; 400 if the quota is used up.
+    /// Anthropic: headers `anthropic-ratelimit-*` with RFC 3339 dates, and `retry-after`. If the quota is used up,
+    /// status 400.
     Anthropic,
-    /// No headers; 402 if the quota is used up.
+    /// DeepSeek: no rate limit headers. If the quota is used up, status 402.
     Deepseek,
-    /// No headers; the token limit is reported as `insufficient_quota`, although it frees up within a minute; 403 if
-    /// the quota is used up.
+    /// DashScope: no rate limit headers. An exceeded token limit is reported as `insufficient_quota`, although waiting
+    /// helps. If the quota is used up, status 403.
     Dashscope,
-    /// No headers; numeric codes: 1302 for a rate, 1113 for a quota, 1308 for a quota whose reset date is in the
-    /// message.
+    /// GLM: no rate limit headers, and error bodies with numeric codes: 1302 for an exceeded rate limit, 1113 for a
+    /// used-up quota, 1308 for a used-up quota whose reset date is in the message.
     Glm,
-    /// `x-ratelimit-limit`, `-remaining` and `-reset` for requests; error objects without `code`.
+    /// Moonshot: headers `x-ratelimit-limit`, `x-ratelimit-remaining` and `x-ratelimit-reset`, which report the limit
+    /// on requests. Error objects have no `code`.
     Moonshot,
-    /// `x-ratelimit-*` without resets; an exceeded rate is a 200 with `code` and `msg`.
+    /// Qianfan: headers `x-ratelimit-*` without reset times. An exceeded rate limit is reported with status 200 and the
+    /// members `code` and `msg`.
     Qianfan,
-    /// As OpenAI, but the request headers report the daily limit, and there is no `retry-after-ms`.
+    /// Groq: as OpenAI, but the headers for requests report the daily limit, and there is no `retry-after-ms`.
     Groq,
 }
 
-/// The limits of a key after a request, for its response headers.
+/// The state of a key's limits after a request, from which the response headers are built.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct LimitReport {
     pub(crate) requests: Option<WindowStatus>,
@@ -45,19 +49,22 @@ pub(crate) struct LimitReport {
     pub(crate) organization: Option<String>,
 }
 
-/// The headers of a dialect.
+/// The rate limit headers that a dialect sends.
 struct HeaderStyle {
-    /// Returns the name of a header, given `"limit"`, `"remaining"` or `"reset"`, and `"requests"` or `"tokens"`.
+    /// Returns the name of a header. The first argument is `"limit"`, `"remaining"` or `"reset"`, the second is
+    /// `"requests"` or `"tokens"`.
     name: fn(&str, &str) -> String,
-    /// Whether there are headers for tokens.
+    /// Whether the dialect sends headers for the limit on tokens.
     tokens: bool,
-    /// Whether the request headers report the daily limit if a shorter window is limited too.
+    /// Whether the headers for requests report the daily limit if both the daily limit and a limit per window are
+    /// configured.
     day_first: bool,
-    /// Formats the time until a reset; `None` if there is no reset header.
+    /// Formats the time until a reset, given that time and the provider's date. `None` if the dialect sends no reset
+    /// header.
     reset: Option<fn(Duration, SystemTime) -> String>,
-    /// The headers that report the wait of a denied request.
+    /// The headers in which the response to a denied request reports its wait.
     retry_after: &'static [RetryAfterForm],
-    /// Whether there is an `openai-organization` header.
+    /// Whether the dialect sends an `openai-organization` header.
     organization: bool,
 }
 
@@ -98,7 +105,7 @@ const GROQ: HeaderStyle = HeaderStyle {
 };
 
 impl ProviderDialect {
-    /// Returns the rate limit headers of a response. `exceeded` is set if the request is denied; `date` is the
+    /// Returns the rate limit headers of a response. `exceeded` is the denial if the request is denied; `date` is the
     /// provider's date.
     pub(crate) fn headers(
         self,
@@ -149,7 +156,7 @@ impl HeaderStyle {
         exceeded: Option<&LimitExceeded>,
         date: SystemTime,
     ) -> Vec<(String, String)> {
-        // A used-up quota is not a matter of waiting: providers send no retry-after with it.
+        // Providers send no `retry-after` when the quota is used up, because waiting is not expected to help.
         let wait = exceeded
             .filter(|exceeded| exceeded.limit != ProviderLimitKind::Quota)
             .and_then(|exceeded| exceeded.wait);

@@ -1,7 +1,8 @@
 //! `POST /v1/embeddings`: returns a deterministic unit vector for each input.
 //!
-//! The vector depends only on the input, not on the model, key or seed. A vector with fewer dimensions points in the
-//! direction of the first components of a longer one, as with models trained for shortening.
+//! The vector depends only on the input, not on the model, the key or the seed. A vector with fewer dimensions points
+//! in the same direction as the first components of a vector with more dimensions, as with models that are trained for
+//! shortening.
 
 mod base64;
 mod vector;
@@ -14,7 +15,7 @@ use crate::errors::ErrorResponse;
 use crate::random::hash;
 use vector::unit_vector;
 
-/// The largest number of inputs that OpenAI accepts in a request.
+/// The largest number of inputs in a request that OpenAI accepts.
 const MAX_INPUTS: usize = 2048;
 const DEFAULT_DIMENSIONS: usize = 1536;
 const MAX_DIMENSIONS: usize = 3072;
@@ -28,13 +29,14 @@ pub(crate) struct EmbeddingsRequest {
     encoding: RequestedEncoding,
 }
 
-/// What is kept of one input.
+/// The properties of one input that its vector and the token counts depend on.
 #[derive(Debug, PartialEq)]
 struct EmbeddedText {
     hash: u64,
-    /// The tokens that usage reports: the words of a text, or the length of a token array.
+    /// The number of tokens that usage reports: the words of a text, or the length of a token array.
     tokens: usize,
-    /// The tokens that limits count: a quarter of the characters of a text, or the length of a token array.
+    /// The number of tokens that counts towards limits: a quarter of the characters of a text, or the length of a token
+    /// array.
     estimate: usize,
 }
 
@@ -90,7 +92,7 @@ impl EmbeddingsRequest {
         })
     }
 
-    /// Returns the tokens that limits count.
+    /// Returns the number of tokens that the request counts towards limits.
     pub(crate) fn estimated_tokens(&self) -> usize {
         self.inputs.iter().map(|input| input.estimate).sum()
     }
@@ -155,7 +157,8 @@ impl Serialize for EncodedVector {
     }
 }
 
-/// Reads one text, a list of texts, one token array, or a list of token arrays. None may be empty.
+/// Parses the `input` field: a text, a list of texts, a token array, or a list of token arrays. Returns an error if the
+/// list, a text or a token array is empty.
 fn inputs(input: &Value) -> Result<Vec<EmbeddedText>, ErrorResponse> {
     let wrong_input = || {
         ErrorResponse::invalid(

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// An error response: a status and a JSON body.
 ///
-/// Messages name fields and positions. They never quote the request, except for the model's name.
+/// The message names fields and positions. The message never quotes the request, except for the model's name.
 #[derive(Debug)]
 pub(crate) struct ErrorResponse {
     pub(crate) status: StatusCode,
@@ -13,7 +13,8 @@ pub(crate) struct ErrorResponse {
 }
 
 impl ErrorResponse {
-    /// Returns an `invalid_request_error` without a code.
+    /// Returns an error of type `invalid_request_error` without a `code`. `param` names the offending parameter, if
+    /// any.
     pub(crate) fn new(status: StatusCode, message: &str, param: Option<&str>) -> Self {
         Self {
             status,
@@ -21,13 +22,13 @@ impl ErrorResponse {
         }
     }
 
-    /// Returns a 400 for the parameter `param`.
+    /// Returns an error with status 400 for the request parameter `param`.
     pub(crate) fn invalid(param: &str, message: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message, Some(param))
     }
 
-    /// Returns a 400 for a body that does not deserialize. Reports only the position: serde's message may quote the
-    /// request.
+    /// Returns an error with status 400 for a body that does not deserialize. The message reports only the position,
+    /// because serde's message may quote the request.
     pub(crate) fn unparsable(error: &serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());
         let message = if error.is_data() {
@@ -38,7 +39,7 @@ impl ErrorResponse {
         Self::new(StatusCode::BAD_REQUEST, &message, None)
     }
 
-    /// Returns a 404 `model_not_found`.
+    /// Returns an error with status 404 and the code `model_not_found`.
     pub(crate) fn unknown_model(model: &str) -> Self {
         let message = format!("The model `{model}` does not exist or you do not have access to it.");
         Self::new(StatusCode::NOT_FOUND, &message, None).with_code("model_not_found")
@@ -51,7 +52,7 @@ impl ErrorResponse {
     }
 }
 
-/// Returns the body that OpenAI sends with a status; `code` replaces the default code.
+/// Returns the body that OpenAI sends with this HTTP status. `code` replaces OpenAI's usual `code` for the status.
 pub(crate) fn for_status(status: u16, code: Option<&str>) -> Value {
     if code == Some("insufficient_quota") {
         let message = "You exceeded your current quota, please check your plan and billing details.";
@@ -99,12 +100,12 @@ pub(crate) fn for_status(status: u16, code: Option<&str>) -> Value {
     error_object(message, kind, None, code.or(default_code))
 }
 
-/// Returns the error object sent in the body of a 200 response.
+/// Returns the error object that the body of a response with status 200 can contain.
 pub(crate) fn in_band() -> Value {
     for_status(500, None)
 }
 
-/// Returns the body of OpenAI's 400 for an unknown parameter.
+/// Returns the body of OpenAI's 400 response to an unknown parameter, for `stream_options`.
 pub(crate) fn stream_options_rejected_openai() -> Value {
     let param = "stream_options";
     error_object(
@@ -115,7 +116,7 @@ pub(crate) fn stream_options_rejected_openai() -> Value {
     )
 }
 
-/// Returns the body of FastAPI's 422 for an unknown field.
+/// Returns the body of FastAPI's 422 response to an unknown field, for `stream_options`.
 pub(crate) fn stream_options_rejected_fastapi() -> Value {
     json!({"detail": [{
         "type": "extra_forbidden",

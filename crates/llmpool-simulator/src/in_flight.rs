@@ -1,7 +1,8 @@
-//! A request from its arrival to its end.
+//! The bookkeeping for a request from its arrival to its end.
 //!
-//! The handler owns an [`InFlightRequest`] first, then the response body. Dropping it ends the request exactly once,
-//! whether the response completed, a behaviour cut it, or the client disconnected (L41, L44).
+//! An [`InFlightRequest`] is owned by the handler until the response starts, and by the response body after that.
+//! Dropping the [`InFlightRequest`] ends the request exactly once, whether the response completed, a behaviour cut it,
+//! or the client disconnected.
 
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use crate::key_limiters::InFlightSlot;
 use crate::limits::ProviderLimitKind;
 use crate::stats::{AbortPhase, LogIndex, Recorder, RequestOrigin};
 
-/// A request in flight. If it is dropped before [`finish`](Self::finish), it counts as aborted by the client.
+/// A request in flight. An [`InFlightRequest`] that is dropped before [`finish`](Self::finish) is recorded as aborted
+/// by the client.
 #[derive(Debug)]
 pub(crate) struct InFlightRequest {
     recorder: Arc<Recorder>,
@@ -17,7 +19,8 @@ pub(crate) struct InFlightRequest {
     log_index: LogIndex,
     phase: AbortPhase,
     finished: bool,
-    /// The concurrency slot that the request holds in the limits of its key.
+    /// The concurrency slot that the request holds in the limits of its key and account. `None` until the request has
+    /// passed these limits.
     slot: Option<InFlightSlot>,
 }
 
@@ -34,7 +37,7 @@ impl InFlightRequest {
         }
     }
 
-    /// Records that the request passed the limits of its key.
+    /// Records that the request passed the limits of its key, and keeps its concurrency slot until the request ends.
     pub(crate) fn limits_passed(&mut self, slot: InFlightSlot) {
         self.slot = Some(slot);
     }
@@ -44,19 +47,19 @@ impl InFlightRequest {
         self.recorder.request_denied(self.origin, self.log_index, limit);
     }
 
-    /// Records that the request was read to its end.
+    /// Records that the whole request has been read.
     pub(crate) fn request_read(&mut self) {
         self.phase = AbortPhase::BeforeHead;
     }
 
-    /// Records the status of the response before its head is sent.
+    /// Records the HTTP status of the response. Must be called before the head of the response is sent.
     pub(crate) fn response_started(&mut self, status: u16) {
         self.phase = AbortPhase::MidStream;
         self.recorder
             .response_started(self.origin, self.log_index, status);
     }
 
-    /// Marks the end as intended, so that dropping does not count as an abort by the client.
+    /// Marks the request as ended by the simulator, so that dropping it is not recorded as an abort by the client.
     pub(crate) fn finish(&mut self) {
         self.finished = true;
     }
@@ -64,7 +67,8 @@ impl InFlightRequest {
 
 impl Drop for InFlightRequest {
     fn drop(&mut self) {
-        // Release the slot before the stats change: a test that waits for them may send its next request at once.
+        // Release the slot before the statistics change: a test that waits for the statistics may send its next request
+        // at once.
         self.slot = None;
         let aborted_in = (!self.finished).then_some(self.phase);
         self.recorder

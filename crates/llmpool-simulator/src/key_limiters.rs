@@ -1,6 +1,6 @@
 //! The limiters of all keys and accounts of a scenario.
 //!
-//! Invariant: a request is counted by the limiter of its key and that of its account, or by neither.
+//! Invariant: a request is counted either by both the limiter of its key and the limiter of its account, or by neither.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::dialect::LimitReport;
 use crate::limits::{LimitExceeded, ProviderLimitKind, ProviderLimiter, WindowStatus};
 use crate::scenario::Scenario;
 
-/// The limiters of a scenario, and the keys they apply to.
+/// The limiters of a scenario, and which of the limiters apply to each key.
 #[derive(Debug)]
 pub(crate) struct KeyLimiters {
     limiters: Mutex<Vec<ProviderLimiter>>,
@@ -18,23 +18,23 @@ pub(crate) struct KeyLimiters {
     clock: Clock,
 }
 
-/// The limiters and the organization of a key.
+/// The limiters that apply to a key, and the organization of the key's account.
 #[derive(Debug, Default)]
 struct LimitedKey {
-    /// Indexes into [`KeyLimiters::limiters`]: the key's own limiter, that of its account, or both.
+    /// Zero-based indexes into [`KeyLimiters::limiters`]: the limiter of the key, the limiter of its account, or both.
     limiters: Vec<usize>,
     organization: Option<String>,
 }
 
-/// The result of checking a request against the limits.
+/// The result of checking a request against the limits of its key and account.
 #[derive(Debug)]
 pub(crate) struct LimitDecision {
     pub(crate) result: Result<InFlightSlot, LimitExceeded>,
-    /// The limits after the decision.
+    /// The state of the limits after the decision, for the response headers.
     pub(crate) report: LimitReport,
 }
 
-/// A request that passed the limits and is in flight until this is dropped.
+/// The concurrency that a request occupies in its limiters. Dropping the slot releases the concurrency.
 #[derive(Debug)]
 pub(crate) struct InFlightSlot {
     limiters: Arc<KeyLimiters>,
@@ -73,10 +73,11 @@ impl KeyLimiters {
         }
     }
 
-    /// Lets a request with this number of tokens pass, or denies it.
+    /// Lets a request with this number of tokens pass, or denies it. `key` is the zero-based index of the request's key
+    /// in the scenario; `None` passes every request.
     pub(crate) fn try_acquire(self: &Arc<Self>, key: Option<usize>, tokens: u32) -> LimitDecision {
         let mut limiters = self.lock();
-        // Read under the lock, so that the times of successive calls never decrease.
+        // The clock is read under the lock, so that the times of successive calls never decrease.
         let now = self.clock.elapsed();
         let result =
             try_acquire(&mut self.limiters_of(key, &mut limiters), tokens, now).map(|()| InFlightSlot {
@@ -93,7 +94,8 @@ impl KeyLimiters {
         LimitDecision { result, report }
     }
 
-    /// Returns a report with only the organization, for model requests, which do not count towards limits.
+    /// Returns a report that contains the key's organization but no state of limits. Used for requests to `/v1/models`,
+    /// which do not count towards limits.
     pub(crate) fn organization_report(&self, key: Option<usize>) -> LimitReport {
         LimitReport {
             organization: self
@@ -138,8 +140,8 @@ impl Drop for InFlightSlot {
     }
 }
 
-/// Counts the request in all limiters if it passes all of them. Of several denials returns the one with the longest
-/// wait.
+/// Counts the request in all limiters if all of them let it pass. If several limiters deny the request, returns the
+/// denial with the longest wait.
 fn try_acquire(
     limiters: &mut [&mut ProviderLimiter],
     tokens: u32,
@@ -162,7 +164,7 @@ fn wait_or_max(exceeded: &LimitExceeded) -> Duration {
     exceeded.wait.unwrap_or(Duration::MAX)
 }
 
-/// Returns the status with the least remaining, of all limiters that have this limit.
+/// Returns the state of `limit` in the limiter that has the least remaining. `None` if no limiter has this limit.
 fn scarcest(
     limiters: &mut [&mut ProviderLimiter],
     limit: ProviderLimitKind,
@@ -185,7 +187,7 @@ mod tests {
         ))
     }
 
-    /// Returns the limit that denies a request. A request that passes stays in flight.
+    /// Returns the limit that denies a request, or `None` if the request passes. A request that passes stays in flight.
     fn denied_by(limiters: &Arc<KeyLimiters>, key: usize) -> Option<ProviderLimitKind> {
         match limiters.try_acquire(Some(key), 1).result {
             Ok(slot) => {

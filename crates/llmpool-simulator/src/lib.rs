@@ -1,7 +1,7 @@
 //! A simulated OpenAI-compatible provider for testing clients of language models.
 //!
-//! It listens on a real socket (or serves in-memory pipes), answers with a fixed text, and fails as configured: rate
-//! limits, invalid keys, broken streams, silent servers, dead connections. Afterwards its [`Stats`] show every
+//! The simulator listens on a real socket (or serves in-memory pipes), answers with a fixed text, and fails as
+//! configured: rate limits, invalid keys, broken streams, silent servers, dead connections. Its [`Stats`] show every
 //! request that arrived.
 //!
 //! ```
@@ -43,7 +43,7 @@
 //!
 //! - A request is in flight from the arrival of its head to the last byte of its response, a cut, or the client's disconnect.
 //!   When all requests have ended, `in_flight` is 0.
-//! - A body cut after n bytes has exactly n bytes.
+//! - A response body that is cut after `n` bytes has exactly `n` bytes.
 //! - The same seed and the same requests produce the same failures.
 //! - Statistics, errors and debug output contain no keys and no prompts. Answers contain a prompt only with
 //!   [`Scenario::echo`].

@@ -1,7 +1,7 @@
 //! The limits that a provider enforces: requests and tokens per window, concurrency, and a quota.
 //!
-//! Reads no clock. Every time is an argument, counted from an origin that the caller chooses, so a list of request
-//! times can be checked against limits without a provider:
+//! This module reads no clock. Every time is an argument, counted from an origin that the caller chooses, so a list of
+//! request times can be checked against limits without running a provider:
 //!
 //! ```
 //! use std::num::NonZeroU32;
@@ -18,8 +18,8 @@
 //! assert_eq!(denied, [2]);
 //! ```
 //!
-//! Invariant: a request denied with `wait` at time `t` passes at `t + wait` and not earlier, if no other request
-//! arrives in between.
+//! Invariant: if a request is denied at time `t` with the wait `wait`, and no other request arrives in between, then
+//! the same request passes at `t + wait` and at no earlier time.
 
 mod config;
 mod limiter;

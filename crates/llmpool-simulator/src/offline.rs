@@ -17,10 +17,11 @@ use crate::scenario::{Scenario, ScenarioError};
 use crate::service::Service;
 use crate::stats::{Recorder, Stats, WaitTimeout};
 
-/// A simulated provider that serves the connections it is given, in-memory pipes included.
+/// A simulated provider without a socket. It serves the connections that the caller passes to it, such as in-memory
+/// pipes.
 ///
-/// It reads only tokio's clock, so a test with such pipes and paused time covers hours of limits and outages in
-/// milliseconds. Clones share one provider.
+/// The simulator reads only tokio's clock, so a test with in-memory pipes and paused time covers hours of limits and
+/// outages in milliseconds. Clones share one provider.
 #[derive(Clone, Debug)]
 pub struct OfflineSimulator {
     service: Arc<Service>,
@@ -36,9 +37,9 @@ impl OfflineSimulator {
         Ok(Self { service, recorder })
     }
 
-    /// Serves one connection. The connection counts as open from this call on. The returned future completes when the
-    /// client or a behaviour closes the connection; dropping it earlier closes the connection too. A pipe has no TCP
-    /// reset, so a reset is an orderly end.
+    /// Serves one connection. The connection counts as open as soon as this method is called. The returned future
+    /// completes when the client or a behaviour closes the connection; dropping the future earlier also closes the
+    /// connection. If a behaviour resets the connection, the client sees an orderly end, because `io` has no TCP reset.
     pub fn serve<S>(&self, io: S) -> impl Future<Output = ()> + Send + use<S>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -46,7 +47,8 @@ impl OfflineSimulator {
         self.serve_resettable(io, |_| Ok(()))
     }
 
-    /// As [`serve`](Self::serve). `reset` makes closing the stream a reset.
+    /// Serves one connection like [`serve`](Self::serve). `reset` configures the stream so that closing it sends a TCP
+    /// reset.
     pub(crate) fn serve_resettable<S>(
         &self,
         io: S,
@@ -63,8 +65,8 @@ impl OfflineSimulator {
             async move { Ok::<_, Infallible>(service.answer(connection, request).await) }
         });
         async move {
-            // An error is a disconnected client or a requested break; the statistics have both. The service sets the
-            // date, which may be skewed.
+            // An error means that the client disconnected or that a break was requested; the statistics record both.
+            // The service sets the `date` header itself, because the date may be skewed.
             let _ = http1::Builder::new()
                 .half_close(false)
                 .auto_date_header(false)
@@ -78,16 +80,17 @@ impl OfflineSimulator {
         self.recorder.snapshot()
     }
 
-    /// Resets the statistics. The state of rules and limits is kept.
+    /// Resets the statistics, but not the state of rules and limits.
     pub fn reset_stats(&self) {
         self.recorder.reset();
     }
 
-    /// Waits until the statistics satisfy `condition` and returns them. Evaluates `condition` after every change,
-    /// under the lock of the statistics, so it must be fast and must not call the simulator. Cancel safe.
+    /// Waits until the statistics satisfy `condition`, and returns these statistics. Evaluates `condition` after every
+    /// change under the lock of the statistics, so `condition` must be fast and must not call the simulator. Cancel
+    /// safe.
     ///
     /// # Errors
-    /// Returns [`WaitTimeout`] with the current statistics after `timeout`.
+    /// Returns [`WaitTimeout`] with the current statistics if `condition` is still false after `timeout`.
     pub async fn wait_for(
         &self,
         condition: impl FnMut(&Stats) -> bool,
@@ -96,7 +99,8 @@ impl OfflineSimulator {
         self.recorder.wait_for(condition, timeout).await
     }
 
-    /// Stops recording closed connections as aborts by the client.
+    /// Marks the simulator as stopping: requests on connections that close from now on are not recorded as aborted by
+    /// the client.
     pub(crate) fn mark_stopping(&self) {
         self.recorder.mark_stopping();
     }

@@ -1,12 +1,12 @@
-//! Reproducible pseudo-random numbers (splitmix64). The same scenario and seed must produce the same failures on
-//! every machine and with every version of the dependencies, so the generator is implemented here.
+//! Reproducible pseudo-random numbers (splitmix64). The generator is implemented in this crate, because the same
+//! scenario and seed must produce the same failures on every machine and with every version of the dependencies.
 
 /// A splitmix64 generator. Not suitable for secrets.
 #[derive(Clone, Debug)]
 pub(crate) struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// Creates the generator of one stream. Streams of the same seed are unrelated.
+    /// Creates the generator for one stream of random numbers. Streams of the same seed are unrelated.
     pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut start = Self(stream);
         Self(seed ^ start.next())
@@ -20,20 +20,20 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// Returns a number uniform in [-1, 1).
+    /// Returns a number that is uniformly distributed in [-1, 1).
     pub(crate) fn signed_unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     }
 
-    /// Returns `true` with the given probability; always for 1.0 and above.
+    /// Returns `true` with the given probability, and always for a probability of 1.0 or more.
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
-        // An f64 holds 53 bits exactly, so this is uniform in [0, 1).
+        // An `f64` represents every 53-bit integer exactly, so `roll` is uniformly distributed in [0, 1).
         let roll = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
         roll < probability
     }
 }
 
-/// Returns the FNV-1a hash. Not collision resistant.
+/// Returns the 64-bit FNV-1a hash of `bytes`. The hash is not collision resistant.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

@@ -14,20 +14,20 @@ use crate::seconds;
 pub enum SimulatedReply {
     /// The normal answer.
     Ok,
-    /// An error status.
+    /// The response has this error status and body.
     Status(StatusReply),
-    /// The response stops at this point. The connection stays open until the client closes it.
+    /// The response stops at this point, but the connection stays open until the client closes it.
     Stall(ResponsePoint),
-    /// The connection is closed at this point.
+    /// The response stops at this point, and the connection is closed.
     Cut {
         /// The part of the response that is sent first.
         at: ResponsePoint,
         /// Whether the connection is closed with a TCP reset instead of a FIN.
         reset: bool,
     },
-    /// A recorded body.
+    /// The response has this recorded body.
     Raw(RecordedBody),
-    /// Status 200 with an error in the body.
+    /// The response has status 200 and an error in its body.
     ErrorIn200(ErrorIn200),
 }
 
@@ -36,12 +36,13 @@ pub enum SimulatedReply {
 pub struct StatusReply {
     /// The HTTP status, 200 to 599.
     pub status: u16,
-    /// The `code` in the default body; `insufficient_quota` also sets its `type`. Default: the code that OpenAI
-    /// sends.
+    /// The `code` in the default body; `insufficient_quota` also sets the error's `type`. Default: the code that OpenAI
+    /// sends with the status.
     pub code: Option<String>,
-    /// The wait that the response reports. Default: none.
+    /// The wait that the response reports, and the header that reports it. Default: no wait is reported.
     pub retry_after: Option<RetryAfter>,
-    /// The body. A JSON string is sent as plain text, any other value as JSON. Default: the body that OpenAI sends.
+    /// The body of the response. A JSON string is sent as plain text, any other value as JSON. Default: the body that
+    /// OpenAI sends with the status.
     pub body: Option<serde_json::Value>,
 }
 
@@ -49,14 +50,14 @@ pub struct StatusReply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResponsePoint {
-    /// Before the first byte.
+    /// Before the first byte of the response.
     BeforeHead,
-    /// After the status line and the headers.
+    /// After the head (the status line and the headers), before the body.
     AfterHead,
-    /// After this number of stream events, including role and finish events. For a plain answer: after half of the
-    /// body, or before the body if the number is 0.
+    /// After this number of stream events, including the events with the role and the finish reason. In a response that
+    /// is not a stream: after half of the body, or before the body if the number is 0.
     AfterEvents(usize),
-    /// After exactly this number of bytes of the body, transfer coding not counted.
+    /// After exactly this number of bytes of the body. Bytes of the transfer coding are not counted.
     AfterBytes(usize),
 }
 
@@ -64,9 +65,9 @@ pub enum ResponsePoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamOptionsRefusal {
-    /// 400 with an error object whose `param` is `stream_options`.
+    /// Status 400 with an error object whose `param` is `stream_options`, as from OpenAI.
     Openai,
-    /// 422 with a `detail` list whose `loc` ends in `stream_options`.
+    /// Status 422 with a `detail` list whose `loc` ends in `stream_options`, as from FastAPI.
     Fastapi,
 }
 
@@ -76,10 +77,11 @@ pub enum StreamOptionsRefusal {
 pub enum ErrorIn200 {
     /// The error is the whole body, as plain JSON, even if the request asks for a stream.
     Plain,
-    /// The error is the first event of the stream. For a request without streaming: as `Plain`.
+    /// The error is the first event of the stream. If the request does not ask for a stream, this is the same as
+    /// `Plain`.
     FirstEvent,
-    /// The error is the last event of the stream, after this number of normal events. For a request without
-    /// streaming: as `Plain`.
+    /// The error is the last event of the stream, after this number of normal events. If the request does not ask for a
+    /// stream, this is the same as `Plain`.
     AfterEvents(usize),
 }
 
@@ -88,12 +90,13 @@ pub enum ErrorIn200 {
 pub struct RecordedBody {
     /// The HTTP status, 200 to 599. Default 200.
     pub status: u16,
-    /// The content type. Default `text/event-stream`. An event stream is sent chunked, any other body with its
-    /// length.
+    /// The content type. Default `text/event-stream`. An event stream is sent with chunked transfer coding, any other
+    /// body with its length.
     pub content_type: String,
     /// The bytes of the body.
     pub body: Bytes,
-    /// Sizes of the writes in bytes, each flushed separately; the rest is one more write. Default: a single write.
+    /// The size of each write in bytes. Each write is flushed separately, and the remaining bytes are one more write.
+    /// Default: empty, which sends the whole body in a single write.
     pub writes: Vec<usize>,
 }
 
@@ -122,7 +125,7 @@ impl SimulatedReply {
 }
 
 impl StatusReply {
-    /// Creates a reply with the default body and no `Retry-After`.
+    /// Creates a reply with this status, the default body and no wait.
     pub fn new(status: u16) -> Self {
         Self {
             status,
@@ -132,7 +135,7 @@ impl StatusReply {
         }
     }
 
-    /// Creates a 429 that reports `retry_after`.
+    /// Creates a reply with status 429 that reports `retry_after`.
     pub fn throttled(retry_after: RetryAfter) -> Self {
         Self {
             retry_after: Some(retry_after),

@@ -1,4 +1,4 @@
-//! A planned response: status, headers, body, delays, and where it stops.
+//! A planned response: its status, headers, body and delays, and the point at which it stops.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,7 +16,7 @@ use crate::in_flight::InFlightRequest;
 use crate::reply::{ErrorIn200, RecordedBody, ResponsePoint, SimulatedReply, StatusReply};
 use crate::rules::ReplyPlan;
 
-/// The last event of a stream.
+/// The last event of a complete stream.
 pub(crate) const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -32,7 +32,8 @@ pub(crate) trait AnswerEncoder: Sized {
     /// Returns the answer as stream events.
     fn events(self) -> impl Iterator<Item = Bytes> + Send + 'static;
 
-    /// Returns at most `count` of the stream events, followed by an error that ends the stream.
+    /// Returns at most `count` of the stream events, followed by one or more events that report an error and end the
+    /// stream.
     fn events_before_error(self, count: usize) -> impl Iterator<Item = Bytes> + Send + 'static;
 }
 
@@ -44,21 +45,21 @@ pub(crate) struct ResponseContent {
     is_stream: bool,
 }
 
-/// A response that is decided but not sent.
+/// A response that is decided but not yet sent.
 #[derive(Debug)]
 pub(crate) struct PlannedResponse {
     status: StatusCode,
     headers: HeaderMap,
     chunks: BodyChunks,
     end: BodyEnd,
-    /// Whether the head is sent; `false` if the response stops before it.
+    /// Whether the head is sent. `false` if the response stops before its head.
     has_head: bool,
     delays: ResponseDelays,
     after_response: AfterResponse,
 }
 
 impl ResponseContent {
-    /// Encodes an answer as a stream or as one body, with an in-band error if `error` is set.
+    /// Encodes an answer as a stream or as one body. If `error` is set, the answer contains an error at this position.
     pub(crate) fn answer(answer: impl AnswerEncoder, is_stream: bool, error: Option<ErrorIn200>) -> Self {
         match (error, is_stream) {
             (None, true) => Self::event_stream(answer.events()),
@@ -71,7 +72,7 @@ impl ResponseContent {
         }
     }
 
-    /// Returns a JSON document, or an in-band error if `error` is set.
+    /// Returns a body that is the JSON document `json`, or an error object if `error` is set.
     pub(crate) fn document(json: Bytes, error: Option<ErrorIn200>) -> Self {
         error.map_or_else(|| Self::json(json), |_| Self::error())
     }
@@ -98,8 +99,9 @@ impl ResponseContent {
 }
 
 impl PlannedResponse {
-    /// Creates the response for a plan. `date` is the provider's date. `answer` returns the normal answer, with an
-    /// in-band error at the given position.
+    /// Creates the response that a plan describes. `date` is the provider's date. `answer` returns the content of a
+    /// response with status 200: the normal answer if its argument is `None`, otherwise an answer with an error at the
+    /// given position.
     pub(crate) fn from_plan(
         plan: ReplyPlan,
         date: SystemTime,
@@ -130,18 +132,18 @@ impl PlannedResponse {
         }
     }
 
-    /// Creates an error response with a JSON body, sent without delay.
+    /// Creates an error response with this JSON body, which is sent without delay.
     pub(crate) fn error(status: StatusCode, body: &Value) -> Self {
         Self::with_content(status, ResponseContent::json(body.to_string().into()))
     }
 
-    /// Creates a 404 for a path that the simulator does not have.
+    /// Creates a response with status 404 for a path that the simulator does not serve.
     pub(crate) fn unknown_path() -> Self {
         let message = "Invalid URL: the simulator has /v1/chat/completions, /v1/responses, /v1/embeddings, /v1/models and /stats.";
         ErrorResponse::new(StatusCode::NOT_FOUND, message, None).into()
     }
 
-    /// Creates a 405 whose `allow` header names the right method.
+    /// Creates a response with status 405, whose `allow` header names the method that the path accepts.
     pub(crate) fn wrong_method(allow: &'static str) -> Self {
         let message = "Not allowed to use this method on this URL.";
         let mut response = Self::from(ErrorResponse::new(StatusCode::METHOD_NOT_ALLOWED, message, None));
@@ -149,14 +151,14 @@ impl PlannedResponse {
         response
     }
 
-    /// Creates a 413 that closes the connection, because the rest of the request is not read.
+    /// Creates a response with status 413 that closes the connection, because the rest of the request is not read.
     pub(crate) fn too_large() -> Self {
         let mut response = Self::error(StatusCode::PAYLOAD_TOO_LARGE, &errors::for_status(413, None));
         response.close_if(true);
         response
     }
 
-    /// Omits the body if `omit_body` is set or the status does not allow one.
+    /// Removes the body if `omit_body` is set or the status does not allow a body.
     pub(crate) fn without_body(self, omit_body: bool) -> Self {
         match self.status {
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Self {
@@ -171,8 +173,8 @@ impl PlannedResponse {
         }
     }
 
-    /// Waits for the head delay and returns the response to the server. Never returns if the response stops before
-    /// its head: the server drops the future when the connection ends.
+    /// Waits for the head delay and returns the response to the server. If the response stops before its head, this
+    /// method never returns: the server drops the future when the connection ends.
     pub(crate) async fn send(
         mut self,
         number: u64,
@@ -254,7 +256,7 @@ impl PlannedResponse {
         )
     }
 
-    /// Keeps the part of the response before `at`.
+    /// Keeps the part of the response before `at`, and ends the body with `end`.
     fn stopped_at(self, at: ResponsePoint, end: BodyEnd) -> Self {
         let has_head = at != ResponsePoint::BeforeHead;
         let chunks = match at {

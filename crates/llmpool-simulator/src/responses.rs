@@ -1,9 +1,10 @@
 //! `POST /v1/responses`: parses a request, stores earlier responses, and encodes the answer.
 //!
-//! The content of an answer is the [draft](crate::answer_draft) that a chat request gets too.
+//! The content of an answer is a [draft](crate::answer_draft), which does not depend on the endpoint: the same question
+//! gets the same answer from a chat request.
 //!
-//! Invariants: events are numbered from 0 without gaps; each item and part is opened and closed once; the last event
-//! contains exactly what was streamed.
+//! Invariants: the events of a stream are numbered from 0 without gaps; each output item and each content part is
+//! opened once and closed once; the last event contains exactly the output that was streamed.
 
 mod fields;
 mod input;

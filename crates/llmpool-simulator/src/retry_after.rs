@@ -9,12 +9,12 @@ use crate::time_format;
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
-/// A wait before the next attempt, and how the response reports it.
+/// A wait before the next attempt, and how a response reports the wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryAfter {
     /// The time to wait. At most a year.
     pub wait: Duration,
-    /// The header and its format.
+    /// The header that reports the wait, and its format.
     pub form: RetryAfterForm,
 }
 
@@ -26,17 +26,17 @@ pub enum RetryAfterForm {
     Seconds,
     /// `retry-after` in seconds with three decimals.
     Decimal,
-    /// Only `retry-after-ms`, in whole milliseconds, rounded up.
+    /// `retry-after-ms` in whole milliseconds, rounded up, without a `retry-after` header.
     Ms,
     /// `retry-after` as an HTTP date, rounded up to a second.
     Date,
-    /// No header.
+    /// No header: the response does not report the wait.
     None,
 }
 
 impl RetryAfter {
-    /// Creates a wait that is reported in seconds: without decimals if it is a whole number of seconds, with three
-    /// decimals otherwise.
+    /// Creates a wait that `retry-after` reports in seconds: without decimals if the wait is a whole number of seconds,
+    /// otherwise with three decimals.
     pub fn new(wait: Duration) -> Self {
         let form = if wait.subsec_nanos() == 0 {
             RetryAfterForm::Seconds

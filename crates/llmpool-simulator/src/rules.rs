@@ -1,10 +1,11 @@
-//! The rules of a scenario: decides the reply to each request.
+//! The rules of a scenario, which decide the reply to each request.
 //!
-//! Order: the script of the key, the rules of the key, the global script, the global rules. The first one that
-//! applies decides, so a limit counts only the requests that earlier rules let pass. Rules with `before_limits` are
-//! tried separately, before the limits of the key are checked; scripts cannot have that flag.
+//! The rules are tried in this order: the script of the request's key, the rules of the key, the global script, the
+//! global rules. The first rule that gives a reply decides, so a rule with a limit counts only the requests that
+//! earlier rules let pass. Rules with `before_limits` are tried separately, before the limits of the key are checked;
+//! script entries cannot set `before_limits`.
 //!
-//! Time is an argument. Each rule has its own random stream, so the decision for the n-th request that a rule sees is
+//! Time is an argument. Each rule has its own random stream, so the decision for the `n`-th request that a rule sees is
 //! the same in every run, whatever the other rules do.
 
 use std::collections::VecDeque;
@@ -19,7 +20,7 @@ use crate::retry_after::RetryAfter;
 use crate::scenario::Scenario;
 use crate::stats::RequestKind;
 
-/// All rules of a scenario with their state.
+/// All rules of a scenario, and the state of each rule.
 #[derive(Debug)]
 pub(crate) struct Rules {
     global: RuleSet,
@@ -31,7 +32,7 @@ pub(crate) struct Rules {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestInfo {
     pub(crate) kind: RequestKind,
-    /// Index of the key in the scenario.
+    /// Zero-based index of the key in the scenario. `None` if the scenario has no keys.
     pub(crate) key: Option<usize>,
     /// Whether the request sets `stream_options`.
     pub(crate) stream_options: bool,
@@ -65,7 +66,7 @@ enum RuleState {
     Stateless,
     /// The requests that passed a limit.
     Window(LimitWindow),
-    /// When the throttling ends; `None` before the first request.
+    /// The time at which the throttling ends. `None` before the first request.
     ThrottledUntil(Option<Duration>),
 }
 
@@ -93,8 +94,8 @@ impl Rules {
         }
     }
 
-    /// Returns the reply of a rule with `before_limits`, if one applies. `now` is the time since the provider's
-    /// start.
+    /// Returns the reply of the first rule with `before_limits` that applies, or `None` if no such rule applies. `now`
+    /// is the time since the provider's start.
     pub(crate) fn decide_before_limits(&mut self, request: RequestInfo, now: Duration) -> Option<ReplyPlan> {
         let mut plan = self.default.clone();
         self.sets_of(request.key)
@@ -141,7 +142,7 @@ impl ReplyPlan {
         }
     }
 
-    /// Adds headers before the existing ones. Of two headers with one name the later one is sent.
+    /// Adds headers before the existing headers. If two headers have the same name, only the later header is sent.
     pub(crate) fn with_headers_first(self, headers: Vec<(String, String)>) -> Self {
         Self {
             headers: headers.into_iter().chain(self.headers).collect(),
@@ -151,7 +152,7 @@ impl ReplyPlan {
 }
 
 impl RuleSet {
-    /// Applies the first matching rule. Returns whether one applied.
+    /// Applies the first matching rule to the plan. Returns whether a rule applied.
     fn apply_rules(
         &mut self,
         before_limits: bool,
@@ -165,8 +166,8 @@ impl RuleSet {
             .any(|rule| rule.apply(request, now, plan))
     }
 
-    /// Applies the next script entry for this kind of request. The entry is removed even if it lets the request pass,
-    /// so that entries and requests stay aligned.
+    /// Applies the next script entry if it is for this kind of request. Returns whether the entry gave a reply. The
+    /// entry is removed even if it lets the request pass, so that each entry is used for one request.
     fn apply_script(&mut self, request: RequestInfo, plan: &mut ReplyPlan) -> bool {
         let Some(entry) = self.script.pop_front_if(|entry| entry.on.matches(request.kind)) else {
             return false;
@@ -245,7 +246,7 @@ impl ActiveRule {
     }
 }
 
-/// Counts a request in the window if it fits; otherwise returns the time until it does.
+/// Counts a request in the window if it fits. Otherwise returns the time until the request fits, as an error.
 fn try_acquire(window: &mut LimitWindow, now: Duration) -> Result<(), Duration> {
     match window.wait_for(1, now) {
         Some(wait) if !wait.is_zero() => Err(wait),
@@ -256,7 +257,8 @@ fn try_acquire(window: &mut LimitWindow, now: Duration) -> Result<(), Duration> 
     }
 }
 
-/// Returns OpenAI's request headers: limit, remaining requests, and time until the whole limit is available.
+/// Returns OpenAI's rate limit headers for requests: the limit, the remaining requests, and the time until the whole
+/// limit is available.
 fn rate_headers(window: &mut LimitWindow, now: Duration) -> [(String, String); 3] {
     [
         ("x-ratelimit-limit-requests".into(), window.limit().to_string()),

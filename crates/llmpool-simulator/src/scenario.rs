@@ -1,7 +1,7 @@
 //! Scenarios: the configuration of a simulated provider.
 //!
-//! A scenario comes from JSON ([`Scenario::from_json`]) or is built as a value. Either way it is validated as a whole
-//! before a socket is opened.
+//! A scenario is parsed from JSON ([`Scenario::from_json`]) or built as a Rust value. Either way, the whole scenario is
+//! validated before a socket is opened.
 
 mod built_in;
 mod error;
@@ -25,42 +25,44 @@ const DEFAULT_ANSWER: &str = "Hello! This is the built-in simulator of llmpool, 
 
 /// The configuration of a simulated provider. The default accepts any key and any model and answers without delay.
 ///
-/// JSON has the same field names. Durations are numbers of seconds there, from 0 to a year, with fractions.
+/// In JSON, the fields have the same names, and a duration is a number of seconds from 0 to a year, which may have a
+/// fraction.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scenario {
-    /// The accepted keys; a request with another key gets 401. Default: empty, which accepts any key and requests
-    /// without a key.
+    /// The accepted keys. A request without a key or with a key that is not listed gets 401. Default: empty, which
+    /// accepts requests with any key or without a key.
     pub keys: Vec<SimulatedKey>,
     /// The accounts that keys belong to. Default: empty.
     pub accounts: Vec<SimulatedAccount>,
-    /// The provider whose rate limit headers and error bodies are used. Default [`ProviderDialect::Openai`].
+    /// The provider whose rate limit headers and error bodies the simulator imitates. Default
+    /// [`ProviderDialect::Openai`].
     pub dialect: ProviderDialect,
-    /// The models of the provider; a request for another one gets 404 `model_not_found`. Default: empty, which
-    /// accepts any model.
+    /// The models of the provider. A request for a model that is not listed gets 404 with the code `model_not_found`.
+    /// Default: empty, which accepts any model.
     pub models: Vec<String>,
-    /// The text of every answer. The default says that this is a simulator.
+    /// The text of every answer. Default: a text that says that this is a simulator.
     pub answer: String,
     /// Whether an answer is the text of the last user message instead of [`answer`](Self::answer). Default `false`.
     pub echo: bool,
-    /// The reasoning before every answer. Default: none.
+    /// The reasoning that precedes every answer. Default: no reasoning.
     pub reasoning: Option<String>,
-    /// The text of a refusal that replaces every answer, except for forced tool calls. Default: none.
+    /// The text of a refusal that replaces every answer except forced tool calls. Default: no refusal.
     pub refusal: Option<String>,
-    /// The arguments of a forced tool call, as a string. Default: a small value that is valid for the tool's schema.
+    /// The arguments of a forced tool call, as JSON text. Default: a small value that is valid for the tool's schema.
     pub tool_arguments: Option<String>,
     /// The number of words in each content event of a stream. Default 1.
     pub words_per_chunk: usize,
-    /// The number of content events in a stream. The answer is repeated or truncated to fit, also if it is not
-    /// streamed. Default: as many as the answer needs.
+    /// The number of content events in a stream. The answer is repeated or truncated to this number of events, even if
+    /// it is not streamed. Default: as many events as the answer needs.
     pub chunk_count: Option<usize>,
-    /// The delay from the complete request to the head of the response. Default 0.
+    /// The delay between the end of the request and the head of the response. Default 0.
     #[serde(deserialize_with = "seconds::deserialize")]
     pub head_delay: Duration,
-    /// The delay from the head to the first event of a stream. Default 0.
+    /// The delay between the head of the response and the first event of a stream. Default 0.
     #[serde(deserialize_with = "seconds::deserialize")]
     pub first_chunk_delay: Duration,
-    /// The delay before each later event of a stream. Default 0.
+    /// The delay before each event of a stream after the first. Default 0.
     #[serde(deserialize_with = "seconds::deserialize")]
     pub chunk_delay: Duration,
     /// Which responses report token usage. Default [`UsagePolicy::OnRequest`].
@@ -69,12 +71,12 @@ pub struct Scenario {
     pub done: bool,
     /// What happens to the connection after a response. Default [`AfterResponse::KeepOpen`].
     pub after_response: AfterResponse,
-    /// Behaviours for the first requests, one entry per request, whatever its key. Default: empty.
+    /// Behaviours for the first requests, one entry per request, whatever key the requests have. Default: empty.
     pub script: Vec<Behaviour>,
-    /// Rules for all requests. They are tried in order, after the rules of the request's key. Default: empty.
+    /// Rules for all requests. The rules of a request's key are tried first, then these rules in order. Default: empty.
     pub behaviours: Vec<Behaviour>,
-    /// Seconds by which the provider's clock is ahead, or behind if negative. Affects the `date` header and every
-    /// other date that the provider sends. At most a year. Default 0.
+    /// The number of seconds by which the provider's clock is ahead; negative if the clock is behind. Affects the
+    /// `date` header and every other date that the provider sends. At most a year in either direction. Default 0.
     pub clock_skew: f64,
     /// The seed of every random decision. Default 0.
     pub seed: u64,
@@ -84,36 +86,37 @@ pub struct Scenario {
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimulatedKey {
-    /// The key: what follows `Authorization: Bearer `. Never part of output.
+    /// The key: the text after `Authorization: Bearer `. The simulator never prints the key.
     pub key: String,
-    /// The key's name in [`Stats`](crate::Stats). Default `key-N`, counted from 0.
+    /// The key's name in [`Stats`](crate::Stats). Default `key-N`, where `N` is the key's zero-based index in
+    /// [`Scenario::keys`].
     #[serde(default)]
     pub label: Option<String>,
     /// The name of the key's account, one of [`Scenario::accounts`]. Default: the key belongs to no account.
     #[serde(default)]
     pub account: Option<String>,
-    /// The limits of this key alone, in addition to those of its account. Default: none.
+    /// The limits that apply to this key alone, in addition to the limits of its account. Default: unlimited.
     #[serde(default)]
     pub limits: Option<ProviderLimits>,
     /// Behaviours for the first requests with this key, one entry per request. Default: empty.
     #[serde(default)]
     pub script: Vec<Behaviour>,
-    /// Rules for requests with this key, tried in order after the script. Default: empty.
+    /// Rules for requests with this key. `script` is applied first, then these rules in order. Default: empty.
     #[serde(default)]
     pub behaviours: Vec<Behaviour>,
 }
 
-/// An account that one or more keys belong to.
+/// An account to which one or more keys belong.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimulatedAccount {
-    /// The name that keys refer to, also used in [`Stats`](crate::Stats).
+    /// The name by which keys refer to the account. [`Stats`](crate::Stats) use the same name.
     pub name: String,
-    /// The limits that all keys of the account share. Default: none.
+    /// The limits that all keys of the account share. Default: unlimited.
     #[serde(default)]
     pub limits: Option<ProviderLimits>,
-    /// The value of the `openai-organization` header in responses to keys of the account; only in dialects that have
-    /// this header. Default: no header.
+    /// The value of the `openai-organization` header in responses to requests with keys of the account. Only some
+    /// dialects send this header. Default: no header.
     #[serde(default)]
     pub organization: Option<String>,
 }
@@ -122,12 +125,12 @@ pub struct SimulatedAccount {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UsagePolicy {
-    /// All responses, including streams that do not ask for it.
+    /// All responses report usage, including streams that do not ask for usage.
     Always,
-    /// Responses without streaming, and streams with `stream_options.include_usage`.
+    /// Responses that are not streams report usage, and so do streams with `stream_options.include_usage`.
     #[default]
     OnRequest,
-    /// No response.
+    /// No response reports usage.
     Never,
 }
 
@@ -135,14 +138,14 @@ impl Scenario {
     /// Parses a scenario from JSON and validates it.
     ///
     /// # Errors
-    /// Returns an error for invalid JSON, an unknown field, a value out of range, or a key that occurs twice.
+    /// Returns an error for invalid JSON, an unknown field, a value out of range, or a key that is listed twice.
     pub fn from_json(text: &str) -> Result<Self, ScenarioError> {
         let scenario: Self = serde_json::from_str(text).map_err(|error| ScenarioError::from_json(&error))?;
         scenario.validate()?;
         Ok(scenario)
     }
 
-    /// Creates the default scenario, restricted to these keys.
+    /// Creates the default scenario, but accepts only these keys.
     pub fn with_keys<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> Self {
         Self {
             keys: keys.into_iter().map(SimulatedKey::new).collect(),
@@ -150,7 +153,7 @@ impl Scenario {
         }
     }
 
-    /// Returns the index of the key's account.
+    /// Returns the zero-based index of the key's account. `None` if the key belongs to no account.
     pub(crate) fn account_of(&self, key: &SimulatedKey) -> Option<usize> {
         let name = key.account.as_ref()?;
         self.accounts.iter().position(|account| account.name == *name)
@@ -194,7 +197,7 @@ impl Default for Scenario {
 }
 
 impl SimulatedKey {
-    /// Creates a key without limits and behaviours.
+    /// Creates a key without limits and without behaviours.
     pub fn new(key: impl Into<String>) -> Self {
         Self {
             key: key.into(),
@@ -206,7 +209,7 @@ impl SimulatedKey {
         }
     }
 
-    /// Adds a rule after the key's existing ones.
+    /// Adds a rule after the rules that the key already has.
     #[must_use]
     pub fn with_behaviour(mut self, behaviour: impl Into<Behaviour>) -> Self {
         self.behaviours.push(behaviour.into());

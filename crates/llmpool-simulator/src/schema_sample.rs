@@ -1,19 +1,21 @@
-//! A small value that is valid for a JSON Schema, so that forced tool calls and structured answers parse.
+//! Generates a small value that is valid for a JSON Schema, so that clients can parse forced tool calls and structured
+//! answers.
 //!
-//! Supports what schemas of tools and typed answers use: `type`, `properties`, `required`, `enum`, `const`, `anyOf`,
-//! `oneOf`, `allOf`, local `$ref`, `minLength`, `minItems` and `minimum`. Ignores every other keyword, so the value
-//! may violate it.
+//! Supports the keywords that schemas of tools and typed answers use: `type`, `properties`, `required`, `enum`,
+//! `const`, `anyOf`, `oneOf`, `allOf`, local `$ref`, `minLength`, `minItems` and `minimum`. All other keywords are
+//! ignored, so the value may violate them.
 
 use serde_json::{Map, Value, json};
 
-/// Maximum nesting of a sample. A recursive schema reaches it; the value there is `null`.
+/// Maximum nesting of a sample. At this depth the sample of a recursive schema ends with `null`.
 const MAX_DEPTH: usize = 16;
-/// Maximum number of values in a sample. A recursive schema with branches grows exponentially within `MAX_DEPTH`.
+/// Maximum number of values in a sample. Needed because the sample of a recursive schema with branches grows
+/// exponentially up to `MAX_DEPTH`.
 const MAX_VALUES: usize = 10_000;
 /// Maximum number of items or characters generated for `minItems` or `minLength`.
 const MAX_FILLER: u64 = 64;
 
-/// Returns a value for the schema; `null` if `schema` is not a schema.
+/// Returns a value that is valid for the schema, or `null` if `schema` is not a schema.
 pub(crate) fn value_for(schema: &Value) -> Value {
     Sampler {
         root: schema,
@@ -24,7 +26,7 @@ pub(crate) fn value_for(schema: &Value) -> Value {
 
 struct Sampler<'a> {
     root: &'a Value,
-    /// Values that may still be generated.
+    /// The number of values that may still be generated.
     left: usize,
 }
 

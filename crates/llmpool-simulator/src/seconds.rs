@@ -1,4 +1,4 @@
-//! Durations in scenarios, written in JSON as a number of seconds.
+//! Durations in scenarios, which JSON gives as a number of seconds.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Deserializer};
 
 use crate::scenario::ScenarioError;
 
-/// The longest duration that a scenario accepts, so that sums of durations cannot overflow.
+/// The longest duration that a scenario accepts: a year. The bound keeps sums of durations from overflowing.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A duration that deserializes from a number of seconds.
 #[derive(Clone, Copy, Deserialize)]
 pub(crate) struct Seconds(#[serde(deserialize_with = "deserialize")] pub(crate) Duration);
 
-/// Deserializes a duration from a number of seconds, 0 to [`MAX_DURATION`].
+/// Deserializes a duration from a number of seconds, from 0 to [`MAX_DURATION`] inclusive.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let seconds = f64::deserialize(deserializer)?;
     Duration::try_from_secs_f64(seconds)
@@ -26,14 +26,15 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         })
 }
 
-/// As [`deserialize`], for an optional field.
+/// Deserializes an optional field that holds a duration. See [`deserialize`].
 pub(crate) fn deserialize_some<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
     deserialize(deserializer).map(Some)
 }
 
-/// Rejects a duration above [`MAX_DURATION`] in a scenario that was built in Rust.
+/// Returns an error if `duration` is longer than [`MAX_DURATION`], which is possible in a scenario that was built in
+/// Rust.
 pub(crate) fn validate(place: &str, duration: Duration) -> Result<(), ScenarioError> {
     if duration > MAX_DURATION {
         return Err(ScenarioError::new(format!(

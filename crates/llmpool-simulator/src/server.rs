@@ -12,29 +12,30 @@ use crate::offline::OfflineSimulator;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::stats::{Stats, WaitTimeout};
 
-/// A simulated provider on a TCP socket. Runs until it is stopped or dropped.
+/// A simulated provider on a TCP socket. The provider runs until [`stop`](Self::stop) is called or the [`Simulator`] is
+/// dropped.
 #[derive(Debug)]
 pub struct Simulator {
     addr: SocketAddr,
     provider: OfflineSimulator,
-    /// Stops the accepting task when written or dropped. The task holds the only receiver until all connections are
-    /// closed.
+    /// Stops the task that accepts connections, when a value is sent or the sender is dropped. The task holds the only
+    /// receiver until all connections are closed.
     stop: watch::Sender<()>,
 }
 
 impl Simulator {
-    /// Starts on a free port of 127.0.0.1. Requires a tokio runtime with IO and time enabled.
+    /// Starts a simulator on a free port of 127.0.0.1. Requires a tokio runtime with IO and time enabled.
     ///
     /// # Errors
-    /// Returns `InvalidInput` for an invalid scenario, or the error of binding the socket.
+    /// Returns `InvalidInput` if the scenario is invalid, or the error of binding the socket.
     pub async fn start(scenario: Scenario) -> io::Result<Self> {
         Self::start_on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), scenario).await
     }
 
-    /// Starts on an address; port 0 selects a free port.
+    /// Starts a simulator on the address `addr`. Port 0 selects a free port.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// Returns the same errors as [`start`](Self::start).
     pub async fn start_on(addr: SocketAddr, scenario: Scenario) -> io::Result<Self> {
         let provider = OfflineSimulator::new(scenario)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
@@ -45,10 +46,10 @@ impl Simulator {
         Ok(Self { addr, provider, stop })
     }
 
-    /// Creates a provider without a socket, for in-memory connections. Its clock starts now.
+    /// Creates a simulator without a socket, for in-memory connections. Its clock starts when this function is called.
     ///
     /// # Errors
-    /// Returns an error for an invalid scenario.
+    /// Returns an error if the scenario is invalid.
     pub fn offline(scenario: Scenario) -> Result<OfflineSimulator, ScenarioError> {
         OfflineSimulator::new(scenario)
     }
@@ -58,7 +59,7 @@ impl Simulator {
         format!("http://{}/v1", self.addr)
     }
 
-    /// Returns the address of the socket.
+    /// Returns the address on which the simulator listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -68,16 +69,17 @@ impl Simulator {
         self.provider.stats()
     }
 
-    /// Resets the statistics. The state of rules and limits is kept.
+    /// Resets the statistics, but not the state of rules and limits.
     pub fn reset_stats(&self) {
         self.provider.reset_stats();
     }
 
-    /// Waits until the statistics satisfy `condition` and returns them. Evaluates `condition` after every change,
-    /// under the lock of the statistics, so it must be fast and must not call the simulator. Cancel safe.
+    /// Waits until the statistics satisfy `condition`, and returns these statistics. Evaluates `condition` after every
+    /// change under the lock of the statistics, so `condition` must be fast and must not call the simulator. Cancel
+    /// safe.
     ///
     /// # Errors
-    /// Returns [`WaitTimeout`] with the current statistics after `timeout`.
+    /// Returns [`WaitTimeout`] with the current statistics if `condition` is still false after `timeout`.
     pub async fn wait_for(
         &self,
         condition: impl FnMut(&Stats) -> bool,
@@ -86,8 +88,9 @@ impl Simulator {
         self.provider.wait_for(condition, timeout).await
     }
 
-    /// Stops accepting, closes all connections, and returns when they are closed. Requests in flight do not count as
-    /// aborted. The statistics remain available. Dropping the simulator does the same without waiting.
+    /// Stops accepting connections, closes all open connections, and returns when all connections are closed. Requests
+    /// in flight are not recorded as aborted. The statistics remain available. Dropping the simulator also stops it,
+    /// but does not wait.
     pub async fn stop(&self) {
         self.provider.mark_stopping();
         self.stop.send_replace(());
@@ -107,11 +110,11 @@ async fn accept(listener: TcpListener, provider: OfflineSimulator, mut stopped: 
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    // Send each event at once. This fails only if the connection is closed already.
+                    // Send each event at once. This call fails only if the connection is closed already.
                     let _ = stream.set_nodelay(true);
                     connections.spawn(provider.serve_resettable(stream, TcpStream::set_zero_linger));
                 }
-                // Usually out of file descriptors: wait for open connections to finish.
+                // Usually the process is out of file descriptors: wait for open connections to close.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next() => {}

@@ -26,14 +26,14 @@ use crate::rules::{ReplyPlan, RequestInfo, Rules};
 use crate::scenario::Scenario;
 use crate::stats::{Recorder, RequestKind, RequestOrigin};
 
-/// Maximum size of a request body in bytes; a larger one gets 413.
+/// Maximum size of a request body in bytes. A request with a larger body gets 413.
 const MAX_BODY: usize = 32 * 1024 * 1024;
 /// The model that `GET /v1/models` lists if the scenario accepts any model.
 const DEFAULT_MODEL: &str = "simulator";
 
 pub(crate) type ResponseBody = Either<Full<Bytes>, PacedBody>;
 
-/// The service that answers requests. Shared by all connections.
+/// The HTTP service that answers requests. All connections share one service.
 #[derive(Debug)]
 pub(crate) struct Service {
     scenario: Scenario,
@@ -42,11 +42,11 @@ pub(crate) struct Service {
     limiters: Arc<KeyLimiters>,
     recorder: Arc<Recorder>,
     store: Arc<ResponseStore>,
-    /// The number of requests so far; determines their ids.
+    /// The number of requests so far. The number of earlier requests determines the ids in a response.
     requests: AtomicU64,
 }
 
-/// The endpoint for a path and method.
+/// The endpoint that the path and method of a request select.
 #[derive(Debug, PartialEq)]
 enum Route {
     Chat,
@@ -56,7 +56,7 @@ enum Route {
     Model(String),
     Stats,
     ResetStats,
-    /// The path exists with this other method.
+    /// The path exists, but not with the method of the request. Holds the method that the path accepts.
     WrongMethod(&'static str),
     Unknown,
 }
@@ -64,11 +64,11 @@ enum Route {
 /// The result of checking the `Authorization` header.
 #[derive(Clone, Copy, Debug)]
 enum RequestAuth {
-    /// A key of the scenario, by index.
+    /// The request has the key with this zero-based index in the scenario.
     Key(usize),
     /// The scenario has no keys and accepts every request.
     Anonymous,
-    /// No key of the scenario.
+    /// The request's key is missing or is not one of the scenario's keys.
     Rejected,
 }
 
@@ -121,7 +121,8 @@ impl Service {
         }
     }
 
-    /// Answers a request to the simulator itself. It does not count as a request to the provider.
+    /// Answers a request to `/stats`, which is for the simulator itself and is not counted as a request to the
+    /// provider.
     async fn control_response(
         &self,
         connection: &ConnectionHandle,
@@ -129,7 +130,7 @@ impl Service {
         answer: impl FnOnce() -> Value,
     ) -> Response<ResponseBody> {
         self.recorder.uncount_request_bytes();
-        // Read the unused body, so that the connection can serve the next request.
+        // Read and discard the request body, so that the connection can serve the next request.
         let _ = Limited::new(request.into_body(), MAX_BODY).collect().await;
         connection.response_done(AfterResponse::KeepOpen);
         let mut response = Response::new(Either::Left(Full::from(answer().to_string())));
@@ -166,7 +167,7 @@ impl Service {
             }
             Err(ReadBodyError::TooLarge) => PlannedResponse::too_large(),
             Err(ReadBodyError::Disconnected) => {
-                // The client has disconnected: dropping the request records the abort.
+                // The client has disconnected: dropping `in_flight` records the abort.
                 drop(in_flight);
                 connection.request_break(ConnectionBreak::End);
                 return std::future::pending().await;
@@ -268,7 +269,7 @@ enum ReadBodyError {
 }
 
 async fn read_body(body: Incoming) -> Result<Bytes, ReadBodyError> {
-    // Reject by the announced length, before the client sends the body.
+    // Reject a body by its announced length, before the client sends the body.
     if body.size_hint().lower() > MAX_BODY as u64 {
         return Err(ReadBodyError::TooLarge);
     }

@@ -1,7 +1,7 @@
-//! Statistics for assertions in tests: requests, connections and aborts, with their times.
+//! Statistics of requests, connections and aborts, for assertions in tests.
 //!
-//! Invariant: the statistics never contain a key or a prompt. Keys are identified by label and index. Lists are
-//! bounded; when a list is full, counters continue.
+//! Invariant: the statistics never contain a key or a prompt. A key is identified by its label and its index. Each list
+//! is bounded; when a list is full, new entries are dropped, but the counters continue.
 
 mod recorder;
 
@@ -18,110 +18,117 @@ pub(crate) use recorder::{LogIndex, Recorder, RequestOrigin};
 /// Maximum number of entries in each list of [`Stats`].
 const MAX_ENTRIES: usize = 100_000;
 
-/// Statistics since the simulator started or since the last reset. Times are in milliseconds since the start.
+/// Statistics since the simulator started or since the last reset. All times are in milliseconds since the simulator
+/// started, also after a reset.
 ///
-/// Each list keeps its first 100,000 entries.
+/// Each list keeps its first 100,000 entries and drops later ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Stats {
     /// Requests whose head arrived, except requests to `/stats`.
     pub requests: u64,
-    /// Requests of which at least one byte arrived, including those with an incomplete head and those that hit a
-    /// connection dropped on reuse. A request that is not counted here never left the client.
+    /// Requests of which at least one byte arrived, except requests to `/stats`. Includes requests with an incomplete
+    /// head and requests on a connection that was dropped on reuse. A request that is not counted in this field never
+    /// left the client.
     pub requests_with_bytes: u64,
-    /// Bytes read from all connections.
+    /// Number of bytes read from all connections.
     pub bytes_received: u64,
-    /// Connections accepted.
+    /// Number of accepted connections.
     pub connections_opened: u64,
-    /// Open connections.
+    /// Number of connections that are open now.
     pub connections_open: u64,
-    /// Requests in flight: from the arrival of the head to the last byte of the response, a cut, or an abort.
+    /// Number of requests in flight. A request is in flight from the arrival of its head to the last byte of its
+    /// response, a cut, or an abort.
     pub in_flight: u64,
-    /// Maximum of `in_flight`.
+    /// Highest value of `in_flight` so far.
     pub max_in_flight: u64,
-    /// Number of responses by status.
+    /// Number of responses for each HTTP status.
     pub statuses: BTreeMap<u16, u64>,
-    /// One entry for each key, in the order of the scenario.
+    /// Statistics of each key, in the order of [`Scenario::keys`](crate::Scenario::keys).
     pub keys: Vec<KeyStats>,
-    /// One entry for each account, in the order of the scenario.
+    /// Statistics of each account, in the order of [`Scenario::accounts`](crate::Scenario::accounts).
     pub accounts: Vec<AccountStats>,
     /// Connections in the order of acceptance.
     pub connections: Vec<ConnectionStats>,
     /// Requests whose client disconnected before the response was complete.
     pub aborts: Vec<Abort>,
-    /// Requests in the order of arrival.
+    /// Requests whose head arrived, in the order of arrival.
     pub log: Vec<LogEntry>,
-    /// Entries that were dropped because their list was full.
+    /// Number of entries that were dropped because their list was full.
     pub entries_dropped: u64,
 }
 
 /// Statistics of one key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct KeyStats {
-    /// Index in the scenario, from 0.
+    /// Zero-based index of the key in [`Scenario::keys`](crate::Scenario::keys).
     pub index: usize,
-    /// The label of the key.
+    /// The label of the key: the configured label, or `key-N` with the key's zero-based index `N`.
     pub label: String,
-    /// Requests with this key.
+    /// Number of requests with this key.
     pub requests: u64,
-    /// Requests in flight.
+    /// Number of requests in flight with this key.
     pub in_flight: u64,
-    /// Maximum of `in_flight`.
+    /// Highest value of the key's `in_flight` so far.
     pub max_in_flight: u64,
-    /// Number of responses by status.
+    /// Number of responses to requests with this key, for each HTTP status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Requests denied by the [limits](crate::ProviderLimits) of the key or its account, except by a quota. The
-    /// status depends on the dialect. Requests rejected by rules are not counted.
+    /// Number of requests denied by the [limits](crate::ProviderLimits) of the key or its account, except by a quota.
+    /// The status of such a response depends on the dialect. Requests rejected by rules are not counted.
     pub rate_limited: u64,
-    /// Requests denied because a [quota](crate::RequestQuota) was used up.
+    /// Number of requests denied because a [quota](crate::RequestQuota) of the key or its account was used up.
     pub out_of_quota: u64,
 }
 
-/// Statistics of one account, all its keys together.
+/// Statistics of one account, which count the requests with any of its keys.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AccountStats {
-    /// The name in the scenario.
+    /// The name of the account in the scenario.
     pub name: String,
-    /// Requests with keys of the account.
+    /// Number of requests with keys of this account.
     pub requests: u64,
-    /// Requests in flight.
+    /// Number of requests in flight with keys of this account.
     pub in_flight: u64,
-    /// Maximum of `in_flight`.
+    /// Highest value of the account's `in_flight` so far.
     pub max_in_flight: u64,
-    /// See [`KeyStats::rate_limited`].
+    /// Number of requests that [`KeyStats::rate_limited`] counts for the keys of this account.
     pub rate_limited: u64,
-    /// See [`KeyStats::out_of_quota`].
+    /// Number of requests that [`KeyStats::out_of_quota`] counts for the keys of this account.
     pub out_of_quota: u64,
 }
 
-/// A connection.
+/// A connection that the simulator accepted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ConnectionStats {
-    /// A number counted from 0; resets do not affect it.
+    /// Zero-based number of the connection in the order of acceptance. A reset of the statistics does not restart the
+    /// numbering.
     pub id: u64,
-    /// Requests whose head arrived on this connection.
+    /// Number of requests whose head arrived on this connection.
     pub requests: u64,
-    /// Time of acceptance.
+    /// Time at which the connection was accepted, in milliseconds since the simulator started.
     pub opened_ms: f64,
-    /// Time at which either side closed it; `None` while it is open.
+    /// Time at which the client or the simulator closed the connection, in milliseconds since the simulator started.
+    /// `None` while the connection is open.
     pub closed_ms: Option<f64>,
 }
 
 /// A request in the log.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LogEntry {
-    /// Arrival of the head.
+    /// Time at which the head of the request arrived, in milliseconds since the simulator started.
     pub at_ms: f64,
-    /// Index of the key in the scenario; `None` without a key of the scenario.
+    /// Zero-based index of the request's key in the scenario. `None` if the request has no key, or a key that the
+    /// scenario does not list.
     pub key: Option<usize>,
-    /// Status of the response; `None` until its head is sent.
+    /// HTTP status of the response. `None` until the head of the response is sent.
     pub status: Option<u16>,
-    /// The limit that denied the request, if one did.
+    /// The limit that denied the request. `None` if no limit denied the request.
     pub denied: Option<ProviderLimitKind>,
-    /// Id of the connection.
+    /// The [`ConnectionStats::id`] of the request's connection.
     pub connection: u64,
-    /// The endpoint.
+    /// The endpoint that the request is for.
     pub kind: RequestKind,
-    /// Time of the last byte of the response, a cut, or an abort; `None` while in flight.
+    /// Time of the last byte of the response, of a cut, or of an abort, in milliseconds since the simulator started.
+    /// `None` while the request is in flight.
     pub ended_ms: Option<f64>,
 }
 
@@ -144,50 +151,51 @@ pub enum RequestKind {
 /// A request that the client aborted by disconnecting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Abort {
-    /// Time at which the simulator noticed the abort.
+    /// Time at which the simulator noticed the abort, in milliseconds since the simulator started.
     pub at_ms: f64,
-    /// Index of the key in the scenario, if known.
+    /// Zero-based index of the request's key in the scenario. `None` if the head was incomplete, or if the request has
+    /// no key that the scenario lists.
     pub key: Option<usize>,
-    /// Id of the connection.
+    /// The [`ConnectionStats::id`] of the request's connection.
     pub connection: u64,
-    /// The progress of the request.
+    /// How far the request and its response had got when the client disconnected.
     pub phase: AbortPhase,
 }
 
-/// The progress of an aborted request.
+/// How far an aborted request and its response had got when the client disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AbortPhase {
-    /// The request was not complete.
+    /// The client had not sent the whole request.
     Reading,
-    /// The request was complete; the head of the response was not sent.
+    /// The client had sent the whole request, but the simulator had not sent the head of the response.
     BeforeHead,
-    /// The head of the response was sent; the body was not complete.
+    /// The simulator had sent the head of the response, but not the whole body.
     MidStream,
 }
 
-/// The error of a wait whose condition did not become true in time. Holds the statistics at the timeout.
+/// The error of a wait whose condition did not become true in time. Holds the statistics at the time of the timeout.
 #[derive(Clone, Debug)]
 pub struct WaitTimeout(pub Box<Stats>);
 
 impl Stats {
-    /// Returns the statistics of the key with this label.
+    /// Returns the statistics of the key with this label, or `None` if the scenario has no such key.
     pub fn key(&self, label: &str) -> Option<&KeyStats> {
         self.keys.iter().find(|key| key.label == label)
     }
 
-    /// Returns the logged requests of the key with this index, in the order of arrival.
+    /// Returns the logged requests with the key at this zero-based index, in the order of arrival.
     pub fn requests_of(&self, key: usize) -> impl Iterator<Item = &LogEntry> {
         self.log.iter().filter(move |entry| entry.key == Some(key))
     }
 
-    /// Returns the statistics of the account with this name.
+    /// Returns the statistics of the account with this name, or `None` if the scenario has no such account.
     pub fn account(&self, name: &str) -> Option<&AccountStats> {
         self.accounts.iter().find(|account| account.name == name)
     }
 
-    /// Returns the arrival times of the model calls with the key of this index, as durations since the start. They
-    /// can be passed to [`ProviderLimits::denials`](crate::ProviderLimits::denials).
+    /// Returns the arrival times of the logged model calls with the key at this zero-based index, as durations since
+    /// the simulator started. The times can be passed to [`ProviderLimits::denials`](crate::ProviderLimits::denials).
     pub fn arrivals_of(&self, key: usize) -> impl Iterator<Item = Duration> {
         self.requests_of(key)
             .filter(|entry| entry.kind.is_call())
@@ -196,7 +204,7 @@ impl Stats {
 }
 
 impl RequestKind {
-    /// Returns whether [limits](crate::ProviderLimits) count the request.
+    /// Returns whether requests to this endpoint count towards the [limits](crate::ProviderLimits) of their key.
     fn is_call(self) -> bool {
         match self {
             Self::Chat | Self::Responses | Self::Embeddings => true,

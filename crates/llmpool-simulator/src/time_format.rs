@@ -1,25 +1,25 @@
-//! Dates and durations as providers format them.
+//! Formats dates and durations as providers do.
 //!
-//! Invariant: a formatted time is never earlier than the given one, so a client that waits for it does not retry too
-//! soon.
+//! Invariant: a formatted time is never earlier than the given time, so a client that waits for the formatted time does
+//! not retry too soon.
 
 use std::time::{Duration, SystemTime};
 
 const DAY: u64 = 24 * 3600;
 const BEIJING: Duration = Duration::from_secs(8 * 3600);
 
-/// Formats an HTTP date, rounded up to a second: `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// Formats a time as an HTTP date, rounded up to a second: `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub(crate) fn http_date(time: SystemTime) -> String {
     httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(unix_seconds_up(time)))
 }
 
-/// Formats a date by RFC 3339, rounded up to a second: `1994-11-06T08:49:37Z`.
+/// Formats a time as an RFC 3339 date in UTC, rounded up to a second: `1994-11-06T08:49:37Z`.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     let (date, clock) = date_and_clock(unix_seconds_up(time));
     format!("{date}T{clock}Z")
 }
 
-/// Formats a date in the time zone of Beijing, rounded up to a second: `1994-11-06 16:49:37`.
+/// Formats a time as a date in the time zone of Beijing, rounded up to a second: `1994-11-06 16:49:37`.
 pub(crate) fn beijing(time: SystemTime) -> String {
     let (date, clock) = date_and_clock(unix_seconds_up(time + BEIJING));
     format!("{date} {clock}")
@@ -29,7 +29,7 @@ fn unix_seconds_up(time: SystemTime) -> u64 {
     seconds_up(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
-/// Returns whole seconds, rounded up.
+/// Returns the number of whole seconds in `span`, rounded up.
 pub(crate) fn seconds_up(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
@@ -59,8 +59,8 @@ fn date_and_clock(unix_seconds: u64) -> (String, String) {
     )
 }
 
-/// Returns year, month and day of the date `days` days after 1970-01-01. Counts years from March, so the leap day is
-/// the last day of a year.
+/// Returns the year, the month and the day of the date that is `days` days after 1970-01-01. Years are counted from
+/// March, so that a leap day is the last day of its year.
 fn date(days: u64) -> (u64, u64, u64) {
     const DAYS_OF_400_YEARS: u64 = 146_097;
     let from_march_of_0 = days + 719_468;
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(rfc3339(at(784_111_777, 0)), "1994-11-06T08:49:37Z");
     }
 
-    /// Compares with the `httpdate` crate over leap years and centuries.
+    /// Compares formatted dates with those of the `httpdate` crate over leap years and centuries.
     #[test]
     fn dates_match_httpdate() {
         const MONTHS: [&str; 12] = [

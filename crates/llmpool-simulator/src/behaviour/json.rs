@@ -1,4 +1,5 @@
-//! Behaviours in JSON: flat objects. One field names the action; the others configure it.
+//! Parsing of behaviours in JSON. Each behaviour is a flat object: one field names the action, and the other fields
+//! configure the action.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::seconds::Seconds;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BehaviourJson {
-    // The action: exactly one of these.
+    // The action: exactly one of these fields is present.
     ok: Option<bool>,
     status: Option<u16>,
     limit: Option<u32>,
@@ -27,7 +28,7 @@ struct BehaviourJson {
     refuse_stream_options: Option<StreamOptionsRefusal>,
     raw: Option<RecordedBody>,
     error_in_200: Option<ErrorIn200>,
-    // Options of one or more of the actions.
+    // Options that apply to one or several of the actions.
     code: Option<String>,
     retry_after: Option<Seconds>,
     body: Option<serde_json::Value>,
@@ -35,7 +36,7 @@ struct BehaviourJson {
     rate_headers: Option<bool>,
     retry_after_form: Option<RetryAfterForm>,
     reset: Option<bool>,
-    // Options of every action.
+    // Options that apply to every action.
     probability: Option<f64>,
     #[serde(default)]
     on: EndpointFilter,
@@ -126,7 +127,7 @@ impl BehaviourJson {
         ))
     }
 
-    /// Rejects an option whose action is missing: it would have no effect.
+    /// Returns an error for an option whose action is missing, because the option would have no effect.
     fn check_options(&self) -> Result<(), String> {
         let status = self.status.is_some();
         let limit = self.limit.is_some();

@@ -1,6 +1,6 @@
 //! The chat completion that answers a request, as one body or as a stream of the same content.
 //!
-//! Stream events are generated while they are sent, so the length of a stream does not affect memory use.
+//! The events of a stream are generated while they are sent, so memory use does not depend on the length of the stream.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::random::SplitMix64;
 use crate::response::{AnswerEncoder, DONE};
 use crate::scenario::{Scenario, UsagePolicy};
 
-/// A chat completion with all its choices.
+/// A chat completion with all its choices. All choices have the same content.
 #[derive(Clone, Debug)]
 pub(crate) struct Completion {
     id: String,
@@ -21,15 +21,16 @@ pub(crate) struct Completion {
     model: String,
     choices: u32,
     draft: AnswerDraft,
-    /// `None` if this answer reports no usage.
+    /// The usage object. `None` if the response reports no usage.
     usage: Option<Value>,
-    /// Whether the events before the usage event carry `"usage": null`.
+    /// Whether the stream events before the usage event contain `"usage": null`.
     usage_announced: bool,
     done: bool,
 }
 
 impl Completion {
-    /// Creates the answer to `request`. `number` determines the ids; `created` is in seconds since the Unix epoch.
+    /// Creates the answer to `request`. `number` is the number of earlier requests and determines the ids; `created` is
+    /// the creation time in seconds since the Unix epoch.
     pub(crate) fn new(scenario: &Scenario, request: &ParsedChatRequest, number: u64, created: u64) -> Self {
         let mut random = SplitMix64::new(scenario.seed, number);
         let draft_request = DraftRequest {
@@ -56,13 +57,14 @@ impl Completion {
         }
     }
 
-    /// Returns the tokens of reasoning and content of all choices together.
+    /// Returns the number of tokens in reasoning and content of all choices together.
     pub(crate) fn tokens(&self) -> usize {
         self.draft.tokens() * self.choices as usize
     }
 
-    /// Returns the event of choice `index` in `row`. The first row holds the roles, the last the finish reasons, each
-    /// row between them one piece of every choice.
+    /// Returns the stream event in the given row for the choice with the zero-based `index`. A row has one event for
+    /// each choice: the first row carries the roles, the last row the finish reasons, and each row between them one
+    /// piece of the content.
     fn row_event(&self, row: usize, rows: usize, index: usize) -> Bytes {
         match row {
             0 => self.chunk(index, &self.first_delta(), None),
@@ -131,7 +133,8 @@ impl Completion {
         }
     }
 
-    /// Returns the delta of one piece. The pieces of the reasoning come before those of the content.
+    /// Returns the `delta` object for one piece of reasoning or content. `piece` is zero-based; the pieces of the
+    /// reasoning come before the pieces of the content.
     fn delta(&self, piece: usize) -> Value {
         let reasoning_pieces = self.draft.reasoning_pieces();
         if let Some(reasoning) = self.draft.reasoning.as_ref().filter(|_| piece < reasoning_pieces) {
@@ -203,7 +206,7 @@ fn usage(request: &ParsedChatRequest, draft: &AnswerDraft) -> Value {
     usage
 }
 
-/// Returns one server-sent event.
+/// Returns the bytes of a server-sent event with this data.
 fn event(data: &Value) -> Bytes {
     Bytes::from(format!("data: {data}\n\n"))
 }
@@ -230,7 +233,7 @@ mod tests {
         serde_json::from_slice(&completion(scenario, request).plain_body()).unwrap()
     }
 
-    /// Returns the JSON events, and whether the stream ends with `[DONE]`.
+    /// Returns the JSON events of a stream, and whether the stream ends with `[DONE]`.
     fn stream(scenario: &str, request: &Value) -> (Vec<Value>, bool) {
         let mut request = request.clone();
         request["stream"] = json!(true);

@@ -1,4 +1,4 @@
-//! Parsing of chat completion requests. Reads only the fields that change the simulated answer.
+//! Parsing of chat completion requests. Only the fields that change the simulated answer are read.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::answer_draft::RequestedOutput;
 use crate::errors::ErrorResponse;
 
-/// The largest `n` that OpenAI accepts.
+/// The largest value of `n` (the number of choices) that OpenAI accepts.
 const MAX_CHOICES: u32 = 128;
 
 /// A validated chat completion request.
@@ -68,7 +68,7 @@ impl ParsedChatRequest {
     /// Returns the kind of output that the request asks for.
     ///
     /// # Errors
-    /// `tool_choice` forces a tool that `tools` does not list.
+    /// Returns an error if `tool_choice` forces a tool that `tools` does not list.
     pub(crate) fn requested_output(&self) -> Result<RequestedOutput<'_>, ErrorResponse> {
         let forced = match &self.tool_choice {
             Some(Value::String(choice)) if choice == "required" => Some(None),
@@ -106,7 +106,7 @@ impl ParsedChatRequest {
         (!text.trim().is_empty()).then_some(text)
     }
 
-    /// Returns the number of words in the prompt, which usage reports as its tokens.
+    /// Returns the number of words in the prompt, which usage reports as the number of prompt tokens.
     pub(crate) fn prompt_words(&self) -> usize {
         self.messages
             .iter()
@@ -114,7 +114,8 @@ impl ParsedChatRequest {
             .sum()
     }
 
-    /// Returns the estimate that token limits use: a quarter of the prompt's characters, rounded up.
+    /// Returns the estimated number of prompt tokens, which counts towards token limits: a quarter of the prompt's
+    /// characters, rounded up.
     pub(crate) fn prompt_estimate(&self) -> usize {
         let texts = self.messages.iter().map(|message| text_of(&message["content"]));
         texts.map(|text| text.chars().count()).sum::<usize>().div_ceil(4)
@@ -132,7 +133,7 @@ impl ParsedChatRequest {
     }
 }
 
-/// Returns the error for the first required field that is missing, if that is why deserialization failed.
+/// Returns the error for the first required field that is missing. `None` if deserialization failed for another reason.
 fn missing_field(body: &[u8], error: &serde_json::Error) -> Option<ErrorResponse> {
     if !error.is_data() {
         return None;
@@ -147,7 +148,7 @@ fn missing_field(body: &[u8], error: &serde_json::Error) -> Option<ErrorResponse
     ))
 }
 
-/// Returns the text of a message's content: the string itself, or the text parts joined by spaces.
+/// Returns the text of a message's content: the string itself, or the text parts of a list joined by spaces.
 pub(crate) fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),

@@ -1,7 +1,7 @@
 //! The error responses of each dialect for exceeded limits.
 //!
-//! Taken from the providers' documentation and from responses that users reported. Messages are shortened to the
-//! parts that clients search for.
+//! The responses are taken from the providers' documentation and from responses that users reported. Messages are
+//! shortened to the parts that clients search for.
 
 use std::time::{Duration, SystemTime};
 
@@ -116,7 +116,7 @@ impl ProviderDialect {
     }
 }
 
-/// Returns the name of a limit in messages of OpenAI and Moonshot.
+/// Returns the name that messages of OpenAI and Moonshot use for a limit.
 fn limit_name(limit: ProviderLimitKind) -> &'static str {
     match limit {
         ProviderLimitKind::Requests => "requests per min (RPM)",

@@ -2,8 +2,8 @@
 
 use crate::random::SplitMix64;
 
-/// Returns the vector of length 1 for a hash. The components of a shorter vector are proportional to the first
-/// components of a longer one.
+/// Returns the vector of length 1 with this number of dimensions that the hash determines. The components of a vector
+/// with fewer dimensions are proportional to the first components of a vector with more dimensions.
 pub(super) fn unit_vector(hash: u64, dimensions: usize) -> Vec<f32> {
     let mut random = SplitMix64::new(hash, 0);
     let numbers: Vec<f64> = (0..dimensions).map(|_| random.signed_unit()).collect();

@@ -9,37 +9,41 @@ use super::window::WindowKind;
 use crate::scenario::ScenarioError;
 use crate::seconds::{self, MAX_DURATION};
 
-/// The limits that a provider enforces for a key or an account. The default has no limit.
+/// The limits that a provider enforces for a key or an account. The default is unlimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProviderLimits {
-    /// Requests in [`per`](Self::per). Default: unlimited.
+    /// Maximum number of requests in each window of length [`per`](Self::per). Default: unlimited.
     pub requests: Option<NonZeroU32>,
-    /// Tokens in [`per`](Self::per), prompt and answer together. Default: unlimited.
+    /// Maximum number of tokens, prompt and answer together, in each window of length [`per`](Self::per). Default:
+    /// unlimited.
     pub tokens: Option<NonZeroU32>,
-    /// The window of `requests` and `tokens`. More than 0, at most a year. Default 60 s.
+    /// The length of the window of `requests` and `tokens`: more than 0, at most a year. Default 60 s.
     #[serde(deserialize_with = "seconds::deserialize")]
     pub per: Duration,
-    /// Requests in 24 hours. Default: unlimited.
+    /// Maximum number of requests in each window of 24 hours. Default: unlimited.
     pub requests_per_day: Option<NonZeroU32>,
-    /// Requests in flight. A request is in flight until the last byte of its response. Default: unlimited.
+    /// Maximum number of requests in flight. A request is in flight until the last byte of its response. Default:
+    /// unlimited.
     pub concurrency: Option<NonZeroU32>,
-    /// How `requests`, `tokens` and `requests_per_day` are counted. Default [`WindowKind::Bucket`].
+    /// The kind of window in which `requests`, `tokens` and `requests_per_day` are counted. Default
+    /// [`WindowKind::Bucket`].
     pub window: WindowKind,
-    /// Whether a request that is denied by any limit except `quota` counts as a request without tokens. Default
-    /// `false`.
+    /// Whether a denied request counts as a request with 0 tokens. A request that is denied by `quota` never counts.
+    /// Default `false`.
     pub count_denied: bool,
-    /// A quota of requests, as with prepaid credit. Default: unlimited.
+    /// The number of requests that pass in total, as with prepaid credit. Default: unlimited.
     pub quota: Option<RequestQuota>,
 }
 
-/// A number of requests after which a provider denies all further ones.
+/// A number of requests after which a provider denies all further requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestQuota {
-    /// The number of requests that pass. 0 denies every request.
+    /// The number of requests that pass before the quota is used up. 0 denies every request.
     pub requests: u32,
-    /// The time from the last request that passed until the quota is full again. Default: never.
+    /// The time from the last request that passed until the whole quota is available again. Default: the quota never
+    /// resets.
     #[serde(default, deserialize_with = "seconds::deserialize_some")]
     pub resets_after: Option<Duration>,
 }
@@ -48,15 +52,15 @@ pub struct RequestQuota {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderLimitKind {
-    /// [`ProviderLimits::requests`].
+    /// The limit [`ProviderLimits::requests`].
     Requests,
-    /// [`ProviderLimits::tokens`].
+    /// The limit [`ProviderLimits::tokens`].
     Tokens,
-    /// [`ProviderLimits::requests_per_day`].
+    /// The limit [`ProviderLimits::requests_per_day`].
     Day,
-    /// [`ProviderLimits::concurrency`].
+    /// The limit [`ProviderLimits::concurrency`].
     Concurrency,
-    /// [`ProviderLimits::quota`].
+    /// The limit [`ProviderLimits::quota`].
     Quota,
 }
 

@@ -1,4 +1,4 @@
-//! Enforces the limits of one key or account.
+//! A limiter that enforces the limits of one key or account.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,40 +8,41 @@ use super::window::{LimitWindow, WindowKind};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Limits and their usage.
+/// A limiter: the limits of one key or account, and how much of each limit is used.
 ///
-/// Times count from an origin that the caller chooses. A time earlier than one in a previous call is treated as that
-/// one.
+/// Times are durations since an origin that the caller chooses. If the time passed to a method is earlier than a time
+/// passed before, the limiter uses the latest time passed so far.
 #[derive(Clone, Debug)]
 pub struct ProviderLimiter {
     limits: ProviderLimits,
     requests: Option<LimitWindow>,
     tokens: Option<LimitWindow>,
     day: Option<LimitWindow>,
-    /// Requests that passed and are not released yet.
+    /// Number of requests that passed and have not been released yet.
     in_flight: u32,
-    /// Requests that passed since the quota was last full.
+    /// Number of requests that passed since the whole quota was last available.
     quota_used: u32,
-    /// When the last request passed. Denied requests do not delay the reset of the quota.
+    /// The time at which the last request passed. Denied requests do not change this time, so they do not delay the
+    /// reset of the quota.
     last_passed: Duration,
 }
 
-/// A denied request.
+/// The denial of a request that exceeds a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitExceeded {
-    /// The exceeded limit; if several are exceeded, the one with the longest wait.
+    /// The exceeded limit. If the request exceeds several limits, this is the limit with the longest wait.
     pub limit: ProviderLimitKind,
-    /// The time until the request fits. `None` if waiting alone does not help: the request is larger than the limit,
-    /// another request must end first, or the quota has no reset.
+    /// The time until the request passes if no other request arrives. `None` if waiting alone does not help: the
+    /// request is larger than the limit, another request must end first, or the quota never resets.
     pub wait: Option<Duration>,
 }
 
-/// The state of a limit on requests or tokens.
+/// The state of a limit on requests, tokens or requests per day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowStatus {
-    /// The limit.
+    /// The configured limit, in requests or tokens per window.
     pub limit: u32,
-    /// The number of requests or tokens that pass now, rounded down.
+    /// The number of requests or tokens that can pass now, rounded down.
     pub remaining: u32,
     /// The time until the whole limit is available again, if no request arrives.
     pub reset: Duration,
@@ -50,18 +51,18 @@ pub struct WindowStatus {
 /// A request for [`ProviderLimits::denials`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedRequest {
-    /// The arrival time, counted from any fixed origin.
+    /// The arrival time, as a duration since any fixed origin.
     pub at: Duration,
-    /// The tokens of prompt and answer together.
+    /// The number of tokens in prompt and answer together.
     pub tokens: u32,
 }
 
 impl ProviderLimits {
-    /// Returns the requests that a provider with these limits denies, by index. `requests` must be in the order of
-    /// arrival.
+    /// Returns the requests that a provider with these limits denies: the zero-based index of each denied request, and
+    /// its denial. `requests` must be in the order of arrival.
     ///
-    /// Each request ends at once, so [`concurrency`](Self::concurrency) denies none. Use a [`ProviderLimiter`] to
-    /// check that limit.
+    /// Each request ends at once, so no request is denied by [`concurrency`](Self::concurrency). Use a
+    /// [`ProviderLimiter`] to check that limit.
     pub fn denials<R: Into<TimedRequest>>(
         &self,
         requests: impl IntoIterator<Item = R>,
@@ -80,14 +81,14 @@ impl ProviderLimits {
 }
 
 impl From<Duration> for TimedRequest {
-    /// Creates a request without tokens.
+    /// Creates a request with 0 tokens that arrives at `at`.
     fn from(at: Duration) -> Self {
         Self { at, tokens: 0 }
     }
 }
 
 impl ProviderLimiter {
-    /// Creates a limiter without usage.
+    /// Creates a limiter of which nothing is used.
     pub fn new(limits: ProviderLimits) -> Self {
         let window = |kind: WindowKind, limit: Option<NonZeroU32>, per| {
             limit.map(|limit| LimitWindow::new(kind, limit.get(), per))
@@ -103,10 +104,11 @@ impl ProviderLimiter {
         }
     }
 
-    /// Lets a request pass or denies it. A request that passed is in flight until [`release`](Self::release).
+    /// Lets a request pass or denies it. A request that passes is in flight until [`release`](Self::release).
     ///
     /// # Errors
-    /// Returns [`LimitExceeded`] for a denied request, which counts only with [`ProviderLimits::count_denied`].
+    /// Returns [`LimitExceeded`] if the request is denied. A denied request counts towards the limits only if
+    /// [`ProviderLimits::count_denied`] is set.
     pub fn try_acquire(&mut self, tokens: u32, now: Duration) -> Result<(), LimitExceeded> {
         match self.check(tokens, now) {
             Ok(()) => {
@@ -117,13 +119,13 @@ impl ProviderLimiter {
         }
     }
 
-    /// Ends a request that passed.
+    /// Ends a request that passed, so that the request no longer counts as in flight.
     pub fn release(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Returns the state of a limit on requests, tokens or requests per day. `None` if it is not configured, and for
-    /// [`Concurrency`](ProviderLimitKind::Concurrency) and [`Quota`](ProviderLimitKind::Quota).
+    /// Returns the state of the limit on requests, tokens or requests per day. `None` if this limit is not configured,
+    /// and always for [`Concurrency`](ProviderLimitKind::Concurrency) and [`Quota`](ProviderLimitKind::Quota).
     pub fn window_status(&mut self, limit: ProviderLimitKind, now: Duration) -> Option<WindowStatus> {
         let window = match limit {
             ProviderLimitKind::Requests => self.requests.as_mut(),
@@ -138,7 +140,7 @@ impl ProviderLimiter {
         })
     }
 
-    /// Checks whether a request passes, without counting it.
+    /// Checks whether a request with this number of tokens passes, without counting the request.
     pub(crate) fn check(&mut self, tokens: u32, now: Duration) -> Result<(), LimitExceeded> {
         self.check_quota(now)?;
         self.check_windows(tokens, now)?;
@@ -151,7 +153,7 @@ impl ProviderLimiter {
         }
     }
 
-    /// Counts a request that passes.
+    /// Counts a request that passes, and marks the request as in flight.
     pub(crate) fn spend(&mut self, tokens: u32, now: Duration) {
         self.spend_windows(tokens, now);
         self.in_flight = self.in_flight.saturating_add(1);
@@ -159,8 +161,8 @@ impl ProviderLimiter {
         self.last_passed = now;
     }
 
-    /// Counts a request that this limiter or another one denied, if [`ProviderLimits::count_denied`] is set. Returns
-    /// the denial with the wait that follows from the new count.
+    /// Counts a denied request if [`ProviderLimits::count_denied`] is set, whether this limiter or another limiter
+    /// denied the request. Returns the denial with the wait after counting.
     pub(crate) fn count_denied(
         &mut self,
         exceeded: LimitExceeded,

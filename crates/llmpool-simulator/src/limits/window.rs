@@ -1,59 +1,61 @@
 //! A limit per span of time, counted in one of the three ways that providers use.
 //!
-//! Counts in integers, so waits are exact to the nanosecond.
+//! Usage is counted in integers, so waits are exact to the nanosecond.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// How a limit per span of time is counted.
+/// The kind of window in which a limit per span of time is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowKind {
-    /// Token bucket: holds the limit and refills continuously. Up to twice the limit passes in one span, after a
-    /// pause.
+    /// Token bucket: holds up to the limit and refills continuously. After a pause, up to twice the limit can pass in
+    /// one span.
     #[default]
     Bucket,
-    /// Fixed window: the count restarts at each multiple of the span. Up to twice the limit passes around such a
-    /// boundary.
+    /// Fixed window: the count restarts at each multiple of the span. Around such a restart, up to twice the limit can
+    /// pass in one span.
     #[serde(alias = "fixed_minute")]
     Fixed,
-    /// Sliding window: at most the limit passes in any span. A request at time `t` stops counting at `t + span`.
+    /// Sliding window: at most the limit passes in any span. A request that passes at time `t` stops counting at `t +
+    /// span`.
     Sliding,
 }
 
-/// A limit per span of time, and its usage. A time earlier than one in a previous call is treated as that one.
+/// A limit per span of time, and how much of the limit is used. If the time passed to a method is earlier than a time
+/// passed before, the window uses the latest time passed so far.
 #[derive(Clone, Debug)]
 pub(crate) struct LimitWindow {
     limit: u32,
     per: Duration,
     usage: WindowUsage,
-    /// The latest time passed to a method.
+    /// The latest time passed to any method.
     latest: Duration,
 }
 
 #[derive(Clone, Debug)]
 enum WindowUsage {
-    /// Units missing from the bucket at `latest`. One request or token is `per` (in nanoseconds) units, so the bucket
-    /// refills by exactly `limit` units per nanosecond.
+    /// Number of units missing from the bucket at `latest`. A request or token is as many units as `per` has
+    /// nanoseconds, so the bucket refills by exactly `limit` units per nanosecond.
     Bucket(u128),
-    /// The amount spent since the last multiple of `per`.
+    /// The amount spent since the last multiple of `per`, in requests or tokens.
     Fixed(u64),
-    /// The amounts spent in the last span.
+    /// The amounts spent in the span of length `per` that ends at `latest`.
     Sliding(SlidingLog),
 }
 
-/// Times and amounts. Holds only the entries that can affect a decision.
+/// The times at which amounts were spent, and the amounts. Holds only the entries that can affect a decision.
 #[derive(Clone, Debug, Default)]
 struct SlidingLog {
-    /// Oldest first.
+    /// The time and amount of each entry, oldest first.
     entries: VecDeque<(Duration, u32)>,
     sum: u64,
 }
 
 impl LimitWindow {
-    /// A `limit` of 0 is raised to 1, a `per` of 0 to 1 ns.
+    /// Creates a window of which nothing is used. A `limit` of 0 is raised to 1, and a `per` of 0 to 1 ns.
     pub(crate) fn new(kind: WindowKind, limit: u32, per: Duration) -> Self {
         Self {
             limit: limit.max(1),
@@ -71,7 +73,7 @@ impl LimitWindow {
         self.limit
     }
 
-    /// Returns the time until `amount` fits: 0 if it fits now, `None` if it is larger than the limit.
+    /// Returns the time until `amount` fits: 0 if `amount` fits now, `None` if `amount` is larger than the limit.
     pub(crate) fn wait_for(&mut self, amount: u32, now: Duration) -> Option<Duration> {
         self.advance(now);
         let free = self.limit.checked_sub(amount)?;
@@ -85,7 +87,7 @@ impl LimitWindow {
         })
     }
 
-    /// Spends `amount`, even if it does not fit. Usage beyond the limit is not carried over as debt.
+    /// Spends `amount`, even if `amount` does not fit. Usage beyond the limit is not carried over as debt.
     pub(crate) fn spend(&mut self, amount: u32, now: Duration) {
         self.advance(now);
         let units = self.units(amount);
@@ -97,7 +99,7 @@ impl LimitWindow {
         }
     }
 
-    /// Returns the amount that fits now, rounded down.
+    /// Returns the number of requests or tokens that fit now, rounded down.
     pub(crate) fn remaining(&mut self, now: Duration) -> u32 {
         self.advance(now);
         let spent = match &self.usage {
@@ -109,7 +111,7 @@ impl LimitWindow {
             .saturating_sub(u32::try_from(spent).unwrap_or(u32::MAX))
     }
 
-    /// Returns the time until the whole limit is available again, if nothing is spent.
+    /// Returns the time until the whole limit is available again if nothing more is spent.
     pub(crate) fn time_to_full(&mut self, now: Duration) -> Duration {
         self.advance(now);
         match &self.usage {
@@ -123,7 +125,7 @@ impl LimitWindow {
         }
     }
 
-    /// Refills, restarts or expires usage for the time since the last call.
+    /// Moves the window to `now`: refills the bucket, restarts the count, or removes expired entries.
     fn advance(&mut self, now: Duration) {
         let before = self.latest;
         self.latest = now.max(before);
@@ -151,7 +153,7 @@ impl LimitWindow {
         Duration::from_nanos_u128(units.div_ceil(u128::from(self.limit)))
     }
 
-    /// Returns the time until the entry at `at` expires.
+    /// Returns the time from `latest` until an entry with the time `at` expires.
     fn time_to_expiry(&self, at: Duration) -> Duration {
         at.saturating_add(self.per) - self.latest
     }
@@ -163,16 +165,16 @@ impl LimitWindow {
 }
 
 impl SlidingLog {
-    /// Adds an entry, and removes the oldest entries while the others alone reach the limit. This keeps the log short
-    /// if denied requests count.
+    /// Adds an entry. Then removes the oldest entry as long as the newer entries alone reach the limit: this keeps the
+    /// log short if denied requests count.
     fn add(&mut self, at: Duration, amount: u32, limit: u64) {
         self.entries.push_back((at, amount));
         self.sum += u64::from(amount);
         self.remove_while(|_, rest| rest >= limit);
     }
 
-    /// Removes the oldest entry while `is_obsolete` returns true. Its arguments are the time of the oldest entry and
-    /// the sum of the others.
+    /// Removes the oldest entry while `is_obsolete` returns true. The arguments of `is_obsolete` are the time of the
+    /// oldest entry and the sum of the amounts of all newer entries.
     fn remove_while(&mut self, is_obsolete: impl Fn(Duration, u64) -> bool) {
         while let Some((at, amount)) = self.entries.front().copied() {
             let rest = self.sum - u64::from(amount);
@@ -184,7 +186,8 @@ impl SlidingLog {
         }
     }
 
-    /// Returns the time of the newest entry that must expire before the sum is at most `free`.
+    /// Returns the time of the newest entry that must expire before the sum of the amounts is at most `free`. `None` if
+    /// no entry has to expire.
     fn last_blocking_entry(&self, free: u64) -> Option<Duration> {
         let mut rest = self.sum;
         let blocking = self.entries.iter().take_while(|(_, amount)| {
@@ -302,7 +305,7 @@ mod tests {
         }
     }
 
-    /// Compares with a count over the whole list.
+    /// Compares the sliding window with a count over the whole list of times.
     #[test]
     fn amounts_pass_exactly_when_they_fit() {
         let (limit, per) = (7, seconds(10));

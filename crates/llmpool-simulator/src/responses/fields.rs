@@ -1,12 +1,13 @@
-//! Validates the fields of a request.
+//! Validates the fields of a Responses request.
 //!
-//! As strict as OpenAI, because clients that translate between formats send wrong fields here.
+//! The validation is as strict as OpenAI's, so that tests find the wrong fields that clients send when they translate
+//! between formats.
 
 use serde_json::{Map, Value};
 
 use crate::errors::ErrorResponse;
 
-/// Fields of chat requests that the Responses API does not have.
+/// Fields of chat requests that do not exist in the Responses API.
 const CHAT_ONLY: [&str; 18] = [
     "audio",
     "frequency_penalty",
@@ -27,10 +28,10 @@ const CHAT_ONLY: [&str; 18] = [
     "stop",
     "verbosity",
 ];
-/// Fields that would change the answer and are not simulated.
+/// Fields of the Responses API that would change the answer, but that the simulator does not support.
 const NOT_SIMULATED: [&str; 3] = ["background", "conversation", "prompt"];
 
-/// The fields of a Responses request, `input` aside, with the values that they accept.
+/// The fields of a Responses request except `input`, and the values that each field accepts.
 const SHAPES: [(&str, FieldShape); 23] = [
     ("include", FieldShape::List),
     ("instructions", FieldShape::Text),
@@ -64,13 +65,13 @@ enum FieldShape {
     List,
     Object,
     TextOrObject,
-    /// Minimum and maximum.
+    /// A number between this minimum and this maximum, both inclusive.
     Number(f64, f64),
-    /// Minimum and maximum of an integer.
+    /// An integer between this minimum and this maximum, both inclusive.
     Integer(u64, u64),
 }
 
-/// Checks that every field exists and has a valid value. `null` equals absent.
+/// Checks that every field of the request is known and has a valid value. A field that is `null` is treated as absent.
 pub(super) fn validate(fields: &Map<String, Value>) -> Result<(), ErrorResponse> {
     let is_set = |name: &&&str| fields.get(**name).is_some_and(|value| !value.is_null());
     if let Some(name) = CHAT_ONLY.iter().find(is_set) {
@@ -126,7 +127,8 @@ pub(super) fn wrong_value(name: &str, expected: &str) -> ErrorResponse {
     ErrorResponse::invalid(name, &message).with_code("invalid_value")
 }
 
-/// Returns a required string member of `object`. `place` is the path of `object` for errors.
+/// Returns the string member `member` of `object`, which is required. `place` is the path of `object` in error
+/// messages.
 pub(super) fn text<'a>(object: &'a Value, place: &str, member: &str) -> Result<&'a str, ErrorResponse> {
     let name = || format!("{place}.{member}");
     match &object[member] {

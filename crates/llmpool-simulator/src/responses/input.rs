@@ -1,6 +1,6 @@
-//! Validates the input items of a request and summarizes them.
+//! Validates the input items of a Responses request and summarizes them.
 //!
-//! The only text that is kept is that of the last user message.
+//! The summary keeps the text of the last user message and no other text.
 
 use std::collections::HashSet;
 
@@ -13,9 +13,9 @@ use crate::errors::ErrorResponse;
 /// A summary of the input items.
 #[derive(Debug, Default)]
 pub(super) struct InputSummary {
-    /// Words of all texts, which usage reports as tokens.
+    /// The number of words in all texts, which usage reports as the number of tokens.
     pub(super) words: usize,
-    /// Characters of all texts, from which token limits are estimated.
+    /// The number of characters in all texts, from which the tokens that count towards limits are estimated.
     pub(super) chars: usize,
     /// The text of the last user message; `None` if there is no user message.
     pub(super) user_text: Option<String>,
@@ -126,7 +126,7 @@ impl InputSummary {
     }
 }
 
-/// Checks that content is a string, or a list of parts that are allowed for its role.
+/// Checks that the content of a message is a string, or a list of parts that are allowed for the message's role.
 fn check_content(content: &Value, is_assistant: bool, place: &str) -> Result<(), ErrorResponse> {
     let parts = match content {
         Value::String(_) => return Ok(()),
@@ -150,7 +150,8 @@ fn check_content(content: &Value, is_assistant: bool, place: &str) -> Result<(),
     Ok(())
 }
 
-/// Returns whether an item belongs to a tool that the provider runs. Such items are accepted and ignored.
+/// Returns whether an item of this type belongs to a tool that the provider runs. The simulator accepts and ignores
+/// such items.
 fn is_hosted(kind: &str) -> bool {
     let of_tool = kind.ends_with("_call") || kind.ends_with("_call_output") || kind.starts_with("mcp_");
     of_tool || kind == "compaction" || kind.contains(':')

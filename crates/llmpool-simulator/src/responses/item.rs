@@ -1,16 +1,17 @@
-//! An output item: a message, a function call, or reasoning, as an object and as the events that build it.
+//! An output item of a response: a message, a function call, or reasoning. An item is encoded as a JSON object and as
+//! the stream events that build the object.
 
 use serde_json::{Value, json};
 
 use crate::answer_text::AnswerText;
 
-/// An item of the output.
+/// An output item of a response.
 #[derive(Clone, Debug)]
 pub(super) struct SimulatedItem {
     pub(super) id: String,
     pub(super) kind: OutputItemKind,
     pub(super) text: AnswerText,
-    /// Whether the text was not truncated.
+    /// Whether the whole text is present: `false` if the text was truncated.
     pub(super) complete: bool,
 }
 
@@ -36,22 +37,23 @@ pub(super) enum ReasoningVisibility {
     Hidden,
 }
 
-/// The names of the events and members that carry the text of an item.
+/// The names of the events and JSON members that carry the text of an item.
 struct EventNames {
-    /// Prefix of the events that open and close the content part; `None` if the text is not in a part.
+    /// Prefix of the names of the events that open and close the content part. `None` if the text is not in a content
+    /// part.
     part: Option<&'static str>,
-    /// Prefix of the text events.
+    /// Prefix of the names of the events that carry the text.
     text: &'static str,
-    /// The member with the index of the part.
+    /// The name of the JSON member with the zero-based index of the content part.
     part_index: &'static str,
-    /// The member with the full text in the last text event.
+    /// The name of the JSON member with the full text in the last of the text events.
     full_text: &'static str,
 }
 
 const CONTENT_PART: Option<&str> = Some("response.content_part");
 
 impl SimulatedItem {
-    /// Returns the number of events that build the item.
+    /// Returns the number of stream events that build the item.
     pub(super) fn event_count(&self) -> usize {
         let names = self.kind.event_names();
         2 + names.map_or(0, |names| {
@@ -60,7 +62,8 @@ impl SimulatedItem {
         })
     }
 
-    /// Returns the events that build the item, without sequence numbers.
+    /// Returns the stream events that build the item, without sequence numbers. `output_index` is the zero-based index
+    /// of the item in the response.
     pub(super) fn events(self, output_index: usize) -> impl Iterator<Item = Value> + Send + 'static {
         let last = self.event_count() - 1;
         (0..=last).map(move |position| match position {
@@ -77,7 +80,7 @@ impl SimulatedItem {
         })
     }
 
-    /// Returns the finished item.
+    /// Returns the JSON object of the finished item.
     pub(super) fn closed_object(&self) -> Value {
         let status = if self.complete { "completed" } else { "incomplete" };
         let text = self.text.full_text();
@@ -102,7 +105,7 @@ impl SimulatedItem {
         item
     }
 
-    /// Returns the item without content, at its start.
+    /// Returns the JSON object of the item before any content is streamed.
     fn open_object(&self) -> Value {
         self.empty_object("in_progress")
     }
@@ -136,7 +139,7 @@ impl SimulatedItem {
         }
     }
 
-    /// Returns an event between those that open and close the item.
+    /// Returns the event at the zero-based `position` among the events between the opening and the closing of the item.
     fn inner_event(&self, position: usize) -> Value {
         let Some(names) = self.kind.event_names() else {
             return Value::Null;

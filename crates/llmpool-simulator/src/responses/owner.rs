@@ -1,19 +1,22 @@
-//! The owner of stored responses, and encrypted content that only its owner can send back.
+//! The owner of stored responses, and the encrypted content that the simulator accepts only from the owner it was
+//! issued to.
 
 use std::fmt;
 
 use crate::random::{self, SplitMix64};
 use crate::scenario::Scenario;
 
-/// The prefix of encrypted content, as in OpenAI's.
+/// The prefix of encrypted content, the same as OpenAI's.
 const PREFIX: &str = "gAAAAA";
 
-/// The owner of a response: an account, a key without an account, or every client if the scenario has no keys.
+/// The owner of a response: the account of the request's key, the key itself if it has no account, or all clients
+/// together if the scenario has no keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ResponseOwner(u64);
 
 impl ResponseOwner {
-    /// Returns the owner of the responses to requests with this key.
+    /// Returns the owner of responses to requests with the key at this index. `None` stands for a scenario without
+    /// keys.
     pub(crate) fn new(scenario: &Scenario, key: Option<usize>) -> Self {
         let key = key.and_then(|index| scenario.keys.get(index));
         let name = match key.map(|key| (&key.account, &key.key)) {
@@ -24,18 +27,19 @@ impl ResponseOwner {
         Self(random::hash(name.as_bytes()))
     }
 
-    /// Returns the random generator of one request of this owner.
+    /// Returns the random generator for the request with this number, which differs between owners.
     pub(crate) fn request_random(self, seed: u64, number: u64) -> SplitMix64 {
         SplitMix64::new(seed ^ self.0, number)
     }
 
-    /// Returns an opaque text that [`can_decrypt`](Self::can_decrypt) accepts only for this owner and seed.
+    /// Returns an opaque text that [`can_decrypt`](Self::can_decrypt) accepts only for the same owner and the same
+    /// seed.
     pub(crate) fn encrypt(self, seed: u64, nonce: u64) -> String {
         let tag = self.request_random(!seed, nonce).next();
         format!("{PREFIX}{nonce:016x}{tag:016x}")
     }
 
-    /// Returns whether the text was issued to this owner with this seed.
+    /// Returns whether [`encrypt`](Self::encrypt) issued the text to the same owner with the same seed.
     pub(crate) fn can_decrypt(self, seed: u64, encrypted: &str) -> bool {
         let nonce = encrypted.strip_prefix(PREFIX).and_then(|rest| rest.get(..16));
         let nonce = nonce.and_then(|nonce| u64::from_str_radix(nonce, 16).ok());
@@ -43,7 +47,7 @@ impl ResponseOwner {
     }
 }
 
-/// Shows nothing: the value is derived from a key.
+/// Shows only the name of the type, because the value is derived from a key.
 impl fmt::Debug for ResponseOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ResponseOwner")

@@ -1,4 +1,4 @@
-//! Parsing of Responses requests. Reads only the fields that change the simulated answer.
+//! Parsing of Responses requests. Only the fields that change the simulated answer are used.
 
 use std::collections::HashSet;
 
@@ -17,7 +17,7 @@ use crate::errors::ErrorResponse;
 pub(crate) struct ParsedResponsesRequest {
     pub(crate) model: String,
     pub(super) input: InputSummary,
-    /// All fields except `input`.
+    /// All fields of the request except `input`.
     pub(super) fields: Map<String, Value>,
 }
 
@@ -38,11 +38,11 @@ impl ParsedResponsesRequest {
         Ok(request)
     }
 
-    /// Returns the conversation up to the answer.
+    /// Returns a summary of the conversation up to the answer: the earlier turns and the input of this request.
     ///
     /// # Errors
-    /// The request refers to a response, item or encrypted content that does not belong to this owner, or has an output
-    /// without a call.
+    /// Returns an error if the request refers to a response, an item or encrypted content that does not belong to
+    /// `owner`, or if the request has the output of a function call that the conversation does not contain.
     pub(crate) fn turn_context(
         &self,
         owner: ResponseOwner,
@@ -92,13 +92,14 @@ impl ParsedResponsesRequest {
         Some(usize::try_from(limit).unwrap_or(usize::MAX))
     }
 
-    /// Returns the number of words in the prompt and in earlier turns, which usage reports as input tokens.
+    /// Returns the number of words in the prompt and in earlier turns, which usage reports as the number of input
+    /// tokens.
     pub(super) fn prompt_words(&self, context: &TurnContext) -> usize {
         context.words + self.instructions().split_whitespace().count()
     }
 
-    /// Returns the estimate that token limits use: a quarter of the characters of the prompt and of earlier turns,
-    /// rounded up.
+    /// Returns the estimated number of prompt tokens, which counts towards token limits: a quarter of the characters of
+    /// the prompt and of earlier turns, rounded up.
     pub(crate) fn prompt_estimate(&self, context: &TurnContext) -> usize {
         (context.chars + self.instructions().chars().count()).div_ceil(4)
     }
@@ -125,12 +126,13 @@ impl ParsedResponsesRequest {
         }
     }
 
-    /// Returns a field; `null` if it is absent.
+    /// Returns the value of the field `name`, or `null` if the field is absent.
     pub(super) fn field(&self, name: &str) -> &Value {
         self.fields.get(name).unwrap_or(&Value::Null)
     }
 
-    /// Adds the input to the earlier turns. Instructions apply only to their own turn.
+    /// Adds the input of this request to the earlier turns. Instructions are left out, because they apply only to their
+    /// own turn.
     fn with_input(&self, earlier: StoredResponse) -> TurnContext {
         TurnContext {
             words: earlier.words + self.input.words,
@@ -170,7 +172,7 @@ impl ParsedResponsesRequest {
     /// Returns the kind of output that the request asks for.
     ///
     /// # Errors
-    /// `tool_choice` forces a function that `tools` does not list.
+    /// Returns an error if `tool_choice` forces a function that `tools` does not list.
     fn requested_output(&self) -> Result<RequestedOutput<'_>, ErrorResponse> {
         let choice = self.field("tool_choice");
         let forced = match choice {
@@ -227,9 +229,9 @@ impl ParsedResponsesRequest {
 pub(crate) struct TurnContext {
     pub(super) words: usize,
     pub(super) chars: usize,
-    /// The text of the last user message.
+    /// The text of the last user message. `None` if the conversation has no user message whose text is kept.
     pub(super) user_text: Option<String>,
-    /// The `call_id` of each function call without an output.
+    /// The `call_id` of each function call whose output has not been sent yet.
     pub(super) open_calls: HashSet<String>,
 }
 

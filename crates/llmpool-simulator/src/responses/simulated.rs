@@ -15,23 +15,23 @@ use crate::random::SplitMix64;
 use crate::response::{AnswerEncoder, DONE};
 use crate::scenario::{Scenario, UsagePolicy};
 
-/// The types of the events before the first item.
+/// The types of the stream events before the events of the first output item.
 const OPENING: [&str; 2] = ["response.created", "response.in_progress"];
 
-/// A response to a request. It is stored once it has been encoded completely.
+/// A response to a Responses request. The response is stored once it has been encoded completely.
 #[derive(Clone, Debug)]
 pub(crate) struct SimulatedResponse {
     template: ResponseTemplate,
     items: Vec<SimulatedItem>,
     cut_short: bool,
     tokens: usize,
-    /// `null` if the scenario never reports usage.
+    /// The usage object, or `null` if the scenario never reports usage.
     usage: Value,
     done: bool,
     store_entry: Option<StoreEntry>,
 }
 
-/// A response to store, with its store and owner.
+/// A response that is to be stored, with its store and its owner.
 #[derive(Clone, Debug)]
 struct StoreEntry {
     store: Arc<ResponseStore>,
@@ -41,8 +41,8 @@ struct StoreEntry {
 }
 
 impl SimulatedResponse {
-    /// Creates the answer to `request` after `context`. `number` determines the ids; `created` is in seconds since
-    /// the Unix epoch.
+    /// Creates the answer to `request` after the conversation `context`. `number` is the number of earlier requests and
+    /// determines the ids; `created` is the creation time in seconds since the Unix epoch.
     pub(crate) fn new(
         scenario: &Scenario,
         request: &ParsedResponsesRequest,
@@ -79,12 +79,12 @@ impl SimulatedResponse {
         }
     }
 
-    /// Returns the tokens of reasoning and content together.
+    /// Returns the number of tokens in reasoning and content together.
     pub(crate) fn tokens(&self) -> usize {
         self.tokens
     }
 
-    /// Stores the response, and returns it in its final phase.
+    /// Stores the response, and returns its JSON object in the final phase.
     fn finish(&self) -> Value {
         if let Some(StoreEntry {
             store,
@@ -104,7 +104,7 @@ impl SimulatedResponse {
         self.template.response(phase, output, &self.usage)
     }
 
-    /// Returns all events without sequence numbers.
+    /// Returns all stream events, without sequence numbers.
     fn unnumbered_events(self) -> impl Iterator<Item = Value> + Send + 'static {
         let started = self
             .template
@@ -121,8 +121,8 @@ impl SimulatedResponse {
             .chain(last)
     }
 
-    /// Returns the last two events of a stream that fails after `event_count` events: the error, and the failed
-    /// response with the items that were closed before.
+    /// Returns the last two events of a stream that fails after `event_count` events: an `error` event, and a
+    /// `response.failed` event whose response contains the items that were closed before the failure.
     fn failure_events(&self, event_count: usize) -> [Value; 2] {
         let mut events = OPENING.len();
         let closed = self.items.iter().take_while(|item| {
@@ -150,7 +150,7 @@ impl AnswerEncoder for SimulatedResponse {
         numbered(self.unnumbered_events()).chain(done)
     }
 
-    /// The error comes before the last event at the latest, because that one ends the response.
+    /// Limits `count` so that the error comes before the last event, which would end the response.
     fn events_before_error(self, count: usize) -> impl Iterator<Item = Bytes> + Send + 'static {
         let items: usize = self.items.iter().map(SimulatedItem::event_count).sum();
         let count = count.min(OPENING.len() + items);
@@ -170,7 +170,7 @@ fn items(
         _ if encrypted.is_some() => ReasoningVisibility::Hidden,
         _ => ReasoningVisibility::Raw,
     };
-    // If the reasoning alone reaches `max_output_tokens`, it is the last item.
+    // If the reasoning alone reaches `max_output_tokens`, the reasoning is the last item.
     let content_omitted = draft.cut_short && draft.text.words() == 0;
     let reasoning = draft.reasoning.map(|text| SimulatedItem {
         id: format!("rs_{:016x}", random.next()),
@@ -201,7 +201,8 @@ fn items(
         .collect()
 }
 
-/// Returns what the store keeps of the conversation. Reasoning does not carry over to the next turn.
+/// Returns the summary of the conversation that is stored. The reasoning is left out, because it does not carry over to
+/// the next turn.
 fn stored_response(scenario: &Scenario, context: TurnContext, items: &[SimulatedItem]) -> StoredResponse {
     let mut open_calls = context.open_calls;
     let content = items
@@ -232,7 +233,7 @@ fn stored_response(scenario: &Scenario, context: TurnContext, items: &[Simulated
     }
 }
 
-/// Returns the usage object with all members, including those that are 0.
+/// Returns the usage object. All its members are present, even if their value is 0.
 fn usage(input: usize, draft: &AnswerDraft) -> Value {
     let output = draft.tokens();
     json!({
@@ -244,7 +245,7 @@ fn usage(input: usize, draft: &AnswerDraft) -> Value {
     })
 }
 
-/// Encodes server-sent events, numbered from 0.
+/// Encodes events as server-sent events, with sequence numbers from 0.
 fn numbered(
     events: impl Iterator<Item = Value> + Send + 'static,
 ) -> impl Iterator<Item = Bytes> + Send + 'static {

@@ -1,6 +1,8 @@
-//! Stores responses for `previous_response_id` and item references.
+//! Stores responses, so that later requests can refer to them by `previous_response_id` and to their items by item
+//! references.
 //!
-//! The store is bounded and evicts the oldest responses. User text is stored only if the scenario echoes it.
+//! The store has a maximum size and evicts the oldest responses first. User text is stored only if the scenario echoes
+//! it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -12,7 +14,7 @@ const MAX_RESPONSES: usize = 10_000;
 /// Maximum number of bytes of all stored texts and call ids together.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// The responses that can be continued.
+/// The stored responses, which later requests can continue.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseStore(Mutex<StoredResponses>);
 
@@ -23,18 +25,18 @@ struct StoredResponses {
     bytes: usize,
 }
 
-/// A stored response with a summary of all turns up to it.
+/// A stored response, with a summary of all turns of the conversation up to and including this response.
 #[derive(Clone, Default)]
 pub(super) struct StoredResponse {
-    /// Words of all turns.
+    /// The number of words in all turns.
     pub(super) words: usize,
-    /// Characters of all turns.
+    /// The number of characters in all turns.
     pub(super) chars: usize,
-    /// The text of the last user message, if the scenario echoes it.
+    /// The text of the last user message. `None` unless the scenario echoes user text.
     pub(super) user_text: Option<String>,
-    /// The `call_id` of each function call without an output.
+    /// The `call_id` of each function call whose output has not been sent yet.
     pub(super) open_calls: HashSet<String>,
-    /// The items of the response itself: the id, and the `call_id` of a function call.
+    /// The output items of this response: the id of each item, and the `call_id` if the item is a function call.
     pub(super) items: Vec<(String, Option<String>)>,
 }
 
@@ -51,14 +53,15 @@ impl ResponseStore {
         }
     }
 
-    /// Returns the response with this id if it belongs to this owner.
+    /// Returns the stored response with this id. `None` if there is no such response or it belongs to another owner.
     pub(super) fn get(&self, owner: ResponseOwner, id: &str) -> Option<Arc<StoredResponse>> {
         let stored = self.lock();
         let (_, response) = stored.responses.get(id).filter(|(other, _)| *other == owner)?;
         Some(Arc::clone(response))
     }
 
-    /// Returns the `call_id` of an item of this owner; `None` if the owner has no such item.
+    /// Returns the `call_id` of the owner's item with this id: `None` if the owner has no such item, `Some(None)` if
+    /// the item is not a function call.
     pub(super) fn find_item(&self, owner: ResponseOwner, id: &str) -> Option<Option<String>> {
         let stored = self.lock();
         let owned = stored.responses.values().filter(|(other, _)| *other == owner);
@@ -81,14 +84,14 @@ impl StoredResponses {
 }
 
 impl StoredResponse {
-    /// Returns the bytes that count towards `MAX_BYTES`.
+    /// Returns the number of bytes that the response counts towards `MAX_BYTES`.
     fn size(&self) -> usize {
         let calls: usize = self.open_calls.iter().map(String::len).sum();
         self.user_text.as_ref().map_or(0, String::len) + calls
     }
 }
 
-/// Shows no text of the conversation.
+/// Shows the response without any text of the conversation.
 impl fmt::Debug for StoredResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoredResponse")

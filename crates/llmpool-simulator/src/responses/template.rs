@@ -1,10 +1,10 @@
-//! The response object. It has every member of the schema in every phase.
+//! The response object. The object has every member of OpenAI's schema in every phase of the response.
 
 use serde_json::{Value, json};
 
 use super::request::ParsedResponsesRequest;
 
-/// The status of a response.
+/// The phase of a response, from which its `status` follows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum ResponsePhase {
     InProgress,
@@ -13,7 +13,7 @@ pub(super) enum ResponsePhase {
     Failed,
 }
 
-/// The members of a response that do not change from the first event to the last.
+/// The members of a response object that are the same in all events of a stream.
 #[derive(Clone, Debug)]
 pub(super) struct ResponseTemplate {
     members: Value,
@@ -63,7 +63,7 @@ impl ResponseTemplate {
         Self { members, created }
     }
 
-    /// Returns the response in this phase.
+    /// Returns the response object in this phase, with this output and usage.
     pub(super) fn response(&self, phase: ResponsePhase, output: Vec<Value>, usage: &Value) -> Value {
         let (status, error, details) = match phase {
             ResponsePhase::InProgress => ("in_progress", Value::Null, Value::Null),
@@ -82,13 +82,13 @@ impl ResponseTemplate {
     }
 }
 
-/// Returns the error of a failed response.
+/// Returns the error object of a failed response.
 pub(super) fn failure() -> Value {
     let message = "The server had an error while processing your request.";
     json!({"code": "server_error", "message": message})
 }
 
-/// Returns a tool as the response reports it: the members that the request omits get OpenAI's defaults.
+/// Returns a tool as the response object reports it: members that the request omits have OpenAI's defaults.
 fn tool(tool: &Value) -> Value {
     let mut complete = tool.clone();
     if tool["type"] == "function" {

@@ -2,7 +2,7 @@
 
 use super::{Scenario, ScenarioError};
 
-/// In alphabetical order.
+/// The name and the JSON of each built-in scenario, in alphabetical order of the names.
 const BUILT_IN: [(&str, &str); 6] = [
     ("dying-keys", include_str!("../../scenarios/dying-keys.json")),
     ("flaky", include_str!("../../scenarios/flaky.json")),
@@ -16,7 +16,7 @@ impl Scenario {
     /// Returns the built-in scenario with this name.
     ///
     /// # Errors
-    /// Returns an error for an unknown name; the message lists the known ones.
+    /// Returns an error if no built-in scenario has this name. The message lists the known names.
     pub fn built_in(name: &str) -> Result<Self, ScenarioError> {
         match BUILT_IN.iter().find(|(known, _)| *known == name) {
             Some((_, json)) => Self::from_json(json),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// An invalid scenario. The message names the field and how to fix it. It never contains a key.
+/// The error for an invalid scenario. The message names the field and how to fix it, and never contains a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScenarioError(String);
 
@@ -11,8 +11,8 @@ impl ScenarioError {
         Self(message.into())
     }
 
-    /// Converts a deserialization error. serde quotes unexpected strings, and such a string may be a misplaced key,
-    /// so the quote is removed.
+    /// Converts a deserialization error, and removes quoted strings from its message: serde quotes unexpected strings,
+    /// and such a string may be a misplaced key.
     pub(super) fn from_json(error: &serde_json::Error) -> Self {
         let message = error.to_string();
         Self(match (message.find("string \""), message.rfind("\", expected")) {

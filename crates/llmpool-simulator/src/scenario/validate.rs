@@ -6,11 +6,11 @@ use super::{Scenario, ScenarioError, SimulatedAccount, SimulatedKey};
 use crate::behaviour::{Behaviour, BehaviourAction};
 use crate::seconds::MAX_DURATION;
 
-/// Maximum number of words in an answer: an answer is held in memory once per choice.
+/// Maximum number of words in an answer. Bounds memory, because each choice of a response holds a copy of the answer.
 const MAX_WORDS: usize = 100_000;
 
 impl Scenario {
-    /// Returns an error for the first value that is out of range or contradicts another one.
+    /// Returns an error for the first value of the scenario that is out of range or contradicts another value.
     pub(crate) fn validate(&self) -> Result<(), ScenarioError> {
         self.validate_answer()?;
         let skew = self.clock_skew.abs();
@@ -116,7 +116,8 @@ impl SimulatedAccount {
     }
 }
 
-/// Returns an error that lists the accounts of the scenario. The unknown name is left out: it may be a misplaced key.
+/// Returns the error for a key whose account is unknown. The error lists the accounts of the scenario, but not the
+/// unknown name, which may be a misplaced key.
 fn unknown_account(key: usize, accounts: &[SimulatedAccount]) -> ScenarioError {
     let names: Vec<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
     ScenarioError::new(format!(

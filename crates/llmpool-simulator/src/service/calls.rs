@@ -16,12 +16,12 @@ use crate::responses::{ParsedResponsesRequest, ResponseOwner, SimulatedResponse}
 use crate::rules::{ReplyPlan, RequestInfo};
 use crate::stats::RequestKind;
 
-/// A request with an accepted key.
+/// A request whose key is accepted.
 pub(super) struct ModelCall<'a> {
-    /// Index of the key in the scenario.
+    /// Zero-based index of the key in the scenario. `None` if the scenario has no keys.
     key: Option<usize>,
     body: &'a [u8],
-    /// The number of earlier requests.
+    /// The number of requests that the simulator received before this request.
     number: u64,
     in_flight: &'a mut InFlightRequest,
 }
@@ -112,8 +112,9 @@ impl Service {
         }))
     }
 
-    /// Creates the response to a valid call from the rules and limits. `answer` returns the normal answer, with an
-    /// in-band error at the given position.
+    /// Creates the response to a valid call by applying the rules and limits. `answer` returns the content of a
+    /// response with status 200: the normal answer if its argument is `None`, otherwise an answer with an error at the
+    /// given position.
     fn respond_to_call(
         &self,
         info: RequestInfo,
@@ -127,8 +128,8 @@ impl Service {
         PlannedResponse::from_plan(plan, self.clock.date(), answer)
     }
 
-    /// Checks the limits of the key, then the rules if the request passes. The plan has the rate limit headers in
-    /// either case.
+    /// Checks the limits of the key and, if the request passes, applies the rules. The returned plan has the rate limit
+    /// headers whether or not the request passes.
     fn decide_with_limits(
         &self,
         info: RequestInfo,
@@ -185,8 +186,8 @@ impl Service {
     }
 }
 
-/// Returns the tokens that a request counts towards limits: the prompt plus `max_tokens`, or plus the length of the
-/// answer if the request sets no maximum.
+/// Returns the number of tokens that a request counts towards limits: `prompt` plus `max_tokens`, or plus `answer` (the
+/// length of the answer) if the request sets no maximum.
 fn limited_tokens(prompt: usize, max_tokens: Option<usize>, answer: usize) -> u32 {
     u32::try_from(prompt.saturating_add(max_tokens.unwrap_or(answer))).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Records statistics under one short lock and notifies waiters after each change.
+//! Records statistics under a lock that is held only for each change, and notifies waiters after each change.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,12 +25,13 @@ pub(crate) struct Recorder {
 #[derive(Debug)]
 struct RecorderState {
     stats: Stats,
-    /// For each key, the index of its account.
+    /// The index of each key's account, by the index of the key; `None` for a key without an account.
     account_of: Vec<Option<usize>>,
     next_connection: u64,
-    /// Number of resets. A request from before a reset must not change the lists after it.
+    /// Number of resets so far. A request that arrived before a reset must not change the lists after the reset, so
+    /// each [`LogIndex`] carries the generation in which its request arrived.
     generation: u64,
-    /// Whether the simulator is stopping; closed connections are no aborts then.
+    /// Whether the simulator is stopping. If so, requests on closed connections are not recorded as aborts.
     stopping: bool,
 }
 
@@ -42,7 +43,7 @@ pub(crate) struct RequestOrigin {
     pub(crate) kind: RequestKind,
 }
 
-/// The position of a request in the log; none if the log was full.
+/// The position of a request in the log. `index` is `None` if the log was full when the request arrived.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogIndex {
     generation: u64,
@@ -89,7 +90,8 @@ impl Recorder {
     ) -> Result<Stats, WaitTimeout> {
         let deadline = tokio::time::Instant::now() + timeout;
         loop {
-            // Created before the check, so that no change between the check and the wait is missed.
+            // `changed` is created before the condition is checked, so that no change between the check and the wait is
+            // missed.
             let changed = self.changed.notified();
             if let Some(stats) = self.stats_if(&mut condition) {
                 return Ok(stats);
@@ -102,7 +104,7 @@ impl Recorder {
         }
     }
 
-    /// Resets counters and lists. Open connections and requests in flight remain counted.
+    /// Resets the counters and lists. Open connections and requests in flight remain counted.
     pub(crate) fn reset(&self) {
         self.change(|state| {
             state.generation += 1;
@@ -146,7 +148,8 @@ impl Recorder {
         })
     }
 
-    /// `head_incomplete`: whether bytes of a request arrived but not its whole head.
+    /// Records that a connection is closed. `head_incomplete`: whether some bytes of a request arrived, but not its
+    /// whole head.
     pub(crate) fn connection_closed(&self, id: u64, head_incomplete: bool) {
         let at_ms = self.now_ms();
         self.change(|state| {
@@ -165,7 +168,7 @@ impl Recorder {
         });
     }
 
-    /// `first_of_request`: whether the bytes start a new request.
+    /// Counts received bytes. `first_of_request`: whether these bytes start a new request.
     pub(crate) fn bytes_received(&self, count: usize, first_of_request: bool) {
         self.change(|state| {
             state.stats.bytes_received += count as u64;
@@ -173,7 +176,7 @@ impl Recorder {
         });
     }
 
-    /// Undoes the count of a request's first byte, because the request is for `/stats`.
+    /// Removes a request to `/stats` from `requests_with_bytes`, which counted the request when its first byte arrived.
     pub(crate) fn uncount_request_bytes(&self) {
         self.change(|state| {
             state.stats.requests_with_bytes = state.stats.requests_with_bytes.saturating_sub(1);
@@ -261,7 +264,8 @@ impl Recorder {
         });
     }
 
-    /// `aborted_in`: the phase in which the client disconnected, if it did.
+    /// Records the end of a request. `aborted_in` is the phase in which the client disconnected, or `None` if the
+    /// client did not disconnect.
     pub(crate) fn request_ended(
         &self,
         origin: RequestOrigin,
@@ -302,8 +306,8 @@ impl Recorder {
         result
     }
 
-    /// Ignores poisoning: the condition of a waiting test may panic under the lock, but it does not change the
-    /// statistics.
+    /// Locks the state. Ignores poisoning: the condition of a waiting test may panic under the lock, but a condition
+    /// cannot change the statistics.
     fn lock(&self) -> MutexGuard<'_, RecorderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -338,7 +342,8 @@ impl Stats {
         self.keys.get_mut(index?)
     }
 
-    /// Finds a connection. The list is sorted by id, with gaps after resets.
+    /// Returns the connection with this id, or `None` if the connection is not in the list. The list is sorted by id,
+    /// with gaps after resets.
     fn connection(&mut self, id: u64) -> Option<&mut ConnectionStats> {
         let index = self
             .connections
