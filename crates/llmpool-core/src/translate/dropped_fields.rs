@@ -1,15 +1,15 @@
-//! The fields that a translation leaves out, and what happens to fields that a type does not name.
+//! Fields that a translation drops, and the treatment of unknown members (those for which the Rust types have no field).
 //!
-//! - Unknown members of a request are read as fields of the other format, because its provider can know them.
-//! - Unknown members of what a caller wrote (a part, a tool) are kept.
-//! - Unknown members of what a model wrote are dropped, because the provider of another model would refuse them.
+//! - Unknown members of a request are read as fields of the other API format, because the target's provider may support them.
+//! - Unknown members of an object that the client wrote, such as a content part or a tool, are kept.
+//! - Unknown members of an object that a model wrote are dropped, because the provider of another model would reject them.
 
 use serde::de::DeserializeOwned;
 
 use super::UnsupportedField;
 use crate::chat::{EmptyObject, Json, UnknownFields};
 
-/// Paths of the fields that a translated request does not contain, or contains with another value.
+/// Paths of the request fields that the translated request leaves out or contains with another value.
 #[derive(Default)]
 pub(super) struct DroppedFields(Vec<String>);
 
@@ -18,24 +18,24 @@ impl DroppedFields {
         self.0.push(path.into());
     }
 
-    /// Adds the fields whose condition holds.
+    /// Adds the name of each field whose condition is true.
     pub(super) fn push_if<const N: usize>(&mut self, fields: [(bool, &str); N]) {
         let dropped = fields.into_iter().filter(|(is_dropped, _)| *is_dropped);
         self.0.extend(dropped.map(|(_, name)| name.to_owned()));
     }
 
-    /// Adds all unknown members of the object at `path`.
+    /// Adds the paths of all unknown members `extra` of the object at `path`.
     pub(super) fn push_unknown(&mut self, extra: &UnknownFields, path: &str) {
         self.push_members(extra.iter().map(|(name, _)| name), path);
     }
 
-    /// Adds members of the object at `path`.
+    /// Adds the paths of the members `names` of the object at `path`.
     pub(super) fn push_members<'a>(&mut self, names: impl Iterator<Item = &'a str>, path: &str) {
         self.0.extend(names.map(|name| format!("{path}.{name}")));
     }
 
-    /// Returns the unknown members of the object at `path` that the translated object keeps. Members named in `reserved` are dropped,
-    /// because they would have another meaning there.
+    /// Returns a copy of the unknown members `extra` of the object at `path`, without the members named in `reserved`. Adds the paths of
+    /// the removed members to the dropped fields: their names have another meaning in the translated object.
     pub(super) fn keep_unknown(
         &mut self,
         extra: &UnknownFields,
@@ -52,12 +52,12 @@ impl DroppedFields {
     }
 }
 
-/// Returns the unknown members, for another type.
+/// Returns a copy of the unknown members `extra`, for an object of another type.
 pub(super) fn copy_unknown(extra: &UnknownFields) -> UnknownFields {
     without(extra, &[])
 }
 
-/// Returns the unknown members, except those named in `reserved`, for another type.
+/// Returns a copy of the unknown members `extra` without those named in `reserved`, for an object of another type.
 pub(super) fn without(extra: &UnknownFields, reserved: &[&str]) -> UnknownFields {
     let mut kept = UnknownFields::default();
     for (name, json) in extra.iter().filter(|(name, _)| !reserved.contains(name)) {
@@ -66,11 +66,11 @@ pub(super) fn without(extra: &UnknownFields, reserved: &[&str]) -> UnknownFields
     kept
 }
 
-/// Reads the unknown members of a request as a request of the other format.
+/// Reads the unknown members `extra` of a request as fields of the other API format.
 ///
 /// # Errors
 ///
-/// Returns the first member that the other format knows, but with another type.
+/// Fails if a member is a field of the other format, but its value is invalid for that field. The error names the first such member.
 pub(super) fn adopt_unknown<T: DeserializeOwned + Default>(
     extra: &UnknownFields,
 ) -> Result<T, UnsupportedField> {

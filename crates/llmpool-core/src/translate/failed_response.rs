@@ -1,17 +1,17 @@
-//! The error of a response that carries no answer.
+//! The error of a response that failed instead of answering.
 
 use std::fmt;
 
 use crate::failure::redact_unless_code;
 
-/// A response that ended in a failure instead of an answer.
+/// The failure with which a response ended instead of an answer.
 ///
-/// `Debug` and `Display` leave out the provider's message, because it can echo the prompt or a key.
+/// `Debug` and `Display` leave out the provider's message, because the message can echo the prompt or a key.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct FailedResponse {
-    /// The provider's error code, such as `server_error`, `rate_limit_exceeded` or `invalid_prompt`.
+    /// The error code, such as `server_error`, `rate_limit_exceeded` or `invalid_prompt`. `None` if the provider sent none.
     pub code: Option<String>,
-    /// The provider's error message.
+    /// The error message, usually written by the provider. `None` if the provider sent none.
     pub message: Option<String>,
 }
 

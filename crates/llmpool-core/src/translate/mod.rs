@@ -1,12 +1,13 @@
-//! Translation between the Chat Completions and the Responses format, grouped by exchange.
+//! Translation between the Chat Completions and the Responses format. Each submodule serves one combination of client and target.
 //!
-//! - `chat_over_responses`: a chat client over a target that speaks Responses. [`chat_request_to_responses`] translates the request,
+//! - `chat_over_responses` serves a chat client whose target speaks Responses. [`chat_request_to_responses`] translates the request,
 //!   [`response_to_completion`] the complete response and [`EventToChunkTranslator`] the stream.
-//! - `responses_over_chat`: a Responses client over a target that speaks Chat Completions. [`responses_request_to_chat`] translates the
+//! - `responses_over_chat` serves a Responses client whose target speaks Chat Completions. [`responses_request_to_chat`] translates the
 //!   request, [`completion_to_response`] the complete response and [`ChunkToEventTranslator`] the stream.
 //!
-//! Fields with an equivalent are mapped. A field without one is an [`UnsupportedField`] error if the response would be wrong without it.
-//! Otherwise the field is left out, and its path is listed in [`TranslatedRequest::dropped`].
+//! A request field that has an equivalent in the other format is mapped to that equivalent. A field without an equivalent is an
+//! [`UnsupportedField`] error if the response would be wrong without the field. Otherwise the field is left out, and its path is listed in
+//! [`TranslatedRequest::dropped`].
 
 mod chat_over_responses;
 mod dropped_fields;
@@ -32,9 +33,9 @@ pub use translated_request::TranslatedRequest;
 pub use unsupported_field::UnsupportedField;
 pub use usage::parse_usage;
 
-/// Value of `include` with which a response contains log probabilities.
+/// Value of `include` in a Responses request that asks for the log probabilities of the output tokens.
 const INCLUDE_LOGPROBS: &str = "message.output_text.logprobs";
-/// Value of `include` with which a response contains encrypted reasoning.
+/// Value of `include` in a Responses request that asks for the encrypted content of reasoning items.
 const INCLUDE_ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
-/// Stands between two parts of reasoning that are joined to one text.
+/// Separator between two parts of reasoning that are joined into one text.
 const REASONING_SEPARATOR: &str = "\n\n";

@@ -1,19 +1,20 @@
-//! Reasoning items as `reasoning_details` of a chat message.
+//! Translation between reasoning items of a response and `reasoning_details` of a chat message.
 //!
-//! The blocks have OpenRouter's format, so that a client can return them unchanged in the next turn.
+//! The elements of `reasoning_details`, called blocks, have OpenRouter's format, so that a client can return them unchanged in the next
+//! turn.
 
 use serde::{Deserialize, Serialize};
 
 use crate::chat::Json;
 use crate::responses::{ItemPart, ItemText, ReasoningItem};
 
-/// The member of a chat message that holds the blocks.
+/// Name of the member of a chat message that holds the reasoning blocks.
 pub(super) const REASONING_DETAILS: &str = "reasoning_details";
 
-/// `format` of blocks that belong to reasoning items.
+/// Value of `format` in blocks that were made from reasoning items.
 const FORMAT: &str = "openai-responses-v1";
 
-/// One element of `reasoning_details`.
+/// A reasoning block: one element of `reasoning_details`.
 #[derive(Default, Serialize, Deserialize)]
 struct ReasoningBlock {
     #[serde(rename = "type")]
@@ -29,7 +30,8 @@ struct ReasoningBlock {
     format: String,
 }
 
-/// Translates a reasoning item to blocks.
+/// Translates a reasoning item to blocks: one for each part of its summary and of its full text, and one for its encrypted content. An item
+/// without any of these becomes one block that carries only the item's id.
 pub(super) fn item_to_blocks(item: &ReasoningItem) -> Vec<Json> {
     let block = |kind: &str| ReasoningBlock {
         kind: kind.to_owned(),
@@ -60,14 +62,14 @@ pub(super) fn item_to_blocks(item: &ReasoningItem) -> Vec<Json> {
     blocks.iter().filter_map(|block| Json::of(block).ok()).collect()
 }
 
-/// The content of `reasoning_details`.
+/// The parsed `reasoning_details` of a chat message.
 #[derive(Default)]
 pub(super) struct ReasoningDetails {
-    /// The reasoning items to which the blocks belong.
+    /// The reasoning items that were restored from the blocks.
     pub(super) items: Vec<ReasoningItem>,
-    /// Whether there are blocks that belong to no reasoning item.
+    /// Whether `reasoning_details` contains blocks that belong to no reasoning item, or is not a list.
     pub(super) has_other_blocks: bool,
-    /// The text of those blocks.
+    /// The concatenated text of the blocks that belong to no reasoning item.
     pub(super) other_text: String,
 }
 
@@ -90,7 +92,7 @@ impl ReasoningDetails {
         parsed
     }
 
-    /// Adds the block to the last item if both have the same id, otherwise to a new item.
+    /// Adds the block to the last reasoning item if both have the same id, otherwise to a new reasoning item.
     fn add_to_item(&mut self, block: ReasoningBlock) {
         let mut item = match self.items.pop_if(|last| last.id == block.id) {
             Some(last) => last,
@@ -110,7 +112,7 @@ impl ReasoningDetails {
     }
 }
 
-/// Returns the text of a block of any format.
+/// Returns the `text` of a block of any format, or its `summary` if the block has no text. Returns `None` if the block has neither.
 fn block_text(block: &Json) -> Option<String> {
     let block = block.value();
     let text = block["text"].as_str().or_else(|| block["summary"].as_str());

@@ -1,14 +1,16 @@
-//! Objects with a `type` whose members the Chat Completions format nests under that type, and the Responses format does not.
+//! Conversion of objects with a `type` between the two API formats. Chat Completions nests the other members of such an object under the
+//! name of its type. Responses keeps them in the object itself.
 //!
-//! Annotations and the grammars of custom tools are written like this.
+//! Annotations of a text and grammars of custom tools are such objects.
 
 use serde_json::{Value, json};
 
 use crate::chat::Json;
 
-/// Turns `{"type": "url_citation", "url": …}` into `{"type": "url_citation", "url_citation": {"url": …}}`.
+/// Nests the members of an object under the name of its `type`: `{"type": "url_citation", "url": …}` becomes
+/// `{"type": "url_citation", "url_citation": {"url": …}}`.
 ///
-/// Other values are returned unchanged.
+/// Returns objects that are nested already, and values without a string `type`, unchanged.
 pub(super) fn nest(object: &Json) -> Json {
     let mut value = object.value();
     let Some(Value::String(kind)) = value.as_object_mut().and_then(|members| members.remove("type")) else {
@@ -20,9 +22,10 @@ pub(super) fn nest(object: &Json) -> Json {
     Json::of(&json!({"type": kind, kind: value})).unwrap_or_else(|_| object.clone())
 }
 
-/// Turns `{"type": "url_citation", "url_citation": {"url": …}}` into `{"type": "url_citation", "url": …}`.
+/// Moves the members that are nested under an object's `type` to the object itself: `{"type": "url_citation", "url_citation": {"url": …}}`
+/// becomes `{"type": "url_citation", "url": …}`.
 ///
-/// Other values are returned unchanged.
+/// Returns values without such a nested object unchanged.
 pub(super) fn flatten(object: &Json) -> Json {
     let mut value = object.value();
     let flat = value.as_object_mut().and_then(|members| {

@@ -1,23 +1,23 @@
-//! A tool call, independent of the format.
+//! A representation of tool calls that is independent of the API format.
 
 use crate::chat::wire_object::opaque_debug;
 use crate::chat::{CustomCall, FunctionCall, ToolCall, ToolCallDelta};
 use crate::responses::{CustomToolCallItem, FunctionCallItem, Item};
 
-/// What both formats tell about a call of a function or of a custom tool.
+/// The parts of a function call or custom tool call that both API formats contain.
 #[derive(Clone, Default)]
 pub(super) struct ToolCallParts {
     pub(super) is_custom: bool,
     pub(super) call_id: String,
     pub(super) name: String,
-    /// The arguments of a function as JSON text, or the input of a custom tool.
+    /// The arguments of a function call as JSON text, or the input of a custom tool call.
     pub(super) arguments: String,
 }
 
 opaque_debug!(ToolCallParts);
 
 impl ToolCallParts {
-    /// Returns the parts of an item that is a tool call.
+    /// Returns the parts of `item` if it is a tool call, otherwise `None`.
     pub(super) fn from_item(item: &Item) -> Option<Self> {
         let (is_custom, call_id, name, arguments) = match item {
             Item::FunctionCall(call) => (false, &call.call_id, &call.name, &call.arguments),
@@ -32,7 +32,7 @@ impl ToolCallParts {
         })
     }
 
-    /// Returns the parts of a chat tool call, or of a piece of one. Absent parts are empty.
+    /// Returns the parts of a chat tool call, or of one streamed piece of a chat tool call. Absent parts become empty strings.
     pub(super) fn from_chat(
         id: Option<String>,
         function: Option<FunctionCall>,
@@ -52,12 +52,12 @@ impl ToolCallParts {
         }
     }
 
-    /// Returns the prefix of item ids.
+    /// Returns the prefix for the id of the item that represents the call: `ctc` for a custom tool call, `fc` for a function call.
     pub(super) fn item_prefix(&self) -> &'static str {
         if self.is_custom { "ctc" } else { "fc" }
     }
 
-    /// Returns the call as an item.
+    /// Returns the call as an item of a response, with the given item id and status.
     pub(super) fn into_item(self, id: Option<String>, status: Option<String>) -> Item {
         let Self {
             is_custom,
@@ -97,7 +97,7 @@ impl ToolCallParts {
         }
     }
 
-    /// Returns the call as the first piece of a streamed tool call.
+    /// Returns the call as the first piece of a streamed chat tool call.
     pub(super) fn into_delta(self) -> ToolCallDelta {
         let kind = if self.is_custom { "custom" } else { "function" };
         ToolCallDelta {
@@ -108,7 +108,7 @@ impl ToolCallParts {
     }
 }
 
-/// Returns a piece of a streamed tool call with a part of its arguments or input.
+/// Returns a piece of a streamed chat tool call. `arguments` is a piece of the function's arguments or of the custom tool's input.
 pub(super) fn tool_call_delta(is_custom: bool, name: Option<String>, arguments: String) -> ToolCallDelta {
     let arguments = Some(arguments);
     let (function, custom) = if is_custom {

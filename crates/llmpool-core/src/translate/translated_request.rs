@@ -1,13 +1,14 @@
-//! The result of translating a request.
+//! A translated request, with the fields that the translation dropped.
 
 use std::fmt;
 
-/// A request in the other format, with the fields that could not be kept.
+/// A request in the other API format, with the paths of the fields that the translation did not keep.
 #[derive(Clone, PartialEq)]
 pub struct TranslatedRequest<T> {
-    /// The request in the other format.
+    /// The request in the other API format.
     pub request: T,
-    /// Paths of fields that were left out or changed without making the response wrong, such as `seed` or `messages[0].name`.
+    /// Paths in the original request of fields that were left out or changed, such as `seed` or `messages[0].name`. The response is correct
+    /// without these fields.
     pub dropped: Vec<String>,
 }
 

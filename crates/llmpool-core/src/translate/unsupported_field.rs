@@ -1,23 +1,23 @@
-//! The error of a request that has no equivalent in the other format.
+//! The error of a request with a field that cannot be translated to the other API format.
 
 use std::fmt;
 
-/// Reason for a field whose `type` is not one of the known ones.
+/// Reason given for an object whose `type` is unknown.
 pub(super) const UNKNOWN_TYPE: &str = "this type is unknown and cannot be translated";
-/// Reason for a message or item whose role is not one of the known ones.
+/// Reason given for a message or item whose role is missing or unknown.
 pub(super) const UNKNOWN_ROLE: &str = "this role is unknown and cannot be translated";
 
-/// Reason for a tool that a Chat Completions provider cannot run.
+/// Reason given for a tool that runs at the provider of a Responses API, such as web search.
 pub(super) const HOSTED_TOOL: &str = "only providers of the Responses API run this tool";
-/// Reason for a custom tool, or a call of one, if the provider does not support them.
+/// Reason given for a custom tool or a custom tool call if the provider does not support custom tools.
 pub(super) const NO_CUSTOM_TOOLS: &str = "the provider of this model has no custom tools; use a function";
 
-/// A request field that has no equivalent in the other format and without which the response would be wrong.
+/// The error of a request field that has no equivalent in the other API format and without which the response would be wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnsupportedField {
-    /// Path of the field, such as `stop` or `messages[2].content[0]`.
+    /// Path of the field in the original request, such as `stop` or `messages[2].content[0]`.
     pub param: String,
-    /// Why the field cannot be translated, and what to do about it.
+    /// The reason why the field cannot be translated and, where possible, what to send instead.
     pub reason: &'static str,
 }
 
@@ -29,7 +29,8 @@ impl UnsupportedField {
         }
     }
 
-    /// Returns an error for the first of `checks` whose condition holds. A check is a condition, the field, and the reason.
+    /// Returns an error for the first of `checks` whose condition is true. A check consists of the condition, the path of the field, and
+    /// the reason to report.
     pub(super) fn check<const N: usize>(checks: [(bool, &str, &'static str); N]) -> Result<(), Self> {
         match checks.into_iter().find(|(unsupported, ..)| *unsupported) {
             Some((_, param, reason)) => unsupported(param, reason),
@@ -38,12 +39,13 @@ impl UnsupportedField {
     }
 }
 
-/// Returns the error of an unsupported field.
+/// Returns an [`UnsupportedField`] error for the field at path `param`.
 pub(super) fn unsupported<T>(param: impl Into<String>, reason: &'static str) -> Result<T, UnsupportedField> {
     Err(UnsupportedField::new(param, reason))
 }
 
-/// Translates each element of the list at `path`, together with its own path. Stops at the first error.
+/// Translates each element of the list at `path`. Calls `translate` with the element and the element's path, such as `tools[0]`. Stops at
+/// the first error.
 pub(super) fn translate_each<T, U>(
     list: &[T],
     path: &str,

@@ -1,4 +1,4 @@
-//! Token usage in both formats.
+//! Parsing of token usage, and its translation between the two API formats.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::dropped_fields::without;
 use crate::chat::{LenientU64, Usage};
 use crate::responses::{InputTokensDetails, OutputTokensDetails, ResponsesUsage};
 
-/// Parses the usage of a complete response body in either format. Returns `None` if the body reports no usage.
+/// Parses the usage in a complete response body of either API format. Returns `None` if the body cannot be parsed or reports no usage.
 pub fn parse_usage(body: &[u8]) -> Option<Usage> {
     #[derive(Deserialize)]
     struct Body<'a> {
@@ -24,7 +24,8 @@ pub fn parse_usage(body: &[u8]) -> Option<Usage> {
     Some(usage).filter(|usage| !usage.is_empty())
 }
 
-/// Translates the usage of a response. Counts that the provider did not report stay absent, and unknown members are kept.
+/// Translates the usage of a response to that of a chat completion. Counts that the provider did not report stay absent. Unknown members
+/// are kept.
 pub(crate) fn to_chat(usage: &ResponsesUsage) -> Usage {
     Usage {
         prompt_tokens: usage.input_tokens,
@@ -36,8 +37,8 @@ pub(crate) fn to_chat(usage: &ResponsesUsage) -> Usage {
     }
 }
 
-/// Translates the usage of a chat completion. Counts that the format requires and the provider did not report are 0; an absent total is
-/// the sum of input and output, if both are known.
+/// Translates the usage of a chat completion to that of a response. A required count that the provider did not report becomes 0. An absent
+/// total becomes the sum of the input and output tokens if the provider reported both.
 pub(super) fn to_responses(usage: &Usage) -> ResponsesUsage {
     let (input, output) = (usage.prompt_tokens(), usage.completion_tokens());
     let total = usage
@@ -64,7 +65,8 @@ pub(super) fn to_responses(usage: &Usage) -> ResponsesUsage {
     }
 }
 
-/// Reads the details of one format as those of the other. Both use the same member names.
+/// Converts token details of one API format to those of the other: both formats use the same member names. Returns `None` if `details` is
+/// absent or cannot be converted.
 fn recast<T: DeserializeOwned>(details: Option<&impl Serialize>) -> Option<T> {
     serde_json::from_str(&serde_json::to_string(details?).ok()?).ok()
 }

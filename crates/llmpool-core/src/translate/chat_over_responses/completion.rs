@@ -1,4 +1,4 @@
-//! Complete response to chat completion.
+//! Translation of a complete response to a chat completion.
 
 use super::finish_reason::{finish_reason, or_tool_calls};
 use super::lenient_items::repair_item;
@@ -12,7 +12,7 @@ use crate::translate::{FailedResponse, REASONING_SEPARATOR, usage};
 
 /// Translates a complete response to a chat completion with one choice.
 ///
-/// Output items without an equivalent, such as searches and other tools that the provider ran, are left out.
+/// Output items without an equivalent, such as web searches and calls of other tools that the provider runs, are left out.
 ///
 /// # Errors
 ///
@@ -38,21 +38,21 @@ pub fn response_to_completion(response: Response) -> Result<ChatCompletion, Fail
     Ok(completion)
 }
 
-/// Returns the metadata of the request, unless it is empty.
+/// Returns the response's metadata, or `None` if the metadata is absent or an empty object.
 pub(super) fn non_empty_metadata(metadata: Option<Json>) -> Option<Json> {
     metadata.filter(|metadata| metadata.get() != "{}")
 }
 
-/// Returns the creation time in seconds since 1970.
+/// Returns the creation time in seconds since 1970, or `None` if the time is absent or not a number.
 pub(super) fn created(created_at: Option<&Json>) -> Option<LenientU64> {
     serde_json::from_str(created_at?.get()).ok()
 }
 
-/// The output items, joined to one message.
+/// The output items of a response, joined to one chat message.
 #[derive(Default)]
 struct CompletionOutput {
     content: MessageContent,
-    /// Text of each reasoning item that has text.
+    /// The texts of the reasoning items, without empty texts.
     reasoning: Vec<String>,
     reasoning_blocks: Vec<Json>,
     tool_calls: Vec<ToolCall>,

@@ -1,4 +1,4 @@
-//! Messages of a chat request to input items of a Responses request.
+//! Translation of the messages of a chat request to the input items of a Responses request.
 
 use std::collections::HashSet;
 
@@ -12,19 +12,19 @@ use crate::translate::tool_call_parts::ToolCallParts;
 use crate::translate::unsupported_field::{UNKNOWN_ROLE, UNKNOWN_TYPE, translate_each, unsupported};
 use crate::translate::{REASONING_SEPARATOR, UnsupportedField};
 
-/// The conversation of a Responses request.
+/// The conversation of a chat request, translated to instructions and input items of a Responses request.
 pub(super) struct ConversationInput {
-    /// The text of the system message, if there is exactly one and it comes first.
+    /// The text of the system message, if the conversation has exactly one system message and starts with it. Otherwise `None`.
     pub(super) instructions: Option<String>,
     pub(super) items: Vec<Item>,
     /// Whether the conversation contains reasoning items of earlier turns.
     pub(super) has_reasoning: bool,
 }
 
-/// Translates messages to input items.
+/// Translates chat messages to input items of a Responses request.
 ///
-/// With `has_instructions`, the request has instructions already, and a leading system message stays an item. `is_stored` tells whether
-/// the provider stores its responses.
+/// `has_instructions` tells whether the request already has instructions. If so, a leading system message becomes an input item.
+/// `is_stored` tells whether the provider stores its responses.
 pub(super) fn input_items(
     messages: &[Message],
     has_instructions: bool,
@@ -68,12 +68,12 @@ fn instructions(messages: &[Message]) -> Option<String> {
     }
 }
 
-/// Appends messages to a list of items.
+/// Translates chat messages and appends them to a list of input items.
 struct InputBuilder<'a> {
-    /// Path of the current message.
+    /// Path of the message that is being translated, such as `messages[2]`.
     path: String,
     items: Vec<Item>,
-    /// Ids of custom tool calls, whose outputs have an item type of their own.
+    /// Ids of the custom tool calls so far. The output of a custom tool call has a different item type than that of a function call.
     custom_call_ids: HashSet<String>,
     is_stored: bool,
     has_reasoning: bool,
@@ -116,7 +116,7 @@ impl InputBuilder<'_> {
         Ok(())
     }
 
-    /// Reports the fields of a message as dropped, except role, content and those in `kept`.
+    /// Reports the fields of a message as dropped, except the role, the content and the fields named in `kept`.
     fn drop_fields(&mut self, message: &Message, kept: &[&str]) {
         let fields = [
             ("name", message.name.is_some()),
@@ -135,7 +135,7 @@ impl InputBuilder<'_> {
         self.dropped.push_members(names, &self.path);
     }
 
-    /// Translates the content of a message that the model did not write.
+    /// Translates the content of a system, developer, user or tool message.
     fn input_content(&mut self, message: &Message) -> Result<Option<Content<ItemPart>>, UnsupportedField> {
         Ok(match &message.content {
             None => None,
@@ -175,7 +175,7 @@ impl InputBuilder<'_> {
         calls.try_for_each(|(index, call)| self.push_tool_call(index, call))
     }
 
-    /// Appends the reasoning items of a message. Returns the fields of the message that they fully represent.
+    /// Appends the reasoning items of a message. Returns the names of the message's fields that these items represent completely.
     fn push_reasoning(&mut self, message: &Message) -> Vec<&'static str> {
         let details = message.reasoning_details.as_ref().map(ReasoningDetails::parse);
         let Some(details) = details.filter(|details| !details.items.is_empty()) else {
@@ -185,7 +185,7 @@ impl InputBuilder<'_> {
         let texts = details.items.iter().map(ReasoningItem::text);
         let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
         let text = texts.join(REASONING_SEPARATOR);
-        // The provider would look up an item that has only an id, and fails if it did not store the response.
+        // The provider looks up an item that has only an id, and fails if it did not store the response that contains the item.
         let is_sent = |item: &ReasoningItem| {
             self.is_stored || item.encrypted_content.is_some() || !item.text().is_empty()
         };
@@ -202,7 +202,7 @@ impl InputBuilder<'_> {
         kept
     }
 
-    /// Translates content and refusal of an assistant message.
+    /// Translates the content and the refusal of an assistant message to content parts.
     fn output_parts(&mut self, message: &Message) -> Result<Vec<ItemPart>, UnsupportedField> {
         let mut output = Vec::new();
         match &message.content {
@@ -232,7 +232,7 @@ impl InputBuilder<'_> {
         self.dropped.push_unknown(&call.extra, &path);
         self.dropped.push_unknown(extra, &format!("{path}.{kind}"));
         let parts = ToolCallParts::from_chat(call.id.clone(), call.function.clone(), call.custom.clone());
-        // Some providers number the ids from the start in each turn, so an id can refer to another kind of tool now.
+        // Some providers restart the numbering of ids in each turn, so that a later call of another kind can have the same id.
         if parts.is_custom {
             self.custom_call_ids.insert(parts.call_id.clone());
         } else {
@@ -246,7 +246,7 @@ impl InputBuilder<'_> {
         self.drop_fields(message, &["tool_call_id"]);
         let call_id = message.tool_call_id.clone().unwrap_or_default();
         if call_id.is_empty() {
-            return self.unsupported("tool_call_id", "name the tool call of which this is the result");
+            return self.unsupported("tool_call_id", "a tool message needs the id of its tool call");
         }
         let is_custom = self.custom_call_ids.contains(&call_id);
         let output = self.input_content(message)?;
@@ -265,7 +265,7 @@ impl InputBuilder<'_> {
     }
 }
 
-/// Translates a content part that the model did not write.
+/// Translates a content part of a system, developer, user or tool message.
 fn input_part(part: &Part, path: &str, dropped: &mut DroppedFields) -> Result<ItemPart, UnsupportedField> {
     Ok(match part {
         Part::Text(part) => ItemPart::InputText(ItemText {
@@ -303,7 +303,7 @@ fn input_part(part: &Part, path: &str, dropped: &mut DroppedFields) -> Result<It
     })
 }
 
-/// Translates a content part that the model wrote. Returns `None` for a part that is dropped.
+/// Translates a content part of an assistant message. Returns `None` if the part is dropped.
 fn output_part(
     part: &Part,
     path: String,

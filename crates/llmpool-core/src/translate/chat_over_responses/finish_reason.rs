@@ -1,10 +1,10 @@
-//! Status of a response to the finish reason of a chat completion.
+//! Translation of the status of a response to the finish reason of a chat completion.
 
 use crate::chat::FinishReason;
 use crate::responses::{Response, ResponseStatus};
 use crate::translate::FailedResponse;
 
-/// Returns why the model stopped, apart from tool calls (see [`or_tool_calls`]).
+/// Returns the reason why the model stopped, without regard to tool calls (see [`or_tool_calls`]).
 ///
 /// # Errors
 ///
@@ -25,7 +25,7 @@ pub(super) fn finish_reason(response: &Response) -> Result<FinishReason, FailedR
     }
 }
 
-/// Returns `ToolCalls` in place of `Stop` if the model called tools.
+/// Returns `ToolCalls` if the reason is `Stop` and the model called tools, otherwise the reason itself.
 pub(super) fn or_tool_calls(reason: FinishReason, has_tool_calls: bool) -> FinishReason {
     match reason {
         FinishReason::Stop if has_tool_calls => FinishReason::ToolCalls,
@@ -33,7 +33,7 @@ pub(super) fn or_tool_calls(reason: FinishReason, has_tool_calls: bool) -> Finis
     }
 }
 
-/// Returns the error of a response that failed.
+/// Returns the error that a failed response reports.
 pub(super) fn failure(response: &Response) -> FailedResponse {
     let error = response.error.clone().unwrap_or_default();
     FailedResponse {

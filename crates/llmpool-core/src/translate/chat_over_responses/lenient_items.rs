@@ -1,12 +1,12 @@
-//! Lenient reading of output items whose members do not have the documented types.
+//! Lenient parsing of output items whose members do not have the documented types.
 
 use crate::chat::{EmptyObject, Json, UnknownFields};
 use crate::responses::{Item, ItemPart};
 
-/// Parses an unreadable item again without what a chat does not need: ids can be numbers, arguments can be objects, and parts can have
-/// invalid members beside their text.
+/// Repairs an item that could not be parsed: numeric ids and object arguments become strings, and members that a chat does not need are
+/// removed. Invalid members of content parts are removed, too.
 ///
-/// Items that are readable, or not readable this way either, are returned unchanged.
+/// An item that was parsed, or that still cannot be parsed, is returned unchanged.
 pub(super) fn repair_item(item: Item) -> Item {
     match item {
         Item::Other(json) => Item::from(select_members(&json, repair_member).unwrap_or(json)),
@@ -14,7 +14,7 @@ pub(super) fn repair_item(item: Item) -> Item {
     }
 }
 
-/// Does for a part what [`repair_item`] does for an item.
+/// Repairs a content part that could not be parsed, by removing its invalid members. A part that was parsed is returned unchanged.
 pub(super) fn repair_part(part: ItemPart) -> ItemPart {
     match part {
         ItemPart::Other(json) => ItemPart::from(repair_part_json(&json)),
@@ -30,12 +30,12 @@ fn repair_member(name: &str, json: &Json) -> Option<Json> {
             Err(_) => Some(json.clone()),
         },
         "type" | "role" | "encrypted_content" => Some(json.clone()),
-        // A chat does not use the others, and one of them can be what makes the item unreadable.
+        // A chat does not use any other member, and such a member can be the reason why the item could not be parsed.
         _ => None,
     }
 }
 
-/// Returns a string unchanged, and any other value except null as a string of its JSON text.
+/// Returns a string unchanged, `None` for null, and any other value as a string that contains its JSON text.
 fn to_string(json: &Json) -> Option<Json> {
     match json.get() {
         "null" => None,
@@ -44,7 +44,7 @@ fn to_string(json: &Json) -> Option<Json> {
     }
 }
 
-/// Removes the members of a part that are not its text or are invalid.
+/// Keeps only the type, the text, the refusal, and valid annotations and log probabilities of a part.
 fn repair_part_json(part: &Json) -> Json {
     let valid_member = |name: &str, json: &Json| {
         let is_valid = match name {
@@ -57,7 +57,8 @@ fn repair_part_json(part: &Json) -> Json {
     select_members(part, valid_member).unwrap_or_else(|| part.clone())
 }
 
-/// Replaces each member of an object by what `select` returns. Returns `None` if `json` is not an object.
+/// Returns an object with each member replaced by the result of `select`. Removes the members for which `select` returns `None`. Returns
+/// `None` if `json` is not an object.
 fn select_members(json: &Json, select: impl Fn(&str, &Json) -> Option<Json>) -> Option<Json> {
     let object: EmptyObject = serde_json::from_str(json.get()).ok()?;
     let mut extra = UnknownFields::default();

@@ -1,4 +1,4 @@
-//! Content of message items, separated into what a chat message keeps in different fields.
+//! The content of message items, separated into the parts that a chat message keeps in different fields.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use crate::translate::tagged_object;
 /// The joined content of one or more message items.
 #[derive(Default)]
 pub(super) struct MessageContent {
-    /// `None` if there is no text part, which is not the same as an empty text.
+    /// The joined text. `None` if no item has a text part, `Some` with an empty string if all text parts are empty.
     pub(super) text: Option<String>,
     pub(super) refusal: Option<String>,
     /// Annotations in the chat format.
     pub(super) annotations: Vec<Json>,
-    /// Log probabilities of the tokens.
+    /// Log probabilities of the tokens of the text.
     pub(super) logprobs: Vec<Json>,
 }
 
@@ -43,7 +43,7 @@ impl MessageContent {
     }
 }
 
-/// Returns log probabilities in the chat format, or `None` if there are none. Numbers keep their notation.
+/// Returns the log probabilities in the chat format, or `None` if `tokens` is empty. Numbers keep their notation.
 pub(super) fn chat_logprobs(tokens: &[Json]) -> Option<Json> {
     if tokens.is_empty() {
         return None;

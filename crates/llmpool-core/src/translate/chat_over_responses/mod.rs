@@ -1,4 +1,5 @@
-//! A chat client over a target that speaks Responses: the request is translated to Responses, response and stream back to chat.
+//! Translation for a chat client whose target speaks Responses. Requests are translated to Responses. Responses and their streams are
+//! translated back to Chat Completions.
 
 mod completion;
 mod conversation;

@@ -1,4 +1,4 @@
-//! Chat request to Responses request.
+//! Translation of a chat request to a Responses request.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,14 @@ const MIN_OUTPUT_TOKENS: u64 = 16;
 
 /// Translates a chat request to a Responses request.
 ///
-/// - `store` is `false` unless the request sets it, because chat completions are not stored by default and responses are.
-/// - Unknown fields that the Responses API knows (`include`, `truncation`, `instructions`) are taken over.
+/// - `store` is `false` unless the chat request sets it: by default, providers store responses, but not chat completions.
+/// - Unknown fields that the Responses API defines, such as `include`, `truncation` and `instructions`, are copied to the Responses
+///   request.
 ///
 /// # Errors
 ///
-/// Returns the first field without which the response would be wrong and that has no equivalent, such as `n`, `stop` or `audio`.
+/// Returns an error for the first field that has no equivalent and without which the response would be wrong, such as `n`, `stop` or
+/// `audio`.
 pub fn chat_request_to_responses(
     chat: &ChatRequest,
 ) -> Result<TranslatedRequest<ResponsesRequest>, UnsupportedField> {
@@ -68,7 +70,8 @@ pub fn chat_request_to_responses(
         include(&mut request, INCLUDE_LOGPROBS);
         request.top_logprobs = chat.top_logprobs;
     }
-    // The client has to return reasoning that is not stored. Only reasoning models accept the request for it.
+    // The client has to return reasoning that the provider does not store. Only reasoning models accept the request for encrypted
+    // reasoning.
     if !store && (input.has_reasoning || uses_reasoning(request.reasoning.as_ref())) {
         include(&mut request, INCLUDE_ENCRYPTED_REASONING);
     }
@@ -79,7 +82,7 @@ pub fn chat_request_to_responses(
     })
 }
 
-/// Returns an error for the first field without which the response would be wrong.
+/// Returns an error for the first field that has no equivalent and without which the response would be wrong.
 fn check_supported(chat: &ChatRequest) -> Result<(), UnsupportedField> {
     let has_stops = chat.stop.as_ref().is_some_and(|stop| match stop {
         Stop::One(_) => true,
@@ -202,7 +205,7 @@ fn text_format(format: &ResponseFormat, dropped: &mut DroppedFields) -> Result<T
             if schema.schema.is_none() {
                 return unsupported(
                     format!("{SCHEMA_PATH}.schema"),
-                    "the Responses API requires a schema here",
+                    "the Responses API requires this field",
                 );
             }
             dropped.push_unknown(&format.extra, "response_format");
@@ -220,7 +223,8 @@ fn text_format(format: &ResponseFormat, dropped: &mut DroppedFields) -> Result<T
     })
 }
 
-/// Keeps only `include_obfuscation`: the last event of a response always carries usage.
+/// Returns the stream options with only `include_obfuscation`. `include_usage` is not needed, because the last event of a response always
+/// carries the usage.
 fn stream_options(chat: &ChatRequest, dropped: &mut DroppedFields) -> Option<Json> {
     const OBFUSCATION: &str = "include_obfuscation";
     let extra = &chat.stream_options.as_ref()?.extra;

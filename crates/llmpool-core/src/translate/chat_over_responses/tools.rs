@@ -1,4 +1,4 @@
-//! Tool definitions and `tool_choice` of a chat request to those of a Responses request.
+//! Translation of the tools and the `tool_choice` of a chat request to those of a Responses request.
 
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ pub(super) fn translate_tool_choice(
             return unsupported("tool_choice.type", UNKNOWN_TYPE);
         }
     };
-    Json::of(&choice).map_err(|_| UnsupportedField::new(PATH, "it cannot be encoded as JSON"))
+    Json::of(&choice).map_err(|_| UnsupportedField::new(PATH, "the value cannot be encoded as JSON"))
 }
 
 fn allowed_tools(allowed: &AllowedTools, dropped: &mut DroppedFields) -> Result<Value, UnsupportedField> {
@@ -87,7 +87,8 @@ fn allowed_tools(allowed: &AllowedTools, dropped: &mut DroppedFields) -> Result<
     Ok(json!({"type": "allowed_tools", "mode": set.mode, "tools": tools}))
 }
 
-/// Turns `{"type": kind, kind: {"name": …}}` into `{"type": kind, "name": …}`.
+/// Returns `{"type": kind, "name": …}`, the Responses format of a reference to a tool by name. Reports the unknown members of the chat
+/// format as dropped.
 fn flat_name(
     kind: &str,
     tool: &ToolName,

@@ -1,4 +1,4 @@
-//! Input items of a Responses request to messages of a chat request.
+//! Translation of the input items of a Responses request to the messages of a chat request.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use crate::translate::unsupported_field::{
 };
 use crate::translate::{REASONING_SEPARATOR, UnsupportedField};
 
-/// Translates instructions and input to messages.
+/// Translates the instructions and the input of a Responses request to chat messages.
 pub(super) fn chat_messages(
     request: &ResponsesRequest,
     capabilities: ChatCapabilities,
@@ -47,7 +47,7 @@ pub(super) fn chat_messages(
     Ok(move_outputs_behind_calls(messages))
 }
 
-/// Moves each tool message directly behind the message with its call, because providers refuse any other order.
+/// Moves each tool message directly behind the message that contains its tool call, because providers reject any other order.
 fn move_outputs_behind_calls(messages: impl Iterator<Item = Message>) -> Vec<Message> {
     let mut caller_of: HashMap<String, usize> = HashMap::new();
     let mut outputs: HashMap<usize, Vec<Message>> = HashMap::new();
@@ -69,12 +69,12 @@ fn move_outputs_behind_calls(messages: impl Iterator<Item = Message>) -> Vec<Mes
     ordered
 }
 
-/// Appends items to a list of messages. Tool calls are added to the preceding assistant message.
+/// Translates input items and appends them to a list of chat messages. A tool call is added to the preceding assistant message.
 struct MessageBuilder<'a> {
     capabilities: ChatCapabilities,
-    /// The messages with the blocks of their `reasoning_details`.
+    /// The translated messages, each with the blocks of its `reasoning_details`.
     messages: Vec<(Message, Vec<Json>)>,
-    /// Reasoning items, with their paths, that precede the next assistant message.
+    /// Reasoning items, with their paths, that are not yet part of a message. They belong to the next assistant message.
     pending_reasoning: Vec<(String, ReasoningItem)>,
     dropped: &'a mut DroppedFields,
 }
@@ -109,10 +109,11 @@ impl MessageBuilder<'_> {
         Ok(())
     }
 
-    /// Returns the assistant message to write to, with the pending reasoning added to it.
+    /// Returns the assistant message to which the next item is added. Adds the pending reasoning to that message.
     ///
-    /// With `is_tool_call`, this is the last message if it is an assistant message. Reasoning in between separates the two, unless the
-    /// message has tool calls already: calls of one turn belong together.
+    /// An item that is not a tool call starts a new message. A tool call continues the last message if that is an assistant message, unless
+    /// reasoning is pending: pending reasoning also starts a new message. But if the last message already has tool calls, a tool call
+    /// continues that message even if reasoning is pending, because the tool calls of one turn belong together.
     fn assistant_message(&mut self, is_tool_call: bool) -> &mut Message {
         let continues = |last: &Message| self.pending_reasoning.is_empty() || !last.tool_calls.is_empty();
         let last = self.messages.last().map(|(message, _)| message);
@@ -134,7 +135,7 @@ impl MessageBuilder<'_> {
         self.messages.push((message, Vec::new()));
     }
 
-    /// Adds the pending reasoning to the last message in the way that the provider requires.
+    /// Adds the pending reasoning to the last message, in the form that [`ChatCapabilities::reasoning_echo`] selects.
     fn attach_pending_reasoning(&mut self) {
         let Some((message, blocks)) = self.messages.last_mut() else {
             return;
@@ -153,7 +154,7 @@ impl MessageBuilder<'_> {
         }
     }
 
-    /// Drops reasoning that no assistant message follows.
+    /// Drops pending reasoning that is not followed by an assistant message.
     fn drop_pending_reasoning(&mut self) {
         for (path, _) in std::mem::take(&mut self.pending_reasoning) {
             self.dropped.push(path);
@@ -227,8 +228,8 @@ impl MessageBuilder<'_> {
         Ok(())
     }
 
-    /// Translates the content of a message that the model did not write. A single text part becomes a string, because older servers
-    /// accept no parts.
+    /// Translates the content of a system, developer or user message. A single text part becomes a plain string, because older servers do
+    /// not accept content parts.
     fn input_content(
         &mut self,
         content: Option<&Content<ItemPart>>,
@@ -271,7 +272,7 @@ fn append_reasoning(reasoning: &mut Option<String>, text: &str) {
     reasoning.push_str(text);
 }
 
-/// The content of an assistant message.
+/// The text and the refusal of an assistant message, each `None` if absent.
 #[derive(Default)]
 struct AssistantContent {
     text: Option<String>,
@@ -310,7 +311,8 @@ impl AssistantContent {
     }
 }
 
-/// Reports annotations and unknown members of a text part. Log probabilities are left out silently: no provider reads them.
+/// Reports the annotations and the unknown members of a text part as dropped. Log probabilities are dropped without a report, because no
+/// provider reads them.
 fn drop_text_details(part: &OutputText, path: &str, dropped: &mut DroppedFields) {
     if !part.annotations.is_empty() {
         dropped.push(format!("{path}.annotations"));
@@ -318,7 +320,7 @@ fn drop_text_details(part: &OutputText, path: &str, dropped: &mut DroppedFields)
     dropped.push_unknown(&part.extra, path);
 }
 
-/// Translates a content part that the model did not write.
+/// Translates a content part of a system, developer or user message.
 fn input_part(part: &ItemPart, path: &str, dropped: &mut DroppedFields) -> Result<Part, UnsupportedField> {
     Ok(match part {
         ItemPart::InputText(part) => Part::Text(TextPart {

@@ -1,4 +1,4 @@
-//! The members of a response around its output.
+//! The members of a response other than its output.
 
 use serde_json::json;
 
@@ -8,7 +8,8 @@ use crate::responses::{
 };
 use crate::translate::{FailedResponse, usage};
 
-/// What a response repeats of its request, its id, and its creation time. Creates the ids of its items.
+/// The members of a response that are known before its output: the response id, the creation time, and the values repeated from the
+/// request. Also creates the ids of the output items.
 #[derive(Clone, Debug)]
 pub struct ResponseEnvelope {
     started: Response,
@@ -18,7 +19,8 @@ pub struct ResponseEnvelope {
 impl ResponseEnvelope {
     /// Returns the envelope of the response to `request`.
     ///
-    /// `id_suffix` becomes part of all ids and must be unique. `created_at` is in seconds since 1970.
+    /// `id_suffix` becomes part of the response id and of all item ids, and must be unique among responses. `created_at` is in seconds
+    /// since 1970.
     pub fn new(request: &ResponsesRequest, id_suffix: impl Into<String>, created_at: u64) -> Self {
         const NULLABLE: [&str; 9] = [
             "completed_at",
@@ -62,12 +64,13 @@ impl ResponseEnvelope {
         Self { started, id_suffix }
     }
 
-    /// Returns the response in progress, without output.
+    /// Returns the response with the status `in_progress` and without output.
     pub fn started(&self) -> Response {
         self.started.clone()
     }
 
-    /// Returns the response that failed.
+    /// Returns the response with the status `failed`, the given failure, and no output. The error code is `server_error` if the failure has
+    /// no code.
     pub fn failed(&self, failure: &FailedResponse) -> Response {
         let code = failure.code.clone();
         Response {
@@ -81,8 +84,8 @@ impl ResponseEnvelope {
         }
     }
 
-    /// Returns the finished response. It is complete if there is no `incomplete_reason`. Model and service tier are those of the provider,
-    /// if it reports them.
+    /// Returns the finished response. Its status is `completed` if `incomplete_reason` is `None`, otherwise `incomplete`. An absent `model`
+    /// or `service_tier` is taken from the request.
     pub(super) fn finished(
         &self,
         output: Vec<Item>,
@@ -109,7 +112,8 @@ impl ResponseEnvelope {
         }
     }
 
-    /// Returns the id of an item. `index` must be unique among the items with the same prefix.
+    /// Returns the id of an output item: the prefix, the id suffix of the response, and the index. `index` must be unique among the items
+    /// of the response that have the same prefix.
     pub(super) fn item_id(&self, prefix: &str, index: usize) -> String {
         format!("{prefix}_{}_{index}", self.id_suffix)
     }

@@ -1,10 +1,10 @@
-//! Finish reason of a chat completion to the status of a response.
+//! Translation of the finish reason of a chat completion to the status of a response.
 
 use crate::chat::{FinishClass, FinishReason};
 use crate::translate::FailedResponse;
 
-/// Returns why the response is incomplete, or `None` if it is complete. A missing finish reason counts as complete, because some
-/// providers send none.
+/// Returns the reason why a response is incomplete, or `None` if the response is complete. A response without a finish reason counts as
+/// complete, because some providers send no finish reason.
 ///
 /// # Errors
 ///
@@ -23,7 +23,7 @@ pub(super) fn incomplete_reason(
     }
 }
 
-/// Returns the status of an output item.
+/// Returns the status of an output item: `incomplete` or `completed`.
 pub(super) fn item_status(is_incomplete: bool) -> String {
     let status = if is_incomplete { "incomplete" } else { "completed" };
     status.to_owned()

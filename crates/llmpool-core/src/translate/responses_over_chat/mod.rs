@@ -1,5 +1,5 @@
-//! A Responses client over a target that speaks Chat Completions: the request is translated to chat, completion and stream back to
-//! Responses.
+//! Translation for a Responses client whose target speaks Chat Completions. Requests are translated to Chat Completions. Chat completions
+//! and their streams are translated back to Responses.
 
 mod capabilities;
 mod conversation;

@@ -1,4 +1,4 @@
-//! Responses request to chat request.
+//! Translation of a Responses request to a chat request.
 
 use super::capabilities::{ChatCapabilities, ReasoningEcho};
 use super::conversation::chat_messages;
@@ -11,12 +11,13 @@ use crate::translate::{INCLUDE_ENCRYPTED_REASONING, INCLUDE_LOGPROBS, Translated
 
 /// Translates a Responses request to a chat request.
 ///
-/// Unknown fields that Chat Completions knows (`seed`, `stop`) are taken over. A streaming request asks for usage.
+/// Unknown fields that Chat Completions defines, such as `seed` and `stop`, are copied to the chat request. A streaming request also asks
+/// the provider for usage.
 ///
 /// # Errors
 ///
-/// Returns the first field without which the response would be wrong and that has no equivalent, such as `previous_response_id`, a
-/// hosted tool, or an image given as file id.
+/// Returns an error for the first field that has no equivalent and without which the response would be wrong. Examples are
+/// `previous_response_id`, a hosted tool, and an image given by its file id.
 pub fn responses_request_to_chat(
     request: &ResponsesRequest,
     capabilities: ChatCapabilities,
@@ -98,7 +99,7 @@ fn check_supported(request: &ResponsesRequest) -> Result<(), UnsupportedField> {
     ])
 }
 
-/// Checks the chat fields of the request for those whose result does not fit into a response.
+/// Returns an error for the first Chat Completions field in the request whose effect does not fit into a response.
 fn check_adopted(adopted: &ChatRequest) -> Result<(), UnsupportedField> {
     let not_text = |modalities: &Vec<String>| modalities.iter().any(|modality| modality != "text");
     UnsupportedField::check([
@@ -137,7 +138,7 @@ fn drop_harmless_fields(
     for name in &request.include {
         let is_kept = match name.as_str() {
             INCLUDE_LOGPROBS => true,
-            // Providers with `reasoning_details` always return them.
+            // Providers that support `reasoning_details` return encrypted reasoning without being asked.
             INCLUDE_ENCRYPTED_REASONING => capabilities.reasoning_echo == ReasoningEcho::Details,
             _ => false,
         };
@@ -157,7 +158,7 @@ fn drop_harmless_fields(
     ]);
 }
 
-/// Removes the fields that other providers ignore or refuse.
+/// Removes the fields that belong to OpenAI's extensions, because other providers ignore or reject them.
 fn drop_openai_extensions(chat: &mut ChatRequest, dropped: &mut DroppedFields) {
     dropped.push_if([
         (chat.store.take() == Some(true), "store"),
@@ -211,7 +212,8 @@ fn set_reasoning_effort(request: &ResponsesRequest, chat: &mut ChatRequest, drop
     );
 }
 
-/// Sets a field of the chat request. Reports the value that the request had under the chat's name, if it is another one.
+/// Sets a field of the chat request to `value`, if present. If the client had also set the field under its Chat Completions name, to
+/// another value, reports `name` as dropped.
 fn set_or_drop(field: &mut Option<String>, value: Option<&String>, name: &str, dropped: &mut DroppedFields) {
     if let Some(value) = value {
         let replaced = field.replace(value.clone());

@@ -1,4 +1,4 @@
-//! Complete chat completion to response.
+//! Translation of a complete chat completion to a response.
 
 use super::envelope::ResponseEnvelope;
 use super::incomplete_reason::{incomplete_reason, item_status};
@@ -11,7 +11,8 @@ use crate::translate::reasoning_details::ReasoningDetails;
 use crate::translate::tool_call_parts::ToolCallParts;
 use crate::translate::{FailedResponse, tagged_object};
 
-/// Translates the first choice of a chat completion to a response. Other choices are left out, because a response has only one.
+/// Translates a chat completion to a response. Translates only the choice with the lowest index, because a response cannot contain
+/// alternative answers.
 ///
 /// # Errors
 ///
@@ -23,7 +24,7 @@ pub fn completion_to_response(
     let first = completion.choices.into_iter().min_by_key(Choice::index);
     let choice = first.ok_or_else(|| FailedResponse {
         code: None,
-        message: Some("the completion has no choice".to_owned()),
+        message: Some("the completion contains no choices".to_owned()),
     })?;
     let incomplete_reason = incomplete_reason(choice.finish_reason.as_ref())?;
     let mut output = output_items(choice.message, choice.logprobs.as_ref(), envelope);
@@ -39,7 +40,8 @@ pub fn completion_to_response(
     ))
 }
 
-/// Returns the log probabilities of tokens in a chat's `{"content": […]}`.
+/// Returns the log probabilities of the output tokens: the `content` array of a chat choice's `logprobs`. Returns an empty list if
+/// `logprobs` or the array is absent or invalid.
 pub(super) fn token_logprobs(logprobs: Option<&Json>) -> Vec<Json> {
     #[derive(serde::Deserialize)]
     struct ChatLogprobs {
@@ -49,7 +51,7 @@ pub(super) fn token_logprobs(logprobs: Option<&Json>) -> Vec<Json> {
     logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default()
 }
 
-/// Returns the joined text of a thinking part.
+/// Returns the texts of a thinking part, joined without a separator.
 pub(super) fn thinking_text(part: &ThinkingPart) -> String {
     part.thinking.iter().filter_map(Thought::as_text).collect()
 }
@@ -72,8 +74,8 @@ fn output_items(message: Message, logprobs: Option<&Json>, envelope: &ResponseEn
     items
 }
 
-/// Returns the reasoning items from which the message's blocks were made. Otherwise returns one item with the reasoning text, in
-/// whichever field it is.
+/// Returns the reasoning of a chat message as items. If the message has reasoning blocks that were made from reasoning items, restores
+/// those items. Otherwise returns one item with the message's reasoning text, or no item if the message has no reasoning text.
 fn reasoning_items(message: &Message, envelope: &ResponseEnvelope) -> Vec<Item> {
     let details = message.reasoning_details.as_ref();
     let details = details.map(ReasoningDetails::parse).unwrap_or_default();
@@ -144,7 +146,8 @@ fn message_item(
     })
 }
 
-/// Returns the refusal from the parts of the content and from its own field.
+/// Returns the refusal of a chat message: the text of the refusal parts in its content, followed by the text of its `refusal` field.
+/// Returns an empty string if the message contains no refusal.
 fn refusal(message: &Message) -> String {
     let in_content = content_parts(message).filter_map(|part| match part {
         Part::Refusal(part) => Some(part.refusal.as_str()),

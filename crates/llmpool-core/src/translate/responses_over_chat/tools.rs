@@ -1,4 +1,4 @@
-//! Tool definitions and `tool_choice` of a Responses request to those of a chat request.
+//! Translation of the tools and the `tool_choice` of a Responses request to those of a chat request.
 
 use serde_json::{Map, Value, json};
 
@@ -45,7 +45,8 @@ pub(super) fn translate_tool(
     })
 }
 
-/// Nests a grammar. Other formats of a custom tool are the same in both formats.
+/// Translates the format of a custom tool's input. A grammar is nested under its type. All other formats are written the same way in both
+/// APIs.
 fn custom_format(format: &Json) -> Json {
     match format.value().get("type").and_then(Value::as_str) {
         Some("grammar") => tagged_object::nest(format),
@@ -53,15 +54,15 @@ fn custom_format(format: &Json) -> Json {
     }
 }
 
-/// `tool_choice` of a chat request.
+/// The `tool_choice` of a chat request, and the tools to which the request is restricted.
 #[derive(Default)]
 pub(super) struct ChatToolChoice {
     pub(super) choice: Option<ToolChoice>,
-    /// The only tools to send, if the provider does not support `allowed_tools`.
+    /// The only tools to send if the provider does not support `allowed_tools`. `None` if all tools are sent.
     pub(super) allowed: Option<AllowedNames>,
 }
 
-/// The tools that the model may call, as elements of a chat's `allowed_tools`.
+/// The tools that the model may call, written like the elements of `allowed_tools` in a chat request.
 pub(super) struct AllowedNames(Vec<Value>);
 
 impl AllowedNames {
@@ -93,7 +94,7 @@ pub(super) fn translate_tool_choice(
 fn parse_choice(choice: &Value) -> Result<ChatToolChoice, UnsupportedField> {
     let json = Json::of(choice).ok();
     let choice = json.and_then(|json| serde_json::from_str(json.get()).ok());
-    let choice = choice.ok_or_else(|| UnsupportedField::new(TOOL_CHOICE, "it cannot be parsed"))?;
+    let choice = choice.ok_or_else(|| UnsupportedField::new(TOOL_CHOICE, "the value cannot be parsed"))?;
     Ok(ChatToolChoice {
         choice: Some(choice),
         allowed: None,

@@ -1,4 +1,4 @@
-//! The translated chunks that wait to be taken.
+//! The queue of translated chunks that were not taken yet.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use crate::translate::chat_over_responses::finish_reason::or_tool_calls;
 use crate::translate::chat_over_responses::message_content::chat_logprobs;
 use crate::translate::{REASONING_SEPARATOR, usage};
 
-/// A queue of chunks. Adds what the chunks of a stream have in common, and the role to the first one.
+/// A queue of chat chunks. Adds the members that all chunks of a stream share (id, model, creation time), and adds the role to the first
+/// chunk.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ChunkQueue {
     id: Option<Arc<str>>,
@@ -27,7 +28,8 @@ impl ChunkQueue {
         self.chunks.pop_front()
     }
 
-    /// Sets what the chunks tell about the response: its id, model and creation time.
+    /// Sets the response's id, model and creation time, which later chunks repeat. Keeps the previous value of a member that `response`
+    /// lacks.
     pub(super) fn set_response(&mut self, response: &Response) {
         share(&mut self.id, response.id.as_deref());
         share(&mut self.model, response.model.as_deref());
@@ -49,7 +51,7 @@ impl ChunkQueue {
         self.chunks.push_back(chunk);
     }
 
-    /// Adds a piece of reasoning. A separator precedes a new part, unless it is the first of the stream.
+    /// Adds a piece of reasoning. If the piece starts a new part, puts a separator before it, except at the first reasoning of the stream.
     pub(super) fn push_reasoning(&mut self, text: &str, is_new_part: bool) {
         let has_separator = is_new_part && self.has_reasoning;
         let separator = if has_separator { REASONING_SEPARATOR } else { "" };
@@ -60,7 +62,7 @@ impl ChunkQueue {
         });
     }
 
-    /// Adds a list for which [`Delta`] has no field, unless it is empty.
+    /// Adds a chunk with the list `name`, for which [`Delta`] has no field. Does nothing if the list is empty.
     pub(super) fn push_list(&mut self, name: &'static str, list: &[Json]) {
         if let Some(json) = Json::of(list).ok().filter(|_| !list.is_empty()) {
             let mut delta = Delta::default();
@@ -69,7 +71,7 @@ impl ChunkQueue {
         }
     }
 
-    /// Adds the chunk with the finish reason, and one with the usage if the response reports it.
+    /// Adds the chunk with the finish reason and, if the response reports usage, a chunk with the usage.
     pub(super) fn push_end(&mut self, response: Response, finish_reason: FinishReason, has_tool_calls: bool) {
         if !self.has_role {
             self.push(Delta::default());
@@ -103,7 +105,7 @@ impl ChunkQueue {
     }
 }
 
-/// Replaces a shared text, if there is a new one.
+/// Replaces a shared text with `text`, unless `text` is absent or equal.
 fn share(shared: &mut Option<Arc<str>>, text: Option<&str>) {
     if text.is_some() && shared.as_deref() != text {
         *shared = text.map(Arc::from);

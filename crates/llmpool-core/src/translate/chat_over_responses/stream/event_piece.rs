@@ -1,8 +1,8 @@
-//! Classification of the events that carry a piece of an item.
+//! Classification of the events that carry a piece of an output item.
 
 use crate::responses::{EventDelta, EventKind, ResponseEvent};
 
-/// A piece of an item: a delta, or the complete text.
+/// A piece of an output item: a delta, or the complete text that follows the deltas.
 pub(super) struct EventPiece {
     pub(super) kind: PieceKind,
     /// The text of the piece; never empty.
@@ -11,7 +11,7 @@ pub(super) struct EventPiece {
     pub(super) is_complete: bool,
 }
 
-/// What a piece belongs to.
+/// The part of an output item to which a piece belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PieceKind {
     Text,
@@ -25,7 +25,7 @@ pub(super) enum PieceKind {
 }
 
 impl EventPiece {
-    /// Takes the piece out of an event. Returns `None` if there is none, or if it is empty.
+    /// Takes the piece out of an event. Returns `None` if the event carries no piece or an empty piece.
     pub(super) fn take(event: &mut ResponseEvent) -> Option<Self> {
         let (kind, complete) = match event.kind {
             EventKind::TextDelta => (PieceKind::Text, None),

@@ -29,7 +29,8 @@ pub(super) fn push_refusal(
     chunks.push_with_logprobs(delta, logprobs);
 }
 
-/// Sends what the complete message contains and its deltas did not.
+/// Sends the part of the complete message that its deltas did not contain. `is_first` tells whether the complete message arrives for the
+/// first time.
 pub(super) fn push_unsent(
     item: &mut StreamedItem,
     content: Option<Content<ItemPart>>,
@@ -40,7 +41,7 @@ pub(super) fn push_unsent(
     message.push(content);
     if let Some(text) = &message.text {
         let has_sent = item.text_bytes > 0;
-        // The log probabilities of a part of the text are unknown.
+        // If only a part of the text is sent, the log probabilities of that part are unknown.
         let logprobs = if has_sent { &[] } else { &message.logprobs[..] };
         match unsent(text, item.text_bytes) {
             Some(text) => push_text(item, text, logprobs, chunks),

@@ -1,6 +1,6 @@
-//! Streamed events of a response to chunks of a chat completion.
+//! Translation of the streamed events of a response to the chunks of a chat completion.
 //!
-//! Invariant: the assembled chunks equal what [`response_to_completion`](crate::translate::response_to_completion) returns for the
+//! Invariant: the assembled chunks equal the result of [`response_to_completion`](crate::translate::response_to_completion) for the
 //! complete response.
 
 mod chunk_queue;
@@ -24,21 +24,23 @@ use crate::translate::image_items::{IMAGES, item_to_image};
 
 /// Translates the events of one response to chat chunks.
 ///
-/// Push each event, then take the chunks with [`next_chunk`](Self::next_chunk). Most events become one chunk. Some become none, and the
-/// last event becomes two.
+/// Pass each event to [`push_data`](Self::push_data) or [`push`](Self::push), and take the resulting chunks with
+/// [`next_chunk`](Self::next_chunk). Most events become one chunk, and some become none. The terminal event becomes a chunk with the finish
+/// reason and, if the response reports usage, a chunk with the usage.
 #[derive(Clone, Debug, Default)]
 pub struct EventToChunkTranslator {
     items: OutputItems,
     chunks: ChunkQueue,
     is_finished: bool,
-    /// Template of the last event (the shape that it shares with its repeats), if the event only added text to the last item.
+    /// Number of the last event's template, if that event did nothing but add text to the last item. A template is the shape that an event
+    /// shares with its repeats.
     text_template: Option<u32>,
 }
 
-/// Why an event has no chunks.
+/// The reason why an event could not be translated to chunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventError {
-    /// The data is not an event.
+    /// The data is not a valid event of the Responses API.
     Malformed,
     /// The event reports that the response failed.
     Failed(FailedResponse),
@@ -50,21 +52,23 @@ impl EventToChunkTranslator {
         Self::default()
     }
 
-    /// Returns whether a terminal event has arrived.
+    /// Returns whether the event that completes the response, or ends the response as incomplete, has arrived. Stays `false` if the
+    /// response fails.
     pub fn is_finished(&self) -> bool {
         self.is_finished
     }
 
-    /// Removes the oldest chunk that was not taken yet.
+    /// Removes and returns the oldest chunk that was not taken yet. Returns `None` if all chunks were taken.
     pub fn next_chunk(&mut self) -> Option<ChatChunk> {
         self.chunks.pop()
     }
 
-    /// Translates the data of an event. `repeat` is what [`StreamView`](crate::stream_view::StreamView) recognised in it.
+    /// Translates an event from its data. `repeat` is the repetition that [`StreamView`](crate::stream_view::StreamView) recognised in the
+    /// data, if any.
     ///
     /// # Errors
     ///
-    /// Fails if the data is not an event, or if the event reports that the response failed.
+    /// Fails if the data is not a valid event, or if the event reports that the response failed.
     pub fn push_data(&mut self, data: &[u8], repeat: Option<&EventRepeat>) -> Result<(), EventError> {
         if let Some(repeat) = repeat
             && self.text_template == Some(repeat.template())
@@ -91,7 +95,7 @@ impl EventToChunkTranslator {
         text_delta::is_text_only(data, event, repeat, item).then(|| repeat.template())
     }
 
-    /// Translates an event.
+    /// Translates a decoded event.
     ///
     /// # Errors
     ///
@@ -130,7 +134,7 @@ impl EventToChunkTranslator {
         }
     }
 
-    /// Translates a delta, or a complete text of which no deltas arrived.
+    /// Translates an event that carries a piece of an item. Ignores a complete text of which deltas were already sent.
     fn push_piece(&mut self, mut event: ResponseEvent) {
         let Some(piece) = EventPiece::take(&mut event) else {
             return;
@@ -164,7 +168,7 @@ impl EventToChunkTranslator {
         }
     }
 
-    /// Translates the event that ends the response: the finish reason, then the usage.
+    /// Translates the terminal event of the response: the output that was not sent yet, the finish reason, and the usage.
     fn finish(&mut self, event: ResponseEvent) -> Result<(), FailedResponse> {
         let is_incomplete = event.kind == EventKind::Incomplete;
         let response = event.response.or_else(|| bare_response(event.extra));
@@ -189,8 +193,8 @@ impl EventToChunkTranslator {
     }
 }
 
-/// Sends what a complete item contains and its deltas did not. Annotations, reasoning blocks and images have no deltas; they are sent
-/// with the first complete item.
+/// Sends the part of a complete item that its deltas did not contain. Annotations, reasoning blocks and images have no deltas: they are
+/// sent when the complete item arrives for the first time.
 fn push_unsent(streamed: &mut StreamedItem, item: Item, chunks: &mut ChunkQueue) {
     tool_calls::push_start(streamed, &item, chunks);
     let is_first = !std::mem::replace(&mut streamed.is_done, true);
@@ -207,7 +211,8 @@ fn push_unsent(streamed: &mut StreamedItem, item: Item, chunks: &mut ChunkQueue)
     }
 }
 
-/// Reads the members of a terminal event as the response itself. Some providers send it without an enclosing object.
+/// Reads the members of a terminal event as the members of the response, because some providers do not wrap the response in a `response`
+/// member. Returns `None` if the members are not a response.
 fn bare_response(extra: UnknownFields) -> Option<Box<Response>> {
     let response = Json::of(&EmptyObject { extra }).ok()?;
     let response = Response::decode(response.get().as_bytes()).ok()?;

@@ -1,32 +1,32 @@
-//! The output items of a stream: which item an event belongs to, and what of it was sent.
+//! The output items of a stream: the item to which an event belongs, and the part of each item that was already sent to the client.
 
 use super::event_piece::PieceKind;
 use crate::responses::{Item, ResponseEvent};
 
-/// The items of the stream so far, in the order in which they started.
+/// The output items of the stream so far, in the order in which the items started.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OutputItems {
     items: Vec<StreamedItem>,
     tool_calls: u64,
 }
 
-/// An output item, and how much of it was sent to the client.
+/// An output item, with the amount of its content that was sent to the client.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StreamedItem {
     kind: ItemKind,
     pub(super) id: Option<String>,
     pub(super) output_index: Option<u64>,
-    /// Index among the tool calls, if the item is one.
+    /// Zero-based index among the tool calls, or `None` if the item is not a tool call.
     pub(super) tool_call_index: Option<u64>,
-    /// Whether id and name of the tool call were sent.
+    /// Whether the id and the name of the tool call were sent.
     pub(super) is_named: bool,
-    /// Sent bytes of text.
+    /// Number of bytes of the message text that were sent.
     pub(super) text_bytes: usize,
-    /// Sent bytes of a refusal.
+    /// Number of bytes of the refusal that were sent.
     pub(super) refusal_bytes: usize,
-    /// Sent bytes of reasoning, arguments or custom input.
+    /// Number of bytes of the reasoning, the function arguments or the custom tool input that were sent.
     pub(super) other_bytes: usize,
-    /// The part of the last piece of reasoning: whether it belongs to the summary, and its index.
+    /// The part to which the last piece of reasoning belongs: whether the part is in the summary, and the part's index.
     pub(super) reasoning_part: Option<(bool, u64)>,
     /// Whether the complete item has arrived.
     pub(super) is_done: bool,
@@ -41,7 +41,7 @@ enum ItemKind {
     Other,
 }
 
-/// How an event refers to an item. Some providers send only one of id and output index, or neither.
+/// The kind, id and output index by which an event refers to an item. Some providers send only the id, only the output index, or neither.
 struct ItemKey<'a> {
     kind: ItemKind,
     id: Option<&'a str>,
@@ -49,13 +49,13 @@ struct ItemKey<'a> {
 }
 
 impl OutputItems {
-    /// Adds an item that starts.
+    /// Adds `item`, which has just started. Returns the state of the item, with nothing sent yet.
     pub(super) fn add(&mut self, item: &Item, output_index: Option<u64>) -> &mut StreamedItem {
         let position = self.insert(&ItemKey::new(item, output_index));
         &mut self.items[position]
     }
 
-    /// Returns the item of which an event carries a piece, and adds it if it is unknown.
+    /// Returns the item to which the piece in `event` belongs. Adds the item if it is unknown.
     pub(super) fn of_piece(&mut self, event: &ResponseEvent, kind: PieceKind) -> &mut StreamedItem {
         let key = ItemKey {
             kind: ItemKind::of_piece(kind),
@@ -66,7 +66,7 @@ impl OutputItems {
         self.find_or_insert(&key, last)
     }
 
-    /// Returns the item that an event delivers complete, and adds it if it is unknown.
+    /// Returns the streamed item whose complete content `item` has arrived. Adds the item if it is unknown.
     pub(super) fn of_done_item(
         &mut self,
         item: &Item,
@@ -79,8 +79,9 @@ impl OutputItems {
         self.find_or_insert(&key, last)
     }
 
-    /// Returns the item at `index` of the final output, and adds it if it is unknown. Ids and indexes of some providers differ from those
-    /// in the stream; an item without an index in the stream is then identified by its order.
+    /// Returns the streamed item that corresponds to `item`, which is at the zero-based `index` of the final output. Adds the item if it is
+    /// unknown. A streamed item without an output index can also be identified by its position, because some providers use different ids in
+    /// the final output.
     pub(super) fn of_final_item(&mut self, item: &Item, index: usize) -> &mut StreamedItem {
         let key = ItemKey::new(item, Some(index as u64));
         let in_order = self.items.get(index);
@@ -88,7 +89,7 @@ impl OutputItems {
         self.find_or_insert(&key, is_same.then_some(index))
     }
 
-    /// Returns the last item, if text of it was sent.
+    /// Returns the item that started last, or `None` if no text of that item was sent.
     pub(super) fn last_with_text(&mut self) -> Option<&mut StreamedItem> {
         self.items.last_mut().filter(|item| item.text_bytes > 0)
     }
@@ -97,7 +98,8 @@ impl OutputItems {
         self.tool_calls > 0
     }
 
-    /// Finds the last item of the key's kind, if the key or the item has neither id nor output index.
+    /// Returns the position of the last item that `filter` accepts and that has the kind of `key`. If `key` has an id or an output index,
+    /// considers only items that have neither.
     fn last_of_kind(&self, key: &ItemKey<'_>, filter: impl Fn(&StreamedItem) -> bool) -> Option<usize> {
         let is_anonymous = key.id.is_none() && key.output_index.is_none();
         self.items.iter().rposition(|item| {
@@ -106,7 +108,8 @@ impl OutputItems {
         })
     }
 
-    /// Finds the item by id, else by output index, else takes the one at `fallback`.
+    /// Returns the item with the id of `key`, otherwise the item with the output index of `key`, otherwise the item at position `fallback`.
+    /// Adds an item if none is found.
     fn find_or_insert(&mut self, key: &ItemKey<'_>, fallback: Option<usize>) -> &mut StreamedItem {
         let has_id = |item: &StreamedItem| item.id.is_some() && item.id.as_deref() == key.id;
         let has_index =
@@ -134,7 +137,7 @@ impl OutputItems {
 }
 
 impl StreamedItem {
-    /// Returns how many bytes of the text to which a piece belongs were sent.
+    /// Returns the number of bytes that were sent of the text to which a piece of the given kind belongs.
     pub(super) fn sent_bytes(&self, kind: PieceKind) -> usize {
         match kind {
             PieceKind::Text => self.text_bytes,
@@ -173,7 +176,7 @@ impl<'a> ItemKey<'a> {
     }
 }
 
-/// Returns what follows the first `sent_bytes` of a text, unless it is empty.
+/// Returns the rest of a text after its first `sent_bytes` bytes, or `None` if there is no rest.
 pub(super) fn unsent(text: &str, sent_bytes: usize) -> Option<String> {
     let unsent = text.get(sent_bytes..).filter(|unsent| !unsent.is_empty());
     unsent.map(str::to_owned)

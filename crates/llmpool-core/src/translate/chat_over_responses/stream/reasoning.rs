@@ -1,4 +1,4 @@
-//! Reasoning of a stream.
+//! Reasoning in a stream of response events.
 
 use super::chunk_queue::ChunkQueue;
 use super::output_items::{StreamedItem, unsent};
@@ -6,7 +6,8 @@ use crate::responses::ReasoningItem;
 use crate::translate::REASONING_SEPARATOR;
 use crate::translate::reasoning_details::{REASONING_DETAILS, item_to_blocks};
 
-/// Sends a delta of the full reasoning, or of its summary. `index` is that of the part.
+/// Sends a delta of the full reasoning or, if `is_summary`, of the reasoning summary. `index` is the zero-based index of the part to which
+/// the delta belongs; an absent index counts as 0.
 pub(super) fn push_delta(
     item: &mut StreamedItem,
     is_summary: bool,
@@ -16,7 +17,7 @@ pub(super) fn push_delta(
 ) {
     let part = Some((is_summary, index.unwrap_or(0)));
     let is_new_part = item.reasoning_part != part;
-    // The text of an item contains the separators between its parts, but not the one before its first part.
+    // The text of an item contains the separators between its parts, but no separator before its first part.
     if is_new_part && item.reasoning_part.is_some() {
         item.other_bytes += REASONING_SEPARATOR.len();
     }
@@ -25,7 +26,8 @@ pub(super) fn push_delta(
     chunks.push_reasoning(text, is_new_part);
 }
 
-/// Sends what the complete item contains and its deltas did not.
+/// Sends the part of the complete reasoning item that its deltas did not contain. `is_first` tells whether the complete item arrives for
+/// the first time.
 pub(super) fn push_unsent(
     item: &mut StreamedItem,
     complete: &ReasoningItem,

@@ -1,10 +1,10 @@
-//! Fast path for the most frequent event, a text delta in the middle of a message.
+//! A fast path for the most frequent event: a text delta in the middle of a message.
 
 use super::output_items::StreamedItem;
 use crate::responses::{EventKind, ResponseEvent};
 use crate::stream_view::{EventRepeat, VaryingField};
 
-/// Returns whether an event does nothing but add text to `item`, so that its repeats do the same.
+/// Returns whether `event` does nothing but add text to `item`. If so, the repeats of the event can take the fast path.
 pub(super) fn is_text_only(
     data: &[u8],
     event: &ResponseEvent,
@@ -21,14 +21,15 @@ pub(super) fn is_text_only(
         && varies_in_delta(data, repeat)
 }
 
-/// Returns the text of an event whose template is known to be text only. Returns `None` if the text is empty.
+/// Returns the text of an event whose template is known to only add text. Returns `None` if the text is empty.
 pub(super) fn text(data: &[u8], repeat: &EventRepeat) -> Option<String> {
     repeat
         .string(data, VaryingField::Delta)
         .filter(|text| !text.is_empty())
 }
 
-/// Returns whether the varying `delta` is the field that decoding reads.
+/// Returns whether the `delta` that varies between the repeats of an event is the `delta` that decoding the event reads. Tests this with a
+/// probe: the same event with another `delta`.
 fn varies_in_delta(data: &[u8], repeat: &EventRepeat) -> bool {
     let (probe, probe_repeat) = repeat.probe(data);
     let text = probe_repeat.string(&probe, VaryingField::Delta);

@@ -5,27 +5,27 @@ use crate::chat::{Content, Json};
 use crate::responses::{EventKind, Item, ItemPart, MessageItem};
 use crate::translate::tagged_object;
 
-/// Appends text and its log probabilities to the current message.
+/// Appends text and the log probabilities of its tokens to the current message. Does nothing if both are empty.
 pub(super) fn push_text(output: &mut StreamedOutput, text: String, logprobs: Vec<Json>) {
     if !text.is_empty() || !logprobs.is_empty() {
         output.push_text(ItemPart::output_text(""), text, Some(logprobs));
     }
 }
 
-/// Appends to the refusal of the current message.
+/// Appends text to the refusal of the current message. Does nothing if the text is empty.
 pub(super) fn push_refusal(output: &mut StreamedOutput, text: String) {
     if !text.is_empty() {
         output.push_text(ItemPart::refusal(""), text, None);
     }
 }
 
-/// Annotations that arrived before their text.
+/// Annotations that arrived before the text to which they belong.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PendingAnnotations(Vec<Json>);
 
 impl PendingAnnotations {
-    /// Adds annotations in the chat format to the last text part, once there is one. An annotation of a message that has ended has no
-    /// event of its own; only the final response contains it.
+    /// Adds annotations in the chat format to the last text part. Without a text part, keeps the annotations until a later call. An
+    /// annotation for a message that has ended causes no event: only the final response contains it.
     pub(super) fn push(&mut self, annotations: Option<&Json>, output: &mut StreamedOutput) {
         let annotations = annotations.and_then(|json| serde_json::from_str::<Vec<Json>>(json.get()).ok());
         self.0
@@ -54,7 +54,8 @@ impl PendingAnnotations {
     }
 }
 
-/// Returns the annotations of a message's text part, with the index of the part.
+/// Returns the annotations of a message's first text part, with the zero-based index of that part. Returns `None` if the item has no text
+/// part.
 fn text_annotations(item: &mut Item) -> Option<(usize, &mut Vec<Json>)> {
     let Item::Message(MessageItem {
         content: Some(Content::Parts(parts)),

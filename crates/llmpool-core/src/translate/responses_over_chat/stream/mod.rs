@@ -1,8 +1,10 @@
-//! Streamed chunks of a chat completion to events of a response.
+//! Translation of the streamed chunks of a chat completion to the events of a response.
 //!
-//! Invariants, for any chunks: the order of the events is the one that [`EventSequence`](crate::responses::EventSequence) checks, and the
-//! response in the last event equals what [`completion_to_response`](crate::translate::completion_to_response) returns for the assembled
-//! chunks.
+//! Invariants, for any sequence of chunks:
+//!
+//! - The events have the order that [`EventSequence`](crate::responses::EventSequence) checks.
+//! - The response in the last event equals the result of [`completion_to_response`](crate::translate::completion_to_response) for the
+//!   assembled chunks.
 
 mod message;
 mod output;
@@ -24,9 +26,11 @@ use crate::translate::FailedResponse;
 use crate::translate::image_items::{IMAGES, images_to_items};
 use crate::translate::reasoning_details::REASONING_DETAILS;
 
-/// Translates the chunks of one chat completion to response events. Ignores all choices except the first, because a response has only one.
+/// Translates the chunks of one chat completion to response events. Ignores all choices except choice 0, because a response cannot contain
+/// alternative answers.
 ///
-/// Push each chunk, then [`finish`](Self::finish) or [`fail`](Self::fail), and take the events with [`next_event`](Self::next_event).
+/// Pass each chunk to [`push`](Self::push). After the last chunk, call [`finish`](Self::finish), or [`fail`](Self::fail) if the stream
+/// failed. Take the resulting events with [`next_event`](Self::next_event).
 #[derive(Clone, Debug)]
 pub struct ChunkToEventTranslator {
     output: StreamedOutput,
@@ -58,12 +62,12 @@ impl ChunkToEventTranslator {
         }
     }
 
-    /// Removes the oldest event that was not taken yet.
+    /// Removes and returns the oldest event that was not taken yet. Returns `None` if all events were taken.
     pub fn next_event(&mut self) -> Option<ResponseEvent> {
         self.output.pop_event()
     }
 
-    /// Translates a chunk. Does nothing after the end.
+    /// Translates a chunk. Does nothing if the response has ended.
     pub fn push(&mut self, chunk: ChatChunk) {
         if self.is_finished {
             return;
@@ -79,10 +83,10 @@ impl ChunkToEventTranslator {
         }
     }
 
-    /// Ends the response after the last chunk. The last event is created here, because it contains the usage, which can arrive with the
-    /// last chunk.
+    /// Ends the response and creates its last event. Call this method after the last chunk: the last event contains the usage, which can
+    /// arrive with the last chunk.
     ///
-    /// The response fails if the finish reason reports a failure of the provider. Does nothing after the end.
+    /// If the finish reason reports a failure of the provider, the response fails. Does nothing if the response has ended already.
     pub fn finish(&mut self) {
         if self.is_finished {
             return;
@@ -110,7 +114,8 @@ impl ChunkToEventTranslator {
         self.push_response(kind, response);
     }
 
-    /// Ends the response because the stream of chunks failed. Earlier events stay valid. Does nothing after the end.
+    /// Ends the response with a failure, for example because the stream of chunks broke off. Earlier events stay valid. Does nothing if the
+    /// response has ended already.
     pub fn fail(&mut self, failure: &FailedResponse) {
         if self.is_finished {
             return;
@@ -194,7 +199,8 @@ fn push_part(output: &mut StreamedOutput, part: Part) {
     }
 }
 
-/// Replaces what is known by what a chunk reports. Some providers send empty strings in place of absent members.
+/// Replaces the known value with the value that a chunk reports. Ignores empty strings, because some providers send empty strings in place
+/// of absent members.
 fn update(known: &mut Option<String>, reported: Option<&str>) {
     if let Some(reported) =
         reported.filter(|reported| !reported.is_empty() && known.as_deref() != Some(reported))

@@ -1,4 +1,4 @@
-//! The output items of a stream, and the events about them.
+//! The output items of a streamed response, and the events about these items.
 
 use std::collections::VecDeque;
 
@@ -9,14 +9,14 @@ use crate::responses::{
 use crate::translate::responses_over_chat::envelope::ResponseEnvelope;
 use crate::translate::responses_over_chat::incomplete_reason::item_status;
 
-/// The output items so far, and the events that wait to be taken.
+/// The output items written so far, and the events that were not taken yet.
 ///
-/// Messages and reasoning are written one after the other: the current one ends when another item starts.
+/// Messages and reasoning items are written one after the other: the current item ends when another item starts.
 #[derive(Clone, Debug)]
 pub(super) struct StreamedOutput {
     pub(super) envelope: ResponseEnvelope,
     items: Vec<WrittenItem>,
-    /// Index of the message or reasoning item that is being written.
+    /// Zero-based index of the message or reasoning item that is being written. `None` between such items.
     current: Option<usize>,
     events: VecDeque<ResponseEvent>,
     next_sequence_number: u64,
@@ -53,12 +53,13 @@ impl StreamedOutput {
         Some(self.envelope.item_id(prefix, self.items.len()))
     }
 
-    /// Returns the message or reasoning item that is being written, with its index.
+    /// Returns the message or reasoning item that is being written, with its zero-based index.
     pub(super) fn current(&self) -> Option<(usize, &Item)> {
         self.current.map(|index| (index, &self.items[index].item))
     }
 
-    /// Returns the last item that `select` accepts, with its index and whether it is done.
+    /// Applies `select` to the items, starting with the last item. Returns the first result that is not `None`, with the item's zero-based
+    /// index and whether the item is done.
     pub(super) fn find_last<'a, T>(
         &'a mut self,
         select: impl Fn(&'a mut Item) -> Option<T>,
@@ -67,7 +68,7 @@ impl StreamedOutput {
         items.find_map(|(index, written)| Some((index, written.is_done, select(&mut written.item)?)))
     }
 
-    /// Ends the current item and starts another one. Returns its index.
+    /// Ends the current message or reasoning item and starts `item`. Returns the index of the started item.
     pub(super) fn start_item(&mut self, item: Item) -> usize {
         self.end_current();
         let index = self.items.len();
@@ -76,7 +77,7 @@ impl StreamedOutput {
         index
     }
 
-    /// Adds an item that has no deltas.
+    /// Adds an item that is complete and therefore has no delta events.
     pub(super) fn push_complete(&mut self, item: Item) {
         let index = self.start_item(item);
         self.items[index].is_done = true;
@@ -88,8 +89,8 @@ impl StreamedOutput {
         self.push_complete(Item::ImageGenerationCall(item));
     }
 
-    /// Appends text to the part of the same kind as `new_part`. Starts the part, and the message or reasoning item to which it belongs, if
-    /// they are not being written.
+    /// Appends text to the part of the current item that has the same kind as `new_part`. Starts a message or reasoning item if the current
+    /// item is not of the required type, and adds `new_part` to the item if the item has no part of this kind.
     pub(super) fn push_text(&mut self, new_part: ItemPart, text: String, logprobs: Option<Vec<Json>>) {
         let is_reasoning = matches!(new_part, ItemPart::ReasoningText(_));
         let index = match self.current() {
@@ -150,7 +151,7 @@ impl StreamedOutput {
         })
     }
 
-    /// Returns the index of the part of the same kind as `new_part`, which is added if there is none.
+    /// Returns the index of the item's part that has the same kind as `new_part`. Adds `new_part` to the item if there is no such part.
     fn part_index(&mut self, index: usize, new_part: ItemPart) -> usize {
         let Some(parts) = parts_mut(&mut self.items[index].item) else {
             return 0;
@@ -167,7 +168,7 @@ impl StreamedOutput {
         part_index
     }
 
-    /// Appends to the arguments of a function call, or to the input of a custom tool call.
+    /// Appends a piece to the arguments of a function call, or to the input of a custom tool call. `index` is the index of the item.
     pub(super) fn push_arguments(&mut self, index: usize, arguments: String) {
         let (known, kind) = match &mut self.items[index].item {
             Item::FunctionCall(call) => (&mut call.arguments, EventKind::ArgumentsDelta),
@@ -190,7 +191,8 @@ impl StreamedOutput {
         }
     }
 
-    /// Ends all items and returns them. If the response is incomplete, so is the last item that is not done.
+    /// Ends all items that are not done and returns all items. If `is_incomplete`, the last item that was not done gets the status
+    /// `incomplete`.
     pub(super) fn finish(&mut self, is_incomplete: bool) -> Vec<Item> {
         let last = self.items.iter().rposition(|written| !written.is_done);
         for index in 0..self.items.len() {
@@ -257,7 +259,7 @@ impl StreamedOutput {
         self.push_event(event);
     }
 
-    /// Returns an event about an item.
+    /// Returns an event of the given kind about the item at `index`.
     fn event(&self, index: usize, kind: EventKind) -> ResponseEvent {
         let mut event = ResponseEvent::new(kind);
         event.item_id = self.items[index].item.id().map(str::to_owned);
@@ -265,7 +267,7 @@ impl StreamedOutput {
         event
     }
 
-    /// Returns an event about a part of an item.
+    /// Returns an event of the given kind about the content part `part_index` of the item at `index`.
     pub(super) fn part_event(&self, index: usize, part_index: usize, kind: EventKind) -> ResponseEvent {
         let mut event = self.event(index, kind);
         event.content_index = Some(LenientU64(part_index as u64));
@@ -273,7 +275,7 @@ impl StreamedOutput {
     }
 }
 
-/// Returns the content parts of a message or reasoning item.
+/// Returns the content parts of a message or reasoning item, or `None` for any other item.
 fn parts_mut(item: &mut Item) -> Option<&mut Vec<ItemPart>> {
     match item {
         Item::Message(MessageItem {

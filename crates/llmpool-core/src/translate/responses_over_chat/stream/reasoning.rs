@@ -1,4 +1,4 @@
-//! Reasoning of a stream: its text, and its encrypted content.
+//! Reasoning in a stream of chat chunks: its text and its encrypted content.
 
 use super::output::StreamedOutput;
 use crate::chat::Json;
@@ -6,12 +6,12 @@ use crate::responses::{Item, ItemPart, ItemText, ReasoningItem};
 use crate::translate::REASONING_SEPARATOR;
 use crate::translate::reasoning_details::ReasoningDetails;
 
-/// Appends text to the current reasoning item. Does nothing if the text is empty.
+/// Appends text to the current reasoning item. Starts a reasoning item if none is being written. Does nothing if the text is empty.
 pub(super) fn push_text(output: &mut StreamedOutput, text: &str) {
     if text.is_empty() {
         return;
     }
-    // The separator from the reasoning before is not needed in an item of its own.
+    // At the start of a reasoning item, the separator from earlier reasoning is not needed.
     let text = if is_reasoning(output) {
         text
     } else {
@@ -28,16 +28,17 @@ fn is_reasoning(output: &StreamedOutput) -> bool {
         .is_some_and(|(_, item)| matches!(item, Item::Reasoning(_)))
 }
 
-/// Encrypted reasoning of a stream.
+/// The encrypted reasoning of a stream that has not been added to the output yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReasoningStream {
-    /// Encrypted items that arrived while a message was being written.
+    /// Encrypted reasoning items that arrived while another item was being written, and whose content could not be added to an earlier
+    /// reasoning item. [`finish`](Self::finish) adds them to the output.
     late: Vec<ReasoningItem>,
 }
 
 impl ReasoningStream {
-    /// Translates `reasoning_details`. Encrypted content is added to its item. Text is added only if the chunk does not contain it as
-    /// plain text (`has_text`).
+    /// Translates the `reasoning_details` of a chunk. Adds encrypted content to the reasoning item to which it belongs. Adds the text of
+    /// the blocks only if the chunk does not also contain this text in a plain text field (`has_text`).
     pub(super) fn push_details(&mut self, details: &Json, has_text: bool, output: &mut StreamedOutput) {
         let details = ReasoningDetails::parse(details);
         if details.items.is_empty() && !has_text {
@@ -69,7 +70,7 @@ impl ReasoningStream {
         }
     }
 
-    /// Adds the encrypted items that could not be added earlier.
+    /// Adds the encrypted reasoning items that could not be added while another item was being written.
     pub(super) fn finish(&mut self, output: &mut StreamedOutput) {
         for item in std::mem::take(&mut self.late) {
             output.push_complete(without_text(item));
@@ -84,7 +85,7 @@ fn missing_encrypted_content(item: &mut Item) -> Option<&mut Option<String>> {
     }
 }
 
-/// Removes the text, which was sent as deltas of another item.
+/// Returns the reasoning item without its text, because the text was already sent as deltas of another item.
 fn without_text(item: ReasoningItem) -> Item {
     Item::Reasoning(ReasoningItem {
         summary: Vec::new(),

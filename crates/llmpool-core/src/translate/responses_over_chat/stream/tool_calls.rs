@@ -1,10 +1,10 @@
-//! Tool calls of a stream: their names, and the arguments of functions or the input of custom tools.
+//! Tool calls in a stream of chat chunks: their names, and the arguments of functions or the input of custom tools.
 
 use super::output::StreamedOutput;
 use crate::chat::{ToolCallDelta, ToolCallMatcher};
 use crate::translate::tool_call_parts::ToolCallParts;
 
-/// The tool calls so far.
+/// The tool calls of the stream so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ToolCallStream {
     calls: Vec<CallState>,
@@ -13,14 +13,14 @@ pub(super) struct ToolCallStream {
 
 #[derive(Clone, Debug)]
 enum CallState {
-    /// The name has not arrived yet, so there is no item.
+    /// The name of the tool has not arrived yet, so that the item of the call cannot be started.
     Unnamed(ToolCallParts),
-    /// Index of the item.
+    /// The item of the call was started. Contains the item's index in the output.
     Started(usize),
 }
 
 impl ToolCallStream {
-    /// Translates a piece of a tool call.
+    /// Translates a streamed piece of a tool call.
     pub(super) fn push(&mut self, delta: ToolCallDelta, output: &mut StreamedOutput) {
         let number = self.matcher.position_of(&delta);
         let is_custom = delta.custom.is_some() || delta.kind.as_deref() == Some("custom");
@@ -46,12 +46,13 @@ impl ToolCallStream {
         }
     }
 
-    /// Starts the items of calls whose name never arrived.
+    /// Starts the items of the tool calls whose name never arrived.
     pub(super) fn finish(&mut self, output: &mut StreamedOutput) {
         (0..self.calls.len()).for_each(|number| self.start(number, output));
     }
 
-    /// Starts the item of a call, with the arguments that have arrived.
+    /// Starts the item of a tool call, with the arguments that have arrived so far. Does nothing if the item was started already. `number`
+    /// is the zero-based position of the call among the tool calls.
     fn start(&mut self, number: usize, output: &mut StreamedOutput) {
         let CallState::Unnamed(call) = &mut self.calls[number] else {
             return;
