@@ -44,7 +44,8 @@ pub struct Admission<W> {
     queues: Vec<WaitQueue<Waiter<W>>>,
     /// Number of waiting requests in all queues together.
     waiting: usize,
-    /// Fair clocks of the callers: the number of requests granted to each caller, which determines whose request is served next.
+    /// Fair clocks of the callers: virtual times that each grant advances. In every queue, the caller with the earliest clock is served
+    /// next.
     fair: FairClocks,
     /// For each key set, the queue heads that wait for a key of the set or are about to be served.
     blocked: Vec<BTreeSet<BlockedHead>>,

@@ -32,12 +32,13 @@ pub enum WaitReason {
     Target(LimitKind),
     /// A free concurrency slot of the target.
     TargetConcurrency,
-    /// The end of the target's cooldown, or the end of the probe: the single attempt that tests the target after a cooldown.
+    /// The end of the target's cooldown, or the end of a probe. A probe is an attempt that tests the target after a cooldown; other
+    /// attempts wait for its result.
     TargetCooldown,
     /// A rate limit, token limit or daily limit: every usable key has too little of its limits left. Contains the kind of limit that delays
     /// the key that becomes available first.
     KeyLimits(LimitKind),
-    /// A free concurrency slot of any key, or the end of the single attempt that probes a key after a cooldown.
+    /// A free concurrency slot of any key, or the end of an attempt that probes a key after a cooldown.
     KeyConcurrency,
     /// A usable key: all keys are disabled, cooling down or denied. Contains the availability of the key that becomes usable first.
     KeysUnavailable(KeyAvailability),

@@ -13,10 +13,10 @@ use super::target::TargetId;
 pub struct Grant {
     pub(super) target: TargetId,
     pub(super) key: Option<KeyId>,
-    /// Epoch of the target's health when the attempt started. A response whose attempt started in an earlier epoch is stale.
+    /// Epoch of the target's health when the attempt started. If the epoch has changed since, the response to the attempt is stale.
     pub(super) epoch: u32,
-    /// Demand that was charged to the limits. Its tokens are an estimate until [`Limiter::settle`](super::limiter::Limiter::settle)
-    /// replaces them by the actual number.
+    /// Demand that was charged to the limits. The number of tokens is an estimate until
+    /// [`Limiter::settle`](super::limiter::Limiter::settle) corrects it.
     pub(super) demand: Demand,
     /// Whether the tokens of `demand` are still an estimate, so that some of them may be returned.
     pub(super) unsettled: bool,

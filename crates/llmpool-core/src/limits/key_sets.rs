@@ -1,4 +1,4 @@
-//! The key sets of all targets: the keys that each target may use, and which keys and sets affect each other through quota groups.
+//! The key sets of all targets: the keys that each target may use, and which key sets share keys or quota groups.
 
 use super::key::KeyId;
 use super::key_set::KeySet;

@@ -1,8 +1,8 @@
 //! All keys of one provider and their quota groups.
 //!
 //! The keys of a quota group share the group's limits and the cooldowns for rate limits and quota. Three things concern a single key: its
-//! own limits, a rejection of the key by the provider, and whether the user has disabled the key. An attempt is charged to its key and the
-//! key's group in constant time.
+//! own limits, a rejection of the key by the provider, and whether the user has disabled the key. The cost of a change to a key grows with
+//! the number of keys in its group.
 //!
 //! Invariant: `in_flight` of a key or quota group equals the number of its attempts whose grants have not been released.
 
@@ -231,7 +231,7 @@ impl KeyTable {
         [Some((&mut key.limit_set, reservation.charge)), group]
     }
 
-    /// Frees the slots of a reservation. If the attempt was a probe that received no response, the next attempt probes again.
+    /// Frees the slots of a reservation. If the attempt was the last running probe and received no response, the next attempt probes again.
     pub(super) fn release(&mut self, id: KeyId, reservation: &KeyReservation) {
         let key = &mut self.keys[id.index()];
         key.limit_set.in_flight -= 1;

@@ -15,10 +15,10 @@ pub(super) struct LimitSet {
     pub(super) in_flight: u32,
     /// Maximum number of attempts in flight. `u32::MAX` if unlimited.
     slots: u32,
-    /// Token buckets and sliding windows. `None` if only the number of attempts in flight is limited. Boxed because that is the case for
-    /// most keys, whose limit sets then stay small and close together in memory.
+    /// Token buckets and sliding windows. `None` if only the number of attempts in flight is limited. Boxed because most keys have no
+    /// counters: their limit sets then stay small and close together in memory.
     counters: Option<Box<Counters>>,
-    /// Limits that the provider has revealed in responses. They apply in addition to the configured limits.
+    /// Limits that the provider has revealed in responses. Observed limits apply in addition to the configured limits.
     pub(super) observed: ObservedLimits,
     limits: Box<Limits>,
 }

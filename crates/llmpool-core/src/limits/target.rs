@@ -26,8 +26,9 @@ impl TargetId {
 pub struct TargetLimits {
     /// Configured limits on rate, tokens and concurrency. Default: none.
     pub limits: Limits,
-    /// Circuit breaker: the number of consecutive failures, blamed on the target, after which the target cools down. After the cooldown, a
-    /// single attempt probes the target. `None` disables the breaker. Disable the breaker if no other target can serve the requests.
+    /// Circuit breaker: the number of consecutive failures, blamed on the target, after which the target cools down. After the cooldown,
+    /// the target is probed before it is used in parallel. `None` disables the breaker. Disable the breaker if no other target can serve
+    /// the requests.
     pub breaker: Option<u32>,
 }
 
