@@ -17,7 +17,8 @@ pub enum Denial {
 /// When to retry a denied request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Time at which to retry the request. [`Timestamp::MAX`] if the request can be granted only after an attempt in flight ends.
+    /// Time at which to retry the request. [`Timestamp::MAX`] if the passing of time alone is not sufficient: for example, an attempt in
+    /// flight must end, or a disabled key must be enabled.
     pub until: Timestamp,
     /// Whether the end of an attempt in flight might let the request be granted before `until`.
     pub slot: bool,
@@ -35,10 +36,10 @@ pub enum WaitReason {
     /// The end of the target's cooldown, or the end of a probe. A probe is an attempt that tests the target after a cooldown; other
     /// attempts wait for its result.
     TargetCooldown,
-    /// A rate limit, token limit or daily limit: every usable key has too little of its limits left. Contains the kind of limit that delays
-    /// the key that becomes available first.
+    /// A rate limit, token limit or daily limit of the keys or their quota groups: each usable key has reached a limit. Contains the kind
+    /// of limit that delays the key that becomes available first.
     KeyLimits(LimitKind),
-    /// A free concurrency slot of any key, or the end of an attempt that probes a key after a cooldown.
+    /// The end of an attempt in flight that occupies a concurrency slot of a key or probes a key after a cooldown.
     KeyConcurrency,
     /// A usable key: all keys are disabled, cooling down or denied. Contains the availability of the key that becomes usable first.
     KeysUnavailable(KeyAvailability),
