@@ -42,9 +42,9 @@ pub struct ModelCheck {
     pub url: String,
     /// A base URL to try instead of the configured one. `None` if a model list was found, or if no better URL can be guessed.
     pub suggested_base_url: Option<String>,
-    /// The result for each key, in the order of the configuration.
+    /// The results of checking the keys, in the order of the configuration.
     pub keys: Vec<KeyCheck>,
-    /// Groups of at least two keys that share one account, according to the configuration or to response headers.
+    /// Groups of keys that share one account, according to the configuration or to response headers. Each group contains at least two keys.
     pub shared_accounts: Vec<Vec<KeyLabel>>,
 }
 
@@ -56,15 +56,15 @@ pub struct KeyCheck {
     pub key: KeyLabel,
     /// Whether the provider accepts the key.
     pub outcome: KeyCheckOutcome,
-    /// The status of the response, if there was one.
+    /// The HTTP status of the response. `None` if no response was received.
     pub status: Option<u16>,
-    /// The provider's error message, with keys masked.
+    /// The provider's error message, with keys masked. `None` if the provider sent no error message.
     pub provider_message: Option<String>,
     /// The ids of the models that the key can list; `None` if no model list was received.
     pub models: Option<Vec<String>>,
-    /// The rate limits in the response headers.
+    /// The rate limits in the response headers. `None` if the headers contain no rate limits.
     pub limits: Option<LimitSnapshots>,
-    /// The time from the request to the end of the response.
+    /// The time from the start of the request to the end of the response or the failure.
     pub elapsed: Duration,
     account: Option<String>,
 }
@@ -84,7 +84,7 @@ pub enum KeyCheckOutcome {
     Accepted,
     /// The provider rejects the key, because it is invalid or out of quota.
     Rejected(FailureKind),
-    /// The check does not show whether the key is accepted; a call can: see [`OpenAiCompatible::check_call`].
+    /// The check does not show whether the provider accepts the key. A short billed call shows it: see [`OpenAiCompatible::check_call`].
     Inconclusive(Inconclusive),
     /// The provider did not respond.
     Unreachable(FailureKind),
@@ -95,7 +95,7 @@ pub enum KeyCheckOutcome {
 pub enum Inconclusive {
     /// The provider lists its models for invalid keys too.
     AcceptsAnyKey,
-    /// The URL has no model list: status 404, 405 or 501.
+    /// The provider has no model list at this URL: the status is 404, 405 or 501.
     NoModelList,
     /// The key is not allowed to list models, but may be allowed to call them.
     ListingForbidden,
@@ -115,39 +115,39 @@ pub struct CallCheck {
     pub key: KeyLabel,
     /// Why the call failed; `None` if it succeeded.
     pub failure: Option<FailureKind>,
-    /// The status of the response, if there was one.
+    /// The HTTP status of the response. `None` if no response was received.
     pub status: Option<u16>,
-    /// The provider's error message, with keys masked.
+    /// The provider's error message, with keys masked. `None` if the provider sent no error message.
     pub provider_message: Option<String>,
-    /// The number of received events with content; 0 if the call failed before the first content.
+    /// The number of received stream events with content. 0 if the call failed before the first content.
     pub content_events: usize,
     /// How the provider handles `stream_options`.
     pub stream_usage: StreamUsage,
-    /// The rate limits in the response headers.
+    /// The rate limits in the response headers. `None` if the headers contain no rate limits.
     pub limits: Option<LimitSnapshots>,
-    /// The time from the request to the first content; `None` if there was none.
+    /// The time from the start of the request to the first content. `None` if no content was received.
     pub time_to_first_content: Option<Duration>,
 }
 
 /// How a provider handles `stream_options: {"include_usage": true}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StreamUsage {
-    /// The call failed before this was known.
+    /// The call failed before it showed how the provider handles the parameter.
     #[default]
     Unknown,
-    /// The stream reported its usage.
+    /// The stream reported the token usage of the call.
     Reported,
-    /// The provider accepted the parameter, but the stream reported no usage.
+    /// The provider accepted the parameter, but the stream reported no token usage.
     Ignored,
-    /// The provider rejects the parameter; later calls of the model omit it.
+    /// The provider rejected the parameter. Later calls of the model omit `stream_options`.
     Rejected,
 }
 
 impl OpenAiCompatible {
-    /// Checks every key of the model without billed requests. Requests the model list once with each key, at most eight at a time, and, if
-    /// a key is accepted, once with an invalid key. Each request fails after `timeout`.
+    /// Checks every key of the model without billed requests. Requests the model list once with each key, with at most eight requests at a
+    /// time. If any key can list the models, requests the list once more with an invalid key. Each request fails after `timeout`.
     ///
-    /// Models with the same base URL and keys get the same results except for [`KeyCheck::lists`], so checking one of them is enough.
+    /// For models with the same base URL and keys, only [`KeyCheck::lists`] differs, so checking one of these models is enough.
     ///
     /// Takes no permit and changes no key's state. Dropping the future ends the check.
     pub async fn check_keys(&self, timeout: Duration) -> ModelCheck {
@@ -223,7 +223,8 @@ impl OpenAiCompatible {
     }
 }
 
-/// Suggests another base URL if no key found a model list at the configured one.
+/// Returns another base URL to try, if no key found a model list at the configured base URL. `None` if a list was found or no better URL
+/// can be guessed.
 fn suggested_base_url(target: &Target, keys: &[KeyCheck]) -> Option<String> {
     let has_no_list = |key: &KeyCheck| {
         matches!(
@@ -382,7 +383,7 @@ fn parse_limit_headers(headers: &HeaderMap) -> (Option<LimitSnapshots>, Option<S
     (limits, account.map(str::to_owned))
 }
 
-/// Groups the keys that share an account, according to response headers or to the configuration. Omits groups of a single key.
+/// Returns groups of keys that share an account, according to response headers or to the configuration. Omits groups of a single key.
 fn shared_accounts(target: &Target, keys: &[KeyCheck]) -> Vec<Vec<KeyLabel>> {
     let configured: Vec<_> = target.provider.admission.with_limiter(|limiter| {
         let groups = target.keys.iter().map(|key| limiter.group_of(*key));
@@ -419,7 +420,7 @@ fn deadlines(timeout: Duration) -> CallDeadlines {
     }
 }
 
-/// Runs a small number of futures concurrently and returns their outputs in order.
+/// Runs a small number of futures concurrently and returns their outputs in the order of the futures.
 async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut futures: Vec<_> = futures.map(Box::pin).collect();
     let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();

@@ -22,21 +22,22 @@ use crate::stream::{RawEvent, RawEventStream, StreamLimits};
 use crate::target::Target;
 use crate::transport::{self, Body, SendError};
 
-/// Maximum number of bytes read of an error response.
+/// Maximum number of bytes that are read from the body of an error response.
 const MAX_ERROR_BODY: usize = 64 << 10;
-/// Maximum number of bytes read of a plain response.
+/// Maximum number of bytes in the body of a plain (not streamed) response.
 const MAX_BODY: usize = 256 << 20;
-/// Maximum time to read the body of an error response, whose status is already known.
+/// Maximum time to read the body of an error response after its status was received.
 const ERROR_BODY_GRACE: Duration = Duration::from_secs(5);
-/// Maximum number of bytes buffered before the first content of a stream, in addition to echoes of the request.
+/// Maximum number of bytes that are buffered before the first content of a stream. Copies of the request that the provider echoes in its
+/// first events are allowed in addition.
 const MAX_PREFIX: usize = 1 << 20;
-/// Maximum number of echoes of the request before the first content: in the events queued, created and in progress, and one more for
-/// different escaping.
+/// Maximum number of copies of the request before the first content: one in each of the events "created", "queued" and "in progress", and
+/// one more because the provider may escape characters differently.
 const MAX_ECHOES: usize = 4;
-/// Maximum number of connections that close before the request is written, within one attempt.
+/// Maximum number of times, within one attempt, that a connection closes before the request is written and another connection is tried.
 const MAX_UNSENT: u32 = 8;
 
-/// Timeouts and deadline of a call.
+/// Timeouts and total deadline of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallDeadlines {
     pub(crate) timeouts: Timeouts,
@@ -47,7 +48,8 @@ pub(crate) struct CallDeadlines {
 pub(crate) enum AttemptResponse {
     /// The complete body of a response that is not streamed.
     Complete { head: ResponseHead, body: Bytes },
-    /// A stream that has reached its first content: the events up to there, and the remaining stream.
+    /// A stream that has reached its first content or terminal event: `prefix` contains the events that were read so far, and `events` the
+    /// remaining stream.
     Stream {
         head: ResponseHead,
         prefix: Vec<RawEvent>,
@@ -69,7 +71,8 @@ impl AttemptResponse {
     }
 }
 
-/// Makes one attempt. Marks the permit as used if the request was passed to a connection.
+/// Makes one attempt: sends the request and reads the response up to its first content. Marks the permit as used if the request was passed
+/// to a connection.
 pub(crate) async fn send_attempt(
     target: &Target,
     permit: &mut Permit,
@@ -155,7 +158,8 @@ async fn send(
 
 /// Sends a request and waits for the response head until `head_by`, after which the attempt fails with `late`.
 ///
-/// Calls `on_send` with `true` when the request is passed to a connection, and with `false` if that connection did not write it.
+/// Calls `on_send` with `true` when the request is passed to a connection, and with `false` if that connection closes before it writes the
+/// request.
 pub(crate) async fn send_request(
     target: &Target,
     request: impl Fn() -> Request<Full<Bytes>>,
@@ -222,8 +226,8 @@ pub(crate) fn http_request(
     request
 }
 
-/// Reads a stream up to its first content or terminal event. Until then, or until more than `max_prefix` bytes are buffered, an error is
-/// a failure of the attempt, which can be retried.
+/// Reads a stream up to its first content or terminal event, or until more than `max_prefix` bytes are buffered. An error up to this point
+/// is a failure of the attempt, which can be retried.
 async fn first_content(
     head: ResponseHead,
     mut events: RawEventStream,
@@ -261,7 +265,7 @@ async fn first_content(
                     ..failure
                 });
             }
-            // Without a terminal event, the stream was truncated; a terminal event has returned above.
+            // The stream ended without a terminal event, so it was truncated: a terminal event returns in an arm above.
             None => return Err(Failure::new(FailureKind::Truncated)),
         }
     }
@@ -302,7 +306,7 @@ pub(crate) async fn read_body(mut body: Body, deadlines: &CallDeadlines) -> Resu
     }
 }
 
-/// Returns a failure if the body of a success contains an error or is not JSON.
+/// Returns a failure if the body of a response with a success status contains an error or is not JSON.
 fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), Failure> {
     if let Some(error) = provider_error::find_error_in_success(body) {
         let failure = llmpool_core::failure::classify_in_stream(&error);
@@ -339,7 +343,7 @@ pub(crate) async fn read_failure(
 ) -> Failure {
     let by = (clock::now() + ERROR_BODY_GRACE).min(deadlines.deadline);
     let mut text = BytesMut::new();
-    // If the body is incomplete or late, the status is sufficient.
+    // If the body is incomplete or late, the failure is classified by the status alone.
     let _ = within(by, async {
         while text.len() < MAX_ERROR_BODY
             && let Some(Ok(piece)) = body.data().await
@@ -376,7 +380,7 @@ fn end_of(start: Timestamp, span: Option<Duration>) -> Timestamp {
     span.map_or(Timestamp::MAX, |span| start + span)
 }
 
-/// Returns the future's output, or `None` if it is not ready by `by`.
+/// Returns the output of `future`, or `None` if the future is not ready at the time `by`.
 async fn within<T>(by: Timestamp, future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
     let mut timer = Timer::at(by);

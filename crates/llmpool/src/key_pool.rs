@@ -16,20 +16,22 @@ use crate::limits::{Permit, SharedAdmission};
 use crate::provider::{ApiKey, Provider};
 use crate::secrets::{KeyLabel, Secret};
 
-/// The keys of one provider. Each key has one state and one load, shared by all models that use the pool.
+/// The API keys of one provider. Each key has one health state and one number of attempts in flight, shared by all models that use the
+/// pool.
 ///
-/// A clone is a handle to the same pool. Separately created pools share nothing, even with the same provider id.
+/// A clone is a handle to the same pool. Separately created pools share nothing, even if they have the same provider id.
 #[derive(Clone)]
 pub struct ApiKeyPool {
     pub(crate) provider: Arc<Provider>,
-    /// A target without limits, for leases.
+    /// The target without limits to which leases are charged.
     bare: TargetId,
 }
 
 impl ApiKeyPool {
-    /// Creates a pool of keys without limits. Repeated keys are added once.
+    /// Creates a pool of keys without limits. A key that occurs several times is added once.
     ///
-    /// Fails if there is no key, or if a key is empty or not a valid header value. The error contains the position of the key, never the key.
+    /// Fails if `keys` is empty, or if a key is empty or not a valid header value. The error names the key by its position, starting at 1,
+    /// and never contains the key.
     pub fn new(
         provider_id: impl Into<String>,
         keys: impl IntoIterator<Item = impl Into<Secret>>,
@@ -40,9 +42,9 @@ impl ApiKeyPool {
         )
     }
 
-    /// Creates a pool of keys with limits and weights. For a repeated key the first limits apply.
+    /// Creates a pool of keys with limits and weights. If a key occurs several times, its first limits apply.
     ///
-    /// Fails as [`new`](Self::new) does, and if a key's `rpm` is 0.
+    /// Fails as [`new`](Self::new) does, and also if a key's `rpm` is 0.
     pub fn with_limits(
         provider_id: impl Into<String>,
         keys: impl IntoIterator<Item = (Secret, KeyLimits)>,
@@ -119,23 +121,24 @@ impl ApiKeyPool {
         self.provider.keys.len()
     }
 
-    /// Always `false`: a pool has at least one key.
+    /// Returns `false`: a pool has at least one key.
     pub fn is_empty(&self) -> bool {
         self.provider.keys.is_empty()
     }
 
-    /// Returns the state and load of every key.
+    /// Returns the state of every key and its number of attempts in flight.
     pub fn status(&self) -> Vec<KeyStatus> {
         self.provider.key_status(None, self.key_ids())
     }
 
-    /// Enables or disables a key. Enabling also clears its cooldown. Attempts in flight continue, and waiting calls wait for another key.
+    /// Enables or disables a key. Enabling also clears its cooldown. Attempts in flight continue. Waiting calls may use the other keys.
     /// Returns whether the pool has a key with this label.
     pub fn set_enabled(&self, label: &KeyLabel, enabled: bool) -> bool {
         self.provider.set_enabled(label, enabled)
     }
 
-    /// Leases the least loaded healthy key. The lease occupies one slot until it is dropped. Returns `None` if no key is available now.
+    /// Leases the least loaded healthy key. The lease occupies one concurrency slot of the key until the lease is dropped. Returns `None`
+    /// if no key is available at the moment.
     pub fn least_loaded_key(&self) -> Option<KeyLease> {
         let request = AcquireRequest {
             ticket: Ticket(u64::MAX),
@@ -145,7 +148,7 @@ impl ApiKeyPool {
             deadline: Timestamp::MAX,
         };
         let mut permit = self.provider.admission.try_acquire(self.bare, &request)?;
-        // Requests with a leased key are not observed, so the lease counts as used.
+        // The library does not see the requests that are sent with a leased key, so the lease counts as used.
         permit.mark_used();
         Some(KeyLease {
             key: permit.key()?,
@@ -159,7 +162,7 @@ impl ApiKeyPool {
     }
 }
 
-/// A leased key. Dropping the lease frees its slot.
+/// A lease of a key. Dropping the lease frees its concurrency slot.
 pub struct KeyLease {
     provider: Arc<Provider>,
     key: KeyId,
@@ -167,7 +170,7 @@ pub struct KeyLease {
 }
 
 impl KeyLease {
-    /// Returns the key.
+    /// Returns the leased API key.
     pub fn secret(&self) -> &Secret {
         &self.provider.key(self.key).secret
     }

@@ -1,4 +1,4 @@
-//! Saves the states of keys, and loads them after a restart.
+//! Saves the states of keys to a file, and loads the states after a restart.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -16,8 +16,9 @@ use crate::stored_state::{
 use crate::{clock, random};
 
 impl Providers {
-    /// Saves which keys are disabled or in a cooldown, when each cooldown ends, and which key created each resource to which requests may
-    /// refer. Also saves the number of attempts in flight and the state of the rate limits, for [`saved_status`](Self::saved_status).
+    /// Saves the states of all keys to a file. The file records which keys are disabled, when the cooldown of each key ends, and which key
+    /// created each resource, such as a stored response, to which later requests may refer. The file also records the number of attempts in
+    /// flight and the state of the rate limits, for [`saved_status`](Self::saved_status).
     ///
     /// The file is replaced as a whole. Only the file's owner can read it. The file contains neither keys nor key labels.
     pub fn save_key_states(&self, path: impl AsRef<Path>) -> Result<(), Error> {
@@ -45,8 +46,9 @@ impl Providers {
         state.write(path.as_ref())
     }
 
-    /// Loads what [`save_key_states`](Self::save_key_states) has saved: cooldowns, disabled keys, and which key created which resource.
-    /// Ignores keys that are no longer configured. A key whose cooldown has ended in the meantime is probed before it is used in parallel.
+    /// Loads the key states that [`save_key_states`](Self::save_key_states) saved: cooldowns, disabled keys, and which key created which
+    /// resource. Ignores keys that are no longer configured. A key whose cooldown has ended in the meantime is probed before it is used in
+    /// parallel.
     ///
     /// Returns the number of keys whose state was loaded, which is 0 if the file does not exist. Fails if the file cannot be read or is not
     /// a state file.
@@ -150,7 +152,7 @@ fn load_key(provider: &Provider, id: KeyId, key: &StoredKey, wall_now: Duration)
         return;
     };
     let remaining = Duration::from_millis(key.until.unwrap_or_default()).saturating_sub(wall_now);
-    // A cooldown that is over is loaded too, so that the key is probed before it is used in parallel.
+    // A cooldown that has ended is loaded too, so that the key is probed before it is used in parallel.
     provider
         .admission
         .set_cooldown(id, reason, clock::now() + remaining);

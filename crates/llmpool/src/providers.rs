@@ -20,7 +20,8 @@ use crate::secrets::Secret;
 use crate::target_settings::TargetSettings;
 use crate::transport::{Connect, ConnectionPools, NetConnector};
 
-/// The configured providers and their models. Models of one provider share the load and states of the keys that they have in common.
+/// The configured providers and their models. If two models of one provider use the same key, both models share the key's state, limits and
+/// number of attempts in flight.
 ///
 /// A clone is another handle to the same providers. Loading a file twice creates two independent sets of providers, which do not share
 /// limits or key states.
@@ -30,9 +31,9 @@ pub struct Providers {
 }
 
 struct Shared {
-    /// The configured models by id, `provider/model`.
+    /// The configured models. The map's keys are model ids of the form `provider/model`.
     models: BTreeMap<String, OpenAiCompatible>,
-    /// The provider that environment variables configure, which accepts any model name.
+    /// The provider that environment variables configure, which accepts any model name. `None` if the models come from a file or from code.
     open: Option<OpenProvider>,
     warnings: Vec<Diagnostic>,
 }
@@ -101,7 +102,8 @@ impl Providers {
         Self::with_connector(file.providers, file.warnings, connector)
     }
 
-    /// Creates providers from entries. An entry without a rate limit has none, unlike a model in a provider file, which gets a default.
+    /// Creates providers from entries. A model entry without a rate limit is not rate limited. In contrast, a model in a provider file gets
+    /// a default rate limit.
     pub fn from_entries(providers: impl IntoIterator<Item = ProviderEntry>) -> Result<Self, Error> {
         let connector = Arc::new(NetConnector::from_env());
         Self::with_connector(providers, Vec::new(), connector)
@@ -126,7 +128,8 @@ impl Providers {
         })
     }
 
-    /// Returns the model with the id `provider/model`. The model name alone is enough if only one provider has a model of that name.
+    /// Returns the model with this id, which has the form `provider/model`. The model name alone is enough if only one provider has a model
+    /// of that name.
     ///
     /// Fails with [`ErrorKind::UnknownModel`] if no such model is configured. The [help](Error::help) of the error lists the configured
     /// models.
@@ -157,18 +160,18 @@ impl Providers {
         }
     }
 
-    /// Returns all configured models, ordered by id. Empty if the provider comes from environment variables, because it accepts any model
-    /// name.
+    /// Returns all configured models, ordered by id. Empty if environment variables configure the provider, because that provider accepts
+    /// any model name.
     pub fn models(&self) -> impl Iterator<Item = &OpenAiCompatible> {
         self.shared.models.values()
     }
 
-    /// Returns whether any model name is accepted, as by the provider that [`from_env`](Self::from_env) creates.
+    /// Returns whether any model name is accepted. `true` for the provider that [`from_env`](Self::from_env) creates.
     pub fn accepts_any_model(&self) -> bool {
         self.shared.open.is_some()
     }
 
-    /// Returns the warnings about the provider file; empty without a file.
+    /// Returns the warnings about the provider file. Empty if no file was loaded.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.shared.warnings
     }
@@ -237,7 +240,7 @@ fn account_headers(env: Environment<'_>) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
-/// Adds the models of a provider. One pool contains the keys of all models; each model uses only its own keys.
+/// Adds the models of a provider. A single pool contains the keys of all these models, but each model uses only its own keys.
 fn add_provider(
     provider: ProviderEntry,
     connections: &Arc<ConnectionPools>,
@@ -262,7 +265,8 @@ fn add_provider(
                 let label = entry.secret.label(at + 1);
                 let id = &provider.id;
                 let problem = format!("{id}: {label} has different limits in different models");
-                return Err(Error::new(ErrorKind::Config, problem).with_help("use the same limits in each"));
+                return Err(Error::new(ErrorKind::Config, problem)
+                    .with_help("use the same limits for this key in each model"));
             }
         }
     }

@@ -9,8 +9,8 @@ use crate::provider_entry::{ModelEntry, ProviderEntry};
 use crate::providers::Providers;
 use crate::transport::{Connect, NetConnector};
 
-/// Builds [`Providers`] from models that are configured in code. Models of one provider share the load and states of the keys that they
-/// have in common.
+/// Builds [`Providers`] from models that are configured in code. If two models of one provider use the same key, both models share the
+/// key's state, limits and number of attempts in flight.
 ///
 /// ```
 /// use llmpool::{Limits, ModelEntry, Providers, RateLimit};
@@ -30,14 +30,14 @@ pub struct ProvidersBuilder {
 }
 
 impl Providers {
-    /// Returns a builder without models. Models that are added have no limits unless their settings include limits.
+    /// Returns a builder without models. A model that is added later has no limits unless its [`ModelEntry`] sets limits.
     pub fn builder() -> ProvidersBuilder {
         ProvidersBuilder::default()
     }
 }
 
 impl ProvidersBuilder {
-    /// Adds a model to the provider with this name, which is created with its first model.
+    /// Adds a model to the provider named `provider`. The first model of a name creates the provider.
     pub fn model(mut self, provider: &str, model: ModelEntry) -> Self {
         match self.providers.iter_mut().find(|known| known.id == provider) {
             Some(known) => known.models.push(model),
@@ -55,7 +55,7 @@ impl ProvidersBuilder {
         self
     }
 
-    /// Builds the providers.
+    /// Builds the providers from the added models.
     ///
     /// Fails with [`ErrorKind::Config`] at the first invalid entry: a name that is empty or occurs twice, a provider name that contains a
     /// slash, a model without keys, an invalid base URL, or a limit of 0.
@@ -88,10 +88,12 @@ fn check(provider: &ProviderEntry) -> Result<(), Error> {
             .iter()
             .any(|earlier| earlier.model_name == *name)
         {
-            return Err(error(format!("{id}/{name}: duplicate model")).with_help("rename or remove one"));
+            return Err(
+                error(format!("{id}/{name}: duplicate model")).with_help("rename or remove one of them")
+            );
         }
         if model.api_keys.is_empty() {
-            return Err(error(format!("{id}/{name}: no keys")).with_help("add at least one"));
+            return Err(error(format!("{id}/{name}: no keys")).with_help("add at least one API key"));
         }
         if let Err(error) = endpoint(&model.base_url, "chat/completions") {
             return invalid(format!("{id}/{name}: {error}"));

@@ -1,8 +1,8 @@
-//! The state file: what `save_key_states` stores and `load_key_states` and `saved_status` read.
+//! The state file, which `save_key_states` writes, and which `load_key_states` and `saved_status` read.
 //!
-//! A key is identified by a fingerprint that is salted per file, so that the file reveals nothing about the keys. Responses and encrypted
-//! items are identified by fingerprints too. Timestamps are milliseconds since the Unix epoch, because monotonic clocks of different
-//! processes have different origins.
+//! Keys are identified by fingerprints with a salt that differs in each file, so that the file reveals nothing about the keys. Stored
+//! responses and encrypted items are identified by fingerprints too. Timestamps are milliseconds since the Unix epoch, because monotonic
+//! clocks of different processes have different origins.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ use crate::secrets::Secret;
 /// The version of the file format.
 pub(crate) const VERSION: u32 = 1;
 
-/// The content of a state file. Members that are absent, because an earlier release has written the file, are empty.
+/// The content of a state file. A member that is absent, because an earlier release wrote the file, gets its default value.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct StoredState {
@@ -30,9 +30,9 @@ pub(crate) struct StoredState {
     pub(crate) keys: Vec<StoredKey>,
     #[serde(rename = "made")]
     pub(crate) affinities: Vec<StoredAffinity>,
-    /// The keys with attempts in flight; for display only.
+    /// The keys with attempts in flight, for display only: loading the file ignores them.
     pub(crate) loads: Vec<StoredLoad>,
-    /// The rate limits and wait queues of the models; for display only.
+    /// The rate limits and wait queues of the models, for display only: loading the file ignores them.
     #[serde(rename = "rates")]
     pub(crate) models: Vec<StoredModel>,
 }
@@ -67,7 +67,7 @@ pub(crate) struct StoredAffinity {
     pub(crate) resources: Vec<String>,
 }
 
-/// The number of attempts in flight with a key.
+/// The number of attempts in flight that use one key.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StoredLoad {
     pub(crate) provider: String,
@@ -80,13 +80,14 @@ pub(crate) struct StoredLoad {
 pub(crate) struct StoredModel {
     #[serde(rename = "model")]
     pub(crate) id: String,
-    /// The tokens that are available in the model's rate limit bucket; `None` if the model has no rate limit.
+    /// The number of requests that the token bucket of the model's rate limit would admit at once. `None` if the model has no rate limit.
     pub(crate) available: Option<u32>,
     pub(crate) waiting: usize,
 }
 
 impl StoredKeyState {
-    /// Returns the state to store for a key in a cooldown, or `None` if the cooldown concerns a target and not the key.
+    /// Returns the state to store for a key in a cooldown with this reason, or `None` if a cooldown with this reason concerns a target and
+    /// not the key.
     pub(crate) fn from_cooldown(reason: CooldownReason) -> Option<Self> {
         match reason {
             CooldownReason::Throttled | CooldownReason::Unclear => Some(Self::Throttled),
@@ -123,7 +124,7 @@ impl StoredState {
         Ok(Some(state))
     }
 
-    /// Writes a state file, replacing an existing one.
+    /// Writes a state file to `path`, replacing an existing file.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
         self.replace(path)
             .map_err(|error| unusable(path, &error.to_string()))

@@ -1,11 +1,12 @@
 //! Admission: the wait queues and the limiter of one provider.
 //!
-//! Every change goes through [`Admission`]. A change that may let a waiting request proceed serves the queue heads that it concerns, oldest first
-//! across all targets that compete for the key. It appends to `wakes` the wakers of exactly those requests that were granted or whose time to retry
-//! changed. `W` is the waker type of the library, which calls the wakers after it has released its lock.
+//! Every change goes through [`Admission`]. After a change that may let a waiting request proceed, the queue heads that the change concerns
+//! are served, oldest first across all targets that compete for the key. The wakers of exactly those requests that were granted, or whose
+//! time to retry changed, are appended to `wakes`. `W` is the waker type of the library, which calls the wakers after it has released its
+//! lock.
 //!
-//! Invariant: every grant is either stored in `granted` or handed out, never both. Of the requests that wait for keys of one key set, only the first
-//! that is denied has a time to retry.
+//! Invariants: every grant is either stored in `granted` or handed out, never both. Of the requests that wait for any key of one key set,
+//! only the first denied request has a time to retry.
 
 mod outcome;
 mod serving;
@@ -32,10 +33,10 @@ use super::target::{TargetId, TargetLimits};
 use super::wait_queue::{AcquireRequest, QueuePosition, Ticket, WaitQueue};
 use crate::time::Timestamp;
 
-/// Maximum number of waiting requests per target. Further requests are rejected as [`Rejection::QueueFull`].
+/// Maximum number of waiting requests per target. Further requests are rejected with [`Rejection::QueueFull`].
 pub const MAX_WAITING: usize = 10_000;
 
-/// The wait queues and the limiter of one provider. All changes to either go through this type.
+/// The wait queues and the limiter of one provider. The limiter is changed only through this type.
 #[derive(Debug)]
 pub struct Admission<W> {
     limiter: Limiter,
@@ -43,21 +44,22 @@ pub struct Admission<W> {
     queues: Vec<WaitQueue<Waiter<W>>>,
     /// Number of waiting requests in all queues together.
     waiting: usize,
-    /// Fair clocks of the callers, which order callers in all queues.
+    /// Fair clocks of the callers: virtual times that each grant advances. In every queue, the caller with the earliest clock is served
+    /// next.
     fair: FairClocks,
-    /// For each key set, the queue heads that wait for one of its keys or are about to be served.
+    /// For each key set, the queue heads that wait for a key of the set or are about to be served.
     blocked: Vec<BTreeSet<BlockedHead>>,
-    /// Grants of requests that were served while they waited, until the next [`Admission::poll`] of the request hands the grant out.
+    /// Grants of requests that were served while they waited. The next [`Admission::poll`] of the request removes its grant and returns it.
     granted: BTreeMap<(TargetId, Ticket), Grant>,
 }
 
-/// The head of a queue among those that wait for keys, ordered by its position.
+/// The head of a queue that waits for a key. Heads are ordered by their positions.
 type BlockedHead = (QueuePosition, TargetId, KeyConstraint);
 
 #[derive(Debug)]
 struct Waiter<W> {
     waker: W,
-    /// The denial that the request last received as the head of its queue. `None` if the request has not been the head yet.
+    /// The most recent denial that the request received as the head of its queue. `None` if the request has not been denied as the head.
     wait: Option<Wait>,
 }
 
@@ -82,7 +84,7 @@ impl<W> Admission<W> {
         admission
     }
 
-    /// Adds the queues of targets that have none.
+    /// Adds a queue for each target that has no queue, and a set of blocked heads for each new key set.
     fn add_queues(&mut self) {
         let (targets, sets) = (self.limiter.target_count(), &self.limiter.key_sets().sets);
         self.queues.resize_with(targets, WaitQueue::default);
@@ -91,12 +93,12 @@ impl<W> Admission<W> {
 }
 
 impl<W: Clone> Admission<W> {
-    /// Returns the limiter, for queries.
+    /// Returns the limiter for read-only queries.
     pub fn limiter(&self) -> &Limiter {
         &self.limiter
     }
 
-    /// Adds a key, which no target uses yet.
+    /// Adds a key with these limits. No target uses the key until [`add_target`](Self::add_target) names it.
     pub fn add_key(&mut self, limits: KeyLimits) -> KeyId {
         self.limiter.add_key(limits)
     }
@@ -118,7 +120,7 @@ impl<W: Clone> Admission<W> {
         self.queues[target.index()].count()
     }
 
-    /// Returns a lower bound of the time at which a request that arrives now could be granted.
+    /// Returns a lower bound of the time at which a request that arrives at `now` could be granted.
     pub fn earliest(&mut self, target: TargetId, now: Timestamp) -> Timestamp {
         let queue = &self.queues[target.index()];
         let ahead = queue.ahead(KeyConstraint::Any, Caller::default(), Ticket(u64::MAX));
@@ -126,7 +128,8 @@ impl<W: Clone> Admission<W> {
             .earliest(target, Demand::ONE, ahead, KeyConstraint::Any, now)
     }
 
-    /// Returns what the first waiting request of a target waits for, considering only requests that may use any key. `None` if no such request waits.
+    /// Returns what the first waiting request of a target waits for, considering only requests that may use any key. `None` if the target's
+    /// queue contains no such request.
     pub fn wait_reason(&mut self, target: TargetId, now: Timestamp) -> Option<WaitReason> {
         let head = self.queues[target.index()].head(KeyConstraint::Any)?;
         let demand = head.request.demand;
@@ -168,7 +171,8 @@ impl<W: Clone> Admission<W> {
         self.queue(target, request, waker, now, wakes)
     }
 
-    /// Queues a request that cannot be granted at once, or rejects the request if it could not be granted before its deadline.
+    /// Queues a request that cannot be granted at once. Rejects the request if it could not be granted by its deadline or if the queue is
+    /// full.
     fn queue(
         &mut self,
         target: TargetId,
@@ -195,7 +199,8 @@ impl<W: Clone> Admission<W> {
         self.poll(target, request, waker, now, wakes)
     }
 
-    /// Polls a queued request. To be called when the request is woken, and at the time of its last [`AdmissionOutcome::Wait`].
+    /// Polls a queued request. Must be called when the request's waker is called, and at the time in the most recent
+    /// [`AdmissionOutcome::Wait`].
     pub fn poll(
         &mut self,
         target: TargetId,
@@ -254,8 +259,8 @@ impl<W: Clone> Admission<W> {
         self.serve_after(grant, made_room, now, wakes);
     }
 
-    /// Corrects the tokens of a grant: see [`Limiter::settle`]. Settle before the release, so that the freed tokens and the freed slot go to the
-    /// oldest waiting request together.
+    /// Corrects the tokens of a grant: see [`Limiter::settle`]. Settle a grant before releasing it, so that the oldest waiting request
+    /// receives the freed tokens and the freed slot together.
     pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp, wakes: &mut Vec<W>) {
         if self.limiter.settle(grant, tokens, now) {
             self.serve_after(grant, true, now, wakes);
@@ -277,7 +282,7 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Records that the provider refused an attempt because of its key: see [`Limiter::record_refusal`].
+    /// Records that the provider refused an attempt because of the key: see [`Limiter::record_refusal`].
     pub fn record_refusal(
         &mut self,
         grant: &Grant,
@@ -291,7 +296,7 @@ impl<W: Clone> Admission<W> {
         cooldown
     }
 
-    /// Records that an attempt failed because of its target: see [`Limiter::record_target_failure`].
+    /// Records a failure of an attempt that is blamed on the target: see [`Limiter::record_target_failure`].
     pub fn record_target_failure(
         &mut self,
         grant: &Grant,
@@ -303,7 +308,7 @@ impl<W: Clone> Admission<W> {
         self.serve_target(grant.target(), now, wakes);
     }
 
-    /// Records the rate limits that a response reports for its key: see [`Limiter::record_limits`].
+    /// Records the rate limits that a response reports for the key of its request: see [`Limiter::record_limits`].
     pub fn record_limits(
         &mut self,
         grant: &Grant,
@@ -315,7 +320,7 @@ impl<W: Clone> Admission<W> {
         self.serve_key(grant.key(), now, wakes);
     }
 
-    /// Reverts a cooldown: see [`Limiter::restore`].
+    /// Reverts a cooldown of a key: see [`Limiter::restore`].
     pub fn restore(&mut self, cooldown: ProvisionalCooldown, now: Timestamp, wakes: &mut Vec<W>) {
         self.limiter.restore(cooldown, now);
         self.serve_key(Some(cooldown.key()), now, wakes);
@@ -382,7 +387,8 @@ impl<W: Clone> Admission<W> {
         self.limiter.try_spend_retry(target, now)
     }
 
-    /// Serves the queues that a change to a grant concerns: those that wait for its key and, if `target_changed`, those of its target.
+    /// Serves the queues that a change to a grant concerns: the queues that wait for the grant's key and, if `target_changed`, the queues
+    /// of the grant's target.
     #[inline(always)]
     fn serve_after(&mut self, grant: &Grant, target_changed: bool, now: Timestamp, wakes: &mut Vec<W>) {
         if target_changed {

@@ -1,14 +1,14 @@
-//! Denials of an acquire: for now, or forever.
+//! Reasons why an attempt is denied, either until some later time or for as long as the limits stay the same.
 
 use super::demand::Demand;
 use super::key::KeyAvailability;
 use super::limits::LimitKind;
 use crate::time::Timestamp;
 
-/// Why [`Limiter::acquire`](super::limiter::Limiter::acquire) reserved nothing.
+/// Why [`Limiter::acquire`](super::limiter::Limiter::acquire) denied a request. A denied request reserves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
-    /// Denied for now.
+    /// The request is denied for now and can be retried.
     Wait(Wait),
     /// The request can never be granted under the current limits.
     Unsatisfiable(Unsatisfiable),
@@ -17,9 +17,10 @@ pub enum Denial {
 /// When to retry a denied request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Time of the next retry. [`Timestamp::MAX`] if the passing of time alone does not help.
+    /// Time at which to retry the request. [`Timestamp::MAX`] if the passing of time alone is not sufficient: for example, an attempt in
+    /// flight must end, or a disabled key must be enabled.
     pub until: Timestamp,
-    /// Whether the request might be granted earlier, when an attempt in flight ends.
+    /// Whether the end of an attempt in flight might let the request be granted before `until`.
     pub slot: bool,
     /// What the request waits for.
     pub why: WaitReason,
@@ -32,13 +33,15 @@ pub enum WaitReason {
     Target(LimitKind),
     /// A free concurrency slot of the target.
     TargetConcurrency,
-    /// The end of the target's cooldown, or of the probe that tests the target afterwards.
+    /// The end of the target's cooldown, or the end of a probe. A probe is an attempt that tests the target after a cooldown; other
+    /// attempts wait for its result.
     TargetCooldown,
-    /// A rate limit, token limit or daily limit of the keys: no usable key has enough left. Holds the limit of the key that becomes available first.
+    /// A rate limit, token limit or daily limit of the keys or their quota groups: each usable key has reached a limit. Contains the kind
+    /// of limit that delays the key that becomes available first.
     KeyLimits(LimitKind),
-    /// A free concurrency slot, or the end of a probe, of any key.
+    /// The end of an attempt in flight that occupies a concurrency slot of a key or probes a key after a cooldown.
     KeyConcurrency,
-    /// A usable key: all keys are disabled, cooling down or denied. Holds the availability of the key that becomes usable first.
+    /// A usable key: all keys are disabled, cooling down or denied. Contains the availability of the key that becomes usable first.
     KeysUnavailable(KeyAvailability),
 }
 
@@ -55,12 +58,12 @@ impl WaitReason {
 /// Why a request can never be granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsatisfiable {
-    /// The request needs more requests at once than a limit allows.
+    /// The request counts as more requests than a limit ever allows at once.
     MoreThanCapacity {
         /// Maximum number of requests that the limit allows at once.
         capacity: u32,
     },
-    /// The request needs more tokens than the limit allows per minute.
+    /// The request needs more tokens than the token limit allows per minute.
     MoreTokensThanLimit {
         /// Estimated tokens of the request.
         tokens: u32,

@@ -1,22 +1,24 @@
-//! The reservation of one attempt.
+//! Permission for one attempt, and what the attempt reserves.
 
 use super::demand::Demand;
 use super::key::KeyId;
 use super::limit_set::Charge;
 use super::target::TargetId;
 
-/// Permission for one attempt, which reserves its demand and concurrency slots in the limiter.
+/// Permission for one attempt. Until the grant is released, the attempt occupies one concurrency slot each of its target, key and quota
+/// group.
 ///
 /// Invariant: every grant is passed to [`Limiter::release`](super::limiter::Limiter::release) exactly once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     pub(super) target: TargetId,
     pub(super) key: Option<KeyId>,
-    /// Epoch of the target's health at the start of the attempt.
+    /// Epoch of the target's health when the attempt started. If the epoch has changed since, the response to the attempt is stale.
     pub(super) epoch: u32,
-    /// Charged demand. The tokens are an estimate until they are settled.
+    /// Demand that was charged to the limits. The number of tokens is an estimate until
+    /// [`Limiter::settle`](super::limiter::Limiter::settle) corrects it.
     pub(super) demand: Demand,
-    /// Whether the tokens are still an estimate, of which settling may return a part.
+    /// Whether the tokens of `demand` are still an estimate, so that some of them may be returned.
     pub(super) unsettled: bool,
     /// Sequence number under which the attempt was charged to the token buckets.
     pub(super) seq: u64,
@@ -27,7 +29,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Returns the reserved key. `None` if the target has no keys (a bare token bucket).
+    /// Returns the key that the attempt uses. `None` if the target has no keys and only its own limits apply.
     #[inline(always)]
     pub fn key(&self) -> Option<KeyId> {
         self.key

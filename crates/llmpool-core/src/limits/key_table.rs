@@ -1,9 +1,10 @@
 //! All keys of one provider and their quota groups.
 //!
-//! The keys of a quota group share the group's limits and the cooldowns for rate limits and quota. A key's own limits, its rejection by the provider
-//! and its being disabled concern the key alone. The cost of an operation grows with the number of keys in one group.
+//! The keys of a quota group share the group's limits and the cooldowns for rate limits and quota. Three things concern a single key: its
+//! own limits, a rejection of the key by the provider, and whether the user has disabled the key. The cost of a change to a key grows with
+//! the number of keys in its group.
 //!
-//! Invariant: `in_flight` of a key or group equals the number of its attempts that have not been released.
+//! Invariant: `in_flight` of a key or quota group equals the number of its attempts whose grants have not been released.
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub(super) struct KeyTable {
     groups: Vec<QuotaGroup>,
 }
 
-/// A cooldown that can be reverted. Reverting is needed if the request, not the key, turns out to be the cause of a refusal.
+/// A cooldown that can be reverted. The caller reverts the cooldown if the request, not the key, turns out to be the cause of the refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProvisionalCooldown {
     key: KeyId,
@@ -34,7 +35,7 @@ pub struct ProvisionalCooldown {
 }
 
 impl ProvisionalCooldown {
-    /// Returns the key that cools down.
+    /// Returns the key of the refused attempt. The cooldown applies to this key or to its quota group.
     pub fn key(&self) -> KeyId {
         self.key
     }
@@ -47,7 +48,7 @@ impl KeyTable {
         id
     }
 
-    /// Joins keys into one quota group. If a key already belongs to a group, the whole group joins.
+    /// Joins keys into one quota group with these limits. If a key already belongs to a group, all keys of that group join.
     pub(super) fn join(
         &mut self,
         keys: &[KeyId],
@@ -107,7 +108,8 @@ impl KeyTable {
         &self.groups[self.current(group)].members
     }
 
-    /// Returns the keys that a change of this key can affect: all keys of its quota group, or the key alone if it belongs to none.
+    /// Returns the keys that a change of the key `id` can affect: all keys of its quota group, or `id` alone if the key belongs to no
+    /// group.
     pub(super) fn group_members(&self, id: KeyId) -> &[KeyId] {
         match self.group_of(id) {
             Some(group) => &group.members,
@@ -131,8 +133,8 @@ impl KeyTable {
         }
     }
 
-    /// Returns the end and the reason of the cooldown of the key or its quota group, also if it is being probed. If both have a cooldown, the one
-    /// that ends later counts.
+    /// Returns the end and the reason of the cooldown of the key or its quota group, including a cooldown that is being probed. If both are
+    /// in a cooldown, returns the cooldown that ends later.
     pub(super) fn known_cooldown(&self, id: KeyId) -> Option<(Timestamp, CooldownReason)> {
         let own = self.keys[id.index()].health.state().cooldown();
         let group = self.group_of(id);
@@ -140,8 +142,8 @@ impl KeyTable {
         own.into_iter().chain(group).max_by_key(|(until, _)| *until)
     }
 
-    /// Returns the end of the cooldowns of the key and its quota group, whichever is later. [`Timestamp::MAX`] if the key is disabled; `None` if
-    /// there is no cooldown, or it is being probed.
+    /// Returns the later end of the cooldowns of the key and its quota group. [`Timestamp::MAX`] if the key is disabled. `None` if neither
+    /// has a cooldown; a cooldown that is being probed does not count.
     fn cooldown_until(&self, id: KeyId) -> Option<Timestamp> {
         let key = &self.keys[id.index()];
         if key.disabled {
@@ -151,8 +153,8 @@ impl KeyTable {
         key.health.cooldown_until().max(group)
     }
 
-    /// Returns the time from which the key is available for `demand`, apart from occupied slots, and the limit that delays it longest. Without a
-    /// limit, the reason is a cooldown. Returns `None` if the key is available at `now`.
+    /// Returns the time from which the key is available for `demand`, apart from occupied slots, and the limit that delays the key longest.
+    /// The limit is `None` if a cooldown delays the key longest. Returns `None` if the key is available at `now`.
     pub(super) fn available_at(
         &self,
         id: KeyId,
@@ -172,8 +174,8 @@ impl KeyTable {
         limited.max(cooldown.map(|until| (until, None)))
     }
 
-    /// Returns whether attempts in flight make the key unavailable, because they use all slots or probe the key. A quota group's slots and probes
-    /// count too.
+    /// Returns whether attempts in flight make the key unavailable, because these attempts occupy all slots or probe the key. The slots and
+    /// probes of the key's quota group count too.
     #[inline(always)]
     pub(super) fn is_occupied(&self, id: KeyId) -> bool {
         let key = &self.keys[id.index()];
@@ -229,7 +231,7 @@ impl KeyTable {
         [Some((&mut key.limit_set, reservation.charge)), group]
     }
 
-    /// Frees the slots of a reservation. A probe that is still running ends without a response.
+    /// Frees the slots of a reservation. If the attempt was the last running probe and received no response, the next attempt probes again.
     pub(super) fn release(&mut self, id: KeyId, reservation: &KeyReservation) {
         let key = &mut self.keys[id.index()];
         key.limit_set.in_flight -= 1;
@@ -251,8 +253,8 @@ impl KeyTable {
         own || group
     }
 
-    /// Records that an attempt was refused because of its key or quota group. Returns the started cooldown, which can be reverted; `None` if the
-    /// refusal started none.
+    /// Records that an attempt was refused because of its key or quota group. Returns the cooldown that the refusal started, so that the
+    /// caller can revert it, or `None` if the refusal started no cooldown.
     pub(super) fn record_refusal(
         &mut self,
         id: KeyId,
@@ -279,7 +281,8 @@ impl KeyTable {
         })
     }
 
-    /// Returns the limits to which the rates observed for this key apply: those of its quota group, or of the key alone if it belongs to none.
+    /// Returns the limit set that observed rates of the key tighten: the limit set of its quota group, or the key's own limit set if the
+    /// key belongs to no group.
     pub(super) fn shared_limits_mut(&mut self, id: KeyId) -> &mut LimitSet {
         match self.keys[id.index()].group {
             Some(group) => &mut self.groups[group].limit_set,
@@ -287,13 +290,14 @@ impl KeyTable {
         }
     }
 
-    /// Reverts a cooldown, unless the health has changed since the cooldown started.
+    /// Reverts a cooldown, unless the health of the key or quota group in cooldown has changed since the cooldown started.
     pub(super) fn restore(&mut self, cooldown: ProvisionalCooldown) {
         self.health_mut(cooldown.key, cooldown.of_group)
             .restore(cooldown.before);
     }
 
-    /// Sets a cooldown of the key, or of its quota group if the reason concerns the whole group. Has no effect if a current cooldown ends later.
+    /// Sets a cooldown of the key, or of its quota group if the reason concerns the whole group. Has no effect if a current cooldown ends
+    /// at `until` or later.
     pub(super) fn set_cooldown(&mut self, id: KeyId, reason: CooldownReason, until: Timestamp) {
         let health = self.health_mut(id, reason.is_of_group());
         if health.cooldown_until().is_none_or(|known| known < until) {
@@ -318,7 +322,7 @@ impl KeyTable {
         }
     }
 
-    /// Returns whether a constraint allows a key.
+    /// Returns whether a request with this constraint may use the key.
     pub(super) fn allows(&self, constraint: KeyConstraint, id: KeyId) -> bool {
         match constraint {
             KeyConstraint::Any => true,
@@ -327,14 +331,15 @@ impl KeyTable {
         }
     }
 
-    /// The limits of a key, then those of its group, which observed limits belong to.
+    /// Returns the limit set of the key, followed by the limit set of its quota group if the key belongs to one. Observed limits are stored
+    /// in the last item.
     pub(super) fn limit_sets(&self, id: KeyId) -> impl Iterator<Item = &LimitSet> {
         let group = self.group_of(id).map(|group| &group.limit_set);
         std::iter::once(&self.keys[id.index()].limit_set).chain(group)
     }
 }
 
-/// Returns the items in order, without repetitions.
+/// Returns the items in ascending order, without duplicates.
 pub(super) fn sorted<T: Ord>(mut items: Vec<T>) -> Vec<T> {
     items.sort_unstable();
     items.dedup();

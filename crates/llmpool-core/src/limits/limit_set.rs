@@ -1,6 +1,6 @@
 //! A limit set: the counters behind all limits of one target, key or quota group.
 //!
-//! An attempt is charged to every counter of the set or to none. Each counter refills independently.
+//! An attempt is charged to all counters of the set at once. Each counter refills independently.
 
 use super::bucket::{Bucket, BucketDenied};
 use super::demand::Demand;
@@ -15,9 +15,10 @@ pub(super) struct LimitSet {
     pub(super) in_flight: u32,
     /// Maximum number of attempts in flight. `u32::MAX` if unlimited.
     slots: u32,
-    /// Buckets and windows; `None` if no limit needs one. Boxed because most keys have only slots and should lie close together in memory.
+    /// Token buckets and sliding windows. `None` if only the number of attempts in flight is limited. Boxed because most keys have no
+    /// counters: their limit sets then stay small and close together in memory.
     counters: Option<Box<Counters>>,
-    /// Limits that the provider has revealed, where they are stricter than the configured ones.
+    /// Limits that the provider has revealed in responses. Observed limits apply in addition to the configured limits.
     pub(super) observed: ObservedLimits,
     limits: Box<Limits>,
 }
@@ -26,12 +27,13 @@ pub(super) struct LimitSet {
 struct Counters {
     buckets: [Option<Bucket>; 2],
     tokens: Option<SlidingWindow>,
-    /// Tokens charged by attempts that are not settled yet. Some of them may be returned.
+    /// Number of charged tokens that are still an estimate. Some of these tokens may be returned when the actual number is known.
     unsettled: u64,
     day: Option<SlidingWindow>,
 }
 
-/// Where an attempt is counted in the windows, for later corrections. Buckets identify the attempt by its sequence number instead.
+/// The places where an attempt is counted in the sliding windows, for later corrections. Buckets identify the attempt by its sequence
+/// number instead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Charge {
     tokens: Option<WindowCharge>,
@@ -56,7 +58,8 @@ impl LimitSet {
         &self.limits
     }
 
-    /// Replaces the configured limits. Earlier charges keep counting, and the change adds no new allowance.
+    /// Replaces the configured limits. Earlier attempts still count against the new limits, so the change itself makes no additional
+    /// request possible.
     pub(super) fn set_limits(&mut self, limits: Limits, seq: u64, now: Timestamp) {
         *self.limits = limits;
         let per_minute = limits.per_minute_bucket();
@@ -100,7 +103,7 @@ impl LimitSet {
         self.tokens().is_some()
     }
 
-    /// Returns whether a rate limit keeps waiting attempts from starting all at once.
+    /// Returns whether a configured or observed rate limit applies, which keeps waiting attempts from starting all at once.
     pub(super) fn is_paced(&self) -> bool {
         let counters = self.counters.as_ref();
         counters.is_some_and(|counters| counters.buckets.iter().any(Option::is_some))
@@ -112,8 +115,8 @@ impl LimitSet {
         self.in_flight < self.slots
     }
 
-    /// Returns the time at which buckets, windows and observed limits all admit `demand`, and the limit that does so last. `None` if they do at
-    /// `now`.
+    /// Returns the time from which the buckets, windows and observed limits all admit `demand`, and the kind of the limit that admits
+    /// `demand` last. `None` if all of them admit `demand` at `now`.
     #[inline(always)]
     pub(super) fn available_at(&self, demand: Demand, now: Timestamp) -> Option<(Timestamp, LimitKind)> {
         let counters = self.counters.as_ref();
@@ -122,7 +125,7 @@ impl LimitSet {
         counted.max(Some((observed, LimitKind::Requests)).filter(|_| observed > now))
     }
 
-    /// Charges an attempt to all counters, even beyond a limit.
+    /// Charges an attempt to all counters, even if the attempt exceeds a limit.
     #[inline(always)]
     pub(super) fn charge(&mut self, demand: Demand, seq: u64, now: Timestamp) -> Charge {
         self.in_flight += 1;
@@ -133,7 +136,8 @@ impl LimitSet {
         }
     }
 
-    /// Declares the tokens of a charge final: they are no longer an estimate.
+    /// Marks the charged tokens of an attempt as final, so that they no longer count as unsettled. `tokens` is the number of charged
+    /// tokens.
     pub(super) fn close(&mut self, charge: Charge, tokens: u32) {
         if let (Some(_), Some(counters)) = (charge.tokens, &mut self.counters) {
             counters.unsettled = counters.unsettled.saturating_sub(tokens.into());
@@ -153,7 +157,7 @@ impl LimitSet {
         self.settle(charge, demand.tokens, 0);
     }
 
-    /// Corrects the tokens of a charge from `before` to `tokens`. Returns whether that makes tokens available.
+    /// Corrects the tokens of a charge from `before` to `tokens`. Returns whether the correction makes tokens available.
     #[inline(always)]
     pub(super) fn settle(&mut self, charge: Charge, before: u32, tokens: u32) -> bool {
         let counters = self.counters.as_mut();
@@ -166,14 +170,16 @@ impl LimitSet {
         }
     }
 
-    /// Reduces every bucket to at most one request. Called after a cooldown, so that waiting attempts are paced instead of starting all at once.
+    /// Reduces the level of every bucket to at most one request. Called after a cooldown, so that waiting attempts are paced instead of
+    /// starting all at once.
     pub(super) fn resume(&mut self, seq: u64, now: Timestamp) {
         for bucket in self.buckets_mut() {
             bucket.cap_at(1, seq, now);
         }
     }
 
-    /// Adds the charges of another limit set. The number of recent requests in `other` is unknown, so every bucket is reduced to at most one request.
+    /// Adds the charges of another limit set. The number of recent requests in `other` is unknown, so the level of every bucket is reduced
+    /// to at most one request.
     pub(super) fn merge(&mut self, other: &Self, seq: u64, now: Timestamp) {
         self.resume(seq, now);
         if let (Some(own), Some(other)) = (&mut self.counters, &other.counters) {
@@ -181,7 +187,8 @@ impl LimitSet {
         }
     }
 
-    /// Returns a limit that can never admit `demand`, with the maximum that it admits. `None` if there is no such limit.
+    /// Returns the kind of a limit that can never admit `demand`, and the maximum that this limit admits. `None` if every limit can admit
+    /// `demand`.
     pub(super) fn exceeded_limit(&self, demand: Demand) -> Option<(LimitKind, u32)> {
         if self.limits.per_minute_bucket().is_err() {
             return Some((LimitKind::Requests, 0));
@@ -197,8 +204,8 @@ impl LimitSet {
             .map(|limit| (LimitKind::Tokens, limit))
     }
 
-    /// Returns a lower bound of the time at which `demand` is admitted after `ahead` other requests. Unsettled tokens and the tokens of the requests
-    /// ahead are not counted, because they may turn out to be unused.
+    /// Returns a lower bound of the time at which `demand` is admitted if `ahead` other requests are admitted first. The tokens of those
+    /// requests and unsettled tokens are not counted, because they may turn out to be unused.
     pub(super) fn ready_at(&self, demand: Demand, ahead: u64, now: Timestamp) -> Timestamp {
         let requests = ahead + u64::from(demand.requests);
         let buckets = self.buckets().map(|bucket| bucket.ready_at(requests, now));
@@ -220,7 +227,7 @@ impl LimitSet {
         self.unsettled() > 0
     }
 
-    /// Fills the buckets and clears the windows.
+    /// Fills the token buckets and clears the sliding windows.
     pub(super) fn reset(&mut self, seq: u64) {
         if let Some(counters) = &mut self.counters {
             counters.reset(seq);
@@ -251,7 +258,8 @@ impl Counters {
         }
     }
 
-    /// Returns the time at which all counters admit `demand`, and the limit that does so last. `None` if they do at `now`.
+    /// Returns the time from which all counters admit `demand`, and the kind of the limit that admits `demand` last. `None` if all counters
+    /// admit `demand` at `now`.
     fn available_at(&self, demand: Demand, now: Timestamp) -> Option<(Timestamp, LimitKind)> {
         let windows = [
             (&self.tokens, demand.tokens, LimitKind::Tokens),

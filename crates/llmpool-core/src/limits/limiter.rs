@@ -1,10 +1,11 @@
 //! The limiter: all limits of one provider, checked and charged in one step.
 //!
-//! Keys are shared by all targets that use them, so a key has one load across all models. An acquire either reserves everything that the attempt
-//! needs, or nothing. A denial says what the request waits for and when to retry, or that the request can never be granted.
+//! A key is shared by all targets that use it, so a key has one load across all models. [`Limiter::acquire`] reserves either everything
+//! that the attempt needs, or nothing. A denial contains what the request waits for and when to retry, or says that the request can never
+//! be granted.
 //!
-//! Invariant: the attempts in flight are the grants that have not been released. A grant that is released unused leaves every limit as if the grant
-//! had never existed.
+//! Invariants: the attempts in flight are the grants that have not been released. Releasing an unused grant restores every limit to the
+//! state as if the grant had never existed.
 
 mod denials;
 mod queries;
@@ -43,16 +44,16 @@ impl Limiter {
         Self::default()
     }
 
-    /// Adds a key, which no target uses yet.
+    /// Adds a key with these limits. No target uses the key until [`add_target`](Self::add_target) names it.
     pub fn add_key(&mut self, limits: KeyLimits) -> KeyId {
         self.key_sets.add_key();
         self.key_table.add(limits)
     }
 
-    /// Joins keys into one quota group that shares `limits` and the cooldowns for rate limits and quota. If a key already belongs to a group, the
-    /// whole group joins.
+    /// Joins keys into one quota group, whose keys share `limits` and the cooldowns for rate limits and quota. If a key already belongs to
+    /// a group, all keys of that group join.
     ///
-    /// Each key also keeps its own limits. `learn`: whether observed limits tighten the limits of the group.
+    /// Each key also keeps its own limits. `learn`: whether limits that the provider reveals in responses tighten the limits of the group.
     pub fn join_keys(&mut self, keys: &[KeyId], limits: Limits, learn: bool, now: Timestamp) -> QuotaGroupId {
         let seq = self.next_seq();
         let group = self.key_table.join(keys, limits, learn, seq, now);
@@ -76,7 +77,8 @@ impl Limiter {
         TargetId((self.targets.len() - 1) as u32)
     }
 
-    /// Replaces the limits of a target. Earlier charges keep counting, and the change adds no new allowance.
+    /// Replaces the limits of a target. Earlier attempts still count against the new limits, so the change itself makes no additional
+    /// request possible.
     pub fn set_target_limits(&mut self, target: TargetId, limits: impl Into<TargetLimits>, now: Timestamp) {
         let TargetLimits { limits, breaker } = limits.into();
         let seq = self.next_seq();
@@ -85,7 +87,7 @@ impl Limiter {
         target.breaker = breaker;
     }
 
-    /// Reserves what one attempt needs, including a slot of the least loaded usable key.
+    /// Reserves what one attempt needs, including a slot of the least loaded usable key. On a denial, reserves nothing.
     #[inline(always)]
     pub fn acquire(
         &mut self,
@@ -107,7 +109,7 @@ impl Limiter {
         }
     }
 
-    /// Returns the least loaded key that an attempt may use, without reserving anything.
+    /// Returns the least loaded key that an attempt may use; `None` if no key is usable. Reserves nothing.
     #[inline(always)]
     fn find_key(
         &mut self,
@@ -120,7 +122,7 @@ impl Limiter {
         let key_table = &self.key_table;
         let key_set = &mut self.key_sets.sets[(*key_set)?];
         key_set.least_loaded_that(key_table, now, |id| {
-            // The set offers only keys that are usable for one request, so a larger demand is checked here.
+            // The key set offers every key that is usable for a demand of one request, so a larger demand is checked here.
             key_table.allows(constraint, id)
                 && !denials.denies(id, now)
                 && (demand == Demand::ONE || key_table.available_at(id, demand, now).is_none())
@@ -154,10 +156,11 @@ impl Limiter {
         grant
     }
 
-    /// Releases a grant. Afterwards the grant may only be settled.
+    /// Ends the attempt of a grant and frees its slots. After the release, only [`settle`](Self::settle) may still be called with the
+    /// grant.
     ///
-    /// `used`: whether the request was handed to a connection; an unused grant is refunded. Returns whether the release makes room in the limits of
-    /// the target, as opposed to those of its key.
+    /// `used`: whether the request was handed to a connection. The demand of an unused grant is refunded. Returns whether the release may
+    /// make room in the limits of the target; room in the limits of the key does not count.
     #[inline(always)]
     pub fn release(&mut self, grant: &mut Grant, used: bool, now: Timestamp) -> bool {
         self.close(grant);
@@ -175,7 +178,7 @@ impl Limiter {
             self.key_table.release(id, &grant.reservation);
             self.key_sets.update(id, &self.key_table, now);
         }
-        // A request that waits for tokens may now learn that these tokens are not returned.
+        // Reported as room: a request that waits for estimated tokens to be returned must learn that these tokens are now final.
         let had_tokens = grant.demand.tokens > 0;
         if !used {
             grant.demand.tokens = 0;
@@ -183,7 +186,7 @@ impl Limiter {
         !used || was_full || was_probe || had_tokens
     }
 
-    /// Corrects the tokens of a grant from the estimate to the actual number, `tokens`. Returns whether that makes tokens available.
+    /// Replaces the estimated tokens of a grant by `tokens`, the actual number. Returns whether the correction makes tokens available.
     #[inline(always)]
     pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp) -> bool {
         self.close(grant);
@@ -198,7 +201,7 @@ impl Limiter {
         made_room
     }
 
-    /// Declares the charged tokens of a grant final: they are no longer an estimate.
+    /// Marks the charged tokens of a grant as final, so that no waiting request expects some of these tokens to be returned.
     #[inline(always)]
     fn close(&mut self, grant: &mut Grant) {
         if std::mem::take(&mut grant.unsettled) {
@@ -218,7 +221,8 @@ impl Limiter {
         std::iter::once((target, grant.charge)).chain(keys.into_iter().flatten().flatten())
     }
 
-    /// Records that an attempt succeeded, which shows that its key and target are healthy. Returns whether any of them was not healthy before.
+    /// Records that an attempt succeeded, which shows that its key and target are healthy. Returns whether the health of the key, its quota
+    /// group or the target changed.
     #[inline(always)]
     pub fn record_success(&mut self, grant: &Grant, now: Timestamp) -> bool {
         let target = &mut self.targets[grant.target.index()];
@@ -235,10 +239,10 @@ impl Limiter {
         changed
     }
 
-    /// Records that the provider refused an attempt because of its key, and starts a cooldown of the key.
+    /// Records that the provider refused an attempt because of the attempt's key, and starts a cooldown of the key or its quota group.
     ///
-    /// The cooldown lasts for `duration`. If that is `None`, it lasts for a default time that doubles with each refusal in a row. Returns the
-    /// cooldown, which can be reverted; `None` if the refusal started none.
+    /// The cooldown lasts for `duration`. If `duration` is `None`, the cooldown lasts for a default time that doubles with each consecutive
+    /// refusal. Returns the cooldown so that the caller can revert it, or `None` if the refusal started no cooldown.
     pub fn record_refusal(
         &mut self,
         grant: &Grant,
@@ -263,9 +267,10 @@ impl Limiter {
         cooldown
     }
 
-    /// Records that an attempt failed because of its target.
+    /// Records a failure of an attempt that is blamed on the target, not on the key.
     ///
-    /// The target cools down for `duration`. If that is `None`, it cools down only if the failure opens its circuit breaker.
+    /// The target cools down for `duration`. If `duration` is `None`, the target cools down only if the failure opens the target's circuit
+    /// breaker.
     pub fn record_target_failure(&mut self, grant: &Grant, duration: Option<Duration>, now: Timestamp) {
         let target = &mut self.targets[grant.target.index()];
         target.failures = target.failures.saturating_add(1);
@@ -277,12 +282,13 @@ impl Limiter {
         } else if broken || (probed && target.breaker.is_some()) {
             health.record_refusal(epoch, CooldownReason::Broken, None, now);
         } else if probed {
-            // Without a breaker, only a duration that the provider names starts a cooldown.
+            // Without a breaker, a failure without `duration` starts no cooldown.
             health.record_success(epoch);
         }
     }
 
-    /// Records the rate limits that a response reports for its key. They become observed limits.
+    /// Records the rate limits that a response reports for the key of its request. These observed limits apply in addition to the
+    /// configured limits.
     pub fn record_limits(&mut self, grant: &Grant, snapshots: &LimitSnapshots, now: Timestamp) {
         let Some(id) = grant.key() else { return };
         let limit_set = self.key_table.shared_limits_mut(id);
@@ -291,7 +297,7 @@ impl Limiter {
         self.key_sets.update(id, &self.key_table, now);
     }
 
-    /// Reverts a cooldown, unless the key's health has changed since the cooldown started.
+    /// Reverts a cooldown, unless the health of the key or quota group in cooldown has changed since the cooldown started.
     pub fn restore(&mut self, cooldown: ProvisionalCooldown, now: Timestamp) {
         self.key_table.restore(cooldown);
         self.key_sets.update(cooldown.key(), &self.key_table, now);
@@ -310,13 +316,14 @@ impl Limiter {
         self.key_sets.update(key, &self.key_table, now);
     }
 
-    /// Sets a cooldown that is known from elsewhere, for example from an earlier run. Has no effect if a current cooldown ends later.
+    /// Sets a cooldown that is known from another source, for example an earlier run. Has no effect if a current cooldown ends at `until`
+    /// or later.
     pub fn set_cooldown(&mut self, key: KeyId, reason: CooldownReason, until: Timestamp, now: Timestamp) {
         self.key_table.set_cooldown(key, reason, until);
         self.key_sets.update(key, &self.key_table, now);
     }
 
-    /// Fills the buckets of a target and clears its windows: see [`Limiter::reset`].
+    /// Fills the token buckets of a target and clears its sliding windows.
     pub fn reset(&mut self, target: TargetId) {
         let seq = self.next_seq();
         self.targets[target.index()].limit_set.reset(seq);

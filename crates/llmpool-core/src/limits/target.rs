@@ -1,4 +1,4 @@
-//! A target of the limiter: its limits, circuit breaker and health, regardless of the keys.
+//! A target, usually one model of a provider: the limits, circuit breaker and health that apply to the target regardless of the key.
 
 use super::demand::Demand;
 use super::denial::{Denial, Unsatisfiable, Wait, WaitReason};
@@ -10,7 +10,7 @@ use super::rate_limit::RateLimit;
 use crate::routing::budget::RetryBudget;
 use crate::time::Timestamp;
 
-/// Index of a target in its limiter.
+/// Identifier of a target within its limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetId(pub(super) u32);
 
@@ -26,8 +26,9 @@ impl TargetId {
 pub struct TargetLimits {
     /// Configured limits on rate, tokens and concurrency. Default: none.
     pub limits: Limits,
-    /// Circuit breaker: number of failures in a row, blamed on the target, after which the target cools down. Afterwards a single attempt probes it.
-    /// `None` disables the breaker, which is right if no other target can serve the requests.
+    /// Circuit breaker: the number of consecutive failures, blamed on the target, after which the target cools down. After the cooldown,
+    /// the target is probed before it is used in parallel. `None` disables the breaker. Disable the breaker if no other target can serve
+    /// the requests.
     pub breaker: Option<u32>,
 }
 
@@ -53,7 +54,7 @@ pub(super) struct TargetState {
     pub(super) key_set: Option<usize>,
     pub(super) health: Health,
     pub(super) breaker: Option<u32>,
-    /// Number of failures in a row that were blamed on the target.
+    /// Number of consecutive failures that were blamed on the target. A success resets the number to 0.
     pub(super) failures: u32,
     pub(super) retry_budget: RetryBudget,
     pub(super) denials: ModelDenials,
@@ -72,7 +73,7 @@ impl TargetState {
         }
     }
 
-    /// Returns why the target itself denies an attempt, regardless of its keys. `None` if it does not.
+    /// Returns why the target denies an attempt, regardless of the target's keys. `None` if the target allows the attempt.
     pub(super) fn denies(&self, demand: Demand, now: Timestamp) -> Option<Denial> {
         let wait = |until, slot, why| Some(Denial::Wait(Wait { until, slot, why }));
         if self.health.is_probed() {

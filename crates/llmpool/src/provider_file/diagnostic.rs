@@ -22,7 +22,7 @@ pub struct Diagnostic {
     pub help: String,
 }
 
-/// The errors in a provider file that was not loaded; at least one error.
+/// The errors in a provider file, which was not loaded because of them. Contains at least one error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderFileError(Vec<Diagnostic>);
 

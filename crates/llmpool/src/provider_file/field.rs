@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A JSON value of the file, with its path, such as `openai[0].api_keys[2]`.
+/// An undecoded JSON value of the file, and the value's path, such as `openai[0].api_keys[2]`.
 pub(super) struct Field<'a> {
     pub(super) path: String,
     pub(super) value: &'a RawValue,
@@ -43,7 +43,7 @@ impl<'a> Field<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Returns the path that a member of this name has, even if the object has no such member.
+    /// Returns the path of the member `name`. The object need not have a member of this name.
     pub(super) fn path_of(&self, name: &str) -> String {
         match &*self.path {
             "" => name.to_owned(),
@@ -51,14 +51,14 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Returns the first member of this name, or `None` if there is none.
+    /// Returns the first member named `name`, or `None` if the object has no such member.
     pub(super) fn get(&self, name: &str) -> Option<Field<'a>> {
         let (_, value) = self.members.iter().find(|(known, _)| known == name)?;
         let path = self.path_of(name);
         Some(Field { path, value })
     }
 
-    /// Returns the first member of this name, or `None` if there is none or its value is `null`.
+    /// Returns the first member named `name`, or `None` if the object has no such member or the member's value is `null`.
     pub(super) fn get_non_null(&self, name: &str) -> Option<Field<'a>> {
         self.get(name).filter(|field| !field.is_null())
     }
@@ -135,7 +135,7 @@ impl JsonKind {
     }
 }
 
-/// The offsets of the lines in a text, to find the line and column of a value.
+/// The offsets of the lines in a text. Used to find the line and column of a value.
 pub(super) struct LineIndex<'a> {
     text: &'a str,
     line_starts: Vec<usize>,

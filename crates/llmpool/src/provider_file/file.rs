@@ -24,20 +24,21 @@ pub struct ProviderFile {
     pub providers: Vec<ProviderEntry>,
     /// Settings that are valid but probably not intended.
     pub warnings: Vec<Diagnostic>,
-    /// The locations of the file's values.
+    /// The lines and columns of the file's values.
     pub source_map: SourceMap,
 }
 
 impl ProviderFile {
-    /// Reads and checks a file.
+    /// Reads and checks a provider file.
     ///
-    /// Fails if the file cannot be read, is not valid JSON, has invalid fields, or refers to keys that do not exist.
+    /// References to environment variables are resolved with `env`. Fails if the file cannot be read, is not valid JSON, has invalid
+    /// fields, or contains a reference to a key that cannot be resolved.
     pub fn read(path: &Path, env: Environment<'_>) -> Result<Self, ProviderFileError> {
         Self::parse(&read_text(path)?, &path.display().to_string(), env)
     }
 
-    /// Reads and checks a file for a program that sends no requests. A reference that cannot be resolved is replaced by a placeholder key
-    /// and is no error. Equal references get equal keys.
+    /// Reads and checks a provider file for a program that sends no requests. A reference to a key that cannot be resolved causes no error:
+    /// a placeholder key takes its place. Equal references get equal placeholder keys.
     pub fn read_with_placeholders(path: &Path, env: Environment<'_>) -> Result<Self, ProviderFileError> {
         Self::parse_with(&read_text(path)?, &path.display().to_string(), env, true)
     }

@@ -17,7 +17,8 @@ const KEY_FIELDS: [&str; 7] = [
     "rpd",
     "quota_group",
 ];
-/// Common values of keys for servers that need no key. They are not secret, so they cause no warning about keys in plain text.
+/// Common placeholder keys for servers that need no key. Because these values are not secret, they cause no warning about keys in plain
+/// text.
 const NO_KEY: [&str; 2] = ["none", "EMPTY"];
 
 impl<'a> FileReader<'a> {
@@ -82,7 +83,8 @@ impl<'a> FileReader<'a> {
         Some((entry, reference))
     }
 
-    /// Reads a key that is an object. Returns the field with the secret, the limits, and the name of the quota group.
+    /// Reads a key that is written as an object. Returns the field with the secret, the key's limits, and the name of the key's quota
+    /// group.
     fn key_object(&mut self, field: &Field<'a>) -> Option<(Option<Field<'a>>, KeyLimits, Option<String>)> {
         let members = self.object_of(field, &KEY_FIELDS, r#"{"key": "${OPENAI_API_KEY}"}"#)?;
         let weight = members.get("weight");

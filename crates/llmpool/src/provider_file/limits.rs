@@ -10,7 +10,7 @@ const DEFAULT_CAPACITY: u32 = 10;
 const DEFAULT_REFILL_RATE: f64 = 1.0;
 
 impl<'a> FileReader<'a> {
-    /// Reads the limits that a model and a key can have: all except the rate limit in capacity and refill rate.
+    /// Reads the limits that both a model and a key can have: all limits except the rate limit that is given as capacity and refill rate.
     pub(super) fn limits(&mut self, members: &Fields<'a>) -> Limits {
         let mut limit = |name| self.limit(&members.get_non_null(name)?);
         Limits {
@@ -31,7 +31,8 @@ impl<'a> FileReader<'a> {
         self.integer(field, 1, u32::MAX)
     }
 
-    /// Reads the capacity and refill rate of a model. A model that sets neither of these nor `rpm` gets the default rate limit.
+    /// Reads the capacity and refill rate of a model's rate limit. A model that sets neither the capacity, the refill rate nor `rpm` gets
+    /// the default rate limit.
     pub(super) fn rate_limit(&mut self, members: &Fields<'a>) -> Option<RateLimit> {
         let capacity = members.get("rate_limit_capacity");
         let rate = members.get("rate_limit_refill_rate");

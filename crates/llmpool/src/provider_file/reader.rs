@@ -8,8 +8,8 @@ use crate::secrets::Secret;
 /// Fields that are planned but not supported by this version.
 const UNSUPPORTED: [&str; 1] = ["pricing"];
 
-/// A reader of the values of one file. Records an error for each invalid value and returns `None` for the value, so that reading goes on
-/// and finds further errors.
+/// A reader of the values of one provider file. For an invalid value, records an error and returns `None`, so that reading continues and
+/// finds further errors.
 pub(super) struct FileReader<'a> {
     file: &'a str,
     lines: LineIndex<'a>,
@@ -17,7 +17,7 @@ pub(super) struct FileReader<'a> {
     allow_placeholders: bool,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
-    /// The number of models that set no rate limit and get the default.
+    /// The number of models that set no rate limit and get the default rate limit.
     pub(super) without_rate_limit: usize,
 }
 
@@ -34,7 +34,7 @@ impl<'a> FileReader<'a> {
         }
     }
 
-    /// Returns all warnings. Fails with all errors if there are any.
+    /// Returns all warnings. Fails with all recorded errors if at least one error was recorded.
     pub(super) fn into_warnings(self) -> Result<Vec<Diagnostic>, ProviderFileError> {
         match self.errors.is_empty() {
             true => Ok(self.warnings),
@@ -180,7 +180,7 @@ impl<'a> FileReader<'a> {
         Some(text)
     }
 
-    /// Reads a string that must be one of `choices`, and returns the value that belongs to the choice.
+    /// Reads a string that must be one of the names in `choices`, and returns the value that is paired with this name.
     pub(super) fn one_of<T: Copy>(&mut self, field: &Field<'a>, choices: &[(&str, T)]) -> Option<T> {
         let text = self.string(field)?;
         let found = choices.iter().find(|(name, _)| *name == text);
@@ -252,8 +252,8 @@ impl<'a> FileReader<'a> {
         self.integer(&fields.get_non_null(name)?, min, max)
     }
 
-    /// Reads the secret to which `reference` refers. Records an error at `field` if there is no such secret, unless placeholders are
-    /// allowed.
+    /// Reads the secret to which `reference` refers. If the reference cannot be resolved, returns a placeholder key if placeholders are
+    /// allowed; otherwise records an error at `field`.
     pub(super) fn secret(&mut self, field: &Field<'a>, reference: &SecretRef) -> Option<Secret> {
         let resolved = reference.resolve(self.env).or_else(|unresolved| {
             let placeholder = reference.placeholder().filter(|_| self.allow_placeholders);

@@ -11,7 +11,7 @@ use super::secret_ref::SecretRef;
 use crate::options::Timeouts;
 
 const TIMEOUT_FIELDS: [&str; 4] = ["connect", "first_content", "idle", "total"];
-/// Headers that the library sets in each request, so that the file must not set them.
+/// Names of the headers that the library sets in each request. The provider file must not set these headers.
 const RESERVED_HEADERS: [&str; 9] = [
     "api-key",
     "authorization",
@@ -23,9 +23,9 @@ const RESERVED_HEADERS: [&str; 9] = [
     "proxy-authorization",
     "transfer-encoding",
 ];
-/// Request members that each call sets, so that `api_params` must not contain them.
+/// Names of the request members that each call sets. `api_params` must not contain these members.
 const RESERVED_PARAMS: [&str; 4] = ["model", "messages", "stream", "stream_options"];
-/// The maximum duration in seconds, about 95 years. Longer durations are reduced to the maximum, so that deadlines do not overflow.
+/// The maximum duration in seconds, about 95 years. Longer durations are reduced to this maximum, so that deadlines do not overflow.
 const MAX_SECONDS: f64 = 3e9;
 
 impl<'a> FileReader<'a> {

@@ -18,7 +18,7 @@ pub(super) enum SecretRef {
     Literal(Secret),
 }
 
-/// The reason why a reference cannot be resolved, and how to fix it.
+/// The reason why a reference cannot be resolved, and how to fix the reference.
 pub(super) struct UnresolvedRef {
     pub(super) message: String,
     pub(super) help: String,
@@ -48,7 +48,7 @@ impl SecretRef {
         }
     }
 
-    /// Reads the secret. Removes whitespace at both ends of variables and files.
+    /// Reads the secret from its place. Removes whitespace at both ends of the value of a variable or the content of a file.
     pub(super) fn resolve(&self, env: Environment<'_>) -> Result<Secret, UnresolvedRef> {
         let text = match self {
             Self::Literal(secret) => return Ok(secret.clone()),
@@ -80,8 +80,8 @@ impl SecretRef {
         matches!(self, Self::Variable(_) | Self::File(_))
     }
 
-    /// Returns a placeholder for the secret of an unresolved reference. Equal references have equal placeholders, and different references
-    /// have different ones. Returns `None` if the reference names neither a variable nor a file.
+    /// Returns a placeholder for the secret of an unresolved reference. Two placeholders are equal if and only if their references are
+    /// equal. Returns `None` if the reference names neither a variable nor a file.
     pub(super) fn placeholder(&self) -> Option<Secret> {
         let (kind, name) = match self {
             Self::Variable(name) if !name.is_empty() => ("env", name),

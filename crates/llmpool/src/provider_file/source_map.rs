@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use super::field::{Field, LineIndex};
 use super::secret_ref::{Environment, SecretRef};
 
-/// The nesting depth down to which locations are recorded. No field of a provider file is deeper: `openai[0].on_status.418.action` is one
-/// of the deepest.
+/// The maximum nesting depth at which locations are recorded. All fields of a provider file are within this depth:
+/// `openai[0].on_status.418.action` is one of the deepest fields.
 const MAX_DEPTH: usize = 6;
 
 /// A map from the fields of a provider file, such as `openai[0].api_keys[2]`, to their locations.
@@ -23,8 +23,8 @@ pub struct SourceLocation {
     pub line: usize,
     /// The column in characters, starting at 1.
     pub column: usize,
-    /// The text of the value if the value is a reference to a key, such as `${NAME}`. `None` for all other values: a key itself is never
-    /// stored here.
+    /// The text of the value if the value is a reference to a key, such as `${NAME}`. `None` for all other values, because a source map
+    /// never contains a key.
     pub reference: Option<String>,
 }
 

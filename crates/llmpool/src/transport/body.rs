@@ -32,7 +32,7 @@ pub(crate) async fn send(
     ))
 }
 
-/// The body of a response. Dropping it before its end closes the connection, which tells the provider to stop.
+/// The body of a response. Dropping the body before its end closes the connection, which tells the provider to stop generating.
 pub(crate) struct Body {
     incoming: Incoming,
     connection: Option<Box<Connection>>,
@@ -40,7 +40,7 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// Polls for the next bytes of the body. Returns `None` at the end, when the connection is already back in its pool.
+    /// Polls for the next bytes of the body. Returns `None` at the end of the body, after the connection was returned to its pool.
     pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
         let incoming = &mut self.incoming;
         let data = match &mut self.connection {
@@ -59,7 +59,7 @@ impl Body {
         Poll::Ready(data)
     }
 
-    /// Returns the next bytes of the body, or `None` at the end.
+    /// Returns the next bytes of the body, or `None` at the end of the body.
     pub(crate) async fn data(&mut self) -> Option<Result<Bytes, hyper::Error>> {
         std::future::poll_fn(|cx| self.poll_data(cx)).await
     }

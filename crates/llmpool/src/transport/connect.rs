@@ -1,4 +1,4 @@
-//! The trait for opening connections. Tests implement the trait with scripted byte streams.
+//! The trait [`Connect`], which opens connections. Tests implement the trait with scripted byte streams.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 /// A boxed byte stream.
 pub type BoxIo = Box<dyn Io>;
 
-/// A way to open connections. Implementations need no timeouts or retries, because the library adds them.
+/// Opens connections. Implementations need no timeouts or retries, because the library adds both.
 pub trait Connect: Send + Sync + 'static {
     /// Opens a connection for requests to `origin`, a URI with scheme, host and port. Dropping the future cancels the attempt.
     fn connect(&self, origin: &Uri) -> BoxFuture<'static, Result<Connected, ConnectError>>;
@@ -26,7 +26,8 @@ pub struct Connected {
     pub io: BoxIo,
     /// Whether the byte stream leads to a forward proxy, so that the request line must contain the absolute URI.
     pub absolute_form: bool,
-    /// The value of the `Proxy-Authorization` header, if a forward proxy requires it.
+    /// The value of the `Proxy-Authorization` header. `None` if the connection leads to no forward proxy, or if the proxy requires no
+    /// authorization.
     pub proxy_authorization: Option<HeaderValue>,
 }
 

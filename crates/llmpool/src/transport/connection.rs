@@ -23,8 +23,8 @@ const MAX_DRIVES_PER_POLL: u32 = 32;
 /// A connection that carries one exchange at a time.
 pub(crate) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
-    /// The future that moves bytes between socket and hyper; `None` once the connection is closed. It is dropped then, because only this
-    /// makes hyper complete a request that it could not send.
+    /// The future that moves bytes between the socket and hyper. `None` once the connection is closed: the future is dropped, because only
+    /// dropping the future makes hyper fail a request that could not be sent.
     driver: Option<http1::Connection<TokioIo<ReadMonitor>, Full<Bytes>>>,
     /// Whether any byte was read since the last request was sent.
     has_read: Arc<AtomicBool>,
@@ -71,7 +71,8 @@ impl Connection {
         }))
     }
 
-    /// Returns whether a request can be sent. Polls the socket first, to detect whether the provider has closed the connection.
+    /// Returns whether the connection can send another request. Polls the socket first, to detect whether the provider has closed the
+    /// connection.
     pub(super) fn is_usable(&mut self) -> bool {
         self.gate.enter(Waker::noop());
         let is_open = self.drive();
@@ -112,13 +113,14 @@ impl Connection {
         }
     }
 
-    /// Drives the connection until `poll`, which waits for this connection, is ready or no more IO is possible at the moment.
+    /// Drives the connection until `poll` is ready or no more IO is possible at the moment. `poll` must wait for nothing but this
+    /// connection.
     pub(super) fn poll_driven<T>(
         &mut self,
         cx: &mut Context<'_>,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        // `poll` needs no waker, because it can become ready only while the driver runs, and the driver has the waker.
+        // `poll` needs no waker, because `poll` becomes ready only while the driver runs, and the driver has the waker.
         let mut noop = Context::from_waker(Waker::noop());
         self.gate.enter(cx.waker());
         for drives in 0..=MAX_DRIVES_PER_POLL {
@@ -137,7 +139,7 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Moves bytes between socket and hyper. Returns whether the connection is still open.
+    /// Moves bytes between the socket and hyper. Returns whether the connection is still open.
     ///
     /// Invariant: this function is called only between [`PollGate::enter`] and [`PollGate::leave`].
     fn drive(&mut self) -> bool {
@@ -153,7 +155,7 @@ impl Connection {
     }
 }
 
-/// A byte stream that records whether any byte was read.
+/// A byte stream that records whether any byte was read from it.
 struct ReadMonitor {
     io: BoxIo,
     has_read: Arc<AtomicBool>,

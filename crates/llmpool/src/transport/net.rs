@@ -12,7 +12,8 @@ use super::tcp::{http_proxy, tcp};
 #[cfg(feature = "rustls")]
 use super::tls::TlsConnector;
 
-/// Opens TCP and TLS connections, through a proxy if `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` configure one.
+/// Opens TCP and TLS connections, through a proxy if the environment variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`
+/// configure a proxy.
 pub(crate) struct NetConnector {
     proxies: Matcher,
     tls: TlsConnector,

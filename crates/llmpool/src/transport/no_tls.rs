@@ -1,11 +1,11 @@
-//! Replaces TLS connections if the feature `rustls` is off.
+//! Replaces the TLS connector if the feature `rustls` is off.
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Intercept;
 
 use super::connect::{ConnectError, Connected};
 
-/// Fails for every connection.
+/// A connector that fails for every connection, because TLS is not compiled in.
 #[derive(Clone, Default)]
 pub(super) struct NoTls {}
 

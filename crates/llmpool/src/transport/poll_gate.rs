@@ -1,7 +1,8 @@
 //! A waker that does not wake its task while the task is polling.
 //!
-//! The task that uses a connection also drives it, so most of hyper's wake-ups are caused by that task itself: for example, when the task
-//! takes data out of the body, there is room for more data. Without the gate, each of these wake-ups would cost an extra poll.
+//! The task that uses a connection also drives the connection, so most of hyper's wake-ups are caused by that task itself: for example,
+//! hyper wakes the task when the task has taken data out of the body, which makes room for more data. Without the gate, each of these
+//! wake-ups would cost an extra poll.
 //!
 //! Invariants: a wake-up outside of a poll wakes the task that polled last. A wake-up during a poll makes the next `try_park` return
 //! `false`.
@@ -42,8 +43,8 @@ impl PollGate {
         self.state.store(IDLE, Ordering::SeqCst);
     }
 
-    /// Tries to end a poll that returns `Pending`. If there was a wake-up since `enter` or the last `try_park`, returns `false` and the
-    /// poll goes on.
+    /// Tries to end a poll that returns `Pending`. Returns `false` if there was a wake-up since `enter` or the last `try_park`: the caller
+    /// must then continue the poll.
     pub(super) fn try_park(&self) -> bool {
         let is_parked = self
             .state

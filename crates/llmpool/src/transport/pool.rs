@@ -1,7 +1,7 @@
 //! Pools of idle connections, one pool for each origin (scheme, host and port).
 //!
-//! Invariant: no connection in a pool is in use. The most recently used connection is reused first, so that connections that only a burst
-//! needed expire.
+//! Invariant: no connection in a pool is in use. The most recently used connection is reused first, so that the additional connections of a
+//! burst of requests expire.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::clock;
 
 /// The maximum number of idle connections to one origin.
 const MAX_IDLE: usize = 256;
-/// The maximum idle time after which a connection may still be reused.
+/// The maximum time for which a connection may be idle and still be reused.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The connection pools of all origins, shared by all keys and models.
@@ -34,7 +34,7 @@ impl ConnectionPools {
         }
     }
 
-    /// Returns the pool of the origin of `uri`.
+    /// Returns the pool for the origin of `uri`. Creates the pool if it does not exist.
     pub(crate) fn pool_for(&self, uri: &Uri) -> Arc<ConnectionPool> {
         let origin = origin_of(uri);
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +45,7 @@ impl ConnectionPools {
     }
 }
 
-/// The connections to one origin, opened on demand and kept for reuse.
+/// The idle connections to one origin. Connections are opened on demand and kept for reuse.
 pub(crate) struct ConnectionPool {
     origin: Uri,
     connector: Arc<dyn Connect>,

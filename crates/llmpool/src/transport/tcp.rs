@@ -1,4 +1,4 @@
-//! TCP connections, and the address of a proxy.
+//! Opens TCP connections, and determines the URL of a proxy.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) fn tcp() -> HttpConnector {
     connector
 }
 
-/// Returns the URL of a proxy. Fails if the proxy itself needs TLS or SOCKS.
+/// Returns the URL of a proxy. Fails if the URL's scheme is not `http`, because proxies over TLS or SOCKS are not supported.
 pub(super) fn http_proxy(proxy: &Intercept) -> Result<Uri, ConnectError> {
     match proxy.uri().scheme_str() {
         Some("http") => Ok(proxy.uri().clone()),

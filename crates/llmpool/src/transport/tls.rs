@@ -15,12 +15,13 @@ use super::tcp::{http_proxy, tcp};
 /// Opens TLS connections.
 #[derive(Clone, Default)]
 pub(super) struct TlsConnector {
-    /// Loaded for the first TLS connection, because reading the platform's root certificates takes milliseconds.
+    /// The TLS configuration, or the error message if loading failed. Loaded at the first TLS connection, because reading the platform's
+    /// root certificates takes milliseconds.
     config: Arc<OnceLock<Result<rustls::ClientConfig, String>>>,
 }
 
 impl TlsConnector {
-    /// Opens a connection to an origin, through the tunnel of a proxy if there is one.
+    /// Opens a TLS connection to an origin, through a tunnel of `proxy` if `proxy` is not `None`.
     pub(super) async fn connect(
         self,
         origin: Uri,

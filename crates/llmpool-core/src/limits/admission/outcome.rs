@@ -15,7 +15,8 @@ pub enum AdmissionOutcome {
     Granted(Grant),
     /// The request was rejected and is no longer queued.
     Rejected(Rejection),
-    /// The request is queued. The caller polls again when it is woken, and at this time at the latest, which is never after the request's deadline.
+    /// The request is queued. The caller polls again when its waker is called, and at the contained time at the latest. The contained time
+    /// is never after the request's deadline.
     Wait(Timestamp),
 }
 
@@ -24,9 +25,9 @@ pub enum AdmissionOutcome {
 pub enum Rejection {
     /// The request cannot be granted before its deadline.
     TooLate {
-        /// The earliest time at which the request could have been granted. `None` if unknown.
+        /// A lower bound of the time at which the request could have been granted. `None` if unknown.
         ready_at: Option<Timestamp>,
-        /// What the request would have waited for.
+        /// The limit, slot or key that delayed the request.
         why: WaitReason,
     },
     /// The wait queue of the target is full: it holds [`MAX_WAITING`](super::MAX_WAITING) requests.

@@ -1,4 +1,5 @@
-//! Serving of the wait queues: which waiting requests a change concerns, and in which order they ask the limiter.
+//! Serves the wait queues after a change: selects the waiting requests that may now be granted, and asks the limiter for each of them,
+//! oldest first.
 //!
 //! The head of a queue is the request that is served next. A head is *blocked* while it is registered in `BlockedHeads` as waiting for a key of its
 //! target's key set.
@@ -16,8 +17,8 @@ use super::{Admission, BlockedHead, Waiter};
 use crate::time::Timestamp;
 
 impl<W: Clone> Admission<W> {
-    /// Serves the queues of a target after a change that does not belong to a key: a new queue head, the passing of time, or a change of the target's
-    /// limits or health.
+    /// Serves the queues of a target after a change that concerns no particular key: a new queue head, the passing of time, or a change of
+    /// the target's limits or health.
     ///
     /// Registers all heads as blocked before it serves any of them. Otherwise a younger head could overtake an older head that is not registered yet.
     pub(super) fn serve_target(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<W>) {
@@ -31,20 +32,21 @@ impl<W: Clone> Admission<W> {
         for constraint in self.queues[target.index()].constraints() {
             self.block_head(target, constraint);
         }
-        // Needed even if this target's queue is empty: a head that has left the queue may have held the timer for other queues.
+        // Serving is needed even if this target's queue is empty: a head that has left the queue may have held the timer for other queues.
         self.serve_sets(self.limiter.key_sets().neighbours[set].clone(), now, wakes);
     }
 
-    /// Serves the queues that wait for a changed key. Without a key, does nothing.
+    /// Serves the queues that wait for `key`, after the key changed. Does nothing if `key` is `None`.
     pub(super) fn serve_key(&mut self, key: Option<KeyId>, now: Timestamp, wakes: &mut Vec<W>) {
         if let Some(key) = key.filter(|_| self.waiting > 0) {
             self.serve_sets(self.limiter.key_sets().of_key[key.index()].clone(), now, wakes);
         }
     }
 
-    /// Serves the heads that wait for keys of these sets, the oldest head first, whatever its target.
+    /// Serves the queue heads that wait for keys of the key sets `sets`, the oldest head first, across all targets.
     ///
-    /// A head that may use any key holds the timer for its set when it is denied: the other heads of that set are not served in this pass.
+    /// If a head that may use any key is denied, that head holds the timer of its key set: the other heads of the set are not served in
+    /// this pass.
     fn serve_sets(&mut self, sets: Vec<usize>, now: Timestamp, wakes: &mut Vec<W>) {
         let mut open: Vec<(usize, Option<BlockedHead>)> = sets.into_iter().map(|set| (set, None)).collect();
         loop {
@@ -68,7 +70,8 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Acquires a grant for the head of a queue. Returns whether the head was granted, or `None` if the queue is empty.
+    /// Tries to acquire a grant for the head of the queue with this target and constraint. Returns whether the limiter granted it, or
+    /// `None` if the queue is empty.
     fn serve_head(
         &mut self,
         target: TargetId,
@@ -109,7 +112,7 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Acquires from the limiter without queueing. On success, advances the caller's fair clock.
+    /// Acquires a grant from the limiter without queueing the request. On success, advances the fair clock of the request's caller.
     #[inline(always)]
     pub(super) fn acquire_now(
         &mut self,
@@ -126,8 +129,8 @@ impl<W: Clone> Admission<W> {
         outcome
     }
 
-    /// Updates the position of a blocked head and returns whether the position had changed. A position changes when its caller is granted a request
-    /// in another queue.
+    /// Updates the position of a blocked head and returns whether the position changed. The position changes when another queue grants a
+    /// request of the same caller.
     fn refresh_head(&mut self, blocked: BlockedHead) -> bool {
         let (position, target, constraint) = blocked;
         let queue = &mut self.queues[target.index()];
@@ -170,8 +173,8 @@ impl<W: Clone> Admission<W> {
         sets.any(|set| !self.blocked[*set].is_empty())
     }
 
-    /// Queues a request. If the request becomes the head of its queue, the previous head loses its timer, and is served again when it returns to the
-    /// head.
+    /// Queues a request. If the request becomes the head of its queue, the previous head loses its timer. The previous head is served when
+    /// it becomes the head again.
     pub(super) fn insert(&mut self, target: TargetId, request: AcquireRequest, waker: W) {
         let queue = &mut self.queues[target.index()];
         let previous = queue
@@ -192,7 +195,7 @@ impl<W: Clone> Admission<W> {
         self.unblock(target, position, request.constraint);
     }
 
-    /// Removes a request from its queue. If the request was the head, serves the next request.
+    /// Removes a request from its queue. If the request was the head, serves the queues of the target.
     pub(super) fn leave(
         &mut self,
         target: TargetId,
@@ -207,7 +210,8 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Removes a request from its queue without serving the next request.
+    /// Removes a request from its queue without serving the next request. Returns the waker of the request; `None` if the request was not
+    /// queued.
     fn remove(&mut self, target: TargetId, request: &AcquireRequest) -> Option<W> {
         let queue = &mut self.queues[target.index()];
         let head = queue.head_position(request.constraint);
@@ -225,7 +229,7 @@ impl<W: Clone> Admission<W> {
     }
 }
 
-/// Returns the first head that comes after `previous`.
+/// Returns the first head after `previous`, or the first of all heads if `previous` is `None`.
 fn next_head(heads: &BTreeSet<BlockedHead>, previous: Option<BlockedHead>) -> Option<BlockedHead> {
     let from = previous.map_or(Unbounded, Excluded);
     heads.range((from, Unbounded)).next().copied()

@@ -1,4 +1,4 @@
-//! Why requests are denied, and when they could be granted.
+//! Finds out why a request is denied, and when the request could be granted.
 
 use super::super::demand::Demand;
 use super::super::denial::{Denial, Unsatisfiable, Wait, WaitReason};
@@ -11,7 +11,7 @@ use super::Limiter;
 use crate::time::Timestamp;
 
 impl Limiter {
-    /// Returns why a request can never be granted. `None` if it can be granted at some time.
+    /// Returns why a request can never be granted under the current limits. `None` if the request can be granted at some time.
     pub fn unsatisfiable(
         &self,
         target: TargetId,
@@ -42,7 +42,7 @@ impl Limiter {
             .then(|| exceeds(first))
     }
 
-    /// Returns what a request would wait for at `now`, without reserving anything.
+    /// Returns what a request that arrives at `now` would wait for. Reserves nothing.
     pub fn wait_reason(
         &mut self,
         target: TargetId,
@@ -61,12 +61,12 @@ impl Limiter {
         {
             return wait.why;
         }
-        // Only older requests delay the request.
+        // The limits would grant the request, so only older requests in the queue delay it.
         WaitReason::Target(LimitKind::Requests)
     }
 
-    /// Returns a lower bound of the time at which a request could be granted after `ahead` others. Occupied slots count as free and unsettled tokens
-    /// as unused.
+    /// Returns a lower bound of the time at which a request could be granted if `ahead` other requests are granted first. Occupied slots
+    /// count as free, and tokens that are only estimated count as unused.
     pub fn earliest(
         &mut self,
         target: TargetId,
@@ -109,7 +109,7 @@ impl Limiter {
         first.max(by_rate)
     }
 
-    /// Returns the denial of a request for which no key is usable.
+    /// Returns the denial of a request that found no usable key.
     pub(super) fn no_key(
         &mut self,
         target: TargetId,
@@ -139,7 +139,7 @@ impl Limiter {
         self.wait_for(first, slot, Demand::ONE, now)
     }
 
-    /// Returns the wait of a request that not every key of the target can serve. Visits every key, unlike
+    /// Returns the wait of a request that only some keys of the target can serve. Visits every key of the target, unlike
     /// [`wait_for_any_key`](Self::wait_for_any_key).
     fn wait_for_matching_key(
         &self,

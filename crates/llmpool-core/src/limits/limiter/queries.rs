@@ -1,4 +1,4 @@
-//! Queries of the limiter, which change nothing.
+//! Read-only queries of the limiter.
 
 use super::super::bucket::Bucket;
 use super::super::cooldown::CooldownReason;
@@ -27,14 +27,15 @@ impl Limiter {
         self.targets[target.index()].key_set
     }
 
-    /// Returns whether any limit counts tokens for this target. If so, requests need a token estimate.
+    /// Returns whether a limit of the target, of its keys or of their quota groups counts tokens. If so, requests to the target need a
+    /// token estimate.
     pub fn counts_tokens(&self, target: TargetId) -> bool {
         let mut keys = self.keys_of(target).iter();
         self.targets[target.index()].limit_set.counts_tokens()
             || keys.any(|id| self.key_table.limit_sets(*id).any(LimitSet::counts_tokens))
     }
 
-    /// Returns whether observed limits tighten the configured limits of a key.
+    /// Returns whether the limits that the provider reveals in responses tighten the configured limits of a key.
     pub fn observes_limits(&self, key: KeyId) -> bool {
         let shared = self.key_table.limit_sets(key).last();
         shared.is_some_and(|limit_set| limit_set.observed.enabled)
@@ -50,13 +51,14 @@ impl Limiter {
         self.key_table.availability(key)
     }
 
-    /// Returns the end and the reason of the cooldown of a key or its quota group, also if it is being probed.
+    /// Returns the end and the reason of the cooldown of a key or its quota group. `None` if neither has a cooldown. A cooldown that is
+    /// being probed counts too.
     pub fn known_cooldown(&self, key: KeyId) -> Option<(Timestamp, CooldownReason)> {
         self.key_table.known_cooldown(key)
     }
 
-    /// Returns whether a key can be used for the model of one target, and if not, why. Unlike [`key_availability`](Self::key_availability), considers
-    /// that the provider may reject the key for this model.
+    /// Returns whether a key can be used for the model of `target`, and if not, why. Unlike [`key_availability`](Self::key_availability),
+    /// this function considers that the provider may reject the key for this model only.
     pub fn key_availability_at(&self, target: TargetId, key: KeyId) -> KeyAvailability {
         let denial = self.targets[target.index()].denials.state(key);
         match (self.key_availability(key), denial) {
@@ -65,12 +67,12 @@ impl Limiter {
         }
     }
 
-    /// Returns whether a constraint allows a key.
+    /// Returns whether a request with this constraint may use the key.
     pub fn allows(&self, constraint: KeyConstraint, key: KeyId) -> bool {
         self.key_table.allows(constraint, key)
     }
 
-    /// Returns the quota group of a key, whether configured or detected. `None` if the key belongs to none.
+    /// Returns the quota group of a key, whether configured or detected. `None` if the key belongs to no quota group.
     pub fn group_of(&self, key: KeyId) -> Option<QuotaGroupId> {
         let group = self.key_table.keys[key.index()].group;
         group.map(|group| QuotaGroupId(group as u32))
@@ -81,7 +83,8 @@ impl Limiter {
         self.key_table.members(group)
     }
 
-    /// Returns the configured limits of a key, and those of its quota group if it belongs to one.
+    /// Returns the configured limits of a key, and the configured limits of its quota group. The latter is `None` if the key belongs to no
+    /// quota group.
     pub fn configured_limits(&self, key: KeyId) -> (Limits, Option<Limits>) {
         let mut limits = self.key_table.limit_sets(key).map(LimitSet::limits).copied();
         (limits.next().unwrap_or_default(), limits.next())
@@ -92,14 +95,15 @@ impl Limiter {
         self.targets[target.index()].limit_set.limits()
     }
 
-    /// Returns the keys of a target, in the order in which they were added to the limiter.
+    /// Returns the keys that a target may use, in the order in which the keys were added to the limiter. Empty if the target uses no keys.
     pub fn keys_of(&self, target: TargetId) -> &[KeyId] {
         self.set_of(target)
             .map(|set| &self.key_sets.sets[set].members[..])
             .unwrap_or_default()
     }
 
-    /// Returns the requests per minute that observed limits allow a key or its quota group. `None` if no rate was observed.
+    /// Returns the number of requests per minute that the provider has been observed to allow for a key or its quota group. `None` if no
+    /// rate was observed.
     pub fn observed_per_minute(&self, key: KeyId) -> Option<f64> {
         self.key_table.limit_sets(key).last()?.observed.per_minute()
     }
@@ -110,7 +114,7 @@ impl Limiter {
         keys.any(|id| !excluded(*id) && self.key_availability_at(target, *id) == KeyAvailability::Healthy)
     }
 
-    /// Returns all keys, in the order in which they were added.
+    /// Returns all keys, in the order in which they were added to the limiter.
     pub fn key_ids(&self) -> Vec<KeyId> {
         (0..self.key_table.keys.len() as u32).map(KeyId).collect()
     }
