@@ -1,12 +1,14 @@
 //! Estimates token counts without a tokenizer.
 //!
-//! Used where a limit counts tokens before the provider reports usage, and for providers that never report it. One pass over the bytes, valid
-//! UTF-8 or not, without tables or allocation. For prose and code the estimate is within 25 % of common tokenizers, more often high than low.
+//! The estimates serve limits that count tokens before the provider reports usage, and providers that never report usage. An estimate takes
+//! one pass over the bytes, whether or not they are valid UTF-8, and allocates nothing. For prose and code, the estimate is within 25 % of
+//! the count of common tokenizers, more often too high than too low.
 
-/// The expected number of output tokens of a request that sets no maximum, until 20 responses of the model are recorded.
+/// The expected number of output tokens of a request that sets no maximum. Used until 20 responses of the model are recorded.
 pub const DEFAULT_OUTPUT_TOKENS: u32 = 1024;
 
-/// The tokens of an image or audio clip in a data URL of any length: providers count tiles and seconds, not bytes.
+/// The estimated number of tokens of an image or audio clip in a data URL. Independent of the length of the URL, because providers count
+/// image tiles and audio seconds, not bytes.
 const DATA_URL_TOKENS: u32 = 1000;
 
 /// Estimates the number of tokens of a request body or of any other text.
@@ -21,7 +23,7 @@ pub fn tokens(text: &[u8]) -> u32 {
                     quarter_tokens += u64::from(DATA_URL_TOKENS) * 4;
                     run_length(rest, |byte| !matches!(byte, b'"' | b' ' | b')' | b'\n'))
                 } else {
-                    // Words of up to six letters are mostly one token; longer ones are split.
+                    // Words of up to six letters are usually one token; tokenizers split longer words.
                     quarter_tokens += 4 * (1 + (run as u64).saturating_sub(2) / 5);
                     run
                 }
@@ -65,14 +67,14 @@ fn is_data_url(text: &[u8]) -> bool {
     head.starts_with(b"data:") && head.windows(marker.len()).any(|part| part == marker)
 }
 
-/// Estimates non-ASCII text in quarters of a token: half a token per two-byte character, one per three-byte character (Chinese, Japanese,
-/// Korean), two per four-byte character (emoji).
+/// Estimates the tokens of non-ASCII text, in quarters of a token. A two-byte character counts as half a token, a three-byte character
+/// (Chinese, Japanese, Korean) as one token, and a four-byte character (emoji) as two tokens.
 fn non_ascii_quarter_tokens(text: &[u8]) -> u64 {
     let weight = |byte: &u8| match byte {
         0xc0..0xe0 => 2,
         0xe0..0xf0 => 4,
         0xf0.. => 8,
-        // A continuation byte.
+        // A continuation byte of a character adds no tokens.
         _ => 0,
     };
     text.iter().map(weight).sum::<u64>().max(1)
@@ -82,7 +84,7 @@ fn non_ascii_quarter_tokens(text: &[u8]) -> u64 {
 #[derive(Clone, Debug)]
 pub struct OutputLengths {
     /// The number of responses in each bucket. Bucket `n` counts responses of up to `2^(n/2)` tokens that fit no smaller bucket; the last
-    /// bucket also counts all longer ones.
+    /// bucket also counts all longer responses.
     counts: [u16; 48],
     total: u16,
 }
@@ -97,8 +99,8 @@ impl Default for OutputLengths {
 }
 
 impl OutputLengths {
-    /// Records the number of output tokens of a response. When 1000 responses are counted, all counts are halved, so that recent responses
-    /// weigh more.
+    /// Records the number of output tokens of a response. When the counts reach 1000 in total, halves all of them, so that recent responses
+    /// have more weight.
     pub fn record(&mut self, tokens: u32) {
         let class = (f64::from(tokens.max(1)).log2() * 2.0).ceil() as usize;
         self.counts[class.min(47)] += 1;
@@ -109,8 +111,8 @@ impl OutputLengths {
         }
     }
 
-    /// Returns the 95th percentile of the recorded output lengths in tokens, rounded up to the bound of its bucket. Returns `None` before
-    /// 20 responses are recorded.
+    /// Returns the 95th percentile of the recorded output lengths in tokens, rounded up to the upper bound of its bucket. Returns `None`
+    /// until 20 responses are recorded.
     pub fn p95(&self) -> Option<u32> {
         if self.total < 20 {
             return None;

@@ -1,6 +1,7 @@
 //! The cause of a failed attempt, and which party must change before a retry makes sense.
 //!
-//! Retries, key health and target health depend only on the [`FailureKind`] and its [`Blame`]. No other code decides by status code.
+//! Retries and the health of keys and targets depend only on the [`FailureKind`] and its [`Blame`]. Code outside this module makes no
+//! decision by status code.
 
 mod classify;
 pub mod status_policy;
@@ -14,37 +15,37 @@ pub use classify::{classify, classify_in_stream};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// The provider rejects the request as it is: 400, 404, 405, 422, or a redirect (redirects are not followed).
+    /// The provider rejects the request for a reason in the request itself: 400, 404, 405, 422, or a redirect (redirects are not followed).
     InvalidRequest,
-    /// The prompt exceeds the model's context window: code `context_length_exceeded`, `exceed_context_size_error` and the like.
+    /// The prompt exceeds the model's context window: code `context_length_exceeded`, `exceed_context_size_error` or similar.
     ContextLength,
-    /// The request body, or the number of tokens in it, exceeds what the provider accepts: 413, or 429 with "request too large".
+    /// The request exceeds the maximum size or number of tokens that the provider accepts: 413, or 429 with "request too large".
     TooLarge,
     /// The provider's moderation blocks the content: code `content_filter` or `content_policy_violation`.
     ContentFilter,
-    /// The provider does not serve the model: code `model_not_found` or a similar one with any 4xx status, usually 404.
+    /// The provider does not serve the model: a 4xx status, usually 404, with `model_not_found` or a similar code.
     ModelNotFound,
-    /// The endpoint does not support `stream_options`: 400 or 422 whose error names that member as its `param`.
+    /// The endpoint does not support `stream_options`: 400 or 422 with `stream_options`, or a member of it, as the `param` of the error.
     StreamOptionsRefused,
     /// The key is wrong, revoked or missing: 401, or code `invalid_api_key`.
     InvalidKey,
-    /// The key lacks a permission: 403, or code `insufficient_permissions`.
+    /// The key lacks a permission that the request needs: 403, or code `insufficient_permissions`.
     PermissionDenied,
-    /// The account of the key has no quota or credit left: 402, or 429 with code `insufficient_quota` and the like.
+    /// The account of the key has no quota or credit left: 402, or 429 with `insufficient_quota` or a similar code.
     NoQuota,
     /// The key exceeded a rate limit, which recovers with time: 429.
     RateLimited,
-    /// The provider is overloaded, whichever key is used: 503, 529, 498.
+    /// The provider is overloaded for all keys: 498, 503 or 529.
     Overloaded,
-    /// The provider failed: 408, 409, a 5xx status with no kind of its own, or an error in the body of a 200.
+    /// The provider failed: 408, 409, a 5xx status other than 503 and 529, or an error of unknown cause in the body of a 200.
     ServerError,
-    /// The response does not follow the format: not JSON, no choices, an event that is too long.
+    /// The response does not follow the API format: it is not JSON, has no choices, or contains an event that is too long.
     InvalidResponse,
     /// No connection was established within the connect timeout.
     ConnectTimeout,
-    /// No connection could be established: refused, unreachable, host name not found, TLS failure.
+    /// No connection could be established: the host was not found, was unreachable or refused the connection, or TLS failed.
     Connect,
-    /// The first content did not arrive within its timeout.
+    /// No content arrived within the first-content timeout.
     FirstContentTimeout,
     /// The provider sent nothing for longer than the idle timeout.
     IdleTimeout,
@@ -52,7 +53,7 @@ pub enum FailureKind {
     ConnectionLost,
     /// A reused connection was closed before the first byte of the response.
     DeadConnection,
-    /// The stream ended without its terminal event.
+    /// The stream ended without the event that marks its regular end.
     Truncated,
     /// The deadline of the call passed during the attempt.
     DeadlineExceeded,
@@ -61,13 +62,13 @@ pub enum FailureKind {
 /// The party that must change before a retry makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Blame {
-    /// The request: the same bytes fail with every key (400, 413, 422, an unknown model).
+    /// The request is to blame: the same bytes fail with every key (400, 413, 422, an unknown model).
     Request,
-    /// The key or its account: another key may succeed (401, 402, 403, 429).
+    /// The key or its account is to blame: another key may succeed (401, 402, 403, 429).
     Key,
-    /// The target: wait, or use another target (5xx, 529, an unreadable response).
+    /// The target is to blame: a later attempt or another target may succeed (5xx, an unreadable response).
     Target,
-    /// The network: retry after a backoff (connect errors, timeouts, broken streams).
+    /// The network is to blame: a retry after a backoff may succeed (connect errors, timeouts, broken streams).
     Network,
 }
 
@@ -94,7 +95,7 @@ impl FailureKind {
         }
     }
 
-    /// Returns the description that errors and reports print.
+    /// Returns a short description for error messages and reports, such as `rate limited`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid request",
@@ -128,7 +129,7 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// Whether the blame for a rejected attempt is certain.
+/// Whether the cause of a failed attempt is certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Certainty {
     /// The status or a known error code identifies the cause.
@@ -137,29 +138,29 @@ pub enum Certainty {
     Ambiguous,
 }
 
-/// One failed attempt.
+/// The failure of one attempt.
 #[derive(Clone, PartialEq)]
 pub struct Failure {
-    /// The cause.
+    /// The cause of the failure.
     pub kind: FailureKind,
-    /// Whether the cause is certain.
+    /// Whether [`kind`](Failure::kind) is certainly the cause.
     pub certainty: Certainty,
-    /// The HTTP status, if a response arrived.
+    /// The HTTP status; `None` if no response arrived or if the error was in a success response.
     pub status: Option<u16>,
-    /// The wait that the provider requests, measured from the response; never negative.
+    /// The wait that the provider requests, measured from the arrival of the response. `None` if the provider requests no wait.
     pub retry_after: Option<Duration>,
-    /// The provider's error `code`, as text.
+    /// The `code` of the provider's error, as text even if it is a number.
     pub code: Option<String>,
-    /// The provider's error `param`.
+    /// The `param` of the provider's error: the member of the request that the provider rejects.
     pub param: Option<String>,
-    /// The provider's error message. Returned to the caller, never logged: it may quote the prompt.
+    /// The message of the provider's error. Returned to the caller but never logged, because it may quote the prompt.
     pub message: Option<String>,
-    /// The provider's ID of the request, from the response headers.
+    /// The ID that the provider gave to the request, from the response headers.
     pub request_id: Option<String>,
 }
 
 impl Failure {
-    /// Creates a failure of which only the kind is known.
+    /// Creates a failure of the given kind with certain cause. All other fields are `None`.
     pub fn new(kind: FailureKind) -> Self {
         Self {
             kind,
@@ -180,7 +181,7 @@ impl Failure {
 }
 
 impl fmt::Debug for Failure {
-    /// Omits the provider's message and redacts unusual codes: they may quote the prompt or a key.
+    /// Formats the failure without the provider's message, and with unusual codes redacted, because both may quote the prompt or a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Failure")
             .field("kind", &self.kind)
@@ -192,7 +193,8 @@ impl fmt::Debug for Failure {
     }
 }
 
-/// Returns `text` if it has the form of an error code (at most 48 lower-case letters and underscores), else a placeholder.
+/// Returns `text` if it looks like an error code (at most 48 characters, all of them lower-case ASCII letters or underscores). Returns a
+/// placeholder otherwise.
 pub(crate) fn redact_unless_code(text: &str) -> &str {
     let is_code_char = |c: char| c.is_ascii_lowercase() || c == '_';
     if text.len() <= 48 && text.chars().all(is_code_char) {

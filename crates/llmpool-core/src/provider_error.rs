@@ -1,4 +1,4 @@
-//! Parses the error bodies of providers, whatever their shape.
+//! Parses the error bodies of providers, which have many shapes.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -12,22 +12,22 @@ use crate::time_format::{parse_duration, parse_rfc3339};
 /// The error that a response body describes.
 #[derive(Clone, Default, PartialEq)]
 pub struct ProviderError {
-    /// The provider's error message.
+    /// The error message, from `message`, `msg`, `error_msg` or `detail`.
     pub message: Option<String>,
-    /// `code` or `error_code`, as text even if it is a number.
+    /// The error code, from `code` or `error_code`, as text even if it is a number.
     pub code: Option<String>,
-    /// `type`, `error_type`, or Google's `status`.
+    /// The error type, from `type`, `error_type` or Google's `status`.
     pub kind: Option<String>,
-    /// The member of the request that the error concerns.
+    /// The member of the request that the provider rejects, such as `stream_options`.
     pub param: Option<String>,
-    /// The wait that the body requests.
+    /// The wait that the body requests before the next attempt, measured from the response.
     pub retry_delay: Option<Duration>,
-    /// When a quota resets, as a duration since the Unix epoch. Some providers state it only in their message.
+    /// The time at which a quota resets, as a duration since the Unix epoch. Some providers state this time only in the error message.
     pub resets_at: Option<Duration>,
 }
 
 impl ProviderError {
-    /// Parses an error body. A body that is not JSON becomes the message. Returns `None` if the body is empty.
+    /// Parses an error body. If the body is not JSON, its text becomes the message. Returns `None` if the body is empty.
     pub fn parse(body: &[u8]) -> Option<Self> {
         let body = body.trim_ascii();
         if body.is_empty() {
@@ -35,7 +35,7 @@ impl ProviderError {
         }
         match serde_json::from_slice::<Value>(body) {
             Ok(value) => Some(Self::from_value(&value)),
-            // Not shortened here: secrets are masked later, and only a complete secret is recognized.
+            // The text is not shortened, because secrets in the text are masked later, and only complete secrets are recognized.
             Err(_) => Some(Self {
                 message: Some(String::from_utf8_lossy(body).into_owned()),
                 ..Self::default()
@@ -73,10 +73,12 @@ impl ProviderError {
     }
 }
 
-/// Returns the error in the body of a 200, if it has one: a non-empty `error`, an error code without content, `"object": "error"`, or a
-/// finish reason that means a failure of the provider.
+/// Returns the error in the body of a success response, or `None` if the body reports no error.
+///
+/// An error is a non-empty `error` member, an error code or `"object": "error"` in a body without content, or a finish reason that means a
+/// failure of the provider.
 pub fn find_error_in_success(body: &[u8]) -> Option<ProviderError> {
-    /// A body without any of these has no error, so it is not parsed.
+    /// Markers of errors: every body with an error contains at least one of these byte sequences, so other bodies are not parsed.
     static MARKERS: LazyLock<[Finder<'static>; 4]> =
         LazyLock::new(|| ["error\"", "\"error", "\"code\"", "\"insufficient_system"].map(Finder::new));
     if MARKERS.iter().all(|marker| marker.find(body).is_none()) {
@@ -97,7 +99,8 @@ pub fn find_error_in_success(body: &[u8]) -> Option<ProviderError> {
     })
 }
 
-/// Returns whether an object without content is an error: it has a code that does not mean success, or its `object` is `error`.
+/// Returns whether an object without content is an error: whether its `code` or `error_code` does not mean success, or its `object` member
+/// is `error`. `member` returns the object's member of the given name.
 pub(crate) fn looks_like_error<'a>(member: impl Fn(&str) -> Option<&'a Value>) -> bool {
     let is_success = |code: &Value| {
         let code = as_text(code).unwrap_or_default().to_ascii_lowercase();
@@ -109,7 +112,7 @@ pub(crate) fn looks_like_error<'a>(member: impl Fn(&str) -> Option<&'a Value>) -
         || member("object").and_then(Value::as_str) == Some("error")
 }
 
-/// Returns the first finish reason that means a failure of the provider.
+/// Returns the finish reason of the first choice during which the provider failed; `None` if all choices ended in another way.
 fn failed_finish_reason(members: &Map<String, Value>) -> Option<&str> {
     let choices = members.get("choices")?.as_array()?;
     let mut reasons = choices
@@ -118,7 +121,8 @@ fn failed_finish_reason(members: &Map<String, Value>) -> Option<&str> {
     reasons.find(|reason| FinishReason::from(*reason).is_failure())
 }
 
-/// Returns the member that holds the error, if the object itself is not the error.
+/// Returns the member of a body that holds the error: `error` in the body itself, in a choice, in `x_groq` or in `response`. Returns `None`
+/// if the body has no such member.
 fn nested_error(members: &Map<String, Value>) -> Option<&Value> {
     fn error_of(value: &Value) -> Option<&Value> {
         value.get("error").filter(|error| is_present(error))
@@ -131,7 +135,7 @@ fn nested_error(members: &Map<String, Value>) -> Option<&Value> {
         .or_else(|| in_member("response"))
 }
 
-/// Returns whether a value is neither null, false nor empty.
+/// Returns whether a value is present: not null, not false and not empty.
 fn is_present(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
@@ -150,7 +154,8 @@ fn as_text(value: &Value) -> Option<String> {
     }
 }
 
-/// Returns the member that FastAPI names: `{"detail": [{"loc": ["body", "stream_options"], "msg": …}]}`.
+/// Returns the path of the request member that a FastAPI server rejects, such as `stream_options` for
+/// `{"detail": [{"loc": ["body", "stream_options"], "msg": …}]}`.
 fn fastapi_param(members: &Map<String, Value>) -> Option<String> {
     let path = members
         .get("detail")?
@@ -166,7 +171,8 @@ fn fastapi_param(members: &Map<String, Value>) -> Option<String> {
     Some(names.join("."))
 }
 
-/// Parses Google's `{"details": [{"retryDelay": "34s"}]}`, or `{"resets_in_seconds": 34}`.
+/// Returns the wait that an error object requests, from Google's `{"details": [{"retryDelay": "34s"}]}` or from `{"resets_in_seconds":
+/// 34}`.
 fn parse_retry_delay(members: &Map<String, Value>) -> Option<Duration> {
     let seconds = || parse_duration(&as_text(members.get("resets_in_seconds")?)?);
     let details = members.get("details").and_then(Value::as_array);
@@ -176,13 +182,14 @@ fn parse_retry_delay(members: &Map<String, Value>) -> Option<Duration> {
         .or_else(seconds)
 }
 
-/// Parses `{"resets_at": 1767323045}`.
+/// Returns the quota reset of an error object such as `{"resets_at": 1767323045}`, as a duration since the Unix epoch.
 fn parse_resets_at(members: &Map<String, Value>) -> Option<Duration> {
     let seconds = members.get("resets_at")?.as_f64()?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// Parses the date in a message such as "your limit will reset at 2026-01-02 03:04:05".
+/// Returns the quota reset in a message such as "your limit will reset at 2026-01-02 03:04:05", as a duration since the Unix epoch. The
+/// date is read as UTC, except in errors with a GLM code.
 fn parse_reset_in_message(message: &str, code: Option<&str>) -> Option<Duration> {
     const MARKERS: [&str; 3] = ["reset", "Reset", "重置"];
     const DATE_LEN: usize = "2026-01-02 03:04:05".len();
@@ -192,14 +199,14 @@ fn parse_reset_in_message(message: &str, code: Option<&str>) -> Option<Duration>
     let starts = (0..message.len()).filter(|at| message.as_bytes()[*at].is_ascii_digit());
     let mut dates = starts.filter_map(|at| message.get(at..at + DATE_LEN));
     let local = dates.find_map(|date| parse_rfc3339(&format!("{date}Z")))?;
-    // GLM, whose codes have four digits, gives the time in Beijing without an offset.
+    // GLM, whose error codes have four digits, states the local time of Beijing without an offset.
     let is_glm = code.is_some_and(|code| code.len() == 4 && code.bytes().all(|byte| byte.is_ascii_digit()));
     let utc_offset = Duration::from_secs(if is_glm { 8 * 3600 } else { 0 });
     local.checked_sub(utc_offset)
 }
 
 impl std::fmt::Debug for ProviderError {
-    /// Shows only the kind, redacted if unusual: the rest may quote the prompt.
+    /// Shows only the error type, redacted unless it looks like an error code, because all other fields may quote the prompt.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ProviderError")
             .field(

@@ -1,30 +1,30 @@
-//! The properties of known providers that their responses do not reveal, looked up by the host of the base URL.
+//! The profiles of known providers: properties that responses do not reveal, looked up by the host of the base URL.
 //!
-//! A property belongs here only if calls fail or lose information without it. An unknown provider gets the most conservative profile.
+//! A property is part of a profile only if calls fail or lose information without it. Unknown providers get the most conservative profile.
 
 use crate::translate::{ChatCapabilities, ReasoningEcho};
 
-/// The properties of a provider.
+/// The properties of a provider that its responses do not reveal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProviderProfile {
-    /// The short name of the provider.
+    /// The short lower-case name of the provider, such as `openai`; `unknown` for all unknown providers.
     pub name: &'static str,
-    /// The hosts of the provider. An entry that starts with `.` matches all subdomains; one that starts with `:` matches the default port
-    /// of a local server.
+    /// The hosts of the provider. An entry that starts with `.` matches all subdomains. An entry that starts with `:` matches every host
+    /// with that port, the default port of a local server.
     hosts: &'static [&'static str],
-    /// The header that carries the key.
+    /// The request header that carries the API key.
     pub key_header: KeyHeader,
     /// The parts of the Chat Completions format that the provider supports.
     pub chat_capabilities: ChatCapabilities,
 }
 
-/// The header that carries the key.
+/// The request header that carries the API key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyHeader {
-    /// `Authorization: Bearer KEY`.
+    /// The header `Authorization: Bearer KEY`.
     #[default]
     Bearer,
-    /// `api-key: KEY`.
+    /// The header `api-key: KEY`.
     ApiKey,
 }
 
@@ -36,7 +36,7 @@ const OPENAI: ChatCapabilities = ChatCapabilities {
     reasoning_echo: ReasoningEcho::Dropped,
 };
 
-/// The chat capabilities of the original API, which every compatible server supports.
+/// The chat capabilities of the original Chat Completions API, which every compatible server supports.
 const BASIC: ChatCapabilities = ChatCapabilities {
     developer_role: false,
     max_completion_tokens: false,
@@ -44,7 +44,7 @@ const BASIC: ChatCapabilities = ChatCapabilities {
     reasoning_echo: ReasoningEcho::Dropped,
 };
 
-/// Requires the reasoning of earlier turns, or rejects a turn with tool calls.
+/// The chat capabilities of providers that reject a turn with tool calls unless the request repeats the reasoning of earlier turns.
 const REQUIRES_REASONING: ChatCapabilities = ChatCapabilities {
     reasoning_echo: ReasoningEcho::Content,
     ..BASIC
@@ -114,11 +114,12 @@ pub const PROFILES: [ProviderProfile; 17] = [
     provider("lm-studio", &[":1234"], BASIC),
 ];
 
-/// The profile of all other providers.
+/// The profile of providers that are not in [`PROFILES`].
 const UNKNOWN: ProviderProfile = provider("unknown", &[], BASIC);
 
 impl ProviderProfile {
-    /// Returns the profile for an authority such as `api.openai.com` or `localhost:11434`.
+    /// Returns the profile of the provider at an authority such as `api.openai.com` or `localhost:11434`. Returns the profile `unknown` if
+    /// no known provider matches.
     pub fn for_authority(authority: &str) -> &'static Self {
         let authority = authority.to_ascii_lowercase();
         let host = authority.strip_suffix(":443").unwrap_or(&authority);

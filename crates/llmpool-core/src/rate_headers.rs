@@ -1,4 +1,4 @@
-//! Parses the headers by which providers announce rate limits, request waits and identify requests.
+//! Parses response headers that state the provider's rate limits, the wait before the next attempt, or the ID of the request.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use crate::limits::{LimitSnapshot, LimitSnapshots};
 use crate::provider_error::ProviderError;
 use crate::time_format::{parse_duration, parse_http_date, parse_wait, plausible_wait};
 
-/// The headers of an error response that matter for a retry.
+/// The requested wait and the request ID, from the headers and the body of an error response.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ErrorHeaders {
-    /// The wait that the provider requests, measured from the response.
+    /// The wait that the provider requests, measured from the response; `None` if the provider requests no wait.
     pub retry_after: Option<Duration>,
-    /// The provider's ID of the request: `x-request-id` or `request-id`.
+    /// The ID that the provider gave to the request, from `x-request-id` or `request-id`.
     pub request_id: Option<String>,
 }
 
 impl ErrorHeaders {
-    /// Parses the headers, looked up by lower-case name.
+    /// Parses the headers of an error response. `get` returns the value of a header by its lower-case name; `error` is the parsed body.
     ///
-    /// The wait comes from the first of `retry-after-ms`, `retry-after`, the error body, and the reset of an exhausted limit. It ends no
-    /// earlier than the reset of a quota that the body announces. Timestamps are compared with the response's `Date`, else with `wall_now`,
-    /// a duration since the Unix epoch.
+    /// The wait comes from the first of these sources that is present: `retry-after-ms`, `retry-after`, the error body, the reset of an
+    /// exhausted limit. If the body states the reset of a quota, the wait is extended to at least that reset. Timestamps are compared with
+    /// the response's `Date` header or, if it is missing, with `wall_now`, a duration since the Unix epoch.
     pub fn parse<'a>(
         get: impl Fn(&str) -> Option<&'a str>,
         error: Option<&ProviderError>,
@@ -41,19 +41,20 @@ impl ErrorHeaders {
     }
 }
 
-/// The headers of a response that describe the limits and the account of its key.
+/// The limits and the account of a key, as the headers of a response to this key state them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitHeaders<'a> {
-    /// The reported state of the limits; `None` if the headers report none, or only limits that are far from used up.
+    /// The reported state of the limits. `None` if the headers report no limit; [`parse`](LimitHeaders::parse) also omits limits that are
+    /// far from used up.
     pub limits: Option<LimitSnapshots>,
-    /// The account of the key: `openai-organization`.
+    /// The name of the account that the key belongs to, from the header `openai-organization`.
     pub account: Option<&'a str>,
 }
 
 impl<'a> LimitHeaders<'a> {
-    /// Parses the headers in one pass. Returns the limits only if more than a quarter of one is used or the provider does not say how much.
+    /// Parses the headers in one pass. Omits the limits unless at least a quarter of one limit is used, or the used part of one is unknown.
     ///
-    /// Timestamps are compared with the response's `Date`, else with `wall_now`, a duration since the Unix epoch.
+    /// Timestamps are compared with the response's `Date` header or, if it is missing, with `wall_now`, a duration since the Unix epoch.
     pub fn parse(
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
         wall_now: impl Fn() -> Option<Duration>,
@@ -61,7 +62,7 @@ impl<'a> LimitHeaders<'a> {
         Self::parse_if(headers, wall_now, |fields| fields.is_scarce())
     }
 
-    /// Parses the headers like [`parse`](Self::parse), and returns the limits however little of them is used.
+    /// Parses the headers like [`parse`](Self::parse), but returns the limits no matter how little of them is used.
     pub fn parse_all(
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
         wall_now: impl Fn() -> Option<Duration>,
@@ -81,7 +82,7 @@ impl<'a> LimitHeaders<'a> {
         let mut date = None;
         let [mut requests, mut tokens] = [LimitFields::default(); 2];
         for (name, value) in headers {
-            // The first letter excludes most other headers.
+            // A check of the first letter skips most headers that are not parsed.
             if !matches!(name.as_bytes().first(), Some(b'x' | b'a' | b'o' | b'd')) {
                 continue;
             }
@@ -107,7 +108,7 @@ impl<'a> LimitHeaders<'a> {
     }
 }
 
-/// The headers of one limit, as text.
+/// The values of the headers that describe one limit, as text.
 #[derive(Clone, Copy, Default)]
 struct LimitFields<'a> {
     limit: Option<&'a str>,
@@ -116,7 +117,8 @@ struct LimitFields<'a> {
 }
 
 impl LimitFields<'_> {
-    /// Returns whether more than a quarter of the limit is used, or may be.
+    /// Returns whether at least a quarter of the limit is used, or may be used because the limit itself is not reported. Returns false if
+    /// the remaining count is not reported.
     fn is_scarce(&self) -> bool {
         let Some(remaining) = self.remaining else {
             return false;
@@ -133,7 +135,7 @@ impl LimitFields<'_> {
             remaining: self.remaining.and_then(parse_count),
             reset: self.reset.and_then(|text| {
                 parse_duration(text)
-                    // A larger number of seconds is a timestamp.
+                    // A number of at least 10^9 is not a wait in seconds but a timestamp.
                     .filter(|wait| wait.as_secs() < 1_000_000_000)
                     .or_else(|| parse_wait(text, now()))
             }),
@@ -141,7 +143,7 @@ impl LimitFields<'_> {
     }
 }
 
-/// Returns the field that a header fills, in OpenAI's or Anthropic's naming.
+/// Returns the field for the value of the header `name`, which follows OpenAI's or Anthropic's naming. Returns `None` for any other header.
 fn limit_field<'f, 'a>(
     name: &str,
     requests: &'f mut LimitFields<'a>,
@@ -173,14 +175,15 @@ fn parse_count(text: &str) -> Option<u32> {
     let text = text.trim();
     text.parse().ok().or_else(|| {
         let number: f64 = text.parse().ok()?;
-        // Some providers send -1 for a limit that they do not count.
+        // Some providers send -1 for a limit that they do not enforce.
         (0.0..=f64::from(u32::MAX))
             .contains(&number)
             .then_some(number as u32)
     })
 }
 
-/// Returns the latest reset of an exhausted limit. If no remaining count is reported, returns the reset, provided there is only one.
+/// Returns the time until all exhausted limits are reset. If the headers report a single reset and no remaining count for it, returns the
+/// time until that reset. Returns `None` in all other cases.
 fn exhausted_reset<'a>(get: &impl Fn(&str) -> Option<&'a str>, now: Option<Duration>) -> Option<Duration> {
     let windows = [
         ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),

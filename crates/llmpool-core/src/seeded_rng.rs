@@ -1,6 +1,6 @@
-//! A seeded pseudo-random number generator, so that decisions that use chance can be replayed.
+//! A seeded pseudo-random number generator, which makes random decisions reproducible.
 
-/// A SplitMix64 generator: the same seed gives the same sequence.
+/// A SplitMix64 generator. Generators with the same seed return the same sequence.
 #[derive(Clone, Debug)]
 pub struct SeededRng(u64);
 
@@ -10,7 +10,7 @@ impl SeededRng {
         Self(seed)
     }
 
-    /// Returns the next number, uniform in `0.0..1.0`.
+    /// Returns the next number of the sequence, uniformly distributed in `0.0..1.0` (1 is excluded).
     pub fn next_f64(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

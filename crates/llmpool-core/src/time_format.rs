@@ -1,14 +1,17 @@
 //! Parses durations and timestamps in the notations that providers use in headers and error bodies.
 //!
-//! Timestamps are durations since the Unix epoch. Text in an unknown notation, and waits of more than a year, give `None`.
+//! Timestamps are durations since the Unix epoch. Functions return `None` for text in an unknown notation and for waits of more than 366
+//! days.
 
 use std::time::Duration;
 
-/// The maximum wait. A longer wait is treated as a misread value.
+/// The maximum wait: 366 days. A longer wait is treated as a misread value.
 const MAX_WAIT: Duration = Duration::from_secs(366 * 86_400);
 
-/// Parses a wait from now: a duration, or a timestamp as an HTTP date, an RFC 3339 date in UTC, or seconds or milliseconds since the Unix
-/// epoch. A timestamp in the past gives zero.
+/// Parses a wait that starts at `now`, a duration since the Unix epoch.
+///
+/// The text is a duration or the timestamp at which the wait ends: an HTTP date, an RFC 3339 date in UTC, or a number of seconds or
+/// milliseconds since the Unix epoch. The wait is zero if the timestamp is in the past. Returns `None` for a timestamp if `now` is `None`.
 pub(crate) fn parse_wait(text: &str, now: Option<Duration>) -> Option<Duration> {
     let text = text.trim();
     if let Ok(number) = text.parse::<f64>()
@@ -24,7 +27,7 @@ pub(crate) fn parse_wait(text: &str, now: Option<Duration>) -> Option<Duration> 
     plausible_wait(timestamp.saturating_sub(now?))
 }
 
-/// Parses a duration in seconds (`2`, `0.5`) or in Go's notation (`1h2m3.5s`, `20ms`). A negative number gives zero.
+/// Parses a duration in seconds (`2`, `0.5`) or in Go's notation (`1h2m3.5s`, `20ms`). Returns zero for a negative number of seconds.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
@@ -65,7 +68,7 @@ pub(crate) fn plausible_wait(wait: Duration) -> Option<Duration> {
     Some(wait).filter(|wait| *wait <= MAX_WAIT)
 }
 
-/// Parses an HTTP date such as `Fri, 02 Jan 2026 03:04:15 GMT`.
+/// Parses an HTTP date such as `Fri, 02 Jan 2026 03:04:15 GMT`. Returns `None` for a date before 1970.
 pub(crate) fn parse_http_date(text: &str) -> Option<Duration> {
     httpdate::parse_http_date(text.trim())
         .ok()?
@@ -73,7 +76,8 @@ pub(crate) fn parse_http_date(text: &str) -> Option<Duration> {
         .ok()
 }
 
-/// Parses an RFC 3339 date in UTC such as `2026-01-02T03:04:05Z`. A fraction is ignored; no provider sends other offsets.
+/// Parses an RFC 3339 date in UTC such as `2026-01-02T03:04:05Z`. Ignores a fraction of a second. Returns `None` for other offsets than
+/// `Z`, which no provider sends.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<Duration> {
     let part = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
     let (year, month, day) = (part(0, 4)?, part(5, 7)?, part(8, 10)?);

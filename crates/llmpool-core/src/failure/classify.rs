@@ -1,10 +1,10 @@
-//! Classifies error responses by status, headers and body. The codes and phrases that providers use are tables in this file.
+//! Classifies error responses by status, headers and body. Tables in this file list the codes and phrases that providers use.
 
 use super::{Certainty, Failure, FailureKind};
 use crate::provider_error::ProviderError;
 use crate::rate_headers::ErrorHeaders;
 
-/// Error codes and types that identify the cause, whatever the status. Numeric codes are GLM's.
+/// The error codes and error types of providers, by the kind of failure that they identify. The numeric codes are those of GLM (Zhipu AI).
 const KNOWN_CODES: &[(FailureKind, &[&str])] = &[
     (
         FailureKind::InvalidKey,
@@ -75,7 +75,8 @@ const KNOWN_CODES: &[(FailureKind, &[&str])] = &[
     ),
 ];
 
-/// Phrases in messages that mean an exhausted quota rather than an exceeded rate, where no code tells the two apart.
+/// Lower-case phrases in error messages that mean an exhausted quota rather than an exceeded rate. Used only for a 429 without a known
+/// code.
 const QUOTA_PHRASES: &[&str] = &[
     "subscription quota",
     "insufficient balance",
@@ -85,7 +86,7 @@ const QUOTA_PHRASES: &[&str] = &[
     "free quota",
 ];
 
-/// Classifies a response with an error status. `error` is the parsed body of the response, if there is one.
+/// Classifies a response with an error status. `error` is the parsed body, or `None` if the response has no body.
 pub fn classify(status: u16, headers: &ErrorHeaders, error: Option<&ProviderError>) -> Failure {
     let empty = ProviderError::default();
     let error = error.unwrap_or(&empty);
@@ -99,7 +100,8 @@ pub fn classify(status: u16, headers: &ErrorHeaders, error: Option<&ProviderErro
     }
 }
 
-/// Classifies an error inside a success response: an event of a stream, or the body of a 200. A numeric `code` is read as a status.
+/// Classifies an error inside a success response: an event of a stream, or the body of a 200. An error `code` from 400 to 599 is treated as
+/// the HTTP status.
 pub fn classify_in_stream(error: &ProviderError) -> Failure {
     let status = error
         .code
@@ -133,7 +135,7 @@ fn cause(status: u16, has_retry_after: bool, error: &ProviderError) -> (FailureK
     let from_code = kind_of_code(error);
     let certain = |kind| (kind, Certainty::Certain);
     match status {
-        // Redirects are not followed: the redirected request would send its key to another host.
+        // Redirects are not followed, because the redirected request would send the API key to another host.
         300..=399 => certain(FailureKind::InvalidRequest),
         401 => certain(FailureKind::InvalidKey),
         402 => certain(FailureKind::NoQuota),
@@ -165,7 +167,8 @@ fn rate_or_quota(
         FailureKind::TooLarge
     } else if let Some(kind) = from_code {
         kind
-    // DashScope sends this code both for a rate that refills within the minute and for an exhausted quota; the message differs.
+    // DashScope sends `insufficient_quota` both for an exceeded rate, which recovers within a minute, and for an exhausted quota. Only the
+    // message tells the two apart.
     } else if is_quota_code && mentions(&["allocated quota", "per minute"]) {
         FailureKind::RateLimited
     } else if is_quota_code || mentions(QUOTA_PHRASES) {

@@ -1,20 +1,22 @@
-//! Configured reactions to status codes: what happens to the key of an attempt that was answered with a given status.
+//! Configured reactions to HTTP status codes: what happens to the key of an attempt after a response with a given status.
 //!
-//! Some providers use statuses in their own way, such as 418 for a blocked key or 403 for an unsupported region.
+//! Reactions are configured for providers that give a status a meaning of their own, such as 418 for a blocked key or 403 for an
+//! unsupported region.
 //!
-//! Invariants: a status without an entry is classified in the standard way. A wait that the provider requests is never shortened.
+//! Invariants: a status without a configured action is classified by [`classify`](super::classify()). A wait that the provider requests is
+//! never shortened.
 
 use std::time::Duration;
 
 use super::{Blame, Certainty, Failure, FailureKind};
 use crate::limits::CooldownReason;
 
-/// What happens to the key of an attempt that was answered with a given status.
+/// The action on the key of an attempt after a response with a given status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyAction {
-    /// Starts a cooldown.
+    /// Starts a cooldown, during which the key is not used.
     Park {
-        /// The duration of the cooldown. If the provider requests a longer wait, that wait applies.
+        /// The minimum duration of the cooldown. If the provider requests a longer wait, the cooldown lasts for that wait.
         pause: Duration,
         /// The models to which the cooldown applies.
         scope: KeyScope,
@@ -31,21 +33,21 @@ pub enum KeyAction {
 /// The models for which a key is taken out of use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyScope {
-    /// All models.
+    /// The key is taken out of use for all models.
     #[default]
     Key,
-    /// Only the model of the failed request.
+    /// The key is taken out of use only for the model of the failed request.
     Model,
 }
 
-/// The configured actions by status code. Empty by default.
+/// The configured actions by HTTP status code. Empty by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusPolicy {
     actions: Vec<(u16, KeyAction)>,
 }
 
 impl FromIterator<(u16, KeyAction)> for StatusPolicy {
-    /// Collects the entries. The last entry for a status wins.
+    /// Collects pairs of an HTTP status and an action. If a status occurs several times, its last action applies.
     fn from_iter<I: IntoIterator<Item = (u16, KeyAction)>>(entries: I) -> Self {
         let mut actions: Vec<(u16, KeyAction)> = Vec::new();
         for (status, action) in entries {
@@ -57,19 +59,19 @@ impl FromIterator<(u16, KeyAction)> for StatusPolicy {
 }
 
 impl StatusPolicy {
-    /// Returns the statuses that have an action.
+    /// Returns the HTTP statuses that have a configured action, in no particular order.
     pub fn statuses(&self) -> impl Iterator<Item = u16> {
         self.actions.iter().map(|(status, _)| *status)
     }
 
-    /// Returns the configured action for a status, or `None` if there is no action or no status.
+    /// Returns the configured action for an HTTP status. Returns `None` if the status has no action, or if `status` is `None`.
     pub fn action(&self, status: Option<u16>) -> Option<KeyAction> {
         let found = self.actions.iter().find(|(known, _)| Some(*known) == status);
         found.map(|(_, action)| *action)
     }
 
-    /// Applies this policy to a failure: if its status takes the key out of use, the key is certainly to blame, so the call continues with
-    /// another key.
+    /// Adjusts a failure to this policy: if the action for its status parks or disables the key, the returned failure certainly blames the
+    /// key, so that the call continues with another key. Returns all other failures unchanged.
     pub fn apply(&self, failure: Failure) -> Failure {
         match self.action(failure.status) {
             None | Some(KeyAction::Ignore) => failure,
@@ -86,7 +88,8 @@ impl StatusPolicy {
     }
 }
 
-/// Returns the cooldown reason for a failure that blames the key. `scope` is that of the configured action, if there is one.
+/// Returns the cooldown reason for a failure that blames the key. `scope` is the scope of the configured action, or `None` if no action is
+/// configured for the status of the failure.
 pub fn cooldown_reason(kind: FailureKind, scope: Option<KeyScope>) -> CooldownReason {
     match (kind, scope) {
         (_, Some(KeyScope::Model)) | (FailureKind::PermissionDenied, None) => CooldownReason::Forbidden,

@@ -1,4 +1,6 @@
-//! Generates the calls of a forecast from its traffic.
+//! Generates the simulated calls of a forecast from a description of the traffic.
+//!
+//! In a closed loop, each caller sends its next call after the previous call has ended.
 
 use std::iter::Peekable;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use super::model_setup::ModelSetup;
 use super::traffic::{Arrivals, Burst, RecordedCall, Traffic};
 use crate::seeded_rng::SeededRng;
 
-/// A call with all values drawn.
+/// A simulated call, with all its random values drawn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GeneratedCall {
     pub(super) model: usize,
@@ -15,7 +17,7 @@ pub(super) struct GeneratedCall {
     pub(super) output_tokens: u32,
     pub(super) latency: Duration,
     pub(super) caller: u64,
-    /// Whether its caller sends another call when this one has ended.
+    /// Whether the caller sends another call when this call has ended.
     pub(super) is_in_closed_loop: bool,
 }
 
@@ -25,14 +27,14 @@ impl GeneratedCall {
     }
 }
 
-/// The arrival of a call in seconds, and its recorded values if it has any.
+/// The arrival of a call in seconds from the start of the forecast, and the recorded values; `None` if the call is not a recorded call.
 type ScheduledCall = (f64, Option<RecordedCall>);
 
-/// Generates the calls of traffic in the order of their arrival.
+/// A generator of simulated calls, in the order of their arrival.
 pub(super) struct CallGenerator<'a> {
     traffic: &'a Traffic,
     models: &'a [ModelSetup],
-    /// The sum of the models' shares.
+    /// The sum of the shares of all models, where negative shares count as 0.
     total_share: f64,
     rng: SeededRng,
     steady: Peekable<Box<dyn Iterator<Item = ScheduledCall> + 'a>>,
@@ -45,23 +47,24 @@ impl<'a> CallGenerator<'a> {
             traffic,
             models,
             total_share: models.iter().map(|model| model.share.max(0.0)).sum(),
-            // Not the sequence of the arrivals, so that these do not depend on how many values a call draws.
+            // Differs from the seed of the arrivals, so that arrivals do not depend on the number of values drawn per call.
             rng: SeededRng::new(!traffic.seed),
             steady: steady_calls(traffic).peekable(),
             bursts: burst_calls(traffic).peekable(),
         }
     }
 
-    /// Returns the arrival of the next call that does not depend on a response; `None` after the end of the span.
+    /// Returns the time of the next arrival that does not depend on a response, from the start of the forecast. Returns `None` if no such
+    /// call arrives within the span.
     pub(super) fn next_at(&mut self) -> Option<Duration> {
         let next = [self.steady.peek(), self.bursts.peek()];
         let first = next.into_iter().flatten().map(|(at, _)| *at).reduce(f64::min);
-        // Also excludes NaN.
+        // The comparison also excludes NaN.
         let within_span = first.filter(|at| *at < self.traffic.span.as_secs_f64())?;
         Some(Duration::from_secs_f64(within_span))
     }
 
-    /// Generates that call.
+    /// Generates the call whose arrival [`next_at`](Self::next_at) returns. Does not check that the arrival is within the span.
     pub(super) fn next_call(&mut self) -> Option<GeneratedCall> {
         let steady_at = self.steady.peek().map_or(f64::INFINITY, |(at, _)| *at);
         let burst_at = self.bursts.peek().map_or(f64::INFINITY, |(at, _)| *at);
@@ -81,7 +84,7 @@ impl<'a> CallGenerator<'a> {
         }))
     }
 
-    /// Draws the values of a call.
+    /// Generates a call with random values.
     pub(super) fn draw(&mut self, is_in_closed_loop: bool) -> GeneratedCall {
         let Traffic {
             latency,
@@ -92,7 +95,7 @@ impl<'a> CallGenerator<'a> {
         let latency = latency.sample(&mut self.rng);
         GeneratedCall {
             model: self.draw_model(),
-            // `as` saturates.
+            // `as` saturates at the bounds of `u32`.
             prompt_tokens: prompt_tokens.sample(&mut self.rng).round() as u32,
             output_tokens: output_tokens.sample(&mut self.rng).round() as u32,
             latency: Duration::try_from_secs_f64(latency).unwrap_or(Duration::MAX),
@@ -101,7 +104,7 @@ impl<'a> CallGenerator<'a> {
         }
     }
 
-    /// Draws a model by share; the first if no model has one.
+    /// Returns the index of a random model, with probabilities proportional to the shares. Returns 0 if no model has a positive share.
     fn draw_model(&mut self) -> usize {
         if self.models.len() < 2 {
             return 0;

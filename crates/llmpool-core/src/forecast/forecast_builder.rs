@@ -1,4 +1,4 @@
-//! Collects the events of a simulation into the forecast of one model.
+//! Builds the forecast of one model from the events of a simulation.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use super::utilization::{KeyUsage, Utilization};
 use crate::limits::{Rejection, WaitReason};
 use crate::time::Timestamp;
 
-/// The number of [`Forecast::bins`].
+/// The length of [`Forecast::bins`].
 const BIN_COUNT: usize = 240;
 
-/// Builds the forecast of one model.
+/// A builder for the forecast of one model.
 pub(super) struct ForecastBuilder {
     forecast: Forecast,
     start: Timestamp,
     waiting_calls: u64,
-    /// In nanoseconds.
+    /// The total waiting time of all calls by reason, in nanoseconds.
     wait_by_reason: Vec<(WaitReason, u128)>,
 }
 
@@ -47,7 +47,8 @@ impl ForecastBuilder {
         self.waiting_calls -= 1;
     }
 
-    /// Adds the given time, during which no event happens, to the waiting time of the current reason. Calls `reason` only if a call waits.
+    /// Adds the given time, multiplied by the number of waiting calls, to the waiting time of the reason that `reason` returns. No event
+    /// may happen during this time. Calls `reason` only if a call is waiting.
     pub(super) fn pass_time(&mut self, time: Duration, reason: impl FnOnce() -> Option<WaitReason>) {
         if self.waiting_calls == 0 {
             return;
@@ -100,7 +101,7 @@ impl ForecastBuilder {
         forecast
     }
 
-    /// Updates the bin of the current time. Returns whether the time is within the span.
+    /// Updates the bin that contains the time `now`. Returns whether `now` is within the span.
     fn update_bin(&mut self, now: Timestamp, update: impl FnOnce(&mut TimeBin)) -> bool {
         let elapsed = now.since(self.start).as_nanos();
         let index = elapsed * BIN_COUNT as u128 / self.forecast.span.as_nanos().max(1);

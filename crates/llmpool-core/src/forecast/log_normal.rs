@@ -1,15 +1,15 @@
-//! A distribution for durations and lengths that differ from call to call.
+//! The probability distribution of latencies and token counts, which vary from call to call.
 
 use crate::seeded_rng::SeededRng;
 
 /// The 95th percentile of the standard normal distribution.
 const NORMAL_P95: f64 = 1.644_853_626_951_472_2;
 
-/// A constant or a log-normal distribution, whose long tail is typical of latencies and output lengths.
+/// A log-normal distribution or a constant. The long tail of the log-normal distribution is typical of latencies and output lengths.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogNormal {
     mean: f64,
-    /// The standard deviation of the logarithm; 0 for a constant.
+    /// The standard deviation of the natural logarithm of the values; 0 for a constant.
     deviation: f64,
 }
 
@@ -24,7 +24,7 @@ impl LogNormal {
 
     /// Creates a distribution with the given mean and 95th percentile.
     ///
-    /// Returns `None` unless `mean > 0` and `mean <= p95 <= 3.8 * mean`, because no log-normal distribution has other values.
+    /// Returns `None` unless `mean > 0` and `mean <= p95 <= 3.8 * mean` (approximately), the range that this distribution can represent.
     pub fn with_p95(mean: f64, p95: f64) -> Option<Self> {
         let ratio = p95 / mean;
         let discriminant = NORMAL_P95 * NORMAL_P95 - 2.0 * ratio.ln();
@@ -34,7 +34,7 @@ impl LogNormal {
         })
     }
 
-    /// Returns the mean.
+    /// Returns the mean of the distribution.
     pub fn mean(&self) -> f64 {
         self.mean
     }
@@ -43,7 +43,7 @@ impl LogNormal {
         if self.deviation == 0.0 {
             return self.mean;
         }
-        // Box-Muller transform.
+        // The Box-Muller transform yields a normally distributed number.
         let (radius, angle) = (1.0 - rng.next_f64(), rng.next_f64());
         let normal = (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos();
         self.mean * (self.deviation * (normal - self.deviation / 2.0)).exp()
@@ -57,7 +57,7 @@ impl From<u32> for LogNormal {
 }
 
 impl From<std::time::Duration> for LogNormal {
-    /// Creates a constant, in seconds.
+    /// Creates a constant distribution of the duration in seconds.
     fn from(duration: std::time::Duration) -> Self {
         Self::fixed(duration.as_secs_f64())
     }

@@ -1,10 +1,10 @@
-//! Forecasts of traffic under given limits: a simulation in virtual time with the same admission control that real calls use.
+//! Forecasts of traffic under given limits: simulates calls in virtual time with the same admission control that real calls use.
 //!
-//! Each event has its instant: an arrival, a timer, a completed response. The simulated provider obeys the limits and never fails, so the
-//! forecast shows what the limits alone cost.
+//! The events of the simulation are arrivals of calls, timers of waiting calls, and completed responses. The simulated provider never
+//! fails, so the forecast shows only the delays and rejections that the limits cause.
 //!
-//! Invariants: every call that arrives is either admitted or rejected. The same traffic and seed give the same forecast. Memory grows with the
-//! calls that are active at the same time, plus one wait per admitted call.
+//! Invariants: every call that arrives is either admitted or rejected. The same traffic and seed produce the same forecast. Memory usage is
+//! proportional to the number of simultaneously active calls, plus one recorded wait per admitted call.
 
 mod call_generator;
 mod forecast_builder;

@@ -1,4 +1,4 @@
-//! The simulation of a forecast: processes its events one after the other in virtual time.
+//! The simulation behind a forecast. Processes events in chronological order in virtual time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,13 +17,13 @@ use crate::limits::{
 };
 use crate::time::Timestamp;
 
-/// The maximum number of calls in a forecast. More would take minutes.
+/// The maximum number of calls in a forecast. The simulation of more calls would take minutes.
 pub const MAX_CALLS: u64 = 2_000_000;
 
-/// How long a caller in a closed loop pauses after a rejection.
+/// The pause of a caller in a closed loop after a rejected call.
 const PAUSE_AFTER_REJECTION: Duration = Duration::from_secs(1);
 
-/// The traffic has more than [`MAX_CALLS`] calls.
+/// The error for traffic with more than [`MAX_CALLS`] calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyCalls;
 
@@ -38,13 +38,15 @@ impl fmt::Display for TooManyCalls {
 
 impl std::error::Error for TooManyCalls {}
 
-/// Simulates the traffic against the models and returns one forecast per model, in their order.
+/// Simulates the traffic from the time `start` and returns one forecast per model, in the order of `models`.
 ///
-/// Models of the same limiter share the keys that they have in common. If no model has a share, the first receives all calls.
+/// Models with the same limiter share the keys that they have in common. If no model has a positive share, the first model receives all
+/// calls.
 ///
 /// # Errors
 ///
-/// If there are more than [`MAX_CALLS`] calls: at once where the number is known in advance, else after that many calls.
+/// Fails if the traffic has more than [`MAX_CALLS`] calls. If the number of calls is not known in advance, the simulation runs until this
+/// maximum is exceeded.
 pub fn forecast(
     limiters: Vec<Limiter>,
     models: &[ModelSetup],
@@ -58,39 +60,39 @@ pub fn forecast(
     Simulation::new(limiters, models, traffic, start).run()
 }
 
-/// An event. Numbers are indices of active calls.
+/// An event of the simulation. The numbers are indices into [`Simulation::active`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum SimulationEvent {
-    /// A response is complete.
+    /// The completion of the response to a call.
     Complete(usize),
-    /// The wake-up time of a waiting call.
+    /// The timer at which a waiting call is polled again.
     Timer(usize),
     /// The arrival of the next call that does not depend on a response.
     NextArrival,
-    /// The next call of a caller in a closed loop.
+    /// The arrival of the next call of a caller in a closed loop.
     ClosedLoopArrival,
 }
 
 struct Simulation<'a> {
     traffic: &'a Traffic,
     models: &'a [ModelSetup],
-    /// By limiter.
+    /// The admission control of each limiter, by the index of the limiter.
     admissions: Vec<Admission<usize>>,
     start: Timestamp,
     now: Timestamp,
-    /// Ordered by time, then by the order in which they were scheduled.
+    /// The pending events. Events at the same time are processed in the order in which they were scheduled.
     events: BinaryHeap<Reverse<(Timestamp, u64, SimulationEvent)>>,
     scheduled: u64,
     generator: CallGenerator<'a>,
     arrived: u64,
     active: Vec<ActiveCall>,
-    /// Indices of `active` that can be reused.
+    /// The indices of `active` whose call has ended, so that new calls can reuse them.
     free: Vec<usize>,
-    /// The calls that the latest change of an admission woke.
+    /// The indices of the calls that the latest change of an admission control woke.
     woken: Vec<usize>,
-    /// By model.
+    /// The state of each model, by the index of the model.
     model_states: Vec<ModelState>,
-    /// By limiter and key.
+    /// The usage of each key, by the index of the limiter and the index of the key.
     key_totals: Vec<Vec<UsageTotals>>,
 }
 
@@ -105,7 +107,7 @@ struct ActiveCall {
     call: GeneratedCall,
     request: AcquireRequest,
     arrived: Timestamp,
-    /// The time of its timer, while it waits.
+    /// The time at which the call's current timer fires; `None` unless the call is waiting.
     wake_at: Option<Timestamp>,
     grant: Option<Grant>,
 }
@@ -188,7 +190,7 @@ impl<'a> Simulation<'a> {
                 let call = self.generator.draw(true);
                 self.arrive(call);
             }
-            // A timer of an earlier call at this index is ignored, unless it has the time of the current call's timer.
+            // The timer may belong to an earlier call at this index. It is ignored unless the timer of the current call has the same time.
             SimulationEvent::Timer(index) => {
                 if self.active[index].wake_at == Some(self.now) {
                     self.poll(index);
@@ -199,7 +201,7 @@ impl<'a> Simulation<'a> {
         self.poll_woken();
     }
 
-    /// Polls the woken calls in the order of their wake-ups. A poll can wake more calls.
+    /// Polls the woken calls in the order in which they were woken. A poll can wake further calls, which are polled as well.
     fn poll_woken(&mut self) {
         let mut next = 0;
         while let Some(index) = self.woken.get(next).copied() {
@@ -233,7 +235,7 @@ impl<'a> Simulation<'a> {
         self.apply(index, outcome);
     }
 
-    /// Returns the demand that a real call would have.
+    /// Returns the demand of a call, which is the amount that a real call of this kind would reserve from the limits.
     fn demand(&self, call: &GeneratedCall) -> Demand {
         let state = &self.model_states[call.model];
         if !state.counts_tokens {
@@ -325,7 +327,8 @@ impl<'a> Simulation<'a> {
         self.finish(index, Duration::ZERO);
     }
 
-    /// Removes a call. A caller in a closed loop sends its next call after `pause`, if that is within the span.
+    /// Removes a call that has ended. If the call belongs to a closed loop, schedules the caller's next call after `pause`, provided that
+    /// this time is within the span.
     fn finish(&mut self, index: usize, pause: Duration) {
         self.free.push(index);
         let at = self.now + pause;

@@ -1,79 +1,81 @@
-//! The traffic of a forecast: when calls arrive, and how long and large they are.
+//! The traffic of a forecast: the arrivals, the latencies and the token counts of the simulated calls.
 
 use std::time::Duration;
 
 use super::log_normal::LogNormal;
 
-/// Calls over a span of time.
+/// The description of the calls in a span of time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Traffic {
-    /// When calls arrive.
+    /// The times at which calls arrive.
     pub arrivals: Arrivals,
-    /// Additional calls in regular bursts.
+    /// Additional calls in regular bursts; `None` for no bursts.
     pub burst: Option<Burst>,
-    /// The time during which calls arrive.
+    /// The duration during which calls arrive, from the start of the forecast.
     pub span: Duration,
-    /// The latency of a response in seconds, unless a recorded call has its own.
+    /// The time from admission to the complete response, in seconds. Not used for recorded calls that state their own latency.
     pub latency: LogNormal,
-    /// The tokens of a prompt, unless a recorded call has its own.
+    /// The number of tokens of a prompt. Not used for recorded calls that state their own number.
     pub prompt_tokens: LogNormal,
-    /// The tokens of a response, unless a recorded call has its own.
+    /// The number of tokens of a response. Not used for recorded calls that state their own number.
     pub output_tokens: LogNormal,
-    /// Output tokens that a call reserves. `None`: what the model expects, else the 95th percentile of the responses so far.
+    /// The number of output tokens that a call reserves if a limit counts tokens. `None` means the
+    /// [`expected_output`](super::ModelSetup::expected_output) of the model.
     pub expected_output: Option<u32>,
-    /// How long a call waits for admission before it gives up.
+    /// The maximum time that a call waits for admission. A call that cannot be admitted within this time is rejected.
     pub patience: Duration,
-    /// The seed of all random choices.
+    /// The seed of all random choices. The same seed produces the same calls.
     pub seed: u64,
 }
 
-/// When calls arrive.
+/// The times at which calls arrive.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Arrivals {
     /// A Poisson process: independent arrivals at an average rate.
     Random {
-        /// Calls per second.
+        /// The average number of calls per second.
         per_second: f64,
     },
     /// Arrivals at equal intervals.
     Even {
-        /// Calls per second.
+        /// The number of calls per second.
         per_second: f64,
     },
-    /// A closed loop of this many callers. Each sends its next call when it has its response, or one second after a rejection.
+    /// A closed loop of the given number of callers. Each caller sends its next call when the response to the previous call is complete, or
+    /// one second after a rejection.
     Callers(u32),
-    /// Recorded calls in any order. Those after the span are left out.
+    /// Recorded calls in any order. Calls that arrive after the span are omitted.
     Recorded(Vec<RecordedCall>),
 }
 
-/// A recorded call. Values that are `None` are taken from [`Traffic`].
+/// A recorded call. A field that is `None` is drawn from the distribution in [`Traffic`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RecordedCall {
-    /// The arrival, from the start of the forecast.
+    /// The time of the arrival, from the start of the forecast.
     pub at: Duration,
     /// The number of tokens of the prompt.
     pub prompt_tokens: Option<u32>,
     /// The number of tokens of the response.
     pub output_tokens: Option<u32>,
-    /// The time from admission to the complete response.
+    /// The time from the admission of the call to the complete response.
     pub latency: Option<Duration>,
-    /// The id of the caller. Waiting callers are admitted fairly.
+    /// The id of the caller. Admission is fair between the callers that wait.
     pub caller: u64,
-    /// The index of the model that the call uses. An index that is out of range means the last model.
+    /// The zero-based index of the model that the call uses. An index that is out of range means the last model.
     pub model: usize,
 }
 
-/// Many calls at the same instant, at regular intervals.
+/// Bursts at regular intervals. The calls of a burst arrive at the same time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Burst {
-    /// The number of calls.
+    /// The number of calls in each burst.
     pub calls: u32,
-    /// The interval between two bursts. The first burst comes one interval after the start.
+    /// The interval between two bursts. The first burst arrives one interval after the start of the forecast.
     pub every: Duration,
 }
 
 impl Traffic {
-    /// Returns the approximate number of calls that arrive independently of responses.
+    /// Returns the approximate number of calls that arrive independently of responses: all calls except those of a closed loop.
     pub(super) fn expected_calls(&self) -> f64 {
         let seconds = self.span.as_secs_f64();
         let steady = match &self.arrivals {
@@ -87,7 +89,7 @@ impl Traffic {
         steady + bursts
     }
 
-    /// Returns the number of callers in a closed loop.
+    /// Returns the number of callers in the closed loop; 0 if the arrivals are not a closed loop.
     pub(super) fn callers(&self) -> u32 {
         match self.arrivals {
             Arrivals::Callers(callers) => callers,

@@ -1,38 +1,38 @@
-//! How much of each limit was used.
+//! The utilization of limits, and the usage of keys, in a forecast.
 
 use std::time::Duration;
 
 use crate::limits::{KeyId, LimitKind, Limiter, Limits, TargetId, WaitReason};
 
-/// The usage of a key over all models, in the time that the forecast covers.
+/// The usage of a key by the calls of all models, in the span of the forecast.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KeyUsage {
-    /// The key.
+    /// The id of the key.
     pub key: KeyId,
     /// The number of calls that were admitted with this key.
     pub calls: u64,
-    /// Prompt and output tokens of these calls.
+    /// The total number of prompt and output tokens of these calls.
     pub tokens: u64,
-    /// The limit with the highest utilization among those of the key and of its account, if any is set.
+    /// The utilization of the most used limit among the limits of the key and of its account; `None` if neither has a limit.
     pub most_used: Option<Utilization>,
 }
 
 /// The utilization of one limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Utilization {
-    /// The limit.
+    /// The limit, named by the reason for which calls wait for it.
     pub limit: WaitReason,
-    /// Used amount divided by what the limit allows in the time that the forecast covers. Above 1 where calls used more tokens than they
-    /// reserved, or where a window ends after the forecast.
+    /// The used amount, divided by the amount that the limit allows in the span of the forecast. The share exceeds 1 if calls used more
+    /// tokens than they reserved, or if the last window of the limit ends after the span.
     pub share: f64,
 }
 
-/// The usage of a key or a model in the time that the forecast covers.
+/// The usage of a key or a model in the span of the forecast.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct UsageTotals {
     pub(super) calls: u64,
     pub(super) tokens: u64,
-    /// The sum of the durations of all attempts, in seconds.
+    /// The sum of the latencies of all calls in seconds. The part of a latency that exceeds the span is not counted.
     pub(super) busy_seconds: f64,
 }
 
@@ -44,7 +44,8 @@ impl UsageTotals {
     }
 }
 
-/// Returns the limit of a model with the highest utilization, key limits aside.
+/// Returns the utilization of the most used limit among the model's own limits, which do not include the limits of its keys. Returns `None`
+/// if the model has no limits of its own.
 pub(super) fn model_utilization(
     limiter: &Limiter,
     target: TargetId,
@@ -58,7 +59,7 @@ pub(super) fn model_utilization(
     used.reduce(higher)
 }
 
-/// Returns the usage of a key. `totals` holds the usage of all keys of the limiter, by index.
+/// Returns the usage of a key. `totals` contains the usage of all keys of the limiter, by the index of the key.
 pub(super) fn key_usage(limiter: &Limiter, key: KeyId, totals: &[UsageTotals], span: Duration) -> KeyUsage {
     let key_totals = &totals[key.index()];
     let (own_limits, account_limits) = limiter.configured_limits(key);
@@ -84,7 +85,7 @@ pub(super) fn key_usage(limiter: &Limiter, key: KeyId, totals: &[UsageTotals], s
     }
 }
 
-/// Returns the used share of each limit that is set; the kind `None` stands for concurrency.
+/// Returns the kind and the used share of each limit that is set. The kind of the concurrency limit is `None`.
 fn used_shares(
     limits: &Limits,
     totals: &UsageTotals,

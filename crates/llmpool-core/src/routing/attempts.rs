@@ -1,11 +1,15 @@
 //! Decides what a call does next: attempt, back off, or give up.
 //!
-//! The blame of the last failure decides. Request: stop. Key: use another key at once, without spending a retry if the call has not tried
-//! that key yet. Target or network: back off and spend a retry. Reads no clock, so the order of attempts, the retries and the deadline are
-//! tested as tables.
+//! The [`Blame`] of the last failure decides:
 //!
-//! Invariant: attempts ≤ 1 + retries + keys + 2. (A stale connection and a rejected `stream_options` may each be retried once without
-//! spending a retry.)
+//! - Request: the call stops.
+//! - Key: the call uses another key at once, and spends a retry only if it has already tried that key.
+//! - Target or network: the call backs off and spends a retry.
+//!
+//! The module reads no clock, so that tests can list attempts, retries and deadlines in tables.
+//!
+//! Invariant: attempts ≤ 1 + retries + keys + 2. The 2 stands for repeated attempts that spend no retry: one after a stale connection, and
+//! one after a rejected `stream_options`.
 
 use crate::failure::{Blame, Certainty, Failure, FailureKind};
 use crate::limits::KeyId;
@@ -14,40 +18,40 @@ use crate::time::Timestamp;
 
 use super::retry::RetryPolicy;
 
-/// What the retry loop does next.
+/// The next step of a call's retry loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextAction {
     /// Acquire a permit and make an attempt.
     Admit,
-    /// Wait until the given time, outside the wait queue.
+    /// Wait until the given time. The call is not in the wait queue during this time.
     Backoff(Timestamp),
-    /// Return the last failure to the caller.
+    /// Stop, and return the last failure to the caller.
     GiveUp,
 }
 
-/// What a failure means for the key of the attempt.
+/// The effect of a failure on the key of the failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyOutcome {
-    /// The key is not to blame; its state stays as it is.
+    /// The key is not to blame, so its state does not change.
     Unchanged,
     /// The key is to blame and starts a cooldown.
     Cooldown,
-    /// The key may be to blame and starts a cooldown, which is revoked if another key fails in the same way.
+    /// The key may be to blame and starts a cooldown. If another key fails in the same way, this cooldown is revoked.
     ProvisionalCooldown,
-    /// Two keys failed in the same ambiguous way, so the request is to blame: all provisional cooldowns of this call are revoked.
+    /// All provisional cooldowns of this call are revoked: two keys failed in the same ambiguous way, so the request is to blame.
     RestoreAll,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Decision {
     AttemptNow,
-    /// An attempt with another key. Costs a retry if the call has already tried that key.
+    /// An attempt with another key. Spends a retry if the call has already tried that key.
     AttemptWithOtherKey,
     AttemptAfter(Timestamp),
     Stop,
 }
 
-/// The history of one call, as far as it decides what comes next.
+/// The attempts and retries of one call so far, which determine the next step of the call.
 #[derive(Clone, Debug)]
 pub struct Attempts {
     policy: RetryPolicy,
@@ -56,7 +60,7 @@ pub struct Attempts {
     rng: SeededRng,
     retries_spent: u32,
     tried_keys: Vec<KeyId>,
-    /// The keys with a failed attempt for which the key is, or may be, to blame.
+    /// The keys of failed attempts that are, or may be, to blame for the failure.
     rejecting_keys: Vec<KeyId>,
     decision: Decision,
     has_retried_dead_connection: bool,
@@ -65,7 +69,8 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Starts a call that `key_count` keys could serve and that ends at `deadline`.
+    /// Creates the state of a new call that can use `key_count` keys and that ends at `deadline`. `seed` determines the random part of the
+    /// backoffs.
     pub fn new(policy: RetryPolicy, key_count: usize, deadline: Timestamp, seed: u64) -> Self {
         Self {
             policy,
@@ -82,7 +87,7 @@ impl Attempts {
         }
     }
 
-    /// Returns what the call does next, at the time `now`.
+    /// Returns the next step of the call at the time `now`. Always gives up once the deadline has passed.
     pub fn next(&mut self, now: Timestamp) -> NextAction {
         match self.decision {
             Decision::Stop => NextAction::GiveUp,
@@ -94,8 +99,8 @@ impl Attempts {
         }
     }
 
-    /// Returns whether the call may use the granted key. If the call has already tried this key, using the key again spends a retry;
-    /// returns false if no retry is left.
+    /// Returns whether the call may use the granted key. After a failure that was blamed on a key, a second use of the same key spends a
+    /// retry; returns false if no retry is left.
     pub fn try_use_key(&mut self, key: KeyId) -> bool {
         if self.decision != Decision::AttemptWithOtherKey || !self.tried_keys.contains(&key) {
             return true;
@@ -103,15 +108,15 @@ impl Attempts {
         self.try_spend_retry()
     }
 
-    /// Returns whether an attempt with this key failed and the key is, or may be, to blame.
+    /// Returns whether an attempt with this key failed and the key is, or may be, to blame for the failure.
     pub fn is_rejected_by(&self, key: KeyId) -> bool {
         self.rejecting_keys.contains(&key)
     }
 
-    /// Records a failed attempt and returns what it means for the key.
+    /// Records a failed attempt and returns the effect on its key.
     ///
-    /// `added_stream_options` is whether `stream_options` was added to the request by this library. `has_other_key` is whether a key is in
-    /// use that has not [rejected](Self::is_rejected_by) the call yet.
+    /// `added_stream_options` states whether this library added `stream_options` to the request. `has_other_key` states whether there is
+    /// another key in use that has not [rejected](Self::is_rejected_by) the call.
     pub fn record_failure(
         &mut self,
         failure: &Failure,
@@ -168,12 +173,12 @@ impl Attempts {
             return KeyOutcome::RestoreAll;
         }
         self.ambiguous = Some(kind);
-        // Without another usable key the cause stays unknown, and a cooldown of this key would leave none in use.
+        // Without another usable key, the cause remains unknown, and a cooldown of this key would leave no key in use.
         if has_other_key && (self.has_untried_key() || self.has_retry()) {
             self.decision = Decision::AttemptWithOtherKey;
             return KeyOutcome::ProvisionalCooldown;
         }
-        // A rate refills. Any other rejection would only repeat.
+        // A rate limit recovers with time. Any other rejection would only repeat.
         if kind == FailureKind::RateLimited {
             self.decision = Decision::AttemptWithOtherKey;
             return KeyOutcome::Cooldown;

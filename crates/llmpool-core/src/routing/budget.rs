@@ -1,35 +1,36 @@
-//! The retry budget of a target: bounds the retries of all its calls together.
+//! The retry budget of a target: a bound on the retries of all calls to the target together.
 //!
-//! A call may retry several times. If all calls did, a failing provider would receive a multiple of its usual load. So the calls of a target
-//! share a budget: each new call earns a fifth of a retry, each success half of one, and half a retry is added per second.
+//! If every call retried several times, a failing provider would receive a multiple of its usual load. The calls to a target therefore
+//! share a budget: each new call adds a fifth of a retry, each success adds half a retry, and each second adds half a retry.
 //!
-//! Invariant: the retries in any span are at most 10, plus a fifth of the calls and half of the successes in the span and the 20 s before it,
-//! plus half of the seconds of the span. (A success counts at the time of the latest call or retry, rounded down to 10 s.)
+//! Invariant: in any span of `s` seconds, the number of retries is at most `10 + calls / 5 + successes / 2 + s / 2`, where `calls` and
+//! `successes` are counted in the span and the 20 seconds before the span. (A success counts at the time of the latest call or retry,
+//! rounded down to a multiple of 10 s.)
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-// In thousandths of a retry.
+// The following amounts are in thousandths of a retry.
 const PER_RETRY: u64 = 1000;
 const RESERVE: u64 = 10 * PER_RETRY;
 const PER_CALL: u64 = 200;
 const PER_SUCCESS: u64 = 500;
 const PER_SECOND: u64 = 500;
 
-/// Earned retries expire after one to two of these intervals.
+/// The length of an interval. Retries that calls and successes earn expire at the end of the next interval, after 10 to 20 s.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The number of retries that the calls of a target together have left.
+/// The retries that remain for all calls to a target together.
 #[derive(Clone, Debug)]
 pub struct RetryBudget {
-    /// In thousandths of a retry.
+    /// The remaining retries, in thousandths of a retry.
     balance: u64,
-    /// The time up to which [`PER_SECOND`] has been added.
+    /// The time up to which the [`PER_SECOND`] refill has been added to the balance.
     refilled_at: Timestamp,
-    /// Earned by calls and successes in the current and in the previous interval.
+    /// The amounts that calls and successes earned in the current and in the previous interval, in thousandths of a retry.
     earned: [u64; 2],
-    /// The number of the current interval, counted from the origin of time.
+    /// The zero-based number of the current interval since [`Timestamp::ZERO`].
     interval: u64,
 }
 
@@ -45,19 +46,19 @@ impl Default for RetryBudget {
 }
 
 impl RetryBudget {
-    /// Records a new call (not a retry), which earns a part of a retry.
+    /// Records a new call (not a retry), which adds a fifth of a retry to the budget.
     pub fn record_call(&mut self, now: Timestamp) {
         self.advance_to(now);
         self.earn(PER_CALL);
     }
 
-    /// Records a successful attempt, which earns a part of a retry. The success counts in the interval of the latest call or retry, because
-    /// this function reads no clock.
+    /// Records a successful attempt, which adds half a retry to the budget. The success counts in the interval of the latest call or retry,
+    /// because this function receives no time.
     pub fn record_success(&mut self) {
         self.earn(PER_SUCCESS);
     }
 
-    /// Spends one retry. Returns whether a retry was left.
+    /// Spends one retry, if at least one is left. Returns whether the retry was spent.
     pub fn try_spend(&mut self, now: Timestamp) -> bool {
         self.advance_to(now);
         let millis = now.since(self.refilled_at).as_millis() as u64;

@@ -1,4 +1,4 @@
-//! Decides what a call does next, how long it backs off, and how many retries a target gets.
+//! Decides what a call does after a failed attempt, how long the call backs off, and how many retries a target receives.
 
 pub mod attempts;
 pub mod budget;

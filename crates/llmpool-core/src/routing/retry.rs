@@ -1,18 +1,18 @@
-//! The retry policy: how many retries a call gets, and how long it backs off before each.
+//! The retry policy: the maximum number of retries of a call, and the backoff before each retry.
 
 use std::time::Duration;
 
 use crate::seeded_rng::SeededRng;
 
-/// The upper bound to which the exponential backoff grows. A longer base is not reduced.
+/// The maximum to which the upper bound of the backoff grows. A longer [`RetryPolicy::base`] is not reduced to this maximum.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// The number of retries of a call, and the backoff between them.
+/// The maximum number of retries of a call, and the backoff before each retry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
     /// The maximum number of retries after the first attempt; 0 means a single attempt. Default: 5.
     pub max_retries: u32,
-    /// The upper bound of the first backoff. It doubles with each retry, up to one minute. Default 1 s.
+    /// The upper bound of the first backoff. The upper bound doubles with each retry, up to one minute. Default: 1 s.
     pub base: Duration,
 }
 
@@ -26,9 +26,10 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Returns the backoff before the given retry, counted from 0.
+    /// Returns the backoff before the given zero-based retry.
     ///
-    /// With full jitter: uniform between zero and `base * 2^retry`, so that calls that failed together do not retry together.
+    /// The backoff has full jitter, so that calls that failed together do not retry together: it is uniformly distributed between zero and
+    /// `base * 2^retry`, or one minute if that is less. If `base` exceeds one minute, the upper bound is `base`.
     pub fn backoff(&self, retry: u32, rng: &mut SeededRng) -> Duration {
         let upper_bound = self
             .base

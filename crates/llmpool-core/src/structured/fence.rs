@@ -1,8 +1,8 @@
-//! JSON in a Markdown code fence, which many models add.
+//! Strips the Markdown code fence that many models put around JSON.
 
 const FENCE: &str = "```";
 
-/// Returns the content of a text that is one fenced block, and otherwise the text itself.
+/// Returns the content of the code fence if the whole text is one fenced block. Returns all other texts unchanged.
 pub(super) fn strip_fence(text: &str) -> &str {
     fence_content(text.trim()).unwrap_or(text)
 }
@@ -16,7 +16,8 @@ fn fence_content(text: &str) -> Option<&str> {
     Some(&block[language..])
 }
 
-/// Converts a position in `part`, as line and column from 1, to the position in `whole`, of which `part` is a slice.
+/// Converts a position in `part` to the position in `whole`. `part` must be a slice of `whole`; lines and columns count from 1, columns in
+/// bytes.
 pub(super) fn position_in_whole(whole: &str, part: &str, line: usize, column: usize) -> (usize, usize) {
     let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
     let before = whole.get(..start).unwrap_or_default();

@@ -1,16 +1,16 @@
-//! Errors for JSON that does not fit a type, without text of the model.
+//! Errors for JSON that does not fit a type. The errors show no text that the model wrote.
 //!
-//! Errors of `serde_json` quote values and map keys that the model wrote. A [`Mismatch`] contains only field names that the type
-//! declares, and types of values.
+//! Errors of `serde_json` quote values and map keys that the model wrote. The `Display` and `Debug` output of a [`Mismatch`] contains only
+//! the field names that the type declares, and the kinds of the JSON values, such as `string`.
 
 use std::fmt;
 
 use serde::de::{Expected, Unexpected};
 
-/// Position at which a reply does not fit a type, and what was expected there.
+/// The first position at which a reply does not fit the requested type, and what the type expects at that position.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// The segments of the path, innermost first.
+    /// The segments of the path to the position, innermost first.
     path: Vec<PathSegment>,
     reason: String,
     detail: String,
@@ -18,15 +18,17 @@ pub struct Mismatch {
 
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum PathSegment {
-    /// A field or variant that the type declares.
+    /// The name of a field or variant that the type declares.
     Name(&'static str),
+    /// The zero-based index of an array item.
     Index(usize),
-    /// A map key, which the model chose.
+    /// A map key, withheld because the model chose it.
     Key,
 }
 
 impl Mismatch {
-    /// Returns the position, such as `items[3].price`. `$` is the reply itself; `*` stands for a name that the type does not declare.
+    /// Returns the path to the position in the reply, such as `items[3].price`. `$` is the reply itself; `*` stands for a name that the
+    /// type does not declare.
     pub fn path(&self) -> String {
         let mut path = String::new();
         for segment in self.path.iter().rev() {
@@ -41,12 +43,13 @@ impl Mismatch {
         if path.is_empty() { "$".to_owned() } else { path }
     }
 
-    /// Returns the reason, such as `invalid type: string, expected f64`.
+    /// Returns why the value does not fit, such as `invalid type: string, expected f64`. Contains no text of the model.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// Returns the full message of the type's own validation. The message may quote the reply, so `Display` and `Debug` leave it out.
+    /// Returns the full message of the type's own validation, or the [`reason`](Self::reason) if no such validation rejected the value. The
+    /// full message may quote the reply, so `Display` and `Debug` omit the message.
     pub fn detail(&self) -> &str {
         if self.detail.is_empty() {
             &self.reason
@@ -60,7 +63,7 @@ impl Mismatch {
         self
     }
 
-    /// Creates a mismatch without a position, from an error that only `serde_json` itself reports.
+    /// Creates a mismatch at the root of the reply from an error of `serde_json` that this module cannot reproduce.
     pub(super) fn without_path(error: &serde_json::Error) -> Self {
         serde::de::Error::custom(error)
     }
@@ -75,7 +78,7 @@ impl Mismatch {
 }
 
 impl PathSegment {
-    /// Returns the name if the type declares it, and otherwise [`PathSegment::Key`].
+    /// Returns [`PathSegment::Name`] if `known` contains the name, and otherwise [`PathSegment::Key`].
     pub(super) fn new(name: &str, known: &'static [&'static str]) -> Self {
         let known = known.iter().find(|known| **known == name);
         known.map_or(Self::Key, |known| Self::Name(known))

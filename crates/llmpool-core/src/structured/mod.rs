@@ -1,4 +1,4 @@
-//! Structured output: JSON schemas of Rust types, and typed values from replies.
+//! Structured output: generates JSON schemas from Rust types and parses replies into values of these types.
 //!
 //! ```
 //! use llmpool_core::chat::ChatRequest;
@@ -19,10 +19,10 @@
 //! # Ok::<(), llmpool_core::structured::SchemaError>(())
 //! ```
 //!
-//! Invariant: a type gives the same schema, byte for byte, in every run, with properties in the order of the fields. Providers can
-//! therefore cache prompts that contain it.
+//! Invariant: the schema of a type is the same, byte for byte, in every run, with properties in the order of the fields. Providers can
+//! therefore cache prompts that contain the schema.
 //!
-//! Invariant: `Display` and `Debug` of errors show no text of the model.
+//! Invariant: the `Display` and `Debug` output of errors contains no text that the model wrote.
 
 mod fence;
 mod format;

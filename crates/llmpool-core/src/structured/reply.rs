@@ -1,4 +1,4 @@
-//! Typed values from replies.
+//! Parses replies into values of a Rust type.
 
 use std::fmt;
 
@@ -13,7 +13,8 @@ use crate::chat::{ChatCompletion, Choice, Content, FinishReason, Message, Part};
 /// Parses the first choice of a completion as JSON of type `T`. A Markdown code fence around the JSON is stripped.
 ///
 /// # Errors
-/// If the reply is not complete JSON of a `T`; see [`ReplyError`].
+///
+/// Fails if the completion has no choice, or if the text of its first choice is not complete JSON for a `T`; see [`ReplyError`].
 pub fn parse_reply<T: DeserializeOwned>(completion: &ChatCompletion) -> Result<T, ReplyError> {
     match completion.first() {
         Some(choice) => parse_choice(choice),
@@ -21,10 +22,11 @@ pub fn parse_reply<T: DeserializeOwned>(completion: &ChatCompletion) -> Result<T
     }
 }
 
-/// Parses a choice, like [`parse_reply`].
+/// Parses the text of a choice as JSON of type `T`. A Markdown code fence around the JSON is stripped.
 ///
 /// # Errors
-/// If the choice is not complete JSON of a `T`; see [`ReplyError`].
+///
+/// Fails if the text of the choice is not complete JSON for a `T`; see [`ReplyError`].
 pub fn parse_choice<T: DeserializeOwned>(choice: &Choice) -> Result<T, ReplyError> {
     if let Some(refusal) = refusal(&choice.message) {
         return Err(ReplyError::Refused(Refusal(refusal)));
@@ -73,35 +75,35 @@ fn refusal_parts(message: &Message) -> String {
     refusals.collect()
 }
 
-/// Why a reply is not a value of the requested type. `Display` and `Debug` show no text of the model.
+/// The reason why a reply could not be parsed as a value of the requested type. `Display` and `Debug` show no text of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplyError {
-    /// The token limit was reached. Repeat the request with a higher limit.
+    /// The reply was truncated because it reached the token limit. Repeat the request with a higher limit.
     Truncated,
     /// The provider's content filter ended the reply.
     Filtered,
     /// The model refused to answer.
     Refused(Refusal),
-    /// The reply has no text, for example because the model calls a tool.
+    /// The reply contains no text, for example because the model calls a tool.
     NoContent,
-    /// The text is not JSON, or not only JSON.
+    /// The text of the reply is not valid JSON, or contains other text beside the JSON.
     NotJson {
-        /// Line in the text, from 1.
+        /// The line of the syntax error in the text of the reply, counted from 1.
         line: usize,
-        /// Byte in the line, from 1; 0 is before the first byte.
+        /// The byte of the syntax error in its line, counted from 1; 0 means before the first byte.
         column: usize,
     },
-    /// The text is JSON that does not fit the type.
+    /// The text of the reply is valid JSON that does not fit the requested type.
     Mismatch(Mismatch),
 }
 
-/// The text of a refusal.
+/// The text with which the model refused to answer. `Debug` shows only the length of the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Refusal(String);
 
 impl Refusal {
-    /// Returns the text.
+    /// Returns the text of the refusal.
     pub fn text(&self) -> &str {
         &self.0
     }

@@ -1,8 +1,8 @@
-//! Errors for types whose schema strict mode does not accept.
+//! Errors for types whose JSON schema the strict mode of providers does not accept.
 
 use std::fmt;
 
-/// Error for a type whose schema strict mode does not accept, with the position of the problem in the type.
+/// The error for a type whose JSON schema strict mode does not accept. Names the unsupported feature and its position in the type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaError {
     path: String,
@@ -14,34 +14,35 @@ impl SchemaError {
         Self { path, reason }
     }
 
-    /// Returns the position: the type and the fields that lead to it, such as `Order.items[].prices`.
+    /// Returns the path to the unsupported feature: the name of the type, then the fields, such as `Order.items[].prices`.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Returns the unsupported feature.
+    /// Returns the feature that strict mode does not support.
     pub fn reason(&self) -> &Unsupported {
         &self.reason
     }
 }
 
-/// A feature that strict schemas do not support.
+/// A feature of JSON Schema or of Rust types that strict mode does not support.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unsupported {
-    /// A reply that is not an object.
+    /// A reply type whose schema is not an object.
     Root,
     /// A map: an object with arbitrary keys.
     Map,
-    /// A value of any type.
+    /// A value of any type, such as a `serde_json::Value`.
     Any,
-    /// A tuple: a list with a type for each position.
+    /// A tuple: an array with a separate type for each position.
     Tuple,
     /// An enum flattened into a struct.
     FlattenedEnum,
-    /// A reference that cannot be resolved, or that is recursive without an end.
+    /// A reference without a definition, or an internally tagged enum variant whose content is not a struct or contains itself. Holds the
+    /// `$ref` of the schema.
     Reference(String),
-    /// Another keyword of JSON Schema.
+    /// Any other unsupported keyword of JSON Schema. Holds the keyword.
     Keyword(String),
 }
 
@@ -62,7 +63,11 @@ impl fmt::Display for Unsupported {
                 f.write_str("strict schemas do not support flattened enums; make the enum a field")
             }
             Self::Reference(name) => {
-                write!(f, "strict schemas do not support the reference to `{name}` here")
+                write!(
+                    f,
+                    "`{name}` must have a definition; as the content of a tagged enum variant, \
+                     it must be a struct that does not contain itself"
+                )
             }
             Self::Keyword(name) => write!(f, "strict schemas do not support `{name}`"),
         }

@@ -1,7 +1,8 @@
 //! Converts JSON schemas to the subset of JSON Schema that strict mode accepts.
 //!
-//! Annotations are dropped, keywords with an equivalent are rewritten, and all others are errors, because a keyword that a provider
-//! does not support fails the whole request. Definitions are written in the order of their first reference; unused ones are dropped.
+//! Annotations and validation keywords are dropped, and keywords with an equivalent in strict mode are rewritten. All other keywords are
+//! errors, because a provider rejects the whole request if the schema has an unsupported keyword. Definitions are written in the order of
+//! their first reference; unused definitions are dropped.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +10,7 @@ use super::schema_error::{SchemaError, Unsupported};
 
 type JsonObject = Map<String, Value>;
 
-/// Keywords that the type itself validates when the reply is parsed, and annotations.
+/// Keywords that are dropped: annotations, and validation rules that the type itself checks when the reply is parsed.
 const DROPPED: [&str; 20] = [
     "$comment",
     "$schema",
@@ -33,7 +34,7 @@ const DROPPED: [&str; 20] = [
     "writeOnly",
 ];
 
-/// Keywords that are converted.
+/// Keywords that are kept, or rewritten to an equivalent that strict mode accepts.
 const CONVERTED: [&str; 12] = [
     "$defs",
     "$ref",
@@ -52,7 +53,9 @@ const CONVERTED: [&str; 12] = [
 const ROOT: &str = "#";
 const DEFINITIONS: &str = "#/$defs/";
 
-/// Converts a generated schema to the subset of JSON Schema that strict mode accepts.
+/// Converts a schema that `schemars` generated to the subset of JSON Schema that strict mode accepts.
+///
+/// `type_name` is the first segment of the path in errors.
 pub(super) fn to_strict(type_name: &str, generated: &Value) -> Result<Value, SchemaError> {
     let Some(root) = generated.as_object() else {
         return Err(SchemaError::new(type_name.to_owned(), Unsupported::Root));
@@ -69,13 +72,13 @@ pub(super) fn to_strict(type_name: &str, generated: &Value) -> Result<Value, Sch
 
 struct StrictConverter<'a> {
     root: &'a JsonObject,
-    /// Names of referenced definitions, in order of their first reference.
+    /// Names of the referenced definitions, in the order of their first reference.
     referenced: Vec<String>,
-    /// References that are being replaced by their definition.
+    /// References that are currently being replaced by their definitions, outermost first.
     open: Vec<String>,
-    /// References whose properties are being merged into another object.
+    /// References whose properties are currently being merged into another object, outermost first.
     merging: Vec<String>,
-    /// Position in the type, for errors.
+    /// The path to the current position in the type, as segments for error messages.
     path: Vec<String>,
 }
 
@@ -97,10 +100,11 @@ impl StrictConverter<'_> {
         Ok(Value::Object(document))
     }
 
-    /// Returns the root schema, which cannot be a reference: a newtype struct is replaced by the type that it contains.
+    /// Returns the root schema. If the root is a reference, as for a newtype struct, returns the definition that the reference leads to:
+    /// strict mode does not accept a reference as the root.
     fn root_body(&self) -> Result<JsonObject, SchemaError> {
         let mut body = self.root.clone();
-        // Bounded, because newtype structs could contain each other.
+        // The loop is bounded, because newtype structs could contain each other.
         let mut hops = 0..=object(self.root, "$defs").len();
         while let (Some(reference), Some(_)) = (reference(&body), hops.next()) {
             let mut target = self.definition(reference)?;
@@ -125,7 +129,8 @@ impl StrictConverter<'_> {
         }
     }
 
-    /// Converts a reference. A reference allows no other keywords, so with a description or properties it is replaced by its definition.
+    /// Converts a reference. Strict mode allows no keywords next to `$ref`, so a reference with a description or properties is replaced by
+    /// its definition.
     fn convert_reference(&mut self, reference: &str, schema: &JsonObject) -> Result<JsonObject, SchemaError> {
         if schema.contains_key("properties") {
             return self.merged(reference, schema);
@@ -152,7 +157,7 @@ impl StrictConverter<'_> {
         Ok(members([("$ref", json!(reference))]))
     }
 
-    /// Merges the tag of an internally tagged variant with the properties of the struct that it contains.
+    /// Merges the tag of an internally tagged enum variant with the properties of the struct that the variant contains.
     fn merged(&mut self, reference: &str, schema: &JsonObject) -> Result<JsonObject, SchemaError> {
         let mut body = self.definition(reference)?;
         let is_recursive = self.merging.iter().any(|merging| merging == reference);
@@ -252,7 +257,7 @@ impl StrictConverter<'_> {
         Ok(array)
     }
 
-    /// Converts a nullable object or array. Providers accept a list of types for scalars only.
+    /// Converts a nullable object or array to `anyOf`, because providers accept a list of types for scalars only.
     fn nullable(&mut self, schema: &JsonObject, kind: &str) -> Result<JsonObject, SchemaError> {
         let mut value = schema.clone();
         value.insert("type".to_owned(), json!(kind));
@@ -305,7 +310,7 @@ fn types(schema: &JsonObject) -> Vec<&str> {
     }
 }
 
-/// Converts a string, number, boolean or null, with its allowed values.
+/// Converts the schema of a scalar (string, number, boolean or null), including `enum` and `const`.
 fn scalar(schema: &JsonObject) -> JsonObject {
     let values = match (schema.get("const"), schema.get("enum")) {
         (Some(only), _) => Some(json!([only])),

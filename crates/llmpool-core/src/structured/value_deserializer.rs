@@ -1,4 +1,4 @@
-//! Deserialization of a JSON value with errors that name the position.
+//! Deserializes a JSON value with errors that name the position in the value.
 
 use serde::Deserialize;
 use serde::de::value::BorrowedStrDeserializer;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::mismatch::{Mismatch, PathSegment};
 
-/// Deserializes a `T` and returns the error, if any.
+/// Deserializes the value as a `T`. Returns the error, or `None` if the value fits.
 pub(super) fn find_mismatch<'de, T: Deserialize<'de>>(value: &'de Value) -> Option<Mismatch> {
     T::deserialize(ValueDeserializer(value)).err()
 }
@@ -73,7 +73,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Mismatch> {
-        // `RawValue` and similar types are known to `serde_json` only.
+        // Only `serde_json` can deserialize `RawValue` and similar types.
         if name.starts_with("$serde_json::private") {
             return self
                 .0
@@ -141,7 +141,7 @@ impl<'de> SeqAccess<'de> for &mut ArrayAccess<'de> {
 
 struct ObjectAccess<'de> {
     members: serde_json::map::Iter<'de>,
-    /// Value of the field whose name was read last.
+    /// The name and value of the member whose name has been read but whose value has not.
     value: Option<(&'de str, &'de Value)>,
     known: &'static [&'static str],
 }
@@ -167,7 +167,7 @@ impl<'de> MapAccess<'de> for ObjectAccess<'de> {
     }
 }
 
-/// Deserializer of a field name, which maps may deserialize as a number.
+/// A deserializer for the name of an object member. A map with integer keys reads the name as a number.
 struct KeyDeserializer<'de>(&'de str);
 
 impl<'de> KeyDeserializer<'de> {
@@ -230,7 +230,7 @@ impl<'de> Deserializer<'de> for KeyDeserializer<'de> {
 
 struct VariantAccessor<'de> {
     name: &'de str,
-    /// Content of the variant, if it is an object.
+    /// The content of the enum variant. `None` if the variant is written as a string, which has only a name.
     value: Option<&'de Value>,
     known: &'static [&'static str],
 }
