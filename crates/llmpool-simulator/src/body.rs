@@ -91,8 +91,9 @@ impl BodyChunks {
         }
     }
 
-    /// Keeps the first `count` chunks if the length of the body is not announced. Otherwise keeps half of the bytes, or
-    /// none if `count` is 0. The announced length stays.
+    /// Cuts the body off. A body without `Content-Length` keeps its first `count` chunks. A body with `Content-Length` keeps
+    /// half of its bytes, or none if `count` is 0, but still announces the full length, so that the client sees a truncated
+    /// body.
     pub(crate) fn first_events(self, count: usize) -> Self {
         match self.length {
             None => Self {

@@ -18,8 +18,8 @@ use crate::stats::{Stats, WaitTimeout};
 pub struct Simulator {
     addr: SocketAddr,
     provider: OfflineSimulator,
-    /// Stops the task that accepts connections, when a value is sent or the sender is dropped. The task holds the only
-    /// receiver until all connections are closed.
+    /// Stops the task that accepts connections, when a value is sent or the sender is dropped. The task drops the only
+    /// receiver once all connections are closed, so `stop.closed()` waits for the end of the shutdown.
     stop: watch::Sender<()>,
 }
 

@@ -326,7 +326,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Returns the error of a call that makes no further attempt.
+    /// Ends the call without another attempt, and returns the error to report.
     fn give_up(&mut self) -> Error {
         let Some(failure) = self.last_failure.take() else {
             let message = "the call's deadline has passed";

@@ -137,9 +137,9 @@ pub enum StreamUsage {
     Unknown,
     /// The stream reported the token usage of the call.
     Reported,
-    /// The provider accepted the parameter, but the stream reported no token usage.
+    /// The provider accepted `stream_options.include_usage`, but the stream reported no token usage.
     Ignored,
-    /// The provider rejected the parameter. Later calls of the model omit `stream_options`.
+    /// The provider rejected `stream_options.include_usage`. Later calls of the model omit `stream_options`.
     Rejected,
 }
 

@@ -124,13 +124,13 @@ pub(crate) fn parse_burst(text: &str) -> Result<(u32, Duration), String> {
     parsed.ok_or_else(|| "expected CALLS@SECONDS, such as 100@60 for 100 calls every 60 seconds".to_owned())
 }
 
-/// Parses a number of tokens, or its mean and 95th percentile.
+/// Parses a token count: a fixed number, or `MEAN:P95`, the mean and the 95th percentile of a log-normal distribution.
 pub(crate) fn parse_tokens(text: &str) -> Result<LogNormal, String> {
     let is_valid = |tokens: f64| (0.0..=1e8).contains(&tokens);
     parse_distribution(text, is_valid, "expected a number of tokens from 0 to 100000000")
 }
 
-/// Parses a duration in seconds, or its mean and 95th percentile.
+/// Parses a duration in seconds: a fixed number, or `MEAN:P95`, the mean and the 95th percentile of a log-normal distribution.
 pub(crate) fn parse_latency(text: &str) -> Result<LogNormal, String> {
     let is_valid =
         |span: f64| Duration::try_from_secs_f64(span).is_ok() && parse_seconds(&span.to_string()).is_ok();

@@ -1,12 +1,11 @@
 //! Admission: the wait queues and the limiter of one provider.
 //!
-//! Every change goes through [`Admission`]. After a change that may let a waiting request proceed, the queue heads that the change concerns
-//! are served, oldest first across all targets that compete for the key. The wakers of exactly those requests that were granted, or whose
-//! time to retry changed, are appended to `wakes`. `W` is the waker type of the library, which calls the wakers after it has released its
-//! lock.
+//! Every change goes through [`Admission`]. After a change that may free a key or a target, [`Admission`] serves the heads of the affected
+//! queues, oldest first across all targets that share the keys. It appends to `wakes` the waker of every request that was granted or got a
+//! new retry time, and no other waker. `W` is the waker type of the crate `llmpool`, which calls the wakers after it has released its lock.
 //!
 //! Invariants: every grant is either stored in `granted` or handed out, never both. Of the requests that wait for any key of one key set,
-//! only the first denied request has a time to retry.
+//! only the one at the front has a retry time; the others wait behind it.
 
 mod outcome;
 mod serving;

@@ -36,8 +36,8 @@ pub enum WaitReason {
     /// The end of the target's cooldown, or the end of a probe. A probe is an attempt that tests the target after a cooldown; other
     /// attempts wait for its result.
     TargetCooldown,
-    /// A rate limit, token limit or daily limit of the keys or their quota groups: each usable key has reached a limit. Contains the kind
-    /// of limit that delays the key that becomes available first.
+    /// Every usable key has reached a rate, token or daily limit, its own or its quota group's. Contains the kind of limit that blocks the
+    /// key that will be free soonest.
     KeyLimits(LimitKind),
     /// The end of an attempt in flight that occupies a concurrency slot of a key or probes a key after a cooldown.
     KeyConcurrency,

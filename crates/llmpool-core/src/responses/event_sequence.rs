@@ -1,8 +1,9 @@
 //! Validation of the order of events in a streamed response.
 //!
-//! `response.created` and `response.in_progress` come first, followed by events of items. Each item is added, its parts are added, extended by deltas
-//! and done, and finally the item itself is done. Several items may be open at once. One terminal event ends the stream. The event that ends a part,
-//! item or response repeats the complete text of the deltas.
+//! `response.created` and `response.in_progress` come first, followed by events of items. For each item: the item
+//! is added; each of its parts is added, receives deltas and is marked done; then the item is marked done. Several items may be open at once. One
+//! terminal event ends the stream. The event that ends a part, an item or the response contains the full text, which must equal the
+//! concatenated deltas.
 
 use std::borrow::Cow;
 use std::fmt;

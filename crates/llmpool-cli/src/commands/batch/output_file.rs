@@ -69,7 +69,8 @@ impl OutputFile {
         Ok((output, answered))
     }
 
-    /// Locks the file: two batches with one output would send the same lines. File systems without locks are accepted.
+    /// Locks the file, so that a second batch with the same output file cannot send the same lines again. Succeeds without a lock on file
+    /// systems that have none.
     fn lock(&self) -> Result<(), Problem> {
         match self.file.try_lock() {
             Ok(()) | Err(TryLockError::Error(_)) => Ok(()),

@@ -4,8 +4,8 @@
 
 use super::counter_trace::{CounterTrace, ONE, is_same};
 
-/// Minimum length of a range without gaps. If only half of all numbers were seen, a range of this length would occur by chance once in four billion
-/// cases.
+/// Minimum number of consecutive counter values, without a gap, that counts as evidence that only these keys use the counter. If half of the
+/// values had gone to other clients at random, such a run would occur with a probability of 2^-32.
 const MIN_LENGTH: usize = 32;
 /// Minimum number of turns in a range. A key that merely continues where another key stopped takes only one turn.
 const MIN_TURNS: usize = 16;

@@ -89,7 +89,7 @@ fn unknown(line: &str) -> Problem {
         .with_hint("/help lists the commands; start the line with a space to send it as a prompt")
 }
 
-/// Formats all commands and keys as a table.
+/// Formats all slash commands and keyboard shortcuts as a table.
 pub(super) fn help(screen: Screen) -> String {
     let mut table = Table::new(screen);
     let commands = COMMANDS.map(|(name, argument, description)| (format!("{name} {argument}"), description));
