@@ -1,6 +1,7 @@
-//! Blocking work in an async command.
+//! Runs blocking work from async commands.
 
-/// Runs blocking work on another thread, so that the async thread handles Ctrl-C meanwhile. Propagates panics of the work.
+/// Runs `work` on a blocking thread, so that the async thread can still handle Ctrl-C. If `work` panics, the
+/// panic continues in the caller.
 pub(crate) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(output) => output,

@@ -1,4 +1,4 @@
-//! Command line arguments.
+//! The command line: commands, arguments and help texts.
 
 mod chat;
 mod config;
@@ -56,7 +56,7 @@ Environment:
                    and OPENAI_PROJECT_ID apply if set
   NO_COLOR         disables colours; CLICOLOR_FORCE=1 enables them in pipes";
 
-/// The same colours as in `terminal`.
+/// Styles of clap's help and error messages, with the colours that the `terminal` module uses.
 const STYLES: Styles = Styles::styled()
     .header(Style::new().effects(Effects::BOLD))
     .usage(Style::new().effects(Effects::BOLD))
@@ -77,7 +77,7 @@ pub(crate) enum Command {
     /// Write, show and validate the provider file
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Show the keys and limits of a state file
+    /// Show the key states and limits saved in a state file
     Status(StatusArgs),
     /// Simulate traffic against the configured limits
     Plan(PlanArgs),
@@ -98,18 +98,18 @@ pub(crate) enum Command {
                   The exit code is 77 if a key is refused. It is 0 if a result is inconclusive or a provider is unreachable."
 )]
 pub(crate) struct CheckArgs {
-    /// Check only this model, as provider/model
+    /// Check only this model, given as provider/model
     #[arg(short, long, env = "LLMPOOL_MODEL", hide_env = true)]
     pub(crate) model: Option<String>,
     #[command(flatten)]
     pub(crate) config: ConfigFileArgs,
-    /// Also make one short streaming call for each model, which is billed
+    /// Also make one short, billed streaming call to each model
     #[arg(long)]
     pub(crate) call: bool,
-    /// Timeout of a request
+    /// Timeout of each request
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     pub(crate) timeout: Duration,
-    /// Print JSON
+    /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -119,7 +119,7 @@ pub(crate) struct CheckArgs {
 pub(crate) struct ModelsArgs {
     #[command(flatten)]
     pub(crate) config: ConfigFileArgs,
-    /// Print JSON
+    /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -136,7 +136,7 @@ pub(crate) struct StatusArgs {
     pub(crate) state: StateFileArgs,
     #[command(flatten)]
     pub(crate) config: ConfigFileArgs,
-    /// Print JSON
+    /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -148,7 +148,7 @@ Examples:
   llmpool completions zsh > ~/.zfunc/_llmpool
   llmpool completions fish > ~/.config/fish/completions/llmpool.fish")]
 pub(crate) struct CompletionsArgs {
-    /// The shell
+    /// Shell to generate completions for
     #[arg(value_enum)]
     pub(crate) shell: Shell,
 }
@@ -170,10 +170,11 @@ pub(crate) struct SimArgs {
     /// Address to listen on; port 0 picks a free port
     #[arg(long, default_value = "127.0.0.1:8089", value_name = "ADDR:PORT")]
     pub(crate) listen: SocketAddr,
-    /// Behaviour of the provider: the name of a built-in scenario, or a JSON file whose name contains / or ends in .json
+    /// Scenario to simulate: the name of a built-in scenario, or a JSON file whose path contains / or ends in
+    /// .json
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) scenario: Option<PathBuf>,
-    /// Random seed, instead of the scenario's
+    /// Random seed, which overrides the seed of the scenario
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 }

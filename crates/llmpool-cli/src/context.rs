@@ -1,4 +1,4 @@
-//! The context of a command: where its providers come from, and which model it uses.
+//! Loads the providers for a command, and selects the model that the command uses.
 
 pub(crate) mod diagnostics;
 pub(crate) mod paths;
@@ -16,22 +16,23 @@ use crate::cli::ConfigFileArgs;
 use crate::problem::{self, Problem};
 use crate::{exit, output};
 
-/// Where the providers come from.
+/// Where a command's providers come from.
 pub(crate) enum ProviderSource {
-    /// A provider file.
+    /// The providers are defined by the provider file at `path`.
     File { path: PathBuf, providers: Providers },
-    /// `OPENAI_API_KEY`; the provider accepts any model name.
+    /// The environment variable `OPENAI_API_KEY` defines a provider, which accepts any model name.
     Environment(Providers),
-    /// Nothing is configured.
+    /// There is no provider file, and `OPENAI_API_KEY` is not set.
     Unconfigured,
 }
 
 impl ProviderSource {
-    /// Loads the providers from the provider file, or from `OPENAI_API_KEY` if there is no file.
+    /// Loads the providers from the provider file, or from `OPENAI_API_KEY` if there is no provider file.
     ///
     /// # Errors
     ///
-    /// Prints every error of the provider file or the environment, and returns the exit code.
+    /// If the provider file or an environment variable is invalid, prints all errors and returns the exit
+    /// code.
     pub(crate) fn load(args: &ConfigFileArgs) -> Result<Self, ExitCode> {
         let Some(path) = paths::provider_file(args) else {
             let providers = Providers::from_env_with(&environment_variable).map_err(problem::exit_with)?;
@@ -42,7 +43,7 @@ impl ProviderSource {
         Ok(Self::File { path, providers })
     }
 
-    /// Prints the warnings of the provider file, for commands that send more than one call.
+    /// Prints the warnings of the provider file, if any. Called by commands that can send more than one call.
     pub(crate) fn print_warnings(self) -> Self {
         if let Self::File { providers, .. } = &self {
             for warning in providers.warnings() {
@@ -52,7 +53,8 @@ impl ProviderSource {
         self
     }
 
-    /// Returns the providers, or prints how to configure one.
+    /// Returns the providers. If nothing is configured, prints how to configure a provider, and returns the
+    /// exit code.
     pub(crate) fn providers(self) -> Result<Providers, ExitCode> {
         match self {
             Self::File { providers, .. } | Self::Environment(providers) => Ok(providers),
@@ -60,8 +62,9 @@ impl ProviderSource {
         }
     }
 
-    /// Returns the providers, or the built-in simulator as the only provider if nothing is configured and no model was requested. The
-    /// providers work as long as the simulator is not dropped.
+    /// Returns the providers. If nothing is configured and no model was requested, starts the built-in
+    /// simulator, and returns it as the only provider. The provider works until the returned simulator is
+    /// dropped.
     pub(crate) async fn providers_or_simulator(
         self,
         model: Option<&str>,
@@ -80,12 +83,13 @@ impl ProviderSource {
     }
 }
 
-/// Reads and validates a provider file, or prints all of its errors.
+/// Reads and validates a provider file. If the file is invalid, prints all errors and returns the exit code.
 pub(crate) fn read_provider_file(path: &Path) -> Result<ProviderFile, ExitCode> {
     ProviderFile::read(path, &environment_variable).map_err(diagnostics::exit_with)
 }
 
-/// Reads a provider file for a command that sends nothing: the keys that it refers to need not be set. Prints all of its errors.
+/// Reads a provider file for a command that sends no requests, so that the API keys in the file need not be
+/// set. If the file is invalid, prints all errors and returns the exit code.
 pub(crate) fn read_provider_file_without_keys(path: &Path) -> Result<ProviderFile, ExitCode> {
     ProviderFile::read_with_placeholders(path, &environment_variable).map_err(diagnostics::exit_with)
 }
@@ -94,11 +98,12 @@ pub(crate) fn environment_variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Returns the requested model, or the only one that is configured.
+/// Returns the requested model, or the only configured model if none was requested.
 ///
 /// # Errors
 ///
-/// Prints the configured models and returns the exit code if no model was requested and there is not exactly one.
+/// Prints the error and returns the exit code if the requested model is unknown. Does the same if no model
+/// was requested and the number of configured models is not 1.
 pub(crate) fn select_model(
     providers: &Providers,
     requested: Option<&str>,
@@ -110,7 +115,7 @@ pub(crate) fn select_model(
     let problem = match models.as_slice() {
         [only] => return Ok((*only).clone()),
         [] => {
-            Problem::new("no model was specified").with_hint("pass one with -m, for example -m gpt-4o-mini")
+            Problem::new("no model was specified").with_hint("pass a model with -m, such as -m gpt-4o-mini")
         }
         several => {
             let ids: Vec<_> = several.iter().map(|model| model.id()).collect();
@@ -118,7 +123,7 @@ pub(crate) fn select_model(
                 "no model was specified, and {} are configured",
                 ids.len()
             ))
-            .with_hint(format!("pass one of these with -m: {}", ids.join(", ")))
+            .with_hint(format!("pass one of these models with -m: {}", ids.join(", ")))
         }
     };
     Err(problem.exit(exit::USAGE))

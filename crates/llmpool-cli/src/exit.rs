@@ -2,17 +2,17 @@
 
 use llmpool::{ErrorKind, FailureKind};
 
-/// The command failed.
+/// The command failed, and no other exit code describes the reason.
 pub(crate) const FAILED: u8 = 1;
-/// Invalid command line or batch line; clap uses the same code.
+/// The command line or a batch line is invalid. clap also exits with this code.
 pub(crate) const USAGE: u8 = 2;
-/// Rate limited or timed out; the same command may succeed later.
+/// A rate limit or a timeout made the command fail. The same command may succeed later.
 pub(crate) const TEMPORARY: u8 = 75;
 /// The provider refused the credentials.
 pub(crate) const CREDENTIALS: u8 = 77;
 /// The configuration is missing or invalid.
 pub(crate) const CONFIG: u8 = 78;
-/// Interrupted with Ctrl-C.
+/// The user interrupted the command with Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Returns the exit code for a kind of error.

@@ -1,4 +1,4 @@
-//! Numbers and durations in output.
+//! Formats numbers and durations for output.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     }
 }
 
-/// Returns a duration in seconds, rounded to milliseconds, as JSON output has it.
+/// Converts a duration to seconds for JSON output, rounded to milliseconds.
 pub(crate) fn json_seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e3).round() / 1e3
 }

@@ -1,4 +1,5 @@
-//! The `llmpool` command. Prints answers to stdout and everything else to stderr, and returns an exit code for the cause of a failure.
+//! The `llmpool` command. Prints answers to stdout and everything else to stderr. The exit code tells the
+//! cause of a failure.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

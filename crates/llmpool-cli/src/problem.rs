@@ -1,4 +1,4 @@
-//! Errors as the user sees them: what failed, and a hint that fixes it.
+//! Errors as the user sees them: what failed, and a hint that tells how to fix it.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use llmpool::{Error, ErrorKind, FailureKind};
 
 use crate::{exit, output};
 
-/// What failed and where, and optionally a hint that names a command or an edit.
+/// An error message for the user. The optional hint names a command or an edit that fixes the problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub(crate) message: String,
@@ -43,7 +43,7 @@ impl Problem {
         }
     }
 
-    /// Prints the problem and returns the exit code, for use as the error of a command.
+    /// Prints the problem. Returns `code` as an `ExitCode`, which a command can return as its error.
     pub(crate) fn exit(self, code: u8) -> ExitCode {
         self.print();
         ExitCode::from(code)
@@ -64,13 +64,14 @@ pub(crate) fn failed(message: impl Into<String>) -> ExitCode {
     Problem::new(message).exit(exit::FAILED)
 }
 
-/// Prints an error of the library and returns its exit code.
+/// Prints an error of the `llmpool` library, and returns the exit code for this kind of error.
 pub(crate) fn exit_with(error: Error) -> ExitCode {
     print(&error);
     ExitCode::from(exit::code_for(error.kind()))
 }
 
-/// Prints an error of the library with the provider's own message and a hint.
+/// Prints an error of the `llmpool` library. Below the error, prints the provider's message and a hint, if
+/// there are any.
 pub(crate) fn print(error: &Error) {
     output::print_error(error);
     if let Some(message) = error.provider_message() {
@@ -86,7 +87,8 @@ pub(crate) fn print(error: &Error) {
     }
 }
 
-/// Returns what helps against most errors of this kind.
+/// Returns a general hint for this kind of error, if there is one. Used when the error has no hint of its
+/// own.
 fn hint_for(error: &Error) -> Option<&'static str> {
     Some(match error.kind() {
         ErrorKind::Attempt(FailureKind::InvalidKey | FailureKind::PermissionDenied) => {

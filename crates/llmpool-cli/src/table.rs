@@ -1,21 +1,22 @@
-//! Tables in text: wrapped to the width of the terminal, unwrapped in a file or a pipe.
+//! Text tables, wrapped to the width of the terminal. In a file or a pipe, tables are not wrapped.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement};
 
 use crate::terminal::{Screen, Style};
 
-/// The width to which tables are laid out on narrower terminals, in columns.
+/// Minimum width of a wrapped table, in columns. On a narrower terminal, the table is wider than the
+/// terminal.
 const MIN_WIDTH: u16 = 20;
 
-/// Rows of styled cells.
+/// A table of styled cells.
 pub(crate) struct Table {
     grid: comfy_table::Table,
     screen: Screen,
 }
 
 impl Table {
-    /// Creates a table without a header.
+    /// Creates an empty table without a header.
     pub(crate) fn new(screen: Screen) -> Self {
         let mut grid = comfy_table::Table::new();
         grid.load_style(NOTHING);
@@ -47,7 +48,7 @@ impl Table {
         self.grid.add_row(cells);
     }
 
-    /// Returns the lines of the table, each indented by this many spaces.
+    /// Returns the table as text. Each line is indented by `indent` spaces.
     pub(crate) fn render(mut self, indent: usize) -> String {
         if let Some(width) = self.screen.width {
             let indent = u16::try_from(indent).unwrap_or(0);

@@ -1,7 +1,8 @@
-//! Capabilities of the terminal, and the styles of text. Writes nothing.
+//! Detects the width and the colour support of output streams, and styles text. Writes nothing.
 //!
-//! Colours follow `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR` and whether the stream is a terminal, as in clap's own output. The width is
-//! `COLUMNS`, then that of the terminal; a file or a pipe has no width.
+//! As in clap's own output, the use of colours depends on `NO_COLOR`, `CLICOLOR_FORCE` and `CLICOLOR`, and on
+//! whether the stream is a terminal. The width is the value of `COLUMNS` if that is set, and otherwise the
+//! width of the terminal. Without `COLUMNS`, a file or a pipe has no width.
 
 pub(crate) mod markdown;
 
@@ -11,27 +12,27 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Effects};
 use console::Term;
 
-/// Width and colours of an output stream.
+/// The width and colour support of an output stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Screen {
-    /// In columns; `None` for a file or a pipe, where lines are not wrapped.
+    /// Width in columns. `None` disables wrapping: `COLUMNS` is not set, and the stream is not a terminal.
     pub(crate) width: Option<u16>,
     pub(crate) painter: Painter,
 }
 
-/// Applies styles if colours are enabled.
+/// Applies styles to text if colours are enabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Painter {
     pub(crate) colours: bool,
 }
 
-/// The role of a piece of text, which decides its colour.
+/// The role of a piece of text, which determines its colour and other effects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     Plain,
     /// A heading, or the subject of a message.
     Strong,
-    /// Secondary information.
+    /// Secondary information, such as where a setting comes from.
     Dim,
     Good,
     Bad,
@@ -40,7 +41,7 @@ pub(crate) enum Style {
     Code,
 }
 
-/// Text with the escape codes of its style.
+/// Text that is displayed with the escape codes of its style.
 pub(crate) struct StyledText<T> {
     style: anstyle::Style,
     text: T,
@@ -87,7 +88,7 @@ impl Painter {
 }
 
 impl Style {
-    /// Returns the escape codes of the style.
+    /// Returns the colour and the effects of the style.
     pub(crate) fn ansi(self) -> anstyle::Style {
         let colour = |colour: AnsiColor| colour.on_default();
         match self {

@@ -1,24 +1,24 @@
-//! Sums of the tokens that calls used.
+//! Total tokens of several calls.
 
 use std::fmt;
 
 use llmpool::{CallReport, UsageSource};
 
-/// Prompt and completion tokens of several calls.
+/// The total prompt tokens and completion tokens of several calls.
 ///
-/// Displayed as `13 prompt + 24 completion tokens (usage of 1 estimated, 1 unknown)`.
+/// The display form is `13 prompt + 24 completion tokens (usage of 1 estimated, 1 unknown)`.
 #[derive(Debug, Default)]
 pub(crate) struct TokenTotals {
     prompt: u64,
     completion: u64,
-    /// Calls whose usage is an estimate.
+    /// Number of calls whose token usage is an estimate.
     estimated: usize,
-    /// Calls without reported usage; their tokens are not in the sums.
+    /// Number of calls whose token usage is unknown. Their tokens are not included in the totals.
     unknown: usize,
 }
 
 impl TokenTotals {
-    /// Adds a call. Returns its prompt and completion tokens together, if they are reported.
+    /// Adds a call. Returns the sum of its prompt and completion tokens, or `None` if the usage is unknown.
     pub(crate) fn add(&mut self, report: &CallReport) -> Option<u64> {
         self.estimated += usize::from(report.usage_source == UsageSource::Estimated);
         let usage = report.usage.as_ref();
@@ -33,7 +33,7 @@ impl TokenTotals {
         Some(prompt.saturating_add(completion))
     }
 
-    /// Adds a call without reported usage.
+    /// Counts a call whose token usage is unknown.
     pub(crate) fn add_unknown(&mut self) {
         self.unknown += 1;
     }

@@ -156,7 +156,7 @@ async fn line_can_name_any_configured_model() {
         (code, err.as_str()),
         (
             2,
-            "error: no model was specified, and 2 are configured\nhint: pass one of these with -m: p/m, p/n\n"
+            "error: no model was specified, and 2 are configured\nhint: pass one of these models with -m: p/m, p/n\n"
         )
     );
     let (code, rows, _) = run(&folder, &["-m", "n"]);
@@ -212,9 +212,9 @@ async fn invalid_lines_are_all_reported_and_nothing_is_sent() {
         err,
         "error: in.jsonl: 4 invalid lines; nothing sent\n\
          in.jsonl:2:12: invalid JSON: expected value\n  hint: write one complete JSON value on each line\n\
-         in.jsonl:4: duplicate id; line 3 has the same\n  hint: give each line a unique id; the default id of a line is its number\n\
+         in.jsonl:4: duplicate id; line 3 has the same id\n  hint: give each line a unique id; the default id of a line is its number\n\
          in.jsonl:5: model p/other is not configured\n  hint: use a configured model: p/m; or remove the model from the line and pass -m\n\
-         in.jsonl:6:20: wrong type of a value: expected a sequence\n  hint: replace it with a sequence\n"
+         in.jsonl:6:20: invalid value: expected a sequence\n  hint: replace the value with a sequence\n"
     );
     assert_eq!(simulator.stats().requests, 0);
     assert!(!folder.0.join("out.jsonl").exists());
@@ -542,7 +542,7 @@ async fn output_file_of_a_running_batch_is_refused() {
         (code, err.as_str()),
         (
             2,
-            "error: out.jsonl is in use by another batch\nhint: wait for the other batch, or pass another file with --output\n"
+            "error: out.jsonl is in use by another batch\nhint: wait until the other batch ends, or pass another file with --output\n"
         )
     );
     assert_eq!(simulator.stats().requests, 0);

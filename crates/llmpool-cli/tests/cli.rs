@@ -42,7 +42,7 @@ fn missing_prompt_is_a_usage_error() {
         (code, err.as_str()),
         (
             2,
-            "error: no prompt was given\nhint: pass it as an argument or on stdin, or run llmpool chat in a terminal\n"
+            "error: no prompt was given\nhint: pass a prompt as an argument or on stdin, or run llmpool chat in a terminal\n"
         )
     );
 }
@@ -65,7 +65,7 @@ fn invalid_provider_file_reports_all_errors_and_is_not_loaded() {
             "error: bad.json: 4 errors; file not loaded\n\
              bad.json:2:3: p[0].model_name: missing required field\n  hint: add it, as in \"model_name\": \"gpt-4o-mini\"\n\
              bad.json:2:17: p[0].model_nam: unknown field\n  hint: did you mean `model_name`?\n\
-             bad.json:2:35: p[0].api_keys[0]: environment variable NOPE is not set\n  hint: set it, as in export NOPE=…\n\
+             bad.json:2:35: p[0].api_keys[0]: environment variable NOPE is not set\n  hint: set the variable, as in export NOPE=…\n\
              bad.json:2:60: p[0].base_url: invalid base URL: it must begin with http:// or https://\n  hint: write it as in https://api.openai.com/v1\n"
         );
     }
@@ -153,7 +153,7 @@ async fn api_key_in_the_environment_defines_a_provider() {
         (code, err.as_str()),
         (
             2,
-            "error: no model was specified\nhint: pass one with -m, for example -m gpt-4o-mini\n"
+            "error: no model was specified\nhint: pass a model with -m, such as -m gpt-4o-mini\n"
         )
     );
 }

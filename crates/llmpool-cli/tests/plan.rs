@@ -369,7 +369,7 @@ fn invalid_input_is_reported_with_its_location() {
         (exit, err.as_str()),
         (
             78,
-            "error: no provider file was found\nhint: run llmpool config init to write one, or pass one with --config\n"
+            "error: no provider file was found\nhint: run llmpool config init to write a provider file, or pass one with --config\n"
         )
     );
 }

@@ -1,10 +1,12 @@
-//! Embeddings: requests and responses, with vectors as numbers or as base64.
+//! Types for the Embeddings API: requests, and responses whose vectors are lists of numbers or base64
+//! strings.
 //!
-//! A decoded vector keeps its JSON text until its numbers are requested. Forwarding a vector therefore costs nothing and preserves every digit.
+//! A decoded vector is stored as JSON text. Its numbers are parsed only when they are requested, so that
+//! forwarding a vector requires no parsing and preserves every digit.
 //!
-//! Invariant: decoding JSON and encoding the result gives equal JSON.
+//! Invariant: if all values have the expected types, decoding JSON and encoding the result yields equal JSON.
 //!
-//! Invariant: `Debug` output shows types and sizes, never a user's text.
+//! Invariant: `Debug` output shows types and sizes, never text that a user wrote.
 
 mod input;
 mod vector;
@@ -17,20 +19,22 @@ use crate::chat::{LenientU64, UnknownFields, Usage};
 pub use input::EmbeddingInput;
 pub use vector::{Vector, VectorError};
 
-/// A request for embeddings. Fields that are `None` are not sent. Parameters without a field go into `extra`.
+/// A request for embeddings. Fields that are `None` are not sent. Put parameters that have no field into
+/// `extra`.
 #[derive(Clone, Default, PartialEq)]
 pub struct EmbeddingRequest {
-    /// Name of the model. A target replaces it with the name of its own model.
+    /// Name of the model. The `llmpool` crate replaces this name with the model of the target to which it
+    /// sends the request.
     pub model: Option<String>,
-    /// Texts or tokens to embed.
+    /// Texts to embed, as strings or as lists of token IDs.
     pub input: Option<EmbeddingInput>,
     /// Encoding of the vectors in the response. If absent, providers use [`EncodingFormat::Float`].
     pub encoding_format: Option<EncodingFormat>,
-    /// Number of dimensions of the vectors, for models that can shorten them.
+    /// Number of dimensions of each returned vector. Supported only by models that can shorten their vectors.
     pub dimensions: Option<u32>,
-    /// Identifier of the end user, for abuse detection by the provider.
+    /// Identifier of the end user, which helps the provider detect abuse.
     pub user: Option<String>,
-    /// Fields that this type does not define.
+    /// Request parameters that this struct does not define. Encoding adds these parameters to the request.
     pub extra: UnknownFields,
 }
 
@@ -56,11 +60,12 @@ impl EmbeddingRequest {
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EncodingFormat {
-    /// A vector is a JSON list of numbers.
+    /// Each vector is a JSON list of numbers.
     Float,
-    /// A vector is a base64 string of little-endian `f32` values, with roughly a quarter of the bytes of a list of numbers.
+    /// Each vector is a base64 string of little-endian `f32` values. The string takes roughly a quarter of
+    /// the bytes of a JSON list of numbers.
     Base64,
-    /// An encoding that this enum does not define.
+    /// Any other encoding. Holds the string from the JSON.
     Other(Box<str>),
 }
 
@@ -70,15 +75,15 @@ string_enum!(EncodingFormat { Float => "float", Base64 => "base64" });
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct EmbeddingResponse {
-    /// Object type: `list`.
+    /// Type of the JSON object: `list`.
     pub object: Option<String>,
-    /// One embedding per text or list of tokens in the input, usually ordered by index.
+    /// One embedding for each text in the request's input, usually ordered by index.
     pub data: Vec<Embedding>,
     /// Name of the model that computed the embeddings.
     pub model: Option<String>,
-    /// Tokens used by the request. `None` if not reported.
+    /// Token usage of the request. `None` if the provider does not report usage.
     pub usage: Option<Usage>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -89,18 +94,20 @@ wire_object!(EmbeddingResponse {
 } always { data });
 
 impl EmbeddingResponse {
-    /// Decodes the body of a response. Vectors are validated when their numbers are requested.
+    /// Decodes the body of a response. Does not validate the vectors: [`Embedding::floats`] does.
     ///
     /// # Errors
-    /// If the body is not a response with embeddings. The error may quote the body.
+    /// Fails if the body cannot be decoded as a response with embeddings. The error message may quote the
+    /// body.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
         crate::chat::from_json(json)
     }
 
-    /// Returns the numbers of all vectors in the order of the inputs, regardless of the order in the response.
+    /// Returns the numbers of all vectors in the order of the texts in the input, even if the response has a
+    /// different order.
     ///
     /// # Errors
-    /// If a vector is missing or invalid.
+    /// Fails if an embedding has no vector, or if a vector is invalid.
     pub fn vectors(&self) -> Result<Vec<Vec<f32>>, VectorError> {
         let mut ordered: Vec<_> = self.data.iter().enumerate().collect();
         ordered.sort_by_key(|(place, embedding)| embedding.index().unwrap_or(*place as u64));
@@ -111,16 +118,16 @@ impl EmbeddingResponse {
     }
 }
 
-/// The embedding of one text or list of tokens.
+/// The embedding of one text in the input.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Embedding {
-    /// Object type: `embedding`.
+    /// Type of the JSON object: `embedding`.
     pub object: Option<String>,
     index: Option<LenientU64>,
-    /// The vector. `None` if the provider sent none.
+    /// The vector of the text. `None` if the provider sent no vector.
     pub embedding: Option<Vector>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -131,12 +138,13 @@ wire_object!(Embedding {
 });
 
 lenient_getters!(Embedding {
-    /// Returns the zero-based index of the embedded text or list of tokens in the input.
+    /// Returns the zero-based index of the embedded text in the request's input. `None` if the provider sent
+    /// no index.
     index,
 });
 
 impl Embedding {
-    /// Creates the embedding of the text or list of tokens at the zero-based `index` of the input.
+    /// Creates the embedding of the text at the zero-based `index` in the input.
     pub fn new(index: u64, vector: Vector) -> Self {
         Self {
             object: Some("embedding".to_owned()),
@@ -149,7 +157,7 @@ impl Embedding {
     /// Returns the numbers of the vector.
     ///
     /// # Errors
-    /// If the vector is missing or invalid.
+    /// Fails if the embedding has no vector, or if the vector is invalid.
     pub fn floats(&self) -> Result<Vec<f32>, VectorError> {
         self.embedding.as_ref().ok_or(VectorError::Absent)?.floats()
     }

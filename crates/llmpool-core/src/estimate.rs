@@ -1,17 +1,19 @@
-//! Estimates token counts without a tokenizer.
+//! Estimates the number of tokens in a text without a tokenizer.
 //!
-//! The estimates serve limits that count tokens before the provider reports usage, and providers that never report usage. An estimate takes
-//! one pass over the bytes, whether or not they are valid UTF-8, and allocates nothing. For prose and code, the estimate is within 25 % of
-//! the count of common tokenizers, more often too high than too low.
+//! Limits on tokens need an estimate before a request is sent, because the provider reports usage only
+//! afterwards, and some providers never report usage. An estimate reads the bytes once, accepts invalid
+//! UTF-8, and allocates no memory. For prose and code, estimates are typically within 25 % of the counts of
+//! common tokenizers, and more often too high than too low.
 
-/// The expected number of output tokens of a request that sets no maximum. Used until 20 responses of the model are recorded.
+/// The number of output tokens to expect from a request that sets no maximum, until 20 responses of the model
+/// have been recorded.
 pub const DEFAULT_OUTPUT_TOKENS: u32 = 1024;
 
-/// The estimated number of tokens of an image or audio clip in a data URL. Independent of the length of the URL, because providers count
-/// image tiles and audio seconds, not bytes.
+/// The estimated number of tokens of one image or audio clip in a data URL. The length of the URL does not
+/// matter, because providers count image tiles or seconds of audio rather than bytes.
 const DATA_URL_TOKENS: u32 = 1000;
 
-/// Estimates the number of tokens of a request body or of any other text.
+/// Returns the estimated number of tokens in a request body or any other text, which may be invalid UTF-8.
 pub fn tokens(text: &[u8]) -> u32 {
     let mut quarter_tokens: u64 = 0;
     let mut rest = text;
@@ -67,8 +69,9 @@ fn is_data_url(text: &[u8]) -> bool {
     head.starts_with(b"data:") && head.windows(marker.len()).any(|part| part == marker)
 }
 
-/// Estimates the tokens of non-ASCII text, in quarters of a token. A two-byte character counts as half a token, a three-byte character
-/// (Chinese, Japanese, Korean) as one token, and a four-byte character (emoji) as two tokens.
+/// Returns the estimated number of tokens in a run of non-ASCII text, multiplied by 4. Each two-byte
+/// character counts as half a token, each three-byte character (such as Chinese, Japanese or Korean) as one
+/// token, and each four-byte character (such as an emoji) as two tokens.
 fn non_ascii_quarter_tokens(text: &[u8]) -> u64 {
     let weight = |byte: &u8| match byte {
         0xc0..0xe0 => 2,
@@ -80,11 +83,13 @@ fn non_ascii_quarter_tokens(text: &[u8]) -> u64 {
     text.iter().map(weight).sum::<u64>().max(1)
 }
 
-/// A histogram of recent output lengths, used to estimate the length of the next response.
+/// A histogram of the lengths of recent responses in output tokens, used to estimate the length of the next
+/// response.
 #[derive(Clone, Debug)]
 pub struct OutputLengths {
-    /// The number of responses in each bucket. Bucket `n` counts responses of up to `2^(n/2)` tokens that fit no smaller bucket; the last
-    /// bucket also counts all longer responses.
+    /// The number of recorded responses in each bucket. The upper bound of bucket `n` is `2^(n/2)` tokens,
+    /// inclusive. A response counts in the first bucket whose upper bound is at least the response's length.
+    /// Responses that exceed all upper bounds count in the last bucket.
     counts: [u16; 48],
     total: u16,
 }
@@ -99,8 +104,8 @@ impl Default for OutputLengths {
 }
 
 impl OutputLengths {
-    /// Records the number of output tokens of a response. When the counts reach 1000 in total, halves all of them, so that recent responses
-    /// have more weight.
+    /// Records the length of one response in output tokens. When the histogram reaches 1000 responses, halves
+    /// the counts of all buckets, so that recent responses have more weight.
     pub fn record(&mut self, tokens: u32) {
         let class = (f64::from(tokens.max(1)).log2() * 2.0).ceil() as usize;
         self.counts[class.min(47)] += 1;
@@ -111,8 +116,8 @@ impl OutputLengths {
         }
     }
 
-    /// Returns the 95th percentile of the recorded output lengths in tokens, rounded up to the upper bound of its bucket. Returns `None`
-    /// until 20 responses are recorded.
+    /// Returns the 95th percentile of the recorded response lengths in tokens, rounded up to the upper bound
+    /// of a bucket. Returns `None` until 20 responses have been recorded.
     pub fn p95(&self) -> Option<u32> {
         if self.total < 20 {
             return None;
@@ -136,7 +141,7 @@ mod tests {
 
     #[test]
     fn estimate_is_close_to_tokenizers() {
-        // The range of counts with cl100k and o200k.
+        // The lowest and highest counts of the tokenizers cl100k and o200k.
         let table = [
             ("Hello, world!", 4, 4),
             ("The quick brown fox jumps over the lazy dog.", 10, 10),

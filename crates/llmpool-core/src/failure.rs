@@ -1,7 +1,7 @@
-//! The cause of a failed attempt, and which party must change before a retry makes sense.
+//! The cause of a failed attempt, and which party is to blame for the failure.
 //!
-//! Retries and the health of keys and targets depend only on the [`FailureKind`] and its [`Blame`]. Code outside this module makes no
-//! decision by status code.
+//! Retries, and the health of keys and targets, depend on the [`FailureKind`], its [`Blame`] and the
+//! [`Certainty`]. Only this module maps HTTP status codes to these values.
 
 mod classify;
 pub mod status_policy;
@@ -11,69 +11,84 @@ use std::time::Duration;
 
 pub use classify::{classify, classify_in_stream};
 
-/// The cause of a failed attempt.
+/// The cause of a failed attempt. An attempt is one request to a provider; a call may make several attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// The provider rejects the request for a reason in the request itself: 400, 404, 405, 422, or a redirect (redirects are not followed).
+    /// The request itself is invalid: status 400, 404, 405 or 422 without a more specific error code. A
+    /// redirect also counts as an invalid request, because redirects are not followed.
     InvalidRequest,
-    /// The prompt exceeds the model's context window: code `context_length_exceeded`, `exceed_context_size_error` or similar.
+    /// The prompt exceeds the model's context window: error code `context_length_exceeded`,
+    /// `exceed_context_size_error` or similar.
     ContextLength,
-    /// The request exceeds the maximum size or number of tokens that the provider accepts: 413, or 429 with "request too large".
+    /// The request exceeds the size or the number of tokens that the provider accepts in one request: status
+    /// 413, or 429 with the message "request too large".
     TooLarge,
-    /// The provider's moderation blocks the content: code `content_filter` or `content_policy_violation`.
+    /// The provider's moderation blocked the prompt or the answer: error code `content_filter`,
+    /// `content_policy_violation` or similar.
     ContentFilter,
-    /// The provider does not serve the model: a 4xx status, usually 404, with `model_not_found` or a similar code.
+    /// The provider does not serve the requested model: a 4xx status, usually 404, with error code
+    /// `model_not_found` or similar.
     ModelNotFound,
-    /// The endpoint does not support `stream_options`: 400 or 422 with `stream_options`, or a member of it, as the `param` of the error.
+    /// The provider does not support `stream_options` in a request: status 400 or 422, with `stream_options`
+    /// or one of its members as the `param` of the error.
     StreamOptionsRefused,
-    /// The key is wrong, revoked or missing: 401, or code `invalid_api_key`.
+    /// The API key is wrong, revoked or missing: status 401, or error code `invalid_api_key` or similar.
     InvalidKey,
-    /// The key lacks a permission that the request needs: 403, or code `insufficient_permissions`.
+    /// The API key lacks a permission that the request needs: status 403, or error code
+    /// `insufficient_permissions` or similar.
     PermissionDenied,
-    /// The account of the key has no quota or credit left: 402, or 429 with `insufficient_quota` or a similar code.
+    /// The account of the API key has no quota or credit left: status 402, or 429 with error code
+    /// `insufficient_quota` or a similar code or message.
     NoQuota,
-    /// The key exceeded a rate limit, which recovers with time: 429.
+    /// The API key exceeded a rate limit, which refills with time: error code `rate_limit_exceeded` or
+    /// similar, or a 429 for which no other cause is known.
     RateLimited,
-    /// The provider is overloaded for all keys: 498, 503 or 529.
+    /// The provider is overloaded, whichever key is used: status 498, 503 or 529, or error code
+    /// `overloaded_error` or similar.
     Overloaded,
-    /// The provider failed: 408, 409, a 5xx status other than 503 and 529, or an error of unknown cause in the body of a 200.
+    /// The provider failed: status 408, 409 or 5xx (except 503 and 529), or an error of unknown cause in a
+    /// success response.
     ServerError,
-    /// The response does not follow the API format: it is not JSON, has no choices, or contains an event that is too long.
+    /// The response does not follow the API format. For example, the body is not JSON, the stream ends
+    /// without content, or an event exceeds the size limit.
     InvalidResponse,
-    /// No connection was established within the connect timeout.
+    /// The connection was not established within the connect timeout.
     ConnectTimeout,
-    /// No connection could be established: the host was not found, was unreachable or refused the connection, or TLS failed.
+    /// The connection could not be established: the host was not found, was unreachable or refused the
+    /// connection, or the TLS handshake failed.
     Connect,
-    /// No content arrived within the first-content timeout.
+    /// No content of the response arrived within the first-content timeout.
     FirstContentTimeout,
-    /// The provider sent nothing for longer than the idle timeout.
+    /// The provider sent no data for longer than the idle timeout.
     IdleTimeout,
     /// The connection was closed or reset before the response was complete.
     ConnectionLost,
-    /// A reused connection was closed before the first byte of the response.
+    /// The attempt reused an idle connection that was closed before the first byte of the response arrived.
     DeadConnection,
-    /// The stream ended without the event that marks its regular end.
+    /// The stream ended without its regular final event, such as `[DONE]`.
     Truncated,
-    /// The deadline of the call passed during the attempt.
+    /// The call's deadline passed during the attempt.
     DeadlineExceeded,
 }
 
-/// The party that must change before a retry makes sense.
+/// The party to blame for a failed attempt. The blame decides whether and how the call is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Blame {
-    /// The request is to blame: the same bytes fail with every key (400, 413, 422, an unknown model).
+    /// The request is to blame: the same request fails with every key (status 400, 413 or 422, or an unknown
+    /// model).
     Request,
-    /// The key or its account is to blame: another key may succeed (401, 402, 403, 429).
+    /// The key or its account is to blame: another key may succeed (status 401, 402, 403 or 429).
     Key,
-    /// The target is to blame: a later attempt or another target may succeed (5xx, an unreadable response).
+    /// The target (the model at its base URL) is to blame: a later attempt or another target may succeed
+    /// (status 5xx, or an unreadable response).
     Target,
     /// The network is to blame: a retry after a backoff may succeed (connect errors, timeouts, broken streams).
     Network,
 }
 
 impl FailureKind {
-    /// Returns the party that must change before a retry makes sense.
+    /// Returns the party to blame for failures of this kind.
     pub fn blame(self) -> Blame {
         match self {
             Self::InvalidRequest
@@ -95,7 +110,8 @@ impl FailureKind {
         }
     }
 
-    /// Returns a short description for error messages and reports, such as `rate limited`.
+    /// Returns a short lower-case description of the failure for error messages and reports, such as
+    /// `rate limited`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid request",
@@ -132,35 +148,40 @@ impl fmt::Display for FailureKind {
 /// Whether the cause of a failed attempt is certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Certainty {
-    /// The status or a known error code identifies the cause.
+    /// The failure has only one possible cause, for example because of its status or a known error code.
     Certain,
-    /// A 403, 404 or 429 without a known error code: either the key or the request may be the cause.
+    /// Either the key or the request may be the cause: status 403 or 404 without a known error code, or 429
+    /// without a known error code and without a requested wait.
     Ambiguous,
 }
 
-/// The failure of one attempt.
+/// The failure of one attempt: the cause, and the details that the provider reported.
 #[derive(Clone, PartialEq)]
 pub struct Failure {
-    /// The cause of the failure.
+    /// The cause of the failed attempt.
     pub kind: FailureKind,
-    /// Whether [`kind`](Failure::kind) is certainly the cause.
+    /// Whether the cause given by [`kind`](Failure::kind) is certain.
     pub certainty: Certainty,
-    /// The HTTP status; `None` if no response arrived or if the error was in a success response.
+    /// The HTTP status of the response; a success status if the response body reports the error. `None` if no
+    /// response arrived, and for most failures that occur while the body is read.
     pub status: Option<u16>,
-    /// The wait that the provider requests, measured from the arrival of the response. `None` if the provider requests no wait.
+    /// The wait that the provider requests before the next attempt, measured from the arrival of the
+    /// response. `None` if the provider requests no wait.
     pub retry_after: Option<Duration>,
-    /// The `code` of the provider's error, as text even if it is a number.
+    /// The error code that the provider sent, such as `rate_limit_exceeded`. A numeric code is converted to
+    /// text.
     pub code: Option<String>,
-    /// The `param` of the provider's error: the member of the request that the provider rejects.
+    /// The name of the request parameter that the provider rejects, such as `stream_options`.
     pub param: Option<String>,
-    /// The message of the provider's error. Returned to the caller but never logged, because it may quote the prompt.
+    /// The error message that the provider sent. Returned to the caller but never logged, because the message
+    /// may quote the prompt.
     pub message: Option<String>,
-    /// The ID that the provider gave to the request, from the response headers.
+    /// The ID that the provider assigned to the request, from the response headers.
     pub request_id: Option<String>,
 }
 
 impl Failure {
-    /// Creates a failure of the given kind with certain cause. All other fields are `None`.
+    /// Creates a failure with the given kind and a certain cause. All other fields are `None`.
     pub fn new(kind: FailureKind) -> Self {
         Self {
             kind,
@@ -174,14 +195,15 @@ impl Failure {
         }
     }
 
-    /// Returns the party that must change before a retry makes sense.
+    /// Returns the party to blame for the failure.
     pub fn blame(&self) -> Blame {
         self.kind.blame()
     }
 }
 
 impl fmt::Debug for Failure {
-    /// Formats the failure without the provider's message, and with unusual codes redacted, because both may quote the prompt or a key.
+    /// Omits the provider's message and redacts unusual error codes, because both may quote the prompt or a
+    /// key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Failure")
             .field("kind", &self.kind)
@@ -193,8 +215,8 @@ impl fmt::Debug for Failure {
     }
 }
 
-/// Returns `text` if it looks like an error code (at most 48 characters, all of them lower-case ASCII letters or underscores). Returns a
-/// placeholder otherwise.
+/// Returns `text` unchanged if it looks like an error code: at most 48 characters, all of them lower-case
+/// ASCII letters or underscores. Otherwise returns `(withheld)`, because other text may quote the prompt.
 pub(crate) fn redact_unless_code(text: &str) -> &str {
     let is_code_char = |c: char| c.is_ascii_lowercase() || c == '_';
     if text.len() <= 48 && text.chars().all(is_code_char) {

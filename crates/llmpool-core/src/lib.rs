@@ -1,13 +1,14 @@
-//! The decisions of llmpool, as pure functions and values.
+//! The decisions of llmpool (such as admission, retries and translation), as pure functions and values.
 //!
-//! This crate has no runtime, socket, clock or environment: the caller passes `now` and a seed. Every decision can therefore be
-//! tested as a table, fuzzed, model-checked, and run in virtual time. The `llmpool` crate adds connections, timers and locks.
+//! This crate uses no runtime, socket, clock or environment variable: the caller passes the current time and
+//! a random seed. Every decision can therefore be tested with a table of cases, fuzzed, model-checked, and
+//! run in virtual time. The `llmpool` crate adds connections, timers and locks.
 //!
 //! # Stability
 //!
-//! Depend on `llmpool`, not on this crate. The types that users need are re-exported there: [`chat`], [`responses`], [`embeddings`],
-//! [`models`], `structured`, and some single types. Those follow semantic versioning. Everything else in this crate is internal:
-//! it may change in any release.
+//! Depend on `llmpool`, not on this crate. `llmpool` re-exports the types that users need: [`chat`],
+//! [`responses`], [`embeddings`], [`models`], `structured`, and some individual types. The re-exported types
+//! follow semantic versioning. Everything else in this crate is internal and may change in any release.
 //!
 //! # Modules
 //!
@@ -20,13 +21,13 @@
 //! | [`api_format`], [`provider_profile`] | formats and peculiarities of providers |
 //! | [`failure`], [`provider_error`], [`rate_headers`] | classification of failed requests |
 //! | [`limits`] | limiter, wait queue, buckets, windows, key and target health |
-//! | [`routing`] | attempts, retries and the retry budget of one call |
+//! | [`routing`] | attempts and retries of one call, and the retry budget of a target |
 //! | [`estimate`], [`forecast`], [`time`] | token estimates, forecasts in virtual time, timestamps |
 //! | [`seeded_rng`] | deterministic random numbers |
 //!
 //! # Features
 //!
-//! `structured` (default): the module `structured`, with the crate schemars.
+//! `structured` (enabled by default): the module `structured`, which depends on the crate schemars.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

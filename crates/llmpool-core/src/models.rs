@@ -1,8 +1,8 @@
-//! Lists of the models that a provider offers.
+//! The list of models that a provider offers, as returned by `GET /models`.
 //!
-//! Invariant: decoding JSON and encoding the result gives equal JSON.
+//! Invariant: decoding a JSON body and encoding the result yields equal JSON.
 //!
-//! Invariant: `Debug` output shows model IDs and no other text.
+//! Invariant: `Debug` output contains the IDs of the models, and no other text from the provider.
 
 use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::wire_object::{partial_debug, wire_object};
@@ -12,18 +12,18 @@ use crate::chat::{LenientU64, UnknownFields};
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ModelList {
-    /// Object type: `list`.
+    /// The object type, which is `list` in OpenAI's API. `None` if the provider does not send a type.
     pub object: Option<String>,
-    /// The models, in the order of the provider.
+    /// The models, in the order in which the provider lists them.
     pub data: Vec<Model>,
-    /// Fields that this type does not define.
+    /// The fields of the JSON object that this type does not define.
     pub extra: UnknownFields,
 }
 
 wire_object!(ModelList { object } always { data });
 
 impl ModelList {
-    /// Creates a list of models.
+    /// Creates a list that contains the given models in the given order.
     pub fn new(models: impl Into<Vec<Model>>) -> Self {
         Self {
             object: Some("list".to_owned()),
@@ -32,15 +32,16 @@ impl ModelList {
         }
     }
 
-    /// Decodes the body of a response.
+    /// Decodes a model list from the body of a response.
     ///
     /// # Errors
-    /// If the body is not a list of models. The error may quote the body.
+    /// Returns an error if the body is not a model list. The message of the error may quote the body.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
         crate::chat::from_json(json)
     }
 
-    /// Decodes the body of a response that is a list object or, as some providers send, a bare array. Returns `None` if the body is neither.
+    /// Decodes a model list from the body of a response. Accepts a list object and, because some providers
+    /// send it, a bare array of models. Returns `None` if the body is neither of the two.
     pub fn decode_lenient(json: &[u8]) -> Option<Self> {
         if json.trim_ascii_start().starts_with(b"[") {
             let models: Vec<Model> = serde_json::from_slice(json).ok()?;
@@ -54,14 +55,14 @@ impl ModelList {
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Model {
-    /// Name by which requests refer to the model.
+    /// The ID by which requests refer to the model, such as `gpt-4.1`.
     pub id: Option<String>,
-    /// Object type: `model`.
+    /// The object type, which is `model` in OpenAI's API. `None` if the provider does not send a type.
     pub object: Option<String>,
     created: Option<LenientU64>,
-    /// Name of the organisation that owns the model.
+    /// The name of the organisation that owns the model.
     pub owned_by: Option<String>,
-    /// Fields that this type does not define.
+    /// The fields of the JSON object that this type does not define.
     pub extra: UnknownFields,
 }
 
@@ -73,12 +74,14 @@ wire_object!(Model {
 });
 
 lenient_getters!(Model {
-    /// Returns the creation time of the model in seconds since 1970. `None` if the provider does not report a number.
+    /// Returns the creation time of the model in seconds since the Unix epoch. Returns `None` if the provider
+    /// does not report a number.
     created,
 });
 
 impl Model {
-    /// Creates a model with the given ID. `created` is in seconds since 1970.
+    /// Creates a model. `id` is the ID by which requests refer to the model, and `created` is the creation
+    /// time in seconds since the Unix epoch.
     pub fn new(id: impl Into<String>, created: u64, owned_by: impl Into<String>) -> Self {
         Self {
             id: Some(id.into()),

@@ -1,4 +1,4 @@
-//! Parses the error bodies of providers, which have many shapes.
+//! Parses the bodies of error responses, whose shape differs between providers.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -9,25 +9,29 @@ use serde_json::{Map, Value};
 use crate::chat::FinishReason;
 use crate::time_format::{parse_duration, parse_rfc3339};
 
-/// The error that a response body describes.
+/// The error that the body of a response describes. A field is `None` if the body does not state the value.
 #[derive(Clone, Default, PartialEq)]
 pub struct ProviderError {
-    /// The error message, from `message`, `msg`, `error_msg` or `detail`.
+    /// The error message, from `message`, `msg`, `error_msg` or `detail`, or the whole body if the body is
+    /// not JSON.
     pub message: Option<String>,
-    /// The error code, from `code` or `error_code`, as text even if it is a number.
+    /// The error code, from `code` or `error_code`. A numeric code is converted to text.
     pub code: Option<String>,
-    /// The error type, from `type`, `error_type` or Google's `status`.
+    /// The error type, from `status` (sent by Google), `type` or `error_type`.
     pub kind: Option<String>,
-    /// The member of the request that the provider rejects, such as `stream_options`.
+    /// The name of the request parameter that the provider rejects, such as `stream_options`.
     pub param: Option<String>,
-    /// The wait that the body requests before the next attempt, measured from the response.
+    /// The wait that the provider requests before the next attempt, measured from the arrival of the
+    /// response.
     pub retry_delay: Option<Duration>,
-    /// The time at which a quota resets, as a duration since the Unix epoch. Some providers state this time only in the error message.
+    /// The time at which the exhausted quota resets, as a duration since the Unix epoch. Parsed from the
+    /// error message if the body has no member for the time.
     pub resets_at: Option<Duration>,
 }
 
 impl ProviderError {
-    /// Parses an error body. If the body is not JSON, its text becomes the message. Returns `None` if the body is empty.
+    /// Parses the body of an error response. If the body is not JSON, the whole body becomes the message.
+    /// Returns `None` if the body is empty.
     pub fn parse(body: &[u8]) -> Option<Self> {
         let body = body.trim_ascii();
         if body.is_empty() {
@@ -73,12 +77,13 @@ impl ProviderError {
     }
 }
 
-/// Returns the error in the body of a success response, or `None` if the body reports no error.
+/// Returns the error that the body of a success response reports, or `None` if the body reports no error.
 ///
-/// An error is a non-empty `error` member, an error code or `"object": "error"` in a body without content, or a finish reason that means a
-/// failure of the provider.
+/// The body reports an error in one of three ways: it has a non-empty `error` member; it has no content, but
+/// an error code or `"object": "error"`; or a finish reason states that the provider failed.
 pub fn find_error_in_success(body: &[u8]) -> Option<ProviderError> {
-    /// Markers of errors: every body with an error contains at least one of these byte sequences, so other bodies are not parsed.
+    /// Byte sequences that mark errors. A body that contains none of these sequences reports no error, and is
+    /// not parsed.
     static MARKERS: LazyLock<[Finder<'static>; 4]> =
         LazyLock::new(|| ["error\"", "\"error", "\"code\"", "\"insufficient_system"].map(Finder::new));
     if MARKERS.iter().all(|marker| marker.find(body).is_none()) {
@@ -99,8 +104,8 @@ pub fn find_error_in_success(body: &[u8]) -> Option<ProviderError> {
     })
 }
 
-/// Returns whether an object without content is an error: whether its `code` or `error_code` does not mean success, or its `object` member
-/// is `error`. `member` returns the object's member of the given name.
+/// Returns whether a JSON object without content is an error: it has a `code` or `error_code` that does not
+/// mean success, or its `object` is `error`. `member` returns the member of the object with the given name.
 pub(crate) fn looks_like_error<'a>(member: impl Fn(&str) -> Option<&'a Value>) -> bool {
     let is_success = |code: &Value| {
         let code = as_text(code).unwrap_or_default().to_ascii_lowercase();
@@ -112,7 +117,8 @@ pub(crate) fn looks_like_error<'a>(member: impl Fn(&str) -> Option<&'a Value>) -
         || member("object").and_then(Value::as_str) == Some("error")
 }
 
-/// Returns the finish reason of the first choice during which the provider failed; `None` if all choices ended in another way.
+/// Returns the finish reason of the first choice that ended because the provider failed. Returns `None` if no
+/// choice did.
 fn failed_finish_reason(members: &Map<String, Value>) -> Option<&str> {
     let choices = members.get("choices")?.as_array()?;
     let mut reasons = choices
@@ -121,8 +127,8 @@ fn failed_finish_reason(members: &Map<String, Value>) -> Option<&str> {
     reasons.find(|reason| FinishReason::from(*reason).is_failure())
 }
 
-/// Returns the member of a body that holds the error: `error` in the body itself, in a choice, in `x_groq` or in `response`. Returns `None`
-/// if the body has no such member.
+/// Returns the first non-empty `error` member in a response body: in the body itself, in a choice, in
+/// `x_groq`, or in `response`. Returns `None` if there is no such member.
 fn nested_error(members: &Map<String, Value>) -> Option<&Value> {
     fn error_of(value: &Value) -> Option<&Value> {
         value.get("error").filter(|error| is_present(error))
@@ -135,7 +141,8 @@ fn nested_error(members: &Map<String, Value>) -> Option<&Value> {
         .or_else(|| in_member("response"))
 }
 
-/// Returns whether a value is present: not null, not false and not empty.
+/// Returns whether a JSON value is significant: neither null nor false, and not an empty string, array or
+/// object.
 fn is_present(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
@@ -154,8 +161,8 @@ fn as_text(value: &Value) -> Option<String> {
     }
 }
 
-/// Returns the path of the request member that a FastAPI server rejects, such as `stream_options` for
-/// `{"detail": [{"loc": ["body", "stream_options"], "msg": …}]}`.
+/// Returns the name of the request parameter that a FastAPI server rejects. For example, returns
+/// `stream_options` for `{"detail": [{"loc": ["body", "stream_options"], "msg": …}]}`.
 fn fastapi_param(members: &Map<String, Value>) -> Option<String> {
     let path = members
         .get("detail")?
@@ -171,8 +178,8 @@ fn fastapi_param(members: &Map<String, Value>) -> Option<String> {
     Some(names.join("."))
 }
 
-/// Returns the wait that an error object requests, from Google's `{"details": [{"retryDelay": "34s"}]}` or from `{"resets_in_seconds":
-/// 34}`.
+/// Returns the wait that an error object requests before the next attempt. Reads Google's
+/// `{"details": [{"retryDelay": "34s"}]}` and `{"resets_in_seconds": 34}`.
 fn parse_retry_delay(members: &Map<String, Value>) -> Option<Duration> {
     let seconds = || parse_duration(&as_text(members.get("resets_in_seconds")?)?);
     let details = members.get("details").and_then(Value::as_array);
@@ -182,14 +189,16 @@ fn parse_retry_delay(members: &Map<String, Value>) -> Option<Duration> {
         .or_else(seconds)
 }
 
-/// Returns the quota reset of an error object such as `{"resets_at": 1767323045}`, as a duration since the Unix epoch.
+/// Returns the time at which the exhausted quota resets, as a duration since the Unix epoch. Reads error
+/// objects such as `{"resets_at": 1767323045}`.
 fn parse_resets_at(members: &Map<String, Value>) -> Option<Duration> {
     let seconds = members.get("resets_at")?.as_f64()?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// Returns the quota reset in a message such as "your limit will reset at 2026-01-02 03:04:05", as a duration since the Unix epoch. The
-/// date is read as UTC, except in errors with a GLM code.
+/// Returns the time at which the exhausted quota resets, as a duration since the Unix epoch. Reads error
+/// messages such as "your limit will reset at 2026-01-02 03:04:05". The date is interpreted as Beijing time
+/// if the error has a GLM code, and as UTC otherwise.
 fn parse_reset_in_message(message: &str, code: Option<&str>) -> Option<Duration> {
     const MARKERS: [&str; 3] = ["reset", "Reset", "重置"];
     const DATE_LEN: usize = "2026-01-02 03:04:05".len();
@@ -206,7 +215,8 @@ fn parse_reset_in_message(message: &str, code: Option<&str>) -> Option<Duration>
 }
 
 impl std::fmt::Debug for ProviderError {
-    /// Shows only the error type, redacted unless it looks like an error code, because all other fields may quote the prompt.
+    /// Shows only the error type, and redacts a type that does not look like an error code, because the
+    /// fields of an error may quote the prompt.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ProviderError")
             .field(

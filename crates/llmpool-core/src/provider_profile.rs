@@ -1,34 +1,37 @@
-//! The profiles of known providers: properties that responses do not reveal, looked up by the host of the base URL.
+//! Profiles of known providers. A profile holds the properties of a provider that its responses do not
+//! reveal. Profiles are looked up by the host of the base URL.
 //!
-//! A property is part of a profile only if calls fail or lose information without it. Unknown providers get the most conservative profile.
+//! A property is part of a profile only if calls would fail or lose information without it. Unknown providers
+//! get the most conservative profile.
 
 use crate::translate::{ChatCapabilities, ReasoningEcho};
 
-/// The properties of a provider that its responses do not reveal.
+/// The properties of a provider that must be known in advance, because its responses do not reveal them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProviderProfile {
-    /// The short lower-case name of the provider, such as `openai`; `unknown` for all unknown providers.
+    /// The short lower-case name of the provider, such as `openai`. The name is `unknown` for all unknown
+    /// providers.
     pub name: &'static str,
-    /// The hosts of the provider. An entry that starts with `.` matches all subdomains. An entry that starts with `:` matches every host
-    /// with that port, the default port of a local server.
+    /// The hosts of the provider. An entry such as `.openai.azure.com` matches all subdomains. An entry such
+    /// as `:11434` matches this port on any host, because local servers are recognized by their default port.
     hosts: &'static [&'static str],
     /// The request header that carries the API key.
     pub key_header: KeyHeader,
-    /// The parts of the Chat Completions format that the provider supports.
+    /// The features of the Chat Completions API that the provider supports.
     pub chat_capabilities: ChatCapabilities,
 }
 
 /// The request header that carries the API key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyHeader {
-    /// The header `Authorization: Bearer KEY`.
+    /// The header `Authorization: Bearer KEY`, which most providers expect.
     #[default]
     Bearer,
-    /// The header `api-key: KEY`.
+    /// The header `api-key: KEY`, which Azure expects.
     ApiKey,
 }
 
-/// The chat capabilities of OpenAI.
+/// The Chat Completions features of OpenAI and Azure.
 const OPENAI: ChatCapabilities = ChatCapabilities {
     developer_role: true,
     max_completion_tokens: true,
@@ -36,7 +39,7 @@ const OPENAI: ChatCapabilities = ChatCapabilities {
     reasoning_echo: ReasoningEcho::Dropped,
 };
 
-/// The chat capabilities of the original Chat Completions API, which every compatible server supports.
+/// The features of the original Chat Completions API, which every compatible server supports.
 const BASIC: ChatCapabilities = ChatCapabilities {
     developer_role: false,
     max_completion_tokens: false,
@@ -44,7 +47,8 @@ const BASIC: ChatCapabilities = ChatCapabilities {
     reasoning_echo: ReasoningEcho::Dropped,
 };
 
-/// The chat capabilities of providers that reject a turn with tool calls unless the request repeats the reasoning of earlier turns.
+/// The Chat Completions features of providers that require the reasoning of earlier turns: they reject a
+/// request with tool calls if the request does not repeat this reasoning.
 const REQUIRES_REASONING: ChatCapabilities = ChatCapabilities {
     reasoning_echo: ReasoningEcho::Content,
     ..BASIC
@@ -63,10 +67,10 @@ const fn provider(
     }
 }
 
-/// The profiles of all known providers.
+/// The profiles of all known providers. Each host occurs in only one profile.
 pub const PROFILES: [ProviderProfile; 17] = [
     provider("openai", &["api.openai.com"], OPENAI),
-    // Deployment URLs with an `api-version` do not accept bearer tokens.
+    // Azure's deployment URLs, which have an `api-version`, do not accept API keys as bearer tokens.
     ProviderProfile {
         key_header: KeyHeader::ApiKey,
         ..provider(
@@ -118,8 +122,9 @@ pub const PROFILES: [ProviderProfile; 17] = [
 const UNKNOWN: ProviderProfile = provider("unknown", &[], BASIC);
 
 impl ProviderProfile {
-    /// Returns the profile of the provider at an authority such as `api.openai.com` or `localhost:11434`. Returns the profile `unknown` if
-    /// no known provider matches.
+    /// Returns the profile of the provider at an authority (a host with an optional port), such as
+    /// `api.openai.com` or `localhost:11434`. Returns the profile named `unknown` if no known provider
+    /// matches.
     pub fn for_authority(authority: &str) -> &'static Self {
         let authority = authority.to_ascii_lowercase();
         let host = authority.strip_suffix(":443").unwrap_or(&authority);

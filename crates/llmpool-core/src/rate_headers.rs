@@ -1,4 +1,5 @@
-//! Parses response headers that state the provider's rate limits, the wait before the next attempt, or the ID of the request.
+//! Parses the response headers that state rate limits, the wait before the next attempt, or the ID of the
+//! request.
 
 use std::time::Duration;
 
@@ -6,21 +7,27 @@ use crate::limits::{LimitSnapshot, LimitSnapshots};
 use crate::provider_error::ProviderError;
 use crate::time_format::{parse_duration, parse_http_date, parse_wait, plausible_wait};
 
-/// The requested wait and the request ID, from the headers and the body of an error response.
+/// The wait that the provider requests, and the request ID. Both come from the headers of an error response;
+/// the wait may also come from the body.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ErrorHeaders {
-    /// The wait that the provider requests, measured from the response; `None` if the provider requests no wait.
+    /// The wait that the provider requests before the next attempt, measured from the arrival of the
+    /// response. `None` if the provider requests no wait.
     pub retry_after: Option<Duration>,
-    /// The ID that the provider gave to the request, from `x-request-id` or `request-id`.
+    /// The ID that the provider assigned to the request, from the header `x-request-id` or `request-id`.
     pub request_id: Option<String>,
 }
 
 impl ErrorHeaders {
-    /// Parses the headers of an error response. `get` returns the value of a header by its lower-case name; `error` is the parsed body.
+    /// Parses the headers of an error response. `get` returns the value of the header with the given
+    /// lower-case name, and `error` is the parsed response body.
     ///
-    /// The wait comes from the first of these sources that is present: `retry-after-ms`, `retry-after`, the error body, the reset of an
-    /// exhausted limit. If the body states the reset of a quota, the wait is extended to at least that reset. Timestamps are compared with
-    /// the response's `Date` header or, if it is missing, with `wall_now`, a duration since the Unix epoch.
+    /// The wait comes from the first of these sources that is present: `retry-after-ms`, `retry-after`, the
+    /// body, the reset time of an exhausted limit. If the body also states when a quota resets, the wait
+    /// lasts at least until then.
+    ///
+    /// Timestamps are compared with the `Date` header of the response. If this header is missing, they are
+    /// compared with `wall_now`, a duration since the Unix epoch.
     pub fn parse<'a>(
         get: impl Fn(&str) -> Option<&'a str>,
         error: Option<&ProviderError>,
@@ -41,20 +48,22 @@ impl ErrorHeaders {
     }
 }
 
-/// The limits and the account of a key, as the headers of a response to this key state them.
+/// The rate limits and the account of an API key, as the headers of a response report them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitHeaders<'a> {
-    /// The reported state of the limits. `None` if the headers report no limit; [`parse`](LimitHeaders::parse) also omits limits that are
-    /// far from used up.
+    /// The state of the limits on requests and tokens. `None` if the headers report no limit, or if
+    /// [`parse`](LimitHeaders::parse) found that less than a quarter of each limit is used.
     pub limits: Option<LimitSnapshots>,
-    /// The name of the account that the key belongs to, from the header `openai-organization`.
+    /// The name of the account that the API key belongs to, from the header `openai-organization`.
     pub account: Option<&'a str>,
 }
 
 impl<'a> LimitHeaders<'a> {
-    /// Parses the headers in one pass. Omits the limits unless at least a quarter of one limit is used, or the used part of one is unknown.
+    /// Parses the headers of a response. Omits the limits if less than a quarter of each limit is used. If
+    /// the headers report how much of a limit remains, but not the limit itself, assumes that more is used.
     ///
-    /// Timestamps are compared with the response's `Date` header or, if it is missing, with `wall_now`, a duration since the Unix epoch.
+    /// Timestamps are compared with the `Date` header of the response. If this header is missing, they are
+    /// compared with `wall_now`, a duration since the Unix epoch.
     pub fn parse(
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
         wall_now: impl Fn() -> Option<Duration>,
@@ -62,7 +71,8 @@ impl<'a> LimitHeaders<'a> {
         Self::parse_if(headers, wall_now, |fields| fields.is_scarce())
     }
 
-    /// Parses the headers like [`parse`](Self::parse), but returns the limits no matter how little of them is used.
+    /// Parses the headers like [`parse`](Self::parse), but also returns limits of which less than a quarter
+    /// is used.
     pub fn parse_all(
         headers: impl Iterator<Item = (&'a str, &'a [u8])>,
         wall_now: impl Fn() -> Option<Duration>,
@@ -82,7 +92,7 @@ impl<'a> LimitHeaders<'a> {
         let mut date = None;
         let [mut requests, mut tokens] = [LimitFields::default(); 2];
         for (name, value) in headers {
-            // A check of the first letter skips most headers that are not parsed.
+            // The check of the first letter cheaply skips most headers that are not needed.
             if !matches!(name.as_bytes().first(), Some(b'x' | b'a' | b'o' | b'd')) {
                 continue;
             }
@@ -108,7 +118,7 @@ impl<'a> LimitHeaders<'a> {
     }
 }
 
-/// The values of the headers that describe one limit, as text.
+/// The values of the headers that describe one limit, not parsed yet.
 #[derive(Clone, Copy, Default)]
 struct LimitFields<'a> {
     limit: Option<&'a str>,
@@ -117,8 +127,8 @@ struct LimitFields<'a> {
 }
 
 impl LimitFields<'_> {
-    /// Returns whether at least a quarter of the limit is used, or may be used because the limit itself is not reported. Returns false if
-    /// the remaining count is not reported.
+    /// Returns whether at least a quarter of the limit is used. Returns true if the limit itself is not
+    /// reported, and false if the remaining count is not reported.
     fn is_scarce(&self) -> bool {
         let Some(remaining) = self.remaining else {
             return false;
@@ -135,7 +145,7 @@ impl LimitFields<'_> {
             remaining: self.remaining.and_then(parse_count),
             reset: self.reset.and_then(|text| {
                 parse_duration(text)
-                    // A number of at least 10^9 is not a wait in seconds but a timestamp.
+                    // A number of at least 10^9 is a timestamp, not a wait in seconds.
                     .filter(|wait| wait.as_secs() < 1_000_000_000)
                     .or_else(|| parse_wait(text, now()))
             }),
@@ -143,7 +153,8 @@ impl LimitFields<'_> {
     }
 }
 
-/// Returns the field for the value of the header `name`, which follows OpenAI's or Anthropic's naming. Returns `None` for any other header.
+/// Returns the field of `requests` or `tokens` in which to store the value of the header `name`. Knows the
+/// header names of OpenAI and Anthropic. Returns `None` for all other headers.
 fn limit_field<'f, 'a>(
     name: &str,
     requests: &'f mut LimitFields<'a>,
@@ -182,8 +193,9 @@ fn parse_count(text: &str) -> Option<u32> {
     })
 }
 
-/// Returns the time until all exhausted limits are reset. If the headers report a single reset and no remaining count for it, returns the
-/// time until that reset. Returns `None` in all other cases.
+/// Returns the time until all exhausted limits are reset. A limit counts as exhausted if its remaining count
+/// is zero, or if it is the only limit with a reset time and has no remaining count. Returns `None` if no
+/// limit is exhausted.
 fn exhausted_reset<'a>(get: &impl Fn(&str) -> Option<&'a str>, now: Option<Duration>) -> Option<Duration> {
     let windows = [
         ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),

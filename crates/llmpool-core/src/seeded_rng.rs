@@ -1,16 +1,16 @@
-//! A seeded pseudo-random number generator, which makes random decisions reproducible.
+//! A pseudo-random number generator whose seed makes random decisions reproducible.
 
-/// A SplitMix64 generator. Generators with the same seed return the same sequence.
+/// A SplitMix64 random number generator. Generators with the same seed return the same numbers.
 #[derive(Clone, Debug)]
 pub struct SeededRng(u64);
 
 impl SeededRng {
-    /// Creates a generator from a seed.
+    /// Creates a generator that returns the sequence of numbers for `seed`.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Returns the next number of the sequence, uniformly distributed in `0.0..1.0` (1 is excluded).
+    /// Returns the next random number, uniformly distributed between 0 (inclusive) and 1 (exclusive).
     pub fn next_f64(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

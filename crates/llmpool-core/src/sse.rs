@@ -1,29 +1,32 @@
-//! Decoding of server-sent events as specified by WHATWG.
+//! A decoder for server-sent events, as specified by WHATWG.
 //!
-//! Lines end with LF, CRLF or CR. An event ends at an empty line; an incomplete event at the end of the stream is dropped. The decoder works on
-//! bytes, so a read may end anywhere, even inside a code point or between CR and LF. An event that lies within one read is a slice of that read, not
-//! a copy.
+//! Lines end with LF, CRLF or CR, and an empty line ends an event. If the stream ends without this empty
+//! line, the incomplete event is dropped. The decoder works on bytes, so a read may end anywhere, even inside
+//! a UTF-8 character or between CR and LF. If an event arrives in a single read and has one `data` line, its
+//! data is a slice of that read, not a copy.
 //!
-//! Invariant: the events do not depend on how the bytes are split into reads.
+//! Invariant: the events do not depend on how the stream is split into reads.
 //!
-//! Invariant: decoding takes linear time. The decoder buffers at most one read more than its limit.
+//! Invariant: decoding takes linear time. The decoder buffers at most the size limit of an event plus one
+//! read.
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 
-/// A server-sent event with data. The decoder skips comments and events without data.
+/// A server-sent event that has data. The decoder skips comments and events without data.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SseEvent {
-    /// Values of the event's `data` lines, joined by LF.
+    /// The values of the event's `data` lines, joined by LF.
     pub data: Bytes,
-    /// Value of the event's last `event` line. `None` if there is no such line, or the value is empty.
+    /// The value of the event's last `event` line. `None` if the event has no `event` line, or if the value
+    /// is empty.
     pub name: Option<Bytes>,
 }
 
-/// The error for an event that exceeds the size limit. The decoder cannot continue after this error.
+/// The error for an event that exceeds the decoder's size limit. Decoding cannot continue after this error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventTooLong {
-    /// The maximum size of an event in bytes.
+    /// The maximum size of an event in bytes, including field names and line ends.
     pub limit: usize,
 }
 
@@ -31,31 +34,32 @@ pub struct EventTooLong {
 #[derive(Debug)]
 pub struct SseDecoder {
     limit: usize,
-    /// Bytes of the current read that are not decoded yet.
+    /// The bytes of the current read that have not been decoded yet.
     input: Bytes,
-    /// Number of bytes at the beginning of `input` that were searched for the end of the event without finding it.
+    /// The number of bytes at the start of `input` in which no end of the event was found.
     searched: usize,
-    /// Beginning of an event, from earlier reads, whose end has not arrived yet.
+    /// The bytes of an incomplete event that arrived in earlier reads.
     held: BytesMut,
     line: LineState,
     at_start: bool,
 }
 
-/// Where in a line the search for the end of an event is.
+/// The position within a line at which the search for the end of an event continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LineState {
-    /// At the start of a line.
+    /// The search continues at the start of a line.
     Empty,
-    /// At the start of a line, after a CR. A following LF belongs to the end of the previous line.
+    /// The search continues after a CR. If an LF follows, the LF belongs to the same line end as the CR.
     AfterCr,
-    /// Inside a line.
+    /// The search continues inside a line.
     Started,
 }
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 impl SseDecoder {
-    /// Creates a decoder that fails on events of more than `limit` bytes.
+    /// Creates a decoder that returns an error for events of more than `limit` bytes, including field names
+    /// and line ends.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -69,7 +73,8 @@ impl SseDecoder {
 
     /// Adds the next read of the stream.
     ///
-    /// Call [`next_event`](Self::next_event) until it returns `None` before adding another read. Otherwise the remaining bytes are copied.
+    /// Before you add another read, call [`next_event`](Self::next_event) until it returns `None`. Otherwise
+    /// the bytes that are not decoded yet are copied.
     pub fn push(&mut self, read: Bytes) {
         if self.input.is_empty() {
             self.input = read;
@@ -82,10 +87,10 @@ impl SseDecoder {
         self.input = joined.freeze();
     }
 
-    /// Returns the next complete event. `None` if more bytes are needed.
+    /// Returns the next complete event, or `None` if the decoder needs more bytes.
     ///
     /// # Errors
-    /// If an event exceeds the size limit.
+    /// Returns an error if an event exceeds the size limit.
     pub fn next_event(&mut self) -> Result<Option<SseEvent>, EventTooLong> {
         while let Some(end) = self.find_end() {
             let block = self.take_block(end);
@@ -103,7 +108,8 @@ impl SseDecoder {
         Ok(None)
     }
 
-    /// Returns the end of the current event: the position in `input` after an empty line. `None` if the end has not arrived.
+    /// Returns the position in `input` after the empty line that ends the current event. Returns `None` if
+    /// the empty line has not arrived yet.
     fn find_end(&mut self) -> Option<usize> {
         loop {
             let rest = &self.input[self.searched..];
@@ -133,7 +139,7 @@ impl SseDecoder {
         }
     }
 
-    /// Removes the first `end` bytes from `input`. Returns the bytes in `held` followed by the removed bytes.
+    /// Removes the first `end` bytes of `input`. Returns the bytes in `held`, followed by the removed bytes.
     fn take_block(&mut self, end: usize) -> Bytes {
         let tail = self.input.split_to(end);
         self.searched = 0;
@@ -170,7 +176,8 @@ fn line_after(end: u8) -> LineState {
     }
 }
 
-/// Parses the lines of one block, which ends with an empty line. Returns `None` if the block has no data.
+/// Parses the lines of one event from byte `from` to the empty line at the end of `block`. Returns `None` if
+/// the event has no data.
 fn parse_block(block: &Bytes, mut from: usize) -> Option<SseEvent> {
     let mut data: Option<Bytes> = None;
     let mut joined: Option<BytesMut> = None;
@@ -198,7 +205,8 @@ fn parse_block(block: &Bytes, mut from: usize) -> Option<SseEvent> {
     })
 }
 
-/// Splits the line between `from` and `to` at its first colon into name and value. Drops one space after the colon.
+/// Splits a line at its first colon into the field name and the value. The line is `block[from..to]`. Drops
+/// one space after the colon.
 fn split_field(block: &Bytes, from: usize, to: usize) -> (&[u8], Bytes) {
     let line = &block[from..to];
     let Some(colon) = memchr::memchr(b':', line) else {
@@ -214,7 +222,8 @@ fn split_field(block: &Bytes, from: usize, to: usize) -> (&[u8], Bytes) {
 }
 
 impl std::fmt::Debug for SseEvent {
-    /// Shows only the lengths of the fields, because the data contains user text.
+    /// Shows only the length of the data and whether the event has a name, because the data contains user
+    /// text.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SseEvent")
             .field("data_bytes", &self.data.len())
@@ -343,7 +352,7 @@ mod tests {
         assert_eq!(decoder.next_event(), Err(EventTooLong { limit: 8 }));
     }
 
-    /// A direct implementation of the specification over all bytes at once.
+    /// A reference implementation that decodes all bytes at once.
     fn reference(bytes: &[u8]) -> Vec<NameAndData> {
         let text = String::from_utf8_lossy(bytes).into_owned();
         let text = text

@@ -1,25 +1,26 @@
-//! Encoding of server-sent events.
+//! Encoders for server-sent events.
 //!
-//! Invariant: decoding the encoded events yields the original events. This also holds with comments between the events, and after an event that was
-//! cut off.
+//! Invariant: decoding the encoded events yields the original events, provided that no data contains a CR.
+//! This also holds with comments between the events. An event from [`event_after_truncation`] is decoded
+//! correctly after any incomplete event.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// A comment line that keeps an idle connection open. No empty line follows the comment, because an empty line would end an event, and some clients
-/// report empty events.
+/// A comment line that keeps an idle connection open. Contains no empty line, because some clients report an
+/// event for every empty line.
 pub const KEEP_ALIVE: Bytes = Bytes::from_static(b": ping\n");
 
 /// The event `[DONE]`, which ends a stream of chat completion chunks.
 pub const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
-/// Encodes an event that has data and no name.
+/// Encodes an event with the given data and no name.
 pub fn event(data: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(data.len() + 16);
     put_data(&mut out, data);
     out.freeze()
 }
 
-/// Encodes an event that has a name and data.
+/// Encodes an event with the given name and data.
 pub fn named_event(name: &str, data: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(name.len() + data.len() + 24);
     out.put_slice(b"event: ");
@@ -29,7 +30,8 @@ pub fn named_event(name: &str, data: &[u8]) -> Bytes {
     out.freeze()
 }
 
-/// Encodes an event that follows bytes which may have ended in the middle of another event. Ends the other event first.
+/// Encodes an event that follows other output, which may have stopped in the middle of an event. First ends
+/// the incomplete event, so that the two events are not merged.
 pub fn event_after_truncation(data: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(data.len() + 16);
     out.put_slice(b"\n\n");
@@ -53,7 +55,7 @@ mod tests {
     use super::*;
     use crate::sse::SseDecoder;
 
-    /// Returns names and data.
+    /// Returns the name and the data of each event.
     fn decode(bytes: &[u8]) -> Vec<(Option<Bytes>, Bytes)> {
         let mut decoder = SseDecoder::new(1 << 20);
         decoder.push(Bytes::copy_from_slice(bytes));
@@ -61,7 +63,7 @@ mod tests {
         events.map(|event| (event.name, event.data)).collect()
     }
 
-    /// Counts events as the official clients do: every empty line ends one, with data or without.
+    /// Counts events as the official clients do: every empty line ends an event, even an event without data.
     fn dispatched(bytes: &[u8]) -> usize {
         let lines = bytes.split(|byte| *byte == b'\n');
         lines.filter(|line| line.is_empty()).count().saturating_sub(1)

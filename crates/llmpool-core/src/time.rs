@@ -1,42 +1,45 @@
-//! Timestamps as plain numbers, so that functions can take the current time as an argument.
+//! Timestamps as plain numbers, so that functions can receive the current time as an argument instead of
+//! reading a clock.
 
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A time in nanoseconds since an origin that the caller chooses: the start of the process in the `llmpool` crate, zero in forecasts.
+/// A point in time, in nanoseconds since an origin that the program chooses. In the `llmpool` crate, the
+/// origin is the first reading of the clock.
 ///
-/// Arithmetic saturates. [`Timestamp::MAX`] means "never", and adding a duration to it leaves it unchanged.
+/// Arithmetic saturates. [`Timestamp::MAX`] means "never": adding a duration to [`Timestamp::MAX`] returns
+/// [`Timestamp::MAX`].
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The origin of all timestamps.
+    /// The origin, from which all timestamps are measured.
     pub const ZERO: Self = Self(0);
-    /// The latest time, which stands for "never".
+    /// The latest possible time, which stands for "never".
     pub const MAX: Self = Self(u64::MAX);
 
-    /// Returns the time `nanos` nanoseconds after the origin.
+    /// Creates the timestamp that is `nanos` nanoseconds after the origin.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// Returns the number of nanoseconds since the origin.
+    /// Returns the number of nanoseconds from the origin to this time.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// Returns the duration from `earlier` to this time. Zero if `earlier` is later than this time.
+    /// Returns the duration from `earlier` to this time, or zero if `earlier` is later than this time.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// Adds `nanos` nanoseconds. The result is at most [`Timestamp::MAX`].
+    /// Returns the time that is `nanos` nanoseconds later, but at most [`Timestamp::MAX`].
     pub const fn saturating_add_nanos(self, nanos: u64) -> Self {
         Self(self.0.saturating_add(nanos))
     }
 
-    /// Subtracts `nanos` nanoseconds. The result is at least [`Timestamp::ZERO`].
+    /// Returns the time that is `nanos` nanoseconds earlier, but at least [`Timestamp::ZERO`].
     pub const fn saturating_sub_nanos(self, nanos: u64) -> Self {
         Self(self.0.saturating_sub(nanos))
     }
@@ -67,7 +70,7 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// Converts a duration to nanoseconds. Durations of more than 584 years saturate.
+/// Converts a duration to nanoseconds. Returns `u64::MAX` for durations of more than 584 years.
 fn nanos_of(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

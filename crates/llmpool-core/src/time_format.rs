@@ -1,17 +1,19 @@
 //! Parses durations and timestamps in the notations that providers use in headers and error bodies.
 //!
-//! Timestamps are durations since the Unix epoch. Functions return `None` for text in an unknown notation and for waits of more than 366
-//! days.
+//! Timestamps are returned as durations since the Unix epoch. All functions return `None` for an unknown
+//! notation, and for waits of more than 366 days.
 
 use std::time::Duration;
 
-/// The maximum wait: 366 days. A longer wait is treated as a misread value.
+/// The longest plausible wait: 366 days. A longer wait is treated as a misread value.
 const MAX_WAIT: Duration = Duration::from_secs(366 * 86_400);
 
-/// Parses a wait that starts at `now`, a duration since the Unix epoch.
+/// Parses a wait and returns its duration. The text states either the duration or the time at which the wait
+/// ends.
 ///
-/// The text is a duration or the timestamp at which the wait ends: an HTTP date, an RFC 3339 date in UTC, or a number of seconds or
-/// milliseconds since the Unix epoch. The wait is zero if the timestamp is in the past. Returns `None` for a timestamp if `now` is `None`.
+/// The end can be an HTTP date, an RFC 3339 date in UTC, or a number of seconds or milliseconds since the
+/// Unix epoch. The wait then lasts from `now` (a duration since the Unix epoch) to the end, and is zero if
+/// the end is in the past. If `now` is `None`, only a text that states the duration is accepted.
 pub(crate) fn parse_wait(text: &str, now: Option<Duration>) -> Option<Duration> {
     let text = text.trim();
     if let Ok(number) = text.parse::<f64>()
@@ -27,7 +29,8 @@ pub(crate) fn parse_wait(text: &str, now: Option<Duration>) -> Option<Duration> 
     plausible_wait(timestamp.saturating_sub(now?))
 }
 
-/// Parses a duration in seconds (`2`, `0.5`) or in Go's notation (`1h2m3.5s`, `20ms`). Returns zero for a negative number of seconds.
+/// Parses a duration in seconds (`2`, `0.5`) or in Go's notation (`1h2m3.5s`, `20ms`). Returns zero if the
+/// number of seconds is negative.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
@@ -63,12 +66,13 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     plausible_wait(Duration::try_from_secs_f64(total).ok()?)
 }
 
-/// Returns the wait, or `None` if it is longer than [`MAX_WAIT`].
+/// Returns `wait`, or `None` if `wait` is longer than [`MAX_WAIT`].
 pub(crate) fn plausible_wait(wait: Duration) -> Option<Duration> {
     Some(wait).filter(|wait| *wait <= MAX_WAIT)
 }
 
-/// Parses an HTTP date such as `Fri, 02 Jan 2026 03:04:15 GMT`. Returns `None` for a date before 1970.
+/// Parses an HTTP date such as `Fri, 02 Jan 2026 03:04:15 GMT`, and returns the duration since the Unix
+/// epoch. Returns `None` for a date before 1970.
 pub(crate) fn parse_http_date(text: &str) -> Option<Duration> {
     httpdate::parse_http_date(text.trim())
         .ok()?
@@ -76,8 +80,9 @@ pub(crate) fn parse_http_date(text: &str) -> Option<Duration> {
         .ok()
 }
 
-/// Parses an RFC 3339 date in UTC such as `2026-01-02T03:04:05Z`. Ignores a fraction of a second. Returns `None` for other offsets than
-/// `Z`, which no provider sends.
+/// Parses an RFC 3339 date in UTC such as `2026-01-02T03:04:05Z`, and returns the duration since the Unix
+/// epoch. Ignores fractions of a second. Returns `None` if the offset is not `Z`, because no known provider
+/// sends another offset.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<Duration> {
     let part = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
     let (year, month, day) = (part(0, 4)?, part(5, 7)?, part(8, 10)?);

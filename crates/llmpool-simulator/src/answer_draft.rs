@@ -1,7 +1,7 @@
-//! The content of an answer, independent of the format that encodes it.
+//! The content of an answer, before it is encoded as a chat completion or as a response.
 //!
-//! The chat endpoint and the Responses endpoint give the same answer to the same question, because both encode this
-//! draft.
+//! The chat completions endpoint and the Responses endpoint encode the same [`AnswerDraft`], so both give the
+//! same answer to the same question.
 
 use serde_json::Value;
 
@@ -13,9 +13,9 @@ use crate::schema_sample;
 #[derive(Debug, PartialEq)]
 pub(crate) enum RequestedOutput<'a> {
     Text,
-    /// JSON that is valid for this schema. If the schema is `null`, the answer may be any JSON object.
+    /// JSON that is valid for this JSON Schema. If the schema is `null`, any JSON object is valid.
     Json(&'a Value),
-    /// A call of the tool `name`, with arguments that are valid for the schema `parameters`.
+    /// A call to the tool `name`, with arguments that are valid for the JSON Schema `parameters`.
     ToolCall {
         name: &'a str,
         parameters: &'a Value,
@@ -26,24 +26,26 @@ pub(crate) enum RequestedOutput<'a> {
 #[derive(Debug)]
 pub(crate) struct DraftRequest<'a> {
     pub(crate) output: RequestedOutput<'a>,
-    /// The text of the last user message, which [`Scenario::echo`] returns as the answer.
+    /// The text of the last user message, which is the answer if [`Scenario::echo`] is set.
     pub(crate) user_text: Option<String>,
-    /// Maximum number of words in reasoning and content together.
+    /// The request's token limit, as the maximum number of words in reasoning and content together (one word
+    /// counts as one token). `None` if the request sets no limit.
     pub(crate) max_tokens: Option<usize>,
 }
 
-/// The content of an answer.
+/// The content of an answer: optional reasoning, and a text whose meaning depends on `kind`.
 #[derive(Clone, Debug)]
 pub(crate) struct AnswerDraft {
     pub(crate) reasoning: Option<AnswerText>,
     pub(crate) kind: DraftKind,
-    /// The text of the answer, the text of the refusal, or the arguments of the tool call, depending on `kind`.
+    /// Depending on `kind`: the text of the answer, the text of the refusal, or the arguments of the tool
+    /// call as JSON.
     pub(crate) text: AnswerText,
-    /// Whether `max_tokens` truncated the answer.
+    /// Whether the answer was truncated because of the request's `max_tokens`.
     pub(crate) cut_short: bool,
 }
 
-/// The meaning of [`AnswerDraft::text`].
+/// The kind of text that [`AnswerDraft::text`] holds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum DraftKind {
     Text,
@@ -67,7 +69,7 @@ impl AnswerDraft {
         }
     }
 
-    /// Returns the number of tokens in reasoning and content together. One word is one token.
+    /// Returns the number of tokens in reasoning and content together. One word counts as one token.
     pub(crate) fn tokens(&self) -> usize {
         self.reasoning_tokens() + self.text.words()
     }
@@ -76,12 +78,13 @@ impl AnswerDraft {
         self.reasoning.as_ref().map_or(0, AnswerText::words)
     }
 
-    /// Returns the number of stream events in which the reasoning is sent.
+    /// Returns the number of stream events that carry the reasoning, which is 0 if there is no reasoning.
     pub(crate) fn reasoning_pieces(&self) -> usize {
         self.reasoning.as_ref().map_or(0, AnswerText::pieces)
     }
 
-    /// Keeps the first `limit` words of reasoning and content together. The reasoning comes first.
+    /// Truncates the answer to its first `limit` words. The words of the reasoning count before the words of
+    /// the content.
     fn truncate(self, limit: usize) -> Self {
         let cut_short = self.tokens() > limit;
         let content_limit = limit.saturating_sub(self.reasoning_tokens());
@@ -121,8 +124,8 @@ fn content(
     }
 }
 
-/// Returns tool call arguments, as JSON text, that are valid for the schema. Returns `{}` for a tool without
-/// parameters.
+/// Returns arguments for a tool call, as JSON text that is valid for the JSON Schema `parameters`. Returns
+/// `{}` for a tool without parameters.
 fn arguments_for(parameters: &Value) -> String {
     match schema_sample::value_for(parameters) {
         Value::Null => "{}".to_owned(),

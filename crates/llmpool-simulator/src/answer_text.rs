@@ -1,7 +1,7 @@
-//! Text split into words. One word stands for one token.
+//! Text that is split into words, where one word counts as one token.
 
-/// A text that is split into words and is repeated or truncated to a number of words. Each word includes the space that
-/// follows it.
+/// The words of a text, repeated or truncated to a given number of words. Each word includes the space that
+/// follows the word.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AnswerText {
     source: Vec<String>,
@@ -19,8 +19,8 @@ impl AnswerText {
         }
     }
 
-    /// Repeats or truncates the text to exactly `pieces` pieces. `None` leaves the text unchanged. A piece is the part
-    /// of the text that one stream event carries.
+    /// Repeats or truncates the text so that it consists of exactly `pieces` pieces, where a piece is the
+    /// text in one stream event. `None` leaves the text unchanged.
     pub(crate) fn repeat_to(self, pieces: Option<usize>) -> Self {
         Self {
             words: pieces.map_or(self.words, |pieces| pieces * self.words_per_piece),
@@ -35,12 +35,11 @@ impl AnswerText {
         }
     }
 
-    /// Returns the number of words.
     pub(crate) fn words(&self) -> usize {
         self.words
     }
 
-    /// Returns the number of pieces in which the text is streamed.
+    /// Returns the number of stream events that carry the text.
     pub(crate) fn pieces(&self) -> usize {
         self.words.div_ceil(self.words_per_piece)
     }
@@ -56,8 +55,8 @@ impl AnswerText {
         (0..self.pieces()).map(|index| self.piece(index)).collect()
     }
 
-    /// Returns the word at the zero-based `index`. The last word of the source has no trailing space, so a space is
-    /// added to it where the text repeats.
+    /// Returns the word at the zero-based `index` of the repeated text. Adds a space after the last word of
+    /// each repetition except the last, so that the repetitions are separated.
     fn word(&self, index: usize) -> String {
         let word = &self.source[index % self.source.len()];
         let space = if index + 1 < self.words && !word.ends_with(' ') {

@@ -1,7 +1,8 @@
-//! Behaviours: rules that each decide what happens to a request and to which requests they apply.
+//! Behaviours: rules for how the simulator answers requests. Each rule has an action, and conditions that
+//! select the requests to which the action applies.
 //!
-//! In JSON a [`Behaviour`] is one flat object with exactly one of the fields `ok`, `status`, `limit`,
-//! `throttle_once`, `stall`, `cut`, `refuse_stream_options`, `raw` and `error_in_200`.
+//! In JSON, a [`Behaviour`] is a flat object. Exactly one of the fields `ok`, `status`, `limit`,
+//! `throttle_once`, `stall`, `cut`, `refuse_stream_options`, `raw` and `error_in_200` selects the action.
 
 mod json;
 
@@ -16,30 +17,38 @@ use crate::scenario::ScenarioError;
 use crate::seconds;
 use crate::stats::RequestKind;
 
-/// The maximum value of [`SlidingLimit::limit`], because the simulator remembers every request in the window.
+/// Maximum value of [`SlidingLimit::limit`], in requests per window. Bounds memory, because the simulator
+/// stores an entry for every request in the window.
 const MAX_LIMIT: u32 = 1_000_000;
 
-/// A rule: an action, and conditions that select the requests it applies to.
+/// A rule for how the simulator answers requests: an action, and conditions that select the requests to which
+/// the action applies.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
     /// What the rule does with a request.
     pub action: BehaviourAction,
-    /// The probability that the rule applies to a request, 0 to 1. Default: it always applies.
+    /// The probability, from 0 to 1, that the rule applies to a request that meets the rule's other
+    /// conditions. `None`, the default, is the same as 1.
     pub probability: Option<f64>,
-    /// The endpoints that the rule applies to. Default [`EndpointFilter::Chat`].
+    /// The endpoints whose requests the rule applies to. Default: [`EndpointFilter::Chat`].
     pub on: EndpointFilter,
-    /// The time at which the rule becomes active, inclusive, since the provider's start. Default 0.
+    /// The start of the period in which the rule is active (inclusive), as a duration since the simulator's
+    /// start. Default 0.
     pub from: Duration,
-    /// The time at which the rule stops being active, exclusive, since the provider's start. Default: never.
+    /// The end of the period in which the rule is active (exclusive), as a duration since the simulator's
+    /// start. `None`, the default, means that the period never ends.
     pub until: Option<Duration>,
-    /// Whether the rule applies before the [limits](crate::ProviderLimits) of the key are checked, like an outage of a
-    /// gateway in front of the provider. A request that such a rule answers counts towards no limit. Default `false`.
+    /// Whether the rule is tried before the [limits](crate::ProviderLimits) of the request's key are checked.
+    /// If so, a request that the rule answers counts towards no limit, as in an outage of a gateway in front
+    /// of the provider. Default `false`.
     pub before_limits: bool,
-    /// Headers that the rule adds to the response. Default: none.
+    /// Headers (name and value) that the rule adds to the response. An added header replaces a header of the
+    /// same name. Default: none.
     pub headers: Vec<(String, String)>,
-    /// Delays that replace the delays of the scenario. Default: none are replaced.
+    /// Delays that the rule uses instead of the scenario's delays. Default: the rule keeps the scenario's
+    /// delays.
     pub delays: DelayOverride,
-    /// What happens to the connection after the response. Default:
+    /// What the simulator does with the connection after the response. `None`, the default, means
     /// [`Scenario::after_response`](crate::Scenario::after_response).
     pub after_response: Option<AfterResponse>,
 }
@@ -49,66 +58,67 @@ pub struct Behaviour {
 pub enum BehaviourAction {
     /// Answers the request with this reply.
     Reply(SimulatedReply),
-    /// Answers 429 to requests above a limit. Requests within the limit pass to the next rule.
+    /// Answers requests that exceed the limit with status 429. Passes all other requests on to the next rule.
     Limit(SlidingLimit),
-    /// Answers 429 to the first request, and to later requests until the given wait has passed since the first request.
-    /// After that, requests pass to the next rule.
+    /// Answers the first request with status 429, and also every later request until [`RetryAfter::wait`] has
+    /// passed since the first request. Passes all requests after that time on to the next rule.
     ThrottleOnce(RetryAfter),
-    /// Rejects requests that set `stream_options`. Other requests pass to the next rule.
+    /// Rejects requests that set `stream_options`. Passes all other requests on to the next rule.
     RefuseStreamOptions(StreamOptionsRefusal),
 }
 
-/// A limit on requests in a sliding window.
+/// A limit on the number of requests in a sliding window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlidingLimit {
-    /// The number of requests that pass in any span of length `per`, 1 to 1,000,000.
+    /// The maximum number of requests that pass in any time span of length `per`, from 1 to 1,000,000.
     pub limit: u32,
-    /// The length of the window. More than 0, at most a year.
+    /// The length of the window: more than 0, at most a year.
     pub per: Duration,
-    /// The header in which the 429 response reports the wait, and its format. Default [`RetryAfterForm::Seconds`].
+    /// The header in which a 429 response reports how long to wait, and the format of the header. Default in
+    /// JSON: [`RetryAfterForm::Seconds`].
     pub retry_after_form: RetryAfterForm,
-    /// Whether responses carry OpenAI's `x-ratelimit-*-requests` headers, whether or not the limit is exceeded. Default
-    /// `false`.
+    /// Whether the response to each request that the rule checks reports the state of the limit in OpenAI's
+    /// `x-ratelimit-*-requests` headers, even if the request is within the limit. Default in JSON: `false`.
     pub rate_headers: bool,
 }
 
-/// The endpoints that a rule applies to.
+/// The endpoints whose requests a rule applies to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndpointFilter {
-    /// `POST /v1/chat/completions` and `POST /v1/responses`.
+    /// Requests to `POST /v1/chat/completions` and `POST /v1/responses`. The default.
     #[default]
     Chat,
-    /// `POST /v1/chat/completions`.
+    /// Requests to `POST /v1/chat/completions`.
     ChatCompletions,
-    /// `POST /v1/responses`.
+    /// Requests to `POST /v1/responses`.
     Responses,
-    /// `POST /v1/embeddings`.
+    /// Requests to `POST /v1/embeddings`.
     Embeddings,
-    /// `GET /v1/models` and `GET /v1/models/{id}`.
+    /// Requests to `GET /v1/models` and `GET /v1/models/{id}`.
     Models,
-    /// All endpoints.
+    /// Requests to all endpoints: chat completions, Responses, embeddings and models.
     Any,
 }
 
-/// What happens to the connection after a complete response.
+/// What the simulator does with the connection after a complete response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AfterResponse {
-    /// The connection stays open for the next request.
+    /// Keeps the connection open for the next request. The default.
     #[default]
     KeepOpen,
-    /// The connection is closed, and the response announces it with `connection: close`.
+    /// Sends `connection: close` in the response, and closes the connection after the response.
     Close,
-    /// The connection is closed without `connection: close` immediately after the response, as by a load balancer with
-    /// a short idle timeout.
+    /// Closes the connection immediately after the response, without sending `connection: close`, as a load
+    /// balancer with a short idle timeout does.
     DropIdle,
-    /// The connection is closed without `connection: close` when the first bytes of the next request arrive. Every
-    /// reuse of the connection fails, even if the client checks before the reuse that the connection is open.
+    /// Closes the connection, without having sent `connection: close`, as soon as the first bytes of the next
+    /// request arrive. Every reuse of the connection fails, even if the client first checks that the
+    /// connection is still open.
     DropOnReuse,
 }
 
-/// The delays of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ResponseDelays {
     pub(crate) head: Duration,
@@ -116,7 +126,8 @@ pub(crate) struct ResponseDelays {
     pub(crate) chunk: Duration,
 }
 
-/// Delays that replace the delays of the scenario. `None` (the default) keeps the delay of the scenario.
+/// Delays that a rule uses instead of the scenario's delays. A field that is `None`, the default, keeps the
+/// scenario's delay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DelayOverride {
     /// The delay that replaces [`Scenario::head_delay`](crate::Scenario::head_delay).
@@ -128,7 +139,7 @@ pub struct DelayOverride {
 }
 
 impl Behaviour {
-    /// Creates a rule that applies to every chat and Responses request.
+    /// Creates a rule that applies to every request to the chat completions and Responses endpoints.
     pub fn new(action: BehaviourAction) -> Self {
         Self {
             action,
@@ -143,7 +154,7 @@ impl Behaviour {
         }
     }
 
-    /// Returns whether the rule is active at `now`, the time since the provider's start.
+    /// Returns whether the rule is active at `now`, the time since the simulator's start.
     pub(crate) fn is_active(&self, now: Duration) -> bool {
         self.from <= now && self.until.is_none_or(|until| now < until)
     }

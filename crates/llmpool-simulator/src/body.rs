@@ -1,5 +1,5 @@
-//! A response body that is sent in chunks. Each chunk can be delayed and is flushed separately, and the body may end
-//! before it is complete.
+//! A response body that is sent in chunks. Each chunk is flushed separately and can be delayed, and the body
+//! can stop before it is complete.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -17,7 +17,8 @@ use crate::behaviour::AfterResponse;
 use crate::connection::{ConnectionBreak, ConnectionHandle};
 use crate::in_flight::InFlightRequest;
 
-/// The chunks of a body, and the length of the body in bytes if `content-length` announces it.
+/// The chunks of a body. `length` is the body's `content-length` in bytes, or `None` if the response has no
+/// such header.
 pub(crate) struct BodyChunks {
     iter: Box<dyn Iterator<Item = Bytes> + Send>,
     length: Option<u64>,
@@ -26,25 +27,25 @@ pub(crate) struct BodyChunks {
 /// What happens after the last chunk of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyEnd {
-    /// The response is complete.
+    /// The response ends normally.
     Complete,
-    /// No more bytes are sent; the connection stays open until the client closes it.
+    /// The simulator sends no more bytes, but keeps the connection open until the client closes it.
     Stall,
-    /// The connection is broken in the given way.
+    /// The simulator breaks the connection, either with a FIN or with a reset.
     Break(ConnectionBreak),
 }
 
-/// The body of a response. Dropping the body ends its request.
+/// The body of a response. Dropping the body ends its request, which is then no longer in flight.
 pub(crate) struct PacedBody {
     chunks: BodyChunks,
-    /// The next chunk, or `None` after the last chunk. Each chunk is fetched ahead, so that the server sees the end of
-    /// the body together with the last chunk.
+    /// The next chunk to send, or `None` after the last chunk. Fetching the next chunk in advance allows
+    /// `is_end_stream` to return `true` as soon as the server has taken the last chunk.
     next: Option<Bytes>,
     end: BodyEnd,
     after_response: AfterResponse,
     chunk_delay: Duration,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Whether the chunk that the server took last has not been flushed yet.
+    /// Whether the chunk that the server took most recently still has to be flushed.
     unflushed: bool,
     sent: u64,
     request: InFlightRequest,
@@ -52,7 +53,7 @@ pub(crate) struct PacedBody {
 }
 
 impl BodyChunks {
-    /// Creates a body that is one chunk and whose length is announced.
+    /// Creates a body of one chunk, with a `content-length`.
     pub(crate) fn whole(bytes: Bytes) -> Self {
         Self {
             length: Some(bytes.len() as u64),
@@ -60,7 +61,7 @@ impl BodyChunks {
         }
     }
 
-    /// Creates a body whose length is not announced.
+    /// Creates a body from an iterator over its chunks, without a `content-length`.
     pub(crate) fn stream(iter: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
         Self {
             iter: Box::new(iter),
@@ -68,8 +69,8 @@ impl BodyChunks {
         }
     }
 
-    /// Splits a body into chunks of the given sizes in bytes. The remaining bytes are one more chunk. `announced`:
-    /// whether the length of the body is announced.
+    /// Splits a body into chunks of the given sizes in bytes. Any remaining bytes form one more chunk. The
+    /// response has a `content-length` if `announced` is `true`.
     pub(crate) fn split(mut bytes: Bytes, sizes: Vec<usize>, announced: bool) -> Self {
         let length = announced.then_some(bytes.len() as u64);
         let mut sizes = sizes.into_iter();
@@ -83,7 +84,7 @@ impl BodyChunks {
         }
     }
 
-    /// Removes all chunks. The announced length stays.
+    /// Removes all chunks, but keeps the `content-length`.
     pub(crate) fn none(self) -> Self {
         Self {
             iter: Box::new(std::iter::empty()),
@@ -91,9 +92,9 @@ impl BodyChunks {
         }
     }
 
-    /// Cuts the body off. A body without `Content-Length` keeps its first `count` chunks. A body with `Content-Length` keeps
-    /// half of its bytes, or none if `count` is 0, but still announces the full length, so that the client sees a truncated
-    /// body.
+    /// Truncates the body. A stream (a body without `content-length`) keeps its first `count` events, each of
+    /// which is one chunk. Any other body keeps half of its bytes, or none if `count` is 0, but also its full
+    /// `content-length`, so that the client sees a truncated body.
     pub(crate) fn first_events(self, count: usize) -> Self {
         match self.length {
             None => Self {
@@ -105,7 +106,7 @@ impl BodyChunks {
         }
     }
 
-    /// Keeps exactly the first `remaining` bytes. The announced length stays.
+    /// Truncates the body to exactly the first `remaining` bytes, but keeps the `content-length`.
     pub(crate) fn first_bytes(self, mut remaining: usize) -> Self {
         let iter = self.iter.map_while(move |chunk| {
             let taken = chunk.len().min(remaining);
@@ -148,14 +149,15 @@ impl PacedBody {
         }
     }
 
-    /// Sets the delays before the first chunk and before each later one.
+    /// Sets the delay before the first chunk and the delay before each later chunk.
     pub(crate) fn with_delays(mut self, first: Duration, later: Duration) -> Self {
         self.timer = timer(first);
         self.chunk_delay = later;
         self
     }
 
-    /// Sets what happens after the last chunk, and what happens to the connection if the response completes.
+    /// Sets what happens after the last chunk (`end`), and what happens to the connection after a complete
+    /// response (`after_response`).
     pub(crate) fn with_end(mut self, end: BodyEnd, after_response: AfterResponse) -> Self {
         self.end = end;
         self.after_response = after_response;
@@ -220,9 +222,9 @@ impl Body for PacedBody {
     }
 }
 
-/// The server drops a body when it has taken the whole body (before the bytes are flushed), or when the client has
-/// disconnected. The server considers a body complete once the announced length has been sent, even if a stall or a
-/// break was to follow.
+/// hyper drops a body after taking all of its bytes, which are not flushed yet, or when the client
+/// disconnects. hyper does not poll a body again once it has taken `content-length` bytes, so a break that
+/// should follow the last byte is requested here.
 impl Drop for PacedBody {
     fn drop(&mut self) {
         let complete = self.is_end_stream() || self.chunks.length == Some(self.sent);
@@ -237,8 +239,8 @@ impl Drop for PacedBody {
     }
 }
 
-/// Returns the next chunk that is not empty, or `None` after the last chunk. Empty chunks are skipped, because the
-/// server does not flush for them.
+/// Returns the next chunk that is not empty, or `None` after the last chunk. Skips empty chunks, because the
+/// server flushes nothing for an empty chunk.
 fn next_chunk(chunks: &mut BodyChunks) -> Option<Bytes> {
     chunks.iter.find(|chunk| !chunk.is_empty())
 }

@@ -1,20 +1,21 @@
-//! The provider's clock. The clock reads tokio's clock, so tests can pause and advance it. Its dates include the clock
-//! skew that the scenario configures.
+//! The simulator's clock. The clock is based on tokio's clock, so tests can pause and advance the time. Its
+//! dates include the clock skew that the scenario configures.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// A clock that starts when the provider starts.
+/// A clock that starts when the simulator starts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     started: Instant,
-    /// The provider's date at `started`, including the skew.
+    /// The simulator's date and time at `started`, including the clock skew.
     date: SystemTime,
 }
 
 impl Clock {
-    /// Starts the clock now. `skew` is in seconds; a positive skew makes the provider's dates run ahead.
+    /// Starts the clock now. `skew` is the number of seconds by which the simulator's dates are ahead of the
+    /// real time; a negative `skew` means that the dates are behind.
     pub(crate) fn start(skew: f64) -> Self {
         Self {
             started: Instant::now(),
@@ -27,7 +28,7 @@ impl Clock {
         self.started.elapsed()
     }
 
-    /// Returns the provider's current date, including the skew.
+    /// Returns the simulator's current date and time, including the clock skew.
     pub(crate) fn date(&self) -> SystemTime {
         self.date + self.elapsed()
     }

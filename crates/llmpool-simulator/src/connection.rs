@@ -1,8 +1,9 @@
-//! The byte stream below the HTTP server. It counts the bytes received, and breaks the connection if a behaviour
-//! requires that.
+//! The byte stream below the HTTP server. The stream counts the bytes received, and breaks the connection
+//! when a behaviour requires a break.
 //!
-//! A break is requested through the [`ConnectionHandle`] while the server is polled. The break happens in the next
-//! flush, after all earlier bytes have reached the socket, so the response is cut exactly to the byte.
+//! A break is requested through the [`ConnectionHandle`] while the server is polled. The break happens in the
+//! next flush, after all earlier bytes have reached the socket, so the response stops at exactly the intended
+//! byte.
 
 use std::io;
 use std::pin::Pin;
@@ -14,17 +15,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::behaviour::AfterResponse;
 use crate::stats::Recorder;
 
-/// How a connection is broken.
+/// How the simulator breaks a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionBreak {
-    /// An orderly end of the stream (FIN).
+    /// An orderly end of the byte stream (TCP FIN).
     End,
-    /// A TCP reset. On a stream that has no resets, an orderly end.
+    /// A TCP reset (RST). On a stream without resets, such as an in-memory pipe, an orderly end.
     Reset,
 }
 
-/// The state that the handler, the response body and the stream of a connection share. The connection counts as closed
-/// when all three have dropped their handle.
+/// The state of a connection, shared by the request handler, the response body and the byte stream of the
+/// connection. The connection counts as closed when all three have dropped their handles.
 #[derive(Debug)]
 pub(crate) struct ConnectionHandle {
     id: u64,
@@ -34,9 +35,9 @@ pub(crate) struct ConnectionHandle {
 
 #[derive(Debug)]
 struct ConnectionState {
-    /// Whether no request is in progress, so that the next byte starts a new request.
+    /// Whether no request is in progress, in which case the next byte received starts a new request.
     idle: bool,
-    /// Whether some bytes of a request have arrived, but not its whole head.
+    /// Whether a part of the current request's head has arrived, but not the whole head.
     head_incomplete: bool,
     drop_on_reuse: bool,
     /// The break to perform at the next flush, if any.
@@ -62,18 +63,19 @@ impl ConnectionHandle {
         self.id
     }
 
-    /// Records that the head of a request is complete.
+    /// Records that the whole head of a request has arrived.
     pub(crate) fn head_read(&self) {
         self.lock().head_incomplete = false;
     }
 
-    /// Breaks the connection at the next flush. Must be called while the connection is polled, because this method does
-    /// not wake the connection's task.
+    /// Makes the next flush break the connection. Must be called while the connection's task is polled,
+    /// because this method does not wake that task.
     pub(crate) fn request_break(&self, how: ConnectionBreak) {
         self.lock().requested_break = Some(how);
     }
 
-    /// Records that the server has taken the last byte of a response.
+    /// Records that the server has taken the last byte of a response. `after` is what happens to the
+    /// connection next.
     pub(crate) fn response_done(&self, after: AfterResponse) {
         let mut state = self.lock();
         state.idle = true;
@@ -84,10 +86,11 @@ impl ConnectionHandle {
         }
     }
 
-    /// Counts received bytes.
+    /// Counts `count` received bytes.
     ///
     /// # Errors
-    /// Returns an error for the first bytes of a request on a connection that is dropped on reuse.
+    /// Returns an error, which closes the connection, if the bytes start a new request and the connection
+    /// must break on reuse ([`AfterResponse::DropOnReuse`]).
     fn received(&self, count: usize) -> io::Result<()> {
         let mut state = self.lock();
         let first_of_request = state.idle;
@@ -123,7 +126,7 @@ impl Drop for ConnectionHandle {
 #[derive(Debug)]
 pub(crate) struct InstrumentedStream<S> {
     stream: S,
-    /// Configures the stream so that closing it sends a TCP reset.
+    /// Configures the stream to send a TCP reset when it is closed.
     reset: fn(&S) -> io::Result<()>,
     connection: Arc<ConnectionHandle>,
 }

@@ -10,37 +10,43 @@ use crate::limits::{LimitExceeded, ProviderLimitKind, WindowStatus};
 use crate::retry_after::{RetryAfter, RetryAfterForm};
 use crate::time_format;
 
-/// The provider whose rate limit headers and error responses are imitated for keys with
-/// [limits](crate::ProviderLimits). All other responses follow OpenAI.
+/// The provider that the simulator imitates in its rate limit headers and in the error responses to requests
+/// that exceed the [limits](crate::ProviderLimits) of a key. All other responses follow OpenAI.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderDialect {
-    /// OpenAI: headers `x-ratelimit-*` with durations such as `6m0s`, `retry-after` and `retry-after-ms`. If the quota
-    /// is used up, status 429 with the code `insufficient_quota`.
+    /// OpenAI. Sends `x-ratelimit-*` headers, whose reset times are durations such as `6m0s`, and both
+    /// `retry-after` and `retry-after-ms`. When a quota is used up, answers with status 429 and the code
+    /// `insufficient_quota`.
     #[default]
     Openai,
-    /// Anthropic: headers `anthropic-ratelimit-*` with RFC 3339 dates, and `retry-after`. If the quota is used up,
-    /// status 400.
+    /// Anthropic. Sends `anthropic-ratelimit-*` headers, whose reset times are RFC 3339 dates, and
+    /// `retry-after`. When a quota is used up, answers with status 400.
     Anthropic,
-    /// DeepSeek: no rate limit headers. If the quota is used up, status 402.
+    /// DeepSeek. Sends no rate limit headers. When a quota is used up, answers with status 402.
     Deepseek,
-    /// DashScope: no rate limit headers. An exceeded token limit is reported as `insufficient_quota`, although waiting
-    /// helps. If the quota is used up, status 403.
+    /// DashScope. Sends no rate limit headers. When a token limit is exceeded, answers with the code
+    /// `insufficient_quota`, although the client only has to wait. When a quota is used up, answers with
+    /// status 403.
     Dashscope,
-    /// GLM: no rate limit headers, and error bodies with numeric codes: 1302 for an exceeded rate limit, 1113 for a
-    /// used-up quota, 1308 for a used-up quota whose reset date is in the message.
+    /// GLM. Sends no rate limit headers. Error bodies contain numeric codes: 1302 for an exceeded rate limit,
+    /// 1113 for a used-up quota that never resets, and 1308 for a used-up quota that resets, with the reset
+    /// date in the message.
     Glm,
-    /// Moonshot: headers `x-ratelimit-limit`, `x-ratelimit-remaining` and `x-ratelimit-reset`, which report the limit
-    /// on requests. Error objects have no `code`.
+    /// Moonshot. Sends the headers `x-ratelimit-limit`, `x-ratelimit-remaining` and `x-ratelimit-reset`,
+    /// which report the limit on requests. Error objects have no `code` member.
     Moonshot,
-    /// Qianfan: headers `x-ratelimit-*` without reset times. An exceeded rate limit is reported with status 200 and the
-    /// members `code` and `msg`.
+    /// Qianfan. Sends `x-ratelimit-*` headers without reset times. When a rate limit is exceeded, answers
+    /// with status 200 and a body with the members `code` and `msg`.
     Qianfan,
-    /// Groq: as OpenAI, but the headers for requests report the daily limit, and there is no `retry-after-ms`.
+    /// Groq. Sends the same headers as OpenAI except `retry-after-ms` and `openai-organization`. The
+    /// `x-ratelimit-*-requests` headers report the daily limit if the key has one, and the limit per window
+    /// otherwise.
     Groq,
 }
 
-/// The state of a key's limits after a request, from which the response headers are built.
+/// The state of a key's limits after a request, from which the response headers are built. A limit that is
+/// not configured is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct LimitReport {
     pub(crate) requests: Option<WindowStatus>,
@@ -54,15 +60,15 @@ struct HeaderStyle {
     /// Returns the name of a header. The first argument is `"limit"`, `"remaining"` or `"reset"`, the second is
     /// `"requests"` or `"tokens"`.
     name: fn(&str, &str) -> String,
-    /// Whether the dialect sends headers for the limit on tokens.
+    /// Whether the dialect sends headers about the limit on tokens.
     tokens: bool,
-    /// Whether the headers for requests report the daily limit if both the daily limit and a limit per window are
-    /// configured.
+    /// Selects the limit that the headers about requests report if both a daily limit and a limit per window
+    /// are configured: `true` selects the daily limit, `false` the limit per window.
     day_first: bool,
-    /// Formats the time until a reset, given that time and the provider's date. `None` if the dialect sends no reset
-    /// header.
+    /// Formats the value of the reset header. The arguments are the time until the reset and the provider's
+    /// current date. `None` if the dialect sends no reset header.
     reset: Option<fn(Duration, SystemTime) -> String>,
-    /// The headers in which the response to a denied request reports its wait.
+    /// The headers in which the response to a denied request reports how long to wait.
     retry_after: &'static [RetryAfterForm],
     /// Whether the dialect sends an `openai-organization` header.
     organization: bool,
@@ -105,8 +111,8 @@ const GROQ: HeaderStyle = HeaderStyle {
 };
 
 impl ProviderDialect {
-    /// Returns the rate limit headers of a response. `exceeded` is the denial if the request is denied; `date` is the
-    /// provider's date.
+    /// Returns the rate limit headers of a response. `exceeded` is `None` if the request passed the limits.
+    /// `date` is the provider's current date.
     pub(crate) fn headers(
         self,
         report: &LimitReport,

@@ -1,8 +1,8 @@
 //! `POST /v1/embeddings`: returns a deterministic unit vector for each input.
 //!
-//! The vector depends only on the input, not on the model, the key or the seed. A vector with fewer dimensions points
-//! in the same direction as the first components of a vector with more dimensions, as with models that are trained for
-//! shortening.
+//! The vector depends on the input and the number of dimensions, but not on the model, the key or the seed.
+//! The first components of a vector, scaled to length 1, equal the vector with fewer dimensions for the same
+//! input. Real models whose embeddings can be shortened have this property too.
 
 mod base64;
 mod vector;
@@ -15,7 +15,7 @@ use crate::errors::ErrorResponse;
 use crate::random::hash;
 use vector::unit_vector;
 
-/// The largest number of inputs in a request that OpenAI accepts.
+/// Maximum number of inputs in one request. OpenAI has the same maximum.
 const MAX_INPUTS: usize = 2048;
 const DEFAULT_DIMENSIONS: usize = 1536;
 const MAX_DIMENSIONS: usize = 3072;
@@ -29,14 +29,15 @@ pub(crate) struct EmbeddingsRequest {
     encoding: RequestedEncoding,
 }
 
-/// The properties of one input that its vector and the token counts depend on.
+/// The hash of one input, which determines the input's vector, and the input's token counts.
 #[derive(Debug, PartialEq)]
 struct EmbeddedText {
     hash: u64,
-    /// The number of tokens that usage reports: the words of a text, or the length of a token array.
+    /// The number of tokens that the response's `usage` reports: the number of words in a text, or the length
+    /// of a token array.
     tokens: usize,
-    /// The number of tokens that counts towards limits: a quarter of the characters of a text, or the length of a token
-    /// array.
+    /// The number of tokens that counts towards limits: a quarter of the number of characters in a text,
+    /// rounded up, or the length of a token array.
     estimate: usize,
 }
 
@@ -92,7 +93,7 @@ impl EmbeddingsRequest {
         })
     }
 
-    /// Returns the number of tokens that the request counts towards limits.
+    /// Returns the number of tokens by which the request counts towards token limits.
     pub(crate) fn estimated_tokens(&self) -> usize {
         self.inputs.iter().map(|input| input.estimate).sum()
     }
@@ -157,8 +158,8 @@ impl Serialize for EncodedVector {
     }
 }
 
-/// Parses the `input` field: a text, a list of texts, a token array, or a list of token arrays. Returns an error if the
-/// list, a text or a token array is empty.
+/// Parses the `input` field, which is a text, a token array, or a list of texts and token arrays. Returns an
+/// error if the list, a text or a token array is empty.
 fn inputs(input: &Value) -> Result<Vec<EmbeddedText>, ErrorResponse> {
     let wrong_input = || {
         ErrorResponse::invalid(

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 /// An error response: a status and a JSON body.
 ///
-/// The message names fields and positions. The message never quotes the request, except for the model's name.
+/// The error message names fields and positions in the request. Of the request's values, the message quotes
+/// only the model's name.
 #[derive(Debug)]
 pub(crate) struct ErrorResponse {
     pub(crate) status: StatusCode,
@@ -13,8 +14,8 @@ pub(crate) struct ErrorResponse {
 }
 
 impl ErrorResponse {
-    /// Returns an error of type `invalid_request_error` without a `code`. `param` names the offending parameter, if
-    /// any.
+    /// Creates an error of type `invalid_request_error` without a `code`. `param` is the name of the invalid
+    /// parameter, if the error concerns a single parameter.
     pub(crate) fn new(status: StatusCode, message: &str, param: Option<&str>) -> Self {
         Self {
             status,
@@ -22,13 +23,13 @@ impl ErrorResponse {
         }
     }
 
-    /// Returns an error with status 400 for the request parameter `param`.
+    /// Creates an error with status 400 for the request parameter `param`.
     pub(crate) fn invalid(param: &str, message: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message, Some(param))
     }
 
-    /// Returns an error with status 400 for a body that does not deserialize. The message reports only the position,
-    /// because serde's message may quote the request.
+    /// Creates an error with status 400 for a request body that cannot be deserialized. The message reports
+    /// only the position of the error, because serde's own message may quote the request.
     pub(crate) fn unparsable(error: &serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());
         let message = if error.is_data() {
@@ -39,7 +40,7 @@ impl ErrorResponse {
         Self::new(StatusCode::BAD_REQUEST, &message, None)
     }
 
-    /// Returns an error with status 404 and the code `model_not_found`.
+    /// Creates an error with status 404 and the code `model_not_found`.
     pub(crate) fn unknown_model(model: &str) -> Self {
         let message = format!("The model `{model}` does not exist or you do not have access to it.");
         Self::new(StatusCode::NOT_FOUND, &message, None).with_code("model_not_found")
@@ -52,7 +53,8 @@ impl ErrorResponse {
     }
 }
 
-/// Returns the body that OpenAI sends with this HTTP status. `code` replaces OpenAI's usual `code` for the status.
+/// Returns the body that OpenAI sends with this HTTP status. If `code` is set, this value replaces the `code`
+/// that OpenAI usually sends with the status.
 pub(crate) fn for_status(status: u16, code: Option<&str>) -> Value {
     if code == Some("insufficient_quota") {
         let message = "You exceeded your current quota, please check your plan and billing details.";
@@ -100,12 +102,14 @@ pub(crate) fn for_status(status: u16, code: Option<&str>) -> Value {
     error_object(message, kind, None, code.or(default_code))
 }
 
-/// Returns the error object that the body of a response with status 200 can contain.
+/// Returns the body of an error that is sent in a response with status 200, as the whole body or as a stream
+/// event.
 pub(crate) fn in_band() -> Value {
     for_status(500, None)
 }
 
-/// Returns the body of OpenAI's 400 response to an unknown parameter, for `stream_options`.
+/// Returns the body of the response with status 400 in which OpenAI rejects `stream_options` as an unknown
+/// parameter.
 pub(crate) fn stream_options_rejected_openai() -> Value {
     let param = "stream_options";
     error_object(
@@ -116,7 +120,8 @@ pub(crate) fn stream_options_rejected_openai() -> Value {
     )
 }
 
-/// Returns the body of FastAPI's 422 response to an unknown field, for `stream_options`.
+/// Returns the body of the response with status 422 in which a FastAPI server rejects `stream_options` as an
+/// unknown field.
 pub(crate) fn stream_options_rejected_fastapi() -> Value {
     json!({"detail": [{
         "type": "extra_forbidden",

@@ -1,8 +1,8 @@
-//! The bookkeeping for a request from its arrival to its end.
+//! Bookkeeping for a request from its arrival to its end.
 //!
-//! An [`InFlightRequest`] is owned by the handler until the response starts, and by the response body after that.
-//! Dropping the [`InFlightRequest`] ends the request exactly once, whether the response completed, a behaviour cut it,
-//! or the client disconnected.
+//! The request handler owns the [`InFlightRequest`] until the response starts, and the response body owns the
+//! value after that. Dropping the [`InFlightRequest`] ends the request exactly once, whether the response was
+//! completed, a behaviour cut the response, or the client disconnected.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::key_limiters::InFlightSlot;
 use crate::limits::ProviderLimitKind;
 use crate::stats::{AbortPhase, LogIndex, Recorder, RequestOrigin};
 
-/// A request in flight. An [`InFlightRequest`] that is dropped before [`finish`](Self::finish) is recorded as aborted
-/// by the client.
+/// A request in flight. If the value is dropped before [`finish`](Self::finish) is called, the request is
+/// recorded as aborted by the client.
 #[derive(Debug)]
 pub(crate) struct InFlightRequest {
     recorder: Arc<Recorder>,
@@ -19,7 +19,7 @@ pub(crate) struct InFlightRequest {
     log_index: LogIndex,
     phase: AbortPhase,
     finished: bool,
-    /// The concurrency slot that the request holds in the limits of its key and account. `None` until the request has
+    /// The request's place in the concurrency limits of its key and account. `None` until the request has
     /// passed these limits.
     slot: Option<InFlightSlot>,
 }
@@ -37,7 +37,8 @@ impl InFlightRequest {
         }
     }
 
-    /// Records that the request passed the limits of its key, and keeps its concurrency slot until the request ends.
+    /// Records that the request passed the limits of its key and account, and holds `slot` until the request
+    /// ends.
     pub(crate) fn limits_passed(&mut self, slot: InFlightSlot) {
         self.slot = Some(slot);
     }
@@ -59,7 +60,8 @@ impl InFlightRequest {
             .response_started(self.origin, self.log_index, status);
     }
 
-    /// Marks the request as ended by the simulator, so that dropping it is not recorded as an abort by the client.
+    /// Marks the request as ended by the simulator, so that dropping this value does not record an abort by
+    /// the client.
     pub(crate) fn finish(&mut self) {
         self.finished = true;
     }

@@ -1,6 +1,8 @@
 //! The limiters of all keys and accounts of a scenario.
 //!
-//! Invariant: a request is counted either by both the limiter of its key and the limiter of its account, or by neither.
+//! Invariant: a request passes only if both the limiter of its key and the limiter of the key's account let
+//! the request pass. A request that passes counts in both limiters. A denied request counts only in limiters
+//! with [`count_denied`](crate::ProviderLimits::count_denied).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use crate::dialect::LimitReport;
 use crate::limits::{LimitExceeded, ProviderLimitKind, ProviderLimiter, WindowStatus};
 use crate::scenario::Scenario;
 
-/// The limiters of a scenario, and which of the limiters apply to each key.
+/// All limiters of a scenario, and for each key, the limiters that apply to the key.
 #[derive(Debug)]
 pub(crate) struct KeyLimiters {
     limiters: Mutex<Vec<ProviderLimiter>>,
@@ -21,7 +23,8 @@ pub(crate) struct KeyLimiters {
 /// The limiters that apply to a key, and the organization of the key's account.
 #[derive(Debug, Default)]
 struct LimitedKey {
-    /// Zero-based indexes into [`KeyLimiters::limiters`]: the limiter of the key, the limiter of its account, or both.
+    /// Zero-based indexes into [`KeyLimiters::limiters`]: the index of the key's own limiter and the index of
+    /// its account's limiter. Empty if neither the key nor the account has limits.
     limiters: Vec<usize>,
     organization: Option<String>,
 }
@@ -30,11 +33,12 @@ struct LimitedKey {
 #[derive(Debug)]
 pub(crate) struct LimitDecision {
     pub(crate) result: Result<InFlightSlot, LimitExceeded>,
-    /// The state of the limits after the decision, for the response headers.
+    /// The state of the limits after the decision, which the response headers report.
     pub(crate) report: LimitReport,
 }
 
-/// The concurrency that a request occupies in its limiters. Dropping the slot releases the concurrency.
+/// The place that a request in flight occupies in the concurrency limits of its key and account. Dropping the
+/// slot frees the place.
 #[derive(Debug)]
 pub(crate) struct InFlightSlot {
     limiters: Arc<KeyLimiters>,
@@ -73,8 +77,9 @@ impl KeyLimiters {
         }
     }
 
-    /// Lets a request with this number of tokens pass, or denies it. `key` is the zero-based index of the request's key
-    /// in the scenario; `None` passes every request.
+    /// Checks a request with this number of tokens against the limits of its key and account, and counts the
+    /// request if it passes. `key` is the zero-based index of the request's key in the scenario; a request
+    /// without a key always passes.
     pub(crate) fn try_acquire(self: &Arc<Self>, key: Option<usize>, tokens: u32) -> LimitDecision {
         let mut limiters = self.lock();
         // The clock is read under the lock, so that the times of successive calls never decrease.
@@ -94,8 +99,8 @@ impl KeyLimiters {
         LimitDecision { result, report }
     }
 
-    /// Returns a report that contains the key's organization but no state of limits. Used for requests to `/v1/models`,
-    /// which do not count towards limits.
+    /// Returns a report with the organization of the key's account and without the state of any limit. Used
+    /// for requests to `/v1/models`, which do not count towards limits.
     pub(crate) fn organization_report(&self, key: Option<usize>) -> LimitReport {
         LimitReport {
             organization: self
@@ -140,8 +145,8 @@ impl Drop for InFlightSlot {
     }
 }
 
-/// Counts the request in all limiters if all of them let it pass. If several limiters deny the request, returns the
-/// denial with the longest wait.
+/// Counts the request in all `limiters` if all of them let the request pass. Otherwise, returns the denial
+/// with the longest wait.
 fn try_acquire(
     limiters: &mut [&mut ProviderLimiter],
     tokens: u32,
@@ -164,7 +169,8 @@ fn wait_or_max(exceeded: &LimitExceeded) -> Duration {
     exceeded.wait.unwrap_or(Duration::MAX)
 }
 
-/// Returns the state of `limit` in the limiter that has the least remaining. `None` if no limiter has this limit.
+/// Returns the state of the limit of kind `limit` in the limiter that has the fewest requests or tokens
+/// remaining. Returns `None` if no limiter has a limit of this kind.
 fn scarcest(
     limiters: &mut [&mut ProviderLimiter],
     limit: ProviderLimitKind,

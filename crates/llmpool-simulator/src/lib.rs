@@ -24,16 +24,16 @@
 //! | accepted keys, each with limits and behaviours of its own | [`keys`](Scenario::keys): [`SimulatedKey`] | any key, or none |
 //! | accounts whose limits several keys share | [`accounts`](Scenario::accounts): [`SimulatedAccount`] | none |
 //! | requests, tokens, concurrency and quota of a key or account | [`ProviderLimits`] | unlimited |
-//! | whose rate limit headers and error bodies are sent | [`dialect`](Scenario::dialect): [`ProviderDialect`] | OpenAI |
+//! | the provider whose rate limit headers and error bodies are imitated | [`dialect`](Scenario::dialect): [`ProviderDialect`] | OpenAI |
 //! | existing models | [`models`](Scenario::models) | any model |
 //! | text, reasoning, refusal and tool arguments of an answer | [`answer`](Scenario::answer), [`echo`](Scenario::echo), [`reasoning`](Scenario::reasoning), [`refusal`](Scenario::refusal), [`tool_arguments`](Scenario::tool_arguments) | a text that names the simulator |
 //! | number and size of stream events | [`words_per_chunk`](Scenario::words_per_chunk), [`chunk_count`](Scenario::chunk_count), [`done`](Scenario::done) | one word per event, `[DONE]` at the end |
 //! | delays | [`head_delay`](Scenario::head_delay), [`first_chunk_delay`](Scenario::first_chunk_delay), [`chunk_delay`](Scenario::chunk_delay) | 0 s |
-//! | token usage in responses | [`usage`](Scenario::usage): [`UsagePolicy`] | as requested |
+//! | token usage in responses | [`usage`](Scenario::usage): [`UsagePolicy`] | as with OpenAI |
 //! | the connection after a response | [`after_response`](Scenario::after_response): [`AfterResponse`] | stays open |
 //! | failures of the first requests | [`script`](Scenario::script): [`Behaviour`] | none |
 //! | failures by probability, time, endpoint or rate | [`behaviours`](Scenario::behaviours): [`Behaviour`] | none |
-//! | wrong dates | [`clock_skew`](Scenario::clock_skew) | 0 s |
+//! | clock skew in all dates | [`clock_skew`](Scenario::clock_skew) | 0 s |
 //! | random decisions | [`seed`](Scenario::seed) | 0 |
 //!
 //! [`Scenario::built_in`] returns one of the scenarios that ship with the crate. The README is the manual of the JSON
@@ -41,12 +41,12 @@
 //!
 //! # Invariants
 //!
-//! - A request is in flight from the arrival of its head to the last byte of its response, a cut, or the client's disconnect.
-//!   When all requests have ended, `in_flight` is 0.
+//! - A request is in flight from the arrival of its head until the last byte of its response, a cut, or the
+//!   client's disconnect. When all requests have ended, [`Stats::in_flight`] is 0.
 //! - A response body that is cut after `n` bytes has exactly `n` bytes.
 //! - The same seed and the same requests produce the same failures.
-//! - Statistics, errors and debug output contain no keys and no prompts. Answers contain a prompt only with
-//!   [`Scenario::echo`].
+//! - Statistics, errors and debug output contain no keys and no prompts. An answer contains a prompt only if
+//!   [`Scenario::echo`] is set.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -18,8 +18,8 @@
 //! assert_eq!(denied, [2]);
 //! ```
 //!
-//! Invariant: if a request is denied at time `t` with the wait `wait`, and no other request arrives in between, then
-//! the same request passes at `t + wait` and at no earlier time.
+//! Invariant: a request that is denied at time `t` with the wait `w` passes at `t + w`, and at no earlier
+//! time, if no other request arrives in the meantime.
 
 mod config;
 mod limiter;

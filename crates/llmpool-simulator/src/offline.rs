@@ -17,11 +17,11 @@ use crate::scenario::{Scenario, ScenarioError};
 use crate::service::Service;
 use crate::stats::{Recorder, Stats, WaitTimeout};
 
-/// A simulated provider without a socket. It serves the connections that the caller passes to it, such as in-memory
-/// pipes.
+/// A simulated provider without a socket, which serves the connections that the caller passes to
+/// [`serve`](Self::serve), such as in-memory pipes.
 ///
-/// The simulator reads only tokio's clock, so a test with in-memory pipes and paused time covers hours of limits and
-/// outages in milliseconds. Clones share one provider.
+/// The simulator measures time with tokio's clock, so a test with in-memory pipes and paused time can cover
+/// hours of limits and outages in milliseconds. Clones share one provider.
 #[derive(Clone, Debug)]
 pub struct OfflineSimulator {
     service: Arc<Service>,
@@ -37,9 +37,10 @@ impl OfflineSimulator {
         Ok(Self { service, recorder })
     }
 
-    /// Serves one connection. The connection counts as open as soon as this method is called. The returned future
-    /// completes when the client or a behaviour closes the connection; dropping the future earlier also closes the
-    /// connection. If a behaviour resets the connection, the client sees an orderly end, because `io` has no TCP reset.
+    /// Serves one connection. The connection counts as open as soon as this method is called. The returned
+    /// future completes when the client or a behaviour closes the connection; dropping the future earlier
+    /// also closes the connection. If a behaviour resets the connection, the client sees an orderly end,
+    /// because `io` has no TCP reset.
     pub fn serve<S>(&self, io: S) -> impl Future<Output = ()> + Send + use<S>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -47,8 +48,8 @@ impl OfflineSimulator {
         self.serve_resettable(io, |_| Ok(()))
     }
 
-    /// Serves one connection like [`serve`](Self::serve). `reset` configures the stream so that closing it sends a TCP
-    /// reset.
+    /// Serves one connection like [`serve`](Self::serve). `reset` configures the stream to send a TCP reset
+    /// when it is closed.
     pub(crate) fn serve_resettable<S>(
         &self,
         io: S,
@@ -80,14 +81,15 @@ impl OfflineSimulator {
         self.recorder.snapshot()
     }
 
-    /// Resets the statistics, but not the state of rules and limits.
+    /// Resets the statistics, but not the state of rules and limits. Open connections and requests in flight
+    /// remain counted.
     pub fn reset_stats(&self) {
         self.recorder.reset();
     }
 
-    /// Waits until the statistics satisfy `condition`, and returns these statistics. Evaluates `condition` after every
-    /// change under the lock of the statistics, so `condition` must be fast and must not call the simulator. Cancel
-    /// safe.
+    /// Waits until the statistics satisfy `condition`, and returns these statistics. Evaluates `condition` at
+    /// the start and after every change, while holding the lock of the statistics, so `condition` must be
+    /// fast and must not call the simulator. Cancel safe.
     ///
     /// # Errors
     /// Returns [`WaitTimeout`] with the current statistics if `condition` is still false after `timeout`.
@@ -99,8 +101,8 @@ impl OfflineSimulator {
         self.recorder.wait_for(condition, timeout).await
     }
 
-    /// Marks the simulator as stopping: requests on connections that close from now on are not recorded as aborted by
-    /// the client.
+    /// Marks the simulator as stopping. From now on, requests whose connection closes are not recorded as
+    /// aborted by the client.
     pub(crate) fn mark_stopping(&self) {
         self.recorder.mark_stopping();
     }

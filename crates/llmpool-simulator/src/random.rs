@@ -1,12 +1,14 @@
-//! Reproducible pseudo-random numbers (splitmix64). The generator is implemented in this crate, because the same
-//! scenario and seed must produce the same failures on every machine and with every version of the dependencies.
+//! Reproducible pseudo-random numbers (splitmix64). The generator is implemented in this crate, so that the
+//! same scenario and seed produce the same failures on every machine and with every version of the
+//! dependencies.
 
 /// A splitmix64 generator. Not suitable for secrets.
 #[derive(Clone, Debug)]
 pub(crate) struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// Creates the generator for one stream of random numbers. Streams of the same seed are unrelated.
+    /// Creates the generator for the random stream with the number `stream`. The streams of one seed are
+    /// statistically independent.
     pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut start = Self(stream);
         Self(seed ^ start.next())

@@ -9,44 +9,46 @@ use crate::retry_after::RetryAfter;
 use crate::scenario::ScenarioError;
 use crate::seconds;
 
-/// A reply to a request.
+/// A reply that a behaviour gives to a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SimulatedReply {
-    /// The normal answer.
+    /// The normal answer, with status 200.
     Ok,
-    /// The response has this error status and body.
+    /// A response with a given status and body, usually an error.
     Status(StatusReply),
-    /// The response stops at this point, but the connection stays open until the client closes it.
+    /// The normal answer up to this point in the response. After this point, the simulator sends nothing
+    /// more, but keeps the connection open until the client closes it.
     Stall(ResponsePoint),
-    /// The response stops at this point, and the connection is closed.
+    /// The normal answer up to a given point in the response, at which the simulator closes the connection.
     Cut {
-        /// The part of the response that is sent first.
+        /// The point in the response at which the simulator closes the connection.
         at: ResponsePoint,
         /// Whether the connection is closed with a TCP reset instead of a FIN.
         reset: bool,
     },
-    /// The response has this recorded body.
+    /// A recorded response body, sent byte for byte.
     Raw(RecordedBody),
-    /// The response has status 200 and an error in its body.
+    /// A response with status 200 that contains an error in its body.
     ErrorIn200(ErrorIn200),
 }
 
-/// An error status, its body and its `Retry-After`.
+/// A reply with a given HTTP status (usually an error), an optional body and an optional `Retry-After`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusReply {
     /// The HTTP status, 200 to 599.
     pub status: u16,
-    /// The `code` in the default body; `insufficient_quota` also sets the error's `type`. Default: the code that OpenAI
-    /// sends with the status.
+    /// The error's `code` in the default body; has no effect if `body` is set. The code `insufficient_quota`
+    /// also sets the error's `type` and message. Default: the code that OpenAI sends with this status.
     pub code: Option<String>,
-    /// The wait that the response reports, and the header that reports it. Default: no wait is reported.
+    /// How long the response asks the client to wait, and the header that reports this wait. Default: the
+    /// response reports no wait.
     pub retry_after: Option<RetryAfter>,
     /// The body of the response. A JSON string is sent as plain text, any other value as JSON. Default: the body that
     /// OpenAI sends with the status.
     pub body: Option<serde_json::Value>,
 }
 
-/// A point in a response.
+/// A point in a response at which the simulator stops sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResponsePoint {
@@ -54,14 +56,14 @@ pub enum ResponsePoint {
     BeforeHead,
     /// After the head (the status line and the headers), before the body.
     AfterHead,
-    /// After this number of stream events, including the events with the role and the finish reason. In a response that
-    /// is not a stream: after half of the body, or before the body if the number is 0.
+    /// After this number of stream events, including the events with the role and the finish reason. If the
+    /// response is not a stream: after half of the body, or before the body if the number is 0.
     AfterEvents(usize),
-    /// After exactly this number of bytes of the body. Bytes of the transfer coding are not counted.
+    /// After exactly this number of bytes of the body, without the framing of the chunked transfer coding.
     AfterBytes(usize),
 }
 
-/// The response of a server that does not support `stream_options`.
+/// The error response of a server that does not support the request field `stream_options`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamOptionsRefusal {
@@ -77,26 +79,26 @@ pub enum StreamOptionsRefusal {
 pub enum ErrorIn200 {
     /// The error is the whole body, as plain JSON, even if the request asks for a stream.
     Plain,
-    /// The error is the first event of the stream. If the request does not ask for a stream, this is the same as
-    /// `Plain`.
+    /// The error is the first event of the stream. If the request does not ask for a stream, this variant is
+    /// the same as `Plain`.
     FirstEvent,
-    /// The error is the last event of the stream, after this number of normal events. If the request does not ask for a
-    /// stream, this is the same as `Plain`.
+    /// The error is the last event of the stream, after this number of normal events. If the request does not
+    /// ask for a stream, this variant is the same as `Plain`.
     AfterEvents(usize),
 }
 
 /// A recorded response body, sent byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedBody {
-    /// The HTTP status, 200 to 599. Default 200.
+    /// The HTTP status, 200 to 599. Default in JSON: 200.
     pub status: u16,
-    /// The content type. Default `text/event-stream`. An event stream is sent with chunked transfer coding, any other
-    /// body with its length.
+    /// The value of the `content-type` header. An event stream is sent with the chunked transfer coding, a
+    /// body of any other type with a `content-length`. Default in JSON: `text/event-stream`.
     pub content_type: String,
     /// The bytes of the body.
     pub body: Bytes,
-    /// The size of each write in bytes. Each write is flushed separately, and the remaining bytes are one more write.
-    /// Default: empty, which sends the whole body in a single write.
+    /// The sizes, in bytes, of the writes in which the body is sent. Each write is flushed separately, and
+    /// any remaining bytes form one more write. Default: empty, which sends the whole body in a single write.
     pub writes: Vec<usize>,
 }
 
@@ -125,7 +127,7 @@ impl SimulatedReply {
 }
 
 impl StatusReply {
-    /// Creates a reply with this status, the default body and no wait.
+    /// Creates a reply with this status, the body that OpenAI sends with the status, and no `Retry-After`.
     pub fn new(status: u16) -> Self {
         Self {
             status,
@@ -135,7 +137,7 @@ impl StatusReply {
         }
     }
 
-    /// Creates a reply with status 429 that reports `retry_after`.
+    /// Creates a reply with status 429 that reports the wait `retry_after`.
     pub fn throttled(retry_after: RetryAfter) -> Self {
         Self {
             retry_after: Some(retry_after),

@@ -32,12 +32,12 @@ pub(crate) trait AnswerEncoder: Sized {
     /// Returns the answer as stream events.
     fn events(self) -> impl Iterator<Item = Bytes> + Send + 'static;
 
-    /// Returns at most `count` of the stream events, followed by one or more events that report an error and end the
-    /// stream.
+    /// Returns the first `count` stream events, or fewer events if the stream is shorter, followed by one or
+    /// more events that report an error and end the stream.
     fn events_before_error(self, count: usize) -> impl Iterator<Item = Bytes> + Send + 'static;
 }
 
-/// The content of a response.
+/// The content type and the body of a response.
 #[derive(Debug)]
 pub(crate) struct ResponseContent {
     content_type: HeaderValue,
@@ -45,21 +45,23 @@ pub(crate) struct ResponseContent {
     is_stream: bool,
 }
 
-/// A response that is decided but not yet sent.
+/// A response that is ready to be sent.
 #[derive(Debug)]
 pub(crate) struct PlannedResponse {
     status: StatusCode,
     headers: HeaderMap,
     chunks: BodyChunks,
     end: BodyEnd,
-    /// Whether the head is sent. `false` if the response stops before its head.
+    /// Whether the head (the status line and the headers) is sent. `false` if the response stops before the
+    /// head.
     has_head: bool,
     delays: ResponseDelays,
     after_response: AfterResponse,
 }
 
 impl ResponseContent {
-    /// Encodes an answer as a stream or as one body. If `error` is set, the answer contains an error at this position.
+    /// Encodes an answer as a stream or as one body. If `error` is set, the content has an error at this
+    /// position.
     pub(crate) fn answer(answer: impl AnswerEncoder, is_stream: bool, error: Option<ErrorIn200>) -> Self {
         match (error, is_stream) {
             (None, true) => Self::event_stream(answer.events()),
@@ -72,7 +74,8 @@ impl ResponseContent {
         }
     }
 
-    /// Returns a body that is the JSON document `json`, or an error object if `error` is set.
+    /// Creates the content of a response that is never streamed: the JSON document `json`, or an error object
+    /// if `error` is set.
     pub(crate) fn document(json: Bytes, error: Option<ErrorIn200>) -> Self {
         error.map_or_else(|| Self::json(json), |_| Self::error())
     }
@@ -99,9 +102,9 @@ impl ResponseContent {
 }
 
 impl PlannedResponse {
-    /// Creates the response that a plan describes. `date` is the provider's date. `answer` returns the content of a
-    /// response with status 200: the normal answer if its argument is `None`, otherwise an answer with an error at the
-    /// given position.
+    /// Creates the response that a plan describes. `date` is the provider's current date. `answer` creates
+    /// the content of a response with status 200: the normal answer if its argument is `None`, otherwise an
+    /// answer with an error at the given position.
     pub(crate) fn from_plan(
         plan: ReplyPlan,
         date: SystemTime,
@@ -158,7 +161,7 @@ impl PlannedResponse {
         response
     }
 
-    /// Removes the body if `omit_body` is set or the status does not allow a body.
+    /// Removes the body if `omit_body` is `true` or the response's status does not allow a body.
     pub(crate) fn without_body(self, omit_body: bool) -> Self {
         match self.status {
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Self {
@@ -173,8 +176,10 @@ impl PlannedResponse {
         }
     }
 
-    /// Waits for the head delay and returns the response to the server. If the response stops before its head, this
-    /// method never returns: the server drops the future when the connection ends.
+    /// Waits for the delay before the head, and returns the response to the HTTP server. If the response
+    /// stops before its head, the returned future never completes, and the server drops the future when the
+    /// connection ends. `number` is the number of requests before this request, from which the default
+    /// `x-request-id` is derived.
     pub(crate) async fn send(
         mut self,
         number: u64,
@@ -256,7 +261,7 @@ impl PlannedResponse {
         )
     }
 
-    /// Keeps the part of the response before `at`, and ends the body with `end`.
+    /// Truncates the response at the point `at`. `end` is what happens at this point.
     fn stopped_at(self, at: ResponsePoint, end: BodyEnd) -> Self {
         let has_head = at != ResponsePoint::BeforeHead;
         let chunks = match at {

@@ -1,10 +1,13 @@
-//! `POST /v1/responses`: parses a request, stores earlier responses, and encodes the answer.
+//! `POST /v1/responses`: parses requests, stores responses that later requests can continue, and encodes
+//! answers.
 //!
-//! The content of an answer is a [draft](crate::answer_draft), which does not depend on the endpoint: the same question
-//! gets the same answer from a chat request.
+//! The content of an answer is a [draft](crate::answer_draft), which is the same for chat requests: both
+//! endpoints give the same answer to the same question.
 //!
-//! Invariants: the events of a stream are numbered from 0 without gaps; each output item and each content part is
-//! opened once and closed once; the last event contains exactly the output that was streamed.
+//! Invariants:
+//! - The events of a stream are numbered from 0 without gaps.
+//! - In a stream without an error, each output item and each content part is opened once and closed once. The
+//!   last event before `[DONE]` contains exactly the output that was streamed.
 
 mod fields;
 mod input;

@@ -1,4 +1,4 @@
-//! The time after which a rejected client may retry, and the headers that report it.
+//! The time that a rejected client should wait before a retry, and the headers that report this time.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,34 +9,35 @@ use crate::time_format;
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
-/// A wait before the next attempt, and how a response reports the wait.
+/// The time that a client should wait before its next attempt, and how a response reports this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryAfter {
     /// The time to wait. At most a year.
     pub wait: Duration,
-    /// The header that reports the wait, and its format.
+    /// The header that reports the wait, and the format of the header's value.
     pub form: RetryAfterForm,
 }
 
-/// The header that reports a [`RetryAfter`], and its format.
+/// The header that reports the wait of a [`RetryAfter`], and the format of the header's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryAfterForm {
-    /// `retry-after` in whole seconds, rounded up.
+    /// The header `retry-after`, with the wait in whole seconds, rounded up.
     Seconds,
-    /// `retry-after` in seconds with three decimals.
+    /// The header `retry-after`, with the wait in seconds, rounded to three decimals.
     Decimal,
-    /// `retry-after-ms` in whole milliseconds, rounded up, without a `retry-after` header.
+    /// The header `retry-after-ms`, with the wait in whole milliseconds, rounded up. The response has no
+    /// `retry-after` header.
     Ms,
-    /// `retry-after` as an HTTP date, rounded up to a second.
+    /// The header `retry-after`, with the end of the wait as an HTTP date, rounded up to a whole second.
     Date,
     /// No header: the response does not report the wait.
     None,
 }
 
 impl RetryAfter {
-    /// Creates a wait that `retry-after` reports in seconds: without decimals if the wait is a whole number of seconds,
-    /// otherwise with three decimals.
+    /// Creates a wait that the header `retry-after` reports in seconds: as an integer if the wait is a whole
+    /// number of seconds, otherwise with three decimals.
     pub fn new(wait: Duration) -> Self {
         let form = if wait.subsec_nanos() == 0 {
             RetryAfterForm::Seconds
@@ -46,8 +47,8 @@ impl RetryAfter {
         Self { wait, form }
     }
 
-    /// Returns the name and value of the header, or `None` for [`RetryAfterForm::None`]. `date` is the provider's
-    /// date.
+    /// Returns the name and value of the header, or `None` for [`RetryAfterForm::None`]. `date` is the
+    /// provider's current date.
     pub(crate) fn header(self, date: SystemTime) -> Option<(HeaderName, String)> {
         Some(match self.form {
             RetryAfterForm::Seconds => (RETRY_AFTER, time_format::seconds_up(self.wait).to_string()),

@@ -1,12 +1,13 @@
 //! The rules of a scenario, which decide the reply to each request.
 //!
-//! The rules are tried in this order: the script of the request's key, the rules of the key, the global script, the
-//! global rules. The first rule that gives a reply decides, so a rule with a limit counts only the requests that
-//! earlier rules let pass. Rules with `before_limits` are tried separately, before the limits of the key are checked;
-//! script entries cannot set `before_limits`.
+//! The rules are tried in this order: the script of the request's key, the rules of the key, the global
+//! script, the global rules. The first rule that gives a reply decides, so a rule with a limit counts only
+//! the requests that earlier rules let pass. Rules with `before_limits` are tried separately, before the
+//! limits of the key are checked. Script entries cannot set `before_limits`.
 //!
-//! Time is an argument. Each rule has its own random stream, so the decision for the `n`-th request that a rule sees is
-//! the same in every run, whatever the other rules do.
+//! This module reads no clock: the time is an argument. Each rule has its own random stream. For the `n`-th
+//! request that reaches a rule, the rule therefore makes the same decision in every run, whatever the other
+//! rules do.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub(crate) struct RequestInfo {
     pub(crate) stream_options: bool,
 }
 
-/// The reply to a request, and how it is sent.
+/// The reply to a request, with the delays, the extra headers and the connection handling of the response.
 #[derive(Clone, Debug)]
 pub(crate) struct ReplyPlan {
     pub(crate) reply: SimulatedReply,
@@ -60,13 +61,14 @@ struct ActiveRule {
     state: RuleState,
 }
 
-/// What a rule remembers of earlier requests.
+/// The state that a rule keeps from one request to the next.
 #[derive(Debug)]
 enum RuleState {
     Stateless,
-    /// The requests that passed a limit.
+    /// The requests that passed a rule with the action [`BehaviourAction::Limit`].
     Window(LimitWindow),
-    /// The time at which the throttling ends. `None` before the first request.
+    /// The time at which a rule with the action [`BehaviourAction::ThrottleOnce`] lets requests pass again,
+    /// as a duration since the simulator's start. `None` before the first request.
     ThrottledUntil(Option<Duration>),
 }
 
@@ -94,8 +96,8 @@ impl Rules {
         }
     }
 
-    /// Returns the reply of the first rule with `before_limits` that applies, or `None` if no such rule applies. `now`
-    /// is the time since the provider's start.
+    /// Returns the reply of the first rule with `before_limits` that applies, or `None` if no rule with
+    /// `before_limits` applies. `now` is the time since the simulator's start.
     pub(crate) fn decide_before_limits(&mut self, request: RequestInfo, now: Duration) -> Option<ReplyPlan> {
         let mut plan = self.default.clone();
         self.sets_of(request.key)
@@ -103,11 +105,11 @@ impl Rules {
             .then_some(plan)
     }
 
-    /// Returns the reply to a request that passed the limits of its key. `now` is the time since the provider's
-    /// start.
+    /// Returns the reply to a request that passed the limits of its key. `now` is the time since the
+    /// simulator's start.
     pub(crate) fn decide(&mut self, request: RequestInfo, now: Duration) -> ReplyPlan {
         let mut plan = self.default.clone();
-        // The first rule that applies changes the plan. If none does, the default remains.
+        // The first rule that applies changes the plan. If no rule applies, the default plan remains.
         self.sets_of(request.key).any(|set| {
             set.apply_script(request, &mut plan) || set.apply_rules(false, request, now, &mut plan)
         });
@@ -121,7 +123,7 @@ impl Rules {
 }
 
 impl RequestInfo {
-    /// Creates the properties of a request without `stream_options`.
+    /// Creates the properties of a request that does not set `stream_options`.
     pub(crate) fn new(kind: RequestKind, key: Option<usize>) -> Self {
         Self {
             kind,
@@ -132,7 +134,8 @@ impl RequestInfo {
 }
 
 impl ReplyPlan {
-    /// Creates a plan for this reply with the scenario's delays and connection handling.
+    /// Creates a plan for this reply, with the scenario's delays and connection handling and without extra
+    /// headers.
     pub(crate) fn new(reply: SimulatedReply, scenario: &Scenario) -> Self {
         Self {
             reply,
@@ -152,7 +155,8 @@ impl ReplyPlan {
 }
 
 impl RuleSet {
-    /// Applies the first matching rule to the plan. Returns whether a rule applied.
+    /// Tries the rules whose `before_limits` equals the argument, in order, until one rule gives a reply, and
+    /// writes this reply into the plan. Returns whether a rule gave a reply.
     fn apply_rules(
         &mut self,
         before_limits: bool,
@@ -166,8 +170,9 @@ impl RuleSet {
             .any(|rule| rule.apply(request, now, plan))
     }
 
-    /// Applies the next script entry if it is for this kind of request. Returns whether the entry gave a reply. The
-    /// entry is removed even if it lets the request pass, so that each entry is used for one request.
+    /// Applies the next script entry if the entry is for the endpoint of this request. Returns whether the
+    /// entry gave a reply. The entry is removed even if it lets the request pass, so that each entry is used
+    /// for one request.
     fn apply_script(&mut self, request: RequestInfo, plan: &mut ReplyPlan) -> bool {
         let Some(entry) = self.script.pop_front_if(|entry| entry.on.matches(request.kind)) else {
             return false;
@@ -246,7 +251,8 @@ impl ActiveRule {
     }
 }
 
-/// Counts a request in the window if it fits. Otherwise returns the time until the request fits, as an error.
+/// Counts a request in the window if the limit has room for the request. Otherwise, returns the time until
+/// the limit has room, as an error.
 fn try_acquire(window: &mut LimitWindow, now: Duration) -> Result<(), Duration> {
     match window.wait_for(1, now) {
         Some(wait) if !wait.is_zero() => Err(wait),

@@ -25,58 +25,67 @@ const DEFAULT_ANSWER: &str = "Hello! This is the built-in simulator of llmpool, 
 
 /// The configuration of a simulated provider. The default accepts any key and any model and answers without delay.
 ///
-/// In JSON, the fields have the same names, and a duration is a number of seconds from 0 to a year, which may have a
-/// fraction.
+/// In JSON, the fields have the same names. A duration is a number of seconds from 0 to a year, and can have
+/// a fraction.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scenario {
-    /// The accepted keys. A request without a key or with a key that is not listed gets 401. Default: empty, which
-    /// accepts requests with any key or without a key.
+    /// The accepted keys. A request without a key or with a key that is not listed gets status 401. Default:
+    /// empty, which accepts requests with any key or without a key.
     pub keys: Vec<SimulatedKey>,
-    /// The accounts that keys belong to. Default: empty.
+    /// The accounts to which keys can belong. All keys of an account share the account's limits. Default:
+    /// empty.
     pub accounts: Vec<SimulatedAccount>,
     /// The provider whose rate limit headers and error bodies the simulator imitates. Default
     /// [`ProviderDialect::Openai`].
     pub dialect: ProviderDialect,
-    /// The models of the provider. A request for a model that is not listed gets 404 with the code `model_not_found`.
-    /// Default: empty, which accepts any model.
+    /// The models of the provider. A request for a model that is not listed gets status 404 with the code
+    /// `model_not_found`. Default: empty, which accepts any model.
     pub models: Vec<String>,
-    /// The text of every answer. Default: a text that says that this is a simulator.
+    /// The text of every answer. Default: a text that introduces the simulator.
     pub answer: String,
-    /// Whether an answer is the text of the last user message instead of [`answer`](Self::answer). Default `false`.
+    /// Whether the simulator answers with the text of the last user message instead of
+    /// [`answer`](Self::answer). Default `false`.
     pub echo: bool,
     /// The reasoning that precedes every answer. Default: no reasoning.
     pub reasoning: Option<String>,
-    /// The text of a refusal that replaces every answer except forced tool calls. Default: no refusal.
+    /// The text of a refusal that replaces every answer. Tool calls that the request requires are not
+    /// replaced. Default: no refusal.
     pub refusal: Option<String>,
-    /// The arguments of a forced tool call, as JSON text. Default: a small value that is valid for the tool's schema.
+    /// The arguments of each tool call, as JSON text. The simulator calls a tool only if the request's
+    /// `tool_choice` requires a call. Default: a small value that is valid for the tool's schema.
     pub tool_arguments: Option<String>,
     /// The number of words in each content event of a stream. Default 1.
     pub words_per_chunk: usize,
-    /// The number of content events in a stream. The answer is repeated or truncated to this number of events, even if
-    /// it is not streamed. Default: as many events as the answer needs.
+    /// The number of content events in a stream. The answer is repeated or truncated to this number of
+    /// events, even if the response is not a stream. Default: as many events as the answer needs.
     pub chunk_count: Option<usize>,
-    /// The delay between the end of the request and the head of the response. Default 0.
+    /// The delay between the arrival of the whole request and the head of the response. Default 0.
     #[serde(deserialize_with = "seconds::deserialize")]
     pub head_delay: Duration,
-    /// The delay between the head of the response and the first event of a stream. Default 0.
+    /// The delay between the head of the response and the first bytes of the body, such as the first event of
+    /// a stream. Default 0.
     #[serde(deserialize_with = "seconds::deserialize")]
     pub first_chunk_delay: Duration,
-    /// The delay before each event of a stream after the first. Default 0.
+    /// The delay before each stream event except the first. Default 0.
     #[serde(deserialize_with = "seconds::deserialize")]
     pub chunk_delay: Duration,
-    /// Which responses report token usage. Default [`UsagePolicy::OnRequest`].
+    /// Which answers to chat completions and Responses requests report token usage. Default
+    /// [`UsagePolicy::OnRequest`].
     pub usage: UsagePolicy,
     /// Whether a stream ends with `data: [DONE]`. Default `true`.
     pub done: bool,
     /// What happens to the connection after a response. Default [`AfterResponse::KeepOpen`].
     pub after_response: AfterResponse,
-    /// Behaviours for the first requests, one entry per request, whatever key the requests have. Default: empty.
+    /// Behaviours for the first requests, whatever key the requests have. Each entry is used for one request.
+    /// Default: empty.
     pub script: Vec<Behaviour>,
-    /// Rules for all requests. The rules of a request's key are tried first, then these rules in order. Default: empty.
+    /// Rules for all requests. The rules of a request's key are tried first, then these rules in order.
+    /// Default: empty.
     pub behaviours: Vec<Behaviour>,
-    /// The number of seconds by which the provider's clock is ahead; negative if the clock is behind. Affects the
-    /// `date` header and every other date that the provider sends. At most a year in either direction. Default 0.
+    /// The number of seconds by which the provider's clock is ahead of the real time; negative if the clock
+    /// is behind. Affects the `date` header and every other date that the provider sends. At most a year in
+    /// either direction. Default 0.
     pub clock_skew: f64,
     /// The seed of every random decision. Default 0.
     pub seed: u64,
@@ -98,10 +107,11 @@ pub struct SimulatedKey {
     /// The limits that apply to this key alone, in addition to the limits of its account. Default: unlimited.
     #[serde(default)]
     pub limits: Option<ProviderLimits>,
-    /// Behaviours for the first requests with this key, one entry per request. Default: empty.
+    /// Behaviours for the first requests with this key. Each entry is used for one request. Default: empty.
     #[serde(default)]
     pub script: Vec<Behaviour>,
-    /// Rules for requests with this key. `script` is applied first, then these rules in order. Default: empty.
+    /// Rules for requests with this key, which are tried in order after [`script`](Self::script). Default:
+    /// empty.
     #[serde(default)]
     pub behaviours: Vec<Behaviour>,
 }
@@ -110,7 +120,7 @@ pub struct SimulatedKey {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimulatedAccount {
-    /// The name by which keys refer to the account. [`Stats`](crate::Stats) use the same name.
+    /// The name by which keys refer to the account, and the account's name in [`Stats`](crate::Stats).
     pub name: String,
     /// The limits that all keys of the account share. Default: unlimited.
     #[serde(default)]
@@ -121,16 +131,18 @@ pub struct SimulatedAccount {
     pub organization: Option<String>,
 }
 
-/// Which responses report token usage.
+/// Which answers to chat completions and Responses requests report token usage. Answers to embeddings
+/// requests always report usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UsagePolicy {
-    /// All responses report usage, including streams that do not ask for usage.
+    /// All answers report usage, including chat streams whose request does not ask for usage.
     Always,
-    /// Responses that are not streams report usage, and so do streams with `stream_options.include_usage`.
+    /// All answers report usage, except chat streams whose request does not set
+    /// `stream_options.include_usage`. The default, as with OpenAI.
     #[default]
     OnRequest,
-    /// No response reports usage.
+    /// No answer to a chat completions or Responses request reports usage.
     Never,
 }
 
@@ -138,14 +150,15 @@ impl Scenario {
     /// Parses a scenario from JSON and validates it.
     ///
     /// # Errors
-    /// Returns an error for invalid JSON, an unknown field, a value out of range, or a key that is listed twice.
+    /// Returns an error for invalid JSON, for an unknown field, and for a value that is out of range or
+    /// contradicts another value.
     pub fn from_json(text: &str) -> Result<Self, ScenarioError> {
         let scenario: Self = serde_json::from_str(text).map_err(|error| ScenarioError::from_json(&error))?;
         scenario.validate()?;
         Ok(scenario)
     }
 
-    /// Creates the default scenario, but accepts only these keys.
+    /// Creates a scenario that accepts only these keys, with defaults for all other fields.
     pub fn with_keys<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> Self {
         Self {
             keys: keys.into_iter().map(SimulatedKey::new).collect(),

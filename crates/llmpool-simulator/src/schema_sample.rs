@@ -1,5 +1,5 @@
-//! Generates a small value that is valid for a JSON Schema, so that clients can parse forced tool calls and structured
-//! answers.
+//! Generates a small value that is valid for a JSON Schema, so that clients can parse the simulator's tool
+//! calls and structured answers.
 //!
 //! Supports the keywords that schemas of tools and typed answers use: `type`, `properties`, `required`, `enum`,
 //! `const`, `anyOf`, `oneOf`, `allOf`, local `$ref`, `minLength`, `minItems` and `minimum`. All other keywords are
@@ -7,12 +7,13 @@
 
 use serde_json::{Map, Value, json};
 
-/// Maximum nesting of a sample. At this depth the sample of a recursive schema ends with `null`.
+/// Maximum nesting depth of a generated value. Any deeper value is `null`, which ends the value of a
+/// recursive schema.
 const MAX_DEPTH: usize = 16;
-/// Maximum number of values in a sample. Needed because the sample of a recursive schema with branches grows
-/// exponentially up to `MAX_DEPTH`.
+/// Maximum number of JSON values in a generated value. The depth limit alone is not enough, because the value
+/// of a recursive schema with several branches grows exponentially with the depth.
 const MAX_VALUES: usize = 10_000;
-/// Maximum number of items or characters generated for `minItems` or `minLength`.
+/// Maximum number of items or characters that are generated for `minItems` or `minLength`.
 const MAX_FILLER: u64 = 64;
 
 /// Returns a value that is valid for the schema, or `null` if `schema` is not a schema.

@@ -1,4 +1,4 @@
-//! Durations in scenarios, which JSON gives as a number of seconds.
+//! Durations in scenarios, which are numbers of seconds in JSON.
 
 use std::time::Duration;
 
@@ -6,7 +6,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::scenario::ScenarioError;
 
-/// The longest duration that a scenario accepts: a year. The bound keeps sums of durations from overflowing.
+/// The longest duration that a scenario accepts: a year of 366 days. The bound keeps sums of durations from
+/// overflowing.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A duration that deserializes from a number of seconds.
@@ -21,12 +22,12 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         .filter(|duration| *duration <= MAX_DURATION)
         .ok_or_else(|| {
             serde::de::Error::custom(format_args!(
-                "{seconds} seconds are out of range; give 0 to a year"
+                "{seconds} seconds are out of range; give 0 to 31622400 (366 days)"
             ))
         })
 }
 
-/// Deserializes an optional field that holds a duration. See [`deserialize`].
+/// Deserializes the duration of an optional field that is present, in the same way as [`deserialize`].
 pub(crate) fn deserialize_some<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
@@ -38,7 +39,7 @@ pub(crate) fn deserialize_some<'de, D: Deserializer<'de>>(
 pub(crate) fn validate(place: &str, duration: Duration) -> Result<(), ScenarioError> {
     if duration > MAX_DURATION {
         return Err(ScenarioError::new(format!(
-            "{place} has a duration of more than a year; give a shorter one"
+            "{place} has a duration of more than a year; give at most 366 days"
         )));
     }
     Ok(())

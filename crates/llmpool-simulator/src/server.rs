@@ -18,8 +18,8 @@ use crate::stats::{Stats, WaitTimeout};
 pub struct Simulator {
     addr: SocketAddr,
     provider: OfflineSimulator,
-    /// Stops the task that accepts connections, when a value is sent or the sender is dropped. The task drops the only
-    /// receiver once all connections are closed, so `stop.closed()` waits for the end of the shutdown.
+    /// Sending a value or dropping the sender stops the task that accepts connections. That task drops the
+    /// only receiver once all connections are closed, so `stop.closed()` waits for the end of the shutdown.
     stop: watch::Sender<()>,
 }
 
@@ -27,7 +27,8 @@ impl Simulator {
     /// Starts a simulator on a free port of 127.0.0.1. Requires a tokio runtime with IO and time enabled.
     ///
     /// # Errors
-    /// Returns `InvalidInput` if the scenario is invalid, or the error of binding the socket.
+    /// Returns an error of kind [`InvalidInput`](io::ErrorKind::InvalidInput) if the scenario is invalid, or
+    /// the I/O error if the socket cannot be bound.
     pub async fn start(scenario: Scenario) -> io::Result<Self> {
         Self::start_on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), scenario).await
     }
@@ -46,7 +47,8 @@ impl Simulator {
         Ok(Self { addr, provider, stop })
     }
 
-    /// Creates a simulator without a socket, for in-memory connections. Its clock starts when this function is called.
+    /// Creates a simulator without a socket, for in-memory connections. The simulator's clock starts when
+    /// this function is called.
     ///
     /// # Errors
     /// Returns an error if the scenario is invalid.
@@ -54,7 +56,7 @@ impl Simulator {
         OfflineSimulator::new(scenario)
     }
 
-    /// Returns the base URL for clients: `http://127.0.0.1:PORT/v1`.
+    /// Returns the base URL for clients, such as `http://127.0.0.1:8080/v1`.
     pub fn url(&self) -> String {
         format!("http://{}/v1", self.addr)
     }
@@ -69,14 +71,15 @@ impl Simulator {
         self.provider.stats()
     }
 
-    /// Resets the statistics, but not the state of rules and limits.
+    /// Resets the statistics, but not the state of rules and limits. Open connections and requests in flight
+    /// remain counted.
     pub fn reset_stats(&self) {
         self.provider.reset_stats();
     }
 
-    /// Waits until the statistics satisfy `condition`, and returns these statistics. Evaluates `condition` after every
-    /// change under the lock of the statistics, so `condition` must be fast and must not call the simulator. Cancel
-    /// safe.
+    /// Waits until the statistics satisfy `condition`, and returns these statistics. Evaluates `condition` at
+    /// the start and after every change, while holding the lock of the statistics, so `condition` must be
+    /// fast and must not call the simulator. Cancel safe.
     ///
     /// # Errors
     /// Returns [`WaitTimeout`] with the current statistics if `condition` is still false after `timeout`.

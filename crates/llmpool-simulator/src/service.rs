@@ -1,4 +1,4 @@
-//! The HTTP service: routes a request, checks its key, reads its body, and decides the response.
+//! The HTTP service: routes a request, checks its key, reads its body, and decides on the response.
 
 mod calls;
 
@@ -42,7 +42,8 @@ pub(crate) struct Service {
     limiters: Arc<KeyLimiters>,
     recorder: Arc<Recorder>,
     store: Arc<ResponseStore>,
-    /// The number of requests so far. The number of earlier requests determines the ids in a response.
+    /// The number of requests received so far. The ids in a response derive from the number of requests
+    /// before the request that is answered.
     requests: AtomicU64,
 }
 
@@ -56,7 +57,8 @@ enum Route {
     Model(String),
     Stats,
     ResetStats,
-    /// The path exists, but not with the method of the request. Holds the method that the path accepts.
+    /// The path exists, but does not accept the method of the request. Holds the method that the path
+    /// accepts.
     WrongMethod(&'static str),
     Unknown,
 }
@@ -121,8 +123,8 @@ impl Service {
         }
     }
 
-    /// Answers a request to `/stats`, which is for the simulator itself and is not counted as a request to the
-    /// provider.
+    /// Answers a request to `/stats` or `/stats/reset`. The statistics do not count this request, because the
+    /// request is for the simulator itself and not for the simulated provider.
     async fn control_response(
         &self,
         connection: &ConnectionHandle,

@@ -1,7 +1,7 @@
 //! Statistics of requests, connections and aborts, for assertions in tests.
 //!
-//! Invariant: the statistics never contain a key or a prompt. A key is identified by its label and its index. Each list
-//! is bounded; when a list is full, new entries are dropped, but the counters continue.
+//! Invariant: the statistics never contain a key or a prompt. A key is identified by its label and its index.
+//! Each list is bounded: when a list is full, new entries are dropped, but the counters continue to count.
 
 mod recorder;
 
@@ -18,17 +18,18 @@ pub(crate) use recorder::{LogIndex, Recorder, RequestOrigin};
 /// Maximum number of entries in each list of [`Stats`].
 const MAX_ENTRIES: usize = 100_000;
 
-/// Statistics since the simulator started or since the last reset. All times are in milliseconds since the simulator
-/// started, also after a reset.
+/// Statistics since the simulator started or since the last reset. All times are in milliseconds since the
+/// simulator started, even after a reset.
 ///
-/// Each list keeps its first 100,000 entries and drops later ones.
+/// Each list keeps its first 100,000 entries; later entries are dropped.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Stats {
-    /// Requests whose head arrived, except requests to `/stats`.
+    /// Number of requests whose head (request line and headers) arrived, except requests to `/stats` and
+    /// `/stats/reset`.
     pub requests: u64,
-    /// Requests of which at least one byte arrived, except requests to `/stats`. Includes requests with an incomplete
-    /// head and requests on a connection that was dropped on reuse. A request that is not counted in this field never
-    /// left the client.
+    /// Number of requests of which at least one byte arrived, except requests to `/stats` and `/stats/reset`.
+    /// Includes requests with an incomplete head, and requests on a connection that was dropped on reuse. A
+    /// request that is not counted in this field never reached the simulator.
     pub requests_with_bytes: u64,
     /// Number of bytes read from all connections.
     pub bytes_received: u64,
@@ -36,24 +37,24 @@ pub struct Stats {
     pub connections_opened: u64,
     /// Number of connections that are open now.
     pub connections_open: u64,
-    /// Number of requests in flight. A request is in flight from the arrival of its head to the last byte of its
-    /// response, a cut, or an abort.
+    /// Number of requests in flight. A request is in flight from the arrival of its head until the last byte
+    /// of its response, a cut, or an abort by the client.
     pub in_flight: u64,
-    /// Highest value of `in_flight` so far.
+    /// Highest value of `in_flight` since the start or the last reset.
     pub max_in_flight: u64,
-    /// Number of responses for each HTTP status.
+    /// Number of responses by HTTP status.
     pub statuses: BTreeMap<u16, u64>,
     /// Statistics of each key, in the order of [`Scenario::keys`](crate::Scenario::keys).
     pub keys: Vec<KeyStats>,
     /// Statistics of each account, in the order of [`Scenario::accounts`](crate::Scenario::accounts).
     pub accounts: Vec<AccountStats>,
-    /// Connections in the order of acceptance.
+    /// Accepted connections, in the order of acceptance. A reset keeps only the connections that are open.
     pub connections: Vec<ConnectionStats>,
-    /// Requests whose client disconnected before the response was complete.
+    /// Requests that clients aborted by disconnecting before the response was complete.
     pub aborts: Vec<Abort>,
     /// Requests whose head arrived, in the order of arrival.
     pub log: Vec<LogEntry>,
-    /// Number of entries that were dropped because their list was full.
+    /// Number of entries that are missing from `connections`, `aborts` and `log` because the list was full.
     pub entries_dropped: u64,
 }
 
@@ -68,18 +69,19 @@ pub struct KeyStats {
     pub requests: u64,
     /// Number of requests in flight with this key.
     pub in_flight: u64,
-    /// Highest value of the key's `in_flight` so far.
+    /// Highest value of the key's `in_flight` since the start or the last reset.
     pub max_in_flight: u64,
-    /// Number of responses to requests with this key, for each HTTP status.
+    /// Number of responses to requests with this key, by HTTP status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Number of requests denied by the [limits](crate::ProviderLimits) of the key or its account, except by a quota.
-    /// The status of such a response depends on the dialect. Requests rejected by rules are not counted.
+    /// Number of requests denied by the [limits](crate::ProviderLimits) of the key or its account, without
+    /// those denied by a quota. The HTTP status of a denial depends on the dialect. Requests that a rule
+    /// rejected are not counted.
     pub rate_limited: u64,
     /// Number of requests denied because a [quota](crate::RequestQuota) of the key or its account was used up.
     pub out_of_quota: u64,
 }
 
-/// Statistics of one account, which count the requests with any of its keys.
+/// Statistics of the requests with any key of one account.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AccountStats {
     /// The name of the account in the scenario.
@@ -88,11 +90,11 @@ pub struct AccountStats {
     pub requests: u64,
     /// Number of requests in flight with keys of this account.
     pub in_flight: u64,
-    /// Highest value of the account's `in_flight` so far.
+    /// Highest value of the account's `in_flight` since the start or the last reset.
     pub max_in_flight: u64,
-    /// Number of requests that [`KeyStats::rate_limited`] counts for the keys of this account.
+    /// Sum of [`KeyStats::rate_limited`] over the keys of this account.
     pub rate_limited: u64,
-    /// Number of requests that [`KeyStats::out_of_quota`] counts for the keys of this account.
+    /// Sum of [`KeyStats::out_of_quota`] over the keys of this account.
     pub out_of_quota: u64,
 }
 
@@ -111,13 +113,13 @@ pub struct ConnectionStats {
     pub closed_ms: Option<f64>,
 }
 
-/// A request in the log.
+/// A request in [`Stats::log`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LogEntry {
     /// Time at which the head of the request arrived, in milliseconds since the simulator started.
     pub at_ms: f64,
-    /// Zero-based index of the request's key in the scenario. `None` if the request has no key, or a key that the
-    /// scenario does not list.
+    /// Zero-based index of the request's key in the scenario. `None` if the request has no key or a key that
+    /// the scenario does not list.
     pub key: Option<usize>,
     /// HTTP status of the response. `None` until the head of the response is sent.
     pub status: Option<u16>,
@@ -136,15 +138,15 @@ pub struct LogEntry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestKind {
-    /// `POST /v1/chat/completions`.
+    /// A request to `POST /v1/chat/completions`.
     Chat,
-    /// `POST /v1/responses`.
+    /// A request to `POST /v1/responses`.
     Responses,
-    /// `POST /v1/embeddings`.
+    /// A request to `POST /v1/embeddings`.
     Embeddings,
-    /// `GET /v1/models` or `GET /v1/models/{id}`.
+    /// A request to `GET /v1/models` or `GET /v1/models/{id}`.
     Models,
-    /// Any other path or method.
+    /// A request with any other path or method.
     Unknown,
 }
 
@@ -153,8 +155,8 @@ pub enum RequestKind {
 pub struct Abort {
     /// Time at which the simulator noticed the abort, in milliseconds since the simulator started.
     pub at_ms: f64,
-    /// Zero-based index of the request's key in the scenario. `None` if the head was incomplete, or if the request has
-    /// no key that the scenario lists.
+    /// Zero-based index of the request's key in the scenario. `None` if the head of the request was
+    /// incomplete, or if the request has no key or a key that the scenario does not list.
     pub key: Option<usize>,
     /// The [`ConnectionStats::id`] of the request's connection.
     pub connection: u64,
@@ -166,15 +168,18 @@ pub struct Abort {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AbortPhase {
-    /// The client had not sent the whole request.
+    /// The client disconnected before sending the whole request.
     Reading,
-    /// The client had sent the whole request, but the simulator had not sent the head of the response.
+    /// The client disconnected after sending the whole request and before the simulator sent the head of the
+    /// response.
     BeforeHead,
-    /// The simulator had sent the head of the response, but not the whole body.
+    /// The client disconnected after the simulator sent the head of the response and before the simulator
+    /// sent the whole body.
     MidStream,
 }
 
-/// The error of a wait whose condition did not become true in time. Holds the statistics at the time of the timeout.
+/// The error of [`Simulator::wait_for`](crate::Simulator::wait_for) if the condition is still false after the
+/// timeout. Holds the statistics at the time of the timeout.
 #[derive(Clone, Debug)]
 pub struct WaitTimeout(pub Box<Stats>);
 
@@ -194,8 +199,9 @@ impl Stats {
         self.accounts.iter().find(|account| account.name == name)
     }
 
-    /// Returns the arrival times of the logged model calls with the key at this zero-based index, as durations since
-    /// the simulator started. The times can be passed to [`ProviderLimits::denials`](crate::ProviderLimits::denials).
+    /// Returns the arrival times of the logged chat, Responses and embeddings requests with the key at this
+    /// zero-based index, as durations since the simulator started. The times can be passed to
+    /// [`ProviderLimits::denials`](crate::ProviderLimits::denials).
     pub fn arrivals_of(&self, key: usize) -> impl Iterator<Item = Duration> {
         self.requests_of(key)
             .filter(|entry| entry.kind.is_call())
@@ -215,7 +221,11 @@ impl RequestKind {
 
 impl fmt::Display for WaitTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "condition not reached in time; statistics: {:?}", self.0)
+        write!(
+            f,
+            "the condition was still false after the timeout; statistics: {:?}",
+            self.0
+        )
     }
 }
 

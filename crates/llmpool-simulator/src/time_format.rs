@@ -1,25 +1,26 @@
 //! Formats dates and durations as providers do.
 //!
-//! Invariant: a formatted time is never earlier than the given time, so a client that waits for the formatted time does
-//! not retry too soon.
+//! Invariant: a formatted time is never earlier than the given time, so a client that waits until the
+//! formatted time does not retry too soon.
 
 use std::time::{Duration, SystemTime};
 
 const DAY: u64 = 24 * 3600;
 const BEIJING: Duration = Duration::from_secs(8 * 3600);
 
-/// Formats a time as an HTTP date, rounded up to a second: `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// Formats a time as an HTTP date, rounded up to a whole second, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub(crate) fn http_date(time: SystemTime) -> String {
     httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(unix_seconds_up(time)))
 }
 
-/// Formats a time as an RFC 3339 date in UTC, rounded up to a second: `1994-11-06T08:49:37Z`.
+/// Formats a time as an RFC 3339 date in UTC, rounded up to a whole second, such as `1994-11-06T08:49:37Z`.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     let (date, clock) = date_and_clock(unix_seconds_up(time));
     format!("{date}T{clock}Z")
 }
 
-/// Formats a time as a date in the time zone of Beijing, rounded up to a second: `1994-11-06 16:49:37`.
+/// Formats a time as the date and time of day in Beijing (UTC+8), rounded up to a whole second, such as
+/// `1994-11-06 16:49:37`.
 pub(crate) fn beijing(time: SystemTime) -> String {
     let (date, clock) = date_and_clock(unix_seconds_up(time + BEIJING));
     format!("{date} {clock}")
@@ -34,7 +35,8 @@ pub(crate) fn seconds_up(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
-/// Formats a duration as Go does, in whole milliseconds rounded up: `1h2m3s`, `6m0s`, `7.66s`, `20ms`, `0s`.
+/// Formats a duration in the notation of Go, rounded up to whole milliseconds: `1h2m3s`, `6m0s`, `7.66s`,
+/// `20ms`, `0s`.
 pub(crate) fn go_duration(duration: Duration) -> String {
     let millis = duration.as_nanos().div_ceil(1_000_000);
     if (1..1000).contains(&millis) {
@@ -59,8 +61,8 @@ fn date_and_clock(unix_seconds: u64) -> (String, String) {
     )
 }
 
-/// Returns the year, the month and the day of the date that is `days` days after 1970-01-01. Years are counted from
-/// March, so that a leap day is the last day of its year.
+/// Returns the year, month and day of the date `days` days after 1970-01-01. The calculation uses years that
+/// begin in March, so that a leap day is the last day of its year.
 fn date(days: u64) -> (u64, u64, u64) {
     const DAYS_OF_400_YEARS: u64 = 146_097;
     let from_march_of_0 = days + 719_468;

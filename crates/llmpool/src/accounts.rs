@@ -1,10 +1,10 @@
-//! Accounts that keys share according to the configuration.
+//! Accounts in the configuration. All keys of an account share the limits of the account.
 
 use llmpool_core::limits::{KeyId, KeyLimits, Limits};
 
 use crate::limits::SharedAdmission;
 
-/// The accounts that the configuration of one provider names, each with its keys.
+/// The accounts in the configuration of one provider, each with its keys and limits.
 #[derive(Debug, Default)]
 pub(crate) struct ConfiguredAccounts(Vec<ConfiguredAccount>);
 
@@ -16,8 +16,8 @@ struct ConfiguredAccount {
     learn: bool,
 }
 
-/// Returns the limits that apply to a single key of an account: the key's weight and maximum concurrency. All other limits apply to the
-/// account as a whole.
+/// Returns the part of `limits` that applies to each key of an account separately: the key's weight and
+/// maximum concurrency. The other limits apply to all keys of the account together.
 pub(crate) fn own_limits(limits: KeyLimits) -> KeyLimits {
     KeyLimits {
         limits: Limits {
@@ -29,7 +29,8 @@ pub(crate) fn own_limits(limits: KeyLimits) -> KeyLimits {
 }
 
 impl ConfiguredAccounts {
-    /// Adds a key to the account `name`. Each limit of an account is the strictest that any of its keys sets.
+    /// Adds a key to the account `name`. If the keys of an account have different values for a limit, the
+    /// strictest value applies to the account.
     pub(crate) fn add(&mut self, name: String, key: KeyId, key_limits: KeyLimits) {
         let limits = Limits {
             max_concurrency: None,
@@ -50,7 +51,8 @@ impl ConfiguredAccounts {
         }
     }
 
-    /// Creates a quota group for each account, so that the account's limits apply once to all of its keys.
+    /// Creates one quota group per account, so that the account's limits apply to all keys of the account
+    /// together.
     pub(crate) fn join_keys(self, admission: &SharedAdmission) {
         for account in self.0 {
             admission.join_keys(&account.keys, account.limits, account.learn);

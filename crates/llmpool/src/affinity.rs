@@ -1,5 +1,5 @@
-//! Routes a request that refers to a resource (an earlier response, for example) to the account that created the resource: see
-//! [`llmpool_core::limits::affinity`].
+//! Affinity: sends each request that refers to a resource, such as an earlier response, to the account that
+//! created the resource. See [`llmpool_core::limits::affinity`].
 
 use std::sync::Arc;
 
@@ -12,21 +12,24 @@ use crate::error::{Error, ErrorKind};
 use crate::provider::Provider;
 use crate::target::Target;
 
-/// Records which resources (responses and encrypted items) a key creates.
+/// Records which resources requests with one key create: responses, conversations, items and encrypted
+/// contents.
 pub(crate) struct AffinityRecorder {
     provider: Arc<Provider>,
     key: KeyId,
 }
 
 impl AffinityRecorder {
-    /// Creates a recorder for `key`. Returns `None` if there is no key, or if requests to the target need no affinity.
+    /// Creates a recorder for `key`. Returns `None` if `key` is `None`. Also returns `None` if the choice of
+    /// the key never matters: the target uses Chat Completions, or its provider has only one key.
     pub(crate) fn new(target: &Target, key: Option<KeyId>) -> Option<Self> {
         let provider = target.provider.clone();
         let key = key.filter(|_| needs_affinity(target))?;
         Some(Self { provider, key })
     }
 
-    /// Records the resources that `response` creates: the JSON of a response, or of an event that contains a response or an item.
+    /// Records the resources that an answer creates. `response` is the JSON of a complete response, or of a
+    /// stream event that contains a response or an item.
     pub(crate) fn record(&self, response: &[u8]) {
         let resources = created_resources(response);
         if resources.is_empty() {
@@ -40,14 +43,15 @@ impl AffinityRecorder {
     }
 }
 
-/// Returns whether a request can refer to a resource that only one of several keys can use. False for Chat Completions, which create no
-/// resources.
+/// Returns whether it matters which key sends a request that refers to a resource. Returns false if the
+/// provider has only one key, or if the target uses Chat Completions, which create no resources.
 fn needs_affinity(target: &Target) -> bool {
     target.format == ApiFormat::Responses && target.provider.keys.len() > 1
 }
 
-/// Returns which keys may be used for a request with this JSON body. Fails if the request requires a resource whose account is unknown or
-/// cannot be used.
+/// Returns the keys that may serve the request with this JSON body. Fails if the account that created a
+/// needed resource is unknown or is not used by the target, or if the needed resources belong to different
+/// accounts.
 pub(crate) fn key_constraint(target: &Target, body: &[u8]) -> Result<KeyConstraint, Error> {
     if !needs_affinity(target) {
         return Ok(KeyConstraint::Any);
@@ -85,13 +89,13 @@ fn message(refs: &[ResourceRef<'_>], error: AffinityError) -> String {
     let members = members.join(" and ");
     match error {
         AffinityError::Unknown { accounts } => format!(
-            "{members} refers to a resource of an unknown account, and the keys belong to {accounts} accounts"
+            "{members} refers to a resource whose account is unknown; the keys belong to {accounts} accounts"
         ),
         AffinityError::OtherAccount => {
-            format!("{members} refers to a resource of a key that this model does not use")
+            format!("{members} refers to a resource created with a key that this model does not use")
         }
         AffinityError::Conflicting => {
-            format!("{members} refers to resources of different accounts")
+            format!("{members} refers to resources that belong to different accounts")
         }
     }
 }

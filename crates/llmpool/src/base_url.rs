@@ -1,10 +1,10 @@
-//! Validates base URLs, appends paths to them, redacts them for display and suggests corrections.
+//! Checks base URLs, appends endpoint paths, hides secrets in URLs for display, and suggests corrections.
 
 use std::fmt;
 
 use http::Uri;
 
-/// Paths of endpoints. A base URL that ends with one of these paths is a mistake, because the path is appended to the base URL.
+/// Endpoint paths that users append to the base URL by mistake. The library itself appends the endpoint path.
 const ENDPOINTS: [&str; 5] = [
     "/chat/completions",
     "/completions",
@@ -13,7 +13,7 @@ const ENDPOINTS: [&str; 5] = [
     "/models",
 ];
 
-/// The reason why a base URL is invalid.
+/// Why a base URL is invalid: the text that follows `invalid base URL: ` in the error message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BaseUrlError(&'static str);
 
@@ -25,8 +25,9 @@ impl fmt::Display for BaseUrlError {
 
 impl std::error::Error for BaseUrlError {}
 
-/// Appends a path to a base URL, with exactly one slash between the two. Keeps the path prefix and the query of the base URL. Fails if the
-/// base URL is not a valid HTTP URL.
+/// Appends `path` to a base URL, with exactly one slash in between. Keeps the path and the query of the base
+/// URL: for example, `http://h/v1?a=b` and `models` give `http://h/v1/models?a=b`. Fails if the base URL is
+/// not an `http` or `https` URL, or if it contains a user name or a fragment.
 pub(crate) fn endpoint(base_url: &str, path: &str) -> Result<Uri, BaseUrlError> {
     let base: Uri = base_url.parse().map_err(|_| BaseUrlError("not a URL"))?;
     let scheme = base.scheme_str().unwrap_or_default();
@@ -55,7 +56,8 @@ pub(crate) fn endpoint(base_url: &str, path: &str) -> Result<Uri, BaseUrlError> 
         .map_err(|_| BaseUrlError("no path can be appended to it"))
 }
 
-/// Returns a URL for display. Replaces the values of all query parameters except `api-version` by `…`, because they may contain a key.
+/// Returns a URL for display. The value of every query parameter except `api-version` is replaced by `…`,
+/// because the value may contain a key.
 pub(crate) fn redacted(url: &str) -> String {
     let Some((url, query)) = url.split_once('?') else {
         return url.to_owned();
@@ -69,8 +71,9 @@ pub(crate) fn redacted(url: &str) -> String {
     format!("{url}?{}", parameters.join("&"))
 }
 
-/// Suggests a correction of a base URL at which no model list was found: removes the path of an endpoint or a repeated `/v1`, or appends
-/// `/v1` if the URL contains no version. Returns `None` if there is nothing to correct.
+/// Suggests a replacement for a base URL at which no model list was found. Removes an endpoint path or a
+/// repeated `/v1` from the end, or appends `/v1` if the path contains no version. Returns `None` if the URL
+/// needs none of these corrections.
 pub(crate) fn suggested(base_url: &str) -> Option<String> {
     let url = base_url.split('?').next().unwrap_or_default();
     let url = url.trim_end_matches('/');

@@ -1,7 +1,8 @@
-//! The retry loop: the only place that sends a request again.
+//! The retry loop of a call: makes attempts until one succeeds or the call gives up.
 //!
-//! The loop handles requests and answers as bytes: it encodes a request once the target is known, and the function that started the call
-//! decodes the answer. The core's `Attempts` decides whether the loop makes another attempt, backs off or gives up.
+//! The loop neither builds requests nor interprets answers. A [`RequestEncoder`] encodes the request for the
+//! target, and the function that started the call decodes the answer. Core's [`Attempts`] decides whether the
+//! loop makes another attempt, backs off or gives up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,17 +30,19 @@ use crate::report::{AttemptReport, CallReport, TraceId};
 use crate::target::Target;
 use crate::tokens::{self, StreamPermit};
 
-/// The longest wait for one permit if the call options set no timeout.
+/// Maximum time to wait for a permit before each attempt, if the call options set no timeout.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// The total timeout that is used if neither the call options nor the target set one: practically infinite.
+/// Total timeout of a call if neither the call options nor the target set one. Stands for "no timeout".
 const NO_TOTAL: Duration = Duration::from_secs(366 * 86_400);
-/// The cooldown of a key after a refusal for which the key or the request may be to blame. It gives the call time to try another key, whose
-/// answer shows which of the two it is.
+/// Length of the cooldown of a key after a failure for which either the key or the request may be to blame.
+/// During the cooldown, the call tries another key. If that key fails in the same way, the request is to
+/// blame.
 const PROVISIONAL_COOLDOWN: Duration = Duration::from_secs(10);
-/// The cooldown of a key that is out of use for one model until an operator enables the key again: practically infinite.
+/// Length of the cooldown of a key that is disabled for one model. Stands for "until an operator enables the
+/// key again".
 const UNTIL_ENABLED: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-/// The result of a call that succeeded: the answer and the report of the call.
+/// The outcome of a successful call: the answer and the report of the call.
 pub(crate) struct CallOutcome {
     pub(crate) response: AttemptResponse,
     pub(crate) report: CallReport,
@@ -47,7 +50,8 @@ pub(crate) struct CallOutcome {
     pub(crate) request_body: Bytes,
 }
 
-/// Runs a call until its answer is complete or, for a stream, until the first content arrives.
+/// Runs a call: makes attempts until the answer is complete or, if the answer is streamed, until its first
+/// content has arrived.
 pub(crate) async fn run(
     target: &Arc<Target>,
     encoder: &dyn RequestEncoder,
@@ -88,16 +92,19 @@ struct Call<'a> {
     options: &'a CallOptions,
     deadlines: CallDeadlines,
     started: Timestamp,
-    /// The time at which the latest permit was acquired.
+    /// Time at which the call acquired its most recent permit. Before the first permit, the start of the
+    /// call.
     admitted: Timestamp,
     ticket: Ticket,
     attempts: Attempts,
-    /// The encoded request, kept for the next attempt. `None` if the request must be encoded first.
+    /// The encoded request of the previous attempt, which the next attempt sends again. `None` if the next
+    /// attempt must encode the request.
     request: Option<EncodedRequest>,
-    /// The keys that the request may use.
+    /// The keys that the call may use for this request.
     constraint: KeyConstraint,
     last_failure: Option<Failure>,
-    /// Provisional cooldowns that this call has started. They are reverted if the request, not the key, turns out to be at fault.
+    /// Cooldowns that this call started when it was unclear whether the key or the request was to blame. If
+    /// the request turns out to be to blame, the call reverts these cooldowns.
     cooldowns: Vec<ProvisionalCooldown>,
     report: CallReport,
 }
@@ -137,7 +144,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Returns the encoded request: that of the previous attempt if it can be used again, else a newly encoded one.
+    /// Returns the encoded request of the previous attempt if it can be sent again. Otherwise encodes the
+    /// request, and determines the keys that the call may use.
     fn encode(&mut self, encoder: &dyn RequestEncoder) -> Result<EncodedRequest, Error> {
         if let Some(request) = self.request.take() {
             return Ok(request);
@@ -151,7 +159,8 @@ impl<'a> Call<'a> {
         Ok(request)
     }
 
-    /// Waits for a permit. Returns `None` if the call has already tried the permit's key and has no retry left to try the key again.
+    /// Waits for a permit. Returns `None` if the permit is for a key that this call has already tried, and no
+    /// retry is left to try that key again.
     async fn acquire(&mut self, request: &EncodedRequest) -> Result<Option<Permit>, Error> {
         let arrived = clock::now();
         let deadline = match self.options.timeout {
@@ -190,7 +199,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Makes one attempt. Returns `None` if the attempt failed; the failure is recorded, and the retry loop decides what follows.
+    /// Makes one attempt. If the attempt fails, records the failure for the next step of the retry loop and
+    /// returns `None`.
     async fn attempt(
         &mut self,
         mut permit: Permit,
@@ -246,8 +256,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Applies a failure to the limits and the states of the key and the target, and records the failure for the next decision of the retry
-    /// loop.
+    /// Handles a failed attempt: updates the limits and the states of the key and the target, and records the
+    /// failure for the next step of the retry loop.
     fn apply_failure(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, request: EncodedRequest) {
         let target = self.target;
         let added = request.added_stream_options;
@@ -293,7 +303,8 @@ impl<'a> Call<'a> {
         self.last_failure = Some(failure);
     }
 
-    /// Starts a cooldown of the key of a failed attempt, or disables the key if the configured status policy says so.
+    /// Takes the key of a failed attempt out of use. Disables the key if the configured status policy says
+    /// so, otherwise starts a cooldown.
     fn cool_down(&self, permit: &Permit, failure: &Failure, key: KeyId, action: Option<KeyAction>) {
         let named = failure.retry_after;
         let (scope, pause) = match action {
@@ -326,7 +337,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Ends the call without another attempt, and returns the error to report.
+    /// Ends the call and returns its error: the failure of the last attempt or, if no attempt was made, a
+    /// message that the deadline has passed.
     fn give_up(&mut self) -> Error {
         let Some(failure) = self.last_failure.take() else {
             let message = "the call's deadline has passed";
@@ -344,7 +356,8 @@ impl<'a> Call<'a> {
         self.failure_error(failure, wait)
     }
 
-    /// Returns the error of a call that is not admitted: the failure of its last attempt, or the rejection if there was no attempt.
+    /// Returns the error of a call that gets no permit. If an attempt has failed before, returns that
+    /// failure. Otherwise, or if the request can never get a permit, returns the reason for the rejection.
     fn reject(&mut self, rejection: Rejection) -> Error {
         let is_final = matches!(rejection, Rejection::Unsatisfiable(_));
         let error = rejection::rejection_error(rejection, clock::now());

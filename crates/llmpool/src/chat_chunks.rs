@@ -1,4 +1,5 @@
-//! Streams of chat chunks, decoded from the events of a Chat Completions stream or translated from those of a Responses stream.
+//! Streams of chat chunks, which are decoded from a Chat Completions stream or translated from a Responses
+//! stream.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,7 +14,7 @@ use crate::interface::ChunkSource;
 use crate::raw::RawStream;
 use crate::report::CallReport;
 
-/// The chunks of a Chat Completions stream.
+/// A stream of chat chunks, decoded from the events of a Chat Completions stream.
 pub(crate) struct DecodedChunks {
     events: RawStream,
     decoder: ChunkDecoder,
@@ -55,7 +56,7 @@ impl ChunkSource for DecodedChunks {
     }
 }
 
-/// The chat chunks of a Responses stream, whose events are translated.
+/// A stream of chat chunks, translated from the events of a Responses stream.
 pub(crate) struct TranslatedChunks {
     events: RawStream,
     translator: EventToChunkTranslator,

@@ -1,4 +1,4 @@
-//! Encodes chat requests for targets that use the Chat Completions or the Responses format.
+//! Encodes chat requests in the API format of the target: Chat Completions or Responses.
 
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatRequest, StreamOptions};
@@ -12,7 +12,8 @@ use crate::error::{Error, ErrorKind};
 use crate::responses_encoder::ResponsesEncoder;
 use crate::target::Target;
 
-/// A chat request, encoded once the target and its format are known.
+/// A chat request that can be encoded for any target: as a Chat Completions request, or translated to a
+/// Responses request.
 pub(crate) struct ChatEncoder<'a> {
     pub(crate) request: &'a ChatRequest,
     pub(crate) stream: bool,
@@ -67,7 +68,8 @@ impl ChatEncoder<'_> {
         })
     }
 
-    /// Returns the `stream_options` to send, and whether they are added although the caller's request sets none.
+    /// Returns the `stream_options` to send, and whether the library adds them because the caller's request
+    /// sets none.
     fn stream_options(&self, target: &Target) -> (Option<StreamOptions>, bool) {
         let mut options = match &self.request.stream_options {
             _ if !self.stream => return (None, false),
@@ -80,10 +82,12 @@ impl ChatEncoder<'_> {
     }
 }
 
-/// Adds members of `api_params` to fields that a translated chat request sets only in part: for example, a default `effort` to a
-/// `reasoning` object without one.
+/// Merges `api_params`, the target's default fields, into a translated request. Without this step, a field
+/// that the request sets in part would hide the whole default: for example, `reasoning` without an `effort`
+/// would hide the default `effort`.
 ///
-/// `has_store` is whether the chat request itself sets `store`. If it does not, a `store` of `api_params` replaces that of the translation.
+/// `has_store` states whether the caller's request sets `store`. If `has_store` is false, a `store` in
+/// `api_params` replaces the value that the translation has chosen.
 fn merge_api_params(request: &mut ResponsesRequest, has_store: bool, target: &Target) {
     for (name, value) in &target.api_params {
         match name.as_str() {

@@ -1,7 +1,11 @@
-//! Checks API keys without billed requests, by requesting the list of models: a key that may list the models can usually call them.
+//! Checks API keys: [`check_keys`](OpenAiCompatible::check_keys) requests the model list with each key, which
+//! costs nothing, and [`check_call`](OpenAiCompatible::check_call) makes a short billed call with one key.
 //!
-//! Checks take no permit and change no key's state. A model list proves nothing if the provider also sends it to clients without a valid
-//! key, so the list is also requested with an invalid key.
+//! A key that may list models can usually call them. But some providers send the model list to any client, so
+//! the list is also requested with an invalid key: if that request succeeds, the list proves nothing about
+//! the keys.
+//!
+//! Checks neither wait for the configured limits nor count towards them, and they change no key's state.
 
 use std::time::Duration;
 
@@ -30,21 +34,24 @@ use crate::target::Target;
 
 /// The maximum number of keys that are checked at the same time.
 const MAX_PARALLEL_CHECKS: usize = 8;
-/// An API key that no provider has issued.
+/// A made-up API key. If the provider returns its model list for this key, the list says nothing about other
+/// keys.
 const INVALID_KEY: &str = "llmpool-check-invalid-key";
 
-/// The result of checking the keys of a model.
+/// The result of checking all keys of a model with [`OpenAiCompatible::check_keys`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ModelCheck {
-    /// The URL of the model list. The values of its query parameters except `api-version` are replaced by `…`, because they may contain a
-    /// key.
+    /// The URL of the model list. The value of every query parameter except `api-version` is replaced by `…`,
+    /// because the value may contain a key.
     pub url: String,
-    /// A base URL to try instead of the configured one. `None` if a model list was found, or if no better URL can be guessed.
+    /// A base URL to try instead of the configured one. Set if no key found a model list at the configured
+    /// URL, the responses suggest that the URL is wrong, and a correction can be guessed.
     pub suggested_base_url: Option<String>,
-    /// The results of checking the keys, in the order of the configuration.
+    /// The results for the individual keys, in the order in which the keys are configured.
     pub keys: Vec<KeyCheck>,
-    /// Groups of keys that share one account, according to the configuration or to response headers. Each group contains at least two keys.
+    /// Groups of keys that share one account, according to the configuration or to response headers. Each
+    /// group contains at least two keys.
     pub shared_accounts: Vec<Vec<KeyLabel>>,
 }
 
@@ -52,104 +59,118 @@ pub struct ModelCheck {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct KeyCheck {
-    /// The label of the key.
+    /// The label of the checked key.
     pub key: KeyLabel,
     /// Whether the provider accepts the key.
     pub outcome: KeyCheckOutcome,
-    /// The HTTP status of the response. `None` if no response was received.
+    /// The HTTP status of the response. `None` if no complete response was received.
     pub status: Option<u16>,
     /// The provider's error message, with keys masked. `None` if the provider sent no error message.
     pub provider_message: Option<String>,
-    /// The ids of the models that the key can list; `None` if no model list was received.
+    /// The ids in the model list that the provider sent for this key. `None` if the provider sent no model
+    /// list.
     pub models: Option<Vec<String>>,
-    /// The rate limits in the response headers. `None` if the headers contain no rate limits.
+    /// The rate limits that the response headers report. `None` if the headers report none, or if the request
+    /// failed.
     pub limits: Option<LimitSnapshots>,
-    /// The time from the start of the request to the end of the response or the failure.
+    /// The time from the start of the request until the response was complete or the request failed.
     pub elapsed: Duration,
     account: Option<String>,
 }
 
 impl KeyCheck {
-    /// Returns whether the key's model list contains `model`, or `None` if no model list was received.
+    /// Returns whether the model list that the provider sent for this key contains `model`. `None` if the
+    /// provider sent no model list.
     pub fn lists(&self, model: &str) -> Option<bool> {
         let models = self.models.as_ref()?;
         Some(models.iter().any(|listed| listed == model))
     }
 }
 
-/// Whether the provider accepts a key.
+/// Whether the provider accepts a key, as far as a check can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyCheckOutcome {
-    /// The provider lists its models for this key but not for an invalid key.
+    /// The provider accepts the key: it sends its model list for this key but not for an invalid key.
     Accepted,
-    /// The provider rejects the key, because it is invalid or out of quota.
+    /// The provider rejects the key, because the key is invalid or its account is out of quota.
     Rejected(FailureKind),
-    /// The check does not show whether the provider accepts the key. A short billed call shows it: see [`OpenAiCompatible::check_call`].
+    /// The check does not show whether the provider accepts the key. To find out, make a short billed call
+    /// with [`OpenAiCompatible::check_call`].
     Inconclusive(Inconclusive),
-    /// The provider did not respond.
+    /// The provider did not send a complete response, because the connection failed or the check timed out.
     Unreachable(FailureKind),
 }
 
 /// The reason why a check does not show whether the provider accepts a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inconclusive {
-    /// The provider lists its models for invalid keys too.
+    /// The provider sends its model list for any key, even an invalid key.
     AcceptsAnyKey,
     /// The provider has no model list at this URL: the status is 404, 405 or 501.
     NoModelList,
-    /// The key is not allowed to list models, but may be allowed to call them.
+    /// The provider does not allow the key to list models, but may allow the key to call them.
     ListingForbidden,
-    /// The key is rate limited.
+    /// A rate limit of the provider refused the request.
     RateLimited,
-    /// The provider responded with a server error.
+    /// The provider failed or is overloaded: it responded with a 5xx status, for example.
     ServerError,
-    /// The response is not a model list.
+    /// The response is neither a model list nor an error that says whether the key is valid.
     UnexpectedResponse,
 }
 
-/// The result of a short streamed call.
+/// The result of a short streamed call with one key, made by [`OpenAiCompatible::check_call`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct CallCheck {
-    /// The label of the key.
+    /// The label of the key that was used for the call.
     pub key: KeyLabel,
-    /// Why the call failed; `None` if it succeeded.
+    /// The kind of failure. `None` if the call succeeded.
     pub failure: Option<FailureKind>,
     /// The HTTP status of the response. `None` if no response was received.
     pub status: Option<u16>,
     /// The provider's error message, with keys masked. `None` if the provider sent no error message.
     pub provider_message: Option<String>,
-    /// The number of received stream events with content. 0 if the call failed before the first content.
+    /// The number of received stream events that contain content. 0 if the call failed before the first
+    /// content.
     pub content_events: usize,
-    /// How the provider handles `stream_options`.
+    /// Whether the stream reported the token usage, which the call requests with `stream_options`.
     pub stream_usage: StreamUsage,
-    /// The rate limits in the response headers. `None` if the headers contain no rate limits.
+    /// The rate limits that the response headers report. `None` if the headers report none, or if no response
+    /// was received.
     pub limits: Option<LimitSnapshots>,
-    /// The time from the start of the request to the first content. `None` if no content was received.
+    /// The time from sending the request to the first content of the stream. `None` if no content was
+    /// received.
     pub time_to_first_content: Option<Duration>,
 }
 
-/// How a provider handles `stream_options: {"include_usage": true}`.
+/// How a provider handles `stream_options: {"include_usage": true}`, which requests the token usage at the
+/// end of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StreamUsage {
-    /// The call failed before it showed how the provider handles the parameter.
+    /// Not known, because the call failed before the end of the stream.
     #[default]
     Unknown,
     /// The stream reported the token usage of the call.
     Reported,
-    /// The provider accepted `stream_options.include_usage`, but the stream reported no token usage.
+    /// The call succeeded, but the stream reported no token usage.
     Ignored,
-    /// The provider rejected `stream_options.include_usage`. Later calls of the model omit `stream_options`.
+    /// The provider rejected `stream_options.include_usage`. From now on, the library no longer adds
+    /// `stream_options` to calls of this model.
     Rejected,
 }
 
 impl OpenAiCompatible {
-    /// Checks every key of the model without billed requests. Requests the model list once with each key, with at most eight requests at a
-    /// time. If any key can list the models, requests the list once more with an invalid key. Each request fails after `timeout`.
+    /// Checks every key of the model by requesting the model list, for which providers do not bill.
     ///
-    /// For models with the same base URL and keys, only [`KeyCheck::lists`] differs, so checking one of these models is enough.
+    /// At most eight requests run at a time, and each request fails after `timeout`. If any key can list the
+    /// models, the list is also requested with an invalid key. If that request succeeds, the result of every
+    /// accepted key changes to [`Inconclusive::AcceptsAnyKey`].
     ///
-    /// Takes no permit and changes no key's state. Dropping the future ends the check.
+    /// Models with the same base URL and the same keys give the same result, so checking one of these models
+    /// is enough: call [`KeyCheck::lists`] with the name of each model.
+    ///
+    /// The requests neither wait for the configured limits nor count towards them, and they change no key's
+    /// state. Dropping the future ends the check.
     pub async fn check_keys(&self, timeout: Duration) -> ModelCheck {
         let target = self.target();
         let mut keys = Vec::new();
@@ -173,9 +194,11 @@ impl OpenAiCompatible {
         }
     }
 
-    /// Makes one short streamed call with a key. The provider bills this call. Returns `None` if the model has no key with this label.
+    /// Makes one short streamed call with the key that has this label. The provider bills the call. Returns
+    /// `None` if the model has no such key.
     ///
-    /// Takes no permit and changes no key's state. Dropping the future ends the call.
+    /// The call fails after `timeout`. The call neither waits for the configured limits nor counts towards
+    /// them, and changes no key's state. Dropping the future ends the call.
     pub async fn check_call(&self, key: &KeyLabel, timeout: Duration) -> Option<CallCheck> {
         let target = self.target();
         let id = *target
@@ -223,8 +246,8 @@ impl OpenAiCompatible {
     }
 }
 
-/// Returns another base URL to try, if no key found a model list at the configured base URL. `None` if a list was found or no better URL
-/// can be guessed.
+/// Returns a base URL to try instead of the configured one. Returns `None` if any key found a model list, if
+/// a problem other than a wrong URL may be the cause, or if no correction can be guessed.
 fn suggested_base_url(target: &Target, keys: &[KeyCheck]) -> Option<String> {
     let has_no_list = |key: &KeyCheck| {
         matches!(
@@ -288,14 +311,14 @@ fn outcome_of(failure: &Failure) -> KeyCheckOutcome {
     })
 }
 
-/// A successful response to a request for the model list.
+/// The headers and the content of a successful response to a model list request.
 struct ModelListResponse {
     headers: HeaderMap,
-    /// The ids of the models; `None` if the body is not a model list.
+    /// The ids of the models. `None` if the response body is not a model list.
     models: Option<Vec<String>>,
 }
 
-/// Returns whether the provider lists its models for an invalid key.
+/// Returns whether the provider sends its model list even for an invalid key.
 async fn lists_for_any_key(target: &Target, timeout: Duration) -> bool {
     let add_key = |headers: &mut HeaderMap| target.add_foreign_key(headers, INVALID_KEY);
     let response = list_models(target, add_key, timeout).await;
@@ -374,7 +397,8 @@ async fn call(
     Ok(())
 }
 
-/// Returns the rate limits and the account name in the headers of a response.
+/// Returns the rate limits and the account name that response headers report. Returns `None` for a value that
+/// the headers do not report.
 fn parse_limit_headers(headers: &HeaderMap) -> (Option<LimitSnapshots>, Option<String>) {
     let headers = headers
         .iter()
@@ -383,7 +407,8 @@ fn parse_limit_headers(headers: &HeaderMap) -> (Option<LimitSnapshots>, Option<S
     (limits, account.map(str::to_owned))
 }
 
-/// Returns groups of keys that share an account, according to response headers or to the configuration. Omits groups of a single key.
+/// Returns the groups of at least two keys that share an account, according to the configuration or to
+/// response headers.
 fn shared_accounts(target: &Target, keys: &[KeyCheck]) -> Vec<Vec<KeyLabel>> {
     let configured: Vec<_> = target.provider.admission.with_limiter(|limiter| {
         let groups = target.keys.iter().map(|key| limiter.group_of(*key));
@@ -420,7 +445,8 @@ fn deadlines(timeout: Duration) -> CallDeadlines {
     }
 }
 
-/// Runs a small number of futures concurrently and returns their outputs in the order of the futures.
+/// Runs futures concurrently and returns their outputs in the order of `futures`. Suitable only for a few
+/// futures, because each wake-up polls all unfinished futures.
 async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut futures: Vec<_> = futures.map(Box::pin).collect();
     let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();

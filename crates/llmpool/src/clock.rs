@@ -1,7 +1,8 @@
-//! The only module that reads clocks and waits.
+//! Clocks and timers. No other module of this crate reads a clock or sleeps.
 //!
-//! All times come from tokio's clock, which tests can pause. The clock is monotonic, so adjusting the system clock has no effect.
-//! Wall-clock time is used only for state files, and for absolute times in responses without a `Date` header.
+//! All times come from tokio's clock, which tests can pause. This clock is monotonic, so adjusting the system
+//! time has no effect. The system time is used only for state files, and to interpret absolute times in
+//! responses that have no `Date` header.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +13,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use llmpool_core::time::Timestamp;
 use tokio::time::{Instant, Sleep};
 
-/// The longest single sleep of a [`Timer`], which sleeps again if its time has not come, because tokio limits the duration of a sleep.
+/// Maximum duration of one sleep of a [`Timer`], because tokio limits the duration of a sleep. A timer that
+/// is set further ahead sleeps several times.
 const MAX_SLEEP: Duration = Duration::from_secs(3600);
 
 fn origin() -> Instant {
@@ -20,18 +22,18 @@ fn origin() -> Instant {
     *ORIGIN.get_or_init(Instant::now)
 }
 
-/// Returns the current time, measured from an origin that is fixed for the process.
+/// Returns the current time, measured from the first use of the clock in this process.
 pub(crate) fn now() -> Timestamp {
     let origin = origin();
     Timestamp::ZERO + Instant::now().saturating_duration_since(origin)
 }
 
-/// Returns the wall-clock time as a duration since the Unix epoch.
+/// Returns the system time as a duration since the Unix epoch.
 pub(crate) fn wall_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// A timer whose time can be changed. A timer that was never set does not fire.
+/// A timer that can be set to another time at any moment. A timer without a time never fires.
 #[derive(Debug, Default)]
 pub(crate) struct Timer {
     at: Option<Timestamp>,
@@ -39,21 +41,22 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    /// Creates a timer that fires at `at`. With [`Timestamp::MAX`], the timer never fires.
+    /// Creates a timer that fires at `at`. If `at` is [`Timestamp::MAX`], the timer never fires.
     pub(crate) fn at(at: Timestamp) -> Self {
         let mut timer = Self::default();
         timer.set(at);
         timer
     }
 
-    /// Sets the time at which the timer fires. Takes effect at the next poll.
+    /// Sets the time at which the timer fires. The new time takes effect at the next poll.
     pub(crate) fn set(&mut self, at: Timestamp) {
         self.at = Some(at).filter(|at| *at != Timestamp::MAX);
     }
 
     /// Returns `Ready` once the timer's time has passed.
     ///
-    /// If the time is moved to a later one, the current sleep goes on and is extended when it ends, so moving the time costs nothing.
+    /// Setting the timer to a later time costs nothing: the current sleep continues, and is extended when it
+    /// ends.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };
         loop {
@@ -77,7 +80,6 @@ impl Timer {
     }
 }
 
-/// Sleeps until `at`.
 pub(crate) async fn sleep_until(at: Timestamp) {
     let mut timer = Timer::at(at);
     std::future::poll_fn(|cx| timer.poll(cx)).await;

@@ -1,4 +1,4 @@
-//! Calls of embedding models. Keys, limits and retries work as for chat calls.
+//! Calls to embedding models. Keys, limits and retries work as for chat calls.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,34 +32,35 @@ use crate::tokens;
 /// # }
 /// ```
 pub trait EmbeddingInterface: Send + Sync {
-    /// Sends a request and returns one vector for each text of the request's input.
+    /// Sends an embedding request and returns one vector per input text.
     ///
-    /// Fails if the answer has fewer or more vectors than the input has texts. Dropping the future closes the connection and releases the
-    /// key.
+    /// Fails if the number of vectors in the answer differs from the number of input texts. Dropping the
+    /// future closes the connection and releases the key.
     fn embed_with<'a>(
         &'a self,
         request: &'a EmbeddingRequest,
         options: &'a CallOptions,
     ) -> BoxFuture<'a, Result<EmbeddingAnswer, Error>>;
 
-    /// Sends a request with default options: see [`embed_with`](Self::embed_with).
+    /// Sends an embedding request with the default options: see [`embed_with`](Self::embed_with).
     fn embed<'a>(&'a self, request: &'a EmbeddingRequest) -> BoxFuture<'a, Result<EmbeddingAnswer, Error>> {
         self.embed_with(request, &DEFAULT_OPTIONS)
     }
 }
 
-/// The vectors for the texts of a request, and the report of the call.
+/// The answer to an embedding request: one vector per input text, and the report of the call.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct EmbeddingAnswer {
-    /// The provider's response.
+    /// The provider's response, which contains the vectors in the encoding that the provider chose.
     pub response: EmbeddingResponse,
-    /// The report of the call: attempts, waits and usage. Never serialised.
+    /// The report of the call: attempts, waiting time and token usage.
     pub report: CallReport,
 }
 
 impl EmbeddingAnswer {
-    /// Creates an answer with an empty report. For programs that implement [`EmbeddingInterface`] themselves.
+    /// Creates an answer with an empty report, for programs with their own implementation of
+    /// [`EmbeddingInterface`].
     pub fn new(response: EmbeddingResponse) -> Self {
         Self {
             response,
@@ -73,12 +74,13 @@ impl EmbeddingAnswer {
         self
     }
 
-    /// Returns the vectors in the order of the texts. Fails if a vector is neither a list of numbers nor a base64 string of 32-bit floats.
+    /// Returns the vectors in the order of the input texts. Fails if a vector is neither a list of numbers
+    /// nor a base64 string of 32-bit floats.
     pub fn vectors(&self) -> Result<Vec<Vec<f32>>, VectorError> {
         self.response.vectors()
     }
 
-    /// Returns the tokens that the call used: see [`CallReport::usage`].
+    /// Returns the number of tokens that the call used, if known: see [`CallReport::usage`].
     pub fn usage(&self) -> Option<&Usage> {
         self.report.usage.as_ref()
     }
@@ -130,7 +132,7 @@ macro_rules! impl_for_pointers {
 
 impl_for_pointers!(&T, Box<T>, Arc<T>);
 
-/// An embedding request, encoded once the target is known.
+/// An embedding request that can be encoded for any target.
 struct EmbeddingEncoder<'a>(&'a EmbeddingRequest);
 
 impl RequestEncoder for EmbeddingEncoder<'_> {

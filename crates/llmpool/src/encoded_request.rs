@@ -1,4 +1,4 @@
-//! Encoded requests, and the trait for encoding a request once its target is known.
+//! Encoded requests, and the trait of requests that can be encoded for any target.
 
 use bytes::Bytes;
 use serde::ser::{SerializeMap, Serializer};
@@ -9,20 +9,21 @@ use crate::target::Target;
 
 /// A request that can be encoded for any target.
 pub(crate) trait RequestEncoder: Sync {
-    /// Encodes the request in the API format of `target`. Fails if the format cannot express the request.
+    /// Encodes the request in the API format of `target`. Fails if that format cannot express the request.
     fn encode(&self, target: &Target) -> Result<EncodedRequest, Error>;
 }
 
-/// A request that is encoded for its target.
+/// A request in the form in which it is sent: the endpoint and the encoded body.
 #[derive(Clone, Debug)]
 pub(crate) struct EncodedRequest {
     pub(crate) endpoint: Endpoint,
     pub(crate) body: Bytes,
     /// Whether the request asks for a streamed answer.
     pub(crate) stream: bool,
-    /// Whether this library has added `stream_options` to the caller's request.
+    /// Whether the library added `stream_options` because the caller's request sets none.
     pub(crate) added_stream_options: bool,
-    /// Paths of the request fields that were left out, because the target's API format has no equivalent.
+    /// Paths of the request fields that the encoder left out, because the target's API format has no
+    /// equivalent.
     pub(crate) dropped: Vec<String>,
 }
 
@@ -38,7 +39,7 @@ impl EncodedRequest {
     }
 }
 
-/// An encoded request is sent unchanged to any target.
+/// Encoding an already encoded request returns the request unchanged, whatever the target.
 impl RequestEncoder for EncodedRequest {
     fn encode(&self, _: &Target) -> Result<EncodedRequest, Error> {
         Ok(self.clone())
@@ -47,8 +48,9 @@ impl RequestEncoder for EncodedRequest {
 
 type JsonMap<'a, 'b> = <&'a mut serde_json::Serializer<&'b mut Vec<u8>> as Serializer>::SerializeMap;
 
-/// Encodes a request body. The body contains the target's model, the fields that `write_fields` adds, and the target's `api_params` except
-/// those that are `reserved` or that the request sets itself (`has_field`).
+/// Encodes a request body as a JSON object: the name of the target's model, the fields that `write_fields`
+/// writes, and the target's default fields (`api_params`). Omits each default field whose name is in
+/// `reserved`, or for which `has_field` returns true because the request sets the field itself.
 pub(crate) fn encode_body(
     target: &Target,
     reserved: &[&str],

@@ -1,4 +1,4 @@
-//! The endpoints of a target and their URIs.
+//! The API endpoints of a target, and the URI of each endpoint.
 
 use http::Uri;
 use llmpool_core::api_format::ApiFormat;
@@ -6,17 +6,18 @@ use llmpool_core::api_format::ApiFormat;
 use crate::base_url::endpoint;
 use crate::error::Error;
 
-/// An endpoint of the provider's API.
+/// An API endpoint. The path of the endpoint is appended to the target's base URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
-    /// `chat/completions` or `responses`, depending on the target's API format.
+    /// The endpoint that generates answers: `chat/completions` or `responses`, depending on the target's API
+    /// format.
     Generation,
     Embeddings,
-    /// The list of models, which is requested with GET and without a body.
+    /// The endpoint that lists models. Its requests use GET and have no body.
     Models,
 }
 
-/// The URI of each endpoint of a target.
+/// The URIs of all endpoints of a target.
 pub(crate) struct EndpointUris {
     generation: Uri,
     embeddings: Uri,
@@ -24,7 +25,8 @@ pub(crate) struct EndpointUris {
 }
 
 impl EndpointUris {
-    /// Appends the path of each endpoint to the base URL. Fails if the base URL is invalid.
+    /// Creates the URIs by appending the path of each endpoint to the base URL. Fails if the base URL is
+    /// invalid.
     pub(crate) fn new(base_url: &str, format: ApiFormat) -> Result<Self, Error> {
         Ok(Self {
             generation: endpoint(base_url, format.path())?,

@@ -1,7 +1,8 @@
-//! The error of calls and configuration.
+//! The error type of calls and of the configuration.
 //!
-//! `Display` and `Debug` show key labels, but no key, no prompt and no text from the provider, because such a text may repeat a key or a
-//! prompt. The provider's message is available from [`Error::provider_message`] only.
+//! `Display` and `Debug` show key labels, but never a key, a prompt or a message from the provider, because
+//! such a message may repeat a key or a prompt. Only [`Error::provider_message`] returns the provider's
+//! message.
 
 use std::fmt;
 use std::time::Duration;
@@ -29,25 +30,29 @@ struct Inner {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// The kind of an error.
+/// The kind of an [`Error`], by which a program can decide how to react.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The configuration is invalid; the message names the place.
+    /// The configuration is invalid. The error message says where and why.
     Config,
-    /// The provider or model is not configured.
+    /// The requested provider or model is not in the configuration.
     UnknownModel,
-    /// The request cannot be sent to its target: the target's API format cannot express the request, or the request is larger than a limit
-    /// ever admits.
+    /// No attempt can ever be made with this request. The API of the model cannot express the request, the
+    /// request needs more than a limit admits at once, or no account is known to own all resources (such as
+    /// earlier responses) to which the request refers.
     Unsendable,
-    /// The call was not sent, because the configured limits would admit it only after its deadline.
+    /// No attempt was made, because the configured limits would admit the call only after its deadline, or
+    /// because too many calls are waiting.
     LimitReached,
-    /// The last attempt failed in this way or, if there was no attempt, no key is usable for this reason.
+    /// The last attempt failed with this kind of failure. If no attempt was made, every key or the target is
+    /// out of use for this reason.
     Attempt(FailureKind),
 }
 
 impl Error {
-    /// Creates an error. By convention the message is lower case, has no full stop, and contains no secret and no prompt.
+    /// Creates an error. By convention, the message starts with a lower-case letter, has no full stop at the
+    /// end, and contains no key and no part of a prompt.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -63,7 +68,8 @@ impl Error {
         }))
     }
 
-    /// Creates the error of a failed attempt. [`retry_in`](Self::retry_in) is the wait that the provider has requested, if any.
+    /// Creates the error of a failed attempt. If the provider said how long to wait,
+    /// [`retry_in`](Self::retry_in) returns that duration.
     pub(crate) fn from_failure(failure: Failure) -> Self {
         let mut error = Self::new(ErrorKind::Attempt(failure.kind), failure.kind.as_str());
         error.0.retry_in = failure.retry_after;
@@ -71,37 +77,38 @@ impl Error {
         error
     }
 
-    /// Adds the error that caused this one, for [`source`](std::error::Error::source).
+    /// Sets the underlying error, which [`source`](std::error::Error::source) returns.
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
-    /// Adds a help text that tells the user how to fix the error. The conventions of the message apply.
+    /// Sets the help text, which tells the user how to fix the error. The text follows the same conventions
+    /// as the message: see [`new`](Self::new).
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
         self
     }
 
-    /// Adds the path of the request field that is at fault.
+    /// Sets the path of the request field that is at fault, such as `messages[0].name`.
     pub(crate) fn with_param(mut self, param: impl Into<String>) -> Self {
         self.0.param = Some(param.into());
         self
     }
 
-    /// Adds the report of the call.
+    /// Sets the report of the call that failed.
     pub fn with_report(mut self, report: CallReport) -> Self {
         self.0.report = report;
         self
     }
 
-    /// Adds the time after which a retry can succeed, measured from the end of the call.
+    /// Sets how long to wait before a retry can succeed, measured from the end of the call.
     pub fn with_retry_in(mut self, retry_in: Duration) -> Self {
         self.0.retry_in = Some(retry_in);
         self
     }
 
-    /// Adds the part of the answer that was received before the stream failed.
+    /// Sets the part of the answer that was received before the stream failed.
     pub fn with_partial(mut self, partial: ChatCompletion) -> Self {
         self.0.partial = Some(Box::new(partial));
         self
@@ -112,9 +119,11 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns whether the same call can succeed later without a change to the request, the keys or the configuration.
+    /// Returns whether the same call can succeed later without a change to the request, the keys or the
+    /// configuration.
     ///
-    /// True for reached limits, throttled keys, exhausted quotas, overload, server errors, timeouts and broken connections.
+    /// Returns true after a reached limit, a throttled key, an exhausted quota, an overload or server error,
+    /// a timeout, or a broken connection.
     pub fn is_temporary(&self) -> bool {
         match self.0.kind {
             ErrorKind::LimitReached => true,
@@ -126,69 +135,78 @@ impl Error {
         }
     }
 
-    /// Returns the help text that tells the user how to fix the error, if there is one: for [`ErrorKind::UnknownModel`], the configured
-    /// models. `Display` does not contain this text.
+    /// Returns the help text, which tells the user how to fix the error. `None` if there is no help text. For
+    /// [`ErrorKind::UnknownModel`], the text usually lists the models to choose from. `Display` does not show
+    /// the help text.
     pub fn help(&self) -> Option<&str> {
         self.0.help.as_deref()
     }
 
-    /// Returns the HTTP status of the last attempt, or `None` if the attempt got no response.
+    /// Returns the HTTP status of the last attempt. `None` if that attempt got no response, or if no attempt
+    /// was made.
     pub fn status(&self) -> Option<u16> {
         self.0.failure.as_ref()?.status
     }
 
-    /// Returns the time after which a retry can succeed, measured from the end of the call, or `None` if that time is unknown.
+    /// Returns how long to wait before a retry can succeed, measured from the end of the call. `None` if that
+    /// is unknown.
     pub fn retry_in(&self) -> Option<Duration> {
         self.0.retry_in
     }
 
-    /// Returns the target's id, `provider/model`. Empty if the error does not belong to a call.
+    /// Returns the id of the target, `provider/model`. Empty if the error does not belong to a call.
     pub fn target(&self) -> &str {
         &self.0.report.target
     }
 
-    /// Returns the attempts whose request was handed to a connection, in the order in which they were made.
+    /// Returns the attempts that may have reached the provider, oldest first. Attempts whose request was
+    /// never written to a connection are not included.
     pub fn attempts(&self) -> &[AttemptReport] {
         &self.0.report.attempts
     }
 
-    /// Returns the report of the call; empty if the error does not belong to a call.
+    /// Returns the report of the call. Empty if the error does not belong to a call.
     pub fn report(&self) -> &CallReport {
         &self.0.report
     }
 
-    /// Returns the id that the provider gave to the last attempt (`x-request-id`), if any.
+    /// Returns the id that the provider gave to the last attempt, such as the value of the response header
+    /// `x-request-id`. `None` if the provider sent no id.
     pub fn request_id(&self) -> Option<&str> {
         self.0.failure.as_ref()?.request_id.as_deref()
     }
 
-    /// Returns the error code of the provider, such as `insufficient_quota`, or `None` if the provider sent none.
+    /// Returns the provider's error code, such as `insufficient_quota`. `None` if the provider sent no error
+    /// code.
     pub fn code(&self) -> Option<&str> {
         self.0.failure.as_ref()?.code.as_deref()
     }
 
-    /// Returns the path of the request field at fault, such as `messages[0].name`, if the provider or the translation names a field.
+    /// Returns the path of the request field that is at fault, such as `messages[0].name`. `None` if neither
+    /// the provider nor this library has named a field.
     ///
-    /// The path may contain text of the prompt: show it to the caller, but do not log it.
+    /// The path may contain words of the prompt: show the path to the caller, but do not log it.
     pub fn param(&self) -> Option<&str> {
         let provider_param = || self.0.failure.as_ref()?.param.as_deref();
         self.0.param.as_deref().or_else(provider_param)
     }
 
-    /// Returns the provider's error message with keys masked. The message may repeat the prompt: show it to the caller, but do not log it.
+    /// Returns the provider's error message, with keys masked. The message may repeat the prompt: show the
+    /// message to the caller, but do not log it.
     pub fn provider_message(&self) -> Option<&str> {
         self.0.failure.as_ref()?.message.as_deref()
     }
 
-    /// Returns the part of the answer that was received before the stream failed. `None` for errors of other calls.
+    /// Returns the part of the answer that was received before the stream failed. `None` if the error does
+    /// not come from [`ChatStream::into_response`](crate::ChatStream::into_response).
     pub fn partial(&self) -> Option<&ChatCompletion> {
         self.0.partial.as_deref()
     }
 }
 
 impl Error {
-    /// Returns the errors in a provider file, each with its location and a fix. `None` if this error has another cause. The text of this
-    /// error contains them all.
+    /// Returns the errors in an invalid provider file, each with its location and a fix. `None` if this error
+    /// has another cause. `Display` shows all of these errors too.
     pub fn provider_file_error(&self) -> Option<&ProviderFileError> {
         self.0.provider_file.as_ref()
     }
@@ -235,7 +253,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// Writes each attempt with its key and outcome. Writes consecutive equal attempts once, with their number.
+/// Writes the key and the outcome of each attempt. Writes consecutive attempts with the same key and outcome
+/// only once, followed by their number.
 fn write_attempts(f: &mut fmt::Formatter<'_>, report: &CallReport) -> fmt::Result {
     let count = report.attempts.len() + report.unsent.len();
     if count == 0 {

@@ -1,4 +1,5 @@
-//! One attempt: sends a request over a connection and reads the response up to the first content.
+//! One attempt of a call: sends a request over a connection and reads the response, up to the first content
+//! of a stream or to the end of another response.
 
 use std::time::Duration;
 
@@ -22,34 +23,37 @@ use crate::stream::{RawEvent, RawEventStream, StreamLimits};
 use crate::target::Target;
 use crate::transport::{self, Body, SendError};
 
-/// Maximum number of bytes that are read from the body of an error response.
+/// Number of bytes after which reading the body of an error response stops.
 const MAX_ERROR_BODY: usize = 64 << 10;
-/// Maximum number of bytes in the body of a plain (not streamed) response.
+/// Maximum size of the body of a response that is not streamed, in bytes.
 const MAX_BODY: usize = 256 << 20;
-/// Maximum time to read the body of an error response after its status was received.
+/// Maximum time for reading the body of an error response, measured from the arrival of the response head.
 const ERROR_BODY_GRACE: Duration = Duration::from_secs(5);
-/// Maximum number of bytes that are buffered before the first content of a stream. Copies of the request that the provider echoes in its
-/// first events are allowed in addition.
+/// Number of bytes of a stream that are buffered while waiting for its first content. Beyond this number, the
+/// stream is returned as if its first content had arrived. Copies of the request that the provider sends back
+/// do not count: see [`MAX_ECHOES`].
 const MAX_PREFIX: usize = 1 << 20;
-/// Maximum number of copies of the request before the first content: one in each of the events "created", "queued" and "in progress", and
-/// one more because the provider may escape characters differently.
+/// Maximum number of copies of the request that a stream may contain before its first content. The events
+/// "created", "queued" and "in progress" contain one copy each. A fourth is allowed because escape sequences
+/// may make the copies longer.
 const MAX_ECHOES: usize = 4;
-/// Maximum number of times, within one attempt, that a connection closes before the request is written and another connection is tried.
+/// Maximum number of connections that one attempt tries. The attempt moves on to the next connection if a
+/// connection closes before the request is written to it.
 const MAX_UNSENT: u32 = 8;
 
-/// Timeouts and total deadline of a call.
+/// The timeouts of a call, and the time at which the call must have ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallDeadlines {
     pub(crate) timeouts: Timeouts,
     pub(crate) deadline: Timestamp,
 }
 
-/// Successful result of an attempt.
+/// The response of a successful attempt.
 pub(crate) enum AttemptResponse {
-    /// The complete body of a response that is not streamed.
+    /// A response that is not streamed, with its complete body.
     Complete { head: ResponseHead, body: Bytes },
-    /// A stream that has reached its first content or terminal event: `prefix` contains the events that were read so far, and `events` the
-    /// remaining stream.
+    /// A streamed response that has reached its first content. `prefix` contains the events read so far,
+    /// including the first content or the end of the answer. `events` reads the rest of the stream.
     Stream {
         head: ResponseHead,
         prefix: Vec<RawEvent>,
@@ -57,7 +61,6 @@ pub(crate) enum AttemptResponse {
     },
 }
 
-/// Status and request id of a response.
 pub(crate) struct ResponseHead {
     pub(crate) status: u16,
     pub(crate) request_id: Option<String>,
@@ -71,8 +74,8 @@ impl AttemptResponse {
     }
 }
 
-/// Makes one attempt: sends the request and reads the response up to its first content. Marks the permit as used if the request was passed
-/// to a connection.
+/// Makes one attempt: sends the request and reads the response, up to the first content of a stream or to the
+/// end of another response. Marks the permit as used once the request is passed to a connection.
 pub(crate) async fn send_attempt(
     target: &Target,
     permit: &mut Permit,
@@ -130,7 +133,7 @@ pub(crate) async fn send_attempt(
     })
 }
 
-/// Sends the request and waits for the response head.
+/// Sends the request, marks the permit as used, and waits for the response head.
 async fn send(
     target: &Target,
     permit: &mut Permit,
@@ -156,10 +159,11 @@ async fn send(
     send_request(target, build, on_send, deadlines, sent_by, head_by).await
 }
 
-/// Sends a request and waits for the response head until `head_by`, after which the attempt fails with `late`.
+/// Opens or reuses a connection, sends a request, and waits for the response head. If the head has not
+/// arrived by the time `head_by`, fails with the kind of failure `late`.
 ///
-/// Calls `on_send` with `true` when the request is passed to a connection, and with `false` if that connection closes before it writes the
-/// request.
+/// Calls `on_send(true)` when the request is passed to a connection. If that connection closes before the
+/// request is written, calls `on_send(false)` and tries another connection.
 pub(crate) async fn send_request(
     target: &Target,
     request: impl Fn() -> Request<Full<Bytes>>,
@@ -226,8 +230,8 @@ pub(crate) fn http_request(
     request
 }
 
-/// Reads a stream up to its first content or terminal event, or until more than `max_prefix` bytes are buffered. An error up to this point
-/// is a failure of the attempt, which can be retried.
+/// Reads a stream until its first content, its end, or more than `max_prefix` bytes have been read. If the
+/// stream fails before that, the attempt fails, and the call can make another attempt.
 async fn first_content(
     head: ResponseHead,
     mut events: RawEventStream,
@@ -265,13 +269,14 @@ async fn first_content(
                     ..failure
                 });
             }
-            // The stream ended without a terminal event, so it was truncated: a terminal event returns in an arm above.
+            // The stream is truncated: an arm above would have returned at a terminal event.
             None => return Err(Failure::new(FailureKind::Truncated)),
         }
     }
 }
 
-/// Reads the complete body of a response that is not streamed.
+/// Reads the complete body of a response that is not streamed. Fails if the body exceeds [`MAX_BODY`] or
+/// arrives too slowly.
 pub(crate) async fn read_body(mut body: Body, deadlines: &CallDeadlines) -> Result<Bytes, Failure> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
@@ -306,7 +311,8 @@ pub(crate) async fn read_body(mut body: Body, deadlines: &CallDeadlines) -> Resu
     }
 }
 
-/// Returns a failure if the body of a response with a success status contains an error or is not JSON.
+/// Checks the body of a response with a success status. Fails if the body contains a provider error or does
+/// not look like JSON.
 fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), Failure> {
     if let Some(error) = provider_error::find_error_in_success(body) {
         let failure = llmpool_core::failure::classify_in_stream(&error);
@@ -335,7 +341,7 @@ fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), 
     })
 }
 
-/// Reads an error response and classifies it.
+/// Reads the body of an error response and classifies the failure.
 pub(crate) async fn read_failure(
     head: &response::Parts,
     mut body: Body,
@@ -343,7 +349,7 @@ pub(crate) async fn read_failure(
 ) -> Failure {
     let by = (clock::now() + ERROR_BODY_GRACE).min(deadlines.deadline);
     let mut text = BytesMut::new();
-    // If the body is incomplete or late, the failure is classified by the status alone.
+    // If the body is incomplete or late, only the status and the headers determine the failure.
     let _ = within(by, async {
         while text.len() < MAX_ERROR_BODY
             && let Some(Ok(piece)) = body.data().await
@@ -380,7 +386,7 @@ fn end_of(start: Timestamp, span: Option<Duration>) -> Timestamp {
     span.map_or(Timestamp::MAX, |span| start + span)
 }
 
-/// Returns the output of `future`, or `None` if the future is not ready at the time `by`.
+/// Returns the output of `future`, or `None` if the future is not ready by the time `by`.
 async fn within<T>(by: Timestamp, future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
     let mut timer = Timer::at(by);

@@ -1,7 +1,8 @@
-//! The option `fail_fast`: rejects a call while no key is usable.
+//! The call option `fail_fast`: the call fails as soon as no key is usable, instead of waiting until a key
+//! recovers.
 //!
-//! By default, a call waits until a key recovers. With `fail_fast`, the calls of a batch do not each wait for keys that the provider
-//! refuses.
+//! Useful for batches: without this option, every call of a batch waits until its deadline while the provider
+//! refuses all keys.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -16,11 +17,11 @@ use llmpool_core::time::Timestamp;
 use crate::clock;
 use crate::target::Target;
 
-/// The interval at which a waiting call checks whether a key is usable.
+/// How often a waiting call checks whether a key is usable.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Awaits `wait` as long as at least one key that the call may use is usable. Otherwise fails with the availability of the key that
-/// recovers first.
+/// Awaits `wait`, but fails as soon as none of the keys that the call may use is usable. The error is the
+/// state of the key that recovers first.
 pub(crate) async fn while_keys_are_usable<T>(
     target: &Arc<Target>,
     constraint: KeyConstraint,
@@ -34,7 +35,8 @@ pub(crate) async fn while_keys_are_usable<T>(
     .await
 }
 
-/// Resolves once no key of the target that the call may use is usable, with the availability of the key that recovers first.
+/// Waits until none of the keys that the call may use is usable. Returns the state of the key that recovers
+/// first.
 async fn keys_unusable(target: &Target, constraint: KeyConstraint) -> KeyAvailability {
     loop {
         if let Some(availability) = unusable_until(target, constraint) {
@@ -44,8 +46,9 @@ async fn keys_unusable(target: &Target, constraint: KeyConstraint) -> KeyAvailab
     }
 }
 
-/// Returns the availability of the key that recovers first. Returns `None` if a key is usable (a throttled key counts as usable) or has an
-/// attempt in flight, whose outcome may show that the key is usable.
+/// Returns the state of the key that recovers first, or `None` if at least one of the keys that the call may
+/// use is usable. A throttled key counts as usable. So does a key with an attempt in flight, because the
+/// attempt may succeed.
 fn unusable_until(target: &Target, constraint: KeyConstraint) -> Option<KeyAvailability> {
     target.provider.admission.with_limiter(|limiter| {
         let keys = limiter.keys_of(target.id).iter();

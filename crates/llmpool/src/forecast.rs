@@ -1,4 +1,5 @@
-//! Forecasts of traffic under the limits of models and their keys: see [`OpenAiCompatible::forecast`].
+//! Forecasts: simulations of traffic against the limits of models and keys. See
+//! [`OpenAiCompatible::forecast`].
 
 use std::sync::Arc;
 
@@ -17,26 +18,31 @@ use crate::provider::Provider;
 use crate::tokens;
 
 impl OpenAiCompatible {
-    /// Simulates the calls of `traffic` under the limits of this model and its keys. Sends no request. Assumes that the provider obeys the
-    /// limits and never fails.
+    /// Simulates the calls of `traffic` against the limits of this model and its keys, without sending a
+    /// request. Assumes that the provider has no stricter limits and that no attempt fails.
     ///
-    /// The forecast begins with the current state of the limits. Attempts that are active now stay active for the whole forecast, so use a
-    /// model without active calls. Blocks the thread during the simulation, for some seconds if there are millions of calls.
+    /// The simulation starts with the current state of the limits. Attempts in flight keep their concurrency
+    /// slots until the simulation ends, so call this function while the model has no calls in flight. The
+    /// simulation blocks the thread, for some seconds if `traffic` contains millions of calls.
     ///
     /// # Errors
     ///
-    /// If there are more than [`MAX_CALLS`] calls.
+    /// Fails if `traffic` contains more than [`MAX_CALLS`] calls.
     pub fn forecast(&self, traffic: &Traffic) -> Result<Forecast, TooManyCalls> {
         let mut forecasts = Self::forecast_together(&[(self.clone(), 1.0)], traffic)?;
         Ok(forecasts.pop().unwrap_or_default())
     }
 
-    /// Simulates the calls of `traffic` to several models together. Each model comes with its share of the calls, relative to the other
-    /// shares. Returns one forecast per model, in the order of `models`. Models of one provider share the keys that they have in common.
+    /// Simulates traffic that is split between several models, and returns one forecast per model, in the
+    /// order of `models`.
+    ///
+    /// The number beside each model is its share of the calls, relative to the other numbers: 3.0 and 1.0
+    /// give the first model three quarters of the calls. Models of one provider compete for the keys that
+    /// they have in common.
     ///
     /// # Errors
     ///
-    /// If there are more than [`MAX_CALLS`] calls.
+    /// Fails if `traffic` contains more than [`MAX_CALLS`] calls.
     pub fn forecast_together(
         models: &[(Self, f64)],
         traffic: &Traffic,

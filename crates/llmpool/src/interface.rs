@@ -1,4 +1,4 @@
-//! The interface to language models, with complete and with streamed answers.
+//! The trait [`LlmInterface`] of language models, and their answers: complete or streamed.
 
 use std::fmt;
 use std::pin::Pin;
@@ -19,17 +19,19 @@ use crate::report::CallReport;
 
 /// A language model that answers chat requests.
 ///
-/// Implemented by [`OpenAiCompatible`](crate::OpenAiCompatible) and [`OpenAiResponsesCompatible`](crate::OpenAiResponsesCompatible), and
-/// through references, `Box` and `Arc`. Programs that implement the trait themselves, for example in tests, write its four required
-/// methods.
+/// Implemented for [`OpenAiCompatible`](crate::OpenAiCompatible) and
+/// [`OpenAiResponsesCompatible`](crate::OpenAiResponsesCompatible), and for `&T`, `Box<T>` and `Arc<T>` of
+/// every implementation `T`. To implement the trait yourself, for tests for example, write the four methods
+/// that have no default.
 pub trait LlmInterface: Send + Sync {
-    /// Returns the model's name without its provider.
+    /// Returns the name of the model, without the name of its provider.
     fn model_name(&self) -> &str;
 
-    /// Returns the context window: the maximum number of tokens of a prompt and its answer together.
+    /// Returns the size of the context window: the maximum number of tokens in a prompt and its answer
+    /// together.
     fn context_window(&self) -> u32;
 
-    /// Sends a request and returns the complete answer.
+    /// Sends a chat request and returns the complete answer.
     ///
     /// Dropping the future closes the connection and releases the key.
     fn chat_with<'a>(
@@ -38,39 +40,42 @@ pub trait LlmInterface: Send + Sync {
         options: &'a CallOptions,
     ) -> BoxFuture<'a, Result<ChatResponse, Error>>;
 
-    /// Sends a request and returns the answer as a stream.
+    /// Sends a chat request and returns the answer as a stream.
     ///
-    /// The future resolves when the first content arrives. Failures before that are retried. Later failures are reported by the stream and
-    /// are never retried. Dropping the future or the stream closes the connection and releases the key.
+    /// The future resolves when the first content arrives. Failed attempts are retried before the first
+    /// content, but never after it: if the stream fails later, the stream returns an error. Dropping the
+    /// future or the stream closes the connection and releases the key.
     fn chat_stream_with<'a>(
         &'a self,
         request: &'a ChatRequest,
         options: &'a CallOptions,
     ) -> BoxFuture<'a, Result<ChatStream, Error>>;
 
-    /// Sends a request with default options: see [`chat_with`](Self::chat_with).
+    /// Sends a chat request with the default options: see [`chat_with`](Self::chat_with).
     fn chat<'a>(&'a self, request: &'a ChatRequest) -> BoxFuture<'a, Result<ChatResponse, Error>> {
         self.chat_with(request, &DEFAULT_OPTIONS)
     }
 
-    /// Opens a stream with default options: see [`chat_stream_with`](Self::chat_stream_with).
+    /// Sends a chat request with the default options and returns a stream: see
+    /// [`chat_stream_with`](Self::chat_stream_with).
     fn chat_stream<'a>(&'a self, request: &'a ChatRequest) -> BoxFuture<'a, Result<ChatStream, Error>> {
         self.chat_stream_with(request, &DEFAULT_OPTIONS)
     }
 }
 
-/// A complete answer, and the report of the call.
+/// A complete chat answer, and the report of the call.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ChatResponse {
-    /// The provider's response.
+    /// The answer in the Chat Completions format.
     pub completion: ChatCompletion,
-    /// The report of the call: attempts, waits and usage. Never serialised.
+    /// The report of the call: attempts, waiting time and token usage.
     pub report: CallReport,
 }
 
 impl ChatResponse {
-    /// Creates an answer with an empty report. For programs that implement [`LlmInterface`] themselves.
+    /// Creates an answer with an empty report, for programs with their own implementation of
+    /// [`LlmInterface`].
     pub fn new(completion: ChatCompletion) -> Self {
         Self {
             completion,
@@ -84,33 +89,35 @@ impl ChatResponse {
         self
     }
 
-    /// Returns the text of the first choice, with all text parts joined. Empty if there is no text.
+    /// Returns the text of the first choice: all text parts, joined. Empty if the choice contains no text.
     pub fn text(&self) -> String {
         self.completion.text()
     }
 
-    /// Returns the message of the first choice, to append to the conversation. `None` if `choices` is empty.
+    /// Returns the message of the first choice, which can be appended to the conversation. `None` if the
+    /// answer has no choice.
     pub fn message(&self) -> Option<&Message> {
         self.completion.first().map(|choice| &choice.message)
     }
 
-    /// Returns the tool calls of the first choice; empty if the model called no tool.
+    /// Returns the tool calls of the first choice. Empty if the model called no tool.
     pub fn tool_calls(&self) -> &[ToolCall] {
         self.message().map_or(&[], |message| &message.tool_calls)
     }
 
-    /// Parses the text of the first choice as JSON of type `T`: see [`parse_choice`](llmpool_core::structured::parse_choice).
+    /// Parses the text of the first choice as JSON of type `T`: see [`parse_reply`].
     #[cfg(feature = "structured")]
     pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, ReplyError> {
         parse_reply(&self.completion)
     }
 
-    /// Returns the reason why the first choice ended, if the provider reports one.
+    /// Returns why the model ended the first choice, such as `stop` or `length`. `None` if the provider
+    /// reports no reason.
     pub fn finish_reason(&self) -> Option<&FinishReason> {
         self.completion.first()?.finish_reason.as_ref()
     }
 
-    /// Returns the tokens that the call used: see [`CallReport::usage`].
+    /// Returns the number of tokens that the call used, if known: see [`CallReport::usage`].
     pub fn usage(&self) -> Option<&Usage> {
         self.report.usage.as_ref()
     }
@@ -148,23 +155,24 @@ macro_rules! impl_for_pointers {
 
 impl_for_pointers!(&T, Box<T>, Arc<T>);
 
-/// The chunks of a streamed answer. The stream ends after its first error.
+/// A stream of the chunks of one answer. After an error, the stream ends.
 ///
 /// Dropping the stream closes the connection and releases the key.
 pub struct ChatStream(Pin<Box<dyn ChunkSource>>);
 
-/// A stream of chunks that also reports on its call.
+/// A stream of chunks that can also return the report of its call.
 pub(crate) trait ChunkSource: Stream<Item = Result<ChatChunk, Error>> + Send {
     fn report(&self) -> CallReport;
 }
 
 impl ChatStream {
-    /// Creates a stream from `chunks`, with an empty report. For programs that implement [`LlmInterface`] themselves.
+    /// Creates a stream from `chunks` with an empty report, for programs with their own implementation of
+    /// [`LlmInterface`].
     pub fn new(chunks: impl Stream<Item = Result<ChatChunk, Error>> + Send + 'static) -> Self {
         Self::with_report(chunks, CallReport::default())
     }
 
-    /// Creates a stream from `chunks`, with the given report.
+    /// Creates a stream from `chunks`, for which [`report`](Self::report) returns `report`.
     pub fn with_report(
         chunks: impl Stream<Item = Result<ChatChunk, Error>> + Send + 'static,
         report: CallReport,
@@ -184,12 +192,13 @@ impl ChatStream {
         std::future::poll_fn(|cx| self.0.as_mut().poll_next(cx)).await
     }
 
-    /// Returns the report of the call so far. The report is complete once the stream has ended.
+    /// Returns what is known about the call so far. The report is complete once the stream has ended.
     pub fn report(&self) -> CallReport {
         self.0.report()
     }
 
-    /// Returns the next piece of text of the first choice, or `None` at the end of the stream. Skips chunks without text.
+    /// Returns the text of the next chunk that adds text to the first choice, or `None` at the end of the
+    /// stream.
     pub async fn next_text(&mut self) -> Option<Result<String, Error>> {
         loop {
             match self.next().await? {
@@ -206,7 +215,8 @@ impl ChatStream {
 
     /// Reads the stream to its end and returns the complete answer.
     ///
-    /// If the stream fails, the error contains the part of the answer that was received: see [`Error::partial`].
+    /// If the stream fails, the error contains the part of the answer that was received before: see
+    /// [`Error::partial`].
     pub async fn into_response(mut self) -> Result<ChatResponse, Error> {
         let mut assembler = Assembler::new();
         while let Some(chunk) = self.next().await {

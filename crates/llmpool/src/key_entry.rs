@@ -7,17 +7,18 @@ use crate::secrets::Secret;
 /// The configuration of one API key.
 #[derive(Clone, Debug)]
 pub struct KeyEntry {
-    /// The key itself.
+    /// The API key.
     pub secret: Secret,
-    /// The weight and the limits of the key.
+    /// The limits of the key, and its weight in load balancing.
     pub limits: KeyLimits,
-    /// The name of the account to which the key belongs, or `None` if the account is unknown. Keys of one provider with the same account
-    /// name share one quota: all limits except `max_concurrency` apply to these keys together.
+    /// The name of the account to which the key belongs, or `None` if the account is unknown. Keys of one
+    /// provider with the same account name share one quota: each limit except `max_concurrency` applies to
+    /// these keys together.
     pub quota_group: Option<String>,
 }
 
 impl KeyEntry {
-    /// Sets the limits of the key.
+    /// Sets the limits of the key. Keeps its weight in load balancing.
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits.limits = limits;
         self

@@ -1,4 +1,4 @@
-//! A pool of API keys that leases the least loaded healthy key.
+//! A pool of API keys, which models share and which can lease keys to other code.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,22 +16,23 @@ use crate::limits::{Permit, SharedAdmission};
 use crate::provider::{ApiKey, Provider};
 use crate::secrets::{KeyLabel, Secret};
 
-/// The API keys of one provider. Each key has one health state and one number of attempts in flight, shared by all models that use the
-/// pool.
+/// A pool of the API keys of one provider. All models that use the pool share the health of each key and its
+/// number of attempts in flight.
 ///
-/// A clone is a handle to the same pool. Separately created pools share nothing, even if they have the same provider id.
+/// A clone is a handle to the same pool. Separately created pools share nothing, even if they have the same
+/// provider id.
 #[derive(Clone)]
 pub struct ApiKeyPool {
     pub(crate) provider: Arc<Provider>,
-    /// The target without limits to which leases are charged.
+    /// A target without limits of its own, for which leases are granted.
     bare: TargetId,
 }
 
 impl ApiKeyPool {
-    /// Creates a pool of keys without limits. A key that occurs several times is added once.
+    /// Creates a pool of keys without limits. Adds duplicate keys only once.
     ///
-    /// Fails if `keys` is empty, or if a key is empty or not a valid header value. The error names the key by its position, starting at 1,
-    /// and never contains the key.
+    /// Fails if `keys` is empty, or if a key is empty or cannot be sent in a header. The error names the
+    /// invalid key by its position, starting at 1, and never contains the key.
     pub fn new(
         provider_id: impl Into<String>,
         keys: impl IntoIterator<Item = impl Into<Secret>>,
@@ -42,9 +43,10 @@ impl ApiKeyPool {
         )
     }
 
-    /// Creates a pool of keys with limits and weights. If a key occurs several times, its first limits apply.
+    /// Creates a pool of keys with limits and weights. Adds duplicate keys only once, with the limits of the
+    /// first.
     ///
-    /// Fails as [`new`](Self::new) does, and also if a key's `rpm` is 0.
+    /// Fails in the same cases as [`new`](Self::new), and if the `rpm` of a key is 0.
     pub fn with_limits(
         provider_id: impl Into<String>,
         keys: impl IntoIterator<Item = (Secret, KeyLimits)>,
@@ -57,9 +59,10 @@ impl ApiKeyPool {
         Self::from_entries(provider_id, entries)
     }
 
-    /// Creates a pool of keys with limits, some of which may share an account: see [`KeyEntry::quota_group`].
+    /// Creates a pool from key entries. An entry can name an account, which its key shares with other keys:
+    /// see [`KeyEntry::quota_group`].
     ///
-    /// Fails as [`with_limits`](Self::with_limits) does.
+    /// Fails in the same cases as [`with_limits`](Self::with_limits).
     pub fn from_entries(
         provider_id: impl Into<String>,
         keys: impl IntoIterator<Item = KeyEntry>,
@@ -77,7 +80,10 @@ impl ApiKeyPool {
                 continue;
             }
             let (Some(authorization), Some(bare)) = (secret.bearer(), secret.bare()) else {
-                let problem = format!("key {} is empty or cannot be sent in a header", position + 1);
+                let problem = format!(
+                    "key {} is empty or contains a space, a control character or a non-ASCII character",
+                    position + 1
+                );
                 return Err(Error::new(ErrorKind::Config, problem));
             };
             limits
@@ -111,34 +117,36 @@ impl ApiKeyPool {
         })
     }
 
-    /// Returns the provider's id.
+    /// Returns the id of the provider.
     pub fn provider_id(&self) -> &str {
         &self.provider.id
     }
 
-    /// Returns the number of keys.
+    /// Returns the number of keys in the pool. Duplicate keys count once.
     pub fn len(&self) -> usize {
         self.provider.keys.len()
     }
 
-    /// Returns `false`: a pool has at least one key.
+    /// Returns `false`, because a pool contains at least one key.
     pub fn is_empty(&self) -> bool {
         self.provider.keys.is_empty()
     }
 
-    /// Returns the state of every key and its number of attempts in flight.
+    /// Returns the status of every key: its state, load and limits.
     pub fn status(&self) -> Vec<KeyStatus> {
         self.provider.key_status(None, self.key_ids())
     }
 
-    /// Enables or disables a key. Enabling also clears its cooldown. Attempts in flight continue. Waiting calls may use the other keys.
-    /// Returns whether the pool has a key with this label.
+    /// Enables or disables the key with this label. Returns false if the pool has no such key.
+    ///
+    /// Enabling a key also ends its cooldown. Disabling a key does not affect its attempts in flight. Calls
+    /// that wait for the key may use the other keys.
     pub fn set_enabled(&self, label: &KeyLabel, enabled: bool) -> bool {
         self.provider.set_enabled(label, enabled)
     }
 
-    /// Leases the least loaded healthy key. The lease occupies one concurrency slot of the key until the lease is dropped. Returns `None`
-    /// if no key is available at the moment.
+    /// Leases the least loaded healthy key. The lease occupies one concurrency slot of the key until the
+    /// lease is dropped. Does not wait: returns `None` if no key is available at the moment.
     pub fn least_loaded_key(&self) -> Option<KeyLease> {
         let request = AcquireRequest {
             ticket: Ticket(u64::MAX),
@@ -162,7 +170,7 @@ impl ApiKeyPool {
     }
 }
 
-/// A lease of a key. Dropping the lease frees its concurrency slot.
+/// A lease of an API key. Occupies one concurrency slot of the key until the lease is dropped.
 pub struct KeyLease {
     provider: Arc<Provider>,
     key: KeyId,
@@ -175,7 +183,7 @@ impl KeyLease {
         &self.provider.key(self.key).secret
     }
 
-    /// Returns the label that identifies the key in output.
+    /// Returns the label of the leased key.
     pub fn label(&self) -> &KeyLabel {
         &self.provider.key(self.key).label
     }

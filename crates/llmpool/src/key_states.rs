@@ -16,11 +16,13 @@ use crate::stored_state::{
 use crate::{clock, random};
 
 impl Providers {
-    /// Saves the states of all keys to a file. The file records which keys are disabled, when the cooldown of each key ends, and which key
-    /// created each resource, such as a stored response, to which later requests may refer. The file also records the number of attempts in
-    /// flight and the state of the rate limits, for [`saved_status`](Self::saved_status).
+    /// Saves the states of all keys to a file: which keys are disabled, when the cooldown of each key ends,
+    /// and which key created which resource, such as a stored response. After a restart,
+    /// [`load_key_states`](Self::load_key_states) restores these states.
     ///
-    /// The file is replaced as a whole. Only the file's owner can read it. The file contains neither keys nor key labels.
+    /// The file also contains the number of attempts in flight and the state of the rate limits, which
+    /// [`saved_status`](Self::saved_status) reads. The file contains neither keys nor key labels. On Unix,
+    /// only its owner can read it. An existing file is replaced atomically.
     pub fn save_key_states(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         let wall_now = clock::wall_now();
         let salt = format!(
@@ -46,12 +48,13 @@ impl Providers {
         state.write(path.as_ref())
     }
 
-    /// Loads the key states that [`save_key_states`](Self::save_key_states) saved: cooldowns, disabled keys, and which key created which
-    /// resource. Ignores keys that are no longer configured. A key whose cooldown has ended in the meantime is probed before it is used in
+    /// Restores the key states that [`save_key_states`](Self::save_key_states) saved: cooldowns, disabled
+    /// keys, and which key created which resource. Ignores keys that are no longer configured. If the
+    /// cooldown of a key has ended in the meantime, a single attempt tests the key before calls use it in
     /// parallel.
     ///
-    /// Returns the number of keys whose state was loaded, which is 0 if the file does not exist. Fails if the file cannot be read or is not
-    /// a state file.
+    /// Returns the number of keys whose state was restored. Returns 0 if the file does not exist. Fails if
+    /// the file cannot be read or is not a state file.
     pub fn load_key_states(&self, path: impl AsRef<Path>) -> Result<usize, Error> {
         let Some(state) = StoredState::read(path.as_ref())? else {
             return Ok(0);
@@ -80,7 +83,8 @@ impl Providers {
     }
 }
 
-/// Returns the fingerprints of all keys of a provider, in the order of their ids.
+/// Returns the fingerprint of each key of a provider, in the order of the key ids. Fingerprints with
+/// different salts differ.
 fn fingerprints(provider: &Provider, salt: &str) -> Vec<String> {
     let keys = provider.keys.iter();
     keys.map(|key| fingerprint(&key.secret, salt)).collect()
@@ -152,7 +156,7 @@ fn load_key(provider: &Provider, id: KeyId, key: &StoredKey, wall_now: Duration)
         return;
     };
     let remaining = Duration::from_millis(key.until.unwrap_or_default()).saturating_sub(wall_now);
-    // A cooldown that has ended is loaded too, so that the key is probed before it is used in parallel.
+    // A cooldown that has ended is restored too, so that one attempt tests the key before others use it.
     provider
         .admission
         .set_cooldown(id, reason, clock::now() + remaining);

@@ -1,4 +1,4 @@
-//! The states of keys, for operators.
+//! The status of API keys, for reports and metrics.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,40 +11,48 @@ use crate::secrets::KeyLabel;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct KeyStatus {
-    /// The key's label: its position and fingerprint, never the key itself.
+    /// The label of the key: its position and fingerprint, but not the key itself.
     pub label: KeyLabel,
-    /// Whether the key is usable and, if not, the reason.
+    /// Whether the key is usable and, if not, why.
     pub state: KeyState,
-    /// The time until the key is used again or probed by one attempt. `None` if the key is healthy, being probed, or disabled.
+    /// The time until the key may be used again. A single attempt may have to test the key first. `None` if
+    /// the key is healthy or disabled, or if an attempt is testing the key now.
     pub retry_in: Option<Duration>,
-    /// The number of attempts in flight.
+    /// The number of attempts in flight that use the key, including leases.
     pub in_flight: u32,
-    /// The maximum number of requests per minute that the configuration sets for the key, or for the account to which the key belongs; the
-    /// stricter of the two. `None` if there is no limit.
+    /// The maximum number of requests per minute in the configuration: the stricter of the limits of the key
+    /// and of its account. `None` if neither has such a limit.
     pub configured_per_minute: Option<f64>,
-    /// The maximum number of requests per minute that the provider's responses reveal. `None` if the responses reveal no limit.
+    /// The maximum number of requests per minute that the provider allows, as far as its responses show.
+    /// `None` if the responses show no limit.
     pub observed_per_minute: Option<f64>,
-    /// The other keys that share a quota with this key, according to the configuration or to response headers.
+    /// The labels of the other keys that share a quota with this key, according to the configuration or to
+    /// response headers.
     pub shares_with: Vec<KeyLabel>,
 }
 
-/// Whether a key is in use, and if not, why.
+/// Whether a key is usable and, if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyState {
     /// The key is usable.
     Healthy,
-    /// The key or its account has exceeded a rate limit. The key is used again once `retry_in` has passed.
+    /// The key or its account has exceeded a rate limit. Once [`KeyStatus::retry_in`] has passed, the key may
+    /// be used again.
     Throttled,
-    /// The account of the key is out of quota. One attempt probes the key once `retry_in` has passed.
+    /// The account of the key is out of quota. Once [`KeyStatus::retry_in`] has passed, one attempt tests the
+    /// key.
     NoQuota,
-    /// The provider rejects the key. One attempt probes the key once `retry_in` has passed.
+    /// The provider rejects the key. Once [`KeyStatus::retry_in`] has passed, one attempt tests the key.
     Invalid,
-    /// The provider rejects the key for this model. One attempt probes the key once `retry_in` has passed.
+    /// The provider rejects the key for this model only. Once [`KeyStatus::retry_in`] has passed, one attempt
+    /// tests the key with this model.
     Forbidden,
-    /// One attempt is probing the key. Its outcome decides whether the key is usable.
+    /// After a cooldown, one attempt is testing the key. The outcome of that attempt decides whether the key
+    /// becomes usable.
     Probing,
-    /// An operator or a configured status policy has disabled the key.
+    /// The key was disabled by an operator, or because the configuration disables keys after a certain HTTP
+    /// status.
     Disabled,
 }
 

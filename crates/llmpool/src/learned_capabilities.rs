@@ -1,11 +1,11 @@
-//! Properties of a target that its answers reveal.
+//! What the library learns about a target from its answers: whether it supports `stream_options`, and how
+//! long its answers are.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use llmpool_core::estimate::OutputLengths;
 
-/// The properties of a target that its answers have revealed so far.
 #[derive(Debug, Default)]
 pub(crate) struct LearnedCapabilities {
     rejects_stream_options: AtomicBool,
@@ -13,22 +13,23 @@ pub(crate) struct LearnedCapabilities {
 }
 
 impl LearnedCapabilities {
-    /// Returns whether `stream_options` may be added to a request that does not set them. True until the target rejects them.
+    /// Returns whether the library may add `stream_options` to a request that does not set them. Returns true
+    /// until the target has rejected `stream_options`.
     pub(crate) fn accepts_stream_options(&self) -> bool {
         !self.rejects_stream_options.load(Ordering::Relaxed)
     }
 
-    /// Records that the target rejects `stream_options`.
+    /// Records that the target rejects `stream_options`, so that the library no longer adds them.
     pub(crate) fn reject_stream_options(&self) {
         self.rejects_stream_options.store(true, Ordering::Relaxed);
     }
 
-    /// Records the length of an answer in tokens.
     pub(crate) fn record_answer_length(&self, tokens: u32) {
         self.answer_lengths().record(tokens);
     }
 
-    /// Returns the 95th percentile of the lengths of recent answers in tokens, or `None` before 20 answers are recorded.
+    /// Returns the 95th percentile of the lengths of recent answers, in tokens. Returns `None` until 20
+    /// answers are recorded.
     pub(crate) fn p95_answer_length(&self) -> Option<u32> {
         self.answer_lengths().p95()
     }

@@ -1,7 +1,7 @@
-//! A client for OpenAI-compatible providers and the Responses API.
+//! A client for the Chat Completions, Responses and embeddings APIs of OpenAI-compatible providers.
 //!
-//! It shares the load among several API keys, keeps within their rate limits, retries only what can succeed, and reports the usage of
-//! every call.
+//! The client spreads calls over several API keys, keeps within their rate limits, retries a failure only if
+//! a retry can succeed, and reports the token usage of every call.
 //!
 //! ```no_run
 //! use llmpool::chat::ChatRequest;
@@ -20,14 +20,14 @@
 //! | task | start with |
 //! |---|---|
 //! | load providers and models from a file, the environment or code | [`Providers`], [`Providers::builder`] |
-//! | put a model over a pool of keys | [`ApiKeyPool`], [`OpenAiCompatible::builder`] |
-//! | send a chat, as one answer or as a stream | [`LlmInterface::chat`], [`LlmInterface::chat_stream`], [`chat`] |
+//! | create a model that uses a pool of keys | [`ApiKeyPool`], [`OpenAiCompatible::builder`] |
+//! | send a chat request, for a complete or a streamed answer | [`LlmInterface::chat`], [`LlmInterface::chat_stream`], [`chat`] |
 //! | use the Responses API | [`OpenAiResponsesCompatible`], [`responses`] |
 //! | create embeddings | [`EmbeddingInterface`], [`embeddings`] |
 //! | parse answers as a Rust type | module `structured` |
 //! | set a timeout, a trace id or a caller for one call | [`CallOptions`] |
-//! | handle errors, and learn when to retry | [`Error`], [`ErrorKind`] |
-//! | see which keys are in use | [`KeyStatus`], [`KeyState`] |
+//! | handle errors, and find out when to retry | [`Error`], [`ErrorKind`] |
+//! | see which keys are usable | [`KeyStatus`], [`KeyState`] |
 //! | limit the rate of other work | [`TokenBucket`] |
 //! | test keys and base URLs | [`check`] |
 //! | simulate traffic against the configured limits | [`forecast`] |
@@ -35,7 +35,8 @@
 //!
 //! # Runtime and cancellation
 //!
-//! Calls need a tokio runtime with timers and IO. Dropping a future or a stream of this crate closes its connection and releases its key.
+//! Calls need a tokio runtime with time and IO enabled. Dropping a future or a stream of this crate closes
+//! its connection and releases its key.
 //!
 //! # Features
 //!
@@ -43,9 +44,9 @@
 //!
 //! | feature | effect |
 //! |---|---|
-//! | `rustls` | connections to `https://` URLs, with rustls and the root certificates of the platform; without it, calls to such URLs fail |
-//! | `structured` | the module `structured`: JSON schemas of Rust types with schemars, and typed answers |
-//! | `tracing` | log records with the crate tracing, under the target `llmpool`; without it, nothing is logged |
+//! | `rustls` | connections to `https://` URLs, with rustls and the root certificates of the platform; without this feature, such connections fail |
+//! | `structured` | the module `structured`: JSON schemas for Rust types, made with schemars, and answers parsed as Rust types |
+//! | `tracing` | log records through the crate `tracing`, with the target `llmpool`; without this feature, nothing is logged |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

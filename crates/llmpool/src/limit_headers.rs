@@ -1,4 +1,5 @@
-//! Applies the headers of a response that report rate limits and the account of the key.
+//! Applies two facts from response headers: the rate limits of the key, and the account to which the key
+//! belongs.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -12,7 +13,8 @@ use crate::observe;
 use crate::provider::Provider;
 use crate::target::Target;
 
-/// Records the rate limits that the headers of a response report for the key, and detects keys that share an account.
+/// Records the rate limits that the response headers report for the key. Also detects which keys share an
+/// account.
 pub(crate) fn record(target: &Target, permit: &Permit, headers: &HeaderMap) {
     let Some(key) = permit.key() else { return };
     let headers = headers
@@ -38,7 +40,8 @@ pub(crate) fn record(target: &Target, permit: &Permit, headers: &HeaderMap) {
     }
 }
 
-/// Joins keys that were found to share an account into one quota group, so that the account's limits apply to all of these keys together.
+/// Puts keys that share an account into one quota group, so that the account's limits apply to these keys
+/// together. Does nothing if the keys already belong to one group.
 fn join_keys(provider: &Provider, keys: &[KeyId]) {
     let is_joined = provider.admission.with_limiter(|limiter| {
         let group = limiter.group_of(keys[0]);

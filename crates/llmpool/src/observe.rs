@@ -1,7 +1,9 @@
-//! The log records of this library. They contain key labels, kinds of failures and durations, but never a key, a prompt or a text from the
-//! provider.
+//! Writes the log records of this library.
 //!
-//! Without the feature `tracing`, nothing is recorded, and the arguments of records are not computed.
+//! A record contains key labels, failure kinds and durations. It never contains a key, a prompt or text that
+//! the provider sent.
+//!
+//! Without the feature `tracing`, this module records nothing and does not evaluate the arguments of records.
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
 use llmpool_core::limits::KeyId;

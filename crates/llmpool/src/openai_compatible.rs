@@ -43,23 +43,25 @@ impl OpenAiCompatible {
         &self.target.provider
     }
 
-    /// Returns the target's id, `provider/model`.
+    /// Returns the model's id in the form `provider/model`.
     pub fn id(&self) -> &str {
         &self.target.name
     }
 
-    /// Returns the base URL as configured. Its query may contain a key: see [`redacted_base_url`](Self::redacted_base_url).
+    /// Returns the base URL as configured. The query of the URL may contain a key. To display the URL, use
+    /// [`redacted_base_url`](Self::redacted_base_url).
     pub fn base_url(&self) -> &str {
         &self.target.base_url
     }
 
-    /// Returns the base URL for display. Replaces the values of all query parameters except `api-version` by `…`, because they may contain
-    /// a key.
+    /// Returns the base URL for display. The value of each query parameter except `api-version` is replaced
+    /// by `…`, because a query parameter may contain a key.
     pub fn redacted_base_url(&self) -> String {
         redacted(&self.target.base_url)
     }
 
-    /// Returns the state of the model's rate limit, or `None` if the model has no rate limit.
+    /// Returns the state of the token bucket that enforces the model's `rate_limit`. Returns `None` if no
+    /// `rate_limit` is configured, even if `rpm` is.
     pub fn rate_limit_status(&self) -> Option<RateLimitStatus> {
         token_bucket::status_of(&self.target.provider.admission, self.target.id)
     }
@@ -69,20 +71,23 @@ impl OpenAiCompatible {
         self.target.provider.admission.waiting(self.target.id)
     }
 
-    /// Fills the token bucket of the model's rate limit to its capacity, and clears the model's per-minute and per-day counters.
+    /// Resets the model's limits: fills the token buckets to capacity, and clears the counters of tokens per
+    /// minute and requests per day.
     pub fn reset_rate_limit(&self) {
         self.target.provider.admission.reset(self.target.id);
     }
 
-    /// Enables or disables the key with this label, for all models of the provider. Returns whether there is such a key.
+    /// Enables or disables the key with this label for all models of the provider. Returns whether the
+    /// provider has a key with this label.
     ///
-    /// Attempts in flight continue. Enabling a key ends all cooldowns of the key.
+    /// Attempts in flight continue. Enabling a key also ends the key's cooldowns, which are pauses after
+    /// refusals by the provider.
     pub fn set_key_enabled(&self, label: &KeyLabel, enabled: bool) -> bool {
         self.target.provider.set_enabled(label, enabled)
     }
 
-    /// Returns the state and load of each key of this model. Keys that the provider rejects for this model only are included as
-    /// [`Forbidden`](crate::KeyState::Forbidden).
+    /// Returns the state and load of each key of this model. The state of a key that the provider rejects
+    /// only for this model is [`Forbidden`](crate::KeyState::Forbidden).
     pub fn key_status(&self) -> Vec<KeyStatus> {
         let Target {
             provider, id, keys, ..

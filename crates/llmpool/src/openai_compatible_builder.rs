@@ -21,15 +21,18 @@ use crate::target_settings::TargetSettings;
 use crate::transport::{Connect, ConnectionPools};
 
 impl OpenAiCompatible {
-    /// Creates a model that uses the keys of `pool` and has no limits of its own. Models of one pool share the load and states of the keys.
+    /// Creates a model that uses the keys of `pool` and has no limits of its own. Models that are created
+    /// from the same pool share the state and the number of attempts in flight of each key.
     ///
-    /// `chat/completions` is appended to the base URL, so the base URL must include `/v1` if the provider's endpoints have it in their
-    /// path. Fails with [`ErrorKind::Config`] if the base URL is invalid.
+    /// Requests go to the base URL followed by `/chat/completions`. The base URL must therefore include the
+    /// provider's path prefix, which is usually `/v1`. Fails with [`ErrorKind::Config`] if the base URL is
+    /// invalid.
     pub fn new(pool: &ApiKeyPool, model: impl Into<String>, base_url: &str) -> Result<Self, Error> {
         Self::builder(pool, model, base_url).build()
     }
 
-    /// Returns a builder for a model that uses the keys of `pool`, to set limits and other settings.
+    /// Returns a builder for a model that uses the keys of `pool`. The builder sets limits and other
+    /// settings.
     pub fn builder(
         pool: &ApiKeyPool,
         model: impl Into<String>,
@@ -46,7 +49,8 @@ impl OpenAiCompatible {
     }
 }
 
-/// Builds an [`OpenAiCompatible`] or an [`OpenAiResponsesCompatible`](crate::OpenAiResponsesCompatible).
+/// A builder for an [`OpenAiCompatible`] or an
+/// [`OpenAiResponsesCompatible`](crate::OpenAiResponsesCompatible).
 ///
 /// ```
 /// use llmpool::{ApiKeyPool, Limits, OpenAiCompatible};
@@ -69,13 +73,13 @@ pub struct OpenAiCompatibleBuilder {
 }
 
 impl OpenAiCompatibleBuilder {
-    /// Replaces all settings. Default: [`TargetSettings::default`].
+    /// Replaces all settings of the model, including its limits. Default: [`TargetSettings::default`].
     pub fn settings(mut self, settings: TargetSettings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// Sets the limits of the model. Default: none.
+    /// Sets the limits of the model, which apply to all its keys together. Default: no limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
@@ -91,7 +95,7 @@ impl OpenAiCompatibleBuilder {
         self
     }
 
-    /// Restricts the model to these keys of the pool. Default: all keys.
+    /// Restricts the model to `keys`, which must be keys of the pool. Default: all keys of the pool.
     pub(crate) fn keys(mut self, keys: Vec<KeyId>) -> Self {
         self.keys = Some(keys);
         self
@@ -99,7 +103,7 @@ impl OpenAiCompatibleBuilder {
 
     /// Builds the model.
     ///
-    /// Fails with [`ErrorKind::Config`] if the base URL is invalid or a limit is 0.
+    /// Fails with [`ErrorKind::Config`] if the base URL is invalid or `rpm` is 0.
     pub fn build(self) -> Result<OpenAiCompatible, Error> {
         let Self {
             pool,
@@ -155,7 +159,8 @@ impl OpenAiCompatibleBuilder {
     }
 }
 
-/// Adds the headers that every request has, except the header with the key.
+/// Adds the headers `content-type`, `user-agent` and `host` to the configured headers. A configured
+/// `user-agent` is kept.
 fn default_headers(mut headers: HeaderMap, uri: &Uri) -> HeaderMap {
     const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("llmpool/", env!("CARGO_PKG_VERSION")));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

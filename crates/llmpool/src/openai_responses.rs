@@ -27,56 +27,62 @@ use crate::responses_encoder::ResponsesEncoder;
 
 /// A model of a provider with a Responses API. A clone is another handle to the same model.
 ///
-/// Implements [`LlmInterface`] by translating chat requests to Responses requests, and the answers back. A call fails if its request has a
-/// field without which the answer would be wrong and that has no equivalent; the error names the field.
-/// [`create_response`](Self::create_response) and [`create_response_stream`](Self::create_response_stream) send Responses requests without
-/// translation.
+/// Implements [`LlmInterface`]: translates each chat request to a Responses request, and translates the
+/// answer back. If a field of the chat request has no equivalent and the answer would be wrong without the
+/// field, the call fails with an error that names the field.
+///
+/// [`create_response`](Self::create_response) and [`create_response_stream`](Self::create_response_stream)
+/// send Responses requests without translation.
 #[derive(Clone)]
 pub struct OpenAiResponsesCompatible {
     model: OpenAiCompatible,
 }
 
-/// A complete response, and the report of the call.
+/// A complete response of the provider, and the report of the call.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ResponseAnswer {
-    /// The provider's response.
+    /// The decoded response.
     pub response: Response,
-    /// The report of the call: attempts, waits and usage. Never serialised.
+    /// The report of the call: its attempts, the time it waited for permits, and its token usage.
     pub report: CallReport,
 }
 
 impl ResponseAnswer {
-    /// Returns the joined text of all message items; empty if there is no text.
+    /// Returns the text of all messages in the response, concatenated without a separator. Empty if no
+    /// message contains text.
     pub fn text(&self) -> String {
         self.response.text()
     }
 
-    /// Returns the tokens that the call used: see [`CallReport::usage`].
+    /// Returns the token usage of the call, or `None` if the usage is unknown: see [`CallReport::usage`].
     pub fn usage(&self) -> Option<&Usage> {
         self.report.usage.as_ref()
     }
 }
 
 impl OpenAiResponsesCompatible {
-    /// Creates a model that uses the keys of `pool` and has no limits of its own: see [`OpenAiCompatible::new`].
+    /// Creates a model that uses the keys of `pool` and has no limits of its own: see
+    /// [`OpenAiCompatible::new`].
     ///
-    /// `responses` is appended to the base URL, so the base URL must include `/v1` if the provider's endpoints have it in their path.
+    /// Requests go to the base URL followed by `/responses`. The base URL must therefore include the
+    /// provider's path prefix, which is usually `/v1`.
     pub fn new(pool: &ApiKeyPool, model: impl Into<String>, base_url: &str) -> Result<Self, Error> {
         OpenAiCompatible::builder(pool, model, base_url).build_responses()
     }
 
-    /// Returns the same model as a Responses client, or `None` if the model is not configured with `"api": "responses"`: see
-    /// [`Providers::responses_model`].
+    /// Returns a Responses client for `model`. Returns `None` if `model` does not use the Responses API. In a
+    /// provider file, `"api": "responses"` selects this API.
     pub fn from_model(model: &OpenAiCompatible) -> Option<Self> {
         let is_responses = model.target().format == ApiFormat::Responses;
         is_responses.then(|| Self { model: model.clone() })
     }
 
-    /// Loads a `provider.json`. All its models use the Responses API, whatever their `api` field is.
+    /// Loads a `provider.json`. All models of the file use the Responses API, even if their `api` field
+    /// selects another API.
     ///
-    /// Each call of this function creates separate key pools and limits, so load the file once and share the result. Fails with
-    /// [`ErrorKind::Config`].
+    /// Each call of this function creates separate key pools and limits, so load the file once and share the
+    /// result. Fails with [`ErrorKind::Config`] if the file cannot be loaded.
     pub fn load_from_json_file(path: impl AsRef<Path>) -> Result<Providers, Error> {
         let env = |name: &str| std::env::var(name).ok();
         let mut file = ProviderFile::read(path.as_ref(), &env)?;
@@ -88,7 +94,7 @@ impl OpenAiResponsesCompatible {
         Providers::from_provider_file(file)
     }
 
-    /// Returns the underlying model, which gives access to keys, key states and limits.
+    /// Returns the underlying model, for example to read the states of its keys or to reset its limits.
     pub fn model(&self) -> &OpenAiCompatible {
         &self.model
     }
@@ -105,8 +111,8 @@ impl OpenAiResponsesCompatible {
 
     /// Sends a request and returns the complete response.
     ///
-    /// A response with the status `failed` is an error. A response with the status `incomplete` is returned. Dropping the future closes the
-    /// connection and releases the key.
+    /// Fails if the status of the response is `failed`. A response with the status `incomplete` is returned
+    /// as `Ok`. Dropping the future closes the connection and releases the key.
     pub async fn create_response_with(
         &self,
         request: &ResponsesRequest,
@@ -128,8 +134,9 @@ impl OpenAiResponsesCompatible {
 
     /// Sends a request and returns the response as a stream of events.
     ///
-    /// The future resolves when the first content arrives. Failures before that are retried. Later failures are reported by the stream and
-    /// are never retried. Dropping the future or the stream closes the connection and releases the key.
+    /// The future resolves when the first content of the response arrives. Failures before the first content
+    /// are retried. The stream returns later failures as errors and never retries the request. Dropping the
+    /// future or the stream closes the connection and releases the key.
     pub async fn create_response_stream_with(
         &self,
         request: &ResponsesRequest,
@@ -145,9 +152,11 @@ impl OpenAiResponsesCompatible {
 }
 
 impl Providers {
-    /// Returns a model behind a Responses API by its id, as [`model`](Self::model) does.
+    /// Returns the model with the id `id` as a Responses client. For the forms of an id, see
+    /// [`model`](Self::model).
     ///
-    /// Fails with [`ErrorKind::UnknownModel`], or with [`ErrorKind::Config`] if the model uses another API.
+    /// Fails with [`ErrorKind::UnknownModel`] if no such model is configured, and with [`ErrorKind::Config`]
+    /// if the model uses another API.
     pub fn responses_model(&self, id: &str) -> Result<OpenAiResponsesCompatible, Error> {
         let model = self.model_with(id, ApiFormat::Responses)?;
         OpenAiResponsesCompatible::from_model(&model).ok_or_else(|| {
@@ -161,7 +170,8 @@ impl Providers {
 }
 
 impl OpenAiCompatibleBuilder {
-    /// Builds a model that uses the Responses API, whatever `settings.api` is. Fails as [`build`](Self::build) does.
+    /// Builds a model that uses the Responses API, even if the settings select another API. Fails under the
+    /// same conditions as [`build`](Self::build).
     pub fn build_responses(mut self) -> Result<OpenAiResponsesCompatible, Error> {
         self.settings.api = ApiFormat::Responses;
         let model = self.build()?;
@@ -203,7 +213,7 @@ impl fmt::Debug for OpenAiResponsesCompatible {
     }
 }
 
-/// The events of a streamed response. The stream ends after its first error.
+/// A stream of the events of one response. The stream ends after its first error.
 ///
 /// Dropping the stream closes the connection and releases the key.
 pub struct EventStream {

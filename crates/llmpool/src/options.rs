@@ -5,30 +5,36 @@ use std::time::Duration;
 
 pub use llmpool_core::limits::Caller;
 
-/// Options of a single call. By default, the target's settings apply.
+/// Options of a single call. Options that are not set leave the model's settings in effect.
 ///
 /// Construct with `..CallOptions::default()`, because later versions will add fields.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CallOptions {
-    /// The maximum duration of the whole call: waiting for permits, attempts, backoff and reading the answer.
+    /// The maximum duration of the whole call: waiting for permission to send, all attempts, backoff, and
+    /// reading the answer.
     ///
-    /// A call is rejected as soon as it is known that no permit can be granted before the timeout. Default: `None`, so that the target's
-    /// `total` timeout applies (600 s unless configured) and waiting for a permit ends after 30 s.
+    /// The call fails early if permission to send cannot be granted within this time. Default: `None`. The
+    /// call then has the model's `total` timeout (600 s unless configured), and each wait for permission to
+    /// send is limited to 30 s.
     pub timeout: Option<Duration>,
-    /// Timeouts that replace those of the target. Default: `None`.
+    /// Timeouts that replace all timeouts of the model for this call. Default: `None`, so that the timeouts
+    /// of the model apply.
     pub timeouts: Option<Timeouts>,
-    /// The trace id of the call in reports and log records. Default: `None`, so that each call generates a trace id.
+    /// The trace id that identifies the call in reports and log records. Default: `None`, so that a trace id
+    /// is generated for each call.
     pub trace_id: Option<Arc<str>>,
-    /// The caller (a user or tenant, for example) on whose behalf the call is made. Callers that wait for the same target share it fairly,
-    /// in proportion to their weights.
+    /// The caller on whose behalf the call is made, for example a user or tenant. Callers that wait for the
+    /// same model share the model's capacity in proportion to their weights. By default, all calls belong to
+    /// one caller.
     pub caller: Caller,
-    /// Whether the call fails at once if no key is usable, because each key is invalid, out of quota, forbidden for the model, or disabled.
+    /// Whether the call fails at once if every key is invalid, out of quota, not permitted to use the model,
+    /// or disabled. Useful for batches, whose calls would otherwise all wait for these keys.
     ///
-    /// Default: `false`, so that the call waits for a key to recover until the call's deadline. Useful for batches of calls.
+    /// Default: `false`. The call then waits until a key recovers or the maximum wait is over.
     pub fail_fast: bool,
 }
 
-/// The options of calls that are made without options.
+/// The options of calls that are made without explicit options. Equal to `CallOptions::default()`.
 pub(crate) static DEFAULT_OPTIONS: CallOptions = CallOptions {
     timeout: None,
     timeouts: None,
@@ -37,20 +43,20 @@ pub(crate) static DEFAULT_OPTIONS: CallOptions = CallOptions {
     fail_fast: false,
 };
 
-/// The timeouts of a call and its attempts. `None` disables a timeout.
+/// The timeouts of a call and its attempts. A timeout that is `None` is disabled.
 ///
 /// Construct with `..Timeouts::default()`, because later versions will add fields.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timeouts {
-    /// The maximum time for opening a connection. Default: 5 s.
+    /// The maximum time for opening a connection, including the TLS handshake. Default: 5 s.
     pub connect: Option<Duration>,
-    /// The maximum time from sending a request to the first content of the stream. Does not apply to calls without a stream. Default: 300
-    /// s.
+    /// The maximum time from the start of an attempt to the first content of its stream. Does not apply to
+    /// calls without a stream. Default: 300 s.
     pub first_content: Option<Duration>,
-    /// The maximum time during which no byte of the answer arrives. Applies to a stream after its first content, and to other answers after
-    /// the response head. Default: 60 s.
+    /// The maximum time without receiving a byte of the answer. Applies to a stream after its first content,
+    /// and to any other answer after its response head. Default: 60 s.
     pub idle: Option<Duration>,
-    /// The maximum duration of the whole call. Default: 600 s.
+    /// The maximum duration of the whole call, including all attempts and waits. Default: 600 s.
     pub total: Option<Duration>,
 }
 

@@ -1,4 +1,5 @@
-//! The keys of one provider, with the state that all calls to the provider share: admission, connections and affinity.
+//! The keys of one provider, and the state that all calls to the provider share: limits and wait queues
+//! (admission), connections, and the record of which key created which resource (affinity).
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -15,24 +16,24 @@ use crate::limits::SharedAdmission;
 use crate::secrets::{self, KeyLabel, Secret};
 use crate::transport::{ConnectionPools, NetConnector};
 
-/// The keys of one provider and their admission, shared by all targets of the provider.
+/// A provider: its keys, and the limits and wait queues that all its targets share.
 pub(crate) struct Provider {
     pub(crate) id: String,
     pub(crate) admission: Arc<SharedAdmission>,
     pub(crate) keys: Vec<ApiKey>,
-    /// The connections of targets without a connector of their own.
+    /// The connection pools of targets without a custom connector. Created on first use.
     connections: OnceLock<ConnectionPools>,
     shared_quota: Mutex<SharedQuotaDetector>,
     affinity: Mutex<Affinity>,
 }
 
-/// An API key: its label, its secret and the header values with which it is sent.
+/// An API key, its label, and the header values that contain the key.
 pub(crate) struct ApiKey {
     pub(crate) label: KeyLabel,
     pub(crate) secret: Secret,
     /// The header value `Bearer KEY`, marked as sensitive.
     pub(crate) authorization: HeaderValue,
-    /// The header value `KEY`, marked as sensitive.
+    /// The header value `KEY`, without `Bearer`, marked as sensitive.
     pub(crate) bare: HeaderValue,
 }
 
@@ -48,23 +49,26 @@ impl Provider {
         }
     }
 
-    /// Locks and returns the detector of keys that share one quota.
+    /// Locks the detector of keys that share one account's quota, and returns the lock guard.
     pub(crate) fn shared_quota(&self) -> MutexGuard<'_, SharedQuotaDetector> {
         self.shared_quota.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Locks and returns the record of which key created which resource.
+    /// Locks the record of which key created which resource, such as a stored response, and returns the lock
+    /// guard.
     pub(crate) fn affinity(&self) -> MutexGuard<'_, Affinity> {
         self.affinity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the connections of targets without a connector of their own.
+    /// Returns the connection pools of targets without a custom connector. Creates the pools on the first
+    /// call.
     pub(crate) fn connections(&self) -> &ConnectionPools {
         self.connections
             .get_or_init(|| ConnectionPools::new(Arc::new(NetConnector::from_env())))
     }
 
-    /// Masks all keys of this provider in the texts of a failure, because error messages of providers sometimes contain keys.
+    /// Replaces each key of this provider by `[key]` in the texts of `failure`, because providers sometimes
+    /// repeat a key in an error message.
     pub(crate) fn masked(&self, mut failure: Failure) -> Failure {
         let texts = [
             &mut failure.message,
@@ -78,7 +82,7 @@ impl Provider {
         failure
     }
 
-    /// Enables or disables the key with this label. Returns whether there is such a key.
+    /// Enables or disables the key with this label. Returns whether the provider has a key with this label.
     pub(crate) fn set_enabled(&self, label: &KeyLabel, enabled: bool) -> bool {
         let position = self.keys.iter().position(|key| key.label == *label);
         let id = position.and_then(|at| self.admission.key_ids().get(at).copied());
@@ -92,8 +96,8 @@ impl Provider {
         &self.keys[id.index()]
     }
 
-    /// Returns the status of each of the keys `ids`. With a `target`, the status includes that the provider rejects a key for this target
-    /// only.
+    /// Returns the status of each key in `ids`. If `target` is given, a key that the provider rejects only
+    /// for this target has the state `Forbidden`.
     pub(crate) fn key_status(
         &self,
         target: Option<TargetId>,

@@ -1,4 +1,5 @@
-//! The configuration of providers and their models, which comes from a provider file or from code.
+//! The configuration of providers and their models. A configuration is read from a provider file or built in
+//! code.
 
 use std::fmt;
 
@@ -11,31 +12,35 @@ use crate::target_settings::TargetSettings;
 /// The configuration of a provider and its models.
 #[derive(Clone, Debug)]
 pub struct ProviderEntry {
-    /// The provider's name. Must not be empty or contain a slash.
+    /// The provider's name, which is the first part of a model id such as `openai/gpt-4o-mini`. Must be
+    /// non-empty and contain no slash.
     pub id: String,
-    /// The provider's models.
+    /// The provider's models, each with a different model name.
     pub models: Vec<ModelEntry>,
 }
 
 /// The configuration of a model.
 #[derive(Clone)]
 pub struct ModelEntry {
-    /// The model name that is sent to the provider.
+    /// The model name that is sent to the provider. Also the second part of the model's id.
     pub model_name: String,
-    /// The model's API keys: at least one key, and no duplicates.
+    /// The model's API keys, of which there must be at least one. A key that occurs twice is used as one key.
     pub api_keys: Vec<KeyEntry>,
-    /// The base URL, to which a path such as `chat/completions` is appended.
+    /// The base URL, for example `https://api.openai.com/v1`. Requests go to this URL followed by a path such
+    /// as `/chat/completions`.
     pub base_url: String,
-    /// All other settings of the model. In a provider file, a model without a rate limit gets a burst of 10 requests and 1.0 requests per
-    /// second.
+    /// All other settings of the model, including its limits. For a model from a provider file that sets no
+    /// rate limit, the settings contain the default rate limit: a burst of 10 requests, refilled at 1 request
+    /// per second.
     pub settings: TargetSettings,
 }
 
 impl ModelEntry {
-    /// Creates a model with default settings. A key is a string, a [`Secret`](crate::Secret), or a [`KeyEntry`] with weight and limits.
+    /// Creates a model with default settings. A key can be given as a string, as a [`Secret`](crate::Secret),
+    /// or as a [`KeyEntry`], which also has a weight and limits.
     ///
-    /// A path such as `chat/completions` is appended to the base URL, so the base URL must include `/v1` if the provider's endpoints have
-    /// it in their path.
+    /// Requests go to the base URL followed by a path such as `/chat/completions`. The base URL must
+    /// therefore include the provider's path prefix, which is usually `/v1`.
     pub fn new(
         model_name: impl Into<String>,
         base_url: impl Into<String>,
@@ -49,27 +54,27 @@ impl ModelEntry {
         }
     }
 
-    /// Replaces all settings.
+    /// Replaces all settings of the model, including its limits.
     pub fn with_settings(mut self, settings: TargetSettings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// Sets the limits of the model.
+    /// Sets the limits of the model, which apply to all its keys together.
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
     }
 
-    /// Returns the base URL for display. Replaces the values of all query parameters except `api-version` by `…`, because they may contain
-    /// a key.
+    /// Returns the base URL for display. The value of each query parameter except `api-version` is replaced
+    /// by `…`, because a query parameter may contain a key.
     pub fn redacted_base_url(&self) -> String {
         redacted(&self.base_url)
     }
 }
 
 impl fmt::Debug for ModelEntry {
-    /// Redacts the base URL, because its query may contain a key.
+    /// Redacts the base URL, because the query of the URL may contain a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ModelEntry")
             .field("model_name", &self.model_name)

@@ -1,4 +1,4 @@
-//! The configured models, and the pools, limits and connections that they share.
+//! The configured models, and the key pools, limits and connections that the models share.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -20,20 +20,21 @@ use crate::secrets::Secret;
 use crate::target_settings::TargetSettings;
 use crate::transport::{Connect, ConnectionPools, NetConnector};
 
-/// The configured providers and their models. If two models of one provider use the same key, both models share the key's state, limits and
-/// number of attempts in flight.
+/// The configured providers and their models. Models of one provider that use the same key share the key's
+/// state, limits and number of attempts in flight.
 ///
-/// A clone is another handle to the same providers. Loading a file twice creates two independent sets of providers, which do not share
-/// limits or key states.
+/// A clone is another handle to the same providers. Loading a file twice creates two independent sets of
+/// providers, which do not share limits or key states.
 #[derive(Clone)]
 pub struct Providers {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    /// The configured models. The map's keys are model ids of the form `provider/model`.
+    /// The configured models by id. Ids have the form `provider/model`.
     models: BTreeMap<String, OpenAiCompatible>,
-    /// The provider that environment variables configure, which accepts any model name. `None` if the models come from a file or from code.
+    /// The provider that is configured by environment variables. It accepts any model name. `None` if the
+    /// models come from a file or from code.
     open: Option<OpenProvider>,
     warnings: Vec<Diagnostic>,
 }
@@ -46,10 +47,11 @@ struct OpenProvider {
 }
 
 impl Providers {
-    /// Loads a `provider.json`. References to environment variables, such as `${NAME}`, are resolved in the environment of the process.
+    /// Loads a `provider.json`. References such as `${NAME}` are resolved with the environment variables of
+    /// this process.
     ///
-    /// Fails with [`ErrorKind::Config`] if the file cannot be loaded. The message lists all errors in the file, each with its location and
-    /// a fix.
+    /// Fails with [`ErrorKind::Config`] if the file cannot be loaded. The error message lists all errors in
+    /// the file, each with its location and a fix.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::from_provider_file(ProviderFile::read(path.as_ref(), &process_env)?)
     }
@@ -68,8 +70,10 @@ impl Providers {
         Self::from_env_with(&process_env)?.ok_or_else(|| Error::new(ErrorKind::Config, missing))
     }
 
-    /// Creates the provider `openai` as [`from_env`](Self::from_env) does, from variables that are looked up with `env`. Returns `None` if
-    /// `OPENAI_API_KEY` is not set.
+    /// Creates the provider `openai` as [`from_env`](Self::from_env) does, but reads each variable with
+    /// `env`. Returns `None` if `OPENAI_API_KEY` is not set or blank.
+    ///
+    /// Fails with [`ErrorKind::Config`] if a variable has an invalid value.
     pub fn from_env_with(env: Environment<'_>) -> Result<Option<Self>, Error> {
         let Some(key) = env("OPENAI_API_KEY").filter(|key| !key.trim().is_empty()) else {
             return Ok(None);
@@ -96,14 +100,15 @@ impl Providers {
         }))
     }
 
-    /// Creates the providers of a parsed provider file.
+    /// Creates the providers that a provider file describes. Fails with [`ErrorKind::Config`] if models of
+    /// one provider set different limits for the same key.
     pub fn from_provider_file(file: ProviderFile) -> Result<Self, Error> {
         let connector = Arc::new(NetConnector::from_env());
         Self::with_connector(file.providers, file.warnings, connector)
     }
 
-    /// Creates providers from entries. A model entry without a rate limit is not rate limited. In contrast, a model in a provider file gets
-    /// a default rate limit.
+    /// Creates providers from entries. A model has only the limits that its entry sets: the default rate
+    /// limit of provider files does not apply.
     pub fn from_entries(providers: impl IntoIterator<Item = ProviderEntry>) -> Result<Self, Error> {
         let connector = Arc::new(NetConnector::from_env());
         Self::with_connector(providers, Vec::new(), connector)
@@ -128,16 +133,17 @@ impl Providers {
         })
     }
 
-    /// Returns the model with this id, which has the form `provider/model`. The model name alone is enough if only one provider has a model
-    /// of that name.
+    /// Returns the model with the id `id`, which has the form `provider/model`. The model name alone is
+    /// enough if exactly one provider has a model of that name.
     ///
-    /// Fails with [`ErrorKind::UnknownModel`] if no such model is configured. The [help](Error::help) of the error lists the configured
-    /// models.
+    /// Fails with [`ErrorKind::UnknownModel`] if no model matches or several models match. The
+    /// [help](Error::help) of the error lists the models to choose from.
     pub fn model(&self, id: &str) -> Result<OpenAiCompatible, Error> {
         self.model_with(id, ApiFormat::ChatCompletions)
     }
 
-    /// Returns a model as [`model`](Self::model) does. If the provider accepts any model name, the model uses the API format `format`.
+    /// Returns a model as [`model`](Self::model) does. `format` is the API format of the model if the
+    /// provider accepts any model name, and is otherwise ignored.
     pub(crate) fn model_with(&self, id: &str, format: ApiFormat) -> Result<OpenAiCompatible, Error> {
         if let Some(model) = self.shared.models.get(id) {
             return Ok(model.clone());
@@ -160,18 +166,19 @@ impl Providers {
         }
     }
 
-    /// Returns all configured models, ordered by id. Empty if environment variables configure the provider, because that provider accepts
-    /// any model name.
+    /// Returns all configured models, ordered by id. Empty for the provider that [`from_env`](Self::from_env)
+    /// creates, because that provider accepts any model name.
     pub fn models(&self) -> impl Iterator<Item = &OpenAiCompatible> {
         self.shared.models.values()
     }
 
-    /// Returns whether any model name is accepted. `true` for the provider that [`from_env`](Self::from_env) creates.
+    /// Returns `true` for the provider that [`from_env`](Self::from_env) creates, which accepts any model
+    /// name. Returns `false` for providers with a configured list of models.
     pub fn accepts_any_model(&self) -> bool {
         self.shared.open.is_some()
     }
 
-    /// Returns the warnings about the provider file. Empty if no file was loaded.
+    /// Returns the warnings about the provider file. Empty if the providers were not loaded from a file.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.shared.warnings
     }
@@ -218,8 +225,9 @@ impl OpenProvider {
     }
 }
 
-/// Returns the headers that OpenAI's clients send if `OPENAI_ORG_ID` or `OPENAI_PROJECT_ID` is set. Fails if a value cannot be sent in a
-/// header.
+/// Returns the headers `openai-organization` and `openai-project` with the values of the variables
+/// `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID`. A variable that is not set adds no header. Fails if a value
+/// contains characters that a header cannot carry.
 fn account_headers(env: Environment<'_>) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     for (variable, header) in [
@@ -240,7 +248,8 @@ fn account_headers(env: Environment<'_>) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
-/// Adds the models of a provider. A single pool contains the keys of all these models, but each model uses only its own keys.
+/// Adds the models of a provider to `models`. All keys of the provider are in one pool, which the models
+/// share. Each model uses only the keys of its own entry.
 fn add_provider(
     provider: ProviderEntry,
     connections: &Arc<ConnectionPools>,

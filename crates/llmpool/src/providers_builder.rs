@@ -9,8 +9,8 @@ use crate::provider_entry::{ModelEntry, ProviderEntry};
 use crate::providers::Providers;
 use crate::transport::{Connect, NetConnector};
 
-/// Builds [`Providers`] from models that are configured in code. If two models of one provider use the same key, both models share the
-/// key's state, limits and number of attempts in flight.
+/// A builder for [`Providers`] from models that are configured in code. Models of one provider that use the
+/// same key share the key's state, limits and number of attempts in flight.
 ///
 /// ```
 /// use llmpool::{Limits, ModelEntry, Providers, RateLimit};
@@ -30,14 +30,15 @@ pub struct ProvidersBuilder {
 }
 
 impl Providers {
-    /// Returns a builder without models. A model that is added later has no limits unless its [`ModelEntry`] sets limits.
+    /// Returns a builder without models. Each added model has only the limits that its [`ModelEntry`] sets.
     pub fn builder() -> ProvidersBuilder {
         ProvidersBuilder::default()
     }
 }
 
 impl ProvidersBuilder {
-    /// Adds a model to the provider named `provider`. The first model of a name creates the provider.
+    /// Adds a model to the provider named `provider`. The first model that is added to a provider creates the
+    /// provider.
     pub fn model(mut self, provider: &str, model: ModelEntry) -> Self {
         match self.providers.iter_mut().find(|known| known.id == provider) {
             Some(known) => known.models.push(model),
@@ -57,8 +58,9 @@ impl ProvidersBuilder {
 
     /// Builds the providers from the added models.
     ///
-    /// Fails with [`ErrorKind::Config`] at the first invalid entry: a name that is empty or occurs twice, a provider name that contains a
-    /// slash, a model without keys, an invalid base URL, or a limit of 0.
+    /// Fails with [`ErrorKind::Config`] at the first problem: an empty provider or model name, a slash in a
+    /// provider name, two models of the same name in one provider, a model without keys, an invalid key or
+    /// base URL, an `rpm` of 0, or different limits for the same key in two models of one provider.
     pub fn build(self) -> Result<Providers, Error> {
         for provider in &self.providers {
             check(provider)?;
@@ -88,9 +90,8 @@ fn check(provider: &ProviderEntry) -> Result<(), Error> {
             .iter()
             .any(|earlier| earlier.model_name == *name)
         {
-            return Err(
-                error(format!("{id}/{name}: duplicate model")).with_help("rename or remove one of them")
-            );
+            return Err(error(format!("{id}/{name}: duplicate model"))
+                .with_help("rename or remove one of the two models"));
         }
         if model.api_keys.is_empty() {
             return Err(error(format!("{id}/{name}: no keys")).with_help("add at least one API key"));

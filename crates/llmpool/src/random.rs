@@ -1,4 +1,4 @@
-//! Random seeds, made from one seed per process and a counter.
+//! Random seeds, derived from one random seed per process and a counter.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
@@ -11,13 +11,14 @@ pub(crate) fn process_seed() -> u64 {
     *SEED.get_or_init(|| RandomState::new().hash_one(std::process::id()))
 }
 
-/// Returns a seed that differs on each call.
+/// Returns a different seed on each call.
 pub(crate) fn fresh_seed() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     process_seed() ^ mixed(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Mixes the bits of a number, so that similar numbers give very different results (splitmix64). The mapping is one-to-one.
+/// Returns a hash of `number` (splitmix64): similar numbers give very different results. Different numbers
+/// never give the same result.
 pub(crate) fn mixed(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

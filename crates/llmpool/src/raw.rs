@@ -1,4 +1,5 @@
-//! Calls whose answers are returned as undecoded bytes. Permits, retries and reports work as for all calls.
+//! Runs calls whose answers are returned undecoded, as bytes. Permits, retries and reports work as for all
+//! other calls.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -24,32 +25,35 @@ use crate::stream::{RawEvent, RawEventStream};
 use crate::target::Target;
 use crate::tokens;
 
-/// A complete answer as the provider sent it.
+/// A complete, undecoded answer, and the report of the call.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RawResponse {
-    /// The response body.
+    /// The body of the response, exactly as the provider sent it.
     pub body: Bytes,
-    /// The report of the call: attempts, waits and usage.
+    /// The report of the call: its attempts, the time it waited for permits, and its token usage.
     pub report: CallReport,
 }
 
-/// The events of a streamed answer as the provider sends them, each with its flags. The stream ends after its first error.
+/// A stream of the undecoded events of one answer, each with its classification. The stream ends after its
+/// first error.
 ///
 /// Dropping the stream closes the connection and releases the key.
 pub struct RawStream {
     provider: Arc<Provider>,
-    /// Events up to the first content, which were received before the stream was returned to the caller.
+    /// The events that arrived before the stream was returned to the caller: all events up to the first
+    /// content.
     prefix: VecDeque<RawEvent>,
     events: Box<RawEventStream>,
     report: CallReport,
     started: Timestamp,
-    /// The body of the request, from which the usage is estimated if the provider reports none.
+    /// The body of the request. If the provider reports no usage, the number of prompt tokens is estimated
+    /// from this body.
     request_body: Bytes,
     ended: bool,
 }
 
-/// A complete answer that is not yet decoded.
+/// A complete answer that is not yet decoded, with the body of its request and the report of the call.
 pub(crate) struct CompleteAnswer {
     pub(crate) body: Bytes,
     pub(crate) request_body: Bytes,
@@ -57,12 +61,13 @@ pub(crate) struct CompleteAnswer {
 }
 
 impl CompleteAnswer {
-    /// Decodes the body. Fails with [`FailureKind::InvalidResponse`] where `decode` returns `None`.
+    /// Decodes the body with `decode`. Fails with [`FailureKind::InvalidResponse`] if `decode` returns
+    /// `None`.
     pub(crate) fn decode<T>(&mut self, decode: impl FnOnce(&[u8]) -> Option<T>) -> Result<T, Error> {
         decode(&self.body).ok_or_else(|| invalid_response(std::mem::take(&mut self.report)))
     }
 
-    /// Records the usage that the provider has reported or, if there is none, an estimate.
+    /// Records `usage`, the usage that the provider reported. If `usage` is `None`, records an estimate.
     pub(crate) fn note_usage(&mut self, usage: Option<Usage>) {
         self.report
             .note_usage(usage, || tokens::estimated_plain(&self.request_body, &self.body));
@@ -130,7 +135,7 @@ impl RawStream {
         &self.report
     }
 
-    /// Polls for the next event with JSON data. Skips `[DONE]`.
+    /// Polls for the next event. Skips the event `[DONE]`, whose data is not JSON.
     pub(crate) fn poll_json(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Error>>> {
         loop {
             match ready!(self.poll_event(cx)) {
@@ -157,7 +162,7 @@ impl RawStream {
         })
     }
 
-    /// Ends the stream and returns an error of this kind.
+    /// Ends the stream, closes the connection, and returns an error with the given failure kind.
     pub(crate) fn fail(&mut self, kind: FailureKind) -> Error {
         self.fail_with(Failure::new(kind))
     }

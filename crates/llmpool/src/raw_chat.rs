@@ -1,4 +1,4 @@
-//! Calls with a request that is already encoded and an answer that is returned undecoded.
+//! Calls that send an encoded request unchanged and return the answer undecoded.
 
 use bytes::Bytes;
 use llmpool_core::translate;
@@ -16,15 +16,17 @@ impl OpenAiCompatible {
         self.raw_chat_with(body, &DEFAULT_OPTIONS).await
     }
 
-    /// Opens a stream for an encoded request with default options: see [`raw_chat_stream_with`](Self::raw_chat_stream_with).
+    /// Sends an encoded streaming request with default options: see
+    /// [`raw_chat_stream_with`](Self::raw_chat_stream_with).
     pub async fn raw_chat_stream(&self, body: Bytes) -> Result<RawStream, Error> {
         self.raw_chat_stream_with(body, &DEFAULT_OPTIONS).await
     }
 
     /// Sends an encoded chat request unchanged and returns the body of the answer unchanged.
     ///
-    /// The body must contain `model` and must not contain `"stream": true`. The configured `api_params` are not added. Dropping the future
-    /// closes the connection and releases the key.
+    /// `body` must be a JSON object that contains `model` and does not contain `"stream": true`. The
+    /// configured `api_params` are not added to `body`. Dropping the future closes the connection and
+    /// releases the key.
     pub async fn raw_chat_with(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, false);
         let mut answer = raw::complete(self.target(), &request, options).await?;
@@ -35,9 +37,10 @@ impl OpenAiCompatible {
 
     /// Sends an encoded streaming chat request unchanged and returns the events of the answer unchanged.
     ///
-    /// The body must contain `model` and `"stream": true`, and `stream_options` if the provider is to report usage. The configured
-    /// `api_params` are not added. The future resolves when the first content arrives. Dropping the future or the stream closes the
-    /// connection and releases the key.
+    /// `body` must be a JSON object that contains `model` and `"stream": true`. Many providers report usage
+    /// only if `body` also contains `stream_options`. The configured `api_params` are not added to `body`.
+    /// The future resolves when the first content of the answer arrives. Dropping the future or the stream
+    /// closes the connection and releases the key.
     pub async fn raw_chat_stream_with(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, true);
         raw::stream(self.target(), &request, options).await

@@ -1,4 +1,4 @@
-//! The errors of calls that are not admitted.
+//! The errors of rejected calls, that is, calls that cannot be admitted before their deadline.
 
 use std::time::Duration;
 
@@ -11,22 +11,23 @@ use llmpool_core::time::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::limits::{MAX_WAITING, Rejection};
 
-/// A wait of at least this length counts as infinite.
+/// A wait of ten years or more counts as infinite.
 const NEVER: Duration = Duration::from_secs(10 * 366 * 86_400);
 
-/// Returns the time from `now` until `at`, or `None` if `at` is more than ten years away.
+/// Returns the time from `now` until `at`, or `None` if that time is ten years or more.
 pub(crate) fn retry_in(at: Timestamp, now: Timestamp) -> Option<Duration> {
     Some(at.since(now)).filter(|wait| *wait < NEVER)
 }
 
-/// Returns the error of a rejected call. The error contains the time until a permit is available, if known.
+/// Returns the error of a rejected call. The error contains the time until a permit is available, if that
+/// time is known.
 pub(crate) fn rejection_error(rejection: Rejection, now: Timestamp) -> Error {
     let (error, ready_at) = match rejection {
         Rejection::Unsatisfiable(reason) => {
             return unsatisfiable(reason);
         }
         Rejection::QueueFull { ready_at } => {
-            let message = format!("the wait queue is full ({MAX_WAITING} calls)");
+            let message = format!("the model's wait queue is full ({MAX_WAITING} calls)");
             (Error::new(ErrorKind::LimitReached, message), Some(ready_at))
         }
         Rejection::TooLate { ready_at, why } => {

@@ -1,4 +1,4 @@
-//! Reports of calls, which answers, streams and errors contain.
+//! Reports of calls. Each answer, each stream and each error of a call contains a report.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,68 +10,76 @@ use llmpool_core::failure::FailureKind;
 
 use crate::secrets::KeyLabel;
 
-/// The report of one call: its attempts, its waits and its usage. Never serialised with the answer.
+/// The report of one call: its attempts, its waiting times and its token usage. Serialised answers do not
+/// contain the report.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct CallReport {
-    /// The target's id, `provider/model`.
+    /// The id of the called model, in the form `provider/model`.
     pub target: Arc<str>,
-    /// The trace id that the caller has set or that was generated for this call.
+    /// The trace id from the call options or, if not set there, a random id that was generated for the call.
     pub trace_id: TraceId,
-    /// The attempts whose request was handed to a connection, in the order in which they were made.
+    /// The attempts that passed the request to a connection, in chronological order.
     pub attempts: Vec<AttemptReport>,
-    /// The attempts whose request was not sent, because no connection could be opened.
+    /// The attempts that sent nothing because no connection was available, in chronological order.
     pub unsent: Vec<AttemptReport>,
-    /// The total time that the call waited for permits.
+    /// The total time for which the call waited for permits. Does not include backoff between attempts.
     pub waited: Duration,
-    /// The time from the start of the call to its answer or error or, for a stream, to the end of the stream.
+    /// The time from the start of the call to its answer or error. For a stream, the time to the end of the
+    /// stream; while the stream is still open, the time to its first content.
     pub elapsed: Duration,
-    /// The time from the start of the call to the first content of a stream. `None` for other calls.
+    /// The time from the start of the call to the first content of a stream. `None` for calls without a
+    /// stream.
     pub first_content: Option<Duration>,
-    /// The tokens that the call used: as reported by the provider or, if not reported, estimated from the lengths of prompt and answer.
+    /// The tokens that the call used, as reported by the provider. If the provider reports no usage, the
+    /// tokens are estimated from the lengths of the prompt and the answer.
     ///
-    /// `None` until a stream has ended, and if the usage can neither be reported nor estimated. An unknown usage is never reported as 0.
+    /// `None` while a stream is open, or if the usage is not reported and cannot be estimated. Unknown usage
+    /// is never reported as 0.
     pub usage: Option<Usage>,
-    /// Whether the provider has reported `usage`, or it is estimated or unknown.
+    /// Whether `usage` was reported by the provider, was estimated, or is unknown.
     pub usage_source: UsageSource,
-    /// Paths of the request fields that were left out, because the target's API format has no equivalent and the answer is correct without
-    /// them.
+    /// Paths of the request fields that were not sent, because the API format of the model has no equivalent.
+    /// The answer is correct without these fields.
     pub dropped: Vec<String>,
 }
 
-/// One attempt of a call.
+/// The report of one attempt of a call.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct AttemptReport {
-    /// The label of the key.
+    /// The label of the key that the attempt used.
     pub key: KeyLabel,
-    /// How the attempt failed, or `None` if it succeeded.
+    /// The kind of failure, or `None` if the attempt succeeded.
     pub failure: Option<FailureKind>,
-    /// The HTTP status, or `None` if there was no response.
+    /// The HTTP status of the response, or `None` if no response arrived.
     pub status: Option<u16>,
-    /// The time from acquiring the permit to the end of the attempt or, for a stream that succeeded, to its first content.
+    /// The duration of the attempt, without the wait for its permit. A successful streaming attempt ends when
+    /// its first content arrives.
     pub duration: Duration,
-    /// Whether the attempt failed because a reused connection was closed before the first byte of the response. In this case the provider
-    /// most likely never received the request.
+    /// Whether the attempt failed because a reused connection was closed before the first byte of the
+    /// response arrived. The provider most likely never received the request of such an attempt.
     pub dead_connection: bool,
-    /// The id that the provider gave to the attempt (`x-request-id`), if any.
+    /// The id that the provider assigned to the request (`x-request-id`), or `None` if the provider sent no
+    /// id.
     pub request_id: Option<String>,
 }
 
-/// The source of the usage in a report.
+/// The source of the token usage in a call report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UsageSource {
-    /// The provider has reported the usage.
+    /// The provider reported the usage.
     Provider,
-    /// The usage is estimated from the lengths of prompt and answer, usually to within 25 %.
+    /// The usage is estimated from the lengths of the prompt and the answer, usually to within 25 % of the
+    /// actual usage.
     Estimated,
-    /// The usage is neither reported nor estimated.
+    /// The usage is unknown: the provider did not report it, and it could not be estimated.
     #[default]
     Unknown,
 }
 
 impl UsageSource {
-    /// Returns the name of the source for reports and metrics.
+    /// Returns the name of the source for reports and metrics, such as `estimated`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Provider => "provider",
@@ -82,7 +90,8 @@ impl UsageSource {
 }
 
 impl CallReport {
-    /// Sets the usage to `usage` or, if that is `None` or empty, to the estimate.
+    /// Sets the usage and its source. Uses `usage` if it contains at least one count, and otherwise calls
+    /// `estimate`.
     pub(crate) fn note_usage(&mut self, usage: Option<Usage>, estimate: impl FnOnce() -> Option<Usage>) {
         self.usage_source = UsageSource::Provider;
         self.usage = usage.filter(|usage| !usage.is_empty());
@@ -95,8 +104,8 @@ impl CallReport {
         }
     }
 
-    /// Returns the number of requests that the provider has received, as far as the client can know. Does not count attempts on dead
-    /// connections.
+    /// Returns the number of requests that the provider received, as far as the client can know: the number
+    /// of [`attempts`](Self::attempts), except those that failed on a dead connection.
     pub fn upstream_requests(&self) -> usize {
         self.attempts
             .iter()
@@ -109,17 +118,16 @@ impl CallReport {
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TraceId {
-    /// There is no call: the report is a default value.
+    /// No trace id. A default [`CallReport`], which belongs to no call, has this value.
     #[default]
     None,
-    /// The caller has set this id.
+    /// The id that the call options set.
     Given(Arc<str>),
-    /// This id was generated for the call.
+    /// A random id that was generated for the call. Displayed as 32 hexadecimal digits.
     Generated(u128),
 }
 
 impl TraceId {
-    /// Generates a new random id.
     pub(crate) fn generate() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let call = NEXT.fetch_add(1, Ordering::Relaxed);

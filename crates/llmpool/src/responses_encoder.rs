@@ -8,7 +8,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::target::Target;
 
-/// A Responses request, encoded once the target is known.
+/// A Responses request, and whether to stream its answer. The request is encoded when its target is known.
 pub(crate) struct ResponsesEncoder<'a> {
     pub(crate) request: &'a ResponsesRequest,
     pub(crate) stream: bool,

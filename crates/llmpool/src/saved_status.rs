@@ -17,13 +17,14 @@ use crate::token_bucket::RateLimitStatus;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SavedStatus {
-    /// The time since the file was written; `None` if the file does not say when it was written.
+    /// The time since the file was written. `None` if the file does not contain the time at which it was
+    /// written.
     pub age: Option<Duration>,
-    /// The models, ordered by id.
+    /// All configured models, ordered by id.
     pub models: Vec<SavedModel>,
-    /// The keys, ordered by provider and position.
+    /// All configured keys, ordered by provider and by position in the provider's key pool.
     pub keys: Vec<SavedKey>,
-    /// The number of keys in the file that are not configured.
+    /// The number of keys that the file lists but that are not configured.
     pub unknown_keys: usize,
 }
 
@@ -33,11 +34,13 @@ pub struct SavedStatus {
 pub struct SavedModel {
     /// The model's id, `provider/model`.
     pub id: String,
-    /// The state of the model's rate limit; `None` if no rate limit is configured. `available_tokens` is the number in the file plus the
-    /// tokens refilled since the file was written, as if no request had been sent since. If the file does not contain the model, it is the
-    /// capacity.
+    /// The state of the model's rate limit, or `None` if no rate limit is configured.
+    ///
+    /// `available_tokens` is the saved number plus the tokens that were refilled since the file was written.
+    /// Requests that were sent in the meantime are not subtracted, because the file does not contain them. If
+    /// the file does not contain the model, the bucket counts as full.
     pub rate_limit: Option<RateLimitStatus>,
-    /// The number of calls in the wait queue when the file was written.
+    /// The number of calls that waited for the model when the file was written.
     pub waiting: usize,
 }
 
@@ -47,19 +50,21 @@ pub struct SavedModel {
 pub struct SavedKey {
     /// The provider's name.
     pub provider: String,
-    /// The key's label.
+    /// The key's label for display, such as `key-1 (a3f9c2)`.
     pub label: KeyLabel,
     /// The state of the key: healthy, throttled, no quota, invalid or disabled.
     pub state: KeyState,
-    /// The time until the key is used or probed again; `None` if the key is healthy or disabled.
+    /// The time until the key is used again or tested by one attempt (probed). `None` if the key is healthy
+    /// or disabled.
     pub retry_in: Option<Duration>,
-    /// The number of attempts in flight when the file was written.
+    /// The number of attempts with this key that were in flight when the file was written.
     pub in_flight: u32,
 }
 
 impl Providers {
-    /// Reads the status of the configured models and keys from a file that [`save_key_states`](Self::save_key_states) has written, in this
-    /// or in another process. Does not change the state of any key.
+    /// Reads the status of the configured models and keys from a state file, which
+    /// [`save_key_states`](Self::save_key_states) wrote in this process or in another one. Does not change
+    /// the state of any key.
     ///
     /// Fails if the file does not exist, cannot be read or is not a state file.
     pub fn saved_status(&self, path: impl AsRef<Path>) -> Result<SavedStatus, Error> {
@@ -81,7 +86,8 @@ impl Providers {
         })
     }
 
-    /// Returns the saved states of all configured keys, and the number of keys in the file that are not configured.
+    /// Returns the saved states of all configured keys, and the number of keys that the file lists but that
+    /// are not configured.
     fn saved_keys(&self, state: &StoredState, wall_now: Duration) -> (Vec<SavedKey>, usize) {
         let stored = state.keys.iter();
         let stored: HashMap<_, _> = stored

@@ -6,21 +6,23 @@ use std::sync::Arc;
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 
-/// An API key. Does not implement `Display` or `Serialize`. Its `Debug` output is a fingerprint.
+/// An API key. Implements neither `Display` nor `Serialize`, so that a key is not shown by accident. The
+/// `Debug` output contains only a fingerprint of the key.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(Arc<str>);
 
-/// The label of an API key for display: its position and a short fingerprint, such as `key-1 (a3f9c2)`.
+/// A label that identifies an API key in output without revealing the key. Consists of the key's position and
+/// a short fingerprint, as in `key-1 (a3f9c2)`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct KeyLabel(Arc<str>);
 
 impl Secret {
-    /// Creates a secret from the text of a key.
+    /// Creates a secret that contains `key`.
     pub fn new(key: impl Into<Arc<str>>) -> Self {
         Self(key.into())
     }
 
-    /// Returns the text of the key.
+    /// Returns the key itself, which must not be logged or displayed.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -30,12 +32,14 @@ impl Secret {
         KeyLabel(format!("key-{position} ({})", self.fingerprint()).into())
     }
 
-    /// Returns the header value `Bearer KEY`, or `None` if the key contains characters that a header cannot contain.
+    /// Returns the header value `Bearer KEY`. Returns `None` if the key is empty or contains characters that
+    /// a header cannot contain.
     pub(crate) fn bearer(&self) -> Option<HeaderValue> {
         self.header("Bearer ")
     }
 
-    /// Returns the header value `KEY`, or `None` if the key contains characters that a header cannot contain.
+    /// Returns the header value `KEY`, without `Bearer`. Returns `None` if the key is empty or contains
+    /// characters that a header cannot contain.
     pub(crate) fn bare(&self) -> Option<HeaderValue> {
         self.header("")
     }
@@ -85,11 +89,11 @@ impl From<String> for Secret {
     }
 }
 
-/// The maximum length of a text from a provider, in characters. Longer texts are cut.
+/// The maximum length of a text from a provider, in characters. The rest of a longer text is cut off.
 const MAX_TEXT_CHARS: usize = 4096;
 
-/// Masks keys in a text from a provider: replaces each of `secrets`, and everything that looks like a key, by `[key]`. Cuts the text to
-/// [`MAX_TEXT_CHARS`] characters.
+/// Replaces keys in a text from a provider by `[key]`: each of `secrets`, and each word that looks like a
+/// key. Then cuts the text to [`MAX_TEXT_CHARS`] characters.
 pub(crate) fn mask_secrets<'a>(text: &str, secrets: impl Iterator<Item = &'a Secret>) -> String {
     let mut text = text.to_owned();
     let mut found: Vec<&str> = secrets
@@ -105,7 +109,8 @@ pub(crate) fn mask_secrets<'a>(text: &str, secrets: impl Iterator<Item = &'a Sec
     mask_lookalikes(&text).chars().take(MAX_TEXT_CHARS).collect()
 }
 
-/// Replaces words that begin with `sk-`. A word may contain asterisks, because some providers mask only the middle of a key.
+/// Replaces each word that begins with `sk-` and has more than 6 characters by `[key]`, because the word is
+/// probably an API key. A word may contain asterisks, because some providers mask only the middle of a key.
 fn mask_lookalikes(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,8 +1,9 @@
-//! The state file, which `save_key_states` writes, and which `load_key_states` and `saved_status` read.
+//! The state file. `save_key_states` writes the file; `load_key_states` and `saved_status` read it.
 //!
-//! Keys are identified by fingerprints with a salt that differs in each file, so that the file reveals nothing about the keys. Stored
-//! responses and encrypted items are identified by fingerprints too. Timestamps are milliseconds since the Unix epoch, because monotonic
-//! clocks of different processes have different origins.
+//! Keys are identified by salted fingerprints. The salt differs in each file, so that the file reveals
+//! nothing about the keys. Stored responses and encrypted items are identified by fingerprints without salt.
+//! Times are stored as milliseconds since the Unix epoch, because the values of a monotonic clock have no
+//! meaning in another process.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -15,24 +16,25 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, ErrorKind};
 use crate::secrets::Secret;
 
-/// The version of the file format.
+/// The version of the file format. A file with another version is not read.
 pub(crate) const VERSION: u32 = 1;
 
-/// The content of a state file. A member that is absent, because an earlier release wrote the file, gets its default value.
+/// The content of a state file. A member that the file does not contain, because an earlier release wrote the
+/// file, has its default value.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct StoredState {
     pub(crate) version: u32,
-    /// The salt of the key fingerprints.
+    /// The random salt of the key fingerprints in this file.
     pub(crate) salt: String,
     pub(crate) saved_at: Option<u64>,
     /// The keys that are in a cooldown or disabled.
     pub(crate) keys: Vec<StoredKey>,
     #[serde(rename = "made")]
     pub(crate) affinities: Vec<StoredAffinity>,
-    /// The keys with attempts in flight, for display only: loading the file ignores them.
+    /// The keys with attempts in flight. For display only: `load_key_states` ignores this list.
     pub(crate) loads: Vec<StoredLoad>,
-    /// The rate limits and wait queues of the models, for display only: loading the file ignores them.
+    /// The rate limits and wait queues of the models. For display only: `load_key_states` ignores this list.
     #[serde(rename = "rates")]
     pub(crate) models: Vec<StoredModel>,
 }
@@ -47,7 +49,7 @@ pub(crate) struct StoredKey {
     pub(crate) until: Option<u64>,
 }
 
-/// The reason why a stored key is not used.
+/// The reason why a key in a state file is not used.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StoredKeyState {
@@ -57,12 +59,12 @@ pub(crate) enum StoredKeyState {
     Disabled,
 }
 
-/// The resources that one key created, oldest first.
+/// The resources that one key created, such as stored responses, oldest first.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StoredAffinity {
     pub(crate) provider: String,
     pub(crate) fingerprint: String,
-    /// Fingerprints of the resource ids, in hexadecimal.
+    /// The fingerprints of the resources, in hexadecimal.
     #[serde(rename = "by_it")]
     pub(crate) resources: Vec<String>,
 }
@@ -75,19 +77,20 @@ pub(crate) struct StoredLoad {
     pub(crate) in_flight: u32,
 }
 
-/// The rate limit and wait queue of a model.
+/// The rate limit and wait queue of one model when the file was written.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StoredModel {
     #[serde(rename = "model")]
     pub(crate) id: String,
-    /// The number of requests that the token bucket of the model's rate limit would admit at once. `None` if the model has no rate limit.
+    /// The number of requests that the model's rate limit would have admitted at once. `None` if the model
+    /// has no rate limit.
     pub(crate) available: Option<u32>,
     pub(crate) waiting: usize,
 }
 
 impl StoredKeyState {
-    /// Returns the state to store for a key in a cooldown with this reason, or `None` if a cooldown with this reason concerns a target and
-    /// not the key.
+    /// Returns the state to store for a key in a cooldown with this reason. Returns `None` if a cooldown with
+    /// this reason applies to one target instead of the whole key.
     pub(crate) fn from_cooldown(reason: CooldownReason) -> Option<Self> {
         match reason {
             CooldownReason::Throttled | CooldownReason::Unclear => Some(Self::Throttled),
@@ -97,7 +100,7 @@ impl StoredKeyState {
         }
     }
 
-    /// Returns the reason for the stored cooldown, or `None` if the key is disabled.
+    /// Returns the cooldown reason that corresponds to this state, or `None` if the key is disabled.
     pub(crate) fn cooldown(self) -> Option<CooldownReason> {
         match self {
             Self::Throttled => Some(CooldownReason::Throttled),
@@ -109,7 +112,8 @@ impl StoredKeyState {
 }
 
 impl StoredState {
-    /// Reads a state file. Returns `None` if the file does not exist. Fails if the file cannot be read or has another format or version.
+    /// Reads a state file. Returns `None` if the file does not exist. Fails if the file cannot be read, is
+    /// not a state file, or has another version.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, Error> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -118,19 +122,23 @@ impl StoredState {
         };
         let state: Self = serde_json::from_str(&text).map_err(|error| unusable(path, &error.to_string()))?;
         if state.version != VERSION {
-            let message = format!("unsupported version {}, expected {VERSION}", state.version);
+            let message = format!(
+                "version {} of the file format is not supported; expected version {VERSION}",
+                state.version
+            );
             return Err(unusable(path, &message));
         }
         Ok(Some(state))
     }
 
-    /// Writes a state file to `path`, replacing an existing file.
+    /// Writes the state to the file at `path`. Replaces an existing file.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
         self.replace(path)
             .map_err(|error| unusable(path, &error.to_string()))
     }
 
-    /// Writes a temporary file and renames it to `path`, so that a crash leaves either the old or the new file, complete.
+    /// Writes a temporary file and renames it to `path`. Even after a crash, the file at `path` is complete:
+    /// either the old file or the new one.
     fn replace(&self, path: &Path) -> io::Result<()> {
         let mut new_path = path.as_os_str().to_owned();
         new_path.push(".new");
@@ -156,7 +164,7 @@ pub(crate) fn fingerprint(key: &Secret, salt: &str) -> String {
         .collect()
 }
 
-/// Creates or truncates a file that only its owner can read.
+/// Creates a file that, on Unix, only its owner can read. Truncates the file if it exists.
 fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -168,5 +176,5 @@ fn create_private(path: &Path) -> io::Result<File> {
 fn unusable(path: &Path, problem: &str) -> Error {
     let path = path.display();
     let error = Error::new(ErrorKind::Config, format!("state file {path}: {problem}"));
-    error.with_help("remove the file to start without saved states")
+    error.with_help("remove the state file to start without saved key states")
 }

@@ -1,7 +1,9 @@
-//! The events of one streamed answer: reads them from the response body, classifies them, and enforces the timeouts of the call.
+//! Reads the events of a streamed answer from the response body, classifies them, and enforces the timeouts
+//! of the call.
 //!
-//! Invariants: the permit is held exactly until the stream ends. A stream without a terminal event (`[DONE]`, for example) ends with an
-//! error. The time during which the caller does not poll the stream does not count towards the timeouts.
+//! Invariants: the permit is released when the stream ends or is dropped. A stream without a terminal event
+//! (`[DONE]`, for example) ends with an error. The idle timeout starts when a poll finds no bytes to read, so
+//! that a caller that stops polling does not cause an idle timeout.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,11 +20,12 @@ use crate::clock::{self, Timer};
 use crate::tokens::StreamPermit;
 use crate::transport::Body;
 
-/// The maximum size of one event, in bytes.
+/// The maximum size of one event, in bytes. A larger event ends the stream with an error.
 const MAX_EVENT_BYTES: usize = 16 << 20;
-/// The maximum wait for an event with usage after the last finish reason.
+/// The maximum time to wait for the event with the usage once every choice has a finish reason.
 const USAGE_GRACE: Duration = Duration::from_secs(10);
-/// The maximum wait for the end of the body after `[DONE]`. Reading the body to its end allows the connection to be reused.
+/// The maximum time to wait for the end of the body after `[DONE]`. A connection can be reused only after its
+/// response body was read to the end.
 const END_GRACE: Duration = Duration::from_secs(1);
 
 /// One event of a streamed answer, with its classification.
@@ -33,11 +36,13 @@ pub struct RawEvent {
     pub event: SseEvent,
     /// What the event contains: content, usage, an error or the end of the answer.
     pub flags: EventFlags,
-    /// Set if the event equals an earlier event of the stream except for a few values, so that it can be decoded faster.
+    /// The positions of the values in which the event differs from an earlier event, if all other bytes are
+    /// equal. The decoder uses the positions to avoid parsing the whole event. `None` if there is no such
+    /// earlier event.
     pub(crate) repeat: Option<EventRepeat>,
 }
 
-/// The events of one answer.
+/// The stream of the events of one answer. Holds the permit of the attempt until the stream ends.
 pub(crate) struct RawEventStream {
     body: Option<Body>,
     decoder: SseDecoder,
@@ -45,14 +50,17 @@ pub(crate) struct RawEventStream {
     permit: Option<StreamPermit>,
     recorder: Option<AffinityRecorder>,
     limits: StreamLimits,
-    /// The time at which a poll first found no bytes to read since the last bytes arrived. `None` if no poll has waited since then.
+    /// The time at which the stream began to wait for more bytes, which is when the idle timeout starts.
+    /// `None` before the first content, and while bytes are arriving.
     waiting_since: Option<Timestamp>,
-    /// The time at which a poll first waited for what may follow the complete answer: usage, or the end of the body.
+    /// The time at which the stream began to wait for the usage or for the end of the body, after the answer
+    /// was complete. `None` if the stream has not waited for either.
     complete_since: Option<Timestamp>,
     timer: Timer,
 }
 
-/// The timeouts of a stream.
+/// The time limits of a stream: the deadlines for its first content and its end, and the maximum time without
+/// new bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamLimits {
     pub(crate) first_content_at: Timestamp,
@@ -61,7 +69,8 @@ pub(crate) struct StreamLimits {
 }
 
 impl RawEventStream {
-    /// Creates the stream of the events in `body`. `recorder` records the resources that the answer creates.
+    /// Creates a stream of the events in `body`. `recorder` records the resources that the answer creates,
+    /// such as a stored response.
     pub(crate) fn new(
         body: Body,
         api_format: ApiFormat,
@@ -81,14 +90,16 @@ impl RawEventStream {
         }
     }
 
-    /// Stores the permit, which is released when the stream ends or is dropped.
+    /// Holds the permit until the stream ends or is dropped. If the stream has already ended, releases the
+    /// permit at once.
     pub(crate) fn hold(&mut self, permit: StreamPermit) {
         if self.body.is_some() {
             self.permit = Some(permit);
         }
     }
 
-    /// Returns what the events so far have revealed: content, usage, and the end of the answer.
+    /// Returns what the events so far have revealed: whether content arrived, the usage, and whether the
+    /// answer is complete.
     pub(crate) fn view(&self) -> &StreamView {
         &self.view
     }
@@ -102,7 +113,7 @@ impl RawEventStream {
         loop {
             match self.decoder.next_event() {
                 Err(_) => return self.fail(Failure::new(FailureKind::InvalidResponse)),
-                // Nothing in the rest of the body is used. It is read to its end so that the connection can be reused.
+                // The rest of the body is only read to its end, so that the connection can be reused.
                 Ok(Some(_)) if self.view.is_done() => continue,
                 Ok(Some(event)) => return self.classify(event),
                 Ok(None) => {}
@@ -154,7 +165,8 @@ impl RawEventStream {
         })))
     }
 
-    /// Returns the time until which to wait for the next byte, and the kind of failure if no byte arrives by then.
+    /// Returns the deadline for the next byte, and the kind of failure if no byte arrives before that
+    /// deadline.
     fn next_timeout(&mut self) -> (Timestamp, FailureKind) {
         let StreamLimits {
             first_content_at,
@@ -197,7 +209,8 @@ impl RawEventStream {
         Poll::Ready(Some(Err(failure)))
     }
 
-    /// Closes the stream: drops the body, settles the reserved tokens and releases the permit. All later polls return `None`.
+    /// Closes the stream: drops the body, replaces the reserved tokens by the reported usage, and releases
+    /// the permit. All later polls return `None`.
     pub(crate) fn close(&mut self) {
         self.body = None;
         if let Some(permit) = self.permit.take() {

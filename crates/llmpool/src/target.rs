@@ -22,25 +22,25 @@ use crate::transport::ConnectionPool;
 
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
-/// One model at one base URL.
+/// One model at one base URL, with its keys, settings and connections.
 pub(crate) struct Target {
     pub(crate) provider: Arc<Provider>,
     pub(crate) id: TargetId,
-    /// The keys of the provider that calls to this target may use.
+    /// The keys that calls to this target may use. All of them belong to the provider.
     pub(crate) keys: Vec<KeyId>,
     /// The target's id, `provider/model`.
     pub(crate) name: Arc<str>,
     pub(crate) model: String,
-    /// The base URL as configured.
+    /// The base URL as configured. The query of the URL may contain a key.
     pub(crate) base_url: String,
     pub(crate) format: ApiFormat,
     pub(crate) uris: EndpointUris,
     /// The request header in which the key is sent.
     pub(crate) key_header: KeyHeader,
     pub(crate) connections: Arc<ConnectionPool>,
-    /// The headers of every request, except the header with the key.
+    /// The headers that are sent with every request, except the header with the key.
     pub(crate) headers: HeaderMap,
-    /// Fields that are added to each request that does not set them.
+    /// Fields that are added to each request body. A field that the request itself sets is not overwritten.
     pub(crate) api_params: Vec<(String, Json)>,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeouts: Timeouts,
@@ -53,14 +53,15 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Adds the header with the provider's key `key` to a request.
+    /// Adds the request header that contains `key`, a key of the provider.
     pub(crate) fn add_key(&self, headers: &mut HeaderMap, key: KeyId) {
         let key = self.provider.key(key);
         let (name, value) = self.key_header_of(&key.authorization, &key.bare);
         headers.insert(name, value.clone());
     }
 
-    /// Adds the header with a key that is not in the pool. Does nothing if the key cannot be sent in a header.
+    /// Adds the request header that contains `key`, which is not a key of the pool. Does nothing if a header
+    /// cannot contain `key`.
     pub(crate) fn add_foreign_key(&self, headers: &mut HeaderMap, key: &'static str) {
         let secret = Secret::from(key);
         if let (Some(authorization), Some(bare)) = (secret.bearer(), secret.bare()) {

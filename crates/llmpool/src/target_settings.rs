@@ -1,4 +1,4 @@
-//! The settings of a target besides its keys, model and base URL.
+//! The settings of a target (one model at one base URL), apart from its keys, model name and base URL.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,42 +15,50 @@ use crate::options::Timeouts;
 /// The default context window, in tokens.
 const DEFAULT_CONTEXT_WINDOW: u32 = 200_000;
 
-/// The settings of a target besides its keys, model and base URL.
+/// The settings of a target (one model at one base URL), apart from its keys, model name and base URL.
 ///
 /// Construct with `..TargetSettings::default()`, because later versions will add fields.
 #[derive(Clone)]
 pub struct TargetSettings {
     /// The API format of the target. Default: Chat Completions.
     pub api: ApiFormat,
-    /// The limits of this model, for all its keys together. Default: no limits.
+    /// The limits of this model, which apply to all its keys together. Default: no limits.
     ///
-    /// A call first counts towards `tpm` with an estimate of its prompt and answer tokens. The estimate is replaced by the usage that the
-    /// provider reports.
+    /// Until the provider reports the usage of a call, the call counts towards `tpm` with its estimated
+    /// prompt and answer tokens.
     pub limits: Limits,
-    /// The tokens that are reserved for an answer if the request sets no maximum. Used only if a limit counts tokens.
+    /// The number of tokens to reserve for an answer if the request sets no maximum length. Used only if a
+    /// limit counts tokens.
     ///
-    /// Default: `None`, which reserves the 95th percentile of the lengths of recent answers, or 1024 tokens until 20 answers are known.
+    /// Default: `None`. The reserved number is then the 95th percentile of the lengths of recent answers, or
+    /// 1024 while fewer than 20 answers are known.
     pub expected_output_tokens: Option<u32>,
-    /// The number of consecutive failures of the target (5xx, timeouts, no connection) after which its circuit breaker opens.
+    /// The number of consecutive failures of the target (5xx, timeouts, no connection) after which its
+    /// circuit breaker opens. While the breaker is open, no requests are sent to the target.
     ///
-    /// The breaker stays open for 5 s; after that, a single call probes the target. The time doubles with each failed probe, up to 60 s.
-    /// Default: `None`, so that the breaker never opens, which is right for a program without an alternative target. A wait that the
-    /// provider requests is always observed.
+    /// The breaker opens for 5 s. Then a single call tests the target. If that call fails, the breaker opens
+    /// again for twice the previous time, up to 60 s. Default: `None`, which disables the breaker. Enable the
+    /// breaker only if the program has another target for the requests. A wait that the provider requests
+    /// (`Retry-After`, for example) is observed even without a breaker.
     pub breaker: Option<u32>,
-    /// What happens to the key of an attempt that is answered with a given HTTP status. Default: empty, so that each status is handled in
-    /// the standard way.
+    /// The action to take on the key of a failed attempt, depending on the HTTP status of the response. A
+    /// status without an action is handled in the standard way. Default: empty.
     pub on_status: StatusPolicy,
-    /// Whether the limits that response headers and refusals reveal also apply, in addition to the configured limits. Default: `true`.
+    /// Whether limits that the provider reveals in response headers and refusals also apply, in addition to
+    /// the configured limits. Default: `true`.
     pub learn_limits: bool,
     /// The maximum number of retries after the first attempt. Default: 5.
     pub max_retries: u32,
-    /// The upper bound of the backoff before the first retry. The bound doubles with each retry. Default: 1 s.
+    /// The upper bound of the random backoff before the first retry. The bound doubles with each further
+    /// retry, up to 60 s. Default: 1 s.
     pub retry_delay: Duration,
-    /// The timeouts of each attempt and of the whole call.
+    /// The timeouts of each attempt and of the whole call. Default: [`Timeouts::default`].
     pub timeouts: Timeouts,
-    /// The maximum number of tokens of a prompt and its answer together. Default: 200 000.
+    /// The maximum number of tokens of a prompt and its answer together. Informational: requests are not
+    /// checked against this number. Default: 200 000.
     pub context_window: u32,
-    /// Fields that are added to each request that does not set them. Default: empty.
+    /// Fields that are added to each request body. A field that the request itself sets is not overwritten.
+    /// Default: empty.
     pub api_params: Vec<(String, Json)>,
     /// Headers that are sent with every request. Default: empty.
     pub headers: HeaderMap,

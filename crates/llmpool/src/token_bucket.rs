@@ -12,28 +12,28 @@ use llmpool_core::time::Timestamp;
 use crate::clock;
 use crate::limits::{MAX_WAITING, Rejection, SharedAdmission};
 
-/// A token bucket that starts full, refills at a constant rate and serves waiting requests in the order of their arrival. A clone is
-/// another handle to the same bucket.
+/// A token bucket that starts full and refills at a constant rate. Waiting requests are served in the order
+/// of their arrival. A clone is another handle to the same bucket.
 #[derive(Clone)]
 pub struct TokenBucket {
     admission: Arc<SharedAdmission>,
     target: TargetId,
 }
 
-/// The state of a token bucket.
+/// The current state of a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RateLimitStatus {
     /// The maximum number of tokens in the bucket.
     pub capacity: u32,
-    /// The number of tokens that are added per second.
+    /// The number of tokens that are added to the bucket per second.
     pub refill_rate: f64,
-    /// The number of whole tokens in the bucket.
+    /// The number of whole tokens that are now in the bucket.
     pub available_tokens: u32,
-    /// The number of waiting requests.
+    /// The number of requests that wait for tokens.
     pub waiting: usize,
 }
 
-/// The reason why a request for tokens failed. The request has taken no tokens.
+/// The reason why [`TokenBucket::acquire`] failed. A failed request takes no tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcquireError {
     /// The wait queue is full, so the request was rejected at once.
@@ -41,29 +41,30 @@ pub enum AcquireError {
         /// The time from the rejection until the tokens would be available.
         retry_in: Duration,
     },
-    /// The tokens would be available only after the timeout.
+    /// The requested tokens will not be available before the timeout.
     Timeout {
         /// The time from the rejection until the tokens would be available; `None` if unknown.
         retry_in: Option<Duration>,
     },
     /// The request asks for more tokens than the capacity of the bucket.
     MoreThanCapacity {
-        /// The maximum number of tokens that one request can acquire.
+        /// The capacity of the bucket, which is the maximum number of tokens that one request can acquire.
         capacity: u32,
     },
 }
 
 impl TokenBucket {
-    /// Creates a full bucket of `capacity` tokens, refilled at `refill_rate` tokens per second. Fails if either number is 0 or the rate is
-    /// not a valid number.
+    /// Creates a full bucket of `capacity` tokens that refills at `refill_rate` tokens per second. Fails if
+    /// `capacity` is 0, if `refill_rate` is not a finite number above 0, or if filling the bucket would take
+    /// more than a hundred years.
     pub fn new(capacity: u32, refill_rate: f64) -> Result<Self, RateLimitError> {
         let admission = Arc::new(SharedAdmission::default());
         let target = admission.add_target(&[], Some(RateLimit::new(capacity, refill_rate)?));
         Ok(Self { admission, target })
     }
 
-    /// Acquires `tokens` without waiting. Returns whether the tokens were acquired: false if there are too few, or if an earlier request
-    /// waits.
+    /// Acquires `tokens` without waiting. Returns whether the tokens were acquired. Returns `false` if the
+    /// bucket contains too few tokens or an earlier request is waiting.
     pub fn try_acquire(&self, tokens: u32) -> bool {
         let taken = self
             .admission
@@ -74,10 +75,11 @@ impl TokenBucket {
         })
     }
 
-    /// Waits for `tokens`, at most for `timeout`; without a limit if that is `None`. Fails as soon as it is known that the tokens will not
-    /// be available in time.
+    /// Waits until `tokens` can be taken from the bucket, and takes them. Waits at most for `timeout`, or
+    /// indefinitely if `timeout` is `None`. Fails as soon as it is known that the tokens will not be
+    /// available in time.
     ///
-    /// Dropping the future cancels the request, which then takes no tokens.
+    /// Dropping the future cancels the request. A cancelled request takes no tokens.
     pub async fn acquire(&self, tokens: u32, timeout: Option<Duration>) -> Result<(), AcquireError> {
         let deadline = timeout.map_or(Timestamp::MAX, |timeout| clock::now() + timeout);
         let request = request(tokens, self.admission.next_ticket(), deadline);
@@ -111,7 +113,7 @@ impl TokenBucket {
         })
     }
 
-    /// Fills the bucket to its capacity.
+    /// Fills the bucket to its capacity and serves waiting requests.
     pub fn reset_rate_limit(&self) {
         self.admission.reset(self.target);
     }
@@ -154,7 +156,7 @@ impl fmt::Display for AcquireError {
             Self::Timeout { retry_in: Some(wait) } => {
                 write!(
                     f,
-                    "the bucket serves the request only after the timeout; next slot in {:.1} s",
+                    "the tokens will not be available before the timeout; next slot in {:.1} s",
                     wait.as_secs_f64()
                 )
             }
@@ -164,10 +166,10 @@ impl fmt::Display for AcquireError {
                 retry_in.as_secs_f64()
             ),
             Self::Timeout { retry_in: None } => {
-                f.write_str("the bucket serves the request only after the timeout")
+                f.write_str("the tokens will not be available before the timeout")
             }
             Self::MoreThanCapacity { capacity } => {
-                write!(f, "the request exceeds the bucket's capacity of {capacity}")
+                write!(f, "the request exceeds the bucket capacity of {capacity} tokens")
             }
         }
     }

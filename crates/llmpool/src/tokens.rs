@@ -1,4 +1,5 @@
-//! Estimates the tokens of a call before it is sent, and settles the estimate with the usage afterwards.
+//! Estimates the tokens of a call before the request is sent, and replaces the estimate by the actual usage
+//! afterwards.
 
 use std::sync::Arc;
 
@@ -14,7 +15,8 @@ use crate::endpoint::Endpoint;
 use crate::limits::Permit;
 use crate::target::Target;
 
-/// The request fields that limit the length of the answer.
+/// The request fields that limit the number of answer tokens: the maximum length of each choice, and the
+/// number of choices, `n`.
 #[derive(Deserialize)]
 struct AnswerBounds {
     max_completion_tokens: Option<u32>,
@@ -30,7 +32,8 @@ impl AnswerBounds {
     }
 }
 
-/// Returns the demand of a request: one request and, if a limit counts tokens, the estimated prompt tokens plus the expected answer tokens.
+/// Returns what a request takes from the limits: one request and, if a limit counts tokens, the estimated
+/// prompt tokens plus the expected answer tokens.
 pub(crate) fn demand(target: &Target, request: &EncodedRequest) -> Demand {
     let EncodedRequest { endpoint, body, .. } = request;
     if !target.counts_tokens || *endpoint == Endpoint::Models {
@@ -57,7 +60,8 @@ pub(crate) fn demand(target: &Target, request: &EncodedRequest) -> Demand {
     }
 }
 
-/// Returns the maximum answer length in tokens that the target's `api_params` set, if they set one.
+/// Returns the maximum answer length, in tokens, that the target's `api_params` set. Returns `None` if
+/// `api_params` sets no maximum.
 pub(crate) fn default_max_tokens(target: &Target) -> Option<u32> {
     let param = |name| {
         let (_, value) = target.api_params.iter().find(|(known, _)| known == name)?;
@@ -72,17 +76,19 @@ pub(crate) fn default_max_tokens(target: &Target) -> Option<u32> {
     bounds.max_tokens()
 }
 
-/// Estimates the usage of a complete answer.
+/// Estimates the usage of a call from the request and the body of the answer. Returns `None` if the body is
+/// not an answer.
 pub(crate) fn estimated_plain(request: &[u8], body: &[u8]) -> Option<Usage> {
     stream_view::estimated_tokens(body).map(|answer| estimated(request, answer))
 }
 
-/// Estimates the usage of a call whose answer contains no text: only the prompt is counted.
+/// Estimates the usage of a call whose answer contains no text, such as embeddings. Counts only the prompt.
 pub(crate) fn estimated_input(request: &[u8]) -> Usage {
     estimated(request, 0)
 }
 
-/// Estimates the usage of a stream so far. Returns `None` if the stream has no content.
+/// Estimates the usage of a stream from the request and the events so far. Returns `None` if no content has
+/// arrived.
 pub(crate) fn estimated_stream(request: &[u8], view: &StreamView) -> Option<Usage> {
     Some(estimated(request, view.estimated_tokens())).filter(|_| view.has_content())
 }
@@ -91,7 +97,8 @@ fn estimated(request: &[u8], answer: u32) -> Usage {
     Usage::new(u64::from(estimate::tokens(request)), u64::from(answer))
 }
 
-/// Replaces the estimated tokens of a permit by the usage that a complete answer reports.
+/// Replaces the tokens that the permit has reserved by the usage that a complete answer reports. Without
+/// reported usage, the reservation stays unchanged.
 pub(crate) fn settle_plain(target: &Target, permit: &mut Permit, body: &[u8]) {
     if target.counts_tokens {
         settle(target, permit, translate::parse_usage(body));
@@ -109,7 +116,7 @@ fn settle(target: &Target, permit: &mut Permit, usage: Option<Usage>) {
     }
 }
 
-/// The permit of a stream, and the target for which the length of the answer is recorded.
+/// The permit of a stream, and the target for which the length of the streamed answer is recorded.
 #[derive(Debug)]
 pub(crate) struct StreamPermit {
     pub(crate) permit: Permit,
@@ -117,7 +124,8 @@ pub(crate) struct StreamPermit {
 }
 
 impl StreamPermit {
-    /// Replaces the estimated tokens by the usage that the stream has reported, if any, and releases the permit.
+    /// Releases the permit. If the stream reported its usage, first replaces the reserved tokens by this
+    /// usage. `usage` is JSON text.
     pub(crate) fn end(mut self, usage: Option<&[u8]>) {
         if self.target.counts_tokens {
             let usage = usage.and_then(|json| serde_json::from_slice(json).ok());

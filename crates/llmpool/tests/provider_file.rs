@@ -65,7 +65,7 @@ fn warnings_name_positions_but_not_keys() {
     let warnings: Vec<String> = file.warnings.iter().map(ToString::to_string).collect();
     assert!(
         warnings.iter().any(
-            |warning| warning.contains("openai[0].api_keys[2]") && warning.contains("duplicate of key 1")
+            |warning| warning.contains("openai[0].api_keys[2]") && warning.contains("same secret as key 1")
         )
     );
     assert!(
@@ -84,7 +84,7 @@ fn each_invalid_file_has_its_diagnostic() {
         ("".into(), "provider.json:1:1: invalid JSON: EOF while parsing a value; fix the JSON syntax at this position".into()),
         ("{\n  \"p\": [,]\n}".into(), "provider.json:2:9: invalid JSON: expected value; fix the JSON syntax at this position".into()),
         ("[]".into(), "provider.json:1:1: expected an object, found an array; write an object such as {\"openai\": [{…}]}".into()),
-        ("{}".into(), "provider.json:1:1: no provider is defined; add one, as in {\"openai\": [{…}]}".into()),
+        ("{}".into(), "provider.json:1:1: no provider is defined; add a provider, as in {\"openai\": [{…}]}".into()),
         (r#"{"p":{}}"#.into(), "provider.json:1:6: p: expected an array, found an object; write an array such as [{\"model_name\": \"gpt-4o-mini\", …}]".into()),
         (r#"{"p":[]}"#.into(), "provider.json:1:6: p: the provider has no models; add a model, or remove the provider".into()),
         (r#"{"a/b":[]}"#.into(), "provider.json: 2 errors; file not loaded\nprovider.json:1:8: a/b: a provider name must not be empty or contain a slash or whitespace; rename it; models are addressed as provider/model\nprovider.json:1:8: a/b: the provider has no models; add a model, or remove the provider".into()),
@@ -120,8 +120,8 @@ fn each_invalid_file_has_its_diagnostic() {
         (with(r#","timeouts":{"idle":0}"#), format!("provider.json:1:92: {model}.timeouts.idle: a timeout of 0 fails every call; use a positive number of seconds, or null for no timeout")),
         (with(r#","headers":{"a b":"x"}"#), format!("provider.json:1:90: {model}.headers.a b: invalid header name; use letters, digits and hyphens")),
         (with(r#","max_retries":1,"max_retries":2"#), format!("provider.json:1:103: {model}.max_retries: duplicate field; remove one of the two")),
-        (r#"{"p":[{"model_name":"m","api_keys":[],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:36: {model}.api_keys: the model has no API key; add one, as in \"${{OPENAI_API_KEY}}\"")),
-        (r#"{"p":[{"model_name":"m","api_keys":["${NOT_SET}"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: environment variable NOT_SET is not set; set it, as in export NOT_SET=…")),
+        (r#"{"p":[{"model_name":"m","api_keys":[],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:36: {model}.api_keys: the model has no API key; add a key, as in \"${{OPENAI_API_KEY}}\"")),
+        (r#"{"p":[{"model_name":"m","api_keys":["${NOT_SET}"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: environment variable NOT_SET is not set; set the variable, as in export NOT_SET=…")),
         (r#"{"p":[{"model_name":"m","api_keys":["sk canary"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: the key contains whitespace or characters that a header cannot contain; copy the key again")),
         (r#"{"p":[{"model_name":"m","api_keys":[{"kye":"x"}],"base_url":"https://h"}]}"#.into(), format!("provider.json: 2 errors; file not loaded\nprovider.json:1:37: {model}.api_keys[0].key: missing required field; add it, as in \"key\": \"${{OPENAI_API_KEY}}\"\nprovider.json:1:44: {model}.api_keys[0].kye: unknown field; did you mean `key`?")),
         (r#"{"p":[{"model_name":"m","api_keys":["${SET}"],"base_url":"api.openai.com/v1"}]}"#.into(), format!("provider.json:1:58: {model}.base_url: invalid base URL: not a URL; write it as in https://api.openai.com/v1")),

@@ -21,9 +21,9 @@ A batch line is \"a prompt\", {\"id\": …, \"prompt\": …, \"system\": …}, a
 \"messages\", or a line of an OpenAI batch file. To resume an interrupted batch, run the same
 command with --output again.")]
 pub(crate) struct ChatArgs {
-    /// Prompt; stdin is appended to it if it is not a terminal. - reads only stdin
+    /// Prompt; piped input is appended to the prompt. Pass - to read the prompt from stdin
     pub(crate) prompt: Vec<String>,
-    /// Model, as provider/model
+    /// Model to use, given as provider/model
     #[arg(short, long, env = "LLMPOOL_MODEL", hide_env = true)]
     pub(crate) model: Option<String>,
     #[command(flatten)]
@@ -55,12 +55,13 @@ impl ChatArgs {
     }
 }
 
-/// Arguments of a batch.
+/// Arguments of `llmpool chat` for a batch, which sends each line of a file as one call.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Batches")]
 #[group(multiple = true, conflicts_with_all = ["prompt", "files", "json", "no_stream", "dry_run"])]
 pub(crate) struct BatchArgs {
-    /// Send every line of FILE and print one JSON line for each; reads stdin without FILE or with -
+    /// Send each line of FILE as one call, and print one JSON line per call. Reads stdin if FILE is omitted
+    /// or -
     #[arg(
         long,
         value_name = "FILE",
@@ -68,10 +69,10 @@ pub(crate) struct BatchArgs {
         default_missing_value = "-"
     )]
     pub(crate) jsonl: Option<PathBuf>,
-    /// Append the answers to FILE, and skip lines that it already has an answer for [default: stdout]
+    /// Append the answers to FILE, and skip the input lines that FILE already answers [default: stdout]
     #[arg(long, value_name = "FILE", requires = "jsonl")]
     pub(crate) output: Option<PathBuf>,
-    /// Order of the answers
+    /// Order in which answers are written
     #[arg(long, value_enum, default_value_t, requires = "jsonl")]
     pub(crate) order: OutputOrder,
     /// Maximum number of concurrent calls
@@ -85,7 +86,7 @@ pub(crate) struct BatchArgs {
         requires = "jsonl"
     )]
     pub(crate) concurrency: u16,
-    /// Timeout of a call, including waits for limits and retries
+    /// Timeout of each call, including retries and the time spent waiting for rate limits
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = parse_seconds, requires = "jsonl")]
     pub(crate) timeout: Duration,
 }
@@ -93,9 +94,9 @@ pub(crate) struct BatchArgs {
 /// The order in which the answers of a batch are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputOrder {
-    /// In the order of the input lines
+    /// Answers in the order of the input lines
     #[default]
     Input,
-    /// Each as soon as it is complete
+    /// Each answer as soon as it is complete
     Done,
 }

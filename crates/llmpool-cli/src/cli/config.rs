@@ -29,19 +29,20 @@ Examples:
 Existing files are never changed. Also writes provider.schema.json, which editors use for
 completion and validation.")]
 pub(crate) struct InitArgs {
-    /// File to write
+    /// Path of the new provider file
     #[arg(default_value = "provider.json", value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
-    /// Provider: openai, anthropic, deepseek, ollama, …, or any other name with --base-url
+    /// Name of a known provider (openai, anthropic, deepseek, ollama, …), or any other name together with
+    /// --base-url
     #[arg(long, value_name = "NAME")]
     pub(crate) provider: Option<String>,
-    /// Model name, as the provider defines it
+    /// Model name in the provider's API
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
     /// Base URL of the provider
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) base_url: Option<String>,
-    /// Environment variable with an API key; can be repeated
+    /// Name of an environment variable that contains an API key; can be repeated
     #[arg(long, value_name = "VARIABLE")]
     pub(crate) key_env: Vec<String>,
 }
@@ -51,12 +52,12 @@ pub(crate) struct InitArgs {
     after_help = "Examples:\n  llmpool config show\n  llmpool config show -m openai/gpt-4o-mini --json\n\nKeys are shown by their labels only."
 )]
 pub(crate) struct ShowArgs {
-    /// Show only this model, as provider/model
+    /// Show only this model, given as provider/model
     #[arg(short, long, env = "LLMPOOL_MODEL", hide_env = true)]
     pub(crate) model: Option<String>,
     #[command(flatten)]
     pub(crate) config: ConfigFileArgs,
-    /// Print JSON
+    /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -74,7 +75,7 @@ pub(crate) struct ValidateArgs {
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) config: ConfigFileArgs,
-    /// Print JSON
+    /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }

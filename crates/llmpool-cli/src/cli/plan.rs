@@ -23,17 +23,17 @@ use super::shared::{ConfigFileArgs, parse_seconds};
                   enforces only the configured limits, and no call fails."
 )]
 pub(crate) struct PlanArgs {
-    /// Model, as provider/model
+    /// Model to simulate, given as provider/model
     #[arg(short, long, env = "LLMPOOL_MODEL", hide_env = true)]
     pub(crate) model: Option<String>,
     #[command(flatten)]
     pub(crate) config: ConfigFileArgs,
     #[command(flatten)]
     pub(crate) traffic: TrafficArgs,
-    /// Target for the 99th percentile of the queueing time, used for the recommendation
+    /// Recommend limits that keep the 99th percentile of the queueing time at or below SECONDS
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = parse_seconds)]
     pub(crate) target_wait: Duration,
-    /// Print JSON
+    /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -44,49 +44,49 @@ pub(crate) struct PlanArgs {
 pub(crate) struct TrafficArgs {
     #[command(flatten)]
     pub(crate) arrivals: ArrivalArgs,
-    /// Space the calls of --rate evenly instead of randomly
+    /// With --rate, space calls evenly instead of randomly
     #[arg(long, requires = "rate")]
     pub(crate) even: bool,
-    /// Additional calls that arrive at once, repeatedly: 100@60 adds 100 calls every 60 seconds
+    /// Add bursts of simultaneous calls: 100@60 adds 100 calls every 60 seconds
     #[arg(long, value_name = "CALLS@SECONDS", value_parser = parse_burst)]
     pub(crate) burst: Option<(u32, Duration)>,
-    /// Tokens of a prompt
+    /// Tokens per prompt
     #[arg(long, value_name = "N|MEAN:P95", default_value = "500", value_parser = parse_tokens)]
     pub(crate) prompt_tokens: LogNormal,
-    /// Tokens of an answer
+    /// Tokens per answer
     #[arg(long, value_name = "N|MEAN:P95", default_value = "300", value_parser = parse_tokens)]
     pub(crate) answer_tokens: LogNormal,
-    /// max_tokens of a call, which token limits reserve [default: the model's expected output tokens]
+    /// max_tokens of each call, which token limits reserve [default: the model's expected output tokens]
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens: Option<u32>,
-    /// Duration of a call
+    /// Duration of each call
     #[arg(long, value_name = "SECONDS|MEAN:P95", default_value = "3", value_parser = parse_latency)]
     pub(crate) latency: LogNormal,
-    /// Duration of the traffic [default: 600, or that of the trace]
+    /// Duration of the simulated traffic [default: 600, or the duration of the trace]
     #[arg(long = "for", value_name = "SECONDS", value_parser = parse_seconds)]
     pub(crate) span: Option<Duration>,
-    /// Longest time that a call waits in the queue before it is rejected
+    /// Reject calls that would wait in the queue for longer than SECONDS
     #[arg(long, alias = "timeout", value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     pub(crate) patience: Duration,
-    /// Random seed
+    /// Seed of the random number generator
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 }
 
-/// How calls arrive: exactly one of these.
+/// How calls arrive. Exactly one of these arguments is required.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct ArrivalArgs {
-    /// Calls per second
+    /// Average number of calls per second
     #[arg(long, value_name = "N", value_parser = parse_rate)]
     pub(crate) rate: Option<f64>,
-    /// Number of callers; each sends its next call when it has the answer to the last one
+    /// Number of callers; each caller sends its next call when its previous call has ended
     #[arg(long, value_name = "N", value_parser = parse_callers)]
     pub(crate) callers: Option<u32>,
     /// Replay recorded calls from a JSON Lines file
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
-    /// Read all traffic options from a JSON file, for one or several models
+    /// Read all traffic options from a JSON file, which can describe several models
     #[arg(
         long,
         value_name = "FILE",
@@ -97,13 +97,13 @@ pub(crate) struct ArrivalArgs {
     pub(crate) traffic: Option<PathBuf>,
 }
 
-/// Parses calls per second: more than 0 and at most a million.
+/// Parses a rate in calls per second, greater than 0 and at most 1,000,000.
 pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| *rate > 0.0 && *rate <= 1e6);
     rate.ok_or_else(|| "expected calls per second greater than 0 and at most 1000000".to_owned())
 }
 
-/// Parses a number of callers from 1 to 100000.
+/// Parses a number of callers, from 1 to 100,000 inclusive.
 pub(crate) fn parse_callers(text: &str) -> Result<u32, String> {
     let callers = text
         .parse()
@@ -112,7 +112,8 @@ pub(crate) fn parse_callers(text: &str) -> Result<u32, String> {
     callers.ok_or_else(|| "expected an integer from 1 to 100000".to_owned())
 }
 
-/// Parses a burst such as `100@60`: the number of calls, and the interval in seconds.
+/// Parses a burst such as `100@60`. Returns the number of calls in each burst (100) and the interval between
+/// bursts (60 seconds).
 pub(crate) fn parse_burst(text: &str) -> Result<(u32, Duration), String> {
     let parsed = text.split_once('@').and_then(|(calls, every)| {
         let calls = calls
@@ -124,13 +125,15 @@ pub(crate) fn parse_burst(text: &str) -> Result<(u32, Duration), String> {
     parsed.ok_or_else(|| "expected CALLS@SECONDS, such as 100@60 for 100 calls every 60 seconds".to_owned())
 }
 
-/// Parses a token count: a fixed number, or `MEAN:P95`, the mean and the 95th percentile of a log-normal distribution.
+/// Parses a number of tokens per call, from 0 to 100,000,000: either a fixed number, or `MEAN:P95` for a
+/// log-normal distribution with this mean and 95th percentile.
 pub(crate) fn parse_tokens(text: &str) -> Result<LogNormal, String> {
     let is_valid = |tokens: f64| (0.0..=1e8).contains(&tokens);
     parse_distribution(text, is_valid, "expected a number of tokens from 0 to 100000000")
 }
 
-/// Parses a duration in seconds: a fixed number, or `MEAN:P95`, the mean and the 95th percentile of a log-normal distribution.
+/// Parses a duration in seconds, greater than 0 and at most a year: either a fixed number, or `MEAN:P95` for
+/// a log-normal distribution with this mean and 95th percentile.
 pub(crate) fn parse_latency(text: &str) -> Result<LogNormal, String> {
     let is_valid =
         |span: f64| Duration::try_from_secs_f64(span).is_ok() && parse_seconds(&span.to_string()).is_ok();
@@ -141,7 +144,8 @@ pub(crate) fn parse_latency(text: &str) -> Result<LogNormal, String> {
     )
 }
 
-/// Parses a number, or `MEAN:P95`. `expected` is the error message for an invalid number.
+/// Parses either a fixed number, or `MEAN:P95` for a log-normal distribution with this mean and 95th
+/// percentile. If a number does not satisfy `is_valid`, the error is `expected`.
 fn parse_distribution(
     text: &str,
     is_valid: impl Fn(f64) -> bool,

@@ -14,7 +14,7 @@ pub(crate) struct ConfigFileArgs {
 }
 
 impl ConfigFileArgs {
-    /// Returns the path that was given. An empty `LLMPOOL_CONFIG` counts as unset.
+    /// Returns the path given with `--config` or `LLMPOOL_CONFIG`, if any. An empty path counts as not given.
     pub(crate) fn config(&self) -> Option<&Path> {
         self.config
             .as_deref()
@@ -25,13 +25,13 @@ impl ConfigFileArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StateFileArgs {
-    /// Load key states from FILE and save them to it; llmpool status shows them
+    /// State file, which keeps key states across runs; llmpool status shows its contents
     #[arg(long = "state", env = "LLMPOOL_STATE", hide_env = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: Option<OsString>,
 }
 
 impl StateFileArgs {
-    /// Returns the path that was given. An empty `LLMPOOL_STATE` counts as unset.
+    /// Returns the path given with `--state` or `LLMPOOL_STATE`, if any. An empty path counts as not given.
     pub(crate) fn file(&self) -> Option<PathBuf> {
         self.file
             .clone()
@@ -40,12 +40,12 @@ impl StateFileArgs {
     }
 }
 
-/// Returns the model that was given. An empty `LLMPOOL_MODEL` counts as unset.
+/// Returns the model given with `--model` or `LLMPOOL_MODEL`, if any. An empty name counts as not given.
 pub(crate) fn non_empty(model: Option<&String>) -> Option<&str> {
     model.map(String::as_str).filter(|model| !model.is_empty())
 }
 
-/// Parses a duration in seconds: more than 0 and at most a year.
+/// Parses a duration in seconds, greater than 0 and at most 366 days.
 pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     const YEAR: Duration = Duration::from_secs(366 * 86_400);
     let seconds = text

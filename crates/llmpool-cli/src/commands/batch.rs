@@ -1,6 +1,8 @@
-//! `llmpool chat --jsonl`: sends the prompts of a JSON Lines file concurrently, and writes one JSON line for each.
+//! `llmpool chat --jsonl`: sends the prompts of a JSON Lines file concurrently, and writes one JSON line for
+//! each prompt.
 //!
-//! All lines are read and validated before the first call, so that an error is reported before anything is sent.
+//! All input lines are read and validated before the first call, so that invalid lines are reported before
+//! anything is sent.
 
 mod batch_input;
 mod batch_line;
@@ -55,7 +57,8 @@ pub(crate) async fn run(args: &ChatArgs) -> Result<(), ExitCode> {
     batch.exit_result()
 }
 
-/// Opens the output, and returns the ids of the lines that it already has an answer for.
+/// Opens the output. Also returns the ids of the input lines that an existing output file already answers;
+/// for stdout, there are none.
 async fn open_output(path: Option<PathBuf>) -> Result<(BatchOutput, HashSet<String>), ExitCode> {
     let Some(path) = path.filter(|path| !batch_input::is_standard_stream(path)) else {
         return Ok((BatchOutput::Stdout, HashSet::new()));
@@ -65,7 +68,8 @@ async fn open_output(path: Option<PathBuf>) -> Result<(BatchOutput, HashSet<Stri
     Ok((BatchOutput::File(file), answered))
 }
 
-/// A running batch. When it is dropped early, finished rows are still written to the output file.
+/// A running batch. If the batch is dropped before it ends, for example after Ctrl-C, finished rows are still
+/// written to the output file.
 struct BatchRun {
     calls: JoinSet<FinishedLine>,
     reorderer: Reorderer,
@@ -74,9 +78,10 @@ struct BatchRun {
     progress: ProgressBar,
 }
 
-/// The result of one line.
+/// The result of the call for one input line.
 struct FinishedLine {
-    /// The position among the lines that were sent, from 0.
+    /// Zero-based index among the lines that this run sends. Lines that an earlier run answered are not
+    /// counted.
     position: usize,
     id: String,
     line_number: u64,
@@ -122,7 +127,8 @@ impl BatchRun {
         Ok(())
     }
 
-    /// Returns the exit code of the failed lines, if any failed, and prints how to retry them.
+    /// If lines failed, returns their exit code as an error. If there is an output file, also prints how to
+    /// retry the failed lines.
     fn exit_result(&self) -> Result<(), ExitCode> {
         if self.summary.failures() > 0 && matches!(self.output, BatchOutput::File(_)) {
             output::hint(match self.summary.has_temporary_failures() {

@@ -1,4 +1,5 @@
-//! `llmpool chat`: sends one prompt and prints the answer. With a terminal and no prompt it is an interactive chat.
+//! `llmpool chat`: sends one prompt and prints the answer. In a terminal and without a prompt, starts an
+//! interactive chat instead.
 
 mod answer_printer;
 mod answer_stream;
@@ -21,7 +22,7 @@ use crate::context::{ProviderSource, select_model};
 use crate::problem::{self, Problem};
 use crate::{exit, output};
 
-/// The most that is read from stdin, in bytes.
+/// Maximum length of the prompt on stdin, in bytes. Longer input is an error.
 const MAX_STDIN_BYTES: u64 = 32 << 20;
 
 pub(crate) async fn run(mut args: ChatArgs) -> Result<(), ExitCode> {
@@ -43,7 +44,8 @@ pub(crate) async fn run(mut args: ChatArgs) -> Result<(), ExitCode> {
         .await?
 }
 
-/// Returns the arguments joined by spaces, followed by stdin. A terminal is read only if there is no other prompt.
+/// Returns the prompt: the arguments joined by spaces, followed by the contents of stdin. If stdin is a
+/// terminal, it is read only if `-` is an argument, or if there are neither arguments nor attachments.
 async fn read_prompt(arguments: &[String], has_attachments: bool) -> Result<String, ExitCode> {
     let words: Vec<&str> = arguments
         .iter()
@@ -63,13 +65,13 @@ async fn read_prompt(arguments: &[String], has_attachments: bool) -> Result<Stri
     parts.retain(|part| !part.is_empty());
     if parts.is_empty() && !has_attachments {
         let problem = Problem::new("no prompt was given")
-            .with_hint("pass it as an argument or on stdin, or run llmpool chat in a terminal");
+            .with_hint("pass a prompt as an argument or on stdin, or run llmpool chat in a terminal");
         return Err(problem.exit(exit::USAGE));
     }
     Ok(parts.join("\n\n"))
 }
 
-/// Reads stdin to its end, without trailing whitespace.
+/// Reads stdin to its end and removes trailing whitespace. Fails if the input is too long or is not UTF-8.
 fn read_stdin() -> Result<String, Problem> {
     let mut bytes = Vec::new();
     io::stdin()
@@ -83,7 +85,7 @@ fn read_stdin() -> Result<String, Problem> {
     }
     let text = String::from_utf8(bytes).map_err(|_| {
         Problem::new("stdin is not UTF-8 text")
-            .with_hint("convert it to UTF-8, or attach an image or a PDF with -f FILE")
+            .with_hint("convert the input to UTF-8, or attach an image or a PDF with -f FILE")
     })?;
     Ok(text.trim_end().to_owned())
 }

@@ -1,4 +1,4 @@
-//! `llmpool check`: tests which keys the providers accept, and with `--call` whether streaming works.
+//! `llmpool check`: tests which keys the providers accept. With `--call`, also tests whether streaming works.
 
 mod checked_model;
 mod report_json;
@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<(), ExitCode> {
     }
 }
 
-/// Returns the requested model, or all configured ones.
+/// Returns the requested model, or all configured models if none was requested.
 fn models(args: &CheckArgs) -> Result<Vec<OpenAiCompatible>, ExitCode> {
     let providers = ProviderSource::load(&args.config)?.print_warnings().providers()?;
     let requested = non_empty(args.model.as_ref());
@@ -46,7 +46,8 @@ fn models(args: &CheckArgs) -> Result<Vec<OpenAiCompatible>, ExitCode> {
     Ok(providers.models().cloned().collect())
 }
 
-/// Checks the keys of a model, unless a model with the same keys at the same base URL is checked already.
+/// Checks the keys of a model. If an already checked model has the same base URL and the same keys, reuses
+/// its results. With `--call`, also makes a streaming call.
 async fn check(model: OpenAiCompatible, args: &CheckArgs, checked: &[CheckedModel]) -> CheckedModel {
     let keys = match checked.iter().find(|other| has_same_keys(other, &model)) {
         Some(other) => other.keys.clone(),
@@ -71,7 +72,8 @@ fn has_same_keys(checked: &CheckedModel, model: &OpenAiCompatible) -> bool {
     checked.base_url == model.base_url() && checked_keys.eq(keys.iter().map(|key| &key.label))
 }
 
-/// Makes a call with the first key that is not refused. `None` if there is no such key.
+/// Makes a streaming call with the first key that the provider did not refuse. Returns `None` if all keys
+/// were refused.
 async fn call(model: &OpenAiCompatible, keys: &ModelCheck, timeout: Duration) -> Option<CallCheck> {
     let is_usable = |outcome| !matches!(outcome, KeyCheckOutcome::Rejected(_));
     let key = keys.keys.iter().find(|key| is_usable(key.outcome))?;

@@ -1,4 +1,5 @@
-//! `llmpool completions` and `llmpool man`: shell completions and manual pages, generated from the command line definition.
+//! `llmpool completions` and `llmpool man`: generate shell completions and manual pages from the definition
+//! of the command line.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Dispatch to the commands, one file each.
+//! Dispatches to the commands. Each command has its own file or folder.
 
 mod batch;
 mod chat;
@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use crate::cli::{ChatArgs, Cli, Command};
 use crate::output;
 
-/// Returns whether the command handles Ctrl-C itself. Any other command is ended by it.
+/// Returns whether the command handles Ctrl-C itself. If not, Ctrl-C ends the command.
 pub(crate) fn handles_ctrl_c(cli: &Cli) -> bool {
     matches!(&cli.command, Command::Chat(args) if is_interactive(args))
 }
@@ -49,7 +49,8 @@ async fn dispatch(command: Command) -> Result<(), ExitCode> {
     }
 }
 
-/// Returns whether `llmpool chat` starts an interactive chat: there is no prompt, and all streams are terminals.
+/// Returns whether `llmpool chat` starts an interactive chat: stdin, stdout and stderr are terminals, and the
+/// arguments contain neither a prompt nor an option for a single call or a batch.
 fn is_interactive(args: &ChatArgs) -> bool {
     let is_one_call =
         !args.prompt.is_empty() || args.batch.jsonl.is_some() || args.json || args.no_stream || args.dry_run;

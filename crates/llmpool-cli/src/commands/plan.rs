@@ -1,4 +1,4 @@
-//! `llmpool plan`: simulates traffic against the limits of models and their keys, and recommends limits that are sufficient.
+//! `llmpool plan`: simulates traffic against the limits of models and keys, and recommends sufficient limits.
 
 mod advice;
 mod chart;

@@ -9,7 +9,7 @@ use crate::cli::SimArgs;
 use crate::problem::{self, Problem};
 use crate::{exit, output};
 
-/// Serves until the process is interrupted.
+/// Runs the simulator until the process is interrupted.
 pub(crate) async fn run(args: SimArgs) -> Result<(), ExitCode> {
     let mut scenario = match &args.scenario {
         None => Scenario::default(),
@@ -24,7 +24,7 @@ pub(crate) async fn run(args: SimArgs) -> Result<(), ExitCode> {
     std::future::pending().await
 }
 
-/// Loads a built-in scenario by its name, or a scenario file.
+/// Loads the built-in scenario of this name, or the scenario file at this path.
 fn load_scenario(name: &Path) -> Result<Scenario, Problem> {
     let shown = name.display();
     match built_in_name(name) {
@@ -40,8 +40,8 @@ fn load_scenario(name: &Path) -> Result<Scenario, Problem> {
     }
 }
 
-/// Returns the name of a built-in scenario, or `None` for a path. A path contains a slash or ends in `.json`, so that an existing file
-/// never changes what a name refers to.
+/// Returns `name` if it can be the name of a built-in scenario, or `None` if it is a path. Paths contain a
+/// slash or end in `.json`, so that the meaning of a name does not depend on the files that exist.
 fn built_in_name(name: &Path) -> Option<&str> {
     let name = name.to_str()?;
     let is_path = name.contains(['/', std::path::MAIN_SEPARATOR]) || name.ends_with(".json");

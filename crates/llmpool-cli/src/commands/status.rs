@@ -1,4 +1,5 @@
-//! `llmpool status`: shows the key states and limits in a state file, which another command or a program that uses the library saved.
+//! `llmpool status`: shows the key states and limits saved in a state file. The file is saved by another
+//! command, or by a program that uses the library.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -19,7 +20,7 @@ use crate::{exit, format, output};
 pub(crate) fn run(args: &StatusArgs) -> Result<(), ExitCode> {
     let Some(path) = args.state.file() else {
         return Err(Problem::new("no state file was specified")
-            .with_hint("pass the file that llmpool chat --state FILE or save_key_states writes, with --state or LLMPOOL_STATE")
+            .with_hint("pass a state file with --state or LLMPOOL_STATE; llmpool chat --state FILE and the library's save_key_states write state files")
             .exit(exit::USAGE));
     };
     let (providers, file) = match ProviderSource::load(&args.config)? {
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), ExitCode> {
     if !path.exists() {
         return Err(
             Problem::new(format!("state file {} does not exist", path.display()))
-                .with_hint("start a command with --state, such as llmpool chat; it creates the file")
+                .with_hint("run llmpool chat with the same --state to create the file")
                 .exit(exit::FAILED),
         );
     }
@@ -41,7 +42,8 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), ExitCode> {
     })
 }
 
-/// By model id: the limits that are not in the state file, with their names in the provider file.
+/// For each model id, the limits that the provider file sets but the state file does not contain. Each limit
+/// is a pair of field name and value.
 type LimitsByModel = BTreeMap<String, Vec<(&'static str, u32)>>;
 
 fn limits_by_model(file: &ProviderFile) -> LimitsByModel {
@@ -144,7 +146,8 @@ fn limits_text(rate: Option<RateLimitStatus>, others: Option<&Vec<(&'static str,
     }
 }
 
-/// Formats a duration in its largest unit that has at least two.
+/// Formats a duration in the largest unit that gives a number of at least 2, such as `119 s` or `2 min`.
+/// Rounds down.
 fn rough_duration(duration: Duration) -> String {
     match duration.as_secs() {
         seconds if seconds < 120 => format!("{seconds} s"),

@@ -12,14 +12,14 @@ pub(crate) fn exit_with(error: ProviderFileError) -> ExitCode {
     ExitCode::from(exit::CONFIG)
 }
 
-/// Prints all errors of a provider file.
+/// Prints the number of errors in a provider file, followed by each error.
 pub(crate) fn print_errors(file: &str, errors: &[Diagnostic]) {
     let count = format::count(errors.len(), "error");
     output::print_error(format!("{file}: {count}; file not loaded"));
     list_errors(errors);
 }
 
-/// Prints one error a line, each with its location and its fix.
+/// Prints each error with its location, followed by a line that says how to fix the error.
 pub(crate) fn list_errors(errors: &[Diagnostic]) {
     for error in errors {
         let location = location(error);
@@ -32,7 +32,7 @@ pub(crate) fn print_warning(warning: &Diagnostic) {
     output::nested_hint(&warning.help);
 }
 
-/// Returns the location as a prefix, as in `provider.json:3:5: acme[0].base_url: `.
+/// Returns the location of a diagnostic as a message prefix: `provider.json:3:5: acme[0].base_url: `.
 pub(crate) fn location(diagnostic: &Diagnostic) -> String {
     let Diagnostic {
         file,

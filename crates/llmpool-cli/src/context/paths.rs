@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::cli::ConfigFileArgs;
 use crate::output;
 
-/// Returns the path of the provider file: `--config` or `LLMPOOL_CONFIG`, else `./provider.json`, else `llmpool/provider.json` in the
-/// user's configuration directory. The latter two only if they exist.
+/// Returns the path of the provider file: the path from `--config` or `LLMPOOL_CONFIG`, or else the first of
+/// `./provider.json` and `llmpool/provider.json` (in the user's configuration directory) that exists.
 pub(crate) fn provider_file(args: &ConfigFileArgs) -> Option<PathBuf> {
     if let Some(path) = args.config() {
         return Some(path.to_owned());
@@ -20,8 +20,9 @@ pub(crate) fn provider_file(args: &ConfigFileArgs) -> Option<PathBuf> {
     user.exists().then_some(user)
 }
 
-/// Returns the path of the prompt history: `LLMPOOL_HISTORY`, else `llmpool/chat-history` in the user's state directory. `None` if
-/// `LLMPOOL_HISTORY` is empty, which disables the history.
+/// Returns the path of the prompt history: the value of `LLMPOOL_HISTORY` if it is set, else
+/// `llmpool/chat-history` in the user's state directory. Returns `None` if `LLMPOOL_HISTORY` is empty, which
+/// disables the history.
 pub(crate) fn prompt_history() -> Option<PathBuf> {
     match std::env::var_os("LLMPOOL_HISTORY") {
         Some(path) => Some(PathBuf::from(path)).filter(|path| !path.as_os_str().is_empty()),
@@ -29,7 +30,8 @@ pub(crate) fn prompt_history() -> Option<PathBuf> {
     }
 }
 
-/// Returns a directory of the XDG base directory specification.
+/// Returns a user directory of the XDG base directory specification: the value of `variable` or, if the
+/// variable is not set, the directory `below_home` in the home directory.
 fn user_dir(variable: &str, below_home: &str) -> Option<PathBuf> {
     let dir = |name| {
         std::env::var_os(name)

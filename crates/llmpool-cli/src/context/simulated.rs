@@ -1,16 +1,17 @@
-//! The built-in simulator as a provider, for a first try without an API key.
+//! Runs the built-in simulator as a provider, so that a new user can try llmpool without an API key.
 
 use llmpool::Providers;
 
 use crate::problem::Problem;
 
-/// A running simulator, which stops when it is dropped.
+/// A running simulator. Dropping this value stops the simulator.
 #[cfg(feature = "simulator")]
 pub(crate) type BuiltInSimulator = llmpool_simulator::Simulator;
 #[cfg(not(feature = "simulator"))]
 pub(crate) type BuiltInSimulator = std::convert::Infallible;
 
-/// Starts the simulator on a local socket, and returns it with its only provider, `simulator/built-in`.
+/// Starts the simulator on a free local port. Returns the simulator, and providers that contain only the
+/// model `simulator/built-in`.
 #[cfg(feature = "simulator")]
 pub(crate) async fn start() -> Result<(BuiltInSimulator, Providers), Problem> {
     let simulator = BuiltInSimulator::start(llmpool_simulator::Scenario::default())
@@ -29,9 +30,9 @@ pub(crate) async fn start() -> Result<(BuiltInSimulator, Providers), Problem> {
     Err(unavailable())
 }
 
-/// Explains how to get a build with the simulator.
+/// Returns an error that explains how to install a build with the simulator.
 #[cfg(not(feature = "simulator"))]
 pub(crate) fn unavailable() -> Problem {
     Problem::new("this llmpool was built without the `simulator` feature")
-        .with_hint("build it with the default features: cargo install llmpool-cli")
+        .with_hint("reinstall llmpool with the default features: cargo install llmpool-cli")
 }

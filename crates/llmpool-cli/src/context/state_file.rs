@@ -1,4 +1,5 @@
-//! The state file: key states and limits that one command hands to the next, and that `llmpool status` shows.
+//! The state file, in which a command saves key states and limits. The next command loads the states, and
+//! `llmpool status` shows the contents of the file.
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -10,14 +11,17 @@ use llmpool::Providers;
 use crate::cli::StateFileArgs;
 use crate::problem;
 
-/// The time between two writes, so that `llmpool status` in another terminal follows a running command.
+/// The interval at which a running command saves its state, so that `llmpool status` in another terminal
+/// shows current values.
 const SAVE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The state file of a command, if one was named.
+/// The path of the command's state file. `None` if the user gave no state file, so that nothing is loaded or
+/// saved.
 pub(crate) struct StateFile(Option<PathBuf>);
 
 impl StateFile {
-    /// Loads the key states of the file into the providers. A file that does not exist yet is created by the first save.
+    /// Loads the key states from the state file into the providers. If the file does not exist yet, loads
+    /// nothing; the first save creates the file.
     pub(crate) fn load(args: &StateFileArgs, providers: &Providers) -> Result<Self, ExitCode> {
         let path = args.file();
         if let Some(path) = &path {
@@ -26,7 +30,7 @@ impl StateFile {
         Ok(Self(path))
     }
 
-    /// Runs a future to its end, saving the key states every two seconds and at the end.
+    /// Runs the future `work` to completion. Saves the key states every two seconds and once more at the end.
     pub(crate) async fn save_during<T>(
         &self,
         providers: &Providers,
@@ -45,7 +49,7 @@ impl StateFile {
         }
     }
 
-    /// Saves the key states, or prints why that failed.
+    /// Saves the key states. If this fails, prints the error and returns the exit code.
     pub(crate) fn save(&self, providers: &Providers) -> Result<(), ExitCode> {
         let Some(path) = &self.0 else {
             return Ok(());

@@ -1,33 +1,37 @@
-//! Colours streamed Markdown: headings and strong text bold, code coloured, quotes dim.
+//! Styles streamed Markdown for the terminal: headings and strong text are bold, code is coloured, quotes are
+//! dim.
 //!
-//! Invariant: without escape codes, the output is the input. Markup is coloured but never removed, so a wrong guess about an asterisk loses
-//! nothing, and text copied from the terminal is Markdown. Invariant: how the input is split into pieces does not change the output.
+//! Invariant: without its escape codes, the output equals the input. Markup is styled but never removed, so a
+//! misinterpreted asterisk is still printed, and text copied from the terminal is valid Markdown.
+//!
+//! Invariant: the displayed output does not depend on how the input is split into pieces.
 
 use std::fmt::Write;
 
 use super::{Painter, Style};
 
-/// Colours the pieces of one text.
+/// Styles a Markdown text that arrives in pieces.
 #[derive(Debug)]
 pub(crate) struct MarkdownPainter {
     painter: Painter,
-    /// Characters whose meaning depends on the next one.
+    /// Characters that are not written yet, because their meaning depends on the next character.
     held: String,
     line: LineKind,
-    /// The character of the open code fence.
+    /// Inside a code block, the character of the opening fence: a backtick or a tilde. `None` outside code
+    /// blocks.
     fence: Option<char>,
     strong: bool,
     code: bool,
-    /// The style that is active in the output.
+    /// The style of the last escape codes that were written.
     style: Style,
-    /// The last character of the output; a space at the start of a line.
+    /// The last character that was written. A space at the start of a line.
     last: char,
 }
 
-/// The kind of the current line.
+/// The kind of a line, which its first characters determine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LineKind {
-    /// Not yet known.
+    /// The characters so far do not determine the kind of the line.
     Undecided,
     Text,
     Heading,
@@ -50,7 +54,8 @@ impl MarkdownPainter {
         }
     }
 
-    /// Returns the output for the next piece.
+    /// Returns the styled output for the next piece of the text. Holds back characters whose meaning depends
+    /// on the next character.
     pub(crate) fn push(&mut self, text: &str) -> String {
         if !self.painter.colours {
             return text.to_owned();
@@ -63,7 +68,7 @@ impl MarkdownPainter {
         out
     }
 
-    /// Returns the output for the characters that are still held.
+    /// Ends the text. Returns the styled output for the characters that were held back.
     pub(crate) fn finish(&mut self) -> String {
         let mut out = String::new();
         self.flush_held(None, &mut out);
@@ -89,7 +94,8 @@ impl MarkdownPainter {
         }
     }
 
-    /// Returns whether the held characters with this one can be the mark at the start of a line.
+    /// Returns whether the held characters, followed by `c`, can be the start of a heading, a quote or a code
+    /// fence.
     fn can_be_line_mark(&self, c: char) -> bool {
         let mark = self.held.trim_start_matches(' ');
         match (mark.chars().next(), c) {
@@ -100,7 +106,8 @@ impl MarkdownPainter {
         }
     }
 
-    /// Returns whether the character continues the held ones or starts a run of asterisks or backticks, which is held until it ends.
+    /// Returns whether `c` starts or continues a run of asterisks or backticks. A run is held back until it
+    /// ends, because its length determines its meaning.
     fn is_in_run(&self, c: char) -> bool {
         let in_fence = self.fence.is_some() || self.line == LineKind::Fence;
         match self.held.chars().next() {
@@ -110,7 +117,8 @@ impl MarkdownPainter {
         }
     }
 
-    /// Writes the held characters; their meaning is decided by the next character.
+    /// Writes the held characters. `next` is the character after them, on which their meaning depends, or
+    /// `None` at the end of the text.
     fn flush_held(&mut self, next: Option<char>, out: &mut String) {
         let held = std::mem::take(&mut self.held);
         let mark = held.trim_start_matches(' ');
@@ -131,7 +139,8 @@ impl MarkdownPainter {
         }
     }
 
-    /// Writes a mark in the style of the text that it encloses, and toggles the style.
+    /// Writes an opening or closing mark such as `**` in the style of the text that the marks enclose.
+    /// `toggle` turns that style on or off.
     fn write_mark(&mut self, mark: &str, out: &mut String, toggle: fn(&mut Self)) {
         let was_on = self.strong || self.code;
         if !was_on {
@@ -143,7 +152,8 @@ impl MarkdownPainter {
         }
     }
 
-    /// Returns whether asterisks here can open strong text (before a word) or close it (after one).
+    /// Returns whether a run of asterisks at this position can open strong text, or close it if strong text
+    /// is open. Opening asterisks precede a word, and closing asterisks follow a word.
     fn is_flanking(&self, next: Option<char>) -> bool {
         match self.strong {
             true => !self.last.is_whitespace(),

@@ -1,7 +1,9 @@
-//! Assembly of the chunks of a stream into a complete chat completion.
+//! Assembles the chunks of a stream into a complete chat completion.
 //!
-//! Invariant: however an answer is split into chunks, the assembled completion equals the completion that the answer would be without streaming. If
-//! usage is reported repeatedly, the last report counts; reports are never summed.
+//! Invariant: the assembled completion equals the completion that the provider would have sent without
+//! streaming, however the provider split the answer into chunks.
+//!
+//! If several chunks report usage, the last report is used; reports are never added up.
 
 use std::sync::Arc;
 
@@ -19,30 +21,30 @@ use super::tool_call_matcher::ToolCallMatcher;
 use super::unknown_fields::UnknownFields;
 use super::wire_object::partial_debug;
 
-/// Assembles the chunks of a stream into a [`ChatCompletion`].
+/// A builder that assembles the chunks of one stream into a [`ChatCompletion`].
 #[derive(Clone, Default)]
 pub struct Assembler {
     completion: ChatCompletion,
-    /// States of the choices, in the order of the choices in `completion`.
+    /// State of each choice, in the same order as `completion.choices`.
     choices: Vec<ChoiceState>,
 }
 
-/// State of a choice that the completion itself does not contain.
+/// Intermediate state for assembling one choice.
 #[derive(Clone, Default)]
 struct ChoiceState {
     tool_calls: ToolCallMatcher,
-    /// Log probabilities of each delta. They are joined when the completion is finished.
+    /// Log probabilities from each chunk, in order. `finish` joins them into one value.
     logprobs: Vec<Json>,
     unknown_fields: MergedFields,
 }
 
 impl Assembler {
-    /// Creates an assembler to which no chunks have been added.
+    /// Creates an empty assembler, to which the chunks of one stream can be added.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds the next chunk of the stream.
+    /// Adds the next chunk of the stream. Chunks must be added in the order in which they arrive.
     pub fn push(&mut self, chunk: ChatChunk) {
         let usage = chunk.usage();
         let completion = &mut self.completion;
@@ -66,19 +68,20 @@ impl Assembler {
         }
     }
 
-    /// Returns whether every choice that has appeared has a finish reason.
+    /// Returns whether every choice received so far has a finish reason. Returns `false` before the first
+    /// choice.
     pub fn is_done(&self) -> bool {
         let choices = &self.completion.choices;
         let is_finished = |choice: &Choice| choice.finish_reason.as_ref().is_some_and(is_stated);
         !choices.is_empty() && choices.iter().all(is_finished)
     }
 
-    /// Returns the completion as far as it has arrived.
+    /// Returns the completion assembled from the chunks added so far.
     pub fn partial(&self) -> ChatCompletion {
         self.clone().finish()
     }
 
-    /// Returns the completion assembled from all chunks.
+    /// Consumes the assembler and returns the completion assembled from all added chunks.
     pub fn finish(mut self) -> ChatCompletion {
         for (choice, state) in self.completion.choices.iter_mut().zip(&self.choices) {
             choice.logprobs = join_logprobs(&state.logprobs);
@@ -101,7 +104,7 @@ impl Assembler {
         merge_delta(&mut choice.message, piece.delta, state);
     }
 
-    /// Returns the choice with this index. Adds the choice if it is new.
+    /// Returns the choice with the given index, and its state. Adds both if no choice has this index.
     fn choice_mut(&mut self, index: u64) -> (&mut Choice, &mut ChoiceState) {
         let choices = &mut self.completion.choices;
         let position = choices
@@ -115,12 +118,14 @@ impl Assembler {
     }
 }
 
-/// Returns whether the reason is not empty. Some providers send an empty reason in every chunk.
+/// Returns whether the finish reason is a non-empty string. Some providers send an empty finish reason in
+/// each chunk of an unfinished choice.
 fn is_stated(reason: &FinishReason) -> bool {
     reason.class() != FinishClass::Missing
 }
 
-/// Replaces a text with a later text, unless the later text is empty. Azure, for example, adds chunks with empty fields at both ends of a stream.
+/// Sets `known` to `text`, if present. An empty `text` does not replace an earlier value, because some
+/// providers (such as Azure) send chunks with empty fields at both ends of a stream.
 fn replace_text(known: &mut Option<String>, text: Option<Arc<str>>) {
     if let Some(text) = text
         && (known.is_none() || (!text.is_empty() && known.as_deref() != Some(&text)))
@@ -129,7 +134,7 @@ fn replace_text(known: &mut Option<String>, text: Option<Arc<str>>) {
     }
 }
 
-/// Sets a field of the message for which [`Delta`] has no field.
+/// Sets a message field that [`Delta`] does not define, such as `audio`.
 fn set_field(message: &mut Message, name: &str, json: Json) {
     match name {
         "reasoning_details" => message.reasoning_details = Some(json),
@@ -185,7 +190,8 @@ fn merge_function(function: &mut FunctionCall, piece: FunctionCall) {
     replace_fields(&mut function.extra, &piece.extra, &[]);
 }
 
-/// Appends a piece of content. Two texts are joined. If the content or the piece consists of parts, the result consists of parts.
+/// Appends `piece` to `content`. Two strings become one string. If `content` or `piece` is a list of parts,
+/// the result is a list of parts.
 fn append_content(content: &mut Option<Content>, piece: Option<Content>) {
     *content = match (content.take(), piece) {
         (None, piece) => piece,
@@ -232,7 +238,7 @@ fn append_thought(thoughts: &mut Vec<Thought>, piece: Thought) {
     }
 }
 
-/// Sets the name, unless a non-empty name is already known.
+/// Sets `name` to `piece`, unless `name` already holds a non-empty string.
 fn set_name(name: &mut Option<String>, piece: Option<String>) {
     if name.as_deref().unwrap_or_default().is_empty() {
         *name = piece.or(name.take());
@@ -247,14 +253,16 @@ fn append(text: &mut Option<String>, piece: Option<String>) {
     }
 }
 
-/// Copies unknown fields from outside of a delta, except those in `skip`. A later value replaces an earlier value.
+/// Copies the fields of `from` into `into`, replacing fields of the same name. Fields named in `skip` are not
+/// copied.
 fn replace_fields(into: &mut UnknownFields, from: &UnknownFields, skip: &[&str]) {
     for (name, json) in from.iter().filter(|(name, _)| !skip.contains(name)) {
         into.insert(name.to_owned(), json.clone());
     }
 }
 
-/// Joins the lists in the log probabilities `{"content": […], "refusal": […]}` of all deltas.
+/// Joins the log probabilities of all chunks: concatenates their `content` lists and their `refusal` lists.
+/// Returns the first piece unchanged if any piece is not an object.
 fn join_logprobs(pieces: &[Json]) -> Option<Json> {
     let [first, rest @ ..] = pieces else { return None };
     let mut merged = MergedFields::default();

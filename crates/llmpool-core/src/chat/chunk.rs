@@ -17,37 +17,41 @@ use super::wire_object::{partial_debug, wire_object};
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ChatChunk {
-    /// ID of the completion, which is the same in all chunks.
+    /// ID of the completion. All chunks of a stream carry the same ID.
     pub id: Option<Arc<str>>,
-    /// Object type: `chat.completion.chunk`.
+    /// Type of the JSON object: `chat.completion.chunk`.
     pub object: Option<Arc<str>>,
     pub(crate) created: Option<LenientU64>,
     /// Name of the model that generated the completion.
     pub model: Option<Arc<str>>,
-    /// Identifier of the backend configuration, to detect when the provider changes it.
+    /// Identifier of the provider's backend configuration. A new value means that the provider has changed
+    /// the configuration.
     pub system_fingerprint: Option<Arc<str>>,
-    /// Service tier that processed the request.
+    /// Service tier in which the provider processed the request, such as `default` or `flex`.
     pub service_tier: Option<Arc<str>>,
-    /// What the chunk adds to each choice. Empty in a chunk that only carries usage.
+    /// Additions to the choices (alternative answers) of the completion. Empty in a chunk that carries only
+    /// usage.
     pub choices: Vec<ChunkChoice>,
-    /// Token usage, usually in the last chunk. [`usage()`](Self::usage) also finds usage in other places of the chunk.
+    /// Token usage of the request, which most providers send in the last chunk only. [`usage()`](Self::usage)
+    /// also finds usage that a provider sends elsewhere in the chunk.
     pub usage: Option<Usage>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
-/// What one chunk adds to one choice, with the state of the choice.
+/// Additions of one chunk to one choice (one of the alternative answers).
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ChunkChoice {
     pub(crate) index: Option<LenientU64>,
-    /// What the chunk adds to the message of the choice.
+    /// Additions to the message of the choice.
     pub delta: Delta,
-    /// Why the model stopped generating the choice. `None` except in the last chunk of the choice.
+    /// Why the model stopped generating the choice. Usually present only in the last chunk of the choice.
     pub finish_reason: Option<FinishReason>,
-    /// Log probabilities of the tokens in this delta.
+    /// Log probabilities of the tokens in `delta`, as raw JSON. `None` if the provider does not report log
+    /// probabilities.
     pub logprobs: Option<Json>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -58,7 +62,7 @@ wire_object!(ChunkChoice {
 } always { delta });
 
 impl ChunkChoice {
-    /// Creates a delta for the choice with index 0.
+    /// Wraps `delta` as the additions of a chunk to the choice with index 0.
     pub(crate) fn first(delta: Delta) -> Self {
         Self {
             index: Some(LenientU64(0)),
@@ -67,30 +71,31 @@ impl ChunkChoice {
         }
     }
 
-    /// Returns the zero-based index of the choice. If the provider sends no index, returns 0.
+    /// Returns the zero-based index of the choice, or 0 if the provider sent no index.
     pub fn index(&self) -> u64 {
         self.index.map_or(0, |index| index.0)
     }
 }
 
-/// What one chunk adds to the message of a choice.
+/// Additions of one chunk to the message of a choice: the next pieces of the message's text, reasoning and
+/// tool calls.
 #[derive(Clone, Default, PartialEq)]
 pub struct Delta {
-    /// The next piece of the content, nearly always a string.
+    /// Next piece of the message content, nearly always a string.
     pub content: Option<Content>,
-    /// Role of the message, usually only in the first delta.
+    /// Role of the message's author. Most providers send the role in the first delta only.
     pub role: Option<Role>,
-    /// The next piece of the refusal.
+    /// Next piece of the text with which the model refuses to answer.
     pub refusal: Option<String>,
-    /// The next piece of the reasoning, under the name that DeepSeek and many other providers use.
+    /// Next piece of the model's reasoning, in the field that DeepSeek and many other providers use.
     pub reasoning_content: Option<String>,
-    /// The next piece of the reasoning, under the name that OpenRouter, Groq and vLLM use.
+    /// Next piece of the model's reasoning, in the field that OpenRouter, Groq and vLLM use.
     pub reasoning: Option<String>,
-    /// The next pieces of tool calls.
+    /// Next pieces of the model's tool calls. One chunk can contain pieces of several calls.
     pub tool_calls: Vec<ToolCallDelta>,
-    /// The next piece of a function call in its deprecated form.
+    /// Next piece of the model's function call. Deprecated by OpenAI in favour of `tool_calls`.
     pub function_call: Option<FunctionCall>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -105,26 +110,29 @@ wire_object!(Delta {
 });
 
 impl Delta {
-    /// Returns the text of the delta: all text parts of its content, joined. Empty if there are none.
+    /// Returns the text in `content`, with all text parts joined. Empty if `content` has no text.
     pub fn text(&self) -> Cow<'_, str> {
         self.content.as_ref().map(Content::text).unwrap_or_default()
     }
 }
 
 lenient_getters!(ChatChunk {
-    /// Returns the creation time of the completion in seconds since 1970. `None` if the provider does not report a number.
+    /// Returns the creation time of the completion in seconds since the Unix epoch. `None` if the provider
+    /// sent no number.
     created,
 });
 
 impl ChatChunk {
-    /// Returns the text that the chunk adds to the choice with index 0: all text parts, joined. Empty if there are none.
+    /// Returns the text that the chunk adds to the choice with index 0, with all text parts joined. Empty if
+    /// the chunk adds no text to that choice.
     pub fn text(&self) -> Cow<'_, str> {
         let mut choices = self.choices.iter();
         let first = choices.find(|choice| choice.index() == 0);
         first.map(|choice| choice.delta.text()).unwrap_or_default()
     }
 
-    /// Returns the first usage with at least one count, from the top level, a choice, or Groq's `x_groq` field. `None` if the chunk has no usage with
+    /// Returns the token usage in the chunk. Looks at the top level of the chunk, then in the choices, then
+    /// in Groq's `x_groq` field, and skips usage objects without counts. `None` if there is no usage with
     /// counts.
     pub fn usage(&self) -> Option<Usage> {
         let has_counts = |usage: &Usage| !usage.is_empty();
@@ -141,7 +149,7 @@ impl ChatChunk {
         top_level.cloned().or_else(in_choice).or_else(in_groq)
     }
 
-    /// Returns whether the chunk carries usage but no choices.
+    /// Returns whether the chunk has token usage but no choices.
     pub fn is_usage_only(&self) -> bool {
         self.choices.is_empty() && self.usage().is_some()
     }

@@ -1,10 +1,13 @@
-//! Decoding of the chunks of one stream.
+//! Decodes the chunks of one stream.
 //!
-//! Most chunks of a stream equal an earlier chunk except for a few strings. [`StreamView`](crate::stream_view::StreamView) recognises such a repeat.
-//! It is then decoded by copying the earlier chunk and replacing the strings (the fast path). Every other chunk is parsed.
+//! Most chunks of a stream equal an earlier chunk except for a few strings, such as the text.
+//! [`StreamView`](crate::stream_view::StreamView) recognises such a chunk as a repeat. The decoder then
+//! copies the earlier chunk and replaces these strings (the fast path). The decoder parses all other chunks.
 //!
-//! Invariant: the fast path yields the same chunk as parsing. It is used only for templates (chunks without their varying strings) for which a test
-//! with distinct strings has confirmed this.
+//! Invariant: the fast path yields the same chunk as parsing. The decoder verifies this once for each
+//! template (the part that repeated chunks have in common): it fills the template with distinct test strings
+//! and compares the result with the parsed chunk. If the two differ, the decoder parses all chunks of that
+//! template.
 
 use serde_json::value::RawValue;
 
@@ -15,39 +18,43 @@ use super::json::Json;
 use super::repair::repair;
 use crate::stream_view::{EventRepeat, VaryingField};
 
-/// A decoder for the chunks of one stream.
+/// A decoder for the chunks of one stream. Reuses what consecutive chunks have in common.
 #[derive(Clone, Default)]
 pub struct ChunkDecoder {
     cache: StringCache,
     prototype: Option<Prototype>,
 }
 
-/// The chunk that all repeats of one template have in common, with empty strings.
+/// A decoded chunk whose varying strings are empty. It is copied for each later chunk that differs only in
+/// these strings.
 #[derive(Clone)]
 struct Prototype {
     template: u32,
-    /// The common chunk. `None` if repeats of this template have to be parsed.
+    /// The chunk to copy. `None` if copying would give a wrong result, so that the later chunks must be
+    /// parsed.
     chunk: Option<ChatChunk>,
 }
 
 impl ChunkDecoder {
-    /// Creates a decoder for a stream of which no event has been decoded.
+    /// Creates a decoder for a new stream.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Decodes the data of one event.
+    /// Decodes the data of one server-sent event.
     ///
-    /// A value of an unexpected type is converted if its meaning is clear, for example a number as ID.
+    /// Converts values of an unexpected type, for example an ID that is a number. Drops values whose meaning
+    /// is unclear.
     ///
     /// # Errors
-    /// If the data is not a chunk. The error may quote the data.
+    /// Fails if the data cannot be decoded as a chunk. The error message may quote the data.
     pub fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
         self.cache.decode(data).or_else(|error| repair(data).ok_or(error))
     }
 
-    /// Decodes the data of an event that [`StreamView`](crate::stream_view::StreamView) has observed. `repeat` is the repeat that the stream view
-    /// recognised, if any.
+    /// Decodes the data of an event that [`StreamView`](crate::stream_view::StreamView) has already examined.
+    /// `repeat` is the stream view's description of how the event repeats an earlier event, or `None` if the
+    /// event is new.
     ///
     /// # Errors
     /// See [`decode`](Self::decode).
@@ -75,7 +82,8 @@ impl ChunkDecoder {
         Some(chunk)
     }
 
-    /// Parses the event with empty strings. Returns `None` if filling strings into the result would not yield the same chunk as parsing.
+    /// Returns the event as a chunk with empty varying strings. Verifies that filling strings into this chunk
+    /// gives the same result as parsing; returns `None` if the results differ.
     fn prototype_chunk(&mut self, data: &[u8], repeat: &EventRepeat) -> Option<ChatChunk> {
         let (probe, probe_repeat) = repeat.probe(data);
         let parsed = self.cache.decode(&probe).ok()?;
@@ -88,7 +96,8 @@ impl ChunkDecoder {
     }
 }
 
-/// Puts the varying values of an event into a chunk. Returns `None` if a value does not fit.
+/// Copies the varying values of an event into `chunk`. Returns `None` if a value cannot be decoded, or if
+/// `chunk` lacks the field for a value.
 fn fill(chunk: &mut ChatChunk, data: &[u8], repeat: &EventRepeat) -> Option<()> {
     for (field, json) in repeat.values(data) {
         if field == VaryingField::Obfuscation {

@@ -1,7 +1,8 @@
-//! Decoding and encoding of chunks.
+//! Decodes and encodes chunks.
 //!
-//! Several fields have the same value in every chunk of a stream. The decoder keeps these strings and shares them between chunks. A text chunk
-//! therefore allocates only its list of choices and its text.
+//! Fields such as `id` and `model` have the same value in every chunk of a stream. The decoder caches these
+//! strings and shares them between chunks, so that decoding a text chunk allocates only the list of choices
+//! and the text.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::chunk::{ChatChunk, ChunkChoice};
 use super::wire_object::FieldName;
 
-/// Strings of the previous chunk that are likely to be the same in the next chunk.
+/// Strings from earlier chunks that the next chunk is likely to repeat.
 #[derive(Clone, Default)]
 pub(super) struct StringCache {
     id: Option<Arc<str>>,
@@ -23,7 +24,8 @@ pub(super) struct StringCache {
 }
 
 impl StringCache {
-    /// Decodes a chunk. Strings that equal those of the previous chunk are shared with it.
+    /// Decodes a chunk. A string that equals the cached string of the same field is shared instead of
+    /// allocated again.
     pub(super) fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
         let Ok(text) = std::str::from_utf8(data) else {
             return serde_json::from_slice(data);
@@ -48,7 +50,8 @@ impl<'de> DeserializeSeed<'de> for ChunkVisitor<'_> {
     }
 }
 
-/// Names of the fields. The position of a name is the number of its bit in [`UnknownFields`](super::UnknownFields).
+/// JSON names of the fields of a chunk. The index of a name is the number of the field's bit in the bit sets
+/// of [`UnknownFields`](super::UnknownFields).
 const NAMES: [&str; 8] = [
     "id",
     "object",
@@ -60,7 +63,8 @@ const NAMES: [&str; 8] = [
     "usage",
 ];
 
-/// Number of the bit that stands for `choices` in [`UnknownFields`](super::UnknownFields). The bit is set if the field is missing.
+/// Index of `choices` in [`NAMES`], and therefore the number of the field's bit in
+/// [`UnknownFields`](super::UnknownFields).
 const CHOICES: u32 = 6;
 
 impl<'de> Visitor<'de> for ChunkVisitor<'_> {
@@ -116,7 +120,8 @@ fn set<T>(field: &mut Option<T>, value: Option<T>) -> bool {
     field.is_some()
 }
 
-/// Decodes a string that is likely to equal the cached string.
+/// A serde seed that decodes a string or null. Returns a clone of the cached `Arc` if the decoded string
+/// equals the cached string; otherwise replaces the cached string.
 struct CachedString<'a>(&'a mut Option<Arc<str>>);
 
 impl<'de> DeserializeSeed<'de> for CachedString<'_> {

@@ -1,4 +1,4 @@
-//! Message content, which is either a string or a list of parts.
+//! Message content: a string or a list of parts.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,18 +9,19 @@ use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 
 use super::part::Part;
 
-/// Message content: a string, or a list of parts of various types.
+/// Content of a message: a string, or a list of parts such as text and images.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Content<P = Part> {
     /// The content is a string.
     Text(String),
-    /// The content is a list of parts: text, images, audio, files.
+    /// The content is a list of parts, such as text, images, audio and files.
     Parts(Vec<P>),
 }
 
 impl Content {
-    /// Returns the text: all text parts, joined, without reasoning and refusals. Borrows if there is a single text.
+    /// Returns the text of the content, with all text parts joined. Omits reasoning and refusals. Allocates
+    /// only if the content has several text parts.
     pub fn text(&self) -> Cow<'_, str> {
         let mut texts = self.texts();
         let first = texts.next().unwrap_or_default();
@@ -30,7 +31,8 @@ impl Content {
         }
     }
 
-    /// Returns the text if a single text is the only content apart from reasoning. Otherwise returns `None`.
+    /// Returns the text if the content is a string, or a list whose only part apart from reasoning is a text
+    /// part. Otherwise returns `None`.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -42,7 +44,8 @@ impl Content {
         }
     }
 
-    /// Returns all text parts in order, without reasoning and refusals.
+    /// Iterates over the texts of the content in order: the string, or each text part. Skips reasoning and
+    /// refusals.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         let (single, parts) = match self {
             Self::Text(text) => (Some(text.as_str()), &[][..]),

@@ -1,13 +1,14 @@
-//! Merging of the unknown fields of deltas.
+//! Merges the unknown fields of deltas.
 //!
-//! Strings and lists are concatenated. Of other values, the last value is kept. The merged JSON is written only once, at the end, because writing it
-//! after every chunk would take quadratic time.
+//! Strings are appended to strings and lists to lists. For values of any other type, the last value is kept.
+//! The merged JSON is serialized only once, after the last chunk, because serializing it after every chunk
+//! would take quadratic time.
 
 use super::empty_object::EmptyObject;
 use super::json::Json;
 use super::unknown_fields::UnknownFields;
 
-/// Unknown fields, merged from several deltas.
+/// The unknown fields of several deltas, merged by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MergedFields(Vec<(String, MergedValue)>);
 
@@ -15,16 +16,16 @@ pub(super) struct MergedFields(Vec<(String, MergedValue)>);
 enum MergedValue {
     Text(String),
     List(Vec<Json>),
-    /// An object, the fields of which are merged in the same way.
+    /// An object whose fields are merged one by one.
     Object(MergedFields),
     Other(Json),
 }
 
-/// Name of the field that holds an object whose fields are merged, because the data and transcript of audio are streamed in pieces.
+/// Name of the field with audio output. The object in this field is merged field by field, because providers
+/// stream the audio data and the transcript in pieces.
 const AUDIO: &str = "audio";
 
 impl MergedFields {
-    /// Merges the unknown fields of a delta into these fields.
     pub(super) fn merge(&mut self, delta: &UnknownFields) {
         for (name, value) in delta.iter() {
             let value = MergedValue::parse(name, value);
@@ -35,7 +36,8 @@ impl MergedFields {
         }
     }
 
-    /// Merges the fields of an object into these fields. Returns whether `object` is an object; if not, nothing is merged.
+    /// Merges the fields of `object` into `self`. Returns `false` and merges nothing if `object` is not a
+    /// JSON object.
     pub(super) fn merge_object(&mut self, object: &Json) -> bool {
         let object: Option<EmptyObject> = serde_json::from_str(object.get()).ok();
         object.is_some_and(|object| {
@@ -44,7 +46,7 @@ impl MergedFields {
         })
     }
 
-    /// Returns all fields as one JSON object. `None` if there are no fields.
+    /// Returns the merged fields as one JSON object. `None` if serialization fails.
     pub(super) fn to_object(&self) -> Option<Json> {
         let mut object = EmptyObject::default();
         for (name, json) in self.to_fields() {
@@ -53,7 +55,7 @@ impl MergedFields {
         Json::of(&object).ok()
     }
 
-    /// Returns the names and values of the merged fields, in the order in which they first appeared.
+    /// Returns the names and values of the merged fields, in order of first appearance.
     pub(super) fn to_fields(&self) -> impl Iterator<Item = (&str, Json)> {
         let fields = self.0.iter();
         fields.filter_map(|(name, value)| Some((name.as_str(), value.to_json()?)))
@@ -87,7 +89,7 @@ impl MergedValue {
             (Self::Object(known), Self::Object(more)) => {
                 for (name, value) in more.0 {
                     match known.get_mut(&name) {
-                        // The ID of the audio is repeated in each delta, not continued.
+                        // Each delta repeats the whole ID of the audio, so the IDs must not be joined.
                         Some(known) if name == "id" => *known = value,
                         Some(known) => known.merge(value),
                         None => known.0.push((name, value)),

@@ -1,12 +1,12 @@
-//! JSON objects for which no fields are defined.
+//! JSON objects without predefined fields.
 
 use super::unknown_fields::UnknownFields;
 use super::wire_object::{opaque_debug, wire_object};
 
-/// A JSON object for which no fields are defined, for example a response format that consists of its `type`.
+/// A JSON object without predefined fields, for example a response format that needs only a `type`.
 #[derive(Clone, Default, PartialEq)]
 pub struct EmptyObject {
-    /// Fields that this type does not define.
+    /// All fields of the JSON object. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 

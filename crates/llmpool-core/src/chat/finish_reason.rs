@@ -4,21 +4,21 @@ use std::fmt;
 
 use super::string_enum::string_enum;
 
-/// Why the model stopped generating a choice.
+/// Reason why the model stopped generating a choice (one of the alternative answers).
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FinishReason {
-    /// The answer came to a natural end or reached a stop sequence.
+    /// The model completed its answer or reached a stop sequence.
     Stop,
-    /// The answer reached the token limit.
+    /// The answer reached the maximum number of tokens.
     Length,
-    /// The model calls tools.
+    /// The model stopped in order to call tools.
     ToolCalls,
-    /// The provider's content filter removed content.
+    /// The provider's content filter removed content from the answer.
     ContentFilter,
-    /// The model calls a function, in the deprecated form.
+    /// The model stopped in order to call a function. Deprecated by OpenAI in favour of `tool_calls`.
     FunctionCall,
-    /// A reason that this enum does not define, as the provider sent it.
+    /// Any other reason. Holds the string that the provider sent.
     Other(Box<str>),
 }
 
@@ -30,34 +30,36 @@ string_enum!(FinishReason {
     FunctionCall => "function_call",
 });
 
-/// Meaning of a finish reason, regardless of the provider's name for it.
+/// Meaning of a finish reason. Different providers use different strings for the same meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FinishClass {
-    /// The reason is empty, so the choice is not finished.
+    /// The finish reason is an empty string: the choice is not finished.
     Missing,
-    /// The choice is complete.
+    /// The choice is complete. This is also the class of unknown finish reasons.
     Complete,
-    /// The answer reached the token limit or the end of the context window.
+    /// The choice was cut off at the token limit or at the end of the context window.
     Truncated,
-    /// The provider's content filter removed content.
+    /// The provider's content filter removed content from the answer.
     Filtered,
-    /// The provider failed while it generated the choice.
+    /// The provider failed while generating the choice.
     Failed,
 }
 
 impl FinishReason {
-    /// Returns whether the choice was cut off at the token limit or at the end of the context window. Recognises the names of various providers for
-    /// this.
+    /// Returns whether the choice was cut off at the token limit or at the end of the context window.
+    /// Recognises the finish reasons of several providers, such as `length` and `max_tokens`.
     pub fn is_truncated(&self) -> bool {
         self.class() == FinishClass::Truncated
     }
 
-    /// Returns whether a content filter ended the choice. Recognises the names of various providers for this.
+    /// Returns whether a content filter ended the choice. Recognises the finish reasons `content_filter` and
+    /// `sensitive`.
     pub fn is_filtered(&self) -> bool {
         self.class() == FinishClass::Filtered
     }
 
-    /// Returns whether the provider failed while it generated the choice. Recognises the names of various providers for this.
+    /// Returns whether the provider failed while generating the choice. Recognises the finish reasons of
+    /// several providers, such as `error` and `network_error`.
     pub fn is_failure(&self) -> bool {
         self.class() == FinishClass::Failed
     }

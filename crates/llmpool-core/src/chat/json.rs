@@ -1,4 +1,4 @@
-//! JSON values that preserve their text.
+//! JSON values stored as their original text.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// A JSON value stored as text, which preserves all digits of numbers and the order of fields in objects.
+/// A JSON value stored as text, so that all digits of numbers and the order of object fields are preserved.
 ///
-/// `Debug` output shows only the length of the text.
+/// `Debug` output shows only the length of the text in bytes.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Json(Box<RawValue>);
@@ -17,17 +17,18 @@ impl Json {
     /// Serializes a value to JSON.
     ///
     /// # Errors
-    /// If the value cannot be represented in JSON, for example a map with keys that are not strings.
+    /// Fails if JSON cannot represent the value, for example a map whose keys are structs.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
         serde_json::value::to_raw_value(value).map(Self)
     }
 
-    /// Returns the JSON text.
+    /// Returns the value as JSON text.
     pub fn get(&self) -> &str {
         self.0.get()
     }
 
-    /// Parses the JSON text. Numbers have the precision of [`serde_json::Number`]. A value that is nested too deeply for the parser becomes `null`.
+    /// Parses the JSON text into a [`Value`]. Numbers are limited to the precision of [`serde_json::Number`].
+    /// Returns [`Value::Null`] if the JSON is nested more deeply than `serde_json` can parse.
     pub fn value(&self) -> Value {
         serde_json::from_str(self.get()).unwrap_or_default()
     }
@@ -47,7 +48,7 @@ impl From<Value> for Json {
 }
 
 impl PartialEq for Json {
-    /// Compares the parsed values, so that white space and escapes in the text make no difference.
+    /// Compares the parsed values. Differences in white space and escape sequences are ignored.
     fn eq(&self, other: &Self) -> bool {
         let parse = |json: &Self| serde_json::from_str::<Value>(json.get()).ok();
         self.get() == other.get() || parse(self).is_some_and(|value| parse(other) == Some(value))

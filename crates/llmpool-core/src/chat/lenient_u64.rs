@@ -1,11 +1,12 @@
-//! Whole numbers in the various forms in which providers send them.
+//! Whole numbers, decoded from the various JSON types in which providers send them.
 
 use std::fmt;
 
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// A whole number. Can also be decoded from a float (rounded down) or from a string that contains a number. Negative numbers become 0.
+/// A whole number that can be decoded from a JSON number or from a string that contains a number. Rounds
+/// fractions down and replaces negative numbers with 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct LenientU64(pub(crate) u64);
 
@@ -44,7 +45,8 @@ impl<'de> Deserialize<'de> for LenientU64 {
     }
 }
 
-/// `lenient_getters!(Type { field })` implements getters that return the fields as `Option<u64>`.
+/// Implements getters for fields of type `Option<LenientU64>`. `lenient_getters!(Type { field })` adds the
+/// method `Type::field`, which returns an `Option<u64>`.
 macro_rules! lenient_getters {
     ($type:ident { $($(#[$doc:meta])* $field:ident),* $(,)? }) => {
         impl $type {

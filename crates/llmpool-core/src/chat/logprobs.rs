@@ -8,9 +8,11 @@ use super::wire_object::opaque_debug;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct Logprobs {
-    /// Tokens of the content, with their log probabilities. `None` if not reported.
+    /// Tokens of the message content with their log probabilities. `None` if the provider does not report log
+    /// probabilities.
     pub content: Option<Vec<TokenLogprob>>,
-    /// Tokens of the refusal, with their log probabilities. `None` if not reported.
+    /// Tokens of the refusal with their log probabilities. `None` if the provider does not report log
+    /// probabilities.
     pub refusal: Option<Vec<TokenLogprob>>,
 }
 
@@ -20,11 +22,13 @@ pub struct Logprobs {
 pub struct TokenLogprob {
     /// Text of the token.
     pub token: String,
-    /// Natural logarithm of the token's probability. -9999 stands for a very unlikely token.
+    /// Natural logarithm of the token's probability. OpenAI reports -9999 for a very unlikely token.
     pub logprob: f64,
-    /// UTF-8 bytes of the token. Needed where a character is split into several tokens. `None` if not reported.
+    /// UTF-8 bytes of the token. To decode a character that spans several tokens, concatenate their bytes.
+    /// `None` if the provider does not report bytes.
     pub bytes: Option<Vec<u8>>,
-    /// The most likely tokens at this position, with their log probabilities.
+    /// The most likely tokens at this position of the answer, with their log probabilities. Empty if the
+    /// provider does not report the most likely tokens.
     #[serde(default)]
     pub top_logprobs: Vec<TopLogprob>,
 }
@@ -37,7 +41,7 @@ pub struct TopLogprob {
     pub token: String,
     /// Natural logarithm of the token's probability.
     pub logprob: f64,
-    /// UTF-8 bytes of the token. `None` if not reported.
+    /// UTF-8 bytes of the token. `None` if the provider does not report bytes.
     pub bytes: Option<Vec<u8>>,
 }
 

@@ -14,20 +14,21 @@ use super::wire_object::wire_object;
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Role {
-    /// Instructions to the model (`system`).
+    /// The `system` role: instructions to the model.
     System,
-    /// Instructions to the model (`developer`), the name that newer OpenAI models use.
+    /// The `developer` role: instructions to the model. Newer OpenAI models use this name instead of
+    /// `system`.
     Developer,
-    /// Input of the end user.
+    /// The `user` role: input from the end user.
     #[default]
     User,
-    /// Output of the model.
+    /// The `assistant` role: output of the model.
     Assistant,
-    /// The result of a tool call.
+    /// The `tool` role: the result of a tool call.
     Tool,
-    /// The result of a function call, in the deprecated form.
+    /// The `function` role: the result of a function call. Deprecated by OpenAI in favour of `tool`.
     Function,
-    /// A role that this enum does not define.
+    /// Any other role. Holds the string from the JSON.
     Other(Box<str>),
 }
 
@@ -40,34 +41,37 @@ string_enum!(Role {
     Function => "function",
 });
 
-/// A message of a conversation. This type serves all roles; the role decides which fields are meaningful.
+/// A message of a conversation. Which fields are used depends on the role.
 #[derive(Clone, Default, PartialEq)]
 pub struct Message {
-    /// Role of the author.
+    /// Role of the message's author.
     pub role: Option<Role>,
     /// Content of the message. Often `None` in a message with tool calls.
     pub content: Option<Content>,
-    /// Name of the author, to distinguish several authors of the same role.
+    /// Name of the author. Distinguishes authors that have the same role.
     pub name: Option<String>,
-    /// Text with which the model refuses to answer. Takes the place of the content.
+    /// Text with which the model refuses to answer. Usually takes the place of `content`.
     pub refusal: Option<String>,
-    /// Reasoning of the model, under the name that DeepSeek and many other providers use. Some providers require it in later requests.
+    /// Reasoning of the model, in the field that DeepSeek and many other providers use. Some providers
+    /// require the client to send the reasoning back in later requests.
     pub reasoning_content: Option<String>,
-    /// Reasoning of the model, under the name that OpenRouter, Groq and vLLM use.
+    /// Reasoning of the model, in the field that OpenRouter, Groq and vLLM use.
     pub reasoning: Option<String>,
-    /// Reasoning blocks of OpenRouter, to be sent back unchanged in later requests.
+    /// Reasoning blocks in OpenRouter's format. The client must send these blocks back unchanged in later
+    /// requests.
     pub reasoning_details: Option<Json>,
-    /// Tool calls that the model makes.
+    /// Tool calls that the model makes in this message.
     pub tool_calls: Vec<ToolCall>,
-    /// ID of the tool call whose result this message is.
+    /// ID of the tool call whose result this message contains. Used only with the `tool` role.
     pub tool_call_id: Option<String>,
-    /// Function call that the model makes, in the deprecated form.
+    /// Function call that the model makes. Deprecated by OpenAI in favour of `tool_calls`.
     pub function_call: Option<FunctionCall>,
-    /// Audio output: `{"id", "data", "transcript", "expires_at"}`. In a request, the ID of an earlier audio output.
+    /// Audio output of the model: an object with `id`, `data`, `transcript` and `expires_at`. In a request,
+    /// an object with only the `id` of an earlier audio output.
     pub audio: Option<Json>,
-    /// Sources to which the content refers: `[{"type": "url_citation", …}]`.
+    /// Sources that the content cites, for example `{"type": "url_citation", …}`.
     pub annotations: Option<Vec<Json>>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -87,7 +91,7 @@ wire_object!(Message {
 });
 
 impl Message {
-    /// Creates a message with any role.
+    /// Creates a message with the given role and content.
     pub fn new(role: Role, content: impl Into<Content>) -> Self {
         Self {
             role: Some(role),
@@ -96,22 +100,22 @@ impl Message {
         }
     }
 
-    /// Creates a message with instructions to the model.
+    /// Creates a `system` message, which gives instructions to the model.
     pub fn system(content: impl Into<Content>) -> Self {
         Self::new(Role::System, content)
     }
 
-    /// Creates a message from the end user.
+    /// Creates a `user` message, which contains input from the end user.
     pub fn user(content: impl Into<Content>) -> Self {
         Self::new(Role::User, content)
     }
 
-    /// Creates a message from the model.
+    /// Creates an `assistant` message, such as an earlier answer of the model.
     pub fn assistant(content: impl Into<Content>) -> Self {
         Self::new(Role::Assistant, content)
     }
 
-    /// Creates a message with the result of the tool call whose ID is `call_id`.
+    /// Creates a `tool` message: the result of the tool call with the ID `call_id`.
     pub fn tool(call_id: impl Into<String>, content: impl Into<Content>) -> Self {
         Self {
             tool_call_id: Some(call_id.into()),
@@ -119,7 +123,7 @@ impl Message {
         }
     }
 
-    /// Creates the result of a tool call.
+    /// Creates a `tool` message: the result of `call`.
     pub fn tool_result(call: &ToolCall, content: impl Into<Content>) -> Self {
         Self {
             tool_call_id: call.id.clone(),
@@ -127,7 +131,7 @@ impl Message {
         }
     }
 
-    /// Returns the text of the content: all text parts, joined. Empty if there are none.
+    /// Returns the text of `content`, with all text parts joined. Empty if `content` has no text.
     pub fn text(&self) -> Cow<'_, str> {
         self.content.as_ref().map(Content::text).unwrap_or_default()
     }

@@ -1,9 +1,11 @@
-//! Chat Completions: requests, completions and chunks.
+//! Types for the Chat Completions API: requests, completions and chunks of streamed completions.
 //!
-//! The types preserve what they do not define: unknown fields, unknown variants, and all digits of numbers. Decoding is lenient, because
-//! providers deviate from the specification. Encoding omits absent fields.
+//! The types preserve unknown fields, unknown enum values and all digits of numbers. Decoding also accepts
+//! values of unexpected types if their meaning is clear, because providers deviate from OpenAI's
+//! specification. Encoding omits absent fields.
 //!
-//! Minor releases add fields to structs with public fields. Build such structs with `..Default::default()` or with their constructors:
+//! Minor releases may add public fields to structs. To stay compatible, create structs with their
+//! constructors or with `..Default::default()`:
 //!
 //! ```
 //! use llmpool_core::chat::{ChatRequest, Message};
@@ -15,9 +17,9 @@
 //! # assert_eq!(request.messages.len(), 2);
 //! ```
 //!
-//! Invariant: decoding JSON and encoding the result gives equal JSON.
+//! Invariant: if all values have the expected types, decoding JSON and encoding the result yields equal JSON.
 //!
-//! Invariant: `Debug` output shows types and sizes, never the text of a user or model.
+//! Invariant: `Debug` output shows types and sizes, never text that a user or a model wrote.
 
 mod assembler;
 mod chunk;
@@ -76,7 +78,7 @@ pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 pub(crate) fn from_json<'a, T: serde::Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
     match std::str::from_utf8(json) {
         Ok(text) => serde_json::from_str(text),
-        // Also fails, but with an error that names the position.
+        // For invalid UTF-8, the error of `from_slice` contains the position.
         Err(_) => serde_json::from_slice(json),
     }
 }

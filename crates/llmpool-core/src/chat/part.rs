@@ -1,26 +1,26 @@
-//! Content parts of a message: text, images, audio, files.
+//! Content parts of a message, such as text, images, audio and files.
 
 use super::json::Json;
 use super::unknown_fields::UnknownFields;
 use super::wire_object::{opaque_debug, tagged_enum, wire_object};
 
-/// One content part of a message.
+/// One part of a message's content, such as text or an image.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Part {
-    /// Text.
+    /// A part of type `text`: plain text.
     Text(TextPart),
-    /// An image.
+    /// A part of type `image_url`: an image.
     Image(ImagePart),
-    /// Audio.
+    /// A part of type `input_audio`: audio input.
     Audio(AudioPart),
-    /// A file.
+    /// A part of type `file`: a file.
     File(FilePart),
-    /// A refusal of the model.
+    /// A part of type `refusal`: text with which the model refuses to answer.
     Refusal(RefusalPart),
-    /// Reasoning of the model, in the form that Mistral uses.
+    /// A part of type `thinking`: reasoning of the model, in Mistral's format.
     Thinking(ThinkingPart),
-    /// A part of another type, as raw JSON.
+    /// A part of any other type, or a part that could not be decoded, as raw JSON.
     Other(Json),
 }
 
@@ -67,7 +67,7 @@ impl Part {
         })
     }
 
-    /// Creates a file part. `data` is the content of the file as a `data:` URL.
+    /// Creates a file part. `name` is the file name, and `data` is the content of the file as a `data:` URL.
     pub fn file(name: impl Into<String>, data: impl Into<String>) -> Self {
         let file = FileSource {
             filename: Some(name.into()),
@@ -80,7 +80,7 @@ impl Part {
         })
     }
 
-    /// Returns the text of a text part. `None` for a part of another type.
+    /// Returns the text if the part is a text part. Otherwise returns `None`.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(part) => Some(&part.text),
@@ -89,47 +89,47 @@ impl Part {
     }
 }
 
-/// A part with text.
+/// A content part that contains text.
 #[derive(Clone, Default, PartialEq)]
 pub struct TextPart {
-    /// The text.
+    /// Text of the part.
     pub text: String,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(TextPart {} always { text });
 
-/// A part with an image.
+/// A content part that contains an image.
 #[derive(Clone, Default, PartialEq)]
 pub struct ImagePart {
-    /// URL of the image, and how the model sees it.
+    /// URL of the image and the resolution at which the model sees the image.
     pub image_url: ImageUrl,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ImagePart {} always { image_url });
 
-/// URL of an image, and how the model sees it.
+/// URL of an image and the resolution at which the model sees the image.
 #[derive(Clone, Default, PartialEq)]
 pub struct ImageUrl {
     /// URL of the image, either `https:` or `data:`.
     pub url: String,
     /// Resolution at which the model sees the image: `low`, `high` or `auto`.
     pub detail: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ImageUrl { detail } always { url });
 
-/// A part with audio input.
+/// A content part that contains audio input.
 #[derive(Clone, Default, PartialEq)]
 pub struct AudioPart {
     /// The audio data and its format.
     pub input_audio: InputAudio,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -142,18 +142,18 @@ pub struct InputAudio {
     pub data: String,
     /// Format of the audio data: `wav` or `mp3`.
     pub format: String,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(InputAudio {} always { data, format });
 
-/// A part with a file.
+/// A content part that contains a file.
 #[derive(Clone, Default, PartialEq)]
 pub struct FilePart {
     /// The ID or the content of the file.
     pub file: FileSource,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -166,9 +166,9 @@ pub struct FileSource {
     pub file_id: Option<String>,
     /// Content of the file, as a `data:` URL or in base64.
     pub file_data: Option<String>,
-    /// Name of the file.
+    /// Name of the file, for example `report.pdf`.
     pub filename: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -178,42 +178,43 @@ wire_object!(FileSource {
     filename
 });
 
-/// A part with a refusal of the model.
+/// A content part in which the model refuses to answer.
 #[derive(Clone, Default, PartialEq)]
 pub struct RefusalPart {
-    /// Text of the refusal.
+    /// Text with which the model refuses to answer.
     pub refusal: String,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(RefusalPart {} always { refusal });
 
-/// A part with reasoning of the model, in the form that Mistral uses.
+/// A content part that contains reasoning of the model, in Mistral's format.
 #[derive(Clone, Default, PartialEq)]
 pub struct ThinkingPart {
     /// Pieces of the reasoning, usually text.
     pub thinking: Vec<Thought>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ThinkingPart {} always { thinking });
 
-/// A piece of reasoning. Not a [`Part`], because a part could contain further reasoning.
+/// A piece of reasoning in a [`ThinkingPart`]. This type is separate from [`Part`], so that reasoning cannot
+/// contain further reasoning.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Thought {
-    /// A piece of text.
+    /// A piece of reasoning text.
     Text(TextPart),
-    /// A piece of another type, as raw JSON.
+    /// A piece of any other type, or a piece that could not be decoded, as raw JSON.
     Other(Json),
 }
 
 tagged_enum!(Thought { Text => "text" });
 
 impl Thought {
-    /// Returns the text of a text piece. `None` for a piece of another type.
+    /// Returns the text if the piece is text. Otherwise returns `None`.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(part) => Some(&part.text),

@@ -1,14 +1,13 @@
-//! Repair of completions and chunks in which values have an unexpected type.
+//! Repairs completions and chunks whose values have unexpected types.
 //!
-//! Some providers send a number as ID, tool call arguments as an object, or an empty list in place of usage. Only JSON that cannot be decoded
-//! otherwise is repaired; valid completions keep every byte.
+//! Some providers send an ID as a number, tool call arguments as an object, or usage as an empty list. JSON
+//! is repaired only if it cannot be decoded as it is, so a valid completion is never changed.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// Decodes a completion or chunk in which values have an unexpected type.
-///
-/// Converts such values, or drops them if their meaning is unclear. Returns `None` if the result still cannot be decoded.
+/// Decodes a completion or chunk after converting all values of unexpected types. Drops values whose meaning
+/// is unclear. Returns `None` if the repaired JSON still cannot be decoded.
 pub(super) fn repair<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
     let mut value: Value = serde_json::from_slice(json).ok()?;
     repair_completion(value.as_object_mut()?);
@@ -112,7 +111,8 @@ fn repair_function(function: &mut Map<String, Value>) {
     make_strings(function, &["name", "arguments", "input"]);
 }
 
-/// Drops the nulls from a list. Wraps any other value in a list.
+/// Wraps a value in a list. If the value is already a list, only removes nulls from the list. Null stays
+/// null.
 fn make_list(value: &mut Value) {
     match value {
         Value::Array(items) => items.retain(|item| !item.is_null()),
@@ -121,7 +121,8 @@ fn make_list(value: &mut Value) {
     }
 }
 
-/// Joins a list of strings, or of objects with a text, into one string.
+/// Converts a value to a string: a list to the concatenation of its items, an object with a `text` field to
+/// that text, and `false` to null. Any other value becomes its JSON text.
 fn join_text(value: &mut Value) {
     match value {
         Value::Array(items) => {
@@ -145,14 +146,14 @@ fn make_strings(fields: &mut Map<String, Value>, names: &[&str]) {
     }
 }
 
-/// Replaces any value with its JSON text, except strings and null.
+/// Replaces a value with its JSON text. Strings and null stay unchanged.
 fn make_string(value: &mut Value) {
     if !value.is_string() && !value.is_null() {
         *value = Value::String(value.to_string());
     }
 }
 
-/// Removes the field `name`, unless its value is null or valid.
+/// Removes the field `name` if its value is invalid. A null value counts as valid.
 fn retain_if(fields: &mut Map<String, Value>, name: &str, is_valid: impl Fn(&Value) -> bool) {
     if fields
         .get(name)

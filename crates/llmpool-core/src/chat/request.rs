@@ -12,80 +12,94 @@ use super::tool_definition::{Tool, ToolChoice};
 use super::unknown_fields::UnknownFields;
 use super::wire_object::{partial_debug, wire_object};
 
-/// A request for a chat completion. Fields that are `None` or empty are not sent. Parameters without a field go into `extra`.
+/// A request for a chat completion. Optional fields that are `None` or empty are not sent. Put parameters
+/// that have no field into `extra`.
 #[derive(Clone, Default, PartialEq)]
 pub struct ChatRequest {
     /// Messages of the conversation, oldest first.
     pub messages: Vec<Message>,
-    /// Name of the model. A target replaces it with the name of its own model.
+    /// Name of the model. The `llmpool` crate replaces this name with the model of the target to which it
+    /// sends the request.
     pub model: Option<String>,
-    /// Maximum number of tokens in the answer, including reasoning.
+    /// Maximum number of tokens in the answer, including reasoning tokens.
     pub max_completion_tokens: Option<u64>,
-    /// Maximum number of tokens in the answer, under the name that older servers expect.
+    /// Older name of `max_completion_tokens`. Some servers accept only this name.
     pub max_tokens: Option<u64>,
-    /// Sampling temperature, from 0 to 2.
+    /// Sampling temperature, from 0 to 2. Higher values make the answer more random.
     pub temperature: Option<f64>,
-    /// Nucleus sampling: the model samples only from the most likely tokens, whose probabilities sum to this share, from 0 to 1.
+    /// Nucleus sampling, from 0 to 1: the model samples only from the smallest set of most likely tokens
+    /// whose probabilities add up to at least this value.
     pub top_p: Option<f64>,
-    /// Number of alternative answers to generate. If absent, providers generate 1.
+    /// Number of alternative answers to generate. If absent, providers generate one answer.
     pub n: Option<u32>,
     /// Strings at which the model stops generating.
     pub stop: Option<Stop>,
-    /// Seed that makes sampling repeatable, as far as the provider supports it.
+    /// Seed for sampling. If the provider supports seeds, requests with equal seeds and parameters should
+    /// yield equal answers.
     pub seed: Option<i64>,
-    /// Penalty for tokens in proportion to how often they have occurred, from -2 to 2.
+    /// Penalty for tokens that have already occurred, from -2 to 2. The penalty grows with the number of
+    /// occurrences.
     pub frequency_penalty: Option<f64>,
-    /// Penalty for tokens that have occurred at all, from -2 to 2.
+    /// Penalty for tokens that have already occurred, from -2 to 2. The penalty does not depend on the number
+    /// of occurrences.
     pub presence_penalty: Option<f64>,
-    /// Whether to return the log probabilities of the tokens.
+    /// Whether the provider returns the log probabilities of the answer's tokens.
     pub logprobs: Option<bool>,
-    /// Number of most likely tokens to return for each position of the answer, from 0 to 20.
+    /// Number of most likely tokens, from 0 to 20, that the provider returns for each position of the answer.
     pub top_logprobs: Option<u32>,
-    /// Whether to stream the answer. The methods `chat` and `chat_stream` of the `llmpool` crate set this field.
+    /// Whether the provider streams the answer. The methods `chat` and `chat_stream` of the `llmpool` crate
+    /// ignore this field and send the value that they need.
     pub stream: Option<bool>,
-    /// Options for streams. If absent, the `llmpool` crate requests usage at the end of a stream.
+    /// Options for a streamed answer. If absent, the `llmpool` crate asks the provider to report usage at the
+    /// end of the stream, unless the provider is known to reject these options.
     pub stream_options: Option<StreamOptions>,
     /// Format that the answer must have. If absent, the answer is plain text.
     pub response_format: Option<ResponseFormat>,
     /// Tools that the model may call.
     pub tools: Vec<Tool>,
-    /// Whether the model must call tools, and which.
+    /// Whether the model must call a tool, and which tools the model may call.
     pub tool_choice: Option<ToolChoice>,
     /// Whether the model may call several tools in one answer.
     pub parallel_tool_calls: Option<bool>,
-    /// Effort that the model spends on reasoning: `low`, `medium`, `high`, or another value that the model supports.
+    /// Effort that the model spends on reasoning: `low`, `medium`, `high`, or another value that the model
+    /// supports.
     pub reasoning_effort: Option<String>,
     /// Level of detail of the answer: `low`, `medium` or `high`.
     pub verbosity: Option<String>,
-    /// Object that maps token IDs to a bias of the token's probability, from -100 to 100.
+    /// Object that maps token IDs to biases from -100 to 100. The provider adds each bias to the logit of the
+    /// token.
     pub logit_bias: Option<Json>,
-    /// Types of output: `["text"]` or `["text", "audio"]`.
+    /// Types of output that the model generates: `["text"]` or `["text", "audio"]`.
     pub modalities: Option<Vec<String>>,
-    /// Voice and format of audio output, as an object.
+    /// Object with the voice and the format of audio output.
     pub audio: Option<Json>,
-    /// Expected content of most of the answer, which speeds up generation: `{"type": "content", "content": …}`.
+    /// Text that the answer is expected to repeat, as `{"type": "content", "content": …}`. Speeds up
+    /// generation.
     pub prediction: Option<Json>,
-    /// Options for web search by the provider, as an object.
+    /// Object with options for the provider's web search.
     pub web_search_options: Option<Json>,
-    /// Whether the provider stores the answer. If absent, it does not.
+    /// Whether the provider stores the answer. If absent, the answer is not stored.
     pub store: Option<bool>,
-    /// Object with up to 16 pairs of strings that the provider stores with the answer.
+    /// Object with up to 16 key-value pairs of strings, which the provider stores with the answer.
     pub metadata: Option<Json>,
-    /// Service tier: `auto`, `default`, `flex`, `priority`, or another tier of the provider.
+    /// Service tier in which the provider processes the request: `auto`, `default`, `flex`, `priority`, or
+    /// another tier that the provider offers.
     pub service_tier: Option<String>,
-    /// Hashed identifier of the end user, for abuse detection by the provider.
+    /// Hashed identifier of the end user, which helps the provider detect abuse.
     pub safety_identifier: Option<String>,
-    /// Key by which the provider routes requests with a common prefix to the same prompt cache.
+    /// Key that helps the provider route requests with the same prompt prefix to the same prompt cache.
     pub prompt_cache_key: Option<String>,
-    /// How long the provider keeps the prompt cached: `in_memory` or `24h`.
+    /// Retention policy of the provider's prompt cache: `in_memory` or `24h`.
     pub prompt_cache_retention: Option<String>,
-    /// Identifier of the end user, for abuse detection by the provider. Deprecated in favour of `safety_identifier`.
+    /// Identifier of the end user, which helps the provider detect abuse. Deprecated by OpenAI in favour of
+    /// `safety_identifier`.
     pub user: Option<String>,
-    /// Functions that the model may call. Deprecated in favour of `tools`.
+    /// Functions that the model may call. Deprecated by OpenAI in favour of `tools`.
     pub functions: Vec<Json>,
-    /// Whether the model must call a function, and which. Deprecated in favour of `tool_choice`.
+    /// Whether the model must call a function, and which function. Deprecated by OpenAI in favour of
+    /// `tool_choice`.
     pub function_call: Option<Json>,
-    /// Fields that this type does not define.
+    /// Request parameters that this struct does not define. Encoding adds these parameters to the request.
     pub extra: UnknownFields,
 }
 
@@ -127,7 +141,7 @@ wire_object!(ChatRequest {
 } always { messages });
 
 impl ChatRequest {
-    /// Creates a request with these messages. All other fields are absent.
+    /// Creates a request with the given messages. All other fields are absent.
     pub fn new(messages: impl Into<Vec<Message>>) -> Self {
         Self {
             messages: messages.into(),
@@ -135,18 +149,18 @@ impl ChatRequest {
         }
     }
 
-    /// Creates a request with a single message of the end user.
+    /// Creates a request with a single `user` message.
     pub fn user(text: impl Into<String>) -> Self {
         Self::new([Message::user(text.into())])
     }
 }
 
-/// Options for streams.
+/// Options for a streamed answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamOptions {
     /// Whether the provider reports usage in an additional chunk at the end of the stream.
     pub include_usage: Option<bool>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -156,9 +170,9 @@ wire_object!(StreamOptions { include_usage });
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Stop {
-    /// One string.
+    /// A single stop string.
     One(String),
-    /// A list of strings. Most providers allow up to four.
+    /// A list of stop strings. Most providers allow up to four.
     Any(Vec<String>),
 }
 

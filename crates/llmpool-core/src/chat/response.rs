@@ -1,4 +1,4 @@
-//! Complete chat completions, the answers without streaming.
+//! Complete chat completions: answers to requests without streaming.
 
 use super::finish_reason::FinishReason;
 use super::json::Json;
@@ -10,26 +10,27 @@ use super::unknown_fields::UnknownFields;
 use super::usage::Usage;
 use super::wire_object::{partial_debug, wire_object};
 
-/// A complete chat completion.
+/// A complete chat completion: the answer to a request without streaming, or an assembled stream.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ChatCompletion {
     /// ID of the completion, assigned by the provider.
     pub id: Option<String>,
-    /// Object type: `chat.completion`.
+    /// Type of the JSON object: `chat.completion`.
     pub object: Option<String>,
     pub(crate) created: Option<LenientU64>,
     /// Name of the model that generated the completion.
     pub model: Option<String>,
     /// Alternative answers, in the order in which the provider lists them.
     pub choices: Vec<Choice>,
-    /// Tokens used by the request. `None` if not reported.
+    /// Token usage of the request. `None` if the provider does not report usage.
     pub usage: Option<Usage>,
-    /// Service tier that processed the request.
+    /// Service tier in which the provider processed the request, such as `default` or `flex`.
     pub service_tier: Option<String>,
-    /// Identifier of the backend configuration, to detect when the provider changes it.
+    /// Identifier of the provider's backend configuration. A new value means that the provider has changed
+    /// the configuration.
     pub system_fingerprint: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -44,15 +45,17 @@ wire_object!(ChatCompletion {
 } always { choices });
 
 lenient_getters!(ChatCompletion {
-    /// Returns the creation time in seconds since 1970. `None` if the provider does not report a number.
+    /// Returns the creation time of the completion in seconds since the Unix epoch. `None` if the provider
+    /// sent no number.
     created,
 });
 
 impl ChatCompletion {
-    /// Decodes the body of a response. A value of an unexpected type is converted if its meaning is clear.
+    /// Decodes the body of a response. Converts values of an unexpected type, for example an ID that is a
+    /// number. Drops values whose meaning is unclear.
     ///
     /// # Errors
-    /// If the body is not a chat completion. The error may quote the body.
+    /// Fails if the body cannot be decoded as a chat completion. The error message may quote the body.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
         super::from_json(json).or_else(|error| repair(json).ok_or(error))
     }
@@ -62,7 +65,8 @@ impl ChatCompletion {
         self.choices.iter().min_by_key(|choice| choice.index())
     }
 
-    /// Returns the text of the choice with the lowest index: all text parts, joined. Empty if there are none.
+    /// Returns the text of the choice with the lowest index, with all text parts joined. Empty if the choice
+    /// has no text, or if there are no choices.
     pub fn text(&self) -> String {
         let first = self.first();
         first
@@ -71,18 +75,19 @@ impl ChatCompletion {
     }
 }
 
-/// A choice: one of the alternative answers.
+/// One of the alternative answers in a completion.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Choice {
     pub(crate) index: Option<LenientU64>,
     /// The message that the model generated.
     pub message: Message,
-    /// Why the model stopped generating the choice. `None` if not reported.
+    /// Why the model stopped generating the choice. `None` if the provider does not report a reason.
     pub finish_reason: Option<FinishReason>,
-    /// Log probabilities of the tokens as raw JSON. [`token_logprobs`](Self::token_logprobs) decodes them.
+    /// Log probabilities of the answer's tokens, as raw JSON. [`token_logprobs`](Self::token_logprobs)
+    /// decodes them.
     pub logprobs: Option<Json>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -93,7 +98,6 @@ wire_object!(Choice {
 } always { message });
 
 impl Choice {
-    /// Creates an empty choice with this index.
     pub(crate) fn with_index(index: u64) -> Self {
         Self {
             index: Some(LenientU64(index)),
@@ -101,12 +105,12 @@ impl Choice {
         }
     }
 
-    /// Decodes the log probabilities of the tokens. `None` if there are none in OpenAI's format.
+    /// Decodes `logprobs`. Returns `None` if the field is absent or is not in OpenAI's format.
     pub fn token_logprobs(&self) -> Option<Logprobs> {
         serde_json::from_str(self.logprobs.as_ref()?.get()).ok()
     }
 
-    /// Returns the zero-based index of the choice. If the provider sends no index, returns 0.
+    /// Returns the zero-based index of the choice, or 0 if the provider sent no index.
     pub fn index(&self) -> u64 {
         self.index.map_or(0, |index| index.0)
     }

@@ -1,4 +1,4 @@
-//! Answer formats that a request can demand.
+//! Formats that a request can require of the answer.
 
 use super::empty_object::EmptyObject;
 use super::json::Json;
@@ -9,13 +9,13 @@ use super::wire_object::{opaque_debug, tagged_enum, wire_object};
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ResponseFormat {
-    /// Plain text, which is the default of all providers.
+    /// The answer is plain text, which is the default of all providers.
     Text(EmptyObject),
-    /// Any JSON object.
+    /// The answer is a JSON object with any fields.
     JsonObject(EmptyObject),
-    /// JSON that follows a given schema.
+    /// The answer is JSON that matches a given schema.
     JsonSchema(JsonSchemaFormat),
-    /// A format of another type, as raw JSON.
+    /// A format of any other type, or a format that could not be decoded, as raw JSON.
     Other(Json),
 }
 
@@ -26,7 +26,8 @@ tagged_enum!(ResponseFormat {
 });
 
 impl ResponseFormat {
-    /// Creates the format for JSON that follows `schema` strictly. `name` consists of at most 64 letters, digits, `_` and `-`.
+    /// Creates a format for JSON that must match `schema` exactly. `name` has at most 64 characters, each an
+    /// ASCII letter, a digit, `_` or `-`.
     pub fn json_schema(name: impl Into<String>, schema: Json) -> Self {
         let json_schema = NamedSchema {
             name: name.into(),
@@ -41,12 +42,12 @@ impl ResponseFormat {
     }
 }
 
-/// The format for JSON that follows a given schema.
+/// A response format for JSON that matches a given schema.
 #[derive(Clone, Default, PartialEq)]
 pub struct JsonSchemaFormat {
     /// The JSON Schema with its name and options.
     pub json_schema: NamedSchema,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -55,15 +56,15 @@ wire_object!(JsonSchemaFormat {} always { json_schema });
 /// A JSON Schema with its name and options.
 #[derive(Clone, Default, PartialEq)]
 pub struct NamedSchema {
-    /// Name of the schema: at most 64 letters, digits, `_` and `-`.
+    /// Name of the schema: at most 64 characters, each an ASCII letter, a digit, `_` or `-`.
     pub name: String,
-    /// Purpose of the answer, as a hint for the model.
+    /// Purpose of the answer. Helps the model fill in the schema.
     pub description: Option<String>,
-    /// The JSON Schema that the answer follows.
+    /// The JSON Schema that the answer must match.
     pub schema: Option<Json>,
-    /// Whether the answer must follow the schema exactly. If absent, it need not.
+    /// Whether the provider enforces the schema. If absent, the answer may deviate from the schema.
     pub strict: Option<bool>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 

@@ -1,8 +1,10 @@
-//! Enums that are strings in JSON and preserve strings for which they have no variant.
+//! A macro for enums that are strings in JSON. Strings without a variant are preserved.
 
-/// `string_enum!(Enum { Variant => "text" })` implements string conversions, serde's traits and `Debug`.
+/// Implements string conversions, serde's traits and `Debug` for an enum whose values are strings in JSON.
+/// `string_enum!(Enum { Variant => "text" })` maps the string `text` to `Enum::Variant`, and all unlisted
+/// strings to `Enum::Other`.
 ///
-/// `Debug` output shows a string without a variant only if it looks like an identifier.
+/// `Debug` shows an unlisted string only if it looks like an identifier, because it could contain user text.
 macro_rules! string_enum {
     ($type:ident { $($variant:ident => $text:literal),* $(,)? }) => {
         impl $type {

@@ -1,4 +1,4 @@
-//! Tool calls, both complete and as deltas in a stream.
+//! Tool calls: complete calls, and the pieces of calls in a stream.
 
 use std::fmt;
 
@@ -9,22 +9,23 @@ use super::wire_object::{opaque_debug, partial_debug, wire_object};
 /// A tool call that the model makes.
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolCall {
-    /// ID of the call, to which the message with the result refers.
+    /// ID of the call. The message with the result of the call has the same ID in `tool_call_id`.
     pub id: Option<String>,
-    /// Type of the tool: `function`, `custom`, or another type that the provider supports.
+    /// Type of the called tool (`type` in the JSON): `function`, `custom`, or another type that the provider
+    /// supports.
     pub kind: Option<String>,
-    /// The called function and its arguments, if the tool is a function.
+    /// Name and arguments of the called function. `None` if the tool is not a function.
     pub function: Option<FunctionCall>,
-    /// The called custom tool and its input, if the tool is a custom tool.
+    /// Name and input of the called custom tool. `None` if the tool is not a custom tool.
     pub custom: Option<CustomCall>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ToolCall { id, kind => "type", function, custom });
 
 impl ToolCall {
-    /// Creates a call of a function. `arguments` is JSON text.
+    /// Creates a call to the function `name`. `arguments` is JSON text.
     pub fn function(id: impl Into<String>, name: impl Into<String>, arguments: impl Into<String>) -> Self {
         let function = FunctionCall {
             name: Some(name.into()),
@@ -40,7 +41,7 @@ impl ToolCall {
         }
     }
 
-    /// Returns the name of the called function; empty if there is none.
+    /// Returns the name of the called function. Empty if the call has no function name.
     pub fn name(&self) -> &str {
         let function = self.function.as_ref();
         function
@@ -48,7 +49,8 @@ impl ToolCall {
             .unwrap_or_default()
     }
 
-    /// Returns the arguments of the called function as JSON text, which models sometimes get wrong; empty if there are none.
+    /// Returns the arguments of the called function as JSON text, which may be invalid because the model
+    /// wrote it. Empty if the call has no arguments.
     pub fn arguments(&self) -> &str {
         let function = self.function.as_ref();
         function
@@ -57,27 +59,27 @@ impl ToolCall {
     }
 }
 
-/// Name of a called function and its arguments.
+/// Name and arguments of a called function.
 #[derive(Clone, Default, PartialEq)]
 pub struct FunctionCall {
-    /// Name of the function.
+    /// Name of the called function. In a stream, most providers send the name in the first piece only.
     pub name: Option<String>,
-    /// Arguments as JSON text. The text is passed on unchanged, because models sometimes write invalid JSON.
+    /// Arguments of the function, kept as JSON text because models sometimes write invalid JSON.
     pub arguments: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(FunctionCall { name, arguments });
 
-/// Name of a called custom tool and its input.
+/// Name and input of a called custom tool.
 #[derive(Clone, Default, PartialEq)]
 pub struct CustomCall {
-    /// Name of the tool.
+    /// Name of the called custom tool.
     pub name: Option<String>,
-    /// Input of the tool, which can be any text.
+    /// Input of the custom tool, which can be any text.
     pub input: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -85,19 +87,20 @@ wire_object!(CustomCall { name, input });
 
 opaque_debug!(CustomCall);
 
-/// A piece of a tool call in a stream.
+/// A piece of a tool call in a streamed answer.
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolCallDelta {
     pub(crate) index: Option<LenientU64>,
-    /// ID of the call, usually in its first piece only.
+    /// ID of the call. Most providers send the ID in the first piece of the call only.
     pub id: Option<String>,
-    /// Type of the tool, usually in the first piece only.
+    /// Type of the called tool (`type` in the JSON). Most providers send the type in the first piece of the
+    /// call only.
     pub kind: Option<String>,
-    /// The next piece of the function's name and arguments.
+    /// Next piece of the called function's name and arguments.
     pub function: Option<FunctionCallDelta>,
-    /// The next piece of the custom tool's name and input.
+    /// Next piece of the called custom tool's name and input.
     pub custom: Option<CustomCall>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -110,11 +113,12 @@ wire_object!(ToolCallDelta {
 });
 
 lenient_getters!(ToolCallDelta {
-    /// Returns the zero-based index of the call within the message. `None` if the provider omits it, as some do.
+    /// Returns the zero-based index of the call among the tool calls of the message. `None` if the provider
+    /// sent no index.
     index,
 });
 
-/// The next piece of a function's name and arguments.
+/// A piece of a function call in a streamed answer. The `arguments` of all pieces must be concatenated.
 pub type FunctionCallDelta = FunctionCall;
 
 partial_debug!(ToolCall { function });

@@ -1,12 +1,19 @@
-//! Assignment of tool call deltas to the tool calls of a message.
+//! Assigns tool call deltas to the tool calls of a message.
 //!
-//! Providers omit indexes or IDs, send them in the first delta only, use the same index or ID for several calls, or send complete calls with neither.
-//! A delta is assigned by its ID if that is known. Otherwise it is assigned by its index, unless the delta has a new ID. Without ID and index it is
-//! assigned by its position. In each case, a different name, or arguments that begin again after complete arguments, start another call.
+//! Providers identify tool calls in different ways. Some send the index or the ID only in the first delta of
+//! a call, some use the same index or ID for several calls, and some send complete calls with neither index
+//! nor ID.
+//!
+//! A delta belongs to the call with the same ID. If no call has the same ID, the delta belongs to the call
+//! with the same index, unless that call has a different ID. A delta with neither ID nor index belongs to the
+//! last call.
+//!
+//! In two cases, the delta starts a new call instead: if its name differs from the name of that call, or if
+//! it repeats the name and begins a new JSON object after the arguments of that call are complete.
 
 use super::tool::ToolCallDelta;
 
-/// The tool calls of one message, as far as they have arrived.
+/// The tool calls of one message that have arrived so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ToolCallMatcher {
     calls: Vec<TrackedCall>,
@@ -17,12 +24,13 @@ struct TrackedCall {
     index: Option<u64>,
     id: Option<String>,
     name: Option<String>,
-    /// Whether the arguments that have arrived end with the end of a JSON object.
+    /// Whether the arguments received so far end with `}`, as a complete JSON object does.
     ends_like_object: bool,
 }
 
 impl ToolCallMatcher {
-    /// Returns the position of the tool call to which a delta belongs. A delta that starts a new call gets the next position.
+    /// Returns the zero-based position of the tool call that `delta` belongs to. If `delta` starts a new
+    /// call, the call is added at the end.
     pub(crate) fn position_of(&mut self, delta: &ToolCallDelta) -> usize {
         let id = delta.id.as_deref().filter(|id| !id.is_empty());
         let index = delta.index();
@@ -72,7 +80,8 @@ impl TrackedCall {
     }
 }
 
-/// Name and arguments, or input, in the delta of a tool call.
+/// The name and the arguments in a tool call delta. For a custom tool, the input takes the place of the
+/// arguments.
 struct CallFragment<'a> {
     name: Option<&'a str>,
     arguments: &'a str,
@@ -91,8 +100,8 @@ impl<'a> CallFragment<'a> {
         }
     }
 
-    /// Returns whether the delta starts another call. A repeated name alone does not show that, because some providers send the name with every delta
-    /// of a call.
+    /// Returns whether the fragment starts a new call instead of continuing `call`. A repeated name alone
+    /// does not start a new call, because some providers send the name in every delta of a call.
     fn starts_another(&self, call: &TrackedCall) -> bool {
         match (self.name, call.name.as_deref()) {
             (Some(name), Some(known)) if name != known => true,

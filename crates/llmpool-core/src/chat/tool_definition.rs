@@ -1,4 +1,4 @@
-//! Definitions of tools, and which of them the model must call.
+//! Types that define tools and choose which tools the model must call.
 
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer};
@@ -12,18 +12,19 @@ use super::wire_object::{opaque_debug, tagged_enum, wire_object};
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Tool {
-    /// A function whose arguments are JSON.
+    /// A function, whose arguments are JSON.
     Function(FunctionTool),
-    /// A custom tool, whose input is any text.
+    /// A custom tool, whose input is text instead of JSON.
     Custom(CustomTool),
-    /// A tool of another type, as raw JSON.
+    /// A tool of any other type, or a tool that could not be decoded, as raw JSON.
     Other(Json),
 }
 
 tagged_enum!(Tool { Function => "function", Custom => "custom" });
 
 impl Tool {
-    /// Creates a function tool. `parameters` is the JSON Schema of the function's arguments.
+    /// Creates a function tool. `description` tells the model what the function does, and `parameters` is the
+    /// JSON Schema of the function's arguments.
     pub fn function(
         name: impl Into<String>,
         description: impl Into<String>,
@@ -47,7 +48,7 @@ impl Tool {
 pub struct FunctionTool {
     /// Name, purpose and parameters of the function.
     pub function: FunctionDefinition,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -56,15 +57,16 @@ wire_object!(FunctionTool {} always { function });
 /// Name, purpose and parameters of a function.
 #[derive(Clone, Default, PartialEq)]
 pub struct FunctionDefinition {
-    /// Name of the function: at most 64 letters, digits, `_` and `-`.
+    /// Name of the function: at most 64 characters, each an ASCII letter, a digit, `_` or `-`.
     pub name: String,
-    /// Purpose of the function, as a hint for the model.
+    /// What the function does. Helps the model decide when to call the function.
     pub description: Option<String>,
-    /// JSON Schema of the arguments. `None` for a function without arguments.
+    /// JSON Schema of the function's arguments. `None` for a function without arguments.
     pub parameters: Option<Json>,
-    /// Whether the arguments must follow the schema exactly. If absent, they need not.
+    /// Whether the provider enforces that the arguments match the schema. If absent, the arguments may
+    /// deviate from the schema.
     pub strict: Option<bool>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -74,12 +76,12 @@ wire_object!(FunctionDefinition {
     strict,
 } always { name });
 
-/// A custom tool, whose input is any text.
+/// A custom tool, whose input is text instead of JSON.
 #[derive(Clone, Default, PartialEq)]
 pub struct CustomTool {
     /// Name, purpose and input format of the tool.
     pub custom: CustomDefinition,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -88,30 +90,30 @@ wire_object!(CustomTool {} always { custom });
 /// Name, purpose and input format of a custom tool.
 #[derive(Clone, Default, PartialEq)]
 pub struct CustomDefinition {
-    /// Name of the tool.
+    /// Name of the custom tool.
     pub name: String,
-    /// Purpose of the tool, as a hint for the model.
+    /// What the tool does. Helps the model decide when to call the tool.
     pub description: Option<String>,
-    /// Format of the input: `{"type": "text"}`, or an object with a grammar. If absent, any text.
+    /// Format of the input: `{"type": "text"}` for any text (the default), or an object with a grammar.
     pub format: Option<Json>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(CustomDefinition { description, format } always { name });
 
-/// Whether the model must call tools, and which.
+/// Whether the model must call a tool, and which tools the model may call.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum ToolChoice {
-    /// A general mode: `none`, `auto` or `required`.
+    /// A mode that applies to all tools of the request: `none`, `auto` or `required`.
     Mode(ToolMode),
-    /// A specific tool, or a set of allowed tools.
+    /// A specific tool that the model must call, or a set of allowed tools.
     Named(NamedTool),
 }
 
-/// Whether the model must call tools.
+/// Whether the model may or must call tools.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ToolMode {
@@ -121,7 +123,7 @@ pub enum ToolMode {
     Auto,
     /// The model must call at least one tool.
     Required,
-    /// A mode that this enum does not define.
+    /// Any other mode. Holds the string from the JSON.
     Other(Box<str>),
 }
 
@@ -135,9 +137,9 @@ pub enum NamedTool {
     Function(NamedFunction),
     /// The custom tool that the model must call.
     Custom(NamedCustom),
-    /// The subset of the request's tools to which the model is restricted.
+    /// The only tools of the request that the model may call.
     Allowed(AllowedTools),
-    /// An object of another type, as raw JSON.
+    /// A choice of any other type, or a choice that could not be decoded, as raw JSON.
     Other(Json),
 }
 
@@ -148,7 +150,7 @@ tagged_enum!(NamedTool {
 });
 
 impl ToolChoice {
-    /// Requires a call of the function with this name.
+    /// Creates a choice that requires the model to call the function `name`.
     pub fn function(name: impl Into<String>) -> Self {
         let function = ToolName {
             name: name.into(),
@@ -181,45 +183,45 @@ impl std::fmt::Debug for ToolChoice {
     }
 }
 
-/// Reference to a function by its name.
+/// A reference to a function by its name.
 #[derive(Clone, Default, PartialEq)]
 pub struct NamedFunction {
-    /// Object that holds the name of the function.
+    /// JSON object with the name of the function.
     pub function: ToolName,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(NamedFunction {} always { function });
 
-/// Reference to a custom tool by its name.
+/// A reference to a custom tool by its name.
 #[derive(Clone, Default, PartialEq)]
 pub struct NamedCustom {
-    /// Object that holds the name of the tool.
+    /// JSON object with the name of the custom tool.
     pub custom: ToolName,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(NamedCustom {} always { custom });
 
-/// Object that holds the name of a tool.
+/// The name of a tool, wrapped in a JSON object: `{"name": …}`.
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolName {
-    /// Name of the tool.
+    /// Name of the function or custom tool.
     pub name: String,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ToolName {} always { name });
 
-/// A restriction to a subset of the request's tools.
+/// A tool choice that restricts the model to some of the request's tools.
 #[derive(Clone, Default, PartialEq)]
 pub struct AllowedTools {
     /// The allowed tools, and whether the model must call one of them.
     pub allowed_tools: AllowedSet,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -228,25 +230,27 @@ wire_object!(AllowedTools {} always { allowed_tools });
 /// The allowed tools, and whether the model must call one of them.
 #[derive(Clone, Default, PartialEq)]
 pub struct AllowedSet {
-    /// `auto` if the model may call one of the tools, `required` if it must.
+    /// `auto` if the model may call the allowed tools, or `required` if the model must call at least one of
+    /// them.
     pub mode: String,
-    /// References to the allowed tools by type and name.
+    /// The allowed tools, each identified by its type and name.
     pub tools: Vec<AllowedTool>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(AllowedSet {} always { mode, tools });
 
-/// Reference to an allowed tool. Not a [`NamedTool`], because that could contain further sets of allowed tools.
+/// A reference to an allowed tool. This type is separate from [`NamedTool`], so that a set of allowed tools
+/// cannot contain further sets.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum AllowedTool {
-    /// A function.
+    /// A reference to a function.
     Function(NamedFunction),
-    /// A custom tool.
+    /// A reference to a custom tool.
     Custom(NamedCustom),
-    /// A reference of another type, as raw JSON.
+    /// A reference of any other type, or a reference that could not be decoded, as raw JSON.
     Other(Json),
 }
 

@@ -1,4 +1,4 @@
-//! Fields of a JSON object that the Rust type for the object does not define.
+//! Unknown fields of a JSON object: those that the Rust struct does not define.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,24 +8,27 @@ use serde::ser::SerializeMap;
 
 use super::json::Json;
 
-/// Maximum number of fields that are compared in pairs to find duplicates. Larger numbers of fields are hashed.
+/// Maximum number of unknown fields whose names are compared pairwise to find duplicates. If there are more
+/// fields, the names are hashed.
 const MAX_PAIRWISE: usize = 8;
 
-/// Fields of a JSON object that the Rust type for the object does not define, in their original order.
+/// The unknown fields of a JSON object, in their original order: those that the Rust struct does not define.
 ///
-/// Also records which of the defined fields were `null`, so that encoding a decoded object gives equal JSON. Allocates nothing if there are no
-/// unknown fields. `Debug` output shows only the number of fields.
+/// Also records which fields of the struct were null in the JSON, so that encoding a decoded object yields
+/// equal JSON. Does not allocate if there are no unknown fields. `Debug` output shows only the number of
+/// unknown fields.
 #[derive(Clone, Default)]
 pub struct UnknownFields {
-    /// One bit for each defined field; set if the field was `null`.
+    /// One bit for each field that the struct defines, set if the field was null in the JSON.
     nulls: u64,
-    /// One bit for each defined field; set if the field is a list that was present but empty, or a required field that was missing.
+    /// One bit for each field that the struct defines, set if the JSON had an empty list in an optional field
+    /// or lacked a required field.
     marks: u64,
     fields: Vec<(Cow<'static, str>, Json)>,
 }
 
 impl PartialEq for UnknownFields {
-    /// Compares the fields and nulls. An empty list and a missing list are equal.
+    /// Compares the unknown fields and `nulls`. Ignores `marks`, so that an empty list equals a missing list.
     fn eq(&self, other: &Self) -> bool {
         self.nulls == other.nulls && self.fields == other.fields
     }
@@ -37,14 +40,15 @@ impl UnknownFields {
         self.fields.is_empty()
     }
 
-    /// Returns the value of an unknown field. `None` if there is no such field.
+    /// Returns the value of the unknown field `name`. `None` if there is no unknown field with this name.
     pub fn get(&self, name: &str) -> Option<&Json> {
         self.iter()
             .find(|(known, _)| *known == name)
             .map(|(_, json)| json)
     }
 
-    /// Sets an unknown field. Must not be used for a field that the type defines, because the JSON object would then contain the field twice.
+    /// Sets the unknown field `name` to `value`. `name` must not be a field that the struct defines, because
+    /// the encoded object would then contain the field twice.
     pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: Json) {
         let name = name.into();
         match self.fields.iter_mut().find(|(known, _)| *known == name) {
@@ -53,12 +57,13 @@ impl UnknownFields {
         }
     }
 
-    /// Appends a field without looking for duplicates. Call [`remove_duplicates`](Self::remove_duplicates) after the last field.
+    /// Appends an unknown field without checking for duplicates. Call
+    /// [`remove_duplicates`](Self::remove_duplicates) after the last field.
     pub(crate) fn push(&mut self, name: String, value: Json) {
         self.fields.push((name.into(), value));
     }
 
-    /// Removes duplicates: of fields with the same name, only the last is kept.
+    /// Removes fields with duplicate names, and keeps only the last field of each name.
     pub(crate) fn remove_duplicates(&mut self) {
         let is_first = |(index, (name, _)): (usize, &(Cow<'_, str>, Json))| {
             self.fields[..index].iter().all(|(other, _)| other != name)
@@ -66,7 +71,7 @@ impl UnknownFields {
         if self.fields.len() <= MAX_PAIRWISE && self.fields.iter().enumerate().all(is_first) {
             return;
         }
-        // Takes linear time, because the sender determines the number of fields.
+        // The sender determines the number of fields, so the time must be linear in this number.
         let mut last: HashMap<&str, usize> = HashMap::new();
         for (index, (name, _)) in self.fields.iter().enumerate() {
             last.insert(name, index);
@@ -82,7 +87,8 @@ impl UnknownFields {
         });
     }
 
-    /// Removes an unknown field. Returns its value, or `None` if there was no such field.
+    /// Removes the unknown field `name` and returns its value. `None` if there was no unknown field with this
+    /// name.
     pub fn remove(&mut self, name: &str) -> Option<Json> {
         let index = self.fields.iter().position(|(known, _)| known == name)?;
         Some(self.fields.remove(index).1)
@@ -113,7 +119,7 @@ impl UnknownFields {
         self.nulls & (1 << bit) != 0
     }
 
-    /// Writes all fields to `map`, except those whose names are in `skip`.
+    /// Writes all unknown fields to `map`, except fields whose names are in `skip`.
     pub(crate) fn serialize_fields<M: SerializeMap>(
         &self,
         map: &mut M,

@@ -1,20 +1,22 @@
-//! Token usage as the provider reports it.
+//! Token usage reported by providers.
 
 use super::lenient_u64::{LenientU64, lenient_getters};
 use super::unknown_fields::UnknownFields;
 use super::wire_object::wire_object;
 
-/// Token usage of a call. A count is `None`, never 0, if the provider did not report it.
+/// Token usage of one request, as reported by the provider. A count that the provider did not report is
+/// `None`, never 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
     pub(crate) prompt_tokens: Option<LenientU64>,
     pub(crate) completion_tokens: Option<LenientU64>,
     pub(crate) total_tokens: Option<LenientU64>,
-    /// Breakdown of the prompt tokens. `None` if not reported.
+    /// Breakdown of the prompt tokens by kind. `None` if the provider does not report a breakdown.
     pub prompt_tokens_details: Option<PromptTokensDetails>,
-    /// Breakdown of the completion tokens. `None` if not reported.
+    /// Breakdown of the completion tokens by kind. `None` if the provider does not report a breakdown.
     pub completion_tokens_details: Option<CompletionTokensDetails>,
-    /// Fields that this type does not define, for example DeepSeek's cache counts.
+    /// JSON fields that this struct does not define, for example DeepSeek's cache counts. Encoding preserves
+    /// these fields.
     pub extra: UnknownFields,
 }
 
@@ -26,13 +28,13 @@ wire_object!(Usage {
     completion_tokens_details,
 });
 
-/// Breakdown of the prompt tokens. Each count is part of the number of prompt tokens.
+/// Breakdown of the prompt tokens by kind. Each count is included in [`Usage::prompt_tokens()`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PromptTokensDetails {
     pub(crate) cached_tokens: Option<LenientU64>,
     pub(crate) audio_tokens: Option<LenientU64>,
     pub(crate) cache_write_tokens: Option<LenientU64>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -43,20 +45,21 @@ wire_object!(PromptTokensDetails {
 });
 
 lenient_getters!(PromptTokensDetails {
-    /// Returns the number of prompt tokens that were written to a cache.
+    /// Returns the number of prompt tokens that the provider wrote to its cache. `None` if the provider does
+    /// not report this count.
     cache_write_tokens,
-    /// Returns the number of audio tokens in the prompt.
+    /// Returns the number of audio tokens in the prompt. `None` if the provider does not report this count.
     audio_tokens,
 });
 
-/// Breakdown of the completion tokens. Each count is part of the number of completion tokens.
+/// Breakdown of the completion tokens by kind. Each count is included in [`Usage::completion_tokens()`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CompletionTokensDetails {
     pub(crate) reasoning_tokens: Option<LenientU64>,
     pub(crate) audio_tokens: Option<LenientU64>,
     pub(crate) accepted_prediction_tokens: Option<LenientU64>,
     pub(crate) rejected_prediction_tokens: Option<LenientU64>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -68,25 +71,30 @@ wire_object!(CompletionTokensDetails {
 });
 
 lenient_getters!(CompletionTokensDetails {
-    /// Returns the number of audio tokens in the answer.
+    /// Returns the number of audio tokens in the answer. `None` if the provider does not report this count.
     audio_tokens,
-    /// Returns the number of tokens of the request's prediction that became part of the answer.
+    /// Returns the number of tokens of the request's `prediction` that appear in the answer. `None` if the
+    /// provider does not report this count.
     accepted_prediction_tokens,
-    /// Returns the number of tokens of the request's prediction that did not become part of the answer. These are billed, too.
+    /// Returns the number of tokens of the request's `prediction` that do not appear in the answer but are
+    /// billed. `None` if the provider does not report this count.
     rejected_prediction_tokens,
 });
 
 lenient_getters!(Usage {
-    /// Returns the number of prompt tokens, including those read from a cache.
+    /// Returns the number of prompt tokens, including tokens that the provider read from its cache. `None` if
+    /// the provider does not report this count.
     prompt_tokens,
-    /// Returns the number of completion tokens, including those of reasoning.
+    /// Returns the number of completion tokens, including reasoning tokens. `None` if the provider does not
+    /// report this count.
     completion_tokens,
-    /// Returns the number of prompt and completion tokens together.
+    /// Returns the total number of prompt and completion tokens. `None` if the provider does not report this
+    /// count.
     total_tokens,
 });
 
 impl Usage {
-    /// Creates a usage with these counts and their sum as the total.
+    /// Creates a usage with the given numbers of prompt and completion tokens, and their sum as the total.
     pub fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
         Self {
             prompt_tokens: Some(LenientU64(prompt_tokens)),
@@ -96,12 +104,12 @@ impl Usage {
         }
     }
 
-    /// Returns the number of prompt tokens that were read from a cache. They are part of the prompt tokens. Recognises the names of various providers
-    /// for this count.
+    /// Returns the number of prompt tokens that the provider read from its cache. Recognises the field names
+    /// of several providers. `None` if the provider does not report this count.
     pub fn cached_tokens(&self) -> Option<u64> {
         let details = self.prompt_tokens_details.as_ref();
         let in_details = details.and_then(|details| details.cached_tokens);
-        // DeepSeek and Moonshot report the count in a top-level field.
+        // DeepSeek and Moonshot report the count of cached tokens in a top-level field.
         let in_extra = || {
             let names = ["prompt_cache_hit_tokens", "cached_tokens"];
             let json = names.iter().find_map(|name| self.extra.get(name))?;
@@ -110,7 +118,8 @@ impl Usage {
         in_details.or_else(in_extra).map(|tokens| tokens.0)
     }
 
-    /// Returns the number of completion tokens that were used for reasoning.
+    /// Returns the number of completion tokens that the model used for reasoning. `None` if the provider does
+    /// not report this count.
     pub fn reasoning_tokens(&self) -> Option<u64> {
         self.completion_tokens_details
             .as_ref()?
@@ -118,7 +127,8 @@ impl Usage {
             .map(|tokens| tokens.0)
     }
 
-    /// Returns whether the provider reported no counts, but an empty object or only nulls.
+    /// Returns whether the usage has no counts, for example because the provider sent an empty object or only
+    /// nulls.
     pub fn is_empty(&self) -> bool {
         let Self {
             prompt_tokens,

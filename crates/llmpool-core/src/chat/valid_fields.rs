@@ -1,16 +1,16 @@
-//! Decoding of JSON objects in which some fields have values of an unexpected type.
+//! Decodes JSON objects in which some fields have values of an unexpected type.
 
 use serde::de::DeserializeOwned;
 
 use super::empty_object::EmptyObject;
 use super::unknown_fields::UnknownFields;
 
-/// A type that preserves fields of a JSON object that it does not define.
+/// A type that keeps the unknown fields of the JSON object from which it was decoded.
 pub(crate) trait HasUnknownFields {
     fn unknown_fields_mut(&mut self) -> &mut UnknownFields;
 }
 
-/// Decodes the fields that have the expected type, and keeps all other fields as unknown fields.
+/// Decodes a JSON object. A field whose value has an unexpected type is kept as an unknown field.
 ///
 /// Returns `None` if the JSON is not an object, or if a required field is missing or has an unexpected type.
 pub(crate) fn decode_valid_fields<T: HasUnknownFields + DeserializeOwned>(json: &[u8]) -> Option<T> {

@@ -1,6 +1,8 @@
-//! Implementations of serde's traits for structs that keep unknown fields.
+//! Macros that implement serde's traits for structs that keep unknown fields.
 //!
-//! `serde(flatten)` would do the same, but buffers every field first. The macros only implement traits; the types themselves are written out in full.
+//! `#[serde(flatten)]` could keep unknown fields as well, but buffers all fields of an object before it
+//! decodes them. The macros only add implementations to structs and enums that are declared as ordinary Rust
+//! code.
 
 use std::borrow::Cow;
 
@@ -10,11 +12,11 @@ use serde::de::DeserializeOwned;
 use super::json::Json;
 use super::valid_fields::HasUnknownFields;
 
-/// Name of a field. Borrowed from the input unless the name contains escapes.
+/// The name of a JSON field. Borrowed from the input if the name contains no escape sequences.
 #[derive(Deserialize)]
 pub(crate) struct FieldName<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
-/// A field that is not written if it is empty.
+/// A struct field that encoding omits if it is absent: an `Option` that is `None`, or an empty list.
 pub(crate) trait OptionalField {
     type Decoded<'de>: Deserialize<'de>;
 
@@ -46,7 +48,7 @@ impl<T: for<'de> Deserialize<'de>> OptionalField for Vec<T> {
     }
 }
 
-/// Returns the name of a field in JSON: the given name, or else the name of the Rust field.
+/// Expands to the name of a field in JSON: the given name, or by default the name of the Rust field.
 macro_rules! field_name {
     ($field:ident) => {
         stringify!($field)
@@ -56,10 +58,12 @@ macro_rules! field_name {
     };
 }
 
-/// `wire_object!(Type { field, kind => "type" } always { required })` implements serde's traits for a struct with a field `extra: UnknownFields`.
+/// Implements serde's traits for a struct with a field `extra: UnknownFields`. The syntax is
+/// `wire_object!(Type { field, kind => "type" } always { required })`.
 ///
-/// `kind => "type"` gives a field another name in JSON. A field under `always` is written even if it is empty, except if it was `null` or missing
-/// when the struct was decoded.
+/// `kind => "type"` gives the Rust field `kind` the name `type` in JSON. A field under `always` is required:
+/// it is encoded even if it is empty. If the field was null or missing when the struct was decoded, and is
+/// still empty, it is encoded as null or omitted again.
 macro_rules! wire_object {
     (
         $type:ident { $($field:ident $(=> $name:literal)?),* $(,)? }
@@ -71,13 +75,15 @@ macro_rules! wire_object {
             const REQUIRED: &[&str] = &[$($(field_name!($must $($must_name)?)),*)?];
 
             impl $type {
-                /// Names of the fields that the type defines, the required fields first. The position of a field is the number of its bit in `extra`.
+                /// JSON names of the fields that the struct defines, required fields first. The index of a
+                /// name is the number of the field's bit in `extra`.
                 pub(crate) const FIELD_NAMES: &[&str] = &[
                     $($(field_name!($must $($must_name)?),)*)?
                     $(field_name!($field $($name)?)),*
                 ];
 
-                /// Returns whether the JSON object has this field: with a value, an explicit `null`, an empty list, or as an unknown field.
+                /// Returns whether the JSON object contains the field `name`, even if the value is null or an
+                /// empty list. Unknown fields count as well.
                 pub fn has(&self, name: &str) -> bool {
                     let mut _bit = 0;
                     $($(
@@ -95,7 +101,8 @@ macro_rules! wire_object {
                     self.extra.get(name).is_some()
                 }
 
-                /// Writes all fields to `map`, except those whose names are in `skip`.
+                /// Writes all fields, including unknown fields, to `map`. Omits fields whose names are in
+                /// `skip`.
                 #[doc(hidden)]
                 pub fn serialize_fields<M: serde::ser::SerializeMap>(
                     &self,
@@ -130,7 +137,7 @@ macro_rules! wire_object {
                     self.extra.serialize_fields(map, skip)
                 }
 
-                /// Causes the field to be written as `null` if it is empty.
+                /// Causes the field `name` to be encoded as null, instead of being omitted, if it is empty.
                 #[allow(dead_code, reason = "few types have fields that are written as null")]
                 pub(crate) fn set_null(&mut self, name: &str) {
                     if let Some(bit) = Self::FIELD_NAMES.iter().position(|known| *known == name) {
@@ -211,14 +218,16 @@ macro_rules! wire_object {
     };
 }
 
-/// `tagged_enum!(Enum { Variant => "type" })` implements serde's traits for an enum of objects that differ in their `type` field.
+/// Implements serde's traits for an enum of JSON objects that are distinguished by their `type` field.
+/// `tagged_enum!(Enum { Variant => "type" })` decodes objects of that type as `Enum::Variant`. Objects of an
+/// unlisted type and objects that cannot be decoded become `Enum::Other`.
 ///
-/// An object of another type, or an object that cannot be decoded, becomes `Other`. `untagged Variant(Struct) => "name"` declares the variant for
-/// objects that have no type but a field `name`.
+/// `untagged Variant(Struct) => "name"` declares the variant for objects that have a field `name` but no
+/// `type`.
 macro_rules! tagged_enum {
     ($type:ident { $($variant:ident => $tag:literal),* $(,)? } $(untagged $bare:ident($bare_struct:ty) => $member:literal)?) => {
         impl $type {
-            /// Returns the `type` field of the object. Empty if there is none.
+            /// Returns the `type` of the JSON object. Empty if the object has no `type`.
             pub fn kind(&self) -> std::borrow::Cow<'_, str> {
                 match self {
                     $( Self::$variant(_) => $tag.into(), )*
@@ -280,7 +289,8 @@ macro_rules! tagged_enum {
     };
 }
 
-/// `opaque_debug!(A, B)` implements `Debug` for each type as the name of the type, so that no user text is shown.
+/// Implements `Debug` for each given type. The output is only the name of the type, so that no user text is
+/// shown.
 macro_rules! opaque_debug {
     ($($type:ident),* $(,)?) => {
         $(
@@ -293,7 +303,8 @@ macro_rules! opaque_debug {
     };
 }
 
-/// `partial_debug!(Type { field, list.len(), getter() })` implements `Debug` with only the named fields, so that no user text is shown.
+/// Implements `Debug` for a struct. `partial_debug!(Type { field, list.len(), getter() })` shows only the
+/// listed values, so that no user text is shown.
 macro_rules! partial_debug {
     ($type:ident { $($field:ident $(($($none:tt)?))? $(.$method:ident())?),* }) => {
         impl std::fmt::Debug for $type {
@@ -306,7 +317,8 @@ macro_rules! partial_debug {
     };
 }
 
-/// Returns the `type` field of a JSON object. `None` if the value is not an object, or has no type.
+/// Returns the `type` field of a JSON object. `None` if `json` is not an object, or if its `type` is missing
+/// or is not a string.
 pub(crate) fn type_of(json: &Json) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct TypeField<'a> {
@@ -320,7 +332,8 @@ pub(crate) fn type_of(json: &Json) -> Option<Cow<'_, str>> {
     tag.kind.map(|name| name.0)
 }
 
-/// Decodes an object whose `type` field was already used to choose the variant of an enum.
+/// Decodes an object whose `type` field has already selected the enum variant. Removes `type` from the
+/// unknown fields of the object.
 pub(crate) fn decode_tagged<T: HasUnknownFields + DeserializeOwned>(json: &Json) -> Option<T> {
     let mut object: T = serde_json::from_str(json.get()).ok()?;
     object.unknown_fields_mut().remove("type");

@@ -7,25 +7,26 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
 use crate::chat::Json;
 
-/// The input of an embedding request. Each text or list of tokens yields one vector.
+/// The input of an embedding request: one or several texts. Each text yields one vector.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum EmbeddingInput {
-    /// One text.
+    /// A single text.
     Text(String),
     /// Several texts.
     Texts(Vec<String>),
-    /// One text, as a list of token IDs.
+    /// A single text, as a list of token IDs.
     Tokens(Vec<u32>),
     /// Several texts, each as a list of token IDs.
     TokenLists(Vec<Vec<u32>>),
-    /// Input of another type, such as images, as raw JSON.
+    /// Any other input, such as images, as raw JSON.
     Other(Json),
 }
 
 impl EmbeddingInput {
-    /// Returns the number of vectors that the input yields. `None` for [`EmbeddingInput::Other`].
+    /// Returns the number of vectors that the provider computes for the input. `None` for
+    /// [`EmbeddingInput::Other`].
     pub fn count(&self) -> Option<usize> {
         match self {
             Self::Text(_) | Self::Tokens(_) => Some(1),
@@ -35,7 +36,8 @@ impl EmbeddingInput {
         }
     }
 
-    /// Parses the input as the variant that its first characters indicate. `None` if the input does not match that variant.
+    /// Selects the variant by the first characters of the JSON, and parses the JSON as this variant. `None`
+    /// if no variant matches or the JSON does not fit the variant.
     fn parse(json: &Json) -> Option<Self> {
         let mut start = json.get().bytes().filter(|byte| !byte.is_ascii_whitespace());
         match (start.next()?, start.next()?) {

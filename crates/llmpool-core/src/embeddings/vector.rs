@@ -1,4 +1,4 @@
-//! Embedding vectors, encoded as numbers or as base64 of little-endian `f32`.
+//! Embedding vectors, encoded as lists of numbers or as base64 strings of little-endian `f32` values.
 
 use std::fmt;
 
@@ -10,38 +10,38 @@ use serde::de::{Deserialize, Deserializer};
 
 use crate::chat::Json;
 
-/// Accepts base64 without padding, because some servers omit it.
+/// Standard base64. Decoding accepts strings without padding, because some servers omit the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// An embedding vector. Encoding a decoded vector yields the JSON from which it was decoded.
+/// An embedding vector. Encoding a decoded vector yields its original JSON text.
 #[derive(Clone, PartialEq, Serialize)]
 pub struct Vector(VectorEncoding);
 
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 enum VectorEncoding {
-    /// JSON text from which the vector was decoded.
+    /// Original JSON text of a decoded vector, not yet parsed.
     Json(Json),
     Numbers(Vec<f32>),
     Base64(String),
 }
 
 impl Vector {
-    /// Creates a vector that is encoded as a list of numbers.
+    /// Creates a vector that is encoded as a JSON list of numbers.
     pub fn from_floats(floats: impl Into<Vec<f32>>) -> Self {
         Self(VectorEncoding::Numbers(floats.into()))
     }
 
-    /// Creates a vector that is encoded as base64.
+    /// Creates a vector that is encoded as a base64 string of little-endian `f32` values.
     pub fn base64_from_floats(floats: &[f32]) -> Self {
         let bytes: Vec<u8> = floats.iter().flat_map(|float| float.to_le_bytes()).collect();
         Self(VectorEncoding::Base64(BASE64.encode(bytes)))
     }
 
-    /// Returns whether the vector is encoded as base64.
+    /// Returns whether the vector is encoded as a base64 string.
     pub fn is_base64(&self) -> bool {
         match &self.0 {
             VectorEncoding::Json(json) => json.get().starts_with('"'),
@@ -53,7 +53,7 @@ impl Vector {
     /// Returns the numbers of the vector.
     ///
     /// # Errors
-    /// If the encoding of the vector is invalid.
+    /// Fails if the vector is neither a list of numbers nor a base64 string of `f32` values.
     pub fn floats(&self) -> Result<Vec<f32>, VectorError> {
         match &self.0 {
             VectorEncoding::Json(json) if self.is_base64() => {
@@ -78,17 +78,18 @@ fn from_base64(text: &str) -> Result<Vec<f32>, VectorError> {
     Ok(floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
-/// Why the numbers of a vector cannot be returned.
+/// The reason why the numbers of a vector cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VectorError {
-    /// The embedding has no vector.
+    /// The provider sent an embedding without a vector.
     Absent,
     /// The vector is a string that is not valid base64.
     NotBase64,
-    /// The base64 string does not encode whole numbers: its decoded length is not a multiple of 4 bytes.
+    /// The decoded base64 string does not consist of whole `f32` values, because its length is not a multiple
+    /// of 4 bytes.
     NotWhole {
-        /// Decoded length of the vector in bytes.
+        /// Length of the decoded base64 string in bytes.
         bytes: usize,
     },
     /// The vector is neither a string nor a list of numbers.
@@ -101,7 +102,7 @@ impl fmt::Display for VectorError {
             Self::Absent => f.write_str("the embedding has no vector"),
             Self::NotBase64 => f.write_str("the vector is a string but not valid base64"),
             Self::NotWhole { bytes } => {
-                write!(f, "the vector has {bytes} bytes, which is not a multiple of 4")
+                write!(f, "the base64 string decodes to {bytes} bytes, which is not a multiple of 4")
             }
             Self::NotNumbers => f.write_str("the vector is neither a list of numbers nor a base64 string"),
         }

@@ -1,10 +1,12 @@
-//! Classifies error responses by status, headers and body. Tables in this file list the codes and phrases that providers use.
+//! Classifies error responses by status, headers and body. Two tables list the error codes and phrases that
+//! providers are known to send.
 
 use super::{Certainty, Failure, FailureKind};
 use crate::provider_error::ProviderError;
 use crate::rate_headers::ErrorHeaders;
 
-/// The error codes and error types of providers, by the kind of failure that they identify. The numeric codes are those of GLM (Zhipu AI).
+/// The error codes and error types that providers are known to send, grouped by the failure that each of them
+/// means. The four-digit codes are those of GLM (Zhipu AI).
 const KNOWN_CODES: &[(FailureKind, &[&str])] = &[
     (
         FailureKind::InvalidKey,
@@ -75,8 +77,8 @@ const KNOWN_CODES: &[(FailureKind, &[&str])] = &[
     ),
 ];
 
-/// Lower-case phrases in error messages that mean an exhausted quota rather than an exceeded rate. Used only for a 429 without a known
-/// code.
+/// Phrases in error messages, in lower case, that mean an exhausted quota rather than an exceeded rate limit.
+/// Used only for a 429 without a known error code.
 const QUOTA_PHRASES: &[&str] = &[
     "subscription quota",
     "insufficient balance",
@@ -86,7 +88,8 @@ const QUOTA_PHRASES: &[&str] = &[
     "free quota",
 ];
 
-/// Classifies a response with an error status. `error` is the parsed body, or `None` if the response has no body.
+/// Returns the failure that a response with an error status reports. `error` is the parsed response body, or
+/// `None` if the body is empty.
 pub fn classify(status: u16, headers: &ErrorHeaders, error: Option<&ProviderError>) -> Failure {
     let empty = ProviderError::default();
     let error = error.unwrap_or(&empty);
@@ -100,8 +103,8 @@ pub fn classify(status: u16, headers: &ErrorHeaders, error: Option<&ProviderErro
     }
 }
 
-/// Classifies an error inside a success response: an event of a stream, or the body of a 200. An error `code` from 400 to 599 is treated as
-/// the HTTP status.
+/// Returns the failure that a success response reports in its body or in a stream event. If the error code is
+/// a number from 400 to 599, it is treated as the HTTP status.
 pub fn classify_in_stream(error: &ProviderError) -> Failure {
     let status = error
         .code

@@ -1,36 +1,38 @@
-//! Configured reactions to HTTP status codes: what happens to the key of an attempt after a response with a given status.
+//! The configured reactions to HTTP statuses: what happens to the key that the request used.
 //!
-//! Reactions are configured for providers that give a status a meaning of their own, such as 418 for a blocked key or 403 for an
-//! unsupported region.
+//! Reactions are configured for providers that give a status a meaning of their own, such as 418 for a
+//! blocked key or 403 for an unsupported region.
 //!
-//! Invariants: a status without a configured action is classified by [`classify`](super::classify()). A wait that the provider requests is
-//! never shortened.
+//! Invariant: a status without a configured reaction is classified by [`classify`](super::classify()).
+//!
+//! Invariant: a cooldown is never shorter than the wait that the provider requests.
 
 use std::time::Duration;
 
 use super::{Blame, Certainty, Failure, FailureKind};
 use crate::limits::CooldownReason;
 
-/// The action on the key of an attempt after a response with a given status.
+/// The reaction to an HTTP status: what happens to the key that the request used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyAction {
-    /// Starts a cooldown, during which the key is not used.
+    /// Starts a cooldown, a period in which the key is not used.
     Park {
-        /// The minimum duration of the cooldown. If the provider requests a longer wait, the cooldown lasts for that wait.
+        /// The minimum duration of the cooldown. The cooldown lasts longer if the provider requests a longer
+        /// wait.
         pause: Duration,
-        /// The models to which the cooldown applies.
+        /// Whether the cooldown applies to all models or only to the model of the failed request.
         scope: KeyScope,
     },
-    /// Takes the key out of use until an operator enables it again.
+    /// Takes the key out of use until an operator enables the key again.
     Disable {
-        /// The models for which the key is taken out of use.
+        /// Whether the key is taken out of use for all models or only for the model of the failed request.
         scope: KeyScope,
     },
-    /// Leaves the key in use. Does not affect whether the call is retried.
+    /// Leaves the key in use. Whether the call is retried is decided as if no action were configured.
     Ignore,
 }
 
-/// The models for which a key is taken out of use.
+/// The models for which a key is taken out of use: all models, or only the model of the failed request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyScope {
     /// The key is taken out of use for all models.
@@ -40,14 +42,15 @@ pub enum KeyScope {
     Model,
 }
 
-/// The configured actions by HTTP status code. Empty by default.
+/// The configured key actions by HTTP status. Empty by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusPolicy {
     actions: Vec<(u16, KeyAction)>,
 }
 
 impl FromIterator<(u16, KeyAction)> for StatusPolicy {
-    /// Collects pairs of an HTTP status and an action. If a status occurs several times, its last action applies.
+    /// Creates a policy from pairs of an HTTP status and an action. If a status occurs several times, the
+    /// last pair with this status applies.
     fn from_iter<I: IntoIterator<Item = (u16, KeyAction)>>(entries: I) -> Self {
         let mut actions: Vec<(u16, KeyAction)> = Vec::new();
         for (status, action) in entries {
@@ -64,14 +67,16 @@ impl StatusPolicy {
         self.actions.iter().map(|(status, _)| *status)
     }
 
-    /// Returns the configured action for an HTTP status. Returns `None` if the status has no action, or if `status` is `None`.
+    /// Returns the action that is configured for an HTTP status. Returns `None` if no action is configured,
+    /// or if `status` is `None`.
     pub fn action(&self, status: Option<u16>) -> Option<KeyAction> {
         let found = self.actions.iter().find(|(known, _)| Some(*known) == status);
         found.map(|(_, action)| *action)
     }
 
-    /// Adjusts a failure to this policy: if the action for its status parks or disables the key, the returned failure certainly blames the
-    /// key, so that the call continues with another key. Returns all other failures unchanged.
+    /// Adjusts a failure to this policy. If the action for the failure's status parks or disables the key,
+    /// returns a failure that certainly blames the key, so that the call continues with another key.
+    /// Otherwise returns the failure unchanged.
     pub fn apply(&self, failure: Failure) -> Failure {
         match self.action(failure.status) {
             None | Some(KeyAction::Ignore) => failure,
@@ -88,8 +93,9 @@ impl StatusPolicy {
     }
 }
 
-/// Returns the cooldown reason for a failure that blames the key. `scope` is the scope of the configured action, or `None` if no action is
-/// configured for the status of the failure.
+/// Returns the cooldown reason for a key that is to blame for a failure of the given kind. `scope` is the
+/// scope of the action that is configured for the failure's HTTP status, or `None` if no action is
+/// configured.
 pub fn cooldown_reason(kind: FailureKind, scope: Option<KeyScope>) -> CooldownReason {
     match (kind, scope) {
         (_, Some(KeyScope::Model)) | (FailureKind::PermissionDenied, None) => CooldownReason::Forbidden,

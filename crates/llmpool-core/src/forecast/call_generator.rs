@@ -1,6 +1,7 @@
 //! Generates the simulated calls of a forecast from a description of the traffic.
 //!
-//! In a closed loop, each caller sends its next call after the previous call has ended.
+//! Traffic can include a closed loop: a fixed number of callers, each of which sends its next call only after
+//! its previous call has ended.
 
 use std::iter::Peekable;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use super::model_setup::ModelSetup;
 use super::traffic::{Arrivals, Burst, RecordedCall, Traffic};
 use crate::seeded_rng::SeededRng;
 
-/// A simulated call, with all its random values drawn.
+/// A simulated call with concrete values: random values have already been drawn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GeneratedCall {
     pub(super) model: usize,
@@ -17,7 +18,7 @@ pub(super) struct GeneratedCall {
     pub(super) output_tokens: u32,
     pub(super) latency: Duration,
     pub(super) caller: u64,
-    /// Whether the caller sends another call when this call has ended.
+    /// Whether the caller belongs to a closed loop, and therefore sends another call when this call ends.
     pub(super) is_in_closed_loop: bool,
 }
 
@@ -27,14 +28,15 @@ impl GeneratedCall {
     }
 }
 
-/// The arrival of a call in seconds from the start of the forecast, and the recorded values; `None` if the call is not a recorded call.
+/// The arrival time of a call, in seconds from the start of the forecast, and the recorded call. `None` if
+/// the values of the call are drawn at random instead.
 type ScheduledCall = (f64, Option<RecordedCall>);
 
-/// A generator of simulated calls, in the order of their arrival.
+/// A generator of simulated calls in the order of their arrival.
 pub(super) struct CallGenerator<'a> {
     traffic: &'a Traffic,
     models: &'a [ModelSetup],
-    /// The sum of the shares of all models, where negative shares count as 0.
+    /// The sum of the traffic shares of all models. A negative share counts as 0.
     total_share: f64,
     rng: SeededRng,
     steady: Peekable<Box<dyn Iterator<Item = ScheduledCall> + 'a>>,
@@ -47,15 +49,15 @@ impl<'a> CallGenerator<'a> {
             traffic,
             models,
             total_share: models.iter().map(|model| model.share.max(0.0)).sum(),
-            // Differs from the seed of the arrivals, so that arrivals do not depend on the number of values drawn per call.
+            // Not the seed of the random arrivals, so that arrival times and values of calls are independent.
             rng: SeededRng::new(!traffic.seed),
             steady: steady_calls(traffic).peekable(),
             bursts: burst_calls(traffic).peekable(),
         }
     }
 
-    /// Returns the time of the next arrival that does not depend on a response, from the start of the forecast. Returns `None` if no such
-    /// call arrives within the span.
+    /// Returns the arrival time of the next call that is not part of a closed loop, measured from the start
+    /// of the forecast. Returns `None` if no further call of this kind arrives within the span.
     pub(super) fn next_at(&mut self) -> Option<Duration> {
         let next = [self.steady.peek(), self.bursts.peek()];
         let first = next.into_iter().flatten().map(|(at, _)| *at).reduce(f64::min);
@@ -64,7 +66,8 @@ impl<'a> CallGenerator<'a> {
         Some(Duration::from_secs_f64(within_span))
     }
 
-    /// Generates the call whose arrival [`next_at`](Self::next_at) returns. Does not check that the arrival is within the span.
+    /// Generates the call that arrives at the time returned by [`next_at`](Self::next_at). Does not check
+    /// whether this time is within the span.
     pub(super) fn next_call(&mut self) -> Option<GeneratedCall> {
         let steady_at = self.steady.peek().map_or(f64::INFINITY, |(at, _)| *at);
         let burst_at = self.bursts.peek().map_or(f64::INFINITY, |(at, _)| *at);
@@ -84,7 +87,7 @@ impl<'a> CallGenerator<'a> {
         }))
     }
 
-    /// Generates a call with random values.
+    /// Generates a call with a random model, latency and token counts.
     pub(super) fn draw(&mut self, is_in_closed_loop: bool) -> GeneratedCall {
         let Traffic {
             latency,
@@ -104,7 +107,8 @@ impl<'a> CallGenerator<'a> {
         }
     }
 
-    /// Returns the index of a random model, with probabilities proportional to the shares. Returns 0 if no model has a positive share.
+    /// Returns the zero-based index of a randomly chosen model. The probability of a model is proportional to
+    /// its share. Returns 0 if no model has a positive share.
     fn draw_model(&mut self) -> usize {
         if self.models.len() < 2 {
             return 0;

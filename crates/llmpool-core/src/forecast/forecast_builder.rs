@@ -8,15 +8,14 @@ use super::utilization::{KeyUsage, Utilization};
 use crate::limits::{Rejection, WaitReason};
 use crate::time::Timestamp;
 
-/// The length of [`Forecast::bins`].
+/// The number of bins into which a forecast divides its span.
 const BIN_COUNT: usize = 240;
 
-/// A builder for the forecast of one model.
 pub(super) struct ForecastBuilder {
     forecast: Forecast,
     start: Timestamp,
     waiting_calls: u64,
-    /// The total waiting time of all calls by reason, in nanoseconds.
+    /// The total waiting time of all calls in nanoseconds, by the reason for the wait.
     wait_by_reason: Vec<(WaitReason, u128)>,
 }
 
@@ -47,8 +46,9 @@ impl ForecastBuilder {
         self.waiting_calls -= 1;
     }
 
-    /// Adds the given time, multiplied by the number of waiting calls, to the waiting time of the reason that `reason` returns. No event
-    /// may happen during this time. Calls `reason` only if a call is waiting.
+    /// Adds the waiting time of all waiting calls during a period without events. `time` is the length of the
+    /// period. The waiting time is attributed to the reason that `reason` returns; `reason` is called only if
+    /// a call is waiting.
     pub(super) fn pass_time(&mut self, time: Duration, reason: impl FnOnce() -> Option<WaitReason>) {
         if self.waiting_calls == 0 {
             return;
@@ -101,7 +101,8 @@ impl ForecastBuilder {
         forecast
     }
 
-    /// Updates the bin that contains the time `now`. Returns whether `now` is within the span.
+    /// Applies `update` to the bin that contains the time `now`, and returns true. Returns false, without an
+    /// update, if `now` is outside the span.
     fn update_bin(&mut self, now: Timestamp, update: impl FnOnce(&mut TimeBin)) -> bool {
         let elapsed = now.since(self.start).as_nanos();
         let index = elapsed * BIN_COUNT as u128 / self.forecast.span.as_nanos().max(1);

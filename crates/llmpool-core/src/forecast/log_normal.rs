@@ -1,20 +1,21 @@
-//! The probability distribution of latencies and token counts, which vary from call to call.
+//! A probability distribution for latencies and token counts, which vary from call to call.
 
 use crate::seeded_rng::SeededRng;
 
 /// The 95th percentile of the standard normal distribution.
 const NORMAL_P95: f64 = 1.644_853_626_951_472_2;
 
-/// A log-normal distribution or a constant. The long tail of the log-normal distribution is typical of latencies and output lengths.
+/// A log-normal distribution or a constant. Latencies and output lengths are often log-normal: most values
+/// are below the mean, and a few are far above it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogNormal {
     mean: f64,
-    /// The standard deviation of the natural logarithm of the values; 0 for a constant.
+    /// The standard deviation of the natural logarithm of the values. Zero if the distribution is a constant.
     deviation: f64,
 }
 
 impl LogNormal {
-    /// Creates a distribution that always yields `amount`.
+    /// Creates a constant: a distribution in which every value is `amount`.
     pub const fn fixed(amount: f64) -> Self {
         Self {
             mean: amount,
@@ -22,9 +23,10 @@ impl LogNormal {
         }
     }
 
-    /// Creates a distribution with the given mean and 95th percentile.
+    /// Creates a log-normal distribution with the given mean and 95th percentile.
     ///
-    /// Returns `None` unless `mean > 0` and `mean <= p95 <= 3.8 * mean` (approximately), the range that this distribution can represent.
+    /// Returns `None` if the numbers are out of range: `mean` must be positive, and `p95` must be at least
+    /// `mean` and at most about `3.8 * mean`.
     pub fn with_p95(mean: f64, p95: f64) -> Option<Self> {
         let ratio = p95 / mean;
         let discriminant = NORMAL_P95 * NORMAL_P95 - 2.0 * ratio.ln();
@@ -57,7 +59,7 @@ impl From<u32> for LogNormal {
 }
 
 impl From<std::time::Duration> for LogNormal {
-    /// Creates a constant distribution of the duration in seconds.
+    /// Creates a constant whose value is the duration in seconds.
     fn from(duration: std::time::Duration) -> Self {
         Self::fixed(duration.as_secs_f64())
     }

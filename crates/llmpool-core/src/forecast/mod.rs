@@ -1,10 +1,16 @@
-//! Forecasts of traffic under given limits: simulates calls in virtual time with the same admission control that real calls use.
+//! Forecasts how traffic fares under given limits: simulates calls in virtual time with the same admission
+//! control that real calls use.
 //!
-//! The events of the simulation are arrivals of calls, timers of waiting calls, and completed responses. The simulated provider never
-//! fails, so the forecast shows only the delays and rejections that the limits cause.
+//! The simulation processes arrivals of calls, timers of waiting calls, and completions of responses. The
+//! simulated provider never fails, so the forecast shows only the delays and rejections that the limits
+//! cause.
 //!
-//! Invariants: every call that arrives is either admitted or rejected. The same traffic and seed produce the same forecast. Memory usage is
-//! proportional to the number of simultaneously active calls, plus one recorded wait per admitted call.
+//! Invariant: every call that arrives is either admitted or rejected.
+//!
+//! Invariant: the same traffic and seed produce the same forecast.
+//!
+//! Memory usage is proportional to the largest number of calls in progress at the same time, plus one
+//! recorded wait per admitted call.
 
 mod call_generator;
 mod forecast_builder;

@@ -1,4 +1,4 @@
-//! The simulation behind a forecast. Processes events in chronological order in virtual time.
+//! Simulates the calls of a forecast in virtual time, one event after another in chronological order.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 /// The maximum number of calls in a forecast. The simulation of more calls would take minutes.
 pub const MAX_CALLS: u64 = 2_000_000;
 
-/// The pause of a caller in a closed loop after a rejected call.
+/// The pause of a caller in a closed loop between a rejected call and the caller's next call.
 const PAUSE_AFTER_REJECTION: Duration = Duration::from_secs(1);
 
 /// The error for traffic with more than [`MAX_CALLS`] calls.
@@ -38,15 +38,16 @@ impl fmt::Display for TooManyCalls {
 
 impl std::error::Error for TooManyCalls {}
 
-/// Simulates the traffic from the time `start` and returns one forecast per model, in the order of `models`.
+/// Simulates the traffic, which begins at the time `start`, and returns one forecast per model, in the order
+/// of `models`.
 ///
-/// Models with the same limiter share the keys that they have in common. If no model has a positive share, the first model receives all
-/// calls.
+/// Models with the same limiter share the keys that they have in common. If no model has a positive share,
+/// the first model receives all calls.
 ///
 /// # Errors
 ///
-/// Fails if the traffic has more than [`MAX_CALLS`] calls. If the number of calls is not known in advance, the simulation runs until this
-/// maximum is exceeded.
+/// Returns an error if the traffic has more than [`MAX_CALLS`] calls. If the number of calls is not known in
+/// advance, as in a closed loop, the simulation runs until this maximum is exceeded.
 pub fn forecast(
     limiters: Vec<Limiter>,
     models: &[ModelSetup],
@@ -60,39 +61,42 @@ pub fn forecast(
     Simulation::new(limiters, models, traffic, start).run()
 }
 
-/// An event of the simulation. The numbers are indices into [`Simulation::active`].
+/// An event of the simulation. The number in a variant is the index of a call in [`Simulation::active`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum SimulationEvent {
-    /// The completion of the response to a call.
+    /// The response to the call at this index of [`Simulation::active`] is complete.
     Complete(usize),
-    /// The timer at which a waiting call is polled again.
+    /// The timer of the waiting call at this index of [`Simulation::active`] fires, and the call asks for
+    /// admission again.
     Timer(usize),
-    /// The arrival of the next call that does not depend on a response.
+    /// The next call that is not part of a closed loop arrives.
     NextArrival,
-    /// The arrival of the next call of a caller in a closed loop.
+    /// The next call of a caller in a closed loop arrives.
     ClosedLoopArrival,
 }
 
 struct Simulation<'a> {
     traffic: &'a Traffic,
     models: &'a [ModelSetup],
-    /// The admission control of each limiter, by the index of the limiter.
+    /// The admission control (a limiter with its wait queues) of each provider, in the order of the
+    /// `limiters` argument of `forecast`.
     admissions: Vec<Admission<usize>>,
     start: Timestamp,
     now: Timestamp,
-    /// The pending events. Events at the same time are processed in the order in which they were scheduled.
+    /// The pending events, each with its time and a sequence number. Events at the same time are processed in
+    /// the order in which they were scheduled.
     events: BinaryHeap<Reverse<(Timestamp, u64, SimulationEvent)>>,
     scheduled: u64,
     generator: CallGenerator<'a>,
     arrived: u64,
     active: Vec<ActiveCall>,
-    /// The indices of `active` whose call has ended, so that new calls can reuse them.
+    /// The indices in `active` of calls that have ended. New calls reuse these indices.
     free: Vec<usize>,
-    /// The indices of the calls that the latest change of an admission control woke.
+    /// The indices in `active` of the waiting calls that the current event woke.
     woken: Vec<usize>,
-    /// The state of each model, by the index of the model.
+    /// The state of each model, in the order of the `models` argument of `forecast`.
     model_states: Vec<ModelState>,
-    /// The usage of each key, by the index of the limiter and the index of the key.
+    /// The usage of each key, indexed first by limiter and then by key.
     key_totals: Vec<Vec<UsageTotals>>,
 }
 
@@ -107,7 +111,7 @@ struct ActiveCall {
     call: GeneratedCall,
     request: AcquireRequest,
     arrived: Timestamp,
-    /// The time at which the call's current timer fires; `None` unless the call is waiting.
+    /// The time at which the call's current timer fires. `None` if the call is not waiting.
     wake_at: Option<Timestamp>,
     grant: Option<Grant>,
 }
@@ -190,7 +194,8 @@ impl<'a> Simulation<'a> {
                 let call = self.generator.draw(true);
                 self.arrive(call);
             }
-            // The timer may belong to an earlier call at this index. It is ignored unless the timer of the current call has the same time.
+            // The timer may be left over from an earlier call at this index, or from an earlier wait of this
+            // call. Only a timer with the time that the call waits for now causes a poll.
             SimulationEvent::Timer(index) => {
                 if self.active[index].wake_at == Some(self.now) {
                     self.poll(index);
@@ -201,7 +206,8 @@ impl<'a> Simulation<'a> {
         self.poll_woken();
     }
 
-    /// Polls the woken calls in the order in which they were woken. A poll can wake further calls, which are polled as well.
+    /// Polls the woken calls in the order in which they were woken. If a poll wakes further calls, polls
+    /// those calls as well.
     fn poll_woken(&mut self) {
         let mut next = 0;
         while let Some(index) = self.woken.get(next).copied() {
@@ -235,7 +241,8 @@ impl<'a> Simulation<'a> {
         self.apply(index, outcome);
     }
 
-    /// Returns the demand of a call, which is the amount that a real call of this kind would reserve from the limits.
+    /// Returns the numbers of requests and tokens that a real call with these values would reserve from the
+    /// limits.
     fn demand(&self, call: &GeneratedCall) -> Demand {
         let state = &self.model_states[call.model];
         if !state.counts_tokens {
@@ -327,8 +334,8 @@ impl<'a> Simulation<'a> {
         self.finish(index, Duration::ZERO);
     }
 
-    /// Removes a call that has ended. If the call belongs to a closed loop, schedules the caller's next call after `pause`, provided that
-    /// this time is within the span.
+    /// Removes a call that has ended. In a closed loop, also schedules the caller's next call after `pause`,
+    /// if that time is within the span.
     fn finish(&mut self, index: usize, pause: Duration) {
         self.free.push(index);
         let at = self.now + pause;

@@ -1,81 +1,90 @@
-//! The traffic of a forecast: the arrivals, the latencies and the token counts of the simulated calls.
+//! The traffic of a forecast: when the simulated calls arrive, how long their responses take, and how many
+//! tokens they use.
 
 use std::time::Duration;
 
 use super::log_normal::LogNormal;
 
-/// The description of the calls in a span of time.
+/// A description of the calls to simulate in a forecast.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Traffic {
-    /// The times at which calls arrive.
+    /// The arrival times of all calls that do not belong to a [`burst`](Traffic::burst).
     pub arrivals: Arrivals,
-    /// Additional calls in regular bursts; `None` for no bursts.
+    /// Additional calls that arrive in regular bursts. `None` if there are no bursts.
     pub burst: Option<Burst>,
-    /// The duration during which calls arrive, from the start of the forecast.
+    /// The length of the period in which calls arrive, from the start of the forecast.
     pub span: Duration,
-    /// The time from admission to the complete response, in seconds. Not used for recorded calls that state their own latency.
+    /// The distribution of latencies in seconds. A latency is the time from the admission of a call to its
+    /// complete response. Not used for recorded calls with a recorded latency.
     pub latency: LogNormal,
-    /// The number of tokens of a prompt. Not used for recorded calls that state their own number.
+    /// The distribution of prompt lengths in tokens. Not used for recorded calls with a recorded prompt
+    /// length.
     pub prompt_tokens: LogNormal,
-    /// The number of tokens of a response. Not used for recorded calls that state their own number.
+    /// The distribution of response lengths in tokens. Not used for recorded calls with a recorded response
+    /// length.
     pub output_tokens: LogNormal,
-    /// The number of output tokens that a call reserves if a limit counts tokens. `None` means the
-    /// [`expected_output`](super::ModelSetup::expected_output) of the model.
+    /// The number of output tokens that each call reserves if a limit counts tokens. `None` means the
+    /// [`expected_output`](super::ModelSetup::expected_output) of the call's model.
     pub expected_output: Option<u32>,
-    /// The maximum time that a call waits for admission. A call that cannot be admitted within this time is rejected.
+    /// The maximum time that a call waits for admission. A call that cannot be admitted within this time is
+    /// rejected.
     pub patience: Duration,
-    /// The seed of all random choices. The same seed produces the same calls.
+    /// The seed of all random values. The same seed produces the same calls.
     pub seed: u64,
 }
 
-/// The times at which calls arrive.
+/// The rule that determines when calls arrive.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Arrivals {
-    /// A Poisson process: independent arrivals at an average rate.
+    /// A Poisson process: calls arrive independently of each other, at an average rate.
     Random {
         /// The average number of calls per second.
         per_second: f64,
     },
-    /// Arrivals at equal intervals.
+    /// Calls arrive at equal intervals, the first at the start of the forecast.
     Even {
         /// The number of calls per second.
         per_second: f64,
     },
-    /// A closed loop of the given number of callers. Each caller sends its next call when the response to the previous call is complete, or
-    /// one second after a rejection.
+    /// A closed loop with the given number of callers. Each caller sends its next call when the response to
+    /// its previous call is complete, or one second after its previous call was rejected.
     Callers(u32),
-    /// Recorded calls in any order. Calls that arrive after the span are omitted.
+    /// Recorded calls, in any order. Calls that arrive after the end of the span are omitted.
     Recorded(Vec<RecordedCall>),
 }
 
-/// A recorded call. A field that is `None` is drawn from the distribution in [`Traffic`].
+/// A recorded call. If a field is `None`, the value is drawn from the distribution of the same name in
+/// [`Traffic`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RecordedCall {
-    /// The time of the arrival, from the start of the forecast.
+    /// The arrival time of the call, measured from the start of the forecast.
     pub at: Duration,
-    /// The number of tokens of the prompt.
+    /// The number of tokens in the prompt. `None` means a random number from [`Traffic::prompt_tokens`].
     pub prompt_tokens: Option<u32>,
-    /// The number of tokens of the response.
+    /// The number of tokens in the response. `None` means a random number from [`Traffic::output_tokens`].
     pub output_tokens: Option<u32>,
-    /// The time from the admission of the call to the complete response.
+    /// The time from the admission of the call to its complete response. `None` means a random time from
+    /// [`Traffic::latency`].
     pub latency: Option<Duration>,
-    /// The id of the caller. Admission is fair between the callers that wait.
+    /// The id of the caller that sends the call. Callers that wait at the same time are admitted equally
+    /// often.
     pub caller: u64,
-    /// The zero-based index of the model that the call uses. An index that is out of range means the last model.
+    /// The zero-based index of the model that the call uses. An index out of range selects the last model.
     pub model: usize,
 }
 
-/// Bursts at regular intervals. The calls of a burst arrive at the same time.
+/// Bursts of calls at regular intervals. All calls of a burst arrive at the same time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Burst {
     /// The number of calls in each burst.
     pub calls: u32,
-    /// The interval between two bursts. The first burst arrives one interval after the start of the forecast.
+    /// The time from one burst to the next, and from the start of the forecast to the first burst.
     pub every: Duration,
 }
 
 impl Traffic {
-    /// Returns the approximate number of calls that arrive independently of responses: all calls except those of a closed loop.
+    /// Returns the approximate number of calls that are not part of a closed loop. (In a closed loop, the
+    /// number of calls depends on the responses.)
     pub(super) fn expected_calls(&self) -> f64 {
         let seconds = self.span.as_secs_f64();
         let steady = match &self.arrivals {
@@ -89,7 +98,7 @@ impl Traffic {
         steady + bursts
     }
 
-    /// Returns the number of callers in the closed loop; 0 if the arrivals are not a closed loop.
+    /// Returns the number of callers in the closed loop, or 0 if the traffic has no closed loop.
     pub(super) fn callers(&self) -> u32 {
         match self.arrivals {
             Arrivals::Callers(callers) => callers,

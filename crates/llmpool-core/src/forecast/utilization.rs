@@ -1,38 +1,41 @@
-//! The utilization of limits, and the usage of keys, in a forecast.
+//! How much of each limit the calls of a forecast use, and how many calls use each key.
 
 use std::time::Duration;
 
 use crate::limits::{KeyId, LimitKind, Limiter, Limits, TargetId, WaitReason};
 
-/// The usage of a key by the calls of all models, in the span of the forecast.
+/// The usage of one API key by the calls of all models, during the span of a forecast.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KeyUsage {
-    /// The id of the key.
+    /// The id of the key in its limiter.
     pub key: KeyId,
     /// The number of calls that were admitted with this key.
     pub calls: u64,
-    /// The total number of prompt and output tokens of these calls.
+    /// The total number of prompt and output tokens of the calls that were admitted with this key.
     pub tokens: u64,
-    /// The utilization of the most used limit among the limits of the key and of its account; `None` if neither has a limit.
+    /// The utilization of the most used limit among those of the key and those of its account. `None` if
+    /// neither the key nor the account has limits.
     pub most_used: Option<Utilization>,
 }
 
-/// The utilization of one limit.
+/// The share of one limit that was used during the span of a forecast.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Utilization {
-    /// The limit, named by the reason for which calls wait for it.
+    /// The limit, represented by the [`WaitReason`] of calls that wait for this limit.
     pub limit: WaitReason,
-    /// The used amount, divided by the amount that the limit allows in the span of the forecast. The share exceeds 1 if calls used more
-    /// tokens than they reserved, or if the last window of the limit ends after the span.
+    /// The used amount, divided by the amount that the limit allows during the span of the forecast: 1 means
+    /// that the limit was used completely. Exceeds 1 if calls used more tokens than they had reserved, or if
+    /// a time window of the limit extends past the end of the span.
     pub share: f64,
 }
 
-/// The usage of a key or a model in the span of the forecast.
+/// The usage of one key or model during the span of a forecast.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct UsageTotals {
     pub(super) calls: u64,
     pub(super) tokens: u64,
-    /// The sum of the latencies of all calls in seconds. The part of a latency that exceeds the span is not counted.
+    /// The total time for which calls were in flight during the span, in seconds. Calls in flight at the same
+    /// time are counted separately.
     pub(super) busy_seconds: f64,
 }
 
@@ -44,7 +47,7 @@ impl UsageTotals {
     }
 }
 
-/// Returns the utilization of the most used limit among the model's own limits, which do not include the limits of its keys. Returns `None`
+/// Returns the utilization of the model's most used limit. Limits of keys are not considered. Returns `None`
 /// if the model has no limits of its own.
 pub(super) fn model_utilization(
     limiter: &Limiter,
@@ -59,7 +62,7 @@ pub(super) fn model_utilization(
     used.reduce(higher)
 }
 
-/// Returns the usage of a key. `totals` contains the usage of all keys of the limiter, by the index of the key.
+/// Returns the usage of one key. `totals` holds the usage of all keys of the limiter, indexed by key.
 pub(super) fn key_usage(limiter: &Limiter, key: KeyId, totals: &[UsageTotals], span: Duration) -> KeyUsage {
     let key_totals = &totals[key.index()];
     let (own_limits, account_limits) = limiter.configured_limits(key);
@@ -85,7 +88,8 @@ pub(super) fn key_usage(limiter: &Limiter, key: KeyId, totals: &[UsageTotals], s
     }
 }
 
-/// Returns the kind and the used share of each limit that is set. The kind of the concurrency limit is `None`.
+/// Returns the kind and the used share of each limit that is configured. The kind of a concurrency limit is
+/// given as `None`.
 fn used_shares(
     limits: &Limits,
     totals: &UsageTotals,

@@ -1,11 +1,18 @@
 //! Admission: the wait queues and the limiter of one provider.
 //!
-//! Every change goes through [`Admission`]. After a change that may free a key or a target, [`Admission`] serves the heads of the affected
-//! queues, oldest first across all targets that share the keys. It appends to `wakes` the waker of every request that was granted or got a
-//! new retry time, and no other waker. `W` is the waker type of the crate `llmpool`, which calls the wakers after it has released its lock.
+//! [`Admission`] owns both, so every change of the limiter goes through it. After a change that may free a
+//! key or a target, [`Admission`] serves the affected queues: it asks the limiter for a grant for the request
+//! at the head of each queue. Because targets can share keys, the queues of several targets may be affected.
+//! The heads of these queues are served in one common order.
 //!
-//! Invariants: every grant is either stored in `granted` or handed out, never both. Of the requests that wait for any key of one key set,
-//! only the one at the front has a retry time; the others wait behind it.
+//! Methods that can serve queues take a list `wakes`. They append to `wakes` the waker of every waiting
+//! request that was granted or got a new retry time, and no other waker. `W` is the waker type of the crate
+//! `llmpool`, which calls the wakers in `wakes` after it has released its lock.
+//!
+//! Invariants:
+//! - A grant is either stored in `granted` or has been handed out, never both.
+//! - Of the requests that wait for any key of the same key set (the keys that a target may use), only the
+//!   request that will be served next has a retry time.
 
 mod outcome;
 mod serving;
@@ -32,33 +39,37 @@ use super::target::{TargetId, TargetLimits};
 use super::wait_queue::{AcquireRequest, QueuePosition, Ticket, WaitQueue};
 use crate::time::Timestamp;
 
-/// Maximum number of waiting requests per target. Further requests are rejected with [`Rejection::QueueFull`].
+/// Maximum number of waiting requests per target. Further requests are rejected with
+/// [`Rejection::QueueFull`].
 pub const MAX_WAITING: usize = 10_000;
 
 /// The wait queues and the limiter of one provider. The limiter is changed only through this type.
 #[derive(Debug)]
 pub struct Admission<W> {
     limiter: Limiter,
-    /// One wait queue per target, indexed by target.
+    /// The wait queue of each target, indexed by [`TargetId::index`].
     queues: Vec<WaitQueue<Waiter<W>>>,
-    /// Number of waiting requests in all queues together.
+    /// Total number of waiting requests in all queues.
     waiting: usize,
-    /// Fair clocks of the callers: virtual times that each grant advances. In every queue, the caller with the earliest clock is served
-    /// next.
+    /// Fair clock of each caller: a virtual time that advances with each grant to the caller. Every queue
+    /// serves the caller with the earliest clock next.
     fair: FairClocks,
-    /// For each key set, the queue heads that wait for a key of the set or are about to be served.
+    /// For each key set (the keys that a target may use), the queue heads that wait for a key of the set or
+    /// are about to be served.
     blocked: Vec<BTreeSet<BlockedHead>>,
-    /// Grants of requests that were served while they waited. The next [`Admission::poll`] of the request removes its grant and returns it.
+    /// Grants for requests that were served while they waited in a queue. The next [`Admission::poll`] of a
+    /// request removes its grant from this map and returns the grant.
     granted: BTreeMap<(TargetId, Ticket), Grant>,
 }
 
-/// The head of a queue that waits for a key. Heads are ordered by their positions.
+/// Identifies a request that is at the head of its queue and waits for a key. Ordered by queue position.
 type BlockedHead = (QueuePosition, TargetId, KeyConstraint);
 
 #[derive(Debug)]
 struct Waiter<W> {
     waker: W,
-    /// The most recent denial that the request received as the head of its queue. `None` if the request has not been denied as the head.
+    /// The limiter's most recent denial of this request. `None` if the request is not the head of its queue
+    /// or has not been denied yet.
     wait: Option<Wait>,
 }
 
@@ -69,7 +80,7 @@ impl<W> Default for Admission<W> {
 }
 
 impl<W> Admission<W> {
-    /// Returns an admission with empty queues for an existing limiter.
+    /// Returns an [`Admission`] for an existing limiter, with an empty wait queue for each of its targets.
     pub fn over(limiter: Limiter) -> Self {
         let mut admission = Self {
             limiter,
@@ -83,7 +94,8 @@ impl<W> Admission<W> {
         admission
     }
 
-    /// Adds a queue for each target that has no queue, and a set of blocked heads for each new key set.
+    /// Adds a wait queue for each target that has none yet, and an empty set of waiting queue heads for each
+    /// new key set.
     fn add_queues(&mut self) {
         let (targets, sets) = (self.limiter.target_count(), &self.limiter.key_sets().sets);
         self.queues.resize_with(targets, WaitQueue::default);
@@ -97,12 +109,13 @@ impl<W: Clone> Admission<W> {
         &self.limiter
     }
 
-    /// Adds a key with these limits. No target uses the key until [`add_target`](Self::add_target) names it.
+    /// Adds a key with these limits. To let a target use the key, pass the key to
+    /// [`add_target`](Self::add_target).
     pub fn add_key(&mut self, limits: KeyLimits) -> KeyId {
         self.limiter.add_key(limits)
     }
 
-    /// Adds a target with an empty wait queue: see [`Limiter::add_target`].
+    /// Adds a target with an empty wait queue. See [`Limiter::add_target`].
     pub fn add_target(
         &mut self,
         keys: &[KeyId],
@@ -119,7 +132,8 @@ impl<W: Clone> Admission<W> {
         self.queues[target.index()].count()
     }
 
-    /// Returns a lower bound of the time at which a request that arrives at `now` could be granted.
+    /// Returns a lower bound on the time at which a new request for the target, arriving at `now`, could be
+    /// granted after the requests that are already waiting.
     pub fn earliest(&mut self, target: TargetId, now: Timestamp) -> Timestamp {
         let queue = &self.queues[target.index()];
         let ahead = queue.ahead(KeyConstraint::Any, Caller::default(), Ticket(u64::MAX));
@@ -127,15 +141,16 @@ impl<W: Clone> Admission<W> {
             .earliest(target, Demand::ONE, ahead, KeyConstraint::Any, now)
     }
 
-    /// Returns what the first waiting request of a target waits for, considering only requests that may use any key. `None` if the target's
-    /// queue contains no such request.
+    /// Returns what the first waiting request of a target waits for. Considers only requests that may use any
+    /// key, and returns `None` if no such request is waiting.
     pub fn wait_reason(&mut self, target: TargetId, now: Timestamp) -> Option<WaitReason> {
         let head = self.queues[target.index()].head(KeyConstraint::Any)?;
         let demand = head.request.demand;
         Some(self.limiter.wait_reason(target, demand, KeyConstraint::Any, now))
     }
 
-    /// Acquires a grant if one is available at once and no older request waits for the same keys. Never queues the request.
+    /// Returns a grant if the limits admit the request at once and no older request waits for the same keys.
+    /// Otherwise returns `None`, without queueing the request.
     pub fn try_acquire(
         &mut self,
         target: TargetId,
@@ -148,7 +163,7 @@ impl<W: Clone> Admission<W> {
         self.acquire_now(target, request, now).ok()
     }
 
-    /// Grants a request at once, queues the request, or rejects it.
+    /// Grants a request at once, queues it, or rejects it.
     #[inline(always)]
     pub fn acquire(
         &mut self,
@@ -170,8 +185,8 @@ impl<W: Clone> Admission<W> {
         self.queue(target, request, waker, now, wakes)
     }
 
-    /// Queues a request that cannot be granted at once. Rejects the request if it could not be granted by its deadline or if the queue is
-    /// full.
+    /// Queues a request that cannot be granted at once. Rejects the request if it cannot be granted before
+    /// its deadline, or if the queue is full.
     fn queue(
         &mut self,
         target: TargetId,
@@ -198,7 +213,8 @@ impl<W: Clone> Admission<W> {
         self.poll(target, request, waker, now, wakes)
     }
 
-    /// Polls a queued request. Must be called when the request's waker is called, and at the time in the most recent
+    /// Returns the current outcome of a queued request: granted, rejected, or still waiting. Must be called
+    /// when the request's waker is called, and no later than the time in the most recent
     /// [`AdmissionOutcome::Wait`].
     pub fn poll(
         &mut self,
@@ -243,7 +259,8 @@ impl<W: Clone> Admission<W> {
         AdmissionOutcome::Rejected(Rejection::TooLate { ready_at, why })
     }
 
-    /// Removes a queued request. If the request was granted in the meantime, the grant is released unused.
+    /// Removes a queued request. If the request has been granted in the meantime, releases its grant as
+    /// unused.
     pub fn cancel(&mut self, target: TargetId, request: &AcquireRequest, now: Timestamp, wakes: &mut Vec<W>) {
         match self.granted.remove(&(target, request.ticket)) {
             Some(mut grant) => self.release(&mut grant, false, now, wakes),
@@ -251,22 +268,25 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Releases a grant: see [`Limiter::release`].
+    /// Ends the attempt of a grant and frees its slots. See [`Limiter::release`].
     #[inline(always)]
     pub fn release(&mut self, grant: &mut Grant, used: bool, now: Timestamp, wakes: &mut Vec<W>) {
         let made_room = self.limiter.release(grant, used, now);
         self.serve_after(grant, made_room, now, wakes);
     }
 
-    /// Corrects the tokens of a grant: see [`Limiter::settle`]. Settle a grant before releasing it, so that the oldest waiting request
-    /// receives the freed tokens and the freed slot together.
+    /// Replaces the estimated number of tokens of a grant by the actual number. See [`Limiter::settle`].
+    ///
+    /// Settle a grant before releasing it, so that the oldest waiting request receives the freed tokens and
+    /// the freed slot together.
     pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp, wakes: &mut Vec<W>) {
         if self.limiter.settle(grant, tokens, now) {
             self.serve_after(grant, true, now, wakes);
         }
     }
 
-    /// Records the success of an attempt and releases its grant.
+    /// Records that an attempt succeeded, and releases its grant. Serves the wait queues once, after both
+    /// steps.
     #[inline(always)]
     pub fn complete(&mut self, grant: &mut Grant, now: Timestamp, wakes: &mut Vec<W>) {
         let changed = self.limiter.record_success(grant, now);
@@ -274,14 +294,14 @@ impl<W: Clone> Admission<W> {
         self.serve_after(grant, changed || made_room, now, wakes);
     }
 
-    /// Records the success of an attempt: see [`Limiter::record_success`].
+    /// Records that an attempt succeeded. See [`Limiter::record_success`].
     pub fn record_success(&mut self, grant: &Grant, now: Timestamp, wakes: &mut Vec<W>) {
         if self.limiter.record_success(grant, now) {
             self.serve_after(grant, true, now, wakes);
         }
     }
 
-    /// Records that the provider refused an attempt because of the key: see [`Limiter::record_refusal`].
+    /// Records that the provider refused an attempt because of its key. See [`Limiter::record_refusal`].
     pub fn record_refusal(
         &mut self,
         grant: &Grant,
@@ -295,7 +315,7 @@ impl<W: Clone> Admission<W> {
         cooldown
     }
 
-    /// Records a failure of an attempt that is blamed on the target: see [`Limiter::record_target_failure`].
+    /// Records a failure of an attempt that is blamed on the target. See [`Limiter::record_target_failure`].
     pub fn record_target_failure(
         &mut self,
         grant: &Grant,
@@ -307,7 +327,8 @@ impl<W: Clone> Admission<W> {
         self.serve_target(grant.target(), now, wakes);
     }
 
-    /// Records the rate limits that a response reports for the key of its request: see [`Limiter::record_limits`].
+    /// Records the rate limits that response headers report for the key of an attempt. See
+    /// [`Limiter::record_limits`].
     pub fn record_limits(
         &mut self,
         grant: &Grant,
@@ -319,13 +340,13 @@ impl<W: Clone> Admission<W> {
         self.serve_key(grant.key(), now, wakes);
     }
 
-    /// Reverts a cooldown of a key: see [`Limiter::restore`].
+    /// Reverts a cooldown that [`record_refusal`](Self::record_refusal) started. See [`Limiter::restore`].
     pub fn restore(&mut self, cooldown: ProvisionalCooldown, now: Timestamp, wakes: &mut Vec<W>) {
         self.limiter.restore(cooldown, now);
         self.serve_key(Some(cooldown.key()), now, wakes);
     }
 
-    /// Joins keys into one quota group: see [`Limiter::join_keys`].
+    /// Joins keys into one quota group. See [`Limiter::join_keys`].
     pub fn join_keys(
         &mut self,
         keys: &[KeyId],
@@ -339,13 +360,13 @@ impl<W: Clone> Admission<W> {
         group
     }
 
-    /// Enables or disables a key: see [`Limiter::set_enabled`].
+    /// Enables or disables a key. See [`Limiter::set_enabled`].
     pub fn set_enabled(&mut self, key: KeyId, enabled: bool, now: Timestamp, wakes: &mut Vec<W>) {
         self.limiter.set_enabled(key, enabled, now);
         self.serve_key(Some(key), now, wakes);
     }
 
-    /// Sets a cooldown of a key: see [`Limiter::set_cooldown`].
+    /// Starts a cooldown of a key until the time `until`. See [`Limiter::set_cooldown`].
     pub fn set_cooldown(
         &mut self,
         key: KeyId,
@@ -358,7 +379,7 @@ impl<W: Clone> Admission<W> {
         self.serve_key(Some(key), now, wakes);
     }
 
-    /// Replaces the limits of a target: see [`Limiter::set_target_limits`].
+    /// Replaces the limits of a target. See [`Limiter::set_target_limits`].
     pub fn set_target_limits(
         &mut self,
         target: TargetId,
@@ -370,13 +391,13 @@ impl<W: Clone> Admission<W> {
         self.serve_target(target, now, wakes);
     }
 
-    /// Fills the buckets of a target and clears its windows: see [`Limiter::reset`].
+    /// Fills the token buckets of a target and clears its sliding windows. See [`Limiter::reset`].
     pub fn reset(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<W>) {
         self.limiter.reset(target);
         self.serve_target(target, now, wakes);
     }
 
-    /// Records a new call in the retry budget of its target: see [`Limiter::record_call`].
+    /// Records a new call in the retry budget of its target. See [`Limiter::record_call`].
     pub fn record_call(&mut self, target: TargetId, now: Timestamp) {
         self.limiter.record_call(target, now);
     }
@@ -386,8 +407,8 @@ impl<W: Clone> Admission<W> {
         self.limiter.try_spend_retry(target, now)
     }
 
-    /// Serves the queues that a change to a grant concerns: the queues that wait for the grant's key and, if `target_changed`, the queues
-    /// of the grant's target.
+    /// Serves the queues that wait for the grant's key. If `target_changed`, also serves the queues of the
+    /// grant's target.
     #[inline(always)]
     fn serve_after(&mut self, grant: &Grant, target_changed: bool, now: Timestamp, wakes: &mut Vec<W>) {
         if target_changed {

@@ -1,9 +1,11 @@
-//! Affinity: which key created the resources that later requests refer to (responses, conversations, encrypted items).
+//! Affinity: remembers which key created a resource (a response, conversation or encrypted item), so that
+//! later requests that refer to the resource use the same account.
 //!
-//! A resource can be used only with the account that created it. Keys of one quota group belong to the same account; a key without a group is an
-//! account of its own.
+//! A provider accepts a reference to a resource only from the account that created the resource. The keys of
+//! one quota group belong to the same account. A key without a quota group is an account of its own.
 //!
-//! Invariant: a request that refers to a resource is either sent to the account that created the resource, or rejected.
+//! Invariant: if a target uses several accounts, a request that needs a recorded resource is either sent to
+//! the account that created the resource, or rejected.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -13,10 +15,11 @@ use super::key_table::sorted;
 use super::limiter::Limiter;
 use super::target::TargetId;
 
-/// Maximum number of resources recorded per provider. Beyond this number, recording a resource removes the oldest.
+/// Maximum number of recorded resources per provider. Recording more removes the oldest resource.
 pub const MAX_RECORDED: usize = 10_000;
 
-/// The key that created each recorded resource. Resources are identified by their fingerprints.
+/// Remembers the key that created each recorded resource. A resource is identified by the fingerprint of its
+/// id.
 #[derive(Clone, Debug, Default)]
 pub struct Affinity {
     keys: HashMap<u64, KeyId>,
@@ -27,19 +30,20 @@ pub struct Affinity {
 /// Why a request that refers to resources cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AffinityError {
-    /// The resource is unknown, and the target uses several accounts.
+    /// None of the resources that the request needs is recorded, and the target uses several accounts. The
+    /// request cannot be sent, because the account that created the resources is unknown.
     Unknown {
-        /// Number of accounts that the target uses.
+        /// Number of accounts to which the target's keys belong.
         accounts: usize,
     },
-    /// The account that created the resource is not one that the target uses.
+    /// The resources that the request needs belong to an account that the target does not use.
     OtherAccount,
-    /// The request refers to resources of different accounts.
+    /// The request needs resources that different accounts created.
     Conflicting,
 }
 
 impl Affinity {
-    /// Records the key that created a resource. `resource` is the fingerprint of the resource.
+    /// Records that `key` created the resource with the fingerprint `resource`.
     pub fn record(&mut self, resource: u64, key: KeyId) {
         if self.keys.insert(resource, key).is_some() {
             return;
@@ -52,19 +56,22 @@ impl Affinity {
         }
     }
 
-    /// Returns the fingerprints of all recorded resources with their keys, oldest first.
+    /// Returns the fingerprint of each recorded resource with the key that created the resource, oldest
+    /// resource first.
     pub fn entries(&self) -> impl Iterator<Item = (u64, KeyId)> + '_ {
         let resources = self.order.iter();
         resources.filter_map(|resource| Some((*resource, *self.keys.get(resource)?)))
     }
 
-    /// Returns the keys of a target that may serve a request with these references.
+    /// Returns which keys of a target may serve a request that refers to resources.
     ///
-    /// `needed` are the fingerprints of resources that the provider must find; `preferred` those of resources that the request can do without. A
-    /// needed resource that is not recorded is assumed to belong to the same account as the recorded ones. If the target uses a single account, any
-    /// key may serve the request.
+    /// `needed` and `preferred` contain fingerprints of resources. The request fails without the needed
+    /// resources, but can do without the preferred ones. A needed resource that is not recorded is assumed to
+    /// belong to the same account as the recorded needed resources. If the target uses only one account, the
+    /// request may use any key.
     ///
-    /// Fails if the account is unknown, is not used by the target, or differs between the needed resources.
+    /// If the target uses several accounts, fails if the account of the needed resources is unknown or not
+    /// used by the target, or if the needed resources belong to different accounts.
     pub fn constraint(
         &self,
         needed: &[u64],

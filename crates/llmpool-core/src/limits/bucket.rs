@@ -1,18 +1,22 @@
 //! A token bucket with exact integer arithmetic.
 //!
-//! Providers refill continuously and allow short bursts, and so does a token bucket. A fixed window would not: it admits twice its limit around the
-//! edge between two windows. All times are computed in integers, so "ready at `t`" is exact. Levels are measured in steps, fractions of a nanosecond
-//! of refill time.
+//! Like the limits of most providers, a token bucket refills continuously and allows short bursts. By
+//! contrast, a fixed window can admit twice its limit around the boundary between two windows. All times are
+//! computed in integers, so a time that the bucket returns is exact. Levels are measured in *steps*: one step
+//! is a millionth of a nanosecond of refill time.
 //!
-//! A charge can be refunded, which leaves the bucket as if the charge had never been made. That differs from adding the tokens back: without the
-//! charge the bucket might have been full in the meantime, and the overflow would have been lost. Therefore the bucket remembers the levels before
-//! earlier charges ("peaks"), as far as a refund may need them.
+//! A refund leaves the bucket as if the refunded charge had never been made. That is not the same as adding
+//! the tokens back: without the charge, the bucket might have been full for a while and lost the refill of
+//! that time. Therefore the bucket remembers its levels just before earlier charges (*peaks*), as far as a
+//! refund may need them.
 //!
-//! The caller gives each charge a sequence number, so that one number serves all buckets that an attempt is charged to. Sequence numbers must
-//! increase with every change of the bucket. A bucket whose charges are never refunded can use the same number throughout.
+//! The caller passes a sequence number with each charge, and the same number with the refund of that charge.
+//! An attempt that is charged to several buckets can use one number for all of them. Sequence numbers must
+//! increase with every change of the bucket. If the charges of a bucket are never refunded, they can all have
+//! the same number.
 //!
-//! Invariant: the charges in any span, less refunds, are at most `capacity + rate * span`. Only a reset, or a charge beyond what is available, can
-//! exceed this.
+//! Invariant: in any span of time, the charges minus the refunds are at most `capacity + rate * span`. The
+//! exceptions are a reset of the bucket, and a charge of more tokens than are available.
 
 #[cfg(test)]
 mod tests;
@@ -22,46 +26,51 @@ use std::collections::VecDeque;
 use super::rate_limit::{RateLimit, STEPS_PER_NANO};
 use crate::time::Timestamp;
 
-/// Maximum number of older peaks. Beyond this number, the two oldest peaks are merged. A refund of a charge made before may then return fewer tokens
-/// than it took, never more.
+/// Maximum number of stored peaks (levels just before a charge), not counting the latest peak. Beyond this
+/// number, the two oldest peaks are merged. A refund of a charge that old may return fewer tokens than the
+/// charge took, never more.
 const MAX_PEAKS: usize = 64;
 
-/// Parts per token, the unit in which fractions of a token are carried over from one rate limit to another.
+/// Number of parts into which a token is divided when the level of a bucket is converted to another rate
+/// limit.
 const PARTS: u128 = 1 << 20;
 
-/// Upper bound of a bucket level in steps. It is later than any timestamp, and low enough for sums of levels not to overflow.
+/// Upper bound on the time, in steps, at which a bucket is full. The bound is later than any timestamp, and
+/// low enough that sums do not overflow.
 const MAX_STEPS: u128 = 1 << 124;
 
 /// A token bucket, initially full.
 ///
-/// The bucket reads no clock: the caller passes `now`. If `now` is earlier than in a previous call, the bucket admits less, never more.
+/// The bucket reads no clock: the caller passes `now`. If the clock steps back, the bucket may admit less,
+/// but never more.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     rate_limit: RateLimit,
-    /// Sum of all charges that were not refunded, in steps.
+    /// Sum, in steps, of all charges that were not refunded since the rate limit was last replaced.
     charged: i128,
-    /// The peak before the latest charge.
+    /// The peak (the bucket's level just before a charge) of the latest charge.
     latest: Peak,
-    /// Peaks before earlier charges, oldest first. Each is higher than every later peak. The first peak determines the current level; refunds can
-    /// make a later peak decisive.
+    /// Peaks of earlier charges, oldest first. Each peak is higher than all later peaks. The first peak
+    /// determines the current level. The others are kept because a refund can remove the peaks before them.
     older: VecDeque<Peak>,
 }
 
-/// The level of a bucket just before a charge. Its height is the time of the charge minus the sum of all earlier charges, in steps.
+/// The level of a bucket just before a charge. `height` is the time of the charge minus the sum of all
+/// earlier charges, in steps.
 #[derive(Clone, Copy, Debug)]
 struct Peak {
     seq: u64,
     height: i128,
 }
 
-/// Why a bucket denies an amount.
+/// Why a bucket cannot provide an amount of tokens now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BucketDenied {
-    /// The amount is available at this time, provided that nothing else is charged before.
+    /// The amount will be available at the contained time if no other charge is made before then.
     Until(Timestamp),
-    /// The amount is never available, because it exceeds the capacity of the bucket.
+    /// The amount can never be available, because it exceeds the capacity of the bucket.
     Never {
-        /// Maximum number of tokens that the bucket holds.
+        /// Maximum number of tokens that the bucket can hold.
         capacity: u32,
     },
 }
@@ -82,7 +91,7 @@ impl Bucket {
         &self.rate_limit
     }
 
-    /// Checks whether `amount` tokens are available, without charging them.
+    /// Returns `Ok` if `amount` tokens are available. Does not charge them.
     pub fn check(&self, amount: u32, now: Timestamp) -> Result<(), BucketDenied> {
         if self.has(amount, now) {
             return Ok(());
@@ -105,24 +114,25 @@ impl Bucket {
         full_at + self.rate_limit.steps_for(u64::from(amount)) <= now + self.rate_limit.steps_to_fill()
     }
 
-    /// Returns the earliest time at which `total` tokens can have been charged, if they are charged in portions as early as possible.
+    /// Returns the earliest time by which `total` tokens can have been charged, if necessary in several
+    /// charges.
     ///
-    /// `total` may exceed the capacity. Returns `now` if that many tokens are already available.
+    /// `total` may exceed the capacity. Returns `now` if `total` tokens are already available.
     pub fn ready_at(&self, total: u64, now: Timestamp) -> Timestamp {
         let full_at = self.full_at().max(steps_at(now)) + self.rate_limit.steps_for(total);
         timestamp_at(full_at.saturating_sub(self.rate_limit.steps_to_fill())).max(now)
     }
 
-    /// Charges `amount` even if fewer tokens are available. The missing tokens become debt, which is repaid from the refill before tokens become
-    /// available again.
+    /// Charges `amount` tokens, even if fewer are available. The missing tokens become debt, which the refill
+    /// must repay before tokens become available again.
     #[inline(always)]
     pub fn charge(&mut self, amount: u32, seq: u64, now: Timestamp) {
         self.push_peak(seq, steps_at(now).cast_signed() - self.charged);
         self.charged += self.steps_for(amount);
     }
 
-    /// Refunds the charge with the sequence number `seq`: the bucket is left as if this charge had never been made. `amount` must be the charged
-    /// amount.
+    /// Refunds the charge that was made with the sequence number `seq`, so that the bucket is as if this
+    /// charge had never been made. `amount` must equal the charged amount.
     pub fn refund(&mut self, amount: u32, seq: u64) {
         let steps = self.steps_for(amount);
         self.charged -= steps;
@@ -163,8 +173,8 @@ impl Bucket {
 
     /// Replaces the rate limit.
     ///
-    /// Available tokens are kept, up to the new capacity, and debt is kept. A larger capacity adds no tokens. Earlier charges can no longer be
-    /// refunded.
+    /// Debt is kept, and so are the available tokens, up to the new capacity. A larger capacity adds no
+    /// tokens. Earlier charges can no longer be refunded.
     pub fn set_rate_limit(&mut self, rate_limit: RateLimit, seq: u64, now: Timestamp) {
         if rate_limit == self.rate_limit {
             return;

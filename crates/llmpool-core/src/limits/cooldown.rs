@@ -1,29 +1,32 @@
-//! Reasons for a cooldown: a period in which a key, quota group or target is not used.
+//! Reasons and default durations of cooldowns. A cooldown is a period in which a key, quota group or target
+//! is not used.
 
 use std::time::Duration;
 
-/// Why a key, quota group or target cools down.
+/// Why a key, quota group or target is in a cooldown, a period in which it is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CooldownReason {
-    /// The provider's rate limit refused a request. The rate refills with time.
+    /// The provider refused a request because a rate limit was reached.
     Throttled,
-    /// Refused, perhaps because of a rate limit. Like `Throttled`, but no rate is inferred from it.
+    /// The provider refused a request, perhaps because of a rate limit. Handled like `Throttled`, except that
+    /// no request rate is inferred from the refusal.
     Unclear,
-    /// The account has no quota or credit left.
+    /// The account of the key has no quota or credit left.
     NoQuota,
     /// The provider rejects the key for every model.
     Invalid,
-    /// The provider rejects the key for one model.
+    /// The provider rejects the key for one model, but may accept it for other models.
     Forbidden,
-    /// The target is overloaded, or asked the client to wait.
+    /// The provider reported that the target is overloaded, or asked the client to wait.
     Overloaded,
-    /// The circuit breaker of the target opened: too many attempts in a row failed.
+    /// The circuit breaker of the target opened, because too many attempts in a row failed.
     Broken,
 }
 
 impl CooldownReason {
-    /// Returns the durations to use if the provider names none: that of the first cooldown, and the maximum. Each further cooldown in a row doubles
-    /// the duration.
+    /// Returns the duration of the first cooldown and the maximum duration. Both apply only if the provider
+    /// names no duration. Each further cooldown in a row lasts twice as long as the one before, up to the
+    /// maximum.
     pub(super) fn default_durations(self) -> (Duration, Duration) {
         let (first, longest) = match self {
             Self::Throttled | Self::Unclear | Self::Overloaded => (1, 60),
@@ -34,12 +37,14 @@ impl CooldownReason {
         (Duration::from_secs(first), Duration::from_secs(longest))
     }
 
-    /// Returns whether the cooldown applies to the whole quota group of a key. Otherwise it applies to the key alone.
+    /// Returns whether a cooldown for this reason applies to the whole quota group of a key rather than to
+    /// the key alone.
     pub(super) fn is_of_group(self) -> bool {
         matches!(self, Self::Throttled | Self::Unclear | Self::NoQuota)
     }
 
-    /// Returns whether an attempt must succeed before the key, quota group or target counts as healthy. Otherwise the end of the cooldown suffices.
+    /// Returns whether, after a cooldown for this reason, an attempt must succeed before the key, quota group
+    /// or target counts as healthy. For other reasons, the end of the cooldown can suffice.
     pub(super) fn needs_probe(self) -> bool {
         !matches!(self, Self::Throttled | Self::Unclear | Self::Overloaded)
     }

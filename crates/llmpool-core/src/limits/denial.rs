@@ -1,52 +1,55 @@
-//! Reasons why an attempt is denied, either until some later time or for as long as the limits stay the same.
+//! Reasons why the limiter denies a request, for now or for good.
 
 use super::demand::Demand;
 use super::key::KeyAvailability;
 use super::limits::LimitKind;
 use crate::time::Timestamp;
 
-/// Why [`Limiter::acquire`](super::limiter::Limiter::acquire) denied a request. A denied request reserves nothing.
+/// Why [`Limiter::acquire`](super::limiter::Limiter::acquire) denied a request. A denied request reserves
+/// nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
-    /// The request is denied for now and can be retried.
+    /// The request cannot be granted now and can be retried. Contains the time at which to retry.
     Wait(Wait),
     /// The request can never be granted under the current limits.
     Unsatisfiable(Unsatisfiable),
 }
 
-/// When to retry a denied request.
+/// When to retry a denied request, and what the request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Time at which to retry the request. [`Timestamp::MAX`] if the passing of time alone is not sufficient: for example, an attempt in
-    /// flight must end, or a disabled key must be enabled.
+    /// Time at which to retry the request. [`Timestamp::MAX`] if the request cannot be granted by the passing
+    /// of time alone, for example because an attempt in flight must end or a disabled key must be enabled.
     pub until: Timestamp,
-    /// Whether the end of an attempt in flight might let the request be granted before `until`.
+    /// Whether the request might be granted before `until` because an attempt in flight ends.
     pub slot: bool,
-    /// What the request waits for.
+    /// The limit, slot or key that the request waits for.
     pub why: WaitReason,
 }
 
-/// What a request waits for.
+/// What a denied request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
-    /// A rate limit, token limit or daily limit of the target.
+    /// The target has reached a rate limit, token limit or daily limit. Contains the kind of that limit.
     Target(LimitKind),
-    /// A free concurrency slot of the target.
+    /// Attempts in flight occupy all concurrency slots of the target.
     TargetConcurrency,
-    /// The end of the target's cooldown, or the end of a probe. A probe is an attempt that tests the target after a cooldown; other
-    /// attempts wait for its result.
+    /// The target is in a cooldown, or attempts in flight are testing whether the target can be used again
+    /// after a cooldown.
     TargetCooldown,
-    /// Every usable key has reached a rate, token or daily limit, its own or its quota group's. Contains the kind of limit that blocks the
-    /// key that will be free soonest.
+    /// Every usable key has reached a rate, token or daily limit of its own or of its quota group. Contains
+    /// the kind of the limit that delays the key that will be available first.
     KeyLimits(LimitKind),
-    /// The end of an attempt in flight that occupies a concurrency slot of a key or probes a key after a cooldown.
+    /// Attempts in flight keep a key from being used: they occupy its concurrency slots, or test whether the
+    /// key can be used again after a cooldown.
     KeyConcurrency,
-    /// A usable key: all keys are disabled, cooling down or denied. Contains the availability of the key that becomes usable first.
+    /// No key is usable: each is disabled, in a cooldown, or rejected by the provider for this model.
+    /// Contains the availability of the key that becomes usable first.
     KeysUnavailable(KeyAvailability),
 }
 
 impl WaitReason {
-    /// Returns whether the target itself denies the request, regardless of its keys.
+    /// Returns whether the request waits for the target itself, so that no other key would help.
     pub fn is_of_target(self) -> bool {
         matches!(
             self,
@@ -55,19 +58,19 @@ impl WaitReason {
     }
 }
 
-/// Why a request can never be granted.
+/// Why a request can never be granted under the current limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsatisfiable {
-    /// The request counts as more requests than a limit ever allows at once.
+    /// The request demands more requests at once than a limit can ever admit.
     MoreThanCapacity {
-        /// Maximum number of requests that the limit allows at once.
+        /// Maximum number of requests that the limit admits at once.
         capacity: u32,
     },
     /// The request needs more tokens than the token limit allows per minute.
     MoreTokensThanLimit {
-        /// Estimated tokens of the request.
+        /// Estimated number of tokens of the request, prompt and answer together.
         tokens: u32,
-        /// Maximum number of tokens per minute.
+        /// Maximum number of tokens that the limit admits per minute.
         limit: u32,
     },
     /// The request is constrained to a key or quota group that the target does not use.

@@ -1,12 +1,14 @@
 //! Start-time fair queueing between callers.
 //!
-//! Every caller has a *fair clock*, a virtual time that each grant advances by `1 / weight`. The caller with the earliest clock is served next. A
-//! caller that returns from idle starts at the current virtual time, so idling accumulates no credit. A request that leaves the queue without a grant
-//! does not advance the clock.
+//! Every caller has a *fair clock*, a virtual time that advances by `1 / weight` with each grant to the
+//! caller. The caller with the earliest clock is served next. When an idle caller sends a request again, its
+//! clock is advanced to the current virtual time, so that idling earns no credit. A request that leaves its
+//! queue without a grant does not advance the clock.
 
 use std::collections::BTreeMap;
 
-/// The sender of a request. Requests of one caller are served in ticket order. Different callers share the capacity in proportion to their weights.
+/// The sender of a request. Requests of one caller are served in order of arrival. Different callers share
+/// the capacity in proportion to their weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Caller {
     /// Identity of the caller. Requests with equal `id` and `weight` belong to the same caller.
@@ -16,7 +18,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Returns a caller of weight 1.
+    /// Returns a caller with this id and weight 1.
     pub const fn new(id: u64) -> Self {
         Self { id, weight: 1 }
     }
@@ -28,27 +30,31 @@ impl Default for Caller {
     }
 }
 
-/// Advance of the clock of a caller of weight 1 per grant.
+/// Amount by which one grant advances the fair clock of a caller of weight 1.
 const GRANT: u64 = 1 << 20;
-/// Maximum number of stored clocks before outdated ones are removed.
+/// When this many fair clocks are stored, outdated clocks are removed before another clock is added.
 const MAX_CLOCKS: usize = 64;
 
-/// The fair clocks of all callers of one provider.
+/// The fair clocks of all callers of one provider: for each caller, a virtual time that determines when the
+/// caller is served.
 #[derive(Clone, Debug, Default)]
 pub struct FairClocks {
-    /// The current virtual time: the clock of the most recently granted caller, before that grant advanced it.
+    /// Current virtual time: the fair clock of the most recently granted caller, just before the grant
+    /// advanced that clock.
     now: u64,
-    /// The id and the clock of the most recently granted caller. While there is only one caller, `clocks` stays empty.
+    /// Id and fair clock of the most recently granted caller. Stored apart from `clocks`, so that `clocks`
+    /// stays empty while there is only one caller.
     last: (u64, u64),
-    /// Clocks of the other callers, by caller id.
+    /// Fair clocks of all callers except the most recently granted one, by caller id.
     clocks: BTreeMap<u64, u64>,
-    /// For each waiting caller, by id: the number of queues in which it waits, and its clock when it began to wait. A caller that already waits in
-    /// one queue keeps that clock when it joins another queue.
+    /// For each waiting caller, by id: the number of queues in which the caller waits, and its fair clock
+    /// when it began to wait. The stored clock stays the same when the caller joins another queue.
     waiting: BTreeMap<u64, (usize, u64)>,
 }
 
 impl FairClocks {
-    /// Records that a caller begins to wait in a queue. Returns the caller's clock.
+    /// Records that a caller begins to wait in a queue. Returns the fair clock that determines the caller's
+    /// position in the queue.
     pub(super) fn start_waiting(&mut self, caller: Caller) -> u64 {
         let own = self.clock_of(caller);
         let start = own.max(self.now);
@@ -57,7 +63,7 @@ impl FairClocks {
         own.max(*since)
     }
 
-    /// Records that a caller no longer waits in a queue.
+    /// Records that a caller no longer waits in one of its queues.
     pub(super) fn stop_waiting(&mut self, caller: Caller) {
         if let Some((queues, _)) = self.waiting.get_mut(&caller.id) {
             *queues -= 1;
@@ -67,7 +73,7 @@ impl FairClocks {
         }
     }
 
-    /// Returns the stored clock of a caller; 0 if none is stored.
+    /// Returns the stored fair clock of a caller, or 0 if none is stored.
     pub(super) fn clock_of(&self, caller: Caller) -> u64 {
         if self.last.0 == caller.id {
             return self.last.1;
@@ -75,7 +81,8 @@ impl FairClocks {
         self.clocks.get(&caller.id).copied().unwrap_or(0)
     }
 
-    /// Advances the clock of a caller whose request was granted.
+    /// Advances the fair clock of a caller whose request was granted, by an amount inversely proportional to
+    /// the caller's weight.
     #[inline(always)]
     pub fn record_grant(&mut self, caller: Caller) {
         let start = self.clock_of(caller).max(self.now);

@@ -1,35 +1,40 @@
-//! Permission for one attempt, and what the attempt reserves.
+//! The grant: permission for one attempt, and what the attempt has reserved.
 
 use super::demand::Demand;
 use super::key::KeyId;
 use super::limit_set::Charge;
 use super::target::TargetId;
 
-/// Permission for one attempt. Until the grant is released, the attempt occupies one concurrency slot each of its target, key and quota
-/// group.
+/// Permission for one attempt. Until the grant is released, the attempt occupies a concurrency slot of its
+/// target, one of its key and one of the key's quota group.
 ///
 /// Invariant: every grant is passed to [`Limiter::release`](super::limiter::Limiter::release) exactly once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     pub(super) target: TargetId,
     pub(super) key: Option<KeyId>,
-    /// Epoch of the target's health when the attempt started. If the epoch has changed since, the response to the attempt is stale.
+    /// Epoch of the target's health when the attempt started. Every change of health begins a new epoch. If
+    /// the epoch has changed since then, the response to the attempt says nothing about the target's current
+    /// health.
     pub(super) epoch: u32,
-    /// Demand that was charged to the limits. The number of tokens is an estimate until
+    /// Requests and tokens that were charged to the limits. The number of tokens is an estimate until
     /// [`Limiter::settle`](super::limiter::Limiter::settle) corrects it.
     pub(super) demand: Demand,
-    /// Whether the tokens of `demand` are still an estimate, so that some of them may be returned.
+    /// Whether the number of tokens in `demand` is still an estimate. If so, some of the tokens may be
+    /// returned later.
     pub(super) unsettled: bool,
-    /// Sequence number under which the attempt was charged to the token buckets.
+    /// Sequence number with which the attempt was charged to the token buckets.
     pub(super) seq: u64,
     pub(super) charge: Charge,
     pub(super) reservation: KeyReservation,
-    /// Epoch of the key's denial for this model. `None` if the key was not denied when the attempt started.
+    /// Epoch of the model denial, the provider's refusal of this model to the key. `None` if the key was not
+    /// denied the model when the attempt started.
     pub(super) denial_epoch: Option<u32>,
 }
 
 impl Grant {
-    /// Returns the key that the attempt uses. `None` if the target has no keys and only its own limits apply.
+    /// Returns the key that the attempt uses, or `None` if the target has no keys and only its own limits
+    /// apply.
     #[inline(always)]
     pub fn key(&self) -> Option<KeyId> {
         self.key
@@ -44,9 +49,10 @@ impl Grant {
 /// What an attempt reserves from its key and the key's quota group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyReservation {
-    /// Epoch of the key's health when the attempt started.
+    /// Epoch of the key's health when the attempt started. Every change of health begins a new epoch.
     pub(super) epoch: u32,
-    /// Epoch of the quota group's health when the attempt started. `None` if the key belonged to no group at that time.
+    /// Epoch of the health of the key's quota group when the attempt started. `None` if the key belonged to
+    /// no group at that time.
     pub(super) group_epoch: Option<u32>,
     pub(super) charge: Charge,
     pub(super) group_charge: Charge,

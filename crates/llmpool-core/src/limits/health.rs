@@ -1,31 +1,39 @@
-//! Health of a key, quota group or target, judged by the provider's responses. In this file, these three are called a *subject*.
+//! Health of a key, quota group or target, judged by the provider's responses. In this file, *subject* stands
+//! for any of the three.
 //!
-//! A subject is healthy, in a cooldown, or being probed. A probe is an attempt that tests the subject after a cooldown. Every change of the health
-//! begins a new epoch; the response to an attempt that started in an earlier epoch is stale.
+//! A subject is healthy, in a cooldown, or being probed. A probe is an attempt that tests the subject after a
+//! cooldown. Every change of health begins a new epoch. The response to an attempt that started in an earlier
+//! epoch is stale: it says nothing about the current health.
 //!
-//! At first a single attempt probes. If it ends without a response (cancelled, or out of time), two attempts may probe at once, then four, and so on.
-//! Otherwise a series of callers with short deadlines could probe one after another without ever receiving a response.
+//! After a cooldown, a single attempt probes the subject. If the probe ends without a response (the call was
+//! cancelled or timed out), two attempts may probe at once in the next round, then four, and so on. With only
+//! one probe at a time, a series of callers with short deadlines could probe one after another without ever
+//! receiving a response.
 //!
-//! Invariant: during a cooldown its end never moves to an earlier time; every cooldown ends; the first probe is alone.
+//! Invariants: a refusal never moves the end of a running cooldown to an earlier time; every cooldown ends;
+//! the first probe after a cooldown runs alone.
 
 use std::time::Duration;
 
 use super::cooldown::CooldownReason;
 use crate::time::Timestamp;
 
-/// Maximum number of times that the number of concurrent probes is doubled.
+/// Maximum number of times that the allowed number of concurrent probes is doubled, starting from one probe.
 const MAX_DOUBLINGS: u32 = 10;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum HealthState {
     #[default]
     Healthy,
-    /// The subject is not used before `until`. Afterwards, the next attempt may be a probe.
+    /// The key, quota group or target is not used before `until`. The first attempt after that is a probe, or
+    /// ends the cooldown without a probe: see `Health::begin_attempt`.
     Cooldown {
         reason: CooldownReason,
         until: Timestamp,
     },
-    /// `in_flight` probes are running. If all of them end without a response, the cooldown that ended at `until` is restored.
+    /// `in_flight` attempts are testing the key, quota group or target after a cooldown. If all of them end
+    /// without a response, the state becomes `Cooldown` again, with the same `until`, so that the next
+    /// attempt is a probe.
     Probing {
         reason: CooldownReason,
         until: Timestamp,
@@ -34,7 +42,8 @@ pub(super) enum HealthState {
 }
 
 impl HealthState {
-    /// Returns the end and the reason of the cooldown, also if the cooldown has ended and is being probed. `None` if healthy.
+    /// Returns the end and the reason of the cooldown. While probes are running, returns those of the
+    /// cooldown before the probes. `None` if healthy.
     pub(super) fn cooldown(self) -> Option<(Timestamp, CooldownReason)> {
         match self {
             Self::Healthy => None,
@@ -42,7 +51,7 @@ impl HealthState {
         }
     }
 
-    /// Returns the state with probes replaced by the cooldown that they test.
+    /// Returns the state, with `Probing` replaced by the cooldown that preceded the probes.
     fn without_probes(self) -> Self {
         match self {
             Self::Probing { reason, until, .. } => Self::Cooldown { reason, until },
@@ -55,13 +64,16 @@ impl HealthState {
 pub(super) struct Health {
     state: HealthState,
     epoch: u32,
-    /// Number of refusals in a row for which the provider named no duration.
+    /// Number of consecutive cooldowns for which the provider named no duration. Each of them doubles the
+    /// default duration.
     default_cooldowns: u32,
-    /// Number of rounds of probes in a row that ended without a response.
+    /// Number of consecutive rounds of probes that ended without a response. Each of them doubles the allowed
+    /// number of concurrent probes.
     unanswered: u32,
 }
 
-/// An earlier health, to which [`Health::restore`] can return while `epoch` is the current epoch.
+/// The health before a refusal. [`Health::restore`] returns to it if the current epoch is still `epoch`, that
+/// is, if the health has not changed since the refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SavedHealth {
     epoch: u32,
@@ -78,7 +90,7 @@ impl Health {
         self.state
     }
 
-    /// Returns the end of the cooldown. `None` if healthy or being probed.
+    /// Returns the end of the cooldown, which may have passed. `None` if the state is `Healthy` or `Probing`.
     pub(super) fn cooldown_until(&self) -> Option<Timestamp> {
         match self.state {
             HealthState::Cooldown { until, .. } => Some(until),
@@ -86,15 +98,17 @@ impl Health {
         }
     }
 
-    /// Returns whether the maximum number of concurrent probes is in flight.
+    /// Returns whether the allowed number of concurrent probes is in flight, so that no other attempt may
+    /// start.
     pub(super) fn is_probed(&self) -> bool {
         matches!(self.state, HealthState::Probing { in_flight, .. } if in_flight >= 1 << self.unanswered)
     }
 
     /// Records the start of an attempt. Returns whether the attempt ends a cooldown.
     ///
-    /// The first attempt after a cooldown is a probe, with one exception: if the reason of the cooldown passes with time and a rate limit (`paced`)
-    /// keeps waiting attempts from starting all at once, the subject counts as healthy without a probe.
+    /// The first attempt after a cooldown is a probe, with one exception: no probe is needed if the reason
+    /// for the cooldown passes with time and a rate limit keeps waiting attempts from starting all at once.
+    /// `paced`: whether there is such a rate limit.
     pub(super) fn begin_attempt(&mut self, paced: bool, now: Timestamp) -> bool {
         let (reason, until) = match &mut self.state {
             HealthState::Healthy => return false,
@@ -120,22 +134,24 @@ impl Health {
         true
     }
 
-    /// Records the end of an attempt that started in `epoch`. If it was the last running probe and no response arrived, the next attempt is a probe
-    /// again.
+    /// Records the end of an attempt that started in `epoch`. If the attempt was the last running probe and
+    /// no probe received a response, the next attempt becomes a probe again.
     pub(super) fn end_attempt(&mut self, epoch: u32) {
         if let HealthState::Probing { in_flight, .. } = &mut self.state
             && epoch == self.epoch
         {
             *in_flight -= 1;
             if *in_flight == 0 {
-                // Counts a round of probes once, however many probes it had: eleven unanswered probes must not allow a thousand in the next round.
+                // Counts a round of probes once, however many probes it had: eleven unanswered probes must
+                // not allow a thousand in the next round.
                 self.unanswered = (self.unanswered + 1).min(MAX_DOUBLINGS);
                 self.state = self.state.without_probes();
             }
         }
     }
 
-    /// Records the success of an attempt that started in `epoch`. Returns whether the health changed.
+    /// Records the success of an attempt that started in `epoch`. Returns whether the health changed. Has no
+    /// effect if `epoch` is not the current epoch.
     #[inline(always)]
     pub(super) fn record_success(&mut self, epoch: u32) -> bool {
         if epoch != self.epoch {
@@ -148,9 +164,11 @@ impl Health {
         changed
     }
 
-    /// Records the refusal of an attempt that started in `epoch`. Several refusals in one epoch count as one.
+    /// Records that the provider refused an attempt that started in `epoch`. Several refusals in one epoch
+    /// count as one.
     ///
-    /// Returns the health before the refusal, to revert it. `None` if the refusal started no cooldown.
+    /// Returns the health before the refusal, with which the refusal can be reverted, or `None` if the
+    /// refusal started no cooldown.
     pub(super) fn record_refusal(
         &mut self,
         epoch: u32,
@@ -171,10 +189,11 @@ impl Health {
         })
     }
 
-    /// Records the refusal of an attempt that started in an earlier epoch.
+    /// Records that the provider refused an attempt that started in an earlier epoch.
     ///
-    /// Such a refusal can extend a cooldown, but never shortens or doubles one. If there is no cooldown any more, it may start one. Returns the
-    /// health before the refusal, to revert it; `None` if the refusal started no cooldown.
+    /// A late refusal can extend a running cooldown, but never shortens it or doubles its duration. If no
+    /// cooldown is running, a late refusal may start one. Returns the health before the refusal, with which
+    /// the refusal can be reverted, or `None` if the refusal started no cooldown.
     pub(super) fn record_late_refusal(
         &mut self,
         reason: CooldownReason,
@@ -199,14 +218,16 @@ impl Health {
         })
     }
 
-    /// Starts a cooldown, whatever the previous state.
+    /// Starts a cooldown and begins a new epoch, regardless of the previous state.
     pub(super) fn start_cooldown(&mut self, reason: CooldownReason, until: Timestamp) {
         self.state = HealthState::Cooldown { reason, until };
         self.unanswered = 0;
         self.epoch += 1;
     }
 
-    /// Merges the health of another subject into this one. The cooldown that ends later applies. Attempts in flight become stale.
+    /// Merges the health of another key or quota group into this health. If both have a cooldown, the
+    /// cooldown that ends later applies. The responses to attempts in flight no longer affect the merged
+    /// health.
     pub(super) fn merge(&mut self, other: &Self) {
         let epoch = self.epoch.max(other.epoch) + 1;
         let cooldowns = [&*self, other].map(|health| health.state.cooldown());
@@ -217,7 +238,8 @@ impl Health {
         self.epoch = epoch;
     }
 
-    /// Moves the cooldown of a key to this quota group, if the reason of the cooldown concerns the whole group.
+    /// Moves the cooldown of `key` to this quota group, if the reason for the cooldown applies to the whole
+    /// group.
     pub(super) fn take_group_cooldown(&mut self, key: &mut Self) {
         if key
             .state
@@ -229,7 +251,7 @@ impl Health {
         }
     }
 
-    /// Sets the state to healthy, whatever the previous state.
+    /// Sets the state to healthy and forgets all earlier refusals.
     pub(super) fn reset(&mut self) {
         *self = Self {
             epoch: self.epoch + 1,
@@ -237,7 +259,7 @@ impl Health {
         };
     }
 
-    /// Reverts a refusal, unless the state has changed since the refusal.
+    /// Reverts a refusal, unless the health has changed since the refusal.
     pub(super) fn restore(&mut self, before: SavedHealth) {
         if before.epoch == self.epoch {
             self.state = before.state;

@@ -1,29 +1,31 @@
-//! API keys as users of the limiter see them: identity, limits, availability.
+//! API keys as the code that calls the limiter sees them: identifier, limits and availability.
 
 use super::cooldown::CooldownReason;
 use super::health::HealthState;
 use super::limits::Limits;
 use crate::time::Timestamp;
 
-/// Index of an API key in its limiter.
+/// Identifier of an API key within its limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub(super) u32);
 
 impl KeyId {
-    /// Returns the zero-based index of the key, in the order in which keys were added.
+    /// Returns the zero-based index of the key, in the order in which keys were added to the limiter.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// Limits and weight of one API key.
+/// Limits and load-balancing weight of one API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyLimits {
-    /// Weight of the key in load balancing: the key with the fewest attempts in flight per weight is used first. At least 1; the default is 1.
+    /// Weight of the key in load balancing: the usable key with the fewest attempts in flight in proportion
+    /// to its weight is used first. 0 counts as 1. Default: 1.
     pub weight: u32,
-    /// Configured limits on rate, tokens and concurrency. Default: none.
+    /// Configured limits on requests, tokens and concurrency. Default: no limits.
     pub limits: Limits,
-    /// Whether observed limits, which response headers and refusals reveal, tighten the configured limits. Default: `true`.
+    /// Whether limits that the provider reveals in response headers or by refusals apply in addition to the
+    /// configured limits. Default: `true`.
     pub learn: bool,
 }
 
@@ -37,27 +39,30 @@ impl Default for KeyLimits {
     }
 }
 
-/// Whether a key can be used, and if not, why and until when.
+/// Whether a key can be used. If not, the reason and, where known, the time until which the key is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyAvailability {
-    /// The key can be used, as far as its limits allow.
+    /// The key is enabled and not in a cooldown. It can be used, as far as its limits allow.
     Healthy,
-    /// A rate limit of the provider refused a request of the key or its quota group. The key is not used until this time.
+    /// The provider refused a request of the key or its quota group because of a rate limit. The key is not
+    /// used until the contained time.
     Throttled(Timestamp),
-    /// The account of the key has no quota left. From this time on, one attempt may probe the key.
+    /// The account of the key has no quota left. From the contained time on, one attempt may test the key.
     NoQuota(Timestamp),
-    /// The provider rejects this key. From this time on, one attempt may probe it.
+    /// The provider rejects the key for every model. From the contained time on, one attempt may test the
+    /// key.
     Invalid(Timestamp),
-    /// The provider rejects this key for one model. From this time on, one attempt may probe the key with that model.
+    /// The provider rejects the key for one model. From the contained time on, one attempt may test the key
+    /// with that model.
     Forbidden(Timestamp),
-    /// An attempt in flight is testing whether the key can be used again.
+    /// An attempt in flight is testing whether the key can be used again after a cooldown.
     Probing,
-    /// The key was disabled by an operator.
+    /// An operator has disabled the key.
     Disabled,
 }
 
 impl KeyAvailability {
-    /// Returns the name of the state in reports and metrics.
+    /// Returns the name under which reports and metrics show this availability, for example `no quota`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
@@ -70,7 +75,7 @@ impl KeyAvailability {
         }
     }
 
-    /// Returns the end of the cooldown. `None` for a key that is healthy, being probed or disabled.
+    /// Returns the end of the key's cooldown. `None` if the key is healthy, disabled or being tested.
     pub fn until(self) -> Option<Timestamp> {
         match self {
             Self::Throttled(until) | Self::NoQuota(until) | Self::Invalid(until) | Self::Forbidden(until) => {

@@ -3,14 +3,14 @@
 use super::key::KeyId;
 use super::quota_group::QuotaGroupId;
 
-/// The keys that an attempt may use.
+/// The keys of its target that an attempt may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyConstraint {
     /// Any key of the target.
     #[default]
     Any,
-    /// Only this key, because the attempt refers to a resource that belongs to the key's account.
+    /// Only the contained key, because the attempt refers to a resource that belongs to the key's account.
     Key(KeyId),
-    /// Any key of the target that belongs to this quota group.
+    /// Any key of the target that belongs to the contained quota group.
     Group(QuotaGroupId),
 }

@@ -1,10 +1,10 @@
-//! The usable keys of a key set, ordered by load.
+//! The usable keys of a key set (the keys that a target may use), in a heap ordered by load.
 //!
-//! An indexed heap of width four: four entries at the top, and four children below each entry, always stored side by side. Changing the load of a key
-//! takes O(log n) steps. With at most four keys, no entry has to move. The heap holds a copy of every key's load, so its owner must call
-//! [`KeyHeap::update`] after each change of a key.
+//! The heap has four entries at the top. Every entry has four children, which are stored side by side.
+//! Changing the load of a key takes O(log n) steps. With at most four keys, no entry has to move. The heap
+//! holds a copy of each key's load, so its owner must call [`KeyHeap::update`] after each change of a key.
 //!
-//! Invariant: entries are stored without gaps. They are padded with [`VACANT`] to a multiple of four.
+//! Invariant: entries are stored without gaps, and padded with [`VACANT`] to a multiple of four.
 
 use std::num::NonZeroU64;
 
@@ -12,9 +12,9 @@ use super::key::KeyId;
 use super::key_record::KeyRecord;
 
 const ABSENT: u32 = u32::MAX;
-/// Number of entries at the top, and of children of each entry.
+/// Number of entries at the top of the heap, and number of children of each entry.
 const WIDTH: usize = 4;
-/// Padding entry. Its load is higher than that of any key.
+/// Padding entry, whose load is higher than that of any key.
 const VACANT: HeapEntry = HeapEntry {
     load: KeyLoad(u128::MAX),
     id: KeyId(u32::MAX),
@@ -22,10 +22,12 @@ const VACANT: HeapEntry = HeapEntry {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeyHeap {
-    /// The four entries at the top, followed by the four children of each entry, in the order of their parents.
+    /// All entries of the heap: first the four entries at the top, then the four children of the first entry,
+    /// of the second entry, and so on.
     heap: Vec<HeapEntry>,
     len: usize,
-    /// For each key of the limiter, the index of its entry in `heap`; `ABSENT` if the key has none.
+    /// For each key of the limiter, the index of the key's entry in `heap`, or `ABSENT` if the key has no
+    /// entry.
     indices: Vec<u32>,
 }
 
@@ -35,7 +37,8 @@ struct HeapEntry {
     id: KeyId,
 }
 
-/// Load of a key: attempts in flight per weight. Between equal loads, the key that was used less recently comes first.
+/// Load of a key: the number of its attempts in flight divided by its weight. Of two keys for which this is
+/// equal, the key that was used less recently has the lower load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct KeyLoad(u128);
 
@@ -55,7 +58,8 @@ impl KeyHeap {
         Some(top[least(top)].id).filter(|_| self.len > 0)
     }
 
-    /// Returns the least loaded key that satisfies `fits`. Visits only keys that are less loaded than the result, and their children.
+    /// Returns the least loaded key that satisfies `fits`, or `None` if no key does. Visits only keys with a
+    /// lower load than the result, and the children of these keys in the heap.
     #[inline(always)]
     pub(super) fn first_that(&self, fits: impl Fn(KeyId) -> bool) -> Option<KeyId> {
         // The first key satisfies `fits` almost always.
@@ -79,7 +83,7 @@ impl KeyHeap {
         None
     }
 
-    /// Inserts a key, or moves its entry if the load changed.
+    /// Inserts a key, or updates its load if the key is already in the heap.
     #[inline(always)]
     pub(super) fn update(&mut self, id: KeyId, key: &KeyRecord) {
         let load = KeyLoad::of(key);
@@ -124,7 +128,8 @@ impl KeyHeap {
         }
     }
 
-    /// Stores an entry at its place in the order, starting the search at `index`.
+    /// Stores an entry where its load belongs in the heap. `index` is the free slot at which the search
+    /// begins.
     fn place(&mut self, mut index: usize, entry: HeapEntry) {
         index = self.rise(index, &entry);
         index = self.sink(index, &entry);
@@ -157,7 +162,8 @@ impl KeyHeap {
         index
     }
 
-    /// Returns the four entries that start at index `first`. `None` past the end of the heap.
+    /// Returns the four entries that start at index `first`, or `None` if `first` is past the end of the
+    /// heap.
     #[inline(always)]
     fn four_at(&self, first: usize) -> Option<&[HeapEntry; WIDTH]> {
         self.heap.get(first..)?.first_chunk()
@@ -175,13 +181,13 @@ impl KeyHeap {
     }
 }
 
-/// Returns the index of the first of an entry's four children.
+/// Returns the index of the first of the four children of the entry at `index`.
 #[inline(always)]
 fn children(index: usize) -> usize {
     WIDTH * (index + 1)
 }
 
-/// Position of the least loaded of four entries.
+/// Returns the position, from 0 to 3, of the least loaded entry.
 #[inline(always)]
 fn least(four: &[HeapEntry; WIDTH]) -> usize {
     let lighter = |a: usize, b: usize| if four[b].load < four[a].load { b } else { a };

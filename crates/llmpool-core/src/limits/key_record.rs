@@ -6,17 +6,16 @@ use super::health::{Health, HealthState};
 use super::key::{KeyId, KeyLimits};
 use super::limit_set::LimitSet;
 
-/// The state of one key. Modified only by the key table.
 #[derive(Clone, Debug)]
 pub(super) struct KeyRecord {
     pub(super) id: KeyId,
     pub(super) weight: NonZeroU32,
     pub(super) limit_set: LimitSet,
-    /// Sequence number of the most recent reservation of this key.
+    /// Sequence number of the most recent reservation of this key. 0 if the key has never been used.
     pub(super) last_used: u64,
     pub(super) health: Health,
     pub(super) disabled: bool,
-    /// Index of the quota group of this key. `None` if the key belongs to none.
+    /// Index of the key's quota group in the key table. `None` if the key belongs to no quota group.
     pub(super) group: Option<usize>,
 }
 
@@ -35,7 +34,8 @@ impl KeyRecord {
         }
     }
 
-    /// Returns whether the key is healthy and enabled, and belongs to no quota group that could be unhealthy.
+    /// Returns whether the key is enabled and healthy, and belongs to no quota group whose health would have
+    /// to be checked too.
     #[inline]
     pub(super) fn is_plainly_healthy(&self) -> bool {
         !self.disabled && self.group.is_none() && self.health.state() == HealthState::Healthy

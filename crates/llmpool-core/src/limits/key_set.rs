@@ -1,7 +1,8 @@
-//! A key set: the keys that one or more targets may use.
+//! A key set: the keys that a target may use. Targets with the same keys share one key set.
 //!
-//! Usable keys are ordered by load. A key that is cooling down, disabled or out of a limit is *away*; such keys are ordered by the time at which they
-//! *return*. A key whose slots are all in use is neither usable nor away.
+//! Usable keys are ordered by load. A key is *away* while it is in a cooldown, is disabled or has reached a
+//! limit. Keys that are away are ordered by the time at which they *return*, that is, become usable again. A
+//! key whose concurrency slots are all occupied is neither usable nor away.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,12 +19,14 @@ use crate::time::Timestamp;
 pub(super) struct KeySet {
     pub(super) members: Vec<KeyId>,
     usable: KeyHeap,
-    /// Times at which keys return. An entry that differs from its key's `away_until` is stale and is skipped.
+    /// Times at which keys become usable again, earliest first. An entry whose time differs from the key's
+    /// time in `away_until` is outdated and is skipped.
     returns: BinaryHeap<Reverse<(Timestamp, KeyId)>>,
-    /// For each key of the limiter, the time until which the key is away. `None` if it is not away.
+    /// For each key of the limiter, the time until which the key is away (in a cooldown, disabled or at a
+    /// limit). `None` if the key is not away.
     away_until: Vec<Option<Timestamp>>,
     away: usize,
-    /// Sum of the rate limits of all members. `None` if a member has no rate limit.
+    /// Sum of the rate limits of all keys in the set. `None` if any key has no rate limit.
     combined_rate: Option<CombinedRate>,
 }
 
@@ -47,7 +50,8 @@ impl KeySet {
         set
     }
 
-    /// Recomputes the state of all members. To be called after limits or quota groups changed.
+    /// Recomputes the availability of all keys in the set. Must be called after a change of limits or quota
+    /// groups.
     pub(super) fn refresh(&mut self, key_table: &KeyTable, now: Timestamp) {
         let mut keys = self.members.iter().map(|id| &key_table.keys[id.index()]);
         self.combined_rate = keys.try_fold(CombinedRate::default(), CombinedRate::with);
@@ -60,7 +64,8 @@ impl KeySet {
         self.members.binary_search(&id).is_ok()
     }
 
-    /// Updates the state of one member. To be called after its load, limits or health changed.
+    /// Recomputes the availability of one key in the set. Must be called after a change of the key's load,
+    /// limits or health.
     pub(super) fn update(&mut self, id: KeyId, key_table: &KeyTable, now: Timestamp) {
         let away = key_table.available_at(id, Demand::ONE, now);
         self.set_away(id, away.map(|(until, _)| until));
@@ -71,7 +76,7 @@ impl KeySet {
         }
     }
 
-    /// Returns the least loaded usable key that satisfies `fits`.
+    /// Returns the least loaded usable key that satisfies `fits`, or `None` if no usable key does.
     #[inline(always)]
     pub(super) fn least_loaded_that(
         &mut self,
@@ -83,7 +88,8 @@ impl KeySet {
         self.usable.first_that(fits)
     }
 
-    /// Returns the key that returns next, and the time at which it does. `None` if no key is away.
+    /// Returns the time at which the first key becomes usable again after a cooldown or a reached limit, and
+    /// that key. `None` if no key is in a cooldown, disabled or at a limit.
     pub(super) fn next_return(&mut self, key_table: &KeyTable, now: Timestamp) -> Option<(Timestamp, KeyId)> {
         self.return_due(key_table, now);
         while let Some(&Reverse((until, id))) = self.returns.peek() {
@@ -95,13 +101,15 @@ impl KeySet {
         None
     }
 
-    /// Returns whether all keys are away, so that the end of an attempt in flight cannot make any of them usable.
+    /// Returns whether all keys are away: in a cooldown, disabled or at a limit. If so, the end of an attempt
+    /// in flight makes none of them usable.
     pub(super) fn all_away(&mut self, key_table: &KeyTable, now: Timestamp) -> bool {
         self.return_due(key_table, now);
         self.away == self.members.len()
     }
 
-    /// Returns a lower bound of the time that the keys together need to admit `requests`. Zero if a member has no rate limit.
+    /// Returns a lower bound on the time that all keys of the set together need to admit `requests` requests.
+    /// Zero if any key has no rate limit.
     pub(super) fn least_time(&self, requests: u64) -> Duration {
         let rate = self.combined_rate;
         let rate = rate.filter(|rate| requests as f64 > rate.capacity);
@@ -111,7 +119,7 @@ impl KeySet {
         })
     }
 
-    /// Updates the keys whose time to return has come.
+    /// Recomputes the availability of the keys whose time in `returns` has passed.
     fn return_due(&mut self, key_table: &KeyTable, now: Timestamp) {
         while let Some(&Reverse((until, id))) = self.returns.peek() {
             if until > now {

@@ -1,4 +1,5 @@
-//! The key sets of all targets: the keys that each target may use, and which key sets share keys or quota groups.
+//! The key sets of all targets. A key set contains the keys that a target may use. Key sets can share keys
+//! and quota groups.
 
 use super::key::KeyId;
 use super::key_set::KeySet;
@@ -9,19 +10,22 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeySets {
     pub(super) sets: Vec<KeySet>,
-    /// For each key, the indices of the key sets that contain the key or another key of its quota group. Usually this is a single set.
+    /// For each key, the indices of the key sets that contain the key or another key of its quota group.
+    /// Usually a single index.
     pub(super) of_key: Vec<Vec<usize>>,
-    /// For each key set, the indices of all key sets that share a key or a quota group with that set, including the set's own index.
+    /// For each key set, the indices of all key sets that share a key or a quota group with that set.
+    /// Includes the set's own index.
     pub(super) neighbours: Vec<Vec<usize>>,
 }
 
 impl KeySets {
-    /// Adds a key, which belongs to no set yet.
+    /// Adds a key that belongs to no key set yet.
     pub(super) fn add_key(&mut self) {
         self.of_key.push(Vec::new());
     }
 
-    /// Returns the index of the key set that contains exactly `keys`. Creates the key set if it does not exist.
+    /// Returns the index of the key set that contains exactly the keys `keys`. Creates this key set if it
+    /// does not exist.
     pub(super) fn get_or_insert(&mut self, keys: &[KeyId], key_table: &KeyTable, now: Timestamp) -> usize {
         let members = sorted(keys.to_vec());
         if let Some(known) = self.sets.iter().position(|set| set.members == members) {
@@ -48,7 +52,7 @@ impl KeySets {
         index
     }
 
-    /// Updates the key sets after keys joined the quota group `group`.
+    /// Updates the key sets after keys have joined the quota group `group`.
     pub(super) fn join(&mut self, group: QuotaGroupId, key_table: &KeyTable, now: Timestamp) {
         let members = key_table.members(group);
         let sets = members.iter().flat_map(|id| self.of_key[id.index()].clone());
@@ -65,7 +69,8 @@ impl KeySets {
         }
     }
 
-    /// Updates all key sets that a change of the key may affect: the sets that contain the key or another key of its quota group.
+    /// Updates all key sets that a change of the key may affect: those that contain the key or another key of
+    /// its quota group.
     #[inline(always)]
     pub(super) fn update(&mut self, id: KeyId, key_table: &KeyTable, now: Timestamp) {
         for &member in key_table.group_members(id) {

@@ -1,10 +1,12 @@
 //! All keys of one provider and their quota groups.
 //!
-//! The keys of a quota group share the group's limits and the cooldowns for rate limits and quota. Three things concern a single key: its
-//! own limits, a rejection of the key by the provider, and whether the user has disabled the key. The cost of a change to a key grows with
-//! the number of keys in its group.
+//! The keys of a quota group share the group's limits and the group's cooldowns, which are caused by the
+//! provider's rate limits and quotas. Each key still has its own limits, can be rejected by the provider on
+//! its own, and can be disabled on its own. The cost of a change to a key grows with the number of keys in
+//! its group.
 //!
-//! Invariant: `in_flight` of a key or quota group equals the number of its attempts whose grants have not been released.
+//! Invariant: `in_flight` of a key or quota group equals the number of its attempts whose grants have not
+//! been released.
 
 use std::time::Duration;
 
@@ -26,7 +28,8 @@ pub(super) struct KeyTable {
     groups: Vec<QuotaGroup>,
 }
 
-/// A cooldown that can be reverted. The caller reverts the cooldown if the request, not the key, turns out to be the cause of the refusal.
+/// A cooldown that can be reverted with [`Limiter::restore`](super::limiter::Limiter::restore). Revert it if
+/// the refusal that started the cooldown turns out to be the fault of the request rather than of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProvisionalCooldown {
     key: KeyId,
@@ -48,7 +51,8 @@ impl KeyTable {
         id
     }
 
-    /// Joins keys into one quota group with these limits. If a key already belongs to a group, all keys of that group join.
+    /// Joins keys into one quota group with the limits `limits`. If a key already belongs to a group, all
+    /// keys of that group join as well.
     pub(super) fn join(
         &mut self,
         keys: &[KeyId],
@@ -91,7 +95,8 @@ impl KeyTable {
         QuotaGroupId(index as u32)
     }
 
-    /// Returns the index of the group into which `group` was merged, or of `group` itself if it was not merged.
+    /// Returns the index of the group into which `group` was merged, or of `group` itself if it was not
+    /// merged.
     fn current(&self, group: QuotaGroupId) -> usize {
         let mut index = group.0 as usize;
         while let Some(merged_into) = self.groups[index].merged_into {
@@ -108,8 +113,8 @@ impl KeyTable {
         &self.groups[self.current(group)].members
     }
 
-    /// Returns the keys that a change of the key `id` can affect: all keys of its quota group, or `id` alone if the key belongs to no
-    /// group.
+    /// Returns the keys that a change of the key `id` can affect: all keys of its quota group, or the key
+    /// alone if it belongs to no group.
     pub(super) fn group_members(&self, id: KeyId) -> &[KeyId] {
         match self.group_of(id) {
             Some(group) => &group.members,
@@ -133,8 +138,8 @@ impl KeyTable {
         }
     }
 
-    /// Returns the end and the reason of the cooldown of the key or its quota group, including a cooldown that is being probed. If both are
-    /// in a cooldown, returns the cooldown that ends later.
+    /// Returns the end and the reason of the cooldown of the key or its quota group. If both have a cooldown,
+    /// returns the one that ends later. A cooldown that has ended counts while probes test the key or group.
     pub(super) fn known_cooldown(&self, id: KeyId) -> Option<(Timestamp, CooldownReason)> {
         let own = self.keys[id.index()].health.state().cooldown();
         let group = self.group_of(id);
@@ -142,8 +147,9 @@ impl KeyTable {
         own.into_iter().chain(group).max_by_key(|(until, _)| *until)
     }
 
-    /// Returns the later end of the cooldowns of the key and its quota group. [`Timestamp::MAX`] if the key is disabled. `None` if neither
-    /// has a cooldown; a cooldown that is being probed does not count.
+    /// Returns the end of the cooldown of the key or its quota group, whichever is later. [`Timestamp::MAX`]
+    /// if the key is disabled. `None` if neither has a cooldown. A cooldown that is being probed does not
+    /// count.
     fn cooldown_until(&self, id: KeyId) -> Option<Timestamp> {
         let key = &self.keys[id.index()];
         if key.disabled {
@@ -153,8 +159,10 @@ impl KeyTable {
         key.health.cooldown_until().max(group)
     }
 
-    /// Returns the time from which the key is available for `demand`, apart from occupied slots, and the limit that delays the key longest.
-    /// The limit is `None` if a cooldown delays the key longest. Returns `None` if the key is available at `now`.
+    /// Returns the time from which the key is available for `demand`, and the kind of limit that delays the
+    /// key longest. The kind is `None` if a cooldown delays the key longest. Occupied slots are ignored.
+    ///
+    /// Returns `None` if the key is available at `now`.
     pub(super) fn available_at(
         &self,
         id: KeyId,
@@ -174,8 +182,8 @@ impl KeyTable {
         limited.max(cooldown.map(|until| (until, None)))
     }
 
-    /// Returns whether attempts in flight make the key unavailable, because these attempts occupy all slots or probe the key. The slots and
-    /// probes of the key's quota group count too.
+    /// Returns whether attempts in flight keep the key from being used: they occupy all slots, or probe the
+    /// key. Slots and probes of the key's quota group count too.
     #[inline(always)]
     pub(super) fn is_occupied(&self, id: KeyId) -> bool {
         let key = &self.keys[id.index()];
@@ -185,7 +193,8 @@ impl KeyTable {
             || group.is_some_and(|group| group.health.is_probed() || !group.limit_set.has_slot())
     }
 
-    /// Charges an attempt to its key and the key's quota group. `paced`: whether the target has a rate limit.
+    /// Charges an attempt to its key and the key's quota group. `paced`: whether a rate limit of the target
+    /// keeps waiting attempts from starting all at once.
     pub(super) fn reserve(
         &mut self,
         id: KeyId,
@@ -218,7 +227,8 @@ impl KeyTable {
         reservation
     }
 
-    /// Returns the limit sets to which a reservation was charged, those of the key and its quota group, each with its charge.
+    /// Returns the limit sets of the key and its quota group to which a reservation was charged, each with
+    /// its charge. The second item is `None` if the key belonged to no group at the time of the reservation.
     #[inline(always)]
     pub(super) fn charged(
         &mut self,
@@ -231,7 +241,8 @@ impl KeyTable {
         [Some((&mut key.limit_set, reservation.charge)), group]
     }
 
-    /// Frees the slots of a reservation. If the attempt was the last running probe and received no response, the next attempt probes again.
+    /// Frees the slots that an attempt occupied. If the attempt was the last running probe and no probe
+    /// received a response, the next attempt becomes a probe again.
     pub(super) fn release(&mut self, id: KeyId, reservation: &KeyReservation) {
         let key = &mut self.keys[id.index()];
         key.limit_set.in_flight -= 1;
@@ -244,7 +255,8 @@ impl KeyTable {
         }
     }
 
-    /// Records the success of an attempt. Returns whether the health of its key or quota group changed.
+    /// Records that an attempt succeeded. Returns whether the health of the attempt's key or of the key's
+    /// quota group changed.
     pub(super) fn record_success(&mut self, id: KeyId, reservation: &KeyReservation) -> bool {
         let key = &mut self.keys[id.index()];
         let own = key.health.record_success(reservation.epoch);
@@ -253,8 +265,9 @@ impl KeyTable {
         own || group
     }
 
-    /// Records that an attempt was refused because of its key or quota group. Returns the cooldown that the refusal started, so that the
-    /// caller can revert it, or `None` if the refusal started no cooldown.
+    /// Records that the provider refused an attempt because of its key or quota group. Returns the cooldown
+    /// that the refusal started, so that the caller can revert it. Returns `None` if the refusal started no
+    /// cooldown.
     pub(super) fn record_refusal(
         &mut self,
         id: KeyId,
@@ -281,8 +294,8 @@ impl KeyTable {
         })
     }
 
-    /// Returns the limit set that observed rates of the key tighten: the limit set of its quota group, or the key's own limit set if the
-    /// key belongs to no group.
+    /// Returns the limit set that stores the observed limits of the key: that of its quota group, or the
+    /// key's own limit set if the key belongs to no group.
     pub(super) fn shared_limits_mut(&mut self, id: KeyId) -> &mut LimitSet {
         match self.keys[id.index()].group {
             Some(group) => &mut self.groups[group].limit_set,
@@ -290,14 +303,15 @@ impl KeyTable {
         }
     }
 
-    /// Reverts a cooldown, unless the health of the key or quota group in cooldown has changed since the cooldown started.
+    /// Reverts a cooldown, unless the health of the affected key or quota group has changed since the
+    /// cooldown started.
     pub(super) fn restore(&mut self, cooldown: ProvisionalCooldown) {
         self.health_mut(cooldown.key, cooldown.of_group)
             .restore(cooldown.before);
     }
 
-    /// Sets a cooldown of the key, or of its quota group if the reason concerns the whole group. Has no effect if a current cooldown ends
-    /// at `until` or later.
+    /// Starts a cooldown of the key, or of its quota group if the reason applies to the whole group. Has no
+    /// effect if a current cooldown ends at `until` or later.
     pub(super) fn set_cooldown(&mut self, id: KeyId, reason: CooldownReason, until: Timestamp) {
         let health = self.health_mut(id, reason.is_of_group());
         if health.cooldown_until().is_none_or(|known| known < until) {
@@ -305,7 +319,7 @@ impl KeyTable {
         }
     }
 
-    /// Sets the key and its quota group to healthy.
+    /// Ends all cooldowns of the key and its quota group.
     pub(super) fn reset_health(&mut self, id: KeyId) {
         let key = &mut self.keys[id.index()];
         key.health.reset();
@@ -322,7 +336,7 @@ impl KeyTable {
         }
     }
 
-    /// Returns whether a request with this constraint may use the key.
+    /// Returns whether `constraint` lets a request use the key.
     pub(super) fn allows(&self, constraint: KeyConstraint, id: KeyId) -> bool {
         match constraint {
             KeyConstraint::Any => true,
@@ -331,8 +345,8 @@ impl KeyTable {
         }
     }
 
-    /// Returns the limit set of the key, followed by the limit set of its quota group if the key belongs to one. Observed limits are stored
-    /// in the last item.
+    /// Returns the limit set of the key, followed by that of its quota group if the key belongs to one. The
+    /// last item stores the observed limits.
     pub(super) fn limit_sets(&self, id: KeyId) -> impl Iterator<Item = &LimitSet> {
         let group = self.group_of(id).map(|group| &group.limit_set);
         std::iter::once(&self.keys[id.index()].limit_set).chain(group)

@@ -1,6 +1,6 @@
 //! A limit set: the counters behind all limits of one target, key or quota group.
 //!
-//! An attempt is charged to all counters of the set at once. Each counter refills independently.
+//! An attempt is charged to all counters of the set at once. Each counter recovers independently.
 
 use super::bucket::{Bucket, BucketDenied};
 use super::demand::Demand;
@@ -13,12 +13,12 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug)]
 pub(super) struct LimitSet {
     pub(super) in_flight: u32,
-    /// Maximum number of attempts in flight. `u32::MAX` if unlimited.
+    /// Maximum number of attempts in flight. `u32::MAX` if unlimited, 0 if the configured `rpm` is invalid.
     slots: u32,
-    /// Token buckets and sliding windows. `None` if only the number of attempts in flight is limited. Boxed because most keys have no
-    /// counters: their limit sets then stay small and close together in memory.
+    /// Token buckets and sliding windows. `None` if only the number of attempts in flight is limited, as for
+    /// most keys. Boxed to keep limit sets small.
     counters: Option<Box<Counters>>,
-    /// Limits that the provider has revealed in responses. Observed limits apply in addition to the configured limits.
+    /// Limits that the provider has revealed in responses. They apply in addition to the configured limits.
     pub(super) observed: ObservedLimits,
     limits: Box<Limits>,
 }
@@ -27,13 +27,14 @@ pub(super) struct LimitSet {
 struct Counters {
     buckets: [Option<Bucket>; 2],
     tokens: Option<SlidingWindow>,
-    /// Number of charged tokens that are still an estimate. Some of these tokens may be returned when the actual number is known.
+    /// Number of charged tokens that are still estimates. Some of these tokens may be returned when the
+    /// actual numbers are known.
     unsettled: u64,
     day: Option<SlidingWindow>,
 }
 
-/// The places where an attempt is counted in the sliding windows, for later corrections. Buckets identify the attempt by its sequence
-/// number instead.
+/// Where in the sliding windows an attempt was charged, for later corrections of the charge. Token buckets
+/// identify the attempt by its sequence number instead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Charge {
     tokens: Option<WindowCharge>,
@@ -53,13 +54,12 @@ impl LimitSet {
         limit_set
     }
 
-    /// Returns the configured limits.
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Replaces the configured limits. Earlier attempts still count against the new limits, so the change itself makes no additional
-    /// request possible.
+    /// Replaces the configured limits. Earlier charges to a limit still count after the limit has been
+    /// changed.
     pub(super) fn set_limits(&mut self, limits: Limits, seq: u64, now: Timestamp) {
         *self.limits = limits;
         let per_minute = limits.per_minute_bucket();
@@ -76,7 +76,7 @@ impl LimitSet {
         }
     }
 
-    /// Returns the token bucket of the configured `rate_limit`. `None` if there is no such limit.
+    /// Returns the token bucket of the configured `rate_limit`, or `None` if none is configured.
     pub(super) fn bucket(&self) -> Option<&Bucket> {
         self.counters.as_ref()?.buckets[0].as_ref()
     }
@@ -103,7 +103,7 @@ impl LimitSet {
         self.tokens().is_some()
     }
 
-    /// Returns whether a configured or observed rate limit applies, which keeps waiting attempts from starting all at once.
+    /// Returns whether a configured or observed rate limit keeps waiting attempts from starting all at once.
     pub(super) fn is_paced(&self) -> bool {
         let counters = self.counters.as_ref();
         counters.is_some_and(|counters| counters.buckets.iter().any(Option::is_some))
@@ -115,8 +115,8 @@ impl LimitSet {
         self.in_flight < self.slots
     }
 
-    /// Returns the time from which the buckets, windows and observed limits all admit `demand`, and the kind of the limit that admits
-    /// `demand` last. `None` if all of them admit `demand` at `now`.
+    /// Returns the time from which the buckets, windows and observed limits all admit `demand`, and the kind
+    /// of limit that delays `demand` longest. `None` if all of them admit `demand` at `now`.
     #[inline(always)]
     pub(super) fn available_at(&self, demand: Demand, now: Timestamp) -> Option<(Timestamp, LimitKind)> {
         let counters = self.counters.as_ref();
@@ -125,7 +125,7 @@ impl LimitSet {
         counted.max(Some((observed, LimitKind::Requests)).filter(|_| observed > now))
     }
 
-    /// Charges an attempt to all counters, even if the attempt exceeds a limit.
+    /// Charges an attempt to all counters and occupies a slot, even if a limit is exceeded.
     #[inline(always)]
     pub(super) fn charge(&mut self, demand: Demand, seq: u64, now: Timestamp) -> Charge {
         self.in_flight += 1;
@@ -136,8 +136,8 @@ impl LimitSet {
         }
     }
 
-    /// Marks the charged tokens of an attempt as final, so that they no longer count as unsettled. `tokens` is the number of charged
-    /// tokens.
+    /// Marks the tokens that were charged for an attempt as final, so that they no longer count as estimates.
+    /// `tokens` is the number of charged tokens.
     pub(super) fn close(&mut self, charge: Charge, tokens: u32) {
         if let (Some(_), Some(counters)) = (charge.tokens, &mut self.counters) {
             counters.unsettled = counters.unsettled.saturating_sub(tokens.into());
@@ -157,7 +157,8 @@ impl LimitSet {
         self.settle(charge, demand.tokens, 0);
     }
 
-    /// Corrects the tokens of a charge from `before` to `tokens`. Returns whether the correction makes tokens available.
+    /// Corrects the number of charged tokens from `before` to `tokens`. Returns whether the correction makes
+    /// tokens available.
     #[inline(always)]
     pub(super) fn settle(&mut self, charge: Charge, before: u32, tokens: u32) -> bool {
         let counters = self.counters.as_mut();
@@ -170,16 +171,16 @@ impl LimitSet {
         }
     }
 
-    /// Reduces the level of every bucket to at most one request. Called after a cooldown, so that waiting attempts are paced instead of
-    /// starting all at once.
+    /// Reduces every token bucket to at most one available request. Called after a cooldown, so that waiting
+    /// attempts do not all start at once.
     pub(super) fn resume(&mut self, seq: u64, now: Timestamp) {
         for bucket in self.buckets_mut() {
             bucket.cap_at(1, seq, now);
         }
     }
 
-    /// Adds the charges of another limit set. The number of recent requests in `other` is unknown, so the level of every bucket is reduced
-    /// to at most one request.
+    /// Adds the charges of another limit set to the sliding windows of this limit set. Reduces every token
+    /// bucket to at most one available request, because the charges of two buckets cannot be added.
     pub(super) fn merge(&mut self, other: &Self, seq: u64, now: Timestamp) {
         self.resume(seq, now);
         if let (Some(own), Some(other)) = (&mut self.counters, &other.counters) {
@@ -187,8 +188,8 @@ impl LimitSet {
         }
     }
 
-    /// Returns the kind of a limit that can never admit `demand`, and the maximum that this limit admits. `None` if every limit can admit
-    /// `demand`.
+    /// Returns the kind of a limit that can never admit `demand`, and the maximum that this limit can admit.
+    /// `None` if every limit can admit `demand` at some time.
     pub(super) fn exceeded_limit(&self, demand: Demand) -> Option<(LimitKind, u32)> {
         if self.limits.per_minute_bucket().is_err() {
             return Some((LimitKind::Requests, 0));
@@ -204,8 +205,9 @@ impl LimitSet {
             .map(|limit| (LimitKind::Tokens, limit))
     }
 
-    /// Returns a lower bound of the time at which `demand` is admitted if `ahead` other requests are admitted first. The tokens of those
-    /// requests and unsettled tokens are not counted, because they may turn out to be unused.
+    /// Returns a lower bound on the time at which `demand` is admitted if `ahead` other requests are admitted
+    /// first. The tokens of those requests, and charged tokens that are still estimates, are left out because
+    /// they may turn out to be unused.
     pub(super) fn ready_at(&self, demand: Demand, ahead: u64, now: Timestamp) -> Timestamp {
         let requests = ahead + u64::from(demand.requests);
         let buckets = self.buckets().map(|bucket| bucket.ready_at(requests, now));
@@ -222,7 +224,7 @@ impl LimitSet {
         self.counters.as_ref().map_or(0, |counters| counters.unsettled)
     }
 
-    /// Returns whether an attempt in flight may still return estimated tokens.
+    /// Returns whether some of the charged tokens are still estimates and may therefore be returned.
     pub(super) fn may_regain_tokens(&self) -> bool {
         self.unsettled() > 0
     }
@@ -258,8 +260,8 @@ impl Counters {
         }
     }
 
-    /// Returns the time from which all counters admit `demand`, and the kind of the limit that admits `demand` last. `None` if all counters
-    /// admit `demand` at `now`.
+    /// Returns the time from which all counters admit `demand`, and the kind of limit that delays `demand`
+    /// longest. `None` if all counters admit `demand` at `now`.
     fn available_at(&self, demand: Demand, now: Timestamp) -> Option<(Timestamp, LimitKind)> {
         let windows = [
             (&self.tokens, demand.tokens, LimitKind::Tokens),

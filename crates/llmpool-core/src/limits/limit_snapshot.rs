@@ -1,23 +1,24 @@
-//! Rate limit state that the headers of one response report.
+//! The state of rate limits, as reported by the headers of one response.
 
 use std::time::Duration;
 
-/// State of one limit that the headers of a response report. A field is `None` if the response does not report it.
+/// State of one rate limit, as reported by the headers of a response. A field is `None` if the headers do not
+/// report it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitSnapshot {
-    /// Maximum number of requests or tokens.
+    /// Number of requests or tokens that the limit admits if none of it has been used.
     pub limit: Option<u32>,
-    /// Number of requests or tokens that are left.
+    /// Number of requests or tokens that the limit still admits.
     pub remaining: Option<u32>,
-    /// Time from the response until the full limit is available again.
+    /// Time from the arrival of the response until the full limit is available again.
     pub reset: Option<Duration>,
 }
 
-/// State of the limits on requests and on tokens that the headers of a response report.
+/// State of the limits on requests and on tokens, as reported by the headers of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitSnapshots {
-    /// State of the limit on requests.
+    /// State of the limit on requests. All fields are `None` if not reported.
     pub requests: LimitSnapshot,
-    /// State of the limit on tokens.
+    /// State of the limit on tokens. All fields are `None` if not reported.
     pub tokens: LimitSnapshot,
 }

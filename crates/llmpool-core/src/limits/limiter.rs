@@ -1,11 +1,12 @@
 //! The limiter: all limits of one provider, checked and charged in one step.
 //!
-//! A key is shared by all targets that use it, so a key has one load across all models. [`Limiter::acquire`] reserves either everything
-//! that the attempt needs, or nothing. A denial contains what the request waits for and when to retry, or says that the request can never
-//! be granted.
+//! A key can be used by several targets. Its load counts the attempts of all these targets.
+//! [`Limiter::acquire`] reserves either everything that the attempt needs, or nothing. A denial says what the
+//! request waits for and when to retry, or that the request can never be granted.
 //!
-//! Invariants: the attempts in flight are the grants that have not been released. Releasing an unused grant restores every limit to the
-//! state as if the grant had never existed.
+//! Invariants:
+//! - The attempts in flight are exactly those whose grants have not been released.
+//! - Releasing an unused grant leaves every configured limit as if the grant had never existed.
 
 mod denials;
 mod queries;
@@ -34,26 +35,29 @@ pub struct Limiter {
     key_table: KeyTable,
     key_sets: KeySets,
     targets: Vec<TargetState>,
-    /// Sequence number of the most recent charge or other bucket change.
+    /// Sequence number of the most recent change of a token bucket, such as a charge.
     seq: u64,
 }
 
 impl Limiter {
-    /// Returns a limiter without keys and targets.
+    /// Returns a limiter without keys or targets.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a key with these limits. No target uses the key until [`add_target`](Self::add_target) names it.
+    /// Adds a key with these limits. To let a target use the key, pass the key to
+    /// [`add_target`](Self::add_target).
     pub fn add_key(&mut self, limits: KeyLimits) -> KeyId {
         self.key_sets.add_key();
         self.key_table.add(limits)
     }
 
-    /// Joins keys into one quota group, whose keys share `limits` and the cooldowns for rate limits and quota. If a key already belongs to
-    /// a group, all keys of that group join.
+    /// Joins keys into one quota group. The keys share the limits `limits`, and the cooldowns that the
+    /// provider's rate limits and quotas cause. Each key also keeps its own limits. If a key already belongs
+    /// to a group, all keys of that group join as well.
     ///
-    /// Each key also keeps its own limits. `learn`: whether limits that the provider reveals in responses tighten the limits of the group.
+    /// `learn`: whether limits that the provider reveals in responses apply to the group in addition to
+    /// `limits`.
     pub fn join_keys(&mut self, keys: &[KeyId], limits: Limits, learn: bool, now: Timestamp) -> QuotaGroupId {
         let seq = self.next_seq();
         let group = self.key_table.join(keys, limits, learn, seq, now);
@@ -77,8 +81,8 @@ impl Limiter {
         TargetId((self.targets.len() - 1) as u32)
     }
 
-    /// Replaces the limits of a target. Earlier attempts still count against the new limits, so the change itself makes no additional
-    /// request possible.
+    /// Replaces the limits of a target. Earlier charges to a limit still count after the limit has been
+    /// changed.
     pub fn set_target_limits(&mut self, target: TargetId, limits: impl Into<TargetLimits>, now: Timestamp) {
         let TargetLimits { limits, breaker } = limits.into();
         let seq = self.next_seq();
@@ -87,7 +91,8 @@ impl Limiter {
         target.breaker = breaker;
     }
 
-    /// Reserves what one attempt needs, including a slot of the least loaded usable key. On a denial, reserves nothing.
+    /// Reserves everything that one attempt needs, including a concurrency slot of the least loaded usable
+    /// key, and charges the demand to the limits. Reserves nothing if the request is denied.
     #[inline(always)]
     pub fn acquire(
         &mut self,
@@ -109,7 +114,7 @@ impl Limiter {
         }
     }
 
-    /// Returns the least loaded key that an attempt may use; `None` if no key is usable. Reserves nothing.
+    /// Returns the least loaded key that an attempt may use, or `None` if no key is usable. Reserves nothing.
     #[inline(always)]
     fn find_key(
         &mut self,
@@ -122,7 +127,8 @@ impl Limiter {
         let key_table = &self.key_table;
         let key_set = &mut self.key_sets.sets[(*key_set)?];
         key_set.least_loaded_that(key_table, now, |id| {
-            // The key set offers every key that is usable for a demand of one request, so a larger demand is checked here.
+            // The key set offers every key that is usable for a demand of one request, so a larger demand is
+            // checked here.
             key_table.allows(constraint, id)
                 && !denials.denies(id, now)
                 && (demand == Demand::ONE || key_table.available_at(id, demand, now).is_none())
@@ -156,11 +162,13 @@ impl Limiter {
         grant
     }
 
-    /// Ends the attempt of a grant and frees its slots. After the release, only [`settle`](Self::settle) may still be called with the
-    /// grant.
+    /// Ends the attempt of a grant and frees its slots. A released grant may be passed to
+    /// [`settle`](Self::settle), but to no other method.
     ///
-    /// `used`: whether the request was handed to a connection. The demand of an unused grant is refunded. Returns whether the release may
-    /// make room in the limits of the target; room in the limits of the key does not count.
+    /// `used`: whether the request was handed to a connection. If not, the demand of the grant is refunded.
+    ///
+    /// Returns whether the target's own limits may now admit more requests. The limits of the key do not
+    /// affect the result.
     #[inline(always)]
     pub fn release(&mut self, grant: &mut Grant, used: bool, now: Timestamp) -> bool {
         self.close(grant);
@@ -178,7 +186,8 @@ impl Limiter {
             self.key_table.release(id, &grant.reservation);
             self.key_sets.update(id, &self.key_table, now);
         }
-        // Reported as room: a request that waits for estimated tokens to be returned must learn that these tokens are now final.
+        // Reported as room, because a request that waits for estimated tokens to be returned must learn that
+        // these tokens are now final.
         let had_tokens = grant.demand.tokens > 0;
         if !used {
             grant.demand.tokens = 0;
@@ -186,7 +195,8 @@ impl Limiter {
         !used || was_full || was_probe || had_tokens
     }
 
-    /// Replaces the estimated tokens of a grant by `tokens`, the actual number. Returns whether the correction makes tokens available.
+    /// Replaces the estimated number of tokens of a grant by `tokens`, the actual number. Returns whether the
+    /// correction makes tokens available.
     #[inline(always)]
     pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp) -> bool {
         self.close(grant);
@@ -201,7 +211,8 @@ impl Limiter {
         made_room
     }
 
-    /// Marks the charged tokens of a grant as final, so that no waiting request expects some of these tokens to be returned.
+    /// Marks the tokens that were charged for a grant as final. From then on, no waiting request expects some
+    /// of them to be returned.
     #[inline(always)]
     fn close(&mut self, grant: &mut Grant) {
         if std::mem::take(&mut grant.unsettled) {
@@ -210,7 +221,8 @@ impl Limiter {
         }
     }
 
-    /// Returns the limit sets to which a grant was charged (target, key and quota group), each with its charge.
+    /// Returns the limit sets to which a grant was charged, each with its charge: those of the target, the
+    /// key and the quota group.
     #[inline(always)]
     fn charges(&mut self, grant: &Grant) -> impl Iterator<Item = (&mut LimitSet, Charge)> {
         let target = &mut self.targets[grant.target.index()].limit_set;
@@ -221,8 +233,8 @@ impl Limiter {
         std::iter::once((target, grant.charge)).chain(keys.into_iter().flatten().flatten())
     }
 
-    /// Records that an attempt succeeded, which shows that its key and target are healthy. Returns whether the health of the key, its quota
-    /// group or the target changed.
+    /// Records that an attempt succeeded, which shows that its key and target are healthy. Returns whether
+    /// the health of the key, of its quota group or of the target changed.
     #[inline(always)]
     pub fn record_success(&mut self, grant: &Grant, now: Timestamp) -> bool {
         let target = &mut self.targets[grant.target.index()];
@@ -239,10 +251,13 @@ impl Limiter {
         changed
     }
 
-    /// Records that the provider refused an attempt because of the attempt's key, and starts a cooldown of the key or its quota group.
+    /// Records that the provider refused an attempt because of the attempt's key, and starts a cooldown of
+    /// the key or its quota group. A refusal with the reason [`CooldownReason::Forbidden`] bars the key only
+    /// from the target of the attempt, and returns `None`.
     ///
-    /// The cooldown lasts for `duration`. If `duration` is `None`, the cooldown lasts for a default time that doubles with each consecutive
-    /// refusal. Returns the cooldown so that the caller can revert it, or `None` if the refusal started no cooldown.
+    /// The cooldown lasts for `duration`. If `duration` is `None`, the cooldown lasts for a default time that
+    /// doubles with each consecutive refusal. Returns the cooldown so that the caller can revert it, or
+    /// `None` if the refusal started no cooldown.
     pub fn record_refusal(
         &mut self,
         grant: &Grant,
@@ -267,10 +282,10 @@ impl Limiter {
         cooldown
     }
 
-    /// Records a failure of an attempt that is blamed on the target, not on the key.
+    /// Records a failure of an attempt that is blamed on the target rather than on the key.
     ///
-    /// The target cools down for `duration`. If `duration` is `None`, the target cools down only if the failure opens the target's circuit
-    /// breaker.
+    /// The target cools down for `duration`. If `duration` is `None`, the target cools down only if the
+    /// failure opens the target's circuit breaker.
     pub fn record_target_failure(&mut self, grant: &Grant, duration: Option<Duration>, now: Timestamp) {
         let target = &mut self.targets[grant.target.index()];
         target.failures = target.failures.saturating_add(1);
@@ -287,8 +302,8 @@ impl Limiter {
         }
     }
 
-    /// Records the rate limits that a response reports for the key of its request. These observed limits apply in addition to the
-    /// configured limits.
+    /// Records the rate limits that response headers report for the key of an attempt. The reported limits
+    /// apply in addition to the configured limits, unless the key is configured to ignore them.
     pub fn record_limits(&mut self, grant: &Grant, snapshots: &LimitSnapshots, now: Timestamp) {
         let Some(id) = grant.key() else { return };
         let limit_set = self.key_table.shared_limits_mut(id);
@@ -297,14 +312,15 @@ impl Limiter {
         self.key_sets.update(id, &self.key_table, now);
     }
 
-    /// Reverts a cooldown, unless the health of the key or quota group in cooldown has changed since the cooldown started.
+    /// Reverts a cooldown, unless the health of the affected key or quota group has changed since the
+    /// cooldown started.
     pub fn restore(&mut self, cooldown: ProvisionalCooldown, now: Timestamp) {
         self.key_table.restore(cooldown);
         self.key_sets.update(cooldown.key(), &self.key_table, now);
     }
 
-    /// Enables or disables a key. Attempts in flight continue. Enabling also ends every cooldown and denial of the key, and the cooldown of its quota
-    /// group.
+    /// Enables or disables a key. Attempts in flight continue. Enabling a key also ends all cooldowns of the
+    /// key and its quota group, including cooldowns for a single model.
     pub fn set_enabled(&mut self, key: KeyId, enabled: bool, now: Timestamp) {
         self.key_table.keys[key.index()].disabled = !enabled;
         if enabled {
@@ -316,8 +332,9 @@ impl Limiter {
         self.key_sets.update(key, &self.key_table, now);
     }
 
-    /// Sets a cooldown that is known from another source, for example an earlier run. Has no effect if a current cooldown ends at `until`
-    /// or later.
+    /// Starts a cooldown of a key, or of its quota group if the reason applies to the whole group. Used for
+    /// cooldowns that an earlier process saved, for example. Has no effect if a current cooldown ends at
+    /// `until` or later.
     pub fn set_cooldown(&mut self, key: KeyId, reason: CooldownReason, until: Timestamp, now: Timestamp) {
         self.key_table.set_cooldown(key, reason, until);
         self.key_sets.update(key, &self.key_table, now);
@@ -329,7 +346,8 @@ impl Limiter {
         self.targets[target.index()].limit_set.reset(seq);
     }
 
-    /// Records a new call in the retry budget of its target. Each call adds a fraction of a retry to the budget.
+    /// Records a new call in the retry budget of its target. Each call adds a fraction of a retry to the
+    /// budget.
     pub fn record_call(&mut self, target: TargetId, now: Timestamp) {
         self.targets[target.index()].retry_budget.record_call(now);
     }

@@ -1,16 +1,18 @@
-//! Limits as an operator configures them.
+//! The limits that an operator can configure.
 
 use super::rate_limit::{RateLimit, RateLimitError};
 
-/// Limits of one target, key or account. All of them apply at once. A limit that is `None` does not apply.
+/// Configured limits of one target, key or quota group. All limits that are not `None` apply at the same
+/// time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Maximum burst of requests, and the rate in requests per second at which the burst refills.
+    /// Token bucket: the maximum burst of requests, and the refill rate in requests per second.
     pub rate_limit: Option<RateLimit>,
-    /// Maximum number of requests in any 60 s. Requests are paced. The burst is that of `rate_limit`, or one request if there is none. A larger burst
-    /// lowers the pace: see [`RateLimit::per_minute`].
+    /// Maximum number of requests in any 60 s. Requests are spread over the minute. A burst can contain as
+    /// many requests as the capacity of `rate_limit`, or one request if `rate_limit` is `None`. A larger
+    /// burst leaves a lower rate for the rest of the minute: see [`RateLimit::per_minute`].
     pub rpm: Option<u32>,
-    /// Maximum number of model tokens (prompt and answer) in any 60 s.
+    /// Maximum number of model tokens in any 60 s, prompts and answers together.
     pub tpm: Option<u32>,
     /// Maximum number of requests in any 24 h.
     pub rpd: Option<u32>,
@@ -18,21 +20,22 @@ pub struct Limits {
     pub max_concurrency: Option<u32>,
 }
 
-/// What a limit counts.
+/// Kind of limit, by what the limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LimitKind {
-    /// Requests: the burst, or requests per second or per minute.
+    /// A limit on requests at once, per second or per minute.
     Requests,
-    /// Model tokens per minute.
+    /// A limit on model tokens per minute.
     Tokens,
-    /// Requests per day.
+    /// A limit on requests per day.
     Day,
 }
 
 impl Limits {
-    /// Returns the token bucket that paces requests to `rpm`. `None` if `rpm` is not set.
+    /// Returns the burst and refill rate at which requests are paced to stay within `rpm`, or `None` if `rpm`
+    /// is `None`.
     ///
-    /// Fails if no token bucket can have that rate, above all if `rpm` is 0.
+    /// Fails if `rpm` is 0, or if refilling the burst would take more than a hundred years.
     pub fn per_minute_bucket(&self) -> Result<Option<RateLimit>, RateLimitError> {
         let rate_limit = self.rpm.map(|rpm| RateLimit::per_minute(rpm, self.burst()));
         rate_limit.transpose()
@@ -42,13 +45,15 @@ impl Limits {
         self.rate_limit.map_or(1, |rate_limit| rate_limit.capacity())
     }
 
-    /// Returns the rate limits of the token buckets that all requests have to pass. Leaves out an `rpm` that no bucket can have.
+    /// Returns the rate limits that all requests must obey: `rate_limit`, and the one derived from `rpm`.
+    /// Leaves out limits that are `None`, and an invalid `rpm` such as 0.
     pub(crate) fn rate_limits(&self) -> impl Iterator<Item = RateLimit> {
         let per_minute = self.per_minute_bucket().ok().flatten();
         [self.rate_limit, per_minute].into_iter().flatten()
     }
 
-    /// Returns the long-run maximum of requests per minute. `None` if requests are not limited.
+    /// Returns the maximum number of requests per minute in the long run, or `None` if neither `rate_limit`
+    /// nor `rpm` is set. The daily limit `rpd` is not considered.
     pub fn per_minute(&self) -> Option<f64> {
         let rates = self.rate_limits();
         rates
@@ -56,10 +61,11 @@ impl Limits {
             .reduce(f64::min)
     }
 
-    /// Returns, for each kind of limit, the stricter of the two.
+    /// Combines two sets of limits. Each limit of the result is the stricter one of `self` and `other`.
     ///
-    /// Invariant: the result does not pace requests more slowly than both `self` and `other` do. Therefore its burst is at most that of the lower
-    /// `rpm`.
+    /// Invariant: the result does not pace requests more slowly than the slower of `self` and `other` does.
+    /// To ensure this, the burst of the result is at most that of the side with the lower `rpm`, because a
+    /// larger burst would lower the pace.
     pub fn stricter(&self, other: &Self) -> Self {
         let least = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
         let slower = |a: RateLimit, b: RateLimit| if b.per_second() < a.per_second() { b } else { a };

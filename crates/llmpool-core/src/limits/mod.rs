@@ -1,11 +1,15 @@
-//! Limits: which attempts may start, on which key, and when.
+//! Limits: which attempts may start, with which key, and when.
 //!
-//! A [`Limiter`] decides whether an attempt may start, and a [`WaitQueue`] orders the requests that have to wait. [`Admission`] combines both. All of
-//! them are plain values without locks, wakers or timers, which the `llmpool` crate adds.
+//! A [`Limiter`] decides whether an attempt may start, and a [`WaitQueue`] orders the requests that have to
+//! wait. [`Admission`] combines both. All three are plain values: locks and timers are added by the `llmpool`
+//! crate.
 //!
-//! Terms: a *target* is one model at one base URL. A *quota group* consists of the keys of one account. A *demand* is what an attempt takes from the
-//! limits, and a *grant* is its reservation. A *cooldown* is a period in which a key, quota group or target is not used, and a *probe* is an attempt
-//! that tests it afterwards. Health changes are numbered by *epochs*: a response to an attempt of an earlier epoch is stale.
+//! Terms: a *target* is one model at one base URL. A *quota group* consists of the keys of one account. A
+//! *demand* is what an attempt takes from the limits, and a *grant* is the reservation of that demand. A
+//! *cooldown* is a period in which a key, quota group or target is not used. A *probe* is an attempt that
+//! tests the key, quota group or target after its cooldown. Every change of health begins a new *epoch*. The
+//! response to an attempt that started in an earlier epoch is stale: it says nothing about the current
+//! health.
 
 mod admission;
 mod affinity;

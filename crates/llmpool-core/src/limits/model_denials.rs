@@ -1,9 +1,11 @@
-//! Model denials: valid keys that the provider rejects for one model.
+//! Model denials: a provider may accept a key but refuse it one model. Such a key is not used for the target
+//! of that model, except for an occasional probe, which tests whether the denial still holds.
 //!
-//! Every denial has an epoch, by which it is known whether an attempt began before or after the denial.
+//! Every denial has an epoch, a number that distinguishes attempts that started before the denial from later
+//! attempts.
 //!
-//! Invariant: attempts that began before a denial do not affect it. The response to a later attempt may change the denial, and the end of a later
-//! attempt may end its probe.
+//! Invariant: an attempt that started before a denial can neither lift the denial nor end a probe of the
+//! denial. The provider's refusal of such an attempt can extend the denial.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use super::health::{Health, HealthState};
 use super::key::KeyId;
 use crate::time::Timestamp;
 
-/// The keys that one target may not use, including those that are being probed.
+/// The keys to which the provider refuses the model of one target, including keys that are being probed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModelDenials {
     keys: BTreeMap<KeyId, Health>,
@@ -25,14 +27,14 @@ impl ModelDenials {
         self.keys.is_empty()
     }
 
-    /// Returns whether a key must not be used at `now`.
+    /// Returns whether the key must not be used for the target at `now`.
     pub(super) fn denies(&self, id: KeyId, now: Timestamp) -> bool {
         self.keys.get(&id).is_some_and(|health| {
             health.is_probed() || health.cooldown_until().is_some_and(|until| until > now)
         })
     }
 
-    /// Returns the end of a key's denial. `None` if the key is not denied, or is being probed.
+    /// Returns the end of a key's denial, or `None` if the key is not denied or is being probed.
     pub(super) fn until(&self, id: KeyId) -> Option<Timestamp> {
         self.keys.get(&id)?.cooldown_until()
     }
@@ -41,7 +43,8 @@ impl ModelDenials {
         self.keys.get(&id).map(Health::state)
     }
 
-    /// Records the start of an attempt, which is a probe if its key is denied. Returns the epoch of the denial; `None` if the key is not denied.
+    /// Records the start of an attempt, which becomes a probe if its key is denied. Returns the epoch of the
+    /// denial, or `None` if the key is not denied.
     pub(super) fn begin_attempt(&mut self, id: KeyId, now: Timestamp) -> Option<u32> {
         let health = self.keys.get_mut(&id)?;
         health.begin_attempt(false, now);
@@ -54,7 +57,7 @@ impl ModelDenials {
         }
     }
 
-    /// Records the success of an attempt. Returns whether that lifts a denial.
+    /// Records that an attempt succeeded. Returns whether the success lifts a denial of the attempt's key.
     pub(super) fn record_success(&mut self, id: KeyId, epoch: Option<u32>) -> bool {
         let lifts = self
             .keys
@@ -86,7 +89,6 @@ impl ModelDenials {
         };
     }
 
-    /// Removes the denial of a key, if there is one.
     pub(super) fn remove(&mut self, id: KeyId) {
         self.keys.remove(&id);
     }

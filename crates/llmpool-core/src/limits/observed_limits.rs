@@ -1,8 +1,10 @@
-//! Observed limits: limits that the provider reveals, where they are stricter than the configured ones.
+//! Observed limits: limits that the provider reveals in its responses. Observed limits apply in addition to
+//! the configured limits and never relax them.
 //!
-//! There are two sources: response headers that report how much of a limit remains, and refusals that no header announced. Both can only tighten the
-//! configured limits. A reported limit applies until the time that the header names. A rate inferred from refusals is relaxed by 5 % for every minute
-//! without a refusal.
+//! There are two sources. First, response headers report how much of a limit remains. Such a limit applies
+//! until its window ends, or until responses have not reported it for two minutes. Second, if no headers
+//! report a limit on requests, a request rate is inferred from refusals. An inferred rate is relaxed by 5 %
+//! for every minute without a refusal.
 
 mod inferred_rate;
 mod observed_limit;
@@ -18,21 +20,24 @@ use super::demand::Demand;
 use super::limit_snapshot::LimitSnapshots;
 use crate::time::Timestamp;
 
-/// Minimum requests per minute for a single refusal to infer a rate. Below this rate, a second refusal within `RELATED` is needed.
+/// Minimum request rate, per minute, from which on a single refusal is enough to infer a rate limit. At lower
+/// rates, a second refusal within `RELATED` is needed.
 const MIN_RATE: f64 = 20.0;
 const RELATED: Duration = Duration::from_secs(300);
-/// Refusals closer together than this belong to one burst and count as one.
+/// A refusal that follows another within this time is ignored, because both belong to the same burst of
+/// requests.
 const SAME_BURST: Duration = Duration::from_millis(500);
-/// Time without a new report after which a limit without a known end is removed.
+/// Time without a new report after which a reported limit is removed. Does not apply to a window with a known
+/// end.
 const SNAPSHOT_LIFETIME: Duration = Duration::from_secs(120);
-/// An inferred rate is removed when it exceeds the recent request rate by more than this factor.
+/// An inferred rate is removed once it exceeds the rate of recent requests by more than this factor.
 const IRRELEVANT: f64 = 2.0;
 
 /// The limits observed for a key or quota group.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ObservedLimits {
     pub(super) enabled: bool,
-    /// Limits currently in effect. Boxed, because most keys have none.
+    /// Observed limits that currently apply. Boxed, because most keys have none.
     bounds: Option<Box<ObservedBounds>>,
     recent: RecentRequests,
     refused_at: Option<Timestamp>,
@@ -49,7 +54,8 @@ struct ObservedBounds {
 }
 
 impl ObservedLimits {
-    /// Merges observations of the same limits, made with another key. Of each limit, the stricter observation applies.
+    /// Merges the limits observed with another key of the same account. Of each limit, the stricter
+    /// observation applies.
     pub(super) fn merge(&mut self, other: Self, now: Timestamp) {
         if !self.enabled {
             return;
@@ -68,7 +74,8 @@ impl ObservedLimits {
         self.bounds.as_ref().is_some_and(|bounds| bounds.is_paced())
     }
 
-    /// Returns the requests per minute that observed limits allow. `None` if there are none, or they end soon.
+    /// Returns the number of requests per minute that observed limits allow in the long run. `None` if no
+    /// limit on the rate has been observed, or only a window with a fixed end.
     pub(super) fn per_minute(&self) -> Option<f64> {
         self.bounds.as_ref()?.per_minute()
     }
@@ -102,7 +109,8 @@ impl ObservedLimits {
         }
     }
 
-    /// Records the limits that a response reports. `others`: number of other attempts in flight, which the response may not have counted.
+    /// Records the limits that the headers of a response report. `others`: number of other attempts in
+    /// flight, which the reported numbers might not include yet.
     pub(super) fn record_snapshots(&mut self, snapshots: &LimitSnapshots, others: u32, now: Timestamp) {
         if !self.enabled {
             return;
@@ -132,7 +140,8 @@ impl ObservedLimits {
         self.refused_at = Some(now);
         let sent = std::mem::take(&mut self.sent_since_refusal);
         let inferred = match since.filter(|since| *since <= RELATED) {
-            // The time includes the cooldown between the refusals, so this is the rate that the provider admits.
+            // The time includes the cooldown between the refusals, so this is the rate that the provider
+            // admits.
             Some(since) => f64::from(sent) * MINUTE.div_duration_f64(since.max(Duration::from_secs(1))),
             None if self.recent.per_minute(now) < MIN_RATE => return,
             None => self.recent.per_minute(now) * TIGHTEN,
@@ -191,7 +200,7 @@ impl ObservedBounds {
         }
     }
 
-    /// Removes limits that responses no longer report, because the provider has changed them.
+    /// Removes limits that responses no longer report, because the provider has probably changed them.
     fn remove_outdated(&mut self, now: Timestamp) {
         let limits = [&mut self.requests, &mut self.tokens];
         for (limit, reported_at) in limits.into_iter().zip(self.reported_at) {

@@ -1,4 +1,4 @@
-//! Quota groups: keys that share one limit of the provider because they belong to one account.
+//! Quota groups: keys that share the provider's limits because they belong to one account.
 
 use super::health::Health;
 use super::key::KeyId;
@@ -7,17 +7,17 @@ use super::limit_set::LimitSet;
 use super::limits::Limits;
 use crate::time::Timestamp;
 
-/// Index of a quota group in its limiter.
+/// Identifier of a quota group within its limiter. Remains valid when the group is merged into another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QuotaGroupId(pub(super) u32);
 
-/// The shared limits and health of one account's keys.
+/// The limits and the health that the keys of one account share.
 #[derive(Clone, Debug)]
 pub(super) struct QuotaGroup {
     pub(super) limit_set: LimitSet,
     pub(super) health: Health,
     pub(super) members: Vec<KeyId>,
-    /// Index of the group into which this group was merged. `None` if this group is current.
+    /// Index of the group into which this group was merged. `None` if it was not merged.
     pub(super) merged_into: Option<usize>,
 }
 
@@ -31,7 +31,7 @@ impl QuotaGroup {
         }
     }
 
-    /// Merges another group of the same account into this group.
+    /// Merges another quota group of the same account into this group.
     pub(super) fn merge(&mut self, other: Self, seq: u64, now: Timestamp) {
         self.limit_set.merge(&other.limit_set, seq, now);
         self.limit_set.observed.merge(other.limit_set.observed, now);
@@ -39,8 +39,8 @@ impl QuotaGroup {
         self.members.extend(other.members);
     }
 
-    /// Adds a key to the group. The key is assumed to have always belonged to the account, so its charges and observed limits are added to those of
-    /// the group.
+    /// Adds a key to the group, together with the key's earlier charges and observed limits. The key is
+    /// assumed to have belonged to the account all along.
     pub(super) fn insert(&mut self, id: KeyId, key: &mut KeyRecord, seq: u64, now: Timestamp) {
         if key.last_used > 0 {
             self.limit_set.merge(&key.limit_set, seq, now);

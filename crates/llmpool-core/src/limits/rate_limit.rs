@@ -2,38 +2,44 @@
 
 use std::fmt;
 
-/// Steps per nanosecond. A token refills in a whole number of steps, so that many single charges add up exactly to one large charge.
+/// Number of steps per nanosecond. A step is the unit in which token buckets measure time. A token refills in
+/// a whole number of steps, so that many single charges add up exactly to one large charge.
 pub(super) const STEPS_PER_NANO: u128 = 1_000_000;
 const STEPS_PER_SECOND: f64 = 1e15;
-/// Maximum time to fill a bucket, in steps: 100 years. A longer time is a configuration error and could overflow sums of levels.
+/// Maximum time to fill an empty bucket, in steps: 100 years. A longer time is a configuration error, and
+/// sums of such times could overflow.
 const MAX_STEPS_TO_FILL: u128 = 100 * 365 * 86_400 * 1_000_000_000 * STEPS_PER_NANO;
-/// Factor by which a minute is lengthened, as a guard for requests that are sent evenly but arrive less evenly.
+/// Factor by which the minute of a per-minute limit is lengthened, because requests that are sent evenly
+/// arrive at the provider less evenly.
 const MINUTE_GUARD: f64 = 1.002;
 
-/// A burst of requests and a steady refill rate. Both are above 0.
+/// Settings of a token bucket: the maximum burst in requests, and the refill rate. Both are above 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     capacity: u32,
     pub(super) steps_per_token: u128,
 }
 
-/// Why a capacity and a rate do not form a rate limit.
+/// Why a [`RateLimit`] cannot be created from a capacity and a refill rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateLimitError {
-    /// The capacity is 0.
+    /// The capacity (the maximum burst) is 0, so no request would ever be admitted.
     NoCapacity,
-    /// The rate is 0, negative, or not finite.
+    /// The refill rate is 0, negative or not finite.
     BadRate,
-    /// Filling the bucket once would take more than a hundred years.
+    /// Filling the empty bucket would take more than a hundred years.
     TooSlow,
 }
 
 impl RateLimit {
-    /// Returns a rate limit of `capacity` requests at once, refilled at `per_second` requests per second.
+    /// Returns a rate limit that admits up to `capacity` requests at once and refills at `per_second`
+    /// requests per second.
     ///
-    /// The rate is rounded down to whole steps of 10⁻¹⁵ s per request, so that the given rate is never exceeded.
+    /// The time in which one request refills is rounded up to a multiple of 10⁻¹⁵ s, so that the given rate
+    /// is never exceeded.
     ///
-    /// Fails if `capacity` is 0, if `per_second` is not a finite number above 0, or if filling the bucket would take more than a hundred years.
+    /// Fails if `capacity` is 0, if `per_second` is not a finite number above 0, or if filling the empty
+    /// bucket would take more than a hundred years.
     pub fn new(capacity: u32, per_second: f64) -> Result<Self, RateLimitError> {
         if capacity == 0 {
             return Err(RateLimitError::NoCapacity);
@@ -41,7 +47,7 @@ impl RateLimit {
         if !per_second.is_finite() || per_second <= 0.0 {
             return Err(RateLimitError::BadRate);
         }
-        // The cast saturates. Rates for which it does are rejected below.
+        // Rates for which the cast saturates are rejected below.
         let steps_per_token = ((STEPS_PER_SECOND / per_second).ceil() as u128).max(1);
         match u128::from(capacity).checked_mul(steps_per_token) {
             Some(fill) if fill <= MAX_STEPS_TO_FILL => Ok(Self {
@@ -52,10 +58,13 @@ impl RateLimit {
         }
     }
 
-    /// Returns a rate limit that admits at most `limit` requests in any 60 s, of which up to `burst` at once.
+    /// Returns a rate limit that admits at most `limit` requests in any 60 s, up to `burst` of them at once.
     ///
-    /// Requests are paced over a minute that is 0.2 % longer, because they may arrive less evenly than they were sent. A larger burst lowers the
-    /// rate, so that the burst and the refill together stay within `limit`. Fails if `limit` or `burst` is 0.
+    /// Requests are paced over 60.12 s instead of 60 s, because they may arrive at the provider less evenly
+    /// than they were sent. A larger burst lowers the refill rate, so that the burst and the refill together
+    /// stay within `limit`. A burst above `limit` counts as `limit`.
+    ///
+    /// Fails if `limit` or `burst` is 0, or if filling the empty bucket would take more than a hundred years.
     pub fn per_minute(limit: u32, burst: u32) -> Result<Self, RateLimitError> {
         let burst = burst.min(limit);
         if burst == 0 {

@@ -1,12 +1,14 @@
-//! Detection of keys that belong to one account, and therefore share one quota.
+//! Detection of keys that belong to one account and therefore share one quota.
 //!
-//! There are two signs. First, a response may name the account in a header (`openai-organization`). Second, responses may report the remaining
-//! requests of the account. The account counts down with every request, so each response reports a different number: keys of one account partition a
-//! range of numbers without gaps and duplicates, while keys of separate accounts report the same numbers. The order of the responses does not matter.
-//! If other clients use the account too, there are gaps, and nothing is concluded.
+//! There are two signs. First, a response may name the account in a header (`openai-organization`). Second,
+//! responses may report how many requests the account has left. This number decreases with every request of
+//! the account, so each response reports a different number. Keys of one account together report every number
+//! of a range exactly once. Keys of separate accounts report some numbers twice. The order of the responses
+//! does not matter. If other clients use the account too, some numbers are missing, and nothing is concluded.
 //!
-//! The remaining count of a continuously refilling limit grows with time. For such a limit, the count is replaced by the time at which the limit
-//! would be full: each request moves that time by the same amount, and the passing of time does not move it.
+//! If a limit refills continuously, the number of remaining requests also grows with time. For such a limit,
+//! the number is replaced by the time at which the limit would be full: each request moves that time by the
+//! same amount, and the passing of time does not move it.
 
 mod counter_trace;
 mod partition;
@@ -22,9 +24,10 @@ use super::limit_snapshot::LimitSnapshot;
 use super::observed_limits;
 use crate::time::Timestamp;
 
-/// Maximum number of keys whose counters are compared in pairs. With more keys, only account names are used.
+/// Maximum number of keys for which the reported numbers of remaining requests are compared. With more keys,
+/// only account names are used.
 const MAX_COMPARED: usize = 64;
-/// Number of responses of a key from one comparison to the next.
+/// Number of responses to a key's requests between two comparisons of the key with other keys.
 const COMPARE_EVERY: u8 = 4;
 
 /// Detects which keys of one provider belong to the same account.
@@ -37,18 +40,21 @@ pub struct SharedQuotaDetector {
 struct KeyObservations {
     /// Fingerprint of the account's name. `None` if no response has named the account.
     account: Option<u64>,
-    /// Index of the first key that is known to belong to the same account. `None` if there is no such key.
+    /// Index of the first key that is known to belong to the same account, possibly this key itself. `None`
+    /// if no other key is known to belong to the account.
     shared_with: Option<usize>,
     by_remaining: CounterTrace,
     by_refill: CounterTrace,
-    /// Number of responses since the last comparison.
+    /// Number of responses since this key was last compared with other keys.
     responses: u8,
 }
 
 impl SharedQuotaDetector {
-    /// Records a response to a request of `key`: the fingerprint of the account's name, and the remaining requests, if reported.
+    /// Records what a response to a request of `key` reports: `account` is the fingerprint of the account's
+    /// name, and `requests` is the state of the limit on requests.
     ///
-    /// If this reveals new keys of the same account, returns all keys that are known to belong to the account.
+    /// If the response reveals that other keys belong to the same account, returns all keys that are known to
+    /// belong to that account. Returns `None` if the response reveals nothing new.
     pub fn observe(
         &mut self,
         key: KeyId,
@@ -78,14 +84,16 @@ impl SharedQuotaDetector {
         keys.map(|(at, _)| at).collect()
     }
 
-    /// Returns the keys whose counters, together with the counter of the key at index `at`, partition a range.
+    /// Returns the indices of the keys that share a request counter: together with the key at index `at`,
+    /// they reported every value of a range exactly once.
     fn find_shared(&self, at: usize, trace: impl Fn(&KeyObservations) -> &CounterTrace) -> Vec<usize> {
         let own = trace(&self.keys[at]);
         let mut others: Vec<usize> = (0..self.keys.len())
             .filter(|other| *other != at && !self.have_different_accounts(at, *other))
             .filter(|other| Partition::is_long_enough(trace(&self.keys[*other])))
             .collect();
-        // Starts with keys that explain most of the range: the fewer gaps remain, the less likely an unrelated key fits into them.
+        // Starts with keys that explain most of the range: the fewer gaps remain, the less likely an
+        // unrelated key fits into them.
         others.sort_by_key(|other| {
             let in_range = own.count_in_range(trace(&self.keys[*other]));
             Reverse((self.are_joined(at, *other), in_range))
@@ -106,8 +114,8 @@ impl SharedQuotaDetector {
         self.keys[one].shared_with.is_some() && self.keys[one].shared_with == self.keys[other].shared_with
     }
 
-    /// Joins the found keys, the key at index `at`, and all keys already joined with any of them. Returns the joined keys, or `None` if they were
-    /// already joined.
+    /// Records that the keys in `found` and the key at index `at` belong to one account, and with them all
+    /// keys already joined with any of them. Returns all these keys, or `None` if nothing new was joined.
     fn join(&mut self, at: usize, found: &[usize]) -> Option<Vec<KeyId>> {
         let mut new = found.iter().filter(|other| **other != at);
         if new.all(|other| self.are_joined(at, *other)) {
@@ -128,7 +136,8 @@ impl SharedQuotaDetector {
 }
 
 impl KeyObservations {
-    /// Records the remaining requests. Returns whether it is time for a comparison.
+    /// Records the number of remaining requests that a response reports. Returns whether it is time to
+    /// compare the key with other keys.
     fn record(&mut self, requests: &LimitSnapshot, now: Timestamp) -> bool {
         // The provider does not count refused requests, and reports 0 for them.
         let Some(remaining) = requests.remaining.filter(|remaining| *remaining > 0) else {

@@ -1,4 +1,5 @@
-//! A target, usually one model of a provider: the limits, circuit breaker and health that apply to the target regardless of the key.
+//! The limits, circuit breaker and health of a target, which apply regardless of the key. A target is usually
+//! one model of a provider.
 
 use super::demand::Demand;
 use super::denial::{Denial, Unsatisfiable, Wait, WaitReason};
@@ -15,20 +16,21 @@ use crate::time::Timestamp;
 pub struct TargetId(pub(super) u32);
 
 impl TargetId {
-    /// Returns the zero-based index of the target, in the order in which targets were added.
+    /// Returns the zero-based index of the target, in the order in which targets were added to the limiter.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// Limits of a target, which apply regardless of the key.
+/// Limits and circuit breaker of a target, which apply regardless of the key that a request uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TargetLimits {
-    /// Configured limits on rate, tokens and concurrency. Default: none.
+    /// Configured limits on requests, tokens and concurrency. Default: no limits.
     pub limits: Limits,
-    /// Circuit breaker: the number of consecutive failures, blamed on the target, after which the target cools down. After the cooldown,
-    /// the target is probed before it is used in parallel. `None` disables the breaker. Disable the breaker if no other target can serve
-    /// the requests.
+    /// Circuit breaker: the number of consecutive failures, blamed on the target, after which the target
+    /// cools down. After the cooldown, a single attempt tests the target before the target is used in
+    /// parallel again. `None` disables the circuit breaker, which is best if no other target can serve the
+    /// requests.
     pub breaker: Option<u32>,
 }
 
@@ -50,11 +52,11 @@ impl From<Limits> for TargetLimits {
 #[derive(Clone, Debug)]
 pub(super) struct TargetState {
     pub(super) limit_set: LimitSet,
-    /// Index of the target's key set. `None` if the target uses no keys.
+    /// Index of the set of keys that the target may use. `None` if the target uses no keys.
     pub(super) key_set: Option<usize>,
     pub(super) health: Health,
     pub(super) breaker: Option<u32>,
-    /// Number of consecutive failures that were blamed on the target. A success resets the number to 0.
+    /// Number of consecutive failures that were blamed on the target. A success resets this number to 0.
     pub(super) failures: u32,
     pub(super) retry_budget: RetryBudget,
     pub(super) denials: ModelDenials,
@@ -73,7 +75,8 @@ impl TargetState {
         }
     }
 
-    /// Returns why the target denies an attempt, regardless of the target's keys. `None` if the target allows the attempt.
+    /// Returns why the target denies an attempt, regardless of the key. `None` if the target allows the
+    /// attempt.
     pub(super) fn denies(&self, demand: Demand, now: Timestamp) -> Option<Denial> {
         let wait = |until, slot, why| Some(Denial::Wait(Wait { until, slot, why }));
         if self.health.is_probed() {

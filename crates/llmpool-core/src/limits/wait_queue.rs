@@ -1,10 +1,12 @@
 //! The wait queue of one target.
 //!
-//! A call receives its ticket once, on arrival, and keeps it when it is retried. Thus a call never waits behind a younger call of the same caller.
-//! Between callers the order is [fair](super::fairness). Requests constrained to a key or quota group wait in separate queues, so that they do not
-//! hold up requests that any key can serve.
+//! A call receives its ticket once, on arrival, and keeps the ticket when it is retried. Thus a call never
+//! waits behind a younger call of the same caller. Between callers, the order is [fair](super::fairness).
+//! Requests that are constrained to a key or quota group wait in separate queues, so that they do not hold up
+//! requests that any key can serve.
 //!
-//! Invariant: the first request of each caller is the one with the oldest ticket. `requests` equals the sum over the caller's waiting requests.
+//! Invariants: the first request of each caller is the one with the oldest ticket. `CallerQueue::requests`
+//! equals the sum of the requests that the caller's waiting attempts demand.
 
 #[cfg(test)]
 mod tests;
@@ -23,26 +25,28 @@ const MAX_VISITED: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// A request for a grant.
+/// A request for a grant, the permission for one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcquireRequest {
-    /// Place of the call in the order of arrival.
+    /// The call's place in the order of arrival.
     pub ticket: Ticket,
     /// The caller that sends the request.
     pub caller: Caller,
-    /// What the attempt takes from the limits.
+    /// The requests and tokens that the attempt takes from the limits.
     pub demand: Demand,
-    /// Which keys the attempt may use.
+    /// The keys that the attempt may use.
     pub constraint: KeyConstraint,
-    /// When the caller gives up.
+    /// The time at which the caller stops waiting. A request that cannot be granted before this time is
+    /// rejected.
     pub deadline: Timestamp,
 }
 
-/// Position of a caller's first request in a queue: ordered by the caller's fair clock, then by ticket.
+/// Position of a caller's first request in a queue. Positions are ordered by the caller's fair clock, a
+/// virtual time that advances with each grant, and then by ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueuePosition {
     clock: u64,
-    /// The ticket of that request.
+    /// The ticket of the caller's first request in the queue.
     pub ticket: Ticket,
     caller: Caller,
 }
@@ -54,7 +58,7 @@ pub struct QueueHead<'a, S> {
     pub position: QueuePosition,
     /// The waiting request.
     pub request: &'a AcquireRequest,
-    /// The data stored with the request.
+    /// The data that was stored with the request when it was inserted.
     pub waiter: &'a S,
 }
 
@@ -69,14 +73,14 @@ pub struct WaitQueue<S> {
 #[derive(Debug)]
 struct ConstraintQueue<S> {
     callers: BTreeMap<Caller, CallerQueue<S>>,
-    /// The position of each caller's first request.
+    /// The position of each caller's first request. The queue serves the lowest position next.
     firsts: BTreeSet<QueuePosition>,
 }
 
 #[derive(Debug)]
 struct CallerQueue<S> {
     waiters: BTreeMap<Ticket, (AcquireRequest, S)>,
-    /// Sum of the requests that the caller's waiting attempts demand.
+    /// Total number of requests that the caller's waiting attempts demand.
     requests: u64,
     first: QueuePosition,
 }
@@ -96,15 +100,16 @@ impl<S> WaitQueue<S> {
         self.len
     }
 
-    /// Returns whether a request with this constraint is waiting.
+    /// Returns whether any request with this constraint is waiting.
     pub fn has_waiters(&self, constraint: KeyConstraint) -> bool {
         self.queues.contains_key(&constraint)
     }
 
-    /// Returns how many requests are certain to be served before this one: the older requests of the same caller, and the fair share of every other
-    /// caller.
+    /// Returns a lower bound on the number of requests that are served before a request with this `ticket`:
+    /// the older requests of the same caller, and the fair share of every other caller.
     ///
-    /// The result is a lower bound: with many callers, or in the middle of a long queue, some requests are not counted.
+    /// Some of these requests are not counted if there are many callers, or if the request is in the middle
+    /// of a long queue.
     pub fn ahead(&self, constraint: KeyConstraint, caller: Caller, ticket: Ticket) -> u64 {
         let Some(queue) = self.queues.get(&constraint) else {
             return 0;
@@ -114,7 +119,8 @@ impl<S> WaitQueue<S> {
         let others = queue.callers.iter();
         let others = others.filter(|(other, _)| **other != caller);
         let others = others.take(MAX_VISITED).map(|(of, other)| {
-            // For each own request, the other caller may be granted `weight / own weight` requests. Its first request may still come after this one.
+            // For each own request, the other caller may be granted `weight / own weight` requests, except
+            // that its first request may still come after this one.
             let share = u64::from(of.weight.max(1)) * before / u64::from(caller.weight.max(1));
             share.saturating_sub(1).min(other.waiters.len() as u64)
         });
@@ -154,8 +160,10 @@ impl<S> WaitQueue<S> {
         }
     }
 
-    /// Removes a request and returns the data stored with it. `None` if the request is not in the queue. If the request was granted, call
-    /// [`FairClocks::record_grant`] first.
+    /// Removes a request and returns the data stored with it, or `None` if the request is not in the queue.
+    ///
+    /// If the request was granted, call [`FairClocks::record_grant`] first, because the caller's fair clock
+    /// determines the position of the caller's next request.
     pub fn remove(&mut self, request: &AcquireRequest, fair: &mut FairClocks) -> Option<S> {
         let queue = self.queues.get_mut(&request.constraint)?;
         let own = queue.callers.get_mut(&request.caller)?;
@@ -185,19 +193,21 @@ impl<S> WaitQueue<S> {
         Some(waiter)
     }
 
-    /// Returns the data stored with a request. `None` if the request is not in the queue.
+    /// Returns the data stored with a request, or `None` if the request is not in the queue.
     pub fn waiter_mut(&mut self, request: &AcquireRequest) -> Option<&mut S> {
         let queue = self.queues.get_mut(&request.constraint)?;
         let own = queue.callers.get_mut(&request.caller)?;
         own.waiters.get_mut(&request.ticket).map(|(_, waiter)| waiter)
     }
 
-    /// The position of the head of a queue.
+    /// Returns the position of the request to serve next among those with this constraint, or `None` if no
+    /// such request is waiting.
     pub fn head_position(&self, constraint: KeyConstraint) -> Option<QueuePosition> {
         self.queues.get(&constraint)?.firsts.first().copied()
     }
 
-    /// Returns the request to serve next among those with this constraint. `None` if no such request is waiting.
+    /// Returns the request to serve next among those with this constraint, or `None` if no such request is
+    /// waiting.
     pub fn head(&self, constraint: KeyConstraint) -> Option<QueueHead<'_, S>> {
         let position = self.head_position(constraint)?;
         let queue = self.queues.get(&constraint)?;
@@ -213,7 +223,8 @@ impl<S> WaitQueue<S> {
         })
     }
 
-    /// Updates the positions of callers that were granted requests from other queues, as far as needed to find the correct head.
+    /// Updates outdated positions of callers until the first position is correct. The position of a caller is
+    /// outdated if another queue has granted a request of the same caller.
     pub fn refresh(&mut self, constraint: KeyConstraint, fair: &FairClocks) {
         let Some(queue) = self.queues.get_mut(&constraint) else {
             return;
@@ -230,7 +241,8 @@ impl<S> WaitQueue<S> {
         }
     }
 
-    /// Returns the constraints of all waiting requests, ordered by the positions of their heads.
+    /// Returns the constraints of all waiting requests, each once, in the order in which their first requests
+    /// are to be served.
     pub fn constraints(&self) -> Vec<KeyConstraint> {
         let queues = self.queues.iter();
         let heads = queues.filter_map(|(constraint, queue)| Some((*queue.firsts.first()?, *constraint)));
@@ -241,7 +253,8 @@ impl<S> WaitQueue<S> {
 }
 
 impl<S> CallerQueue<S> {
-    /// Returns the sum of the requests demanded with older tickets, and the number of these tickets.
+    /// Returns the sum of the requests that attempts with older tickets than `ticket` demand, and the number
+    /// of these attempts.
     fn before(&self, ticket: Ticket) -> (u64, u64) {
         match self.waiters.last_key_value() {
             Some((youngest, _)) if *youngest < ticket => (self.requests, self.waiters.len() as u64),

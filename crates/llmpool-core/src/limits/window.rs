@@ -1,11 +1,12 @@
-//! Sliding-window counter: a maximum of charges in any span of 60 s or 24 h, in bounded memory.
+//! Sliding-window counter: limits the charges in any span of 60 s or 24 h, in bounded memory.
 //!
-//! Charges are counted in *segments* of the span. A segment counts as long as any part of it lies within the last span. Therefore the window may
-//! admit a charge up to a segment later than necessary (two with the guard of a minute window), never too early. A charge can be corrected as long as
-//! its segment counts.
+//! Time is divided into *segments*, and the charges of each segment are added up. A segment counts while any
+//! part of it lies within the last 60 s or 24 h. Therefore the window never admits a charge too early, but
+//! may admit the charge up to one segment later than necessary (up to two in a minute window, which has a
+//! guard of one segment). A charge can be corrected while its segment counts.
 //!
-//! Invariant: the charges in any span are at most `limit`, except after upward corrections and charges beyond the limit. The excess is debt: nothing
-//! is available until enough charges have left the span.
+//! Invariant: the charges in any span are at most `limit`, apart from upward corrections and charges beyond
+//! the limit. Such an excess is debt: nothing is available until enough charges have left the span.
 
 #[cfg(test)]
 mod tests;
@@ -22,11 +23,12 @@ const SECOND: u64 = 1_000_000_000;
 struct WindowShape {
     /// Length of a segment in nanoseconds.
     segment: u64,
-    /// Number of segments, starting with a segment itself, after which that segment no longer counts.
+    /// Number of segments during which a charge counts, starting with the segment of the charge.
     count: u64,
 }
 
-/// 60 s, plus a guard of one segment because requests may arrive less evenly than they were sent.
+/// 60 s, plus a guard of one segment because requests may arrive at the provider less evenly than they were
+/// sent.
 const MINUTE: WindowShape = WindowShape {
     segment: SECOND / 4,
     count: 240 + 1 + 1,
@@ -38,7 +40,8 @@ const DAY: WindowShape = WindowShape {
 
 /// A sliding-window counter over 60 s or 24 h.
 ///
-/// The window reads no clock: the caller passes `now`. If `now` is earlier than in a previous call, the window admits less, never more.
+/// The window reads no clock: the caller passes `now`. If the clock steps back, the window may admit less,
+/// but never more.
 #[derive(Clone, Debug)]
 pub struct SlidingWindow {
     pub(super) limit: u32,
@@ -46,7 +49,8 @@ pub struct SlidingWindow {
     charged: u64,
     /// Segments with charges that still count, oldest first.
     segments: VecDeque<WindowSegment>,
-    /// Number of the first segment that may be charged. It ensures that a correction of a charge made before a reset does not affect later charges.
+    /// Lowest number of a segment that may be charged. A reset raises this number above all segments charged
+    /// before, so that a late correction of an earlier charge does not affect later charges.
     first: u64,
 }
 
@@ -56,20 +60,20 @@ struct WindowSegment {
     charged: u64,
 }
 
-/// Identifies the segment of a charge, for later corrections.
+/// Identifies the segment to which a charge was added, so that the charge can be corrected later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowCharge {
-    /// Number of the segment plus 1.
+    /// Number of the segment plus 1, so that the value is never 0.
     segment: NonZeroU64,
 }
 
 impl SlidingWindow {
-    /// Returns an empty window of 60 s that admits `limit`.
+    /// Returns an empty window that admits charges of at most `limit` in any 60 s.
     pub fn minute(limit: u32) -> Self {
         Self::new(limit, MINUTE)
     }
 
-    /// Returns an empty window of 24 h that admits `limit`.
+    /// Returns an empty window that admits charges of at most `limit` in any 24 h.
     pub fn day(limit: u32) -> Self {
         Self::new(limit, DAY)
     }
@@ -84,9 +88,9 @@ impl SlidingWindow {
         }
     }
 
-    /// Returns the earliest time at which `total` can have been charged, if it is charged in portions as early as possible.
+    /// Returns the earliest time by which `total` can have been charged, if necessary in several charges.
     ///
-    /// Returns `now` if `total` is already available, and [`Timestamp::MAX`] if the limit is 0.
+    /// Returns `now` if `total` can be charged at once, and [`Timestamp::MAX`] if the limit is 0.
     pub fn ready_at(&self, total: u64, now: Timestamp) -> Timestamp {
         if self.limit == 0 || total == 0 {
             return if total == 0 { now } else { Timestamp::MAX };
@@ -98,7 +102,8 @@ impl SlidingWindow {
         ready.saturating_add_nanos(spans.saturating_mul(span))
     }
 
-    /// Returns the earliest time at which `amount` can be charged, assuming that `unsettled` of the charges turn out to be unused.
+    /// Returns the earliest time at which `amount` can be charged, assuming that `unsettled` of the amount
+    /// charged so far turns out to be unused. [`Timestamp::MAX`] if `amount` exceeds the limit.
     pub fn ready_at_without(&self, unsettled: u64, amount: u64, now: Timestamp) -> Timestamp {
         if amount > u64::from(self.limit) {
             return Timestamp::MAX;
@@ -106,7 +111,7 @@ impl SlidingWindow {
         self.reduced_to((u64::from(self.limit) - amount).saturating_add(unsettled), now)
     }
 
-    /// Returns the earliest time at which at most `rest` of the charges still counts.
+    /// Returns the earliest time at which the charges that still count add up to at most `rest`.
     fn reduced_to(&self, rest: u64, now: Timestamp) -> Timestamp {
         if self.charged <= rest {
             return now;
@@ -121,10 +126,11 @@ impl SlidingWindow {
         now
     }
 
-    /// Charges `amount`, even beyond the limit.
+    /// Charges `amount`, even beyond the limit. The result identifies the charge for a later correction.
     pub fn charge(&mut self, amount: u32, now: Timestamp) -> WindowCharge {
         self.remove_expired(now);
-        // If the clock has stepped back, charges the latest segment. That keeps the order of segments and admits less.
+        // If the clock has stepped back, charges the latest segment. This keeps the segments in order and
+        // admits less, not more.
         let latest = self.segments.back().map_or(self.first, |last| last.number);
         let number = (now.as_nanos() / self.shape.segment).max(latest);
         self.charged += u64::from(amount);
@@ -140,7 +146,8 @@ impl SlidingWindow {
         }
     }
 
-    /// Corrects a charge from `before` to `amount`, unless its segment no longer counts. Returns whether that makes room.
+    /// Corrects the amount of a charge from `before` to `amount`. Has no effect if the segment of the charge
+    /// no longer counts. Returns whether the correction makes room for other charges.
     pub fn correct(&mut self, charge: WindowCharge, before: u32, amount: u32) -> bool {
         let number = charge.segment.get() - 1;
         let found = self
@@ -149,14 +156,15 @@ impl SlidingWindow {
         let Some(segment) = found.ok().and_then(|at| self.segments.get_mut(at)) else {
             return false;
         };
-        // Saturates, because the limit may have been removed and set again, and the charge may stem from the earlier window.
+        // Saturates, because the limit may have been removed and set again, so that the charge may stem from
+        // the earlier window.
         let corrected = (segment.charged + u64::from(amount)).saturating_sub(u64::from(before));
         self.charged = self.charged + corrected - segment.charged;
         segment.charged = corrected;
         amount < before
     }
 
-    /// Adds the charges of another window of the same span.
+    /// Adds the charges of another window, which must have the same length of 60 s or 24 h.
     pub fn merge(&mut self, other: &Self) {
         for segment in &other.segments {
             self.charged += segment.charged;

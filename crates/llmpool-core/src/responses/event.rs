@@ -14,127 +14,128 @@ use crate::chat::valid_fields::decode_valid_fields;
 use crate::chat::wire_object::wire_object;
 use crate::chat::{Json, LenientU64, UnknownFields};
 
-/// Type of an event.
+/// Type of a streamed event.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// `response.queued`.
+    /// `response.queued`: the response waits to be processed.
     Queued,
-    /// `response.created`.
+    /// `response.created`: the provider created the response. First event of every stream.
     Created,
-    /// `response.in_progress`.
+    /// `response.in_progress`: the provider started to process the response.
     InProgress,
-    /// `response.completed`.
+    /// `response.completed`: the response is complete. Ends the stream.
     Completed,
-    /// `response.incomplete`.
+    /// `response.incomplete`: the response ended early, for example at the token limit. Ends the stream.
     Incomplete,
-    /// `response.failed`.
+    /// `response.failed`: the response failed. Ends the stream.
     Failed,
-    /// `error`.
+    /// `error`: the provider reports an error.
     Error,
-    /// `response.audio.delta`.
+    /// `response.audio.delta`: a piece of generated audio.
     AudioDelta,
-    /// `response.audio.done`.
+    /// `response.audio.done`: the generated audio is complete.
     AudioDone,
-    /// `response.audio.transcript.delta`.
+    /// `response.audio.transcript.delta`: a piece of the transcript of generated audio.
     AudioTranscriptDelta,
-    /// `response.audio.transcript.done`.
+    /// `response.audio.transcript.done`: the transcript of generated audio is complete.
     AudioTranscriptDone,
-    /// `response.code_interpreter_call.completed`.
+    /// `response.code_interpreter_call.completed`: the code interpreter has finished.
     CodeInterpreterCompleted,
-    /// `response.code_interpreter_call.in_progress`.
+    /// `response.code_interpreter_call.in_progress`: a call of the code interpreter has started.
     CodeInterpreterInProgress,
-    /// `response.code_interpreter_call.interpreting`.
+    /// `response.code_interpreter_call.interpreting`: the code interpreter is running the code.
     CodeInterpreterInterpreting,
-    /// `response.code_interpreter_call_code.delta`.
+    /// `response.code_interpreter_call_code.delta`: a piece of the code for the code interpreter.
     CodeDelta,
-    /// `response.code_interpreter_call_code.done`.
+    /// `response.code_interpreter_call_code.done`: the code for the code interpreter is complete.
     CodeDone,
-    /// `response.content_part.added`.
+    /// `response.content_part.added`: a content part of an item has started.
     ContentPartAdded,
-    /// `response.content_part.done`.
+    /// `response.content_part.done`: a content part of an item is complete.
     ContentPartDone,
-    /// `response.custom_tool_call_input.delta`.
+    /// `response.custom_tool_call_input.delta`: a piece of the input of a custom tool call.
     CustomInputDelta,
-    /// `response.custom_tool_call_input.done`.
+    /// `response.custom_tool_call_input.done`: the input of a custom tool call is complete.
     CustomInputDone,
-    /// `response.file_search_call.completed`.
+    /// `response.file_search_call.completed`: a file search has finished.
     FileSearchCompleted,
-    /// `response.file_search_call.in_progress`.
+    /// `response.file_search_call.in_progress`: a file search has started.
     FileSearchInProgress,
-    /// `response.file_search_call.searching`.
+    /// `response.file_search_call.searching`: the provider is searching files.
     FileSearchSearching,
-    /// `response.function_call_arguments.delta`.
+    /// `response.function_call_arguments.delta`: a piece of the arguments of a function call.
     ArgumentsDelta,
-    /// `response.function_call_arguments.done`.
+    /// `response.function_call_arguments.done`: the arguments of a function call are complete.
     ArgumentsDone,
-    /// `response.image_generation_call.completed`.
+    /// `response.image_generation_call.completed`: an image is complete.
     ImageCompleted,
-    /// `response.image_generation_call.generating`.
+    /// `response.image_generation_call.generating`: the provider is generating an image.
     ImageGenerating,
-    /// `response.image_generation_call.in_progress`.
+    /// `response.image_generation_call.in_progress`: an image generation has started.
     ImageInProgress,
-    /// `response.image_generation_call.partial_image`.
+    /// `response.image_generation_call.partial_image`: a preview of an unfinished image.
     ImagePartial,
-    /// `response.mcp_call.completed`.
+    /// `response.mcp_call.completed`: a call of an MCP server's tool has succeeded.
     McpCompleted,
-    /// `response.mcp_call.failed`.
+    /// `response.mcp_call.failed`: a call of an MCP server's tool has failed.
     McpFailed,
-    /// `response.mcp_call.in_progress`.
+    /// `response.mcp_call.in_progress`: a call of an MCP server's tool has started.
     McpInProgress,
-    /// `response.mcp_call_arguments.delta`.
+    /// `response.mcp_call_arguments.delta`: a piece of the arguments of an MCP tool call.
     McpArgumentsDelta,
-    /// `response.mcp_call_arguments.done`.
+    /// `response.mcp_call_arguments.done`: the arguments of an MCP tool call are complete.
     McpArgumentsDone,
-    /// `response.mcp_list_tools.completed`.
+    /// `response.mcp_list_tools.completed`: the provider has listed the tools of an MCP server.
     McpToolsCompleted,
-    /// `response.mcp_list_tools.failed`.
+    /// `response.mcp_list_tools.failed`: the provider could not list the tools of an MCP server.
     McpToolsFailed,
-    /// `response.mcp_list_tools.in_progress`.
+    /// `response.mcp_list_tools.in_progress`: the provider is listing the tools of an MCP server.
     McpToolsInProgress,
-    /// `response.output_item.added`.
+    /// `response.output_item.added`: an output item has started.
     ItemAdded,
-    /// `response.output_item.done`.
+    /// `response.output_item.done`: an output item is complete.
     ItemDone,
-    /// `response.output_text.annotation.added`.
+    /// `response.output_text.annotation.added`: an annotation, such as a citation, was added to output text.
     AnnotationAdded,
-    /// `response.output_text.delta`.
+    /// `response.output_text.delta`: a piece of output text.
     TextDelta,
-    /// `response.output_text.done`.
+    /// `response.output_text.done`: the output text of a content part is complete.
     TextDone,
-    /// `response.reasoning_summary_part.added`.
+    /// `response.reasoning_summary_part.added`: a part of the reasoning summary has started.
     SummaryPartAdded,
-    /// `response.reasoning_summary_part.done`.
+    /// `response.reasoning_summary_part.done`: a part of the reasoning summary is complete.
     SummaryPartDone,
-    /// `response.reasoning_summary_text.delta`.
+    /// `response.reasoning_summary_text.delta`: a piece of the text of a reasoning summary.
     SummaryTextDelta,
-    /// `response.reasoning_summary_text.done`.
+    /// `response.reasoning_summary_text.done`: the text of a part of the reasoning summary is complete.
     SummaryTextDone,
-    /// `response.reasoning_text.delta`.
+    /// `response.reasoning_text.delta`: a piece of the full reasoning.
     ReasoningDelta,
-    /// `response.reasoning_text.done`.
+    /// `response.reasoning_text.done`: the text of a part of the full reasoning is complete.
     ReasoningDone,
-    /// `response.refusal.delta`.
+    /// `response.refusal.delta`: a piece of a refusal.
     RefusalDelta,
-    /// `response.refusal.done`.
+    /// `response.refusal.done`: a refusal is complete.
     RefusalDone,
-    /// `response.shell_call_command.added`.
+    /// `response.shell_call_command.added`: a shell command has started to arrive.
     ShellCommandAdded,
-    /// `response.shell_call_command.delta`.
+    /// `response.shell_call_command.delta`: a piece of a shell command.
     ShellCommandDelta,
-    /// `response.shell_call_command.done`.
+    /// `response.shell_call_command.done`: a shell command is complete.
     ShellCommandDone,
-    /// `response.shell_call_output_content.delta`.
+    /// `response.shell_call_output_content.delta`: a piece of the output of a shell command.
     ShellOutputDelta,
-    /// `response.shell_call_output_content.done`.
+    /// `response.shell_call_output_content.done`: the output of a shell command is complete.
     ShellOutputDone,
-    /// `response.web_search_call.completed`.
+    /// `response.web_search_call.completed`: a web search has finished.
     WebSearchCompleted,
-    /// `response.web_search_call.in_progress`.
+    /// `response.web_search_call.in_progress`: a web search has started.
     WebSearchInProgress,
-    /// `response.web_search_call.searching`.
+    /// `response.web_search_call.searching`: the provider is searching the web.
     WebSearchSearching,
-    /// A type that this enum does not define. Providers often add event types; ignore those that you do not know.
+    /// An event type that this enum does not define. Ignore events of such types, because providers often add
+    /// new ones.
     Other(Box<str>),
 }
 
@@ -205,44 +206,46 @@ impl Default for EventKind {
     }
 }
 
-/// One event of a streamed response. This struct serves all types of events; the type decides which fields are set.
+/// One event of a streamed response. Its `kind` decides which of the other fields are set.
 #[derive(Clone, Default, PartialEq)]
 pub struct ResponseEvent {
-    /// Type of the event (`type` in JSON).
+    /// Type of the event, the field `type` in JSON.
     pub kind: EventKind,
     pub(crate) sequence_number: Option<LenientU64>,
-    /// The response in its current state.
+    /// Current state of the response, in events about the whole response such as `response.completed`.
     pub response: Option<Box<Response>>,
-    /// The item that was added or is done.
+    /// The output item that was added or completed, in `response.output_item.*` events.
     pub item: Option<Item>,
-    /// The content part that was added or is done.
+    /// The content or summary part that was added or completed, in events such as
+    /// `response.content_part.done`.
     pub part: Option<ItemPart>,
-    /// ID of the item to which the event belongs.
+    /// ID of the output item to which the event belongs.
     pub item_id: Option<String>,
     pub(crate) output_index: Option<LenientU64>,
     pub(crate) content_index: Option<LenientU64>,
     pub(crate) summary_index: Option<LenientU64>,
-    /// Text or data that the event adds.
+    /// The piece of text or data that a `*.delta` event adds.
     pub delta: Option<EventDelta>,
-    /// The complete text, after its last delta.
+    /// The complete text, in an event that ends a text, such as `response.output_text.done`.
     pub text: Option<String>,
-    /// The complete refusal, after its last delta.
+    /// The complete refusal, in a `response.refusal.done` event.
     pub refusal: Option<String>,
-    /// The complete arguments of a call, after their last delta.
+    /// The complete arguments of a function call or MCP tool call, in an `*_arguments.done` event.
     pub arguments: Option<String>,
-    /// The complete input of a custom tool, after its last delta.
+    /// The complete input of a custom tool call, in a `response.custom_tool_call_input.done` event.
     pub input: Option<String>,
-    /// Name of the called function.
+    /// Name of the called function, in a `response.function_call_arguments.done` event.
     pub name: Option<String>,
-    /// The complete code for the code interpreter, or the code of an error.
+    /// Error code of an `error` event, or the complete code for the code interpreter in a
+    /// `response.code_interpreter_call_code.done` event.
     pub code: Option<String>,
-    /// Message of an error event.
+    /// Error message of an `error` event.
     pub message: Option<String>,
-    /// Parameter of the request to which an error refers.
+    /// Name of the request parameter that caused the error, in an `error` event.
     pub param: Option<String>,
-    /// Log probabilities of the tokens in the text or delta.
+    /// Log probabilities of the tokens in `delta` or `text`.
     pub logprobs: Option<Vec<Json>>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -268,26 +271,31 @@ wire_object!(ResponseEvent {
 } always { kind => "type" });
 
 lenient_getters!(ResponseEvent {
-    /// Returns the zero-based position of the event in the stream.
+    /// Returns the zero-based position of the event in the stream. `None` if the event has no sequence
+    /// number.
     sequence_number,
-    /// Returns the zero-based position of the item in the output of the response.
+    /// Returns the zero-based index of the event's item in the output of the response. `None` if the event
+    /// has no index.
     output_index,
-    /// Returns the zero-based position of the part in the content of the item.
+    /// Returns the zero-based index of the event's part in the content of the item. `None` if the event has
+    /// no index.
     content_index,
-    /// Returns the zero-based position of the part in the summary of the reasoning item.
+    /// Returns the zero-based index of the event's part in the summary of the reasoning item. `None` if the
+    /// event has no index.
     summary_index,
 });
 
 impl ResponseEvent {
-    /// Decodes the data of an event. A field with a value of an unexpected type is kept in `extra`, so that it does not end the stream.
+    /// Decodes the JSON data of an event. A field whose value has an unexpected type is kept in `extra` and
+    /// causes no error.
     ///
     /// # Errors
-    /// If the data is not a JSON object. The error may quote the data.
+    /// Returns an error if `json` is not a JSON object. The error message may quote the data.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
         crate::chat::from_json(json).or_else(|error| decode_valid_fields(json).ok_or(error))
     }
 
-    /// Creates an event that has a type and no other fields.
+    /// Creates an event of the given type with no other fields.
     pub fn new(kind: EventKind) -> Self {
         Self {
             kind,
@@ -302,7 +310,7 @@ impl ResponseEvent {
         self
     }
 
-    /// Returns the delta of the event if it is a string.
+    /// Returns the `delta` of the event if that delta is a string, otherwise `None`.
     pub fn delta_text(&self) -> Option<&str> {
         match self.delta.as_ref()? {
             EventDelta::Text(text) => Some(text),
@@ -311,14 +319,14 @@ impl ResponseEvent {
     }
 }
 
-/// Text or data that an event adds, nearly always a string.
+/// The piece of text or data that a `*.delta` event adds. Nearly always a string.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum EventDelta {
-    /// A string.
+    /// A delta that is a JSON string.
     Text(String),
-    /// Data that is not a string, as raw JSON.
+    /// A delta that is not a JSON string, as raw JSON.
     Other(Json),
 }
 

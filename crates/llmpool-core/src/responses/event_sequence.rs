@@ -1,9 +1,14 @@
 //! Validation of the order of events in a streamed response.
 //!
-//! `response.created` and `response.in_progress` come first, followed by events of items. For each item: the item
-//! is added; each of its parts is added, receives deltas and is marked done; then the item is marked done. Several items may be open at once. One
-//! terminal event ends the stream. The event that ends a part, an item or the response contains the full text, which must equal the
-//! concatenated deltas.
+//! `response.created` and `response.in_progress` come first, followed by the events of output items. Several
+//! items may be in progress at once. For each item, the events have this order:
+//!
+//! 1. The item is added.
+//! 2. Each part of the item is added, receives deltas, and is marked done.
+//! 3. The item is marked done.
+//!
+//! One terminal event ends the stream. The event that ends a part, an item or the response contains the
+//! complete text, which must equal the concatenated deltas.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,14 +18,16 @@ use super::item::Item;
 use super::part::ItemPart;
 use super::response::ResponseStatus;
 
-/// A validator for the events of one stream. Used in tests, and to check the events of a provider.
+/// A validator for the order of the events in one stream, for use in tests and to check what a provider
+/// sends.
 #[derive(Clone, Debug, Default)]
 pub struct EventSequence {
     events: u64,
     phase: StreamPhase,
     response_id: Option<String>,
     items: Vec<ItemState>,
-    /// Whether an item has ended with the status `incomplete`. No other item may follow it.
+    /// Whether an item has ended with the status `incomplete`. No new item may start after an incomplete
+    /// item.
     has_incomplete_item: bool,
 }
 
@@ -30,24 +37,23 @@ enum StreamPhase {
     Empty,
     Created,
     InProgress,
-    /// An error event has arrived. Only `response.failed` may follow.
+    /// An `error` event has arrived. After an `error` event, only `response.failed` may follow.
     Error,
     Ended,
 }
 
-/// State of one output item.
 #[derive(Clone, Debug)]
 struct ItemState {
     id: Option<String>,
     kind: String,
     parts: Vec<TextState>,
     summary: Vec<TextState>,
-    /// Arguments, input or code of the item, if it is a call.
+    /// Arguments, input or code of a tool call. Stays empty if the item is not a tool call.
     input: TextState,
     done: bool,
 }
 
-/// State of one text that is streamed as deltas.
+/// A text that arrives in deltas: a content part, a summary part, or the input of a tool call.
 #[derive(Clone, Default)]
 struct TextState {
     kind: String,
@@ -58,29 +64,30 @@ struct TextState {
     done: bool,
 }
 
-/// An event that violates the order of events, or a stream that ended too early.
+/// A violation of the order of events, or the early end of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SequenceError {
-    /// Zero-based index of the offending event. If the stream ended too early, this is the number of events received.
+    /// Zero-based index of the event that violates the order. If the stream ended too early, the number of
+    /// events received.
     pub event: u64,
-    /// Type of the offending event. Empty if the stream ended too early.
+    /// Type of the event that violates the order. Empty if the stream ended too early.
     pub kind: String,
-    /// The rule that was violated, as text.
+    /// Description of the violation, for example `the first event is not response.created`.
     pub reason: Cow<'static, str>,
 }
 
 type RuleCheck<T = ()> = Result<T, &'static str>;
 
 impl EventSequence {
-    /// Creates a validator for a stream of which no event has arrived.
+    /// Creates a validator for a new stream.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Checks the next event of the stream.
     ///
-    /// Fails if the event violates the order of events. The validator cannot be used after an error.
+    /// Returns an error if the event violates the order of events. Do not use the validator after an error.
     pub fn push(&mut self, event: &ResponseEvent) -> Result<(), SequenceError> {
         let number = self.events;
         self.events += 1;
@@ -91,9 +98,9 @@ impl EventSequence {
         })
     }
 
-    /// Checks that the stream may end after the events so far.
+    /// Checks that the stream may end after the last event that was pushed.
     ///
-    /// Fails if no terminal event has arrived.
+    /// Returns an error if neither a terminal event nor an `error` event has arrived.
     pub fn end(&self) -> Result<(), SequenceError> {
         match self.phase {
             StreamPhase::Ended | StreamPhase::Error => Ok(()),
@@ -351,7 +358,7 @@ impl ItemState {
         Ok(&mut self.input)
     }
 
-    /// Returns whether the finished item contains the complete text of its deltas.
+    /// Returns whether the texts in the finished item equal the texts that the stream sent for this item.
     fn matches(&self, item: &Item) -> bool {
         let texts_match = |parts: &[ItemPart], texts: &[TextState]| {
             parts.len() == texts.len()
@@ -417,7 +424,7 @@ impl TextState {
         Ok(())
     }
 
-    /// Returns whether the text needs no further event: either there were no deltas, or the complete text has arrived.
+    /// Returns whether the text needs no further event: no delta has arrived, or the complete text has.
     fn is_settled(&self) -> bool {
         self.is_complete || !self.has_deltas
     }
@@ -451,7 +458,9 @@ fn text_of(part: &ItemPart) -> Option<&str> {
     }
 }
 
-/// Returns the type of the item that an event of a hosted tool belongs to: the part between the dots of the event's type.
+/// Returns the item type that the name of an event contains, for example `web_search_call` for
+/// `response.web_search_call.searching`. Returns `None` if the event does not belong to a tool that the
+/// provider runs.
 fn hosted_item_type(event: &str) -> Option<&str> {
     const HOSTED: [&str; 6] = [
         "code_interpreter_call",

@@ -1,16 +1,16 @@
-//! Items, of which the inputs and outputs of responses consist.
+//! Items, the elements of the input of a request and of the output of a response.
 
 use super::part::ItemPart;
 use crate::chat::wire_object::{opaque_debug, tagged_enum, wire_object};
 use crate::chat::{Content, Json, Role, UnknownFields};
 
-/// One item of an input or output.
+/// One element of the input of a request or of the output of a response.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Item {
-    /// A message.
+    /// A message with the `type` field `message`.
     Message(MessageItem),
-    /// A message without a `type` field.
+    /// A message without a `type` field, a short form that requests may use.
     EasyMessage(MessageItem),
     /// A function call that the model makes.
     FunctionCall(FunctionCallItem),
@@ -20,43 +20,43 @@ pub enum Item {
     CustomToolCall(CustomToolCallItem),
     /// The result of a custom tool call.
     CustomToolCallOutput(ToolOutputItem),
-    /// Reasoning of the model.
+    /// Reasoning of the model: its summary, its full text, or its encrypted form.
     Reasoning(ReasoningItem),
-    /// A reference to an item that the provider stores.
+    /// A reference, by ID, to an item that the provider stores.
     Reference(ItemReference),
-    /// Earlier context in compacted form.
+    /// A compacted (shortened) form of earlier parts of the conversation.
     Compaction(HostedItem),
     /// A web search that the provider runs.
     WebSearchCall(HostedItem),
     /// A file search that the provider runs.
     FileSearchCall(HostedItem),
-    /// Code that the provider runs.
+    /// A call of the code interpreter that the provider runs.
     CodeInterpreterCall(HostedItem),
     /// An image that the provider generates.
     ImageGenerationCall(HostedItem),
-    /// An action on a computer that the model requests.
+    /// An action on a computer, such as a click, that the model requests.
     ComputerCall(HostedItem),
-    /// The result of an action on a computer.
+    /// The result of a computer action that the model requested.
     ComputerCallOutput(HostedItem),
-    /// A shell command for the client's machine (`local_shell_call`).
+    /// A command that the model wants to run in a shell on the client's machine (`local_shell_call`).
     LocalShellCall(HostedItem),
-    /// The result of a shell command on the client's machine (`local_shell_call_output`).
+    /// The result of a command in a shell on the client's machine (`local_shell_call_output`).
     LocalShellCallOutput(HostedItem),
-    /// A shell command (`shell_call`).
+    /// Commands that the model wants to run in a shell (`shell_call`).
     ShellCall(HostedItem),
-    /// The result of a shell command (`shell_call_output`).
+    /// The result of commands in a shell (`shell_call_output`).
     ShellCallOutput(HostedItem),
-    /// A patch of files that the model requests.
+    /// A change to a file that the model requests as a patch (`apply_patch_call`).
     ApplyPatchCall(HostedItem),
-    /// The result of applying a patch of files.
+    /// The result of applying a patch that the model requested (`apply_patch_call_output`).
     ApplyPatchCallOutput(HostedItem),
     /// A call of an MCP server's tool, made by the provider.
     McpCall(HostedItem),
-    /// The list of an MCP server's tools.
+    /// The tools that an MCP server offers, as listed by the provider.
     McpListTools(HostedItem),
-    /// A request to approve the call of an MCP server's tool.
+    /// The provider's request to the client to approve a call of an MCP server's tool.
     McpApprovalRequest(HostedItem),
-    /// The answer to a request for approval.
+    /// The client's decision whether the provider may call an MCP server's tool.
     McpApprovalResponse(HostedItem),
     /// An item of another type, as raw JSON.
     Other(Json),
@@ -90,17 +90,19 @@ tagged_enum!(Item {
 } untagged EasyMessage(MessageItem) => "role");
 
 impl Item {
-    /// Returns the ID of the item. `None` if the item has none.
+    /// Returns the ID of the item, or `None` if the item has no ID.
     pub fn id(&self) -> Option<&str> {
         self.id_and_status().0
     }
 
-    /// Returns the status of the item: `in_progress`, `completed` or `incomplete`. `None` if the item has none.
+    /// Returns the status of the item, usually `in_progress`, `completed` or `incomplete`. Returns `None` if
+    /// the item has no status.
     pub fn status(&self) -> Option<&str> {
         self.id_and_status().1
     }
 
-    /// Sets the status of a message, call or reasoning item. Leaves other items unchanged.
+    /// Sets the status of a typed message, function call, custom tool call or reasoning item. Leaves all
+    /// other items unchanged.
     pub(crate) fn set_status(&mut self, status: String) {
         match self {
             Self::Message(item) => item.status = Some(status),
@@ -142,20 +144,20 @@ impl Item {
     }
 }
 
-/// A message.
+/// A message of the system, the developer, the user or the model.
 #[derive(Clone, Default, PartialEq)]
 pub struct MessageItem {
     /// ID of the item, assigned by the provider.
     pub id: Option<String>,
-    /// Role of the author of the message.
+    /// Role of the message's author.
     pub role: Option<Role>,
     /// Status of the item: `in_progress`, `completed` or `incomplete`.
     pub status: Option<String>,
-    /// Content of the message.
+    /// Content of the message: a string, or a list of content parts.
     pub content: Option<Content<ItemPart>>,
-    /// Whether the message comments on the work (`commentary`) or answers the request (`final_answer`).
+    /// Purpose of an assistant message: `commentary` on the ongoing work, or the `final_answer`.
     pub phase: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -170,17 +172,18 @@ wire_object!(MessageItem {
 /// A function call that the model makes.
 #[derive(Clone, Default, PartialEq)]
 pub struct FunctionCallItem {
-    /// ID of the item, which differs from `call_id`.
+    /// ID of the item. Differs from `call_id`, the ID of the call.
     pub id: Option<String>,
-    /// ID of the call, to which the item with the result refers.
+    /// ID of the call. The item with the result of the call has the same `call_id`.
     pub call_id: String,
-    /// Name of the function.
+    /// Name of the called function.
     pub name: String,
-    /// Arguments as JSON text. The text is passed on unchanged, because models sometimes write invalid JSON.
+    /// Arguments of the function, as JSON text. The text is kept unchanged, because models sometimes write
+    /// invalid JSON.
     pub arguments: String,
     /// Status of the item: `in_progress`, `completed` or `incomplete`.
     pub status: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -190,18 +193,18 @@ wire_object!(FunctionCallItem { id, status } always {
     arguments,
 });
 
-/// The result of a function call or custom tool call.
+/// The result of a function call or custom tool call, sent by the client.
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolOutputItem {
-    /// ID of the item, assigned by the provider.
+    /// ID of the item, set by the provider when it returns the item.
     pub id: Option<String>,
-    /// ID of the call whose result this item is.
+    /// ID of the call that produced this result.
     pub call_id: String,
-    /// The result, as text or content parts.
+    /// The result, as a string or as a list of content parts.
     pub output: Option<Content<ItemPart>>,
     /// Status of the item: `in_progress`, `completed` or `incomplete`.
     pub status: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -210,17 +213,17 @@ wire_object!(ToolOutputItem { id, output, status } always { call_id });
 /// A custom tool call that the model makes.
 #[derive(Clone, Default, PartialEq)]
 pub struct CustomToolCallItem {
-    /// ID of the item, which differs from `call_id`.
+    /// ID of the item. Differs from `call_id`, the ID of the call.
     pub id: Option<String>,
-    /// ID of the call, to which the item with the result refers.
+    /// ID of the call. The item with the result of the call has the same `call_id`.
     pub call_id: String,
-    /// Name of the tool.
+    /// Name of the called tool.
     pub name: String,
-    /// Input of the tool, which can be any text.
+    /// Input of the tool. Can be any text.
     pub input: String,
     /// Status of the item: `in_progress`, `completed` or `incomplete`.
     pub status: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -230,20 +233,21 @@ wire_object!(CustomToolCallItem { id, status } always {
     input,
 });
 
-/// Reasoning of the model, to be sent back unchanged in the next request.
+/// Reasoning of the model. The client sends the item back unchanged in the next request.
 #[derive(Clone, Default, PartialEq)]
 pub struct ReasoningItem {
     /// ID of the item, assigned by the provider.
     pub id: Option<String>,
-    /// Summary of the reasoning, in parts.
+    /// Parts of the reasoning summary, in order. Empty if the provider returns no summary.
     pub summary: Vec<ItemPart>,
-    /// The full reasoning, in parts. `None` if the provider does not return it.
+    /// Parts of the full reasoning, in order. `None` if the provider does not return the full reasoning.
     pub content: Option<Vec<ItemPart>>,
-    /// The full reasoning in encrypted form. Only the account that created the encrypted text can use it.
+    /// The full reasoning in encrypted form. Only the account that received the encrypted reasoning can send
+    /// it back.
     pub encrypted_content: Option<String>,
     /// Status of the item: `in_progress`, `completed` or `incomplete`.
     pub status: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -255,7 +259,8 @@ wire_object!(ReasoningItem {
 } always { summary });
 
 impl ReasoningItem {
-    /// Returns the summary and the full reasoning, as far as the provider returns them. Parts are separated by an empty line.
+    /// Returns the text of the summary, followed by the text of the full reasoning. Consecutive parts are
+    /// separated by an empty line.
     pub fn text(&self) -> String {
         let content = self.content.as_deref().unwrap_or_default();
         let texts = self.summary.iter().chain(content).filter_map(ItemPart::text);
@@ -263,25 +268,27 @@ impl ReasoningItem {
     }
 }
 
-/// A reference to an item that the provider stores.
+/// A reference, by ID, to an item that the provider stores.
 #[derive(Clone, Default, PartialEq)]
 pub struct ItemReference {
-    /// ID of the stored item.
+    /// ID of the item that the provider stores.
     pub id: String,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ItemReference {} always { id });
 
-/// An item that belongs to a tool which the provider runs. The fields of the specific tool are in `extra`.
+/// An item of a built-in tool, such as a web search or a shell command, or an item with compacted context.
+/// The fields that only this type of item has are in `extra`.
 #[derive(Clone, Default, PartialEq)]
 pub struct HostedItem {
     /// ID of the item, assigned by the provider.
     pub id: Option<String>,
-    /// Status of the item: `in_progress`, `completed`, `incomplete`, or a status that is specific to the type of item.
+    /// Status of the item: `in_progress`, `completed`, `incomplete`, or a status that only this type of item
+    /// has.
     pub status: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 

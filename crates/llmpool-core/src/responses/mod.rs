@@ -1,7 +1,8 @@
 //! The Responses API: requests, responses and events.
 //!
-//! As in [`chat`](crate::chat), the types preserve fields and variants that they do not define. Decoding is lenient, and encoding omits absent
-//! fields. Minor releases add fields to structs with public fields, so build such structs with `..Default::default()`.
+//! Like the types in [`chat`](crate::chat), these types preserve JSON fields and variants that they do not
+//! define. Decoding tolerates values that deviate from the specification. Encoding omits absent fields. Minor
+//! releases add fields to structs with public fields, so build such structs with `..Default::default()`.
 //!
 //! Invariant: decoding JSON and encoding the result gives equal JSON.
 //!

@@ -1,29 +1,29 @@
-//! Content parts, of which the items of inputs and outputs consist.
+//! Content parts, the elements of an item's content.
 
 use crate::chat::wire_object::{opaque_debug, tagged_enum, wire_object};
 use crate::chat::{InputAudio, Json, UnknownFields};
 
-/// One content part of an item.
+/// One part of an item's content, such as a text or an image.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ItemPart {
-    /// Text of the user or of a tool.
+    /// Text for the model, in a message or in the output of a tool.
     InputText(ItemText),
-    /// An image in the input.
+    /// An image for the model, in a message or in the output of a tool.
     InputImage(ImageInput),
-    /// A file in the input.
+    /// A file for the model, in a message or in the output of a tool.
     InputFile(FileInput),
-    /// Audio in the input.
+    /// Audio for the model, in a message.
     InputAudio(AudioInput),
     /// Text that the model generated.
     OutputText(OutputText),
-    /// A refusal of the model.
+    /// The model's refusal to answer.
     Refusal(ItemRefusal),
-    /// A part of the full reasoning.
+    /// A part of the model's full reasoning.
     ReasoningText(ItemText),
-    /// A part of the summary of the reasoning.
+    /// A part of the summary of the model's reasoning.
     SummaryText(ItemText),
-    /// A part of another type, as raw JSON.
+    /// A content part of another type, as raw JSON.
     Other(Json),
 }
 
@@ -39,12 +39,12 @@ tagged_enum!(ItemPart {
 });
 
 impl ItemPart {
-    /// Creates a part with input text.
+    /// Creates a part with text for the model.
     pub fn input_text(text: impl Into<String>) -> Self {
         Self::InputText(ItemText::new(text))
     }
 
-    /// Creates a part with text of the model.
+    /// Creates a part with text that the model generated.
     pub fn output_text(text: impl Into<String>) -> Self {
         Self::OutputText(OutputText {
             text: text.into(),
@@ -53,7 +53,7 @@ impl ItemPart {
         })
     }
 
-    /// Creates a part with a refusal of the model.
+    /// Creates a part with the text of a refusal by the model.
     pub fn refusal(refusal: impl Into<String>) -> Self {
         Self::Refusal(ItemRefusal {
             refusal: refusal.into(),
@@ -61,7 +61,8 @@ impl ItemPart {
         })
     }
 
-    /// Returns the text of an input, output, reasoning or summary part. `None` for a part of another type, such as a refusal.
+    /// Returns the text of an input, output, reasoning or summary part. Returns `None` for any other part,
+    /// including a refusal.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::InputText(part) | Self::ReasoningText(part) | Self::SummaryText(part) => Some(&part.text),
@@ -71,19 +72,19 @@ impl ItemPart {
     }
 }
 
-/// A part that consists of text.
+/// A content part that consists of text: input text, reasoning, or a reasoning summary.
 #[derive(Clone, Default, PartialEq)]
 pub struct ItemText {
-    /// Text of the part.
+    /// Text of the content part.
     pub text: String,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ItemText {} always { text });
 
 impl ItemText {
-    /// Creates a part with this text.
+    /// Creates a content part with the given text.
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -92,16 +93,16 @@ impl ItemText {
     }
 }
 
-/// An image in the input, given by URL or ID.
+/// An image for the model, given by URL or by file ID.
 #[derive(Clone, Default, PartialEq)]
 pub struct ImageInput {
-    /// URL of the image, either `https:` or `data:`.
+    /// URL of the image: an `https:` URL, or a `data:` URL that contains the image.
     pub image_url: Option<String>,
-    /// ID of an image that was uploaded to the provider.
+    /// ID of an image file that was uploaded to the provider.
     pub file_id: Option<String>,
     /// Resolution at which the model sees the image: `low`, `high`, `auto` or `original`.
     pub detail: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -111,18 +112,18 @@ wire_object!(ImageInput {
     detail
 });
 
-/// A file in the input, given by ID, URL or content.
+/// A file for the model, given by file ID, by URL, or by content.
 #[derive(Clone, Default, PartialEq)]
 pub struct FileInput {
     /// ID of a file that was uploaded to the provider.
     pub file_id: Option<String>,
-    /// URL of the file.
+    /// URL from which the provider downloads the file.
     pub file_url: Option<String>,
     /// Content of the file, as a `data:` URL or in base64.
     pub file_data: Option<String>,
-    /// Name of the file.
+    /// Name of the file, which the model sees.
     pub filename: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -133,38 +134,39 @@ wire_object!(FileInput {
     filename,
 });
 
-/// Audio in the input.
+/// Audio for the model.
 #[derive(Clone, Default, PartialEq)]
 pub struct AudioInput {
     /// The audio data and its format.
     pub input_audio: InputAudio,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(AudioInput {} always { input_audio });
 
-/// Text that the model generated.
+/// A content part with text that the model generated.
 #[derive(Clone, Default, PartialEq)]
 pub struct OutputText {
     /// The generated text.
     pub text: String,
-    /// Sources to which the text refers: `[{"type": "url_citation", …}]`.
+    /// Sources that the text cites, as raw JSON objects such as `{"type": "url_citation", …}`.
     pub annotations: Vec<Json>,
-    /// Log probabilities of the tokens. `None` if not requested.
+    /// Log probabilities of the text's tokens, as raw JSON objects. `None` if the request did not ask for
+    /// them.
     pub logprobs: Option<Vec<Json>>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(OutputText { logprobs } always { text, annotations });
 
-/// A refusal of the model.
+/// A content part with the model's refusal to answer.
 #[derive(Clone, Default, PartialEq)]
 pub struct ItemRefusal {
-    /// Text of the refusal.
+    /// Text of the refusal, written by the model.
     pub refusal: String,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 

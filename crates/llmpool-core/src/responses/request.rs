@@ -4,68 +4,79 @@ use super::item::Item;
 use crate::chat::wire_object::{opaque_debug, partial_debug, tagged_enum, wire_object};
 use crate::chat::{Content, EmptyObject, Json, UnknownFields};
 
-/// A request for a response. Fields that are `None` or empty are not sent. Parameters without a field go into `extra`.
+/// A request to the Responses API. Fields that are `None` or empty are not sent. Parameters for which the
+/// struct has no field go into `extra`.
 #[derive(Clone, Default, PartialEq)]
 pub struct ResponsesRequest {
-    /// Name of the model. A target replaces it with the name of its own model.
+    /// Name of the model. The target that serves the request replaces this name with the name of its own
+    /// model.
     pub model: Option<String>,
-    /// The input: a text of the user, or a list of items.
+    /// The input of the model: a string with the user's text, or a list of items.
     pub input: Option<Content<Item>>,
-    /// Instructions to the model that precede the input. Instructions of the response named by `previous_response_id` do not apply.
+    /// Instructions to the model, placed before the input. Instructions of the previous response
+    /// (`previous_response_id`) are not carried over.
     pub instructions: Option<String>,
-    /// Maximum number of tokens in the answer, including reasoning. At least 16.
+    /// Maximum number of tokens in the answer, including reasoning tokens. At least 16.
     pub max_output_tokens: Option<u64>,
-    /// Maximum number of calls of tools that the provider runs.
+    /// Maximum number of calls to tools that the provider runs, such as web search.
     pub max_tool_calls: Option<u64>,
     /// Sampling temperature, from 0 to 2.
     pub temperature: Option<f64>,
-    /// Nucleus sampling: the model samples only from the most likely tokens, whose probabilities sum to this share, from 0 to 1.
+    /// Nucleus sampling, from 0 to 1: the model samples from the most likely tokens whose probabilities add
+    /// up to this value.
     pub top_p: Option<f64>,
-    /// Number of most likely tokens to return for each position of the answer, from 0 to 20.
+    /// Number of most likely tokens, from 0 to 20, whose log probabilities are returned for each token of the
+    /// answer.
     pub top_logprobs: Option<u32>,
     /// Format and level of detail of the answer.
     pub text: Option<TextOptions>,
     /// Tools that the model may call.
     pub tools: Vec<ResponsesTool>,
-    /// Whether the model must call tools, and which: `"none"`, `"auto"`, `"required"`, or an object that names a tool.
+    /// Which tools the model may or must call: `"none"`, `"auto"`, `"required"` (at least one tool), or an
+    /// object that names a tool.
     pub tool_choice: Option<Json>,
     /// Whether the model may call several tools in one answer.
     pub parallel_tool_calls: Option<bool>,
-    /// Effort of the reasoning, and whether to summarise it.
+    /// Options for the model's reasoning: its effort, and whether to return a summary.
     pub reasoning: Option<Reasoning>,
-    /// Whether the provider stores the response. If absent, it does.
+    /// Whether the provider stores the response for later requests. If absent, the provider stores the
+    /// response.
     pub store: Option<bool>,
-    /// ID of the response that this request continues.
+    /// ID of the stored response that this request continues.
     pub previous_response_id: Option<String>,
-    /// Conversation to which the request belongs: its ID, or an object with its ID.
+    /// The stored conversation to which the request belongs, as an ID or as an object with an `id` field.
     pub conversation: Option<Json>,
-    /// Names of additional data to include in the response, for example `reasoning.encrypted_content`.
+    /// Names of optional data that the response shall include, such as `reasoning.encrypted_content`.
     pub include: Vec<String>,
-    /// Whether to stream the response as events.
+    /// Whether the provider streams the response as events.
     pub stream: Option<bool>,
-    /// Options for streams, as an object.
+    /// Options for the event stream, as an object such as `{"include_obfuscation": false}`.
     pub stream_options: Option<Json>,
-    /// Whether the provider processes the request in the background, so that the response is fetched later.
+    /// Whether the provider processes the request in the background. The client fetches the finished response
+    /// later.
     pub background: Option<bool>,
-    /// What to do with input beyond the context window: drop items (`auto`) or fail (`disabled`).
+    /// What the provider does if the input exceeds the context window: `auto` drops items, `disabled` fails
+    /// the request.
     pub truncation: Option<String>,
-    /// Object with up to 16 pairs of strings that the provider stores with the response.
+    /// Object with up to 16 pairs of strings, which the provider stores with the response.
     pub metadata: Option<Json>,
-    /// Service tier: `auto`, `default`, `flex`, `priority`, or another tier of the provider.
+    /// Service tier in which the provider processes the request: `auto`, `default`, `flex`, `priority`, or
+    /// another tier of the provider.
     pub service_tier: Option<String>,
     /// Hashed identifier of the end user, for abuse detection by the provider.
     pub safety_identifier: Option<String>,
-    /// Key by which the provider routes requests with a common prefix to the same prompt cache.
+    /// Key for prompt caching: the provider routes requests with the same key to the same cache.
     pub prompt_cache_key: Option<String>,
     /// How long the provider keeps the prompt cached: `in_memory` or `24h`.
     pub prompt_cache_retention: Option<String>,
-    /// Identifier of the end user, for abuse detection by the provider. Deprecated in favour of `safety_identifier`.
+    /// Identifier of the end user, for abuse detection by the provider. Deprecated in favour of
+    /// `safety_identifier`.
     pub user: Option<String>,
-    /// Reference to a prompt template that the provider stores, as an object.
+    /// A prompt template that the provider stores, as an object with the template's ID.
     pub prompt: Option<Json>,
-    /// Options for the compaction of earlier context.
+    /// Options for compacting (shortening) earlier parts of the conversation, as raw JSON.
     pub context_management: Option<Json>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -102,7 +113,7 @@ wire_object!(ResponsesRequest {
 });
 
 impl ResponsesRequest {
-    /// Creates a request with a single text of the user. All other fields are absent.
+    /// Creates a request whose input is one text of the user. All other fields are absent.
     pub fn user(text: impl Into<String>) -> Self {
         Self {
             input: Some(Content::Text(text.into())),
@@ -111,14 +122,16 @@ impl ResponsesRequest {
     }
 }
 
-/// Effort of the reasoning, and whether to summarise it.
+/// Options for the model's reasoning: its effort, and whether to return a summary.
 #[derive(Clone, Default, PartialEq)]
 pub struct Reasoning {
-    /// Effort that the model spends on reasoning: `none`, `minimal`, `low`, `medium`, `high`, or another value that the model supports.
+    /// Effort that the model spends on reasoning: `none`, `minimal`, `low`, `medium`, `high`, or another
+    /// value that the model supports.
     pub effort: Option<String>,
-    /// Level of detail of the summary: `auto`, `concise` or `detailed`. If absent, there is no summary.
+    /// Level of detail of the reasoning summary: `auto`, `concise` or `detailed`. If absent, the provider
+    /// returns no summary.
     pub summary: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -131,23 +144,23 @@ pub struct TextOptions {
     pub format: Option<TextFormat>,
     /// Level of detail of the answer: `low`, `medium` or `high`.
     pub verbosity: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(TextOptions { format, verbosity });
 
-/// The format that an answer must have.
+/// The format that the model's answer must have.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum TextFormat {
-    /// Plain text, which is the default.
+    /// The answer is plain text. This is the default.
     Text(EmptyObject),
-    /// Any JSON object.
+    /// The answer is any JSON object.
     JsonObject(EmptyObject),
-    /// JSON that follows a given schema.
+    /// The answer is JSON that follows the given schema.
     JsonSchema(FlatSchema),
-    /// A format of another type, as raw JSON.
+    /// An answer format of another type, as raw JSON.
     Other(Json),
 }
 
@@ -157,18 +170,19 @@ tagged_enum!(TextFormat {
     JsonSchema => "json_schema",
 });
 
-/// The format for JSON that follows a given schema. In JSON, its fields are next to the `type`, not in an object of their own.
+/// A JSON Schema for the answer. In JSON, these fields are next to `type`, whereas Chat Completions nests
+/// them in a `json_schema` object.
 #[derive(Clone, Default, PartialEq)]
 pub struct FlatSchema {
-    /// Name of the schema: at most 64 letters, digits, `_` and `-`.
+    /// Name of the schema: at most 64 characters, each a letter, a digit, `_` or `-`.
     pub name: String,
-    /// Purpose of the answer, as a hint for the model.
+    /// Description of the answer's purpose, as a hint for the model.
     pub description: Option<String>,
-    /// The JSON Schema that the answer follows.
+    /// The JSON Schema that the answer must follow.
     pub schema: Option<Json>,
-    /// Whether the answer must follow the schema exactly.
+    /// Whether the provider must make the answer follow the schema exactly.
     pub strict: Option<bool>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -182,28 +196,29 @@ wire_object!(FlatSchema {
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ResponsesTool {
-    /// A function whose arguments are JSON.
+    /// A function, which the model calls with JSON arguments.
     Function(FunctionResponsesTool),
-    /// A custom tool, whose input is any text.
+    /// A custom tool, which the model calls with any text as input.
     Custom(CustomResponsesTool),
-    /// A tool of another type, as raw JSON. Tools that the provider runs are of this kind.
+    /// A tool of another type, as raw JSON, such as a web search that the provider runs.
     Other(Json),
 }
 
 tagged_enum!(ResponsesTool { Function => "function", Custom => "custom" });
 
-/// A function that the model may call.
+/// A function that the model may call with JSON arguments.
 #[derive(Clone, Default, PartialEq)]
 pub struct FunctionResponsesTool {
-    /// Name of the function: at most 64 letters, digits, `_` and `-`.
+    /// Name of the function: at most 64 characters, each a letter, a digit, `_` or `-`.
     pub name: String,
-    /// Purpose of the function, as a hint for the model.
+    /// Description of the function's purpose, as a hint for the model.
     pub description: Option<String>,
-    /// JSON Schema of the arguments.
+    /// JSON Schema of the function's arguments.
     pub parameters: Option<Json>,
-    /// Whether the arguments must follow the schema exactly. If absent, they must.
+    /// Whether the arguments must follow the schema exactly. If absent, the arguments must follow the schema
+    /// exactly.
     pub strict: Option<bool>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -213,16 +228,17 @@ wire_object!(FunctionResponsesTool {
     strict,
 } always { name });
 
-/// A custom tool, whose input is any text.
+/// A custom tool, which the model calls with any text as input.
 #[derive(Clone, Default, PartialEq)]
 pub struct CustomResponsesTool {
-    /// Name of the tool.
+    /// Name of the custom tool.
     pub name: String,
-    /// Purpose of the tool, as a hint for the model.
+    /// Description of the tool's purpose, as a hint for the model.
     pub description: Option<String>,
-    /// Format of the input: `{"type": "text"}`, or an object with a grammar. If absent, any text.
+    /// Format of the input: `{"type": "text"}`, or an object with a grammar. If absent, the input can be any
+    /// text.
     pub format: Option<Json>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 

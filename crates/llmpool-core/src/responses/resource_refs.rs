@@ -1,7 +1,8 @@
-//! References in requests to resources that belong to one account.
+//! References in requests to resources that only one account can use.
 //!
-//! A provider stores responses and conversations for the account that created them, and only that account can use the encrypted reasoning that it
-//! received. Each field of a request is parsed on its own, so that an invalid or deeply nested field does not hide the references in other fields.
+//! Only the account that created a response or conversation can refer to it, and only the account that
+//! received encrypted reasoning can send that reasoning back. Each field of a request is parsed separately.
+//! An invalid or deeply nested field therefore does not hide the references in other fields.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,16 +15,19 @@ use crate::chat::wire_object::FieldName;
 /// A reference in a request to a resource that only the account that created the resource can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceRef<'a> {
-    /// Name of the request's field or item type that contains the reference.
+    /// Name of the field or item type that contains the reference, such as `previous_response_id` or
+    /// `item_reference`.
     pub field: &'static str,
-    /// ID of the resource, or the encrypted text if the resource is encrypted reasoning.
+    /// ID of the resource. For encrypted reasoning, the encrypted text itself.
     pub resource: Cow<'a, str>,
-    /// Whether the request fails without the resource. `false` only for a reasoning item that consists of its ID, because not all providers need the
-    /// referenced item.
+    /// Whether the request fails if the account does not have the resource. `false` only for a reasoning item
+    /// with neither full text nor encrypted content, because not all providers look up such an item by its
+    /// ID.
     pub required: bool,
 }
 
-/// Returns the references in the body of a request to resources of one account. Empty if the body is not a JSON object.
+/// Returns the references in the body of a request to resources that only one account can use. Empty if the
+/// body is not a JSON object.
 pub fn resource_refs(request: &[u8]) -> Vec<ResourceRef<'_>> {
     let mut refs = Vec::new();
     let mut add = |field, resource: Option<_>, required| {
@@ -52,7 +56,8 @@ pub fn resource_refs(request: &[u8]) -> Vec<ResourceRef<'_>> {
     refs
 }
 
-/// Returns the resources to which later requests can refer. `answer` is a response, or an event that contains a response or an item.
+/// Returns the IDs and encrypted texts in `answer` to which later requests can refer. `answer` is the JSON of
+/// a response, or of an event that contains a response or an item.
 pub fn created_resources(answer: &[u8]) -> Vec<String> {
     let fields = fields_of(answer);
     let field = |name: &str| fields.iter().find(|(known, _)| known == name);
@@ -75,7 +80,7 @@ pub fn created_resources(answer: &[u8]) -> Vec<String> {
 
 type RawFields<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
-/// All fields of a JSON object, including repeated fields.
+/// All fields of a JSON object in their original order. A repeated field occurs several times.
 struct RawObject<'a>(RawFields<'a>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
@@ -105,7 +110,7 @@ fn parse_fields(json: &[u8]) -> Option<RawFields<'_>> {
     object.map(|object| object.0)
 }
 
-/// Returns the fields of a JSON object. Empty if the value is not an object.
+/// Returns the fields of a JSON object. Empty if `json` is not an object.
 fn fields_of(json: &[u8]) -> RawFields<'_> {
     parse_fields(json).unwrap_or_default()
 }
@@ -114,7 +119,7 @@ fn string(value: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str(value.get()).ok().map(|FieldName(text)| text)
 }
 
-/// Returns the ID of a conversation from the ID itself or from an object with an `id` field.
+/// Returns the ID of a conversation that is given as a string or as an object with an `id` field.
 fn conversation_id(value: &RawValue) -> Option<Cow<'_, str>> {
     string(value).or_else(|| RawItem::parse(value).id)
 }
@@ -129,7 +134,7 @@ struct RawItem<'a> {
     kind: Option<Cow<'a, str>>,
     id: Option<Cow<'a, str>>,
     encrypted_content: Option<Cow<'a, str>>,
-    /// Whether the item has other content than its summary and status.
+    /// Whether the item has a non-empty field other than its type, id, encrypted content, summary and status.
     has_content: bool,
 }
 

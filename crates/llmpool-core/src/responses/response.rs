@@ -15,55 +15,57 @@ use crate::chat::{Content, Json, LenientU64, UnknownFields};
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Response {
-    /// ID of the response, for the field `previous_response_id` of the next request.
+    /// ID of the response. A later request that continues this response names the ID in
+    /// `previous_response_id`.
     pub id: Option<String>,
-    /// Object type: `response`.
+    /// Type of the JSON object, always `response`.
     pub object: Option<String>,
-    /// Creation time in seconds since 1970, as raw JSON because some providers send a fraction.
+    /// Creation time in seconds since 1970, as raw JSON because some providers send fractions of a second.
     pub created_at: Option<Json>,
-    /// Completion time in seconds since 1970, as raw JSON. `None` until the response is completed.
+    /// Completion time in seconds since 1970, as raw JSON. `None` until the response is complete.
     pub completed_at: Option<Json>,
-    /// Whether the response is in progress, completed, or ended otherwise.
+    /// State of the response, such as in progress, completed or failed.
     pub status: Option<ResponseStatus>,
-    /// Why the response failed. `None` unless it did.
+    /// The reason why the response failed. `None` if the response did not fail.
     pub error: Option<ResponseError>,
-    /// Why the response is incomplete. `None` unless it is.
+    /// The reason why the response ended early. `None` if the response did not end early.
     pub incomplete_details: Option<IncompleteDetails>,
-    /// Instructions of the request.
+    /// Instructions to the model, repeated from the request as raw JSON.
     pub instructions: Option<Json>,
     /// Name of the model that generated the response.
     pub model: Option<String>,
-    /// Items that the model generated, in order.
+    /// Items that the model and its tools produced, in order.
     pub output: Vec<Item>,
-    /// Tokens used by the request. `None` until the response is finished, or if not reported.
+    /// Token usage. `None` if the response is not finished or the provider reported no usage.
     pub usage: Option<ResponsesUsage>,
-    /// Maximum number of tokens in the answer, from the request.
+    /// Maximum number of tokens in the answer, repeated from the request.
     pub max_output_tokens: Option<u64>,
-    /// Maximum number of calls of tools that the provider runs, from the request.
+    /// Maximum number of calls to tools that the provider runs, repeated from the request.
     pub max_tool_calls: Option<u64>,
-    /// Whether the model may call several tools in one answer, from the request.
+    /// Whether the model may call several tools in one answer, repeated from the request.
     pub parallel_tool_calls: Option<bool>,
-    /// ID of the response that this response continues.
+    /// ID of the earlier response that this response continues.
     pub previous_response_id: Option<String>,
-    /// Effort and summary of the reasoning, from the request.
+    /// Options for the model's reasoning, repeated from the request.
     pub reasoning: Option<Reasoning>,
-    /// Sampling temperature, from the request.
+    /// Sampling temperature, from 0 to 2, repeated from the request.
     pub temperature: Option<f64>,
-    /// Share of probabilities for nucleus sampling, from the request.
+    /// Nucleus sampling threshold, from 0 to 1, repeated from the request.
     pub top_p: Option<f64>,
-    /// Format and level of detail of the answer, from the request.
+    /// Format and level of detail of the answer, repeated from the request.
     pub text: Option<TextOptions>,
-    /// Whether the model must call tools, and which, from the request.
+    /// Which tools the model may or must call, repeated from the request.
     pub tool_choice: Option<Json>,
-    /// Tools that the model may call, from the request.
+    /// Tools that the model may call, repeated from the request.
     pub tools: Vec<ResponsesTool>,
-    /// What to do with input beyond the context window, from the request.
+    /// What the provider does if the input exceeds the context window (`auto` or `disabled`), repeated from
+    /// the request.
     pub truncation: Option<String>,
-    /// Object with pairs of strings, from the request.
+    /// Object with pairs of strings, repeated from the request.
     pub metadata: Option<Json>,
-    /// Service tier that processed the request.
+    /// Service tier in which the provider processed the request.
     pub service_tier: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -92,23 +94,23 @@ wire_object!(Response {
     service_tier,
 } always { output, tools });
 
-/// Status of a response.
+/// State of a response.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResponseStatus {
-    /// The response is waiting to be processed.
+    /// The response waits to be processed.
     Queued,
-    /// The response is being generated.
+    /// The provider is generating the response.
     InProgress,
     /// The response is complete.
     Completed,
-    /// The response ended early. [`Response::incomplete_details`] says why.
+    /// The response ended early. [`Response::incomplete_details`] contains the reason.
     Incomplete,
-    /// The response failed. [`Response::error`] says why.
+    /// The response failed. [`Response::error`] contains the reason.
     Failed,
-    /// The response was cancelled by a request of the client.
+    /// The client cancelled the response.
     Cancelled,
-    /// A status that this enum does not define.
+    /// A status that this enum does not define, as the provider sent it.
     Other(Box<str>),
 }
 
@@ -121,27 +123,27 @@ string_enum!(ResponseStatus {
     Cancelled => "cancelled",
 });
 
-/// Why a response failed.
+/// The reason why a response failed.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ResponseError {
     /// Error code, for example `server_error`, `rate_limit_exceeded` or `invalid_prompt`.
     pub code: Option<String>,
-    /// Error message of the provider.
+    /// Error message, written by the provider.
     pub message: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ResponseError { code, message });
 
-/// Why a response is incomplete.
+/// The reason why a response ended early.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct IncompleteDetails {
-    /// The cause: `max_output_tokens` or `content_filter`.
+    /// Cause of the early end: `max_output_tokens` or `content_filter`.
     pub reason: Option<String>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -152,13 +154,13 @@ wire_object!(IncompleteDetails { reason });
 #[non_exhaustive]
 pub struct ResponsesUsage {
     pub(crate) input_tokens: Option<LenientU64>,
-    /// Breakdown of the input tokens. `None` if not reported.
+    /// Breakdown of the input tokens. `None` if the provider reported no breakdown.
     pub input_tokens_details: Option<InputTokensDetails>,
     pub(crate) output_tokens: Option<LenientU64>,
-    /// Breakdown of the output tokens. `None` if not reported.
+    /// Breakdown of the output tokens. `None` if the provider reported no breakdown.
     pub output_tokens_details: Option<OutputTokensDetails>,
     pub(crate) total_tokens: Option<LenientU64>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -171,21 +173,24 @@ wire_object!(ResponsesUsage {
 });
 
 lenient_getters!(ResponsesUsage {
-    /// Returns the number of input tokens, including those read from a cache.
+    /// Returns the number of input tokens, including cached tokens. `None` if the provider did not report the
+    /// number.
     input_tokens,
-    /// Returns the number of output tokens, including those of reasoning.
+    /// Returns the number of output tokens, including reasoning tokens. `None` if the provider did not report
+    /// the number.
     output_tokens,
-    /// Returns the number of input and output tokens together.
+    /// Returns the sum of input and output tokens that the provider reported. `None` if the provider reported
+    /// no sum.
     total_tokens,
 });
 
-/// Breakdown of the input tokens. Each count is part of the number of input tokens.
+/// Breakdown of the input tokens. Each count is included in the total number of input tokens.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct InputTokensDetails {
     pub(crate) cached_tokens: Option<LenientU64>,
     pub(crate) cache_write_tokens: Option<LenientU64>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
@@ -195,36 +200,40 @@ wire_object!(InputTokensDetails {
 });
 
 lenient_getters!(InputTokensDetails {
-    /// Returns the number of input tokens that were read from a cache.
+    /// Returns the number of input tokens that the provider read from its cache. `None` if the provider did
+    /// not report the number.
     cached_tokens,
 });
 
-/// Breakdown of the output tokens. Each count is part of the number of output tokens.
+/// Breakdown of the output tokens. Each count is included in the total number of output tokens.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct OutputTokensDetails {
     pub(crate) reasoning_tokens: Option<LenientU64>,
-    /// Fields that this type does not define.
+    /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(OutputTokensDetails { reasoning_tokens });
 
 lenient_getters!(OutputTokensDetails {
-    /// Returns the number of output tokens that were used for reasoning.
+    /// Returns the number of output tokens that the model used for reasoning. `None` if the provider did not
+    /// report the number.
     reasoning_tokens,
 });
 
 impl Response {
-    /// Decodes the body of a response. A field with a value of an unexpected type is kept in `extra`.
+    /// Decodes the body of a response. A field whose value has an unexpected type is kept in `extra` and
+    /// causes no error.
     ///
     /// # Errors
-    /// If the body is not a JSON object. The error may quote the body.
+    /// Returns an error if `json` is not a JSON object. The error message may quote the body.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
         crate::chat::from_json(json).or_else(|error| decode_valid_fields(json).ok_or(error))
     }
 
-    /// Returns the text of all messages in the output, joined. Empty if there are none.
+    /// Returns the text of all messages in the output, concatenated without a separator. Empty if no message
+    /// contains text.
     pub fn text(&self) -> String {
         let messages = self.output.iter().filter_map(|item| match item {
             Item::Message(message) | Item::EasyMessage(message) => message.content.as_ref(),

@@ -1,15 +1,16 @@
-//! Decides what a call does next: attempt, back off, or give up.
+//! Decides what a call does next: make an attempt, back off, or give up.
 //!
-//! The [`Blame`] of the last failure decides:
+//! The decision depends on which party is to blame for the last failure (see [`Blame`]):
 //!
-//! - Request: the call stops.
-//! - Key: the call uses another key at once, and spends a retry only if it has already tried that key.
+//! - Request: the call gives up.
+//! - Key: the call uses another key at once. This spends a retry only if the call has already tried that key.
 //! - Target or network: the call backs off and spends a retry.
 //!
 //! The module reads no clock, so that tests can list attempts, retries and deadlines in tables.
 //!
-//! Invariant: attempts ≤ 1 + retries + keys + 2. The 2 stands for repeated attempts that spend no retry: one after a stale connection, and
-//! one after a rejected `stream_options`.
+//! Invariant: a call with `keys` usable keys and at most `retries` retries makes at most
+//! `1 + retries + keys + 2` attempts. The 2 stands for two attempts that spend no retry: one after a stale
+//! connection, and one after the provider rejected `stream_options`.
 
 use crate::failure::{Blame, Certainty, Failure, FailureKind};
 use crate::limits::KeyId;
@@ -18,40 +19,42 @@ use crate::time::Timestamp;
 
 use super::retry::RetryPolicy;
 
-/// The next step of a call's retry loop.
+/// The next step in a call's retry loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextAction {
-    /// Acquire a permit and make an attempt.
+    /// Acquire a permit from the limiter, and make an attempt with it.
     Admit,
-    /// Wait until the given time. The call is not in the wait queue during this time.
+    /// Wait until the given time, without a place in the wait queue.
     Backoff(Timestamp),
-    /// Stop, and return the last failure to the caller.
+    /// Give up, and return the last failure to the caller.
     GiveUp,
 }
 
-/// The effect of a failure on the key of the failed attempt.
+/// The effect of a failed attempt on the key of this attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyOutcome {
-    /// The key is not to blame, so its state does not change.
+    /// The key is not to blame. Its state does not change.
     Unchanged,
-    /// The key is to blame and starts a cooldown.
+    /// The key is to blame, and starts a cooldown: a period in which it is not used.
     Cooldown,
-    /// The key may be to blame and starts a cooldown. If another key fails in the same way, this cooldown is revoked.
+    /// The key may be to blame, and starts a cooldown. If a second key fails in the same way, this cooldown
+    /// is revoked.
     ProvisionalCooldown,
-    /// All provisional cooldowns of this call are revoked: two keys failed in the same ambiguous way, so the request is to blame.
+    /// The request is to blame, because two keys failed in the same ambiguous way. All provisional cooldowns
+    /// that this call started are revoked.
     RestoreAll,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Decision {
     AttemptNow,
-    /// An attempt with another key. Spends a retry if the call has already tried that key.
+    /// An attempt with another key at once. Spends a retry if the call has already tried that key.
     AttemptWithOtherKey,
     AttemptAfter(Timestamp),
     Stop,
 }
 
-/// The attempts and retries of one call so far, which determine the next step of the call.
+/// The attempts and retries that a call has made so far, which determine the next step of the call.
 #[derive(Clone, Debug)]
 pub struct Attempts {
     policy: RetryPolicy,
@@ -60,7 +63,7 @@ pub struct Attempts {
     rng: SeededRng,
     retries_spent: u32,
     tried_keys: Vec<KeyId>,
-    /// The keys of failed attempts that are, or may be, to blame for the failure.
+    /// The keys that are, or may be, to blame for a failed attempt of this call.
     rejecting_keys: Vec<KeyId>,
     decision: Decision,
     has_retried_dead_connection: bool,
@@ -69,8 +72,8 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Creates the state of a new call that can use `key_count` keys and that ends at `deadline`. `seed` determines the random part of the
-    /// backoffs.
+    /// Creates the state of a new call. The call can use `key_count` keys, and ends at `deadline` at the
+    /// latest. `seed` determines the random part of the backoffs.
     pub fn new(policy: RetryPolicy, key_count: usize, deadline: Timestamp, seed: u64) -> Self {
         Self {
             policy,
@@ -87,7 +90,8 @@ impl Attempts {
         }
     }
 
-    /// Returns the next step of the call at the time `now`. Always gives up once the deadline has passed.
+    /// Returns the next step of the call at the time `now`. Always returns [`NextAction::GiveUp`] once the
+    /// deadline has passed.
     pub fn next(&mut self, now: Timestamp) -> NextAction {
         match self.decision {
             Decision::Stop => NextAction::GiveUp,
@@ -99,8 +103,9 @@ impl Attempts {
         }
     }
 
-    /// Returns whether the call may use the granted key. After a failure that was blamed on a key, a second use of the same key spends a
-    /// retry; returns false if no retry is left.
+    /// Returns whether the next attempt may use `key`. If the last failure was blamed on a key and the call
+    /// has already tried `key`, this spends a retry, or returns false if no retry is left. Otherwise returns
+    /// true.
     pub fn try_use_key(&mut self, key: KeyId) -> bool {
         if self.decision != Decision::AttemptWithOtherKey || !self.tried_keys.contains(&key) {
             return true;
@@ -108,15 +113,16 @@ impl Attempts {
         self.try_spend_retry()
     }
 
-    /// Returns whether an attempt with this key failed and the key is, or may be, to blame for the failure.
+    /// Returns whether an attempt with `key` failed and `key` is, or may be, to blame for the failure.
     pub fn is_rejected_by(&self, key: KeyId) -> bool {
         self.rejecting_keys.contains(&key)
     }
 
-    /// Records a failed attempt and returns the effect on its key.
+    /// Records a failed attempt, and returns the effect of the failure on the attempt's key.
     ///
-    /// `added_stream_options` states whether this library added `stream_options` to the request. `has_other_key` states whether there is
-    /// another key in use that has not [rejected](Self::is_rejected_by) the call.
+    /// `added_stream_options` states whether this library (not the caller) added `stream_options` to the
+    /// request. `has_other_key` states whether there is another usable key that has not
+    /// [rejected](Self::is_rejected_by) the call.
     pub fn record_failure(
         &mut self,
         failure: &Failure,
@@ -162,7 +168,7 @@ impl Attempts {
         }
     }
 
-    /// Returns the number of retries spent so far.
+    /// Returns the number of retries that the call has spent so far.
     pub fn retries_spent(&self) -> u32 {
         self.retries_spent
     }

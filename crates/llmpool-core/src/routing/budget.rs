@@ -1,11 +1,13 @@
 //! The retry budget of a target: a bound on the retries of all calls to the target together.
 //!
-//! If every call retried several times, a failing provider would receive a multiple of its usual load. The calls to a target therefore
-//! share a budget: each new call adds a fifth of a retry, each success adds half a retry, and each second adds half a retry.
+//! If every call retried several times, a failing provider would receive a multiple of its usual load. All
+//! calls to a target therefore share one budget. Each new call adds a fifth of a retry to the budget, each
+//! successful attempt adds half a retry, and each second adds half a retry.
 //!
-//! Invariant: in any span of `s` seconds, the number of retries is at most `10 + calls / 5 + successes / 2 + s / 2`, where `calls` and
-//! `successes` are counted in the span and the 20 seconds before the span. (A success counts at the time of the latest call or retry,
-//! rounded down to a multiple of 10 s.)
+//! Invariant: in any span of `s` seconds, the number of retries is at most
+//! `10 + calls / 5 + successes / 2 + s / 2`. Here, `calls` and `successes` are counted from 20 seconds before
+//! the span to its end. (A success counts at the time of the latest call or retry, rounded down to a multiple
+//! of 10 s.)
 
 use std::time::Duration;
 
@@ -18,19 +20,21 @@ const PER_CALL: u64 = 200;
 const PER_SUCCESS: u64 = 500;
 const PER_SECOND: u64 = 500;
 
-/// The length of an interval. Retries that calls and successes earn expire at the end of the next interval, after 10 to 20 s.
+/// The length of an interval of the budget. Retries that a call or success adds to the budget expire at the
+/// end of the next interval, 10 to 20 s later.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The retries that remain for all calls to a target together.
+/// The retries that are left for all calls to a target together.
 #[derive(Clone, Debug)]
 pub struct RetryBudget {
-    /// The remaining retries, in thousandths of a retry.
+    /// The retries that are left, in thousandths of a retry.
     balance: u64,
-    /// The time up to which the [`PER_SECOND`] refill has been added to the balance.
+    /// The time up to which the steady refill ([`PER_SECOND`]) has been added to the balance.
     refilled_at: Timestamp,
-    /// The amounts that calls and successes earned in the current and in the previous interval, in thousandths of a retry.
+    /// The retries that calls and successes added to the budget in the current interval and in the interval
+    /// before it, in thousandths of a retry.
     earned: [u64; 2],
-    /// The zero-based number of the current interval since [`Timestamp::ZERO`].
+    /// The zero-based number of the current interval, counted from [`Timestamp::ZERO`].
     interval: u64,
 }
 
@@ -46,19 +50,19 @@ impl Default for RetryBudget {
 }
 
 impl RetryBudget {
-    /// Records a new call (not a retry), which adds a fifth of a retry to the budget.
+    /// Records a new call, which adds a fifth of a retry to the budget. A retry is not a new call.
     pub fn record_call(&mut self, now: Timestamp) {
         self.advance_to(now);
         self.earn(PER_CALL);
     }
 
-    /// Records a successful attempt, which adds half a retry to the budget. The success counts in the interval of the latest call or retry,
-    /// because this function receives no time.
+    /// Records a successful attempt, which adds half a retry to the budget. The success counts at the time of
+    /// the latest call or retry, because this function does not receive the current time.
     pub fn record_success(&mut self) {
         self.earn(PER_SUCCESS);
     }
 
-    /// Spends one retry, if at least one is left. Returns whether the retry was spent.
+    /// Spends one retry if at least one is left. Returns whether a retry was spent.
     pub fn try_spend(&mut self, now: Timestamp) -> bool {
         self.advance_to(now);
         let millis = now.since(self.refilled_at).as_millis() as u64;

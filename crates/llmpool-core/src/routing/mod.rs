@@ -1,4 +1,5 @@
-//! Decides what a call does after a failed attempt, how long the call backs off, and how many retries a target receives.
+//! Decides what a call does after a failed attempt, how long it backs off, and how many retries all calls to
+//! one target may spend together.
 
 pub mod attempts;
 pub mod budget;

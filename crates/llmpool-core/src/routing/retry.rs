@@ -1,18 +1,21 @@
-//! The retry policy: the maximum number of retries of a call, and the backoff before each retry.
+//! The retry policy of a call: the maximum number of retries, and the backoff before each retry.
 
 use std::time::Duration;
 
 use crate::seeded_rng::SeededRng;
 
-/// The maximum to which the upper bound of the backoff grows. A longer [`RetryPolicy::base`] is not reduced to this maximum.
+/// The duration up to which the maximum backoff doubles with each retry. If [`RetryPolicy::base`] is longer,
+/// the maximum backoff is always `base`.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// The maximum number of retries of a call, and the backoff before each retry.
+/// How often a call retries after failures, and how long it backs off before each retry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
-    /// The maximum number of retries after the first attempt; 0 means a single attempt. Default: 5.
+    /// The maximum number of retries of one call. After a failure that is blamed on the key, an attempt with
+    /// a key that the call has not tried yet does not count as a retry. Default: 5.
     pub max_retries: u32,
-    /// The upper bound of the first backoff. The upper bound doubles with each retry, up to one minute. Default: 1 s.
+    /// The maximum duration of the first backoff. This maximum doubles with each retry, up to one minute.
+    /// Default: 1 s.
     pub base: Duration,
 }
 
@@ -26,10 +29,10 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Returns the backoff before the given zero-based retry.
+    /// Returns the backoff before a retry. `retry` is zero-based: 0 is the first retry.
     ///
-    /// The backoff has full jitter, so that calls that failed together do not retry together: it is uniformly distributed between zero and
-    /// `base * 2^retry`, or one minute if that is less. If `base` exceeds one minute, the upper bound is `base`.
+    /// The backoff has full jitter, so that calls that failed together do not retry together. Its duration is
+    /// random between zero and `base * 2^retry`, but at most one minute, or `base` if that is longer.
     pub fn backoff(&self, retry: u32, rng: &mut SeededRng) -> Duration {
         let upper_bound = self
             .base

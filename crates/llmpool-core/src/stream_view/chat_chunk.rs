@@ -1,4 +1,4 @@
-//! Classification of chat completion chunks.
+//! Classification of the chunks of a chat completion stream.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -11,7 +11,6 @@ use crate::chat::wire_object::FieldName;
 use crate::chat::{FinishReason, LenientU64, Usage};
 use crate::sse::SseEvent;
 
-/// Classifies an event of a stream of chat completion chunks.
 pub(super) fn classify(event: &SseEvent) -> EventFacts {
     let Ok(chunk) = serde_json::from_slice::<ChunkFields<'_>>(&event.data) else {
         return match without_duplicates(event) {
@@ -42,7 +41,8 @@ pub(super) fn classify(event: &SseEvent) -> EventFacts {
     facts
 }
 
-/// Removes repeated fields from the event, keeping only the last occurrence of each. Returns `None` if the event is unreadable even so.
+/// Returns a copy of the event with only the last occurrence of each JSON field, because some servers repeat
+/// fields. `None` if that does not make the event readable.
 fn without_duplicates(event: &SseEvent) -> Option<SseEvent> {
     let value: serde_json::Value = serde_json::from_slice(&event.data).ok()?;
     let data = Bytes::from(serde_json::to_vec(&value).ok()?);
@@ -94,9 +94,10 @@ struct ChoiceFields<'a> {
     error: Option<&'a RawValue>,
 }
 
-/// Output in the delta or message of a choice.
+/// Output in the delta of a streamed choice, or in the message of a complete choice.
 pub(super) struct DeltaFields<'a> {
-    /// Total length of all non-empty fields except `role` and `tool_calls`, in bytes of JSON text.
+    /// Total length in bytes of the values of all non-empty fields except `role` and `tool_calls`, as JSON
+    /// text.
     bytes: usize,
     tool_calls: Option<&'a RawValue>,
 }
@@ -139,7 +140,7 @@ impl DeltaFields<'_> {
         self.tool_calls.is_some_and(|calls| has_tool_call(calls.get()))
     }
 
-    /// Returns the length of the output as JSON text, in bytes.
+    /// Returns the length in bytes of all output in the delta or message, including tool calls, as JSON text.
     pub(super) fn output_bytes(&self) -> usize {
         let calls = self.tool_calls.filter(|_| self.has_tool_call());
         self.bytes + calls.map_or(0, |calls| calls.get().len())
@@ -187,7 +188,8 @@ fn has_counts(usage: &RawValue) -> bool {
     is_non_empty(usage) && serde_json::from_str::<Usage>(usage.get()).is_ok_and(|usage| !usage.is_empty())
 }
 
-/// Returns whether any tool call in a JSON list of deltas has a name or a piece of arguments.
+/// Returns whether any tool call in `calls`, the JSON text of a `tool_calls` list, has a name or arguments.
+/// `true` if the list cannot be parsed.
 fn has_tool_call(calls: &str) -> bool {
     #[derive(Deserialize)]
     struct Call<'a> {

@@ -1,22 +1,25 @@
-//! Facts about one event of a stream, found by classifying the event.
+//! Facts about one event of a stream, as found by classifying the event.
 
 use bytes::Bytes;
 
-/// Facts about one event of a stream.
+/// Facts about one event of a stream. Several flags can be set at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventFlags {
-    /// The event carries output: text, a refusal, reasoning, a tool call, audio, or a finish reason.
+    /// The event carries output of the model: text, a refusal, reasoning, a tool call, audio, or a finish
+    /// reason.
     pub content: bool,
-    /// The event is an error, or has a finish reason that means one.
+    /// The event reports an error: it is an error object, or contains a finish reason or status that stands
+    /// for a failure.
     pub error: bool,
-    /// The event is `[DONE]`.
+    /// The event is `[DONE]`, the end marker of a stream.
     pub done: bool,
-    /// The event carries usage but no choices.
+    /// The event reports token usage and contains no choices.
     pub usage_only: bool,
-    /// The event is not valid JSON.
+    /// The event is not a JSON object of the expected shape.
     pub corrupt: bool,
-    /// The event names resources of the provider to which later requests can refer: a response, an item, or encrypted reasoning.
+    /// The event names resources at the provider to which later requests can refer: a response, an item, or
+    /// encrypted reasoning.
     pub creates_resources: bool,
 }
 
@@ -24,20 +27,23 @@ pub struct EventFlags {
 #[derive(Clone, Debug, Default)]
 pub(super) struct EventFacts {
     pub(super) flags: EventFlags,
-    /// Set of the choices in the event: bit `n` stands for the choice with index `n`. Indexes from 127 on share the last bit.
+    /// Bit set of the choices in the event: bit `n` stands for the choice with index `n`. All indexes from
+    /// 127 on share bit 127.
     pub(super) choices: u128,
-    /// Set of the choices that have a finish reason in the event, with the same bits as `choices`.
+    /// Bit set of the choices that have a finish reason in the event, with the same bits as `choices`.
     pub(super) finished: u128,
     /// Whether the event ends a stream of the Responses API.
     pub(super) terminal: bool,
-    /// JSON text of the event's usage, with the field names of Chat Completions. `None` without at least one count.
+    /// JSON text of the token usage that the event reports, with the field names of Chat Completions. `None`
+    /// if the event reports no token count.
     pub(super) usage: Option<Bytes>,
-    /// Length of the output in the event as JSON text, in bytes.
+    /// Length in bytes of the output in the event, as JSON text.
     pub(super) output_bytes: usize,
 }
 
 impl EventFacts {
-    /// Returns the facts about an event that is not a JSON object of the expected shape.
+    /// Returns the facts about an event that is not a JSON object of the expected shape. If the SSE event
+    /// name `name` is `error`, the event is an error. Otherwise it is corrupt.
     pub(super) fn unreadable(name: Option<&[u8]>) -> Self {
         let error = name == Some(b"error");
         let flags = EventFlags {
@@ -51,7 +57,8 @@ impl EventFacts {
         }
     }
 
-    /// Returns whether the event only adds output. Another event of the same shape then changes nothing else in the state of the stream.
+    /// Returns whether the event does nothing but add output to the stream. Such an event reports no error,
+    /// no usage and no end of the stream or of a choice.
     pub(super) fn is_output_only(&self) -> bool {
         let flags = EventFlags {
             content: self.flags.content,

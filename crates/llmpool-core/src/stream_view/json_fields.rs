@@ -1,10 +1,11 @@
-//! Properties of JSON values that are needed for both API formats.
+//! Checks of JSON values that the classification of both API formats needs.
 
 use serde_json::value::RawValue;
 
 use crate::provider_error;
 
-/// Returns whether the value is anything but `null`, `false`, or an empty string, array or object.
+/// Returns `false` for `null`, `false`, and an empty string, array or object. Returns `true` for any other
+/// value.
 pub(super) fn is_non_empty(raw: &RawValue) -> bool {
     let text = raw.get();
     let is_empty_between = |open, close| {
@@ -15,13 +16,13 @@ pub(super) fn is_non_empty(raw: &RawValue) -> bool {
     !matches!(text, "null" | "false" | "\"\"") && !is_empty_between('[', ']') && !is_empty_between('{', '}')
 }
 
-/// Returns the length of the value as JSON text in bytes, not counting the quotes of a string.
+/// Returns the length in bytes of the value as JSON text, without the quotes of a string.
 pub(super) fn output_length(raw: &RawValue) -> usize {
     let quotes = if raw.get().starts_with('"') { 2 } else { 0 };
     raw.get().len() - quotes
 }
 
-/// Returns whether these fields, of an object without output, show that the object is an error.
+/// Returns whether these fields of a JSON object without output show that the object is an error.
 pub(super) fn mark_an_error(
     object: Option<&RawValue>,
     code: Option<&RawValue>,

@@ -1,10 +1,11 @@
-//! Classification of streamed events: whether an event has output, is an error, reports usage, or ends the stream.
+//! Classification of streamed events: whether an event has output, is an error, reports usage, or ends the
+//! stream.
 //!
-//! Each event is classified once, and the result is passed along with the event. Code that only forwards bytes therefore need not decode the event,
-//! and decoders can reuse what the classification found.
+//! Each event is classified once, and the result is passed along with the event. Therefore code that only
+//! forwards bytes does not have to decode the event, and decoders can reuse the result.
 //!
-//! Most events of a stream differ from an earlier event in a few strings only. A *template* is an event without these strings. An event that matches
-//! a template needs no full classification.
+//! Most events of a stream differ from an earlier event only in a few strings. A *template* is an earlier
+//! event without these strings. An event that matches a template needs no full classification.
 
 mod chat_chunk;
 mod event_flags;

@@ -1,11 +1,12 @@
-//! The length of an answer, from which its tokens are estimated if the provider reports no usage.
+//! The length of an answer, from which the number of output tokens is estimated if the provider reports no
+//! usage.
 
 use serde::Deserialize;
 
 use super::chat_chunk::DeltaFields;
 use super::response_event;
 
-/// Length of the output that has arrived, and the number of events that carried it.
+/// Length in bytes of the output that has arrived, and the number of events that carried output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct OutputSize {
     events: u32,
@@ -13,7 +14,7 @@ pub(super) struct OutputSize {
 }
 
 impl OutputSize {
-    /// Adds an event with `bytes` bytes of output. An event without output is not counted.
+    /// Adds an event with `bytes` bytes of output. Does nothing if `bytes` is 0.
     pub(super) fn add(&mut self, bytes: usize) {
         if bytes > 0 {
             self.events = self.events.saturating_add(1);
@@ -21,14 +22,16 @@ impl OutputSize {
         }
     }
 
-    /// Estimates the output tokens: one for every four bytes, but at least one for each event.
+    /// Estimates the number of output tokens: one for every four bytes, rounded up, but at least one for each
+    /// event with output.
     pub(super) fn estimated_tokens(self) -> u32 {
         let by_length = u32::try_from(self.bytes.div_ceil(4)).unwrap_or(u32::MAX);
         by_length.max(self.events)
     }
 }
 
-/// Estimates the output tokens of a complete answer in either API format, from its length. Returns `None` if the body is not an answer.
+/// Estimates the number of output tokens of a complete answer from its length. Returns `None` if `body` is
+/// neither a chat completion nor a response of the Responses API.
 pub fn estimated_tokens(body: &[u8]) -> Option<u32> {
     #[derive(Deserialize)]
     struct Completion<'a> {

@@ -1,9 +1,11 @@
 //! Recognition of events that equal an earlier event except for a few strings.
 //!
-//! Consecutive events of a stream often differ in one or two strings only. If all bytes around these strings are the same as in an earlier event, its
-//! classification and most of its decoding still apply. A *template* is such an earlier event without the strings.
+//! Consecutive events of a stream often differ only in one or two strings. If all other bytes of an event
+//! equal those of an earlier event, the classification and most of the decoding of the earlier event still
+//! apply. A *template* is an earlier event without the strings that vary.
 //!
-//! Invariant: for an event of valid JSON, a template yields the same facts as a full classification.
+//! Invariant: for an event that is valid JSON, a matching template yields the same facts as a full
+//! classification.
 
 use std::fmt;
 
@@ -13,22 +15,22 @@ use memchr::{memchr2, memmem};
 use super::event_flags::EventFacts;
 use crate::sse::SseEvent;
 
-/// A field whose value differs from event to event.
+/// A JSON field whose value usually differs from event to event, while the rest of the event stays the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VaryingField {
-    /// `content`, a string.
+    /// The string field `content`.
     Content,
-    /// `reasoning_content`, a string.
+    /// The string field `reasoning_content`.
     ReasoningContent,
-    /// `reasoning`, a string.
+    /// The string field `reasoning`.
     Reasoning,
-    /// `arguments`, a string.
+    /// The string field `arguments` of a tool call.
     Arguments,
-    /// `delta`, a string.
+    /// The string field `delta` of an event of the Responses API.
     Delta,
-    /// `obfuscation`, a string: padding with which OpenAI hides the length of the text.
+    /// The string field `obfuscation`: padding with which OpenAI hides the length of the text.
     Obfuscation,
-    /// `sequence_number`, a whole number.
+    /// The integer field `sequence_number`.
     SequenceNumber,
 }
 
@@ -42,10 +44,12 @@ const FIELDS: [VaryingField; 7] = [
     VaryingField::SequenceNumber,
 ];
 
-/// Maximum number of varying fields in one event. Events with more are not recognised.
+/// Maximum number of varying fields in one event. An event with more varying fields is always classified in
+/// full.
 const MAX_VARYING: usize = 4;
 
-/// A JSON string with an escape sequence. Its length shows whether output is counted in bytes of JSON text.
+/// A JSON string with an escape sequence, which is longer as JSON text than decoded. Its contribution to the
+/// output shows whether the output is measured as JSON text.
 const ESCAPED: &str = r#""\u0061""#;
 
 /// The positions of the varying values in an event that equals an earlier event in all other bytes.
@@ -56,7 +60,8 @@ pub struct EventRepeat {
     len: usize,
 }
 
-/// Position of one value in the data of the event, including the quotes of a string.
+/// Byte range of one varying value in the data of the event, from `start` (inclusive) to `end` (exclusive).
+/// The range includes the quotes of a string.
 #[derive(Clone, Copy, Debug)]
 struct ValueSpan {
     field: VaryingField,
@@ -65,36 +70,40 @@ struct ValueSpan {
 }
 
 impl EventRepeat {
-    /// Returns the number of the template that the event matches. Two events of one stream with the same number differ only in their varying values.
+    /// Returns the number of the template that the event matches. A template is an earlier event without its
+    /// varying values, so two events of one stream with the same template differ only in these values.
     pub fn template(&self) -> u32 {
         self.template
     }
 
-    /// Returns the varying fields with their values as JSON text, in the order of the event. `data` is the data of the event.
+    /// Returns the varying fields with their values as JSON text, in the order in which they occur in the
+    /// event. `data` is the data of the event.
     pub fn values<'a>(&self, data: &'a [u8]) -> impl Iterator<Item = (VaryingField, &'a [u8])> {
         let spans = self.spans.into_iter().take(self.len);
         spans.filter_map(|span| Some((span.field, data.get(span.start as usize..span.end as usize)?)))
     }
 
-    /// Returns the decoded string of a varying field. `None` if the field does not vary, or its value is not a valid string. `data` is the data of
-    /// the event.
+    /// Returns the decoded value of a varying string field. `None` if the field does not vary, or if its
+    /// value is not a valid JSON string. `data` is the data of the event.
     pub fn string(&self, data: &[u8], field: VaryingField) -> Option<String> {
         let (_, json) = self.values(data).find(|(known, _)| *known == field)?;
         serde_json::from_slice(json).ok()
     }
 
-    /// Returns the event with a different string in place of each varying string, and the positions of these strings. Decoding the event shows where
-    /// the decoder puts each string.
+    /// Returns the data of the event with a distinct marker in place of each varying string, and the
+    /// positions of the markers. Decoding this data shows into which field the decoder puts each string.
     pub fn probe(&self, data: &[u8]) -> (Vec<u8>, Self) {
         self.with_strings(data, |index| format!("\"probe {index}\""))
     }
 
-    /// Returns the event with an empty string in place of each varying string, and the positions of these strings.
+    /// Returns the data of the event with an empty string in place of each varying string, and the positions
+    /// of the empty strings.
     pub fn blank(&self, data: &[u8]) -> (Vec<u8>, Self) {
         self.with_strings(data, |_| "\"\"".to_owned())
     }
 
-    /// Replaces each varying string with the JSON text that `value` returns for the index of the field.
+    /// Replaces each varying string with the JSON text that `value` returns for the zero-based position of
+    /// its field in the event.
     fn with_strings(&self, data: &[u8], value: impl Fn(usize) -> String) -> (Vec<u8>, Self) {
         let (mut replaced, mut spans, mut copied) = (Vec::with_capacity(data.len()), *self, 0);
         for (index, span) in spans.spans.iter_mut().take(self.len).enumerate() {
@@ -112,7 +121,8 @@ impl EventRepeat {
         (replaced, spans)
     }
 
-    /// Finds the varying values of an event. A field varies only if its name occurs exactly once in the event.
+    /// Finds the varying values of an event. Considers only fields whose names occur exactly once in the
+    /// event. `None` if there is no such field, or if there are more than [`MAX_VARYING`].
     fn find(template: u32, data: &[u8]) -> Option<Self> {
         let mut spans: Vec<ValueSpan> = FIELDS.into_iter().filter_map(|field| field.find(data)).collect();
         spans.sort_unstable_by_key(|span| span.start);
@@ -157,7 +167,8 @@ impl VaryingField {
         })
     }
 
-    /// Returns the length in bytes of the value at the beginning of `data`.
+    /// Returns the length in bytes of the field's value at the beginning of `data`. `None` if `data` does not
+    /// begin with a value of the field's type.
     fn value_length(self, data: &[u8]) -> Option<usize> {
         match self {
             Self::SequenceNumber => data.iter().position(|byte| !byte.is_ascii_digit()),
@@ -167,7 +178,8 @@ impl VaryingField {
     }
 }
 
-/// Returns the length in bytes of the JSON string at the beginning of `data`, including its quotes.
+/// Returns the length in bytes of the JSON string at the beginning of `data`, including its quotes. `None` if
+/// `data` does not begin with a complete string.
 fn string_length(data: &[u8]) -> Option<usize> {
     if data.first() != Some(&b'"') {
         return None;
@@ -182,31 +194,34 @@ fn string_length(data: &[u8]) -> Option<usize> {
     }
 }
 
-/// An event without its varying values, to recognise later events that differ only in these.
+/// An earlier event without its varying values, for recognising later events that differ only in these
+/// values.
 #[derive(Clone)]
 pub(super) struct EventTemplate {
     number: u32,
     name: Option<Bytes>,
     fields: Vec<TemplateField>,
     after: Box<[u8]>,
-    /// Facts about the event if all its varying strings are empty.
+    /// Facts about the event with all varying strings empty.
     blank: EventFacts,
 }
 
 #[derive(Clone)]
 struct TemplateField {
-    /// Bytes of the event between the previous varying value and this one.
+    /// Bytes of the event before this varying value, from the end of the previous varying value or the
+    /// beginning of the event.
     before: Box<[u8]>,
     field: VaryingField,
-    /// Bytes of output that any non-empty string in this field adds to its own length; `None` if the string is not output. A tool call, for example,
-    /// counts as a whole.
+    /// Number of bytes of output that a non-empty string in this field adds beyond its own length. For
+    /// example, a tool call counts as output in its entirety. `None` if strings in this field are not output.
     output_overhead: Option<usize>,
 }
 
 impl EventTemplate {
     /// Makes a template from an event.
     ///
-    /// Returns `None` if the event has no varying output, does more than add output, or has output whose length is not the sum of its strings.
+    /// Returns `None` if the event has no varying output, if it does more than add output, or if the length
+    /// of its output cannot be computed from the lengths of its varying strings.
     pub(super) fn learn(
         number: u32,
         event: &SseEvent,
@@ -248,8 +263,8 @@ impl EventTemplate {
         })
     }
 
-    /// Returns the facts about an event that matches the template, and the positions of its varying values. `None` if the event differs from the
-    /// template in other bytes.
+    /// Returns the facts about an event that matches the template, and the positions of the event's varying
+    /// values. `None` if the event does not match, that is, differs from the template in any other byte.
     pub(super) fn recognise(&self, event: &SseEvent) -> Option<(EventFacts, EventRepeat)> {
         if event.name != self.name {
             return None;
@@ -287,7 +302,7 @@ impl EventTemplate {
 }
 
 impl fmt::Debug for EventTemplate {
-    /// Shows no text of the event, because it contains user text.
+    /// Omits the text of the event, because it contains user text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventTemplate")
             .field("number", &self.number)

@@ -12,7 +12,6 @@ use crate::responses::{Item, Response, ResponseStatus, ResponsesUsage};
 use crate::sse::SseEvent;
 use crate::translate::usage;
 
-/// Classifies an event of a Responses API stream.
 pub(super) fn classify(event: &SseEvent) -> EventFacts {
     let Ok(fields) = serde_json::from_slice::<ResponseEventFields<'_>>(&event.data) else {
         return EventFacts::unreadable(event.name.as_deref());
@@ -20,7 +19,8 @@ pub(super) fn classify(event: &SseEvent) -> EventFacts {
     let kind = fields.kind.as_deref().unwrap_or_default();
     let mut facts = EventFacts::default();
     facts.flags.error = fields.is_error(kind);
-    // Every finished item counts, because a stream that breaks off may contain no later event that names the item.
+    // Every finished item counts, because a stream that breaks off may contain no later event that names the
+    // item.
     facts.flags.creates_resources = matches!(
         kind,
         "response.created" | "response.completed" | "response.incomplete" | "response.output_item.done"
@@ -86,7 +86,7 @@ impl ResponseEventFields<'_> {
     }
 }
 
-/// Returns whether an item is a tool call with a name.
+/// Returns whether `item`, the JSON text of an output item, is a tool call with a name.
 fn is_named_call(item: &str) -> bool {
     match serde_json::from_str(item) {
         Ok(Item::FunctionCall(call)) => !call.name.is_empty(),
@@ -95,10 +95,11 @@ fn is_named_call(item: &str) -> bool {
     }
 }
 
-/// Status and usage of the response, as a terminal event carries them.
+/// Status and usage of a response, taken from the event that ends its stream.
 struct ResponseSummary {
     failed: bool,
-    /// Usage with the field names of Chat Completions.
+    /// JSON text of the token usage, with the field names of Chat Completions. `None` if the response reports
+    /// no token count.
     usage: Option<Bytes>,
 }
 
@@ -122,7 +123,8 @@ impl ResponseSummary {
     }
 }
 
-/// Returns the length of the output in the body of a response, in bytes. `None` if the body is not a response.
+/// Returns the length in bytes of the output (text, reasoning and tool calls) in the body of a response.
+/// `None` if the body is not a response of the Responses API.
 pub(super) fn output_bytes_of(body: &[u8]) -> Option<usize> {
     let response = Response::decode(body)
         .ok()

@@ -9,14 +9,17 @@ use super::{chat_chunk, response_event};
 use crate::api_format::ApiFormat;
 use crate::sse::SseEvent;
 
-/// Maximum number of templates that are learned in a row without any of them matching a later event.
+/// Maximum number of templates that a stream learns in a row without any match. After that, no template is
+/// learned until an event matches the last one.
 const MAX_UNUSED_TEMPLATES: u8 = 8;
 
-/// The state of one stream: whether output has arrived, whether the stream is complete, and the usage that was reported.
+/// The state of one stream: whether output has arrived, whether the stream is complete, and the token usage
+/// that the provider has reported.
 #[derive(Clone, Debug, Default)]
 pub struct StreamView {
     api_format: ApiFormat,
-    /// Set of the choices that have appeared: bit `n` stands for the choice with index `n`. Indexes from 127 on share the last bit.
+    /// Bit set of the choices that have appeared: bit `n` stands for the choice with index `n`. All indexes
+    /// from 127 on share bit 127.
     pub(super) choices: u128,
     pub(super) finished: u128,
     has_terminal_event: bool,
@@ -29,17 +32,18 @@ pub struct StreamView {
     unused_templates: u8,
 }
 
-/// The classification of one event. It is passed to the decoder along with the event.
+/// The classification of one event, which is passed to the decoder along with the event.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Observation {
-    /// Facts about the event.
+    /// Facts about the event, for example whether it carries output.
     pub flags: EventFlags,
-    /// Positions of the varying values, if the event equals an earlier event except for these values.
+    /// Positions of the event's varying values, if the event equals an earlier event except for these values.
+    /// Otherwise `None`.
     pub repeat: Option<EventRepeat>,
 }
 
 impl StreamView {
-    /// Creates the view of a stream in `api_format` of which no event has arrived.
+    /// Returns the state of a stream in `api_format` before its first event.
     pub fn new(api_format: ApiFormat) -> Self {
         Self {
             api_format,
@@ -81,7 +85,8 @@ impl StreamView {
         Observation { flags, repeat }
     }
 
-    /// Returns whether the stream ended properly: with `[DONE]`, a terminal event, or a finish reason for every choice.
+    /// Returns whether the stream ended properly: with `[DONE]`, with the last event of a response
+    /// (`response.completed` or `response.incomplete`), or with a finish reason for every choice.
     pub fn is_complete(&self) -> bool {
         self.done || self.has_terminal_event || (self.choices != 0 && self.choices == self.finished)
     }
@@ -91,12 +96,13 @@ impl StreamView {
         self.done
     }
 
-    /// Returns whether an event with output has arrived.
+    /// Returns whether any event with output of the model has arrived.
     pub fn has_content(&self) -> bool {
         self.content
     }
 
-    /// Returns the JSON text of the last reported usage that has at least one count, with the field names of Chat Completions.
+    /// Returns the token usage that the provider reported last, as JSON text with the field names of Chat
+    /// Completions. `None` if no usage with at least one token count has arrived.
     pub fn usage(&self) -> Option<&Bytes> {
         self.usage.as_ref()
     }

@@ -2,7 +2,8 @@
 
 const FENCE: &str = "```";
 
-/// Returns the content of the code fence if the whole text is one fenced block. Returns all other texts unchanged.
+/// Removes the Markdown code fence if the text consists of a single fenced block. Returns any other text
+/// unchanged.
 pub(super) fn strip_fence(text: &str) -> &str {
     fence_content(text.trim()).unwrap_or(text)
 }
@@ -16,8 +17,8 @@ fn fence_content(text: &str) -> Option<&str> {
     Some(&block[language..])
 }
 
-/// Converts a position in `part` to the position in `whole`. `part` must be a slice of `whole`; lines and columns count from 1, columns in
-/// bytes.
+/// Converts a line and column in `part` to the line and column in `whole`. `part` must be a slice of `whole`.
+/// Lines and columns start at 1; columns are counted in bytes.
 pub(super) fn position_in_whole(whole: &str, part: &str, line: usize, column: usize) -> (usize, usize) {
     let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
     let before = whole.get(..start).unwrap_or_default();

@@ -7,21 +7,25 @@ use super::strict;
 use super::{JsonSchema, Unsupported};
 use crate::chat::{Json, ResponseFormat};
 
-/// The maximum length of a schema name that providers accept, in characters.
+/// Maximum length of a schema name in characters. Providers reject longer names.
 const MAX_NAME_LENGTH: usize = 64;
 
-/// Returns the response format for replies of type `T`: a schema in the subset of JSON Schema that the strict mode of OpenAI and other
-/// providers accepts.
+/// Returns the response format for replies of type `T`. The schema uses only the subset of JSON Schema that
+/// OpenAI and other providers accept in strict mode (the mode that enforces the schema).
 ///
-/// Every object requires all its fields and allows no others; an `Option` is a field that may be `null`. Doc comments become
-/// descriptions, except on a field that leads back to a type that contains the field: the schema of such a field is a reference, which
-/// cannot have a description. Bounds, patterns and formats are left out of the schema, because many models reject schemas with these
-/// keywords. To make the model follow such rules, state them in doc comments; `T` can still check them when the reply is parsed.
+/// In the schema, every object requires all its fields and allows no other fields. A field of type `Option`
+/// may be null. Bounds, patterns and formats are omitted, because many models reject schemas with these
+/// keywords. To make the model follow such a rule, state the rule in a doc comment. `T` can also check the
+/// rule when the reply is parsed.
+///
+/// Doc comments become descriptions. A field through which a type contains itself gets no description,
+/// because the schema of that field is a reference, and strict mode does not allow a description next to a
+/// reference.
 ///
 /// # Errors
 ///
-/// Fails if `T` needs a feature that strict mode does not support: a map, a tuple, a value of any type, a flattened enum, or a reply that
-/// is not a struct.
+/// Fails if `T` is not a struct with named fields, or if `T` uses a feature that strict mode does not
+/// support: a map, a tuple, a value of any type, or a flattened enum.
 pub fn json_schema<T: JsonSchema>() -> Result<ResponseFormat, SchemaError> {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.meta_schema = None);
     let generated = settings.into_generator().into_root_schema_for::<T>().to_value();
@@ -33,7 +37,8 @@ pub fn json_schema<T: JsonSchema>() -> Result<ResponseFormat, SchemaError> {
     Ok(ResponseFormat::json_schema(schema_name(&type_name), schema))
 }
 
-/// Converts a type name to a schema name that providers accept: at most 64 letters, digits, `_` and `-`; `_` replaces other characters.
+/// Converts a type name to a schema name that providers accept. Replaces characters other than ASCII letters,
+/// digits, `_` and `-` with `_`, and truncates the name to 64 characters.
 fn schema_name(type_name: &str) -> String {
     let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
     let letters = type_name.chars().take(MAX_NAME_LENGTH);

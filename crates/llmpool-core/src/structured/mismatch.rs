@@ -1,16 +1,17 @@
-//! Errors for JSON that does not fit a type. The errors show no text that the model wrote.
+//! Errors for JSON that does not match a Rust type.
 //!
-//! Errors of `serde_json` quote values and map keys that the model wrote. The `Display` and `Debug` output of a [`Mismatch`] contains only
-//! the field names that the type declares, and the kinds of the JSON values, such as `string`.
+//! The errors of `serde_json` quote values and map keys that the model wrote. The `Display` and `Debug`
+//! output of a [`Mismatch`] contains only field names that the Rust type declares, and kinds of JSON values,
+//! such as `string`.
 
 use std::fmt;
 
 use serde::de::{Expected, Unexpected};
 
-/// The first position at which a reply does not fit the requested type, and what the type expects at that position.
+/// The first position at which a reply does not match the requested Rust type, and the reason.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// The segments of the path to the position, innermost first.
+    /// Segments of the path to the mismatch, innermost first.
     path: Vec<PathSegment>,
     reason: String,
     detail: String,
@@ -18,17 +19,18 @@ pub struct Mismatch {
 
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum PathSegment {
-    /// The name of a field or variant that the type declares.
+    /// The name of a field or variant that the Rust type declares.
     Name(&'static str),
     /// The zero-based index of an array item.
     Index(usize),
-    /// A map key, withheld because the model chose it.
+    /// A map key, or another name that the Rust type does not declare. The name is not stored, because the
+    /// model wrote it.
     Key,
 }
 
 impl Mismatch {
-    /// Returns the path to the position in the reply, such as `items[3].price`. `$` is the reply itself; `*` stands for a name that the
-    /// type does not declare.
+    /// Returns the path to the mismatch in the reply, such as `items[3].price`. `$` stands for the whole
+    /// reply, and `*` for a name that the Rust type does not declare.
     pub fn path(&self) -> String {
         let mut path = String::new();
         for segment in self.path.iter().rev() {
@@ -43,13 +45,15 @@ impl Mismatch {
         if path.is_empty() { "$".to_owned() } else { path }
     }
 
-    /// Returns why the value does not fit, such as `invalid type: string, expected f64`. Contains no text of the model.
+    /// Returns why the value does not match the Rust type, such as `invalid type: string, expected f64`.
+    /// Contains no text that the model wrote.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// Returns the full message of the type's own validation, or the [`reason`](Self::reason) if no such validation rejected the value. The
-    /// full message may quote the reply, so `Display` and `Debug` omit the message.
+    /// If custom validation in the type's `Deserialize` implementation rejected the value, returns the error
+    /// message of the validation. Otherwise returns the [`reason`](Self::reason). The error message may quote
+    /// the reply, so `Display` and `Debug` do not show the message.
     pub fn detail(&self) -> &str {
         if self.detail.is_empty() {
             &self.reason
@@ -63,7 +67,8 @@ impl Mismatch {
         self
     }
 
-    /// Creates a mismatch at the root of the reply from an error of `serde_json` that this module cannot reproduce.
+    /// Creates a mismatch from a `serde_json` error whose position is unknown. The path is `$`, the whole
+    /// reply.
     pub(super) fn without_path(error: &serde_json::Error) -> Self {
         serde::de::Error::custom(error)
     }
@@ -78,7 +83,7 @@ impl Mismatch {
 }
 
 impl PathSegment {
-    /// Returns [`PathSegment::Name`] if `known` contains the name, and otherwise [`PathSegment::Key`].
+    /// Returns [`PathSegment::Name`] if `known` contains `name`. Otherwise returns [`PathSegment::Key`].
     pub(super) fn new(name: &str, known: &'static [&'static str]) -> Self {
         let known = known.iter().find(|known| **known == name);
         known.map_or(Self::Key, |known| Self::Name(known))

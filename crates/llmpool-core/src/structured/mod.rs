@@ -1,4 +1,5 @@
-//! Structured output: generates JSON schemas from Rust types and parses replies into values of these types.
+//! Structured output: generates a JSON schema from a Rust type, and parses the model's replies into values of
+//! that type.
 //!
 //! ```
 //! use llmpool_core::chat::ChatRequest;
@@ -19,8 +20,8 @@
 //! # Ok::<(), llmpool_core::structured::SchemaError>(())
 //! ```
 //!
-//! Invariant: the schema of a type is the same, byte for byte, in every run, with properties in the order of the fields. Providers can
-//! therefore cache prompts that contain the schema.
+//! Invariant: a type has the same schema, byte for byte, in every run, with properties in the order of the
+//! fields. Providers can therefore cache prompts that contain the schema.
 //!
 //! Invariant: the `Display` and `Debug` output of errors contains no text that the model wrote.
 

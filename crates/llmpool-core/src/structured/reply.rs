@@ -1,4 +1,4 @@
-//! Parses replies into values of a Rust type.
+//! Parses the model's replies into values of a Rust type.
 
 use std::fmt;
 
@@ -10,11 +10,12 @@ use super::mismatch::Mismatch;
 use super::value_deserializer;
 use crate::chat::{ChatCompletion, Choice, Content, FinishReason, Message, Part};
 
-/// Parses the first choice of a completion as JSON of type `T`. A Markdown code fence around the JSON is stripped.
+/// Parses the text of the completion's choice with the lowest index as JSON of type `T`. Strips a Markdown
+/// code fence around the JSON.
 ///
 /// # Errors
 ///
-/// Fails if the completion has no choice, or if the text of its first choice is not complete JSON for a `T`; see [`ReplyError`].
+/// Fails if the completion has no choice, or if [`parse_choice`] fails for that choice.
 pub fn parse_reply<T: DeserializeOwned>(completion: &ChatCompletion) -> Result<T, ReplyError> {
     match completion.first() {
         Some(choice) => parse_choice(choice),
@@ -22,11 +23,12 @@ pub fn parse_reply<T: DeserializeOwned>(completion: &ChatCompletion) -> Result<T
     }
 }
 
-/// Parses the text of a choice as JSON of type `T`. A Markdown code fence around the JSON is stripped.
+/// Parses the text of a choice as JSON of type `T`. Strips a Markdown code fence around the JSON.
 ///
 /// # Errors
 ///
-/// Fails if the text of the choice is not complete JSON for a `T`; see [`ReplyError`].
+/// Fails if the model refused to answer, if the reply was cut off or filtered, or if the text is empty or is
+/// not JSON of type `T`. See [`ReplyError`].
 pub fn parse_choice<T: DeserializeOwned>(choice: &Choice) -> Result<T, ReplyError> {
     if let Some(refusal) = refusal(&choice.message) {
         return Err(ReplyError::Refused(Refusal(refusal)));
@@ -75,30 +77,33 @@ fn refusal_parts(message: &Message) -> String {
     refusals.collect()
 }
 
-/// The reason why a reply could not be parsed as a value of the requested type. `Display` and `Debug` show no text of the model.
+/// The reason why a reply could not be parsed as a value of the requested type. `Display` and `Debug` show no
+/// text that the model wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplyError {
-    /// The reply was truncated because it reached the token limit. Repeat the request with a higher limit.
+    /// The reply was truncated because it reached the token limit. Repeat the request with a higher token
+    /// limit.
     Truncated,
     /// The provider's content filter ended the reply.
     Filtered,
-    /// The model refused to answer.
+    /// The model refused to answer. Holds the text of the refusal.
     Refused(Refusal),
-    /// The reply contains no text, for example because the model calls a tool.
+    /// The reply contains no text, for example because the model called a tool.
     NoContent,
-    /// The text of the reply is not valid JSON, or contains other text beside the JSON.
+    /// The text of the reply is not valid JSON, or contains other text before or after the JSON.
     NotJson {
-        /// The line of the syntax error in the text of the reply, counted from 1.
+        /// Line of the syntax error in the text of the reply. The first line is 1.
         line: usize,
-        /// The byte of the syntax error in its line, counted from 1; 0 means before the first byte.
+        /// Column of the syntax error in bytes. The first byte of the line is 1; 0 means that the error is
+        /// before the first byte.
         column: usize,
     },
-    /// The text of the reply is valid JSON that does not fit the requested type.
+    /// The text of the reply is valid JSON but does not match the requested type.
     Mismatch(Mismatch),
 }
 
-/// The text with which the model refused to answer. `Debug` shows only the length of the text.
+/// The text with which the model refused to answer. `Debug` shows only the length of the text in bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Refusal(String);
 
@@ -118,8 +123,10 @@ impl fmt::Debug for Refusal {
 impl fmt::Display for ReplyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Truncated => f.write_str("the reply was truncated at the token limit"),
-            Self::Filtered => f.write_str("the reply was ended by the provider's content filter"),
+            Self::Truncated => {
+                f.write_str("the reply was truncated at the token limit; raise the limit and try again")
+            }
+            Self::Filtered => f.write_str("the provider's content filter stopped the reply"),
             Self::Refused(_) => f.write_str("the model refused to answer"),
             Self::NoContent => f.write_str("the reply has no content"),
             Self::NotJson { line, column } => {

@@ -1,8 +1,9 @@
-//! Errors for types whose JSON schema the strict mode of providers does not accept.
+//! Errors for Rust types whose JSON schema providers do not accept in strict mode.
 
 use std::fmt;
 
-/// The error for a type whose JSON schema strict mode does not accept. Names the unsupported feature and its position in the type.
+/// An error for a Rust type with a feature that providers do not support in strict mode. Contains the feature
+/// and the path to the feature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaError {
     path: String,
@@ -14,7 +15,8 @@ impl SchemaError {
         Self { path, reason }
     }
 
-    /// Returns the path to the unsupported feature: the name of the type, then the fields, such as `Order.items[].prices`.
+    /// Returns the path to the unsupported feature: the name of the type, then the names of the fields, such
+    /// as `Order.items[].prices`.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -25,11 +27,11 @@ impl SchemaError {
     }
 }
 
-/// A feature of JSON Schema or of Rust types that strict mode does not support.
+/// A feature of JSON Schema or of Rust types that providers do not support in strict mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unsupported {
-    /// A reply type whose schema is not an object.
+    /// A reply type that is not a JSON object, such as a list or an enum.
     Root,
     /// A map: an object with arbitrary keys.
     Map,
@@ -37,12 +39,12 @@ pub enum Unsupported {
     Any,
     /// A tuple: an array with a separate type for each position.
     Tuple,
-    /// An enum flattened into a struct.
+    /// An enum that `#[serde(flatten)]` merges into a struct.
     FlattenedEnum,
-    /// A reference without a definition, or an internally tagged enum variant whose content is not a struct or contains itself. Holds the
-    /// `$ref` of the schema.
+    /// A reference to a schema without a definition. Also an internally tagged enum variant whose content is
+    /// not a struct or contains itself. Holds the value of the `$ref` keyword.
     Reference(String),
-    /// Any other unsupported keyword of JSON Schema. Holds the keyword.
+    /// Any other keyword of JSON Schema that strict mode does not support. Holds the keyword.
     Keyword(String),
 }
 
@@ -50,7 +52,7 @@ impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => {
-                f.write_str("a reply must be a struct with named fields; make this type a field of one")
+                f.write_str("a reply must be a struct with named fields; make this type a field of a struct")
             }
             Self::Map => f.write_str(
                 "strict schemas do not support maps; use a list of structs with a key and a value",
@@ -65,7 +67,7 @@ impl fmt::Display for Unsupported {
             Self::Reference(name) => {
                 write!(
                     f,
-                    "`{name}` must have a definition; as the content of a tagged enum variant, \
+                    "`{name}` is not supported here; it must have a definition, and in a tagged enum variant \
                      it must be a struct that does not contain itself"
                 )
             }

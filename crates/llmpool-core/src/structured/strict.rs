@@ -1,8 +1,8 @@
-//! Converts JSON schemas to the subset of JSON Schema that strict mode accepts.
+//! Converts JSON schemas to the subset of JSON Schema that providers accept in strict mode.
 //!
-//! Annotations and validation keywords are dropped, and keywords with an equivalent in strict mode are rewritten. All other keywords are
-//! errors, because a provider rejects the whole request if the schema has an unsupported keyword. Definitions are written in the order of
-//! their first reference; unused definitions are dropped.
+//! Drops annotations and validation keywords, and rewrites keywords that have an equivalent in strict mode.
+//! Every other keyword is an error, because providers reject the whole request for one unsupported keyword.
+//! Writes definitions in the order in which they are first referenced, and drops unused definitions.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,8 @@ use super::schema_error::{SchemaError, Unsupported};
 
 type JsonObject = Map<String, Value>;
 
-/// Keywords that are dropped: annotations, and validation rules that the type itself checks when the reply is parsed.
+/// Schema keywords that are dropped: annotations and validation rules. The Rust type can still check the
+/// rules when the reply is parsed.
 const DROPPED: [&str; 20] = [
     "$comment",
     "$schema",
@@ -34,7 +35,7 @@ const DROPPED: [&str; 20] = [
     "writeOnly",
 ];
 
-/// Keywords that are kept, or rewritten to an equivalent that strict mode accepts.
+/// Schema keywords that are kept, or rewritten to an equivalent that strict mode accepts.
 const CONVERTED: [&str; 12] = [
     "$defs",
     "$ref",
@@ -72,13 +73,13 @@ pub(super) fn to_strict(type_name: &str, generated: &Value) -> Result<Value, Sch
 
 struct StrictConverter<'a> {
     root: &'a JsonObject,
-    /// Names of the referenced definitions, in the order of their first reference.
+    /// Names of the definitions that are referenced, in the order of their first reference.
     referenced: Vec<String>,
-    /// References that are currently being replaced by their definitions, outermost first.
+    /// References whose definitions are currently being converted, outermost first.
     open: Vec<String>,
-    /// References whose properties are currently being merged into another object, outermost first.
+    /// References whose properties are currently being merged into an enum variant, outermost first.
     merging: Vec<String>,
-    /// The path to the current position in the type, as segments for error messages.
+    /// Segments of the path to the current position in the type, for error messages.
     path: Vec<String>,
 }
 
@@ -100,11 +101,11 @@ impl StrictConverter<'_> {
         Ok(Value::Object(document))
     }
 
-    /// Returns the root schema. If the root is a reference, as for a newtype struct, returns the definition that the reference leads to:
-    /// strict mode does not accept a reference as the root.
+    /// Returns the schema of the reply. If the root of the generated schema is a reference, as for a newtype
+    /// struct, follows the reference, because strict mode does not accept a reference as the root.
     fn root_body(&self) -> Result<JsonObject, SchemaError> {
         let mut body = self.root.clone();
-        // The loop is bounded, because newtype structs could contain each other.
+        // Newtype structs could refer to each other in a cycle, so the loop is bounded.
         let mut hops = 0..=object(self.root, "$defs").len();
         while let (Some(reference), Some(_)) = (reference(&body), hops.next()) {
             let mut target = self.definition(reference)?;
@@ -129,8 +130,8 @@ impl StrictConverter<'_> {
         }
     }
 
-    /// Converts a reference. Strict mode allows no keywords next to `$ref`, so a reference with a description or properties is replaced by
-    /// its definition.
+    /// Converts a reference. Strict mode allows no keywords next to `$ref`, so a reference with a description
+    /// or properties is replaced by its definition.
     fn convert_reference(&mut self, reference: &str, schema: &JsonObject) -> Result<JsonObject, SchemaError> {
         if schema.contains_key("properties") {
             return self.merged(reference, schema);
@@ -157,7 +158,8 @@ impl StrictConverter<'_> {
         Ok(members([("$ref", json!(reference))]))
     }
 
-    /// Merges the tag of an internally tagged enum variant with the properties of the struct that the variant contains.
+    /// Merges the tag of an internally tagged enum variant with the properties of the struct that the variant
+    /// contains.
     fn merged(&mut self, reference: &str, schema: &JsonObject) -> Result<JsonObject, SchemaError> {
         let mut body = self.definition(reference)?;
         let is_recursive = self.merging.iter().any(|merging| merging == reference);
@@ -210,8 +212,8 @@ impl StrictConverter<'_> {
         Ok(())
     }
 
-    /// Converts `oneOf` to `anyOf`, because strict mode accepts only `anyOf`. The meaning is the same, because the variants of an enum
-    /// exclude each other.
+    /// Converts `oneOf` and `anyOf` to `anyOf`, because strict mode does not accept `oneOf`. The variants of
+    /// an enum exclude each other, so both keywords have the same meaning.
     fn any_of(&mut self, schema: &JsonObject, branches: &[Value]) -> Result<JsonObject, SchemaError> {
         if schema.contains_key("properties") || schema.contains_key("type") {
             return Err(self.unsupported(Unsupported::FlattenedEnum));
@@ -257,7 +259,8 @@ impl StrictConverter<'_> {
         Ok(array)
     }
 
-    /// Converts a nullable object or array to `anyOf`, because providers accept a list of types for scalars only.
+    /// Converts the schema of an object or array that may be null to `anyOf`. Providers accept a list of
+    /// types only for scalars.
     fn nullable(&mut self, schema: &JsonObject, kind: &str) -> Result<JsonObject, SchemaError> {
         let mut value = schema.clone();
         value.insert("type".to_owned(), json!(kind));

@@ -1,4 +1,4 @@
-//! Deserializes a JSON value with errors that name the position in the value.
+//! A deserializer for JSON values whose errors contain the path to the mismatch.
 
 use serde::Deserialize;
 use serde::de::value::BorrowedStrDeserializer;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::mismatch::{Mismatch, PathSegment};
 
-/// Deserializes the value as a `T`. Returns the error, or `None` if the value fits.
+/// Deserializes `value` as a `T` and returns the error. Returns `None` if `value` matches `T`.
 pub(super) fn find_mismatch<'de, T: Deserialize<'de>>(value: &'de Value) -> Option<Mismatch> {
     T::deserialize(ValueDeserializer(value)).err()
 }
@@ -141,7 +141,7 @@ impl<'de> SeqAccess<'de> for &mut ArrayAccess<'de> {
 
 struct ObjectAccess<'de> {
     members: serde_json::map::Iter<'de>,
-    /// The name and value of the member whose name has been read but whose value has not.
+    /// Name and value of the object member whose name was read last. `None` once the value has been read.
     value: Option<(&'de str, &'de Value)>,
     known: &'static [&'static str],
 }
@@ -167,7 +167,7 @@ impl<'de> MapAccess<'de> for ObjectAccess<'de> {
     }
 }
 
-/// A deserializer for the name of an object member. A map with integer keys reads the name as a number.
+/// A deserializer for the name of an object member. If the map has integer keys, parses the name as a number.
 struct KeyDeserializer<'de>(&'de str);
 
 impl<'de> KeyDeserializer<'de> {
@@ -230,7 +230,7 @@ impl<'de> Deserializer<'de> for KeyDeserializer<'de> {
 
 struct VariantAccessor<'de> {
     name: &'de str,
-    /// The content of the enum variant. `None` if the variant is written as a string, which has only a name.
+    /// Content of the enum variant. `None` for a variant without content, which is written as a string.
     value: Option<&'de Value>,
     known: &'static [&'static str],
 }

@@ -1,15 +1,18 @@
-//! Fields that a translation drops, and the treatment of unknown members (those for which the Rust types have no field).
+//! Request fields that a translation drops, and what a translation does with unknown fields, for which the
+//! Rust types have no field.
 //!
-//! - Unknown members of a request are read as fields of the other API format, because the target's provider may support them.
-//! - Unknown members of an object that the client wrote, such as a content part or a tool, are kept.
-//! - Unknown members of an object that a model wrote are dropped, because the provider of another model would reject them.
+//! - Unknown fields of a request are read as fields of the other API format, because the target's provider
+//!   may support them.
+//! - Unknown fields of an object that the client wrote, such as a content part or a tool, are kept.
+//! - Unknown fields of an object that a model wrote are dropped, because the provider of another model would
+//!   reject them.
 
 use serde::de::DeserializeOwned;
 
 use super::UnsupportedField;
 use crate::chat::{EmptyObject, Json, UnknownFields};
 
-/// Paths of the request fields that the translated request leaves out or contains with another value.
+/// Paths of the request fields that the translation leaves out or changes, such as `messages[0].name`.
 #[derive(Default)]
 pub(super) struct DroppedFields(Vec<String>);
 
@@ -18,24 +21,26 @@ impl DroppedFields {
         self.0.push(path.into());
     }
 
-    /// Adds the name of each field whose condition is true.
+    /// Reports the fields whose condition is true as dropped. Each element of `fields` consists of a
+    /// condition and the name of a field.
     pub(super) fn push_if<const N: usize>(&mut self, fields: [(bool, &str); N]) {
         let dropped = fields.into_iter().filter(|(is_dropped, _)| *is_dropped);
         self.0.extend(dropped.map(|(_, name)| name.to_owned()));
     }
 
-    /// Adds the paths of all unknown members `extra` of the object at `path`.
+    /// Reports all unknown fields of the object at `path` as dropped.
     pub(super) fn push_unknown(&mut self, extra: &UnknownFields, path: &str) {
         self.push_members(extra.iter().map(|(name, _)| name), path);
     }
 
-    /// Adds the paths of the members `names` of the object at `path`.
+    /// Reports the fields with the given names, in the object at `path`, as dropped.
     pub(super) fn push_members<'a>(&mut self, names: impl Iterator<Item = &'a str>, path: &str) {
         self.0.extend(names.map(|name| format!("{path}.{name}")));
     }
 
-    /// Returns a copy of the unknown members `extra` of the object at `path`, without the members named in `reserved`. Adds the paths of
-    /// the removed members to the dropped fields: their names have another meaning in the translated object.
+    /// Returns a copy of the unknown fields of the object at `path`, without the fields named in `reserved`.
+    /// Reports the removed fields as dropped, because their names have another meaning in the translated
+    /// object.
     pub(super) fn keep_unknown(
         &mut self,
         extra: &UnknownFields,
@@ -52,12 +57,13 @@ impl DroppedFields {
     }
 }
 
-/// Returns a copy of the unknown members `extra`, for an object of another type.
+/// Returns a copy of the unknown fields of one object, for use in an object of another type.
 pub(super) fn copy_unknown(extra: &UnknownFields) -> UnknownFields {
     without(extra, &[])
 }
 
-/// Returns a copy of the unknown members `extra` without those named in `reserved`, for an object of another type.
+/// Returns a copy of the unknown fields of one object, for use in an object of another type. Leaves out the
+/// fields named in `reserved`.
 pub(super) fn without(extra: &UnknownFields, reserved: &[&str]) -> UnknownFields {
     let mut kept = UnknownFields::default();
     for (name, json) in extra.iter().filter(|(name, _)| !reserved.contains(name)) {
@@ -66,11 +72,11 @@ pub(super) fn without(extra: &UnknownFields, reserved: &[&str]) -> UnknownFields
     kept
 }
 
-/// Reads the unknown members `extra` of a request as fields of the other API format.
+/// Decodes the unknown fields of a request as fields of the other API format.
 ///
 /// # Errors
 ///
-/// Fails if a member is a field of the other format, but its value is invalid for that field. The error names the first such member.
+/// Returns an error for the first field that the other API format defines but whose value is invalid there.
 pub(super) fn adopt_unknown<T: DeserializeOwned + Default>(
     extra: &UnknownFields,
 ) -> Result<T, UnsupportedField> {
@@ -88,7 +94,7 @@ pub(super) fn adopt_unknown<T: DeserializeOwned + Default>(
         parse(single).is_none()
     };
     let invalid = extra.iter().find(|(name, json)| is_invalid(name, json));
-    let reason = "the other format has this field, but not with such a value";
+    let reason = "the other API format has this field, but does not accept the value";
     Err(UnsupportedField::new(
         invalid.map_or("", |(name, _)| name),
         reason,

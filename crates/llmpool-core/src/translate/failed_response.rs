@@ -1,17 +1,19 @@
-//! The error of a response that failed instead of answering.
+//! The error of a response that ended with a failure.
 
 use std::fmt;
 
 use crate::failure::redact_unless_code;
 
-/// The failure with which a response ended instead of an answer.
+/// The failure of a response, as reported by the provider or found by a translation.
 ///
-/// `Debug` and `Display` leave out the provider's message, because the message can echo the prompt or a key.
+/// `Debug` and `Display` leave out the message, because the provider's message can contain parts of the
+/// prompt or a key.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct FailedResponse {
-    /// The error code, such as `server_error`, `rate_limit_exceeded` or `invalid_prompt`. `None` if the provider sent none.
+    /// Error code, such as `server_error`, `rate_limit_exceeded` or `invalid_prompt`. `None` if the provider
+    /// sent no code.
     pub code: Option<String>,
-    /// The error message, usually written by the provider. `None` if the provider sent none.
+    /// Error message, usually written by the provider. `None` if the provider sent no message.
     pub message: Option<String>,
 }
 

@@ -1,17 +1,18 @@
-//! Translation of generated images between the `images` of a chat message, as OpenRouter sends them, and the image generation items of a
-//! response.
+//! Translation of generated images between the `images` field of a chat message, which is an extension by
+//! OpenRouter, and the image generation items of a response.
 
 use serde_json::{Value, json};
 
 use crate::chat::Json;
 use crate::responses::HostedItem;
 
-/// Name of the member of a chat message that holds generated images.
+/// Name of the field of a chat message that contains generated images.
 pub(super) const IMAGES: &str = "images";
 
 const BASE64: &str = ";base64,";
 
-/// Translates the `images` of a chat message to image generation items without ids. Malformed images are left out.
+/// Translates the `images` of a chat message to image generation items without ids. Leaves out malformed
+/// images.
 ///
 /// Each image has the form `{"type": "image_url", "image_url": {"url": "data:image/png;base64,…"}}`.
 pub(super) fn images_to_items(images: &Json) -> Vec<HostedItem> {
@@ -30,7 +31,8 @@ pub(super) fn images_to_items(images: &Json) -> Vec<HostedItem> {
     items.collect()
 }
 
-/// Translates an image generation item to an element of a chat message's `images`. Returns `None` if the item contains no image yet.
+/// Translates an image generation item to an element of a chat message's `images`. Returns `None` if the item
+/// does not contain an image yet.
 pub(super) fn item_to_image(item: &HostedItem) -> Option<Json> {
     let result: String = serde_json::from_str(item.extra.get("result")?.get()).ok()?;
     let url = if result.starts_with("http") || result.starts_with("data:") {

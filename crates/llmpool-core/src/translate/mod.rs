@@ -1,13 +1,16 @@
-//! Translation between the Chat Completions and the Responses format. Each submodule serves one combination of client and target.
+//! Translation between the API formats Chat Completions and Responses. There is one submodule for each
+//! direction.
 //!
-//! - `chat_over_responses` serves a chat client whose target speaks Responses. [`chat_request_to_responses`] translates the request,
-//!   [`response_to_completion`] the complete response and [`EventToChunkTranslator`] the stream.
-//! - `responses_over_chat` serves a Responses client whose target speaks Chat Completions. [`responses_request_to_chat`] translates the
-//!   request, [`completion_to_response`] the complete response and [`ChunkToEventTranslator`] the stream.
+//! - `chat_over_responses` serves a chat client whose target speaks Responses. [`chat_request_to_responses`]
+//!   translates the request, [`response_to_completion`] a complete response, and [`EventToChunkTranslator`] a
+//!   stream.
+//! - `responses_over_chat` serves a Responses client whose target speaks Chat Completions.
+//!   [`responses_request_to_chat`] translates the request, [`completion_to_response`] a complete chat
+//!   completion, and [`ChunkToEventTranslator`] a stream.
 //!
-//! A request field that has an equivalent in the other format is mapped to that equivalent. A field without an equivalent is an
-//! [`UnsupportedField`] error if the response would be wrong without the field. Otherwise the field is left out, and its path is listed in
-//! [`TranslatedRequest::dropped`].
+//! A request field that has an equivalent in the other format is translated to that equivalent. A field
+//! without an equivalent causes an [`UnsupportedField`] error if the answer would be wrong without the field.
+//! Otherwise the field is left out and listed in [`TranslatedRequest::dropped`].
 
 mod chat_over_responses;
 mod dropped_fields;
@@ -33,9 +36,9 @@ pub use translated_request::TranslatedRequest;
 pub use unsupported_field::UnsupportedField;
 pub use usage::parse_usage;
 
-/// Value of `include` in a Responses request that asks for the log probabilities of the output tokens.
+/// Element of a Responses request's `include` list that asks for the log probabilities of the output tokens.
 const INCLUDE_LOGPROBS: &str = "message.output_text.logprobs";
-/// Value of `include` in a Responses request that asks for the encrypted content of reasoning items.
+/// Element of a Responses request's `include` list that asks for the encrypted content of reasoning items.
 const INCLUDE_ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
-/// Separator between two parts of reasoning that are joined into one text.
+/// Separator between parts of reasoning that are joined into one text.
 const REASONING_SEPARATOR: &str = "\n\n";

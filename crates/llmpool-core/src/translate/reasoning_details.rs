@@ -1,17 +1,17 @@
-//! Translation between reasoning items of a response and `reasoning_details` of a chat message.
+//! Translation between the reasoning items of a response and the `reasoning_details` of a chat message.
 //!
-//! The elements of `reasoning_details`, called blocks, have OpenRouter's format, so that a client can return them unchanged in the next
-//! turn.
+//! The elements of `reasoning_details`, called blocks, are in OpenRouter's format. A client returns the
+//! blocks unchanged in the next request.
 
 use serde::{Deserialize, Serialize};
 
 use crate::chat::Json;
 use crate::responses::{ItemPart, ItemText, ReasoningItem};
 
-/// Name of the member of a chat message that holds the reasoning blocks.
+/// Name of the field of a chat message that contains the reasoning blocks.
 pub(super) const REASONING_DETAILS: &str = "reasoning_details";
 
-/// Value of `format` in blocks that were made from reasoning items.
+/// Value of the field `format` in reasoning blocks that were made from reasoning items.
 const FORMAT: &str = "openai-responses-v1";
 
 /// A reasoning block: one element of `reasoning_details`.
@@ -30,8 +30,9 @@ struct ReasoningBlock {
     format: String,
 }
 
-/// Translates a reasoning item to blocks: one for each part of its summary and of its full text, and one for its encrypted content. An item
-/// without any of these becomes one block that carries only the item's id.
+/// Translates a reasoning item to blocks: one for each part of the summary, one for each part of the full
+/// text, and one for the encrypted content. An item without any of these becomes one block that contains only
+/// the item's id.
 pub(super) fn item_to_blocks(item: &ReasoningItem) -> Vec<Json> {
     let block = |kind: &str| ReasoningBlock {
         kind: kind.to_owned(),
@@ -65,11 +66,11 @@ pub(super) fn item_to_blocks(item: &ReasoningItem) -> Vec<Json> {
 /// The parsed `reasoning_details` of a chat message.
 #[derive(Default)]
 pub(super) struct ReasoningDetails {
-    /// The reasoning items that were restored from the blocks.
+    /// Reasoning items that were restored from their blocks.
     pub(super) items: Vec<ReasoningItem>,
-    /// Whether `reasoning_details` contains blocks that belong to no reasoning item, or is not a list.
+    /// Whether `reasoning_details` contains blocks that were not made from reasoning items, or is not a list.
     pub(super) has_other_blocks: bool,
-    /// The concatenated text of the blocks that belong to no reasoning item.
+    /// Concatenated text of the blocks that were not made from reasoning items.
     pub(super) other_text: String,
 }
 
@@ -92,7 +93,8 @@ impl ReasoningDetails {
         parsed
     }
 
-    /// Adds the block to the last reasoning item if both have the same id, otherwise to a new reasoning item.
+    /// Adds the block to the last reasoning item if that item has the same id. Otherwise adds the block to a
+    /// new reasoning item.
     fn add_to_item(&mut self, block: ReasoningBlock) {
         let mut item = match self.items.pop_if(|last| last.id == block.id) {
             Some(last) => last,
@@ -112,7 +114,8 @@ impl ReasoningDetails {
     }
 }
 
-/// Returns the `text` of a block of any format, or its `summary` if the block has no text. Returns `None` if the block has neither.
+/// Returns the `text` field of a reasoning block, or its `summary` field if there is no text. Returns `None`
+/// if the block has neither field. The block can have any format.
 fn block_text(block: &Json) -> Option<String> {
     let block = block.value();
     let text = block["text"].as_str().or_else(|| block["summary"].as_str());

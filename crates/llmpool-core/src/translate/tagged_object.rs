@@ -1,16 +1,18 @@
-//! Conversion of objects with a `type` between the two API formats. Chat Completions nests the other members of such an object under the
-//! name of its type. Responses keeps them in the object itself.
+//! Conversion of objects with a `type` field between the two API formats, for annotations and for the
+//! grammars of custom tools.
 //!
-//! Annotations of a text and grammars of custom tools are such objects.
+//! Chat Completions nests the other fields of the object:
+//! `{"type": "url_citation", "url_citation": {"url": …}}`. Responses has all fields on one level:
+//! `{"type": "url_citation", "url": …}`.
 
 use serde_json::{Value, json};
 
 use crate::chat::Json;
 
-/// Nests the members of an object under the name of its `type`: `{"type": "url_citation", "url": …}` becomes
+/// Nests the fields of an object under the name of its `type`: `{"type": "url_citation", "url": …}` becomes
 /// `{"type": "url_citation", "url_citation": {"url": …}}`.
 ///
-/// Returns objects that are nested already, and values without a string `type`, unchanged.
+/// Returns the value unchanged if it is already nested or has no string as its `type`.
 pub(super) fn nest(object: &Json) -> Json {
     let mut value = object.value();
     let Some(Value::String(kind)) = value.as_object_mut().and_then(|members| members.remove("type")) else {
@@ -22,10 +24,10 @@ pub(super) fn nest(object: &Json) -> Json {
     Json::of(&json!({"type": kind, kind: value})).unwrap_or_else(|_| object.clone())
 }
 
-/// Moves the members that are nested under an object's `type` to the object itself: `{"type": "url_citation", "url_citation": {"url": …}}`
-/// becomes `{"type": "url_citation", "url": …}`.
+/// Moves the fields that are nested under the name of an object's `type` one level up:
+/// `{"type": "url_citation", "url_citation": {"url": …}}` becomes `{"type": "url_citation", "url": …}`.
 ///
-/// Returns values without such a nested object unchanged.
+/// Returns the value unchanged if it contains no such nested object.
 pub(super) fn flatten(object: &Json) -> Json {
     let mut value = object.value();
     let flat = value.as_object_mut().and_then(|members| {

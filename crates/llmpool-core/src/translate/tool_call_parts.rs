@@ -1,10 +1,10 @@
-//! A representation of tool calls that is independent of the API format.
+//! A tool call in a form that is independent of the API format.
 
 use crate::chat::wire_object::opaque_debug;
 use crate::chat::{CustomCall, FunctionCall, ToolCall, ToolCallDelta};
 use crate::responses::{CustomToolCallItem, FunctionCallItem, Item};
 
-/// The parts of a function call or custom tool call that both API formats contain.
+/// The parts of a function call or custom tool call that exist in both API formats.
 #[derive(Clone, Default)]
 pub(super) struct ToolCallParts {
     pub(super) is_custom: bool,
@@ -17,7 +17,8 @@ pub(super) struct ToolCallParts {
 opaque_debug!(ToolCallParts);
 
 impl ToolCallParts {
-    /// Returns the parts of `item` if it is a tool call, otherwise `None`.
+    /// Returns the parts of a tool call item, or `None` if the item is not a function call or custom tool
+    /// call.
     pub(super) fn from_item(item: &Item) -> Option<Self> {
         let (is_custom, call_id, name, arguments) = match item {
             Item::FunctionCall(call) => (false, &call.call_id, &call.name, &call.arguments),
@@ -32,7 +33,8 @@ impl ToolCallParts {
         })
     }
 
-    /// Returns the parts of a chat tool call, or of one streamed piece of a chat tool call. Absent parts become empty strings.
+    /// Returns the parts of a chat tool call, or of one streamed piece of a chat tool call. Absent parts
+    /// become empty strings.
     pub(super) fn from_chat(
         id: Option<String>,
         function: Option<FunctionCall>,
@@ -52,12 +54,13 @@ impl ToolCallParts {
         }
     }
 
-    /// Returns the prefix for the id of the item that represents the call: `ctc` for a custom tool call, `fc` for a function call.
+    /// Returns the prefix for the id of the call's item: `ctc` for a custom tool call, `fc` for a function
+    /// call.
     pub(super) fn item_prefix(&self) -> &'static str {
         if self.is_custom { "ctc" } else { "fc" }
     }
 
-    /// Returns the call as an item of a response, with the given item id and status.
+    /// Converts the call to an item of a response, with the given item id and status.
     pub(super) fn into_item(self, id: Option<String>, status: Option<String>) -> Item {
         let Self {
             is_custom,
@@ -85,7 +88,7 @@ impl ToolCallParts {
         })
     }
 
-    /// Returns the call as a tool call of a chat message.
+    /// Converts the call to a tool call of a chat message.
     pub(super) fn into_chat(self) -> ToolCall {
         let delta = self.into_delta();
         ToolCall {
@@ -97,7 +100,8 @@ impl ToolCallParts {
         }
     }
 
-    /// Returns the call as the first piece of a streamed chat tool call.
+    /// Converts the call to the first piece of a streamed chat tool call, which contains the id, the type and
+    /// the name.
     pub(super) fn into_delta(self) -> ToolCallDelta {
         let kind = if self.is_custom { "custom" } else { "function" };
         ToolCallDelta {
@@ -108,7 +112,8 @@ impl ToolCallParts {
     }
 }
 
-/// Returns a piece of a streamed chat tool call. `arguments` is a piece of the function's arguments or of the custom tool's input.
+/// Returns a piece of a streamed chat tool call. `arguments` is a piece of the function's arguments or of the
+/// custom tool's input.
 pub(super) fn tool_call_delta(is_custom: bool, name: Option<String>, arguments: String) -> ToolCallDelta {
     let arguments = Some(arguments);
     let (function, custom) = if is_custom {

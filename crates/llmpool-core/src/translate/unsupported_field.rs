@@ -1,23 +1,25 @@
-//! The error of a request with a field that cannot be translated to the other API format.
+//! The error for a request field that cannot be translated to the other API format.
 
 use std::fmt;
 
-/// Reason given for an object whose `type` is unknown.
+/// Error reason for an object whose `type` is unknown.
 pub(super) const UNKNOWN_TYPE: &str = "this type is unknown and cannot be translated";
-/// Reason given for a message or item whose role is missing or unknown.
+/// Error reason for a message or item whose role is missing or unknown.
 pub(super) const UNKNOWN_ROLE: &str = "this role is unknown and cannot be translated";
 
-/// Reason given for a tool that runs at the provider of a Responses API, such as web search.
+/// Error reason for a tool that the provider runs, such as web search. Only Responses providers run such
+/// tools.
 pub(super) const HOSTED_TOOL: &str = "only providers of the Responses API run this tool";
-/// Reason given for a custom tool or a custom tool call if the provider does not support custom tools.
+/// Error reason for a custom tool or custom tool call, if the provider does not support custom tools.
 pub(super) const NO_CUSTOM_TOOLS: &str = "the provider of this model has no custom tools; use a function";
 
-/// The error of a request field that has no equivalent in the other API format and without which the response would be wrong.
+/// The error for a request field that the other API format cannot express and without which the answer would
+/// be wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnsupportedField {
     /// Path of the field in the original request, such as `stop` or `messages[2].content[0]`.
     pub param: String,
-    /// The reason why the field cannot be translated and, where possible, what to send instead.
+    /// Why the field cannot be translated and, where possible, what to send instead.
     pub reason: &'static str,
 }
 
@@ -29,8 +31,8 @@ impl UnsupportedField {
         }
     }
 
-    /// Returns an error for the first of `checks` whose condition is true. A check consists of the condition, the path of the field, and
-    /// the reason to report.
+    /// Returns an error for the first of `checks` whose condition is true. Each element is a condition, the
+    /// path of a field, and the reason for the error.
     pub(super) fn check<const N: usize>(checks: [(bool, &str, &'static str); N]) -> Result<(), Self> {
         match checks.into_iter().find(|(unsupported, ..)| *unsupported) {
             Some((_, param, reason)) => unsupported(param, reason),
@@ -39,13 +41,13 @@ impl UnsupportedField {
     }
 }
 
-/// Returns an [`UnsupportedField`] error for the field at path `param`.
+/// Returns an [`UnsupportedField`] error for the field at path `param`, with the given reason.
 pub(super) fn unsupported<T>(param: impl Into<String>, reason: &'static str) -> Result<T, UnsupportedField> {
     Err(UnsupportedField::new(param, reason))
 }
 
-/// Translates each element of the list at `path`. Calls `translate` with the element and the element's path, such as `tools[0]`. Stops at
-/// the first error.
+/// Translates each element of the list at `path`. Calls `translate` with the element and its path, such as
+/// `tools[0]`. Stops at the first error.
 pub(super) fn translate_each<T, U>(
     list: &[T],
     path: &str,

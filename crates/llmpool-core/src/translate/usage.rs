@@ -8,7 +8,8 @@ use super::dropped_fields::without;
 use crate::chat::{LenientU64, Usage};
 use crate::responses::{InputTokensDetails, OutputTokensDetails, ResponsesUsage};
 
-/// Parses the usage in a complete response body of either API format. Returns `None` if the body cannot be parsed or reports no usage.
+/// Parses the token usage in a complete response body of either API format. Returns `None` if the body cannot
+/// be parsed or reports no usage.
 pub fn parse_usage(body: &[u8]) -> Option<Usage> {
     #[derive(Deserialize)]
     struct Body<'a> {
@@ -24,8 +25,8 @@ pub fn parse_usage(body: &[u8]) -> Option<Usage> {
     Some(usage).filter(|usage| !usage.is_empty())
 }
 
-/// Translates the usage of a response to that of a chat completion. Counts that the provider did not report stay absent. Unknown members
-/// are kept.
+/// Translates the usage of a response to that of a chat completion. Counts that the provider did not report
+/// stay absent. Unknown fields are kept.
 pub(crate) fn to_chat(usage: &ResponsesUsage) -> Usage {
     Usage {
         prompt_tokens: usage.input_tokens,
@@ -37,8 +38,10 @@ pub(crate) fn to_chat(usage: &ResponsesUsage) -> Usage {
     }
 }
 
-/// Translates the usage of a chat completion to that of a response. A required count that the provider did not report becomes 0. An absent
-/// total becomes the sum of the input and output tokens if the provider reported both.
+/// Translates the usage of a chat completion to that of a response.
+///
+/// Counts that the Responses API requires become 0 if the provider did not report them. An absent total
+/// becomes the sum of input and output tokens if the provider reported both.
 pub(super) fn to_responses(usage: &Usage) -> ResponsesUsage {
     let (input, output) = (usage.prompt_tokens(), usage.completion_tokens());
     let total = usage
@@ -65,8 +68,8 @@ pub(super) fn to_responses(usage: &Usage) -> ResponsesUsage {
     }
 }
 
-/// Converts token details of one API format to those of the other: both formats use the same member names. Returns `None` if `details` is
-/// absent or cannot be converted.
+/// Converts token details of one API format to the other. Both formats use the same field names. Returns
+/// `None` if `details` is absent or cannot be converted.
 fn recast<T: DeserializeOwned>(details: Option<&impl Serialize>) -> Option<T> {
     serde_json::from_str(&serde_json::to_string(details?).ok()?).ok()
 }

@@ -1,5 +1,5 @@
-//! Parsing of behaviours in JSON. Each behaviour is a flat object: one field names the action, and the other fields
-//! configure the action.
+//! Parses behaviours from JSON. Each behaviour is a flat object: one field selects the action, and the other
+//! fields are options of the action and conditions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -127,7 +127,8 @@ impl BehaviourJson {
         ))
     }
 
-    /// Returns an error for an option whose action is missing, because the option would have no effect.
+    /// Checks that each option belongs to the behaviour's action. Returns an error for any other option,
+    /// because the option would have no effect.
     fn check_options(&self) -> Result<(), String> {
         let status = self.status.is_some();
         let limit = self.limit.is_some();

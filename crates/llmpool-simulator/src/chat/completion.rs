@@ -1,4 +1,5 @@
-//! The chat completion that answers a request, as one body or as a stream of the same content.
+//! The chat completion that answers a request, encoded either as one JSON body or as a stream with the same
+//! content.
 //!
 //! The events of a stream are generated while they are sent, so memory use does not depend on the length of the stream.
 
@@ -12,7 +13,7 @@ use crate::random::SplitMix64;
 use crate::response::{AnswerEncoder, DONE};
 use crate::scenario::{Scenario, UsagePolicy};
 
-/// A chat completion with all its choices. All choices have the same content.
+/// A chat completion. All its choices have the same content.
 #[derive(Clone, Debug)]
 pub(crate) struct Completion {
     id: String,
@@ -21,16 +22,18 @@ pub(crate) struct Completion {
     model: String,
     choices: u32,
     draft: AnswerDraft,
-    /// The usage object. `None` if the response reports no usage.
+    /// The token usage, as OpenAI's `usage` object. `None` if the response reports no usage.
     usage: Option<Value>,
-    /// Whether the stream events before the usage event contain `"usage": null`.
+    /// Whether each stream event before the usage event contains `"usage": null`, as OpenAI's events do if
+    /// the request sets `include_usage`.
     usage_announced: bool,
     done: bool,
 }
 
 impl Completion {
-    /// Creates the answer to `request`. `number` is the number of earlier requests and determines the ids; `created` is
-    /// the creation time in seconds since the Unix epoch.
+    /// Creates the answer to `request`. The ids in the answer derive from `number`, the number of requests
+    /// that the simulator received before this request. `created` is the creation time in seconds since the
+    /// Unix epoch.
     pub(crate) fn new(scenario: &Scenario, request: &ParsedChatRequest, number: u64, created: u64) -> Self {
         let mut random = SplitMix64::new(scenario.seed, number);
         let draft_request = DraftRequest {
@@ -57,14 +60,14 @@ impl Completion {
         }
     }
 
-    /// Returns the number of tokens in reasoning and content of all choices together.
+    /// Returns the total number of tokens in the reasoning and content of all choices.
     pub(crate) fn tokens(&self) -> usize {
         self.draft.tokens() * self.choices as usize
     }
 
-    /// Returns the stream event in the given row for the choice with the zero-based `index`. A row has one event for
-    /// each choice: the first row carries the roles, the last row the finish reasons, and each row between them one
-    /// piece of the content.
+    /// Returns one stream event: the event in the row `row` for the choice `index`, both zero-based. Each of
+    /// the `rows` rows contains one event for each choice. The first row carries the roles, the last row the
+    /// finish reasons, and each row in between one piece of the content.
     fn row_event(&self, row: usize, rows: usize, index: usize) -> Bytes {
         match row {
             0 => self.chunk(index, &self.first_delta(), None),
@@ -133,8 +136,8 @@ impl Completion {
         }
     }
 
-    /// Returns the `delta` object for one piece of reasoning or content. `piece` is zero-based; the pieces of the
-    /// reasoning come before the pieces of the content.
+    /// Returns the `delta` object with one piece of reasoning or content. `piece` is a zero-based index into
+    /// the pieces of the reasoning followed by the pieces of the content.
     fn delta(&self, piece: usize) -> Value {
         let reasoning_pieces = self.draft.reasoning_pieces();
         if let Some(reasoning) = self.draft.reasoning.as_ref().filter(|_| piece < reasoning_pieces) {
@@ -206,7 +209,7 @@ fn usage(request: &ParsedChatRequest, draft: &AnswerDraft) -> Value {
     usage
 }
 
-/// Returns the bytes of a server-sent event with this data.
+/// Encodes `data` as a server-sent event.
 fn event(data: &Value) -> Bytes {
     Bytes::from(format!("data: {data}\n\n"))
 }

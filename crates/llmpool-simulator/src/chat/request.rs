@@ -1,4 +1,4 @@
-//! Parsing of chat completion requests. Only the fields that change the simulated answer are read.
+//! Parses chat completion requests. Reads only the fields that change the simulated answer.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::answer_draft::RequestedOutput;
 use crate::errors::ErrorResponse;
 
-/// The largest value of `n` (the number of choices) that OpenAI accepts.
+/// Maximum value of `n`, the number of choices in a response. OpenAI has the same maximum.
 const MAX_CHOICES: u32 = 128;
 
 /// A validated chat completion request.
@@ -68,7 +68,7 @@ impl ParsedChatRequest {
     /// Returns the kind of output that the request asks for.
     ///
     /// # Errors
-    /// Returns an error if `tool_choice` forces a tool that `tools` does not list.
+    /// Returns an error if `tool_choice` requires a tool call but `tools` does not list a matching tool.
     pub(crate) fn requested_output(&self) -> Result<RequestedOutput<'_>, ErrorResponse> {
         let forced = match &self.tool_choice {
             Some(Value::String(choice)) if choice == "required" => Some(None),
@@ -95,7 +95,8 @@ impl ParsedChatRequest {
         }
     }
 
-    /// Returns the text of the last user message, or `None` if there is no user message or its text is blank.
+    /// Returns the text of the last user message. Returns `None` if the request has no user message or if
+    /// this text is blank.
     pub(crate) fn last_user_text(&self) -> Option<String> {
         let last = self
             .messages
@@ -106,7 +107,7 @@ impl ParsedChatRequest {
         (!text.trim().is_empty()).then_some(text)
     }
 
-    /// Returns the number of words in the prompt, which usage reports as the number of prompt tokens.
+    /// Returns the number of words in the prompt, which the response's `usage` reports as `prompt_tokens`.
     pub(crate) fn prompt_words(&self) -> usize {
         self.messages
             .iter()
@@ -114,8 +115,8 @@ impl ParsedChatRequest {
             .sum()
     }
 
-    /// Returns the estimated number of prompt tokens, which counts towards token limits: a quarter of the prompt's
-    /// characters, rounded up.
+    /// Returns the number of prompt tokens that counts towards token limits, which is an estimate: a quarter
+    /// of the number of characters in the prompt, rounded up.
     pub(crate) fn prompt_estimate(&self) -> usize {
         let texts = self.messages.iter().map(|message| text_of(&message["content"]));
         texts.map(|text| text.chars().count()).sum::<usize>().div_ceil(4)
@@ -148,7 +149,8 @@ fn missing_field(body: &[u8], error: &serde_json::Error) -> Option<ErrorResponse
     ))
 }
 
-/// Returns the text of a message's content: the string itself, or the text parts of a list joined by spaces.
+/// Returns the text in the `content` of a message. `content` is either a string or a list of parts, whose
+/// texts are joined by spaces.
 pub(crate) fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),

@@ -1,4 +1,4 @@
-//! The error responses of each dialect for exceeded limits.
+//! The error responses that each dialect sends when a limit is exceeded.
 //!
 //! The responses are taken from the providers' documentation and from responses that users reported. Messages are
 //! shortened to the parts that clients search for.
@@ -14,7 +14,7 @@ use crate::reply::StatusReply;
 use crate::time_format;
 
 impl ProviderDialect {
-    /// Returns the error response to a denied request. `date` is the provider's date.
+    /// Returns the error response to a denied request. `date` is the provider's current date.
     pub(crate) fn refusal(self, exceeded: &LimitExceeded, date: SystemTime) -> StatusReply {
         let (status, body) = match exceeded.limit {
             ProviderLimitKind::Quota => self.quota_refusal(exceeded.wait, date),
@@ -116,7 +116,7 @@ impl ProviderDialect {
     }
 }
 
-/// Returns the name that messages of OpenAI and Moonshot use for a limit.
+/// Returns the name of a limit in the error messages of OpenAI and Moonshot.
 fn limit_name(limit: ProviderLimitKind) -> &'static str {
     match limit {
         ProviderLimitKind::Requests => "requests per min (RPM)",

@@ -6,7 +6,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     bytes.chunks(3).flat_map(quad).collect()
 }
 
-/// Encodes up to three bytes as four characters.
+/// Encodes one to three bytes as four characters, padded with `=`.
 fn quad(bytes: &[u8]) -> [char; 4] {
     let byte = |index| u32::from(bytes.get(index).copied().unwrap_or(0));
     let bits = byte(0) << 16 | byte(1) << 8 | byte(2);

@@ -2,8 +2,9 @@
 
 use crate::random::SplitMix64;
 
-/// Returns the vector of length 1 with this number of dimensions that the hash determines. The components of a vector
-/// with fewer dimensions are proportional to the first components of a vector with more dimensions.
+/// Returns a vector of length 1 that depends only on `hash` and `dimensions`. For the same hash, the
+/// components of a vector with fewer dimensions are proportional to the first components of a vector with
+/// more dimensions.
 pub(super) fn unit_vector(hash: u64, dimensions: usize) -> Vec<f32> {
     let mut random = SplitMix64::new(hash, 0);
     let numbers: Vec<f64> = (0..dimensions).map(|_| random.signed_unit()).collect();

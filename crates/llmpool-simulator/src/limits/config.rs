@@ -9,7 +9,7 @@ use super::window::WindowKind;
 use crate::scenario::ScenarioError;
 use crate::seconds::{self, MAX_DURATION};
 
-/// The limits that a provider enforces for a key or an account. The default is unlimited.
+/// The limits that a provider enforces for a key or an account. The default value has no limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProviderLimits {
@@ -18,32 +18,34 @@ pub struct ProviderLimits {
     /// Maximum number of tokens, prompt and answer together, in each window of length [`per`](Self::per). Default:
     /// unlimited.
     pub tokens: Option<NonZeroU32>,
-    /// The length of the window of `requests` and `tokens`: more than 0, at most a year. Default 60 s.
+    /// The length of the window in which `requests` and `tokens` are counted: more than 0, at most a year.
+    /// Default 60 s.
     #[serde(deserialize_with = "seconds::deserialize")]
     pub per: Duration,
     /// Maximum number of requests in each window of 24 hours. Default: unlimited.
     pub requests_per_day: Option<NonZeroU32>,
-    /// Maximum number of requests in flight. A request is in flight until the last byte of its response. Default:
-    /// unlimited.
+    /// Maximum number of requests in flight. A request is in flight from its arrival to the last byte of its
+    /// response. Default: unlimited.
     pub concurrency: Option<NonZeroU32>,
     /// The kind of window in which `requests`, `tokens` and `requests_per_day` are counted. Default
     /// [`WindowKind::Bucket`].
     pub window: WindowKind,
-    /// Whether a denied request counts as a request with 0 tokens. A request that is denied by `quota` never counts.
-    /// Default `false`.
+    /// Whether a denied request counts towards `requests` and `requests_per_day`. A denied request never
+    /// counts towards `tokens`, and a request denied by `quota` counts towards no limit. Default `false`.
     pub count_denied: bool,
-    /// The number of requests that pass in total, as with prepaid credit. Default: unlimited.
+    /// The number of requests that pass before all further requests are denied, as with prepaid credit.
+    /// Default: unlimited.
     pub quota: Option<RequestQuota>,
 }
 
-/// A number of requests after which a provider denies all further requests.
+/// A number of requests after which a provider denies all further requests, until the quota resets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestQuota {
     /// The number of requests that pass before the quota is used up. 0 denies every request.
     pub requests: u32,
-    /// The time from the last request that passed until the whole quota is available again. Default: the quota never
-    /// resets.
+    /// The time after which a used-up quota is available again in full, counted from the last request that
+    /// passed: more than 0, at most a year. Default: the quota never resets.
     #[serde(default, deserialize_with = "seconds::deserialize_some")]
     pub resets_after: Option<Duration>,
 }
@@ -52,15 +54,15 @@ pub struct RequestQuota {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderLimitKind {
-    /// The limit [`ProviderLimits::requests`].
+    /// The limit on requests per window, [`ProviderLimits::requests`].
     Requests,
-    /// The limit [`ProviderLimits::tokens`].
+    /// The limit on tokens per window, [`ProviderLimits::tokens`].
     Tokens,
-    /// The limit [`ProviderLimits::requests_per_day`].
+    /// The limit on requests per day, [`ProviderLimits::requests_per_day`].
     Day,
-    /// The limit [`ProviderLimits::concurrency`].
+    /// The limit on requests in flight, [`ProviderLimits::concurrency`].
     Concurrency,
-    /// The limit [`ProviderLimits::quota`].
+    /// The limit on the total number of requests, [`ProviderLimits::quota`].
     Quota,
 }
 
@@ -90,10 +92,10 @@ impl ProviderLimits {
             );
         }
         if per.is_zero() || reset.is_some_and(|reset| reset.is_zero()) {
-            return error(" has a duration of 0; give one above 0");
+            return error(" has a duration of 0; set per and quota.resets_after above 0");
         }
         if per.max(reset.unwrap_or_default()) > MAX_DURATION {
-            return error(" has a duration of more than a year; give a shorter one");
+            return error(" has a duration of more than a year; give at most 366 days");
         }
         Ok(())
     }

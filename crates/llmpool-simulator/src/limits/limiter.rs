@@ -8,10 +8,10 @@ use super::window::{LimitWindow, WindowKind};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A limiter: the limits of one key or account, and how much of each limit is used.
+/// A limiter for one key or account: the limits, and how much of each limit is used.
 ///
-/// Times are durations since an origin that the caller chooses. If the time passed to a method is earlier than a time
-/// passed before, the limiter uses the latest time passed so far.
+/// All times are durations since an origin that the caller chooses, and must not decrease from call to call.
+/// If a time does decrease, the limits per window and per day use the latest time passed so far.
 #[derive(Clone, Debug)]
 pub struct ProviderLimiter {
     limits: ProviderLimits,
@@ -20,7 +20,7 @@ pub struct ProviderLimiter {
     day: Option<LimitWindow>,
     /// Number of requests that passed and have not been released yet.
     in_flight: u32,
-    /// Number of requests that passed since the whole quota was last available.
+    /// Number of requests that passed since the quota was last available in full.
     quota_used: u32,
     /// The time at which the last request passed. Denied requests do not change this time, so they do not delay the
     /// reset of the quota.
@@ -30,10 +30,12 @@ pub struct ProviderLimiter {
 /// The denial of a request that exceeds a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitExceeded {
-    /// The exceeded limit. If the request exceeds several limits, this is the limit with the longest wait.
+    /// The exceeded limit. If a request exceeds several limits, this is the quota if the quota is used up.
+    /// Otherwise, this is the limit on requests, tokens or requests per day with the longest wait, and the
+    /// limit on concurrency only if no other limit is exceeded.
     pub limit: ProviderLimitKind,
-    /// The time until the request passes if no other request arrives. `None` if waiting alone does not help: the
-    /// request is larger than the limit, another request must end first, or the quota never resets.
+    /// The time until the same request passes, if no other request arrives. `None` if waiting does not help:
+    /// the request is larger than the limit, another request has to end first, or the quota never resets.
     pub wait: Option<Duration>,
 }
 
@@ -48,21 +50,21 @@ pub struct WindowStatus {
     pub reset: Duration,
 }
 
-/// A request for [`ProviderLimits::denials`].
+/// The arrival time and the size of a request, as input for [`ProviderLimits::denials`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedRequest {
-    /// The arrival time, as a duration since any fixed origin.
+    /// The arrival time, as a duration since an origin that all requests share.
     pub at: Duration,
-    /// The number of tokens in prompt and answer together.
+    /// The number of tokens in the prompt and the answer together.
     pub tokens: u32,
 }
 
 impl ProviderLimits {
-    /// Returns the requests that a provider with these limits denies: the zero-based index of each denied request, and
-    /// its denial. `requests` must be in the order of arrival.
+    /// Returns the zero-based index of each request that a provider with these limits denies, together with
+    /// the denial. `requests` must be in the order of arrival.
     ///
-    /// Each request ends at once, so no request is denied by [`concurrency`](Self::concurrency). Use a
-    /// [`ProviderLimiter`] to check that limit.
+    /// Every request is assumed to end as soon as it has arrived, so [`concurrency`](Self::concurrency)
+    /// denies no request. To check that limit, use a [`ProviderLimiter`].
     pub fn denials<R: Into<TimedRequest>>(
         &self,
         requests: impl IntoIterator<Item = R>,
@@ -88,7 +90,7 @@ impl From<Duration> for TimedRequest {
 }
 
 impl ProviderLimiter {
-    /// Creates a limiter of which nothing is used.
+    /// Creates a limiter that has not counted any request yet.
     pub fn new(limits: ProviderLimits) -> Self {
         let window = |kind: WindowKind, limit: Option<NonZeroU32>, per| {
             limit.map(|limit| LimitWindow::new(kind, limit.get(), per))
@@ -104,7 +106,9 @@ impl ProviderLimiter {
         }
     }
 
-    /// Lets a request pass or denies it. A request that passes is in flight until [`release`](Self::release).
+    /// Checks whether a request that arrives at `now` passes. `tokens` is the number of tokens in its prompt
+    /// and answer together. A request that passes counts towards the limits, and is in flight until
+    /// [`release`](Self::release) is called.
     ///
     /// # Errors
     /// Returns [`LimitExceeded`] if the request is denied. A denied request counts towards the limits only if
@@ -119,13 +123,14 @@ impl ProviderLimiter {
         }
     }
 
-    /// Ends a request that passed, so that the request no longer counts as in flight.
+    /// Ends one request that passed, so that the request no longer counts as in flight.
     pub fn release(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Returns the state of the limit on requests, tokens or requests per day. `None` if this limit is not configured,
-    /// and always for [`Concurrency`](ProviderLimitKind::Concurrency) and [`Quota`](ProviderLimitKind::Quota).
+    /// Returns the state at `now` of the limit on requests, tokens or requests per day. Returns `None` if
+    /// this limit is not configured. Always returns `None` for
+    /// [`Concurrency`](ProviderLimitKind::Concurrency) and [`Quota`](ProviderLimitKind::Quota).
     pub fn window_status(&mut self, limit: ProviderLimitKind, now: Duration) -> Option<WindowStatus> {
         let window = match limit {
             ProviderLimitKind::Requests => self.requests.as_mut(),
@@ -140,7 +145,7 @@ impl ProviderLimiter {
         })
     }
 
-    /// Checks whether a request with this number of tokens passes, without counting the request.
+    /// Checks whether a request with this number of tokens passes at `now`, without counting the request.
     pub(crate) fn check(&mut self, tokens: u32, now: Duration) -> Result<(), LimitExceeded> {
         self.check_quota(now)?;
         self.check_windows(tokens, now)?;
@@ -153,7 +158,7 @@ impl ProviderLimiter {
         }
     }
 
-    /// Counts a request that passes, and marks the request as in flight.
+    /// Counts a request that passes, and adds the request to those in flight.
     pub(crate) fn spend(&mut self, tokens: u32, now: Duration) {
         self.spend_windows(tokens, now);
         self.in_flight = self.in_flight.saturating_add(1);
@@ -161,8 +166,8 @@ impl ProviderLimiter {
         self.last_passed = now;
     }
 
-    /// Counts a denied request if [`ProviderLimits::count_denied`] is set, whether this limiter or another limiter
-    /// denied the request. Returns the denial with the wait after counting.
+    /// Counts a request that this limiter or another limiter denied, if [`ProviderLimits::count_denied`] is
+    /// set. Returns the denial, with the wait that applies after counting.
     pub(crate) fn count_denied(
         &mut self,
         exceeded: LimitExceeded,

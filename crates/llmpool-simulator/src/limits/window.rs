@@ -1,4 +1,4 @@
-//! A limit per span of time, counted in one of the three ways that providers use.
+//! A limit on requests or tokens per time window, with the three kinds of windows that providers use.
 //!
 //! Usage is counted in integers, so waits are exact to the nanosecond.
 
@@ -7,25 +7,25 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-/// The kind of window in which a limit per span of time is counted.
+/// The kind of time window in which a provider counts requests or tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowKind {
-    /// Token bucket: holds up to the limit and refills continuously. After a pause, up to twice the limit can pass in
-    /// one span.
+    /// A token bucket that holds as many requests or tokens as the limit allows, and refills continuously.
+    /// After a pause, up to twice the limit can pass within one window length.
     #[default]
     Bucket,
-    /// Fixed window: the count restarts at each multiple of the span. Around such a restart, up to twice the limit can
-    /// pass in one span.
+    /// A fixed window: the count restarts at each multiple of the window length since time 0 (the simulator's
+    /// start). Around a restart, up to twice the limit can pass within one window length.
     #[serde(alias = "fixed_minute")]
     Fixed,
-    /// Sliding window: at most the limit passes in any span. A request that passes at time `t` stops counting at `t +
-    /// span`.
+    /// A sliding window: the limit holds in every time span of one window length. A request that passes at
+    /// time `t` counts until `t` plus the window length (exclusive).
     Sliding,
 }
 
-/// A limit per span of time, and how much of the limit is used. If the time passed to a method is earlier than a time
-/// passed before, the window uses the latest time passed so far.
+/// A limit on requests or tokens per window of length `per`, and how much of the limit is used. If a method
+/// is called with an earlier time than before, the window uses the latest time passed so far.
 #[derive(Clone, Debug)]
 pub(crate) struct LimitWindow {
     limit: u32,
@@ -37,16 +37,18 @@ pub(crate) struct LimitWindow {
 
 #[derive(Clone, Debug)]
 enum WindowUsage {
-    /// Number of units missing from the bucket at `latest`. A request or token is as many units as `per` has
-    /// nanoseconds, so the bucket refills by exactly `limit` units per nanosecond.
+    /// Number of units missing from a full bucket at `latest`. One request or token counts as
+    /// `per.as_nanos()` units, so the bucket refills by exactly `limit` units per nanosecond.
     Bucket(u128),
-    /// The amount spent since the last multiple of `per`, in requests or tokens.
+    /// The number of requests or tokens spent since the last multiple of `per`, at which the current window
+    /// began.
     Fixed(u64),
-    /// The amounts spent in the span of length `per` that ends at `latest`.
+    /// The amounts of requests or tokens spent in the time span of length `per` that ends at `latest`.
     Sliding(SlidingLog),
 }
 
-/// The times at which amounts were spent, and the amounts. Holds only the entries that can affect a decision.
+/// A log of spent amounts (requests or tokens) and the times at which they were spent. Holds only the entries
+/// that can still affect a decision.
 #[derive(Clone, Debug, Default)]
 struct SlidingLog {
     /// The time and amount of each entry, oldest first.
@@ -55,7 +57,8 @@ struct SlidingLog {
 }
 
 impl LimitWindow {
-    /// Creates a window of which nothing is used. A `limit` of 0 is raised to 1, and a `per` of 0 to 1 ns.
+    /// Creates a window in which nothing has been spent. A `limit` of 0 is raised to 1, and a `per` of 0 is
+    /// raised to 1 ns.
     pub(crate) fn new(kind: WindowKind, limit: u32, per: Duration) -> Self {
         Self {
             limit: limit.max(1),
@@ -73,7 +76,8 @@ impl LimitWindow {
         self.limit
     }
 
-    /// Returns the time until `amount` fits: 0 if `amount` fits now, `None` if `amount` is larger than the limit.
+    /// Returns the time from `now` until `amount` requests or tokens fit into the limit: zero if the amount
+    /// fits now, `None` if the amount is larger than the limit.
     pub(crate) fn wait_for(&mut self, amount: u32, now: Duration) -> Option<Duration> {
         self.advance(now);
         let free = self.limit.checked_sub(amount)?;
@@ -87,7 +91,8 @@ impl LimitWindow {
         })
     }
 
-    /// Spends `amount`, even if `amount` does not fit. Usage beyond the limit is not carried over as debt.
+    /// Spends `amount` requests or tokens, even if the amount does not fit. Usage beyond the limit is not
+    /// carried over as debt.
     pub(crate) fn spend(&mut self, amount: u32, now: Duration) {
         self.advance(now);
         let units = self.units(amount);
@@ -111,7 +116,7 @@ impl LimitWindow {
             .saturating_sub(u32::try_from(spent).unwrap_or(u32::MAX))
     }
 
-    /// Returns the time until the whole limit is available again if nothing more is spent.
+    /// Returns the time from `now` until the whole limit is available again, if nothing more is spent.
     pub(crate) fn time_to_full(&mut self, now: Duration) -> Duration {
         self.advance(now);
         match &self.usage {
@@ -125,7 +130,8 @@ impl LimitWindow {
         }
     }
 
-    /// Moves the window to `now`: refills the bucket, restarts the count, or removes expired entries.
+    /// Moves the window to `now`: depending on the kind of window, refills the bucket, restarts the count, or
+    /// removes expired entries.
     fn advance(&mut self, now: Duration) {
         let before = self.latest;
         self.latest = now.max(before);
@@ -153,7 +159,7 @@ impl LimitWindow {
         Duration::from_nanos_u128(units.div_ceil(u128::from(self.limit)))
     }
 
-    /// Returns the time from `latest` until an entry with the time `at` expires.
+    /// Returns the time from `latest` until an entry that was added at `at` expires.
     fn time_to_expiry(&self, at: Duration) -> Duration {
         at.saturating_add(self.per) - self.latest
     }
@@ -165,16 +171,17 @@ impl LimitWindow {
 }
 
 impl SlidingLog {
-    /// Adds an entry. Then removes the oldest entry as long as the newer entries alone reach the limit: this keeps the
-    /// log short if denied requests count.
+    /// Adds an entry. Then removes old entries that no longer affect a decision: an entry is removed if the
+    /// newer entries alone add up to at least `limit`. The log therefore stays short even if denied requests
+    /// count.
     fn add(&mut self, at: Duration, amount: u32, limit: u64) {
         self.entries.push_back((at, amount));
         self.sum += u64::from(amount);
         self.remove_while(|_, rest| rest >= limit);
     }
 
-    /// Removes the oldest entry while `is_obsolete` returns true. The arguments of `is_obsolete` are the time of the
-    /// oldest entry and the sum of the amounts of all newer entries.
+    /// Removes entries, oldest first, until `is_obsolete` returns `false`. The arguments of `is_obsolete` are
+    /// the time of the oldest entry and the sum of the amounts of all newer entries.
     fn remove_while(&mut self, is_obsolete: impl Fn(Duration, u64) -> bool) {
         while let Some((at, amount)) = self.entries.front().copied() {
             let rest = self.sum - u64::from(amount);
@@ -186,8 +193,8 @@ impl SlidingLog {
         }
     }
 
-    /// Returns the time of the newest entry that must expire before the sum of the amounts is at most `free`. `None` if
-    /// no entry has to expire.
+    /// Returns the time of the last entry that has to expire before the sum of the amounts is at most `free`.
+    /// Returns `None` if the sum is already that small.
     fn last_blocking_entry(&self, free: u64) -> Option<Duration> {
         let mut rest = self.sum;
         let blocking = self.entries.iter().take_while(|(_, amount)| {

@@ -1,7 +1,7 @@
 //! Validates the fields of a Responses request.
 //!
-//! The validation is as strict as OpenAI's, so that tests find the wrong fields that clients send when they translate
-//! between formats.
+//! The validation is as strict as OpenAI's, so that a test fails if a client that translates between formats
+//! sends a wrong field.
 
 use serde_json::{Map, Value};
 
@@ -31,7 +31,7 @@ const CHAT_ONLY: [&str; 18] = [
 /// Fields of the Responses API that would change the answer, but that the simulator does not support.
 const NOT_SIMULATED: [&str; 3] = ["background", "conversation", "prompt"];
 
-/// The fields of a Responses request except `input`, and the values that each field accepts.
+/// All fields of a Responses request except `input`, and the values that each field accepts.
 const SHAPES: [(&str, FieldShape); 23] = [
     ("include", FieldShape::List),
     ("instructions", FieldShape::Text),
@@ -71,7 +71,8 @@ enum FieldShape {
     Integer(u64, u64),
 }
 
-/// Checks that every field of the request is known and has a valid value. A field that is `null` is treated as absent.
+/// Checks that every field of the request is known and has a valid value. Treats a field that is `null` as
+/// absent.
 pub(super) fn validate(fields: &Map<String, Value>) -> Result<(), ErrorResponse> {
     let is_set = |name: &&&str| fields.get(**name).is_some_and(|value| !value.is_null());
     if let Some(name) = CHAT_ONLY.iter().find(is_set) {
@@ -115,20 +116,22 @@ pub(super) fn missing(name: &str) -> ErrorResponse {
     ErrorResponse::invalid(name, &message).with_code("missing_required_parameter")
 }
 
-/// Returns the error for a parameter whose type is not `expected`.
+/// Returns the error for a parameter with the wrong type. `expected` describes the right type, such as "a
+/// string".
 pub(super) fn wrong_type(name: &str, expected: &str) -> ErrorResponse {
     let message = format!("Invalid type for '{name}': expected {expected}.");
     ErrorResponse::invalid(name, &message).with_code("invalid_type")
 }
 
-/// Returns the error for a parameter whose value is not one of `expected`.
+/// Returns the error for a parameter with a value that is not allowed. `expected` describes the allowed
+/// values.
 pub(super) fn wrong_value(name: &str, expected: &str) -> ErrorResponse {
     let message = format!("Invalid value for '{name}': expected {expected}.");
     ErrorResponse::invalid(name, &message).with_code("invalid_value")
 }
 
-/// Returns the string member `member` of `object`, which is required. `place` is the path of `object` in error
-/// messages.
+/// Returns the value of the required string member `member` of `object`. `place` is the path of `object` that
+/// error messages show, such as `tools[0]`.
 pub(super) fn text<'a>(object: &'a Value, place: &str, member: &str) -> Result<&'a str, ErrorResponse> {
     let name = || format!("{place}.{member}");
     match &object[member] {

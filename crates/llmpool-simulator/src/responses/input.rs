@@ -1,6 +1,6 @@
 //! Validates the input items of a Responses request and summarizes them.
 //!
-//! The summary keeps the text of the last user message and no other text.
+//! The only text that the summary keeps is the text of the last user message.
 
 use std::collections::HashSet;
 
@@ -10,22 +10,24 @@ use super::fields::{missing, text, wrong_type, wrong_value};
 use crate::chat::text_of;
 use crate::errors::ErrorResponse;
 
-/// A summary of the input items.
+/// A summary of the input items of one request.
 #[derive(Debug, Default)]
 pub(super) struct InputSummary {
-    /// The number of words in all texts, which usage reports as the number of tokens.
+    /// The number of words in all texts of the input. The response's `usage` reports each word as one input
+    /// token.
     pub(super) words: usize,
-    /// The number of characters in all texts, from which the tokens that count towards limits are estimated.
+    /// The number of characters in all texts of the input, from which the number of tokens that counts
+    /// towards limits is estimated.
     pub(super) chars: usize,
-    /// The text of the last user message; `None` if there is no user message.
+    /// The text of the last user message in the input. `None` if the input has no user message.
     pub(super) user_text: Option<String>,
-    /// The `call_id` of each function call.
+    /// The `call_id` of each function call in the input.
     pub(super) calls: HashSet<String>,
-    /// The `call_id` of each function call output.
+    /// The `call_id` of each function call output in the input.
     pub(super) outputs: HashSet<String>,
-    /// The ids of item references.
+    /// The ids of the stored items to which the input refers (item references).
     pub(super) references: Vec<String>,
-    /// The `encrypted_content` of each reasoning item.
+    /// The `encrypted_content` of each reasoning item in the input.
     pub(super) encrypted: Vec<String>,
 }
 
@@ -126,7 +128,8 @@ impl InputSummary {
     }
 }
 
-/// Checks that the content of a message is a string, or a list of parts that are allowed for the message's role.
+/// Checks that `content` is a string, or a list of parts whose types are allowed in a message of the
+/// assistant (`is_assistant`) or of another role.
 fn check_content(content: &Value, is_assistant: bool, place: &str) -> Result<(), ErrorResponse> {
     let parts = match content {
         Value::String(_) => return Ok(()),
@@ -150,8 +153,8 @@ fn check_content(content: &Value, is_assistant: bool, place: &str) -> Result<(),
     Ok(())
 }
 
-/// Returns whether an item of this type belongs to a tool that the provider runs. The simulator accepts and ignores
-/// such items.
+/// Returns whether an item of type `kind` belongs to a tool or feature that the provider itself runs, such as
+/// web search. The simulator accepts items of these types and ignores their content.
 fn is_hosted(kind: &str) -> bool {
     let of_tool = kind.ends_with("_call") || kind.ends_with("_call_output") || kind.starts_with("mcp_");
     of_tool || kind == "compaction" || kind.contains(':')

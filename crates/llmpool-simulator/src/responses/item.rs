@@ -11,7 +11,7 @@ pub(super) struct SimulatedItem {
     pub(super) id: String,
     pub(super) kind: OutputItemKind,
     pub(super) text: AnswerText,
-    /// Whether the whole text is present: `false` if the text was truncated.
+    /// Whether the text is complete; `false` if the text was truncated.
     pub(super) complete: bool,
 }
 
@@ -29,7 +29,7 @@ pub(super) enum OutputItemKind {
     },
 }
 
-/// The part of the reasoning that the response shows.
+/// How a response shows the reasoning: as raw text, as a summary, or not at all.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum ReasoningVisibility {
     Raw,
@@ -39,14 +39,14 @@ pub(super) enum ReasoningVisibility {
 
 /// The names of the events and JSON members that carry the text of an item.
 struct EventNames {
-    /// Prefix of the names of the events that open and close the content part. `None` if the text is not in a content
-    /// part.
+    /// Prefix of the types of the two events that open and close the content part, such as
+    /// `response.content_part`. `None` if the text of the item is not in a content part.
     part: Option<&'static str>,
-    /// Prefix of the names of the events that carry the text.
+    /// Prefix of the types of the events that carry the text, such as `response.output_text`.
     text: &'static str,
-    /// The name of the JSON member with the zero-based index of the content part.
+    /// The name of the JSON member that holds the zero-based index of the content part.
     part_index: &'static str,
-    /// The name of the JSON member with the full text in the last of the text events.
+    /// The name of the JSON member that holds the full text in the event that ends the text.
     full_text: &'static str,
 }
 
@@ -139,7 +139,8 @@ impl SimulatedItem {
         }
     }
 
-    /// Returns the event at the zero-based `position` among the events between the opening and the closing of the item.
+    /// Returns one of the events between the event that opens the item and the event that closes the item.
+    /// `position` is the zero-based index among the events in between.
     fn inner_event(&self, position: usize) -> Value {
         let Some(names) = self.kind.event_names() else {
             return Value::Null;

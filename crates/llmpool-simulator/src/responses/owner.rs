@@ -1,5 +1,5 @@
-//! The owner of stored responses, and the encrypted content that the simulator accepts only from the owner it was
-//! issued to.
+//! The owner of stored responses and of encrypted reasoning. The simulator accepts encrypted reasoning only
+//! in requests of the owner to which the simulator sent that reasoning.
 
 use std::fmt;
 
@@ -15,8 +15,8 @@ const PREFIX: &str = "gAAAAA";
 pub(crate) struct ResponseOwner(u64);
 
 impl ResponseOwner {
-    /// Returns the owner of responses to requests with the key at this index. `None` stands for a scenario without
-    /// keys.
+    /// Returns the owner of the responses to requests with the key at this zero-based index in the scenario.
+    /// `None` stands for a scenario without keys.
     pub(crate) fn new(scenario: &Scenario, key: Option<usize>) -> Self {
         let key = key.and_then(|index| scenario.keys.get(index));
         let name = match key.map(|key| (&key.account, &key.key)) {
@@ -27,7 +27,8 @@ impl ResponseOwner {
         Self(random::hash(name.as_bytes()))
     }
 
-    /// Returns the random generator for the request with this number, which differs between owners.
+    /// Returns the random generator for the request with this number. Two owners get different generators for
+    /// the same number.
     pub(crate) fn request_random(self, seed: u64, number: u64) -> SplitMix64 {
         SplitMix64::new(seed ^ self.0, number)
     }
@@ -39,7 +40,7 @@ impl ResponseOwner {
         format!("{PREFIX}{nonce:016x}{tag:016x}")
     }
 
-    /// Returns whether [`encrypt`](Self::encrypt) issued the text to the same owner with the same seed.
+    /// Returns whether [`encrypt`](Self::encrypt) returned the text `encrypted` for this owner and this seed.
     pub(crate) fn can_decrypt(self, seed: u64, encrypted: &str) -> bool {
         let nonce = encrypted.strip_prefix(PREFIX).and_then(|rest| rest.get(..16));
         let nonce = nonce.and_then(|nonce| u64::from_str_radix(nonce, 16).ok());

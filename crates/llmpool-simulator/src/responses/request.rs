@@ -1,4 +1,4 @@
-//! Parsing of Responses requests. Only the fields that change the simulated answer are used.
+//! Parses Responses requests. Uses only the fields that change the simulated answer.
 
 use std::collections::HashSet;
 
@@ -41,8 +41,9 @@ impl ParsedResponsesRequest {
     /// Returns a summary of the conversation up to the answer: the earlier turns and the input of this request.
     ///
     /// # Errors
-    /// Returns an error if the request refers to a response, an item or encrypted content that does not belong to
-    /// `owner`, or if the request has the output of a function call that the conversation does not contain.
+    /// Returns an error if the request refers to a response, an item or encrypted content that does not
+    /// belong to `owner`. Also returns an error if the input contains the output of a function call that is
+    /// not part of the conversation.
     pub(crate) fn turn_context(
         &self,
         owner: ResponseOwner,
@@ -92,14 +93,14 @@ impl ParsedResponsesRequest {
         Some(usize::try_from(limit).unwrap_or(usize::MAX))
     }
 
-    /// Returns the number of words in the prompt and in earlier turns, which usage reports as the number of input
-    /// tokens.
+    /// Returns the number of words in the prompt, including earlier turns, which the response's `usage`
+    /// reports as `input_tokens`.
     pub(super) fn prompt_words(&self, context: &TurnContext) -> usize {
         context.words + self.instructions().split_whitespace().count()
     }
 
-    /// Returns the estimated number of prompt tokens, which counts towards token limits: a quarter of the characters of
-    /// the prompt and of earlier turns, rounded up.
+    /// Returns the number of prompt tokens that counts towards token limits, which is an estimate: a quarter
+    /// of the number of characters in the prompt, including earlier turns, rounded up.
     pub(crate) fn prompt_estimate(&self, context: &TurnContext) -> usize {
         (context.chars + self.instructions().chars().count()).div_ceil(4)
     }
@@ -131,8 +132,8 @@ impl ParsedResponsesRequest {
         self.fields.get(name).unwrap_or(&Value::Null)
     }
 
-    /// Adds the input of this request to the earlier turns. Instructions are left out, because they apply only to their
-    /// own turn.
+    /// Adds the input of this request to the earlier turns. Leaves out the instructions, because instructions
+    /// apply only to the turn in which they are sent.
     fn with_input(&self, earlier: StoredResponse) -> TurnContext {
         TurnContext {
             words: earlier.words + self.input.words,
@@ -172,7 +173,8 @@ impl ParsedResponsesRequest {
     /// Returns the kind of output that the request asks for.
     ///
     /// # Errors
-    /// Returns an error if `tool_choice` forces a function that `tools` does not list.
+    /// Returns an error if `tool_choice` is invalid, or requires a function call but `tools` does not list a
+    /// matching function.
     fn requested_output(&self) -> Result<RequestedOutput<'_>, ErrorResponse> {
         let choice = self.field("tool_choice");
         let forced = match choice {
@@ -224,14 +226,15 @@ impl ParsedResponsesRequest {
     }
 }
 
-/// A summary of the conversation up to the answer.
+/// A summary of the conversation before the answer.
 #[derive(Debug, Default)]
 pub(crate) struct TurnContext {
     pub(super) words: usize,
     pub(super) chars: usize,
-    /// The text of the last user message. `None` if the conversation has no user message whose text is kept.
+    /// The text of the last user message. `None` if the input has no user message and the store keeps no
+    /// earlier user text.
     pub(super) user_text: Option<String>,
-    /// The `call_id` of each function call whose output has not been sent yet.
+    /// The `call_id` of each function call whose output the client has not sent yet.
     pub(super) open_calls: HashSet<String>,
 }
 

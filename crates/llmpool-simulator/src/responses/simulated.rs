@@ -18,7 +18,8 @@ use crate::scenario::{Scenario, UsagePolicy};
 /// The types of the stream events before the events of the first output item.
 const OPENING: [&str; 2] = ["response.created", "response.in_progress"];
 
-/// A response to a Responses request. The response is stored once it has been encoded completely.
+/// The answer to a Responses request. Encoding the complete answer also adds the response to the store,
+/// unless the request disables storage.
 #[derive(Clone, Debug)]
 pub(crate) struct SimulatedResponse {
     template: ResponseTemplate,
@@ -31,7 +32,7 @@ pub(crate) struct SimulatedResponse {
     store_entry: Option<StoreEntry>,
 }
 
-/// A response that is to be stored, with its store and its owner.
+/// A response that will be stored once it is complete, with its owner and the store.
 #[derive(Clone, Debug)]
 struct StoreEntry {
     store: Arc<ResponseStore>,
@@ -41,8 +42,9 @@ struct StoreEntry {
 }
 
 impl SimulatedResponse {
-    /// Creates the answer to `request` after the conversation `context`. `number` is the number of earlier requests and
-    /// determines the ids; `created` is the creation time in seconds since the Unix epoch.
+    /// Creates the answer to `request`, which follows the conversation `context`. The ids in the answer
+    /// derive from `number`, the number of requests that the simulator received before this request.
+    /// `created` is the creation time in seconds since the Unix epoch.
     pub(crate) fn new(
         scenario: &Scenario,
         request: &ParsedResponsesRequest,
@@ -84,7 +86,8 @@ impl SimulatedResponse {
         self.tokens
     }
 
-    /// Stores the response, and returns its JSON object in the final phase.
+    /// Stores the response unless the request disables storage, and returns the JSON object of the finished
+    /// response.
     fn finish(&self) -> Value {
         if let Some(StoreEntry {
             store,
@@ -150,7 +153,7 @@ impl AnswerEncoder for SimulatedResponse {
         numbered(self.unnumbered_events()).chain(done)
     }
 
-    /// Limits `count` so that the error comes before the last event, which would end the response.
+    /// Limits `count` so that the error comes before the last event, which would complete the response.
     fn events_before_error(self, count: usize) -> impl Iterator<Item = Bytes> + Send + 'static {
         let items: usize = self.items.iter().map(SimulatedItem::event_count).sum();
         let count = count.min(OPENING.len() + items);
@@ -201,8 +204,8 @@ fn items(
         .collect()
 }
 
-/// Returns the summary of the conversation that is stored. The reasoning is left out, because it does not carry over to
-/// the next turn.
+/// Returns the summary of the conversation that is stored with the response. The reasoning is not counted,
+/// because reasoning does not carry over to the next turn.
 fn stored_response(scenario: &Scenario, context: TurnContext, items: &[SimulatedItem]) -> StoredResponse {
     let mut open_calls = context.open_calls;
     let content = items
@@ -233,7 +236,8 @@ fn stored_response(scenario: &Scenario, context: TurnContext, items: &[Simulated
     }
 }
 
-/// Returns the usage object. All its members are present, even if their value is 0.
+/// Returns the `usage` object for `input` input tokens and the tokens of the draft. All members of the object
+/// are present, even those with the value 0.
 fn usage(input: usize, draft: &AnswerDraft) -> Value {
     let output = draft.tokens();
     json!({

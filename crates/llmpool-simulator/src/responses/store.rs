@@ -1,8 +1,8 @@
-//! Stores responses, so that later requests can refer to them by `previous_response_id` and to their items by item
-//! references.
+//! Stores responses, so that later requests can continue a response (`previous_response_id`) or refer to one
+//! of its output items (item references).
 //!
-//! The store has a maximum size and evicts the oldest responses first. User text is stored only if the scenario echoes
-//! it.
+//! The store has a maximum size and evicts the oldest responses first. The text of user messages is stored
+//! only if the scenario echoes user messages.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::owner::ResponseOwner;
 
 const MAX_RESPONSES: usize = 10_000;
-/// Maximum number of bytes of all stored texts and call ids together.
+/// Maximum total size, in bytes, of the user texts and the ids of open function calls in the store.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// The stored responses, which later requests can continue.
@@ -32,9 +32,9 @@ pub(super) struct StoredResponse {
     pub(super) words: usize,
     /// The number of characters in all turns.
     pub(super) chars: usize,
-    /// The text of the last user message. `None` unless the scenario echoes user text.
+    /// The text of the last user message. `None` unless the scenario echoes user messages.
     pub(super) user_text: Option<String>,
-    /// The `call_id` of each function call whose output has not been sent yet.
+    /// The `call_id` of each function call whose output the client has not sent yet.
     pub(super) open_calls: HashSet<String>,
     /// The output items of this response: the id of each item, and the `call_id` if the item is a function call.
     pub(super) items: Vec<(String, Option<String>)>,
@@ -53,15 +53,16 @@ impl ResponseStore {
         }
     }
 
-    /// Returns the stored response with this id. `None` if there is no such response or it belongs to another owner.
+    /// Returns the stored response with this id. Returns `None` if the store has no response with this id, or
+    /// if the response belongs to another owner.
     pub(super) fn get(&self, owner: ResponseOwner, id: &str) -> Option<Arc<StoredResponse>> {
         let stored = self.lock();
         let (_, response) = stored.responses.get(id).filter(|(other, _)| *other == owner)?;
         Some(Arc::clone(response))
     }
 
-    /// Returns the `call_id` of the owner's item with this id: `None` if the owner has no such item, `Some(None)` if
-    /// the item is not a function call.
+    /// Looks up the owner's output item with this id. Returns the item's `call_id` if the item is a function
+    /// call, `Some(None)` if the item is of another kind, and `None` if the owner has no item with this id.
     pub(super) fn find_item(&self, owner: ResponseOwner, id: &str) -> Option<Option<String>> {
         let stored = self.lock();
         let owned = stored.responses.values().filter(|(other, _)| *other == owner);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::request::ParsedResponsesRequest;
 
-/// The phase of a response, from which its `status` follows.
+/// The phase of a response, which determines the `status` in the response object.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum ResponsePhase {
     InProgress,
@@ -88,7 +88,8 @@ pub(super) fn failure() -> Value {
     json!({"code": "server_error", "message": message})
 }
 
-/// Returns a tool as the response object reports it: members that the request omits have OpenAI's defaults.
+/// Returns the JSON object with which the response object reports a tool of the request. Members that the
+/// request omits are set to OpenAI's defaults.
 fn tool(tool: &Value) -> Value {
     let mut complete = tool.clone();
     if tool["type"] == "function" {

@@ -2,7 +2,7 @@
 
 use super::{Scenario, ScenarioError};
 
-/// The name and the JSON of each built-in scenario, in alphabetical order of the names.
+/// The name and the JSON text of each built-in scenario, sorted by name.
 const BUILT_IN: [(&str, &str); 6] = [
     ("dying-keys", include_str!("../../scenarios/dying-keys.json")),
     ("flaky", include_str!("../../scenarios/flaky.json")),

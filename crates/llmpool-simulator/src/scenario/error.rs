@@ -1,8 +1,9 @@
-//! The error for a scenario that cannot be simulated.
+//! The error for an invalid scenario.
 
 use std::fmt;
 
-/// The error for an invalid scenario. The message names the field and how to fix it, and never contains a key.
+/// The error for an invalid scenario. The message names the invalid field, says how to fix the field, and
+/// never contains a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScenarioError(String);
 
@@ -11,8 +12,8 @@ impl ScenarioError {
         Self(message.into())
     }
 
-    /// Converts a deserialization error, and removes quoted strings from its message: serde quotes unexpected strings,
-    /// and such a string may be a misplaced key.
+    /// Converts a deserialization error, and removes quoted strings from its message, because serde quotes
+    /// unexpected strings and a quoted string may be a misplaced key.
     pub(super) fn from_json(error: &serde_json::Error) -> Self {
         let message = error.to_string();
         Self(match (message.find("string \""), message.rfind("\", expected")) {

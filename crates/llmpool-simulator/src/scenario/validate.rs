@@ -6,7 +6,8 @@ use super::{Scenario, ScenarioError, SimulatedAccount, SimulatedKey};
 use crate::behaviour::{Behaviour, BehaviourAction};
 use crate::seconds::MAX_DURATION;
 
-/// Maximum number of words in an answer. Bounds memory, because each choice of a response holds a copy of the answer.
+/// Maximum number of words in an answer. Bounds memory, because each choice in a response contains the whole
+/// answer.
 const MAX_WORDS: usize = 100_000;
 
 impl Scenario {
@@ -34,7 +35,7 @@ impl Scenario {
 
     fn validate_answer(&self) -> Result<(), ScenarioError> {
         if self.words_per_chunk == 0 {
-            return Err(ScenarioError::new("words_per_chunk is 0; give at least 1"));
+            return Err(ScenarioError::new("words_per_chunk is 0; set it to at least 1"));
         }
         let repeated = self.chunk_count.unwrap_or(0).saturating_mul(self.words_per_chunk);
         let texts = [Some(&self.answer), self.reasoning.as_ref(), self.refusal.as_ref()];

@@ -1,4 +1,5 @@
-//! Model calls and model lists: applies the rules and limits to a valid request and creates its response.
+//! Handles model calls and model lists: applies the rules and limits to a valid request, and creates the
+//! response.
 
 use std::sync::Arc;
 
@@ -112,8 +113,9 @@ impl Service {
         }))
     }
 
-    /// Creates the response to a valid call by applying the rules and limits. `answer` returns the content of a
-    /// response with status 200: the normal answer if its argument is `None`, otherwise an answer with an error at the
+    /// Creates the response to a valid call by applying the rules and limits. `tokens` is the number of
+    /// tokens by which the call counts towards token limits. `answer` creates the content of a response with
+    /// status 200: the normal answer if its argument is `None`, otherwise an answer with an error at the
     /// given position.
     fn respond_to_call(
         &self,
@@ -128,8 +130,8 @@ impl Service {
         PlannedResponse::from_plan(plan, self.clock.date(), answer)
     }
 
-    /// Checks the limits of the key and, if the request passes, applies the rules. The returned plan has the rate limit
-    /// headers whether or not the request passes.
+    /// Checks the limits of the key and, if the request passes, applies the rules. The returned plan contains
+    /// the rate limit headers in both cases.
     fn decide_with_limits(
         &self,
         info: RequestInfo,
@@ -186,8 +188,8 @@ impl Service {
     }
 }
 
-/// Returns the number of tokens that a request counts towards limits: `prompt` plus `max_tokens`, or plus `answer` (the
-/// length of the answer) if the request sets no maximum.
+/// Returns the number of tokens by which a request counts towards token limits: the tokens of the prompt,
+/// plus `max_tokens`. If the request sets no `max_tokens`, the tokens of the answer are added instead.
 fn limited_tokens(prompt: usize, max_tokens: Option<usize>, answer: usize) -> u32 {
     u32::try_from(prompt.saturating_add(max_tokens.unwrap_or(answer))).unwrap_or(u32::MAX)
 }

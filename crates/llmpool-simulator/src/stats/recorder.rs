@@ -1,4 +1,4 @@
-//! Records statistics under a lock that is held only for each change, and notifies waiters after each change.
+//! Records statistics. Each change holds the lock only briefly and then notifies the waiters.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::{
     WaitTimeout,
 };
 
-/// Holds the [`Stats`] and wakes waiters when they change.
+/// Holds the [`Stats`], and wakes waiters when the statistics change.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     clock: Clock,
@@ -25,13 +25,16 @@ pub(crate) struct Recorder {
 #[derive(Debug)]
 struct RecorderState {
     stats: Stats,
-    /// The index of each key's account, by the index of the key; `None` for a key without an account.
+    /// For each key of the scenario, in order: the zero-based index of the key's account, or `None` if the
+    /// key has no account.
     account_of: Vec<Option<usize>>,
     next_connection: u64,
-    /// Number of resets so far. A request that arrived before a reset must not change the lists after the reset, so
-    /// each [`LogIndex`] carries the generation in which its request arrived.
+    /// Number of resets so far. Each [`LogIndex`] carries the generation in which its request arrived, so
+    /// that a request that arrived before a reset does not change the entries that are logged after the
+    /// reset.
     generation: u64,
-    /// Whether the simulator is stopping. If so, requests on closed connections are not recorded as aborts.
+    /// Whether the simulator is stopping. While the simulator stops, requests on closed connections are not
+    /// recorded as aborts.
     stopping: bool,
 }
 
@@ -43,7 +46,8 @@ pub(crate) struct RequestOrigin {
     pub(crate) kind: RequestKind,
 }
 
-/// The position of a request in the log. `index` is `None` if the log was full when the request arrived.
+/// The position of a request in the log. `index` is zero-based, or `None` if the log was full when the
+/// request arrived.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogIndex {
     generation: u64,
@@ -148,8 +152,8 @@ impl Recorder {
         })
     }
 
-    /// Records that a connection is closed. `head_incomplete`: whether some bytes of a request arrived, but not its
-    /// whole head.
+    /// Records that a connection is closed. If `head_incomplete` is `true`, a part of a request's head
+    /// arrived but not the whole head, and the request is recorded as aborted.
     pub(crate) fn connection_closed(&self, id: u64, head_incomplete: bool) {
         let at_ms = self.now_ms();
         self.change(|state| {
@@ -168,7 +172,7 @@ impl Recorder {
         });
     }
 
-    /// Counts received bytes. `first_of_request`: whether these bytes start a new request.
+    /// Counts received bytes. `first_of_request` is `true` if these bytes start a new request.
     pub(crate) fn bytes_received(&self, count: usize, first_of_request: bool) {
         self.change(|state| {
             state.stats.bytes_received += count as u64;
@@ -176,7 +180,8 @@ impl Recorder {
         });
     }
 
-    /// Removes a request to `/stats` from `requests_with_bytes`, which counted the request when its first byte arrived.
+    /// Removes a request to `/stats` from `requests_with_bytes`, which counted the request when its first
+    /// byte arrived.
     pub(crate) fn uncount_request_bytes(&self) {
         self.change(|state| {
             state.stats.requests_with_bytes = state.stats.requests_with_bytes.saturating_sub(1);
@@ -306,8 +311,8 @@ impl Recorder {
         result
     }
 
-    /// Locks the state. Ignores poisoning: the condition of a waiting test may panic under the lock, but a condition
-    /// cannot change the statistics.
+    /// Locks the state. Ignores poisoning, because under the lock only the condition of a waiting test is
+    /// expected to panic, and the condition cannot change the statistics.
     fn lock(&self) -> MutexGuard<'_, RecorderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -342,8 +347,8 @@ impl Stats {
         self.keys.get_mut(index?)
     }
 
-    /// Returns the connection with this id, or `None` if the connection is not in the list. The list is sorted by id,
-    /// with gaps after resets.
+    /// Returns the connection with this id, or `None` if the list of connections does not contain the id. The
+    /// list is sorted by id, with gaps after resets.
     fn connection(&mut self, id: u64) -> Option<&mut ConnectionStats> {
         let index = self
             .connections

@@ -12,7 +12,8 @@ use crate::clock::Timer;
 use crate::sync::Arc;
 
 impl SharedAdmission {
-    /// Acquires a permit without waiting. Returns `None` if no permit is available at once, or if an older request waits for one.
+    /// Acquires a permit without waiting. Returns `None` if no permit is available, or if an earlier request
+    /// already waits for the same keys.
     pub(crate) fn try_acquire(
         self: &Arc<Self>,
         target: TargetId,
@@ -22,8 +23,8 @@ impl SharedAdmission {
         Some(Permit::new(self.clone(), grant))
     }
 
-    /// Waits for a permit. Dropping the future removes the request from the queue and releases a grant that the request has received in the
-    /// meantime.
+    /// Waits for a permit. Dropping the future removes the request from the queue. If the request has just
+    /// been granted, dropping the future releases the grant.
     pub(crate) fn acquire(self: &Arc<Self>, target: TargetId, request: AcquireRequest) -> Acquire {
         Acquire {
             admission: self.clone(),
@@ -35,8 +36,8 @@ impl SharedAdmission {
     }
 }
 
-/// A future that waits in the queue of a target until its request is granted or rejected. The timer fires at the earlier of two times: the
-/// next time at which a grant may be possible, and the deadline.
+/// A future that waits in the queue of a target until its request is granted or rejected. The timer fires at
+/// the deadline or at the next time at which the request may be granted, whichever is earlier.
 #[derive(Debug)]
 pub(crate) struct Acquire {
     admission: Arc<SharedAdmission>,

@@ -1,4 +1,5 @@
-//! Waiting for permits: core's admission behind one short lock, with wakers and timers.
+//! Waiting for permits. Core's admission decides which request gets a permit. This module adds a lock, wakers
+//! and timers.
 
 mod acquire;
 mod permit;

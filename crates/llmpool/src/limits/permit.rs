@@ -1,4 +1,4 @@
-//! Permits: each gives the right to make one attempt.
+//! Permits. Each permit allows one attempt.
 
 use std::time::Duration;
 
@@ -7,8 +7,9 @@ use llmpool_core::limits::{CooldownReason, Grant, KeyId, LimitSnapshots, Provisi
 use super::shared_admission::SharedAdmission;
 use crate::sync::Arc;
 
-/// The right to make one attempt: a concurrency slot of a key, plus reserved quota. Dropping the permit frees the slot. It also refunds the
-/// quota, unless the request was handed to a connection.
+/// Permission for one attempt. The permit occupies a concurrency slot of a key and reserves quota: one
+/// request, and the estimated number of tokens. Dropping the permit frees the slot. If the request was not
+/// handed to a connection, dropping the permit also refunds the quota.
 #[derive(Debug)]
 pub(crate) struct Permit {
     admission: Arc<SharedAdmission>,
@@ -27,34 +28,35 @@ impl Permit {
         }
     }
 
-    /// Returns the reserved key, or `None` if the target has no keys.
+    /// Returns the key that the attempt must use, or `None` if the target has no keys.
     pub(crate) fn key(&self) -> Option<KeyId> {
         self.grant.key()
     }
 
-    /// Marks the quota as spent, because the request is handed to a connection.
+    /// Marks the reserved quota as spent. Called when the request is handed to a connection.
     pub(crate) fn mark_used(&mut self) {
         self.is_used = true;
     }
 
-    /// Marks the quota as unspent, because the connection closed before the request was written.
+    /// Marks the reserved quota as unspent. Called if the connection closes before the request is written.
     pub(crate) fn mark_unused(&mut self) {
         self.is_used = false;
     }
 
-    /// Returns whether the quota is spent: the request was handed to a connection.
+    /// Returns whether the reserved quota is spent, that is, whether the request was handed to a connection.
     pub(crate) fn is_used(&self) -> bool {
         self.is_used
     }
 
-    /// Records that the attempt succeeded. The permit keeps its slot.
+    /// Records that the attempt succeeded. The permit keeps its slot, because a streamed answer may still be
+    /// in progress.
     pub(crate) fn record_success(&self) {
         let grant = &self.grant;
         self.admission
             .change(|admission, now, wakes| admission.record_success(grant, now, wakes));
     }
 
-    /// Records that the attempt succeeded, and releases the permit, in one step.
+    /// Records that the attempt succeeded and releases the permit, while taking the lock only once.
     pub(crate) fn complete(mut self) {
         self.is_released = true;
         let grant = &mut self.grant;
@@ -62,30 +64,34 @@ impl Permit {
             .change(|admission, now, wakes| admission.complete(grant, now, wakes));
     }
 
-    /// Records that the target failed. With a `duration`, the target cools down for that time. Without one, it cools down only if this
-    /// failure opens its circuit breaker.
+    /// Records that the target failed. If `duration` is `Some`, the target starts a cooldown of that length.
+    /// If `duration` is `None`, the target starts a cooldown only if this failure opens its circuit breaker.
     pub(crate) fn record_target_failure(&self, duration: Option<Duration>) {
         let grant = &self.grant;
         self.admission
             .change(|admission, now, wakes| admission.record_target_failure(grant, duration, now, wakes));
     }
 
-    /// Records the limits that the response reports.
+    /// Records the rate limits that the response headers report.
     pub(crate) fn record_limits(&self, snapshots: &LimitSnapshots) {
         let grant = &self.grant;
         self.admission
             .change(|admission, now, wakes| admission.record_limits(grant, snapshots, now, wakes));
     }
 
-    /// Settles the attempt: replaces the estimated tokens that the limits have counted by the `tokens` that were used.
+    /// Settles the attempt: replaces the estimated tokens, which the limits have counted so far, by the
+    /// number of tokens that were really used.
     pub(crate) fn settle(&mut self, tokens: u32) {
         let grant = &mut self.grant;
         self.admission
             .change(|admission, now, wakes| admission.settle(grant, tokens, now, wakes));
     }
 
-    /// Records that the provider refused the key, and starts a cooldown of the key. Without a `duration`, the cooldown doubles with each
-    /// consecutive refusal. Returns a value with which [`SharedAdmission::restore`] reverts the cooldown.
+    /// Records that the provider refused the key, and starts a cooldown of the key. The cooldown lasts for
+    /// `duration` or, if `None`, for a default time that doubles with each consecutive refusal.
+    ///
+    /// Returns a value with which [`SharedAdmission::restore`] can revert the cooldown. Returns `None` if
+    /// there is no cooldown to revert.
     pub(crate) fn record_refusal(
         &self,
         reason: CooldownReason,

@@ -1,9 +1,9 @@
-//! The admission of one provider behind one lock.
+//! The admission of one provider (its wait queues and limits), protected by a lock.
 //!
-//! Core's [`Admission`] makes all decisions; this file locks it and calls the wakers.
+//! Core's [`Admission`] makes all decisions. This module locks the admission and calls the wakers.
 //!
-//! Invariant: no lock is held across an await, and no waker is called under the lock. Tasks are synchronised only by the lock and the
-//! wakers, so that `tests/loom.rs` can explore every interleaving.
+//! Invariants: the lock is never held across an `.await`, and never while a waker is called. Tasks are
+//! synchronised only by the lock and the wakers, so that `tests/loom.rs` can explore every interleaving.
 
 use std::sync::PoisonError;
 use std::task::Waker;
@@ -25,8 +25,8 @@ pub(crate) struct SharedAdmission {
 }
 
 impl SharedAdmission {
-    /// Runs `change` under the lock, then wakes the waiters that the change concerns. `change` receives the current time, and the list to
-    /// which it adds the wakers.
+    /// Calls `change` under the lock, with the admission, the current time and an empty list of wakers. After
+    /// the lock is released, calls the wakers that `change` has added to the list.
     pub(super) fn change<T>(
         &self,
         change: impl FnOnce(&mut Admission<Waker>, Timestamp, &mut Vec<Waker>) -> T,
@@ -38,72 +38,78 @@ impl SharedAdmission {
     }
 
     fn lock(&self) -> MutexGuard<'_, Admission<Waker>> {
-        // Nothing under the lock panics halfway through a change.
+        // Nothing under the lock panics halfway through a change, so a poisoned lock still holds valid data.
         self.admission.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `read` on the limiter under the lock, and returns its result.
+    /// Runs `read` on the limiter under the lock, and returns the result of `read`.
     pub(crate) fn with_limiter<T>(&self, read: impl FnOnce(&Limiter) -> T) -> T {
         read(self.lock().limiter())
     }
 
-    /// Adds a key with its limits, and returns its id.
+    /// Adds a key with these limits, and returns the id of the key.
     pub(crate) fn add_key(&self, limits: KeyLimits) -> KeyId {
         self.lock().add_key(limits)
     }
 
-    /// Adds a target that may use `keys`, and returns its id.
+    /// Adds a target that may use `keys`, and returns the id of the target.
     pub(crate) fn add_target(&self, keys: &[KeyId], limits: impl Into<TargetLimits>) -> TargetId {
         self.lock().add_target(keys, limits, clock::now())
     }
 
-    /// Returns all keys, in the order in which they were added.
+    /// Returns the ids of all keys, in the order in which the keys were added.
     pub(crate) fn key_ids(&self) -> Vec<KeyId> {
         self.with_limiter(Limiter::key_ids)
     }
 
-    /// Joins keys into one quota group with these limits. `learn` is whether limits that responses reveal also apply to the group.
+    /// Puts keys into one quota group: `limits` then apply to these keys together. If `learn` is true, the
+    /// group also obeys stricter limits that the provider's responses reveal.
     pub(crate) fn join_keys(&self, keys: &[KeyId], limits: Limits, learn: bool) -> QuotaGroupId {
         self.change(|admission, now, wakes| admission.join_keys(keys, limits, learn, now, wakes))
     }
 
-    /// Enables or disables a key.
+    /// Enables or disables a key. Enabling a key also ends its cooldown.
     pub(crate) fn set_enabled(&self, key: KeyId, enabled: bool) {
         self.change(|admission, now, wakes| admission.set_enabled(key, enabled, now, wakes));
     }
 
-    /// Puts a key in a cooldown that an earlier run of the program has saved.
+    /// Starts a cooldown that an earlier run of the program has saved. The cooldown ends at `until`. Has no
+    /// effect if a current cooldown of the key ends later.
     pub(crate) fn set_cooldown(&self, key: KeyId, reason: CooldownReason, until: Timestamp) {
         self.change(|admission, now, wakes| admission.set_cooldown(key, reason, until, now, wakes));
     }
 
-    /// Reverts a provisional cooldown, because the key turned out not to be to blame.
+    /// Reverts a cooldown that started when it was unclear whether the key was to blame. Called when the key
+    /// turns out not to be to blame.
     pub(crate) fn restore(&self, cooldown: ProvisionalCooldown) {
         self.change(|admission, now, wakes| admission.restore(cooldown, now, wakes));
     }
 
-    /// Fills the buckets of a target and clears its windows.
+    /// Resets the rate limits of a target: fills its token buckets and clears its sliding windows.
     pub(crate) fn reset(&self, target: TargetId) {
         self.change(|admission, now, wakes| admission.reset(target, now, wakes));
     }
 
-    /// Returns a new ticket, which stands behind all earlier tickets in the order of arrival.
+    /// Returns a new ticket: a place in the order of arrival, behind all earlier tickets.
     pub(crate) fn next_ticket(&self) -> Ticket {
         Ticket(self.next_ticket.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Records a new call in the target's retry budget, and returns its ticket.
+    /// Counts a new call for the target's retry budget, which grows with the number of calls, and returns the
+    /// ticket of the call.
     pub(crate) fn record_call(&self, target: TargetId, now: Timestamp) -> Ticket {
         self.lock().record_call(target, now);
         self.next_ticket()
     }
 
-    /// Spends one retry of the target's retry budget. Returns whether a retry was left.
+    /// Spends one retry of the target's retry budget. Returns false, without spending a retry, if the budget
+    /// is used up.
     pub(crate) fn try_spend_retry(&self, target: TargetId) -> bool {
         self.lock().try_spend_retry(target, clock::now())
     }
 
-    /// Returns a lower bound of the time at which a request that arrives now could be granted.
+    /// Returns the earliest time at which a request that arrives now may be granted. The actual time may be
+    /// later.
     pub(crate) fn earliest(&self, target: TargetId) -> Timestamp {
         self.lock().earliest(target, clock::now())
     }

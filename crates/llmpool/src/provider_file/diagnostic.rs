@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// An error, a warning or a hint about one place in a provider file.
+/// An error, a warning or a hint about a provider file or one of its fields.
 ///
 /// Displayed as `file:line:column: field: message; help`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,24 +10,25 @@ use std::fmt;
 pub struct Diagnostic {
     /// The path or name of the file.
     pub file: String,
-    /// The line, starting at 1; 0 if the diagnostic is about the whole file.
+    /// The one-based line number, or 0 if the diagnostic is about the whole file.
     pub line: usize,
-    /// The column in characters, starting at 1; 0 if the diagnostic is about the whole file.
+    /// The one-based column, counted in characters, or 0 if the diagnostic is about the whole file.
     pub column: usize,
-    /// The path of the field, such as `openai[0].api_keys[2]`; empty if the diagnostic is about the whole file.
+    /// The path of the field, such as `openai[0].api_keys[2]`. Empty if the diagnostic is about the whole
+    /// file.
     pub field: String,
-    /// What is wrong.
+    /// A description of the problem, such as `missing required field`.
     pub message: String,
     /// An edit or a command that fixes the problem.
     pub help: String,
 }
 
-/// The errors in a provider file, which was not loaded because of them. Contains at least one error.
+/// The errors that prevented a provider file from being loaded. Contains at least one error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderFileError(Vec<Diagnostic>);
 
 impl Diagnostic {
-    /// Creates a diagnostic about the whole file.
+    /// Creates a diagnostic about the whole file, without a line, a column or a field.
     pub fn about_file(file: impl Into<String>, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             file: file.into(),
@@ -41,13 +42,14 @@ impl Diagnostic {
 }
 
 impl ProviderFileError {
-    /// Creates the error from at least one diagnostic.
+    /// Creates the error from `errors`, which must not be empty. Sorts the diagnostics by their locations in
+    /// the file.
     pub(super) fn new(mut errors: Vec<Diagnostic>) -> Self {
         errors.sort_by_key(|error| (error.line, error.column));
         Self(errors)
     }
 
-    /// Returns the path or name of the file.
+    /// Returns the path or name of the provider file.
     pub fn file(&self) -> &str {
         self.0.first().map_or("", |error| &error.file)
     }

@@ -12,26 +12,25 @@ pub(super) struct Field<'a> {
     pub(super) value: &'a RawValue,
 }
 
-/// The members of an object in the order of the file, including duplicates.
+/// The members of a JSON object, in the order of the file. Members with equal names are all kept.
 pub(super) struct Fields<'a> {
     path: String,
     members: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
 
 impl<'a> Field<'a> {
-    /// Returns whether the value is `null`.
     pub(super) fn is_null(&self) -> bool {
         JsonKind::of(self.value) == JsonKind::Null
     }
 
-    /// Returns the members of an object, or `None` for any other kind of value.
+    /// Returns the members of this value, or `None` if the value is not an object.
     pub(super) fn members(&self) -> Option<Fields<'a>> {
         let RawMembers(members) = serde_json::from_str(self.value.get()).ok()?;
         let path = self.path.clone();
         Some(Fields { path, members })
     }
 
-    /// Returns the items of an array, or `None` for any other kind of value.
+    /// Returns the items of this value, or `None` if the value is not an array.
     pub(super) fn items(&self) -> Option<Vec<Field<'a>>> {
         let items: Vec<&RawValue> = serde_json::from_str(self.value.get()).ok()?;
         let item = |(index, value)| Field {
@@ -43,7 +42,7 @@ impl<'a> Field<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Returns the path of the member `name`. The object need not have a member of this name.
+    /// Returns the path of the member `name` of this object, whether or not the member exists.
     pub(super) fn path_of(&self, name: &str) -> String {
         match &*self.path {
             "" => name.to_owned(),
@@ -58,12 +57,12 @@ impl<'a> Fields<'a> {
         Some(Field { path, value })
     }
 
-    /// Returns the first member named `name`, or `None` if the object has no such member or the member's value is `null`.
+    /// Returns the first member named `name`. Returns `None` if the object has no such member or if the value
+    /// of the member is `null`.
     pub(super) fn get_non_null(&self, name: &str) -> Option<Field<'a>> {
         self.get(name).filter(|field| !field.is_null())
     }
 
-    /// Returns all members with their names.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Cow<'a, str>, Field<'a>)> {
         self.members.iter().map(|(name, value)| {
             let path = self.path_of(name);
@@ -72,7 +71,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The names and undecoded values of an object's members.
+/// The names and undecoded values of all members of a JSON object, including members with equal names.
 struct RawMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for RawMembers<'a> {
@@ -99,7 +98,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawMembers<'a> {
     }
 }
 
-/// The kind of a JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JsonKind {
     Object,
@@ -135,7 +133,7 @@ impl JsonKind {
     }
 }
 
-/// The offsets of the lines in a text. Used to find the line and column of a value.
+/// The start offsets of all lines of a text, used to find the line and column of a value.
 pub(super) struct LineIndex<'a> {
     text: &'a str,
     line_starts: Vec<usize>,
@@ -150,8 +148,8 @@ impl<'a> LineIndex<'a> {
         }
     }
 
-    /// Returns the line and column at which a value begins. Both start at 1; columns are counted in characters. `value` must be a slice of
-    /// the text.
+    /// Returns the line and column at which `value` begins, both starting at 1. Columns are counted in
+    /// characters. `value` must be a slice of the indexed text.
     pub(super) fn position(&self, value: &RawValue) -> (usize, usize) {
         let offset = (value.get().as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
         let line = self.line_starts.partition_point(|start| *start <= offset);

@@ -14,36 +14,40 @@ use crate::provider_entry::ProviderEntry;
 /// The JSON Schema (draft 2020-12) of the provider file, for editors and validators.
 pub const PROVIDER_SCHEMA: &str = include_str!("../../schema/provider.schema.json");
 
-/// The content of a provider file: checked, and with all references to keys resolved.
+/// The checked content of a provider file, in which all references to keys, such as `${NAME}`, are resolved.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ProviderFile {
     /// The path or name of the file.
     pub name: String,
-    /// The providers in the order of the file.
+    /// The providers, in the order of the file.
     pub providers: Vec<ProviderEntry>,
-    /// Settings that are valid but probably not intended.
+    /// Warnings about settings that are valid but probably not intended.
     pub warnings: Vec<Diagnostic>,
-    /// The lines and columns of the file's values.
+    /// The line and column of each value in the file.
     pub source_map: SourceMap,
 }
 
 impl ProviderFile {
     /// Reads and checks a provider file.
     ///
-    /// References to environment variables are resolved with `env`. Fails if the file cannot be read, is not valid JSON, has invalid
-    /// fields, or contains a reference to a key that cannot be resolved.
+    /// The function `env` looks up the environment variables to which the file refers. Fails if the file
+    /// cannot be read, is not valid JSON, has an invalid field, or refers to a key that cannot be read, for
+    /// example because an environment variable is not set.
     pub fn read(path: &Path, env: Environment<'_>) -> Result<Self, ProviderFileError> {
         Self::parse(&read_text(path)?, &path.display().to_string(), env)
     }
 
-    /// Reads and checks a provider file for a program that sends no requests. A reference to a key that cannot be resolved causes no error:
-    /// a placeholder key takes its place. Equal references get equal placeholder keys.
+    /// Reads and checks a provider file for a program that sends no requests. If a key to which the file
+    /// refers cannot be read, a placeholder key is used and no error is reported. References to the same
+    /// variable or file get equal placeholder keys.
     pub fn read_with_placeholders(path: &Path, env: Environment<'_>) -> Result<Self, ProviderFileError> {
         Self::parse_with(&read_text(path)?, &path.display().to_string(), env, true)
     }
 
-    /// Reads and checks the text of a provider file. `name` is the file name in diagnostics. Fails as [`read`](Self::read) does.
+    /// Checks the text of a provider file. `name` is the file name to show in diagnostics. Fails if the text
+    /// is not valid JSON, has an invalid field, or refers to a key that cannot be read, for example because
+    /// an environment variable is not set.
     pub fn parse(text: &str, name: &str, env: Environment<'_>) -> Result<Self, ProviderFileError> {
         Self::parse_with(text, name, env, false)
     }
@@ -67,7 +71,8 @@ impl ProviderFile {
         })
     }
 
-    /// Creates a diagnostic about a field, such as `openai[0].rpm`, with the location of the field in the file.
+    /// Creates a diagnostic about the field with the path `field`, for example `openai[0].rpm`, and adds the
+    /// line and column of the field. Both are 0 if the file does not contain the field.
     pub fn diagnostic(&self, field: &str, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
         let location = self.source_map.get(field);
         Diagnostic {

@@ -7,7 +7,7 @@ use super::reader::FileReader;
 use super::secret_ref::SecretRef;
 use crate::key_entry::KeyEntry;
 
-/// The names of the fields of a key.
+/// The fields of a key that is written as an object.
 const KEY_FIELDS: [&str; 7] = [
     "key",
     "weight",
@@ -17,12 +17,13 @@ const KEY_FIELDS: [&str; 7] = [
     "rpd",
     "quota_group",
 ];
-/// Common placeholder keys for servers that need no key. Because these values are not secret, they cause no warning about keys in plain
-/// text.
+/// Values that users write in place of a key if a server needs no key. Because these values are not secret,
+/// they cause no warning about a key in plain text.
 const NO_KEY: [&str; 2] = ["none", "EMPTY"];
 
 impl<'a> FileReader<'a> {
-    /// Reads the keys of a model. Duplicate keys and keys in plain text cause warnings.
+    /// Reads the keys of a model. Records one warning for each duplicate key, and one warning for all keys in
+    /// plain text together.
     pub(super) fn keys(&mut self, field: &Field<'a>) -> Vec<KeyEntry> {
         let Some(items) = self.array(field, r#"["${OPENAI_API_KEY}"]"#) else {
             return Vec::new();
@@ -31,7 +32,7 @@ impl<'a> FileReader<'a> {
             self.error(
                 field,
                 "the model has no API key",
-                "add one, as in \"${OPENAI_API_KEY}\"",
+                "add a key, as in \"${OPENAI_API_KEY}\"",
             );
         }
         let mut keys: Vec<KeyEntry> = Vec::new();
@@ -45,8 +46,8 @@ impl<'a> FileReader<'a> {
             }
             match keys.iter().position(|earlier| earlier.secret == key.secret) {
                 Some(earlier) => {
-                    let message = format!("duplicate of key {}; it is used as one key", earlier + 1);
-                    self.warn(item, &message, "remove it");
+                    let message = format!("same secret as key {}; the two count as one key", earlier + 1);
+                    self.warn(item, &message, "remove the duplicate");
                 }
                 None => keys.push(key),
             }

@@ -10,7 +10,7 @@ const DEFAULT_CAPACITY: u32 = 10;
 const DEFAULT_REFILL_RATE: f64 = 1.0;
 
 impl<'a> FileReader<'a> {
-    /// Reads the limits that both a model and a key can have: all limits except the rate limit that is given as capacity and refill rate.
+    /// Reads the limits that a model or a key can have: `rpm`, `tpm`, `rpd` and `max_concurrency`.
     pub(super) fn limits(&mut self, members: &Fields<'a>) -> Limits {
         let mut limit = |name| self.limit(&members.get_non_null(name)?);
         Limits {
@@ -31,8 +31,9 @@ impl<'a> FileReader<'a> {
         self.integer(field, 1, u32::MAX)
     }
 
-    /// Reads the capacity and refill rate of a model's rate limit. A model that sets neither the capacity, the refill rate nor `rpm` gets
-    /// the default rate limit.
+    /// Reads a model's rate limit, which consists of a capacity and a refill rate. A value that the model
+    /// does not set has its default. There is no rate limit if a value is `null`, or if the model sets only
+    /// `rpm`.
     pub(super) fn rate_limit(&mut self, members: &Fields<'a>) -> Option<RateLimit> {
         let capacity = members.get("rate_limit_capacity");
         let rate = members.get("rate_limit_refill_rate");

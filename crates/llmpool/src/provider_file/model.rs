@@ -11,7 +11,6 @@ use crate::base_url::endpoint;
 use crate::provider_entry::{ModelEntry, ProviderEntry};
 use crate::target_settings::TargetSettings;
 
-/// The names of the fields of a model.
 const MODEL_FIELDS: [&str; 20] = [
     "model_name",
     "api",
@@ -44,7 +43,7 @@ const REQUIRED: [(&str, &str); 3] = [
 const FILE_EXAMPLE: &str = r#"{"openai": [{…}]}"#;
 
 impl<'a> FileReader<'a> {
-    /// Reads all providers of the file.
+    /// Reads all providers of the file. Records a warning if models get the default rate limit.
     pub(super) fn providers(&mut self, file: &Field<'a>) -> Vec<ProviderEntry> {
         let mut providers = Vec::new();
         let members = self.object(file, FILE_EXAMPLE);
@@ -54,7 +53,7 @@ impl<'a> FileReader<'a> {
             }
         }
         if providers.is_empty() && !self.has_errors() {
-            let help = format!("add one, as in {FILE_EXAMPLE}");
+            let help = format!("add a provider, as in {FILE_EXAMPLE}");
             self.error(file, "no provider is defined", &help);
         }
         if self.without_rate_limit > 0 {

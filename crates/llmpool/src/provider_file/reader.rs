@@ -5,11 +5,11 @@ use super::field::{Field, Fields, JsonKind, LineIndex};
 use super::secret_ref::{Environment, SecretRef};
 use crate::secrets::Secret;
 
-/// Fields that are planned but not supported by this version.
+/// Fields that later versions may support. The error for such a field is more specific than `unknown field`.
 const UNSUPPORTED: [&str; 1] = ["pricing"];
 
-/// A reader of the values of one provider file. For an invalid value, records an error and returns `None`, so that reading continues and
-/// finds further errors.
+/// A reader of the values of one provider file. A method that finds an invalid value records an error and
+/// returns `None`. Reading then continues, so that all errors of the file are found.
 pub(super) struct FileReader<'a> {
     file: &'a str,
     lines: LineIndex<'a>,
@@ -17,7 +17,7 @@ pub(super) struct FileReader<'a> {
     allow_placeholders: bool,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
-    /// The number of models that set no rate limit and get the default rate limit.
+    /// The number of models that set no rate limit and therefore get the default rate limit.
     pub(super) without_rate_limit: usize,
 }
 
@@ -34,7 +34,7 @@ impl<'a> FileReader<'a> {
         }
     }
 
-    /// Returns all warnings. Fails with all recorded errors if at least one error was recorded.
+    /// Returns all warnings. Fails with all recorded errors, if there are any.
     pub(super) fn into_warnings(self) -> Result<Vec<Diagnostic>, ProviderFileError> {
         match self.errors.is_empty() {
             true => Ok(self.warnings),
@@ -76,7 +76,8 @@ impl<'a> FileReader<'a> {
         self.error(field, &message, help);
     }
 
-    /// Records the error that the required member `name` of `owner` is missing.
+    /// Records the error that `owner` lacks the required member `name`. The hint shows `example` as the value
+    /// of the member.
     pub(super) fn missing(&mut self, owner: &Field<'a>, fields: &Fields<'a>, name: &str, example: &str) {
         let field = Field {
             path: fields.path_of(name),
@@ -91,8 +92,8 @@ impl<'a> FileReader<'a> {
         self.checked_object(field, None, example)
     }
 
-    /// Reads an object whose members have the names in `known` or are comments. Records an error for each duplicate and each unknown
-    /// member.
+    /// Reads an object in which only comments and the members named in `known` are allowed. Records an error
+    /// for each duplicate or unknown member.
     pub(super) fn object_of(
         &mut self,
         field: &Field<'a>,
@@ -180,7 +181,8 @@ impl<'a> FileReader<'a> {
         Some(text)
     }
 
-    /// Reads a string that must be one of the names in `choices`, and returns the value that is paired with this name.
+    /// Reads a string that must be one of the names in `choices`. Returns the value that is paired with the
+    /// name.
     pub(super) fn one_of<T: Copy>(&mut self, field: &Field<'a>, choices: &[(&str, T)]) -> Option<T> {
         let text = self.string(field)?;
         let found = choices.iter().find(|(name, _)| *name == text);
@@ -203,7 +205,7 @@ impl<'a> FileReader<'a> {
         value
     }
 
-    /// Reads a finite number.
+    /// Reads a number. Records an error if the number is too large for an `f64`.
     pub(super) fn number(&mut self, field: &Field<'a>) -> Option<f64> {
         if JsonKind::of(field.value) != JsonKind::Number {
             self.wrong_kind(
@@ -221,7 +223,7 @@ impl<'a> FileReader<'a> {
         number
     }
 
-    /// Reads a finite number that is not negative. `help` tells the user which numbers are allowed.
+    /// Reads a number that is 0 or greater. For a negative number, records an error with the hint `help`.
     pub(super) fn non_negative_number(&mut self, field: &Field<'a>, help: &str) -> Option<f64> {
         let number = self.number(field)?;
         if number < 0.0 {
@@ -241,7 +243,7 @@ impl<'a> FileReader<'a> {
         Some(number as u32)
     }
 
-    /// Reads an integer member. Returns `None` without an error if the member is missing or `null`.
+    /// Reads the integer member `name`. Returns `None` without an error if the member is missing or `null`.
     pub(super) fn optional_integer(
         &mut self,
         fields: &Fields<'a>,
@@ -252,8 +254,8 @@ impl<'a> FileReader<'a> {
         self.integer(&fields.get_non_null(name)?, min, max)
     }
 
-    /// Reads the secret to which `reference` refers. If the reference cannot be resolved, returns a placeholder key if placeholders are
-    /// allowed; otherwise records an error at `field`.
+    /// Reads the secret to which `reference` refers. If the secret cannot be read, returns a placeholder key
+    /// if placeholders are allowed, and otherwise records an error at `field`.
     pub(super) fn secret(&mut self, field: &Field<'a>, reference: &SecretRef) -> Option<Secret> {
         let resolved = reference.resolve(self.env).or_else(|unresolved| {
             let placeholder = reference.placeholder().filter(|_| self.allow_placeholders);
@@ -265,7 +267,7 @@ impl<'a> FileReader<'a> {
     }
 }
 
-/// Returns whether a member is a comment. Because JSON has no comments, members whose name begins with `//` serve as comments.
+/// Returns whether a member serves as a comment: its name begins with `//`. JSON itself has no comments.
 pub(super) fn is_comment(name: &str) -> bool {
     name.starts_with("//")
 }

@@ -11,7 +11,7 @@ use super::secret_ref::SecretRef;
 use crate::options::Timeouts;
 
 const TIMEOUT_FIELDS: [&str; 4] = ["connect", "first_content", "idle", "total"];
-/// Names of the headers that the library sets in each request. The provider file must not set these headers.
+/// The names of the headers that a provider file must not set, because llmpool manages these headers itself.
 const RESERVED_HEADERS: [&str; 9] = [
     "api-key",
     "authorization",
@@ -23,7 +23,7 @@ const RESERVED_HEADERS: [&str; 9] = [
     "proxy-authorization",
     "transfer-encoding",
 ];
-/// Names of the request members that each call sets. `api_params` must not contain these members.
+/// The fields of the request body that each call sets itself. `api_params` must not contain these fields.
 const RESERVED_PARAMS: [&str; 4] = ["model", "messages", "stream", "stream_options"];
 /// The maximum duration in seconds, about 95 years. Longer durations are reduced to this maximum, so that deadlines do not overflow.
 const MAX_SECONDS: f64 = 3e9;
@@ -102,7 +102,7 @@ impl<'a> FileReader<'a> {
         Some(timeout)
     }
 
-    /// Reads a duration in seconds.
+    /// Reads a duration in seconds. A longer duration is reduced to `MAX_SECONDS`.
     pub(super) fn duration(&mut self, field: &Field<'a>) -> Option<Duration> {
         let seconds = self.non_negative_number(field, "use a positive number of seconds")?;
         Some(Duration::from_secs_f64(seconds.min(MAX_SECONDS)))

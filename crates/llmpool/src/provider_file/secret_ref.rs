@@ -8,17 +8,17 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The place from which a secret is read.
 pub(super) enum SecretRef {
-    /// The name of an environment variable.
+    /// The secret is the value of the environment variable with this name.
     Variable(String),
-    /// The path of a file.
+    /// The secret is the content of the file with this path.
     File(String),
-    /// A mistake: text that begins with `${` but does not end with `}`.
+    /// The reference is malformed: it begins with `${` but does not end with `}`.
     Unclosed,
-    /// The secret itself, written in the provider file.
+    /// The provider file contains the secret itself.
     Literal(Secret),
 }
 
-/// The reason why a reference cannot be resolved, and how to fix the reference.
+/// The reason why a secret cannot be read, and a hint on how to fix the problem.
 pub(super) struct UnresolvedRef {
     pub(super) message: String,
     pub(super) help: String,
@@ -34,7 +34,9 @@ impl UnresolvedRef {
 }
 
 impl SecretRef {
-    /// Parses `${NAME}` and `env:NAME` as environment variables, `file:PATH` as a file, and all other text as the secret itself.
+    /// Parses a reference: `${NAME}` and `env:NAME` refer to an environment variable, and `file:PATH` refers
+    /// to a file. Text that begins with `${` but does not end with `}` is [malformed](Self::Unclosed). All
+    /// other text is the secret itself.
     pub(super) fn parse(text: &str) -> Self {
         let braced = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
         match (
@@ -48,7 +50,8 @@ impl SecretRef {
         }
     }
 
-    /// Reads the secret from its place. Removes whitespace at both ends of the value of a variable or the content of a file.
+    /// Reads the secret. Trims whitespace at both ends of a secret from a variable or a file. Fails if the
+    /// variable is not set, the file cannot be read, or the secret is empty.
     pub(super) fn resolve(&self, env: Environment<'_>) -> Result<Secret, UnresolvedRef> {
         let text = match self {
             Self::Literal(secret) => return Ok(secret.clone()),
@@ -59,7 +62,7 @@ impl SecretRef {
             }
             Self::Variable(name) => env(name).ok_or_else(|| {
                 let message = format!("environment variable {name} is not set");
-                UnresolvedRef::new(message, format!("set it, as in export {name}=…"))
+                UnresolvedRef::new(message, format!("set the variable, as in export {name}=…"))
             })?,
             Self::File(path) => std::fs::read_to_string(path).map_err(|error| {
                 let message = format!("cannot read file {path}: {error}");
@@ -69,19 +72,21 @@ impl SecretRef {
         match text.trim() {
             "" => Err(UnresolvedRef::new(
                 "the referenced variable or file is empty",
-                "store the key in it",
+                "store the key in the variable or file",
             )),
             secret => Ok(Secret::from(secret)),
         }
     }
 
-    /// Returns whether the secret is stored outside of the provider file, in a variable or a file.
+    /// Returns whether the secret is stored outside of the provider file: in an environment variable or in
+    /// another file.
     pub(super) fn is_external(&self) -> bool {
         matches!(self, Self::Variable(_) | Self::File(_))
     }
 
-    /// Returns a placeholder for the secret of an unresolved reference. Two placeholders are equal if and only if their references are
-    /// equal. Returns `None` if the reference names neither a variable nor a file.
+    /// Returns a placeholder for a secret that cannot be read. Equal references have equal placeholders, and
+    /// different references have different placeholders. Returns `None` if the reference names neither a
+    /// variable nor a file.
     pub(super) fn placeholder(&self) -> Option<Secret> {
         let (kind, name) = match self {
             Self::Variable(name) if !name.is_empty() => ("env", name),

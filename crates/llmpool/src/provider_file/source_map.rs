@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use super::field::{Field, LineIndex};
 use super::secret_ref::{Environment, SecretRef};
 
-/// The maximum nesting depth at which locations are recorded. All fields of a provider file are within this depth:
-/// `openai[0].on_status.418.action` is one of the deepest fields.
+/// The maximum nesting depth of a value whose location is recorded. The top-level object has depth 0. The
+/// deepest fields of the file format, such as `openai[0].on_status.418.action`, have depth 5.
 const MAX_DEPTH: usize = 6;
 
 /// A map from the fields of a provider file, such as `openai[0].api_keys[2]`, to their locations.
@@ -19,17 +19,18 @@ pub struct SourceMap(BTreeMap<String, SourceLocation>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SourceLocation {
-    /// The line, starting at 1.
+    /// The one-based line number.
     pub line: usize,
-    /// The column in characters, starting at 1.
+    /// The one-based column, counted in characters.
     pub column: usize,
-    /// The text of the value if the value is a reference to a key, such as `${NAME}`. `None` for all other values, because a source map
-    /// never contains a key.
+    /// The text of the value if the value refers to a key, as `${NAME}` does. `None` for all other values, so
+    /// that a source map never contains a key.
     pub reference: Option<String>,
 }
 
 impl SourceLocation {
-    /// Returns whether the value is a reference that cannot be resolved, because a variable is not set or a file cannot be read.
+    /// Returns whether the value refers to an environment variable or a file that is missing, unreadable or
+    /// empty. The function `env` looks up environment variables.
     pub fn is_unresolved(&self, env: Environment<'_>) -> bool {
         let reference = self.reference.as_deref().map(SecretRef::parse);
         reference.is_some_and(|reference| reference.resolve(env).is_err())
@@ -37,8 +38,8 @@ impl SourceLocation {
 }
 
 impl SourceMap {
-    /// Returns the locations of all values in the text of a provider file, including nested values. The map is empty if the text is not
-    /// valid JSON.
+    /// Returns the locations of all values in the text of a provider file, including nested values. Returns
+    /// an empty map if the text is not valid JSON.
     pub fn parse(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut map = Self::default();
@@ -49,7 +50,8 @@ impl SourceMap {
         map
     }
 
-    /// Returns the location of a field's value, or `None` if the file does not contain the field.
+    /// Returns the location of the value of `field`, a path such as `openai[0].rpm`. Returns `None` if the
+    /// file does not contain the field.
     pub fn get(&self, field: &str) -> Option<&SourceLocation> {
         self.0.get(field)
     }

@@ -13,7 +13,8 @@ use hyper::body::Incoming;
 use super::connection::{Connection, SendError};
 use super::pool::ConnectionPool;
 
-/// Sends a request and waits for the head of the response. Dropping the future closes the connection.
+/// Sends a request over `connection` and waits for the response head. Once the returned body has been read to
+/// its end, the connection goes into `pool`. Dropping the future closes the connection.
 pub(crate) async fn send(
     connection: Box<Connection>,
     pool: Arc<ConnectionPool>,
@@ -32,7 +33,8 @@ pub(crate) async fn send(
     ))
 }
 
-/// The body of a response. Dropping the body before its end closes the connection, which tells the provider to stop generating.
+/// The body of a response. Dropping the body before its end closes the connection, which tells the provider
+/// to stop generating.
 pub(crate) struct Body {
     incoming: Incoming,
     connection: Option<Box<Connection>>,
@@ -40,7 +42,8 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// Polls for the next bytes of the body. Returns `None` at the end of the body, after the connection was returned to its pool.
+    /// Polls for the next bytes of the body. At the end of the body, puts the connection back into its pool
+    /// and returns `None`.
     pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
         let incoming = &mut self.incoming;
         let data = match &mut self.connection {
@@ -65,7 +68,7 @@ impl Body {
     }
 }
 
-/// Polls for the next frame with data. Skips trailers.
+/// Polls for the next data frame of the body. Skips trailers.
 fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
     loop {
         match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {

@@ -6,33 +6,37 @@ use futures_core::future::BoxFuture;
 use http::{HeaderValue, Uri};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A bidirectional byte stream, such as a TCP or TLS connection.
+/// A bidirectional byte stream, such as a TCP or TLS connection. Implemented by all types with the required
+/// traits.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
-/// A boxed byte stream.
+/// A bidirectional byte stream of any type, in a box.
 pub type BoxIo = Box<dyn Io>;
 
-/// Opens connections. Implementations need no timeouts or retries, because the library adds both.
+/// Opens connections to providers. Implementations need no timeouts and no retries, because the library adds
+/// both.
 pub trait Connect: Send + Sync + 'static {
-    /// Opens a connection for requests to `origin`, a URI with scheme, host and port. Dropping the future cancels the attempt.
+    /// Opens a connection for requests to `origin`, a URI with the provider's scheme and host, its port if
+    /// specified, and the path `/`. Dropping the future cancels the connection attempt.
     fn connect(&self, origin: &Uri) -> BoxFuture<'static, Result<Connected, ConnectError>>;
 }
 
-/// An open connection.
+/// An open connection to a provider or a proxy.
 pub struct Connected {
-    /// The byte stream over which requests are sent.
+    /// The byte stream that carries requests and responses.
     pub io: BoxIo,
-    /// Whether the byte stream leads to a forward proxy, so that the request line must contain the absolute URI.
+    /// Whether requests must have the absolute URI in the request line, because the byte stream leads to a
+    /// forward proxy.
     pub absolute_form: bool,
-    /// The value of the `Proxy-Authorization` header. `None` if the connection leads to no forward proxy, or if the proxy requires no
-    /// authorization.
+    /// The value of the header `Proxy-Authorization`, which is added to each request. `None` if the byte
+    /// stream does not lead to a forward proxy, or if the proxy requires no authorization.
     pub proxy_authorization: Option<HeaderValue>,
 }
 
 impl Connected {
-    /// Creates a connection to the origin without a proxy.
+    /// Creates a connection from a byte stream that leads to the provider itself, not to a forward proxy.
     pub fn direct(io: impl Io) -> Self {
         Self {
             io: Box::new(io),
@@ -50,12 +54,12 @@ impl fmt::Debug for Connected {
     }
 }
 
-/// A failure to open a connection.
+/// The error of a connection that could not be opened.
 #[derive(Debug)]
 pub struct ConnectError(Box<dyn std::error::Error + Send + Sync>);
 
 impl ConnectError {
-    /// Creates an error from its cause.
+    /// Creates an error from its cause: another error, or a message.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self(cause.into())
     }
@@ -75,7 +79,7 @@ impl fmt::Display for ConnectError {
 
 impl std::error::Error for ConnectError {}
 
-/// Returns the scheme, host and port of a URI, with the path `/`.
+/// Returns `uri` with the same scheme, host and port, but with the path `/` and no query.
 pub(crate) fn origin_of(uri: &Uri) -> Uri {
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 connection that is driven by the task that uses it.
+//! An HTTP/1.1 connection without a background task: the task that uses the connection also performs its IO.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,41 +16,44 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::connect::{BoxIo, Connected};
 use super::poll_gate::PollGate;
 
-/// The maximum number of times that one poll drives the connection. Without this bound, a poll would never return once the task has used up
-/// its cooperative budget, because tokio then wakes the task at every IO operation.
+/// Maximum number of times that one poll moves bytes between the socket and hyper. Without a maximum, a poll
+/// might never return: once the task has used up its cooperative budget, tokio wakes the task at every IO
+/// operation.
 const MAX_DRIVES_PER_POLL: u32 = 32;
 
-/// A connection that carries one exchange at a time.
+/// An HTTP/1.1 connection, which carries one request and its response at a time.
 pub(crate) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
-    /// The future that moves bytes between the socket and hyper. `None` once the connection is closed: the future is dropped, because only
-    /// dropping the future makes hyper fail a request that could not be sent.
+    /// The future that moves bytes between the socket and hyper. Once the connection is closed, the future is
+    /// dropped and this field is `None`, because hyper fails an unsent request only when the future is
+    /// dropped.
     driver: Option<http1::Connection<TokioIo<ReadMonitor>, Full<Bytes>>>,
-    /// Whether any byte was read since the last request was sent.
+    /// Whether any byte was received since the last request was sent.
     has_read: Arc<AtomicBool>,
     gate: Arc<PollGate>,
-    /// The waker that is passed to hyper: the [`PollGate`], which suppresses wake-ups during a poll.
+    /// The waker that hyper calls: the [`PollGate`], which does not wake the task while the task is polling.
     waker: Waker,
     absolute_form: bool,
     proxy_authorization: Option<HeaderValue>,
-    /// Whether the connection was used for an earlier exchange.
+    /// Whether the connection has already carried an earlier request.
     pub(super) is_reused: bool,
 }
 
-/// The reason why an exchange has no response.
+/// Why a request got no response.
 #[derive(Debug)]
 pub(crate) enum SendError {
-    /// The connection closed before any byte of the request was written.
+    /// The connection closed before any byte of the request was written, so the request can be sent again.
     NotSent,
-    /// A reused connection closed before any byte of the response was read. Most likely the provider closed the connection before the
-    /// request arrived.
+    /// A reused connection closed before any byte of the response was received. Most likely, the provider
+    /// closed the connection before the request arrived.
     StaleConnection,
     /// The connection broke before the head of the response was complete, or the response was not HTTP.
     ConnectionLost(hyper::Error),
 }
 
 impl Connection {
-    /// Performs the HTTP handshake. The connection is boxed because it is large and moved several times in each call.
+    /// Performs the HTTP handshake. Returns the connection in a box, because a connection is large and is
+    /// moved several times per call.
     pub(super) async fn open(connected: Connected) -> Result<Box<Self>, hyper::Error> {
         let has_read = Arc::<AtomicBool>::default();
         let io = ReadMonitor {
@@ -71,8 +74,8 @@ impl Connection {
         }))
     }
 
-    /// Returns whether the connection can send another request. Polls the socket first, to detect whether the provider has closed the
-    /// connection.
+    /// Returns whether the connection can carry another request. First polls the socket, to detect whether
+    /// the provider has closed the connection.
     pub(super) fn is_usable(&mut self) -> bool {
         self.gate.enter(Waker::noop());
         let is_open = self.drive();
@@ -80,7 +83,7 @@ impl Connection {
         is_open && self.sender.is_ready()
     }
 
-    /// Sends a request and waits for the head of the response.
+    /// Sends a request and waits for the response head.
     pub(super) async fn send(
         mut self: Box<Self>,
         mut request: Request<Full<Bytes>>,
@@ -99,7 +102,8 @@ impl Connection {
         }
     }
 
-    /// Writes the URI and headers of a request in the form that a proxy or, without a proxy, the origin server expects.
+    /// Puts the URI and the headers of a request into the form that the receiver expects: a forward proxy or
+    /// the provider.
     fn prepare(&self, request: &mut Request<Full<Bytes>>) {
         if let Some(authorization) = &self.proxy_authorization {
             request
@@ -113,14 +117,14 @@ impl Connection {
         }
     }
 
-    /// Drives the connection until `poll` is ready or no more IO is possible at the moment. `poll` must wait for nothing but this
-    /// connection.
+    /// Alternates between `poll` and the IO of the connection until `poll` is ready or no more IO is possible
+    /// at the moment. `poll` must not wait for anything other than this connection.
     pub(super) fn poll_driven<T>(
         &mut self,
         cx: &mut Context<'_>,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        // `poll` needs no waker, because `poll` becomes ready only while the driver runs, and the driver has the waker.
+        // `poll` needs no waker, because only the driver makes `poll` ready, and the driver has the waker.
         let mut noop = Context::from_waker(Waker::noop());
         self.gate.enter(cx.waker());
         for drives in 0..=MAX_DRIVES_PER_POLL {
@@ -141,7 +145,7 @@ impl Connection {
 
     /// Moves bytes between the socket and hyper. Returns whether the connection is still open.
     ///
-    /// Invariant: this function is called only between [`PollGate::enter`] and [`PollGate::leave`].
+    /// Invariant: called only between [`PollGate::enter`] and [`PollGate::leave`].
     fn drive(&mut self) -> bool {
         let Some(driver) = &mut self.driver else {
             return false;

@@ -1,9 +1,11 @@
 //! Sends requests over pooled connections.
 //!
-//! There is one pool of connections for each origin (scheme, host and port). All API keys share the pool, because each request contains its
-//! key in a header. A connection has no task of its own: the task that uses the connection drives it. Therefore dropping an unfinished
-//! exchange closes its socket at once, and after a complete exchange the connection is back in its pool before the caller sees the end of
-//! the body.
+//! There is one connection pool per origin (scheme, host and port). All API keys share the pool, because the
+//! key is sent in a header of each request.
+//!
+//! A connection has no task of its own: the task that uses the connection also performs its IO. Therefore,
+//! dropping an unfinished response closes the socket at once. After a complete response, the connection is in
+//! its pool again before the caller sees the end of the body.
 
 mod body;
 mod connect;

@@ -1,4 +1,4 @@
-//! Opens connections over the network: TCP with `TCP_NODELAY`, TLS, and proxies from environment variables.
+//! Opens network connections: TCP with `TCP_NODELAY`, and TLS, directly or through a proxy.
 
 use futures_core::future::BoxFuture;
 use http::Uri;
@@ -12,8 +12,8 @@ use super::tcp::{http_proxy, tcp};
 #[cfg(feature = "rustls")]
 use super::tls::TlsConnector;
 
-/// Opens TCP and TLS connections, through a proxy if the environment variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`
-/// configure a proxy.
+/// Opens TCP and TLS connections. Uses the proxies that the environment variables `HTTP_PROXY`,
+/// `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` configure.
 pub(crate) struct NetConnector {
     proxies: Matcher,
     tls: TlsConnector,

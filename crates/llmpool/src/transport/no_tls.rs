@@ -1,11 +1,11 @@
-//! Replaces the TLS connector if the feature `rustls` is off.
+//! Stands in for the TLS connector if the feature `rustls` is off.
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Intercept;
 
 use super::connect::{ConnectError, Connected};
 
-/// A connector that fails for every connection, because TLS is not compiled in.
+/// A TLS connector whose connections always fail, because TLS support is not compiled in.
 #[derive(Clone, Default)]
 pub(super) struct NoTls {}
 

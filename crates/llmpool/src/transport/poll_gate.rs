@@ -1,11 +1,11 @@
 //! A waker that does not wake its task while the task is polling.
 //!
-//! The task that uses a connection also drives the connection, so most of hyper's wake-ups are caused by that task itself: for example,
-//! hyper wakes the task when the task has taken data out of the body, which makes room for more data. Without the gate, each of these
-//! wake-ups would cost an extra poll.
+//! The task that uses a connection also performs its IO, so that task itself causes most of hyper's wake-ups.
+//! For example, hyper wakes the task after the task has taken data from the body, because there is room for
+//! more data. Without the gate, each of these wake-ups would cost an extra poll.
 //!
-//! Invariants: a wake-up outside of a poll wakes the task that polled last. A wake-up during a poll makes the next `try_park` return
-//! `false`.
+//! Invariants: a wake-up outside of a poll wakes the task that polled last. A wake-up during a poll makes the
+//! next `try_park` return `false`.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ const IDLE: u8 = 0;
 const POLLING: u8 = 1;
 const POLLING_AND_WOKEN: u8 = 2;
 
-/// A waker that suppresses wake-ups during a poll and remembers them.
+/// A waker that remembers the wake-ups during a poll instead of waking the task.
 pub(super) struct PollGate {
     state: AtomicU8,
     task: Mutex<Waker>,
@@ -29,7 +29,7 @@ impl PollGate {
         })
     }
 
-    /// Starts a poll of the task behind `waker`.
+    /// Begins a poll of the task that `waker` wakes. Wake-ups are remembered until the poll ends.
     pub(super) fn enter(&self, waker: &Waker) {
         self.task
             .lock()
@@ -38,13 +38,14 @@ impl PollGate {
         self.state.store(POLLING, Ordering::SeqCst);
     }
 
-    /// Ends a poll that returns `Ready`. Discards wake-ups during the poll, because the task polls again anyway if it needs more data.
+    /// Ends a poll that returns `Ready`. Discards the wake-ups during the poll, because the task polls again
+    /// if it needs more data.
     pub(super) fn leave(&self) {
         self.state.store(IDLE, Ordering::SeqCst);
     }
 
-    /// Tries to end a poll that returns `Pending`. Returns `false` if there was a wake-up since `enter` or the last `try_park`: the caller
-    /// must then continue the poll.
+    /// Tries to end a poll that returns `Pending`, and returns whether the poll has ended. If there was a
+    /// wake-up since `enter` or the last `try_park`, returns `false`, and the caller must continue the poll.
     pub(super) fn try_park(&self) -> bool {
         let is_parked = self
             .state

@@ -1,7 +1,9 @@
-//! Pools of idle connections, one pool for each origin (scheme, host and port).
+//! Pools of idle connections, one pool per origin (scheme, host and port).
 //!
-//! Invariant: no connection in a pool is in use. The most recently used connection is reused first, so that the additional connections of a
-//! burst of requests expire.
+//! The connection that was used last is reused first. The extra connections that a burst of requests has
+//! opened therefore stay idle and expire.
+//!
+//! Invariant: no connection in a pool is in use.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,12 +17,12 @@ use super::connect::{Connect, ConnectError, origin_of};
 use super::connection::Connection;
 use crate::clock;
 
-/// The maximum number of idle connections to one origin.
+/// The maximum number of idle connections in the pool of one origin.
 const MAX_IDLE: usize = 256;
-/// The maximum time for which a connection may be idle and still be reused.
+/// The maximum idle time after which a connection can still be reused.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// The connection pools of all origins, shared by all keys and models.
+/// The connection pools of all origins, and the connector that opens their connections.
 pub(crate) struct ConnectionPools {
     connector: Arc<dyn Connect>,
     pools: Mutex<BTreeMap<String, Arc<ConnectionPool>>>,
@@ -34,7 +36,8 @@ impl ConnectionPools {
         }
     }
 
-    /// Returns the pool for the origin of `uri`. Creates the pool if it does not exist.
+    /// Returns the pool for the origin (scheme, host and port) of `uri`. Creates the pool if it does not
+    /// exist.
     pub(crate) fn pool_for(&self, uri: &Uri) -> Arc<ConnectionPool> {
         let origin = origin_of(uri);
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +48,7 @@ impl ConnectionPools {
     }
 }
 
-/// The idle connections to one origin. Connections are opened on demand and kept for reuse.
+/// The idle connections to one origin. New connections are opened on demand.
 pub(crate) struct ConnectionPool {
     origin: Uri,
     connector: Arc<dyn Connect>,
@@ -66,7 +69,7 @@ impl ConnectionPool {
         }
     }
 
-    /// Takes an idle connection out of the pool, or opens a new one.
+    /// Takes an idle connection out of the pool, or opens a new connection.
     pub(crate) async fn acquire(&self) -> Result<Box<Connection>, ConnectError> {
         if let Some(connection) = self.take_idle() {
             return Ok(connection);
@@ -75,7 +78,8 @@ impl ConnectionPool {
         Connection::open(connected).await.map_err(ConnectError::new)
     }
 
-    /// Returns a connection to the pool after an exchange, or closes the connection if it cannot be used again.
+    /// Puts a connection into the pool after a complete response, or closes the connection if it cannot be
+    /// used again.
     pub(super) fn release(&self, mut connection: Box<Connection>) {
         if !connection.is_usable() {
             return;
@@ -85,7 +89,7 @@ impl ConnectionPool {
         let mut idle = self.lock();
         let expired = idle.partition_point(|idle| now.since(idle.since) > IDLE_TIMEOUT);
         let surplus = (idle.len() + 1).saturating_sub(MAX_IDLE);
-        // Old connections are closed, by being dropped, after the lock is released.
+        // Old connections are dropped, and thereby closed, only after the lock is released.
         let old: Vec<IdleConnection> = match expired.max(surplus) {
             0 => Vec::new(),
             old => idle.drain(..old).collect(),

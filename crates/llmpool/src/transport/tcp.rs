@@ -1,4 +1,4 @@
-//! Opens TCP connections, and determines the URL of a proxy.
+//! Opens TCP connections, and checks the URLs of proxies.
 
 use std::time::Duration;
 
@@ -10,19 +10,20 @@ use super::connect::ConnectError;
 
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// Returns a connector that sets `TCP_NODELAY` and keepalive probes.
+/// Returns a connector for TCP connections with `TCP_NODELAY` and keepalive probes.
 pub(super) fn tcp() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    // Detects idle connections that a router on the path has dropped, before a call uses them.
+    // Closes idle connections that a router on the path has dropped, so that no call uses them.
     connector.set_keepalive(Some(KEEPALIVE));
     connector.set_keepalive_interval(Some(KEEPALIVE));
     connector.set_keepalive_retries(Some(3));
     connector
 }
 
-/// Returns the URL of a proxy. Fails if the URL's scheme is not `http`, because proxies over TLS or SOCKS are not supported.
+/// Returns the URL of a proxy. Fails if the scheme of the URL is not `http`, because TLS and SOCKS proxies
+/// are not supported.
 pub(super) fn http_proxy(proxy: &Intercept) -> Result<Uri, ConnectError> {
     match proxy.uri().scheme_str() {
         Some("http") => Ok(proxy.uri().clone()),

@@ -12,16 +12,16 @@ use tower_service::Service;
 use super::connect::{ConnectError, Connected};
 use super::tcp::{http_proxy, tcp};
 
-/// Opens TLS connections.
 #[derive(Clone, Default)]
 pub(super) struct TlsConnector {
-    /// The TLS configuration, or the error message if loading failed. Loaded at the first TLS connection, because reading the platform's
-    /// root certificates takes milliseconds.
+    /// The TLS configuration, or an error message if it could not be created. Created for the first TLS
+    /// connection and not earlier, because reading the platform's root certificates takes milliseconds.
     config: Arc<OnceLock<Result<rustls::ClientConfig, String>>>,
 }
 
 impl TlsConnector {
-    /// Opens a TLS connection to an origin, through a tunnel of `proxy` if `proxy` is not `None`.
+    /// Opens a TLS connection to `origin`. If `proxy` is `Some`, the connection goes through a tunnel that
+    /// the proxy opens.
     pub(super) async fn connect(
         self,
         origin: Uri,

@@ -1,4 +1,4 @@
-//! Reads and validates all lines of a batch.
+//! Reads and validates all lines of a batch's input.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read};
@@ -6,23 +6,23 @@ use std::path::Path;
 
 use super::batch_line::{self, BatchLine, LineError};
 
-/// The maximum length of a line, in bytes: no provider accepts a larger request.
+/// Maximum length of an input line, in bytes, without the line feed. No provider accepts a larger request.
 const MAX_LINE_BYTES: usize = 32 << 20;
 
-/// The lines of an input.
+/// The valid lines of a batch's input, and the errors of the invalid lines.
 #[derive(Debug, Default)]
 pub(super) struct BatchInput {
     pub(super) lines: Vec<BatchLine>,
-    /// Invalid lines, by line number.
+    /// The one-based line number and the error of each invalid line.
     pub(super) errors: Vec<(u64, LineError)>,
 }
 
-/// Returns whether the path is `-`, for stdin or stdout.
+/// Returns whether the path is `-`, which stands for stdin or stdout.
 pub(super) fn is_standard_stream(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Opens a file, or stdin for `-`.
+/// Opens the file for reading, or stdin if the path is `-`.
 pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     Ok(match is_standard_stream(path) {
         true => Box::new(BufReader::new(io::stdin())),
@@ -30,7 +30,8 @@ pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     })
 }
 
-/// Reads all lines. Empty lines count for line numbers and are skipped.
+/// Reads and parses all lines of the input. Blank lines are skipped, but count in line numbers. `system` is
+/// the system prompt for requests without one.
 pub(super) fn read(mut source: impl BufRead, system: Option<&str>) -> io::Result<BatchInput> {
     let mut input = BatchInput::default();
     let mut ids = HashMap::new();
@@ -57,7 +58,8 @@ pub(super) fn read(mut source: impl BufRead, system: Option<&str>) -> io::Result
     Ok(input)
 }
 
-/// Reads the next line into `text`, at most `max` bytes of it. Returns whether the whole line fits, or `None` at the end of the input.
+/// Reads the next line into `text`. Returns `Some(true)` if the line has at most `max` bytes before the line
+/// feed. Truncates a longer line and returns `Some(false)`. Returns `None` at the end of the input.
 fn read_line(source: &mut impl BufRead, text: &mut Vec<u8>, max: usize) -> io::Result<Option<bool>> {
     text.clear();
     source.by_ref().take(max as u64 + 1).read_until(b'\n', text)?;
@@ -77,7 +79,7 @@ fn reject_duplicate(line: BatchLine, ids: &mut HashMap<String, u64>) -> Result<B
         Some(first) => {
             ids.insert(line.id, first);
             Err(LineError::new(
-                format!("duplicate id; line {first} has the same"),
+                format!("duplicate id; line {first} has the same id"),
                 "give each line a unique id; the default id of a line is its number",
             ))
         }
@@ -127,8 +129,8 @@ mod tests {
         assert_eq!(
             errors,
             [
-                (3, "duplicate id; line 1 has the same"),
-                (4, "duplicate id; line 1 has the same")
+                (3, "duplicate id; line 1 has the same id"),
+                (4, "duplicate id; line 1 has the same id")
             ]
         );
     }

@@ -1,27 +1,27 @@
 //! Parses one line of a batch into a chat request.
 //!
-//! Invariant: no error contains text of the line, which is a prompt.
+//! Invariant: errors never quote text from the line, because the line contains the user's prompt.
 
 use llmpool::chat::{ChatRequest, Message, Role, UnknownFields};
 use serde::Deserialize;
 use serde_json::error::Category;
 
-/// A valid line.
+/// A parsed input line of a batch.
 #[derive(Debug)]
 pub(super) struct BatchLine {
-    /// The line number, from 1.
+    /// The one-based line number in the input.
     pub(super) number: u64,
-    /// The `id` or `custom_id` of the line, else its number.
+    /// The field `id` or `custom_id` of the line. If the line has neither, its line number.
     pub(super) id: String,
-    /// The model that the line names.
+    /// The `model` field of the line. If the line has none, the batch's default model is used.
     pub(super) model: Option<String>,
     pub(super) request: ChatRequest,
 }
 
-/// Why a line is invalid, and how to fix it.
+/// An error in an input line, with a hint on how to fix the line.
 #[derive(Debug)]
 pub(super) struct LineError {
-    /// From 1, if known.
+    /// The one-based column of the error in the line. `None` if the column is unknown.
     pub(super) column: Option<usize>,
     pub(super) message: String,
     pub(super) hint: String,
@@ -37,7 +37,7 @@ impl LineError {
     }
 }
 
-/// Parses a line that is not empty. `system` becomes the system prompt of a request without its own.
+/// Parses a line that is not blank. `system` is the system prompt for a request without one.
 pub(super) fn parse(text: &[u8], number: u64, system: Option<&str>) -> Result<BatchLine, LineError> {
     let (id, mut request) = match text.first() {
         Some(b'"') => (None, prompt(json(text)?, system)?),
@@ -63,7 +63,9 @@ pub(super) fn parse(text: &[u8], number: u64, system: Option<&str>) -> Result<Ba
     })
 }
 
-/// Parses an object: a request with an optional id, with a prompt instead of messages, or with a body as in an OpenAI batch file.
+/// Converts a JSON object to a request, and returns it with the object's id, if any. The object is a Chat
+/// Completions request, has `prompt` instead of `messages`, or contains the request in `body`, as in an
+/// OpenAI batch file.
 fn object(
     mut request: ChatRequest,
     system: Option<&str>,
@@ -103,7 +105,8 @@ fn prompt(prompt: String, system: Option<&str>) -> Result<ChatRequest, LineError
     with_system(ChatRequest::user(prompt), system)
 }
 
-/// Adds the system prompt, unless the request has one.
+/// Inserts `system` as the first message, unless the request already has a system or developer message. Fails
+/// if the request has no messages.
 fn with_system(mut request: ChatRequest, system: Option<&str>) -> Result<ChatRequest, LineError> {
     if request.messages.is_empty() {
         return Err(LineError::new(
@@ -118,7 +121,7 @@ fn with_system(mut request: ChatRequest, system: Option<&str>) -> Result<ChatReq
     Ok(request)
 }
 
-/// Returns the request in a line of an OpenAI batch file.
+/// Returns the request in the `body` field of a line of an OpenAI batch file.
 fn body(mut line: ChatRequest) -> Result<ChatRequest, LineError> {
     let body = line.extra.remove("body");
     let method = take_string(&mut line.extra, "method")?;
@@ -159,7 +162,7 @@ fn id(fields: &mut UnknownFields) -> Result<Option<String>, LineError> {
     }
 }
 
-/// Removes and returns a string field. `None` if it is missing or `null`.
+/// Removes the string field `name` and returns its value. Returns `None` if the field is missing or `null`.
 fn take_string(fields: &mut UnknownFields, name: &str) -> Result<Option<String>, LineError> {
     let Some(json) = fields.remove(name) else {
         return Ok(None);
@@ -184,14 +187,15 @@ fn json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, LineError> {
     })
 }
 
-/// Returns the message and hint for a value of the wrong type. Omits the value itself, which serde quotes before the expected type.
+/// Returns the message and hint for a JSON value of the wrong type. The message contains only the expected
+/// type, because the rest of serde's message can quote the user's prompt.
 fn wrong_type(error: &serde_json::Error) -> (String, String) {
     match error.to_string().rsplit_once(", expected ") {
         Some((_, expected)) => {
             let expected = without_position(expected);
             (
-                format!("wrong type of a value: expected {expected}"),
-                format!("replace it with {expected}"),
+                format!("invalid value: expected {expected}"),
+                format!("replace the value with {expected}"),
             )
         }
         None => (
@@ -288,7 +292,7 @@ mod tests {
             ),
             (
                 r#"{"messages":"canary, expected canary"}"#,
-                "wrong type of a value: expected a sequence",
+                "invalid value: expected a sequence",
             ),
             (
                 r#"{"messages":[],"temperature":1}"#,
@@ -304,18 +308,12 @@ mod tests {
             ),
             (
                 r#"{"prompt":"canary","temperature":"canary"}"#,
-                "wrong type of a value: expected f64",
+                "invalid value: expected f64",
             ),
             (r#"{"prompt":"canary","stream":true}"#, "cannot stream"),
             (r#"{"prompt":"canary","stream_options":{}}"#, "cannot stream"),
-            (
-                r#"{"body":"canary"}"#,
-                "body: wrong type of a value: expected an object",
-            ),
-            (
-                r#"{"body":null}"#,
-                "body: wrong type of a value: expected an object",
-            ),
+            (r#"{"body":"canary"}"#, "body: invalid value: expected an object"),
+            (r#"{"body":null}"#, "body: invalid value: expected an object"),
             (r#"{"body":{"prompt":"canary"}}"#, "neither prompt nor messages"),
             (
                 r#"{"url":"/v1/embeddings","body":{}}"#,

@@ -1,4 +1,4 @@
-//! Batch lines with the model that each is sent to.
+//! Selects the model for each line of a batch.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,16 +13,18 @@ use crate::context::select_model;
 use crate::problem::Problem;
 use crate::{exit, format, output};
 
-/// The number of invalid lines that are printed; the others are counted.
+/// Maximum number of invalid lines whose errors are printed. Of further invalid lines, only the number is
+/// printed.
 const MAX_PRINTED_ERRORS: usize = 100;
 
-/// A batch line and its model.
+/// A batch line and the model that it is sent to.
 pub(super) struct BatchRequest {
     pub(super) line: BatchLine,
     pub(super) model: OpenAiCompatible,
 }
 
-/// Reads all lines of the input and selects their models, or prints all invalid lines.
+/// Reads all lines of the input, and selects a model for each line. If lines are invalid, prints their errors
+/// and returns the exit code.
 pub(super) async fn read_all(args: &ChatArgs, providers: &Providers) -> Result<Vec<BatchRequest>, ExitCode> {
     let path = args
         .batch
@@ -55,7 +57,7 @@ pub(super) async fn read_all(args: &ChatArgs, providers: &Providers) -> Result<V
     }
 }
 
-/// Returns the model that the line names, else the default.
+/// Returns the model that the line names, or `default` if the line names no model.
 fn model_for(
     line: &BatchLine,
     default: Option<&OpenAiCompatible>,

@@ -1,6 +1,7 @@
-//! One row of batch output: the format of OpenAI batch output files, with the line number and a report added.
+//! One row of batch output, in the format of OpenAI batch output files. The fields `line` (the input line
+//! number) and `report` are added.
 //!
-//! Invariant: a row is one line, also if the provider's JSON spans several.
+//! Invariant: a row is a single line, even if the provider's JSON spans several lines.
 
 use llmpool::chat::ChatCompletion;
 use llmpool::{AttemptReport, CallReport, ChatResponse, Error, ErrorKind};
@@ -9,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::json_seconds;
 
-/// The first bytes of every row.
+/// The first bytes of every row, used to recognise an incomplete row.
 const ROW_START: &[u8] = b"{\"id\":";
 
 #[derive(Serialize)]
 struct BatchRow<'a> {
     id: &'a str,
-    /// Equal to `id`; the name in OpenAI batch files.
+    /// The same value as `id`. OpenAI batch files use this field name.
     custom_id: &'a str,
     line: u64,
     response: Option<RowResponse<'a>>,
@@ -36,7 +37,7 @@ struct RowError<'a> {
     message: String,
     status: Option<u16>,
     retry_after_s: Option<f64>,
-    /// The error code and message of the provider.
+    /// The error code in the provider's response, if any.
     code: Option<&'a str>,
     provider_message: Option<&'a str>,
 }
@@ -59,7 +60,7 @@ struct RowAttempt<'a> {
     request_id: Option<&'a str>,
 }
 
-/// Encodes the row of a line, with a line break at the end.
+/// Encodes the result of an input line as a row that ends in a line feed.
 pub(super) fn encode(
     id: &str,
     line: u64,
@@ -124,7 +125,7 @@ fn row_attempt(attempt: &AttemptReport) -> RowAttempt<'_> {
     }
 }
 
-/// Returns the name of a kind of error.
+/// Returns a readable name for a kind of error, such as `limit reached`.
 pub(super) fn kind_name(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Config => "bad configuration",
@@ -136,19 +137,19 @@ pub(super) fn kind_name(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// Converts a name to an identifier, as in `rate_limited`.
+/// Converts a readable name to an identifier: `rate limited` becomes `rate_limited`.
 fn identifier(name: &str) -> String {
     name.to_ascii_lowercase().replace(' ', "_")
 }
 
-/// A row that an earlier run wrote.
+/// A row that an earlier run wrote to the output file.
 #[derive(Debug, PartialEq)]
 pub(super) struct ExistingRow {
     pub(super) id: String,
     pub(super) is_answered: bool,
 }
 
-/// Parses a row. `None` if the text is not a row of a batch.
+/// Parses a row of an output file. Returns `None` if the text is not a row of a batch.
 pub(super) fn parse(text: &[u8]) -> Option<ExistingRow> {
     #[derive(Deserialize)]
     struct Fields {
@@ -171,7 +172,8 @@ pub(super) fn parse(text: &[u8]) -> Option<ExistingRow> {
     })
 }
 
-/// Returns whether the text can be the start of a row that was not written completely.
+/// Returns whether the text can be the start of a row. Used to recognise a last row that was not written
+/// completely.
 pub(super) fn may_be_incomplete(text: &[u8]) -> bool {
     text.starts_with(ROW_START) || ROW_START.starts_with(text)
 }

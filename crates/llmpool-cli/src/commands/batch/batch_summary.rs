@@ -1,4 +1,4 @@
-//! The results of a batch in one line and one exit code.
+//! Summarises the results of a batch as one line of text and one exit code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::{exit, format};
 
 #[derive(Debug, Default)]
 pub(super) struct BatchSummary {
-    /// Lines that the output file already has an answer for.
+    /// Number of input lines that an earlier run already answered.
     skipped: usize,
     answered: usize,
-    /// The number of failed lines by kind of error.
+    /// Number of failed lines for each kind of error.
     failed: BTreeMap<&'static str, usize>,
-    /// The exit codes of the failures.
+    /// The exit codes that correspond to the failures, without duplicates.
     codes: BTreeSet<u8>,
     tokens: TokenTotals,
 }
@@ -46,7 +46,7 @@ impl BatchSummary {
         self.failed.values().sum()
     }
 
-    /// Formats the summary line.
+    /// Formats the summary as one line of text. `elapsed` is the duration of the batch.
     pub(super) fn text(&self, elapsed: Duration) -> String {
         let (skipped, failures) = (self.skipped, self.failures());
         let lines = format::count(skipped + self.answered + failures, "line");
@@ -75,7 +75,7 @@ impl BatchSummary {
         }
     }
 
-    /// Returns 0 without failures, 75 or 77 if it is the code of all failures, else 1.
+    /// Returns 0 if no line failed, 75 or 77 if this is the exit code of all failures, and 1 otherwise.
     pub(super) fn exit_code(&self) -> u8 {
         match (self.codes.first(), self.codes.len()) {
             (None, _) => 0,
@@ -84,7 +84,8 @@ impl BatchSummary {
         }
     }
 
-    /// Returns whether a later retry can succeed for some of the failed lines.
+    /// Returns whether any line failed for a temporary reason, such as a rate limit, so that a later retry
+    /// can succeed.
     pub(super) fn has_temporary_failures(&self) -> bool {
         self.codes.contains(&exit::TEMPORARY)
     }

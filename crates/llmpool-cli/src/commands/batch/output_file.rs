@@ -1,6 +1,7 @@
-//! Where batch rows are written: stdout, or a file from which an interrupted batch resumes.
+//! The output of a batch: stdout, or a file from which an interrupted batch can resume.
 //!
-//! Invariant: a row is written completely or not at all. Nothing is removed from an existing file except an incomplete last row.
+//! Invariant: a failed write leaves no partial row in the file. If the process is killed during a write, the
+//! next run removes the partial last row. Nothing else is removed from an existing file.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -19,16 +20,16 @@ pub(super) enum BatchOutput {
     File(OutputFile),
 }
 
-/// A file to which rows are appended.
+/// An output file to which rows are appended.
 #[derive(Debug)]
 pub(super) struct OutputFile {
     file: File,
-    /// The path as shown in messages.
+    /// The path of the file, as shown in messages.
     name: String,
 }
 
 impl BatchOutput {
-    /// Writes a row, or prints why that failed.
+    /// Writes a row. If the write fails, prints the error and returns the exit code.
     pub(super) async fn write(&self, row: String) -> Result<(), ExitCode> {
         match self {
             // A slow reader of stdout must not block the calls.
@@ -41,11 +42,13 @@ impl BatchOutput {
 }
 
 impl OutputFile {
-    /// Opens or creates a file, and returns the ids of the lines that it has an answer for.
+    /// Opens the file at `path`, or creates it if it does not exist. Also returns the ids of the input lines
+    /// that the file already answers.
     ///
     /// # Errors
     ///
-    /// Fails if another batch holds the lock of the file, or if a line of the file is not a row of a batch.
+    /// Fails if the file cannot be opened or read, if another batch has locked it, or if it contains a line
+    /// that is not a row of a batch.
     pub(super) fn open(path: &Path) -> Result<(Self, HashSet<String>), Problem> {
         let name = path.display().to_string();
         let unusable = |error| Problem::new(format!("cannot use {name} as output: {error}"));
@@ -69,19 +72,20 @@ impl OutputFile {
         Ok((output, answered))
     }
 
-    /// Locks the file, so that a second batch with the same output file cannot send the same lines again. Succeeds without a lock on file
-    /// systems that have none.
+    /// Locks the file, so that a second batch with the same output file cannot send the same lines. If the
+    /// file system does not support locks, continues without a lock.
     fn lock(&self) -> Result<(), Problem> {
         match self.file.try_lock() {
             Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
             Err(TryLockError::WouldBlock) => {
                 Err(Problem::new(format!("{} is in use by another batch", self.name))
-                    .with_hint("wait for the other batch, or pass another file with --output"))
+                    .with_hint("wait until the other batch ends, or pass another file with --output"))
             }
         }
     }
 
-    /// Returns the ids with an answer; if an id has several rows, the last one counts. Removes an incomplete last row.
+    /// Returns the ids whose rows contain an answer and no error. If several rows have the same id, only the
+    /// last of these rows counts. Removes an incomplete last row from the file.
     fn answered_ids(&self) -> Result<HashSet<String>, Problem> {
         let unusable = |error| Problem::new(format!("cannot use {} as output: {error}", self.name));
         let mut answered = HashSet::new();
@@ -125,7 +129,7 @@ impl OutputFile {
         .with_hint("pass another file with --output, or remove the line")
     }
 
-    /// Appends a row with one write. If the write fails, truncates the file to its previous length.
+    /// Appends a row to the file. If the write fails, truncates the file to its previous length.
     pub(super) fn append(&self, row: &str) -> io::Result<()> {
         let mut file = &self.file;
         let end = file.metadata()?.len();

@@ -6,7 +6,8 @@ use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use super::output_file::BatchOutput;
 
-/// Creates a progress bar on stderr that is cleared at the end. Hidden if stderr is not a terminal, or if rows are printed to the same one.
+/// Creates a progress bar on stderr, which is cleared when the batch ends. The bar is hidden if stderr is not
+/// a terminal, or if the rows are printed to a terminal.
 pub(super) fn bar(lines: usize, output: &BatchOutput) -> ProgressBar {
     let rows_on_terminal = matches!(output, BatchOutput::Stdout) && io::stdout().is_terminal();
     if rows_on_terminal || !io::stderr().is_terminal() {

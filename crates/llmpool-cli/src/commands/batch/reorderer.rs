@@ -1,10 +1,11 @@
-//! Restores the order of rows that finish out of order.
+//! Restores the input order of rows that finish out of order.
 
 use std::collections::BTreeMap;
 
 use crate::cli::OutputOrder;
 
-/// Holds rows until all rows before them are written, unless the order is that of completion.
+/// Holds each finished row until all rows before it are written. With `OutputOrder::Done`, no row is held
+/// back.
 #[derive(Debug)]
 pub(super) struct Reorderer {
     order: OutputOrder,
@@ -21,12 +22,13 @@ impl Reorderer {
         }
     }
 
-    /// Inserts a finished row. Positions count from 0 without gaps.
+    /// Inserts a finished row. `position` is the zero-based index of its line among the lines that are sent.
     pub(super) fn insert(&mut self, position: usize, row: String) {
         self.held.insert(position, row);
     }
 
-    /// Removes and returns the next row that can be written in order.
+    /// Removes and returns the next row that can be written. Returns `None` if no row is held, or if the rows
+    /// are written in input order and an earlier row is missing.
     pub(super) fn pop_ready(&mut self) -> Option<String> {
         let (position, _) = self.held.first_key_value()?;
         if self.order == OutputOrder::Input && *position > self.next {
@@ -36,7 +38,7 @@ impl Reorderer {
         self.pop_any()
     }
 
-    /// Removes and returns the first row that is held, even if rows before it are missing.
+    /// Removes and returns the held row with the lowest position, even if earlier rows are missing.
     pub(super) fn pop_any(&mut self) -> Option<String> {
         self.held.pop_first().map(|(_, row)| row)
     }

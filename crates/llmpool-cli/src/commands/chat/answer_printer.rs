@@ -1,4 +1,4 @@
-//! Prints an answer: on a terminal with its Markdown coloured, into a pipe unchanged.
+//! Prints an answer: with coloured Markdown on a terminal, unchanged in a file or a pipe.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -10,9 +10,9 @@ use crate::output;
 use crate::terminal::markdown::MarkdownPainter;
 use crate::terminal::{Painter, Screen, Style};
 
-/// Prints the pieces of one answer to stdout.
+/// Prints one answer to stdout, piece by piece.
 pub(super) struct AnswerPrinter {
-    /// `None` if stdout is not a terminal: text is printed unchanged.
+    /// State for output to a terminal. `None` if stdout is not a terminal, so that text is printed unchanged.
     terminal: Option<TerminalAnswer>,
     at_line_start: bool,
 }
@@ -20,14 +20,15 @@ pub(super) struct AnswerPrinter {
 struct TerminalAnswer {
     markdown: MarkdownPainter,
     painter: Painter,
-    /// Shown until the first piece arrives.
+    /// A spinner on stderr, shown until the first piece of the answer arrives.
     spinner: Option<ProgressBar>,
-    /// Whether the last piece was reasoning.
+    /// Whether the last printed piece was reasoning, not text of the answer.
     is_reasoning: bool,
 }
 
 impl AnswerPrinter {
-    /// Starts an answer. On a terminal, shows a spinner with the model's name on stderr until the first piece.
+    /// Creates a printer for one answer. If stdout and stderr are terminals, shows a spinner with the model's
+    /// name until the first piece of the answer arrives.
     pub(super) fn start(model: &str) -> Self {
         let painter = Screen::stdout().painter;
         let terminal = io::stdout().is_terminal().then(|| TerminalAnswer {
@@ -42,7 +43,7 @@ impl AnswerPrinter {
         }
     }
 
-    /// Prints a piece of the answer.
+    /// Prints a piece of the answer's text. On a terminal, colours Markdown and removes control characters.
     pub(super) fn print_text(&mut self, text: &str) -> Result<(), ExitCode> {
         if text.is_empty() {
             return Ok(());
@@ -64,7 +65,8 @@ impl AnswerPrinter {
         output::print(&out)
     }
 
-    /// Prints a piece of the model's reasoning. It is not part of the answer: into a pipe nothing is printed.
+    /// Prints a piece of the model's reasoning, dimmed. Prints nothing if stdout is not a terminal, because
+    /// reasoning is not part of the answer.
     pub(super) fn print_reasoning(&mut self, text: &str) -> Result<(), ExitCode> {
         let Some(terminal) = self.terminal.as_mut().filter(|_| !text.is_empty()) else {
             return Ok(());
@@ -80,7 +82,7 @@ impl AnswerPrinter {
         output::print(&lines.join("\n"))
     }
 
-    /// Prints text that the Markdown painter holds back, and ends the current line.
+    /// Ends the answer: prints text that the Markdown painter has held back, and ends the current line.
     pub(super) fn finish(&mut self) -> Result<(), ExitCode> {
         let mut out = String::new();
         if let Some(terminal) = &mut self.terminal {
@@ -121,7 +123,8 @@ fn spinner(model: &str) -> Option<ProgressBar> {
     Some(spinner)
 }
 
-/// Removes control characters, with which an answer could move the cursor or change the terminal. Keeps line breaks and tabs.
+/// Removes control characters except line feeds and tabs, so that an answer cannot move the cursor or
+/// reconfigure the terminal.
 fn without_control_characters(text: &str) -> String {
     text.chars()
         .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))

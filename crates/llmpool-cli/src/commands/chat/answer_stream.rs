@@ -9,10 +9,10 @@ use llmpool::{CallReport, Error, LlmInterface, OpenAiCompatible, UsageSource};
 use super::answer_printer::AnswerPrinter;
 use crate::problem;
 
-/// Why an answer ended early.
+/// Why an answer could not be printed completely.
 pub(super) enum AnswerError {
     Call(Error),
-    /// Stdout cannot be written; the reason is already printed.
+    /// Writing to stdout failed, and the error has already been printed. Contains the exit code.
     Output(ExitCode),
 }
 
@@ -29,7 +29,7 @@ impl From<ExitCode> for AnswerError {
 }
 
 impl AnswerError {
-    /// Prints the error and returns its exit code.
+    /// Prints the error, unless it has already been printed, and returns the exit code.
     pub(super) fn exit(self) -> ExitCode {
         match self {
             Self::Call(error) => problem::exit_with(error),
@@ -38,9 +38,9 @@ impl AnswerError {
     }
 }
 
-/// Streams an answer to the printer and appends its text to `answer`.
+/// Sends the request, prints the answer as it arrives, and appends the answer's text to `answer`.
 ///
-/// Cancel safe: when the future is dropped, `answer` holds everything that was printed.
+/// Cancel safe: if the future is dropped, `answer` contains all text of the answer that has been printed.
 pub(super) async fn print(
     model: &OpenAiCompatible,
     request: &ChatRequest,
@@ -58,7 +58,7 @@ pub(super) async fn print(
     Ok(stream.report())
 }
 
-/// Returns the next piece of the answer, or of a refusal if there is no text.
+/// Returns the text in the chunk. If the chunk has no text, returns the text of the model's refusal instead.
 fn text_or_refusal(chunk: &ChatChunk) -> Cow<'_, str> {
     let text = chunk.text();
     let refusal = || chunk.choices.first()?.delta.refusal.as_deref();
@@ -73,12 +73,12 @@ fn reasoning(chunk: &ChatChunk) -> Option<&str> {
     delta.reasoning_content.as_deref().or(delta.reasoning.as_deref())
 }
 
-/// Formats target, tokens, times and attempts of a call in one line.
+/// Formats the target of a call, its tokens, times and number of attempts as one line.
 pub(super) fn summary(report: &CallReport) -> String {
     format!("{}: {}", report.target, statistics(report))
 }
 
-/// Formats tokens, times and attempts of a call.
+/// Formats the tokens, times and number of attempts of a call.
 pub(super) fn statistics(report: &CallReport) -> String {
     let usage = report.usage.as_ref();
     let count = |tokens: Option<u64>| tokens.map_or("?".to_owned(), |tokens| tokens.to_string());

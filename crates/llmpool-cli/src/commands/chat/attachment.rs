@@ -1,4 +1,4 @@
-//! Files attached to a prompt: text, images and PDF documents, recognised by their content.
+//! Files attached to a prompt: text, images and PDF documents. The format is detected from the content.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,13 +13,15 @@ use crate::blocking::run_blocking;
 use crate::problem::Problem;
 use crate::{exit, format};
 
-/// The largest file that is accepted, in bytes; no provider accepts more.
+/// Maximum size of an attached file, in bytes. No provider accepts a larger file.
 const MAX_FILE_BYTES: u64 = 20 << 20;
 
-/// The longest run of backticks in a text that its fence is made longer than.
+/// Length of the longest run of backticks for which `fence` returns a longer fence. A fence therefore has at
+/// most 65 backticks.
 const MAX_BACKTICKS: usize = 64;
 
-/// The content of an attached file.
+/// The name and content of an attached file. The `url` of an image or document is a data URL with the
+/// content.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Attachment {
     Text { name: String, text: String },
@@ -27,7 +29,7 @@ pub(super) enum Attachment {
     Document { name: String, url: String },
 }
 
-/// Loads files, or prints the first error.
+/// Loads all files. If loading fails, prints the first error and returns the exit code.
 pub(super) async fn load_all(paths: Vec<PathBuf>) -> Result<Vec<Attachment>, ExitCode> {
     let load = move || paths.iter().map(|path| Attachment::load(path)).collect();
     let loaded: Result<Vec<_>, Problem> = run_blocking(load).await;
@@ -35,12 +37,12 @@ pub(super) async fn load_all(paths: Vec<PathBuf>) -> Result<Vec<Attachment>, Exi
 }
 
 impl Attachment {
-    /// Loads a file. Blocks on the file system.
+    /// Loads the file at `path`. Blocks the thread while reading.
     pub(super) fn load(path: &Path) -> Result<Self, Problem> {
         let shown = path.display();
         let unreadable = |error: std::io::Error| {
             Problem::new(format!("cannot read {shown}: {error}"))
-                .with_hint("give the path of an existing file")
+                .with_hint("pass the path of a file that exists and is readable")
         };
         let file = File::open(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
@@ -50,17 +52,18 @@ impl Attachment {
         if bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(
                 Problem::new(format!("{shown} is larger than {} MiB", MAX_FILE_BYTES >> 20))
-                    .with_hint("attach a part of the file, or a smaller image; no provider accepts more"),
+                    .with_hint("attach part of the file or a smaller image; providers reject larger files"),
             );
         }
         let name = path.file_name().unwrap_or(path.as_os_str());
         Self::from_bytes(name.to_string_lossy().into_owned(), bytes).ok_or_else(|| {
             Problem::new(format!("{shown} has an unsupported format"))
-                .with_hint("convert it to text (UTF-8), an image (PNG, JPEG, GIF, WebP) or a PDF")
+                .with_hint("convert the file to UTF-8 text, an image (PNG, JPEG, GIF or WebP) or a PDF")
         })
     }
 
-    /// Recognises the format by the first bytes. `None` if it is not supported.
+    /// Detects the format from the first bytes. Returns `None` if the content is neither a supported image,
+    /// nor a PDF, nor UTF-8 text.
     fn from_bytes(name: String, bytes: Vec<u8>) -> Option<Self> {
         let media_type = match &bytes[..] {
             [0x89, b'P', b'N', b'G', ..] => "image/png",
@@ -81,7 +84,8 @@ impl Attachment {
         })
     }
 
-    /// Returns the name with the kind of content, as in `notes.txt (3 lines)`.
+    /// Returns the file name with the number of lines or the format, as in `notes.txt (3 lines)` or
+    /// `screen.png (image)`.
     pub(super) fn description(&self) -> String {
         match self {
             Self::Text { name, text } => format!("{name} ({})", format::count(text.lines().count(), "line")),
@@ -91,8 +95,8 @@ impl Attachment {
     }
 }
 
-/// Returns a user message with attachments. Text files become part of the prompt, so that a message without images and documents is plain
-/// text, which every provider accepts.
+/// Returns a user message with the prompt and the attachments. Text files are added to the text of the
+/// prompt, so that a message without images and documents is plain text, which every provider accepts.
 pub(super) fn user_message(prompt: &str, attachments: &[Attachment]) -> Message {
     let mut text = prompt.to_owned();
     let mut parts = Vec::new();
@@ -117,7 +121,8 @@ pub(super) fn user_message(prompt: &str, attachments: &[Attachment]) -> Message 
     Message::user(parts)
 }
 
-/// Returns a fence of backticks that is longer than any run of backticks in the text.
+/// Returns a fence of at least three backticks for a Markdown code block. The fence is longer than each run
+/// of up to 64 backticks in the text.
 fn fence(text: &str) -> String {
     let runs = text.split(|c| c != '`').map(str::len);
     let longest = runs.max().unwrap_or(0).min(MAX_BACKTICKS);

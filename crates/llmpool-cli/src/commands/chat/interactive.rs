@@ -1,6 +1,7 @@
-//! The interactive chat: prompts and answers in turn until the user quits.
+//! The interactive chat: reads prompts and prints answers until the user quits.
 //!
-//! Ctrl-C stops an answer, not the chat. After an error the chat continues with the conversation so far.
+//! Ctrl-C stops the current answer but does not end the chat. After a failed call, the chat continues with
+//! the conversation so far.
 
 mod chat_usage;
 mod completion;
@@ -37,7 +38,7 @@ struct Session {
     providers: Providers,
     model: OpenAiCompatible,
     conversation: Conversation,
-    /// Sent with the next prompt.
+    /// Files that are sent with the next prompt.
     attachments: Vec<Attachment>,
     usage: ChatUsage,
     state_file: StateFile,
@@ -59,7 +60,8 @@ pub(crate) async fn run(args: ChatArgs) -> Result<(), ExitCode> {
     session.read_prompts().await
 }
 
-/// Returns the requested model, or the first one: `/model` switches to another.
+/// Returns the requested model. If none was requested, returns the first configured model; the user can
+/// switch models with `/model`.
 fn initial_model(providers: &Providers, requested: Option<&str>) -> Result<OpenAiCompatible, ExitCode> {
     let first = providers.models().next().filter(|_| requested.is_none());
     first.map_or_else(|| select_model(providers, requested), |first| Ok(first.clone()))
@@ -156,11 +158,12 @@ impl Session {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Sends the conversation and prints the answer to its last prompt. Prints failed calls and lets the chat go on.
+    /// Sends the conversation, and prints the answer to its last prompt. If the call fails, prints the error
+    /// and returns `Ok`, so that the chat continues.
     ///
     /// # Errors
     ///
-    /// Fails, which ends the chat, if stdout cannot be written.
+    /// Returns the exit code, which ends the chat, if writing to stdout fails.
     async fn request_answer(&mut self) -> Result<(), ExitCode> {
         let request = self.conversation.request();
         let mut answer = String::new();
@@ -236,13 +239,14 @@ impl Session {
         match self.conversation.save(path, self.model.id()) {
             Ok(()) => output::line(format!("saved to {shown}")),
             Err(error) => Problem::new(format!("cannot write {shown}: {error}"))
-                .with_hint("give another file name, for example /save chat.md or /save chat.json")
+                .with_hint("pass another file name, for example /save chat.md or /save chat.json")
                 .print(),
         }
     }
 }
 
-/// Explains what happens to an answer that ended early.
+/// Returns a message for the user after an answer that ended early: whether the answer is kept, and how to
+/// retry.
 fn after_partial_answer(is_empty: bool) -> &'static str {
     match is_empty {
         true => "/retry sends the prompt again",

@@ -4,18 +4,19 @@ use llmpool::FailureKind;
 use llmpool::check::{CallCheck, KeyCheckOutcome, ModelCheck};
 
 pub(super) struct CheckedModel {
-    /// `provider/model`.
+    /// The id of the model, in the form `provider/model`.
     pub(super) id: String,
-    /// The name that is sent to the provider.
+    /// The model name in requests to the provider.
     pub(super) name: String,
     pub(super) base_url: String,
     pub(super) keys: ModelCheck,
-    /// `None` without `--call`, and if every key is refused.
+    /// The result of the streaming call. `None` if `--call` was not given, or if the provider refused every
+    /// key.
     pub(super) call: Option<CallCheck>,
 }
 
 impl CheckedModel {
-    /// Returns whether a key is refused, in the list of models or in the call.
+    /// Returns whether the provider refused a key, either when listing models or in the streaming call.
     pub(super) fn is_refused(&self) -> bool {
         let mut keys = self.keys.keys.iter();
         let call = self.call.as_ref().and_then(|call| call.failure);

@@ -1,4 +1,4 @@
-//! The results of a check as JSON. The field names and values are stable.
+//! Formats the results of `llmpool check` as JSON. The field names and their possible values are stable.
 
 use llmpool::FailureKind;
 use llmpool::check::{

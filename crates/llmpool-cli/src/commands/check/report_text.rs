@@ -1,4 +1,4 @@
-//! The results of a check as text.
+//! Formats the results of `llmpool check` as text.
 
 use std::fmt::Write;
 
@@ -11,7 +11,8 @@ use crate::output;
 use crate::table::Table;
 use crate::terminal::{Screen, Style};
 
-/// The label and style of each outcome, in the order of [`index`].
+/// The label and style of each outcome. The function `index` returns the position of an outcome in this
+/// array.
 const OUTCOMES: [(&str, Style); 4] = [
     ("accepted", Style::Good),
     ("refused", Style::Bad),
@@ -118,7 +119,8 @@ fn explain(reason: Inconclusive) -> &'static str {
     }
 }
 
-/// Formats the reported limits. `None` if the headers have no readable value.
+/// Formats the rate limits that the provider reported in response headers. Returns `None` if no header has a
+/// readable value.
 fn limits(limits: LimitSnapshots) -> Option<String> {
     let one = |snapshot: LimitSnapshot, unit: &str| match (snapshot.remaining, snapshot.limit) {
         (Some(remaining), Some(limit)) => Some(format!("{remaining} of {limit} {unit} left")),

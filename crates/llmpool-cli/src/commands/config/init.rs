@@ -18,13 +18,13 @@ use crate::{exit, format, output};
 
 const SCHEMA_FILE: &str = "provider.schema.json";
 
-/// The settings that the new file contains.
+/// The settings to write to the new provider file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct NewProvider {
     name: String,
     base_url: String,
     model: String,
-    /// Environment variables of the keys; empty if the server needs no key.
+    /// Names of the environment variables that contain the API keys. Empty if the server needs no key.
     key_variables: Vec<String>,
 }
 
@@ -36,12 +36,12 @@ fn init(args: &InitArgs) -> Result<(), ExitCode> {
     let shown = args.file.display();
     if args.file.exists() {
         return Err(Problem::new(format!("{shown} already exists"))
-            .with_hint("edit it, or give another name, for example llmpool config init other.json")
+            .with_hint("edit the file, or pass another name, for example llmpool config init other.json")
             .exit(exit::USAGE));
     }
     let args = match io::stdin().is_terminal() && io::stderr().is_terminal() {
         true => prompt_for_missing(args)
-            .map_err(|error| problem::failed(format!("cannot read the answer: {error}")))?
+            .map_err(|error| problem::failed(format!("cannot read the answer from the terminal: {error}")))?
             .ok_or_else(|| ExitCode::from(exit::INTERRUPTED))?,
         false => args.clone(),
     };
@@ -57,7 +57,8 @@ fn init(args: &InitArgs) -> Result<(), ExitCode> {
     Ok(())
 }
 
-/// Prompts for the settings that no option gives. `None` at the end of the input.
+/// Asks the user for the settings that the options leave out. Returns `None` if the input ends before all
+/// questions are answered.
 fn prompt_for_missing(args: &InitArgs) -> io::Result<Option<InitArgs>> {
     let mut args = args.clone();
     if args.provider.is_none() {
@@ -104,7 +105,8 @@ fn prompt_for_missing(args: &InitArgs) -> io::Result<Option<InitArgs>> {
     Ok(Some(args))
 }
 
-/// Prints a prompt and reads the answer, or the default for an empty one. `None` at the end of the input.
+/// Prints a prompt and reads the user's answer. Returns `default` for an empty answer, and `None` at the end
+/// of the input.
 fn prompt(label: &str, default: &str) -> io::Result<Option<String>> {
     let suggestion = match default {
         "" => String::new(),
@@ -123,7 +125,8 @@ fn prompt(label: &str, default: &str) -> io::Result<Option<String>> {
     }))
 }
 
-/// Completes the options with the template of the provider.
+/// Combines the options with the template of the provider, which supplies settings that the options leave
+/// out. Fails if a required setting is in neither of them.
 fn new_provider(args: &InitArgs) -> Result<NewProvider, Problem> {
     let name = args.provider.as_deref().unwrap_or(TEMPLATES[0].name);
     let template = provider_templates::find(name);
@@ -200,7 +203,8 @@ fn file_text(provider: &NewProvider) -> String {
     )
 }
 
-/// Validates the new file, with all environment variables assumed to be set: the user can set them later.
+/// Validates the text of the new file as if all environment variables were set, because the user can set them
+/// later.
 fn validate(text: &str) -> Result<(), ExitCode> {
     let env = |_: &str| Some("set".to_owned());
     let file = ProviderFile::parse(text, "new file", &env);
@@ -212,13 +216,14 @@ fn validate(text: &str) -> Result<(), ExitCode> {
     })
 }
 
-/// Creates a file. Fails if it exists.
+/// Creates a file with the given text. Fails if the file already exists.
 fn create(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(text.as_bytes())
 }
 
-/// Writes the JSON Schema to the directory of the provider file, unless a file with its name exists.
+/// Writes the JSON Schema as `provider.schema.json` next to the provider file. Leaves an existing file of
+/// this name unchanged.
 fn write_schema(provider_file: &Path) -> Result<(), ExitCode> {
     let path = provider_file.with_file_name(SCHEMA_FILE);
     match create(&path, PROVIDER_SCHEMA) {

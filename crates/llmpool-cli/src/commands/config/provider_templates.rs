@@ -1,13 +1,14 @@
-//! Known providers for `llmpool config init`. A test compares them with the files in `examples/providers/`.
+//! Templates of known providers for `llmpool config init`. A test compares the templates with the files in
+//! `examples/providers/`.
 
-/// The usual settings of a provider.
+/// The default settings of a known provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ProviderTemplate {
     pub(super) name: &'static str,
     pub(super) base_url: &'static str,
-    /// A model that the provider serves at the time of writing.
+    /// The default model. The provider served it when the template was written.
     pub(super) model: &'static str,
-    /// The usual environment variable of the key; `None` if the server needs no key.
+    /// Name of the environment variable that usually contains the API key. `None` if the server needs no key.
     pub(super) key: Option<&'static str>,
 }
 
@@ -123,12 +124,12 @@ pub(super) const TEMPLATES: [ProviderTemplate; 17] = [
     local("lm-studio", "http://localhost:1234/v1", "qwen2.5-7b-instruct"),
 ];
 
-/// Returns the template of a known provider.
+/// Returns the template of the named provider, if the provider is known.
 pub(super) fn find(name: &str) -> Option<ProviderTemplate> {
     TEMPLATES.into_iter().find(|template| template.name == name)
 }
 
-/// Returns all names, separated by commas.
+/// Returns the names of all known providers, separated by commas.
 pub(super) fn names() -> String {
     TEMPLATES.map(|template| template.name).join(", ")
 }

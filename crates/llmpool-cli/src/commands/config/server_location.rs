@@ -1,14 +1,14 @@
-//! Tells local servers from remote ones by their base URL.
+//! Distinguishes local servers from remote servers by their base URL.
 
 use std::net::IpAddr;
 
-/// Returns whether the base URL names a server on this machine or in a private network.
+/// Returns whether the host in the base URL is this machine or an IP address in a private network.
 pub(super) fn is_local(base_url: &str) -> bool {
     let host = host(base_url);
     host == "localhost" || host.parse().is_ok_and(|ip| is_private(&ip))
 }
 
-/// Returns the host of a base URL, without port and brackets.
+/// Returns the host in the base URL, without the port and without the brackets around an IPv6 address.
 pub(super) fn host(base_url: &str) -> &str {
     let authority = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
     let authority = authority.split(['/', '?']).next().unwrap_or_default();

@@ -30,7 +30,8 @@ pub(super) fn run(args: &ShowArgs) -> Result<(), ExitCode> {
     })
 }
 
-/// Returns the settings of the models in a provider file. Keys need not be set; an unset one is shown as such.
+/// Returns the settings of the requested model, or of all models in the provider file. If an API key refers
+/// to a variable or file that does not exist, the key is shown as not set.
 fn file_models(args: &ShowArgs, path: &std::path::Path) -> Result<Vec<ModelValues>, ExitCode> {
     let file = read_provider_file_without_keys(path)?;
     let providers = Providers::from_provider_file(file.clone()).map_err(problem::exit_with)?;
@@ -46,7 +47,7 @@ fn file_models(args: &ShowArgs, path: &std::path::Path) -> Result<Vec<ModelValue
     Ok(models)
 }
 
-/// Returns the settings of the provider that `OPENAI_API_KEY` defines.
+/// Returns the settings of the provider that the environment variable `OPENAI_API_KEY` defines.
 fn environment_model(args: &ShowArgs) -> Result<ModelValues, ExitCode> {
     let providers = ProviderSource::load(&args.config)?.providers()?;
     let requested = non_empty(args.model.as_ref());

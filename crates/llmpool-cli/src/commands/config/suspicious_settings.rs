@@ -7,19 +7,20 @@ use llmpool::provider_file::{Diagnostic, ProviderFile};
 
 use super::server_location;
 
-/// The burst sizes and the rates (per second) that most accounts allow.
+/// Burst sizes that most accounts allow, in requests.
 const USUAL_CAPACITY: RangeInclusive<u32> = 10..=50;
+/// Request rates that most accounts allow, in requests per second.
 const USUAL_RATE: RangeInclusive<f64> = 0.5..=5.0;
 
-/// A key, with the provider and the file that use it.
+/// An API key, with the provider and the file in which it occurs.
 struct KeyOccurrence<'a> {
     secret: &'a Secret,
     file: &'a str,
     provider: &'a str,
 }
 
-/// Returns the hints for each file, in the order of their lines. The names identify the files in messages. A key that two files share is
-/// reported for the later one.
+/// Returns the hints for each file, sorted by line. `files` contains each file with the name that its hints
+/// show. A key that occurs in two files is reported only for the second file.
 pub(super) fn find(files: &[(String, ProviderFile)]) -> Vec<Vec<Diagnostic>> {
     let mut known_keys: Vec<KeyOccurrence<'_>> = Vec::new();
     let mut all = Vec::new();
@@ -56,7 +57,8 @@ pub(super) fn find(files: &[(String, ProviderFile)]) -> Vec<Vec<Diagnostic>> {
     all
 }
 
-/// Returns the path of a field if the file sets it; a default is never suspicious.
+/// Returns the full path of the field `name` if the file sets the field. Returns `None` for a default value,
+/// which is never suspicious.
 fn explicit_field(file: &ProviderFile, path: &str, name: &str) -> Option<String> {
     let field = format!("{path}.{name}");
     file.source_map.get(&field).map(|_| field)
@@ -82,7 +84,8 @@ fn unusual_rate(file: &ProviderFile, path: &str, rate: f64) -> Option<Diagnostic
     ))
 }
 
-/// Every request carries a key, so a remote server needs TLS.
+/// Returns a hint if the base URL of a remote server starts with `http://`, because API keys would be sent to
+/// this server unencrypted.
 fn unencrypted(file: &ProviderFile, path: &str, base_url: &str) -> Option<Diagnostic> {
     let host = server_location::host(base_url);
     let is_remote =

@@ -13,10 +13,10 @@ use crate::context::{ProviderSource, diagnostics, environment_variable, paths};
 use crate::problem::Problem;
 use crate::{exit, format, output};
 
-/// The result for one file.
+/// The result of validating one file.
 struct ValidatedFile {
     name: String,
-    /// The number of models, or the errors.
+    /// The number of models in the file, or the errors of the file.
     models: Result<usize, Vec<Diagnostic>>,
     warnings: Vec<Diagnostic>,
     hints: Vec<Diagnostic>,
@@ -49,13 +49,13 @@ fn without_file(args: &ValidateArgs) -> Result<(), ExitCode> {
         }
         ProviderSource::File { .. } | ProviderSource::Unconfigured => {
             Err(Problem::new("no provider file was found")
-                .with_hint("run llmpool config init to write one, or pass one with --config")
+                .with_hint("run llmpool config init to write a provider file, or pass one with --config")
                 .exit(exit::CONFIG))
         }
     }
 }
 
-/// Validates files in the given order.
+/// Validates the files, and returns the results in the same order.
 fn validate(paths: &[PathBuf]) -> Vec<ValidatedFile> {
     let results: Vec<_> = paths
         .iter()
@@ -82,7 +82,7 @@ fn validate(paths: &[PathBuf]) -> Vec<ValidatedFile> {
     validated.collect()
 }
 
-/// Reads a file, and builds its providers to find errors that concern several entries.
+/// Reads a file, and builds the providers in it to find errors that involve several entries of the file.
 fn load(path: &Path) -> Result<ProviderFile, ProviderFileError> {
     let file = ProviderFile::read(path, &environment_variable)?;
     match Providers::from_provider_file(file.clone()) {

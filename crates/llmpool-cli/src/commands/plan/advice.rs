@@ -1,4 +1,4 @@
-//! Searches for the limits and the number of keys that are sufficient, by repeated simulation.
+//! Searches for the rate limit and the number of keys that a model needs, by repeated simulation.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,39 +8,46 @@ use llmpool::forecast::{Arrivals, Forecast, Traffic};
 
 use super::plan_setup::{ForecastError, PlanSetup};
 
-/// Traffic with more calls is not simulated repeatedly: a search takes about twenty simulations.
+/// Maximum number of simulated calls to a model for which the search runs. With more calls, the search would
+/// take too long, because it consists of about twenty simulations.
 const MAX_CALLS: u64 = 200_000;
 const MAX_KEYS: usize = 4096;
 const MAX_CAPACITY: usize = 1 << 20;
-/// The recommended rate is this multiple of the average rate: at the average itself, a queue that builds up by chance never empties.
+/// The ratio of the recommended rate to the average rate of calls. It is greater than 1, because at the
+/// average rate a queue that builds up by chance never empties.
 const HEADROOM: f64 = 1.25;
 
-/// What is sufficient for 99 % of a model's calls to wait no longer than the target, and for none to be rejected.
+/// The result of the search. A configuration is sufficient for a model if none of its calls is rejected and
+/// 99 % of them wait no longer than the target.
 pub(super) enum Advice {
-    /// The configuration is sufficient, even with only this many keys.
+    /// The current configuration is sufficient. `keys` is the smallest number of keys with which it is still
+    /// sufficient.
     Sufficient { keys: usize },
-    /// Another configuration is sufficient.
+    /// The current configuration is not sufficient, but the contained one is.
     Change(Box<Change>),
-    /// No number of keys and no rate is sufficient. Holds the forecast without those limits, which shows the limit that remains.
+    /// More keys and a higher rate limit do not help, because of another limit. Contains the forecast with
+    /// the maximum number of keys and without a rate limit, which shows the other limit.
     OtherLimit(Box<Forecast>),
-    /// Not searched: the traffic has too many calls.
+    /// The search was skipped or gave up, because the traffic has too many calls or needs too large a burst.
     Unknown,
 }
 
-/// A sufficient configuration.
+/// A recommended configuration, which is sufficient for the model.
 pub(super) struct Change {
-    /// The number of keys, all with the limits of the first one and separate accounts.
+    /// The number of keys. Keys beyond the configured number have the limits of the first key and separate
+    /// accounts.
     pub(super) keys: usize,
-    /// The burst of the model's rate limit, in requests.
+    /// The burst size of the model's rate limit, in requests.
     pub(super) capacity: u32,
-    /// The rate of the model's rate limit, in requests per second.
+    /// The refill rate of the model's rate limit, in requests per second.
     pub(super) refill_rate: f64,
-    /// The forecast with this configuration.
+    /// The forecast for the model with the recommended configuration.
     pub(super) forecast: Forecast,
 }
 
 impl Advice {
-    /// Searches for one planned model, with the other models unchanged. `current` is its forecast.
+    /// Searches for a sufficient configuration of the planned model at `index`. Does not change the other
+    /// models. `current` is the forecast for the model with its current configuration.
     pub(super) fn find(
         setup: &PlanSetup,
         index: usize,
@@ -107,7 +114,7 @@ impl AdviceSearch<'_> {
         Ok(setup.forecast(self.traffic)?.swap_remove(self.index))
     }
 
-    /// Returns whether the setup is sufficient.
+    /// Simulates the traffic, and returns whether the setup is sufficient for the model.
     fn simulate(&self, setup: &PlanSetup) -> Result<bool, ForecastError> {
         Ok(self.is_sufficient(&self.forecast(setup)?))
     }
@@ -116,7 +123,8 @@ impl AdviceSearch<'_> {
         forecast.rejected.total() == 0 && forecast.wait_quantile(0.99) <= self.target_wait
     }
 
-    /// Returns the average calls per second: the offered rate, or the rate at which callers call when they never wait.
+    /// Returns the average number of calls per second. For a fixed number of callers, this is the rate at
+    /// which they call if they never wait for a rate limit.
     fn average_rate(&self, unlimited: &Forecast) -> f64 {
         match self.traffic.arrivals {
             Arrivals::Callers(_) => unlimited.goodput(),
@@ -125,14 +133,15 @@ impl AdviceSearch<'_> {
     }
 }
 
-/// Rounds up to three significant digits, or to an integer if that is more precise.
+/// Rounds up to three significant digits. Rounds rates above 1000 up to the next integer.
 fn round_up(rate: f64) -> f64 {
     let digits = 2 - rate.log10().floor() as i32;
     let scale = 10_f64.powi(digits.max(0));
     (rate * scale).ceil() / scale
 }
 
-/// Returns the smallest number from 1 to `max` that is sufficient, by binary search. Requires that any larger number is sufficient too.
+/// Returns the smallest sufficient number from 1 to `max`, or `None` if no number is sufficient. The search
+/// is binary, so every number above a sufficient number must be sufficient too.
 fn smallest<E>(max: usize, is_sufficient: impl Fn(usize) -> Result<bool, E>) -> Result<Option<usize>, E> {
     let (mut too_small, mut sufficient) = (0, 1);
     while !is_sufficient(sufficient)? {

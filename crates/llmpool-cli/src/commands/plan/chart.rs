@@ -1,4 +1,4 @@
-//! Bar charts over time, as wide as the terminal.
+//! Bar charts of calls over time, as wide as the terminal.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use llmpool::forecast::Forecast;
 use super::limit_labels::{per_second, seconds};
 use crate::terminal::Screen;
 
-/// Columns for the text next to the bars.
+/// Width of the text next to the bars, in terminal columns.
 const TEXT_COLUMNS: usize = 36;
-/// The width for output that is not a terminal, in columns.
+/// Width of a chart with its text, in columns, if the width of the output is unknown, for example in a pipe.
 const DEFAULT_COLUMNS: u16 = 80;
 
-/// Draws one row of bars for each series.
+/// Draws a chart in which each row of bars shows one quantity over time, such as the rejected calls.
 #[derive(Clone, Copy)]
 pub(super) struct Chart {
     bars: BarChars,
@@ -20,18 +20,18 @@ pub(super) struct Chart {
     width: usize,
 }
 
-/// The characters of bars, from the lowest to the highest.
+/// The characters for bars of increasing height, lowest first.
 type BarChars = &'static [char];
 
 const BLOCKS: BarChars = &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const ASCII: BarChars = &['.', ':', '-', '=', '+', '*', '#', '@'];
 
-/// The calls in one interval of the forecast.
+/// The calls in one time interval of a forecast.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Interval {
-    /// In seconds since the start of the forecast.
+    /// Start of the interval, in seconds since the start of the forecast.
     pub(super) start: f64,
-    /// In seconds.
+    /// Length of the interval, in seconds.
     pub(super) length: f64,
     pub(super) offered: u64,
     pub(super) served: u64,
@@ -41,7 +41,7 @@ pub(super) struct Interval {
 
 type CallCount = fn(&Interval) -> u64;
 
-/// Divides a forecast into at most `count` intervals.
+/// Divides the forecast into `count` intervals, or fewer if the forecast has fewer time bins.
 pub(super) fn intervals(forecast: &Forecast, count: usize) -> Vec<Interval> {
     let bins = &forecast.bins;
     let count = count.min(bins.len());
@@ -65,7 +65,8 @@ pub(super) fn intervals(forecast: &Forecast, count: usize) -> Vec<Interval> {
 }
 
 impl Chart {
-    /// Uses block characters in a UTF-8 locale, else ASCII.
+    /// Creates a chart for the width of the screen. Draws bars with block characters in a UTF-8 locale,
+    /// otherwise with ASCII characters.
     pub(super) fn new(screen: Screen) -> Self {
         let variable = |name| {
             std::env::var(name)
@@ -88,7 +89,8 @@ impl Chart {
         }
     }
 
-    /// Draws offered, served and rejected calls to one scale, and the longest wait of served calls. Omits rows that are zero throughout.
+    /// Draws a row for each of the offered, served and rejected calls, which share one scale, and a row for
+    /// the longest wait of the served calls. Leaves out rows in which every value is zero.
     pub(super) fn draw(self, forecast: &Forecast) -> String {
         let intervals = intervals(forecast, self.width);
         let rate = |calls: u64, interval: &Interval| calls as f64 / interval.length;
@@ -126,7 +128,8 @@ impl Chart {
         format!("{name:<12} {}  up to {highest}\n", self.bars(values, top))
     }
 
-    /// Returns one bar for each value, scaled to `top`; a space for zero.
+    /// Returns one character for each value: a space for zero, otherwise a bar. A value of `top` or more gets
+    /// the highest bar.
     fn bars(self, values: impl Iterator<Item = f64>, top: f64) -> String {
         let highest = self.bars.len() - 1;
         let bar = |value: f64| {

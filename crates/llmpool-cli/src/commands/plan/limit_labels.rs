@@ -1,11 +1,11 @@
-//! Names of limits, and numbers with units, in the output of a plan.
+//! Formats names of limits and numbers with units for the output of `llmpool plan`.
 
 use std::time::Duration;
 
 use llmpool::forecast::Forecast;
 use llmpool::{LimitKind, WaitReason};
 
-/// Returns the reasons for waiting, each with its share of the total time waited.
+/// Returns the reasons why calls waited, each with its share of the total waiting time, from 0 to 1.
 pub(super) fn wait_shares(forecast: &Forecast) -> impl Iterator<Item = (WaitReason, f64)> {
     let reasons = forecast.wait_reasons.iter();
     let reasons = reasons.map(|(reason, waited)| (*reason, waited.as_secs_f64()));
@@ -13,7 +13,7 @@ pub(super) fn wait_shares(forecast: &Forecast) -> impl Iterator<Item = (WaitReas
     reasons.map(move |(reason, waited)| (reason, waited / total))
 }
 
-/// Returns the name of a limit with its owner.
+/// Returns the name of the limit that calls waited for, with its owner, such as `the model's request rate`.
 pub(super) fn limit(reason: WaitReason) -> String {
     let owner = match reason {
         WaitReason::Target(_) | WaitReason::TargetConcurrency => "the model's ",
@@ -23,7 +23,7 @@ pub(super) fn limit(reason: WaitReason) -> String {
     format!("{owner}{}", limit_kind(reason))
 }
 
-/// Returns the name of a limit without its owner.
+/// Returns the name of the limit that calls waited for, without its owner, such as `request rate`.
 pub(super) fn limit_kind(reason: WaitReason) -> &'static str {
     match reason {
         WaitReason::Target(kind) | WaitReason::KeyLimits(kind) => match kind {
@@ -36,7 +36,8 @@ pub(super) fn limit_kind(reason: WaitReason) -> &'static str {
     }
 }
 
-/// Returns the name of a limit in JSON output. The names are stable.
+/// Returns the name in JSON output of the limit that calls waited for, such as `model_requests`. The names
+/// are stable.
 pub(super) fn json_name(reason: WaitReason) -> &'static str {
     match reason {
         WaitReason::Target(LimitKind::Requests) => "model_requests",
@@ -59,7 +60,7 @@ pub(super) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-/// Formats a duration with three significant digits below 10 s, and in whole seconds above.
+/// Formats a duration in seconds: with two decimals if it is shorter than 10 s, otherwise without decimals.
 pub(super) fn seconds(duration: Duration) -> String {
     match duration.as_secs_f64() {
         short if short < 9.995 => format!("{short:.2} s"),

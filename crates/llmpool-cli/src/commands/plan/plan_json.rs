@@ -1,4 +1,4 @@
-//! A plan as JSON. The field names are stable; unknown values are null.
+//! Formats a plan as JSON. The field names are stable. Unknown values are `null`.
 
 use llmpool::forecast::{Forecast, Utilization};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::chart::{Interval, intervals};
 use super::limit_labels::{json_name, wait_shares};
 use super::plan_report::{ModelPlan, PlanReport};
 
-/// The number of intervals in `over_time`.
+/// Maximum number of time intervals in the field `over_time`.
 const INTERVALS: usize = 60;
 
 pub(super) fn render(report: &PlanReport) -> Value {

@@ -1,4 +1,4 @@
-//! The result of a plan.
+//! The result of `llmpool plan`: forecasts and recommendations.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use super::plan_setup::PlanSetup;
 pub(super) struct PlanReport {
     pub(super) setup: PlanSetup,
     pub(super) traffic: Traffic,
-    /// The target for the 99th percentile of the wait.
+    /// The target of the recommendation: 99 % of the calls wait no longer than this duration.
     pub(super) target_wait: Duration,
-    /// One for each planned model of the setup, in the same order.
+    /// The result for each planned model, in the order of the planned models in the setup.
     pub(super) models: Vec<ModelPlan>,
 }
 

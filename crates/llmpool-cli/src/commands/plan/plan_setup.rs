@@ -1,4 +1,5 @@
-//! The models of a plan with their keys and limits, as configured and as modified by a recommendation.
+//! The configured models of a plan with their keys and limits. A setup can be modified to simulate other keys
+//! and limits.
 
 use std::process::ExitCode;
 
@@ -10,34 +11,35 @@ use crate::context::{paths, read_provider_file_without_keys, select_model};
 use crate::exit;
 use crate::problem::{self, Problem};
 
-/// All configured models, and those that receive calls.
+/// All configured models, and which of them receive simulated calls.
 #[derive(Clone)]
 pub(super) struct PlanSetup {
     providers: Vec<ProviderEntry>,
     pub(super) planned: Vec<PlannedModel>,
 }
 
-/// A model that receives calls.
+/// A model that receives simulated calls.
 #[derive(Clone)]
 pub(super) struct PlannedModel {
-    /// `provider/model`.
+    /// The id of the model, in the form `provider/model`.
     pub(super) id: String,
-    /// Its weight in the distribution of the calls, relative to the other models.
+    /// The relative share of the calls that the model receives: a model with share 2 gets twice as many calls
+    /// as a model with share 1.
     pub(super) share: f64,
 }
 
-/// Why there is no forecast.
+/// Why the traffic could not be simulated.
 pub(super) enum ForecastError {
     TooManyCalls(TooManyCalls),
     Invalid(Error),
 }
 
 impl PlanSetup {
-    /// Loads the provider file. No model receives calls yet.
+    /// Loads the provider file. In the returned setup, no model receives calls yet.
     pub(super) fn load(args: &PlanArgs) -> Result<Self, ExitCode> {
         let Some(path) = paths::provider_file(&args.config) else {
             return Err(Problem::new("no provider file was found")
-                .with_hint("run llmpool config init to write one, or pass one with --config")
+                .with_hint("run llmpool config init to write a provider file, or pass one with --config")
                 .exit(exit::CONFIG));
         };
         let file = read_provider_file_without_keys(&path)?;
@@ -47,7 +49,8 @@ impl PlanSetup {
         })
     }
 
-    /// Sends all calls to the requested model, or to the only one.
+    /// Sends all simulated calls to the requested model. If none was requested, sends them to the only
+    /// configured model.
     pub(super) fn plan_single(&mut self, requested: Option<&str>) -> Result<(), ExitCode> {
         let providers = self.providers().map_err(problem::exit_with)?;
         let model = select_model(&providers, requested)?;
@@ -58,7 +61,8 @@ impl PlanSetup {
         Ok(())
     }
 
-    /// Adds a model that receives calls, if it is not planned yet. Returns its index in `planned`.
+    /// Adds the named model to the planned models, unless it is already planned. Returns the index of the
+    /// model in `planned`.
     pub(super) fn add(&mut self, providers: &Providers, name: &str, share: f64) -> Result<usize, Error> {
         let model = providers.model(name)?;
         if let Some(index) = self.planned.iter().position(|planned| planned.id == model.id()) {
@@ -71,7 +75,7 @@ impl PlanSetup {
         Ok(self.planned.len() - 1)
     }
 
-    /// Simulates the traffic. Returns one forecast for each planned model.
+    /// Simulates the traffic. Returns a forecast for each planned model, in the order of `planned`.
     pub(super) fn forecast(&self, traffic: &Traffic) -> Result<Vec<Forecast>, ForecastError> {
         let providers = self.providers().map_err(ForecastError::Invalid)?;
         let models = self.planned.iter().map(|planned| {
@@ -83,12 +87,12 @@ impl PlanSetup {
         OpenAiCompatible::forecast_together(&models, traffic).map_err(ForecastError::TooManyCalls)
     }
 
-    /// Returns new providers, with all limits unused.
+    /// Creates providers from the configuration. None of their limits is used yet.
     pub(super) fn providers(&self) -> Result<Providers, Error> {
         Providers::from_entries(self.providers.clone())
     }
 
-    /// Returns the configuration of a planned model.
+    /// Returns the configuration of the planned model at `index`.
     pub(super) fn entry(&self, index: usize) -> Option<&ModelEntry> {
         let (provider, model) = self.planned.get(index)?.id.split_once('/')?;
         let provider = self.providers.iter().find(|known| known.id == provider)?;
@@ -109,8 +113,8 @@ impl PlanSetup {
         setup
     }
 
-    /// Returns the setup with another number of keys for a planned model. Additional keys have the limits of the first one and accounts of
-    /// their own.
+    /// Returns a copy of the setup in which the planned model at `index` has `count` keys. Additional keys
+    /// have the limits of the first key, and each has its own account.
     pub(super) fn with_keys(&self, index: usize, count: usize) -> Self {
         self.modified(index, |model| {
             let keys = &mut model.api_keys;
@@ -128,7 +132,8 @@ impl PlanSetup {
         })
     }
 
-    /// Returns the setup with another rate limit, or none, for a planned model.
+    /// Returns a copy of the setup in which the planned model at `index` has the given rate limit, or none.
+    /// The copy has no `rpm` limit for this model.
     pub(super) fn with_rate(&self, index: usize, rate_limit: Option<RateLimit>) -> Self {
         self.modified(index, |model| {
             model.settings.limits.rate_limit = rate_limit;

@@ -1,4 +1,4 @@
-//! A plan as text with a chart.
+//! Formats a plan as text with a chart.
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ use crate::format;
 use crate::table::Table;
 use crate::terminal::{Screen, Style};
 
-/// The number of keys up to which each has a row of its own.
+/// Maximum number of keys that get a row each. More keys are summarised in a single row.
 const MAX_KEY_ROWS: usize = 20;
 
 pub(super) fn render(report: &PlanReport, screen: Screen, chart: Chart) -> String {

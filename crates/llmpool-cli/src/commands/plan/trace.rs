@@ -1,4 +1,4 @@
-//! Reads recorded calls from a JSON Lines file.
+//! Reads a trace, which is a JSON Lines file of recorded calls.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,32 +16,33 @@ use super::plan_setup::PlanSetup;
 use crate::exit;
 use crate::problem::{self, Problem};
 
-/// The longest trace, in seconds. Longer ones have a wrong timestamp.
+/// Maximum duration of a trace, in seconds: about 30 years. A longer trace has a wrong timestamp.
 const MAX_SECONDS: f64 = 1e9;
 
-/// A line of a trace.
+/// A line of a trace, which describes one recorded call.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TraceLine {
-    /// Seconds since any origin, or an RFC 3339 date.
+    /// The time of the call: a number of seconds since an arbitrary origin, or an RFC 3339 date.
     at: Value,
     model: Option<String>,
     prompt_tokens: Option<u32>,
     #[serde(alias = "answer_tokens")]
     completion_tokens: Option<u32>,
-    /// In seconds.
+    /// The duration of the call, in seconds.
     latency: Option<f64>,
-    /// Any value that identifies the caller.
+    /// Identifies the caller. Any JSON value is allowed.
     caller: Option<Value>,
-    /// The line number, from 1.
+    /// The one-based line number in the trace.
     #[serde(skip)]
     number: usize,
-    /// `at` in seconds.
+    /// The time of the call (`at`), converted to seconds.
     #[serde(skip)]
     seconds: f64,
 }
 
-/// Reads a trace. Lines without a model are for the requested one, or the only one. Adds the models to the setup.
+/// Reads a trace, and adds its models to the setup. Calls without a model go to the requested model, or to
+/// the only configured model if none was requested.
 pub(super) fn read(
     path: &Path,
     requested: Option<&str>,
@@ -126,14 +127,15 @@ fn location(path: &Path, line: usize) -> String {
     format!("{}:{line}", path.display())
 }
 
-/// Splits a JSON error into its column and its message without the position.
+/// Splits a JSON error into its one-based column and its message without the position.
 pub(super) fn column_and_message(error: &serde_json::Error) -> (usize, String) {
     let text = error.to_string();
     let message = text.split(" at line ").next().unwrap_or(&text);
     (error.column().max(1), message.to_owned())
 }
 
-/// Parses a time in seconds, or an RFC 3339 date.
+/// Parses a number of seconds, or an RFC 3339 date. Returns a date as seconds since 1970, and `None` for an
+/// invalid value.
 fn parse_time(at: &Value) -> Option<f64> {
     match at {
         Value::Number(seconds) => seconds.as_f64().filter(|seconds| seconds.is_finite()),
@@ -146,7 +148,8 @@ fn parse_time(at: &Value) -> Option<f64> {
     }
 }
 
-/// Returns the index of a call's model among the planned ones, and adds it if it is new.
+/// Returns the index of the call's model in the planned models. Adds the model to the planned models if it is
+/// new. Returns 0 if the call names no model.
 fn model_index(name: Option<&str>, providers: &Providers, setup: &mut PlanSetup) -> Result<usize, Problem> {
     let Some(name) = name else { return Ok(0) };
     let index = setup.add(providers, name, 1.0);

@@ -1,4 +1,4 @@
-//! Builds the traffic of a plan from the command line, a trace or a traffic file.
+//! Builds the traffic of a plan from command line options, a trace or a traffic file.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::problem::Problem;
 const DEFAULT_SPAN: Duration = Duration::from_secs(600);
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Builds the traffic, and adds the models that receive it to the setup.
+/// Builds the traffic from the arguments, and adds the models that receive calls to the setup.
 pub(super) fn from_args(args: &PlanArgs, setup: &mut PlanSetup) -> Result<Traffic, ExitCode> {
     let requested = non_empty(args.model.as_ref());
     let traffic = &args.traffic;
@@ -66,7 +66,7 @@ fn arrivals(callers: Option<u32>, rate: Option<f64>, even: bool) -> Result<Arriv
     }
 }
 
-/// The contents of a traffic file; durations in seconds.
+/// The contents of a traffic file. Durations are in seconds.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TrafficFile {
@@ -151,7 +151,8 @@ fn add_models(models: &[ModelShare], setup: &mut PlanSetup) -> Result<(), Proble
 }
 
 impl TrafficFile {
-    /// Validates the fields with the parsers of the command line.
+    /// Converts the fields to traffic. Each field is validated by the parser of the command line option of
+    /// the same name.
     fn into_traffic(self) -> Result<Traffic, Problem> {
         let rate = parse_field("rate", self.rate, cli::parse_rate)?;
         let callers = parse_field("callers", self.callers, cli::parse_callers)?;
@@ -189,7 +190,7 @@ impl TrafficFile {
     }
 }
 
-/// A parser of the command line.
+/// A parser for the value of a command line option. An error is a message for the user.
 type FieldParser<T> = fn(&str) -> Result<T, String>;
 
 fn parse_field<T>(

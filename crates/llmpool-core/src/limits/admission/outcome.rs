@@ -1,10 +1,11 @@
-//! Outcomes of an acquire that may wait in a queue.
+//! Outcomes of a request for a grant: granted, queued or rejected.
 
 use super::super::denial::{Unsatisfiable, WaitReason};
 use super::super::grant::Grant;
 use crate::time::Timestamp;
 
-/// The outcome of [`Admission::acquire`](super::Admission::acquire) and [`Admission::poll`](super::Admission::poll).
+/// The outcome of [`Admission::acquire`](super::Admission::acquire) and
+/// [`Admission::poll`](super::Admission::poll).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(
     clippy::large_enum_variant,
@@ -15,24 +16,26 @@ pub enum AdmissionOutcome {
     Granted(Grant),
     /// The request was rejected and is no longer queued.
     Rejected(Rejection),
-    /// The request is queued. The caller polls again when its waker is called, and at the contained time at the latest. The contained time
-    /// is never after the request's deadline.
+    /// The request is queued. Call [`Admission::poll`](super::Admission::poll) again when the request's waker
+    /// is called, and no later than the contained time. The contained time is never after the request's
+    /// deadline.
     Wait(Timestamp),
 }
 
-/// Why a request is rejected.
+/// Why a request was rejected instead of being granted or queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
     /// The request cannot be granted before its deadline.
     TooLate {
-        /// A lower bound of the time at which the request could have been granted. `None` if unknown.
+        /// A lower bound on the time at which the request could have been granted. `None` if unknown.
         ready_at: Option<Timestamp>,
-        /// The limit, slot or key that delayed the request.
+        /// What the request would have had to wait for: a limit, a slot or a key.
         why: WaitReason,
     },
-    /// The wait queue of the target is full: it holds [`MAX_WAITING`](super::MAX_WAITING) requests.
+    /// The wait queue of the target is full, because it already holds [`MAX_WAITING`](super::MAX_WAITING)
+    /// requests.
     QueueFull {
-        /// The earliest time at which the request could have been granted.
+        /// A lower bound on the time at which the request could have been granted.
         ready_at: Timestamp,
     },
     /// The request can never be granted under the current limits.

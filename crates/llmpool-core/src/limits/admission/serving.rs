@@ -1,8 +1,9 @@
-//! Serves the wait queues after a change: selects the waiting requests that may now be granted, and asks the limiter for each of them,
-//! oldest first.
+//! Serves the wait queues after a change: asks the limiter for grants for waiting requests, in the order of
+//! their queue positions.
 //!
-//! The head of a queue is the request that is served next. A head is *blocked* while it is registered in `BlockedHeads` as waiting for a key of its
-//! target's key set.
+//! The head of a queue is the request that the queue serves next. A head is *blocked* while
+//! `Admission::blocked` lists it as waiting for a key of its target's key set (the keys that the target may
+//! use).
 
 use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -17,10 +18,11 @@ use super::{Admission, BlockedHead, Waiter};
 use crate::time::Timestamp;
 
 impl<W: Clone> Admission<W> {
-    /// Serves the queues of a target after a change that concerns no particular key: a new queue head, the passing of time, or a change of
-    /// the target's limits or health.
+    /// Serves the queues of a target after a change that concerns no particular key: a new queue head, the
+    /// passing of time, or a change of the target's limits or health.
     ///
-    /// Registers all heads as blocked before it serves any of them. Otherwise a younger head could overtake an older head that is not registered yet.
+    /// Registers all heads of the target's queues as blocked before it serves any of them, so that a younger
+    /// head cannot overtake an older head that is not registered yet.
     pub(super) fn serve_target(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<W>) {
         if self.waiting == 0 {
             return;
@@ -32,21 +34,23 @@ impl<W: Clone> Admission<W> {
         for constraint in self.queues[target.index()].constraints() {
             self.block_head(target, constraint);
         }
-        // Serving is needed even if this target's queue is empty: a head that has left the queue may have held the timer for other queues.
+        // Serving is needed even if this target's queue is empty: a head that has left the queue may have
+        // held the timer for other queues.
         self.serve_sets(self.limiter.key_sets().neighbours[set].clone(), now, wakes);
     }
 
-    /// Serves the queues that wait for `key`, after the key changed. Does nothing if `key` is `None`.
+    /// Serves the queues that wait for `key`, after a change of this key. Does nothing if `key` is `None`.
     pub(super) fn serve_key(&mut self, key: Option<KeyId>, now: Timestamp, wakes: &mut Vec<W>) {
         if let Some(key) = key.filter(|_| self.waiting > 0) {
             self.serve_sets(self.limiter.key_sets().of_key[key.index()].clone(), now, wakes);
         }
     }
 
-    /// Serves the queue heads that wait for keys of the key sets `sets`, the oldest head first, across all targets.
+    /// Serves the queue heads that wait for keys of the key sets `sets`, the oldest head first, across all
+    /// targets.
     ///
-    /// If a head that may use any key is denied, that head holds the timer of its key set: the other heads of the set are not served in
-    /// this pass.
+    /// If the limiter denies a head that may use any key, no other head of the same key set is served in this
+    /// pass. The denied head keeps the only retry time of the key set.
     fn serve_sets(&mut self, sets: Vec<usize>, now: Timestamp, wakes: &mut Vec<W>) {
         let mut open: Vec<(usize, Option<BlockedHead>)> = sets.into_iter().map(|set| (set, None)).collect();
         loop {
@@ -70,8 +74,8 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Tries to acquire a grant for the head of the queue with this target and constraint. Returns whether the limiter granted it, or
-    /// `None` if the queue is empty.
+    /// Asks the limiter for a grant for the head of the queue with this target and constraint. Returns
+    /// whether the limiter granted the request, or `None` if the queue is empty.
     fn serve_head(
         &mut self,
         target: TargetId,
@@ -104,7 +108,8 @@ impl<W: Clone> Admission<W> {
                 }
                 Some(false)
             }
-            // `acquire` has already rejected unsatisfiable requests. If a limit shrinks afterwards, the request waits until its deadline.
+            // `acquire` has already rejected unsatisfiable requests. If a limit shrinks afterwards, the
+            // request waits until its deadline.
             Err(Denial::Unsatisfiable(_)) => {
                 self.unblock(target, position, constraint);
                 Some(false)
@@ -112,7 +117,8 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Acquires a grant from the limiter without queueing the request. On success, advances the fair clock of the request's caller.
+    /// Asks the limiter for a grant, without queueing the request if it is denied. On success, advances the
+    /// fair clock of the request's caller.
     #[inline(always)]
     pub(super) fn acquire_now(
         &mut self,
@@ -129,8 +135,8 @@ impl<W: Clone> Admission<W> {
         outcome
     }
 
-    /// Updates the position of a blocked head and returns whether the position changed. The position changes when another queue grants a
-    /// request of the same caller.
+    /// Updates the position of a blocked head (a queue head that waits for a key). Returns whether the
+    /// position has changed, which happens when another queue grants a request of the same caller.
     fn refresh_head(&mut self, blocked: BlockedHead) -> bool {
         let (position, target, constraint) = blocked;
         let queue = &mut self.queues[target.index()];
@@ -143,7 +149,8 @@ impl<W: Clone> Admission<W> {
         true
     }
 
-    /// Registers the head of a queue as waiting for a key of the target's key set.
+    /// Registers the head of a queue as waiting for a key of the target's key set. Does nothing if the queue
+    /// is empty or the target has no keys.
     fn block_head(&mut self, target: TargetId, constraint: KeyConstraint) {
         let position = self.queues[target.index()].head_position(constraint);
         if let (Some(position), Some(set)) = (position, self.limiter.set_of(target)) {
@@ -157,12 +164,13 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Returns whether a new request must be queued because older requests wait for the same keys.
+    /// Returns whether a new request must be queued, because older requests already wait for the same keys.
     pub(super) fn must_queue(&self, target: TargetId, constraint: KeyConstraint) -> bool {
         self.waiting > 0 && (self.queues[target.index()].has_waiters(constraint) || self.is_contended(target))
     }
 
-    /// Returns whether the head of any queue waits for a key that this target could use.
+    /// Returns whether the head of any queue, of this or another target, waits for a key that this target
+    /// could use.
     fn is_contended(&self, target: TargetId) -> bool {
         let neighbours = &self.limiter.key_sets().neighbours;
         let mut sets = self
@@ -173,8 +181,8 @@ impl<W: Clone> Admission<W> {
         sets.any(|set| !self.blocked[*set].is_empty())
     }
 
-    /// Queues a request. If the request becomes the head of its queue, the previous head loses its timer. The previous head is served when
-    /// it becomes the head again.
+    /// Adds a request to its queue. If the request becomes the head of the queue, the previous head loses its
+    /// retry time and is served once it is the head again.
     pub(super) fn insert(&mut self, target: TargetId, request: AcquireRequest, waker: W) {
         let queue = &mut self.queues[target.index()];
         let previous = queue
@@ -195,7 +203,8 @@ impl<W: Clone> Admission<W> {
         self.unblock(target, position, request.constraint);
     }
 
-    /// Removes a request from its queue. If the request was the head, serves the queues of the target.
+    /// Removes a request from its queue. If the request was the head of the queue, serves the queues of the
+    /// target.
     pub(super) fn leave(
         &mut self,
         target: TargetId,
@@ -210,8 +219,8 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Removes a request from its queue without serving the next request. Returns the waker of the request; `None` if the request was not
-    /// queued.
+    /// Removes a request from its queue, without serving the next request. Returns the request's waker, or
+    /// `None` if the request was not queued.
     fn remove(&mut self, target: TargetId, request: &AcquireRequest) -> Option<W> {
         let queue = &mut self.queues[target.index()];
         let head = queue.head_position(request.constraint);
@@ -229,7 +238,8 @@ impl<W: Clone> Admission<W> {
     }
 }
 
-/// Returns the first head after `previous`, or the first of all heads if `previous` is `None`.
+/// Returns the head that follows `previous` in the order of queue positions, or the first head if `previous`
+/// is `None`.
 fn next_head(heads: &BTreeSet<BlockedHead>, previous: Option<BlockedHead>) -> Option<BlockedHead> {
     let from = previous.map_or(Unbounded, Excluded);
     heads.range((from, Unbounded)).next().copied()

@@ -1,4 +1,4 @@
-//! Finds out why a request is denied, and when the request could be granted.
+//! Determines why a request is denied, and when the request could be granted.
 
 use super::super::demand::Demand;
 use super::super::denial::{Denial, Unsatisfiable, Wait, WaitReason};
@@ -11,7 +11,8 @@ use super::Limiter;
 use crate::time::Timestamp;
 
 impl Limiter {
-    /// Returns why a request can never be granted under the current limits. `None` if the request can be granted at some time.
+    /// Returns why a request can never be granted under the current limits, or `None` if the request can be
+    /// granted at some time.
     pub fn unsatisfiable(
         &self,
         target: TargetId,
@@ -42,7 +43,8 @@ impl Limiter {
             .then(|| exceeds(first))
     }
 
-    /// Returns what a request that arrives at `now` would wait for. Reserves nothing.
+    /// Returns what a request that arrives at `now` would wait for. Reserves nothing. If only older requests
+    /// in the queue delay the request, the result is `WaitReason::Target(LimitKind::Requests)`.
     pub fn wait_reason(
         &mut self,
         target: TargetId,
@@ -65,8 +67,9 @@ impl Limiter {
         WaitReason::Target(LimitKind::Requests)
     }
 
-    /// Returns a lower bound of the time at which a request could be granted if `ahead` other requests are granted first. Occupied slots
-    /// count as free, and tokens that are only estimated count as unused.
+    /// Returns a lower bound on the time at which a request could be granted if `ahead` other requests are
+    /// granted first. The bound assumes that all slots are free and that estimated tokens turn out to be
+    /// unused.
     pub fn earliest(
         &mut self,
         target: TargetId,
@@ -109,7 +112,7 @@ impl Limiter {
         first.max(by_rate)
     }
 
-    /// Returns the denial of a request that found no usable key.
+    /// Returns the denial of a request for which the target has no usable key.
     pub(super) fn no_key(
         &mut self,
         target: TargetId,
@@ -139,8 +142,8 @@ impl Limiter {
         self.wait_for(first, slot, Demand::ONE, now)
     }
 
-    /// Returns the wait of a request that only some keys of the target can serve. Visits every key of the target, unlike
-    /// [`wait_for_any_key`](Self::wait_for_any_key).
+    /// Returns when to retry a request that only some keys of the target can serve. Visits every key of the
+    /// target, unlike [`wait_for_any_key`](Self::wait_for_any_key).
     fn wait_for_matching_key(
         &self,
         target: TargetId,

@@ -17,25 +17,25 @@ impl Limiter {
         self.targets.len()
     }
 
-    /// The key sets of all targets.
     pub(in crate::limits) fn key_sets(&self) -> &KeySets {
         &self.key_sets
     }
 
-    /// Returns the index of the key set of a target. `None` if the target has no keys.
+    /// Returns the index of the set of keys that a target may use, or `None` if the target has no keys.
     pub(in crate::limits) fn set_of(&self, target: TargetId) -> Option<usize> {
         self.targets[target.index()].key_set
     }
 
-    /// Returns whether a limit of the target, of its keys or of their quota groups counts tokens. If so, requests to the target need a
-    /// token estimate.
+    /// Returns whether a limit of the target, of its keys or of their quota groups counts tokens. If so,
+    /// every request to the target needs a token estimate.
     pub fn counts_tokens(&self, target: TargetId) -> bool {
         let mut keys = self.keys_of(target).iter();
         self.targets[target.index()].limit_set.counts_tokens()
             || keys.any(|id| self.key_table.limit_sets(*id).any(LimitSet::counts_tokens))
     }
 
-    /// Returns whether the limits that the provider reveals in responses tighten the configured limits of a key.
+    /// Returns whether limits that the provider reveals in responses apply to a key, in addition to its
+    /// configured limits.
     pub fn observes_limits(&self, key: KeyId) -> bool {
         let shared = self.key_table.limit_sets(key).last();
         shared.is_some_and(|limit_set| limit_set.observed.enabled)
@@ -46,19 +46,22 @@ impl Limiter {
         self.key_table.keys[key.index()].limit_set.in_flight
     }
 
-    /// Returns whether a key can be used, and if not, why.
+    /// Returns whether a key can be used. If not, the result contains the reason and, where known, the time
+    /// until which the key is not used.
     pub fn key_availability(&self, key: KeyId) -> KeyAvailability {
         self.key_table.availability(key)
     }
 
-    /// Returns the end and the reason of the cooldown of a key or its quota group. `None` if neither has a cooldown. A cooldown that is
-    /// being probed counts too.
+    /// Returns the end and the reason of the cooldown of a key or its quota group. If both have a cooldown,
+    /// returns the one that ends later; if neither has one, returns `None`. A cooldown that has ended counts
+    /// while attempts test the key or group.
     pub fn known_cooldown(&self, key: KeyId) -> Option<(Timestamp, CooldownReason)> {
         self.key_table.known_cooldown(key)
     }
 
-    /// Returns whether a key can be used for the model of `target`, and if not, why. Unlike [`key_availability`](Self::key_availability),
-    /// this function considers that the provider may reject the key for this model only.
+    /// Returns whether a key can be used for the model of `target`, and if not, why. Unlike
+    /// [`key_availability`](Self::key_availability), takes into account that the provider may reject the key
+    /// for this model only.
     pub fn key_availability_at(&self, target: TargetId, key: KeyId) -> KeyAvailability {
         let denial = self.targets[target.index()].denials.state(key);
         match (self.key_availability(key), denial) {
@@ -67,24 +70,25 @@ impl Limiter {
         }
     }
 
-    /// Returns whether a request with this constraint may use the key.
+    /// Returns whether `constraint` lets a request use the key.
     pub fn allows(&self, constraint: KeyConstraint, key: KeyId) -> bool {
         self.key_table.allows(constraint, key)
     }
 
-    /// Returns the quota group of a key, whether configured or detected. `None` if the key belongs to no quota group.
+    /// Returns the quota group of a key, whether configured or detected, or `None` if the key belongs to no
+    /// quota group.
     pub fn group_of(&self, key: KeyId) -> Option<QuotaGroupId> {
         let group = self.key_table.keys[key.index()].group;
         group.map(|group| QuotaGroupId(group as u32))
     }
 
-    /// Returns the keys of a quota group.
+    /// Returns the keys of a quota group, in the order in which they were added to the limiter.
     pub fn members(&self, group: QuotaGroupId) -> &[KeyId] {
         self.key_table.members(group)
     }
 
-    /// Returns the configured limits of a key, and the configured limits of its quota group. The latter is `None` if the key belongs to no
-    /// quota group.
+    /// Returns the configured limits of a key, and those of its quota group. The second item is `None` if the
+    /// key belongs to no quota group.
     pub fn configured_limits(&self, key: KeyId) -> (Limits, Option<Limits>) {
         let mut limits = self.key_table.limit_sets(key).map(LimitSet::limits).copied();
         (limits.next().unwrap_or_default(), limits.next())
@@ -95,20 +99,21 @@ impl Limiter {
         self.targets[target.index()].limit_set.limits()
     }
 
-    /// Returns the keys that a target may use, in the order in which the keys were added to the limiter. Empty if the target uses no keys.
+    /// Returns the keys that a target may use, in the order in which they were added to the limiter. Empty if
+    /// the target has no keys.
     pub fn keys_of(&self, target: TargetId) -> &[KeyId] {
         self.set_of(target)
             .map(|set| &self.key_sets.sets[set].members[..])
             .unwrap_or_default()
     }
 
-    /// Returns the number of requests per minute that the provider has been observed to allow for a key or its quota group. `None` if no
-    /// rate was observed.
+    /// Returns the maximum number of requests per minute that the provider's responses have revealed for a
+    /// key or its quota group. `None` if they have revealed no rate.
     pub fn observed_per_minute(&self, key: KeyId) -> Option<f64> {
         self.key_table.limit_sets(key).last()?.observed.per_minute()
     }
 
-    /// Returns whether a target has a healthy key for which `excluded` returns `false`.
+    /// Returns whether a target has a healthy key apart from those for which `excluded` returns `true`.
     pub fn has_other_key(&self, target: TargetId, excluded: impl Fn(KeyId) -> bool) -> bool {
         let mut keys = self.keys_of(target).iter();
         keys.any(|id| !excluded(*id) && self.key_availability_at(target, *id) == KeyAvailability::Healthy)
@@ -119,7 +124,7 @@ impl Limiter {
         (0..self.key_table.keys.len() as u32).map(KeyId).collect()
     }
 
-    /// Returns the token bucket of a target's `rate_limit`. `None` if the target has no such limit.
+    /// Returns the token bucket of a target's configured `rate_limit`, or `None` if none is configured.
     pub fn bucket(&self, target: TargetId) -> Option<&Bucket> {
         self.targets[target.index()].limit_set.bucket()
     }

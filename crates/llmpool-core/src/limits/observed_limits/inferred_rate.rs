@@ -1,16 +1,16 @@
-//! A request rate inferred from refusals, and a count of the recent requests that led to them.
+//! A maximum request rate inferred from refusals by the provider, and a count of the recent requests.
 
 use super::super::bucket::Bucket;
 use super::super::rate_limit::RateLimit;
 use super::observed_limit::{MINUTE, NO_SEQ, ready_in};
 use crate::time::Timestamp;
 
-/// Factor from the request rate that led to a refusal to the rate to try next.
+/// After a refusal, requests are limited to this fraction of the request rate that led to the refusal.
 pub(super) const TIGHTEN: f64 = 0.85;
-/// Factor by which an inferred rate grows per minute without a refusal.
+/// Factor by which an inferred request rate grows for every minute without a refusal.
 const RELAX: f64 = 1.05;
 
-/// A request rate inferred from refusals.
+/// A maximum request rate inferred from refusals, enforced by a token bucket.
 #[derive(Clone, Debug)]
 pub(super) struct InferredRate {
     per_minute: f64,
@@ -39,7 +39,8 @@ impl InferredRate {
         ready_in(&self.bucket, 1, now)
     }
 
-    /// Returns whether the rate has been in effect for its minimum time and may be removed.
+    /// Returns whether the rate has been in effect for the minimum time of two minutes, after which it may be
+    /// removed.
     pub(super) fn may_end(&self, now: Timestamp) -> bool {
         now >= self.in_effect_until
     }
@@ -56,7 +57,8 @@ impl InferredRate {
     }
 }
 
-/// Approximate number of requests in the last minute, from counters of the current minute and the previous one.
+/// Approximate number of requests in the last 60 s, computed from the counts of the current and the previous
+/// clock minute.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RecentRequests {
     minute: u64,

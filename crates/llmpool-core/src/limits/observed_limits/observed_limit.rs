@@ -1,8 +1,17 @@
-//! One limit as response headers report it.
+//! One limit, as response headers report it.
 //!
-//! A report names what remains and the time until the limit is full again, but not how long a window is. Two kinds of reported windows are not taken
-//! literally: a window that ends within seconds, because the report is as old as the response, and a window whose end moves away. Both are treated as
-//! limits that refill evenly over a *span*, the longest reported time until an end. If a refusal shows that the span is too short, it is doubled.
+//! A report contains the remaining amount and the time until the limit is full again, but not how the limit
+//! refills. By default, a report is read as a window that ends at the reported time. There are three
+//! exceptions:
+//! - If the reported time is proportional to the used amount, with a minute for the whole limit, the limit is
+//!   assumed to refill continuously.
+//! - If a window ends within 2 s, the report is outdated soon after it arrives. The limit is then assumed to
+//!   refill evenly over a *span*.
+//! - If the reported end of a window keeps moving to later times, the window cannot be fixed. The limit is
+//!   then assumed to refill evenly over a *span*, too.
+//!
+//! The span is the longest reported time until the end of the window. If a refusal shows that the span is too
+//! short, it is doubled.
 
 use std::time::Duration;
 
@@ -12,34 +21,38 @@ use super::super::rate_limit::RateLimit;
 use crate::time::Timestamp;
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
-/// Sequence number of all charges to observed limits. The charges are never refunded, because observed limits are too coarse for it.
+/// Sequence number of all charges to the token buckets of observed limits. No distinct numbers are needed,
+/// because these charges are never refunded.
 pub(super) const NO_SEQ: u64 = 0;
-/// Tolerance between two reported ends of the same window: reports are rounded to seconds, and responses take time.
+/// Maximum difference between two reported ends of the same window. The reported ends differ because reports
+/// are rounded to seconds and responses take time.
 const JITTER: Duration = Duration::from_secs(2);
-/// A window that ends within this time is over before its report is of use.
+/// A reported window that ends within this time counts as short: the window is over before the report is of
+/// use.
 const SHORT: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug, Default)]
 pub(super) enum ObservedLimit {
     #[default]
     Unknown,
-    /// The limit refills continuously. An empty bucket is full after a minute.
+    /// The limit refills continuously, from empty to full in one minute.
     Refilling(Bucket),
-    /// The limit refills evenly. An empty bucket is full after `span`.
+    /// The limit is assumed to refill evenly, from empty to full within `span`.
     Rolling { bucket: Bucket, span: Duration },
-    /// The limit allows `remaining` more until a new window begins at `until`.
+    /// The limit admits `remaining` more requests or tokens until a new window begins at `until`.
     Fixed {
         remaining: u32,
         until: Timestamp,
-        /// The end of the window as it was first reported.
+        /// The end of the window, as the first response reported it.
         first_until: Timestamp,
-        /// The longest reported time until the end of the window.
+        /// Maximum of the reported times until the end of the window.
         span: Duration,
     },
 }
 
 impl ObservedLimit {
-    /// Returns the token bucket of a limit that refills evenly. `None` for other limits.
+    /// Returns the token bucket of a limit that refills gradually. `None` if the limit is unknown or a fixed
+    /// window.
     pub(super) fn bucket(&self) -> Option<&Bucket> {
         match self {
             Self::Refilling(bucket) | Self::Rolling { bucket, .. } => Some(bucket),
@@ -70,7 +83,8 @@ impl ObservedLimit {
         }
     }
 
-    /// Records what a response reports. `others`: number of other attempts in flight, which the response may not have counted.
+    /// Records the state of the limit that a response reports. `others`: number of other attempts in flight,
+    /// which the reported number might not include yet.
     pub(super) fn record_snapshot(&mut self, snapshot: &LimitSnapshot, others: u32, now: Timestamp) {
         let (Some(reported), Some(reset)) = (snapshot.remaining, snapshot.reset) else {
             return;
@@ -98,14 +112,15 @@ impl ObservedLimit {
                     *span = reset;
                 }
             }
-            // The end has moved away, which that of a fixed window does not do.
+            // The end has moved to a later time, which the end of a fixed window does not do.
             Self::Fixed {
                 first_until, span, ..
             } if *first_until > now && until.since(*first_until) > JITTER => {
                 let span = reset.max(*span);
                 *self = rolling(snapshot.limit, remaining, span, now).unwrap_or_default();
             }
-            // The response to an older request may arrive late. Within one window, the remaining amount never grows.
+            // The response to an older request may arrive late. Within one window, the remaining amount never
+            // grows.
             Self::Fixed {
                 remaining: known,
                 until: end,
@@ -130,7 +145,7 @@ impl ObservedLimit {
         }
     }
 
-    /// Merges another observation of the same limit. The observation that currently admits less applies.
+    /// Merges another observation of the same limit: keeps the observation that currently admits less.
     pub(super) fn merge(&mut self, other: Self, now: Timestamp) {
         let remaining = |limit: &Self| match limit {
             Self::Unknown => u32::MAX,
@@ -143,7 +158,8 @@ impl ObservedLimit {
         }
     }
 
-    /// Doubles an assumed span. To be called after a refusal that the limit should have prevented.
+    /// Doubles the assumed `span` of a `Rolling` limit, up to one minute. Must be called after a refusal that
+    /// the limit should have prevented.
     pub(super) fn widen(&mut self, now: Timestamp) {
         let Self::Rolling { bucket, span } = self else {
             return;
@@ -168,7 +184,8 @@ fn evenly(limit: u32, span: Duration) -> Option<RateLimit> {
     RateLimit::new(limit, f64::from(limit) / span.as_secs_f64()).ok()
 }
 
-/// Returns the time at which a bucket admits `amount`. If `amount` exceeds the capacity, returns the time at which the bucket is full.
+/// Returns the time at which the bucket holds `amount` tokens, or is full if `amount` exceeds the bucket's
+/// capacity.
 pub(super) fn ready_in(bucket: &Bucket, amount: u32, now: Timestamp) -> Timestamp {
     match bucket.check(amount.min(bucket.rate_limit().capacity()), now) {
         Err(BucketDenied::Until(until)) => until,
@@ -176,8 +193,9 @@ pub(super) fn ready_in(bucket: &Bucket, amount: u32, now: Timestamp) -> Timestam
     }
 }
 
-/// Returns the rate of a limit that refills continuously. `None` if the report does not fit such a limit: the time until it is full must be in
-/// proportion to what is missing, with a minute for the whole limit.
+/// Returns the burst and refill rate of a limit that refills continuously within a minute. `None` if the
+/// report does not fit such a limit: the time until the limit is full (`reset`) must be proportional to the
+/// used part of the limit, with one minute for the whole limit.
 fn refill_rate(snapshot: &LimitSnapshot, remaining: u32, reset: Duration) -> Option<RateLimit> {
     let limit = snapshot.limit.filter(|limit| *limit > 0)?;
     let missing = f64::from(limit.checked_sub(remaining)?);
@@ -190,10 +208,11 @@ fn refill_rate(snapshot: &LimitSnapshot, remaining: u32, reset: Duration) -> Opt
     evenly(limit, MINUTE)
 }
 
-/// Returns a counter of the requests charged to a continuously refilling limit. `None` for other limits.
+/// Returns the value of a request counter for a limit that refills continuously, derived from a report of
+/// that limit. `None` for other limits.
 ///
-/// The counter grows by 1 with every request and does not change with time. It is the time at which the limit will be full, expressed as the number
-/// of requests that refill in that time.
+/// The value is the time at which the limit will be full, divided by the time in which one request refills.
+/// Each request increases the value by 1. The passing of time does not change it.
 pub(in crate::limits) fn refill_counter(snapshot: &LimitSnapshot, now: Timestamp) -> Option<f64> {
     let (remaining, reset) = (snapshot.remaining?, snapshot.reset?);
     let rate_limit = refill_rate(snapshot, remaining, reset)?;

@@ -1,24 +1,28 @@
-//! The most recent values of an account's request counter that responses of one key reported.
+//! The most recent values of an account's request counter, as reported by the responses to the requests of
+//! one key.
 
 use std::collections::VecDeque;
 
-/// One request, in the unit of counter values. Counters are kept in thousandths of a request, because times fall between whole numbers.
+/// Amount by which one request increases a counter. Counters are in thousandths of a request, because
+/// counters that are derived from times are not whole numbers.
 pub(super) const ONE: i64 = 1000;
-/// Number of values in a row, far from the others, that show that the counter was reset.
+/// Number of consecutive values far from the stored values after which the counter is considered reset.
 const MAX_OUTLIERS: u8 = 3;
-/// Maximum number of values kept per key.
+/// Maximum number of counter values stored per key.
 const MAX_NUMBERS: usize = 128;
 
-/// The most recent counter values that responses of one key reported. The counter grows with every request of the account.
+/// The most recent counter values that the responses to the requests of one key reported. The counter grows
+/// with every request of the account.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CounterTrace {
     pub(super) numbers: VecDeque<i64>,
-    /// Number of values in a row that were far from the others.
+    /// Number of consecutive values, up to the latest, that were far from the stored values.
     outliers: u8,
 }
 
 impl CounterTrace {
-    /// Appends a value. Clears the trace if the value shows that the counter was reset.
+    /// Stores a counter value, unless the value is far from the stored values. If the value shows that the
+    /// counter was reset, removes the stored values first.
     pub(super) fn push(&mut self, number: i64) {
         let (first, last) = self.range();
         // Tolerates smaller values, because a response may arrive after that of a later request.
@@ -47,7 +51,7 @@ impl CounterTrace {
         self.outliers = 0;
     }
 
-    /// Returns how many values of another trace lie within the range of this trace.
+    /// Returns how many values of another trace lie between the lowest and the highest value of this trace.
     pub(super) fn count_in_range(&self, other: &Self) -> usize {
         let (first, last) = self.range();
         let numbers = other.numbers.iter();
@@ -60,7 +64,7 @@ impl CounterTrace {
     }
 }
 
-/// Returns whether two counter values belong to the same request.
+/// Returns whether two counter values differ only by rounding, so that they count the same request.
 pub(super) fn is_same(one: i64, other: i64) -> bool {
     (one - other).abs() < ONE / 2
 }

@@ -1,31 +1,35 @@
-//! A range of counter values, partitioned among keys.
+//! Counter values that several keys reported, from which keys with a common counter are found.
 //!
-//! The values of keys that belong to one account take turns: a *turn* is a run of consecutive values of the same key.
+//! Keys of one account take turns: a *turn* is a run of consecutive counter values that the same key
+//! reported.
 
 use super::counter_trace::{CounterTrace, ONE, is_same};
 
-/// Minimum number of consecutive counter values, without a gap, that counts as evidence that only these keys use the counter. If half of the
-/// values had gone to other clients at random, such a run would occur with a probability of 2^-32.
+/// Minimum length of a range of counter values without gaps, as evidence that only the keys in the range use
+/// the counter. If half of the values had gone to other clients at random, such a range would occur with a
+/// probability of 2^-32.
 const MIN_LENGTH: usize = 32;
-/// Minimum number of turns in a range. A key that merely continues where another key stopped takes only one turn.
+/// Minimum number of turns in a range, where a turn is a run of consecutive values of one key. Rules out a
+/// key of another account that happens to continue where one key stopped, because that is a single turn.
 const MIN_TURNS: usize = 16;
-/// Minimum number of turns of each key.
+/// Minimum number of turns (runs of consecutive counter values) that each key must have in a range.
 const MIN_TURNS_PER_KEY: usize = 5;
 
-/// Counter values of several keys, no two of which reported the same value.
+/// Counter values that several keys reported. No value was reported by more than one key.
 #[derive(Default)]
 pub(super) struct Partition {
-    /// Each counter value with the index of its key, in ascending order of values.
+    /// Each counter value with the index of the key that reported it, in ascending order of values.
     numbers: Vec<(i64, usize)>,
 }
 
 impl Partition {
-    /// Returns whether a trace has enough values for its key to be found.
+    /// Returns whether a trace has enough values for [`keys_without_gap`](Self::keys_without_gap) to find its
+    /// key.
     pub(super) fn is_long_enough(trace: &CounterTrace) -> bool {
         trace.numbers.len() >= MIN_TURNS_PER_KEY
     }
 
-    /// Adds the values of a key, unless a key that was added before has one of these values.
+    /// Adds the values of a key, unless another key that was added before has one of these values.
     pub(super) fn insert(&mut self, key: usize, trace: &CounterTrace) {
         let numbers = trace.numbers.iter();
         if numbers.clone().any(|number| self.contains(*number)) {
@@ -41,7 +45,8 @@ impl Partition {
         near.into_iter().any(|(known, _)| is_same(*known, number))
     }
 
-    /// Returns the indices of the keys that take turns in a range without gaps.
+    /// Returns the indices of the keys that share a counter: together, they take turns in a range of values
+    /// without gaps.
     pub(super) fn keys_without_gap(&self) -> Vec<usize> {
         let follows = |one: &(i64, usize), next: &(i64, usize)| next.0 - one.0 < ONE * 3 / 2;
         let mut found = Vec::new();

@@ -12,11 +12,11 @@ use crate::translate::{FailedResponse, REASONING_SEPARATOR, usage};
 
 /// Translates a complete response to a chat completion with one choice.
 ///
-/// Output items without an equivalent, such as web searches and calls of other tools that the provider runs, are left out.
+/// Output items that Chat Completions cannot express, such as web searches run by the provider, are left out.
 ///
 /// # Errors
 ///
-/// Fails if the response failed, was cancelled, or is not finished.
+/// Returns an error if the response failed, was cancelled, or is not finished.
 pub fn response_to_completion(response: Response) -> Result<ChatCompletion, FailedResponse> {
     let finish_reason = finish_reason(&response)?;
     let mut output = CompletionOutput::default();
@@ -43,16 +43,16 @@ pub(super) fn non_empty_metadata(metadata: Option<Json>) -> Option<Json> {
     metadata.filter(|metadata| metadata.get() != "{}")
 }
 
-/// Returns the creation time in seconds since 1970, or `None` if the time is absent or not a number.
+/// Returns the creation time in whole seconds since 1970, or `None` if the time is absent or not a number.
 pub(super) fn created(created_at: Option<&Json>) -> Option<LenientU64> {
     serde_json::from_str(created_at?.get()).ok()
 }
 
-/// The output items of a response, joined to one chat message.
+/// The output items of a response, merged into one chat message.
 #[derive(Default)]
 struct CompletionOutput {
     content: MessageContent,
-    /// The texts of the reasoning items, without empty texts.
+    /// Text of each reasoning item. Reasoning items without text are left out.
     reasoning: Vec<String>,
     reasoning_blocks: Vec<Json>,
     tool_calls: Vec<ToolCall>,

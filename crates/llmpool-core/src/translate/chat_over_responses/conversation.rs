@@ -14,17 +14,19 @@ use crate::translate::{REASONING_SEPARATOR, UnsupportedField};
 
 /// The conversation of a chat request, translated to instructions and input items of a Responses request.
 pub(super) struct ConversationInput {
-    /// The text of the system message, if the conversation has exactly one system message and starts with it. Otherwise `None`.
+    /// Text of the first message, if that is the only system message and consists of plain text. Otherwise
+    /// `None`.
     pub(super) instructions: Option<String>,
     pub(super) items: Vec<Item>,
-    /// Whether the conversation contains reasoning items of earlier turns.
+    /// Whether the input items include reasoning from earlier responses.
     pub(super) has_reasoning: bool,
 }
 
-/// Translates chat messages to input items of a Responses request.
+/// Translates chat messages to instructions and input items of a Responses request.
 ///
-/// `has_instructions` tells whether the request already has instructions. If so, a leading system message becomes an input item.
-/// `is_stored` tells whether the provider stores its responses.
+/// `has_instructions` tells whether the request already has instructions. In that case, a leading system
+/// message becomes an input item. `is_stored` tells whether the provider stores its responses. If not,
+/// reasoning items that consist only of an id are left out.
 pub(super) fn input_items(
     messages: &[Message],
     has_instructions: bool,
@@ -73,7 +75,8 @@ struct InputBuilder<'a> {
     /// Path of the message that is being translated, such as `messages[2]`.
     path: String,
     items: Vec<Item>,
-    /// Ids of the custom tool calls so far. The output of a custom tool call has a different item type than that of a function call.
+    /// Ids of the custom tool calls so far. Needed because the output of a custom tool call and the output of
+    /// a function call have different item types.
     custom_call_ids: HashSet<String>,
     is_stored: bool,
     has_reasoning: bool,
@@ -116,7 +119,8 @@ impl InputBuilder<'_> {
         Ok(())
     }
 
-    /// Reports the fields of a message as dropped, except the role, the content and the fields named in `kept`.
+    /// Reports all known fields that `message` contains as dropped, except the role, the content and the
+    /// fields named in `kept`.
     fn drop_fields(&mut self, message: &Message, kept: &[&str]) {
         let fields = [
             ("name", message.name.is_some()),
@@ -135,7 +139,8 @@ impl InputBuilder<'_> {
         self.dropped.push_members(names, &self.path);
     }
 
-    /// Translates the content of a system, developer, user or tool message.
+    /// Translates the content of a system, developer, user or tool message. Returns `None` if the message has
+    /// no content.
     fn input_content(&mut self, message: &Message) -> Result<Option<Content<ItemPart>>, UnsupportedField> {
         Ok(match &message.content {
             None => None,
@@ -175,7 +180,8 @@ impl InputBuilder<'_> {
         calls.try_for_each(|(index, call)| self.push_tool_call(index, call))
     }
 
-    /// Appends the reasoning items of a message. Returns the names of the message's fields that these items represent completely.
+    /// Appends the reasoning items of a message. Returns the names of the message's reasoning fields whose
+    /// whole content is in the appended items.
     fn push_reasoning(&mut self, message: &Message) -> Vec<&'static str> {
         let details = message.reasoning_details.as_ref().map(ReasoningDetails::parse);
         let Some(details) = details.filter(|details| !details.items.is_empty()) else {
@@ -303,7 +309,7 @@ fn input_part(part: &Part, path: &str, dropped: &mut DroppedFields) -> Result<It
     })
 }
 
-/// Translates a content part of an assistant message. Returns `None` if the part is dropped.
+/// Translates a content part of an assistant message. Returns `None` for a thinking part, which is dropped.
 fn output_part(
     part: &Part,
     path: String,

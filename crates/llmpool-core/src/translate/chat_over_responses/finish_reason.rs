@@ -4,11 +4,11 @@ use crate::chat::FinishReason;
 use crate::responses::{Response, ResponseStatus};
 use crate::translate::FailedResponse;
 
-/// Returns the reason why the model stopped, without regard to tool calls (see [`or_tool_calls`]).
+/// Returns the reason why the model stopped. Ignores tool calls, which [`or_tool_calls`] takes into account.
 ///
 /// # Errors
 ///
-/// Fails if the response failed, was cancelled, or is not finished.
+/// Returns an error if the response failed, was cancelled, or is not finished.
 pub(super) fn finish_reason(response: &Response) -> Result<FinishReason, FailedResponse> {
     let details = response.incomplete_details.as_ref();
     match &response.status {
@@ -25,7 +25,7 @@ pub(super) fn finish_reason(response: &Response) -> Result<FinishReason, FailedR
     }
 }
 
-/// Returns `ToolCalls` if the reason is `Stop` and the model called tools, otherwise the reason itself.
+/// Returns `ToolCalls` if `reason` is `Stop` and the model called tools. Otherwise returns `reason`.
 pub(super) fn or_tool_calls(reason: FinishReason, has_tool_calls: bool) -> FinishReason {
     match reason {
         FinishReason::Stop if has_tool_calls => FinishReason::ToolCalls,
@@ -33,7 +33,7 @@ pub(super) fn or_tool_calls(reason: FinishReason, has_tool_calls: bool) -> Finis
     }
 }
 
-/// Returns the error that a failed response reports.
+/// Returns the failure that a response reports. All fields are empty if the response has no `error`.
 pub(super) fn failure(response: &Response) -> FailedResponse {
     let error = response.error.clone().unwrap_or_default();
     FailedResponse {

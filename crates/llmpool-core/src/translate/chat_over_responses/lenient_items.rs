@@ -1,12 +1,12 @@
-//! Lenient parsing of output items whose members do not have the documented types.
+//! Repair of output items that could not be parsed because their fields do not have the documented types.
 
 use crate::chat::{EmptyObject, Json, UnknownFields};
 use crate::responses::{Item, ItemPart};
 
-/// Repairs an item that could not be parsed: numeric ids and object arguments become strings, and members that a chat does not need are
-/// removed. Invalid members of content parts are removed, too.
+/// Repairs an item that could not be parsed. Numeric ids and object arguments become strings. Fields that a
+/// chat does not need, and invalid fields of content parts, are removed.
 ///
-/// An item that was parsed, or that still cannot be parsed, is returned unchanged.
+/// An item that was parsed is returned unchanged.
 pub(super) fn repair_item(item: Item) -> Item {
     match item {
         Item::Other(json) => Item::from(select_members(&json, repair_member).unwrap_or(json)),
@@ -14,7 +14,8 @@ pub(super) fn repair_item(item: Item) -> Item {
     }
 }
 
-/// Repairs a content part that could not be parsed, by removing its invalid members. A part that was parsed is returned unchanged.
+/// Repairs a content part that could not be parsed, by removing its invalid fields. A part that was parsed is
+/// returned unchanged.
 pub(super) fn repair_part(part: ItemPart) -> ItemPart {
     match part {
         ItemPart::Other(json) => ItemPart::from(repair_part_json(&json)),
@@ -35,7 +36,8 @@ fn repair_member(name: &str, json: &Json) -> Option<Json> {
     }
 }
 
-/// Returns a string unchanged, `None` for null, and any other value as a string that contains its JSON text.
+/// Converts a JSON value to a JSON string: a string stays unchanged, and any other value becomes a string
+/// with its JSON text. Returns `None` for `null`.
 fn to_string(json: &Json) -> Option<Json> {
     match json.get() {
         "null" => None,
@@ -44,7 +46,9 @@ fn to_string(json: &Json) -> Option<Json> {
     }
 }
 
-/// Keeps only the type, the text, the refusal, and valid annotations and log probabilities of a part.
+/// Removes all fields of a content part except its type, text, refusal, annotations and log probabilities.
+/// Annotations and log probabilities are removed as well if their value is not a list. A value that is not an
+/// object is returned unchanged.
 fn repair_part_json(part: &Json) -> Json {
     let valid_member = |name: &str, json: &Json| {
         let is_valid = match name {
@@ -57,8 +61,8 @@ fn repair_part_json(part: &Json) -> Json {
     select_members(part, valid_member).unwrap_or_else(|| part.clone())
 }
 
-/// Returns an object with each member replaced by the result of `select`. Removes the members for which `select` returns `None`. Returns
-/// `None` if `json` is not an object.
+/// Returns the JSON object with the value of each field replaced by the result of `select`, and without the
+/// fields for which `select` returns `None`. Returns `None` if `json` is not an object.
 fn select_members(json: &Json, select: impl Fn(&str, &Json) -> Option<Json>) -> Option<Json> {
     let object: EmptyObject = serde_json::from_str(json.get()).ok()?;
     let mut extra = UnknownFields::default();

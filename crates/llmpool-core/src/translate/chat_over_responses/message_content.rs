@@ -1,4 +1,4 @@
-//! The content of message items, separated into the parts that a chat message keeps in different fields.
+//! The content of message items, separated into the parts that a chat completion keeps in different fields.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,19 @@ use crate::chat::{Content, Json};
 use crate::responses::ItemPart;
 use crate::translate::tagged_object;
 
-/// The joined content of one or more message items.
+/// The content of one or more message items, merged: texts are concatenated, lists are appended.
 #[derive(Default)]
 pub(super) struct MessageContent {
-    /// The joined text. `None` if no item has a text part, `Some` with an empty string if all text parts are empty.
+    /// The concatenated text. `None` if no item has a text part. An empty string if all text parts are empty.
     pub(super) text: Option<String>,
     pub(super) refusal: Option<String>,
-    /// Annotations in the chat format.
+    /// Annotations of the text, such as citations, in the Chat Completions format.
     pub(super) annotations: Vec<Json>,
-    /// Log probabilities of the tokens of the text.
+    /// Log probabilities of the text's tokens.
     pub(super) logprobs: Vec<Json>,
 }
 
 impl MessageContent {
-    /// Appends the content of a message item.
     pub(super) fn push(&mut self, content: Option<Content<ItemPart>>) {
         match content {
             Some(Content::Text(text)) => *self.text.get_or_insert_default() += &text,
@@ -43,7 +42,8 @@ impl MessageContent {
     }
 }
 
-/// Returns the log probabilities in the chat format, or `None` if `tokens` is empty. Numbers keep their notation.
+/// Returns the `logprobs` object of a chat choice that contains the given tokens, or `None` if `tokens` is
+/// empty. Numbers keep all their digits.
 pub(super) fn chat_logprobs(tokens: &[Json]) -> Option<Json> {
     if tokens.is_empty() {
         return None;

@@ -1,5 +1,5 @@
-//! Translation for a chat client whose target speaks Responses. Requests are translated to Responses. Responses and their streams are
-//! translated back to Chat Completions.
+//! Translation for a chat client whose target speaks the Responses API. Chat requests are translated to
+//! Responses requests. Responses and their event streams are translated back to Chat Completions.
 
 mod completion;
 mod conversation;

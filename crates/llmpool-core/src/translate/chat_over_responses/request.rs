@@ -15,14 +15,15 @@ const MIN_OUTPUT_TOKENS: u64 = 16;
 
 /// Translates a chat request to a Responses request.
 ///
-/// - `store` is `false` unless the chat request sets it: by default, providers store responses, but not chat completions.
-/// - Unknown fields that the Responses API defines, such as `include`, `truncation` and `instructions`, are copied to the Responses
-///   request.
+/// - `store` becomes `false` if absent, because providers store responses by default, but store chat
+///   completions only on request.
+/// - Fields that are unknown to Chat Completions, such as `include`, `truncation` and `instructions`, are
+///   copied to the Responses request.
 ///
 /// # Errors
 ///
-/// Returns an error for the first field that has no equivalent and without which the response would be wrong, such as `n`, `stop` or
-/// `audio`.
+/// Returns an error if the request contains a field that the Responses API cannot express and that changes
+/// the answer, such as `stop`, `audio`, or `n` above 1. The error names the first such field.
 pub fn chat_request_to_responses(
     chat: &ChatRequest,
 ) -> Result<TranslatedRequest<ResponsesRequest>, UnsupportedField> {
@@ -82,7 +83,7 @@ pub fn chat_request_to_responses(
     })
 }
 
-/// Returns an error for the first field that has no equivalent and without which the response would be wrong.
+/// Returns an error for the first field that the Responses API cannot express and that changes the answer.
 fn check_supported(chat: &ChatRequest) -> Result<(), UnsupportedField> {
     let has_stops = chat.stop.as_ref().is_some_and(|stop| match stop {
         Stop::One(_) => true,
@@ -223,8 +224,9 @@ fn text_format(format: &ResponseFormat, dropped: &mut DroppedFields) -> Result<T
     })
 }
 
-/// Returns the stream options with only `include_obfuscation`. `include_usage` is not needed, because the last event of a response always
-/// carries the usage.
+/// Translates the stream options: keeps `include_obfuscation` and reports unknown options as dropped.
+/// `include_usage` is not needed in the Responses API, because the last event of a response always contains
+/// the usage.
 fn stream_options(chat: &ChatRequest, dropped: &mut DroppedFields) -> Option<Json> {
     const OBFUSCATION: &str = "include_obfuscation";
     let extra = &chat.stream_options.as_ref()?.extra;

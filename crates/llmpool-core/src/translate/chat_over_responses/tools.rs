@@ -1,4 +1,4 @@
-//! Translation of the tools and the `tool_choice` of a chat request to those of a Responses request.
+//! Translation of the fields `tools` and `tool_choice` of a chat request to those of a Responses request.
 
 use serde_json::{Value, json};
 
@@ -87,8 +87,8 @@ fn allowed_tools(allowed: &AllowedTools, dropped: &mut DroppedFields) -> Result<
     Ok(json!({"type": "allowed_tools", "mode": set.mode, "tools": tools}))
 }
 
-/// Returns `{"type": kind, "name": …}`, the Responses format of a reference to a tool by name. Reports the unknown members of the chat
-/// format as dropped.
+/// Returns `{"type": kind, "name": …}`, by which a Responses request refers to a tool. Reports unknown fields
+/// of the chat request's reference to the tool as dropped.
 fn flat_name(
     kind: &str,
     tool: &ToolName,

@@ -1,17 +1,23 @@
-//! The optional parts of the Chat Completions format that a provider accepts.
+//! Optional features of the Chat Completions API that a provider supports.
 
-/// The optional parts of the Chat Completions format that a provider accepts. The default is the set that OpenAI accepts.
+/// Optional features of the Chat Completions API that a provider supports. The default describes OpenAI's own
+/// API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChatCapabilities {
-    /// Whether the provider accepts messages with the role `developer`. If not, these messages are sent with the role `system`.
+    /// Whether the provider accepts messages with the role `developer`. If `false`, these messages are sent
+    /// with the role `system`.
     pub developer_role: bool,
-    /// Whether the provider accepts `max_completion_tokens`. If not, the limit is sent as `max_tokens`.
+    /// Whether the provider accepts `max_completion_tokens`. If `false`, the token limit is sent as
+    /// `max_tokens`.
     pub max_completion_tokens: bool,
-    /// Whether the provider accepts OpenAI's extensions: `store`, `metadata`, `service_tier`, `safety_identifier`, `verbosity`, prompt
-    /// caching, custom tools and `allowed_tools`. If not, a custom tool is an error, `allowed_tools` is replaced by a tool list that
-    /// contains only the allowed tools, and the other fields are dropped.
+    /// Whether the provider accepts OpenAI's extensions: `store`, `metadata`, `service_tier`,
+    /// `safety_identifier`, `verbosity`, `prompt_cache_key`, `prompt_cache_retention`, `allowed_tools` and
+    /// custom tools.
+    ///
+    /// If `false`, a custom tool causes an error, and the chat request contains only the allowed tools
+    /// instead of `allowed_tools`. The other fields are dropped.
     pub openai_extensions: bool,
-    /// How the reasoning of earlier turns is returned to the provider.
+    /// How a chat request passes the model's reasoning from earlier turns back to the provider.
     pub reasoning_echo: ReasoningEcho,
 }
 
@@ -26,14 +32,16 @@ impl Default for ChatCapabilities {
     }
 }
 
-/// How the reasoning of earlier turns is returned to the provider.
+/// How a chat request passes the model's reasoning from earlier turns back to the provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReasoningEcho {
-    /// Reasoning is not returned. Its items are listed in [`TranslatedRequest::dropped`](crate::translate::TranslatedRequest::dropped).
+    /// The request leaves out the reasoning of earlier turns. The reasoning items are listed in
+    /// [`TranslatedRequest::dropped`](crate::translate::TranslatedRequest::dropped).
     #[default]
     Dropped,
-    /// Reasoning is returned as text in `reasoning_content`, which DeepSeek and Kimi require.
+    /// Messages contain the reasoning of earlier turns as text in `reasoning_content`. DeepSeek and Kimi
+    /// require this text.
     Content,
-    /// Reasoning is returned unchanged in `reasoning_details`.
+    /// Messages contain the reasoning of earlier turns in `reasoning_details`, including encrypted content.
     Details,
 }

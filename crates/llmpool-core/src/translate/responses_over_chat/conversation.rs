@@ -1,4 +1,4 @@
-//! Translation of the input items of a Responses request to the messages of a chat request.
+//! Translation of the instructions and input items of a Responses request to the messages of a chat request.
 
 use std::collections::HashMap;
 
@@ -47,7 +47,8 @@ pub(super) fn chat_messages(
     Ok(move_outputs_behind_calls(messages))
 }
 
-/// Moves each tool message directly behind the message that contains its tool call, because providers reject any other order.
+/// Moves each tool message directly behind the message with its tool call, because providers reject any other
+/// order.
 fn move_outputs_behind_calls(messages: impl Iterator<Item = Message>) -> Vec<Message> {
     let mut caller_of: HashMap<String, usize> = HashMap::new();
     let mut outputs: HashMap<usize, Vec<Message>> = HashMap::new();
@@ -69,12 +70,13 @@ fn move_outputs_behind_calls(messages: impl Iterator<Item = Message>) -> Vec<Mes
     ordered
 }
 
-/// Translates input items and appends them to a list of chat messages. A tool call is added to the preceding assistant message.
+/// Translates input items and appends them to a list of chat messages.
 struct MessageBuilder<'a> {
     capabilities: ChatCapabilities,
-    /// The translated messages, each with the blocks of its `reasoning_details`.
+    /// The translated messages, each with the reasoning blocks for its `reasoning_details` field.
     messages: Vec<(Message, Vec<Json>)>,
-    /// Reasoning items, with their paths, that are not yet part of a message. They belong to the next assistant message.
+    /// Reasoning items that belong to the next assistant message, each with its path in the request, such as
+    /// `input[2]`.
     pending_reasoning: Vec<(String, ReasoningItem)>,
     dropped: &'a mut DroppedFields,
 }
@@ -109,11 +111,12 @@ impl MessageBuilder<'_> {
         Ok(())
     }
 
-    /// Returns the assistant message to which the next item is added. Adds the pending reasoning to that message.
+    /// Returns the assistant message to which the next item belongs, after adding the pending reasoning to
+    /// that message.
     ///
-    /// An item that is not a tool call starts a new message. A tool call continues the last message if that is an assistant message, unless
-    /// reasoning is pending: pending reasoning also starts a new message. But if the last message already has tool calls, a tool call
-    /// continues that message even if reasoning is pending, because the tool calls of one turn belong together.
+    /// A message item always starts a new message. A tool call continues the last message if that is an
+    /// assistant message and either no reasoning is pending or the message already has tool calls. The second
+    /// case keeps the tool calls of one turn together. Otherwise the tool call starts a new message.
     fn assistant_message(&mut self, is_tool_call: bool) -> &mut Message {
         let continues = |last: &Message| self.pending_reasoning.is_empty() || !last.tool_calls.is_empty();
         let last = self.messages.last().map(|(message, _)| message);
@@ -135,7 +138,8 @@ impl MessageBuilder<'_> {
         self.messages.push((message, Vec::new()));
     }
 
-    /// Adds the pending reasoning to the last message, in the form that [`ChatCapabilities::reasoning_echo`] selects.
+    /// Adds the pending reasoning to the last message, in the form that [`ChatCapabilities::reasoning_echo`]
+    /// selects.
     fn attach_pending_reasoning(&mut self) {
         let Some((message, blocks)) = self.messages.last_mut() else {
             return;
@@ -154,7 +158,7 @@ impl MessageBuilder<'_> {
         }
     }
 
-    /// Drops pending reasoning that is not followed by an assistant message.
+    /// Reports the pending reasoning as dropped. Called when no assistant message follows the reasoning.
     fn drop_pending_reasoning(&mut self) {
         for (path, _) in std::mem::take(&mut self.pending_reasoning) {
             self.dropped.push(path);
@@ -228,8 +232,8 @@ impl MessageBuilder<'_> {
         Ok(())
     }
 
-    /// Translates the content of a system, developer or user message. A single text part becomes a plain string, because older servers do
-    /// not accept content parts.
+    /// Translates the content of a system, developer or user message. A single text part becomes a plain
+    /// string, because older servers do not accept content parts.
     fn input_content(
         &mut self,
         content: Option<&Content<ItemPart>>,
@@ -272,7 +276,7 @@ fn append_reasoning(reasoning: &mut Option<String>, text: &str) {
     reasoning.push_str(text);
 }
 
-/// The text and the refusal of an assistant message, each `None` if absent.
+/// Text and refusal of an assistant message. Each field is `None` if the message has no such part.
 #[derive(Default)]
 struct AssistantContent {
     text: Option<String>,
@@ -311,8 +315,8 @@ impl AssistantContent {
     }
 }
 
-/// Reports the annotations and the unknown members of a text part as dropped. Log probabilities are dropped without a report, because no
-/// provider reads them.
+/// Reports the annotations and the unknown fields of a text part as dropped. The part's log probabilities are
+/// dropped without a report, because no provider reads log probabilities.
 fn drop_text_details(part: &OutputText, path: &str, dropped: &mut DroppedFields) {
     if !part.annotations.is_empty() {
         dropped.push(format!("{path}.annotations"));

@@ -1,4 +1,4 @@
-//! The members of a response other than its output.
+//! The fields of a response other than its output.
 
 use serde_json::json;
 
@@ -8,8 +8,8 @@ use crate::responses::{
 };
 use crate::translate::{FailedResponse, usage};
 
-/// The members of a response that are known before its output: the response id, the creation time, and the values repeated from the
-/// request. Also creates the ids of the output items.
+/// The fields of a response that are known before the model answers: the response id, the creation time, and
+/// the values repeated from the request. Also creates the ids of the output items.
 #[derive(Clone, Debug)]
 pub struct ResponseEnvelope {
     started: Response,
@@ -17,10 +17,10 @@ pub struct ResponseEnvelope {
 }
 
 impl ResponseEnvelope {
-    /// Returns the envelope of the response to `request`.
+    /// Creates the envelope of the response to `request`.
     ///
-    /// `id_suffix` becomes part of the response id and of all item ids, and must be unique among responses. `created_at` is in seconds
-    /// since 1970.
+    /// `id_suffix` becomes part of the response id and of all item ids, so it must be different for each
+    /// response. `created_at` is in seconds since 1970.
     pub fn new(request: &ResponsesRequest, id_suffix: impl Into<String>, created_at: u64) -> Self {
         const NULLABLE: [&str; 9] = [
             "completed_at",
@@ -64,13 +64,13 @@ impl ResponseEnvelope {
         Self { started, id_suffix }
     }
 
-    /// Returns the response with the status `in_progress` and without output.
+    /// Returns a response with the status `in_progress` and no output.
     pub fn started(&self) -> Response {
         self.started.clone()
     }
 
-    /// Returns the response with the status `failed`, the given failure, and no output. The error code is `server_error` if the failure has
-    /// no code.
+    /// Returns a response with the status `failed`, the given failure, and no output. The error code is
+    /// `server_error` if the failure has no code.
     pub fn failed(&self, failure: &FailedResponse) -> Response {
         let code = failure.code.clone();
         Response {
@@ -84,8 +84,8 @@ impl ResponseEnvelope {
         }
     }
 
-    /// Returns the finished response. Its status is `completed` if `incomplete_reason` is `None`, otherwise `incomplete`. An absent `model`
-    /// or `service_tier` is taken from the request.
+    /// Returns the finished response. The status is `incomplete` if there is an `incomplete_reason`,
+    /// otherwise `completed`. If `model` or `service_tier` is `None`, the value of the request is used.
     pub(super) fn finished(
         &self,
         output: Vec<Item>,
@@ -112,8 +112,8 @@ impl ResponseEnvelope {
         }
     }
 
-    /// Returns the id of an output item: the prefix, the id suffix of the response, and the index. `index` must be unique among the items
-    /// of the response that have the same prefix.
+    /// Returns an id for an output item, such as `msg_SUFFIX_0` for the prefix `msg` and the index 0. Two
+    /// items of one response must differ in prefix or index.
     pub(super) fn item_id(&self, prefix: &str, index: usize) -> String {
         format!("{prefix}_{}_{index}", self.id_suffix)
     }

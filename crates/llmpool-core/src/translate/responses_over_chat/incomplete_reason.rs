@@ -3,12 +3,12 @@
 use crate::chat::{FinishClass, FinishReason};
 use crate::translate::FailedResponse;
 
-/// Returns the reason why a response is incomplete, or `None` if the response is complete. A response without a finish reason counts as
-/// complete, because some providers send no finish reason.
+/// Translates a finish reason to the reason why a response is incomplete, or to `None` if the response is
+/// complete. An absent finish reason counts as complete, because some providers never send a finish reason.
 ///
 /// # Errors
 ///
-/// Fails if the finish reason reports a failure of the provider.
+/// Returns an error if the finish reason reports a failure of the provider.
 pub(super) fn incomplete_reason(
     finish_reason: Option<&FinishReason>,
 ) -> Result<Option<&'static str>, FailedResponse> {
@@ -23,7 +23,7 @@ pub(super) fn incomplete_reason(
     }
 }
 
-/// Returns the status of an output item: `incomplete` or `completed`.
+/// Returns the status of an output item that has ended: `incomplete` or `completed`.
 pub(super) fn item_status(is_incomplete: bool) -> String {
     let status = if is_incomplete { "incomplete" } else { "completed" };
     status.to_owned()

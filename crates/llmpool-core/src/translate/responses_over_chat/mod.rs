@@ -1,5 +1,6 @@
-//! Translation for a Responses client whose target speaks Chat Completions. Requests are translated to Chat Completions. Chat completions
-//! and their streams are translated back to Responses.
+//! Translation for a Responses client whose target speaks the Chat Completions API. Responses requests are
+//! translated to chat requests. Chat completions and their chunk streams are translated back to responses and
+//! events.
 
 mod capabilities;
 mod conversation;

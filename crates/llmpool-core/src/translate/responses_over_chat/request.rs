@@ -11,13 +11,14 @@ use crate::translate::{INCLUDE_ENCRYPTED_REASONING, INCLUDE_LOGPROBS, Translated
 
 /// Translates a Responses request to a chat request.
 ///
-/// Unknown fields that Chat Completions defines, such as `seed` and `stop`, are copied to the chat request. A streaming request also asks
-/// the provider for usage.
+/// Fields that are unknown to the Responses API, such as `seed` and `stop`, are copied to the chat request.
+/// If the request asks for a stream, the chat request also asks for usage.
 ///
 /// # Errors
 ///
-/// Returns an error for the first field that has no equivalent and without which the response would be wrong. Examples are
-/// `previous_response_id`, a hosted tool, and an image given by its file id.
+/// Returns an error if the request contains something that Chat Completions cannot express and that changes
+/// the answer, such as `previous_response_id`, a tool that the provider runs, or an image given by file id.
+/// The error names the first such field.
 pub fn responses_request_to_chat(
     request: &ResponsesRequest,
     capabilities: ChatCapabilities,
@@ -99,7 +100,8 @@ fn check_supported(request: &ResponsesRequest) -> Result<(), UnsupportedField> {
     ])
 }
 
-/// Returns an error for the first Chat Completions field in the request whose effect does not fit into a response.
+/// Checks the Chat Completions fields that the client put into the Responses request. Returns an error for
+/// the first field whose effect a response cannot express, such as `n` above 1.
 fn check_adopted(adopted: &ChatRequest) -> Result<(), UnsupportedField> {
     let not_text = |modalities: &Vec<String>| modalities.iter().any(|modality| modality != "text");
     UnsupportedField::check([
@@ -158,7 +160,8 @@ fn drop_harmless_fields(
     ]);
 }
 
-/// Removes the fields that belong to OpenAI's extensions, because other providers ignore or reject them.
+/// Removes the fields that belong to OpenAI's extensions, because other providers ignore or reject these
+/// fields.
 fn drop_openai_extensions(chat: &mut ChatRequest, dropped: &mut DroppedFields) {
     dropped.push_if([
         (chat.store.take() == Some(true), "store"),
@@ -212,8 +215,8 @@ fn set_reasoning_effort(request: &ResponsesRequest, chat: &mut ChatRequest, drop
     );
 }
 
-/// Sets a field of the chat request to `value`, if present. If the client had also set the field under its Chat Completions name, to
-/// another value, reports `name` as dropped.
+/// Sets a field of the chat request to `value`, or does nothing if `value` is `None`. If this replaces
+/// another value, which the client sent under the field's Chat Completions name, reports `name` as dropped.
 fn set_or_drop(field: &mut Option<String>, value: Option<&String>, name: &str, dropped: &mut DroppedFields) {
     if let Some(value) = value {
         let replaced = field.replace(value.clone());

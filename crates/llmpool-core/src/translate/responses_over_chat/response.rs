@@ -11,12 +11,12 @@ use crate::translate::reasoning_details::ReasoningDetails;
 use crate::translate::tool_call_parts::ToolCallParts;
 use crate::translate::{FailedResponse, tagged_object};
 
-/// Translates a chat completion to a response. Translates only the choice with the lowest index, because a response cannot contain
-/// alternative answers.
+/// Translates a chat completion to a response. Ignores all choices except the choice with the lowest index,
+/// because a response contains only one answer.
 ///
 /// # Errors
 ///
-/// Fails if `choices` is empty, or if the finish reason reports a failure of the provider.
+/// Returns an error if `choices` is empty, or if the finish reason reports a failure of the provider.
 pub fn completion_to_response(
     completion: ChatCompletion,
     envelope: &ResponseEnvelope,
@@ -40,8 +40,8 @@ pub fn completion_to_response(
     ))
 }
 
-/// Returns the log probabilities of the output tokens: the `content` array of a chat choice's `logprobs`. Returns an empty list if
-/// `logprobs` or the array is absent or invalid.
+/// Returns the log probabilities in the `content` list of a chat choice's `logprobs`. Empty if `logprobs` or
+/// its `content` is absent or invalid.
 pub(super) fn token_logprobs(logprobs: Option<&Json>) -> Vec<Json> {
     #[derive(serde::Deserialize)]
     struct ChatLogprobs {
@@ -51,7 +51,8 @@ pub(super) fn token_logprobs(logprobs: Option<&Json>) -> Vec<Json> {
     logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default()
 }
 
-/// Returns the texts of a thinking part, joined without a separator.
+/// Returns the texts of a thinking part (a content part with the model's reasoning), concatenated without a
+/// separator.
 pub(super) fn thinking_text(part: &ThinkingPart) -> String {
     part.thinking.iter().filter_map(Thought::as_text).collect()
 }
@@ -74,8 +75,9 @@ fn output_items(message: Message, logprobs: Option<&Json>, envelope: &ResponseEn
     items
 }
 
-/// Returns the reasoning of a chat message as items. If the message has reasoning blocks that were made from reasoning items, restores
-/// those items. Otherwise returns one item with the message's reasoning text, or no item if the message has no reasoning text.
+/// Returns the reasoning of a chat message as items. If the message has reasoning blocks that were made from
+/// reasoning items, restores those items. Otherwise returns one item with the message's reasoning text, or no
+/// item if that text is empty.
 fn reasoning_items(message: &Message, envelope: &ResponseEnvelope) -> Vec<Item> {
     let details = message.reasoning_details.as_ref();
     let details = details.map(ReasoningDetails::parse).unwrap_or_default();
@@ -146,8 +148,8 @@ fn message_item(
     })
 }
 
-/// Returns the refusal of a chat message: the text of the refusal parts in its content, followed by the text of its `refusal` field.
-/// Returns an empty string if the message contains no refusal.
+/// Returns the refusal of a chat message: the refusal parts of its content, followed by its `refusal` field.
+/// Empty if the message contains no refusal.
 fn refusal(message: &Message) -> String {
     let in_content = content_parts(message).filter_map(|part| match part {
         Part::Refusal(part) => Some(part.refusal.as_str()),

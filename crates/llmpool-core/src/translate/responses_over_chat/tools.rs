@@ -1,4 +1,4 @@
-//! Translation of the tools and the `tool_choice` of a Responses request to those of a chat request.
+//! Translation of the fields `tools` and `tool_choice` of a Responses request to those of a chat request.
 
 use serde_json::{Map, Value, json};
 
@@ -45,8 +45,8 @@ pub(super) fn translate_tool(
     })
 }
 
-/// Translates the format of a custom tool's input. A grammar is nested under its type. All other formats are written the same way in both
-/// APIs.
+/// Translates the input format of a custom tool. Chat Completions nests the fields of a grammar in a
+/// `grammar` object. All other formats are the same in both APIs.
 fn custom_format(format: &Json) -> Json {
     match format.value().get("type").and_then(Value::as_str) {
         Some("grammar") => tagged_object::nest(format),
@@ -54,15 +54,17 @@ fn custom_format(format: &Json) -> Json {
     }
 }
 
-/// The `tool_choice` of a chat request, and the tools to which the request is restricted.
+/// The `tool_choice` of a chat request, and the tools to which the choice restricts the request.
 #[derive(Default)]
 pub(super) struct ChatToolChoice {
     pub(super) choice: Option<ToolChoice>,
-    /// The only tools to send if the provider does not support `allowed_tools`. `None` if all tools are sent.
+    /// The only tools to send, if the client restricts the tools and the provider does not support
+    /// `allowed_tools`. `None` if all tools are sent.
     pub(super) allowed: Option<AllowedNames>,
 }
 
-/// The tools that the model may call, written like the elements of `allowed_tools` in a chat request.
+/// Names and types of the tools that the model may call, in the form that `allowed_tools` has in a chat
+/// request.
 pub(super) struct AllowedNames(Vec<Value>);
 
 impl AllowedNames {

@@ -1,4 +1,4 @@
-//! Tokens and time that the answers of an interactive chat took.
+//! Total tokens and time of the answers in an interactive chat.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ pub(super) struct ChatUsage {
     answers: usize,
     tokens: TokenTotals,
     elapsed: Duration,
-    /// Prompt and completion tokens of the last call: the size of the conversation.
+    /// The size of the conversation in tokens: the sum of the prompt and completion tokens of the last
+    /// complete answer. `None` if the provider did not report usage.
     conversation_tokens: Option<u64>,
 }
 
@@ -23,13 +24,14 @@ impl ChatUsage {
         self.conversation_tokens = self.tokens.add(report);
     }
 
-    /// Adds an answer that ended early, without usage.
+    /// Counts an answer that ended early. The usage of such an answer is unknown.
     pub(super) fn add_incomplete(&mut self) {
         self.answers += 1;
         self.tokens.add_unknown();
     }
 
-    /// Formats the totals for `/usage`. `context_window` is in tokens.
+    /// Formats the totals that `/usage` prints. `context_window` is the size of the model's context window in
+    /// tokens.
     pub(super) fn summary(&self, context_window: u32) -> String {
         let answers = format::count(self.answers, "answer");
         let mut text = format!("{answers}: {} in {:.1}s", self.tokens, self.elapsed.as_secs_f64());

@@ -1,4 +1,4 @@
-//! Completion of commands, model names and paths in the interactive chat.
+//! Tab completion of commands, model names and paths in the interactive chat.
 
 use std::fs;
 
@@ -43,7 +43,8 @@ impl ChatCompleter {
     }
 }
 
-/// Returns the paths that start with `prefix`, sorted, directories with a trailing slash. Hidden files only if the prefix names one.
+/// Returns up to 100 paths that start with `prefix`, sorted. Directories end in a slash. Hidden files are
+/// included only if the file name in `prefix` starts with a dot.
 fn matching_paths(prefix: &str) -> Vec<String> {
     let (directory, name) = prefix.split_at(prefix.rfind('/').map_or(0, |slash| slash + 1));
     let read_from = if directory.is_empty() { "." } else { directory };

@@ -1,4 +1,4 @@
-//! The conversation of an interactive chat, and its file formats.
+//! The conversation of an interactive chat, which can be saved as JSON or as Markdown.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -7,7 +7,7 @@ use std::path::Path;
 use llmpool::chat::{ChatRequest, Content, Message, Part, Role};
 use serde_json::json;
 
-/// A system prompt, and prompts with their answers.
+/// An optional system prompt, and the prompts of the user with their answers.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     system: Option<String>,
@@ -17,7 +17,8 @@ pub(super) struct Conversation {
 #[derive(Debug)]
 struct Turn {
     prompt: Message,
-    /// `None` until there is an answer, and if it ended before its first word.
+    /// The answer to the prompt. `None` if no answer has arrived yet, or if the answer ended before any text
+    /// arrived.
     answer: Option<String>,
 }
 
@@ -41,25 +42,27 @@ impl Conversation {
         self.turns.clear();
     }
 
-    /// Adds a prompt. If the previous prompt was never answered, replaces it: many models reject two user messages in a row.
+    /// Adds a prompt. If the previous prompt was never answered, the new prompt replaces it, because many
+    /// models reject two user messages in a row.
     pub(super) fn push_prompt(&mut self, prompt: Message) {
         self.turns.pop_if(|last| last.answer.is_none());
         self.turns.push(Turn { prompt, answer: None });
     }
 
-    /// Returns whether there is a prompt to send.
+    /// Returns whether the conversation contains a prompt.
     pub(super) fn has_prompt(&self) -> bool {
         !self.turns.is_empty()
     }
 
-    /// Sets the answer to the last prompt, replacing an earlier one.
+    /// Sets the answer to the last prompt. Replaces an earlier answer to the same prompt.
     pub(super) fn set_answer(&mut self, answer: String) {
         if let Some(last) = self.turns.last_mut() {
             last.answer = Some(answer);
         }
     }
 
-    /// Returns a request with all messages up to the last prompt, without an answer to it.
+    /// Returns a request with all messages up to and including the last prompt. If the last prompt already
+    /// has an answer, the answer is left out, so that the model answers the prompt again.
     pub(super) fn request(&self) -> ChatRequest {
         let mut messages = self.messages();
         messages.pop_if(|last| last.role == Some(Role::Assistant));
@@ -75,11 +78,12 @@ impl Conversation {
         system.into_iter().chain(turns).collect()
     }
 
-    /// Writes the conversation to a new file: as a Chat Completions request if its name ends in `.json`, else as Markdown.
+    /// Writes the conversation to a new file: as a Chat Completions request if the file name ends in `.json`,
+    /// else as Markdown.
     ///
     /// # Errors
     ///
-    /// Fails if the file exists.
+    /// Fails if the file already exists or cannot be written.
     pub(super) fn save(&self, path: &Path, model: &str) -> io::Result<()> {
         let is_json = path.extension().is_some_and(|extension| extension == "json");
         let text = match is_json {
@@ -107,7 +111,8 @@ impl Conversation {
     }
 }
 
-/// Returns the text of a message, with placeholders for images and files.
+/// Returns the text of a message. Images and files in the message are replaced by placeholders such as
+/// `(image)`.
 fn message_text(message: &Message) -> String {
     let Some(Content::Parts(parts)) = &message.content else {
         return message.text().into_owned();

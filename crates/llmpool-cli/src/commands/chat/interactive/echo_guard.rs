@@ -1,6 +1,8 @@
-//! Keeps input that is typed during an answer from appearing in the middle of it. The input is kept for the next prompt.
+//! Hides what the user types while an answer is printed, so that the typed text does not appear inside the
+//! answer. The editor receives the typed text at the next prompt.
 
-/// Disables the echo of the terminal until it is dropped. On systems other than Unix it does nothing.
+/// Disables the echo of typed characters on the terminal until the guard is dropped. Has no effect on systems
+/// other than Unix.
 pub(super) struct EchoGuard {
     #[cfg(unix)]
     previous: Option<rustix::termios::Termios>,

@@ -21,29 +21,29 @@ use crate::output;
 use crate::problem::{self, Problem};
 use crate::terminal::Screen;
 
-/// The number of prompts that the history keeps.
+/// Maximum number of prompts in the history.
 const MAX_HISTORY: usize = 1_000;
 
-/// A line editor on the terminal.
+/// The line editor that reads prompts from the terminal.
 pub(super) struct Editor {
     lines: Reedline,
     pasted: PasteBuffer,
 }
 
-/// What the user entered.
+/// The result of reading one input from the terminal.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum EditorInput {
     Text(String),
-    /// An empty line, or input that cannot be sent; the reason is already printed.
+    /// There is nothing to send: the input is blank, or it is invalid and the error has already been printed.
     Empty,
-    /// Ctrl-C.
+    /// The user pressed Ctrl-C.
     Interrupted,
-    /// Ctrl-D, or the terminal was closed.
+    /// The user pressed Ctrl-D, or the terminal was closed.
     End,
 }
 
 impl Editor {
-    /// Creates an editor that completes the names of these models.
+    /// Creates an editor. The Tab key completes the names in `models` after `/model`.
     pub(super) fn new(models: Vec<String>) -> Self {
         const MENU: &str = "completions";
         let pasted = PasteBuffer::default();
@@ -79,7 +79,7 @@ impl Editor {
         Self { lines, pasted }
     }
 
-    /// Reads the next input, and returns the editor with it.
+    /// Reads the next input on a blocking thread, which takes the editor. Returns the editor and the input.
     pub(super) async fn read(mut self) -> Result<(Self, EditorInput), ExitCode> {
         let (editor, signal) = run_blocking(move || {
             let signal = self.lines.read_line(&ChatPrompt);
@@ -93,13 +93,14 @@ impl Editor {
             Ok(Signal::CtrlC) => EditorInput::Interrupted,
             Ok(_) => EditorInput::End,
             Err(error) => {
-                return Err(problem::failed(format!("cannot use the terminal: {error}")));
+                return Err(problem::failed(format!("cannot read from the terminal: {error}")));
             }
         };
         Ok((editor, input))
     }
 
-    /// Joins continued lines and puts pasted text in the place of its placeholders.
+    /// Joins lines that end in a backslash with the next line, and replaces the placeholders of pasted texts
+    /// by the texts.
     fn expand(&self, text: &str) -> EditorInput {
         match self.pasted.expand(&text.replace("\\\n", "\n")) {
             Ok(text) if text.trim().is_empty() => EditorInput::Empty,
@@ -116,7 +117,8 @@ impl Editor {
     }
 }
 
-/// Opens the prompt history in a file that only its owner can read. If that fails, prints a warning and keeps the history in memory.
+/// Opens the file with the prompt history, or creates a file that only its owner can access. On failure,
+/// prints a warning and keeps the history in memory.
 fn open_history() -> FileBackedHistory {
     let history = paths::prompt_history().and_then(|path| {
         create_private(&path)
@@ -138,7 +140,8 @@ fn create_private(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
-/// Continues the input on the next line after a trailing backslash and inside a code fence.
+/// Decides whether Enter sends the input. After a trailing backslash or inside an open code fence, Enter
+/// starts a new line instead.
 struct MultilineValidator;
 
 impl Validator for MultilineValidator {
@@ -155,7 +158,7 @@ impl Validator for MultilineValidator {
     }
 }
 
-/// Colours the name of a command.
+/// Colours the slash command at the start of the input, such as `/model`.
 struct CommandHighlighter;
 
 impl Highlighter for CommandHighlighter {
@@ -172,7 +175,7 @@ impl Highlighter for CommandHighlighter {
     }
 }
 
-/// `> ` before the first line, and spaces before the others.
+/// The text before each line of the input: `> ` before the first line, two spaces before the following lines.
 struct ChatPrompt;
 
 impl Prompt for ChatPrompt {

@@ -1,4 +1,5 @@
-//! Long pasted text: the prompt shows a short placeholder, and the text itself is sent.
+//! Handles long pasted text: the input line shows a short placeholder, which is replaced by the text when the
+//! prompt is sent.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,15 +8,17 @@ use reedline::{EditCommand, EditMode, Emacs, PromptEditMode, ReedlineEvent, Reed
 
 use crate::format;
 
-/// The longest paste that is inserted as text and can be edited.
+/// Maximum number of lines of a paste that is inserted as text. A longer paste is inserted as a placeholder.
 const MAX_INLINE_LINES: usize = 10;
+/// Maximum length in bytes of a paste that is inserted as text. A longer paste is inserted as a placeholder.
 const MAX_INLINE_BYTES: usize = 1_000;
 
-/// The texts that have placeholders, in the order in which they were pasted. Clones share the texts.
+/// The pasted texts for which the input line shows placeholders. Placeholder 1 stands for the first text.
+/// Clones share the same texts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PasteBuffer(Arc<Mutex<Vec<String>>>);
 
-/// Emacs key bindings, with a placeholder for a long paste.
+/// The Emacs key bindings of the editor, extended so that a long paste is inserted as a placeholder.
 pub(super) struct PasteEditMode {
     pub(super) emacs: Emacs,
     pub(super) pasted: PasteBuffer,
@@ -39,7 +42,8 @@ impl EditMode for PasteEditMode {
 }
 
 impl PasteBuffer {
-    /// Returns the text to insert into the prompt: a short paste itself, or the placeholder of a long one.
+    /// Returns the text to insert into the input line: the pasted text itself if it is short, otherwise a
+    /// placeholder.
     fn insert(&self, text: &str) -> String {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let lines = text.lines().count();
@@ -51,11 +55,12 @@ impl PasteBuffer {
         placeholder(pasted.len(), lines)
     }
 
-    /// Returns the prompt with the pasted texts in the place of their placeholders.
+    /// Returns the prompt with each placeholder replaced by its pasted text.
     ///
     /// # Errors
     ///
-    /// Returns a placeholder without text, which the history can bring back from an earlier chat.
+    /// Returns the first placeholder whose text is unknown. The prompt history can contain such placeholders
+    /// from earlier chats.
     pub(super) fn expand(&self, prompt: &str) -> Result<String, String> {
         let pasted = self.lock();
         let mut expanded = String::with_capacity(prompt.len());
@@ -80,7 +85,8 @@ fn placeholder(number: usize, lines: usize) -> String {
     format!("[pasted text {number}: {}]", format::count(lines, "line"))
 }
 
-/// Returns the text before the next placeholder, the placeholder, and the text after it.
+/// Finds the first placeholder in the text. Returns the text before the placeholder, the placeholder, and the
+/// text after it.
 fn next_placeholder(text: &str) -> Option<(&str, &str, &str)> {
     const PREFIX: &str = "[pasted text ";
     let mut from = 0;

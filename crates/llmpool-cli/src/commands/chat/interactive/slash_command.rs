@@ -1,4 +1,4 @@
-//! The commands of the interactive chat.
+//! The slash commands of the interactive chat, such as `/model`.
 
 use crate::problem::Problem;
 use crate::table::Table;
@@ -17,7 +17,7 @@ pub(super) enum SlashCommand<'a> {
     Quit,
 }
 
-/// Name, argument and description of every command.
+/// The name, argument and description of every slash command.
 pub(super) const COMMANDS: [(&str, &str, &str); 9] = [
     ("/model", "[NAME]", "list the models, or switch to another one"),
     ("/system", "[TEXT]", "show or set the system prompt; - removes it"),
@@ -53,11 +53,12 @@ const KEYS: [(&str, &str); 5] = [
 ];
 
 impl<'a> SlashCommand<'a> {
-    /// Parses a line. `None` if it is a prompt.
+    /// Parses the user's input as a slash command. Returns `None` if the input is a prompt, which does not
+    /// start with a slash.
     ///
     /// # Errors
     ///
-    /// Returns a problem to print for an unknown command and for wrong arguments.
+    /// Returns a problem to print if the command is unknown or its argument is missing or unexpected.
     pub(super) fn parse(text: &'a str) -> Option<Result<Self, Problem>> {
         let rest = text.strip_prefix('/')?;
         let end = rest.find(char::is_whitespace).unwrap_or(rest.len());

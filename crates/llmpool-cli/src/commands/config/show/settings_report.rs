@@ -1,4 +1,4 @@
-//! Settings as text and as JSON.
+//! Formats settings as text and as JSON.
 
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ fn source_text(source: &ValueSource) -> String {
     }
 }
 
-/// The field names are stable.
+/// Formats settings as JSON. The field names are stable.
 pub(super) fn to_json(file: Option<&str>, environment: &[SettingValue], models: &[ModelValues]) -> Value {
     let values = |values: &[SettingValue]| values.iter().map(value_to_json).collect::<Value>();
     let models = models

@@ -1,4 +1,4 @@
-//! Collects settings with their sources.
+//! Collects the effective settings, each with its value and the source of the value.
 
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use crate::context::environment_variable;
 
-/// A setting with its value and source.
 pub(super) struct SettingValue {
     pub(super) name: String,
     pub(super) value: Value,
@@ -28,13 +27,15 @@ impl SettingValue {
     }
 }
 
-/// Where a value comes from.
+/// Where the value of a setting comes from.
 pub(super) enum ValueSource {
-    /// A line of the provider file, and the reference in it, such as `${NAME}`.
+    /// The value comes from a line of the provider file. Contains the line number and, if the value is a
+    /// reference such as `${NAME}`, the reference.
     Line(usize, Option<String>),
-    /// A line of the provider file with a reference to a variable or file that does not exist.
+    /// The provider file refers to a variable or file that does not exist. Contains the line number and the
+    /// reference.
     Unset(usize, Option<String>),
-    /// An environment variable.
+    /// The value comes from the environment variable with this name.
     Variable(&'static str),
     Default,
 }
@@ -45,7 +46,8 @@ pub(super) struct ModelValues {
     pub(super) values: Vec<SettingValue>,
 }
 
-/// Returns the environment variables outside the provider file that affect commands.
+/// Returns the environment variables that are set and affect commands, such as `LLMPOOL_MODEL` and
+/// `HTTPS_PROXY`. Variables to which the provider file refers are not included.
 pub(super) fn environment() -> Vec<SettingValue> {
     const NAMES: [&str; 14] = [
         "LLMPOOL_CONFIG",
@@ -85,7 +87,7 @@ fn without_credentials(url: &str) -> String {
     }
 }
 
-/// Returns the settings of all models of a provider file.
+/// Returns the settings of all models in a provider file.
 pub(super) fn file_models(file: &ProviderFile) -> Vec<ModelValues> {
     let mut models = Vec::new();
     for provider in &file.providers {
@@ -101,7 +103,7 @@ pub(super) fn file_models(file: &ProviderFile) -> Vec<ModelValues> {
     models
 }
 
-/// Returns the keys of a provider without duplicates, with the labels that all commands use.
+/// Returns each key of a provider once, with the label that all commands show for the key.
 fn key_labels(provider: &ProviderEntry) -> Vec<(Secret, KeyLabel)> {
     let mut labels: Vec<(Secret, KeyLabel)> = Vec::new();
     for key in provider.models.iter().flat_map(|model| &model.api_keys) {
@@ -156,7 +158,7 @@ fn model_values(
     values
 }
 
-/// Formats a key as its label with its limits.
+/// Formats a key as its label followed by its limits. The key itself is never shown.
 fn key_text(key: &KeyEntry, labels: &[(Secret, KeyLabel)]) -> String {
     let label = labels.iter().find(|(known, _)| *known == key.secret);
     let limits = &key.limits.limits;
@@ -178,7 +180,8 @@ fn key_text(key: &KeyEntry, labels: &[(Secret, KeyLabel)]) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the settings of a target. Headers and API parameters are listed by name only: their values can be secret.
+/// Returns the name and value of each setting of a target. For headers and API parameters, returns only their
+/// names, because their values can be secret.
 fn target_values(settings: &TargetSettings) -> Vec<(&'static str, Value)> {
     let TargetSettings {
         api,
@@ -241,7 +244,7 @@ fn target_values(settings: &TargetSettings) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Returns the settings of the provider that `OPENAI_API_KEY` defines.
+/// Returns the settings of the provider that the environment variable `OPENAI_API_KEY` defines.
 pub(super) fn environment_provider(model: &OpenAiCompatible) -> Vec<SettingValue> {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let mut values = vec![SettingValue {

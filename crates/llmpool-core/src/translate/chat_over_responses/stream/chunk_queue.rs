@@ -1,4 +1,4 @@
-//! The queue of translated chunks that were not taken yet.
+//! The queue of translated chat chunks that the caller has not taken yet.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use crate::translate::chat_over_responses::finish_reason::or_tool_calls;
 use crate::translate::chat_over_responses::message_content::chat_logprobs;
 use crate::translate::{REASONING_SEPARATOR, usage};
 
-/// A queue of chat chunks. Adds the members that all chunks of a stream share (id, model, creation time), and adds the role to the first
-/// chunk.
+/// A queue of chat chunks. Gives each chunk the id, model and creation time of the stream, and gives the
+/// first chunk the role `assistant`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ChunkQueue {
     id: Option<Arc<str>>,
@@ -28,8 +28,8 @@ impl ChunkQueue {
         self.chunks.pop_front()
     }
 
-    /// Sets the response's id, model and creation time, which later chunks repeat. Keeps the previous value of a member that `response`
-    /// lacks.
+    /// Sets the id, model and creation time of later chunks to the values in `response`. Does not change a
+    /// value that is absent in `response`.
     pub(super) fn set_response(&mut self, response: &Response) {
         share(&mut self.id, response.id.as_deref());
         share(&mut self.model, response.model.as_deref());
@@ -51,7 +51,8 @@ impl ChunkQueue {
         self.chunks.push_back(chunk);
     }
 
-    /// Adds a piece of reasoning. If the piece starts a new part, puts a separator before it, except at the first reasoning of the stream.
+    /// Adds a chunk with a piece of reasoning text. If the piece starts a new reasoning part, a separator is
+    /// put in front of the piece, except at the start of the stream's reasoning.
     pub(super) fn push_reasoning(&mut self, text: &str, is_new_part: bool) {
         let has_separator = is_new_part && self.has_reasoning;
         let separator = if has_separator { REASONING_SEPARATOR } else { "" };
@@ -62,7 +63,8 @@ impl ChunkQueue {
         });
     }
 
-    /// Adds a chunk with the list `name`, for which [`Delta`] has no field. Does nothing if the list is empty.
+    /// Adds a chunk whose delta contains the list under the given name, as an unknown field. Does nothing if
+    /// the list is empty.
     pub(super) fn push_list(&mut self, name: &'static str, list: &[Json]) {
         if let Some(json) = Json::of(list).ok().filter(|_| !list.is_empty()) {
             let mut delta = Delta::default();
@@ -71,7 +73,7 @@ impl ChunkQueue {
         }
     }
 
-    /// Adds the chunk with the finish reason and, if the response reports usage, a chunk with the usage.
+    /// Adds a chunk with the finish reason and, if the response reports usage, a second chunk with the usage.
     pub(super) fn push_end(&mut self, response: Response, finish_reason: FinishReason, has_tool_calls: bool) {
         if !self.has_role {
             self.push(Delta::default());
@@ -105,7 +107,7 @@ impl ChunkQueue {
     }
 }
 
-/// Replaces a shared text with `text`, unless `text` is absent or equal.
+/// Sets `shared` to `text` if `text` is present. Keeps the existing allocation if the texts are equal.
 fn share(shared: &mut Option<Arc<str>>, text: Option<&str>) {
     if text.is_some() && shared.as_deref() != text {
         *shared = text.map(Arc::from);

@@ -1,31 +1,32 @@
-//! Classification of the events that carry a piece of an output item.
+//! Events that carry a piece of an output item's text, arguments or reasoning.
 
 use crate::responses::{EventDelta, EventKind, ResponseEvent};
 
-/// A piece of an output item: a delta, or the complete text that follows the deltas.
+/// A piece of an output item: a delta, or the complete text that the provider sends after the deltas.
 pub(super) struct EventPiece {
     pub(super) kind: PieceKind,
-    /// The text of the piece; never empty.
+    /// Text of the piece. Never empty.
     pub(super) text: String,
-    /// Whether the piece is the complete text, which usually has already arrived in deltas.
+    /// Whether the piece is the complete text. Usually, deltas with the same text have arrived before.
     pub(super) is_complete: bool,
 }
 
-/// The part of an output item to which a piece belongs.
+/// The part of an output item to which a piece of text belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PieceKind {
     Text,
     Refusal,
-    /// Arguments of a function call.
+    /// The piece belongs to the arguments of a function call.
     Arguments,
-    /// Input of a custom tool call.
+    /// The piece belongs to the input of a custom tool call.
     CustomInput,
     Reasoning,
     ReasoningSummary,
 }
 
 impl EventPiece {
-    /// Takes the piece out of an event. Returns `None` if the event carries no piece or an empty piece.
+    /// Moves the piece out of an event. Returns `None` if the event carries no piece of text, or an empty
+    /// piece.
     pub(super) fn take(event: &mut ResponseEvent) -> Option<Self> {
         let (kind, complete) = match event.kind {
             EventKind::TextDelta => (PieceKind::Text, None),

@@ -1,4 +1,4 @@
-//! Text, refusals and annotations of a streamed message.
+//! Text, refusals and annotations of a message in a stream of response events.
 
 use super::chunk_queue::ChunkQueue;
 use super::output_items::{StreamedItem, unsent};
@@ -29,8 +29,9 @@ pub(super) fn push_refusal(
     chunks.push_with_logprobs(delta, logprobs);
 }
 
-/// Sends the part of the complete message that its deltas did not contain. `is_first` tells whether the complete message arrives for the
-/// first time.
+/// Sends the part of a complete message that earlier deltas did not contain. A complete message arrives
+/// twice, when the message ends and in the last event of the stream. `is_first` tells whether this is its
+/// first arrival.
 pub(super) fn push_unsent(
     item: &mut StreamedItem,
     content: Option<Content<ItemPart>>,

@@ -1,7 +1,7 @@
 //! Translation of the streamed events of a response to the chunks of a chat completion.
 //!
-//! Invariant: the assembled chunks equal the result of [`response_to_completion`](crate::translate::response_to_completion) for the
-//! complete response.
+//! Invariant: assembling the chunks gives the same chat completion as
+//! [`response_to_completion`](crate::translate::response_to_completion) gives for the complete response.
 
 mod chunk_queue;
 mod event_piece;
@@ -24,51 +24,54 @@ use crate::translate::image_items::{IMAGES, item_to_image};
 
 /// Translates the events of one response to chat chunks.
 ///
-/// Pass each event to [`push_data`](Self::push_data) or [`push`](Self::push), and take the resulting chunks with
-/// [`next_chunk`](Self::next_chunk). Most events become one chunk, and some become none. The terminal event becomes a chunk with the finish
-/// reason and, if the response reports usage, a chunk with the usage.
+/// Pass each event to [`push_data`](Self::push_data) or [`push`](Self::push), and take the resulting chunks
+/// with [`next_chunk`](Self::next_chunk). Most events become one chunk, and some become none. The last event
+/// becomes a chunk with the finish reason and, if the response reports usage, a chunk with the usage.
 #[derive(Clone, Debug, Default)]
 pub struct EventToChunkTranslator {
     items: OutputItems,
     chunks: ChunkQueue,
     is_finished: bool,
-    /// Number of the last event's template, if that event did nothing but add text to the last item. A template is the shape that an event
-    /// shares with its repeats.
+    /// Template number of the last event, if that event only added text to the last item. Otherwise `None`.
+    /// Events with the same template number have equal JSON except for a few values, such as `delta`.
     text_template: Option<u32>,
 }
 
 /// The reason why an event could not be translated to chunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventError {
-    /// The data is not a valid event of the Responses API.
+    /// The data of the event is not a JSON object.
     Malformed,
-    /// The event reports that the response failed.
+    /// The event reports that the response failed or was cancelled.
     Failed(FailedResponse),
 }
 
 impl EventToChunkTranslator {
-    /// Returns a translator for a new stream.
+    /// Creates a translator for a new stream.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Returns whether the event that completes the response, or ends the response as incomplete, has arrived. Stays `false` if the
-    /// response fails.
+    /// Returns whether the event `response.completed` or `response.incomplete` has arrived. Stays `false` if
+    /// the response fails.
     pub fn is_finished(&self) -> bool {
         self.is_finished
     }
 
-    /// Removes and returns the oldest chunk that was not taken yet. Returns `None` if all chunks were taken.
+    /// Removes and returns the oldest chunk in the queue. Returns `None` if the queue is empty.
     pub fn next_chunk(&mut self) -> Option<ChatChunk> {
         self.chunks.pop()
     }
 
-    /// Translates an event from its data. `repeat` is the repetition that [`StreamView`](crate::stream_view::StreamView) recognised in the
-    /// data, if any.
+    /// Translates an event that is given as JSON. If the event repeats an earlier event except for a few
+    /// values, `repeat` describes the repetition, as returned by
+    /// [`StreamView`](crate::stream_view::StreamView). Repeated text deltas are translated without being
+    /// decoded.
     ///
     /// # Errors
     ///
-    /// Fails if the data is not a valid event, or if the event reports that the response failed.
+    /// Returns an error if `data` is not a JSON object, or if the event reports that the response failed or
+    /// was cancelled.
     pub fn push_data(&mut self, data: &[u8], repeat: Option<&EventRepeat>) -> Result<(), EventError> {
         if let Some(repeat) = repeat
             && self.text_template == Some(repeat.template())
@@ -99,7 +102,7 @@ impl EventToChunkTranslator {
     ///
     /// # Errors
     ///
-    /// Fails if the event reports that the response failed.
+    /// Returns an error if the event reports that the response failed or was cancelled.
     pub fn push(&mut self, mut event: ResponseEvent) -> Result<(), FailedResponse> {
         self.text_template = None;
         match event.kind {
@@ -134,7 +137,8 @@ impl EventToChunkTranslator {
         }
     }
 
-    /// Translates an event that carries a piece of an item. Ignores a complete text of which deltas were already sent.
+    /// Translates an event that carries a piece of an item. Ignores a complete text if deltas of the same
+    /// text have been sent.
     fn push_piece(&mut self, mut event: ResponseEvent) {
         let Some(piece) = EventPiece::take(&mut event) else {
             return;
@@ -168,7 +172,8 @@ impl EventToChunkTranslator {
         }
     }
 
-    /// Translates the terminal event of the response: the output that was not sent yet, the finish reason, and the usage.
+    /// Translates the last event of a response. Adds chunks with the output that was not sent yet, the finish
+    /// reason, and the usage.
     fn finish(&mut self, event: ResponseEvent) -> Result<(), FailedResponse> {
         let is_incomplete = event.kind == EventKind::Incomplete;
         let response = event.response.or_else(|| bare_response(event.extra));
@@ -193,8 +198,8 @@ impl EventToChunkTranslator {
     }
 }
 
-/// Sends the part of a complete item that its deltas did not contain. Annotations, reasoning blocks and images have no deltas: they are
-/// sent when the complete item arrives for the first time.
+/// Sends the part of a complete item that earlier deltas did not contain. Annotations, reasoning blocks and
+/// images have no deltas, so they are sent when the complete item arrives for the first time.
 fn push_unsent(streamed: &mut StreamedItem, item: Item, chunks: &mut ChunkQueue) {
     tool_calls::push_start(streamed, &item, chunks);
     let is_first = !std::mem::replace(&mut streamed.is_done, true);
@@ -211,8 +216,8 @@ fn push_unsent(streamed: &mut StreamedItem, item: Item, chunks: &mut ChunkQueue)
     }
 }
 
-/// Reads the members of a terminal event as the members of the response, because some providers do not wrap the response in a `response`
-/// member. Returns `None` if the members are not a response.
+/// Decodes a response from the unknown fields of the last event, because some providers put the fields of the
+/// response directly into the event. Returns `None` if `extra` contains neither a status nor an output.
 fn bare_response(extra: UnknownFields) -> Option<Box<Response>> {
     let response = Json::of(&EmptyObject { extra }).ok()?;
     let response = Response::decode(response.get().as_bytes()).ok()?;

@@ -1,34 +1,37 @@
-//! The output items of a stream: the item to which an event belongs, and the part of each item that was already sent to the client.
+//! The output items of a stream: which item an event belongs to, and how much of each item was sent to the
+//! client.
 
 use super::event_piece::PieceKind;
 use crate::responses::{Item, ResponseEvent};
 
-/// The output items of the stream so far, in the order in which the items started.
+/// The output items that have started so far, in the order in which they started.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OutputItems {
     items: Vec<StreamedItem>,
     tool_calls: u64,
 }
 
-/// An output item, with the amount of its content that was sent to the client.
+/// State of an output item: how much of its content was sent to the client.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StreamedItem {
     kind: ItemKind,
     pub(super) id: Option<String>,
     pub(super) output_index: Option<u64>,
-    /// Zero-based index among the tool calls, or `None` if the item is not a tool call.
+    /// Zero-based index of the item among the tool calls. `None` if the item is not a tool call.
     pub(super) tool_call_index: Option<u64>,
-    /// Whether the id and the name of the tool call were sent.
+    /// Whether the id and the name of the tool call were sent to the client.
     pub(super) is_named: bool,
-    /// Number of bytes of the message text that were sent.
+    /// Number of bytes of the message text that were sent to the client.
     pub(super) text_bytes: usize,
-    /// Number of bytes of the refusal that were sent.
+    /// Number of bytes of the refusal that were sent to the client.
     pub(super) refusal_bytes: usize,
-    /// Number of bytes of the reasoning, the function arguments or the custom tool input that were sent.
+    /// Number of bytes of the reasoning, the function arguments or the custom tool input that were sent to
+    /// the client.
     pub(super) other_bytes: usize,
-    /// The part to which the last piece of reasoning belongs: whether the part is in the summary, and the part's index.
+    /// The part to which the last piece of reasoning belongs: whether that part is in the summary, and the
+    /// zero-based index of the part. `None` before the first piece of reasoning.
     pub(super) reasoning_part: Option<(bool, u64)>,
-    /// Whether the complete item has arrived.
+    /// Whether the provider has sent the complete item.
     pub(super) is_done: bool,
 }
 
@@ -41,7 +44,8 @@ enum ItemKind {
     Other,
 }
 
-/// The kind, id and output index by which an event refers to an item. Some providers send only the id, only the output index, or neither.
+/// The properties by which an event identifies its item. Some providers send only the id, only the output
+/// index, or neither.
 struct ItemKey<'a> {
     kind: ItemKind,
     id: Option<&'a str>,
@@ -49,13 +53,13 @@ struct ItemKey<'a> {
 }
 
 impl OutputItems {
-    /// Adds `item`, which has just started. Returns the state of the item, with nothing sent yet.
+    /// Adds an item that has just started, and returns the state of the item.
     pub(super) fn add(&mut self, item: &Item, output_index: Option<u64>) -> &mut StreamedItem {
         let position = self.insert(&ItemKey::new(item, output_index));
         &mut self.items[position]
     }
 
-    /// Returns the item to which the piece in `event` belongs. Adds the item if it is unknown.
+    /// Returns the output item to which a piece of text belongs. Adds an item if no item matches the event.
     pub(super) fn of_piece(&mut self, event: &ResponseEvent, kind: PieceKind) -> &mut StreamedItem {
         let key = ItemKey {
             kind: ItemKind::of_piece(kind),
@@ -66,7 +70,8 @@ impl OutputItems {
         self.find_or_insert(&key, last)
     }
 
-    /// Returns the streamed item whose complete content `item` has arrived. Adds the item if it is unknown.
+    /// Returns the state of an item that has arrived completely. `item_id` is the id in the event, used if
+    /// `item` has no id. Adds a new item if no known item matches.
     pub(super) fn of_done_item(
         &mut self,
         item: &Item,
@@ -79,9 +84,11 @@ impl OutputItems {
         self.find_or_insert(&key, last)
     }
 
-    /// Returns the streamed item that corresponds to `item`, which is at the zero-based `index` of the final output. Adds the item if it is
-    /// unknown. A streamed item without an output index can also be identified by its position, because some providers use different ids in
-    /// the final output.
+    /// Returns the state of an item in the final response. `index` is the item's zero-based index in the
+    /// final output. Adds a new item if no known item matches.
+    ///
+    /// A known item without an output index also matches if it has the same position and kind, because some
+    /// providers use different ids in the final response.
     pub(super) fn of_final_item(&mut self, item: &Item, index: usize) -> &mut StreamedItem {
         let key = ItemKey::new(item, Some(index as u64));
         let in_order = self.items.get(index);
@@ -89,7 +96,7 @@ impl OutputItems {
         self.find_or_insert(&key, is_same.then_some(index))
     }
 
-    /// Returns the item that started last, or `None` if no text of that item was sent.
+    /// Returns the item that started last, or `None` if no text of that item has been sent to the client.
     pub(super) fn last_with_text(&mut self) -> Option<&mut StreamedItem> {
         self.items.last_mut().filter(|item| item.text_bytes > 0)
     }
@@ -98,8 +105,8 @@ impl OutputItems {
         self.tool_calls > 0
     }
 
-    /// Returns the position of the last item that `filter` accepts and that has the kind of `key`. If `key` has an id or an output index,
-    /// considers only items that have neither.
+    /// Returns the position of the last item that has the kind of `key` and that `filter` accepts. If `key`
+    /// has an id or an output index, ignores items that have an id or an output index.
     fn last_of_kind(&self, key: &ItemKey<'_>, filter: impl Fn(&StreamedItem) -> bool) -> Option<usize> {
         let is_anonymous = key.id.is_none() && key.output_index.is_none();
         self.items.iter().rposition(|item| {
@@ -108,8 +115,8 @@ impl OutputItems {
         })
     }
 
-    /// Returns the item with the id of `key`, otherwise the item with the output index of `key`, otherwise the item at position `fallback`.
-    /// Adds an item if none is found.
+    /// Returns the item with the id of `key`, otherwise the item with the output index of `key`, otherwise
+    /// the item at position `fallback`. Adds a new item if none of these exists.
     fn find_or_insert(&mut self, key: &ItemKey<'_>, fallback: Option<usize>) -> &mut StreamedItem {
         let has_id = |item: &StreamedItem| item.id.is_some() && item.id.as_deref() == key.id;
         let has_index =
@@ -137,7 +144,8 @@ impl OutputItems {
 }
 
 impl StreamedItem {
-    /// Returns the number of bytes that were sent of the text to which a piece of the given kind belongs.
+    /// Returns how many bytes of the item's text, refusal, reasoning or arguments, as selected by `kind`,
+    /// were sent to the client.
     pub(super) fn sent_bytes(&self, kind: PieceKind) -> usize {
         match kind {
             PieceKind::Text => self.text_bytes,
@@ -176,7 +184,7 @@ impl<'a> ItemKey<'a> {
     }
 }
 
-/// Returns the rest of a text after its first `sent_bytes` bytes, or `None` if there is no rest.
+/// Returns the part of `text` after the first `sent_bytes` bytes, or `None` if that part is empty.
 pub(super) fn unsent(text: &str, sent_bytes: usize) -> Option<String> {
     let unsent = text.get(sent_bytes..).filter(|unsent| !unsent.is_empty());
     unsent.map(str::to_owned)

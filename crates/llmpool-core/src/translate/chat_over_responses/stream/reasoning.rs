@@ -6,8 +6,8 @@ use crate::responses::ReasoningItem;
 use crate::translate::REASONING_SEPARATOR;
 use crate::translate::reasoning_details::{REASONING_DETAILS, item_to_blocks};
 
-/// Sends a delta of the full reasoning or, if `is_summary`, of the reasoning summary. `index` is the zero-based index of the part to which
-/// the delta belongs; an absent index counts as 0.
+/// Sends a piece of reasoning text. `is_summary` tells whether the piece belongs to the reasoning summary or
+/// to the full reasoning. `index` is the zero-based index of the summary or content part; `None` counts as 0.
 pub(super) fn push_delta(
     item: &mut StreamedItem,
     is_summary: bool,
@@ -26,8 +26,9 @@ pub(super) fn push_delta(
     chunks.push_reasoning(text, is_new_part);
 }
 
-/// Sends the part of the complete reasoning item that its deltas did not contain. `is_first` tells whether the complete item arrives for
-/// the first time.
+/// Sends the part of a complete reasoning item that earlier deltas did not contain. A complete item arrives
+/// twice, when the item ends and in the last event of the stream. `is_first` tells whether this is its first
+/// arrival.
 pub(super) fn push_unsent(
     item: &mut StreamedItem,
     complete: &ReasoningItem,

@@ -1,10 +1,11 @@
-//! A fast path for the most frequent event: a text delta in the middle of a message.
+//! A fast path for the most frequent event, a text delta in the middle of a message.
 
 use super::output_items::StreamedItem;
 use crate::responses::{EventKind, ResponseEvent};
 use crate::stream_view::{EventRepeat, VaryingField};
 
-/// Returns whether `event` does nothing but add text to `item`. If so, the repeats of the event can take the fast path.
+/// Returns whether the only effect of `event` is to add text to `item`. If so, later events that differ only
+/// in their `delta` can be translated without being decoded.
 pub(super) fn is_text_only(
     data: &[u8],
     event: &ResponseEvent,
@@ -21,15 +22,16 @@ pub(super) fn is_text_only(
         && varies_in_delta(data, repeat)
 }
 
-/// Returns the text of an event whose template is known to only add text. Returns `None` if the text is empty.
+/// Returns the text that an event adds, without decoding the event. Returns `None` if the text is empty.
+/// Requires that [`is_text_only`] was true for an event with the same template number.
 pub(super) fn text(data: &[u8], repeat: &EventRepeat) -> Option<String> {
     repeat
         .string(data, VaryingField::Delta)
         .filter(|text| !text.is_empty())
 }
 
-/// Returns whether the `delta` that varies between the repeats of an event is the `delta` that decoding the event reads. Tests this with a
-/// probe: the same event with another `delta`.
+/// Returns whether [`ResponseEvent::decode`] reads its `delta` from the place in the JSON where repeats of
+/// the event differ. Tests this by decoding a copy of the event that has another string in that place.
 fn varies_in_delta(data: &[u8], repeat: &EventRepeat) -> bool {
     let (probe, probe_repeat) = repeat.probe(data);
     let text = probe_repeat.string(&probe, VaryingField::Delta);

@@ -1,4 +1,5 @@
-//! Tool calls in a stream of response events: first the id and the name, then the arguments of a function or the input of a custom tool.
+//! Tool calls in a stream of response events. The client gets the id and the name of a call first, then the
+//! arguments of the function or the input of the custom tool.
 
 use super::chunk_queue::ChunkQueue;
 use super::output_items::{StreamedItem, unsent};
@@ -6,7 +7,8 @@ use crate::chat::{Delta, LenientU64, ToolCallDelta};
 use crate::responses::Item;
 use crate::translate::tool_call_parts::{ToolCallParts, tool_call_delta};
 
-/// Sends the id and the name of a tool call, unless they were already sent. Does nothing if `started` is not a tool call.
+/// Sends the id and the name of a tool call. Does nothing if the id and the name were already sent, or if
+/// `started` is not a tool call.
 pub(super) fn push_start(item: &mut StreamedItem, started: &Item, chunks: &mut ChunkQueue) {
     if item.is_named {
         return;
@@ -18,7 +20,8 @@ pub(super) fn push_start(item: &mut StreamedItem, started: &Item, chunks: &mut C
     }
 }
 
-/// Sends a piece of the arguments of a function call or, if `is_custom`, of the input of a custom tool call.
+/// Sends a piece of a tool call's arguments. `is_custom` tells whether the piece is the input of a custom
+/// tool or the arguments of a function.
 pub(super) fn push_arguments(
     item: &mut StreamedItem,
     is_custom: bool,
@@ -29,7 +32,8 @@ pub(super) fn push_arguments(
     push_delta(item, tool_call_delta(is_custom, None, arguments), chunks);
 }
 
-/// Sends the part of the complete tool call that its deltas did not contain. Does nothing if `complete` is not a tool call.
+/// Sends the part of a complete tool call that earlier deltas did not contain. Does nothing if `complete` is
+/// not a tool call.
 pub(super) fn push_unsent(item: &mut StreamedItem, complete: &Item, chunks: &mut ChunkQueue) {
     if let Some(call) = ToolCallParts::from_item(complete)
         && let Some(arguments) = unsent(&call.arguments, item.other_bytes)

@@ -1,11 +1,12 @@
-//! Text, refusals and annotations of a streamed message.
+//! Text, refusals and annotations of a message in a stream of chat chunks.
 
 use super::output::StreamedOutput;
 use crate::chat::{Content, Json};
 use crate::responses::{EventKind, Item, ItemPart, MessageItem};
 use crate::translate::tagged_object;
 
-/// Appends text and the log probabilities of its tokens to the current message. Does nothing if both are empty.
+/// Appends text, with the log probabilities of its tokens, to the current message. Does nothing if both are
+/// empty.
 pub(super) fn push_text(output: &mut StreamedOutput, text: String, logprobs: Vec<Json>) {
     if !text.is_empty() || !logprobs.is_empty() {
         output.push_text(ItemPart::output_text(""), text, Some(logprobs));
@@ -24,8 +25,9 @@ pub(super) fn push_refusal(output: &mut StreamedOutput, text: String) {
 pub(super) struct PendingAnnotations(Vec<Json>);
 
 impl PendingAnnotations {
-    /// Adds annotations in the chat format to the last text part. Without a text part, keeps the annotations until a later call. An
-    /// annotation for a message that has ended causes no event: only the final response contains it.
+    /// Adds annotations in the Chat Completions format to the last text part. Keeps the annotations for a
+    /// later call if there is no text part yet. An annotation of a message that has ended causes no event and
+    /// appears only in the final response.
     pub(super) fn push(&mut self, annotations: Option<&Json>, output: &mut StreamedOutput) {
         let annotations = annotations.and_then(|json| serde_json::from_str::<Vec<Json>>(json.get()).ok());
         self.0
@@ -54,8 +56,8 @@ impl PendingAnnotations {
     }
 }
 
-/// Returns the annotations of a message's first text part, with the zero-based index of that part. Returns `None` if the item has no text
-/// part.
+/// Returns the zero-based index and the annotations of a message's first text part. Returns `None` if the
+/// item is not a message or has no text part.
 fn text_annotations(item: &mut Item) -> Option<(usize, &mut Vec<Json>)> {
     let Item::Message(MessageItem {
         content: Some(Content::Parts(parts)),

@@ -2,9 +2,9 @@
 //!
 //! Invariants, for any sequence of chunks:
 //!
-//! - The events have the order that [`EventSequence`](crate::responses::EventSequence) checks.
-//! - The response in the last event equals the result of [`completion_to_response`](crate::translate::completion_to_response) for the
-//!   assembled chunks.
+//! - The events are in an order that [`EventSequence`](crate::responses::EventSequence) accepts.
+//! - The response in the last event equals the response that
+//!   [`completion_to_response`](crate::translate::completion_to_response) returns for the assembled chunks.
 
 mod message;
 mod output;
@@ -26,11 +26,12 @@ use crate::translate::FailedResponse;
 use crate::translate::image_items::{IMAGES, images_to_items};
 use crate::translate::reasoning_details::REASONING_DETAILS;
 
-/// Translates the chunks of one chat completion to response events. Ignores all choices except choice 0, because a response cannot contain
-/// alternative answers.
+/// Translates the chunks of one chat completion to response events. Ignores all choices except choice 0,
+/// because a response contains only one answer.
 ///
-/// Pass each chunk to [`push`](Self::push). After the last chunk, call [`finish`](Self::finish), or [`fail`](Self::fail) if the stream
-/// failed. Take the resulting events with [`next_event`](Self::next_event).
+/// Pass each chunk to [`push`](Self::push). After the last chunk, call [`finish`](Self::finish), or
+/// [`fail`](Self::fail) if the stream failed. Take the resulting events with
+/// [`next_event`](Self::next_event).
 #[derive(Clone, Debug)]
 pub struct ChunkToEventTranslator {
     output: StreamedOutput,
@@ -46,7 +47,8 @@ pub struct ChunkToEventTranslator {
 }
 
 impl ChunkToEventTranslator {
-    /// Returns a translator for a new stream.
+    /// Creates a translator for a new stream. `envelope` contains the response id and the values repeated
+    /// from the request.
     pub fn new(envelope: ResponseEnvelope) -> Self {
         Self {
             output: StreamedOutput::new(envelope),
@@ -62,12 +64,12 @@ impl ChunkToEventTranslator {
         }
     }
 
-    /// Removes and returns the oldest event that was not taken yet. Returns `None` if all events were taken.
+    /// Removes and returns the oldest event in the queue. Returns `None` if the queue is empty.
     pub fn next_event(&mut self) -> Option<ResponseEvent> {
         self.output.pop_event()
     }
 
-    /// Translates a chunk. Does nothing if the response has ended.
+    /// Translates a chunk. Does nothing after [`finish`](Self::finish) or [`fail`](Self::fail).
     pub fn push(&mut self, chunk: ChatChunk) {
         if self.is_finished {
             return;
@@ -83,10 +85,11 @@ impl ChunkToEventTranslator {
         }
     }
 
-    /// Ends the response and creates its last event. Call this method after the last chunk: the last event contains the usage, which can
-    /// arrive with the last chunk.
+    /// Ends the response and creates its last event. Call this method only after the last chunk, because the
+    /// last event contains the usage, which often arrives in the last chunk.
     ///
-    /// If the finish reason reports a failure of the provider, the response fails. Does nothing if the response has ended already.
+    /// If the finish reason reports a failure of the provider, the response fails. Does nothing if the
+    /// response has already ended.
     pub fn finish(&mut self) {
         if self.is_finished {
             return;
@@ -114,8 +117,8 @@ impl ChunkToEventTranslator {
         self.push_response(kind, response);
     }
 
-    /// Ends the response with a failure, for example because the stream of chunks broke off. Earlier events stay valid. Does nothing if the
-    /// response has ended already.
+    /// Ends the response with a failure, for example because the stream of chunks broke off. Does nothing if
+    /// the response has already ended.
     pub fn fail(&mut self, failure: &FailedResponse) {
         if self.is_finished {
             return;
@@ -199,8 +202,8 @@ fn push_part(output: &mut StreamedOutput, part: Part) {
     }
 }
 
-/// Replaces the known value with the value that a chunk reports. Ignores empty strings, because some providers send empty strings in place
-/// of absent members.
+/// Replaces a known value with the value that a chunk reports. Ignores an empty string, because some
+/// providers send an empty string instead of omitting the field.
 fn update(known: &mut Option<String>, reported: Option<&str>) {
     if let Some(reported) =
         reported.filter(|reported| !reported.is_empty() && known.as_deref() != Some(reported))

@@ -1,4 +1,4 @@
-//! The output items of a streamed response, and the events about these items.
+//! The output items of a streamed response, and the queue of its events.
 
 use std::collections::VecDeque;
 
@@ -9,14 +9,15 @@ use crate::responses::{
 use crate::translate::responses_over_chat::envelope::ResponseEnvelope;
 use crate::translate::responses_over_chat::incomplete_reason::item_status;
 
-/// The output items written so far, and the events that were not taken yet.
+/// The output items so far, and the events that the caller has not taken yet.
 ///
-/// Messages and reasoning items are written one after the other: the current item ends when another item starts.
+/// Only one message or reasoning item is written at a time. That item ends when another item starts.
 #[derive(Clone, Debug)]
 pub(super) struct StreamedOutput {
     pub(super) envelope: ResponseEnvelope,
     items: Vec<WrittenItem>,
-    /// Zero-based index of the message or reasoning item that is being written. `None` between such items.
+    /// Zero-based index of the message or reasoning item that is being written. `None` if neither is being
+    /// written.
     current: Option<usize>,
     events: VecDeque<ResponseEvent>,
     next_sequence_number: u64,
@@ -53,13 +54,14 @@ impl StreamedOutput {
         Some(self.envelope.item_id(prefix, self.items.len()))
     }
 
-    /// Returns the message or reasoning item that is being written, with its zero-based index.
+    /// Returns the message or reasoning item that is being written, with its zero-based index in the output.
+    /// Returns `None` if neither is being written.
     pub(super) fn current(&self) -> Option<(usize, &Item)> {
         self.current.map(|index| (index, &self.items[index].item))
     }
 
-    /// Applies `select` to the items, starting with the last item. Returns the first result that is not `None`, with the item's zero-based
-    /// index and whether the item is done.
+    /// Calls `select` with each item, from the last to the first, until `select` returns a value. Returns the
+    /// zero-based index of that item, whether the item is done, and the value.
     pub(super) fn find_last<'a, T>(
         &'a mut self,
         select: impl Fn(&'a mut Item) -> Option<T>,
@@ -68,7 +70,8 @@ impl StreamedOutput {
         items.find_map(|(index, written)| Some((index, written.is_done, select(&mut written.item)?)))
     }
 
-    /// Ends the current message or reasoning item and starts `item`. Returns the index of the started item.
+    /// Ends the message or reasoning item that is being written, and starts `item`. Returns the zero-based
+    /// index of `item`.
     pub(super) fn start_item(&mut self, item: Item) -> usize {
         self.end_current();
         let index = self.items.len();
@@ -77,7 +80,7 @@ impl StreamedOutput {
         index
     }
 
-    /// Adds an item that is complete and therefore has no delta events.
+    /// Adds an item that is already complete, so that no delta events are created for the item.
     pub(super) fn push_complete(&mut self, item: Item) {
         let index = self.start_item(item);
         self.items[index].is_done = true;
@@ -89,8 +92,11 @@ impl StreamedOutput {
         self.push_complete(Item::ImageGenerationCall(item));
     }
 
-    /// Appends text to the part of the current item that has the same kind as `new_part`. Starts a message or reasoning item if the current
-    /// item is not of the required type, and adds `new_part` to the item if the item has no part of this kind.
+    /// Appends text to the part of the current item that has the kind of `new_part`, such as output text or
+    /// refusal.
+    ///
+    /// Adds `new_part` to the item if there is no such part. Starts a new item if the current item is not of
+    /// the type that `new_part` requires: a reasoning item for reasoning text, otherwise a message.
     pub(super) fn push_text(&mut self, new_part: ItemPart, text: String, logprobs: Option<Vec<Json>>) {
         let is_reasoning = matches!(new_part, ItemPart::ReasoningText(_));
         let index = match self.current() {
@@ -151,7 +157,8 @@ impl StreamedOutput {
         })
     }
 
-    /// Returns the index of the item's part that has the same kind as `new_part`. Adds `new_part` to the item if there is no such part.
+    /// Returns the zero-based index of the part that has the kind of `new_part`, in the item at `index`. Adds
+    /// `new_part` to the item if there is no such part.
     fn part_index(&mut self, index: usize, new_part: ItemPart) -> usize {
         let Some(parts) = parts_mut(&mut self.items[index].item) else {
             return 0;
@@ -168,7 +175,8 @@ impl StreamedOutput {
         part_index
     }
 
-    /// Appends a piece to the arguments of a function call, or to the input of a custom tool call. `index` is the index of the item.
+    /// Appends a piece to the arguments of a function call or to the input of a custom tool call. `index` is
+    /// the zero-based index of the call's item.
     pub(super) fn push_arguments(&mut self, index: usize, arguments: String) {
         let (known, kind) = match &mut self.items[index].item {
             Item::FunctionCall(call) => (&mut call.arguments, EventKind::ArgumentsDelta),
@@ -184,15 +192,15 @@ impl StreamedOutput {
         self.push_event(event);
     }
 
-    /// Ends the message or reasoning item that is being written.
+    /// Ends the message or reasoning item that is being written, if any.
     pub(super) fn end_current(&mut self) {
         if let Some(index) = self.current.take() {
             self.end_item(index, false);
         }
     }
 
-    /// Ends all items that are not done and returns all items. If `is_incomplete`, the last item that was not done gets the status
-    /// `incomplete`.
+    /// Ends all items that are not done, and returns all items. If `is_incomplete`, the last of the items
+    /// ended here gets the status `incomplete`.
     pub(super) fn finish(&mut self, is_incomplete: bool) -> Vec<Item> {
         let last = self.items.iter().rposition(|written| !written.is_done);
         for index in 0..self.items.len() {
@@ -259,7 +267,7 @@ impl StreamedOutput {
         self.push_event(event);
     }
 
-    /// Returns an event of the given kind about the item at `index`.
+    /// Returns an event of the given kind that refers to the item at `index`.
     fn event(&self, index: usize, kind: EventKind) -> ResponseEvent {
         let mut event = ResponseEvent::new(kind);
         event.item_id = self.items[index].item.id().map(str::to_owned);
@@ -267,7 +275,8 @@ impl StreamedOutput {
         event
     }
 
-    /// Returns an event of the given kind about the content part `part_index` of the item at `index`.
+    /// Returns an event of the given kind that refers to the content part at `part_index` of the item at
+    /// `index`.
     pub(super) fn part_event(&self, index: usize, part_index: usize, kind: EventKind) -> ResponseEvent {
         let mut event = self.event(index, kind);
         event.content_index = Some(LenientU64(part_index as u64));
@@ -275,7 +284,7 @@ impl StreamedOutput {
     }
 }
 
-/// Returns the content parts of a message or reasoning item, or `None` for any other item.
+/// Returns the content parts of a message or reasoning item. Returns `None` for any other item.
 fn parts_mut(item: &mut Item) -> Option<&mut Vec<ItemPart>> {
     match item {
         Item::Message(MessageItem {

@@ -6,7 +6,8 @@ use crate::responses::{Item, ItemPart, ItemText, ReasoningItem};
 use crate::translate::REASONING_SEPARATOR;
 use crate::translate::reasoning_details::ReasoningDetails;
 
-/// Appends text to the current reasoning item. Starts a reasoning item if none is being written. Does nothing if the text is empty.
+/// Appends text to the reasoning item that is being written. Starts a reasoning item if none is being
+/// written. Does nothing if the text is empty.
 pub(super) fn push_text(output: &mut StreamedOutput, text: &str) {
     if text.is_empty() {
         return;
@@ -21,24 +22,24 @@ pub(super) fn push_text(output: &mut StreamedOutput, text: &str) {
     output.push_text(part, text.to_owned(), None);
 }
 
-/// Returns whether a reasoning item is being written.
 fn is_reasoning(output: &StreamedOutput) -> bool {
     output
         .current()
         .is_some_and(|(_, item)| matches!(item, Item::Reasoning(_)))
 }
 
-/// The encrypted reasoning of a stream that has not been added to the output yet.
+/// Encrypted reasoning that has arrived but is not part of the output yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReasoningStream {
-    /// Encrypted reasoning items that arrived while another item was being written, and whose content could not be added to an earlier
-    /// reasoning item. [`finish`](Self::finish) adds them to the output.
+    /// Encrypted reasoning items that arrived while another item was being written, if each earlier reasoning
+    /// item already had encrypted content. [`finish`](Self::finish) adds these items to the output.
     late: Vec<ReasoningItem>,
 }
 
 impl ReasoningStream {
-    /// Translates the `reasoning_details` of a chunk. Adds encrypted content to the reasoning item to which it belongs. Adds the text of
-    /// the blocks only if the chunk does not also contain this text in a plain text field (`has_text`).
+    /// Translates the `reasoning_details` of a chunk. Adds encrypted content to a reasoning item that has
+    /// none yet. `has_text` tells whether the chunk also contains reasoning text in another field. If so, the
+    /// text in `reasoning_details` is ignored, because both texts are the same.
     pub(super) fn push_details(&mut self, details: &Json, has_text: bool, output: &mut StreamedOutput) {
         let details = ReasoningDetails::parse(details);
         if details.items.is_empty() && !has_text {
@@ -70,7 +71,8 @@ impl ReasoningStream {
         }
     }
 
-    /// Adds the encrypted reasoning items that could not be added while another item was being written.
+    /// Adds the encrypted reasoning items that could not be added earlier, because another item was being
+    /// written.
     pub(super) fn finish(&mut self, output: &mut StreamedOutput) {
         for item in std::mem::take(&mut self.late) {
             output.push_complete(without_text(item));
@@ -85,7 +87,7 @@ fn missing_encrypted_content(item: &mut Item) -> Option<&mut Option<String>> {
     }
 }
 
-/// Returns the reasoning item without its text, because the text was already sent as deltas of another item.
+/// Returns the reasoning item without its text, because deltas of another item have already sent the text.
 fn without_text(item: ReasoningItem) -> Item {
     Item::Reasoning(ReasoningItem {
         summary: Vec::new(),

@@ -1,10 +1,11 @@
-//! Tool calls in a stream of chat chunks: their names, and the arguments of functions or the input of custom tools.
+//! Tool calls in a stream of chat chunks: their names, and the arguments of functions or the input of custom
+//! tools.
 
 use super::output::StreamedOutput;
 use crate::chat::{ToolCallDelta, ToolCallMatcher};
 use crate::translate::tool_call_parts::ToolCallParts;
 
-/// The tool calls of the stream so far.
+/// The tool calls of the stream so far, in the order in which they started.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ToolCallStream {
     calls: Vec<CallState>,
@@ -13,9 +14,10 @@ pub(super) struct ToolCallStream {
 
 #[derive(Clone, Debug)]
 enum CallState {
-    /// The name of the tool has not arrived yet, so that the item of the call cannot be started.
+    /// The tool's name has not arrived, so the output item of the call has not started. Contains what has
+    /// arrived of the call.
     Unnamed(ToolCallParts),
-    /// The item of the call was started. Contains the item's index in the output.
+    /// The output item of the call has started. Contains the item's zero-based index in the output.
     Started(usize),
 }
 
@@ -46,13 +48,13 @@ impl ToolCallStream {
         }
     }
 
-    /// Starts the items of the tool calls whose name never arrived.
+    /// Starts the output items of the tool calls whose names never arrived.
     pub(super) fn finish(&mut self, output: &mut StreamedOutput) {
         (0..self.calls.len()).for_each(|number| self.start(number, output));
     }
 
-    /// Starts the item of a tool call, with the arguments that have arrived so far. Does nothing if the item was started already. `number`
-    /// is the zero-based position of the call among the tool calls.
+    /// Starts the output item of a tool call, with the arguments that have arrived so far. Does nothing if
+    /// the item has already started. `number` is the zero-based position of the call among the tool calls.
     fn start(&mut self, number: usize, output: &mut StreamedOutput) {
         let CallState::Unnamed(call) = &mut self.calls[number] else {
             return;
