@@ -1,5 +1,8 @@
 //! One attempt: sends a request over a connection and reads the response up to the first content.
 
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -72,16 +75,16 @@ impl AttemptResponse {
 }
 
 /// Makes one attempt: sends the request and reads the response up to its first content. Marks the permit as used if the request was passed
-/// to a connection.
+/// to a connection. The timeouts of the attempt start at `admitted`.
 pub(crate) async fn send_attempt(
     target: &Target,
     permit: &mut Permit,
     request: &EncodedRequest,
     deadlines: &CallDeadlines,
+    admitted: Timestamp,
 ) -> Result<AttemptResponse, Failure> {
-    let sent_by = clock::now();
     let limits = StreamLimits {
-        first_content_at: end_of(sent_by, deadlines.timeouts.first_content).min(deadlines.deadline),
+        first_content_at: end_of(admitted, deadlines.timeouts.first_content).min(deadlines.deadline),
         idle: deadlines.timeouts.idle,
         deadline: deadlines.deadline,
     };
@@ -90,7 +93,7 @@ pub(crate) async fn send_attempt(
         permit,
         request,
         deadlines,
-        sent_by,
+        admitted,
         limits.first_content_at,
     )
     .await?;
@@ -107,7 +110,7 @@ pub(crate) async fn send_attempt(
         let max_prefix = MAX_PREFIX + MAX_ECHOES * request.body.len();
         return first_content(
             response_head,
-            RawEventStream::new(body, target.format, limits, affinity),
+            Box::new(RawEventStream::new(body, target.format, limits, affinity)),
             max_prefix,
         )
         .await;
@@ -136,7 +139,7 @@ async fn send(
     permit: &mut Permit,
     request: &EncodedRequest,
     deadlines: &CallDeadlines,
-    sent_by: Timestamp,
+    admitted: Timestamp,
     first_content_at: Timestamp,
 ) -> Result<(response::Parts, Body), Failure> {
     let head_by = if request.stream && first_content_at < deadlines.deadline {
@@ -153,7 +156,7 @@ async fn send(
             permit.mark_unused();
         }
     };
-    send_request(target, build, on_send, deadlines, sent_by, head_by).await
+    send_request(target, build, on_send, deadlines, admitted, head_by).await
 }
 
 /// Sends a request and waits for the response head until `head_by`, after which the attempt fails with `late`.
@@ -165,14 +168,14 @@ pub(crate) async fn send_request(
     request: impl Fn() -> Request<Full<Bytes>>,
     mut on_send: impl FnMut(bool),
     deadlines: &CallDeadlines,
-    sent_by: Timestamp,
+    started: Timestamp,
     (head_by, late): (Timestamp, FailureKind),
 ) -> Result<(response::Parts, Body), Failure> {
-    let mut now = sent_by;
+    let mut now = started;
     for _ in 0..MAX_UNSENT {
         let connect_by = end_of(now, deadlines.timeouts.connect);
-        let connection = match within(connect_by.min(deadlines.deadline), target.connections.acquire()).await
-        {
+        let connecting = target.connections.acquire();
+        let connection = match within(connect_by.min(deadlines.deadline), pin!(connecting)).await {
             Some(Ok(connection)) => connection,
             Some(Err(error)) => {
                 let message = Some(error.to_string());
@@ -185,12 +188,8 @@ pub(crate) async fn send_request(
             None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
         };
         on_send(true);
-        match within(
-            head_by,
-            transport::send(connection, target.connections.clone(), request()),
-        )
-        .await
-        {
+        let sending = transport::send(connection, target.connections.clone(), request());
+        match within(head_by, pin!(sending)).await {
             None => return Err(Failure::new(late)),
             Some(Ok(answer)) => return Ok(answer),
             Some(Err(SendError::NotSent)) => {
@@ -230,7 +229,7 @@ pub(crate) fn http_request(
 /// is a failure of the attempt, which can be retried.
 async fn first_content(
     head: ResponseHead,
-    mut events: RawEventStream,
+    mut events: Box<RawEventStream>,
     max_prefix: usize,
 ) -> Result<AttemptResponse, Failure> {
     let mut prefix = Vec::new();
@@ -250,11 +249,7 @@ async fn first_content(
                 }
                 prefix.push(event);
                 if is_visible || buffered > max_prefix {
-                    return Ok(AttemptResponse::Stream {
-                        head,
-                        prefix,
-                        events: Box::new(events),
-                    });
+                    return Ok(AttemptResponse::Stream { head, prefix, events });
                 }
             }
             Some(Err(failure)) => {
@@ -279,9 +274,9 @@ pub(crate) async fn read_body(mut body: Body, deadlines: &CallDeadlines) -> Resu
     loop {
         let idle_by = end_of(clock::now(), deadlines.timeouts.idle);
         timer.set(idle_by.min(deadlines.deadline));
-        let piece = std::future::poll_fn(|cx| match body.poll_data(cx) {
-            std::task::Poll::Ready(piece) => std::task::Poll::Ready(Some(piece)),
-            std::task::Poll::Pending => timer.poll(cx).map(|()| None),
+        let piece = poll_fn(|cx| match body.poll_data(cx) {
+            Poll::Ready(piece) => Poll::Ready(Some(piece)),
+            Poll::Pending => timer.poll(cx).map(|()| None),
         })
         .await;
         match piece {
@@ -344,14 +339,14 @@ pub(crate) async fn read_failure(
     let by = (clock::now() + ERROR_BODY_GRACE).min(deadlines.deadline);
     let mut text = BytesMut::new();
     // If the body is incomplete or late, the failure is classified by the status alone.
-    let _ = within(by, async {
+    let reading = async {
         while text.len() < MAX_ERROR_BODY
             && let Some(Ok(piece)) = body.data().await
         {
             text.extend_from_slice(&piece);
         }
-    })
-    .await;
+    };
+    let _ = within(by, pin!(reading)).await;
     let error = ProviderError::parse(&text);
     let get = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let headers = ErrorHeaders::parse(get, error.as_ref(), Some(clock::wall_now()));
@@ -381,12 +376,11 @@ fn end_of(start: Timestamp, span: Option<Duration>) -> Timestamp {
 }
 
 /// Returns the output of `future`, or `None` if the future is not ready at the time `by`.
-async fn within<T>(by: Timestamp, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = std::pin::pin!(future);
+async fn within<T>(by: Timestamp, mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     let mut timer = Timer::at(by);
-    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
-        std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
-        std::task::Poll::Pending => timer.poll(cx).map(|()| None),
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => timer.poll(cx).map(|()| None),
     })
     .await
 }

@@ -72,7 +72,9 @@ impl ConnectionPool {
             return Ok(connection);
         }
         let connected = self.connector.connect(&self.origin).await?;
-        Connection::open(connected).await.map_err(ConnectError::new)
+        // Boxed because the future is large, and most calls reuse a connection.
+        let opened = Box::pin(Connection::open(connected)).await;
+        opened.map_err(ConnectError::new)
     }
 
     /// Returns a connection to the pool after an exchange, or closes the connection if it cannot be used again.
