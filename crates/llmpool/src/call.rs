@@ -67,7 +67,7 @@ pub(crate) async fn run(
                     return Err(call.give_up());
                 };
                 let request_body = request.body.clone();
-                if let Some(response) = call.attempt(permit, request).await? {
+                if let Some(response) = call.attempt(permit, request).await {
                     return Ok(CallOutcome {
                         response,
                         report: call.report,
@@ -201,13 +201,10 @@ impl<'a> Call<'a> {
 
     /// Makes one attempt. If the attempt fails, records the failure for the next step of the retry loop and
     /// returns `None`.
-    async fn attempt(
-        &mut self,
-        mut permit: Permit,
-        request: EncodedRequest,
-    ) -> Result<Option<AttemptResponse>, Error> {
-        let Some(key) = permit.key() else { return Ok(None) };
-        let result = exchange::send_attempt(self.target, &mut permit, &request, &self.deadlines).await;
+    async fn attempt(&mut self, mut permit: Permit, request: EncodedRequest) -> Option<AttemptResponse> {
+        let key = permit.key()?;
+        let result =
+            exchange::send_attempt(self.target, &mut permit, &request, &self.deadlines, self.admitted).await;
         let ended = clock::now();
         let duration = ended.since(self.admitted);
         match result {
@@ -231,13 +228,13 @@ impl<'a> Call<'a> {
                         permit.complete();
                     }
                 }
-                Ok(Some(response))
+                Some(response)
             }
             Err(failure) => {
                 let failure = self.target.provider.masked(self.target.on_status.apply(failure));
                 self.report_failure(&permit, &failure, key, duration);
                 self.apply_failure(&mut permit, failure, key, request);
-                Ok(None)
+                None
             }
         }
     }

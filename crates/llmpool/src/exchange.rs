@@ -1,6 +1,9 @@
 //! One attempt of a call: sends a request over a connection and reads the response, up to the first content
 //! of a stream or to the end of another response.
 
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -75,16 +78,17 @@ impl AttemptResponse {
 }
 
 /// Makes one attempt: sends the request and reads the response, up to the first content of a stream or to the
-/// end of another response. Marks the permit as used once the request is passed to a connection.
+/// end of another response. Marks the permit as used once the request is passed to a connection. The
+/// timeouts of the attempt start at `admitted`.
 pub(crate) async fn send_attempt(
     target: &Target,
     permit: &mut Permit,
     request: &EncodedRequest,
     deadlines: &CallDeadlines,
+    admitted: Timestamp,
 ) -> Result<AttemptResponse, Failure> {
-    let sent_by = clock::now();
     let limits = StreamLimits {
-        first_content_at: end_of(sent_by, deadlines.timeouts.first_content).min(deadlines.deadline),
+        first_content_at: end_of(admitted, deadlines.timeouts.first_content).min(deadlines.deadline),
         idle: deadlines.timeouts.idle,
         deadline: deadlines.deadline,
     };
@@ -93,7 +97,7 @@ pub(crate) async fn send_attempt(
         permit,
         request,
         deadlines,
-        sent_by,
+        admitted,
         limits.first_content_at,
     )
     .await?;
@@ -110,7 +114,7 @@ pub(crate) async fn send_attempt(
         let max_prefix = MAX_PREFIX + MAX_ECHOES * request.body.len();
         return first_content(
             response_head,
-            RawEventStream::new(body, target.format, limits, affinity),
+            Box::new(RawEventStream::new(body, target.format, limits, affinity)),
             max_prefix,
         )
         .await;
@@ -139,7 +143,7 @@ async fn send(
     permit: &mut Permit,
     request: &EncodedRequest,
     deadlines: &CallDeadlines,
-    sent_by: Timestamp,
+    admitted: Timestamp,
     first_content_at: Timestamp,
 ) -> Result<(response::Parts, Body), Failure> {
     let head_by = if request.stream && first_content_at < deadlines.deadline {
@@ -156,7 +160,7 @@ async fn send(
             permit.mark_unused();
         }
     };
-    send_request(target, build, on_send, deadlines, sent_by, head_by).await
+    send_request(target, build, on_send, deadlines, admitted, head_by).await
 }
 
 /// Opens or reuses a connection, sends a request, and waits for the response head. If the head has not
@@ -169,14 +173,14 @@ pub(crate) async fn send_request(
     request: impl Fn() -> Request<Full<Bytes>>,
     mut on_send: impl FnMut(bool),
     deadlines: &CallDeadlines,
-    sent_by: Timestamp,
+    started: Timestamp,
     (head_by, late): (Timestamp, FailureKind),
 ) -> Result<(response::Parts, Body), Failure> {
-    let mut now = sent_by;
+    let mut now = started;
     for _ in 0..MAX_UNSENT {
         let connect_by = end_of(now, deadlines.timeouts.connect);
-        let connection = match within(connect_by.min(deadlines.deadline), target.connections.acquire()).await
-        {
+        let connecting = target.connections.acquire();
+        let connection = match within(connect_by.min(deadlines.deadline), pin!(connecting)).await {
             Some(Ok(connection)) => connection,
             Some(Err(error)) => {
                 let message = Some(error.to_string());
@@ -189,12 +193,8 @@ pub(crate) async fn send_request(
             None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
         };
         on_send(true);
-        match within(
-            head_by,
-            transport::send(connection, target.connections.clone(), request()),
-        )
-        .await
-        {
+        let sending = transport::send(connection, target.connections.clone(), request());
+        match within(head_by, pin!(sending)).await {
             None => return Err(Failure::new(late)),
             Some(Ok(answer)) => return Ok(answer),
             Some(Err(SendError::NotSent)) => {
@@ -234,7 +234,7 @@ pub(crate) fn http_request(
 /// stream fails before that, the attempt fails, and the call can make another attempt.
 async fn first_content(
     head: ResponseHead,
-    mut events: RawEventStream,
+    mut events: Box<RawEventStream>,
     max_prefix: usize,
 ) -> Result<AttemptResponse, Failure> {
     let mut prefix = Vec::new();
@@ -254,11 +254,7 @@ async fn first_content(
                 }
                 prefix.push(event);
                 if is_visible || buffered > max_prefix {
-                    return Ok(AttemptResponse::Stream {
-                        head,
-                        prefix,
-                        events: Box::new(events),
-                    });
+                    return Ok(AttemptResponse::Stream { head, prefix, events });
                 }
             }
             Some(Err(failure)) => {
@@ -284,9 +280,9 @@ pub(crate) async fn read_body(mut body: Body, deadlines: &CallDeadlines) -> Resu
     loop {
         let idle_by = end_of(clock::now(), deadlines.timeouts.idle);
         timer.set(idle_by.min(deadlines.deadline));
-        let piece = std::future::poll_fn(|cx| match body.poll_data(cx) {
-            std::task::Poll::Ready(piece) => std::task::Poll::Ready(Some(piece)),
-            std::task::Poll::Pending => timer.poll(cx).map(|()| None),
+        let piece = poll_fn(|cx| match body.poll_data(cx) {
+            Poll::Ready(piece) => Poll::Ready(Some(piece)),
+            Poll::Pending => timer.poll(cx).map(|()| None),
         })
         .await;
         match piece {
@@ -350,14 +346,14 @@ pub(crate) async fn read_failure(
     let by = (clock::now() + ERROR_BODY_GRACE).min(deadlines.deadline);
     let mut text = BytesMut::new();
     // If the body is incomplete or late, only the status and the headers determine the failure.
-    let _ = within(by, async {
+    let reading = async {
         while text.len() < MAX_ERROR_BODY
             && let Some(Ok(piece)) = body.data().await
         {
             text.extend_from_slice(&piece);
         }
-    })
-    .await;
+    };
+    let _ = within(by, pin!(reading)).await;
     let error = ProviderError::parse(&text);
     let get = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let headers = ErrorHeaders::parse(get, error.as_ref(), Some(clock::wall_now()));
@@ -387,12 +383,11 @@ fn end_of(start: Timestamp, span: Option<Duration>) -> Timestamp {
 }
 
 /// Returns the output of `future`, or `None` if the future is not ready by the time `by`.
-async fn within<T>(by: Timestamp, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = std::pin::pin!(future);
+async fn within<T>(by: Timestamp, mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     let mut timer = Timer::at(by);
-    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
-        std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
-        std::task::Poll::Pending => timer.poll(cx).map(|()| None),
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => timer.poll(cx).map(|()| None),
     })
     .await
 }

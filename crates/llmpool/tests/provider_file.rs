@@ -64,9 +64,10 @@ fn warnings_name_positions_but_not_keys() {
     let file = parse(ORIGIN).unwrap();
     let warnings: Vec<String> = file.warnings.iter().map(ToString::to_string).collect();
     assert!(
-        warnings.iter().any(
-            |warning| warning.contains("openai[0].api_keys[2]") && warning.contains("same secret as key 1")
-        )
+        warnings
+            .iter()
+            .any(|warning| warning.contains("openai[0].api_keys[2]")
+                && warning.contains("same secret as key 1"))
     );
     assert!(
         warnings

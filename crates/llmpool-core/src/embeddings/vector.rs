@@ -102,7 +102,10 @@ impl fmt::Display for VectorError {
             Self::Absent => f.write_str("the embedding has no vector"),
             Self::NotBase64 => f.write_str("the vector is a string but not valid base64"),
             Self::NotWhole { bytes } => {
-                write!(f, "the base64 string decodes to {bytes} bytes, which is not a multiple of 4")
+                write!(
+                    f,
+                    "the base64 string decodes to {bytes} bytes, which is not a multiple of 4"
+                )
             }
             Self::NotNumbers => f.write_str("the vector is neither a list of numbers nor a base64 string"),
         }

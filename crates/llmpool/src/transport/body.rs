@@ -1,5 +1,6 @@
 //! Sends a request over a connection, and reads the body of the response.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,22 +16,22 @@ use super::pool::ConnectionPool;
 
 /// Sends a request over `connection` and waits for the response head. Once the returned body has been read to
 /// its end, the connection goes into `pool`. Dropping the future closes the connection.
-pub(crate) async fn send(
+pub(crate) fn send(
     connection: Box<Connection>,
     pool: Arc<ConnectionPool>,
     request: Request<Full<Bytes>>,
-) -> Result<(response::Parts, Body), SendError> {
-    let (response, connection) = connection.send(request).await?;
-    let (head, incoming) = response.into_parts();
-    let connection = Some(connection);
-    Ok((
-        head,
-        Body {
+) -> impl Future<Output = Result<(response::Parts, Body), SendError>> {
+    let sending = connection.send(request);
+    async move {
+        let (response, connection) = sending.await?;
+        let (head, incoming) = response.into_parts();
+        let body = Body {
             incoming,
-            connection,
+            connection: Some(connection),
             pool,
-        },
-    ))
+        };
+        Ok((head, body))
+    }
 }
 
 /// The body of a response. Dropping the body before its end closes the connection, which tells the provider

@@ -1,5 +1,6 @@
 //! An HTTP/1.1 connection without a background task: the task that uses the connection also performs its IO.
 
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,22 +84,25 @@ impl Connection {
         is_open && self.sender.is_ready()
     }
 
-    /// Sends a request and waits for the response head.
-    pub(super) async fn send(
+    /// Passes a request to hyper. The returned future waits for the response head. It does not contain the
+    /// request, which is large.
+    pub(super) fn send(
         mut self: Box<Self>,
         mut request: Request<Full<Bytes>>,
-    ) -> Result<(Response<Incoming>, Box<Self>), SendError> {
+    ) -> impl Future<Output = Result<(Response<Incoming>, Box<Self>), SendError>> {
         self.has_read.store(false, Ordering::Relaxed);
         self.prepare(&mut request);
         let mut response = Box::pin(self.sender.try_send_request(request));
-        let result = std::future::poll_fn(|cx| self.poll_driven(cx, |cx| response.as_mut().poll(cx))).await;
-        match result {
-            Ok(response) => Ok((response, self)),
-            Err(error) if error.message().is_some() => Err(SendError::NotSent),
-            Err(_) if self.is_reused && !self.has_read.load(Ordering::Relaxed) => {
-                Err(SendError::StaleConnection)
+        async move {
+            let result = poll_fn(|cx| self.poll_driven(cx, |cx| response.as_mut().poll(cx))).await;
+            match result {
+                Ok(response) => Ok((response, self)),
+                Err(error) if error.message().is_some() => Err(SendError::NotSent),
+                Err(_) if self.is_reused && !self.has_read.load(Ordering::Relaxed) => {
+                    Err(SendError::StaleConnection)
+                }
+                Err(error) => Err(SendError::ConnectionLost(error.into_error())),
             }
-            Err(error) => Err(SendError::ConnectionLost(error.into_error())),
         }
     }
 

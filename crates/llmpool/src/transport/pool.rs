@@ -75,7 +75,9 @@ impl ConnectionPool {
             return Ok(connection);
         }
         let connected = self.connector.connect(&self.origin).await?;
-        Connection::open(connected).await.map_err(ConnectError::new)
+        // Boxed because the future is large, and most calls reuse a connection.
+        let opened = Box::pin(Connection::open(connected)).await;
+        opened.map_err(ConnectError::new)
     }
 
     /// Puts a connection into the pool after a complete response, or closes the connection if it cannot be

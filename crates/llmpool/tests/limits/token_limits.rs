@@ -1,12 +1,13 @@
 //! Token limits: reservation, settlement and rejection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
-use llmpool::{CallOptions, ErrorKind, Limits, LlmInterface, RateLimit, TargetSettings};
+use llmpool::{CallOptions, ErrorKind, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings};
 use tokio::time::Instant;
 
-use crate::support::{Action, ScriptedProvider, answer};
+use crate::support::{Action, ScriptedProvider, answer, chunk_json, error, stream_of};
 use crate::{no_retries, pool, rpm, run_at_rate, target, timeout_of};
 
 fn used(tokens: u32) -> Vec<u8> {
@@ -84,4 +85,72 @@ async fn tokens_are_not_estimated_without_tpm() {
         ..ChatRequest::user("hi")
     };
     target.chat_with(&huge, &timeout_of(10.0)).await.unwrap();
+}
+
+/// Returns a target with 1000 tokens per minute, whose calls reserve slightly more than `reserved` tokens.
+fn metered_target(script: &Arc<ScriptedProvider>, reserved: u32) -> OpenAiCompatible {
+    let settings = TargetSettings {
+        limits: Limits {
+            tpm: Some(1000),
+            ..Limits::default()
+        },
+        expected_output_tokens: Some(reserved),
+        ..no_retries()
+    };
+    target(script, &pool(&["a"], Limits::default()), settings)
+}
+
+fn streamed(tokens: u32) -> Vec<u8> {
+    let completion = tokens - 10;
+    let usage = format!(
+        r#"{{"id":"c","object":"chat.completion.chunk","choices":[],"usage":{{"prompt_tokens":10,"completion_tokens":{completion},"total_tokens":{tokens}}}}}"#
+    );
+    stream_of(&[
+        chunk_json(r#"{"content":"ok"}"#, r#""stop""#),
+        usage,
+        "[DONE]".to_owned(),
+    ])
+}
+
+async fn read_stream(target: &OpenAiCompatible) {
+    let request = ChatRequest::user("hi");
+    let mut stream = target
+        .chat_stream_with(&request, &timeout_of(10.0))
+        .await
+        .unwrap();
+    while let Some(chunk) = stream.next().await {
+        chunk.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_usage_below_the_estimate_is_refunded() {
+    let script = ScriptedProvider::new(|_, _| Action::Send(streamed(100)));
+    let target = metered_target(&script, 700);
+    for _ in 0..3 {
+        read_stream(&target).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_usage_above_the_estimate_delays_the_next_call() {
+    let script = ScriptedProvider::new(|_, _| Action::Send(streamed(900)));
+    let target = metered_target(&script, 200);
+    read_stream(&target).await;
+    let next = target
+        .chat_with(&ChatRequest::user("hi"), &timeout_of(10.0))
+        .await;
+    assert_eq!(next.unwrap_err().kind(), ErrorKind::LimitReached);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_of_a_rejected_request_are_refunded() {
+    let script = ScriptedProvider::new(|_, _| Action::Send(error(400, "", "invalid_request_error")));
+    let target = metered_target(&script, 700);
+    for _ in 0..3 {
+        let call = target
+            .chat_with(&ChatRequest::user("hi"), &timeout_of(10.0))
+            .await;
+        assert_eq!(call.unwrap_err().status(), Some(400));
+    }
 }
