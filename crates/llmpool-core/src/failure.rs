@@ -181,7 +181,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Creates a failure with the given kind and a certain cause. All other fields are `None`.
+    /// Creates a failure of the given kind whose cause is known for certain. All other fields are `None`.
     pub fn new(kind: FailureKind) -> Self {
         Self {
             kind,

@@ -47,8 +47,8 @@ async fn keys_unusable(target: &Target, constraint: KeyConstraint) -> KeyAvailab
 }
 
 /// Returns the state of the key that recovers first, or `None` if at least one of the keys that the call may
-/// use is usable. A throttled key counts as usable. So does a key with an attempt in flight, because the
-/// attempt may succeed.
+/// use is usable. A throttled key counts as usable. An unhealthy key with an attempt in flight also counts
+/// as usable, because a success of the attempt would make the key healthy.
 fn unusable_until(target: &Target, constraint: KeyConstraint) -> Option<KeyAvailability> {
     target.provider.admission.with_limiter(|limiter| {
         let keys = limiter.keys_of(target.id).iter();

@@ -21,8 +21,8 @@ const MAX_PAIRWISE: usize = 8;
 pub struct UnknownFields {
     /// One bit for each field that the struct defines, set if the field was null in the JSON.
     nulls: u64,
-    /// One bit for each field that the struct defines, set if the JSON had an empty list in an optional field
-    /// or lacked a required field.
+    /// One bit for each field that the struct defines. The bit of an optional field is set if the JSON had an
+    /// empty list there. The bit of a required field is set if the JSON lacked the field.
     marks: u64,
     fields: Vec<(Cow<'static, str>, Json)>,
 }

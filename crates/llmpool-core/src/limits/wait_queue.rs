@@ -18,7 +18,8 @@ use super::fairness::{Caller, FairClocks};
 use super::key_constraint::KeyConstraint;
 use crate::time::Timestamp;
 
-/// Maximum number of callers, and of older requests of the same caller, that [`WaitQueue::ahead`] visits.
+/// [`WaitQueue::ahead`] visits at most this many other callers, and at most this many older requests of the
+/// request's own caller.
 const MAX_VISITED: usize = 64;
 
 /// A call's place in the order of arrival. A lower number means an earlier arrival.

@@ -173,7 +173,7 @@ impl LimitWindow {
 impl SlidingLog {
     /// Adds an entry. Then removes old entries that no longer affect a decision: an entry is removed if the
     /// newer entries alone add up to at least `limit`. The log therefore stays short even if denied requests
-    /// count.
+    /// are counted against the limit.
     fn add(&mut self, at: Duration, amount: u32, limit: u64) {
         self.entries.push_back((at, amount));
         self.sum += u64::from(amount);

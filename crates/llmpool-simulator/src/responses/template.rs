@@ -88,8 +88,8 @@ pub(super) fn failure() -> Value {
     json!({"code": "server_error", "message": message})
 }
 
-/// Returns the JSON object with which the response object reports a tool of the request. Members that the
-/// request omits are set to OpenAI's defaults.
+/// Returns a tool of the request in the form in which the response repeats it. Members that the request omits
+/// are set to OpenAI's defaults.
 fn tool(tool: &Value) -> Value {
     let mut complete = tool.clone();
     if tool["type"] == "function" {

@@ -376,7 +376,7 @@ async fn key_states_survive_a_restart() {
     std::fs::write(&path, "{").unwrap();
     let error = second.load_key_states(&path).unwrap_err();
     assert!(
-        error.to_string().contains("states.json") && error.help().unwrap().contains("remove the file"),
+        error.to_string().contains("states.json") && error.help().unwrap().contains("remove the state file"),
         "{error}"
     );
     std::fs::remove_dir_all(&folder).unwrap();
