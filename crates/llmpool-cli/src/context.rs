@@ -43,7 +43,8 @@ impl ProviderSource {
         Ok(Self::File { path, providers })
     }
 
-    /// Prints the warnings of the provider file, if any. Called by commands that can send more than one call.
+    /// Prints the warnings of the provider file, if any. Called by `llmpool check` and
+    /// `llmpool chat --jsonl`.
     pub(crate) fn print_warnings(self) -> Self {
         if let Self::File { providers, .. } = &self {
             for warning in providers.warnings() {

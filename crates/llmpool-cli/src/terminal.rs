@@ -15,7 +15,8 @@ use console::Term;
 /// The width and colour support of an output stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Screen {
-    /// Width in columns. `None` disables wrapping: `COLUMNS` is not set, and the stream is not a terminal.
+    /// Width in columns. `None` if `COLUMNS` is not set and the stream is not a terminal; the output is then
+    /// not wrapped.
     pub(crate) width: Option<u16>,
     pub(crate) painter: Painter,
 }

@@ -83,7 +83,7 @@ fn non_ascii_quarter_tokens(text: &[u8]) -> u64 {
     text.iter().map(weight).sum::<u64>().max(1)
 }
 
-/// A histogram of the lengths of recent responses in output tokens, used to estimate the length of the next
+/// A histogram of the lengths of recent responses, in output tokens. Used to estimate the length of the next
 /// response.
 #[derive(Clone, Debug)]
 pub struct OutputLengths {
@@ -104,8 +104,8 @@ impl Default for OutputLengths {
 }
 
 impl OutputLengths {
-    /// Records the length of one response in output tokens. When the histogram reaches 1000 responses, halves
-    /// the counts of all buckets, so that recent responses have more weight.
+    /// Records the length of one response, in output tokens. When the histogram reaches 1000 responses,
+    /// halves the counts of all buckets, so that recent responses have more weight.
     pub fn record(&mut self, tokens: u32) {
         let class = (f64::from(tokens.max(1)).log2() * 2.0).ceil() as usize;
         self.counts[class.min(47)] += 1;

@@ -15,8 +15,9 @@ pub use classify::{classify, classify_in_stream};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// The request itself is invalid: status 400, 404, 405 or 422 without a more specific error code. A
-    /// redirect also counts as an invalid request, because redirects are not followed.
+    /// The request itself is invalid: a 4xx status such as 400, 404 or 422 that has no more specific meaning
+    /// and comes without a known error code. A redirect also counts as an invalid request, because redirects
+    /// are not followed.
     InvalidRequest,
     /// The prompt exceeds the model's context window: error code `context_length_exceeded`,
     /// `exceed_context_size_error` or similar.
@@ -151,7 +152,7 @@ pub enum Certainty {
     /// The failure has only one possible cause, for example because of its status or a known error code.
     Certain,
     /// Either the key or the request may be the cause: status 403 or 404 without a known error code, or 429
-    /// without a known error code and without a requested wait.
+    /// if the provider sends no known error code or message and requests no wait.
     Ambiguous,
 }
 

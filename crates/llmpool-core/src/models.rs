@@ -40,8 +40,8 @@ impl ModelList {
         crate::chat::from_json(json)
     }
 
-    /// Decodes a model list from the body of a response. Accepts a list object and, because some providers
-    /// send it, a bare array of models. Returns `None` if the body is neither of the two.
+    /// Decodes a model list from the body of a response. Accepts a list object, or a bare array of models,
+    /// which some providers send. Returns `None` if the body is neither of the two.
     pub fn decode_lenient(json: &[u8]) -> Option<Self> {
         if json.trim_ascii_start().starts_with(b"[") {
             let models: Vec<Model> = serde_json::from_slice(json).ok()?;

@@ -117,8 +117,8 @@ pub(crate) fn looks_like_error<'a>(member: impl Fn(&str) -> Option<&'a Value>) -
         || member("object").and_then(Value::as_str) == Some("error")
 }
 
-/// Returns the finish reason of the first choice that ended because the provider failed. Returns `None` if no
-/// choice did.
+/// Returns the finish reason of the first choice that ended because the provider failed. Returns `None` if
+/// there is no such choice.
 fn failed_finish_reason(members: &Map<String, Value>) -> Option<&str> {
     let choices = members.get("choices")?.as_array()?;
     let mut reasons = choices
@@ -178,8 +178,8 @@ fn fastapi_param(members: &Map<String, Value>) -> Option<String> {
     Some(names.join("."))
 }
 
-/// Returns the wait that an error object requests before the next attempt. Reads Google's
-/// `{"details": [{"retryDelay": "34s"}]}` and `{"resets_in_seconds": 34}`.
+/// Returns the wait that an error object requests before the next attempt. Reads
+/// `{"details": [{"retryDelay": "34s"}]}`, which Google sends, and `{"resets_in_seconds": 34}`.
 fn parse_retry_delay(members: &Map<String, Value>) -> Option<Duration> {
     let seconds = || parse_duration(&as_text(members.get("resets_in_seconds")?)?);
     let details = members.get("details").and_then(Value::as_array);
@@ -198,7 +198,7 @@ fn parse_resets_at(members: &Map<String, Value>) -> Option<Duration> {
 
 /// Returns the time at which the exhausted quota resets, as a duration since the Unix epoch. Reads error
 /// messages such as "your limit will reset at 2026-01-02 03:04:05". The date is interpreted as Beijing time
-/// if the error has a GLM code, and as UTC otherwise.
+/// if `code` has four digits, as the error codes of the provider GLM do, and as UTC otherwise.
 fn parse_reset_in_message(message: &str, code: Option<&str>) -> Option<Duration> {
     const MARKERS: [&str; 3] = ["reset", "Reset", "重置"];
     const DATE_LEN: usize = "2026-01-02 03:04:05".len();

@@ -51,16 +51,17 @@ impl ErrorHeaders {
 /// The rate limits and the account of an API key, as the headers of a response report them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitHeaders<'a> {
-    /// The state of the limits on requests and tokens. `None` if the headers report no limit, or if
-    /// [`parse`](LimitHeaders::parse) found that less than a quarter of each limit is used.
+    /// The state of the limits on requests and tokens. `None` if the headers report no limit.
+    /// [`parse`](LimitHeaders::parse) also sets `None` unless at least a quarter of one limit is used.
     pub limits: Option<LimitSnapshots>,
     /// The name of the account that the API key belongs to, from the header `openai-organization`.
     pub account: Option<&'a str>,
 }
 
 impl<'a> LimitHeaders<'a> {
-    /// Parses the headers of a response. Omits the limits if less than a quarter of each limit is used. If
-    /// the headers report how much of a limit remains, but not the limit itself, assumes that more is used.
+    /// Parses the headers of a response. Omits the limits unless at least a quarter of one limit is used. If
+    /// the headers report how much of a limit remains, but not the limit itself, assumes that at least a
+    /// quarter of this limit is used.
     ///
     /// Timestamps are compared with the `Date` header of the response. If this header is missing, they are
     /// compared with `wall_now`, a duration since the Unix epoch.
@@ -127,8 +128,8 @@ struct LimitFields<'a> {
 }
 
 impl LimitFields<'_> {
-    /// Returns whether at least a quarter of the limit is used. Returns true if the limit itself is not
-    /// reported, and false if the remaining count is not reported.
+    /// Returns whether at least a quarter of the limit is used. Returns false if the remaining count is not
+    /// reported, and true if only the limit itself is not reported.
     fn is_scarce(&self) -> bool {
         let Some(remaining) = self.remaining else {
             return false;
@@ -193,9 +194,9 @@ fn parse_count(text: &str) -> Option<u32> {
     })
 }
 
-/// Returns the time until all exhausted limits are reset. A limit counts as exhausted if its remaining count
-/// is zero, or if it is the only limit with a reset time and has no remaining count. Returns `None` if no
-/// limit is exhausted.
+/// Returns the time until all exhausted limits are reset. A limit is exhausted if its remaining count is zero
+/// or negative. If the headers report a reset time for only one limit, and no remaining count for it, this
+/// limit is assumed to be exhausted. Returns `None` if no limit is exhausted.
 fn exhausted_reset<'a>(get: &impl Fn(&str) -> Option<&'a str>, now: Option<Duration>) -> Option<Duration> {
     let windows = [
         ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),

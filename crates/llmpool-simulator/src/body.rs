@@ -93,8 +93,8 @@ impl BodyChunks {
     }
 
     /// Truncates the body. A stream (a body without `content-length`) keeps its first `count` events, each of
-    /// which is one chunk. Any other body keeps half of its bytes, or none if `count` is 0, but also its full
-    /// `content-length`, so that the client sees a truncated body.
+    /// which is one chunk. Any other body keeps half of its bytes, or none if `count` is 0. The
+    /// `content-length` stays the same, so the client sees a truncated body.
     pub(crate) fn first_events(self, count: usize) -> Self {
         match self.length {
             None => Self {
@@ -222,9 +222,9 @@ impl Body for PacedBody {
     }
 }
 
-/// hyper drops a body after taking all of its bytes, which are not flushed yet, or when the client
-/// disconnects. hyper does not poll a body again once it has taken `content-length` bytes, so a break that
-/// should follow the last byte is requested here.
+/// hyper drops a body when the client disconnects, or after taking the last byte of the body but before
+/// flushing this byte. hyper does not poll a body again once it has taken `content-length` bytes, so a break
+/// that should follow the last byte is requested here.
 impl Drop for PacedBody {
     fn drop(&mut self) {
         let complete = self.is_end_stream() || self.chunks.length == Some(self.sent);

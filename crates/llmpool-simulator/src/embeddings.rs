@@ -1,8 +1,9 @@
 //! `POST /v1/embeddings`: returns a deterministic unit vector for each input.
 //!
 //! The vector depends on the input and the number of dimensions, but not on the model, the key or the seed.
-//! The first components of a vector, scaled to length 1, equal the vector with fewer dimensions for the same
-//! input. Real models whose embeddings can be shortened have this property too.
+//! Truncating a vector to its first `n` components and scaling the result to length 1 gives the vector that
+//! the same input has with `n` dimensions. Real models whose embeddings can be shortened have this property
+//! too.
 
 mod base64;
 mod vector;
@@ -36,7 +37,7 @@ struct EmbeddedText {
     /// The number of tokens that the response's `usage` reports: the number of words in a text, or the length
     /// of a token array.
     tokens: usize,
-    /// The number of tokens that counts towards limits: a quarter of the number of characters in a text,
+    /// The number of tokens charged to the token limits: a quarter of the number of characters in a text,
     /// rounded up, or the length of a token array.
     estimate: usize,
 }
@@ -93,7 +94,7 @@ impl EmbeddingsRequest {
         })
     }
 
-    /// Returns the number of tokens by which the request counts towards token limits.
+    /// Returns the number of tokens charged to the token limits for the request.
     pub(crate) fn estimated_tokens(&self) -> usize {
         self.inputs.iter().map(|input| input.estimate).sum()
     }

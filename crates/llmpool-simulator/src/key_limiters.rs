@@ -12,7 +12,7 @@ use crate::dialect::LimitReport;
 use crate::limits::{LimitExceeded, ProviderLimitKind, ProviderLimiter, WindowStatus};
 use crate::scenario::Scenario;
 
-/// All limiters of a scenario, and for each key, the limiters that apply to the key.
+/// All limiters of a scenario, with a list that shows which limiters apply to each key.
 #[derive(Debug)]
 pub(crate) struct KeyLimiters {
     limiters: Mutex<Vec<ProviderLimiter>>,

@@ -18,8 +18,8 @@
 //! assert_eq!(denied, [2]);
 //! ```
 //!
-//! Invariant: a request that is denied at time `t` with the wait `w` passes at `t + w`, and at no earlier
-//! time, if no other request arrives in the meantime.
+//! Invariant: if a limit denies a request at time `t` with the wait `w`, and no other request arrives in the
+//! meantime, the limit denies the same request until `t + w` and lets the request pass at `t + w`.
 
 mod config;
 mod limiter;

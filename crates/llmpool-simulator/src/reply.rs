@@ -59,7 +59,8 @@ pub enum ResponsePoint {
     /// After this number of stream events, including the events with the role and the finish reason. If the
     /// response is not a stream: after half of the body, or before the body if the number is 0.
     AfterEvents(usize),
-    /// After exactly this number of bytes of the body, without the framing of the chunked transfer coding.
+    /// After exactly this number of bytes of the body. The framing of the chunked transfer coding does not
+    /// count.
     AfterBytes(usize),
 }
 

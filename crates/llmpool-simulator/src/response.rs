@@ -102,9 +102,9 @@ impl ResponseContent {
 }
 
 impl PlannedResponse {
-    /// Creates the response that a plan describes. `date` is the provider's current date. `answer` creates
-    /// the content of a response with status 200: the normal answer if its argument is `None`, otherwise an
-    /// answer with an error at the given position.
+    /// Creates the response that a plan describes. `date` is the provider's current date. The function
+    /// `answer` creates the content of a response with status 200: the normal answer if called with `None`,
+    /// and an answer with an error at the given position if called with a position.
     pub(crate) fn from_plan(
         plan: ReplyPlan,
         date: SystemTime,

@@ -134,8 +134,8 @@ impl RequestInfo {
 }
 
 impl ReplyPlan {
-    /// Creates a plan for this reply, with the scenario's delays and connection handling and without extra
-    /// headers.
+    /// Creates a plan for this reply, with the scenario's delays, the scenario's connection handling, and no
+    /// extra headers.
     pub(crate) fn new(reply: SimulatedReply, scenario: &Scenario) -> Self {
         Self {
             reply,
@@ -145,7 +145,8 @@ impl ReplyPlan {
         }
     }
 
-    /// Adds headers before the existing headers. If two headers have the same name, only the later header is sent.
+    /// Adds headers before the existing headers. If an existing header has the same name as an added header,
+    /// only the existing header is sent.
     pub(crate) fn with_headers_first(self, headers: Vec<(String, String)>) -> Self {
         Self {
             headers: headers.into_iter().chain(self.headers).collect(),

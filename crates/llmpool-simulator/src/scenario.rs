@@ -70,7 +70,7 @@ pub struct Scenario {
     /// The delay before each stream event except the first. Default 0.
     #[serde(deserialize_with = "seconds::deserialize")]
     pub chunk_delay: Duration,
-    /// Which answers to chat completions and Responses requests report token usage. Default
+    /// When the chat completions and Responses endpoints report token usage. Default
     /// [`UsagePolicy::OnRequest`].
     pub usage: UsagePolicy,
     /// Whether a stream ends with `data: [DONE]`. Default `true`.
@@ -131,8 +131,8 @@ pub struct SimulatedAccount {
     pub organization: Option<String>,
 }
 
-/// Which answers to chat completions and Responses requests report token usage. Answers to embeddings
-/// requests always report usage.
+/// When the chat completions and Responses endpoints report token usage. The embeddings endpoint always
+/// reports usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UsagePolicy {
@@ -142,7 +142,7 @@ pub enum UsagePolicy {
     /// `stream_options.include_usage`. The default, as with OpenAI.
     #[default]
     OnRequest,
-    /// No answer to a chat completions or Responses request reports usage.
+    /// No answer from the chat completions or Responses endpoint reports usage.
     Never,
 }
 

@@ -73,9 +73,9 @@ pub struct KeyStats {
     pub max_in_flight: u64,
     /// Number of responses to requests with this key, by HTTP status.
     pub statuses: BTreeMap<u16, u64>,
-    /// Number of requests denied by the [limits](crate::ProviderLimits) of the key or its account, without
-    /// those denied by a quota. The HTTP status of a denial depends on the dialect. Requests that a rule
-    /// rejected are not counted.
+    /// Number of requests denied by the [limits](crate::ProviderLimits) of the key or its account. Requests
+    /// that a quota denied or a rule rejected are not counted. The HTTP status of a denial depends on the
+    /// dialect.
     pub rate_limited: u64,
     /// Number of requests denied because a [quota](crate::RequestQuota) of the key or its account was used up.
     pub out_of_quota: u64,

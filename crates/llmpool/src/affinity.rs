@@ -12,8 +12,8 @@ use crate::error::{Error, ErrorKind};
 use crate::provider::Provider;
 use crate::target::Target;
 
-/// Records which resources requests with one key create: responses, conversations, items and encrypted
-/// contents.
+/// Records the resources that one key creates through its requests: responses, conversations, items and
+/// encrypted contents.
 pub(crate) struct AffinityRecorder {
     provider: Arc<Provider>,
     key: KeyId,

@@ -353,8 +353,8 @@ impl<'a> Call<'a> {
         self.failure_error(failure, wait)
     }
 
-    /// Returns the error of a call that gets no permit. If an attempt has failed before, returns that
-    /// failure. Otherwise, or if the request can never get a permit, returns the reason for the rejection.
+    /// Returns the error of a call that gets no permit: usually the failure of the last attempt. Returns the
+    /// reason for the rejection if no attempt was made, or if the request can never get a permit.
     fn reject(&mut self, rejection: Rejection) -> Error {
         let is_final = matches!(rejection, Rejection::Unsatisfiable(_));
         let error = rejection::rejection_error(rejection, clock::now());

@@ -5,7 +5,7 @@
 //! the list is also requested with an invalid key: if that request succeeds, the list proves nothing about
 //! the keys.
 //!
-//! Checks neither wait for the configured limits nor count towards them, and they change no key's state.
+//! A check neither waits for the configured limits nor counts towards them, and it changes no key's state.
 
 use std::time::Duration;
 
@@ -45,8 +45,8 @@ pub struct ModelCheck {
     /// The URL of the model list. The value of every query parameter except `api-version` is replaced by `…`,
     /// because the value may contain a key.
     pub url: String,
-    /// A base URL to try instead of the configured one. Set if no key found a model list at the configured
-    /// URL, the responses suggest that the URL is wrong, and a correction can be guessed.
+    /// A base URL to try instead of the configured one. `None` if a key found a model list at the configured
+    /// URL, if the responses do not suggest that the URL is wrong, or if no correction can be guessed.
     pub suggested_base_url: Option<String>,
     /// The results for the individual keys, in the order in which the keys are configured.
     pub keys: Vec<KeyCheck>,

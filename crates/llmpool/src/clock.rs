@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use llmpool_core::time::Timestamp;
 use tokio::time::{Instant, Sleep};
 
-/// Maximum duration of one sleep of a [`Timer`], because tokio limits the duration of a sleep. A timer that
-/// is set further ahead sleeps several times.
+/// Maximum duration of one sleep of a [`Timer`]. A timer that is set further ahead sleeps several times,
+/// because tokio limits the duration of a sleep.
 const MAX_SLEEP: Duration = Duration::from_secs(3600);
 
 fn origin() -> Instant {
@@ -33,7 +33,7 @@ pub(crate) fn wall_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// A timer that can be set to another time at any moment. A timer without a time never fires.
+/// A timer that can be set to another time at any moment. If no time is set, the timer never fires.
 #[derive(Debug, Default)]
 pub(crate) struct Timer {
     at: Option<Timestamp>,

@@ -45,8 +45,8 @@ pub enum ErrorKind {
     /// No attempt was made, because the configured limits would admit the call only after its deadline, or
     /// because too many calls are waiting.
     LimitReached,
-    /// The last attempt failed with this kind of failure. If no attempt was made, every key or the target is
-    /// out of use for this reason.
+    /// The last attempt failed with this kind of failure. If no attempt was made, the target or all of its
+    /// keys are out of use for this reason.
     Attempt(FailureKind),
 }
 

@@ -36,9 +36,9 @@ const ERROR_BODY_GRACE: Duration = Duration::from_secs(5);
 /// stream is returned as if its first content had arrived. Copies of the request that the provider sends back
 /// do not count: see [`MAX_ECHOES`].
 const MAX_PREFIX: usize = 1 << 20;
-/// Maximum number of copies of the request that a stream may contain before its first content. The events
-/// "created", "queued" and "in progress" contain one copy each. A fourth is allowed because escape sequences
-/// may make the copies longer.
+/// Number of copies of the request whose bytes do not count towards [`MAX_PREFIX`]. The events "created",
+/// "queued" and "in progress" contain one copy each. The fourth copy makes up for escape sequences, which can
+/// make the other copies longer than the request.
 const MAX_ECHOES: usize = 4;
 /// Maximum number of connections that one attempt tries. The attempt moves on to the next connection if a
 /// connection closes before the request is written to it.
@@ -55,8 +55,8 @@ pub(crate) struct CallDeadlines {
 pub(crate) enum AttemptResponse {
     /// A response that is not streamed, with its complete body.
     Complete { head: ResponseHead, body: Bytes },
-    /// A streamed response that has reached its first content. `prefix` contains the events read so far,
-    /// including the first content or the end of the answer. `events` reads the rest of the stream.
+    /// A streamed response whose first content has arrived, or which has exceeded the maximum prefix.
+    /// `prefix` contains the events that were read so far. `events` reads the rest of the stream.
     Stream {
         head: ResponseHead,
         prefix: Vec<RawEvent>,
@@ -230,8 +230,8 @@ pub(crate) fn http_request(
     request
 }
 
-/// Reads a stream until its first content, its end, or more than `max_prefix` bytes have been read. If the
-/// stream fails before that, the attempt fails, and the call can make another attempt.
+/// Reads a stream until its first content arrives or more than `max_prefix` bytes have been read. If the
+/// stream fails or ends before that, the attempt fails, and the call can make another attempt.
 async fn first_content(
     head: ResponseHead,
     mut events: Box<RawEventStream>,

@@ -1,4 +1,4 @@
-//! A pool of API keys, which models share and which can lease keys to other code.
+//! A pool of API keys. Several models can share the pool, and other code can lease keys from it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl ApiKeyPool {
     }
 
     /// Creates a pool of keys with limits and weights. Adds duplicate keys only once, with the limits of the
-    /// first.
+    /// first occurrence.
     ///
     /// Fails in the same cases as [`new`](Self::new), and if the `rpm` of a key is 0.
     pub fn with_limits(

@@ -20,8 +20,8 @@ pub struct KeyStatus {
     pub retry_in: Option<Duration>,
     /// The number of attempts in flight that use the key, including leases.
     pub in_flight: u32,
-    /// The maximum number of requests per minute in the configuration: the stricter of the limits of the key
-    /// and of its account. `None` if neither has such a limit.
+    /// The configured maximum number of requests per minute. If both the key and its account have such a
+    /// limit, the stricter one. `None` if neither has one.
     pub configured_per_minute: Option<f64>,
     /// The maximum number of requests per minute that the provider allows, as far as its responses show.
     /// `None` if the responses show no limit.
@@ -51,8 +51,8 @@ pub enum KeyState {
     /// After a cooldown, one attempt is testing the key. The outcome of that attempt decides whether the key
     /// becomes usable.
     Probing,
-    /// The key was disabled by an operator, or because the configuration disables keys after a certain HTTP
-    /// status.
+    /// The key was disabled by an operator, or because a response had an HTTP status for which `on_status` in
+    /// the configuration disables keys.
     Disabled,
 }
 

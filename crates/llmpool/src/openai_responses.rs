@@ -104,7 +104,8 @@ impl OpenAiResponsesCompatible {
         self.create_response_with(request, &DEFAULT_OPTIONS).await
     }
 
-    /// Creates a response as a stream with default options: see [`create_response_stream_with`](Self::create_response_stream_with).
+    /// Creates a response as a stream with default options: see
+    /// [`create_response_stream_with`](Self::create_response_stream_with).
     pub async fn create_response_stream(&self, request: &ResponsesRequest) -> Result<EventStream, Error> {
         self.create_response_stream_with(request, &DEFAULT_OPTIONS).await
     }

@@ -61,17 +61,18 @@ impl Providers {
         Self::from_provider_file(ProviderFile::parse(text, "provider.json", &process_env)?)
     }
 
-    /// Creates the provider `openai` from the environment variables `OPENAI_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_ORG_ID` and
-    /// `OPENAI_PROJECT_ID`. The provider accepts any model name and has no limits.
+    /// Creates the provider `openai` from the environment variables `OPENAI_API_KEY`, `OPENAI_BASE_URL`,
+    /// `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID`. The provider accepts any model name and has no limits.
     ///
-    /// Fails with [`ErrorKind::Config`] if `OPENAI_API_KEY` is not set or a variable has an invalid value.
+    /// Fails with [`ErrorKind::Config`] if `OPENAI_API_KEY` is unset or blank, or if a variable has an
+    /// invalid value.
     pub fn from_env() -> Result<Self, Error> {
         let missing = "OPENAI_API_KEY is not set; set it, or load a provider file";
         Self::from_env_with(&process_env)?.ok_or_else(|| Error::new(ErrorKind::Config, missing))
     }
 
     /// Creates the provider `openai` as [`from_env`](Self::from_env) does, but reads each variable with
-    /// `env`. Returns `None` if `OPENAI_API_KEY` is not set or blank.
+    /// `env`. Returns `None` if `OPENAI_API_KEY` is unset or blank.
     ///
     /// Fails with [`ErrorKind::Config`] if a variable has an invalid value.
     pub fn from_env_with(env: Environment<'_>) -> Result<Option<Self>, Error> {
@@ -299,8 +300,8 @@ fn process_env(name: &str) -> Option<String> {
 }
 
 impl OpenAiCompatible {
-    /// Loads a `provider.json`, as [`Providers::from_file`] does. Each call of this function creates separate key pools and limits, so load
-    /// the file once and share the result.
+    /// Loads a `provider.json`, as [`Providers::from_file`] does. Each call of this function creates separate
+    /// key pools and limits, so load the file once and share the result.
     pub fn load_from_json_file(path: impl AsRef<Path>) -> Result<Providers, Error> {
         Providers::from_file(path)
     }

@@ -1,9 +1,9 @@
 //! Reads the events of a streamed answer from the response body, classifies them, and enforces the timeouts
 //! of the call.
 //!
-//! Invariants: the permit is released when the stream ends or is dropped. A stream without a terminal event
-//! (`[DONE]`, for example) ends with an error. The idle timeout starts when a poll finds no bytes to read, so
-//! that a caller that stops polling does not cause an idle timeout.
+//! Invariants: the permit is released when the stream ends or is dropped. If the body ends before the answer
+//! is complete (see [`StreamView::is_complete`]), the stream ends with an error. The idle timeout starts when
+//! a poll finds no bytes to read, so that a caller that stops polling does not cause an idle timeout.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -108,7 +108,8 @@ impl RawEventStream {
         std::future::poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// Polls for the next event. At the end of a complete answer, returns `None`. If the answer fails, returns one failure and then `None`.
+    /// Polls for the next event. At the end of a complete answer, returns `None`. If the answer fails,
+    /// returns one failure and then `None`.
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Failure>>> {
         loop {
             match self.decoder.next_event() {
@@ -195,7 +196,8 @@ impl RawEventStream {
         }
     }
 
-    /// Ends the stream: without an error if the answer is complete, otherwise with a failure of the kind `otherwise`.
+    /// Ends the stream: without an error if the answer is complete, otherwise with a failure of the kind
+    /// `otherwise`.
     fn end(&mut self, otherwise: FailureKind) -> Poll<Option<Result<RawEvent, Failure>>> {
         if self.view.is_complete() {
             self.close();

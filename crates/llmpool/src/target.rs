@@ -45,7 +45,8 @@ pub(crate) struct Target {
     pub(crate) retry: RetryPolicy,
     pub(crate) timeouts: Timeouts,
     pub(crate) context_window: u32,
-    /// Whether a limit of the target or of its keys counts tokens, so that the tokens of each call must be estimated.
+    /// Whether a limit of the target or of its keys counts tokens, so that the tokens of each call must be
+    /// estimated.
     pub(crate) counts_tokens: bool,
     pub(crate) expected_output: Option<u32>,
     pub(crate) on_status: StatusPolicy,

@@ -38,8 +38,9 @@ pub struct TargetSettings {
     ///
     /// The breaker opens for 5 s. Then a single call tests the target. If that call fails, the breaker opens
     /// again for twice the previous time, up to 60 s. Default: `None`, which disables the breaker. Enable the
-    /// breaker only if the program has another target for the requests. A wait that the provider requests
-    /// (`Retry-After`, for example) is observed even without a breaker.
+    /// breaker only if the program has another target for the requests. If the target fails and the provider
+    /// requests a pause (`Retry-After`, for example), the target is not used during the pause, even without a
+    /// breaker.
     pub breaker: Option<u32>,
     /// The action to take on the key of a failed attempt, depending on the HTTP status of the response. A
     /// status without an action is handled in the standard way. Default: empty.

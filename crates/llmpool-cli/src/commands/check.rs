@@ -36,7 +36,8 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<(), ExitCode> {
     }
 }
 
-/// Returns the requested model, or all configured models if none was requested.
+/// Returns the requested model, or all configured models if none was requested. Fails if no model was
+/// requested and the provider accepts any model name.
 fn models(args: &CheckArgs) -> Result<Vec<OpenAiCompatible>, ExitCode> {
     let providers = ProviderSource::load(&args.config)?.print_warnings().providers()?;
     let requested = non_empty(args.model.as_ref());

@@ -147,7 +147,7 @@ fn limits_text(rate: Option<RateLimitStatus>, others: Option<&Vec<(&'static str,
 }
 
 /// Formats a duration in the largest unit that gives a number of at least 2, such as `119 s` or `2 min`.
-/// Rounds down.
+/// Formats a duration shorter than 2 s in seconds. Rounds down.
 fn rough_duration(duration: Duration) -> String {
     match duration.as_secs() {
         seconds if seconds < 120 => format!("{seconds} s"),

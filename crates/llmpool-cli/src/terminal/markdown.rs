@@ -36,7 +36,7 @@ enum LineKind {
     Text,
     Heading,
     Quote,
-    /// The line that opens or closes a code fence.
+    /// The line that opens or closes a code block.
     Fence,
 }
 

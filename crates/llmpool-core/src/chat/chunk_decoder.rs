@@ -82,8 +82,8 @@ impl ChunkDecoder {
         Some(chunk)
     }
 
-    /// Returns the event as a chunk with empty varying strings. Verifies that filling strings into this chunk
-    /// gives the same result as parsing; returns `None` if the results differ.
+    /// Returns the event as a chunk whose varying strings are empty. Verifies that filling strings into this
+    /// chunk gives the same result as parsing; returns `None` if the results differ.
     fn prototype_chunk(&mut self, data: &[u8], repeat: &EventRepeat) -> Option<ChatChunk> {
         let (probe, probe_repeat) = repeat.probe(data);
         let parsed = self.cache.decode(&probe).ok()?;

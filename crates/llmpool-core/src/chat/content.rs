@@ -31,8 +31,8 @@ impl Content {
         }
     }
 
-    /// Returns the text if the content is a string, or a list whose only part apart from reasoning is a text
-    /// part. Otherwise returns `None`.
+    /// Returns the text if the content is a string, or a list that consists of one text part and any number
+    /// of reasoning parts. Otherwise returns `None`.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),

@@ -121,8 +121,9 @@ fn make_list(value: &mut Value) {
     }
 }
 
-/// Converts a value to a string: a list to the concatenation of its items, an object with a `text` field to
-/// that text, and `false` to null. Any other value becomes its JSON text.
+/// Converts a value to a string. A list becomes the concatenation of its converted items, and an object with
+/// a string in its `text` field becomes that string. `false` becomes null. Strings and null stay unchanged.
+/// Any other value becomes its JSON text.
 fn join_text(value: &mut Value) {
     match value {
         Value::Array(items) => {

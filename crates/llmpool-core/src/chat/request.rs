@@ -73,7 +73,7 @@ pub struct ChatRequest {
     pub modalities: Option<Vec<String>>,
     /// Object with the voice and the format of audio output.
     pub audio: Option<Json>,
-    /// Text that the answer is expected to repeat, as `{"type": "content", "content": …}`. Speeds up
+    /// Object `{"type": "content", "content": …}` with text that the answer is expected to repeat. Speeds up
     /// generation.
     pub prediction: Option<Json>,
     /// Object with options for the provider's web search.

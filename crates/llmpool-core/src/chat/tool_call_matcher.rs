@@ -8,8 +8,9 @@
 //! with the same index, unless that call has a different ID. A delta with neither ID nor index belongs to the
 //! last call.
 //!
-//! In two cases, the delta starts a new call instead: if its name differs from the name of that call, or if
-//! it repeats the name and begins a new JSON object after the arguments of that call are complete.
+//! A delta that belongs to no call by these rules starts a new call. A delta also starts a new call if its
+//! name differs from the name of the call found by these rules, or if it repeats that name and begins a new
+//! JSON object after the arguments of that call end with `}`.
 
 use super::tool::ToolCallDelta;
 

@@ -62,8 +62,9 @@ macro_rules! field_name {
 /// `wire_object!(Type { field, kind => "type" } always { required })`.
 ///
 /// `kind => "type"` gives the Rust field `kind` the name `type` in JSON. A field under `always` is required:
-/// it is encoded even if it is empty. If the field was null or missing when the struct was decoded, and is
-/// still empty, it is encoded as null or omitted again.
+/// it is encoded even if it is empty, with two exceptions. A field that was null in the decoded JSON is
+/// encoded as null while it is empty. A field that was missing in the decoded JSON is omitted while it is
+/// empty.
 macro_rules! wire_object {
     (
         $type:ident { $($field:ident $(=> $name:literal)?),* $(,)? }
@@ -82,8 +83,8 @@ macro_rules! wire_object {
                     $(field_name!($field $($name)?)),*
                 ];
 
-                /// Returns whether the JSON object contains the field `name`, even if the value is null or an
-                /// empty list. Unknown fields count as well.
+                /// Returns whether the JSON object contains the field `name`, which may be an unknown field.
+                /// The value of the field may be null or an empty list.
                 pub fn has(&self, name: &str) -> bool {
                     let mut _bit = 0;
                     $($(

@@ -75,8 +75,8 @@ impl StatusPolicy {
     }
 
     /// Adjusts a failure to this policy. If the action for the failure's status parks or disables the key,
-    /// returns a failure that certainly blames the key, so that the call continues with another key.
-    /// Otherwise returns the failure unchanged.
+    /// returns a failure that blames the key with [`Certainty::Certain`], so that the call continues with
+    /// another key. Otherwise returns the failure unchanged.
     pub fn apply(&self, failure: Failure) -> Failure {
         match self.action(failure.status) {
             None | Some(KeyAction::Ignore) => failure,

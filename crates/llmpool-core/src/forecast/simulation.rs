@@ -46,8 +46,8 @@ impl std::error::Error for TooManyCalls {}
 ///
 /// # Errors
 ///
-/// Returns an error if the traffic has more than [`MAX_CALLS`] calls. If the number of calls is not known in
-/// advance, as in a closed loop, the simulation runs until this maximum is exceeded.
+/// Returns an error if the traffic has more than [`MAX_CALLS`] calls. In a closed loop, the number of calls
+/// is not known in advance, so the error is returned only after that many calls have been simulated.
 pub fn forecast(
     limiters: Vec<Limiter>,
     models: &[ModelSetup],

@@ -24,8 +24,8 @@ pub struct Utilization {
     /// The limit, represented by the [`WaitReason`] of calls that wait for this limit.
     pub limit: WaitReason,
     /// The used amount, divided by the amount that the limit allows during the span of the forecast: 1 means
-    /// that the limit was used completely. Exceeds 1 if calls used more tokens than they had reserved, or if
-    /// a time window of the limit extends past the end of the span.
+    /// that the limit was used completely. Can exceed 1 if calls used more tokens than they had reserved, or
+    /// if a time window of the limit extends past the end of the span.
     pub share: f64,
 }
 

@@ -27,8 +27,8 @@ use super::rate_limit::{RateLimit, STEPS_PER_NANO};
 use crate::time::Timestamp;
 
 /// Maximum number of stored peaks (levels just before a charge), not counting the latest peak. Beyond this
-/// number, the two oldest peaks are merged. A refund of a charge that old may return fewer tokens than the
-/// charge took, never more.
+/// number, the two oldest peaks are merged. If a charge from that time is refunded, the refund may return
+/// fewer tokens than the charge took, but never more.
 const MAX_PEAKS: usize = 64;
 
 /// Number of parts into which a token is divided when the level of a bucket is converted to another rate
@@ -46,7 +46,7 @@ const MAX_STEPS: u128 = 1 << 124;
 #[derive(Clone, Debug)]
 pub struct Bucket {
     rate_limit: RateLimit,
-    /// Sum, in steps, of all charges that were not refunded since the rate limit was last replaced.
+    /// Sum of all charges since the rate limit was last replaced, minus the refunded charges, in steps.
     charged: i128,
     /// The peak (the bucket's level just before a charge) of the latest charge.
     latest: Peak,

@@ -5,8 +5,8 @@ use super::key::KeyId;
 use super::limit_set::Charge;
 use super::target::TargetId;
 
-/// Permission for one attempt. Until the grant is released, the attempt occupies a concurrency slot of its
-/// target, one of its key and one of the key's quota group.
+/// Permission for one attempt. Until the grant is released, the attempt counts towards the concurrency limits
+/// of its target, of its key and of the key's quota group.
 ///
 /// Invariant: every grant is passed to [`Limiter::release`](super::limiter::Limiter::release) exactly once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub struct Grant {
     pub(super) seq: u64,
     pub(super) charge: Charge,
     pub(super) reservation: KeyReservation,
-    /// Epoch of the model denial, the provider's refusal of this model to the key. `None` if the key was not
-    /// denied the model when the attempt started.
+    /// Epoch of the key's model denial when the attempt started. `None` if the key had no model denial at
+    /// that time. A model denial is the provider's refusal of one model to a valid key.
     pub(super) denial_epoch: Option<u32>,
 }
 

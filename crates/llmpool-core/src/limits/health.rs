@@ -106,8 +106,8 @@ impl Health {
 
     /// Records the start of an attempt. Returns whether the attempt ends a cooldown.
     ///
-    /// The first attempt after a cooldown is a probe, with one exception: no probe is needed if the reason
-    /// for the cooldown passes with time and a rate limit keeps waiting attempts from starting all at once.
+    /// The first attempt after a cooldown is a probe, unless two conditions hold: the reason for the cooldown
+    /// does not require a probe, and a rate limit spreads the starts of the waiting attempts over time.
     /// `paced`: whether there is such a rate limit.
     pub(super) fn begin_attempt(&mut self, paced: bool, now: Timestamp) -> bool {
         let (reason, until) = match &mut self.state {

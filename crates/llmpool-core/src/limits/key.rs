@@ -1,4 +1,4 @@
-//! API keys as the code that calls the limiter sees them: identifier, limits and availability.
+//! The public description of an API key: its identifier, limits and availability.
 
 use super::cooldown::CooldownReason;
 use super::health::HealthState;

@@ -3,7 +3,7 @@
 use super::key::KeyId;
 use super::quota_group::QuotaGroupId;
 
-/// The keys of its target that an attempt may use.
+/// Which of a target's keys an attempt may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyConstraint {
     /// Any key of the target.

@@ -37,8 +37,8 @@ struct HeapEntry {
     id: KeyId,
 }
 
-/// Load of a key: the number of its attempts in flight divided by its weight. Of two keys for which this is
-/// equal, the key that was used less recently has the lower load.
+/// Load of a key: the number of its attempts in flight divided by its weight. If this quotient is equal for
+/// two keys, the key that was used less recently has the lower load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct KeyLoad(u128);
 
@@ -128,8 +128,8 @@ impl KeyHeap {
         }
     }
 
-    /// Stores an entry where its load belongs in the heap. `index` is the free slot at which the search
-    /// begins.
+    /// Stores an entry at the position that its load determines. `index` is the free slot from which the
+    /// entry is moved up or down.
     fn place(&mut self, mut index: usize, entry: HeapEntry) {
         index = self.rise(index, &entry);
         index = self.sink(index, &entry);

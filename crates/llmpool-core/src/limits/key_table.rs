@@ -139,7 +139,8 @@ impl KeyTable {
     }
 
     /// Returns the end and the reason of the cooldown of the key or its quota group. If both have a cooldown,
-    /// returns the one that ends later. A cooldown that has ended counts while probes test the key or group.
+    /// returns the one that ends later. While probes test the key or group, the cooldown before the probes is
+    /// still taken into account.
     pub(super) fn known_cooldown(&self, id: KeyId) -> Option<(Timestamp, CooldownReason)> {
         let own = self.keys[id.index()].health.state().cooldown();
         let group = self.group_of(id);
@@ -160,7 +161,8 @@ impl KeyTable {
     }
 
     /// Returns the time from which the key is available for `demand`, and the kind of limit that delays the
-    /// key longest. The kind is `None` if a cooldown delays the key longest. Occupied slots are ignored.
+    /// key longest. The kind is `None` if a cooldown delays the key longest, or if the key is disabled.
+    /// Occupied slots are ignored.
     ///
     /// Returns `None` if the key is available at `now`.
     pub(super) fn available_at(
@@ -194,7 +196,7 @@ impl KeyTable {
     }
 
     /// Charges an attempt to its key and the key's quota group. `paced`: whether a rate limit of the target
-    /// keeps waiting attempts from starting all at once.
+    /// spreads the starts of waiting attempts over time.
     pub(super) fn reserve(
         &mut self,
         id: KeyId,

@@ -103,7 +103,7 @@ impl LimitSet {
         self.tokens().is_some()
     }
 
-    /// Returns whether a configured or observed rate limit keeps waiting attempts from starting all at once.
+    /// Returns whether a configured or observed rate limit spreads the starts of waiting attempts over time.
     pub(super) fn is_paced(&self) -> bool {
         let counters = self.counters.as_ref();
         counters.is_some_and(|counters| counters.buckets.iter().any(Option::is_some))

@@ -252,8 +252,8 @@ impl Limiter {
     }
 
     /// Records that the provider refused an attempt because of the attempt's key, and starts a cooldown of
-    /// the key or its quota group. A refusal with the reason [`CooldownReason::Forbidden`] bars the key only
-    /// from the target of the attempt, and returns `None`.
+    /// the key or its quota group. If the reason is [`CooldownReason::Forbidden`], starts no cooldown, bars
+    /// the key only from the target of the attempt, and returns `None`.
     ///
     /// The cooldown lasts for `duration`. If `duration` is `None`, the cooldown lasts for a default time that
     /// doubles with each consecutive refusal. Returns the cooldown so that the caller can revert it, or

@@ -23,7 +23,7 @@ pub struct Limits {
 /// Kind of limit, by what the limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LimitKind {
-    /// A limit on requests at once, per second or per minute.
+    /// A limit on the rate of requests, per second or per minute, and on the size of a burst.
     Requests,
     /// A limit on model tokens per minute.
     Tokens,
@@ -63,9 +63,9 @@ impl Limits {
 
     /// Combines two sets of limits. Each limit of the result is the stricter one of `self` and `other`.
     ///
-    /// Invariant: the result does not pace requests more slowly than the slower of `self` and `other` does.
-    /// To ensure this, the burst of the result is at most that of the side with the lower `rpm`, because a
-    /// larger burst would lower the pace.
+    /// Invariant: the request rate of the result is at least that of the slower of `self` and `other`. To
+    /// ensure this, the burst of the result is at most that of the side with the lower `rpm`, because a
+    /// larger burst would lower the rate.
     pub fn stricter(&self, other: &Self) -> Self {
         let least = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
         let slower = |a: RateLimit, b: RateLimit| if b.per_second() < a.per_second() { b } else { a };

@@ -20,8 +20,8 @@ use super::demand::Demand;
 use super::limit_snapshot::LimitSnapshots;
 use crate::time::Timestamp;
 
-/// Minimum request rate, per minute, from which on a single refusal is enough to infer a rate limit. At lower
-/// rates, a second refusal within `RELATED` is needed.
+/// Minimum rate of recent requests, per minute, at which a single refusal is enough to infer a rate limit. At
+/// lower rates, a second refusal within `RELATED` is needed.
 const MIN_RATE: f64 = 20.0;
 const RELATED: Duration = Duration::from_secs(300);
 /// A refusal that follows another within this time is ignored, because both belong to the same burst of
@@ -54,7 +54,7 @@ struct ObservedBounds {
 }
 
 impl ObservedLimits {
-    /// Merges the limits observed with another key of the same account. Of each limit, the stricter
+    /// Merges the limits observed with another key of the same account. For each limit, the stricter
     /// observation applies.
     pub(super) fn merge(&mut self, other: Self, now: Timestamp) {
         if !self.enabled {

@@ -114,8 +114,9 @@ impl SharedQuotaDetector {
         self.keys[one].shared_with.is_some() && self.keys[one].shared_with == self.keys[other].shared_with
     }
 
-    /// Records that the keys in `found` and the key at index `at` belong to one account, and with them all
-    /// keys already joined with any of them. Returns all these keys, or `None` if nothing new was joined.
+    /// Records that the keys in `found` and the key at index `at` belong to one account. Keys that were
+    /// already joined with any of these keys belong to the account too. Returns all keys of the account, or
+    /// `None` if all keys in `found` were already joined with the key at `at`.
     fn join(&mut self, at: usize, found: &[usize]) -> Option<Vec<KeyId>> {
         let mut new = found.iter().filter(|other| **other != at);
         if new.all(|other| self.are_joined(at, *other)) {

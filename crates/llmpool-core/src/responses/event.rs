@@ -134,8 +134,8 @@ pub enum EventKind {
     WebSearchInProgress,
     /// `response.web_search_call.searching`: the provider is searching the web.
     WebSearchSearching,
-    /// An event type that this enum does not define. Ignore events of such types, because providers often add
-    /// new ones.
+    /// An event type that this enum does not define. Ignore such events, because providers often add new
+    /// event types.
     Other(Box<str>),
 }
 

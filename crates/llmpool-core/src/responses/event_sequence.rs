@@ -424,7 +424,8 @@ impl TextState {
         Ok(())
     }
 
-    /// Returns whether the text needs no further event: no delta has arrived, or the complete text has.
+    /// Returns whether the text needs no further event: either no delta has arrived, or the complete text has
+    /// arrived.
     fn is_settled(&self) -> bool {
         self.is_complete || !self.has_deltas
     }

@@ -280,13 +280,13 @@ pub struct ItemReference {
 wire_object!(ItemReference {} always { id });
 
 /// An item of a built-in tool, such as a web search or a shell command, or an item with compacted context.
-/// The fields that only this type of item has are in `extra`.
+/// Fields that are specific to one type of item are in `extra`.
 #[derive(Clone, Default, PartialEq)]
 pub struct HostedItem {
     /// ID of the item, assigned by the provider.
     pub id: Option<String>,
-    /// Status of the item: `in_progress`, `completed`, `incomplete`, or a status that only this type of item
-    /// has.
+    /// Status of the item: `in_progress`, `completed`, `incomplete`, or a status that is specific to the type
+    /// of item.
     pub status: Option<String>,
     /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,

@@ -215,8 +215,7 @@ pub struct FunctionResponsesTool {
     pub description: Option<String>,
     /// JSON Schema of the function's arguments.
     pub parameters: Option<Json>,
-    /// Whether the arguments must follow the schema exactly. If absent, the arguments must follow the schema
-    /// exactly.
+    /// Whether the arguments must follow the schema exactly. An absent value means `true`.
     pub strict: Option<bool>,
     /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,

@@ -1,4 +1,4 @@
-//! References in requests to resources that only one account can use.
+//! References from requests to resources that only one account can use.
 //!
 //! Only the account that created a response or conversation can refer to it, and only the account that
 //! received encrypted reasoning can send that reasoning back. Each field of a request is parsed separately.
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::chat::wire_object::FieldName;
 
-/// A reference in a request to a resource that only the account that created the resource can use.
+/// A reference from a request to a resource that only one account can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceRef<'a> {
     /// Name of the field or item type that contains the reference, such as `previous_response_id` or
@@ -26,8 +26,8 @@ pub struct ResourceRef<'a> {
     pub required: bool,
 }
 
-/// Returns the references in the body of a request to resources that only one account can use. Empty if the
-/// body is not a JSON object.
+/// Returns the references from a request to resources that only one account can use. `request` is the body of
+/// the request. The list is empty if the body is not a JSON object.
 pub fn resource_refs(request: &[u8]) -> Vec<ResourceRef<'_>> {
     let mut refs = Vec::new();
     let mut add = |field, resource: Option<_>, required| {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::seeded_rng::SeededRng;
 
-/// The duration up to which the maximum backoff doubles with each retry. If [`RetryPolicy::base`] is longer,
-/// the maximum backoff is always `base`.
+/// The maximum backoff starts at [`RetryPolicy::base`] and doubles with each retry until it reaches this
+/// duration. If `base` is longer, the maximum backoff is always `base`.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 /// How often a call retries after failures, and how long it backs off before each retry.

@@ -22,7 +22,8 @@ pub(super) fn output_length(raw: &RawValue) -> usize {
     raw.get().len() - quotes
 }
 
-/// Returns whether these fields of a JSON object without output show that the object is an error.
+/// Returns whether these fields of a JSON object mark the object as an error. `code` and `error_code` must be
+/// `None` if the object may carry output.
 pub(super) fn mark_an_error(
     object: Option<&RawValue>,
     code: Option<&RawValue>,

@@ -48,8 +48,8 @@ const FIELDS: [VaryingField; 7] = [
 /// full.
 const MAX_VARYING: usize = 4;
 
-/// A JSON string with an escape sequence, which is longer as JSON text than decoded. Its contribution to the
-/// output shows whether the output is measured as JSON text.
+/// A JSON string with an escape sequence, which makes the JSON text longer than the decoded string. The
+/// length of an event's output with this string shows whether the output is measured as JSON text.
 const ESCAPED: &str = r#""\u0061""#;
 
 /// The positions of the varying values in an event that equals an earlier event in all other bytes.
@@ -264,7 +264,8 @@ impl EventTemplate {
     }
 
     /// Returns the facts about an event that matches the template, and the positions of the event's varying
-    /// values. `None` if the event does not match, that is, differs from the template in any other byte.
+    /// values. `None` if the event does not match the template, that is, if any byte outside the varying
+    /// values differs.
     pub(super) fn recognise(&self, event: &SseEvent) -> Option<(EventFacts, EventRepeat)> {
         if event.name != self.name {
             return None;

@@ -9,8 +9,8 @@ use super::{chat_chunk, response_event};
 use crate::api_format::ApiFormat;
 use crate::sse::SseEvent;
 
-/// Maximum number of templates that a stream learns in a row without any match. After that, no template is
-/// learned until an event matches the last one.
+/// Maximum number of times in a row that a stream tries to learn a template, without an event that matches a
+/// template. After that, the stream learns no template until an event matches the last template.
 const MAX_UNUSED_TEMPLATES: u8 = 8;
 
 /// The state of one stream: whether output has arrived, whether the stream is complete, and the token usage

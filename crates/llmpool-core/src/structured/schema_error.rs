@@ -1,4 +1,4 @@
-//! Errors for Rust types whose JSON schema providers do not accept in strict mode.
+//! Errors for Rust types with a JSON schema that providers do not accept in strict mode.
 
 use std::fmt;
 
@@ -41,8 +41,8 @@ pub enum Unsupported {
     Tuple,
     /// An enum that `#[serde(flatten)]` merges into a struct.
     FlattenedEnum,
-    /// A reference to a schema without a definition. Also an internally tagged enum variant whose content is
-    /// not a struct or contains itself. Holds the value of the `$ref` keyword.
+    /// A reference to a definition that does not exist. Also an internally tagged enum variant whose content
+    /// contains itself or is not a struct. Holds the value of the `$ref` keyword.
     Reference(String),
     /// Any other keyword of JSON Schema that strict mode does not support. Holds the keyword.
     Keyword(String),

@@ -259,7 +259,7 @@ impl StrictConverter<'_> {
         Ok(array)
     }
 
-    /// Rewrites the schema of an object or array that may be null as an `anyOf`. Providers accept a list of
+    /// Rewrites the schema of a nullable object or array as an `anyOf`, because providers accept a list of
     /// types only for scalars.
     fn nullable(&mut self, schema: &JsonObject, kind: &str) -> Result<JsonObject, SchemaError> {
         let mut value = schema.clone();

@@ -1,5 +1,6 @@
-//! Request fields that a translation drops, and what a translation does with unknown fields, for which the
-//! Rust types have no field.
+//! Request fields that a translation drops, and rules for unknown fields.
+//!
+//! Unknown fields are JSON fields for which the Rust types have no field:
 //!
 //! - Unknown fields of a request are read as fields of the other API format, because the target's provider
 //!   may support them.
@@ -21,8 +22,8 @@ impl DroppedFields {
         self.0.push(path.into());
     }
 
-    /// Reports the fields whose condition is true as dropped. Each element of `fields` consists of a
-    /// condition and the name of a field.
+    /// Reports as dropped each field whose condition is true. An element of `fields` consists of a condition
+    /// and the name of a field.
     pub(super) fn push_if<const N: usize>(&mut self, fields: [(bool, &str); N]) {
         let dropped = fields.into_iter().filter(|(is_dropped, _)| *is_dropped);
         self.0.extend(dropped.map(|(_, name)| name.to_owned()));
@@ -39,8 +40,7 @@ impl DroppedFields {
     }
 
     /// Returns a copy of the unknown fields of the object at `path`, without the fields named in `reserved`.
-    /// Reports the removed fields as dropped, because their names have another meaning in the translated
-    /// object.
+    /// Reserved names have another meaning in the translated object. Reports the removed fields as dropped.
     pub(super) fn keep_unknown(
         &mut self,
         extra: &UnknownFields,

@@ -1,5 +1,5 @@
-//! Parses behaviours from JSON. Each behaviour is a flat object: one field selects the action, and the other
-//! fields are options of the action and conditions.
+//! Parses behaviours from JSON. Each behaviour is a flat object: one field selects the action, and each other
+//! field is a condition or an option.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -115,8 +115,8 @@ impl ParsedChatRequest {
             .sum()
     }
 
-    /// Returns the number of prompt tokens that counts towards token limits, which is an estimate: a quarter
-    /// of the number of characters in the prompt, rounded up.
+    /// Returns the estimated number of tokens in the prompt, for token limits: a quarter of the number
+    /// of characters in the prompt, rounded up.
     pub(crate) fn prompt_estimate(&self) -> usize {
         let texts = self.messages.iter().map(|message| text_of(&message["content"]));
         texts.map(|text| text.chars().count()).sum::<usize>().div_ceil(4)

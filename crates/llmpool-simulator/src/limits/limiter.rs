@@ -30,12 +30,13 @@ pub struct ProviderLimiter {
 /// The denial of a request that exceeds a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitExceeded {
-    /// The exceeded limit. If a request exceeds several limits, this is the quota if the quota is used up.
-    /// Otherwise, this is the limit on requests, tokens or requests per day with the longest wait, and the
-    /// limit on concurrency only if no other limit is exceeded.
+    /// The exceeded limit. If a request exceeds several limits of one [`ProviderLimiter`], the quota takes
+    /// precedence over all other limits, and the limit on concurrency has the lowest precedence. Among the
+    /// limits on requests, tokens and requests per day, the limit with the longest wait takes precedence.
     pub limit: ProviderLimitKind,
-    /// The time until the same request passes, if no other request arrives. `None` if waiting does not help:
-    /// the request is larger than the limit, another request has to end first, or the quota never resets.
+    /// The time until [`limit`](Self::limit) lets the same request pass, if no other request arrives. `None`
+    /// if waiting does not help: the request is larger than the limit, another request has to end first, or
+    /// the quota never resets.
     pub wait: Option<Duration>,
 }
 

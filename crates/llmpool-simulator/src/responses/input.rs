@@ -16,8 +16,8 @@ pub(super) struct InputSummary {
     /// The number of words in all texts of the input. The response's `usage` reports each word as one input
     /// token.
     pub(super) words: usize,
-    /// The number of characters in all texts of the input, from which the number of tokens that counts
-    /// towards limits is estimated.
+    /// The number of characters in all texts of the input. For token limits, the number of tokens is
+    /// estimated from this number.
     pub(super) chars: usize,
     /// The text of the last user message in the input. `None` if the input has no user message.
     pub(super) user_text: Option<String>,

@@ -1,5 +1,5 @@
-//! The owner of stored responses and of encrypted reasoning. The simulator accepts encrypted reasoning only
-//! in requests of the owner to which the simulator sent that reasoning.
+//! The owner of stored responses and of encrypted reasoning. If a request contains encrypted reasoning,
+//! the simulator checks that the same owner received this reasoning in an earlier response.
 
 use std::fmt;
 

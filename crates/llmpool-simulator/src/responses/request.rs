@@ -99,8 +99,8 @@ impl ParsedResponsesRequest {
         context.words + self.instructions().split_whitespace().count()
     }
 
-    /// Returns the number of prompt tokens that counts towards token limits, which is an estimate: a quarter
-    /// of the number of characters in the prompt, including earlier turns, rounded up.
+    /// Returns the estimated number of tokens in the prompt, for token limits: a quarter of the number
+    /// of characters in the prompt, including earlier turns, rounded up.
     pub(crate) fn prompt_estimate(&self, context: &TurnContext) -> usize {
         (context.chars + self.instructions().chars().count()).div_ceil(4)
     }

@@ -85,7 +85,7 @@ impl StoredResponses {
 }
 
 impl StoredResponse {
-    /// Returns the number of bytes that the response counts towards `MAX_BYTES`.
+    /// Returns the size of the response in bytes. `MAX_BYTES` limits the sum of the sizes of all responses.
     fn size(&self) -> usize {
         let calls: usize = self.open_calls.iter().map(String::len).sum();
         self.user_text.as_ref().map_or(0, String::len) + calls

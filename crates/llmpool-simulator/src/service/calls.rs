@@ -114,9 +114,9 @@ impl Service {
     }
 
     /// Creates the response to a valid call by applying the rules and limits. `tokens` is the number of
-    /// tokens by which the call counts towards token limits. `answer` creates the content of a response with
-    /// status 200: the normal answer if its argument is `None`, otherwise an answer with an error at the
-    /// given position.
+    /// tokens charged to the token limits for the call. The function `answer` creates the content of a
+    /// response with status 200: the normal answer if called with `None`, and an answer with an error at the
+    /// given position if called with a position.
     fn respond_to_call(
         &self,
         info: RequestInfo,
@@ -188,8 +188,8 @@ impl Service {
     }
 }
 
-/// Returns the number of tokens by which a request counts towards token limits: the tokens of the prompt,
-/// plus `max_tokens`. If the request sets no `max_tokens`, the tokens of the answer are added instead.
+/// Returns the number of tokens charged to the token limits for a request: the tokens of the prompt, plus
+/// `max_tokens`. If the request sets no `max_tokens`, the tokens of the answer are added instead.
 fn limited_tokens(prompt: usize, max_tokens: Option<usize>, answer: usize) -> u32 {
     u32::try_from(prompt.saturating_add(max_tokens.unwrap_or(answer))).unwrap_or(u32::MAX)
 }

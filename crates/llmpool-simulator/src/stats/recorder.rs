@@ -311,8 +311,8 @@ impl Recorder {
         result
     }
 
-    /// Locks the state. Ignores poisoning, because under the lock only the condition of a waiting test is
-    /// expected to panic, and the condition cannot change the statistics.
+    /// Locks the state. Ignores poisoning: the only code that is expected to panic while holding the lock is
+    /// a condition passed to `wait_for`, and such a condition cannot change the statistics.
     fn lock(&self) -> MutexGuard<'_, RecorderState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -84,8 +84,8 @@ impl<'a> FileReader<'a> {
         Some((entry, reference))
     }
 
-    /// Reads a key that is written as an object. Returns the field with the secret, the key's limits, and the name of the key's quota
-    /// group.
+    /// Reads a key that is written as an object. Returns three values: the field that contains the secret,
+    /// the limits of the key, and the name of its quota group.
     fn key_object(&mut self, field: &Field<'a>) -> Option<(Option<Field<'a>>, KeyLimits, Option<String>)> {
         let members = self.object_of(field, &KEY_FIELDS, r#"{"key": "${OPENAI_API_KEY}"}"#)?;
         let weight = members.get("weight");

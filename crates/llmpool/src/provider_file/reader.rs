@@ -87,7 +87,8 @@ impl<'a> FileReader<'a> {
         self.error(&field, "missing required field", &help);
     }
 
-    /// Reads an object whose members may have any name. Records an error for each duplicate member. `example` is shown in error messages.
+    /// Reads an object whose members may have any name. Records an error for each duplicate member. `example`
+    /// is shown in error messages.
     pub(super) fn object(&mut self, field: &Field<'a>, example: &str) -> Option<Fields<'a>> {
         self.checked_object(field, None, example)
     }

@@ -1,4 +1,5 @@
-//! Reads the parameters and headers that are sent with every request to a model, and the timeouts of the model.
+//! Reads the parameters and headers that are sent with every request to a model, and the timeouts of the
+//! model.
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ const RESERVED_HEADERS: [&str; 9] = [
 ];
 /// The fields of the request body that each call sets itself. `api_params` must not contain these fields.
 const RESERVED_PARAMS: [&str; 4] = ["model", "messages", "stream", "stream_options"];
-/// The maximum duration in seconds, about 95 years. Longer durations are reduced to this maximum, so that deadlines do not overflow.
+/// The maximum duration in seconds, about 95 years. Longer durations are reduced to this maximum, so that
+/// deadlines do not overflow.
 const MAX_SECONDS: f64 = 3e9;
 
 impl<'a> FileReader<'a> {

@@ -2,8 +2,8 @@
 
 use crate::secrets::Secret;
 
-/// A function that returns the value of an environment variable, or `None` if the variable is not set. Usually a wrapper of
-/// [`std::env::var`].
+/// A function that returns the value of an environment variable, or `None` if the variable is not set.
+/// Usually a wrapper of [`std::env::var`].
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The place from which a secret is read.

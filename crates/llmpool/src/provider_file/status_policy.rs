@@ -1,4 +1,5 @@
-//! Reads the configured reactions to HTTP statuses: `"on_status": {"418": {"action": "park", "seconds": 60, "scope": "model"}}`.
+//! Reads the configured reactions to HTTP statuses:
+//! `"on_status": {"418": {"action": "park", "seconds": 60, "scope": "model"}}`.
 
 use llmpool_core::failure::status_policy::{KeyAction, KeyScope, StatusPolicy};
 

@@ -106,8 +106,8 @@ impl Connection {
         }
     }
 
-    /// Puts the URI and the headers of a request into the form that the receiver expects: a forward proxy or
-    /// the provider.
+    /// Puts the URI and the headers of a request into the form that the other end of the connection expects.
+    /// The other end is a forward proxy or the provider.
     fn prepare(&self, request: &mut Request<Full<Bytes>>) {
         if let Some(authorization) = &self.proxy_authorization {
             request

@@ -19,7 +19,7 @@ use crate::clock;
 
 /// The maximum number of idle connections in the pool of one origin.
 const MAX_IDLE: usize = 256;
-/// The maximum idle time after which a connection can still be reused.
+/// The maximum time for which a connection can be idle and still be reused.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The connection pools of all origins, and the connector that opens their connections.

@@ -63,9 +63,9 @@ pub(super) fn parse(text: &[u8], number: u64, system: Option<&str>) -> Result<Ba
     })
 }
 
-/// Converts a JSON object to a request, and returns it with the object's id, if any. The object is a Chat
-/// Completions request, has `prompt` instead of `messages`, or contains the request in `body`, as in an
-/// OpenAI batch file.
+/// Converts a JSON object to a request, and returns it with the object's id, if any. The object can be a Chat
+/// Completions request, an object with `prompt` instead of `messages`, or a line of an OpenAI batch file,
+/// which contains the request in `body`.
 fn object(
     mut request: ChatRequest,
     system: Option<&str>,

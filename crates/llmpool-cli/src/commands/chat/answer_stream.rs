@@ -73,7 +73,7 @@ fn reasoning(chunk: &ChatChunk) -> Option<&str> {
     delta.reasoning_content.as_deref().or(delta.reasoning.as_deref())
 }
 
-/// Formats the target of a call, its tokens, times and number of attempts as one line.
+/// Formats a call's target, tokens, times and number of attempts as one line.
 pub(super) fn summary(report: &CallReport) -> String {
     format!("{}: {}", report.target, statistics(report))
 }

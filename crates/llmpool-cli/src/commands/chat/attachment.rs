@@ -16,8 +16,7 @@ use crate::{exit, format};
 /// Maximum size of an attached file, in bytes. No provider accepts a larger file.
 const MAX_FILE_BYTES: u64 = 20 << 20;
 
-/// Length of the longest run of backticks for which `fence` returns a longer fence. A fence therefore has at
-/// most 65 backticks.
+/// Maximum length that `fence` counts for a run of backticks. A fence therefore has at most 65 backticks.
 const MAX_BACKTICKS: usize = 64;
 
 /// The name and content of an attached file. The `url` of an image or document is a data URL with the

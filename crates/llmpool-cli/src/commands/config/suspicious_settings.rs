@@ -19,8 +19,8 @@ struct KeyOccurrence<'a> {
     provider: &'a str,
 }
 
-/// Returns the hints for each file, sorted by line. `files` contains each file with the name that its hints
-/// show. A key that occurs in two files is reported only for the second file.
+/// Returns the hints for each file, sorted by line. `files` pairs each file with the name by which hints
+/// refer to it. A key that occurs in two files is reported only for the second file.
 pub(super) fn find(files: &[(String, ProviderFile)]) -> Vec<Vec<Diagnostic>> {
     let mut known_keys: Vec<KeyOccurrence<'_>> = Vec::new();
     let mut all = Vec::new();

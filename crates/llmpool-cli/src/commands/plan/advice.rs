@@ -8,8 +8,8 @@ use llmpool::forecast::{Arrivals, Forecast, Traffic};
 
 use super::plan_setup::{ForecastError, PlanSetup};
 
-/// Maximum number of simulated calls to a model for which the search runs. With more calls, the search would
-/// take too long, because it consists of about twenty simulations.
+/// Maximum number of calls in the current forecast for the model. With more calls, the search is skipped,
+/// because it consists of about twenty simulations and would take too long.
 const MAX_CALLS: u64 = 200_000;
 const MAX_KEYS: usize = 4096;
 const MAX_CAPACITY: usize = 1 << 20;
@@ -17,16 +17,16 @@ const MAX_CAPACITY: usize = 1 << 20;
 /// average rate a queue that builds up by chance never empties.
 const HEADROOM: f64 = 1.25;
 
-/// The result of the search. A configuration is sufficient for a model if none of its calls is rejected and
-/// 99 % of them wait no longer than the target.
+/// The result of the search. A configuration is sufficient for a model if none of the model's calls is
+/// rejected and 99 % of them wait no longer than the target.
 pub(super) enum Advice {
     /// The current configuration is sufficient. `keys` is the smallest number of keys with which it is still
     /// sufficient.
     Sufficient { keys: usize },
     /// The current configuration is not sufficient, but the contained one is.
     Change(Box<Change>),
-    /// More keys and a higher rate limit do not help, because of another limit. Contains the forecast with
-    /// the maximum number of keys and without a rate limit, which shows the other limit.
+    /// More keys and a higher rate limit do not help, because of another limit. The contained forecast, which
+    /// has the maximum number of keys and no rate limit, shows the other limit.
     OtherLimit(Box<Forecast>),
     /// The search was skipped or gave up, because the traffic has too many calls or needs too large a burst.
     Unknown,
@@ -140,8 +140,8 @@ fn round_up(rate: f64) -> f64 {
     (rate * scale).ceil() / scale
 }
 
-/// Returns the smallest sufficient number from 1 to `max`, or `None` if no number is sufficient. The search
-/// is binary, so every number above a sufficient number must be sufficient too.
+/// Returns the smallest sufficient number from 1 to `max`, or `None` if no number is sufficient. Uses binary
+/// search, which requires that every number above a sufficient number is sufficient too.
 fn smallest<E>(max: usize, is_sufficient: impl Fn(usize) -> Result<bool, E>) -> Result<Option<usize>, E> {
     let (mut too_small, mut sufficient) = (0, 1);
     while !is_sufficient(sufficient)? {

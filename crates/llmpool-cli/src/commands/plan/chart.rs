@@ -89,8 +89,8 @@ impl Chart {
         }
     }
 
-    /// Draws a row for each of the offered, served and rejected calls, which share one scale, and a row for
-    /// the longest wait of the served calls. Leaves out rows in which every value is zero.
+    /// Draws four rows: the offered, the served and the rejected calls per second, all three on the same
+    /// scale, and the longest wait of the served calls. Leaves out rows in which every value is zero.
     pub(super) fn draw(self, forecast: &Forecast) -> String {
         let intervals = intervals(forecast, self.width);
         let rate = |calls: u64, interval: &Interval| calls as f64 / interval.length;

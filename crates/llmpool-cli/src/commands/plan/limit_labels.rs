@@ -36,8 +36,7 @@ pub(super) fn limit_kind(reason: WaitReason) -> &'static str {
     }
 }
 
-/// Returns the name in JSON output of the limit that calls waited for, such as `model_requests`. The names
-/// are stable.
+/// Returns the JSON name of the limit that calls waited for, such as `model_requests`. The names are stable.
 pub(super) fn json_name(reason: WaitReason) -> &'static str {
     match reason {
         WaitReason::Target(LimitKind::Requests) => "model_requests",

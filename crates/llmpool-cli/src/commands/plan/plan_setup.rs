@@ -87,7 +87,7 @@ impl PlanSetup {
         OpenAiCompatible::forecast_together(&models, traffic).map_err(ForecastError::TooManyCalls)
     }
 
-    /// Creates providers from the configuration. None of their limits is used yet.
+    /// Creates providers from the configuration. No calls have been charged against their limits.
     pub(super) fn providers(&self) -> Result<Providers, Error> {
         Providers::from_entries(self.providers.clone())
     }

@@ -16,7 +16,8 @@ use super::plan_setup::PlanSetup;
 use crate::exit;
 use crate::problem::{self, Problem};
 
-/// Maximum duration of a trace, in seconds: about 30 years. A longer trace has a wrong timestamp.
+/// Maximum duration of a trace, and of a call in it, in seconds: about 30 years. A longer duration is a
+/// mistake in the trace.
 const MAX_SECONDS: f64 = 1e9;
 
 /// A line of a trace, which describes one recorded call.

@@ -151,8 +151,8 @@ fn add_models(models: &[ModelShare], setup: &mut PlanSetup) -> Result<(), Proble
 }
 
 impl TrafficFile {
-    /// Converts the fields to traffic. Each field is validated by the parser of the command line option of
-    /// the same name.
+    /// Converts the fields to traffic. Validates them with the parsers of the corresponding command line
+    /// options.
     fn into_traffic(self) -> Result<Traffic, Problem> {
         let rate = parse_field("rate", self.rate, cli::parse_rate)?;
         let callers = parse_field("callers", self.callers, cli::parse_callers)?;

@@ -53,8 +53,8 @@ impl Limiter {
     }
 
     /// Returns the end and the reason of the cooldown of a key or its quota group. If both have a cooldown,
-    /// returns the one that ends later; if neither has one, returns `None`. A cooldown that has ended counts
-    /// while attempts test the key or group.
+    /// returns the one that ends later; if neither has one, returns `None`. While attempts test the key or
+    /// group after a cooldown, that cooldown is still taken into account.
     pub fn known_cooldown(&self, key: KeyId) -> Option<(Timestamp, CooldownReason)> {
         self.key_table.known_cooldown(key)
     }

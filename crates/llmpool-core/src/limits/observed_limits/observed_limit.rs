@@ -208,8 +208,8 @@ fn refill_rate(snapshot: &LimitSnapshot, remaining: u32, reset: Duration) -> Opt
     evenly(limit, MINUTE)
 }
 
-/// Returns the value of a request counter for a limit that refills continuously, derived from a report of
-/// that limit. `None` for other limits.
+/// Derives the value of a request counter from a report of a limit that refills continuously. Returns `None`
+/// for other limits.
 ///
 /// The value is the time at which the limit will be full, divided by the time in which one request refills.
 /// Each request increases the value by 1. The passing of time does not change it.

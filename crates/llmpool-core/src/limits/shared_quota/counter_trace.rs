@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 /// Amount by which one request increases a counter. Counters are in thousandths of a request, because
 /// counters that are derived from times are not whole numbers.
 pub(super) const ONE: i64 = 1000;
-/// Number of consecutive values far from the stored values after which the counter is considered reset.
+/// The counter is considered reset after this many consecutive values that are far from the stored values.
 const MAX_OUTLIERS: u8 = 3;
 /// Maximum number of counter values stored per key.
 const MAX_NUMBERS: usize = 128;

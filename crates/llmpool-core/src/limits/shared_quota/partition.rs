@@ -10,7 +10,8 @@ use super::counter_trace::{CounterTrace, ONE, is_same};
 /// probability of 2^-32.
 const MIN_LENGTH: usize = 32;
 /// Minimum number of turns in a range, where a turn is a run of consecutive values of one key. Rules out a
-/// key of another account that happens to continue where one key stopped, because that is a single turn.
+/// key of another account that happens to continue where one key stopped, because such a key adds only a
+/// single turn.
 const MIN_TURNS: usize = 16;
 /// Minimum number of turns (runs of consecutive counter values) that each key must have in a range.
 const MIN_TURNS_PER_KEY: usize = 5;

@@ -14,8 +14,8 @@ use crate::translate::{REASONING_SEPARATOR, UnsupportedField};
 
 /// The conversation of a chat request, translated to instructions and input items of a Responses request.
 pub(super) struct ConversationInput {
-    /// Text of the first message, if that is the only system message and consists of plain text. Otherwise
-    /// `None`.
+    /// Text of the first message, if that message is the only system message and contains nothing but plain
+    /// text. Otherwise, or if the request already has instructions, `None`.
     pub(super) instructions: Option<String>,
     pub(super) items: Vec<Item>,
     /// Whether the input items include reasoning from earlier responses.
@@ -25,8 +25,8 @@ pub(super) struct ConversationInput {
 /// Translates chat messages to instructions and input items of a Responses request.
 ///
 /// `has_instructions` tells whether the request already has instructions. In that case, a leading system
-/// message becomes an input item. `is_stored` tells whether the provider stores its responses. If not,
-/// reasoning items that consist only of an id are left out.
+/// message becomes an input item. `is_stored` tells whether the request asks the provider to store the
+/// response. If not, reasoning items that consist only of an id are left out.
 pub(super) fn input_items(
     messages: &[Message],
     has_instructions: bool,
@@ -119,8 +119,8 @@ impl InputBuilder<'_> {
         Ok(())
     }
 
-    /// Reports all known fields that `message` contains as dropped, except the role, the content and the
-    /// fields named in `kept`.
+    /// Reports as dropped all known fields of `message` except the role, the content and the fields named in
+    /// `kept`.
     fn drop_fields(&mut self, message: &Message, kept: &[&str]) {
         let fields = [
             ("name", message.name.is_some()),

@@ -47,8 +47,8 @@ fn to_string(json: &Json) -> Option<Json> {
 }
 
 /// Removes all fields of a content part except its type, text, refusal, annotations and log probabilities.
-/// Annotations and log probabilities are removed as well if their value is not a list. A value that is not an
-/// object is returned unchanged.
+/// Annotations and log probabilities are removed as well if their value is not a list. Returns `part`
+/// unchanged if it is not an object.
 fn repair_part_json(part: &Json) -> Json {
     let valid_member = |name: &str, json: &Json| {
         let is_valid = match name {

@@ -87,8 +87,8 @@ fn allowed_tools(allowed: &AllowedTools, dropped: &mut DroppedFields) -> Result<
     Ok(json!({"type": "allowed_tools", "mode": set.mode, "tools": tools}))
 }
 
-/// Returns `{"type": kind, "name": …}`, by which a Responses request refers to a tool. Reports unknown fields
-/// of the chat request's reference to the tool as dropped.
+/// Returns `{"type": kind, "name": …}`, by which a Responses request refers to a tool. If the chat request's
+/// reference to the tool has unknown fields, reports these fields as dropped.
 fn flat_name(
     kind: &str,
     tool: &ToolName,

@@ -14,8 +14,8 @@ pub struct ChatCapabilities {
     /// `safety_identifier`, `verbosity`, `prompt_cache_key`, `prompt_cache_retention`, `allowed_tools` and
     /// custom tools.
     ///
-    /// If `false`, a custom tool causes an error, and the chat request contains only the allowed tools
-    /// instead of `allowed_tools`. The other fields are dropped.
+    /// If `false`, a custom tool causes an error. `allowed_tools` is left out, and the request's list of
+    /// tools contains only the allowed tools. The other fields are dropped.
     pub openai_extensions: bool,
     /// How a chat request passes the model's reasoning from earlier turns back to the provider.
     pub reasoning_echo: ReasoningEcho,

@@ -114,9 +114,11 @@ impl MessageBuilder<'_> {
     /// Returns the assistant message to which the next item belongs, after adding the pending reasoning to
     /// that message.
     ///
-    /// A message item always starts a new message. A tool call continues the last message if that is an
-    /// assistant message and either no reasoning is pending or the message already has tool calls. The second
-    /// case keeps the tool calls of one turn together. Otherwise the tool call starts a new message.
+    /// A message item always starts a new message. A tool call starts a new message in two cases:
+    ///
+    /// - The last message is not an assistant message.
+    /// - Reasoning is pending, and the last message has no tool calls. If the last message has tool calls,
+    ///   the new call is added to them, which keeps the tool calls of one turn together.
     fn assistant_message(&mut self, is_tool_call: bool) -> &mut Message {
         let continues = |last: &Message| self.pending_reasoning.is_empty() || !last.tool_calls.is_empty();
         let last = self.messages.last().map(|(message, _)| message);

@@ -13,7 +13,7 @@ pub(super) struct ChatUsage {
     tokens: TokenTotals,
     elapsed: Duration,
     /// The size of the conversation in tokens: the sum of the prompt and completion tokens of the last
-    /// complete answer. `None` if the provider did not report usage.
+    /// complete answer. `None` if the usage of that answer is unknown, or if no answer is complete yet.
     conversation_tokens: Option<u64>,
 }
 

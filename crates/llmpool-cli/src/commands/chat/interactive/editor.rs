@@ -79,7 +79,8 @@ impl Editor {
         Self { lines, pasted }
     }
 
-    /// Reads the next input on a blocking thread, which takes the editor. Returns the editor and the input.
+    /// Moves the editor to a blocking thread and reads the next input there. Returns the editor and the
+    /// input.
     pub(super) async fn read(mut self) -> Result<(Self, EditorInput), ExitCode> {
         let (editor, signal) = run_blocking(move || {
             let signal = self.lines.read_line(&ChatPrompt);

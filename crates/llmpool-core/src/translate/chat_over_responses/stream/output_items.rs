@@ -105,8 +105,10 @@ impl OutputItems {
         self.tool_calls > 0
     }
 
-    /// Returns the position of the last item that has the kind of `key` and that `filter` accepts. If `key`
-    /// has an id or an output index, ignores items that have an id or an output index.
+    /// Returns the position of the last item that has the kind of `key` and that `filter` accepts.
+    ///
+    /// If `key` has an id or an output index, considers only items that have neither, because
+    /// [`find_or_insert`](Self::find_or_insert) compares ids and output indexes itself.
     fn last_of_kind(&self, key: &ItemKey<'_>, filter: impl Fn(&StreamedItem) -> bool) -> Option<usize> {
         let is_anonymous = key.id.is_none() && key.output_index.is_none();
         self.items.iter().rposition(|item| {

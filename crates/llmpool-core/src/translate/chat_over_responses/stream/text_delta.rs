@@ -30,8 +30,8 @@ pub(super) fn text(data: &[u8], repeat: &EventRepeat) -> Option<String> {
         .filter(|text| !text.is_empty())
 }
 
-/// Returns whether [`ResponseEvent::decode`] reads its `delta` from the place in the JSON where repeats of
-/// the event differ. Tests this by decoding a copy of the event that has another string in that place.
+/// Returns whether [`ResponseEvent::decode`] reads `delta` from the place in the JSON where repeats of the
+/// event differ. Tests this by decoding a copy of the event that has another string in that place.
 fn varies_in_delta(data: &[u8], repeat: &EventRepeat) -> bool {
     let (probe, probe_repeat) = repeat.probe(data);
     let text = probe_repeat.string(&probe, VaryingField::Delta);

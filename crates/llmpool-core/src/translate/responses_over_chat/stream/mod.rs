@@ -3,8 +3,9 @@
 //! Invariants, for any sequence of chunks:
 //!
 //! - The events are in an order that [`EventSequence`](crate::responses::EventSequence) accepts.
-//! - The response in the last event equals the response that
-//!   [`completion_to_response`](crate::translate::completion_to_response) returns for the assembled chunks.
+//! - If the response does not fail, the last event contains the same text, status and tool calls as the
+//!   response that [`completion_to_response`](crate::translate::completion_to_response) returns for choice 0
+//!   of the assembled chunks. The order and the number of output items can differ.
 
 mod message;
 mod output;

@@ -31,15 +31,16 @@ fn is_reasoning(output: &StreamedOutput) -> bool {
 /// Encrypted reasoning that has arrived but is not part of the output yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReasoningStream {
-    /// Encrypted reasoning items that arrived while another item was being written, if each earlier reasoning
-    /// item already had encrypted content. [`finish`](Self::finish) adds these items to the output.
+    /// Encrypted reasoning items that arrived while a message was being written and all reasoning items in
+    /// the output already had encrypted content. [`finish`](Self::finish) adds these items to the output.
     late: Vec<ReasoningItem>,
 }
 
 impl ReasoningStream {
-    /// Translates the `reasoning_details` of a chunk. Adds encrypted content to a reasoning item that has
-    /// none yet. `has_text` tells whether the chunk also contains reasoning text in another field. If so, the
-    /// text in `reasoning_details` is ignored, because both texts are the same.
+    /// Translates the `reasoning_details` of a chunk. Adds encrypted content to an earlier reasoning item
+    /// without encrypted content, or as a reasoning item of its own. `has_text` tells whether the chunk also
+    /// contains reasoning text in another field. If so, the text in `reasoning_details` is ignored, because
+    /// both texts are the same.
     pub(super) fn push_details(&mut self, details: &Json, has_text: bool, output: &mut StreamedOutput) {
         let details = ReasoningDetails::parse(details);
         if details.items.is_empty() && !has_text {
@@ -71,7 +72,7 @@ impl ReasoningStream {
         }
     }
 
-    /// Adds the encrypted reasoning items that could not be added earlier, because another item was being
+    /// Adds the encrypted reasoning items that could not be added earlier, because a message was being
     /// written.
     pub(super) fn finish(&mut self, output: &mut StreamedOutput) {
         for item in std::mem::take(&mut self.late) {

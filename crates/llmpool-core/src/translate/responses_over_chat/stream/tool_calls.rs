@@ -14,8 +14,8 @@ pub(super) struct ToolCallStream {
 
 #[derive(Clone, Debug)]
 enum CallState {
-    /// The tool's name has not arrived, so the output item of the call has not started. Contains what has
-    /// arrived of the call.
+    /// The tool's name has not arrived, so the output item of the call has not started. Contains the parts of
+    /// the call that have arrived.
     Unnamed(ToolCallParts),
     /// The output item of the call has started. Contains the item's zero-based index in the output.
     Started(usize),
