@@ -616,7 +616,8 @@ fn delta(custom: bool) -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// For any chunks, the events are in a valid order, and the response in the last event equals the translated completion.
+    /// For any chunks, the events are in a valid order, and the response in the last event has the text, tool calls
+    /// and status of the translated completion.
     // L74, L75
     #[test]
     fn events_of_any_chunks_are_in_order_and_complete(
