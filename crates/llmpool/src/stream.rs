@@ -36,9 +36,8 @@ pub struct RawEvent {
     pub event: SseEvent,
     /// What the event contains: content, usage, an error or the end of the answer.
     pub flags: EventFlags,
-    /// The positions of the values in which the event differs from an earlier event, if all other bytes are
-    /// equal. The decoder uses the positions to avoid parsing the whole event. `None` if there is no such
-    /// earlier event.
+    /// Set if the event equals an earlier event except for a few values: the positions of these values. With
+    /// the positions, the decoder avoids parsing the whole event.
     pub(crate) repeat: Option<EventRepeat>,
 }
 
