@@ -258,14 +258,16 @@ impl<'a> Call<'a> {
     fn apply_failure(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, request: EncodedRequest) {
         let target = self.target;
         let added = request.added_stream_options;
+        let now = clock::now();
         let has_other_key = target.provider.admission.with_limiter(|limiter| {
-            limiter.has_other_key(target.id, |other| {
+            let excluded = |other| {
                 other == key || self.attempts.is_rejected_by(other) || !limiter.allows(self.constraint, other)
-            })
+            };
+            limiter.has_other_key(target.id, excluded, now)
         });
         let outcome = self
             .attempts
-            .record_failure(&failure, key, added, has_other_key, clock::now());
+            .record_failure(&failure, key, added, has_other_key, now);
         if failure.status.is_some_and(|status| (400..500).contains(&status)) {
             // With a 4xx status, the provider has processed no tokens.
             permit.settle(0);

@@ -55,7 +55,7 @@ fn unusable_until(target: &Target, constraint: KeyConstraint) -> Option<KeyAvail
         let keys = keys.filter(|key| limiter.allows(constraint, **key));
         let mut first: Option<KeyAvailability> = None;
         for &key in keys {
-            let availability = limiter.key_availability_at(target.id, key);
+            let availability = limiter.key_availability_at(target.id, key, clock::now());
             let is_usable = matches!(
                 availability,
                 KeyAvailability::Healthy | KeyAvailability::Throttled(_) | KeyAvailability::Probing

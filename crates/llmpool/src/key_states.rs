@@ -96,7 +96,7 @@ fn stored_keys(provider: &Provider, fingerprints: &[String], wall_now: Duration)
     let known: Vec<_> = provider.admission.with_limiter(|limiter| {
         let known = ids
             .iter()
-            .map(|id| (limiter.key_availability(*id), limiter.known_cooldown(*id)));
+            .map(|id| (limiter.key_availability(*id, now), limiter.known_cooldown(*id, now)));
         known.collect()
     });
     let keys = fingerprints.iter().zip(known);

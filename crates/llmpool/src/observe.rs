@@ -55,7 +55,7 @@ pub(crate) fn retry_budget_exhausted(report: &CallReport) {
 pub(crate) fn key_unavailable(provider: &Provider, key: KeyId) {
     let state = provider
         .admission
-        .with_limiter(|limiter| limiter.key_availability(key));
+        .with_limiter(|limiter| limiter.key_availability(key, crate::clock::now()));
     let key = &provider.key(key).label;
     warn!(target: "llmpool", provider = %provider.id, key = %key, state = state.as_str(), "key unavailable");
 }

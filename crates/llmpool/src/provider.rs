@@ -111,8 +111,8 @@ impl Provider {
                 let (own, account) = limiter.configured_limits(id);
                 let limits = account.map_or(own, |account| own.stricter(&account));
                 let availability = match target {
-                    Some(target) => limiter.key_availability_at(target, id),
-                    None => limiter.key_availability(id),
+                    Some(target) => limiter.key_availability_at(target, id, now),
+                    None => limiter.key_availability(id, now),
                 };
                 KeyStatus {
                     label: self.key(id).label.clone(),

@@ -4,6 +4,7 @@ use super::demand::Demand;
 use super::key::KeyId;
 use super::limit_set::Charge;
 use super::target::TargetId;
+use crate::time::Timestamp;
 
 /// Permission for one attempt. Until the grant is released, the attempt counts towards the concurrency limits
 /// of its target, of its key and of the key's quota group.
@@ -13,6 +14,8 @@ use super::target::TargetId;
 pub struct Grant {
     pub(super) target: TargetId,
     pub(super) key: Option<KeyId>,
+    /// The time at which the grant was made. The request is assumed to be sent at this time.
+    pub(super) sent_at: Timestamp,
     /// Epoch of the target's health when the attempt started. Every change of health begins a new epoch. If
     /// the epoch has changed since then, the response to the attempt says nothing about the target's current
     /// health.

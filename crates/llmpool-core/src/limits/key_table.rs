@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use super::cooldown::CooldownReason;
 use super::demand::Demand;
-use super::grant::KeyReservation;
+use super::grant::{Grant, KeyReservation};
 use super::health::{Health, SavedHealth};
 use super::key::{KeyAvailability, KeyId, KeyLimits};
 use super::key_constraint::KeyConstraint;
 use super::key_record::KeyRecord;
 use super::limit_set::{Charge, LimitSet};
 use super::limits::{LimitKind, Limits};
+use super::observed_limits::SavedPace;
 use super::quota_group::{QuotaGroup, QuotaGroupId};
 use crate::time::Timestamp;
 
@@ -30,11 +31,18 @@ pub(super) struct KeyTable {
 
 /// A cooldown that can be reverted with [`Limiter::restore`](super::limiter::Limiter::restore). Revert it if
 /// the refusal that started the cooldown turns out to be the fault of the request rather than of the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProvisionalCooldown {
     key: KeyId,
     of_group: bool,
-    before: SavedHealth,
+    before: StateBefore,
+}
+
+/// What a provisional cooldown replaced.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum StateBefore {
+    Health(SavedHealth),
+    Pace(SavedPace),
 }
 
 impl ProvisionalCooldown {
@@ -122,7 +130,7 @@ impl KeyTable {
         }
     }
 
-    pub(super) fn availability(&self, id: KeyId) -> KeyAvailability {
+    pub(super) fn availability(&self, id: KeyId, now: Timestamp) -> KeyAvailability {
         let key = &self.keys[id.index()];
         if key.disabled {
             return KeyAvailability::Disabled;
@@ -130,34 +138,44 @@ impl KeyTable {
         let own = KeyAvailability::from(key.health.state());
         let group = self.group_of(id);
         let group = group.map(|group| KeyAvailability::from(group.health.state()));
-        match (own, group) {
+        let by_health = match (own, group) {
             (KeyAvailability::Probing, _) | (_, Some(KeyAvailability::Probing)) => KeyAvailability::Probing,
             (KeyAvailability::Healthy, Some(group)) => group,
             (own, Some(group)) if group.until() > own.until() => group,
             (own, _) => own,
+        };
+        let observed = &self.shared_limits(id).observed;
+        match (by_health, observed.paused_until(now)) {
+            (KeyAvailability::Healthy, Some(_)) if observed.is_probing(now) => KeyAvailability::Probing,
+            (KeyAvailability::Healthy, Some(until)) => KeyAvailability::Throttled(until),
+            (by_health, _) => by_health,
         }
     }
 
     /// Returns the end and the reason of the cooldown of the key or its quota group. If both have a cooldown,
     /// returns the one that ends later. While probes test the key or group, the cooldown before the probes is
     /// still taken into account.
-    pub(super) fn known_cooldown(&self, id: KeyId) -> Option<(Timestamp, CooldownReason)> {
+    pub(super) fn known_cooldown(&self, id: KeyId, now: Timestamp) -> Option<(Timestamp, CooldownReason)> {
         let own = self.keys[id.index()].health.state().cooldown();
         let group = self.group_of(id);
         let group = group.and_then(|group| group.health.state().cooldown());
-        own.into_iter().chain(group).max_by_key(|(until, _)| *until)
+        let pause = self.shared_limits(id).observed.paused_until(now);
+        let pause = pause.map(|until| (until, CooldownReason::Throttled));
+        let cooldowns = own.into_iter().chain(group).chain(pause);
+        cooldowns.max_by_key(|(until, _)| *until)
     }
 
     /// Returns the end of the cooldown of the key or its quota group, whichever is later. [`Timestamp::MAX`]
     /// if the key is disabled. `None` if neither has a cooldown. A cooldown that is being probed does not
     /// count.
-    fn cooldown_until(&self, id: KeyId) -> Option<Timestamp> {
+    fn cooldown_until(&self, id: KeyId, now: Timestamp) -> Option<Timestamp> {
         let key = &self.keys[id.index()];
         if key.disabled {
             return Some(Timestamp::MAX);
         }
         let group = self.group_of(id).and_then(|group| group.health.cooldown_until());
-        key.health.cooldown_until().max(group)
+        let pause = self.shared_limits(id).observed.paused_until(now);
+        key.health.cooldown_until().max(group).max(pause)
     }
 
     /// Returns the time from which the key is available for `demand`, and the kind of limit that delays the
@@ -180,7 +198,7 @@ impl KeyTable {
             .group_of(id)
             .and_then(|group| group.limit_set.available_at(demand, now));
         let limited = own.max(group).map(|(until, kind)| (until, Some(kind)));
-        let cooldown = self.cooldown_until(id).filter(|until| *until > now);
+        let cooldown = self.cooldown_until(id, now).filter(|until| *until > now);
         limited.max(cooldown.map(|until| (until, None)))
     }
 
@@ -272,12 +290,23 @@ impl KeyTable {
     /// cooldown.
     pub(super) fn record_refusal(
         &mut self,
+        grant: &Grant,
         id: KeyId,
-        reservation: &KeyReservation,
         reason: CooldownReason,
         duration: Option<Duration>,
         now: Timestamp,
     ) -> Option<ProvisionalCooldown> {
+        if let CooldownReason::Throttled | CooldownReason::Unclear = reason {
+            let infers = reason == CooldownReason::Throttled;
+            let observed = &mut self.shared_limits_mut(id).observed;
+            let before = observed.record_refusal(grant.sent_at, duration, infers, now)?;
+            return Some(ProvisionalCooldown {
+                key: id,
+                of_group: true,
+                before: StateBefore::Pace(before),
+            });
+        }
+        let reservation = &grant.reservation;
         let of_group = reason.is_of_group() && self.keys[id.index()].group.is_some();
         let epoch = if of_group {
             reservation.group_epoch
@@ -292,8 +321,17 @@ impl KeyTable {
         Some(ProvisionalCooldown {
             key: id,
             of_group,
-            before,
+            before: StateBefore::Health(before),
         })
+    }
+
+    /// Returns the limit set that stores the observed limits of the key: that of its quota group, or the
+    /// key's own limit set if the key belongs to no group.
+    fn shared_limits(&self, id: KeyId) -> &LimitSet {
+        match self.group_of(id) {
+            Some(group) => &group.limit_set,
+            None => &self.keys[id.index()].limit_set,
+        }
     }
 
     /// Returns the limit set that stores the observed limits of the key: that of its quota group, or the
@@ -308,13 +346,25 @@ impl KeyTable {
     /// Reverts a cooldown, unless the health of the affected key or quota group has changed since the
     /// cooldown started.
     pub(super) fn restore(&mut self, cooldown: ProvisionalCooldown) {
-        self.health_mut(cooldown.key, cooldown.of_group)
-            .restore(cooldown.before);
+        let ProvisionalCooldown { key, of_group, before } = cooldown;
+        match before {
+            StateBefore::Health(before) => self.health_mut(key, of_group).restore(before),
+            StateBefore::Pace(before) => self.shared_limits_mut(key).observed.restore(before),
+        }
     }
 
     /// Starts a cooldown of the key, or of its quota group if the reason applies to the whole group. Has no
     /// effect if a current cooldown ends at `until` or later.
-    pub(super) fn set_cooldown(&mut self, id: KeyId, reason: CooldownReason, until: Timestamp) {
+    pub(super) fn set_cooldown(
+        &mut self,
+        id: KeyId,
+        reason: CooldownReason,
+        until: Timestamp,
+        now: Timestamp,
+    ) {
+        if let CooldownReason::Throttled | CooldownReason::Unclear = reason {
+            return self.shared_limits_mut(id).observed.pause_until(until, now);
+        }
         let health = self.health_mut(id, reason.is_of_group());
         if health.cooldown_until().is_none_or(|known| known < until) {
             health.start_cooldown(reason, until);
@@ -323,6 +373,7 @@ impl KeyTable {
 
     /// Ends all cooldowns of the key and its quota group.
     pub(super) fn reset_health(&mut self, id: KeyId) {
+        self.shared_limits_mut(id).observed.reset();
         let key = &mut self.keys[id.index()];
         key.health.reset();
         if let Some(group) = key.group {

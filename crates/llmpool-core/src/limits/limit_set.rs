@@ -145,7 +145,7 @@ impl LimitSet {
     }
 
     /// Refunds the charge of an attempt that was never sent.
-    pub(super) fn refund(&mut self, charge: Charge, demand: Demand, seq: u64) {
+    pub(super) fn refund(&mut self, charge: Charge, demand: Demand, seq: u64, sent_at: Timestamp) {
         for bucket in self.buckets_mut() {
             bucket.refund(demand.requests, seq);
         }
@@ -153,7 +153,7 @@ impl LimitSet {
         if let (Some(window), Some(day)) = (day, charge.day) {
             window.correct(day, demand.requests, 0);
         }
-        self.observed.refund(demand);
+        self.observed.refund(demand, sent_at);
         self.settle(charge, demand.tokens, 0);
     }
 

@@ -146,6 +146,7 @@ impl Limiter {
         let mut grant = Grant {
             target,
             key,
+            sent_at: now,
             epoch: state.health.epoch(),
             demand,
             unsettled: demand.tokens > 0,
@@ -174,7 +175,7 @@ impl Limiter {
         self.close(grant);
         if !used {
             let charges = self.charges(grant);
-            charges.for_each(|(limit_set, charge)| limit_set.refund(charge, grant.demand, grant.seq));
+            charges.for_each(|(limit_set, charge)| limit_set.refund(charge, grant.demand, grant.seq, grant.sent_at));
         }
         let target = &mut self.targets[grant.target.index()];
         let was_probe = matches!(target.health.state(), HealthState::Probing { .. });
@@ -243,7 +244,9 @@ impl Limiter {
         let mut changed = target.health.record_success(grant.epoch);
         if let Some(id) = grant.key() {
             changed |= target.denials.record_success(id, grant.denial_epoch);
-            if self.key_table.record_success(id, &grant.reservation) {
+            let observed = &mut self.key_table.shared_limits_mut(id).observed;
+            if observed.record_answer(grant.sent_at, now) | self.key_table.record_success(id, &grant.reservation)
+            {
                 changed = true;
                 self.key_sets.update(id, &self.key_table, now);
             }
@@ -273,11 +276,7 @@ impl Limiter {
         }
         let cooldown = self
             .key_table
-            .record_refusal(id, &grant.reservation, reason, duration, now);
-        if reason == CooldownReason::Throttled && cooldown.is_some() {
-            let limit_set = self.key_table.shared_limits_mut(id);
-            limit_set.observed.record_refusal(now);
-        }
+            .record_refusal(grant, id, reason, duration, now);
         self.key_sets.update(id, &self.key_table, now);
         cooldown
     }
@@ -336,7 +335,7 @@ impl Limiter {
     /// cooldowns that an earlier process saved, for example. Has no effect if a current cooldown ends at
     /// `until` or later.
     pub fn set_cooldown(&mut self, key: KeyId, reason: CooldownReason, until: Timestamp, now: Timestamp) {
-        self.key_table.set_cooldown(key, reason, until);
+        self.key_table.set_cooldown(key, reason, until, now);
         self.key_sets.update(key, &self.key_table, now);
     }
 

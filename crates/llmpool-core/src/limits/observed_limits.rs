@@ -1,192 +1,179 @@
-//! Observed limits: limits that the provider reveals in its responses. Observed limits apply in addition to
-//! the configured limits and never relax them.
+//! Observed limits: limits that the provider reveals, where they are stricter than the configured ones.
 //!
-//! There are two sources. First, response headers report how much of a limit remains. Such a limit applies
-//! until its window ends, or until responses have not reported it for two minutes. Second, if no headers
-//! report a limit on requests, a request rate is inferred from refusals. An inferred rate is relaxed by 5 %
-//! for every minute without a refusal.
+//! There are two sources. Response headers report how much of a limit remains. Refusals show that a limit was
+//! reached; from refusals, a [`Pace`] infers when and how fast to go on. Observed limits apply in addition to
+//! the configured limits.
 
-mod inferred_rate;
 mod observed_limit;
+mod pace;
 #[cfg(test)]
 mod tests;
+mod throughput;
 
 use std::time::Duration;
 
-use self::inferred_rate::{InferredRate, RecentRequests, TIGHTEN};
 pub(super) use self::observed_limit::refill_counter;
 use self::observed_limit::{MINUTE, ObservedLimit};
+use self::pace::Pace;
+pub(super) use self::pace::SavedPace;
 use super::demand::Demand;
 use super::limit_snapshot::LimitSnapshots;
 use crate::time::Timestamp;
 
-/// Minimum rate of recent requests, per minute, at which a single refusal is enough to infer a rate limit. At
-/// lower rates, a second refusal within `RELATED` is needed.
-const MIN_RATE: f64 = 20.0;
-const RELATED: Duration = Duration::from_secs(300);
-/// A refusal that follows another within this time is ignored, because both belong to the same burst of
-/// requests.
-const SAME_BURST: Duration = Duration::from_millis(500);
-/// Time without a new report after which a reported limit is removed. Does not apply to a window with a known
-/// end.
+/// Time without a new report after which a limit without a known end is removed.
 const SNAPSHOT_LIFETIME: Duration = Duration::from_secs(120);
-/// An inferred rate is removed once it exceeds the rate of recent requests by more than this factor.
-const IRRELEVANT: f64 = 2.0;
 
 /// The limits observed for a key or quota group.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ObservedLimits {
+    /// Whether limits are inferred. If not, a refusal still starts a pause.
     pub(super) enabled: bool,
-    /// Observed limits that currently apply. Boxed, because most keys have none.
-    bounds: Option<Box<ObservedBounds>>,
-    recent: RecentRequests,
-    refused_at: Option<Timestamp>,
-    sent_since_refusal: u32,
+    /// `None` until the first request is sent. Boxed, because many keys are never used.
+    state: Option<Box<ObservedState>>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct ObservedBounds {
+#[derive(Clone, Debug)]
+struct ObservedState {
+    pace: Pace,
     requests: ObservedLimit,
     tokens: ObservedLimit,
-    /// When the limits on requests (index 0) and on tokens (index 1) were last reported.
+    /// The times at which the limits on requests (index 0) and on tokens (index 1) were last reported.
     reported_at: [Timestamp; 2],
-    rate: Option<InferredRate>,
 }
 
 impl ObservedLimits {
-    /// Merges the limits observed with another key of the same account. For each limit, the stricter
-    /// observation applies.
+    /// Merges observations of the same limits, made with another key. Of each limit, the stricter observation
+    /// applies.
     pub(super) fn merge(&mut self, other: Self, now: Timestamp) {
-        if !self.enabled {
-            return;
-        }
-        self.recent.add(other.recent);
-        self.refused_at = self.refused_at.max(other.refused_at);
-        self.sent_since_refusal = self.sent_since_refusal.saturating_add(other.sent_since_refusal);
-        let Some(other) = other.bounds else { return };
-        match &mut self.bounds {
-            Some(own) => own.merge(*other, now),
-            None => self.bounds = Some(other),
+        match (&mut self.state, other.state) {
+            (Some(own), Some(other)) => own.merge(*other, now),
+            (None, Some(other)) => self.state = Some(other),
+            (_, None) => {}
         }
     }
 
+    /// Returns whether a learned pace or a reported limit spreads requests over time.
     pub(super) fn is_paced(&self) -> bool {
-        self.bounds.as_ref().is_some_and(|bounds| bounds.is_paced())
+        self.per_minute().is_some()
     }
 
-    /// Returns the number of requests per minute that observed limits allow in the long run. `None` if no
-    /// limit on the rate has been observed, or only a window with a fixed end.
+    /// Returns the maximum number of requests per minute that observed limits allow. `None` if no limit was
+    /// observed.
     pub(super) fn per_minute(&self) -> Option<f64> {
-        self.bounds.as_ref()?.per_minute()
+        let state = self.state.as_ref()?;
+        let pace = state.pace.rate().map(|rate| rate * MINUTE.as_secs_f64());
+        let limit = state.requests.bucket();
+        let limit = limit.map(|bucket| bucket.rate_limit().per_second() * MINUTE.as_secs_f64());
+        pace.into_iter().chain(limit).reduce(f64::min)
     }
 
+    /// Returns the earliest time at which observed limits admit `demand`.
     #[inline(always)]
     pub(super) fn ready_at(&self, demand: Demand, now: Timestamp) -> Timestamp {
-        self.bounds
-            .as_ref()
-            .map_or(now, |bounds| bounds.ready_at(demand, now))
+        let Some(state) = &self.state else { return now };
+        let requests = state.requests.ready_at(demand.requests, now);
+        let tokens = state.tokens.ready_at(demand.tokens.max(1), now);
+        state.pace.ready_at(now).max(requests).max(tokens)
     }
 
+    /// Returns the end of the pause after a refusal, or of the wait for the outcome of a probe. `None` if no
+    /// refusal keeps requests waiting.
+    #[inline(always)]
+    pub(super) fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.state.as_ref()?.pace.paused_until(now)
+    }
+
+    /// Returns whether the outcome of a probe is awaited.
+    pub(super) fn is_probing(&self, now: Timestamp) -> bool {
+        self.state.as_ref().is_some_and(|state| state.pace.is_probing(now))
+    }
+
+    /// Charges a request that is sent at `now`.
     #[inline(always)]
     pub(super) fn charge(&mut self, demand: Demand, now: Timestamp) {
-        if !self.enabled {
-            return;
-        }
-        self.recent.record(now);
-        self.sent_since_refusal = self.sent_since_refusal.saturating_add(1);
-        if let Some(bounds) = &mut self.bounds {
-            bounds.charge(demand, &self.recent, now);
-            if bounds.is_empty() {
-                self.bounds = None;
-            }
+        if self.enabled || self.state.is_some() {
+            let state = self.state.get_or_insert_with(|| Box::new(ObservedState::new(now)));
+            state.charge(demand, now);
         }
     }
 
-    pub(super) fn refund(&mut self, demand: Demand) {
-        if let Some(bounds) = &mut self.bounds {
-            bounds.requests.refund(demand.requests);
-            bounds.tokens.refund(demand.tokens);
+    /// Refunds a charge made at `sent_at` for a request that was not sent.
+    pub(super) fn refund(&mut self, demand: Demand, sent_at: Timestamp) {
+        if let Some(state) = &mut self.state {
+            state.pace.refund(sent_at);
+            state.requests.refund(demand.requests);
+            state.tokens.refund(demand.tokens);
         }
     }
 
-    /// Records the limits that the headers of a response report. `others`: number of other attempts in
-    /// flight, which the reported numbers might not include yet.
+    /// Records an answer, of any kind except a refusal, to a request that was sent at `sent_at`. Returns whether
+    /// the answer ends a pause.
+    #[inline(always)]
+    pub(super) fn record_answer(&mut self, sent_at: Timestamp, now: Timestamp) -> bool {
+        let state = self.state.as_mut();
+        state.is_some_and(|state| state.pace.record_answer(sent_at, now))
+    }
+
+    /// Records the limits that a response reports. `others`: number of other attempts in flight, which the response
+    /// may not have counted.
     pub(super) fn record_snapshots(&mut self, snapshots: &LimitSnapshots, others: u32, now: Timestamp) {
-        if !self.enabled {
-            return;
+        if self.enabled {
+            let state = self.state.get_or_insert_with(|| Box::new(ObservedState::new(now)));
+            state.record_snapshots(snapshots, others, now);
         }
-        let mut bounds = self.bounds.take().unwrap_or_default();
-        bounds.record_snapshots(snapshots, others, now);
-        self.bounds = Some(bounds).filter(|bounds| !bounds.is_empty());
     }
 
-    /// Records that the provider refused a request because of a rate limit.
-    pub(super) fn record_refusal(&mut self, now: Timestamp) {
-        if !self.enabled {
-            return;
+    /// Records a refusal, for a rate limit, of a request that was sent at `sent_at`. `told` is the time for which
+    /// the provider asks the client to wait. `infers`: whether a pace may be inferred from the refusal.
+    ///
+    /// Returns the state before the refusal if the refusal started a pause, so that it can be reverted.
+    pub(super) fn record_refusal(
+        &mut self,
+        sent_at: Timestamp,
+        told: Option<Duration>,
+        infers: bool,
+        now: Timestamp,
+    ) -> Option<SavedPace> {
+        let infers = infers && self.enabled;
+        let state = self.state.get_or_insert_with(|| Box::new(ObservedState::new(now)));
+        state.pace.record_refusal(sent_at, told, infers, now)
+    }
+
+    /// Reverts a refusal, if the pause that it started is still the current one.
+    pub(super) fn restore(&mut self, saved: SavedPace) {
+        if let Some(state) = &mut self.state {
+            state.pace.restore(saved);
         }
-        if let Some(bounds) = &mut self.bounds
-            && !matches!(bounds.requests, ObservedLimit::Unknown)
-        {
-            // A reported limit is more precise than the refusal, unless the length of its window is assumed.
-            bounds.requests.widen(now);
-            bounds.reported_at[0] = now;
-            return;
-        }
-        let since = self.refused_at.map(|at| now.since(at));
-        if since.is_some_and(|since| since < SAME_BURST) {
-            return;
-        }
-        self.refused_at = Some(now);
-        let sent = std::mem::take(&mut self.sent_since_refusal);
-        let inferred = match since.filter(|since| *since <= RELATED) {
-            // The time includes the cooldown between the refusals, so this is the rate that the provider
-            // admits.
-            Some(since) => f64::from(sent) * MINUTE.div_duration_f64(since.max(Duration::from_secs(1))),
-            None if self.recent.per_minute(now) < MIN_RATE => return,
-            None => self.recent.per_minute(now) * TIGHTEN,
-        };
-        let current = self.bounds.as_ref().and_then(|bounds| bounds.rate.as_ref());
-        let tighter = current.map_or(inferred, |rate| inferred.min(rate.per_minute() * TIGHTEN));
-        if let Some(rate) = InferredRate::new(tighter, now) {
-            self.bounds.get_or_insert_default().rate = Some(rate);
-        }
+    }
+
+    /// Pauses until `until`, without inferring anything.
+    pub(super) fn pause_until(&mut self, until: Timestamp, now: Timestamp) {
+        let state = self.state.get_or_insert_with(|| Box::new(ObservedState::new(now)));
+        state.pace.pause_until(until, now);
+    }
+
+    /// Forgets everything that was observed.
+    pub(super) fn reset(&mut self) {
+        self.state = None;
     }
 }
 
-impl ObservedBounds {
+impl ObservedState {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            pace: Pace::new(now),
+            requests: ObservedLimit::default(),
+            tokens: ObservedLimit::default(),
+            reported_at: [now; 2],
+        }
+    }
+
     fn merge(&mut self, other: Self, now: Timestamp) {
         self.requests.merge(other.requests, now);
         self.tokens.merge(other.tokens, now);
         for (own, other) in self.reported_at.iter_mut().zip(other.reported_at) {
             *own = (*own).max(other);
         }
-        let rates = self.rate.take().into_iter().chain(other.rate);
-        self.rate = rates.min_by(|one, other| one.per_minute().total_cmp(&other.per_minute()));
-    }
-
-    fn is_empty(&self) -> bool {
-        let limits = (&self.requests, &self.tokens);
-        self.rate.is_none() && matches!(limits, (ObservedLimit::Unknown, ObservedLimit::Unknown))
-    }
-
-    fn is_paced(&self) -> bool {
-        self.rate.is_some() || self.requests.bucket().is_some()
-    }
-
-    fn per_minute(&self) -> Option<f64> {
-        let rate = self.rate.as_ref().map(InferredRate::per_minute);
-        let limit = self
-            .requests
-            .bucket()
-            .map(|bucket| bucket.rate_limit().per_second() * MINUTE.as_secs_f64());
-        rate.into_iter().chain(limit).reduce(f64::min)
-    }
-
-    fn ready_at(&self, demand: Demand, now: Timestamp) -> Timestamp {
-        let rate = self.rate.as_ref().map_or(now, |rate| rate.ready_at(now));
-        rate.max(self.requests.ready_at(demand.requests, now))
-            .max(self.tokens.ready_at(demand.tokens.max(1), now))
     }
 
     fn record_snapshots(&mut self, snapshots: &LimitSnapshots, others: u32, now: Timestamp) {
@@ -200,7 +187,7 @@ impl ObservedBounds {
         }
     }
 
-    /// Removes limits that responses no longer report, because the provider has probably changed them.
+    /// Removes limits that responses no longer report, because the provider has changed them.
     fn remove_outdated(&mut self, now: Timestamp) {
         let limits = [&mut self.requests, &mut self.tokens];
         for (limit, reported_at) in limits.into_iter().zip(self.reported_at) {
@@ -210,16 +197,10 @@ impl ObservedBounds {
         }
     }
 
-    fn charge(&mut self, demand: Demand, recent: &RecentRequests, now: Timestamp) {
+    fn charge(&mut self, demand: Demand, now: Timestamp) {
         self.remove_outdated(now);
         self.requests.charge(demand.requests, now);
         self.tokens.charge(demand.tokens, now);
-        if let Some(rate) = &mut self.rate {
-            rate.charge(now);
-            let irrelevant = rate.per_minute() > recent.per_minute(now) * IRRELEVANT + 1.0;
-            if irrelevant && rate.may_end(now) {
-                self.rate = None;
-            }
-        }
+        self.pace.charge(now);
     }
 }

@@ -182,7 +182,7 @@ impl Limiter {
         let why = match first {
             Some((_, id)) if !slot => match self.key_table.available_at(id, demand, now) {
                 Some((_, Some(kind))) => WaitReason::KeyLimits(kind),
-                Some((_, None)) => WaitReason::KeysUnavailable(self.key_availability(id)),
+                Some((_, None)) => WaitReason::KeysUnavailable(self.key_availability(id, now)),
                 None => WaitReason::KeysUnavailable(KeyAvailability::Forbidden(until)),
             },
             _ => WaitReason::KeyConcurrency,

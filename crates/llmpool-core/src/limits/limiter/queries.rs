@@ -48,23 +48,23 @@ impl Limiter {
 
     /// Returns whether a key can be used. If not, the result contains the reason and, where known, the time
     /// until which the key is not used.
-    pub fn key_availability(&self, key: KeyId) -> KeyAvailability {
-        self.key_table.availability(key)
+    pub fn key_availability(&self, key: KeyId, now: Timestamp) -> KeyAvailability {
+        self.key_table.availability(key, now)
     }
 
     /// Returns the end and the reason of the cooldown of a key or its quota group. If both have a cooldown,
     /// returns the one that ends later; if neither has one, returns `None`. While attempts test the key or
     /// group after a cooldown, that cooldown is still taken into account.
-    pub fn known_cooldown(&self, key: KeyId) -> Option<(Timestamp, CooldownReason)> {
-        self.key_table.known_cooldown(key)
+    pub fn known_cooldown(&self, key: KeyId, now: Timestamp) -> Option<(Timestamp, CooldownReason)> {
+        self.key_table.known_cooldown(key, now)
     }
 
     /// Returns whether a key can be used for the model of `target`, and if not, why. Unlike
     /// [`key_availability`](Self::key_availability), takes into account that the provider may reject the key
     /// for this model only.
-    pub fn key_availability_at(&self, target: TargetId, key: KeyId) -> KeyAvailability {
+    pub fn key_availability_at(&self, target: TargetId, key: KeyId, now: Timestamp) -> KeyAvailability {
         let denial = self.targets[target.index()].denials.state(key);
-        match (self.key_availability(key), denial) {
+        match (self.key_availability(key, now), denial) {
             (KeyAvailability::Healthy, Some(denial)) => denial.into(),
             (availability, _) => availability,
         }
@@ -114,9 +114,14 @@ impl Limiter {
     }
 
     /// Returns whether a target has a healthy key apart from those for which `excluded` returns `true`.
-    pub fn has_other_key(&self, target: TargetId, excluded: impl Fn(KeyId) -> bool) -> bool {
+    pub fn has_other_key(
+        &self,
+        target: TargetId,
+        excluded: impl Fn(KeyId) -> bool,
+        now: Timestamp,
+    ) -> bool {
         let mut keys = self.keys_of(target).iter();
-        keys.any(|id| !excluded(*id) && self.key_availability_at(target, *id) == KeyAvailability::Healthy)
+        keys.any(|id| !excluded(*id) && self.key_availability_at(target, *id, now) == KeyAvailability::Healthy)
     }
 
     /// Returns all keys, in the order in which they were added to the limiter.
