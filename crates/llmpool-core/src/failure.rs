@@ -169,6 +169,9 @@ pub struct Failure {
     /// The wait that the provider requests before the next attempt, measured from the arrival of the
     /// response. `None` if the provider requests no wait.
     pub retry_after: Option<Duration>,
+    /// The time until an exhausted rate limit is reset, from the rate limit headers. Requests may be admitted
+    /// earlier. `None` if [`retry_after`](Failure::retry_after) is set, or if the headers name no such time.
+    pub limit_reset: Option<Duration>,
     /// The error code that the provider sent, such as `rate_limit_exceeded`. A numeric code is converted to
     /// text.
     pub code: Option<String>,
@@ -189,6 +192,7 @@ impl Failure {
             certainty: Certainty::Certain,
             status: None,
             retry_after: None,
+            limit_reset: None,
             code: None,
             param: None,
             message: None,

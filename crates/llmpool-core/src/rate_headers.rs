@@ -14,6 +14,8 @@ pub struct ErrorHeaders {
     /// The wait that the provider requests before the next attempt, measured from the arrival of the
     /// response. `None` if the provider requests no wait.
     pub retry_after: Option<Duration>,
+    /// The time until an exhausted rate limit is reset. `None` if there is a `retry_after`.
+    pub limit_reset: Option<Duration>,
     /// The ID that the provider assigned to the request, from the header `x-request-id` or `request-id`.
     pub request_id: Option<String>,
 }
@@ -23,7 +25,7 @@ impl ErrorHeaders {
     /// lower-case name, and `error` is the parsed response body.
     ///
     /// The wait comes from the first of these sources that is present: `retry-after-ms`, `retry-after`, the
-    /// body, the reset time of an exhausted limit. If the body also states when a quota resets, the wait
+    /// body. If the body also states when a quota resets, the wait
     /// lasts at least until then.
     ///
     /// Timestamps are compared with the `Date` header of the response. If this header is missing, they are
@@ -37,12 +39,13 @@ impl ErrorHeaders {
         let milliseconds = || parse_duration(&format!("{}ms", get("retry-after-ms")?.trim()));
         let retry_after = milliseconds()
             .or_else(|| parse_wait(get("retry-after")?, now))
-            .or_else(|| error?.retry_delay)
-            .or_else(|| exhausted_reset(&get, now));
+            .or_else(|| error?.retry_delay);
         let quota_reset = error.and_then(|error| plausible_wait(error.resets_at?.saturating_sub(now?)));
         let request_id = get("x-request-id").or_else(|| get("request-id"));
+        let retry_after = retry_after.max(quota_reset);
         Self {
-            retry_after: retry_after.max(quota_reset),
+            retry_after,
+            limit_reset: exhausted_reset(&get, now).filter(|_| retry_after.is_none()),
             request_id: request_id.map(str::to_owned),
         }
     }

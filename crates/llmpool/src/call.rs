@@ -12,7 +12,7 @@ use llmpool_core::failure::status_policy::{self, KeyAction, KeyScope};
 use llmpool_core::failure::{Blame, Failure, FailureKind};
 use llmpool_core::limits::KeyId;
 use llmpool_core::limits::{AcquireRequest, Ticket};
-use llmpool_core::limits::{CooldownReason, KeyConstraint, ProvisionalCooldown, WaitReason};
+use llmpool_core::limits::{CooldownReason, KeyConstraint, ProvisionalCooldown, RefusalWait, WaitReason};
 use llmpool_core::routing::attempts::{Attempts, KeyOutcome, NextAction};
 use llmpool_core::time::Timestamp;
 
@@ -287,7 +287,8 @@ impl<'a> Call<'a> {
                     FailureKind::RateLimited => CooldownReason::Throttled,
                     _ => CooldownReason::Unclear,
                 };
-                self.cooldowns.extend(permit.record_refusal(reason, Some(pause)));
+                self.cooldowns
+                    .extend(permit.record_refusal(reason, RefusalWait::Exact(pause)));
             }
             KeyOutcome::RestoreAll => {
                 let cooldowns = self.cooldowns.drain(..);
@@ -305,17 +306,20 @@ impl<'a> Call<'a> {
     /// Takes the key of a failed attempt out of use. Disables the key if the configured status policy says
     /// so, otherwise starts a cooldown.
     fn cool_down(&self, permit: &Permit, failure: &Failure, key: KeyId, action: Option<KeyAction>) {
-        let named = failure.retry_after;
-        let (scope, pause) = match action {
+        let named = RefusalWait::new(failure.retry_after, failure.limit_reset);
+        let (scope, wait) = match action {
             Some(KeyAction::Disable { scope: KeyScope::Key }) => {
                 self.target.provider.admission.set_enabled(key, false);
                 return observe::key_unavailable(&self.target.provider, key);
             }
-            Some(KeyAction::Disable { scope }) => (Some(scope), Some(UNTIL_ENABLED)),
-            Some(KeyAction::Park { pause, scope }) => (Some(scope), named.max(Some(pause))),
+            Some(KeyAction::Disable { scope }) => (Some(scope), RefusalWait::Exact(UNTIL_ENABLED)),
+            Some(KeyAction::Park { pause, scope }) => (
+                Some(scope),
+                RefusalWait::Exact(pause.max(failure.retry_after.unwrap_or(pause))),
+            ),
             Some(KeyAction::Ignore) | None => (None, named),
         };
-        permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), pause);
+        permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), wait);
         observe::key_unavailable(&self.target.provider, key);
     }
 
@@ -367,7 +371,7 @@ impl<'a> Call<'a> {
     }
 
     fn failure_error(&mut self, failure: Failure, retry_in: Option<Duration>) -> Error {
-        let retry_in = retry_in.or(failure.retry_after);
+        let retry_in = retry_in.or(failure.retry_after).or(failure.limit_reset);
         let error = Error::from_failure(failure).with_report(self.take_report());
         match retry_in {
             Some(wait) => error.with_retry_in(wait),

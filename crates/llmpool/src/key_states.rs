@@ -94,9 +94,12 @@ fn stored_keys(provider: &Provider, fingerprints: &[String], wall_now: Duration)
     let now = clock::now();
     let ids = provider.admission.key_ids();
     let known: Vec<_> = provider.admission.with_limiter(|limiter| {
-        let known = ids
-            .iter()
-            .map(|id| (limiter.key_availability(*id, now), limiter.known_cooldown(*id, now)));
+        let known = ids.iter().map(|id| {
+            (
+                limiter.key_availability(*id, now),
+                limiter.known_cooldown(*id, now),
+            )
+        });
         known.collect()
     });
     let keys = fingerprints.iter().zip(known);

@@ -93,11 +93,16 @@ const QUOTA_PHRASES: &[&str] = &[
 pub fn classify(status: u16, headers: &ErrorHeaders, error: Option<&ProviderError>) -> Failure {
     let empty = ProviderError::default();
     let error = error.unwrap_or(&empty);
-    let (kind, certainty) = cause(status, headers.retry_after.is_some(), error);
+    let (kind, certainty) = cause(
+        status,
+        headers.retry_after.or(headers.limit_reset).is_some(),
+        error,
+    );
     Failure {
         status: Some(status),
         certainty,
         retry_after: headers.retry_after,
+        limit_reset: headers.limit_reset,
         request_id: headers.request_id.clone(),
         ..failure_from(kind, error)
     }

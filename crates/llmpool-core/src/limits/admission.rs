@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use self::outcome::{AdmissionOutcome, Rejection};
-use super::cooldown::CooldownReason;
+use super::cooldown::{CooldownReason, RefusalWait};
 use super::demand::Demand;
 use super::denial::{Denial, Wait, WaitReason};
 use super::fairness::{Caller, FairClocks};
@@ -306,11 +306,11 @@ impl<W: Clone> Admission<W> {
         &mut self,
         grant: &Grant,
         reason: CooldownReason,
-        duration: Option<Duration>,
+        wait: RefusalWait,
         now: Timestamp,
         wakes: &mut Vec<W>,
     ) -> Option<ProvisionalCooldown> {
-        let cooldown = self.limiter.record_refusal(grant, reason, duration, now);
+        let cooldown = self.limiter.record_refusal(grant, reason, wait, now);
         self.serve_key(grant.key(), now, wakes);
         cooldown
     }

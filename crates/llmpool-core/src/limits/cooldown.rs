@@ -49,3 +49,49 @@ impl CooldownReason {
         !matches!(self, Self::Throttled | Self::Unclear | Self::Overloaded)
     }
 }
+
+/// What a refusal says about the time until requests are admitted again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefusalWait {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// Requests are refused for this long, for example because of a `Retry-After` header.
+    Exact(Duration),
+    /// A limit is reset after this time. Depending on the provider, that is when the next request is admitted or
+    /// when the whole limit is available again.
+    Reset(Duration),
+}
+
+impl RefusalWait {
+    /// Returns the wait that `retry_after` states or, without it, the time until the reset of a limit.
+    pub fn new(retry_after: Option<Duration>, limit_reset: Option<Duration>) -> Self {
+        match (retry_after, limit_reset) {
+            (Some(wait), _) => Self::Exact(wait),
+            (None, Some(reset)) => Self::Reset(reset),
+            (None, None) => Self::Unknown,
+        }
+    }
+
+    /// Returns the time that the refusal names, whatever it means. `None` if it names none.
+    pub(super) fn named(self) -> Option<Duration> {
+        match self {
+            Self::Unknown => None,
+            Self::Exact(wait) | Self::Reset(wait) => Some(wait),
+        }
+    }
+
+    /// Returns the time until the reset of a limit. `None` if the refusal names none.
+    pub(super) fn reset(self) -> Option<Duration> {
+        match self {
+            Self::Reset(reset) => Some(reset),
+            Self::Unknown | Self::Exact(_) => None,
+        }
+    }
+}
+
+impl From<Option<Duration>> for RefusalWait {
+    fn from(wait: Option<Duration>) -> Self {
+        wait.map_or(Self::Unknown, Self::Exact)
+    }
+}

@@ -8,9 +8,7 @@
 //! Invariant: `in_flight` of a key or quota group equals the number of its attempts whose grants have not
 //! been released.
 
-use std::time::Duration;
-
-use super::cooldown::CooldownReason;
+use super::cooldown::{CooldownReason, RefusalWait};
 use super::demand::Demand;
 use super::grant::{Grant, KeyReservation};
 use super::health::{Health, SavedHealth};
@@ -293,13 +291,13 @@ impl KeyTable {
         grant: &Grant,
         id: KeyId,
         reason: CooldownReason,
-        duration: Option<Duration>,
+        wait: RefusalWait,
         now: Timestamp,
     ) -> Option<ProvisionalCooldown> {
         if let CooldownReason::Throttled | CooldownReason::Unclear = reason {
             let infers = reason == CooldownReason::Throttled;
             let observed = &mut self.shared_limits_mut(id).observed;
-            let before = observed.record_refusal(grant.sent_at, duration, infers, now)?;
+            let before = observed.record_refusal(grant.sent_at, wait, infers, now)?;
             return Some(ProvisionalCooldown {
                 key: id,
                 of_group: true,
@@ -315,8 +313,8 @@ impl KeyTable {
         };
         let health = self.health_mut(id, of_group);
         let before = match epoch {
-            Some(epoch) => health.record_refusal(epoch, reason, duration, now)?,
-            None => health.record_late_refusal(reason, duration, now)?,
+            Some(epoch) => health.record_refusal(epoch, reason, wait.named(), now)?,
+            None => health.record_late_refusal(reason, wait.named(), now)?,
         };
         Some(ProvisionalCooldown {
             key: id,
@@ -346,7 +344,11 @@ impl KeyTable {
     /// Reverts a cooldown, unless the health of the affected key or quota group has changed since the
     /// cooldown started.
     pub(super) fn restore(&mut self, cooldown: ProvisionalCooldown) {
-        let ProvisionalCooldown { key, of_group, before } = cooldown;
+        let ProvisionalCooldown {
+            key,
+            of_group,
+            before,
+        } = cooldown;
         match before {
             StateBefore::Health(before) => self.health_mut(key, of_group).restore(before),
             StateBefore::Pace(before) => self.shared_limits_mut(key).observed.restore(before),

@@ -13,7 +13,7 @@ mod queries;
 
 use std::time::Duration;
 
-use super::cooldown::CooldownReason;
+use super::cooldown::{CooldownReason, RefusalWait};
 use super::demand::Demand;
 use super::denial::Denial;
 use super::grant::{Grant, KeyReservation};
@@ -175,7 +175,9 @@ impl Limiter {
         self.close(grant);
         if !used {
             let charges = self.charges(grant);
-            charges.for_each(|(limit_set, charge)| limit_set.refund(charge, grant.demand, grant.seq, grant.sent_at));
+            charges.for_each(|(limit_set, charge)| {
+                limit_set.refund(charge, grant.demand, grant.seq, grant.sent_at)
+            });
         }
         let target = &mut self.targets[grant.target.index()];
         let was_probe = matches!(target.health.state(), HealthState::Probing { .. });
@@ -245,7 +247,8 @@ impl Limiter {
         if let Some(id) = grant.key() {
             changed |= target.denials.record_success(id, grant.denial_epoch);
             let observed = &mut self.key_table.shared_limits_mut(id).observed;
-            if observed.record_answer(grant.sent_at, now) | self.key_table.record_success(id, &grant.reservation)
+            if observed.record_success(grant.sent_at, now)
+                | self.key_table.record_success(id, &grant.reservation)
             {
                 changed = true;
                 self.key_sets.update(id, &self.key_table, now);
@@ -265,18 +268,16 @@ impl Limiter {
         &mut self,
         grant: &Grant,
         reason: CooldownReason,
-        duration: Option<Duration>,
+        wait: RefusalWait,
         now: Timestamp,
     ) -> Option<ProvisionalCooldown> {
         let id = grant.key()?;
         if reason == CooldownReason::Forbidden {
             let denials = &mut self.targets[grant.target.index()].denials;
-            denials.record_refusal(id, grant.denial_epoch, duration, now);
+            denials.record_refusal(id, grant.denial_epoch, wait.named(), now);
             return None;
         }
-        let cooldown = self
-            .key_table
-            .record_refusal(grant, id, reason, duration, now);
+        let cooldown = self.key_table.record_refusal(grant, id, reason, wait, now);
         self.key_sets.update(id, &self.key_table, now);
         cooldown
     }
@@ -286,6 +287,10 @@ impl Limiter {
     /// The target cools down for `duration`. If `duration` is `None`, the target cools down only if the
     /// failure opens the target's circuit breaker.
     pub fn record_target_failure(&mut self, grant: &Grant, duration: Option<Duration>, now: Timestamp) {
+        if let Some(id) = grant.key() {
+            let observed = &mut self.key_table.shared_limits_mut(id).observed;
+            observed.record_failure(grant.sent_at, now);
+        }
         let target = &mut self.targets[grant.target.index()];
         target.failures = target.failures.saturating_add(1);
         let broken = target.breaker.is_some_and(|limit| target.failures >= limit);

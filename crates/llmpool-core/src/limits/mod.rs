@@ -44,7 +44,7 @@ mod window;
 pub use self::admission::{Admission, AdmissionOutcome, MAX_WAITING, Rejection};
 pub use self::affinity::{Affinity, AffinityError, MAX_RECORDED};
 pub use self::bucket::{Bucket, BucketDenied};
-pub use self::cooldown::CooldownReason;
+pub use self::cooldown::{CooldownReason, RefusalWait};
 pub use self::demand::Demand;
 pub use self::denial::{Denial, Unsatisfiable, Wait, WaitReason};
 pub use self::fairness::{Caller, FairClocks};

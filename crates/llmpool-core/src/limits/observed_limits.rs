@@ -16,6 +16,7 @@ pub(super) use self::observed_limit::refill_counter;
 use self::observed_limit::{MINUTE, ObservedLimit};
 use self::pace::Pace;
 pub(super) use self::pace::SavedPace;
+use super::cooldown::RefusalWait;
 use super::demand::Demand;
 use super::limit_snapshot::LimitSnapshots;
 use crate::time::Timestamp;
@@ -85,14 +86,18 @@ impl ObservedLimits {
 
     /// Returns whether the outcome of a probe is awaited.
     pub(super) fn is_probing(&self, now: Timestamp) -> bool {
-        self.state.as_ref().is_some_and(|state| state.pace.is_probing(now))
+        self.state
+            .as_ref()
+            .is_some_and(|state| state.pace.is_probing(now))
     }
 
     /// Charges a request that is sent at `now`.
     #[inline(always)]
     pub(super) fn charge(&mut self, demand: Demand, now: Timestamp) {
         if self.enabled || self.state.is_some() {
-            let state = self.state.get_or_insert_with(|| Box::new(ObservedState::new(now)));
+            let state = self
+                .state
+                .get_or_insert_with(|| Box::new(ObservedState::new(now)));
             state.charge(demand, now);
         }
     }
@@ -106,37 +111,47 @@ impl ObservedLimits {
         }
     }
 
-    /// Records an answer, of any kind except a refusal, to a request that was sent at `sent_at`. Returns whether
-    /// the answer ends a pause.
+    /// Records the success of a request that was sent at `sent_at`. Returns whether the success ends a pause.
     #[inline(always)]
-    pub(super) fn record_answer(&mut self, sent_at: Timestamp, now: Timestamp) -> bool {
+    pub(super) fn record_success(&mut self, sent_at: Timestamp, now: Timestamp) -> bool {
         let state = self.state.as_mut();
-        state.is_some_and(|state| state.pace.record_answer(sent_at, now))
+        state.is_some_and(|state| state.pace.record_success(sent_at, now))
+    }
+
+    /// Records that a request that was sent at `sent_at` failed for a reason other than a rate limit.
+    pub(super) fn record_failure(&mut self, sent_at: Timestamp, now: Timestamp) {
+        if let Some(state) = &mut self.state {
+            state.pace.record_failure(sent_at, now);
+        }
     }
 
     /// Records the limits that a response reports. `others`: number of other attempts in flight, which the response
     /// may not have counted.
     pub(super) fn record_snapshots(&mut self, snapshots: &LimitSnapshots, others: u32, now: Timestamp) {
-        if self.enabled {
-            let state = self.state.get_or_insert_with(|| Box::new(ObservedState::new(now)));
+        if self.enabled && std::env::var_os("HDR").is_some() {
+            let state = self
+                .state
+                .get_or_insert_with(|| Box::new(ObservedState::new(now)));
             state.record_snapshots(snapshots, others, now);
         }
     }
 
-    /// Records a refusal, for a rate limit, of a request that was sent at `sent_at`. `told` is the time for which
-    /// the provider asks the client to wait. `infers`: whether a pace may be inferred from the refusal.
+    /// Records a refusal, for a rate limit, of a request that was sent at `sent_at`. `infers`: whether a pace may be
+    /// inferred from the refusal.
     ///
     /// Returns the state before the refusal if the refusal started a pause, so that it can be reverted.
     pub(super) fn record_refusal(
         &mut self,
         sent_at: Timestamp,
-        told: Option<Duration>,
+        wait: RefusalWait,
         infers: bool,
         now: Timestamp,
     ) -> Option<SavedPace> {
         let infers = infers && self.enabled;
-        let state = self.state.get_or_insert_with(|| Box::new(ObservedState::new(now)));
-        state.pace.record_refusal(sent_at, told, infers, now)
+        let state = self
+            .state
+            .get_or_insert_with(|| Box::new(ObservedState::new(now)));
+        state.pace.record_refusal(sent_at, wait, infers, now)
     }
 
     /// Reverts a refusal, if the pause that it started is still the current one.
@@ -148,7 +163,9 @@ impl ObservedLimits {
 
     /// Pauses until `until`, without inferring anything.
     pub(super) fn pause_until(&mut self, until: Timestamp, now: Timestamp) {
-        let state = self.state.get_or_insert_with(|| Box::new(ObservedState::new(now)));
+        let state = self
+            .state
+            .get_or_insert_with(|| Box::new(ObservedState::new(now)));
         state.pace.pause_until(until, now);
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llmpool_core::limits::{CooldownReason, Grant, KeyId, LimitSnapshots, ProvisionalCooldown};
+use llmpool_core::limits::{CooldownReason, Grant, KeyId, LimitSnapshots, ProvisionalCooldown, RefusalWait};
 
 use super::shared_admission::SharedAdmission;
 use crate::sync::Arc;
@@ -95,11 +95,11 @@ impl Permit {
     pub(crate) fn record_refusal(
         &self,
         reason: CooldownReason,
-        duration: Option<Duration>,
+        wait: RefusalWait,
     ) -> Option<ProvisionalCooldown> {
         let grant = &self.grant;
         self.admission
-            .change(|admission, now, wakes| admission.record_refusal(grant, reason, duration, now, wakes))
+            .change(|admission, now, wakes| admission.record_refusal(grant, reason, wait, now, wakes))
     }
 }
 

@@ -114,14 +114,11 @@ impl Limiter {
     }
 
     /// Returns whether a target has a healthy key apart from those for which `excluded` returns `true`.
-    pub fn has_other_key(
-        &self,
-        target: TargetId,
-        excluded: impl Fn(KeyId) -> bool,
-        now: Timestamp,
-    ) -> bool {
+    pub fn has_other_key(&self, target: TargetId, excluded: impl Fn(KeyId) -> bool, now: Timestamp) -> bool {
         let mut keys = self.keys_of(target).iter();
-        keys.any(|id| !excluded(*id) && self.key_availability_at(target, *id, now) == KeyAvailability::Healthy)
+        keys.any(|id| {
+            !excluded(*id) && self.key_availability_at(target, *id, now) == KeyAvailability::Healthy
+        })
     }
 
     /// Returns all keys, in the order in which they were added to the limiter.

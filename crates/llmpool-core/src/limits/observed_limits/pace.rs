@@ -1,9 +1,9 @@
 //! The pace of requests to one provider limit, learned from refusals.
 //!
 //! Without refusals, there is no pace. A refusal begins a *run*: no request is sent until a pause has passed, then
-//! a single one, the probe. If the probe is refused, the next pause is longer. An answer to the probe, or a
-//! quarter of a second without a refusal, ends the run. What the provider has not refused before and since the
-//! run determines the pace afterwards, which then grows with every request.
+//! a single one, the probe. If the probe is refused too, the next pause is longer. An answer to the probe, or a
+//! quarter of a second without a refusal, ends the run. What the provider has not refused before the run
+//! determines the pace after it, which then grows with every request.
 //!
 //! Invariants: no run sets a pace below the rate of the requests that were not refused in the minute before the
 //! run. Requests that were sent before a run cannot lengthen its pauses, except by a time that the provider names.
@@ -11,32 +11,42 @@
 use std::time::Duration;
 
 use super::throughput::{MINUTE, Throughput};
+use crate::limits::cooldown::RefusalWait;
 use crate::time::Timestamp;
 
 /// Factor on the pace after a refusal.
-const SLOWER: f64 = 0.95;
+const SLOWER: f64 = 0.93;
 /// Span over which the rate of requests that were not refused bounds the pace after a refusal.
 const RECENT: Duration = Duration::from_secs(20);
-/// Minimum number of requests, in the minute before a run, from which the first run infers a pace.
+/// Minimum number of requests, in the minute before a run, from which a first pace is inferred.
 const MIN_EVIDENCE: u32 = 10;
 /// A run that lasts longer shows that the limit counts over a longer window than the pace assumed.
-const LONG_RUN: Duration = Duration::from_secs(1);
+const LONG_RUN: Duration = Duration::from_secs(2);
+/// Requests that were held back by a short run are made up for, up to those of this time.
+const MAX_CATCH_UP: f64 = 0.5;
 /// Time after which a probe that was not refused counts as admitted. The answer itself can take minutes.
 pub(super) const PROBE_TIME: Duration = Duration::from_millis(250);
-/// Minimum pause before the first probe of a run, if the provider names no time.
+/// Minimum pause, if the provider names no time.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
-/// Maximum pause, if the provider names no time, in the first `LASTING_RUN` of a run and afterwards.
+/// Pause after a refusal if neither a time nor a pace is known.
+const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
+/// Maximum pause in the first [`LASTING_RUN`] of a run and afterwards, if the provider names no time.
 const MAX_PAUSES: [Duration; 2] = [Duration::from_secs(8), Duration::from_secs(300)];
-/// Length of a run after which pauses longer than eight seconds are chosen.
 const LASTING_RUN: Duration = Duration::from_secs(600);
-/// Growth of the pace with each request after a refusal, and the number of requests after which it has doubled.
-const GROWTH: f64 = 0.001;
+/// Growth of the pace with each request, and the number of requests since the last refusal that doubles it.
+const GROWTH: f64 = 0.0007;
 const GROWTH_DOUBLES: f64 = 300.0;
 /// Growth of the pace with each request after a long run, and the factor up to which the pace grows so fast.
 const FAST_GROWTH: f64 = 0.01;
 const FAST_GROWTH_LIMIT: f64 = 1.15;
-/// Time after which a pace is forgotten that has not delayed a request since, and without a refusal.
+/// Time in which the pace returns to the last one that worked.
+const RECOVERY: Duration = Duration::from_secs(30);
+/// Time after which a pace is forgotten that has not delayed a request, and without a refusal.
 const FORGET: Duration = Duration::from_secs(60);
+/// A probe that is admitted this much earlier than the named reset shows that the reset is not exact.
+const EARLY: Duration = Duration::from_millis(100);
+/// A refusal within this time before the named reset shows that the reset is exact.
+const JUST_BEFORE: Duration = Duration::from_millis(300);
 
 /// The pace learned from refusals, and the current run of refusals.
 #[derive(Clone, Debug)]
@@ -48,6 +58,8 @@ pub(super) struct Pace {
     level_at: Timestamp,
     /// The rate up to which the pace grows fast.
     fast_until: f64,
+    /// The rate at the last refusal that came after admitted requests: the pace returns to it after an outage.
+    worked: f64,
     /// Number of requests since the last refusal.
     since_refusal: u32,
     /// The last time at which a request was refused or was sent as soon as the pace allowed.
@@ -56,6 +68,32 @@ pub(super) struct Pace {
     run: Option<Run>,
     /// The end of the latest run.
     run_ended_at: Timestamp,
+    resets: Resets,
+}
+
+/// What the time in a rate limit's reset header means, as far as refusals have shown it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Resets {
+    #[default]
+    Unknown,
+    /// Requests are refused until that time.
+    Exact,
+    /// Requests are admitted before that time: the time is that until the whole limit is available again.
+    Late,
+}
+
+impl Resets {
+    /// Returns the pause before the next probe, at most until the named reset. While the meaning of the reset is
+    /// not known, the last probe before the reset is sent just before it, to find out.
+    fn pause(self, wait: RefusalWait, pause: Duration) -> Duration {
+        match wait.reset() {
+            Some(reset) if pause >= reset => match reset.checked_sub(JUST_BEFORE - EARLY) {
+                Some(early) if self == Self::Unknown && reset > JUST_BEFORE => early,
+                _ => reset,
+            },
+            _ => pause,
+        }
+    }
 }
 
 /// A series of refusals without an admitted request in between.
@@ -70,6 +108,10 @@ struct Run {
     until: Timestamp,
     /// The time at which the probe was sent. `None` before that.
     probe: Option<Timestamp>,
+    /// The time at which the provider's limit is reset, according to the last refusal.
+    reset_at: Option<Timestamp>,
+    /// The time of the last refusal of a probe.
+    refused_at: Option<Timestamp>,
 }
 
 /// The state of a pace before a refusal.
@@ -89,11 +131,13 @@ impl Pace {
             level: 1.0,
             level_at: now,
             fast_until: 0.0,
+            worked: 0.0,
             since_refusal: 0,
             confirmed_at: now,
             not_refused: Throughput::new(now),
             run: None,
             run_ended_at: Timestamp::ZERO,
+            resets: Resets::Unknown,
         }
     }
 
@@ -132,7 +176,10 @@ impl Pace {
 
     /// Records that a request is sent at `now`.
     pub(super) fn charge(&mut self, now: Timestamp) {
-        if self.run.is_some_and(|run| run.probe.is_some_and(|probe| now >= probe + PROBE_TIME)) {
+        if self
+            .run
+            .is_some_and(|run| run.probe.is_some_and(|probe| now >= probe + PROBE_TIME))
+        {
             self.end_run(now);
         }
         self.not_refused.add(now);
@@ -146,17 +193,7 @@ impl Pace {
         self.level_at = now;
         if level < 1.5 {
             self.confirmed_at = now;
-        } else if now.since(self.confirmed_at) > FORGET {
-            self.rate = None;
-            return;
         }
-        self.since_refusal = self.since_refusal.saturating_add(1);
-        let growth = if rate < self.fast_until {
-            FAST_GROWTH
-        } else {
-            GROWTH * (1.0 + f64::from(self.since_refusal) / GROWTH_DOUBLES)
-        };
-        self.rate = Some(rate * (1.0 + growth));
     }
 
     /// Takes back a request that was charged at `sent_at` but never sent.
@@ -168,52 +205,97 @@ impl Pace {
         }
     }
 
-    /// Records an answer, of any kind except a refusal, to a request that was sent at `sent_at`.
-    pub(super) fn record_answer(&mut self, sent_at: Timestamp, now: Timestamp) -> bool {
-        let ends_run = self
-            .run
-            .is_some_and(|run| run.probe.is_some_and(|probe| sent_at >= probe));
+    /// Records the success of a request that was sent at `sent_at`. Returns whether that ends a run.
+    pub(super) fn record_success(&mut self, sent_at: Timestamp, now: Timestamp) -> bool {
+        if now.since(self.confirmed_at) > FORGET {
+            self.rate = None;
+        } else if self.run.is_none() {
+            self.grow(now);
+        }
+        let ends_run = self.is_probe(sent_at);
         if ends_run {
             self.end_run(now);
         }
         ends_run
     }
 
-    /// Records a refusal, for a rate limit, of a request that was sent at `sent_at`. `told` is the time for which
-    /// the provider asks the client to wait.
+    fn grow(&mut self, now: Timestamp) {
+        let Some(rate) = self.rate else { return };
+        self.since_refusal = self.since_refusal.saturating_add(1);
+        let growth = if rate < self.fast_until {
+            FAST_GROWTH
+        } else {
+            GROWTH * (1.0 + f64::from(self.since_refusal) / GROWTH_DOUBLES)
+        };
+        let recovered = self.worked * now.since(self.run_ended_at).div_duration_f64(RECOVERY).min(1.0);
+        self.rate = Some((rate * (1.0 + growth)).max(recovered));
+    }
+
+    /// Records that a request that was sent at `sent_at` failed for a reason other than a rate limit, and shows
+    /// nothing about the limit.
+    pub(super) fn record_failure(&mut self, sent_at: Timestamp, now: Timestamp) {
+        self.not_refused.remove(sent_at);
+        if self.is_probe(sent_at)
+            && let Some(run) = &mut self.run
+        {
+            run.until = now + run.pause;
+            run.probe = None;
+        }
+    }
+
+    fn is_probe(&self, sent_at: Timestamp) -> bool {
+        let probe = self.run.and_then(|run| run.probe);
+        probe.is_some_and(|probe| sent_at >= probe)
+    }
+
+    /// Records a refusal, for a rate limit, of a request that was sent at `sent_at`. `infers`: whether the refusal
+    /// may change the pace.
     ///
-    /// `infers`: whether the refusal may change the pace.
     /// Returns the state before the refusal if the refusal began a run, so that the refusal can be reverted.
     pub(super) fn record_refusal(
         &mut self,
         sent_at: Timestamp,
-        told: Option<Duration>,
+        wait: RefusalWait,
         infers: bool,
         now: Timestamp,
     ) -> Option<SavedPace> {
         self.not_refused.remove(sent_at);
         self.confirmed_at = now;
+        let told = self.told(wait);
+        let is_probe = self.is_probe(sent_at);
         let Some(run) = &mut self.run else {
-            return self.begin_run(sent_at, told, infers, now);
+            return self.begin_run(sent_at, wait, infers, now);
         };
-        if run.probe.is_some_and(|probe| sent_at >= probe) {
+        run.reset_at = wait.reset().map(|reset| now + reset);
+        if is_probe {
             let longest = MAX_PAUSES[usize::from(now.since(run.began) > LASTING_RUN)];
             run.pause = (run.pause * 2).min(longest);
-            run.until = now + told.unwrap_or(run.pause);
+            run.until = now + told.unwrap_or_else(|| self.resets.pause(wait, run.pause));
             run.probe = None;
+            run.refused_at = Some(now);
         } else if let Some(told) = told {
             run.until = run.until.max(now + told);
         }
         None
     }
 
+    /// Returns the time for which the provider certainly refuses requests.
+    fn told(&self, wait: RefusalWait) -> Option<Duration> {
+        match wait {
+            RefusalWait::Exact(wait) => Some(wait),
+            RefusalWait::Reset(reset) if self.resets == Resets::Exact => Some(reset),
+            RefusalWait::Unknown | RefusalWait::Reset(_) => None,
+        }
+    }
+
     fn begin_run(
         &mut self,
         sent_at: Timestamp,
-        told: Option<Duration>,
+        wait: RefusalWait,
         infers: bool,
         now: Timestamp,
     ) -> Option<SavedPace> {
+        let told = self.told(wait);
         let is_late = sent_at < self.run_ended_at;
         if is_late && told.is_none() {
             return None;
@@ -225,24 +307,33 @@ impl Pace {
             began: now,
         };
         let (count, active) = self.not_refused.in_last(MINUTE, now);
+        let before = f64::from(count) / active.as_secs_f64();
         let infers = infers && !is_late && (self.rate.is_some() || count >= MIN_EVIDENCE);
         if infers {
-            let recent = self.not_refused.per_second(RECENT, now);
-            let slower = self.rate.map_or(recent, |rate| rate.min(recent.max(rate * SLOWER)));
-            self.rate = Some(slower).filter(|rate| *rate > 0.0);
+            let floor = before.max(self.not_refused.per_second(RECENT, now));
+            let slower = self.rate.map_or(floor, |rate| rate.min(floor.max(rate * SLOWER)));
+            self.rate = Some(slower);
+            let since = self
+                .not_refused
+                .in_last(now.since(self.run_ended_at).min(MINUTE), now)
+                .0;
+            if since >= MIN_EVIDENCE {
+                self.worked = slower;
+            }
             self.since_refusal = 0;
             self.fast_until = 0.0;
         }
-        let interval = self.rate.map_or(Duration::from_secs(1), |rate| {
+        let pause = self.rate.map_or(DEFAULT_PAUSE, |rate| {
             Duration::from_secs_f64(1.0 / rate).clamp(MIN_PAUSE, MAX_PAUSES[0])
         });
-        let before = f64::from(count) / active.as_secs_f64();
         self.run = Some(Run {
             began: now,
             before: Some(before).filter(|_| infers),
-            pause: interval,
-            until: now + told.unwrap_or(interval),
+            pause,
+            until: now + told.unwrap_or_else(|| self.resets.pause(wait, pause)),
             probe: None,
+            reset_at: wait.reset().map(|reset| now + reset),
+            refused_at: None,
         });
         Some(saved)
     }
@@ -257,14 +348,16 @@ impl Pace {
         }
     }
 
-    /// Pauses until `until`, whatever the previous state, without learning anything.
+    /// Pauses until `until` at least, without inferring anything.
     pub(super) fn pause_until(&mut self, until: Timestamp, now: Timestamp) {
         let run = self.run.get_or_insert(Run {
             began: now,
             before: None,
-            pause: Duration::from_secs(1),
+            pause: DEFAULT_PAUSE,
             until,
             probe: None,
+            reset_at: None,
+            refused_at: None,
         });
         run.until = run.until.max(until);
     }
@@ -272,21 +365,35 @@ impl Pace {
     fn end_run(&mut self, now: Timestamp) {
         let Some(run) = self.run.take() else { return };
         self.run_ended_at = now;
+        self.confirmed_at = now;
+        self.level_at = now;
+        self.judge_resets(&run);
         let lasted = now.since(run.began);
-        if let (Some(rate), Some(before)) = (self.rate, run.before)
-            && lasted > LONG_RUN
-        {
-            let since = self.not_refused.per_second(lasted.min(MINUTE), now);
-            let rate = rate.min(before.max(since));
+        let rate = self.rate.unwrap_or_default();
+        if let Some(before) = run.before.filter(|_| lasted > LONG_RUN) {
+            let rate = rate.min(before);
             self.rate = Some(rate);
             self.fast_until = rate * FAST_GROWTH_LIMIT;
             self.level = 0.0;
         } else {
-            let rate = self.rate.unwrap_or_default();
-            self.level = (rate * lasted.as_secs_f64()).min(rate).max(1.0) - 1.0;
+            self.level = (rate * lasted.as_secs_f64()).min(rate * MAX_CATCH_UP).max(1.0) - 1.0;
         }
-        self.level_at = now;
-        self.confirmed_at = now;
+    }
+
+    /// Learns from the end of a run what the reset time in refusals means.
+    fn judge_resets(&mut self, run: &Run) {
+        let (Some(reset_at), Some(probe)) = (run.reset_at, run.probe) else {
+            return;
+        };
+        if probe + EARLY < reset_at {
+            self.resets = Resets::Late;
+        } else if run
+            .refused_at
+            .is_some_and(|refused_at| refused_at + JUST_BEFORE >= reset_at)
+            && self.resets == Resets::Unknown
+        {
+            self.resets = Resets::Exact;
+        }
     }
 
     fn level_now(&self, rate: f64, now: Timestamp) -> f64 {
