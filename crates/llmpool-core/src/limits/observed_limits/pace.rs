@@ -23,7 +23,7 @@ const MIN_EVIDENCE: u32 = 10;
 /// A run that lasts longer shows that the limit counts over a longer window than the pace assumed.
 const LONG_RUN: Duration = Duration::from_secs(2);
 /// Requests that were held back by a short run are made up for, up to those of this time.
-const MAX_CATCH_UP: f64 = 0.5;
+const MAX_CATCH_UP: f64 = 0.75;
 /// Time after which a probe that was not refused counts as admitted. The answer itself can take minutes.
 pub(super) const PROBE_TIME: Duration = Duration::from_millis(250);
 /// Minimum pause, if the provider names no time.
@@ -36,9 +36,6 @@ const LASTING_RUN: Duration = Duration::from_secs(600);
 /// Growth of the pace with each request, and the number of requests since the last refusal that doubles it.
 const GROWTH: f64 = 0.0007;
 const GROWTH_DOUBLES: f64 = 300.0;
-/// Growth of the pace with each request after a long run, and the factor up to which the pace grows so fast.
-const FAST_GROWTH: f64 = 0.01;
-const FAST_GROWTH_LIMIT: f64 = 1.15;
 /// Time in which the pace returns to the last one that worked.
 const RECOVERY: Duration = Duration::from_secs(30);
 /// Time after which a pace is forgotten that has not delayed a request, and without a refusal.
@@ -56,8 +53,6 @@ pub(super) struct Pace {
     /// Number of requests that may be sent at once, as of `level_at`.
     level: f64,
     level_at: Timestamp,
-    /// The rate up to which the pace grows fast.
-    fast_until: f64,
     /// The rate at the last refusal that came after admitted requests: the pace returns to it after an outage.
     worked: f64,
     /// Number of requests since the last refusal.
@@ -118,7 +113,6 @@ struct Run {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::limits) struct SavedPace {
     rate: Option<f64>,
-    fast_until: f64,
     since_refusal: u32,
     /// The beginning of the run that the refusal began.
     began: Timestamp,
@@ -130,7 +124,6 @@ impl Pace {
             rate: None,
             level: 1.0,
             level_at: now,
-            fast_until: 0.0,
             worked: 0.0,
             since_refusal: 0,
             confirmed_at: now,
@@ -222,11 +215,7 @@ impl Pace {
     fn grow(&mut self, now: Timestamp) {
         let Some(rate) = self.rate else { return };
         self.since_refusal = self.since_refusal.saturating_add(1);
-        let growth = if rate < self.fast_until {
-            FAST_GROWTH
-        } else {
-            GROWTH * (1.0 + f64::from(self.since_refusal) / GROWTH_DOUBLES)
-        };
+        let growth = GROWTH * (1.0 + f64::from(self.since_refusal) / GROWTH_DOUBLES);
         let recovered = self.worked * now.since(self.run_ended_at).div_duration_f64(RECOVERY).min(1.0);
         self.rate = Some((rate * (1.0 + growth)).max(recovered));
     }
@@ -302,7 +291,6 @@ impl Pace {
         }
         let saved = SavedPace {
             rate: self.rate,
-            fast_until: self.fast_until,
             since_refusal: self.since_refusal,
             began: now,
         };
@@ -321,7 +309,6 @@ impl Pace {
                 self.worked = slower;
             }
             self.since_refusal = 0;
-            self.fast_until = 0.0;
         }
         let pause = self.rate.map_or(DEFAULT_PAUSE, |rate| {
             Duration::from_secs_f64(1.0 / rate).clamp(MIN_PAUSE, MAX_PAUSES[0])
@@ -343,7 +330,6 @@ impl Pace {
         if self.run.is_some_and(|run| run.began == saved.began) {
             self.run = None;
             self.rate = saved.rate;
-            self.fast_until = saved.fast_until;
             self.since_refusal = saved.since_refusal;
         }
     }
@@ -373,7 +359,6 @@ impl Pace {
         if let Some(before) = run.before.filter(|_| lasted > LONG_RUN) {
             let rate = rate.min(before);
             self.rate = Some(rate);
-            self.fast_until = rate * FAST_GROWTH_LIMIT;
             self.level = 0.0;
         } else {
             self.level = (rate * lasted.as_secs_f64()).min(rate * MAX_CATCH_UP).max(1.0) - 1.0;
