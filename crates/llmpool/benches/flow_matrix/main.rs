@@ -18,7 +18,7 @@
 //! | word | window of the provider's limit |
 //! |---|---|
 //! | `bucket` | token bucket of 5, 5 more per second |
-//! | `bucket-60` | token bucket of 300, 5 more per second (with `--extra` only) |
+//! | `bucket-60` | token bucket of 300, 5 more per second (with `--extra` only); serves more than its rate until it is empty |
 //! | `fixed-5`, `fixed-60` | counter that is reset every 5 s or 60 s |
 //! | `sliding-5`, `sliding-60` | at most 25 in any 5 s, or 300 in any 60 s |
 //!
@@ -30,6 +30,8 @@
 //! | `seconds` | `Retry-After` with refusals, rounded up to seconds |
 //! | `ms` | `Retry-After-Ms` with refusals (with `--extra` only) |
 //! | `nothing` | nothing |
+//!
+//! The headers describe the limit at the arrival of the request. They come with every response; refusals with these headers carry no `Retry-After`.
 //!
 //! | word | configured |
 //! |---|---|
@@ -81,6 +83,10 @@ fn main() {
             .iter()
             .all(|word| row.words.contains(&word.as_str()))
     });
+    if rows.is_empty() {
+        eprintln!("no row has all of these words: {}", options.words.join(" "));
+        std::process::exit(2);
+    }
 
     let (in_real_time, in_paused_time): (Vec<&Row>, Vec<&Row>) = rows
         .iter()
