@@ -63,7 +63,7 @@ fn most_in(times: &[Duration], span: Duration) -> usize {
 #[test]
 fn fixed_window_admits_exactly_its_limit_in_each_window() {
     let limit = RequestLimit {
-        phase: ms(1500),
+        phase: ms(4500),
         ..limit(Window::Fixed, 10, ms(5000))
     };
     let mut counts = vec![0; 1002];
@@ -148,6 +148,7 @@ fn states_tell_next_and_whole_reset_apart() {
         limiter.state(ms(now))
     };
     assert_eq!(after(Window::Bucket, &[], 0), state(5, 0, 0));
+    assert_eq!(after(Window::Bucket, &[0], 60_000), state(5, 0, 0));
     assert_eq!(after(Window::Bucket, &[0, 0], 50), state(3, 150, 350));
     assert_eq!(after(Window::Bucket, &[0; 6], 50), state(0, 150, 950));
     assert_eq!(after(Window::Fixed, &[100, 200], 300), state(3, 700, 700));
@@ -158,6 +159,18 @@ fn states_tell_next_and_whole_reset_apart() {
         after(Window::Sliding, &[0, 10, 20, 30, 40, 50], 300),
         state(0, 700, 740)
     );
+}
+
+#[test]
+fn fixed_window_ends_according_to_its_phase() {
+    let mut limiter = RequestLimiter::new(RequestLimit {
+        phase: ms(300),
+        ..limit(Window::Fixed, 1, ms(1000))
+    });
+    assert!(limiter.admit(ms(0)));
+    assert_eq!(limiter.state(ms(600)), state(0, 100, 100));
+    assert!(!limiter.admit(ms(699)));
+    assert!(limiter.admit(ms(700)));
 }
 
 #[test]
@@ -296,17 +309,29 @@ async fn outages_and_stray_refusals_do_not_count_and_carry_no_headers() {
             assert!(exchange(&provider, "a", 1).await[0].starts_with("HTTP/1.1 200 "));
         }
     }
-    let mixed = RateLimitedProvider::new(ProviderSettings {
-        outage: Some(outage(OutageKind::Mixed)),
+}
+
+#[tokio::test(start_paused = true)]
+async fn random_refusals_have_the_given_share() {
+    let mixed = ProviderSettings {
+        outage: Some(Outage {
+            from: Duration::ZERO,
+            until: ms(10_000_000),
+            kind: OutageKind::Mixed,
+        }),
         ..settings(limit(Window::Fixed, 1, ms(60_000)))
-    });
-    exchange(&mixed, "a", 100).await;
-    let refused = mixed
-        .arrivals()
-        .iter()
-        .filter(|arrival| arrival.status == 429)
-        .count();
-    assert!((30..=70).contains(&refused), "{refused} of 100");
+    };
+    let stray = ProviderSettings {
+        stray_refusals: 0.1,
+        ..settings(limit(Window::Fixed, 1000, ms(10_000_000)))
+    };
+    for (settings, expected) in [(mixed, 100..=150), (stray, 15..=35)] {
+        let provider = RateLimitedProvider::new(settings);
+        exchange(&provider, "a", 250).await;
+        let arrivals = provider.arrivals();
+        let refused = arrivals.iter().filter(|arrival| arrival.status == 429).count();
+        assert!(expected.contains(&refused), "{refused} of 250");
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub(crate) struct Cell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Enforced {
     Bucket,
+    Bucket60,
     Fixed5,
     Fixed60,
     Sliding5,
@@ -32,6 +33,7 @@ impl Enforced {
     fn parts(self) -> (&'static str, Window, u32) {
         match self {
             Self::Bucket => ("bucket", Window::Bucket, 1),
+            Self::Bucket60 => ("bucket-60", Window::Bucket, 60),
             Self::Fixed5 => ("fixed-5", Window::Fixed, 5),
             Self::Fixed60 => ("fixed-60", Window::Fixed, 60),
             Self::Sliding5 => ("sliding-5", Window::Sliding, 5),
@@ -40,7 +42,7 @@ impl Enforced {
     }
 
     fn is_long(self) -> bool {
-        matches!(self, Self::Fixed60 | Self::Sliding60)
+        matches!(self, Self::Bucket60 | Self::Fixed60 | Self::Sliding60)
     }
 }
 
@@ -56,8 +58,15 @@ fn disclosure_name(disclosure: Disclosure) -> &'static str {
 }
 
 impl Cell {
-    /// Returns the cells of a table. `with_ms` adds a provider that states exact times in its refusals.
-    pub(crate) fn all(counts_refused: bool, with_ms: bool) -> Vec<Self> {
+    /// Returns the cells of a table. `extra` adds a provider that states exact times in its refusals, and a large bucket.
+    pub(crate) fn all(counts_refused: bool, extra: bool) -> Vec<Self> {
+        let mut windows = vec![
+            Enforced::Bucket,
+            Enforced::Fixed5,
+            Enforced::Fixed60,
+            Enforced::Sliding5,
+            Enforced::Sliding60,
+        ];
         let mut disclosures = vec![
             Disclosure::ResetToNext,
             Disclosure::ResetToWhole,
@@ -65,31 +74,25 @@ impl Cell {
             Disclosure::RetryAfterSeconds,
             Disclosure::Nothing,
         ];
-        if with_ms {
+        if extra {
+            windows.push(Enforced::Bucket60);
             disclosures.push(Disclosure::RetryAfterMs);
         }
+        let configurations = [
+            Configured::Nothing,
+            Configured::TrueBucket,
+            Configured::DoubleBucket,
+            Configured::Rpm,
+        ];
         let mut cells = Vec::new();
-        for enforced in [
-            Enforced::Bucket,
-            Enforced::Fixed5,
-            Enforced::Fixed60,
-            Enforced::Sliding5,
-            Enforced::Sliding60,
-        ] {
+        for enforced in windows {
             for disclosure in &disclosures {
-                for configured in [
-                    Configured::Nothing,
-                    Configured::TrueBucket,
-                    Configured::DoubleBucket,
-                    Configured::Rpm,
-                ] {
-                    cells.push(Self {
-                        enforced,
-                        disclosure: *disclosure,
-                        configured,
-                        counts_refused,
-                    });
-                }
+                cells.extend(configurations.map(|configured| Self {
+                    enforced,
+                    disclosure: *disclosure,
+                    configured,
+                    counts_refused,
+                }));
             }
         }
         cells
@@ -178,7 +181,8 @@ impl Cell {
         };
         let provider = RateLimitedProvider::new(settings);
         let target = self.configured.target(&provider, None);
-        let record = load::closed_loop(&target, &provider, counted.end).await;
+        let record =
+            load::closed_loop(&target, &provider, counted.end, counted.end + 2 * load::DEADLINE).await;
         self.sample(&record, counted)
     }
 
@@ -189,7 +193,7 @@ impl Cell {
         let provider = RateLimitedProvider::new(settings);
         let url = provider.listen().await;
         let target = self.configured.target(&provider, Some(&url));
-        let record = load::closed_loop(&target, &provider, counted.end).await;
+        let record = load::closed_loop(&target, &provider, counted.end, 60 * SECOND).await;
         self.sample(&record, counted)
     }
 
@@ -208,7 +212,7 @@ impl Cell {
 }
 
 /// Returns the whole windows of a limit between two times. The windows of a bucket and of a sliding window begin anywhere.
-fn whole_windows(limit: &RequestLimit, from: Duration, to: Duration) -> Range<Duration> {
+pub(crate) fn whole_windows(limit: &RequestLimit, from: Duration, to: Duration) -> Range<Duration> {
     let span = limit.span.as_nanos();
     let phase = match limit.window {
         Window::Fixed => limit.phase,

@@ -30,7 +30,7 @@ impl Load {
         let provider = RateLimitedProvider::new(provider.settings(seed));
         let target = configured.target(&provider, None);
         match self {
-            Self::Full => load::closed_loop(&target, &provider, end).await,
+            Self::Full => load::closed_loop(&target, &provider, end, end + 2 * load::DEADLINE).await,
             Self::Half => load::open_loop(&target, &provider, RATE / 2.0, end).await,
         }
     }

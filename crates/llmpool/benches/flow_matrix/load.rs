@@ -11,17 +11,17 @@ use tokio::task::JoinSet;
 use crate::rate_limited_provider::{Arrival, RateLimitedProvider};
 
 pub(crate) const CALLERS: usize = 64;
-/// Deadline of each call.
-const DEADLINE: Duration = Duration::from_secs(300);
+/// Deadline of each call. No call runs longer.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(300);
 /// Pause of a caller after a failed call, so that local rejections do not stop the paused time.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
 
 /// The calls of a run. All times are the provider's.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
-    arrivals: Vec<Arrival>,
+    pub(crate) arrivals: Vec<Arrival>,
     /// End of each successful call, for each caller.
-    answers: Vec<Vec<Duration>>,
+    pub(crate) answers: Vec<Vec<Duration>>,
     pub(crate) failures: Vec<Failure>,
 }
 
@@ -38,11 +38,12 @@ struct CallerRecord {
     failures: Vec<Failure>,
 }
 
-/// Runs callers that send their next call when the previous one has ended, until `end`. The last calls run to their ends.
+/// Runs callers that send their next call when the previous one has ended, until `end`. Calls that have not ended by `stop` are dropped and not counted.
 pub(crate) async fn closed_loop(
     target: &OpenAiCompatible,
     provider: &Arc<RateLimitedProvider>,
     end: Duration,
+    stop: Duration,
 ) -> Record {
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
@@ -50,8 +51,11 @@ pub(crate) async fn closed_loop(
         callers.spawn(async move {
             let mut record = CallerRecord::default();
             while provider.elapsed() < end {
-                if !call(&target, &provider, &mut record).await {
-                    tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+                let left = stop.saturating_sub(provider.elapsed());
+                match tokio::time::timeout(left, call(&target, &provider, &mut record)).await {
+                    Ok(true) => {}
+                    Ok(false) => tokio::time::sleep(PAUSE_AFTER_FAILURE).await,
+                    Err(_) => break,
                 }
             }
             record
@@ -60,7 +64,7 @@ pub(crate) async fn closed_loop(
     collect(callers, provider).await
 }
 
-/// Starts calls at a constant rate until `end`. The last calls run to their ends.
+/// Starts calls at a constant rate until `end`. The last calls run to their ends, at most until their deadlines.
 pub(crate) async fn open_loop(
     target: &OpenAiCompatible,
     provider: &Arc<RateLimitedProvider>,

@@ -121,7 +121,8 @@ impl Metric {
         match self.unit {
             _ if value.is_infinite() => "never".to_owned(),
             Unit::Percent => format!("{:.1}", value * 100.0),
-            Unit::Count => format!("{value:.0}"),
+            // The mean of counts may have a fraction.
+            Unit::Count => format!("{}", (value * 10.0).round() / 10.0),
             Unit::Index => format!("{value:.3}"),
             Unit::Seconds | Unit::Factor => format!("{value:.1}"),
         }
