@@ -31,7 +31,6 @@ use super::grant::Grant;
 use super::key::{KeyId, KeyLimits};
 use super::key_constraint::KeyConstraint;
 use super::key_table::ProvisionalCooldown;
-use super::limit_snapshot::LimitSnapshots;
 use super::limiter::Limiter;
 use super::limits::Limits;
 use super::quota_group::QuotaGroupId;
@@ -325,19 +324,6 @@ impl<W: Clone> Admission<W> {
     ) {
         self.limiter.record_target_failure(grant, duration, now);
         self.serve_target(grant.target(), now, wakes);
-    }
-
-    /// Records the rate limits that response headers report for the key of an attempt. See
-    /// [`Limiter::record_limits`].
-    pub fn record_limits(
-        &mut self,
-        grant: &Grant,
-        snapshots: &LimitSnapshots,
-        now: Timestamp,
-        wakes: &mut Vec<W>,
-    ) {
-        self.limiter.record_limits(grant, snapshots, now);
-        self.serve_key(grant.key(), now, wakes);
     }
 
     /// Reverts a cooldown that [`record_refusal`](Self::record_refusal) started. See [`Limiter::restore`].

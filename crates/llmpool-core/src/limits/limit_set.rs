@@ -107,7 +107,6 @@ impl LimitSet {
     pub(super) fn is_paced(&self) -> bool {
         let counters = self.counters.as_ref();
         counters.is_some_and(|counters| counters.buckets.iter().any(Option::is_some))
-            || self.observed.is_paced()
     }
 
     #[inline(always)]
@@ -121,7 +120,7 @@ impl LimitSet {
     pub(super) fn available_at(&self, demand: Demand, now: Timestamp) -> Option<(Timestamp, LimitKind)> {
         let counters = self.counters.as_ref();
         let counted = counters.and_then(|counters| counters.available_at(demand, now));
-        let observed = self.observed.ready_at(demand, now);
+        let observed = self.observed.ready_at(now);
         counted.max(Some((observed, LimitKind::Requests)).filter(|_| observed > now))
     }
 
@@ -129,7 +128,7 @@ impl LimitSet {
     #[inline(always)]
     pub(super) fn charge(&mut self, demand: Demand, seq: u64, now: Timestamp) -> Charge {
         self.in_flight += 1;
-        self.observed.charge(demand, now);
+        self.observed.charge(now);
         match &mut self.counters {
             Some(counters) => counters.charge(demand, seq, now),
             None => Charge::default(),
@@ -153,7 +152,7 @@ impl LimitSet {
         if let (Some(window), Some(day)) = (day, charge.day) {
             window.correct(day, demand.requests, 0);
         }
-        self.observed.refund(demand, sent_at);
+        self.observed.refund(sent_at);
         self.settle(charge, demand.tokens, 0);
     }
 
@@ -217,7 +216,7 @@ impl LimitSet {
         });
         let day = self.day().map(|window| window.ready_at(requests, now));
         let latest = buckets.chain(tokens).chain(day).max().unwrap_or(now);
-        latest.max(self.observed.ready_at(Demand::ONE, now))
+        latest.max(self.observed.ready_at(now))
     }
 
     fn unsettled(&self) -> u64 {

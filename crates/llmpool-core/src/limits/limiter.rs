@@ -23,7 +23,6 @@ use super::key_constraint::KeyConstraint;
 use super::key_sets::KeySets;
 use super::key_table::{KeyTable, ProvisionalCooldown};
 use super::limit_set::{Charge, LimitSet};
-use super::limit_snapshot::LimitSnapshots;
 use super::limits::Limits;
 use super::quota_group::QuotaGroupId;
 use super::target::{TargetId, TargetLimits, TargetState};
@@ -304,16 +303,6 @@ impl Limiter {
             // Without a breaker, a failure without `duration` starts no cooldown.
             health.record_success(epoch);
         }
-    }
-
-    /// Records the rate limits that response headers report for the key of an attempt. The reported limits
-    /// apply in addition to the configured limits, unless the key is configured to ignore them.
-    pub fn record_limits(&mut self, grant: &Grant, snapshots: &LimitSnapshots, now: Timestamp) {
-        let Some(id) = grant.key() else { return };
-        let limit_set = self.key_table.shared_limits_mut(id);
-        let others = limit_set.in_flight.saturating_sub(1);
-        limit_set.observed.record_snapshots(snapshots, others, now);
-        self.key_sets.update(id, &self.key_table, now);
     }
 
     /// Reverts a cooldown, unless the health of the affected key or quota group has changed since the

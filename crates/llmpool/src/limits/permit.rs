@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llmpool_core::limits::{CooldownReason, Grant, KeyId, LimitSnapshots, ProvisionalCooldown, RefusalWait};
+use llmpool_core::limits::{CooldownReason, Grant, KeyId, ProvisionalCooldown, RefusalWait};
 
 use super::shared_admission::SharedAdmission;
 use crate::sync::Arc;
@@ -70,13 +70,6 @@ impl Permit {
         let grant = &self.grant;
         self.admission
             .change(|admission, now, wakes| admission.record_target_failure(grant, duration, now, wakes));
-    }
-
-    /// Records the rate limits that the response headers report.
-    pub(crate) fn record_limits(&self, snapshots: &LimitSnapshots) {
-        let grant = &self.grant;
-        self.admission
-            .change(|admission, now, wakes| admission.record_limits(grant, snapshots, now, wakes));
     }
 
     /// Settles the attempt: replaces the estimated tokens, which the limits have counted so far, by the
