@@ -156,8 +156,12 @@ async fn alternating_replicas_do_not_join_keys_of_two_accounts() {
             for out_of_turn in [0, 2] {
                 let script = counting(|key| usize::from(key == "b"), headers, None);
                 let entries = || [("a", groups[0]), ("b", groups[1])];
-                let replica =
-                    || target(&script, entries().map(|(key, group)| entry(key, Limits::default(), group)));
+                let replica = || {
+                    target(
+                        &script,
+                        entries().map(|(key, group)| entry(key, Limits::default(), group)),
+                    )
+                };
                 let replicas = [replica(), replica()];
                 // The second replica uses the other key next; both accounts have the same number of requests left.
                 replicas[1].chat(&ChatRequest::user("hi")).await.unwrap();
@@ -170,7 +174,7 @@ async fn alternating_replicas_do_not_join_keys_of_two_accounts() {
                 }
                 for target in &replicas {
                     let case = format!("{groups:?}, {headers:?}, {out_of_turn} % out of turn");
-                    assert_eq!(shares_with(target, 0), [], "{case}");
+                    assert_eq!(shares_with(target, 0), [0; 0], "{case}");
                 }
             }
         }
@@ -197,7 +201,11 @@ async fn accounts_do_not_affect_each_other_in_random_runs() {
             })
             .collect();
         let declared = run % 2 == 0;
-        let headers = if numbers.below(4) > 0 { ONE_ORGANIZATION } else { "" };
+        let headers = if numbers.below(4) > 0 {
+            ONE_ORGANIZATION
+        } else {
+            ""
+        };
         let script = {
             let account_of = account_of.clone();
             counting(
@@ -214,9 +222,7 @@ async fn accounts_do_not_affect_each_other_in_random_runs() {
                 Some(&*group).filter(|_| declared),
             )
         });
-        let targets: Vec<_> = (0..processes)
-            .map(|_| target(&script, entries.clone()))
-            .collect();
+        let targets: Vec<_> = (0..processes).map(|_| target(&script, entries.clone())).collect();
         for call in 0..40 {
             let out_of_turn = usize::from(numbers.below(100) < 2);
             let started = Instant::now();
@@ -230,8 +236,13 @@ async fn accounts_do_not_affect_each_other_in_random_runs() {
         for target in &targets {
             for (key, status) in target.key_status().into_iter().enumerate() {
                 let healthy = account_of[key] > 0;
-                assert_eq!(status.state == KeyState::Healthy, healthy, "run {run}: {status:?}");
-                let members = (0..keys).filter(|other| *other != key && account_of[*other] == account_of[key]);
+                assert_eq!(
+                    status.state == KeyState::Healthy,
+                    healthy,
+                    "run {run}: {status:?}"
+                );
+                let members =
+                    (0..keys).filter(|other| *other != key && account_of[*other] == account_of[key]);
                 let members: Vec<_> = members.filter(|_| declared).collect();
                 assert_eq!(shares_with(target, key), members, "run {run}: {account_of:?}");
             }
