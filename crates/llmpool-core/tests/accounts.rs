@@ -37,12 +37,18 @@ impl Accounts {
         };
         let keys: Vec<_> = group_of.iter().map(key).collect();
         let target = limiter.add_target(&keys, Limits::default(), START);
-        Self {
+        let mut accounts = Self {
             limiter,
             target,
             keys,
             groups,
+        };
+        // Of equally loaded keys, the one that was used least recently is chosen. This gives all keys a defined order.
+        for key in 0..accounts.keys.len() {
+            let mut unused = accounts.acquire(key, Demand::ONE, START).unwrap();
+            accounts.limiter.release(&mut unused, false, START);
         }
+        accounts
     }
 
     fn acquire(&mut self, key: usize, demand: Demand, now: Timestamp) -> Option<Grant> {
