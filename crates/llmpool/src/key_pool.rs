@@ -8,7 +8,7 @@ use llmpool_core::limits::{
 };
 use llmpool_core::time::Timestamp;
 
-use crate::accounts::{self, ConfiguredAccounts};
+use crate::accounts::ConfiguredAccounts;
 use crate::error::{Error, ErrorKind};
 use crate::key_entry::KeyEntry;
 use crate::key_status::KeyStatus;
@@ -67,16 +67,11 @@ impl ApiKeyPool {
         provider_id: impl Into<String>,
         keys: impl IntoIterator<Item = KeyEntry>,
     ) -> Result<Self, Error> {
-        let admission = Arc::new(SharedAdmission::default());
+        let mut entries: Vec<KeyEntry> = Vec::new();
         let mut known: Vec<ApiKey> = Vec::new();
-        let mut accounts = ConfiguredAccounts::default();
         for (position, entry) in keys.into_iter().enumerate() {
-            let KeyEntry {
-                secret,
-                limits,
-                quota_group,
-            } = entry;
-            if known.iter().any(|key| key.secret == secret) {
+            let secret = &entry.secret;
+            if known.iter().any(|key| key.secret == *secret) {
                 continue;
             }
             let (Some(authorization), Some(bare)) = (secret.bearer(), secret.bare()) else {
@@ -86,30 +81,28 @@ impl ApiKeyPool {
                 );
                 return Err(Error::new(ErrorKind::Config, problem));
             };
-            limits
-                .limits
-                .per_minute_bucket()
+            let per_minute = entry.limits.limits.per_minute_bucket();
+            per_minute
                 .map_err(|error| Error::new(ErrorKind::Config, format!("key {}: {error}", position + 1)))?;
-            let own = match &quota_group {
-                Some(_) => accounts::own_limits(limits),
-                None => limits,
-            };
-            let id = admission.add_key(own);
-            if let Some(name) = quota_group {
-                accounts.add(name, id, limits);
-            }
             known.push(ApiKey {
                 label: secret.label(position + 1),
-                secret,
+                secret: secret.clone(),
                 authorization,
                 bare,
             });
+            entries.push(entry);
         }
         if known.is_empty() {
             return Err(Error::new(ErrorKind::Config, "a key pool needs at least one key"));
         }
-        accounts.join_keys(&admission);
-        let ids: Vec<KeyId> = admission.key_ids();
+        let admission = Arc::new(SharedAdmission::default());
+        let grouped = entries.iter();
+        let grouped = grouped.filter_map(|entry| Some((entry.quota_group.as_deref()?, entry.limits)));
+        let accounts = ConfiguredAccounts::new(grouped, &admission);
+        let ids: Vec<KeyId> = entries
+            .iter()
+            .map(|entry| accounts.add_key(entry.quota_group.as_deref(), entry.limits, &admission))
+            .collect();
         let bare = admission.add_target(&ids, None);
         Ok(Self {
             provider: Arc::new(Provider::new(provider_id.into(), admission, known)),
