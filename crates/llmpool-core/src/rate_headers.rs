@@ -55,51 +55,21 @@ impl ErrorHeaders {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitHeaders<'a> {
     /// The state of the limits on requests and tokens. `None` if the headers report no limit.
-    /// [`parse`](LimitHeaders::parse) also sets `None` unless at least a quarter of one limit is used.
     pub limits: Option<LimitSnapshots>,
     /// The name of the account that the API key belongs to, from the header `openai-organization`.
     pub account: Option<&'a str>,
 }
 
 impl<'a> LimitHeaders<'a> {
-    /// Parses the headers of a response. Omits the limits unless at least a quarter of one limit is used. If
-    /// the headers report how much of a limit remains, but not the limit itself, assumes that at least a
-    /// quarter of this limit is used.
+    /// Parses the headers of a response.
     ///
     /// Timestamps are compared with the `Date` header of the response. If this header is missing, they are
     /// compared with `wall_now`, a duration since the Unix epoch.
-    pub fn parse(
-        headers: impl Iterator<Item = (&'a str, &'a [u8])>,
-        wall_now: impl Fn() -> Option<Duration>,
-    ) -> Self {
-        Self::parse_if(headers, wall_now, |fields| fields.is_scarce())
-    }
-
-    /// Parses the headers like [`parse`](Self::parse), but also returns limits of which less than a quarter
-    /// is used.
-    pub fn parse_all(
-        headers: impl Iterator<Item = (&'a str, &'a [u8])>,
-        wall_now: impl Fn() -> Option<Duration>,
-    ) -> Self {
-        Self::parse_if(headers, wall_now, |fields| {
-            fields.limit.or(fields.remaining).is_some()
-        })
-    }
-
-    #[inline]
-    fn parse_if(
-        headers: impl Iterator<Item = (&'a str, &'a [u8])>,
-        wall_now: impl Fn() -> Option<Duration>,
-        is_relevant: impl Fn(&LimitFields<'_>) -> bool,
-    ) -> Self {
+    pub fn parse(headers: impl Iterator<Item = (&'a str, &'a [u8])>, wall_now: Option<Duration>) -> Self {
         let mut account = None;
         let mut date = None;
         let [mut requests, mut tokens] = [LimitFields::default(); 2];
         for (name, value) in headers {
-            // The check of the first letter cheaply skips most headers that are not needed.
-            if !matches!(name.as_bytes().first(), Some(b'x' | b'a' | b'o' | b'd')) {
-                continue;
-            }
             let field = match name {
                 "openai-organization" => &mut account,
                 "date" => &mut date,
@@ -110,10 +80,9 @@ impl<'a> LimitHeaders<'a> {
             };
             *field = std::str::from_utf8(value).ok();
         }
-        let now = || date.and_then(parse_http_date).or_else(&wall_now);
-        let is_relevant = is_relevant(&requests) || is_relevant(&tokens);
+        let now = date.and_then(parse_http_date).or(wall_now);
         Self {
-            limits: is_relevant.then(|| LimitSnapshots {
+            limits: (requests.is_reported() || tokens.is_reported()).then(|| LimitSnapshots {
                 requests: requests.snapshot(now),
                 tokens: tokens.snapshot(now),
             }),
@@ -131,19 +100,11 @@ struct LimitFields<'a> {
 }
 
 impl LimitFields<'_> {
-    /// Returns whether at least a quarter of the limit is used. Returns false if the remaining count is not
-    /// reported, and true if only the limit itself is not reported.
-    fn is_scarce(&self) -> bool {
-        let Some(remaining) = self.remaining else {
-            return false;
-        };
-        match (parse_count(remaining), self.limit.and_then(parse_count)) {
-            (Some(remaining), Some(limit)) => remaining <= limit / 4 * 3,
-            (remaining, _) => remaining.is_some(),
-        }
+    fn is_reported(&self) -> bool {
+        self.limit.or(self.remaining).is_some()
     }
 
-    fn snapshot(&self, now: impl Fn() -> Option<Duration>) -> LimitSnapshot {
+    fn snapshot(&self, now: Option<Duration>) -> LimitSnapshot {
         LimitSnapshot {
             limit: self.limit.and_then(parse_count),
             remaining: self.remaining.and_then(parse_count),
@@ -151,7 +112,7 @@ impl LimitFields<'_> {
                 parse_duration(text)
                     // A number of at least 10^9 is a timestamp, not a wait in seconds.
                     .filter(|wait| wait.as_secs() < 1_000_000_000)
-                    .or_else(|| parse_wait(text, now()))
+                    .or_else(|| parse_wait(text, now))
             }),
         }
     }
@@ -254,7 +215,7 @@ mod tests {
     fn limit_headers_of_all_providers_are_parsed() {
         let parse = |headers: &[(&'static str, &'static str)]| {
             let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-            LimitHeaders::parse(headers, || Some(NOW)).limits
+            LimitHeaders::parse(headers, Some(NOW)).limits
         };
         let snapshot = |limit, remaining, reset: f64| LimitSnapshot {
             limit: Some(limit),
@@ -287,16 +248,8 @@ mod tests {
             ("x-ratelimit-remaining-requests", "-1"),
             ("x-ratelimit-reset-requests", "0"),
         ]);
-        assert_eq!(azure, None);
-        let plenty = parse(&[
-            ("x-ratelimit-limit-requests", "60"),
-            ("x-ratelimit-remaining-requests", "46"),
-            ("x-ratelimit-reset-requests", "14s"),
-        ]);
-        assert_eq!(
-            plenty, None,
-            "limits with more than three quarters left are ignored"
-        );
+        let requests = azure.unwrap().requests;
+        assert_eq!((requests.limit, requests.remaining), (None, None));
         assert_eq!(parse(&[("retry-after", "1")]), None);
     }
 

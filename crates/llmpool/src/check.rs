@@ -407,7 +407,7 @@ fn parse_limit_headers(headers: &HeaderMap) -> (Option<LimitSnapshots>, Option<S
     let headers = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let LimitHeaders { limits, account } = LimitHeaders::parse_all(headers, || Some(clock::wall_now()));
+    let LimitHeaders { limits, account } = LimitHeaders::parse(headers, Some(clock::wall_now()));
     (limits, account.map(str::to_owned))
 }
 

@@ -15,11 +15,11 @@ use llmpool_core::provider_error::{self, ProviderError};
 use llmpool_core::rate_headers::ErrorHeaders;
 use llmpool_core::time::Timestamp;
 
+use crate::account_header;
 use crate::affinity::AffinityRecorder;
 use crate::clock::{self, Timer};
 use crate::encoded_request::EncodedRequest;
 use crate::endpoint::Endpoint;
-use crate::limit_headers;
 use crate::limits::Permit;
 use crate::options::Timeouts;
 use crate::stream::{RawEvent, RawEventStream, StreamLimits};
@@ -101,7 +101,7 @@ pub(crate) async fn send_attempt(
         limits.first_content_at,
     )
     .await?;
-    limit_headers::record(target, permit, &head.headers);
+    account_header::record(&target.provider, permit.key(), &head.headers);
     let affinity = AffinityRecorder::new(target, permit.key());
     if !head.status.is_success() {
         return Err(read_failure(&head, body, deadlines).await);

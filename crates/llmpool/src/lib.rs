@@ -50,6 +50,7 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod account_header;
 mod accounts;
 mod affinity;
 mod base_url;
@@ -71,7 +72,6 @@ mod key_pool;
 mod key_states;
 mod key_status;
 mod learned_capabilities;
-mod limit_headers;
 mod limits;
 mod list_models;
 mod observe;

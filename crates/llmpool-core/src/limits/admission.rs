@@ -314,7 +314,7 @@ impl<W: Clone> Admission<W> {
         &mut self,
         grant: &Grant,
         reason: CooldownReason,
-        wait: RefusalWait,
+        wait: impl Into<RefusalWait>,
         now: Timestamp,
         wakes: &mut Vec<W>,
     ) -> Option<ProvisionalCooldown> {

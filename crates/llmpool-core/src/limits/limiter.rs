@@ -264,16 +264,17 @@ impl Limiter {
     /// the key or its quota group. If the reason is [`CooldownReason::Forbidden`], starts no cooldown, bars
     /// the key only from the target of the attempt, and returns `None`.
     ///
-    /// The cooldown lasts for `duration`. If `duration` is `None`, the cooldown lasts for a default time that
-    /// doubles with each consecutive refusal. Returns the cooldown so that the caller can revert it, or
-    /// `None` if the refusal started no cooldown.
+    /// `wait`: what the refusal says about the time until requests are admitted again. If it says nothing, the
+    /// cooldown lasts for a default time that doubles with each consecutive refusal. Returns the cooldown so
+    /// that the caller can revert it, or `None` if the refusal started no cooldown.
     pub fn record_refusal(
         &mut self,
         grant: &Grant,
         reason: CooldownReason,
-        wait: RefusalWait,
+        wait: impl Into<RefusalWait>,
         now: Timestamp,
     ) -> Option<ProvisionalCooldown> {
+        let wait = wait.into();
         let id = grant.key()?;
         if reason == CooldownReason::Forbidden {
             let denials = &mut self.targets[grant.target.index()].denials;

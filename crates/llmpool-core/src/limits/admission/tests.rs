@@ -384,25 +384,6 @@ fn target_failure_wakes_the_waiter_for_the_target() {
 }
 
 #[test]
-fn reported_limit_wakes_the_waiter_for_the_key() {
-    let mut fixture = Fixture::new(1, slots(1), Limits::default());
-    let grant = fixture.grant(0);
-    fixture.wait(1, KeyConstraint::Any);
-    fixture.wait_elsewhere();
-    let used_up = LimitSnapshot {
-        limit: Some(10),
-        remaining: Some(0),
-        reset: Some(Duration::from_secs(20)),
-    };
-    let snapshots = LimitSnapshots {
-        requests: used_up,
-        ..LimitSnapshots::default()
-    };
-    let wakes = fixture.change(|admission, wakes| admission.record_limits(&grant, &snapshots, NOW, wakes));
-    assert_eq!(wakes, [1]);
-}
-
-#[test]
 fn restore_wakes_the_waiter_for_the_key() {
     let mut fixture = unlimited();
     let (_, cooldown) = fixture.cool_down(CooldownReason::Throttled, 10);
