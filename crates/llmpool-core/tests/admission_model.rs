@@ -194,7 +194,10 @@ impl Model {
 
     /// Returns whether the key can be used now, computed from the log.
     fn key_is_free(&self, key: usize) -> bool {
-        let state = self.admission.limiter().key_availability(self.keys[key]);
+        let state = self
+            .admission
+            .limiter()
+            .key_availability(self.keys[key], self.now);
         let usable = match state {
             KeyAvailability::Healthy => true,
             KeyAvailability::Probing | KeyAvailability::Disabled => false,
@@ -283,7 +286,7 @@ impl Model {
     fn current_availability(&self) -> Vec<KeyAvailability> {
         self.keys
             .iter()
-            .map(|id| self.admission.limiter().key_availability(*id))
+            .map(|id| self.admission.limiter().key_availability(*id, self.now))
             .collect()
     }
 

@@ -72,16 +72,16 @@ fn forbidden_key_is_probed_by_one_attempt_only() {
         .map(|_| acquire(&mut limiter, target, START).unwrap())
         .collect();
     limiter.record_refusal(&before[0], CooldownReason::Forbidden, None, START);
-    let KeyAvailability::Forbidden(until) = limiter.key_availability_at(target, keys[0]) else {
-        panic!("{:?}", limiter.key_availability_at(target, keys[0]));
+    let KeyAvailability::Forbidden(until) = limiter.key_availability_at(target, keys[0], START) else {
+        panic!("{:?}", limiter.key_availability_at(target, keys[0], START));
     };
     limiter.record_refusal(&before[1], CooldownReason::Forbidden, None, START);
-    let state = limiter.key_availability_at(target, keys[0]);
+    let state = limiter.key_availability_at(target, keys[0], START);
     assert_eq!(state, KeyAvailability::Forbidden(until), "a burst counts once");
     let longer = until.since(START) + Duration::from_secs(5);
     limiter.record_refusal(&before[1], CooldownReason::Forbidden, Some(longer), START);
     let until = START + longer;
-    let state = limiter.key_availability_at(target, keys[0]);
+    let state = limiter.key_availability_at(target, keys[0], START);
     assert_eq!(
         state,
         KeyAvailability::Forbidden(until),
@@ -96,12 +96,12 @@ fn forbidden_key_is_probed_by_one_attempt_only() {
     limiter.record_success(&before[3], until);
     limiter.release(&mut before[3], true, until);
     assert_eq!(
-        limiter.key_availability_at(target, keys[0]),
+        limiter.key_availability_at(target, keys[0], START),
         KeyAvailability::Probing
     );
     limiter.record_success(&probe, until);
     assert_eq!(
-        limiter.key_availability_at(target, keys[0]),
+        limiter.key_availability_at(target, keys[0], START),
         KeyAvailability::Healthy
     );
 }
@@ -116,13 +116,13 @@ fn restored_cooldown_never_ends_earlier_but_enabling_clears_it() {
     limiter.set_cooldown(keys[1], CooldownReason::Throttled, seconds(5.0), START);
     for key in &keys {
         assert_eq!(
-            limiter.key_availability(*key),
+            limiter.key_availability(*key, START),
             KeyAvailability::NoQuota(seconds(5000.0))
         );
     }
     limiter.set_enabled(keys[1], true, START);
     for key in &keys {
-        assert_eq!(limiter.key_availability(*key), KeyAvailability::Healthy);
+        assert_eq!(limiter.key_availability(*key, START), KeyAvailability::Healthy);
     }
 }
 
@@ -189,7 +189,7 @@ fn end_of_a_cooldown_only_moves_later() {
         limiter.release(&mut grant, true, START);
     }
     assert_eq!(
-        limiter.key_availability(keys[0]),
+        limiter.key_availability(keys[0], START),
         KeyAvailability::Throttled(seconds(60.0))
     );
     let wait = acquire(&mut limiter, target, seconds(59.0)).unwrap_err();
@@ -208,18 +208,24 @@ fn response_of_an_earlier_epoch_changes_nothing() {
     limiter.record_refusal(&refused, CooldownReason::Invalid, None, START);
     limiter.record_success(&slow, START);
     assert_eq!(
-        limiter.key_availability(keys[0]),
+        limiter.key_availability(keys[0], START),
         KeyAvailability::Invalid(seconds(60.0))
     );
     let probe = acquire(&mut limiter, target, seconds(60.0)).unwrap();
     limiter.record_success(&slow, seconds(60.0));
-    assert_eq!(limiter.key_availability(keys[0]), KeyAvailability::Probing);
+    assert_eq!(
+        limiter.key_availability(keys[0], seconds(60.0)),
+        KeyAvailability::Probing
+    );
     assert!(
         acquire(&mut limiter, target, seconds(61.0)).is_err(),
         "one probe at a time"
     );
     limiter.record_success(&probe, seconds(61.0));
-    assert_eq!(limiter.key_availability(keys[0]), KeyAvailability::Healthy);
+    assert_eq!(
+        limiter.key_availability(keys[0], seconds(61.0)),
+        KeyAvailability::Healthy
+    );
 }
 
 #[test]
@@ -230,7 +236,7 @@ fn default_cooldown_doubles_to_an_hour_until_a_success() {
         let mut grant = acquire(limiter, target, now).unwrap();
         limiter.record_refusal(&grant, CooldownReason::Invalid, None, now);
         limiter.release(&mut grant, true, now);
-        let KeyAvailability::Invalid(until) = limiter.key_availability(keys[0]) else {
+        let KeyAvailability::Invalid(until) = limiter.key_availability(keys[0], now) else {
             panic!()
         };
         let pause = until.since(now).as_secs();
@@ -241,7 +247,7 @@ fn default_cooldown_doubles_to_an_hour_until_a_success() {
     assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600]);
     let grant = acquire(&mut limiter, target, now).unwrap();
     limiter.record_success(&grant, now);
-    assert_eq!(limiter.key_availability(keys[0]), KeyAvailability::Healthy);
+    assert_eq!(limiter.key_availability(keys[0], now), KeyAvailability::Healthy);
 }
 
 #[test]
@@ -257,7 +263,7 @@ fn restored_refusal_keeps_what_changed_since() {
         )
         .unwrap();
     limiter.restore(cooldown, START);
-    assert_eq!(limiter.key_availability(keys[0]), KeyAvailability::Healthy);
+    assert_eq!(limiter.key_availability(keys[0], START), KeyAvailability::Healthy);
     let grant = acquire(&mut limiter, target, START).unwrap();
     let cooldown = limiter
         .record_refusal(
@@ -271,7 +277,7 @@ fn restored_refusal_keeps_what_changed_since() {
     limiter.record_refusal(&later, CooldownReason::Invalid, None, seconds(10.0));
     limiter.restore(cooldown, seconds(10.0));
     assert_eq!(
-        limiter.key_availability(keys[0]),
+        limiter.key_availability(keys[0], seconds(10.0)),
         KeyAvailability::Invalid(seconds(70.0))
     );
 }
@@ -294,7 +300,7 @@ fn restored_probe_refusal_leaves_no_probe_in_flight() {
     limiter.release(&mut probe, true, seconds(60.0));
     limiter.restore(cooldown, seconds(61.0));
     assert_eq!(
-        limiter.key_availability(keys[0]),
+        limiter.key_availability(keys[0], seconds(61.0)),
         KeyAvailability::Invalid(seconds(60.0))
     );
     assert!(
@@ -323,8 +329,12 @@ fn late_refusal_of_a_healthy_key_starts_a_cooldown() {
         Some(Duration::from_secs(1)),
         START,
     );
-    acquire(&mut limiter, target, seconds(1.0)).unwrap();
-    assert_eq!(limiter.key_availability(keys[0]), KeyAvailability::Healthy);
+    let probe = acquire(&mut limiter, target, seconds(1.0)).unwrap();
+    limiter.record_success(&probe, seconds(1.05));
+    assert_eq!(
+        limiter.key_availability(keys[0], seconds(1.05)),
+        KeyAvailability::Healthy
+    );
     let cooldown = limiter
         .record_refusal(
             &slow,
@@ -334,20 +344,20 @@ fn late_refusal_of_a_healthy_key_starts_a_cooldown() {
         )
         .unwrap();
     assert_eq!(
-        limiter.key_availability(keys[0]),
+        limiter.key_availability(keys[0], seconds(1.1)),
         KeyAvailability::Throttled(seconds(61.1))
     );
     limiter.restore(cooldown, seconds(1.2));
     limiter.record_refusal(&dead, CooldownReason::Invalid, None, seconds(1.3));
     assert_eq!(
-        limiter.key_availability(keys[0]),
+        limiter.key_availability(keys[0], seconds(1.3)),
         KeyAvailability::Invalid(seconds(61.3))
     );
 }
 
 // L16
 #[test]
-fn key_without_a_rate_is_probed_after_its_cooldown() {
+fn throttled_key_is_probed_after_its_pause() {
     let (mut limiter, keys, target) = limiter(1, None, None);
     let [refused, late] = [0; 2].map(|_| acquire(&mut limiter, target, START).unwrap());
     limiter.record_refusal(
@@ -359,22 +369,22 @@ fn key_without_a_rate_is_probed_after_its_cooldown() {
     let probe = acquire(&mut limiter, target, seconds(1.0)).unwrap();
     for _ in 0..1000 {
         let wait = acquire(&mut limiter, target, seconds(1.0)).unwrap_err();
-        assert_eq!((wait.until, wait.slot), (Timestamp::MAX, true));
+        assert_eq!((wait.until, wait.slot), (seconds(1.25), true));
     }
     limiter.record_refusal(
         &late,
         CooldownReason::Throttled,
         Some(Duration::from_secs(60)),
-        seconds(1.5),
+        seconds(1.1),
     );
     assert_eq!(
-        limiter.key_availability(keys[0]),
-        KeyAvailability::Throttled(seconds(61.5))
+        limiter.key_availability(keys[0], seconds(1.3)),
+        KeyAvailability::Throttled(seconds(61.1))
     );
     limiter.record_success(&probe, seconds(2.0));
     assert_eq!(
-        limiter.key_availability(keys[0]),
-        KeyAvailability::Throttled(seconds(61.5))
+        limiter.key_availability(keys[0], seconds(2.0)),
+        KeyAvailability::Throttled(seconds(61.1))
     );
 }
 
@@ -518,7 +528,10 @@ fn used_up_key_returns_with_time_or_a_refund() {
         (wait.until, wait.slot, wait.why),
         (seconds(1.0), false, WaitReason::KeyLimits(LimitKind::Requests))
     );
-    assert_eq!(limiter.key_availability(key), KeyAvailability::Healthy);
+    assert_eq!(
+        limiter.key_availability(key, seconds(1.0)),
+        KeyAvailability::Healthy
+    );
     limiter.release(&mut grants[0], false, START);
     let again = acquire(&mut limiter, target, START).unwrap();
     assert!(acquire(&mut limiter, target, seconds(0.999)).is_err());

@@ -100,10 +100,13 @@ impl KeyTable {
             (own, _) => own,
         };
         let observed = &self.shared_limits(id).observed;
-        match (by_health, observed.paused_until(now)) {
-            (KeyAvailability::Healthy, Some(_)) if observed.is_probing(now) => KeyAvailability::Probing,
-            (KeyAvailability::Healthy, Some(until)) => KeyAvailability::Throttled(until),
-            (by_health, _) => by_health,
+        match observed.paused_until(now) {
+            Some(paused) if by_health.until().is_none_or(|until| until < paused) => match by_health {
+                KeyAvailability::Probing => by_health,
+                _ if observed.is_probing(now) => KeyAvailability::Probing,
+                _ => KeyAvailability::Throttled(paused),
+            },
+            _ => by_health,
         }
     }
 
@@ -155,6 +158,11 @@ impl KeyTable {
         let limited = own.max(group).map(|(until, kind)| (until, Some(kind)));
         let cooldown = self.cooldown_until(id, now).filter(|until| *until > now);
         limited.max(cooldown.map(|until| (until, None)))
+    }
+
+    /// Returns whether the outcome of a probe after a refusal is awaited.
+    pub(super) fn is_probing(&self, id: KeyId, now: Timestamp) -> bool {
+        self.shared_limits(id).observed.is_probing(now)
     }
 
     /// Returns whether attempts in flight keep the key from being used: they occupy all slots, or probe the

@@ -106,10 +106,10 @@ impl Limiter {
         if !set.all_away(&self.key_table, now) {
             return by_rate;
         }
-        let first = set
-            .next_return(&self.key_table, now)
-            .map_or(now, |(until, _)| until);
-        first.max(by_rate)
+        let first = set.next_return(&self.key_table, now);
+        // The outcome of a probe can end a pause at any time.
+        let first = first.filter(|(_, id)| !self.key_table.is_probing(*id, now));
+        first.map_or(now, |(until, _)| until).max(by_rate)
     }
 
     /// Returns the denial of a request for which the target has no usable key.
@@ -179,6 +179,7 @@ impl Limiter {
         now: Timestamp,
     ) -> Wait {
         let until = first.map_or(Timestamp::MAX, |(until, _)| until);
+        let slot = slot || first.is_some_and(|(_, id)| self.key_table.is_probing(id, now));
         let why = match first {
             Some((_, id)) if !slot => match self.key_table.available_at(id, demand, now) {
                 Some((_, Some(kind))) => WaitReason::KeyLimits(kind),

@@ -61,8 +61,12 @@ pub(super) struct Pace {
     confirmed_at: Timestamp,
     not_refused: Throughput,
     run: Option<Run>,
+    /// The latest run, if it ended because its probe was not refused in time.
+    released: Option<Run>,
     /// The end of the latest run.
     run_ended_at: Timestamp,
+    /// The time at which the probe of the latest run was sent. `None` before the first run.
+    last_probe: Option<Timestamp>,
     resets: Resets,
 }
 
@@ -129,7 +133,9 @@ impl Pace {
             confirmed_at: now,
             not_refused: Throughput::new(now),
             run: None,
+            released: None,
             run_ended_at: Timestamp::ZERO,
+            last_probe: None,
             resets: Resets::Unknown,
         }
     }
@@ -142,8 +148,8 @@ impl Pace {
     /// Returns the end of the pause, or of the wait for the probe. `None` if no refusal keeps requests waiting.
     pub(super) fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
         let run = self.run?;
-        let until = run.probe.map_or(run.until, |probe| probe + PROBE_TIME);
-        Some(until).filter(|until| *until > now)
+        let probe_until = run.probe.map_or(run.until, |probe| probe + PROBE_TIME);
+        Some(probe_until.max(run.until)).filter(|until| *until > now)
     }
 
     /// Returns whether a probe is in flight whose outcome is not known yet.
@@ -169,15 +175,10 @@ impl Pace {
 
     /// Records that a request is sent at `now`.
     pub(super) fn charge(&mut self, now: Timestamp) {
-        if self
-            .run
-            .is_some_and(|run| run.probe.is_some_and(|probe| now >= probe + PROBE_TIME))
-        {
-            self.end_run(now);
-        }
+        self.release_if_admitted(now);
         self.not_refused.add(now);
         if let Some(run) = &mut self.run {
-            run.probe.get_or_insert(now);
+            run.probe = Some(now);
             return;
         }
         let Some(rate) = self.rate else { return };
@@ -200,16 +201,31 @@ impl Pace {
 
     /// Records the success of a request that was sent at `sent_at`. Returns whether that ends a run.
     pub(super) fn record_success(&mut self, sent_at: Timestamp, now: Timestamp) -> bool {
+        self.release_if_admitted(now);
         if now.since(self.confirmed_at) > FORGET {
             self.rate = None;
         } else if self.run.is_none() {
             self.grow(now);
         }
-        let ends_run = self.is_probe(sent_at);
-        if ends_run {
-            self.end_run(now);
+        if !self.is_probe(sent_at) {
+            return false;
         }
-        ends_run
+        match &mut self.run {
+            // A refusal of an older request has named a later time in the meantime.
+            Some(run) if run.until > now => run.probe = None,
+            _ => self.end_run(now),
+        }
+        true
+    }
+
+    /// Ends the run if its probe was not refused in time.
+    fn release_if_admitted(&mut self, now: Timestamp) {
+        let Some(run) = self.run else { return };
+        let admitted = run.probe.filter(|probe| *probe >= run.until);
+        if let Some(at) = admitted.map(|probe| probe + PROBE_TIME).filter(|at| *at <= now) {
+            self.end_run(at);
+            self.released = Some(run);
+        }
     }
 
     fn grow(&mut self, now: Timestamp) {
@@ -223,6 +239,7 @@ impl Pace {
     /// Records that a request that was sent at `sent_at` failed for a reason other than a rate limit, and shows
     /// nothing about the limit.
     pub(super) fn record_failure(&mut self, sent_at: Timestamp, now: Timestamp) {
+        self.release_if_admitted(now);
         self.not_refused.remove(sent_at);
         if self.is_probe(sent_at)
             && let Some(run) = &mut self.run
@@ -248,8 +265,13 @@ impl Pace {
         infers: bool,
         now: Timestamp,
     ) -> Option<SavedPace> {
+        self.release_if_admitted(now);
         self.not_refused.remove(sent_at);
         self.confirmed_at = now;
+        if self.run.is_none() {
+            // The probe is refused after all, only late.
+            self.run = self.released.take_if(|run| run.probe == Some(sent_at));
+        }
         let told = self.told(wait);
         let is_probe = self.is_probe(sent_at);
         let Some(run) = &mut self.run else {
@@ -285,7 +307,7 @@ impl Pace {
         now: Timestamp,
     ) -> Option<SavedPace> {
         let told = self.told(wait);
-        let is_late = sent_at < self.run_ended_at;
+        let is_late = self.last_probe.is_some_and(|probe| sent_at < probe);
         if is_late && told.is_none() {
             return None;
         }
@@ -350,8 +372,10 @@ impl Pace {
 
     fn end_run(&mut self, now: Timestamp) {
         let Some(run) = self.run.take() else { return };
+        self.last_probe = run.probe;
+        self.released = None;
         self.run_ended_at = now;
-        self.confirmed_at = now;
+        self.confirmed_at = self.confirmed_at.max(now);
         self.level_at = now;
         self.judge_resets(&run);
         let lasted = now.since(run.began);
