@@ -166,7 +166,7 @@ async fn unreachable_provider_is_not_a_refusal() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn shared_quota_and_limits_are_reported() {
+async fn likely_accounts_and_limits_are_reported() {
     let simulator = simulator(
         r#"{"accounts": [{"name": "a", "organization": "org-a", "limits": {"requests": 60}}],
             "keys": [{"key": "sk-canary-1", "account": "a"}, {"key": "sk-canary-2", "account": "a"}, {"key": "sk-canary-3"}]}"#,
@@ -179,20 +179,41 @@ async fn shared_quota_and_limits_are_reported() {
         err.contains("llmpool: making 1 billed call of at most 16 tokens\n"),
         "{err}"
     );
-    let warning =
-        "  warning: key-1 (#), key-2 (#) share one quota: together they have the limits of a single key\n";
-    assert!(masked(&out).contains(warning), "{out}");
+    let hint = "  hint: key-1 (#), key-2 (#) look like one account; if they share its limits, set the same quota_group for them\n";
+    assert!(masked(&out).contains(hint), "{out}");
     let call = out.lines().find(|line| line.contains("call with")).unwrap();
     assert!(
         call.contains("streamed in ") && call.contains("59 of 60 requests left"),
         "{out}"
     );
-    let declared = format!(
-        r#"{{"p": [{{"model_name": "m", "api_keys": [{{"key": "sk-canary-1", "quota_group": "x"}}, {{"key": "sk-canary-3", "quota_group": "x"}}], "base_url": "{}"}}]}}"#,
-        simulator.url()
-    );
-    let (_, out, _) = check(&declared, &[]);
-    assert!(masked(&out).contains(warning), "{out}");
+    let with_groups = |groups: &str| {
+        let url = simulator.url();
+        format!(r#"{{"p": [{{"model_name": "m", "api_keys": [{groups}], "base_url": "{url}"}}]}}"#)
+    };
+    for (groups, hinted) in [
+        (
+            r#"{"key": "sk-canary-1", "quota_group": "x"}, {"key": "sk-canary-2", "quota_group": "x"}"#,
+            false,
+        ),
+        (
+            r#"{"key": "sk-canary-1", "quota_group": "x"}, {"key": "sk-canary-2", "quota_group": "y"}"#,
+            false,
+        ),
+        (
+            r#"{"key": "sk-canary-1", "quota_group": "x"}, "sk-canary-2""#,
+            true,
+        ),
+        (
+            r#"{"key": "sk-canary-1", "quota_group": "x"}, {"key": "sk-canary-3", "quota_group": "x"}"#,
+            false,
+        ),
+    ] {
+        let (_, out, _) = check(&with_groups(groups), &[]);
+        assert_eq!(masked(&out).contains(hint), hinted, "{groups}: {out}");
+        let (_, report) = json(&with_groups(groups), &[]);
+        let likely = report[0]["likely_accounts"].as_array().unwrap().len();
+        assert_eq!(likely, usize::from(hinted), "{groups}: {report}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -124,11 +124,21 @@ impl Model {
             learn: false,
             ..KeyLimits::default()
         };
-        let keys = vec![
-            admission.add_key(limits(slots[0], None)),
-            admission.add_key(limits(None, Some(rate_limit(2, 500)))),
-            admission.add_key(limits(None, None)),
+        // If `shared`, the last two keys belong to an account with a rate limit of its own.
+        let account = Limits {
+            rate_limit: Some(rate_limit(3, 250)),
+            ..Limits::default()
+        };
+        let group = shared.then(|| admission.add_group(account, false));
+        let mut add_grouped = |limits| match group {
+            Some(group) => admission.add_key_to_group(group, limits),
+            None => admission.add_key(limits),
+        };
+        let grouped = [
+            add_grouped(limits(None, Some(rate_limit(2, 500)))),
+            add_grouped(limits(None, None)),
         ];
+        let keys = vec![admission.add_key(limits(slots[0], None)), grouped[0], grouped[1]];
         let bucket = |capacity, period_ms: u64| PlainBucket {
             capacity,
             period: period_ms * 1_000_000,
@@ -136,12 +146,6 @@ impl Model {
         };
         let mut rates = BTreeMap::from([(1, bucket(2, 500))]);
         if shared {
-            // The account of the last two has a rate limit of its own.
-            let account = Limits {
-                rate_limit: Some(rate_limit(3, 250)),
-                ..Limits::default()
-            };
-            admission.join_keys(&keys[1..], account, false, START, &mut Vec::new());
             rates.insert(9, bucket(3, 250));
         }
         let (tpm, target_slots) = (200, 3);

@@ -252,9 +252,10 @@ fn models_of_one_limiter_share_its_keys() {
 // L07
 #[test]
 fn keys_of_one_account_share_its_limit() {
-    let (mut limiter, target) = limiter_with_keys(3, Limits::default());
-    limiter.join_keys(&limiter.key_ids(), per_minute(120), true, START);
-    limiter.set_target_limits(target, Limits::default(), START);
+    let mut limiter = Limiter::new();
+    let group = limiter.add_group(per_minute(120), true);
+    let keys = [0; 3].map(|_| limiter.add_key_to_group(group, KeyLimits::default()));
+    let target = limiter.add_target(&keys, Limits::default(), START);
     let forecast = simulate(
         (limiter, target),
         &traffic(Arrivals::Even { per_second: 1.0 }, 120.0, 1.0),

@@ -109,8 +109,9 @@ fn forbidden_key_is_probed_by_one_attempt_only() {
 // L11
 #[test]
 fn restored_cooldown_never_ends_earlier_but_enabling_clears_it() {
-    let (mut limiter, keys, _) = limiter(2, None, None);
-    limiter.join_keys(&keys, Limits::default(), true, START);
+    let mut limiter = Limiter::new();
+    let group = limiter.add_group(Limits::default(), true);
+    let keys = [0; 2].map(|_| limiter.add_key_to_group(group, KeyLimits::default()));
     limiter.set_cooldown(keys[0], CooldownReason::NoQuota, seconds(5000.0), START);
     limiter.set_cooldown(keys[1], CooldownReason::Throttled, seconds(5.0), START);
     for key in &keys {

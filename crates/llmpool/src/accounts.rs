@@ -1,61 +1,56 @@
 //! Accounts in the configuration. All keys of an account share the limits of the account.
 
-use llmpool_core::limits::{KeyId, KeyLimits, Limits};
+use std::collections::BTreeMap;
+
+use llmpool_core::limits::{KeyId, KeyLimits, Limits, QuotaGroupId};
 
 use crate::limits::SharedAdmission;
 
-/// The accounts in the configuration of one provider, each with its keys and limits.
-#[derive(Debug, Default)]
-pub(crate) struct ConfiguredAccounts(Vec<ConfiguredAccount>);
-
+/// The accounts that the key entries of one provider name, each with one quota group.
 #[derive(Debug)]
-struct ConfiguredAccount {
-    name: String,
-    keys: Vec<KeyId>,
-    limits: Limits,
-    learn: bool,
-}
+pub(crate) struct ConfiguredAccounts<'a>(BTreeMap<&'a str, QuotaGroupId>);
 
-/// Returns the part of `limits` that applies to each key of an account separately: the key's weight and
-/// maximum concurrency. The other limits apply to all keys of the account together.
-pub(crate) fn own_limits(limits: KeyLimits) -> KeyLimits {
-    KeyLimits {
-        limits: Limits {
+impl<'a> ConfiguredAccounts<'a> {
+    /// Adds one quota group for each account that `keys` name. If the keys of an account have different
+    /// values for a limit, the strictest value applies to the account.
+    pub(crate) fn new(keys: impl Iterator<Item = (&'a str, KeyLimits)>, admission: &SharedAdmission) -> Self {
+        let mut accounts: BTreeMap<&str, (Limits, bool)> = BTreeMap::new();
+        for (name, key) in keys {
+            let limits = Limits {
+                max_concurrency: None,
+                ..key.limits
+            };
+            let account = accounts.entry(name).or_insert((limits, key.learn));
+            account.0 = account.0.stricter(&limits);
+            account.1 &= key.learn;
+        }
+        let accounts = accounts.into_iter();
+        let groups = accounts.map(|(name, (limits, learn))| (name, admission.add_group(limits, learn)));
+        Self(groups.collect())
+    }
+
+    /// Adds a key to the account `name`. Of the key's limits, only `max_concurrency` applies to the key
+    /// alone. If `name` is `None`, the key belongs to no account, and all its limits apply to it alone.
+    pub(crate) fn add_key(
+        &self,
+        name: Option<&str>,
+        limits: KeyLimits,
+        admission: &SharedAdmission,
+    ) -> KeyId {
+        let group = name.and_then(|name| self.0.get(name));
+        let Some(group) = group else {
+            return admission.add_key(limits);
+        };
+        let own = Limits {
             max_concurrency: limits.limits.max_concurrency,
             ..Limits::default()
-        },
-        ..limits
-    }
-}
-
-impl ConfiguredAccounts {
-    /// Adds a key to the account `name`. If the keys of an account have different values for a limit, the
-    /// strictest value applies to the account.
-    pub(crate) fn add(&mut self, name: String, key: KeyId, key_limits: KeyLimits) {
-        let limits = Limits {
-            max_concurrency: None,
-            ..key_limits.limits
         };
-        match self.0.iter_mut().find(|account| account.name == name) {
-            Some(account) => {
-                account.keys.push(key);
-                account.limits = account.limits.stricter(&limits);
-                account.learn &= key_limits.learn;
-            }
-            None => self.0.push(ConfiguredAccount {
-                name,
-                keys: vec![key],
-                limits,
-                learn: key_limits.learn,
-            }),
-        }
-    }
-
-    /// Creates one quota group per account, so that the account's limits apply to all keys of the account
-    /// together.
-    pub(crate) fn join_keys(self, admission: &SharedAdmission) {
-        for account in self.0 {
-            admission.join_keys(&account.keys, account.limits, account.learn);
-        }
+        admission.add_key_to_group(
+            *group,
+            KeyLimits {
+                limits: own,
+                ..limits
+            },
+        )
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Checks neither wait for the configured limits nor count towards them, and they change no key's state.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,9 +51,11 @@ pub struct ModelCheck {
     pub suggested_base_url: Option<String>,
     /// The results for the individual keys, in the order in which the keys are configured.
     pub keys: Vec<KeyCheck>,
-    /// Groups of keys that share one account, according to the configuration or to response headers. Each
-    /// group contains at least two keys.
-    pub shared_accounts: Vec<Vec<KeyLabel>>,
+    /// Groups of keys that look like one account, because the response headers name the same organization for
+    /// all keys of a group (`openai-organization`). Each group contains at least two keys, of which at least
+    /// one has no [`quota_group`](crate::KeyEntry::quota_group). If the keys share limits, set the same
+    /// `quota_group` for them. The library does not change any limit because of these headers.
+    pub likely_accounts: Vec<Vec<KeyLabel>>,
 }
 
 /// The result of checking one key.
@@ -75,6 +78,7 @@ pub struct KeyCheck {
     pub limits: Option<LimitSnapshots>,
     /// The time from the start of the request until the response was complete or the request failed.
     pub elapsed: Duration,
+    /// The name of the key's account, from the header `openai-organization`. `None` if no header names it.
     account: Option<String>,
 }
 
@@ -189,7 +193,7 @@ impl OpenAiCompatible {
         ModelCheck {
             url: base_url::redacted(&target.uris.get(Endpoint::Models).to_string()),
             suggested_base_url: suggested_base_url(target, &keys),
-            shared_accounts: shared_accounts(target, &keys),
+            likely_accounts: likely_accounts(target, &keys),
             keys,
         }
     }
@@ -407,28 +411,24 @@ fn parse_limit_headers(headers: &HeaderMap) -> (Option<LimitSnapshots>, Option<S
     (limits, account.map(str::to_owned))
 }
 
-/// Returns the groups of at least two keys that share an account, according to the configuration or to
-/// response headers.
-fn shared_accounts(target: &Target, keys: &[KeyCheck]) -> Vec<Vec<KeyLabel>> {
-    let configured: Vec<_> = target.provider.admission.with_limiter(|limiter| {
-        let groups = target.keys.iter().map(|key| limiter.group_of(*key));
-        groups.collect()
-    });
-    let share_account = |a: usize, b: usize| {
-        let same_header = keys[a].account.is_some() && keys[a].account == keys[b].account;
-        same_header || configured[a].is_some() && configured[a] == configured[b]
-    };
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    for index in 0..keys.len() {
-        match groups
-            .iter_mut()
-            .find(|group| group.iter().any(|member| share_account(*member, index)))
-        {
-            Some(group) => group.push(index),
-            None => groups.push(vec![index]),
+/// Returns the groups of at least two keys for which the response headers name the same account. Leaves out
+/// groups in which each key has a configured quota group.
+fn likely_accounts(target: &Target, keys: &[KeyCheck]) -> Vec<Vec<KeyLabel>> {
+    let mut accounts: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, key) in keys.iter().enumerate() {
+        if let Some(account) = &key.account {
+            accounts.entry(account).or_default().push(index);
         }
     }
-    groups.retain(|group| group.len() > 1);
+    let has_group = |index: &usize| {
+        let admission = &target.provider.admission;
+        admission.with_limiter(|limiter| limiter.group_of(target.keys[*index]).is_some())
+    };
+    let mut groups: Vec<_> = accounts
+        .into_values()
+        .filter(|group| group.len() > 1 && !group.iter().all(has_group))
+        .collect();
+    groups.sort_unstable();
     let labels = |group: Vec<usize>| group.into_iter().map(|index| keys[index].key.clone()).collect();
     groups.into_iter().map(labels).collect()
 }

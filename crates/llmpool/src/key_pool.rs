@@ -8,7 +8,7 @@ use llmpool_core::limits::{
 };
 use llmpool_core::time::Timestamp;
 
-use crate::accounts::{self, ConfiguredAccounts};
+use crate::accounts::ConfiguredAccounts;
 use crate::error::{Error, ErrorKind};
 use crate::key_entry::KeyEntry;
 use crate::key_status::KeyStatus;
@@ -67,16 +67,11 @@ impl ApiKeyPool {
         provider_id: impl Into<String>,
         keys: impl IntoIterator<Item = KeyEntry>,
     ) -> Result<Self, Error> {
-        let admission = Arc::new(SharedAdmission::default());
+        let mut entries: Vec<KeyEntry> = Vec::new();
         let mut known: Vec<ApiKey> = Vec::new();
-        let mut accounts = ConfiguredAccounts::default();
         for (position, entry) in keys.into_iter().enumerate() {
-            let KeyEntry {
-                secret,
-                limits,
-                quota_group,
-            } = entry;
-            if known.iter().any(|key| key.secret == secret) {
+            let secret = &entry.secret;
+            if known.iter().any(|key| key.secret == *secret) {
                 continue;
             }
             let (Some(authorization), Some(bare)) = (secret.bearer(), secret.bare()) else {
@@ -86,30 +81,28 @@ impl ApiKeyPool {
                 );
                 return Err(Error::new(ErrorKind::Config, problem));
             };
-            limits
-                .limits
-                .per_minute_bucket()
+            let per_minute = entry.limits.limits.per_minute_bucket();
+            per_minute
                 .map_err(|error| Error::new(ErrorKind::Config, format!("key {}: {error}", position + 1)))?;
-            let own = match &quota_group {
-                Some(_) => accounts::own_limits(limits),
-                None => limits,
-            };
-            let id = admission.add_key(own);
-            if let Some(name) = quota_group {
-                accounts.add(name, id, limits);
-            }
             known.push(ApiKey {
                 label: secret.label(position + 1),
-                secret,
+                secret: secret.clone(),
                 authorization,
                 bare,
             });
+            entries.push(entry);
         }
         if known.is_empty() {
             return Err(Error::new(ErrorKind::Config, "a key pool needs at least one key"));
         }
-        accounts.join_keys(&admission);
-        let ids: Vec<KeyId> = admission.key_ids();
+        let admission = Arc::new(SharedAdmission::default());
+        let grouped = entries.iter();
+        let grouped = grouped.filter_map(|entry| Some((entry.quota_group.as_deref()?, entry.limits)));
+        let accounts = ConfiguredAccounts::new(grouped, &admission);
+        let ids: Vec<KeyId> = entries
+            .iter()
+            .map(|entry| accounts.add_key(entry.quota_group.as_deref(), entry.limits, &admission))
+            .collect();
         let bare = admission.add_target(&ids, None);
         Ok(Self {
             provider: Arc::new(Provider::new(provider_id.into(), admission, known)),
@@ -296,6 +289,45 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.to_string().contains("key 2"), "{error}");
         }
+    }
+
+    // L07
+    #[test]
+    fn strictest_limits_of_its_keys_apply_to_an_account() {
+        let entry = |key: &str, quota_group: Option<&str>, rpm, learn| KeyEntry {
+            secret: key.into(),
+            limits: KeyLimits {
+                limits: Limits {
+                    rpm: Some(rpm),
+                    max_concurrency: Some(2),
+                    ..Limits::default()
+                },
+                learn,
+                ..KeyLimits::default()
+            },
+            quota_group: quota_group.map(str::to_owned),
+        };
+        let entries = [
+            entry("a", Some("x"), 60, true),
+            entry("b", Some("x"), 30, false),
+            entry("c", Some("x"), 60, true),
+            entry("d", Some("y"), 60, true),
+            entry("e", None, 60, true),
+        ];
+        let pool = ApiKeyPool::from_entries("p", entries).unwrap();
+        let shares_with = pool.status().into_iter().map(|key| key.shares_with.len());
+        assert!(shares_with.eq([2, 2, 2, 0, 0]));
+        pool.provider.admission.with_limiter(|limiter| {
+            for (key, id) in limiter.key_ids().into_iter().enumerate() {
+                let (own, account) = limiter.configured_limits(id);
+                let rpm = [Some(30), Some(30), Some(30), Some(60), None][key];
+                assert_eq!(account.and_then(|account| account.rpm), rpm, "{key}");
+                assert_eq!(own.rpm, Some(60).filter(|_| key == 4), "{key}");
+                assert_eq!(own.max_concurrency, Some(2), "{key}");
+                assert_eq!(account.and_then(|account| account.max_concurrency), None, "{key}");
+                assert_eq!(limiter.observes_limits(id), key > 2, "{key}");
+            }
+        });
     }
 
     #[test]

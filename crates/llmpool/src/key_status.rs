@@ -26,8 +26,7 @@ pub struct KeyStatus {
     /// The maximum number of requests per minute that the provider allows, as far as its responses show.
     /// `None` if the responses show no limit.
     pub observed_per_minute: Option<f64>,
-    /// The labels of the other keys that share a quota with this key, according to the configuration or to
-    /// response headers.
+    /// The labels of the other keys with the same [`quota_group`](crate::KeyEntry::quota_group).
     pub shares_with: Vec<KeyLabel>,
 }
 

@@ -33,13 +33,12 @@ pub(crate) fn attempt_failed(report: &CallReport, attempt: &AttemptReport) {
     );
 }
 
-pub(crate) fn quota_shared(provider: &Provider, keys: &[KeyId]) {
-    let label = |key: &KeyId| provider.key(*key).label.to_string();
+pub(crate) fn account_may_be_shared(provider: &Provider, one: KeyId, other: KeyId) {
+    let (one, other) = (&provider.key(one).label, &provider.key(other).label);
     warn!(
         target: "llmpool",
         provider = %provider.id,
-        keys = keys.iter().map(label).collect::<Vec<_>>().join(", "),
-        "these {} keys share the quota of one account; adding keys of that account does not add quota", keys.len()
+        "{one} and {other} look like one account; if they share its limits, set the same quota_group for both"
     );
 }
 

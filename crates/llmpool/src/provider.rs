@@ -5,10 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::HeaderValue;
 use llmpool_core::failure::Failure;
-use llmpool_core::limits::Affinity;
-use llmpool_core::limits::KeyId;
-use llmpool_core::limits::SharedQuotaDetector;
-use llmpool_core::limits::TargetId;
+use llmpool_core::limits::{AccountNames, Affinity, KeyId, TargetId};
 
 use crate::clock;
 use crate::key_status::{KeyState, KeyStatus};
@@ -23,7 +20,7 @@ pub(crate) struct Provider {
     pub(crate) keys: Vec<ApiKey>,
     /// The connection pools of targets without a custom connector. Created on first use.
     connections: OnceLock<ConnectionPools>,
-    shared_quota: Mutex<SharedQuotaDetector>,
+    account_names: Mutex<AccountNames>,
     affinity: Mutex<Affinity>,
 }
 
@@ -44,14 +41,21 @@ impl Provider {
             admission,
             keys,
             connections: OnceLock::new(),
-            shared_quota: Mutex::default(),
+            account_names: Mutex::default(),
             affinity: Mutex::default(),
         }
     }
 
-    /// Locks the detector of keys that share one account's quota, and returns the lock guard.
-    pub(crate) fn shared_quota(&self) -> MutexGuard<'_, SharedQuotaDetector> {
-        self.shared_quota.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the record of the accounts that responses name, and returns the lock guard.
+    pub(crate) fn account_names(&self) -> MutexGuard<'_, AccountNames> {
+        self.account_names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether the configuration leaves open that two keys belong to one account: at least one of
+    /// them has no `quota_group`.
+    pub(crate) fn may_share_account(&self, one: KeyId, other: KeyId) -> bool {
+        self.admission
+            .with_limiter(|limiter| limiter.group_of(one).is_none() || limiter.group_of(other).is_none())
     }
 
     /// Locks the record of which key created which resource, such as a stored response, and returns the lock

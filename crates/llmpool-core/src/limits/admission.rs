@@ -109,10 +109,19 @@ impl<W: Clone> Admission<W> {
         &self.limiter
     }
 
-    /// Adds a key with these limits. To let a target use the key, pass the key to
-    /// [`add_target`](Self::add_target).
+    /// Adds a quota group without keys. See [`Limiter::add_group`].
+    pub fn add_group(&mut self, limits: Limits, learn: bool) -> QuotaGroupId {
+        self.limiter.add_group(limits, learn)
+    }
+
+    /// Adds a key that belongs to no quota group. See [`Limiter::add_key`].
     pub fn add_key(&mut self, limits: KeyLimits) -> KeyId {
         self.limiter.add_key(limits)
+    }
+
+    /// Adds a key to a quota group. See [`Limiter::add_key_to_group`].
+    pub fn add_key_to_group(&mut self, group: QuotaGroupId, limits: KeyLimits) -> KeyId {
+        self.limiter.add_key_to_group(group, limits)
     }
 
     /// Adds a target with an empty wait queue. See [`Limiter::add_target`].
@@ -344,20 +353,6 @@ impl<W: Clone> Admission<W> {
     pub fn restore(&mut self, cooldown: ProvisionalCooldown, now: Timestamp, wakes: &mut Vec<W>) {
         self.limiter.restore(cooldown, now);
         self.serve_key(Some(cooldown.key()), now, wakes);
-    }
-
-    /// Joins keys into one quota group. See [`Limiter::join_keys`].
-    pub fn join_keys(
-        &mut self,
-        keys: &[KeyId],
-        limits: Limits,
-        learn: bool,
-        now: Timestamp,
-        wakes: &mut Vec<W>,
-    ) -> QuotaGroupId {
-        let group = self.limiter.join_keys(keys, limits, learn, now);
-        self.serve_key(keys.first().copied(), now, wakes);
-        group
     }
 
     /// Enables or disables a key. See [`Limiter::set_enabled`].

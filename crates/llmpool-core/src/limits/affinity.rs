@@ -161,24 +161,32 @@ mod tests {
             assert_eq!(preferring(&[], unusable, all), Ok(KeyConstraint::Any));
         }
         assert_eq!(preferring(&[], &[12], two), Ok(KeyConstraint::Any));
+    }
 
-        let group = limiter.join_keys(&keys[1..3], Limits::default(), false, NOW);
-        assert_eq!(constraint(&limiter, &[12], all), Ok(KeyConstraint::Group(group)));
+    // L10
+    #[test]
+    fn reference_is_sent_to_any_key_of_the_group_that_created_it() {
+        let mut limiter = Limiter::new();
+        let group = limiter.add_group(Limits::default(), false);
+        let keys = [false, true, true].map(|grouped| match grouped {
+            true => limiter.add_key_to_group(group, KeyLimits::default()),
+            false => limiter.add_key(KeyLimits::default()),
+        });
+        let all = limiter.add_target(&keys, Limits::default(), NOW);
+        let first_two = limiter.add_target(&keys[..2], Limits::default(), NOW);
+        let of_group = limiter.add_target(&keys[1..], Limits::default(), NOW);
+        let mut affinity = Affinity::default();
+        affinity.record(11, keys[1]);
+        affinity.record(12, keys[2]);
+        let constraint = |needed: &[u64], target| affinity.constraint(needed, &[], &limiter, target);
+        assert_eq!(constraint(&[12], all), Ok(KeyConstraint::Group(group)));
+        assert_eq!(constraint(&[11, 12], all), Ok(KeyConstraint::Group(group)));
         assert_eq!(
-            constraint(&limiter, &[11, 12], all),
-            Ok(KeyConstraint::Group(group))
-        );
-        assert_eq!(
-            constraint(&limiter, &[12], two),
+            constraint(&[12], first_two),
             Ok(KeyConstraint::Group(group)),
             "another key of the group"
         );
-        limiter.join_keys(&keys, Limits::default(), false, NOW);
-        assert_eq!(
-            constraint(&limiter, &[99], all),
-            Ok(KeyConstraint::Any),
-            "one account"
-        );
+        assert_eq!(constraint(&[99], of_group), Ok(KeyConstraint::Any), "one account");
     }
 
     // L10

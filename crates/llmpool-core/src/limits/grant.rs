@@ -51,9 +51,9 @@ impl Grant {
 pub(super) struct KeyReservation {
     /// Epoch of the key's health when the attempt started. Every change of health begins a new epoch.
     pub(super) epoch: u32,
-    /// Epoch of the health of the key's quota group when the attempt started. `None` if the key belonged to
-    /// no group at that time.
-    pub(super) group_epoch: Option<u32>,
+    /// Epoch of the health of the key's quota group when the attempt started. 0 if the key belongs to no
+    /// group.
+    pub(super) group_epoch: u32,
     pub(super) charge: Charge,
     pub(super) group_charge: Charge,
 }

@@ -225,32 +225,6 @@ impl Health {
         self.epoch += 1;
     }
 
-    /// Merges the health of another key or quota group into this health. If both have a cooldown, the
-    /// cooldown that ends later applies. The responses to attempts in flight no longer affect the merged
-    /// health.
-    pub(super) fn merge(&mut self, other: &Self) {
-        let epoch = self.epoch.max(other.epoch) + 1;
-        let cooldowns = [&*self, other].map(|health| health.state.cooldown());
-        if let Some((until, reason)) = cooldowns.into_iter().flatten().max_by_key(|(until, _)| *until) {
-            self.start_cooldown(reason, until);
-        }
-        self.default_cooldowns = self.default_cooldowns.max(other.default_cooldowns);
-        self.epoch = epoch;
-    }
-
-    /// Moves the cooldown of `key` to this quota group, if the reason for the cooldown applies to the whole
-    /// group.
-    pub(super) fn take_group_cooldown(&mut self, key: &mut Self) {
-        if key
-            .state
-            .cooldown()
-            .is_some_and(|(_, reason)| reason.is_of_group())
-        {
-            self.merge(key);
-            key.reset();
-        }
-    }
-
     /// Sets the state to healthy and forgets all earlier refusals.
     pub(super) fn reset(&mut self) {
         *self = Self {

@@ -217,7 +217,7 @@ mod tests {
         ) {
             let mut keys: Vec<KeyRecord> = weights
                 .iter()
-                .map(|&weight| KeyRecord::new(KeyId(0), KeyLimits { weight, ..KeyLimits::default() }))
+                .map(|&weight| KeyRecord::new(KeyId(0), KeyLimits { weight, ..KeyLimits::default() }, None))
                 .collect();
             let mut heap = KeyHeap::default();
             let mut inside = vec![false; keys.len()];

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use super::health::{Health, HealthState};
 use super::key::{KeyId, KeyLimits};
 use super::limit_set::LimitSet;
+use super::quota_group::QuotaGroupId;
 
 #[derive(Clone, Debug)]
 pub(super) struct KeyRecord {
@@ -15,14 +16,15 @@ pub(super) struct KeyRecord {
     pub(super) last_used: u64,
     pub(super) health: Health,
     pub(super) disabled: bool,
-    /// Index of the key's quota group in the key table. `None` if the key belongs to no quota group.
-    pub(super) group: Option<usize>,
+    /// The key's quota group. `None` if the key belongs to no quota group.
+    pub(super) group: Option<QuotaGroupId>,
 }
 
 impl KeyRecord {
-    pub(super) fn new(id: KeyId, limits: KeyLimits) -> Self {
+    pub(super) fn new(id: KeyId, limits: KeyLimits, group: Option<QuotaGroupId>) -> Self {
         let mut limit_set = LimitSet::new(limits.limits);
-        limit_set.observed.enabled = limits.learn;
+        // The limits that are observed with a key of a group apply to the group.
+        limit_set.observed.enabled = limits.learn && group.is_none();
         Self {
             id,
             weight: NonZeroU32::new(limits.weight).unwrap_or(NonZeroU32::MIN),
@@ -30,7 +32,7 @@ impl KeyRecord {
             last_used: 0,
             health: Health::default(),
             disabled: false,
-            group: None,
+            group,
         }
     }
 

@@ -50,9 +50,8 @@ impl KeySet {
         set
     }
 
-    /// Recomputes the availability of all keys in the set. Must be called after a change of limits or quota
-    /// groups.
-    pub(super) fn refresh(&mut self, key_table: &KeyTable, now: Timestamp) {
+    /// Computes the combined rate of the set and the availability of its keys.
+    fn refresh(&mut self, key_table: &KeyTable, now: Timestamp) {
         let mut keys = self.members.iter().map(|id| &key_table.keys[id.index()]);
         self.combined_rate = keys.try_fold(CombinedRate::default(), CombinedRate::with);
         for id in self.members.clone() {

@@ -4,7 +4,6 @@
 use super::key::KeyId;
 use super::key_set::KeySet;
 use super::key_table::{KeyTable, sorted};
-use super::quota_group::QuotaGroupId;
 use crate::time::Timestamp;
 
 #[derive(Clone, Debug, Default)]
@@ -19,9 +18,10 @@ pub(super) struct KeySets {
 }
 
 impl KeySets {
-    /// Adds a key that belongs to no key set yet.
-    pub(super) fn add_key(&mut self) {
-        self.of_key.push(Vec::new());
+    /// Adds a key that belongs to no key set yet. `peer`: another key of its quota group, if there is one.
+    pub(super) fn add_key(&mut self, peer: Option<KeyId>) {
+        let of_group = peer.map(|peer| self.of_key[peer.index()].clone());
+        self.of_key.push(of_group.unwrap_or_default());
     }
 
     /// Returns the index of the key set that contains exactly the keys `keys`. Creates this key set if it
@@ -50,23 +50,6 @@ impl KeySets {
         self.neighbours.push(neighbours);
         self.sets.push(KeySet::new(members, key_table, now));
         index
-    }
-
-    /// Updates the key sets after keys have joined the quota group `group`.
-    pub(super) fn join(&mut self, group: QuotaGroupId, key_table: &KeyTable, now: Timestamp) {
-        let members = key_table.members(group);
-        let sets = members.iter().flat_map(|id| self.of_key[id.index()].clone());
-        let sets = sorted(sets.collect());
-        for id in members {
-            self.of_key[id.index()].clone_from(&sets);
-        }
-        for &set in &sets {
-            let neighbours = &mut self.neighbours[set];
-            neighbours.extend(&sets);
-            neighbours.sort_unstable();
-            neighbours.dedup();
-            self.sets[set].refresh(key_table, now);
-        }
     }
 
     /// Updates all key sets that a change of the key may affect: those that contain the key or another key of

@@ -45,72 +45,29 @@ impl ProvisionalCooldown {
 }
 
 impl KeyTable {
-    pub(super) fn add(&mut self, limits: KeyLimits) -> KeyId {
-        let id = KeyId(self.keys.len() as u32);
-        self.keys.push(KeyRecord::new(id, limits));
+    pub(super) fn add_group(&mut self, limits: Limits, learn: bool) -> QuotaGroupId {
+        let id = QuotaGroupId(self.groups.len() as u32);
+        self.groups.push(QuotaGroup::new(limits, learn));
         id
     }
 
-    /// Joins keys into one quota group with the limits `limits`. If a key already belongs to a group, all
-    /// keys of that group join as well.
-    pub(super) fn join(
-        &mut self,
-        keys: &[KeyId],
-        limits: Limits,
-        learn: bool,
-        seq: u64,
-        now: Timestamp,
-    ) -> QuotaGroupId {
-        let all = keys.iter().flat_map(|id| self.group_members(*id));
-        let all = sorted(all.copied().collect());
-        let known = all.iter().filter_map(|id| self.keys[id.index()].group);
-        let known = sorted(known.collect());
-        let index = known.first().copied().unwrap_or_else(|| {
-            self.groups.push(QuotaGroup::new());
-            self.groups.len() - 1
-        });
-        if learn {
-            self.groups[index].limit_set.observed.enabled = true;
+    pub(super) fn add(&mut self, limits: KeyLimits, group: Option<QuotaGroupId>) -> KeyId {
+        let id = KeyId(self.keys.len() as u32);
+        self.keys.push(KeyRecord::new(id, limits, group));
+        if let Some(group) = group {
+            self.groups[group.index()].members.push(id);
         }
-        for &other in known.iter().skip(1) {
-            let merged = QuotaGroup {
-                merged_into: Some(index),
-                ..QuotaGroup::new()
-            };
-            let other = std::mem::replace(&mut self.groups[other], merged);
-            self.groups[index].merge(other, seq, now);
-        }
-        let group = &mut self.groups[index];
-        group.limit_set.set_limits(limits, seq, now);
-        for &id in &all {
-            let key = &mut self.keys[id.index()];
-            if key.group.is_none() {
-                group.insert(id, key, seq, now);
-            }
-            key.group = Some(index);
-        }
-        group.members.sort_unstable();
-        let in_flight = all.iter().map(|id| self.keys[id.index()].limit_set.in_flight);
-        group.limit_set.in_flight = in_flight.sum();
-        QuotaGroupId(index as u32)
-    }
-
-    /// Returns the index of the group into which `group` was merged, or of `group` itself if it was not
-    /// merged.
-    fn current(&self, group: QuotaGroupId) -> usize {
-        let mut index = group.0 as usize;
-        while let Some(merged_into) = self.groups[index].merged_into {
-            index = merged_into;
-        }
-        index
+        id
     }
 
     fn group_of(&self, id: KeyId) -> Option<&QuotaGroup> {
-        self.keys[id.index()].group.map(|group| &self.groups[group])
+        self.keys[id.index()]
+            .group
+            .map(|group| &self.groups[group.index()])
     }
 
     pub(super) fn members(&self, group: QuotaGroupId) -> &[KeyId] {
-        &self.groups[self.current(group)].members
+        &self.groups[group.index()].members
     }
 
     /// Returns the keys that a change of the key `id` can affect: all keys of its quota group, or the key
@@ -205,7 +162,7 @@ impl KeyTable {
     ) -> KeyReservation {
         let key = &mut self.keys[id.index()];
         key.last_used = seq;
-        let group = key.group.map(|group| &mut self.groups[group]);
+        let group = key.group.map(|group| &mut self.groups[group.index()]);
         let paced = paced
             || key.limit_set.is_paced()
             || group.as_ref().is_some_and(|group| group.limit_set.is_paced());
@@ -221,14 +178,14 @@ impl KeyTable {
             if group.health.begin_attempt(paced, now) {
                 group.limit_set.resume(seq, now);
             }
-            reservation.group_epoch = Some(group.health.epoch());
+            reservation.group_epoch = group.health.epoch();
             reservation.group_charge = group.limit_set.charge(demand, seq, now);
         }
         reservation
     }
 
     /// Returns the limit sets of the key and its quota group to which a reservation was charged, each with
-    /// its charge. The second item is `None` if the key belonged to no group at the time of the reservation.
+    /// its charge. The second item is `None` if the key belongs to no group.
     #[inline(always)]
     pub(super) fn charged(
         &mut self,
@@ -236,8 +193,8 @@ impl KeyTable {
         reservation: &KeyReservation,
     ) -> [Option<(&mut LimitSet, Charge)>; 2] {
         let key = &mut self.keys[id.index()];
-        let group = key.group.filter(|_| reservation.group_epoch.is_some());
-        let group = group.map(|group| (&mut self.groups[group].limit_set, reservation.group_charge));
+        let group = key.group.map(|group| &mut self.groups[group.index()].limit_set);
+        let group = group.map(|limit_set| (limit_set, reservation.group_charge));
         [Some((&mut key.limit_set, reservation.charge)), group]
     }
 
@@ -247,11 +204,9 @@ impl KeyTable {
         let key = &mut self.keys[id.index()];
         key.limit_set.in_flight -= 1;
         key.health.end_attempt(reservation.epoch);
-        if let Some(group) = key.group.map(|group| &mut self.groups[group]) {
+        if let Some(group) = key.group.map(|group| &mut self.groups[group.index()]) {
             group.limit_set.in_flight -= 1;
-            if let Some(epoch) = reservation.group_epoch {
-                group.health.end_attempt(epoch);
-            }
+            group.health.end_attempt(reservation.group_epoch);
         }
     }
 
@@ -260,8 +215,8 @@ impl KeyTable {
     pub(super) fn record_success(&mut self, id: KeyId, reservation: &KeyReservation) -> bool {
         let key = &mut self.keys[id.index()];
         let own = key.health.record_success(reservation.epoch);
-        let group = key.group.zip(reservation.group_epoch);
-        let group = group.is_some_and(|(group, epoch)| self.groups[group].health.record_success(epoch));
+        let group = key.group.map(|group| &mut self.groups[group.index()].health);
+        let group = group.is_some_and(|health| health.record_success(reservation.group_epoch));
         own || group
     }
 
@@ -280,13 +235,10 @@ impl KeyTable {
         let epoch = if of_group {
             reservation.group_epoch
         } else {
-            Some(reservation.epoch)
+            reservation.epoch
         };
         let health = self.health_mut(id, of_group);
-        let before = match epoch {
-            Some(epoch) => health.record_refusal(epoch, reason, duration, now)?,
-            None => health.record_late_refusal(reason, duration, now)?,
-        };
+        let before = health.record_refusal(epoch, reason, duration, now)?;
         Some(ProvisionalCooldown {
             key: id,
             of_group,
@@ -298,7 +250,7 @@ impl KeyTable {
     /// key's own limit set if the key belongs to no group.
     pub(super) fn shared_limits_mut(&mut self, id: KeyId) -> &mut LimitSet {
         match self.keys[id.index()].group {
-            Some(group) => &mut self.groups[group].limit_set,
+            Some(group) => &mut self.groups[group.index()].limit_set,
             None => &mut self.keys[id.index()].limit_set,
         }
     }
@@ -324,14 +276,14 @@ impl KeyTable {
         let key = &mut self.keys[id.index()];
         key.health.reset();
         if let Some(group) = key.group {
-            self.groups[group].health.reset();
+            self.groups[group.index()].health.reset();
         }
     }
 
     fn health_mut(&mut self, id: KeyId, of_group: bool) -> &mut Health {
         let key = &mut self.keys[id.index()];
         match key.group.filter(|_| of_group) {
-            Some(group) => &mut self.groups[group].health,
+            Some(group) => &mut self.groups[group.index()].health,
             None => &mut key.health,
         }
     }
@@ -341,7 +293,7 @@ impl KeyTable {
         match constraint {
             KeyConstraint::Any => true,
             KeyConstraint::Key(key) => key == id,
-            KeyConstraint::Group(group) => self.keys[id.index()].group == Some(self.current(group)),
+            KeyConstraint::Group(group) => self.keys[id.index()].group == Some(group),
         }
     }
 

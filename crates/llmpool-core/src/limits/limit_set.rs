@@ -179,15 +179,6 @@ impl LimitSet {
         }
     }
 
-    /// Adds the charges of another limit set to the sliding windows of this limit set. Reduces every token
-    /// bucket to at most one available request, because the charges of two buckets cannot be added.
-    pub(super) fn merge(&mut self, other: &Self, seq: u64, now: Timestamp) {
-        self.resume(seq, now);
-        if let (Some(own), Some(other)) = (&mut self.counters, &other.counters) {
-            own.merge(other);
-        }
-    }
-
     /// Returns the kind of a limit that can never admit `demand`, and the maximum that this limit can admit.
     /// `None` if every limit can admit `demand` at some time.
     pub(super) fn exceeded_limit(&self, demand: Demand) -> Option<(LimitKind, u32)> {
@@ -291,14 +282,6 @@ impl Counters {
         Charge {
             tokens: charge(&mut self.tokens, demand.tokens),
             day: charge(&mut self.day, demand.requests),
-        }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        for (own, other) in [(&mut self.tokens, &other.tokens), (&mut self.day, &other.day)] {
-            if let (Some(own), Some(other)) = (own, other) {
-                own.merge(other);
-            }
         }
     }
 

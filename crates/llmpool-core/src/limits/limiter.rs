@@ -45,24 +45,28 @@ impl Limiter {
         Self::default()
     }
 
-    /// Adds a key with these limits. To let a target use the key, pass the key to
-    /// [`add_target`](Self::add_target).
-    pub fn add_key(&mut self, limits: KeyLimits) -> KeyId {
-        self.key_sets.add_key();
-        self.key_table.add(limits)
-    }
-
-    /// Joins keys into one quota group. The keys share the limits `limits`, and the cooldowns that the
-    /// provider's rate limits and quotas cause. Each key also keeps its own limits. If a key already belongs
-    /// to a group, all keys of that group join as well.
+    /// Adds a quota group without keys. The keys of the group share the limits `limits`, and the cooldowns
+    /// that the provider's rate limits and quotas cause.
     ///
     /// `learn`: whether limits that the provider reveals in responses apply to the group in addition to
     /// `limits`.
-    pub fn join_keys(&mut self, keys: &[KeyId], limits: Limits, learn: bool, now: Timestamp) -> QuotaGroupId {
-        let seq = self.next_seq();
-        let group = self.key_table.join(keys, limits, learn, seq, now);
-        self.key_sets.join(group, &self.key_table, now);
-        group
+    pub fn add_group(&mut self, limits: Limits, learn: bool) -> QuotaGroupId {
+        self.key_table.add_group(limits, learn)
+    }
+
+    /// Adds a key with these limits, which belongs to no quota group. To let a target use the key, pass the
+    /// key to [`add_target`](Self::add_target).
+    pub fn add_key(&mut self, limits: KeyLimits) -> KeyId {
+        self.key_sets.add_key(None);
+        self.key_table.add(limits, None)
+    }
+
+    /// Adds a key with these limits to a quota group, whose limits apply in addition. The group, not the key,
+    /// decides whether to observe limits: [`KeyLimits::learn`] has no effect.
+    pub fn add_key_to_group(&mut self, group: QuotaGroupId, limits: KeyLimits) -> KeyId {
+        let peer = self.key_table.members(group).first().copied();
+        self.key_sets.add_key(peer);
+        self.key_table.add(limits, Some(group))
     }
 
     /// Adds a target that may use `keys`. If `keys` is empty, only the limits of the target apply.

@@ -11,6 +11,7 @@
 //! response to an attempt that started in an earlier epoch is stale: it says nothing about the current
 //! health.
 
+mod account_names;
 mod admission;
 mod affinity;
 mod bucket;
@@ -36,11 +37,11 @@ mod model_denials;
 mod observed_limits;
 mod quota_group;
 mod rate_limit;
-mod shared_quota;
 mod target;
 mod wait_queue;
 mod window;
 
+pub use self::account_names::AccountNames;
 pub use self::admission::{Admission, AdmissionOutcome, MAX_WAITING, Rejection};
 pub use self::affinity::{Affinity, AffinityError, MAX_RECORDED};
 pub use self::bucket::{Bucket, BucketDenied};
@@ -57,7 +58,6 @@ pub use self::limiter::Limiter;
 pub use self::limits::{LimitKind, Limits};
 pub use self::quota_group::QuotaGroupId;
 pub use self::rate_limit::{RateLimit, RateLimitError};
-pub use self::shared_quota::SharedQuotaDetector;
 pub use self::target::{TargetId, TargetLimits};
 pub use self::wait_queue::{AcquireRequest, QueueHead, QueuePosition, Ticket, WaitQueue};
 pub use self::window::{SlidingWindow, WindowCharge};

@@ -14,7 +14,6 @@ mod tests;
 use std::time::Duration;
 
 use self::inferred_rate::{InferredRate, RecentRequests, TIGHTEN};
-pub(super) use self::observed_limit::refill_counter;
 use self::observed_limit::{MINUTE, ObservedLimit};
 use super::demand::Demand;
 use super::limit_snapshot::LimitSnapshots;
@@ -54,22 +53,6 @@ struct ObservedBounds {
 }
 
 impl ObservedLimits {
-    /// Merges the limits observed with another key of the same account. Of each limit, the stricter
-    /// observation applies.
-    pub(super) fn merge(&mut self, other: Self, now: Timestamp) {
-        if !self.enabled {
-            return;
-        }
-        self.recent.add(other.recent);
-        self.refused_at = self.refused_at.max(other.refused_at);
-        self.sent_since_refusal = self.sent_since_refusal.saturating_add(other.sent_since_refusal);
-        let Some(other) = other.bounds else { return };
-        match &mut self.bounds {
-            Some(own) => own.merge(*other, now),
-            None => self.bounds = Some(other),
-        }
-    }
-
     pub(super) fn is_paced(&self) -> bool {
         self.bounds.as_ref().is_some_and(|bounds| bounds.is_paced())
     }
@@ -155,16 +138,6 @@ impl ObservedLimits {
 }
 
 impl ObservedBounds {
-    fn merge(&mut self, other: Self, now: Timestamp) {
-        self.requests.merge(other.requests, now);
-        self.tokens.merge(other.tokens, now);
-        for (own, other) in self.reported_at.iter_mut().zip(other.reported_at) {
-            *own = (*own).max(other);
-        }
-        let rates = self.rate.take().into_iter().chain(other.rate);
-        self.rate = rates.min_by(|one, other| one.per_minute().total_cmp(&other.per_minute()));
-    }
-
     fn is_empty(&self) -> bool {
         let limits = (&self.requests, &self.tokens);
         self.rate.is_none() && matches!(limits, (ObservedLimit::Unknown, ObservedLimit::Unknown))

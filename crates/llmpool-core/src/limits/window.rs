@@ -164,20 +164,6 @@ impl SlidingWindow {
         amount < before
     }
 
-    /// Adds the charges of another window, which must have the same length of 60 s or 24 h.
-    pub fn merge(&mut self, other: &Self) {
-        for segment in &other.segments {
-            self.charged += segment.charged;
-            let found = self
-                .segments
-                .binary_search_by_key(&segment.number, |own| own.number);
-            match found {
-                Ok(at) => self.segments[at].charged += segment.charged,
-                Err(at) => self.segments.insert(at, *segment),
-            }
-        }
-    }
-
     /// Removes all charges.
     pub fn reset(&mut self) {
         if let Some(latest) = self.segments.back() {

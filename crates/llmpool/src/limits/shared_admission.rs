@@ -52,6 +52,17 @@ impl SharedAdmission {
         self.lock().add_key(limits)
     }
 
+    /// Adds a quota group without keys. `limits` apply to the keys of the group together. If `learn` is true,
+    /// the group also obeys stricter limits that the provider's responses reveal.
+    pub(crate) fn add_group(&self, limits: Limits, learn: bool) -> QuotaGroupId {
+        self.lock().add_group(limits, learn)
+    }
+
+    /// Adds a key with these limits to a quota group, and returns the id of the key.
+    pub(crate) fn add_key_to_group(&self, group: QuotaGroupId, limits: KeyLimits) -> KeyId {
+        self.lock().add_key_to_group(group, limits)
+    }
+
     /// Adds a target that may use `keys`, and returns the id of the target.
     pub(crate) fn add_target(&self, keys: &[KeyId], limits: impl Into<TargetLimits>) -> TargetId {
         self.lock().add_target(keys, limits, clock::now())
@@ -60,12 +71,6 @@ impl SharedAdmission {
     /// Returns the ids of all keys, in the order in which the keys were added.
     pub(crate) fn key_ids(&self) -> Vec<KeyId> {
         self.with_limiter(Limiter::key_ids)
-    }
-
-    /// Puts keys into one quota group: `limits` then apply to these keys together. If `learn` is true, the
-    /// group also obeys stricter limits that the provider's responses reveal.
-    pub(crate) fn join_keys(&self, keys: &[KeyId], limits: Limits, learn: bool) -> QuotaGroupId {
-        self.change(|admission, now, wakes| admission.join_keys(keys, limits, learn, now, wakes))
     }
 
     /// Enables or disables a key. Enabling a key also ends its cooldown.

@@ -1,108 +1,87 @@
-//! Keys of one account share its limits, whether configured or detected.
+//! Keys with one `quota_group` share one account. Other keys are separate, whatever the provider's responses
+//! suggest.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
-use llmpool::{ApiKeyPool, CallOptions, KeyEntry, KeyLimits, LlmInterface, OpenAiCompatible, TargetSettings};
+use llmpool::{
+    ApiKeyPool, CallOptions, KeyEntry, KeyLimits, KeyState, Limits, LlmInterface, OpenAiCompatible,
+    TargetSettings,
+};
 use llmpool_simulator::WindowKind;
 use tokio::time::Instant;
 
 use crate::support::honest::Honest;
-use crate::support::{Action, ScriptedProvider, completion, error};
-use crate::{WINDOWS, no_retries, pool, rpm, run_at_rate, target, timeout_of};
+use crate::support::{Action, COMPLETION, ScriptedProvider, answer, completion, error};
+use crate::{WINDOWS, no_retries, rpm, run_at_rate, timeout_of};
 
-// L07
-#[tokio::test(start_paused = true)]
-async fn shared_account_of_three_keys_is_detected_and_fully_used() {
-    for window in WINDOWS {
-        let provider = Honest::new(window, 60, true, |_| "one".to_owned());
-        let pool = pool(&["a", "b", "c"], rpm(60));
-        let target = target(&provider.script, &pool, TargetSettings::default());
-        let started = Instant::now();
-        run_at_rate(&target, 9.0, 660, CallOptions::default()).await;
-        // The first minute is for the detection.
-        let (passed, refused) = provider.counts(started + Duration::from_secs(60));
-        let passed = passed - provider.counts(started + Duration::from_secs(660)).0;
-        assert!(passed >= 594, "{window:?}: {passed} of 600");
-        assert!(refused <= 3, "{window:?}: {refused}");
-        for key in target.key_status() {
-            assert_eq!(key.shares_with.len(), 2, "{window:?}: {key:?}");
-        }
-    }
-}
-
-/// Runs a number of callers that call continuously, so that responses overtake each other.
-async fn call_continuously(target: &OpenAiCompatible, callers: usize, seconds: u64) {
-    let end = Instant::now() + Duration::from_secs(seconds);
-    let mut running = tokio::task::JoinSet::new();
-    for _ in 0..callers {
-        let target = target.clone();
-        running.spawn(async move {
-            let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
-            while Instant::now() < end {
-                if target.chat_with(&request, &options).await.is_err() {
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-            }
-        });
-    }
-    while running.join_next().await.is_some() {}
-}
-
-// L07
-#[tokio::test(start_paused = true)]
-async fn separate_accounts_stay_separate_with_reordered_responses() {
-    for window in WINDOWS {
-        for (from, to, callers, limit) in [(0.3, 3.0, 24, 60), (0.5, 1.5, 24, 300), (1.0, 20.0, 100, 300)] {
-            let provider = Honest::new(window, limit, true, str::to_owned).with_latency(from, to);
-            let pool = pool(&["a", "b", "c"], rpm(limit));
-            let target = target(&provider.script, &pool, TargetSettings::default());
-            call_continuously(&target, callers, 300).await;
-            for key in target.key_status() {
-                let case = format!("{window:?}, {from} to {to} s, {callers} callers, {limit}");
-                assert!(key.shares_with.is_empty(), "{case}: {key:?}");
-            }
-        }
-    }
-}
-
-// L07
-#[tokio::test(start_paused = true)]
-async fn shared_account_is_detected_with_reordered_responses() {
-    for window in [WindowKind::Fixed, WindowKind::Sliding] {
-        for (from, to, callers, limit) in [(0.3, 3.0, 24, 60), (0.5, 1.5, 24, 300), (1.0, 6.0, 60, 300)] {
-            let provider = Honest::new(window, limit, true, |_| "one".to_owned()).with_latency(from, to);
-            let pool = pool(&["a", "b", "c"], rpm(limit));
-            let target = target(&provider.script, &pool, TargetSettings::default());
-            call_continuously(&target, callers, 600).await;
-            for key in target.key_status() {
-                let case = format!("{window:?}, {from} to {to} s, {callers} callers, {limit}");
-                assert_eq!(key.shares_with.len(), 2, "{case}: {key:?}");
-            }
-        }
-    }
-}
-
-// L07
-#[tokio::test(start_paused = true)]
-async fn declared_account_shares_limit_and_cooldown() {
-    let provider = Honest::new(WindowKind::Sliding, 60, false, |_| "one".to_owned());
-    let entry = |key: &str| KeyEntry {
+fn entry(key: &str, limits: Limits, quota_group: Option<&str>) -> KeyEntry {
+    KeyEntry {
         secret: key.into(),
         limits: KeyLimits {
-            limits: rpm(60),
+            limits,
             ..KeyLimits::default()
         },
-        quota_group: Some("org-1".to_owned()),
-    };
-    let pool = ApiKeyPool::from_entries("p", ["a", "b", "c"].map(entry)).unwrap();
-    let target = target(&provider.script, &pool, no_retries());
+        quota_group: quota_group.map(str::to_owned),
+    }
+}
+
+fn pool(entries: impl IntoIterator<Item = KeyEntry>) -> ApiKeyPool {
+    ApiKeyPool::from_entries("p", entries).unwrap()
+}
+
+fn target(script: &Arc<ScriptedProvider>, entries: impl IntoIterator<Item = KeyEntry>) -> OpenAiCompatible {
+    crate::target(script, &pool(entries), TargetSettings::default())
+}
+
+/// Returns the position of each key that shares an account with the key at `position`.
+fn shares_with(target: &OpenAiCompatible, position: usize) -> Vec<usize> {
+    let status = target.key_status();
+    let positions = status[position].shares_with.iter();
+    let positions = positions.map(|label| status.iter().position(|key| key.label == *label).unwrap());
+    positions.collect()
+}
+
+// L07
+#[tokio::test(start_paused = true)]
+async fn declared_group_uses_the_whole_limit_of_its_account() {
+    for window in WINDOWS {
+        for reports in [false, true] {
+            let provider = Honest::new(window, 60, reports, |_| "one".to_owned());
+            let entries = ["a", "b", "c"].map(|key| entry(key, rpm(60), Some("one")));
+            let target = crate::target(&provider.script, &pool(entries), no_retries());
+            let started = Instant::now();
+            run_at_rate(&target, 3.0, 600, CallOptions::default()).await;
+            let (passed, refused) = provider.counts(started);
+            let late = provider.counts(started + Duration::from_secs(600)).0;
+            let passed = passed - late;
+            assert_eq!(refused, 0, "{window:?}, reports {reports}");
+            assert!(passed >= 582, "{window:?}, reports {reports}: {passed} of 600");
+        }
+    }
+}
+
+// L07
+#[tokio::test(start_paused = true)]
+async fn declared_groups_use_the_whole_limits_of_two_accounts() {
+    let account_of = |key: &str| key[..1].to_owned();
+    let provider = Honest::new(WindowKind::Sliding, 60, false, account_of);
+    let entries = ["a1", "b1", "a2", "b2", "a3"].map(|key| entry(key, rpm(60), Some(&key[..1])));
+    let target = crate::target(&provider.script, &pool(entries), no_retries());
     let started = Instant::now();
-    run_at_rate(&target, 3.0, 600, CallOptions::default()).await;
+    run_at_rate(&target, 6.0, 600, CallOptions::default()).await;
     let (passed, refused) = provider.counts(started);
     assert_eq!(refused, 0);
-    assert!(passed >= 594, "{passed}");
+    assert!(passed >= 1164, "{passed} of 1200");
+    assert_eq!(shares_with(&target, 0), [2, 4]);
+    assert_eq!(shares_with(&target, 1), [3]);
+}
 
+// L07
+#[tokio::test(start_paused = true)]
+async fn refusal_of_one_key_cools_down_its_declared_group() {
     let script = ScriptedProvider::new(|number, _| {
         if number == 0 {
             Action::Send(error(429, "retry-after: 20\r\n", "rate_limit_exceeded"))
@@ -110,8 +89,10 @@ async fn declared_account_shares_limit_and_cooldown() {
             Action::Send(completion("ok"))
         }
     });
-    let pool = ApiKeyPool::from_entries("p", ["a", "b", "c"].map(entry)).unwrap();
-    let target = crate::target(&script, &pool, TargetSettings::default());
+    let target = target(
+        &script,
+        ["a", "b", "c"].map(|key| entry(key, rpm(60), Some("one"))),
+    );
     let started = Instant::now();
     target
         .chat_with(&ChatRequest::user("hi"), &timeout_of(60.0))
@@ -122,4 +103,261 @@ async fn declared_account_shares_limit_and_cooldown() {
         "the whole account cools down"
     );
     assert_eq!(script.requests(), 2);
+}
+
+/// Returns a provider with 700 of 1000 requests left in each account. `account_of` maps a key to its account,
+/// and `headers` are sent with every response. Keys of the account `refused` are always refused.
+fn counting(
+    account_of: impl Fn(&str) -> usize + Send + Sync + 'static,
+    headers: &'static str,
+    refused: Option<usize>,
+) -> Arc<ScriptedProvider> {
+    let remaining: Mutex<BTreeMap<usize, u32>> = Mutex::default();
+    ScriptedProvider::new(move |_, received| {
+        let account = account_of(&received.key);
+        if refused == Some(account) {
+            let headers = format!("retry-after: 20\r\n{headers}");
+            return Action::Send(error(429, &headers, "rate_limit_exceeded"));
+        }
+        let mut remaining = remaining.lock().unwrap();
+        let remaining = remaining.entry(account).or_insert(700);
+        *remaining -= 1;
+        let headers = format!(
+            "x-ratelimit-limit-requests: 1000\r\nx-ratelimit-remaining-requests: {remaining}\r\n\
+             x-ratelimit-reset-requests: 40s\r\n{headers}"
+        );
+        Action::Send(answer(200, &headers, COMPLETION))
+    })
+}
+
+const ONE_ORGANIZATION: &str = "openai-organization: org-1\r\n";
+
+/// A linear congruential generator.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+}
+
+/// Two replicas take turns, so that each sees every other value of both counters: together, the keys of each
+/// replica report a range of values without gaps, although each key has its own counter. Some calls come out
+/// of turn.
+// reproduction 11
+#[tokio::test(start_paused = true)]
+async fn alternating_replicas_do_not_join_keys_of_two_accounts() {
+    let mut numbers = Numbers(7);
+    for groups in [[None, None], [Some("project-1"), Some("project-2")]] {
+        for headers in ["", ONE_ORGANIZATION] {
+            for out_of_turn in [0, 2] {
+                let script = counting(|key| usize::from(key == "b"), headers, None);
+                let entries = || [("a", groups[0]), ("b", groups[1])];
+                let replica = || {
+                    target(
+                        &script,
+                        entries().map(|(key, group)| entry(key, Limits::default(), group)),
+                    )
+                };
+                let replicas = [replica(), replica()];
+                // The second replica uses the other key next; both accounts have the same number of requests
+                // left.
+                replicas[1].chat(&ChatRequest::user("hi")).await.unwrap();
+                let other_client = target(&script, [entry("b", Limits::default(), None)]);
+                other_client.chat(&ChatRequest::user("hi")).await.unwrap();
+                for call in 0..400 {
+                    let turn = call + usize::from(numbers.below(100) < out_of_turn);
+                    replicas[turn % 2].chat(&ChatRequest::user("hi")).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                for target in &replicas {
+                    let case = format!("{groups:?}, {headers:?}, {out_of_turn} % out of turn");
+                    assert_eq!(shares_with(target, 0), [0; 0], "{case}");
+                }
+            }
+        }
+    }
+}
+
+/// Two calls hold most of the tokens per minute while a header names their keys' organization for the first
+/// time.
+// reproduction 10
+#[tokio::test(start_paused = true)]
+async fn organization_header_loses_no_tokens_in_flight() {
+    for group in [None, Some("one")] {
+        let script = ScriptedProvider::new(|_, _| {
+            Action::SendAfter(Duration::from_secs(1), answer(200, ONE_ORGANIZATION, COMPLETION))
+        });
+        let limits = Limits {
+            tpm: Some(10_000),
+            ..Limits::default()
+        };
+        let settings = TargetSettings {
+            expected_output_tokens: Some(4900),
+            ..TargetSettings::default()
+        };
+        let target = crate::target(
+            &script,
+            &pool(["a", "b"].map(|key| entry(key, limits, group))),
+            settings,
+        );
+        let started = Instant::now();
+        for _ in 0..3 {
+            let (request, options) = (ChatRequest::user("hi"), timeout_of(10.0));
+            let (one, other) = tokio::join!(
+                target.chat_with(&request, &options),
+                target.chat_with(&request, &options)
+            );
+            assert!(one.is_ok() && other.is_ok(), "{group:?}: {one:?} {other:?}");
+        }
+        assert_eq!(started.elapsed(), Duration::from_secs(3), "{group:?}");
+    }
+}
+
+/// 2 to 4 processes use the same 2 to 8 keys, which belong to several accounts of one organization. All keys
+/// of one account are always refused.
+// reproduction 11
+#[tokio::test(start_paused = true)]
+async fn accounts_do_not_affect_each_other_in_random_runs() {
+    let mut numbers = Numbers(11);
+    for run in 0..1000 {
+        let processes = 2 + numbers.below(3);
+        let keys = 2 + numbers.below(7);
+        let accounts = 2 + numbers.below(keys - 1);
+        let account_of: Vec<usize> = (0..keys)
+            .map(|key| {
+                if key < accounts {
+                    key
+                } else {
+                    numbers.below(accounts)
+                }
+            })
+            .collect();
+        let declared = run % 2 == 0;
+        let headers = if numbers.below(4) > 0 {
+            ONE_ORGANIZATION
+        } else {
+            ""
+        };
+        let script = {
+            let account_of = account_of.clone();
+            counting(
+                move |key| account_of[key.parse::<usize>().unwrap()],
+                headers,
+                Some(0),
+            )
+        };
+        let entries = account_of.iter().enumerate().map(|(key, account)| {
+            let group = account.to_string();
+            entry(
+                &key.to_string(),
+                Limits::default(),
+                Some(&*group).filter(|_| declared),
+            )
+        });
+        let targets: Vec<_> = (0..processes).map(|_| target(&script, entries.clone())).collect();
+        for call in 0..40 {
+            let out_of_turn = usize::from(numbers.below(100) < 2);
+            let started = Instant::now();
+            let outcome = targets[(call + out_of_turn) % processes]
+                .chat_with(&ChatRequest::user("hi"), &timeout_of(10.0))
+                .await;
+            assert!(outcome.is_ok(), "run {run}, {account_of:?}: {outcome:?}");
+            assert_eq!(started.elapsed(), Duration::ZERO, "run {run}, {account_of:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        for target in &targets {
+            for (key, status) in target.key_status().into_iter().enumerate() {
+                let healthy = account_of[key] > 0;
+                assert_eq!(
+                    status.state == KeyState::Healthy,
+                    healthy,
+                    "run {run}: {status:?}"
+                );
+                let members =
+                    (0..keys).filter(|other| *other != key && account_of[*other] == account_of[key]);
+                let members: Vec<_> = members.filter(|_| declared).collect();
+                assert_eq!(shares_with(target, key), members, "run {run}: {account_of:?}");
+            }
+        }
+    }
+}
+
+#[cfg(feature = "tracing")]
+mod advice {
+    use std::io::Write;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Makes calls with keys of the given groups, and returns the lines of the log that advise a
+    /// `quota_group`. The provider names one organization for all keys except the second.
+    async fn logged(groups: &[Option<&str>]) -> Vec<String> {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .without_time()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let script = ScriptedProvider::new(|_, received| {
+            let organization = if received.key == "key-1" { "org-b" } else { "org-a" };
+            let headers = format!("openai-organization: {organization}\r\n");
+            Action::Send(answer(200, &headers, COMPLETION))
+        });
+        let entries = groups.iter().enumerate();
+        let entries =
+            entries.map(|(key, group)| entry(&format!("key-{key}"), Limits::default(), group.as_deref()));
+        let target = target(&script, entries);
+        for _ in 0..4 * groups.len() {
+            target.chat(&ChatRequest::user("hi")).await.unwrap();
+        }
+        for (key, group) in groups.iter().enumerate() {
+            assert!(group.is_some() || shares_with(&target, key).is_empty());
+        }
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let lines = text.lines().filter(|line| line.contains("quota_group"));
+        lines.map(str::to_owned).collect()
+    }
+
+    // L07
+    #[tokio::test(start_paused = true)]
+    async fn keys_of_one_organization_are_logged_once() {
+        let lines = logged(&[None, None, None, None]).await;
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        for (line, key) in lines.iter().zip(["key-3", "key-4"]) {
+            assert!(line.contains("key-1 ") && line.contains(key), "{line}");
+            assert!(
+                line.contains("look like one account") && !line.contains("org-"),
+                "{line}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_with_declared_groups_are_not_logged() {
+        for groups in [["x", "x", "x"], ["x", "y", "z"]] {
+            let lines = logged(&groups.map(Some)).await;
+            assert!(lines.is_empty(), "{lines:?}");
+        }
+        let lines = logged(&[Some("x"), None, None]).await;
+        assert_eq!(lines.len(), 1, "{lines:?}");
+    }
 }

@@ -19,19 +19,19 @@ fn model_to_json(model: &CheckedModel) -> Value {
         url,
         suggested_base_url,
         keys,
-        shared_accounts,
+        likely_accounts,
         ..
     } = &model.keys;
-    let shared_accounts: Vec<Vec<String>> = shared_accounts
+    let likely_accounts: Vec<Vec<String>> = likely_accounts
         .iter()
-        .map(|group| group.iter().map(ToString::to_string).collect())
+        .map(|account| account.iter().map(ToString::to_string).collect())
         .collect();
     json!({
         "model": model.id,
         "url": url,
         "likely_base_url": suggested_base_url,
         "keys": keys.iter().map(|key| key_to_json(key, &model.name)).collect::<Vec<_>>(),
-        "one_quota": shared_accounts,
+        "likely_accounts": likely_accounts,
         "call": model.call.as_ref().map(call_to_json),
     })
 }

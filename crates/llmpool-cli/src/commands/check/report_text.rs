@@ -63,13 +63,13 @@ fn render_model(model: &CheckedModel, screen: Screen) -> String {
         ]);
     }
     text += &table.render(2);
-    for group in &keys.shared_accounts {
-        let group: Vec<_> = group.iter().map(ToString::to_string).collect();
+    for account in &keys.likely_accounts {
+        let labels: Vec<_> = account.iter().map(ToString::to_string).collect();
         let _ = writeln!(
             text,
-            "  {} {} share one quota: together they have the limits of a single key",
-            painter.paint(Style::Warning, "warning:"),
-            group.join(", ")
+            "  {} {} look like one account; if they share its limits, set the same quota_group for them",
+            painter.paint(Style::Hint, "hint:"),
+            labels.join(", ")
         );
     }
     if let Some(suggested) = &keys.suggested_base_url {

@@ -432,25 +432,51 @@ fn longer_cooldown_wakes_the_waiter_for_the_key() {
     assert_eq!(wakes, [1]);
 }
 
-/// The group takes over the cooldown of its other key.
+/// Returns an admission with two keys of one quota group, each with its own target. The second key is added
+/// after the first target.
+fn two_targets_of_one_group(of_group: Limits) -> (Admission<u64>, [TargetId; 2]) {
+    let mut admission = Admission::default();
+    let group = admission.add_group(of_group, false);
+    let targets = [0; 2].map(|_| {
+        let key = admission.add_key_to_group(group, KeyLimits::default());
+        admission.add_target(&[key], None, NOW)
+    });
+    (admission, targets)
+}
+
 #[test]
-fn joined_keys_wake_the_waiter_for_one_of_them() {
-    let mut fixture = Fixture::new(2, slots(1), Limits::default());
-    let keys = fixture.keys.clone();
-    let held = [fixture.grant(0), fixture.grant(1)];
-    let of_second = held.iter().find(|grant| grant.key() == Some(keys[1])).unwrap();
-    fixture.wait(2, KeyConstraint::Key(keys[0]));
-    fixture.wait_elsewhere();
-    let duration = Some(Duration::from_secs(10));
-    let reason = CooldownReason::NoQuota;
-    let wakes = fixture.change(|admission, wakes| {
-        admission.record_refusal(of_second, reason, duration, NOW, wakes);
-    });
-    assert!(wakes.is_empty(), "another key: {wakes:?}");
-    let wakes = fixture.change(|admission, wakes| {
-        admission.join_keys(&keys, Limits::default(), false, NOW, wakes);
-    });
-    assert_eq!(wakes, [2]);
+fn released_slot_of_a_group_wakes_the_waiter_for_any_key_of_the_group() {
+    for (holder, waiter) in [(0, 1), (1, 0)] {
+        let (mut admission, targets) = two_targets_of_one_group(slots(1));
+        let mut wakes = Vec::new();
+        let mut acquire = |target: usize, ticket| {
+            let request = patient(ticket, KeyConstraint::Any);
+            admission.acquire(targets[target], &request, &ticket, NOW, &mut wakes)
+        };
+        let mut held = granted(acquire(holder, 0));
+        assert!(matches!(acquire(waiter, 1), AdmissionOutcome::Wait(_)));
+        wakes.clear();
+        admission.release(&mut held, true, NOW, &mut wakes);
+        assert_eq!(wakes, [1], "slot of target {holder}");
+    }
+}
+
+#[test]
+fn cooldown_of_a_group_wakes_the_waiter_for_any_key_of_the_group() {
+    for (holder, waiter) in [(0, 1), (1, 0)] {
+        let (mut admission, targets) = two_targets_of_one_group(slots(1));
+        let mut wakes = Vec::new();
+        let mut acquire = |target: usize, ticket| {
+            let request = patient(ticket, KeyConstraint::Any);
+            admission.acquire(targets[target], &request, &ticket, NOW, &mut wakes)
+        };
+        let held = granted(acquire(holder, 0));
+        assert!(matches!(acquire(waiter, 1), AdmissionOutcome::Wait(_)));
+        wakes.clear();
+        let duration = Some(Duration::from_secs(10));
+        admission.record_refusal(&held, CooldownReason::NoQuota, duration, NOW, &mut wakes);
+        assert_eq!(wakes, [1], "cooldown by target {holder}");
+    }
 }
 
 #[test]

@@ -75,11 +75,9 @@ impl Limiter {
         self.key_table.allows(constraint, key)
     }
 
-    /// Returns the quota group of a key, whether configured or detected, or `None` if the key belongs to no
-    /// quota group.
+    /// Returns the quota group of a key, or `None` if the key belongs to no quota group.
     pub fn group_of(&self, key: KeyId) -> Option<QuotaGroupId> {
-        let group = self.key_table.keys[key.index()].group;
-        group.map(|group| QuotaGroupId(group as u32))
+        self.key_table.keys[key.index()].group
     }
 
     /// Returns the keys of a quota group, in the order in which they were added to the limiter.

@@ -80,14 +80,6 @@ impl RecentRequests {
         }
     }
 
-    pub(super) fn add(&mut self, mut other: Self) {
-        let minute = self.minute.max(other.minute);
-        self.advance_to(minute);
-        other.advance_to(minute);
-        self.count = self.count.saturating_add(other.count);
-        self.previous = self.previous.saturating_add(other.previous);
-    }
-
     pub(super) fn per_minute(&self, now: Timestamp) -> f64 {
         let minute = MINUTE.as_nanos() as u64;
         let passed = (now.as_nanos() % minute) as f64 / minute as f64;

@@ -145,19 +145,6 @@ impl ObservedLimit {
         }
     }
 
-    /// Merges another observation of the same limit: keeps the observation that currently admits less.
-    pub(super) fn merge(&mut self, other: Self, now: Timestamp) {
-        let remaining = |limit: &Self| match limit {
-            Self::Unknown => u32::MAX,
-            Self::Refilling(bucket) | Self::Rolling { bucket, .. } => bucket.available(now),
-            Self::Fixed { until, .. } if *until <= now => u32::MAX,
-            Self::Fixed { remaining, .. } => *remaining,
-        };
-        if remaining(&other) < remaining(self) {
-            *self = other;
-        }
-    }
-
     /// Doubles the assumed `span` of a `Rolling` limit, up to one minute. Must be called after a refusal that
     /// the limit should have prevented.
     pub(super) fn widen(&mut self, now: Timestamp) {
@@ -206,15 +193,4 @@ fn refill_rate(snapshot: &LimitSnapshot, remaining: u32, reset: Duration) -> Opt
         return None;
     }
     evenly(limit, MINUTE)
-}
-
-/// Returns the value of a request counter for a limit that refills continuously, derived from a report of
-/// that limit. `None` for other limits.
-///
-/// The value is the time at which the limit will be full, divided by the time in which one request refills.
-/// Each request increases the value by 1. The passing of time does not change it.
-pub(in crate::limits) fn refill_counter(snapshot: &LimitSnapshot, now: Timestamp) -> Option<f64> {
-    let (remaining, reset) = (snapshot.remaining?, snapshot.reset?);
-    let rate_limit = refill_rate(snapshot, remaining, reset)?;
-    Some((now + reset).since(Timestamp::ZERO).as_secs_f64() * rate_limit.per_second())
 }
