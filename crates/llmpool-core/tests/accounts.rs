@@ -1,4 +1,5 @@
-//! Keys of one quota group share its limits and cooldowns. Keys of different accounts never affect each other.
+//! Keys of one quota group share its limits and cooldowns. Keys of different accounts never affect each
+//! other.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::time::Duration;
@@ -25,8 +26,8 @@ struct Accounts {
 }
 
 impl Accounts {
-    /// Adds one key for each item of `group_of`: the index of the key's quota group, or `None` for a key without
-    /// a group. Each group has the limits `limits`.
+    /// Adds one key for each item of `group_of`: the index of the key's quota group, or `None` for a key
+    /// without a group. Each group has the limits `limits`.
     fn new(group_of: &[Option<usize>], limits: Limits) -> Self {
         let mut limiter = Limiter::new();
         let count = group_of.iter().flatten().max().map_or(0, |last| last + 1);
@@ -43,7 +44,8 @@ impl Accounts {
             keys,
             groups,
         };
-        // Of equally loaded keys, the one that was used least recently is chosen. This gives all keys a defined order.
+        // Of equally loaded keys, the one that was used least recently is chosen. This gives all keys a
+        // defined order.
         for key in 0..accounts.keys.len() {
             let mut unused = accounts.acquire(key, Demand::ONE, START).unwrap();
             accounts.limiter.release(&mut unused, false, START);
@@ -68,7 +70,8 @@ impl Accounts {
         keys.map(|key| self.limiter.key_availability(*key)).collect()
     }
 
-    /// Returns the positions of all keys that share an account with the key at `key`, including the key itself.
+    /// Returns the positions of all keys that share an account with the key at `key`, including the key
+    /// itself.
     fn account_of(&self, key: usize) -> Vec<usize> {
         match self.limiter.group_of(self.keys[key]) {
             Some(group) => self.limiter.members(group).iter().map(|id| id.index()).collect(),
@@ -120,6 +123,30 @@ fn late_refusal_cools_down_the_whole_group() {
         accounts.availability(),
         [KeyAvailability::Throttled(seconds(61)); 2]
     );
+}
+
+// L07
+#[test]
+fn probe_with_one_key_decides_about_the_whole_group() {
+    for succeeds in [true, false] {
+        let mut accounts = Accounts::new(&[Some(0), Some(0)], Limits::default());
+        accounts.refuse(0, CooldownReason::NoQuota, 60);
+        let probe = accounts.acquire(1, Demand::ONE, seconds(60)).unwrap();
+        assert_eq!(accounts.availability(), [KeyAvailability::Probing; 2]);
+        if succeeds {
+            accounts.limiter.record_success(&probe, seconds(61));
+            assert_eq!(accounts.availability(), [KeyAvailability::Healthy; 2]);
+        } else {
+            let cooldown =
+                accounts
+                    .limiter
+                    .record_refusal(&probe, CooldownReason::NoQuota, None, seconds(61));
+            assert!(cooldown.is_some());
+            for availability in accounts.availability() {
+                assert!(availability.until() > Some(seconds(61)), "{availability:?}");
+            }
+        }
+    }
 }
 
 // L08
@@ -273,8 +300,8 @@ const LIMITS: Limits = Limits {
 };
 
 proptest! {
-    /// For any sequence: the slots of a group are those of its keys, no cooldown ends earlier than before, and no group exceeds its tokens in
-    /// any minute.
+    /// For any sequence: the slots of a group are those of its keys, no cooldown ends earlier than before,
+    /// and no group exceeds its tokens in any minute.
     // L07
     #[test]
     fn groups_keep_the_limiter_invariants(group_of in prop::collection::vec((0..3_usize).prop_map(Some), 8), steps in steps()) {
@@ -344,8 +371,8 @@ proptest! {
         }
     }
 
-    /// For any sequence, each account behaves as if its keys were the only keys of the provider: a limiter of all accounts gives the same
-    /// answers as a separate limiter for each account.
+    /// For any sequence, each account behaves as if its keys were the only keys of the provider: a limiter of
+    /// all accounts gives the same answers as a separate limiter for each account.
     // L07
     #[test]
     fn accounts_do_not_affect_each_other(group_of in groups(), steps in steps()) {

@@ -29,8 +29,8 @@ impl<'a> ConfiguredAccounts<'a> {
         Self(groups.collect())
     }
 
-    /// Adds a key to the account `name`. Of the key's limits, only `max_concurrency` applies to the key alone.
-    /// If `name` is `None`, the key belongs to no account, and all its limits apply to it alone.
+    /// Adds a key to the account `name`. Of the key's limits, only `max_concurrency` applies to the key
+    /// alone. If `name` is `None`, the key belongs to no account, and all its limits apply to it alone.
     pub(crate) fn add_key(
         &self,
         name: Option<&str>,

@@ -11,9 +11,9 @@ pub struct KeyEntry {
     pub secret: Secret,
     /// The limits of the key, and its weight in load balancing.
     pub limits: KeyLimits,
-    /// The name of the account to which the key belongs. Keys of one provider with the same account name share
-    /// one quota: each limit except `max_concurrency` applies to these keys together. `None` if the key shares
-    /// its quota with no other key.
+    /// The name of the account to which the key belongs. Keys of one provider with the same account name
+    /// share one quota: each limit except `max_concurrency` applies to these keys together. `None` if the key
+    /// shares its quota with no other key.
     pub quota_group: Option<String>,
 }
 

@@ -291,6 +291,45 @@ mod tests {
         }
     }
 
+    // L07
+    #[test]
+    fn strictest_limits_of_its_keys_apply_to_an_account() {
+        let entry = |key: &str, quota_group: Option<&str>, rpm, learn| KeyEntry {
+            secret: key.into(),
+            limits: KeyLimits {
+                limits: Limits {
+                    rpm: Some(rpm),
+                    max_concurrency: Some(2),
+                    ..Limits::default()
+                },
+                learn,
+                ..KeyLimits::default()
+            },
+            quota_group: quota_group.map(str::to_owned),
+        };
+        let entries = [
+            entry("a", Some("x"), 60, true),
+            entry("b", Some("x"), 30, false),
+            entry("c", Some("x"), 60, true),
+            entry("d", Some("y"), 60, true),
+            entry("e", None, 60, true),
+        ];
+        let pool = ApiKeyPool::from_entries("p", entries).unwrap();
+        let shares_with = pool.status().into_iter().map(|key| key.shares_with.len());
+        assert!(shares_with.eq([2, 2, 2, 0, 0]));
+        pool.provider.admission.with_limiter(|limiter| {
+            for (key, id) in limiter.key_ids().into_iter().enumerate() {
+                let (own, account) = limiter.configured_limits(id);
+                let rpm = [Some(30), Some(30), Some(30), Some(60), None][key];
+                assert_eq!(account.and_then(|account| account.rpm), rpm, "{key}");
+                assert_eq!(own.rpm, Some(60).filter(|_| key == 4), "{key}");
+                assert_eq!(own.max_concurrency, Some(2), "{key}");
+                assert_eq!(account.and_then(|account| account.max_concurrency), None, "{key}");
+                assert_eq!(limiter.observes_limits(id), key > 2, "{key}");
+            }
+        });
+    }
+
     #[test]
     fn empty_pool_and_invalid_key_are_rejected() {
         assert!(ApiKeyPool::new("p", Vec::<String>::new()).is_err());

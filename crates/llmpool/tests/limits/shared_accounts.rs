@@ -1,4 +1,5 @@
-//! Keys with one `quota_group` share one account. Other keys are separate, whatever the provider's responses suggest.
+//! Keys with one `quota_group` share one account. Other keys are separate, whatever the provider's responses
+//! suggest.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -163,7 +164,8 @@ async fn alternating_replicas_do_not_join_keys_of_two_accounts() {
                     )
                 };
                 let replicas = [replica(), replica()];
-                // The second replica uses the other key next; both accounts have the same number of requests left.
+                // The second replica uses the other key next; both accounts have the same number of requests
+                // left.
                 replicas[1].chat(&ChatRequest::user("hi")).await.unwrap();
                 let other_client = target(&script, [entry("b", Limits::default(), None)]);
                 other_client.chat(&ChatRequest::user("hi")).await.unwrap();
@@ -178,6 +180,41 @@ async fn alternating_replicas_do_not_join_keys_of_two_accounts() {
                 }
             }
         }
+    }
+}
+
+/// Two calls hold most of the tokens per minute while a header names their keys' organization for the first
+/// time.
+// reproduction 10
+#[tokio::test(start_paused = true)]
+async fn organization_header_loses_no_tokens_in_flight() {
+    for group in [None, Some("one")] {
+        let script = ScriptedProvider::new(|_, _| {
+            Action::SendAfter(Duration::from_secs(1), answer(200, ONE_ORGANIZATION, COMPLETION))
+        });
+        let limits = Limits {
+            tpm: Some(10_000),
+            ..Limits::default()
+        };
+        let settings = TargetSettings {
+            expected_output_tokens: Some(4900),
+            ..TargetSettings::default()
+        };
+        let target = crate::target(
+            &script,
+            &pool(["a", "b"].map(|key| entry(key, limits, group))),
+            settings,
+        );
+        let started = Instant::now();
+        for _ in 0..3 {
+            let (request, options) = (ChatRequest::user("hi"), timeout_of(10.0));
+            let (one, other) = tokio::join!(
+                target.chat_with(&request, &options),
+                target.chat_with(&request, &options)
+            );
+            assert!(one.is_ok() && other.is_ok(), "{group:?}: {one:?} {other:?}");
+        }
+        assert_eq!(started.elapsed(), Duration::from_secs(3), "{group:?}");
     }
 }
 
@@ -269,8 +306,8 @@ mod advice {
         }
     }
 
-    /// Makes calls with keys of the given groups, and returns the lines of the log that advise a `quota_group`. The
-    /// provider names one organization for all keys except the second.
+    /// Makes calls with keys of the given groups, and returns the lines of the log that advise a
+    /// `quota_group`. The provider names one organization for all keys except the second.
     async fn logged(groups: &[Option<&str>]) -> Vec<String> {
         let log = Log::default();
         let writer = log.clone();
@@ -292,8 +329,8 @@ mod advice {
         for _ in 0..4 * groups.len() {
             target.chat(&ChatRequest::user("hi")).await.unwrap();
         }
-        for key in 0..groups.len() {
-            assert!(groups[key].is_some() || shares_with(&target, key).is_empty());
+        for (key, group) in groups.iter().enumerate() {
+            assert!(group.is_some() || shares_with(&target, key).is_empty());
         }
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let lines = text.lines().filter(|line| line.contains("quota_group"));
