@@ -199,16 +199,17 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(1_767_323_045); // 2026-01-02T03:04:05Z
 
-    fn retry_after(headers: &[(&str, &str)]) -> Option<f64> {
+    /// Returns the wait and the time until the reset of a limit, in seconds.
+    fn waits(headers: &[(&str, &str)]) -> (Option<f64>, Option<f64>) {
         let get = |name: &str| {
             headers
                 .iter()
                 .find(|(known, _)| *known == name)
                 .map(|(_, value)| *value)
         };
-        ErrorHeaders::parse(get, None, Some(NOW))
-            .retry_after
-            .map(|wait| wait.as_secs_f64())
+        let parsed = ErrorHeaders::parse(get, None, Some(NOW));
+        let seconds = |wait: Option<Duration>| wait.map(|wait| wait.as_secs_f64());
+        (seconds(parsed.retry_after), seconds(parsed.limit_reset))
     }
 
     #[test]
@@ -309,7 +310,10 @@ mod tests {
             (&[], None),
         ];
         for (headers, expected) in table {
-            assert_eq!(retry_after(headers), *expected, "{headers:?}");
+            let (wait, reset) = waits(headers);
+            let names_wait = headers.iter().any(|(name, _)| name.starts_with("retry-after"));
+            let (named, other) = if names_wait { (wait, reset) } else { (reset, wait) };
+            assert_eq!((named, other), (*expected, None), "{headers:?}");
         }
     }
 }

@@ -348,6 +348,7 @@ mod tests {
     fn rate_limit_with_retry_after_is_certain_and_debug_is_redacted() {
         let headers = ErrorHeaders {
             retry_after: Some(Duration::from_secs(2)),
+            limit_reset: None,
             request_id: None,
         };
         let error = ProviderError::parse(br#"{"error":{"message":"CANARY","code":"CANARY sk-1"}}"#);

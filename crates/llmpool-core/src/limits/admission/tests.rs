@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use super::super::key::KeyLimits;
-use super::super::limit_snapshot::LimitSnapshot;
 use super::super::limits::Limits;
 use super::super::rate_limit::RateLimit;
 use super::*;

@@ -158,11 +158,8 @@ impl Pace {
         probe.is_some_and(|probe| now < probe + PROBE_TIME)
     }
 
-    /// Returns the earliest time at which a request may be sent.
+    /// Returns the earliest time at which the pace allows a request. Does not take pauses into account.
     pub(super) fn ready_at(&self, now: Timestamp) -> Timestamp {
-        if let Some(until) = self.paused_until(now) {
-            return until;
-        }
         let Some(rate) = self.rate.filter(|_| self.run.is_none()) else {
             return now;
         };
