@@ -90,6 +90,9 @@ const QUOTA_PHRASES: &[&str] = &[
 
 /// Returns the failure that a response with an error status reports. `error` is the parsed response body, or
 /// `None` if the body is empty.
+///
+/// The reset time of an exhausted rate limit is a wait only if the failure is blamed on the key: the limits
+/// of one key say nothing about when a failing target recovers.
 pub fn classify(status: u16, headers: &ErrorHeaders, error: Option<&ProviderError>) -> Failure {
     let empty = ProviderError::default();
     let error = error.unwrap_or(&empty);
@@ -116,8 +119,9 @@ pub fn classify_in_stream(error: &ProviderError) -> Failure {
         .as_deref()
         .and_then(|code| code.parse().ok())
         .filter(|code| (400..600).contains(code));
+    let retry_after = error.retry_delay.filter(|wait| !wait.is_zero());
     let (kind, certainty) = match status {
-        Some(status) => cause(status, error.retry_delay.is_some(), error),
+        Some(status) => cause(status, retry_after.is_some(), error),
         None => (
             kind_of_code(error).unwrap_or(FailureKind::ServerError),
             Certainty::Certain,
@@ -125,7 +129,7 @@ pub fn classify_in_stream(error: &ProviderError) -> Failure {
     };
     Failure {
         certainty,
-        retry_after: error.retry_delay,
+        retry_after,
         ..failure_from(kind, error)
     }
 }
@@ -175,8 +179,8 @@ fn rate_or_quota(
         FailureKind::TooLarge
     } else if let Some(kind) = from_code {
         kind
-    // DashScope sends `insufficient_quota` both for an exceeded rate, which recovers within a minute, and for an exhausted quota. Only the
-    // message tells the two apart.
+    // DashScope sends `insufficient_quota` both for an exceeded rate, which recovers within a minute, and for
+    // an exhausted quota. Only the message tells the two apart.
     } else if is_quota_code && mentions(&["allocated quota", "per minute"]) {
         FailureKind::RateLimited
     } else if is_quota_code || mentions(QUOTA_PHRASES) {
@@ -348,8 +352,7 @@ mod tests {
     fn rate_limit_with_retry_after_is_certain_and_debug_is_redacted() {
         let headers = ErrorHeaders {
             retry_after: Some(Duration::from_secs(2)),
-            limit_reset: None,
-            request_id: None,
+            ..ErrorHeaders::default()
         };
         let error = ProviderError::parse(br#"{"error":{"message":"CANARY","code":"CANARY sk-1"}}"#);
         let failure = classify(429, &headers, error.as_ref());
@@ -358,5 +361,39 @@ mod tests {
             (FailureKind::RateLimited, Certainty::Certain)
         );
         assert!(!format!("{failure:?} {error:?}").contains("CANARY"));
+    }
+
+    // reproduction 7
+    #[test]
+    fn limit_reset_is_a_wait_only_if_the_key_is_to_blame() {
+        let hour = Duration::from_secs(3600);
+        let headers = ErrorHeaders {
+            limit_reset: Some(hour),
+            ..ErrorHeaders::default()
+        };
+        let wait = |status, headers: &ErrorHeaders| classify(status, headers, None).retry_after;
+        assert_eq!(wait(429, &headers), Some(hour));
+        for status in [500, 503, 529] {
+            assert_eq!(wait(status, &headers), None, "{status}");
+        }
+        let explicit = ErrorHeaders {
+            retry_after: Some(Duration::from_secs(3)),
+            ..headers
+        };
+        for status in [429, 500, 503] {
+            assert_eq!(wait(status, &explicit), Some(Duration::from_secs(3)), "{status}");
+        }
+    }
+
+    // reproduction 13
+    #[test]
+    fn zero_wait_in_a_body_is_no_wait() {
+        let error = ProviderError {
+            retry_delay: Some(Duration::ZERO),
+            ..ProviderError::default()
+        };
+        assert_eq!(classify_in_stream(&error).retry_after, None);
+        let headers = ErrorHeaders::parse(|_| None, Some(&error), None);
+        assert_eq!(headers.retry_after, None);
     }
 }
