@@ -274,6 +274,11 @@ impl Limiter {
         let cooldown = self
             .key_table
             .record_refusal(id, &grant.reservation, reason, duration, now);
+        if reason == CooldownReason::Throttled {
+            let seq = self.next_seq();
+            let charges = self.charges(grant);
+            charges.for_each(|(limit_set, _)| limit_set.record_refusal(seq, now));
+        }
         if reason == CooldownReason::Throttled && cooldown.is_some() {
             let limit_set = self.key_table.shared_limits_mut(id);
             limit_set.observed.record_refusal(now);
