@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use llmpool_core::limits::{
     CooldownReason, Demand, Denial, Grant, KeyConstraint, KeyId, KeyLimits, Limiter, Limits, RateLimit,
-    TargetId, Wait,
+    TargetId, Unsatisfiable, Wait,
 };
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
@@ -281,6 +281,64 @@ fn reset_empties_the_minute_and_ignores_earlier_grants() {
     assert_eq!(send_burst(&mut limiter, target, START), 3);
     limiter.release(&mut grants[0], false, START);
     assert_eq!(send_burst(&mut limiter, target, START), 0);
+    limiter.reset(target);
+    let later = START + MINUTE * 2;
+    assert_eq!(send_burst(&mut limiter, target, later), 3);
+}
+
+#[test]
+fn end_of_the_time_without_bursts_makes_room() {
+    // Three requests of which two would wait for 20 s each while requests are admitted one at a time.
+    let (mut limiter, target, _) = limiter(Place::Key, rpm(3));
+    refuse(&mut limiter, target, START);
+    // The first attempt after a cooldown starts with one token in any case.
+    let early = START + MINUTE * 2;
+    assert_eq!(send_burst(&mut limiter, target, early), 1);
+    let end = START + NO_BURSTS;
+    let now = end - Duration::from_secs(5);
+    assert_eq!(send_burst(&mut limiter, target, now), 1);
+    assert_eq!(try_acquire(&mut limiter, target, now).unwrap_err().until, end);
+    let earliest = limiter.earliest(target, Demand::ONE, 1, KeyConstraint::Any, now);
+    assert!(earliest <= granted_after(limiter.clone(), target, 1, now));
+    assert_eq!(send_burst(&mut limiter, target, end), 2);
+}
+
+#[test]
+fn refund_during_the_time_without_bursts_makes_room() {
+    let (mut limiter, target, _) = limiter(Place::Target, rpm(60));
+    refuse(&mut limiter, target, START);
+    let now = START + MINUTE;
+    let mut grant = try_acquire(&mut limiter, target, now).unwrap();
+    assert!(try_acquire(&mut limiter, target, now).is_err());
+    limiter.release(&mut grant, false, now);
+    assert_eq!(send_burst(&mut limiter, target, now), 1);
+}
+
+#[test]
+fn reload_changes_the_rate_during_the_time_without_bursts() {
+    let (mut limiter, target, _) = limiter(Place::Target, rpm(60));
+    refuse(&mut limiter, target, START);
+    let now = START + MINUTE;
+    limiter.set_target_limits(target, rpm(600), now);
+    for tenth in 0..5 {
+        let at = now + Duration::from_millis(100 * tenth);
+        assert_eq!(send_burst(&mut limiter, target, at), 1, "{tenth}");
+    }
+}
+
+#[test]
+fn demand_above_the_burst_is_unsatisfiable() {
+    let (limiter, target, _) = limiter(Place::Target, rpm(60));
+    for (requests, reason) in [
+        (3, None),
+        (4, Some(Unsatisfiable::MoreThanCapacity { capacity: 3 })),
+    ] {
+        let demand = Demand {
+            requests,
+            ..Demand::ONE
+        };
+        assert_eq!(limiter.unsatisfiable(target, demand, KeyConstraint::Any), reason);
+    }
 }
 
 // L35, L38
@@ -334,6 +392,27 @@ fn joined_keys_count_together_and_keep_the_time_without_bursts() {
     limiter.join_keys(&keys, rpm(300), false, now);
     let later = now + MINUTE * 2;
     assert_eq!(send_burst(&mut limiter, target, later), 1);
+}
+
+#[test]
+fn joined_keys_keep_the_requests_of_the_last_minute() {
+    let mut limiter = Limiter::new();
+    let limits = KeyLimits {
+        limits: rpm(60),
+        learn: false,
+        ..KeyLimits::default()
+    };
+    let keys = [0; 2].map(|_| limiter.add_key(limits));
+    let target = limiter.add_target(&keys, None, START);
+    let now = START + Duration::from_secs(50);
+    let sent = send_continuously(&mut limiter, target, START, now);
+    assert_eq!(sent.len(), 2 * (3 + 49));
+    limiter.join_keys(&keys, rpm(60), false, now);
+    // The first 45 of the 104 requests have to leave the minute: two bursts of three, and two requests in each of 20 s, which make 46.
+    let wait = try_acquire(&mut limiter, target, now).unwrap_err();
+    let range = START + Duration::from_secs(79)..START + Duration::from_secs(84);
+    assert!(range.contains(&wait.until), "{wait:?}");
+    assert_eq!(send_burst(&mut limiter, target, wait.until), 2);
 }
 
 #[derive(Clone, Debug)]
