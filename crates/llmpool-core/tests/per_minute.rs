@@ -282,14 +282,14 @@ fn reset_empties_the_minute_and_ignores_earlier_grants() {
     limiter.release(&mut grants[0], false, START);
     assert_eq!(send_burst(&mut limiter, target, START), 0);
     limiter.reset(target);
-    let later = START + MINUTE * 2;
+    let later = START + Duration::from_secs(66);
     assert_eq!(send_burst(&mut limiter, target, later), 3);
 }
 
 #[test]
 fn end_of_the_time_without_bursts_makes_room() {
     // Three requests of which two would wait for 20 s each while requests are admitted one at a time.
-    let (mut limiter, target, _) = limiter(Place::Key, rpm(3));
+    let (mut limiter, target, _) = limiter(Place::Target, rpm(3));
     refuse(&mut limiter, target, START);
     // The first attempt after a cooldown starts with one token in any case.
     let early = START + MINUTE * 2;
@@ -392,6 +392,22 @@ fn joined_keys_count_together_and_keep_the_time_without_bursts() {
     limiter.join_keys(&keys, rpm(300), false, now);
     let later = now + MINUTE * 2;
     assert_eq!(send_burst(&mut limiter, target, later), 1);
+}
+
+#[test]
+fn joined_keys_start_without_a_burst() {
+    let mut limiter = Limiter::new();
+    let limits = KeyLimits {
+        limits: rpm(300),
+        ..KeyLimits::default()
+    };
+    let keys = [0; 2].map(|_| limiter.add_key(limits));
+    let target = limiter.add_target(&keys, None, START);
+    assert_eq!(send_burst(&mut limiter, target, START), 30);
+    limiter.join_keys(&keys, rpm(300), false, START);
+    // The bucket of the group has one token and refills five more. Those of the keys have five each.
+    let later = START + Duration::from_secs(1);
+    assert_eq!(send_burst(&mut limiter, target, later), 6);
 }
 
 #[test]

@@ -185,7 +185,7 @@ impl LimitSet {
     pub(super) fn merge(&mut self, other: &Self, seq: u64, now: Timestamp) {
         self.resume(seq, now);
         if let (Some(own), Some(other)) = (&mut self.counters, &other.counters) {
-            own.merge(other, seq, now);
+            own.merge(other, seq);
         }
     }
 
@@ -324,9 +324,9 @@ impl Counters {
         }
     }
 
-    fn merge(&mut self, other: &Self, seq: u64, now: Timestamp) {
+    fn merge(&mut self, other: &Self, seq: u64) {
         if let (Some(own), Some(other)) = (&mut self.per_minute, &other.per_minute) {
-            own.merge(other, seq, now);
+            own.merge(other, seq);
         }
         for (own, other) in [(&mut self.tokens, &other.tokens), (&mut self.day, &other.day)] {
             if let (Some(own), Some(other)) = (own, other) {

@@ -148,10 +148,8 @@ impl PerMinute {
         self.pace.cap_at(1, seq, now);
     }
 
-    /// Adds the charges of another limit, and spaces requests as long as either limit does. Reduces the
-    /// available burst to at most one request, because the charges of two buckets cannot be added.
-    pub(super) fn merge(&mut self, other: &Self, seq: u64, now: Timestamp) {
-        self.resume(seq, now);
+    /// Adds the logged charges of another limit, and spaces requests as long as either limit does.
+    pub(super) fn merge(&mut self, other: &Self, seq: u64) {
         self.log.merge(&other.log);
         if let Some(spacing) = &other.spacing {
             self.space_until(spacing.until, seq);
