@@ -482,8 +482,9 @@ proptest! {
         };
         let (mut limiter, target, _) = limiter(place, with_burst(limit));
         let (mut limit, mut now, mut number) = (limit, START, 0);
-        // Requests since the limit was last introduced; those that are in flight; and times and numbers of all that were not refunded.
-        let (mut held, mut sent): (Vec<(Grant, u32)>, Vec<(Timestamp, u32)>) = (Vec::new(), Vec::new());
+        // Both with their numbers: the grants in flight, and the times of all requests since the limit was introduced, but those refunded.
+        let mut held: Vec<(Grant, u32)> = Vec::new();
+        let mut sent: Vec<(Timestamp, u32)> = Vec::new();
         for action in actions {
             match action {
                 Action::Wait { millis } => now = now + Duration::from_millis(millis),
