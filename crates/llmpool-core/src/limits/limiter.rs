@@ -282,6 +282,11 @@ impl Limiter {
             return None;
         }
         let cooldown = self.key_table.record_refusal(grant, id, reason, wait, now);
+        if reason == CooldownReason::Throttled {
+            let seq = self.next_seq();
+            let charges = self.charges(grant);
+            charges.for_each(|(limit_set, _)| limit_set.record_refusal(seq, now));
+        }
         self.key_sets.update(id, &self.key_table, now);
         cooldown
     }
