@@ -49,7 +49,7 @@ fn call_that_every_one_of_5000_keys_refuses_is_cheap() {
         };
         let has_other_key = |attempts: &Attempts| {
             let is_excluded = |other| other == key || attempts.is_rejected_by(other);
-            admission.limiter().has_other_key(target, is_excluded)
+            admission.limiter().has_other_key(target, is_excluded, NOW)
         };
         let failure = Failure::new(FailureKind::InvalidKey);
         let outcome = attempts.record_failure(&failure, attempt, has_other_key, NOW);

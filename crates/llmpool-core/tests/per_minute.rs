@@ -43,14 +43,17 @@ fn limiter(place: Place, limits: Limits) -> (Limiter, TargetId, KeyId) {
         Place::Group => (none, none),
         Place::Target => (none, limits),
     };
-    let key = limiter.add_key(KeyLimits {
+    let of_key = KeyLimits {
         limits: of_key,
         learn: false,
         ..KeyLimits::default()
-    });
-    if let Place::Group = place {
-        limiter.join_keys(&[key], limits, false, START);
-    }
+    };
+    let key = if let Place::Group = place {
+        let group = limiter.add_group(limits, false);
+        limiter.add_key_to_group(group, of_key)
+    } else {
+        limiter.add_key(of_key)
+    };
     let target = limiter.add_target(&[key], of_target, START);
     (limiter, target, key)
 }
@@ -370,65 +373,6 @@ fn grants_from_before_a_limit_was_set_again_give_nothing_back() {
         limiter.release(grant, false, START);
     }
     assert_eq!(send_burst(&mut limiter, target, START + MINUTE), 0);
-}
-
-#[test]
-fn joined_keys_count_together_and_keep_the_time_without_bursts() {
-    let mut limiter = Limiter::new();
-    let limits = KeyLimits {
-        limits: rpm(300),
-        learn: false,
-        ..KeyLimits::default()
-    };
-    let keys = [0; 2].map(|_| limiter.add_key(limits));
-    let target = limiter.add_target(&keys, None, START);
-    let now = refuse(&mut limiter, target, START);
-    assert_eq!(
-        send_burst(&mut limiter, target, now),
-        15 + 1,
-        "the other key has a burst"
-    );
-    limiter.join_keys(&keys[..1], rpm(300), false, now);
-    limiter.join_keys(&keys, rpm(300), false, now);
-    let later = now + MINUTE * 2;
-    assert_eq!(send_burst(&mut limiter, target, later), 1);
-}
-
-#[test]
-fn joined_keys_start_without_a_burst() {
-    let mut limiter = Limiter::new();
-    let limits = KeyLimits {
-        limits: rpm(300),
-        ..KeyLimits::default()
-    };
-    let keys = [0; 2].map(|_| limiter.add_key(limits));
-    let target = limiter.add_target(&keys, None, START);
-    assert_eq!(send_burst(&mut limiter, target, START), 30);
-    limiter.join_keys(&keys, rpm(300), false, START);
-    // The bucket of the group has one token and refills five more. Those of the keys have five each.
-    let later = START + Duration::from_secs(1);
-    assert_eq!(send_burst(&mut limiter, target, later), 6);
-}
-
-#[test]
-fn joined_keys_keep_the_requests_of_the_last_minute() {
-    let mut limiter = Limiter::new();
-    let limits = KeyLimits {
-        limits: rpm(60),
-        learn: false,
-        ..KeyLimits::default()
-    };
-    let keys = [0; 2].map(|_| limiter.add_key(limits));
-    let target = limiter.add_target(&keys, None, START);
-    let now = START + Duration::from_secs(50);
-    let sent = send_continuously(&mut limiter, target, START, now);
-    assert_eq!(sent.len(), 2 * (3 + 49));
-    limiter.join_keys(&keys, rpm(60), false, now);
-    // The first 45 of the 104 requests have to leave the minute: two bursts of three, and two requests in each of 20 s, which make 46.
-    let wait = try_acquire(&mut limiter, target, now).unwrap_err();
-    let range = START + Duration::from_secs(79)..START + Duration::from_secs(84);
-    assert!(range.contains(&wait.until), "{wait:?}");
-    assert_eq!(send_burst(&mut limiter, target, wait.until), 2);
 }
 
 #[derive(Clone, Debug)]
