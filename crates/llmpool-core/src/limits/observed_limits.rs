@@ -30,7 +30,7 @@ impl ObservedLimits {
         Some(self.pace.as_ref()?.rate()? * 60.0)
     }
 
-    /// Returns the earliest time at which the next request may be sent.
+    /// Returns the earliest time at which the learned pace allows a request. Does not take pauses into account.
     #[inline(always)]
     pub(super) fn ready_at(&self, now: Timestamp) -> Timestamp {
         self.pace.as_ref().map_or(now, |pace| pace.ready_at(now))
