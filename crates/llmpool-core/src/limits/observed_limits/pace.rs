@@ -8,6 +8,9 @@
 //! Invariants: no run sets a pace below the rate of the requests that were not refused in the minute before the
 //! run. Requests that were sent before a run cannot lengthen its pauses, except by a time that the provider names.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use super::throughput::{MINUTE, Throughput};
@@ -30,6 +33,8 @@ pub(super) const PROBE_TIME: Duration = Duration::from_millis(250);
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 /// Pause after a refusal if neither a time nor a pace is known.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
+/// Minimum pace in requests per second, however often requests are refused.
+const MIN_RATE: f64 = 1.0 / 60.0;
 /// Maximum pause in the first [`LASTING_RUN`] of a run and afterwards, if the provider names no time.
 const MAX_PAUSES: [Duration; 2] = [Duration::from_secs(8), Duration::from_secs(300)];
 const LASTING_RUN: Duration = Duration::from_secs(600);
@@ -85,7 +90,7 @@ impl Resets {
     /// Returns the pause before the next probe, at most until the named reset. While the meaning of the reset is
     /// not known, the last probe before the reset is sent just before it, to find out.
     fn pause(self, wait: RefusalWait, pause: Duration) -> Duration {
-        match wait.reset() {
+        match wait.reset().filter(|reset| !reset.is_zero()) {
             Some(reset) if pause >= reset => match reset.checked_sub(JUST_BEFORE - EARLY) {
                 Some(early) if self == Self::Unknown && reset > JUST_BEFORE => early,
                 _ => reset,
@@ -111,12 +116,16 @@ struct Run {
     reset_at: Option<Timestamp>,
     /// The time of the last refusal of a probe.
     refused_at: Option<Timestamp>,
+    /// Whether more than the first refusal shows that requests are refused: a refused probe, the time that another
+    /// refusal names, or a pause that was asked for.
+    confirmed: bool,
 }
 
 /// The state of a pace before a refusal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::limits) struct SavedPace {
     rate: Option<f64>,
+    worked: f64,
     since_refusal: u32,
     /// The beginning of the run that the refusal began.
     began: Timestamp,
@@ -180,11 +189,12 @@ impl Pace {
         }
         let Some(rate) = self.rate else { return };
         let level = self.level_now(rate, now);
-        self.level = (level - 1.0).max(-1.0);
-        self.level_at = now;
-        if level < 1.5 {
+        // Without the maximum level, so that a slow pace that delays nothing is forgotten, too.
+        if self.refilled(rate, now) < 1.5 {
             self.confirmed_at = now;
         }
+        self.level = (level - 1.0).max(-1.0);
+        self.level_at = now;
     }
 
     /// Takes back a request that was charged at `sent_at` but never sent.
@@ -199,9 +209,10 @@ impl Pace {
     /// Records the success of a request that was sent at `sent_at`. Returns whether that ends a run.
     pub(super) fn record_success(&mut self, sent_at: Timestamp, now: Timestamp) -> bool {
         self.release_if_admitted(now);
-        if now.since(self.confirmed_at) > FORGET {
-            self.rate = None;
-        } else if self.run.is_none() {
+        if self.run.is_none() {
+            if now.since(self.confirmed_at) > FORGET {
+                self.rate = None;
+            }
             self.grow(now);
         }
         if !self.is_probe(sent_at) {
@@ -227,10 +238,14 @@ impl Pace {
 
     fn grow(&mut self, now: Timestamp) {
         let Some(rate) = self.rate else { return };
-        self.since_refusal = self.since_refusal.saturating_add(1);
-        let growth = GROWTH * (1.0 + f64::from(self.since_refusal) / GROWTH_DOUBLES);
         let recovered = self.worked * now.since(self.run_ended_at).div_duration_f64(RECOVERY).min(1.0);
-        self.rate = Some((rate * (1.0 + growth)).max(recovered));
+        let mut grown = rate;
+        // A pace that did not delay the last request shows nothing about a faster one.
+        if self.confirmed_at >= self.level_at {
+            self.since_refusal = self.since_refusal.saturating_add(1);
+            grown *= 1.0 + GROWTH * (1.0 + f64::from(self.since_refusal) / GROWTH_DOUBLES);
+        }
+        self.rate = Some(grown.max(recovered));
     }
 
     /// Records that a request that was sent at `sent_at` failed for a reason other than a rate limit, and shows
@@ -241,7 +256,7 @@ impl Pace {
         if self.is_probe(sent_at)
             && let Some(run) = &mut self.run
         {
-            run.until = now + run.pause;
+            run.until = run.until.max(now + run.pause);
             run.probe = None;
         }
     }
@@ -275,10 +290,12 @@ impl Pace {
             return self.begin_run(sent_at, wait, infers, now);
         };
         run.reset_at = wait.reset().map(|reset| now + reset);
+        run.confirmed |= is_probe || told.is_some();
         if is_probe {
             let longest = MAX_PAUSES[usize::from(now.since(run.began) > LASTING_RUN)];
             run.pause = (run.pause * 2).min(longest);
-            run.until = now + told.unwrap_or_else(|| self.resets.pause(wait, run.pause));
+            let pause = told.unwrap_or_else(|| self.resets.pause(wait, run.pause));
+            run.until = run.until.max(now + pause);
             run.probe = None;
             run.refused_at = Some(now);
         } else if let Some(told) = told {
@@ -287,13 +304,14 @@ impl Pace {
         None
     }
 
-    /// Returns the time for which the provider certainly refuses requests.
+    /// Returns the time for which the provider certainly refuses requests. A time of zero says nothing.
     fn told(&self, wait: RefusalWait) -> Option<Duration> {
         match wait {
             RefusalWait::Exact(wait) => Some(wait),
             RefusalWait::Reset(reset) if self.resets == Resets::Exact => Some(reset),
             RefusalWait::Unknown | RefusalWait::Reset(_) => None,
         }
+        .filter(|told| !told.is_zero())
     }
 
     fn begin_run(
@@ -310,6 +328,7 @@ impl Pace {
         }
         let saved = SavedPace {
             rate: self.rate,
+            worked: self.worked,
             since_refusal: self.since_refusal,
             began: now,
         };
@@ -318,7 +337,9 @@ impl Pace {
         let infers = infers && !is_late && (self.rate.is_some() || count >= MIN_EVIDENCE);
         if infers {
             let floor = before.max(self.not_refused.per_second(RECENT, now));
-            let slower = self.rate.map_or(floor, |rate| rate.min(floor.max(rate * SLOWER)));
+            let slower = self
+                .rate
+                .map_or(floor, |rate| rate.min(floor.max(rate * SLOWER).max(MIN_RATE)));
             self.rate = Some(slower);
             let since = self
                 .not_refused
@@ -334,21 +355,24 @@ impl Pace {
         });
         self.run = Some(Run {
             began: now,
-            before: Some(before).filter(|_| infers),
+            before: Some(before).filter(|_| infers && count >= MIN_EVIDENCE),
             pause,
             until: now + told.unwrap_or_else(|| self.resets.pause(wait, pause)),
             probe: None,
             reset_at: wait.reset().map(|reset| now + reset),
             refused_at: None,
+            confirmed: false,
         });
         Some(saved)
     }
 
-    /// Reverts the refusal that began a run, if that run is still the current one and its probe has not been sent.
+    /// Reverts the refusal that began a run, if that run is still the current one and nothing else confirms it.
     pub(super) fn restore(&mut self, saved: SavedPace) {
-        if self.run.is_some_and(|run| run.began == saved.began) {
+        let run = self.run.filter(|run| run.began == saved.began);
+        if run.is_some_and(|run| !run.confirmed) {
             self.run = None;
             self.rate = saved.rate;
+            self.worked = saved.worked;
             self.since_refusal = saved.since_refusal;
         }
     }
@@ -363,8 +387,10 @@ impl Pace {
             probe: None,
             reset_at: None,
             refused_at: None,
+            confirmed: true,
         });
         run.until = run.until.max(until);
+        run.confirmed = true;
     }
 
     fn end_run(&mut self, now: Timestamp) {
@@ -376,10 +402,9 @@ impl Pace {
         self.level_at = now;
         self.judge_resets(&run);
         let lasted = now.since(run.began);
-        let rate = self.rate.unwrap_or_default();
+        let Some(rate) = self.rate else { return };
         if let Some(before) = run.before.filter(|_| lasted > LONG_RUN) {
-            let rate = rate.min(before);
-            self.rate = Some(rate);
+            self.rate = Some(rate.min(before));
             self.level = 0.0;
         } else {
             self.level = (rate * lasted.as_secs_f64()).min(rate * MAX_CATCH_UP).max(1.0) - 1.0;
@@ -403,7 +428,10 @@ impl Pace {
     }
 
     fn level_now(&self, rate: f64, now: Timestamp) -> f64 {
-        let refilled = self.level + now.since(self.level_at).as_secs_f64() * rate;
-        refilled.min(rate.max(1.0))
+        self.refilled(rate, now).min(rate.max(1.0))
+    }
+
+    fn refilled(&self, rate: f64, now: Timestamp) -> f64 {
+        self.level + now.since(self.level_at).as_secs_f64() * rate
     }
 }

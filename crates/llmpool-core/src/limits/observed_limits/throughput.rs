@@ -1,5 +1,8 @@
 //! Number of requests per second that a provider has not refused, over the last minute.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use crate::time::Timestamp;
@@ -14,7 +17,7 @@ pub(super) const MINUTE: Duration = Duration::from_secs(60);
 /// A request counts from the time at which it is sent. A refusal removes the request again.
 #[derive(Clone, Debug)]
 pub(super) struct Throughput {
-    counts: [u16; SECONDS],
+    counts: [u32; SECONDS],
     /// The second, counted from [`Timestamp::ZERO`], of the latest count.
     latest: u64,
     /// The time at which requests began to be sent after a pause of at least a minute.
@@ -53,7 +56,9 @@ impl Throughput {
         let newest = second(now);
         let oldest = newest.saturating_sub(span.as_secs().saturating_sub(1));
         let seconds = oldest.max((self.latest + 1).saturating_sub(SECONDS as u64))..=self.latest;
-        let count = seconds.map(|second| u32::from(self.counts[slot(second)])).sum();
+        let count = seconds
+            .map(|second| self.counts[slot(second)])
+            .fold(0, u32::saturating_add);
         (count, span.min(active).max(Duration::from_secs(1)))
     }
 
