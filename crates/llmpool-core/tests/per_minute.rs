@@ -99,12 +99,13 @@ fn send_continuously(
     sent
 }
 
-/// Sends a request that the provider refuses. The cooldown has ended on return.
+/// Sends a request that the provider refuses, and ends the pause of the key.
 fn refuse(limiter: &mut Limiter, target: TargetId, now: Timestamp) -> Timestamp {
     let pause = Duration::from_secs(1);
     let mut grant = try_acquire(limiter, target, now).unwrap();
     limiter.record_refusal(&grant, CooldownReason::Throttled, Some(pause), now);
     limiter.release(&mut grant, true, now);
+    limiter.set_enabled(grant.key().unwrap(), true, now);
     now + pause
 }
 

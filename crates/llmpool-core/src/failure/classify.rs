@@ -1,7 +1,7 @@
 //! Classifies error responses by status, headers and body. Two tables list the error codes and phrases that
 //! providers are known to send.
 
-use super::{Certainty, Failure, FailureKind};
+use super::{Blame, Certainty, Failure, FailureKind};
 use crate::provider_error::ProviderError;
 use crate::rate_headers::ErrorHeaders;
 
@@ -105,7 +105,7 @@ pub fn classify(status: u16, headers: &ErrorHeaders, error: Option<&ProviderErro
         status: Some(status),
         certainty,
         retry_after: headers.retry_after,
-        limit_reset: headers.limit_reset,
+        limit_reset: headers.limit_reset.filter(|_| kind.blame() == Blame::Key),
         request_id: headers.request_id.clone(),
         ..failure_from(kind, error)
     }
@@ -371,17 +371,18 @@ mod tests {
             limit_reset: Some(hour),
             ..ErrorHeaders::default()
         };
-        let wait = |status, headers: &ErrorHeaders| classify(status, headers, None).retry_after;
-        assert_eq!(wait(429, &headers), Some(hour));
+        let reset = |status| classify(status, &headers, None).limit_reset;
+        assert_eq!(reset(429), Some(hour));
         for status in [500, 503, 529] {
-            assert_eq!(wait(status, &headers), None, "{status}");
+            assert_eq!(reset(status), None, "{status}");
         }
         let explicit = ErrorHeaders {
             retry_after: Some(Duration::from_secs(3)),
-            ..headers
+            ..ErrorHeaders::default()
         };
         for status in [429, 500, 503] {
-            assert_eq!(wait(status, &explicit), Some(Duration::from_secs(3)), "{status}");
+            let wait = classify(status, &explicit, None).retry_after;
+            assert_eq!(wait, Some(Duration::from_secs(3)), "{status}");
         }
     }
 
