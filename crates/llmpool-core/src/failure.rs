@@ -167,12 +167,12 @@ pub struct Failure {
     /// response arrived, and for most failures that occur while the body is read.
     pub status: Option<u16>,
     /// The wait that the provider requests before the next attempt, measured from the arrival of the
-    /// response. `None` if the provider requests no wait.
+    /// response. Without such a request, the time until the key's exhausted rate limits are reset. `None` if
+    /// the provider names neither.
     pub retry_after: Option<Duration>,
-    /// The time until an exhausted rate limit is reset, from the rate limit headers. Requests may be admitted
-    /// earlier. `None` if [`retry_after`](Failure::retry_after) is set, if the headers name no such time, or if
-    /// the key is not to blame.
-    pub limit_reset: Option<Duration>,
+    /// Whether [`retry_after`](Failure::retry_after) is only the time of a reset. Depending on the provider,
+    /// requests are admitted from that time on or earlier.
+    pub is_limit_reset: bool,
     /// The error code that the provider sent, such as `rate_limit_exceeded`. A numeric code is converted to
     /// text.
     pub code: Option<String>,
@@ -193,7 +193,7 @@ impl Failure {
             certainty: Certainty::Certain,
             status: None,
             retry_after: None,
-            limit_reset: None,
+            is_limit_reset: false,
             code: None,
             param: None,
             message: None,

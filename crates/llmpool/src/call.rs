@@ -340,7 +340,7 @@ impl<'a> Call<'a> {
     /// Takes the key of a failed attempt out of use. Disables the key if the configured status policy says
     /// so, otherwise starts a cooldown.
     fn cool_down(&self, permit: &Permit, failure: &Failure, key: KeyId, action: Option<KeyAction>) {
-        let named = RefusalWait::new(failure.retry_after, failure.limit_reset);
+        let named = RefusalWait::new(failure.retry_after, failure.is_limit_reset);
         let (scope, wait) = match action {
             Some(KeyAction::Disable { scope: KeyScope::Key }) => {
                 self.target.provider.admission.set_enabled(key, false);
@@ -405,7 +405,7 @@ impl<'a> Call<'a> {
     }
 
     fn failure_error(&mut self, failure: Failure, retry_in: Option<Duration>) -> Error {
-        let retry_in = retry_in.or(failure.retry_after).or(failure.limit_reset);
+        let retry_in = retry_in.or(failure.retry_after);
         let error = Error::from_failure(failure).with_report(self.take_report());
         match retry_in {
             Some(wait) => error.with_retry_in(wait),

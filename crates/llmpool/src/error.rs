@@ -72,7 +72,7 @@ impl Error {
     /// [`retry_in`](Self::retry_in) returns that duration.
     pub(crate) fn from_failure(failure: Failure) -> Self {
         let mut error = Self::new(ErrorKind::Attempt(failure.kind), failure.kind.as_str());
-        error.0.retry_in = failure.retry_after.or(failure.limit_reset);
+        error.0.retry_in = failure.retry_after;
         error.0.failure = Some(failure);
         error
     }

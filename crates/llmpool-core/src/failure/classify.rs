@@ -96,16 +96,14 @@ const QUOTA_PHRASES: &[&str] = &[
 pub fn classify(status: u16, headers: &ErrorHeaders, error: Option<&ProviderError>) -> Failure {
     let empty = ProviderError::default();
     let error = error.unwrap_or(&empty);
-    let (kind, certainty) = cause(
-        status,
-        headers.retry_after.or(headers.limit_reset).is_some(),
-        error,
-    );
+    let key_wait = headers.retry_after.or(headers.limit_reset);
+    let (kind, certainty) = cause(status, key_wait.is_some(), error);
+    let limit_reset = headers.limit_reset.filter(|_| kind.blame() == Blame::Key);
     Failure {
         status: Some(status),
         certainty,
-        retry_after: headers.retry_after,
-        limit_reset: headers.limit_reset.filter(|_| kind.blame() == Blame::Key),
+        retry_after: headers.retry_after.or(limit_reset),
+        is_limit_reset: headers.retry_after.is_none() && limit_reset.is_some(),
         request_id: headers.request_id.clone(),
         ..failure_from(kind, error)
     }
@@ -371,18 +369,21 @@ mod tests {
             limit_reset: Some(hour),
             ..ErrorHeaders::default()
         };
-        let reset = |status| classify(status, &headers, None).limit_reset;
-        assert_eq!(reset(429), Some(hour));
+        let wait = |status, headers: &ErrorHeaders| {
+            let failure = classify(status, headers, None);
+            (failure.retry_after, failure.is_limit_reset)
+        };
+        assert_eq!(wait(429, &headers), (Some(hour), true));
         for status in [500, 503, 529] {
-            assert_eq!(reset(status), None, "{status}");
+            assert_eq!(wait(status, &headers), (None, false), "{status}");
         }
         let explicit = ErrorHeaders {
             retry_after: Some(Duration::from_secs(3)),
             ..ErrorHeaders::default()
         };
         for status in [429, 500, 503] {
-            let wait = classify(status, &explicit, None).retry_after;
-            assert_eq!(wait, Some(Duration::from_secs(3)), "{status}");
+            let seconds = Some(Duration::from_secs(3));
+            assert_eq!(wait(status, &explicit), (seconds, false), "{status}");
         }
     }
 

@@ -64,14 +64,13 @@ pub enum RefusalWait {
 }
 
 impl RefusalWait {
-    /// Returns the wait that `retry_after` states or, without it, the time until the reset of a limit. A time of 0
-    /// says nothing: providers send it with times in the past.
-    pub fn new(retry_after: Option<Duration>, limit_reset: Option<Duration>) -> Self {
-        let positive = |time: &Duration| !time.is_zero();
-        match (retry_after.filter(positive), limit_reset.filter(positive)) {
-            (Some(wait), _) => Self::Exact(wait),
-            (None, Some(reset)) => Self::Reset(reset),
-            (None, None) => Self::Unknown,
+    /// Returns what a refusal says that names `time`, or that names nothing. `is_reset`: whether `time` is only that
+    /// of a reset. A time of 0 says nothing: providers send it with times in the past.
+    pub fn new(time: Option<Duration>, is_reset: bool) -> Self {
+        match time.filter(|time| !time.is_zero()) {
+            Some(reset) if is_reset => Self::Reset(reset),
+            Some(wait) => Self::Exact(wait),
+            None => Self::Unknown,
         }
     }
 
@@ -94,6 +93,6 @@ impl RefusalWait {
 
 impl From<Option<Duration>> for RefusalWait {
     fn from(wait: Option<Duration>) -> Self {
-        Self::new(wait, None)
+        Self::new(wait, false)
     }
 }

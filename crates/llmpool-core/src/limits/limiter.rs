@@ -179,7 +179,7 @@ impl Limiter {
         if !used {
             let charges = self.charges(grant);
             charges.for_each(|(limit_set, charge)| {
-                limit_set.refund(charge, grant.demand, grant.seq, grant.sent_at)
+                limit_set.refund(charge, grant.demand, grant.seq, grant.sent_at);
             });
         }
         let target = &mut self.targets[grant.target.index()];

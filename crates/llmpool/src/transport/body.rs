@@ -16,8 +16,8 @@ use super::connection::{Connection, SendError};
 use super::pool::ConnectionPool;
 use crate::clock::{self, Timer};
 
-/// Maximum number of bytes, and maximum time, for reading the end of a body whose content nobody needs any
-/// more. Reading it is worth that much, because it saves opening a connection for the next request.
+/// Maximum number of bytes, and maximum time, for reading the rest of a body that is no longer needed.
+/// Reading it is worth that much, because it saves opening a connection for the next request.
 pub(crate) const MAX_DRAIN_BYTES: usize = 64 << 10;
 pub(crate) const MAX_DRAIN_TIME: Duration = Duration::from_millis(50);
 
