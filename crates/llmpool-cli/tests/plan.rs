@@ -63,7 +63,7 @@ longest wait -*@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@    up to 2.90 s
 Recommended for a p99 wait of at most 1.00 s without rejections:
   22 keys with the limits of the first one and separate accounts (configured: 4)
   \"rate_limit_capacity\": 1, \"rate_limit_refill_rate\": 138, or no rate limit as configured
-  gives p50 0.29 s, p90 0.29 s, p99 0.44 s, max 3.58 s
+  gives p50 0.29 s, p90 0.29 s, p99 0.44 s, max 3.59 s
 ";
     assert_eq!(out, expected, "{out}");
     assert!(!out.contains("canary"));

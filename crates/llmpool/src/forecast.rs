@@ -69,6 +69,12 @@ impl OpenAiCompatible {
         let limiters = providers
             .iter()
             .map(|provider| provider.admission.with_limiter(Limiter::clone));
-        forecast(limiters.collect(), &models, traffic, clock::now())
+        forecast(limiters.collect(), &models, traffic, start())
     }
+}
+
+/// Returns the current time, rounded up to a quarter of a second, in which the windows of the limits are
+/// counted. Otherwise a forecast would depend on the time within this quarter at which it is made.
+fn start() -> Timestamp {
+    Timestamp::from_nanos(clock::now().as_nanos().next_multiple_of(250_000_000))
 }
