@@ -338,7 +338,7 @@ async fn refused_keys_fail_the_batch_at_once() {
     for status in [401, 402] {
         let simulator = simulator(&format!(r#"{{"behaviours":[{{"status":{status}}}]}}"#)).await;
         let folder = folder(&simulator, prompts(50));
-        // Without fail-fast, each line would wait up to the default timeout for the next probe of the key.
+        // A call that waited for its keys would wait up to the default timeout for the next probe of the key.
         let began = std::time::Instant::now();
         let (_, rows, err) = run(&folder, &["--concurrency", "2"]);
         assert_eq!(rows.len(), 50, "{err}");

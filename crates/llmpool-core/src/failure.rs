@@ -170,7 +170,8 @@ pub struct Failure {
     /// response. `None` if the provider requests no wait.
     pub retry_after: Option<Duration>,
     /// The time until an exhausted rate limit is reset, from the rate limit headers. Requests may be admitted
-    /// earlier. `None` if [`retry_after`](Failure::retry_after) is set, or if the headers name no such time.
+    /// earlier. `None` if [`retry_after`](Failure::retry_after) is set, if the headers name no such time, or if
+    /// the key is not to blame.
     pub limit_reset: Option<Duration>,
     /// The error code that the provider sent, such as `rate_limit_exceeded`. A numeric code is converted to
     /// text.

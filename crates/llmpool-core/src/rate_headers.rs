@@ -7,14 +7,16 @@ use crate::limits::{LimitSnapshot, LimitSnapshots};
 use crate::provider_error::ProviderError;
 use crate::time_format::{parse_duration, parse_http_date, parse_wait, plausible_wait};
 
-/// The wait that the provider requests, and the request ID. Both come from the headers of an error response;
-/// the wait may also come from the body.
+/// The waits and the request ID that the headers of an error response state. The wait that the provider
+/// requests may also come from the body.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ErrorHeaders {
     /// The wait that the provider requests before the next attempt, measured from the arrival of the
-    /// response. `None` if the provider requests no wait.
+    /// response. Never zero. `None` if the provider requests no wait.
     pub retry_after: Option<Duration>,
-    /// The time until an exhausted rate limit is reset. `None` if there is a `retry_after`.
+    /// The time until all exhausted rate limits of the key are reset, measured from the arrival of the
+    /// response. Never zero. `None` if there is a `retry_after`, or if
+    /// the headers report no exhausted limit.
     pub limit_reset: Option<Duration>,
     /// The ID that the provider assigned to the request, from the header `x-request-id` or `request-id`.
     pub request_id: Option<String>,
@@ -24,9 +26,10 @@ impl ErrorHeaders {
     /// Parses the headers of an error response. `get` returns the value of the header with the given
     /// lower-case name, and `error` is the parsed response body.
     ///
-    /// The wait comes from the first of these sources that is present: `retry-after-ms`, `retry-after`, the
-    /// body. If the body also states when a quota resets, the wait
-    /// lasts at least until then.
+    /// `retry_after` comes from the first of these sources that states a wait: `retry-after-ms`,
+    /// `retry-after`, the body. A wait of zero, a negative wait and a time in the past are ignored: they say
+    /// nothing about when to try again. If the body also states when a quota resets, the wait lasts at least
+    /// until then.
     ///
     /// Timestamps are compared with the `Date` header of the response. If this header is missing, they are
     /// compared with `wall_now`, a duration since the Unix epoch.
@@ -36,16 +39,18 @@ impl ErrorHeaders {
         wall_now: Option<Duration>,
     ) -> Self {
         let now = get("date").and_then(parse_http_date).or(wall_now);
+        let positive = |wait: &Duration| !wait.is_zero();
         let milliseconds = || parse_duration(&format!("{}ms", get("retry-after-ms")?.trim()));
         let retry_after = milliseconds()
-            .or_else(|| parse_wait(get("retry-after")?, now))
-            .or_else(|| error?.retry_delay);
+            .filter(positive)
+            .or_else(|| parse_wait(get("retry-after")?, now).filter(positive))
+            .or_else(|| error?.retry_delay.filter(positive));
         let quota_reset = error.and_then(|error| plausible_wait(error.resets_at?.saturating_sub(now?)));
         let request_id = get("x-request-id").or_else(|| get("request-id"));
-        let retry_after = retry_after.max(quota_reset);
+        let retry_after = retry_after.max(quota_reset.filter(positive));
         Self {
             retry_after,
-            limit_reset: exhausted_reset(&get, now).filter(|_| retry_after.is_none()),
+            limit_reset: exhausted_reset(&get, now).filter(|reset| positive(reset) && retry_after.is_none()),
             request_id: request_id.map(str::to_owned),
         }
     }
@@ -199,16 +204,17 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(1_767_323_045); // 2026-01-02T03:04:05Z
 
-    fn retry_after(headers: &[(&str, &str)]) -> Option<f64> {
+    /// Returns the wait and the time until the reset of a limit, in seconds.
+    fn waits(headers: &[(&str, &str)]) -> (Option<f64>, Option<f64>) {
         let get = |name: &str| {
             headers
                 .iter()
                 .find(|(known, _)| *known == name)
                 .map(|(_, value)| *value)
         };
-        ErrorHeaders::parse(get, None, Some(NOW))
-            .retry_after
-            .map(|wait| wait.as_secs_f64())
+        let parsed = ErrorHeaders::parse(get, None, Some(NOW));
+        let seconds = |wait: Option<Duration>| wait.map(|wait| wait.as_secs_f64());
+        (seconds(parsed.retry_after), seconds(parsed.limit_reset))
     }
 
     #[test]
@@ -254,13 +260,28 @@ mod tests {
     }
 
     // L20
+    // reproduction 13
     #[test]
     fn retry_after_is_parsed_in_all_notations() {
         type Headers = &'static [(&'static str, &'static str)];
         let table: &[(Headers, Option<f64>)] = &[
             (&[("retry-after", "2")], Some(2.0)),
             (&[("retry-after", "0.5")], Some(0.5)),
-            (&[("retry-after", "-3")], Some(0.0)),
+            (&[("retry-after", "0")], None),
+            (&[("retry-after", "-3")], None),
+            (&[("retry-after-ms", "0"), ("retry-after", "2")], Some(2.0)),
+            (
+                &[
+                    ("retry-after", "0"),
+                    ("x-ratelimit-remaining", "0"),
+                    ("x-ratelimit-reset", "4"),
+                ],
+                Some(4.0),
+            ),
+            (
+                &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "0")],
+                None,
+            ),
             (&[("retry-after", "NaN")], None),
             (&[("retry-after", "inf")], None),
             (&[("retry-after", "soon")], None),
@@ -274,7 +295,7 @@ mod tests {
                 ],
                 Some(5.0),
             ),
-            (&[("retry-after", "Fri, 02 Jan 2026 03:00:00 GMT")], Some(0.0)),
+            (&[("retry-after", "Fri, 02 Jan 2026 03:00:00 GMT")], None),
             (&[("x-ratelimit-reset-requests", "6m0s")], Some(360.0)),
             (&[("x-ratelimit-reset-requests", "20ms")], Some(0.02)),
             (&[("x-ratelimit-reset", "1h2m3.5s")], Some(3723.5)),
@@ -309,7 +330,9 @@ mod tests {
             (&[], None),
         ];
         for (headers, expected) in table {
-            assert_eq!(retry_after(headers), *expected, "{headers:?}");
+            let (wait, reset) = waits(headers);
+            assert_eq!(wait.or(reset), *expected, "{headers:?}");
+            assert!(wait.is_none() || reset.is_none(), "{headers:?}");
         }
     }
 }

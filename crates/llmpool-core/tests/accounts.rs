@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use llmpool_core::limits::{
-    CooldownReason, Demand, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits, LimitSnapshot,
-    LimitSnapshots, Limiter, Limits, QuotaGroupId, TargetId,
+    CooldownReason, Demand, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits, Limiter, Limits,
+    QuotaGroupId, TargetId,
 };
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
@@ -65,9 +65,9 @@ impl Accounts {
         self.limiter.release(&mut grant, true, START);
     }
 
-    fn availability(&self) -> Vec<KeyAvailability> {
+    fn availability(&self, now: Timestamp) -> Vec<KeyAvailability> {
         let keys = self.keys.iter();
-        keys.map(|key| self.limiter.key_availability(*key)).collect()
+        keys.map(|key| self.limiter.key_availability(*key, now)).collect()
     }
 
     /// Returns the positions of all keys that share an account with the key at `key`, including the key
@@ -87,7 +87,7 @@ fn cooldown_of_an_account_applies_to_its_group_only() {
     accounts.refuse(2, CooldownReason::Throttled, 60);
     accounts.refuse(1, CooldownReason::NoQuota, 90);
     assert_eq!(
-        accounts.availability(),
+        accounts.availability(START),
         [
             KeyAvailability::Throttled(seconds(60)),
             KeyAvailability::NoQuota(seconds(90)),
@@ -105,7 +105,7 @@ fn invalid_key_does_not_affect_its_group() {
     let mut accounts = Accounts::new(&[Some(0), Some(0)], Limits::default());
     accounts.refuse(0, CooldownReason::Invalid, 90);
     let expected = [KeyAvailability::Invalid(seconds(90)), KeyAvailability::Healthy];
-    assert_eq!(accounts.availability(), expected);
+    assert_eq!(accounts.availability(seconds(90)), expected);
 }
 
 // L07
@@ -120,7 +120,7 @@ fn late_refusal_cools_down_the_whole_group() {
         .record_refusal(&late, CooldownReason::Throttled, cooldown, seconds(1));
     accounts.limiter.release(&mut late, true, seconds(1));
     assert_eq!(
-        accounts.availability(),
+        accounts.availability(seconds(1)),
         [KeyAvailability::Throttled(seconds(61)); 2]
     );
 }
@@ -132,17 +132,17 @@ fn probe_with_one_key_decides_about_the_whole_group() {
         let mut accounts = Accounts::new(&[Some(0), Some(0)], Limits::default());
         accounts.refuse(0, CooldownReason::NoQuota, 60);
         let probe = accounts.acquire(1, Demand::ONE, seconds(60)).unwrap();
-        assert_eq!(accounts.availability(), [KeyAvailability::Probing; 2]);
+        assert_eq!(accounts.availability(seconds(60)), [KeyAvailability::Probing; 2]);
         if succeeds {
             accounts.limiter.record_success(&probe, seconds(61));
-            assert_eq!(accounts.availability(), [KeyAvailability::Healthy; 2]);
+            assert_eq!(accounts.availability(seconds(61)), [KeyAvailability::Healthy; 2]);
         } else {
             let cooldown =
                 accounts
                     .limiter
                     .record_refusal(&probe, CooldownReason::NoQuota, None, seconds(61));
             assert!(cooldown.is_some());
-            for availability in accounts.availability() {
+            for availability in accounts.availability(seconds(61)) {
                 assert!(availability.until() > Some(seconds(61)), "{availability:?}");
             }
         }
@@ -215,36 +215,19 @@ fn constraint_to_a_group_uses_its_keys_only() {
     assert_eq!(used, [0, 0, 2, 2]);
 }
 
-fn snapshot(limit: u32, remaining: u32, reset: u64) -> LimitSnapshots {
-    LimitSnapshots {
-        requests: LimitSnapshot {
-            limit: Some(limit),
-            remaining: Some(remaining),
-            reset: Some(Duration::from_secs(reset)),
-        },
-        ..LimitSnapshots::default()
-    }
-}
-
 #[test]
-fn observed_limit_applies_to_the_group_of_its_key() {
+fn refusal_pauses_the_group_of_its_key() {
     let mut accounts = Accounts::new(&[Some(0), Some(0), Some(1)], Limits::default());
-    let mut grant = accounts.acquire(0, Demand::ONE, START).unwrap();
-    accounts
-        .limiter
-        .record_limits(&grant, &snapshot(60, 0, 30), START);
-    accounts.limiter.release(&mut grant, true, START);
+    accounts.refuse(0, CooldownReason::Throttled, 30);
     for key in 0..2 {
         assert!(accounts.acquire(key, Demand::ONE, seconds(29)).is_none());
     }
     assert!(accounts.acquire(2, Demand::ONE, seconds(29)).is_some());
-    let mut grant = accounts.acquire(1, Demand::ONE, seconds(31)).unwrap();
-    accounts
-        .limiter
-        .record_limits(&grant, &snapshot(6000, 4000, 30), seconds(31));
-    accounts.limiter.release(&mut grant, true, seconds(31));
+    let probe = accounts.acquire(1, Demand::ONE, seconds(30)).unwrap();
+    assert!(accounts.acquire(0, Demand::ONE, seconds(30)).is_none());
+    accounts.limiter.record_success(&probe, seconds(30));
     for _ in 0..2000 {
-        assert!(accounts.acquire(0, Demand::ONE, seconds(31)).is_some());
+        assert!(accounts.acquire(0, Demand::ONE, seconds(30)).is_some());
     }
 }
 
@@ -256,7 +239,6 @@ enum Action {
     Settle(prop::sample::Index, u32),
     Refuse(prop::sample::Index, bool, Option<u64>),
     Succeed(prop::sample::Index),
-    Report(prop::sample::Index, u32, u64),
     Enable(usize, bool),
     Advance(u64),
 }
@@ -271,7 +253,6 @@ fn steps() -> impl Strategy<Value = Vec<Action>> {
         2 => (held(), 0..600_u32).prop_map(|(which, tokens)| Action::Settle(which, tokens)),
         1 => (held(), any::<bool>(), cooldown()).prop_map(|(which, of_group, cooldown)| Action::Refuse(which, of_group, cooldown)),
         2 => held().prop_map(Action::Succeed),
-        1 => (held(), 0..20_u32, 1..90_u64).prop_map(|(which, remaining, reset)| Action::Report(which, remaining, reset)),
         1 => (0..8_usize, any::<bool>()).prop_map(|(key, enabled)| Action::Enable(key, enabled)),
         2 => (1..20_000_u64).prop_map(Action::Advance),
     ];
@@ -338,9 +319,9 @@ proptest! {
                 }
                 Action::Refuse(which, of_group, cooldown) if !held.is_empty() => {
                     let (grant, _) = &held[which.index(held.len())];
-                    let before = accounts.availability();
+                    let before = accounts.availability(now);
                     accounts.limiter.record_refusal(grant, reason(of_group), cooldown.map(Duration::from_secs), now);
-                    for (before, after) in before.into_iter().zip(accounts.availability()) {
+                    for (before, after) in before.into_iter().zip(accounts.availability(now)) {
                         prop_assert!(after.until() >= before.until(), "{:?} after {:?}", after, before);
                     }
                 }
@@ -364,7 +345,7 @@ proptest! {
         for key in 0..accounts.keys.len() {
             later = later + Duration::from_secs(100);
             let grant = accounts.acquire(key, Demand::ONE, later);
-            prop_assert!(grant.is_some(), "{:?}", accounts.availability());
+            prop_assert!(grant.is_some(), "{:?}", accounts.availability(later));
             let mut grant = grant.unwrap();
             accounts.limiter.record_success(&grant, later);
             accounts.limiter.release(&mut grant, true, later);
@@ -386,7 +367,7 @@ proptest! {
         let (mut now, mut held) = (START, Vec::<(Grant, Grant, usize)>::new());
         for step in steps {
             let which = match &step {
-                Action::Release(which, _) | Action::Settle(which, _) | Action::Refuse(which, _, _) | Action::Succeed(which) | Action::Report(which, _, _) => {
+                Action::Release(which, _) | Action::Settle(which, _) | Action::Refuse(which, _, _) | Action::Succeed(which) => {
                     if held.is_empty() {
                         continue;
                     }
@@ -443,11 +424,6 @@ proptest! {
                     all.limiter.record_success(in_all, now);
                     separate[*account].limiter.record_success(alone, now);
                 }
-                Action::Report(_, remaining, reset) => {
-                    let (in_all, alone, account) = &held[which];
-                    all.limiter.record_limits(in_all, &snapshot(60, remaining, reset), now);
-                    separate[*account].limiter.record_limits(alone, &snapshot(60, remaining, reset), now);
-                }
                 Action::Enable(key, enabled) => {
                     let (account, position) = place[key];
                     all.limiter.set_enabled(all.keys[key], enabled, now);
@@ -456,10 +432,10 @@ proptest! {
                 }
                 Action::Advance(millis) => now = now + Duration::from_millis(millis),
             }
-            for (key, availability) in all.availability().into_iter().enumerate() {
+            for (key, availability) in all.availability(now).into_iter().enumerate() {
                 let (account, position) = place[key];
                 let of_account = &separate[account];
-                prop_assert_eq!(availability, of_account.availability()[position]);
+                prop_assert_eq!(availability, of_account.availability(now)[position]);
                 let id = of_account.keys[position];
                 prop_assert_eq!(all.limiter.in_flight(all.keys[key]), of_account.limiter.in_flight(id));
                 prop_assert_eq!(all.limiter.observed_per_minute(all.keys[key]), of_account.limiter.observed_per_minute(id));

@@ -104,8 +104,11 @@ fn closed_loop_uses_the_limits_of_all_keys() {
         forecast.answered
     );
     // Each of the 64 callers waits for about 60 calls ahead of it, at 20 per second.
-    let longest = forecast.wait_quantile(0.99).as_secs_f64();
-    assert!((2.8..3.2).contains(&longest), "{longest}");
+    let usual = forecast.wait_quantile(0.5).as_secs_f64();
+    assert!((2.8..3.2).contains(&usual), "{usual}");
+    // The first 60 calls are a burst, so the last ones wait for the end of the minute in addition.
+    let longest = forecast.wait_quantile(1.0).as_secs_f64();
+    assert!((6.0..6.6).contains(&longest), "{longest}");
     assert!(
         forecast.keys.iter().all(|key| (298..=301).contains(&key.calls)),
         "{:?}",

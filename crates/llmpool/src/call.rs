@@ -12,8 +12,8 @@ use llmpool_core::failure::status_policy::{self, KeyAction, KeyScope};
 use llmpool_core::failure::{Blame, Failure, FailureKind};
 use llmpool_core::limits::KeyId;
 use llmpool_core::limits::{AcquireRequest, Ticket};
-use llmpool_core::limits::{CooldownReason, KeyConstraint, ProvisionalCooldown, RefusalWait, WaitReason};
-use llmpool_core::routing::attempts::{Attempts, KeyOutcome, NextAction};
+use llmpool_core::limits::{CooldownReason, KeyConstraint, ProvisionalCooldown, RefusalWait};
+use llmpool_core::routing::attempts::{Attempts, FailedAttempt, KeyOutcome, NextAction};
 use llmpool_core::time::Timestamp;
 
 use crate::affinity;
@@ -21,14 +21,14 @@ use crate::clock;
 use crate::encoded_request::{EncodedRequest, RequestEncoder};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{self, AttemptResponse, CallDeadlines};
-use crate::fail_fast;
 use crate::limits::{Permit, Rejection};
 use crate::observe;
-use crate::options::CallOptions;
+use crate::options::{CallOptions, Timeouts};
 use crate::rejection;
 use crate::report::{AttemptReport, CallReport, TraceId};
 use crate::target::Target;
 use crate::tokens::{self, StreamPermit};
+use crate::usable_keys;
 
 /// Maximum time to wait for a permit before each attempt, if the call options set no timeout.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -76,11 +76,12 @@ pub(crate) async fn run(
                     });
                 }
             }
-            NextAction::Backoff(_) if !target.provider.admission.try_spend_retry(target.id) => {
-                observe::retry_budget_exhausted(&call.report);
+            NextAction::Retry(_)
+                if call.requested_wait_is_too_long(now) || !try_spend_budget(target, &call.report) =>
+            {
                 return Err(call.give_up());
             }
-            NextAction::Backoff(until) => clock::sleep_until(until).await,
+            NextAction::Retry(until) => clock::sleep_until(until).await,
             NextAction::GiveUp => return Err(call.give_up()),
         }
         now = clock::now();
@@ -159,50 +160,59 @@ impl<'a> Call<'a> {
         Ok(request)
     }
 
+    /// Returns the time at which a wait that starts at `now` must have ended: the deadline of the call or, if
+    /// the caller set no timeout, [`MAX_WAIT`] if that is earlier.
+    fn end_of_wait(&self, now: Timestamp) -> Timestamp {
+        match self.options.timeout {
+            Some(_) => self.deadlines.deadline,
+            None => self.deadlines.deadline.min(now + MAX_WAIT),
+        }
+    }
+
+    /// Returns whether the provider asked for a wait that the call must not make.
+    fn requested_wait_is_too_long(&self, now: Timestamp) -> bool {
+        let failure = self.last_failure.as_ref();
+        let wait = failure.and_then(|failure| failure.retry_after);
+        wait.is_some_and(|wait| now + wait > self.end_of_wait(now))
+    }
+
     /// Waits for a permit. Returns `None` if the permit is for a key that this call has already tried, and no
     /// retry is left to try that key again.
     async fn acquire(&mut self, request: &EncodedRequest) -> Result<Option<Permit>, Error> {
         let arrived = clock::now();
-        let deadline = match self.options.timeout {
-            Some(_) => self.deadlines.deadline,
-            None => self.deadlines.deadline.min(arrived + MAX_WAIT),
-        };
         let acquire_request = AcquireRequest {
             ticket: self.ticket,
             caller: self.options.caller,
             demand: tokens::demand(self.target, request),
             constraint: self.constraint,
-            deadline,
+            deadline: self.end_of_wait(arrived),
         };
         let permit = self
             .target
             .provider
             .admission
             .acquire(self.target.id, acquire_request);
-        let acquired = if self.options.fail_fast {
-            fail_fast::while_keys_are_usable(self.target, self.constraint, permit).await
+        let acquired = if self.options.wait_for_keys {
+            permit.await
         } else {
-            Ok(permit.await)
+            usable_keys::acquire(self.target, self.constraint, permit).await
         };
         self.admitted = clock::now();
         self.report.waited += self.admitted.since(arrived);
-        match acquired {
-            Ok(Ok(permit)) => {
-                let is_allowed = permit.key().is_some_and(|key| self.attempts.try_use_key(key));
-                Ok(Some(permit).filter(|_| is_allowed))
-            }
-            Ok(Err(rejection)) => Err(self.reject(rejection)),
-            Err(availability) => Err(self.reject(Rejection::TooLate {
-                ready_at: availability.until(),
-                why: WaitReason::KeysUnavailable(availability),
-            })),
-        }
+        let permit = acquired.map_err(|rejection| self.reject(rejection))?;
+        let (target, report) = (self.target, &self.report);
+        let try_spend = || try_spend_budget(target, report);
+        let is_allowed = permit
+            .key()
+            .is_some_and(|key| self.attempts.try_use_key(key, try_spend));
+        Ok(Some(permit).filter(|_| is_allowed))
     }
 
     /// Makes one attempt. If the attempt fails, records the failure for the next step of the retry loop and
     /// returns `None`.
     async fn attempt(&mut self, mut permit: Permit, request: EncodedRequest) -> Option<AttemptResponse> {
         let key = permit.key()?;
+        let request_body = request.body.clone();
         let result =
             exchange::send_attempt(self.target, &mut permit, &request, &self.deadlines, self.admitted).await;
         let ended = clock::now();
@@ -220,8 +230,11 @@ impl<'a> Call<'a> {
                     AttemptResponse::Stream { events, .. } => {
                         permit.record_success();
                         self.report.first_content = Some(self.report.elapsed);
-                        let target = self.target.clone();
-                        events.hold(StreamPermit { permit, target });
+                        events.hold(StreamPermit {
+                            permit,
+                            target: self.target.clone(),
+                            request_body,
+                        });
                     }
                     AttemptResponse::Complete { body, .. } => {
                         tokens::settle_plain(self.target, &mut permit, body);
@@ -258,25 +271,35 @@ impl<'a> Call<'a> {
     fn apply_failure(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, request: EncodedRequest) {
         let target = self.target;
         let added = request.added_stream_options;
+        let action = target.on_status.action(failure.status);
+        let failed = FailedAttempt {
+            key,
+            added_stream_options: added,
+            keeps_key: action == Some(KeyAction::Ignore),
+        };
+        let constraint = self.constraint;
         let now = clock::now();
-        let has_other_key = target.provider.admission.with_limiter(|limiter| {
-            let excluded = |other| {
-                other == key || self.attempts.is_rejected_by(other) || !limiter.allows(self.constraint, other)
-            };
-            limiter.has_other_key(target.id, excluded, now)
-        });
-        let outcome = self
-            .attempts
-            .record_failure(&failure, key, added, has_other_key, now);
+        let has_other_key = |attempts: &Attempts| {
+            target.provider.admission.with_limiter(|limiter| {
+                let excluded = |other| {
+                    other == key || attempts.is_rejected_by(other) || !limiter.allows(constraint, other)
+                };
+                limiter.has_other_key(target.id, excluded, now)
+            })
+        };
+        let outcome = self.attempts.record_failure(&failure, failed, has_other_key, now);
         if failure.status.is_some_and(|status| (400..500).contains(&status)) {
             // With a 4xx status, the provider has processed no tokens.
             permit.settle(0);
         }
-        let blames_target = matches!(failure.blame(), Blame::Target | Blame::Network);
-        if blames_target && failure.kind != FailureKind::DeadConnection {
+        let blames_target = match failure.kind {
+            FailureKind::DeadConnection => false,
+            FailureKind::DeadlineExceeded => permit.is_used() && self.target_hung(now),
+            kind => matches!(kind.blame(), Blame::Target | Blame::Network),
+        };
+        if blames_target {
             permit.record_target_failure(failure.retry_after);
         }
-        let action = target.on_status.action(failure.status);
         match outcome {
             KeyOutcome::Unchanged => {}
             KeyOutcome::Cooldown | KeyOutcome::ProvisionalCooldown if action == Some(KeyAction::Ignore) => {}
@@ -301,6 +324,17 @@ impl<'a> Call<'a> {
             self.request = Some(request);
         }
         self.last_failure = Some(failure);
+    }
+
+    /// Returns whether an attempt that passed the deadline of the call had as long as the target itself is
+    /// allowed to take: until its own first-content or total timeout. With an earlier deadline, the caller
+    /// may have been too impatient, which says nothing about the target.
+    fn target_hung(&self, now: Timestamp) -> bool {
+        let Timeouts {
+            first_content, total, ..
+        } = self.target.timeouts;
+        let allowed = first_content.into_iter().chain(total).min();
+        allowed.is_some_and(|allowed| now.since(self.admitted) >= allowed)
     }
 
     /// Takes the key of a failed attempt out of use. Disables the key if the configured status policy says
@@ -383,4 +417,13 @@ impl<'a> Call<'a> {
         self.report.elapsed = clock::now().since(self.started);
         std::mem::take(&mut self.report)
     }
+}
+
+/// Spends one retry of the target's retry budget. Returns false if the budget is used up.
+fn try_spend_budget(target: &Target, report: &CallReport) -> bool {
+    let is_left = target.provider.admission.try_spend_retry(target.id);
+    if !is_left {
+        observe::retry_budget_exhausted(report);
+    }
+    is_left
 }

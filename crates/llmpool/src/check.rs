@@ -158,8 +158,8 @@ pub enum StreamUsage {
     Reported,
     /// The call succeeded, but the stream reported no token usage.
     Ignored,
-    /// The provider rejected `stream_options.include_usage`. From now on, the library no longer adds
-    /// `stream_options` to calls of this model.
+    /// The provider rejected `stream_options.include_usage`, in this call or in an earlier one. The library
+    /// no longer adds `stream_options` to calls of this model.
     Rejected,
 }
 
@@ -278,9 +278,13 @@ async fn check_key(target: &Target, key: KeyId, timeout: Duration) -> KeyCheck {
         account: None,
     };
     match response {
-        Ok(ModelListResponse { headers, models }) => {
+        Ok(ModelListResponse {
+            status,
+            headers,
+            models,
+        }) => {
             (check.limits, check.account) = parse_limit_headers(&headers);
-            check.status = Some(200);
+            check.status = Some(status);
             if models.is_some() {
                 check.outcome = KeyCheckOutcome::Accepted;
             }
@@ -315,8 +319,9 @@ fn outcome_of(failure: &Failure) -> KeyCheckOutcome {
     })
 }
 
-/// The headers and the content of a successful response to a model list request.
+/// The status, the headers and the content of a successful response to a model list request.
 struct ModelListResponse {
+    status: u16,
     headers: HeaderMap,
     /// The ids of the models. `None` if the response body is not a model list.
     models: Option<Vec<String>>,
@@ -352,6 +357,7 @@ async fn list_models(
     }
     let body = exchange::read_body(body, &deadlines).await?;
     Ok(ModelListResponse {
+        status: head.status.as_u16(),
         headers: head.headers,
         models: model_names(&body),
     })
@@ -393,10 +399,12 @@ async fn call(
         }
     }
     let has_usage = events.view().usage().is_some();
-    check.stream_usage = match (check.stream_usage, has_usage) {
-        (StreamUsage::Rejected, _) => StreamUsage::Rejected,
-        (_, true) => StreamUsage::Reported,
-        (_, false) => StreamUsage::Ignored,
+    check.stream_usage = if !target.capabilities.accepts_stream_options() {
+        StreamUsage::Rejected
+    } else if has_usage {
+        StreamUsage::Reported
+    } else {
+        StreamUsage::Ignored
     };
     Ok(())
 }

@@ -274,8 +274,7 @@ async fn first_content(
 /// Reads the complete body of a response that is not streamed. Fails if the body exceeds [`MAX_BODY`] or
 /// arrives too slowly.
 pub(crate) async fn read_body(mut body: Body, deadlines: &CallDeadlines) -> Result<Bytes, Failure> {
-    let mut first: Option<Bytes> = None;
-    let mut rest = BytesMut::new();
+    let mut buffer = BodyBuffer::default();
     let mut timer = Timer::default();
     loop {
         let idle_by = end_of(clock::now(), deadlines.timeouts.idle);
@@ -286,24 +285,51 @@ pub(crate) async fn read_body(mut body: Body, deadlines: &CallDeadlines) -> Resu
         })
         .await;
         match piece {
-            Some(Some(Ok(piece))) if first.is_none() => first = Some(piece),
-            Some(Some(Ok(piece))) => {
-                if rest.is_empty()
-                    && let Some(first) = &first
-                {
-                    rest.extend_from_slice(first);
-                }
-                rest.extend_from_slice(&piece);
-                if rest.len() > MAX_BODY {
-                    return Err(Failure::new(FailureKind::InvalidResponse));
-                }
-            }
-            Some(None) if rest.is_empty() => return Ok(first.unwrap_or_default()),
-            Some(None) => return Ok(rest.freeze()),
+            Some(Some(Ok(piece))) => buffer.push(piece, MAX_BODY)?,
+            Some(None) => return Ok(buffer.finish()),
             Some(Some(Err(_))) => return Err(Failure::new(FailureKind::ConnectionLost)),
             None if idle_by < deadlines.deadline => return Err(Failure::new(FailureKind::IdleTimeout)),
             None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
         }
+    }
+}
+
+/// The pieces of a body. Copies them only if there are several.
+#[derive(Default)]
+struct BodyBuffer {
+    first: Option<Bytes>,
+    /// All pieces joined. Empty while there is only one piece.
+    joined: BytesMut,
+}
+
+impl BodyBuffer {
+    /// Appends a piece. Fails if the body is then longer than `limit`.
+    fn push(&mut self, piece: Bytes, limit: usize) -> Result<(), Failure> {
+        let first = self.first.get_or_insert_default();
+        let length = if self.joined.is_empty() {
+            first.len()
+        } else {
+            self.joined.len()
+        };
+        if length + piece.len() > limit {
+            return Err(Failure::new(FailureKind::InvalidResponse));
+        }
+        if length == 0 {
+            *first = piece;
+            return Ok(());
+        }
+        if self.joined.is_empty() {
+            self.joined.extend_from_slice(first);
+        }
+        self.joined.extend_from_slice(&piece);
+        Ok(())
+    }
+
+    fn finish(self) -> Bytes {
+        if self.joined.is_empty() {
+            return self.first.unwrap_or_default();
+        }
+        self.joined.freeze()
     }
 }
 
@@ -390,4 +416,36 @@ async fn within<T>(by: Timestamp, mut future: Pin<&mut impl Future<Output = T>>)
         Poll::Pending => timer.poll(cx).map(|()| None),
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn body_limit_applies_to_every_piece() {
+        for pieces in [&[5][..], &[4, 1], &[2, 2, 1]] {
+            let mut buffer = BodyBuffer::default();
+            let pushed: Vec<bool> = pieces
+                .iter()
+                .map(|length| buffer.push(Bytes::from(vec![b'x'; *length]), 4).is_ok())
+                .collect();
+            let (last, earlier) = pushed.split_last().unwrap();
+            assert!(
+                !last && earlier.iter().all(|is_ok| *is_ok),
+                "{pieces:?}: {pushed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn body_pieces_are_joined_in_order() {
+        for pieces in [&[][..], &["ab"], &["", "ab"], &["a", "b"], &["a", "", "b"]] {
+            let mut buffer = BodyBuffer::default();
+            for piece in pieces {
+                buffer.push(Bytes::from_static(piece.as_bytes()), 2).unwrap();
+            }
+            assert_eq!(buffer.finish(), pieces.concat(), "{pieces:?}");
+        }
+    }
 }

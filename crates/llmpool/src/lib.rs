@@ -64,7 +64,6 @@ mod encoded_request;
 mod endpoint;
 mod error;
 mod exchange;
-mod fail_fast;
 pub mod forecast;
 mod interface;
 mod key_entry;
@@ -100,6 +99,7 @@ mod target_settings;
 mod token_bucket;
 mod tokens;
 pub mod transport;
+mod usable_keys;
 
 pub use embed::{EmbeddingAnswer, EmbeddingInterface};
 pub use error::{Error, ErrorKind};

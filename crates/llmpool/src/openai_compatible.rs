@@ -71,8 +71,9 @@ impl OpenAiCompatible {
         self.target.provider.admission.waiting(self.target.id)
     }
 
-    /// Resets the model's limits: fills the token buckets to capacity, and clears the counters of tokens per
-    /// minute and requests per day.
+    /// Resets the model's limits: fills the token buckets to capacity, clears the counters of tokens per
+    /// minute and requests per day, and ends a pause of the model that the provider asked for or that the
+    /// circuit breaker started.
     pub fn reset_rate_limit(&self) {
         self.target.provider.admission.reset(self.target.id);
     }

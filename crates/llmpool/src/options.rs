@@ -15,7 +15,7 @@ pub struct CallOptions {
     ///
     /// The call fails early if permission to send cannot be granted within this time. Default: `None`. The
     /// call then has the model's `total` timeout (600 s unless configured), and each wait for permission to
-    /// send is limited to 30 s.
+    /// send, and each wait that the provider asks for, is limited to 30 s.
     pub timeout: Option<Duration>,
     /// Timeouts that replace all timeouts of the model for this call. Default: `None`, so that the timeouts
     /// of the model apply.
@@ -27,11 +27,14 @@ pub struct CallOptions {
     /// same model share the model's capacity in proportion to their weights. By default, all calls belong to
     /// one caller.
     pub caller: Caller,
-    /// Whether the call fails at once if every key is invalid, out of quota, not permitted to use the model,
-    /// or disabled. Useful for batches, whose calls would otherwise all wait for these keys.
+    /// Whether the call waits if no key is usable, that is, if every key is invalid, out of quota, not
+    /// permitted to use the model, or disabled. The call then waits until a key recovers or the maximum wait
+    /// is over.
     ///
-    /// Default: `false`. The call then waits until a key recovers or the maximum wait is over.
-    pub fail_fast: bool,
+    /// Default: `false`. The call then fails at once, with the earliest time at which a key may recover as
+    /// [`Error::retry_in`](crate::Error::retry_in), if that time is known. Calls always wait for throttled
+    /// keys.
+    pub wait_for_keys: bool,
 }
 
 /// The options of calls that are made without explicit options. Equal to `CallOptions::default()`.
@@ -40,7 +43,7 @@ pub(crate) static DEFAULT_OPTIONS: CallOptions = CallOptions {
     timeouts: None,
     trace_id: None,
     caller: Caller::new(0),
-    fail_fast: false,
+    wait_for_keys: false,
 };
 
 /// The timeouts of a call and its attempts. A timeout that is `None` is disabled.

@@ -1,9 +1,11 @@
 //! Reads the events of a streamed answer from the response body, classifies them, and enforces the timeouts
 //! of the call.
 //!
-//! Invariants: the permit is released when the stream ends or is dropped. If the body ends before the answer
-//! is complete (see [`StreamView::is_complete`]), the stream ends with an error. The idle timeout starts when
-//! a poll finds no bytes to read, so that a caller that stops polling does not cause an idle timeout.
+//! Invariants: the permit is released when the stream ends or is dropped. Dropping a stream in the middle of
+//! an answer closes the connection at once; a stream whose end has arrived or is near gives it back to the
+//! pool. A stream without a terminal event (`[DONE]`, for example) ends with an error. The idle timeout
+//! starts when a poll finds no bytes to read, so that a caller that stops polling does not cause an idle
+//! timeout.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,15 +20,12 @@ use llmpool_core::time::Timestamp;
 use crate::affinity::AffinityRecorder;
 use crate::clock::{self, Timer};
 use crate::tokens::StreamPermit;
-use crate::transport::Body;
+use crate::transport::{Body, MAX_DRAIN_BYTES, MAX_DRAIN_TIME};
 
 /// The maximum size of one event, in bytes. A larger event ends the stream with an error.
 const MAX_EVENT_BYTES: usize = 16 << 20;
 /// The maximum time to wait for the event with the usage once every choice has a finish reason.
 const USAGE_GRACE: Duration = Duration::from_secs(10);
-/// The maximum time to wait for the end of the body after `[DONE]`. A connection can be reused only after its
-/// response body was read to the end.
-const END_GRACE: Duration = Duration::from_secs(1);
 
 /// One event of a streamed answer, with its classification.
 #[derive(Debug)]
@@ -55,6 +54,8 @@ pub(crate) struct RawEventStream {
     /// The time at which the stream began to wait for the usage or for the end of the body, after the answer
     /// was complete. `None` if the stream has not waited for either.
     complete_since: Option<Timestamp>,
+    /// The number of bytes that were read after `[DONE]`, only to reach the end of the body.
+    drained: usize,
     timer: Timer,
 }
 
@@ -85,6 +86,7 @@ impl RawEventStream {
             limits,
             waiting_since: None,
             complete_since: None,
+            drained: 0,
             timer: Timer::default(),
         }
     }
@@ -124,6 +126,12 @@ impl RawEventStream {
             match body.poll_data(cx) {
                 Poll::Ready(Some(Ok(piece))) => {
                     self.waiting_since = None;
+                    if self.view.is_done() {
+                        self.drained += piece.len();
+                        if self.drained > MAX_DRAIN_BYTES {
+                            return self.end(FailureKind::Truncated);
+                        }
+                    }
                     self.decoder.push(piece);
                 }
                 Poll::Ready(None) => return self.end(FailureKind::Truncated),
@@ -175,7 +183,7 @@ impl RawEventStream {
         } = self.limits;
         let timeout = if self.view.is_complete() {
             let grace = if self.view.is_done() {
-                END_GRACE
+                MAX_DRAIN_TIME
             } else {
                 USAGE_GRACE
             };
@@ -215,8 +223,46 @@ impl RawEventStream {
     pub(crate) fn close(&mut self) {
         self.body = None;
         if let Some(permit) = self.permit.take() {
-            permit.end(self.view.usage().map(|json| &json[..]));
+            permit.end(&self.view);
         }
         self.decoder = SseDecoder::new(MAX_EVENT_BYTES);
+    }
+}
+
+impl Drop for RawEventStream {
+    fn drop(&mut self) {
+        self.observe_arrived();
+        if let Some(permit) = self.permit.take() {
+            permit.abandon(&self.view);
+        }
+        if let Some(body) = self.body.take()
+            && self.view.is_complete()
+        {
+            body.drain_in_background(MAX_DRAIN_BYTES.saturating_sub(self.drained));
+        }
+    }
+}
+
+impl RawEventStream {
+    /// Observes the events that have already arrived, up to [`MAX_DRAIN_BYTES`]. They may contain the usage,
+    /// and reading the end of the body gives its connection back to the pool. Waits for nothing.
+    fn observe_arrived(&mut self) {
+        loop {
+            while let Ok(Some(event)) = self.decoder.next_event() {
+                self.view.observe(&event);
+            }
+            let Some(body) = &mut self.body else { return };
+            match body.try_data() {
+                Poll::Ready(Some(Ok(piece))) if self.drained + piece.len() <= MAX_DRAIN_BYTES => {
+                    self.drained += piece.len();
+                    self.decoder.push(piece);
+                }
+                Poll::Ready(Some(Ok(_)) | Some(Err(_)) | None) => {
+                    self.body = None;
+                    return;
+                }
+                Poll::Pending => return,
+            }
+        }
     }
 }

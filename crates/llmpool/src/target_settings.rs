@@ -36,6 +36,10 @@ pub struct TargetSettings {
     /// The number of consecutive failures of the target (5xx, timeouts, no connection) after which its
     /// circuit breaker opens. While the breaker is open, no requests are sent to the target.
     ///
+    /// An attempt that ends at the call's deadline counts as a failure of the target if it lasted at least as
+    /// long as the shorter of the target's `first_content` and `total` [`timeouts`](Self::timeouts). An
+    /// earlier deadline of a caller does not count.
+    ///
     /// The breaker opens for 5 s. Then a single call tests the target. If that call fails, the breaker opens
     /// again for twice the previous time, up to 60 s. Default: `None`, which disables the breaker. Enable the
     /// breaker only if the program has another target for the requests. If the target fails and the provider
@@ -48,7 +52,9 @@ pub struct TargetSettings {
     /// Whether limits that the provider reveals in response headers and refusals also apply, in addition to
     /// the configured limits. Default: `true`.
     pub learn_limits: bool,
-    /// The maximum number of retries after the first attempt. Default: 5.
+    /// The maximum number of retries after the first attempt. If the failure is a key's, the first attempt
+    /// with another key is not a retry. If the failure is an exceeded rate limit, the call waits for the key
+    /// until its deadline without spending a retry, unless this is 0. Default: 5.
     pub max_retries: u32,
     /// The upper bound of the random backoff before the first retry. The bound doubles with each further
     /// retry, up to 60 s. Default: 1 s.

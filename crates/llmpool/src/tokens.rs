@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use llmpool_core::chat::Usage;
 use llmpool_core::estimate;
 use llmpool_core::limits::Demand;
@@ -116,20 +117,42 @@ fn settle(target: &Target, permit: &mut Permit, usage: Option<Usage>) {
     }
 }
 
-/// The permit of a stream, and the target for which the length of the streamed answer is recorded.
+/// The permit of a stream, with what is needed to settle its tokens.
 #[derive(Debug)]
 pub(crate) struct StreamPermit {
     pub(crate) permit: Permit,
+    /// The target for which the length of the streamed answer is recorded.
     pub(crate) target: Arc<Target>,
+    /// The body of the request, from which the prompt tokens of an abandoned stream are estimated.
+    pub(crate) request_body: Bytes,
 }
 
 impl StreamPermit {
-    /// Releases the permit. If the stream reported its usage, first replaces the reserved tokens by this
-    /// usage. `usage` is JSON text.
-    pub(crate) fn end(mut self, usage: Option<&[u8]>) {
-        if self.target.counts_tokens {
-            let usage = usage.and_then(|json| serde_json::from_slice(json).ok());
-            settle(&self.target, &mut self.permit, usage);
+    /// Releases the permit of a stream that has ended. First replaces the reserved tokens by the usage that
+    /// the stream reported. Without reported usage, the reservation stays unchanged.
+    pub(crate) fn end(mut self, view: &StreamView) {
+        self.settle(view);
+    }
+
+    /// Releases the permit of a stream that the caller dropped. First replaces the reserved tokens by the
+    /// usage that the stream reported or, if there is none, by an estimate of the prompt and the output so
+    /// far. If no output has arrived either, the reservation stays unchanged.
+    pub(crate) fn abandon(mut self, view: &StreamView) {
+        if !self.target.counts_tokens || self.settle(view) {
+            return;
         }
+        let estimate = estimated_stream(&self.request_body, view);
+        if let Some(tokens) = estimate.and_then(|usage| usage.total_tokens()) {
+            self.permit.settle(u32::try_from(tokens).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Settles the permit with the usage that the stream reported. Returns whether it reported any.
+    fn settle(&mut self, view: &StreamView) -> bool {
+        let Some(json) = view.usage().filter(|_| self.target.counts_tokens) else {
+            return false;
+        };
+        settle(&self.target, &mut self.permit, serde_json::from_slice(json).ok());
+        true
     }
 }

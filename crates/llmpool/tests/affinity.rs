@@ -165,10 +165,10 @@ async fn follow_up_never_switches_to_another_key() {
     let label = model.model().key_status()[used].label.clone();
     model.model().set_key_enabled(&label, false);
     let follow_up = request(json!({"input": "and?", "previous_response_id": first["id"]}));
-    for fail_fast in [false, true] {
+    for wait_for_keys in [false, true] {
         let options = CallOptions {
             timeout: Some(Duration::from_millis(300)),
-            fail_fast,
+            wait_for_keys,
             ..CallOptions::default()
         };
         let error = model

@@ -331,7 +331,11 @@ async fn refused_key_is_probed_once_after_its_cooldown() {
     assert_eq!(script.requests(), 1);
     let mut crowd = Vec::new();
     for _ in 0..20 {
-        crowd.push(start(&target, timeout_of(3.0)).await);
+        let options = CallOptions {
+            wait_for_keys: true,
+            ..timeout_of(3.0)
+        };
+        crowd.push(start(&target, options).await);
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(script.requests(), 2, "a single probe");

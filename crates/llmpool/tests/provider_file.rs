@@ -202,7 +202,40 @@ fn rpm_replaces_the_default_rate_limit() {
     let limits = file.providers[0].models[0].api_keys[0].limits.limits;
     assert_eq!((limits.rate_limit, limits.rpm), (None, Some(30)));
     let bucket = limits.per_minute_bucket().unwrap().unwrap();
-    assert!((bucket.per_second() * 60.0 - 30.0).abs() < 0.1 && bucket.per_second() < 0.5);
+    assert_eq!((bucket.capacity(), bucket.per_second()), (3, 0.5));
+}
+
+#[test]
+fn key_can_have_a_rate_limit_and_has_none_by_default() {
+    let of = |members: &str| {
+        let key = format!(r#"{{"key":"k"{members}}}"#);
+        let model = r#"{"p":[{"model_name":"m","base_url":"http://h/v1","rpm":9,"api_keys":["#;
+        parse(&format!("{model}{key}]}}]}}")).map(|file| {
+            let limits = file.providers[0].models[0].api_keys[0].limits.limits;
+            (limits.rate_limit, limits.rpm)
+        })
+    };
+    let rate_limit = |capacity, rate| Some(RateLimit::new(capacity, rate).unwrap());
+    let both = r#","rate_limit_capacity":20,"rate_limit_refill_rate":2.5"#;
+    assert_eq!(of(both).unwrap(), (rate_limit(20, 2.5), None));
+    let with_rpm = of(&format!(r#"{both},"rpm":60"#));
+    assert_eq!(with_rpm.unwrap(), (rate_limit(20, 2.5), Some(60)));
+    let capacity = of(r#","rate_limit_capacity":5"#);
+    assert_eq!(capacity.unwrap(), (rate_limit(5, 1.0), None));
+    let rate = of(r#","rate_limit_refill_rate":3"#);
+    assert_eq!(rate.unwrap(), (rate_limit(10, 3.0), None));
+    for none in [
+        "",
+        r#","rate_limit_capacity":null"#,
+        r#","rate_limit_capacity":5,"rate_limit_refill_rate":null"#,
+    ] {
+        assert_eq!(of(none).unwrap(), (None, None), "{none}");
+    }
+    let error = of(r#","rate_limit_refill_rate":0"#).unwrap_err();
+    assert!(
+        error.contains("p[0].api_keys[0].rate_limit_refill_rate: a limit of 0 admits no request"),
+        "{error}"
+    );
 }
 
 // O28

@@ -92,8 +92,6 @@ impl BatchRun {
     async fn send_all(&mut self, requests: Vec<BatchRequest>, args: &BatchArgs) -> Result<(), ExitCode> {
         let options = CallOptions {
             timeout: Some(args.timeout),
-            // If every key is refused, the remaining lines fail at once instead of waiting for the same refusal.
-            fail_fast: true,
             ..CallOptions::default()
         };
         let mut requests = requests.into_iter().enumerate();

@@ -1,7 +1,7 @@
 //! Classifies error responses by status, headers and body. Two tables list the error codes and phrases that
 //! providers are known to send.
 
-use super::{Certainty, Failure, FailureKind};
+use super::{Blame, Certainty, Failure, FailureKind};
 use crate::provider_error::ProviderError;
 use crate::rate_headers::ErrorHeaders;
 
@@ -90,6 +90,9 @@ const QUOTA_PHRASES: &[&str] = &[
 
 /// Returns the failure that a response with an error status reports. `error` is the parsed response body, or
 /// `None` if the body is empty.
+///
+/// The reset time of an exhausted rate limit is a wait only if the failure is blamed on the key: the limits
+/// of one key say nothing about when a failing target recovers.
 pub fn classify(status: u16, headers: &ErrorHeaders, error: Option<&ProviderError>) -> Failure {
     let empty = ProviderError::default();
     let error = error.unwrap_or(&empty);
@@ -102,7 +105,7 @@ pub fn classify(status: u16, headers: &ErrorHeaders, error: Option<&ProviderErro
         status: Some(status),
         certainty,
         retry_after: headers.retry_after,
-        limit_reset: headers.limit_reset,
+        limit_reset: headers.limit_reset.filter(|_| kind.blame() == Blame::Key),
         request_id: headers.request_id.clone(),
         ..failure_from(kind, error)
     }
@@ -116,8 +119,9 @@ pub fn classify_in_stream(error: &ProviderError) -> Failure {
         .as_deref()
         .and_then(|code| code.parse().ok())
         .filter(|code| (400..600).contains(code));
+    let retry_after = error.retry_delay.filter(|wait| !wait.is_zero());
     let (kind, certainty) = match status {
-        Some(status) => cause(status, error.retry_delay.is_some(), error),
+        Some(status) => cause(status, retry_after.is_some(), error),
         None => (
             kind_of_code(error).unwrap_or(FailureKind::ServerError),
             Certainty::Certain,
@@ -125,7 +129,7 @@ pub fn classify_in_stream(error: &ProviderError) -> Failure {
     };
     Failure {
         certainty,
-        retry_after: error.retry_delay,
+        retry_after,
         ..failure_from(kind, error)
     }
 }
@@ -175,8 +179,8 @@ fn rate_or_quota(
         FailureKind::TooLarge
     } else if let Some(kind) = from_code {
         kind
-    // DashScope sends `insufficient_quota` both for an exceeded rate, which recovers within a minute, and for an exhausted quota. Only the
-    // message tells the two apart.
+    // DashScope sends `insufficient_quota` both for an exceeded rate, which recovers within a minute, and for
+    // an exhausted quota. Only the message tells the two apart.
     } else if is_quota_code && mentions(&["allocated quota", "per minute"]) {
         FailureKind::RateLimited
     } else if is_quota_code || mentions(QUOTA_PHRASES) {
@@ -348,7 +352,7 @@ mod tests {
     fn rate_limit_with_retry_after_is_certain_and_debug_is_redacted() {
         let headers = ErrorHeaders {
             retry_after: Some(Duration::from_secs(2)),
-            request_id: None,
+            ..ErrorHeaders::default()
         };
         let error = ProviderError::parse(br#"{"error":{"message":"CANARY","code":"CANARY sk-1"}}"#);
         let failure = classify(429, &headers, error.as_ref());
@@ -357,5 +361,40 @@ mod tests {
             (FailureKind::RateLimited, Certainty::Certain)
         );
         assert!(!format!("{failure:?} {error:?}").contains("CANARY"));
+    }
+
+    // reproduction 7
+    #[test]
+    fn limit_reset_is_a_wait_only_if_the_key_is_to_blame() {
+        let hour = Duration::from_secs(3600);
+        let headers = ErrorHeaders {
+            limit_reset: Some(hour),
+            ..ErrorHeaders::default()
+        };
+        let reset = |status| classify(status, &headers, None).limit_reset;
+        assert_eq!(reset(429), Some(hour));
+        for status in [500, 503, 529] {
+            assert_eq!(reset(status), None, "{status}");
+        }
+        let explicit = ErrorHeaders {
+            retry_after: Some(Duration::from_secs(3)),
+            ..ErrorHeaders::default()
+        };
+        for status in [429, 500, 503] {
+            let wait = classify(status, &explicit, None).retry_after;
+            assert_eq!(wait, Some(Duration::from_secs(3)), "{status}");
+        }
+    }
+
+    // reproduction 13
+    #[test]
+    fn zero_wait_in_a_body_is_no_wait() {
+        let error = ProviderError {
+            retry_delay: Some(Duration::ZERO),
+            ..ProviderError::default()
+        };
+        assert_eq!(classify_in_stream(&error).retry_after, None);
+        let headers = ErrorHeaders::parse(|_| None, Some(&error), None);
+        assert_eq!(headers.retry_after, None);
     }
 }

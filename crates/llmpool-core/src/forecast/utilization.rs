@@ -96,11 +96,13 @@ fn used_shares(
     span: Duration,
 ) -> impl Iterator<Item = (Option<LimitKind>, f64)> {
     let seconds = span.as_secs_f64();
-    let rates = limits.rate_limits();
-    let rates = rates.map(|rate| f64::from(rate.capacity()) + rate.per_second() * seconds);
     let allowed = |max: u32, window: f64| f64::from(max) * (seconds / window).max(1.0);
     let (calls, tokens) = (totals.calls as f64, totals.tokens as f64);
-    let requests = rates
+    let rate = limits
+        .rate_limit
+        .map(|rate| f64::from(rate.capacity()) + rate.per_second() * seconds);
+    let requests = rate.into_iter().chain(limits.rpm.map(|max| allowed(max, 60.0)));
+    let requests = requests
         .reduce(f64::min)
         .map(|max| (Some(LimitKind::Requests), calls / max));
     let minute = limits

@@ -372,7 +372,8 @@ impl<W: Clone> Admission<W> {
         self.serve_target(target, now, wakes);
     }
 
-    /// Fills the token buckets of a target and clears its sliding windows. See [`Limiter::reset`].
+    /// Fills the token buckets of a target, clears its sliding windows, and ends its cooldown. See
+    /// [`Limiter::reset`].
     pub fn reset(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<W>) {
         self.limiter.reset(target);
         self.serve_target(target, now, wakes);

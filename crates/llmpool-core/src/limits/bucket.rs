@@ -104,6 +104,16 @@ impl Bucket {
         })
     }
 
+    /// Returns the time from which `amount` tokens are available, or [`Timestamp::MAX`] if they never are.
+    #[inline(always)]
+    pub(super) fn available_at(&self, amount: u32, now: Timestamp) -> Timestamp {
+        match self.check(amount, now) {
+            Ok(()) => now,
+            Err(BucketDenied::Until(until)) => until,
+            Err(BucketDenied::Never { .. }) => Timestamp::MAX,
+        }
+    }
+
     #[inline(always)]
     fn has(&self, amount: u32, now: Timestamp) -> bool {
         let (full_at, now) = (self.full_at(), steps_at(now));

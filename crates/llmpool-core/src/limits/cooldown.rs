@@ -64,9 +64,11 @@ pub enum RefusalWait {
 }
 
 impl RefusalWait {
-    /// Returns the wait that `retry_after` states or, without it, the time until the reset of a limit.
+    /// Returns the wait that `retry_after` states or, without it, the time until the reset of a limit. A time of 0
+    /// says nothing: providers send it with times in the past.
     pub fn new(retry_after: Option<Duration>, limit_reset: Option<Duration>) -> Self {
-        match (retry_after, limit_reset) {
+        let positive = |time: &Duration| !time.is_zero();
+        match (retry_after.filter(positive), limit_reset.filter(positive)) {
             (Some(wait), _) => Self::Exact(wait),
             (None, Some(reset)) => Self::Reset(reset),
             (None, None) => Self::Unknown,
@@ -92,6 +94,6 @@ impl RefusalWait {
 
 impl From<Option<Duration>> for RefusalWait {
     fn from(wait: Option<Duration>) -> Self {
-        wait.map_or(Self::Unknown, Self::Exact)
+        Self::new(wait, None)
     }
 }

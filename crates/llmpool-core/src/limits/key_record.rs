@@ -6,6 +6,7 @@ use super::health::{Health, HealthState};
 use super::key::{KeyId, KeyLimits};
 use super::limit_set::LimitSet;
 use super::quota_group::QuotaGroupId;
+use crate::time::Timestamp;
 
 #[derive(Clone, Debug)]
 pub(super) struct KeyRecord {
@@ -39,7 +40,10 @@ impl KeyRecord {
     /// Returns whether the key is enabled and healthy, and belongs to no quota group whose health would have
     /// to be checked too.
     #[inline]
-    pub(super) fn is_plainly_healthy(&self) -> bool {
-        !self.disabled && self.group.is_none() && self.health.state() == HealthState::Healthy
+    pub(super) fn is_plainly_healthy(&self, now: Timestamp) -> bool {
+        !self.disabled
+            && self.group.is_none()
+            && self.health.state() == HealthState::Healthy
+            && self.limit_set.observed.paused_until(now).is_none()
     }
 }

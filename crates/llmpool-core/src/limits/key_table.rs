@@ -100,13 +100,13 @@ impl KeyTable {
             (own, _) => own,
         };
         let observed = &self.shared_limits(id).observed;
+        let until = by_health.until().filter(|until| *until > now);
         match observed.paused_until(now) {
-            Some(paused) if by_health.until().is_none_or(|until| until < paused) => match by_health {
-                KeyAvailability::Probing => by_health,
-                _ if observed.is_probing(now) => KeyAvailability::Probing,
-                _ => KeyAvailability::Throttled(paused),
-            },
-            _ => by_health,
+            None => by_health,
+            Some(_) if by_health == KeyAvailability::Probing => by_health,
+            Some(_) if observed.is_probing(now) => until.map_or(KeyAvailability::Probing, |_| by_health),
+            Some(paused) if until < Some(paused) => KeyAvailability::Throttled(paused),
+            Some(_) => by_health,
         }
     }
 
@@ -149,7 +149,7 @@ impl KeyTable {
     ) -> Option<(Timestamp, Option<LimitKind>)> {
         let key = &self.keys[id.index()];
         let own = key.limit_set.available_at(demand, now);
-        if own.is_none() && key.is_plainly_healthy() {
+        if own.is_none() && key.is_plainly_healthy(now) {
             return None;
         }
         let group = self

@@ -2,11 +2,11 @@
 //!
 //! An attempt is charged to all counters of the set at once. Each counter recovers independently.
 
-use super::bucket::{Bucket, BucketDenied};
+use super::bucket::Bucket;
 use super::demand::Demand;
 use super::limits::{LimitKind, Limits};
 use super::observed_limits::ObservedLimits;
-use super::rate_limit::RateLimit;
+use super::per_minute::PerMinute;
 use super::window::{SlidingWindow, WindowCharge};
 use crate::time::Timestamp;
 
@@ -25,7 +25,8 @@ pub(super) struct LimitSet {
 
 #[derive(Clone, Debug, Default)]
 struct Counters {
-    buckets: [Option<Bucket>; 2],
+    bucket: Option<Bucket>,
+    per_minute: Option<PerMinute>,
     tokens: Option<SlidingWindow>,
     /// Number of charged tokens that are still estimates. Some of these tokens may be returned when the
     /// actual numbers are known.
@@ -37,6 +38,7 @@ struct Counters {
 /// identify the attempt by its sequence number instead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Charge {
+    minute: Option<WindowCharge>,
     tokens: Option<WindowCharge>,
     day: Option<WindowCharge>,
 }
@@ -62,33 +64,29 @@ impl LimitSet {
     /// changed.
     pub(super) fn set_limits(&mut self, limits: Limits, seq: u64, now: Timestamp) {
         *self.limits = limits;
-        let per_minute = limits.per_minute_bucket();
-        self.slots = match per_minute {
+        self.slots = match limits.per_minute_bucket() {
             Ok(_) => limits.max_concurrency.unwrap_or(u32::MAX),
             Err(_) => 0,
         };
-        let rates = [limits.rate_limit, per_minute.ok().flatten()];
-        if rates == [None, None] && limits.tpm.is_none() && limits.rpd.is_none() {
+        let uncounted = Limits {
+            max_concurrency: limits.max_concurrency,
+            ..Limits::default()
+        };
+        if limits == uncounted {
             self.counters = None;
         } else {
             let counters = self.counters.get_or_insert_with(Box::default);
-            counters.set_limits(rates, limits, seq, now);
+            counters.set_limits(limits, seq, now);
         }
     }
 
     /// Returns the token bucket of the configured `rate_limit`, or `None` if none is configured.
     pub(super) fn bucket(&self) -> Option<&Bucket> {
-        self.counters.as_ref()?.buckets[0].as_ref()
+        self.counters.as_ref()?.bucket.as_ref()
     }
 
-    fn buckets(&self) -> impl Iterator<Item = &Bucket> {
-        let counters = self.counters.iter();
-        counters.flat_map(|counters| counters.buckets.iter().flatten())
-    }
-
-    fn buckets_mut(&mut self) -> impl Iterator<Item = &mut Bucket> {
-        let counters = self.counters.iter_mut();
-        counters.flat_map(|counters| counters.buckets.iter_mut().flatten())
+    fn per_minute(&self) -> Option<&PerMinute> {
+        self.counters.as_ref()?.per_minute.as_ref()
     }
 
     fn tokens(&self) -> Option<&SlidingWindow> {
@@ -105,8 +103,7 @@ impl LimitSet {
 
     /// Returns whether a configured or observed rate limit spreads the starts of waiting attempts over time.
     pub(super) fn is_paced(&self) -> bool {
-        let counters = self.counters.as_ref();
-        counters.is_some_and(|counters| counters.buckets.iter().any(Option::is_some))
+        self.bucket().is_some() || self.per_minute().is_some()
     }
 
     #[inline(always)]
@@ -145,12 +142,8 @@ impl LimitSet {
 
     /// Refunds the charge of an attempt that was never sent.
     pub(super) fn refund(&mut self, charge: Charge, demand: Demand, seq: u64, sent_at: Timestamp) {
-        for bucket in self.buckets_mut() {
-            bucket.refund(demand.requests, seq);
-        }
-        let day = self.counters.as_mut().and_then(|counters| counters.day.as_mut());
-        if let (Some(window), Some(day)) = (day, charge.day) {
-            window.correct(day, demand.requests, 0);
+        if let Some(counters) = &mut self.counters {
+            counters.refund_requests(charge, demand.requests, seq);
         }
         self.observed.refund(sent_at);
         self.settle(charge, demand.tokens, 0);
@@ -170,11 +163,20 @@ impl LimitSet {
         }
     }
 
+    /// Records that the provider refused a request because of a rate limit, although the configured limits
+    /// admitted it: for ten minutes, `rpm` admits one request at a time.
+    pub(super) fn record_refusal(&mut self, seq: u64, now: Timestamp) {
+        let counters = self.counters.as_mut();
+        if let Some(per_minute) = counters.and_then(|counters| counters.per_minute.as_mut()) {
+            per_minute.record_refusal(seq, now);
+        }
+    }
+
     /// Reduces every token bucket to at most one available request. Called after a cooldown, so that waiting
     /// attempts do not all start at once.
     pub(super) fn resume(&mut self, seq: u64, now: Timestamp) {
-        for bucket in self.buckets_mut() {
-            bucket.cap_at(1, seq, now);
+        if let Some(counters) = &mut self.counters {
+            counters.resume(seq, now);
         }
     }
 
@@ -184,7 +186,8 @@ impl LimitSet {
         if self.limits.per_minute_bucket().is_err() {
             return Some((LimitKind::Requests, 0));
         }
-        let requests = self.buckets().map(|bucket| bucket.rate_limit().capacity());
+        let bucket = self.bucket().map(|bucket| bucket.rate_limit().capacity());
+        let requests = bucket.into_iter().chain(self.per_minute().map(PerMinute::burst));
         let requests = requests.chain(self.day().map(|window| window.limit));
         if let Some(limit) = requests.min().filter(|limit| demand.requests > *limit) {
             return Some((LimitKind::Requests, limit));
@@ -200,13 +203,15 @@ impl LimitSet {
     /// they may turn out to be unused.
     pub(super) fn ready_at(&self, demand: Demand, ahead: u64, now: Timestamp) -> Timestamp {
         let requests = ahead + u64::from(demand.requests);
-        let buckets = self.buckets().map(|bucket| bucket.ready_at(requests, now));
+        let bucket = self.bucket().map(|bucket| bucket.ready_at(requests, now));
+        let minute = self.per_minute().map(|minute| minute.ready_at(requests, now));
         let tokens = self.tokens().map(|window| {
             let unsettled = self.unsettled();
             window.ready_at_without(unsettled, u64::from(demand.tokens), now)
         });
         let day = self.day().map(|window| window.ready_at(requests, now));
-        let latest = buckets.chain(tokens).chain(day).max().unwrap_or(now);
+        let latest = [bucket, minute, tokens, day].into_iter().flatten().max();
+        let latest = latest.unwrap_or(now);
         latest.max(self.observed.ready_at(now))
     }
 
@@ -228,12 +233,15 @@ impl LimitSet {
 }
 
 impl Counters {
-    fn set_limits(&mut self, rates: [Option<RateLimit>; 2], limits: Limits, seq: u64, now: Timestamp) {
-        for (bucket, rate) in self.buckets.iter_mut().zip(rates) {
-            match (bucket.as_mut(), rate) {
-                (Some(bucket), Some(rate)) => bucket.set_rate_limit(rate, seq, now),
-                (_, rate) => *bucket = rate.map(|rate| Bucket::new(rate, seq)),
-            }
+    fn set_limits(&mut self, limits: Limits, seq: u64, now: Timestamp) {
+        match (&mut self.bucket, limits.rate_limit) {
+            (Some(bucket), Some(rate)) => bucket.set_rate_limit(rate, seq, now),
+            (bucket, rate) => *bucket = rate.map(|rate| Bucket::new(rate, seq)),
+        }
+        let pace = limits.per_minute_bucket().ok().flatten();
+        match (&mut self.per_minute, limits.rpm.zip(pace)) {
+            (Some(minute), Some((limit, pace))) => minute.set_limit(limit, pace, seq, now),
+            (minute, limit) => *minute = limit.map(|(limit, pace)| PerMinute::new(limit, pace, seq)),
         }
         for (window, limit, new) in [
             (
@@ -260,34 +268,56 @@ impl Counters {
         let windows = windows.into_iter().filter_map(|(window, amount, kind)| {
             Some((window.as_ref()?.ready_at(u64::from(amount), now), kind))
         });
-        let buckets = self.buckets.iter().flatten();
-        let buckets = buckets.filter_map(|bucket| match bucket.check(demand.requests, now) {
-            Ok(()) => None,
-            Err(BucketDenied::Until(until)) => Some((until, LimitKind::Requests)),
-            Err(BucketDenied::Never { .. }) => Some((Timestamp::MAX, LimitKind::Requests)),
-        });
-        buckets.chain(windows).filter(|(until, _)| *until > now).max()
+        let bucket = self.bucket.as_ref();
+        let bucket = bucket.map(|bucket| bucket.available_at(demand.requests, now));
+        let minute = self.per_minute.as_ref();
+        let minute = minute.map(|minute| minute.available_at(demand.requests, now));
+        let requests = bucket.max(minute).map(|until| (until, LimitKind::Requests));
+        let limits = requests.into_iter().chain(windows);
+        limits.filter(|(until, _)| *until > now).max()
     }
 
     #[inline(always)]
     fn charge(&mut self, demand: Demand, seq: u64, now: Timestamp) -> Charge {
-        for bucket in self.buckets.iter_mut().flatten() {
+        if let Some(bucket) = &mut self.bucket {
             bucket.charge(demand.requests, seq, now);
         }
         if self.tokens.is_some() {
             self.unsettled += u64::from(demand.tokens);
         }
+        let minute = self.per_minute.as_mut();
         let charge = |window: &mut Option<SlidingWindow>, amount| Some(window.as_mut()?.charge(amount, now));
         Charge {
+            minute: minute.map(|minute| minute.charge(demand.requests, seq, now)),
             tokens: charge(&mut self.tokens, demand.tokens),
             day: charge(&mut self.day, demand.requests),
         }
     }
 
-    fn reset(&mut self, seq: u64) {
-        for bucket in self.buckets.iter_mut().flatten() {
-            bucket.reset(seq);
+    fn refund_requests(&mut self, charge: Charge, requests: u32, seq: u64) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.refund(requests, seq);
         }
+        if let (Some(minute), Some(charge)) = (&mut self.per_minute, charge.minute) {
+            minute.refund(charge, requests, seq);
+        }
+        if let (Some(day), Some(charge)) = (&mut self.day, charge.day) {
+            day.correct(charge, requests, 0);
+        }
+    }
+
+    fn resume(&mut self, seq: u64, now: Timestamp) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.cap_at(1, seq, now);
+        }
+        if let Some(minute) = &mut self.per_minute {
+            minute.resume(seq, now);
+        }
+    }
+
+    fn reset(&mut self, seq: u64) {
+        self.bucket.iter_mut().for_each(|bucket| bucket.reset(seq));
+        self.per_minute.iter_mut().for_each(|minute| minute.reset(seq));
         self.tokens.iter_mut().for_each(SlidingWindow::reset);
         self.unsettled = 0;
         self.day.iter_mut().for_each(SlidingWindow::reset);

@@ -282,6 +282,11 @@ impl Limiter {
             return None;
         }
         let cooldown = self.key_table.record_refusal(grant, id, reason, wait, now);
+        if reason == CooldownReason::Throttled {
+            let seq = self.next_seq();
+            let charges = self.charges(grant);
+            charges.for_each(|(limit_set, _)| limit_set.record_refusal(seq, now));
+        }
         self.key_sets.update(id, &self.key_table, now);
         cooldown
     }
@@ -338,10 +343,13 @@ impl Limiter {
         self.key_sets.update(key, &self.key_table, now);
     }
 
-    /// Fills the token buckets of a target and clears its sliding windows.
+    /// Fills the token buckets of a target, clears its sliding windows, and ends its cooldown.
     pub fn reset(&mut self, target: TargetId) {
         let seq = self.next_seq();
-        self.targets[target.index()].limit_set.reset(seq);
+        let target = &mut self.targets[target.index()];
+        target.limit_set.reset(seq);
+        target.health.reset();
+        target.failures = 0;
     }
 
     /// Records a new call in the retry budget of its target. Each call adds a fraction of a retry to the

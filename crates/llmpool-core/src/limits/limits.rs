@@ -8,9 +8,10 @@ use super::rate_limit::{RateLimit, RateLimitError};
 pub struct Limits {
     /// Token bucket: the maximum burst of requests, and the refill rate in requests per second.
     pub rate_limit: Option<RateLimit>,
-    /// Maximum number of requests in any 60 s. Requests are spread over the minute. A burst can contain as
-    /// many requests as the capacity of `rate_limit`, or one request if `rate_limit` is `None`. A larger
-    /// burst leaves a lower rate for the rest of the minute: see [`RateLimit::per_minute`].
+    /// Maximum number of requests in any 60 s. Requests are spread over the minute: a token bucket refills
+    /// `rpm` requests per minute. Its capacity is a twentieth of `rpm`, but at least 3 and at least the
+    /// capacity of `rate_limit`, and at most `rpm`. After the provider has refused a request because of a
+    /// rate limit, the capacity is 1 for ten minutes.
     pub rpm: Option<u32>,
     /// Maximum number of model tokens in any 60 s, prompts and answers together.
     pub tpm: Option<u32>,
@@ -32,21 +33,19 @@ pub enum LimitKind {
 }
 
 impl Limits {
-    /// Returns the burst and refill rate at which requests are paced to stay within `rpm`, or `None` if `rpm`
-    /// is `None`.
+    /// Returns the burst and refill rate at which requests are paced within the minute of `rpm`, or `None` if
+    /// `rpm` is `None`. These alone do not ensure `rpm`: the burst adds to what refills in a minute.
     ///
-    /// Fails if `rpm` is 0, or if refilling the burst would take more than a hundred years.
+    /// Fails if `rpm` is 0.
     pub fn per_minute_bucket(&self) -> Result<Option<RateLimit>, RateLimitError> {
-        let rate_limit = self.rpm.map(|rpm| RateLimit::per_minute(rpm, self.burst()));
-        rate_limit.transpose()
+        let Some(rpm) = self.rpm else { return Ok(None) };
+        let configured = self.rate_limit.map_or(0, |rate_limit| rate_limit.capacity());
+        let burst = (rpm / 20).max(3).max(configured).min(rpm);
+        RateLimit::new(burst, f64::from(rpm) / 60.0).map(Some)
     }
 
-    fn burst(&self) -> u32 {
-        self.rate_limit.map_or(1, |rate_limit| rate_limit.capacity())
-    }
-
-    /// Returns the rate limits that all requests must obey: `rate_limit`, and the one derived from `rpm`.
-    /// Leaves out limits that are `None`, and an invalid `rpm` such as 0.
+    /// Returns the rate limits that all requests must obey: `rate_limit`, and the one that paces requests
+    /// within the minute of `rpm`. Leaves out limits that are `None`, and an `rpm` of 0.
     pub(crate) fn rate_limits(&self) -> impl Iterator<Item = RateLimit> {
         let per_minute = self.per_minute_bucket().ok().flatten();
         [self.rate_limit, per_minute].into_iter().flatten()
@@ -63,16 +62,15 @@ impl Limits {
 
     /// Combines two sets of limits. Each limit of the result is the stricter one of `self` and `other`.
     ///
-    /// Invariant: the request rate of the result is at least that of the slower of `self` and `other`. To
-    /// ensure this, the burst of the result is at most that of the side with the lower `rpm`, because a
-    /// larger burst would lower the rate.
+    /// Invariants: the result admits no burst that exceeds a limit of `self` or `other`, and does not pace
+    /// requests more slowly than the slower of the two.
     pub fn stricter(&self, other: &Self) -> Self {
         let least = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
         let slower = |a: RateLimit, b: RateLimit| if b.per_second() < a.per_second() { b } else { a };
         let rate_limit = self.rate_limit.into_iter().chain(other.rate_limit).reduce(slower);
-        let rpm_and_burst = |limits: &Self| Some((limits.rpm?, limits.burst()));
-        let lowest_rpm = [self, other].into_iter().filter_map(rpm_and_burst).min();
-        let max_burst = lowest_rpm.map_or(u32::MAX, |(_, burst)| burst);
+        let rate_limits = self.rate_limits().chain(other.rate_limits());
+        let max_burst = rate_limits.map(|rate_limit| rate_limit.capacity()).min();
+        let max_burst = max_burst.unwrap_or(u32::MAX);
         Self {
             rate_limit: rate_limit.map(|rate_limit| rate_limit.with_burst_at_most(max_burst)),
             rpm: least(self.rpm, other.rpm),
@@ -104,17 +102,45 @@ mod tests {
         }
     }
 
+    fn bursts(limits: &Limits) -> impl Iterator<Item = u32> {
+        limits.rate_limits().map(|rate_limit| rate_limit.capacity())
+    }
+
     #[test]
-    fn burst_of_one_side_does_not_slow_the_rpm_of_the_other() {
-        let joint = limits(Some((20, 10.0)), None).stricter(&limits(None, Some(30)));
-        let per_minute = joint.per_minute().unwrap();
-        assert!((29.9..30.0).contains(&per_minute), "{per_minute}");
-        assert_eq!(joint.per_minute_bucket().unwrap().unwrap().capacity(), 1);
+    fn burst_of_rpm_is_a_twentieth_within_bounds() {
+        for (rpm, burst, expected) in [
+            (1, None, 1),
+            (2, None, 2),
+            (3, None, 3),
+            (60, None, 3),
+            (80, None, 4),
+            (3000, None, 150),
+            (60, Some(1), 3),
+            (60, Some(20), 20),
+            (60, Some(100), 60),
+            (u32::MAX, None, u32::MAX / 20),
+        ] {
+            let limits = limits(burst.map(|burst| (burst, 1.0)), Some(rpm));
+            let bucket = limits.per_minute_bucket().unwrap().unwrap();
+            assert_eq!(bucket.capacity(), expected, "{rpm}, {burst:?}");
+            let per_minute = bucket.per_second() * 60.0;
+            assert!((per_minute / f64::from(rpm) - 1.0).abs() < 1e-6, "{per_minute}");
+        }
+        assert_eq!(
+            limits(None, Some(0)).per_minute_bucket(),
+            Err(RateLimitError::NoCapacity)
+        );
     }
 
     #[test]
     fn stricter_limits_are_not_slower_than_both_sides() {
-        let rate_limits = [None, Some((1, 0.3)), Some((20, 10.0)), Some((50, 0.5))];
+        let rate_limits = [
+            None,
+            Some((1, 0.3)),
+            Some((20, 10.0)),
+            Some((50, 0.5)),
+            Some((2, 10.0)),
+        ];
         let rpms = [None, Some(1), Some(30), Some(35), Some(60)];
         let sides = || {
             rate_limits
@@ -124,9 +150,11 @@ mod tests {
         for (a, b) in sides().flat_map(|a| sides().map(move |b| (a, b))) {
             let joint = a.stricter(&b);
             let slowest = a.per_minute().into_iter().chain(b.per_minute()).reduce(f64::min);
-            assert!(joint.per_minute() >= slowest, "{a:?} {b:?} {joint:?}");
+            assert_eq!(joint.per_minute(), slowest, "{a:?} {b:?} {joint:?}");
             assert_eq!(joint.rpm, a.rpm.into_iter().chain(b.rpm).min());
             assert_eq!(joint, b.stricter(&a));
+            let max_burst = bursts(&a).chain(bursts(&b)).min();
+            assert!(bursts(&joint).min() <= max_burst, "{a:?} {b:?} {joint:?}");
         }
     }
 }

@@ -35,6 +35,7 @@ mod limiter;
 mod limits;
 mod model_denials;
 mod observed_limits;
+mod per_minute;
 mod quota_group;
 mod rate_limit;
 mod target;

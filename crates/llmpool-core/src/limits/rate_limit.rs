@@ -9,9 +9,6 @@ const STEPS_PER_SECOND: f64 = 1e15;
 /// Maximum time to fill an empty bucket, in steps: 100 years. A longer time is a configuration error, and
 /// sums of such times could overflow.
 const MAX_STEPS_TO_FILL: u128 = 100 * 365 * 86_400 * 1_000_000_000 * STEPS_PER_NANO;
-/// Factor by which the minute of a per-minute limit is lengthened, because requests that are sent evenly
-/// arrive at the provider less evenly.
-const MINUTE_GUARD: f64 = 1.002;
 
 /// Settings of a token bucket: the maximum burst in requests, and the refill rate. Both are above 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,21 +53,6 @@ impl RateLimit {
             }),
             _ => Err(RateLimitError::TooSlow),
         }
-    }
-
-    /// Returns a rate limit that admits at most `limit` requests in any 60 s, up to `burst` of them at once.
-    ///
-    /// Requests are paced over 60.12 s instead of 60 s, because they may arrive at the provider less evenly
-    /// than they were sent. A larger burst lowers the refill rate, so that the burst and the refill together
-    /// stay within `limit`. A burst above `limit` counts as `limit`.
-    ///
-    /// Fails if `limit` or `burst` is 0, or if filling the empty bucket would take more than a hundred years.
-    pub fn per_minute(limit: u32, burst: u32) -> Result<Self, RateLimitError> {
-        let burst = burst.min(limit);
-        if burst == 0 {
-            return Err(RateLimitError::NoCapacity);
-        }
-        Self::new(burst, f64::from(limit - burst + 1) / (60.0 * MINUTE_GUARD))
     }
 
     /// Returns the maximum burst, in requests.
@@ -142,16 +124,6 @@ mod tests {
                 RateLimit::new(10, rate).unwrap().per_second() <= rate * (1.0 + 1e-15),
                 "{rate}"
             );
-        }
-    }
-    #[test]
-    fn burst_and_pace_of_a_minute_add_up_to_its_limit() {
-        for limit in (1..2_000).chain([60_000, 1_000_000]) {
-            for burst in [1, 2, 20, limit] {
-                let rate_limit = RateLimit::per_minute(limit, burst).unwrap();
-                let refilled = (rate_limit.per_second() * 60.0 * MINUTE_GUARD).round() as u32;
-                assert_eq!(refilled + rate_limit.capacity() - 1, limit, "burst {burst}");
-            }
         }
     }
 }

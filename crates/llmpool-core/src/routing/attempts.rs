@@ -4,13 +4,21 @@
 //!
 //! - Request: the call gives up.
 //! - Key: the call uses another key at once. This spends a retry only if the call has already tried that key.
+//! - Key, because of a rate limit: the call waits in admission for any key, the same key included, until its
+//!   deadline. This spends no retry, because the key's cooldown already paces the attempts. A call that must
+//!   not retry (at most 0 retries) only moves on to untried keys.
 //! - Target or network: the call backs off and spends a retry.
+//!
+//! Every retry that a call spends is also taken from the retry budget of the target.
 //!
 //! The module reads no clock, so that tests can list attempts, retries and deadlines in tables.
 //!
 //! Invariant: a call with `keys` usable keys and at most `retries` retries makes at most
-//! `1 + retries + keys + 2` attempts. The 2 stands for two attempts that spend no retry: one after a stale
-//! connection, and one after the provider rejected `stream_options`.
+//! `1 + retries + keys + 2` attempts, in addition to those that a rate limit refused. The 2 stands for two
+//! attempts that spend no retry: one after a stale connection, and one after the provider rejected
+//! `stream_options`.
+
+use std::collections::BTreeSet;
 
 use crate::failure::{Blame, Certainty, Failure, FailureKind};
 use crate::limits::KeyId;
@@ -24,8 +32,9 @@ use super::retry::RetryPolicy;
 pub enum NextAction {
     /// Acquire a permit from the limiter, and make an attempt with it.
     Admit,
-    /// Wait until the given time, without a place in the wait queue.
-    Backoff(Timestamp),
+    /// Take one retry from the target's retry budget, and give up if none is left. Then wait until the given
+    /// time, which may have passed, without a place in the wait queue.
+    Retry(Timestamp),
     /// Give up, and return the last failure to the caller.
     GiveUp,
 }
@@ -45,12 +54,23 @@ pub enum KeyOutcome {
     RestoreAll,
 }
 
+/// An attempt that failed, as far as the next step of the call depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// The key of the attempt.
+    pub key: KeyId,
+    /// Whether this library, not the caller, added `stream_options` to the request.
+    pub added_stream_options: bool,
+    /// Whether the configuration keeps the key in use after this failure, so that no cooldown follows.
+    pub keeps_key: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Decision {
     AttemptNow,
     /// An attempt with another key at once. Spends a retry if the call has already tried that key.
     AttemptWithOtherKey,
-    AttemptAfter(Timestamp),
+    RetryAt(Timestamp),
     Stop,
 }
 
@@ -62,9 +82,9 @@ pub struct Attempts {
     key_count: usize,
     rng: SeededRng,
     retries_spent: u32,
-    tried_keys: Vec<KeyId>,
+    tried_keys: BTreeSet<KeyId>,
     /// The keys that are, or may be, to blame for a failed attempt of this call.
-    rejecting_keys: Vec<KeyId>,
+    rejecting_keys: BTreeSet<KeyId>,
     decision: Decision,
     has_retried_dead_connection: bool,
     has_retried_stream_options: bool,
@@ -81,8 +101,8 @@ impl Attempts {
             key_count,
             rng: SeededRng::new(seed),
             retries_spent: 0,
-            tried_keys: Vec::new(),
-            rejecting_keys: Vec::new(),
+            tried_keys: BTreeSet::new(),
+            rejecting_keys: BTreeSet::new(),
             decision: Decision::AttemptNow,
             has_retried_dead_connection: false,
             has_retried_stream_options: false,
@@ -91,26 +111,32 @@ impl Attempts {
     }
 
     /// Returns the next step of the call at the time `now`. Always returns [`NextAction::GiveUp`] once the
-    /// deadline has passed.
+    /// deadline has passed. Returns [`NextAction::Retry`] once for each retry.
     pub fn next(&mut self, now: Timestamp) -> NextAction {
         match self.decision {
             Decision::Stop => NextAction::GiveUp,
             _ if now >= self.deadline => NextAction::GiveUp,
-            Decision::AttemptAfter(until) if until > now => NextAction::Backoff(until),
-            Decision::AttemptNow | Decision::AttemptAfter(_) => NextAction::Admit,
+            Decision::RetryAt(until) => {
+                self.decision = Decision::AttemptNow;
+                NextAction::Retry(until)
+            }
+            Decision::AttemptNow => NextAction::Admit,
             Decision::AttemptWithOtherKey if self.has_retry() || self.has_untried_key() => NextAction::Admit,
             Decision::AttemptWithOtherKey => NextAction::GiveUp,
         }
     }
 
-    /// Returns whether the next attempt may use `key`. If the last failure was blamed on a key and the call
-    /// has already tried `key`, this spends a retry, or returns false if no retry is left. Otherwise returns
-    /// true.
-    pub fn try_use_key(&mut self, key: KeyId) -> bool {
+    /// Returns whether the next attempt may use `key`. If the last failure was blamed on a key for another
+    /// reason than a rate limit and the call has already tried `key`, this spends a retry, or returns false
+    /// if no retry is left. Otherwise returns true.
+    ///
+    /// `try_spend` takes one retry from the target's retry budget, and returns false if the budget is used
+    /// up. It is called only if the attempt spends a retry.
+    pub fn try_use_key(&mut self, key: KeyId, try_spend: impl FnOnce() -> bool) -> bool {
         if self.decision != Decision::AttemptWithOtherKey || !self.tried_keys.contains(&key) {
             return true;
         }
-        self.try_spend_retry()
+        self.try_spend_retry() && try_spend()
     }
 
     /// Returns whether an attempt with `key` failed and `key` is, or may be, to blame for the failure.
@@ -120,24 +146,31 @@ impl Attempts {
 
     /// Records a failed attempt, and returns the effect of the failure on the attempt's key.
     ///
-    /// `added_stream_options` states whether this library (not the caller) added `stream_options` to the
-    /// request. `has_other_key` states whether there is another usable key that has not
-    /// [rejected](Self::is_rejected_by) the call.
+    /// `has_other_key` returns whether there is another usable key that has not
+    /// [rejected](Self::is_rejected_by) the call. It is called only if the answer matters, because it may
+    /// have to visit every key.
     pub fn record_failure(
         &mut self,
         failure: &Failure,
-        key: KeyId,
-        added_stream_options: bool,
-        has_other_key: bool,
+        attempt: FailedAttempt,
+        has_other_key: impl FnOnce(&Self) -> bool,
         now: Timestamp,
     ) -> KeyOutcome {
-        if !self.tried_keys.contains(&key) {
-            self.tried_keys.push(key);
-        }
+        let key = attempt.key;
+        self.tried_keys.insert(key);
         let blame = failure.blame();
         let is_ambiguous = failure.certainty == Certainty::Ambiguous;
-        if (is_ambiguous || blame == Blame::Key) && !self.rejecting_keys.contains(&key) {
-            self.rejecting_keys.push(key);
+        if is_ambiguous || blame == Blame::Key {
+            self.rejecting_keys.insert(key);
+        }
+        if failure.kind == FailureKind::RateLimited && attempt.keeps_key {
+            // No cooldown paces the attempts, so the backoff has to.
+            self.decision = if self.has_untried_key() {
+                Decision::AttemptWithOtherKey
+            } else {
+                self.back_off(failure, now)
+            };
+            return KeyOutcome::Unchanged;
         }
         if is_ambiguous {
             return self.record_ambiguous(failure.kind, has_other_key);
@@ -145,13 +178,14 @@ impl Attempts {
         self.decision = match blame {
             Blame::Request
                 if failure.kind == FailureKind::StreamOptionsRefused
-                    && added_stream_options
+                    && attempt.added_stream_options
                     && !self.has_retried_stream_options =>
             {
                 self.has_retried_stream_options = true;
                 Decision::AttemptNow
             }
             Blame::Request => Decision::Stop,
+            Blame::Key if failure.kind == FailureKind::RateLimited => self.after_rate_refusal(),
             Blame::Key => Decision::AttemptWithOtherKey,
             Blame::Network
                 if failure.kind == FailureKind::DeadConnection && !self.has_retried_dead_connection =>
@@ -173,24 +207,43 @@ impl Attempts {
         self.retries_spent
     }
 
-    fn record_ambiguous(&mut self, kind: FailureKind, has_other_key: bool) -> KeyOutcome {
+    fn record_ambiguous(
+        &mut self,
+        kind: FailureKind,
+        has_other_key: impl FnOnce(&Self) -> bool,
+    ) -> KeyOutcome {
         if self.ambiguous == Some(kind) && self.rejecting_keys.len() > 1 {
             self.decision = Decision::Stop;
             return KeyOutcome::RestoreAll;
         }
         self.ambiguous = Some(kind);
-        // Without another usable key, the cause remains unknown, and a cooldown of this key would leave no key in use.
-        if has_other_key && (self.has_untried_key() || self.has_retry()) {
-            self.decision = Decision::AttemptWithOtherKey;
+        let is_rate = kind == FailureKind::RateLimited;
+        // Without another usable key, the cause remains unknown, and a cooldown of this key would leave no
+        // key in use.
+        let is_free = is_rate && self.policy.max_retries > 0;
+        if (is_free || self.has_untried_key() || self.has_retry()) && has_other_key(self) {
+            self.decision = if is_rate {
+                self.after_rate_refusal()
+            } else {
+                Decision::AttemptWithOtherKey
+            };
             return KeyOutcome::ProvisionalCooldown;
         }
         // A rate limit recovers with time. Any other rejection would only repeat.
-        if kind == FailureKind::RateLimited {
-            self.decision = Decision::AttemptWithOtherKey;
+        if is_rate {
+            self.decision = self.after_rate_refusal();
             return KeyOutcome::Cooldown;
         }
         self.decision = Decision::Stop;
         KeyOutcome::Unchanged
+    }
+
+    fn after_rate_refusal(&self) -> Decision {
+        if self.policy.max_retries > 0 {
+            Decision::AttemptNow
+        } else {
+            Decision::AttemptWithOtherKey
+        }
     }
 
     fn back_off(&mut self, failure: &Failure, now: Timestamp) -> Decision {
@@ -203,7 +256,7 @@ impl Attempts {
         if until >= self.deadline {
             Decision::Stop
         } else {
-            Decision::AttemptAfter(until)
+            Decision::RetryAt(until)
         }
     }
 
@@ -250,6 +303,14 @@ mod tests {
         Failure::new(kind)
     }
 
+    fn attempt(key: KeyId, added_stream_options: bool) -> FailedAttempt {
+        FailedAttempt {
+            key,
+            added_stream_options,
+            keeps_key: false,
+        }
+    }
+
     fn ambiguous(kind: FailureKind) -> Failure {
         Failure {
             certainty: Certainty::Ambiguous,
@@ -271,7 +332,7 @@ mod tests {
             let mut call = call(5, 4);
             assert_eq!(call.next(NOW), NextAction::Admit);
             assert_eq!(
-                call.record_failure(&failure(kind), keys(1)[0], false, true, NOW),
+                call.record_failure(&failure(kind), attempt(keys(1)[0], false), |_| true, NOW),
                 KeyOutcome::Unchanged
             );
             assert_eq!(call.next(NOW), NextAction::GiveUp, "{kind:?}");
@@ -286,11 +347,12 @@ mod tests {
             FailureKind::ServerError,
             FailureKind::ConnectionLost,
             FailureKind::InvalidKey,
+            FailureKind::RateLimited,
         ] {
             let mut call = call(0, 1);
             assert_eq!(call.next(NOW), NextAction::Admit);
-            assert!(call.try_use_key(key));
-            call.record_failure(&failure(kind), key, false, true, NOW);
+            assert!(call.try_use_key(key, || true));
+            call.record_failure(&failure(kind), attempt(key, false), |_| true, NOW);
             assert_eq!(call.next(NOW), NextAction::GiveUp, "{kind:?}");
         }
     }
@@ -302,18 +364,119 @@ mod tests {
         let mut call = call(0, 9);
         for key in &keys[..8] {
             assert_eq!(call.next(NOW), NextAction::Admit);
-            assert!(call.try_use_key(*key));
+            assert!(call.try_use_key(*key, || true));
             assert_eq!(
-                call.record_failure(&failure(FailureKind::InvalidKey), *key, false, true, NOW),
+                call.record_failure(
+                    &failure(FailureKind::InvalidKey),
+                    attempt(*key, false),
+                    |_| true,
+                    NOW
+                ),
                 KeyOutcome::Cooldown
             );
         }
         assert_eq!(call.next(NOW), NextAction::Admit);
-        assert!(call.try_use_key(keys[8]) && call.retries_spent() == 0);
+        assert!(call.try_use_key(keys[8], || true) && call.retries_spent() == 0);
         assert!(
-            !call.try_use_key(keys[0]),
+            !call.try_use_key(keys[0], || true),
             "a tried key costs a retry, and none is left"
         );
+    }
+
+    // reproduction 13
+    #[test]
+    fn retry_without_a_delay_still_asks_the_budget() {
+        let key = keys(1)[0];
+        let policy = RetryPolicy {
+            max_retries: 2,
+            base: Duration::ZERO,
+        };
+        let mut call = Attempts::new(policy, 1, NOW + Duration::from_secs(600), 1);
+        for _ in 0..2 {
+            call.record_failure(
+                &failure(FailureKind::ServerError),
+                attempt(key, false),
+                |_| true,
+                NOW,
+            );
+            assert_eq!(call.next(NOW), NextAction::Retry(NOW));
+            assert_eq!(call.next(NOW), NextAction::Admit, "the budget is asked once");
+        }
+    }
+
+    #[test]
+    fn repeat_with_a_tried_key_asks_the_budget() {
+        let keys = keys(2);
+        let mut call = call(5, 2);
+        call.record_failure(
+            &failure(FailureKind::InvalidKey),
+            attempt(keys[0], false),
+            |_| true,
+            NOW,
+        );
+        assert!(call.try_use_key(keys[1], || unreachable!("an untried key spends no retry")));
+        assert!(!call.try_use_key(keys[0], || false), "the budget is used up");
+        assert!(call.try_use_key(keys[0], || true));
+    }
+
+    #[test]
+    fn rate_refusals_spend_no_retry_until_the_deadline() {
+        let key = keys(1)[0];
+        let mut call = call(1, 1);
+        for refusal in [
+            failure(FailureKind::RateLimited),
+            ambiguous(FailureKind::RateLimited),
+        ] {
+            for _ in 0..20 {
+                let outcome = call.record_failure(&refusal, attempt(key, false), |_| false, NOW);
+                assert_eq!(
+                    (outcome, call.next(NOW)),
+                    (KeyOutcome::Cooldown, NextAction::Admit)
+                );
+                assert!(call.try_use_key(key, || unreachable!("the budget is not asked")));
+            }
+        }
+        assert_eq!(call.retries_spent(), 0);
+        assert_eq!(call.next(NOW + Duration::from_secs(600)), NextAction::GiveUp);
+    }
+
+    // U12
+    #[test]
+    fn rate_refusal_is_not_repeated_without_retries() {
+        for refusal in [
+            failure(FailureKind::RateLimited),
+            ambiguous(FailureKind::RateLimited),
+        ] {
+            let keys = keys(2);
+            let mut call = call(0, 2);
+            call.record_failure(&refusal, attempt(keys[0], false), |_| false, NOW);
+            assert_eq!(call.next(NOW), NextAction::Admit);
+            assert!(!call.try_use_key(keys[0], || true) && call.try_use_key(keys[1], || true));
+            call.record_failure(&refusal, attempt(keys[1], false), |_| false, NOW);
+            assert_eq!(call.next(NOW), NextAction::GiveUp);
+        }
+    }
+
+    #[test]
+    fn rate_refusal_of_a_key_that_stays_in_use_backs_off() {
+        let keys = keys(2);
+        let kept = |key| FailedAttempt {
+            keeps_key: true,
+            ..attempt(key, false)
+        };
+        for refusal in [
+            failure(FailureKind::RateLimited),
+            ambiguous(FailureKind::RateLimited),
+        ] {
+            let mut call = call(1, 2);
+            call.record_failure(&refusal, kept(keys[0]), |_| true, NOW);
+            assert_eq!((call.next(NOW), call.retries_spent()), (NextAction::Admit, 0));
+            let outcome = call.record_failure(&refusal, kept(keys[1]), |_| true, NOW);
+            assert_eq!(outcome, KeyOutcome::Unchanged);
+            assert!(matches!(call.next(NOW), NextAction::Retry(_)));
+            call.record_failure(&refusal, kept(keys[0]), |_| true, NOW);
+            assert_eq!(call.next(NOW), NextAction::GiveUp);
+        }
     }
 
     #[test]
@@ -321,13 +484,20 @@ mod tests {
         let keys = keys(4);
         let mut call = call(2, 4);
         for key in &keys[..2] {
-            call.record_failure(&failure(FailureKind::ServerError), *key, false, true, NOW);
-            assert!(matches!(
-                call.next(NOW),
-                NextAction::Backoff(_) | NextAction::Admit
-            ));
+            call.record_failure(
+                &failure(FailureKind::ServerError),
+                attempt(*key, false),
+                |_| true,
+                NOW,
+            );
+            assert!(matches!(call.next(NOW), NextAction::Retry(_)));
         }
-        call.record_failure(&failure(FailureKind::ServerError), keys[2], false, true, NOW);
+        call.record_failure(
+            &failure(FailureKind::ServerError),
+            attempt(keys[2], false),
+            |_| true,
+            NOW,
+        );
         assert_eq!(call.next(NOW), NextAction::GiveUp);
         assert_eq!(call.retries_spent(), 2);
     }
@@ -341,8 +511,8 @@ mod tests {
             retry_after: Some(retry_after),
             ..failure(FailureKind::Overloaded)
         };
-        call.record_failure(&overloaded, keys(1)[0], false, true, NOW);
-        let NextAction::Backoff(until) = call.next(NOW) else {
+        call.record_failure(&overloaded, attempt(keys(1)[0], false), |_| true, NOW);
+        let NextAction::Retry(until) = call.next(NOW) else {
             panic!("expected a backoff")
         };
         assert!(until >= NOW + retry_after);
@@ -354,16 +524,11 @@ mod tests {
     fn backoff_past_the_deadline_gives_up() {
         let mut call = call(5, 1);
         let retry_after = Some(Duration::from_secs(3600));
-        call.record_failure(
-            &Failure {
-                retry_after,
-                ..failure(FailureKind::Overloaded)
-            },
-            keys(1)[0],
-            false,
-            true,
-            NOW,
-        );
+        let overloaded = Failure {
+            retry_after,
+            ..failure(FailureKind::Overloaded)
+        };
+        call.record_failure(&overloaded, attempt(keys(1)[0], false), |_| true, NOW);
         assert_eq!(call.next(NOW), NextAction::GiveUp);
     }
 
@@ -371,10 +536,20 @@ mod tests {
     fn dead_connection_is_retried_once_without_a_retry() {
         let key = keys(1)[0];
         let mut call = call(0, 1);
-        call.record_failure(&failure(FailureKind::DeadConnection), key, false, true, NOW);
+        call.record_failure(
+            &failure(FailureKind::DeadConnection),
+            attempt(key, false),
+            |_| true,
+            NOW,
+        );
         assert_eq!(call.next(NOW), NextAction::Admit);
-        assert!(call.try_use_key(key));
-        call.record_failure(&failure(FailureKind::DeadConnection), key, false, true, NOW);
+        assert!(call.try_use_key(key, || true));
+        call.record_failure(
+            &failure(FailureKind::DeadConnection),
+            attempt(key, false),
+            |_| true,
+            NOW,
+        );
         assert_eq!(call.next(NOW), NextAction::GiveUp);
     }
 
@@ -384,12 +559,12 @@ mod tests {
         let key = keys(1)[0];
         let refused = failure(FailureKind::StreamOptionsRefused);
         let mut added_by_us = call(0, 1);
-        added_by_us.record_failure(&refused, key, true, true, NOW);
+        added_by_us.record_failure(&refused, attempt(key, true), |_| true, NOW);
         assert_eq!(added_by_us.next(NOW), NextAction::Admit);
-        added_by_us.record_failure(&refused, key, true, true, NOW);
+        added_by_us.record_failure(&refused, attempt(key, true), |_| true, NOW);
         assert_eq!(added_by_us.next(NOW), NextAction::GiveUp);
         let mut set_by_caller = call(5, 1);
-        set_by_caller.record_failure(&refused, key, false, true, NOW);
+        set_by_caller.record_failure(&refused, attempt(key, false), |_| true, NOW);
         assert_eq!(set_by_caller.next(NOW), NextAction::GiveUp);
     }
 
@@ -404,12 +579,12 @@ mod tests {
         ] {
             let mut call = call(5, 4);
             assert_eq!(
-                call.record_failure(&ambiguous(kind), keys[0], false, true, NOW),
+                call.record_failure(&ambiguous(kind), attempt(keys[0], false), |_| true, NOW),
                 KeyOutcome::ProvisionalCooldown
             );
             assert_eq!(call.next(NOW), NextAction::Admit);
             assert_eq!(
-                call.record_failure(&ambiguous(kind), keys[1], false, true, NOW),
+                call.record_failure(&ambiguous(kind), attempt(keys[1], false), |_| true, NOW),
                 KeyOutcome::RestoreAll
             );
             assert_eq!(call.next(NOW), NextAction::GiveUp);
@@ -421,24 +596,31 @@ mod tests {
     fn key_without_rejection_may_be_used_again_for_a_retry() {
         let keys = keys(2);
         let mut call = call(2, 2);
-        call.record_failure(&failure(FailureKind::ServerError), keys[0], false, true, NOW);
+        call.record_failure(
+            &failure(FailureKind::ServerError),
+            attempt(keys[0], false),
+            |_| true,
+            NOW,
+        );
         let outcome = call.record_failure(
             &ambiguous(FailureKind::PermissionDenied),
-            keys[1],
-            false,
-            true,
+            attempt(keys[1], false),
+            |_| true,
             NOW,
         );
         assert_eq!(
             (outcome, call.next(NOW)),
             (KeyOutcome::ProvisionalCooldown, NextAction::Admit)
         );
-        assert!(call.try_use_key(keys[0]) && call.is_rejected_by(keys[1]) && !call.is_rejected_by(keys[0]));
+        assert!(
+            call.try_use_key(keys[0], || true)
+                && call.is_rejected_by(keys[1])
+                && !call.is_rejected_by(keys[0])
+        );
         let second = call.record_failure(
             &ambiguous(FailureKind::PermissionDenied),
-            keys[0],
-            false,
-            false,
+            attempt(keys[0], false),
+            |_| false,
             NOW,
         );
         assert_eq!(
@@ -454,9 +636,8 @@ mod tests {
         let mut call = call(2, 2);
         let outcome = call.record_failure(
             &ambiguous(FailureKind::PermissionDenied),
-            keys[0],
-            false,
-            false,
+            attempt(keys[0], false),
+            |_| false,
             NOW,
         );
         assert_eq!(
@@ -470,16 +651,26 @@ mod tests {
         let key = keys(1)[0];
         let mut forbidden = call(5, 1);
         assert_eq!(
-            forbidden.record_failure(&ambiguous(FailureKind::PermissionDenied), key, false, false, NOW),
+            forbidden.record_failure(
+                &ambiguous(FailureKind::PermissionDenied),
+                attempt(key, false),
+                |_| false,
+                NOW
+            ),
             KeyOutcome::Unchanged
         );
         assert_eq!(forbidden.next(NOW), NextAction::GiveUp);
         let mut limited = call(5, 1);
         assert_eq!(
-            limited.record_failure(&ambiguous(FailureKind::RateLimited), key, false, false, NOW),
+            limited.record_failure(
+                &ambiguous(FailureKind::RateLimited),
+                attempt(key, false),
+                |_| false,
+                NOW
+            ),
             KeyOutcome::Cooldown
         );
         assert_eq!(limited.next(NOW), NextAction::Admit);
-        assert!(limited.try_use_key(key) && limited.retries_spent() == 1);
+        assert!(limited.try_use_key(key, || false) && limited.retries_spent() == 0);
     }
 }

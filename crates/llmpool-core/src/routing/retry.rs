@@ -12,7 +12,8 @@ const MAX_BACKOFF: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
     /// The maximum number of retries of one call. After a failure that is blamed on the key, an attempt with
-    /// a key that the call has not tried yet does not count as a retry. Default: 5.
+    /// a key that the call has not tried yet does not count as a retry. An attempt after a rate refusal does
+    /// not count either, but is not made if this is 0. Default: 5.
     pub max_retries: u32,
     /// The maximum duration of the first backoff. This maximum doubles with each retry, up to one minute.
     /// Default: 1 s.

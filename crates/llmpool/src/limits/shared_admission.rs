@@ -90,7 +90,7 @@ impl SharedAdmission {
         self.change(|admission, now, wakes| admission.restore(cooldown, now, wakes));
     }
 
-    /// Resets the rate limits of a target: fills its token buckets and clears its sliding windows.
+    /// Resets a target: fills its token buckets, clears its sliding windows, and ends its cooldown.
     pub(crate) fn reset(&self, target: TargetId) {
         self.change(|admission, now, wakes| admission.reset(target, now, wakes));
     }

@@ -8,10 +8,12 @@ use super::secret_ref::SecretRef;
 use crate::key_entry::KeyEntry;
 
 /// The fields of a key that is written as an object.
-const KEY_FIELDS: [&str; 7] = [
+const KEY_FIELDS: [&str; 9] = [
     "key",
     "weight",
     "max_concurrency",
+    "rate_limit_capacity",
+    "rate_limit_refill_rate",
     "rpm",
     "tpm",
     "rpd",
@@ -90,7 +92,8 @@ impl<'a> FileReader<'a> {
         let members = self.object_of(field, &KEY_FIELDS, r#"{"key": "${OPENAI_API_KEY}"}"#)?;
         let weight = members.get("weight");
         let weight = weight.and_then(|field| self.integer(&field, 1, 1000));
-        let limits = self.limits(&members);
+        let rate_limit = self.rate_limit(&members);
+        let limits = self.limits(rate_limit, &members);
         let quota_group = members.get_non_null("quota_group");
         let quota_group = quota_group.and_then(|field| self.string(&field));
         let Some(key) = members.get("key") else {

@@ -10,11 +10,12 @@ const DEFAULT_CAPACITY: u32 = 10;
 const DEFAULT_REFILL_RATE: f64 = 1.0;
 
 impl<'a> FileReader<'a> {
-    /// Reads the limits that a model or a key can have: `rpm`, `tpm`, `rpd` and `max_concurrency`.
-    pub(super) fn limits(&mut self, members: &Fields<'a>) -> Limits {
+    /// Reads the limits that a model or a key can have: `rpm`, `tpm`, `rpd` and `max_concurrency`. The rate
+    /// limit of the result is `rate_limit`.
+    pub(super) fn limits(&mut self, rate_limit: Option<RateLimit>, members: &Fields<'a>) -> Limits {
         let mut limit = |name| self.limit(&members.get_non_null(name)?);
         Limits {
-            rate_limit: None,
+            rate_limit,
             rpm: limit("rpm"),
             tpm: limit("tpm"),
             rpd: limit("rpd"),
@@ -31,17 +32,27 @@ impl<'a> FileReader<'a> {
         self.integer(field, 1, u32::MAX)
     }
 
-    /// Reads a model's rate limit, which consists of a capacity and a refill rate. A value that the model
-    /// does not set has its default. There is no rate limit if a value is `null`, or if the model sets only
-    /// `rpm`.
+    /// Reads a model's rate limit. A model without one has the default, unless it sets `rpm`.
+    pub(super) fn model_rate_limit(&mut self, members: &Fields<'a>) -> Option<RateLimit> {
+        let fields = ["rate_limit_capacity", "rate_limit_refill_rate"];
+        if fields.iter().any(|name| members.get(name).is_some()) {
+            return self.rate_limit(members);
+        }
+        if members.get_non_null("rpm").is_some() {
+            return None;
+        }
+        self.without_rate_limit += 1;
+        RateLimit::new(DEFAULT_CAPACITY, DEFAULT_REFILL_RATE).ok()
+    }
+
+    /// Reads the rate limit of a model or key, which consists of a capacity and a refill rate. If only one of
+    /// the two is set, the other one has its default. There is no rate limit if none is set, or if one of
+    /// them is `null`.
     pub(super) fn rate_limit(&mut self, members: &Fields<'a>) -> Option<RateLimit> {
         let capacity = members.get("rate_limit_capacity");
         let rate = members.get("rate_limit_refill_rate");
         if capacity.is_none() && rate.is_none() {
-            if members.get_non_null("rpm").is_some() {
-                return None;
-            }
-            self.without_rate_limit += 1;
+            return None;
         }
         if capacity.as_ref().is_some_and(Field::is_null) || rate.as_ref().is_some_and(Field::is_null) {
             return None;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use llmpool_core::api_format::ApiFormat;
-use llmpool_core::limits::Limits;
 
 use super::field::{Field, Fields};
 use super::reader::{FileReader, is_comment};
@@ -126,14 +125,13 @@ impl<'a> FileReader<'a> {
         let defaults = TargetSettings::default();
         let api_formats =
             [ApiFormat::ChatCompletions, ApiFormat::Responses].map(|format| (format.as_str(), format));
-        let rate_limit = self.rate_limit(members);
-        let limits = self.limits(members);
+        let rate_limit = self.model_rate_limit(members);
         let get = |name| members.get_non_null(name);
         TargetSettings {
             api: get("api")
                 .and_then(|field| self.one_of(&field, &api_formats))
                 .unwrap_or_default(),
-            limits: Limits { rate_limit, ..limits },
+            limits: self.limits(rate_limit, members),
             expected_output_tokens: self.optional_integer(members, "expected_output_tokens", 1, u32::MAX),
             breaker: self.optional_integer(members, "breaker", 1, 1_000_000),
             on_status: self.status_policy(get("on_status")),

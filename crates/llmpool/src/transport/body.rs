@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, response};
@@ -13,6 +14,12 @@ use hyper::body::Incoming;
 
 use super::connection::{Connection, SendError};
 use super::pool::ConnectionPool;
+use crate::clock::{self, Timer};
+
+/// Maximum number of bytes, and maximum time, for reading the end of a body whose content nobody needs any
+/// more. Reading it is worth that much, because it saves opening a connection for the next request.
+pub(crate) const MAX_DRAIN_BYTES: usize = 64 << 10;
+pub(crate) const MAX_DRAIN_TIME: Duration = Duration::from_millis(50);
 
 /// Sends a request over `connection` and waits for the response head. Once the returned body has been read to
 /// its end, the connection goes into `pool`. Dropping the future closes the connection.
@@ -35,7 +42,7 @@ pub(crate) fn send(
 }
 
 /// The body of a response. Dropping the body before its end closes the connection, which tells the provider
-/// to stop generating.
+/// to stop generating. To keep the connection where the end is near, see [`Body::drain_in_background`].
 pub(crate) struct Body {
     incoming: Incoming,
     connection: Option<Box<Connection>>,
@@ -61,6 +68,37 @@ impl Body {
             }
         }
         Poll::Ready(data)
+    }
+
+    /// Returns the next bytes of the body if they have already arrived.
+    pub(crate) fn try_data(&mut self) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+        self.poll_data(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// Reads the body to its end in a task of its own, so that the connection can be reused. Closes the
+    /// connection if the body does not end within `limit` bytes and [`MAX_DRAIN_TIME`], or if there is no
+    /// tokio runtime.
+    pub(crate) fn drain_in_background(mut self, limit: usize) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(async move {
+            let mut timer = Timer::at(clock::now() + MAX_DRAIN_TIME);
+            let mut drained = 0;
+            std::future::poll_fn(|cx| {
+                while let Poll::Ready(data) = self.poll_data(cx) {
+                    match data {
+                        Some(Ok(piece)) => drained += piece.len(),
+                        Some(Err(_)) | None => return Poll::Ready(()),
+                    }
+                    if drained > limit {
+                        return Poll::Ready(());
+                    }
+                }
+                timer.poll(cx)
+            })
+            .await;
+        });
     }
 
     /// Returns the next bytes of the body, or `None` at the end of the body.

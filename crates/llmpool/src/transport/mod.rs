@@ -5,7 +5,8 @@
 //!
 //! A connection has no task of its own: the task that uses the connection also performs its IO. Therefore,
 //! dropping an unfinished response closes the socket at once. After a complete response, the connection is in
-//! its pool again before the caller sees the end of the body.
+//! its pool again before the caller sees the end of the body. The only task of this module reads the last
+//! bytes of a stream that was dropped after its answer was complete.
 
 mod body;
 mod connect;
@@ -19,7 +20,7 @@ mod tcp;
 #[cfg(feature = "rustls")]
 mod tls;
 
-pub(crate) use body::{Body, send};
+pub(crate) use body::{Body, MAX_DRAIN_BYTES, MAX_DRAIN_TIME, send};
 pub use connect::{BoxIo, Connect, ConnectError, Connected, Io};
 pub(crate) use connection::SendError;
 pub(crate) use net::NetConnector;

@@ -7,13 +7,21 @@ use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
 use llmpool::{
-    ApiKeyPool, ErrorKind, FailureKind, KeyState, Limits, LlmInterface, ModelEntry, OpenAiCompatible,
-    Providers, TargetSettings,
+    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyState, Limits, LlmInterface, ModelEntry,
+    OpenAiCompatible, Providers, TargetSettings,
 };
 use tokio::time::Instant;
 
 use crate::support::{Action, ScriptedProvider, answer, completion, error};
 use crate::{no_retries, pool, run_at_rate, target, timeout_of};
+
+/// The options of a call that waits even if no key is usable.
+fn patient(seconds: f64) -> CallOptions {
+    CallOptions {
+        wait_for_keys: true,
+        ..timeout_of(seconds)
+    }
+}
 
 /// One key for each kind of refusal, with its cooldown until the next probe.
 // L01, L06
@@ -90,12 +98,14 @@ async fn a_thousand_waiters_at_the_end_of_a_cooldown_send_one_probe() {
                 let target = target.clone();
                 tokio::spawn(async move {
                     target
-                        .chat_with(&ChatRequest::user(number.to_string()), &timeout_of(120.0))
+                        .chat_with(&ChatRequest::user(number.to_string()), &patient(120.0))
                         .await
                 })
             })
             .collect();
-        tokio::time::sleep(Duration::from_secs(62)).await;
+        // A probe of a rate limit that is not refused within a quarter of a second counts as admitted.
+        let silent = if code == "rate_limit_exceeded" { 0.2 } else { 2.0 };
+        tokio::time::sleep(Duration::from_secs_f64(60.0 + silent)).await;
         assert_eq!(script.requests(), 2, "{code}: the refused one and the probe");
         for call in calls {
             call.await.unwrap().unwrap();
@@ -176,13 +186,13 @@ async fn returned_quota_is_used_after_the_first_success() {
         .unwrap_err();
     assert_eq!(target.key_status()[0].state.as_str(), "no quota");
     target
-        .chat_with(&ChatRequest::user("0"), &timeout_of(40.0))
+        .chat_with(&ChatRequest::user("0"), &patient(40.0))
         .await
         .unwrap_err();
     assert_eq!(tries.load(Ordering::SeqCst), 2, "one probe after 30 s");
     quota_restored.store(true, Ordering::SeqCst);
     target
-        .chat_with(&ChatRequest::user("0"), &timeout_of(70.0))
+        .chat_with(&ChatRequest::user("0"), &patient(70.0))
         .await
         .unwrap();
     assert_eq!(target.key_status()[0].state, KeyState::Healthy);
@@ -238,11 +248,7 @@ async fn operator_disables_and_enables_a_key() {
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidKey));
     let waiting = tokio::spawn({
         let target = target.clone();
-        async move {
-            target
-                .chat_with(&ChatRequest::user("0"), &timeout_of(100.0))
-                .await
-        }
+        async move { target.chat_with(&ChatRequest::user("0"), &patient(100.0)).await }
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
     let started = Instant::now();
@@ -380,4 +386,113 @@ async fn key_states_survive_a_restart() {
         "{error}"
     );
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+// L04
+#[tokio::test(start_paused = true)]
+async fn call_without_a_usable_key_fails_at_once_unless_told_to_wait() {
+    for (status, code, kind, wait) in [
+        (401, "invalid_api_key", FailureKind::InvalidKey, 60),
+        (402, "payment_required", FailureKind::NoQuota, 30),
+        (403, "insufficient_permissions", FailureKind::PermissionDenied, 60),
+    ] {
+        let script = ScriptedProvider::new(move |number, _| match number {
+            0 | 1 => Action::Send(error(status, "", code)),
+            _ => Action::Send(completion("ok")),
+        });
+        let pool = pool(&["a", "b"], Limits::default());
+        let target = target(&script, &pool, TargetSettings::default());
+        let started = Instant::now();
+        for _ in 0..3 {
+            let error = target
+                .chat_with(&ChatRequest::user("0"), &timeout_of(600.0))
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Attempt(kind));
+            assert_eq!(error.retry_in(), Some(Duration::from_secs(wait)), "{status}");
+        }
+        assert_eq!(
+            (started.elapsed(), script.requests()),
+            (Duration::ZERO, 2),
+            "{status}"
+        );
+        target
+            .chat_with(&ChatRequest::user("0"), &patient(600.0))
+            .await
+            .unwrap();
+        assert_eq!(started.elapsed(), Duration::from_secs(wait), "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_key_is_waited_for_beside_an_invalid_one() {
+    let script = ScriptedProvider::new(|number, received| match (number, &*received.key) {
+        (_, "dead") => Action::Send(error(401, "", "invalid_api_key")),
+        (0..4, _) => Action::Send(error(429, "retry-after: 15\r\n", "rate_limit_exceeded")),
+        _ => Action::Send(completion("ok")),
+    });
+    let pool = pool(&["dead", "slow"], Limits::default());
+    let settings = TargetSettings {
+        max_retries: 1,
+        ..TargetSettings::default()
+    };
+    let target = target(&script, &pool, settings);
+    let started = Instant::now();
+    target.chat(&ChatRequest::user("0")).await.unwrap();
+    assert_eq!(started.elapsed(), Duration::from_secs(45));
+    assert_eq!(script.requests(), 5, "a rate refusal spends no retry");
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_calls_fail_once_the_last_key_is_lost() {
+    let script = ScriptedProvider::new(|number, _| match number {
+        0 => Action::SendAfter(Duration::from_secs(10), error(401, "", "invalid_api_key")),
+        _ => Action::Send(completion("ok")),
+    });
+    let one_slot = Limits {
+        max_concurrency: Some(1),
+        ..Limits::default()
+    };
+    let target = target(&script, &pool(&["a"], one_slot), no_retries());
+    let started = Instant::now();
+    let calls: Vec<_> = (0..3)
+        .map(|_| {
+            let target = target.clone();
+            tokio::spawn(async move {
+                let error = target
+                    .chat_with(&ChatRequest::user("0"), &timeout_of(600.0))
+                    .await
+                    .unwrap_err();
+                (error.kind(), started.elapsed())
+            })
+        })
+        .collect();
+    for call in calls {
+        let (kind, after) = call.await.unwrap();
+        assert_eq!(kind, ErrorKind::Attempt(FailureKind::InvalidKey));
+        assert_eq!(after, Duration::from_secs(10));
+    }
+    assert_eq!(script.requests(), 1);
+}
+
+// reproduction 3
+#[tokio::test(start_paused = true)]
+async fn forbidden_model_does_not_delay_other_models_of_its_keys() {
+    let script = ScriptedProvider::new(|_, received| match received.body["model"].as_str() {
+        Some("forbidden") => Action::Send(error(403, "", "insufficient_permissions")),
+        _ => Action::SendAfter(Duration::from_millis(500), completion("ok")),
+    });
+    let pool = pool(&["a", "b"], Limits::default());
+    let model = |name| {
+        OpenAiCompatible::builder(&pool, name, "http://scripted/v1")
+            .settings(no_retries())
+            .connector(script.clone())
+            .build()
+            .unwrap()
+    };
+    let (forbidden, allowed) = (model("forbidden"), model("allowed"));
+    let refused = tokio::spawn(async move { run_at_rate(&forbidden, 1.0, 60, timeout_of(600.0)).await });
+    let (answered, errors) = run_at_rate(&allowed, 10.0, 60, timeout_of(5.0)).await;
+    assert_eq!((answered, errors.len()), (600, 0), "{:?}", errors.first());
+    assert_eq!(refused.await.unwrap().0, 0);
 }

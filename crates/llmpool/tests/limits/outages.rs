@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
-use llmpool::{ErrorKind, FailureKind, Limits, LlmInterface, TargetSettings};
+use llmpool::{ErrorKind, FailureKind, Limits, LlmInterface, TargetSettings, Timeouts};
 use tokio::time::Instant;
 
 use crate::support;
@@ -92,7 +92,8 @@ async fn configured_breaker_opens_after_five_failures_and_probes() {
     // Probes after 5 s and another 10 s; all calls pass once the second probe succeeded.
     assert!((140..=160).contains(&answered), "{answered}");
     let failed = script.requests() - answered;
-    // Calls queued behind the second probe have little time left: probes may end without a response before one succeeds.
+    // Calls queued behind the second probe have little time left: probes may end without a response before
+    // one succeeds.
     assert!((6..=10).contains(&failed), "five plus probes: {failed}");
 }
 
@@ -155,4 +156,168 @@ async fn stream_cut_after_content_is_not_retried() {
     stream.into_response().await.unwrap_err();
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!(script.requests(), 1);
+}
+
+// reproduction 13
+#[tokio::test(start_paused = true)]
+async fn retries_without_a_delay_respect_the_budget() {
+    let script = ScriptedProvider::new(|_, _| Action::Send(error(500, "", "broken")));
+    let settings = TargetSettings {
+        retry_delay: Duration::ZERO,
+        ..TargetSettings::default()
+    };
+    let target = target(&script, &pool(&["a"], Limits::default()), settings);
+    let (answered, errors) = run_at_rate(&target, 400.0, 1, timeout_of(60.0)).await;
+    assert_eq!((answered, errors.len()), (0, 400));
+    // Ten retries in reserve, a fifth of a retry for each call, half a retry for each second.
+    let most = 400 + 10 + 80 + 1;
+    assert!(script.requests() <= most, "{} requests", script.requests());
+}
+
+// reproduction 13
+#[tokio::test(start_paused = true)]
+async fn retry_after_of_zero_means_the_backoff() {
+    for wait in [
+        "retry-after: 0\r\n",
+        "retry-after: -5\r\n",
+        "date: Fri, 02 Jan 2026 03:04:10 GMT\r\nretry-after: Fri, 02 Jan 2026 03:04:05 GMT\r\n",
+    ] {
+        for (status, code) in [(429, "rate_limit_exceeded"), (503, "overloaded")] {
+            let started = Instant::now();
+            let script = ScriptedProvider::new(move |_, received| {
+                if received.at < started + Duration::from_millis(900) {
+                    Action::Send(error(status, wait, code))
+                } else {
+                    Action::Send(completion("ok"))
+                }
+            });
+            let settings = TargetSettings {
+                max_retries: 9,
+                ..TargetSettings::default()
+            };
+            let target = target(&script, &pool(&["a"], Limits::default()), settings);
+            target.chat(&ChatRequest::user("0")).await.unwrap();
+            assert!(script.requests() <= 6, "{status} {wait:?}: {}", script.requests());
+        }
+    }
+}
+
+// reproduction 14
+#[tokio::test(start_paused = true)]
+async fn month_of_retry_after_fails_at_once_even_without_a_deadline() {
+    let month = Duration::from_secs(30 * 86_400);
+    for (status, code) in [(429, "rate_limit_exceeded"), (503, "overloaded")] {
+        let script =
+            ScriptedProvider::new(move |_, _| Action::Send(error(status, "retry-after: 2592000\r\n", code)));
+        let settings = TargetSettings {
+            timeouts: Timeouts {
+                total: None,
+                ..Timeouts::default()
+            },
+            ..TargetSettings::default()
+        };
+        let target = target(&script, &pool(&["a"], Limits::default()), settings);
+        let started = Instant::now();
+        for _ in 0..2 {
+            let error = target.chat(&ChatRequest::user("0")).await.unwrap_err();
+            assert_eq!(error.retry_in(), Some(month), "{status}");
+        }
+        assert_eq!(
+            (started.elapsed(), script.requests()),
+            (Duration::ZERO, 1),
+            "{status}"
+        );
+    }
+}
+
+// reproduction 14
+#[tokio::test(start_paused = true)]
+async fn operator_ends_a_pause_of_a_year() {
+    for (status, code) in [(429, "rate_limit_exceeded"), (503, "overloaded")] {
+        let script = ScriptedProvider::new(move |number, _| match number {
+            0 => Action::Send(error(status, "retry-after: 31536000\r\n", code)),
+            _ => Action::Send(completion("ok")),
+        });
+        let target = target(&script, &pool(&["a"], Limits::default()), no_retries());
+        for _ in 0..2 {
+            target.chat(&ChatRequest::user("0")).await.unwrap_err();
+        }
+        assert_eq!(script.requests(), 1, "{status}");
+        if status == 429 {
+            assert!(target.set_key_enabled(&target.key_status()[0].label, true));
+        } else {
+            target.reset_rate_limit();
+        }
+        target.chat(&ChatRequest::user("0")).await.unwrap();
+    }
+}
+
+// reproduction 7
+#[tokio::test(start_paused = true)]
+async fn rate_headers_of_a_server_error_do_not_pause_the_target() {
+    let headers = "x-ratelimit-limit-requests: 200\r\nx-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 6h0m0s\r\n";
+    let script = ScriptedProvider::new(move |_, received| match &*received.key {
+        "a" => Action::Send(error(500, headers, "broken")),
+        _ => Action::Send(completion("ok")),
+    });
+    let pool = pool(&["a", "b", "c", "d"], Limits::default());
+    let target = target(&script, &pool, TargetSettings::default());
+    for _ in 0..2 {
+        target.chat(&ChatRequest::user("0")).await.unwrap();
+    }
+    assert_eq!(script.requests(), 3);
+}
+
+/// Calls of the given duration to a target that never answers. Returns the number of requests that were sent.
+async fn requests_to_a_hanging_target(calls: usize, seconds: f64) -> usize {
+    let script = ScriptedProvider::new(|_, _| Action::SendAndHang(Vec::new()));
+    let settings = TargetSettings {
+        breaker: Some(3),
+        timeouts: Timeouts {
+            first_content: Some(Duration::from_secs(40)),
+            ..Timeouts::default()
+        },
+        ..TargetSettings::default()
+    };
+    let target = target(&script, &pool(&["a"], Limits::default()), settings);
+    let mut calls: Vec<_> = (0..calls)
+        .map(|_| {
+            let target = target.clone();
+            tokio::spawn(async move {
+                target
+                    .chat_with(&ChatRequest::user("0"), &timeout_of(seconds))
+                    .await
+                    .unwrap_err()
+            })
+        })
+        .collect();
+    for call in calls.drain(..) {
+        call.await.unwrap();
+    }
+    let refused = target
+        .chat_with(&ChatRequest::user("0"), &timeout_of(1.0))
+        .await
+        .unwrap_err();
+    assert!(refused.is_temporary());
+    script.requests()
+}
+
+// reproduction 14
+#[tokio::test(start_paused = true)]
+async fn breaker_opens_for_plain_calls_that_hang() {
+    assert_eq!(
+        requests_to_a_hanging_target(3, 40.0).await,
+        3,
+        "the breaker is open"
+    );
+    assert_eq!(
+        requests_to_a_hanging_target(2, 40.0).await,
+        3,
+        "one failure too few"
+    );
+    assert_eq!(
+        requests_to_a_hanging_target(9, 39.9).await,
+        10,
+        "an impatient caller says nothing about the target"
+    );
 }

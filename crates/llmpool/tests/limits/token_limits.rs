@@ -7,7 +7,9 @@ use llmpool::chat::ChatRequest;
 use llmpool::{CallOptions, ErrorKind, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings};
 use tokio::time::Instant;
 
-use crate::support::{Action, ScriptedProvider, answer, chunk_json, error, stream_of};
+use crate::support::{
+    Action, STREAM_HEAD, ScriptedProvider, answer, chunk_json, error, events, recorded, stream_of,
+};
 use crate::{no_retries, pool, rpm, run_at_rate, target, timeout_of};
 
 fn used(tokens: u32) -> Vec<u8> {
@@ -153,4 +155,77 @@ async fn tokens_of_a_rejected_request_are_refunded() {
             .await;
         assert_eq!(call.unwrap_err().status(), Some(400));
     }
+}
+
+/// Starts six streams one after another, reads each with `read` and drops it. Returns the number of streams
+/// that started within 20 s each. Each stream reserves 4000 of 10 000 tokens per minute.
+async fn streams_started(read: impl AsyncFn(&mut llmpool::ChatStream)) -> usize {
+    let script = ScriptedProvider::new(|_, _| Action::Send(stream_of(&recorded())));
+    let settings = TargetSettings {
+        limits: Limits {
+            tpm: Some(10_000),
+            ..Limits::default()
+        },
+        expected_output_tokens: Some(4000),
+        ..no_retries()
+    };
+    let target = target(&script, &pool(&["a"], Limits::default()), settings);
+    let mut started = 0;
+    for _ in 0..6 {
+        let (request, options) = (ChatRequest::user("hi"), timeout_of(20.0));
+        let Ok(mut stream) = target.chat_stream_with(&request, &options).await else {
+            continue;
+        };
+        started += 1;
+        read(&mut stream).await;
+    }
+    started
+}
+
+// reproduction 14
+#[tokio::test(start_paused = true)]
+async fn stream_dropped_after_its_usage_is_settled_with_it() {
+    let until_usage = async |stream: &mut llmpool::ChatStream| {
+        while stream.next().await.unwrap().unwrap().usage.is_none() {}
+    };
+    assert_eq!(streams_started(until_usage).await, 6);
+}
+
+/// A stream of which only the first word arrives. Returns the number of streams that started within 20 s
+/// each, of six that are dropped at the first word, or before it.
+async fn cut_streams_started(is_content: bool) -> usize {
+    let delta = if is_content {
+        r#"{"content":"Hello"}"#
+    } else {
+        r#"{"role":"assistant"}"#
+    };
+    let start = [STREAM_HEAD.as_bytes(), &events(&[&chunk_json(delta, "null")])].concat();
+    let script = ScriptedProvider::new(move |_, _| Action::SendAndHang(start.clone()));
+    let settings = TargetSettings {
+        limits: Limits {
+            tpm: Some(10_000),
+            ..Limits::default()
+        },
+        expected_output_tokens: Some(4000),
+        ..no_retries()
+    };
+    let target = target(&script, &pool(&["a"], Limits::default()), settings);
+    for _ in 0..6 {
+        let (request, options) = (ChatRequest::user("hi"), timeout_of(20.0));
+        let stream = target.chat_stream_with(&request, &options);
+        // If no content arrives, this drops the call.
+        let _ = tokio::time::timeout(Duration::from_secs(1), stream).await;
+    }
+    script.requests()
+}
+
+// reproduction 14
+#[tokio::test(start_paused = true)]
+async fn stream_dropped_before_its_usage_is_settled_with_an_estimate() {
+    assert_eq!(cut_streams_started(true).await, 6);
+    assert_eq!(
+        cut_streams_started(false).await,
+        2,
+        "nothing is known of the answer"
+    );
 }

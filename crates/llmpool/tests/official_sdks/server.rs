@@ -122,20 +122,12 @@ fn scene<'a>(scenes: &'a BTreeMap<&str, Scene>, model: &Option<String>) -> Resul
     scene.ok_or_else(|| ErrorReply::new(404, "no such model"))
 }
 
-/// Fails fast: a rejected key is reported at once instead of being probed again.
-fn options() -> CallOptions {
-    CallOptions {
-        fail_fast: true,
-        ..CallOptions::default()
-    }
-}
-
 async fn chat(model: &dyn LlmInterface, request: &ChatRequest) -> Result<Reply, ErrorReply> {
     if request.stream == Some(true) {
-        let stream = model.chat_stream_with(request, &options()).await?;
+        let stream = model.chat_stream_with(request, &CallOptions::default()).await?;
         return Ok(streamed(|out| send_chunks(stream, out)));
     }
-    let answer = model.chat_with(request, &options()).await?;
+    let answer = model.chat_with(request, &CallOptions::default()).await?;
     Ok(whole(200, &answer.completion))
 }
 
@@ -151,10 +143,14 @@ async fn send_chunks(mut stream: ChatStream, mut out: Out) -> SendResult {
 
 async fn respond(model: &OpenAiResponsesCompatible, request: &ResponsesRequest) -> Result<Reply, ErrorReply> {
     if request.stream == Some(true) {
-        let stream = model.create_response_stream_with(request, &options()).await?;
+        let stream = model
+            .create_response_stream_with(request, &CallOptions::default())
+            .await?;
         return Ok(streamed(|out| send_events(stream, out)));
     }
-    let answer = model.create_response_with(request, &options()).await?;
+    let answer = model
+        .create_response_with(request, &CallOptions::default())
+        .await?;
     Ok(whole(200, &answer.response))
 }
 
@@ -183,11 +179,11 @@ async fn respond_with_chat(
     let envelope = ResponseEnvelope::new(request, format!("test{number}"), 1_700_000_000);
     let chat = translate::responses_request_to_chat(request, ChatCapabilities::default())?.request;
     if request.stream == Some(true) {
-        let stream = model.chat_stream_with(&chat, &options()).await?;
+        let stream = model.chat_stream_with(&chat, &CallOptions::default()).await?;
         let translator = ChunkToEventTranslator::new(envelope);
         return Ok(streamed(|out| send_translated(stream, translator, out)));
     }
-    let answer = model.chat_with(&chat, &options()).await?;
+    let answer = model.chat_with(&chat, &CallOptions::default()).await?;
     Ok(whole(
         200,
         &translate::completion_to_response(answer.completion, &envelope)?,

@@ -200,16 +200,14 @@ async fn read_request(
                 .or_else(|| named("api-key: "))
                 .unwrap();
             let key = original[at..].lines().next().unwrap().to_owned();
-            let length = head
-                .split("content-length: ")
-                .nth(1)
-                .unwrap()
-                .lines()
-                .next()
-                .unwrap();
+            let length = head.split("content-length: ").nth(1);
+            let length = length.map_or("0", |rest| rest.lines().next().unwrap());
             let length: usize = length.trim().parse().unwrap();
             if buffer.len() >= end + 4 + length {
-                let body = serde_json::from_slice(&buffer[end + 4..end + 4 + length]).unwrap();
+                let body = match &buffer[end + 4..end + 4 + length] {
+                    [] => serde_json::Value::Null,
+                    body => serde_json::from_slice(body).unwrap(),
+                };
                 buffer.drain(..end + 4 + length);
                 return Some(ReceivedRequest {
                     key,

@@ -2,8 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use llmpool::Secret;
 use llmpool::provider_file::{Diagnostic, ProviderFile};
+use llmpool::{Limits, Secret};
 
 use super::server_location;
 
@@ -29,13 +29,11 @@ pub(super) fn find(files: &[(String, ProviderFile)]) -> Vec<Vec<Diagnostic>> {
         for provider in &file.providers {
             for (index, model) in provider.models.iter().enumerate() {
                 let path = format!("{}[{index}]", provider.id);
-                if let Some(limit) = model.settings.limits.rate_limit {
-                    hints.extend(unusual_capacity(file, &path, limit.capacity()));
-                    hints.extend(unusual_rate(file, &path, limit.per_second()));
-                }
+                hints.extend(unusual_rate_limit(file, &path, model.settings.limits));
                 hints.extend(unencrypted(file, &path, &model.base_url));
                 for (index, key) in model.api_keys.iter().enumerate() {
                     let field = format!("{path}.api_keys[{index}]");
+                    hints.extend(unusual_rate_limit(file, &field, key.limits.limits));
                     let key = KeyOccurrence {
                         secret: &key.secret,
                         file: name,
@@ -62,6 +60,14 @@ pub(super) fn find(files: &[(String, ProviderFile)]) -> Vec<Vec<Diagnostic>> {
 fn explicit_field(file: &ProviderFile, path: &str, name: &str) -> Option<String> {
     let field = format!("{path}.{name}");
     file.source_map.get(&field).map(|_| field)
+}
+
+/// Returns the hints for the rate limit of the model or key at `path`.
+fn unusual_rate_limit(file: &ProviderFile, path: &str, limits: Limits) -> impl Iterator<Item = Diagnostic> {
+    let rate_limit = limits.rate_limit;
+    let capacity = rate_limit.and_then(|limit| unusual_capacity(file, path, limit.capacity()));
+    let rate = rate_limit.and_then(|limit| unusual_rate(file, path, limit.per_second()));
+    capacity.into_iter().chain(rate)
 }
 
 fn unusual_capacity(file: &ProviderFile, path: &str, capacity: u32) -> Option<Diagnostic> {

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use super::super::key::KeyLimits;
-use super::super::limit_snapshot::LimitSnapshot;
 use super::super::limits::Limits;
 use super::super::rate_limit::RateLimit;
 use super::*;
@@ -315,8 +314,9 @@ fn success_of_a_probe_wakes_the_waiter() {
     let mut fixture = unlimited();
     let mut refused = fixture.grant(0);
     let change = |admission: &mut Admission<u64>, wakes: &mut Vec<u64>| {
-        let duration = Some(Duration::ZERO);
-        admission.record_refusal(&refused, CooldownReason::Invalid, duration, NOW, wakes);
+        let (second, before) = (Duration::from_secs(1), NOW.as_nanos() - 1_000_000_000);
+        let before = Timestamp::from_nanos(before);
+        admission.record_refusal(&refused, CooldownReason::Invalid, Some(second), before, wakes);
     };
     fixture.change(change);
     fixture

@@ -170,6 +170,10 @@ fn key_text(key: &KeyEntry, labels: &[(Secret, KeyLabel)]) -> String {
         limits
             .max_concurrency
             .map(|limit| format!("max_concurrency {limit}")),
+        limits.rate_limit.map(|limit| {
+            let (capacity, rate) = (limit.capacity(), limit.per_second());
+            format!("rate_limit_capacity {capacity}, rate_limit_refill_rate {rate}")
+        }),
         limits.rpm.map(|rpm| format!("rpm {rpm}")),
         limits.tpm.map(|tpm| format!("tpm {tpm}")),
         limits.rpd.map(|rpd| format!("rpd {rpd}")),

@@ -1,0 +1,156 @@
+//! A limit on requests per minute: a log of the last 60 s, and a token bucket that spreads requests over the
+//! minute.
+//!
+//! The log alone would admit the requests of a minute at once. A token bucket alone could only ensure the
+//! limit at the cost of its burst: the larger the burst, the lower the rate. With both, the burst does not
+//! reduce the rate. Where the log was full, the bucket starts again with one token, so that sustained load is
+//! paced evenly after the first minute instead of repeating the burst every minute.
+//!
+//! A refusal by the provider shows that the provider does not admit the burst. For ten minutes after a
+//! refusal, requests are therefore admitted one at a time, at the same rate.
+//!
+//! Invariants:
+//! - In any 60.25 s, the charges minus the refunds are at most the limit. The quarter of a second is a guard
+//!   against requests that arrive at the provider less evenly than they were sent.
+//! - Under constant demand, the charges since the limit was last idle are at least `limit / 60.5 s` times the
+//!   span, minus 1.
+
+use std::time::Duration;
+
+use super::bucket::Bucket;
+use super::rate_limit::RateLimit;
+use super::window::{SlidingWindow, WindowCharge};
+use crate::time::Timestamp;
+
+/// Time after a refusal in which requests are admitted one at a time.
+const SPACING_DURATION: Duration = Duration::from_secs(10 * 60);
+
+#[derive(Clone, Debug)]
+pub(super) struct PerMinute {
+    log: SlidingWindow,
+    /// Charges with sequence numbers up to and including this one are not in the log: they were made before
+    /// the limit was set or reset.
+    logged_after: u64,
+    /// Refills as many requests per minute as the limit.
+    pace: Bucket,
+    /// The time at which the log has room again. `None` if the log had room after the last charge.
+    full_until: Option<Timestamp>,
+    /// `None` before the first refusal. Removed by the first charge after its end.
+    spacing: Option<Spacing>,
+}
+
+/// Admits one request at a time until a given time.
+#[derive(Clone, Debug)]
+struct Spacing {
+    /// Has the rate of the limit, and a capacity of one request.
+    bucket: Bucket,
+    until: Timestamp,
+}
+
+impl PerMinute {
+    /// Returns a limit of `limit` requests per minute with the burst and the rate of `pace`. Charges with
+    /// sequence numbers up to and including `seq` cannot be refunded.
+    pub(super) fn new(limit: u32, pace: RateLimit, seq: u64) -> Self {
+        Self {
+            log: SlidingWindow::minute(limit),
+            logged_after: seq,
+            pace: Bucket::new(pace, seq),
+            full_until: None,
+            spacing: None,
+        }
+    }
+
+    /// Replaces the limit. Earlier charges still count.
+    pub(super) fn set_limit(&mut self, limit: u32, pace: RateLimit, seq: u64, now: Timestamp) {
+        self.log.limit = limit;
+        self.pace.set_rate_limit(pace, seq, now);
+        if let Some(spacing) = &mut self.spacing {
+            let single = pace.with_burst_at_most(1);
+            spacing.bucket.set_rate_limit(single, seq, now);
+        }
+    }
+
+    /// Returns the maximum number of requests that can be charged at once.
+    pub(super) fn burst(&self) -> u32 {
+        self.pace.rate_limit().capacity()
+    }
+
+    /// Returns the time from which `amount` requests are available, or [`Timestamp::MAX`] if they never are.
+    /// The result is at most `now` if they are available at `now`.
+    #[inline(always)]
+    pub(super) fn available_at(&self, amount: u32, now: Timestamp) -> Timestamp {
+        let log = self.log.ready_at(u64::from(amount), now);
+        let pace = self.pace.available_at(amount, now);
+        let spacing = self.spacing.as_ref().map_or(now, |spacing| {
+            spacing.bucket.available_at(amount, now).min(spacing.until)
+        });
+        log.max(pace).max(spacing)
+    }
+
+    /// Returns the earliest time by which `total` requests can have been charged, if necessary in several
+    /// charges.
+    pub(super) fn ready_at(&self, total: u64, now: Timestamp) -> Timestamp {
+        let spacing = self.spacing.as_ref().map_or(now, |spacing| {
+            spacing.bucket.ready_at(total, now).min(spacing.until)
+        });
+        let ready_at = self.log.ready_at(total, now).max(self.pace.ready_at(total, now));
+        ready_at.max(spacing)
+    }
+
+    /// Charges `amount` requests, even beyond the limit.
+    #[inline(always)]
+    pub(super) fn charge(&mut self, amount: u32, seq: u64, now: Timestamp) -> WindowCharge {
+        if let Some(until) = self.full_until.take().filter(|until| *until <= now) {
+            self.pace.cap_at(1, seq, until);
+        }
+        self.pace.charge(amount, seq, now);
+        if let Some(spacing) = &mut self.spacing {
+            if spacing.until > now {
+                spacing.bucket.charge(amount, seq, now);
+            } else {
+                self.spacing = None;
+            }
+        }
+        let charge = self.log.charge(amount, now);
+        self.full_until = Some(self.log.ready_at(1, now)).filter(|until| *until > now);
+        charge
+    }
+
+    /// Refunds a charge of `amount` requests.
+    pub(super) fn refund(&mut self, charge: WindowCharge, amount: u32, seq: u64) {
+        if seq > self.logged_after {
+            self.log.correct(charge, amount, 0);
+        }
+        self.pace.refund(amount, seq);
+        if let Some(spacing) = &mut self.spacing {
+            spacing.bucket.refund(amount, seq);
+        }
+    }
+
+    /// Records that the provider refused a request: for ten minutes, requests are admitted one at a time.
+    pub(super) fn record_refusal(&mut self, seq: u64, now: Timestamp) {
+        let until = now + SPACING_DURATION;
+        match &mut self.spacing {
+            Some(spacing) => spacing.until = spacing.until.max(until),
+            None => {
+                let single = self.pace.rate_limit().with_burst_at_most(1);
+                let bucket = Bucket::new(single, seq);
+                self.spacing = Some(Spacing { bucket, until });
+            }
+        }
+    }
+
+    /// Reduces the burst that is available now to at most one request.
+    pub(super) fn resume(&mut self, seq: u64, now: Timestamp) {
+        self.pace.cap_at(1, seq, now);
+    }
+
+    /// Removes all charges, and forgets the last refusal. Earlier charges can no longer be refunded.
+    pub(super) fn reset(&mut self, seq: u64) {
+        self.log.reset();
+        self.logged_after = seq;
+        self.pace.reset(seq);
+        self.full_until = None;
+        self.spacing = None;
+    }
+}
