@@ -62,6 +62,48 @@ async fn configured_rpm_is_fully_used_in_long_windows() {
     assert_rpm_is_used(Enforced::Sliding60).await;
 }
 
+async fn assert_is_learned(enforced: Enforced, disclosure: Disclosure, counts_refused: bool) {
+    assert_reaches_bars(Cell {
+        enforced,
+        disclosure,
+        configured: Configured::Nothing,
+        counts_refused,
+    })
+    .await;
+}
+
+// L28, reproduction 1
+#[tokio::test(start_paused = true)]
+async fn undisclosed_limits_are_learned_in_short_windows() {
+    for counts_refused in [false, true] {
+        assert_is_learned(Enforced::Bucket, Disclosure::Nothing, counts_refused).await;
+        assert_is_learned(Enforced::Fixed5, Disclosure::Nothing, counts_refused).await;
+        assert_is_learned(Enforced::Sliding5, Disclosure::Nothing, counts_refused).await;
+    }
+}
+
+// L28, reproduction 1
+#[tokio::test(start_paused = true)]
+async fn undisclosed_limits_are_learned_in_long_windows() {
+    for counts_refused in [false, true] {
+        assert_is_learned(Enforced::Fixed60, Disclosure::Nothing, counts_refused).await;
+        assert_is_learned(Enforced::Sliding60, Disclosure::Nothing, counts_refused).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_times_of_both_meanings_are_told_apart() {
+    for disclosure in [
+        Disclosure::ResetToNext,
+        Disclosure::ResetToWhole,
+        Disclosure::LimitPerMinute,
+    ] {
+        assert_is_learned(Enforced::Sliding5, disclosure, false).await;
+        assert_is_learned(Enforced::Fixed5, disclosure, false).await;
+    }
+    assert_is_learned(Enforced::Sliding5, Disclosure::RetryAfterSeconds, false).await;
+}
+
 #[test]
 fn counted_windows_are_whole() {
     let seconds = |range: std::ops::Range<Duration>| (range.start.as_secs_f64(), range.end.as_secs_f64());
