@@ -305,7 +305,7 @@ impl<'a> Call<'a> {
             KeyOutcome::Cooldown | KeyOutcome::ProvisionalCooldown if action == Some(KeyAction::Ignore) => {}
             KeyOutcome::Cooldown => self.cool_down(permit, &failure, key, action),
             KeyOutcome::ProvisionalCooldown => {
-                let pause = failure.retry_after.unwrap_or(PROVISIONAL_COOLDOWN);
+                let pause = certain_wait(&failure).unwrap_or(PROVISIONAL_COOLDOWN);
                 let reason = match failure.kind {
                     FailureKind::RateLimited => CooldownReason::Throttled,
                     _ => CooldownReason::Unclear,
@@ -347,10 +347,10 @@ impl<'a> Call<'a> {
                 return observe::key_unavailable(&self.target.provider, key);
             }
             Some(KeyAction::Disable { scope }) => (Some(scope), RefusalWait::Exact(UNTIL_ENABLED)),
-            Some(KeyAction::Park { pause, scope }) => (
-                Some(scope),
-                RefusalWait::Exact(pause.max(failure.retry_after.unwrap_or(pause))),
-            ),
+            Some(KeyAction::Park { pause, scope }) => {
+                let pause = pause.max(certain_wait(failure).unwrap_or(pause));
+                (Some(scope), RefusalWait::Exact(pause))
+            }
             Some(KeyAction::Ignore) | None => (None, named),
         };
         permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), wait);
@@ -426,4 +426,9 @@ fn try_spend_budget(target: &Target, report: &CallReport) -> bool {
         observe::retry_budget_exhausted(report);
     }
     is_left
+}
+
+/// Returns the wait that the provider requests. `None` if it requests none, or names only the reset of a limit.
+fn certain_wait(failure: &Failure) -> Option<Duration> {
+    failure.retry_after.filter(|_| !failure.is_limit_reset)
 }

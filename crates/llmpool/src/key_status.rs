@@ -23,8 +23,8 @@ pub struct KeyStatus {
     /// The configured maximum number of requests per minute. If both the key and its account have such a
     /// limit, the stricter one. `None` if neither has one.
     pub configured_per_minute: Option<f64>,
-    /// The maximum number of requests per minute that the provider allows, as far as its responses show.
-    /// `None` if the responses show no limit.
+    /// The pace that was learned from the provider's refusals, in requests per minute. `None` if no pace was
+    /// learned.
     pub observed_per_minute: Option<f64>,
     /// The labels of the other keys with the same [`quota_group`](crate::KeyEntry::quota_group).
     pub shares_with: Vec<KeyLabel>,
@@ -36,8 +36,8 @@ pub struct KeyStatus {
 pub enum KeyState {
     /// The key is usable.
     Healthy,
-    /// The key or its account has exceeded a rate limit. Once [`KeyStatus::retry_in`] has passed, the key may
-    /// be used again.
+    /// The key or its account has exceeded a rate limit. Once [`KeyStatus::retry_in`] has passed, one attempt
+    /// tests the key.
     Throttled,
     /// The account of the key is out of quota. Once [`KeyStatus::retry_in`] has passed, one attempt tests the
     /// key.

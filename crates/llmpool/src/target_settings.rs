@@ -49,8 +49,8 @@ pub struct TargetSettings {
     /// The action to take on the key of a failed attempt, depending on the HTTP status of the response. A
     /// status without an action is handled in the standard way. Default: empty.
     pub on_status: StatusPolicy,
-    /// Whether limits that the provider reveals in response headers and refusals also apply, in addition to
-    /// the configured limits. Default: `true`.
+    /// Whether keys slow down to a pace that is learned from the provider's refusals. If not, a refusal still
+    /// pauses the key. Default: `true`.
     pub learn_limits: bool,
     /// The maximum number of retries after the first attempt. If the failure is a key's, the first attempt
     /// with another key is not a retry. If the failure is an exceeded rate limit, the call waits for the key

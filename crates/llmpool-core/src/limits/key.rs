@@ -24,8 +24,8 @@ pub struct KeyLimits {
     pub weight: u32,
     /// Configured limits on requests, tokens and concurrency. Default: no limits.
     pub limits: Limits,
-    /// Whether limits that the provider reveals in response headers or by refusals apply in addition to the
-    /// configured limits. Default: `true`.
+    /// Whether limits that the provider reveals by refusing requests apply in addition to the configured
+    /// limits. If not, a refusal still pauses the key. Default: `true`.
     pub learn: bool,
 }
 
@@ -44,8 +44,8 @@ impl Default for KeyLimits {
 pub enum KeyAvailability {
     /// The key is enabled and not in a cooldown. It can be used, as far as its limits allow.
     Healthy,
-    /// The provider refused a request of the key or its quota group because of a rate limit. The key is not
-    /// used until the contained time.
+    /// The provider refused a request of the key or its quota group because of a rate limit. From the
+    /// contained time on, one attempt may test the key.
     Throttled(Timestamp),
     /// The account of the key has no quota left. From the contained time on, one attempt may test the key.
     NoQuota(Timestamp),

@@ -176,23 +176,12 @@ impl KeyTable {
             || group.is_some_and(|group| group.health.is_probed() || !group.limit_set.has_slot())
     }
 
-    /// Charges an attempt to its key and the key's quota group. `paced`: whether a rate limit of the target
-    /// spreads the starts of waiting attempts over time.
-    pub(super) fn reserve(
-        &mut self,
-        id: KeyId,
-        demand: Demand,
-        seq: u64,
-        paced: bool,
-        now: Timestamp,
-    ) -> KeyReservation {
+    /// Charges an attempt to its key and the key's quota group.
+    pub(super) fn reserve(&mut self, id: KeyId, demand: Demand, seq: u64, now: Timestamp) -> KeyReservation {
         let key = &mut self.keys[id.index()];
         key.last_used = seq;
         let group = key.group.map(|group| &mut self.groups[group.index()]);
-        let paced = paced
-            || key.limit_set.is_paced()
-            || group.as_ref().is_some_and(|group| group.limit_set.is_paced());
-        if key.health.begin_attempt(paced, now) {
+        if key.health.begin_attempt(false, now) {
             key.limit_set.resume(seq, now);
         }
         let mut reservation = KeyReservation {
@@ -201,7 +190,7 @@ impl KeyTable {
             ..KeyReservation::default()
         };
         if let Some(group) = group {
-            if group.health.begin_attempt(paced, now) {
+            if group.health.begin_attempt(false, now) {
                 group.limit_set.resume(seq, now);
             }
             reservation.group_epoch = group.health.epoch();
@@ -302,7 +291,7 @@ impl KeyTable {
     }
 
     /// Reverts a cooldown, unless the health of the affected key or quota group has changed since the
-    /// cooldown started.
+    /// cooldown started, or another refusal has confirmed the cooldown.
     pub(super) fn restore(&mut self, cooldown: ProvisionalCooldown) {
         let ProvisionalCooldown {
             key,

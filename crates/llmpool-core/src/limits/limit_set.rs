@@ -18,7 +18,8 @@ pub(super) struct LimitSet {
     /// Token buckets and sliding windows. `None` if only the number of attempts in flight is limited, as for
     /// most keys. Boxed to keep limit sets small.
     counters: Option<Box<Counters>>,
-    /// Limits that the provider has revealed in responses. They apply in addition to the configured limits.
+    /// Limits that the provider has revealed by refusing requests. They apply in addition to the configured
+    /// limits.
     pub(super) observed: ObservedLimits,
     limits: Box<Limits>,
 }
@@ -101,7 +102,7 @@ impl LimitSet {
         self.tokens().is_some()
     }
 
-    /// Returns whether a configured or observed rate limit spreads the starts of waiting attempts over time.
+    /// Returns whether a configured rate limit spreads the starts of waiting attempts over time.
     pub(super) fn is_paced(&self) -> bool {
         self.bucket().is_some() || self.per_minute().is_some()
     }

@@ -10,7 +10,8 @@ pub struct LimitSnapshot {
     pub limit: Option<u32>,
     /// Number of requests or tokens that the limit still admits.
     pub remaining: Option<u32>,
-    /// Time from the arrival of the response until the full limit is available again.
+    /// Time from the arrival of the response until the full limit is available again or, with some providers,
+    /// until the next request is admitted.
     pub reset: Option<Duration>,
 }
 

@@ -47,8 +47,8 @@ impl Limiter {
     /// Adds a quota group without keys. The keys of the group share the limits `limits`, and the cooldowns
     /// that the provider's rate limits and quotas cause.
     ///
-    /// `learn`: whether limits that the provider reveals in responses apply to the group in addition to
-    /// `limits`.
+    /// `learn`: whether limits that the provider reveals by refusing requests apply to the group in
+    /// addition to `limits`.
     pub fn add_group(&mut self, limits: Limits, learn: bool) -> QuotaGroupId {
         self.key_table.add_group(limits, learn)
     }
@@ -160,7 +160,7 @@ impl Limiter {
         };
         if let Some(id) = key {
             grant.denial_epoch = state.denials.begin_attempt(id, now);
-            grant.reservation = self.key_table.reserve(id, demand, seq, paced, now);
+            grant.reservation = self.key_table.reserve(id, demand, seq, now);
             self.key_sets.update(id, &self.key_table, now);
         }
         grant
@@ -265,8 +265,8 @@ impl Limiter {
     /// the key only from the target of the attempt, and returns `None`.
     ///
     /// `wait`: what the refusal says about the time until requests are admitted again. If it says nothing, the
-    /// cooldown lasts for a default time that doubles with each consecutive refusal. Returns the cooldown so
-    /// that the caller can revert it, or `None` if the refusal started no cooldown.
+    /// cooldown lasts for a default time that doubles each time a test of the key is refused again. Returns
+    /// the cooldown so that the caller can revert it, or `None` if the refusal started no cooldown.
     pub fn record_refusal(
         &mut self,
         grant: &Grant,
@@ -316,7 +316,7 @@ impl Limiter {
     }
 
     /// Reverts a cooldown, unless the health of the affected key or quota group has changed since the
-    /// cooldown started.
+    /// cooldown started, or another refusal has confirmed the cooldown.
     pub fn restore(&mut self, cooldown: ProvisionalCooldown, now: Timestamp) {
         self.key_table.restore(cooldown);
         self.key_sets.update(cooldown.key(), &self.key_table, now);

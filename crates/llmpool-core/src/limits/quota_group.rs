@@ -28,8 +28,8 @@ pub(super) struct QuotaGroup {
 }
 
 impl QuotaGroup {
-    /// `learn`: whether limits that the provider reveals in responses apply to the group in addition to
-    /// `limits`.
+    /// `learn`: whether limits that the provider reveals by refusing requests apply to the group in
+    /// addition to `limits`.
     pub(super) fn new(limits: Limits, learn: bool) -> Self {
         let mut limit_set = LimitSet::new(limits);
         limit_set.observed.enabled = learn;

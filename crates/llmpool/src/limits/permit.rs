@@ -80,8 +80,8 @@ impl Permit {
             .change(|admission, now, wakes| admission.settle(grant, tokens, now, wakes));
     }
 
-    /// Records that the provider refused the key, and starts a cooldown of the key. The cooldown lasts for
-    /// `duration` or, if `None`, for a default time that doubles with each consecutive refusal.
+    /// Records that the provider refused the key, and starts a cooldown of the key. `wait`: what the refusal
+    /// says about the time until requests are admitted again.
     ///
     /// Returns a value with which [`SharedAdmission::restore`] can revert the cooldown. Returns `None` if
     /// there is no cooldown to revert.

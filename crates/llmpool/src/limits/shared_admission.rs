@@ -53,7 +53,7 @@ impl SharedAdmission {
     }
 
     /// Adds a quota group without keys. `limits` apply to the keys of the group together. If `learn` is true,
-    /// the group also obeys stricter limits that the provider's responses reveal.
+    /// the group also obeys limits that the provider reveals by refusing requests.
     pub(crate) fn add_group(&self, limits: Limits, learn: bool) -> QuotaGroupId {
         self.lock().add_group(limits, learn)
     }

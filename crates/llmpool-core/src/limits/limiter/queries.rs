@@ -34,8 +34,8 @@ impl Limiter {
             || keys.any(|id| self.key_table.limit_sets(*id).any(LimitSet::counts_tokens))
     }
 
-    /// Returns whether limits that the provider reveals in responses apply to a key, in addition to its
-    /// configured limits.
+    /// Returns whether a pace is learned from the provider's refusals of requests with the key or another key
+    /// of its quota group.
     pub fn observes_limits(&self, key: KeyId) -> bool {
         let shared = self.key_table.limit_sets(key).last();
         shared.is_some_and(|limit_set| limit_set.observed.enabled)
@@ -105,8 +105,8 @@ impl Limiter {
             .unwrap_or_default()
     }
 
-    /// Returns the maximum number of requests per minute that the provider's responses have revealed for a
-    /// key or its quota group. `None` if they have revealed no rate.
+    /// Returns the pace learned from refusals of requests with a key or another key of its quota group, in
+    /// requests per minute. `None` if no pace was learned.
     pub fn observed_per_minute(&self, key: KeyId) -> Option<f64> {
         self.key_table.limit_sets(key).last()?.observed.per_minute()
     }
