@@ -1050,7 +1050,7 @@ proptest! {
     #[test]
     fn pace_laws_hold_for_all_events(
         start in 0..200_u64,
-        events in prop::collection::vec(events(), 1..150),
+        events in prop::collection::vec(events(), 1..100),
     ) {
         let mut pace = Pace::new(START);
         let mut now = START;
@@ -1079,8 +1079,10 @@ proptest! {
                 }
                 Event::PauseFor(millis) => pace.pause_until(now + ms(millis), now),
                 Event::Restore => {
-                    if let Some(saved) = saved.take() {
+                    if let Some((saved, floor_before)) = saved.take() {
                         pace.restore(saved);
+                        // A late refusal can resume the run before the reverted one.
+                        floor = floor.min(floor_before);
                     }
                 }
                 Event::Succeed(index) | Event::Fail(index) | Event::Refund(index)
@@ -1096,11 +1098,11 @@ proptest! {
                         Event::Fail(_) => pace.record_failure(sent, now),
                         Event::Refuse(_, wait, infers) => {
                             let started = pace.record_refusal(sent, wait, infers, now);
-                            if started.is_some() {
+                            if let Some(started) = started {
+                                saved = Some((started, floor));
                                 // The last minute begins with a whole second.
                                 let recent = counted.iter().filter(|time| now.since(**time) < ms(59_000));
                                 floor = recent.count() as f64 / 60.0;
-                                saved = started;
                             }
                         }
                         _ => pace.refund(sent),
