@@ -281,17 +281,18 @@ impl<'a> Call<'a> {
         let now = clock::now();
         let has_other_key = |attempts: &Attempts| {
             target.provider.admission.with_limiter(|limiter| {
+                // Another key of the same account shows nothing about this key.
+                let account = limiter.group_of(key);
                 let excluded = |other| {
-                    other == key || attempts.is_rejected_by(other) || !limiter.allows(constraint, other)
+                    other == key
+                        || account.is_some() && limiter.group_of(other) == account
+                        || attempts.is_rejected_by(other)
+                        || !limiter.allows(constraint, other)
                 };
                 limiter.has_other_key(target.id, excluded, now)
             })
         };
         let outcome = self.attempts.record_failure(&failure, failed, has_other_key, now);
-        if failure.status.is_some_and(|status| (400..500).contains(&status)) {
-            // With a 4xx status, the provider has processed no tokens.
-            permit.settle(0);
-        }
         let blames_target = match failure.kind {
             FailureKind::DeadConnection => false,
             FailureKind::DeadlineExceeded => permit.is_used() && self.target_hung(now),
@@ -311,7 +312,7 @@ impl<'a> Call<'a> {
                     _ => CooldownReason::Unclear,
                 };
                 self.cooldowns
-                    .extend(permit.record_refusal(reason, RefusalWait::Exact(pause)));
+                    .extend(permit.record_refusal(reason, RefusalWait::Provisional(pause)));
             }
             KeyOutcome::RestoreAll => {
                 let cooldowns = self.cooldowns.drain(..);
@@ -322,6 +323,11 @@ impl<'a> Call<'a> {
             target.capabilities.reject_stream_options();
         } else {
             self.request = Some(request);
+        }
+        if failure.status.is_some_and(|status| (400..500).contains(&status)) {
+            // With a 4xx status, the provider has processed no tokens. The tokens are returned after the refusal of
+            // the key is recorded, so that no waiting request uses them with this key.
+            permit.settle(0);
         }
         self.last_failure = Some(failure);
     }

@@ -58,6 +58,8 @@ pub enum RefusalWait {
     Unknown,
     /// Requests are refused for this long, for example because of a `Retry-After` header.
     Exact(Duration),
+    /// Nothing. The pause lasts for this long unless the refusal turns out to be the fault of the request.
+    Provisional(Duration),
     /// A limit is reset after this time. Depending on the provider, that is when the next request is admitted or
     /// when the whole limit is available again.
     Reset(Duration),
@@ -78,7 +80,7 @@ impl RefusalWait {
     pub(super) fn named(self) -> Option<Duration> {
         match self {
             Self::Unknown => None,
-            Self::Exact(wait) | Self::Reset(wait) => Some(wait),
+            Self::Exact(wait) | Self::Provisional(wait) | Self::Reset(wait) => Some(wait),
         }
     }
 
@@ -86,7 +88,7 @@ impl RefusalWait {
     pub(super) fn reset(self) -> Option<Duration> {
         match self {
             Self::Reset(reset) => Some(reset),
-            Self::Unknown | Self::Exact(_) => None,
+            Self::Unknown | Self::Exact(_) | Self::Provisional(_) => None,
         }
     }
 }

@@ -282,7 +282,7 @@ impl Limiter {
             return None;
         }
         let cooldown = self.key_table.record_refusal(grant, id, reason, wait, now);
-        if reason == CooldownReason::Throttled {
+        if reason == CooldownReason::Throttled && !matches!(wait, RefusalWait::Provisional(_)) {
             let seq = self.next_seq();
             let charges = self.charges(grant);
             charges.for_each(|(limit_set, _)| limit_set.record_refusal(seq, now));

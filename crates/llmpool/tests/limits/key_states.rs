@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
 use llmpool::{
-    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyState, Limits, LlmInterface, ModelEntry,
+    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyEntry, KeyState, Limits, LlmInterface, ModelEntry,
     OpenAiCompatible, Providers, TargetSettings,
 };
 use tokio::time::Instant;
@@ -495,4 +495,40 @@ async fn forbidden_model_does_not_delay_other_models_of_its_keys() {
     let (answered, errors) = run_at_rate(&allowed, 10.0, 60, timeout_of(5.0)).await;
     assert_eq!((answered, errors.len()), (600, 0), "{:?}", errors.first());
     assert_eq!(refused.await.unwrap().0, 0);
+}
+
+// L93, reproduction 2
+#[tokio::test(start_paused = true)]
+async fn bad_requests_at_once_leave_the_keys_usable() {
+    for (status, groups) in [(404, [None, None]), (429, [None, None]), (404, [Some("team"); 2])] {
+        let script = ScriptedProvider::new(move |_, request| {
+            if request.body["messages"][0]["content"] == "bad" {
+                Action::SendAfter(Duration::from_millis(50), error(status, "", "odd"))
+            } else {
+                Action::Send(completion("ok"))
+            }
+        });
+        let entries = ["a", "b"].into_iter().zip(groups).map(|(key, group)| KeyEntry {
+            quota_group: group.map(str::to_owned),
+            ..KeyEntry::from(key)
+        });
+        let pool = ApiKeyPool::from_entries("p", entries).unwrap();
+        let target = target(&script, &pool, TargetSettings::default());
+        let bad: Vec<_> = (0..4)
+            .map(|_| {
+                let target = target.clone();
+                tokio::spawn(async move { target.chat(&ChatRequest::user("bad")).await })
+            })
+            .collect();
+        for call in bad {
+            call.await.unwrap().unwrap_err();
+        }
+        let started = Instant::now();
+        target.chat(&ChatRequest::user("good")).await.unwrap();
+        assert!(
+            started.elapsed() < Duration::from_secs(1),
+            "{status}: {:?}",
+            started.elapsed()
+        );
+    }
 }

@@ -290,7 +290,7 @@ impl Pace {
             return self.begin_run(sent_at, wait, infers, now);
         };
         run.reset_at = wait.reset().map(|reset| now + reset);
-        run.confirmed |= is_probe || told.is_some();
+        run.confirmed |= is_probe || (told.is_some() && !matches!(wait, RefusalWait::Provisional(_)));
         if is_probe {
             let longest = MAX_PAUSES[usize::from(now.since(run.began) > LASTING_RUN)];
             run.pause = (run.pause * 2).min(longest);
@@ -307,7 +307,7 @@ impl Pace {
     /// Returns the time for which the provider certainly refuses requests. A time of zero says nothing.
     fn told(&self, wait: RefusalWait) -> Option<Duration> {
         match wait {
-            RefusalWait::Exact(wait) => Some(wait),
+            RefusalWait::Exact(wait) | RefusalWait::Provisional(wait) => Some(wait),
             RefusalWait::Reset(reset) if self.resets == Resets::Exact => Some(reset),
             RefusalWait::Unknown | RefusalWait::Reset(_) => None,
         }
@@ -401,7 +401,8 @@ impl Pace {
         self.confirmed_at = self.confirmed_at.max(now);
         self.level_at = now;
         self.judge_resets(&run);
-        let lasted = now.since(run.began);
+        // Without the time in which no request was there to probe.
+        let lasted = now.min(run.until + PROBE_TIME).since(run.began);
         let Some(rate) = self.rate else { return };
         if let Some(before) = run.before.filter(|_| lasted > LONG_RUN) {
             self.rate = Some(rate.min(before));

@@ -857,12 +857,30 @@ fn restore_leaves_a_run_that_something_else_confirms() {
         key.0.restore(saved);
         assert_eq!(key.ready(1_010), until, "case {confirmation}");
     }
-    // A refusal without a time confirms nothing.
+    // A refusal without a time confirms nothing, and neither does one that may be reverted itself.
+    let provisional = RefusalWait::Provisional(Duration::from_secs(10));
+    for other in [UNKNOWN, provisional] {
+        let mut key = Key::new();
+        let saved = key.send(0).send_refused(provisional, 0).unwrap();
+        key.refuse(0, other, 10);
+        key.0.restore(saved);
+        assert_eq!(key.ready(10), 10, "{other:?}");
+    }
+}
+
+#[test]
+fn time_without_requests_is_not_part_of_a_run() {
     let mut key = Key::new();
-    let saved = key.send(0).send_refused(UNKNOWN, 0).unwrap();
-    key.refuse(0, UNKNOWN, 10);
-    key.0.restore(saved);
-    assert_eq!(key.ready(10), 10);
+    for sent in 0..20 {
+        key.send(sent * 100).succeed(sent * 100, sent * 100);
+    }
+    key.send(2_000).refuse(2_000, UNKNOWN, 2_000);
+    key.send(9_000).succeed(9_000, 9_010);
+    assert_eq!(
+        key.ready(9_010),
+        9_010,
+        "the requests of a short run are made up for"
+    );
 }
 
 #[test]
