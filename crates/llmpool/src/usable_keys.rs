@@ -18,7 +18,8 @@ use crate::target::Target;
 /// Awaits `permit`, but rejects the call as soon as none of the keys that it may use is usable.
 ///
 /// The call checks the keys on its arrival and whenever admission wakes it. Admission wakes the head of a
-/// queue when the last key is lost. The head then leaves the queue, which wakes the next one.
+/// queue when the last key is lost. If the head then leaves the queue, admission wakes the next call. Calls
+/// behind a head that stays, because it has the option `wait_for_keys`, notice the loss later.
 pub(crate) async fn acquire(
     target: &Target,
     constraint: KeyConstraint,
@@ -48,7 +49,7 @@ fn first_unusable(target: &Target, constraint: KeyConstraint, now: Timestamp) ->
         let keys = limiter.keys_of(target.id).iter();
         let mut first: Option<KeyAvailability> = None;
         for &key in keys.filter(|key| limiter.allows(constraint, **key)) {
-            let availability = limiter.key_availability_at(target.id, key, clock::now());
+            let availability = limiter.key_availability_at(target.id, key, now);
             let is_usable = match availability {
                 KeyAvailability::Healthy | KeyAvailability::Throttled(_) | KeyAvailability::Probing => true,
                 KeyAvailability::NoQuota(until)

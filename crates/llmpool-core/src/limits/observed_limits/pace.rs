@@ -3,7 +3,7 @@
 //! Without refusals, there is no pace. A refusal begins a *run*: no request is sent until a pause has passed, then
 //! a single one, the probe. If the probe is refused too, the next pause is longer. An answer to the probe, or a
 //! quarter of a second without a refusal, ends the run. What the provider has not refused before the run
-//! determines the pace after it, which then grows with every request.
+//! determines the pace after it, which then grows with every success of a request that the pace delayed.
 //!
 //! Invariants: no run sets a pace below the rate of the requests that were not refused in the minute before the
 //! run. Requests that were sent before a run cannot lengthen its pauses, except by a time that the provider names.
@@ -38,7 +38,8 @@ const MIN_RATE: f64 = 1.0 / 60.0;
 /// Maximum pause in the first [`LASTING_RUN`] of a run and afterwards, if the provider names no time.
 const MAX_PAUSES: [Duration; 2] = [Duration::from_secs(8), Duration::from_secs(300)];
 const LASTING_RUN: Duration = Duration::from_secs(600);
-/// Growth of the pace with each request, and the number of requests since the last refusal that doubles it.
+/// Growth of the pace with each success of a request that the pace delayed, and the number of these successes
+/// since the last refusal that doubles the growth.
 const GROWTH: f64 = 0.0007;
 const GROWTH_DOUBLES: f64 = 300.0;
 /// Time in which the pace returns to the last one that worked.
@@ -60,9 +61,9 @@ pub(super) struct Pace {
     level_at: Timestamp,
     /// The rate at the last refusal that came after admitted requests: the pace returns to it after an outage.
     worked: f64,
-    /// Number of requests since the last refusal.
+    /// Number of successes since the last refusal, of requests that the pace delayed.
     since_refusal: u32,
-    /// The last time at which a request was refused or was sent as soon as the pace allowed.
+    /// The last time at which a request was refused or was sent as soon as the pace allowed, or a run ended.
     confirmed_at: Timestamp,
     not_refused: Throughput,
     run: Option<Run>,
