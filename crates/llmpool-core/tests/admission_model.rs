@@ -102,9 +102,9 @@ struct Model {
     /// Whether a key was ever refused, so that cooldowns may have ended.
     refused: bool,
     /// Granted since all wake-ups were last processed.
-    new_grants: Vec<(u64, usize, AcquireRequest)>,
+    new_grants: Vec<(u64, usize, AcquireRequest, [bool; 2])>,
     /// Availability of the keys when all wake-ups were last processed.
-    availability: Vec<KeyAvailability>,
+    availability: Vec<[KeyAvailability; 2]>,
 }
 
 fn rate_limit(capacity: u64, period_ms: u64) -> RateLimit {
@@ -178,7 +178,7 @@ impl Model {
             woken: Vec::new(),
             refused: false,
             new_grants: Vec::new(),
-            availability: vec![KeyAvailability::Healthy; 3],
+            availability: vec![[KeyAvailability::Healthy; 2]; 3],
         }
     }
 
@@ -192,12 +192,9 @@ impl Model {
         self.attempts.iter().filter(|attempt| attempt.key == key).count() as u32
     }
 
-    /// Returns whether the key can be used now, computed from the log.
-    fn key_is_free(&self, key: usize) -> bool {
-        let state = self
-            .admission
-            .limiter()
-            .key_availability(self.keys[key], self.now);
+    /// Returns whether the target can use the key now, computed from the log.
+    fn key_is_free(&self, target: usize, key: usize) -> bool {
+        let state = self.availability_of(target, key);
         let usable = match state {
             KeyAvailability::Healthy => true,
             KeyAvailability::Probing | KeyAvailability::Disabled => false,
@@ -234,11 +231,17 @@ impl Model {
         grant: Grant,
     ) -> Result<(), TestCaseError> {
         let key = self.keys.iter().position(|id| Some(*id) == grant.key()).unwrap();
-        self.new_grants.push((ticket, target, *request));
+        // Whether each target could have used the key.
+        let usable = self.availability[key].map(|state| match state {
+            KeyAvailability::Healthy => true,
+            KeyAvailability::Probing | KeyAvailability::Disabled => false,
+            state => state.until().is_some_and(|until| until <= self.now),
+        });
+        self.new_grants.push((ticket, target, *request, usable));
         if let KeyConstraint::Key(id) = request.constraint {
             prop_assert_eq!(Some(id), grant.key());
         }
-        let cools_down = self.availability[key]
+        let cools_down = self.availability[key][target]
             .until()
             .is_some_and(|until| until > self.now);
         prop_assert!(
@@ -283,11 +286,14 @@ impl Model {
         Ok(())
     }
 
-    fn current_availability(&self) -> Vec<KeyAvailability> {
-        self.keys
-            .iter()
-            .map(|id| self.admission.limiter().key_availability(*id, self.now))
-            .collect()
+    fn availability_of(&self, target: usize, key: usize) -> KeyAvailability {
+        let limiter = self.admission.limiter();
+        limiter.key_availability_at(self.targets[target], self.keys[key], self.now)
+    }
+
+    fn current_availability(&self) -> Vec<[KeyAvailability; 2]> {
+        let of_key = |key| [0, 1].map(|target| self.availability_of(target, key));
+        (0..self.keys.len()).map(of_key).collect()
     }
 
     fn record_outcome(
@@ -362,13 +368,14 @@ impl Model {
         let callers = self.callers();
         let is_alone = |caller| before == [caller] && callers == [caller];
         // No older request of the same caller still waits for the same target, nor at the other target for a key that it could use.
-        for (ticket, target, request) in std::mem::take(&mut self.new_grants) {
+        for (ticket, target, request, usable) in std::mem::take(&mut self.new_grants) {
             for (older, (of, theirs, _)) in self.waiting.range(..ticket) {
                 let same = theirs.caller == request.caller && theirs.constraint == request.constraint;
                 // Only the head of a queue is granted: it holds up those behind it whatever they demand.
                 let is_first = firsts.contains(older);
                 let any = is_alone(request.caller.id) && request.constraint == KeyConstraint::Any && is_first;
-                let same = same && (*of == target || any && self.target_admits(*of, theirs.demand, true));
+                let could_use = usable[*of] && self.target_admits(*of, theirs.demand, true);
+                let same = same && (*of == target || any && could_use);
                 prop_assert!(!same, "{older} was overtaken by {ticket}");
             }
         }
@@ -422,9 +429,13 @@ impl Model {
             here.clone().count() > 0
                 && here.all(|(_, request, _)| self.target_admits(target, request.demand, true))
         };
-        let free = (0..3).any(|key| self.key_is_free(key));
-        let forgotten = free && (0..2).any(admitted);
-        let free: Vec<_> = (0..3).filter(|key| self.key_is_free(*key)).collect();
+        let free = |target: usize| (0..3).any(|key| self.key_is_free(target, key));
+        let forgotten = (0..2).any(|target| free(target) && admitted(target));
+        let free = [0, 1].map(|target| {
+            let keys = 0..3;
+            keys.filter(|key| self.key_is_free(target, *key))
+                .collect::<Vec<_>>()
+        });
         prop_assert!(
             !forgotten,
             "at {:?} of {:?} {free:?} are free: {:?}",

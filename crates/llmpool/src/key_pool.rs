@@ -325,7 +325,6 @@ mod tests {
                 assert_eq!(own.rpm, Some(60).filter(|_| key == 4), "{key}");
                 assert_eq!(own.max_concurrency, Some(2), "{key}");
                 assert_eq!(account.and_then(|account| account.max_concurrency), None, "{key}");
-                assert_eq!(limiter.observes_limits(id), key > 2, "{key}");
             }
         });
     }

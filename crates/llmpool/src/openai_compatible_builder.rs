@@ -122,9 +122,14 @@ impl OpenAiCompatibleBuilder {
         let provider = pool.provider.clone();
         let keys = keys.unwrap_or_else(|| pool.key_ids());
         let breaker = settings.breaker;
-        let id = provider
-            .admission
-            .add_target(&keys, TargetLimits { limits, breaker });
+        let id = provider.admission.add_target(
+            &keys,
+            TargetLimits {
+                limits,
+                breaker,
+                ..TargetLimits::default()
+            },
+        );
         let connections = connections
             .as_deref()
             .unwrap_or_else(|| provider.connections())

@@ -30,8 +30,7 @@ use super::fairness::{Caller, FairClocks};
 use super::grant::Grant;
 use super::key::{KeyId, KeyLimits};
 use super::key_constraint::KeyConstraint;
-use super::key_table::ProvisionalCooldown;
-use super::limiter::Limiter;
+use super::limiter::{Limiter, ProvisionalCooldown};
 use super::limits::Limits;
 use super::quota_group::QuotaGroupId;
 use super::target::{TargetId, TargetLimits};
@@ -53,8 +52,7 @@ pub struct Admission<W> {
     /// Fair clock of each caller: a virtual time that advances with each grant to the caller. Every queue
     /// serves the caller with the earliest clock next.
     fair: FairClocks,
-    /// For each key set (the keys that a target may use), the queue heads that wait for a key of the set or
-    /// are about to be served.
+    /// For each target, the heads of its queues that wait for a key or are about to be served.
     blocked: Vec<BTreeSet<BlockedHead>>,
     /// Grants for requests that were served while they waited in a queue. The next [`Admission::poll`] of a
     /// request removes its grant from this map and returns the grant.
@@ -93,12 +91,11 @@ impl<W> Admission<W> {
         admission
     }
 
-    /// Adds a wait queue for each target that has none yet, and an empty set of waiting queue heads for each
-    /// new key set.
+    /// Adds a wait queue for each target that has none yet.
     fn add_queues(&mut self) {
-        let (targets, sets) = (self.limiter.target_count(), &self.limiter.key_sets().sets);
+        let targets = self.limiter.target_count();
         self.queues.resize_with(targets, WaitQueue::default);
-        self.blocked.resize_with(sets.len(), BTreeSet::new);
+        self.blocked.resize_with(targets, BTreeSet::new);
     }
 }
 
@@ -165,10 +162,10 @@ impl<W: Clone> Admission<W> {
         request: &AcquireRequest,
         now: Timestamp,
     ) -> Option<Grant> {
-        if self.must_queue(target, request.constraint) {
+        if self.queues[target.index()].has_waiters(request.constraint) {
             return None;
         }
-        self.acquire_now(target, request, now).ok()
+        self.acquire_now(target, request, None, now).ok()
     }
 
     /// Grants a request at once, queues it, or rejects it.
@@ -181,13 +178,13 @@ impl<W: Clone> Admission<W> {
         now: Timestamp,
         wakes: &mut Vec<W>,
     ) -> AdmissionOutcome {
-        if !self.must_queue(target, request.constraint) {
-            match self.acquire_now(target, request, now) {
+        if self.waiting == 0 || !self.queues[target.index()].has_waiters(request.constraint) {
+            match self.acquire_now(target, request, None, now) {
                 Ok(grant) => return AdmissionOutcome::Granted(grant),
-                Err(Denial::Unsatisfiable(why)) => {
+                Err(Some(Denial::Unsatisfiable(why))) => {
                     return AdmissionOutcome::Rejected(Rejection::Unsatisfiable(why));
                 }
-                Err(Denial::Wait(_)) => {}
+                Err(_) => {}
             }
         }
         self.queue(target, request, waker, now, wakes)

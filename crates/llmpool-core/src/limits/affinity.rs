@@ -83,8 +83,8 @@ impl Affinity {
             let group = limiter.group_of(*key);
             group.map_or(KeyConstraint::Key(*key), KeyConstraint::Group)
         };
-        let accounts = sorted(limiter.keys_of(target).iter().map(account_of).collect());
-        if accounts.len() < 2 {
+        let accounts = limiter.account_count(target);
+        if accounts < 2 {
             return Ok(KeyConstraint::Any);
         }
         let creators = |resources: &[u64]| {
@@ -92,15 +92,13 @@ impl Affinity {
             sorted(keys.map(account_of).collect())
         };
         let preferred = || match creators(preferred)[..] {
-            [account] if accounts.contains(&account) => Some(account),
+            [account] if limiter.uses(target, account) => Some(account),
             _ => None,
         };
         match creators(needed)[..] {
             [] if needed.is_empty() => Ok(preferred().unwrap_or(KeyConstraint::Any)),
-            [] => preferred().ok_or(AffinityError::Unknown {
-                accounts: accounts.len(),
-            }),
-            [account] if accounts.contains(&account) => Ok(account),
+            [] => preferred().ok_or(AffinityError::Unknown { accounts }),
+            [account] if limiter.uses(target, account) => Ok(account),
             [_] => Err(AffinityError::OtherAccount),
             [..] => Err(AffinityError::Conflicting),
         }

@@ -2,6 +2,7 @@
 
 use super::demand::Demand;
 use super::key::KeyId;
+use super::key_set::KeyPlace;
 use super::limit_set::Charge;
 use super::target::TargetId;
 use crate::time::Timestamp;
@@ -14,6 +15,8 @@ use crate::time::Timestamp;
 pub struct Grant {
     pub(super) target: TargetId,
     pub(super) key: Option<KeyId>,
+    /// Where the key is stored in the key set of the target.
+    pub(super) place: KeyPlace,
     /// The time at which the grant was made. The request is assumed to be sent at this time.
     pub(super) sent_at: Timestamp,
     /// Epoch of the target's health when the attempt started. Every change of health begins a new epoch. If
@@ -54,8 +57,7 @@ impl Grant {
 pub(super) struct KeyReservation {
     /// Epoch of the key's health when the attempt started. Every change of health begins a new epoch.
     pub(super) epoch: u32,
-    /// Epoch of the health of the key's quota group when the attempt started. 0 if the key belongs to no
-    /// group.
+    /// Epoch of the health of the key's quota group when the attempt started.
     pub(super) group_epoch: u32,
     pub(super) charge: Charge,
     pub(super) group_charge: Charge,

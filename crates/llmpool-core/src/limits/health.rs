@@ -19,6 +19,7 @@
 use std::time::Duration;
 
 use super::cooldown::CooldownReason;
+use super::obstacle::Obstacle;
 use crate::time::Timestamp;
 
 /// Maximum number of times that the allowed number of concurrent probes is doubled, starting from one probe.
@@ -105,6 +106,21 @@ impl Health {
     /// start.
     pub(super) fn is_probed(&self) -> bool {
         matches!(self.state, HealthState::Probing { in_flight, .. } if in_flight >= 1 << self.unanswered)
+    }
+
+    /// Returns what keeps attempts from starting: a cooldown, or probes in flight.
+    #[inline(always)]
+    pub(super) fn obstacle(&self, now: Timestamp) -> Option<Obstacle> {
+        match self.state {
+            HealthState::Healthy => None,
+            HealthState::Cooldown { until, .. } => Some(Obstacle::until(until)).filter(|_| until > now),
+            HealthState::Probing { .. } => Some(Obstacle::OCCUPIED).filter(|_| self.is_probed()),
+        }
+    }
+
+    /// Returns whether a cooldown is running.
+    pub(super) fn is_cooling_down(&self, now: Timestamp) -> bool {
+        self.cooldown_until().is_some_and(|until| until > now)
     }
 
     /// Records the start of an attempt. Returns whether the attempt ends a cooldown.

@@ -75,6 +75,17 @@ impl KeyAvailability {
         }
     }
 
+    /// Returns this state with a cooldown that ends at `until` or later. Other states than cooldowns have no end.
+    pub(super) fn until_at_least(self, until: Timestamp) -> Self {
+        match self {
+            Self::Throttled(end) => Self::Throttled(end.max(until)),
+            Self::NoQuota(end) => Self::NoQuota(end.max(until)),
+            Self::Invalid(end) => Self::Invalid(end.max(until)),
+            Self::Forbidden(end) => Self::Forbidden(end.max(until)),
+            Self::Healthy | Self::Probing | Self::Disabled => self,
+        }
+    }
+
     /// Returns the end of the key's cooldown. `None` if the key is healthy, disabled or being tested.
     pub fn until(self) -> Option<Timestamp> {
         match self {

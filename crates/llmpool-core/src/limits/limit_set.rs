@@ -5,7 +5,7 @@
 use super::bucket::Bucket;
 use super::demand::Demand;
 use super::limits::{LimitKind, Limits};
-use super::observed_limits::ObservedLimits;
+use super::obstacle::Obstacle;
 use super::per_minute::PerMinute;
 use super::window::{SlidingWindow, WindowCharge};
 use crate::time::Timestamp;
@@ -18,9 +18,6 @@ pub(super) struct LimitSet {
     /// Token buckets and sliding windows. `None` if only the number of attempts in flight is limited, as for
     /// most keys. Boxed to keep limit sets small.
     counters: Option<Box<Counters>>,
-    /// Limits that the provider has revealed by refusing requests. They apply in addition to the configured
-    /// limits.
-    pub(super) observed: ObservedLimits,
     limits: Box<Limits>,
 }
 
@@ -50,7 +47,6 @@ impl LimitSet {
             in_flight: 0,
             slots: u32::MAX,
             counters: None,
-            observed: ObservedLimits::default(),
             limits: Box::default(),
         };
         limit_set.set_limits(limits, 0, Timestamp::ZERO);
@@ -112,21 +108,29 @@ impl LimitSet {
         self.in_flight < self.slots
     }
 
-    /// Returns the time from which the buckets, windows and observed limits all admit `demand`, and the kind
-    /// of limit that delays `demand` longest. `None` if all of them admit `demand` at `now`.
+    /// Returns what keeps an attempt with this demand from starting: a limit that is reached, or occupied slots.
+    #[inline(always)]
+    pub(super) fn obstacle(&self, demand: Demand, now: Timestamp) -> Option<Obstacle> {
+        let slot = (!self.has_slot()).then_some(Obstacle::OCCUPIED);
+        let reached = self.available_at(demand, now).map(|(until, kind)| Obstacle {
+            until,
+            limit: Some(kind),
+            may_end_early: kind == LimitKind::Tokens && self.may_regain_tokens(),
+        });
+        Obstacle::both(slot, reached)
+    }
+
+    /// Returns the time from which the buckets and windows all admit `demand`, and the kind of limit that delays
+    /// `demand` longest. `None` if all of them admit `demand` at `now`.
     #[inline(always)]
     pub(super) fn available_at(&self, demand: Demand, now: Timestamp) -> Option<(Timestamp, LimitKind)> {
-        let counters = self.counters.as_ref();
-        let counted = counters.and_then(|counters| counters.available_at(demand, now));
-        let observed = self.observed.ready_at(now);
-        counted.max(Some((observed, LimitKind::Requests)).filter(|_| observed > now))
+        self.counters.as_ref()?.available_at(demand, now)
     }
 
     /// Charges an attempt to all counters and occupies a slot, even if a limit is exceeded.
     #[inline(always)]
     pub(super) fn charge(&mut self, demand: Demand, seq: u64, now: Timestamp) -> Charge {
         self.in_flight += 1;
-        self.observed.charge(now);
         match &mut self.counters {
             Some(counters) => counters.charge(demand, seq, now),
             None => Charge::default(),
@@ -142,11 +146,10 @@ impl LimitSet {
     }
 
     /// Refunds the charge of an attempt that was never sent.
-    pub(super) fn refund(&mut self, charge: Charge, demand: Demand, seq: u64, sent_at: Timestamp) {
+    pub(super) fn refund(&mut self, charge: Charge, demand: Demand, seq: u64) {
         if let Some(counters) = &mut self.counters {
             counters.refund_requests(charge, demand.requests, seq);
         }
-        self.observed.refund(sent_at);
         self.settle(charge, demand.tokens, 0);
     }
 
@@ -212,8 +215,7 @@ impl LimitSet {
         });
         let day = self.day().map(|window| window.ready_at(requests, now));
         let latest = [bucket, minute, tokens, day].into_iter().flatten().max();
-        let latest = latest.unwrap_or(now);
-        latest.max(self.observed.ready_at(now))
+        latest.unwrap_or(now)
     }
 
     fn unsettled(&self) -> u64 {

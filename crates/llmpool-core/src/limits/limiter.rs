@@ -11,19 +11,21 @@
 mod denials;
 mod queries;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cooldown::{CooldownReason, RefusalWait};
 use super::demand::Demand;
 use super::denial::Denial;
 use super::grant::{Grant, KeyReservation};
-use super::health::HealthState;
+use super::health::{HealthState, SavedHealth};
 use super::key::{KeyId, KeyLimits};
 use super::key_constraint::KeyConstraint;
-use super::key_sets::KeySets;
-use super::key_table::{KeyTable, ProvisionalCooldown};
+use super::key_set::{KeyPlace, KeySet};
+use super::key_table::{KeyTable, sorted};
 use super::limit_set::{Charge, LimitSet};
 use super::limits::Limits;
+use super::observed_limits::SavedPace;
 use super::quota_group::QuotaGroupId;
 use super::target::{TargetId, TargetLimits, TargetState};
 use crate::time::Timestamp;
@@ -32,10 +34,33 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, Default)]
 pub struct Limiter {
     key_table: KeyTable,
-    key_sets: KeySets,
     targets: Vec<TargetState>,
+    /// Targets that were removed. Their ids are given to new targets.
+    removed: Vec<TargetId>,
     /// Sequence number of the most recent change of a token bucket, such as a charge.
     seq: u64,
+}
+
+/// A cooldown that can be reverted with [`Limiter::restore`]. Revert it if the refusal that started the cooldown
+/// turns out to be the fault of the request rather than of the key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ProvisionalCooldown {
+    key: KeyId,
+    before: StateBefore,
+}
+
+/// What a provisional cooldown replaced.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum StateBefore {
+    Health(CooldownReason, SavedHealth),
+    Pace(TargetId, KeyPlace, SavedPace),
+}
+
+impl ProvisionalCooldown {
+    /// Returns the key of the refused attempt. The cooldown applies to this key or to its quota group.
+    pub fn key(&self) -> KeyId {
+        self.key
+    }
 }
 
 impl Limiter {
@@ -50,22 +75,20 @@ impl Limiter {
     /// `learn`: whether limits that the provider reveals by refusing requests apply to the group in
     /// addition to `limits`.
     pub fn add_group(&mut self, limits: Limits, learn: bool) -> QuotaGroupId {
-        self.key_table.add_group(limits, learn)
+        self.key_table.add_group(limits, learn, true)
     }
 
-    /// Adds a key with these limits, which belongs to no quota group. To let a target use the key, pass the
-    /// key to [`add_target`](Self::add_target).
+    /// Adds a key with these limits, which belongs to no declared quota group. To let a target use the key, pass
+    /// the key to [`add_target`](Self::add_target).
     pub fn add_key(&mut self, limits: KeyLimits) -> KeyId {
-        self.key_sets.add_key(None);
-        self.key_table.add(limits, None)
+        let group = self.key_table.add_group(Limits::default(), limits.learn, false);
+        self.key_table.add(limits, group)
     }
 
     /// Adds a key with these limits to a quota group, whose limits apply in addition. The group, not the key,
     /// decides whether to observe limits: [`KeyLimits::learn`] has no effect.
     pub fn add_key_to_group(&mut self, group: QuotaGroupId, limits: KeyLimits) -> KeyId {
-        let peer = self.key_table.members(group).first().copied();
-        self.key_sets.add_key(peer);
-        self.key_table.add(limits, Some(group))
+        self.key_table.add(limits, group)
     }
 
     /// Adds a target that may use `keys`. If `keys` is empty, only the limits of the target apply.
@@ -75,19 +98,63 @@ impl Limiter {
         limits: impl Into<TargetLimits>,
         now: Timestamp,
     ) -> TargetId {
-        let key_set = if keys.is_empty() {
-            None
-        } else {
-            Some(self.key_sets.get_or_insert(keys, &self.key_table, now))
-        };
-        self.targets.push(TargetState::new(limits.into(), key_set));
-        TargetId((self.targets.len() - 1) as u32)
+        let limits = limits.into();
+        let key_set = (!keys.is_empty()).then(|| {
+            let members = self.shared_members(sorted(keys.to_vec()));
+            KeySet::new(members, limits.limit_scope, &self.key_table, now)
+        });
+        let id = self.removed.pop();
+        let id = id.unwrap_or(TargetId(self.targets.len() as u32));
+        let mut neighbours = vec![id];
+        for (index, group) in key_set.iter().flat_map(KeySet::group_ids) {
+            let users = &mut self.key_table.groups[group.index()].users;
+            neighbours.extend(users.iter().map(|(target, _)| *target));
+            users.push((id, index));
+        }
+        let mut state = TargetState::new(limits, key_set);
+        state.neighbours = sorted(neighbours);
+        for neighbour in state.neighbours.iter().filter(|neighbour| **neighbour != id) {
+            self.targets[neighbour.index()].neighbours.push(id);
+        }
+        match self.targets.get_mut(id.index()) {
+            Some(vacant) => *vacant = state,
+            None => self.targets.push(state),
+        }
+        id
+    }
+
+    /// Returns `members`, in the memory of a key set with the same members if there is one.
+    fn shared_members(&self, members: Vec<KeyId>) -> Arc<[KeyId]> {
+        let mut sets = self.targets.iter().filter_map(|target| target.key_set.as_ref());
+        let equal = sets.find(|set| *set.members == members[..]);
+        equal.map_or_else(|| members.into(), |set| set.members.clone())
+    }
+
+    /// Removes a target. Its id is given to a target that is added later.
+    ///
+    /// All grants for the target must have been released.
+    pub fn remove_target(&mut self, target: TargetId) {
+        let vacant = TargetState::new(TargetLimits::default(), None);
+        let state = std::mem::replace(&mut self.targets[target.index()], vacant);
+        for (_, group) in state.key_set.iter().flat_map(|set| set.group_ids()) {
+            let users = &mut self.key_table.groups[group.index()].users;
+            users.retain(|(user, _)| *user != target);
+        }
+        for neighbour in state
+            .neighbours
+            .into_iter()
+            .filter(|neighbour| *neighbour != target)
+        {
+            let of_neighbour = &mut self.targets[neighbour.index()].neighbours;
+            of_neighbour.retain(|other| *other != target);
+        }
+        self.removed.push(target);
     }
 
     /// Replaces the limits of a target. Earlier charges to a limit still count after the limit has been
     /// changed.
     pub fn set_target_limits(&mut self, target: TargetId, limits: impl Into<TargetLimits>, now: Timestamp) {
-        let TargetLimits { limits, breaker } = limits.into();
+        let TargetLimits { limits, breaker, .. } = limits.into();
         let seq = self.next_seq();
         let target = &mut self.targets[target.index()];
         target.limit_set.set_limits(limits, seq, now);
@@ -104,6 +171,19 @@ impl Limiter {
         constraint: KeyConstraint,
         now: Timestamp,
     ) -> Result<Grant, Denial> {
+        self.acquire_behind(target, demand, constraint, &[], now)
+    }
+
+    /// Like [`acquire`](Self::acquire), but uses no key for which one of the older requests `older` waits.
+    #[inline(always)]
+    pub(super) fn acquire_behind(
+        &mut self,
+        target: TargetId,
+        demand: Demand,
+        constraint: KeyConstraint,
+        older: &[(TargetId, KeyConstraint)],
+        now: Timestamp,
+    ) -> Result<Grant, Denial> {
         let state = &self.targets[target.index()];
         if let Some(denial) = state.denies(demand, now) {
             return Err(denial);
@@ -111,8 +191,8 @@ impl Limiter {
         if state.key_set.is_none() && constraint == KeyConstraint::Any {
             return Ok(self.reserve(target, None, demand, now));
         }
-        match self.find_key(target, demand, constraint, now) {
-            Some(id) => Ok(self.reserve(target, Some(id), demand, now)),
+        match self.find_key(target, demand, constraint, older, now) {
+            Some(place) => Ok(self.reserve(target, Some(place), demand, now)),
             None => Err(self.no_key(target, demand, constraint, now)),
         }
     }
@@ -124,22 +204,33 @@ impl Limiter {
         target: TargetId,
         demand: Demand,
         constraint: KeyConstraint,
+        older: &[(TargetId, KeyConstraint)],
         now: Timestamp,
-    ) -> Option<KeyId> {
-        let TargetState { denials, key_set, .. } = &self.targets[target.index()];
-        let key_table = &self.key_table;
-        let key_set = &mut self.key_sets.sets[(*key_set)?];
-        key_set.least_loaded_that(key_table, now, |id| {
-            // The key set offers every key that is usable for a demand of one request, so a larger demand is
-            // checked here.
-            key_table.allows(constraint, id)
-                && !denials.denies(id, now)
-                && (demand == Demand::ONE || key_table.available_at(id, demand, now).is_none())
-        })
+    ) -> Option<KeyPlace> {
+        // Taken out, because the search reads the key sets of other targets too.
+        let mut key_set = self.targets[target.index()].key_set.take()?;
+        let is_kept = |id: KeyId| older.iter().any(|older| self.waits_for(*older, id, now));
+        let place = key_set.find(demand, constraint, is_kept, &self.key_table, now);
+        self.targets[target.index()].key_set = Some(key_set);
+        place
+    }
+
+    /// Returns whether a request for a target could use the key if the key had room for it.
+    fn waits_for(&self, (target, constraint): (TargetId, KeyConstraint), id: KeyId, now: Timestamp) -> bool {
+        // A missing set is that of the target for which a key is being searched: its requests with another
+        // constraint.
+        let key_set = self.targets[target.index()].key_set.as_ref();
+        self.key_table.allows(constraint, id) && key_set.is_none_or(|set| !set.bars(id, &self.key_table, now))
     }
 
     #[inline(always)]
-    fn reserve(&mut self, target: TargetId, key: Option<KeyId>, demand: Demand, now: Timestamp) -> Grant {
+    fn reserve(
+        &mut self,
+        target: TargetId,
+        place: Option<KeyPlace>,
+        demand: Demand,
+        now: Timestamp,
+    ) -> Grant {
         let seq = self.next_seq();
         let state = &mut self.targets[target.index()];
         let paced = state.limit_set.is_paced();
@@ -148,7 +239,8 @@ impl Limiter {
         }
         let mut grant = Grant {
             target,
-            key,
+            key: None,
+            place: place.unwrap_or_default(),
             sent_at: now,
             epoch: state.health.epoch(),
             demand,
@@ -158,12 +250,26 @@ impl Limiter {
             reservation: KeyReservation::default(),
             denial_epoch: None,
         };
-        if let Some(id) = key {
-            grant.denial_epoch = state.denials.begin_attempt(id, now);
+        if let (Some(set), Some(place)) = (&mut state.key_set, place) {
+            let id = set.id_of(place);
+            grant.key = Some(id);
+            grant.denial_epoch = set.begin_attempt(place, now);
+            set.observed_mut(place, &mut self.key_table).charge(now);
             grant.reservation = self.key_table.reserve(id, demand, seq, now);
-            self.key_sets.update(id, &self.key_table, now);
+            self.update(id, now);
         }
         grant
+    }
+
+    /// Recomputes whether a key and its quota group can be used, in the key sets of all targets that use the
+    /// group. Must be called after a change of the key or the group.
+    #[inline(always)]
+    fn update(&mut self, id: KeyId, now: Timestamp) {
+        for &(target, group) in &self.key_table.group_of(id).users {
+            if let Some(set) = &mut self.targets[target.index()].key_set {
+                set.update_key(group, id, &self.key_table, now);
+            }
+        }
     }
 
     /// Ends the attempt of a grant and frees its slots. A released grant may be passed to
@@ -177,20 +283,17 @@ impl Limiter {
     pub fn release(&mut self, grant: &mut Grant, used: bool, now: Timestamp) -> bool {
         self.close(grant);
         if !used {
-            let charges = self.charges(grant);
-            charges.for_each(|(limit_set, charge)| {
-                limit_set.refund(charge, grant.demand, grant.seq, grant.sent_at);
-            });
+            self.refund(grant);
         }
         let target = &mut self.targets[grant.target.index()];
         let was_probe = matches!(target.health.state(), HealthState::Probing { .. });
         let was_full = !target.limit_set.has_slot();
         target.limit_set.in_flight -= 1;
         target.health.end_attempt(grant.epoch);
-        if let Some(id) = grant.key() {
-            target.denials.end_attempt(id, grant.denial_epoch);
+        if let (Some(set), Some(id)) = (&mut target.key_set, grant.key) {
+            set.end_attempt(grant.place, grant.denial_epoch);
             self.key_table.release(id, &grant.reservation);
-            self.key_sets.update(id, &self.key_table, now);
+            self.update(id, now);
         }
         // Reported as room, because a request that waits for estimated tokens to be returned must learn that
         // these tokens are now final.
@@ -199,6 +302,16 @@ impl Limiter {
             grant.demand.tokens = 0;
         }
         !used || was_full || was_probe || had_tokens
+    }
+
+    fn refund(&mut self, grant: &Grant) {
+        self.charges(grant).for_each(|(limit_set, charge)| {
+            limit_set.refund(charge, grant.demand, grant.seq);
+        });
+        if let (Some(set), Some(_)) = (&mut self.targets[grant.target.index()].key_set, grant.key) {
+            set.observed_mut(grant.place, &mut self.key_table)
+                .refund(grant.sent_at);
+        }
     }
 
     /// Replaces the estimated number of tokens of a grant by `tokens`, the actual number. Returns whether the
@@ -212,7 +325,7 @@ impl Limiter {
             made_room |= limit_set.settle(charge, before, tokens);
         }
         if let Some(id) = grant.key().filter(|_| made_room) {
-            self.key_sets.update(id, &self.key_table, now);
+            self.update(id, now);
         }
         made_room
     }
@@ -236,7 +349,7 @@ impl Limiter {
         let keys = grant
             .key()
             .map(move |id| key_table.charged(id, &grant.reservation));
-        std::iter::once((target, grant.charge)).chain(keys.into_iter().flatten().flatten())
+        std::iter::once((target, grant.charge)).chain(keys.into_iter().flatten())
     }
 
     /// Records that an attempt succeeded, which shows that its key and target are healthy. Returns whether
@@ -247,14 +360,14 @@ impl Limiter {
         target.failures = 0;
         target.retry_budget.record_success();
         let mut changed = target.health.record_success(grant.epoch);
-        if let Some(id) = grant.key() {
-            changed |= target.denials.record_success(id, grant.denial_epoch);
-            let observed = &mut self.key_table.shared_limits_mut(id).observed;
+        if let (Some(set), Some(id)) = (&mut target.key_set, grant.key) {
+            let observed = set.observed_mut(grant.place, &mut self.key_table);
             if observed.record_success(grant.sent_at, now)
+                | set.record_success(grant.place, grant.denial_epoch)
                 | self.key_table.record_success(id, &grant.reservation)
             {
                 changed = true;
-                self.key_sets.update(id, &self.key_table, now);
+                self.update(id, now);
             }
         }
         changed
@@ -276,19 +389,44 @@ impl Limiter {
     ) -> Option<ProvisionalCooldown> {
         let wait = wait.into();
         let id = grant.key()?;
-        if reason == CooldownReason::Forbidden {
-            let denials = &mut self.targets[grant.target.index()].denials;
-            denials.record_refusal(id, grant.denial_epoch, wait.named(), now);
-            return None;
-        }
-        let cooldown = self.key_table.record_refusal(grant, id, reason, wait, now);
-        if reason == CooldownReason::Throttled && !matches!(wait, RefusalWait::Provisional(_)) {
+        let before = match reason {
+            CooldownReason::Forbidden => {
+                let set = self.targets[grant.target.index()].key_set.as_mut()?;
+                set.deny(grant.place, grant.denial_epoch, wait.named(), now);
+                None
+            }
+            CooldownReason::Throttled | CooldownReason::Unclear => {
+                self.record_rate_refusal(grant, reason == CooldownReason::Throttled, wait, now)
+            }
+            _ => {
+                let reservation = &grant.reservation;
+                let before = self
+                    .key_table
+                    .record_refusal(id, reservation, reason, wait.named(), now);
+                before.map(|before| StateBefore::Health(reason, before))
+            }
+        };
+        self.update(id, now);
+        before.map(|before| ProvisionalCooldown { key: id, before })
+    }
+
+    /// Records a refusal because of a rate limit. `is_certain`: whether a rate limit is certainly the reason.
+    fn record_rate_refusal(
+        &mut self,
+        grant: &Grant,
+        is_certain: bool,
+        wait: RefusalWait,
+        now: Timestamp,
+    ) -> Option<StateBefore> {
+        if is_certain && !matches!(wait, RefusalWait::Provisional(_)) {
             let seq = self.next_seq();
             let charges = self.charges(grant);
             charges.for_each(|(limit_set, _)| limit_set.record_refusal(seq, now));
         }
-        self.key_sets.update(id, &self.key_table, now);
-        cooldown
+        let set = self.targets[grant.target.index()].key_set.as_mut()?;
+        let observed = set.observed_mut(grant.place, &mut self.key_table);
+        let before = observed.record_refusal(grant.sent_at, wait, is_certain, now)?;
+        Some(StateBefore::Pace(grant.target, grant.place, before))
     }
 
     /// Records a failure of an attempt that is blamed on the target rather than on the key.
@@ -296,11 +434,11 @@ impl Limiter {
     /// The target cools down for `duration`. If `duration` is `None`, the target cools down only if the
     /// failure opens the target's circuit breaker.
     pub fn record_target_failure(&mut self, grant: &Grant, duration: Option<Duration>, now: Timestamp) {
-        if let Some(id) = grant.key() {
-            let observed = &mut self.key_table.shared_limits_mut(id).observed;
+        let target = &mut self.targets[grant.target.index()];
+        if let (Some(set), Some(_)) = (&mut target.key_set, grant.key) {
+            let observed = set.observed_mut(grant.place, &mut self.key_table);
             observed.record_failure(grant.sent_at, now);
         }
-        let target = &mut self.targets[grant.target.index()];
         target.failures = target.failures.saturating_add(1);
         let broken = target.breaker.is_some_and(|limit| target.failures >= limit);
         let probed = matches!(target.health.state(), HealthState::Probing { .. });
@@ -318,8 +456,17 @@ impl Limiter {
     /// Reverts a cooldown, unless the health of the affected key or quota group has changed since the
     /// cooldown started, or another refusal has confirmed the cooldown.
     pub fn restore(&mut self, cooldown: ProvisionalCooldown, now: Timestamp) {
-        self.key_table.restore(cooldown);
-        self.key_sets.update(cooldown.key(), &self.key_table, now);
+        match cooldown.before {
+            StateBefore::Health(reason, before) => {
+                self.key_table.health_mut(cooldown.key, reason).restore(before);
+            }
+            StateBefore::Pace(target, place, before) => {
+                if let Some(set) = &mut self.targets[target.index()].key_set {
+                    set.observed_mut(place, &mut self.key_table).restore(before);
+                }
+            }
+        }
+        self.update(cooldown.key, now);
     }
 
     /// Enables or disables a key. Attempts in flight continue. Enabling a key also ends all cooldowns of the
@@ -328,19 +475,30 @@ impl Limiter {
         self.key_table.keys[key.index()].disabled = !enabled;
         if enabled {
             self.key_table.reset_health(key);
-            for target in &mut self.targets {
-                target.denials.remove(key);
+            for &(target, group) in &self.key_table.group_of(key).users {
+                if let Some(set) = &mut self.targets[target.index()].key_set {
+                    set.reset(group, key);
+                }
             }
         }
-        self.key_sets.update(key, &self.key_table, now);
+        self.update(key, now);
     }
 
     /// Starts a cooldown of a key, or of its quota group if the reason applies to the whole group. Used for
     /// cooldowns that an earlier process saved, for example. Has no effect if a current cooldown ends at
     /// `until` or later.
     pub fn set_cooldown(&mut self, key: KeyId, reason: CooldownReason, until: Timestamp, now: Timestamp) {
-        self.key_table.set_cooldown(key, reason, until, now);
-        self.key_sets.update(key, &self.key_table, now);
+        if let CooldownReason::Throttled | CooldownReason::Unclear = reason {
+            for (target, group) in self.key_table.group_of(key).users.clone() {
+                if let Some(set) = &mut self.targets[target.index()].key_set {
+                    let observed = set.observed_of_group_mut(group, &mut self.key_table);
+                    observed.pause_until(until, now);
+                }
+            }
+        } else {
+            self.key_table.set_cooldown(key, reason, until);
+        }
+        self.update(key, now);
     }
 
     /// Fills the token buckets of a target, clears its sliding windows, and ends its cooldown.

@@ -12,6 +12,8 @@ mod throughput;
 use self::pace::Pace;
 pub(super) use self::pace::SavedPace;
 use super::cooldown::RefusalWait;
+use super::limits::LimitKind;
+use super::obstacle::Obstacle;
 use crate::time::Timestamp;
 
 /// The limits observed for a key or quota group.
@@ -24,16 +26,34 @@ pub(super) struct ObservedLimits {
 }
 
 impl ObservedLimits {
+    /// `enabled`: whether a pace is inferred from refusals.
+    pub(super) fn new(enabled: bool) -> Self {
+        Self { enabled, pace: None }
+    }
+
+    /// Returns what keeps requests from being sent: the pause after a refusal, or the learned pace.
+    #[inline(always)]
+    pub(super) fn obstacle(&self, now: Timestamp) -> Option<Obstacle> {
+        let pace = self.pace.as_ref()?;
+        if let Some(until) = pace.paused_until(now) {
+            return Some(Obstacle {
+                until,
+                limit: None,
+                may_end_early: pace.is_probing(now),
+            });
+        }
+        let until = pace.ready_at(now);
+        (until > now).then_some(Obstacle {
+            until,
+            limit: Some(LimitKind::Requests),
+            may_end_early: false,
+        })
+    }
+
     /// Returns the maximum number of requests per minute that was inferred from refusals. `None` if nothing was
     /// inferred.
     pub(super) fn per_minute(&self) -> Option<f64> {
         Some(self.pace.as_ref()?.rate()? * 60.0)
-    }
-
-    /// Returns the earliest time at which the learned pace allows a request. Does not take pauses into account.
-    #[inline(always)]
-    pub(super) fn ready_at(&self, now: Timestamp) -> Timestamp {
-        self.pace.as_ref().map_or(now, |pace| pace.ready_at(now))
     }
 
     /// Returns the end of the pause after a refusal, or of the wait for the outcome of a probe. `None` if no

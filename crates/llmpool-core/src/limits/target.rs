@@ -4,9 +4,10 @@
 use super::demand::Demand;
 use super::denial::{Denial, Unsatisfiable, Wait, WaitReason};
 use super::health::Health;
+use super::key_set::KeySet;
+use super::limit_scope::LimitScope;
 use super::limit_set::LimitSet;
 use super::limits::{LimitKind, Limits};
-use super::model_denials::ModelDenials;
 use super::rate_limit::RateLimit;
 use crate::routing::budget::RetryBudget;
 use crate::time::Timestamp;
@@ -32,6 +33,9 @@ pub struct TargetLimits {
     /// parallel again. `None` disables the circuit breaker, which is best if no other target can serve the
     /// requests.
     pub breaker: Option<u32>,
+    /// Whether the provider's rate limits apply to each model or to each key. Default: to each model. Cannot be
+    /// changed later.
+    pub limit_scope: LimitScope,
 }
 
 impl From<Option<RateLimit>> for TargetLimits {
@@ -44,7 +48,7 @@ impl From<Limits> for TargetLimits {
     fn from(limits: Limits) -> Self {
         Self {
             limits,
-            breaker: None,
+            ..Self::default()
         }
     }
 }
@@ -52,26 +56,27 @@ impl From<Limits> for TargetLimits {
 #[derive(Clone, Debug)]
 pub(super) struct TargetState {
     pub(super) limit_set: LimitSet,
-    /// Index of the set of keys that the target may use. `None` if the target uses no keys.
-    pub(super) key_set: Option<usize>,
+    /// The keys that the target may use. `None` if the target uses no keys.
+    pub(super) key_set: Option<Box<KeySet>>,
+    /// The targets that use a quota group that this target uses, including this target.
+    pub(super) neighbours: Vec<TargetId>,
     pub(super) health: Health,
     pub(super) breaker: Option<u32>,
     /// Number of consecutive failures that were blamed on the target. A success resets this number to 0.
     pub(super) failures: u32,
     pub(super) retry_budget: RetryBudget,
-    pub(super) denials: ModelDenials,
 }
 
 impl TargetState {
-    pub(super) fn new(limits: TargetLimits, key_set: Option<usize>) -> Self {
+    pub(super) fn new(limits: TargetLimits, key_set: Option<KeySet>) -> Self {
         Self {
             limit_set: LimitSet::new(limits.limits),
-            key_set,
+            key_set: key_set.map(Box::new),
+            neighbours: Vec::new(),
             health: Health::default(),
             breaker: limits.breaker,
             failures: 0,
             retry_budget: RetryBudget::default(),
-            denials: ModelDenials::default(),
         }
     }
 

@@ -5,7 +5,8 @@
 //! `Admission::blocked` lists it as waiting for a key of its target's key set (the keys that the target may
 //! use).
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use super::super::denial::Denial;
@@ -19,120 +20,126 @@ use crate::time::Timestamp;
 
 impl<W: Clone> Admission<W> {
     /// Serves the queues of a target after a change that concerns no particular key: a new queue head, the
-    /// passing of time, or a change of the target's limits or health.
-    ///
-    /// Registers all heads of the target's queues as blocked before it serves any of them, so that a younger
-    /// head cannot overtake an older head that is not registered yet.
+    /// passing of time, or a change of the target's limits or health. Also serves the queues of the targets that
+    /// share keys with it: a head that has left the queue may have been older than theirs.
     pub(super) fn serve_target(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<W>) {
         if self.waiting == 0 {
             return;
         }
-        let Some(set) = self.limiter.set_of(target) else {
-            while self.serve_head(target, KeyConstraint::Any, now, wakes) == Some(true) {}
-            return;
-        };
         for constraint in self.queues[target.index()].constraints() {
             self.block_head(target, constraint);
         }
-        // Serving is needed even if this target's queue is empty: a head that has left the queue may have
-        // held the timer for other queues.
-        self.serve_sets(self.limiter.key_sets().neighbours[set].clone(), now, wakes);
+        let targets = self.limiter.neighbours(target).iter();
+        let heads = targets.filter_map(|target| self.next_head(*target, None));
+        self.serve(heads.collect(), now, wakes);
     }
 
-    /// Serves the queues that wait for `key`, after a change of this key. Does nothing if `key` is `None`.
+    /// Serves the queues of the targets that may use `key` or another key of its quota group, after a change of
+    /// this key. Does nothing if `key` is `None`.
     pub(super) fn serve_key(&mut self, key: Option<KeyId>, now: Timestamp, wakes: &mut Vec<W>) {
         if let Some(key) = key.filter(|_| self.waiting > 0) {
-            self.serve_sets(self.limiter.key_sets().of_key[key.index()].clone(), now, wakes);
+            let heads = self
+                .limiter
+                .users(key)
+                .filter_map(|target| self.next_head(target, None));
+            self.serve(heads.collect(), now, wakes);
         }
     }
 
-    /// Serves the queue heads that wait for keys of the key sets `sets`, the oldest head first, across all
-    /// targets.
-    ///
-    /// If the limiter denies a head that may use any key, no other head of the same key set is served in this
-    /// pass. The denied head keeps the only retry time of the key set.
-    fn serve_sets(&mut self, sets: Vec<usize>, now: Timestamp, wakes: &mut Vec<W>) {
-        let mut open: Vec<(usize, Option<BlockedHead>)> = sets.into_iter().map(|set| (set, None)).collect();
-        loop {
-            let heads = open.iter().enumerate();
-            let heads = heads
-                .filter_map(|(at, (set, previous))| Some((next_head(&self.blocked[*set], *previous)?, at)));
-            let Some((head, at)) = heads.min() else { return };
-            let (_, target, constraint) = head;
-            if self.refresh_head(head) {
-                continue;
+    /// Serves the queues of several targets, the oldest head first. `heads`: the first head of each target.
+    fn serve(&mut self, mut heads: BinaryHeap<Reverse<BlockedHead>>, now: Timestamp, wakes: &mut Vec<W>) {
+        while let Some(Reverse(head)) = heads.pop() {
+            if !self.refresh_head(head) {
+                self.serve_head(head, now, wakes);
             }
-            match self.serve_head(target, constraint, now, wakes) {
-                Some(true) => {}
-                Some(false)
-                    if constraint == KeyConstraint::Any && self.blocked[open[at].0].contains(&head) =>
-                {
-                    open.swap_remove(at);
-                }
-                Some(false) | None => open[at].1 = Some(head),
-            }
+            heads.extend(self.next_head(head.1, Some(head)));
         }
     }
 
-    /// Asks the limiter for a grant for the head of the queue with this target and constraint. Returns
-    /// whether the limiter granted the request, or `None` if the queue is empty.
-    fn serve_head(
-        &mut self,
-        target: TargetId,
-        constraint: KeyConstraint,
-        now: Timestamp,
-        wakes: &mut Vec<W>,
-    ) -> Option<bool> {
-        let QueueHead {
-            position,
-            request,
-            waiter,
-        } = self.queues[target.index()].head(constraint)?;
+    /// Returns the head of a target that follows `previous` in the order of queue positions, or the first head if
+    /// `previous` is `None`.
+    fn next_head(&self, target: TargetId, previous: Option<BlockedHead>) -> Option<Reverse<BlockedHead>> {
+        let from = previous.map_or(Unbounded, Excluded);
+        let mut heads = self.blocked[target.index()].range((from, Unbounded));
+        heads.next().copied().map(Reverse)
+    }
+
+    /// Asks the limiter for a grant for a queue head.
+    fn serve_head(&mut self, head: BlockedHead, now: Timestamp, wakes: &mut Vec<W>) {
+        let (position, target, constraint) = head;
+        let Some(QueueHead { request, waiter, .. }) = self.queues[target.index()].head(constraint) else {
+            return;
+        };
         let (request, known) = (*request, waiter.wait);
-        match self.acquire_now(target, &request, now) {
+        let wait = match self.acquire_now(target, &request, Some(position), now) {
             Ok(grant) => {
                 wakes.extend(self.remove(target, &request));
                 self.granted.insert((target, request.ticket), grant);
-                self.block_head(target, constraint);
-                Some(true)
+                return self.block_head(target, constraint);
             }
-            Err(Denial::Wait(wait)) => {
-                if wait.why.is_of_target() {
-                    self.unblock(target, position, constraint);
-                }
-                if known != Some(wait)
-                    && let Some(waiter) = self.queues[target.index()].waiter_mut(&request)
-                {
-                    waiter.wait = Some(wait);
-                    wakes.push(waiter.waker.clone());
-                }
-                Some(false)
-            }
+            Err(Some(Denial::Wait(wait))) => Some(wait),
             // `acquire` has already rejected unsatisfiable requests. If a limit shrinks afterwards, the
             // request waits until its deadline.
-            Err(Denial::Unsatisfiable(_)) => {
-                self.unblock(target, position, constraint);
-                Some(false)
-            }
+            Err(Some(Denial::Unsatisfiable(_))) => return self.unblock(target, position, constraint),
+            // Served again after the older request for which all keys are kept.
+            Err(None) => None,
+        };
+        if wait.is_some_and(|wait| wait.why.is_of_target()) {
+            self.unblock(target, position, constraint);
+        }
+        if known != wait
+            && let Some(waiter) = self.queues[target.index()].waiter_mut(&request)
+        {
+            waiter.wait = wait;
+            wakes.push(waiter.waker.clone());
         }
     }
 
     /// Asks the limiter for a grant, without queueing the request if it is denied. On success, advances the
-    /// fair clock of the request's caller.
+    /// fair clock of the request's caller. The error is `None` if all keys are kept for older requests.
+    ///
+    /// `position`: the position of the request in its queue. `None` if it is not in a queue yet.
     #[inline(always)]
     pub(super) fn acquire_now(
         &mut self,
         target: TargetId,
         request: &AcquireRequest,
+        position: Option<QueuePosition>,
         now: Timestamp,
-    ) -> Result<Grant, Denial> {
+    ) -> Result<Grant, Option<Denial>> {
+        let older = if self.waiting == 0 {
+            Vec::new()
+        } else {
+            self.older_heads(target, position).ok_or(None)?
+        };
+        let (demand, constraint) = (request.demand, request.constraint);
         let outcome = self
             .limiter
-            .acquire(target, request.demand, request.constraint, now);
+            .acquire_behind(target, demand, constraint, &older, now);
         if outcome.is_ok() {
             self.fair.record_grant(request.caller);
         }
-        outcome
+        outcome.map_err(Some)
+    }
+
+    /// Returns the queue heads before `position` that wait for keys that `target` may use. `None` if one of them
+    /// waits for every key of the target.
+    fn older_heads(
+        &self,
+        target: TargetId,
+        position: Option<QueuePosition>,
+    ) -> Option<Vec<(TargetId, KeyConstraint)>> {
+        let mut older = Vec::new();
+        for neighbour in self.limiter.neighbours(target) {
+            let heads = self.blocked[neighbour.index()].iter();
+            for &(_, of, constraint) in heads.take_while(|head| position.is_none_or(|end| head.0 < end)) {
+                if constraint == KeyConstraint::Any && self.limiter.waits_for_all(of, target) {
+                    return None;
+                }
+                older.push((of, constraint));
+            }
+        }
+        Some(older)
     }
 
     /// Updates the position of a blocked head (a queue head that waits for a key). Returns whether the
@@ -149,36 +156,15 @@ impl<W: Clone> Admission<W> {
         true
     }
 
-    /// Registers the head of a queue as waiting for a key of the target's key set. Does nothing if the queue
-    /// is empty or the target has no keys.
+    /// Registers the head of a queue as waiting. Does nothing if the queue is empty.
     fn block_head(&mut self, target: TargetId, constraint: KeyConstraint) {
-        let position = self.queues[target.index()].head_position(constraint);
-        if let (Some(position), Some(set)) = (position, self.limiter.set_of(target)) {
-            self.blocked[set].insert((position, target, constraint));
+        if let Some(position) = self.queues[target.index()].head_position(constraint) {
+            self.blocked[target.index()].insert((position, target, constraint));
         }
     }
 
     fn unblock(&mut self, target: TargetId, position: QueuePosition, constraint: KeyConstraint) {
-        if let Some(set) = self.limiter.set_of(target) {
-            self.blocked[set].remove(&(position, target, constraint));
-        }
-    }
-
-    /// Returns whether a new request must be queued, because older requests already wait for the same keys.
-    pub(super) fn must_queue(&self, target: TargetId, constraint: KeyConstraint) -> bool {
-        self.waiting > 0 && (self.queues[target.index()].has_waiters(constraint) || self.is_contended(target))
-    }
-
-    /// Returns whether the head of any queue, of this or another target, waits for a key that this target
-    /// could use.
-    fn is_contended(&self, target: TargetId) -> bool {
-        let neighbours = &self.limiter.key_sets().neighbours;
-        let mut sets = self
-            .limiter
-            .set_of(target)
-            .into_iter()
-            .flat_map(|set| &neighbours[set]);
-        sets.any(|set| !self.blocked[*set].is_empty())
+        self.blocked[target.index()].remove(&(position, target, constraint));
     }
 
     /// Adds a request to its queue. If the request becomes the head of the queue, the previous head loses its
@@ -236,11 +222,4 @@ impl<W: Clone> Admission<W> {
         let head = self.queues[target.index()].head_position(request.constraint);
         head.is_some_and(|head| head.ticket == request.ticket)
     }
-}
-
-/// Returns the head that follows `previous` in the order of queue positions, or the first head if `previous`
-/// is `None`.
-fn next_head(heads: &BTreeSet<BlockedHead>, previous: Option<BlockedHead>) -> Option<BlockedHead> {
-    let from = previous.map_or(Unbounded, Excluded);
-    heads.range((from, Unbounded)).next().copied()
 }

@@ -181,6 +181,7 @@ impl Fixture {
         let target = TargetLimits {
             limits: of_target,
             breaker: Some(1),
+            ..TargetLimits::default()
         };
         let target = admission.add_target(&keys, target, NOW);
         let other = admission.add_key(limits);

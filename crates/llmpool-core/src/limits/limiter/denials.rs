@@ -4,7 +4,6 @@ use super::super::demand::Demand;
 use super::super::denial::{Denial, Unsatisfiable, Wait, WaitReason};
 use super::super::key::{KeyAvailability, KeyId};
 use super::super::key_constraint::KeyConstraint;
-use super::super::limit_set::LimitSet;
 use super::super::limits::LimitKind;
 use super::super::target::{TargetId, TargetState};
 use super::Limiter;
@@ -19,18 +18,18 @@ impl Limiter {
         demand: Demand,
         constraint: KeyConstraint,
     ) -> Option<Unsatisfiable> {
-        let TargetState {
-            limit_set, key_set, ..
-        } = &self.targets[target.index()];
+        let state = &self.targets[target.index()];
         let exceeds = |(kind, limit)| Unsatisfiable::exceeds(demand, kind, limit);
         let exceeded_limit = |id: &KeyId| {
-            let mut limit_sets = self.key_table.limit_sets(*id);
-            limit_sets.find_map(|limit_set| limit_set.exceeded_limit(demand))
+            let limit_sets = self.key_table.limit_sets(*id).into_iter();
+            limit_sets
+                .filter_map(|limits| limits.exceeded_limit(demand))
+                .next()
         };
-        if let Some(exceeded) = limit_set.exceeded_limit(demand) {
+        if let Some(exceeded) = state.limit_set.exceeded_limit(demand) {
             return Some(exceeds(exceeded));
         }
-        if key_set.is_none() && constraint == KeyConstraint::Any {
+        if state.key_set.is_none() && constraint == KeyConstraint::Any {
             return None;
         }
         let keys = self.keys_of(target).iter();
@@ -58,7 +57,7 @@ impl Limiter {
         }
         let needs_key = constraint != KeyConstraint::Any || state.key_set.is_some();
         if needs_key
-            && self.find_key(target, demand, constraint, now).is_none()
+            && self.find_key(target, demand, constraint, &[], now).is_none()
             && let Denial::Wait(wait) = self.no_key(target, demand, constraint, now)
         {
             return wait.why;
@@ -83,33 +82,20 @@ impl Limiter {
             key_set,
             health,
             ..
-        } = &self.targets[target.index()];
+        } = &mut self.targets[target.index()];
         let by_target = limit_set
             .ready_at(demand, ahead, now)
             .max(health.cooldown_until().unwrap_or(now));
-        let by_key = match (constraint, *key_set) {
-            (KeyConstraint::Key(id), Some(_)) => self
-                .key_table
-                .available_at(id, Demand::ONE, now)
-                .map_or(now, |(until, _)| until),
-            (KeyConstraint::Any, Some(set)) => {
-                self.earliest_of_set(set, ahead + u64::from(demand.requests), now)
-            }
-            (_, _) => now,
+        let Some(set) = key_set else { return by_target };
+        let by_rate = match constraint {
+            KeyConstraint::Any => now + set.least_time(ahead + u64::from(demand.requests)),
+            KeyConstraint::Key(_) | KeyConstraint::Group(_) => now,
         };
-        by_target.max(by_key)
-    }
-
-    fn earliest_of_set(&mut self, set: usize, requests: u64, now: Timestamp) -> Timestamp {
-        let set = &mut self.key_sets.sets[set];
-        let by_rate = now + set.least_time(requests);
-        if !set.all_away(&self.key_table, now) {
-            return by_rate;
-        }
-        let first = set.next_return(&self.key_table, now);
-        // The outcome of a probe can end a pause at any time.
-        let first = first.filter(|(_, id)| !self.key_table.is_probing(*id, now));
-        first.map_or(now, |(until, _)| until).max(by_rate)
+        let by_key = match set.readiness(demand, constraint, &self.key_table, now) {
+            Some(keys) if keys.load.is_none() && !keys.may_return_early => keys.recheck_at,
+            _ => now,
+        };
+        by_target.max(by_key).max(by_rate)
     }
 
     /// Returns the denial of a request for which the target has no usable key.
@@ -120,74 +106,49 @@ impl Limiter {
         constraint: KeyConstraint,
         now: Timestamp,
     ) -> Denial {
-        let state = &self.targets[target.index()];
-        let serves_any = constraint == KeyConstraint::Any
-            && demand.tokens == 0
-            && demand.requests <= 1
-            && state.denials.is_empty();
-        match (state.key_set, constraint) {
-            (None, _) => Denial::Unsatisfiable(Unsatisfiable::UnknownKey),
-            (Some(set), KeyConstraint::Key(id)) if !self.key_sets.sets[set].contains(id) => {
-                Denial::Unsatisfiable(Unsatisfiable::UnknownKey)
+        let unknown = Denial::Unsatisfiable(Unsatisfiable::UnknownKey);
+        let Some(set) = &mut self.targets[target.index()].key_set else {
+            return unknown;
+        };
+        let (Some(keys), Some(next)) = (
+            set.readiness(demand, constraint, &self.key_table, now),
+            set.next_key(constraint, &self.key_table),
+        ) else {
+            return unknown;
+        };
+        let slot = keys.load.is_some() || keys.may_return_early;
+        let obstacle = set.obstacle(next, demand, &self.key_table, now);
+        let why = match obstacle.and_then(|obstacle| obstacle.limit) {
+            Some(LimitKind::Tokens) => WaitReason::KeyLimits(LimitKind::Tokens),
+            _ if slot => WaitReason::KeyConcurrency,
+            Some(kind) => WaitReason::KeyLimits(kind),
+            None => {
+                let id = set.id_of(next);
+                WaitReason::KeysUnavailable(self.key_availability_at(target, id, now))
             }
-            (Some(set), _) if serves_any => Denial::Wait(self.wait_for_any_key(set, now)),
-            (Some(_), _) => Denial::Wait(self.wait_for_matching_key(target, demand, constraint, now)),
-        }
+        };
+        Denial::Wait(Wait {
+            until: keys.recheck_at,
+            slot,
+            why,
+        })
     }
 
-    fn wait_for_any_key(&mut self, set: usize, now: Timestamp) -> Wait {
-        let set = &mut self.key_sets.sets[set];
-        let slot = !set.all_away(&self.key_table, now);
-        let first = set.next_return(&self.key_table, now);
-        self.wait_for(first, slot, Demand::ONE, now)
-    }
-
-    /// Returns when to retry a request that only some keys of the target can serve. Visits every key of the
-    /// target, unlike [`wait_for_any_key`](Self::wait_for_any_key).
-    fn wait_for_matching_key(
-        &self,
+    /// Returns the state of the key that recovers first if none of the keys that satisfy the constraint is worth
+    /// waiting for: each is disabled, rejected by the provider, or belongs to an account without quota. `None`
+    /// if a key is usable or merely throttled, at a limit, or being probed.
+    pub fn lost_keys(
+        &mut self,
         target: TargetId,
-        demand: Demand,
         constraint: KeyConstraint,
         now: Timestamp,
-    ) -> Wait {
-        let (mut slot, mut may_regain) = (false, false);
-        let mut first: Option<(Timestamp, KeyId)> = None;
-        let denials = &self.targets[target.index()].denials;
-        let keys = self.keys_of(target).iter();
-        for &id in keys.filter(|id| self.key_table.allows(constraint, **id)) {
-            let away = self.key_table.available_at(id, demand, now);
-            may_regain |= matches!(away, Some((_, Some(LimitKind::Tokens))))
-                && self.key_table.limit_sets(id).any(LimitSet::may_regain_tokens);
-            let away = away.map(|(until, _)| until);
-            let denied = denials.until(id).filter(|until| *until > now);
-            match away.max(denied) {
-                Some(until) => first = first.into_iter().chain([(until, id)]).min(),
-                None => slot = true,
-            }
-        }
-        let mut wait = self.wait_for(first, slot, demand, now);
-        wait.slot |= may_regain;
-        wait
-    }
-
-    fn wait_for(
-        &self,
-        first: Option<(Timestamp, KeyId)>,
-        slot: bool,
-        demand: Demand,
-        now: Timestamp,
-    ) -> Wait {
-        let until = first.map_or(Timestamp::MAX, |(until, _)| until);
-        let slot = slot || first.is_some_and(|(_, id)| self.key_table.is_probing(id, now));
-        let why = match first {
-            Some((_, id)) if !slot => match self.key_table.available_at(id, demand, now) {
-                Some((_, Some(kind))) => WaitReason::KeyLimits(kind),
-                Some((_, None)) => WaitReason::KeysUnavailable(self.key_availability(id, now)),
-                None => WaitReason::KeysUnavailable(KeyAvailability::Forbidden(until)),
-            },
-            _ => WaitReason::KeyConcurrency,
-        };
-        Wait { until, slot, why }
+    ) -> Option<KeyAvailability> {
+        let set = self.targets[target.index()].key_set.as_mut()?;
+        let keys = set.readiness(Demand::ONE, constraint, &self.key_table, now)?;
+        let first = set
+            .next_key(constraint, &self.key_table)
+            .filter(|_| keys.is_lost)?;
+        let id = set.id_of(first);
+        Some(self.key_availability_at(target, id, now))
     }
 }

@@ -1,12 +1,14 @@
 //! Read-only queries of the limiter.
 
+use std::sync::Arc;
+
 use super::super::bucket::Bucket;
 use super::super::cooldown::CooldownReason;
 use super::super::key::{KeyAvailability, KeyId};
 use super::super::key_constraint::KeyConstraint;
-use super::super::key_sets::KeySets;
-use super::super::limit_set::LimitSet;
+use super::super::key_set::{KeyPlace, KeySet};
 use super::super::limits::Limits;
+use super::super::observed_limits::ObservedLimits;
 use super::super::quota_group::QuotaGroupId;
 use super::super::target::TargetId;
 use super::Limiter;
@@ -17,28 +19,42 @@ impl Limiter {
         self.targets.len()
     }
 
-    pub(in crate::limits) fn key_sets(&self) -> &KeySets {
-        &self.key_sets
+    /// Returns the targets that use a quota group that `target` uses, including `target`.
+    pub(in crate::limits) fn neighbours(&self, target: TargetId) -> &[TargetId] {
+        &self.targets[target.index()].neighbours
     }
 
-    /// Returns the index of the set of keys that a target may use, or `None` if the target has no keys.
-    pub(in crate::limits) fn set_of(&self, target: TargetId) -> Option<usize> {
-        self.targets[target.index()].key_set
+    /// Returns the targets that use the quota group of a key.
+    pub(in crate::limits) fn users(&self, key: KeyId) -> impl Iterator<Item = TargetId> {
+        let users = &self.key_table.group_of(key).users;
+        users.iter().map(|(target, _)| *target)
+    }
+
+    /// Returns whether a waiting request for `older`, which may use any key, could use every key of `target` if
+    /// the keys had room for it.
+    pub(in crate::limits) fn waits_for_all(&self, older: TargetId, target: TargetId) -> bool {
+        let sets = [older, target].map(|target| self.targets[target.index()].key_set.as_ref());
+        match sets {
+            [Some(older), Some(set)] => Arc::ptr_eq(&older.members, &set.members) && !older.bars_any(),
+            _ => older == target,
+        }
+    }
+
+    fn set_of(&self, target: TargetId) -> Option<&KeySet> {
+        self.targets[target.index()].key_set.as_deref()
+    }
+
+    /// Returns the key sets that contain a key.
+    fn sets_with(&self, key: KeyId) -> impl Iterator<Item = (&KeySet, KeyPlace)> {
+        let sets = self.users(key).filter_map(|target| self.set_of(target));
+        sets.filter_map(move |set| Some((set, set.place_of(key, &self.key_table)?)))
     }
 
     /// Returns whether a limit of the target, of its keys or of their quota groups counts tokens. If so,
     /// every request to the target needs a token estimate.
     pub fn counts_tokens(&self, target: TargetId) -> bool {
-        let mut keys = self.keys_of(target).iter();
-        self.targets[target.index()].limit_set.counts_tokens()
-            || keys.any(|id| self.key_table.limit_sets(*id).any(LimitSet::counts_tokens))
-    }
-
-    /// Returns whether a pace is learned from the provider's refusals of requests with the key or another key
-    /// of its quota group.
-    pub fn observes_limits(&self, key: KeyId) -> bool {
-        let shared = self.key_table.limit_sets(key).last();
-        shared.is_some_and(|limit_set| limit_set.observed.enabled)
+        let state = &self.targets[target.index()];
+        state.limit_set.counts_tokens() || state.key_set.as_ref().is_some_and(|set| set.counts_tokens)
     }
 
     /// Returns the number of attempts in flight that use a key.
@@ -48,26 +64,45 @@ impl Limiter {
 
     /// Returns whether a key can be used. If not, the result contains the reason and, where known, the time
     /// until which the key is not used.
+    ///
+    /// A key is throttled only if it is paused for every model that may use it.
     pub fn key_availability(&self, key: KeyId, now: Timestamp) -> KeyAvailability {
-        self.key_table.availability(key, now)
+        let states = self.sets_with(key).map(|(set, place)| {
+            let observed = set.observed(place, &self.key_table);
+            with_pause(self.key_table.availability(key), observed, now)
+        });
+        let rank = |state: &KeyAvailability| match state {
+            KeyAvailability::Healthy => (0, None),
+            KeyAvailability::Probing => (1, None),
+            other => (2, other.until()),
+        };
+        let first = states.min_by_key(rank);
+        first.unwrap_or_else(|| self.key_table.availability(key))
+    }
+
+    /// Returns whether a key can be used for the model of `target`, and if not, why. Unlike
+    /// [`key_availability`](Self::key_availability), takes into account what concerns this model only.
+    pub fn key_availability_at(&self, target: TargetId, key: KeyId, now: Timestamp) -> KeyAvailability {
+        let for_all = self.key_table.availability(key);
+        let set = self.set_of(target);
+        let Some((set, place)) = set.and_then(|set| Some((set, set.place_of(key, &self.key_table)?))) else {
+            return for_all;
+        };
+        let denial = set.denial_state(place).map(KeyAvailability::from);
+        let known = denial.filter(|_| !is_lasting(for_all, now)).unwrap_or(for_all);
+        with_pause(known, set.observed(place, &self.key_table), now)
     }
 
     /// Returns the end and the reason of the cooldown of a key or its quota group. If both have a cooldown,
     /// returns the one that ends later; if neither has one, returns `None`. While attempts test the key or
     /// group after a cooldown, that cooldown is still taken into account.
     pub fn known_cooldown(&self, key: KeyId, now: Timestamp) -> Option<(Timestamp, CooldownReason)> {
-        self.key_table.known_cooldown(key, now)
-    }
-
-    /// Returns whether a key can be used for the model of `target`, and if not, why. Unlike
-    /// [`key_availability`](Self::key_availability), takes into account that the provider may reject the key
-    /// for this model only.
-    pub fn key_availability_at(&self, target: TargetId, key: KeyId, now: Timestamp) -> KeyAvailability {
-        let denial = self.targets[target.index()].denials.state(key);
-        match (self.key_availability(key, now), denial) {
-            (KeyAvailability::Healthy, Some(denial)) => denial.into(),
-            (availability, _) => availability,
-        }
+        let pauses = self
+            .sets_with(key)
+            .filter_map(|(set, place)| set.observed(place, &self.key_table).paused_until(now));
+        let pause = pauses.max().map(|until| (until, CooldownReason::Throttled));
+        let cooldowns = self.key_table.known_cooldown(key).into_iter().chain(pause);
+        cooldowns.max_by_key(|(until, _)| *until)
     }
 
     /// Returns whether `constraint` lets a request use the key.
@@ -75,21 +110,40 @@ impl Limiter {
         self.key_table.allows(constraint, key)
     }
 
-    /// Returns the quota group of a key, or `None` if the key belongs to no quota group.
+    /// Returns the quota group of a key, or `None` if the key belongs to no declared quota group.
     pub fn group_of(&self, key: KeyId) -> Option<QuotaGroupId> {
-        self.key_table.keys[key.index()].group
+        let group = self.key_table.keys[key.index()].group;
+        Some(group).filter(|_| self.key_table.group_of(key).is_declared)
+    }
+
+    /// Returns the number of accounts to which the keys of a target belong: its quota groups, and its keys
+    /// without a declared group.
+    pub(in crate::limits) fn account_count(&self, target: TargetId) -> usize {
+        self.set_of(target).map_or(0, |set| set.group_ids().len())
+    }
+
+    /// Returns whether a target uses a key that satisfies the constraint.
+    pub(in crate::limits) fn uses(&self, target: TargetId, constraint: KeyConstraint) -> bool {
+        self.set_of(target).is_some_and(|set| match constraint {
+            KeyConstraint::Any => true,
+            KeyConstraint::Key(key) => set.place_of(key, &self.key_table).is_some(),
+            KeyConstraint::Group(group) => set.index_of(group).is_some(),
+        })
     }
 
     /// Returns the keys of a quota group, in the order in which they were added to the limiter.
     pub fn members(&self, group: QuotaGroupId) -> &[KeyId] {
-        self.key_table.members(group)
+        &self.key_table.groups[group.index()].members
     }
 
     /// Returns the configured limits of a key, and those of its quota group. The second item is `None` if the
-    /// key belongs to no quota group.
+    /// key belongs to no declared quota group.
     pub fn configured_limits(&self, key: KeyId) -> (Limits, Option<Limits>) {
-        let mut limits = self.key_table.limit_sets(key).map(LimitSet::limits).copied();
-        (limits.next().unwrap_or_default(), limits.next())
+        let [own, of_group] = self
+            .key_table
+            .limit_sets(key)
+            .map(|limit_set| *limit_set.limits());
+        (own, self.group_of(key).map(|_| of_group))
     }
 
     /// Returns the configured limits of a target.
@@ -101,14 +155,18 @@ impl Limiter {
     /// the target has no keys.
     pub fn keys_of(&self, target: TargetId) -> &[KeyId] {
         self.set_of(target)
-            .map(|set| &self.key_sets.sets[set].members[..])
+            .map(|set| &set.members[..])
             .unwrap_or_default()
     }
 
     /// Returns the pace learned from refusals of requests with a key or another key of its quota group, in
-    /// requests per minute. `None` if no pace was learned.
+    /// requests per minute: the slowest one if there is one for each of several models. `None` if no pace was
+    /// learned.
     pub fn observed_per_minute(&self, key: KeyId) -> Option<f64> {
-        self.key_table.limit_sets(key).last()?.observed.per_minute()
+        let rates = self
+            .sets_with(key)
+            .filter_map(|(set, place)| set.observed(place, &self.key_table).per_minute());
+        rates.reduce(f64::min)
     }
 
     /// Returns whether a target has a healthy key apart from those for which `excluded` returns `true`.
@@ -127,5 +185,24 @@ impl Limiter {
     /// Returns the token bucket of a target's configured `rate_limit`, or `None` if none is configured.
     pub fn bucket(&self, target: TargetId) -> Option<&Bucket> {
         self.targets[target.index()].limit_set.bucket()
+    }
+}
+
+/// Combines the availability of a key with its pause for one model. A pause hides no other reason.
+fn with_pause(availability: KeyAvailability, observed: &ObservedLimits, now: Timestamp) -> KeyAvailability {
+    match observed.paused_until(now) {
+        Some(until) if is_lasting(availability, now) => availability.until_at_least(until),
+        Some(_) if observed.is_probing(now) => KeyAvailability::Probing,
+        Some(until) => KeyAvailability::Throttled(until),
+        None => availability,
+    }
+}
+
+/// Returns whether the key is disabled, being probed, or in a cooldown.
+fn is_lasting(availability: KeyAvailability, now: Timestamp) -> bool {
+    match availability {
+        KeyAvailability::Healthy => false,
+        KeyAvailability::Probing | KeyAvailability::Disabled => true,
+        state => state.until().is_some_and(|until| until > now),
     }
 }

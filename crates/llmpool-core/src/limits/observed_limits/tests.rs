@@ -25,7 +25,7 @@ fn requests_without_refusals_are_not_delayed() {
     let mut observed = enabled();
     for second in 0..100 {
         let now = START + Duration::from_secs(second);
-        assert_eq!(observed.ready_at(now), now);
+        assert_eq!(observed.obstacle(now), None);
         observed.charge(now);
         assert!(!observed.record_success(now, now));
     }
@@ -87,9 +87,9 @@ fn pace_is_reported_per_minute_and_delays_requests() {
     assert_eq!(observed.paused_until(at(10_220)), None);
     observed.charge(at(10_220));
     observed.charge(at(10_220));
-    assert!(observed.ready_at(at(10_220)) > at(10_220));
+    assert!(observed.obstacle(at(10_220)).is_some());
     observed.reset();
-    assert_eq!(observed.ready_at(at(10_220)), at(10_220));
+    assert_eq!(observed.obstacle(at(10_220)), None);
     assert_eq!(observed.per_minute(), None);
 }
 
